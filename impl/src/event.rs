@@ -1,0 +1,134 @@
+//! The two ends of a step: the events that go in, the output that comes out.
+
+use bytes::Bytes;
+
+use crate::{
+    message::{Envelope, Message, To},
+    types::{Ballot, Batch, NodeId, Slot, Value},
+};
+
+/// What can happen to a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A message arrived. Messages may be lost, late, repeated and out of order, not altered: the
+    /// transport detects damage and drops what is damaged.
+    Message {
+        /// Who sent it, as the transport knows it.
+        from: NodeId,
+        /// What it says.
+        message: Message,
+    },
+    /// Clients ask for these commands, one slot each, in this order.
+    Propose(Vec<Proposal>),
+    /// A timer ran out.
+    Timer(Timer),
+}
+
+/// A client's request for one slot of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// Comes back in [`Taken`] or [`Refused`]; the replica does not look at it.
+    pub token: Token,
+    /// The command, opaque.
+    pub command: Bytes,
+}
+
+/// Lets a driver recognise its own proposals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+/// The timers that a replica relies on for progress, and never for safety.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Timer {
+    /// Nothing was heard of a leader for long enough: try to become it. Should be randomised.
+    Campaign,
+    /// The leader shows that it is alive.
+    Heartbeat,
+    /// What may have been lost is sent again.
+    Resend,
+}
+
+/// What must be durable. Records of one output belong together: all or none survive a crash.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Record {
+    /// Nothing below this ballot will be accepted any more.
+    Promised(Ballot),
+    /// These values were accepted in consecutive slots, which is also a promise of `ballot`.
+    Accepted {
+        /// The ballot of the votes.
+        ballot: Ballot,
+        /// The slot of the first value.
+        first: Slot,
+        /// One value per slot.
+        values: Batch,
+    },
+}
+
+/// What a step asks of its driver. Reuse one and [`clear`](Output::clear) it: nothing is allocated
+/// anew. Everything but `records` and `timers` waits until the records are durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// To be made durable, in this order, before anything below leaves.
+    pub records: Vec<Record>,
+    /// To be sent.
+    pub messages: Vec<Envelope>,
+    /// Chosen values in the order of the log, without a gap: to be applied.
+    pub chosen: Vec<(Slot, Value)>,
+    /// Proposals that got a slot. Not yet chosen: another leader may still put something else there.
+    pub taken: Vec<Taken>,
+    /// Proposals that got none, and never will by themselves.
+    pub refused: Vec<Refused>,
+    /// Timers to be armed, or armed again. A timer that fires without need does no harm.
+    pub timers: Vec<Timer>,
+}
+
+/// A proposal and its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The proposal.
+    pub token: Token,
+    /// Where it was proposed.
+    pub slot: Slot,
+}
+
+/// A proposal that was turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The proposal.
+    pub token: Token,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Why a proposal was turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// This node does not lead; `leader` is the best guess who does.
+    NotLeader {
+        /// The owner of the ballot this node has promised, unless that is itself.
+        leader: Option<NodeId>,
+    },
+    /// `in_flight_max` slots are waiting to be chosen; try again when some are.
+    Busy,
+}
+
+impl Output {
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.messages.clear();
+        self.chosen.clear();
+        self.taken.clear();
+        self.refused.clear();
+        self.timers.clear();
+    }
+
+    pub(crate) fn send(&mut self, to: NodeId, message: Message) {
+        self.messages.push(Envelope { to: To::Node(to), message });
+    }
+
+    pub(crate) fn broadcast(&mut self, message: Message) {
+        self.messages.push(Envelope { to: To::Peers, message });
+    }
+}

@@ -1,0 +1,188 @@
+//! The acceptor: what this node has promised and accepted. All of it is durable, and nothing else.
+
+use std::sync::Arc;
+
+use itertools::Itertools;
+use thiserror::Error;
+
+use super::log::SlotLog;
+use crate::{
+    event::Record,
+    message::Report,
+    types::{Ballot, Batch, Slot, Value},
+};
+
+/// A vote: a value accepted in a ballot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Vote {
+    /// maxVBal.
+    pub ballot: Ballot,
+    /// maxVal.
+    pub value: Value,
+}
+
+/// The durable half of a replica.
+///
+/// Invariant: no vote is above `promised`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Acceptor {
+    /// maxBal: one promise for the whole log. It only rises.
+    pub promised: Option<Ballot>,
+    /// The last vote in each slot.
+    pub votes: SlotLog<Vote>,
+}
+
+/// What an acceptor says to a Prepare.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// 1b, with the last vote of each slot.
+    Promise(Vec<Report>),
+    /// It has promised this higher ballot.
+    Refuse(Ballot),
+    /// It already voted in that ballot: whoever prepares it leads already, or never will.
+    Silence,
+}
+
+/// Records that cannot be the memory of this node.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RecoverError {
+    /// Two different values in one slot and ballot.
+    #[error(
+        "slot {slot} has both {stored} and {found} accepted in ballot {ballot}; the records are \
+         damaged or of two different nodes"
+    )]
+    Conflict {
+        /// Where.
+        slot: Slot,
+        /// In which ballot.
+        ballot: Ballot,
+        /// The value of the earlier record.
+        stored: Value,
+        /// The value of the later record.
+        found: Value,
+    },
+    /// A record of a node that the configuration does not know.
+    #[error("a record names ballot {ballot}, but node {} is not in the configuration", ballot.node)]
+    ForeignBallot {
+        /// The ballot of the record.
+        ballot: Ballot,
+    },
+    /// The configuration is not usable.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+}
+
+impl Acceptor {
+    /// Phase 1b (Paxos Made Simple, section 2.2): promise a ballot that is not below the promise,
+    /// and report the last vote of each slot.
+    ///
+    /// A Prepare that comes again gets the same promise again, for the first may be lost. Until
+    /// something was accepted in that ballot the report is the same, too; from then on there is
+    /// nobody left who could need it.
+    pub(crate) fn prepare(&mut self, ballot: Ballot, records: &mut Vec<Record>) -> Answer {
+        match self.promised {
+            Some(promised) if ballot < promised => return Answer::Refuse(promised),
+            Some(promised) if ballot == promised => {
+                if self.votes.iter().rev().any(|(_, vote)| vote.ballot == ballot) {
+                    return Answer::Silence;
+                }
+            }
+            _ => self.promise(ballot, records),
+        }
+        Answer::Promise(self.reports())
+    }
+
+    /// Raises the promise.
+    pub(crate) fn promise(&mut self, ballot: Ballot, records: &mut Vec<Record>) {
+        assert!(self.promised < Some(ballot), "a promise only rises");
+        self.promised = Some(ballot);
+        records.push(Record::Promised(ballot));
+    }
+
+    /// Phase 2b: vote for `values` unless a higher ballot was promised. An accepted ballot is
+    /// promised, too: otherwise a lower one could be accepted afterwards in another slot or in
+    /// this one. Votes already cast are not recorded again.
+    ///
+    /// # Errors
+    /// The higher ballot that was promised.
+    pub(crate) fn accept(
+        &mut self,
+        ballot: Ballot,
+        first: Slot,
+        values: &Batch,
+        records: &mut Vec<Record>,
+    ) -> Result<(), Ballot> {
+        if let Some(promised) = self.promised
+            && ballot < promised
+        {
+            return Err(promised);
+        }
+        self.promised = Some(ballot);
+        let slots = || (first.0..).map(Slot).zip(values.iter());
+        let voted = |votes: &SlotLog<Vote>, slot| {
+            votes.get(slot).is_some_and(|vote: &Vote| vote.ballot == ballot)
+        };
+        if slots().all(|(slot, _)| !voted(&self.votes, slot)) {
+            records.push(Record::Accepted { ballot, first, values: values.clone() });
+        } else {
+            for (new, run) in &slots().chunk_by(|&(slot, _)| !voted(&self.votes, slot)) {
+                let run = run.collect_vec();
+                if new {
+                    let values: Batch = run.iter().map(|&(_, value)| value.clone()).collect();
+                    records.push(Record::Accepted { ballot, first: run[0].0, values });
+                }
+            }
+        }
+        for (slot, value) in slots() {
+            self.votes.insert(slot, Vote { ballot, value: value.clone() });
+        }
+        Ok(())
+    }
+
+    /// The last vote of each slot, as a promise reports it.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        let votes = self.votes.iter();
+        votes
+            .map(|(slot, vote)| Report { slot, ballot: vote.ballot, value: vote.value.clone() })
+            .collect()
+    }
+
+    /// Takes in a durable record.
+    ///
+    /// # Errors
+    /// A record that contradicts an earlier one.
+    pub(crate) fn replay(&mut self, record: &Record) -> Result<(), RecoverError> {
+        match record {
+            Record::Promised(ballot) => self.promised = self.promised.max(Some(*ballot)),
+            Record::Accepted { ballot, first, values } => {
+                for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
+                    let last = self.votes.get(slot);
+                    if let Some(last) = last.filter(|last| last.ballot == *ballot) {
+                        if last.value != *value {
+                            return Err(RecoverError::Conflict {
+                                slot,
+                                ballot: *ballot,
+                                stored: last.value.clone(),
+                                found: value.clone(),
+                            });
+                        }
+                    } else if last.is_none_or(|last| last.ballot < *ballot) {
+                        self.votes.insert(slot, Vote { ballot: *ballot, value: value.clone() });
+                    }
+                }
+                self.promised = self.promised.max(Some(*ballot));
+            }
+        }
+        Ok(())
+    }
+
+    /// The fewest records from which [`replay`](Self::replay) makes this acceptor again.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let votes = self.votes.iter().map(|(slot, vote)| Record::Accepted {
+            ballot: vote.ballot,
+            first: slot,
+            values: Arc::new([vote.value.clone()]),
+        });
+        votes.chain(self.promised.map(Record::Promised)).collect()
+    }
+}
