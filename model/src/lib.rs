@@ -1,1 +1,4 @@
 //! x
+pub mod cluster;
+pub mod explore;
+pub mod synod;

@@ -1,0 +1,257 @@
+//! What one node does with one input. All roles are in every node.
+//!
+//! A node campaigns or leads in the ballot that it has itself promised, or not at all.
+
+use smallvec::SmallVec;
+
+use super::{
+    rules::{Prepared, Rules},
+    state::{Ballot, Live, Log, Message, NodeId, NodeSet, Role, SLOTS_MAX, Slot, Value},
+};
+
+/// What can happen to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// It tries to become the leader.
+    Campaign,
+    /// Its client asks for values in the next free slots.
+    Propose {
+        /// How many.
+        count: u8,
+    },
+    /// A message arrives.
+    Message(Message),
+    /// A refusal of its ballot arrives.
+    Nack {
+        /// The ballot refused.
+        ballot: Ballot,
+        /// What was promised instead.
+        promised: Ballot,
+    },
+    /// It is told that a value is chosen.
+    Chosen {
+        /// Where.
+        slot: Slot,
+        /// What.
+        value: Value,
+    },
+}
+
+/// A refusal that a node sends. It is compared, not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nack {
+    /// The ballot refused; its owner is told.
+    pub ballot: Ballot,
+    /// What was promised instead.
+    pub promised: Ballot,
+}
+
+/// What follows from an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The node afterwards.
+    pub live: Live,
+    /// What it sends, its own promise and votes included.
+    pub messages: SmallVec<[Message; 4]>,
+    /// Whom it refuses.
+    pub nack: Option<Nack>,
+    /// The slots that it has found to be chosen by counting votes, and tells the others.
+    pub announced: SmallVec<[Slot; SLOTS_MAX]>,
+}
+
+impl Rules {
+    /// The step of node `me` on an input.
+    pub fn step(&self, me: NodeId, live: &Live, input: Input) -> Step {
+        let mut step = Step {
+            live: *live,
+            messages: SmallVec::new(),
+            nack: None,
+            announced: SmallVec::new(),
+        };
+        match input {
+            Input::Campaign => self.campaign(me, &mut step),
+            Input::Propose { count } => self.propose(me, count, &mut step),
+            Input::Message(Message::Prepare { ballot }) => self.on_prepare(me, ballot, &mut step),
+            Input::Message(Message::Promise { ballot, from, reports }) => {
+                if self.bounds.owner(ballot) == me {
+                    let live = &mut step.live;
+                    if self.counts_promise(ballot, live.acceptor.promised)
+                        && let Role::Candidate { heard, reported } = &mut live.role
+                        && let Some(more) = self.hear_promise(*heard, from)
+                    {
+                        *heard = more;
+                        *reported = self.merge(*reported, reports);
+                        self.lead_if_promised(me, &mut step);
+                    }
+                }
+            }
+            Input::Message(Message::Accept { ballot, slot, value }) => {
+                self.on_accept(me, ballot, slot, value, &mut step);
+            }
+            Input::Message(Message::Accepted { ballot, slot, from, .. }) => {
+                if self.bounds.owner(ballot) == me
+                    && self.counts_vote(ballot, step.live.acceptor.promised)
+                {
+                    self.count_vote(slot, from, &mut step);
+                }
+            }
+            Input::Nack { ballot, promised } => on_nack(ballot, promised, &mut step.live),
+            Input::Chosen { slot, value } => learn(&mut step.live, slot, value),
+        }
+        step
+    }
+
+    /// Begins the next ballot of its own above everything it has promised.
+    fn campaign(&self, me: NodeId, step: &mut Step) {
+        let live = &mut step.live;
+        if matches!(live.role, Role::Leader { .. }) {
+            return;
+        }
+        let Some(ballot) = self.bounds.next_ballot(me, live.acceptor.promised) else { return };
+        live.acceptor.promised = Some(ballot);
+        live.acceptor.votes = self.promise_keeps(live.acceptor.votes);
+        let reports = live.acceptor.votes;
+        live.role = Role::Candidate { heard: NodeSet::of(me), reported: reports };
+        step.messages.push(Message::Prepare { ballot });
+        step.messages.push(Message::Promise { ballot, from: me, reports });
+        self.lead_if_promised(me, step);
+    }
+
+    fn on_prepare(&self, me: NodeId, ballot: Ballot, step: &mut Step) {
+        if self.bounds.owner(ballot) == me {
+            return;
+        }
+        let live = &mut step.live;
+        match self.prepare(&live.acceptor, ballot) {
+            Prepared::Silence => return,
+            Prepared::Refuse => return refuse(ballot, step),
+            Prepared::Again => {}
+            Prepared::Promise => {
+                live.acceptor.promised = Some(ballot);
+                live.acceptor.votes = self.promise_keeps(live.acceptor.votes);
+                live.role = Role::Follower;
+            }
+        }
+        let reports = live.acceptor.votes;
+        step.messages.push(Message::Promise { ballot, from: me, reports });
+    }
+
+    /// With a quorum of promises: proposes in every slot the reported value of the highest ballot,
+    /// and a no-op where nothing was reported below a slot that is in use.
+    fn lead_if_promised(&self, me: NodeId, step: &mut Step) {
+        let Role::Candidate { heard, reported } = step.live.role else { return };
+        if !self.leads(heard) {
+            return;
+        }
+        let prepared = step.live.acceptor.promised.expect("a candidate has promised its ballot");
+        let believed = self.believe(reported, &step.live.acceptor);
+        let known = step.live.chosen;
+        step.live.role = Role::Leader { votes: Log::default() };
+        let used = |slot: &usize| believed[*slot].is_some() || known[*slot].is_some();
+        let end = (0..SLOTS_MAX).rfind(used).map_or(0, |last| last + 1);
+        for slot in (0..end).filter(|&slot| known[slot].is_none()) {
+            let value = believed[slot].map_or(self.bounds.noop(), |vote| vote.value);
+            self.put_forward(me, prepared, Slot(slot as u8), value, step);
+        }
+    }
+
+    fn propose(&self, me: NodeId, count: u8, step: &mut Step) {
+        if !matches!(step.live.role, Role::Leader { .. }) {
+            return;
+        }
+        let first = next_free(&step.live);
+        if first + count > self.bounds.slots {
+            return;
+        }
+        let prepared = step.live.acceptor.promised.expect("a leader has promised its ballot");
+        for slot in (first..first + count).map(Slot) {
+            self.put_forward(me, prepared, slot, self.bounds.client_value(prepared), step);
+        }
+    }
+
+    /// Phase 2a: the leader votes for its own proposal and asks the others to.
+    fn put_forward(&self, me: NodeId, prepared: Ballot, slot: Slot, value: Value, step: &mut Step) {
+        let Some(ballot) = self.proposal_ballot(me, prepared) else { return };
+        let acceptor = &mut step.live.acceptor;
+        acceptor.promised = acceptor.promised.max(Some(ballot));
+        acceptor.votes[usize::from(slot.0)] = Some(super::state::Vote { ballot, value });
+        step.messages.push(Message::Accept { ballot, slot, value });
+        step.messages.push(Message::Accepted { ballot, slot, value, from: me });
+        let Role::Leader { votes } = &mut step.live.role else { unreachable!("only leaders") };
+        votes[usize::from(slot.0)] = NodeSet::of(me);
+        self.choose_if_voted(slot, step);
+    }
+
+    fn on_accept(&self, me: NodeId, ballot: Ballot, slot: Slot, value: Value, step: &mut Step) {
+        if self.bounds.owner(ballot) == me {
+            return;
+        }
+        let live = &mut step.live;
+        let Some(promised) = self.accept(&live.acceptor, ballot, slot) else {
+            return refuse(ballot, step);
+        };
+        if self.ignores_proposal(&live.acceptor, slot) {
+            return;
+        }
+        if promised > live.acceptor.promised {
+            live.role = Role::Follower;
+        }
+        live.acceptor.promised = promised;
+        live.acceptor.votes[usize::from(slot.0)] = Some(super::state::Vote { ballot, value });
+        step.messages.push(Message::Accepted { ballot, slot, value, from: me });
+    }
+
+    fn count_vote(&self, slot: Slot, from: NodeId, step: &mut Step) {
+        let Role::Leader { votes } = &mut step.live.role else { return };
+        let voters = &mut votes[usize::from(slot.0)];
+        if voters.is_empty() {
+            return;
+        }
+        if let Some(more) = self.hear_vote(*voters, from) {
+            *voters = more;
+            self.choose_if_voted(slot, step);
+        }
+    }
+
+    /// A value is chosen once a quorum has voted for it in one ballot.
+    fn choose_if_voted(&self, slot: Slot, step: &mut Step) {
+        let Role::Leader { votes } = &step.live.role else { return };
+        if !self.chooses(votes[usize::from(slot.0)]) {
+            return;
+        }
+        let own = step.live.acceptor.votes[usize::from(slot.0)];
+        let value = own.expect("a leader voted for what it proposed").value;
+        learn(&mut step.live, slot, value);
+        step.announced.push(slot);
+    }
+}
+
+fn refuse(ballot: Ballot, step: &mut Step) {
+    let promised = step.live.acceptor.promised.expect("only a promise refuses");
+    step.nack = Some(Nack { ballot, promised });
+}
+
+/// A ballot that was refused is over; the higher one is promised, so that the next is above it.
+fn on_nack(ballot: Ballot, promised: Ballot, live: &mut Live) {
+    let active = !matches!(live.role, Role::Follower);
+    if active && live.acceptor.promised == Some(ballot) && promised > ballot {
+        live.acceptor.promised = Some(promised);
+        live.role = Role::Follower;
+    }
+}
+
+fn learn(live: &mut Live, slot: Slot, value: Value) {
+    let known = &mut live.chosen[usize::from(slot.0)];
+    if known.is_none() {
+        *known = Some(value);
+        if let Role::Leader { votes } = &mut live.role {
+            votes[usize::from(slot.0)] = NodeSet::default();
+        }
+    }
+}
+
+/// The slot after the last one that a node has voted in or knows to be chosen.
+fn next_free(live: &Live) -> u8 {
+    let used = |slot: &usize| live.acceptor.votes[*slot].is_some() || live.chosen[*slot].is_some();
+    (0..SLOTS_MAX).rfind(used).map_or(0, |last| last as u8 + 1)
+}

@@ -1,0 +1,220 @@
+//! What must hold in every state, and what must happen in some.
+
+use stateright::Property;
+
+use super::{
+    Cluster,
+    state::{Message, NodeId, NodeSet, Role, Slot, State, Value, Vote},
+};
+
+/// The property that each step is one of the specification.
+pub const REFINES: &str = "each step is one of the specification";
+/// The property that at most one value is chosen in a slot.
+pub const AGREEMENT: &str = "agreement";
+/// The property that what is chosen was asked for.
+pub const VALIDITY: &str = "validity";
+/// The property that a ballot proposes one value.
+pub const ONE_VALUE: &str = "one value per ballot";
+/// The property that promises are kept.
+pub const PROMISES_KEPT: &str = "promises are kept";
+/// The property that whoever believes a value chosen is right.
+pub const BELIEFS: &str = "what is believed chosen is chosen";
+/// The property that what is chosen is not forgotten.
+pub const HELD: &str = "a quorum holds what is chosen";
+
+/// All properties that make sense within the bounds of a cluster: each `always` is followed by what
+/// must happen somewhere for it to mean anything.
+pub fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
+    let bounds = &cluster.rules.bounds;
+    let mut all = vec![
+        Property::always(AGREEMENT, agreement),
+        Property::sometimes("a value is chosen", |c, s| chosen_votes(c, s).next().is_some()),
+        Property::always(VALIDITY, validity),
+        Property::always(ONE_VALUE, one_value_per_ballot),
+        Property::always(PROMISES_KEPT, promises_kept),
+        Property::always(BELIEFS, beliefs_are_chosen),
+        Property::sometimes("a leader knows what is chosen", |_, s: &State| {
+            s.nodes.iter().any(|node| {
+                matches!(node.live.role, Role::Leader { .. })
+                    && node.live.chosen.iter().any(Option::is_some)
+            })
+        }),
+        Property::always(HELD, quorum_holds_chosen),
+        Property::always(REFINES, |_, s: &State| s.fault.is_none()),
+        Property::sometimes("a node votes for another's proposal", |c, s| {
+            votes(s).any(|(vote, from)| c.rules.bounds.owner(vote.ballot) != from)
+        }),
+    ];
+    if bounds.ballots > 1 {
+        all.push(Property::sometimes("a value of an earlier ballot is adopted", adopted));
+    }
+    if bounds.ballots > 1 && bounds.values > 1 && bounds.nodes > 1 {
+        all.push(Property::sometimes("two values are proposed in one slot", |c, s| {
+            (0..c.rules.bounds.slots).map(Slot).any(|slot| two_proposed(s, slot))
+        }));
+    }
+    // A single promise in phase 1 lets a second leader start beside the first; with more, too, for
+    // the first does not hear of it.
+    if bounds.ballots > 1 && bounds.campaigners > 1 && bounds.phase1_quorum < bounds.nodes {
+        all.push(Property::sometimes("two leaders at once", |_, s: &State| {
+            let leads = |node: &&super::state::Node| matches!(node.live.role, Role::Leader { .. });
+            s.nodes.iter().filter(leads).count() > 1
+        }));
+    }
+    if bounds.crashes != Some(0) && bounds.nodes > 2 {
+        all.push(Property::sometimes("a leader crashed after one other voted", leader_crashed));
+    }
+    if bounds.slots > 1 {
+        all.push(Property::sometimes("two slots are chosen", |c, s| {
+            let slots: u8 = chosen_votes(c, s).fold(0, |set, (slot, _)| set | 1 << slot.0);
+            slots.count_ones() > 1
+        }));
+        if bounds.ballots > 1 {
+            all.push(Property::sometimes("a gap is filled with a no-op", |c, s| {
+                chosen_votes(c, s).any(|(_, vote)| vote.value == c.rules.bounds.noop())
+            }));
+        }
+    }
+    if bounds.chosen && bounds.nodes > 1 {
+        all.push(Property::sometimes("a follower knows what is chosen", |_, s: &State| {
+            s.nodes.iter().any(|node| {
+                matches!(node.live.role, Role::Follower)
+                    && node.live.chosen.iter().any(Option::is_some)
+            })
+        }));
+    }
+    if bounds.unsynced > 0 {
+        all.push(Property::sometimes("a step waits for its sync", |_, s: &State| {
+            s.nodes.iter().any(|node| !node.unsynced.is_empty())
+        }));
+    }
+    if bounds.unsynced > 1 {
+        all.push(Property::sometimes("two steps wait for their sync", |_, s: &State| {
+            s.nodes.iter().any(|node| node.unsynced.len() > 1)
+        }));
+    }
+    all
+}
+
+fn votes(state: &State) -> impl Iterator<Item = (Vote, NodeId)> {
+    state.network.iter().filter_map(|message| match message {
+        Message::Accepted { ballot, value, from, .. } => Some((Vote { ballot, value }, from)),
+        _ => None,
+    })
+}
+
+/// What a quorum voted for in one ballot, slot by slot.
+fn chosen_votes<'a>(
+    cluster: &'a Cluster,
+    state: &'a State,
+) -> impl Iterator<Item = (Slot, Vote)> + 'a {
+    let quorum = cluster.rules.bounds.phase2_quorum;
+    (0..cluster.rules.bounds.slots).map(Slot).flat_map(move |slot| {
+        let voted = state.ballots_voted(slot).into_iter();
+        voted.filter(move |(_, voters)| voters.len() >= quorum).map(move |(vote, _)| (slot, vote))
+    })
+}
+
+/// At most one value is chosen in a slot.
+fn agreement(cluster: &Cluster, state: &State) -> bool {
+    let mut known: [Option<Value>; super::state::SLOTS_MAX] = Default::default();
+    chosen_votes(cluster, state).all(|(slot, vote)| {
+        *known[usize::from(slot.0)].get_or_insert(vote.value) == vote.value
+    })
+}
+
+/// What is voted for was asked for by the client of a ballot that proposed it, or is the no-op of a
+/// log with more than one slot.
+fn validity(cluster: &Cluster, state: &State) -> bool {
+    let bounds = &cluster.rules.bounds;
+    state.network.iter().all(|message| {
+        let Message::Accepted { ballot, slot, value, .. } = message else { return true };
+        let asked = |earlier: Message| match earlier {
+            Message::Accept { ballot: earlier, slot: at, value: proposed } => {
+                at == slot
+                    && proposed == value
+                    && earlier <= ballot
+                    && bounds.client_value(earlier) == value
+            }
+            _ => false,
+        };
+        (value == bounds.noop() && bounds.slots > 1) || state.network.iter().any(asked)
+    })
+}
+
+fn two_proposed(state: &State, slot: Slot) -> bool {
+    let mut proposed = state.network.iter().filter_map(|message| match message {
+        Message::Accept { slot: at, value, .. } if at == slot => Some(value),
+        _ => None,
+    });
+    let first = proposed.next();
+    proposed.any(|value| Some(value) != first)
+}
+
+/// A ballot proposes one value in a slot.
+fn one_value_per_ballot(_: &Cluster, state: &State) -> bool {
+    let mut last = None;
+    state.network.iter().all(|message| {
+        let Message::Accept { ballot, slot, .. } = message else { return true };
+        last.replace((ballot, slot)) != Some((ballot, slot))
+    })
+}
+
+/// A node's promise is at least every ballot in which it ever promised or voted: it never went back.
+fn promises_kept(_: &Cluster, state: &State) -> bool {
+    state.network.iter().all(|message| match message {
+        Message::Promise { from, ballot, .. } | Message::Accepted { from, ballot, .. } => {
+            state.node(from).durable.promised >= Some(ballot)
+        }
+        _ => true,
+    })
+}
+
+/// Whatever a node believes chosen has a quorum of votes in one ballot.
+fn beliefs_are_chosen(cluster: &Cluster, state: &State) -> bool {
+    // What follows from a node's own unsynced vote is not said to anybody before it is synced.
+    let chosen = |slot: Slot, value| {
+        chosen_votes(cluster, state).any(|(at, vote)| at == slot && vote.value == value)
+    };
+    state.nodes.iter().all(|node| {
+        let known = (0..).map(Slot).zip(node.live.chosen);
+        let mut known = known.filter_map(|(slot, value)| Some((slot, value?)));
+        !node.unsynced.is_empty() || known.all(|(slot, value)| chosen(slot, value))
+    })
+}
+
+/// Of what is chosen in a ballot, a quorum still holds the value, voted for in that ballot or above.
+fn quorum_holds_chosen(cluster: &Cluster, state: &State) -> bool {
+    chosen_votes(cluster, state).all(|(slot, chosen)| {
+        let holds = |node: &super::state::Node| {
+            node.durable.votes[usize::from(slot.0)]
+                .is_some_and(|vote| vote.ballot >= chosen.ballot && vote.value == chosen.value)
+        };
+        let holders = state.nodes.iter().filter(|node| holds(node)).count();
+        holders >= usize::from(cluster.rules.bounds.phase2_quorum)
+    })
+}
+
+/// A ballot proposes what another client than its own asked for.
+fn adopted(cluster: &Cluster, state: &State) -> bool {
+    let bounds = &cluster.rules.bounds;
+    state.network.iter().any(|message| match message {
+        Message::Accept { ballot, value, .. } => {
+            value != bounds.client_value(ballot) && value != bounds.noop()
+        }
+        _ => false,
+    })
+}
+
+/// The owner of the highest ballot has lost its lead after itself and one other voted.
+fn leader_crashed(cluster: &Cluster, state: &State) -> bool {
+    let bounds = &cluster.rules.bounds;
+    state.ballots_voted(Slot(0)).into_iter().any(|(vote, voters): (Vote, NodeSet)| {
+        let owner = bounds.owner(vote.ballot);
+        let node = state.node(owner);
+        voters.len() == 2
+            && voters.has(owner)
+            && node.durable.promised == Some(vote.ballot)
+            && node.live.role == Role::Follower
+    })
+}

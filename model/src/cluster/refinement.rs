@@ -1,0 +1,189 @@
+//! Each step of the cluster is, in each slot, a step of Lamport's specification.
+//!
+//! What left a node is read as the message set of `synod`, slot by slot. A step that becomes durable
+//! (nothing else has happened yet) must be, in every slot,
+//! - a stutter, or
+//! - a short sequence of steps of `synod`: a node plays all roles, so that it may propose and vote
+//!   for its own proposal at once, or
+//! - a silent rise of maxBal: a vote in another slot, or a refusal heard, raised the promise of the
+//!   whole log. That is a 1b that nobody receives: it forbids the acceptor what a sent one forbids,
+//!   and it is not counted when a proposal needs a quorum of promises.
+//!
+//! Besides, what a promise reports and what the disk holds must be what the messages imply.
+
+use std::fmt;
+
+use super::{
+    bounds::Bounds,
+    state::{Acceptor, Ballot, Message, NodeId, Slot, State},
+};
+use crate::synod::{self, Action, Synod};
+
+/// A step of the cluster that is no step of the specification.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fault {
+    /// The slot in which it is not.
+    pub slot: Slot,
+    /// The node that took it.
+    pub node: NodeId,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+/// What is wrong with a step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reason {
+    /// This step of `synod` is not enabled.
+    NotEnabled(Action),
+    /// A promise says something else than the acceptor's highest vote below the ballot.
+    WrongReport(Ballot),
+    /// A ballot got a second, different message of the same kind.
+    Contradicts(Ballot),
+    /// The disk does not hold the acceptor's last vote.
+    WrongVoteOnDisk,
+    /// The disk holds a lower promise than the messages imply, or than it held before.
+    PromiseFell,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { slot, node, reason } = self;
+        write!(f, "in {slot:?}, {node:?}: ")?;
+        match reason {
+            Reason::NotEnabled(action) => match action {
+                Action::Prepare(b) => write!(f, "may not prepare b{}", b.0),
+                Action::Promise(_, b) => write!(f, "may not promise b{}", b.0),
+                Action::Propose(b, v) => write!(f, "may not propose v{} in b{}", v.0, b.0),
+                Action::Vote(_, b) => write!(f, "may not vote in b{}", b.0),
+            },
+            Reason::WrongReport(b) => {
+                write!(f, "its promise of b{} does not report its last vote", b.0)
+            }
+            Reason::Contradicts(b) => write!(f, "contradicts what it said before in b{}", b.0),
+            Reason::WrongVoteOnDisk => write!(f, "its disk does not hold its last vote"),
+            Reason::PromiseFell => write!(f, "its promise fell"),
+        }
+    }
+}
+
+/// Lamport's specification for one slot of a cluster.
+///
+/// # Panics
+/// If the bounds were not validated: everything that passes fits.
+pub fn specification(bounds: &Bounds) -> Synod {
+    Synod::new(synod::Bounds {
+        acceptors: bounds.nodes,
+        values: bounds.values + 1,
+        ballots: bounds.ballots,
+        phase1_quorum: Some(bounds.phase1_quorum),
+        phase2_quorum: Some(bounds.phase2_quorum),
+    })
+    .expect("every valid cluster fits")
+}
+
+/// Holds what becomes durable at one node, and leaves it with that, against the specification.
+///
+/// `before` is the cluster before it does; `disk` what the node's disk holds afterwards.
+pub fn check(
+    spec: &Synod,
+    bounds: &Bounds,
+    before: &State,
+    node: NodeId,
+    disk: &Acceptor,
+    sent: &[Message],
+) -> Option<Fault> {
+    let slots = (0..bounds.slots).map(Slot);
+    let fault = |slot, reason| Fault { slot, node, reason };
+    slots.filter_map(|slot| Some(fault(slot, wrong(spec, before, node, disk, sent, slot)?))).next()
+}
+
+fn wrong(
+    spec: &Synod,
+    before: &State,
+    node: NodeId,
+    disk: &Acceptor,
+    sent: &[Message],
+    slot: Slot,
+) -> Option<Reason> {
+    let me = synod::Acceptor(node.0);
+    let mut heard = messages(spec, before, slot);
+    // What nobody hears, but binds this acceptor.
+    let mut silent = synod::State::default();
+    if let Some(promised) = before.node(node).durable.promised
+        && spec.max_bal(heard, me) < Some(promised)
+    {
+        silent = spec.with_promise(silent, me, promised);
+    }
+    for &message in sent.iter().filter(|&&message| !before.network.contains(message)) {
+        let action = match message {
+            Message::Prepare { ballot } => Action::Prepare(ballot),
+            Message::Promise { ballot, .. } => Action::Promise(me, ballot),
+            Message::Accept { ballot, slot: at, value } if at == slot => {
+                Action::Propose(ballot, value)
+            }
+            Message::Accepted { ballot, slot: at, .. } if at == slot => Action::Vote(me, ballot),
+            Message::Accept { .. } | Message::Accepted { .. } => continue,
+        };
+        let all = heard.union(silent);
+        match (action, message) {
+            // A proposal needs promises that were sent.
+            (Action::Propose(..), _) => {
+                let next = spec.step(heard, action);
+                heard = match next {
+                    Some(next) => next,
+                    None => return Some(Reason::NotEnabled(action)),
+                };
+            }
+            (Action::Promise(_, ballot), Message::Promise { reports, .. }) => {
+                if spec.promised(heard, me, ballot) {
+                    return Some(Reason::Contradicts(ballot));
+                }
+                // The promise was given in silence, and is now said.
+                if !spec.promised(silent, me, ballot) && !spec.enabled(all, action) {
+                    return Some(Reason::NotEnabled(action));
+                }
+                let report = reports[usize::from(slot.0)].map(|vote| (vote.ballot, vote.value));
+                if report != spec.report(all, me, ballot) {
+                    return Some(Reason::WrongReport(ballot));
+                }
+                heard = spec.with_promise(heard, me, ballot);
+            }
+            (Action::Vote(_, ballot), Message::Accepted { value, .. }) => {
+                if !spec.enabled(all, action) {
+                    return Some(Reason::NotEnabled(action));
+                }
+                if spec.proposal(heard, ballot) != Some(value) {
+                    return Some(Reason::Contradicts(ballot));
+                }
+                heard = spec.with_vote(heard, me, ballot);
+            }
+            _ => {
+                heard = match spec.step(heard, action) {
+                    Some(next) => next,
+                    None => return Some(Reason::NotEnabled(action)),
+                };
+            }
+        }
+    }
+    let last_vote = disk.votes[usize::from(slot.0)].map(|vote| (vote.ballot, vote.value));
+    if last_vote != spec.last_vote(heard, me) {
+        return Some(Reason::WrongVoteOnDisk);
+    }
+    (disk.promised < spec.max_bal(heard.union(silent), me)).then_some(Reason::PromiseFell)
+}
+
+/// The messages of one slot as a state of the specification.
+fn messages(spec: &Synod, state: &State, slot: Slot) -> synod::State {
+    let acceptor = |node: NodeId| synod::Acceptor(node.0);
+    state.network.iter().fold(synod::State::default(), |set, message| match message {
+        Message::Prepare { ballot } => spec.with_prepare(set, ballot),
+        Message::Promise { ballot, from, .. } => spec.with_promise(set, acceptor(from), ballot),
+        Message::Accept { ballot, slot: at, value } if at == slot => {
+            spec.with_proposal(set, ballot, value)
+        }
+        Message::Accepted { ballot, slot: at, from, .. } if at == slot => {
+            spec.with_vote(set, acceptor(from), ballot)
+        }
+        Message::Accept { .. } | Message::Accepted { .. } => set,
+    })
+}

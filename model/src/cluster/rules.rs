@@ -1,0 +1,180 @@
+//! The rules of Paxos, one function each, and beside each the ways in which people got it wrong.
+//!
+//! Everything that decides whether the protocol is safe stands here; [`super::node`] only moves data
+//! between these answers. A rule without a bug is the rule.
+
+use super::{
+    bounds::Bounds,
+    bugs::Bug,
+    state::{Acceptor, Ballot, Log, NodeId, NodeSet, Slot, Vote},
+};
+
+/// The rules within some bounds, with at most one of them broken.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Quorums, owners and values.
+    pub bounds: Bounds,
+    /// The rule that is broken, if any.
+    pub bug: Option<Bug>,
+}
+
+/// What an acceptor does with a Prepare.
+pub enum Prepared {
+    /// It promises.
+    Promise,
+    /// It sends the promise it already gave again.
+    Again,
+    /// It has promised more.
+    Refuse,
+    /// It voted in that ballot already.
+    Silence,
+}
+
+impl Rules {
+    fn broken(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// Phase 1b: a ballot above the promise is promised, an equal one answered again until a vote was
+    /// cast in it, a lower one refused.
+    pub fn prepare(&self, acceptor: &Acceptor, ballot: Ballot) -> Prepared {
+        match acceptor.promised {
+            Some(promised) if ballot < promised && !self.broken(Bug::PromisesBelowPromise) => {
+                Prepared::Refuse
+            }
+            Some(promised) if ballot == promised => {
+                let voted = acceptor.votes.iter().flatten().any(|vote| vote.ballot == ballot);
+                if voted { Prepared::Silence } else { Prepared::Again }
+            }
+            _ => Prepared::Promise,
+        }
+    }
+
+    /// What becomes of the votes when a ballot is promised: nothing.
+    pub fn promise_keeps(&self, votes: Log<Option<Vote>>) -> Log<Option<Vote>> {
+        if self.broken(Bug::PromiseClearsVotes) { Log::default() } else { votes }
+    }
+
+    /// Phase 2b: vote unless a higher ballot was promised. `None` is a refusal.
+    pub fn accept(
+        &self,
+        acceptor: &Acceptor,
+        ballot: Ballot,
+        slot: Slot,
+    ) -> Option<Option<Ballot>> {
+        let raised = acceptor.promised.max(Some(ballot));
+        match acceptor.promised {
+            Some(promised) if ballot < promised => {
+                self.broken(Bug::AcceptsBelowPromise).then_some(acceptor.promised)
+            }
+            promised if self.broken(Bug::AcceptDoesNotPromise) => Some(promised),
+            _ if self.ignores_proposal(acceptor, slot) => Some(acceptor.promised),
+            _ => Some(raised),
+        }
+    }
+
+    /// Whether an acceptor stays silent because it has voted before: it does not.
+    pub fn ignores_proposal(&self, acceptor: &Acceptor, slot: Slot) -> bool {
+        self.broken(Bug::VotesOnlyOnce) && acceptor.votes[usize::from(slot.0)].is_some()
+    }
+
+    /// Whether a promise for `ballot` counts for a candidate in `current`.
+    pub fn counts_promise(&self, ballot: Ballot, current: Option<Ballot>) -> bool {
+        let old = self.broken(Bug::CountsOldPromise) && Some(ballot) < current;
+        current == Some(ballot) || old
+    }
+
+    /// Whether a vote in `ballot` counts for a leader in `current`.
+    pub fn counts_vote(&self, ballot: Ballot, current: Option<Ballot>) -> bool {
+        current == Some(ballot) || self.broken(Bug::AddsUpBallots)
+    }
+
+    /// Who is heard after one more promise; `None` if nothing changes.
+    pub fn hear_promise(&self, heard: NodeSet, from: NodeId) -> Option<NodeSet> {
+        self.count(heard, from, self.broken(Bug::CountsPromiseTwice))
+    }
+
+    /// Who has voted after one more vote; `None` if nothing changes.
+    pub fn hear_vote(&self, voters: NodeSet, from: NodeId) -> Option<NodeSet> {
+        self.count(voters, from, self.broken(Bug::CountsVoteTwice))
+    }
+
+    /// A node counts once. (Counted twice, it takes the place of one that is missing.)
+    fn count(&self, set: NodeSet, from: NodeId, twice: bool) -> Option<NodeSet> {
+        if !set.has(from) {
+            return Some(set.with(from));
+        }
+        let missing = (0..self.bounds.nodes).map(NodeId).find(|&node| !set.has(node));
+        missing.filter(|_| twice).map(|node| set.with(node))
+    }
+
+    /// Phase 2a: of two reports, the one of the higher ballot counts.
+    pub fn adopt(&self, known: Option<Vote>, report: Option<Vote>) -> Option<Vote> {
+        match (known, report) {
+            (Some(known), Some(report)) => {
+                let higher = report.ballot > known.ballot;
+                let takes = higher != self.broken(Bug::AdoptsLowest);
+                Some(if takes { report } else { known })
+            }
+            _ => known.or(report),
+        }
+    }
+
+    /// What a candidate knows after one more promise: of each slot the report that counts.
+    pub fn merge(&self, known: Log<Option<Vote>>, reports: Log<Option<Vote>>) -> Log<Option<Vote>> {
+        let highest = |log: &Log<Option<Vote>>| log.iter().flatten().map(|vote| vote.ballot).max();
+        if self.broken(Bug::AdoptsWholeLog) {
+            return if highest(&reports) > highest(&known) { reports } else { known };
+        }
+        std::array::from_fn(|slot| self.adopt(known[slot], reports[slot]))
+    }
+
+    /// What a new leader believes of the reports it got: all of it.
+    pub fn believe(&self, reported: Log<Option<Vote>>, own: &Acceptor) -> Log<Option<Vote>> {
+        let end = reported.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        std::array::from_fn(|slot| {
+            if self.broken(Bug::IgnoresReports) {
+                return None;
+            }
+            let gap = self.broken(Bug::FillsGapUnasked) && slot + 1 < end;
+            reported[slot].filter(|_| !(gap && own.votes[slot].is_none()))
+        })
+    }
+
+    /// Whether the promises heard let a candidate lead.
+    pub fn leads(&self, heard: NodeSet) -> bool {
+        heard.len() >= self.quorum(self.bounds.phase1_quorum)
+    }
+
+    /// Whether the votes heard choose a value.
+    pub fn chooses(&self, voters: NodeSet) -> bool {
+        voters.len() >= self.quorum(self.bounds.phase2_quorum)
+    }
+
+    fn quorum(&self, size: u8) -> u8 {
+        if self.broken(Bug::HalfIsQuorum) { (self.bounds.nodes / 2).max(1) } else { size }
+    }
+
+    /// The ballot under which a leader proposes: the one it prepared.
+    pub fn proposal_ballot(&self, node: NodeId, prepared: Ballot) -> Option<Ballot> {
+        if self.broken(Bug::ProposesUnprepared) {
+            return self.bounds.next_ballot(node, Some(prepared));
+        }
+        Some(prepared)
+    }
+
+    /// Whether messages wait for the sync of their step: they do.
+    pub fn messages_wait(&self) -> bool {
+        !self.broken(Bug::RepliesBeforePersisting)
+    }
+
+    /// What a node finds on its disk after a crash: what it synced.
+    pub fn recovers(&self, node: NodeId, durable: Acceptor) -> Acceptor {
+        let own = durable.promised.is_some_and(|ballot| self.bounds.owner(ballot) == node);
+        if own && self.broken(Bug::ReusesBallot) {
+            let voted = durable.votes.iter().flatten().map(|vote| vote.ballot).max();
+            return Acceptor { promised: voted, ..durable };
+        }
+        durable
+    }
+}

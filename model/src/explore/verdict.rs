@@ -1,0 +1,202 @@
+//! What a run may claim, and how it says so.
+//!
+//! There are three verdicts and no run may claim more than it did: a search that was cut short
+//! never *holds*, whatever it has or has not found. This module is the vocabulary and its two
+//! renderings, one for people ([`Display`](fmt::Display)) and one for programs ([`Serialize`]); how
+//! a verdict is reached is decided one level up.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use indicatif::HumanCount;
+use serde::Serialize;
+
+/// The outcome of a run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "verdict", rename_all = "lowercase")]
+pub enum Verdict {
+    /// The whole space within the bounds was explored, and every `always` property held.
+    Holds,
+    /// An `always` property failed, and there is a path to where it did.
+    Violated,
+    /// Neither, because the search could not go on.
+    Inconclusive {
+        /// What stopped it.
+        why: String,
+    },
+}
+
+impl Verdict {
+    /// The exit code of a process that reports this verdict. 2 is left for unusable arguments.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Holds => 0,
+            Self::Violated => 1,
+            Self::Inconclusive { .. } => 3,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Holds => f.write_str("holds"),
+            Self::Violated => f.write_str("violated"),
+            Self::Inconclusive { why } => write!(f, "inconclusive: {why}"),
+        }
+    }
+}
+
+/// What a property demands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Expectation {
+    /// It is true in every reachable state.
+    Always,
+    /// Every path comes to a state where it is true.
+    Eventually,
+    /// It is true in some reachable state.
+    Sometimes,
+}
+
+/// What became of a property.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Finding {
+    /// `always`: true in all states, and these are all the states there are.
+    Holds,
+    /// `always`: false at the end of a known path.
+    Violated,
+    /// `sometimes`: true in some state.
+    Seen,
+    /// `sometimes`: false in all states, and these are all the states there are.
+    Never,
+    /// The search ended before it could tell.
+    Undecided,
+}
+
+/// One step of a path.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Step {
+    /// What was done; nothing for the initial state.
+    pub action: Option<String>,
+    /// The state that it led to.
+    pub state: String,
+}
+
+/// A path to a state where an `always` property is false.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Counterexample {
+    /// Whether no shorter path to such a state exists.
+    pub shortest: bool,
+    /// The path, the initial state first.
+    pub steps: Vec<Step>,
+}
+
+/// A property and what became of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PropertyReport {
+    /// Its name.
+    pub name: &'static str,
+    /// What it demands.
+    pub expectation: Expectation,
+    /// What became of it.
+    pub finding: Finding,
+    /// How it fails, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counterexample: Option<Counterexample>,
+}
+
+/// All that a run has to say.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Report {
+    /// What was explored.
+    pub model: String,
+    /// The outcome.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Whether every reachable state was visited.
+    pub complete: bool,
+    /// Distinct states visited.
+    pub states: usize,
+    /// Steps taken from them, to new states and to known ones.
+    pub transitions: usize,
+    /// Length of the longest of the shortest paths to the states visited, the initial state
+    /// counting as 1; absent if this search could not tell.
+    pub depth: Option<usize>,
+    /// Time spent searching.
+    pub seconds: f64,
+    /// Every property, in the model's order.
+    pub properties: Vec<PropertyReport>,
+    /// How often each kind of action was taken.
+    pub actions: BTreeMap<&'static str, u64>,
+    /// What searched.
+    pub engine: String,
+    /// How many states the search is expected to have taken for others. Visited states are known by
+    /// fingerprints of 64 bits, so "every state" has this much doubt in it.
+    pub expected_missed: f64,
+    /// What makes a passing run worth less than it looks.
+    pub warnings: Vec<String>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |n: usize| HumanCount(n as u64).to_string();
+        let depth = self.depth.map_or("not measured".to_owned(), count);
+        writeln!(f, "{}\n", self.model)?;
+        let facts = [
+            ("verdict", self.verdict.to_string()),
+            ("states", count(self.states)),
+            ("transitions", count(self.transitions)),
+            ("depth", depth),
+            ("seconds", format!("{:.2}", self.seconds)),
+            ("engine", self.engine.clone()),
+            ("missed", format!("{:.0e} states expected", self.expected_missed)),
+        ];
+        for (what, fact) in facts {
+            writeln!(f, "{what:<11}  {fact}")?;
+        }
+
+        let width = self.properties.iter().map(|p| p.name.len()).max().unwrap_or(0);
+        writeln!(f)?;
+        for PropertyReport { name, expectation, finding, .. } in &self.properties {
+            let expectation = format!("{expectation:?}").to_lowercase();
+            let finding = format!("{finding:?}").to_lowercase();
+            writeln!(f, "{expectation:<11}  {name:<width$}  {finding}")?;
+        }
+
+        let fired: Vec<_> = self
+            .actions
+            .iter()
+            .map(|(kind, count)| (*kind, HumanCount(*count).to_string()))
+            .collect();
+        let width = fired.iter().map(|(kind, _)| kind.len()).max().unwrap_or(0);
+        let digits = fired.iter().map(|(_, count)| count.len()).max().unwrap_or(0);
+        writeln!(f)?;
+        for (kind, count) in fired {
+            writeln!(f, "{:<11}  {kind:<width$}  {count:>digits$}", "action")?;
+        }
+
+        if !self.warnings.is_empty() {
+            writeln!(f)?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "{:<11}  {warning}", "warning")?;
+        }
+
+        for property in &self.properties {
+            let Some(Counterexample { shortest, steps }) = &property.counterexample else {
+                continue;
+            };
+            let length = steps.len() - 1;
+            let which = if *shortest { "shortest" } else { "not the shortest" };
+            writeln!(f, "\n{} fails after {length} steps ({which}):", property.name)?;
+            let described = |step: &Step| step.action.as_deref().unwrap_or("initially").to_owned();
+            let width = steps.iter().map(|step| described(step).len()).max().unwrap_or(0);
+            for (i, step) in steps.iter().enumerate() {
+                writeln!(f, "{i:>4}  {:<width$}  {}", described(step), step.state)?;
+            }
+        }
+        Ok(())
+    }
+}
