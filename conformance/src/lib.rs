@@ -1,1 +1,10 @@
-//! x
+//! The production replica held against the model.
+//!
+//! This is the only crate that sees both. [`projection`] says which field of the implementation is
+//! which of the model; [`lockstep`] takes every step of the model with the production replicas as
+//! well; [`faulty`] breaks the production replica on purpose, to show that it would be noticed.
+
+pub mod faulty;
+pub mod lockstep;
+pub mod pair;
+pub mod projection;

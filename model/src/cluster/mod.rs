@@ -335,8 +335,8 @@ impl Model for Cluster {
 
 impl Explorable for Cluster {
     const KINDS: &'static [&'static str] = &[
-        "campaign", "propose", "prepare", "promise", "accept", "accepted", "nack", "chosen", "sync",
-        "crash",
+        "campaign", "propose", "prepare", "promise", "accept", "accepted", "nack", "chosen",
+        "sync", "crash",
     ];
 
     fn title(&self) -> String {

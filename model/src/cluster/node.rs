@@ -6,11 +6,11 @@ use smallvec::SmallVec;
 
 use super::{
     rules::{Prepared, Rules},
-    state::{Ballot, Live, Log, Message, NodeId, NodeSet, Role, SLOTS_MAX, Slot, Value},
+    state::{Ballot, Live, Log, Message, NodeId, NodeSet, Role, SLOTS_MAX, Slot, Value, Vote},
 };
 
 /// What can happen to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
     /// It tries to become the leader.
     Campaign,
@@ -62,12 +62,8 @@ pub struct Step {
 impl Rules {
     /// The step of node `me` on an input.
     pub fn step(&self, me: NodeId, live: &Live, input: Input) -> Step {
-        let mut step = Step {
-            live: *live,
-            messages: SmallVec::new(),
-            nack: None,
-            announced: SmallVec::new(),
-        };
+        let mut step =
+            Step { live: *live, messages: SmallVec::new(), nack: None, announced: SmallVec::new() };
         match input {
             Input::Campaign => self.campaign(me, &mut step),
             Input::Propose { count } => self.propose(me, count, &mut step),
@@ -174,7 +170,7 @@ impl Rules {
         let Some(ballot) = self.proposal_ballot(me, prepared) else { return };
         let acceptor = &mut step.live.acceptor;
         acceptor.promised = acceptor.promised.max(Some(ballot));
-        acceptor.votes[usize::from(slot.0)] = Some(super::state::Vote { ballot, value });
+        acceptor.votes[usize::from(slot.0)] = Some(Vote { ballot, value });
         step.messages.push(Message::Accept { ballot, slot, value });
         step.messages.push(Message::Accepted { ballot, slot, value, from: me });
         let Role::Leader { votes } = &mut step.live.role else { unreachable!("only leaders") };
@@ -197,7 +193,7 @@ impl Rules {
             live.role = Role::Follower;
         }
         live.acceptor.promised = promised;
-        live.acceptor.votes[usize::from(slot.0)] = Some(super::state::Vote { ballot, value });
+        live.acceptor.votes[usize::from(slot.0)] = Some(Vote { ballot, value });
         step.messages.push(Message::Accepted { ballot, slot, value, from: me });
     }
 

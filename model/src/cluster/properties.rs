@@ -24,7 +24,7 @@ pub const HELD: &str = "a quorum holds what is chosen";
 
 /// All properties that make sense within the bounds of a cluster: each `always` is followed by what
 /// must happen somewhere for it to mean anything.
-pub fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
+pub(super) fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
     let bounds = &cluster.rules.bounds;
     let mut all = vec![
         Property::always(AGREEMENT, agreement),
@@ -48,7 +48,8 @@ pub fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
     if bounds.ballots > 1 {
         all.push(Property::sometimes("a value of an earlier ballot is adopted", adopted));
     }
-    if bounds.ballots > 1 && bounds.values > 1 && bounds.nodes > 1 {
+    // Where all must promise, the first proposer itself reports what it proposed.
+    if bounds.ballots > 1 && bounds.values > 1 && bounds.phase1_quorum < bounds.nodes {
         all.push(Property::sometimes("two values are proposed in one slot", |c, s| {
             (0..c.rules.bounds.slots).map(Slot).any(|slot| two_proposed(s, slot))
         }));
@@ -118,9 +119,8 @@ fn chosen_votes<'a>(
 /// At most one value is chosen in a slot.
 fn agreement(cluster: &Cluster, state: &State) -> bool {
     let mut known: [Option<Value>; super::state::SLOTS_MAX] = Default::default();
-    chosen_votes(cluster, state).all(|(slot, vote)| {
-        *known[usize::from(slot.0)].get_or_insert(vote.value) == vote.value
-    })
+    chosen_votes(cluster, state)
+        .all(|(slot, vote)| *known[usize::from(slot.0)].get_or_insert(vote.value) == vote.value)
 }
 
 /// What is voted for was asked for by the client of a ballot that proposed it, or is the no-op of a

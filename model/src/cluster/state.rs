@@ -281,7 +281,8 @@ impl fmt::Debug for NodeSet {
 /// The entries of a log that are there, as `s0=… s1=…`.
 fn entries<T: fmt::Debug>(log: &Log<Option<T>>) -> String {
     let entries = (0u8..).map(Slot).zip(log);
-    let entries = entries.filter_map(|(slot, entry)| Some(format!("{slot:?}={:?}", entry.as_ref()?)));
+    let entries =
+        entries.filter_map(|(slot, entry)| Some(format!("{slot:?}={:?}", entry.as_ref()?)));
     entries.collect::<Vec<_>>().join(" ")
 }
 

@@ -1,0 +1,350 @@
+//! One node twice: as the model has it, and as the production replica is.
+
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use paxos::{Event, Output, Record, storage::Memory};
+use paxos_model::cluster::{
+    node::{Input, Step},
+    state::{Acceptor, Live, NodeId},
+};
+
+use crate::{
+    faulty::Subject,
+    projection::{Projection, Sent, Unmapped},
+};
+
+/// A difference between the model and the implementation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Divergence {
+    /// At which node.
+    pub node: NodeId,
+    /// In what.
+    pub field: &'static str,
+    /// What the model says.
+    pub model: String,
+    /// What the implementation does.
+    pub implementation: String,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, field, model, implementation } = self;
+        writeln!(f, "{node:?} differs in {field}")?;
+        writeln!(f, "  model           {model}")?;
+        write!(f, "  implementation  {implementation}")
+    }
+}
+
+/// A production replica and its disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    subject: Subject,
+    disk: Memory,
+    /// Records of steps that are not yet synced, oldest first.
+    unsynced: Vec<Vec<Record>>,
+    /// Of all the above: they are told apart by every field, and hashed once.
+    digest: u64,
+}
+
+impl Hash for Running {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.digest);
+    }
+}
+
+/// Holds one node of the implementation against the model's.
+pub struct Scales<'a> {
+    /// What is which.
+    pub projection: &'a Projection,
+    /// The node.
+    pub node: NodeId,
+}
+
+impl Running {
+    /// A replica that starts for the first time.
+    pub fn new(subject: Subject) -> Self {
+        Self::sealed(subject, Memory::default(), Vec::new())
+    }
+
+    fn sealed(subject: Subject, disk: Memory, unsynced: Vec<Vec<Record>>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&subject, &disk, &unsynced).hash(&mut hasher);
+        Self { subject, disk, unsynced, digest: hasher.finish() }
+    }
+
+    /// The replica.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Tells it from others, by every field of the replica, its disk and what waits for it.
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// What it has on its disk.
+    pub fn disk(&self) -> &Memory {
+        &self.disk
+    }
+}
+
+type Balanced<T> = Result<T, Box<Divergence>>;
+
+impl Scales<'_> {
+    fn differ<T>(
+        &self,
+        field: &'static str,
+        model: impl fmt::Debug,
+        implementation: impl fmt::Debug,
+    ) -> Balanced<T> {
+        let (model, implementation) = (format!("{model:?}"), format!("{implementation:?}"));
+        Err(Box::new(Divergence { node: self.node, field, model, implementation }))
+    }
+
+    fn same<T: PartialEq + fmt::Debug>(
+        &self,
+        field: &'static str,
+        model: &T,
+        implementation: &T,
+    ) -> Balanced<()> {
+        if model == implementation {
+            return Ok(());
+        }
+        self.differ(field, model, implementation)
+    }
+
+    fn mapped<T>(&self, field: &'static str, mapped: Result<T, Unmapped>) -> Balanced<T> {
+        mapped.or_else(|Unmapped(what)| {
+            let (model, node) = ("nothing like it".to_owned(), self.node);
+            Err(Box::new(Divergence { node, field, model, implementation: what }))
+        })
+    }
+
+    /// Steps a replica; a panic is a difference, too.
+    fn run(&self, subject: &mut Subject, event: Event) -> Balanced<Output> {
+        let mut output = Output::default();
+        catch_unwind(AssertUnwindSafe(|| subject.step(event, &mut output))).or_else(|panic| {
+            let message = panic.downcast_ref::<String>().map(String::as_str);
+            let message = message.or(panic.downcast_ref::<&str>().copied());
+            self.differ("taking the step", "takes it", message.unwrap_or("panics"))
+        })?;
+        Ok(output)
+    }
+
+    /// Takes a step that changes the model's node, and compares all that comes of it.
+    ///
+    /// `waits` says that the records wait for a sync; otherwise they are durable at once.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn step(
+        &self,
+        running: &Running,
+        before: &Live,
+        input: Input,
+        expected: &Step,
+        waits: bool,
+    ) -> Balanced<Running> {
+        let mut subject = running.subject.clone();
+        let event = self.projection.event(self.node, before, input);
+        let output = self.run(&mut subject, event)?;
+        self.compare(&subject, before, expected, &output)?;
+        let (mut disk, mut unsynced) = (running.disk.clone(), running.unsynced.clone());
+        if !waits {
+            self.append(&mut disk, &output.records)?;
+        } else if !output.records.is_empty() {
+            unsynced.push(output.records);
+        }
+        Ok(Running::sealed(subject, disk, unsynced))
+    }
+
+    /// Delivers what the model ignores: it must change nothing, and answer what the model answers.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn ignores(
+        &self,
+        running: &Running,
+        before: &Live,
+        input: Input,
+        expected: &Step,
+    ) -> Balanced<()> {
+        let mut subject = running.subject.clone();
+        let event = self.projection.event(self.node, before, input);
+        let output = self.run(&mut subject, event)?;
+        self.unchanged(running, &subject, &output)?;
+        self.compare(&subject, before, expected, &output)
+    }
+
+    /// Delivers events that the model does not know at all: nothing may change.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn unmoved(&self, running: &Running, event: Event) -> Balanced<Output> {
+        let mut subject = running.subject.clone();
+        let output = self.run(&mut subject, event)?;
+        self.unchanged(running, &subject, &output)?;
+        Ok(output)
+    }
+
+    fn unchanged(&self, running: &Running, after: &Subject, output: &Output) -> Balanced<()> {
+        if *after != running.subject {
+            let (before, after) = (running.subject.replica(), after.replica());
+            return self.differ("what an ignored input changes", before, after);
+        }
+        if !output.records.is_empty() {
+            return self.differ("records", "none", &output.records);
+        }
+        Ok(())
+    }
+
+    /// Delivers the parts of a batch one by one and the batch as a whole: it must be the same.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn batch(&self, running: &Running, whole: Event, parts: Vec<Event>) -> Balanced<()> {
+        let mut by_parts = running.subject.clone();
+        let (mut disk, mut sent) = (running.disk.clone(), Vec::new());
+        for part in parts {
+            let output = self.run(&mut by_parts, part)?;
+            self.stored(disk.append(&output.records))?;
+            sent.extend(output.messages);
+        }
+        let mut at_once = running.subject.clone();
+        let output = self.run(&mut at_once, whole)?;
+        let mut disk_at_once = running.disk.clone();
+        self.stored(disk_at_once.append(&output.records))?;
+        self.same("what a batch makes of it, by parts and at once", &by_parts, &at_once)?;
+        self.same("what a batch leaves on disk, by parts and at once", &disk, &disk_at_once)?;
+        let after = self.projection.acceptor(by_parts.replica().parts().acceptor);
+        let after = self.mapped("votes", after)?;
+        let map =
+            |sent: &[_]| self.mapped("messages", self.projection.sent(self.node, &after, sent));
+        let (mut sent, at_once) = (map(&sent)?, map(&output.messages)?);
+        sent.nacks.dedup(); // Each part of a batch is refused by itself.
+        self.same("what a batch sends, by parts and at once", &sent, &at_once)
+    }
+
+    /// The same replica, told in another way, must become the same.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn same_effect(&self, running: &Running, one: Event, other: Event) -> Balanced<()> {
+        let (mut first, mut second) = (running.subject.clone(), running.subject.clone());
+        let _ = self.run(&mut first, one)?;
+        let _ = self.run(&mut second, other)?;
+        self.same("what two ways of saying it make of it", &first, &second)
+    }
+
+    /// Makes the oldest step durable.
+    ///
+    /// # Errors
+    /// If the disk then differs.
+    pub fn sync(&self, running: &Running, durable: &Acceptor) -> Balanced<Running> {
+        let (mut disk, mut unsynced) = (running.disk.clone(), running.unsynced.clone());
+        if unsynced.is_empty() {
+            return self.differ("unsynced steps", "one to sync", "none");
+        }
+        let oldest = unsynced.remove(0);
+        self.append(&mut disk, &oldest)?;
+        self.compare_disk(&disk, durable)?;
+        Ok(Running::sealed(running.subject.clone(), disk, unsynced))
+    }
+
+    /// Crashes a replica and builds it again from its disk.
+    ///
+    /// # Errors
+    /// If what comes back differs.
+    pub fn crash(&self, running: &Running, after: &Live) -> Balanced<Running> {
+        let config = self.projection.config(self.node);
+        let subject = match running.subject.recover(config, running.disk.records()) {
+            Ok(subject) => subject,
+            Err(error) => return self.differ("recovery", "recovers", error.to_string()),
+        };
+        self.compare_live(&subject, after)?;
+        Ok(Running::sealed(subject, running.disk.clone(), Vec::new()))
+    }
+
+    /// Whether the disk holds what the model's does.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn compare_disk(&self, disk: &Memory, durable: &Acceptor) -> Balanced<()> {
+        let image = self.mapped("the disk", self.projection.acceptor(disk.image()))?;
+        self.same("the disk", durable, &image)
+    }
+
+    /// Whether the replica is in the model's state.
+    ///
+    /// # Errors
+    /// If it is not, with the part that differs.
+    pub fn compare_live(&self, subject: &Subject, expected: &Live) -> Balanced<()> {
+        let parts = subject.replica().parts();
+        let live = self.mapped("the replica", self.projection.live(self.node, parts))?;
+        self.same("promised", &expected.acceptor.promised, &live.acceptor.promised)?;
+        self.same("votes", &expected.acceptor.votes, &live.acceptor.votes)?;
+        if live.role != expected.role {
+            return self.differ("role", expected, live);
+        }
+        self.same("chosen", &expected.chosen, &live.chosen)
+    }
+
+    fn compare(
+        &self,
+        subject: &Subject,
+        before: &Live,
+        expected: &Step,
+        output: &Output,
+    ) -> Balanced<()> {
+        self.compare_live(subject, &expected.live)?;
+        let after = &expected.live.acceptor;
+        let sent = self.projection.sent(self.node, after, &output.messages);
+        let sent = self.mapped("messages", sent)?;
+        let mut messages = expected.messages.to_vec();
+        messages.retain(|message| !self.says_to_itself(*message));
+        messages.sort_unstable();
+        let expected_sent = Sent {
+            messages,
+            nacks: expected.nack.into_iter().collect(),
+            announced: expected.announced.to_vec(),
+        };
+        self.same("messages", &expected_sent, &sent)?;
+        let changed = before.acceptor != expected.live.acceptor;
+        if changed == output.records.is_empty() {
+            return self.differ("records", if changed { "some" } else { "none" }, &output.records);
+        }
+        let prefix = |live: &Live| live.chosen.iter().take_while(|value| value.is_some()).count();
+        let ready = (prefix(before)..prefix(&expected.live)).filter_map(|slot| {
+            let value = self.projection.real_value(expected.live.chosen[slot]?);
+            Some((paxos::Slot(slot as u64), value))
+        });
+        self.same("what is handed out to be applied", &ready.collect(), &output.chosen)
+    }
+
+    /// A node's promise and votes for its own ballot do not travel.
+    fn says_to_itself(&self, message: paxos_model::cluster::state::Message) -> bool {
+        use paxos_model::cluster::state::Message::{Accepted, Promise};
+        let own = self.projection.owner(message.ballot()) == self.node;
+        own && matches!(message, Promise { .. } | Accepted { .. })
+    }
+
+    fn stored(&self, stored: Result<(), paxos::RecoverError>) -> Balanced<()> {
+        stored.or_else(|error| self.differ("records", "records that fit", error.to_string()))
+    }
+
+    /// Writes records, each of which must say something new.
+    fn append(&self, disk: &mut Memory, records: &[Record]) -> Balanced<()> {
+        for record in records {
+            let before = disk.clone();
+            self.stored(disk.append(std::slice::from_ref(record)))?;
+            if before == *disk {
+                return self.differ("records", "nothing that is stored already", record);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,322 @@
+//! Which field of the implementation is which of the model: the one table of it.
+//!
+//! | implementation | model |
+//! |---|---|
+//! | `NodeId(n + 1)` | `NodeId(n)` |
+//! | `Ballot { round: b / campaigners + 1, node: b mod campaigners + 1 }` | `Ballot(b)` |
+//! | `Slot(s)` | `Slot(s)` |
+//! | `Value::Command("v0")`, `"v1"`, …; `Value::Noop` | `Value(0)`, `Value(1)`, …; the last one |
+//! | `acceptor.promised`, `acceptor.votes` | `acceptor.promised`, `acceptor.votes` |
+//! | `role` with `heard`, `reported`, `votes` | `role` with the same |
+//! | `learner.chosen` | `chosen` |
+//! | `learner.below`, `leader.first` | none: they follow from `chosen`, and are checked to |
+//! | `config` | none: it never changes, and is checked to be what the replica was given |
+//!
+//! Every structure is taken apart field by field without `..`, so that a field that is added to the
+//! implementation does not compile here before it has found its place.
+
+use bytes::Bytes;
+use paxos::{
+    self as real, Event, Message as RealMessage,
+    protocol::{
+        Parts,
+        acceptor::{Acceptor as RealAcceptor, Vote as RealVote},
+        learner::Learner,
+        log::SlotLog,
+        proposer::{Candidate, Leader, NodeSet as RealNodeSet, Role as RealRole},
+    },
+};
+use paxos_model::cluster::{
+    Bounds,
+    node::{Input, Nack},
+    state::{
+        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Role, SLOTS_MAX, Slot, Value, Vote,
+    },
+};
+
+/// Something of the implementation that has no place in the model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Unmapped(pub String);
+
+type Mapped<T> = Result<T, Unmapped>;
+
+fn unmapped<T>(what: impl std::fmt::Debug) -> Mapped<T> {
+    Err(Unmapped(format!("{what:?} has no counterpart in the model")))
+}
+
+/// The table for a cluster of some bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Projection {
+    bounds: Bounds,
+}
+
+/// What a replica sends in a step, in the model's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Messages that the network keeps, sorted.
+    pub messages: Vec<Message>,
+    /// Refusals.
+    pub nacks: Vec<Nack>,
+    /// Slots announced as chosen.
+    pub announced: Vec<Slot>,
+}
+
+/// From the model to the implementation.
+impl Projection {
+    /// The table for these bounds.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { bounds }
+    }
+
+    /// Who owns a ballot.
+    pub fn owner(&self, ballot: Ballot) -> NodeId {
+        self.bounds.owner(ballot)
+    }
+
+    /// The configuration of a replica.
+    pub fn config(&self, node: NodeId) -> real::Config {
+        let nodes = (0..self.bounds.nodes).map(|node| real_node(NodeId(node)));
+        real::Config::new(real_node(node), nodes)
+            .with_quorums(self.bounds.phase1_quorum.into(), self.bounds.phase2_quorum.into())
+    }
+
+    /// A ballot.
+    pub fn real_ballot(&self, ballot: Ballot) -> real::Ballot {
+        let round = u64::from(ballot.0 / self.bounds.campaigners) + 1;
+        real::Ballot::new(round, real_node(self.bounds.owner(ballot))).expect("rounds begin at 1")
+    }
+
+    /// A value.
+    pub fn real_value(&self, value: Value) -> real::Value {
+        const NAMES: [&[u8]; 5] = [b"v0", b"v1", b"v2", b"v3", b"v4"];
+        if value == self.bounds.noop() {
+            return real::Value::Noop;
+        }
+        real::Value::Command(Bytes::from_static(NAMES[usize::from(value.0)]))
+    }
+
+    /// A message as it goes over the wire, and who sent it.
+    pub fn real_message(&self, message: Message) -> (NodeId, RealMessage) {
+        let owner = self.bounds.owner(message.ballot());
+        let ballot = self.real_ballot(message.ballot());
+        match message {
+            Message::Prepare { .. } => (owner, RealMessage::Prepare { ballot }),
+            Message::Promise { from, reports, .. } => {
+                let reports = (0..).map(real::Slot).zip(reports);
+                let reports = reports.filter_map(|(slot, vote)| {
+                    let Vote { ballot, value } = vote?;
+                    let (ballot, value) = (self.real_ballot(ballot), self.real_value(value));
+                    Some(real::Report { slot, ballot, value })
+                });
+                (from, RealMessage::Promise { ballot, reports: reports.collect() })
+            }
+            Message::Accept { slot, value, .. } => {
+                let values = [self.real_value(value)].into();
+                (owner, RealMessage::Accept { ballot, first: real_slot(slot), values })
+            }
+            Message::Accepted { slot, from, .. } => {
+                (from, RealMessage::Accepted { ballot, first: real_slot(slot), count: 1 })
+            }
+        }
+    }
+
+    /// An input as an event, from a node that may have sent it.
+    pub fn event(&self, me: NodeId, live: &Live, input: Input) -> Event {
+        let other = NodeId(if me.0 == 0 { 1 } else { 0 });
+        let (from, message) = match input {
+            Input::Campaign => return Event::Timer(real::Timer::Campaign),
+            Input::Propose { count } => {
+                let ballot = live.acceptor.promised.unwrap_or(Ballot(0));
+                let real::Value::Command(command) =
+                    self.real_value(self.bounds.client_value(ballot))
+                else {
+                    unreachable!("clients ask for commands")
+                };
+                let tokens = (0..u64::from(count)).map(real::Token);
+                let command = |token| real::Proposal { token, command: command.clone() };
+                return Event::Propose(tokens.map(command).collect());
+            }
+            Input::Message(message) => self.real_message(message),
+            Input::Nack { ballot, promised } => {
+                let (ballot, promised) = (self.real_ballot(ballot), self.real_ballot(promised));
+                (other, RealMessage::Nack { ballot, promised })
+            }
+            Input::Chosen { slot, value } => {
+                let values = [self.real_value(value)].into();
+                (other, RealMessage::Learned { first: real_slot(slot), values })
+            }
+        };
+        Event::Message { from: real_node(from), message }
+    }
+}
+
+/// From the implementation to the model.
+impl Projection {
+    /// A whole replica.
+    ///
+    /// # Errors
+    /// The first thing that has no counterpart, or does not follow from what it should follow from.
+    pub fn live(&self, node: NodeId, parts: Parts<'_>) -> Mapped<Live> {
+        let Parts { config, acceptor, role, learner } = parts;
+        if config.id != real_node(node) {
+            return unmapped(config.id);
+        }
+        let Learner { chosen, below } = learner;
+        let chosen = self.log(chosen, |value| self.value(value))?;
+        let prefix = chosen.iter().position(Option::is_none).unwrap_or(SLOTS_MAX);
+        if below.0 != prefix as u64 {
+            return unmapped(format!("learner.below = {below} with {chosen:?} chosen"));
+        }
+        let role = match role {
+            RealRole::Follower => Role::Follower,
+            RealRole::Candidate(Candidate { heard, reported }) => Role::Candidate {
+                heard: self.node_set(*heard)?,
+                reported: self.log(reported, |vote| self.vote(vote))?,
+            },
+            RealRole::Leader(Leader { first, votes }) => {
+                if first != below {
+                    return unmapped(format!("leader.first = {first}, learner.below = {below}"));
+                }
+                let mut log = Log::default();
+                for (slot, &votes) in (first.0..).zip(votes) {
+                    let votes = self.node_set(votes)?;
+                    match log.get_mut(slot as usize) {
+                        Some(place) => *place = votes,
+                        None => return unmapped(format!("votes in slot {slot}")),
+                    }
+                }
+                Role::Leader { votes: log }
+            }
+        };
+        Ok(Live { acceptor: self.acceptor(acceptor)?, role, chosen })
+    }
+
+    /// What is durable.
+    ///
+    /// # Errors
+    /// The first thing that has no counterpart.
+    pub fn acceptor(&self, acceptor: &RealAcceptor) -> Mapped<Acceptor> {
+        let RealAcceptor { promised, votes } = acceptor;
+        let promised = promised.map(|ballot| self.ballot(ballot)).transpose()?;
+        Ok(Acceptor { promised, votes: self.log(votes, |vote| self.vote(vote))? })
+    }
+
+    /// What a step of `me` sends; `after` is its acceptor afterwards, whose votes say what it is that
+    /// was accepted.
+    ///
+    /// # Errors
+    /// A message without a counterpart, or to the wrong receiver.
+    pub fn sent(&self, me: NodeId, after: &Acceptor, envelopes: &[real::Envelope]) -> Mapped<Sent> {
+        let mut sent = Sent::default();
+        for real::Envelope { to, message } in envelopes {
+            let to_owner = |ballot: Ballot| {
+                let owner = real::To::Node(real_node(self.bounds.owner(ballot)));
+                if *to == owner { Ok(ballot) } else { unmapped((to, message)) }
+            };
+            let to_peers = |ballot: Ballot| {
+                let mine = self.bounds.owner(ballot) == me;
+                if *to == real::To::Peers && mine { Ok(ballot) } else { unmapped((to, message)) }
+            };
+            match message {
+                RealMessage::Prepare { ballot } => {
+                    let ballot = to_peers(self.ballot(*ballot)?)?;
+                    sent.messages.push(Message::Prepare { ballot });
+                }
+                RealMessage::Promise { ballot, reports } => {
+                    let ballot = to_owner(self.ballot(*ballot)?)?;
+                    let mut log = Log::default();
+                    for real::Report { slot, ballot, value } in reports {
+                        let (ballot, value) = (self.ballot(*ballot)?, self.value(value)?);
+                        log[self.slot(*slot)?] = Some(Vote { ballot, value });
+                    }
+                    sent.messages.push(Message::Promise { ballot, from: me, reports: log });
+                }
+                RealMessage::Accept { ballot, first, values } => {
+                    let ballot = to_peers(self.ballot(*ballot)?)?;
+                    for (slot, value) in (first.0..).map(real::Slot).zip(values.iter()) {
+                        let slot = Slot(self.slot(slot)? as u8);
+                        let value = self.value(value)?;
+                        sent.messages.push(Message::Accept { ballot, slot, value });
+                    }
+                }
+                RealMessage::Accepted { ballot, first, count } => {
+                    let ballot = to_owner(self.ballot(*ballot)?)?;
+                    for slot in (first.0..first.0.saturating_add(*count)).map(real::Slot) {
+                        let at = self.slot(slot)?;
+                        let Some(vote) = after.votes[at] else { return unmapped(message) };
+                        let (slot, value) = (Slot(at as u8), vote.value);
+                        sent.messages.push(Message::Accepted { ballot, slot, value, from: me });
+                    }
+                }
+                RealMessage::Nack { ballot, promised } => {
+                    let ballot = to_owner(self.ballot(*ballot)?)?;
+                    sent.nacks.push(Nack { ballot, promised: self.ballot(*promised)? });
+                }
+                RealMessage::Chosen { ballot, first, count } => {
+                    to_peers(self.ballot(*ballot)?)?;
+                    for slot in (first.0..first.0.saturating_add(*count)).map(real::Slot) {
+                        sent.announced.push(Slot(self.slot(slot)? as u8));
+                    }
+                }
+                RealMessage::Heartbeat { .. }
+                | RealMessage::Learn { .. }
+                | RealMessage::Learned { .. } => return unmapped(message),
+            }
+        }
+        sent.messages.sort_unstable();
+        Ok(sent)
+    }
+
+    fn slot(&self, slot: real::Slot) -> Mapped<usize> {
+        if slot.0 < u64::from(self.bounds.slots) { Ok(slot.0 as usize) } else { unmapped(slot) }
+    }
+
+    fn ballot(&self, ballot: real::Ballot) -> Mapped<Ballot> {
+        let all = (0..self.bounds.ballots).map(Ballot);
+        let mut same = all.filter(|&mine| self.real_ballot(mine) == ballot);
+        same.next().map_or_else(|| unmapped(ballot), Ok)
+    }
+
+    fn value(&self, value: &real::Value) -> Mapped<Value> {
+        match value {
+            real::Value::Noop => Ok(self.bounds.noop()),
+            real::Value::Command(bytes) => match bytes[..] {
+                [b'v', digit @ b'0'..=b'9'] if digit - b'0' < self.bounds.values => {
+                    Ok(Value(digit - b'0'))
+                }
+                _ => unmapped(value),
+            },
+        }
+    }
+
+    fn vote(&self, vote: &RealVote) -> Mapped<Vote> {
+        let RealVote { ballot, value } = vote;
+        Ok(Vote { ballot: self.ballot(*ballot)?, value: self.value(value)? })
+    }
+
+    fn node_set(&self, set: RealNodeSet) -> Mapped<NodeSet> {
+        if set.0 < 1 << self.bounds.nodes { Ok(NodeSet(set.0 as u8)) } else { unmapped(set) }
+    }
+
+    fn log<T, U: Copy>(
+        &self,
+        log: &SlotLog<T>,
+        map: impl Fn(&T) -> Mapped<U>,
+    ) -> Mapped<Log<Option<U>>> {
+        let mut mapped = [None; SLOTS_MAX];
+        for (slot, entry) in log.iter() {
+            mapped[self.slot(slot)?] = Some(map(entry)?);
+        }
+        Ok(mapped)
+    }
+}
+
+/// A node.
+pub fn real_node(node: NodeId) -> real::NodeId {
+    real::NodeId(u32::from(node.0) + 1)
+}
+
+/// A slot.
+pub fn real_slot(slot: Slot) -> real::Slot {
+    real::Slot(slot.0.into())
+}
