@@ -59,15 +59,15 @@ pub struct Value(pub u8);
 pub struct State(u128);
 
 impl State {
+    /// How many messages have been sent.
+    pub const fn messages(self) -> u32 {
+        self.0.count_ones()
+    }
+
     /// The messages of both.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
-    }
-
-    /// How many messages have been sent.
-    pub const fn messages(self) -> u32 {
-        self.0.count_ones()
     }
 
     const fn has(self, bit: u32) -> bool {
@@ -332,9 +332,11 @@ impl Synod {
         Some((ballot, self.proposal(state, ballot)?))
     }
 
-    /// maxVBal and maxVal of an acceptor: its highest vote.
+    /// maxVBal and maxVal of an acceptor: its highest vote, and thereby its latest.
     pub fn last_vote(&self, state: State, a: Acceptor) -> Option<(Ballot, Value)> {
-        self.report(state, a, Ballot(self.ballots))
+        // Not a report below one ballot more: with 32 ballots there is no bit for that one.
+        let ballot = highest(self.votes_of(state, a))?;
+        Some((ballot, self.proposal(state, ballot)?))
     }
 
     /// Whether a quorum has voted in a ballot.

@@ -151,6 +151,8 @@ fn assert_alike(synod: &Synod, packed: State, naive: &Naive) {
     for acceptor in 0..bounds.acceptors {
         let max_bal = synod.max_bal(packed, Acceptor(acceptor)).map(|b| b.0);
         assert_eq!(max_bal, naive.max_bal.get(&acceptor).copied());
+        let last_vote = synod.last_vote(packed, Acceptor(acceptor)).map(|(b, v)| (b.0, v.0));
+        assert_eq!(last_vote, naive.max_vote.get(&acceptor).copied());
     }
     let mut messages = BTreeSet::new();
     for b in synod.ballots() {
@@ -332,6 +334,7 @@ fn the_largest_states_have_room_for_every_message() {
         assert_eq!(all.messages(), messages, "no two messages may share a bit");
         let last = Acceptor(acceptors - 1);
         assert_eq!(synod.max_bal(all, last), Some(Ballot(ballots - 1)));
+        assert_eq!(synod.last_vote(all, last), Some((Ballot(ballots - 1), Value(0))));
         assert!(synod.chosen_in(all, Ballot(ballots - 1)));
         assert_eq!(synod.chosen(all).count(), usize::from(values));
     }

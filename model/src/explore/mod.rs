@@ -158,12 +158,6 @@ impl Default for Options {
     }
 }
 
-impl Options {
-    fn strictly_nearest_first(&self) -> bool {
-        self.engine == Engine::Bfs && self.threads == NonZeroUsize::MIN
-    }
-}
-
 /// Explores a model until an `always` property fails, a limit is hit, or nothing is left.
 pub fn explore<M: Explorable>(model: &M, options: &Options) -> Report {
     assert!(M::KINDS.len() <= Tally::KINDS, "a tally has no room for so many kinds");
@@ -172,7 +166,7 @@ pub fn explore<M: Explorable>(model: &M, options: &Options) -> Report {
         properties.iter().map(|property| property.name).all_unique(),
         "findings are told apart by the names of properties"
     );
-    let deadline = options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let deadline = options.timeout.and_then(Deadline::after);
     let mut search = Search::run(model, options, deadline, &model.title());
 
     let violated = |name, expectation: &stateright::Expectation| {
@@ -207,20 +201,25 @@ pub fn explore<M: Explorable>(model: &M, options: &Options) -> Report {
         .into_iter()
         .map(|property| {
             use stateright::Expectation as E;
-            let discovery = search.discoveries.remove(property.name);
-            let (expectation, finding) = match (property.expectation, &discovery) {
-                (E::Always, Some(_)) => (Expectation::Always, Finding::Violated),
-                (E::Always, None) if complete => (Expectation::Always, Finding::Holds),
-                (E::Always, None) => (Expectation::Always, Finding::Undecided),
-                (E::Eventually, Some(_)) => (Expectation::Eventually, Finding::Violated),
-                (E::Eventually, None) => (Expectation::Eventually, Finding::Undecided),
-                (E::Sometimes, Some(_)) => (Expectation::Sometimes, Finding::Seen),
-                (E::Sometimes, None) if complete => (Expectation::Sometimes, Finding::Never),
-                (E::Sometimes, None) => (Expectation::Sometimes, Finding::Undecided),
+            let expectation = match property.expectation {
+                E::Always => Expectation::Always,
+                E::Eventually => Expectation::Eventually,
+                E::Sometimes => Expectation::Sometimes,
             };
-            let counterexample = discovery
-                .filter(|_| finding == Finding::Violated)
-                .map(|found| counterexample(model, property.name, found, options, deadline));
+            let discovery = search.discoveries.remove(property.name);
+            let finding = match (expectation, &discovery) {
+                (Expectation::Sometimes, Some(_)) => Finding::Seen,
+                (Expectation::Always | Expectation::Eventually, Some(_)) => Finding::Violated,
+                (Expectation::Always, None) if complete => Finding::Holds,
+                (Expectation::Sometimes, None) if complete => Finding::Never,
+                (_, None) => Finding::Undecided,
+            };
+            let counterexample = discovery.filter(|_| finding == Finding::Violated).map(|found| {
+                // Only of the failure of a state can it be said that none is nearer.
+                let has_nearest = expectation == Expectation::Always;
+                let nearest = has_nearest.then(|| nearest(model, property.name, options, deadline));
+                counterexample(model, found, nearest.flatten())
+            });
             PropertyReport { name: property.name, expectation, finding, counterexample }
         })
         .collect();
@@ -284,34 +283,47 @@ fn warnings<M: Explorable>(
     warnings
 }
 
-/// The shortest path to a failure of a property, or the one that was found if no shorter one can
-/// be had within the limits.
-fn counterexample<M: Explorable>(
+/// The shortest path to a state where a property is false, if one can be had within the limits.
+fn nearest<M: Explorable>(
     model: &M,
     property: &'static str,
-    found: Path<M::State, M::Action>,
     options: &Options,
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
+) -> Option<Path<M::State, M::Action>> {
+    let options = Options { engine: Engine::Bfs, threads: NonZeroUsize::MIN, ..options.clone() };
+    let label = format!("{}, shortest counterexample", model.title());
+    let mut search = Search::run(&model.only(property), &options, deadline, &label);
+    search.discoveries.remove(property)
+}
+
+/// The nearest failure as the counterexample, or else the one that was found first.
+fn counterexample<M: Explorable>(
+    model: &M,
+    found: Path<M::State, M::Action>,
+    nearest: Option<Path<M::State, M::Action>>,
 ) -> Counterexample {
-    let (path, shortest) = if options.strictly_nearest_first() && model.properties().len() == 1 {
-        (found, true)
-    } else {
-        let nearest_first =
-            Options { engine: Engine::Bfs, threads: NonZeroUsize::MIN, ..options.clone() };
-        let label = format!("{}, shortest counterexample", model.title());
-        let mut search = Search::run(&model.only(property), &nearest_first, deadline, &label);
-        match search.discoveries.remove(property) {
-            Some(path) => (path, true),
-            None => (found, false),
-        }
-    };
+    let shortest = nearest.is_some();
     let mut steps = Vec::new();
     let mut action = None;
-    for (state, next) in path.into_vec() {
+    for (state, next) in nearest.unwrap_or(found).into_vec() {
         steps.push(Step { action: action.take(), state: model.render(&state) });
         action = next.map(|next| model.describe(&next));
     }
     Counterexample { shortest, steps }
+}
+
+/// When a time limit will be up, for all the searches that share it.
+#[derive(Clone, Copy)]
+struct Deadline {
+    timeout: Duration,
+    at: Instant,
+}
+
+impl Deadline {
+    /// None if that is further away than any clock goes.
+    fn after(timeout: Duration) -> Option<Self> {
+        Instant::now().checked_add(timeout).map(|at| Self { timeout, at })
+    }
 }
 
 /// What one search did.
@@ -329,7 +341,7 @@ struct Search<M: Model> {
 }
 
 impl<M: Explorable> Search<M> {
-    fn run(model: &M, options: &Options, deadline: Option<Instant>, label: &str) -> Self {
+    fn run(model: &M, options: &Options, deadline: Option<Deadline>, label: &str) -> Self {
         let builder: CheckerBuilder<M> = model
             .clone()
             .checker()
@@ -345,7 +357,7 @@ impl<M: Explorable> Search<M> {
     fn watch<C: Checker<M>>(
         mut checker: C,
         options: &Options,
-        deadline: Option<Instant>,
+        deadline: Option<Deadline>,
         mut progress: Progress,
     ) -> Self {
         let started = Instant::now();
@@ -360,8 +372,8 @@ impl<M: Explorable> Search<M> {
                 continue;
             }
             let states = || checker.unique_state_count();
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                limit = options.timeout.map(|timeout| format!("the time limit of {timeout:?}"));
+            if let Some(passed) = deadline.filter(|deadline| Instant::now() >= deadline.at) {
+                limit = Some(format!("the time limit of {:?}", passed.timeout));
             } else if let Some(most) = options.max_states.filter(|most| states() > *most) {
                 limit = Some(format!("the limit of {most} states"));
             }
@@ -508,13 +520,15 @@ mod tests {
 
     #[test]
     fn a_complete_search_holds_and_counts() {
-        for options in [Options::default(), dfs(), two_threads()] {
+        for (options, depth) in
+            [(Options::default(), Some(6)), (dfs(), None), (two_threads(), None)]
+        {
             let report = explore(&Counter::to(10).with_always(), &options);
             assert_eq!(report.verdict, Verdict::Holds);
             assert!(report.complete);
             assert_eq!((report.states, report.transitions), (11, 19));
             assert_eq!(report.actions, BTreeMap::from([("one", 10), ("three", 0), ("two", 9)]));
-            assert_eq!(report.depth, options.strictly_nearest_first().then_some(6));
+            assert_eq!(report.depth, depth);
             assert_eq!(report.warnings, ["no three was ever taken"]);
         }
     }
@@ -586,15 +600,17 @@ mod tests {
 
     #[test]
     fn a_path_that_cannot_be_shortened_in_time_is_shown_as_it_is() {
-        let deep =
+        let model =
             Counter::to(1000).with_always().with(Property::always("is below 500", |_, n| *n < 500));
-        let mut search = Search::run(&deep, &dfs(), None, "");
+        let mut search = Search::run(&model, &dfs(), None, "");
         let found = search.discoveries.remove("is below 500").expect("it is violated");
-        // No failure of this one will ever be found, and the time is up as well.
-        let endless = Counter { end: u32::MAX - 2, ..deep };
-        let options = Options { timeout: Some(Duration::ZERO), ..dfs() };
-        let now = Some(Instant::now());
-        let shown = counterexample(&endless, "is in bounds", found, &options, now);
+        let out_of_time = Deadline::after(Duration::ZERO);
+        // The nearest failure of this one is too far away to be found before the clock is read.
+        let far = Counter { end: 100_000_000, ..model.clone() }
+            .with(Property::always("is not far", |_, n| *n < 99_999_999));
+        let none = nearest(&far, "is not far", &dfs(), out_of_time);
+        assert!(none.is_none());
+        let shown = counterexample(&model, found, none);
         assert!(!shown.shortest);
         assert!(shown.steps.len() > 250);
     }
@@ -652,5 +668,12 @@ mod tests {
         let report = explore(&model, &Options::default());
         assert_eq!(report.properties[1].finding, Finding::Undecided);
         assert!(why(&report).contains("eventually"));
+
+        let model =
+            Counter::to(10).with_always().with(Property::eventually("it is 11", |_, n| *n == 11));
+        let report = explore(&model, &Options::default());
+        assert_eq!(report.verdict, Verdict::Violated);
+        let found = report.properties[1].counterexample.as_ref().expect("it is violated");
+        assert!(!found.shortest);
     }
 }
