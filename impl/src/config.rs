@@ -8,6 +8,9 @@ use crate::types::NodeId;
 /// The most nodes a cluster can have: votes are counted in the bits of one word.
 pub const NODES_MAX: usize = 64;
 
+/// The most that `slots_ahead_max` and `in_flight_max` can be.
+pub const SLOTS_AHEAD_LIMIT: u64 = 1 << 32;
+
 /// The configuration of one replica. All replicas of a cluster must agree on `nodes` and quorums.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -69,9 +72,16 @@ pub enum ConfigError {
         /// How many nodes there are.
         nodes: usize,
     },
-    /// A limit that would stop all work.
-    #[error("`{0}` is 0; it must be at least 1")]
-    ZeroLimit(&'static str),
+    /// A limit that would stop all work, or is none.
+    #[error("`{name}` is {found}; it must be 1 to {most}")]
+    Limit {
+        /// Which.
+        name: &'static str,
+        /// What was asked for.
+        found: u64,
+        /// The most that makes sense.
+        most: u64,
+    },
 }
 
 fn list(nodes: &[NodeId]) -> String {
@@ -125,13 +135,14 @@ impl Config {
         if phase1 + phase2 <= nodes {
             return Err(ConfigError::QuorumsDoNotIntersect { phase1, phase2, nodes });
         }
-        for (name, limit) in [
-            ("in_flight_max", self.in_flight_max),
-            ("slots_ahead_max", self.slots_ahead_max),
-            ("batch_slots_max", self.batch_slots_max),
+        // A batch that is longer than what a replica takes in at once would never be taken in.
+        for (name, found, most) in [
+            ("in_flight_max", self.in_flight_max, SLOTS_AHEAD_LIMIT),
+            ("slots_ahead_max", self.slots_ahead_max, SLOTS_AHEAD_LIMIT),
+            ("batch_slots_max", self.batch_slots_max, self.slots_ahead_max),
         ] {
-            if limit == 0 {
-                return Err(ConfigError::ZeroLimit(name));
+            if !(1..=most).contains(&found) {
+                return Err(ConfigError::Limit { name, found, most });
             }
         }
         Ok(())

@@ -35,6 +35,8 @@ pub mod message;
 pub mod protocol;
 pub mod storage;
 pub mod types;
+#[cfg(feature = "wire")]
+pub mod wire;
 
 pub use config::{Config, ConfigError};
 pub use event::{Event, Output, Proposal, Record, Refusal, Refused, Taken, Timer, Token};

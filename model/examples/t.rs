@@ -14,7 +14,13 @@ fn main() {
         b.phase1_quorum = a[8];
         b.phase2_quorum = a[9];
     }
-    let r = explore(&Cluster::new(b).unwrap(), &Options::default());
+    let r = explore(
+        &Cluster::new(b).unwrap(),
+        &Options {
+            engine: if std::env::var("DFS").is_ok() { Engine::Dfs } else { Engine::Bfs },
+            ..Options::default()
+        },
+    );
     println!(
         "{b} {:?} {} {} {:?} {:.1}s {:?} {:?}",
         r.verdict, r.states, r.transitions, r.depth, r.seconds, r.actions, r.warnings

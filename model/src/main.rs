@@ -4,12 +4,12 @@
 //! The report goes to standard output, progress and complaints to standard error.
 
 use std::io::{self, Write as _};
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use paxos_model::explore::{self, Explorable, Options, Report, explore};
+use clap::{Args, Parser, Subcommand};
+use paxos_model::arguments::{BoundsArgs, RunArgs};
+use paxos_model::cluster::Cluster;
+use paxos_model::explore::{Explorable, Report, explore};
 use paxos_model::synod::{Bounds, Synod};
 
 /// For arguments that cannot be used, as clap has it too.
@@ -39,6 +39,16 @@ enum Command {
 enum Check {
     /// The specification: Lamport's Paxos as a set of messages.
     Synod(SynodArgs),
+    /// Replicas as they are built, each step held against the specification.
+    Cluster(ClusterArgs),
+}
+
+#[derive(Args)]
+struct ClusterArgs {
+    #[command(flatten)]
+    bounds: BoundsArgs,
+    #[command(flatten)]
+    run: RunArgs,
 }
 
 #[derive(Args)]
@@ -62,57 +72,11 @@ struct SynodArgs {
     run: RunArgs,
 }
 
-/// How to explore, whatever the model.
-#[derive(Args)]
-struct RunArgs {
-    /// In which order to visit states: bfs finds shortest counterexamples, dfs is lighter.
-    #[arg(long, value_enum, default_value_t = Engine::Bfs)]
-    engine: Engine,
-    /// How many workers to search with; more than one measure no depth.
-    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
-    threads: NonZeroUsize,
-    /// Give up after so many seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    timeout: Option<Duration>,
-    /// Give up when more than so many distinct states are known.
-    #[arg(long, value_name = "N")]
-    max_states: Option<usize>,
-    /// Print the report as one JSON object.
-    #[arg(long)]
-    json: bool,
-    /// Show no progress.
-    #[arg(long, short)]
-    quiet: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Engine {
-    Bfs,
-    Dfs,
-}
-
-fn seconds(argument: &str) -> Result<Duration, String> {
-    let seconds: f64 = argument.parse().map_err(|_| "give a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
-impl RunArgs {
-    fn options(&self) -> Options {
-        Options {
-            engine: match self.engine {
-                Engine::Bfs => explore::Engine::Bfs,
-                Engine::Dfs => explore::Engine::Dfs,
-            },
-            threads: self.threads,
-            timeout: self.timeout,
-            max_states: self.max_states,
-            progress: !self.quiet,
-        }
-    }
-}
-
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Check(Check::Cluster(args)) => {
+            check(Cluster::new(args.bounds.bounds()), &args.run)
+        }
         Command::Check(Check::Synod(args)) => {
             let bounds = Bounds {
                 acceptors: args.acceptors,

@@ -12,6 +12,9 @@ use crate::{
     types::{Ballot, Batch, Slot, Value},
 };
 
+/// The most slots that a record may speak of: far more than fit in memory.
+const SLOTS_HELD_MAX: u64 = 1 << 40;
+
 /// A vote: a value accepted in a ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Vote {
@@ -66,6 +69,12 @@ pub enum RecoverError {
     ForeignBallot {
         /// The ballot of the record.
         ballot: Ballot,
+    },
+    /// A slot that no log has room for.
+    #[error("a record names slot {slot}; no log has more than {SLOTS_HELD_MAX} slots")]
+    ImpossibleSlot {
+        /// The slot of the record.
+        slot: Slot,
     },
     /// The configuration is not usable.
     #[error(transparent)]
@@ -134,7 +143,9 @@ impl Acceptor {
             }
         }
         for (slot, value) in slots() {
-            self.votes.insert(slot, Vote { ballot, value: value.clone() });
+            if !voted(&self.votes, slot) {
+                self.votes.insert(slot, Vote { ballot, value: value.clone() });
+            }
         }
         Ok(())
     }
@@ -155,6 +166,10 @@ impl Acceptor {
         match record {
             Record::Promised(ballot) => self.promised = self.promised.max(Some(*ballot)),
             Record::Accepted { ballot, first, values } => {
+                let end = first.plus(values.len() as u64);
+                if end.0 > SLOTS_HELD_MAX {
+                    return Err(RecoverError::ImpossibleSlot { slot: end });
+                }
                 for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
                     let last = self.votes.get(slot);
                     if let Some(last) = last.filter(|last| last.ballot == *ballot) {

@@ -127,7 +127,9 @@ impl Replica {
     fn on_message(&mut self, from: NodeId, index: usize, message: Message, output: &mut Output) {
         match message {
             Message::Prepare { ballot } => self.on_prepare(from, ballot, output),
-            Message::Promise { ballot, reports } => self.on_promise(index, ballot, reports, output),
+            Message::Promise { ballot, reports } => {
+                self.on_promise(from, index, ballot, reports, output);
+            }
             Message::Accept { ballot, first, values } => {
                 self.on_accept(from, ballot, first, &values, output);
             }
@@ -142,7 +144,7 @@ impl Replica {
                 self.on_heartbeat(from, ballot, chosen_below, output);
             }
             Message::Learn { from: slot } => self.on_learn(from, slot, output),
-            Message::Learned { first, values } => self.on_learned(first, &values, output),
+            Message::Learned { first, values } => self.on_learned(from, first, &values, output),
         }
     }
 }
@@ -184,6 +186,7 @@ impl Replica {
 
     fn on_promise(
         &mut self,
+        from: NodeId,
         index: usize,
         ballot: Ballot,
         reports: Vec<Report>,
@@ -196,8 +199,13 @@ impl Replica {
         let Role::Candidate(candidate) = &mut self.role else {
             return; // A quorum was enough; this one is late.
         };
-        if candidate.heard.contains(index) || reports.iter().any(|report| report.slot >= limit) {
-            return; // Heard already, or beyond what can be held: as if it were lost.
+        if candidate.heard.contains(index) {
+            return; // Heard already.
+        }
+        if reports.iter().any(|report| report.slot >= limit) {
+            // Beyond what can be held: as if it were lost. This node is far behind, and asks.
+            output.send(from, Message::Learn { from: self.learner.below });
+            return;
         }
         candidate.hear(index, reports);
         self.lead_if_promised(output);
@@ -385,7 +393,7 @@ impl Replica {
         self.advance();
     }
 
-    fn on_learned(&mut self, first: Slot, values: &Batch, output: &mut Output) {
+    fn on_learned(&mut self, from: NodeId, first: Slot, values: &Batch, output: &mut Output) {
         if first.plus(values.len() as u64) > self.slot_limit() {
             return; // Beyond what can be held.
         }
@@ -394,6 +402,10 @@ impl Replica {
             Self::close(&mut self.role, slot);
         }
         self.advance();
+        if values.len() as u64 >= self.config.batch_slots_max {
+            // A full batch: there is more to be had.
+            output.send(from, Message::Learn { from: self.learner.below });
+        }
     }
 
     fn on_learn(&self, from: NodeId, first: Slot, output: &mut Output) {

@@ -343,9 +343,11 @@ impl fmt::Debug for State {
             }
             writeln!(f)?;
         }
-        write!(f, "sent: {:?}", self.network.iter().collect::<Vec<_>>())?;
+        for message in self.network.iter() {
+            writeln!(f, "sent: {message:?}")?;
+        }
         if let Some(fault) = &self.fault {
-            write!(f, "\nFAULT: {fault}")?;
+            write!(f, "FAULT: {fault}")?;
         }
         Ok(())
     }

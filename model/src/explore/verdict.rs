@@ -191,11 +191,24 @@ impl fmt::Display for Report {
             let length = steps.len() - 1;
             let which = if *shortest { "shortest" } else { "not the shortest" };
             writeln!(f, "\n{} fails after {length} steps ({which}):", property.name)?;
-            let described = |step: &Step| step.action.as_deref().unwrap_or("initially").to_owned();
-            let width = steps.iter().map(|step| described(step).len()).max().unwrap_or(0);
-            for (i, step) in steps.iter().enumerate() {
-                writeln!(f, "{i:>4}  {:<width$}  {}", described(step), step.state)?;
+            write!(f, "{}", Story(steps))?;
+        }
+        Ok(())
+    }
+}
+
+/// A path: each action, and beneath it the lines of the state that are new.
+struct Story<'a>(&'a [Step]);
+
+impl fmt::Display for Story<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = "";
+        for (i, Step { action, state }) in self.0.iter().enumerate() {
+            writeln!(f, "{i:>4}  {}", action.as_deref().unwrap_or("initially"))?;
+            for line in state.lines().filter(|line| !before.lines().any(|old| old == *line)) {
+                writeln!(f, "        {line}")?;
             }
+            before = state;
         }
         Ok(())
     }

@@ -1,0 +1,276 @@
+//! The drawing itself.
+
+use std::fmt::{self, Write};
+
+use crate::{
+    Arrow, Diagram, Down, End, Event, Lane, Moment,
+    labels::{Labels, Stretch},
+    scale::Scale,
+};
+
+/// Where the first lane is, and how far apart they are.
+const LEFT: f64 = 130.0;
+const APART: f64 = 250.0;
+/// Room to the right of the last lane, for notes and moments.
+const RIGHT: f64 = 330.0;
+/// Where time begins.
+const TOP: f64 = 110.0;
+/// How far before its lane an arrow is drawn to, so that heads do not cover the lane.
+const GAP: f64 = 4.0;
+
+const STYLE: &str = "\
+text{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f2937}\
+.title{font-size:15px;font-weight:bold}\
+.tick{fill:#6b7280;font-size:11px;text-anchor:end}\
+.grid{stroke:#eef0f3}\
+.lane{stroke:#374151;stroke-width:2}\
+.name{fill:#fff;font-weight:bold;text-anchor:middle}\
+.box{fill:#374151}\
+.down{fill:#fde2e2;stroke:#dc2626;stroke-dasharray:4 3}\
+.arrow{stroke:#2563eb;stroke-width:1.5}\
+.head{fill:#2563eb}\
+.faint .arrow{stroke:#a8b3c4;stroke-width:1}\
+.faint .head{fill:#a8b3c4}\
+.along.faint{fill:#8a94a6}\
+.lost .arrow,.refused .arrow{stroke:#dc2626;stroke-dasharray:5 4}\
+.along.lost,.along.refused{fill:#b91c1c}\
+.cross{stroke:#dc2626;stroke-width:2}\
+.along{text-anchor:middle;font-size:11px;paint-order:stroke;stroke:#fff;stroke-width:4px}\
+.dot{fill:#374151}\
+.note{font-size:11px;font-weight:bold;paint-order:stroke;stroke:#fff;stroke-width:4px}\
+.moment{stroke:#b45309;stroke-dasharray:2 4}\
+.moment-label{fill:#b45309;font-size:11px}\
+.great{stroke:#15803d;stroke-width:2.5}\
+.great-box{fill:#15803d}\
+.great-label{fill:#fff;font-weight:bold}";
+
+pub(crate) fn draw(diagram: &Diagram) -> String {
+    let scale = Scale::new(diagram.times(), TOP);
+    let mut picture = Picture {
+        diagram,
+        scale,
+        labels: Labels::default(),
+        svg: String::new(),
+        labels_svg: String::new(),
+        notes_svg: String::new(),
+    };
+    picture.all().expect("writing to a string cannot fail");
+    picture.svg
+}
+
+struct Picture<'a> {
+    diagram: &'a Diagram,
+    scale: Scale,
+    labels: Labels,
+    svg: String,
+    /// To be appended to `svg`, in this order: notes stand out most.
+    labels_svg: String,
+    notes_svg: String,
+}
+
+impl Picture<'_> {
+    fn all(&mut self) -> fmt::Result {
+        let diagram = self.diagram;
+        let (width, height) = (self.right() + RIGHT, self.scale.bottom() + 40.0);
+        writeln!(
+            self.svg,
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">"#
+        )?;
+        writeln!(self.svg, "<title>{}</title>", Escaped(&diagram.title))?;
+        writeln!(self.svg, "<style>{STYLE}</style>")?;
+        writeln!(self.svg, r##"<rect width="{width}" height="{height}" fill="#fff"/>"##)?;
+        writeln!(
+            self.svg,
+            r#"<text class="title" x="20" y="30">{}</text>"#,
+            Escaped(&diagram.title)
+        )?;
+        self.grid()?;
+        for (index, name) in diagram.lanes.iter().enumerate() {
+            self.lane(Lane(index), name)?;
+        }
+        for down in &diagram.downs {
+            self.down(down)?;
+        }
+        // Text lies above all lines, and notes are where they are: labels make way.
+        self.notes()?;
+        // What does not stand out lies below what does.
+        for arrow in diagram.arrows.iter().filter(|arrow| arrow.faint) {
+            self.arrow(arrow)?;
+        }
+        for moment in &diagram.moments {
+            self.moment(moment)?;
+        }
+        for arrow in diagram.arrows.iter().filter(|arrow| !arrow.faint) {
+            self.arrow(arrow)?;
+        }
+        write!(self.svg, "{}{}", self.labels_svg, self.notes_svg)?;
+        writeln!(self.svg, "</svg>")
+    }
+
+    fn grid(&mut self) -> fmt::Result {
+        let right = self.right();
+        for (time, y) in self.scale.ticks() {
+            let unit = Escaped(&self.diagram.unit);
+            writeln!(
+                self.svg,
+                r#"<line class="grid" x1="70" y1="{y}" x2="{right}" y2="{y}"/><text class="tick" x="62" y="{}">{time}{unit}</text>"#,
+                y + 4.0
+            )?;
+        }
+        Ok(())
+    }
+
+    fn lane(&mut self, lane: Lane, name: &str) -> fmt::Result {
+        let (x, end) = (x(lane), self.scale.bottom() + 20.0);
+        let half = 14.0 + 4.0 * f64::from(u16::try_from(name.chars().count()).unwrap_or(u16::MAX));
+        writeln!(
+            self.svg,
+            r#"<line class="lane" x1="{x}" y1="80" x2="{x}" y2="{end}"/><rect class="box" x="{}" y="56" width="{}" height="26" rx="6"/><text class="name" x="{x}" y="73">{}</text>"#,
+            x - half,
+            2.0 * half,
+            Escaped(name)
+        )
+    }
+
+    fn down(&mut self, down: &Down) -> fmt::Result {
+        let (x, from) = (x(down.lane), self.scale.at(down.from));
+        let until = down.until.map_or(self.scale.bottom() + 20.0, |until| self.scale.at(until));
+        writeln!(
+            self.svg,
+            r#"<rect class="down" x="{}" y="{from}" width="16" height="{}" rx="3"/>"#,
+            x - 8.0,
+            until - from
+        )
+    }
+
+    fn moment(&mut self, moment: &Moment) -> fmt::Result {
+        let (y, right, label) = (self.scale.at(moment.at), self.right(), Escaped(&moment.label));
+        if moment.great {
+            let width = 16.0
+                + 7.4 * f64::from(u16::try_from(moment.label.chars().count()).unwrap_or(u16::MAX));
+            writeln!(
+                self.svg,
+                r#"<line class="great" x1="70" y1="{y}" x2="{}" y2="{y}"/><rect class="great-box" x="{}" y="{}" width="{width}" height="22" rx="6"/><text class="great-label" x="{}" y="{}">{label}</text>"#,
+                right + 100.0,
+                right + 92.0,
+                y - 11.0,
+                right + 100.0,
+                y + 4.0
+            )
+        } else {
+            writeln!(
+                self.svg,
+                r#"<line class="moment" x1="70" y1="{y}" x2="{}" y2="{y}"/><text class="moment-label" x="{}" y="{}">{label}</text>"#,
+                right + 100.0,
+                right + 104.0,
+                y + 4.0
+            )
+        }
+    }
+
+    fn arrow(&mut self, arrow: &Arrow) -> fmt::Result {
+        let (x1, y1) = (x(arrow.from.0), self.scale.at(arrow.from.1));
+        let (x2, y2) = (x(arrow.to.0), self.scale.at(arrow.to.1));
+        let length = (x2 - x1).hypot(y2 - y1).max(1.0);
+        let (dx, dy) = ((x2 - x1) / length, (y2 - y1) / length);
+        let reach = if arrow.end == End::Lost { 0.6 * length } else { length - GAP };
+        let (tip_x, tip_y) = (x1 + dx * reach, y1 + dy * reach);
+        let kind = match arrow.end {
+            End::Arrives => "arrives",
+            End::Lost => "lost",
+            End::Refused => "refused",
+        };
+        let faint = if arrow.faint { " faint" } else { "" };
+        writeln!(
+            self.svg,
+            r#"<g class="{kind}{faint}"><line class="arrow" x1="{x1:.1}" y1="{y1:.1}" x2="{tip_x:.1}" y2="{tip_y:.1}"/>"#
+        )?;
+        if arrow.end == End::Arrives {
+            let (back_x, back_y) = (tip_x - 9.0 * dx, tip_y - 9.0 * dy);
+            writeln!(
+                self.svg,
+                r#"<path class="head" d="M{tip_x:.1} {tip_y:.1}L{:.1} {:.1}L{:.1} {:.1}z"/>"#,
+                back_x - 4.0 * dy,
+                back_y + 4.0 * dx,
+                back_x + 4.0 * dy,
+                back_y - 4.0 * dx
+            )?;
+        } else {
+            let (a, b, c, d) = (tip_x - 5.0, tip_y - 5.0, tip_x + 5.0, tip_y + 5.0);
+            writeln!(
+                self.svg,
+                r#"<path class="cross" d="M{a:.1} {b:.1}L{c:.1} {d:.1}M{a:.1} {d:.1}L{c:.1} {b:.1}"/>"#
+            )?;
+        }
+        // Arrows that leave together arrive apart: the label is in the last gap between lanes; of a
+        // lost one in the first, where it certainly goes.
+        let gap = (APART / (x2 - x1).abs().max(1.0) * length).min(length);
+        let (start, length) =
+            if arrow.end == End::Lost { (0.0, gap.min(reach)) } else { (length - gap, gap) };
+        let start = (x1 + dx * start, y1 + dy * start);
+        let stretch = Stretch { start, direction: (dx, dy), length };
+        let (x, y) = self.labels.place(stretch, &arrow.label);
+        let slope = (dy / if dx < 0.0 { -1.0 } else { 1.0 }).atan2(dx.abs()).to_degrees();
+        writeln!(
+            self.labels_svg,
+            r#"<text class="along {kind}{faint}" x="{x:.1}" y="{y:.1}" dy="-3" transform="rotate({slope:.2} {x:.1} {y:.1})">{}</text>"#,
+            Escaped(&arrow.label)
+        )?;
+        writeln!(self.svg, "</g>")
+    }
+
+    /// Notes at one place stand in one line.
+    fn notes(&mut self) -> fmt::Result {
+        let mut places: Vec<(Lane, u64, String)> = Vec::new();
+        for Event { lane, at, label } in &self.diagram.events {
+            match places.iter_mut().find(|place| (place.0, place.1) == (*lane, *at)) {
+                Some((.., labels)) => {
+                    labels.push_str("; ");
+                    labels.push_str(label);
+                }
+                None => places.push((*lane, *at, label.clone())),
+            }
+        }
+        for (lane, at, label) in places {
+            let (x, y) = (x(lane), self.scale.at(at));
+            let text = (x + 9.0, y + 13.0);
+            self.labels.fixed(text, &label);
+            writeln!(
+                self.notes_svg,
+                r#"<circle class="dot" cx="{x}" cy="{y}" r="4"/><text class="note" x="{}" y="{}">{}</text>"#,
+                text.0,
+                text.1,
+                Escaped(&label)
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The last lane.
+    fn right(&self) -> f64 {
+        x(Lane(self.diagram.lanes.len().saturating_sub(1)))
+    }
+}
+
+fn x(lane: Lane) -> f64 {
+    LEFT + APART * f64::from(u16::try_from(lane.0).unwrap_or(u16::MAX))
+}
+
+/// Text as XML wants it.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '&' => f.write_str("&amp;")?,
+                '"' => f.write_str("&quot;")?,
+                other if other.is_control() => f.write_char(' ')?,
+                other => f.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}

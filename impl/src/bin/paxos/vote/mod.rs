@@ -1,0 +1,141 @@
+//! `paxos vote`: clients who want different things, and a cluster that settles on one of them.
+
+mod faults;
+mod happening;
+mod input;
+mod picture;
+mod rows;
+mod scenario;
+mod simulation;
+mod verdict;
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use thiserror::Error;
+
+use self::{
+    input::{Choice, Probability},
+    picture::Picture,
+    rows::Rows,
+    scenario::{Delay, Scenario},
+};
+use crate::vote::faults::{Crash, Partition};
+
+/// Clients who want different things settle on one: a cluster of replicas in one process, in
+/// virtual time, over a network as bad as you like
+///
+/// Every message is printed as it arrives or is lost; the last line is the value that was chosen.
+/// The same arguments and seed give the same output, byte for byte.
+///
+/// Exit codes: 0 a value was chosen; 1 nodes disagree (never, but it is checked); 2 bad input;
+/// 3 nothing was chosen.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  paxos vote A=1 B=2 C=3
+  paxos vote A=1 B=2 C=3 --loss 0.3 --duplicate 0.3 --corrupt 0.1 --seed 7 --diagram run.svg
+  paxos vote A=tea B=coffee --nodes 5 --crash 1@20..300 --partition 1,2/3,4,5@50..200")]
+pub(crate) struct Args {
+    /// The clients and what each wants chosen; the first asks node 1, the second node 2, and so on
+    #[arg(required = true, value_name = "CLIENT=VALUE")]
+    choices: Vec<Choice>,
+    /// How many nodes there are; their names are 1, 2, ...
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=paxos::config::NODES_MAX as i64))]
+    nodes: u32,
+    /// The probability that a message is lost
+    #[arg(long, default_value_t, value_name = "P", allow_negative_numbers = true)]
+    loss: Probability,
+    /// The probability that a message arrives twice
+    #[arg(long, default_value_t, value_name = "P", allow_negative_numbers = true)]
+    duplicate: Probability,
+    /// The probability that bits of a message flip; the damage is noticed and the message dropped
+    #[arg(long, default_value_t, value_name = "P", allow_negative_numbers = true)]
+    corrupt: Probability,
+    /// How long a message takes, in ms: a range, or one number
+    #[arg(long, default_value = "1..20", value_name = "LEAST..MOST")]
+    delay: Delay,
+    /// A node is down from one time to another, in ms, and keeps what it has recorded; without
+    /// `..UNTIL` for ever, without `@FROM` from the start. May be repeated
+    #[arg(long = "crash", value_name = "NODE@FROM..UNTIL")]
+    crashes: Vec<Crash>,
+    /// Groups of nodes that cannot reach each other for a time, as in `1,2/3,4@100..400`; nodes not
+    /// named are one more group. Times as for --crash. May be repeated
+    #[arg(long = "partition", value_name = "GROUPS@FROM..UNTIL")]
+    partitions: Vec<Partition>,
+    /// All chance comes from this number
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// When to give up, in ms of virtual time
+    #[arg(long, default_value_t = 60_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=input::MS_MAX))]
+    limit_ms: u64,
+    /// Draws the run as a space-time diagram: a lane per node, an arrow per message
+    #[arg(long, value_name = "FILE.svg")]
+    diagram: Option<PathBuf>,
+    /// Prints one JSON object with the outcome, and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a file could not be written.
+#[derive(Debug, Error)]
+enum WriteError {
+    #[error(
+        "the diagram cannot be written to `{path}`: {error}; name a file in a folder that exists and can be written to"
+    )]
+    Diagram { path: PathBuf, error: io::Error },
+    #[error("standard output cannot be written to: {0}")]
+    Stdout(io::Error),
+}
+
+/// Runs it and says how the process should exit.
+pub(crate) fn main(args: Args) -> ExitCode {
+    run(args).unwrap_or_else(|error| {
+        // Where standard error is closed as well, the exit code has to do.
+        let _ = writeln!(io::stderr(), "error: {error}");
+        ExitCode::from(2)
+    })
+}
+
+fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let Args { diagram, json, .. } = &args;
+    let (diagram, json) = (diagram.clone(), *json);
+    let scenario = Scenario::try_from(args)?;
+    // Before anything is done: a run whose picture cannot be kept is not started.
+    let file = diagram.as_deref().map(open).transpose()?;
+
+    let mut rows = Rows::new(&scenario, io::BufWriter::new(io::stdout().lock()), !json);
+    let mut picture = Picture::new(&scenario);
+    rows.heading();
+    let verdict = simulation::run(&scenario, &mut |at, happening| {
+        rows.see(at, happening);
+        picture.see(at, happening);
+    });
+    if json {
+        rows.line(&verdict.json(&scenario));
+    } else {
+        rows.line("");
+        rows.line(&verdict.statement(&scenario));
+    }
+    rows.finish().map_err(WriteError::Stdout)?;
+    if let (Some(mut file), Some(path)) = (file, diagram) {
+        let svg = picture.finish(&verdict);
+        let written = clear(&file).and_then(|()| file.write_all(svg.as_bytes()));
+        written.map_err(|error| WriteError::Diagram { path, error })?;
+    }
+    Ok(ExitCode::from(verdict.exit_code()))
+}
+
+/// Opens a file to be written to, and leaves for now what is in it.
+fn open(path: &Path) -> Result<File, WriteError> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    file.map_err(|error| WriteError::Diagram { path: path.to_owned(), error })
+}
+
+/// Empties a file; a device or a pipe has nothing to be emptied.
+fn clear(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
+}

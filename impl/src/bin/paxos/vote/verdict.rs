@@ -1,0 +1,150 @@
+//! How a run ended.
+
+use paxos::{Ballot, Value};
+use serde_json::json;
+
+use super::{faults::names, happening::plain, scenario::Scenario};
+
+/// The end of a run, as somebody sees it who saw everything.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// The first value that a majority accepted in one ballot.
+    pub(crate) chosen: Option<Choosing>,
+    /// What each node learned, by number. A node that crashed afterwards did learn it.
+    pub(crate) learned: Vec<(u32, Value)>,
+    /// A second value was chosen or learned, or one that nobody asked for: a defect of the protocol.
+    pub(crate) contradiction: Option<String>,
+    /// Why nothing more was waited for.
+    pub(crate) ending: Ending,
+    pub(crate) ended_at: u64,
+    pub(crate) counts: Counts,
+}
+
+/// The moment that matters.
+#[derive(Debug)]
+pub(crate) struct Choosing {
+    pub(crate) value: Value,
+    pub(crate) ballot: Ballot,
+    pub(crate) at: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) enum Ending {
+    /// Everybody knows who ever can.
+    #[default]
+    Settled,
+    /// It could not work from the start.
+    Impossible(String),
+    /// From this time on no majority is ever up and connected again.
+    Hopeless(u64),
+    /// The time that was given is over.
+    Limit,
+    /// More happened than is of any use to watch.
+    TooMuch(u64),
+}
+
+/// Messages; copies count one by one.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) sent: u64,
+    pub(crate) arrived: u64,
+    pub(crate) lost: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) damaged: u64,
+}
+
+impl Verdict {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match (&self.contradiction, self.learned.as_slice()) {
+            (Some(_), _) => 1,
+            (None, []) => 3,
+            (None, _) => 0,
+        }
+    }
+
+    /// In one line.
+    pub(crate) fn statement(&self, scenario: &Scenario) -> String {
+        if let Some(contradiction) = &self.contradiction {
+            return format!("DISAGREEMENT: {contradiction}");
+        }
+        let Some(Choosing { value, .. }) = &self.chosen else {
+            return format!("nothing was chosen: {}", self.why(scenario));
+        };
+        let (value, askers) = (plain(value), self.askers(scenario).join(" and "));
+        let learned = self.learned_by();
+        if learned.is_empty() {
+            let why = self.why(scenario);
+            return format!(
+                "nobody learned what was chosen, {value} (asked for by {askers}): {why}"
+            );
+        }
+        let rest: Vec<u32> =
+            (1..=scenario.faults.nodes).filter(|node| !learned.contains(node)).collect();
+        let line =
+            format!("chosen: {value} (asked for by {askers}); learned by {}", names(&learned));
+        if rest.is_empty() {
+            return line;
+        }
+        let why = match self.ending {
+            Ending::Settled => "down or cut off for ever".to_owned(),
+            _ => self.why(scenario),
+        };
+        format!("{line}; not by {}: {why}", names(&rest))
+    }
+
+    /// The same for programs.
+    pub(crate) fn json(&self, scenario: &Scenario) -> String {
+        let verdict = match self.exit_code() {
+            0 => "chosen",
+            1 => "disagreement",
+            _ => "nothing",
+        };
+        let chosen = self.chosen.as_ref();
+        let object = json!({
+            "verdict": verdict,
+            "statement": self.statement(scenario),
+            "seed": scenario.seed,
+            "nodes": scenario.faults.nodes,
+            "value": chosen.map(|chosen| plain(&chosen.value)),
+            "asked_for_by": self.askers(scenario),
+            "ballot": chosen.map(|chosen| chosen.ballot.to_string()),
+            "chosen_at_ms": chosen.map(|chosen| chosen.at),
+            "ended_at_ms": self.ended_at,
+            "learned_by": self.learned_by(),
+            "messages": {
+                "sent": self.counts.sent,
+                "arrived": self.counts.arrived,
+                "lost": self.counts.lost,
+                "duplicated": self.counts.duplicated,
+                "damaged": self.counts.damaged,
+            },
+        });
+        format!("{object:#}")
+    }
+
+    fn learned_by(&self) -> Vec<u32> {
+        self.learned.iter().map(|&(node, _)| node).collect()
+    }
+
+    /// The clients that wanted what was chosen.
+    fn askers<'a>(&self, scenario: &'a Scenario) -> Vec<&'a str> {
+        let value = self.chosen.as_ref().map(|chosen| plain(&chosen.value));
+        let askers = scenario.clients.iter().filter(|choice| Some(&choice.value) == value.as_ref());
+        askers.map(|choice| choice.client.as_str()).collect()
+    }
+
+    fn why(&self, scenario: &Scenario) -> String {
+        let (nodes, majority) = (scenario.faults.nodes, scenario.faults.majority());
+        match &self.ending {
+            Ending::Settled => "nothing more can happen".to_owned(),
+            Ending::Impossible(why) => why.clone(),
+            Ending::Hopeless(from) => format!(
+                "from {from} ms on no majority of {majority} of {nodes} nodes is ever up and connected"
+            ),
+            Ending::Limit => {
+                format!("the time was up after {} ms (see --limit-ms)", scenario.limit)
+            }
+            Ending::TooMuch(rows) => format!("given up after {rows} rows"),
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! Interaction files: commands, and below each block what they led to.
+//!
+//! A block is one or more lines with commands, then `----`, then output up to an empty line. Lines
+//! with `#` are comments. Output is written anew by the test, so only the commands matter. Anything
+//! that is not a command, or that finds nothing to act on, fails.
+//!
+//! | command | what happens |
+//! |---|---|
+//! | `cluster 3 phase1=2 phase2=2 in_flight=8 slots_ahead=8 batch=8` | nodes 1 to 3; options may be left out; must come first |
+//! | `campaign 1` | short for `timer 1 campaign` |
+//! | `timer 1 campaign` / `heartbeat` / `resend` | a timer fires |
+//! | `propose 1 x y` | clients ask node 1 for two commands at once |
+//! | `deliver 1->2 Accept slot=0` | the oldest message from 1 to 2 that has all these words; with `*` for a node, all such messages that are under way now |
+//! | `drop 1->2 …`, `duplicate 1->2 …` | the same choice of messages; lost, or under way once more |
+//! | `hold 2` | the disk of 2 is slow: nothing becomes durable, nothing leaves, until `sync 2` |
+//! | `sync 2` | all of it at once |
+//! | `crash 2`, `restart 2` | loses what is not durable; comes back with the rest |
+//! | `stabilize` | delivers, oldest first, until nothing is under way |
+//! | `under-way` | shows what is |
+//! | `state` | shows all nodes, and what the durable votes say is chosen, known to anybody or not |
+//! | `timers` | from here on shows the timers that are armed |
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use itertools::Itertools;
+use paxos::{
+    Config, Event, Message, NodeId, Output, Proposal, Record, Refusal, Slot, Timer, Token, Value,
+    protocol::{acceptor::Acceptor, learner::Learner, proposer::Role},
+};
+
+use crate::cluster::{Cluster, Sent};
+
+/// Runs a file and gives it back with its output.
+pub(crate) fn run(file: &str) -> String {
+    let mut script = Script::default();
+    let mut text = String::new();
+    let mut lines = file.lines().peekable();
+    while let Some(line) = lines.next() {
+        writeln!(text, "{line}").unwrap();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        script.command(line);
+        let ends = lines.peek().is_none_or(|next| next.is_empty() || *next == "----");
+        if ends {
+            // What stood below the line before is dropped.
+            while lines.next_if(|old| !old.is_empty()).is_some() {}
+            let output = std::mem::take(&mut script.output);
+            let output = if output.is_empty() { "(nothing)\n".to_owned() } else { output };
+            write!(text, "----\n{output}").unwrap();
+        }
+    }
+    text
+}
+
+#[derive(Default)]
+struct Script {
+    cluster: Option<Cluster>,
+    /// Whose disk is slow.
+    held: BTreeSet<NodeId>,
+    /// What was proposed, by token.
+    proposed: Vec<String>,
+    timers_shown: bool,
+    output: String,
+}
+
+impl Script {
+    fn command(&mut self, line: &str) {
+        let words = line.split_whitespace().collect_vec();
+        match words[..] {
+            ["cluster", nodes, ref options @ ..] => self.start(nodes, options),
+            ["campaign", node] => self.perform(id(node), Event::Timer(Timer::Campaign), ""),
+            ["timer", node, name] => self.perform(id(node), Event::Timer(timer(name)), ""),
+            ["propose", node, ref commands @ ..] if !commands.is_empty() => {
+                let proposals = commands.iter().map(|command| {
+                    self.proposed.push((*command).to_owned());
+                    let token = Token(self.proposed.len() as u64 - 1);
+                    Proposal { token, command: (*command).to_owned().into() }
+                });
+                let proposals = proposals.collect();
+                self.perform(id(node), Event::Propose(proposals), "");
+            }
+            ["deliver", route, ref words @ ..] => {
+                // Each one taken moves those behind it up by one; new ones come at the end.
+                for (taken, index) in self.find(line, route, words).into_iter().enumerate() {
+                    self.deliver(index - taken);
+                }
+            }
+            ["drop", route, ref words @ ..] => {
+                for (taken, index) in self.find(line, route, words).into_iter().enumerate() {
+                    let sent = self.cluster().under_way.remove(index - taken);
+                    self.line("", format_args!("lost: {}", travelling(&sent)));
+                }
+            }
+            ["duplicate", route, ref words @ ..] => {
+                for index in self.find(line, route, words) {
+                    let sent = self.cluster().under_way[index].clone();
+                    self.line("", format_args!("twice: {}", travelling(&sent)));
+                    self.cluster().under_way.push(sent);
+                }
+            }
+            ["hold", node] => assert!(self.held.insert(id(node)), "`{line}`: it is held already"),
+            ["sync", node] => {
+                assert!(self.held.remove(&id(node)), "`{line}`: nothing is held");
+                self.release(id(node), "");
+            }
+            ["crash", node] => {
+                self.held.remove(&id(node));
+                self.cluster().crash(id(node));
+            }
+            ["restart", node] => {
+                self.cluster().restart(id(node));
+                self.state(Some(id(node)));
+            }
+            ["stabilize"] => {
+                assert!(self.held.is_empty(), "`{line}`: a slow disk never becomes stable");
+                while !self.cluster().under_way.is_empty() {
+                    self.deliver(0);
+                }
+            }
+            ["under-way"] => {
+                for sent in self.cluster().under_way.clone() {
+                    self.line("", format_args!("{}", travelling(&sent)));
+                }
+            }
+            ["state"] => self.state(None),
+            ["timers"] => self.timers_shown = true,
+            _ => panic!("`{line}` is not a command"),
+        }
+    }
+
+    fn start(&mut self, nodes: &str, options: &[&str]) {
+        assert!(self.cluster.is_none(), "a file has one cluster");
+        let nodes = (1..=number(nodes) as u32).map(NodeId).collect_vec();
+        let configs = nodes.iter().map(|&id| {
+            let mut config = Config::new(id, nodes.clone());
+            for option in options {
+                match option.split_once('=') {
+                    Some(("phase1", size)) => config.phase1_quorum = number(size) as usize,
+                    Some(("phase2", size)) => config.phase2_quorum = number(size) as usize,
+                    Some(("in_flight", most)) => config.in_flight_max = number(most),
+                    Some(("slots_ahead", most)) => config.slots_ahead_max = number(most),
+                    Some(("batch", most)) => config.batch_slots_max = number(most),
+                    _ => panic!("`{option}` is not an option of a cluster"),
+                }
+            }
+            config
+        });
+        self.cluster = Some(Cluster::new(configs));
+    }
+
+    /// The places of the messages meant, oldest first; only the oldest, unless `*` asks for all.
+    fn find(&mut self, line: &str, route: &str, words: &[&str]) -> Vec<usize> {
+        let (from, to) = route
+            .split_once("->")
+            .unwrap_or_else(|| panic!("`{line}`: not a way from one node to another"));
+        let is = |name: &str, node: NodeId| name == "*" || id(name) == node;
+        let under_way = &self.cluster().under_way;
+        let mut found = under_way
+            .iter()
+            .positions(|sent| {
+                let text = message(&sent.message);
+                let has = text.split_whitespace().collect_vec();
+                is(from, sent.from)
+                    && is(to, sent.to)
+                    && words.iter().all(|word| has.contains(word))
+            })
+            .collect_vec();
+        assert!(!found.is_empty(), "`{line}`: no such message is under way");
+        if from != "*" && to != "*" {
+            found.truncate(1);
+        }
+        found
+    }
+
+    fn deliver(&mut self, index: usize) {
+        let sent = self.cluster().under_way.remove(index);
+        self.line("", format_args!("{}", travelling(&sent)));
+        let event = Event::Message { from: sent.from, message: sent.message };
+        self.perform(sent.to, event, "  ");
+    }
+
+    fn perform(&mut self, id: NodeId, event: Event, indent: &str) {
+        let length = self.output.len();
+        let Some(output) = self.cluster().step(id, event) else {
+            self.line(indent, format_args!("{id} is down"));
+            return;
+        };
+        let held = self.held.contains(&id);
+        for record in &output.records {
+            let what = if held { "writes" } else { "stores" };
+            self.line(indent, format_args!("{id}: {what} {}", stored(record)));
+        }
+        if held {
+            let Output { messages, chosen, taken, refused, .. } = output.clone();
+            if !(messages.is_empty() && chosen.is_empty() && taken.is_empty() && refused.is_empty())
+            {
+                self.line(indent, format_args!("{id}: holds back the rest"));
+            }
+        } else {
+            self.release(id, indent);
+        }
+        if self.timers_shown && !output.timers.is_empty() {
+            let timers = output.timers.iter().map(|timer| match timer {
+                Timer::Campaign => "campaign",
+                Timer::Heartbeat => "heartbeat",
+                Timer::Resend => "resend",
+            });
+            let timers = timers.format(", ").to_string();
+            self.line(indent, format_args!("{id}: arms {timers}"));
+        }
+        if self.output.len() == length {
+            self.line(indent, format_args!("(nothing)"));
+        }
+    }
+
+    /// Everything that waited for the records.
+    fn release(&mut self, id: NodeId, indent: &str) {
+        let Output { messages, chosen, taken, refused, .. } = self.cluster().sync(id);
+        for taken in taken {
+            let command = self.proposed[taken.token.0 as usize].clone();
+            self.line(indent, format_args!("{id}: takes {command} slot={}", taken.slot));
+        }
+        for refused in refused {
+            let command = self.proposed[refused.token.0 as usize].clone();
+            let why = match refused.refusal {
+                Refusal::Busy => "busy".to_owned(),
+                Refusal::NotLeader { leader: None } => "not leader, leader unknown".to_owned(),
+                Refusal::NotLeader { leader: Some(leader) } => {
+                    format!("not leader, leader={leader}")
+                }
+            };
+            self.line(indent, format_args!("{id}: refuses {command}: {why}"));
+        }
+        for envelope in messages {
+            let to = match envelope.to {
+                paxos::To::Peers => "*".to_owned(),
+                paxos::To::Node(to) => to.to_string(),
+            };
+            self.line(indent, format_args!("{id}->{to} {}", message(&envelope.message)));
+        }
+        for (slot, value) in chosen {
+            self.line(indent, format_args!("{id}: chosen slot={slot} {value}"));
+        }
+    }
+
+    fn state(&mut self, only: Option<NodeId>) {
+        let nodes = &self.cluster().nodes;
+        let shown = nodes.iter().filter(|(id, _)| only.is_none_or(|only| only == **id));
+        let mut lines = Vec::new();
+        for (id, node) in shown {
+            lines.push(match &node.replica {
+                None => format!("{id}: down, {}", acceptor(node.storage.image())),
+                Some(replica) => {
+                    let parts = replica.parts();
+                    let names = |set: paxos::protocol::proposer::NodeSet| {
+                        let nodes = parts.config.nodes.iter().enumerate();
+                        let nodes = nodes.filter(|&(index, _)| set.contains(index));
+                        nodes.map(|(_, node)| node).join(" ")
+                    };
+                    let role = match parts.role {
+                        Role::Follower => "follows".to_owned(),
+                        Role::Candidate(candidate) => {
+                            format!("campaigns heard=[{}]", names(candidate.heard))
+                        }
+                        Role::Leader(leader) => {
+                            let votes = (leader.first.0..).zip(&leader.votes);
+                            let open = votes.filter(|(_, votes)| !votes.is_empty());
+                            let open = open.map(|(slot, &set)| format!("{slot}: {}", names(set)));
+                            format!("leads open=[{}]", { open }.join(", "))
+                        }
+                    };
+                    let (acceptor, learner) = (acceptor(parts.acceptor), learner(parts.learner));
+                    format!("{id}: {role} {acceptor} {learner}")
+                }
+            });
+        }
+        if only.is_none() {
+            let chosen = self.cluster().chosen().iter();
+            let chosen = chosen.map(|(slot, value)| format!("{slot}: {value}")).join(", ");
+            lines.push(format!("votes: chosen=[{chosen}]"));
+        }
+        for line in lines {
+            self.line("", format_args!("{line}"));
+        }
+    }
+
+    fn cluster(&mut self) -> &mut Cluster {
+        self.cluster.as_mut().expect("a file begins with `cluster`")
+    }
+
+    fn line(&mut self, indent: &str, text: std::fmt::Arguments<'_>) {
+        writeln!(self.output, "{indent}{text}").unwrap();
+    }
+}
+
+fn number(word: &str) -> u64 {
+    word.parse().unwrap_or_else(|_| panic!("`{word}` is not a number"))
+}
+
+fn id(word: &str) -> NodeId {
+    NodeId(number(word) as u32)
+}
+
+fn timer(name: &str) -> Timer {
+    match name {
+        "campaign" => Timer::Campaign,
+        "heartbeat" => Timer::Heartbeat,
+        "resend" => Timer::Resend,
+        _ => panic!("`{name}` is not a timer"),
+    }
+}
+
+fn values(values: &[Value]) -> String {
+    values.iter().join(" ")
+}
+
+fn stored(record: &Record) -> String {
+    match record {
+        Record::Promised(ballot) => format!("promised={ballot}"),
+        Record::Accepted { ballot, first, values: all } => {
+            format!("accepted={ballot} slot={first} {}", values(all))
+        }
+    }
+}
+
+fn travelling(sent: &Sent) -> String {
+    format!("{}->{} {}", sent.from, sent.to, message(&sent.message))
+}
+
+fn message(message: &Message) -> String {
+    match message {
+        Message::Prepare { ballot } => format!("Prepare ballot={ballot}"),
+        Message::Promise { ballot, reports } => {
+            let reports = reports.iter().map(|r| format!("{}: {} {}", r.slot, r.ballot, r.value));
+            format!("Promise ballot={ballot} reports=[{}]", { reports }.join(", "))
+        }
+        Message::Accept { ballot, first, values: all } => {
+            format!("Accept ballot={ballot} slot={first} {}", values(all))
+        }
+        Message::Accepted { ballot, first, count } => {
+            format!("Accepted ballot={ballot} slot={first} count={count}")
+        }
+        Message::Nack { ballot, promised } => format!("Nack ballot={ballot} promised={promised}"),
+        Message::Chosen { ballot, first, count } => {
+            format!("Chosen ballot={ballot} slot={first} count={count}")
+        }
+        Message::Heartbeat { ballot, chosen_below } => {
+            format!("Heartbeat ballot={ballot} chosen_below={chosen_below}")
+        }
+        Message::Learn { from } => format!("Learn from={from}"),
+        Message::Learned { first, values: all } => {
+            format!("Learned slot={first} {}", values(all))
+        }
+    }
+}
+
+fn acceptor(acceptor: &Acceptor) -> String {
+    let promised = acceptor.promised.map_or("none".to_owned(), |ballot| ballot.to_string());
+    let votes = acceptor.votes.iter();
+    let votes = votes.map(|(slot, vote)| format!("{slot}: {} {}", vote.ballot, vote.value));
+    format!("promised={promised} accepted=[{}]", { votes }.join(", "))
+}
+
+fn learner(learner: &Learner) -> String {
+    let known = |(slot, value): (Slot, &Value)| format!("{slot}: {value}");
+    format!("chosen=[{}]", learner.chosen.iter().map(known).join(", "))
+}

@@ -1,0 +1,119 @@
+//! Arguments that the commands of this package and of those who build on it have in common.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+use crate::{
+    cluster::Bounds,
+    explore::{self, Options},
+};
+
+/// How to explore, whatever the model.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// In which order to visit states: bfs finds shortest counterexamples, dfs is lighter.
+    #[arg(long, value_enum, default_value_t = Engine::Bfs)]
+    pub engine: Engine,
+    /// How many workers to search with; more than one measure no depth.
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    pub threads: NonZeroUsize,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    /// Give up when more than so many distinct states are known.
+    #[arg(long, value_name = "N")]
+    pub max_states: Option<usize>,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// The order of a search, as an argument.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Engine {
+    /// Breadth-first.
+    Bfs,
+    /// Depth-first.
+    Dfs,
+}
+
+fn seconds(argument: &str) -> Result<Duration, String> {
+    let seconds: f64 = argument.parse().map_err(|_| "give a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+impl RunArgs {
+    /// The options they ask for.
+    pub fn options(&self) -> Options {
+        Options {
+            engine: match self.engine {
+                Engine::Bfs => explore::Engine::Bfs,
+                Engine::Dfs => explore::Engine::Dfs,
+            },
+            threads: self.threads,
+            timeout: self.timeout,
+            max_states: self.max_states,
+            progress: !self.quiet,
+        }
+    }
+}
+
+/// The bounds of a cluster.
+#[derive(Clone, Debug, Args)]
+pub struct BoundsArgs {
+    /// How many nodes, each of which plays all roles.
+    #[arg(long, default_value_t = 3)]
+    pub nodes: u8,
+    /// How many slots the log has.
+    #[arg(long, default_value_t = 1)]
+    pub slots: u8,
+    /// How many ballots may be begun in all, owned round robin by the campaigners.
+    #[arg(long, default_value_t = 3)]
+    pub ballots: u8,
+    /// How many nodes campaign [default: two, or one if there is only one].
+    #[arg(long, value_name = "N")]
+    pub campaigners: Option<u8>,
+    /// How many different values clients ask for.
+    #[arg(long, default_value_t = 2)]
+    pub values: u8,
+    /// How many promises let a candidate lead [default: a majority].
+    #[arg(long, value_name = "SIZE")]
+    pub phase1_quorum: Option<u8>,
+    /// How many votes choose a value [default: a majority].
+    #[arg(long, value_name = "SIZE")]
+    pub phase2_quorum: Option<u8>,
+    /// How many crashes there are in all [default: any number].
+    #[arg(long, value_name = "N")]
+    pub crashes: Option<u8>,
+    /// How many steps of a node may wait for their sync.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub unsynced: u8,
+    /// Leave out refusals.
+    #[arg(long)]
+    pub no_nack: bool,
+    /// Leave out news of what is chosen.
+    #[arg(long)]
+    pub no_chosen: bool,
+}
+
+impl BoundsArgs {
+    /// The bounds they ask for, not yet validated.
+    pub fn bounds(&self) -> Bounds {
+        let usual = Bounds::of(self.nodes, self.slots, self.ballots);
+        Bounds {
+            campaigners: self.campaigners.unwrap_or(usual.campaigners),
+            values: self.values,
+            phase1_quorum: self.phase1_quorum.unwrap_or(usual.phase1_quorum),
+            phase2_quorum: self.phase2_quorum.unwrap_or(usual.phase2_quorum),
+            crashes: self.crashes,
+            unsynced: self.unsynced,
+            nacks: !self.no_nack,
+            chosen: !self.no_chosen,
+            ..usual
+        }
+    }
+}
