@@ -8,3 +8,5 @@ pub mod faulty;
 pub mod lockstep;
 pub mod pair;
 pub mod projection;
+pub mod spaces;
+pub mod verify;

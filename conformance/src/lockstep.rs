@@ -92,7 +92,7 @@ impl std::fmt::Debug for Pair {
         write!(f, "{:?}", self.model)?;
         match &self.divergence {
             None => Ok(()),
-            Some(divergence) => write!(f, "\nDIVERGED: {divergence}"),
+            Some(divergence) => write!(f, "DIVERGED: {divergence}"),
         }
     }
 }

@@ -312,14 +312,17 @@ fn configuration_errors_say_what_to_change() {
             "quorums of 1 (phase 1) and 2 (phase 2) of 3 nodes need not share a node; their sum must \
              be at least 4",
         ),
-        (with(|config| config.in_flight_max = 0), "`in_flight_max` is 0; it must be at least 1"),
         (
-            with(|config| config.slots_ahead_max = 0),
-            "`slots_ahead_max` is 0; it must be at least 1",
+            with(|config| config.in_flight_max = 0),
+            "`in_flight_max` is 0; it must be 1 to 4294967296",
         ),
         (
-            with(|config| config.batch_slots_max = 0),
-            "`batch_slots_max` is 0; it must be at least 1",
+            with(|config| config.slots_ahead_max = u64::MAX),
+            "`slots_ahead_max` is 18446744073709551615; it must be 1 to 4294967296",
+        ),
+        (
+            with(|config| config.batch_slots_max = config.slots_ahead_max + 1),
+            "`batch_slots_max` is 1048577; it must be 1 to 1048576",
         ),
     ];
     for (message, expected) in table {
