@@ -4,6 +4,7 @@
 //! which of the model; [`lockstep`] takes every step of the model with the production replicas as
 //! well; [`faulty`] breaks the production replica on purpose, to show that it would be noticed.
 
+pub mod edges;
 pub mod faulty;
 pub mod lockstep;
 pub mod pair;

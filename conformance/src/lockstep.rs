@@ -30,6 +30,7 @@ use paxos_model::{
 use stateright::{Model, Property};
 
 use crate::{
+    edges::{self, limits},
     faulty::Subject,
     pair::{Divergence, Running, Scales},
     projection::{Projection, real_node, real_slot},
@@ -340,7 +341,10 @@ impl Lockstep {
         if now.live.role != Role::Follower {
             self.sends_again(state, node, running)?;
         }
-        self.tried.once(running, 3, || self.undisturbed_by_news(node, now, running))
+        self.tried.once(running, 3, || {
+            edges::check(&self.scales(node), running)?;
+            self.undisturbed_by_news(node, now, running)
+        })
     }
 
     fn undisturbed_by_news(
@@ -364,7 +368,10 @@ impl Lockstep {
         let learn = RealMessage::Learn { from: paxos::Slot(0) };
         let told = scales.unmoved(running, Event::Message { from: other, message: learn })?;
         let known = now.live.chosen.iter().map_while(|value| *value);
-        let known: Vec<_> = known.map(|value| self.projection.real_value(value)).collect();
+        let known: Vec<_> = known
+            .map(|value| self.projection.real_value(value))
+            .take(limits::BATCH_SLOTS_MAX as usize)
+            .collect();
         let told: Vec<_> = told
             .messages
             .iter()

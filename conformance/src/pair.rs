@@ -191,6 +191,32 @@ impl Scales<'_> {
         Ok(output)
     }
 
+    /// Steps a copy of a replica, for its output.
+    ///
+    /// # Errors
+    /// If it panics.
+    pub fn tried(&self, running: &Running, event: Event) -> Balanced<Output> {
+        self.run(&mut running.subject.clone(), event)
+    }
+
+    /// Whether an event changes a replica.
+    ///
+    /// # Errors
+    /// If it panics.
+    pub fn moved(&self, running: &Running, event: Event) -> Balanced<bool> {
+        let mut subject = running.subject.clone();
+        let _ = self.run(&mut subject, event)?;
+        Ok(subject != running.subject)
+    }
+
+    /// Something that the model has no word for must be so.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn expect(&self, field: &'static str, is_so: bool, found: impl fmt::Debug) -> Balanced<()> {
+        if is_so { Ok(()) } else { self.differ(field, "otherwise (see `edges`)", found) }
+    }
+
     fn unchanged(&self, running: &Running, after: &Subject, output: &Output) -> Balanced<()> {
         if *after != running.subject {
             let (before, after) = (running.subject.replica(), after.replica());

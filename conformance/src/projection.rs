@@ -15,6 +15,7 @@
 //! Every structure is taken apart field by field without `..`, so that a field that is added to the
 //! implementation does not compile here before it has found its place.
 
+use crate::edges::limits;
 use bytes::Bytes;
 use paxos::{
     self as real, Event, Message as RealMessage,
@@ -76,8 +77,13 @@ impl Projection {
     /// The configuration of a replica.
     pub fn config(&self, node: NodeId) -> real::Config {
         let nodes = (0..self.bounds.nodes).map(|node| real_node(NodeId(node)));
-        real::Config::new(real_node(node), nodes)
-            .with_quorums(self.bounds.phase1_quorum.into(), self.bounds.phase2_quorum.into())
+        let quorums = (self.bounds.phase1_quorum.into(), self.bounds.phase2_quorum.into());
+        real::Config {
+            in_flight_max: limits::IN_FLIGHT_MAX,
+            slots_ahead_max: limits::SLOTS_AHEAD_MAX,
+            batch_slots_max: limits::BATCH_SLOTS_MAX,
+            ..real::Config::new(real_node(node), nodes).with_quorums(quorums.0, quorums.1)
+        }
     }
 
     /// A ballot.

@@ -1,6 +1,6 @@
 //! The acceptor: what this node has promised and accepted. All of it is durable, and nothing else.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use itertools::Itertools;
 use thiserror::Error;
@@ -167,22 +167,25 @@ impl Acceptor {
             Record::Promised(ballot) => self.promised = self.promised.max(Some(*ballot)),
             Record::Accepted { ballot, first, values } => {
                 let end = first.plus(values.len() as u64);
-                if end.0 > SLOTS_HELD_MAX {
+                if !(0..=SLOTS_HELD_MAX).contains(&end.0) {
                     return Err(RecoverError::ImpossibleSlot { slot: end });
                 }
                 for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
                     let last = self.votes.get(slot);
-                    if let Some(last) = last.filter(|last| last.ballot == *ballot) {
-                        if last.value != *value {
+                    match last.map(|last| (last.ballot.cmp(ballot), &last.value)) {
+                        None | Some((Ordering::Less, _)) => {
+                            let vote = Vote { ballot: *ballot, value: value.clone() };
+                            self.votes.insert(slot, vote);
+                        }
+                        Some((Ordering::Equal, stored)) if stored != value => {
                             return Err(RecoverError::Conflict {
                                 slot,
                                 ballot: *ballot,
-                                stored: last.value.clone(),
+                                stored: stored.clone(),
                                 found: value.clone(),
                             });
                         }
-                    } else if last.is_none_or(|last| last.ballot < *ballot) {
-                        self.votes.insert(slot, Vote { ballot: *ballot, value: value.clone() });
+                        Some((Ordering::Equal | Ordering::Greater, _)) => {}
                     }
                 }
                 self.promised = self.promised.max(Some(*ballot));

@@ -26,14 +26,10 @@ impl<T> SlotLog<T> {
     /// with the highest.
     pub fn insert(&mut self, slot: Slot, entry: T) {
         let index = usize::try_from(slot.0).expect("slots are bounded by slots_ahead_max");
-        if index == self.entries.len() {
-            self.entries.push(Some(entry));
-        } else {
-            if index > self.entries.len() {
-                self.entries.resize_with(index + 1, || None);
-            }
-            self.entries[index] = Some(entry);
+        if index >= self.entries.len() {
+            self.entries.resize_with(index + 1, || None);
         }
+        self.entries[index] = Some(entry);
     }
 
     /// The slot after the last one that has an entry.

@@ -173,12 +173,11 @@ impl Replica {
         if ballot.node != from {
             return; // Only its owner prepares a ballot.
         }
-        let before = self.acceptor.promised;
         match self.acceptor.prepare(ballot, &mut output.records) {
             Answer::Refuse(promised) => output.send(from, Message::Nack { ballot, promised }),
             Answer::Silence => {}
             Answer::Promise(reports) => {
-                self.follow_if_above(before, output);
+                self.follow(output);
                 output.send(from, Message::Promise { ballot, reports });
             }
         }
@@ -246,14 +245,12 @@ impl Replica {
             return; // A ballot of nobody.
         }
         self.acceptor.promise(promised, &mut output.records);
-        self.follow_if_above(Some(ballot), output);
+        self.follow(output);
     }
 
-    /// A higher promise ends what this node was doing in a lower ballot.
-    fn follow_if_above(&mut self, before: Option<Ballot>, output: &mut Output) {
-        if self.acceptor.promised > before {
-            self.role = Role::Follower;
-        }
+    /// Whoever has promised another's ballot has none of its own any more.
+    fn follow(&mut self, output: &mut Output) {
+        self.role = Role::Follower;
         output.timers.push(Timer::Campaign);
     }
 }
@@ -313,12 +310,11 @@ impl Replica {
         if ballot.node != from || values.is_empty() || beyond {
             return; // Not from the owner, about nothing, or beyond what can be held.
         }
-        let before = self.acceptor.promised;
         if let Err(promised) = self.acceptor.accept(ballot, first, values, &mut output.records) {
             output.send(from, Message::Nack { ballot, promised });
             return;
         }
-        self.follow_if_above(before, output);
+        self.follow(output);
         output.send(from, Message::Accepted { ballot, first, count: values.len() as u64 });
     }
 

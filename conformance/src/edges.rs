@@ -1,0 +1,244 @@
+//! The edges of what a replica takes in: senders that may not say what they say, and limits.
+//!
+//! The model has neither strangers nor limits. So each distinct replica that the lockstep meets is
+//! tried with the last input that it must take and the first that it must not.
+
+use bytes::Bytes;
+use paxos::{
+    Ballot, Event, Message, NodeId, Output, Proposal, Record, Refusal, Replica, Report, Slot, To,
+    Token, Value, protocol::proposer::Role,
+};
+
+use crate::pair::{Divergence, Running, Scales};
+
+/// Limits small enough to be reached, and large enough for every space.
+pub mod limits {
+    /// How many slots a leader has in flight.
+    pub const IN_FLIGHT_MAX: u64 = 3;
+    /// How far beyond the end of its log a replica accepts.
+    pub const SLOTS_AHEAD_MAX: u64 = 4;
+    /// How many slots a batch of resends has.
+    pub const BATCH_SLOTS_MAX: u64 = 2;
+}
+
+type Tried = Result<(), Box<Divergence>>;
+
+/// A replica and what it is tried with.
+struct Edges<'a> {
+    scales: &'a Scales<'a>,
+    running: &'a Running,
+    me: NodeId,
+    peers: Vec<NodeId>,
+}
+
+/// Tries all edges of a replica.
+///
+/// # Errors
+/// The first input that is taken and should not be, or the other way round.
+pub fn check(scales: &Scales<'_>, running: &Running) -> Tried {
+    let config = running.subject().replica().parts().config;
+    let peers = config.nodes.iter().copied().filter(|&node| node != config.id).collect();
+    let edges = Edges { scales, running, me: config.id, peers };
+    edges.senders()?;
+    edges.refusals()?;
+    edges.far_slots()?;
+    edges.far_reports()?;
+    edges.batches()?;
+    edges.records()?;
+    edges.proposals()
+}
+
+fn value() -> Value {
+    Value::Command(Bytes::from_static(b"v0"))
+}
+
+impl Edges<'_> {
+    fn ignored(&self, from: NodeId, message: Message) -> Tried {
+        let output = self.scales.unmoved(self.running, Event::Message { from, message })?;
+        self.scales.expect("answers to what must be ignored", output.messages.is_empty(), &output)
+    }
+
+    fn taken(&self, from: NodeId, message: Message) -> Tried {
+        let event = Event::Message { from, message };
+        let moved = self.scales.moved(self.running, event.clone())?;
+        self.scales.expect("what must be taken", moved, event)
+    }
+
+    /// A ballot above all of the space, of a given owner.
+    fn fresh(owner: NodeId) -> Ballot {
+        Ballot::new(1 << 32, owner).expect("not zero")
+    }
+
+    fn accept(ballot: Ballot, first: u64, count: usize) -> Message {
+        Message::Accept { ballot, first: Slot(first), values: vec![value(); count].into() }
+    }
+
+    /// The first slot that is too far.
+    fn limit(&self) -> u64 {
+        let parts = self.running.subject().replica().parts();
+        let end = parts.acceptor.votes.end().max(parts.learner.chosen.end());
+        end.0 + limits::SLOTS_AHEAD_MAX
+    }
+
+    /// Only its owner speaks in a ballot; strangers and a node's own echo say nothing.
+    fn senders(&self) -> Tried {
+        let stranger = NodeId(99);
+        let speaks = |owner| {
+            let ballot = Self::fresh(owner);
+            [
+                Message::Prepare { ballot },
+                Self::accept(ballot, 0, 1),
+                Message::Heartbeat { ballot, chosen_below: Slot(9) },
+            ]
+        };
+        for message in speaks(stranger).into_iter().chain(speaks(self.me)) {
+            self.ignored(stranger, message.clone())?;
+            self.ignored(self.me, message.clone())?;
+            for &peer in &self.peers {
+                self.ignored(peer, message.clone())?;
+            }
+        }
+        for &owner in &self.peers {
+            for &peer in self.peers.iter().filter(|&&peer| peer != owner) {
+                for message in speaks(owner) {
+                    self.ignored(peer, message)?;
+                }
+            }
+            self.ignored(owner, Self::accept(Self::fresh(owner), 0, 0))?;
+        }
+        Ok(())
+    }
+
+    /// A refusal that names no higher ballot, or one of nobody, is none.
+    fn refusals(&self) -> Tried {
+        let parts = self.running.subject().replica().parts();
+        let (Some(ballot), Some(&peer)) = (parts.acceptor.promised, self.peers.first()) else {
+            return Ok(());
+        };
+        for promised in [ballot, Self::fresh(NodeId(99))] {
+            self.ignored(peer, Message::Nack { ballot, promised })?;
+        }
+        Ok(())
+    }
+
+    /// What is too far beyond the log is as good as lost, and nothing nearer is.
+    fn far_slots(&self) -> Tried {
+        let Some(&peer) = self.peers.first() else { return Ok(()) };
+        let (ballot, limit) = (Self::fresh(peer), self.limit());
+        self.taken(peer, Self::accept(ballot, limit - 1, 1))?;
+        self.taken(peer, Self::accept(ballot, limit - 2, 2))?;
+        self.ignored(peer, Self::accept(ballot, limit, 1))?;
+        self.ignored(peer, Self::accept(ballot, limit - 1, 2))?;
+        let learned = |first| Message::Learned { first: Slot(first), values: [value()].into() };
+        self.taken(peer, learned(limit - 1))?;
+        self.ignored(peer, learned(limit))
+    }
+
+    /// A promise that reports what is too far does not count, but says where to ask.
+    fn far_reports(&self) -> Tried {
+        let parts = self.running.subject().replica().parts();
+        let (Role::Candidate(candidate), Some(ballot)) = (parts.role, parts.acceptor.promised)
+        else {
+            return Ok(());
+        };
+        let mut nodes = parts.config.nodes.iter().enumerate();
+        let Some((_, &peer)) = nodes.find(|(index, _)| !candidate.heard.contains(*index)) else {
+            return Ok(());
+        };
+        let lowest = Ballot::new(1, peer).expect("not zero");
+        let promise = |slot| {
+            let reports = vec![Report { slot: Slot(slot), ballot: lowest, value: value() }];
+            Message::Promise { ballot, reports }
+        };
+        self.taken(peer, promise(self.limit() - 1))?;
+        let far = Event::Message { from: peer, message: promise(self.limit()) };
+        let output = self.scales.unmoved(self.running, far)?;
+        let asks = Message::Learn { from: parts.learner.below };
+        let expected = [paxos::Envelope { to: To::Node(peer), message: asks }];
+        self.scales.expect("the answer to a far report", output.messages == expected, &output)
+    }
+
+    /// Batches are no longer than they may be, and a full one asks for the next.
+    fn batches(&self) -> Tried {
+        let parts = self.running.subject().replica().parts();
+        let resend = Event::Timer(paxos::Timer::Resend);
+        let output = self.scales.unmoved(self.running, resend)?;
+        let longest = output.messages.iter().map(|envelope| match &envelope.message {
+            Message::Accept { values, .. } => values.len() as u64,
+            _ => 0,
+        });
+        let fits = longest.max() <= Some(limits::BATCH_SLOTS_MAX);
+        self.scales.expect("the length of a batch", fits, &output)?;
+        let Some(&peer) = self.peers.first() else { return Ok(()) };
+        let known = (0..parts.learner.below.0).map(Slot);
+        let known: Vec<_> =
+            known.filter_map(|slot| parts.learner.chosen.get(slot).cloned()).collect();
+        for count in (1..=known.len()).take(limits::BATCH_SLOTS_MAX as usize) {
+            let values = known[..count].into();
+            let message = Message::Learned { first: Slot(0), values };
+            let event = Event::Message { from: peer, message };
+            let output = self.scales.unmoved(self.running, event)?;
+            let full = count as u64 == limits::BATCH_SLOTS_MAX;
+            let asks = !output.messages.is_empty();
+            self.scales.expect("whether a batch asks for more", asks == full, &output)?;
+        }
+        Ok(())
+    }
+
+    /// A record that comes again changes nothing, an older one neither, and one that contradicts is
+    /// refused.
+    fn records(&self) -> Tried {
+        let config = self.running.subject().replica().parts().config;
+        let stored = self.running.disk().records();
+        let recover = |more: Vec<Record>| {
+            let records = stored.iter().cloned().chain(more);
+            Replica::recover(config.clone(), records)
+        };
+        let once = recover(Vec::new());
+        let twice = recover(stored.clone());
+        self.scales.expect("what records told twice make", once == twice, &twice)?;
+        let recovered = once.ok();
+        let acceptor = self.running.disk().image();
+        for (slot, vote) in acceptor.votes.iter() {
+            let record = |ballot, value| {
+                vec![Record::Accepted { ballot, first: slot, values: [value].into() }]
+            };
+            let lowest = Ballot::new(1, *config.nodes.iter().min().unwrap_or(&self.me));
+            let lowest = lowest.filter(|&lowest| lowest < vote.ballot);
+            if let Some(older) = lowest {
+                let older = recover(record(older, Value::Noop)).ok();
+                self.scales.expect("what an older record makes", older == recovered, &older)?;
+            }
+            let other = Value::Command(Bytes::from_static(b"other"));
+            let refused = recover(record(vote.ballot, other));
+            self.scales.expect("what a contradiction makes", refused.is_err(), &refused)?;
+        }
+        Ok(())
+    }
+
+    /// A leader takes as many proposals as it has room for, others none; nobody forgets one.
+    fn proposals(&self) -> Tried {
+        const COUNT: u64 = limits::IN_FLIGHT_MAX + 2;
+        let parts = self.running.subject().replica().parts();
+        let command = Bytes::from_static(b"v0");
+        let proposal = |token| Proposal { token: Token(token), command: command.clone() };
+        let event = Event::Propose((0..COUNT).map(proposal).collect());
+        let output: Output = self.scales.tried(self.running, event)?;
+        let next = parts.acceptor.votes.end().max(parts.learner.chosen.end()).0;
+        let room = parts.learner.below.0 + limits::IN_FLIGHT_MAX;
+        let (room, refusal) = match parts.role {
+            Role::Leader(_) => (room.saturating_sub(next), Refusal::Busy),
+            Role::Follower | Role::Candidate(_) => {
+                let leader = parts.acceptor.promised.map(|ballot| ballot.node);
+                let leader = leader.filter(|&leader| leader != self.me);
+                (0, Refusal::NotLeader { leader })
+            }
+        };
+        let taken: Vec<_> = output.taken.iter().map(|taken| (taken.token, taken.slot)).collect();
+        let expected: Vec<_> = (0..room.min(COUNT)).map(|i| (Token(i), Slot(next + i))).collect();
+        self.scales.expect("which proposals are taken", taken == expected, &output)?;
+        let refused: Vec<_> = output.refused.iter().map(|r| (r.token, r.refusal)).collect();
+        let expected: Vec<_> = (room.min(COUNT)..COUNT).map(|i| (Token(i), refusal)).collect();
+        self.scales.expect("which proposals are refused", refused == expected, &output)
+    }
+}

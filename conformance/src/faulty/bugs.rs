@@ -1,0 +1,371 @@
+//! One function for each bug. Where it matters which votes or promises a replica holds, it is built
+//! again from records that say so; it then follows, and knows what it knew to be chosen.
+
+use paxos::{
+    Ballot, Event, Message, NodeId, Output, Record, Replica, Report, Slot, Timer, Value,
+    protocol::{
+        acceptor::Vote,
+        proposer::{Candidate, NodeSet, Role},
+    },
+};
+use paxos_model::cluster::Bug;
+
+use super::Subject;
+
+impl Subject {
+    /// Takes a step as the bug has it.
+    pub(super) fn misstep(&mut self, bug: Bug, event: Event, output: &mut Output) {
+        let replica = &mut self.replica;
+        if is_nonsense(replica, &event) {
+            return replica.step(event, output);
+        }
+        let mut out = Output::default();
+        match bug {
+            Bug::RepliesBeforePersisting => {
+                replica.step(event, &mut out);
+                lose_records(&mut out);
+            }
+            Bug::AcceptsBelowPromise => accept_below(replica, event, &mut out),
+            Bug::PromisesBelowPromise => promise_below(replica, event, &mut out),
+            Bug::AcceptDoesNotPromise => {
+                obey_prepared(replica, &mut self.prepared, event, &mut out);
+            }
+            Bug::PromiseClearsVotes => {
+                clear_votes(replica, &event);
+                replica.step(event, &mut out);
+            }
+            Bug::HalfIsQuorum => {
+                replica.step(event, &mut out);
+                fill_up_quorum(replica, &mut out);
+            }
+            Bug::ProposesUnprepared => {
+                replica.step(event, &mut out);
+                renumber(replica, &mut out);
+            }
+            Bug::VotesOnlyOnce => {
+                if !has_voted(replica, &event) {
+                    replica.step(event, &mut out);
+                }
+            }
+            // It is in what a crash leaves.
+            Bug::ReusesBallot => replica.step(event, &mut out),
+            Bug::IgnoresReports
+            | Bug::AdoptsLowest
+            | Bug::CountsOldPromise
+            | Bug::CountsPromiseTwice
+            | Bug::CountsVoteTwice
+            | Bug::AddsUpBallots
+            | Bug::FillsGapUnasked
+            | Bug::AdoptsWholeLog => {
+                let event = misheard(bug, replica, event);
+                replica.step(event, &mut out);
+            }
+        }
+        append(output, out);
+    }
+}
+
+/// Whether a message is from nobody, not the sender's to say, or beyond what can be held: none of the
+/// bugs is about that.
+fn is_nonsense(replica: &Replica, event: &Event) -> bool {
+    let Event::Message { from, message } = event else { return false };
+    let parts = replica.parts();
+    let end = parts.acceptor.votes.end().max(parts.learner.chosen.end());
+    let limit = end.plus(parts.config.slots_ahead_max);
+    let peer = *from != parts.config.id && parts.config.nodes.contains(from);
+    let sound = match message {
+        Message::Prepare { ballot } => ballot.node == *from,
+        Message::Accept { ballot, first, values } => {
+            ballot.node == *from && first.plus(values.len() as u64) <= limit
+        }
+        Message::Promise { reports, .. } => reports.iter().all(|report| report.slot < limit),
+        _ => true,
+    };
+    !(peer && sound)
+}
+
+/// What the replica hears instead of what was said.
+fn misheard(bug: Bug, replica: &Replica, event: Event) -> Event {
+    let Event::Message { mut from, mut message } = event else { return event };
+    match (bug, &mut message) {
+        (Bug::IgnoresReports, Message::Promise { reports, .. }) => reports.clear(),
+        (Bug::AdoptsLowest, Message::Promise { ballot, reports }) => {
+            lowest(replica, *ballot, reports);
+        }
+        (Bug::FillsGapUnasked, Message::Promise { reports, .. }) => drop_gaps(replica, reports),
+        (Bug::AdoptsWholeLog, Message::Promise { ballot, reports }) => {
+            whole_log(replica, *ballot, reports);
+        }
+        (Bug::CountsOldPromise, Message::Promise { ballot, .. })
+        | (Bug::AddsUpBallots, Message::Accepted { ballot, .. }) => renew(replica, ballot),
+        (Bug::CountsPromiseTwice, Message::Promise { ballot, .. }) => {
+            if let Some(candidate) = candidate_in(replica, *ballot) {
+                from = stand_in(replica, candidate.heard, from);
+            }
+        }
+        (Bug::CountsVoteTwice, Message::Accepted { ballot, first, .. }) => {
+            if let Some(voters) = voters(replica, *ballot, *first) {
+                from = stand_in(replica, voters, from);
+            }
+        }
+        _ => {}
+    }
+    Event::Message { from, message }
+}
+
+/// 1: what the messages depend on never reaches the disk.
+fn lose_records(out: &mut Output) {
+    if !out.messages.is_empty() {
+        out.records.clear();
+    }
+}
+
+/// 3: a proposal below the promise is voted for; the promise stays.
+fn accept_below(replica: &mut Replica, event: Event, out: &mut Output) {
+    match event {
+        Event::Message { message: Message::Accept { ballot, .. }, .. }
+            if Some(ballot) < promised(replica) =>
+        {
+            as_if_promised_less(replica, ballot, event, out);
+        }
+        _ => replica.step(event, out),
+    }
+}
+
+/// 4: a ballot below the promise is promised, unless a higher one was voted in; the promise falls.
+fn promise_below(replica: &mut Replica, event: Event, out: &mut Output) {
+    if let Event::Message { message: Message::Prepare { ballot }, .. } = event
+        && Some(ballot) < promised(replica)
+        && votes(replica).iter().all(|(_, vote)| vote.ballot <= ballot)
+    {
+        *replica = rebuilt(replica, votes(replica), None);
+    }
+    replica.step(event, out);
+}
+
+/// 5: only what was promised outright binds, not what was voted in.
+fn obey_prepared(
+    replica: &mut Replica,
+    prepared: &mut Option<Ballot>,
+    event: Event,
+    out: &mut Output,
+) {
+    let ballot = match event {
+        Event::Message {
+            message: Message::Prepare { ballot } | Message::Accept { ballot, .. },
+            ..
+        } => Some(ballot),
+        Event::Timer(Timer::Campaign) => Ballot::next(replica.parts().config.id, *prepared),
+        _ => None,
+    };
+    match ballot {
+        Some(ballot) if Some(ballot) >= *prepared && Some(ballot) < promised(replica) => {
+            as_if_promised_less(replica, ballot, event, out);
+        }
+        _ => replica.step(event, out),
+    }
+    for record in &out.records {
+        if let Record::Promised(ballot) = record {
+            *prepared = Some(*ballot);
+        }
+    }
+}
+
+/// 6: the votes are gone before a new promise reports them.
+fn clear_votes(replica: &mut Replica, event: &Event) {
+    if let Event::Message { message: Message::Prepare { ballot }, .. } = event
+        && Some(*ballot) > promised(replica)
+        && !votes(replica).is_empty()
+    {
+        *replica = rebuilt(replica, Vec::new(), promised(replica));
+    }
+}
+
+/// 9: of two reports the one of the lower ballot is kept.
+fn lowest(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
+    let Some(candidate) = candidate_in(replica, ballot) else { return };
+    let known = |report: &Report| candidate.reported.get(report.slot).map(|vote| vote.ballot);
+    reports.retain(|report| known(report).is_none_or(|known| report.ballot < known));
+    for report in reports {
+        if known(report).is_some() {
+            report.ballot = ballot; // To be taken for the highest.
+        }
+    }
+}
+
+/// 10 and 13: what was said in an earlier ballot is taken as said in the present one.
+fn renew(replica: &Replica, ballot: &mut Ballot) {
+    if let Some(current) = promised(replica).filter(|current| *ballot < *current) {
+        *ballot = current;
+    }
+}
+
+/// 11 and 12: whoever was counted already is counted in the place of one that is missing.
+fn stand_in(replica: &Replica, counted: NodeSet, from: NodeId) -> NodeId {
+    let nodes = &replica.parts().config.nodes;
+    let index = nodes.iter().position(|&node| node == from);
+    if index.is_none_or(|index| !counted.contains(index)) {
+        return from;
+    }
+    uncounted(replica, counted).unwrap_or(from)
+}
+
+/// 15: a promise to oneself is not stored, unless a vote implies it.
+pub(super) fn forget_own_promise(me: NodeId, records: &mut Vec<Record>) {
+    records.retain(|record| !matches!(record, Record::Promised(ballot) if ballot.node == me));
+}
+
+/// 17: half of the nodes is one less than a majority, so one is made up.
+fn fill_up_quorum(replica: &mut Replica, out: &mut Output) {
+    let config = replica.parts().config.clone();
+    let half = (config.nodes.len() / 2).max(1);
+    let Some(ballot) = promised(replica) else { return };
+    while let Role::Candidate(Candidate { heard, .. }) = replica.parts().role
+        && heard.len() >= half
+        && let Some(from) = uncounted(replica, *heard)
+    {
+        let message = Message::Promise { ballot, reports: Vec::new() };
+        replica.step(Event::Message { from, message }, out);
+    }
+    for slot in open_slots(replica) {
+        while let Some(voters) = voters(replica, ballot, slot)
+            && voters.len() >= half
+            && let Some(from) = uncounted(replica, voters)
+        {
+            let message = Message::Accepted { ballot, first: slot, count: 1 };
+            replica.step(Event::Message { from, message }, out);
+        }
+    }
+}
+
+/// 23: what was reported below the last slot in use is dropped, unless voted for here as well.
+fn drop_gaps(replica: &Replica, reports: &mut Vec<Report>) {
+    let Role::Candidate(candidate) = replica.parts().role else { return };
+    let reported = reports.last().map_or(Slot(0), |last| last.slot.plus(1));
+    let end = reported.max(candidate.reported.end());
+    let own = &replica.parts().acceptor.votes;
+    reports.retain(|report| report.slot.plus(1) >= end || own.get(report.slot).is_some());
+}
+
+/// 24: the log of whoever reports the highest ballot replaces what others reported.
+fn whole_log(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
+    let Some(candidate) = candidate_in(replica, ballot) else { return };
+    let known = candidate.reported.iter().map(|(_, vote)| vote.ballot).max();
+    if reports.iter().map(|report| report.ballot).max() <= known {
+        return reports.clear();
+    }
+    for (slot, _) in candidate.reported.iter() {
+        match reports.iter_mut().find(|report| report.slot == slot) {
+            Some(report) => report.ballot = ballot, // To be taken for the highest.
+            None => reports.push(Report { slot, ballot, value: Value::Noop }),
+        }
+    }
+}
+
+/// 28: a value goes out, and is voted for, under the next ballot of this node.
+fn renumber(replica: &Replica, out: &mut Output) {
+    let next = Ballot::next(replica.parts().config.id, promised(replica));
+    let proposes = |message: &Message| matches!(message, Message::Accept { .. });
+    let Some(next) = next.filter(|_| out.messages.iter().any(|sent| proposes(&sent.message)))
+    else {
+        return;
+    };
+    for envelope in &mut out.messages {
+        if let Message::Accept { ballot, .. } = &mut envelope.message {
+            *ballot = next;
+        }
+    }
+    for record in &mut out.records {
+        if let Record::Accepted { ballot, .. } = record {
+            *ballot = next;
+        }
+    }
+}
+
+/// 29: whether a proposal comes too late for a slot.
+fn has_voted(replica: &Replica, event: &Event) -> bool {
+    let Event::Message { message: Message::Accept { first, values, .. }, .. } = event else {
+        return false;
+    };
+    let mut slots = (first.0..).map(Slot).take(values.len());
+    slots.any(|slot| replica.parts().acceptor.votes.get(slot).is_some())
+}
+
+fn promised(replica: &Replica) -> Option<Ballot> {
+    replica.parts().acceptor.promised
+}
+
+fn votes(replica: &Replica) -> Vec<(Slot, Vote)> {
+    let votes = replica.parts().acceptor.votes.iter();
+    votes.map(|(slot, vote)| (slot, vote.clone())).collect()
+}
+
+/// What a candidate has heard, if it is one in this ballot.
+fn candidate_in(replica: &Replica, ballot: Ballot) -> Option<&Candidate> {
+    match replica.parts().role {
+        Role::Candidate(candidate) if promised(replica) == Some(ballot) => Some(candidate),
+        _ => None,
+    }
+}
+
+/// Who voted for what a leader proposed in a slot, if it is in flight in this ballot.
+fn voters(replica: &Replica, ballot: Ballot, slot: Slot) -> Option<NodeSet> {
+    let Role::Leader(leader) = replica.parts().role else { return None };
+    let index = usize::try_from(slot.0.checked_sub(leader.first.0)?).ok()?;
+    let voters = leader.votes.get(index).copied()?;
+    (promised(replica) == Some(ballot) && !voters.is_empty()).then_some(voters)
+}
+
+fn open_slots(replica: &Replica) -> Vec<Slot> {
+    let Role::Leader(leader) = replica.parts().role else { return Vec::new() };
+    (leader.first.0..).map(Slot).take(leader.votes.len()).collect()
+}
+
+/// A node that is not yet counted.
+fn uncounted(replica: &Replica, counted: NodeSet) -> Option<NodeId> {
+    let mut nodes = replica.parts().config.nodes.iter().enumerate();
+    nodes.find(|&(index, _)| !counted.contains(index)).map(|(_, &node)| node)
+}
+
+/// Takes a step with nothing promised or voted in above a ballot, and then remembers it again.
+fn as_if_promised_less(replica: &mut Replica, ballot: Ballot, event: Event, out: &mut Output) {
+    let (mut remembered, promised) = (votes(replica), promised(replica));
+    let below = remembered.iter().filter(|(_, vote)| vote.ballot <= ballot).cloned();
+    let mut less = rebuilt(replica, below.collect(), None);
+    less.step(event, out);
+    let cast: Vec<_> = votes(&less).into_iter().filter(|(_, vote)| vote.ballot == ballot).collect();
+    remembered.retain(|(slot, _)| cast.iter().all(|(other, _)| other != slot));
+    remembered.extend(cast);
+    *replica = rebuilt(replica, remembered, promised);
+}
+
+/// A replica with these votes and this promise, as after a crash, that knows what `replica` knew to be
+/// chosen.
+fn rebuilt(replica: &Replica, votes: Vec<(Slot, Vote)>, promised: Option<Ballot>) -> Replica {
+    let parts = replica.parts();
+    let votes = votes.into_iter().map(|(first, Vote { ballot, value })| Record::Accepted {
+        ballot,
+        first,
+        values: [value].into(),
+    });
+    let records = votes.chain(promised.map(Record::Promised));
+    let mut built = Replica::recover(parts.config.clone(), records)
+        .expect("one vote in each slot, in ballots that the replica itself held");
+    let Some(&from) = parts.config.nodes.iter().find(|&&node| node != parts.config.id) else {
+        return built;
+    };
+    for (first, value) in parts.learner.chosen.iter() {
+        let message = Message::Learned { first, values: [value.clone()].into() };
+        built.step(Event::Message { from, message }, &mut Output::default());
+    }
+    built
+}
+
+fn append(output: &mut Output, mut out: Output) {
+    output.records.append(&mut out.records);
+    output.messages.append(&mut out.messages);
+    output.chosen.append(&mut out.chosen);
+    output.taken.append(&mut out.taken);
+    output.refused.append(&mut out.refused);
+    output.timers.append(&mut out.timers);
+}

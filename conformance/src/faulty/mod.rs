@@ -1,0 +1,53 @@
+//! The production replica, and ways to break it on purpose.
+//!
+//! The production code stays as it is. What goes into it, what comes out of it and what it is built
+//! from again is changed, so that from outside it behaves as if the bug were in it.
+
+mod bugs;
+
+use paxos::{Ballot, Config, ConfigError, Event, Output, Record, RecoverError, Replica};
+use paxos_model::cluster::Bug;
+
+/// A production replica, broken or not.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Subject {
+    replica: Replica,
+    bug: Option<Bug>,
+    /// What was promised other than by a vote; kept for [`Bug::AcceptDoesNotPromise`] alone.
+    prepared: Option<Ballot>,
+}
+
+impl Subject {
+    /// A replica that has never run.
+    ///
+    /// # Errors
+    /// A configuration that cannot work.
+    pub fn new(config: Config, bug: Option<Bug>) -> Result<Self, ConfigError> {
+        Ok(Self { replica: Replica::new(config)?, bug, prepared: None })
+    }
+
+    /// The replica after a crash.
+    ///
+    /// # Errors
+    /// Records that cannot be its own.
+    pub fn recover(&self, config: Config, mut records: Vec<Record>) -> Result<Self, RecoverError> {
+        if self.bug == Some(Bug::ReusesBallot) {
+            bugs::forget_own_promise(config.id, &mut records);
+        }
+        let replica = Replica::recover(config, records)?;
+        Ok(Self { replica, bug: self.bug, prepared: self.prepared })
+    }
+
+    /// The replica, to be looked at.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Takes a step.
+    pub fn step(&mut self, event: Event, output: &mut Output) {
+        match self.bug {
+            None => self.replica.step(event, output),
+            Some(bug) => self.misstep(bug, event, output),
+        }
+    }
+}
