@@ -10,4 +10,5 @@ pub mod lockstep;
 pub mod pair;
 pub mod projection;
 pub mod spaces;
+pub mod trace;
 pub mod verify;

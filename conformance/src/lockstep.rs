@@ -356,6 +356,9 @@ impl Lockstep {
         let scales = self.scales(node);
         scales.unmoved(running, Event::Timer(Timer::Resend))?;
         scales.unmoved(running, Event::Timer(Timer::Heartbeat))?;
+        if self.cluster.bounds().nodes == 1 {
+            return Ok(()); // There is nobody who could send it anything.
+        }
         let other = real_node(NodeId(u8::from(node.0 == 0)));
         for chosen_below in [0, self.cluster.bounds().slots].map(|slot| real_slot(Slot(slot))) {
             for ballot in (0..self.cluster.bounds().ballots).map(Ballot) {

@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use paxos::{Event, Output, Record, storage::Memory};
+use paxos::{Envelope, Event, Message, Output, Record, storage::Memory};
 use paxos_model::cluster::{
     node::{Input, Step},
     state::{Acceptor, Live, NodeId},
@@ -251,6 +251,11 @@ impl Scales<'_> {
         let map =
             |sent: &[_]| self.mapped("messages", self.projection.sent(self.node, &after, sent));
         let (mut sent, at_once) = (map(&sent)?, map(&output.messages)?);
+        let told = |envelope: &&Envelope| matches!(envelope.message, Message::Chosen { .. });
+        let told = output.messages.iter().filter(told).count();
+        let gaps = at_once.announced.windows(2).filter(|pair| pair[1].0 != pair[0].0 + 1).count();
+        let runs = if at_once.announced.is_empty() { 0 } else { gaps + 1 };
+        self.expect("in how many runs a batch is announced", told == runs, &output.messages)?;
         sent.nacks.dedup(); // Each part of a batch is refused by itself.
         self.same("what a batch sends, by parts and at once", &sent, &at_once)
     }

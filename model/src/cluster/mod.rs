@@ -187,7 +187,7 @@ impl Cluster {
                 }
             }
         }
-        if bounds.chosen {
+        if bounds.chosen && bounds.nodes > 1 {
             for slot in (0..bounds.slots).map(Slot) {
                 for (vote, voters) in state.ballots_voted(slot) {
                     if voters.len() >= bounds.phase2_quorum {

@@ -1,0 +1,38 @@
+//! How many entries a cluster of three gets chosen and applied, if nothing but the protocol takes
+//! time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+use paxos_benches::Cluster;
+
+/// Entries for each fresh cluster. The log is not trimmed, so its growth is part of the cost.
+const ENTRIES: u64 = 20_000;
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    let mut group = criterion.benchmark_group("protocol");
+    group.throughput(Throughput::Elements(ENTRIES));
+    for size in [16, 1024] {
+        let command = Bytes::from(vec![b'x'; size]);
+        for outstanding in [1, 64, 1024] {
+            let id = BenchmarkId::new(format!("{size} B"), outstanding);
+            group.bench_function(id, |bencher| {
+                let run = |mut cluster: Cluster| {
+                    cluster.apply(ENTRIES, outstanding, &command);
+                    // A promise each, and one record for every round.
+                    assert_eq!(cluster.records(), 3 + 3 * ENTRIES.div_ceil(outstanding));
+                    cluster
+                };
+                bencher.iter_batched(|| Cluster::led(3), run, BatchSize::PerIteration);
+            });
+        }
+    }
+    group.finish();
+    criterion.final_summary();
+}

@@ -1,0 +1,453 @@
+//! How bounds, actions and states of the model are written in ITF, and read again.
+//!
+//! Ballots and slots are integers, and a ballot that is not there is -1, as in the literature. Nodes
+//! are `"n1"`, `"n2"`, …; values `"v0"`, `"v1"`, … and `"noop"`. Logs are maps from slots, with
+//! nothing where nothing is.
+//!
+//! Actions are read, with every number in range. States are only written: a recorded state is never
+//! believed, it is compared with what the model does.
+
+use std::collections::BTreeMap;
+
+use paxos_model::cluster::{
+    Action, Bounds, State,
+    state::{
+        Acceptor, Ballot, Live, Log, Message, Node, NodeId, NodeSet, Role, SLOTS_MAX, Slot,
+        Unsynced, Value as Proposed, Vote,
+    },
+};
+
+use super::itf::Value;
+
+/// What makes a recorded thing unusable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// Where, from the thing that was to be read.
+    pub at: String,
+    /// What is there.
+    pub found: String,
+    /// What would be accepted.
+    pub accepted: String,
+}
+
+impl Unusable {
+    pub(super) fn new(at: impl Into<String>, found: &Value, accepted: impl Into<String>) -> Self {
+        Self { at: at.into(), found: found.to_string(), accepted: accepted.into() }
+    }
+
+    fn within(self, outer: &str) -> Self {
+        Self { at: format!("{outer}{}", self.at), ..self }
+    }
+}
+
+type Usable<T> = Result<T, Unusable>;
+
+/// The fields of a record: exactly those named.
+pub(super) fn fields<'v, const N: usize>(
+    value: &'v Value,
+    names: [&str; N],
+) -> Usable<[&'v Value; N]> {
+    let accepted = || format!("a record of {}", names.join(", "));
+    let Value::Record(record) = value else {
+        return Err(Unusable::new("", value, accepted()));
+    };
+    if let Some(missing) = names.iter().find(|name| !record.contains_key(**name)) {
+        return Err(Unusable {
+            at: format!(".{missing}"),
+            found: "nothing".into(),
+            accepted: accepted(),
+        });
+    }
+    if let Some((name, value)) = record.iter().find(|(name, _)| !names.contains(&name.as_str())) {
+        return Err(Unusable::new(format!(".{name}"), value, accepted()));
+    }
+    Ok(names.map(|name| &record[name]))
+}
+
+fn variant(value: &Value) -> Usable<(&str, &Value)> {
+    let [tag, value] = fields(value, ["tag", "value"])?;
+    match tag {
+        Value::Str(tag) => Ok((tag, value)),
+        _ => Err(Unusable::new(".tag", tag, "a string")),
+    }
+}
+
+pub(super) fn number(value: &Value, least: u8, most: u8) -> Usable<u8> {
+    let in_range = match value {
+        Value::Int(number) => u8::try_from(*number).ok(),
+        _ => None,
+    };
+    in_range.filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+        let range =
+            if least == most { format!("{least} only") } else { format!("{least} to {most}") };
+        Unusable::new("", value, format!("an integer, {range}"))
+    })
+}
+
+/// The name of a node, as people count.
+fn name(node: NodeId) -> Value {
+    Value::string(format!("{node:?}"))
+}
+
+fn ballot(ballot: Option<Ballot>) -> Value {
+    ballot.map_or(Value::Int(-1), |ballot| ballot.0.into())
+}
+
+/// Bounds as they stand in a trace. Every field is named, so that a new one finds its place.
+pub(super) fn bounds(bounds: &Bounds) -> Value {
+    let Bounds {
+        nodes,
+        phase1_quorum,
+        phase2_quorum,
+        ballots,
+        campaigners,
+        slots,
+        values,
+        crashes,
+        unsynced,
+        nacks,
+        chosen,
+    } = *bounds;
+    Value::record([
+        ("nodes", nodes.into()),
+        ("phase1_quorum", phase1_quorum.into()),
+        ("phase2_quorum", phase2_quorum.into()),
+        ("ballots", ballots.into()),
+        ("campaigners", campaigners.into()),
+        ("slots", slots.into()),
+        ("values", values.into()),
+        ("crashes", crashes.map_or(Value::string("any"), Value::from)),
+        ("unsynced", unsynced.into()),
+        ("nacks", Value::Bool(nacks)),
+        ("chosen", Value::Bool(chosen)),
+    ])
+}
+
+/// Reads bounds; whether they make a cluster is asked elsewhere.
+pub(super) fn read_bounds(value: &Value) -> Usable<Bounds> {
+    let names = [
+        "nodes",
+        "phase1_quorum",
+        "phase2_quorum",
+        "ballots",
+        "campaigners",
+        "slots",
+        "values",
+        "crashes",
+        "unsynced",
+        "nacks",
+        "chosen",
+    ];
+    let record: BTreeMap<_, _> = names.into_iter().zip(fields(value, names)?).collect();
+    let byte = |name: &str| {
+        number(record[name], 0, u8::MAX).map_err(|unusable| unusable.within(&format!(".{name}")))
+    };
+    let truth = |name: &str| match record[name] {
+        Value::Bool(truth) => Ok(*truth),
+        other => Err(Unusable::new(format!(".{name}"), other, "true or false")),
+    };
+    let crashes = match record["crashes"] {
+        Value::Str(any) if any == "any" => None,
+        Value::Int(_) => Some(byte("crashes")?),
+        other => return Err(Unusable::new(".crashes", other, "an integer, or \"any\"")),
+    };
+    Ok(Bounds {
+        nodes: byte("nodes")?,
+        phase1_quorum: byte("phase1_quorum")?,
+        phase2_quorum: byte("phase2_quorum")?,
+        ballots: byte("ballots")?,
+        campaigners: byte("campaigners")?,
+        slots: byte("slots")?,
+        values: byte("values")?,
+        crashes,
+        unsynced: byte("unsynced")?,
+        nacks: truth("nacks")?,
+        chosen: truth("chosen")?,
+    })
+}
+
+/// Writes and reads what depends on the bounds.
+#[derive(Clone, Copy)]
+pub(super) struct Codec<'b> {
+    pub(super) bounds: &'b Bounds,
+}
+
+impl Codec<'_> {
+    fn proposed(self, value: Proposed) -> Value {
+        if value == self.bounds.noop() {
+            return Value::string("noop");
+        }
+        Value::string(format!("v{}", value.0))
+    }
+
+    fn vote(self, vote: Vote) -> Value {
+        Value::record([("ballot", vote.ballot.0.into()), ("value", self.proposed(vote.value))])
+    }
+
+    fn log<T: Copy>(self, log: &Log<Option<T>>, entry: impl Fn(T) -> Value) -> Value {
+        let entries = (0u8..).zip(log);
+        Value::Map(entries.filter_map(|(at, it)| Some((at.into(), entry((*it)?)))).collect())
+    }
+
+    fn votes(self, votes: &Log<Option<Vote>>) -> Value {
+        self.log(votes, |vote| self.vote(vote))
+    }
+
+    fn nodes(self, set: NodeSet) -> Value {
+        let nodes = (0..self.bounds.nodes).map(NodeId);
+        Value::Set(nodes.filter(|&node| set.has(node)).map(name).collect())
+    }
+
+    fn acceptor(self, acceptor: &Acceptor) -> Value {
+        let Acceptor { promised, votes } = acceptor;
+        Value::record([("promised", ballot(*promised)), ("votes", self.votes(votes))])
+    }
+
+    fn role(self, role: &Role) -> Value {
+        match role {
+            Role::Follower => Value::variant("Follower", Value::unit()),
+            Role::Candidate { heard, reported } => {
+                let (heard, reported) = (self.nodes(*heard), self.votes(reported));
+                let value = Value::record([("heard", heard), ("reported", reported)]);
+                Value::variant("Candidate", value)
+            }
+            Role::Leader { votes } => {
+                let votes = votes.map(|voters| (!voters.is_empty()).then_some(voters));
+                let votes = self.log(&votes, |voters| self.nodes(voters));
+                Value::variant("Leader", Value::record([("votes", votes)]))
+            }
+        }
+    }
+
+    fn message(self, message: Message) -> Value {
+        let (tag, value) = match message {
+            Message::Prepare { ballot } => {
+                ("Prepare", Value::record([("ballot", ballot.0.into())]))
+            }
+            Message::Promise { ballot, from, reports } => (
+                "Promise",
+                Value::record([
+                    ("ballot", ballot.0.into()),
+                    ("from", name(from)),
+                    ("reports", self.votes(&reports)),
+                ]),
+            ),
+            Message::Accept { ballot, slot, value } => (
+                "Accept",
+                Value::record([
+                    ("ballot", ballot.0.into()),
+                    ("slot", slot.0.into()),
+                    ("value", self.proposed(value)),
+                ]),
+            ),
+            Message::Accepted { ballot, slot, value, from } => (
+                "Accepted",
+                Value::record([
+                    ("ballot", ballot.0.into()),
+                    ("slot", slot.0.into()),
+                    ("value", self.proposed(value)),
+                    ("from", name(from)),
+                ]),
+            ),
+        };
+        Value::variant(tag, value)
+    }
+
+    fn node(self, node: &Node) -> Value {
+        let Node { durable, unsynced, live: Live { acceptor, role, chosen } } = node;
+        let waits = |step: &Unsynced| {
+            let Unsynced { acceptor, messages } = step;
+            let messages = messages.iter().map(|message| self.message(*message)).collect();
+            Value::record([("disk", self.acceptor(acceptor)), ("messages", Value::Set(messages))])
+        };
+        Value::record([
+            ("promised", ballot(acceptor.promised)),
+            ("votes", self.votes(&acceptor.votes)),
+            ("role", self.role(role)),
+            ("chosen", self.log(chosen, |value| self.proposed(value))),
+            ("disk", self.acceptor(durable)),
+            ("unsynced", Value::Seq(unsynced.iter().map(waits).collect())),
+        ])
+    }
+
+    /// The variables of a state, by name.
+    pub(super) fn state(self, state: &State) -> BTreeMap<String, Value> {
+        let nodes = (0..).map(NodeId).zip(&state.nodes);
+        let nodes = nodes.map(|(id, node)| (name(id), self.node(node))).collect();
+        let network = state.network.iter().map(|message| self.message(message)).collect();
+        let variables = [
+            ("nodes", Value::Map(nodes)),
+            ("network", Value::Set(network)),
+            ("crashes", state.crashes.into()),
+        ];
+        variables.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    /// An action; none is the beginning.
+    pub(super) fn action(self, action: Option<Action>) -> Value {
+        let (tag, value) = match action {
+            None => ("Init", Value::unit()),
+            Some(Action::Campaign(node)) => ("Campaign", Value::record([("node", name(node))])),
+            Some(Action::Propose { node, count }) => {
+                ("Propose", Value::record([("node", name(node)), ("count", count.into())]))
+            }
+            Some(Action::Deliver { to, message }) => {
+                ("Deliver", Value::record([("to", name(to)), ("message", self.message(message))]))
+            }
+            Some(Action::Nack { to, promised }) => {
+                ("Nack", Value::record([("to", name(to)), ("promised", promised.0.into())]))
+            }
+            Some(Action::Chosen { to, slot, ballot, value }) => (
+                "Chosen",
+                Value::record([
+                    ("to", name(to)),
+                    ("slot", slot.0.into()),
+                    ("ballot", ballot.0.into()),
+                    ("value", self.proposed(value)),
+                ]),
+            ),
+            Some(Action::Sync(node)) => ("Sync", Value::record([("node", name(node))])),
+            Some(Action::Crash(node)) => ("Crash", Value::record([("node", name(node))])),
+        };
+        Value::variant(tag, value)
+    }
+
+    fn read_name(self, at: &str, value: &Value) -> Usable<NodeId> {
+        let nodes = self.bounds.nodes;
+        (0..nodes)
+            .map(NodeId)
+            .find(|&node| name(node) == *value)
+            .ok_or_else(|| Unusable::new(at, value, format!("a node, n1 to n{nodes}")))
+    }
+
+    fn read_ballot(self, at: &str, value: &Value) -> Usable<Ballot> {
+        number(value, 0, self.bounds.ballots - 1).map(Ballot).map_err(|it| it.within(at))
+    }
+
+    fn read_slot(self, at: &str, value: &Value) -> Usable<Slot> {
+        number(value, 0, self.bounds.slots - 1).map(Slot).map_err(|it| it.within(at))
+    }
+
+    fn read_proposed(self, at: &str, value: &Value) -> Usable<Proposed> {
+        let last = self.bounds.values - 1;
+        (0..=self.bounds.noop().0)
+            .map(Proposed)
+            .find(|&proposed| self.proposed(proposed) == *value)
+            .ok_or_else(|| Unusable::new(at, value, format!("a value, v0 to v{last} or noop")))
+    }
+
+    fn read_votes(self, at: &str, value: &Value) -> Usable<Log<Option<Vote>>> {
+        let accepted = "a map from slots to votes";
+        let Value::Map(map) = value else { return Err(Unusable::new(at, value, accepted)) };
+        let mut votes = [None; SLOTS_MAX];
+        for (slot, vote) in map {
+            let slot = self.read_slot(at, slot)?;
+            let at = format!("{at}[{}]", slot.0);
+            let [ballot, value] = fields(vote, ["ballot", "value"]).map_err(|it| it.within(&at))?;
+            let ballot = self.read_ballot(&format!("{at}.ballot"), ballot)?;
+            let value = self.read_proposed(&format!("{at}.value"), value)?;
+            votes[usize::from(slot.0)] = Some(Vote { ballot, value });
+        }
+        Ok(votes)
+    }
+
+    fn read_message(self, value: &Value) -> Usable<Message> {
+        let (tag, inner) = variant(value)?;
+        let within = |unusable: Unusable| unusable.within(".value");
+        Ok(match tag {
+            "Prepare" => {
+                let [ballot] = fields(inner, ["ballot"]).map_err(within)?;
+                Message::Prepare { ballot: self.read_ballot(".value.ballot", ballot)? }
+            }
+            "Promise" => {
+                let names = ["ballot", "from", "reports"];
+                let [ballot, from, reports] = fields(inner, names).map_err(within)?;
+                Message::Promise {
+                    ballot: self.read_ballot(".value.ballot", ballot)?,
+                    from: self.read_name(".value.from", from)?,
+                    reports: self.read_votes(".value.reports", reports)?,
+                }
+            }
+            "Accept" => {
+                let names = ["ballot", "slot", "value"];
+                let [ballot, slot, value] = fields(inner, names).map_err(within)?;
+                Message::Accept {
+                    ballot: self.read_ballot(".value.ballot", ballot)?,
+                    slot: self.read_slot(".value.slot", slot)?,
+                    value: self.read_proposed(".value.value", value)?,
+                }
+            }
+            "Accepted" => {
+                let names = ["ballot", "slot", "value", "from"];
+                let [ballot, slot, value, from] = fields(inner, names).map_err(within)?;
+                Message::Accepted {
+                    ballot: self.read_ballot(".value.ballot", ballot)?,
+                    slot: self.read_slot(".value.slot", slot)?,
+                    value: self.read_proposed(".value.value", value)?,
+                    from: self.read_name(".value.from", from)?,
+                }
+            }
+            _ => {
+                let accepted = "Prepare, Promise, Accept or Accepted";
+                return Err(Unusable {
+                    at: ".tag".into(),
+                    found: tag.into(),
+                    accepted: accepted.into(),
+                });
+            }
+        })
+    }
+
+    /// Reads an action; none is the beginning.
+    pub(super) fn read_action(self, value: &Value) -> Usable<Option<Action>> {
+        let (tag, inner) = variant(value)?;
+        let within = |unusable: Unusable| unusable.within(".value");
+        let node = || {
+            let [node] = fields(inner, ["node"]).map_err(within)?;
+            self.read_name(".value.node", node)
+        };
+        Ok(Some(match tag {
+            "Init" if *inner == Value::unit() => return Ok(None),
+            "Init" => return Err(Unusable::new(".value", inner, "an empty tuple")),
+            "Campaign" => Action::Campaign(node()?),
+            "Sync" => Action::Sync(node()?),
+            "Crash" => Action::Crash(node()?),
+            "Propose" => {
+                let [node, count] = fields(inner, ["node", "count"]).map_err(within)?;
+                let node = self.read_name(".value.node", node)?;
+                let count = number(count, 1, self.bounds.slots);
+                Action::Propose { node, count: count.map_err(|it| it.within(".value.count"))? }
+            }
+            "Deliver" => {
+                let [to, message] = fields(inner, ["to", "message"]).map_err(within)?;
+                let message = self.read_message(message);
+                Action::Deliver {
+                    to: self.read_name(".value.to", to)?,
+                    message: message.map_err(|it| it.within(".value.message"))?,
+                }
+            }
+            "Nack" => {
+                let [to, promised] = fields(inner, ["to", "promised"]).map_err(within)?;
+                Action::Nack {
+                    to: self.read_name(".value.to", to)?,
+                    promised: self.read_ballot(".value.promised", promised)?,
+                }
+            }
+            "Chosen" => {
+                let names = ["to", "slot", "ballot", "value"];
+                let [to, slot, ballot, value] = fields(inner, names).map_err(within)?;
+                Action::Chosen {
+                    to: self.read_name(".value.to", to)?,
+                    slot: self.read_slot(".value.slot", slot)?,
+                    ballot: self.read_ballot(".value.ballot", ballot)?,
+                    value: self.read_proposed(".value.value", value)?,
+                }
+            }
+            _ => {
+                let accepted =
+                    "Init, Campaign, Propose, Deliver, Nack, Chosen, Sync or Crash".to_owned();
+                return Err(Unusable { at: ".tag".into(), found: tag.into(), accepted });
+            }
+        }))
+    }
+}

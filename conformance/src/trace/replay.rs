@@ -1,0 +1,168 @@
+//! Takes a trace on the production replicas.
+//!
+//! Three things are told apart: a file that is no trace, which is refused before it comes here; a
+//! trace that is no behaviour of the model; and an implementation that does not do what the model
+//! does.
+
+use paxos_model::cluster::{Action, Bug, Cluster};
+use stateright::Model as _;
+use thiserror::Error;
+
+use super::{Trace, does, encode::Codec, itf::Value};
+use crate::{
+    lockstep::{Lockstep, Pair},
+    pair::Divergence,
+};
+
+/// A trace that was replayed to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// How many steps were taken and compared.
+    pub steps: usize,
+    /// How many inputs on the way should change nothing, and changed nothing.
+    pub ignored: usize,
+}
+
+/// Why a trace was not replayed to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ReplayFailure {
+    /// Its bounds are out of range.
+    #[error("no such space: {0}")]
+    Bounds(#[from] paxos_model::cluster::BoundsError),
+    /// An action that is not possible where it stands.
+    #[error("state {state} is no successor of the one before: \"{action}\" may not happen there")]
+    MayNotHappen {
+        /// The state that it is said to lead to.
+        state: usize,
+        /// What.
+        action: String,
+    },
+    /// An action that is possible, but without effect.
+    #[error("state {state} is no successor of the one before: \"{action}\" changes nothing there")]
+    ChangesNothing {
+        /// The state that it is said to lead to.
+        state: usize,
+        /// What.
+        action: String,
+    },
+    /// A recorded state that is another one in the model.
+    #[error(
+        "state {state} is not what the model does after \"{action}\": {field} differs\n  \
+         recorded  {recorded}\n  model     {model}"
+    )]
+    Altered {
+        /// Which state.
+        state: usize,
+        /// What led to it.
+        action: String,
+        /// The part that differs.
+        field: String,
+        /// What the trace says.
+        recorded: String,
+        /// What the model does.
+        model: String,
+    },
+    /// The implementation is not the model's.
+    #[error("after \"{action}\", step {step} of the trace: {divergence}")]
+    Diverged {
+        /// The step, counted from 1.
+        step: usize,
+        /// What was done.
+        action: String,
+        /// How they differ.
+        divergence: Box<Divergence>,
+    },
+}
+
+impl ReplayFailure {
+    /// For the process that reports it: 1 if the implementation failed, 2 if the trace did.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Diverged { .. } => 1,
+            _ => 2,
+        }
+    }
+}
+
+/// Takes a trace on production replicas, from the initial state, and compares after each step the
+/// recorded state with the model and the model with the replicas. In each state, whatever may happen
+/// there without effect is tried on the replicas as well.
+///
+/// # Errors
+/// The first thing that is not as it should be.
+pub fn replay(trace: &Trace) -> Result<Replayed, ReplayFailure> {
+    replay_on(trace, &Lockstep::new(trace.bounds)?)
+}
+
+/// The same on replicas that are broken, which should be noticed.
+///
+/// # Errors
+/// The first thing that is not as it should be.
+pub fn replay_broken(trace: &Trace, bug: Bug) -> Result<Replayed, ReplayFailure> {
+    replay_on(trace, &Lockstep::new(trace.bounds)?.with_faulty_replica(bug))
+}
+
+fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailure> {
+    let cluster = Cluster::new(trace.bounds)?;
+    let codec = Codec { bounds: &trace.bounds };
+    let mut pair = lockstep.start();
+    let mut offered = Vec::new();
+    let mut replayed = Replayed { steps: 0, ignored: 0 };
+    for (i, recorded) in trace.states.iter().enumerate() {
+        let does = does(&cluster, recorded.action);
+        if let Some(action) = recorded.action {
+            if !offered.contains(&action) {
+                return Err(ReplayFailure::MayNotHappen { state: i, action: does });
+            }
+            match lockstep.successor(&pair, action) {
+                None => return Err(ReplayFailure::ChangesNothing { state: i, action: does }),
+                Some(Pair { divergence: Some(divergence), .. }) => {
+                    return Err(ReplayFailure::Diverged { step: i, action: does, divergence });
+                }
+                Some(next) => pair = next,
+            }
+            replayed.steps += 1;
+        }
+        let altered = |field, recorded, model| {
+            let action = does.clone();
+            ReplayFailure::Altered { state: i, action, field, recorded, model }
+        };
+        if recorded.does != does {
+            return Err(altered("#meta.does".to_owned(), recorded.does.clone(), does.clone()));
+        }
+        let is = Value::Record(codec.state(&pair.model));
+        let said = Value::Record(recorded.variables.clone());
+        if let Some(difference) = said.difference(&is) {
+            let field = difference.at.trim_start_matches('.').to_owned();
+            return Err(altered(field, difference.left, difference.right));
+        }
+        offered.clear();
+        lockstep.actions(&pair, &mut offered);
+        for &action in &offered {
+            if ignored(&cluster, lockstep, &pair, action, i)? {
+                replayed.ignored += 1;
+            }
+        }
+    }
+    Ok(replayed)
+}
+
+/// Whether an action changes nothing in the model; it must change nothing in the replica, either.
+fn ignored(
+    cluster: &Cluster,
+    lockstep: &Lockstep,
+    pair: &Pair,
+    action: Action,
+    step: usize,
+) -> Result<bool, ReplayFailure> {
+    if cluster.successor(&pair.model, action).is_some() {
+        return Ok(false);
+    }
+    match lockstep.successor(pair, action).and_then(|next| next.divergence) {
+        None => Ok(true),
+        Some(divergence) => {
+            let action = format!("{}, which changes nothing", does(cluster, Some(action)));
+            Err(ReplayFailure::Diverged { step: step + 1, action, divergence })
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The lockstep notices every bug of the catalogue in the production replica: in the smallest spaces
+//! that have room for it, after how many steps, and by what difference.
+
+use expect_test::expect;
+use paxos_conformance::{
+    faulty::Subject,
+    lockstep::{LOCKSTEP, Lockstep},
+};
+use paxos_model::{
+    cluster::{AGREEMENT, Bounds, Bug, Cluster},
+    explore::{Explorable as _, Options, Report, Verdict, explore},
+};
+
+/// Nodes, slots, ballots and campaigners; no crashes, and nothing that only spreads news.
+fn space([nodes, slots, ballots, campaigners]: [u8; 4]) -> Bounds {
+    let crashes = Some(0);
+    let base = Bounds::of(nodes, slots, ballots);
+    Bounds { campaigners, crashes, nacks: false, chosen: false, ..base }
+}
+
+fn quorums(phase1_quorum: u8, phase2_quorum: u8, bounds: Bounds) -> Bounds {
+    Bounds { phase1_quorum, phase2_quorum, ..bounds }
+}
+
+fn crash(bounds: Bounds) -> Bounds {
+    Bounds { crashes: Some(1), ..bounds }
+}
+
+fn unsynced(bounds: Bounds) -> Bounds {
+    Bounds { unsynced: 1, ..bounds }
+}
+
+fn three(ballots: u8) -> Bounds {
+    space([3, 1, ballots, 2])
+}
+
+/// A bug, and the spaces in which it is looked for.
+fn rows() -> Vec<(Bug, Vec<Bounds>)> {
+    let two_slots = space([3, 2, 2, 2]);
+    let two = |ballots, campaigners| space([2, 1, ballots, campaigners]);
+    vec![
+        (Bug::RepliesBeforePersisting, vec![two(1, 1), three(1), unsynced(three(1))]),
+        (Bug::AcceptsBelowPromise, vec![two(2, 2), three(2)]),
+        (Bug::PromisesBelowPromise, vec![two(2, 2), three(2)]),
+        (Bug::AcceptDoesNotPromise, vec![three(2)]),
+        (Bug::PromiseClearsVotes, vec![two(2, 2), three(2)]),
+        (Bug::IgnoresReports, vec![two(2, 2), three(2)]),
+        (Bug::AdoptsLowest, vec![three(3)]),
+        (Bug::CountsOldPromise, vec![two(2, 1), space([3, 1, 2, 1])]),
+        (Bug::CountsPromiseTwice, vec![quorums(3, 1, space([3, 1, 1, 1])), space([5, 1, 1, 1])]),
+        (Bug::CountsVoteTwice, vec![quorums(1, 3, space([3, 1, 1, 1])), space([5, 1, 1, 1])]),
+        (Bug::AddsUpBallots, vec![crash(two(2, 1)), three(3)]),
+        (Bug::ReusesBallot, vec![crash(two(1, 1)), crash(three(1))]),
+        (Bug::HalfIsQuorum, vec![two(1, 1), three(1), space([4, 1, 1, 1])]),
+        (Bug::FillsGapUnasked, vec![two_slots]),
+        (Bug::AdoptsWholeLog, vec![two_slots]),
+        (Bug::ProposesUnprepared, vec![two(1, 1), three(1)]),
+        (Bug::VotesOnlyOnce, vec![two(1, 1), three(1)]),
+    ]
+}
+
+/// Spaces in which a bug makes no difference.
+fn misses() -> Vec<(Bug, Bounds)> {
+    vec![
+        // Of one ballot none is below, and none comes after it.
+        (Bug::AcceptsBelowPromise, three(1)),
+        (Bug::PromisesBelowPromise, three(1)),
+        (Bug::AcceptDoesNotPromise, three(1)),
+        (Bug::PromiseClearsVotes, three(1)),
+        (Bug::IgnoresReports, three(1)),
+        // The record of a vote is a promise, too, so that this bug shows only to a ballot below it; and
+        // two nodes both promise a ballot before they vote in it.
+        (Bug::AcceptDoesNotPromise, space([2, 1, 2, 2])),
+        // Two reports that differ take two ballots before this one.
+        (Bug::AdoptsLowest, three(2)),
+        // One's own earlier ballot takes a second one.
+        (Bug::CountsOldPromise, three(2)),
+        (Bug::AddsUpBallots, three(2)),
+        // One message is all that a majority of three needs.
+        (Bug::CountsPromiseTwice, three(2)),
+        (Bug::CountsVoteTwice, three(2)),
+        // Without a crash nothing is recovered.
+        (Bug::ReusesBallot, three(2)),
+        // One slot has no gap, and is a whole log.
+        (Bug::FillsGapUnasked, three(2)),
+        (Bug::AdoptsWholeLog, three(2)),
+        (Bug::FillsGapUnasked, space([3, 2, 1, 1])),
+        (Bug::AdoptsWholeLog, space([3, 2, 1, 1])),
+    ]
+}
+
+fn lockstep(bounds: Bounds) -> Lockstep {
+    Lockstep::new(bounds).expect("the bounds are good")
+}
+
+/// How many steps there are to the first difference, and in what it is.
+fn first_difference(report: &Report) -> String {
+    let [property] = &report.properties[..] else { panic!("one property") };
+    assert_eq!(property.name, LOCKSTEP);
+    let Some(found) = &property.counterexample else { return format!("{}", report.verdict) };
+    assert!(found.shortest);
+    let last = found.steps.last().expect("a path has a state");
+    let (_, difference) = last.state.split_once("DIVERGED: ").expect("it ends where they differ");
+    let (first_line, _) = difference.split_once('\n').expect("what both have follows");
+    let (_, field) = first_line.split_once(" differs in ").expect("it says in what");
+    format!("{field}, {}", found.steps.len() - 1)
+}
+
+#[test]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+fn every_bug_is_noticed() {
+    let mut table = Vec::new();
+    let mut seen = Vec::new();
+    for (bug, spaces) in rows() {
+        seen.push(bug);
+        table.push(format!("{:2} {bug:?}", bug.number()));
+        for bounds in spaces {
+            let report = explore(&lockstep(bounds).with_faulty_replica(bug), &Options::default());
+            table.push(format!("   {bounds}: {}", first_difference(&report)));
+        }
+    }
+    assert_eq!(seen, Bug::ALL);
+    expect![[r#"
+         1 RepliesBeforePersisting
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: records, 1
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: records, 1
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 1 unsynced, 0 crashes: records, 1
+         3 AcceptsBelowPromise
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 6
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 6
+         4 PromisesBelowPromise
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 3
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 3
+         5 AcceptDoesNotPromise
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 7
+         6 PromiseClearsVotes
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 6
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 6
+         8 IgnoresReports
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 7
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 7
+         9 AdoptsLowest
+           3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: votes, 12
+        10 CountsOldPromise
+           2 nodes, 1 slots, 2 ballots, 1 campaigners, 0 crashes: what an ignored input changes, 4
+           3 nodes, 1 slots, 2 ballots, 1 campaigners, 0 crashes: what an ignored input changes, 4
+        11 CountsPromiseTwice
+           3 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 3/1, 0 crashes: what an ignored input changes, 4
+           5 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: what an ignored input changes, 4
+        12 CountsVoteTwice
+           3 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 1/3, 0 crashes: what an ignored input changes, 5
+           5 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: what an ignored input changes, 9
+        13 AddsUpBallots
+           2 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes: what an ignored input changes, 10
+           3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 11
+        15 ReusesBallot
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 1 crashes: promised, 2
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 1 crashes: promised, 2
+        17 HalfIsQuorum
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: role, 1
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: role, 1
+           4 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: role, 3
+        23 FillsGapUnasked
+           3 nodes, 2 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 7
+        24 AdoptsWholeLog
+           3 nodes, 2 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 8
+        28 ProposesUnprepared
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: messages, 4
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: messages, 4
+        29 VotesOnlyOnce
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: messages, 6
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: messages, 6
+    "#]].assert_eq(&(table.join("\n") + "\n"));
+}
+
+#[test]
+fn bounds_that_are_too_small_miss_it() {
+    for (bug, bounds) in misses() {
+        let report = explore(&lockstep(bounds).with_faulty_replica(bug), &Options::default());
+        assert_eq!(report.verdict, Verdict::Holds, "{bug:?} in {bounds}\n{report}");
+    }
+}
+
+/// What is noticed of the broken replica is not noticed of the one that is not; and the pairs are the
+/// states of the model, one for one.
+#[test]
+fn the_replica_itself_holds_in_all_these_bounds() {
+    let mut spaces: Vec<_> = rows().into_iter().flat_map(|(_, spaces)| spaces).collect();
+    spaces.extend(misses().into_iter().map(|(_, bounds)| bounds));
+    // And where everything can happen to it.
+    spaces.push(Bounds { unsynced: 1, ..Bounds::of(3, 1, 1) });
+    spaces.push(Bounds::of(3, 1, 2));
+    spaces.sort_by_key(|bounds| format!("{bounds:?}"));
+    spaces.dedup();
+    for bounds in spaces {
+        let pairs = explore(&lockstep(bounds), &Options::default());
+        assert_eq!(pairs.verdict, Verdict::Holds, "{bounds}\n{pairs}");
+        let cluster = Cluster::new(bounds).expect("the bounds are good").only(AGREEMENT);
+        let states = explore(&cluster, &Options::default());
+        assert_eq!(
+            (pairs.states, pairs.transitions, pairs.depth, pairs.actions),
+            (states.states, states.transitions, states.depth, states.actions),
+            "{bounds}"
+        );
+    }
+}
+
+/// Without a bug, a subject is the replica and nothing else.
+#[test]
+fn without_a_bug_it_is_the_production_replica() {
+    use paxos::{Config, Event, NodeId, Output, Replica, Timer};
+    let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
+    let mut subject = Subject::new(config.clone(), None).expect("the configuration is good");
+    let mut replica = Replica::new(config).expect("the configuration is good");
+    let (mut of_subject, mut of_replica) = (Output::default(), Output::default());
+    for _ in 0..2 {
+        subject.step(Event::Timer(Timer::Campaign), &mut of_subject);
+        replica.step(Event::Timer(Timer::Campaign), &mut of_replica);
+    }
+    assert_eq!(subject.replica(), &replica);
+    assert_eq!(of_subject, of_replica);
+}

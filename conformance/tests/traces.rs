@@ -1,0 +1,389 @@
+//! Traces are replayed on the production replicas, and nothing that was tampered with passes.
+//!
+//! `UPDATE_TRACES=1 cargo test -p paxos-conformance --test traces` writes the stories anew.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Once,
+};
+
+use expect_test::expect;
+use paxos_conformance::trace::{
+    EXTENSION, Trace,
+    cover::{self, CoverError},
+    in_folder,
+    replay::{ReplayFailure, replay, replay_broken},
+    stories::STORIES,
+};
+use paxos_model::{
+    cluster::{Bounds, Bug, Cluster},
+    explore::{Options, explore},
+};
+use stateright::Model as _;
+
+/// Where the stories are kept; written anew first if that is asked for.
+fn folder() -> PathBuf {
+    static UPDATE: Once = Once::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
+    UPDATE.call_once(|| {
+        if std::env::var_os("UPDATE_TRACES").is_some() {
+            for story in STORIES {
+                let text = story.trace().unwrap_or_else(|error| panic!("{error}")).to_itf();
+                let file = folder.join(format!("{}{EXTENSION}", story.name));
+                fs::write(file, text).expect("it can be written");
+            }
+        }
+    });
+    folder
+}
+
+/// What the story of a name writes.
+fn story(name: &str) -> String {
+    let story = STORIES.iter().find(|story| story.name == name).expect("there is such a story");
+    story.trace().expect("it can happen").to_itf()
+}
+
+/// What becomes of a text that claims to be a trace.
+fn fate(text: &str) -> Result<usize, String> {
+    let trace = Trace::parse("a.itf.json", text).map_err(|error| error.to_string())?;
+    let replayed = replay(&trace).map_err(|failure| {
+        assert_eq!(failure.exit_code(), 2, "{failure}");
+        failure.to_string()
+    })?;
+    Ok(replayed.steps)
+}
+
+/// With one part replaced by another.
+fn altered(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "nothing says {from}");
+    text.replacen(from, to, 1)
+}
+
+#[test]
+fn the_stories_are_what_is_kept() {
+    for story in STORIES {
+        let text = story.trace().unwrap_or_else(|error| panic!("{error}")).to_itf();
+        let file = folder().join(format!("{}{EXTENSION}", story.name));
+        let kept = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+        assert!(kept == text, "{file:?} is not what the story says; set UPDATE_TRACES=1");
+    }
+    let names: HashSet<_> = STORIES.iter().map(|story| story.name).collect();
+    assert_eq!(names.len(), STORIES.len(), "a name is there twice");
+}
+
+#[test]
+fn every_kept_trace_is_replayed() {
+    let files = in_folder(&folder()).expect("there are traces");
+    assert!(files.len() >= 12, "only {} traces are left", files.len());
+    assert_eq!(files.len(), STORIES.len(), "a trace tells no story");
+    for file in files {
+        let trace = Trace::read(&file).unwrap_or_else(|error| panic!("{error}"));
+        let replayed = replay(&trace).unwrap_or_else(|failure| panic!("{file:?}: {failure}"));
+        assert_eq!(replayed.steps, trace.steps());
+        assert!(replayed.ignored > 0);
+        assert_eq!(Trace::parse("again", &trace.to_itf()), Ok(trace));
+    }
+}
+
+#[test]
+fn broken_replicas_do_not_get_through_the_stories() {
+    let mut missed = Vec::new();
+    for &bug in Bug::ALL {
+        let noticed = STORIES.iter().any(|story| {
+            let trace = story.trace().expect("it can happen");
+            match replay_broken(&trace, bug) {
+                Ok(_) => false,
+                Err(failure @ ReplayFailure::Diverged { .. }) => failure.exit_code() == 1,
+                Err(failure) => panic!("{failure}"),
+            }
+        });
+        if !noticed {
+            missed.push(bug);
+        }
+    }
+    assert!(missed.is_empty(), "{missed:?}");
+}
+
+/// Counts what traces take, one by one, and compares with what a search finds.
+fn covers(bounds: Bounds, transitions: usize) {
+    let cluster = Cluster::new(bounds).expect("bounds in range");
+    let report = explore(&cluster, &Options::default());
+    assert_eq!(report.transitions, transitions);
+    let mut all = HashSet::new();
+    let (mut states, mut traces, mut steps) = (HashSet::new(), 0, 0);
+    let covered = cover::cover(bounds, |walk| {
+        let mut state = cluster.init_states().remove(0);
+        states.insert(state.clone());
+        for &action in walk {
+            let next = cluster.successor(&state, action).expect("it is possible");
+            all.insert((state, action));
+            state = next;
+            states.insert(state.clone());
+        }
+        traces += 1;
+        steps += walk.len();
+        Ok(())
+    });
+    let covered = covered.expect("a small space");
+    println!("{covered:?}");
+    assert_eq!(all.len(), transitions);
+    assert_eq!((covered.transitions, covered.states), (transitions, report.states));
+    assert_eq!((covered.traces, covered.steps), (traces, steps));
+    assert_eq!(states.len(), report.states);
+}
+
+#[test]
+fn one_ballot_is_covered() {
+    covers(Bounds::of(3, 1, 1), 688);
+}
+
+#[test]
+fn two_ballots_are_covered() {
+    covers(Bounds::of(3, 1, 2), 31_621);
+}
+
+#[test]
+fn the_cover_of_one_ballot_is_written_and_replayed() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cover");
+    let _ = fs::remove_dir_all(&folder);
+    let covered = cover::write_all(Bounds::of(3, 1, 1), &folder).expect("it can be written");
+    let files = in_folder(&folder).expect("there are traces");
+    assert_eq!(files.len(), covered.traces);
+    let replayed = files.iter().map(|file| {
+        let trace = Trace::read(file).unwrap_or_else(|error| panic!("{error}"));
+        replay(&trace).unwrap_or_else(|failure| panic!("{file:?}: {failure}")).steps
+    });
+    assert_eq!(replayed.sum::<usize>(), covered.steps);
+    let again = cover::write_all(Bounds::of(3, 1, 1), &folder);
+    assert!(matches!(again, Err(CoverError::Occupied { .. })));
+    let large = cover::traces(Bounds::of(5, 3, 7));
+    assert!(matches!(large, Err(CoverError::TooLarge { .. })));
+}
+
+#[test]
+fn a_trace_that_was_tampered_with_is_refused_or_found() {
+    let text = &story("happy-path");
+    assert_eq!(fate(text), Ok(8));
+    let find = |what: &str| text.find(what).expect("it is there");
+    let cut = |from: usize, to: usize| format!("{}{}", &text[..from], &text[to..]);
+    let last = text.rfind(",\n    {").expect("the last state");
+    let end = text.rfind("\n  ]").expect("the end of the states");
+    let first = find("    {\n");
+    let promise = find("        {\"tag\":\"Promise\"");
+    let prepare = find("        {\"tag\":\"Prepare\"");
+    let after_promise = promise + text[promise..].find('\n').expect("a line") + 1;
+    let swapped = text
+        .replace("{\"does\":\"n1 campaigns\",\"index\":1}", "FIRST")
+        .replace("{\"does\":\"n2 gets Prepare b0\",\"index\":2}", "SECOND")
+        .replace("FIRST", "{\"does\":\"n2 gets Prepare b0\",\"index\":1}")
+        .replace("SECOND", "{\"does\":\"n1 campaigns\",\"index\":2}");
+    let states: Vec<&str> = text[first..end].split(",\n    {").collect();
+    let index = |state: &str, old: usize, new: usize| {
+        state.replace(&format!("\"index\":{old}"), &format!("\"index\":{new}"))
+    };
+    let mut exchanged: Vec<String> = states.iter().map(ToString::to_string).collect();
+    exchanged[4] = index(states[5], 5, 4);
+    exchanged[5] = index(states[4], 4, 5);
+    let exchanged = format!("{}{}{}", &text[..first], exchanged.join(",\n    {"), &text[end..]);
+    let mut unnumbered = states.clone();
+    unnumbered.swap(4, 5);
+    let unnumbered = format!("{}{}{}", &text[..first], unnumbered.join(",\n    {"), &text[end..]);
+    let deliver = "\"message\":{\"tag\":\"Accept\",\"value\":{\"ballot\":{\"#bigint\":\"0\"}";
+    let wrong_value = "\"slot\":{\"#bigint\":\"0\"},\"value\":\"v1\"";
+    let tampered = [
+        ("nothing in it", String::new()),
+        ("half of it", text[..text.len() / 2].to_owned()),
+        ("more after it", format!("{text}{{}}")),
+        ("another file", "{\"a\": 1}".to_owned()),
+        ("a list", "[]".to_owned()),
+        ("null", altered(text, "\"params\": []", "\"params\": null")),
+        ("no states", cut(first, end)),
+        ("without its last state", cut(last, end)),
+        ("without its first state", cut(first, first + find_from(text, first, "    },\n") + 7)),
+        ("another format", altered(text, "\"ITF\"", "\"XTF\"")),
+        ("another variable", altered(text, "\"network\",", "\"wires\",")),
+        ("a field twice", altered(text, "\"params\": []", "\"params\": [], \"params\": []")),
+        ("an unknown field", altered(text, "\"params\"", "\"parms\"")),
+        ("bounds without a field", altered(text, "\"nacks\":true,", "")),
+        ("bounds with another field", altered(text, "\"nodes\":3", "\"nodes\":3,\"disks\":3")),
+        ("nine nodes", altered(text, "\"nodes\":3", "\"nodes\":9")),
+        ("300 nodes", altered(text, "\"nodes\":3", "\"nodes\":300")),
+        ("other bounds", altered(text, "\"phase2_quorum\":2", "\"phase2_quorum\":3")),
+        (
+            "a fourth node",
+            altered(
+                text,
+                "\"Campaign\",\"value\":{\"node\":\"n1\"",
+                "\"Campaign\",\"value\":{\"node\":\"n4\"",
+            ),
+        ),
+        (
+            "a node that may not",
+            altered(
+                text,
+                "\"Campaign\",\"value\":{\"node\":\"n1\"",
+                "\"Campaign\",\"value\":{\"node\":\"n3\"",
+            ),
+        ),
+        ("an unknown action", altered(text, "\"Campaign\"", "\"Abdicate\"")),
+        (
+            "a second beginning",
+            altered(
+                text,
+                "{\"tag\":\"Campaign\",\"value\":{\"node\":\"n1\"}}",
+                "{\"tag\":\"Init\",\"value\":{\"#tup\":[]}}",
+            ),
+        ),
+        ("a ballot out of bounds", altered(text, deliver, &deliver.replace("\"0\"", "\"1\""))),
+        ("a ballot that is no number", altered(text, deliver, &deliver.replace("\"0\"", "\"b0\""))),
+        (
+            "a promise in a state",
+            altered(text, "\"promised\":{\"#bigint\":\"0\"}", "\"promised\":{\"#bigint\":\"1\"}"),
+        ),
+        (
+            "another value",
+            altered(text, "\"slot\":{\"#bigint\":\"0\"},\"value\":\"v0\"", wrong_value),
+        ),
+        ("a message removed", cut(promise, after_promise)),
+        ("a message removed with its comma", cut(prepare, promise)),
+        ("a node removed", altered(text, "[\"n1\",", "[\"n7\",")),
+        ("two descriptions swapped", swapped),
+        ("two states swapped", unnumbered),
+        ("two states swapped and numbered", exchanged),
+    ];
+    let mut fates = String::new();
+    for (what, text) in &tampered {
+        let fate = fate(text).expect_err(what);
+        fates.push_str(&format!("{what}\n  {}\n", fate.replace('\n', "\n  ")));
+    }
+    expect![[r#"
+        nothing in it
+          a.itf.json: it is empty; a trace is an ITF object with #meta, vars and states
+        half of it
+          a.itf.json: it is no ITF: EOF while parsing a string at line 84 column 105 (was it cut?)
+        more after it
+          a.itf.json: it is no ITF: trailing characters at line 152 column 1
+        another file
+          a.itf.json: the trace.#meta is nothing; accepted is a record of #meta, vars, states
+        a list
+          a.itf.json: the trace is <>; accepted is a record of #meta, vars, states
+        null
+          a.itf.json: it is no ITF: invalid type: null, expected a value of ITF: true, false, an integer, a string, a list or an object at line 3 column 16
+        no states
+          a.itf.json: it has no states; accepted is at least the initial one
+        without its last state
+          a.itf.json: it has 8 states, but #meta.steps is 8; 7 steps make them (was it cut?)
+        without its first state
+          a.itf.json: it has 8 states, but #meta.steps is 8; 7 steps make them (was it cut?)
+        another format
+          a.itf.json: #meta.format is XTF; accepted is ITF
+        another variable
+          a.itf.json: vars is <action, crashes, wires, nodes>; accepted is <action, crashes, network, nodes>
+        a field twice
+          a.itf.json: it is no ITF: the field "params" is there twice at line 3 column 28
+        an unknown field
+          a.itf.json: the trace.parms is <>; accepted is a record of #meta, vars, states
+        bounds without a field
+          a.itf.json: #meta.bounds.nacks is nothing; accepted is a record of nodes, phase1_quorum, phase2_quorum, ballots, campaigners, slots, values, crashes, unsynced, nacks, chosen
+        bounds with another field
+          a.itf.json: #meta.bounds.disks is 3; accepted is a record of nodes, phase1_quorum, phase2_quorum, ballots, campaigners, slots, values, crashes, unsynced, nacks, chosen
+        nine nodes
+          a.itf.json: #meta.bounds: nodes is 9; it must be 1 to 5
+        300 nodes
+          a.itf.json: #meta.bounds.nodes is 300; accepted is an integer, 0 to 255
+        other bounds
+          state 6 is not what the model does after "n1 gets Accepted b0 s0=v0 from n2": nodes[n1].chosen[0] differs
+            recorded  v0
+            model     nothing
+        a fourth node
+          a.itf.json: states[1].action.value.node is n4; accepted is a node, n1 to n3
+        a node that may not
+          state 1 is no successor of the one before: "n3 campaigns" changes nothing there
+        an unknown action
+          a.itf.json: states[1].action.tag is Abdicate; accepted is Init, Campaign, Propose, Deliver, Nack, Chosen, Sync or Crash
+        a second beginning
+          a.itf.json: states[1].action is "n1 campaigns"; accepted is anything but Init
+        a ballot out of bounds
+          a.itf.json: states[5].action.value.message.value.ballot is 1; accepted is an integer, 0 only
+        a ballot that is no number
+          a.itf.json: it is no ITF: "b0" is no integer of 64 bits in decimal digits at line 80 column 102
+        a promise in a state
+          state 1 is not what the model does after "n1 campaigns": nodes[n1].disk.promised differs
+            recorded  1
+            model     0
+        another value
+          state 4 is not what the model does after "n1 proposes in 1 slots": network differs
+            recorded  Accept [ballot: 0, slot: 0, value: v1]
+            model     Accept [ballot: 0, slot: 0, value: v0]
+        a message removed
+          a.itf.json: it is no ITF: trailing comma at line 23 column 7
+        a message removed with its comma
+          state 1 is not what the model does after "n1 campaigns": network differs
+            recorded  nothing
+            model     Prepare [ballot: 0]
+        a node removed
+          state 0 is not what the model does after "initially": nodes[n1] differs
+            recorded  nothing
+            model     [chosen: (), disk: [promised: -1, votes: ()], promised: -1, role: Follower, unsynced: <>, votes: ()]
+        two descriptions swapped
+          state 1 is not what the model does after "n1 campaigns": #meta.does differs
+            recorded  n2 gets Prepare b0
+            model     n1 campaigns
+        two states swapped
+          a.itf.json: states[4].#meta.index is 5; accepted is 4
+        two states swapped and numbered
+          state 4 is no successor of the one before: "n2 gets Accept b0 s0=v0" may not happen there
+    "#]].assert_eq(&fates);
+}
+
+fn find_from(text: &str, from: usize, what: &str) -> usize {
+    text[from..].find(what).expect("it is there")
+}
+
+#[test]
+fn no_byte_is_lost_unnoticed_and_nothing_panics() {
+    let text = story("leader-crashes-after-one-vote-and-its-value-is-adopted");
+    let original = Trace::parse("a.itf.json", &text).expect("it is a trace");
+    // Any line left out, any line twice, any byte left out, any digit changed.
+    let lines: Vec<&str> = text.lines().collect();
+    let mut mutants = Vec::new();
+    for i in 0..lines.len() {
+        let (before, after) = (lines[..i].join("\n"), lines[i + 1..].join("\n"));
+        mutants.push(format!("{before}\n{after}"));
+        mutants.push(format!("{before}\n{line}\n{line}\n{after}", line = lines[i]));
+    }
+    for (i, _) in text.char_indices().step_by(7) {
+        mutants.push(format!("{}{}", &text[..i], &text[i + 1..]));
+        mutants.push(text[..i].to_owned());
+        mutants.push(format!("{}\0{}", &text[..i], &text[i + 1..]));
+    }
+    for (i, c) in text.char_indices().filter(|(_, c)| c.is_ascii_digit()) {
+        let other = if c == '0' { '1' } else { '0' };
+        mutants.push(format!("{}{other}{}", &text[..i], &text[i + 1..]));
+    }
+    for mutant in mutants {
+        let Ok(trace) = Trace::parse("a.itf.json", &mutant) else { continue };
+        // What is left is the same trace, written otherwise or with other words about it, ...
+        let same = trace.actions().eq(original.actions());
+        match replay(&trace) {
+            // ... or in a space where just this can happen, too.
+            Ok(replayed) => assert!(same && replayed.steps == original.steps(), "{mutant}"),
+            Err(failure) => assert_eq!(failure.exit_code(), 2, "{failure}"),
+        }
+    }
+}
+
+#[test]
+fn folders_without_traces_are_refused() {
+    let none = Path::new(env!("CARGO_TARGET_TMPDIR")).join("none");
+    let _ = fs::remove_dir_all(&none);
+    assert!(in_folder(&none).expect_err("it is not there").what.starts_with("cannot be read: "));
+    fs::create_dir_all(&none).expect("it can be made");
+    assert_eq!(
+        in_folder(&none).expect_err("it is empty").what,
+        "has no traces; their names end in .itf.json"
+    );
+    assert!(Trace::read(&none.join("a")).expect_err("no file").what.starts_with("cannot be read"));
+}
