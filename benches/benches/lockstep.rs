@@ -67,7 +67,7 @@ fn main() {
         bencher.iter_with_large_drop(|| replay(&lockstep, &walk));
     });
 
-    group.sampling_mode(SamplingMode::Flat);
+    group.sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(8));
     group.throughput(Throughput::Elements(TRANSITIONS as u64));
     group.bench_function("exploration", |bencher| {
         let run = |lockstep: Lockstep| {

@@ -99,11 +99,11 @@ impl Cluster {
         }
         let from = node.id;
         for Envelope { to, message } in self.output.messages.drain(..) {
-            let receives = |node: &Node| match to {
+            let concerned = |node: &Node| match to {
                 To::Peers => node.id != from,
                 To::Node(to) => node.id == to,
             };
-            let receivers = self.nodes.iter().enumerate().filter(|(_, node)| receives(node));
+            let receivers = self.nodes.iter().enumerate().filter(|(_, node)| concerned(node));
             let copies = receivers.map(|(to, _)| Sent { from, to, message: message.clone() });
             self.under_way.extend(copies);
         }

@@ -4,9 +4,10 @@
 //! tried with the last input that it must take and the first that it must not.
 
 use bytes::Bytes;
+use itertools::Itertools as _;
 use paxos::{
-    Ballot, Event, Message, NodeId, Output, Proposal, Record, Refusal, Replica, Report, Slot, To,
-    Token, Value, protocol::proposer::Role,
+    Ballot, Envelope, Event, Message, NodeId, Output, Proposal, Record, Refusal, Replica, Report,
+    Slot, To, Token, Value, protocol::proposer::Role,
 };
 
 use crate::pair::{Divergence, Running, Scales};
@@ -45,6 +46,9 @@ pub fn check(scales: &Scales<'_>, running: &Running) -> Tried {
     edges.far_reports()?;
     edges.batches()?;
     edges.records()?;
+    edges.timers()?;
+    edges.heartbeats()?;
+    edges.questions()?;
     edges.proposals()
 }
 
@@ -154,21 +158,13 @@ impl Edges<'_> {
         let far = Event::Message { from: peer, message: promise(self.limit()) };
         let output = self.scales.unmoved(self.running, far)?;
         let asks = Message::Learn { from: parts.learner.below };
-        let expected = [paxos::Envelope { to: To::Node(peer), message: asks }];
+        let expected = [Envelope { to: To::Node(peer), message: asks }];
         self.scales.expect("the answer to a far report", output.messages == expected, &output)
     }
 
-    /// Batches are no longer than they may be, and a full one asks for the next.
+    /// A full batch of news asks for the next.
     fn batches(&self) -> Tried {
         let parts = self.running.subject().replica().parts();
-        let resend = Event::Timer(paxos::Timer::Resend);
-        let output = self.scales.unmoved(self.running, resend)?;
-        let longest = output.messages.iter().map(|envelope| match &envelope.message {
-            Message::Accept { values, .. } => values.len() as u64,
-            _ => 0,
-        });
-        let fits = longest.max() <= Some(limits::BATCH_SLOTS_MAX);
-        self.scales.expect("the length of a batch", fits, &output)?;
         let Some(&peer) = self.peers.first() else { return Ok(()) };
         let known = (0..parts.learner.below.0).map(Slot);
         let known: Vec<_> =
@@ -181,6 +177,107 @@ impl Edges<'_> {
             let full = count as u64 == limits::BATCH_SLOTS_MAX;
             let asks = !output.messages.is_empty();
             self.scales.expect("whether a batch asks for more", asks == full, &output)?;
+        }
+        Ok(())
+    }
+
+    /// A leader's heartbeat says what it knows; what was not answered is sent again.
+    fn timers(&self) -> Tried {
+        let parts = self.running.subject().replica().parts();
+        let due = Event::Timer(paxos::Timer::Heartbeat);
+        let output = self.scales.unmoved(self.running, due)?;
+        let says = match (parts.role, parts.acceptor.promised) {
+            (Role::Leader(_), Some(ballot)) => {
+                let message = Message::Heartbeat { ballot, chosen_below: parts.learner.below };
+                vec![Envelope { to: To::Peers, message }]
+            }
+            _ => Vec::new(),
+        };
+        self.scales.expect("the heartbeat", output.messages == says, &output)?;
+        let again = Event::Timer(paxos::Timer::Resend);
+        let output = self.scales.unmoved(self.running, again)?;
+        let expected = self.unanswered();
+        self.scales.expect("what is sent again", output.messages == expected, &output)
+    }
+
+    /// What each peer has not answered, peer by peer, in batches as long as they may be.
+    fn unanswered(&self) -> Vec<Envelope> {
+        let parts = self.running.subject().replica().parts();
+        let Some(ballot) = parts.acceptor.promised else { return Vec::new() };
+        let mut all = Vec::new();
+        for (index, &node) in parts.config.nodes.iter().enumerate() {
+            let mut send = |message| all.push(Envelope { to: To::Node(node), message });
+            match parts.role {
+                _ if node == self.me => {}
+                Role::Follower => {}
+                Role::Candidate(candidate) if candidate.heard.contains(index) => {}
+                Role::Candidate(_) => send(Message::Prepare { ballot }),
+                Role::Leader(leader) => {
+                    let mut batch: Vec<(Slot, Value)> = Vec::new();
+                    let mut flush = |batch: &mut Vec<(Slot, Value)>| {
+                        if let Some(&(first, _)) = batch.first() {
+                            let values = batch.drain(..).map(|(_, value)| value).collect();
+                            send(Message::Accept { ballot, first, values });
+                        }
+                    };
+                    for (place, votes) in leader.votes.iter().enumerate() {
+                        let slot = leader.first.plus(place as u64);
+                        let open = !votes.is_empty() && !votes.contains(index);
+                        let full = batch.len() as u64 == limits::BATCH_SLOTS_MAX;
+                        if !open || full {
+                            flush(&mut batch);
+                        }
+                        if let Some(vote) = parts.acceptor.votes.get(slot).filter(|_| open) {
+                            batch.push((slot, vote.value.clone()));
+                        }
+                    }
+                    flush(&mut batch);
+                }
+            }
+        }
+        all
+    }
+
+    /// An old leader is refused, another is asked for what it knows more, and is otherwise believed.
+    fn heartbeats(&self) -> Tried {
+        let parts = self.running.subject().replica().parts();
+        let (promised, below) = (parts.acceptor.promised, parts.learner.below);
+        for &owner in &self.peers {
+            let old = Ballot::new(1, owner);
+            let current = promised.filter(|ballot| ballot.node == owner);
+            let ballots = old.into_iter().chain(current).chain([Self::fresh(owner)]);
+            for (ballot, chosen_below) in ballots.cartesian_product([below, below.plus(1)]) {
+                let message = Message::Heartbeat { ballot, chosen_below };
+                let event = Event::Message { from: owner, message };
+                let output = self.scales.unmoved(self.running, event)?;
+                let answer = match promised {
+                    Some(promised) if promised > ballot => Some(Message::Nack { ballot, promised }),
+                    _ if chosen_below > below => Some(Message::Learn { from: below }),
+                    _ => None,
+                };
+                let answer = answer.map(|message| Envelope { to: To::Node(owner), message });
+                let answered = output.messages.iter().eq(answer.iter());
+                self.scales.expect("the answer to a heartbeat", answered, &output)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who asks what is chosen is told what this node knows, from there on and without a gap.
+    fn questions(&self) -> Tried {
+        let Some(&peer) = self.peers.first() else { return Ok(()) };
+        let chosen = &self.running.subject().replica().parts().learner.chosen;
+        for first in 0..=chosen.end().0 {
+            let event =
+                Event::Message { from: peer, message: Message::Learn { from: Slot(first) } };
+            let output = self.scales.unmoved(self.running, event)?;
+            let known = (first..).map_while(|slot| chosen.get(Slot(slot)).cloned());
+            let values: Vec<_> = known.take(limits::BATCH_SLOTS_MAX as usize).collect();
+            let message = Message::Learned { first: Slot(first), values: values.clone().into() };
+            let answer = Envelope { to: To::Node(peer), message };
+            let answer = (!values.is_empty()).then_some(answer);
+            let told = output.messages.iter().eq(answer.iter());
+            self.scales.expect("what it tells to be chosen", told, &output)?;
         }
         Ok(())
     }

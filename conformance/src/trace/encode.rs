@@ -93,6 +93,12 @@ fn ballot(ballot: Option<Ballot>) -> Value {
     ballot.map_or(Value::Int(-1), |ballot| ballot.0.into())
 }
 
+/// A map from the slots where something is.
+fn log<T: Copy>(log: &Log<Option<T>>, entry: impl Fn(T) -> Value) -> Value {
+    let entries = (0u8..).zip(log);
+    Value::Map(entries.filter_map(|(at, it)| Some((at.into(), entry((*it)?)))).collect())
+}
+
 /// Bounds as they stand in a trace. Every field is named, so that a new one finds its place.
 pub(super) fn bounds(bounds: &Bounds) -> Value {
     let Bounds {
@@ -184,13 +190,8 @@ impl Codec<'_> {
         Value::record([("ballot", vote.ballot.0.into()), ("value", self.proposed(vote.value))])
     }
 
-    fn log<T: Copy>(self, log: &Log<Option<T>>, entry: impl Fn(T) -> Value) -> Value {
-        let entries = (0u8..).zip(log);
-        Value::Map(entries.filter_map(|(at, it)| Some((at.into(), entry((*it)?)))).collect())
-    }
-
     fn votes(self, votes: &Log<Option<Vote>>) -> Value {
-        self.log(votes, |vote| self.vote(vote))
+        log(votes, |vote| self.vote(vote))
     }
 
     fn nodes(self, set: NodeSet) -> Value {
@@ -213,7 +214,7 @@ impl Codec<'_> {
             }
             Role::Leader { votes } => {
                 let votes = votes.map(|voters| (!voters.is_empty()).then_some(voters));
-                let votes = self.log(&votes, |voters| self.nodes(voters));
+                let votes = log(&votes, |voters| self.nodes(voters));
                 Value::variant("Leader", Value::record([("votes", votes)]))
             }
         }
@@ -264,7 +265,7 @@ impl Codec<'_> {
             ("promised", ballot(acceptor.promised)),
             ("votes", self.votes(&acceptor.votes)),
             ("role", self.role(role)),
-            ("chosen", self.log(chosen, |value| self.proposed(value))),
+            ("chosen", log(chosen, |value| self.proposed(value))),
             ("disk", self.acceptor(durable)),
             ("unsynced", Value::Seq(unsynced.iter().map(waits).collect())),
         ])

@@ -88,6 +88,13 @@ impl From<u8> for Value {
     }
 }
 
+/// A count; nothing has so many that it would not fit.
+impl From<usize> for Value {
+    fn from(count: usize) -> Self {
+        Self::Int(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+}
+
 /// The first difference of two values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {

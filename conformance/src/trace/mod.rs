@@ -149,7 +149,7 @@ impl Trace {
             ("format", Value::string(FORMAT)),
             ("format-description", Value::string(FORMAT_DESCRIPTION)),
             ("description", Value::string(&self.description)),
-            ("steps", Value::Int(self.steps() as i64)),
+            ("steps", self.steps().into()),
             ("bounds", encode::bounds(&self.bounds)),
         ]);
         let variables = Value::Seq(VARIABLES.map(Value::string).to_vec());
@@ -164,10 +164,7 @@ impl Trace {
         write(format!("  \"vars\": {},", json(&variables)));
         write("  \"states\": [".to_owned());
         for (i, state) in self.states.iter().enumerate() {
-            let meta = Value::record([
-                ("index", Value::Int(i as i64)),
-                ("does", Value::string(&state.does)),
-            ]);
+            let meta = Value::record([("index", i.into()), ("does", Value::string(&state.does))]);
             write("    {".to_owned());
             write(format!("      \"#meta\": {},", meta.plain()));
             let action = json(&codec.action(state.action));
@@ -252,17 +249,17 @@ fn parse(text: &str) -> Result<Trace, String> {
     };
     let bounds = encode::read_bounds(bounds).map_err(at("#meta.bounds".to_owned()))?;
     bounds.validate().map_err(|error| format!("#meta.bounds: {error}"))?;
-    let named: Vec<_> = VARIABLES.map(Value::string).to_vec();
+    let expected: Vec<_> = VARIABLES.map(Value::string).to_vec();
     let known = match variables {
         Value::Seq(names) => {
             let mut names = names.clone();
             names.sort();
-            names == named
+            names == expected
         }
         _ => false,
     };
     if !known {
-        return Err(format!("vars is {variables}; accepted is {}", Value::Seq(named)));
+        return Err(format!("vars is {variables}; accepted is {}", Value::Seq(expected)));
     }
     let Value::Seq(states) = states else {
         return Err(format!("states is {states}; accepted is a list"));
@@ -270,7 +267,7 @@ fn parse(text: &str) -> Result<Trace, String> {
     if states.is_empty() {
         return Err("it has no states; accepted is at least the initial one".to_owned());
     }
-    if *steps != Value::Int(states.len() as i64 - 1) {
+    if *steps != Value::from(states.len() - 1) {
         let count = states.len();
         return Err(format!(
             "it has {count} states, but #meta.steps is {steps}; {} steps make them (was it cut?)",
@@ -282,7 +279,7 @@ fn parse(text: &str) -> Result<Trace, String> {
         let [meta, action, crashes, network, nodes] =
             fields(state, ["#meta", "action", "crashes", "network", "nodes"]).map_err(at(""))?;
         let [index, does] = fields(meta, ["index", "does"]).map_err(at(".#meta"))?;
-        if *index != Value::Int(i as i64) {
+        if *index != Value::from(i) {
             return Err(format!("states[{i}].#meta.index is {index}; accepted is {i}"));
         }
         let Value::Str(does) = does else {

@@ -89,18 +89,13 @@ impl Story {
                 possible.iter().map(|(action, _)| cluster.describe(action)).collect();
             let fits = described.iter().filter(|description| *description == happens).count();
             let place = described.iter().position(|description| description == happens);
-            match place.filter(|_| fits == 1) {
-                Some(place) => {
-                    let (action, next) = possible.swap_remove(place);
-                    actions.push(action);
-                    state = next;
-                }
-                None => {
-                    let (story, step) = (self.name, i + 1);
-                    let possible = described;
-                    return Err(StoryError::NoSuchStep { story, step, happens, fits, possible });
-                }
-            }
+            let Some(place) = place.filter(|_| fits == 1) else {
+                let (story, step, possible) = (self.name, i + 1, described);
+                return Err(StoryError::NoSuchStep { story, step, happens, fits, possible });
+            };
+            let (action, next) = possible.swap_remove(place);
+            actions.push(action);
+            state = next;
         }
         for &happens in self.ignored {
             let (mut possible, mut effective) = (false, false);

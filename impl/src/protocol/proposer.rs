@@ -66,7 +66,8 @@ impl Candidate {
     pub(crate) fn hear(&mut self, index: usize, reports: Vec<Report>) {
         self.heard.insert(index);
         for Report { slot, ballot, value } in reports {
-            if self.reported.get(slot).is_none_or(|highest| highest.ballot < ballot) {
+            let known = self.reported.get(slot).map(|vote| vote.ballot);
+            if known.max(Some(ballot)) == Some(ballot) {
                 self.reported.insert(slot, Vote { ballot, value });
             }
         }
