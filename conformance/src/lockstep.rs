@@ -315,17 +315,28 @@ impl Lockstep {
             };
         }
         let sent = self.projection.sent(node, &now.live.acceptor, &resent);
-        let sent =
-            sent.map_err(|what| diverged(node, "what is sent again", "nothing new", what.0))?;
+        let sent = sent.map_err(|what| {
+            Box::new(diverged(node, "what is sent again", "nothing new", what.0))
+        })?;
         let known = |message: &Message| {
             let waiting = || now.unsynced.iter().any(|step| step.messages.contains(message));
             state.network.contains(*message) || waiting()
         };
         if let Some(new) = sent.messages.iter().find(|message| !known(message)) {
-            return Err(diverged(node, "what is sent again", "nothing new", format!("{new:?}")));
+            return Err(Box::new(diverged(
+                node,
+                "what is sent again",
+                "nothing new",
+                format!("{new:?}"),
+            )));
         }
         if !sent.nacks.is_empty() || !sent.announced.is_empty() {
-            return Err(diverged(node, "what is sent again", "nothing new", format!("{sent:?}")));
+            return Err(Box::new(diverged(
+                node,
+                "what is sent again",
+                "nothing new",
+                format!("{sent:?}"),
+            )));
         }
         Ok(())
     }
@@ -345,13 +356,8 @@ impl Lockstep {
     }
 }
 
-fn diverged(
-    node: NodeId,
-    field: &'static str,
-    model: &str,
-    implementation: String,
-) -> Box<Divergence> {
-    Box::new(Divergence { node, field, model: model.to_owned(), implementation })
+fn diverged(node: NodeId, field: &'static str, model: &str, implementation: String) -> Divergence {
+    Divergence { node, field, model: model.to_owned(), implementation }
 }
 
 impl Model for Lockstep {

@@ -13,6 +13,12 @@ use clap::{Args, Parser, Subcommand};
 use paxos_conformance::{
     lockstep::Lockstep,
     spaces,
+    trace::{
+        Trace,
+        cover::{self, CoverError},
+        in_folder,
+        replay::replay,
+    },
     verify::{KNOWN, KNOWN_DEEP, verify},
 };
 use paxos_model::{
@@ -42,6 +48,26 @@ enum Command {
     Verify(VerifyArgs),
     /// Model and production replicas side by side, in one space.
     Lockstep(LockstepArgs),
+    /// Write traces that together take every transition of a small space, as ITF files.
+    Traces(TracesArgs),
+    /// Replay ITF traces of the model on production replicas, comparing after each step.
+    Replay(ReplayArgs),
+}
+
+#[derive(Args)]
+struct TracesArgs {
+    #[command(flatten)]
+    bounds: BoundsArgs,
+    /// The folder to write to; it must not hold traces yet.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct ReplayArgs {
+    /// Trace files, or folders of them.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    files: Vec<PathBuf>,
 }
 
 #[derive(Args)]
@@ -72,6 +98,8 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Verify(args) => run_verify(&args),
         Command::Lockstep(args) => run_lockstep(&args),
+        Command::Traces(args) => run_traces(&args),
+        Command::Replay(args) => run_replay(&args),
     }
 }
 
@@ -111,6 +139,62 @@ fn run_lockstep(args: &LockstepArgs) -> ExitCode {
         print(&report)
     };
     deliver(printed, report.verdict.exit_code())
+}
+
+fn run_traces(args: &TracesArgs) -> ExitCode {
+    match cover::write_all(args.bounds.bounds(), &args.out) {
+        Ok(covered) => {
+            let cover::Covered { traces, steps, transitions, states } = covered;
+            let line = format!(
+                "{traces} traces of {steps} steps in {}: all {transitions} transitions of {states} \
+                 states",
+                args.out.display()
+            );
+            deliver(print(&line), 0)
+        }
+        Err(error @ CoverError::Unwritten { .. }) => {
+            eprintln!("error: {error}");
+            ExitCode::from(UNDELIVERED)
+        }
+        Err(error) => unusable(&error.to_string()),
+    }
+}
+
+fn run_replay(args: &ReplayArgs) -> ExitCode {
+    let mut files = Vec::new();
+    for path in &args.files {
+        if path.is_dir() {
+            match in_folder(path) {
+                Ok(found) => files.extend(found),
+                Err(error) => return unusable(&error.to_string()),
+            }
+        } else {
+            files.push(path.clone());
+        }
+    }
+    let mut worst = 0;
+    let mut steps = 0;
+    for file in &files {
+        let trace = match Trace::read(file) {
+            Ok(trace) => trace,
+            Err(error) => return unusable(&error.to_string()),
+        };
+        match replay(&trace) {
+            Ok(replayed) => steps += replayed.steps,
+            Err(failure) => {
+                eprintln!("{}: {failure}", file.display());
+                // A difference of the implementation outweighs a file that is no trace.
+                let code = failure.exit_code();
+                worst = if worst == 1 || code == 1 { 1 } else { worst.max(code) };
+            }
+        }
+    }
+    if worst != 0 {
+        return ExitCode::from(worst);
+    }
+    let count = files.len();
+    let line = format!("holds: {count} traces, {steps} steps, model and implementation agree");
+    deliver(print(&line), 0)
 }
 
 fn print(what: &impl std::fmt::Display) -> io::Result<()> {

@@ -118,9 +118,9 @@ impl Scales<'_> {
     }
 
     fn mapped<T>(&self, field: &'static str, mapped: Result<T, Unmapped>) -> Balanced<T> {
-        mapped.or_else(|Unmapped(what)| {
+        mapped.map_err(|Unmapped(what)| {
             let (model, node) = ("nothing like it".to_owned(), self.node);
-            Err(Box::new(Divergence { node, field, model, implementation: what }))
+            Box::new(Divergence { node, field, model, implementation: what })
         })
     }
 

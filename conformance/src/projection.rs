@@ -128,7 +128,7 @@ impl Projection {
 
     /// An input as an event, from a node that may have sent it.
     pub fn event(&self, me: NodeId, live: &Live, input: Input) -> Event {
-        let other = NodeId(if me.0 == 0 { 1 } else { 0 });
+        let other = NodeId(u8::from(me.0 == 0));
         let (from, message) = match input {
             Input::Campaign => return Event::Timer(real::Timer::Campaign),
             Input::Propose { count } => {

@@ -82,9 +82,30 @@ pub const DEFAULT: &[Space] = &[
     space(flexible(3, 1), "phase 1 asks all: duplicate promises", 15_354, 84_549),
     space(flexible(1, 3), "phase 2 asks all: duplicate votes", 140_093, 796_234),
     space(Bounds::of(2, 1, 3), "two nodes: both are needed", 830, 2_629),
+    space(Bounds::of(2, 3, 1), "three slots", 316, 1_580),
 ];
 
-/// What the deep run explores besides: five ballots, five nodes with three ballots, and more of
-/// everything together. It takes some hours of CPU time and up to 20 GiB.
-pub const DEEP: &[Space] =
-    &[space(Bounds::of(3, 2, 2), "slots, every message, any crash", 593_426, 5_373_265)];
+/// What the deep run explores besides: five ballots, five nodes with three ballots, and everything
+/// together. Depth-first, it takes about five minutes of CPU time and 2 GiB.
+pub const DEEP: &[Space] = &[
+    space(quiet(Bounds::of(3, 1, 5)), "five ballots", 9_662_415, 32_458_749),
+    space(
+        Bounds { unsynced: 1, crashes: Some(1), ..Bounds::of(3, 2, 2) },
+        "slots, every message, unsynced steps",
+        3_159_527,
+        22_985_241,
+    ),
+    space(Bounds::of(3, 2, 2), "slots, every message, any crash", 593_426, 5_373_265),
+    space(
+        Bounds { unsynced: 1, crashes: Some(1), campaigners: 3, ..Bounds::of(3, 1, 3) },
+        "three rivals, every message, unsynced steps",
+        573_307,
+        3_048_464,
+    ),
+    space(
+        Bounds { unsynced: 2, ..Bounds::of(3, 1, 3) },
+        "two unsynced, every message",
+        447_212,
+        3_018_716,
+    ),
+];

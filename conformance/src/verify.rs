@@ -119,7 +119,7 @@ pub fn verify(spaces: &[Space], known: &[Known], threads: usize) -> Verification
     let model = spaces.iter().copied().map(Job::Model);
     let specification = known.iter().copied().map(Job::Specification);
     let mut jobs: Vec<Job> = specification.chain(model).chain(lockstep).collect();
-    jobs.sort_by_key(|job| job.cost());
+    jobs.sort_by_key(Job::cost);
     let progress = Progress::new(jobs.iter().map(Job::cost).sum());
     let (queue, done) = (Mutex::new(jobs), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {

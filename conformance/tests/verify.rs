@@ -14,8 +14,8 @@ fn a_small_table_holds_link_by_link() {
     let verification = verify(&[SMALL], &KNOWN[..2], 2);
     assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
     let links: Vec<_> = verification.rows.iter().map(|row| row.link).collect();
-    use Link::{Lockstep, Model, Specification};
-    assert_eq!(links, [Specification, Specification, Model, Lockstep]);
+    let expected = [Link::Specification, Link::Specification, Link::Model, Link::Lockstep];
+    assert_eq!(links, expected);
     let [.., model, lockstep] = &verification.rows[..] else { unreachable!() };
     assert_eq!(model.report.states, lockstep.report.states, "as many pairs as states");
     assert_eq!(model.report.actions, lockstep.report.actions, "every transition of every kind");

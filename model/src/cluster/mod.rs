@@ -296,7 +296,9 @@ impl Cluster {
             next.fault = refinement::check(&self.spec, bounds, state, id, &disk, sent);
         }
         next.nodes[usize::from(id.0)].durable = disk;
-        sent.iter().for_each(|&message| next.network.insert(message));
+        for &message in sent {
+            next.network.insert(message);
+        }
         next
     }
 }

@@ -92,9 +92,10 @@ pub fn check(
     disk: &Acceptor,
     sent: &[Message],
 ) -> Option<Fault> {
-    let slots = (0..bounds.slots).map(Slot);
+    let mut slots = (0..bounds.slots).map(Slot);
     let fault = |slot, reason| Fault { slot, node, reason };
-    slots.filter_map(|slot| Some(fault(slot, wrong(spec, before, node, disk, sent, slot)?))).next()
+    let reason = |slot| wrong(spec, before, node, disk, sent, slot);
+    slots.find_map(|slot| Some(fault(slot, reason(slot)?)))
 }
 
 fn wrong(
