@@ -5,7 +5,7 @@ use std::{cmp::Ordering, sync::Arc};
 use itertools::Itertools;
 use thiserror::Error;
 
-use super::log::SlotLog;
+use super::log::{SlotLog, runs};
 use crate::{
     event::Record,
     message::Report,
@@ -131,23 +131,24 @@ impl Acceptor {
         let voted = |votes: &SlotLog<Vote>, slot| {
             votes.get(slot).is_some_and(|vote: &Vote| vote.ballot == ballot)
         };
-        if slots().all(|(slot, _)| !voted(&self.votes, slot)) {
-            records.push(Record::Accepted { ballot, first, values: values.clone() });
-        } else {
-            for (new, run) in &slots().chunk_by(|&(slot, _)| !voted(&self.votes, slot)) {
-                let run = run.collect_vec();
-                if new {
-                    let values: Batch = run.iter().map(|&(_, value)| value.clone()).collect();
-                    records.push(Record::Accepted { ballot, first: run[0].0, values });
-                }
-            }
+        if !slots().any(|(slot, _)| voted(&self.votes, slot)) {
+            self.vote(ballot, first, values.clone(), records);
+            return Ok(());
         }
-        for (slot, value) in slots() {
-            if !voted(&self.votes, slot) {
-                self.votes.insert(slot, Vote { ballot, value: value.clone() });
-            }
+        let new = slots().filter(|&(slot, _)| !voted(&self.votes, slot));
+        for (first, values) in
+            runs(new.map(|(slot, value)| (slot, value.clone())), u64::MAX).collect_vec()
+        {
+            self.vote(ballot, first, values, records);
         }
         Ok(())
+    }
+
+    fn vote(&mut self, ballot: Ballot, first: Slot, values: Batch, records: &mut Vec<Record>) {
+        for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
+            self.votes.insert(slot, Vote { ballot, value: value.clone() });
+        }
+        records.push(Record::Accepted { ballot, first, values });
     }
 
     /// The last vote of each slot, as a promise reports it.

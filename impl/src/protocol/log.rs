@@ -1,6 +1,10 @@
-//! A log indexed by slot.
+//! A log indexed by slot, and batches of consecutive slots.
 
-use crate::types::Slot;
+use std::cmp::Ordering;
+
+use itertools::Itertools as _;
+
+use crate::types::{Batch, Slot, Value};
 
 /// At most one entry per slot, found by index. Slots without an entry cost one empty place.
 ///
@@ -26,10 +30,14 @@ impl<T> SlotLog<T> {
     /// with the highest.
     pub fn insert(&mut self, slot: Slot, entry: T) {
         let index = usize::try_from(slot.0).expect("slots are bounded by slots_ahead_max");
-        if index >= self.entries.len() {
-            self.entries.resize_with(index + 1, || None);
+        match index.cmp(&self.entries.len()) {
+            Ordering::Less => self.entries[index] = Some(entry),
+            Ordering::Equal => self.entries.push(Some(entry)),
+            Ordering::Greater => {
+                self.entries.resize_with(index, || None);
+                self.entries.push(Some(entry));
+            }
         }
-        self.entries[index] = Some(entry);
     }
 
     /// The slot after the last one that has an entry.
@@ -42,4 +50,21 @@ impl<T> SlotLog<T> {
         let slots = self.entries.iter().enumerate();
         slots.filter_map(|(index, entry)| Some((Slot(index as u64), entry.as_ref()?)))
     }
+}
+
+/// Cuts slots into batches of consecutive ones, none longer than `most`.
+pub(crate) fn runs(
+    slots: impl IntoIterator<Item = (Slot, Value)>,
+    most: u64,
+) -> impl Iterator<Item = (Slot, Batch)> {
+    let singles = slots.into_iter().map(|(slot, value)| (slot, vec![value]));
+    let runs = singles.coalesce(move |(first, mut run), (slot, mut next)| {
+        if first.plus(run.len() as u64) == slot && (run.len() as u64) < most {
+            run.append(&mut next);
+            Ok((first, run))
+        } else {
+            Err(((first, run), (slot, next)))
+        }
+    });
+    runs.map(|(first, values)| (first, values.into()))
 }

@@ -21,6 +21,7 @@ pub use self::acceptor::RecoverError;
 use self::{
     acceptor::{Acceptor, Answer},
     learner::Learner,
+    log::runs,
     proposer::{Candidate, Leader, NodeSet, Role},
 };
 use crate::{
@@ -490,21 +491,4 @@ impl Replica {
         let end = self.acceptor.votes.end().max(self.learner.chosen.end());
         end.plus(self.config.slots_ahead_max)
     }
-}
-
-/// Cuts slots into batches of consecutive ones, none longer than `most`.
-fn runs(
-    slots: impl IntoIterator<Item = (Slot, Value)>,
-    most: u64,
-) -> impl Iterator<Item = (Slot, Batch)> {
-    let singles = slots.into_iter().map(|(slot, value)| (slot, vec![value]));
-    let runs = singles.coalesce(move |(first, mut run), (slot, mut next)| {
-        if first.plus(run.len() as u64) == slot && (run.len() as u64) < most {
-            run.append(&mut next);
-            Ok((first, run))
-        } else {
-            Err(((first, run), (slot, next)))
-        }
-    });
-    runs.map(|(first, values)| (first, values.into()))
 }

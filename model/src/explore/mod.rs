@@ -591,9 +591,12 @@ mod tests {
             action       two    3
 
             is below 3 fails after 2 steps (shortest):
-               0  initially  0
-               1  add 1      1
-               2  add 2      3
+               0  initially
+                    0
+               1  add 1
+                    1
+               2  add 2
+                    3
         "#]]
         .assert_eq(&report.to_string());
     }
