@@ -10,17 +10,10 @@ use paxos::{
     Slot, To, Token, Value, protocol::proposer::Role,
 };
 
-use crate::pair::{Divergence, Running, Scales};
-
-/// Limits small enough to be reached, and large enough for every space.
-pub mod limits {
-    /// How many slots a leader has in flight.
-    pub const IN_FLIGHT_MAX: u64 = 3;
-    /// How far beyond the end of its log a replica accepts.
-    pub const SLOTS_AHEAD_MAX: u64 = 4;
-    /// How many slots a batch of resends has.
-    pub const BATCH_SLOTS_MAX: u64 = 2;
-}
+use crate::{
+    limits,
+    pair::{Divergence, Running, Scales},
+};
 
 type Tried = Result<(), Box<Divergence>>;
 

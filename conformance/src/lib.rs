@@ -6,6 +6,7 @@
 
 pub mod edges;
 pub mod faulty;
+pub mod limits;
 pub mod lockstep;
 pub mod pair;
 pub mod projection;

@@ -15,7 +15,7 @@
 //! Every structure is taken apart field by field without `..`, so that a field that is added to the
 //! implementation does not compile here before it has found its place.
 
-use crate::edges::limits;
+use crate::limits;
 use bytes::Bytes;
 use paxos::{
     self as real, Event, Message as RealMessage,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use thiserror::Error;
 
-use super::state::{BALLOTS_MAX, Ballot, NODES_MAX, NodeId, SLOTS_MAX, VALUES_MAX, Value};
+use super::types::{BALLOTS_MAX, Ballot, NODES_MAX, NodeId, SLOTS_MAX, VALUES_MAX, Value};
 
 /// The bounds of one space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

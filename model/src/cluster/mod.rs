@@ -22,11 +22,14 @@
 
 pub mod bounds;
 pub mod bugs;
+pub mod fault;
+mod message;
 pub mod node;
 mod properties;
 pub mod refinement;
 pub mod rules;
 pub mod state;
+mod types;
 
 use std::sync::Arc;
 

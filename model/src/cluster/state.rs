@@ -1,71 +1,17 @@
-//! What a state of the cluster is: the nodes, and every message that ever left one.
+//! What a state of the cluster is: nodes and their disks, and every message that ever left one.
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-};
+use std::fmt;
 
 use smallvec::SmallVec;
 
-use super::refinement::Fault;
-pub use crate::synod::{Ballot, Value};
-
-/// The most slots that a state has room for.
-pub const SLOTS_MAX: usize = 3;
-/// The most nodes.
-pub const NODES_MAX: usize = 5;
-/// The most ballots.
-pub const BALLOTS_MAX: usize = 7;
-/// The most values that clients ask for; the no-op is one more.
-pub const VALUES_MAX: usize = 4;
-
-/// One node, counted from 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub u8);
-
-/// A place in the log, counted from 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub u8);
-
-/// Something for each slot.
-pub type Log<T> = [T; SLOTS_MAX];
-
-/// A vote: a value accepted in a ballot.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Vote {
-    /// maxVBal.
-    pub ballot: Ballot,
-    /// maxVal.
-    pub value: Value,
-}
-
-/// A set of nodes.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct NodeSet(pub u8);
-
-impl NodeSet {
-    /// The set of one.
-    pub fn of(node: NodeId) -> Self {
-        Self(1 << node.0)
-    }
-    /// With one more node.
-    #[must_use]
-    pub fn with(self, node: NodeId) -> Self {
-        Self(self.0 | 1 << node.0)
-    }
-    /// Whether a node is in it.
-    pub fn has(self, node: NodeId) -> bool {
-        self.0 & 1 << node.0 != 0
-    }
-    /// How many there are.
-    pub fn len(self) -> u8 {
-        self.0.count_ones() as u8
-    }
-    /// Whether nobody is in it.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
+use super::{fault::Fault, types::entries};
+pub use super::{
+    message::{Message, Network},
+    types::{
+        BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, SLOTS_MAX, Slot, VALUES_MAX, Value,
+        Vote,
+    },
+};
 
 /// What must survive a crash.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -127,96 +73,6 @@ pub struct Node {
     pub live: Live,
 }
 
-/// A message that stays in the network for ever once it is sent. A node's own promise and vote are
-/// messages, too: nobody delivers them, but they say what the node has done.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Message {
-    /// 1a, from the owner of the ballot to everyone.
-    Prepare {
-        /// The ballot that begins.
-        ballot: Ballot,
-    },
-    /// 1b, to the owner of the ballot.
-    Promise {
-        /// The ballot promised.
-        ballot: Ballot,
-        /// By whom.
-        from: NodeId,
-        /// Its last vote in each slot.
-        reports: Log<Option<Vote>>,
-    },
-    /// 2a, from the owner of the ballot to everyone. A batch is the set of its slots.
-    Accept {
-        /// The leader's ballot.
-        ballot: Ballot,
-        /// Where.
-        slot: Slot,
-        /// What.
-        value: Value,
-    },
-    /// 2b, to the owner of the ballot.
-    Accepted {
-        /// The ballot of the vote.
-        ballot: Ballot,
-        /// Where.
-        slot: Slot,
-        /// For what; implied by the ballot as long as the protocol is right.
-        value: Value,
-        /// By whom.
-        from: NodeId,
-    },
-}
-
-impl Message {
-    /// The ballot it belongs to.
-    pub fn ballot(self) -> Ballot {
-        let (Self::Prepare { ballot }
-        | Self::Promise { ballot, .. }
-        | Self::Accept { ballot, .. }
-        | Self::Accepted { ballot, .. }) = self;
-        ballot
-    }
-}
-
-/// One word says a message: states are told apart by millions of them.
-impl Hash for Message {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let word = |bytes: [u8; 5]| bytes.into_iter().fold(0, |word, b| word << 8 | u64::from(b));
-        let vote = |vote: Option<Vote>| vote.map_or(0, |vote| 1 + vote.ballot.0 * 8 + vote.value.0);
-        state.write_u64(match *self {
-            Self::Prepare { ballot } => word([0, ballot.0, 0, 0, 0]),
-            Self::Promise { ballot, from, reports: [a, b, c] } => {
-                word([1 + ballot.0, 1 + from.0, vote(a), vote(b), vote(c)]) | 1 << 40
-            }
-            Self::Accept { ballot, slot, value } => word([2, ballot.0, slot.0, value.0, 0]),
-            Self::Accepted { ballot, slot, value, from } => {
-                word([3, ballot.0, slot.0, value.0, from.0])
-            }
-        });
-    }
-}
-
-/// The set of all messages that ever left a node, sorted.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Network(SmallVec<[Message; 24]>);
-
-impl Network {
-    /// Adds a message; sending again adds nothing.
-    pub fn insert(&mut self, message: Message) {
-        if let Err(place) = self.0.binary_search(&message) {
-            self.0.insert(place, message);
-        }
-    }
-    /// Whether a message was ever sent.
-    pub fn contains(&self, message: Message) -> bool {
-        self.0.binary_search(&message).is_ok()
-    }
-    /// All of them, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Message> {
-        self.0.iter().copied()
-    }
-}
-
 /// A state of the whole cluster.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct State {
@@ -251,57 +107,6 @@ impl State {
             }
         }
         votes
-    }
-}
-
-impl fmt::Debug for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "n{}", self.0 + 1)
-    }
-}
-
-impl fmt::Debug for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s{}", self.0)
-    }
-}
-
-impl fmt::Debug for Vote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "b{}:v{}", self.ballot.0, self.value.0)
-    }
-}
-
-impl fmt::Debug for NodeSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries((0..8).map(NodeId).filter(|&node| self.has(node))).finish()
-    }
-}
-
-/// The entries of a log that are there, as `s0=… s1=…`.
-fn entries<T: fmt::Debug>(log: &Log<Option<T>>) -> String {
-    let entries = (0u8..).map(Slot).zip(log);
-    let entries =
-        entries.filter_map(|(slot, entry)| Some(format!("{slot:?}={:?}", entry.as_ref()?)));
-    entries.collect::<Vec<_>>().join(" ")
-}
-
-impl fmt::Debug for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Prepare { ballot } => write!(f, "Prepare b{}", ballot.0),
-            Self::Promise { ballot, from, reports } => {
-                let reports = entries(reports);
-                let reports = if reports.is_empty() { "nothing" } else { &reports };
-                write!(f, "Promise b{} from {from:?} reporting {reports}", ballot.0)
-            }
-            Self::Accept { ballot, slot, value } => {
-                write!(f, "Accept b{} {slot:?}=v{}", ballot.0, value.0)
-            }
-            Self::Accepted { ballot, slot, value, from } => {
-                write!(f, "Accepted b{} {slot:?}=v{} from {from:?}", ballot.0, value.0)
-            }
-        }
     }
 }
 

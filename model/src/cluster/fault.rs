@@ -1,0 +1,53 @@
+//! How a step of the cluster can fail to be one of the specification, in words.
+
+use std::fmt;
+
+use super::types::{Ballot, NodeId, Slot};
+use crate::synod::Action;
+
+/// A step of the cluster that is no step of the specification.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fault {
+    /// The slot in which it is not.
+    pub slot: Slot,
+    /// The node that took it.
+    pub node: NodeId,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+/// What is wrong with a step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reason {
+    /// This step of `synod` is not enabled.
+    NotEnabled(Action),
+    /// A promise says something else than the acceptor's highest vote below the ballot.
+    WrongReport(Ballot),
+    /// A ballot got a second, different message of the same kind.
+    Contradicts(Ballot),
+    /// The disk does not hold the acceptor's last vote.
+    WrongVoteOnDisk,
+    /// The disk holds a lower promise than the messages imply, or than it held before.
+    PromiseFell,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { slot, node, reason } = self;
+        write!(f, "in {slot:?}, {node:?}: ")?;
+        match reason {
+            Reason::NotEnabled(action) => match action {
+                Action::Prepare(b) => write!(f, "may not prepare b{}", b.0),
+                Action::Promise(_, b) => write!(f, "may not promise b{}", b.0),
+                Action::Propose(b, v) => write!(f, "may not propose v{} in b{}", v.0, b.0),
+                Action::Vote(_, b) => write!(f, "may not vote in b{}", b.0),
+            },
+            Reason::WrongReport(b) => {
+                write!(f, "its promise of b{} does not report its last vote", b.0)
+            }
+            Reason::Contradicts(b) => write!(f, "contradicts what it said before in b{}", b.0),
+            Reason::WrongVoteOnDisk => write!(f, "its disk does not hold its last vote"),
+            Reason::PromiseFell => write!(f, "its promise fell"),
+        }
+    }
+}
