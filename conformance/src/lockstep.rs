@@ -389,7 +389,7 @@ impl Explorable for Lockstep {
     const KINDS: &'static [&'static str] = Cluster::KINDS;
 
     fn title(&self) -> String {
-        format!("lockstep: {}", self.cluster.bounds())
+        self.cluster.bounds().title("lockstep")
     }
 
     fn kind(action: &Action) -> usize {

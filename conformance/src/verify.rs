@@ -11,7 +11,7 @@ use std::{
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use paxos_model::{
-    cluster::Cluster,
+    cluster::{Bounds, Cluster},
     explore::{Engine, Finding, Options, Report, Verdict, explore},
     synod::{Bounds as SynodBounds, Synod},
 };
@@ -87,6 +87,8 @@ pub struct Row {
     pub link: Link,
     /// What was explored.
     pub space: String,
+    /// Its bounds, if it is a cluster: what makes two spaces the same.
+    pub bounds: Option<Bounds>,
     /// What for.
     pub shows: &'static str,
     /// What it lacks.
@@ -138,7 +140,7 @@ pub fn verify(spaces: &[Space], known: &[Known], threads: usize) -> Verification
     });
     let mut rows = done.into_inner().expect("nobody panics while holding it");
     let order = |row: &Row| {
-        let place = spaces.iter().position(|space| space.bounds.to_string() == row.space);
+        let place = spaces.iter().position(|space| Some(space.bounds) == row.bounds);
         (row.link, place, row.report.states)
     };
     rows.sort_by_key(order);
@@ -159,12 +161,14 @@ fn severity(verdict: &Verdict) -> u8 {
 /// The lockstep must have taken every transition of the model, kind by kind, and no pair may differ
 /// where the model has one state: that would be hidden state of the implementation.
 fn compare_links(rows: &mut [Row]) {
-    let counts = |report: &Report| (report.states, report.transitions, report.actions.clone());
+    let counts = |row: &Row| {
+        (row.bounds, row.report.states, row.report.transitions, row.report.actions.clone())
+    };
     let of_model = rows.iter().filter(|row| row.link == Link::Model);
-    let of_model: BTreeMap<_, _> =
-        of_model.map(|row| (row.space.clone(), counts(&row.report))).collect();
+    let of_model: Vec<_> = of_model.map(counts).collect();
     for row in rows.iter_mut().filter(|row| row.link == Link::Lockstep && row.report.complete) {
-        let Some((states, transitions, actions)) = of_model.get(&row.space) else { continue };
+        let same = of_model.iter().find(|(bounds, ..)| *bounds == row.bounds);
+        let Some((_, states, transitions, actions)) = same else { continue };
         let (pairs, replayed) = (row.report.states, row.report.transitions);
         if pairs != *states {
             row.complain(format!("{pairs} pairs, but {states} states of the model"));
@@ -210,6 +214,13 @@ impl Job {
         }
     }
 
+    fn bounds(&self) -> Option<Bounds> {
+        match self {
+            Self::Specification(_) => None,
+            Self::Model(space) | Self::Lockstep(space) => Some(space.bounds),
+        }
+    }
+
     fn link(&self) -> Link {
         match self {
             Self::Specification(_) => Link::Specification,
@@ -243,8 +254,9 @@ impl Job {
             }
         };
         let (verdict, complaints) = (report.verdict.clone(), Vec::new());
-        let (link, space) = (self.link(), self.name());
-        let mut row = Row { link, space, shows, leaves_out, verdict, complaints, tried, report };
+        let (link, space, bounds) = (self.link(), self.name(), self.bounds());
+        let mut row =
+            Row { link, space, bounds, shows, leaves_out, verdict, complaints, tried, report };
         self.hold_against_table(&mut row);
         row
     }

@@ -22,6 +22,17 @@ fn a_small_table_holds_link_by_link() {
     assert!(lockstep.tried > Some(0), "ignored inputs were tried");
 }
 
+/// Two spaces that differ only in what they leave out are not taken for each other.
+#[test]
+fn spaces_that_look_alike_are_told_apart() {
+    let quiet = Bounds { chosen: false, ..Bounds::of(3, 1, 3) };
+    let quiet = Space { bounds: quiet, shows: "a test", states: 30_058, transitions: 97_994 };
+    let full =
+        Space { bounds: Bounds::of(3, 1, 3), states: 113_504, transitions: 728_082, ..quiet };
+    let verification = verify(&[quiet, full], &[], 2);
+    assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
+}
+
 #[test]
 fn counts_that_differ_from_the_pinned_ones_are_a_failure() {
     let more_states = Space { states: 5_625, ..SMALL };

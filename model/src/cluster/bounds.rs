@@ -140,6 +140,13 @@ impl Bounds {
         (above..self.ballots).map(Ballot).find(|&ballot| self.owner(ballot) == node)
     }
 
+    /// What is explored, and what is not, in a line.
+    pub fn title(&self, of: &str) -> String {
+        let out = self.leaves_out();
+        let without = if out.is_empty() { "nothing".to_owned() } else { out.join(", ") };
+        format!("{of}: {self}; leaves out {without}")
+    }
+
     /// What the space leaves out, for the line that reports it.
     pub fn leaves_out(&self) -> Vec<&'static str> {
         let mut out = Vec::new();

@@ -345,7 +345,7 @@ impl Explorable for Cluster {
     ];
 
     fn title(&self) -> String {
-        format!("cluster: {}", self.rules.bounds)
+        self.rules.bounds.title("cluster")
     }
 
     fn kind(action: &Action) -> usize {
