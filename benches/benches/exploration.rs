@@ -8,8 +8,9 @@ use criterion::{
 };
 use paxos_model::{
     cluster::{self, Cluster},
-    explore::{Engine, Explorable, Options, Verdict, explore},
+    explore::{Engine, Explorable, Options, explore},
     synod::{self, Synod},
+    verdict::Verdict,
 };
 
 fn bench<M: Explorable>(

@@ -6,7 +6,8 @@ use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use paxos_conformance::lockstep::{Lockstep, Pair};
 use paxos_model::{
     cluster::{Action, Bounds, Cluster},
-    explore::{Options, Verdict, explore},
+    explore::{Options, explore},
+    verdict::Verdict,
 };
 
 const BOUNDS: Bounds = Bounds { unsynced: 1, chosen: false, ..Bounds::of(3, 1, 3) };

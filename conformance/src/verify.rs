@@ -12,8 +12,9 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use paxos_model::{
     cluster::{Bounds, Cluster},
-    explore::{Engine, Finding, Options, Report, Verdict, explore},
+    explore::{Engine, Finding, Options, Report, explore},
     synod::{Bounds as SynodBounds, Synod},
+    verdict::Verdict,
 };
 use serde::Serialize;
 

@@ -8,7 +8,8 @@ use paxos_conformance::{
 };
 use paxos_model::{
     cluster::{AGREEMENT, Bounds, Bug, Cluster},
-    explore::{Explorable as _, Options, Report, Verdict, explore},
+    explore::{Explorable as _, Options, Report, explore},
+    verdict::Verdict,
 };
 
 /// Nodes, slots, ballots and campaigners; no crashes, and nothing that only spreads news.

@@ -4,7 +4,7 @@ use paxos_conformance::{
     spaces::{DEEP, DEFAULT, Space},
     verify::{KNOWN, Known, Link, verify},
 };
-use paxos_model::{cluster::Bounds, explore::Verdict};
+use paxos_model::{cluster::Bounds, verdict::Verdict};
 
 const SMALL: Space =
     Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 5_624, transitions: 31_621 };

@@ -41,7 +41,11 @@ pub enum Engine {
     Dfs,
 }
 
-fn seconds(argument: &str) -> Result<Duration, String> {
+/// A number of seconds, as an argument.
+///
+/// # Errors
+/// What is no number, or negative.
+pub fn seconds(argument: &str) -> Result<Duration, String> {
     let seconds: f64 = argument.parse().map_err(|_| "give a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

@@ -1,14 +1,17 @@
-//! Paxos as two models that can be explored to the last state.
+//! Paxos as two models that can be explored to the last state, and as texts that are proved.
 //!
 //! - [`synod`] is Lamport's specification: a set of messages, packed into one integer. Its counts of
 //!   states are known from other tools.
 //! - [`cluster`] is replicas as they are built, message by message and disk by disk, over a log of
 //!   several slots. Each of its steps is held against `synod`.
 //! - [`explore`] runs either and says no more than what ran.
+//! - [`proof`] proves specifications of both, for any number of everything.
 //!
 //! This crate knows nothing of the implementation, and shares no type with it.
 
 pub mod arguments;
 pub mod cluster;
 pub mod explore;
+pub mod proof;
 pub mod synod;
+pub mod verdict;

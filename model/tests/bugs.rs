@@ -9,7 +9,8 @@ use paxos_model::{
     cluster::{
         AGREEMENT, BELIEFS, Bounds, Bug, Cluster, HELD, ONE_VALUE, PROMISES_KEPT, REFINES, VALIDITY,
     },
-    explore::{Explorable as _, Finding, Options, Report, Verdict, explore},
+    explore::{Explorable as _, Finding, Options, Report, explore},
+    verdict::Verdict,
 };
 
 /// Nodes, slots, ballots and campaigners; no crashes, and nothing that only spreads news.

@@ -2,7 +2,8 @@
 
 use paxos_model::{
     cluster::{Bounds, BoundsError, Cluster},
-    explore::{Expectation, Finding, Options, Verdict, explore},
+    explore::{Expectation, Finding, Options, explore},
+    verdict::Verdict,
 };
 
 fn quiet(bounds: Bounds) -> Bounds {

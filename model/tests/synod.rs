@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::expect;
 use itertools::Itertools as _;
-use paxos_model::explore::{Engine, Options, Verdict, explore};
+use paxos_model::explore::{Engine, Options, explore};
 use paxos_model::synod::{Acceptor, Action, Ballot, Bounds, State, Synod, Value};
+use paxos_model::verdict::Verdict;
 use proptest::prelude::*;
 use stateright::Model as _;
 

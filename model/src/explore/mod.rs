@@ -17,7 +17,7 @@
 //!   have been mistaken for others.
 
 mod progress;
-mod verdict;
+mod report;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
@@ -32,11 +32,10 @@ use std::time::{Duration, Instant};
 use itertools::Itertools as _;
 use stateright::{Checker, CheckerBuilder, HasDiscoveries, Model, Path};
 
-pub use self::verdict::{
-    Counterexample, Expectation, Finding, PropertyReport, Report, Step, Verdict,
-};
+pub use self::report::{Counterexample, Expectation, Finding, PropertyReport, Report, Step};
 
 use self::progress::Progress;
+use crate::verdict::Verdict;
 
 /// A model that [`explore`] can run.
 ///

@@ -1,8 +1,7 @@
-//! What a run may claim, and how it says so.
+//! What an exploration may claim, and how it says so.
 //!
-//! There are three verdicts and no run may claim more than it did: a search that was cut short
-//! never *holds*, whatever it has or has not found. This module is the vocabulary and its two
-//! renderings, one for people ([`Display`](fmt::Display)) and one for programs ([`Serialize`]); how
+//! A search that was cut short never *holds*, whatever it has or has not found. This module is the
+//! vocabulary and its two renderings, one for people ([`Display`](fmt::Display)) and one for programs ([`Serialize`]); how
 //! a verdict is reached is decided one level up.
 
 use std::collections::BTreeMap;
@@ -11,41 +10,7 @@ use std::fmt;
 use indicatif::HumanCount;
 use serde::Serialize;
 
-/// The outcome of a run.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(tag = "verdict", rename_all = "lowercase")]
-pub enum Verdict {
-    /// The whole space within the bounds was explored, and every `always` property held.
-    Holds,
-    /// An `always` property failed, and there is a path to where it did.
-    Violated,
-    /// Neither, because the search could not go on.
-    Inconclusive {
-        /// What stopped it.
-        why: String,
-    },
-}
-
-impl Verdict {
-    /// The exit code of a process that reports this verdict. 2 is left for unusable arguments.
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Holds => 0,
-            Self::Violated => 1,
-            Self::Inconclusive { .. } => 3,
-        }
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Holds => f.write_str("holds"),
-            Self::Violated => f.write_str("violated"),
-            Self::Inconclusive { why } => write!(f, "inconclusive: {why}"),
-        }
-    }
-}
+use crate::verdict::Verdict;
 
 /// What a property demands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]

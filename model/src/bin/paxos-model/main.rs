@@ -1,0 +1,75 @@
+//! The command `paxos-model`: checks and proves what this package is about, from the command line.
+//!
+//! Arguments, output and exit codes are decided here; what is true is decided by the library.
+//! The report goes to standard output, progress and complaints to standard error.
+
+mod check;
+mod prove;
+
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use paxos_model::verdict::Verdict;
+use serde::Serialize;
+
+/// For arguments that cannot be used, as clap has it too.
+const UNUSABLE: u8 = 2;
+/// For a verdict that could not be delivered: nobody may take silence for success.
+const UNDELIVERED: u8 = 3;
+
+/// Paxos, as models that can be explored to the last state, and as specifications that are proved.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 holds, 1 violated, 2 unusable arguments or input, 3 inconclusive."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Explore all states of a model within some bounds.
+    #[command(subcommand)]
+    Check(check::Check),
+    /// Prove a specification, for any number of acceptors, ballots, values and slots.
+    Prove(prove::ProveArgs),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Check(check) => check::run(check),
+        Command::Prove(args) => prove::run(&args),
+    }
+}
+
+/// Prints a report, and exits as its verdict says.
+fn deliver<R: Serialize + Display>(report: &R, verdict: &Verdict, json: bool) -> ExitCode {
+    let print = || {
+        let mut out = io::stdout().lock();
+        if json {
+            serde_json::to_writer(&mut out, report)?;
+            writeln!(out)?;
+        } else {
+            write!(out, "{report}")?;
+        }
+        out.flush()
+    };
+    match print() {
+        Ok(()) => ExitCode::from(verdict.exit_code()),
+        Err(error) => {
+            eprintln!("error: the verdict is {verdict}, but printing it failed: {error}");
+            ExitCode::from(UNDELIVERED)
+        }
+    }
+}
+
+fn unusable(error: &dyn Display) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(UNUSABLE)
+}

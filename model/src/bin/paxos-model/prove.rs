@@ -1,0 +1,135 @@
+//! `paxos-model prove`: specifications, proved without bounds.
+
+use std::{fs, io, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use paxos_model::{
+    arguments::seconds,
+    proof::{
+        SPECIFICATIONS,
+        language::Specification,
+        obligation::obligations,
+        prove,
+        prover::Prover,
+        read,
+        smtlib::{Kind, Solver, script},
+    },
+};
+
+use crate::{deliver, unusable};
+
+#[derive(Args)]
+pub(crate) struct ProveArgs {
+    /// What to prove: synod, multipaxos or flexible, which come with the program, or files
+    /// [default: all three].
+    #[arg(value_name = "NAME|FILE")]
+    specifications: Vec<String>,
+    /// Who decides: the built-in prover needs nothing; z3 and cvc5 must be installed.
+    #[arg(long, value_enum, default_value_t = Choice::Builtin)]
+    prover: Choice,
+    /// Give up on one obligation after so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
+    timeout: Duration,
+    /// Also write each obligation to this folder, as SMT-LIB.
+    #[arg(long, value_name = "DIR")]
+    smtlib: Option<PathBuf>,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Choice {
+    /// Instances of clauses and a SAT solver, in this process.
+    Builtin,
+    /// Microsoft's z3, if it is on the PATH.
+    Z3,
+    /// cvc5, if it is on the PATH.
+    Cvc5,
+}
+
+pub(crate) fn run(args: &ProveArgs) -> ExitCode {
+    let specifications = match specifications(&args.specifications) {
+        Ok(specifications) => specifications,
+        Err(complaint) => {
+            eprintln!("{complaint}");
+            return ExitCode::from(crate::UNUSABLE);
+        }
+    };
+    let found = match args.prover {
+        Choice::Builtin => Ok(Prover::Builtin),
+        Choice::Z3 => Solver::find(Kind::Z3).map(Prover::External),
+        Choice::Cvc5 => Solver::find(Kind::Cvc5).map(Prover::External),
+    };
+    let prover = match found {
+        Ok(prover) => prover,
+        Err(missing) => return unusable(&missing),
+    };
+    if let Some(folder) = &args.smtlib
+        && let Err(error) = write(folder, &specifications)
+    {
+        return unusable(&format!("cannot write to {}: {error}", folder.display()));
+    }
+    let count: usize = specifications.iter().map(|it| obligations(it).len()).sum();
+    let bar = progress(count as u64, args.quiet);
+    let report = prove(&specifications, &prover, args.timeout, |decided| {
+        bar.set_message(format!("{}/{}", decided.moment, decided.formula));
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    deliver(&report, &report.verdict, args.json)
+}
+
+fn progress(count: u64, quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    // Where standard error is no terminal, nothing is shown: a proof takes seconds at most.
+    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} obligations  {msg}");
+    ProgressBar::new(count).with_style(style.expect("the template is a constant"))
+}
+
+/// Those that are named, or all that come with the program; or what is wrong with one.
+fn specifications(named: &[String]) -> Result<Vec<Specification>, String> {
+    let shipped = |(name, text): &(&str, &str)| {
+        read(&format!("{name}.epr"), text).map_err(|error| error.to_string())
+    };
+    if named.is_empty() {
+        return SPECIFICATIONS.iter().map(shipped).collect();
+    }
+    let find = |name: &String| {
+        if let Some(known) = SPECIFICATIONS.iter().find(|(known, _)| known == name) {
+            return shipped(known);
+        }
+        let text = fs::read_to_string(name).map_err(|error| {
+            let known = SPECIFICATIONS.map(|(known, _)| known).join(", ");
+            format!("error: cannot read {name}: {error}; give a file, or one of {known}")
+        })?;
+        read(name, &text).map_err(|error| error.to_string())
+    };
+    named.iter().map(find).collect()
+}
+
+/// One file for each obligation, in a folder for each specification.
+fn write(folder: &std::path::Path, specifications: &[Specification]) -> io::Result<()> {
+    for specification in specifications {
+        let folder = folder.join(file_name(&specification.name));
+        fs::create_dir_all(&folder)?;
+        for obligation in obligations(specification) {
+            let name = format!("{}-{}", obligation.moment_name(), obligation.goal.name);
+            let file = folder.join(format!("{}.smt2", file_name(&name)));
+            fs::write(file, script(&obligation).to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// A name that somebody chose, without what means something in a path.
+fn file_name(name: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
+    name.chars().map(plain).collect()
+}

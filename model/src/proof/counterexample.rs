@@ -1,0 +1,300 @@
+//! How an induction fails: a state that satisfies the invariant, a step, and a state that does not.
+//!
+//! It is made as small as it can be, since a person is to read it: as few things of each sort as
+//! possible, and then as few facts. And it is run by the interpreter first, which knows nothing of how
+//! it was found; what does not replay is not shown.
+
+use std::{fmt, time::Instant};
+
+use serde::Serialize;
+
+use super::{
+    finite::{self, FiniteModels},
+    interpreter::{Interpreter, Step},
+    language::{Formula, Relation, Sort, Specification},
+    obligation::{Moment, Obligation},
+    sat::Answer,
+    structure::{Assignment, Element, Structure},
+};
+
+/// How an obligation fails, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counterexample {
+    /// How many things there are of each sort, all together.
+    pub elements: usize,
+    /// What never changes.
+    pub always: Vec<String>,
+    /// What is so before.
+    pub before: Vec<String>,
+    /// What happens; nothing in an initial state, or where the invariant does not imply the goal.
+    pub step: Option<String>,
+    /// What it changes: what is so afterwards, and what is so no longer.
+    pub changes: Vec<(bool, String)>,
+    /// The name of what does not hold then.
+    pub broken: String,
+    /// What that says.
+    pub words: String,
+    /// Of what it does not hold.
+    pub instance: String,
+}
+
+/// Looks for the smallest counterexample to an obligation that is known to have one.
+///
+/// # Errors
+/// If none was found before the deadline, or what was found did not replay: says which.
+pub fn find(
+    obligation: &Obligation<'_>,
+    deadline: Option<Instant>,
+) -> Result<Counterexample, String> {
+    let specification = obligation.specification;
+    let parameters = obligation.action().map_or(&[][..], |action| &action.parameters);
+    let conclusion = obligation.conclusion().negated();
+    let least = specification.sorts.len();
+    for sizes in (least..).flat_map(|total| finite::sizes(least, total)) {
+        let mut models = FiniteModels::new(specification, &sizes, parameters, deadline);
+        obligation.premises().into_iter().for_each(|premise| models.assert(premise));
+        models.assert(&conclusion);
+        match models.find(&[]) {
+            Answer::Model => {
+                drop_facts(specification, &mut models);
+                let (state, step) = told_apart(obligation, &models);
+                return replay(obligation, &state, step.as_ref());
+            }
+            Answer::Contradiction if deadline.is_none_or(|it| Instant::now() < it) => {}
+            _ => break,
+        }
+    }
+    Err("no counterexample was found in time that is small enough to show".to_owned())
+}
+
+/// Makes false what need not be true, one fact after the other. A model is known, and another is when
+/// this ends.
+fn drop_facts(specification: &Specification, models: &mut FiniteModels<'_>) {
+    let mut needed = Vec::new();
+    loop {
+        let found = models.structure();
+        let facts = |holds: bool| {
+            let found = &found;
+            finite::changing(specification).flat_map(move |relation| {
+                let tuples = found.all_tuples(relation).map(move |tuple| (relation, tuple));
+                tuples.filter(move |(relation, tuple)| found.holds(*relation, tuple) == holds)
+            })
+        };
+        let mut without: Vec<_> = facts(false).collect();
+        let Some(next) = facts(true).find(|fact| !needed.contains(fact)) else { return };
+        without.push(next.clone());
+        if models.find(&without) != Answer::Model {
+            needed.push(next);
+            without.pop();
+            let again = models.find(&without);
+            assert_eq!(again, Answer::Model, "a model without these facts was found before");
+        }
+    }
+}
+
+/// The model that was found, as a state and a step from it. Where there is an order among the things
+/// of a sort, their numbers follow it.
+fn told_apart(obligation: &Obligation<'_>, models: &FiniteModels<'_>) -> (Structure, Option<Step>) {
+    let specification = obligation.specification;
+    let mut found = models.structure();
+    if obligation.moment == Moment::Initially {
+        // At first nothing that changes holds of anything.
+        for relation in finite::changing(specification) {
+            let tuples: Vec<_> = found.tuples(relation).collect();
+            for tuple in tuples {
+                found.set(relation, &tuple, false);
+            }
+        }
+    }
+    let numbers: Vec<Vec<Element>> = finite::sorts(specification)
+        .map(|sort| {
+            let mut elements: Vec<_> = found.elements(sort).collect();
+            if let Some(order) = order_of(specification, sort) {
+                elements
+                    .sort_by_key(|&it| found.tuples(order).filter(|pair| pair[1] == it).count());
+            }
+            let place = |element| elements.iter().position(|&other| other == element);
+            let number = |element| Element(place(element).expect("all are there") as u8);
+            found.elements(sort).map(number).collect()
+        })
+        .collect();
+    let step = match obligation.moment {
+        Moment::After(action) => {
+            let parameters = &specification.actions[action].parameters;
+            let arguments = parameters.iter().zip(models.arguments());
+            let arguments = arguments.map(|(x, it)| numbers[x.sort.0][usize::from(it.0)]).collect();
+            Some(Step { action, arguments })
+        }
+        Moment::Initially | Moment::Implied => None,
+    };
+    (found.renumbered(specification, &numbers), step)
+}
+
+/// A rigid relation between two of a sort, which may be an order.
+fn order_of(specification: &Specification, sort: Sort) -> Option<Relation> {
+    let binary = |declaration: &super::language::RelationDeclaration| {
+        declaration.rigid && declaration.signature == [sort, sort]
+    };
+    specification.relations.iter().position(binary).map(Relation)
+}
+
+/// Runs what was found, and tells it if it is what it should be.
+fn replay(
+    obligation: &Obligation<'_>,
+    state: &Structure,
+    step: Option<&Step>,
+) -> Result<Counterexample, String> {
+    let specification = obligation.specification;
+    let mut interpreter = Interpreter::new(specification);
+    let wrong = |what: &str| format!("the counterexample that was found does not replay: {what}");
+    for axiom in &specification.axioms {
+        if !interpreter.holds(state, &axiom.formula) {
+            return Err(wrong(&axiom.name));
+        }
+    }
+    let assumed: Vec<_> = match obligation.moment {
+        Moment::Initially => Vec::new(),
+        Moment::After(_) => specification.statements().collect(),
+        Moment::Implied => specification.invariants.iter().collect(),
+    };
+    for statement in assumed {
+        if !interpreter.holds(state, &statement.formula) {
+            return Err(wrong(&statement.name));
+        }
+    }
+    let after = match step {
+        None => state.clone(),
+        Some(step) => {
+            let name = &specification.actions[step.action].name;
+            interpreter.take(state, step).ok_or_else(|| wrong(name))?
+        }
+    };
+    if interpreter.holds(&after, &obligation.goal.formula) {
+        return Err(wrong(&obligation.goal.name));
+    }
+    Ok(tell(obligation, state, step, &after))
+}
+
+fn tell(
+    obligation: &Obligation<'_>,
+    before: &Structure,
+    step: Option<&Step>,
+    after: &Structure,
+) -> Counterexample {
+    let specification = obligation.specification;
+    let facts = |structure: &Structure, rigid: bool| {
+        let relations = specification.relations.iter().enumerate();
+        let relations = relations.filter(|(_, declaration)| declaration.rigid == rigid);
+        let all = relations.flat_map(|(index, declaration)| {
+            let tuples = structure.tuples(Relation(index));
+            tuples.map(move |tuple| {
+                declaration
+                    .phrase
+                    .say(|place| name(specification, declaration.signature[place], tuple[place]))
+            })
+        });
+        all.collect::<Vec<_>>()
+    };
+    let (was, is) = (facts(before, false), facts(after, false));
+    let gone = was.iter().filter(|fact| !is.contains(fact)).map(|fact| (false, fact.clone()));
+    let new = is.iter().filter(|fact| !was.contains(fact)).map(|fact| (true, fact.clone()));
+    let changes = gone.chain(new).collect();
+    Counterexample {
+        elements: finite::sorts(specification).map(|sort| before.elements(sort).count()).sum(),
+        always: always(specification, before),
+        before: was,
+        step: step.map(|step| {
+            let action = &specification.actions[step.action];
+            action.phrase.say(|place| {
+                name(specification, action.parameters[place].sort, step.arguments[place])
+            })
+        }),
+        changes,
+        broken: obligation.goal.name.clone(),
+        words: obligation.goal.words.clone(),
+        instance: instance(specification, after, &obligation.goal.formula),
+    }
+}
+
+fn name(specification: &Specification, sort: Sort, Element(number): Element) -> String {
+    format!("{}{}", specification.sorts[sort.0].prefix, u16::from(number) + 1)
+}
+
+/// Orders as a chain, the rest fact by fact.
+fn always(specification: &Specification, state: &Structure) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (index, declaration) in specification.relations.iter().enumerate() {
+        let relation = Relation(index);
+        if !declaration.rigid {
+            continue;
+        }
+        let said = |tuple: Vec<Element>| {
+            declaration
+                .phrase
+                .say(|place| name(specification, declaration.signature[place], tuple[place]))
+        };
+        if let [sort, other] = declaration.signature[..]
+            && sort == other
+        {
+            let upwards = |tuple: &Vec<Element>| tuple[0] <= tuple[1];
+            let count = state.elements(sort).count();
+            let tuples = state.tuples(relation).collect::<Vec<_>>();
+            if tuples.len() == count * (count + 1) / 2 && tuples.iter().all(upwards) {
+                let chain: Vec<_> = state
+                    .elements(sort)
+                    .map(|element| name(specification, sort, element))
+                    .collect();
+                lines.push(chain.join(" < "));
+                continue;
+            }
+        }
+        let facts: Vec<_> = state.tuples(relation).map(said).collect();
+        if !facts.is_empty() {
+            lines.push(facts.join(", "));
+        }
+    }
+    lines
+}
+
+/// For what its outermost variables stand where a formula is false.
+fn instance(specification: &Specification, state: &Structure, formula: &Formula) -> String {
+    let Formula::Forall(bound, part, _) = formula else { return String::new() };
+    let mut assignment = Assignment::of(specification);
+    let holds =
+        state.every(bound, &mut assignment, &mut |assignment| state.satisfies(part, assignment));
+    assert!(!holds, "a broken formula has a false instance");
+    let stands = |x: &super::language::Variable| {
+        let element = name(specification, x.sort, assignment.get(*x));
+        format!("{} = {element}", specification.variables[x.index])
+    };
+    bound.iter().map(stands).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Counterexample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = |title: &str, lines: &[String]| {
+            for (i, line) in lines.iter().enumerate() {
+                writeln!(f, "  {:<8}{line}", if i == 0 { title } else { "" })?;
+            }
+            Ok(())
+        };
+        list("always", &self.always)?;
+        let nothing = ["nothing has happened".to_owned()];
+        list("before", if self.before.is_empty() { &nothing } else { &self.before })?;
+        if let Some(step) = &self.step {
+            list("step", std::slice::from_ref(step))?;
+            let changes: Vec<_> = self
+                .changes
+                .iter()
+                .map(|(now, fact)| format!("{} {fact}", if *now { "+" } else { "-" }))
+                .collect();
+            list("after", &changes)?;
+        }
+        writeln!(f, "  {:<8}{}: {}", "broken", self.broken, self.words)?;
+        if self.instance.is_empty() {
+            Ok(())
+        } else {
+            writeln!(f, "  {:<8}for {}", "", self.instance)
+        }
+    }
+}

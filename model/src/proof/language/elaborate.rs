@@ -1,0 +1,549 @@
+//! From expressions to a specification: every name is declared, every argument has its sort.
+//!
+//! Names are declared before they are used. An abbreviation is elaborated anew wherever it is used, so
+//! that each use has bound variables of its own.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    Action, Formula, LanguageError, Phrase, Piece, Place, RelationDeclaration, Sort,
+    SortDeclaration, Source, Specification, Statement, Update, Variable,
+    reader::{self, Expression},
+};
+
+type Result<T> = std::result::Result<T, LanguageError>;
+
+const FORMS: &str = "one of `specification`, `declare-sort`, `declare-rigid`, `declare-relation`, \
+    `define`, `axiom`, `action`, `invariant` and `safety`";
+const FORMULA: &str = "a formula: `true`, `false`, `(RELATION x …)`, `(= x y)`, `(distinct x y)`, \
+    `(not F)`, `(and F …)`, `(or F …)`, `(=> F G)`, `(= F G)`, `(forall ((x sort) …) F)` or \
+    `(exists ((x sort) …) F)`";
+const CLAUSES: &str = "`(require FORMULA)`, `(set (R x …) FORMULA)` or \
+    `(forall ((y SORT) …) (set (R x y …) FORMULA))`";
+const BINDERS: &str = "variables and their sorts, as in `((x ballot) (y ballot))`";
+
+/// Words that mean something in a formula, and so name nothing else.
+const RESERVED: [&str; 10] =
+    ["true", "false", "not", "and", "or", "=>", "=", "distinct", "forall", "exists"];
+
+pub(super) fn elaborate(source: &Source) -> Result<Specification> {
+    let expressions = reader::read(source)?;
+    let mut elaborator = Elaborator {
+        source,
+        specification: Specification {
+            name: String::new(),
+            about: String::new(),
+            sorts: Vec::new(),
+            relations: Vec::new(),
+            variables: Vec::new(),
+            axioms: Vec::new(),
+            actions: Vec::new(),
+            invariants: Vec::new(),
+            safety: Vec::new(),
+            source: source.clone(),
+        },
+        abbreviations: HashMap::new(),
+        names: HashSet::new(),
+    };
+    let whole = Place { start: 0, end: source.text().len().min(1) };
+    let Some((first, rest)) = expressions.split_first() else {
+        return Err(source.error(whole, "there is nothing here").expecting(SPECIFICATION));
+    };
+    elaborator.heading(first)?;
+    for form in rest {
+        elaborator.form(form)?;
+    }
+    let specification = elaborator.specification;
+    let missing = |what: &str, form: &str| {
+        Err(source.error(whole, format!("the specification has no {what}")).expecting(form))
+    };
+    if specification.actions.is_empty() {
+        return missing("action", "`(action NAME (PARAMETER …) \"in words\" …)`");
+    }
+    if specification.safety.is_empty() {
+        return missing("safety property", "`(safety NAME \"in words\" FORMULA)`");
+    }
+    Ok(specification)
+}
+
+const SPECIFICATION: &str = "`(specification NAME \"what it is\")` at the beginning";
+
+struct Elaborator<'s> {
+    source: &'s Source,
+    specification: Specification,
+    abbreviations: HashMap<&'s str, Abbreviation<'s>>,
+    /// What is declared, each with what kind of thing it is.
+    names: HashSet<(&'static str, String)>,
+}
+
+#[derive(Clone)]
+struct Abbreviation<'s> {
+    parameters: Vec<(&'s str, Sort)>,
+    body: Expression<'s>,
+}
+
+/// The variables in scope, innermost last.
+type Scope<'s> = Vec<(&'s str, Variable)>;
+
+impl<'s> Elaborator<'s> {
+    fn heading(&mut self, form: &Expression<'s>) -> Result<()> {
+        match form {
+            Expression::List(items, _) => match items.as_slice() {
+                [
+                    Expression::Symbol("specification", _),
+                    Expression::Symbol(name, _),
+                    Expression::Text(about, _),
+                ] => {
+                    (*name).clone_into(&mut self.specification.name);
+                    (*about).clone_into(&mut self.specification.about);
+                    Ok(())
+                }
+                _ => Err(self.error(form, "this is no heading", SPECIFICATION)),
+            },
+            _ => Err(self.error(form, "this is no heading", SPECIFICATION)),
+        }
+    }
+
+    fn form(&mut self, form: &Expression<'s>) -> Result<()> {
+        let (head, arguments) = self.list(form, FORMS)?;
+        let Expression::Symbol(word, _) = head else {
+            return Err(self.error(head, "a form begins with a word", FORMS));
+        };
+        match (*word, arguments) {
+            ("declare-sort", [name, Expression::Text(prefix, _)]) => {
+                let name = self.declare("sort", name)?;
+                let prefix = (*prefix).to_owned();
+                self.specification.sorts.push(SortDeclaration { name, prefix });
+                Ok(())
+            }
+            ("declare-sort", _) => Err(self.shape(form, "`(declare-sort NAME \"PREFIX\")`")),
+            ("declare-rigid", [name, signature, phrase]) => {
+                self.relation(name, signature, phrase, true)
+            }
+            ("declare-relation", [name, signature, phrase]) => {
+                self.relation(name, signature, phrase, false)
+            }
+            ("declare-rigid" | "declare-relation", _) => Err(self.shape(
+                form,
+                &format!("`({word} NAME (SORT …) \"how it is said, with {{0}}, {{1}}, …\")`"),
+            )),
+            ("define", [name, parameters, body]) => self.abbreviation(name, parameters, body),
+            ("define", _) => Err(self.shape(form, "`(define NAME ((x SORT) …) FORMULA)`")),
+            ("axiom" | "invariant" | "safety", [name, Expression::Text(words, _), formula]) => {
+                self.statement(word, name, words, formula)
+            }
+            ("axiom" | "invariant" | "safety", _) => {
+                Err(self.shape(form, &format!("`({word} NAME \"in words\" FORMULA)`")))
+            }
+            ("action", [name, parameters, Expression::Text(words, place), body @ ..]) => {
+                self.action(name, parameters, (words, *place), body)
+            }
+            ("action", _) => Err(self.shape(
+                form,
+                "`(action NAME ((x SORT) …) \"in words, with {x}\" (require F) … (set (R x …) F) …)`",
+            )),
+            ("specification", _) => {
+                Err(self.error(head, "a text holds one specification", "the next form"))
+            }
+            _ => Err(self.error(head, &format!("`{word}` is no form"), FORMS)),
+        }
+    }
+
+    fn relation(
+        &mut self,
+        name: &Expression<'s>,
+        signature: &Expression<'s>,
+        phrase: &Expression<'s>,
+        rigid: bool,
+    ) -> Result<()> {
+        let name = self.declare("relation", name)?;
+        let Expression::List(sorts, _) = signature else {
+            return Err(self.error(signature, "this is no list", "the sorts of the arguments"));
+        };
+        let signature = sorts.iter().map(|sort| self.sort(sort)).collect::<Result<Vec<_>>>()?;
+        let Expression::Text(words, place) = phrase else {
+            return Err(self.error(phrase, "this is no string", "how the relation is said"));
+        };
+        let holes: Vec<_> = (0..signature.len()).map(|i| i.to_string()).collect();
+        let phrase = self.phrase(words, *place, &holes)?;
+        let declaration = RelationDeclaration { name, signature, rigid, phrase };
+        self.specification.relations.push(declaration);
+        Ok(())
+    }
+
+    fn abbreviation(
+        &mut self,
+        name: &Expression<'s>,
+        parameters: &Expression<'s>,
+        body: &Expression<'s>,
+    ) -> Result<()> {
+        let Expression::Symbol(symbol, _) = name else {
+            return Err(self.error(name, "this is no name", "a name"));
+        };
+        let scope = self.bind(parameters, &Scope::new())?;
+        let parameters = scope.iter().map(|(name, x)| (*name, x.sort)).collect();
+        // Read once here, so that a mistake is found where it is and not where it is used.
+        self.formula(body, &scope)?;
+        self.declare("relation", name)?;
+        self.abbreviations.insert(symbol, Abbreviation { parameters, body: body.clone() });
+        Ok(())
+    }
+
+    fn statement(
+        &mut self,
+        kind: &str,
+        name: &Expression<'s>,
+        words: &str,
+        formula: &Expression<'s>,
+    ) -> Result<()> {
+        let place = name.place();
+        let kind_of_name = if kind == "axiom" { "axiom" } else { "statement" };
+        let name = self.declare(kind_of_name, name)?;
+        let typed = self.formula(formula, &Scope::new())?;
+        let relations = &self.specification.relations;
+        if kind == "axiom" && typed.mentions(&|relation| !relations[relation.0].rigid) {
+            let message =
+                "an axiom holds in every state, so that it may only be about what never changes";
+            return Err(self.error(formula, message, "relations declared with `declare-rigid`"));
+        }
+        let statement = Statement { name, words: words.to_owned(), formula: typed, place };
+        match kind {
+            "axiom" => self.specification.axioms.push(statement),
+            "invariant" => self.specification.invariants.push(statement),
+            _ => self.specification.safety.push(statement),
+        }
+        Ok(())
+    }
+
+    fn action(
+        &mut self,
+        name: &Expression<'s>,
+        parameters: &Expression<'s>,
+        (words, words_at): (&str, Place),
+        body: &[Expression<'s>],
+    ) -> Result<()> {
+        let place = name.place();
+        let name = self.declare("action", name)?;
+        let scope = self.bind(parameters, &Scope::new())?;
+        let holes: Vec<_> = scope.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let phrase = self.phrase(words, words_at, &holes)?;
+        let (mut guards, mut updates) = (Vec::new(), Vec::<Update>::new());
+        for clause in body {
+            let (head, arguments) = self.list(clause, CLAUSES)?;
+            match (head, arguments) {
+                (Expression::Symbol("require", _), [formula]) => {
+                    guards.push(self.formula(formula, &scope)?);
+                }
+                (Expression::Symbol("set", _), [pattern, formula]) => {
+                    let update = self.update(&scope, &scope, pattern, formula, &updates)?;
+                    updates.push(update);
+                }
+                (Expression::Symbol("forall", _), [binders, set]) => {
+                    let inner = self.bind(binders, &scope)?;
+                    match set {
+                        Expression::List(items, _) => match items.as_slice() {
+                            [Expression::Symbol("set", _), pattern, formula] => {
+                                let update =
+                                    self.update(&scope, &inner, pattern, formula, &updates)?;
+                                updates.push(update);
+                            }
+                            _ => return Err(self.error(set, "this changes nothing", CLAUSES)),
+                        },
+                        _ => return Err(self.error(set, "this changes nothing", CLAUSES)),
+                    }
+                }
+                _ => return Err(self.error(clause, "this is no part of an action", CLAUSES)),
+            }
+        }
+        let parameters = scope.into_iter().map(|(_, variable)| variable).collect();
+        self.specification.actions.push(Action {
+            name,
+            parameters,
+            phrase,
+            guards,
+            updates,
+            place,
+        });
+        Ok(())
+    }
+
+    /// `(set PATTERN FORMULA)`, where `outer` are the arguments of the action and `inner` those and
+    /// what the `set` is for all of.
+    fn update(
+        &mut self,
+        outer: &Scope<'s>,
+        inner: &Scope<'s>,
+        pattern: &Expression<'s>,
+        formula: &Expression<'s>,
+        earlier: &[Update],
+    ) -> Result<Update> {
+        let Formula::Atom(relation, arguments) = self.formula(pattern, inner)? else {
+            return Err(self.error(pattern, "only relations change", "`(R x …)`"));
+        };
+        let declaration = &self.specification.relations[relation.0];
+        if declaration.rigid {
+            let message = format!("`{}` is rigid: it never changes", declaration.name);
+            return Err(self.error(pattern, &message, "a relation of `declare-relation`"));
+        }
+        if earlier.iter().any(|update| update.relation == relation) {
+            let message = format!("this action says twice what `{}` becomes", declaration.name);
+            return Err(self.error(pattern, &message, "one `set` for each relation"));
+        }
+        let bound: Vec<_> = inner[outer.len()..].iter().map(|(_, variable)| *variable).collect();
+        for (name, variable) in &inner[outer.len()..] {
+            if arguments.iter().filter(|argument| *argument == variable).count() != 1 {
+                let message = format!("`{name}` must stand here once, since this is for all of it");
+                return Err(self.error(pattern, &message, "each variable of the `forall` once"));
+            }
+        }
+        let formula = self.formula(formula, inner)?;
+        Ok(Update { relation, pattern: arguments, bound, formula })
+    }
+
+    fn formula(&mut self, expression: &Expression<'s>, scope: &Scope<'s>) -> Result<Formula> {
+        let (items, place) = match expression {
+            Expression::Symbol("true", _) => return Ok(Formula::truth()),
+            Expression::Symbol("false", _) => return Ok(Formula::falsehood()),
+            Expression::List(items, place) if !items.is_empty() => (items, *place),
+            other => return Err(self.error(other, "this is no formula", FORMULA)),
+        };
+        let Expression::Symbol(word, word_at) = &items[0] else {
+            return Err(self.error(&items[0], "a formula begins with a word", FORMULA));
+        };
+        let arguments = &items[1..];
+        let all = |this: &mut Self| {
+            arguments.iter().map(|part| this.formula(part, scope)).collect::<Result<Vec<_>>>()
+        };
+        match (*word, arguments) {
+            ("not", [part]) => Ok(self.formula(part, scope)?.negated()),
+            ("and", _) => Ok(Formula::all(all(self)?)),
+            ("or", _) => Ok(Formula::any(all(self)?)),
+            ("=>", [premises @ .., conclusion]) if !premises.is_empty() => {
+                let mut parts = Vec::new();
+                for premise in premises {
+                    parts.push(self.formula(premise, scope)?.negated());
+                }
+                parts.push(self.formula(conclusion, scope)?);
+                Ok(Formula::any(parts))
+            }
+            ("=" | "distinct", [Expression::Symbol(..), Expression::Symbol(..)])
+                if !arguments.iter().any(is_constant) =>
+            {
+                let x = self.variable(&arguments[0], scope)?;
+                let y = self.variable(&arguments[1], scope)?;
+                if x.sort != y.sort {
+                    let message = format!(
+                        "a {} is never a {}",
+                        self.specification.sorts[x.sort.0].name,
+                        self.specification.sorts[y.sort.0].name
+                    );
+                    return Err(self.error(expression, &message, "two variables of one sort"));
+                }
+                let equal = Formula::Equal(x, y);
+                Ok(if *word == "=" { equal } else { equal.negated() })
+            }
+            ("=", [left, right]) => {
+                // Each side occurs twice, with bound variables of its own each time.
+                let (l, r) = (self.formula(left, scope)?, self.formula(right, scope)?);
+                let (l2, r2) = (self.formula(left, scope)?, self.formula(right, scope)?);
+                Ok(Formula::all([Formula::any([l.negated(), r]), Formula::any([l2, r2.negated()])]))
+            }
+            ("forall" | "exists", [binders, part]) => {
+                let inner = self.bind(binders, scope)?;
+                let bound = inner[scope.len()..].iter().map(|(_, variable)| *variable).collect();
+                let part = Box::new(self.formula(part, &inner)?);
+                Ok(match *word {
+                    "forall" => Formula::Forall(bound, part, place),
+                    _ => Formula::Exists(bound, part, place),
+                })
+            }
+            ("not" | "=>" | "=" | "distinct" | "forall" | "exists", _) => {
+                Err(self.error(expression, &format!("this is not how `{word}` is used"), FORMULA))
+            }
+            _ => self.application(word, *word_at, place, arguments, scope),
+        }
+    }
+
+    /// A relation, or an abbreviation, of some variables.
+    fn application(
+        &mut self,
+        word: &'s str,
+        word_at: Place,
+        place: Place,
+        arguments: &[Expression<'s>],
+        scope: &Scope<'s>,
+    ) -> Result<Formula> {
+        let abbreviation = self.abbreviations.get(word).cloned();
+        let relation = self.specification.relation(word);
+        let signature = match (&abbreviation, relation) {
+            (Some(known), _) => known.parameters.iter().map(|(_, sort)| *sort).collect(),
+            (None, Some(known)) => self.specification.relations[known.0].signature.clone(),
+            (None, None) => return Err(self.unknown("relation", word, word_at)),
+        };
+        if arguments.len() != signature.len() {
+            let message =
+                format!("`{word}` is about {} things, not {}", signature.len(), arguments.len());
+            let sorts: Vec<_> =
+                signature.iter().map(|sort| &*self.specification.sorts[sort.0].name).collect();
+            let expected = format!("`({word} {})`", sorts.join(" "));
+            return Err(self.source.error(place, message).expecting(expected));
+        }
+        let mut variables = Vec::new();
+        for (argument, &sort) in arguments.iter().zip(&signature) {
+            let variable = self.variable(argument, scope)?;
+            let found = variable.sort;
+            if found != sort {
+                let name = |sort: Sort| &self.specification.sorts[sort.0].name;
+                let message = format!(
+                    "`{}` is a {}, where `{word}` wants a {}",
+                    self.specification.variables[variable.index],
+                    name(found),
+                    name(sort)
+                );
+                let expected = format!("a variable of sort `{}`", name(sort));
+                return Err(self.error(argument, &message, &expected));
+            }
+            variables.push(variable);
+        }
+        match abbreviation {
+            None => Ok(Formula::Atom(relation.expect("one of both is known"), variables)),
+            Some(Abbreviation { parameters, body }) => {
+                let names = parameters.iter().map(|(name, _)| *name);
+                self.formula(&body, &names.zip(variables).collect())
+            }
+        }
+    }
+
+    fn variable(&self, expression: &Expression<'s>, scope: &Scope<'s>) -> Result<Variable> {
+        let Expression::Symbol(name, place) = expression else {
+            return Err(self.error(expression, "terms are variables", "the name of a variable"));
+        };
+        let found = scope.iter().find(|(known, _)| known == name);
+        found.map(|(_, variable)| *variable).ok_or_else(|| {
+            let known: Vec<_> = scope.iter().map(|(known, _)| *known).collect();
+            let error = self.source.error(*place, format!("there is no variable `{name}` here"));
+            error.expecting(choices(name, &known, "a `forall` or `exists` around it"))
+        })
+    }
+
+    /// Variables with their sorts, on top of those in scope.
+    fn bind(&mut self, binders: &Expression<'s>, scope: &Scope<'s>) -> Result<Scope<'s>> {
+        let Expression::List(binders, _) = binders else {
+            return Err(self.error(binders, "this binds nothing", BINDERS));
+        };
+        let mut scope = scope.clone();
+        for binder in binders {
+            let Expression::List(pair, _) = binder else {
+                return Err(self.error(binder, "this is no pair", BINDERS));
+            };
+            let [Expression::Symbol(name, place), sort] = pair.as_slice() else {
+                return Err(self.error(binder, "this is no variable and its sort", BINDERS));
+            };
+            let sort = self.sort(sort)?;
+            if scope.iter().any(|(known, _)| known == name) || RESERVED.contains(name) {
+                let error = self.source.error(*place, format!("`{name}` means something already"));
+                return Err(error.expecting("a name of its own"));
+            }
+            let variable = Variable { index: self.specification.variables.len(), sort };
+            self.specification.variables.push((*name).to_owned());
+            scope.push((name, variable));
+        }
+        Ok(scope)
+    }
+
+    fn sort(&self, expression: &Expression<'s>) -> Result<Sort> {
+        match expression {
+            Expression::Symbol(name, place) => {
+                self.specification.sort(name).ok_or_else(|| self.unknown("sort", name, *place))
+            }
+            other => Err(self.error(other, "this is no sort", "the name of a sort")),
+        }
+    }
+
+    /// Takes a name, if nothing of this kind has it.
+    fn declare(&mut self, kind: &'static str, name: &Expression<'s>) -> Result<String> {
+        let Expression::Symbol(name, place) = name else {
+            return Err(self.error(name, "this is no name", &format!("the name of this {kind}")));
+        };
+        if RESERVED.contains(name) {
+            let error = self.source.error(*place, format!("`{name}` is a word of the language"));
+            return Err(error.expecting("another name"));
+        }
+        if !self.names.insert((kind, (*name).to_owned())) {
+            let error = self.source.error(*place, format!("there is a {kind} `{name}` already"));
+            return Err(error.expecting("a name of its own"));
+        }
+        Ok((*name).to_owned())
+    }
+
+    fn phrase(&self, words: &str, place: Place, holes: &[String]) -> Result<Phrase> {
+        let mut pieces = Vec::new();
+        let mut rest = words;
+        while let Some((before, after)) = rest.split_once('{') {
+            let hole = after.split_once('}');
+            let index = hole.and_then(|(hole, _)| holes.iter().position(|known| known == hole));
+            let (Some((_, after)), Some(index)) = (hole, index) else {
+                let known: Vec<_> = holes.iter().map(|hole| format!("`{{{hole}}}`")).collect();
+                let error = self.source.error(place, "this sentence has a hole that nothing fills");
+                return Err(error.expecting(known.join(", ")));
+            };
+            pieces.push(Piece::Words(before.to_owned()));
+            pieces.push(Piece::Hole(index));
+            rest = after;
+        }
+        pieces.push(Piece::Words(rest.to_owned()));
+        Ok(Phrase(pieces))
+    }
+
+    fn list<'e>(
+        &self,
+        expression: &'e Expression<'s>,
+        expected: &str,
+    ) -> Result<(&'e Expression<'s>, &'e [Expression<'s>])> {
+        match expression {
+            Expression::List(items, _) if !items.is_empty() => Ok((&items[0], &items[1..])),
+            other => Err(self.error(other, "this is no form", expected)),
+        }
+    }
+
+    fn shape(&self, form: &Expression<'s>, expected: &str) -> LanguageError {
+        self.error(form, "this form has another shape", expected)
+    }
+
+    fn unknown(&self, kind: &str, name: &str, place: Place) -> LanguageError {
+        let known: Vec<&str> = if kind == "sort" {
+            self.specification.sorts.iter().map(|sort| &*sort.name).collect()
+        } else {
+            let relations = self.specification.relations.iter().map(|known| &*known.name);
+            relations.chain(self.abbreviations.keys().copied()).collect()
+        };
+        let error = self.source.error(place, format!("there is no {kind} `{name}`"));
+        error.expecting(choices(name, &known, &format!("a {kind} that was declared above")))
+    }
+
+    fn error(&self, at: &Expression<'s>, message: &str, expected: &str) -> LanguageError {
+        self.source.error(at.place(), message).expecting(expected)
+    }
+}
+
+/// Whether a symbol is a formula by itself.
+fn is_constant(expression: &Expression<'_>) -> bool {
+    matches!(expression, Expression::Symbol("true" | "false", _))
+}
+
+/// The known name that was probably meant, or all of them if there are few, or else what would do.
+fn choices(name: &str, known: &[&str], otherwise: &str) -> String {
+    let alike = |other: &&&str| strsim::damerau_levenshtein(name, other) <= 1 + name.len() / 4;
+    let nearest = known
+        .iter()
+        .filter(alike)
+        .min_by_key(|other| (strsim::damerau_levenshtein(name, other), **other));
+    match nearest {
+        Some(nearest) => format!("`{nearest}`, perhaps"),
+        None if known.is_empty() || known.len() > 6 => otherwise.to_owned(),
+        None => {
+            let names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+            format!("{}, or {otherwise}", names.join(", "))
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! S-expressions, each with its place in the text. What they mean is not known here.
+
+use super::error::{LanguageError, Source};
+
+/// Where something stands in a text, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Where it begins.
+    pub start: usize,
+    /// Where it ends, exclusive.
+    pub end: usize,
+}
+
+/// A symbol, a string, or a list of these.
+#[derive(Clone, Debug)]
+pub(super) enum Expression<'t> {
+    Symbol(&'t str, Place),
+    Text(&'t str, Place),
+    List(Vec<Self>, Place),
+}
+
+impl Expression<'_> {
+    pub(super) const fn place(&self) -> Place {
+        match self {
+            Self::Symbol(_, place) | Self::Text(_, place) | Self::List(_, place) => *place,
+        }
+    }
+}
+
+/// Reads all expressions of a text. A comment goes from `;` to the end of its line.
+pub(super) fn read(source: &Source) -> Result<Vec<Expression<'_>>, LanguageError> {
+    let text = source.text();
+    // Lists that are still open, each with the place of its parenthesis; the first is the text itself.
+    let mut open: Vec<(usize, Vec<Expression<'_>>)> = vec![(0, Vec::new())];
+    let mut at = 0;
+    while let Some(first) = text[at..].chars().next() {
+        let start = at;
+        at += first.len_utf8();
+        let read = match first {
+            ';' => {
+                at = text[at..].find('\n').map_or(text.len(), |line| at + line);
+                continue;
+            }
+            space if space.is_whitespace() => continue,
+            '(' => {
+                open.push((start, Vec::new()));
+                continue;
+            }
+            ')' => {
+                let place = Place { start, end: at };
+                let (begin, items) = open.pop().expect("the text itself is never popped");
+                if open.is_empty() {
+                    return Err(source
+                        .error(place, "this closes nothing")
+                        .expecting("a `(` before it"));
+                }
+                Expression::List(items, Place { start: begin, end: at })
+            }
+            '"' => {
+                let Some(length) = text[at..].find('"') else {
+                    let place = Place { start, end: at };
+                    return Err(source.error(place, "this string never ends").expecting("a `\"`"));
+                };
+                let content = &text[at..at + length];
+                at += length + 1;
+                Expression::Text(content, Place { start, end: at })
+            }
+            _ => {
+                let ends = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | ';' | '"');
+                at = text[at..].find(ends).map_or(text.len(), |length| at + length);
+                Expression::Symbol(&text[start..at], Place { start, end: at })
+            }
+        };
+        open.last_mut().expect("the text itself is open").1.push(read);
+    }
+    let (begin, items) = open.pop().expect("the text itself is open");
+    if open.is_empty() {
+        return Ok(items);
+    }
+    let place = Place { start: begin, end: begin + 1 };
+    Err(source.error(place, "this is never closed").expecting("a `)`"))
+}

@@ -1,0 +1,126 @@
+//! The proof: agreement and validity for any number of acceptors, ballots, values and slots.
+//!
+//! A specification is a text in a small [language]; three of them come with the crate. [`prove`] shows
+//! that what it claims holds in each of its states, by an inductive invariant that the text itself
+//! gives: it holds at first, each action preserves it, and it implies what is claimed.
+//!
+//! Each of these [obligations](obligation) is a question whether some formulas can be true together.
+//! All of them are in a fragment of logic in which such a question is finite: [`clause`] checks that,
+//! [`ground`] answers it, and [`smtlib`] asks z3 or cvc5 the same. If the answer is yes, there is a
+//! [counterexample] to the induction, which the [interpreter] runs before it is shown.
+//!
+//! What is not proved: that anything is ever chosen; and nothing about acceptors that forget, members
+//! that change, or logs that are cut off.
+//!
+//! The encoding follows Padon, Losa, Sagiv and Shoham, "Paxos Made EPR" (OOPSLA 2017).
+
+pub mod clause;
+pub mod counterexample;
+pub mod finite;
+pub mod ground;
+pub mod interpreter;
+pub mod language;
+pub mod obligation;
+pub mod prover;
+pub mod report;
+pub mod sat;
+pub mod smtlib;
+pub mod structure;
+
+use std::time::{Duration, Instant};
+
+use self::{
+    clause::Clauses,
+    language::{LanguageError, Specification},
+    obligation::obligations,
+    prover::{Finding, Prover},
+    report::{ObligationReport, ProofReport, SpecificationReport},
+};
+use crate::verdict::Verdict;
+
+/// The specifications that come with the crate: their names, and their texts.
+pub const SPECIFICATIONS: [(&str, &str); 3] = [
+    ("synod", include_str!("../../specs/synod.epr")),
+    ("multipaxos", include_str!("../../specs/multipaxos.epr")),
+    ("flexible", include_str!("../../specs/flexible.epr")),
+];
+
+/// Reads a specification, and makes sure that all that has to be shown of it can be decided; `name` is
+/// what errors call the text.
+///
+/// # Errors
+/// A text that is no specification, or a formula outside the decidable fragment.
+pub fn read(name: &str, text: &str) -> Result<Specification, LanguageError> {
+    let specification = Specification::read(name, text)?;
+    for obligation in obligations(&specification) {
+        if let Err(function) = prover::clauses(&obligation).stratify(&specification) {
+            let name = |sort: &language::Sort| format!("`{}`", specification.sorts[sort.0].name);
+            let on: Vec<_> = function.arguments.iter().map(name).collect();
+            let message = format!(
+                "this is outside the decidable fragment: here a {} depends on {}, and one of those on \
+                 a {} again, when it is to be shown that {} gives `{}`",
+                name(&function.sort),
+                on.join(", "),
+                name(&function.sort),
+                match obligation.action() {
+                    Some(action) => format!("`{}`", action.name),
+                    None => "the beginning".to_owned(),
+                },
+                obligation.goal.name,
+            );
+            return Err(specification.source.error(function.place, message).expecting(
+                "quantifiers that alternate only from some sorts to others, never in a circle",
+            ));
+        }
+    }
+    Ok(specification)
+}
+
+/// One of the specifications that come with the crate.
+///
+/// # Panics
+/// If there is none of that name.
+pub fn shipped(name: &str) -> Specification {
+    let text = SPECIFICATIONS.iter().find(|(known, _)| *known == name);
+    let (name, text) = text.unwrap_or_else(|| panic!("there is no specification {name}"));
+    read(&format!("{name}.epr"), text).expect("the specifications of this crate are sound")
+}
+
+/// Decides everything that has to be shown of some specifications; `progress` is told of each
+/// obligation that was decided.
+pub fn prove(
+    specifications: &[Specification],
+    prover: &Prover,
+    timeout: Duration,
+    mut progress: impl FnMut(&ObligationReport),
+) -> ProofReport {
+    let started = Instant::now();
+    let mut reports = Vec::new();
+    for specification in specifications {
+        let mut all = Clauses::default();
+        let mut decided = Vec::new();
+        for obligation in obligations(specification) {
+            all.functions.extend(prover::clauses(&obligation).functions);
+            let decision = prover.decide(&obligation, timeout);
+            let refuted = decision.finding == Finding::Refuted;
+            let deadline = Instant::now().checked_add(timeout);
+            let found = refuted.then(|| counterexample::find(&obligation, deadline));
+            let report = ObligationReport::of(&obligation, &decision, found);
+            progress(&report);
+            decided.push(report);
+        }
+        // Each obligation has such an order by itself, or it would not have been read.
+        let order = all.stratify(specification).unwrap_or_default();
+        let order = order.iter().map(|sort| specification.sorts[sort.0].name.clone()).collect();
+        reports.push(SpecificationReport {
+            specification: specification.name.clone(),
+            about: specification.about.clone(),
+            verdict: Verdict::worst(decided.iter().map(|report| &report.verdict)),
+            prover: prover.to_string(),
+            axioms: specification.axioms.iter().map(|axiom| axiom.words.clone()).collect(),
+            order_of_sorts: order,
+            obligations: decided,
+        });
+    }
+    ProofReport::of(reports, started.elapsed())
+}

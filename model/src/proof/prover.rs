@@ -1,0 +1,98 @@
+//! Deciding an obligation: by the built-in prover, or by a solver that somebody has installed.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use super::{
+    clause::Clauses,
+    ground::Grounding,
+    obligation::Obligation,
+    sat::Answer,
+    smtlib::{self, Solver},
+};
+
+/// Who decides.
+#[derive(Clone, Debug)]
+pub enum Prover {
+    /// Instances of clauses and a SAT solver, in this process.
+    Builtin,
+    /// An SMT solver in a process of its own, which gets the obligation as SMT-LIB.
+    External(Solver),
+}
+
+impl fmt::Display for Prover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin => f.write_str("built-in"),
+            Self::External(solver) => write!(f, "{solver}"),
+        }
+    }
+}
+
+/// What was found about an obligation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It always holds.
+    Proved,
+    /// It does not.
+    Refuted,
+    /// Nobody knows.
+    Unknown {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// What was found, and what it took.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// What was found.
+    pub finding: Finding,
+    /// How long it took.
+    pub took: Duration,
+    /// How many ground terms and clauses were made, where that is known.
+    pub size: Option<(usize, usize)>,
+}
+
+impl Prover {
+    /// Decides an obligation, if it takes no longer than `timeout`.
+    pub fn decide(&self, obligation: &Obligation<'_>, timeout: Duration) -> Decision {
+        let started = Instant::now();
+        let (finding, size) = match self {
+            Self::Builtin => {
+                let sorts = obligation.specification.sorts.len();
+                let deadline = started.checked_add(timeout);
+                let mut grounding = Grounding::new(clauses(obligation), sorts, deadline);
+                let answer = grounding.solve();
+                (Finding::of(answer, timeout), Some(grounding.size()))
+            }
+            Self::External(solver) => {
+                (solver.run(&smtlib::script(obligation).to_string(), timeout), None)
+            }
+        };
+        Decision { finding, took: started.elapsed(), size }
+    }
+}
+
+impl Finding {
+    fn of(answer: Answer, timeout: Duration) -> Self {
+        match answer {
+            Answer::Contradiction => Self::Proved,
+            Answer::Model => Self::Refuted,
+            Answer::TimeUp => {
+                Self::Unknown { why: format!("the time limit of {timeout:?} was reached") }
+            }
+        }
+    }
+}
+
+/// What would have to be true for an obligation to fail.
+pub fn clauses(obligation: &Obligation<'_>) -> Clauses {
+    let parameters = obligation.action().map_or(&[][..], |action| &action.parameters);
+    let mut clauses = Clauses::about(parameters);
+    obligation.premises().into_iter().for_each(|premise| clauses.assert(premise));
+    clauses.assert(&obligation.conclusion().negated());
+    clauses
+}
