@@ -75,7 +75,7 @@ struct VerifyArgs {
     /// The table of spaces that fits a minute on two cores. The default.
     #[arg(long, conflicts_with = "deep")]
     quick: bool,
-    /// Larger spaces as well: about five minutes of CPU time.
+    /// Larger spaces as well: about half an hour of CPU time.
     #[arg(long)]
     deep: bool,
     /// Write all that was found to a file, as one JSON object.
