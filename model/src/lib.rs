@@ -6,6 +6,7 @@
 //!   several slots. Each of its steps is held against `synod`.
 //! - [`explore`] runs either and says no more than what ran.
 //! - [`proof`] proves specifications of both, for any number of everything.
+//! - [`tie`] holds the models against those texts, so that what is explored is what is proved.
 //!
 //! This crate knows nothing of the implementation, and shares no type with it.
 
@@ -14,4 +15,5 @@ pub mod cluster;
 pub mod explore;
 pub mod proof;
 pub mod synod;
+pub mod tie;
 pub mod verdict;

@@ -145,7 +145,7 @@ fn replay(
     step: Option<&Step>,
 ) -> Result<Counterexample, String> {
     let specification = obligation.specification;
-    let mut interpreter = Interpreter::new(specification);
+    let interpreter = Interpreter::new(specification);
     let wrong = |what: &str| format!("the counterexample that was found does not replay: {what}");
     for axiom in &specification.axioms {
         if !interpreter.holds(state, &axiom.formula) {
@@ -217,7 +217,7 @@ fn tell(
 }
 
 fn name(specification: &Specification, sort: Sort, Element(number): Element) -> String {
-    format!("{}{}", specification.sorts[sort.0].prefix, u16::from(number) + 1)
+    specification.element_name(sort, number)
 }
 
 /// Orders as a chain, the rest fact by fact.

@@ -18,8 +18,6 @@ pub struct FiniteModels<'s> {
     /// With all elements, and nothing in it.
     shape: Structure,
     sat: Sat,
-    /// The number of the first propositional variable of each relation.
-    first: Vec<usize>,
     /// For each parameter the propositional variables that say which element it is.
     parameters: Vec<(Variable, Vec<usize>)>,
 }
@@ -41,10 +39,9 @@ impl<'s> FiniteModels<'s> {
     ) -> Self {
         let shape = Structure::empty(specification, sizes);
         let mut sat = Sat::new(deadline);
-        let mut first = Vec::new();
-        for relation in (0..specification.relations.len()).map(Relation) {
-            let variables: Vec<_> = shape.all_tuples(relation).map(|_| sat.variable()).collect();
-            first.push(variables[0]);
+        // A fact has the same number as a propositional variable.
+        for fact in 0..shape.possible_facts() {
+            assert_eq!(sat.variable(), fact, "variables are numbered from 0");
         }
         let mut chosen = Vec::new();
         for &parameter in parameters {
@@ -58,7 +55,7 @@ impl<'s> FiniteModels<'s> {
             }
             chosen.push((parameter, is));
         }
-        Self { specification, shape, sat, first, parameters: chosen }
+        Self { specification, shape, sat, parameters: chosen }
     }
 
     /// Leaves only those in which a formula holds. Its free variables are the parameters.
@@ -89,7 +86,7 @@ impl<'s> FiniteModels<'s> {
     pub fn find(&mut self, without: &[(Relation, Vec<Element>)]) -> Answer {
         let assumptions: Vec<_> = without
             .iter()
-            .map(|(relation, tuple)| literal(self.variable(*relation, tuple), false))
+            .map(|(relation, tuple)| literal(self.shape.fact(*relation, tuple), false))
             .collect();
         self.sat.solve(&assumptions)
     }
@@ -99,7 +96,7 @@ impl<'s> FiniteModels<'s> {
         let mut structure = self.shape.clone();
         for relation in (0..self.specification.relations.len()).map(Relation) {
             for tuple in self.shape.all_tuples(relation) {
-                structure.set(relation, &tuple, self.sat.is_true(self.variable(relation, &tuple)));
+                structure.set(relation, &tuple, self.sat.is_true(self.shape.fact(relation, &tuple)));
             }
         }
         structure
@@ -112,15 +109,11 @@ impl<'s> FiniteModels<'s> {
         arguments.map(|it| Element(it.expect("it is one element") as u8)).collect()
     }
 
-    fn variable(&self, relation: Relation, tuple: &[Element]) -> usize {
-        self.first[relation.0] + self.shape.index(relation, tuple.iter().copied())
-    }
-
     fn ground(&mut self, formula: &Formula, assignment: &mut Assignment) -> Ground {
         match formula {
             Formula::Atom(relation, arguments) => {
                 let tuple: Vec<_> = arguments.iter().map(|&x| assignment.get(x)).collect();
-                Ground::Open(literal(self.variable(*relation, &tuple), true))
+                Ground::Open(literal(self.shape.fact(*relation, &tuple), true))
             }
             Formula::Equal(x, y) => Ground::Known(assignment.get(*x) == assignment.get(*y)),
             Formula::Not(part) => self.ground(part, assignment).opposite(),

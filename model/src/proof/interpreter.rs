@@ -4,7 +4,7 @@
 //! against it. It shares nothing with the provers but the text.
 
 use super::{
-    language::Specification,
+    language::{Formula, Specification},
     structure::{Assignment, Element, Structure},
 };
 
@@ -18,17 +18,15 @@ pub struct Step {
 }
 
 /// Runs one specification.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Interpreter<'s> {
     specification: &'s Specification,
-    /// Room for what variables stand for; nothing is kept in it.
-    assignment: Assignment,
 }
 
 impl<'s> Interpreter<'s> {
     /// For a specification.
     pub fn new(specification: &'s Specification) -> Self {
-        Self { specification, assignment: Assignment::of(specification) }
+        Self { specification }
     }
 
     /// What it runs.
@@ -36,28 +34,27 @@ impl<'s> Interpreter<'s> {
         self.specification
     }
 
-    /// Whether a step may be taken.
-    pub fn enabled(&mut self, state: &Structure, step: &Step) -> bool {
-        self.bind(step);
-        self.guarded(state, step.action)
-    }
-
     /// The state after a step, or `None` if it may not be taken.
-    pub fn take(&mut self, state: &Structure, step: &Step) -> Option<Structure> {
-        self.enabled(state, step).then(|| self.update(state, step))
+    pub fn take(&self, state: &Structure, step: &Step) -> Option<Structure> {
+        let mut assignment = Assignment::of(self.specification);
+        let parameters = &self.specification.actions[step.action].parameters;
+        assert_eq!(parameters.len(), step.arguments.len(), "one argument for each parameter");
+        for (&parameter, &argument) in parameters.iter().zip(&step.arguments) {
+            assignment.set(parameter, argument);
+        }
+        self.apply(state, step.action, &mut assignment)
     }
 
     /// All steps that may be taken and that change something, with what they lead to.
-    pub fn steps(&mut self, state: &Structure) -> Vec<(Step, Structure)> {
+    pub fn steps(&self, state: &Structure) -> Vec<(Step, Structure)> {
         let mut steps = Vec::new();
+        let mut assignment = Assignment::of(self.specification);
         for (action, declaration) in self.specification.actions.iter().enumerate() {
-            let mut assignment = self.assignment.clone();
             let parameters = &declaration.parameters;
             state.every(parameters, &mut assignment, &mut |assignment| {
-                let arguments = parameters.iter().map(|&x| assignment.get(x)).collect();
-                let step = Step { action, arguments };
-                if let Some(next) = self.take(state, &step).filter(|next| next != state) {
-                    steps.push((step, next));
+                if let Some(next) = self.apply(state, action, assignment).filter(|it| it != state) {
+                    let arguments = parameters.iter().map(|&x| assignment.get(x)).collect();
+                    steps.push((Step { action, arguments }, next));
                 }
                 true
             });
@@ -66,33 +63,30 @@ impl<'s> Interpreter<'s> {
     }
 
     /// Whether a formula without free variables holds in a state.
-    pub fn holds(&mut self, state: &Structure, formula: &super::language::Formula) -> bool {
-        state.satisfies(formula, &mut self.assignment)
+    pub fn holds(&self, state: &Structure, formula: &Formula) -> bool {
+        state.satisfies(formula, &mut Assignment::of(self.specification))
     }
 
-    fn bind(&mut self, step: &Step) {
-        let parameters = &self.specification.actions[step.action].parameters;
-        assert_eq!(parameters.len(), step.arguments.len(), "one argument for each parameter");
-        for (&parameter, &argument) in parameters.iter().zip(&step.arguments) {
-            self.assignment.set(parameter, argument);
+    /// The state after an action of which the assignment gives the arguments. All updates read the
+    /// state before any of them.
+    fn apply(
+        &self,
+        state: &Structure,
+        action: usize,
+        assignment: &mut Assignment,
+    ) -> Option<Structure> {
+        let action = &self.specification.actions[action];
+        if !action.guards.iter().all(|guard| state.satisfies(guard, assignment)) {
+            return None;
         }
-    }
-
-    fn guarded(&mut self, state: &Structure, action: usize) -> bool {
-        let guards = &self.specification.actions[action].guards;
-        guards.iter().all(|guard| state.satisfies(guard, &mut self.assignment))
-    }
-
-    /// All updates read the state before any of them.
-    fn update(&mut self, state: &Structure, step: &Step) -> Structure {
         let mut next = state.clone();
-        for update in &self.specification.actions[step.action].updates {
-            state.every(&update.bound, &mut self.assignment, &mut |assignment| {
-                let tuple: Vec<_> = update.pattern.iter().map(|&x| assignment.get(x)).collect();
-                next.set(update.relation, &tuple, state.satisfies(&update.formula, assignment));
+        for update in &action.updates {
+            state.every(&update.bound, assignment, &mut |assignment| {
+                let holds = state.satisfies(&update.formula, assignment);
+                next.set_of(update.relation, &update.pattern, assignment, holds);
                 true
             });
         }
-        next
+        Some(next)
     }
 }

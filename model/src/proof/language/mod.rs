@@ -291,6 +291,11 @@ impl Specification {
         self.actions.iter().position(|action| action.name == name)
     }
 
+    /// What an element is called: the prefix of its sort, and its number counted from 1.
+    pub fn element_name(&self, sort: Sort, element: u8) -> String {
+        format!("{}{}", self.sorts[sort.0].prefix, u16::from(element) + 1)
+    }
+
     /// What the proof shows to be invariant: the conjuncts of the invariant and the safety properties.
     pub fn statements(&self) -> impl Iterator<Item = &Statement> {
         self.invariants.iter().chain(&self.safety)
