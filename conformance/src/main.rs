@@ -12,14 +12,14 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use paxos_conformance::{
     lockstep::Lockstep,
-    spaces,
+    spaces::Table,
     trace::{
         Trace,
         cover::{self, CoverError},
         in_folder,
         replay::replay,
     },
-    verify::{KNOWN, KNOWN_DEEP, verify},
+    verify::verify,
 };
 use paxos_model::{
     arguments::{BoundsArgs, RunArgs},
@@ -44,7 +44,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// All links of the chain: the specification, the model, and the lockstep.
+    /// All links of the chain: the proof, the specification, the tie between both, the model, and the
+    /// lockstep.
     Verify(VerifyArgs),
     /// Model and production replicas side by side, in one space.
     Lockstep(LockstepArgs),
@@ -75,7 +76,7 @@ struct VerifyArgs {
     /// The table of spaces that fits a minute on two cores. The default.
     #[arg(long, conflicts_with = "deep")]
     quick: bool,
-    /// Larger spaces as well: about half an hour of CPU time.
+    /// Larger spaces as well: about forty minutes of CPU time.
     #[arg(long)]
     deep: bool,
     /// Write all that was found to a file, as one JSON object.
@@ -112,14 +113,9 @@ fn run_verify(args: &VerifyArgs) -> ExitCode {
             return unusable(&format!("cannot write {path}: {error}"));
         }
     };
-    let mut table = spaces::DEFAULT.to_vec();
-    let mut known = KNOWN.to_vec();
-    if args.deep {
-        table.extend_from_slice(spaces::DEEP);
-        known.push(KNOWN_DEEP);
-    }
+    let table = if args.deep { Table::deep() } else { Table::quick() };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let verification = verify(&table, &known, args.threads.unwrap_or(cores));
+    let verification = verify(&table, args.threads.unwrap_or(cores));
     let written = file.map_or(Ok(()), |mut file| {
         serde_json::to_writer(&mut file, &verification)?;
         writeln!(file)

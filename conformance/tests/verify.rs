@@ -1,24 +1,30 @@
 //! `cargo verify` holds over a small table, and a table that is wrong is noticed.
 
 use paxos_conformance::{
-    spaces::{DEEP, DEFAULT, Space},
-    verify::{KNOWN, Known, Link, verify},
+    spaces::{CLUSTER_TIES, CLUSTER_TIES_DEEP, DEEP, DEFAULT, KNOWN, Known, Space, Table},
+    verify::{Link, verify},
 };
-use paxos_model::{cluster::Bounds, verdict::Verdict};
+use paxos_model::{cluster::Bounds, proof::shipped, verdict::Verdict};
 
 const SMALL: Space =
     Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 5_624, transitions: 31_621 };
 
+/// A table with nothing else in it.
+fn table(spaces: &[Space], known: &[Known]) -> Table {
+    Table { spaces: spaces.to_vec(), known: known.to_vec(), ..Table::default() }
+}
+
 #[test]
 fn a_small_table_holds_link_by_link() {
-    let verification = verify(&[SMALL], &KNOWN[..2], 2);
+    let verification = verify(&table(&[SMALL], &KNOWN[..2]), 2);
     assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
     let links: Vec<_> = verification.rows.iter().map(|row| row.link).collect();
     let expected = [Link::Specification, Link::Specification, Link::Model, Link::Lockstep];
     assert_eq!(links, expected);
     let [.., model, lockstep] = &verification.rows[..] else { unreachable!() };
-    assert_eq!(model.report.states, lockstep.report.states, "as many pairs as states");
-    assert_eq!(model.report.actions, lockstep.report.actions, "every transition of every kind");
+    let (states, pairs) = (model.explored().expect("it is"), lockstep.explored().expect("it is"));
+    assert_eq!(states.states, pairs.states, "as many pairs as states");
+    assert_eq!(states.actions, pairs.actions, "every transition of every kind");
     assert!(lockstep.tried > Some(0), "ignored inputs were tried");
 }
 
@@ -29,25 +35,75 @@ fn spaces_that_look_alike_are_told_apart() {
     let quiet = Space { bounds: quiet, shows: "a test", states: 30_058, transitions: 97_994 };
     let full =
         Space { bounds: Bounds::of(3, 1, 3), states: 113_504, transitions: 728_082, ..quiet };
-    let verification = verify(&[quiet, full], &[], 2);
+    let verification = verify(&table(&[quiet, full], &[]), 2);
     assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
 }
 
 #[test]
 fn counts_that_differ_from_the_pinned_ones_are_a_failure() {
     let more_states = Space { states: 5_625, ..SMALL };
-    let text = verify(&[more_states], &[], 1).to_string();
+    let text = verify(&table(&[more_states], &[]), 1).to_string();
     assert!(text.contains("5624 states where 5625 are pinned"), "{text}");
     assert!(text.contains("verdict: violated"), "{text}");
     let fewer_transitions = Space { transitions: 1, ..SMALL };
-    assert_eq!(verify(&[fewer_transitions], &[], 1).verdict, Verdict::Violated);
+    assert_eq!(verify(&table(&[fewer_transitions], &[]), 1).verdict, Verdict::Violated);
     let wrong_depth = Known { depth: 8, ..KNOWN[0] };
-    assert_eq!(verify(&[], &[wrong_depth], 1).verdict, Verdict::Violated);
+    assert_eq!(verify(&table(&[], &[wrong_depth]), 1).verdict, Verdict::Violated);
+}
+
+/// A cluster that is held against its text over a small space, in which all of the text occurs.
+const TIED: Space =
+    Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 9_825, transitions: 52_572 };
+
+#[test]
+fn proof_and_tie_are_links_like_the_others() {
+    let known = KNOWN[1];
+    let table = Table {
+        specifications: vec![shipped("synod")],
+        synod_ties: vec![("synod", known)],
+        cluster_ties: vec![TIED],
+        ..Table::default()
+    };
+    let verification = verify(&table, 2);
+    assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
+    let text = verification.to_string();
+    for line in [
+        "proof          holds: agreement and validity, for any number of everything; 1 specifications, 92 obligations",
+        "tie            holds: what is explored is what is proved, step by step; 2 spaces, 13,746 states, 62,014 transitions",
+    ] {
+        assert!(text.lines().any(|printed| printed == line), "{text}");
+    }
+}
+
+#[test]
+fn a_proof_that_fails_fails_the_whole() {
+    let mut broken = shipped("flexible");
+    let accept = broken.action("accept").expect("it is there");
+    broken.actions[accept].guards.truncate(1);
+    let table = Table { specifications: vec![broken], ..Table::default() };
+    let verification = verify(&table, 1);
+    assert_eq!(verification.verdict, Verdict::Violated);
+    let text = verification.to_string();
+    assert!(text.contains("step    a1 votes for v1 in b1"), "{text}");
+}
+
+#[test]
+fn a_tie_with_other_counts_or_an_idle_text_is_a_failure() {
+    let tied = |space| Table { cluster_ties: vec![space], ..Table::default() };
+    let verification = verify(&tied(Space { states: 1, ..TIED }), 1);
+    assert!(verification.to_string().contains("9825 states where 1 are pinned"));
+    // With one ballot nobody withdraws.
+    let one = Space { bounds: Bounds::of(3, 2, 1), states: 5_217, transitions: 37_749, ..TIED };
+    let text = verify(&tied(one), 1).to_string();
+    assert!(text.contains("nothing that the cluster does is the action withdraw"), "{text}");
+    // A tie to a text that is not in the table is not quietly left out.
+    let lost = Table { synod_ties: vec![("synod", KNOWN[0])], ..Table::default() };
+    assert!(std::panic::catch_unwind(|| verify(&lost, 1)).is_err());
 }
 
 #[test]
 fn nothing_run_is_nothing_shown() {
-    assert!(matches!(verify(&[], &[], 1).verdict, Verdict::Inconclusive { .. }));
+    assert!(matches!(verify(&Table::default(), 1).verdict, Verdict::Inconclusive { .. }));
 }
 
 /// What the table must contain between its spaces.
@@ -63,7 +119,7 @@ fn the_table_leaves_nothing_out_everywhere() {
     assert!(has(|b| b.nodes == 5));
     assert!(has(|b| (b.phase1_quorum, b.phase2_quorum) == (3, 1)));
     assert!(has(|b| (b.phase1_quorum, b.phase2_quorum) == (1, 3)));
-    for space in DEFAULT.iter().chain(DEEP) {
+    for space in DEFAULT.iter().chain(DEEP).chain(CLUSTER_TIES).chain(CLUSTER_TIES_DEEP) {
         assert!(space.bounds.validate().is_ok());
         assert!(space.states > 0 && space.transitions > 0, "{} is not pinned", space.bounds);
     }

@@ -100,3 +100,122 @@ fn limits_are_inconclusive() {
         assert_eq!(report["properties"][0]["finding"], "undecided");
     }
 }
+
+#[test]
+fn the_specifications_are_proved() {
+    let output = paxos_model("prove --json");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report: Value = serde_json::from_str(stdout(&output)).expect("one object of JSON");
+    assert_eq!(report["verdict"], "holds");
+    let specifications = report["specifications"].as_array().expect("a list");
+    let names: Vec<_> = specifications.iter().map(|it| &it["specification"]).collect();
+    assert_eq!(names, ["synod", "multipaxos", "flexible"]);
+    for specification in specifications {
+        let obligations = specification["obligations"].as_array().expect("a list");
+        assert!(obligations.len() > 90);
+        assert!(obligations.iter().all(|it| it["verdict"] == "holds"), "{specification}");
+    }
+
+    let output = paxos_model("prove flexible");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("92 of 92 obligations hold, says built-in"));
+    assert!(stdout(&output).contains("verdict: holds"));
+    assert!(!stdout(&output).contains("multipaxos"));
+}
+
+/// A folder that goes away with the test.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("the target folder is writable");
+        Self(folder)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let file = self.0.join(name);
+        std::fs::write(&file, text).expect("the folder is writable");
+        file.to_str().expect("it is text").to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const SYNOD: &str = include_str!("../specs/synod.epr");
+
+#[test]
+fn an_edited_guard_is_refuted_with_a_story() {
+    let folder = Folder::new("edited");
+    let file = folder.write("mine.epr", &SYNOD.replace("  (require (not (left a b)))\n", ""));
+    let output = paxos_model(&format!("prove {file}"));
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    for line in [
+        "fails: accept/votes-are-stored, accept/reports-are-complete, accept/nothing-else-below",
+        "step    a1 votes for v1 in b1",
+        "verdict: violated",
+    ] {
+        assert!(text.lines().any(|printed| printed == line), "{text}");
+    }
+    let output = paxos_model(&format!("prove {file} --json"));
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_str(stdout(&output)).expect("one object of JSON");
+    let obligations = report["specifications"][0]["obligations"].as_array().expect("a list");
+    let failed: Vec<_> = obligations.iter().filter(|it| it["verdict"] == "violated").collect();
+    assert_eq!(failed.len(), 3);
+    assert!(failed.iter().all(|it| it["counterexample"]["step"].is_string()));
+}
+
+#[test]
+fn what_is_no_specification_is_unusable() {
+    let folder = Folder::new("unusable");
+    let typo =
+        folder.write("typo.epr", &SYNOD.replace("(require (prepare b))", "(require (prepared b))"));
+    for (arguments, complaint) in [
+        (typo, "typo.epr:70:13"),
+        ("no-such-file".to_owned(), "give a file, or one of synod, multipaxos, flexible"),
+        ("synod --prover magic".to_owned(), "[possible values: builtin, z3, cvc5]"),
+        ("synod --timeout soon".to_owned(), "give a number of seconds"),
+        (format!("synod --smtlib {}", folder.write("file", "")), "cannot write to"),
+    ] {
+        let output = paxos_model(&format!("prove {arguments}"));
+        assert_eq!(output.status.code(), Some(2), "{arguments}");
+        assert!(stderr(&output).contains(complaint), "{}", stderr(&output));
+        assert!(stdout(&output).is_empty());
+    }
+}
+
+#[test]
+fn a_missing_solver_is_unusable_and_no_time_is_inconclusive() {
+    let output = Command::new(env!("CARGO_BIN_EXE_paxos-model"))
+        .args(["prove", "synod", "--prover", "z3"])
+        .env("PATH", "")
+        .output()
+        .expect("the binary was built for this test");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("z3 is not on the PATH"), "{}", stderr(&output));
+
+    let output = paxos_model("prove synod --timeout 0 --json");
+    assert_eq!(output.status.code(), Some(3));
+    let report: Value = serde_json::from_str(stdout(&output)).expect("one object of JSON");
+    assert_eq!(report["verdict"], "inconclusive");
+}
+
+#[test]
+fn obligations_are_written_as_smtlib() {
+    let folder = Folder::new("smtlib");
+    let output = paxos_model(&format!("prove synod --smtlib {}", folder.0.display()));
+    assert_eq!(output.status.code(), Some(0));
+    let files: Vec<_> = std::fs::read_dir(folder.0.join("synod")).expect("it is there").collect();
+    assert_eq!(files.len(), 92);
+    let file = folder.0.join("synod/propose-nothing-else-below.smt2");
+    let script = std::fs::read_to_string(file).expect("it is there");
+    assert!(script.contains("(declare-sort acceptor 0)"), "{script}");
+    assert!(script.ends_with("(check-sat)\n"), "{script}");
+}

@@ -274,7 +274,7 @@ impl fmt::Display for Counterexample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut list = |title: &str, lines: &[String]| {
             for (i, line) in lines.iter().enumerate() {
-                writeln!(f, "  {:<8}{line}", if i == 0 { title } else { "" })?;
+                writeln!(f, "{:<8}{line}", if i == 0 { title } else { "" })?;
             }
             Ok(())
         };
@@ -290,11 +290,11 @@ impl fmt::Display for Counterexample {
                 .collect();
             list("after", &changes)?;
         }
-        writeln!(f, "  {:<8}{}: {}", "broken", self.broken, self.words)?;
+        writeln!(f, "{:<8}{}: {}", "broken", self.broken, self.words)?;
         if self.instance.is_empty() {
             Ok(())
         } else {
-            writeln!(f, "  {:<8}for {}", "", self.instance)
+            writeln!(f, "{:<8}for {}", "", self.instance)
         }
     }
 }

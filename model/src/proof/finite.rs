@@ -96,7 +96,11 @@ impl<'s> FiniteModels<'s> {
         let mut structure = self.shape.clone();
         for relation in (0..self.specification.relations.len()).map(Relation) {
             for tuple in self.shape.all_tuples(relation) {
-                structure.set(relation, &tuple, self.sat.is_true(self.shape.fact(relation, &tuple)));
+                structure.set(
+                    relation,
+                    &tuple,
+                    self.sat.is_true(self.shape.fact(relation, &tuple)),
+                );
             }
         }
         structure

@@ -70,7 +70,7 @@ impl<'s> Interpreter<'s> {
     /// The state after an action of which the assignment gives the arguments. All updates read the
     /// state before any of them.
     fn apply(
-        &self,
+        self,
         state: &Structure,
         action: usize,
         assignment: &mut Assignment,

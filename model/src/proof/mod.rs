@@ -56,16 +56,19 @@ pub fn read(name: &str, text: &str) -> Result<Specification, LanguageError> {
         if let Err(function) = prover::clauses(&obligation).stratify(&specification) {
             let name = |sort: &language::Sort| format!("`{}`", specification.sorts[sort.0].name);
             let on: Vec<_> = function.arguments.iter().map(name).collect();
+            let again = if function.arguments.contains(&function.sort) {
+                ""
+            } else {
+                ", and that on the first again"
+            };
+            let when = obligation
+                .action()
+                .map_or("at first".to_owned(), |action| format!("after `{}`", action.name));
             let message = format!(
-                "this is outside the decidable fragment: here a {} depends on {}, and one of those on \
-                 a {} again, when it is to be shown that {} gives `{}`",
+                "this is outside the decidable fragment: here a {} depends on a {}{again}, when `{}` is \
+                 to be shown {when}",
                 name(&function.sort),
-                on.join(", "),
-                name(&function.sort),
-                match obligation.action() {
-                    Some(action) => format!("`{}`", action.name),
-                    None => "the beginning".to_owned(),
-                },
+                on.join(" and a "),
                 obligation.goal.name,
             );
             return Err(specification.source.error(function.place, message).expecting(

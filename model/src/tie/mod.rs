@@ -8,7 +8,7 @@
 //! So what is proved of the texts for any number of everything holds in particular of the models, and
 //! what is explored there is no other protocol.
 
-//pub mod cluster;
+pub mod cluster;
 pub mod synod;
 
 use crate::proof::{
@@ -53,22 +53,19 @@ fn set_members(structure: &mut Structure, member: Relation, quorums: &[Acceptors
 ///
 /// # Panics
 /// If it is not: then nothing proved says anything about this structure.
-fn assert_axioms(interpreter: &Interpreter<'_>, structure: &Structure) {
+fn assert_axioms(interpreter: Interpreter<'_>, structure: &Structure) {
     for axiom in &interpreter.specification().axioms {
         assert!(interpreter.holds(structure, &axiom.formula), "it is not so that {}", axiom.words);
     }
 }
 
-/// A step, in words.
-fn describe(specification: &Specification, step: &Step) -> String {
-    let action = &specification.actions[step.action];
-    action.phrase.say(|place| {
-        element(specification, action.parameters[place].sort, step.arguments[place])
-    })
-}
+/// What an element of a structure is called in the model.
+type Names<'a> = dyn Fn(Sort, Element) -> String + 'a;
 
-fn element(specification: &Specification, sort: Sort, Element(number): Element) -> String {
-    specification.element_name(sort, number)
+/// A step, in the words of the text and with the names of the model.
+fn describe(specification: &Specification, step: &Step, names: &Names<'_>) -> String {
+    let action = &specification.actions[step.action];
+    action.phrase.say(|place| names(action.parameters[place].sort, step.arguments[place]))
 }
 
 /// The first fact on which two structures differ, in words, and whether it holds in the first.
@@ -76,17 +73,16 @@ fn difference(
     specification: &Specification,
     one: &Structure,
     other: &Structure,
+    names: &Names<'_>,
 ) -> Option<(String, bool)> {
     let relations = specification.relations.iter().enumerate();
     relations.into_iter().find_map(|(index, declaration)| {
         let relation = Relation(index);
-        let differs = |tuple: &Vec<Element>| {
-            one.holds(relation, tuple) != other.holds(relation, tuple)
-        };
+        let differs =
+            |tuple: &Vec<Element>| one.holds(relation, tuple) != other.holds(relation, tuple);
         let tuple = one.all_tuples(relation).find(differs)?;
-        let words = declaration.phrase.say(|place| {
-            element(specification, declaration.signature[place], tuple[place])
-        });
+        let words =
+            declaration.phrase.say(|place| names(declaration.signature[place], tuple[place]));
         Some((words, one.holds(relation, &tuple)))
     })
 }

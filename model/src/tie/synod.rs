@@ -9,39 +9,44 @@
 //! has votes only; so no decision is in the structure of a state, and what could be decided there is
 //! compared with what is chosen. No guard reads decisions, so that nothing depends on them.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use stateright::Model as _;
+use itertools::Itertools as _;
+use stateright::{Model, Property};
 
 use super::{
     Acceptors, assert_axioms, describe, difference, quorums, relation, set_members, sizes,
 };
 use crate::{
-    explore::Explorable as _,
+    explore::{Explorable, Tally},
     proof::{
         interpreter::{Interpreter, Step},
-        language::{Relation, Specification},
+        language::{Relation, Sort, Specification},
         structure::{Element, Structure},
     },
     synod::{Acceptor, Action, Ballot, State, Synod, Value},
 };
 
-/// A model and a text.
-pub struct SynodTie<'s> {
-    synod: &'s Synod,
-    interpreter: Interpreter<'s>,
+/// The property that the model and the text can do the same.
+pub const TIED: &str = "the model and its text can do the same";
+
+/// A model that is held against its text while it is explored.
+#[derive(Clone)]
+pub struct SynodTie {
+    synod: Synod,
+    text: Arc<Text>,
+    tally: Arc<Tally>,
+}
+
+/// The text, and where in it everything is.
+struct Text {
+    specification: Specification,
     relations: Relations,
     /// The structure of the state without messages.
     nothing: Structure,
-}
-
-/// How much was compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Compared {
-    /// States, each with all that can happen in it.
-    pub states: usize,
-    /// Actions that both can take.
-    pub transitions: usize,
 }
 
 struct Relations {
@@ -57,62 +62,20 @@ struct Relations {
     accepted_ge: Relation,
 }
 
-impl<'s> SynodTie<'s> {
-    /// Between a model and `synod.epr` or `flexible.epr`.
+impl SynodTie {
+    /// Between a model and `synod.epr`, `flexible.epr`, or a text with the same relations and actions.
     ///
     /// # Panics
     /// If the text is another one, or what it takes for granted does not hold in the model: with
     /// `synod.epr`, that any two quorums meet.
-    pub fn new(synod: &'s Synod, specification: &'s Specification) -> Self {
-        let interpreter = Interpreter::new(specification);
-        let named = |name| relation(specification, name);
-        let decision = named("decision");
-        let guards = specification.actions.iter().flat_map(|action| &action.guards);
-        let read = guards.filter(|guard| guard.mentions(&|relation| relation == decision)).count();
-        assert_eq!(read, 0, "no guard may read decisions");
-        let bounds = synod.bounds();
-        let phase1 = quorums(bounds.acceptors, bounds.phase1_quorum.expect("it was settled"));
-        let phase2 = quorums(bounds.acceptors, bounds.phase2_quorum.expect("it was settled"));
-        let kinds: Vec<(&str, Vec<Acceptors>)> = if specification.relation("member").is_some() {
-            assert_eq!(phase1, phase2, "{} has quorums of one kind", specification.name);
-            vec![("member", phase1.clone())]
-        } else {
-            vec![("promiser", phase1.clone()), ("voter", phase2.clone())]
-        };
-        let sizes = sizes(specification, |name| match name {
-            "acceptor" => usize::from(bounds.acceptors),
-            "ballot" => usize::from(bounds.ballots),
-            "value" => usize::from(bounds.values),
-            "quorum" | "promisers" => phase1.len(),
-            "voters" => phase2.len(),
-            other => panic!("{other} is no sort of this tie"),
-        });
-        let mut nothing = Structure::empty(specification, &sizes);
-        for (member, quorums) in kinds {
-            set_members(&mut nothing, named(member), &quorums, bounds.acceptors);
-        }
-        for value in synod_values(synod) {
-            nothing.set(named("proposed_by_client"), &[Element(value.0)], true);
-        }
-        for high in synod.ballots() {
-            for low in synod.ballots().filter(|low| *low <= high) {
-                nothing.set(named("le"), &[Element(low.0), Element(high.0)], true);
-            }
-        }
-        assert_axioms(&interpreter, &nothing);
-        let relations = Relations {
-            prepare: named("prepare"),
-            promise: named("promise"),
-            promise_reports: named("promise_reports"),
-            promise_reports_ge: named("promise_reports_ge"),
-            proposal: named("proposal"),
-            vote: named("vote"),
-            reached: named("reached"),
-            left: named("left"),
-            accepted: named("accepted"),
-            accepted_ge: named("accepted_ge"),
-        };
-        Self { synod, interpreter, relations, nothing }
+    pub fn new(synod: Synod, specification: Specification) -> Self {
+        let text = Arc::new(Text::new(&synod, specification));
+        Self { synod, text, tally: Arc::default() }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Synod {
+        &self.synod
     }
 
     /// A state of the model as one of the text.
@@ -120,8 +83,8 @@ impl<'s> SynodTie<'s> {
     /// It means something where the model means something: votes are for proposals, of which a ballot
     /// has one at most. States that are not reachable are otherwise as good as any.
     pub fn structure(&self, state: State) -> Structure {
-        let (synod, names) = (self.synod, &self.relations);
-        let mut structure = self.nothing.clone();
+        let (synod, names) = (&self.synod, &self.text.relations);
+        let mut structure = self.text.nothing.clone();
         for b in synod.ballots() {
             let ballot = Element(b.0);
             structure.set(names.prepare, &[ballot], synod.prepared(state, b));
@@ -167,11 +130,15 @@ impl<'s> SynodTie<'s> {
     ///
     /// # Errors
     /// What one of them can do and the other can not, or does otherwise.
-    pub fn compare(&self, state: State) -> Result<Compared, String> {
-        let specification = self.interpreter.specification();
+    pub fn compare(&self, state: State) -> Result<(), String> {
+        let specification = &self.text.specification;
+        let interpreter = Interpreter::new(specification);
+        let names = |sort: Sort, Element(number): Element| {
+            format!("{} {number}", specification.sorts[sort.0].name)
+        };
         let mut of_text: BTreeMap<Action, (Step, Structure)> = BTreeMap::new();
         let mut decided = BTreeSet::new();
-        for (step, next) in self.interpreter.steps(&self.structure(state)) {
+        for (step, next) in interpreter.steps(&self.structure(state)) {
             match self.read(&step) {
                 Label::Learn(b, v) => {
                     decided.insert((b, v));
@@ -183,65 +150,40 @@ impl<'s> SynodTie<'s> {
                 }
             }
         }
-        let here = || format!("in the state {}", self.synod.render(&state));
         let mut actions = Vec::new();
         self.synod.actions(&state, &mut actions);
         for action in &actions {
             let what = self.synod.describe(action);
             let Some((step, next)) = of_text.remove(action) else {
-                return Err(format!("{}: only the model can {what}", here()));
+                return Err(format!("only the model can {what}"));
             };
             let state = self.synod.step(state, *action).expect("what is listed may be taken");
-            if let Some((fact, in_text)) = difference(specification, &next, &self.structure(state)) {
+            let after = self.structure(state);
+            if let Some((fact, in_text)) = difference(specification, &next, &after, &names) {
                 let (so, not) = if in_text { ("text", "model") } else { ("model", "text") };
-                let said = describe(specification, &step);
+                let said = describe(specification, &step, &names);
                 return Err(format!(
-                    "{}: after {said} ({what}), {fact}: in the {so}, not in the {not}",
-                    here()
+                    "after this, {fact}, in the {so} and not in the {not}: {said} ({what})"
                 ));
             }
         }
         if let Some((step, _)) = of_text.values().next() {
-            let what = describe(specification, step);
-            return Err(format!("{}: only in the text, {what}", here()));
+            let what = describe(specification, step, &names);
+            return Err(format!("only in the text, {what}"));
         }
         let chosen = |b: Ballot| self.synod.chosen_in(state, b);
         let chosen = self.synod.ballots().filter(|b| chosen(*b));
         let chosen: BTreeSet<_> =
             chosen.filter_map(|b| Some((b, self.synod.proposal(state, b)?))).collect();
         if decided != chosen {
-            return Err(format!("{}: chosen is {chosen:?}, decided can be {decided:?}", here()));
+            return Err(format!("chosen is {chosen:?}, and what can be decided {decided:?}"));
         }
-        Ok(Compared { states: 1, transitions: actions.len() })
-    }
-
-    /// Compares in every reachable state.
-    ///
-    /// # Errors
-    /// The first difference.
-    pub fn compare_reachable(&self) -> Result<Compared, String> {
-        let mut left = self.synod.init_states();
-        let mut known: HashSet<State> = left.iter().copied().collect();
-        let mut total = Compared::default();
-        let mut actions = Vec::new();
-        while let Some(state) = left.pop() {
-            let Compared { states, transitions } = self.compare(state)?;
-            total.states += states;
-            total.transitions += transitions;
-            self.synod.actions(&state, &mut actions);
-            for action in actions.drain(..) {
-                let next = self.synod.step(state, action).expect("what is listed may be taken");
-                if known.insert(next) {
-                    left.push(next);
-                }
-            }
-        }
-        Ok(total)
+        Ok(())
     }
 
     /// A step of the text as an action of the model.
     fn read(&self, step: &Step) -> Label {
-        let name = &*self.interpreter.specification().actions[step.action].name;
+        let name = &*self.text.specification.actions[step.action].name;
         let numbers: Vec<_> = step.arguments.iter().map(|element| element.0).collect();
         match (name, &numbers[..]) {
             ("prepare", [b]) => Label::Action(Action::Prepare(Ballot(*b))),
@@ -254,11 +196,116 @@ impl<'s> SynodTie<'s> {
     }
 }
 
+impl Text {
+    fn new(synod: &Synod, specification: Specification) -> Self {
+        let named = |name| relation(&specification, name);
+        let decision = named("decision");
+        let guards = specification.actions.iter().flat_map(|action| &action.guards);
+        let read = guards.filter(|guard| guard.mentions(&|relation| relation == decision)).count();
+        assert_eq!(read, 0, "no guard may read decisions");
+        let bounds = synod.bounds();
+        let phase1 = quorums(bounds.acceptors, bounds.phase1_quorum.expect("it was settled"));
+        let phase2 = quorums(bounds.acceptors, bounds.phase2_quorum.expect("it was settled"));
+        let kinds: Vec<(&str, Vec<Acceptors>)> = if specification.relation("member").is_some() {
+            // Quorums of one kind serve both phases.
+            vec![("member", phase1.iter().chain(&phase2).copied().unique().collect())]
+        } else {
+            vec![("promiser", phase1), ("voter", phase2)]
+        };
+        let sizes = sizes(&specification, |name| match name {
+            "acceptor" => usize::from(bounds.acceptors),
+            "ballot" => usize::from(bounds.ballots),
+            "value" => usize::from(bounds.values),
+            "quorum" | "promisers" => kinds[0].1.len(),
+            "voters" => kinds[1].1.len(),
+            other => panic!("{other} is no sort of this tie"),
+        });
+        let mut nothing = Structure::empty(&specification, &sizes);
+        for (member, quorums) in kinds {
+            set_members(&mut nothing, named(member), &quorums, bounds.acceptors);
+        }
+        for value in 0..bounds.values {
+            nothing.set(named("proposed_by_client"), &[Element(value)], true);
+        }
+        for high in synod.ballots() {
+            for low in synod.ballots().filter(|low| *low <= high) {
+                nothing.set(named("le"), &[Element(low.0), Element(high.0)], true);
+            }
+        }
+        assert_axioms(Interpreter::new(&specification), &nothing);
+        let relations = Relations {
+            prepare: named("prepare"),
+            promise: named("promise"),
+            promise_reports: named("promise_reports"),
+            promise_reports_ge: named("promise_reports_ge"),
+            proposal: named("proposal"),
+            vote: named("vote"),
+            reached: named("reached"),
+            left: named("left"),
+            accepted: named("accepted"),
+            accepted_ge: named("accepted_ge"),
+        };
+        Self { specification, relations, nothing }
+    }
+}
+
 enum Label {
     Action(Action),
     Learn(Ballot, Value),
 }
 
-fn synod_values(synod: &Synod) -> impl Iterator<Item = Value> {
-    (0..synod.bounds().values).map(Value)
+impl Model for SynodTie {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        self.synod.init_states()
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        self.synod.actions(state, actions);
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        self.tally.count(Self::kind(&action));
+        self.synod.step(*state, action)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![Property::always(TIED, |tie: &Self, state| tie.compare(*state).is_ok())]
+    }
+}
+
+impl Explorable for SynodTie {
+    const KINDS: &'static [&'static str] = Synod::KINDS;
+    const GRADED: bool = Synod::GRADED;
+
+    fn title(&self) -> String {
+        format!("{} and {}.epr", self.synod.title(), self.text.specification.name)
+    }
+
+    fn kind(action: &Action) -> usize {
+        Synod::kind(action)
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn only(&self, _: &'static str) -> Self {
+        // There is one property.
+        Self { tally: Arc::default(), ..self.clone() }
+    }
+
+    fn describe(&self, action: &Action) -> String {
+        self.synod.describe(action)
+    }
+
+    fn render(&self, state: &State) -> String {
+        let messages = self.synod.render(state);
+        match self.compare(*state) {
+            Ok(()) => messages,
+            Err(difference) => format!("{messages}\nDIFFERENT: {difference}"),
+        }
+    }
 }

@@ -533,7 +533,10 @@ fn is_constant(expression: &Expression<'_>) -> bool {
 
 /// The known name that was probably meant, or all of them if there are few, or else what would do.
 fn choices(name: &str, known: &[&str], otherwise: &str) -> String {
-    let alike = |other: &&&str| strsim::damerau_levenshtein(name, other) <= 1 + name.len() / 4;
+    let alike = |other: &&&str| {
+        let distance = strsim::damerau_levenshtein(name, other);
+        distance <= 1 + name.len() / 4 && distance < name.len()
+    };
     let nearest = known
         .iter()
         .filter(alike)

@@ -79,7 +79,7 @@ impl fmt::Display for LanguageError {
         let snippet = Snippet::source(source.text())
             .path(&source.0.0)
             .annotation(AnnotationKind::Primary.span(place.start..place.end.max(place.start)));
-        let mut group = Level::ERROR.no_name().primary_title(message.as_str()).element(snippet);
+        let mut group = Level::ERROR.primary_title(message.as_str()).element(snippet);
         if let Some(expected) = expected {
             group = group.element(Level::HELP.with_name("expected").message(expected.as_str()));
         }

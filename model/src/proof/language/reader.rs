@@ -27,6 +27,9 @@ impl Expression<'_> {
     }
 }
 
+/// How deep lists may be nested: those who read them go down as far.
+const DEPTH: usize = 100;
+
 /// Reads all expressions of a text. A comment goes from `;` to the end of its line.
 pub(super) fn read(source: &Source) -> Result<Vec<Expression<'_>>, LanguageError> {
     let text = source.text();
@@ -43,6 +46,11 @@ pub(super) fn read(source: &Source) -> Result<Vec<Expression<'_>>, LanguageError
             }
             space if space.is_whitespace() => continue,
             '(' => {
+                if open.len() > DEPTH {
+                    let place = Place { start, end: at };
+                    let error = source.error(place, "this is nested too deeply");
+                    return Err(error.expecting(format!("at most {DEPTH} lists in each other")));
+                }
                 open.push((start, Vec::new()));
                 continue;
             }

@@ -1,0 +1,210 @@
+//! One piece of a verification: what it runs, and what its result is held against.
+
+use std::time::Duration;
+
+use paxos_model::{
+    cluster::{Bounds, Cluster},
+    explore::{Engine, Finding, Options, Report, explore},
+    proof::{language::Specification, prove, prover::Prover},
+    synod::{Bounds as SynodBounds, Synod},
+    tie::{cluster::ClusterTie, synod::SynodTie},
+};
+
+use super::{Evidence, Link, Row};
+use crate::{
+    lockstep::Lockstep,
+    spaces::{Known, Space, Table},
+};
+
+/// How long the prover may take for one obligation. It takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One piece of work.
+pub(super) enum Job {
+    Proof(Specification),
+    Specification(Known),
+    SynodTie(Specification, Known),
+    ClusterTie(Space),
+    Model(Space),
+    Lockstep(Space),
+}
+
+impl Job {
+    /// All that a table asks for.
+    pub(super) fn all(table: &Table) -> Vec<Self> {
+        let specifications = || table.specifications.iter().cloned();
+        let text = |name: &str| {
+            let found = specifications().find(|it| it.name == name);
+            found.expect("what is tied to a text has it in the table")
+        };
+        let ties = table.synod_ties.iter();
+        let ties = ties.map(|(name, known)| Self::SynodTie(text(name), *known));
+        let spaces = || table.spaces.iter().copied();
+        specifications()
+            .map(Self::Proof)
+            .chain(table.known.iter().copied().map(Self::Specification))
+            .chain(ties)
+            .chain(table.cluster_ties.iter().copied().map(Self::ClusterTie))
+            .chain(spaces().map(Self::Model))
+            .chain(spaces().map(Self::Lockstep))
+            .collect()
+    }
+
+    /// A guess at its share of the work.
+    pub(super) fn cost(&self) -> u64 {
+        match self {
+            Self::Proof(_) => 10_000,
+            Self::Specification(known) => known.transitions as u64 / 4,
+            Self::Model(space) => space.transitions as u64,
+            Self::Lockstep(space) => 2 * space.transitions as u64,
+            Self::ClusterTie(space) => 4 * space.transitions as u64,
+            Self::SynodTie(_, known) => 8 * known.transitions as u64,
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Proof(specification) => format!("{}.epr", specification.name),
+            Self::Specification(known) => known.to_string(),
+            Self::SynodTie(specification, known) => format!("{}.epr: {known}", specification.name),
+            Self::ClusterTie(space) => format!("multipaxos.epr: {}", space.bounds),
+            Self::Model(space) | Self::Lockstep(space) => space.bounds.to_string(),
+        }
+    }
+
+    pub(super) const fn link(&self) -> Link {
+        match self {
+            Self::Proof(_) => Link::Proof,
+            Self::Specification(_) => Link::Specification,
+            Self::SynodTie(..) | Self::ClusterTie(_) => Link::Tie,
+            Self::Model(_) => Link::Model,
+            Self::Lockstep(_) => Link::Lockstep,
+        }
+    }
+
+    const fn bounds(&self) -> Option<Bounds> {
+        match self {
+            Self::ClusterTie(space) | Self::Model(space) | Self::Lockstep(space) => {
+                Some(space.bounds)
+            }
+            Self::Proof(_) | Self::Specification(_) | Self::SynodTie(..) => None,
+        }
+    }
+
+    const fn shows(&self) -> &'static str {
+        match self {
+            Self::Proof(_) => "any number of acceptors, ballots, values, slots",
+            Self::Specification(_) => "the literature's counts",
+            Self::SynodTie(..) => "the same actions and states, both ways",
+            Self::ClusterTie(space) | Self::Model(space) | Self::Lockstep(space) => space.shows,
+        }
+    }
+
+    /// Does it, and holds what came out against the table.
+    pub(super) fn run(&self) -> Row {
+        let (mut tried, mut explained) = (None, Vec::new());
+        let evidence = match self {
+            Self::Proof(specification) => {
+                let one = std::slice::from_ref(specification);
+                let mut report = prove(one, &Prover::Builtin, PATIENCE, |_| ());
+                Evidence::Proved(report.specifications.remove(0))
+            }
+            Self::Specification(known) => searched(&known.synod()),
+            Self::SynodTie(specification, known) => {
+                searched(&SynodTie::new(known.synod(), specification.clone()))
+            }
+            Self::ClusterTie(space) => {
+                let tie = ClusterTie::new(space.bounds).expect("the table has valid bounds");
+                let evidence = searched(&tie);
+                explained = tie.explained();
+                evidence
+            }
+            Self::Model(space) => {
+                searched(&Cluster::new(space.bounds).expect("the table has valid bounds"))
+            }
+            Self::Lockstep(space) => {
+                let pairs = Lockstep::new(space.bounds).expect("the table has valid bounds");
+                let evidence = searched(&pairs);
+                tried = Some(pairs.tried());
+                evidence
+            }
+        };
+        let mut row = Row {
+            link: self.link(),
+            space: self.name(),
+            bounds: self.bounds(),
+            shows: self.shows(),
+            leaves_out: self.leaves_out(),
+            verdict: evidence.verdict().clone(),
+            complaints: Vec::new(),
+            tried,
+            explained,
+            evidence,
+        };
+        self.hold_against_table(&mut row);
+        row
+    }
+
+    fn leaves_out(&self) -> Vec<&'static str> {
+        match self {
+            Self::Proof(_) => vec!["liveness", "trimming", "members that change"],
+            _ => self.bounds().map_or(Vec::new(), |bounds| bounds.leaves_out()),
+        }
+    }
+
+    fn hold_against_table(&self, row: &mut Row) {
+        let Evidence::Explored(report) = &row.evidence else { return };
+        if !report.complete {
+            return;
+        }
+        let (states, transitions, depth) = match self {
+            Self::Proof(_) => return,
+            Self::Specification(known) | Self::SynodTie(_, known) => {
+                (known.states, known.transitions, Some(known.depth))
+            }
+            Self::ClusterTie(space) | Self::Model(space) | Self::Lockstep(space) => {
+                (space.states, space.transitions, None)
+            }
+        };
+        let report: Report = report.clone();
+        if let Some(depth) = depth {
+            row.expect("levels", depth, report.depth.unwrap_or(0));
+        }
+        row.expect("states", states, report.states);
+        row.expect("transitions", transitions, report.transitions);
+        for property in report.properties.iter().filter(|it| it.finding == Finding::Never) {
+            row.complain(format!("never seen: {}", property.name));
+        }
+        let taken: u64 = report.actions.values().sum();
+        if taken != report.transitions as u64 {
+            row.complain(format!("{taken} steps were counted, not {transitions}"));
+        }
+    }
+}
+
+/// Depth-first is lighter; a failure is looked for again, breadth-first.
+fn searched<M: paxos_model::explore::Explorable>(model: &M) -> Evidence {
+    let options = Options { engine: Engine::Dfs, ..Options::default() };
+    Evidence::Explored(explore(model, &options))
+}
+
+impl Known {
+    fn synod(&self) -> Synod {
+        let (acceptors, values, ballots) = self.bounds;
+        let (phase1_quorum, phase2_quorum) =
+            self.quorums.map_or((None, None), |(phase1, phase2)| (Some(phase1), Some(phase2)));
+        let bounds = SynodBounds { acceptors, values, ballots, phase1_quorum, phase2_quorum };
+        Synod::new(bounds).expect("the table has valid bounds")
+    }
+}
+
+impl std::fmt::Display for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (acceptors, values, ballots) = self.bounds;
+        write!(f, "{acceptors} acceptors, {values} values, {ballots} ballots")?;
+        match self.quorums {
+            Some((phase1, phase2)) => write!(f, ", quorums {phase1}/{phase2}"),
+            None => Ok(()),
+        }
+    }
+}

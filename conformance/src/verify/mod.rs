@@ -1,0 +1,212 @@
+//! One command for the whole chain: every link, what it covered, and a verdict that says no more than
+//! what ran.
+
+mod job;
+mod progress;
+mod report;
+
+use std::{fmt, sync::Mutex};
+
+use paxos_model::{
+    cluster::Bounds, explore::Report, proof::report::SpecificationReport, verdict::Verdict,
+};
+use serde::Serialize;
+
+use self::{job::Job, progress::Progress};
+use crate::spaces::Table;
+
+/// The links that are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Link {
+    /// The texts of the specifications are safe, however large the cluster is.
+    Proof,
+    /// Lamport's specification has the states that other tools count.
+    Specification,
+    /// The models do what the texts say.
+    Tie,
+    /// The cluster is safe, and each of its steps is one of the specification.
+    Model,
+    /// The production replica does what the model does.
+    Lockstep,
+}
+
+impl Link {
+    const ALL: [Self; 5] =
+        [Self::Proof, Self::Specification, Self::Tie, Self::Model, Self::Lockstep];
+
+    /// What it claims, in a line.
+    const fn claim(self) -> &'static str {
+        match self {
+            Self::Proof => "agreement and validity, for any number of everything",
+            Self::Specification => "Lamport's Paxos: counts equal to those of TLC and Spin",
+            Self::Tie => "what is explored is what is proved, step by step",
+            Self::Model => "small clusters are safe; each step is one of the specification",
+            Self::Lockstep => "production replica and model agree on every transition",
+        }
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Proof => "proof",
+            Self::Specification => "specification",
+            Self::Tie => "tie",
+            Self::Model => "model",
+            Self::Lockstep => "lockstep",
+        })
+    }
+}
+
+/// What a row rests on.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Evidence {
+    /// A proof.
+    Proved(SpecificationReport),
+    /// An exploration of all states within some bounds.
+    Explored(Report),
+}
+
+impl Evidence {
+    const fn verdict(&self) -> &Verdict {
+        match self {
+            Self::Proved(proof) => &proof.verdict,
+            Self::Explored(report) => &report.verdict,
+        }
+    }
+}
+
+/// What came of one piece of it.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// To which link it belongs.
+    pub link: Link,
+    /// What was proved or explored.
+    pub space: String,
+    /// Its bounds, if it is a cluster: what makes two spaces the same.
+    pub bounds: Option<Bounds>,
+    /// What for.
+    pub shows: &'static str,
+    /// What it lacks.
+    pub leaves_out: Vec<&'static str>,
+    /// The verdict, after all comparisons.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Why it is violated, where the run itself found nothing.
+    pub complaints: Vec<String>,
+    /// Inputs that the model ignores, and other shapes of those that it does not, tried on distinct
+    /// replicas.
+    pub tried: Option<usize>,
+    /// How often each action of the specification explained a step of the model, in a tie.
+    pub explained: Vec<(String, u64)>,
+    /// What the verdict rests on.
+    pub evidence: Evidence,
+}
+
+/// What came of all of them.
+#[derive(Debug, Serialize)]
+pub struct Verification {
+    /// The worst verdict.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// One row per exploration, link by link.
+    pub rows: Vec<Row>,
+}
+
+/// Runs all links, the largest pieces first, on as many threads as asked for.
+pub fn verify(table: &Table, threads: usize) -> Verification {
+    let mut jobs = Job::all(table);
+    jobs.sort_by_key(Job::cost);
+    let progress = Progress::new(jobs.iter().map(Job::cost).sum());
+    let (queue, done) = (Mutex::new(jobs), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let job = queue.lock().expect("nobody panics while holding it").pop();
+                    let Some(job) = job else { return };
+                    progress.begins(&job);
+                    let row = job.run();
+                    progress.ends(&job, &row);
+                    done.lock().expect("nobody panics while holding it").push(row);
+                }
+            });
+        }
+    });
+    let mut rows = done.into_inner().expect("nobody panics while holding it");
+    let order = |row: &Row| {
+        let place = |bounds| table.spaces.iter().position(|space| Some(space.bounds) == bounds);
+        let states = row.explored().map(|report| report.states);
+        (row.link, place(row.bounds), states)
+    };
+    rows.sort_by_key(order);
+    compare_links(&mut rows);
+    every_action_explains_something(&mut rows);
+    let verdict = Verdict::worst(rows.iter().map(|row| &row.verdict));
+    Verification { verdict, rows }
+}
+
+/// The lockstep must have taken every transition of the model, kind by kind, and no pair may differ
+/// where the model has one state: that would be hidden state of the implementation.
+fn compare_links(rows: &mut [Row]) {
+    let counts = |row: &Row| {
+        let report = row.explored()?;
+        Some((row.bounds, report.states, report.transitions, report.actions.clone()))
+    };
+    let of_model = rows.iter().filter(|row| row.link == Link::Model);
+    let of_model: Vec<_> = of_model.filter_map(counts).collect();
+    for row in rows.iter_mut().filter(|row| row.link == Link::Lockstep) {
+        let Some(report) = row.explored().filter(|report| report.complete) else { continue };
+        let same = of_model.iter().find(|(bounds, ..)| *bounds == row.bounds);
+        let Some((_, states, transitions, actions)) = same else { continue };
+        let (pairs, replayed) = (report.states, report.transitions);
+        let same_actions = report.actions == *actions;
+        if pairs != *states {
+            row.complain(format!("{pairs} pairs, but {states} states of the model"));
+        }
+        if replayed != *transitions || !same_actions {
+            row.complain(format!("{replayed} of {transitions} transitions of the model replayed"));
+        }
+    }
+}
+
+/// An action of the proved specification that explains nothing in any space is one that the cluster
+/// does not have: then something else than the cluster was proved.
+fn every_action_explains_something(rows: &mut [Row]) {
+    let ties = || rows.iter().filter(|row| !row.explained.is_empty());
+    let Some(first) = ties().next() else { return };
+    let idle: Vec<_> = (0..first.explained.len())
+        .filter(|&action| ties().all(|row| row.explained[action].1 == 0))
+        .map(|action| first.explained[action].0.clone())
+        .collect();
+    let Some(row) = rows.iter_mut().find(|row| !row.explained.is_empty()) else { return };
+    for action in idle {
+        row.complain(format!("nothing that the cluster does is the action {action}"));
+    }
+}
+
+impl Row {
+    /// The exploration, unless it rests on a proof.
+    pub const fn explored(&self) -> Option<&Report> {
+        match &self.evidence {
+            Evidence::Explored(report) => Some(report),
+            Evidence::Proved(_) => None,
+        }
+    }
+
+    fn complain(&mut self, complaint: String) {
+        self.complaints.push(complaint);
+        if self.verdict == Verdict::Holds {
+            self.verdict = Verdict::Violated;
+        }
+    }
+
+    /// Holds the counts against those that are pinned.
+    fn expect(&mut self, what: &'static str, pinned: usize, found: usize) {
+        if pinned != found {
+            self.complain(format!("{found} {what} where {pinned} are pinned"));
+        }
+    }
+}

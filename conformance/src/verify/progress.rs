@@ -1,0 +1,61 @@
+//! How far a verification is, on standard error: a bar on a terminal, plain lines elsewhere.
+
+use std::{
+    io::{IsTerminal as _, stderr},
+    time::Duration,
+};
+
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+
+use super::{Evidence, Row, job::Job};
+
+/// How far it is.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    pub(super) fn new(total: u64) -> Self {
+        let bar = stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {elapsed}  {msg}");
+            let bar = ProgressBar::new(total);
+            bar.set_style(style.expect("the template is a constant"));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self { bar }
+    }
+
+    pub(super) fn begins(&self, job: &Job) {
+        let what = format!("{}: {}", job.link(), job.name());
+        match &self.bar {
+            Some(bar) => bar.set_message(what),
+            None => eprintln!("begins  {what}"),
+        }
+    }
+
+    pub(super) fn ends(&self, job: &Job, row: &Row) {
+        let did = match &row.evidence {
+            Evidence::Proved(proof) => format!("{} obligations", proof.proved().1),
+            Evidence::Explored(report) => {
+                format!("{} transitions", HumanCount(report.transitions as u64))
+            }
+        };
+        let line = format!("{:<7} {}: {}: {did}", row.verdict.to_string(), job.link(), job.name());
+        match &self.bar {
+            Some(bar) => {
+                bar.println(line);
+                bar.inc(job.cost());
+            }
+            None => eprintln!("{line}"),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
