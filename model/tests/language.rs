@@ -274,7 +274,7 @@ fn texts_that_are_none_are_refused() {
 fn the_place_is_shown() {
     let error = proof::read("small.epr", &text("", "(forall ((x node)) (bear x))"));
     expect![[r#"
-        there is no relation `bear`
+        error: there is no relation `bear`
           --> small.epr:12:23
            |
         12 |   (forall ((x node)) (bear x)))

@@ -14,8 +14,8 @@ use std::{
 use paxos_model::proof::{
     SPECIFICATIONS,
     language::Specification,
-    obligation::obligations,
-    prover::{Finding, Prover},
+    obligation::{Finding, obligations},
+    prover::Prover,
     shipped,
     smtlib::{Kind, Solver},
 };

@@ -32,8 +32,8 @@ use std::time::{Duration, Instant};
 use self::{
     clause::Clauses,
     language::{LanguageError, Specification},
-    obligation::obligations,
-    prover::{Finding, Prover},
+    obligation::{Finding, obligations},
+    prover::Prover,
     report::{ObligationReport, ProofReport, SpecificationReport},
 };
 use crate::verdict::Verdict;

@@ -28,6 +28,20 @@ pub struct Obligation<'s> {
     pub goal: &'s Statement,
 }
 
+/// What was found about an obligation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It always holds.
+    Proved,
+    /// It does not.
+    Refuted,
+    /// Nobody knows.
+    Unknown {
+        /// Why not.
+        why: String,
+    },
+}
+
 /// All that has to be shown.
 pub fn obligations(specification: &Specification) -> Vec<Obligation<'_>> {
     let moments = std::iter::once(Moment::Initially)

@@ -8,7 +8,7 @@ use std::{
 use super::{
     clause::Clauses,
     ground::Grounding,
-    obligation::Obligation,
+    obligation::{Finding, Obligation},
     sat::Answer,
     smtlib::{self, Solver},
 };
@@ -29,20 +29,6 @@ impl fmt::Display for Prover {
             Self::External(solver) => write!(f, "{solver}"),
         }
     }
-}
-
-/// What was found about an obligation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// It always holds.
-    Proved,
-    /// It does not.
-    Refuted,
-    /// Nobody knows.
-    Unknown {
-        /// Why not.
-        why: String,
-    },
 }
 
 /// What was found, and what it took.
@@ -66,7 +52,7 @@ impl Prover {
                 let deadline = started.checked_add(timeout);
                 let mut grounding = Grounding::new(clauses(obligation), sorts, deadline);
                 let answer = grounding.solve();
-                (Finding::of(answer, timeout), Some(grounding.size()))
+                (finding(answer, timeout), Some(grounding.size()))
             }
             Self::External(solver) => {
                 (solver.run(&smtlib::script(obligation).to_string(), timeout), None)
@@ -76,14 +62,12 @@ impl Prover {
     }
 }
 
-impl Finding {
-    fn of(answer: Answer, timeout: Duration) -> Self {
-        match answer {
-            Answer::Contradiction => Self::Proved,
-            Answer::Model => Self::Refuted,
-            Answer::TimeUp => {
-                Self::Unknown { why: format!("the time limit of {timeout:?} was reached") }
-            }
+fn finding(answer: Answer, timeout: Duration) -> Finding {
+    match answer {
+        Answer::Contradiction => Finding::Proved,
+        Answer::Model => Finding::Refuted,
+        Answer::TimeUp => {
+            Finding::Unknown { why: format!("the time limit of {timeout:?} was reached") }
         }
     }
 }

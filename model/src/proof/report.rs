@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{
     counterexample::Counterexample,
-    obligation::{Moment, Obligation},
-    prover::{Decision, Finding},
+    obligation::{Finding, Moment, Obligation},
+    prover::Decision,
 };
 use crate::verdict::Verdict;
 

@@ -13,8 +13,7 @@ use std::{
 
 use super::{
     language::{Names, Relation, Specification, Update, Variable},
-    obligation::{Moment, Obligation},
-    prover::Finding,
+    obligation::{Finding, Moment, Obligation},
 };
 
 /// Which solver.

@@ -4,7 +4,14 @@ use std::{fmt, sync::Arc};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::reader::Place;
+/// Where something stands in a text, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Where it begins.
+    pub start: usize,
+    /// Where it ends, exclusive.
+    pub end: usize,
+}
 
 /// A text and its name, for those who complain about it.
 #[derive(Clone, Debug)]

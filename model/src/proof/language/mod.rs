@@ -30,10 +30,7 @@ mod reader;
 
 use std::fmt;
 
-pub use self::{
-    error::{LanguageError, Source},
-    reader::Place,
-};
+pub use self::error::{LanguageError, Place, Source};
 
 /// A kind of things: an index into [`Specification::sorts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

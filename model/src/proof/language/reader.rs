@@ -1,15 +1,6 @@
 //! S-expressions, each with its place in the text. What they mean is not known here.
 
-use super::error::{LanguageError, Source};
-
-/// Where something stands in a text, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// Where it begins.
-    pub start: usize,
-    /// Where it ends, exclusive.
-    pub end: usize,
-}
+use super::error::{LanguageError, Place, Source};
 
 /// A symbol, a string, or a list of these.
 #[derive(Clone, Debug)]
