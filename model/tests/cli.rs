@@ -208,12 +208,13 @@ fn a_missing_solver_is_unusable_and_no_time_is_inconclusive() {
 }
 
 #[test]
-fn obligations_are_written_as_smtlib() {
+fn obligations_and_certificates_are_written() {
     let folder = Folder::new("smtlib");
-    let output = paxos_model(&format!("prove synod --smtlib {}", folder.0.display()));
+    let at = folder.0.display();
+    let output = paxos_model(&format!("prove synod --smtlib {at} --certificates {at}"));
     assert_eq!(output.status.code(), Some(0));
     let files: Vec<_> = std::fs::read_dir(folder.0.join("synod")).expect("it is there").collect();
-    assert_eq!(files.len(), 92);
+    assert_eq!(files.len(), 3 * 92);
     let file = folder.0.join("synod/propose-nothing-else-below.smt2");
     let script = std::fs::read_to_string(file).expect("it is there");
     assert!(script.contains("(declare-sort acceptor 0)"), "{script}");

@@ -4,7 +4,7 @@
 //! possible, and then as few facts. And it is run by the interpreter first, which knows nothing of how
 //! it was found; what does not replay is not shown.
 
-use std::{fmt, time::Instant};
+use std::{collections::BTreeMap, fmt, time::Instant};
 
 use serde::Serialize;
 
@@ -20,8 +20,8 @@ use super::{
 /// How an obligation fails, in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counterexample {
-    /// How many things there are of each sort, all together.
-    pub elements: usize,
+    /// How many things there are of each sort.
+    pub elements: BTreeMap<String, usize>,
     /// What never changes.
     pub always: Vec<String>,
     /// What is so before.
@@ -200,7 +200,9 @@ fn tell(
     let new = is.iter().filter(|fact| !was.contains(fact)).map(|fact| (true, fact.clone()));
     let changes = gone.chain(new).collect();
     Counterexample {
-        elements: finite::sorts(specification).map(|sort| before.elements(sort).count()).sum(),
+        elements: finite::sorts(specification)
+            .map(|sort| (specification.sorts[sort.0].name.clone(), before.elements(sort).count()))
+            .collect(),
         always: always(specification, before),
         before: was,
         step: step.map(|step| {

@@ -18,8 +18,8 @@ use smallvec::SmallVec;
 
 use super::{
     clause::{Clause, Clauses, Function, Literal, Predicate, Term},
-    language::Sort,
-    sat::{Answer, Sat, literal},
+    language::{Sort, Specification},
+    sat::{Answer, Certificate, Sat, literal},
 };
 
 /// A ground term.
@@ -99,6 +99,31 @@ impl Grounding {
             }
         }
         grounding
+    }
+
+    /// Keeps the reasons of the SAT solver, for [`certificate`](Self::certificate).
+    pub fn record(&mut self) {
+        self.sat.record();
+    }
+
+    /// Why the instances that were told can not all be true, and what the variables in them are; if that
+    /// was found, and recorded.
+    pub fn certificate(&self, specification: &Specification) -> Option<(Certificate, Vec<String>)> {
+        let sort = |thing: Thing| {
+            let (function, _) = self.things[thing.0 as usize];
+            &specification.sorts[self.functions[function].sort.0].name
+        };
+        let name = |thing: &Thing| format!("{}{}", sort(*thing), thing.0);
+        let atoms = self.atoms.iter().zip(1..).map(|(atom, number)| {
+            let predicate = match atom.predicate {
+                Predicate::Equal => "=".to_owned(),
+                Predicate::Relation(relation) => specification.relations[relation.0].name.clone(),
+                Predicate::Definition(definition) => format!("definition{definition}"),
+            };
+            let arguments: Vec<_> = atom.arguments.iter().map(name).collect();
+            format!("{number} is ({predicate} {})", arguments.join(" "))
+        });
+        Some((self.sat.certificate()?, atoms.collect()))
     }
 
     /// How many ground terms there are, and how many ground clauses.

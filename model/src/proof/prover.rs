@@ -9,7 +9,7 @@ use super::{
     clause::Clauses,
     ground::Grounding,
     obligation::{Finding, Obligation},
-    sat::Answer,
+    sat::{Answer, Certificate},
     smtlib::{self, Solver},
 };
 
@@ -60,6 +60,24 @@ impl Prover {
         };
         Decision { finding, took: started.elapsed(), size }
     }
+}
+
+/// Why an obligation holds: the ground clauses that the built-in prover made of its opposite, after
+/// comments that say what their variables are, and a proof that they can not all be true. Nothing, if it
+/// was not proved in time.
+///
+/// What it certifies is the last step; that the clauses are instances of the obligation is for the
+/// prover to answer for.
+pub fn certificate(
+    obligation: &Obligation<'_>,
+    timeout: Duration,
+) -> Option<(Certificate, Vec<String>)> {
+    let specification = obligation.specification;
+    let deadline = Instant::now().checked_add(timeout);
+    let mut grounding = Grounding::new(clauses(obligation), specification.sorts.len(), deadline);
+    grounding.record();
+    grounding.solve();
+    grounding.certificate(specification)
 }
 
 fn finding(answer: Answer, timeout: Duration) -> Finding {

@@ -111,7 +111,7 @@ impl SpecificationReport {
     pub fn smallest(&self) -> Option<(&ObligationReport, &Counterexample)> {
         let all = self.obligations.iter();
         let found = all.filter_map(|report| Some((report, report.counterexample.as_ref()?)));
-        found.min_by_key(|(_, found)| (found.elements, found.before.len()))
+        found.min_by_key(|(_, found)| (found.elements.values().sum::<usize>(), found.before.len()))
     }
 
     /// How many obligations hold, of how many.

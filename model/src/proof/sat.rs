@@ -1,8 +1,8 @@
-//! The SAT solver, with a time limit.
+//! The SAT solver, with a time limit, and with its proof if somebody wants to check it.
 
-use std::time::Instant;
+use std::{fmt, time::Instant};
 
-use batsat::{Callbacks, Lit, Solver, SolverInterface as _, SolverOpts, Var, lbool};
+use batsat::{Callbacks, Lit, Solver, SolverInterface as _, SolverOpts, Var, clause, lbool};
 
 /// What a solver found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,24 +20,98 @@ pub type Literal = Lit;
 
 /// Clauses over numbered variables.
 pub struct Sat {
-    solver: Solver<Limit>,
+    solver: Solver<Watch>,
 }
 
+/// What is told to the solver, and what it tells.
 #[derive(Default)]
-struct Limit {
+struct Watch {
     deadline: Option<Instant>,
+    certificate: Option<Certificate>,
 }
 
-impl Callbacks for Limit {
+/// Clauses that can not all be true, and why: a list of clauses, each of which follows from those before
+/// it by unit propagation, the last one being empty (a proof in the format DRAT, without deletions).
+///
+/// Numbers are those of variables, counted from 1 as DIMACS wants it; opposites are negative.
+#[derive(Clone, Debug, Default)]
+pub struct Certificate {
+    /// The clauses.
+    pub clauses: Vec<Vec<i32>>,
+    /// What follows from them, in order.
+    pub proof: Vec<Vec<i32>>,
+}
+
+impl Callbacks for Watch {
     fn stop(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn on_new_clause(&mut self, literals: &[Lit], _: clause::Kind) {
+        if let Some(certificate) = &mut self.certificate {
+            certificate.proof.push(literals.iter().copied().map(dimacs).collect());
+        }
+    }
+}
+
+fn dimacs(literal: Lit) -> i32 {
+    let variable = literal.var().idx().cast_signed() + 1;
+    if literal.sign() { variable } else { -variable }
+}
+
+impl Certificate {
+    /// The clauses in the format DIMACS, after comments that say what the variables are.
+    pub fn cnf<'a>(&'a self, comments: &'a [String]) -> impl fmt::Display + 'a {
+        Cnf(self, comments)
+    }
+
+    /// The proof in the format DRAT.
+    pub fn drat(&self) -> impl fmt::Display + '_ {
+        Lines(&self.proof)
+    }
+}
+
+struct Cnf<'a>(&'a Certificate, &'a [String]);
+
+impl fmt::Display for Cnf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Certificate { clauses, .. }, comments) = self;
+        comments.iter().try_for_each(|comment| writeln!(f, "c {comment}"))?;
+        let variables = clauses.iter().flatten().map(|literal| literal.abs()).max().unwrap_or(0);
+        writeln!(f, "p cnf {variables} {}", clauses.len())?;
+        Lines(clauses).fmt(f)
+    }
+}
+
+struct Lines<'a>(&'a [Vec<i32>]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for clause in self.0 {
+            clause.iter().try_for_each(|literal| write!(f, "{literal} "))?;
+            writeln!(f, "0")?;
+        }
+        Ok(())
     }
 }
 
 impl Sat {
     /// No clauses yet, to be solved before a deadline.
     pub fn new(deadline: Option<Instant>) -> Self {
-        Self { solver: Solver::new(SolverOpts::default(), Limit { deadline }) }
+        let watch = Watch { deadline, certificate: None };
+        Self { solver: Solver::new(SolverOpts::default(), watch) }
+    }
+
+    /// From now on, keeps what [`certificate`](Self::certificate) needs.
+    pub fn record(&mut self) {
+        self.solver.cb_mut().certificate = Some(Certificate::default());
+    }
+
+    /// Why the clauses can not all be true, if that was found and [recorded](Self::record).
+    pub fn certificate(&self) -> Option<Certificate> {
+        let mut certificate = self.solver.cb().certificate.clone()?;
+        certificate.proof.push(Vec::new());
+        (!self.solver.is_ok()).then_some(certificate)
     }
 
     /// Another variable; they are numbered from 0.
@@ -47,6 +121,9 @@ impl Sat {
 
     /// Demands that one of some literals is true.
     pub fn clause(&mut self, literals: &[Literal]) {
+        if let Some(certificate) = &mut self.solver.cb_mut().certificate {
+            certificate.clauses.push(literals.iter().copied().map(dimacs).collect());
+        }
         self.solver.add_clause_reuse(&mut literals.to_vec());
     }
 

@@ -1,6 +1,11 @@
 //! `paxos-model prove`: specifications, proved without bounds.
 
-use std::{fs, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,9 +14,9 @@ use paxos_model::{
     proof::{
         SPECIFICATIONS,
         language::Specification,
-        obligation::obligations,
+        obligation::{Obligation, obligations},
         prove,
-        prover::Prover,
+        prover::{Prover, certificate},
         read,
         smtlib::{Kind, Solver, script},
     },
@@ -34,6 +39,10 @@ pub(crate) struct ProveArgs {
     /// Also write each obligation to this folder, as SMT-LIB.
     #[arg(long, value_name = "DIR")]
     smtlib: Option<PathBuf>,
+    /// Also write a certificate of each obligation that the built-in prover proves to this folder: ground
+    /// clauses in DIMACS, and a DRAT proof that they contradict each other.
+    #[arg(long, value_name = "DIR")]
+    certificates: Option<PathBuf>,
     /// Print the report as one JSON object.
     #[arg(long)]
     json: bool,
@@ -69,10 +78,21 @@ pub(crate) fn run(args: &ProveArgs) -> ExitCode {
         Ok(prover) => prover,
         Err(missing) => return unusable(&missing),
     };
-    if let Some(folder) = &args.smtlib
-        && let Err(error) = write(folder, &specifications)
+    let scripts = |obligation: &Obligation<'_>| vec![("smt2", script(obligation).to_string())];
+    let certificates = |obligation: &Obligation<'_>| match certificate(obligation, args.timeout) {
+        None => Vec::new(),
+        Some((found, atoms)) => {
+            vec![("cnf", found.cnf(&atoms).to_string()), ("drat", found.drat().to_string())]
+        }
+    };
+    for (folder, contents) in
+        [(&args.smtlib, &scripts as &Contents<'_>), (&args.certificates, &certificates)]
     {
-        return unusable(&format!("cannot write to {}: {error}", folder.display()));
+        if let Some(folder) = folder
+            && let Err(error) = write(folder, &specifications, contents)
+        {
+            return unusable(&format!("cannot write to {}: {error}", folder.display()));
+        }
     }
     let count: usize = specifications.iter().map(|it| obligations(it).len()).sum();
     let bar = progress(count as u64, args.quiet);
@@ -114,15 +134,23 @@ fn specifications(named: &[String]) -> Result<Vec<Specification>, String> {
     named.iter().map(find).collect()
 }
 
-/// One file for each obligation, in a folder for each specification.
-fn write(folder: &std::path::Path, specifications: &[Specification]) -> io::Result<()> {
+/// What is to be written of an obligation: what each file ends in, and what it holds.
+type Contents<'a> = dyn Fn(&Obligation<'_>) -> Vec<(&'static str, String)> + 'a;
+
+/// Files for each obligation, in a folder for each specification.
+fn write(
+    folder: &Path,
+    specifications: &[Specification],
+    contents: &Contents<'_>,
+) -> io::Result<()> {
     for specification in specifications {
         let folder = folder.join(file_name(&specification.name));
         fs::create_dir_all(&folder)?;
         for obligation in obligations(specification) {
             let name = format!("{}-{}", obligation.moment_name(), obligation.goal.name);
-            let file = folder.join(format!("{}.smt2", file_name(&name)));
-            fs::write(file, script(&obligation).to_string())?;
+            for (ending, content) in contents(&obligation) {
+                fs::write(folder.join(format!("{}.{ending}", file_name(&name))), content)?;
+            }
         }
     }
     Ok(())
