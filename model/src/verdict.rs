@@ -29,15 +29,16 @@ impl Verdict {
         }
     }
 
-    /// The worst of some verdicts: a violation is one whatever else was left open. Of nothing at all,
-    /// it is that nothing was run.
+    /// The worst of some verdicts, the first of those: a violation is one whatever else was left open. Of
+    /// nothing at all, it is that nothing was run.
     pub fn worst<'v>(all: impl IntoIterator<Item = &'v Self>) -> Self {
         let severity = |verdict: &&Self| match verdict {
             Self::Holds => 0,
             Self::Inconclusive { .. } => 1,
             Self::Violated => 2,
         };
-        let worst = all.into_iter().max_by_key(severity).cloned();
+        let worse = |one, other| if severity(&other) > severity(&one) { other } else { one };
+        let worst = all.into_iter().reduce(worse).cloned();
         worst.unwrap_or(Self::Inconclusive { why: "nothing was run".to_owned() })
     }
 }

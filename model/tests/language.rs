@@ -56,7 +56,7 @@ fn formulas_that_are_none_are_refused() {
     );
     refused(
         "(forall ((x node)) (has x))",
-        expect!["12:22 `has` is about 2 things, not 1 | `(has node color)`"],
+        expect!["12:22 `has` wants 2 arguments, and here are 1 | `(has node color)`"],
     );
     refused(
         "(forall ((x node) (c color)) (has x d))",
@@ -121,13 +121,13 @@ fn formulas_that_are_none_are_refused() {
         "(and (forall ((x node)) (exists ((c color)) (has x c)))
        (forall ((c color)) (exists ((x node)) (has x c))))",
         expect![
-            "13:28 this is outside the decidable fragment: here a `node` depends on `color`, and one of those on a `node` again, when it is to be shown that `paint` gives `one` | quantifiers that alternate only from some sorts to others, never in a circle"
+            "13:28 this is outside the decidable fragment: here a `node` depends on a `color`, and that on the first again, when `one` is to be shown after `paint` | quantifiers that alternate only from some sorts to others, never in a circle"
         ],
     );
     refused(
         "(forall ((x node)) (exists ((y node)) (next x y)))",
         expect![
-            "12:22 this is outside the decidable fragment: here a `node` depends on `node`, and one of those on a `node` again, when it is to be shown that `paint` gives `one` | quantifiers that alternate only from some sorts to others, never in a circle"
+            "12:22 this is outside the decidable fragment: here a `node` depends on a `node`, when `one` is to be shown after `paint` | quantifiers that alternate only from some sorts to others, never in a circle"
         ],
     );
 }
@@ -205,7 +205,9 @@ fn forms_that_are_none_are_refused() {
     );
     refused(
         "(action a ((x node) (c color)) \"\" (set (has x c) true) (set (has x c) false))",
-        expect!["7:61 this action says twice what `has` becomes | one `set` for each relation"],
+        expect![
+            "7:61 this action says twice what `has` becomes | one `set` for each relation; for several tuples, `(forall ((y SORT)) (set (R y) FORMULA))` with a formula that tells them apart"
+        ],
     );
     refused(
         "(action a ((x node) (c color)) \"\" (forall ((y node)) (set (has x c) true)))",

@@ -243,53 +243,44 @@ fn a_counterexample_reads_like_a_story() {
         found.to_string()
     };
     expect![[r#"
-          always  b1 < b2
-                  a1 is a member of q1
-                  a client asks for v1
-          before  a1 promised b2 (1b)
-                  v1 was proposed in b1 (2a)
-                  a1 has promised b1 or more
-                  a1 has promised b2 or more
-                  a1 has promised more than b1
-          step    a1 votes for v1 in b1
-          after   + a1 voted for v1 in b1 (2b)
-                  + a1 stores v1 in b1 as its last vote
-                  + a1 stores a vote in b1 or above
-          broken  reports-are-complete: a promise knows of each vote below it: it reports that or a higher one
-                  for a = a1, b = b2, m = b1, v = v1
+        always  b1 < b2
+                a1 is a member of q1
+                a client asks for v1
+        before  a1 promised b2 (1b)
+                v1 was proposed in b1 (2a)
+                a1 has promised b2 or more
+                a1 has promised more than b1
+        step    a1 votes for v1 in b1
+        after   + a1 voted for v1 in b1 (2b)
+                + a1 stores v1 in b1 as its last vote
+                + a1 stores a vote in b1 or above
+        broken  reports-are-complete: a promise knows of each vote below it: it reports that or a higher one
+                for a = a1, b = b2, m = b1, v = v1
     "#]].assert_eq(&story("accept below the promise"));
     expect![[r#"
-          always  b1 < b2 < b3
-                  a1 is a member of q1, a2 is a member of q1
-                  a client asks for v1, a client asks for v2
-          before  a1 promised b3 (1b)
-                  a2 promised b3 (1b)
-                  the promise of b3 by a1 reports v2 in b1
-                  the promise of b3 by a1 reports a vote in b1 or above
-                  the promise of b3 by a1 reports a vote in b2 or above
-                  the promise of b3 by a2 reports a vote in b2 or above
-                  v2 was proposed in b1 (2a)
-                  v1 was proposed in b2 (2a)
-                  a1 voted for v2 in b1 (2b)
-                  a1 voted for v1 in b2 (2b)
-                  a2 voted for v1 in b2 (2b)
-                  a1 has promised b1 or more
-                  a1 has promised b2 or more
-                  a1 has promised b3 or more
-                  a2 has promised b1 or more
-                  a2 has promised b2 or more
-                  a2 has promised b3 or more
-                  a1 has promised more than b1
-                  a1 has promised more than b2
-                  a2 has promised more than b1
-                  a2 has promised more than b2
-                  a1 stores a vote in b1 or above
-                  a1 stores a vote in b2 or above
-                  a2 stores a vote in b2 or above
-          step    v2 is proposed in b3 on the promises of q1
-          after   + v2 was proposed in b3 (2a)
-          broken  nothing-else-below: below a proposal no other value can be chosen any more: of each quorum, a member has left that ballot without voting for it
-                  for b = b2, c = b3, v = v1, w = v2, q = q1
+        always  b1 < b2 < b3
+                a1 is a member of q1, a2 is a member of q1
+                a client asks for v1, a client asks for v2
+        before  a1 promised b3 (1b)
+                a2 promised b3 (1b)
+                the promise of b3 by a1 reports v2 in b1
+                the promise of b3 by a1 reports a vote in b2 or above
+                the promise of b3 by a2 reports a vote in b2 or above
+                v2 was proposed in b1 (2a)
+                v1 was proposed in b2 (2a)
+                a1 voted for v2 in b1 (2b)
+                a1 voted for v1 in b2 (2b)
+                a2 voted for v1 in b2 (2b)
+                a1 has promised b3 or more
+                a2 has promised b3 or more
+                a1 has promised more than b2
+                a2 has promised more than b2
+                a1 stores a vote in b2 or above
+                a2 stores a vote in b2 or above
+        step    v2 is proposed in b3 on the promises of q1
+        after   + v2 was proposed in b3 (2a)
+        broken  nothing-else-below: below a proposal no other value can be chosen any more: of each quorum, a member has left that ballot without voting for it
+                for b = b2, c = b3, v = v1, w = v2, q = q1
     "#]].assert_eq(&story("lowest reported ballot wins"));
 }
 

@@ -49,54 +49,68 @@ pub fn find(
     let specification = obligation.specification;
     let parameters = obligation.action().map_or(&[][..], |action| &action.parameters);
     let conclusion = obligation.conclusion().negated();
-    let least = specification.sorts.len();
-    for sizes in (least..).flat_map(|total| finite::sizes(least, total)) {
+    let sorts = specification.sorts.len();
+    for sizes in (sorts..=sorts + SPARE_MAX).flat_map(|total| finite::sizes(sorts, total)) {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            break;
+        }
+        if !finite::is_small(specification, &sizes) {
+            continue;
+        }
         let mut models = FiniteModels::new(specification, &sizes, parameters, deadline);
         obligation.premises().into_iter().for_each(|premise| models.assert(premise));
         models.assert(&conclusion);
         match models.find(&[]) {
             Answer::Model => {
-                drop_facts(specification, &mut models);
-                let (state, step) = told_apart(obligation, &models);
+                let (state, arguments) = smallest(specification, models);
+                let (state, step) = told_apart(obligation, state, arguments);
                 return replay(obligation, &state, step.as_ref());
             }
-            Answer::Contradiction if deadline.is_none_or(|it| Instant::now() < it) => {}
-            _ => break,
+            Answer::Contradiction => {}
+            Answer::TimeUp => break,
         }
     }
-    Err("no counterexample was found in time that is small enough to show".to_owned())
+    Err("it was refuted, but no counterexample was found in time that is small enough to show"
+        .into())
 }
 
-/// Makes false what need not be true, one fact after the other. A model is known, and another is when
-/// this ends.
-fn drop_facts(specification: &Specification, models: &mut FiniteModels<'_>) {
+/// How many things there may be beyond one of each sort.
+const SPARE_MAX: usize = 24;
+
+/// The structure that was found, with as few facts as can be had in time: what need not be true is made
+/// false, one fact after the other.
+fn smallest(
+    specification: &Specification,
+    mut models: FiniteModels<'_>,
+) -> (Structure, Vec<Element>) {
+    let mut best = (models.structure(), models.arguments());
     let mut needed = Vec::new();
     loop {
-        let found = models.structure();
+        let found = &best.0;
         let facts = |holds: bool| {
-            let found = &found;
             finite::changing(specification).flat_map(move |relation| {
                 let tuples = found.all_tuples(relation).map(move |tuple| (relation, tuple));
                 tuples.filter(move |(relation, tuple)| found.holds(*relation, tuple) == holds)
             })
         };
-        let mut without: Vec<_> = facts(false).collect();
-        let Some(next) = facts(true).find(|fact| !needed.contains(fact)) else { return };
-        without.push(next.clone());
-        if models.find(&without) != Answer::Model {
-            needed.push(next);
-            without.pop();
-            let again = models.find(&without);
-            assert_eq!(again, Answer::Model, "a model without these facts was found before");
+        let Some(next) = facts(true).find(|fact| !needed.contains(fact)) else { return best };
+        let without: Vec<_> = facts(false).chain([next.clone()]).collect();
+        match models.find(&without) {
+            Answer::Model => best = (models.structure(), models.arguments()),
+            Answer::Contradiction => needed.push(next),
+            Answer::TimeUp => return best,
         }
     }
 }
 
 /// The model that was found, as a state and a step from it. Where there is an order among the things
 /// of a sort, their numbers follow it.
-fn told_apart(obligation: &Obligation<'_>, models: &FiniteModels<'_>) -> (Structure, Option<Step>) {
+fn told_apart(
+    obligation: &Obligation<'_>,
+    mut found: Structure,
+    arguments: Vec<Element>,
+) -> (Structure, Option<Step>) {
     let specification = obligation.specification;
-    let mut found = models.structure();
     if obligation.moment == Moment::Initially {
         // At first nothing that changes holds of anything.
         for relation in finite::changing(specification) {
@@ -121,7 +135,7 @@ fn told_apart(obligation: &Obligation<'_>, models: &FiniteModels<'_>) -> (Struct
     let step = match obligation.moment {
         Moment::After(action) => {
             let parameters = &specification.actions[action].parameters;
-            let arguments = parameters.iter().zip(models.arguments());
+            let arguments = parameters.iter().zip(arguments);
             let arguments = arguments.map(|(x, it)| numbers[x.sort.0][usize::from(it.0)]).collect();
             Some(Step { action, arguments })
         }
@@ -182,11 +196,12 @@ fn tell(
     after: &Structure,
 ) -> Counterexample {
     let specification = obligation.specification;
-    let facts = |structure: &Structure, rigid: bool| {
-        let relations = specification.relations.iter().enumerate();
-        let relations = relations.filter(|(_, declaration)| declaration.rigid == rigid);
-        let all = relations.flat_map(|(index, declaration)| {
-            let tuples = structure.tuples(Relation(index));
+    let facts = |structure: &Structure| {
+        let all = finite::changing(specification).flat_map(|relation| {
+            let declaration = &specification.relations[relation.0];
+            let tuples = structure.tuples(relation).filter(move |tuple| {
+                !(declaration.highest && is_told_by_a_higher(structure, relation, tuple))
+            });
             tuples.map(move |tuple| {
                 declaration
                     .phrase
@@ -195,7 +210,7 @@ fn tell(
         });
         all.collect::<Vec<_>>()
     };
-    let (was, is) = (facts(before, false), facts(after, false));
+    let (was, is) = (facts(before), facts(after));
     let gone = was.iter().filter(|fact| !is.contains(fact)).map(|fact| (false, fact.clone()));
     let new = is.iter().filter(|fact| !was.contains(fact)).map(|fact| (true, fact.clone()));
     let changes = gone.chain(new).collect();
@@ -216,6 +231,24 @@ fn tell(
         words: obligation.goal.words.clone(),
         instance: instance(specification, after, &obligation.goal.formula),
     }
+}
+
+/// Whether a fact goes without saying, because the same is told of a higher last argument, and holds of
+/// all below that.
+fn is_told_by_a_higher(structure: &Structure, relation: Relation, tuple: &[Element]) -> bool {
+    let holds_at = |last: u8| {
+        let mut other = tuple.to_vec();
+        if let Some(argument) = other.last_mut() {
+            *argument = Element(last);
+        }
+        structure.holds(relation, &other)
+    };
+    let last = tuple.last().map_or(0, |last| last.0);
+    let rest = structure.tuples(relation).filter(|other| {
+        other[..tuple.len().saturating_sub(1)] == tuple[..tuple.len().saturating_sub(1)]
+    });
+    let highest = rest.filter_map(|other| other.last().map(|it| it.0)).max().unwrap_or(last);
+    last < highest && (0..highest).all(holds_at)
 }
 
 fn name(specification: &Specification, sort: Sort, Element(number): Element) -> String {

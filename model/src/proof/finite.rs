@@ -6,6 +6,8 @@
 
 use std::time::Instant;
 
+use itertools::Itertools as _;
+
 use super::{
     language::{Formula, Relation, Sort, Specification, Variable},
     sat::{Answer, Literal, Sat, literal},
@@ -20,6 +22,10 @@ pub struct FiniteModels<'s> {
     sat: Sat,
     /// For each parameter the propositional variables that say which element it is.
     parameters: Vec<(Variable, Vec<usize>)>,
+    deadline: Option<Instant>,
+    /// How many formulas were made propositional, and whether that took too long.
+    grounded: usize,
+    late: bool,
 }
 
 /// A formula of which everything is known, or a literal that stands for it.
@@ -55,35 +61,34 @@ impl<'s> FiniteModels<'s> {
             }
             chosen.push((parameter, is));
         }
-        Self { specification, shape, sat, parameters: chosen }
+        Self { specification, shape, sat, parameters: chosen, deadline, grounded: 0, late: false }
     }
 
     /// Leaves only those in which a formula holds. Its free variables are the parameters.
     pub fn assert(&mut self, formula: &Formula) {
         let mut assignment = Assignment::of(self.specification);
         let free: Vec<_> = self.parameters.iter().map(|(parameter, _)| *parameter).collect();
-        let mut cases = Vec::new();
-        self.shape.every(&free, &mut assignment, &mut |assignment| {
-            cases.push(assignment.clone());
-            true
-        });
+        let shape = self.shape.clone();
         // Whichever elements the parameters are, the formula holds of those.
-        for mut case in cases {
-            let otherwise = self
-                .parameters
-                .iter()
-                .map(|(parameter, is)| literal(is[usize::from(case.get(*parameter).0)], false));
+        shape.every(&free, &mut assignment, &mut |assignment| {
+            let otherwise = self.parameters.iter().map(|(parameter, is)| {
+                literal(is[usize::from(assignment.get(*parameter).0)], false)
+            });
             let otherwise: Vec<_> = otherwise.collect();
-            match self.ground(formula, &mut case) {
+            match self.ground(formula, assignment) {
                 Ground::Known(true) => {}
                 Ground::Known(false) => self.sat.clause(&otherwise),
                 Ground::Open(it) => self.sat.clause(&[&otherwise[..], &[it]].concat()),
             }
-        }
+            !self.late
+        });
     }
 
     /// Looks for one in which a relation does not hold of some elements.
     pub fn find(&mut self, without: &[(Relation, Vec<Element>)]) -> Answer {
+        if self.late {
+            return Answer::TimeUp;
+        }
         let assumptions: Vec<_> = without
             .iter()
             .map(|(relation, tuple)| literal(self.shape.fact(*relation, tuple), false))
@@ -114,6 +119,16 @@ impl<'s> FiniteModels<'s> {
     }
 
     fn ground(&mut self, formula: &Formula, assignment: &mut Assignment) -> Ground {
+        self.grounded += 1;
+        if self.grounded.is_multiple_of(4096)
+            && self.deadline.is_some_and(|it| Instant::now() >= it)
+        {
+            self.late = true;
+        }
+        if self.late {
+            // What is said from now on does not matter: nothing will be looked for.
+            return Ground::Known(true);
+        }
         match formula {
             Formula::Atom(relation, arguments) => {
                 let tuple: Vec<_> = arguments.iter().map(|&x| assignment.get(x)).collect();
@@ -132,7 +147,7 @@ impl<'s> FiniteModels<'s> {
                 let shape = self.shape.clone();
                 shape.every(bound, assignment, &mut |assignment| {
                     parts.push(self.ground(part, assignment));
-                    true
+                    !self.late
                 });
                 self.gate(every, parts)
             }
@@ -177,24 +192,35 @@ impl Ground {
     }
 }
 
-/// All ways to have some number of elements in all, at least one of each sort, the most even first.
-pub fn sizes(sorts: usize, total: usize) -> Vec<Vec<u8>> {
-    fn split(sorts: usize, total: usize) -> Vec<Vec<u8>> {
-        if sorts == 0 {
-            return if total == 0 { vec![Vec::new()] } else { Vec::new() };
-        }
-        let first = 1..=total.saturating_sub(sorts - 1).min(usize::from(u8::MAX));
-        first
-            .flat_map(|size| {
-                let others = split(sorts - 1, total - size).into_iter();
-                others.map(move |others| [&[size as u8], &others[..]].concat())
-            })
-            .collect()
-    }
-    let mut all = split(sorts, total);
-    all.sort_by_key(|sizes| sizes.iter().max().copied());
-    all
+/// All ways to have some number of elements in all, at least one of each sort.
+pub fn sizes(sorts: usize, total: usize) -> impl Iterator<Item = Vec<u8>> {
+    // All but one of each sort are spread over the sorts.
+    let spare = total.checked_sub(sorts).filter(|_| sorts > 0);
+    let choices = spare.into_iter().flat_map(move |spare| {
+        (0..sorts).combinations_with_replacement(spare).map(move |chosen| {
+            let mut sizes = vec![1_u8; sorts];
+            for sort in chosen {
+                sizes[sort] = sizes[sort].saturating_add(1);
+            }
+            sizes
+        })
+    });
+    // Without sorts there is one structure without elements.
+    choices.chain((sorts == 0 && total == 0).then(Vec::new))
 }
+
+/// Whether structures of a size are small enough to be looked for.
+pub fn is_small(specification: &Specification, sizes: &[u8]) -> bool {
+    let facts = |signature: &[Sort]| -> usize {
+        let sizes = signature.iter().map(|sort| usize::from(sizes[sort.0]));
+        sizes.fold(1, usize::saturating_mul)
+    };
+    let all = specification.relations.iter().map(|relation| facts(&relation.signature));
+    all.fold(0, usize::saturating_add) <= FACTS_MAX
+}
+
+/// How many facts a structure may have that is looked for.
+const FACTS_MAX: usize = 1_000_000;
 
 /// The relations that an action can change.
 pub fn changing(specification: &Specification) -> impl Iterator<Item = Relation> {

@@ -140,7 +140,7 @@ impl Grounding {
                 answer => return answer,
             }
             let world = World::of(self);
-            let broken = self.broken_instances(&world);
+            let Some(broken) = self.broken_instances(&world) else { return Answer::TimeUp };
             let laws = self.broken_laws(&world);
             if broken.is_empty() && laws.is_empty() {
                 return Answer::Model;
@@ -230,17 +230,20 @@ impl Grounding {
         }
     }
 
-    fn broken_instances(&self, world: &World) -> Vec<(usize, Vec<Thing>)> {
+    /// Instances that are false, a number of them for each clause; nothing if it took too long.
+    fn broken_instances(&self, world: &World) -> Option<Vec<(usize, Vec<Thing>)>> {
         let mut broken = Vec::new();
+        let mut steps = 0;
         for (index, (clause, plan)) in self.clauses.iter().enumerate() {
             let mut binding = vec![None; clause.sorts.len()];
             let mut found = Vec::new();
-            self.search(world, clause, plan, 0, &mut binding, &mut found);
+            self.search(world, clause, plan, 0, &mut binding, &mut found, &mut steps)?;
             broken.extend(found.into_iter().map(|binding| (index, binding)));
         }
-        broken
+        Some(broken)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a search carries along, and no more")]
     fn search(
         &self,
         world: &World,
@@ -249,19 +252,24 @@ impl Grounding {
         depth: usize,
         binding: &mut Vec<Option<Thing>>,
         found: &mut Vec<Vec<Thing>>,
-    ) {
+        steps: &mut u32,
+    ) -> Option<()> {
+        *steps += 1;
+        if steps.is_multiple_of(4096) && self.late() {
+            return None;
+        }
         let checks = plan.checks[depth].iter();
         if found.len() >= BATCH
             || checks.map(|&at| &clause.literals[at]).any(|it| self.satisfied(world, it, binding))
         {
-            return;
+            return Some(());
         }
         match plan.moves.get(depth) {
             None => found.push(binding.iter().map(|thing| thing.expect("all are known")).collect()),
             Some(&Move::Enumerate(x)) => {
                 for &thing in &self.by_sort[clause.sorts[x].0] {
                     binding[x] = Some(thing);
-                    self.search(world, clause, plan, depth + 1, binding, found);
+                    self.search(world, clause, plan, depth + 1, binding, found, steps)?;
                 }
                 binding[x] = None;
             }
@@ -275,12 +283,13 @@ impl Grounding {
                         constant @ Term::Apply(..) => self.find(constant, binding) == Some(thing),
                     });
                     if fits {
-                        self.search(world, clause, plan, depth + 1, binding, found);
+                        self.search(world, clause, plan, depth + 1, binding, found, steps)?;
                     }
                     *binding = before;
                 }
             }
         }
+        Some(())
     }
 
     /// Whether a literal is true, as far as it is about things that were made.

@@ -4,6 +4,10 @@
 //! that what it claims holds in each of its states, by an inductive invariant that the text itself
 //! gives: it holds at first, each action preserves it, and it implies what is claimed.
 //!
+//! Whether it implies that without the safety properties among its own hypotheses is said, too; but if
+//! they carry themselves from state to state, they hold all the same. And what is taken for granted must be
+//! possible, and each action possible in some state, or anything would be proved of it.
+//!
 //! Each of these [obligations](obligation) is a question whether some formulas can be true together.
 //! All of them are in a fragment of logic in which such a question is finite: [`clause`] checks that,
 //! [`ground`] answers it, and [`smtlib`] asks z3 or cvc5 the same. If the answer is yes, there is a
@@ -32,11 +36,10 @@ use std::time::{Duration, Instant};
 use self::{
     clause::Clauses,
     language::{LanguageError, Specification},
-    obligation::{Finding, obligations},
+    obligation::{Finding, Moment, obligations},
     prover::Prover,
-    report::{ObligationReport, ProofReport, SpecificationReport},
+    report::{ObligationReport, PossibilityReport, ProofReport, SpecificationReport},
 };
-use crate::verdict::Verdict;
 
 /// The specifications that come with the crate: their names, and their texts.
 pub const SPECIFICATIONS: [(&str, &str); 3] = [
@@ -61,9 +64,11 @@ pub fn read(name: &str, text: &str) -> Result<Specification, LanguageError> {
             } else {
                 ", and that on the first again"
             };
-            let when = obligation
-                .action()
-                .map_or("at first".to_owned(), |action| format!("after `{}`", action.name));
+            let when = match (obligation.moment, obligation.action()) {
+                (_, Some(action)) => format!("after `{}`", action.name),
+                (Moment::Implied, None) => "from the invariant".to_owned(),
+                (_, None) => "at first".to_owned(),
+            };
             let message = format!(
                 "this is outside the decidable fragment: here a {} depends on a {}{again}, when `{}` is \
                  to be shown {when}",
@@ -100,30 +105,37 @@ pub fn prove(
     let started = Instant::now();
     let mut reports = Vec::new();
     for specification in specifications {
-        let mut all = Clauses::default();
         let mut decided = Vec::new();
         for obligation in obligations(specification) {
-            all.functions.extend(prover::clauses(&obligation).functions);
             let decision = prover.decide(&obligation, timeout);
-            let refuted = decision.finding == Finding::Refuted;
+            // What the invariant does not imply needs no story: the induction decides.
+            let shown =
+                decision.finding == Finding::Refuted && obligation.moment != Moment::Implied;
             let deadline = Instant::now().checked_add(timeout);
-            let found = refuted.then(|| counterexample::find(&obligation, deadline));
+            let found = shown.then(|| counterexample::find(&obligation, deadline));
             let report = ObligationReport::of(&obligation, &decision, found);
             progress(&report);
             decided.push(report);
         }
-        // Each obligation has such an order by itself, or it would not have been read.
-        let order = all.stratify(specification).unwrap_or_default();
-        let order = order.iter().map(|sort| specification.sorts[sort.0].name.clone()).collect();
-        reports.push(SpecificationReport {
-            specification: specification.name.clone(),
-            about: specification.about.clone(),
-            verdict: Verdict::worst(decided.iter().map(|report| &report.verdict)),
-            prover: prover.to_string(),
-            axioms: specification.axioms.iter().map(|axiom| axiom.words.clone()).collect(),
-            order_of_sorts: order,
-            obligations: decided,
+        let actions = (0..specification.actions.len()).map(Some);
+        let possible = std::iter::once(None).chain(actions).map(|action| {
+            let decision = prover::possible(specification, action, timeout);
+            PossibilityReport::of(specification, action, &decision)
         });
+        let possible = possible.collect();
+        let order = order_of_sorts(specification);
+        reports.push(SpecificationReport::of(specification, prover, possible, decided, order));
     }
     ProofReport::of(reports, started.elapsed())
+}
+
+/// The sorts in an order that serves all obligations, if there is one: each of them has one by itself, or
+/// the text would not have been read.
+fn order_of_sorts(specification: &Specification) -> Vec<String> {
+    let mut all = Clauses::default();
+    for obligation in obligations(specification) {
+        all.functions.extend(prover::clauses(&obligation).functions);
+    }
+    let order = all.stratify(specification).unwrap_or_default();
+    order.iter().map(|sort| specification.sorts[sort.0].name.clone()).collect()
 }

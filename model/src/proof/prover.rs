@@ -8,6 +8,7 @@ use std::{
 use super::{
     clause::Clauses,
     ground::Grounding,
+    language::Specification,
     obligation::{Finding, Obligation},
     sat::{Answer, Certificate},
     smtlib::{self, Solver},
@@ -60,6 +61,35 @@ impl Prover {
         };
         Decision { finding, took: started.elapsed(), size }
     }
+}
+
+/// Whether an action can happen in some state that satisfies the invariant, or without an action, whether
+/// what is taken for granted can be so at all. Where it can not, anything is proved of it.
+pub fn possible(
+    specification: &Specification,
+    action: Option<usize>,
+    timeout: Duration,
+) -> Decision {
+    let started = Instant::now();
+    let parameters = action.map_or(&[][..], |action| &specification.actions[action].parameters);
+    let mut clauses = Clauses::about(parameters);
+    for axiom in &specification.axioms {
+        clauses.assert(&axiom.formula);
+    }
+    if let Some(action) = action {
+        let statements = specification.statements().map(|statement| &statement.formula);
+        for formula in statements.chain(&specification.actions[action].guards) {
+            clauses.assert(formula);
+        }
+    }
+    let deadline = started.checked_add(timeout);
+    let mut grounding = Grounding::new(clauses, specification.sorts.len(), deadline);
+    let finding = match grounding.solve() {
+        Answer::Model => Finding::Proved,
+        Answer::Contradiction => Finding::Refuted,
+        Answer::TimeUp => finding(Answer::TimeUp, timeout),
+    };
+    Decision { finding, took: started.elapsed(), size: Some(grounding.size()) }
 }
 
 /// Why an obligation holds: the ground clauses that the built-in prover made of its opposite, after

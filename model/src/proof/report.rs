@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::{
     counterexample::Counterexample,
+    language::Specification,
     obligation::{Finding, Moment, Obligation},
-    prover::Decision,
+    prover::{Decision, Prover},
 };
 use crate::verdict::Verdict;
 
@@ -19,7 +20,7 @@ pub struct ObligationReport {
     pub moment: String,
     /// The formula.
     pub formula: String,
-    /// The verdict on this one.
+    /// The verdict on this one. A formula that is not implied is no violation of the whole.
     #[serde(flatten)]
     pub verdict: Verdict,
     /// How long it took.
@@ -37,11 +38,26 @@ pub struct ObligationReport {
     moment_at: Moment,
 }
 
+/// Whether something can happen at all.
+#[derive(Clone, Debug, Serialize)]
+pub struct PossibilityReport {
+    /// An action, or `initially`, for what is taken for granted.
+    pub moment: String,
+    /// It holds if it can happen. If it can not, nothing was proved about it, whatever the rest says: so
+    /// that is inconclusive, and no violation.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// How long it took.
+    pub seconds: f64,
+}
+
 /// One specification.
 #[derive(Clone, Debug, Serialize)]
 pub struct SpecificationReport {
     /// Its name.
     pub specification: String,
+    /// What its text is called.
+    pub file: String,
     /// What it is.
     pub about: String,
     /// Whether it is safe in all its states.
@@ -52,8 +68,10 @@ pub struct SpecificationReport {
     /// What is taken for granted of what never changes, in words.
     pub axioms: Vec<String>,
     /// Its sorts in an order in which everything that exists goes upwards: the reason why "no
-    /// counterexample" is a proof. One that serves all obligations.
+    /// counterexample" is a proof. One that serves all obligations; empty if each only has its own.
     pub order_of_sorts: Vec<String>,
+    /// Whether what is taken for granted can be so, and each action happen.
+    pub possible: Vec<PossibilityReport>,
     /// All that had to be shown.
     pub obligations: Vec<ObligationReport>,
 }
@@ -79,10 +97,7 @@ impl ObligationReport {
         // A refutation that nobody can show is none.
         let verdict = match (&decision.finding, &counterexample) {
             (Finding::Proved, _) => Verdict::Holds,
-            (Finding::Refuted, Some(Ok(_))) => Verdict::Violated,
-            (Finding::Refuted, None) => {
-                Verdict::Inconclusive { why: "no counterexample was looked for".to_owned() }
-            }
+            (Finding::Refuted, Some(Ok(_)) | None) => Verdict::Violated,
             (Finding::Unknown { why }, _) | (Finding::Refuted, Some(Err(why))) => {
                 Verdict::Inconclusive { why: why.clone() }
             }
@@ -100,7 +115,51 @@ impl ObligationReport {
     }
 }
 
+impl PossibilityReport {
+    pub(super) fn of(
+        specification: &Specification,
+        action: Option<usize>,
+        decision: &Decision,
+    ) -> Self {
+        let name = action.map(|action| &*specification.actions[action].name);
+        let verdict = match (&decision.finding, name) {
+            (Finding::Proved, _) => Verdict::Holds,
+            (Finding::Unknown { why }, _) => Verdict::Inconclusive { why: why.clone() },
+            (Finding::Refuted, None) => Verdict::Inconclusive {
+                why: "the axioms contradict each other, so that anything follows".to_owned(),
+            },
+            (Finding::Refuted, Some(name)) => Verdict::Inconclusive {
+                why: format!("{name} can never happen in a state that satisfies the invariant"),
+            },
+        };
+        let moment = name.unwrap_or("initially").to_owned();
+        Self { moment, verdict, seconds: decision.took.as_secs_f64() }
+    }
+}
+
 impl SpecificationReport {
+    pub(super) fn of(
+        specification: &Specification,
+        prover: &Prover,
+        possible: Vec<PossibilityReport>,
+        obligations: Vec<ObligationReport>,
+        order_of_sorts: Vec<String>,
+    ) -> Self {
+        let induction = obligations.iter().filter(|it| it.moment_at != Moment::Implied);
+        let parts = induction.map(|it| &it.verdict).chain(possible.iter().map(|it| &it.verdict));
+        Self {
+            verdict: Verdict::worst(parts),
+            specification: specification.name.clone(),
+            file: specification.file().to_owned(),
+            about: specification.about.clone(),
+            prover: prover.to_string(),
+            axioms: specification.axioms.iter().map(|axiom| axiom.words.clone()).collect(),
+            order_of_sorts,
+            possible,
+            obligations,
+        }
+    }
+
     /// The obligations that fail, as `moment/formula`.
     pub fn failures(&self) -> Vec<String> {
         let failed = self.obligations.iter().filter(|report| report.verdict == Verdict::Violated);
@@ -133,6 +192,11 @@ impl SpecificationReport {
         table.load_preset(presets::NOTHING);
         let heading = std::iter::once("milliseconds").chain(moments.values().copied());
         table.set_header(heading);
+        let possible = self.possible.iter().map(|it| match it.verdict {
+            Verdict::Holds => milliseconds(it.seconds),
+            Verdict::Violated | Verdict::Inconclusive { .. } => "?".to_owned(),
+        });
+        table.add_row(std::iter::once("possible".to_owned()).chain(possible));
         for formula in formulas {
             let mut row = vec![formula.to_owned()];
             for moment in moments.keys() {
@@ -140,7 +204,7 @@ impl SpecificationReport {
                     .obligations
                     .iter()
                     .find(|report| report.formula == formula && report.moment_at == *moment);
-                row.push(cell.map_or(String::new(), ObligationReport::cell));
+                row.push(cell.map_or(String::new(), cell_of));
             }
             table.add_row(row);
         }
@@ -151,36 +215,55 @@ impl SpecificationReport {
     }
 }
 
-impl ObligationReport {
-    fn cell(&self) -> String {
-        match self.verdict {
-            Verdict::Holds => format!("{:.1}", self.seconds * 1000.0),
-            Verdict::Violated => "FAILS".to_owned(),
-            Verdict::Inconclusive { .. } => "?".to_owned(),
-        }
+fn cell_of(report: &ObligationReport) -> String {
+    let fails = if report.moment_at == Moment::Implied { "no" } else { "FAILS" };
+    match report.verdict {
+        Verdict::Holds => milliseconds(report.seconds),
+        Verdict::Violated => fails.to_owned(),
+        Verdict::Inconclusive { .. } => "?".to_owned(),
     }
+}
+
+fn milliseconds(seconds: f64) -> String {
+    format!("{:.1}", seconds * 1000.0)
 }
 
 impl fmt::Display for SpecificationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}\n", self.specification, self.about)?;
-        writeln!(f, "{}\n", self.table())?;
+        writeln!(f, "{} ({}): {}\n", self.specification, self.file, self.about)?;
+        let table = self.table().to_string();
+        table.lines().try_for_each(|line| writeln!(f, "{}", line.trim_end()))?;
         let (held, all) = self.proved();
-        writeln!(f, "{held} of {all} obligations hold, says {}", self.prover)?;
-        writeln!(
-            f,
-            "decidable, since what exists goes upwards: {}",
-            self.order_of_sorts.join(", ")
-        )?;
-        writeln!(f, "taken for granted: {}", self.axioms.join("; "))?;
+        writeln!(f, "\n{held} of {all} obligations hold, says {}", self.prover)?;
+        let upwards = match &self.order_of_sorts[..] {
+            [] => "each obligation has an order of its own".to_owned(),
+            order => order.join(", "),
+        };
+        writeln!(f, "decidable, since what exists goes upwards: {upwards}")?;
+        if !self.axioms.is_empty() {
+            writeln!(f, "taken for granted: {}", self.axioms.join("; "))?;
+        }
+        for report in &self.possible {
+            if let Verdict::Inconclusive { why } = &report.verdict {
+                writeln!(f, "nothing is shown by this: {why}")?;
+            }
+        }
         for report in &self.obligations {
             if let Verdict::Inconclusive { why } = &report.verdict {
                 writeln!(f, "{}/{} is open: {why}", report.moment, report.formula)?;
             }
         }
-        let failures = self.failures();
+        for report in &self.obligations {
+            if report.moment_at == Moment::Implied && report.verdict == Verdict::Violated {
+                let formula = &report.formula;
+                writeln!(
+                    f,
+                    "{formula} is not implied by the invariant, but part of the induction"
+                )?;
+            }
+        }
         if let Some((report, found)) = self.smallest() {
-            writeln!(f, "\nfails: {}", failures.join(", "))?;
+            writeln!(f, "\nfails: {}", self.failures().join(", "))?;
             writeln!(
                 f,
                 "\nThe smallest counterexample, of {}/{}:\n",
@@ -202,7 +285,8 @@ impl fmt::Display for ProofReport {
             writeln!(
                 f,
                 "A counterexample to an induction need not be reachable: either the protocol is wrong, \
-                 or the invariant says too little."
+                 or the invariant\nsays too little. It is cut down to the facts that matter; --json has one \
+                 for each failure."
             )?;
         }
         Ok(())

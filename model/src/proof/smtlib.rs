@@ -6,13 +6,14 @@
 
 use std::{
     fmt,
-    io::Write as _,
+    io::{self, Read as _, Write as _},
     process::{Command, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{
-    language::{Names, Relation, Specification, Update, Variable},
+    language::{Names, Relation, Sort, Specification, Update, Variable},
     obligation::{Finding, Moment, Obligation},
 };
 
@@ -52,13 +53,15 @@ impl Kind {
     }
 
     fn command(self, timeout: Duration) -> Command {
+        // No time at all would mean no limit to them.
+        let limit = timeout.as_millis().max(1);
         let mut command = Command::new(self.program());
         match self {
-            Self::Z3 => command.args(["-smt2", "-in", &format!("-t:{}", timeout.as_millis())]),
+            Self::Z3 => command.args(["-smt2", "-in", &format!("-t:{limit}")]),
             Self::Cvc5 => command.args([
                 "--lang=smt2",
                 "--finite-model-find",
-                &format!("--tlimit={}", timeout.as_millis()),
+                &format!("--tlimit={limit}"),
                 "-",
             ]),
         };
@@ -83,35 +86,52 @@ impl Solver {
         Ok(Self { kind, version: version.to_owned() })
     }
 
-    /// Asks it whether the obligation of a script can fail.
+    /// Asks it whether the obligation of a script can fail. Only an answer of one word is one.
     pub fn run(&self, script: &str, timeout: Duration) -> Finding {
         match self.ask(script, timeout) {
-            Ok(answer) => match answer.split_whitespace().next() {
-                Some("unsat") => Finding::Proved,
-                Some("sat") => Finding::Refuted,
-                _ => Finding::Unknown { why: format!("{self} says: {}", answer.trim()) },
+            Ok(answer) => match answer.trim() {
+                "unsat" => Finding::Proved,
+                "sat" => Finding::Refuted,
+                "" | "unknown" | "timeout" => Finding::Unknown {
+                    why: format!("{self} does not know, within the time limit of {timeout:?}"),
+                },
+                other => Finding::Unknown { why: format!("{self} says: {other}") },
             },
             Err(error) => Finding::Unknown { why: format!("{self} could not be asked: {error}") },
         }
     }
 
-    fn ask(&self, script: &str, timeout: Duration) -> std::io::Result<String> {
+    fn ask(&self, script: &str, timeout: Duration) -> io::Result<String> {
         let mut child = self
             .kind
             .command(timeout)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()?;
-        // It reads all of the script before it says anything.
-        let written = child.stdin.take().expect("it is piped").write_all(script.as_bytes());
-        let output = child.wait_with_output()?;
-        written?;
-        let mut answer = String::from_utf8_lossy(&output.stdout).into_owned();
-        if answer.trim().is_empty() {
-            answer = String::from_utf8_lossy(&output.stderr).into_owned();
+        let mut input = child.stdin.take().expect("it is piped");
+        let mut output = child.stdout.take().expect("it is piped");
+        let script = script.to_owned();
+        // It may complain before it has read all of the script, so that neither waits for the other. If
+        // it ends before it has read all, what it says tells why.
+        let writer = thread::spawn(move || drop(input.write_all(script.as_bytes())));
+        let reader = thread::spawn(move || {
+            let mut answer = String::new();
+            output.read_to_string(&mut answer).map(|_| answer)
+        });
+        // It keeps the time itself; one that does not is stopped.
+        let patience = timeout.saturating_add(Duration::from_secs(5));
+        let deadline = Instant::now().checked_add(patience);
+        while child.try_wait()?.is_none() {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                child.kill()?;
+                child.wait()?;
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
         }
-        Ok(answer)
+        writer.join().expect("writing does not panic");
+        reader.join().expect("reading does not panic")
     }
 }
 
@@ -128,55 +148,58 @@ pub fn script<'a>(obligation: &'a Obligation<'a>) -> impl fmt::Display + 'a {
 
 struct Script<'a>(&'a Obligation<'a>);
 
-/// Variables get their number, since SMT-LIB knows no two of one name; relations may be those of the
-/// state after.
-struct Unique {
+/// Everything is called by its kind and number, so that no name of a specification can mean anything to a
+/// solver, nor two things have one name; a comment says which is which. Relations may be those of the state
+/// after.
+struct Numbered {
     after: bool,
 }
 
-impl Names for Unique {
-    fn relation(&self, specification: &Specification, relation: Relation) -> String {
-        let declaration = &specification.relations[relation.0];
-        let next = if self.after && !declaration.rigid { ".next" } else { "" };
-        symbol(&format!("{}{next}", declaration.name))
+impl Names for Numbered {
+    fn relation(&self, specification: &Specification, Relation(number): Relation) -> String {
+        let next = self.after && !specification.relations[number].rigid;
+        format!("r{number}{}", if next { "_next" } else { "" })
     }
 
-    fn variable(&self, specification: &Specification, variable: Variable) -> String {
-        symbol(&format!("{}.{}", specification.variables[variable.index], variable.index))
+    fn variable(&self, _: &Specification, variable: Variable) -> String {
+        format!("x{}", variable.index)
+    }
+
+    fn sort(&self, _: &Specification, Sort(number): Sort) -> String {
+        format!("s{number}")
     }
 }
 
-const BEFORE: Unique = Unique { after: false };
-const AFTER: Unique = Unique { after: true };
-
-/// A name as a symbol of SMT-LIB: as it is, or quoted.
-fn symbol(name: &str) -> String {
-    let simple = |c: char| c.is_ascii_alphanumeric() || "~!@$%^&*_-+=<>.?/".contains(c);
-    let word = !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(simple);
-    if word { name.to_owned() } else { format!("|{}|", name.replace(['|', '\\'], "_")) }
-}
+const BEFORE: Numbered = Numbered { after: false };
+const AFTER: Numbered = Numbered { after: true };
 
 impl fmt::Display for Script<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Obligation { specification, moment, goal } = *self.0;
-        let sort = |index: usize| symbol(&specification.sorts[index].name);
         writeln!(f, "; {}, {}: {}", specification.name, self.0.moment_name(), goal.name)?;
         writeln!(f, "; {}", goal.words)?;
-        writeln!(f, "; It holds if this is unsatisfiable.")?;
+        writeln!(
+            f,
+            "; It holds if this is unsatisfiable: z3 FILE, or cvc5 --finite-model-find FILE."
+        )?;
         writeln!(f, "(set-logic UF)")?;
-        for index in 0..specification.sorts.len() {
-            writeln!(f, "(declare-sort {} 0)", sort(index))?;
+        for (number, declaration) in specification.sorts.iter().enumerate() {
+            let name = BEFORE.sort(specification, Sort(number));
+            writeln!(f, "(declare-sort {name} 0) ; {}", declaration.name)?;
         }
-        for (index, declaration) in specification.relations.iter().enumerate() {
-            let sorts: Vec<_> = declaration.signature.iter().map(|s| sort(s.0)).collect();
-            let name = BEFORE.relation(specification, Relation(index));
-            writeln!(f, "(declare-fun {name} ({}) Bool)", sorts.join(" "))?;
+        for (number, declaration) in specification.relations.iter().enumerate() {
+            let sorts = declaration.signature.iter().map(|sort| BEFORE.sort(specification, *sort));
+            let sorts: Vec<_> = sorts.collect();
+            let name = BEFORE.relation(specification, Relation(number));
+            writeln!(f, "(declare-fun {name} ({}) Bool) ; {}", sorts.join(" "), declaration.name)?;
         }
         if let Some(action) = self.0.action() {
             writeln!(f, "; the arguments of {}", action.name)?;
             for &parameter in &action.parameters {
                 let name = BEFORE.variable(specification, parameter);
-                writeln!(f, "(declare-fun {name} () {})", sort(parameter.sort.0))?;
+                let sort = BEFORE.sort(specification, parameter.sort);
+                let called = &specification.variables[parameter.index];
+                writeln!(f, "(declare-fun {name} () {sort}) ; {called}")?;
             }
         }
         writeln!(f, "; before")?;
@@ -223,14 +246,14 @@ fn define(
         let pattern = update.map(|update| (update, update.pattern[place]));
         let name = match pattern {
             Some((update, x)) if update.bound.contains(&x) => BEFORE.variable(specification, x),
-            _ => format!("place.{place}"),
+            _ => format!("p{place}"),
         };
         if let Some((update, x)) = pattern
             && !update.bound.contains(&x)
         {
             matches.push(format!("(= {name} {})", BEFORE.variable(specification, x)));
         }
-        places.push((name, symbol(&specification.sorts[sort.0].name)));
+        places.push((name, BEFORE.sort(specification, *sort)));
     }
     let parameters: Vec<_> = places.iter().map(|(name, sort)| format!("({name} {sort})")).collect();
     let arguments: Vec<_> = places.iter().map(|(name, _)| &**name).collect();

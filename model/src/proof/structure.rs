@@ -64,7 +64,7 @@ impl Table {
     fn index(&self, tuple: impl Iterator<Item = Element>) -> usize {
         let places = self.sizes.iter().zip(tuple);
         let within = places.fold(0, |index, (&size, element)| {
-            debug_assert!(element.0 < size, "there is no such element");
+            assert!(element.0 < size, "there is no such element");
             index * usize::from(size) + usize::from(element.0)
         });
         self.first + within

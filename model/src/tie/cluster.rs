@@ -14,7 +14,9 @@
 //!   as soon as it can be, so that all that anybody could learn is there; and whatever a node believes
 //!   chosen must be among it.
 //!
-//! The client of a ballot asks for one value, and the text has clients that ask for any of them.
+//! The client behind a ballot asks for one value; in the text, what any client asks for may be proposed in
+//! any ballot. So that a ballot proposes another client's value unasked would not be noticed here; that
+//! a value is proposed which no client asks for is.
 
 use std::{fmt, sync::Arc};
 
@@ -351,8 +353,9 @@ impl Text {
         let mut nothing = Structure::empty(&specification, &sizes);
         set_members(&mut nothing, named("promiser"), &promisers, bounds.nodes);
         set_members(&mut nothing, named("voter"), &voters, bounds.nodes);
-        for value in 0..bounds.values {
-            nothing.set(named("proposed_by_client"), &[Element(value)], true);
+        for ballot in (0..bounds.ballots).map(Ballot) {
+            let Value(asked) = bounds.client_value(ballot);
+            nothing.set(named("proposed_by_client"), &[Element(asked)], true);
         }
         // With one slot there is no gap to fill.
         nothing.set(named("noop"), &[Element(bounds.noop().0)], bounds.slots > 1);

@@ -8,6 +8,9 @@
 //! that there is one. And the text has an action for finding out that a value is chosen, where the model
 //! has votes only; so no decision is in the structure of a state, and what could be decided there is
 //! compared with what is chosen. No guard reads decisions, so that nothing depends on them.
+//!
+//! In the model, any value may be proposed; so clients ask for all of them in the structure, and validity
+//! says nothing here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

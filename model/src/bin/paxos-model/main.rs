@@ -63,13 +63,18 @@ fn deliver<R: Serialize + Display>(report: &R, verdict: &Verdict, json: bool) ->
     match print() {
         Ok(()) => ExitCode::from(verdict.exit_code()),
         Err(error) => {
-            eprintln!("error: the verdict is {verdict}, but printing it failed: {error}");
+            complain(&format!("error: the verdict is {verdict}, but printing it failed: {error}"));
             ExitCode::from(UNDELIVERED)
         }
     }
 }
 
 fn unusable(error: &dyn Display) -> ExitCode {
-    eprintln!("error: {error}");
+    complain(&format!("error: {error}"));
     ExitCode::from(UNUSABLE)
+}
+
+/// Says it on standard error; where that is closed, the exit code has to do.
+fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "{what}");
 }

@@ -9,6 +9,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use itertools::Itertools as _;
 use paxos_model::{
     arguments::seconds,
     proof::{
@@ -26,7 +27,7 @@ use crate::{deliver, unusable};
 
 #[derive(Args)]
 pub(crate) struct ProveArgs {
-    /// What to prove: synod, multipaxos or flexible, which come with the program, or files
+    /// What to prove: synod, multipaxos or flexible, as they were when the program was built, or files
     /// [default: all three].
     #[arg(value_name = "NAME|FILE")]
     specifications: Vec<String>,
@@ -65,7 +66,7 @@ pub(crate) fn run(args: &ProveArgs) -> ExitCode {
     let specifications = match specifications(&args.specifications) {
         Ok(specifications) => specifications,
         Err(complaint) => {
-            eprintln!("{complaint}");
+            crate::complain(&complaint);
             return ExitCode::from(crate::UNUSABLE);
         }
     };
@@ -143,11 +144,20 @@ fn write(
     specifications: &[Specification],
     contents: &Contents<'_>,
 ) -> io::Result<()> {
-    for specification in specifications {
-        let folder = folder.join(file_name(&specification.name));
+    let names = specifications.iter().map(|it| {
+        let file = Path::new(it.file()).file_stem().and_then(|stem| stem.to_str());
+        file_name(file.unwrap_or(&it.name))
+    });
+    let names: Vec<_> = names.collect();
+    if let Some(twice) = names.iter().duplicates().next() {
+        let message = format!("two files are called {twice}; write them one after the other");
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+    }
+    for (specification, name) in specifications.iter().zip(names) {
+        let folder = folder.join(name);
         fs::create_dir_all(&folder)?;
-        for obligation in obligations(specification) {
-            let name = format!("{}-{}", obligation.moment_name(), obligation.goal.name);
+        for (number, obligation) in (1..).zip(obligations(specification)) {
+            let name = format!("{number:03}-{}-{}", obligation.moment_name(), obligation.goal.name);
             for (ending, content) in contents(&obligation) {
                 fs::write(folder.join(format!("{}.{ending}", file_name(&name))), content)?;
             }

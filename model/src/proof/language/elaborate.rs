@@ -44,8 +44,10 @@ pub(super) fn elaborate(source: &Source) -> Result<Specification> {
         },
         abbreviations: HashMap::new(),
         names: HashSet::new(),
+        within: 0,
+        parts: 0,
     };
-    let whole = Place { start: 0, end: source.text().len().min(1) };
+    let whole = Place { start: 0, end: source.text().chars().next().map_or(0, char::len_utf8) };
     let Some((first, rest)) = expressions.split_first() else {
         return Err(source.error(whole, "there is nothing here").expecting(SPECIFICATION));
     };
@@ -74,7 +76,18 @@ struct Elaborator<'s> {
     abbreviations: HashMap<&'s str, Abbreviation<'s>>,
     /// What is declared, each with what kind of thing it is.
     names: HashSet<(&'static str, String)>,
+    /// How many formulas are being elaborated around the present one, abbreviations included.
+    within: usize,
+    /// How many formulas were elaborated in all.
+    parts: usize,
 }
+
+/// How deep formulas may be nested, abbreviations written out: those who work on them go down as far.
+const DEPTH_MAX: usize = 200;
+/// How many parts all formulas may have together, abbreviations written out.
+const PARTS_MAX: usize = 100_000;
+/// How many things a relation may be about.
+const ARITY_MAX: usize = 8;
 
 #[derive(Clone)]
 struct Abbreviation<'s> {
@@ -95,7 +108,7 @@ impl<'s> Elaborator<'s> {
                     Expression::Text(about, _),
                 ] => {
                     (*name).clone_into(&mut self.specification.name);
-                    (*about).clone_into(&mut self.specification.about);
+                    self.specification.about = sentence(about);
                     Ok(())
                 }
                 _ => Err(self.error(form, "this is no heading", SPECIFICATION)),
@@ -123,6 +136,12 @@ impl<'s> Elaborator<'s> {
             ("declare-relation", [name, signature, phrase]) => {
                 self.relation(name, signature, phrase, false)
             }
+            ("declare-relation", [name, signature, phrase, Expression::Symbol("highest", _)]) => {
+                self.relation(name, signature, phrase, false)?;
+                let declared = self.specification.relations.last_mut();
+                declared.expect("it was declared just now").highest = true;
+                Ok(())
+            }
             ("declare-rigid" | "declare-relation", _) => Err(self.shape(
                 form,
                 &format!("`({word} NAME (SORT …) \"how it is said, with {{0}}, {{1}}, …\")`"),
@@ -145,6 +164,16 @@ impl<'s> Elaborator<'s> {
             ("specification", _) => {
                 Err(self.error(head, "a text holds one specification", "the next form"))
             }
+            ("declare-fun" | "declare-const" | "define-fun", _) => Err(self.error(
+                head,
+                "there are no functions and no constants",
+                "relations: `declare-rigid`, `declare-relation`, or an abbreviation by `define`",
+            )),
+            ("init" | "initially", _) => Err(self.error(
+                head,
+                "the initial state needs no form",
+                "nothing: every relation of `declare-relation` is empty at first",
+            )),
             _ => Err(self.error(head, &format!("`{word}` is no form"), FORMS)),
         }
     }
@@ -157,16 +186,22 @@ impl<'s> Elaborator<'s> {
         rigid: bool,
     ) -> Result<()> {
         let name = self.declare("relation", name)?;
+        let expression = signature;
         let Expression::List(sorts, _) = signature else {
             return Err(self.error(signature, "this is no list", "the sorts of the arguments"));
         };
         let signature = sorts.iter().map(|sort| self.sort(sort)).collect::<Result<Vec<_>>>()?;
+        if signature.len() > ARITY_MAX {
+            let expected = format!("at most {ARITY_MAX} sorts");
+            return Err(self.error(expression, "this is about too many things", &expected));
+        }
         let Expression::Text(words, place) = phrase else {
             return Err(self.error(phrase, "this is no string", "how the relation is said"));
         };
         let holes: Vec<_> = (0..signature.len()).map(|i| i.to_string()).collect();
         let phrase = self.phrase(words, *place, &holes)?;
-        let declaration = RelationDeclaration { name, signature, rigid, phrase };
+        let highest = false;
+        let declaration = RelationDeclaration { name, signature, rigid, phrase, highest };
         self.specification.relations.push(declaration);
         Ok(())
     }
@@ -206,7 +241,7 @@ impl<'s> Elaborator<'s> {
                 "an axiom holds in every state, so that it may only be about what never changes";
             return Err(self.error(formula, message, "relations declared with `declare-rigid`"));
         }
-        let statement = Statement { name, words: words.to_owned(), formula: typed, place };
+        let statement = Statement { name, words: sentence(words), formula: typed, place };
         match kind {
             "axiom" => self.specification.axioms.push(statement),
             "invariant" => self.specification.invariants.push(statement),
@@ -252,6 +287,11 @@ impl<'s> Elaborator<'s> {
                         _ => return Err(self.error(set, "this changes nothing", CLAUSES)),
                     }
                 }
+                (Expression::Symbol("require", _), formulas) => {
+                    let message =
+                        format!("`require` takes one formula, and here are {}", formulas.len());
+                    return Err(self.error(clause, &message, "one `(require FORMULA)` for each"));
+                }
                 _ => return Err(self.error(clause, "this is no part of an action", CLAUSES)),
             }
         }
@@ -287,7 +327,9 @@ impl<'s> Elaborator<'s> {
         }
         if earlier.iter().any(|update| update.relation == relation) {
             let message = format!("this action says twice what `{}` becomes", declaration.name);
-            return Err(self.error(pattern, &message, "one `set` for each relation"));
+            let expected = "one `set` for each relation; for several tuples, \
+                `(forall ((y SORT)) (set (R y) FORMULA))` with a formula that tells them apart";
+            return Err(self.error(pattern, &message, expected));
         }
         let bound: Vec<_> = inner[outer.len()..].iter().map(|(_, variable)| *variable).collect();
         for (name, variable) in &inner[outer.len()..] {
@@ -301,10 +343,33 @@ impl<'s> Elaborator<'s> {
     }
 
     fn formula(&mut self, expression: &Expression<'s>, scope: &Scope<'s>) -> Result<Formula> {
+        self.parts += 1;
+        self.within += 1;
+        if self.within > DEPTH_MAX || self.parts > PARTS_MAX {
+            let expected = format!(
+                "with abbreviations written out, at most {DEPTH_MAX} formulas in each other and \
+                 {PARTS_MAX} in all"
+            );
+            return Err(self.error(expression, "this is too large", &expected));
+        }
+        let formula = self.formula_within(expression, scope);
+        self.within -= 1;
+        formula
+    }
+
+    fn formula_within(
+        &mut self,
+        expression: &Expression<'s>,
+        scope: &Scope<'s>,
+    ) -> Result<Formula> {
         let (items, place) = match expression {
             Expression::Symbol("true", _) => return Ok(Formula::truth()),
             Expression::Symbol("false", _) => return Ok(Formula::falsehood()),
             Expression::List(items, place) if !items.is_empty() => (items, *place),
+            Expression::Symbol(name, _) if self.specification.relation(name).is_some() => {
+                let expected = format!("`({name} …)`, in parentheses also if it is about nothing");
+                return Err(self.error(expression, "this is no formula", &expected));
+            }
             other => return Err(self.error(other, "this is no formula", FORMULA)),
         };
         let Expression::Symbol(word, word_at) = &items[0] else {
@@ -352,12 +417,27 @@ impl<'s> Elaborator<'s> {
                 let inner = self.bind(binders, scope)?;
                 let bound = inner[scope.len()..].iter().map(|(_, variable)| *variable).collect();
                 let part = Box::new(self.formula(part, &inner)?);
+                if inner.len() == scope.len() {
+                    return Ok(*part);
+                }
                 Ok(match *word {
                     "forall" => Formula::Forall(bound, part, place),
                     _ => Formula::Exists(bound, part, place),
                 })
             }
-            ("not" | "=>" | "=" | "distinct" | "forall" | "exists", _) => {
+            ("iff" | "<=>" | "==", _) => {
+                Err(self.error(&items[0], &format!("`{word}` is no word of the language"), "`=`"))
+            }
+            ("!=" | "/=", _) => Err(self.error(
+                &items[0],
+                &format!("`{word}` is no word of the language"),
+                "`(distinct x y)`",
+            )),
+            ("distinct" | "=", _) => {
+                let message = format!("`{word}` compares two, and here are {}", arguments.len());
+                Err(self.error(expression, &message, &format!("`({word} x y)`")))
+            }
+            ("not" | "=>" | "forall" | "exists", _) => {
                 Err(self.error(expression, &format!("this is not how `{word}` is used"), FORMULA))
             }
             _ => self.application(word, *word_at, place, arguments, scope),
@@ -381,8 +461,11 @@ impl<'s> Elaborator<'s> {
             (None, None) => return Err(self.unknown("relation", word, word_at)),
         };
         if arguments.len() != signature.len() {
-            let message =
-                format!("`{word}` is about {} things, not {}", signature.len(), arguments.len());
+            let message = format!(
+                "`{word}` wants {}, and here are {}",
+                things(signature.len()),
+                arguments.len()
+            );
             let sorts: Vec<_> =
                 signature.iter().map(|sort| &*self.specification.sorts[sort.0].name).collect();
             let expected = format!("`({word} {})`", sorts.join(" "));
@@ -478,7 +561,8 @@ impl<'s> Elaborator<'s> {
 
     fn phrase(&self, words: &str, place: Place, holes: &[String]) -> Result<Phrase> {
         let mut pieces = Vec::new();
-        let mut rest = words;
+        let words = sentence(words);
+        let mut rest = &*words;
         while let Some((before, after)) = rest.split_once('{') {
             let hole = after.split_once('}');
             let index = hole.and_then(|(hole, _)| holes.iter().position(|known| known == hole));
@@ -524,6 +608,15 @@ impl<'s> Elaborator<'s> {
     fn error(&self, at: &Expression<'s>, message: &str, expected: &str) -> LanguageError {
         self.source.error(at.place(), message).expecting(expected)
     }
+}
+
+/// Words in one line, whatever lines they were written in.
+fn sentence(words: &str) -> String {
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn things(count: usize) -> String {
+    if count == 1 { "one argument".to_owned() } else { format!("{count} arguments") }
 }
 
 /// Whether a symbol is a formula by itself.

@@ -22,6 +22,10 @@ impl Source {
         Self(Arc::new((name.to_owned(), text.to_owned())))
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.0.0
+    }
+
     pub(super) fn text(&self) -> &str {
         &self.0.1
     }

@@ -5,10 +5,12 @@
 //! knows names and sorts, [`error`] says where a text is wrong.
 //!
 //! ```text
+//! ; a comment goes to the end of its line
 //! (specification NAME "what it is")
 //! (declare-sort ballot "b")                                elements are shown as b1, b2, …
 //! (declare-rigid le (ballot ballot) "{0} is at most {1}")  never changes; any that obeys the axioms
 //! (declare-relation vote (acceptor ballot) "{0} voted in {1}")  empty at first, changed by actions
+//! (declare-relation free () "the lock is free")            about nothing; written (free)
 //! (define lt ((x ballot) (y ballot)) (not (le y x)))       an abbreviation
 //! (axiom NAME "in words" FORMULA)                          about rigid relations only
 //! (action NAME ((x ballot) …) "in words, with {x}"
@@ -21,8 +23,20 @@
 //!
 //! Formulas are `true`, `false`, `(R x y)`, `(= x y)`, `(distinct x y)`, `not`, `and`, `or`, `=>`, `=`
 //! between formulas, `(forall ((x sort) …) F)` and `(exists …)`. There are no functions and no
-//! constants: terms are variables. All `set`s of an action take place at once, and read the state
-//! before it; tuples that match no `set` stay as they are.
+//! constants: terms are variables.
+//!
+//! All `set`s of an action take place at once, and read the state before it; tuples that match no `set`
+//! stay as they are. A relation is set once in an action: where several tuples change, by a `forall` with
+//! a formula that tells them apart. After its words, `highest` may stand in a `declare-relation`: then
+//! counterexamples tell only the highest of several facts that differ in the last argument.
+//!
+//! # The fragment
+//!
+//! "For each x there is a y" makes y depend on x. In all that has to be shown about a specification, such
+//! dependencies must lead from some sorts to others and never back in a circle (effectively propositional
+//! logic): then there are finitely many things to talk about, and every question can be decided. What
+//! has to be shown contains the opposite of each invariant and safety property, so that "there is" in one
+//! of those is "for each" there, and the other way round.
 
 mod elaborate;
 mod error;
@@ -192,6 +206,9 @@ pub struct RelationDeclaration {
     pub rigid: bool,
     /// How it is said that it holds of some things.
     pub phrase: Phrase,
+    /// Whether, of facts that differ in the last argument only, it is enough to tell the highest, if it
+    /// holds of all below.
+    pub highest: bool,
 }
 
 /// A formula with a name.
@@ -266,11 +283,18 @@ pub struct Specification {
 impl Specification {
     /// Reads a specification; `name` is what errors call the text.
     ///
+    /// What it says may be outside the fragment; [`read`](super::read) refuses that, too.
+    ///
     /// # Errors
-    /// A text that is no specification, or that has a formula outside the decidable fragment.
+    /// A text that is no specification.
     pub fn read(name: &str, text: &str) -> Result<Self, LanguageError> {
         let source = Source::new(name, text);
         elaborate::elaborate(&source)
+    }
+
+    /// What errors call its text.
+    pub fn file(&self) -> &str {
+        self.source.name()
     }
 
     /// The relation of a name.
@@ -315,6 +339,8 @@ pub trait Names {
     fn relation(&self, specification: &Specification, relation: Relation) -> String;
     /// The name of a variable.
     fn variable(&self, specification: &Specification, variable: Variable) -> String;
+    /// The name of a sort.
+    fn sort(&self, specification: &Specification, sort: Sort) -> String;
 }
 
 /// A sentence with holes, `{0}` or `{name}`.
@@ -372,7 +398,7 @@ impl fmt::Display for Shown<'_> {
                 write!(f, "({} (", if forall { "forall" } else { "exists" })?;
                 for (i, x) in bound.iter().enumerate() {
                     let space = if i == 0 { "" } else { " " };
-                    write!(f, "{space}({} {})", name(x), specification.sorts[x.sort.0].name)?;
+                    write!(f, "{space}({} {})", name(x), names.sort(specification, x.sort))?;
                 }
                 write!(f, ") {})", inside(part))
             }

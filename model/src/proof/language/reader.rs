@@ -62,6 +62,12 @@ pub(super) fn read(source: &Source) -> Result<Vec<Expression<'_>>, LanguageError
                 };
                 let content = &text[at..at + length];
                 at += length + 1;
+                // Words are said in one line; nothing else has a meaning in them.
+                if let Some(odd) = content.find(|c: char| c.is_control() && c != '\n') {
+                    let place = Place { start: start + 1 + odd, end: start + 2 + odd };
+                    let error = source.error(place, "this is no part of a sentence");
+                    return Err(error.expecting("letters, spaces and ends of lines"));
+                }
                 Expression::Text(content, Place { start, end: at })
             }
             _ => {
