@@ -1,8 +1,8 @@
 //! The language of specifications: sorts, relations, axioms, actions, and what is claimed of them.
 //!
 //! A specification is a text of S-expressions, close to SMT-LIB, and is read into a [`Specification`].
-//! This module is the typed form and the formulas in it; [`reader`] knows parentheses, [`elaborate`]
-//! knows names and sorts, [`error`] says where a text is wrong.
+//! This module is the typed form and the formulas in it; `reader` knows parentheses, `elaborate`
+//! knows names and sorts, `error` says where a text is wrong.
 //!
 //! ```text
 //! ; a comment goes to the end of its line
