@@ -73,7 +73,7 @@ struct ReplayArgs {
 
 #[derive(Args)]
 struct VerifyArgs {
-    /// The table of spaces that fits a minute on two cores. The default.
+    /// The usual table of spaces: some minutes of CPU time at most. The default.
     #[arg(long, conflicts_with = "deep")]
     quick: bool,
     /// Larger spaces as well: about forty minutes of CPU time.

@@ -27,7 +27,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// What fits a minute on two cores.
+    /// What every run can afford: one to three minutes on two cores.
     pub fn quick() -> Self {
         Self {
             specifications: SPECIFICATIONS.iter().map(|(name, _)| shipped(name)).collect(),

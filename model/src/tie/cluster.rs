@@ -219,12 +219,12 @@ impl ClusterTie {
         for (name, arguments) in self.steps_between(before, after)? {
             let action = specification.action(name).expect("the text has this action");
             let step = Step { action, arguments };
-            // A promise in silence is only needed if nothing else made it.
             let next = interpreter.take(&at, &step);
             let next = next.ok_or_else(|| {
                 let said = describe(specification, &step, &|sort, it| self.text.name(sort, it));
                 format!("the specification does not allow that {said}")
             })?;
+            // A withdrawal may be no step at all: a promise or a vote has raised the promise already.
             if next != at {
                 self.steps.count(action);
                 at = next;
