@@ -16,6 +16,7 @@
 //! - Visited states are fingerprints of 64 bits. So the report says how many are expected to
 //!   have been mistaken for others.
 
+mod behaviour;
 mod progress;
 mod report;
 
@@ -32,6 +33,7 @@ use std::time::{Duration, Instant};
 use itertools::Itertools as _;
 use stateright::{Checker, CheckerBuilder, HasDiscoveries, Model, Path};
 
+pub use self::behaviour::Behaviour;
 pub use self::report::{Counterexample, Expectation, Finding, PropertyReport, Report, Step};
 
 use self::progress::Progress;

@@ -1,0 +1,60 @@
+//! A behaviour of a model: one way through it, step by step.
+
+use stateright::{Model, Path};
+
+/// A way through a model, from an initial state.
+///
+/// It is not believed but made: [`Behaviour::replay`] takes the actions one after the other, so that
+/// whoever holds one holds states that the model really leads to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Behaviour<M: Model> {
+    initial: M::State,
+    steps: Vec<(M::Action, M::State)>,
+}
+
+impl<M: Model> Behaviour<M>
+where
+    M::Action: Clone,
+{
+    /// Takes `actions` from `initial`. Nothing if one of them changes nothing or may not happen.
+    pub fn replay(
+        model: &M,
+        initial: M::State,
+        actions: impl IntoIterator<Item = M::Action>,
+    ) -> Option<Self> {
+        let mut behaviour = Self { initial, steps: Vec::new() };
+        for action in actions {
+            let next = model.next_state(behaviour.last(), action.clone())?;
+            behaviour.steps.push((action, next));
+        }
+        Some(behaviour)
+    }
+
+    /// Where it begins.
+    pub const fn initial(&self) -> &M::State {
+        &self.initial
+    }
+
+    /// What was done, each with the state that it led to.
+    pub fn steps(&self) -> &[(M::Action, M::State)] {
+        &self.steps
+    }
+
+    /// Where it ends.
+    pub fn last(&self) -> &M::State {
+        self.steps.last().map_or(&self.initial, |(_, state)| state)
+    }
+}
+
+impl<M: Model> From<Path<M::State, M::Action>> for Behaviour<M> {
+    fn from(path: Path<M::State, M::Action>) -> Self {
+        let mut path = path.into_vec().into_iter();
+        let (initial, mut action) = path.next().expect("a path has a first state");
+        let mut steps = Vec::new();
+        for (state, next) in path {
+            steps.push((action.take().expect("only the last state has no action"), state));
+            action = next;
+        }
+        Self { initial, steps }
+    }
+}
