@@ -25,7 +25,7 @@ use paxos_model::{
         node::Input,
         state::{Live, Message, NodeId, Role, Slot},
     },
-    explore::{Explorable, Tally},
+    explore::Explorable,
 };
 use stateright::{Model, Property};
 
@@ -45,7 +45,6 @@ pub struct Lockstep {
     cluster: Cluster,
     projection: Projection,
     bug: Option<Bug>,
-    tally: Arc<Tally>,
     tried: Arc<Tried>,
 }
 
@@ -106,13 +105,7 @@ impl Lockstep {
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         // The model's own properties are checked in its own run.
         let cluster = Cluster::new(bounds)?.only(AGREEMENT);
-        Ok(Self {
-            cluster,
-            projection: Projection::new(bounds),
-            bug: None,
-            tally: Arc::default(),
-            tried: Arc::default(),
-        })
+        Ok(Self { cluster, projection: Projection::new(bounds), bug: None, tried: Arc::default() })
     }
 
     /// How many distinct inputs were tried that should change nothing.
@@ -376,7 +369,6 @@ impl Model for Lockstep {
 
     fn next_state(&self, pair: &Pair, action: Action) -> Option<Pair> {
         let next = self.successor(pair, action)?;
-        self.tally.count(Self::kind(&action));
         Some(next)
     }
 
@@ -396,12 +388,8 @@ impl Explorable for Lockstep {
         Cluster::kind(action)
     }
 
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
-
     fn only(&self, _: &'static str) -> Self {
-        Self { tally: Arc::default(), tried: Arc::default(), ..self.clone() }
+        Self { tried: Arc::default(), ..self.clone() }
     }
 
     fn describe(&self, action: &Action) -> String {

@@ -62,6 +62,7 @@ impl RunArgs {
             timeout: self.timeout,
             max_states: self.max_states,
             progress: !self.quiet,
+            ..Options::default()
         }
     }
 }

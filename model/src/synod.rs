@@ -40,7 +40,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use stateright::{Model, Property};
 
-use crate::explore::{Explorable, Tally};
+use crate::explore::Explorable;
 
 /// One who promises and votes, numbered from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize)]
@@ -194,7 +194,6 @@ pub struct Synod {
     /// One bit per value.
     any_value: u128,
     only: Option<&'static str>,
-    tally: Tally,
 }
 
 impl Synod {
@@ -242,7 +241,6 @@ impl Synod {
             column: (0..u32::from(acceptors)).fold(0, |column, a| column | 1 << (a * width)),
             any_value: u128::MAX >> (STATE_BITS - u32::from(values)),
             only: None,
-            tally: Tally::default(),
         })
     }
 
@@ -540,7 +538,6 @@ impl Model for Synod {
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
         // Only enabled actions are listed, so the guards need not be evaluated once more.
         debug_assert!(self.enabled(*state, action), "{action:?} is not enabled");
-        self.tally.count(Self::kind(&action));
         Some(self.send(*state, action))
     }
 
@@ -584,10 +581,6 @@ impl Explorable for Synod {
             Action::Propose(..) => 2,
             Action::Vote(..) => 3,
         }
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.tally
     }
 
     fn only(&self, property: &'static str) -> Self {

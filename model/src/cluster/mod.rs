@@ -46,10 +46,7 @@ use self::{
     rules::Rules,
     state::{Ballot, Live, Message, Network, Node, NodeId, Slot, Unsynced, Value},
 };
-use crate::{
-    explore::{Explorable, Tally},
-    synod::Synod,
-};
+use crate::{explore::Explorable, synod::Synod};
 
 /// The model of a cluster.
 #[derive(Clone)]
@@ -57,7 +54,6 @@ pub struct Cluster {
     rules: Rules,
     spec: Arc<Synod>,
     only: Option<&'static str>,
-    tally: Arc<Tally>,
 }
 
 /// What can happen in a cluster.
@@ -111,7 +107,7 @@ impl Cluster {
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         bounds.validate()?;
         let spec = Arc::new(refinement::specification(&bounds));
-        Ok(Self { rules: Rules { bounds, bug: None }, spec, only: None, tally: Arc::default() })
+        Ok(Self { rules: Rules { bounds, bug: None }, spec, only: None })
     }
 
     /// The same cluster with a bug in it.
@@ -326,9 +322,7 @@ impl Model for Cluster {
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
-        let next = self.successor(state, action)?;
-        self.tally.count(Self::kind(&action));
-        Some(next)
+        self.successor(state, action)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -363,12 +357,8 @@ impl Explorable for Cluster {
         }
     }
 
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
-
     fn only(&self, property: &'static str) -> Self {
-        Self { only: Some(property), tally: Arc::default(), ..self.clone() }
+        Self { only: Some(property), ..self.clone() }
     }
 
     fn describe(&self, action: &Action) -> String {

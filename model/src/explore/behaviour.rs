@@ -1,6 +1,6 @@
 //! A behaviour of a model: one way through it, step by step.
 
-use stateright::{Model, Path};
+use stateright::Model;
 
 /// A way through a model, from an initial state.
 ///
@@ -24,10 +24,17 @@ where
     ) -> Option<Self> {
         let mut behaviour = Self { initial, steps: Vec::new() };
         for action in actions {
-            let next = model.next_state(behaviour.last(), action.clone())?;
-            behaviour.steps.push((action, next));
+            behaviour.extend(model, action)?;
         }
         Some(behaviour)
+    }
+
+    /// Takes one more action, and returns where it leads; nothing, and nothing is done, if it changes
+    /// nothing or may not happen.
+    pub fn extend(&mut self, model: &M, action: M::Action) -> Option<&M::State> {
+        let next = model.next_state(self.last(), action.clone())?;
+        self.steps.push((action, next));
+        Some(self.last())
     }
 
     /// Where it begins.
@@ -43,18 +50,5 @@ where
     /// Where it ends.
     pub fn last(&self) -> &M::State {
         self.steps.last().map_or(&self.initial, |(_, state)| state)
-    }
-}
-
-impl<M: Model> From<Path<M::State, M::Action>> for Behaviour<M> {
-    fn from(path: Path<M::State, M::Action>) -> Self {
-        let mut path = path.into_vec().into_iter();
-        let (initial, mut action) = path.next().expect("a path has a first state");
-        let mut steps = Vec::new();
-        for (state, next) in path {
-            steps.push((action.take().expect("only the last state has no action"), state));
-            action = next;
-        }
-        Self { initial, steps }
     }
 }

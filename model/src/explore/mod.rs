@@ -1,280 +1,171 @@
 //! Exploring a model, and not claiming more than was explored.
 //!
-//! [`explore`] hands a model to stateright and turns what comes back into a [`Report`]. It adds
+//! [`explore`] hands a model to an engine and turns what comes back into a [`Report`]. It adds
 //! nothing to the search itself; what it adds is distrust, since a search that ends is easily taken
-//! for a search that is complete. What is known of stateright 0.31.0 and dealt with here:
+//! for a search that is complete:
 //!
-//! - A search with a limit counts as done when it hits it, and its own time limit is never looked
-//!   at by a single worker. So limits are watched from outside and end in
-//!   [`Verdict::Inconclusive`].
-//! - A worker that panics may go unnoticed. So workers are joined one by one.
+//! - A search that was cut short, by a limit, a signal, a panic or a full disk, never *holds*; how
+//!   engines notice that is their business (`engine`).
 //! - A model without an `always` property may be left half explored, since a search goes no further
 //!   from a state in which every property has been settled. So such a model never holds.
 //! - Breadth-first search with several properties overwrites a short counterexample with a later
-//!   one. So each violated property is searched for once more, alone.
+//!   one. So each violated property is searched for once more, alone, unless the engine is strict.
 //! - `eventually` properties miss cycles. So one without a counterexample is undecided.
-//! - Visited states are fingerprints of 64 bits. So the report says how many are expected to
-//!   have been mistaken for others.
+//! - A counterexample is a claim, too. So it is taken from the initial state, step by step, and the
+//!   property evaluated where it ends, before anybody gets to see it.
 
 mod behaviour;
+mod engine;
+mod explorable;
+mod limits;
+mod options;
+pub mod packing;
 mod progress;
 mod report;
 
-use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
-use std::fmt::Debug;
-use std::hash::Hash;
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use itertools::Itertools as _;
-use stateright::{Checker, CheckerBuilder, HasDiscoveries, Model, Path};
+use stateright::{Expectation as E, Model, Property};
 
 pub use self::behaviour::Behaviour;
-pub use self::report::{Counterexample, Expectation, Finding, PropertyReport, Report, Step};
+pub use self::explorable::{Explorable, Packing, Symmetry, Tally};
+pub use self::options::{Checkpoint, Engine, Interrupt, Options, Processes};
+pub use self::report::{
+    Counterexample, Expectation, Finding, PropertyReport, Report, Step, Symmetric,
+};
 
-use self::progress::Progress;
+use self::{engine::Searched, limits::Limits, progress::Progress};
 use crate::verdict::Verdict;
 
-/// A model that [`explore`] can run.
-///
-/// Its `next_state` must [count](Tally::count) every step that it returns, and return no step that
-/// leaves the state as it was.
-pub trait Explorable:
-    Model<
-        State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
-        Action: Clone + PartialEq,
-    > + Clone
-    + Send
-    + Sync
-    + 'static
-{
-    /// The kinds of actions; the least of them is kind 0. At most [`Tally::KINDS`].
-    const KINDS: &'static [&'static str];
-
-    /// Whether all paths to a state are equally long, so that any search knows how deep it is.
-    const GRADED: bool = false;
-
-    /// What is explored, bounds included, in one line.
-    fn title(&self) -> String {
-        std::any::type_name::<Self>().to_owned()
-    }
-
-    /// The index of the kind of an action.
-    fn kind(action: &Self::Action) -> usize;
-
-    /// Where the model counts its steps.
-    fn tally(&self) -> &Tally;
-
-    /// The same model with only one of its properties.
-    #[must_use]
-    fn only(&self, property: &'static str) -> Self;
-
-    /// An action, for people.
-    fn describe(&self, action: &Self::Action) -> String;
-
-    /// A state, for people.
-    fn render(&self, state: &Self::State) -> String {
-        format!("{state:?}")
-    }
-}
-
-/// How often each kind of action was taken, counted by the model while it is explored.
-///
-/// It is also where a search is called off, because it is the one place that all workers
-/// pass all the time.
-#[derive(Default, Debug)]
-pub struct Tally {
-    counts: [AtomicU64; Self::KINDS],
-    called_off: AtomicBool,
-}
-
-impl Tally {
-    /// How many kinds can be told apart.
-    pub const KINDS: usize = 32;
-
-    /// Counts one step of a kind.
-    pub fn count(&self, kind: usize) {
-        self.counts[kind].fetch_add(1, Ordering::Relaxed);
-        if self.called_off.load(Ordering::Relaxed) {
-            // Unwinds the worker without a word, for nothing went wrong. There is no gentler way:
-            // a worker of stateright looks at nothing but the number of states.
-            resume_unwind(Box::new(CalledOff));
-        }
-    }
-
-    /// How many steps of a kind were counted.
-    pub fn get(&self, kind: usize) -> u64 {
-        self.counts[kind].load(Ordering::Relaxed)
-    }
-}
-
-impl Clone for Tally {
-    /// A fresh tally: the counts belong to a run, not to the model.
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-/// What a worker unwinds with when its search is called off.
-struct CalledOff;
-
-/// In which order states are visited.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Engine {
-    /// Nearest first: finds shortest counterexamples, and knows the depth.
-    #[default]
-    Bfs,
-    /// Deepest first: takes less time and much less memory.
-    Dfs,
-}
-
-/// How to explore.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// In which order.
-    pub engine: Engine,
-    /// By how many workers. With more than one neither order is strict.
-    pub threads: NonZeroUsize,
-    /// For how long at most; the search for a shortest counterexample included.
-    pub timeout: Option<Duration>,
-    /// Until how many distinct states are known. A search may overshoot a little.
-    pub max_states: Option<usize>,
-    /// Whether to show progress on standard error.
-    pub progress: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            engine: Engine::default(),
-            threads: NonZeroUsize::MIN,
-            timeout: None,
-            max_states: None,
-            progress: false,
-        }
-    }
+/// A report, and the behaviours that it speaks of.
+pub struct Explored<M: Model> {
+    /// What came of it.
+    pub report: Report,
+    /// By the name of the property: a counterexample for each that is violated, and for each
+    /// `sometimes` that was seen a way to where it was.
+    pub behaviours: BTreeMap<&'static str, Behaviour<M>>,
 }
 
 /// Explores a model until an `always` property fails, a limit is hit, or nothing is left.
 pub fn explore<M: Explorable>(model: &M, options: &Options) -> Report {
+    explore_and_keep(model, options).report
+}
+
+/// The same, and keeps the behaviours themselves, for whoever draws or writes them.
+pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored<M> {
     assert!(M::KINDS.len() <= Tally::KINDS, "a tally has no room for so many kinds");
     let properties = model.properties();
     assert!(
         properties.iter().map(|property| property.name).all_unique(),
         "findings are told apart by the names of properties"
     );
-    let deadline = options.timeout.and_then(Deadline::after);
-    let mut search = Search::run(model, options, deadline, &model.title());
+    let limits = Limits::new(options);
+    let progress = Progress::new(options.progress, &model.title());
+    let mut search = engine::search(model, options, &limits, progress);
+    let seconds = limits.elapsed().as_secs_f64();
 
-    let violated = |name, expectation: &stateright::Expectation| {
-        expectation.discovery_is_failure() && search.discoveries.contains_key(name)
+    let failed = |property: &&Property<M>| {
+        property.expectation.discovery_is_failure()
+            && search.discoveries.contains_key(property.name)
     };
-    let any_violated = properties.iter().any(|p| violated(p.name, &p.expectation));
-    let unsettled = properties.iter().any(|p| p.expectation == stateright::Expectation::Eventually);
-    let settling = properties.iter().any(|p| p.expectation == stateright::Expectation::Always);
+    let any_violated = properties.iter().any(|property| failed(&property));
+    // A violation is one however the search ended, but how it ended is not to be lost.
+    let cut_short = search.cut_short.take();
+    let settling = properties.iter().any(|property| property.expectation == E::Always);
+    // Nothing was cut short, and no failure or lack of properties ended the search early.
+    let complete = search.ran_out && settling && !any_violated;
+    let mut warnings = if complete {
+        warnings::<M>(&search, &properties)
+    } else {
+        cut_short.iter().filter(|_| any_violated).cloned().collect()
+    };
+
+    let mut behaviours = BTreeMap::new();
+    let mut found = Vec::new();
+    for property in &properties {
+        let mut discovery = search.discoveries.remove(property.name);
+        let fails = discovery.is_some() && property.expectation.discovery_is_failure();
+        let mut shortest = false;
+        if fails && property.expectation == E::Always {
+            // Only of the failure of a state can it be said that none is nearer.
+            shortest = search.nearest;
+            if !shortest && let Some(nearer) = nearest(model, property.name, options, &limits) {
+                discovery = Some(nearer);
+                shortest = true;
+            }
+        }
+        let counterexample = discovery.as_ref().filter(|_| fails).map(|behaviour| {
+            if property.expectation == E::Always {
+                let end = behaviour.last();
+                assert!(!(property.condition)(model, end), "{} holds in {end:?}", property.name);
+            }
+            counterexample(model, behaviour, shortest)
+        });
+        let expectation = Expectation::from(&property.expectation);
+        let finding = match (expectation, &discovery) {
+            (Expectation::Sometimes, Some(_)) => Finding::Seen,
+            (Expectation::Always | Expectation::Eventually, Some(_)) => Finding::Violated,
+            (Expectation::Always, None) if complete => Finding::Holds,
+            (Expectation::Sometimes, None) if complete => Finding::Never,
+            (_, None) => Finding::Undecided,
+        };
+        found.push(PropertyReport { name: property.name, expectation, finding, counterexample });
+        behaviours.extend(discovery.map(|behaviour| (property.name, behaviour)));
+    }
+    if let Some(symmetry) = model.symmetry().filter(|_| options.symmetry && any_violated) {
+        warnings.push(format!("counterexamples are up to the renaming of {}", symmetry.what()));
+    }
+
     let verdict = if any_violated {
         Verdict::Violated
-    } else if let Some(why) = search.cut_short.take() {
+    } else if let Some(why) = cut_short {
         Verdict::Inconclusive { why }
     } else if !settling {
         let why = "without an always property the search may have skipped states".to_owned();
         Verdict::Inconclusive { why }
-    } else if unsettled {
+    } else if properties.iter().any(|property| property.expectation == E::Eventually) {
         let why = "the search cannot establish an eventually property".to_owned();
         Verdict::Inconclusive { why }
     } else {
         Verdict::Holds
     };
-    // Nothing was cut short, and no failure or lack of properties ended the search early.
-    let complete = search.ran_out && settling && !any_violated;
-
-    let warnings = if complete {
-        warnings::<M>(&search, &properties)
-    } else {
-        // A violation is one however the search ended, but how it ended is not to be lost.
-        search.cut_short.take().into_iter().collect()
-    };
-    let properties = properties
-        .into_iter()
-        .map(|property| {
-            use stateright::Expectation as E;
-            let expectation = match property.expectation {
-                E::Always => Expectation::Always,
-                E::Eventually => Expectation::Eventually,
-                E::Sometimes => Expectation::Sometimes,
-            };
-            let discovery = search.discoveries.remove(property.name);
-            let finding = match (expectation, &discovery) {
-                (Expectation::Sometimes, Some(_)) => Finding::Seen,
-                (Expectation::Always | Expectation::Eventually, Some(_)) => Finding::Violated,
-                (Expectation::Always, None) if complete => Finding::Holds,
-                (Expectation::Sometimes, None) if complete => Finding::Never,
-                (_, None) => Finding::Undecided,
-            };
-            let counterexample = discovery.filter(|_| finding == Finding::Violated).map(|found| {
-                // Only of the failure of a state can it be said that none is nearer.
-                let has_nearest = expectation == Expectation::Always;
-                let nearest = has_nearest.then(|| nearest(model, property.name, options, deadline));
-                counterexample(model, found, nearest.flatten())
-            });
-            PropertyReport { name: property.name, expectation, finding, counterexample }
-        })
-        .collect();
-
-    Report {
+    let symmetry = model.symmetry().zip(search.orbits);
+    let report = Report {
         model: model.title(),
         verdict,
         complete,
         states: search.states,
         transitions: search.transitions,
         depth: search.depth,
-        seconds: search.seconds,
-        properties,
-        actions: search.actions,
-        engine: engine(options),
-        expected_missed: expected_missed(search.states),
+        seconds,
+        properties: found,
+        actions: M::KINDS.iter().copied().zip(search.actions).collect(),
+        symmetry: symmetry.map(|(symmetry, orbits)| Symmetric { of: symmetry.what(), orbits }),
+        engine: search.engine,
+        storage: search.storage,
+        expected_missed: search.expected_missed,
+        peak_memory_bytes: limits.peak_bytes(),
         warnings,
-    }
-}
-
-fn engine(options: &Options) -> String {
-    let order = match options.engine {
-        Engine::Bfs => "breadth-first",
-        Engine::Dfs => "depth-first",
     };
-    let plural = if options.threads == NonZeroUsize::MIN { "" } else { "s" };
-    format!("stateright, {order}, {} thread{plural}", options.threads)
-}
-
-/// Expected number of collisions among as many fingerprints of 64 bits.
-#[expect(clippy::cast_precision_loss, reason = "an estimate of an order of magnitude")]
-fn expected_missed(states: usize) -> f64 {
-    (states as f64).powi(2) / 2_f64.powi(65)
+    Explored { report, behaviours }
 }
 
 /// What a complete search that found no failure should have found, and did not.
-fn warnings<M: Explorable>(
-    search: &Search<M>,
-    properties: &[stateright::Property<M>],
-) -> Vec<String> {
+fn warnings<M: Explorable>(search: &Searched<M>, properties: &[Property<M>]) -> Vec<String> {
     let mut warnings = Vec::new();
     for property in properties {
-        if property.expectation == stateright::Expectation::Sometimes
-            && !search.discoveries.contains_key(property.name)
-        {
+        if property.expectation == E::Sometimes && !search.discoveries.contains_key(property.name) {
             warnings.push(format!("never seen: {}", property.name));
         }
     }
-    for (kind, count) in &search.actions {
+    for (kind, count) in M::KINDS.iter().zip(&search.actions) {
         if *count == 0 {
             warnings.push(format!("no {kind} was ever taken"));
         }
     }
-    let counted: u64 = search.actions.values().sum();
+    let counted: u64 = search.actions.iter().sum();
     if counted != search.transitions as u64 {
         warnings.push(format!(
             "the model counted {counted} steps, the search {} transitions",
@@ -284,154 +175,38 @@ fn warnings<M: Explorable>(
     warnings
 }
 
-/// The shortest path to a state where a property is false, if one can be had within the limits.
+/// The shortest way to a state where a property is false, if one can be had within the limits.
 fn nearest<M: Explorable>(
     model: &M,
     property: &'static str,
     options: &Options,
-    deadline: Option<Deadline>,
-) -> Option<Path<M::State, M::Action>> {
+    limits: &Limits,
+) -> Option<Behaviour<M>> {
     let options = Options { engine: Engine::Bfs, threads: NonZeroUsize::MIN, ..options.clone() };
     let label = format!("{}, shortest counterexample", model.title());
-    let mut search = Search::run(&model.only(property), &options, deadline, &label);
+    let progress = Progress::new(options.progress, &label);
+    let mut search = engine::search(&model.only(property), &options, limits, progress);
     search.discoveries.remove(property)
 }
 
-/// The nearest failure as the counterexample, or else the one that was found first.
 fn counterexample<M: Explorable>(
     model: &M,
-    found: Path<M::State, M::Action>,
-    nearest: Option<Path<M::State, M::Action>>,
+    behaviour: &Behaviour<M>,
+    shortest: bool,
 ) -> Counterexample {
-    let shortest = nearest.is_some();
-    let mut steps = Vec::new();
-    let mut action = None;
-    for (state, next) in nearest.unwrap_or(found).into_vec() {
-        steps.push(Step { action: action.take(), state: model.render(&state) });
-        action = next.map(|next| model.describe(&next));
-    }
-    Counterexample { shortest, steps }
-}
-
-/// When a time limit will be up, for all the searches that share it.
-#[derive(Clone, Copy)]
-struct Deadline {
-    timeout: Duration,
-    at: Instant,
-}
-
-impl Deadline {
-    /// None if that is further away than any clock goes.
-    fn after(timeout: Duration) -> Option<Self> {
-        Instant::now().checked_add(timeout).map(|at| Self { timeout, at })
-    }
-}
-
-/// What one search did.
-struct Search<M: Model> {
-    /// Whether it ended by itself: it found a failure, or nothing was left.
-    ran_out: bool,
-    /// Why it did not, if it did not.
-    cut_short: Option<String>,
-    states: usize,
-    transitions: usize,
-    depth: Option<usize>,
-    seconds: f64,
-    actions: BTreeMap<&'static str, u64>,
-    discoveries: HashMap<&'static str, Path<M::State, M::Action>>,
-}
-
-impl<M: Explorable> Search<M> {
-    fn run(model: &M, options: &Options, deadline: Option<Deadline>, label: &str) -> Self {
-        let builder: CheckerBuilder<M> = model
-            .clone()
-            .checker()
-            .threads(options.threads.get())
-            .finish_when(HasDiscoveries::AnyFailures);
-        let progress = Progress::new(options.progress, label);
-        match options.engine {
-            Engine::Bfs => Self::watch(builder.spawn_bfs(), options, deadline, progress),
-            Engine::Dfs => Self::watch(builder.spawn_dfs(), options, deadline, progress),
-        }
-    }
-
-    fn watch<C: Checker<M>>(
-        mut checker: C,
-        options: &Options,
-        deadline: Option<Deadline>,
-        mut progress: Progress,
-    ) -> Self {
-        let started = Instant::now();
-        let workers = checker.handles();
-        let mut limit = None;
-        // Short searches are not to wait for a long nap, nor long ones to be woken all the time.
-        let mut nap = Duration::from_micros(100);
-        while !workers.iter().all(thread::JoinHandle::is_finished) {
-            thread::sleep(nap);
-            nap = (nap * 2).min(Duration::from_millis(10));
-            if limit.is_some() {
-                continue;
-            }
-            let states = || checker.unique_state_count();
-            if let Some(passed) = deadline.filter(|deadline| Instant::now() >= deadline.at) {
-                limit = Some(format!("the time limit of {:?}", passed.timeout));
-            } else if let Some(most) = options.max_states.filter(|most| states() > *most) {
-                limit = Some(format!("the limit of {most} states"));
-            }
-            if limit.is_some() {
-                checker.model().tally().called_off.store(true, Ordering::Relaxed);
-            }
-            progress.show(|| (states(), checker.max_depth()));
-        }
-        let ends: Vec<_> = workers.into_iter().map(thread::JoinHandle::join).collect();
-        let seconds = started.elapsed().as_secs_f64();
-        drop(progress);
-
-        // The counts come before the discoveries, whose paths are replayed through the model.
-        let model = checker.model();
-        model.tally().called_off.store(false, Ordering::Relaxed);
-        let actions =
-            M::KINDS.iter().enumerate().map(|(i, kind)| (*kind, model.tally().get(i))).collect();
-        let initial =
-            model.init_states().iter().filter(|state| model.within_boundary(state)).count();
-        let states = checker.unique_state_count();
-        let ran_out = ends.iter().all(Result::is_ok);
-        // A panic weighs more than a limit that was hit meanwhile.
-        let panicked = ends.iter().filter_map(|end| end.as_ref().err()).find_map(panic_message);
-        let cut_short = (!ran_out).then(|| match (panicked, limit) {
-            (Some(message), _) => format!("a worker panicked after {states} states: {message}"),
-            (None, Some(limit)) => format!("{limit} was reached, after {states} states"),
-            (None, None) => format!("called off after {states} states"),
-        });
-        let knows_depth =
-            options.threads == NonZeroUsize::MIN && (options.engine == Engine::Bfs || M::GRADED);
-        Self {
-            ran_out,
-            cut_short,
-            states,
-            transitions: checker.state_count() - initial,
-            depth: knows_depth.then(|| checker.max_depth()),
-            seconds,
-            actions,
-            discoveries: checker.discoveries(),
-        }
-    }
-}
-
-/// What a worker said when it panicked; nothing if it was called off.
-fn panic_message(payload: &Box<dyn Any + Send>) -> Option<String> {
-    if payload.is::<CalledOff>() {
-        return None;
-    }
-    let message = payload.downcast_ref::<&str>().map(ToString::to_string);
-    let message = message.or_else(|| payload.downcast_ref::<String>().cloned());
-    Some(message.unwrap_or_else(|| "no message".to_owned()))
+    let initial = Step { action: None, state: model.render(behaviour.initial()) };
+    let steps = behaviour.steps().iter().map(|(action, state)| Step {
+        action: Some(model.describe(action)),
+        state: model.render(state),
+    });
+    Counterexample { shortest, steps: [initial].into_iter().chain(steps).collect() }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use expect_test::expect;
-    use stateright::Property;
 
     use super::*;
 
@@ -441,7 +216,6 @@ mod tests {
         end: u32,
         panics_at: Option<u32>,
         properties: Vec<(&'static str, Property<Counter>)>,
-        tally: Tally,
     }
 
     impl Counter {
@@ -473,7 +247,6 @@ mod tests {
         }
 
         fn next_state(&self, state: &u32, by: u32) -> Option<u32> {
-            self.tally.count(Self::kind(&by));
             Some(state + by)
         }
 
@@ -487,10 +260,6 @@ mod tests {
 
         fn kind(by: &u32) -> usize {
             *by as usize - 1
-        }
-
-        fn tally(&self) -> &Tally {
-            &self.tally
         }
 
         fn only(&self, property: &'static str) -> Self {
@@ -572,6 +341,7 @@ mod tests {
         let report = Report {
             model: "a counter".to_owned(),
             seconds: 0.5,
+            peak_memory_bytes: 3 << 20,
             ..explore(&model, &Options::default())
         };
         expect![[r#"
@@ -582,7 +352,9 @@ mod tests {
             transitions  6
             depth        3
             seconds      0.50
+            memory       3.00 MiB at most
             engine       stateright, breadth-first, 1 thread
+            storage      fingerprints of 64 bits
             missed       7e-19 states expected
 
             always       is below 3  violated
@@ -606,15 +378,17 @@ mod tests {
     fn a_path_that_cannot_be_shortened_in_time_is_shown_as_it_is() {
         let model =
             Counter::to(1000).with_always().with(Property::always("is below 500", |_, n| *n < 500));
-        let mut search = Search::run(&model, &dfs(), None, "");
+        let limits = Limits::new(&Options::default());
+        let mut search = engine::search(&model, &dfs(), &limits, Progress::new(false, ""));
         let found = search.discoveries.remove("is below 500").expect("it is violated");
-        let out_of_time = Deadline::after(Duration::ZERO);
+        let out_of_time =
+            Limits::new(&Options { timeout: Some(Duration::ZERO), ..Options::default() });
         // The nearest failure of this one is too far away to be found before the clock is read.
         let far = Counter { end: 100_000_000, ..model.clone() }
             .with(Property::always("is not far", |_, n| *n < 99_999_999));
-        let none = nearest(&far, "is not far", &dfs(), out_of_time);
+        let none = nearest(&far, "is not far", &dfs(), &out_of_time);
         assert!(none.is_none());
-        let shown = counterexample(&model, found, none);
+        let shown = counterexample(&model, &found, false);
         assert!(!shown.shortest);
         assert!(shown.steps.len() > 250);
     }

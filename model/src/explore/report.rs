@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use indicatif::HumanCount;
+use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
 use crate::verdict::Verdict;
@@ -22,6 +22,16 @@ pub enum Expectation {
     Eventually,
     /// It is true in some reachable state.
     Sometimes,
+}
+
+impl From<&stateright::Expectation> for Expectation {
+    fn from(expectation: &stateright::Expectation) -> Self {
+        match expectation {
+            stateright::Expectation::Always => Self::Always,
+            stateright::Expectation::Eventually => Self::Eventually,
+            stateright::Expectation::Sometimes => Self::Sometimes,
+        }
+    }
 }
 
 /// What became of a property.
@@ -56,6 +66,16 @@ pub struct Counterexample {
     pub shortest: bool,
     /// The path, the initial state first.
     pub steps: Vec<Step>,
+}
+
+/// What states stand for when those that can be renamed to each other count as one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Symmetric {
+    /// What was renamed.
+    pub of: String,
+    /// How many states those visited can be renamed to: as many as there are without symmetry, if the
+    /// search was complete.
+    pub orbits: u64,
 }
 
 /// A property and what became of it.
@@ -95,11 +115,18 @@ pub struct Report {
     pub properties: Vec<PropertyReport>,
     /// How often each kind of action was taken.
     pub actions: BTreeMap<&'static str, u64>,
+    /// Of what the states are representatives, if symmetry was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub symmetry: Option<Symmetric>,
     /// What searched.
     pub engine: String,
-    /// How many states the search is expected to have taken for others. Visited states are known by
-    /// fingerprints of 64 bits, so "every state" has this much doubt in it.
+    /// How the search knew the states that it had visited.
+    pub storage: String,
+    /// How many states the search is expected to have taken for others: "every state" has this much
+    /// doubt in it. None if it kept the states themselves.
     pub expected_missed: f64,
+    /// The most memory that the process was seen to hold.
+    pub peak_memory_bytes: u64,
     /// What makes a passing run worth less than it looks.
     pub warnings: Vec<String>,
 }
@@ -108,6 +135,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |n: usize| HumanCount(n as u64).to_string();
         let depth = self.depth.map_or("not measured".to_owned(), count);
+        let missed = if self.expected_missed > 0.0 {
+            format!("{:.0e} states expected", self.expected_missed)
+        } else {
+            "none: states were kept themselves".to_owned()
+        };
         writeln!(f, "{}\n", self.model)?;
         let facts = [
             ("verdict", self.verdict.to_string()),
@@ -115,11 +147,21 @@ impl fmt::Display for Report {
             ("transitions", count(self.transitions)),
             ("depth", depth),
             ("seconds", format!("{:.2}", self.seconds)),
+            ("memory", format!("{} at most", HumanBytes(self.peak_memory_bytes))),
             ("engine", self.engine.clone()),
-            ("missed", format!("{:.0e} states expected", self.expected_missed)),
+            ("storage", self.storage.clone()),
+            ("missed", missed),
         ];
         for (what, fact) in facts {
             writeln!(f, "{what:<11}  {fact}")?;
+        }
+        if let Some(Symmetric { of, orbits }) = &self.symmetry {
+            writeln!(
+                f,
+                "{:<11}  up to the renaming of {of}: {} in all",
+                "symmetry",
+                HumanCount(*orbits)
+            )?;
         }
 
         let width = self.properties.iter().map(|p| p.name.len()).max().unwrap_or(0);

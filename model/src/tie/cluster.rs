@@ -47,7 +47,6 @@ pub const TIED: &str = "each step follows the proved specification";
 pub struct ClusterTie {
     cluster: Cluster,
     text: Arc<Text>,
-    tally: Arc<Tally>,
     steps: Arc<Tally>,
 }
 
@@ -107,7 +106,7 @@ impl ClusterTie {
         // The cluster need not look for anything of its own.
         let cluster = Cluster::new(bounds)?.only(TIED);
         let text = Arc::new(Text::new(&bounds));
-        Ok(Self { cluster, text, tally: Arc::default(), steps: Arc::default() })
+        Ok(Self { cluster, text, steps: Arc::default() })
     }
 
     /// The same with a bug in the cluster.
@@ -487,7 +486,6 @@ impl Model for ClusterTie {
 
     fn next_state(&self, state: &TiedState, action: Action) -> Option<TiedState> {
         let next = self.successor(state, action)?;
-        self.tally.count(Self::kind(&action));
         Some(next)
     }
 
@@ -515,13 +513,9 @@ impl Explorable for ClusterTie {
         Cluster::kind(action)
     }
 
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
-
     fn only(&self, _: &'static str) -> Self {
         // There is one property that can fail.
-        Self { tally: Arc::default(), ..self.clone() }
+        Self { ..self.clone() }
     }
 
     fn describe(&self, action: &Action) -> String {

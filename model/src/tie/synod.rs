@@ -24,7 +24,7 @@ use super::{
     Acceptors, assert_axioms, describe, difference, quorums, relation, set_members, sizes,
 };
 use crate::{
-    explore::{Explorable, Tally},
+    explore::Explorable,
     proof::{
         interpreter::{Interpreter, Step},
         language::{Relation, Sort, Specification},
@@ -41,7 +41,6 @@ pub const TIED: &str = "the model and its text can do the same";
 pub struct SynodTie {
     synod: Synod,
     text: Arc<Text>,
-    tally: Arc<Tally>,
 }
 
 /// The text, and where in it everything is.
@@ -73,7 +72,7 @@ impl SynodTie {
     /// `synod.epr`, that any two quorums meet.
     pub fn new(synod: Synod, specification: Specification) -> Self {
         let text = Arc::new(Text::new(&synod, specification));
-        Self { synod, text, tally: Arc::default() }
+        Self { synod, text }
     }
 
     /// The model.
@@ -270,7 +269,6 @@ impl Model for SynodTie {
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
-        self.tally.count(Self::kind(&action));
         self.synod.step(*state, action)
     }
 
@@ -291,13 +289,9 @@ impl Explorable for SynodTie {
         Synod::kind(action)
     }
 
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
-
     fn only(&self, _: &'static str) -> Self {
         // There is one property.
-        Self { tally: Arc::default(), ..self.clone() }
+        Self { ..self.clone() }
     }
 
     fn describe(&self, action: &Action) -> String {

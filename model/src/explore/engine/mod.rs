@@ -1,0 +1,55 @@
+//! What the engines have in common: what they are asked, and what they answer.
+
+mod stateright;
+mod watched;
+
+use std::collections::HashMap;
+
+use ::stateright::Model;
+
+use super::{Behaviour, Engine, Explorable, Options, limits::Limits, progress::Progress};
+
+/// What one search did.
+pub(super) struct Searched<M: Model> {
+    /// Whether it ended by itself: it found a failure, or nothing was left.
+    pub(super) ran_out: bool,
+    /// Why it did not, if it did not.
+    pub(super) cut_short: Option<String>,
+    /// Distinct states visited.
+    pub(super) states: usize,
+    /// Steps taken from them.
+    pub(super) transitions: usize,
+    /// The depth of the deepest, if it is known.
+    pub(super) depth: Option<usize>,
+    /// How often each kind of action was taken, kind by kind.
+    pub(super) actions: Vec<u64>,
+    /// How many states those visited can be renamed to, if symmetry was used.
+    pub(super) orbits: Option<u64>,
+    /// For each property that was settled, a way to a state that settles it.
+    pub(super) discoveries: HashMap<&'static str, Behaviour<M>>,
+    /// Whether no state that settles it is nearer.
+    pub(super) nearest: bool,
+    /// How many states were taken for others, as may be expected: none if they were kept themselves.
+    pub(super) expected_missed: f64,
+    /// What searched.
+    pub(super) engine: String,
+    /// How it knew the states that it had visited.
+    pub(super) storage: String,
+}
+
+/// Searches for a failure of any `always` property.
+pub(super) fn search<M: Explorable>(
+    model: &M,
+    options: &Options,
+    limits: &Limits,
+    progress: Progress,
+) -> Searched<M> {
+    match options.engine {
+        Engine::Bfs | Engine::Dfs => stateright::search(model, options, limits, progress),
+        Engine::Timely => todo!(),
+    }
+}
+
+fn workers(threads: usize) -> String {
+    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
+}

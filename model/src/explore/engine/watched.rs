@@ -1,0 +1,171 @@
+//! A model as stateright gets to see it: counted, renamed, and ready to be called off.
+//!
+//! stateright has no place where a search could be asked how often each action was taken, how many
+//! states were expanded, or to stop; and its breadth-first search ignores symmetry without a word. All of
+//! it can be had in the model, since every worker passes there all the time.
+
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use stateright::{Expectation, Model, Path, Property};
+
+use crate::explore::{Behaviour, Explorable, Symmetry, Tally};
+
+/// The model, and what is seen of its exploration.
+pub(super) struct Watched<M: Model> {
+    model: M,
+    properties: Vec<Property<M>>,
+    symmetry: bool,
+    tally: Tally,
+    expanded: AtomicU64,
+    orbits: AtomicU64,
+    called_off: AtomicBool,
+}
+
+/// What a worker unwinds with when its search is called off.
+pub(super) struct CalledOff;
+
+impl<M: Explorable> Watched<M> {
+    pub(super) fn new(model: M, symmetry: bool) -> Self {
+        let properties = model.properties();
+        assert!(properties.len() <= CONDITIONS_MAX, "{} properties are too many", properties.len());
+        Self {
+            model,
+            properties,
+            symmetry,
+            tally: Tally::default(),
+            expanded: AtomicU64::new(0),
+            orbits: AtomicU64::new(0),
+            called_off: AtomicBool::new(false),
+        }
+    }
+
+    /// How often each kind of action was taken.
+    pub(super) fn actions(&self) -> Vec<u64> {
+        (0..M::KINDS.len()).map(|kind| self.tally.get(kind)).collect()
+    }
+
+    /// From how many states the search has gone on.
+    pub(super) fn expanded(&self) -> u64 {
+        self.expanded.load(Ordering::Relaxed)
+    }
+
+    /// How many states those can be renamed to.
+    pub(super) fn orbits(&self) -> Option<u64> {
+        self.symmetry.then(|| self.orbits.load(Ordering::Relaxed))
+    }
+
+    /// Makes every worker unwind at its next step, or none any more.
+    pub(super) fn call_off(&self, off: bool) {
+        self.called_off.store(off, Ordering::Relaxed);
+    }
+
+    fn symmetry(&self) -> Option<&dyn Symmetry<M::State>> {
+        self.model.symmetry().filter(|_| self.symmetry)
+    }
+
+    /// A path of representatives as a behaviour of the model itself: each step is one that leads to
+    /// the same representative.
+    pub(super) fn behaviour(&self, path: Path<M::State, M::Action>) -> Option<Behaviour<M>> {
+        let path = path.into_vec();
+        let symmetry = self.symmetry();
+        let canonical = |state| match symmetry {
+            Some(symmetry) => symmetry.canonical(state),
+            None => state,
+        };
+        let first = path.first()?;
+        let initial = self.model.init_states();
+        let initial = initial.into_iter().find(|state| canonical(state.clone()) == first.0)?;
+        let mut behaviour = Behaviour::replay(&self.model, initial, [])?;
+        for pair in path.windows(2) {
+            let [(_, action), (target, _)] = pair else { unreachable!("windows of two") };
+            if symmetry.is_none() {
+                let action = action.clone()?;
+                behaviour.extend(&self.model, action).filter(|next| *next == target)?;
+                continue;
+            }
+            let mut actions = Vec::new();
+            self.model.actions(behaviour.last(), &mut actions);
+            let leads = |action: &M::Action| {
+                let next = self.model.next_state(behaviour.last(), action.clone());
+                next.is_some_and(|next| canonical(next) == *target)
+            };
+            let action = actions.into_iter().find(leads)?;
+            behaviour.extend(&self.model, action)?;
+        }
+        Some(behaviour)
+    }
+}
+
+impl<M: Explorable> Model for Watched<M> {
+    type State = M::State;
+    type Action = M::Action;
+
+    fn init_states(&self) -> Vec<M::State> {
+        let mut states = self.model.init_states();
+        if let Some(symmetry) = self.symmetry() {
+            states = states.into_iter().map(|state| symmetry.canonical(state)).collect();
+        }
+        states
+    }
+
+    /// Called once for each distinct state.
+    fn actions(&self, state: &M::State, actions: &mut Vec<M::Action>) {
+        self.expanded.fetch_add(1, Ordering::Relaxed);
+        if let Some(symmetry) = self.symmetry() {
+            self.orbits.fetch_add(symmetry.orbit(state), Ordering::Relaxed);
+        }
+        self.model.actions(state, actions);
+    }
+
+    fn next_state(&self, state: &M::State, action: M::Action) -> Option<M::State> {
+        let kind = M::kind(&action);
+        let next = self.model.next_state(state, action)?;
+        self.tally.count(kind);
+        if self.called_off.load(Ordering::Relaxed) {
+            // Unwinds the worker without a word, for nothing went wrong. There is no gentler way:
+            // a worker of stateright looks at nothing but the number of states.
+            resume_unwind(Box::new(CalledOff));
+        }
+        Some(match self.symmetry() {
+            Some(symmetry) => symmetry.canonical(next),
+            None => next,
+        })
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let conditions = conditions::<M>();
+        let all = self.properties.iter().zip(conditions);
+        all.map(|(property, condition)| Property {
+            expectation: match property.expectation {
+                Expectation::Always => Expectation::Always,
+                Expectation::Eventually => Expectation::Eventually,
+                Expectation::Sometimes => Expectation::Sometimes,
+            },
+            name: property.name,
+            condition,
+        })
+        .collect()
+    }
+
+    fn within_boundary(&self, state: &M::State) -> bool {
+        self.model.within_boundary(state)
+    }
+}
+
+/// For how many properties there are conditions below.
+const CONDITIONS_MAX: usize = 24;
+
+type Condition<M> = fn(&Watched<M>, &<M as Model>::State) -> bool;
+
+/// A condition of stateright is a function without anything of its own, so each property has one that
+/// knows its number.
+fn conditions<M: Explorable>() -> [Condition<M>; CONDITIONS_MAX] {
+    fn nth<M: Explorable, const N: usize>(watched: &Watched<M>, state: &M::State) -> bool {
+        (watched.properties[N].condition)(&watched.model, state)
+    }
+    macro_rules! table {
+        ($($n:literal)*) => { [$(nth::<M, $n>),*] };
+    }
+    table!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23)
+}

@@ -1,0 +1,113 @@
+//! What a model says about itself so that it can be explored, and no engine's business.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use stateright::Model;
+
+use super::packing::{Packer, Unpacker};
+
+/// A model that [`explore`](super::explore) can run.
+///
+/// Its `next_state` must return no step that leaves the state as it was.
+pub trait Explorable:
+    Model<
+        State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
+        Action: Clone + PartialEq,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    /// The kinds of actions; the least of them is kind 0. At most [`Tally::KINDS`].
+    const KINDS: &'static [&'static str];
+
+    /// Whether all paths to a state are equally long. Any search then knows how deep it is, and a state
+    /// can only be met again in its own level.
+    const GRADED: bool = false;
+
+    /// What is explored, bounds included, in one line.
+    fn title(&self) -> String {
+        std::any::type_name::<Self>().to_owned()
+    }
+
+    /// The index of the kind of an action.
+    fn kind(action: &Self::Action) -> usize;
+
+    /// The same model with only one of its properties.
+    #[must_use]
+    fn only(&self, property: &'static str) -> Self;
+
+    /// An action, for people.
+    fn describe(&self, action: &Self::Action) -> String;
+
+    /// A state, for people.
+    fn render(&self, state: &Self::State) -> String {
+        format!("{state:?}")
+    }
+
+    /// How states are written exactly in a few bytes, if they can be.
+    fn packing(&self) -> Option<&dyn Packing<Self::State>> {
+        None
+    }
+
+    /// What can be renamed without making a difference, if anything can.
+    fn symmetry(&self) -> Option<&dyn Symmetry<Self::State>> {
+        None
+    }
+
+    /// Whether `target` might be reached from `state`. To answer yes is never wrong; to answer no where
+    /// it is clear makes it cheap to find a way to a state that is known to be reachable.
+    fn may_lead_to(&self, _state: &Self::State, _target: &Self::State) -> bool {
+        true
+    }
+
+    /// The same model with one ballot less, or the like: what its number of states can be guessed from.
+    fn smaller(&self) -> Option<Self> {
+        None
+    }
+}
+
+/// States as a few words, and back.
+pub trait Packing<S>: Sync {
+    /// Writes a state. Every state of one model must take the same [radices](Packer::push) in the same
+    /// order, so that how much room they take is known from the first.
+    fn pack(&self, state: &S, packer: &mut Packer);
+
+    /// Reads what [`Packing::pack`] wrote.
+    fn unpack(&self, unpacker: &mut Unpacker<'_>) -> S;
+}
+
+/// The renamings that take behaviours to behaviours, and properties to themselves.
+pub trait Symmetry<S>: Sync {
+    /// What is renamed, in words.
+    fn what(&self) -> String;
+
+    /// The state that stands for all that `state` can be renamed to.
+    fn canonical(&self, state: S) -> S;
+
+    /// How many states `state` can be renamed to, itself included.
+    fn orbit(&self, state: &S) -> u64;
+}
+
+/// How often each of some things happened.
+#[derive(Default, Debug)]
+pub struct Tally {
+    counts: [AtomicU64; Self::KINDS],
+}
+
+impl Tally {
+    /// How many kinds can be told apart.
+    pub const KINDS: usize = 32;
+
+    /// Counts one more of a kind.
+    pub fn count(&self, kind: usize) {
+        self.counts[kind].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many of a kind were counted.
+    pub fn get(&self, kind: usize) -> u64 {
+        self.counts[kind].load(Ordering::Relaxed)
+    }
+}
