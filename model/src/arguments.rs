@@ -12,12 +12,18 @@ use crate::{
 /// How to explore, whatever the model.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// In which order to visit states: bfs finds shortest counterexamples, dfs is lighter.
+    /// What visits the states, and in which order.
     #[arg(long, value_enum, default_value_t = Engine::Bfs)]
     pub engine: Engine,
-    /// How many workers to search with; more than one measure no depth.
+    /// How many workers to search with; with more than one, bfs measures no depth.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     pub threads: NonZeroUsize,
+    /// Go no deeper than this; an initial state is at depth 1.
+    #[arg(long, value_name = "DEPTH")]
+    pub max_depth: Option<NonZeroUsize>,
+    /// Give up when the process holds more than so many megabytes.
+    #[arg(long, value_name = "MB")]
+    pub max_memory: Option<u64>,
     /// Give up after so many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
@@ -35,10 +41,13 @@ pub struct RunArgs {
 /// The order of a search, as an argument.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Engine {
-    /// Breadth-first.
+    /// Nearest states first: finds shortest counterexamples.
     Bfs,
-    /// Depth-first.
+    /// Deepest states first: lighter, and its counterexamples are shortened afterwards.
     Dfs,
+    /// Level by level, on any number of threads and machines: keeps states themselves, in few bytes, and
+    /// finds shortest counterexamples.
+    Timely,
 }
 
 /// A number of seconds, as an argument.
@@ -57,10 +66,13 @@ impl RunArgs {
             engine: match self.engine {
                 Engine::Bfs => explore::Engine::Bfs,
                 Engine::Dfs => explore::Engine::Dfs,
+                Engine::Timely => explore::Engine::Timely,
             },
             threads: self.threads,
             timeout: self.timeout,
             max_states: self.max_states,
+            max_depth: self.max_depth,
+            max_memory_bytes: self.max_memory.map(|megabytes| megabytes.saturating_mul(1_000_000)),
             progress: !self.quiet,
             ..Options::default()
         }

@@ -38,9 +38,11 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use smallvec::SmallVec;
 use stateright::{Model, Property};
 
-use crate::explore::Explorable;
+use crate::explore::packing::{Packer, Unpacker};
+use crate::explore::{Explorable, Packing, Symmetry};
 
 /// One who promises and votes, numbered from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize)]
@@ -193,6 +195,8 @@ pub struct Synod {
     column: u128,
     /// One bit per value.
     any_value: u128,
+    /// Whether values are told apart even where they could be renamed.
+    distinct_values: bool,
     only: Option<&'static str>,
 }
 
@@ -240,8 +244,15 @@ impl Synod {
             row: u32::MAX >> (u32::BITS - width),
             column: (0..u32::from(acceptors)).fold(0, |column, a| column | 1 << (a * width)),
             any_value: u128::MAX >> (STATE_BITS - u32::from(values)),
+            distinct_values: false,
             only: None,
         })
+    }
+
+    /// The same, but with symmetry only acceptors are renamed.
+    #[must_use]
+    pub fn with_distinct_values(self) -> Self {
+        Self { distinct_values: true, ..self }
     }
 
     /// The bounds, with the quorum sizes that were settled on.
@@ -574,6 +585,25 @@ impl Explorable for Synod {
         )
     }
 
+    fn packing(&self) -> Option<&dyn Packing<State>> {
+        Some(self)
+    }
+
+    fn symmetry(&self) -> Option<&dyn Symmetry<State>> {
+        Some(self)
+    }
+
+    /// Messages are never taken back.
+    fn may_lead_to(&self, state: &State, target: &State) -> bool {
+        state.0 & !target.0 == 0
+    }
+
+    fn smaller(&self) -> Option<Self> {
+        let bounds = self.bounds();
+        let smaller = Self::new(Bounds { ballots: bounds.ballots - 1, ..bounds }).ok()?;
+        Some(Self { distinct_values: self.distinct_values, ..smaller })
+    }
+
     fn kind(action: &Action) -> usize {
         match action {
             Action::Prepare(_) => 0,
@@ -623,4 +653,112 @@ impl Explorable for Synod {
         }
         if text.is_empty() { "no messages".to_owned() } else { text }
     }
+}
+
+/// A state is its bits: one word of them, or two.
+impl Packing<State> for Synod {
+    fn pack(&self, state: &State, packer: &mut Packer) {
+        packer.push_word(state.0 as u64);
+        if self.bits() > u64::BITS {
+            packer.push_word((state.0 >> u64::BITS) as u64);
+        }
+    }
+
+    fn unpack(&self, unpacker: &mut Unpacker<'_>) -> State {
+        let low = u128::from(unpacker.take_word());
+        let high = if self.bits() > u64::BITS { u128::from(unpacker.take_word()) } else { 0 };
+        State(high << u64::BITS | low)
+    }
+}
+
+/// Acceptors can be renamed, and so can values: the specification asks of both only which are equal,
+/// and its properties do not name any. Ballots cannot, for they are ordered.
+///
+/// A state is then, of each acceptor, the ballots in which it promised and voted; of each value, the
+/// ballots in which it was proposed; and the ballots that were prepared. No bit speaks of two acceptors, of
+/// two values, or of one of each, since a vote names no value. So to sort the acceptors by what is said of
+/// them, and the values likewise, leads from all states that can be renamed to each other to the same one,
+/// and their number is the number of ways to order what is said.
+impl Symmetry<State> for Synod {
+    fn what(&self) -> String {
+        if self.distinct_values {
+            "acceptors".to_owned()
+        } else {
+            "acceptors and values".to_owned()
+        }
+    }
+
+    fn canonical(&self, state: State) -> State {
+        let mut acceptors = self.said_of_acceptors(state);
+        let mut values = self.said_of_values(state);
+        let width = u32::from(self.ballots);
+        let block = width * u32::from(self.acceptors);
+        acceptors.sort_unstable_by(|a, b| b.cmp(a));
+        if !self.distinct_values {
+            values.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        let mut bits = state.0 & u128::from(self.row);
+        let mut at = self.promises_at;
+        for said in acceptors {
+            bits |= u128::from(said & u64::from(self.row)) << at;
+            bits |= u128::from(said >> u32::BITS) << (at + block);
+            at += width;
+        }
+        for (v, said) in (0..).zip(values) {
+            for b in self.ballots().filter(|b| said >> b.0 & 1 == 1) {
+                bits |= 1 << (self.proposals_bit(b) + v);
+            }
+        }
+        State(bits)
+    }
+
+    fn orbit(&self, state: &State) -> u64 {
+        let acceptors = arrangements(self.said_of_acceptors(*state));
+        if self.distinct_values {
+            return acceptors;
+        }
+        acceptors.saturating_mul(arrangements(self.said_of_values(*state)))
+    }
+}
+
+impl Synod {
+    /// How many messages there are to send.
+    fn bits(&self) -> u32 {
+        u32::from(self.ballots) * ballot_bits(self.acceptors, self.values)
+    }
+
+    /// The ballots in which each acceptor has promised, and above them those in which it has voted.
+    fn said_of_acceptors(&self, state: State) -> SmallVec<[u64; 8]> {
+        let said = |a| {
+            let promises = self.ballots_of(state, a, self.promises_at);
+            u64::from(self.votes_of(state, a)) << u32::BITS | u64::from(promises)
+        };
+        self.acceptors().map(said).collect()
+    }
+
+    /// The ballots in which each value was proposed.
+    fn said_of_values(&self, state: State) -> SmallVec<[u64; 8]> {
+        let proposed = |v: u8, b: Ballot| self.proposals_mask(state, b) >> v & 1 == 1;
+        let said =
+            |v| self.ballots().filter(|b| proposed(v, *b)).fold(0, |said, b| said | 1 << b.0);
+        (0..self.values).map(said).collect()
+    }
+}
+
+/// In how many ways some things, of which some may be equal, can be put in order.
+pub(crate) fn arrangements<T: Ord>(mut things: SmallVec<[T; 8]>) -> u64
+where
+    [T; 8]: smallvec::Array<Item = T>,
+{
+    things.sort_unstable();
+    let mut ways: u64 = 1;
+    let mut placed: u64 = 0;
+    for equal in things.chunk_by(|a, b| a == b) {
+        for one in 1..=equal.len() as u64 {
+            placed += 1;
+            // Exact, for it is a binomial coefficient so far.
+            ways = ways.saturating_mul(placed) / one;
+        }
+    }
+    ways
 }

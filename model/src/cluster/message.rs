@@ -83,6 +83,13 @@ impl Hash for Message {
 pub struct Network(SmallVec<[Message; 24]>);
 
 impl Network {
+    /// The set of some messages.
+    pub fn of(messages: impl IntoIterator<Item = Message>) -> Self {
+        let mut messages: SmallVec<_> = messages.into_iter().collect();
+        messages.sort_unstable();
+        messages.dedup();
+        Self(messages)
+    }
     /// Adds a message; sending again adds nothing.
     pub fn insert(&mut self, message: Message) {
         if let Err(place) = self.0.binary_search(&message) {
@@ -92,6 +99,10 @@ impl Network {
     /// Whether a message was ever sent.
     pub fn contains(&self, message: Message) -> bool {
         self.0.binary_search(&message).is_ok()
+    }
+    /// Whether all of these were sent in `other`, too.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.0.iter().all(|message| other.contains(*message))
     }
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = Message> {

@@ -25,10 +25,12 @@ pub mod bugs;
 pub mod fault;
 mod message;
 pub mod node;
+mod packing;
 mod properties;
 pub mod refinement;
 pub mod rules;
 pub mod state;
+mod symmetry;
 mod types;
 
 use std::sync::Arc;
@@ -43,10 +45,17 @@ pub use self::{
 };
 use self::{
     node::{Input, Step},
+    packing::Layout,
     rules::Rules,
     state::{Ballot, Live, Message, Network, Node, NodeId, Slot, Unsynced, Value},
 };
-use crate::{explore::Explorable, synod::Synod};
+use crate::{
+    explore::{
+        Explorable, Packing, Symmetry,
+        packing::{Packer, Unpacker},
+    },
+    synod::Synod,
+};
 
 /// The model of a cluster.
 #[derive(Clone)]
@@ -357,6 +366,26 @@ impl Explorable for Cluster {
         }
     }
 
+    fn packing(&self) -> Option<&dyn Packing<State>> {
+        Some(self)
+    }
+
+    fn symmetry(&self) -> Option<&dyn Symmetry<State>> {
+        self.rules.bug.is_none().then_some(self as _)
+    }
+
+    /// Messages are never taken back, nor crashes.
+    fn may_lead_to(&self, state: &State, target: &State) -> bool {
+        state.crashes <= target.crashes && state.network.is_subset(&target.network)
+    }
+
+    fn smaller(&self) -> Option<Self> {
+        let bounds = self.rules.bounds;
+        let bounds = Bounds { ballots: bounds.ballots - 1, ..bounds };
+        let smaller = Self::new(bounds).ok()?;
+        Some(Self { rules: Rules { bounds, ..self.rules }, only: self.only, ..smaller })
+    }
+
     fn only(&self, property: &'static str) -> Self {
         Self { only: Some(property), ..self.clone() }
     }
@@ -375,5 +404,15 @@ impl Explorable for Cluster {
             Action::Sync(node) => format!("{node:?} syncs"),
             Action::Crash(node) => format!("{node:?} crashes and starts again"),
         }
+    }
+}
+
+impl Packing<State> for Cluster {
+    fn pack(&self, state: &State, packer: &mut Packer) {
+        packing::pack(Layout::new(&self.rules.bounds), state, packer);
+    }
+
+    fn unpack(&self, unpacker: &mut Unpacker<'_>) -> State {
+        packing::unpack(Layout::new(&self.rules.bounds), unpacker)
     }
 }

@@ -12,10 +12,8 @@ use super::packing::{Packer, Unpacker};
 ///
 /// Its `next_state` must return no step that leaves the state as it was.
 pub trait Explorable:
-    Model<
-        State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
-        Action: Clone + PartialEq,
-    > + Clone
+    Model<State: Clone + Debug + Eq + Hash + Send + Sync + 'static, Action: Clone + PartialEq>
+    + Clone
     + Send
     + Sync
     + 'static

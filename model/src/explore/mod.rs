@@ -21,6 +21,7 @@ mod limits;
 mod options;
 pub mod packing;
 mod progress;
+mod refusal;
 mod report;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use stateright::{Expectation as E, Model, Property};
 pub use self::behaviour::Behaviour;
 pub use self::explorable::{Explorable, Packing, Symmetry, Tally};
 pub use self::options::{Checkpoint, Engine, Interrupt, Options, Processes};
+pub use self::refusal::{CheckpointError, Refusal, refuse};
 pub use self::report::{
     Counterexample, Expectation, Finding, PropertyReport, Report, Step, Symmetric,
 };

@@ -19,29 +19,28 @@ pub struct Packer {
     at: usize,
     /// What one more is worth in the current word: the product of the radices in it.
     weight: u64,
+    /// Whether something was no digit.
+    misfit: bool,
 }
 
 impl Default for Packer {
     fn default() -> Self {
-        Self { words: [0; WORDS_MAX], at: 0, weight: 1 }
+        Self { words: [0; WORDS_MAX], at: 0, weight: 1, misfit: false }
     }
 }
 
 impl Packer {
-    /// Writes one of `radix` possibilities.
-    ///
-    /// # Panics
-    /// If `digit` is not one of them: the state is not one of the model's.
+    /// Writes one of `radix` possibilities. If `digit` is not one of them, the state cannot be packed.
     #[inline]
     pub fn push(&mut self, digit: u64, radix: u64) {
-        assert!(digit < radix, "{digit} is not one of {radix}: this state cannot be packed");
+        self.misfit |= digit >= radix;
         let weight = self.weight.checked_mul(radix).unwrap_or_else(|| {
             self.at += 1;
             self.weight = 1;
             radix
         });
         if let Some(word) = self.words.get_mut(self.at) {
-            *word += digit * self.weight;
+            *word = word.wrapping_add(digit.wrapping_mul(self.weight));
         }
         self.weight = weight;
     }
@@ -59,19 +58,21 @@ impl Packer {
         self.weight = 1;
     }
 
+    /// Says that there are no digits for this state.
+    pub const fn misfit(&mut self) {
+        self.misfit = true;
+    }
+
     /// How many words were begun; more than [`WORDS_MAX`] if there was no room.
     pub const fn words(&self) -> usize {
         self.at + (self.weight > 1) as usize
     }
 
-    /// What was written, in `N` words.
-    ///
-    /// # Panics
-    /// If it takes more.
+    /// What was written, in `N` words; nothing if it takes more, or could not be written.
     #[inline]
-    pub fn finish<const N: usize>(&self) -> Key<N> {
-        assert!(self.words() <= N, "this state takes {} words, not {N}", self.words());
-        Key(std::array::from_fn(|word| self.words[word]))
+    pub fn finish<const N: usize>(&self) -> Option<Key<N>> {
+        let fits = self.words() <= N && !self.misfit;
+        fits.then(|| Key(std::array::from_fn(|word| self.words[word])))
     }
 }
 
@@ -187,7 +188,7 @@ mod tests {
                 if whole { packer.push_word(digit) } else { packer.push(digit % radix, radix) }
             }
             prop_assume!(packer.words() <= WORDS_MAX);
-            let key = packer.finish::<WORDS_MAX>();
+            let key = packer.finish::<WORDS_MAX>().expect("it fits");
             let mut unpacker = Unpacker::new(&key);
             for (radix, digit, whole) in digits {
                 if whole {
@@ -206,21 +207,19 @@ mod tests {
         assert_eq!(packer.words(), 1);
         packer.push(9, 10);
         assert_eq!(packer.words(), 2);
-        assert_eq!(packer.finish::<2>(), Key([9_999_999_999_999_999_999, 9]));
+        assert_eq!(packer.finish::<2>(), Some(Key([9_999_999_999_999_999_999, 9])));
     }
 
     #[test]
-    #[should_panic(expected = "10 is not one of 10")]
-    fn what_is_out_of_range_is_not_written() {
-        Packer::default().push(10, 10);
-    }
-
-    #[test]
-    #[should_panic(expected = "takes 2 words, not 1")]
     fn what_does_not_fit_is_not_cut() {
+        let mut packer = Packer::default();
+        packer.push(10, 10);
+        assert_eq!(packer.finish::<8>(), None);
         let mut packer = Packer::default();
         packer.push_word(1);
         packer.push_word(2);
-        let _ = packer.finish::<1>();
+        assert_eq!(packer.finish::<1>(), None);
+        (0..7).for_each(|_| packer.push_word(3));
+        assert_eq!(packer.finish::<8>(), None);
     }
 }

@@ -1,12 +1,16 @@
 //! `paxos-model check`: a model, explored within bounds.
 
-use std::process::ExitCode;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
 use paxos_model::{
     arguments::{BoundsArgs, RunArgs},
     cluster::Cluster,
-    explore::{Explorable, explore},
+    explore::{Checkpoint, Explorable, Interrupt, Options, Processes, explore_and_keep, refuse},
     synod::{Bounds, Synod},
 };
 
@@ -25,7 +29,7 @@ pub(crate) struct ClusterArgs {
     #[command(flatten)]
     bounds: BoundsArgs,
     #[command(flatten)]
-    run: RunArgs,
+    search: SearchArgs,
 }
 
 #[derive(Args)]
@@ -45,13 +49,78 @@ pub(crate) struct SynodArgs {
     /// How many votes choose a value [default: a majority].
     #[arg(long, value_name = "SIZE")]
     phase2_quorum: Option<u8>,
+    /// With --symmetry, rename acceptors only.
+    #[arg(long, requires = "symmetry")]
+    distinct_values: bool,
     #[command(flatten)]
-    run: RunArgs,
+    search: SearchArgs,
 }
 
-pub(crate) fn run(check: Check) -> ExitCode {
+/// How to search, beside what every search has.
+#[derive(Args)]
+struct SearchArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Count states that can be renamed to each other as one.
+    #[arg(long)]
+    symmetry: bool,
+    /// Keep each level in DIR, so that a run that was stopped can go on (timely only).
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Go on from what is in the directory of --checkpoint; the number of threads and processes may be
+    /// another.
+    #[arg(long, requires = "checkpoint")]
+    resume: bool,
+    /// Explore together with other processes: FILE has a line `host:port` for each (timely only). There
+    /// is no authentication, so the network between them has to be trusted.
+    #[arg(long, value_name = "FILE", requires = "process")]
+    hosts: Option<PathBuf>,
+    /// Which line of --hosts this process is, counted from 0.
+    #[arg(long, value_name = "N", requires = "hosts")]
+    process: Option<usize>,
+}
+
+impl SearchArgs {
+    fn options(&self, interrupt: &Interrupt) -> Result<Options, String> {
+        let cluster = self.hosts.as_deref().zip(self.process);
+        let cluster = cluster.map(|(file, this)| hosts(file, this)).transpose()?;
+        let checkpoint =
+            self.checkpoint.clone().map(|directory| Checkpoint { directory, resume: self.resume });
+        Ok(Options {
+            symmetry: self.symmetry,
+            cluster,
+            checkpoint,
+            interrupt: interrupt.clone(),
+            ..self.run.options()
+        })
+    }
+}
+
+/// Reads the list of processes; empty lines and what follows a `#` are not meant.
+fn hosts(file: &Path, this: usize) -> Result<Processes, String> {
+    let text = fs::read_to_string(file)
+        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let addresses: Vec<_> = lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let port = |address: &str| {
+        address
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    match addresses.iter().find(|address| !port(address)) {
+        Some(bad) => Err(format!("{}: {bad:?} is no address; give host:port", file.display())),
+        None if addresses.is_empty() => {
+            Err(format!("{} names no process; give a line host:port for each", file.display()))
+        }
+        None => Ok(Processes { addresses, this }),
+    }
+}
+
+pub(crate) fn run(check: Check, interrupt: &Interrupt) -> ExitCode {
     match check {
-        Check::Cluster(args) => explored(Cluster::new(args.bounds.bounds()), &args.run),
+        Check::Cluster(args) => {
+            explored(Cluster::new(args.bounds.bounds()), &args.search, interrupt)
+        }
         Check::Synod(args) => {
             let bounds = Bounds {
                 acceptors: args.acceptors,
@@ -60,18 +129,31 @@ pub(crate) fn run(check: Check) -> ExitCode {
                 phase1_quorum: args.phase1_quorum,
                 phase2_quorum: args.phase2_quorum,
             };
-            explored(Synod::new(bounds), &args.run)
+            let synod = Synod::new(bounds);
+            let synod =
+                if args.distinct_values { synod.map(Synod::with_distinct_values) } else { synod };
+            explored(synod, &args.search, interrupt)
         }
     }
 }
 
 /// Explores a model, if its bounds make one, and delivers the report.
-fn explored<M: Explorable, E: std::error::Error>(model: Result<M, E>, args: &RunArgs) -> ExitCode {
-    match model {
-        Err(error) => unusable(&error),
-        Ok(model) => {
-            let report = explore(&model, &args.options());
-            deliver(&report, &report.verdict, args.json)
-        }
+fn explored<M: Explorable, E: std::error::Error>(
+    model: Result<M, E>,
+    args: &SearchArgs,
+    interrupt: &Interrupt,
+) -> ExitCode {
+    let model = match model {
+        Ok(model) => model,
+        Err(error) => return unusable(&error),
+    };
+    let options = match args.options(interrupt) {
+        Ok(options) => options,
+        Err(error) => return unusable(&error),
+    };
+    if let Err(refusal) = refuse(&model, &options) {
+        return unusable(&refusal);
     }
+    let report = explore_and_keep(&model, &options).report;
+    deliver(&report, &report.verdict, args.run.json)
 }

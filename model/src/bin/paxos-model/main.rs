@@ -9,11 +9,11 @@ mod prove;
 use std::{
     fmt::Display,
     io::{self, Write as _},
-    process::ExitCode,
+    process::{self, ExitCode},
 };
 
 use clap::{Parser, Subcommand};
-use paxos_model::verdict::Verdict;
+use paxos_model::{explore::Interrupt, verdict::Verdict};
 use serde::Serialize;
 
 /// For arguments that cannot be used, as clap has it too.
@@ -42,10 +42,29 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Check(check) => check::run(check),
+    let command = Cli::parse().command;
+    let interrupt = on_signals();
+    match command {
+        Command::Check(check) => check::run(check, &interrupt),
         Command::Prove(args) => prove::run(&args),
     }
+}
+
+/// A wish to stop on the first Ctrl-C or termination, so that what was found so far is still reported; the
+/// second ends the process.
+fn on_signals() -> Interrupt {
+    let interrupt = Interrupt::default();
+    let asked = interrupt.clone();
+    let handler = move || {
+        if asked.requested() {
+            process::exit(i32::from(UNDELIVERED));
+        }
+        asked.request();
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        complain(&format!("warning: signals will end this without a report: {error}"));
+    }
+    interrupt
 }
 
 /// Prints a report, and exits as its verdict says.

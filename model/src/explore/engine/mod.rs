@@ -1,12 +1,15 @@
 //! What the engines have in common: what they are asked, and what they answer.
 
 mod stateright;
+pub(super) mod timely;
 mod watched;
 
+use std::any::Any;
 use std::collections::HashMap;
 
 use ::stateright::Model;
 
+pub use self::timely::CheckpointError;
 use super::{Behaviour, Engine, Explorable, Options, limits::Limits, progress::Progress};
 
 /// What one search did.
@@ -46,8 +49,23 @@ pub(super) fn search<M: Explorable>(
 ) -> Searched<M> {
     match options.engine {
         Engine::Bfs | Engine::Dfs => stateright::search(model, options, limits, progress),
-        Engine::Timely => todo!(),
+        Engine::Timely => timely::search(model, options, limits, progress),
     }
+}
+
+/// What is searched, in words: equal for searches that do the same.
+pub(super) fn identity<M: Explorable>(model: &M, options: &Options) -> String {
+    let symmetry = model.symmetry().filter(|_| options.symmetry);
+    let up_to =
+        symmetry.map_or(String::new(), |it| format!(", up to the renaming of {}", it.what()));
+    format!("{}{up_to}", model.title())
+}
+
+/// What a worker said when it panicked.
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let message = payload.downcast_ref::<&str>().map(ToString::to_string);
+    let message = message.or_else(|| payload.downcast_ref::<String>().cloned());
+    message.unwrap_or_else(|| "no message".to_owned())
 }
 
 fn workers(threads: usize) -> String {

@@ -7,7 +7,6 @@
 //! - Visited states are fingerprints of 64 bits. So it is said how many are expected to have been
 //!   mistaken for others.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::thread;
@@ -16,7 +15,7 @@ use std::time::Duration;
 use stateright::{Checker, HasDiscoveries, Model as _};
 
 use super::{
-    Searched,
+    Searched, panic_message,
     watched::{CalledOff, Watched},
     workers,
 };
@@ -86,7 +85,9 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
     let too_deep = options.max_depth.filter(|deepest| checker.max_depth() > deepest.get());
     let ended = ends.iter().all(Result::is_ok);
     // A panic weighs more than a limit that was hit meanwhile.
-    let panicked = ends.iter().filter_map(|end| end.as_ref().err()).find_map(panic_message);
+    let mut panics = ends.iter().filter_map(|end| end.as_ref().err());
+    let panicked =
+        panics.find(|panic| !panic.is::<CalledOff>()).map(|panic| panic_message(&**panic));
     let cut_short = match (panicked, limit) {
         (Some(message), _) => Some(format!("a worker panicked after {states} states: {message}")),
         (None, Some(limit)) if !ended => {
@@ -128,14 +129,4 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
 #[expect(clippy::cast_precision_loss, reason = "an estimate of an order of magnitude")]
 fn expected_missed(states: usize) -> f64 {
     (states as f64).powi(2) / 2_f64.powi(65)
-}
-
-/// What a worker said when it panicked; nothing if it was called off.
-fn panic_message(payload: &Box<dyn Any + Send>) -> Option<String> {
-    if payload.is::<CalledOff>() {
-        return None;
-    }
-    let message = payload.downcast_ref::<&str>().map(ToString::to_string);
-    let message = message.or_else(|| payload.downcast_ref::<String>().cloned());
-    Some(message.unwrap_or_else(|| "no message".to_owned()))
 }

@@ -1,0 +1,395 @@
+//! A state of the cluster in a few words, exactly.
+//!
+//! Of the network it is said message by message whether it is there, so that its order costs nothing.
+//! What a correct cluster never does, such as two promises of one node in one ballot that report
+//! different votes, has no digits: such a state cannot be packed, and whoever tries is told.
+
+use super::{
+    bounds::Bounds,
+    fault::{Fault, Reason},
+    state::{
+        Acceptor, BALLOTS_MAX, Ballot, Live, Log, Message, NODES_MAX, Network, Node, NodeId,
+        NodeSet, Role, SLOTS_MAX, Slot, State, Unsynced, Value, Vote,
+    },
+};
+use crate::{
+    explore::packing::{Packer, Unpacker},
+    synod::{self, Action},
+};
+
+/// How many of each thing there are, as radices of digits.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    nodes: u8,
+    slots: u8,
+    ballots: u8,
+    /// With the no-op.
+    values: u8,
+    unsynced: u8,
+    crashes: Option<u8>,
+}
+
+impl Layout {
+    pub(super) fn new(bounds: &Bounds) -> Self {
+        let Bounds { nodes, slots, ballots, values, unsynced, crashes, .. } = *bounds;
+        Self { nodes, slots, ballots, values: values + 1, unsynced, crashes }
+    }
+
+    fn slots(self) -> impl Iterator<Item = Slot> {
+        (0..self.slots).map(Slot)
+    }
+
+    fn ballots(self) -> impl Iterator<Item = Ballot> {
+        (0..self.ballots).map(Ballot)
+    }
+
+    fn nodes(self) -> impl Iterator<Item = NodeId> {
+        (0..self.nodes).map(NodeId)
+    }
+
+    /// Radix of a ballot that may not be there.
+    fn maybe_ballot(self) -> u64 {
+        1 + u64::from(self.ballots)
+    }
+
+    /// Radix of a vote that may not be there.
+    fn maybe_vote(self) -> u64 {
+        1 + u64::from(self.ballots) * u64::from(self.values)
+    }
+
+    /// Radix of a vote, or none, for each slot.
+    fn votes(self) -> u64 {
+        self.maybe_vote().pow(u32::from(self.slots))
+    }
+
+    /// Radix of what must survive a crash.
+    fn acceptor(self) -> u64 {
+        self.votes() * self.maybe_ballot()
+    }
+
+    /// Radix of a set of nodes.
+    fn node_set(self) -> u64 {
+        1 << self.nodes
+    }
+
+    /// Radix of a set of values.
+    fn value_set(self) -> u64 {
+        1 << self.values
+    }
+
+    /// Radix of a role: a follower; a candidate with whom it heard and what they reported; a leader with who
+    /// voted in each slot.
+    fn role(self) -> u64 {
+        1 + self.node_set() * self.votes() + self.node_set().pow(u32::from(self.slots))
+    }
+
+    /// The most messages that a step is given room for: those of a leader that fills the whole log at
+    /// once, and one more.
+    fn messages(self) -> usize {
+        3 + 2 * usize::from(self.slots)
+    }
+
+    /// Radix of a message that a node sends.
+    fn message(self) -> u64 {
+        let [slots, ballots, values] = [self.slots, self.ballots, self.values].map(u64::from);
+        ballots * (1 + self.votes() + 2 * slots * values)
+    }
+
+    /// What must survive a crash, as one digit.
+    pub(super) fn acceptor_digit(self, acceptor: &Acceptor) -> u64 {
+        let promised = acceptor.promised.map_or(0, |ballot| 1 + u64::from(ballot.0));
+        votes_digit(self, acceptor.votes) * self.maybe_ballot() + promised
+    }
+
+    /// A message as a digit; its sender is not said.
+    pub(super) fn message_digit(self, message: Message) -> u64 {
+        let [slots, ballots, values] = [self.slots, self.ballots, self.values].map(u64::from);
+        let entry = |slot: Slot, value: Value| u64::from(slot.0) * values + u64::from(value.0);
+        let kind = match message {
+            Message::Prepare { .. } => 0,
+            Message::Promise { reports, .. } => 1 + votes_digit(self, reports),
+            Message::Accept { slot, value, .. } => 1 + self.votes() + entry(slot, value),
+            Message::Accepted { slot, value, .. } => {
+                1 + self.votes() + slots * values + entry(slot, value)
+            }
+        };
+        kind * ballots + u64::from(message.ballot().0)
+    }
+
+    /// Radix of what may be wrong.
+    fn reason(self) -> u64 {
+        let [nodes, ballots, values] = [self.nodes, self.ballots, self.values].map(u64::from);
+        ballots * (3 + 2 * nodes + values) + 2
+    }
+}
+
+/// What a state is, digit by digit.
+pub(super) fn pack(layout: Layout, state: &State, packer: &mut Packer) {
+    for node in &state.nodes {
+        pack_node(layout, node, packer);
+    }
+    pack_network(layout, &state.network, packer);
+    packer.push(u64::from(state.crashes), 1 + u64::from(layout.crashes.unwrap_or(0)));
+    let faults = 1 + u64::from(layout.slots) * u64::from(layout.nodes) * layout.reason();
+    packer.push(state.fault.map_or(0, |fault| 1 + fault_digit(layout, fault)), faults);
+}
+
+/// The state that [`pack`] wrote.
+pub(super) fn unpack(layout: Layout, unpacker: &mut Unpacker<'_>) -> State {
+    let nodes = layout.nodes().map(|id| unpack_node(layout, id, unpacker)).collect();
+    let network = unpack_network(layout, unpacker);
+    let crashes = unpacker.take(1 + u64::from(layout.crashes.unwrap_or(0))) as u8;
+    let faults = 1 + u64::from(layout.slots) * u64::from(layout.nodes) * layout.reason();
+    let fault = unpacker.take(faults).checked_sub(1).map(|digit| fault(layout, digit));
+    State { nodes, network, crashes, fault }
+}
+
+/// A node and its disk.
+fn pack_node(layout: Layout, node: &Node, packer: &mut Packer) {
+    pack_acceptor(layout, &node.durable, packer);
+    pack_acceptor(layout, &node.live.acceptor, packer);
+    packer.push(role_digit(layout, node.live.role), layout.role());
+    for slot in layout.slots() {
+        let known = node.live.chosen[usize::from(slot.0)];
+        packer.push(known.map_or(0, |value| 1 + u64::from(value.0)), 1 + u64::from(layout.values));
+    }
+    packer.push(node.unsynced.len() as u64, 1 + u64::from(layout.unsynced));
+    for step in 0..usize::from(layout.unsynced) {
+        let step = node.unsynced.get(step);
+        pack_acceptor(layout, &step.map_or(Acceptor::default(), |step| step.acceptor), packer);
+        let messages = step.map_or(&[][..], |step| &step.messages);
+        packer.push(messages.len() as u64, 1 + layout.messages() as u64);
+        for message in 0..layout.messages() {
+            let digit = messages.get(message).map_or(0, |it| layout.message_digit(*it));
+            packer.push(digit, layout.message());
+        }
+    }
+}
+
+fn unpack_node(layout: Layout, id: NodeId, unpacker: &mut Unpacker<'_>) -> Node {
+    let durable = unpack_acceptor(layout, unpacker);
+    let acceptor = unpack_acceptor(layout, unpacker);
+    let role = role(layout, unpacker.take(layout.role()));
+    let mut chosen = Log::default();
+    for slot in layout.slots() {
+        let known = unpacker.take(1 + u64::from(layout.values)).checked_sub(1);
+        chosen[usize::from(slot.0)] = known.map(|value| Value(value as u8));
+    }
+    let waiting = unpacker.take(1 + u64::from(layout.unsynced)) as usize;
+    let mut unsynced = Vec::with_capacity(waiting);
+    for step in 0..usize::from(layout.unsynced) {
+        let acceptor = unpack_acceptor(layout, unpacker);
+        let count = unpacker.take(1 + layout.messages() as u64) as usize;
+        let mut messages = Vec::with_capacity(count);
+        for place in 0..layout.messages() {
+            let digit = unpacker.take(layout.message());
+            if place < count {
+                messages.push(message(layout, id, digit));
+            }
+        }
+        if step < waiting {
+            unsynced.push(Unsynced { acceptor, messages });
+        }
+    }
+    Node { durable, unsynced, live: Live { acceptor, role, chosen } }
+}
+
+fn pack_acceptor(layout: Layout, acceptor: &Acceptor, packer: &mut Packer) {
+    packer.push(layout.acceptor_digit(acceptor), layout.acceptor());
+}
+
+fn unpack_acceptor(layout: Layout, unpacker: &mut Unpacker<'_>) -> Acceptor {
+    let digit = unpacker.take(layout.acceptor());
+    let promised = (digit % layout.maybe_ballot()).checked_sub(1);
+    let votes = votes(layout, digit / layout.maybe_ballot());
+    Acceptor { promised: promised.map(|ballot| Ballot(ballot as u8)), votes }
+}
+
+fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
+    // Room for the largest bounds there are.
+    const ALL: usize = NODES_MAX * BALLOTS_MAX;
+    let places = usize::from(layout.ballots) * usize::from(layout.nodes);
+    let at = |ballot: Ballot, node: NodeId| usize::from(ballot.0 * layout.nodes + node.0);
+    let in_slot = |slot: Slot, place: usize| usize::from(slot.0) * places + place;
+    let mut prepared = 0_u64;
+    let mut promised = [0_u64; ALL];
+    let mut proposed = [0_u64; SLOTS_MAX * BALLOTS_MAX];
+    let mut voted = [0_u64; SLOTS_MAX * ALL];
+    for message in network.iter() {
+        match message {
+            Message::Prepare { ballot } => prepared |= 1 << ballot.0,
+            Message::Promise { ballot, from, reports } => {
+                let place = &mut promised[at(ballot, from)];
+                if *place != 0 {
+                    packer.misfit();
+                }
+                *place = 1 + votes_digit(layout, reports);
+            }
+            Message::Accept { ballot, slot, value } => {
+                proposed[usize::from(slot.0 * layout.ballots + ballot.0)] |= 1 << value.0;
+            }
+            Message::Accepted { ballot, slot, value, from } => {
+                voted[in_slot(slot, at(ballot, from))] |= 1 << value.0;
+            }
+        }
+    }
+    packer.push(prepared, 1 << layout.ballots);
+    promised[..places].iter().for_each(|digit| packer.push(*digit, 1 + layout.votes()));
+    let proposals = usize::from(layout.slots) * usize::from(layout.ballots);
+    proposed[..proposals].iter().for_each(|digit| packer.push(*digit, layout.value_set()));
+    let votes = usize::from(layout.slots) * places;
+    voted[..votes].iter().for_each(|digit| packer.push(*digit, layout.value_set()));
+}
+
+fn unpack_network(layout: Layout, unpacker: &mut Unpacker<'_>) -> Network {
+    let mut messages = Vec::new();
+    let prepared = unpacker.take(1 << layout.ballots);
+    let prepared = layout.ballots().filter(|ballot| prepared >> ballot.0 & 1 == 1);
+    messages.extend(prepared.map(|ballot| Message::Prepare { ballot }));
+    for ballot in layout.ballots() {
+        for from in layout.nodes() {
+            if let Some(digit) = unpacker.take(1 + layout.votes()).checked_sub(1) {
+                messages.push(Message::Promise { ballot, from, reports: votes(layout, digit) });
+            }
+        }
+    }
+    let values = |set: u64| (0..layout.values).filter(move |v| set >> v & 1 == 1).map(Value);
+    for slot in layout.slots() {
+        for ballot in layout.ballots() {
+            let set = unpacker.take(layout.value_set());
+            messages.extend(values(set).map(|value| Message::Accept { ballot, slot, value }));
+        }
+    }
+    for slot in layout.slots() {
+        for ballot in layout.ballots() {
+            for from in layout.nodes() {
+                let set = unpacker.take(layout.value_set());
+                let vote = |value| Message::Accepted { ballot, slot, value, from };
+                messages.extend(values(set).map(vote));
+            }
+        }
+    }
+    Network::of(messages)
+}
+
+fn vote_digit(layout: Layout, vote: Option<Vote>) -> u64 {
+    vote.map_or(0, |Vote { ballot, value }| {
+        1 + u64::from(ballot.0) * u64::from(layout.values) + u64::from(value.0)
+    })
+}
+
+fn votes_digit(layout: Layout, votes: Log<Option<Vote>>) -> u64 {
+    let votes = votes[..usize::from(layout.slots)].iter().rev();
+    votes.fold(0, |digit, vote| digit * layout.maybe_vote() + vote_digit(layout, *vote))
+}
+
+fn votes(layout: Layout, mut digit: u64) -> Log<Option<Vote>> {
+    let mut votes = Log::default();
+    for slot in layout.slots() {
+        votes[usize::from(slot.0)] = (digit % layout.maybe_vote()).checked_sub(1).map(|vote| {
+            let (ballot, value) =
+                (vote / u64::from(layout.values), vote % u64::from(layout.values));
+            Vote { ballot: Ballot(ballot as u8), value: Value(value as u8) }
+        });
+        digit /= layout.maybe_vote();
+    }
+    votes
+}
+
+fn role_digit(layout: Layout, role: Role) -> u64 {
+    match role {
+        Role::Follower => 0,
+        Role::Candidate { heard, reported } => {
+            1 + u64::from(heard.0) * layout.votes() + votes_digit(layout, reported)
+        }
+        Role::Leader { votes } => {
+            let voters = votes[..usize::from(layout.slots)].iter().rev();
+            let voters =
+                voters.fold(0, |digit, voters| digit * layout.node_set() + u64::from(voters.0));
+            1 + layout.node_set() * layout.votes() + voters
+        }
+    }
+}
+
+fn role(layout: Layout, digit: u64) -> Role {
+    let Some(digit) = digit.checked_sub(1) else { return Role::Follower };
+    let candidates = layout.node_set() * layout.votes();
+    if digit < candidates {
+        let heard = NodeSet((digit / layout.votes()) as u8);
+        return Role::Candidate { heard, reported: votes(layout, digit % layout.votes()) };
+    }
+    let mut voters = digit - candidates;
+    let mut sets = Log::default();
+    for slot in layout.slots() {
+        sets[usize::from(slot.0)] = NodeSet((voters % layout.node_set()) as u8);
+        voters /= layout.node_set();
+    }
+    Role::Leader { votes: sets }
+}
+
+fn message(layout: Layout, from: NodeId, digit: u64) -> Message {
+    let [slots, ballots, values] = [layout.slots, layout.ballots, layout.values].map(u64::from);
+    let ballot = Ballot((digit % ballots) as u8);
+    let kind = digit / ballots;
+    let entry = |entry: u64| (Slot((entry / values) as u8), Value((entry % values) as u8));
+    let Some(kind) = kind.checked_sub(1) else { return Message::Prepare { ballot } };
+    let Some(kind) = kind.checked_sub(layout.votes()) else {
+        return Message::Promise { ballot, from, reports: votes(layout, kind) };
+    };
+    let (slot, value) = entry(kind % (slots * values));
+    if kind < slots * values {
+        Message::Accept { ballot, slot, value }
+    } else {
+        Message::Accepted { ballot, slot, value, from }
+    }
+}
+
+fn fault_digit(layout: Layout, fault: Fault) -> u64 {
+    let [nodes, ballots, values] = [layout.nodes, layout.ballots, layout.values].map(u64::from);
+    let by = |node: synod::Acceptor| u64::from(node.0);
+    let (kind, ballot) = match fault.reason {
+        Reason::WrongVoteOnDisk => (0, None),
+        Reason::PromiseFell => (1, None),
+        Reason::WrongReport(ballot) => (0, Some(ballot)),
+        Reason::Contradicts(ballot) => (1, Some(ballot)),
+        Reason::NotEnabled(Action::Prepare(ballot)) => (2, Some(ballot)),
+        Reason::NotEnabled(Action::Promise(a, ballot)) => (3 + by(a), Some(ballot)),
+        Reason::NotEnabled(Action::Vote(a, ballot)) => (3 + nodes + by(a), Some(ballot)),
+        Reason::NotEnabled(Action::Propose(ballot, Value(value))) => {
+            (3 + 2 * nodes + u64::from(value), Some(ballot))
+        }
+    };
+    let reason = ballot.map_or(kind, |ballot| 2 + kind * ballots + u64::from(ballot.0));
+    debug_assert!(reason < 2 + ballots * (3 + 2 * nodes + values));
+    (u64::from(fault.slot.0) * nodes + u64::from(fault.node.0)) * layout.reason() + reason
+}
+
+fn fault(layout: Layout, digit: u64) -> Fault {
+    let [nodes, ballots] = [layout.nodes, layout.ballots].map(u64::from);
+    let (place, reason) = (digit / layout.reason(), digit % layout.reason());
+    let (slot, node) = (Slot((place / nodes) as u8), NodeId((place % nodes) as u8));
+    let reason = match reason.checked_sub(2) {
+        None if reason == 0 => Reason::WrongVoteOnDisk,
+        None => Reason::PromiseFell,
+        Some(reason) => {
+            let ballot = Ballot((reason % ballots) as u8);
+            let acceptor = |node: u64| synod::Acceptor(node as u8);
+            match reason / ballots {
+                0 => Reason::WrongReport(ballot),
+                1 => Reason::Contradicts(ballot),
+                2 => Reason::NotEnabled(Action::Prepare(ballot)),
+                kind if kind < 3 + nodes => {
+                    Reason::NotEnabled(Action::Promise(acceptor(kind - 3), ballot))
+                }
+                kind if kind < 3 + 2 * nodes => {
+                    Reason::NotEnabled(Action::Vote(acceptor(kind - 3 - nodes), ballot))
+                }
+                kind => {
+                    let value = Value((kind - 3 - 2 * nodes) as u8);
+                    Reason::NotEnabled(Action::Propose(ballot, value))
+                }
+            }
+        }
+    };
+    Fault { slot, node, reason }
+}
