@@ -1,0 +1,182 @@
+//! Explores one state space with Spin and with each engine of `paxos-model`, and says what each took.
+//!
+//! It measures whole processes, in turns, and compares nothing unless all of them did the same work.
+//! It builds `pan`, the verifier that Spin writes, and nothing of ours: `paxos-model` has to lie beside
+//! it, as it does if both were built with `--release`.
+
+mod comparison;
+mod contenders;
+
+use std::{
+    env,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::{Command, ExitCode},
+    time::Duration,
+};
+
+use clap::{Parser, builder::PossibleValuesParser};
+use paxos_benches::{
+    process::{self, Measured, ProcessError},
+    spin::{MOST_BALLOTS, Pan, SpinError, Variant},
+};
+use serde::Deserialize;
+
+use crate::{
+    comparison::{Comparison, Sample},
+    contenders::{CONTENDERS, Contender},
+};
+
+/// A target is missed, or the counts differ.
+const MISSED: u8 = 1;
+/// There is nothing to compare, or nothing to say it with.
+const UNUSABLE: u8 = 2;
+
+/// Lamport's Paxos explored by paxos-model and by Spin, side by side.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 all targets are met, 1 one is missed or the counts differ, \
+                  2 nothing can be compared."
+)]
+struct Args {
+    /// How many ballots; targets are for four.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = MOST_BALLOTS,
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_BALLOTS))
+    )]
+    ballots: u8,
+    /// How many rounds; all programs take turns in each.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    repeat: u16,
+    /// Measure only these engines beside Spin.
+    #[arg(
+        long,
+        value_name = "ENGINE",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(CONTENDERS.map(|contender| contender.name))
+    )]
+    only: Vec<String>,
+    /// Give up when a program is not done after so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    timeout: u64,
+    /// Print the comparison as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why there is no comparison.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("a debug build says nothing about time; add --release")]
+    Debug,
+    #[error(transparent)]
+    Spin(#[from] SpinError),
+    #[error("spin did not visit all states, or found an error in the model")]
+    SpinFailed,
+    #[error("{0} is not there; build it: cargo build --release -p paxos-model")]
+    ModelMissing(PathBuf),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error("paxos-model, asked for {0}, says: {1}")]
+    ModelFailed(&'static str, String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+/// What is read of a report of `paxos-model`.
+#[derive(Deserialize)]
+struct Report {
+    verdict: String,
+    complete: bool,
+    states: u64,
+    transitions: u64,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = compare(&args).and_then(|comparison| {
+        let mut out = io::stdout().lock();
+        if args.json {
+            serde_json::to_writer(&mut out, &comparison)?;
+            writeln!(out)?;
+        } else {
+            write!(out, "{comparison}")?;
+        }
+        out.flush()?;
+        Ok(comparison)
+    });
+    match result {
+        Ok(comparison) if comparison.is_good() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(MISSED),
+        Err(error) => {
+            // Where standard error is closed, the exit code has to do.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}
+
+fn compare(args: &Args) -> Result<Comparison, Unusable> {
+    if cfg!(debug_assertions) {
+        return Err(Unusable::Debug);
+    }
+    let model =
+        env::current_exe()?.with_file_name(format!("paxos-model{}", env::consts::EXE_SUFFIX));
+    if !model.is_file() {
+        return Err(Unusable::ModelMissing(model));
+    }
+    let limit = Duration::from_secs(args.timeout);
+    let pan = Pan::build(args.ballots, Variant::Correct)?;
+    let asked = |contender: &&Contender| {
+        args.only.is_empty() || args.only.iter().any(|o| o == contender.name)
+    };
+    let mut others: Vec<_> = CONTENDERS.iter().filter(asked).map(|c| (c, Vec::new())).collect();
+    let mut spin = Vec::new();
+    for round in 1..=args.repeat {
+        let say = |who: &str| {
+            let _ = writeln!(io::stderr(), "round {round} of {}: {who}", args.repeat);
+        };
+        say("spin");
+        spin.push(run_spin(&pan, limit)?);
+        for (contender, samples) in &mut others {
+            say(contender.name);
+            let mut command = Command::new(&model);
+            command.args(["check", "synod", "--acceptors", "3", "--values", "2", "--ballots"]);
+            command.arg(args.ballots.to_string()).args(["--json", "--quiet"]);
+            command.args(contender.arguments);
+            samples.push(run_model(contender, &mut command, limit)?);
+        }
+    }
+    Ok(Comparison::new(args.ballots, &spin, &others))
+}
+
+fn run_spin(pan: &Pan, limit: Duration) -> Result<Sample, Unusable> {
+    let report = pan.run(limit)?;
+    if !report.complete || report.violated.is_some() {
+        return Err(Unusable::SpinFailed);
+    }
+    let Measured { cpu, peak, .. } = report.measured;
+    Ok(Sample { states: report.states, transitions: report.transitions, cpu, peak })
+}
+
+fn run_model(
+    contender: &Contender,
+    command: &mut Command,
+    limit: Duration,
+) -> Result<Sample, Unusable> {
+    let Measured { status, stdout, cpu, peak } = process::run(command, limit)?;
+    let failed = |what| Unusable::ModelFailed(contender.name, what);
+    if !status.success() {
+        return Err(failed(format!("{status} {stdout}")));
+    }
+    let report: Report = serde_json::from_str(&stdout)?;
+    if report.verdict != "holds" || !report.complete {
+        return Err(failed(stdout));
+    }
+    Ok(Sample { states: report.states, transitions: report.transitions, cpu, peak })
+}
