@@ -1,5 +1,5 @@
-//! Space-time diagrams (Lamport 1978) as SVG: a lane for everything that acts, time running down,
-//! an arrow for everything that travels.
+//! Space-time diagrams (Lamport 1978) as SVG and as Mermaid: a lane for everything that acts, time
+//! running down, an arrow for everything that travels.
 //!
 //! ```
 //! use space_time::{Arrow, Diagram, End};
@@ -9,12 +9,15 @@
 //! diagram.arrow(Arrow::new((left, 0), (right, 7), "ping"));
 //! diagram.arrow(Arrow { end: End::Lost, ..Arrow::new((right, 7), (left, 20), "pong") });
 //! assert!(diagram.svg().starts_with("<svg"));
+//! assert!(diagram.mermaid().starts_with("sequenceDiagram"));
 //! ```
 //!
-//! Distances between times are drawn so that every label can be read: to scale where things are
-//! dense enough, shortened where nothing happens for long. Equal diagrams are equal byte for byte.
+//! In SVG, distances between times are drawn so that every label can be read: to scale where things
+//! are dense enough, shortened where nothing happens for long. Mermaid has no scale, only an order.
+//! Equal diagrams are equal byte for byte.
 
 mod labels;
+mod mermaid;
 mod scale;
 mod svg;
 
@@ -77,7 +80,15 @@ struct Down {
 struct Moment {
     at: u64,
     label: String,
-    great: bool,
+    weight: Weight,
+}
+
+/// How much a moment stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    Small,
+    Great,
+    Alarm,
 }
 
 /// A diagram, to which things are added in any order.
@@ -138,12 +149,17 @@ impl Diagram {
 
     /// Something small that concerns all lanes: a thin line across them.
     pub fn moment(&mut self, at: u64, label: impl Into<String>) {
-        self.moments.push(Moment { at, label: label.into(), great: false });
+        self.moments.push(Moment { at, label: label.into(), weight: Weight::Small });
     }
 
     /// What the diagram is all about: a thick line across all lanes.
     pub fn great_moment(&mut self, at: u64, label: impl Into<String>) {
-        self.moments.push(Moment { at, label: label.into(), great: true });
+        self.moments.push(Moment { at, label: label.into(), weight: Weight::Great });
+    }
+
+    /// What should never happen: a thick line across all lanes, in red.
+    pub fn alarm(&mut self, at: u64, label: impl Into<String>) {
+        self.moments.push(Moment { at, label: label.into(), weight: Weight::Alarm });
     }
 
     /// Lanes reach at least to this time.
@@ -154,6 +170,11 @@ impl Diagram {
     /// The picture.
     pub fn svg(&self) -> String {
         svg::draw(self)
+    }
+
+    /// The same as text that draws itself in many places: a Mermaid `sequenceDiagram`.
+    pub fn mermaid(&self) -> String {
+        mermaid::draw(self)
     }
 
     /// Every time at which something is drawn.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::{
-    Arrow, Diagram, Down, End, Event, Lane, Moment,
+    Arrow, Diagram, Down, End, Event, Lane, Moment, Weight,
     labels::{Labels, Stretch},
     scale::Scale,
 };
@@ -42,7 +42,10 @@ text{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f
 .moment-label{fill:#b45309;font-size:11px}\
 .great{stroke:#15803d;stroke-width:2.5}\
 .great-box{fill:#15803d}\
-.great-label{fill:#fff;font-weight:bold}";
+.great-label{fill:#fff;font-weight:bold}\
+.alarm{stroke:#dc2626;stroke-width:4}\
+.alarm-box{fill:#dc2626}\
+.alarm-label{fill:#fff;font-weight:bold}";
 
 pub(crate) fn draw(diagram: &Diagram) -> String {
     let scale = Scale::new(diagram.times(), TOP);
@@ -145,12 +148,17 @@ impl Picture<'_> {
 
     fn moment(&mut self, moment: &Moment) -> fmt::Result {
         let (y, right, label) = (self.scale.at(moment.at), self.right(), Escaped(&moment.label));
-        if moment.great {
+        let class = match moment.weight {
+            Weight::Small => None,
+            Weight::Great => Some("great"),
+            Weight::Alarm => Some("alarm"),
+        };
+        if let Some(class) = class {
             let width = 16.0
                 + 7.4 * f64::from(u16::try_from(moment.label.chars().count()).unwrap_or(u16::MAX));
             writeln!(
                 self.svg,
-                r#"<line class="great" x1="70" y1="{y}" x2="{}" y2="{y}"/><rect class="great-box" x="{}" y="{}" width="{width}" height="22" rx="6"/><text class="great-label" x="{}" y="{}">{label}</text>"#,
+                r#"<line class="{class}" x1="70" y1="{y}" x2="{}" y2="{y}"/><rect class="{class}-box" x="{}" y="{}" width="{width}" height="22" rx="6"/><text class="{class}-label" x="{}" y="{}">{label}</text>"#,
                 right + 100.0,
                 right + 92.0,
                 y - 11.0,
