@@ -1,0 +1,234 @@
+//! How a cluster is drawn: a lane for each node.
+//!
+//! A message leaves where it enters the network: at the step of its node, or at the sync of that step.
+//! Beside a lane stands what the node says from then on, and what it becomes. Refusals and news of
+//! what is chosen are not kept by the model, so that nobody has sent them; they are drawn as coming
+//! from who is sure to know, the owner of the higher ballot and the owner of the chosen one.
+
+use itertools::Itertools as _;
+use space_time::{Arrow, Diagram, Lane};
+
+use super::{Meaning, Storied};
+use crate::{
+    cluster::{
+        Action, Cluster,
+        state::{Message, NodeId, Role, Slot, State, Value, Vote},
+    },
+    explore::Behaviour,
+};
+
+impl Storied for Cluster {
+    fn diagram(&self, behaviour: &Behaviour<Self>, title: &str) -> Diagram {
+        let mut diagram = Diagram::new(title);
+        let lanes = self.nodes().map(|node| diagram.lane(format!("{node:?}"))).collect();
+        let mut picture =
+            Picture { cluster: self, diagram, lanes, sent: Vec::new(), chosen: Vec::new() };
+        let mut before = behaviour.initial();
+        for (at, (action, after)) in (1..).zip(behaviour.steps()) {
+            picture.step(at, *action, before, after);
+            before = after;
+        }
+        picture.diagram
+    }
+}
+
+struct Picture<'a> {
+    cluster: &'a Cluster,
+    diagram: Diagram,
+    lanes: Vec<Lane>,
+    /// Who sent each message, and when.
+    sent: Vec<(Message, NodeId, u64)>,
+    /// What was chosen where, and when.
+    chosen: Vec<(Slot, Vote, u64)>,
+}
+
+impl Picture<'_> {
+    fn step(&mut self, at: u64, action: Action, before: &State, after: &State) {
+        let node = actor(action);
+        self.arrow(at, action);
+        let mut says: Vec<String> = self.cause(action, before, after).into_iter().collect();
+        let fresh: Vec<_> =
+            after.network.iter().filter(|message| !before.network.contains(*message)).collect();
+        says.extend(fresh.iter().filter_map(|message| self.says(*message)));
+        let waits = |state: &State| state.node(node).unsynced.len();
+        if waits(after) > waits(before) {
+            says.push("not yet synced".to_owned());
+        }
+        says.extend(self.becomes(node, before, after));
+        if !says.is_empty() {
+            self.diagram.event(self.lane(node), at, says.join("; "));
+        }
+        if matches!(action, Action::Crash(_)) {
+            self.diagram.down(self.lane(node), at, Some(at + 1));
+        }
+        self.sent.extend(fresh.into_iter().map(|message| (message, node, at)));
+        self.meaning(at, before, after).draw(at, &mut self.diagram);
+    }
+
+    /// What was read, from where it was said.
+    fn arrow(&mut self, at: u64, action: Action) {
+        let owner = |ballot| self.cluster.bounds().owner(ballot);
+        let (from, label) = match action {
+            Action::Deliver { message, .. } => {
+                let sender = self.sent.iter().find(|(sent, ..)| *sent == message);
+                (sender.map(|&(_, node, at)| (node, at)), self.label(message))
+            }
+            Action::Nack { promised, .. } => {
+                let prepare = Message::Prepare { ballot: promised };
+                let begun = self.sent.iter().find(|(sent, ..)| *sent == prepare);
+                let from = begun.map(|&(_, _, at)| (owner(promised), at));
+                (from, format!("Nack: b{} is promised", promised.0))
+            }
+            Action::Chosen { slot, ballot, value, .. } => {
+                let known = |&&(at, vote, _): &&(Slot, Vote, u64)| {
+                    at == slot && vote.ballot == ballot && vote.value == value
+                };
+                let from = self.chosen.iter().find(known).map(|&(.., at)| (owner(ballot), at));
+                (from, format!("Chosen b{} {}", ballot.0, self.at(slot, value)))
+            }
+            Action::Campaign(_) | Action::Propose { .. } | Action::Sync(_) | Action::Crash(_) => {
+                return;
+            }
+        };
+        let to = actor(action);
+        if let Some((from, sent)) = from.filter(|(from, _)| *from != to) {
+            let from = (self.lane(from), sent);
+            self.diagram.arrow(Arrow::new(from, (self.lane(to), at), label));
+        }
+    }
+
+    /// What a node does by itself, in words.
+    fn cause(&self, action: Action, before: &State, after: &State) -> Option<String> {
+        match action {
+            Action::Campaign(node) => {
+                let ballot = after.node(node).live.acceptor.promised;
+                Some(format!(
+                    "campaigns{}",
+                    ballot.map_or(String::new(), |b| format!(" in b{}", b.0))
+                ))
+            }
+            Action::Propose { .. } => Some("is asked".to_owned()),
+            Action::Sync(node) => {
+                let disk = |state: &State| state.node(node).durable;
+                let promised =
+                    (disk(before) != disk(after)).then(|| disk(after).promised).flatten();
+                let on_disk = promised.map_or(String::new(), |b| format!(", on disk: b{}", b.0));
+                Some(format!("syncs{on_disk}"))
+            }
+            Action::Crash(node) => {
+                let lost = before.node(node).unsynced.len();
+                let what = if lost == 0 { "" } else { ", unsynced steps lost" };
+                Some(format!("crashes and starts again{what}"))
+            }
+            Action::Deliver { .. } | Action::Nack { .. } | Action::Chosen { .. } => None,
+        }
+    }
+
+    /// What a node has said for good. What it asks of others shows where they hear it.
+    fn says(&self, message: Message) -> Option<String> {
+        match message {
+            Message::Prepare { .. } => None,
+            Message::Accept { .. } => None,
+            Message::Promise { ballot, from, .. }
+                if self.cluster.bounds().owner(ballot) == from =>
+            {
+                None
+            }
+            Message::Promise { ballot, .. } => Some(format!("promises b{}", ballot.0)),
+            Message::Accepted { ballot, slot, value, .. } => {
+                Some(format!("votes {} in b{}", self.at(slot, value), ballot.0))
+            }
+        }
+    }
+
+    /// What is new about a node: its role, and what it knows.
+    fn becomes(&self, node: NodeId, before: &State, after: &State) -> Vec<String> {
+        let (old, new) = (&before.node(node).live, &after.node(node).live);
+        let mut becomes = Vec::new();
+        let leads = |role: &Role| matches!(role, Role::Leader { .. });
+        if leads(&new.role) && !leads(&old.role) {
+            becomes.push("leads".to_owned());
+        }
+        if new.role == Role::Follower && old.role != Role::Follower {
+            becomes.push("follows".to_owned());
+        }
+        for (slot, (old, new)) in (0..).map(Slot).zip(old.chosen.iter().zip(&new.chosen)) {
+            if let Some(value) = new.filter(|_| old.is_none()) {
+                becomes.push(format!("knows {}", self.at(slot, value)));
+            }
+        }
+        becomes
+    }
+
+    fn meaning(&mut self, at: u64, before: &State, after: &State) -> Meaning {
+        let mut meaning = Meaning::default();
+        let bounds = self.cluster.bounds();
+        for slot in (0..bounds.slots).map(Slot) {
+            for (vote, voters) in after.ballots_voted(slot) {
+                let known = self.chosen.iter().any(|&(at, old, _)| (at, old) == (slot, vote));
+                if known || voters.len() < bounds.phase2_quorum {
+                    continue;
+                }
+                let other =
+                    self.chosen.iter().any(|&(at, old, _)| at == slot && old.value != vote.value);
+                let what = self.at(slot, vote.value);
+                meaning.chosen.push(format!("{what} is chosen in b{}", vote.ballot.0));
+                if other {
+                    meaning.wrong.push("A SECOND VALUE IS CHOSEN".to_owned());
+                }
+                self.chosen.push((slot, vote, at));
+            }
+        }
+        if let Some(fault) = after.fault.filter(|_| before.fault.is_none()) {
+            meaning.wrong.push(format!("no step of the specification: {fault}"));
+        }
+        meaning
+    }
+
+    fn label(&self, message: Message) -> String {
+        match message {
+            Message::Prepare { ballot } => format!("Prepare b{}", ballot.0),
+            Message::Promise { ballot, reports, .. } => {
+                let votes = (0..).map(Slot).zip(reports);
+                let votes = votes.filter_map(|(slot, vote)| {
+                    let Vote { ballot, value } = vote?;
+                    Some(format!("{} in b{}", self.at(slot, value), ballot.0))
+                });
+                let votes = votes.collect_vec();
+                let report = if votes.is_empty() { "no vote".to_owned() } else { votes.join(", ") };
+                format!("Promise b{}: {report}", ballot.0)
+            }
+            Message::Accept { ballot, slot, value } => {
+                format!("Accept b{}: {}", ballot.0, self.at(slot, value))
+            }
+            Message::Accepted { ballot, slot, value, .. } => {
+                format!("Accepted b{}: {}", ballot.0, self.at(slot, value))
+            }
+        }
+    }
+
+    /// A value, and where; the only slot of a log goes without saying.
+    fn at(&self, slot: Slot, value: Value) -> String {
+        let bounds = self.cluster.bounds();
+        let value =
+            if value == bounds.noop() { "noop".to_owned() } else { format!("v{}", value.0) };
+        if bounds.slots == 1 { value } else { format!("{slot:?}={value}") }
+    }
+
+    fn lane(&self, node: NodeId) -> Lane {
+        self.lanes[usize::from(node.0)]
+    }
+}
+
+/// The node that takes a step.
+fn actor(action: Action) -> NodeId {
+    match action {
+        Action::Campaign(node)
+        | Action::Propose { node, .. }
+        | Action::Sync(node)
+        | Action::Crash(node)
+        | Action::Deliver { to: node, .. }
+        | Action::Nack { to: node, .. }
+        | Action::Chosen { to: node, .. } => node,
+    }
+}
