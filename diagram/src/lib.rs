@@ -96,6 +96,7 @@ enum Weight {
 pub struct Diagram {
     title: String,
     unit: String,
+    pixels: u8,
     lanes: Vec<String>,
     arrows: Vec<Arrow>,
     events: Vec<Event>,
@@ -110,6 +111,7 @@ impl Diagram {
         Self {
             title: title.into(),
             unit: String::new(),
+            pixels: scale::PER_UNIT,
             lanes: Vec::new(),
             arrows: Vec::new(),
             events: Vec::new(),
@@ -123,6 +125,14 @@ impl Diagram {
     #[must_use]
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
         self.unit = unit.into();
+        self
+    }
+
+    /// How many pixels one unit of time is high in SVG, where that neither crowds nor scatters what is
+    /// drawn. The more, the more room for notes.
+    #[must_use]
+    pub fn scale(mut self, pixels: u8) -> Self {
+        self.pixels = pixels;
         self
     }
 

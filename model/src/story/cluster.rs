@@ -5,21 +5,23 @@
 //! what is chosen are not kept by the model, so that nobody has sent them; they are drawn as coming
 //! from who is sure to know, the owner of the higher ballot and the owner of the chosen one.
 
+use std::collections::BTreeMap;
+
 use itertools::Itertools as _;
 use space_time::{Arrow, Diagram, Lane};
 
-use super::{Meaning, Storied};
+use super::{Meaning, STEP, Storied};
 use crate::{
     cluster::{
         Action, Cluster,
-        state::{Message, NodeId, Role, Slot, State, Value, Vote},
+        state::{Ballot, Message, NodeId, Role, Slot, State, Value, Vote},
     },
     explore::Behaviour,
 };
 
 impl Storied for Cluster {
     fn diagram(&self, behaviour: &Behaviour<Self>, title: &str) -> Diagram {
-        let mut diagram = Diagram::new(title);
+        let mut diagram = Diagram::new(title).scale(STEP);
         let lanes = self.nodes().map(|node| diagram.lane(format!("{node:?}"))).collect();
         let mut picture =
             Picture { cluster: self, diagram, lanes, sent: Vec::new(), chosen: Vec::new() };
@@ -46,17 +48,18 @@ impl Picture<'_> {
     fn step(&mut self, at: u64, action: Action, before: &State, after: &State) {
         let node = actor(action);
         self.arrow(at, action);
-        let mut says: Vec<String> = self.cause(action, before, after).into_iter().collect();
+        let mut notes: Vec<String> = self.cause(action, before, after).into_iter().collect();
+        notes.extend(role(node, before, after).map(ToOwned::to_owned));
         let fresh: Vec<_> =
             after.network.iter().filter(|message| !before.network.contains(*message)).collect();
-        says.extend(fresh.iter().filter_map(|message| self.says(*message)));
+        notes.extend(self.says(&fresh));
         let waits = |state: &State| state.node(node).unsynced.len();
         if waits(after) > waits(before) {
-            says.push("not yet synced".to_owned());
+            notes.push("not yet synced".to_owned());
         }
-        says.extend(self.becomes(node, before, after));
-        if !says.is_empty() {
-            self.diagram.event(self.lane(node), at, says.join("; "));
+        notes.extend(self.learns(node, before, after));
+        for note in notes {
+            self.diagram.event(self.lane(node), at, note);
         }
         if matches!(action, Action::Crash(_)) {
             self.diagram.down(self.lane(node), at, Some(at + 1));
@@ -108,13 +111,7 @@ impl Picture<'_> {
                 ))
             }
             Action::Propose { .. } => Some("is asked".to_owned()),
-            Action::Sync(node) => {
-                let disk = |state: &State| state.node(node).durable;
-                let promised =
-                    (disk(before) != disk(after)).then(|| disk(after).promised).flatten();
-                let on_disk = promised.map_or(String::new(), |b| format!(", on disk: b{}", b.0));
-                Some(format!("syncs{on_disk}"))
-            }
+            Action::Sync(_) => Some("syncs".to_owned()),
             Action::Crash(node) => {
                 let lost = before.node(node).unsynced.len();
                 let what = if lost == 0 { "" } else { ", unsynced steps lost" };
@@ -124,40 +121,37 @@ impl Picture<'_> {
         }
     }
 
-    /// What a node has said for good. What it asks of others shows where they hear it.
-    fn says(&self, message: Message) -> Option<String> {
-        match message {
-            Message::Prepare { .. } => None,
-            Message::Accept { .. } => None,
-            Message::Promise { ballot, from, .. }
-                if self.cluster.bounds().owner(ballot) == from =>
-            {
-                None
-            }
-            Message::Promise { ballot, .. } => Some(format!("promises b{}", ballot.0)),
-            Message::Accepted { ballot, slot, value, .. } => {
-                Some(format!("votes {} in b{}", self.at(slot, value), ballot.0))
+    /// What a node has said for good. What it asks of others shows where they hear it, and the promise of
+    /// its own ballot goes with its campaign.
+    fn says(&self, fresh: &[Message]) -> Vec<String> {
+        let mut says = Vec::new();
+        let mut votes: BTreeMap<Ballot, Vec<String>> = BTreeMap::new();
+        for message in fresh {
+            match *message {
+                Message::Prepare { .. } | Message::Accept { .. } => {}
+                Message::Promise { ballot, from, .. } => {
+                    if self.cluster.bounds().owner(ballot) != from {
+                        says.push(format!("promises b{}", ballot.0));
+                    }
+                }
+                Message::Accepted { ballot, slot, value, .. } => {
+                    votes.entry(ballot).or_default().push(self.at(slot, value));
+                }
             }
         }
+        let votes = votes.into_iter();
+        says.extend(votes.map(|(b, values)| format!("votes {} in b{}", values.join(", "), b.0)));
+        says
     }
 
-    /// What is new about a node: its role, and what it knows.
-    fn becomes(&self, node: NodeId, before: &State, after: &State) -> Vec<String> {
-        let (old, new) = (&before.node(node).live, &after.node(node).live);
-        let mut becomes = Vec::new();
-        let leads = |role: &Role| matches!(role, Role::Leader { .. });
-        if leads(&new.role) && !leads(&old.role) {
-            becomes.push("leads".to_owned());
-        }
-        if new.role == Role::Follower && old.role != Role::Follower {
-            becomes.push("follows".to_owned());
-        }
-        for (slot, (old, new)) in (0..).map(Slot).zip(old.chosen.iter().zip(&new.chosen)) {
-            if let Some(value) = new.filter(|_| old.is_none()) {
-                becomes.push(format!("knows {}", self.at(slot, value)));
-            }
-        }
-        becomes
+    /// What a node knows to be chosen from here on.
+    fn learns(&self, node: NodeId, before: &State, after: &State) -> Vec<String> {
+        let (old, new) = (&before.node(node).live.chosen, &after.node(node).live.chosen);
+        let slots = (0..).map(Slot).zip(old.iter().zip(new));
+        let learned = slots.filter_map(|(slot, (old, new))| {
+            new.filter(|_| old.is_none()).map(|value| format!("knows {}", self.at(slot, value)))
+        });
+        learned.collect()
     }
 
     fn meaning(&mut self, at: u64, before: &State, after: &State) -> Meaning {
@@ -169,13 +163,10 @@ impl Picture<'_> {
                 if known || voters.len() < bounds.phase2_quorum {
                     continue;
                 }
-                let other =
-                    self.chosen.iter().any(|&(at, old, _)| at == slot && old.value != vote.value);
-                let what = self.at(slot, vote.value);
-                meaning.chosen.push(format!("{what} is chosen in b{}", vote.ballot.0));
-                if other {
-                    meaning.wrong.push("A SECOND VALUE IS CHOSEN".to_owned());
-                }
+                let before = self.chosen.iter().filter(|&&(at, ..)| at == slot);
+                let before = before.map(|(_, vote, _)| vote.value);
+                let (what, ballot) = (self.at(slot, vote.value), format!("b{}", vote.ballot.0));
+                meaning.chosen(&what, &ballot, before, vote.value);
                 self.chosen.push((slot, vote, at));
             }
         }
@@ -217,6 +208,20 @@ impl Picture<'_> {
 
     fn lane(&self, node: NodeId) -> Lane {
         self.lanes[usize::from(node.0)]
+    }
+}
+
+/// A new role, if it is one.
+fn role(node: NodeId, before: &State, after: &State) -> Option<&'static str> {
+    let rank = |state: &State| match state.node(node).live.role {
+        Role::Follower => 0,
+        Role::Candidate { .. } => 1,
+        Role::Leader { .. } => 2,
+    };
+    match (rank(before), rank(after)) {
+        (0 | 1, 2) => Some("leads"),
+        (1 | 2, 0) => Some("follows"),
+        _ => None,
     }
 }
 

@@ -16,6 +16,9 @@ use space_time::Diagram;
 
 use crate::explore::{Behaviour, Explorable};
 
+/// How many pixels a step is high: room for a note, and for the label of an arrow beside it.
+const STEP: u8 = 40;
+
 /// A model whose behaviours can be drawn.
 pub trait Storied: Explorable {
     /// The behaviour as a diagram, for `svg()` or `mermaid()`.
@@ -26,17 +29,38 @@ pub trait Storied: Explorable {
 #[derive(Default)]
 struct Meaning {
     chosen: Vec<String>,
+    again: Vec<String>,
     wrong: Vec<String>,
 }
 
 impl Meaning {
+    /// A value is chosen in a ballot, after some others were.
+    fn chosen<V: PartialEq>(
+        &mut self,
+        what: &str,
+        ballot: &str,
+        mut before: impl Iterator<Item = V> + Clone,
+        value: V,
+    ) {
+        if before.clone().any(|other| other != value) {
+            self.wrong.push(format!("A SECOND VALUE IS CHOSEN: {what} in {ballot}"));
+        } else if before.next().is_some() {
+            self.again.push(format!("{what} is chosen again, in {ballot}"));
+        } else {
+            self.chosen.push(format!("{what} is chosen in {ballot}"));
+        }
+    }
+
     /// One line across the picture, so that nothing covers anything.
     fn draw(self, at: u64, diagram: &mut Diagram) {
-        let label = self.chosen.iter().chain(&self.wrong).join("; ");
-        if !self.wrong.is_empty() {
+        let Self { chosen, again, wrong } = self;
+        let label = wrong.iter().chain(&chosen).chain(&again).join("; ");
+        if !wrong.is_empty() {
             diagram.alarm(at, label);
-        } else if !self.chosen.is_empty() {
+        } else if !chosen.is_empty() {
             diagram.great_moment(at, label);
+        } else if !again.is_empty() {
+            diagram.moment(at, label);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use space_time::{Arrow, Diagram, Lane};
 
-use super::{Meaning, Storied};
+use super::{Meaning, STEP, Storied};
 use crate::{
     explore::Behaviour,
     synod::{Acceptor, Action, Ballot, State, Synod},
@@ -37,7 +37,7 @@ struct Picture<'a> {
 
 impl<'a> Picture<'a> {
     fn new(synod: &'a Synod, behaviour: &Behaviour<Synod>, title: &str) -> Self {
-        let mut diagram = Diagram::new(title);
+        let mut diagram = Diagram::new(title).scale(STEP);
         let acts = |b: &Ballot| behaviour.steps().iter().any(|(action, _)| ballot(*action) == *b);
         let ballots = synod.ballots().filter(acts);
         let ballots = ballots.map(|b| (b, diagram.lane(format!("ballot {}", b.0)))).collect();
@@ -105,12 +105,12 @@ fn meaning(synod: &Synod, before: State, after: State) -> Meaning {
     let mut meaning = Meaning::default();
     for b in synod.ballots() {
         if synod.chosen_in(after, b) && !synod.chosen_in(before, b) {
-            let values = synod.proposals(after, b);
-            meaning.chosen.extend(values.map(|v| format!("v{} is chosen in ballot {}", v.0, b.0)));
+            for v in synod.proposals(after, b) {
+                let what = format!("v{}", v.0);
+                let earlier: Vec<_> = synod.chosen(before).collect();
+                meaning.chosen(&what, &format!("ballot {}", b.0), earlier.into_iter(), v);
+            }
         }
-    }
-    if !synod.agreement(after) && synod.agreement(before) {
-        meaning.wrong.push("A SECOND VALUE IS CHOSEN".to_owned());
     }
     meaning
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod prove;
+mod trace;
 
 use std::{
     fmt::Display,
@@ -39,12 +40,14 @@ enum Command {
     Check(check::Check),
     /// Prove a specification, for any number of acceptors, ballots, values and slots.
     Prove(prove::ProveArgs),
+    Trace(trace::TraceArgs),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(check) => check::run(check),
         Command::Prove(args) => prove::run(&args),
+        Command::Trace(args) => trace::run(&args),
     }
 }
 
