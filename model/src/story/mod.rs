@@ -5,15 +5,18 @@
 //! is *read*: from the step that sent it to the step that it made possible. What nobody reads has no
 //! arrow. Time is counted in steps; the first step is 1, and 0 is before it.
 //!
-//! [`synod`] and [`cluster`] say what is drawn for a step of each. What it is not: a judge. Nothing
+//! `synod` and `cluster` say what is drawn for a step of each; [`Shown`] puts the pictures into
+//! stateright's Explorer. What it is not: a judge. Nothing
 //! is checked here, and whatever a behaviour does is drawn, a second chosen value included.
 
 mod cluster;
+mod shown;
 mod synod;
 
 use itertools::Itertools as _;
 use space_time::Diagram;
 
+pub use self::shown::Shown;
 use crate::explore::{Behaviour, Explorable};
 
 /// How many pixels a step is high: room for a note, and for the label of an arrow beside it.

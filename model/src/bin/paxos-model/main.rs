@@ -4,6 +4,7 @@
 //! The report goes to standard output, progress and complaints to standard error.
 
 mod check;
+mod explore;
 mod prove;
 mod trace;
 
@@ -41,6 +42,8 @@ enum Command {
     /// Prove a specification, for any number of acceptors, ballots, values and slots.
     Prove(prove::ProveArgs),
     Trace(trace::TraceArgs),
+    #[command(subcommand)]
+    Explore(explore::Explore),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check::run(check),
         Command::Prove(args) => prove::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Explore(explore) => explore::run(explore),
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct TraceArgs {
 }
 
 /// A bug of the catalogue, as an argument.
-fn bug(argument: &str) -> Result<Bug, String> {
+pub(crate) fn bug(argument: &str) -> Result<Bug, String> {
     let known = |bug: &&Bug| argument.parse() == Ok(bug.number());
     Bug::ALL.iter().find(known).copied().ok_or_else(|| {
         let numbers = Bug::ALL.iter().map(|bug| bug.number()).join(", ");
