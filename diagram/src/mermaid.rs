@@ -232,7 +232,7 @@ mod tests {
         }
         diagram.event(lane, 9, "end");
         diagram.alarm(9, "end");
-        expect![[r#"
+        expect![[r"
             sequenceDiagram
                 title a#59; b #101;nd #35;35#59;
                 participant L0 as #101;nd
@@ -249,7 +249,7 @@ mod tests {
                 rect rgb(254, 202, 202)
                     Note over L0,L1: 9 · #101;nd
                 end
-        "#]]
+        "]]
         .assert_eq(&diagram.mermaid());
     }
 

@@ -70,7 +70,7 @@ fn a_proposal_reads_the_promises_that_there_are() {
     );
     let diagram = synod.diagram(&behaviour, "an adopted value");
     keep("synod", &diagram);
-    expect![[r#"
+    expect![[r"
         sequenceDiagram
             title an adopted value
             participant L0 as ballot 0
@@ -106,7 +106,7 @@ fn a_proposal_reads_the_promises_that_there_are() {
             L1->>L2: 12 · 2a: v1 (sent at 10)
             Note over L2: 12 · votes v1 in 2
             Note over L0,L4: 12 · v1 is chosen again, in ballot 2
-    "#]]
+    "]]
     .assert_eq(&diagram.mermaid());
 }
 
@@ -136,7 +136,7 @@ fn nodes_say_what_they_do_and_what_was_lost() {
     );
     let diagram = cluster.diagram(&behaviour, "a step that was lost, and a leader that is deposed");
     keep("cluster", &diagram);
-    expect![[r#"
+    expect![[r"
         sequenceDiagram
             title a step that was lost, and a leader that is deposed
             participant L0 as n1
@@ -166,7 +166,7 @@ fn nodes_say_what_they_do_and_what_was_lost() {
             Note over L1: 14 · knows v0
             L1->>L0: 15 · Nack: b1 is promised (sent at 10)
             Note over L0: 15 · follows<br/>not yet synced
-    "#]]
+    "]]
     .assert_eq(&diagram.mermaid());
 }
 
@@ -185,7 +185,7 @@ fn a_second_chosen_value_cannot_be_overlooked() {
         cluster.diagram(&counterexample(&cluster, AGREEMENT), Bug::IgnoresReports.story().trim());
     keep("alarm", &diagram);
     assert_eq!(diagram.svg().matches("<line class=\"alarm\"").count(), 1);
-    expect![[r#"
+    expect![[r"
         sequenceDiagram
             title A new leader ignores what the promises report.
             participant L0 as n1
@@ -208,8 +208,10 @@ fn a_second_chosen_value_cannot_be_overlooked() {
             rect rgb(254, 202, 202)
                 Note over L0,L1: 8 · A SECOND VALUE IS CHOSEN: v1 in b1
             end
-    "#]]
+    "]]
     .assert_eq(&diagram.mermaid());
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains(&diagram.mermaid()), "README.md shows another picture");
     // The specification notices it one step earlier, and the picture says so, too.
     let diagram = cluster.diagram(&counterexample(&cluster, REFINES), "");
     let alarm = "no step of the specification: in s0, n2: may not propose v1 in b1";

@@ -47,8 +47,8 @@ struct Picture<'a> {
 impl Picture<'_> {
     fn step(&mut self, at: u64, action: Action, before: &State, after: &State) {
         let node = actor(action);
-        self.arrow(at, action);
-        let mut notes: Vec<String> = self.cause(action, before, after).into_iter().collect();
+        let mut notes: Vec<String> = cause(action, before, after).into_iter().collect();
+        notes.extend(self.arrow(at, action));
         notes.extend(role(node, before, after).map(ToOwned::to_owned));
         let fresh: Vec<_> =
             after.network.iter().filter(|message| !before.network.contains(*message)).collect();
@@ -68,8 +68,9 @@ impl Picture<'_> {
         self.meaning(at, before, after).draw(at, &mut self.diagram);
     }
 
-    /// What was read, from where it was said.
-    fn arrow(&mut self, at: u64, action: Action) {
+    /// What was read, from where it was said. In words, if that was before the behaviour began, or by the
+    /// same node.
+    fn arrow(&mut self, at: u64, action: Action) -> Option<String> {
         let owner = |ballot| self.cluster.bounds().owner(ballot);
         let (from, label) = match action {
             Action::Deliver { message, .. } => {
@@ -90,35 +91,16 @@ impl Picture<'_> {
                 (from, format!("Chosen b{} {}", ballot.0, self.at(slot, value)))
             }
             Action::Campaign(_) | Action::Propose { .. } | Action::Sync(_) | Action::Crash(_) => {
-                return;
+                return None;
             }
         };
         let to = actor(action);
-        if let Some((from, sent)) = from.filter(|(from, _)| *from != to) {
-            let from = (self.lane(from), sent);
-            self.diagram.arrow(Arrow::new(from, (self.lane(to), at), label));
-        }
-    }
-
-    /// What a node does by itself, in words.
-    fn cause(&self, action: Action, before: &State, after: &State) -> Option<String> {
-        match action {
-            Action::Campaign(node) => {
-                let ballot = after.node(node).live.acceptor.promised;
-                Some(format!(
-                    "campaigns{}",
-                    ballot.map_or(String::new(), |b| format!(" in b{}", b.0))
-                ))
-            }
-            Action::Propose { .. } => Some("is asked".to_owned()),
-            Action::Sync(_) => Some("syncs".to_owned()),
-            Action::Crash(node) => {
-                let lost = before.node(node).unsynced.len();
-                let what = if lost == 0 { "" } else { ", unsynced steps lost" };
-                Some(format!("crashes and starts again{what}"))
-            }
-            Action::Deliver { .. } | Action::Nack { .. } | Action::Chosen { .. } => None,
-        }
+        let Some((from, sent)) = from.filter(|(from, _)| *from != to) else {
+            return Some(format!("gets {label}"));
+        };
+        let from = (self.lane(from), sent);
+        self.diagram.arrow(Arrow::new(from, (self.lane(to), at), label));
+        None
     }
 
     /// What a node has said for good. What it asks of others shows where they hear it, and the promise of
@@ -163,10 +145,10 @@ impl Picture<'_> {
                 if known || voters.len() < bounds.phase2_quorum {
                     continue;
                 }
-                let before = self.chosen.iter().filter(|&&(at, ..)| at == slot);
-                let before = before.map(|(_, vote, _)| vote.value);
+                let earlier = self.chosen.iter().filter(|&&(at, ..)| at == slot);
+                let earlier: Vec<_> = earlier.map(|(_, vote, _)| vote.value).collect();
                 let (what, ballot) = (self.at(slot, vote.value), format!("b{}", vote.ballot.0));
-                meaning.chosen(&what, &ballot, before, vote.value);
+                meaning.chosen(vote.value, &what, &ballot, &earlier);
                 self.chosen.push((slot, vote, at));
             }
         }
@@ -208,6 +190,24 @@ impl Picture<'_> {
 
     fn lane(&self, node: NodeId) -> Lane {
         self.lanes[usize::from(node.0)]
+    }
+}
+
+/// What a node does by itself, in words.
+fn cause(action: Action, before: &State, after: &State) -> Option<String> {
+    match action {
+        Action::Campaign(node) => {
+            let ballot = after.node(node).live.acceptor.promised;
+            Some(format!("campaigns{}", ballot.map_or(String::new(), |b| format!(" in b{}", b.0))))
+        }
+        Action::Propose { .. } => Some("is asked".to_owned()),
+        Action::Sync(_) => Some("syncs".to_owned()),
+        Action::Crash(node) => {
+            let lost = before.node(node).unsynced.len();
+            let what = if lost == 0 { "" } else { ", unsynced steps lost" };
+            Some(format!("crashes and starts again{what}"))
+        }
+        Action::Deliver { .. } | Action::Nack { .. } | Action::Chosen { .. } => None,
     }
 }
 

@@ -17,7 +17,10 @@ use itertools::Itertools as _;
 use space_time::Diagram;
 
 pub use self::shown::Shown;
-use crate::explore::{Behaviour, Explorable};
+use crate::{
+    explore::{Behaviour, Explorable},
+    synod::Value,
+};
 
 /// How many pixels a step is high: room for a note, and for the label of an arrow beside it.
 const STEP: u8 = 40;
@@ -38,19 +41,13 @@ struct Meaning {
 
 impl Meaning {
     /// A value is chosen in a ballot, after some others were.
-    fn chosen<V: PartialEq>(
-        &mut self,
-        what: &str,
-        ballot: &str,
-        mut before: impl Iterator<Item = V> + Clone,
-        value: V,
-    ) {
-        if before.clone().any(|other| other != value) {
+    fn chosen(&mut self, value: Value, what: &str, ballot: &str, before: &[Value]) {
+        if before.iter().any(|other| *other != value) {
             self.wrong.push(format!("A SECOND VALUE IS CHOSEN: {what} in {ballot}"));
-        } else if before.next().is_some() {
-            self.again.push(format!("{what} is chosen again, in {ballot}"));
-        } else {
+        } else if before.is_empty() {
             self.chosen.push(format!("{what} is chosen in {ballot}"));
+        } else {
+            self.again.push(format!("{what} is chosen again, in {ballot}"));
         }
     }
 

@@ -108,7 +108,7 @@ fn meaning(synod: &Synod, before: State, after: State) -> Meaning {
             for v in synod.proposals(after, b) {
                 let what = format!("v{}", v.0);
                 let earlier: Vec<_> = synod.chosen(before).collect();
-                meaning.chosen(&what, &format!("ballot {}", b.0), earlier.into_iter(), v);
+                meaning.chosen(v, &what, &format!("ballot {}", b.0), &earlier);
             }
         }
     }

@@ -182,6 +182,7 @@ impl Traced for Cluster {
             Action::Deliver { to, message } if self.receivers(message).all(|node| node != to) => {
                 format!("it does not go to {to:?}")
             }
+            Action::Deliver { to, message } => self.deaf(state, to, message),
             Action::Nack { .. } if !bounds.nacks => "these bounds leave out refusals".to_owned(),
             Action::Nack { to, promised } if !self.offered(state).contains(action) => {
                 format!("b{} is not begun, or no lower ballot of {to:?} is known", promised.0)
@@ -195,6 +196,38 @@ impl Traced for Cluster {
             Action::Sync(_) => "nothing waits for it".to_owned(),
             Action::Crash(_) if bounds.crashes.is_some_and(|most| state.crashes >= most) => {
                 "all the crashes of these bounds have happened".to_owned()
+            }
+            _ if bounds.unsynced > 0 => {
+                "it changes nothing, or something has to be synced first".to_owned()
+            }
+            _ => "it changes nothing".to_owned(),
+        }
+    }
+}
+
+impl Cluster {
+    /// Why a message that is on its way changes nothing.
+    fn deaf(&self, state: &State, to: NodeId, message: Message) -> String {
+        let live = &state.node(to).live;
+        let ballot = message.ballot();
+        let own = live.acceptor.promised == Some(ballot);
+        match (message, &live.role) {
+            (Message::Prepare { .. } | Message::Accept { .. }, _)
+                if live.acceptor.promised > Some(ballot) =>
+            {
+                let promised = live.acceptor.promised.map_or(0, |promised| promised.0);
+                format!("{to:?} has promised b{promised}")
+            }
+            (Message::Promise { .. }, Role::Candidate { .. }) if own => {
+                format!("{to:?} has counted that before")
+            }
+            (Message::Promise { .. }, _) => format!("{to:?} is no candidate in b{}", ballot.0),
+            (Message::Accepted { .. }, Role::Leader { .. }) if own => {
+                format!("{to:?} has counted that before, or knows what is chosen")
+            }
+            (Message::Accepted { .. }, _) => format!("{to:?} does not lead in b{}", ballot.0),
+            _ if self.bounds().unsynced > 0 => {
+                "it changes nothing, or something has to be synced first".to_owned()
             }
             _ => "it changes nothing".to_owned(),
         }

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::{
     Recorded, Trace, Traced, Variables,
     itf::Value,
-    read::{Unusable, fields},
+    read::{Unusable, record},
 };
 use crate::{cluster::Cluster, synod::Synod};
 
@@ -39,6 +39,7 @@ impl TraceError {
 
 /// A trace of either model: its variables say which.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved once")]
 pub enum AnyTrace {
     /// Of Lamport's Paxos.
     Synod(Trace<Synod>),
@@ -216,36 +217,28 @@ fn at(place: String) -> impl FnOnce(Unusable) -> String {
     }
 }
 
-/// `#meta` of a file or of a state: nothing but what is known here, if it is one of ours.
+/// `#meta` of a file or of a state.
 struct Meta<'v> {
     place: String,
     fields: BTreeMap<&'v str, &'v Value>,
 }
 
 impl<'v> Meta<'v> {
+    /// As this program writes it: all that is needed, and nothing that is not known here.
     fn ours(
         place: String,
         value: &'v Value,
-        needed: &[&'static str],
-        more: &[&'static str],
+        needed: &[&str],
+        more: &[&str],
     ) -> Result<Self, String> {
-        let accepted = || format!("a record of {}", needed.join(", "));
-        let Value::Record(record) = value else {
-            return Err(format!("{place} is {value}; accepted is {}", accepted()));
-        };
-        if let Some(missing) = needed.iter().find(|name| !record.contains_key(**name)) {
-            return Err(format!("{place}.{missing} is nothing; accepted is {}", accepted()));
-        }
-        let known = |name: &str| needed.contains(&name) || more.contains(&name);
-        if let Some((name, value)) = record.iter().find(|(name, _)| !known(name)) {
-            return Err(format!("{place}.{name} is {value}; accepted is {}", accepted()));
-        }
-        Ok(Self::any(place, value))
+        let fields = record(value, needed, more).map_err(at(place.clone()))?;
+        Ok(Self { place, fields })
     }
 
-    fn any(place: String, value: &'v Value) -> Self {
+    /// As others write it, or not at all.
+    fn theirs(place: String, value: Option<&'v Value>) -> Self {
         let fields = match value {
-            Value::Record(record) => record.iter().map(|(name, it)| (name.as_str(), it)).collect(),
+            Some(Value::Record(record)) => record.iter().map(|(k, v)| (k.as_str(), v)).collect(),
             _ => BTreeMap::new(),
         };
         Self { place, fields }
@@ -266,26 +259,18 @@ impl<'v> Meta<'v> {
 }
 
 fn parse<M: Traced>(root: &Value) -> Result<Trace<M>, String> {
-    let nothing = Value::record([]);
-    let variables = names(root);
-    let ours = variables.is_empty() || variables.iter().any(|name| name == ACTION);
-    let (meta, variables, states) = match root {
-        Value::Record(record) if !ours && !record.contains_key(META) => {
-            let [variables, states] =
-                fields(root, ["vars", "states"]).map_err(at("the trace".to_owned()))?;
-            (&nothing, variables, states)
-        }
-        _ => {
-            let [meta, variables, states] =
-                fields(root, [META, "vars", "states"]).map_err(at("the trace".to_owned()))?;
-            (meta, variables, states)
-        }
-    };
+    // A file that names no variables is none of anybody's, and is held to all that ours have.
+    let names = names(root);
+    let ours = names.is_empty() || names.iter().any(|name| name == ACTION);
+    let (needed, more): (&[_], &[_]) =
+        if ours { (&[META, "vars", "states"], &[]) } else { (&["vars", "states"], &[META]) };
+    let parts = record(root, needed, more).map_err(at("the trace".to_owned()))?;
+    let (variables, states) = (parts["vars"], parts["states"]);
     let meta = if ours {
         let needed = ["format", "format-description", "description", "steps", "bounds"];
-        Meta::ours(META.to_owned(), meta, &needed, &["bug"])?
+        Meta::ours(META.to_owned(), parts[META], &needed, &["bug"])?
     } else {
-        Meta::any(META.to_owned(), meta)
+        Meta::theirs(META.to_owned(), parts.get(META).copied())
     };
     if let Some(format) = meta.get("format").filter(|format| **format != Value::string(FORMAT)) {
         return Err(format!("#meta.format is {format}; accepted is {FORMAT}"));
@@ -294,7 +279,7 @@ fn parse<M: Traced>(root: &Value) -> Result<Trace<M>, String> {
     let bounds = meta.get("bounds");
     // Bounds come first, since what may stand in the rest depends on them.
     let told = bounds.map(|bounds| M::read(bounds, meta.get("bug"))).transpose()?;
-    if !is_of::<M>(&names(root)) {
+    if !is_of::<M>(&names) {
         let mut expected = vec![ACTION];
         expected.extend(M::VARIABLES);
         let expected = Value::Seq(expected.into_iter().map(Value::string).collect());
@@ -343,41 +328,22 @@ struct Entry<'v> {
 impl<'v> Entry<'v> {
     fn of<M: Traced>(i: usize, state: &'v Value, ours: bool) -> Result<Self, String> {
         let place = format!("states[{i}]");
-        let expected = |has: &str| {
-            let action = ours.then_some(ACTION);
-            let meta = (ours || has == META).then_some(META);
-            meta.into_iter().chain(action).chain(M::VARIABLES.iter().copied()).collect::<Vec<_>>()
-        };
-        let Value::Record(record) = state else {
-            let accepted = expected(META).join(", ");
-            return Err(format!("{place} is {state}; accepted is a record of {accepted}"));
-        };
-        let expected = expected(if record.contains_key(META) { META } else { "" });
-        if let Some(missing) = expected.iter().find(|name| !record.contains_key(**name)) {
-            let accepted = expected.join(", ");
-            return Err(format!(
-                "{place}.{missing} is nothing; accepted is a record of {accepted}"
-            ));
-        }
-        if let Some((name, value)) = record.iter().find(|it| !expected.contains(&it.0.as_str())) {
-            let accepted = expected.join(", ");
-            return Err(format!("{place}.{name} is {value}; accepted is a record of {accepted}"));
-        }
-        let nothing = &Value::Bool(false);
-        let meta = record.get(META).unwrap_or(nothing);
-        let place = format!("states[{i}].{META}");
+        let mut needed = if ours { vec![META, ACTION] } else { Vec::new() };
+        needed.extend(M::VARIABLES);
+        let parts = record(state, &needed, &[META]).map_err(at(place.clone()))?;
+        let place = format!("{place}.{META}");
         let meta = if ours {
-            Meta::ours(place, meta, &["index", "does"], &[])?
+            Meta::ours(place, parts[META], &["index", "does"], &[])?
         } else {
-            Meta::any(place, meta)
+            Meta::theirs(place, parts.get(META).copied())
         };
         if let Some(index) = meta.get("index").filter(|index| **index != Value::from(i)) {
             return Err(format!("states[{i}].#meta.index is {index}; accepted is {i}"));
         }
-        let variables = M::VARIABLES.iter().map(|name| ((*name).to_owned(), record[*name].clone()));
+        let variables = M::VARIABLES.iter().map(|name| ((*name).to_owned(), parts[name].clone()));
         Ok(Self {
             does: meta.text("does")?,
-            action: record.get(ACTION),
+            action: parts.get(ACTION).copied(),
             variables: variables.collect(),
         })
     }

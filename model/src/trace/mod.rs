@@ -1,7 +1,7 @@
 //! Traces: behaviours in files, in ITF, the JSON that Apalache and Quint write.
 //!
 //! A trace holds what makes its model, and for each state the action that led to it and all of the
-//! state. [`file`] is how it stands in a file, [`itf`] the values in there; [`cluster`] and [`synod`]
+//! state. [`mod@file`] is how it stands in a file, [`itf`] the values in there; [`cluster`] and [`synod`]
 //! say what of each model is written how. [`replay`] takes a trace on its model, step by step.
 //!
 //! A file is not believed. It says how many steps it has, so that a cut one is refused; each state has

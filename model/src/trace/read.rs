@@ -1,5 +1,7 @@
 //! Reading values of ITF as what they should be, and saying where they are not.
 
+use std::collections::BTreeMap;
+
 use super::itf::Value;
 
 /// What makes a recorded thing unusable.
@@ -28,26 +30,37 @@ impl Unusable {
 /// Something that was read, or why it was not.
 pub type Usable<T> = Result<T, Unusable>;
 
-/// The fields of a record: exactly those named.
-pub(super) fn fields<'v, const N: usize>(
+/// The fields of a record: all that are needed, and beside them only those that may be there.
+pub(super) fn record<'v>(
     value: &'v Value,
-    names: [&str; N],
-) -> Usable<[&'v Value; N]> {
-    let accepted = || format!("a record of {}", names.join(", "));
+    needed: &[&str],
+    more: &[&str],
+) -> Usable<BTreeMap<&'v str, &'v Value>> {
+    let accepted = || format!("a record of {}", needed.join(", "));
     let Value::Record(record) = value else {
         return Err(Unusable::new("", value, accepted()));
     };
-    if let Some(missing) = names.iter().find(|name| !record.contains_key(**name)) {
+    if let Some(missing) = needed.iter().find(|name| !record.contains_key(**name)) {
         return Err(Unusable {
             at: format!(".{missing}"),
             found: "nothing".into(),
             accepted: accepted(),
         });
     }
-    if let Some((name, value)) = record.iter().find(|(name, _)| !names.contains(&name.as_str())) {
+    let known = |name: &str| needed.contains(&name) || more.contains(&name);
+    if let Some((name, value)) = record.iter().find(|(name, _)| !known(name)) {
         return Err(Unusable::new(format!(".{name}"), value, accepted()));
     }
-    Ok(names.map(|name| &record[name]))
+    Ok(record.iter().map(|(name, value)| (name.as_str(), value)).collect())
+}
+
+/// The fields of a record: exactly those named, in that order.
+pub(super) fn fields<'v, const N: usize>(
+    value: &'v Value,
+    names: [&str; N],
+) -> Usable<[&'v Value; N]> {
+    let record = record(value, &names, &[])?;
+    Ok(names.map(|name| record[name]))
 }
 
 /// The tag of a variant, and what is in it.

@@ -21,8 +21,8 @@ use crate::{deliver, unusable};
 
 /// Replays a trace on the model step by step, and says where it stops being a behaviour of it
 ///
-/// A trace is an ITF file (JSON), as `check --itf` or `paxos-conformance traces` writes it, or as Apalache
-/// does: without actions. Then an action is looked for that explains each step, and where the file has no
+/// A trace is a file in ITF (JSON), as this program and `paxos-conformance traces` write it, or as Apalache
+/// does: states only. Then an action is looked for that explains each step, and where the file has no
 /// bounds, those of synod are told from its states. The variables say which model it is of.
 #[derive(Args)]
 #[command(after_help = "Exit codes: 0 a behaviour to its end; 1 not, and where; 2 no trace.
