@@ -1,6 +1,7 @@
 //! Traces: written, read again, replayed; and nothing that is no behaviour passes for one.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -100,6 +101,13 @@ fn states_only(text: &str) -> String {
         state.insert("#meta".to_owned(), serde_json::json!({ "index": i }));
     }
     serde_json::Value::Object(root).to_string()
+}
+
+/// States without their numbers, so that some can be left out.
+fn unnumbered(states: &mut [serde_json::Value]) {
+    for state in states {
+        state.as_object_mut().expect("an object").remove("#meta");
+    }
 }
 
 /// A file of some content, where the command finds it.
@@ -241,7 +249,7 @@ fn states_alone_are_explained() {
     let states = stutters["states"].as_array_mut().expect("a list");
     let twice = states[3].clone();
     states.insert(4, twice);
-    states.iter_mut().for_each(|state| drop(state.as_object_mut().expect("it is").remove("#meta")));
+    unnumbered(states);
     let said = says(&stutters.to_string(), "stutters.itf.json", &[]);
     assert!(said.ends_with(
         "verdict  holds: a behaviour to its end, 10 steps, and 1 that change nothing\nexit 0\n"
@@ -250,7 +258,7 @@ fn states_alone_are_explained() {
     let mut jumps: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let states = jumps["states"].as_array_mut().expect("a list");
     states.remove(5);
-    states.iter_mut().for_each(|state| drop(state.as_object_mut().expect("it is").remove("#meta")));
+    unnumbered(states);
     check(
         &says(&jumps.to_string(), "jumps.itf.json", &[]),
         &expect![[r"
@@ -376,7 +384,8 @@ fn refusals<M: Traced>(model: &M, state: &M::State, actions: &[M::Action]) -> St
     let offered = model.offered(state);
     let possible = |it: &M::Action| offered.contains(it) && model.taken(state, it).is_some();
     for action in actions.iter().filter(|action| !possible(action)) {
-        said += &format!("{}: {}\n", model.describe(action), model.why_not(state, action));
+        let why = model.why_not(state, action);
+        writeln!(said, "{}: {why}", model.describe(action)).expect("a string");
     }
     said
 }
@@ -524,6 +533,23 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
     assert!(said.contains("#meta.bug is 2; accepted is the number of a bug: 1, 3, "), "{said}");
 }
 
+/// Who looks for one property goes on where the specification has long been left; so does the replay.
+#[test]
+fn a_trace_goes_on_beyond_a_step_that_is_none_of_the_specification() {
+    let bounds = Bounds { phase2_quorum: 1, crashes: Some(0), ..Bounds::of(2, 1, 2) };
+    for bug in [Bug::HalfIsQuorum, Bug::IgnoresReports] {
+        let broken = Cluster::new(bounds).expect("bounds in range").with_bug(bug);
+        let checker = broken.only(AGREEMENT).checker().spawn_bfs().join();
+        let found: Behaviour<Cluster> = checker.discovery(AGREEMENT).expect("violated").into();
+        let replay = Trace::of(&broken, &found, bug.story()).replay();
+        assert_eq!(replay.stopped, None);
+        let steps = replay.behaviour.steps();
+        let left = steps.iter().position(|(_, state)| state.fault.is_some());
+        let left = left.expect("a second value is none that the specification allows");
+        assert_eq!(left + 1 < steps.len(), bug == Bug::HalfIsQuorum, "step {left}");
+    }
+}
+
 #[test]
 fn one_object_for_programs() {
     file("object.itf.json", &cluster_text());
@@ -581,7 +607,7 @@ fn what_is_no_trace_is_refused_with_its_place() {
         ("numbered wrongly", altered(&bare, "{\"index\":2}", "{\"index\":7}")),
     ] {
         let error = AnyTrace::parse("it", &text).expect_err(what);
-        said += &format!("{what}\n  {error}\n");
+        writeln!(said, "{what}\n  {error}").expect("a string");
     }
     check(
         &said,
