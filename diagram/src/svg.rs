@@ -13,6 +13,8 @@ const LEFT: f64 = 130.0;
 const APART: f64 = 250.0;
 /// Room to the right of the last lane, for notes and moments, unless they need more.
 const RIGHT: f64 = 330.0;
+/// How far a note must be from the one before it to stand above its place.
+const ROOM: f64 = 36.0;
 /// How wide a character of a note, of a moment and of the title is at most.
 const NOTE_CHARACTER: f64 = 6.8;
 const MOMENT_CHARACTER: f64 = 7.4;
@@ -229,19 +231,33 @@ impl Picture<'_> {
     }
 
     fn notes(&mut self) -> fmt::Result {
-        for (lane, at, label) in places(self.diagram) {
-            let (x, y) = (x(lane), self.scale.at(at));
-            let text = (x + 9.0, y + 13.0);
-            self.labels.fixed(text, &label);
+        let places = places(self.diagram);
+        for (lane, at, label) in &places {
+            let (x, y) = (x(*lane), self.scale.at(*at));
+            let before = places.iter().filter(|(other, earlier, _)| other == lane && earlier < at);
+            let room = before.map(|(_, earlier, _)| y - self.scale.at(*earlier)).fold(y, f64::min);
+            // An arrow to the right goes down: there is more room above it, if nothing is said there.
+            let above = room > ROOM && self.only_leaves_to_the_right(*lane, *at);
+            let text = (x + 9.0, if above { y - 7.0 } else { y + 13.0 });
+            self.labels.fixed(text, label);
             writeln!(
                 self.notes_svg,
                 r#"<circle class="dot" cx="{x}" cy="{y}" r="4"/><text class="note" x="{}" y="{}">{}</text>"#,
                 text.0,
                 text.1,
-                Escaped(&label)
+                Escaped(label)
             )?;
         }
         Ok(())
+    }
+
+    /// Whether arrows leave here to the right, and none comes from there.
+    fn only_leaves_to_the_right(&self, lane: Lane, at: u64) -> bool {
+        let to_the_right =
+            |(near, far): ((Lane, u64), (Lane, u64))| near == (lane, at) && far.0.0 > lane.0;
+        let mut arrows = self.diagram.arrows.iter();
+        let leaves = arrows.clone().any(|arrow| to_the_right((arrow.from, arrow.to)));
+        leaves && !arrows.any(|arrow| to_the_right((arrow.to, arrow.from)))
     }
 
     /// All of it.
@@ -336,5 +352,23 @@ mod tests {
         );
         assert!(begins > note_ends, "{begins} {note_ends}");
         assert!(begins + wide < number(&svg, "<svg", " width"));
+    }
+
+    #[test]
+    fn a_note_stands_where_the_arrows_are_not() {
+        let drawn = |arrows: &[((usize, u64), (usize, u64))]| {
+            let mut diagram = Diagram::new("").scale(40);
+            let lanes = [diagram.lane("a"), diagram.lane("b")];
+            diagram.event(lanes[0], 2, "note");
+            for &((from, sent), (to, due)) in arrows {
+                diagram.arrow(Arrow::new((lanes[from], sent), (lanes[to], due), ""));
+            }
+            let svg = diagram.svg();
+            number(&svg, "class=\"note\"", "y") - number(&svg, "class=\"dot\"", "cy")
+        };
+        let (leaves, arrives) = (((0, 2), (1, 3)), ((1, 1), (0, 2)));
+        assert!(drawn(&[leaves]) < 0.0, "above an arrow that goes down from here");
+        assert!(drawn(&[arrives]) > 0.0, "below one that comes down to here");
+        assert!(drawn(&[leaves, arrives]) > 0.0 && drawn(&[]) > 0.0);
     }
 }

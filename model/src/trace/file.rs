@@ -305,11 +305,9 @@ fn parse<M: Traced>(root: &Value) -> Result<Trace<M>, String> {
     } else {
         let variables: Vec<_> = states.iter().map(|state| &state.variables).collect();
         let Some(bounds) = M::bounds_of(&variables) else {
-            return Err(
-                "#meta.bounds is nothing; accepted is a record of bounds, for these states \
-                        do not tell them"
-                    .to_owned(),
-            );
+            let what =
+                "#meta.bounds is nothing; accepted is a record of them, for the states do not tell";
+            return Err(what.to_owned());
         };
         M::read(&bounds, meta.get("bug"))?
     };
