@@ -349,7 +349,10 @@ fn where_it_stops_being_a_behaviour_is_said() {
     );
     assert_ne!(promised, after);
     let forgot = format!("{before}\"does\":\"n2 campaigns\",\"index\":5{promised}");
-    let said = says(&forgot, "forgot.itf.json", &[]);
+    let said = says(&forgot, "forgot.itf.json", &["--mermaid", "forgot.mmd"]);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let mermaid = fs::read_to_string(folder.join("forgot.mmd")).expect("it was drawn");
+    assert!(mermaid.contains("5 · step 5 is none of the model: the recorded state differs"));
     assert!(
         said.contains(
             "step 5: n2 campaigns: the recorded state differs at nodes[n2].disk.promised: \

@@ -17,7 +17,7 @@ use stateright::Model as _;
 
 use crate::{complain, trace::bug, unusable};
 
-/// Opens a model in the browser: choose one step after the other, and see the way so far as a picture
+/// Open a model in the browser: choose one step after the other, and see the way so far as a picture
 ///
 /// This is stateright's Explorer, served to this machine only until you stop it. "Run to completion"
 /// searches the space; a property that does not hold is then a link to a way there. What it says of

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::{deliver, unusable};
 
-/// Replays a trace on the model step by step, and says where it stops being a behaviour of it
+/// Replay a trace on its model, step by step, and say where it stops being a behaviour
 ///
 /// A trace is a file in ITF (JSON), as this program and `paxos-conformance traces` write it, or as Apalache
 /// does: states only. Then an action is looked for that explains each step, and where the file has no
@@ -75,15 +75,14 @@ pub(crate) fn run(args: &TraceArgs) -> ExitCode {
                 None => trace,
                 Some(bug) => trace.with_bug(bug),
             };
-            let told = |bug: Bug, by| Broken { number: bug.number(), story: story(bug), told: by };
+            let told = |bug: Bug, told| {
+                let (number, story) = (bug.number(), bug.story().trim());
+                Broken { number, story, told }
+            };
             let bug = asked.map(|bug| told(bug, "the command line"));
             replay(&trace, bug.or(recorded.map(|bug| told(bug, "the file"))), args)
         }
     }
-}
-
-fn story(bug: Bug) -> &'static str {
-    bug.story().trim()
 }
 
 fn replay<M: Storied + Traced>(
@@ -108,7 +107,10 @@ fn replay<M: Storied + Traced>(
         stopped: replay.stopped,
     };
     let title = if trace.description.is_empty() { &report.file } else { &trace.description };
-    let diagram = model.diagram(&replay.behaviour, title);
+    let mut diagram = model.diagram(&replay.behaviour, title);
+    if let Some(Stopped { step, why, .. }) = &report.stopped {
+        diagram.alarm(*step as u64, format!("step {step} is none of the model: {why}"));
+    }
     let pictures = [(&args.svg, diagram.svg()), (&args.mermaid, diagram.mermaid())];
     for (path, picture) in pictures {
         if let Some(path) = path
