@@ -339,6 +339,21 @@ fn a_trace_that_was_tampered_with_is_refused_or_found() {
     "#]].assert_eq(&fates);
 }
 
+#[test]
+fn traces_that_are_not_for_replicas_are_refused() {
+    let text = story("happy-path");
+    let broken = altered(&text, "\"bounds\":{", "\"bug\":8,\"bounds\":{");
+    let why = fate(&broken).expect_err("the replicas have no bug");
+    assert_eq!(
+        why,
+        "it is a trace of a cluster with IgnoresReports; the replicas have no such bug"
+    );
+    let lines = text.lines().filter(|line| !line.starts_with("      \"action\":"));
+    let bare: String = lines.map(|line| line.to_owned() + "\n").collect();
+    let why = fate(&altered(&bare, "[\"action\",", "[")).expect_err("there is no action");
+    assert!(why.starts_with("state 1 does not say what led to it; `paxos-model trace`"), "{why}");
+}
+
 fn find_from(text: &str, from: usize, what: &str) -> usize {
     text[from..].find(what).expect("it is there")
 }

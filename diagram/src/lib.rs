@@ -1,5 +1,5 @@
-//! Space-time diagrams (Lamport 1978) as SVG: a lane for everything that acts, time running down,
-//! an arrow for everything that travels.
+//! Space-time diagrams (Lamport 1978) as SVG and as Mermaid: a lane for everything that acts, time
+//! running down, an arrow for everything that travels.
 //!
 //! ```
 //! use space_time::{Arrow, Diagram, End};
@@ -9,12 +9,15 @@
 //! diagram.arrow(Arrow::new((left, 0), (right, 7), "ping"));
 //! diagram.arrow(Arrow { end: End::Lost, ..Arrow::new((right, 7), (left, 20), "pong") });
 //! assert!(diagram.svg().starts_with("<svg"));
+//! assert!(diagram.mermaid().starts_with("sequenceDiagram"));
 //! ```
 //!
-//! Distances between times are drawn so that every label can be read: to scale where things are
-//! dense enough, shortened where nothing happens for long. Equal diagrams are equal byte for byte.
+//! In SVG, distances between times are drawn so that every label can be read: to scale where things
+//! are dense enough, shortened where nothing happens for long. Mermaid has no scale, only an order.
+//! Equal diagrams are equal byte for byte.
 
 mod labels;
+mod mermaid;
 mod scale;
 mod svg;
 
@@ -77,7 +80,15 @@ struct Down {
 struct Moment {
     at: u64,
     label: String,
-    great: bool,
+    weight: Weight,
+}
+
+/// How much a moment stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    Small,
+    Great,
+    Alarm,
 }
 
 /// A diagram, to which things are added in any order.
@@ -85,6 +96,7 @@ struct Moment {
 pub struct Diagram {
     title: String,
     unit: String,
+    pixels: u8,
     lanes: Vec<String>,
     arrows: Vec<Arrow>,
     events: Vec<Event>,
@@ -99,6 +111,7 @@ impl Diagram {
         Self {
             title: title.into(),
             unit: String::new(),
+            pixels: scale::PER_UNIT,
             lanes: Vec::new(),
             arrows: Vec::new(),
             events: Vec::new(),
@@ -112,6 +125,14 @@ impl Diagram {
     #[must_use]
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
         self.unit = unit.into();
+        self
+    }
+
+    /// How many pixels one unit of time is high in SVG, where that neither crowds nor scatters what is
+    /// drawn. The more, the more room for notes.
+    #[must_use]
+    pub fn scale(mut self, pixels: u8) -> Self {
+        self.pixels = pixels;
         self
     }
 
@@ -138,12 +159,17 @@ impl Diagram {
 
     /// Something small that concerns all lanes: a thin line across them.
     pub fn moment(&mut self, at: u64, label: impl Into<String>) {
-        self.moments.push(Moment { at, label: label.into(), great: false });
+        self.moments.push(Moment { at, label: label.into(), weight: Weight::Small });
     }
 
     /// What the diagram is all about: a thick line across all lanes.
     pub fn great_moment(&mut self, at: u64, label: impl Into<String>) {
-        self.moments.push(Moment { at, label: label.into(), great: true });
+        self.moments.push(Moment { at, label: label.into(), weight: Weight::Great });
+    }
+
+    /// What should never happen: a thick line across all lanes, in red.
+    pub fn alarm(&mut self, at: u64, label: impl Into<String>) {
+        self.moments.push(Moment { at, label: label.into(), weight: Weight::Alarm });
     }
 
     /// Lanes reach at least to this time.
@@ -154,6 +180,11 @@ impl Diagram {
     /// The picture.
     pub fn svg(&self) -> String {
         svg::draw(self)
+    }
+
+    /// The same as text that draws itself in many places: a Mermaid `sequenceDiagram`.
+    pub fn mermaid(&self) -> String {
+        mermaid::draw(self)
     }
 
     /// Every time at which something is drawn.

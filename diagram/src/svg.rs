@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::{
-    Arrow, Diagram, Down, End, Event, Lane, Moment,
+    Arrow, Diagram, Down, End, Event, Lane, Moment, Weight,
     labels::{Labels, Stretch},
     scale::Scale,
 };
@@ -11,8 +11,14 @@ use crate::{
 /// Where the first lane is, and how far apart they are.
 const LEFT: f64 = 130.0;
 const APART: f64 = 250.0;
-/// Room to the right of the last lane, for notes and moments.
+/// Room to the right of the last lane, for notes and moments, unless they need more.
 const RIGHT: f64 = 330.0;
+/// How far a note must be from the one before it to stand above its place.
+const ROOM: f64 = 36.0;
+/// How wide a character of a note, of a moment and of the title is at most.
+const NOTE_CHARACTER: f64 = 6.8;
+const MOMENT_CHARACTER: f64 = 7.4;
+const TITLE_CHARACTER: f64 = 9.3;
 /// Where time begins.
 const TOP: f64 = 110.0;
 /// How far before its lane an arrow is drawn to, so that heads do not cover the lane.
@@ -42,14 +48,18 @@ text{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f
 .moment-label{fill:#b45309;font-size:11px}\
 .great{stroke:#15803d;stroke-width:2.5}\
 .great-box{fill:#15803d}\
-.great-label{fill:#fff;font-weight:bold}";
+.great-label{fill:#fff;font-weight:bold}\
+.alarm{stroke:#dc2626;stroke-width:4}\
+.alarm-box{fill:#dc2626}\
+.alarm-label{fill:#fff;font-weight:bold}";
 
 pub(crate) fn draw(diagram: &Diagram) -> String {
-    let scale = Scale::new(diagram.times(), TOP);
+    let scale = Scale::new(diagram.times(), TOP, diagram.pixels);
     let mut picture = Picture {
         diagram,
         scale,
         labels: Labels::default(),
+        beside: beside(diagram),
         svg: String::new(),
         labels_svg: String::new(),
         notes_svg: String::new(),
@@ -62,6 +72,8 @@ struct Picture<'a> {
     diagram: &'a Diagram,
     scale: Scale,
     labels: Labels,
+    /// Where moments are named: to the right of all notes beside the last lane.
+    beside: f64,
     svg: String,
     /// To be appended to `svg`, in this order: notes stand out most.
     labels_svg: String,
@@ -71,7 +83,7 @@ struct Picture<'a> {
 impl Picture<'_> {
     fn all(&mut self) -> fmt::Result {
         let diagram = self.diagram;
-        let (width, height) = (self.right() + RIGHT, self.scale.bottom() + 40.0);
+        let (width, height) = (self.width(), self.scale.bottom() + 40.0);
         writeln!(
             self.svg,
             r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">"#
@@ -108,7 +120,7 @@ impl Picture<'_> {
     }
 
     fn grid(&mut self) -> fmt::Result {
-        let right = self.right();
+        let right = right(self.diagram);
         for (time, y) in self.scale.ticks() {
             let unit = Escaped(&self.diagram.unit);
             writeln!(
@@ -122,7 +134,7 @@ impl Picture<'_> {
 
     fn lane(&mut self, lane: Lane, name: &str) -> fmt::Result {
         let (x, end) = (x(lane), self.scale.bottom() + 20.0);
-        let half = 14.0 + 4.0 * f64::from(u16::try_from(name.chars().count()).unwrap_or(u16::MAX));
+        let half = 14.0 + 4.0 * count(name);
         writeln!(
             self.svg,
             r#"<line class="lane" x1="{x}" y1="80" x2="{x}" y2="{end}"/><rect class="box" x="{}" y="56" width="{}" height="26" rx="6"/><text class="name" x="{x}" y="73">{}</text>"#,
@@ -144,28 +156,27 @@ impl Picture<'_> {
     }
 
     fn moment(&mut self, moment: &Moment) -> fmt::Result {
-        let (y, right, label) = (self.scale.at(moment.at), self.right(), Escaped(&moment.label));
-        if moment.great {
-            let width = 16.0
-                + 7.4 * f64::from(u16::try_from(moment.label.chars().count()).unwrap_or(u16::MAX));
-            writeln!(
-                self.svg,
-                r#"<line class="great" x1="70" y1="{y}" x2="{}" y2="{y}"/><rect class="great-box" x="{}" y="{}" width="{width}" height="22" rx="6"/><text class="great-label" x="{}" y="{}">{label}</text>"#,
-                right + 100.0,
-                right + 92.0,
-                y - 11.0,
-                right + 100.0,
-                y + 4.0
-            )
-        } else {
-            writeln!(
-                self.svg,
-                r#"<line class="moment" x1="70" y1="{y}" x2="{}" y2="{y}"/><text class="moment-label" x="{}" y="{}">{label}</text>"#,
-                right + 100.0,
-                right + 104.0,
-                y + 4.0
-            )
-        }
+        let (y, label) = (self.scale.at(moment.at), Escaped(&moment.label));
+        let (end, text) = (self.beside, self.beside + 8.0);
+        let class = match moment.weight {
+            Weight::Small => {
+                return writeln!(
+                    self.svg,
+                    r#"<line class="moment" x1="70" y1="{y}" x2="{text}" y2="{y}"/><text class="moment-label" x="{}" y="{}">{label}</text>"#,
+                    text + 4.0,
+                    y + 4.0
+                );
+            }
+            Weight::Great => "great",
+            Weight::Alarm => "alarm",
+        };
+        writeln!(
+            self.svg,
+            r#"<line class="{class}" x1="70" y1="{y}" x2="{text}" y2="{y}"/><rect class="{class}-box" x="{end}" y="{}" width="{}" height="22" rx="6"/><text class="{class}-label" x="{text}" y="{}">{label}</text>"#,
+            y - 11.0,
+            16.0 + MOMENT_CHARACTER * count(&moment.label),
+            y + 4.0
+        )
     }
 
     fn arrow(&mut self, arrow: &Arrow) -> fmt::Result {
@@ -219,37 +230,76 @@ impl Picture<'_> {
         writeln!(self.svg, "</g>")
     }
 
-    /// Notes at one place stand in one line.
     fn notes(&mut self) -> fmt::Result {
-        let mut places: Vec<(Lane, u64, String)> = Vec::new();
-        for Event { lane, at, label } in &self.diagram.events {
-            match places.iter_mut().find(|place| (place.0, place.1) == (*lane, *at)) {
-                Some((.., labels)) => {
-                    labels.push_str("; ");
-                    labels.push_str(label);
-                }
-                None => places.push((*lane, *at, label.clone())),
-            }
-        }
-        for (lane, at, label) in places {
-            let (x, y) = (x(lane), self.scale.at(at));
-            let text = (x + 9.0, y + 13.0);
-            self.labels.fixed(text, &label);
+        let places = places(self.diagram);
+        for (lane, at, label) in &places {
+            let (x, y) = (x(*lane), self.scale.at(*at));
+            let before = places.iter().filter(|(other, earlier, _)| other == lane && earlier < at);
+            let room = before.map(|(_, earlier, _)| y - self.scale.at(*earlier)).fold(y, f64::min);
+            // An arrow to the right goes down: there is more room above it, if nothing is said there.
+            let above = room > ROOM && self.only_leaves_to_the_right(*lane, *at);
+            let text = (x + 9.0, if above { y - 7.0 } else { y + 13.0 });
+            self.labels.fixed(text, label);
             writeln!(
                 self.notes_svg,
                 r#"<circle class="dot" cx="{x}" cy="{y}" r="4"/><text class="note" x="{}" y="{}">{}</text>"#,
                 text.0,
                 text.1,
-                Escaped(&label)
+                Escaped(label)
             )?;
         }
         Ok(())
     }
 
-    /// The last lane.
-    fn right(&self) -> f64 {
-        x(Lane(self.diagram.lanes.len().saturating_sub(1)))
+    /// Whether arrows leave here to the right, and none comes from there.
+    fn only_leaves_to_the_right(&self, lane: Lane, at: u64) -> bool {
+        let to_the_right =
+            |(near, far): ((Lane, u64), (Lane, u64))| near == (lane, at) && far.0.0 > lane.0;
+        let mut arrows = self.diagram.arrows.iter();
+        let leaves = arrows.clone().any(|arrow| to_the_right((arrow.from, arrow.to)));
+        leaves && !arrows.any(|arrow| to_the_right((arrow.to, arrow.from)))
     }
+
+    /// All of it.
+    fn width(&self) -> f64 {
+        let moments = self.diagram.moments.iter();
+        let moments = moments.map(|moment| MOMENT_CHARACTER * count(&moment.label));
+        let title = 40.0 + TITLE_CHARACTER * count(&self.diagram.title);
+        let moments = moments.map(|width| self.beside + width + 36.0);
+        moments.fold(title.max(right(self.diagram) + RIGHT), f64::max)
+    }
+}
+
+fn beside(diagram: &Diagram) -> f64 {
+    let last = diagram.lanes.len().saturating_sub(1);
+    let notes = places(diagram).into_iter().filter(|(lane, ..)| lane.0 == last);
+    let notes = notes.map(|(.., label)| 24.0 + NOTE_CHARACTER * count(&label));
+    right(diagram) + notes.fold(92.0, f64::max)
+}
+
+/// The last lane.
+fn right(diagram: &Diagram) -> f64 {
+    x(Lane(diagram.lanes.len().saturating_sub(1)))
+}
+
+/// Notes at one place stand in one line.
+fn places(diagram: &Diagram) -> Vec<(Lane, u64, String)> {
+    let mut places: Vec<(Lane, u64, String)> = Vec::new();
+    for Event { lane, at, label } in &diagram.events {
+        match places.iter_mut().find(|place| (place.0, place.1) == (*lane, *at)) {
+            Some((.., labels)) => {
+                labels.push_str("; ");
+                labels.push_str(label);
+            }
+            None => places.push((*lane, *at, label.clone())),
+        }
+    }
+    places
+}
+
+/// How many characters a text has; more than any picture has room for are as many as those.
+fn count(text: &str) -> f64 {
+    f64::from(u16::try_from(text.chars().count()).unwrap_or(u16::MAX))
 }
 
 fn x(lane: Lane) -> f64 {
@@ -272,5 +322,55 @@ impl fmt::Display for Escaped<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The number behind the first `name="` after a mark.
+    fn number(svg: &str, mark: &str, name: &str) -> f64 {
+        let (_, rest) = svg.split_once(mark).expect("the mark is there");
+        let (_, rest) = rest.split_once(&format!("{name}=\"")).expect("it has that");
+        let (number, _) = rest.split_once('"').expect("it ends");
+        number.parse().expect("a number")
+    }
+
+    #[test]
+    fn what_a_moment_is_called_covers_no_note_and_is_not_cut_off() {
+        let (note, name) = ("a note that is longer than most".repeat(3), "an alarm ".repeat(20));
+        let mut diagram = Diagram::new("");
+        let lane = diagram.lane("a");
+        diagram.event(lane, 1, &note);
+        diagram.alarm(1, &name);
+        let svg = diagram.svg();
+        let note_ends = number(&svg, "class=\"note\"", "x") + 6.6 * count(&note);
+        let (begins, wide) = (
+            number(&svg, "class=\"alarm-box\"", "x"),
+            number(&svg, "class=\"alarm-box\"", "width"),
+        );
+        assert!(begins > note_ends, "{begins} {note_ends}");
+        assert!(begins + wide < number(&svg, "<svg", " width"));
+    }
+
+    #[test]
+    fn a_note_stands_where_the_arrows_are_not() {
+        let drawn = |leaves: bool, arrives: bool| {
+            let mut diagram = Diagram::new("").scale(40);
+            let (left, right) = (diagram.lane("a"), diagram.lane("b"));
+            diagram.event(left, 2, "note");
+            if leaves {
+                diagram.arrow(Arrow::new((left, 2), (right, 3), ""));
+            }
+            if arrives {
+                diagram.arrow(Arrow::new((right, 1), (left, 2), ""));
+            }
+            let svg = diagram.svg();
+            number(&svg, "class=\"note\"", "y") - number(&svg, "class=\"dot\"", "cy")
+        };
+        assert!(drawn(true, false) < 0.0, "above an arrow that goes down from here");
+        assert!(drawn(false, true) > 0.0, "below one that comes down to here");
+        assert!(drawn(true, true) > 0.0 && drawn(false, false) > 0.0);
     }
 }

@@ -293,6 +293,23 @@ fn text_from_users_is_escaped_in_the_diagram() {
 }
 
 #[test]
+fn the_same_run_can_be_had_as_mermaid() {
+    let (svg, mermaid) = (Scratch::new("both.svg"), Scratch::new("both.mmd"));
+    let faults = ["--loss", "0.2", "--crash", "1@60..200", "--seed", "1"];
+    let files = ["--svg", svg.path(), "--mermaid", mermaid.path()];
+    let output = vote(&[&faults[..], &files].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let (svg, mermaid, rows) = (svg.text(), mermaid.text(), stdout(&output));
+    assert!(svg.starts_with("<svg ") && mermaid.starts_with("sequenceDiagram\n"));
+    let count = |what: &str| mermaid.matches(what).count();
+    assert_eq!(count("participant "), 3);
+    assert_eq!(count(">>L"), rows.matches("sent at").count());
+    assert_eq!(count("-xL"), rows.matches(" -x ").count());
+    assert_eq!(count("down until 200 ms"), 1);
+    assert_eq!(count("rect "), 1, "the moment the value was chosen");
+}
+
+#[test]
 fn one_object_for_programs() {
     let output = vote(&["--json", "--seed", "3"]);
     let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -5,6 +5,7 @@
 //! - [`cluster`] is replicas as they are built, message by message and disk by disk, over a log of
 //!   several slots. Each of its steps is held against `synod`.
 //! - [`explore`] runs either and says no more than what ran.
+//! - [`story`] draws what a model did, [`trace`] writes it to a file and reads it again.
 //! - [`proof`] proves specifications of both, for any number of everything.
 //! - [`tie`] holds the models against those texts, so that what is explored is what is proved.
 //!
@@ -14,6 +15,8 @@ pub mod arguments;
 pub mod cluster;
 pub mod explore;
 pub mod proof;
+pub mod story;
 pub mod synod;
 pub mod tie;
+pub mod trace;
 pub mod verdict;

@@ -215,7 +215,7 @@ pub fn write_all(bounds: Bounds, folder: &Path) -> Result<Covered, CoverError> {
         let path = path.to_owned();
         move |error| CoverError::Unwritten { path, error }
     };
-    bounds.validate()?;
+    let cluster = Cluster::new(bounds)?;
     fs::create_dir_all(folder).map_err(unwritten(folder))?;
     if super::in_folder(folder).is_ok() {
         return Err(CoverError::Occupied { folder: folder.to_owned() });
@@ -224,7 +224,7 @@ pub fn write_all(bounds: Bounds, folder: &Path) -> Result<Covered, CoverError> {
     cover(bounds, |walk| {
         number += 1;
         let description = format!("walk {number} of those that take every transition of {bounds}");
-        let trace = Trace::record(bounds, &description, walk).expect("a walk through the space");
+        let trace = Trace::record(&cluster, &description, walk).expect("a walk through the space");
         let path = folder.join(format!("walk-{number:05}{EXTENSION}"));
         fs::write(&path, trace.to_itf()).map_err(unwritten(&path))
     })

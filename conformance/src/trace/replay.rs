@@ -4,11 +4,15 @@
 //! trace that is no behaviour of the model; and an implementation that does not do what the model
 //! does.
 
-use paxos_model::cluster::{Action, Bug, Cluster};
+use paxos_model::{
+    cluster::{Action, Bug, Cluster},
+    explore::Explorable as _,
+    trace::{Traced as _, itf::Value},
+};
 use stateright::Model as _;
 use thiserror::Error;
 
-use super::{Trace, does, encode::Codec, itf::Value};
+use super::Trace;
 use crate::{
     lockstep::{Lockstep, Pair},
     pair::Divergence,
@@ -29,6 +33,21 @@ pub enum ReplayFailure {
     /// Its bounds are out of range.
     #[error("no such space: {0}")]
     Bounds(#[from] paxos_model::cluster::BoundsError),
+    /// A step of which only the state is recorded.
+    #[error(
+        "state {state} does not say what led to it; `paxos-model trace` finds out, and this takes \
+         traces that do"
+    )]
+    NoAction {
+        /// The state.
+        state: usize,
+    },
+    /// A trace of a cluster that is meant to be broken.
+    #[error("it is a trace of a cluster with {bug:?}; the replicas have no such bug")]
+    Broken {
+        /// The bug.
+        bug: Bug,
+    },
     /// An action that is not possible where it stands.
     #[error("state {state} is no successor of the one before: \"{action}\" may not happen there")]
     MayNotHappen {
@@ -91,7 +110,7 @@ impl ReplayFailure {
 /// # Errors
 /// The first thing that is not as it should be.
 pub fn replay(trace: &Trace) -> Result<Replayed, ReplayFailure> {
-    replay_on(trace, &Lockstep::new(trace.bounds)?)
+    replay_on(trace, &Lockstep::new(*trace.model().bounds())?)
 }
 
 /// The same on replicas that are broken, which should be noticed.
@@ -99,17 +118,22 @@ pub fn replay(trace: &Trace) -> Result<Replayed, ReplayFailure> {
 /// # Errors
 /// The first thing that is not as it should be.
 pub fn replay_broken(trace: &Trace, bug: Bug) -> Result<Replayed, ReplayFailure> {
-    replay_on(trace, &Lockstep::new(trace.bounds)?.with_faulty_replica(bug))
+    replay_on(trace, &Lockstep::new(*trace.model().bounds())?.with_faulty_replica(bug))
 }
 
 fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailure> {
-    let cluster = Cluster::new(trace.bounds)?;
-    let codec = Codec { bounds: &trace.bounds };
+    let cluster = trace.model();
+    if let Some(bug) = cluster.bug() {
+        return Err(ReplayFailure::Broken { bug });
+    }
     let mut pair = lockstep.start();
     let mut offered = Vec::new();
     let mut replayed = Replayed { steps: 0, ignored: 0 };
-    for (i, recorded) in trace.states.iter().enumerate() {
-        let does = does(&cluster, recorded.action);
+    for (i, recorded) in trace.states().iter().enumerate() {
+        let does = does(cluster, recorded.action);
+        if i > 0 && recorded.action.is_none() {
+            return Err(ReplayFailure::NoAction { state: i });
+        }
         if let Some(action) = recorded.action {
             if !offered.contains(&action) {
                 return Err(ReplayFailure::MayNotHappen { state: i, action: does });
@@ -127,10 +151,10 @@ fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailu
             let action = does.clone();
             ReplayFailure::Altered { state: i, action, field, recorded, model }
         };
-        if recorded.does != does {
-            return Err(altered("#meta.does".to_owned(), recorded.does.clone(), does.clone()));
+        if let Some(said) = recorded.does.as_ref().filter(|said| **said != does) {
+            return Err(altered("#meta.does".to_owned(), said.clone(), does.clone()));
         }
-        let is = Value::Record(codec.state(&pair.model));
+        let is = Value::Record(cluster.write_state(&pair.model));
         let said = Value::Record(recorded.variables.clone());
         if let Some(difference) = said.difference(&is) {
             let field = difference.at.trim_start_matches('.').to_owned();
@@ -139,7 +163,7 @@ fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailu
         offered.clear();
         lockstep.actions(&pair, &mut offered);
         for &action in &offered {
-            if ignored(&cluster, lockstep, &pair, action, i)? {
+            if ignored(cluster, lockstep, &pair, action, i)? {
                 replayed.ignored += 1;
             }
         }
@@ -165,4 +189,9 @@ fn ignored(
             Err(ReplayFailure::Diverged { step: step + 1, action, divergence })
         }
     }
+}
+
+/// An action, for people; none is the beginning.
+fn does(cluster: &Cluster, action: Option<Action>) -> String {
+    action.map_or("initially".to_owned(), |action| cluster.describe(&action))
 }

@@ -6,7 +6,7 @@
 
 use paxos_model::{
     cluster::{
-        Action, Bounds, Cluster, State,
+        Action, Bounds, BoundsError, Cluster, State,
         state::{Ballot, NodeId, Role, Slot, Value},
     },
     explore::Explorable as _,
@@ -66,6 +66,9 @@ pub enum StoryError {
         /// How.
         end: String,
     },
+    /// There is no such space.
+    #[error(transparent)]
+    Bounds(#[from] BoundsError),
     /// Not a behaviour at all.
     #[error(transparent)]
     NoBehaviour(#[from] NoBehaviour),
@@ -77,7 +80,7 @@ impl Story {
     /// # Errors
     /// If it cannot happen, or ends otherwise.
     pub fn actions(&self) -> Result<Vec<Action>, StoryError> {
-        let cluster = Cluster::new(self.bounds).map_err(NoBehaviour::from)?;
+        let cluster = Cluster::new(self.bounds)?;
         let mut state = cluster.init_states().remove(0);
         let mut actions = Vec::new();
         for (i, &happens) in self.happens.iter().enumerate() {
@@ -120,7 +123,7 @@ impl Story {
     /// # Errors
     /// As [`Story::actions`].
     pub fn trace(&self) -> Result<Trace, StoryError> {
-        Ok(Trace::record(self.bounds, self.shows, &self.actions()?)?)
+        Ok(Trace::record(&Cluster::new(self.bounds)?, self.shows, &self.actions()?)?)
     }
 }
 

@@ -130,6 +130,11 @@ impl Cluster {
         &self.rules.bounds
     }
 
+    /// The bug in it, if it has one.
+    pub fn bug(&self) -> Option<Bug> {
+        self.rules.bug
+    }
+
     /// Whether steps are held against the specification in this run: unless another property is
     /// looked for, which a fault would cut short.
     fn refines(&self) -> bool {

@@ -4,7 +4,9 @@
 //! The report goes to standard output, progress and complaints to standard error.
 
 mod check;
+mod explore;
 mod prove;
+mod trace;
 
 use std::{
     fmt::Display,
@@ -39,6 +41,9 @@ enum Command {
     Check(check::Check),
     /// Prove a specification, for any number of acceptors, ballots, values and slots.
     Prove(prove::ProveArgs),
+    Trace(trace::TraceArgs),
+    #[command(subcommand)]
+    Explore(explore::Explore),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +52,8 @@ fn main() -> ExitCode {
     match command {
         Command::Check(check) => check::run(check, &interrupt),
         Command::Prove(args) => prove::run(&args),
+        Command::Trace(args) => trace::run(&args),
+        Command::Explore(explore) => explore::run(explore),
     }
 }
 

@@ -12,7 +12,7 @@ mod verdict;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -73,8 +73,11 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 60_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=input::MS_MAX))]
     limit_ms: u64,
     /// Draws the run as a space-time diagram: a lane per node, an arrow per message
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, visible_alias = "svg", value_name = "FILE.svg")]
     diagram: Option<PathBuf>,
+    /// Writes the same as a Mermaid sequence diagram, which code forges draw where they show text
+    #[arg(long, value_name = "FILE.mmd")]
+    mermaid: Option<PathBuf>,
     /// Prints one JSON object with the outcome, and nothing else
     #[arg(long)]
     json: bool,
@@ -101,11 +104,12 @@ pub(crate) fn main(args: Args) -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let Args { diagram, json, .. } = &args;
-    let (diagram, json) = (diagram.clone(), *json);
+    let Args { diagram, mermaid, json, .. } = &args;
+    let (diagram, mermaid, json) = (diagram.clone(), mermaid.clone(), *json);
     let scenario = Scenario::try_from(args)?;
     // Before anything is done: a run whose picture cannot be kept is not started.
-    let file = diagram.as_deref().map(open).transpose()?;
+    let svg = diagram.map(Kept::open).transpose()?;
+    let mermaid = mermaid.map(Kept::open).transpose()?;
 
     let mut rows = Rows::new(&scenario, io::BufWriter::new(io::stdout().lock()), !json);
     let mut picture = Picture::new(&scenario);
@@ -121,18 +125,35 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         rows.line(&verdict.statement(&scenario));
     }
     rows.finish().map_err(WriteError::Stdout)?;
-    if let (Some(mut file), Some(path)) = (file, diagram) {
-        let svg = picture.finish(&verdict);
-        let written = clear(&file).and_then(|()| file.write_all(svg.as_bytes()));
-        written.map_err(|error| WriteError::Diagram { path, error })?;
+    let diagram = picture.finish(&verdict);
+    if let Some(file) = svg {
+        file.write(&diagram.svg())?;
+    }
+    if let Some(file) = mermaid {
+        file.write(&diagram.mermaid())?;
     }
     Ok(ExitCode::from(verdict.exit_code()))
 }
 
-/// Opens a file to be written to, and leaves for now what is in it.
-fn open(path: &Path) -> Result<File, WriteError> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    file.map_err(|error| WriteError::Diagram { path: path.to_owned(), error })
+/// A file for a picture.
+struct Kept {
+    path: PathBuf,
+    file: File,
+}
+
+impl Kept {
+    /// Opens it to be written to, and leaves for now what is in it.
+    fn open(path: PathBuf) -> Result<Self, WriteError> {
+        match OpenOptions::new().write(true).create(true).truncate(false).open(&path) {
+            Ok(file) => Ok(Self { path, file }),
+            Err(error) => Err(WriteError::Diagram { path, error }),
+        }
+    }
+
+    fn write(mut self, text: &str) -> Result<(), WriteError> {
+        let written = clear(&self.file).and_then(|()| self.file.write_all(text.as_bytes()));
+        written.map_err(|error| WriteError::Diagram { path: self.path, error })
+    }
 }
 
 /// Empties a file; a device or a pipe has nothing to be emptied.

@@ -101,8 +101,8 @@ impl<'a> Picture<'a> {
         }
     }
 
-    /// The SVG.
-    pub(crate) fn finish(mut self, verdict: &Verdict) -> String {
+    /// All that was seen, ready to be drawn.
+    pub(crate) fn finish(mut self, verdict: &Verdict) -> Diagram {
         for node in 1..=self.scenario.faults.nodes {
             self.up(node, None);
         }
@@ -110,7 +110,7 @@ impl<'a> Picture<'a> {
         if verdict.chosen.is_none() {
             self.diagram.moment(verdict.ended_at, "nothing was chosen");
         }
-        self.diagram.svg()
+        self.diagram
     }
 
     fn up(&mut self, node: u32, at: Option<u64>) {

@@ -1,4 +1,4 @@
-//! How bounds, actions and states of the model are written in ITF, and read again.
+//! How bounds, actions and states of a cluster are written in ITF, and read again.
 //!
 //! Ballots and slots are integers, and a ballot that is not there is -1, as in the literature. Nodes
 //! are `"n1"`, `"n2"`, …; values `"v0"`, `"v1"`, … and `"noop"`. Logs are maps from slots, with
@@ -9,80 +9,20 @@
 
 use std::collections::BTreeMap;
 
-use paxos_model::cluster::{
-    Action, Bounds, State,
+use itertools::Itertools as _;
+
+use super::{
+    Traced, Variables,
+    itf::Value,
+    read::{Unusable, Usable, fields, number, variant},
+};
+use crate::cluster::{
+    Action, Bounds, Bug, Cluster, State,
     state::{
         Acceptor, Ballot, Live, Log, Message, Node, NodeId, NodeSet, Role, SLOTS_MAX, Slot,
         Unsynced, Value as Proposed, Vote,
     },
 };
-
-use super::itf::Value;
-
-/// What makes a recorded thing unusable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unusable {
-    /// Where, from the thing that was to be read.
-    pub at: String,
-    /// What is there.
-    pub found: String,
-    /// What would be accepted.
-    pub accepted: String,
-}
-
-impl Unusable {
-    pub(super) fn new(at: impl Into<String>, found: &Value, accepted: impl Into<String>) -> Self {
-        Self { at: at.into(), found: found.to_string(), accepted: accepted.into() }
-    }
-
-    fn within(self, outer: &str) -> Self {
-        Self { at: format!("{outer}{}", self.at), ..self }
-    }
-}
-
-type Usable<T> = Result<T, Unusable>;
-
-/// The fields of a record: exactly those named.
-pub(super) fn fields<'v, const N: usize>(
-    value: &'v Value,
-    names: [&str; N],
-) -> Usable<[&'v Value; N]> {
-    let accepted = || format!("a record of {}", names.join(", "));
-    let Value::Record(record) = value else {
-        return Err(Unusable::new("", value, accepted()));
-    };
-    if let Some(missing) = names.iter().find(|name| !record.contains_key(**name)) {
-        return Err(Unusable {
-            at: format!(".{missing}"),
-            found: "nothing".into(),
-            accepted: accepted(),
-        });
-    }
-    if let Some((name, value)) = record.iter().find(|(name, _)| !names.contains(&name.as_str())) {
-        return Err(Unusable::new(format!(".{name}"), value, accepted()));
-    }
-    Ok(names.map(|name| &record[name]))
-}
-
-fn variant(value: &Value) -> Usable<(&str, &Value)> {
-    let [tag, value] = fields(value, ["tag", "value"])?;
-    match tag {
-        Value::Str(tag) => Ok((tag, value)),
-        _ => Err(Unusable::new(".tag", tag, "a string")),
-    }
-}
-
-pub(super) fn number(value: &Value, least: u8, most: u8) -> Usable<u8> {
-    let in_range = match value {
-        Value::Int(number) => u8::try_from(*number).ok(),
-        _ => None,
-    };
-    in_range.filter(|number| (least..=most).contains(number)).ok_or_else(|| {
-        let range =
-            if least == most { format!("{least} only") } else { format!("{least} to {most}") };
-        Unusable::new("", value, format!("an integer, {range}"))
-    })
-}
 
 /// The name of a node, as people count.
 fn name(node: NodeId) -> Value {
@@ -100,7 +40,7 @@ fn log<T: Copy>(log: &Log<Option<T>>, entry: impl Fn(T) -> Value) -> Value {
 }
 
 /// Bounds as they stand in a trace. Every field is named, so that a new one finds its place.
-pub(super) fn bounds(bounds: &Bounds) -> Value {
+fn bounds(bounds: &Bounds) -> Value {
     let Bounds {
         nodes,
         phase1_quorum,
@@ -130,7 +70,7 @@ pub(super) fn bounds(bounds: &Bounds) -> Value {
 }
 
 /// Reads bounds; whether they make a cluster is asked elsewhere.
-pub(super) fn read_bounds(value: &Value) -> Usable<Bounds> {
+fn read_bounds(value: &Value) -> Usable<Bounds> {
     let names = [
         "nodes",
         "phase1_quorum",
@@ -172,10 +112,132 @@ pub(super) fn read_bounds(value: &Value) -> Usable<Bounds> {
     })
 }
 
+impl Traced for Cluster {
+    const VARIABLES: &'static [&'static str] = &["crashes", "network", "nodes"];
+
+    fn write_bounds(&self) -> Value {
+        bounds(self.bounds())
+    }
+
+    fn write_bug(&self) -> Option<Value> {
+        self.bug().map(|bug| bug.number().into())
+    }
+
+    fn read(bounds: &Value, bug: Option<&Value>) -> Result<Self, String> {
+        let bounds = read_bounds(bounds).map_err(|Unusable { at, found, accepted }| {
+            format!("#meta.bounds{at} is {found}; accepted is {accepted}")
+        })?;
+        let cluster = Self::new(bounds).map_err(|error| format!("#meta.bounds: {error}"))?;
+        let Some(bug) = bug else { return Ok(cluster) };
+        let known = Bug::ALL.iter().find(|known| Value::from(known.number()) == *bug);
+        let known = known.ok_or_else(|| {
+            let numbers = Bug::ALL.iter().map(|bug| bug.number()).join(", ");
+            format!("#meta.bug is {bug}; accepted is the number of a bug: {numbers}")
+        })?;
+        Ok(cluster.with_bug(*known))
+    }
+
+    fn write_state(&self, state: &State) -> Variables {
+        Codec { bounds: self.bounds() }.state(state)
+    }
+
+    fn write_action(&self, action: Option<&Action>) -> Value {
+        Codec { bounds: self.bounds() }.action(action.copied())
+    }
+
+    fn read_action(&self, value: &Value) -> Usable<Option<Action>> {
+        Codec { bounds: self.bounds() }.read_action(value)
+    }
+
+    /// Also beyond a step that is none of the specification, where a search goes no further: whoever
+    /// looked for something else may have gone on.
+    fn offered(&self, state: &State) -> Vec<Action> {
+        let mut offered = Vec::new();
+        self.candidates(state, |action| offered.push(action));
+        offered
+    }
+
+    fn taken(&self, state: &State, action: &Action) -> Option<State> {
+        self.successor(state, *action)
+    }
+
+    fn why_not(&self, state: &State, action: &Action) -> String {
+        let bounds = self.bounds();
+        let leads = |node: NodeId| matches!(state.node(node).live.role, Role::Leader { .. });
+        match *action {
+            Action::Campaign(node) if node.0 >= bounds.campaigners => {
+                format!("{node:?} does not campaign within these bounds")
+            }
+            Action::Campaign(node) if leads(node) => format!("{node:?} leads already"),
+            Action::Campaign(node)
+                if bounds.next_ballot(node, state.node(node).live.acceptor.promised).is_none() =>
+            {
+                format!("{node:?} has no ballot left")
+            }
+            Action::Propose { node, .. } if !leads(node) => format!("{node:?} does not lead"),
+            Action::Propose { .. } => "the log has no room for so many".to_owned(),
+            Action::Deliver { message, .. } if !state.network.contains(message) => {
+                "nobody has sent that".to_owned()
+            }
+            Action::Deliver { to, message } if self.receivers(message).all(|node| node != to) => {
+                format!("it does not go to {to:?}")
+            }
+            Action::Deliver { to, message } => self.deaf(state, to, message),
+            Action::Nack { .. } if !bounds.nacks => "these bounds leave out refusals".to_owned(),
+            Action::Nack { to, promised } if !self.offered(state).contains(action) => {
+                format!("b{} is not begun, or no lower ballot of {to:?} is known", promised.0)
+            }
+            Action::Chosen { .. } if !bounds.chosen => {
+                "these bounds leave out news of what is chosen".to_owned()
+            }
+            Action::Chosen { .. } if !self.offered(state).contains(action) => {
+                "no quorum has voted for that".to_owned()
+            }
+            Action::Sync(_) => "nothing waits for it".to_owned(),
+            Action::Crash(_) if bounds.crashes.is_some_and(|most| state.crashes >= most) => {
+                "all the crashes of these bounds have happened".to_owned()
+            }
+            _ if bounds.unsynced > 0 => {
+                "it changes nothing, or something has to be synced first".to_owned()
+            }
+            _ => "it changes nothing".to_owned(),
+        }
+    }
+}
+
+impl Cluster {
+    /// Why a message that is on its way changes nothing.
+    fn deaf(&self, state: &State, to: NodeId, message: Message) -> String {
+        let live = &state.node(to).live;
+        let ballot = message.ballot();
+        let own = live.acceptor.promised == Some(ballot);
+        match (message, &live.role) {
+            (Message::Prepare { .. } | Message::Accept { .. }, _)
+                if live.acceptor.promised > Some(ballot) =>
+            {
+                let promised = live.acceptor.promised.map_or(0, |promised| promised.0);
+                format!("{to:?} has promised b{promised}")
+            }
+            (Message::Promise { .. }, Role::Candidate { .. }) if own => {
+                format!("{to:?} has counted that before")
+            }
+            (Message::Promise { .. }, _) => format!("{to:?} is no candidate in b{}", ballot.0),
+            (Message::Accepted { .. }, Role::Leader { .. }) if own => {
+                format!("{to:?} has counted that before, or knows what is chosen")
+            }
+            (Message::Accepted { .. }, _) => format!("{to:?} does not lead in b{}", ballot.0),
+            _ if self.bounds().unsynced > 0 => {
+                "it changes nothing, or something has to be synced first".to_owned()
+            }
+            _ => "it changes nothing".to_owned(),
+        }
+    }
+}
+
 /// Writes and reads what depends on the bounds.
 #[derive(Clone, Copy)]
-pub(super) struct Codec<'b> {
-    pub(super) bounds: &'b Bounds,
+struct Codec<'b> {
+    bounds: &'b Bounds,
 }
 
 impl Codec<'_> {
@@ -272,7 +334,7 @@ impl Codec<'_> {
     }
 
     /// The variables of a state, by name.
-    pub(super) fn state(self, state: &State) -> BTreeMap<String, Value> {
+    fn state(self, state: &State) -> Variables {
         let nodes = (0..).map(NodeId).zip(&state.nodes);
         let nodes = nodes.map(|(id, node)| (name(id), self.node(node))).collect();
         let network = state.network.iter().map(|message| self.message(message)).collect();
@@ -285,7 +347,7 @@ impl Codec<'_> {
     }
 
     /// An action; none is the beginning.
-    pub(super) fn action(self, action: Option<Action>) -> Value {
+    fn action(self, action: Option<Action>) -> Value {
         let (tag, value) = match action {
             None => ("Init", Value::unit()),
             Some(Action::Campaign(node)) => ("Campaign", Value::record([("node", name(node))])),
@@ -400,7 +462,7 @@ impl Codec<'_> {
     }
 
     /// Reads an action; none is the beginning.
-    pub(super) fn read_action(self, value: &Value) -> Usable<Option<Action>> {
+    fn read_action(self, value: &Value) -> Usable<Option<Action>> {
         let (tag, inner) = variant(value)?;
         let within = |unusable: Unusable| unusable.within(".value");
         let node = || {

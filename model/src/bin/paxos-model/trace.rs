@@ -1,0 +1,199 @@
+//! `paxos-model trace`: a recorded behaviour, replayed on its model and drawn.
+
+use std::{
+    fmt, fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use itertools::Itertools as _;
+use paxos_model::{
+    cluster::Bug,
+    story::Storied,
+    trace::{AnyTrace, Stopped, Trace, Traced},
+    verdict::Verdict,
+};
+use serde::Serialize;
+
+use crate::{deliver, unusable};
+
+/// Replay a trace on its model, step by step, and say where it stops being a behaviour
+///
+/// A trace is a file in ITF (JSON), as this program and `paxos-conformance traces` write it, or as Apalache
+/// does: states only. Then an action is looked for that explains each step, and where the file has no
+/// bounds, those of synod are told from its states. The variables say which model it is of.
+#[derive(Args)]
+#[command(after_help = "Exit codes: 0 a behaviour to its end; 1 not, and where; 2 no trace.
+
+Examples:
+  paxos-model trace conformance/traces/happy-path.itf.json
+  paxos-model trace found.itf.json --svg found.svg
+  paxos-model trace found.itf.json --bug 8")]
+pub(crate) struct TraceArgs {
+    /// The trace.
+    #[arg(value_name = "FILE.itf.json")]
+    file: PathBuf,
+    /// Take it on a cluster with this bug of the catalogue, whatever the file says.
+    #[arg(long, value_name = "N", value_parser = bug)]
+    bug: Option<Bug>,
+    /// Draw it as a space-time diagram: as far as it is a behaviour.
+    #[arg(long, value_name = "FILE.svg")]
+    svg: Option<PathBuf>,
+    /// Draw it as a Mermaid sequence diagram.
+    #[arg(long, value_name = "FILE.mmd")]
+    mermaid: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A bug of the catalogue, as an argument.
+pub(crate) fn bug(argument: &str) -> Result<Bug, String> {
+    let known = |bug: &&Bug| argument.parse() == Ok(bug.number());
+    Bug::ALL.iter().find(known).copied().ok_or_else(|| {
+        let numbers = Bug::ALL.iter().map(|bug| bug.number()).join(", ");
+        format!("there is no such bug; give one of {numbers}")
+    })
+}
+
+pub(crate) fn run(args: &TraceArgs) -> ExitCode {
+    let trace = match AnyTrace::read(&args.file) {
+        Ok(trace) => trace,
+        Err(error) => return unusable(&error),
+    };
+    match (trace, args.bug) {
+        (AnyTrace::Synod(trace), None) => replay(&trace, None, args),
+        (AnyTrace::Synod(_), Some(_)) => {
+            let file = args.file.display();
+            unusable(&format!("{file} is a trace of synod, which has no bugs; leave out --bug"))
+        }
+        (AnyTrace::Cluster(trace), asked) => {
+            let recorded = trace.model().bug();
+            let trace = match asked {
+                None => trace,
+                Some(bug) => trace.with_bug(bug),
+            };
+            let told = |bug: Bug, told| {
+                let (number, story) = (bug.number(), bug.story().trim());
+                Broken { number, story, told }
+            };
+            let bug = asked.map(|bug| told(bug, "the command line"));
+            replay(&trace, bug.or(recorded.map(|bug| told(bug, "the file"))), args)
+        }
+    }
+}
+
+fn replay<M: Storied + Traced>(
+    trace: &Trace<M>,
+    bug: Option<Broken>,
+    args: &TraceArgs,
+) -> ExitCode {
+    let replay = trace.replay();
+    let model = trace.model();
+    let steps: Vec<_> =
+        replay.behaviour.steps().iter().map(|(action, _)| model.describe(action)).collect();
+    let report = Report {
+        file: args.file.display().to_string(),
+        description: trace.description.clone(),
+        model: model.title(),
+        bug,
+        explained: !trace.has_actions(),
+        recorded: trace.steps(),
+        unchanged: replay.unchanged,
+        steps,
+        verdict: if replay.stopped.is_none() { Verdict::Holds } else { Verdict::Violated },
+        stopped: replay.stopped,
+    };
+    let title = if trace.description.is_empty() { &report.file } else { &trace.description };
+    let mut diagram = model.diagram(&replay.behaviour, title);
+    if let Some(Stopped { step, why, .. }) = &report.stopped {
+        diagram.alarm(*step as u64, format!("step {step} is none of the model: {why}"));
+    }
+    let pictures = [(&args.svg, diagram.svg()), (&args.mermaid, diagram.mermaid())];
+    for (path, picture) in pictures {
+        if let Some(path) = path
+            && let Err(complaint) = keep(path, &picture)
+        {
+            return unusable(&complaint);
+        }
+    }
+    deliver(&report, &report.verdict, args.json)
+}
+
+fn keep(path: &Path, picture: &str) -> Result<(), String> {
+    let written = fs::File::create(path).and_then(|mut file| file.write_all(picture.as_bytes()));
+    written.map_err(|error| {
+        let path = path.display();
+        format!("cannot write to {path}: {error}; name a file in a folder that exists")
+    })
+}
+
+/// What came of a trace.
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    description: String,
+    model: String,
+    /// What is wrong with the model, and who says so.
+    bug: Option<Broken>,
+    /// Whether the file has no actions, so that they were looked for.
+    explained: bool,
+    /// How many steps the file has.
+    recorded: usize,
+    /// How many of them change nothing.
+    unchanged: usize,
+    /// Those that were taken.
+    steps: Vec<String>,
+    #[serde(flatten)]
+    verdict: Verdict,
+    stopped: Option<Stopped>,
+}
+
+#[derive(Serialize)]
+struct Broken {
+    number: u8,
+    story: &'static str,
+    told: &'static str,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "trace    {}", self.file)?;
+        if !self.description.is_empty() {
+            writeln!(f, "shows    {}", self.description)?;
+        }
+        writeln!(f, "model    {}", self.model)?;
+        if let Some(Broken { number, story, told }) = &self.bug {
+            writeln!(f, "broken   by bug {number}, as {told} says: {story}")?;
+        }
+        if self.explained {
+            writeln!(f, "actions  not in the file; found from the states")?;
+        }
+        for (step, does) in (1..).zip(&self.steps) {
+            writeln!(f, "{step:>6}   {does}")?;
+        }
+        let Some(stopped) = &self.stopped else {
+            let unchanged = match self.unchanged {
+                0 => String::new(),
+                more => format!(", and {more} that change nothing"),
+            };
+            let plural = if self.steps.len() == 1 { "" } else { "s" };
+            let steps = self.steps.len();
+            return writeln!(
+                f,
+                "verdict  holds: a behaviour to its end, {steps} step{plural}{unchanged}"
+            );
+        };
+        let Stopped { step, action, why, possible } = stopped;
+        let action = action.as_ref().map_or(String::new(), |action| format!("{action}: "));
+        writeln!(f, "verdict  violated: not a behaviour of the model")?;
+        let step = if *step == 0 { "the beginning".to_owned() } else { format!("step {step}") };
+        writeln!(f, "{step}: {action}{why}")?;
+        if !possible.is_empty() {
+            writeln!(f, "possible there:")?;
+        }
+        possible.iter().try_for_each(|possible| writeln!(f, "  {possible}"))
+    }
+}

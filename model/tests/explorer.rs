@@ -1,0 +1,212 @@
+//! `paxos-model explore`, asked as a browser asks, and looked at in one.
+//!
+//! The browser is chromium, without a window. It is a program of others, and not needed for anything
+//! else: where it is not installed, this says so on standard error, past the capture of the test
+//! runner, and nothing is claimed about it.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _, stderr},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use paxos_model::{
+    cluster::{Bounds, Cluster},
+    story::{Shown, Storied},
+    synod::{self, Synod},
+};
+use stateright::Model as _;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The command, serving until this is dropped.
+struct Explorer {
+    process: Child,
+    /// Such as `127.0.0.1:40000`.
+    address: String,
+}
+
+impl Explorer {
+    fn start(arguments: &str) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_paxos-model"))
+            .args(["explore"])
+            .args(arguments.split_whitespace())
+            .args(["--port", "0"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built for this test");
+        let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines();
+        let said = lines.find_map(|line| {
+            let line = line.expect("text");
+            let (_, address) = line.split_once("http://")?;
+            Some(address.split('/').next().expect("something").to_owned())
+        });
+        let explorer = Self { process, address: said.expect("it says where it is") };
+        let start = Instant::now();
+        while TcpStream::connect(&explorer.address).is_err() {
+            assert!(start.elapsed() < PATIENCE, "nobody listens at {}", explorer.address);
+            thread::sleep(Duration::from_millis(20));
+        }
+        explorer
+    }
+
+    /// What it answers, headers included.
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers, in text");
+        answer
+    }
+}
+
+impl Drop for Explorer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The address of a state within the Explorer: the places of the actions that lead there.
+fn address<M: Storied<Action: std::fmt::Debug>>(model: M, way: &[&str]) -> String {
+    let shown = Shown::new(model);
+    let mut state = shown.init_states().remove(0);
+    let mut address = "/0".to_owned();
+    for does in way {
+        let mut actions = Vec::new();
+        shown.actions(&state, &mut actions);
+        let place = actions.iter().position(|action| shown.format_action(action) == *does);
+        let place = place.unwrap_or_else(|| panic!("{does:?} is not possible"));
+        state = shown
+            .next_state(&state, actions.swap_remove(place))
+            .expect("what is offered can be taken");
+        address = format!("{address}/{place}");
+    }
+    address
+}
+
+fn chromium() -> Option<PathBuf> {
+    let folders: Vec<_> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    names.iter().find_map(|name| {
+        folders.iter().map(|folder| folder.join(name)).find(|program| program.is_file())
+    })
+}
+
+/// What a page looks like once its scripts have run; nothing where there is no browser.
+fn page(url: &str, name: &str) -> Option<String> {
+    let Some(chromium) = chromium() else {
+        writeln!(stderr(), "not tried in a browser: chromium is not on the PATH")
+            .expect("it can be said");
+        return None;
+    };
+    let profile = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("browser-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&profile).expect("it can be made");
+    let mut browser = Command::new(chromium)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--disable-dev-shm-usage", "--virtual-time-budget=4000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(url)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromium starts");
+    let mut out = browser.stdout.take().expect("piped");
+    let reader = thread::spawn(move || {
+        let mut page = String::new();
+        out.read_to_string(&mut page).map(|_| page)
+    });
+    let start = Instant::now();
+    while browser.try_wait().expect("it can be asked").is_none() {
+        if start.elapsed() > PATIENCE {
+            browser.kill().expect("it can be ended");
+            browser.wait().expect("it ends");
+            panic!("chromium took more than {PATIENCE:?} for {url}");
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let page = reader.join().expect("no panic").expect("a page is text");
+    let _ = std::fs::remove_dir_all(&profile);
+    Some(page)
+}
+
+fn cluster() -> Cluster {
+    Cluster::new(Bounds::of(2, 1, 2)).expect("bounds in range")
+}
+
+#[test]
+fn a_browser_shows_the_way_and_its_picture() {
+    let explorer = Explorer::start("cluster --nodes 2 --ballots 2");
+    let way =
+        ["n1 campaigns", "n2 gets Prepare b0", "n1 gets Promise b0 from n2 reporting nothing"];
+    let url = format!("http://{}/#/steps{}", explorer.address, address(cluster(), &way));
+    let Some(page) = page(&url, "cluster") else { return };
+    for does in way {
+        assert!(page.contains(&format!(">{does}</a>")), "{does:?} is not on the way:\n{page}");
+    }
+    assert!(page.contains(">n1 proposes in 1 slots</a>"), "the next step:\n{page}");
+    let (_, picture) = page.split_once("<svg").expect("a picture");
+    for drawn in [">n1</text>", ">n2</text>", ">Promise b0: no vote</text>", ">leads</text>"] {
+        assert!(picture.contains(drawn), "{drawn} is not drawn:\n{picture}");
+    }
+    assert!(page.contains("n1: promised b0, leads"), "the state in words:\n{page}");
+}
+
+#[test]
+fn the_specification_is_shown_as_well() {
+    let bounds = synod::Bounds {
+        acceptors: 2,
+        values: 1,
+        ballots: 2,
+        phase1_quorum: None,
+        phase2_quorum: None,
+    };
+    let synod = Synod::new(bounds).expect("bounds in range");
+    let explorer = Explorer::start("synod --acceptors 2 --values 1 --ballots 2");
+    let way = ["prepare ballot 1", "acceptor 0 promises ballot 1"];
+    let answer = explorer.get(&format!("/.states{}", address(synod, &way)));
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    for part in ["acceptor 1 promises ballot 1", ">ballot 1</text>", "1: 1a 1b(0) 1b(1)"] {
+        assert!(answer.contains(part), "{part} is not in\n{answer}");
+    }
+}
+
+#[test]
+fn only_what_changes_something_is_offered_and_no_address_stops_it() {
+    let explorer = Explorer::start("cluster --nodes 2 --ballots 2");
+    let answer = explorer.get("/.states/0");
+    let offered = answer.matches("\"action\":").count();
+    assert_eq!(offered, 2, "both may campaign: {answer}");
+    for nonsense in ["/.states/0/77", "/.states/9", "/.states/0/x", "/.states/0/0/77/0", "/none"] {
+        assert!(explorer.get(nonsense).starts_with("HTTP/1.0 404"), "{nonsense}");
+    }
+    assert!(explorer.get("/.states/0").starts_with("HTTP/1.0 200"), "it is still there");
+}
+
+#[test]
+fn what_cannot_be_served_is_refused() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = taken.local_addr().expect("it has one").port().to_string();
+    for (arguments, complaint) in [
+        (vec!["synod", "--port", &port], "give another --port, or 0 for any that is free"),
+        (vec!["synod", "--acceptors", "0"], "there must be at least one acceptor"),
+        (vec!["cluster", "--nodes", "9"], "nodes is 9; it must be 1 to 5"),
+        (vec!["cluster", "--bug", "2"], "there is no such bug; give one of 1, 3, "),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_paxos-model"))
+            .arg("explore")
+            .args(arguments)
+            .output()
+            .expect("the binary was built for this test");
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(complaint), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+}
