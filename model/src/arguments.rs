@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     cluster::Bounds,
     explore::{self, Options},
+    synod,
 };
 
 /// How to explore, whatever the model.
@@ -132,5 +133,33 @@ impl BoundsArgs {
             chosen: !self.no_chosen,
             ..usual
         }
+    }
+}
+
+/// The bounds of the specification.
+#[derive(Clone, Debug, Args)]
+pub struct SynodArgs {
+    /// How many acceptors promise and vote.
+    #[arg(long, default_value_t = 3)]
+    pub acceptors: u8,
+    /// How many values may be proposed.
+    #[arg(long, default_value_t = 2)]
+    pub values: u8,
+    /// How many ballots may be started.
+    #[arg(long, default_value_t = 3)]
+    pub ballots: u8,
+    /// How many promises allow a proposal [default: a majority].
+    #[arg(long, value_name = "SIZE")]
+    pub phase1_quorum: Option<u8>,
+    /// How many votes choose a value [default: a majority].
+    #[arg(long, value_name = "SIZE")]
+    pub phase2_quorum: Option<u8>,
+}
+
+impl SynodArgs {
+    /// The bounds they ask for, not yet validated.
+    pub fn bounds(&self) -> synod::Bounds {
+        let &Self { acceptors, values, ballots, phase1_quorum, phase2_quorum } = self;
+        synod::Bounds { acceptors, values, ballots, phase1_quorum, phase2_quorum }
     }
 }

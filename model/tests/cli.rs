@@ -76,7 +76,7 @@ fn bad_bounds_are_unusable_and_say_why() {
         ("--ballots many", "invalid value 'many' for '--ballots"),
         ("--timeout=-1", "negative"),
         ("--threads 0", "--threads"),
-        ("--engine magic", "[possible values: bfs, dfs]"),
+        ("--engine magic", "[possible values: bfs, dfs, timely]"),
     ] {
         let output = paxos_model(&format!("check synod {arguments}"));
         assert_eq!(output.status.code(), Some(2), "{arguments}");

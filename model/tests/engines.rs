@@ -87,7 +87,9 @@ fn engines_agree_on_synod() {
 
 #[test]
 fn engines_agree_on_clusters() {
-    clusters().into_iter().for_each(|bounds| assert_alike(&cluster(bounds)));
+    for bounds in clusters() {
+        assert_alike(&cluster(bounds));
+    }
 }
 
 /// The counts that others published for states up to symmetry, and the sum of the orbits.

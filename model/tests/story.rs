@@ -3,16 +3,15 @@
 use expect_test::expect;
 use paxos_model::{
     cluster::{AGREEMENT, Bounds, Bug, Cluster, REFINES},
-    explore::{Behaviour, Explorable},
+    explore::{Behaviour, Explorable, Options, explore_and_keep},
     story::Storied as _,
     synod::{self, Synod},
 };
-use stateright::Checker as _;
 
 /// The shortest way to a state where a property does not hold.
 fn counterexample<M: Explorable>(model: &M, property: &'static str) -> Behaviour<M> {
-    let checker = model.only(property).checker().spawn_bfs().join();
-    checker.discovery(property).expect("it is violated").into()
+    let mut explored = explore_and_keep(&model.only(property), &Options::default());
+    explored.behaviours.remove(property).expect("it is violated")
 }
 
 /// The actions that are described so, one after the other.

@@ -243,7 +243,9 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
     packer.push(prepared, 1 << layout.ballots);
     for digits in &promised[..places] {
         let digits = &digits[..layout.promises];
-        digits.iter().for_each(|digit| packer.push(*digit, 1 + layout.votes()));
+        for digit in digits {
+            packer.push(*digit, 1 + layout.votes());
+        }
     }
     let proposals = usize::from(layout.slots) * usize::from(layout.ballots);
     proposed[..proposals].iter().for_each(|digit| packer.push(*digit, layout.value_set()));

@@ -34,20 +34,9 @@ impl Estimate {
 /// Guesses what a search will take. Nothing if it is small enough to be known in a moment, or if there are
 /// no smaller models to go by.
 pub fn estimate<M: Explorable>(model: &M, options: &Options) -> Option<Estimate> {
-    let smaller: Vec<M> =
-        std::iter::successors(model.smaller(), Explorable::smaller).take(8).collect();
-    let mut counts = Vec::new();
-    let mut steps_left = 0_usize;
-    for (at, model) in smaller.iter().rev().enumerate() {
-        match count(model, options) {
-            Some(states) => counts.push(states),
-            None => {
-                steps_left = smaller.len() - at;
-                break;
-            }
-        }
-    }
-    let states = extrapolate(&counts, steps_left + 1)?;
+    let smaller: Vec<M> = std::iter::successors(model.smaller(), Explorable::smaller).collect();
+    let counts: Vec<f64> = smaller.iter().rev().map_while(|it| count(it, options)).collect();
+    let states = extrapolate(&counts, smaller.len() + 1 - counts.len())?;
     if states < 1e6 {
         return None;
     }

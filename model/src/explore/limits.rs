@@ -57,8 +57,9 @@ impl Limits {
         if let Some(most) = self.max_states.filter(|most| states > *most) {
             return Some(format!("the limit of {most} states"));
         }
-        let most = self.max_memory_bytes?;
+        // Looked at whether there is a limit or not, so that the most is known.
         let held = self.memory.borrow_mut().held_bytes();
+        let most = self.max_memory_bytes?;
         (held > most).then(|| format!("the memory limit of {} MB", most / 1_000_000))
     }
 

@@ -23,6 +23,7 @@ mod options;
 pub mod packing;
 mod progress;
 mod refusal;
+pub(crate) mod relay;
 mod report;
 
 use std::collections::BTreeMap;
@@ -91,9 +92,12 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
     for property in &properties {
         let mut discovery = search.discoveries.remove(property.name);
         let fails = discovery.is_some() && property.expectation.discovery_is_failure();
+        let shown = discovery.is_some()
+            && property.expectation == E::Sometimes
+            && options.show.as_deref() == Some(property.name);
         let mut shortest = false;
-        if fails && property.expectation == E::Always {
-            // Only of the failure of a state can it be said that none is nearer.
+        if fails && property.expectation == E::Always || shown {
+            // Only of what is so in a state can it be said that none is nearer.
             shortest = search.nearest;
             if !shortest && let Some(nearer) = nearest(model, property.name, options, &limits) {
                 discovery = Some(nearer);
@@ -105,7 +109,7 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
                 let end = behaviour.last();
                 assert!(!(property.condition)(model, end), "{} holds in {end:?}", property.name);
             }
-            counterexample(model, behaviour, shortest)
+            counterexample_of(model, behaviour, shortest)
         });
         let expectation = Expectation::from(&property.expectation);
         let finding = match (expectation, &discovery) {
@@ -115,7 +119,14 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
             (Expectation::Sometimes, None) if complete => Finding::Never,
             (_, None) => Finding::Undecided,
         };
-        found.push(PropertyReport { name: property.name, expectation, finding, counterexample });
+        let witness = discovery.as_ref().filter(|_| shown);
+        found.push(PropertyReport {
+            name: property.name,
+            expectation,
+            finding,
+            counterexample,
+            witness: witness.map(|behaviour| counterexample_of(model, behaviour, shortest)),
+        });
         behaviours.extend(discovery.map(|behaviour| (property.name, behaviour)));
     }
     if let Some(symmetry) = model.symmetry().filter(|_| options.symmetry && any_violated) {
@@ -179,7 +190,7 @@ fn warnings<M: Explorable>(search: &Searched<M>, properties: &[Property<M>]) -> 
     warnings
 }
 
-/// The shortest way to a state where a property is false, if one can be had within the limits.
+/// The shortest way to a state that settles a property, if one can be had within the limits.
 fn nearest<M: Explorable>(
     model: &M,
     property: &'static str,
@@ -193,7 +204,7 @@ fn nearest<M: Explorable>(
     search.discoveries.remove(property)
 }
 
-fn counterexample<M: Explorable>(
+fn counterexample_of<M: Explorable>(
     model: &M,
     behaviour: &Behaviour<M>,
     shortest: bool,
@@ -392,7 +403,7 @@ mod tests {
             .with(Property::always("is not far", |_, n| *n < 99_999_999));
         let none = nearest(&far, "is not far", &dfs(), &out_of_time);
         assert!(none.is_none());
-        let shown = counterexample(&model, &found, false);
+        let shown = counterexample_of(&model, &found, false);
         assert!(!shown.shortest);
         assert!(shown.steps.len() > 250);
     }

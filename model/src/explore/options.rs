@@ -41,6 +41,8 @@ pub struct Options {
     /// Where each level is kept, so that a run can go on after it was stopped. Only with
     /// [`Engine::Timely`].
     pub checkpoint: Option<Checkpoint>,
+    /// A property of which a shortest way to where it is seen is to be found, if it is a `sometimes`.
+    pub show: Option<String>,
     /// Whether to show progress on standard error.
     pub progress: bool,
     /// How somebody outside calls it off.
@@ -59,6 +61,7 @@ impl Default for Options {
             max_memory_bytes: None,
             cluster: None,
             checkpoint: None,
+            show: None,
             progress: false,
             interrupt: Interrupt::default(),
         }

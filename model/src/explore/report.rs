@@ -59,7 +59,7 @@ pub struct Step {
     pub state: String,
 }
 
-/// A path to a state where an `always` property is false.
+/// A path to a state where an `always` property is false, or a `sometimes` property true.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Counterexample {
     /// Whether no shorter path to such a state exists.
@@ -90,6 +90,9 @@ pub struct PropertyReport {
     /// How it fails, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counterexample: Option<Counterexample>,
+    /// How it comes about, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub witness: Option<Counterexample>,
 }
 
 /// All that a run has to say.
@@ -192,13 +195,14 @@ impl fmt::Display for Report {
         }
 
         for property in &self.properties {
-            let Some(Counterexample { shortest, steps }) = &property.counterexample else {
-                continue;
-            };
-            let length = steps.len() - 1;
-            let which = if *shortest { "shortest" } else { "not the shortest" };
-            writeln!(f, "\n{} fails after {length} steps ({which}):", property.name)?;
-            write!(f, "{}", Story(steps))?;
+            let told = [(&property.counterexample, "fails"), (&property.witness, "is seen")];
+            for (path, what) in told {
+                let Some(Counterexample { shortest, steps }) = path else { continue };
+                let length = steps.len() - 1;
+                let which = if *shortest { "shortest" } else { "not the shortest" };
+                writeln!(f, "\n{} {what} after {length} steps ({which}):", property.name)?;
+                write!(f, "{}", Story(steps))?;
+            }
         }
         Ok(())
     }

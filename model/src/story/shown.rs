@@ -7,39 +7,23 @@
 use stateright::{Model, Path, Property};
 
 use super::Storied;
+use crate::explore::{
+    Behaviour,
+    relay::{Relay, relayed},
+};
 
 /// A model, to be shown.
 pub struct Shown<M: Storied> {
     model: M,
-    conditions: Vec<Condition<M>>,
+    properties: Vec<Property<M>>,
 }
-
-type Condition<M> = fn(&M, &<M as Model>::State) -> bool;
 
 impl<M: Storied> Shown<M> {
     /// Shows a model.
     pub fn new(model: M) -> Self {
-        let conditions: Vec<_> = model.properties().iter().map(|it| it.condition).collect();
-        assert!(
-            conditions.len() <= Self::CONDITIONS.len(),
-            "there are as many places as properties"
-        );
-        Self { model, conditions }
+        let properties = model.properties();
+        Self { model, properties }
     }
-}
-
-/// A property of stateright is a plain function, that cannot remember which of the model's it stands
-/// for. So there is one for each place among them.
-fn at_place<M: Storied, const PLACE: usize>(shown: &Shown<M>, state: &M::State) -> bool {
-    shown.conditions[PLACE](&shown.model, state)
-}
-
-macro_rules! places {
-    ($($place:literal)+) => { &[$(at_place::<M, $place>),+] };
-}
-
-impl<M: Storied> Shown<M> {
-    const CONDITIONS: &'static [Condition<Self>] = places!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
 }
 
 impl<M: Storied> Model for Shown<M> {
@@ -68,16 +52,26 @@ impl<M: Storied> Model for Shown<M> {
     }
 
     fn as_svg(&self, path: Path<Self::State, Self::Action>) -> Option<String> {
-        Some(self.model.diagram(&path.into(), &self.model.title()).svg())
+        let mut path = path.into_vec().into_iter();
+        let (initial, first) = path.next()?;
+        let actions = [first].into_iter().chain(path.map(|(_, action)| action)).flatten();
+        let behaviour = Behaviour::replay(&self.model, initial, actions)?;
+        Some(self.model.diagram(&behaviour, &self.model.title()).svg())
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let places = self.model.properties().into_iter().zip(Self::CONDITIONS);
-        let shown = |(Property { expectation, name, .. }, &condition)| Property {
-            expectation,
-            name,
-            condition,
-        };
-        places.map(shown).collect()
+        relayed(self)
+    }
+}
+
+impl<M: Storied> Relay for Shown<M> {
+    type Inner = M;
+
+    fn inner(&self) -> &M {
+        &self.model
+    }
+
+    fn properties_of_inner(&self) -> &[Property<M>] {
+        &self.properties
     }
 }

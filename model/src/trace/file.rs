@@ -39,7 +39,6 @@ impl TraceError {
 
 /// A trace of either model: its variables say which.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved once")]
 pub enum AnyTrace {
     /// Of Lamport's Paxos.
     Synod(Trace<Synod>),

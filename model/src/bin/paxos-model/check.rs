@@ -9,21 +9,22 @@ use std::{
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
 use paxos_model::{
-    arguments::{BoundsArgs, RunArgs},
-    cluster::Cluster,
+    arguments::{RunArgs, SynodArgs},
     explore::{
         Checkpoint, Estimate, Explorable, Interrupt, Options, Processes, estimate,
         explore_and_keep, refuse,
     },
-    synod::{Bounds, Synod},
+    story::Storied,
+    synod::Synod,
+    trace::Traced,
 };
 
-use crate::{complain, deliver, unusable};
+use crate::{broken::ClusterModelArgs, complain, deliver, keep::KeepArgs, unusable};
 
 #[derive(Subcommand)]
 pub(crate) enum Check {
     /// The specification: Lamport's Paxos as a set of messages.
-    Synod(SynodArgs),
+    Synod(SynodCheckArgs),
     /// Replicas as they are built, each step held against the specification.
     Cluster(ClusterArgs),
 }
@@ -31,28 +32,15 @@ pub(crate) enum Check {
 #[derive(Args)]
 pub(crate) struct ClusterArgs {
     #[command(flatten)]
-    bounds: BoundsArgs,
+    model: ClusterModelArgs,
     #[command(flatten)]
     search: SearchArgs,
 }
 
 #[derive(Args)]
-pub(crate) struct SynodArgs {
-    /// How many acceptors promise and vote.
-    #[arg(long, default_value_t = 3)]
-    acceptors: u8,
-    /// How many values may be proposed.
-    #[arg(long, default_value_t = 2)]
-    values: u8,
-    /// How many ballots may be started.
-    #[arg(long, default_value_t = 3)]
-    ballots: u8,
-    /// How many promises allow a proposal [default: a majority].
-    #[arg(long, value_name = "SIZE")]
-    phase1_quorum: Option<u8>,
-    /// How many votes choose a value [default: a majority].
-    #[arg(long, value_name = "SIZE")]
-    phase2_quorum: Option<u8>,
+pub(crate) struct SynodCheckArgs {
+    #[command(flatten)]
+    bounds: SynodArgs,
     /// With --symmetry, rename acceptors only.
     #[arg(long, requires = "symmetry")]
     distinct_values: bool,
@@ -65,6 +53,8 @@ pub(crate) struct SynodArgs {
 struct SearchArgs {
     #[command(flatten)]
     run: RunArgs,
+    #[command(flatten)]
+    keep: KeepArgs,
     /// Count states that can be renamed to each other as one.
     #[arg(long)]
     symmetry: bool,
@@ -92,6 +82,7 @@ impl SearchArgs {
             self.checkpoint.clone().map(|directory| Checkpoint { directory, resume: self.resume });
         Ok(Options {
             symmetry: self.symmetry,
+            show: self.keep.show.clone(),
             cluster,
             checkpoint,
             interrupt: interrupt.clone(),
@@ -122,20 +113,12 @@ fn hosts(file: &Path, this: usize) -> Result<Processes, String> {
 
 pub(crate) fn run(check: Check, interrupt: &Interrupt) -> ExitCode {
     match check {
-        Check::Cluster(args) => {
-            explored(Cluster::new(args.bounds.bounds()), &args.search, interrupt)
-        }
+        Check::Cluster(args) => explored(args.model.cluster(), &args.search, interrupt),
         Check::Synod(args) => {
-            let bounds = Bounds {
-                acceptors: args.acceptors,
-                values: args.values,
-                ballots: args.ballots,
-                phase1_quorum: args.phase1_quorum,
-                phase2_quorum: args.phase2_quorum,
-            };
-            let synod = Synod::new(bounds);
+            let synod = Synod::new(args.bounds.bounds());
+            let distinct = args.distinct_values;
             let synod =
-                if args.distinct_values { synod.map(Synod::with_distinct_values) } else { synod };
+                synod.map(|synod| if distinct { synod.with_distinct_values() } else { synod });
             explored(synod, &args.search, interrupt)
         }
     }
@@ -152,7 +135,7 @@ fn prospects<M: Explorable>(model: &M, options: &Options) -> Result<(), String> 
         .map_or("an unknown amount".to_owned(), |bytes| HumanBytes(bytes).to_string());
     let guess = format!(
         "about {states:.0e} states, judging by fewer ballots, which take about {} of memory; there is {available}",
-        HumanBytes(memory_bytes as u64)
+        bytes(memory_bytes)
     );
     let limited = options.max_states.is_some()
         || options.max_depth.is_some()
@@ -170,8 +153,20 @@ fn prospects<M: Explorable>(model: &M, options: &Options) -> Result<(), String> 
     Ok(())
 }
 
+/// A guess needs no more than this.
+fn bytes(guess: f64) -> String {
+    let units = ["kB", "MB", "GB", "TB", "PB"];
+    let mut amount = guess / 1e3;
+    let mut unit = 0;
+    while amount >= 1e3 && unit + 1 < units.len() {
+        amount /= 1e3;
+        unit += 1;
+    }
+    format!("{amount:.0} {}", units[unit])
+}
+
 /// Explores a model, if its bounds make one, and delivers the report.
-fn explored<M: Explorable, E: std::error::Error>(
+fn explored<M: Storied + Traced, E: std::error::Error>(
     model: Result<M, E>,
     args: &SearchArgs,
     interrupt: &Interrupt,
@@ -187,9 +182,16 @@ fn explored<M: Explorable, E: std::error::Error>(
     if let Err(refusal) = refuse(&model, &options) {
         return unusable(&refusal);
     }
+    if let Err(error) = args.keep.check(&model) {
+        return unusable(&error);
+    }
     if let Err(error) = prospects(&model, &options) {
         return unusable(&error);
     }
-    let report = explore_and_keep(&model, &options).report;
-    deliver(&report, &report.verdict, args.run.json)
+    let explored = explore_and_keep(&model, &options);
+    let delivered = deliver(&explored.report, &explored.report.verdict, args.run.json);
+    match args.keep.keep(&model, &explored) {
+        Ok(()) => delivered,
+        Err(error) => unusable(&error),
+    }
 }

@@ -8,14 +8,13 @@ use std::{
 
 use clap::{Args, Subcommand};
 use paxos_model::{
-    arguments::BoundsArgs,
-    cluster::{Bug, Cluster},
+    arguments::SynodArgs,
     story::{Shown, Storied},
-    synod::{Bounds, Synod},
+    synod::Synod,
 };
 use stateright::Model as _;
 
-use crate::{complain, trace::bug, unusable};
+use crate::{broken::ClusterModelArgs, complain, unusable};
 
 /// Open a model in the browser: choose one step after the other, and see the way so far as a picture
 ///
@@ -29,28 +28,15 @@ use crate::{complain, trace::bug, unusable};
   paxos-model explore cluster --nodes 2 --phase2-quorum 1 --ballots 2 --bug 8")]
 pub(crate) enum Explore {
     /// The specification: Lamport's Paxos as a set of messages.
-    Synod(SynodArgs),
+    Synod(SynodExploreArgs),
     /// Replicas as they are built.
     Cluster(ClusterArgs),
 }
 
 #[derive(Args)]
-pub(crate) struct SynodArgs {
-    /// How many acceptors promise and vote.
-    #[arg(long, default_value_t = 3)]
-    acceptors: u8,
-    /// How many values may be proposed.
-    #[arg(long, default_value_t = 2)]
-    values: u8,
-    /// How many ballots may be started.
-    #[arg(long, default_value_t = 3)]
-    ballots: u8,
-    /// How many promises allow a proposal [default: a majority].
-    #[arg(long, value_name = "SIZE")]
-    phase1_quorum: Option<u8>,
-    /// How many votes choose a value [default: a majority].
-    #[arg(long, value_name = "SIZE")]
-    phase2_quorum: Option<u8>,
+pub(crate) struct SynodExploreArgs {
+    #[command(flatten)]
+    bounds: SynodArgs,
     #[command(flatten)]
     serve: ServeArgs,
 }
@@ -58,10 +44,7 @@ pub(crate) struct SynodArgs {
 #[derive(Args)]
 pub(crate) struct ClusterArgs {
     #[command(flatten)]
-    bounds: BoundsArgs,
-    /// Switch on this bug of the catalogue.
-    #[arg(long, value_name = "N", value_parser = bug)]
-    bug: Option<Bug>,
+    model: ClusterModelArgs,
     #[command(flatten)]
     serve: ServeArgs,
 }
@@ -75,32 +58,20 @@ struct ServeArgs {
 
 pub(crate) fn run(explore: Explore) -> ExitCode {
     match explore {
-        Explore::Synod(args) => {
-            let SynodArgs { acceptors, values, ballots, phase1_quorum, phase2_quorum, serve } =
-                args;
-            match Synod::new(Bounds { acceptors, values, ballots, phase1_quorum, phase2_quorum }) {
-                Ok(synod) => served(synod, &serve),
-                Err(error) => unusable(&error),
-            }
-        }
-        Explore::Cluster(args) => match Cluster::new(args.bounds.bounds()) {
-            Ok(cluster) => {
-                let cluster = match args.bug {
-                    None => cluster,
-                    Some(bug) => cluster.with_bug(bug),
-                };
-                served(cluster, &args.serve)
-            }
-            Err(error) => unusable(&error),
-        },
+        Explore::Synod(args) => served(Synod::new(args.bounds.bounds()), &args.serve),
+        Explore::Cluster(args) => served(args.model.cluster(), &args.serve),
     }
 }
 
 /// Serves a model until the process is stopped.
-fn served<M: Storied>(model: M, args: &ServeArgs) -> ExitCode
+fn served<M: Storied, E: std::error::Error>(model: Result<M, E>, args: &ServeArgs) -> ExitCode
 where
     M::Action: std::fmt::Debug + Send + Sync,
 {
+    let model = match model {
+        Ok(model) => model,
+        Err(error) => return unusable(&error),
+    };
     let address = match free(args.port) {
         Ok(address) => address,
         Err(error) => {

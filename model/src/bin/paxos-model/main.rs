@@ -3,8 +3,10 @@
 //! Arguments, output and exit codes are decided here; what is true is decided by the library.
 //! The report goes to standard output, progress and complaints to standard error.
 
+mod broken;
 mod check;
 mod explore;
+mod keep;
 mod prove;
 mod trace;
 

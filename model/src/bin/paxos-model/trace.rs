@@ -1,14 +1,8 @@
 //! `paxos-model trace`: a recorded behaviour, replayed on its model and drawn.
 
-use std::{
-    fmt, fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fmt, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use itertools::Itertools as _;
 use paxos_model::{
     cluster::Bug,
     story::Storied,
@@ -17,7 +11,7 @@ use paxos_model::{
 };
 use serde::Serialize;
 
-use crate::{deliver, unusable};
+use crate::{broken::bug, deliver, keep::write, unusable};
 
 /// Replay a trace on its model, step by step, and say where it stops being a behaviour
 ///
@@ -47,15 +41,6 @@ pub(crate) struct TraceArgs {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-/// A bug of the catalogue, as an argument.
-pub(crate) fn bug(argument: &str) -> Result<Bug, String> {
-    let known = |bug: &&Bug| argument.parse() == Ok(bug.number());
-    Bug::ALL.iter().find(known).copied().ok_or_else(|| {
-        let numbers = Bug::ALL.iter().map(|bug| bug.number()).join(", ");
-        format!("there is no such bug; give one of {numbers}")
-    })
 }
 
 pub(crate) fn run(args: &TraceArgs) -> ExitCode {
@@ -114,20 +99,12 @@ fn replay<M: Storied + Traced>(
     let pictures = [(&args.svg, diagram.svg()), (&args.mermaid, diagram.mermaid())];
     for (path, picture) in pictures {
         if let Some(path) = path
-            && let Err(complaint) = keep(path, &picture)
+            && let Err(complaint) = write(path, &picture)
         {
             return unusable(&complaint);
         }
     }
     deliver(&report, &report.verdict, args.json)
-}
-
-fn keep(path: &Path, picture: &str) -> Result<(), String> {
-    let written = fs::File::create(path).and_then(|mut file| file.write_all(picture.as_bytes()));
-    written.map_err(|error| {
-        let path = path.display();
-        format!("cannot write to {path}: {error}; name a file in a folder that exists")
-    })
 }
 
 /// What came of a trace.

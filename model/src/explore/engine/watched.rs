@@ -7,9 +7,12 @@
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use stateright::{Expectation, Model, Path, Property};
+use stateright::{Model, Path, Property};
 
-use crate::explore::{Behaviour, Explorable, Symmetry, Tally};
+use crate::explore::{
+    Behaviour, Explorable, Symmetry, Tally,
+    relay::{Relay, relayed},
+};
 
 /// The model, and what is seen of its exploration.
 pub(super) struct Watched<M: Model> {
@@ -28,7 +31,6 @@ pub(super) struct CalledOff;
 impl<M: Explorable> Watched<M> {
     pub(super) fn new(model: M, symmetry: bool) -> Self {
         let properties = model.properties();
-        assert!(properties.len() <= CONDITIONS_MAX, "{} properties are too many", properties.len());
         Self {
             model,
             properties,
@@ -134,18 +136,7 @@ impl<M: Explorable> Model for Watched<M> {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let conditions = conditions::<M>();
-        let all = self.properties.iter().zip(conditions);
-        all.map(|(property, condition)| Property {
-            expectation: match property.expectation {
-                Expectation::Always => Expectation::Always,
-                Expectation::Eventually => Expectation::Eventually,
-                Expectation::Sometimes => Expectation::Sometimes,
-            },
-            name: property.name,
-            condition,
-        })
-        .collect()
+        relayed(self)
     }
 
     fn within_boundary(&self, state: &M::State) -> bool {
@@ -153,19 +144,14 @@ impl<M: Explorable> Model for Watched<M> {
     }
 }
 
-/// For how many properties there are conditions below.
-const CONDITIONS_MAX: usize = 24;
+impl<M: Explorable> Relay for Watched<M> {
+    type Inner = M;
 
-type Condition<M> = fn(&Watched<M>, &<M as Model>::State) -> bool;
+    fn inner(&self) -> &M {
+        &self.model
+    }
 
-/// A condition of stateright is a function without anything of its own, so each property has one that
-/// knows its number.
-fn conditions<M: Explorable>() -> [Condition<M>; CONDITIONS_MAX] {
-    fn nth<M: Explorable, const N: usize>(watched: &Watched<M>, state: &M::State) -> bool {
-        (watched.properties[N].condition)(&watched.model, state)
+    fn properties_of_inner(&self) -> &[Property<M>] {
+        &self.properties
     }
-    macro_rules! table {
-        ($($n:literal)*) => { [$(nth::<M, $n>),*] };
-    }
-    table!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23)
 }

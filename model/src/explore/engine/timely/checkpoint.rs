@@ -101,7 +101,7 @@ pub(super) struct Part {
 
 /// What one worker knows when it begins a level.
 pub(super) struct Level<'a> {
-    pub(super) level: usize,
+    pub(super) depth: usize,
     pub(super) part: Part,
     /// What it has done in the levels before.
     pub(super) totals: &'a Totals,
@@ -212,7 +212,7 @@ pub(super) fn write<const N: usize>(
     level: &Level<'_>,
     states: &[Key<N>],
 ) -> Result<()> {
-    let &Level { level, part, totals, found } = level;
+    let &Level { depth: level, part, totals, found } = level;
     let name = format!("{PREFIX}{level:04}-part-{}-of-{}", part.worker, part.workers);
     let path = checkpoint.directory.join(name);
     let partial = path.with_extension("partial");

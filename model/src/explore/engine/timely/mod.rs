@@ -272,7 +272,7 @@ fn searched<M: Explorable>(
         match retrace::way(model, &target, level, limits) {
             Ok(way) => drop(discoveries.insert(name, way)),
             Err(why) => {
-                cut_short = Some(format!("the way to where {name} was found is open: {why}"))
+                cut_short = Some(format!("the way to where {name} was found is open: {why}"));
             }
         }
     }

@@ -75,8 +75,9 @@ impl<const N: usize> Shard<N> {
 
     /// From now on, what others were ahead with is met.
     fn catch_up(&mut self) {
-        let ahead = mem::take(&mut self.ahead);
-        ahead.into_iter().for_each(|key| self.meet(key));
+        for key in mem::take(&mut self.ahead) {
+            self.meet(key);
+        }
     }
 
     /// How many states of the next level are here.
@@ -216,8 +217,8 @@ impl<const N: usize> Wires<N> {
 }
 
 /// The end of a stream: whatever arrives is handed over with its epoch.
-fn sink<'scope, T: ExchangeData, H: FnMut(&T) -> u64 + 'static>(
-    stream: Stream<'scope, u64, Vec<T>>,
+fn sink<T: ExchangeData, H: FnMut(&T) -> u64 + 'static>(
+    stream: Stream<'_, u64, Vec<T>>,
     to: Exchange<T, H>,
     probe: &ProbeHandle<u64>,
     mut arrive: impl FnMut(u64, &mut Vec<T>) + 'static,
@@ -226,8 +227,8 @@ fn sink<'scope, T: ExchangeData, H: FnMut(&T) -> u64 + 'static>(
         stream.unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(to, "sink", |_, _| {
             move |input, _| {
                 input.for_each(|capability, items| {
-                    arrive(*capability.least().expect("what is sent has a time"), items)
-                })
+                    arrive(*capability.least().expect("what is sent has a time"), items);
+                });
             }
         });
     operator.probe_with(probe);
@@ -336,7 +337,7 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
     fn save(&self, level: usize, frontier: &[Key<N>]) -> Result<(), String> {
         let Some(checkpoint) = &self.job.options.checkpoint else { return Ok(()) };
         let Self { totals, found, .. } = self;
-        let saved = checkpoint::Level { level, part: self.part, totals, found };
+        let saved = checkpoint::Level { depth: level, part: self.part, totals, found };
         let written = checkpoint::write(checkpoint, &self.job.saved, &saved, frontier);
         written.map_err(|error| error.to_string())
     }

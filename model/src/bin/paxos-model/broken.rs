@@ -1,0 +1,36 @@
+//! A cluster from arguments, with a bug of the catalogue in it if one is asked for.
+
+use clap::Args;
+use itertools::Itertools as _;
+use paxos_model::{
+    arguments::BoundsArgs,
+    cluster::{BoundsError, Bug, Cluster},
+};
+
+#[derive(Args)]
+pub(crate) struct ClusterModelArgs {
+    #[command(flatten)]
+    bounds: BoundsArgs,
+    /// Break it with this bug of the catalogue.
+    #[arg(long, value_name = "N", value_parser = bug)]
+    bug: Option<Bug>,
+}
+
+impl ClusterModelArgs {
+    pub(crate) fn cluster(&self) -> Result<Cluster, BoundsError> {
+        let cluster = Cluster::new(self.bounds.bounds())?;
+        Ok(match self.bug {
+            Some(bug) => cluster.with_bug(bug),
+            None => cluster,
+        })
+    }
+}
+
+/// A bug of the catalogue, as an argument.
+pub(crate) fn bug(argument: &str) -> Result<Bug, String> {
+    let known = |bug: &&Bug| argument.parse() == Ok(bug.number());
+    Bug::ALL.iter().find(known).copied().ok_or_else(|| {
+        let numbers = Bug::ALL.iter().map(|bug| bug.number()).join(", ");
+        format!("there is no such bug; give one of {numbers}")
+    })
+}

@@ -1,0 +1,101 @@
+//! Behaviours in files: as pictures, and as traces that can be replayed.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use itertools::Itertools as _;
+use paxos_model::{
+    explore::{Explorable, Explored},
+    story::Storied,
+    trace::{self, Traced},
+};
+use stateright::Expectation;
+
+/// What to write of a behaviour that was found.
+#[derive(Args)]
+pub(crate) struct KeepArgs {
+    /// Also show a shortest way to where this `sometimes` property is seen.
+    #[arg(long, value_name = "PROPERTY")]
+    pub(crate) show: Option<String>,
+    /// Draw the counterexample, or what --show asks for, as a space-time diagram.
+    #[arg(long, value_name = "FILE.svg")]
+    svg: Option<PathBuf>,
+    /// Draw it as a Mermaid sequence diagram.
+    #[arg(long, value_name = "FILE.mmd")]
+    mermaid: Option<PathBuf>,
+    /// Write it as a trace in ITF, for `paxos-model trace` and for other tools.
+    #[arg(long, value_name = "FILE.itf.json")]
+    itf: Option<PathBuf>,
+}
+
+impl KeepArgs {
+    /// Says whether --show names something that can be shown.
+    ///
+    /// # Errors
+    /// If it does not, with what it could name.
+    pub(crate) fn check<M: Explorable>(&self, model: &M) -> Result<(), String> {
+        let Some(asked) = &self.show else { return Ok(()) };
+        let properties = model.properties();
+        let some = properties.iter().filter(|it| it.expectation == Expectation::Sometimes);
+        if some.clone().any(|property| property.name == asked) {
+            return Ok(());
+        }
+        let names = some.map(|property| format!("{:?}", property.name)).join(", ");
+        Err(format!("there is no sometimes property {asked:?} here; give one of {names}"))
+    }
+
+    fn wanted(&self) -> bool {
+        self.svg.is_some() || self.mermaid.is_some() || self.itf.is_some()
+    }
+
+    /// Writes what was found: the counterexample of the first property that fails, or what was to be
+    /// shown. `model` is the model with whatever bug it has.
+    ///
+    /// # Errors
+    /// If a file cannot be written, or if there is nothing to write.
+    pub(crate) fn keep<M: Storied + Traced>(
+        &self,
+        model: &M,
+        explored: &Explored<M>,
+    ) -> Result<(), String> {
+        if !self.wanted() {
+            return Ok(());
+        }
+        let failed = explored.report.properties.iter().filter(|it| it.counterexample.is_some());
+        let names = failed.map(|property| property.name).chain(self.show.as_deref());
+        let mut found = names.filter_map(|name| Some((name, explored.behaviours.get(name)?)));
+        let Some((name, behaviour)) = found.next() else {
+            return Err("there is nothing to draw or write: no counterexample was found; with \
+                        --show a way to where something is seen would be"
+                .to_owned());
+        };
+        let title = format!("{name}: {}", model.title());
+        let diagram = model.diagram(behaviour, &title);
+        if let Some(path) = &self.svg {
+            write(path, &diagram.svg())?;
+        }
+        if let Some(path) = &self.mermaid {
+            write(path, &diagram.mermaid())?;
+        }
+        if let Some(path) = &self.itf {
+            write(path, &trace::write(model, behaviour, name))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file.
+///
+/// # Errors
+/// If it cannot be written, with what would help.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), String> {
+    let written = fs::File::create(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        let path = path.display();
+        format!("cannot write to {path}: {error}; name a file in a folder that exists")
+    })
+}
