@@ -28,6 +28,10 @@ pub(crate) enum Check {
 pub(crate) struct ClusterArgs {
     #[command(flatten)]
     bounds: BoundsArgs,
+    /// Also look in each state whether it is stuck: whether no value can be chosen any more, although a
+    /// node could still begin a ballot that a quorum has not gone beyond.
+    #[arg(long)]
+    not_stuck: bool,
     #[command(flatten)]
     search: SearchArgs,
 }
@@ -119,7 +123,10 @@ fn hosts(file: &Path, this: usize) -> Result<Processes, String> {
 pub(crate) fn run(check: Check, interrupt: &Interrupt) -> ExitCode {
     match check {
         Check::Cluster(args) => {
-            explored(Cluster::new(args.bounds.bounds()), &args.search, interrupt)
+            let cluster = Cluster::new(args.bounds.bounds());
+            let cluster =
+                if args.not_stuck { cluster.map(Cluster::with_not_stuck) } else { cluster };
+            explored(cluster, &args.search, interrupt)
         }
         Check::Synod(args) => {
             let bounds = Bounds {
