@@ -4,6 +4,7 @@
 //!   states are known from other tools.
 //! - [`cluster`] is replicas as they are built, message by message and disk by disk, over a log of
 //!   several slots. Each of its steps is held against `synod`.
+//! - [`catalogue`] looks for known bugs of Paxos in `cluster`, and says what sees them.
 //! - [`explore`] runs either and says no more than what ran.
 //! - [`proof`] proves specifications of both, for any number of everything.
 //! - [`tie`] holds the models against those texts, so that what is explored is what is proved.
@@ -11,6 +12,7 @@
 //! This crate knows nothing of the implementation, and shares no type with it.
 
 pub mod arguments;
+pub mod catalogue;
 pub mod cluster;
 pub mod explore;
 pub mod proof;

@@ -34,6 +34,7 @@ pub use self::behaviour::Behaviour;
 pub use self::explorable::{Explorable, Packing, Symmetry, Tally};
 pub use self::options::{Checkpoint, Engine, Interrupt, Options, Processes};
 pub use self::refusal::{CheckpointError, Refusal, refuse};
+pub(crate) use self::report::Story;
 pub use self::report::{
     Counterexample, Expectation, Finding, PropertyReport, Report, Step, Symmetric,
 };

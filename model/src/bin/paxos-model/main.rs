@@ -4,6 +4,7 @@
 //! The report goes to standard output, progress and complaints to standard error.
 
 mod check;
+mod mutants;
 mod prove;
 
 use std::{
@@ -39,6 +40,8 @@ enum Command {
     Check(check::Check),
     /// Prove a specification, for any number of acceptors, ballots, values and slots.
     Prove(prove::ProveArgs),
+    /// Look for known bugs of Paxos in small clusters, and say what sees each and what harm it does.
+    Mutants(mutants::MutantsArgs),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     match command {
         Command::Check(check) => check::run(check, &interrupt),
         Command::Prove(args) => prove::run(&args),
+        Command::Mutants(args) => mutants::run(&args, &interrupt),
     }
 }
 
