@@ -512,6 +512,14 @@ fn least(values: u128) -> Option<Value> {
     (values != 0).then(|| Value(values.trailing_zeros() as u8))
 }
 
+fn ballots_in(mut mask: u32) -> impl Iterator<Item = Ballot> {
+    std::iter::from_fn(move || {
+        let ballot = (mask != 0).then(|| Ballot(mask.trailing_zeros() as u8))?;
+        mask &= mask - 1;
+        Some(ballot)
+    })
+}
+
 fn values(mut mask: u128) -> impl Iterator<Item = Value> {
     std::iter::from_fn(move || {
         let value = least(mask)?;
@@ -528,20 +536,22 @@ impl Model for Synod {
         vec![State::default()]
     }
 
+    /// All actions that are [enabled](Synod::enabled), by masks of ballots rather than one by one.
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        let mut offer = |action| {
-            if self.enabled(*state, action) {
-                actions.push(action);
-            }
-        };
-        for b in self.ballots() {
-            offer(Action::Prepare(b));
-            for a in self.acceptors() {
-                offer(Action::Promise(a, b));
-                offer(Action::Vote(a, b));
-            }
+        let prepared = state.0 as u32 & self.row;
+        let proposed = self.ballots().filter(|b| self.proposals_mask(*state, *b) != 0);
+        let proposed = proposed.fold(0, |proposed, b| proposed | 1 << b.0);
+        actions.extend(ballots_in(self.row & !prepared).map(Action::Prepare));
+        for a in self.acceptors() {
+            let voted = self.votes_of(*state, a);
+            let answered = self.ballots_of(*state, a, self.promises_at) | voted;
+            // The ballots from maxBal on, and those above it; all of them if there is none.
+            let from = u32::MAX << highest(answered).map_or(0, |max_bal| max_bal.0);
+            let above = from & !(answered & from);
+            actions.extend(ballots_in(prepared & above).map(|b| Action::Promise(a, b)));
+            actions.extend(ballots_in(proposed & from & !voted).map(|b| Action::Vote(a, b)));
         }
-        for b in self.ballots() {
+        for b in ballots_in(self.row & !proposed) {
             actions.extend(self.proposable(*state, b).map(|v| Action::Propose(b, v)));
         }
     }

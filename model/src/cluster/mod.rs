@@ -427,10 +427,10 @@ impl Explorable for Cluster {
 
 impl Packing<State> for Cluster {
     fn pack(&self, state: &State, packer: &mut Packer) {
-        packing::pack(Layout::new(&self.rules.bounds), state, packer);
+        packing::pack(Layout::new(&self.rules), state, packer);
     }
 
     fn unpack(&self, unpacker: &mut Unpacker<'_>) -> State {
-        packing::unpack(Layout::new(&self.rules.bounds), unpacker)
+        packing::unpack(Layout::new(&self.rules), unpacker)
     }
 }

@@ -1,12 +1,13 @@
 //! A state of the cluster in a few words, exactly.
 //!
 //! Of the network it is said message by message whether it is there, so that its order costs nothing.
-//! What a correct cluster never does, such as two promises of one node in one ballot that report
-//! different votes, has no digits: such a state cannot be packed, and whoever tries is told.
+//! A correct node says only one thing in a promise of a ballot. For a broken one there is room for two;
+//! for what it does beyond that there are no digits: such a state cannot be packed, and whoever tries is told.
 
 use super::{
     bounds::Bounds,
     fault::{Fault, Reason},
+    rules::Rules,
     state::{
         Acceptor, BALLOTS_MAX, Ballot, Live, Log, Message, NODES_MAX, Network, Node, NodeId,
         NodeSet, Role, SLOTS_MAX, Slot, State, Unsynced, Value, Vote,
@@ -16,6 +17,9 @@ use crate::{
     explore::packing::{Packer, Unpacker},
     synod::{self, Action},
 };
+
+/// How many different promises there is room for, where there may be more than one.
+const PROMISES_MAX: usize = 2;
 
 /// How many of each thing there are, as radices of digits.
 #[derive(Clone, Copy)]
@@ -27,12 +31,15 @@ pub(super) struct Layout {
     values: u8,
     unsynced: u8,
     crashes: Option<u8>,
+    /// How many different promises there is room for in a ballot, of each node.
+    promises: usize,
 }
 
 impl Layout {
-    pub(super) fn new(bounds: &Bounds) -> Self {
-        let Bounds { nodes, slots, ballots, values, unsynced, crashes, .. } = *bounds;
-        Self { nodes, slots, ballots, values: values + 1, unsynced, crashes }
+    pub(super) fn new(rules: &Rules) -> Self {
+        let Bounds { nodes, slots, ballots, values, unsynced, crashes, .. } = rules.bounds;
+        let promises = if rules.bug.is_some() { PROMISES_MAX } else { 1 };
+        Self { nodes, slots, ballots, values: values + 1, unsynced, crashes, promises }
     }
 
     fn slots(self) -> impl Iterator<Item = Slot> {
@@ -212,18 +219,18 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
     let at = |ballot: Ballot, node: NodeId| usize::from(ballot.0 * layout.nodes + node.0);
     let in_slot = |slot: Slot, place: usize| usize::from(slot.0) * places + place;
     let mut prepared = 0_u64;
-    let mut promised = [0_u64; ALL];
+    let mut promised = [[0_u64; PROMISES_MAX]; ALL];
     let mut proposed = [0_u64; SLOTS_MAX * BALLOTS_MAX];
     let mut voted = [0_u64; SLOTS_MAX * ALL];
     for message in network.iter() {
         match message {
             Message::Prepare { ballot } => prepared |= 1 << ballot.0,
             Message::Promise { ballot, from, reports } => {
-                let place = &mut promised[at(ballot, from)];
-                if *place != 0 {
-                    packer.misfit();
+                let room = &mut promised[at(ballot, from)][..layout.promises];
+                match room.iter_mut().find(|place| **place == 0) {
+                    Some(place) => *place = 1 + votes_digit(layout, reports),
+                    None => packer.misfit(),
                 }
-                *place = 1 + votes_digit(layout, reports);
             }
             Message::Accept { ballot, slot, value } => {
                 proposed[usize::from(slot.0 * layout.ballots + ballot.0)] |= 1 << value.0;
@@ -234,7 +241,10 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
         }
     }
     packer.push(prepared, 1 << layout.ballots);
-    promised[..places].iter().for_each(|digit| packer.push(*digit, 1 + layout.votes()));
+    for digits in &promised[..places] {
+        let digits = &digits[..layout.promises];
+        digits.iter().for_each(|digit| packer.push(*digit, 1 + layout.votes()));
+    }
     let proposals = usize::from(layout.slots) * usize::from(layout.ballots);
     proposed[..proposals].iter().for_each(|digit| packer.push(*digit, layout.value_set()));
     let votes = usize::from(layout.slots) * places;
@@ -248,8 +258,10 @@ fn unpack_network(layout: Layout, unpacker: &mut Unpacker<'_>) -> Network {
     messages.extend(prepared.map(|ballot| Message::Prepare { ballot }));
     for ballot in layout.ballots() {
         for from in layout.nodes() {
-            if let Some(digit) = unpacker.take(1 + layout.votes()).checked_sub(1) {
-                messages.push(Message::Promise { ballot, from, reports: votes(layout, digit) });
+            for _ in 0..layout.promises {
+                if let Some(digit) = unpacker.take(1 + layout.votes()).checked_sub(1) {
+                    messages.push(Message::Promise { ballot, from, reports: votes(layout, digit) });
+                }
             }
         }
     }

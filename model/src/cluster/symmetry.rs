@@ -57,7 +57,7 @@ impl Symmetry<State> for Cluster {
 
 impl Cluster {
     fn said_of_others(&self, state: &State) -> SmallVec<[Said; 8]> {
-        let layout = Layout::new(self.bounds());
+        let layout = Layout::new(&self.rules);
         let others = self.nodes().skip(usize::from(self.bounds().campaigners));
         others.map(|id| said_of(layout, state, id)).collect()
     }

@@ -16,6 +16,7 @@
 
 mod behaviour;
 mod engine;
+mod estimate;
 mod explorable;
 mod limits;
 mod options;
@@ -31,6 +32,7 @@ use itertools::Itertools as _;
 use stateright::{Expectation as E, Model, Property};
 
 pub use self::behaviour::Behaviour;
+pub use self::estimate::{Estimate, estimate};
 pub use self::explorable::{Explorable, Packing, Symmetry, Tally};
 pub use self::options::{Checkpoint, Engine, Interrupt, Options, Processes};
 pub use self::refusal::{CheckpointError, Refusal, refuse};

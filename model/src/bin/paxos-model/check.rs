@@ -7,14 +7,18 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use indicatif::HumanBytes;
 use paxos_model::{
     arguments::{BoundsArgs, RunArgs},
     cluster::Cluster,
-    explore::{Checkpoint, Explorable, Interrupt, Options, Processes, explore_and_keep, refuse},
+    explore::{
+        Checkpoint, Estimate, Explorable, Interrupt, Options, Processes, estimate,
+        explore_and_keep, refuse,
+    },
     synod::{Bounds, Synod},
 };
 
-use crate::{deliver, unusable};
+use crate::{complain, deliver, unusable};
 
 #[derive(Subcommand)]
 pub(crate) enum Check {
@@ -144,6 +148,35 @@ pub(crate) fn run(check: Check, interrupt: &Interrupt) -> ExitCode {
     }
 }
 
+/// Says what a long search will take, before it begins.
+///
+/// # Errors
+/// If it is hopeless, and nothing else will end it.
+fn prospects<M: Explorable>(model: &M, options: &Options) -> Result<(), String> {
+    let Some(estimate) = estimate(model, options) else { return Ok(()) };
+    let Estimate { states, memory_bytes, available_bytes } = estimate;
+    let available = available_bytes
+        .map_or("an unknown amount".to_owned(), |bytes| HumanBytes(bytes).to_string());
+    let guess = format!(
+        "about {states:.0e} states, judging by fewer ballots, which take about {} of memory; there is {available}",
+        HumanBytes(memory_bytes as u64)
+    );
+    let limited = options.max_states.is_some()
+        || options.max_depth.is_some()
+        || options.timeout.is_some()
+        || options.max_memory_bytes.is_some();
+    if estimate.hopeless() && !limited {
+        return Err(format!(
+            "{guess}; lower the bounds, try --engine timely or --symmetry, or set a limit (--max-states, \
+             --max-depth, --max-memory or --timeout) to explore a part"
+        ));
+    }
+    if options.progress {
+        complain(&guess);
+    }
+    Ok(())
+}
+
 /// Explores a model, if its bounds make one, and delivers the report.
 fn explored<M: Explorable, E: std::error::Error>(
     model: Result<M, E>,
@@ -160,6 +193,9 @@ fn explored<M: Explorable, E: std::error::Error>(
     };
     if let Err(refusal) = refuse(&model, &options) {
         return unusable(&refusal);
+    }
+    if let Err(error) = prospects(&model, &options) {
+        return unusable(&error);
     }
     let report = explore_and_keep(&model, &options).report;
     deliver(&report, &report.verdict, args.run.json)

@@ -73,8 +73,8 @@ impl<const N: usize> Shard<N> {
         }
     }
 
-    fn next_epoch(&mut self) {
-        self.epoch += 1;
+    /// From now on, what others were ahead with is met.
+    fn catch_up(&mut self) {
         let ahead = mem::take(&mut self.ahead);
         ahead.into_iter().for_each(|key| self.meet(key));
     }
@@ -84,12 +84,15 @@ impl<const N: usize> Shard<N> {
         (if self.graded { self.met.len() } else { self.next.len() }) as u64
     }
 
+    /// Takes the level that is whole, and makes room for the one after it.
     fn next_level(&mut self) -> Vec<Key<N>> {
-        if self.graded {
+        let level = if self.graded {
             mem::take(&mut self.met).into_iter().collect()
         } else {
             mem::take(&mut self.next)
-        }
+        };
+        self.catch_up();
+        level
     }
 }
 
@@ -207,7 +210,7 @@ impl<const N: usize> Wires<N> {
                 return None;
             }
         }
-        self.shard.borrow_mut().next_epoch();
+        self.shard.borrow_mut().epoch = epoch;
         Some(())
     }
 }
@@ -266,6 +269,7 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
         wires.send(&mut resumed.met);
         wires.barrier(worker, &self.job.shared)?;
         wires.shard.borrow_mut().old = false;
+        wires.shard.borrow_mut().catch_up();
         if self.job.level == 1 && self.part.worker == 0 {
             let initial = self.job.model.init_states().into_iter();
             let initial = initial.filter(|state| self.job.model.within_boundary(state));
