@@ -400,10 +400,10 @@ impl fmt::Display for Catalogue {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_header(["space", "states", ""]);
         for Rung { number, bounds, states, verdict } in &self.spaces {
-            let mut what = bounds.to_string();
-            if *verdict != Verdict::Holds {
-                what += &format!(" — without a bug: {verdict}");
-            }
+            let what = match verdict {
+                Verdict::Holds => bounds.to_string(),
+                verdict => format!("{bounds}; without a bug: {verdict}"),
+            };
             table.add_row([number.to_string(), states.to_string(), what]);
         }
         right(&mut table, &[0, 1]);

@@ -79,16 +79,16 @@ fn bugs_that_are_safe_may_be_stuck() {
         still(Bounds::of(3, 1, 2)),
         Bounds { crashes: Some(1), ..still(Bounds::of(3, 1, 2)) },
     ];
-    let mut table = String::new();
+    let mut table = Vec::new();
     for &bug in Bug::ALL.iter().filter(|bug| bug.harm() != Harm::Unsafe) {
-        table += &format!("{:2} {bug:?}, {}\n", bug.number(), bug.harm());
+        table.push(format!("{:2} {bug:?}, {}\n", bug.number(), bug.harm()));
         for bounds in spaces {
             let report = looked_through(bounds, Some(bug));
             let found = match &report.properties[0].counterexample {
                 None => report.verdict.to_string(),
                 Some(found) => format!("stuck after {} steps", found.steps.len() - 1),
             };
-            table += &format!("   {bounds}: {found}\n");
+            table.push(format!("   {bounds}: {found}\n"));
         }
     }
     expect![[r#"
@@ -118,5 +118,5 @@ fn bugs_that_are_safe_may_be_stuck() {
            3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: holds
            3 nodes, 1 slots, 2 ballots, 2 campaigners, 1 crashes: holds
     "#]]
-    .assert_eq(&table);
+    .assert_eq(&table.concat());
 }
