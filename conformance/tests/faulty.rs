@@ -56,11 +56,11 @@ fn rows() -> Vec<(Bug, Vec<Bounds>)> {
         (Bug::AddsUpBallots, vec![crash(two(2, 1)), three(3)]),
         (Bug::MatchesByValue, vec![crash(two(2, 1)), three(3)]),
         (Bug::ReusesBallot, vec![crash(two(1, 1)), crash(three(1))]),
-        (Bug::ChangesValue, vec![three(1), two_slots]),
+        (Bug::ChangesValue, vec![space([2, 2, 1, 1]), two_slots]),
         (Bug::HalfIsQuorum, vec![two(1, 1), three(1), space([4, 1, 1, 1])]),
         (Bug::ReportsNothing, vec![two(2, 2), three(2)]),
         (Bug::HidesOvertakenVotes, vec![two(2, 2), three(2)]),
-        (Bug::AcceptsOnlyPromised, vec![three(1)]),
+        (Bug::AcceptsOnlyPromised, vec![two(1, 1), three(1)]),
         (Bug::AcceptsOnlyAbovePromise, vec![two(1, 1), three(1)]),
         (Bug::PromisesAgain, vec![two(1, 1), three(1)]),
         (Bug::ClaimsVote, vec![two(2, 2), three(2)]),
@@ -94,8 +94,8 @@ fn misses() -> Vec<(Bug, Bounds)> {
         (Bug::CountsOldPromise, three(2)),
         (Bug::AddsUpBallots, three(2)),
         (Bug::MatchesByValue, three(2)),
-        // Two nodes both promise a ballot before they vote in it.
-        (Bug::AcceptsOnlyPromised, space([2, 1, 2, 2])),
+        // A second request takes a second slot.
+        (Bug::ChangesValue, three(2)),
         // One message is all that a majority of three needs.
         (Bug::CountsPromiseTwice, three(2)),
         (Bug::CountsVoteTwice, three(2)),
@@ -184,8 +184,8 @@ fn every_bug_is_noticed() {
            2 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes: what an ignored input changes, 10
            3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 11
         14 MatchesByValue
-           2 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes: what an ignored input changes, 4
-           3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 4
+           2 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes: what an ignored input changes, 10
+           3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 11
         15 ReusesBallot
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 1 crashes: promised, 2
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 1 crashes: promised, 2
@@ -203,7 +203,8 @@ fn every_bug_is_noticed() {
            2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 7
            3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 7
         19 AcceptsOnlyPromised
-           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: answers to what must be ignored, 1
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: what must be taken, 1
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: what must be taken, 1
         20 AcceptsOnlyAbovePromise
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: votes, 5
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: votes, 5

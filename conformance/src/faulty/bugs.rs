@@ -108,8 +108,8 @@ impl Subject {
     }
 }
 
-/// Whether a message is from nobody, not the sender's to say, or beyond what can be held: none of the
-/// bugs is about that.
+/// Whether a message is from nobody, not the sender's to say, about nothing, or beyond what can be held: none
+/// of the bugs is about that.
 fn is_nonsense(replica: &Replica, event: &Event) -> bool {
     let Event::Message { from, message } = event else { return false };
     let parts = replica.parts();
@@ -119,7 +119,8 @@ fn is_nonsense(replica: &Replica, event: &Event) -> bool {
     let sound = match message {
         Message::Prepare { ballot } => ballot.node == *from,
         Message::Accept { ballot, first, values } => {
-            ballot.node == *from && first.plus(values.len() as u64) <= limit
+            let held = first.plus(values.len() as u64) <= limit;
+            ballot.node == *from && !values.is_empty() && held
         }
         Message::Promise { reports, .. } => reports.iter().all(|report| report.slot < limit),
         _ => true,
@@ -312,11 +313,16 @@ fn vote_by_value(replica: &Replica, proposed: &[(Ballot, Slot, Value)], event: E
     Event::Message { from, message: Message::Accepted { ballot, first, count } }
 }
 
+/// Once each: what is sent again is known.
 fn remember_proposals(proposed: &mut Vec<(Ballot, Slot, Value)>, out: &Output) {
     for envelope in &out.messages {
         if let Message::Accept { ballot, first, values } = &envelope.message {
-            let slots = (first.0..).map(Slot).zip(values.iter());
-            proposed.extend(slots.map(|(slot, value)| (*ballot, slot, value.clone())));
+            for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
+                let proposal = (*ballot, slot, value.clone());
+                if !proposed.contains(&proposal) {
+                    proposed.push(proposal);
+                }
+            }
         }
     }
 }
