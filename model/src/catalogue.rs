@@ -2,8 +2,8 @@
 //!
 //! The spaces are a [ladder](LADDER): a list by hand, in the order of how many states the right protocol has
 //! in them. A bug's *smallest space* is the first one of the ladder in which something sees it; nothing is
-//! said of spaces that are not on it. *First* is what needs the fewest steps there, and of those that need
-//! equally many what stands first among the properties of the cluster.
+//! said of spaces that are not on it. *First* is what needs the fewest steps there; where several properties
+//! fail after equally many, it is one of them.
 //!
 //! To be seen is one thing, to do harm another: that a step is none of the specification is nothing that
 //! users feel. So each bug is also looked for where they do: in [agreement](AGREEMENT), in what nodes
