@@ -41,18 +41,29 @@ fn rows() -> Vec<(Bug, Vec<Bounds>)> {
     let two = |ballots, campaigners| space([2, 1, ballots, campaigners]);
     vec![
         (Bug::RepliesBeforePersisting, vec![two(1, 1), three(1), unsynced(three(1))]),
+        (Bug::UnreadableIsEmpty, vec![crash(two(1, 1)), crash(three(1))]),
         (Bug::AcceptsBelowPromise, vec![two(2, 2), three(2)]),
         (Bug::PromisesBelowPromise, vec![two(2, 2), three(2)]),
+        (Bug::PromisesBelowKeptPromise, vec![two(2, 2), three(2)]),
         (Bug::AcceptDoesNotPromise, vec![three(2)]),
         (Bug::PromiseClearsVotes, vec![two(2, 2), three(2)]),
+        (Bug::OneBallotVariable, vec![two(2, 2), three(2)]),
         (Bug::IgnoresReports, vec![two(2, 2), three(2)]),
         (Bug::AdoptsLowest, vec![three(3)]),
         (Bug::CountsOldPromise, vec![two(2, 1), space([3, 1, 2, 1])]),
         (Bug::CountsPromiseTwice, vec![quorums(3, 1, space([3, 1, 1, 1])), space([5, 1, 1, 1])]),
         (Bug::CountsVoteTwice, vec![quorums(1, 3, space([3, 1, 1, 1])), space([5, 1, 1, 1])]),
         (Bug::AddsUpBallots, vec![crash(two(2, 1)), three(3)]),
+        (Bug::MatchesByValue, vec![crash(two(2, 1)), three(3)]),
         (Bug::ReusesBallot, vec![crash(two(1, 1)), crash(three(1))]),
+        (Bug::ChangesValue, vec![space([2, 2, 1, 1]), two_slots]),
         (Bug::HalfIsQuorum, vec![two(1, 1), three(1), space([4, 1, 1, 1])]),
+        (Bug::ReportsNothing, vec![two(2, 2), three(2)]),
+        (Bug::HidesOvertakenVotes, vec![two(2, 2), three(2)]),
+        (Bug::AcceptsOnlyPromised, vec![two(1, 1), three(1)]),
+        (Bug::AcceptsOnlyAbovePromise, vec![two(1, 1), three(1)]),
+        (Bug::PromisesAgain, vec![two(1, 1), three(1)]),
+        (Bug::ClaimsVote, vec![two(2, 2), three(2)]),
         (Bug::FillsGapUnasked, vec![two_slots]),
         (Bug::AdoptsWholeLog, vec![two_slots]),
         (Bug::ProposesUnprepared, vec![two(1, 1), three(1)]),
@@ -68,7 +79,12 @@ fn misses() -> Vec<(Bug, Bounds)> {
         (Bug::PromisesBelowPromise, three(1)),
         (Bug::AcceptDoesNotPromise, three(1)),
         (Bug::PromiseClearsVotes, three(1)),
+        (Bug::PromisesBelowKeptPromise, three(1)),
+        (Bug::OneBallotVariable, three(1)),
         (Bug::IgnoresReports, three(1)),
+        (Bug::ReportsNothing, three(1)),
+        (Bug::HidesOvertakenVotes, three(1)),
+        (Bug::ClaimsVote, three(1)),
         // The record of a vote is a promise, too, so that this bug shows only to a ballot below it; and
         // two nodes both promise a ballot before they vote in it.
         (Bug::AcceptDoesNotPromise, space([2, 1, 2, 2])),
@@ -77,11 +93,15 @@ fn misses() -> Vec<(Bug, Bounds)> {
         // One's own earlier ballot takes a second one.
         (Bug::CountsOldPromise, three(2)),
         (Bug::AddsUpBallots, three(2)),
+        (Bug::MatchesByValue, three(2)),
+        // A second request takes a second slot.
+        (Bug::ChangesValue, three(2)),
         // One message is all that a majority of three needs.
         (Bug::CountsPromiseTwice, three(2)),
         (Bug::CountsVoteTwice, three(2)),
         // Without a crash nothing is recovered.
         (Bug::ReusesBallot, three(2)),
+        (Bug::UnreadableIsEmpty, three(2)),
         // One slot has no gap, and is a whole log.
         (Bug::FillsGapUnasked, three(2)),
         (Bug::AdoptsWholeLog, three(2)),
@@ -126,15 +146,24 @@ fn every_bug_is_noticed() {
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: records, 1
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: records, 1
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 1 unsynced, 0 crashes: records, 1
+         2 UnreadableIsEmpty
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 1 crashes: promised, 2
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 1 crashes: promised, 2
          3 AcceptsBelowPromise
            2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 6
            3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 6
          4 PromisesBelowPromise
            2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 3
            3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 3
+         4 PromisesBelowKeptPromise
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 3
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 3
          5 AcceptDoesNotPromise
            3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 7
          6 PromiseClearsVotes
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 6
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 6
+         7 OneBallotVariable
            2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 6
            3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 6
          8 IgnoresReports
@@ -154,13 +183,37 @@ fn every_bug_is_noticed() {
         13 AddsUpBallots
            2 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes: what an ignored input changes, 10
            3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 11
+        14 MatchesByValue
+           2 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes: what an ignored input changes, 10
+           3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 11
         15 ReusesBallot
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 1 crashes: promised, 2
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 1 crashes: promised, 2
+        16 ChangesValue
+           2 nodes, 2 slots, 1 ballots, 1 campaigners, 0 crashes: messages, 5
+           3 nodes, 2 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 5
         17 HalfIsQuorum
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: role, 1
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: role, 1
            4 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: role, 3
+        18 ReportsNothing
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 6
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 6
+        18 HidesOvertakenVotes
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 7
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 7
+        19 AcceptsOnlyPromised
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: what must be taken, 1
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: what must be taken, 1
+        20 AcceptsOnlyAbovePromise
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: votes, 5
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: votes, 5
+        21 PromisesAgain
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: messages, 6
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: messages, 6
+        22 ClaimsVote
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 6
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 6
         23 FillsGapUnasked
            3 nodes, 2 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 7
         24 AdoptsWholeLog

@@ -4,6 +4,7 @@
 //!   states are known from other tools.
 //! - [`cluster`] is replicas as they are built, message by message and disk by disk, over a log of
 //!   several slots. Each of its steps is held against `synod`.
+//! - [`catalogue`] looks for known bugs of Paxos in `cluster`, and says what sees them.
 //! - [`explore`] runs either and says no more than what ran.
 //! - [`story`] draws what a model did, [`trace`] writes it to a file and reads it again.
 //! - [`proof`] proves specifications of both, for any number of everything.
@@ -12,6 +13,7 @@
 //! This crate knows nothing of the implementation, and shares no type with it.
 
 pub mod arguments;
+pub mod catalogue;
 pub mod cluster;
 pub mod explore;
 pub mod proof;

@@ -257,13 +257,19 @@ fn bugs_do_not_follow_the_text() {
     expect![[r#"
          1 RepliesBeforePersisting: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 1 steps
             NOT EXPLAINED: it should now be so that n2 has promised b0 or more
+         2 UnreadableIsEmpty: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
+            NOT EXPLAINED: it should now be so that n1 has promised b0 or more
          3 AcceptsBelowPromise: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
             NOT EXPLAINED: the specification does not allow that n2 votes in s0 for v0 in b0
          4 PromisesBelowPromise: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 13 steps
             NOT EXPLAINED: the specification does not allow that n2 promises b0
+         4 PromisesBelowKeptPromise: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 12 steps
+            NOT EXPLAINED: the specification does not allow that n2 promises b0
          5 AcceptDoesNotPromise: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 5 steps
             NOT EXPLAINED: it should now be so that n3 has promised b0 or more
          6 PromiseClearsVotes: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
+            NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
+         7 OneBallotVariable: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
             NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
          8 IgnoresReports: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 14 steps
             NOT EXPLAINED: the specification does not allow that v1 is proposed in s0, b1, on the promises of {n1, n2}
@@ -277,10 +283,24 @@ fn bugs_do_not_follow_the_text() {
             NOT EXPLAINED: n2 believes that v0 is chosen in s0, which is not decided
         13 AddsUpBallots: 3 nodes, 1 slots, 2 ballots, 1 campaigners, quorums 1/3, 12 steps
             NOT EXPLAINED: n1 believes that v0 is chosen in s0, which is not decided
+        14 MatchesByValue: 3 nodes, 1 slots, 2 ballots, 1 campaigners, quorums 1/3, 12 steps
+            NOT EXPLAINED: n1 believes that v0 is chosen in s0, which is not decided
         15 ReusesBallot: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 12 steps
             NOT EXPLAINED: it should now be so that n2 has promised b1 or more
+        16 ChangesValue: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 17 steps
+            NOT EXPLAINED: the specification does not allow that v1 is proposed in s0, b1, on the promises of {n1, n2}
         17 HalfIsQuorum: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 3 steps
             NOT EXPLAINED: b1 is led on the promises of {n2}, who are no quorum
+        18 ReportsNothing: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
+            NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
+        18 HidesOvertakenVotes: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 14 steps
+            NOT EXPLAINED: the specification does not allow that n1 promises b1
+        19 AcceptsOnlyPromised: follows it
+        20 AcceptsOnlyAbovePromise: follows it
+        21 PromisesAgain: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
+            NOT EXPLAINED: the specification does not allow that n2 promises b0
+        22 ClaimsVote: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
+            NOT EXPLAINED: the specification does not allow that n2 votes in s0 for v0 in b0
         23 FillsGapUnasked: 2 nodes, 2 slots, 2 ballots, 2 campaigners, 8 steps
             NOT EXPLAINED: the specification does not allow that v2 is proposed in s0, b1, on the promises of {n1, n2}
         24 AdoptsWholeLog: 2 nodes, 2 slots, 2 ballots, 2 campaigners, 8 steps

@@ -260,24 +260,24 @@ fn states_alone_are_explained() {
     unnumbered(states);
     check(
         &says(&jumps.to_string(), "jumps.itf.json", &[]),
-        &expect![[r"
-        trace    jumps.itf.json
-        model    synod: 3 acceptors, 2 values, 2 ballots, quorums of 2 and 2
-        actions  not in the file; found from the states
-             1   prepare ballot 0
-             2   acceptor 0 promises ballot 0
-             3   acceptor 1 promises ballot 0
-             4   propose value 1 in ballot 0
-        verdict  violated: not a behaviour of the model
-        step 5: no action leads to the recorded state
-        possible there:
-          acceptor 0 votes in ballot 0; but the recorded state differs at msgs: recorded 1a [bal: 1], the model has nothing
-          acceptor 1 votes in ballot 0; but the recorded state differs at maxVBal[a0]: recorded 0, the model has -1
-          acceptor 2 promises ballot 0; but the recorded state differs at maxBal[a2]: recorded -1, the model has 0
-          acceptor 2 votes in ballot 0; but the recorded state differs at maxBal[a2]: recorded -1, the model has 0
-          prepare ballot 1; but the recorded state differs at maxVBal[a0]: recorded 0, the model has -1
-        exit 1
-    "]],
+        &expect![[r#"
+            trace    jumps.itf.json
+            model    synod: 3 acceptors, 2 values, 2 ballots, quorums of 2 and 2
+            actions  not in the file; found from the states
+                 1   prepare ballot 0
+                 2   acceptor 0 promises ballot 0
+                 3   acceptor 1 promises ballot 0
+                 4   propose value 1 in ballot 0
+            verdict  violated: not a behaviour of the model
+            step 5: no action leads to the recorded state
+            possible there:
+              prepare ballot 1; but the recorded state differs at maxVBal[a0]: recorded 0, the model has -1
+              acceptor 0 votes in ballot 0; but the recorded state differs at msgs: recorded 1a [bal: 1], the model has nothing
+              acceptor 1 votes in ballot 0; but the recorded state differs at maxVBal[a0]: recorded 0, the model has -1
+              acceptor 2 promises ballot 0; but the recorded state differs at maxBal[a2]: recorded -1, the model has 0
+              acceptor 2 votes in ballot 0; but the recorded state differs at maxBal[a2]: recorded -1, the model has 0
+            exit 1
+        "#]],
     );
 }
 
@@ -527,7 +527,7 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
         svg.contains("A SECOND VALUE IS CHOSEN") && mermaid.contains("A SECOND VALUE IS CHOSEN")
     );
     // A right cluster does not do that, ...
-    let unmarked = altered(&text, r#""bug":8,"#, "");
+    let unmarked = altered(&text, r#""bug":"8","#, "");
     let said = says(&unmarked, "unmarked.itf.json", &[]);
     assert!(said.contains("verdict  violated: not a behaviour of the model"), "{said}");
     // ... unless it is told to; and one with another bug does something else.
@@ -536,8 +536,11 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
     assert!(said.ends_with("exit 0\n"), "{said}");
     let said = says(&text, "broken.itf.json", &["--bug", "1"]);
     assert!(said.contains("verdict  violated: not a behaviour of the model"), "{said}");
-    let said = says(&altered(&text, r#""bug":8"#, r#""bug":99"#), "unknown.itf.json", &[]);
-    assert!(said.contains("#meta.bug is 99; accepted is the number of a bug: 1, 3, "), "{said}");
+    let said = says(&altered(&text, r#""bug":"8""#, r#""bug":"99""#), "unknown.itf.json", &[]);
+    assert!(
+        said.contains(r#"#meta.bug: there is no bug "99"; give one of 1, 2, 3, 4, 4b, "#),
+        "{said}"
+    );
 }
 
 /// Who looks for one property goes on where the specification has long been left; so does the replay.
@@ -547,7 +550,7 @@ fn a_trace_goes_on_beyond_a_step_that_is_none_of_the_specification() {
     for bug in [Bug::HalfIsQuorum, Bug::IgnoresReports] {
         let broken = Cluster::new(bounds).expect("bounds in range").with_bug(bug);
         let found = disagreement(&broken);
-        let replay = Trace::of(&broken, &found, bug.story()).replay();
+        let replay = Trace::of(&broken, &found, bug.name()).replay();
         assert_eq!(replay.stopped, None);
         let steps = replay.behaviour.steps();
         let left = steps.iter().position(|(_, state)| state.fault.is_some());
@@ -654,7 +657,7 @@ fn what_is_no_trace_is_refused_with_its_place() {
     file("synod.itf.json", &synod);
     for (more, complaint) in [
         (["--bug", "8"], "is a trace of synod, which has no bugs; leave out --bug"),
-        (["--bug", "2"], "there is no such bug; give one of 1, 3, "),
+        (["--bug", "99"], "there is no bug \"99\"; give one of 1, 2, "),
         (["--svg", "no/such/folder.svg"], "cannot write to no/such/folder.svg"),
     ] {
         let output = command("synod.itf.json", &more);

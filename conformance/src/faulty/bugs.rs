@@ -2,7 +2,8 @@
 //! again from records that say so; it then follows, and knows what it knew to be chosen.
 
 use paxos::{
-    Ballot, Event, Message, NodeId, Output, Record, Replica, Report, Slot, Timer, Value,
+    Ballot, Envelope, Event, Message, NodeId, Output, Record, Replica, Report, Slot, Timer, To,
+    Value,
     protocol::{
         acceptor::Vote,
         proposer::{Candidate, NodeSet, Role},
@@ -47,8 +48,50 @@ impl Subject {
                     replica.step(event, &mut out);
                 }
             }
-            // It is in what a crash leaves.
-            Bug::ReusesBallot => replica.step(event, &mut out),
+            Bug::PromisesBelowKeptPromise | Bug::PromisesAgain => {
+                let ballot = prepared(&event);
+                replica.step(event, &mut out);
+                promise_anyway(bug, replica, ballot, &mut out);
+            }
+            Bug::OneBallotVariable => {
+                let voted = votes(replica);
+                let ballot = prepared(&event);
+                let event = misheard(bug, replica, event);
+                replica.step(event, &mut out);
+                if let Some(ballot) = ballot {
+                    renew_votes(replica, ballot, voted, &mut out);
+                }
+            }
+            Bug::MatchesByValue => {
+                let event = vote_by_value(replica, &self.proposed, event);
+                replica.step(event, &mut out);
+                remember_proposals(&mut self.proposed, &out);
+            }
+            Bug::ChangesValue => {
+                let last = open_slots(replica).last().copied();
+                let asks = matches!(event, Event::Propose(_));
+                replica.step(event, &mut out);
+                if let Some(last) = last.filter(|_| asks) {
+                    put_in_place_of(last, &mut out);
+                }
+            }
+            Bug::ReportsNothing | Bug::HidesOvertakenVotes => {
+                let before = promised(replica).filter(|_| bug == Bug::HidesOvertakenVotes);
+                replica.step(event, &mut out);
+                hide_reports(bug, before, &mut out);
+            }
+            Bug::AcceptsOnlyPromised | Bug::AcceptsOnlyAbovePromise => {
+                refuse_to_vote(bug, replica, event, &mut out);
+            }
+            Bug::ClaimsVote => {
+                let claimed = claimed(&event);
+                replica.step(event, &mut out);
+                if let Some(claimed) = claimed {
+                    instead_of_nack(&claimed, &mut out);
+                }
+            }
+            // They are in what a crash leaves.
+            Bug::ReusesBallot | Bug::UnreadableIsEmpty => replica.step(event, &mut out),
             Bug::IgnoresReports
             | Bug::AdoptsLowest
             | Bug::CountsOldPromise
@@ -65,8 +108,8 @@ impl Subject {
     }
 }
 
-/// Whether a message is from nobody, not the sender's to say, or beyond what can be held: none of the
-/// bugs is about that.
+/// Whether a message is from nobody, not the sender's to say, about nothing, or beyond what can be held: none
+/// of the bugs is about that.
 fn is_nonsense(replica: &Replica, event: &Event) -> bool {
     let Event::Message { from, message } = event else { return false };
     let parts = replica.parts();
@@ -76,7 +119,8 @@ fn is_nonsense(replica: &Replica, event: &Event) -> bool {
     let sound = match message {
         Message::Prepare { ballot } => ballot.node == *from,
         Message::Accept { ballot, first, values } => {
-            ballot.node == *from && first.plus(values.len() as u64) <= limit
+            let held = first.plus(values.len() as u64) <= limit;
+            ballot.node == *from && !values.is_empty() && held
         }
         Message::Promise { reports, .. } => reports.iter().all(|report| report.slot < limit),
         _ => true,
@@ -93,6 +137,9 @@ fn misheard(bug: Bug, replica: &Replica, event: Event) -> Event {
             lowest(replica, *ballot, reports);
         }
         (Bug::FillsGapUnasked, Message::Promise { reports, .. }) => drop_gaps(replica, reports),
+        (Bug::OneBallotVariable, Message::Promise { ballot, reports }) => {
+            keep_first(replica, *ballot, reports);
+        }
         (Bug::AdoptsWholeLog, Message::Promise { ballot, reports }) => {
             whole_log(replica, *ballot, reports);
         }
@@ -132,7 +179,7 @@ fn accept_below(replica: &mut Replica, event: Event, out: &mut Output) {
     }
 }
 
-/// 4: a ballot below the promise is promised, unless a higher one was voted in; the promise falls.
+/// 4, the one: a ballot below the promise is promised, unless a higher one was voted in; the promise falls.
 fn promise_below(replica: &mut Replica, event: Event, out: &mut Output) {
     if let Event::Message { message: Message::Prepare { ballot }, .. } = event
         && Some(ballot) < promised(replica)
@@ -141,6 +188,20 @@ fn promise_below(replica: &mut Replica, event: Event, out: &mut Output) {
         *replica = rebuilt(replica, votes(replica), None);
     }
     replica.step(event, out);
+}
+
+/// 4, the other one, and 21: a Prepare that is refused, or passed over in silence, gets a promise; nothing
+/// else changes.
+fn promise_anyway(bug: Bug, replica: &Replica, ballot: Option<Ballot>, out: &mut Output) {
+    let Some(ballot) = ballot else { return };
+    let message = Message::Promise { ballot, reports: reports(replica) };
+    match bug {
+        Bug::PromisesBelowKeptPromise => instead_of_nack(&message, out),
+        _ if out.messages.is_empty() => {
+            out.messages.push(Envelope { to: To::Node(ballot.node), message });
+        }
+        _ => {}
+    }
 }
 
 /// 5: only what was promised outright binds, not what was voted in.
@@ -181,6 +242,32 @@ fn clear_votes(replica: &mut Replica, event: &Event) {
     }
 }
 
+/// 7: a promise gives the votes its own ballot. What the node then says to itself, when it campaigns,
+/// stays as it was: whoever votes again renews it.
+fn renew_votes(replica: &mut Replica, ballot: Ballot, voted: Vec<(Slot, Vote)>, out: &mut Output) {
+    let promises = |message: &Message| matches!(message, Message::Promise { .. });
+    if voted.is_empty() || !out.messages.iter().any(|sent| promises(&sent.message)) {
+        return;
+    }
+    let renewed = voted.into_iter().map(|(slot, vote)| (slot, Vote { ballot, ..vote })).collect();
+    *replica = rebuilt(replica, renewed, Some(ballot));
+    let renewed = reports(replica);
+    for envelope in &mut out.messages {
+        if let Message::Promise { reports, .. } = &mut envelope.message {
+            reports.clone_from(&renewed);
+        }
+    }
+    out.records.extend(renewed.into_iter().map(|Report { slot, ballot, value }| {
+        Record::Accepted { ballot, first: slot, values: [value].into() }
+    }));
+}
+
+/// 7: all reports are of the ballot that was promised, so that the one that came first stays.
+fn keep_first(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
+    let Some(candidate) = candidate_in(replica, ballot) else { return };
+    reports.retain(|report| candidate.reported.get(report.slot).is_none());
+}
+
 /// 9: of two reports the one of the lower ballot is kept.
 fn lowest(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
     let Some(candidate) = candidate_in(replica, ballot) else { return };
@@ -210,9 +297,53 @@ fn stand_in(replica: &Replica, counted: NodeSet, from: NodeId) -> NodeId {
     uncounted(replica, counted).unwrap_or(from)
 }
 
+/// 14: a vote of an earlier ballot is taken for one of the present, if it is for the same value.
+fn vote_by_value(replica: &Replica, proposed: &[(Ballot, Slot, Value)], event: Event) -> Event {
+    let Event::Message { from, message: Message::Accepted { ballot, first, count } } = event else {
+        return event;
+    };
+    let same = |slot: Slot| {
+        let own = replica.parts().acceptor.votes.get(slot).map(|vote| &vote.value);
+        proposed.iter().any(|(b, s, value)| (*b, *s) == (ballot, slot) && Some(value) == own)
+    };
+    let mut ballot = ballot;
+    if (first.0..).map(Slot).take(usize::try_from(count).unwrap_or(usize::MAX)).all(same) {
+        renew(replica, &mut ballot);
+    }
+    Event::Message { from, message: Message::Accepted { ballot, first, count } }
+}
+
+/// Once each: what is sent again is known.
+fn remember_proposals(proposed: &mut Vec<(Ballot, Slot, Value)>, out: &Output) {
+    for envelope in &out.messages {
+        if let Message::Accept { ballot, first, values } = &envelope.message {
+            for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
+                let proposal = (*ballot, slot, value.clone());
+                if !proposed.contains(&proposal) {
+                    proposed.push(proposal);
+                }
+            }
+        }
+    }
+}
+
 /// 15: a promise to oneself is not stored, unless a vote implies it.
 pub(super) fn forget_own_promise(me: NodeId, records: &mut Vec<Record>) {
     records.retain(|record| !matches!(record, Record::Promised(ballot) if ballot.node == me));
+}
+
+/// 16: what the client asks for goes out, and is voted for, in a slot that is already in use.
+fn put_in_place_of(last: Slot, out: &mut Output) {
+    for envelope in &mut out.messages {
+        if let Message::Accept { first, .. } = &mut envelope.message {
+            *first = last;
+        }
+    }
+    for record in &mut out.records {
+        if let Record::Accepted { first, .. } = record {
+            *first = last;
+        }
+    }
 }
 
 /// 17: half of the nodes is one less than a majority, so one is made up.
@@ -235,6 +366,42 @@ fn fill_up_quorum(replica: &mut Replica, out: &mut Output) {
             let message = Message::Accepted { ballot, first: slot, count: 1 };
             replica.step(Event::Message { from, message }, out);
         }
+    }
+}
+
+/// 18: others are told of no votes, or of none below what was promised before.
+fn hide_reports(bug: Bug, before: Option<Ballot>, out: &mut Output) {
+    for envelope in &mut out.messages {
+        if let Message::Promise { reports, .. } = &mut envelope.message {
+            let hides = bug == Bug::HidesOvertakenVotes;
+            reports.retain(|report| hides && Some(report.ballot) >= before);
+        }
+    }
+}
+
+/// 19 and 20: only the ballot that was promised is voted in, or only others.
+fn refuse_to_vote(bug: Bug, replica: &mut Replica, event: Event, out: &mut Output) {
+    let Event::Message { message: Message::Accept { ballot, .. }, .. } = event else {
+        return replica.step(event, out);
+    };
+    let equal = Some(ballot) == promised(replica);
+    if equal != (bug == Bug::AcceptsOnlyAbovePromise) {
+        return replica.step(event, out);
+    }
+    if let Some(promised) = promised(replica) {
+        let message = Message::Nack { ballot, promised };
+        out.messages.push(Envelope { to: To::Node(ballot.node), message });
+    }
+}
+
+/// 22: what a node says that has voted for a proposal.
+fn claimed(event: &Event) -> Option<Message> {
+    match event {
+        Event::Message { message: Message::Accept { ballot, first, values }, .. } => {
+            let count = values.len() as u64;
+            Some(Message::Accepted { ballot: *ballot, first: *first, count })
+        }
+        _ => None,
     }
 }
 
@@ -289,6 +456,29 @@ fn has_voted(replica: &Replica, event: &Event) -> bool {
     };
     let mut slots = (first.0..).map(Slot).take(values.len());
     slots.any(|slot| replica.parts().acceptor.votes.get(slot).is_some())
+}
+
+/// The ballot of a Prepare.
+fn prepared(event: &Event) -> Option<Ballot> {
+    match event {
+        Event::Message { message: Message::Prepare { ballot }, .. } => Some(*ballot),
+        _ => None,
+    }
+}
+
+/// Says something else where a replica refuses.
+fn instead_of_nack(message: &Message, out: &mut Output) {
+    for envelope in &mut out.messages {
+        if matches!(envelope.message, Message::Nack { .. }) {
+            envelope.message = message.clone();
+        }
+    }
+}
+
+/// Its votes, as a promise reports them.
+fn reports(replica: &Replica) -> Vec<Report> {
+    let report = |(slot, Vote { ballot, value })| Report { slot, ballot, value };
+    votes(replica).into_iter().map(report).collect()
 }
 
 fn promised(replica: &Replica) -> Option<Ballot> {

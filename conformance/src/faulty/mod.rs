@@ -5,7 +5,9 @@
 
 mod bugs;
 
-use paxos::{Ballot, Config, ConfigError, Event, Output, Record, RecoverError, Replica};
+use paxos::{
+    Ballot, Config, ConfigError, Event, Output, Record, RecoverError, Replica, Slot, Value,
+};
 use paxos_model::cluster::Bug;
 
 /// A production replica, broken or not.
@@ -15,6 +17,8 @@ pub struct Subject {
     bug: Option<Bug>,
     /// What was promised other than by a vote; kept for [`Bug::AcceptDoesNotPromise`] alone.
     prepared: Option<Ballot>,
+    /// What it ever proposed; kept for [`Bug::MatchesByValue`] alone, since votes do not name their value.
+    proposed: Vec<(Ballot, Slot, Value)>,
 }
 
 impl Subject {
@@ -23,7 +27,7 @@ impl Subject {
     /// # Errors
     /// A configuration that cannot work.
     pub fn new(config: Config, bug: Option<Bug>) -> Result<Self, ConfigError> {
-        Ok(Self { replica: Replica::new(config)?, bug, prepared: None })
+        Ok(Self { replica: Replica::new(config)?, bug, prepared: None, proposed: Vec::new() })
     }
 
     /// The replica after a crash.
@@ -31,11 +35,13 @@ impl Subject {
     /// # Errors
     /// Records that cannot be its own.
     pub fn recover(&self, config: Config, mut records: Vec<Record>) -> Result<Self, RecoverError> {
-        if self.bug == Some(Bug::ReusesBallot) {
-            bugs::forget_own_promise(config.id, &mut records);
+        match self.bug {
+            Some(Bug::ReusesBallot) => bugs::forget_own_promise(config.id, &mut records),
+            Some(Bug::UnreadableIsEmpty) => records.clear(),
+            _ => {}
         }
         let replica = Replica::recover(config, records)?;
-        Ok(Self { replica, bug: self.bug, prepared: self.prepared })
+        Ok(Self { replica, ..self.clone() })
     }
 
     /// The replica, to be looked at.

@@ -30,6 +30,7 @@ mod properties;
 pub mod refinement;
 pub mod rules;
 pub mod state;
+mod stuck;
 mod symmetry;
 mod types;
 
@@ -39,9 +40,10 @@ use stateright::{Model, Property};
 
 pub use self::{
     bounds::{Bounds, BoundsError},
-    bugs::Bug,
+    bugs::{Bug, Harm},
     properties::{AGREEMENT, BELIEFS, HELD, ONE_VALUE, PROMISES_KEPT, REFINES, VALIDITY},
     state::State,
+    stuck::NOT_STUCK,
 };
 use self::{
     node::{Input, Step},
@@ -62,7 +64,9 @@ use crate::{
 pub struct Cluster {
     rules: Rules,
     spec: Arc<Synod>,
-    only: Option<&'static str>,
+    /// The properties that are looked for; all if none is named.
+    only: Vec<&'static str>,
+    not_stuck: bool,
 }
 
 /// What can happen in a cluster.
@@ -116,13 +120,27 @@ impl Cluster {
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         bounds.validate()?;
         let spec = Arc::new(refinement::specification(&bounds));
-        Ok(Self { rules: Rules { bounds, bug: None }, spec, only: None })
+        Ok(Self { rules: Rules { bounds, bug: None }, spec, only: Vec::new(), not_stuck: false })
     }
 
     /// The same cluster with a bug in it.
     #[must_use]
     pub fn with_bug(self, bug: Bug) -> Self {
         Self { rules: Rules { bug: Some(bug), ..self.rules }, ..self }
+    }
+
+    /// The same cluster, and in each state it is looked for whether it is [stuck](NOT_STUCK). It takes time,
+    /// so that it is not done unasked.
+    #[must_use]
+    pub fn with_not_stuck(self) -> Self {
+        Self { not_stuck: true, ..self }
+    }
+
+    /// The same cluster with only some of its properties. Steps are held against the specification only if
+    /// that is one of them.
+    #[must_use]
+    pub fn with_only(self, properties: &[&'static str]) -> Self {
+        Self { only: properties.to_vec(), ..self }
     }
 
     /// Its bounds.
@@ -138,7 +156,7 @@ impl Cluster {
     /// Whether steps are held against the specification in this run: unless another property is
     /// looked for, which a fault would cut short.
     fn refines(&self) -> bool {
-        self.only.is_none_or(|only| only == REFINES)
+        self.only.is_empty() || self.only.contains(&REFINES)
     }
 
     /// What a node does with an input, for whoever compares it with something else.
@@ -341,7 +359,7 @@ impl Model for Cluster {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut all = properties::all(self);
-        all.retain(|property| self.only.is_none_or(|only| property.name == only));
+        all.retain(|property| self.only.is_empty() || self.only.contains(&property.name));
         all
     }
 }
@@ -388,11 +406,11 @@ impl Explorable for Cluster {
         let bounds = self.rules.bounds;
         let bounds = Bounds { ballots: bounds.ballots - 1, ..bounds };
         let smaller = Self::new(bounds).ok()?;
-        Some(Self { rules: Rules { bounds, ..self.rules }, only: self.only, ..smaller })
+        Some(Self { rules: Rules { bounds, ..self.rules }, only: self.only.clone(), ..smaller })
     }
 
     fn only(&self, property: &'static str) -> Self {
-        Self { only: Some(property), ..self.clone() }
+        self.clone().with_only(&[property])
     }
 
     fn describe(&self, action: &Action) -> String {

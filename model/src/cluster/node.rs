@@ -5,8 +5,10 @@
 use smallvec::SmallVec;
 
 use super::{
-    rules::{Prepared, Rules},
-    state::{Ballot, Live, Log, Message, NodeId, NodeSet, Role, SLOTS_MAX, Slot, Value, Vote},
+    rules::{Prepared, Proposed, Rules},
+    state::{
+        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Role, SLOTS_MAX, Slot, Value, Vote,
+    },
 };
 
 /// What can happen to a node.
@@ -84,9 +86,11 @@ impl Rules {
             Input::Message(Message::Accept { ballot, slot, value }) => {
                 self.on_accept(me, ballot, slot, value, &mut step);
             }
-            Input::Message(Message::Accepted { ballot, slot, from, .. }) => {
+            Input::Message(Message::Accepted { ballot, slot, value, from }) => {
+                let Acceptor { promised, votes } = step.live.acceptor;
+                let own = votes[usize::from(slot.0)];
                 if self.bounds.owner(ballot) == me
-                    && self.counts_vote(ballot, step.live.acceptor.promised)
+                    && self.counts_vote(Vote { ballot, value }, promised, own)
                 {
                     self.count_vote(slot, from, &mut step);
                 }
@@ -104,9 +108,9 @@ impl Rules {
             return;
         }
         let Some(ballot) = self.bounds.next_ballot(me, live.acceptor.promised) else { return };
-        live.acceptor.promised = Some(ballot);
-        live.acceptor.votes = self.promise_keeps(live.acceptor.votes);
-        let reports = live.acceptor.votes;
+        let before = live.acceptor.promised.replace(ballot);
+        live.acceptor.votes = self.promise_keeps(live.acceptor.votes, ballot);
+        let reports = self.reports(live.acceptor.votes, before);
         live.role = Role::Candidate { heard: NodeSet::of(me), reported: reports };
         step.messages.push(Message::Prepare { ballot });
         step.messages.push(Message::Promise { ballot, from: me, reports });
@@ -118,17 +122,18 @@ impl Rules {
             return;
         }
         let live = &mut step.live;
+        let before = live.acceptor.promised;
         match self.prepare(&live.acceptor, ballot) {
             Prepared::Silence => return,
             Prepared::Refuse => return refuse(ballot, step),
             Prepared::Again => {}
             Prepared::Promise => {
                 live.acceptor.promised = Some(ballot);
-                live.acceptor.votes = self.promise_keeps(live.acceptor.votes);
+                live.acceptor.votes = self.promise_keeps(live.acceptor.votes, ballot);
                 live.role = Role::Follower;
             }
         }
-        let reports = live.acceptor.votes;
+        let reports = self.reports(live.acceptor.votes, before);
         step.messages.push(Message::Promise { ballot, from: me, reports });
     }
 
@@ -155,7 +160,7 @@ impl Rules {
         if !matches!(step.live.role, Role::Leader { .. }) {
             return;
         }
-        let first = next_free(&step.live);
+        let first = self.free_slot(&step.live);
         if first + count > self.bounds.slots {
             return;
         }
@@ -183,17 +188,18 @@ impl Rules {
             return;
         }
         let live = &mut step.live;
-        let Some(promised) = self.accept(&live.acceptor, ballot, slot) else {
-            return refuse(ballot, step);
-        };
-        if self.ignores_proposal(&live.acceptor, slot) {
-            return;
+        match self.accept(&live.acceptor, ballot, slot) {
+            Proposed::Silence => return,
+            Proposed::Refuse => return refuse(ballot, step),
+            Proposed::Claim => {}
+            Proposed::Vote { promised } => {
+                if promised > live.acceptor.promised {
+                    live.role = Role::Follower;
+                }
+                live.acceptor.promised = promised;
+                live.acceptor.votes[usize::from(slot.0)] = Some(Vote { ballot, value });
+            }
         }
-        if promised > live.acceptor.promised {
-            live.role = Role::Follower;
-        }
-        live.acceptor.promised = promised;
-        live.acceptor.votes[usize::from(slot.0)] = Some(Vote { ballot, value });
         step.messages.push(Message::Accepted { ballot, slot, value, from: me });
     }
 
@@ -222,9 +228,9 @@ impl Rules {
     }
 }
 
+/// A refusal names the promise that is in the way.
 fn refuse(ballot: Ballot, step: &mut Step) {
-    let promised = step.live.acceptor.promised.expect("only a promise refuses");
-    step.nack = Some(Nack { ballot, promised });
+    step.nack = step.live.acceptor.promised.map(|promised| Nack { ballot, promised });
 }
 
 /// A ballot that was refused is over; the higher one is promised, so that the next is above it.
@@ -244,10 +250,4 @@ fn learn(live: &mut Live, slot: Slot, value: Value) {
             votes[usize::from(slot.0)] = NodeSet::default();
         }
     }
-}
-
-/// The slot after the last one that a node has voted in or knows to be chosen.
-fn next_free(live: &Live) -> u8 {
-    let used = |slot: &usize| live.acceptor.votes[*slot].is_some() || live.chosen[*slot].is_some();
-    (0..SLOTS_MAX).rfind(used).map_or(0, |last| last as u8 + 1)
 }

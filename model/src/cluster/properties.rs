@@ -5,6 +5,7 @@ use stateright::Property;
 use super::{
     Cluster,
     state::{Message, NodeId, NodeSet, Role, Slot, State, Value, Vote},
+    stuck::{NOT_STUCK, not_stuck, undecided_and_free},
 };
 
 /// The property that each step is one of the specification.
@@ -94,6 +95,13 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
             s.nodes.iter().any(|node| node.unsynced.len() > 1)
         }));
     }
+    if cluster.not_stuck {
+        all.push(Property::always(NOT_STUCK, not_stuck));
+        // Where a single vote chooses, none is open.
+        if bounds.ballots > 1 && bounds.phase2_quorum > 1 {
+            all.push(Property::sometimes("undecided, and a quorum is free", undecided_and_free));
+        }
+    }
     all
 }
 
@@ -105,7 +113,7 @@ fn votes(state: &State) -> impl Iterator<Item = (Vote, NodeId)> {
 }
 
 /// What a quorum voted for in one ballot, slot by slot.
-fn chosen_votes<'a>(
+pub(super) fn chosen_votes<'a>(
     cluster: &'a Cluster,
     state: &'a State,
 ) -> impl Iterator<Item = (Slot, Vote)> + 'a {

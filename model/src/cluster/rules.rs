@@ -6,7 +6,7 @@
 use super::{
     bounds::Bounds,
     bugs::Bug,
-    state::{Acceptor, Ballot, Log, NodeId, NodeSet, Slot, Vote},
+    state::{Acceptor, Ballot, Live, Log, NodeId, NodeSet, SLOTS_MAX, Slot, Vote},
 };
 
 /// The rules within some bounds, with at most one of them broken.
@@ -30,6 +30,21 @@ pub enum Prepared {
     Silence,
 }
 
+/// What an acceptor does with a proposal.
+pub enum Proposed {
+    /// It votes for it.
+    Vote {
+        /// What it has promised from then on.
+        promised: Option<Ballot>,
+    },
+    /// It has promised more.
+    Refuse,
+    /// It says that it voted, and did not. No rule does this.
+    Claim,
+    /// It says nothing. No rule does this.
+    Silence,
+}
+
 impl Rules {
     fn broken(&self, bug: Bug) -> bool {
         self.bug == Some(bug)
@@ -39,43 +54,67 @@ impl Rules {
     /// cast in it, a lower one refused.
     pub fn prepare(&self, acceptor: &Acceptor, ballot: Ballot) -> Prepared {
         match acceptor.promised {
-            Some(promised) if ballot < promised && !self.broken(Bug::PromisesBelowPromise) => {
-                Prepared::Refuse
+            Some(promised) if ballot < promised => {
+                if self.broken(Bug::PromisesBelowPromise) {
+                    Prepared::Promise
+                } else if self.broken(Bug::PromisesBelowKeptPromise) {
+                    Prepared::Again
+                } else {
+                    Prepared::Refuse
+                }
             }
             Some(promised) if ballot == promised => {
                 let voted = acceptor.votes.iter().flatten().any(|vote| vote.ballot == ballot);
-                if voted { Prepared::Silence } else { Prepared::Again }
+                let silent = voted && !self.broken(Bug::PromisesAgain);
+                if silent { Prepared::Silence } else { Prepared::Again }
             }
             _ => Prepared::Promise,
         }
     }
 
     /// What becomes of the votes when a ballot is promised: nothing.
-    pub fn promise_keeps(&self, votes: Log<Option<Vote>>) -> Log<Option<Vote>> {
-        if self.broken(Bug::PromiseClearsVotes) { Log::default() } else { votes }
-    }
-
-    /// Phase 2b: vote unless a higher ballot was promised. `None` is a refusal.
-    pub fn accept(
-        &self,
-        acceptor: &Acceptor,
-        ballot: Ballot,
-        slot: Slot,
-    ) -> Option<Option<Ballot>> {
-        let raised = acceptor.promised.max(Some(ballot));
-        match acceptor.promised {
-            Some(promised) if ballot < promised => {
-                self.broken(Bug::AcceptsBelowPromise).then_some(acceptor.promised)
-            }
-            promised if self.broken(Bug::AcceptDoesNotPromise) => Some(promised),
-            _ if self.ignores_proposal(acceptor, slot) => Some(acceptor.promised),
-            _ => Some(raised),
+    pub fn promise_keeps(&self, votes: Log<Option<Vote>>, ballot: Ballot) -> Log<Option<Vote>> {
+        if self.broken(Bug::PromiseClearsVotes) {
+            return Log::default();
         }
+        if self.broken(Bug::OneBallotVariable) {
+            return votes.map(|vote| Some(Vote { ballot, ..vote? }));
+        }
+        votes
     }
 
-    /// Whether an acceptor stays silent because it has voted before: it does not.
-    pub fn ignores_proposal(&self, acceptor: &Acceptor, slot: Slot) -> bool {
-        self.broken(Bug::VotesOnlyOnce) && acceptor.votes[usize::from(slot.0)].is_some()
+    /// What a promise reports: the last vote in each slot. `before` is what was promised before it.
+    pub fn reports(&self, votes: Log<Option<Vote>>, before: Option<Ballot>) -> Log<Option<Vote>> {
+        if self.broken(Bug::ReportsNothing) {
+            return Log::default();
+        }
+        let hides = self.broken(Bug::HidesOvertakenVotes);
+        votes.map(|vote| vote.filter(|vote| !(hides && Some(vote.ballot) < before)))
+    }
+
+    /// Phase 2b: vote unless a higher ballot was promised, and promise the ballot of the vote.
+    pub fn accept(&self, acceptor: &Acceptor, ballot: Ballot, slot: Slot) -> Proposed {
+        let promised = acceptor.promised;
+        if Some(ballot) < promised {
+            return if self.broken(Bug::AcceptsBelowPromise) {
+                Proposed::Vote { promised }
+            } else if self.broken(Bug::ClaimsVote) {
+                Proposed::Claim
+            } else {
+                Proposed::Refuse
+            };
+        }
+        if self.broken(Bug::VotesOnlyOnce) && acceptor.votes[usize::from(slot.0)].is_some() {
+            return Proposed::Silence;
+        }
+        let equal = Some(ballot) == promised;
+        if self.broken(Bug::AcceptsOnlyPromised) && !equal
+            || self.broken(Bug::AcceptsOnlyAbovePromise) && equal
+        {
+            return Proposed::Refuse;
+        }
+        let promises = !self.broken(Bug::AcceptDoesNotPromise);
+        Proposed::Vote { promised: if promises { Some(ballot) } else { promised } }
     }
 
     /// Whether a promise for `ballot` counts for a candidate in `current`.
@@ -84,9 +123,12 @@ impl Rules {
         current == Some(ballot) || old
     }
 
-    /// Whether a vote in `ballot` counts for a leader in `current`.
-    pub fn counts_vote(&self, ballot: Ballot, current: Option<Ballot>) -> bool {
-        current == Some(ballot) || self.broken(Bug::AddsUpBallots)
+    /// Whether a vote counts for a leader in `current`, which itself voted as `own` says.
+    pub fn counts_vote(&self, vote: Vote, current: Option<Ballot>, own: Option<Vote>) -> bool {
+        let same_value = own.is_some_and(|own| own.value == vote.value);
+        current == Some(vote.ballot)
+            || self.broken(Bug::AddsUpBallots)
+            || (self.broken(Bug::MatchesByValue) && same_value)
     }
 
     /// Who is heard after one more promise; `None` if nothing changes.
@@ -163,6 +205,16 @@ impl Rules {
         Some(prepared)
     }
 
+    /// Where a leader puts what its client asks for: in the slot after the last one that it has voted in
+    /// or knows to be chosen.
+    pub fn free_slot(&self, live: &Live) -> u8 {
+        let used =
+            |slot: &usize| live.acceptor.votes[*slot].is_some() || live.chosen[*slot].is_some();
+        let Some(last) = (0..SLOTS_MAX).rfind(used) else { return 0 };
+        let again = self.broken(Bug::ChangesValue) && live.chosen[last].is_none();
+        last as u8 + u8::from(!again)
+    }
+
     /// Whether messages wait for the sync of their step: they do.
     pub fn messages_wait(&self) -> bool {
         !self.broken(Bug::RepliesBeforePersisting)
@@ -170,6 +222,9 @@ impl Rules {
 
     /// What a node finds on its disk after a crash: what it synced.
     pub fn recovers(&self, node: NodeId, durable: Acceptor) -> Acceptor {
+        if self.broken(Bug::UnreadableIsEmpty) {
+            return Acceptor::default();
+        }
         let own = durable.promised.is_some_and(|ballot| self.bounds.owner(ballot) == node);
         if own && self.broken(Bug::ReusesBallot) {
             let voted = durable.votes.iter().flatten().map(|vote| vote.ballot).max();

@@ -37,6 +37,7 @@ pub use self::estimate::{Estimate, estimate};
 pub use self::explorable::{Explorable, Packing, Symmetry, Tally};
 pub use self::options::{Checkpoint, Engine, Interrupt, Options, Processes};
 pub use self::refusal::{CheckpointError, Refusal, refuse};
+pub(crate) use self::report::Story;
 pub use self::report::{
     Counterexample, Expectation, Finding, PropertyReport, Report, Step, Symmetric,
 };

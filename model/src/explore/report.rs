@@ -209,7 +209,7 @@ impl fmt::Display for Report {
 }
 
 /// A path: each action, and beneath it the lines of the state that are new.
-struct Story<'a>(&'a [Step]);
+pub(crate) struct Story<'a>(pub(crate) &'a [Step]);
 
 impl fmt::Display for Story<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,8 +9,6 @@
 
 use std::collections::BTreeMap;
 
-use itertools::Itertools as _;
-
 use super::{
     Traced, Variables,
     itf::Value,
@@ -120,7 +118,7 @@ impl Traced for Cluster {
     }
 
     fn write_bug(&self) -> Option<Value> {
-        self.bug().map(|bug| bug.number().into())
+        self.bug().map(|bug| Value::string(bug.label()))
     }
 
     fn read(bounds: &Value, bug: Option<&Value>) -> Result<Self, String> {
@@ -129,12 +127,12 @@ impl Traced for Cluster {
         })?;
         let cluster = Self::new(bounds).map_err(|error| format!("#meta.bounds: {error}"))?;
         let Some(bug) = bug else { return Ok(cluster) };
-        let known = Bug::ALL.iter().find(|known| Value::from(known.number()) == *bug);
-        let known = known.ok_or_else(|| {
-            let numbers = Bug::ALL.iter().map(|bug| bug.number()).join(", ");
-            format!("#meta.bug is {bug}; accepted is the number of a bug: {numbers}")
-        })?;
-        Ok(cluster.with_bug(*known))
+        let label = match bug {
+            Value::Str(label) => label.clone(),
+            other => other.to_string(),
+        };
+        let bug = Bug::labelled(&label).map_err(|error| format!("#meta.bug: {error}"))?;
+        Ok(cluster.with_bug(bug))
     }
 
     fn write_state(&self, state: &State) -> Variables {

@@ -1,7 +1,6 @@
 //! A cluster from arguments, with a bug of the catalogue in it if one is asked for.
 
 use clap::Args;
-use itertools::Itertools as _;
 use paxos_model::{
     arguments::BoundsArgs,
     cluster::{BoundsError, Bug, Cluster},
@@ -28,9 +27,5 @@ impl ClusterModelArgs {
 
 /// A bug of the catalogue, as an argument.
 pub(crate) fn bug(argument: &str) -> Result<Bug, String> {
-    let known = |bug: &&Bug| argument.parse() == Ok(bug.number());
-    Bug::ALL.iter().find(known).copied().ok_or_else(|| {
-        let numbers = Bug::ALL.iter().map(|bug| bug.number()).join(", ");
-        format!("there is no such bug; give one of {numbers}")
-    })
+    Bug::labelled(argument).map_err(|error| error.to_string())
 }

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
 use paxos_model::{
     arguments::{RunArgs, SynodArgs},
+    cluster::Cluster,
     explore::{
         Checkpoint, Estimate, Explorable, Interrupt, Options, Processes, estimate,
         explore_and_keep, refuse,
@@ -33,6 +34,10 @@ pub(crate) enum Check {
 pub(crate) struct ClusterArgs {
     #[command(flatten)]
     model: ClusterModelArgs,
+    /// Also look in each state whether it is stuck: whether no value can be chosen any more, although a
+    /// node could still begin a ballot that a quorum has not gone beyond.
+    #[arg(long)]
+    not_stuck: bool,
     #[command(flatten)]
     search: SearchArgs,
 }
@@ -113,7 +118,12 @@ fn hosts(file: &Path, this: usize) -> Result<Processes, String> {
 
 pub(crate) fn run(check: Check, interrupt: &Interrupt) -> ExitCode {
     match check {
-        Check::Cluster(args) => explored(args.model.cluster(), &args.search, interrupt),
+        Check::Cluster(args) => {
+            let cluster = args.model.cluster();
+            let cluster =
+                if args.not_stuck { cluster.map(Cluster::with_not_stuck) } else { cluster };
+            explored(cluster, &args.search, interrupt)
+        }
         Check::Synod(args) => {
             let synod = Synod::new(args.bounds.bounds());
             let distinct = args.distinct_values;

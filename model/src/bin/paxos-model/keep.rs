@@ -9,27 +9,65 @@ use std::{
 use clap::Args;
 use itertools::Itertools as _;
 use paxos_model::{
-    explore::{Explorable, Explored},
+    explore::{Behaviour, Explorable, Explored},
     story::Storied,
     trace::{self, Traced},
 };
 use stateright::Expectation;
 
-/// What to write of a behaviour that was found.
+/// Where to write a behaviour that was found.
 #[derive(Args)]
-pub(crate) struct KeepArgs {
-    /// Also show a shortest way to where this `sometimes` property is seen.
-    #[arg(long, value_name = "PROPERTY")]
-    pub(crate) show: Option<String>,
-    /// Draw the counterexample, or what --show asks for, as a space-time diagram.
+pub(crate) struct FileArgs {
+    /// Draw the counterexample as a space-time diagram.
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
-    /// Draw it as a Mermaid sequence diagram.
+    /// Draw the counterexample as a Mermaid sequence diagram.
     #[arg(long, value_name = "FILE.mmd")]
     mermaid: Option<PathBuf>,
-    /// Write it as a trace in ITF, for `paxos-model trace` and for other tools.
+    /// Write the counterexample as a trace in ITF, for `paxos-model trace` and for other tools.
     #[arg(long, value_name = "FILE.itf.json")]
     itf: Option<PathBuf>,
+}
+
+impl FileArgs {
+    /// Whether there is anything to write.
+    pub(crate) fn wanted(&self) -> bool {
+        self.svg.is_some() || self.mermaid.is_some() || self.itf.is_some()
+    }
+
+    /// Writes a behaviour of a model, with whatever bug that has.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(crate) fn write<M: Storied + Traced>(
+        &self,
+        model: &M,
+        behaviour: &Behaviour<M>,
+        title: &str,
+    ) -> Result<(), String> {
+        let diagram = model.diagram(behaviour, &format!("{title}: {}", model.title()));
+        if let Some(path) = &self.svg {
+            write(path, &diagram.svg())?;
+        }
+        if let Some(path) = &self.mermaid {
+            write(path, &diagram.mermaid())?;
+        }
+        if let Some(path) = &self.itf {
+            write(path, &trace::write(model, behaviour, title))?;
+        }
+        Ok(())
+    }
+}
+
+/// What to tell of a behaviour that was found, beside the counterexample.
+#[derive(Args)]
+pub(crate) struct KeepArgs {
+    /// Also show a shortest way to where this `sometimes` property is seen; if nothing is violated, it is
+    /// what --svg, --mermaid and --itf are about.
+    #[arg(long, value_name = "PROPERTY")]
+    pub(crate) show: Option<String>,
+    #[command(flatten)]
+    files: FileArgs,
 }
 
 impl KeepArgs {
@@ -48,10 +86,6 @@ impl KeepArgs {
         Err(format!("there is no sometimes property {asked:?} here; give one of {names}"))
     }
 
-    fn wanted(&self) -> bool {
-        self.svg.is_some() || self.mermaid.is_some() || self.itf.is_some()
-    }
-
     /// Writes what was found: the counterexample of the first property that fails, or what was to be
     /// shown. `model` is the model with whatever bug it has.
     ///
@@ -62,7 +96,7 @@ impl KeepArgs {
         model: &M,
         explored: &Explored<M>,
     ) -> Result<(), String> {
-        if !self.wanted() {
+        if !self.files.wanted() {
             return Ok(());
         }
         let failed = explored.report.properties.iter().filter(|it| it.counterexample.is_some());
@@ -73,18 +107,7 @@ impl KeepArgs {
                         --show a way to where something is seen would be"
                 .to_owned());
         };
-        let title = format!("{name}: {}", model.title());
-        let diagram = model.diagram(behaviour, &title);
-        if let Some(path) = &self.svg {
-            write(path, &diagram.svg())?;
-        }
-        if let Some(path) = &self.mermaid {
-            write(path, &diagram.mermaid())?;
-        }
-        if let Some(path) = &self.itf {
-            write(path, &trace::write(model, behaviour, name))?;
-        }
-        Ok(())
+        self.files.write(model, behaviour, name)
     }
 }
 

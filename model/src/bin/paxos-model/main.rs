@@ -7,6 +7,7 @@ mod broken;
 mod check;
 mod explore;
 mod keep;
+mod mutants;
 mod prove;
 mod trace;
 
@@ -43,6 +44,8 @@ enum Command {
     Check(check::Check),
     /// Prove a specification, for any number of acceptors, ballots, values and slots.
     Prove(prove::ProveArgs),
+    /// Look for known bugs of Paxos in small clusters, and say what sees each and what harm it does.
+    Mutants(mutants::MutantsArgs),
     Trace(trace::TraceArgs),
     #[command(subcommand)]
     Explore(explore::Explore),
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     match command {
         Command::Check(check) => check::run(check, &interrupt),
         Command::Prove(args) => prove::run(&args),
+        Command::Mutants(args) => mutants::run(&args, &interrupt),
         Command::Trace(args) => trace::run(&args),
         Command::Explore(explore) => explore::run(explore),
     }

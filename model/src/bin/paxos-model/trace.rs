@@ -61,8 +61,8 @@ pub(crate) fn run(args: &TraceArgs) -> ExitCode {
                 Some(bug) => trace.with_bug(bug),
             };
             let told = |bug: Bug, told| {
-                let (number, story) = (bug.number(), bug.story().trim());
-                Broken { number, story, told }
+                let [what, _] = bug.story();
+                Broken { bug: bug.label(), what, told }
             };
             let bug = asked.map(|bug| told(bug, "the command line"));
             replay(&trace, bug.or(recorded.map(|bug| told(bug, "the file"))), args)
@@ -130,8 +130,8 @@ struct Report {
 
 #[derive(Serialize)]
 struct Broken {
-    number: u8,
-    story: &'static str,
+    bug: String,
+    what: &'static str,
     told: &'static str,
 }
 
@@ -142,8 +142,8 @@ impl fmt::Display for Report {
             writeln!(f, "shows    {}", self.description)?;
         }
         writeln!(f, "model    {}", self.model)?;
-        if let Some(Broken { number, story, told }) = &self.bug {
-            writeln!(f, "broken   by bug {number}, as {told} says: {story}")?;
+        if let Some(Broken { bug, what, told }) = &self.bug {
+            writeln!(f, "broken   by bug {bug}, as {told} says: {what}")?;
         }
         if self.explained {
             writeln!(f, "actions  not in the file; found from the states")?;

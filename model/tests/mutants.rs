@@ -1,0 +1,254 @@
+//! The catalogue on its ladder: what sees each bug first, what harm it does, and that this can fail.
+
+use std::process::{Command, Output};
+
+use expect_test::expect;
+use paxos_model::{
+    catalogue::{Catalogue, LADDER, Ladder, hunt},
+    cluster::{Bounds, Bug},
+    explore::Interrupt,
+    verdict::Verdict,
+};
+use serde_json::Value;
+
+fn hunted(bugs: &[Bug], ladder: &Ladder) -> Catalogue {
+    hunt(bugs, ladder, None, &Interrupt::default(), |_| ())
+}
+
+fn mutants(arguments: &str) -> Output {
+    let arguments = ["mutants"].into_iter().chain(arguments.split_whitespace());
+    let command = Command::new(env!("CARGO_BIN_EXE_paxos-model")).args(arguments).output();
+    command.expect("the binary was built for this test")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).expect("it is text")
+}
+
+/// A ladder of one small rung, on which little can be seen, and a top that is no larger.
+const SHORT: Ladder = {
+    let one = Bounds { crashes: Some(0), nacks: false, chosen: false, ..Bounds::of(2, 1, 2) };
+    Ladder { rungs: &[one], top: one }
+};
+
+#[test]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+fn the_whole_catalogue_is_caught() {
+    let catalogue = hunted(Bug::ALL, &LADDER);
+    expect![[r#"
+           #  bug                              seen first by                          steps  space  harm                               steps  space  it is
+           1  replies before persisting        promises are kept                          1      3  agreement                              7      3  unsafe
+           2  unreadable disk taken for empty  promises are kept                          2      2  agreement                              7     11  unsafe
+           3  votes below its promise          each step is one of the specification      6      4  agreement                              6      6  unsafe
+           4  promises below its promise       promises are kept                          3      4  agreement                              7      6  unsafe
+          4b  promises below what it keeps     each step is one of the specification      3      4  -                                                safe
+           5  a vote does not promise          promises are kept                          3      6  a quorum holds what is chosen          4      6  unsafe
+           6  a promise clears the votes       a quorum holds what is chosen              4      2  agreement                              5      2  unsafe
+           7  one variable for two ballots     each step is one of the specification      4      2  agreement                             14     20  unsafe
+           8  ignores what is reported         agreement                                  8      4  agreement                              8      4  unsafe
+           9  adopts the lowest ballot         each step is one of the specification     12     20  agreement                             14     20  unsafe
+          10  counts an old promise            each step is one of the specification      5      9  agreement                              9      9  unsafe
+          11  counts a promise twice           each step is one of the specification      5     10  agreement                             10     10  unsafe
+          12  counts a vote twice              what is believed chosen is chosen          9     14  what is believed chosen is chosen      9     14  unsafe
+          13  adds up ballots                  what is believed chosen is chosen          8     18  what is believed chosen is chosen      8     18  unsafe
+          14  adds up equal values             what is believed chosen is chosen          8     18  what is believed chosen is chosen      8     18  unsafe
+          15  reuses a ballot after a crash    promises are kept                          2      2  agreement                             11     16  unsafe
+          16  changes the value in a ballot    one value per ballot                       8      5  agreement                             10      5  unsafe
+          17  half is a quorum                 each step is one of the specification      2      4  agreement                              4      4  unsafe
+          18  reports nothing                  each step is one of the specification      4      2  agreement                              8      4  unsafe
+         18b  hides votes below a promise      each step is one of the specification      7      4  agreement                              9      4  unsafe
+          19  votes only where it promised     -                                                    -                                                safe: only lockstep sees it
+          20  votes only above its promise     -                                                    no state is stuck                      0      5  safe, stuck
+          21  promises again after voting      each step is one of the specification      6      4  -                                                safe
+          22  claims a vote it did not cast    each step is one of the specification      6      4  agreement                              6      6  unsafe
+          23  fills a gap unasked              agreement                                  7      7  agreement                              7      7  unsafe
+          24  adopts a whole log               agreement                                  8      7  agreement                              8      7  unsafe
+          28  proposes unprepared              validity                                   2      1  agreement                             10     21  unsafe
+          29  votes only once                  -                                                    no state is stuck                      7     12  safe, stuck
+
+         space  states
+             1       3  1 nodes, 1 slots, 2 ballots, 1 campaigners, 0 crashes
+             2       8  1 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes
+             3      18  1 nodes, 1 slots, 2 ballots, 1 campaigners, 1 unsynced, 1 crashes
+             4      30  2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes
+             5      41  2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes
+             6      73  2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 1/2, 0 crashes
+             7      78  2 nodes, 2 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes
+             8      92  2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 crashes
+             9     110  2 nodes, 1 slots, 3 ballots, 2 campaigners, quorums 2/1, 0 crashes
+            10     142  3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 3/1, 0 crashes
+            11     169  2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 1/2, 1 crashes
+            12     183  2 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes
+            13     203  2 nodes, 2 slots, 2 ballots, 2 campaigners, 0 crashes
+            14     221  3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 3/3, 0 crashes
+            15     345  2 nodes, 1 slots, 3 ballots, 2 campaigners, quorums 1/2, 0 crashes
+            16     359  2 nodes, 1 slots, 3 ballots, 2 campaigners, quorums 2/1, 1 crashes
+            17     739  3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes
+            18     797  3 nodes, 1 slots, 2 ballots, 1 campaigners, quorums 1/3, 1 crashes
+            19    1634  3 nodes, 1 slots, 2 ballots, 2 campaigners, 1 crashes
+            20   11936  3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes
+            21  172472  3 nodes, 1 slots, 4 ballots, 2 campaigners, 0 crashes
+
+        states are those of the protocol without a bug, which holds in each space
+        28 of 28 bugs are what the catalogue says
+        verdict: holds
+    "#]].assert_eq(&catalogue.to_string());
+    assert_eq!(catalogue.verdict, Verdict::Holds);
+}
+
+#[test]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+fn a_bug_is_told_as_a_story() {
+    let output = mutants("--show 16 --quiet");
+    expect![[r#"
+        16  changes the value in a ballot
+
+        A leader whose value is not chosen yet puts another one in its place, in the same ballot.
+        Votes of one ballot no longer mean one value, and both can be chosen.
+
+        unsafe
+
+        one value per ballot fails after 8 steps (2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes):
+           0  initially
+                n1: promised -, follows
+                n2: promised -, follows
+           1  n1 campaigns
+                n1: promised b0, candidate heard {n1} 
+                sent: Prepare b0
+                sent: Promise b0 from n1 reporting nothing
+           2  n2 gets Prepare b0
+                n2: promised b0, follows
+                sent: Promise b0 from n2 reporting nothing
+           3  n2 campaigns
+                n2: promised b1, candidate heard {n2} 
+                sent: Prepare b1
+                sent: Promise b1 from n2 reporting nothing
+           4  n1 gets Promise b0 from n2 reporting nothing
+                n1: promised b0, leads 
+           5  n1 proposes in 1 slots
+                n1: promised b0, voted s0=b0:v0, leads s0={n1}
+                sent: Accept b0 s0=v0
+                sent: Accepted b0 s0=v0 from n1
+           6  n1 gets Prepare b1
+                n1: promised b1, voted s0=b0:v0, follows
+                sent: Promise b1 from n1 reporting s0=b0:v0
+           7  n2 gets Promise b1 from n1 reporting s0=b0:v0
+                n2: promised b1, voted s0=b1:v0, leads s0={n2}
+                sent: Accept b1 s0=v0
+                sent: Accepted b1 s0=v0 from n2
+           8  n2 proposes in 1 slots
+                n2: promised b1, voted s0=b1:v1, leads s0={n2}
+                sent: Accept b1 s0=v1
+                sent: Accepted b1 s0=v1 from n2
+
+        agreement fails after 10 steps (2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes):
+           0  initially
+                n1: promised -, follows
+                n2: promised -, follows
+           1  n1 campaigns
+                n1: promised b0, candidate heard {n1} 
+                sent: Prepare b0
+                sent: Promise b0 from n1 reporting nothing
+           2  n2 gets Prepare b0
+                n2: promised b0, follows
+                sent: Promise b0 from n2 reporting nothing
+           3  n2 campaigns
+                n2: promised b1, candidate heard {n2} 
+                sent: Prepare b1
+                sent: Promise b1 from n2 reporting nothing
+           4  n1 gets Promise b0 from n2 reporting nothing
+                n1: promised b0, leads 
+           5  n1 proposes in 1 slots
+                n1: promised b0, voted s0=b0:v0, leads s0={n1}
+                sent: Accept b0 s0=v0
+                sent: Accepted b0 s0=v0 from n1
+           6  n1 gets Prepare b1
+                n1: promised b1, voted s0=b0:v0, follows
+                sent: Promise b1 from n1 reporting s0=b0:v0
+           7  n2 gets Promise b1 from n1 reporting s0=b0:v0
+                n2: promised b1, voted s0=b1:v0, leads s0={n2}
+                sent: Accept b1 s0=v0
+                sent: Accepted b1 s0=v0 from n2
+           8  n2 proposes in 1 slots
+                n2: promised b1, voted s0=b1:v1, leads s0={n2}
+                sent: Accept b1 s0=v1
+                sent: Accepted b1 s0=v1 from n2
+           9  n1 gets Accept b1 s0=v0
+                n1: promised b1, voted s0=b1:v0, follows
+                sent: Accepted b1 s0=v0 from n1
+          10  n1 gets Accept b1 s0=v1
+                n1: promised b1, voted s0=b1:v1, follows
+                sent: Accepted b1 s0=v1 from n1
+
+        verdict: holds
+    "#]].assert_eq(text(&output.stdout));
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn programs_get_an_object() {
+    let output = mutants("--show 18b --json --quiet");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one object of JSON");
+    assert_eq!(report["verdict"], "holds");
+    assert_eq!(report["spaces"].as_array().map(Vec::len), Some(LADDER.rungs.len()));
+    let bugs = report["bugs"].as_array().expect("a list");
+    let names: Vec<_> = bugs.iter().map(|bug| &bug["bug"]).collect();
+    assert_eq!(names, ["HidesOvertakenVotes"]);
+    for bug in bugs {
+        assert_eq!((&bug["label"], &bug["harm"]), (&"18b".into(), &"unsafe".into()));
+        assert_eq!(bug["wrong"]["property"], "agreement");
+        let steps = bug["wrong"]["counterexample"]["steps"].as_array().expect("a list").len();
+        assert_eq!(bug["wrong"]["steps"], steps - 1);
+    }
+}
+
+#[test]
+fn a_number_that_there_is_not_is_unusable() {
+    assert!(Bug::labelled("25").is_err());
+    let output = mutants("--show 25");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let complaint = "there is no bug \"25\"; give one of 1, 2, 3, 4, 4b, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, \
+                     15, 16, 17, 18, 18b, 19, 20, 21, 22, 23, 24, 28, 29\n";
+    assert!(text(&output.stderr).contains(complaint), "{}", text(&output.stderr));
+}
+
+/// What the ladder is too short for is not caught, and says so; and so is harm that nothing does.
+#[test]
+fn it_can_fail() {
+    let catalogue = hunted(&[Bug::AdoptsLowest, Bug::IgnoresReports], &SHORT);
+    assert_eq!(catalogue.verdict, Verdict::Violated);
+    let verdicts: Vec<_> = catalogue.bugs.iter().map(|entry| &entry.verdict).collect();
+    assert_eq!(verdicts, [&Verdict::Violated, &Verdict::Violated]);
+    assert!(catalogue.to_string().contains("NOT CAUGHT"), "{catalogue}");
+    assert!(catalogue.to_string().contains("0 of 2 bugs are what the catalogue says"));
+    let catalogue = hunted(&[Bug::VotesOnlyOnce], &SHORT);
+    assert_eq!(catalogue.verdict, Verdict::Violated);
+    assert!(catalogue.to_string().contains("NOT safe, stuck"), "{catalogue}");
+}
+
+#[test]
+fn what_is_stopped_is_inconclusive() {
+    let interrupt = Interrupt::default();
+    interrupt.request();
+    let catalogue = hunt(&[Bug::IgnoresReports], &SHORT, None, &interrupt, |_| ());
+    assert_eq!(catalogue.verdict.exit_code(), 3, "{catalogue}");
+    let output = mutants("--timeout 0 --quiet");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("undecided"), "{}", text(&output.stdout));
+}
+
+/// Each has its two sentences and a name of its own.
+#[test]
+fn each_bug_is_told_in_two_sentences() {
+    for &bug in Bug::ALL {
+        assert_eq!(Bug::labelled(&bug.label()), Ok(bug));
+        for sentence in bug.story() {
+            assert!(sentence.ends_with('.') && sentence.matches(". ").count() == 0, "{sentence}");
+        }
+        let called = Bug::ALL.iter().filter(|other| other.name() == bug.name());
+        assert_eq!(called.count(), 1, "{}", bug.name());
+    }
+}
