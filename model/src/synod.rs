@@ -36,6 +36,7 @@
 //! the initial state counting as 1, whichever way it was reached.
 
 use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
 
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -57,8 +58,18 @@ pub struct Ballot(pub u8);
 pub struct Value(pub u8);
 
 /// The set of messages sent so far. Which bit is which message is known to [`Synod`] alone.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Default)]
 pub struct State(u128);
+
+/// States are told apart by millions of them, and most need one word only.
+impl Hash for State {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0 as u64);
+        if let high @ 1.. = (self.0 >> u64::BITS) as u64 {
+            state.write_u64(high);
+        }
+    }
+}
 
 impl State {
     /// How many messages have been sent.

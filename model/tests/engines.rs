@@ -268,7 +268,8 @@ fn symmetric_counterexamples_are_behaviours_of_the_model() {
     // Nobody ever chooses two values; so this property of a correct model fails in a known place.
     let synod = synod(3, 2, 2);
     for engine in [Engine::Bfs, Engine::Dfs, Engine::Timely] {
-        let found = explore_and_keep(&synod, &with(engine, 1, true));
+        let show = Some("a value is chosen".to_owned());
+        let found = explore_and_keep(&synod, &Options { show, ..with(engine, 1, true) });
         let chosen = &found.behaviours["a value is chosen"];
         assert!(synod.chosen(*chosen.last()).next().is_some());
         assert_eq!(chosen.steps().len(), chosen.last().messages() as usize);

@@ -197,13 +197,23 @@ fn what_cannot_be_served_is_refused() {
         (vec!["synod", "--port", &port], "give another --port, or 0 for any that is free"),
         (vec!["synod", "--acceptors", "0"], "there must be at least one acceptor"),
         (vec!["cluster", "--nodes", "9"], "nodes is 9; it must be 1 to 5"),
-        (vec!["cluster", "--bug", "2"], "there is no such bug; give one of 1, 3, "),
+        (vec!["cluster", "--bug", "99"], "there is no bug \"99\"; give one of 1, 2, "),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_paxos-model"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_paxos-model"))
             .arg("explore")
             .args(arguments)
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .expect("the binary was built for this test");
+        let until = Instant::now() + Duration::from_secs(30);
+        while child.try_wait().expect("it can be asked").is_none() {
+            if Instant::now() > until {
+                child.kill().expect("it runs");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let output = child.wait_with_output().expect("it has ended");
         assert_eq!(output.status.code(), Some(2));
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains(complaint), "{said}");

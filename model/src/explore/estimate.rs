@@ -59,7 +59,8 @@ fn count<M: Explorable>(model: &M, options: &Options) -> Option<f64> {
         interrupt: options.interrupt.clone(),
         ..Options::default()
     };
-    let search = engine::search(model, &options, &Limits::new(&options), Progress::new(false, ""));
+    let search =
+        engine::search(model, &options, &Limits::new(&options), Progress::new(false, ""), None);
     search.ran_out.then(|| f64::from(u32::try_from(search.states).unwrap_or(u32::MAX)))
 }
 

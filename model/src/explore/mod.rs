@@ -6,11 +6,10 @@
 //!
 //! - A search that was cut short, by a limit, a signal, a panic or a full disk, never *holds*; how
 //!   engines notice that is their business (`engine`).
-//! - A model without an `always` property may be left half explored, since a search goes no further
-//!   from a state in which every property has been settled. So such a model never holds.
-//! - Breadth-first search with several properties overwrites a short counterexample with a later
-//!   one. So each violated property is searched for once more, alone, unless the engine is strict.
-//! - `eventually` properties miss cycles. So one without a counterexample is undecided.
+//! - A model without properties holds nothing.
+//! - The first failure that a search finds need not be the nearest. So unless the engine is strict, the
+//!   property is searched for once more, alone and breadth-first.
+//! - No search here establishes an `eventually`. So such a property is undecided.
 //! - A counterexample is a claim, too. So it is taken from the initial state, step by step, and the
 //!   property evaluated where it ends, before anybody gets to see it.
 
@@ -23,7 +22,6 @@ mod options;
 pub mod packing;
 mod progress;
 mod refusal;
-pub(crate) mod relay;
 mod report;
 
 use std::collections::BTreeMap;
@@ -49,8 +47,8 @@ use crate::verdict::Verdict;
 pub struct Explored<M: Model> {
     /// What came of it.
     pub report: Report,
-    /// By the name of the property: a counterexample for each that is violated, and for each
-    /// `sometimes` that was seen a way to where it was.
+    /// By the name of the property: a counterexample for each that is violated, and for what is to be
+    /// [shown](Options::show) a way to where it is seen.
     pub behaviours: BTreeMap<&'static str, Behaviour<M>>,
 }
 
@@ -69,19 +67,20 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
     );
     let limits = Limits::new(options);
     let progress = Progress::new(options.progress, &model.title());
-    let mut search = engine::search(model, options, &limits, progress);
+    let properties_named = |name: &str| properties.iter().find(|it| it.name == name);
+    let sought = options.show.as_deref().and_then(properties_named).map(|property| property.name);
+    // stateright would end at what is sought, which is no reason to end.
+    let timely = options.engine == Engine::Timely;
+    let mut search = engine::search(model, options, &limits, progress, sought.filter(|_| timely));
     let seconds = limits.elapsed().as_secs_f64();
 
     let failed = |property: &&Property<M>| {
-        property.expectation.discovery_is_failure()
-            && search.discoveries.contains_key(property.name)
+        property.expectation == E::Always && search.found.contains_key(property.name)
     };
     let any_violated = properties.iter().any(|property| failed(&property));
     // A violation is one however the search ended, but how it ended is not to be lost.
     let cut_short = search.cut_short.take();
-    let settling = properties.iter().any(|property| property.expectation == E::Always);
-    // Nothing was cut short, and no failure or lack of properties ended the search early.
-    let complete = search.ran_out && settling && !any_violated;
+    let complete = search.ran_out && !any_violated;
     let mut warnings = if complete {
         warnings::<M>(&search, &properties)
     } else {
@@ -91,44 +90,32 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
     let mut behaviours = BTreeMap::new();
     let mut found = Vec::new();
     for property in &properties {
-        let mut discovery = search.discoveries.remove(property.name);
-        let fails = discovery.is_some() && property.expectation.discovery_is_failure();
-        let shown = discovery.is_some()
-            && property.expectation == E::Sometimes
-            && options.show.as_deref() == Some(property.name);
-        let mut shortest = false;
-        if fails && property.expectation == E::Always || shown {
-            // Only of what is so in a state can it be said that none is nearer.
-            shortest = search.nearest;
-            if !shortest && let Some(nearer) = nearest(model, property.name, options, &limits) {
-                discovery = Some(nearer);
-                shortest = true;
-            }
-        }
-        let counterexample = discovery.as_ref().filter(|_| fails).map(|behaviour| {
-            if property.expectation == E::Always {
-                let end = behaviour.last();
-                assert!(!(property.condition)(model, end), "{} holds in {end:?}", property.name);
-            }
-            counterexample_of(model, behaviour, shortest)
-        });
+        let discovery = search.found.remove(property.name);
         let expectation = Expectation::from(&property.expectation);
         let finding = match (expectation, &discovery) {
             (Expectation::Sometimes, Some(_)) => Finding::Seen,
-            (Expectation::Always | Expectation::Eventually, Some(_)) => Finding::Violated,
+            (Expectation::Always, Some(_)) => Finding::Violated,
             (Expectation::Always, None) if complete => Finding::Holds,
             (Expectation::Sometimes, None) if complete => Finding::Never,
-            (_, None) => Finding::Undecided,
+            (Expectation::Eventually, _) | (_, None) => Finding::Undecided,
         };
-        let witness = discovery.as_ref().filter(|_| shown);
-        found.push(PropertyReport {
-            name: property.name,
-            expectation,
-            finding,
-            counterexample,
-            witness: witness.map(|behaviour| counterexample_of(model, behaviour, shortest)),
+        let shown = finding == Finding::Violated
+            || finding == Finding::Seen && sought == Some(property.name);
+        let mut way = discovery.flatten().map(|behaviour| (behaviour, search.nearest));
+        if shown && way.as_ref().is_none_or(|(_, shortest)| !shortest) {
+            let nearer = nearest(model, property.name, options, &limits);
+            way = nearer.map(|behaviour| (behaviour, true)).or(way);
+        }
+        let told = way.as_ref().filter(|_| shown).map(|(behaviour, shortest)| {
+            let settles = (property.condition)(model, behaviour.last());
+            assert_eq!(settles, finding == Finding::Seen, "{} at the end", property.name);
+            counterexample_of(model, behaviour, *shortest)
         });
-        behaviours.extend(discovery.map(|behaviour| (property.name, behaviour)));
+        let (counterexample, witness) =
+            if finding == Finding::Violated { (told, None) } else { (None, told) };
+        let name = property.name;
+        found.push(PropertyReport { name, expectation, finding, counterexample, witness });
+        behaviours.extend(way.map(|(behaviour, _)| (name, behaviour)));
     }
     if let Some(symmetry) = model.symmetry().filter(|_| options.symmetry && any_violated) {
         warnings.push(format!("counterexamples are up to the renaming of {}", symmetry.what()));
@@ -138,8 +125,8 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
         Verdict::Violated
     } else if let Some(why) = cut_short {
         Verdict::Inconclusive { why }
-    } else if !settling {
-        let why = "without an always property the search may have skipped states".to_owned();
+    } else if properties.is_empty() {
+        let why = "the model has no property that could hold".to_owned();
         Verdict::Inconclusive { why }
     } else if properties.iter().any(|property| property.expectation == E::Eventually) {
         let why = "the search cannot establish an eventually property".to_owned();
@@ -172,7 +159,7 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
 fn warnings<M: Explorable>(search: &Searched<M>, properties: &[Property<M>]) -> Vec<String> {
     let mut warnings = Vec::new();
     for property in properties {
-        if property.expectation == E::Sometimes && !search.discoveries.contains_key(property.name) {
+        if property.expectation == E::Sometimes && !search.found.contains_key(property.name) {
             warnings.push(format!("never seen: {}", property.name));
         }
     }
@@ -201,8 +188,9 @@ fn nearest<M: Explorable>(
     let options = Options { engine: Engine::Bfs, threads: NonZeroUsize::MIN, ..options.clone() };
     let label = format!("{}, shortest counterexample", model.title());
     let progress = Progress::new(options.progress, &label);
-    let mut search = engine::search(&model.only(property), &options, limits, progress);
-    search.discoveries.remove(property)
+    let mut search =
+        engine::search(&model.only(property), &options, limits, progress, Some(property));
+    search.found.remove(property).flatten()
 }
 
 fn counterexample_of<M: Explorable>(
@@ -395,8 +383,8 @@ mod tests {
         let model =
             Counter::to(1000).with_always().with(Property::always("is below 500", |_, n| *n < 500));
         let limits = Limits::new(&Options::default());
-        let mut search = engine::search(&model, &dfs(), &limits, Progress::new(false, ""));
-        let found = search.discoveries.remove("is below 500").expect("it is violated");
+        let mut search = engine::search(&model, &dfs(), &limits, Progress::new(false, ""), None);
+        let found = search.found.remove("is below 500").flatten().expect("it is violated");
         let out_of_time =
             Limits::new(&Options { timeout: Some(Duration::ZERO), ..Options::default() });
         // The nearest failure of this one is too far away to be found before the clock is read.
@@ -446,28 +434,37 @@ mod tests {
     }
 
     #[test]
-    fn without_an_always_property_nothing_holds() {
+    fn without_properties_nothing_holds() {
+        let report = explore(&Counter::to(10), &Options::default());
+        assert!(why(&report).contains("no property"), "{report}");
+        // What is seen early does not end the search.
         let model = Counter::to(10).with(Property::sometimes("it is small", |_, n| *n < 3));
         let report = explore(&model, &Options::default());
-        assert!(why(&report).contains("always property"));
-        assert!(!report.complete);
-        let report = explore(&Counter::to(10), &Options::default());
-        assert!(why(&report).contains("always property"));
+        assert_eq!((&report.verdict, report.states), (&Verdict::Holds, 11));
+        assert_eq!(report.properties[0].finding, Finding::Seen);
+    }
+
+    #[test]
+    fn what_is_to_be_shown_is_shown_by_a_shortest_way() {
+        let model =
+            Counter::to(1000).with_always().with(Property::sometimes("is 500", |_, n| *n == 500));
+        for options in [Options::default(), dfs(), two_threads()] {
+            let options = Options { show: Some("is 500".to_owned()), ..options };
+            let explored = explore_and_keep(&model, &options);
+            assert_eq!(explored.report.states, 1001);
+            let witness = explored.report.properties[1].witness.as_ref().expect("it is seen");
+            assert!(witness.shortest);
+            assert_eq!(witness.steps.len(), 1 + 250);
+            assert_eq!(*explored.behaviours["is 500"].last(), 500);
+        }
     }
 
     #[test]
     fn eventually_is_not_established() {
         let model =
-            Counter::to(10).with_always().with(Property::eventually("it is 10", |_, n| *n == 10));
+            Counter::to(10).with_always().with(Property::eventually("it is 11", |_, n| *n == 11));
         let report = explore(&model, &Options::default());
         assert_eq!(report.properties[1].finding, Finding::Undecided);
         assert!(why(&report).contains("eventually"));
-
-        let model =
-            Counter::to(10).with_always().with(Property::eventually("it is 11", |_, n| *n == 11));
-        let report = explore(&model, &Options::default());
-        assert_eq!(report.verdict, Verdict::Violated);
-        let found = report.properties[1].counterexample.as_ref().expect("it is violated");
-        assert!(!found.shortest);
     }
 }

@@ -28,9 +28,10 @@ pub(super) struct Searched<M: Model> {
     pub(super) actions: Vec<u64>,
     /// How many states those visited can be renamed to, if symmetry was used.
     pub(super) orbits: Option<u64>,
-    /// For each property that was settled, a way to a state that settles it.
-    pub(super) discoveries: HashMap<&'static str, Behaviour<M>>,
-    /// Whether no state that settles it is nearer.
+    /// Each property that some state has settled: that it failed, or that it was seen; and a way to such a
+    /// state, where it ended the search.
+    pub(super) found: HashMap<&'static str, Option<Behaviour<M>>>,
+    /// Whether no such state is nearer.
     pub(super) nearest: bool,
     /// How many states were taken for others, as may be expected: none if they were kept themselves.
     pub(super) expected_missed: f64,
@@ -40,16 +41,18 @@ pub(super) struct Searched<M: Model> {
     pub(super) storage: String,
 }
 
-/// Searches for a failure of any `always` property.
+/// Searches until an `always` property fails, or until `sought` is seen, if that is a `sometimes`.
 pub(super) fn search<M: Explorable>(
     model: &M,
     options: &Options,
     limits: &Limits,
     progress: Progress,
+    sought: Option<&'static str>,
 ) -> Searched<M> {
     match options.engine {
-        Engine::Bfs | Engine::Dfs => stateright::search(model, options, limits, progress),
-        Engine::Timely => timely::search(model, options, limits, progress),
+        Engine::Bfs | Engine::Dfs => stateright::search(model, options, limits, progress, sought),
+        // It sees nearest states first, and knows ways to them afterwards.
+        Engine::Timely => timely::search(model, options, limits, progress, sought),
     }
 }
 

@@ -16,7 +16,7 @@ use stateright::{Checker, HasDiscoveries, Model as _};
 
 use super::{
     Searched, panic_message,
-    watched::{CalledOff, Watched},
+    watched::{CalledOff, ENDS, Watched},
     workers,
 };
 use crate::explore::{
@@ -30,8 +30,9 @@ pub(super) fn search<M: Explorable>(
     options: &Options,
     limits: &Limits,
     progress: Progress,
+    sought: Option<&'static str>,
 ) -> Searched<M> {
-    let mut builder = Watched::new(model.clone(), options.symmetry)
+    let mut builder = Watched::new(model.clone(), options.symmetry, sought)
         .checker()
         .threads(options.threads.get())
         .finish_when(HasDiscoveries::AnyFailures);
@@ -101,12 +102,16 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
     let knows_depth =
         options.threads == NonZeroUsize::MIN && (options.engine == Engine::Bfs || M::GRADED);
     let order = if options.engine == Engine::Dfs { "depth-first" } else { "breadth-first" };
-    let mut discoveries = HashMap::new();
+    let mut found: HashMap<_, _> = model.found().map(|property| (property.name, None)).collect();
     let mut cut_short = cut_short;
-    for (name, path) in checker.discoveries() {
+    if let Some(path) = checker.discovery(ENDS) {
         match model.behaviour(path) {
-            Some(behaviour) => drop(discoveries.insert(name, behaviour)),
-            None => cut_short = Some(format!("the path found for {name} cannot be taken again")),
+            Some(behaviour) => {
+                for name in model.settled_by(behaviour.last()) {
+                    found.insert(name, Some(behaviour.clone()));
+                }
+            }
+            None => cut_short = Some("the path that was found cannot be taken again".to_owned()),
         }
     }
     Searched {
@@ -117,8 +122,8 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
         depth: knows_depth.then(|| checker.max_depth()),
         actions,
         orbits,
-        discoveries,
-        nearest: false,
+        found,
+        nearest: options.engine == Engine::Bfs && options.threads == NonZeroUsize::MIN,
         expected_missed: expected_missed(states),
         engine: format!("stateright, {order}, {}", workers(options.threads.get())),
         storage: "fingerprints of 64 bits".to_owned(),

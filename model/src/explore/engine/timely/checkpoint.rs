@@ -114,6 +114,8 @@ pub(super) struct Level<'a> {
 pub(super) struct Resumed<const N: usize> {
     /// The level that comes next.
     pub(super) level: usize,
+    /// How many states it has, those of other processes included.
+    pub(super) states: u64,
     pub(super) totals: Totals,
     pub(super) found: Vec<Found>,
     /// The states of all levels before, if they matter.
@@ -198,7 +200,11 @@ pub(super) fn resume<const N: usize>(
             resumed.totals.add(&header.totals);
         }
     }
-    resumed.found = header(&mut open(&last[0].path)?, &last[0].path)?.found;
+    for file in &last {
+        let header = header(&mut open(&file.path)?, &file.path)?;
+        resumed.states += header.states as u64;
+        resumed.found = header.found;
+    }
     for file in files.iter().filter(|file| file.level >= level && !last.contains(file)) {
         remove(&file.path)?;
     }

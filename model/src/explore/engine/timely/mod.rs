@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use ::stateright::{Expectation, Property};
 use timely::WorkerConfig;
 use timely::execute::execute_from;
 
@@ -109,6 +110,8 @@ struct Job<M: Explorable, const N: usize> {
     level: usize,
     /// What all have found before that.
     found: Vec<Found>,
+    /// How many states there are in that level, if an earlier run has counted them.
+    states: Option<u64>,
     /// Where an earlier run was, for whoever comes first.
     resumed: Mutex<Option<Resumed<N>>>,
     shared: Arc<Shared>,
@@ -134,22 +137,34 @@ impl<M: Explorable, const N: usize> Job<M, N> {
         packer.finish()
     }
 
+    /// What is wrong if a run begins with so many states: to lose them at the start would look like
+    /// a search that is soon done.
+    fn missing(&self, states: u64) -> Option<String> {
+        match self.states {
+            None => (states == 0).then(|| "there was no state to begin with".to_owned()),
+            Some(kept) => (states != kept)
+                .then(|| format!("of {kept} states that were kept, {states} have arrived")),
+        }
+    }
+
     fn state(&self, key: &Key<N>) -> M::State {
         self.packing().unpack(&mut Unpacker::new(key))
     }
 }
 
+/// `sought` is a property to which a way is wanted, though it fails nowhere.
 pub(super) fn search<M: Explorable>(
     model: &M,
     options: &Options,
     limits: &Limits,
     progress: Progress,
+    sought: Option<&'static str>,
 ) -> Searched<M> {
     match words(model) {
-        Some(1) => search_in::<M, 1>(model, options, limits, progress),
-        Some(2) => search_in::<M, 2>(model, options, limits, progress),
-        Some(4) => search_in::<M, 4>(model, options, limits, progress),
-        Some(_) => search_in::<M, 8>(model, options, limits, progress),
+        Some(1) => search_in::<M, 1>(model, options, limits, progress, sought),
+        Some(2) => search_in::<M, 2>(model, options, limits, progress, sought),
+        Some(4) => search_in::<M, 4>(model, options, limits, progress, sought),
+        Some(_) => search_in::<M, 8>(model, options, limits, progress, sought),
         None => nothing("the states of this model cannot be packed".to_owned()),
     }
 }
@@ -164,7 +179,7 @@ fn nothing<M: Explorable>(why: String) -> Searched<M> {
         depth: None,
         actions: vec![0; M::KINDS.len()],
         orbits: None,
-        discoveries: HashMap::new(),
+        found: HashMap::new(),
         nearest: false,
         expected_missed: 0.0,
         engine: "timely".to_owned(),
@@ -178,6 +193,7 @@ fn search_in<M: Explorable, const N: usize>(
     options: &Options,
     limits: &Limits,
     mut progress: Progress,
+    sought: Option<&'static str>,
 ) -> Searched<M> {
     let shared = Arc::new(Shared::default());
     let saved = Saved { model: super::identity(model, options), words: N, graded: M::GRADED };
@@ -197,6 +213,7 @@ fn search_in<M: Explorable, const N: usize>(
         saved,
         level,
         found,
+        states: resumed.as_ref().map(|resumed| resumed.states),
         resumed: Mutex::new(resumed),
         shared: Arc::clone(&shared),
     };
@@ -238,19 +255,19 @@ fn search_in<M: Explorable, const N: usize>(
     }
     let ended = mem::take(&mut *shared.ended.lock().unwrap_or_else(PoisonError::into_inner));
     let ended = ended.into_iter().flatten().next();
-    searched(model, options, limits, &shared, ended, N, processes)
+    searched(model, options, &shared, ended, N, sought)
 }
 
 /// What came of it, and the ways to what was found.
 fn searched<M: Explorable>(
     model: &M,
     options: &Options,
-    limits: &Limits,
     shared: &Shared,
     ended: Option<Ended>,
     words: usize,
-    processes: usize,
+    sought: Option<&'static str>,
 ) -> Searched<M> {
+    let processes = options.cluster.as_ref().map_or(1, |cluster| cluster.addresses.len());
     let across =
         if processes > 1 { format!(" in each of {processes} processes") } else { String::new() };
     let engine = format!("timely, level by level, {}{across}", workers(options.threads.get()));
@@ -265,16 +282,15 @@ fn searched<M: Explorable>(
     let Totals { states, transitions, actions, orbits } = totals;
     let mut cut_short = stop.map(|why| format!("{why}, after {states} states, at depth {level}"));
     let properties = model.properties();
-    let mut discoveries = HashMap::new();
+    let mut ways = HashMap::new();
     for Found { property, words, level } in found {
-        let name = properties[property].name;
-        let target = unpacked(model, &words);
-        match retrace::way(model, &target, level, limits) {
-            Ok(way) => drop(discoveries.insert(name, way)),
-            Err(why) => {
-                cut_short = Some(format!("the way to where {name} was found is open: {why}"));
-            }
+        let Property { name, expectation, .. } = &properties[property];
+        let wanted = *expectation == Expectation::Always || sought == Some(name);
+        let way = wanted.then(|| retrace::way(model, &unpacked(model, &words), level)).flatten();
+        if wanted && way.is_none() {
+            cut_short = Some(format!("there is no way to where {name} was found"));
         }
+        ways.insert(*name, way);
     }
     Searched {
         ran_out: cut_short.is_none(),
@@ -284,7 +300,7 @@ fn searched<M: Explorable>(
         depth: Some(level),
         actions,
         orbits: options.symmetry.then_some(orbits),
-        discoveries,
+        found: ways,
         nearest: true,
         expected_missed: 0.0,
         engine,

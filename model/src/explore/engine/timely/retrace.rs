@@ -2,35 +2,29 @@
 //!
 //! No engine needs to remember where it came from: messages only accumulate, so that among the
 //! states that may still lead to the one in question there are few, and a search through these alone is
-//! short. It goes nearest first, through states themselves.
+//! short, and no limit is kept for it. It goes nearest first, through states themselves.
 
 use std::collections::HashMap;
 
-use crate::explore::{Behaviour, Explorable, limits::Limits};
+use crate::explore::{Behaviour, Explorable};
 
 /// The shortest way to `target`, which is to be found in level `level`, counted from 1.
-///
-/// # Errors
-/// Why there is none: a limit, or because `target` is not there.
+/// Nothing if it is not there.
 pub(super) fn way<M: Explorable>(
     model: &M,
     target: &M::State,
     level: usize,
-    limits: &Limits,
-) -> Result<Behaviour<M>, String> {
+) -> Option<Behaviour<M>> {
     let mut met = Met::<M> { places: HashMap::new(), from: Vec::new() };
     let mut frontier = Vec::new();
     for state in model.init_states() {
         if state == *target {
-            return Behaviour::replay(model, state, []).ok_or_else(not_there);
+            return Behaviour::replay(model, state, []);
         }
         frontier.extend(met.add(&state, None).map(|place| (place, state)));
     }
     let mut actions = Vec::new();
     for _ in 1..level {
-        if let Some(limit) = limits.reached(0) {
-            return Err(format!("{limit} was reached"));
-        }
         let mut next_frontier = Vec::new();
         for (place, state) in frontier {
             model.actions(&state, &mut actions);
@@ -41,18 +35,14 @@ pub(super) fn way<M: Explorable>(
                 }
                 let Some(place) = met.add(&next, Some((place, action))) else { continue };
                 if next == *target {
-                    return met.behaviour(model, place).ok_or_else(not_there);
+                    return met.behaviour(model, place);
                 }
                 next_frontier.push((place, next));
             }
         }
         frontier = next_frontier;
     }
-    Err(not_there())
-}
-
-fn not_there() -> String {
-    "it cannot be reached again".to_owned()
+    None
 }
 
 /// The states met, and how each was first met.

@@ -117,7 +117,8 @@ pub(super) fn work<M: Explorable, const N: usize>(
         let Known { frontier, totals, stop } =
             gather(wires.heard(), M::KINDS.len(), &mut explorer.found);
         let too_deep = explorer.too_deep(level);
-        let stop = stop.or_else(|| {
+        let begins = level == job.level;
+        let stop = stop.or_else(|| job.missing(frontier).filter(|_| begins)).or_else(|| {
             let deepest = job.options.max_depth.filter(|_| too_deep && frontier > 0)?;
             Some(format!("the depth limit of {deepest} was reached"))
         });
@@ -263,8 +264,8 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
     /// what the process knows.
     fn begin(&mut self, worker: &mut Worker, wires: &mut Wires<N>) -> Option<()> {
         let begins = self.part.worker.is_multiple_of(self.job.options.threads.get());
-        let resumed = self.job.resumed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut resumed = resumed.filter(|_| begins).unwrap_or_default();
+        let resumed = || self.job.resumed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut resumed = begins.then(resumed).flatten().unwrap_or_default();
         self.totals.add(&resumed.totals);
         wires.shard.borrow_mut().old = true;
         wires.send(&mut resumed.met);

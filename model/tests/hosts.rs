@@ -1,0 +1,177 @@
+//! Several processes explore together, over real connections: they count what one would, notice when one is
+//! gone, and go on from where they were.
+
+#[path = "support/command.rs"]
+#[expect(dead_code, reason = "signals are for others")]
+mod command;
+
+use std::{
+    fs,
+    io::Write as _,
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use command::Run;
+use tempfile::TempDir;
+
+/// A directory with a list of hosts on ports that are free.
+struct Place {
+    directory: TempDir,
+    addresses: Vec<String>,
+}
+
+impl Place {
+    fn of(processes: usize) -> Self {
+        let directory = TempDir::new().expect("there is room");
+        let listeners: Vec<_> = (0..processes)
+            .map(|_| TcpListener::bind("127.0.0.1:0").expect("there is a free port"))
+            .collect();
+        let address =
+            |listener: &TcpListener| listener.local_addr().expect("it is bound").to_string();
+        let addresses: Vec<_> = listeners.iter().map(address).collect();
+        let hosts = format!("# where they are\n\n{}\n", addresses.join("  # one\n"));
+        fs::write(directory.path().join("hosts"), hosts).expect("there is room");
+        Self { directory, addresses }
+    }
+
+    fn hosts(&self) -> String {
+        self.directory.path().join("hosts").display().to_string()
+    }
+
+    fn checkpoint(&self) -> PathBuf {
+        self.directory.path().join("levels")
+    }
+
+    /// Begins one of the processes.
+    fn begin(&self, process: usize, more: &[&str]) -> Run {
+        let (hosts, process) = (self.hosts(), process.to_string());
+        let mut arguments = vec!["--hosts", &hosts, "--process", &process];
+        arguments.extend(more);
+        Run::synod(&arguments)
+    }
+}
+
+#[test]
+fn processes_count_what_one_would() {
+    for (processes, threads, ballots, counts) in
+        [(2, "1", "3", (185_369, 491_535, 25)), (3, "2", "2", (3_921, 9_442, 17))]
+    {
+        let place = Place::of(processes);
+        let runs: Vec<_> = (0..processes)
+            .map(|process| place.begin(process, &["--threads", threads, "--ballots", ballots]))
+            .collect();
+        for run in runs {
+            assert_eq!(run.ended().counts(), counts);
+        }
+    }
+}
+
+/// Waits until a level is being written.
+fn level_is_there(directory: &Path, level: usize) -> bool {
+    let Ok(entries) = fs::read_dir(directory) else { return false };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.into_iter().any(|name| {
+        let at = name.strip_prefix("level-").and_then(|name| name.get(..4)?.parse().ok());
+        at.is_some_and(|at: usize| at >= level)
+    })
+}
+
+/// One of two is killed; the other ends, and says so. Whoever goes on, with however many workers, counts
+/// exactly what there is.
+#[test]
+fn a_run_goes_on_after_one_process_was_killed() {
+    let place = Place::of(2);
+    let levels = place.checkpoint().display().to_string();
+    let arguments = ["--ballots", "4", "--checkpoint", &levels];
+    let (first, second) = (place.begin(0, &arguments), place.begin(1, &arguments));
+    let until = Instant::now() + Duration::from_secs(120);
+    while !level_is_there(&place.checkpoint(), 14) {
+        assert!(Instant::now() < until, "it does not come far");
+        thread::sleep(Duration::from_millis(2));
+    }
+    second.kill();
+    let killed = Instant::now();
+    let why = first.ended().why();
+    // Bounded, not timed: far above what it takes.
+    assert!(killed.elapsed() < Duration::from_secs(60));
+    let lost = format!("process 1 at {} was lost, after ", place.addresses[1]);
+    assert!(why.starts_with(&lost), "{why}");
+
+    let resumed = Run::synod(&[&arguments[..], &["--resume", "--threads", "3"]].concat());
+    assert_eq!(resumed.ended().counts(), (8_220_065, 23_340_612, 33));
+
+    // What is done is done, whoever asks again.
+    let again = [&arguments[..], &["--resume"]].concat();
+    let (first, second) = (place.begin(0, &again), place.begin(1, &again));
+    assert_eq!(first.ended().counts(), (8_220_065, 23_340_612, 33));
+    assert_eq!(second.ended().counts(), (8_220_065, 23_340_612, 33));
+}
+
+#[test]
+fn processes_that_would_do_something_else_are_refused() {
+    for (arguments, complaint) in [
+        (["--ballots", "2", "--threads", "1"], "another model: synod: 3 acceptors, 2 values, "),
+        (["--ballots", "3", "--threads", "2"], "another threads: "),
+        (["--ballots", "3", "--max-depth", "7"], "another depth limit: "),
+    ] {
+        let place = Place::of(2);
+        let one = place.begin(0, &["--ballots", "3", "--threads", "1"]);
+        let other = place.begin(1, &arguments);
+        let why = other.ended().why();
+        assert!(why.contains(complaint), "{why}");
+        let why = one.ended().why();
+        assert!(why.contains(complaint), "{why}");
+    }
+}
+
+/// Whoever else calls is not listened to, and does no harm.
+#[test]
+fn strangers_are_ignored() {
+    let place = Place::of(2);
+    let arguments = ["--ballots", "2"];
+    let first = place.begin(0, &arguments);
+    let until = Instant::now() + Duration::from_secs(60);
+    let mut strangers = Vec::new();
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 64], &[0, 0, 0, 2, b'{', b'}'], &[]] {
+        let stranger = loop {
+            match TcpStream::connect(&place.addresses[0]) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(Instant::now() < until, "{error}"),
+            }
+        };
+        (&stranger).write_all(garbage).expect("it is listening");
+        if !garbage.is_empty() {
+            drop(stranger);
+            continue;
+        }
+        // One that says nothing at all is hung up on after a while.
+        strangers.push(stranger);
+    }
+    let second = place.begin(1, &arguments);
+    assert_eq!(first.ended().counts(), (3_921, 9_442, 17));
+    assert_eq!(second.ended().counts(), (3_921, 9_442, 17));
+}
+
+#[test]
+fn unusable_hosts_say_why() {
+    let place = Place::of(2);
+    let (hosts, missing) = (place.hosts(), place.hosts() + ".not");
+    let bad = place.directory.path().join("bad").display().to_string();
+    fs::write(&bad, "127.0.0.1\n").expect("there is room");
+    let empty = place.directory.path().join("empty").display().to_string();
+    fs::write(&empty, "# nobody\n").expect("there is room");
+    for (arguments, complaint) in [
+        (["--hosts", &hosts, "--process", "2"], "there is no process 2 among 2"),
+        (["--hosts", &missing, "--process", "0"], "cannot be read"),
+        (["--hosts", &bad, "--process", "0"], "\"127.0.0.1\" is no address; give host:port"),
+        (["--hosts", &empty, "--process", "0"], "names no process; give a line host:port"),
+        (["--hosts", &hosts, "--max-depth", "9"], "--process"),
+    ] {
+        let ended = Run::synod(&arguments).ended();
+        assert_eq!(ended.code(), Some(2), "{}", ended.complaint());
+        assert!(ended.complaint().contains(complaint), "{}", ended.complaint());
+    }
+}
