@@ -203,9 +203,11 @@ pub struct Synod {
     /// One bit per ballot.
     row: u32,
     /// One bit per acceptor, `ballots` apart.
-    column: u128,
+    column: u64,
     /// One bit per value.
     any_value: u128,
+    /// Whether one word is enough: shifting two takes several times as long.
+    narrow: bool,
     /// Whether values are told apart even where they could be renamed.
     distinct_values: bool,
     only: Option<&'static str>,
@@ -255,6 +257,7 @@ impl Synod {
             row: u32::MAX >> (u32::BITS - width),
             column: (0..u32::from(acceptors)).fold(0, |column, a| column | 1 << (a * width)),
             any_value: u128::MAX >> (STATE_BITS - u32::from(values)),
+            narrow: bits <= u64::BITS,
             distinct_values: false,
             only: None,
         })
@@ -361,7 +364,7 @@ impl Synod {
 
     /// Whether a quorum has voted in a ballot.
     pub fn chosen_in(&self, state: State, b: Ballot) -> bool {
-        let votes = state.0 >> (self.votes_at + u32::from(b.0)) & self.column;
+        let votes = self.sent(state, self.votes_at) >> b.0 & self.column;
         votes.count_ones() >= u32::from(self.phase2_quorum)
     }
 
@@ -406,7 +409,7 @@ impl Synod {
 
     /// At most one value is chosen.
     pub fn agreement(&self, state: State) -> bool {
-        self.chosen_mask(state).count_ones() <= 1
+        at_most_one(self.chosen_mask(state))
     }
 
     /// Whatever got a vote was proposed, so whatever is chosen was.
@@ -417,7 +420,7 @@ impl Synod {
 
     /// No ballot has two proposals.
     pub fn one_value_per_ballot(&self, state: State) -> bool {
-        self.ballots().all(|b| self.proposals_mask(state, b).count_ones() <= 1)
+        self.ballots().all(|b| at_most_one(self.proposals_mask(state, b)))
     }
 
     /// Some value was proposed that only a reported vote can have allowed: fewer promises than a
@@ -451,7 +454,7 @@ impl Synod {
     /// exactly if enough promises report nothing higher than `a` does; and larger quorums than
     /// needed allow nothing more, for one may leave out any but the highest reporter.
     fn allowed(&self, state: State, b: Ballot) -> u128 {
-        let promises = state.0 >> (self.promises_at + u32::from(b.0)) & self.column;
+        let promises = self.sent(state, self.promises_at) >> b.0 & self.column;
         if promises.count_ones() < u32::from(self.phase1_quorum)
             || self.proposals_mask(state, b) != 0
         {
@@ -477,6 +480,9 @@ impl Synod {
     }
 
     fn proposals_mask(&self, state: State, b: Ballot) -> u128 {
+        if self.narrow {
+            return u128::from((state.0 as u64) >> self.proposals_bit(b)) & self.any_value;
+        }
         state.0 >> self.proposals_bit(b) & self.any_value
     }
 
@@ -488,9 +494,15 @@ impl Synod {
         self.ballots_of(state, a, self.votes_at)
     }
 
+    /// The messages of the kind that begins at bit `at`, which acceptors send: as there are two such kinds,
+    /// one takes less than half of the bits.
+    const fn sent(&self, state: State, at: u32) -> u64 {
+        if self.narrow { (state.0 as u64) >> at } else { (state.0 >> at) as u64 }
+    }
+
     /// The ballots in which `a` has sent the kind of message that begins at bit `at`.
     fn ballots_of(&self, state: State, a: Acceptor, at: u32) -> u32 {
-        (state.0 >> (at + u32::from(a.0) * u32::from(self.ballots))) as u32 & self.row
+        (self.sent(state, at) >> (u32::from(a.0) * u32::from(self.ballots))) as u32 & self.row
     }
 
     fn prepare_bit(&self, b: Ballot) -> u32 {
@@ -517,6 +529,10 @@ impl Synod {
 
 fn highest(ballots: u32) -> Option<Ballot> {
     ballots.checked_ilog2().map(|b| Ballot(b as u8))
+}
+
+const fn at_most_one(values: u128) -> bool {
+    values & values.wrapping_sub(1) == 0
 }
 
 fn least(values: u128) -> Option<Value> {

@@ -31,8 +31,8 @@ pub(super) struct Watched<M: Model> {
     called_off: AtomicBool,
 }
 
-/// The one property.
-pub(super) const ENDS: &str = "nothing ends the search";
+/// The one property. Its name is hashed for every state, so it is short.
+pub(super) const ENDS: &str = "ends";
 
 /// What a worker unwinds with when its search is called off.
 pub(super) struct CalledOff;
