@@ -260,7 +260,7 @@ fn states_alone_are_explained() {
     unnumbered(states);
     check(
         &says(&jumps.to_string(), "jumps.itf.json", &[]),
-        &expect![[r#"
+        &expect![[r"
             trace    jumps.itf.json
             model    synod: 3 acceptors, 2 values, 2 ballots, quorums of 2 and 2
             actions  not in the file; found from the states
@@ -277,7 +277,7 @@ fn states_alone_are_explained() {
               acceptor 2 promises ballot 0; but the recorded state differs at maxBal[a2]: recorded -1, the model has 0
               acceptor 2 votes in ballot 0; but the recorded state differs at maxBal[a2]: recorded -1, the model has 0
             exit 1
-        "#]],
+        "]],
     );
 }
 

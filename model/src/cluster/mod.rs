@@ -389,6 +389,17 @@ impl Explorable for Cluster {
         }
     }
 
+    fn leaves_out(&self, kind: usize) -> bool {
+        let bounds = &self.rules.bounds;
+        match Self::KINDS[kind] {
+            "nack" => !bounds.nacks,
+            "chosen" => !bounds.chosen,
+            "sync" => bounds.unsynced == 0,
+            "crash" => bounds.crashes == Some(0),
+            _ => false,
+        }
+    }
+
     fn packing(&self) -> Option<&dyn Packing<State>> {
         Some(self)
     }

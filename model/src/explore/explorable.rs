@@ -33,6 +33,11 @@ pub trait Explorable:
     /// The index of the kind of an action.
     fn kind(action: &Self::Action) -> usize;
 
+    /// Whether its bounds leave out a kind of actions, so that nobody need wonder that none was taken.
+    fn leaves_out(&self, _kind: usize) -> bool {
+        false
+    }
+
     /// The same model with only one of its properties.
     #[must_use]
     fn only(&self, property: &'static str) -> Self;
