@@ -23,7 +23,7 @@ use paxos_conformance::{
 };
 use paxos_model::{
     arguments::{BoundsArgs, RunArgs},
-    explore::explore,
+    explore::{explore, refuse},
 };
 
 /// For arguments and input that cannot be used, as clap has it too.
@@ -128,7 +128,11 @@ fn run_lockstep(args: &LockstepArgs) -> ExitCode {
         Ok(pairs) => pairs,
         Err(error) => return unusable(&error.to_string()),
     };
-    let report = explore(&pairs, &args.run.options());
+    let options = args.run.options();
+    if let Err(refusal) = refuse(&pairs, &options) {
+        return unusable(&refusal.to_string());
+    }
+    let report = explore(&pairs, &options);
     let printed = if args.run.json {
         serde_json::to_string(&report).map_err(io::Error::from).and_then(|json| print(&json))
     } else {

@@ -32,6 +32,8 @@ fn bad_input_is_refused_with_what_would_be_accepted() {
     let cases: &[(&[&str], &str)] = &[
         (&["lockstep", "--nodes", "9"], "nodes is 9; it must be 1 to 5"),
         (&["lockstep", "--phase1-quorum", "1"], "their sum must be at least 4"),
+        (&["lockstep", "--engine", "timely"], "use --engine bfs or dfs"),
+        (&["lockstep", "--engine", "dfs", "--max-depth", "3"], "use --engine bfs or timely"),
         (&["verify", "--json", "/nowhere/report.json"], "cannot write /nowhere/report.json"),
         (&["verify", "--quick", "--deep"], "cannot be used with"),
         (&["replay", "/nowhere/trace.itf.json"], "/nowhere/trace.itf.json"),

@@ -22,8 +22,8 @@ use super::{
     state::{Message, Network, Node, NodeId, NodeSet, Role, State, Unsynced},
 };
 use crate::{
-    explore::Symmetry,
-    synod::{self, Action, arrangements},
+    explore::{Symmetry, arrangements},
+    synod::{self, Action},
 };
 
 /// All that is said of one node, without its name.

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use smallvec::SmallVec;
 use stateright::Model;
 
 use super::packing::{Packer, Unpacker};
@@ -92,6 +93,24 @@ pub trait Symmetry<S>: Sync {
 
     /// How many states `state` can be renamed to, itself included.
     fn orbit(&self, state: &S) -> u64;
+}
+
+/// In how many ways some things, of which some may be equal, can be put in order.
+pub(crate) fn arrangements<T: Ord>(mut things: SmallVec<[T; 8]>) -> u64
+where
+    [T; 8]: smallvec::Array<Item = T>,
+{
+    things.sort_unstable();
+    let mut ways: u64 = 1;
+    let mut placed: u64 = 0;
+    for equal in things.chunk_by(|a, b| a == b) {
+        for one in 1..=equal.len() as u64 {
+            placed += 1;
+            // Exact, for it is a binomial coefficient so far.
+            ways = ways.saturating_mul(placed) / one;
+        }
+    }
+    ways
 }
 
 /// How often each of some things happened.

@@ -32,6 +32,7 @@ use stateright::{Expectation as E, Model, Property};
 
 pub use self::behaviour::Behaviour;
 pub use self::estimate::{Estimate, estimate};
+pub(crate) use self::explorable::arrangements;
 pub use self::explorable::{Explorable, Packing, Symmetry, Tally};
 pub use self::options::{Checkpoint, Engine, Interrupt, Options, Processes};
 pub use self::refusal::{CheckpointError, Refusal, refuse};
@@ -279,6 +280,24 @@ mod tests {
         fn describe(&self, by: &u32) -> String {
             format!("add {by}")
         }
+
+        fn packing(&self) -> Option<&dyn Packing<u32>> {
+            Some(self)
+        }
+
+        fn may_lead_to(&self, state: &u32, target: &u32) -> bool {
+            state <= target
+        }
+    }
+
+    impl Packing<u32> for Counter {
+        fn pack(&self, state: &u32, packer: &mut packing::Packer) {
+            packer.push(u64::from(*state), 1 << u32::BITS);
+        }
+
+        fn unpack(&self, unpacker: &mut packing::Unpacker<'_>) -> u32 {
+            u32::try_from(unpacker.take(1 << u32::BITS)).expect("it was one")
+        }
     }
 
     fn dfs() -> Options {
@@ -287,6 +306,10 @@ mod tests {
 
     fn two_threads() -> Options {
         Options { threads: NonZeroUsize::MIN.saturating_add(1), ..Options::default() }
+    }
+
+    fn timely() -> Options {
+        Options { engine: Engine::Timely, ..two_threads() }
     }
 
     fn why(report: &Report) -> &str {
@@ -298,9 +321,12 @@ mod tests {
 
     #[test]
     fn a_complete_search_holds_and_counts() {
-        for (options, depth) in
-            [(Options::default(), Some(6)), (dfs(), None), (two_threads(), None)]
-        {
+        for (options, depth) in [
+            (Options::default(), Some(6)),
+            (dfs(), None),
+            (two_threads(), None),
+            (timely(), Some(6)),
+        ] {
             let report = explore(&Counter::to(10).with_always(), &options);
             assert_eq!(report.verdict, Verdict::Holds);
             assert!(report.complete);
@@ -328,7 +354,7 @@ mod tests {
             .with_always()
             .with(Property::always("is below 7", |_, n| *n < 7))
             .with(Property::sometimes("is 900", |_, n| *n == 900));
-        for options in [Options::default(), dfs(), two_threads()] {
+        for options in [Options::default(), dfs(), two_threads(), timely()] {
             let report = explore(&model, &options);
             assert_eq!(report.verdict, Verdict::Violated);
             assert_eq!(report.verdict.exit_code(), 1);
@@ -404,7 +430,7 @@ mod tests {
     #[test]
     fn limits_make_a_search_inconclusive() {
         let model = Counter::to(u32::MAX - 2).with_always();
-        for engine in [Engine::Bfs, Engine::Dfs] {
+        for engine in [Engine::Bfs, Engine::Dfs, Engine::Timely] {
             for threads in [1, 2] {
                 let base = Options {
                     engine,
@@ -430,10 +456,11 @@ mod tests {
     #[test]
     fn a_panic_is_never_a_pass() {
         let model = Counter { panics_at: Some(5), ..Counter::to(10) }.with_always();
-        for options in [Options::default(), dfs(), two_threads()] {
+        for options in [Options::default(), dfs(), two_threads(), timely()] {
             let report = explore(&model, &options);
-            assert!(why(&report).starts_with("a worker panicked after "));
-            assert!(why(&report).ends_with(" states: this is 5"));
+            assert!(why(&report).starts_with("a worker panicked"), "{report}");
+            assert!(why(&report).contains(": this is 5"), "{report}");
+            assert!(why(&report).contains(" states"), "{report}");
         }
     }
 
@@ -452,7 +479,7 @@ mod tests {
     fn what_is_to_be_shown_is_shown_by_a_shortest_way() {
         let model =
             Counter::to(1000).with_always().with(Property::sometimes("is 500", |_, n| *n == 500));
-        for options in [Options::default(), dfs(), two_threads()] {
+        for options in [Options::default(), dfs(), two_threads(), timely()] {
             let options = Options { show: Some("is 500".to_owned()), ..options };
             let explored = explore_and_keep(&model, &options);
             assert_eq!(explored.report.states, 1001);

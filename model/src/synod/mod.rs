@@ -35,11 +35,12 @@
 //! Every action adds exactly one message. The depth of a state is therefore its number of messages,
 //! the initial state counting as 1, whichever way it was reached.
 
+mod symmetry;
+
 use std::fmt::Write as _;
 use std::hash::{Hash, Hasher};
 
 use serde::Serialize;
-use smallvec::SmallVec;
 use stateright::{Model, Property};
 
 use crate::explore::packing::{Packer, Unpacker};
@@ -435,6 +436,11 @@ impl Synod {
         })
     }
 
+    /// How many messages there are to send.
+    fn bits(&self) -> u32 {
+        u32::from(self.ballots) * ballot_bits(self.acceptors, self.values)
+    }
+
     fn knows(&self, a: Acceptor, b: Ballot) -> bool {
         a.0 < self.acceptors && b.0 < self.ballots
     }
@@ -706,96 +712,4 @@ impl Packing<State> for Synod {
         let high = if self.bits() > u64::BITS { u128::from(unpacker.take_word()) } else { 0 };
         State(high << u64::BITS | low)
     }
-}
-
-/// Acceptors can be renamed, and so can values: the specification asks of both only which are equal,
-/// and its properties do not name any. Ballots cannot, for they are ordered.
-///
-/// A state is then, of each acceptor, the ballots in which it promised and voted; of each value, the
-/// ballots in which it was proposed; and the ballots that were prepared. No bit speaks of two acceptors, of
-/// two values, or of one of each, since a vote names no value. So to sort the acceptors by what is said of
-/// them, and the values likewise, leads from all states that can be renamed to each other to the same one,
-/// and their number is the number of ways to order what is said.
-impl Symmetry<State> for Synod {
-    fn what(&self) -> String {
-        if self.distinct_values {
-            "acceptors".to_owned()
-        } else {
-            "acceptors and values".to_owned()
-        }
-    }
-
-    fn canonical(&self, state: State) -> State {
-        let mut acceptors = self.said_of_acceptors(state);
-        let mut values = self.said_of_values(state);
-        let width = u32::from(self.ballots);
-        let block = width * u32::from(self.acceptors);
-        acceptors.sort_unstable_by(|a, b| b.cmp(a));
-        if !self.distinct_values {
-            values.sort_unstable_by(|a, b| b.cmp(a));
-        }
-        let mut bits = state.0 & u128::from(self.row);
-        let mut at = self.promises_at;
-        for said in acceptors {
-            bits |= u128::from(said & u64::from(self.row)) << at;
-            bits |= u128::from(said >> u32::BITS) << (at + block);
-            at += width;
-        }
-        for (v, said) in (0..).zip(values) {
-            for b in self.ballots().filter(|b| said >> b.0 & 1 == 1) {
-                bits |= 1 << (self.proposals_bit(b) + v);
-            }
-        }
-        State(bits)
-    }
-
-    fn orbit(&self, state: &State) -> u64 {
-        let acceptors = arrangements(self.said_of_acceptors(*state));
-        if self.distinct_values {
-            return acceptors;
-        }
-        acceptors.saturating_mul(arrangements(self.said_of_values(*state)))
-    }
-}
-
-impl Synod {
-    /// How many messages there are to send.
-    fn bits(&self) -> u32 {
-        u32::from(self.ballots) * ballot_bits(self.acceptors, self.values)
-    }
-
-    /// The ballots in which each acceptor has promised, and above them those in which it has voted.
-    fn said_of_acceptors(&self, state: State) -> SmallVec<[u64; 8]> {
-        let said = |a| {
-            let promises = self.ballots_of(state, a, self.promises_at);
-            u64::from(self.votes_of(state, a)) << u32::BITS | u64::from(promises)
-        };
-        self.acceptors().map(said).collect()
-    }
-
-    /// The ballots in which each value was proposed.
-    fn said_of_values(&self, state: State) -> SmallVec<[u64; 8]> {
-        let proposed = |v: u8, b: Ballot| self.proposals_mask(state, b) >> v & 1 == 1;
-        let said =
-            |v| self.ballots().filter(|b| proposed(v, *b)).fold(0, |said, b| said | 1 << b.0);
-        (0..self.values).map(said).collect()
-    }
-}
-
-/// In how many ways some things, of which some may be equal, can be put in order.
-pub(crate) fn arrangements<T: Ord>(mut things: SmallVec<[T; 8]>) -> u64
-where
-    [T; 8]: smallvec::Array<Item = T>,
-{
-    things.sort_unstable();
-    let mut ways: u64 = 1;
-    let mut placed: u64 = 0;
-    for equal in things.chunk_by(|a, b| a == b) {
-        for one in 1..=equal.len() as u64 {
-            placed += 1;
-            // Exact, for it is a binomial coefficient so far.
-            ways = ways.saturating_mul(placed) / one;
-        }
-    }
-    ways
 }
