@@ -17,7 +17,7 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = Engine::Bfs)]
     pub engine: Engine,
     /// How many workers to search with; with more than one, bfs measures no depth.
-    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN, value_parser = threads)]
     pub threads: NonZeroUsize,
     /// Go no deeper than this; an initial state is at depth 1.
     #[arg(long, value_name = "DEPTH")]
@@ -49,6 +49,16 @@ pub enum Engine {
     /// Level by level, on any number of threads and machines: keeps states themselves, in few bytes, and
     /// finds shortest counterexamples.
     Timely,
+}
+
+/// More workers than any machine has cores only wait for each other.
+const THREADS_MAX: usize = 256;
+
+/// A number of workers, as an argument.
+fn threads(argument: &str) -> Result<NonZeroUsize, String> {
+    let threads =
+        argument.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= THREADS_MAX);
+    threads.ok_or_else(|| format!("give a number from 1 to {THREADS_MAX}"))
 }
 
 /// A number of seconds, as an argument.

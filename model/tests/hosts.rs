@@ -163,15 +163,39 @@ fn unusable_hosts_say_why() {
     fs::write(&bad, "127.0.0.1\n").expect("there is room");
     let empty = place.directory.path().join("empty").display().to_string();
     fs::write(&empty, "# nobody\n").expect("there is room");
+    let twice = place.directory.path().join("twice").display().to_string();
+    fs::write(&twice, "127.0.0.1:4\n127.0.0.1:4\n").expect("there is room");
     for (arguments, complaint) in [
         (["--hosts", &hosts, "--process", "2"], "there is no process 2 among 2"),
         (["--hosts", &missing, "--process", "0"], "cannot be read"),
         (["--hosts", &bad, "--process", "0"], "\"127.0.0.1\" is no address; give host:port"),
         (["--hosts", &empty, "--process", "0"], "names no process; give a line host:port"),
+        (["--hosts", &twice, "--process", "0"], "127.0.0.1:4 stands there twice"),
         (["--hosts", &hosts, "--max-depth", "9"], "--process"),
     ] {
         let ended = Run::synod(&arguments).ended();
         assert_eq!(ended.code(), Some(2), "{}", ended.complaint());
         assert!(ended.complaint().contains(complaint), "{}", ended.complaint());
     }
+}
+
+/// The bounds may look alike: whoever has a bug, or looks at another property, does something else.
+#[test]
+fn clusters_that_only_look_alike_are_refused() {
+    for other in [&["--bug", "16"][..], &["--values", "3"], &["--not-stuck"]] {
+        let place = Place::of(2);
+        let begin = |process: &str, more: &[&str]| {
+            Run::cluster(&[&["--hosts", &place.hosts(), "--process", process], more].concat())
+        };
+        let (one, two) = (begin("0", &[]), begin("1", other));
+        assert!(one.ended().why().contains("process 1 has another model: "));
+        assert!(two.ended().why().contains("process 0 has another model: "));
+    }
+}
+
+#[test]
+fn nobody_waits_longer_than_the_time_limit() {
+    let place = Place::of(2);
+    let why = place.begin(1, &["--timeout", "0.2"]).ended().why();
+    assert!(why.contains("the time limit of 200ms was reached before all processes had met"));
 }

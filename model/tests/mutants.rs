@@ -140,6 +140,7 @@ fn a_bug_is_told_as_a_story() {
                 n2: promised b1, voted s0=b1:v1, leads s0={n2}
                 sent: Accept b1 s0=v1
                 sent: Accepted b1 s0=v1 from n2
+                FAULT: in s0, n2: may not propose v1 in b1
 
         agreement fails after 10 steps (2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes):
            0  initially

@@ -371,7 +371,17 @@ impl Explorable for Cluster {
     ];
 
     fn title(&self) -> String {
-        self.rules.bounds.title("cluster")
+        let title = self.rules.bounds.title("cluster");
+        match self.rules.bug {
+            None => title,
+            Some(bug) => format!("{title}; broken by bug {}: {}", bug.label(), bug.name()),
+        }
+    }
+
+    /// The title leaves out what is as usual.
+    fn identity(&self) -> String {
+        let bug = self.rules.bug.map_or("none".to_owned(), Bug::label);
+        format!("cluster: {:?}, bug: {bug}", self.rules.bounds)
     }
 
     fn kind(action: &Action) -> usize {

@@ -31,6 +31,12 @@ pub trait Explorable:
         std::any::type_name::<Self>().to_owned()
     }
 
+    /// All that makes two models the same: for processes that explore together, and for runs that go on
+    /// from what another has kept.
+    fn identity(&self) -> String {
+        self.title()
+    }
+
     /// The index of the kind of an action.
     fn kind(action: &Self::Action) -> usize;
 

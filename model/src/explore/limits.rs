@@ -46,21 +46,21 @@ impl Limits {
         self.started.elapsed()
     }
 
-    /// The limit that was reached, if any.
+    /// That a limit was reached, or somebody wants an end, in words.
     pub(super) fn reached(&self, states: usize) -> Option<String> {
         if self.interrupt.requested() {
-            return Some("a signal".to_owned());
+            return Some("a signal came".to_owned());
         }
         if let Some(passed) = self.deadline.filter(|deadline| Instant::now() >= deadline.at) {
-            return Some(format!("the time limit of {:?}", passed.timeout));
+            return Some(format!("the time limit of {:?} was reached", passed.timeout));
         }
         if let Some(most) = self.max_states.filter(|most| states > *most) {
-            return Some(format!("the limit of {most} states"));
+            return Some(format!("the limit of {most} states was reached"));
         }
         // Looked at whether there is a limit or not, so that the most is known.
         let held = self.memory.borrow_mut().held_bytes();
         let most = self.max_memory_bytes?;
-        (held > most).then(|| format!("the memory limit of {} MB", most / 1_000_000))
+        (held > most).then(|| format!("the memory limit of {} MB was reached", most / 1_000_000))
     }
 
     /// How much memory this process holds, in bytes, and how much it may.

@@ -90,6 +90,7 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
 
     let mut behaviours = BTreeMap::new();
     let mut found = Vec::new();
+    let mut unproved = None;
     for property in &properties {
         let discovery = search.found.remove(property.name);
         let expectation = Expectation::from(&property.expectation);
@@ -107,11 +108,16 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
             let nearer = nearest(model, property.name, options, &limits);
             way = nearer.map(|behaviour| (behaviour, true)).or(way);
         }
-        let told = way.as_ref().filter(|_| shown).map(|(behaviour, shortest)| {
-            let settles = (property.condition)(model, behaviour.last());
-            assert_eq!(settles, finding == Finding::Seen, "{} at the end", property.name);
-            counterexample_of(model, behaviour, *shortest)
+        way.take_if(|(behaviour, _)| {
+            (property.condition)(model, behaviour.last()) != (finding == Finding::Seen)
         });
+        if finding == Finding::Violated && way.is_none() {
+            unproved = Some(format!("no counterexample of {} could be taken again", property.name));
+        }
+        let told = way
+            .as_ref()
+            .filter(|_| shown)
+            .map(|(behaviour, shortest)| counterexample_of(model, behaviour, *shortest));
         let (counterexample, witness) =
             if finding == Finding::Violated { (told, None) } else { (None, told) };
         let name = property.name;
@@ -122,7 +128,9 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
         warnings.push(format!("counterexamples are up to the renaming of {}", symmetry.what()));
     }
 
-    let verdict = if any_violated {
+    let verdict = if let Some(why) = unproved {
+        Verdict::Inconclusive { why }
+    } else if any_violated {
         Verdict::Violated
     } else if let Some(why) = cut_short {
         Verdict::Inconclusive { why }

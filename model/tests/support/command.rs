@@ -13,8 +13,17 @@ pub(crate) struct Run(Option<Child>);
 impl Run {
     /// Begins one: three acceptors, two values, and whatever else is asked for.
     pub(crate) fn synod(arguments: &[&str]) -> Self {
+        Self::of("synod", arguments)
+    }
+
+    /// Begins one of a cluster with two ballots.
+    pub(crate) fn cluster(arguments: &[&str]) -> Self {
+        Self::of("cluster", &[&["--ballots", "2"], arguments].concat())
+    }
+
+    fn of(model: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_paxos-model"));
-        command.args(["check", "synod", "--engine", "timely", "--json", "--quiet"]);
+        command.args(["check", model, "--engine", "timely", "--json", "--quiet"]);
         command.args(arguments).stdin(Stdio::null());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         Self(Some(child.expect("the command runs")))

@@ -8,6 +8,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
+use itertools::Itertools as _;
 use paxos_model::{
     arguments::{RunArgs, SynodArgs},
     cluster::Cluster,
@@ -107,6 +108,9 @@ fn hosts(file: &Path, this: usize) -> Result<Processes, String> {
             .rsplit_once(':')
             .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
     };
+    if let Some(twice) = addresses.iter().duplicates().next() {
+        return Err(format!("{}: {twice} stands there twice", file.display()));
+    }
     match addresses.iter().find(|address| !port(address)) {
         Some(bad) => Err(format!("{}: {bad:?} is no address; give host:port", file.display())),
         None if addresses.is_empty() => {

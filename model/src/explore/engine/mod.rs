@@ -8,6 +8,7 @@ use std::any::Any;
 use std::collections::HashMap;
 
 use ::stateright::Model;
+use itertools::Itertools as _;
 
 pub use self::timely::CheckpointError;
 use super::{Behaviour, Engine, Explorable, Options, limits::Limits, progress::Progress};
@@ -61,7 +62,9 @@ pub(super) fn identity<M: Explorable>(model: &M, options: &Options) -> String {
     let symmetry = model.symmetry().filter(|_| options.symmetry);
     let up_to =
         symmetry.map_or(String::new(), |it| format!(", up to the renaming of {}", it.what()));
-    format!("{}{up_to}", model.title())
+    let properties = model.properties();
+    let properties = properties.iter().map(|property| property.name).join(", ");
+    format!("{}{up_to}; looking at: {properties}", model.identity())
 }
 
 /// What a worker said when it panicked.

@@ -91,9 +91,7 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
         panics.find(|panic| !panic.is::<CalledOff>()).map(|panic| panic_message(&**panic));
     let cut_short = match (panicked, limit) {
         (Some(message), _) => Some(format!("a worker panicked after {states} states: {message}")),
-        (None, Some(limit)) if !ended => {
-            Some(format!("{limit} was reached, after {states} states"))
-        }
+        (None, Some(limit)) if !ended => Some(format!("{limit}, after {states} states")),
         (None, None) if !ended => Some(format!("called off after {states} states")),
         (None, _) => too_deep.map(|deepest| {
             format!("the depth limit of {deepest} was reached, after {states} states")

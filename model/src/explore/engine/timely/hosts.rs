@@ -22,7 +22,7 @@ use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::{Hooks, networking::MessageHeader};
 
 use super::Shared;
-use crate::explore::{Options, Processes};
+use crate::explore::{Options, Processes, limits::Limits};
 
 /// How long processes wait for each other at the start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,6 +57,7 @@ pub(super) fn connect(
     options: &Options,
     model: &str,
     level: usize,
+    limits: &Limits,
     shared: &Arc<Shared>,
 ) -> Result<Net, String> {
     let threads = options.threads.get();
@@ -76,7 +77,7 @@ pub(super) fn connect(
         max_depth: options.max_depth.map(Into::into),
         level,
     };
-    let links = meet(options, processes, &greeting, shared)?;
+    let links = meet(options, processes, &greeting, limits, shared)?;
     let hooks = Hooks::default();
     let local = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), None);
     let net = initialize_networking_from_sockets(local, links, processes.this, threads, hooks);
@@ -89,6 +90,7 @@ fn meet(
     options: &Options,
     Processes { addresses, this }: &Processes,
     greeting: &Greeting,
+    limits: &Limits,
     shared: &Arc<Shared>,
 ) -> Result<Vec<Option<Link>>, String> {
     let own = &addresses[*this];
@@ -98,13 +100,14 @@ fn meet(
     let mut links: Vec<Option<Link>> = addresses.iter().map(|_| None).collect();
     let until = Instant::now() + PATIENCE;
     let mut told = Instant::now();
+    let mut refused = None;
     loop {
         let missing = |links: &[Option<Link>]| {
             (0..links.len()).filter(|at| at != this && links[*at].is_none()).collect::<Vec<_>>()
         };
         let Some(first) = missing(&links).first().copied() else { return Ok(links) };
-        if options.interrupt.requested() {
-            return Err("a signal came before all processes had met".to_owned());
+        if let Some(limit) = limits.reached(0) {
+            return Err(format!("{limit} before all processes had met"));
         }
         if Instant::now() > until {
             return Err(format!(
@@ -115,12 +118,14 @@ fn meet(
         }
         if options.progress && told.elapsed() > Duration::from_secs(2) {
             told = Instant::now();
-            eprintln!("waiting for process {first} at {}", addresses[first]);
+            let because = refused.as_ref().map_or(String::new(), |error| format!(": {error}"));
+            eprintln!("waiting for process {first} at {}{because}", addresses[first]);
         }
         // Those before this one are called, those after it call.
         for at in missing(&links).into_iter().filter(|at| at < this) {
-            if let Ok(stream) = TcpStream::connect(&addresses[at]) {
-                links[at] = introduce(stream, greeting, Some(at), addresses, shared)?;
+            match TcpStream::connect(&addresses[at]) {
+                Ok(stream) => links[at] = introduce(stream, greeting, Some(at), addresses, shared)?,
+                Err(error) => refused = Some(error),
             }
         }
         while let Ok((stream, _)) = listener.accept() {

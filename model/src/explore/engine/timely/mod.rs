@@ -19,6 +19,7 @@ mod worker;
 
 use std::collections::HashMap;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -35,7 +36,7 @@ use self::{
     note::{Found, Totals},
     worker::Ended,
 };
-use super::{Searched, workers};
+use super::{Searched, panic_message, workers};
 use crate::explore::{
     Explorable, Options, Packing, Symmetry,
     limits::Limits,
@@ -82,7 +83,7 @@ impl Shared {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Says that another process is gone.
+    /// Says that a worker is gone, here or elsewhere.
     fn lose(&self, whom: &str) {
         self.stop(format!("{whom} was lost"));
         self.lost.store(true, Ordering::Relaxed);
@@ -203,7 +204,7 @@ fn search_in<M: Explorable, const N: usize>(
     };
     let (level, found) =
         resumed.as_ref().map_or((1, Vec::new()), |resumed| (resumed.level, resumed.found.clone()));
-    let (builders, guard) = match hosts::connect(options, &saved.model, level, &shared) {
+    let (builders, guard) = match hosts::connect(options, &saved.model, level, limits, &shared) {
         Ok(net) => net,
         Err(error) => return nothing(error),
     };
@@ -219,7 +220,16 @@ fn search_in<M: Explorable, const N: usize>(
     };
     let processes = options.cluster.as_ref().map_or(1, |cluster| cluster.addresses.len());
     let work = move |worker: &mut timely::worker::Worker| {
-        let ended = worker::work(worker, &job);
+        let worked = catch_unwind(AssertUnwindSafe(|| worker::work(worker, &job)));
+        let ended = worked.unwrap_or_else(|panic| {
+            job.shared.lose(&format!("a worker panicked ({}), and", panic_message(&*panic)));
+            None
+        });
+        if ended.is_none() {
+            for dataflow in worker.installed_dataflows() {
+                worker.drop_dataflow(dataflow);
+            }
+        }
         job.shared.end(ended);
     };
     let guards = match execute_from(builders, guard, WorkerConfig::default(), work) {
@@ -236,7 +246,7 @@ fn search_in<M: Explorable, const N: usize>(
             // States are spread evenly, so that this process stands for all.
             let of_all = usize::try_from(states).unwrap_or(usize::MAX).saturating_mul(processes);
             if let Some(limit) = limits.reached(of_all) {
-                shared.stop(format!("{limit} was reached"));
+                shared.stop(limit);
             }
         }
         let numbers = || Numbers {
@@ -277,7 +287,8 @@ fn searched<M: Explorable>(
         let why = shared.why().unwrap_or_else(|| "the workers ended without a word".to_owned());
         let depth = shared.depth.load(Ordering::Relaxed);
         let why = format!("{why}, after {states} states in this process, at depth {depth}");
-        return Searched { engine, storage, ..nothing(why) };
+        let states = usize::try_from(states).unwrap_or(usize::MAX);
+        return Searched { states, engine, storage, ..nothing(why) };
     };
     let Totals { states, transitions, actions, orbits } = totals;
     let mut cut_short = stop.map(|why| format!("{why}, after {states} states, at depth {level}"));
@@ -288,7 +299,9 @@ fn searched<M: Explorable>(
         let wanted = *expectation == Expectation::Always || sought == Some(name);
         let way = wanted.then(|| retrace::way(model, &unpacked(model, &words), level)).flatten();
         if wanted && way.is_none() {
+            // It is no claim without one.
             cut_short = Some(format!("there is no way to where {name} was found"));
+            continue;
         }
         ways.insert(*name, way);
     }

@@ -122,6 +122,11 @@ pub(super) fn work<M: Explorable, const N: usize>(
             let deepest = job.options.max_depth.filter(|_| too_deep && frontier > 0)?;
             Some(format!("the depth limit of {deepest} was reached"))
         });
+        // Small spaces are done with before anybody looks.
+        let stop = stop.or_else(|| {
+            let most = job.options.max_states.filter(|most| totals.states > *most as u64)?;
+            Some(format!("the limit of {most} states was reached"))
+        });
         if frontier == 0 || stop.is_some() || explorer.failed() {
             let level = if frontier == 0 || too_deep { level - 1 } else { level };
             return Some(Ended { totals, level, stop, found: explorer.found });
@@ -206,9 +211,6 @@ impl<const N: usize> Wires<N> {
         while self.probe.less_than(&epoch) {
             worker.step_or_park(Some(Duration::from_millis(50)));
             if shared.lost() {
-                for dataflow in worker.installed_dataflows() {
-                    worker.drop_dataflow(dataflow);
-                }
                 return None;
             }
         }
