@@ -19,7 +19,7 @@ pub struct RunArgs {
     /// How many workers to search with; with more than one, bfs measures no depth.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN, value_parser = threads)]
     pub threads: NonZeroUsize,
-    /// Go no deeper than this; an initial state is at depth 1.
+    /// Go no deeper than this; an initial state is at depth 1. Not with dfs.
     #[arg(long, value_name = "DEPTH")]
     pub max_depth: Option<NonZeroUsize>,
     /// Give up when the process holds more than so many megabytes.

@@ -208,19 +208,19 @@ fn cluster_follows_its_text() {
     }
     expect![[r#"
         3 nodes, 1 slots, 2 ballots, 2 campaigners: 9825, 52572
-            prepare 244, promise 5784, withdraw 1200, lead 753, propose 433, accept 7690, learn 2729
+            prepare 242, promise 5780, withdraw 1200, lead 752, propose 432, accept 7688, learn 2728
         2 nodes, 1 slots, 3 ballots, 2 campaigners, 2 unsynced: 2032, 6566
-            prepare 232, promise 547, withdraw 144, lead 108, propose 148, accept 331, learn 183
+            prepare 230, promise 544, withdraw 144, lead 107, propose 147, accept 329, learn 182
         2 nodes, 2 slots, 2 ballots, 2 campaigners, 1 unsynced: 2159, 9345
-            prepare 81, promise 219, withdraw 67, lead 39, propose 165, accept 698, learn 533
+            prepare 79, promise 215, withdraw 66, lead 38, propose 164, accept 696, learn 532
         3 nodes, 2 slots, 1 ballots, 2 campaigners: 5217, 37749
-            prepare 2, promise 375, withdraw 0, lead 5, propose 113, accept 7458, learn 817
+            prepare 1, promise 373, withdraw 0, lead 4, propose 112, accept 7456, learn 816
         3 nodes, 1 slots, 3 ballots, 2 campaigners: 68154, 204493
-            prepare 2620, promise 44374, withdraw 9634, lead 8395, propose 6235, accept 57710, learn 22100
+            prepare 2618, promise 44371, withdraw 9634, lead 8394, propose 6234, accept 57708, learn 22099
         3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 3/1, 1 unsynced: 3104, 15825
-            prepare 105, promise 1188, withdraw 167, lead 95, propose 32, accept 1024, learn 32
+            prepare 103, promise 1183, withdraw 167, lead 94, propose 31, accept 1023, learn 31
         3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 1/3, 1 unsynced: 13445, 71349
-            prepare 255, promise 4471, withdraw 1040, lead 255, propose 555, accept 5690, learn 1445
+            prepare 253, promise 4468, withdraw 1040, lead 253, propose 553, accept 5685, learn 1444
     "#]].assert_eq(&lines(&table));
 }
 
@@ -256,44 +256,44 @@ fn bugs_do_not_follow_the_text() {
     }
     expect![[r#"
          1 RepliesBeforePersisting: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 1 steps
-            NOT EXPLAINED: it should now be so that n2 has promised b0 or more
-         2 UnreadableIsEmpty: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
+            NOT EXPLAINED: it should now be so that n1 has promised b0 or more
+         2 UnreadableIsEmpty: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 3 steps
             NOT EXPLAINED: it should now be so that n1 has promised b0 or more
          3 AcceptsBelowPromise: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
             NOT EXPLAINED: the specification does not allow that n2 votes in s0 for v0 in b0
-         4 PromisesBelowPromise: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 13 steps
+         4 PromisesBelowPromise: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 6 steps
             NOT EXPLAINED: the specification does not allow that n2 promises b0
-         4 PromisesBelowKeptPromise: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 12 steps
+         4 PromisesBelowKeptPromise: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 5 steps
             NOT EXPLAINED: the specification does not allow that n2 promises b0
          5 AcceptDoesNotPromise: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 5 steps
             NOT EXPLAINED: it should now be so that n3 has promised b0 or more
          6 PromiseClearsVotes: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
-            NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
+            NOT EXPLAINED: it should now be so that the promise of b1 by n1 reports in s0: v0 in b0
          7 OneBallotVariable: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
-            NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
+            NOT EXPLAINED: it should now be so that the promise of b1 by n1 reports in s0: v0 in b0
          8 IgnoresReports: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 14 steps
             NOT EXPLAINED: the specification does not allow that v1 is proposed in s0, b1, on the promises of {n1, n2}
          9 AdoptsLowest: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 12 steps
             NOT EXPLAINED: the specification does not allow that v0 is proposed in s0, b2, on the promises of {n1, n2}
-        10 CountsOldPromise: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 8 steps
+        10 CountsOldPromise: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 4 steps
             NOT EXPLAINED: n1 leads in b2 without a quorum
-        11 CountsPromiseTwice: 3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 3/3, 12 steps
-            NOT EXPLAINED: b1 is led on the promises of {n1, n2}, who are no quorum
-        12 CountsVoteTwice: 3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 3/3, 15 steps
-            NOT EXPLAINED: n2 believes that v0 is chosen in s0, which is not decided
-        13 AddsUpBallots: 3 nodes, 1 slots, 2 ballots, 1 campaigners, quorums 1/3, 12 steps
+        11 CountsPromiseTwice: 3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 3/3, 4 steps
+            NOT EXPLAINED: b0 is led on the promises of {n1, n2}, who are no quorum
+        12 CountsVoteTwice: 3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 3/3, 9 steps
             NOT EXPLAINED: n1 believes that v0 is chosen in s0, which is not decided
-        14 MatchesByValue: 3 nodes, 1 slots, 2 ballots, 1 campaigners, quorums 1/3, 12 steps
+        13 AddsUpBallots: 3 nodes, 1 slots, 2 ballots, 1 campaigners, quorums 1/3, 8 steps
             NOT EXPLAINED: n1 believes that v0 is chosen in s0, which is not decided
-        15 ReusesBallot: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 12 steps
-            NOT EXPLAINED: it should now be so that n2 has promised b1 or more
-        16 ChangesValue: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 17 steps
+        14 MatchesByValue: 3 nodes, 1 slots, 2 ballots, 1 campaigners, quorums 1/3, 8 steps
+            NOT EXPLAINED: n1 believes that v0 is chosen in s0, which is not decided
+        15 ReusesBallot: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 3 steps
+            NOT EXPLAINED: it should now be so that n1 has promised b0 or more
+        16 ChangesValue: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 15 steps
             NOT EXPLAINED: the specification does not allow that v1 is proposed in s0, b1, on the promises of {n1, n2}
-        17 HalfIsQuorum: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 3 steps
-            NOT EXPLAINED: b1 is led on the promises of {n2}, who are no quorum
+        17 HalfIsQuorum: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 2 steps
+            NOT EXPLAINED: b0 is led on the promises of {n1}, who are no quorum
         18 ReportsNothing: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
-            NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
-        18 HidesOvertakenVotes: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 14 steps
+            NOT EXPLAINED: it should now be so that the promise of b1 by n1 reports in s0: v0 in b0
+        18 HidesOvertakenVotes: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 12 steps
             NOT EXPLAINED: the specification does not allow that n1 promises b1
         19 AcceptsOnlyPromised: follows it
         20 AcceptsOnlyAbovePromise: follows it
@@ -301,11 +301,11 @@ fn bugs_do_not_follow_the_text() {
             NOT EXPLAINED: the specification does not allow that n2 promises b0
         22 ClaimsVote: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
             NOT EXPLAINED: the specification does not allow that n2 votes in s0 for v0 in b0
-        23 FillsGapUnasked: 2 nodes, 2 slots, 2 ballots, 2 campaigners, 8 steps
+        23 FillsGapUnasked: 2 nodes, 2 slots, 2 ballots, 2 campaigners, 7 steps
             NOT EXPLAINED: the specification does not allow that v2 is proposed in s0, b1, on the promises of {n1, n2}
         24 AdoptsWholeLog: 2 nodes, 2 slots, 2 ballots, 2 campaigners, 8 steps
             NOT EXPLAINED: the specification does not allow that v2 is proposed in s0, b1, on the promises of {n1, n2}
-        28 ProposesUnprepared: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 9 steps
+        28 ProposesUnprepared: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 4 steps
             NOT EXPLAINED: b2 is led on the promises of {}, who are no quorum
         29 VotesOnlyOnce: follows it
     "#]].assert_eq(&lines(&table));

@@ -504,21 +504,21 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
     check(
         &said,
         &expect![[r"
-        trace    broken.itf.json
-        shows    agreement is violated
-        model    cluster: 2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes; leaves out unsynced steps, crashes
-        broken   by bug 8, as the file says: A new leader ignores what the promises report.
-             1   n1 campaigns
-             2   n2 gets Prepare b0
-             3   n2 campaigns
-             4   n1 gets Promise b0 from n2 reporting nothing
-             5   n1 proposes in 1 slots
-             6   n1 gets Prepare b1
-             7   n2 gets Promise b1 from n1 reporting s0=b0:v0
-             8   n2 proposes in 1 slots
-        verdict  holds: a behaviour to its end, 8 steps
-        exit 0
-    "]],
+            trace    broken.itf.json
+            shows    agreement is violated
+            model    cluster: 2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes; leaves out unsynced steps, crashes; broken by bug 8: ignores what is reported
+            broken   by bug 8, as the file says: A new leader ignores what the promises report.
+                 1   n1 campaigns
+                 2   n2 gets Prepare b0
+                 3   n2 campaigns
+                 4   n1 gets Promise b0 from n2 reporting nothing
+                 5   n1 proposes in 1 slots
+                 6   n1 gets Prepare b1
+                 7   n2 gets Promise b1 from n1 reporting s0=b0:v0
+                 8   n2 proposes in 1 slots
+            verdict  holds: a behaviour to its end, 8 steps
+            exit 0
+        "]],
     );
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let svg = fs::read_to_string(folder.join("broken.svg")).expect("it was drawn");

@@ -10,7 +10,7 @@ use paxos_model::{
 pub(crate) struct ClusterModelArgs {
     #[command(flatten)]
     bounds: BoundsArgs,
-    /// Break it with this bug of the catalogue.
+    /// Break it with this bug of the catalogue, which `paxos-model mutants` lists.
     #[arg(long, value_name = "N", value_parser = bug)]
     bug: Option<Bug>,
 }

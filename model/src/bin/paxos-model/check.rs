@@ -61,7 +61,7 @@ struct SearchArgs {
     run: RunArgs,
     #[command(flatten)]
     keep: KeepArgs,
-    /// Count states that can be renamed to each other as one.
+    /// Count states that can be renamed to each other as one; not with --bug.
     #[arg(long)]
     symmetry: bool,
     /// Keep each level in DIR, so that a run that was stopped can go on (timely only).

@@ -14,6 +14,10 @@ use paxos_model::{
 use crate::{broken::bug, deliver, keep::FileArgs, unusable};
 
 #[derive(Args)]
+#[command(
+    after_help = "Exit codes: 0 each bug is what the catalogue says, unsafe, stuck or safe; 1 one is not; \
+                        2 unusable arguments; 3 not all could be decided."
+)]
 pub(crate) struct MutantsArgs {
     /// Show one bug only: what it is, why it matters, and the shortest ways to see it.
     #[arg(long, value_name = "N", value_parser = bug)]
