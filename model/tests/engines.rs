@@ -280,12 +280,16 @@ fn symmetric_counterexamples_are_behaviours_of_the_model() {
 fn limits_are_told_with_how_far_it_came() {
     let synod = synod(3, 2, 3);
     let options = |engine| Options { engine, ..Options::default() };
+    let mut limited = std::collections::BTreeMap::new();
     for engine in [Engine::Bfs, Engine::Timely] {
         for deepest in [1, 2, 10, 24] {
             let report = explore(
                 &synod,
                 &Options { max_depth: NonZeroUsize::new(deepest), ..options(engine) },
             );
+            let so_far = (report.states, report.transitions, report.depth);
+            assert_eq!(*limited.entry(deepest).or_insert(so_far), so_far, "{engine:?}");
+            assert_eq!(report.depth, Some(deepest));
             let Verdict::Inconclusive { why } = &report.verdict else { panic!("{report}") };
             assert!(why.contains(&format!("the depth limit of {deepest} was reached")), "{why}");
             assert!(!report.complete);

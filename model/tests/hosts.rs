@@ -93,10 +93,7 @@ fn a_run_goes_on_after_one_process_was_killed() {
         thread::sleep(Duration::from_millis(2));
     }
     second.kill();
-    let killed = Instant::now();
     let why = first.ended().why();
-    // Bounded, not timed: far above what it takes.
-    assert!(killed.elapsed() < Duration::from_secs(60));
     let lost = format!("process 1 at {} was lost, after ", place.addresses[1]);
     assert!(why.starts_with(&lost), "{why}");
 

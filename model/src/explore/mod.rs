@@ -90,11 +90,11 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
 
     let mut behaviours = BTreeMap::new();
     let mut found = Vec::new();
-    let mut unproved = None;
+    let mut unshown = Vec::new();
     for property in &properties {
         let discovery = search.found.remove(property.name);
         let expectation = Expectation::from(&property.expectation);
-        let finding = match (expectation, &discovery) {
+        let mut finding = match (expectation, &discovery) {
             (Expectation::Sometimes, Some(_)) => Finding::Seen,
             (Expectation::Always, Some(_)) => Finding::Violated,
             (Expectation::Always, None) if complete => Finding::Holds,
@@ -112,7 +112,9 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
             (property.condition)(model, behaviour.last()) != (finding == Finding::Seen)
         });
         if finding == Finding::Violated && way.is_none() {
-            unproved = Some(format!("no counterexample of {} could be taken again", property.name));
+            // A failure that nobody can show is no finding; it is no reason to say that all is well, either.
+            finding = Finding::Undecided;
+            unshown.push(format!("{} failed, but no way to where could be had", property.name));
         }
         let told = way
             .as_ref()
@@ -124,14 +126,11 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
         found.push(PropertyReport { name, expectation, finding, counterexample, witness });
         behaviours.extend(way.map(|(behaviour, _)| (name, behaviour)));
     }
-    if let Some(symmetry) = model.symmetry().filter(|_| options.symmetry && any_violated) {
-        warnings.push(format!("counterexamples are up to the renaming of {}", symmetry.what()));
-    }
-
-    let verdict = if let Some(why) = unproved {
-        Verdict::Inconclusive { why }
-    } else if any_violated {
+    let verdict = if found.iter().any(|property| property.finding == Finding::Violated) {
+        warnings.append(&mut unshown);
         Verdict::Violated
+    } else if let Some(why) = unshown.into_iter().next() {
+        Verdict::Inconclusive { why }
     } else if let Some(why) = cut_short {
         Verdict::Inconclusive { why }
     } else if properties.is_empty() {
@@ -470,6 +469,27 @@ mod tests {
             assert!(why(&report).contains(": this is 5"), "{report}");
             assert!(why(&report).contains(" states"), "{report}");
         }
+    }
+
+    /// A property that fails where nobody sees it again.
+    #[test]
+    fn a_failure_that_cannot_be_shown_is_no_finding_and_hides_none() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        static FAILED: AtomicBool = AtomicBool::new(false);
+        let fickle = Property::always("fickle", |_: &Counter, n| {
+            *n != 3 || FAILED.swap(true, Ordering::Relaxed)
+        });
+        let model = Counter::to(10).with(fickle);
+        let report = explore(&model, &dfs());
+        assert!(why(&report).starts_with("fickle failed, but no way"), "{report}");
+        assert_eq!(report.properties[0].finding, Finding::Undecided);
+
+        FAILED.store(false, Ordering::Relaxed);
+        let model = model.with(Property::always("is not 3", |_, n| *n != 3));
+        let report = explore(&model, &dfs());
+        assert_eq!(report.verdict, Verdict::Violated);
+        assert_eq!(report.properties[1].finding, Finding::Violated);
+        assert!(report.warnings.iter().any(|it| it.starts_with("fickle")), "{report}");
     }
 
     #[test]

@@ -143,6 +143,14 @@ pub(crate) fn run(check: Check, interrupt: &Interrupt) -> ExitCode {
 /// # Errors
 /// If it is hopeless, and nothing else will end it.
 fn prospects<M: Explorable>(model: &M, options: &Options) -> Result<(), String> {
+    let limited = options.max_states.is_some()
+        || options.max_depth.is_some()
+        || options.timeout.is_some()
+        || options.max_memory_bytes.is_some();
+    if limited && !options.progress {
+        // Nothing would be refused, and nobody wants to know.
+        return Ok(());
+    }
     let Some(estimate) = estimate(model, options) else { return Ok(()) };
     let Estimate { states, memory_bytes, available_bytes } = estimate;
     let available = available_bytes
@@ -151,10 +159,6 @@ fn prospects<M: Explorable>(model: &M, options: &Options) -> Result<(), String> 
         "about {states:.0e} states, judging by fewer ballots, which take about {} of memory; there is {available}",
         bytes(memory_bytes)
     );
-    let limited = options.max_states.is_some()
-        || options.max_depth.is_some()
-        || options.timeout.is_some()
-        || options.max_memory_bytes.is_some();
     if estimate.hopeless() && !limited {
         return Err(format!(
             "{guess}; lower the bounds, try --engine timely or --symmetry, or set a limit (--max-states, \

@@ -37,7 +37,7 @@ pub(super) fn search<M: Explorable>(
         .threads(options.threads.get())
         .finish_when(HasDiscoveries::AnyFailures);
     if let Some(deepest) = options.max_depth {
-        // States at this depth are not looked at; two more than are wanted, then.
+        // States at the depth that stateright is given are met, but not looked at.
         builder = builder.target_max_depth(deepest.get().saturating_add(1));
     }
     match options.engine {
@@ -82,14 +82,18 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
     let actions = model.actions();
     let orbits = model.orbits();
     let initial = model.init_states().iter().filter(|state| model.within_boundary(state)).count();
-    let states = checker.unique_state_count();
     let too_deep = options.max_depth.filter(|deepest| checker.max_depth() > deepest.get());
+    // What is too deep was met, but it is beyond what was asked for.
+    let (states, depth) = match too_deep {
+        None => (checker.unique_state_count(), checker.max_depth()),
+        Some(deepest) => (model.expanded() as usize, deepest.get()),
+    };
     let ended = ends.iter().all(Result::is_ok);
     // A panic weighs more than a limit that was hit meanwhile.
     let mut panics = ends.iter().filter_map(|end| end.as_ref().err());
     let panicked =
         panics.find(|panic| !panic.is::<CalledOff>()).map(|panic| panic_message(&**panic));
-    let cut_short = match (panicked, limit) {
+    let mut cut_short = match (panicked, limit) {
         (Some(message), _) => Some(format!("a worker panicked after {states} states: {message}")),
         (None, Some(limit)) if !ended => Some(format!("{limit}, after {states} states")),
         (None, None) if !ended => Some(format!("called off after {states} states")),
@@ -101,7 +105,6 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
         options.threads == NonZeroUsize::MIN && (options.engine == Engine::Bfs || M::GRADED);
     let order = if options.engine == Engine::Dfs { "depth-first" } else { "breadth-first" };
     let mut found: HashMap<_, _> = model.found().map(|property| (property.name, None)).collect();
-    let mut cut_short = cut_short;
     if let Some(path) = checker.discovery(ENDS) {
         match model.behaviour(path) {
             Some(behaviour) => {
@@ -117,7 +120,7 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
         cut_short,
         states,
         transitions: checker.state_count() - initial,
-        depth: knows_depth.then(|| checker.max_depth()),
+        depth: knows_depth.then_some(depth),
         actions,
         orbits,
         found,
