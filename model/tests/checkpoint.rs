@@ -45,6 +45,9 @@ fn a_run_goes_on_where_a_limit_ended_it() {
     assert!(names.len() <= 2, "{names:?}");
     let limited = run(directory.path(), &["--max-states", "100000", "--resume", "--threads", "2"]);
     assert!(limited.why().contains("the limit of 100000 states was reached"), "{}", limited.why());
+    let shallow = run(directory.path(), &["--max-depth", "5", "--resume"]);
+    assert_eq!(shallow.code(), Some(2));
+    assert!(shallow.complaint().contains("already; --max-depth 5 would have to be at least"));
     assert_eq!(run(directory.path(), &["--resume"]).counts(), (185_369, 491_535, 25));
     // Nothing is found anew in the last levels; what was found before is remembered.
     let report = run(directory.path(), &["--resume"]).report();

@@ -116,49 +116,45 @@ fn orbits_add_up() {
     }
 }
 
+/// Renames acceptors and values by going through all permutations, message by message.
+fn least_name(synod: &Synod, state: synod::State) -> (String, usize) {
+    use itertools::Itertools as _;
+    let permutations =
+        iproduct!((0..3_u8).permutations(3).collect_vec(), (0..2_u8).permutations(2).collect_vec());
+    let renamed = permutations.map(|(acceptors, values)| {
+        let mut renamed = synod::State::default();
+        for b in synod.ballots() {
+            if synod.prepared(state, b) {
+                renamed = synod.with_prepare(renamed, b);
+            }
+            for v in synod.proposals(state, b) {
+                let v = synod::Value(values[usize::from(v.0)]);
+                renamed = synod.with_proposal(renamed, b, v);
+            }
+            for a in synod.acceptors() {
+                let name = synod::Acceptor(acceptors[usize::from(a.0)]);
+                if synod.promised(state, a, b) {
+                    renamed = synod.with_promise(renamed, name, b);
+                }
+                if synod.voted(state, a, b) {
+                    renamed = synod.with_vote(renamed, name, b);
+                }
+            }
+        }
+        format!("{renamed:?}")
+    });
+    let all = renamed.sorted().dedup().collect_vec();
+    (all[0].clone(), all.len())
+}
+
 /// A representative is its own, and all that it can be renamed to has it, too.
 #[test]
 fn a_wrong_representative_would_be_noticed() {
-    struct Naive;
-    impl Naive {
-        /// Renames acceptors and values by going through all permutations, message by message.
-        fn least(synod: &Synod, state: synod::State) -> (String, usize) {
-            use itertools::Itertools as _;
-            let permutations = iproduct!(
-                (0..3_u8).permutations(3).collect_vec(),
-                (0..2_u8).permutations(2).collect_vec()
-            );
-            let renamed = permutations.map(|(acceptors, values)| {
-                let mut renamed = synod::State::default();
-                for b in synod.ballots() {
-                    if synod.prepared(state, b) {
-                        renamed = synod.with_prepare(renamed, b);
-                    }
-                    for v in synod.proposals(state, b) {
-                        let v = synod::Value(values[usize::from(v.0)]);
-                        renamed = synod.with_proposal(renamed, b, v);
-                    }
-                    for a in synod.acceptors() {
-                        let name = synod::Acceptor(acceptors[usize::from(a.0)]);
-                        if synod.promised(state, a, b) {
-                            renamed = synod.with_promise(renamed, name, b);
-                        }
-                        if synod.voted(state, a, b) {
-                            renamed = synod.with_vote(renamed, name, b);
-                        }
-                    }
-                }
-                format!("{renamed:?}")
-            });
-            let all = renamed.sorted().dedup().collect_vec();
-            (all[0].clone(), all.len())
-        }
-    }
     let synod = synod(3, 2, 2);
     let symmetry = synod.symmetry().expect("acceptors and values can be renamed");
     let mut representatives = std::collections::BTreeMap::new();
     for state in states(&synod) {
-        let (name, orbit) = Naive::least(&synod, state);
+        let (name, orbit) = least_name(&synod, state);
         let canonical = symmetry.canonical(state);
         assert_eq!(*representatives.entry(name).or_insert(canonical), canonical);
         assert_eq!(symmetry.orbit(&state), orbit as u64);

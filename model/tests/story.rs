@@ -1,33 +1,15 @@
 //! Pictures of behaviours: what is drawn for each kind of step, and that what is wrong stands out.
 
+#[path = "support/behaviours.rs"]
+mod behaviours;
+
+use behaviours::{counterexample, told};
 use expect_test::expect;
 use paxos_model::{
     cluster::{AGREEMENT, Bounds, Bug, Cluster, REFINES},
-    explore::{Behaviour, Explorable, Options, explore_and_keep},
     story::Storied as _,
     synod::{self, Synod},
 };
-
-/// The shortest way to a state where a property does not hold.
-fn counterexample<M: Explorable>(model: &M, property: &'static str) -> Behaviour<M> {
-    let mut explored = explore_and_keep(&model.only(property), &Options::default());
-    explored.behaviours.remove(property).expect("it is violated")
-}
-
-/// The actions that are described so, one after the other.
-fn told<M: Explorable>(model: &M, story: &[&str]) -> Behaviour<M> {
-    let initial = model.init_states().remove(0);
-    let mut taken = Vec::new();
-    for does in story {
-        let behaviour =
-            Behaviour::replay(model, initial.clone(), taken.clone()).expect("possible so far");
-        let mut actions = Vec::new();
-        model.actions(behaviour.last(), &mut actions);
-        let action = actions.into_iter().find(|action| model.describe(action) == *does);
-        taken.push(action.unwrap_or_else(|| panic!("{does:?} is not possible")));
-    }
-    Behaviour::replay(model, initial, taken).expect("possible")
-}
 
 fn synod() -> Synod {
     let bounds = synod::Bounds {

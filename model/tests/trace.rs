@@ -1,5 +1,8 @@
 //! Traces: written, read again, replayed; and nothing that is no behaviour passes for one.
 
+#[path = "support/behaviours.rs"]
+mod behaviours;
+
 use std::{
     fmt::Write as _,
     fs,
@@ -7,10 +10,11 @@ use std::{
     process::{Command, Output},
 };
 
+use behaviours::{counterexample, told};
 use expect_test::{Expect, expect};
 use paxos_model::{
     cluster::{AGREEMENT, Bounds, Bug, Cluster},
-    explore::{Behaviour, Explorable, Options, explore_and_keep},
+    explore::Behaviour,
     synod::{self, Synod},
     trace::{AnyTrace, Trace, Traced, write},
 };
@@ -28,21 +32,6 @@ fn synod() -> Synod {
 
 fn cluster() -> Cluster {
     Cluster::new(Bounds::of(3, 1, 2)).expect("bounds in range")
-}
-
-/// The actions that are described so, one after the other.
-fn told<M: Explorable>(model: &M, story: &[&str]) -> Behaviour<M> {
-    let initial = model.init_states().remove(0);
-    let mut taken = Vec::new();
-    for does in story {
-        let behaviour =
-            Behaviour::replay(model, initial.clone(), taken.clone()).expect("possible so far");
-        let mut actions = Vec::new();
-        model.actions(behaviour.last(), &mut actions);
-        let action = actions.into_iter().find(|action| model.describe(action) == *does);
-        taken.push(action.unwrap_or_else(|| panic!("{does:?} is not possible")));
-    }
-    Behaviour::replay(model, initial, taken).expect("possible")
 }
 
 /// A value of an earlier ballot that is adopted.
@@ -487,17 +476,11 @@ fn what_is_in_the_way_of_a_node_is_named() {
     );
 }
 
-/// A shortest way to where agreement is lost.
-fn disagreement(broken: &Cluster) -> Behaviour<Cluster> {
-    let mut explored = explore_and_keep(&broken.only(AGREEMENT), &Options::default());
-    explored.behaviours.remove(AGREEMENT).expect("it is violated")
-}
-
 #[test]
 fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
     let bounds = Bounds { phase2_quorum: 1, crashes: Some(0), ..Bounds::of(2, 1, 2) };
     let broken = Cluster::new(bounds).expect("bounds in range").with_bug(Bug::IgnoresReports);
-    let found = disagreement(&broken);
+    let found = counterexample(&broken, AGREEMENT);
     // The specification noticed it before agreement was lost; who looked for agreement went on.
     let text = write(&broken, &found, "agreement is violated");
     let said = says(&text, "broken.itf.json", &["--svg", "broken.svg", "--mermaid", "broken.mmd"]);
@@ -549,7 +532,7 @@ fn a_trace_goes_on_beyond_a_step_that_is_none_of_the_specification() {
     let bounds = Bounds { phase2_quorum: 1, crashes: Some(0), ..Bounds::of(2, 1, 2) };
     for bug in [Bug::HalfIsQuorum, Bug::IgnoresReports] {
         let broken = Cluster::new(bounds).expect("bounds in range").with_bug(bug);
-        let found = disagreement(&broken);
+        let found = counterexample(&broken, AGREEMENT);
         let replay = Trace::of(&broken, &found, bug.name()).replay();
         assert_eq!(replay.stopped, None);
         let steps = replay.behaviour.steps();

@@ -123,6 +123,16 @@ impl Layout {
         kind * ballots + u64::from(message.ballot().0)
     }
 
+    /// Radix of how many crashes there were, which are only counted where they are bounded.
+    fn crashes(self) -> u64 {
+        1 + u64::from(self.crashes.unwrap_or(0))
+    }
+
+    /// Radix of a fault, or none.
+    fn faults(self) -> u64 {
+        1 + u64::from(self.slots) * u64::from(self.nodes) * self.reason()
+    }
+
     /// Radix of what may be wrong.
     fn reason(self) -> u64 {
         let [nodes, ballots, values] = [self.nodes, self.ballots, self.values].map(u64::from);
@@ -136,18 +146,16 @@ pub(super) fn pack(layout: Layout, state: &State, packer: &mut Packer) {
         pack_node(layout, node, packer);
     }
     pack_network(layout, &state.network, packer);
-    packer.push(u64::from(state.crashes), 1 + u64::from(layout.crashes.unwrap_or(0)));
-    let faults = 1 + u64::from(layout.slots) * u64::from(layout.nodes) * layout.reason();
-    packer.push(state.fault.map_or(0, |fault| 1 + fault_digit(layout, fault)), faults);
+    packer.push(u64::from(state.crashes), layout.crashes());
+    packer.push(state.fault.map_or(0, |fault| 1 + fault_digit(layout, fault)), layout.faults());
 }
 
 /// The state that [`pack`] wrote.
 pub(super) fn unpack(layout: Layout, unpacker: &mut Unpacker<'_>) -> State {
     let nodes = layout.nodes().map(|id| unpack_node(layout, id, unpacker)).collect();
     let network = unpack_network(layout, unpacker);
-    let crashes = unpacker.take(1 + u64::from(layout.crashes.unwrap_or(0))) as u8;
-    let faults = 1 + u64::from(layout.slots) * u64::from(layout.nodes) * layout.reason();
-    let fault = unpacker.take(faults).checked_sub(1).map(|digit| fault(layout, digit));
+    let crashes = unpacker.take(layout.crashes()) as u8;
+    let fault = unpacker.take(layout.faults()).checked_sub(1).map(|digit| fault(layout, digit));
     State { nodes, network, crashes, fault }
 }
 

@@ -10,10 +10,7 @@
 //! the bounds. That *every* slot can be filled is the stronger of two claims, and holds: a new leader
 //! proposes again what is reported, fills the gaps, and gets its client's values into the rest.
 
-use std::{
-    collections::HashSet,
-    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
-};
+use std::collections::HashSet;
 
 use stateright::Model as _;
 
@@ -136,8 +133,8 @@ fn take(cluster: &Cluster, state: &mut State, action: Action) -> bool {
 
 /// Looks through all states that can be reached, deepest first. They are at most those of the whole space.
 fn reaches_all_chosen(cluster: &Cluster, state: &State) -> bool {
-    let hash = |state: &State| BuildHasherDefault::<DefaultHasher>::default().hash_one(state);
-    let mut seen = HashSet::from([hash(state)]);
+    // States themselves: one taken for another might hide the way out.
+    let mut seen = HashSet::from([state.clone()]);
     let mut open = vec![state.clone()];
     let mut actions = Vec::new();
     while let Some(state) = open.pop() {
@@ -146,7 +143,7 @@ fn reaches_all_chosen(cluster: &Cluster, state: &State) -> bool {
         }
         cluster.actions(&state, &mut actions);
         let next = actions.drain(..).filter_map(|action| cluster.successor(&state, action));
-        open.extend(next.filter(|next| seen.insert(hash(next))));
+        open.extend(next.filter(|next| seen.insert(next.clone())));
     }
     false
 }

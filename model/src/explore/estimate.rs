@@ -18,16 +18,15 @@ pub struct Estimate {
     /// How many states.
     pub states: f64,
     /// How much memory, in bytes.
-    pub memory_bytes: f64,
+    pub memory_bytes: u64,
     /// How much memory there is for it, in bytes, if that is known.
     pub available_bytes: Option<u64>,
 }
 
 impl Estimate {
     /// Whether it is more than can be held.
-    #[expect(clippy::cast_precision_loss, reason = "an order of magnitude")]
     pub fn hopeless(&self) -> bool {
-        self.available_bytes.is_some_and(|available| self.memory_bytes > available as f64)
+        self.available_bytes.is_some_and(|available| self.memory_bytes > available)
     }
 }
 
@@ -45,7 +44,11 @@ pub fn estimate<M: Explorable>(model: &M, options: &Options) -> Option<Estimate>
         (Some(available), Some(most)) => Some(available.min(most)),
         (one, other) => one.or(other),
     };
-    let memory_bytes = states * bytes_per_state(model, options);
+    #[expect(
+        clippy::cast_sign_loss,
+        reason = "it is positive, and what is too large becomes the most"
+    )]
+    let memory_bytes = (states * bytes_per_state(model, options)) as u64;
     Some(Estimate { states, memory_bytes, available_bytes })
 }
 
@@ -127,7 +130,7 @@ mod tests {
     fn more_than_there_is_is_hopeless() {
         let estimate =
             |memory_bytes| Estimate { states: 1e9, memory_bytes, available_bytes: Some(1 << 30) };
-        assert!(!estimate(1e9).hopeless());
-        assert!(estimate(2e9).hopeless());
+        assert!(!estimate(1 << 29).hopeless());
+        assert!(estimate(1 << 31).hopeless());
     }
 }

@@ -68,6 +68,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// How many processes explore together.
+    pub(super) fn processes(&self) -> usize {
+        self.cluster.as_ref().map_or(1, |cluster| cluster.addresses.len())
+    }
+}
+
 /// The processes of a run that spans several.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Processes {

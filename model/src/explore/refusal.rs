@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Checkpoint, Engine, Explorable, Options, Processes, engine};
+use super::{Engine, Explorable, Options, Processes, engine};
 pub use engine::CheckpointError;
 
 /// Why a search is not begun.
@@ -67,10 +67,5 @@ pub fn refuse<M: Explorable>(model: &M, options: &Options) -> Result<(), Refusal
     {
         return Err(Refusal::NoSuchProcess { this: *this, count: addresses.len() });
     }
-    match &options.checkpoint {
-        Some(checkpoint @ Checkpoint { .. }) => {
-            Ok(engine::timely::inspect(checkpoint, &engine::identity(model, options))?)
-        }
-        None => Ok(()),
-    }
+    Ok(engine::timely::inspect(options, &engine::identity(model, options))?)
 }

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use comfy_table::{CellAlignment, Table, presets};
+use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::contenders::{Contender, TARGET_BALLOTS, Target};
@@ -95,10 +96,10 @@ fn disagreement(contender: &Contender, samples: &[Sample], spin: &[Sample]) -> O
     };
     Some(format!(
         "{who} has {} states and {} transitions, spin {} and {}: this is not the same work",
-        grouped(odd.states),
-        grouped(odd.transitions),
-        grouped(expected.0),
-        grouped(expected.1),
+        HumanCount(odd.states),
+        HumanCount(odd.transitions),
+        HumanCount(expected.0),
+        HumanCount(expected.1),
     ))
 }
 
@@ -139,7 +140,7 @@ impl fmt::Display for Comparison {
         for row in &self.rows {
             table.add_row([
                 row.engine.to_owned(),
-                grouped(row.states),
+                HumanCount(row.states).to_string(),
                 format!("{:.2}", row.cpu_seconds),
                 row.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")),
                 format!("{:.0}", row.peak_mib),
@@ -180,19 +181,6 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 bytes")]
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-/// With a comma every three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

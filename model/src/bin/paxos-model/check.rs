@@ -157,7 +157,7 @@ fn prospects<M: Explorable>(model: &M, options: &Options) -> Result<(), String> 
         .map_or("an unknown amount".to_owned(), |bytes| HumanBytes(bytes).to_string());
     let guess = format!(
         "about {states:.0e} states, judging by fewer ballots, which take about {} of memory; there is {available}",
-        bytes(memory_bytes)
+        HumanBytes(memory_bytes)
     );
     if estimate.hopeless() && !limited {
         return Err(format!(
@@ -169,18 +169,6 @@ fn prospects<M: Explorable>(model: &M, options: &Options) -> Result<(), String> 
         complain(&guess);
     }
     Ok(())
-}
-
-/// A guess needs no more than this.
-fn bytes(guess: f64) -> String {
-    let units = ["kB", "MB", "GB", "TB", "PB"];
-    let mut amount = guess / 1e3;
-    let mut unit = 0;
-    while amount >= 1e3 && unit + 1 < units.len() {
-        amount /= 1e3;
-        unit += 1;
-    }
-    format!("{amount:.0} {}", units[unit])
 }
 
 /// Explores a model, if its bounds make one, and delivers the report.

@@ -11,7 +11,7 @@ use ::stateright::Model;
 use itertools::Itertools as _;
 
 pub use self::timely::CheckpointError;
-use super::{Behaviour, Engine, Explorable, Options, limits::Limits, progress::Progress};
+use super::{Behaviour, Engine, Explorable, Options, Symmetry, limits::Limits, progress::Progress};
 
 /// What one search did.
 pub(super) struct Searched<M: Model> {
@@ -57,11 +57,26 @@ pub(super) fn search<M: Explorable>(
     }
 }
 
+/// What can be renamed in a search.
+fn symmetry<'m, M: Explorable>(
+    model: &'m M,
+    options: &Options,
+) -> Option<&'m dyn Symmetry<M::State>> {
+    model.symmetry().filter(|_| options.symmetry)
+}
+
+/// The state that a search keeps for another.
+fn representative<S>(symmetry: Option<&dyn Symmetry<S>>, state: S) -> S {
+    match symmetry {
+        Some(symmetry) => symmetry.canonical(state),
+        None => state,
+    }
+}
+
 /// What is searched, in words: equal for searches that do the same.
 pub(super) fn identity<M: Explorable>(model: &M, options: &Options) -> String {
-    let symmetry = model.symmetry().filter(|_| options.symmetry);
-    let up_to =
-        symmetry.map_or(String::new(), |it| format!(", up to the renaming of {}", it.what()));
+    let up_to = symmetry(model, options)
+        .map_or(String::new(), |it| format!(", up to the renaming of {}", it.what()));
     let properties = model.properties();
     let properties = properties.iter().map(|property| property.name).join(", ");
     format!("{}{up_to}; looking at: {properties}", model.identity())

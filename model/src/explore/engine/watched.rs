@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use stateright::{Expectation, Model, Path, Property};
 
+use super::representative;
 use crate::explore::{Behaviour, Explorable, Symmetry, Tally};
 
 /// The model, and what is seen of its exploration.
@@ -115,10 +116,7 @@ impl<M: Explorable> Watched<M> {
     pub(super) fn behaviour(&self, path: Path<M::State, M::Action>) -> Option<Behaviour<M>> {
         let path = path.into_vec();
         let symmetry = self.symmetry();
-        let canonical = |state| match symmetry {
-            Some(symmetry) => symmetry.canonical(state),
-            None => state,
-        };
+        let canonical = |state| representative(symmetry, state);
         let first = path.first()?;
         let initial = self.model.init_states();
         let initial = initial.into_iter().find(|state| canonical(state.clone()) == first.0)?;
@@ -148,11 +146,8 @@ impl<M: Explorable> Model for Watched<M> {
     type Action = M::Action;
 
     fn init_states(&self) -> Vec<M::State> {
-        let mut states = self.model.init_states();
-        if let Some(symmetry) = self.symmetry() {
-            states = states.into_iter().map(|state| symmetry.canonical(state)).collect();
-        }
-        states
+        let states = self.model.init_states().into_iter();
+        states.map(|state| representative(self.symmetry(), state)).collect()
     }
 
     /// Called once for each distinct state.
@@ -173,10 +168,7 @@ impl<M: Explorable> Model for Watched<M> {
             // a worker of stateright looks at nothing but the number of states.
             resume_unwind(Box::new(CalledOff));
         }
-        Some(match self.symmetry() {
-            Some(symmetry) => symmetry.canonical(next),
-            None => next,
-        })
+        Some(representative(self.symmetry(), next))
     }
 
     /// All properties are one to stateright: that nothing was found that ends the search.

@@ -11,6 +11,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use itertools::Itertools as _;
@@ -71,6 +72,19 @@ pub enum CheckpointError {
         found: String,
         /// What is explored.
         wanted: String,
+    },
+    /// It has come further than the run may go.
+    #[error(
+        "{} is at depth {depth} already; --max-depth {most} would have to be at least that",
+        directory.display()
+    )]
+    Deeper {
+        /// Where.
+        directory: PathBuf,
+        /// How deep it is.
+        depth: usize,
+        /// How deep the run may go.
+        most: NonZeroUsize,
     },
     /// A file that says what cannot be.
     #[error("{} is damaged: {what}", path.display())]
@@ -146,11 +160,12 @@ fn failed<'a>(
     move |error| CheckpointError::Disk { path: path.to_owned(), what, error }
 }
 
-/// Whether a run can begin with this checkpoint, or go on from it.
+/// Whether a run can begin with its checkpoint, or go on from it.
 ///
 /// # Errors
 /// What is in the way.
-pub(in crate::explore) fn inspect(checkpoint: &Checkpoint, model: &str) -> Result<()> {
+pub(in crate::explore) fn inspect(options: &Options, model: &str) -> Result<()> {
+    let Some(checkpoint) = &options.checkpoint else { return Ok(()) };
     let files = files(&checkpoint.directory)?;
     if !checkpoint.resume {
         let Some(file) = files.first() else { return Ok(()) };
@@ -158,6 +173,10 @@ pub(in crate::explore) fn inspect(checkpoint: &Checkpoint, model: &str) -> Resul
         return Err(CheckpointError::Occupied { directory: checkpoint.directory.clone(), model });
     }
     for file in whole_level(&checkpoint.directory, &files)? {
+        if let Some(most) = options.max_depth.filter(|most| most.get() < file.level) {
+            let directory = checkpoint.directory.clone();
+            return Err(CheckpointError::Deeper { directory, depth: file.level, most });
+        }
         let found = header(&mut open(&file.path)?, &file.path)?.model;
         if found != model {
             let (path, wanted) = (file.path.clone(), model.to_owned());
@@ -175,12 +194,12 @@ pub(super) fn resume<const N: usize>(
     let Some(checkpoint) = &options.checkpoint else { return Ok(None) };
     let directory = &checkpoint.directory;
     fs::create_dir_all(directory).map_err(failed(directory, "created"))?;
-    inspect(checkpoint, &saved.model)?;
+    inspect(options, &saved.model)?;
     if !checkpoint.resume {
         return Ok(None);
     }
-    let (this, processes) =
-        options.cluster.as_ref().map_or((0, 1), |cluster| (cluster.this, cluster.addresses.len()));
+    let this = options.cluster.as_ref().map_or(0, |cluster| cluster.this);
+    let processes = options.processes();
     let files = files(directory)?;
     let last = whole_level(directory, &files)?;
     let level = last[0].level;

@@ -36,7 +36,7 @@ use self::{
     note::{Found, Totals},
     worker::Ended,
 };
-use super::{Searched, panic_message, workers};
+use super::{Searched, panic_message, representative, symmetry, workers};
 use crate::explore::{
     Explorable, Options, Packing, Symmetry,
     limits::Limits,
@@ -124,17 +124,13 @@ impl<M: Explorable, const N: usize> Job<M, N> {
     }
 
     fn symmetry(&self) -> Option<&dyn Symmetry<M::State>> {
-        self.model.symmetry().filter(|_| self.options.symmetry)
+        symmetry(&self.model, &self.options)
     }
 
     /// The key of the state that stands for `state`.
     fn key(&self, state: M::State) -> Option<Key<N>> {
-        let state = match self.symmetry() {
-            Some(symmetry) => symmetry.canonical(state),
-            None => state,
-        };
         let mut packer = Packer::default();
-        self.packing().pack(&state, &mut packer);
+        self.packing().pack(&representative(self.symmetry(), state), &mut packer);
         packer.finish()
     }
 
@@ -218,7 +214,6 @@ fn search_in<M: Explorable, const N: usize>(
         resumed: Mutex::new(resumed),
         shared: Arc::clone(&shared),
     };
-    let processes = options.cluster.as_ref().map_or(1, |cluster| cluster.addresses.len());
     let work = move |worker: &mut timely::worker::Worker| {
         let worked = catch_unwind(AssertUnwindSafe(|| worker::work(worker, &job)));
         let ended = worked.unwrap_or_else(|panic| {
@@ -244,7 +239,8 @@ fn search_in<M: Explorable, const N: usize>(
         let states = shared.states.load(Ordering::Relaxed);
         if !shared.stopping() {
             // States are spread evenly, so that this process stands for all.
-            let of_all = usize::try_from(states).unwrap_or(usize::MAX).saturating_mul(processes);
+            let of_all = usize::try_from(states).unwrap_or(usize::MAX);
+            let of_all = of_all.saturating_mul(options.processes());
             if let Some(limit) = limits.reached(of_all) {
                 shared.stop(limit);
             }
@@ -277,7 +273,7 @@ fn searched<M: Explorable>(
     words: usize,
     sought: Option<&'static str>,
 ) -> Searched<M> {
-    let processes = options.cluster.as_ref().map_or(1, |cluster| cluster.addresses.len());
+    let processes = options.processes();
     let across =
         if processes > 1 { format!(" in each of {processes} processes") } else { String::new() };
     let engine = format!("timely, level by level, {}{across}", workers(options.threads.get()));

@@ -127,7 +127,7 @@ pub(super) fn work<M: Explorable, const N: usize>(
             let most = job.options.max_states.filter(|most| totals.states > *most as u64)?;
             Some(format!("the limit of {most} states was reached"))
         });
-        if frontier == 0 || stop.is_some() || explorer.failed() {
+        if frontier == 0 || stop.is_some() || explorer.fails(&explorer.found) {
             let level = if frontier == 0 || too_deep { level - 1 } else { level };
             return Some(Ended { totals, level, stop, found: explorer.found });
         }
@@ -287,11 +287,10 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
         self.job.options.max_depth.is_some_and(|deepest| level > deepest.get())
     }
 
-    /// Whether some property that should hold everywhere does not.
-    fn failed(&self) -> bool {
-        let always =
-            |found: &Found| self.properties[found.property].expectation == Expectation::Always;
-        self.found.iter().any(always)
+    /// Whether something of what was found should be nowhere.
+    fn fails(&self, found: &[Found]) -> bool {
+        let always = |it: &Found| self.properties[it.property].expectation == Expectation::Always;
+        found.iter().any(always)
     }
 
     /// Goes on from all states of a level.
@@ -321,7 +320,7 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
             if note.stop.is_some() || self.job.shared.stopping() || wires.called_off.get() {
                 break;
             }
-            note.stop = self.go_on(some, level, &mut note.totals, &mut note.found, &mut sent).err();
+            note.stop = self.go_on(some, level, &mut note, &mut sent).err();
             wires.send(&mut sent);
             worker.step();
             self.show(some.len(), note.totals.states + wires.shard.borrow().waiting());
@@ -350,43 +349,46 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
         &self,
         states: &[Key<N>],
         level: usize,
-        totals: &mut Totals,
-        found: &mut Vec<Found>,
+        note: &mut Note,
         sent: &mut Vec<Key<N>>,
     ) -> Result<(), String> {
-        let all = || {
-            let mut actions = Vec::new();
-            states.iter().try_for_each(|key| {
-                let state = self.job.state(key);
-                if let Some(symmetry) = self.job.symmetry() {
-                    totals.orbits += symmetry.orbit(&state);
-                }
-                self.look(key, &state, level, found);
-                if found
-                    .iter()
-                    .any(|it| self.properties[it.property].expectation == Expectation::Always)
-                {
-                    return Ok(());
-                }
-                self.job.model.actions(&state, &mut actions);
-                for action in actions.drain(..) {
-                    let kind = M::kind(&action);
-                    let Some(next) = self.job.model.next_state(&state, action) else { continue };
-                    if !self.job.model.within_boundary(&next) {
-                        continue;
-                    }
-                    totals.transitions += 1;
-                    totals.actions[kind] += 1;
-                    let key = self.job.key(next);
-                    sent.push(
-                        key.ok_or("a state cannot be packed, though another engine can keep it")?,
-                    );
-                }
-                Ok(())
-            })
-        };
+        let mut actions = Vec::new();
+        let all =
+            || states.iter().try_for_each(|key| self.visit(key, level, note, &mut actions, sent));
         catch_unwind(AssertUnwindSafe(all))
             .unwrap_or_else(|panic| Err(format!("a worker panicked: {}", panic_message(&*panic))))
+    }
+
+    /// Looks at a state, and takes its steps unless some state has failed; `actions` is empty before and
+    /// after.
+    fn visit(
+        &self,
+        key: &Key<N>,
+        level: usize,
+        note: &mut Note,
+        actions: &mut Vec<M::Action>,
+        sent: &mut Vec<Key<N>>,
+    ) -> Result<(), String> {
+        let model = &self.job.model;
+        let state = self.job.state(key);
+        if let Some(symmetry) = self.job.symmetry() {
+            note.totals.orbits += symmetry.orbit(&state);
+        }
+        self.look(key, &state, level, &mut note.found);
+        if self.fails(&note.found) {
+            return Ok(());
+        }
+        model.actions(&state, actions);
+        for action in actions.drain(..) {
+            let kind = M::kind(&action);
+            let next = model.next_state(&state, action);
+            let Some(next) = next.filter(|next| model.within_boundary(next)) else { continue };
+            note.totals.transitions += 1;
+            note.totals.actions[kind] += 1;
+            let key = self.job.key(next);
+            sent.push(key.ok_or("a state cannot be packed, though another engine can keep it")?);
+        }
+        Ok(())
     }
 
     /// Evaluates what is not settled yet. Of several states that settle a property, the least is kept.
