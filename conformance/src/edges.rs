@@ -145,7 +145,7 @@ impl Edges<'_> {
         let lowest = Ballot::new(1, peer).expect("not zero");
         let promise = |slot| {
             let reports = vec![Report { slot: Slot(slot), ballot: lowest, value: value() }];
-            Message::Promise { ballot, reports }
+            Message::Promise { ballot, trimmed: Slot(0), reports }
         };
         self.taken(peer, promise(self.limit() - 1))?;
         let far = Event::Message { from: peer, message: promise(self.limit()) };

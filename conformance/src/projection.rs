@@ -114,7 +114,7 @@ impl Projection {
                     let (ballot, value) = (self.real_ballot(ballot), self.real_value(value));
                     Some(real::Report { slot, ballot, value })
                 });
-                (from, RealMessage::Promise { ballot, reports: reports.collect() })
+                (from, RealMessage::Promise { ballot, trimmed: real::Slot(0), reports: reports.collect() })
             }
             Message::Accept { slot, value, .. } => {
                 let values = [self.real_value(value)].into();
@@ -175,11 +175,11 @@ impl Projection {
         }
         let role = match role {
             RealRole::Follower => Role::Follower,
-            RealRole::Candidate(Candidate { heard, reported }) => Role::Candidate {
+            RealRole::Candidate(Candidate { heard, trimmed: _, reported }) => Role::Candidate {
                 heard: self.node_set(*heard)?,
                 reported: self.log(reported, |vote| self.vote(vote))?,
             },
-            RealRole::Leader(Leader { first, votes }) => {
+            RealRole::Leader(Leader { first, votes, reader: _ }) => {
                 if first != below {
                     return unmapped(format!("leader.first = {first}, learner.below = {below}"));
                 }
@@ -202,7 +202,7 @@ impl Projection {
     /// # Errors
     /// The first thing that has no counterpart.
     pub fn acceptor(&self, acceptor: &RealAcceptor) -> Mapped<Acceptor> {
-        let RealAcceptor { promised, votes } = acceptor;
+        let RealAcceptor { promised, trimmed: _, votes } = acceptor;
         let promised = promised.map(|ballot| self.ballot(ballot)).transpose()?;
         Ok(Acceptor { promised, votes: self.log(votes, |vote| self.vote(vote))? })
     }
@@ -228,7 +228,7 @@ impl Projection {
                     let ballot = to_peers(self.ballot(*ballot)?)?;
                     sent.messages.push(Message::Prepare { ballot });
                 }
-                RealMessage::Promise { ballot, reports } => {
+                RealMessage::Promise { ballot, trimmed: _, reports } => {
                     let ballot = to_owner(self.ballot(*ballot)?)?;
                     let mut log = Log::default();
                     for real::Report { slot, ballot, value } in reports {
@@ -264,7 +264,10 @@ impl Projection {
                         sent.announced.push(Slot(self.slot(slot)? as u8));
                     }
                 }
-                RealMessage::Heartbeat { .. }
+                RealMessage::Confirm { .. }
+                | RealMessage::Confirmed { .. }
+                | RealMessage::Trimmed { .. }
+                | RealMessage::Heartbeat { .. }
                 | RealMessage::Learn { .. }
                 | RealMessage::Learned { .. } => return unmapped(message),
             }

@@ -20,6 +20,14 @@ pub enum Event {
     },
     /// Clients ask for these commands, one slot each, in this order.
     Propose(Vec<Proposal>),
+    /// Clients ask to read. Each comes back in [`Output::reads`] or [`Output::refused`].
+    Read(Vec<Token>),
+    /// A snapshot is durable here that holds the effect of every slot below `below`, whether this
+    /// node took it or got it from a peer. The log below it is of no more use.
+    Snapshot {
+        /// The first slot whose effect it does not hold.
+        below: Slot,
+    },
     /// A timer ran out.
     Timer(Timer),
 }
@@ -63,6 +71,12 @@ pub enum Record {
         /// One value per slot.
         values: Batch,
     },
+    /// Every slot below is chosen, and its effect is in a durable snapshot; its votes may be
+    /// forgotten.
+    Trimmed {
+        /// The first slot that is kept.
+        below: Slot,
+    },
 }
 
 /// What a step asks of its driver. Reuse one and [`clear`](Output::clear) it: nothing is allocated
@@ -79,8 +93,21 @@ pub struct Output {
     pub taken: Vec<Taken>,
     /// Proposals that got none, and never will by themselves.
     pub refused: Vec<Refused>,
+    /// Reads that may be answered.
+    pub reads: Vec<ReadReady>,
+    /// Peers that have trimmed what this node lacks: a snapshot of one of them is wanted.
+    pub fetch: Vec<NodeId>,
     /// Timers to be armed, or armed again. A timer that fires without need does no harm.
     pub timers: Vec<Timer>,
+}
+
+/// A read that a quorum has confirmed: no other leader had got anything chosen when it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadReady {
+    /// The read.
+    pub token: Token,
+    /// It is to be answered by a state to which every slot below this one was applied.
+    pub at: Slot,
 }
 
 /// A proposal and its slot.
@@ -92,16 +119,16 @@ pub struct Taken {
     pub slot: Slot,
 }
 
-/// A proposal that was turned away.
+/// A proposal or a read that was turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The proposal.
+    /// The proposal or read.
     pub token: Token,
     /// Why.
     pub refusal: Refusal,
 }
 
-/// Why a proposal was turned away.
+/// Why a proposal or a read was turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// This node does not lead; `leader` is the best guess who does.
@@ -121,6 +148,8 @@ impl Output {
         self.chosen.clear();
         self.taken.clear();
         self.refused.clear();
+        self.reads.clear();
+        self.fetch.clear();
         self.timers.clear();
     }
 

@@ -39,7 +39,9 @@ pub mod types;
 pub mod wire;
 
 pub use config::{Config, ConfigError};
-pub use event::{Event, Output, Proposal, Record, Refusal, Refused, Taken, Timer, Token};
+pub use event::{
+    Event, Output, Proposal, ReadReady, Record, Refusal, Refused, Taken, Timer, Token,
+};
 pub use message::{Envelope, Message, Report, To};
 pub use protocol::{RecoverError, Replica};
 pub use types::{Ballot, Batch, NodeId, Slot, Value};

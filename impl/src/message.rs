@@ -1,7 +1,8 @@
 //! What replicas say to each other.
 //!
-//! The first six are Paxos and have their counterparts in the model. The last three carry no vote
-//! and no promise: they change nothing at whom they reach except what it knows to be chosen.
+//! The first six are Paxos, the next two let a leader read; these have their counterparts in the
+//! model. The rest carry no vote and no promise: they change nothing at whom they reach except what
+//! it knows to be chosen.
 
 use crate::types::{Ballot, Batch, NodeId, Slot, Value};
 
@@ -30,7 +31,9 @@ pub enum Message {
     Promise {
         /// The ballot promised.
         ballot: Ballot,
-        /// The last accepted entry of every slot that has one, by rising slot.
+        /// Every slot below is chosen, and the sender has its effect but no longer its vote.
+        trimmed: Slot,
+        /// The last accepted entry of every other slot that has one, by rising slot.
         reports: Vec<Report>,
     },
     /// 2a: the leader of `ballot` asks that `values` be accepted in consecutive slots.
@@ -68,6 +71,20 @@ pub enum Message {
         /// How many consecutive slots.
         count: u64,
     },
+    /// The leader of `ballot` asks whether it still leads.
+    Confirm {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// Which time it asks.
+        round: u64,
+    },
+    /// The sender has promised nothing above `ballot`.
+    Confirmed {
+        /// The ballot that was asked about.
+        ballot: Ballot,
+        /// Which time it was asked.
+        round: u64,
+    },
     /// The leader is alive.
     Heartbeat {
         /// The leader's ballot.
@@ -86,6 +103,11 @@ pub enum Message {
         first: Slot,
         /// One value per slot.
         values: Batch,
+    },
+    /// The sender no longer has what was chosen in the slots below, only its effect.
+    Trimmed {
+        /// The first slot that it still has.
+        below: Slot,
     },
 }
 

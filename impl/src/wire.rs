@@ -170,8 +170,9 @@ mod tests {
     fn message() -> impl Strategy<Value = Message> {
         prop_oneof![
             ballot().prop_map(|ballot| Message::Prepare { ballot }),
-            (ballot(), vec(report(), 0..4))
-                .prop_map(|(ballot, reports)| Message::Promise { ballot, reports }),
+            (ballot(), slot(), vec(report(), 0..4)).prop_map(|(ballot, trimmed, reports)| {
+                Message::Promise { ballot, trimmed, reports }
+            }),
             (ballot(), slot(), batch()).prop_map(|(ballot, first, values)| Message::Accept {
                 ballot,
                 first,
@@ -190,7 +191,11 @@ mod tests {
             }),
             (ballot(), slot())
                 .prop_map(|(ballot, chosen_below)| Message::Heartbeat { ballot, chosen_below }),
+            (ballot(), any::<u64>()).prop_map(|(ballot, round)| Message::Confirm { ballot, round }),
+            (ballot(), any::<u64>())
+                .prop_map(|(ballot, round)| Message::Confirmed { ballot, round }),
             slot().prop_map(|from| Message::Learn { from }),
+            slot().prop_map(|below| Message::Trimmed { below }),
             (slot(), batch()).prop_map(|(first, values)| Message::Learned { first, values }),
         ]
     }
@@ -294,7 +299,7 @@ mod tests {
     /// A batch that claims to be enormous is refused without room being made for it.
     #[test]
     fn a_claimed_length_reserves_nothing() {
-        let learned = 8;
+        let learned = 10;
         let payload = [learned, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
         assert!(matches!(decode(&sealed(&payload)), Err(FrameError::NoMessage(_))));
     }

@@ -639,7 +639,7 @@ fn promise<const N: usize>(
     ballot: Ballot,
     reports: [Report; N],
 ) -> Output {
-    hear(replica, from, Message::Promise { ballot, reports: reports.into() })
+    hear(replica, from, Message::Promise { ballot, trimmed: Slot(0), reports: reports.into() })
 }
 
 fn accept(
@@ -665,7 +665,7 @@ fn sent(output: &Output) -> Vec<(To, Message)> {
 }
 
 fn promise_to<const N: usize>(to: u32, ballot: Ballot, reports: [Report; N]) -> (To, Message) {
-    (To::Node(NodeId(to)), Message::Promise { ballot, reports: reports.into() })
+    (To::Node(NodeId(to)), Message::Promise { ballot, trimmed: Slot(0), reports: reports.into() })
 }
 
 fn accept_all(ballot: Ballot, first: u64, commands: &[&'static str]) -> (To, Message) {

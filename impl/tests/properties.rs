@@ -77,12 +77,12 @@ proptest! {
         let mut heard = BTreeSet::from([1]);
         for from in promises {
             prop_assert_eq!(leads(&replica), enough(&heard, phase1));
-            hear(&mut replica, from, Message::Promise { ballot, reports: vec![] });
+            hear(&mut replica, from, Message::Promise { ballot, trimmed: Slot(0), reports: vec![] });
             heard.insert(from);
         }
         prop_assert_eq!(leads(&replica), enough(&heard, phase1));
         for from in 2..=nodes {
-            hear(&mut replica, from, Message::Promise { ballot, reports: vec![] });
+            hear(&mut replica, from, Message::Promise { ballot, trimmed: Slot(0), reports: vec![] });
         }
 
         let mut heard = BTreeSet::from([1]);
@@ -108,8 +108,8 @@ proptest! {
         prop_assert_eq!(Ballot::next(NodeId(owner), seen), least);
     }
 
-    /// Storage keeps of every slot the vote of the highest ballot, and the highest promise, in whatever
-    /// portions records arrive. What it hands out makes the same store and the same replica again.
+    /// Storage keeps of every slot that is not trimmed the vote of the highest ballot, and the highest
+    /// promise, in whatever portions records arrive. What it hands out makes the same store and the same replica again.
     #[test]
     fn storage_keeps_the_last_votes(
         records in vec(records(), 0..30),
@@ -134,8 +134,16 @@ proptest! {
                 }
             }
         }
-        let promised = records.iter().map(|record| match record {
-            Record::Promised(ballot) | Record::Accepted { ballot, .. } => *ballot,
+        let trimmed = records.iter().filter_map(|record| match record {
+            Record::Trimmed { below } => Some(*below),
+            _ => None,
+        });
+        let trimmed = trimmed.max().unwrap_or_default();
+        votes.retain(|slot, _| *slot >= trimmed);
+        prop_assert_eq!(store.image().trimmed, trimmed);
+        let promised = records.iter().filter_map(|record| match record {
+            Record::Promised(ballot) | Record::Accepted { ballot, .. } => Some(*ballot),
+            Record::Trimmed { .. } => None,
         });
         prop_assert_eq!(store.image().promised, promised.max());
         let image = store.image().votes.iter();
@@ -231,7 +239,7 @@ fn no_votes_for_what_is_known() {
     let mut leader = Replica::new(config(1, 3)).unwrap();
     let ballot = ballot(1, 1);
     step(&mut leader, Event::Timer(Timer::Campaign));
-    hear(&mut leader, 2, Message::Promise { ballot, reports: vec![] });
+    hear(&mut leader, 2, Message::Promise { ballot, trimmed: Slot(0), reports: vec![] });
     for token in 0..2 {
         step(&mut leader, propose(token, "x"));
     }
@@ -540,8 +548,11 @@ fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
         reports.into_iter().map(report).collect_vec()
     });
     let prepare = ballots.clone().prop_map(|ballot| Message::Prepare { ballot });
-    let promise = (ballots.clone(), reports)
-        .prop_map(|(ballot, reports)| Message::Promise { ballot, reports });
+    let promise = (ballots.clone(), reports).prop_map(|(ballot, reports)| Message::Promise {
+        ballot,
+        trimmed: Slot(0),
+        reports,
+    });
     let accept =
         (ballots.clone(), slot(), count.clone()).prop_map(move |(ballot, first, count)| {
             Message::Accept { ballot, first, values: fill(ballot, first, count) }
@@ -684,7 +695,8 @@ fn records() -> impl Strategy<Value = Record> {
         let values = (first..first + count).map(|slot| command(&format!("{ballot} {slot}")));
         Record::Accepted { ballot, first: Slot(first), values: values.collect() }
     });
-    prop_oneof![1 => ballots.prop_map(Record::Promised), 3 => accepted]
+    let trimmed = (0u64..8).prop_map(|below| Record::Trimmed { below: Slot(below) });
+    prop_oneof![2 => ballots.prop_map(Record::Promised), 6 => accepted, 1 => trimmed]
 }
 
 fn ballot(round: u64, node: u32) -> Ballot {

@@ -133,14 +133,14 @@ fn misheard(bug: Bug, replica: &Replica, event: Event) -> Event {
     let Event::Message { mut from, mut message } = event else { return event };
     match (bug, &mut message) {
         (Bug::IgnoresReports, Message::Promise { reports, .. }) => reports.clear(),
-        (Bug::AdoptsLowest, Message::Promise { ballot, reports }) => {
+        (Bug::AdoptsLowest, Message::Promise { ballot, reports, .. }) => {
             lowest(replica, *ballot, reports);
         }
         (Bug::FillsGapUnasked, Message::Promise { reports, .. }) => drop_gaps(replica, reports),
-        (Bug::OneBallotVariable, Message::Promise { ballot, reports }) => {
+        (Bug::OneBallotVariable, Message::Promise { ballot, reports, .. }) => {
             keep_first(replica, *ballot, reports);
         }
-        (Bug::AdoptsWholeLog, Message::Promise { ballot, reports }) => {
+        (Bug::AdoptsWholeLog, Message::Promise { ballot, reports, .. }) => {
             whole_log(replica, *ballot, reports);
         }
         (Bug::CountsOldPromise, Message::Promise { ballot, .. })
@@ -194,7 +194,7 @@ fn promise_below(replica: &mut Replica, event: Event, out: &mut Output) {
 /// else changes.
 fn promise_anyway(bug: Bug, replica: &Replica, ballot: Option<Ballot>, out: &mut Output) {
     let Some(ballot) = ballot else { return };
-    let message = Message::Promise { ballot, reports: reports(replica) };
+    let message = Message::Promise { ballot, trimmed: Slot(0), reports: reports(replica) };
     match bug {
         Bug::PromisesBelowKeptPromise => instead_of_nack(&message, out),
         _ if out.messages.is_empty() => {
@@ -355,7 +355,7 @@ fn fill_up_quorum(replica: &mut Replica, out: &mut Output) {
         && heard.len() >= half
         && let Some(from) = uncounted(replica, *heard)
     {
-        let message = Message::Promise { ballot, reports: Vec::new() };
+        let message = Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() };
         replica.step(Event::Message { from, message }, out);
     }
     for slot in open_slots(replica) {

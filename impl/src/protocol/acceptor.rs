@@ -1,6 +1,6 @@
 //! The acceptor: what this node has promised and accepted. All of it is durable, and nothing else.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 use itertools::Itertools;
 use thiserror::Error;
@@ -26,12 +26,14 @@ pub struct Vote {
 
 /// The durable half of a replica.
 ///
-/// Invariant: no vote is above `promised`.
+/// Invariant: no vote is above `promised`, and none is in a slot below `trimmed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Acceptor {
     /// maxBal: one promise for the whole log. It only rises.
     pub promised: Option<Ballot>,
-    /// The last vote in each slot.
+    /// Every slot below is chosen, and its effect is in a durable snapshot. It only rises.
+    pub trimmed: Slot,
+    /// The last vote in each slot that is not trimmed.
     pub votes: SlotLog<Vote>,
 }
 
@@ -112,6 +114,9 @@ impl Acceptor {
     /// promised, too: otherwise a lower one could be accepted afterwards in another slot or in
     /// this one. Votes already cast are not recorded again.
     ///
+    /// Gives the slots that are voted in: all but those that are trimmed, for there is no vote to be
+    /// had for what is decided and forgotten.
+    ///
     /// # Errors
     /// The higher ballot that was promised.
     pub(crate) fn accept(
@@ -120,20 +125,27 @@ impl Acceptor {
         first: Slot,
         values: &Batch,
         records: &mut Vec<Record>,
-    ) -> Result<(), Ballot> {
+    ) -> Result<Range<u64>, Ballot> {
         if let Some(promised) = self.promised
             && ballot < promised
         {
             return Err(promised);
         }
+        let end = first.plus(values.len() as u64);
+        let voted_in = first.max(self.trimmed).min(end).0..end.0;
+        if voted_in.is_empty() {
+            return Ok(voted_in);
+        }
         self.promised = Some(ballot);
-        let slots = || (first.0..).map(Slot).zip(values.iter());
+        let slots =
+            || (first.0..).map(Slot).zip(values.iter()).skip((voted_in.start - first.0) as usize);
         let voted = |votes: &SlotLog<Vote>, slot| {
             votes.get(slot).is_some_and(|vote: &Vote| vote.ballot == ballot)
         };
-        if !slots().any(|(slot, _)| voted(&self.votes, slot)) {
+        let all_new = !slots().any(|(slot, _)| voted(&self.votes, slot));
+        if all_new && voted_in.start == first.0 {
             self.vote(ballot, first, values.clone(), records);
-            return Ok(());
+            return Ok(voted_in);
         }
         let new = slots().filter(|&(slot, _)| !voted(&self.votes, slot));
         for (first, values) in
@@ -141,7 +153,7 @@ impl Acceptor {
         {
             self.vote(ballot, first, values, records);
         }
-        Ok(())
+        Ok(voted_in)
     }
 
     fn vote(&mut self, ballot: Ballot, first: Slot, values: Batch, records: &mut Vec<Record>) {
@@ -149,6 +161,14 @@ impl Acceptor {
             self.votes.insert(slot, Vote { ballot, value: value.clone() });
         }
         records.push(Record::Accepted { ballot, first, values });
+    }
+
+    /// Forgets the votes below a slot: a durable snapshot holds what they led to.
+    pub(crate) fn trim(&mut self, below: Slot, records: &mut Vec<Record>) {
+        assert!(below > self.trimmed, "what is trimmed only grows");
+        self.trimmed = below;
+        self.votes.trim(below);
+        records.push(Record::Trimmed { below });
     }
 
     /// The last vote of each slot, as a promise reports it.
@@ -166,6 +186,10 @@ impl Acceptor {
     pub(crate) fn replay(&mut self, record: &Record) -> Result<(), RecoverError> {
         match record {
             Record::Promised(ballot) => self.promised = self.promised.max(Some(*ballot)),
+            Record::Trimmed { below } => {
+                self.trimmed = self.trimmed.max(*below);
+                self.votes.trim(*below);
+            }
             Record::Accepted { ballot, first, values } => {
                 let end = first.plus(values.len() as u64);
                 if !(0..=SLOTS_HELD_MAX).contains(&end.0) {
@@ -197,11 +221,13 @@ impl Acceptor {
 
     /// The fewest records from which [`replay`](Self::replay) makes this acceptor again.
     pub(crate) fn records(&self) -> Vec<Record> {
+        let trimmed = Record::Trimmed { below: self.trimmed };
+        let trimmed = (self.trimmed > Slot(0)).then_some(trimmed);
         let votes = self.votes.iter().map(|(slot, vote)| Record::Accepted {
             ballot: vote.ballot,
             first: slot,
             values: Arc::new([vote.value.clone()]),
         });
-        votes.chain(self.promised.map(Record::Promised)).collect()
+        trimmed.into_iter().chain(votes).chain(self.promised.map(Record::Promised)).collect()
     }
 }

@@ -3,7 +3,7 @@
 use super::log::SlotLog;
 use crate::types::{Slot, Value};
 
-/// Chosen values by slot.
+/// Chosen values by slot, from the first that is not trimmed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Learner {
     /// What is known to be chosen.
@@ -13,6 +13,19 @@ pub struct Learner {
 }
 
 impl Learner {
+    /// What is known of a log whose slots below `below` are in a snapshot.
+    pub(crate) fn after_snapshot(below: Slot) -> Self {
+        Self { chosen: SlotLog::trimmed(below), below }
+    }
+
+    /// Forgets values that are in a snapshot, and hands out what can now be applied in order: the
+    /// snapshot may hold what this node did not know.
+    pub(crate) fn trim(&mut self, below: Slot, ready: &mut Vec<(Slot, Value)>) {
+        self.chosen.trim(below);
+        self.below = self.below.max(below);
+        self.hand_out(ready);
+    }
+
     /// Takes in that `value` is chosen in `slot`, and hands out what can now be applied in order.
     ///
     /// # Panics
@@ -24,6 +37,10 @@ impl Learner {
             return;
         }
         self.chosen.insert(slot, value.clone());
+        self.hand_out(ready);
+    }
+
+    fn hand_out(&mut self, ready: &mut Vec<(Slot, Value)>) {
         while let Some(value) = self.chosen.get(self.below) {
             ready.push((self.below, value.clone()));
             self.below = self.below.plus(1);

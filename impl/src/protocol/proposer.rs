@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::{acceptor::Vote, log::SlotLog};
+use super::{acceptor::Vote, log::SlotLog, reader::Reader};
 use crate::{message::Report, types::Slot};
 
 /// A set of nodes, by their place in the configuration.
@@ -56,15 +56,24 @@ pub enum Role {
 pub struct Candidate {
     /// Who promised, the node itself included.
     pub heard: NodeSet,
-    /// Of each slot, the vote of the highest ballot that they reported.
+    /// Every slot below has been trimmed by one of them, and so is chosen.
+    pub trimmed: Slot,
+    /// Of each slot that this node itself has not trimmed, the vote of the highest ballot that they
+    /// reported.
     pub reported: SlotLog<Vote>,
 }
 
 impl Candidate {
+    /// Nobody has promised yet; the node itself has trimmed what is below `trimmed`.
+    pub(crate) fn new(trimmed: Slot) -> Self {
+        Self { reported: SlotLog::trimmed(trimmed), ..Self::default() }
+    }
+
     /// Takes in one promise (Paxos Made Simple, section 2.2, phase 2a: the value "of the
     /// highest-numbered proposal among the responses").
-    pub(crate) fn hear(&mut self, index: usize, reports: Vec<Report>) {
+    pub(crate) fn hear(&mut self, index: usize, trimmed: Slot, reports: Vec<Report>) {
         self.heard.insert(index);
+        self.trimmed = self.trimmed.max(trimmed);
         for Report { slot, ballot, value } in reports {
             let known = self.reported.get(slot).map(|vote| vote.ballot);
             if known.max(Some(ballot)) == Some(ballot) {
@@ -84,9 +93,16 @@ pub struct Leader {
     /// Who voted for what this leader proposed, from slot `first` on; empty where nothing is
     /// proposed or the value is known to be chosen.
     pub votes: VecDeque<NodeSet>,
+    /// Who waits to read.
+    pub reader: Reader,
 }
 
 impl Leader {
+    /// A leader that proposes from `first` on, where a log ends at `barrier` that others began.
+    pub(crate) fn new(first: Slot, barrier: Slot) -> Self {
+        Self { first, votes: VecDeque::new(), reader: Reader::new(barrier) }
+    }
+
     /// The votes in a slot, if it is in flight.
     pub(crate) fn votes(&mut self, slot: Slot) -> Option<&mut NodeSet> {
         let index = slot.0.checked_sub(self.first.0)?;

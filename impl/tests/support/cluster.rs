@@ -90,12 +90,15 @@ impl Cluster {
         if output.records.is_empty() {
             assert_eq!(&before, after, "node {id} changed what must be durable, without a record");
         }
-        let Output { records, messages, chosen, taken, refused, timers } = output.clone();
+        let Output { records, messages, chosen, taken, refused, reads, fetch, timers } =
+            output.clone();
         node.unsynced.records.extend(records);
         node.unsynced.messages.extend(messages);
         node.unsynced.chosen.extend(chosen);
         node.unsynced.taken.extend(taken);
         node.unsynced.refused.extend(refused);
+        node.unsynced.reads.extend(reads);
+        node.unsynced.fetch.extend(fetch);
         node.unsynced.timers.extend(timers);
         Some(output)
     }
@@ -203,7 +206,9 @@ impl Cluster {
                 assert_eq!(ballot.node, id, "a ballot is begun by its owner");
                 assert!(image.promised >= Some(*ballot));
             }
-            Message::Promise { ballot, reports } => {
+            Message::Promise { ballot, trimmed, reports } => {
+                assert!(*trimmed <= image.trimmed);
+                assert!(reports.iter().all(|report| report.slot >= *trimmed));
                 assert!(image.promised >= Some(*ballot));
                 assert!(reports.iter().all(|report| report.ballot < *ballot));
                 assert!(reports.is_sorted_by(|a, b| a.slot < b.slot));
@@ -233,6 +238,14 @@ impl Cluster {
                 for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
                     assert_eq!(Some(value), self.chosen.get(&slot), "taught, not chosen");
                 }
+            }
+            Message::Trimmed { below } => assert!(*below <= image.trimmed),
+            Message::Confirm { ballot, .. } => {
+                assert_eq!(ballot.node, id, "only the owner leads in a ballot");
+            }
+            Message::Confirmed { ballot, .. } => {
+                // Nothing above that ballot was promised when it was asked; what is durable is older.
+                assert!(image.promised <= Some(*ballot) || self.nodes[&id].replica.is_some());
             }
             Message::Learn { .. } => {}
         }

@@ -321,6 +321,7 @@ fn stored(record: &Record) -> String {
         Record::Accepted { ballot, first, values: all } => {
             format!("accepted={ballot} slot={first} {}", values(all))
         }
+        Record::Trimmed { below } => format!("trimmed={below}"),
     }
 }
 
@@ -331,9 +332,13 @@ fn travelling(sent: &Sent) -> String {
 fn message(message: &Message) -> String {
     match message {
         Message::Prepare { ballot } => format!("Prepare ballot={ballot}"),
-        Message::Promise { ballot, reports } => {
+        Message::Promise { ballot, trimmed, reports } => {
             let reports = reports.iter().map(|r| format!("{}: {} {}", r.slot, r.ballot, r.value));
-            format!("Promise ballot={ballot} reports=[{}]", { reports }.join(", "))
+            let trimmed = match trimmed {
+                Slot(0) => String::new(),
+                below => format!(" trimmed={below}"),
+            };
+            format!("Promise ballot={ballot}{trimmed} reports=[{}]", { reports }.join(", "))
         }
         Message::Accept { ballot, first, values: all } => {
             format!("Accept ballot={ballot} slot={first} {}", values(all))
@@ -348,6 +353,9 @@ fn message(message: &Message) -> String {
         Message::Heartbeat { ballot, chosen_below } => {
             format!("Heartbeat ballot={ballot} chosen_below={chosen_below}")
         }
+        Message::Confirm { ballot, round } => format!("Confirm ballot={ballot} round={round}"),
+        Message::Confirmed { ballot, round } => format!("Confirmed ballot={ballot} round={round}"),
+        Message::Trimmed { below } => format!("Trimmed below={below}"),
         Message::Learn { from } => format!("Learn from={from}"),
         Message::Learned { first, values: all } => {
             format!("Learned slot={first} {}", values(all))

@@ -44,7 +44,7 @@ pub(crate) enum Fate {
 pub(crate) fn words(message: &Message) -> String {
     match message {
         Message::Prepare { ballot } => format!("Prepare {ballot}"),
-        Message::Promise { ballot, reports } => match reports.first() {
+        Message::Promise { ballot, reports, .. } => match reports.first() {
             None => format!("Promise {ballot}"),
             Some(report) => {
                 format!("Promise {ballot} reports {} {}", report.ballot, quoted(&report.value))
@@ -54,9 +54,12 @@ pub(crate) fn words(message: &Message) -> String {
         Message::Accepted { ballot, .. } => format!("Accepted {ballot}"),
         Message::Nack { ballot, promised } => format!("Nack {ballot}, promised {promised}"),
         Message::Chosen { ballot, .. } => format!("Chosen {ballot}"),
+        Message::Confirm { ballot, .. } => format!("Confirm {ballot}"),
+        Message::Confirmed { ballot, .. } => format!("Confirmed {ballot}"),
         Message::Heartbeat { ballot, .. } => format!("Heartbeat {ballot}"),
         Message::Learn { .. } => "Learn".to_owned(),
         Message::Learned { values, .. } => format!("Learned {}", list(values)),
+        Message::Trimmed { below } => format!("Trimmed {below}"),
     }
 }
 
