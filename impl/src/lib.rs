@@ -31,9 +31,15 @@
 
 pub mod config;
 pub mod event;
+#[cfg(feature = "kv")]
+pub mod kv;
 pub mod machine;
 pub mod message;
 pub mod protocol;
+#[cfg(feature = "runtime")]
+pub mod runtime;
+#[cfg(feature = "runtime")]
+pub mod session;
 pub mod storage;
 pub mod types;
 #[cfg(feature = "wire")]
