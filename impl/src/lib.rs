@@ -31,6 +31,7 @@
 
 pub mod config;
 pub mod event;
+pub mod machine;
 pub mod message;
 pub mod protocol;
 pub mod storage;
@@ -40,6 +41,7 @@ pub mod wire;
 
 pub use config::{Config, ConfigError};
 pub use event::{Event, Output, Proposal, Record, Refusal, Refused, Taken, Timer, Token};
+pub use machine::{RestoreError, StateMachine};
 pub use message::{Envelope, Message, Report, To};
 pub use protocol::{RecoverError, Replica};
 pub use types::{Ballot, Batch, NodeId, Slot, Value};
