@@ -31,6 +31,8 @@
 
 pub mod config;
 pub mod event;
+#[cfg(feature = "kv")]
+pub mod kv;
 pub mod machine;
 pub mod message;
 pub mod protocol;
