@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     REQUEST_MAX,
-    entry::{Entry, Step},
+    entry::{Entry, Step, Steps},
     query::Query,
     reply::Reply,
     request::{self, ClientRequest, Hello, Refusal, Request},
@@ -25,9 +25,7 @@ pub struct Client {
 /// What a client wants done at once, while it has not said that it is all.
 #[derive(Clone, Debug, Default)]
 struct Transaction {
-    steps: Vec<Step>,
-    /// Bytes of all arguments.
-    size: usize,
+    steps: Steps,
     /// Whether something was refused, so that all of it will be.
     refused: bool,
 }
@@ -98,7 +96,7 @@ impl Client {
             (Request::Watch, None) => Action::Reply(Reply::error(
                 "ERR WATCH is not supported, but SET key value IFEQ old is",
             )),
-            (request, Some(transaction)) => Action::Reply(transaction.queue(request, arguments)),
+            (request, Some(transaction)) => Action::Reply(transaction.queue(request)),
             (Request::Local(reply), None) => Action::Reply(reply),
             (Request::Read(query), None) => Action::Read(query),
             (Request::Write(command), None) => Action::Write(Entry::One(command).to_bytes()),
@@ -135,7 +133,7 @@ impl Client {
             Some(Transaction { steps, .. }) if steps.is_empty() => {
                 Action::Reply(Reply::Array(vec![]))
             }
-            Some(Transaction { steps, .. }) => Action::Write(Entry::Transaction(steps).to_bytes()),
+            Some(Transaction { steps, .. }) => Action::Write(steps.to_entry()),
         }
     }
 
@@ -193,7 +191,7 @@ impl Client {
 }
 
 impl Transaction {
-    fn queue(&mut self, request: Request, arguments: &[Bytes]) -> Reply {
+    fn queue(&mut self, request: Request) -> Reply {
         let step = match request {
             Request::Read(query) => Step::Read(query),
             Request::Write(command) => Step::Write(command),
@@ -204,14 +202,33 @@ impl Transaction {
                 return Reply::error("ERR Command not allowed inside a transaction");
             }
         };
-        // Some bytes for each argument and for each step, so that empty ones are not free.
-        self.size += arguments.iter().map(|argument| argument.len() + 8).sum::<usize>();
-        if self.size > REQUEST_MAX {
+        self.steps.push(&step);
+        if self.steps.size() > REQUEST_MAX {
             self.refused = true;
-            self.steps = Vec::new();
+            self.steps = Steps::default();
             return Reply::error("ERR transaction is too long");
         }
-        self.steps.push(step);
         Reply::simple("QUEUED")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Neither many small steps nor a few large ones, nor such as are short to ask for.
+    #[test]
+    fn a_transaction_does_not_grow_for_ever() {
+        let large = Bytes::from(vec![b'x'; REQUEST_MAX / 4]);
+        for request in [&["APPEND".into(), "k".into(), large][..], &["COMMAND".into()]] {
+            let mut client = Client::new(1);
+            client.handle(&["MULTI".into()]);
+            let refused = Action::Reply(Reply::error("ERR transaction is too long"));
+            assert!((0..REQUEST_MAX).any(|_| client.handle(request) == refused));
+            let exec = client.handle(&["EXEC".into()]);
+            assert!(
+                matches!(exec, Action::Reply(Reply::Error(text)) if text.starts_with(b"EXECABORT"))
+            );
+        }
     }
 }

@@ -64,3 +64,57 @@ impl Step<&[u8]> {
         }
     }
 }
+
+/// Steps of a transaction that is not complete yet, as the bytes that they become: however long it
+/// grows, it holds nothing of the buffers in which its parts arrived, and its size is known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Steps {
+    count: usize,
+    bytes: Vec<u8>,
+}
+
+impl Steps {
+    pub(crate) fn push(&mut self, step: &Step) {
+        postcard::to_io(step, &mut self.bytes).expect("any step can be written to memory");
+        self.count += 1;
+    }
+
+    /// How many bytes they take.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// What [`Entry::to_bytes`] makes of a transaction with these steps: which kind of entry it is,
+    /// how many steps there are, and these one after the other.
+    pub(crate) fn to_entry(&self) -> Bytes {
+        const TRANSACTION: u32 = 1;
+        let head = postcard::to_stdvec(&(TRANSACTION, self.count));
+        let mut entry = head.expect("two numbers can be written to memory");
+        entry.extend_from_slice(&self.bytes);
+        entry.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_make_up_an_entry() {
+        for count in [0, 1, 2, 127, 128, 300] {
+            let step = |at: usize| match at % 3 {
+                0 => Step::Read(Query::Get(at.to_string().into())),
+                1 => Step::Write(Command::Add { key: "n".into(), by: -1 }),
+                _ => Step::Say(Reply::ok().to_bytes()),
+            };
+            let mut steps = Steps::default();
+            (0..count).for_each(|at| steps.push(&step(at)));
+            let entry = Entry::Transaction((0..count).map(step).collect());
+            assert_eq!(steps.to_entry(), entry.to_bytes());
+        }
+    }
+}

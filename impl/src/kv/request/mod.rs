@@ -1,6 +1,6 @@
 //! From arguments to what is wanted.
 //!
-//! One table ([`words`]) has every command with the number of its arguments, which is looked at
+//! One table has every command with the number of its arguments, which is looked at
 //! first; then each command reads its own.
 
 mod connection;
