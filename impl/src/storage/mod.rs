@@ -4,7 +4,7 @@
 //! cannot. It has no third way: an acceptor that forgets a promise breaks agreement, so what is
 //! damaged, lost or of another node is an error that says what was found, never a fresh start.
 
-#[cfg(feature = "test-support")]
+#[cfg(any(test, feature = "test-support"))]
 pub mod contract;
 #[cfg(feature = "disk")]
 pub mod disk;

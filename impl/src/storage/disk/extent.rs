@@ -50,6 +50,12 @@ impl Extent {
         self.base.first + self.ends.len() as u64 - 1
     }
 
+    /// How many commits are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.ends.len()
+    }
+
     pub(super) fn base(&self) -> Base {
         self.base
     }

@@ -15,6 +15,8 @@ mod place;
 mod reader;
 mod rows;
 mod sealed;
+#[cfg(test)]
+mod tests;
 
 use std::{fs::OpenOptions, path::Path};
 
