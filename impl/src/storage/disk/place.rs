@@ -1,0 +1,167 @@
+//! The directory of a store: what its files are called, whose it is meanwhile, and how it comes
+//! into being.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use redb::backends::FileBackend;
+
+use super::{mark, medium::Medium};
+use crate::storage::StorageError;
+
+/// The database. A store exists when it has this.
+const DATABASE: &str = "store.redb";
+/// What becomes the database when it is whole.
+const UNFINISHED: &str = "store.new";
+/// See [`mark`](super::mark).
+const MARK: &str = "mark";
+/// Locked by whoever uses the store.
+const LOCK: &str = "lock";
+
+/// The two files that a store is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    pub(super) database: Medium,
+    pub(super) mark: Medium,
+}
+
+/// A directory that nobody else uses for as long as this is there.
+#[derive(Debug)]
+pub(super) struct Place {
+    dir: PathBuf,
+    /// Unlocked by the system when it is closed, however the process ends.
+    _lock: File,
+}
+
+impl Place {
+    /// Takes hold of a directory for a new store, and makes it if need be.
+    pub(super) fn make(dir: &Path) -> Result<Self, StorageError> {
+        fs::create_dir_all(dir).map_err(StorageError::io(doing("make", dir)))?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK));
+        let lock = lock.map_err(StorageError::io(doing("make a lock in", dir)))?;
+        let place = Self::hold(dir, lock, File::try_lock)?;
+        if place.has(DATABASE)? {
+            return Err(StorageError::Exists { dir: dir.into() });
+        }
+        place.was_never_used()?;
+        Ok(place)
+    }
+
+    /// Takes hold of a directory with a store, to write to it.
+    pub(super) fn take(dir: &Path) -> Result<Self, StorageError> {
+        Self::existing(dir, OpenOptions::new().write(true), File::try_lock)
+    }
+
+    /// Takes hold of a directory with a store, together with others that only read.
+    pub(super) fn share(dir: &Path) -> Result<Self, StorageError> {
+        Self::existing(dir, OpenOptions::new().read(true), File::try_lock_shared)
+    }
+
+    fn existing(
+        dir: &Path,
+        how: &OpenOptions,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Self, StorageError> {
+        let missing = |found| Err(StorageError::Missing { dir: dir.into(), found });
+        if !dir.is_dir() {
+            return missing("there is no such directory");
+        }
+        let place = match how.open(dir.join(LOCK)) {
+            Ok(file) => Self::hold(dir, file, lock)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return if dir.join(DATABASE).exists() {
+                    Err(StorageError::damaged(format!("the file \"{LOCK}\" is missing")))
+                } else {
+                    missing("the directory has none of its files")
+                };
+            }
+            Err(cause) => return Err(StorageError::io(doing("open the lock in", dir))(cause)),
+        };
+        if place.has(DATABASE)? {
+            return Ok(place);
+        }
+        place.was_never_used()?;
+        missing("its creation did not finish, and has to be done again")
+    }
+
+    fn has(&self, name: &str) -> Result<bool, StorageError> {
+        fs::exists(self.dir.join(name)).map_err(StorageError::io(doing("look into", &self.dir)))
+    }
+
+    /// Without a database there never was a store here, unless something else remembers one.
+    fn was_never_used(&self) -> Result<(), StorageError> {
+        let mark = medium(File::open(self.dir.join(MARK))).ok();
+        match mark.and_then(|mark| mark::read(&mark).ok()) {
+            None | Some((0, _)) => Ok(()),
+            Some((commit, id)) => Err(StorageError::damaged(format!(
+                "the file \"{DATABASE}\" is missing; commit {commit} of store {id} was acknowledged"
+            ))),
+        }
+    }
+
+    fn hold(
+        dir: &Path,
+        file: File,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Self, StorageError> {
+        match lock(&file) {
+            Ok(()) => Ok(Self { dir: dir.into(), _lock: file }),
+            Err(TryLockError::WouldBlock) => Err(StorageError::InUse { dir: dir.into() }),
+            Err(TryLockError::Error(cause)) => Err(StorageError::io(doing("lock", dir))(cause)),
+        }
+    }
+
+    /// Makes the files of a store: `build` fills them and makes them durable. The store is there
+    /// when its database gets its name, which happens at once and last.
+    pub(super) fn build(
+        &self,
+        build: impl FnOnce(Files) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let failed = || StorageError::io(doing("make a store in", &self.dir));
+        let new = |name| {
+            let mut file = OpenOptions::new();
+            file.read(true).write(true).create(true).truncate(true);
+            medium(file.open(self.dir.join(name)))
+        };
+        let files = Files {
+            database: new(UNFINISHED).map_err(failed())?,
+            mark: new(MARK).map_err(failed())?,
+        };
+        build(files)?;
+        sync(&self.dir).map_err(failed())?;
+        fs::rename(self.dir.join(UNFINISHED), self.dir.join(DATABASE)).map_err(failed())?;
+        sync(&self.dir).map_err(failed())?;
+        // The directory itself is an entry of another one.
+        self.dir.parent().map_or(Ok(()), sync).map_err(failed())
+    }
+
+    /// The files of a store that is there.
+    pub(super) fn files(&self, how: &OpenOptions) -> Result<Files, StorageError> {
+        let open = |name| match medium(how.open(self.dir.join(name))) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(StorageError::damaged(format!("the file \"{name}\" is missing")))
+            }
+            opened => opened.map_err(StorageError::io(format!("open \"{name}\""))),
+        };
+        Ok(Files { database: open(DATABASE)?, mark: open(MARK)? })
+    }
+}
+
+fn medium(file: io::Result<File>) -> io::Result<Medium> {
+    let backend = FileBackend::new(file?).map_err(io::Error::other)?;
+    Ok(Medium::new(backend))
+}
+
+/// Makes the entries of a directory durable.
+fn sync(dir: &Path) -> io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    // Elsewhere a directory cannot be opened as a file, and need not be.
+    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+}
+
+fn doing(what: &str, dir: &Path) -> String {
+    format!("{what} {}", dir.display())
+}

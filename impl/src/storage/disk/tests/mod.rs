@@ -1,0 +1,107 @@
+//! What files of a store can become, and what the store makes of them.
+
+mod crashes;
+mod damage;
+mod faults;
+mod recorder;
+
+use std::collections::BTreeSet;
+
+use self::recorder::{Image, Recorder};
+use super::{Disk, Identity, build, place::Files};
+use crate::{
+    NodeId, Record, Slot,
+    storage::{
+        Storage as _, StorageError, StoreId,
+        contract::{self, Contents, Harness},
+    },
+};
+
+fn identity() -> Identity {
+    Identity { cluster: "tea".into(), node: NodeId(1) }
+}
+
+/// The files of a new store, in memory and recorded.
+fn new() -> Recorder {
+    let recorder = Recorder::default();
+    build(&recorder.files(), &identity(), StoreId(7)).expect("a store can be made");
+    recorder
+}
+
+fn open(files: Files) -> Result<Disk, StorageError> {
+    Disk::on(files, &identity())
+}
+
+/// What is in a store that consists of these files.
+fn contents(image: &Image) -> Result<Contents, StorageError> {
+    Contents::read(&mut open(Recorder::of(image.clone()).files())?)
+}
+
+/// Each crash leaves what was written, synced or not: that of a process.
+struct Killed(Recorder);
+
+impl Harness for Killed {
+    type Store = Disk;
+
+    fn create(&mut self) -> Disk {
+        self.0 = new();
+        open(self.0.files()).expect("it can be opened")
+    }
+
+    fn crash(&mut self, store: Disk) -> Disk {
+        // Nothing is closed: it is gone.
+        self.0 = Recorder::of(self.0.written());
+        drop(store);
+        open(self.0.files()).expect("it can be opened")
+    }
+}
+
+/// Each crash leaves what was synced: that of the machine.
+struct Unplugged(Recorder);
+
+impl Harness for Unplugged {
+    type Store = Disk;
+
+    fn create(&mut self) -> Disk {
+        self.0 = new();
+        open(self.0.files()).expect("it can be opened")
+    }
+
+    fn crash(&mut self, store: Disk) -> Disk {
+        self.0 = Recorder::of(self.0.synced());
+        drop(store);
+        open(self.0.files()).expect("it can be opened")
+    }
+}
+
+#[test]
+fn the_contract_is_kept_when_processes_die() {
+    contract::check(&mut Killed(Recorder::default()));
+}
+
+#[test]
+fn the_contract_is_kept_when_machines_die() {
+    contract::check(&mut Unplugged(Recorder::default()));
+}
+
+#[test]
+fn a_commit_is_one_sync_and_the_file_does_not_grow_for_ever() {
+    let recorder = new();
+    let mut store = open(recorder.files()).expect("it can be opened");
+    let (mut syncs, mut sizes) = (0, BTreeSet::new());
+    for round in 0..3_125_u64 {
+        let before = recorder.syncs();
+        store.persist(&[contract::accepted(1, round * 64, 64)]).expect("persists");
+        syncs += recorder.syncs() - before;
+        if round % 100 == 99 {
+            let below = (round + 1) * 64 - 10;
+            store.persist_snapshot(&contract::snapshot(below, 50_000)).expect("persists");
+            store.persist(&[Record::Trimmed { below: Slot(below) }]).expect("persists");
+            sizes.insert(store.disk_bytes());
+        }
+    }
+    assert!(syncs < 3_125 + 50, "one sync for each, and one when the file grows: {syncs}");
+    let largest = sizes.last().copied().unwrap_or_default();
+    assert!(largest < 2 << 20, "200,000 records, none kept for long, take {sizes:?} bytes");
+    assert!(store.extent.kept() < 200, "and no memory");
+}

@@ -1,0 +1,232 @@
+//! The store on disk, in a directory: made once, opened by one, and refused when it is not as it was
+//! left.
+
+use std::{fs, path::Path, slice};
+
+use bytes::Bytes;
+use paxos::{
+    Ballot, NodeId, Record, Slot, Value,
+    storage::{
+        Disk, Identity, MemoryStore, Snapshot, Storage, StorageError, StoreId,
+        contract::{self, Harness},
+        disk::Reader,
+    },
+};
+use tempfile::TempDir;
+
+fn identity() -> Identity {
+    Identity { cluster: "tea".into(), node: NodeId(1) }
+}
+
+fn ballot() -> Ballot {
+    Ballot::new(3, NodeId(1)).expect("not 0")
+}
+
+fn accepted(first: u64) -> Record {
+    let values = [Value::Command(Bytes::from_static(b"tea")), Value::Noop];
+    Record::Accepted { ballot: ballot(), first: Slot(first), values: values.into() }
+}
+
+fn temporary() -> TempDir {
+    tempfile::tempdir().expect("there is room")
+}
+
+/// A store with one promise.
+fn made(dir: &Path) -> Disk {
+    let mut store = Disk::create(dir, &identity()).expect("it can be made");
+    store.persist(&[Record::Promised(ballot())]).expect("it can be written to");
+    store
+}
+
+fn refused(opened: Result<Disk, StorageError>) -> String {
+    opened.expect_err("it is refused").to_string()
+}
+
+struct InMemory;
+
+impl Harness for InMemory {
+    type Store = MemoryStore;
+
+    fn create(&mut self) -> MemoryStore {
+        MemoryStore::new(StoreId(7))
+    }
+
+    fn crash(&mut self, store: MemoryStore) -> MemoryStore {
+        store.reopen()
+    }
+}
+
+#[test]
+fn memory_keeps_the_contract() {
+    contract::check(&mut InMemory);
+}
+
+/// A crash leaves the files as they are, and they go on elsewhere.
+struct InDirectory(TempDir);
+
+impl Harness for InDirectory {
+    type Store = Disk;
+
+    fn create(&mut self) -> Disk {
+        self.0 = temporary();
+        Disk::create(self.0.path(), &identity()).expect("it can be made")
+    }
+
+    fn crash(&mut self, store: Disk) -> Disk {
+        let elsewhere = temporary();
+        for file in fs::read_dir(self.0.path()).expect("it is there") {
+            let file = file.expect("it can be read");
+            fs::copy(file.path(), elsewhere.path().join(file.file_name())).expect("copied");
+        }
+        drop(store);
+        self.0 = elsewhere;
+        Disk::open(self.0.path(), &identity()).expect("it can be opened")
+    }
+}
+
+#[test]
+fn the_disk_keeps_the_contract() {
+    contract::check(&mut InDirectory(temporary()));
+}
+
+#[test]
+fn a_store_is_made_once() {
+    let dir = temporary();
+    let below = dir.path().join("some/where");
+    drop(made(&below));
+    let exists = format!("{} already holds a store", below.display());
+    assert_eq!(refused(Disk::create(&below, &identity())), exists);
+    assert!(Disk::open(&below, &identity()).is_ok());
+}
+
+#[test]
+fn no_store_is_made_by_opening_one() {
+    let dir = temporary();
+    let nowhere = dir.path().join("nowhere");
+    for (dir, says) in [
+        (nowhere.as_path(), "there is no such directory"),
+        (dir.path(), "the directory has none of its files"),
+    ] {
+        let missing = format!("there is no store in {}: {says}", dir.display());
+        assert_eq!(refused(Disk::open(dir, &identity())), missing);
+    }
+    assert!(!nowhere.exists() && fs::read_dir(dir.path()).expect("it is there").count() == 0);
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let dir = temporary();
+    let store = made(dir.path());
+    let in_use = format!("the store in {} is in use", dir.path().display());
+    assert_eq!(refused(Disk::open(dir.path(), &identity())), in_use);
+    assert_eq!(refused(Disk::create(dir.path(), &identity())), in_use);
+    assert_eq!(Reader::open(dir.path()).err().expect("refused").to_string(), in_use);
+    drop(store);
+    let readers = [Reader::open(dir.path()), Reader::open(dir.path())];
+    assert!(readers.iter().all(Result::is_ok), "readers do not mind each other");
+    assert_eq!(refused(Disk::open(dir.path(), &identity())), in_use);
+}
+
+/// Each file that a store begins with, until it is one.
+#[test]
+fn a_creation_that_did_not_finish_is_no_store_and_is_done_again() {
+    let whole = temporary();
+    drop(Disk::create(whole.path(), &identity()).expect("it can be made"));
+    let file = |name| fs::read(whole.path().join(name)).expect("it is there");
+    let (database, mark) = (file("store.redb"), file("mark"));
+    let torn = &database[..database.len() / 2];
+    for files in [
+        vec![("lock", &[][..])],
+        vec![("lock", &[][..]), ("store.new", &[][..])],
+        vec![("lock", &[][..]), ("store.new", torn), ("mark", &[][..])],
+        vec![("lock", &[][..]), ("store.new", &database), ("mark", &mark[..600])],
+        vec![("lock", &[][..]), ("store.new", &database), ("mark", &mark)],
+    ] {
+        let dir = temporary();
+        for (name, bytes) in &files {
+            fs::write(dir.path().join(name), bytes).expect("there is room");
+        }
+        let says = refused(Disk::open(dir.path(), &identity()));
+        assert!(says.ends_with("its creation did not finish, and has to be done again"), "{says}");
+        drop(made(dir.path()));
+        assert!(Disk::open(dir.path(), &identity()).is_ok());
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_is_missed() {
+    for (name, says) in [
+        ("store.redb", "the file \"store.redb\" is missing; commit 1 of store"),
+        ("mark", "the file \"mark\" is missing"),
+        ("lock", "the file \"lock\" is missing"),
+    ] {
+        let dir = temporary();
+        drop(made(dir.path()));
+        fs::remove_file(dir.path().join(name)).expect("it was there");
+        let opened = refused(Disk::open(dir.path(), &identity()));
+        assert!(opened.contains(says), "{opened}");
+    }
+    let dir = temporary();
+    drop(made(dir.path()));
+    fs::remove_file(dir.path().join("store.redb")).expect("it was there");
+    let created = refused(Disk::create(dir.path(), &identity()));
+    assert!(created.contains("commit 1 of store"), "nor is it made anew: {created}");
+}
+
+#[test]
+fn each_store_is_another() {
+    let (one, other) = (temporary(), temporary());
+    assert_ne!(made(one.path()).id(), made(other.path()).id());
+    let of = |cluster: &str, node| Identity { cluster: cluster.into(), node: NodeId(node) };
+    assert_eq!(
+        refused(Disk::open(one.path(), &of("coffee", 1))),
+        "the store is of cluster tea, and was opened for cluster coffee"
+    );
+    assert_eq!(
+        refused(Disk::open(one.path(), &of("tea", 2))),
+        "the store is of node 1, and was opened for node 2"
+    );
+}
+
+#[test]
+fn a_reader_sees_everything_and_changes_nothing() {
+    let dir = temporary();
+    let mut store = made(dir.path());
+    let snapshot = Snapshot { below: Slot(4), state: Bytes::from(vec![7; 300_000]) };
+    store.persist(&[accepted(0)]).expect("it can be written to");
+    store.persist(&[accepted(2)]).expect("it can be written to");
+    store.persist(&[accepted(4), accepted(6)]).expect("it can be written to");
+    store.note("peer 2", b"two").expect("it can be written to");
+    store.persist_snapshot(&snapshot).expect("it can be written to");
+    let trimmed = Record::Trimmed { below: Slot(4) };
+    store.persist(slice::from_ref(&trimmed)).expect("it can be written to");
+
+    // As if the process had been killed: whoever opens it next has to repair it.
+    let crashed = temporary();
+    for name in ["store.redb", "mark", "lock"] {
+        fs::copy(dir.path().join(name), crashed.path().join(name)).expect("copied");
+    }
+    let id = store.id();
+    drop(store);
+    for dir in [dir.path(), crashed.path()] {
+        let files = || ["store.redb", "mark"].map(|name| fs::read(dir.join(name)).expect("read"));
+        let before = files();
+        let reader = Reader::open(dir).expect("it can be read");
+        assert_eq!((reader.identity(), reader.id(), reader.acknowledged()), (&identity(), id, 7));
+        let base = reader.base().expect("it can be read");
+        assert_eq!((base.promised, base.trimmed, base.first), (Some(ballot()), Slot(4), 4));
+        let commits = reader.commits().expect("it can be read");
+        let commits: Vec<_> = commits.map(|commit| commit.expect("it can be read")).collect();
+        assert_eq!(commits.iter().map(|commit| commit.number).collect::<Vec<_>>(), [4, 5, 6, 7]);
+        assert_eq!(commits[0].records, [accepted(4), accepted(6)]);
+        assert_eq!(commits[3].records, slice::from_ref(&trimmed));
+        assert_eq!(reader.notes().expect("read"), [("peer 2".into(), Bytes::from_static(b"two"))]);
+        let header = reader.snapshot_header().expect("it can be read").expect("there is one");
+        assert_eq!((header.below, header.length), (Slot(4), 300_000));
+        assert_eq!(reader.snapshot().expect("it can be read"), Some(snapshot.clone()));
+        reader.verify().expect("it is whole");
+        drop(reader);
+        assert!(files() == before, "nothing was changed");
+        assert!(Disk::open(dir, &identity()).is_ok());
+    }
+}
