@@ -52,6 +52,7 @@ scenarios! {
     a_new_leaders_read_waits_for_what_was_reported
     a_promise_beyond_what_can_be_held
     a_read_round_is_resent
+    a_read_sees_what_others_have_applied
     a_refused_candidate_catches_up_at_once
     a_single_node_chooses_alone
     a_slow_disk_holds_back_reads

@@ -811,6 +811,19 @@ fn a_read_sees_what_was_chosen_when_it_was_asked() {
     assert_eq!(ready(&confirmed(&mut leader, 2, ballot(1, 1), 2)), [(2, 2)]);
 }
 
+/// That a leader cannot apply something yet does not mean that nobody could: others may know the slot that it
+/// waits for, from an earlier leader. So a read sees all that is known to be chosen, beyond gaps as well.
+#[test]
+fn a_read_sees_what_others_can_apply() {
+    let mut leader = replica(1, 3);
+    campaign(&mut leader);
+    promise(&mut leader, 2, ballot(1, 1), [report(0, ballot(1, 0), "a")]);
+    propose(&mut leader, "b");
+    accepted(&mut leader, 2, ballot(1, 1), 1, 1);
+    read(&mut leader, [1]);
+    assert_eq!(ready(&confirmed(&mut leader, 2, ballot(1, 1), 1)), [(1, 2)]);
+}
+
 /// Whatever was reported to a new leader may be chosen, and clients may have been told: its reads wait for
 /// that. So they do for what it knew already.
 #[test]
