@@ -182,11 +182,13 @@ proptest! {
         (nodes, phase1, phase2) in quorums_of(3..=5),
         batch_slots_max in 1u64..4,
         in_flight_max in 1u64..6,
+        slots_ahead_max in prop_oneof![3u64..8, Just(1 << 20)],
         faults in vec(faults(), 0..300),
     ) {
         let configs = (1..=nodes).map(|id| Config {
             batch_slots_max,
             in_flight_max,
+            slots_ahead_max,
             ..config(id, nodes).with_quorums(phase1, phase2)
         });
         let mut storm = Storm {
@@ -552,8 +554,9 @@ impl Storm {
             }
             self.restart_if_down(id);
         }
-        let leader = nodes[0];
-        for _ in 0..1_000 {
+        // Whoever is so far behind that it cannot hold what is reported gives way to another.
+        let leaders = nodes.iter().flat_map(|&id| std::iter::repeat_n(id, 10));
+        for leader in leaders {
             self.deliver_all();
             if !self.leads(leader) {
                 self.step(leader, Event::Timer(Timer::Campaign));
