@@ -135,7 +135,7 @@ impl Acceptor {
             return Err(promised);
         }
         let end = first.plus(values.len() as u64);
-        let voted_in = first.max(self.trimmed).min(end).0..end.0;
+        let voted_in = first.max(self.trimmed).0..end.0;
         if voted_in.is_empty() {
             return Ok(voted_in);
         }

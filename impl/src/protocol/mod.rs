@@ -183,7 +183,7 @@ impl Replica {
 
     /// The slot after all that are in use.
     fn log_end(&self) -> Slot {
-        self.acceptor.votes.end().max(self.learner.chosen.end()).max(self.learner.below)
+        self.acceptor.votes.end().max(self.learner.chosen.end())
     }
 
     /// The first slot that this node will not hold yet.
