@@ -369,17 +369,14 @@ fn a_single_proposer_succeeds() {
     let mut others = [replica(2, 3), replica(3, 3)];
     prepare(&mut others[0], 3, ballot(1_000, 3));
     prepare(&mut others[1], 2, ballot(2_000, 2));
-    for attempts in 1.. {
+    for attempts in 1..=3 {
         let output = campaign(&mut proposer);
         let Record::Promised(ballot) = output.records[0] else { unreachable!() };
         let answers = [2_u32, 3].map(|id| prepare(&mut others[id as usize - 2], 1, ballot));
         for (id, answer) in (2..).zip(answers) {
             hear(&mut proposer, id, answer.messages[0].message.clone());
         }
-        if matches!(proposer.parts().role, Role::Leader(_)) {
-            assert_eq!(attempts, 3);
-            return;
-        }
+        assert_eq!(matches!(proposer.parts().role, Role::Leader(_)), attempts == 3);
     }
 }
 
@@ -667,7 +664,7 @@ fn the_effect_of_what_was_trimmed_is_enough() {
 #[test]
 fn reports_of_what_is_trimmed_are_dropped() {
     for early in [true, false] {
-        let mut candidate = replica(1, 3);
+        let mut candidate = replica(1, 5);
         if early {
             snapshot(&mut candidate, 2);
         }
@@ -676,7 +673,10 @@ fn reports_of_what_is_trimmed_are_dropped() {
             snapshot(&mut candidate, 2);
         }
         let reports = [report(0, ballot(1, 0), "a"), report(2, ballot(1, 0), "c")];
-        let output = promise(&mut candidate, 2, ballot(1, 1), reports);
+        promise(&mut candidate, 2, ballot(1, 1), reports);
+        let Role::Candidate(heard) = candidate.parts().role else { panic!("two of five") };
+        assert_eq!(heard.reported.iter().map(|(slot, _)| slot).collect_vec(), [Slot(2)]);
+        let output = promise(&mut candidate, 3, ballot(1, 1), []);
         assert_eq!(sent(&output), [accept_all(ballot(1, 1), 2, &["c"])]);
     }
 }
@@ -1086,7 +1086,7 @@ fn leads_with(replica: &Replica, slot: u64) -> Option<Value> {
 /// Lets a node lead with the promise of one other, repeated until its ballot is high enough, and get its
 /// proposal accepted by that one. Gives what it proposed in slot 0.
 fn lead_with(nodes: &mut [Replica; 3], proposer: u32, helper: u32) -> Option<Value> {
-    loop {
+    for _ in 0..10 {
         let (me, other) = (proposer as usize - 1, helper as usize - 1);
         if matches!(nodes[me].parts().role, Role::Leader(_)) {
             // It still leads; its ballot is the highest or it will be told otherwise.
@@ -1106,4 +1106,5 @@ fn lead_with(nodes: &mut [Replica; 3], proposer: u32, helper: u32) -> Option<Val
         let answer = prepare(&mut nodes[other], proposer, ballot);
         hear(&mut nodes[me], helper, answer.messages[0].message.clone());
     }
+    panic!("node {proposer} does not get its proposal accepted by node {helper}");
 }

@@ -183,7 +183,7 @@ proptest! {
         batch_slots_max in 1u64..4,
         in_flight_max in 1u64..6,
         slots_ahead_max in prop_oneof![3u64..8, Just(1 << 20)],
-        faults in vec(faults(), 0..300),
+        faults in vec(faults(), 0..400),
     ) {
         let configs = (1..=nodes).map(|id| Config {
             batch_slots_max,
@@ -403,7 +403,11 @@ struct Storm {
 #[derive(Clone, Debug)]
 enum Fault {
     Deliver(usize),
+    /// So many, oldest first: without some order nothing is ever chosen.
+    DeliverOldest(usize),
     Lose(usize),
+    /// All that is on its way to one node: it falls behind.
+    CutOff(usize),
     Repeat(usize),
     Timer(usize, Timer),
     Propose(usize, u64),
@@ -424,19 +428,21 @@ fn faults() -> impl Strategy<Value = Fault> {
     let place = any::<u16>().prop_map(usize::from);
     let node = 0usize..5;
     prop_oneof![
-        24 => place.clone().prop_map(Fault::Deliver),
+        16 => place.clone().prop_map(Fault::Deliver),
+        8 => (1usize..20).prop_map(Fault::DeliverOldest),
         2 => place.clone().prop_map(Fault::Lose),
         2 => place.prop_map(Fault::Repeat),
-        3 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Campaign)),
-        2 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Heartbeat)),
+        2 => node.clone().prop_map(Fault::CutOff),
+        2 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Campaign)),
+        3 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Heartbeat)),
         3 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Resend)),
         6 => (node.clone(), 1u64..4).prop_map(|(node, count)| Fault::Propose(node, count)),
         3 => (node.clone(), 1u64..3).prop_map(|(node, count)| Fault::Read(node, count)),
         3 => (node.clone(), 0u64..3).prop_map(|(node, back)| Fault::Snapshot(node, back)),
-        2 => node.clone().prop_map(Fault::Fetch),
+        4 => node.clone().prop_map(Fault::Fetch),
         1 => (node.clone(), node.clone()).prop_map(|(node, from)| Fault::Install(node, from)),
-        2 => node.clone().prop_map(Fault::HoldDisk),
-        3 => node.clone().prop_map(Fault::Sync),
+        1 => node.clone().prop_map(Fault::HoldDisk),
+        4 => node.clone().prop_map(Fault::Sync),
         1 => node.clone().prop_map(Fault::Crash),
         2 => node.prop_map(Fault::Restart),
     ]
@@ -446,20 +452,35 @@ impl Storm {
     fn suffer(&mut self, fault: &Fault) {
         let nodes = self.cluster.nodes.keys().copied().collect_vec();
         let node = |index: &usize| nodes[index % nodes.len()];
+        // Most clients have found somebody who leads, or believes so.
+        let leaders = nodes.iter().copied().filter(|&id| self.leads(id)).collect_vec();
+        let client_of = |index: &usize| match leaders.len() {
+            some @ 1.. if *index > 0 => leaders[index % some],
+            _ => node(index),
+        };
         let under_way = self.cluster.under_way.len();
         match fault {
             Fault::Deliver(_) | Fault::Lose(_) | Fault::Repeat(_) if under_way == 0 => {}
             Fault::Deliver(index) => self.deliver(index % under_way),
+            Fault::DeliverOldest(count) => {
+                for _ in 0..*count.min(&under_way) {
+                    self.deliver(0);
+                }
+            }
             Fault::Lose(index) => {
                 self.cluster.under_way.remove(index % under_way);
+            }
+            Fault::CutOff(index) => {
+                let to = node(index);
+                self.cluster.under_way.retain(|sent| sent.to != to);
             }
             Fault::Repeat(index) => {
                 let sent = self.cluster.under_way[index % under_way].clone();
                 self.cluster.under_way.push(sent);
             }
             Fault::Timer(index, timer) => self.step(node(index), Event::Timer(*timer)),
-            Fault::Propose(index, count) => self.propose(node(index), *count),
-            Fault::Read(index, count) => self.read(node(index), *count),
+            Fault::Propose(index, count) => self.propose(client_of(index), *count),
+            Fault::Read(index, count) => self.read(client_of(index), *count),
             Fault::Snapshot(index, back) => {
                 let node = &self.cluster.nodes[&node(index)];
                 let (id, below) = (node.config.id, Slot(node.apply_next.0.saturating_sub(*back)));
