@@ -1,5 +1,6 @@
 //! "Paxos Made Simple" (Lamport, 2001), sentence by sentence: one test for each that requires something,
-//! in the order of the paper. The sentence stands above the test, quoted or in short.
+//! in the order of the paper. The sentence stands above the test, quoted or in short. What the paper leaves
+//! open comes last: to forget what is decided, and to read without a slot.
 //!
 //! Replicas are driven by hand here, one message at a time.
 
@@ -562,7 +563,7 @@ fn two_leaders_do_no_harm() {
     assert_eq!(output.chosen, [(Slot(0), value("y"))]);
 }
 
-// What the paper leaves open: to forget what is decided, and to read.
+// What the paper leaves open: to forget what is decided, and to read without a slot.
 
 /// A durable snapshot takes the place of the votes and values below: they go, and a record says so. An
 /// older one says nothing new.
