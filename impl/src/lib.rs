@@ -21,11 +21,16 @@
 //! records to [`Replica::recover`]; records that cannot be read are an error, never a fresh start,
 //! for an acceptor that forgets its promises breaks agreement.
 //!
+//! *A snapshot is durable before its replica hears of it* ([`Event::Snapshot`]), for the log below is
+//! gone with the next sync. A crash in between is no harm: whoever comes back says it again. A snapshot
+//! of a peer ([`Output::fetch`]) takes the place of chosen values that were not released yet and lie
+//! below it.
+//!
 //! # What it is not
 //!
 //! There is no clock, no randomness, no socket and no file in [`protocol`]: a timer that fires is an
 //! event, and what should be sent, stored or awaited is output. Membership is fixed, faults are
-//! crashes (nodes do not lie), and the log is not trimmed yet.
+//! crashes (nodes do not lie), and what a snapshot looks like is nothing to the protocol.
 //!
 //! With `default-features = false` the crate is the protocol alone.
 

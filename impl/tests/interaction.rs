@@ -38,22 +38,35 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    a_candidate_waits_for_what_was_trimmed
     a_crash_loses_what_was_not_synced
     a_deposed_leader_is_refused
+    a_deposed_leaders_reads_are_refused
     a_gap_is_filled_with_a_noop
     a_lagging_follower_catches_up
+    a_lagging_follower_gets_a_snapshot
+    a_leader_proposes_what_others_have_trimmed
     a_leader_that_comes_back_begins_a_higher_ballot
     a_lost_promise_is_given_again
     a_new_leader_adopts_what_may_be_chosen
+    a_new_leaders_read_waits_for_what_was_reported
+    a_promise_beyond_what_can_be_held
+    a_read_round_is_resent
+    a_read_sees_what_others_have_applied
     a_refused_candidate_catches_up_at_once
     a_single_node_chooses_alone
+    a_slow_disk_holds_back_reads
+    a_snapshot_trims_the_log
+    an_accept_below_what_is_trimmed
     chosen_slots_are_announced_in_runs
     duplicates_change_nothing
     flexible_quorums_1_and_3
     flexible_quorums_3_and_1
     no_more_slots_in_flight_than_allowed
     one_value_is_chosen
+    one_vote_is_enough_to_read
     proposals_are_refused_with_the_leader
+    reads_are_confirmed_in_rounds
     rivals_do_not_disagree
     the_highest_ballot_wins
     timers

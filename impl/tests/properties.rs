@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use cluster::Cluster;
 use itertools::Itertools;
 use paxos::{
-    Ballot, Batch, Config, ConfigError, Event, Message, NodeId, Output, Proposal, Record,
-    RecoverError, Refusal, Replica, Report, Slot, Timer, To, Token, Value,
+    Ballot, Batch, Config, ConfigError, Event, Message, NodeId, Output, Proposal, ReadReady,
+    Record, RecoverError, Refusal, Replica, Report, Slot, Timer, To, Token, Value,
     protocol::{log::SlotLog, proposer::NodeSet, proposer::Role},
     storage::Memory,
 };
@@ -21,19 +21,27 @@ use proptest::{collection::vec, prelude::*, test_runner::FileFailurePersistence}
 proptest! {
     #![proptest_config(persistent())]
 
-    /// The log is a map by slot; equal contents are equal logs, in whatever order they came.
+    /// The log is a map by slot from which the lowest are taken away for good; equal contents are equal
+    /// logs, in whatever order they came.
     #[test]
     fn the_log_is_a_map(
-        inserts in vec((0u64..40, 0u8..4), 0..60),
+        changes in vec((0u64..40, proptest::option::weighted(0.9, 0u8..4)), 0..60),
         asked in vec(prop_oneof![0u64..50, any::<u64>()], 0..20),
     ) {
-        let (mut log, mut map) = (SlotLog::default(), BTreeMap::new());
-        for (slot, entry) in inserts {
-            log.insert(Slot(slot), entry);
-            map.insert(slot, entry);
-            prop_assert_eq!(log.end(), Slot(slot + 1).max(log.end()));
+        let (mut log, mut map, mut trimmed) = (SlotLog::default(), BTreeMap::new(), 0);
+        for (slot, entry) in changes {
+            if let Some(entry) = entry {
+                log.insert(Slot(slot), entry);
+                map.insert(slot, entry);
+            } else {
+                // Half as far: something is to be left.
+                trimmed = trimmed.max(slot / 2);
+                log.trim(Slot(slot / 2));
+            }
+            map.retain(|slot, _| *slot >= trimmed);
+            let end = map.keys().last().map_or(trimmed, |slot| slot + 1);
+            prop_assert_eq!(log.end().0, end);
         }
-        prop_assert_eq!(log.end().0, map.keys().last().map_or(0, |slot| slot + 1));
         let pairs = map.iter().map(|(slot, entry)| (Slot(*slot), entry)).collect_vec();
         prop_assert_eq!(log.iter().collect_vec(), pairs.clone());
         prop_assert_eq!(log.iter().rev().collect_vec(), pairs.into_iter().rev().collect_vec());
@@ -41,6 +49,7 @@ proptest! {
             prop_assert_eq!(log.get(Slot(slot)), map.get(&slot));
         }
         let mut backwards = SlotLog::default();
+        backwards.trim(Slot(trimmed));
         for (slot, entry) in map.into_iter().rev() {
             backwards.insert(Slot(slot), entry);
         }
@@ -165,22 +174,30 @@ proptest! {
     #![proptest_config(persistent())]
 
     /// Messages are lost, repeated and reordered; disks are slow; nodes crash with what is not synced and
-    /// come back with the rest. The cluster asserts agreement, kept promises and the rest after every
-    /// step (see `support/cluster.rs`). When the storm is over, all nodes get to know the same log, and
-    /// new commands are chosen.
+    /// come back with the rest; they take snapshots, and get those of others, asked for or not. The cluster asserts agreement, kept promises and the rest after every
+    /// step (see `support/cluster.rs`). When the storm is over, all nodes get to know the same log,
+    /// new commands are chosen, and a read is answered.
     #[test]
     fn a_storm_breaks_nothing(
         (nodes, phase1, phase2) in quorums_of(3..=5),
         batch_slots_max in 1u64..4,
         in_flight_max in 1u64..6,
-        faults in vec(faults(), 0..300),
+        slots_ahead_max in prop_oneof![3u64..8, Just(1 << 20)],
+        faults in vec(faults(), 0..400),
     ) {
         let configs = (1..=nodes).map(|id| Config {
             batch_slots_max,
             in_flight_max,
+            slots_ahead_max,
             ..config(id, nodes).with_quorums(phase1, phase2)
         });
-        let mut storm = Storm { cluster: Cluster::new(configs), held: BTreeSet::new(), proposed: 0 };
+        let mut storm = Storm {
+            cluster: Cluster::new(configs),
+            held: BTreeSet::new(),
+            wanted: BTreeMap::new(),
+            asked: 0,
+            answered: Vec::new(),
+        };
         for fault in faults {
             storm.suffer(&fault);
         }
@@ -355,6 +372,17 @@ fn recovery_errors_say_what_is_wrong() {
     let foreign = "a record names ballot 2.9, but node 9 is not in the configuration";
     assert_eq!(of(&[accepted(2, 9, &["a"])]).to_string(), foreign);
     assert_eq!(of(&[Record::Promised(ballot(2, 9))]).to_string(), foreign);
+    let far = Record::Accepted {
+        ballot: ballot(1, 1),
+        first: Slot(1 << 40),
+        values: [command("a")].into(),
+    };
+    let impossible = "a record names slot 1099511627777; no log keeps more than 1099511627776 slots that \
+                      are not trimmed";
+    assert_eq!(of(std::slice::from_ref(&far)).to_string(), impossible);
+    let near = [Record::Trimmed { below: Slot(1 << 40) }, far];
+    let replica = Replica::recover(config(1, 3), near).expect("a long life is no damage");
+    assert_eq!(replica.parts().acceptor.votes.end(), Slot((1 << 40) + 1));
     let error = Replica::recover(config(9, 3), []).unwrap_err();
     assert!(matches!(error, RecoverError::Config(ConfigError::UnknownId { .. })));
 }
@@ -364,17 +392,32 @@ struct Storm {
     cluster: Cluster,
     /// Whose disk is slow: what they ask for becomes durable later, or is lost.
     held: BTreeSet<NodeId>,
-    proposed: u64,
+    /// Who wants a snapshot, and of whom, as was said last.
+    wanted: BTreeMap<NodeId, NodeId>,
+    /// How much clients have asked for.
+    asked: u64,
+    answered: Vec<ReadReady>,
 }
 
 /// What can happen. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Fault {
     Deliver(usize),
+    /// So many, oldest first: without some order nothing is ever chosen.
+    DeliverOldest(usize),
     Lose(usize),
+    /// All that is on its way to one node: it falls behind.
+    CutOff(usize),
     Repeat(usize),
     Timer(usize, Timer),
     Propose(usize, u64),
+    Read(usize, u64),
+    /// Of all but so many slots that were applied.
+    Snapshot(usize, u64),
+    /// The snapshot that is wanted arrives.
+    Fetch(usize),
+    /// The snapshot of the second, which nobody has asked for.
+    Install(usize, usize),
     HoldDisk(usize),
     Sync(usize),
     Crash(usize),
@@ -385,15 +428,21 @@ fn faults() -> impl Strategy<Value = Fault> {
     let place = any::<u16>().prop_map(usize::from);
     let node = 0usize..5;
     prop_oneof![
-        24 => place.clone().prop_map(Fault::Deliver),
+        16 => place.clone().prop_map(Fault::Deliver),
+        8 => (1usize..20).prop_map(Fault::DeliverOldest),
         2 => place.clone().prop_map(Fault::Lose),
         2 => place.prop_map(Fault::Repeat),
-        3 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Campaign)),
-        2 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Heartbeat)),
+        2 => node.clone().prop_map(Fault::CutOff),
+        2 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Campaign)),
+        3 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Heartbeat)),
         3 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Resend)),
         6 => (node.clone(), 1u64..4).prop_map(|(node, count)| Fault::Propose(node, count)),
-        2 => node.clone().prop_map(Fault::HoldDisk),
-        3 => node.clone().prop_map(Fault::Sync),
+        3 => (node.clone(), 1u64..3).prop_map(|(node, count)| Fault::Read(node, count)),
+        3 => (node.clone(), 0u64..3).prop_map(|(node, back)| Fault::Snapshot(node, back)),
+        4 => node.clone().prop_map(Fault::Fetch),
+        1 => (node.clone(), node.clone()).prop_map(|(node, from)| Fault::Install(node, from)),
+        1 => node.clone().prop_map(Fault::HoldDisk),
+        4 => node.clone().prop_map(Fault::Sync),
         1 => node.clone().prop_map(Fault::Crash),
         2 => node.prop_map(Fault::Restart),
     ]
@@ -403,36 +452,59 @@ impl Storm {
     fn suffer(&mut self, fault: &Fault) {
         let nodes = self.cluster.nodes.keys().copied().collect_vec();
         let node = |index: &usize| nodes[index % nodes.len()];
+        // Most clients have found somebody who leads, or believes so.
+        let leaders = nodes.iter().copied().filter(|&id| self.leads(id)).collect_vec();
+        let client_of = |index: &usize| match leaders.len() {
+            some @ 1.. if *index > 0 => leaders[index % some],
+            _ => node(index),
+        };
         let under_way = self.cluster.under_way.len();
         match fault {
             Fault::Deliver(_) | Fault::Lose(_) | Fault::Repeat(_) if under_way == 0 => {}
             Fault::Deliver(index) => self.deliver(index % under_way),
+            Fault::DeliverOldest(count) => {
+                for _ in 0..*count.min(&under_way) {
+                    self.deliver(0);
+                }
+            }
             Fault::Lose(index) => {
                 self.cluster.under_way.remove(index % under_way);
+            }
+            Fault::CutOff(index) => {
+                let to = node(index);
+                self.cluster.under_way.retain(|sent| sent.to != to);
             }
             Fault::Repeat(index) => {
                 let sent = self.cluster.under_way[index % under_way].clone();
                 self.cluster.under_way.push(sent);
             }
             Fault::Timer(index, timer) => self.step(node(index), Event::Timer(*timer)),
-            Fault::Propose(index, count) => self.propose(node(index), *count),
+            Fault::Propose(index, count) => self.propose(client_of(index), *count),
+            Fault::Read(index, count) => self.read(client_of(index), *count),
+            Fault::Snapshot(index, back) => {
+                let node = &self.cluster.nodes[&node(index)];
+                let (id, below) = (node.config.id, Slot(node.apply_next.0.saturating_sub(*back)));
+                if below > node.snapshot {
+                    let event = self.cluster.snapshot(id, below);
+                    self.step(id, event);
+                }
+            }
+            Fault::Fetch(index) => self.fetch(node(index)),
+            Fault::Install(index, from) => self.install(node(index), node(from)),
             Fault::HoldDisk(index) => {
                 self.held.insert(node(index));
             }
             Fault::Sync(index) => {
                 if self.held.remove(&node(index)) {
-                    self.cluster.sync(node(index));
+                    self.sync(node(index));
                 }
             }
             Fault::Crash(index) => {
                 self.held.remove(&node(index));
+                self.wanted.remove(&node(index));
                 self.cluster.crash(node(index));
             }
-            Fault::Restart(index) => {
-                if self.cluster.nodes[&node(index)].replica.is_none() {
-                    self.cluster.restart(node(index));
-                }
-            }
+            Fault::Restart(index) => self.restart_if_down(node(index)),
         }
     }
 
@@ -443,34 +515,69 @@ impl Storm {
 
     fn step(&mut self, id: NodeId, event: Event) {
         if self.cluster.step(id, event).is_some() && !self.held.contains(&id) {
-            self.cluster.sync(id);
+            self.sync(id);
         }
+    }
+
+    fn sync(&mut self, id: NodeId) {
+        let released = self.cluster.sync(id);
+        self.wanted.extend(released.fetch.last().map(|from| (id, *from)));
+        self.answered.extend(released.reads);
+    }
+
+    fn restart_if_down(&mut self, id: NodeId) {
+        if self.cluster.nodes[&id].replica.is_none()
+            && let Some(unrecorded) = self.cluster.restart(id)
+        {
+            self.step(id, unrecorded);
+        }
+    }
+
+    fn fetch(&mut self, id: NodeId) {
+        if let Some(from) = self.wanted.remove(&id) {
+            self.install(id, from);
+        }
+    }
+
+    fn install(&mut self, id: NodeId, from: NodeId) {
+        if let Some(event) = self.cluster.install(id, from) {
+            self.step(id, event);
+        }
+    }
+
+    fn tokens(&mut self, count: u64) -> Vec<Token> {
+        let tokens = self.asked..self.asked + count;
+        self.asked = tokens.end;
+        tokens.map(Token).collect()
+    }
+
+    fn read(&mut self, id: NodeId, count: u64) {
+        let tokens = self.tokens(count);
+        self.step(id, Event::Read(tokens));
     }
 
     /// Every command is another one, so that a value in the wrong place is seen.
     fn propose(&mut self, id: NodeId, count: u64) {
-        let tokens = self.proposed..self.proposed + count;
-        self.proposed = tokens.end;
-        let proposals = tokens.map(|token| Proposal {
-            token: Token(token),
-            command: token.to_string().into_bytes().into(),
-        });
+        let proposals = self
+            .tokens(count)
+            .into_iter()
+            .map(|token| Proposal { token, command: token.0.to_string().into_bytes().into() });
         self.step(id, Event::Propose(proposals.collect()));
     }
 
-    /// No more faults: one leader, everybody knows the same, and a new command is chosen everywhere.
+    /// No more faults: one leader, everybody knows the same, a new command is chosen everywhere, and a
+    /// read sees it.
     fn calm_down(&mut self) {
         let nodes = self.cluster.nodes.keys().copied().collect_vec();
         for &id in &nodes {
             if self.held.remove(&id) {
-                self.cluster.sync(id);
+                self.sync(id);
             }
-            if self.cluster.nodes[&id].replica.is_none() {
-                self.cluster.restart(id);
-            }
+            self.restart_if_down(id);
         }
-        let leader = nodes[0];
-        for _ in 0..1_000 {
+        // Whoever is so far behind that it cannot hold what is reported gives way to another.
+        let leaders = nodes.iter().flat_map(|&id| std::iter::repeat_n(id, 10));
+        for leader in leaders {
             self.deliver_all();
             if !self.leads(leader) {
                 self.step(leader, Event::Timer(Timer::Campaign));
@@ -490,6 +597,11 @@ impl Storm {
                 assert_eq!(chosen.len(), before + 1, "the leader's command is chosen");
                 let commands = chosen.values().filter(|value| **value != Value::Noop);
                 assert!(commands.clone().all_unique(), "no command is chosen twice");
+                self.read(leader, 1);
+                self.deliver_all();
+                let read = self.answered.last().expect("somebody has read");
+                assert_eq!(read.token, Token(self.asked - 1), "the read is confirmed");
+                assert!(read.at <= self.cluster.nodes[&leader].apply_next, "and can be answered");
                 return;
             }
         }
@@ -499,6 +611,9 @@ impl Storm {
     fn deliver_all(&mut self) {
         while !self.cluster.under_way.is_empty() {
             self.deliver(0);
+            while let Some(&id) = self.wanted.keys().next() {
+                self.fetch(id);
+            }
         }
     }
 
@@ -512,8 +627,9 @@ impl Storm {
         let gapless = chosen.keys().enumerate().all(|(index, slot)| slot.0 == index as u64);
         let all = self.cluster.nodes.values().filter_map(|node| node.replica.as_ref());
         gapless && { all }.all(|replica| {
-            let learner = replica.parts().learner;
-            learner.chosen.iter().eq(chosen.iter().map(|(slot, value)| (*slot, value)))
+            let (acceptor, learner) = (replica.parts().acceptor, replica.parts().learner);
+            let kept = chosen.range(acceptor.trimmed..).map(|(slot, value)| (*slot, value));
+            learner.below.0 == chosen.len() as u64 && learner.chosen.iter().eq(kept)
         })
     }
 }
@@ -527,6 +643,9 @@ enum Garbage {
 
 /// Slots that the replica of the garbage tests holds beyond the end of its log.
 const SLOTS_AHEAD_MAX: u64 = 16;
+
+/// Stands for the slots that a replica knows by the time of a snapshot; there may not be others in it.
+const WHAT_IS_KNOWN: Slot = Slot(u64::MAX);
 
 /// Events of which most make no sense, and some do.
 fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
@@ -548,11 +667,9 @@ fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
         reports.into_iter().map(report).collect_vec()
     });
     let prepare = ballots.clone().prop_map(|ballot| Message::Prepare { ballot });
-    let promise = (ballots.clone(), reports).prop_map(|(ballot, reports)| Message::Promise {
-        ballot,
-        trimmed: Slot(0),
-        reports,
-    });
+    let trimmed = prop_oneof![3 => Just(Slot(0)), 1 => slot()];
+    let promise = (ballots.clone(), trimmed, reports)
+        .prop_map(|(ballot, trimmed, reports)| Message::Promise { ballot, trimmed, reports });
     let accept =
         (ballots.clone(), slot(), count.clone()).prop_map(move |(ballot, first, count)| {
             Message::Accept { ballot, first, values: fill(ballot, first, count) }
@@ -564,14 +681,20 @@ fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
     let heartbeat = (ballots.clone(), slot())
         .prop_map(|(ballot, chosen_below)| Message::Heartbeat { ballot, chosen_below });
     let learn = slot().prop_map(|from| Message::Learn { from });
-    let message = prop_oneof![prepare, promise, accept, accepted, nack, heartbeat, learn].boxed();
+    let trimmed = slot().prop_map(|below| Message::Trimmed { below });
+    let rounds = (ballots.clone(), 0u64..4);
+    let confirm = rounds.clone().prop_map(|(ballot, round)| Message::Confirm { ballot, round });
+    let confirmed = rounds.prop_map(|(ballot, round)| Message::Confirmed { ballot, round });
+    let message = prop_oneof![prepare, promise, accept, accepted, nack, heartbeat];
+    let message =
+        prop_oneof![6 => message, 1 => learn, 1 => trimmed, 1 => confirm, 1 => confirmed].boxed();
     let message = if kind == Garbage::EveryKindNoValues {
         let chosen = (ballots.clone(), slot(), number())
             .prop_map(|(ballot, first, count)| Message::Chosen { ballot, first, count });
         let learned = (ballots, slot(), count).prop_map(move |(ballot, first, count)| {
             Message::Learned { first, values: fill(ballot, first, count) }
         });
-        prop_oneof![7 => message, 1 => chosen, 1 => learned].boxed()
+        prop_oneof![8 => message, 1 => chosen, 1 => learned].boxed()
     } else {
         message
     };
@@ -581,6 +704,7 @@ fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
         let from = match &message {
             Message::Prepare { ballot }
             | Message::Accept { ballot, .. }
+            | Message::Confirm { ballot, .. }
             | Message::Heartbeat { ballot, .. }
                 if owner =>
             {
@@ -596,11 +720,16 @@ fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
         1 => Just(Timer::Resend),
     ];
     let timer = timer.prop_map(Event::Timer);
+    let read = vec((0u64..100).prop_map(Token), 0..3).prop_map(Event::Read);
+    let event = prop_oneof![8 => message, 2 => timer, 1 => read];
     if kind == Garbage::ValuesNothingChosen {
         let propose = (0u64..100).prop_map(|token| propose(token, "proposed"));
-        prop_oneof![8 => message, 2 => timer, 1 => propose].boxed()
+        prop_oneof![11 => event, 1 => propose, 1 => Just(Event::Snapshot { below: WHAT_IS_KNOWN })]
+            .boxed()
     } else {
-        prop_oneof![8 => message, 2 => timer].boxed()
+        // As good as a message that tells what is chosen there.
+        let snapshot = (0..most).prop_map(|below| Event::Snapshot { below: Slot(below) });
+        prop_oneof![16 => event, 1 => snapshot].boxed()
     }
 }
 
@@ -612,7 +741,7 @@ fn garbage_value(kind: Garbage, ballot: Ballot, slot: Slot) -> Value {
 }
 
 /// Throws events at node 1 of three, whose memory must stay bounded and whose records must be its state.
-/// Every other Promise or Accepted is made to fit its present ballot, so that it leads now and then.
+/// Every other Promise, Accepted or Confirmed is made to fit its present ballot, so that it leads now and then.
 fn throw(events: &[Event]) -> Result<(), TestCaseError> {
     let config = Config {
         in_flight_max: 8,
@@ -626,7 +755,10 @@ fn throw(events: &[Event]) -> Result<(), TestCaseError> {
     for (index, event) in events.iter().enumerate() {
         let mut event = event.clone();
         if let Event::Message {
-            message: Message::Promise { ballot, .. } | Message::Accepted { ballot, .. },
+            message:
+                Message::Promise { ballot, .. }
+                | Message::Accepted { ballot, .. }
+                | Message::Confirmed { ballot, .. },
             ..
         } = &mut event
             && index % 2 == 0
@@ -638,19 +770,29 @@ fn throw(events: &[Event]) -> Result<(), TestCaseError> {
             Event::Message { from, .. } => !(2..=3).contains(&from.0),
             _ => false,
         };
-        let ends = |replica: &Replica| {
+        if let Event::Snapshot { below } = &mut event {
+            if *below == WHAT_IS_KNOWN {
+                *below = replica.parts().learner.below;
+            }
+            next = next.max(*below);
+        }
+        let held = |replica: &Replica| {
             let parts = replica.parts();
-            parts.acceptor.votes.end().max(parts.learner.chosen.end())
+            let end = parts.acceptor.votes.end().max(parts.learner.chosen.end());
+            end.0 - parts.acceptor.trimmed.0
         };
-        let (before, end) = (replica.clone(), ends(&replica));
+        let (before, held_before, led) = (replica.clone(), held(&replica), leads(&replica));
         let output = step(&mut replica, event);
         if stranger {
             prop_assert_eq!(&output, &Output::default());
             prop_assert_eq!(&replica, &before);
         }
         prop_assert!(replica.parts().acceptor.promised >= before.parts().acceptor.promised);
-        prop_assert!(ends(&replica) <= end.plus(SLOTS_AHEAD_MAX), "memory grows by bounded steps");
-        let limit = ends(&replica).0 as usize + 16;
+        prop_assert!(replica.parts().acceptor.trimmed >= before.parts().acceptor.trimmed);
+        let most = held_before + SLOTS_AHEAD_MAX;
+        prop_assert!(held(&replica) <= most, "memory grows by bounded steps");
+        prop_assert!(output.reads.is_empty() || led, "only a leader confirms reads");
+        let limit = held(&replica) as usize + 16;
         prop_assert!(output.messages.len() + output.records.len() <= limit, "so does output");
         for envelope in &output.messages {
             let known = match envelope.to {

@@ -12,7 +12,7 @@ use crate::{
     types::{Ballot, Batch, Slot, Value},
 };
 
-/// The most slots that a record may speak of: far more than fit in memory.
+/// How far beyond what is trimmed a record may speak: far more slots than fit in memory.
 const SLOTS_HELD_MAX: u64 = 1 << 40;
 
 /// A vote: a value accepted in a ballot.
@@ -73,7 +73,10 @@ pub enum RecoverError {
         ballot: Ballot,
     },
     /// A slot that no log has room for.
-    #[error("a record names slot {slot}; no log has more than {SLOTS_HELD_MAX} slots")]
+    #[error(
+        "a record names slot {slot}; no log keeps more than {SLOTS_HELD_MAX} slots that are not \
+         trimmed"
+    )]
     ImpossibleSlot {
         /// The slot of the record.
         slot: Slot,
@@ -132,7 +135,7 @@ impl Acceptor {
             return Err(promised);
         }
         let end = first.plus(values.len() as u64);
-        let voted_in = first.max(self.trimmed).min(end).0..end.0;
+        let voted_in = first.max(self.trimmed).0..end.0;
         if voted_in.is_empty() {
             return Ok(voted_in);
         }
@@ -192,7 +195,7 @@ impl Acceptor {
             }
             Record::Accepted { ballot, first, values } => {
                 let end = first.plus(values.len() as u64);
-                if !(0..=SLOTS_HELD_MAX).contains(&end.0) {
+                if end > self.trimmed.plus(SLOTS_HELD_MAX) {
                     return Err(RecoverError::ImpossibleSlot { slot: end });
                 }
                 for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {

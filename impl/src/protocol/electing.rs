@@ -90,7 +90,7 @@ impl Replica {
         {
             return;
         }
-        let end = candidate.reported.end().max(self.learner.chosen.end()).max(self.learner.below);
+        let end = candidate.reported.end().max(self.learner.chosen.end());
         let adopted = (self.learner.below.0..end.0)
             .map(Slot)
             .filter(|&slot| !self.learner.knows(slot))

@@ -8,7 +8,8 @@ use crate::types::{Slot, Value};
 pub struct Learner {
     /// What is known to be chosen.
     pub chosen: SlotLog<Value>,
-    /// Every slot below is known, this one is not. Follows from `chosen`; kept to be found at once.
+    /// Every slot below is known, this one is not. Follows from `chosen`, whose end it is or which has
+    /// a gap here; kept to be found at once.
     pub below: Slot,
 }
 

@@ -52,13 +52,10 @@ impl<T> SlotLog<T> {
     }
 
     /// Forgets what is below a slot.
-    pub(crate) fn trim(&mut self, below: Slot) {
+    pub fn trim(&mut self, below: Slot) {
         let Some(known) = self.index(below) else { return };
         self.entries.drain(..known.min(self.entries.len()));
         self.trimmed = below;
-        while self.entries.back().is_some_and(Option::is_none) {
-            self.entries.pop_back();
-        }
     }
 
     /// The slot after the last one that has an entry, or the first that is not trimmed.

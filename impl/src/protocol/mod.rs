@@ -3,7 +3,8 @@
 //! A replica plays all roles. [`acceptor`] is what must be durable, [`proposer`] what a candidate or
 //! leader has heard, [`learner`] what is known to be chosen, [`reader`] who waits to read. How an
 //! event moves through them is told in the order in which things happen: electing (phase 1),
-//! proposing (phase 2), learning, reading, trimming, resending. Every handler first says what it ignores, and why.
+//! proposing (phase 2), learning, reading, trimming, resending. Every handler first says what it
+//! ignores, and why.
 //!
 //! Departures from "Paxos Made Simple": one promise covers the whole log (as there in section 3);
 //! accepting a ballot promises it; a refusal is said (Nack) rather than kept silent; a node's own
@@ -182,7 +183,7 @@ impl Replica {
 
     /// The slot after all that are in use.
     fn log_end(&self) -> Slot {
-        self.acceptor.votes.end().max(self.learner.chosen.end()).max(self.learner.below)
+        self.acceptor.votes.end().max(self.learner.chosen.end())
     }
 
     /// The first slot that this node will not hold yet.

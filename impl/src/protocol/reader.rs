@@ -30,10 +30,10 @@ impl Reader {
     }
 
     /// Begins a round for all who wait; what they have to see is settled now.
-    pub(crate) fn begin(&mut self, known_below: Slot, me: NodeSet) {
+    pub(crate) fn begin(&mut self, known_end: Slot, me: NodeSet) {
         self.round += 1;
         self.heard = me;
-        self.index = known_below.max(self.barrier);
+        self.index = known_end.max(self.barrier);
         self.asked = std::mem::take(&mut self.waiting);
     }
 

@@ -4,7 +4,8 @@
 //! more: a quorum that has not shows that no other leader could have got anything chosen before the
 //! question, since each of them would have needed a promise of one of these nodes. What this leader
 //! itself knows to be chosen by then, and what was reported to it when it began, is all that any
-//! client can have been told.
+//! client can have been told. It is more than what this leader could apply: where it waits for a slot
+//! that an earlier leader began, others may know that one, and have applied what comes after.
 
 use super::{
     Replica,
@@ -35,7 +36,7 @@ impl Replica {
         if !reader.heard.is_empty() || reader.waiting.is_empty() {
             return;
         }
-        reader.begin(self.learner.below, me);
+        reader.begin(self.learner.chosen.end(), me);
         output.broadcast(Message::Confirm { ballot, round: reader.round });
         self.finish_if_confirmed(output);
     }

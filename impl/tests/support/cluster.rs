@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use paxos::{
-    Ballot, Config, Event, Message, NodeId, Output, Record, Replica, Slot, To, Value,
-    storage::Memory,
+    Ballot, Config, Event, Message, NodeId, Output, Record, Replica, Slot, To, Token, Value,
+    protocol::proposer::Role, storage::Memory,
 };
 
 /// One node and its disk.
@@ -17,10 +17,14 @@ pub(crate) struct Node {
     /// Nothing while the node is down.
     pub(crate) replica: Option<Replica>,
     pub(crate) storage: Memory,
+    /// A durable snapshot holds the effect of every slot below.
+    pub(crate) snapshot: Slot,
     /// What was asked for and is not durable yet; a crash takes it away.
     unsynced: Output,
-    /// The slot that must be handed out next. A node that comes back starts again at the first.
-    apply_next: Slot,
+    /// The slot that the replica must hand out next. One that comes back starts at the snapshot.
+    hand_out_next: Slot,
+    /// The slot that must be applied next: what was handed out waits until the records are durable.
+    pub(crate) apply_next: Slot,
 }
 
 /// A message on its way to one node.
@@ -44,6 +48,12 @@ pub(crate) struct Cluster {
     pub(crate) under_way: Vec<Sent>,
     polls: BTreeMap<(Slot, Ballot), Poll>,
     chosen: BTreeMap<Slot, Value>,
+    /// By ballot, whose promises have reached its owner, and the least that each said was trimmed.
+    promises: BTreeMap<Ballot, BTreeMap<NodeId, Slot>>,
+    /// Some node has applied every slot below, whatever has become of it since.
+    applied_below: Slot,
+    /// What had been applied somewhere when a read was asked, until it is answered.
+    must_see: BTreeMap<Token, Slot>,
 }
 
 impl Cluster {
@@ -55,7 +65,9 @@ impl Cluster {
                 config,
                 replica: Some(replica),
                 storage: Memory::default(),
+                snapshot: Slot(0),
                 unsynced: Output::default(),
+                hand_out_next: Slot(0),
                 apply_next: Slot(0),
             };
             (node.config.id, node)
@@ -65,21 +77,29 @@ impl Cluster {
             under_way: Vec::new(),
             polls: BTreeMap::new(),
             chosen: BTreeMap::new(),
+            promises: BTreeMap::new(),
+            applied_below: Slot(0),
+            must_see: BTreeMap::new(),
         }
     }
 
     /// Steps one replica; nothing leaves before [`sync`](Self::sync). Gives what the step put out,
     /// or nothing if the node is down.
     pub(crate) fn step(&mut self, id: NodeId, event: Event) -> Option<Output> {
+        self.nodes[&id].replica.as_ref()?;
+        self.witness(id, &event);
         let node = self.nodes.get_mut(&id).expect("the node exists");
-        let replica = node.replica.as_mut()?;
+        let replica = node.replica.as_mut().expect("the node is up");
         let before = replica.parts().acceptor.clone();
+        let led_before = leads(replica);
         let mut output = Output::default();
         replica.step(event, &mut output);
 
         let after = replica.parts().acceptor;
         assert!(before.promised <= after.promised, "node {id} took back its promise");
+        assert!(before.trimmed <= after.trimmed, "node {id} has again what it had trimmed");
         for (slot, vote) in after.votes.iter() {
+            assert!(slot >= after.trimmed, "node {id} voted in slot {slot}, which is trimmed");
             assert!(Some(vote.ballot) <= after.promised, "node {id} voted above its promise");
             let old = before.votes.get(slot);
             assert!(
@@ -87,9 +107,22 @@ impl Cluster {
                 "node {id} changed its vote in slot {slot} without a higher ballot"
             );
         }
+        for (slot, _) in before.votes.iter().filter(|(slot, _)| *slot >= after.trimmed) {
+            assert!(after.votes.get(slot).is_some(), "node {id} forgot its vote in slot {slot}");
+        }
         if output.records.is_empty() {
             assert_eq!(&before, after, "node {id} changed what must be durable, without a record");
         }
+        for (slot, _) in &output.chosen {
+            assert_eq!(*slot, node.hand_out_next, "node {id} hands out of order");
+            node.hand_out_next = slot.plus(1);
+        }
+        for envelope in &output.messages {
+            if let Message::Confirmed { ballot, .. } = &envelope.message {
+                assert!(after.promised <= Some(*ballot), "node {id} knows of a higher ballot");
+            }
+        }
+        let leads_now = leads(replica);
         let Output { records, messages, chosen, taken, refused, reads, fetch, timers } =
             output.clone();
         node.unsynced.records.extend(records);
@@ -100,7 +133,75 @@ impl Cluster {
         node.unsynced.reads.extend(reads);
         node.unsynced.fetch.extend(fetch);
         node.unsynced.timers.extend(timers);
+        if leads_now && !led_before {
+            self.assert_may_lead(id);
+        }
+        for peer in &output.fetch {
+            let (has, lacks) = (self.nodes[peer].snapshot, self.nodes[&id].hand_out_next);
+            assert!(has > lacks, "node {id} would fetch from {peer} what it has itself");
+        }
         Some(output)
+    }
+
+    /// Notes of an event what answers will be held against.
+    fn witness(&mut self, id: NodeId, event: &Event) {
+        match event {
+            Event::Read(tokens) => {
+                self.must_see.extend(tokens.iter().map(|token| (*token, self.applied_below)));
+            }
+            Event::Snapshot { below } => {
+                let node = self.nodes.get_mut(&id).expect("the node exists");
+                assert!(*below <= node.snapshot, "no such snapshot is durable");
+                node.hand_out_next = node.hand_out_next.max(*below);
+            }
+            Event::Message { from, message: Message::Promise { ballot, trimmed, .. } } => {
+                let promises = self.promises.entry(*ballot).or_default();
+                let least = promises.entry(*from).or_insert(*trimmed);
+                *least = (*least).min(*trimmed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whoever leads was promised its ballot by a quorum, and has the effect of all that they had
+    /// trimmed.
+    fn assert_may_lead(&self, id: NodeId) {
+        let node = &self.nodes[&id];
+        let acceptor = node.replica.as_ref().expect("the node is up").parts().acceptor;
+        let ballot = acceptor.promised.expect("a leader has promised its ballot");
+        assert_eq!(ballot.node, id, "node {id} leads in the ballot of another");
+        // A promise may have been left out: what counts are those that ask for least.
+        let promises = self.promises.get(&ballot).into_iter().flat_map(BTreeMap::values);
+        let mut trimmed = promises.copied().collect::<Vec<_>>();
+        trimmed.sort_unstable();
+        let peers = node.config.phase1_quorum - 1;
+        assert!(trimmed.len() >= peers, "node {id} leads without a quorum of promises");
+        let lacked = trimmed[..peers].last().copied().unwrap_or_default();
+        assert!(node.hand_out_next >= lacked, "node {id} leads and lacks what is trimmed");
+    }
+
+    /// A node takes a snapshot of what it has applied, which is durable at once. Gives the event that
+    /// tells its replica.
+    pub(crate) fn snapshot(&mut self, id: NodeId, below: Slot) -> Event {
+        let node = self.nodes.get_mut(&id).expect("the node exists");
+        assert!(below <= node.apply_next, "node {id} has not applied that much");
+        assert!(below > node.snapshot, "node {id} has that snapshot already");
+        node.snapshot = below;
+        Event::Snapshot { below }
+    }
+
+    /// A node gets the snapshot of another, and goes on from there: what was to be applied below is in
+    /// it. Gives the event that tells its replica, or nothing if it has as much itself.
+    pub(crate) fn install(&mut self, id: NodeId, from: NodeId) -> Option<Event> {
+        let below = self.nodes[&from].snapshot;
+        let node = self.nodes.get_mut(&id).expect("the node exists");
+        if below <= node.snapshot || node.replica.is_none() {
+            return None;
+        }
+        node.snapshot = below;
+        node.apply_next = node.apply_next.max(below);
+        node.unsynced.chosen.retain(|(slot, _)| *slot >= below);
+        Some(Event::Snapshot { below })
     }
 
     /// Makes durable what a node has asked for, and only then releases the rest, which it gives back.
@@ -117,16 +218,28 @@ impl Cluster {
         }
         for record in &released.records {
             self.count(id, record);
+            if let Record::Trimmed { below } = record {
+                let all_chosen = (0..below.0).all(|slot| self.chosen.contains_key(&Slot(slot)));
+                assert!(all_chosen, "node {id} trimmed what is not chosen");
+            }
         }
         for envelope in &released.messages {
             self.assert_durable(id, &envelope.message);
         }
         for (slot, value) in &released.chosen {
             let node = self.nodes.get_mut(&id).expect("the node exists");
-            assert_eq!(*slot, node.apply_next, "node {id} hands out of order");
+            assert_eq!(*slot, node.apply_next, "node {id} applies out of order");
             node.apply_next = slot.plus(1);
+            self.applied_below = self.applied_below.max(node.apply_next);
             let truth = self.chosen.get(slot);
             assert_eq!(Some(value), truth, "node {id} learned in slot {slot} what is not chosen");
+        }
+        for read in &released.reads {
+            let must_see = self.must_see.remove(&read.token).expect("a read is answered once");
+            assert!(read.at >= must_see, "node {id} reads below {}, not {must_see}", read.at);
+        }
+        for refused in &released.refused {
+            self.must_see.remove(&refused.token);
         }
         for envelope in &released.messages {
             let message = &envelope.message;
@@ -146,17 +259,21 @@ impl Cluster {
         let node = self.nodes.get_mut(&id).expect("the node exists");
         node.replica = None;
         node.unsynced.clear();
-        node.apply_next = Slot(0);
+        node.hand_out_next = node.snapshot;
+        node.apply_next = node.snapshot;
     }
 
-    /// Comes back with what is durable.
-    pub(crate) fn restart(&mut self, id: NodeId) {
+    /// Comes back with what is durable. Gives the event that tells the replica of a snapshot that its
+    /// records do not know: the crash came between the two.
+    pub(crate) fn restart(&mut self, id: NodeId) -> Option<Event> {
         let node = self.nodes.get_mut(&id).expect("the node exists");
         assert!(node.replica.is_none(), "node {id} is not down");
         let records = node.storage.records();
         let replica = Replica::recover(node.config.clone(), records).expect("its own records");
         assert_eq!(replica.parts().acceptor, node.storage.image(), "node {id} forgot something");
         node.replica = Some(replica);
+        let below = node.snapshot;
+        (below > node.storage.image().trimmed).then_some(Event::Snapshot { below })
     }
 
     /// What is chosen, by the votes that are durable.
@@ -243,11 +360,8 @@ impl Cluster {
             Message::Confirm { ballot, .. } => {
                 assert_eq!(ballot.node, id, "only the owner leads in a ballot");
             }
-            Message::Confirmed { ballot, .. } => {
-                // Nothing above that ballot was promised when it was asked; what is durable is older.
-                assert!(image.promised <= Some(*ballot) || self.nodes[&id].replica.is_some());
-            }
-            Message::Learn { .. } => {}
+            // Of what is durable they say nothing.
+            Message::Confirmed { .. } | Message::Learn { .. } => {}
         }
     }
 
@@ -260,4 +374,8 @@ impl Cluster {
             );
         }
     }
+}
+
+fn leads(replica: &Replica) -> bool {
+    matches!(replica.parts().role, Role::Leader(_))
 }

@@ -10,6 +10,9 @@
 //! | `campaign 1` | short for `timer 1 campaign` |
 //! | `timer 1 campaign` / `heartbeat` / `resend` | a timer fires |
 //! | `propose 1 x y` | clients ask node 1 for two commands at once |
+//! | `read 1 r1 r2` | clients ask node 1 to read |
+//! | `snapshot 1 below=3` | node 1 has a snapshot of what it has applied below slot 3, and says so to its replica |
+//! | `install 2 from=1` | node 2 has got the snapshot of node 1 |
 //! | `deliver 1->2 Accept slot=0` | the oldest message from 1 to 2 that has all these words; with `*` for a node, all such messages that are under way now |
 //! | `drop 1->2 …`, `duplicate 1->2 …` | the same choice of messages; lost, or under way once more |
 //! | `hold 2` | the disk of 2 is slow: nothing becomes durable, nothing leaves, until `sync 2` |
@@ -58,8 +61,8 @@ struct Script {
     cluster: Option<Cluster>,
     /// Whose disk is slow.
     held: BTreeSet<NodeId>,
-    /// What was proposed, by token.
-    proposed: Vec<String>,
+    /// What clients have asked for, by token.
+    asked: Vec<String>,
     timers_shown: bool,
     output: String,
 }
@@ -73,12 +76,26 @@ impl Script {
             ["timer", node, name] => self.perform(id(node), Event::Timer(timer(name)), ""),
             ["propose", node, ref commands @ ..] if !commands.is_empty() => {
                 let proposals = commands.iter().map(|command| {
-                    self.proposed.push((*command).to_owned());
-                    let token = Token(self.proposed.len() as u64 - 1);
-                    Proposal { token, command: (*command).to_owned().into() }
+                    let command = (*command).to_owned();
+                    Proposal { token: self.token(&command), command: command.into() }
                 });
                 let proposals = proposals.collect();
                 self.perform(id(node), Event::Propose(proposals), "");
+            }
+            ["read", node, ref reads @ ..] if !reads.is_empty() => {
+                let tokens = reads.iter().map(|read| self.token(read)).collect();
+                self.perform(id(node), Event::Read(tokens), "");
+            }
+            ["snapshot", node, option] => {
+                let below = Slot(number(valued(option, "below")));
+                let event = self.cluster().snapshot(id(node), below);
+                self.perform(id(node), event, "");
+            }
+            ["install", node, option] => {
+                let from = id(valued(option, "from"));
+                let event = self.cluster().install(id(node), from);
+                let event = event.unwrap_or_else(|| panic!("`{line}`: it has as much itself"));
+                self.perform(id(node), event, "");
             }
             ["deliver", route, ref words @ ..] => {
                 // Each one taken moves those behind it up by one; new ones come at the end.
@@ -109,8 +126,11 @@ impl Script {
                 self.cluster().crash(id(node));
             }
             ["restart", node] => {
-                self.cluster().restart(id(node));
+                let unrecorded = self.cluster().restart(id(node));
                 self.state(Some(id(node)));
+                if let Some(event) = unrecorded {
+                    self.perform(id(node), event, "");
+                }
             }
             ["stabilize"] => {
                 assert!(self.held.is_empty(), "`{line}`: a slow disk never becomes stable");
@@ -192,9 +212,15 @@ impl Script {
             self.line(indent, format_args!("{id}: {what} {}", stored(record)));
         }
         if held {
-            let Output { messages, chosen, taken, refused, .. } = output.clone();
-            if !(messages.is_empty() && chosen.is_empty() && taken.is_empty() && refused.is_empty())
-            {
+            let Output { records: _, timers: _, messages, chosen, taken, refused, reads, fetch } =
+                output.clone();
+            let nothing = messages.is_empty()
+                && chosen.is_empty()
+                && taken.is_empty()
+                && refused.is_empty()
+                && reads.is_empty()
+                && fetch.is_empty();
+            if !nothing {
                 self.line(indent, format_args!("{id}: holds back the rest"));
             }
         } else {
@@ -216,13 +242,13 @@ impl Script {
 
     /// Everything that waited for the records.
     fn release(&mut self, id: NodeId, indent: &str) {
-        let Output { messages, chosen, taken, refused, .. } = self.cluster().sync(id);
+        let Output { messages, chosen, taken, refused, reads, fetch, .. } = self.cluster().sync(id);
         for taken in taken {
-            let command = self.proposed[taken.token.0 as usize].clone();
+            let command = self.asked[taken.token.0 as usize].clone();
             self.line(indent, format_args!("{id}: takes {command} slot={}", taken.slot));
         }
         for refused in refused {
-            let command = self.proposed[refused.token.0 as usize].clone();
+            let command = self.asked[refused.token.0 as usize].clone();
             let why = match refused.refusal {
                 Refusal::Busy => "busy".to_owned(),
                 Refusal::NotLeader { leader: None } => "not leader, leader unknown".to_owned(),
@@ -242,10 +268,18 @@ impl Script {
         for (slot, value) in chosen {
             self.line(indent, format_args!("{id}: chosen slot={slot} {value}"));
         }
+        for read in reads {
+            let name = self.asked[read.token.0 as usize].clone();
+            self.line(indent, format_args!("{id}: may answer {name}, applied below={}", read.at));
+        }
+        for peer in fetch {
+            self.line(indent, format_args!("{id}: wants the snapshot of {peer}"));
+        }
     }
 
     fn state(&mut self, only: Option<NodeId>) {
-        let nodes = &self.cluster().nodes;
+        let cluster = self.cluster.as_ref().expect("a file begins with `cluster`");
+        let nodes = &cluster.nodes;
         let shown = nodes.iter().filter(|(id, _)| only.is_none_or(|only| only == **id));
         let mut lines = Vec::new();
         for (id, node) in shown {
@@ -261,13 +295,31 @@ impl Script {
                     let role = match parts.role {
                         Role::Follower => "follows".to_owned(),
                         Role::Candidate(candidate) => {
-                            format!("campaigns heard=[{}]", names(candidate.heard))
+                            let lacks = match candidate.trimmed {
+                                below if below > parts.learner.below => format!(" lacks={below}"),
+                                _ => String::new(),
+                            };
+                            format!("campaigns heard=[{}]{lacks}", names(candidate.heard))
                         }
                         Role::Leader(leader) => {
                             let votes = (leader.first.0..).zip(&leader.votes);
                             let open = votes.filter(|(_, votes)| !votes.is_empty());
                             let open = open.map(|(slot, &set)| format!("{slot}: {}", names(set)));
-                            format!("leads open=[{}]", { open }.join(", "))
+                            let reader = &leader.reader;
+                            let reads = |tokens: &[Token]| {
+                                tokens.iter().map(|token| &self.asked[token.0 as usize]).join(" ")
+                            };
+                            let reads = if reader.heard.is_empty() {
+                                String::new()
+                            } else {
+                                format!(
+                                    " reads=[{}] heard=[{}] waiting=[{}]",
+                                    reads(&reader.asked),
+                                    names(reader.heard),
+                                    reads(&reader.waiting)
+                                )
+                            };
+                            format!("leads open=[{}]{reads}", { open }.join(", "))
                         }
                     };
                     let (acceptor, learner) = (acceptor(parts.acceptor), learner(parts.learner));
@@ -276,13 +328,19 @@ impl Script {
             });
         }
         if only.is_none() {
-            let chosen = self.cluster().chosen().iter();
+            let chosen = cluster.chosen().iter();
             let chosen = chosen.map(|(slot, value)| format!("{slot}: {value}")).join(", ");
             lines.push(format!("votes: chosen=[{chosen}]"));
         }
         for line in lines {
             self.line("", format_args!("{line}"));
         }
+    }
+
+    /// A name for what a client asks for.
+    fn token(&mut self, name: &str) -> Token {
+        self.asked.push(name.to_owned());
+        Token(self.asked.len() as u64 - 1)
     }
 
     fn cluster(&mut self) -> &mut Cluster {
@@ -300,6 +358,13 @@ fn number(word: &str) -> u64 {
 
 fn id(word: &str) -> NodeId {
     NodeId(number(word) as u32)
+}
+
+/// What follows `name=`.
+fn valued<'a>(option: &'a str, name: &str) -> &'a str {
+    let (found, value) = option.split_once('=').unwrap_or_default();
+    assert_eq!(found, name, "`{option}` is not an option here");
+    value
 }
 
 fn timer(name: &str) -> Timer {
@@ -367,7 +432,11 @@ fn acceptor(acceptor: &Acceptor) -> String {
     let promised = acceptor.promised.map_or("none".to_owned(), |ballot| ballot.to_string());
     let votes = acceptor.votes.iter();
     let votes = votes.map(|(slot, vote)| format!("{slot}: {} {}", vote.ballot, vote.value));
-    format!("promised={promised} accepted=[{}]", { votes }.join(", "))
+    let trimmed = match acceptor.trimmed {
+        Slot(0) => String::new(),
+        below => format!(" trimmed={below}"),
+    };
+    format!("promised={promised}{trimmed} accepted=[{}]", { votes }.join(", "))
 }
 
 fn learner(learner: &Learner) -> String {
