@@ -151,6 +151,7 @@ impl Projection {
                 let values = [self.real_value(value)].into();
                 (other, RealMessage::Learned { first: real_slot(slot), values })
             }
+            Input::Snapshot { .. } => unimplemented!("replicas take no snapshots yet"),
         };
         Event::Message { from: real_node(from), message }
     }
@@ -178,6 +179,7 @@ impl Projection {
             RealRole::Candidate(Candidate { heard, reported }) => Role::Candidate {
                 heard: self.node_set(*heard)?,
                 reported: self.log(reported, |vote| self.vote(vote))?,
+                trimmed: Slot(0),
             },
             RealRole::Leader(Leader { first, votes }) => {
                 if first != below {
@@ -204,7 +206,8 @@ impl Projection {
     pub fn acceptor(&self, acceptor: &RealAcceptor) -> Mapped<Acceptor> {
         let RealAcceptor { promised, votes } = acceptor;
         let promised = promised.map(|ballot| self.ballot(ballot)).transpose()?;
-        Ok(Acceptor { promised, votes: self.log(votes, |vote| self.vote(vote))? })
+        let votes = self.log(votes, |vote| self.vote(vote))?;
+        Ok(Acceptor { promised, votes, trimmed: Slot(0) })
     }
 
     /// What a step of `me` sends; `after` is its acceptor afterwards, whose votes say what it is that
@@ -235,7 +238,8 @@ impl Projection {
                         let (ballot, value) = (self.ballot(*ballot)?, self.value(value)?);
                         log[self.slot(*slot)?] = Some(Vote { ballot, value });
                     }
-                    sent.messages.push(Message::Promise { ballot, from: me, reports: log });
+                    let (trimmed, reports) = (Slot(0), log);
+                    sent.messages.push(Message::Promise { ballot, from: me, trimmed, reports });
                 }
                 RealMessage::Accept { ballot, first, values } => {
                     let ballot = to_peers(self.ballot(*ballot)?)?;

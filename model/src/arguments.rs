@@ -126,6 +126,9 @@ pub struct BoundsArgs {
     /// Leave out news of what is chosen.
     #[arg(long)]
     pub no_chosen: bool,
+    /// Let nodes take snapshots, and trim the log.
+    #[arg(long)]
+    pub snapshots: bool,
 }
 
 impl BoundsArgs {
@@ -141,6 +144,7 @@ impl BoundsArgs {
             unsynced: self.unsynced,
             nacks: !self.no_nack,
             chosen: !self.no_chosen,
+            snapshots: self.snapshots,
             ..usual
         }
     }

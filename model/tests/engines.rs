@@ -36,6 +36,7 @@ fn clusters() -> Vec<Bounds> {
         Bounds { slots: 2, campaigners: 1, ..quiet },
         Bounds { ballots: 3, phase1_quorum: 3, phase2_quorum: 1, ..quiet },
         Bounds { campaigners: 1, ..Bounds { crashes: Some(1), ..Bounds::of(4, 1, 2) } },
+        Bounds { snapshots: true, unsynced: 1, ..quiet },
         Bounds { chosen: true, ..Bounds { ballots: 1, nodes: 5, ..Bounds::of(5, 1, 1) } },
     ]
 }

@@ -30,6 +30,8 @@ pub struct Bounds {
     pub nacks: bool,
     /// Whether others than the leader hear what is chosen.
     pub chosen: bool,
+    /// Whether nodes take snapshots, and trim the log.
+    pub snapshots: bool,
 }
 
 /// Bounds that no state has room for, or that mean nothing.
@@ -71,7 +73,8 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// Majority quorums, two campaigners and values, any number of crashes, atomic syncs, all messages.
+    /// Majority quorums, two campaigners and values, any number of crashes, atomic syncs, all messages; no
+    /// snapshots.
     pub const fn of(nodes: u8, slots: u8, ballots: u8) -> Self {
         Self {
             nodes,
@@ -85,6 +88,7 @@ impl Bounds {
             unsynced: 0,
             nacks: true,
             chosen: true,
+            snapshots: false,
         }
     }
 
@@ -165,6 +169,9 @@ impl Bounds {
             Some(1) => out.push("a second crash"),
             Some(_) => out.push("further crashes"),
         }
+        if !self.snapshots {
+            out.push("snapshots");
+        }
         out
     }
 }
@@ -182,6 +189,9 @@ impl std::fmt::Display for Bounds {
         }
         if let Some(crashes) = self.crashes {
             write!(f, ", {crashes} crashes")?;
+        }
+        if self.snapshots {
+            write!(f, ", snapshots")?;
         }
         Ok(())
     }

@@ -24,7 +24,9 @@ pub enum Message {
         ballot: Ballot,
         /// By whom.
         from: NodeId,
-        /// Its last vote in each slot.
+        /// Everything below is chosen, and it has a snapshot in its place.
+        trimmed: Slot,
+        /// Its last vote in each slot that it has not trimmed.
         reports: Log<Option<Vote>>,
     },
     /// 2a, from the owner of the ballot to everyone. A batch is the set of its slots.
@@ -67,8 +69,9 @@ impl Hash for Message {
         let vote = |vote: Option<Vote>| vote.map_or(0, |vote| 1 + vote.ballot.0 * 8 + vote.value.0);
         state.write_u64(match *self {
             Self::Prepare { ballot } => word([0, ballot.0, 0, 0, 0]),
-            Self::Promise { ballot, from, reports: [a, b, c] } => {
-                word([1 + ballot.0, 1 + from.0, vote(a), vote(b), vote(c)]) | 1 << 40
+            Self::Promise { ballot, from, trimmed, reports: [a, b, c] } => {
+                let word = word([1 + ballot.0, 1 + from.0, vote(a), vote(b), vote(c)]);
+                word | 1 << 40 | u64::from(trimmed.0) << 41
             }
             Self::Accept { ballot, slot, value } => word([2, ballot.0, slot.0, value.0, 0]),
             Self::Accepted { ballot, slot, value, from } => {
@@ -114,10 +117,11 @@ impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prepare { ballot } => write!(f, "Prepare b{}", ballot.0),
-            Self::Promise { ballot, from, reports } => {
+            Self::Promise { ballot, from, trimmed, reports } => {
                 let reports = entries(reports);
                 let reports = if reports.is_empty() { "nothing" } else { &reports };
-                write!(f, "Promise b{} from {from:?} reporting {reports}", ballot.0)
+                write!(f, "Promise b{} from {from:?} reporting {reports}", ballot.0)?;
+                if *trimmed == Slot(0) { Ok(()) } else { write!(f, ", trimmed below {trimmed:?}") }
             }
             Self::Accept { ballot, slot, value } => {
                 write!(f, "Accept b{} {slot:?}=v{}", ballot.0, value.0)

@@ -29,6 +29,7 @@ mod packing;
 mod properties;
 pub mod refinement;
 pub mod rules;
+mod snapshots;
 pub mod state;
 mod stuck;
 mod symmetry;
@@ -42,6 +43,7 @@ pub use self::{
     bounds::{Bounds, BoundsError},
     bugs::{Bug, Harm},
     properties::{AGREEMENT, BELIEFS, HELD, ONE_VALUE, PROMISES_KEPT, REFINES, VALIDITY},
+    snapshots::TRIMMED,
     state::State,
     stuck::NOT_STUCK,
 };
@@ -105,6 +107,13 @@ pub enum Action {
         ballot: Ballot,
         /// The value.
         value: Value,
+    },
+    /// A snapshot is durable at a node, its own or another's.
+    Snapshot {
+        /// At whom.
+        to: NodeId,
+        /// It has the effect of every slot below in it.
+        below: Slot,
     },
     /// The oldest waiting step of a node is made durable, and its messages leave.
     Sync(NodeId),
@@ -180,6 +189,7 @@ impl Cluster {
                 (to, Input::Nack { ballot, promised })
             }
             Action::Chosen { to, slot, value, .. } => (to, Input::Chosen { slot, value }),
+            Action::Snapshot { to, below } => (to, Input::Snapshot { below }),
             Action::Sync(_) | Action::Crash(_) => return None,
         })
     }
@@ -199,6 +209,7 @@ impl Cluster {
             for count in 1..=bounds.slots {
                 offer(Action::Propose { node, count });
             }
+            self.offer_snapshots(state, node, &mut offer);
             offer(Action::Sync(node));
             offer(Action::Crash(node));
         }
@@ -367,7 +378,7 @@ impl Model for Cluster {
 impl Explorable for Cluster {
     const KINDS: &'static [&'static str] = &[
         "campaign", "propose", "prepare", "promise", "accept", "accepted", "nack", "chosen",
-        "sync", "crash",
+        "sync", "crash", "snapshot",
     ];
 
     fn title(&self) -> String {
@@ -396,6 +407,7 @@ impl Explorable for Cluster {
             Action::Chosen { .. } => 7,
             Action::Sync(_) => 8,
             Action::Crash(_) => 9,
+            Action::Snapshot { .. } => 10,
         }
     }
 
@@ -406,6 +418,7 @@ impl Explorable for Cluster {
             "chosen" => !bounds.chosen,
             "sync" => bounds.unsynced == 0,
             "crash" => bounds.crashes == Some(0),
+            "snapshot" => !bounds.snapshots,
             _ => false,
         }
     }
@@ -445,6 +458,7 @@ impl Explorable for Cluster {
             Action::Chosen { to, slot, ballot, value } => {
                 format!("{to:?} hears that b{} got v{} chosen in {slot:?}", ballot.0, value.0)
             }
+            Action::Snapshot { to, below } => format!("{to:?} has a snapshot below {below:?}"),
             Action::Sync(node) => format!("{node:?} syncs"),
             Action::Crash(node) => format!("{node:?} crashes and starts again"),
         }

@@ -37,6 +37,11 @@ pub enum Input {
         /// What.
         value: Value,
     },
+    /// It has a snapshot, its own or another node's, which is durable.
+    Snapshot {
+        /// It has the effect of every slot below in it.
+        below: Slot,
+    },
 }
 
 /// A refusal that a node sends. It is compared, not kept.
@@ -70,15 +75,16 @@ impl Rules {
             Input::Campaign => self.campaign(me, &mut step),
             Input::Propose { count } => self.propose(me, count, &mut step),
             Input::Message(Message::Prepare { ballot }) => self.on_prepare(me, ballot, &mut step),
-            Input::Message(Message::Promise { ballot, from, reports }) => {
+            Input::Message(Message::Promise { ballot, from, trimmed, reports }) => {
                 if self.bounds.owner(ballot) == me {
                     let live = &mut step.live;
                     if self.counts_promise(ballot, live.acceptor.promised)
-                        && let Role::Candidate { heard, reported } = &mut live.role
+                        && let Role::Candidate { heard, reported, trimmed: most } = &mut live.role
                         && let Some(more) = self.hear_promise(*heard, from)
                     {
                         *heard = more;
                         *reported = self.merge(*reported, reports);
+                        *most = trimmed.max(*most);
                         self.lead_if_promised(me, &mut step);
                     }
                 }
@@ -87,7 +93,7 @@ impl Rules {
                 self.on_accept(me, ballot, slot, value, &mut step);
             }
             Input::Message(Message::Accepted { ballot, slot, value, from }) => {
-                let Acceptor { promised, votes } = step.live.acceptor;
+                let Acceptor { promised, votes, .. } = step.live.acceptor;
                 let own = votes[usize::from(slot.0)];
                 if self.bounds.owner(ballot) == me
                     && self.counts_vote(Vote { ballot, value }, promised, own)
@@ -96,7 +102,11 @@ impl Rules {
                 }
             }
             Input::Nack { ballot, promised } => on_nack(ballot, promised, &mut step.live),
-            Input::Chosen { slot, value } => learn(&mut step.live, slot, value),
+            Input::Chosen { slot, value } => {
+                learn(&mut step.live, slot, value);
+                self.lead_if_promised(me, &mut step);
+            }
+            Input::Snapshot { below } => self.on_snapshot(me, below, &mut step),
         }
         step
     }
@@ -111,9 +121,10 @@ impl Rules {
         let before = live.acceptor.promised.replace(ballot);
         live.acceptor.votes = self.promise_keeps(live.acceptor.votes, ballot);
         let reports = self.reports(live.acceptor.votes, before);
-        live.role = Role::Candidate { heard: NodeSet::of(me), reported: reports };
+        let trimmed = self.says_trimmed(live.acceptor.trimmed);
+        live.role = Role::Candidate { heard: NodeSet::of(me), reported: reports, trimmed };
         step.messages.push(Message::Prepare { ballot });
-        step.messages.push(Message::Promise { ballot, from: me, reports });
+        step.messages.push(Message::Promise { ballot, from: me, trimmed, reports });
         self.lead_if_promised(me, step);
     }
 
@@ -134,14 +145,15 @@ impl Rules {
             }
         }
         let reports = self.reports(live.acceptor.votes, before);
-        step.messages.push(Message::Promise { ballot, from: me, reports });
+        let trimmed = self.says_trimmed(live.acceptor.trimmed);
+        step.messages.push(Message::Promise { ballot, from: me, trimmed, reports });
     }
 
-    /// With a quorum of promises: proposes in every slot the reported value of the highest ballot,
-    /// and a no-op where nothing was reported below a slot that is in use.
-    fn lead_if_promised(&self, me: NodeId, step: &mut Step) {
-        let Role::Candidate { heard, reported } = step.live.role else { return };
-        if !self.leads(heard) {
+    /// With a quorum of promises, and what they leave out known: proposes in every slot the reported value of
+    /// the highest ballot, and a no-op where nothing was reported below a slot that is in use.
+    pub(super) fn lead_if_promised(&self, me: NodeId, step: &mut Step) {
+        let Role::Candidate { heard, reported, trimmed } = step.live.role else { return };
+        if !self.leads(heard) || !self.caught_up(step.live.known_below(), trimmed) {
             return;
         }
         let prepared = step.live.acceptor.promised.expect("a candidate has promised its ballot");
@@ -150,7 +162,8 @@ impl Rules {
         step.live.role = Role::Leader { votes: Log::default() };
         let used = |slot: &usize| believed[*slot].is_some() || known[*slot].is_some();
         let end = (0..SLOTS_MAX).rfind(used).map_or(0, |last| last + 1);
-        for slot in (0..end).filter(|&slot| known[slot].is_none()) {
+        let first = usize::from(step.live.acceptor.trimmed.0);
+        for slot in (first..end).filter(|&slot| known[slot].is_none()) {
             let value = believed[slot].map_or(self.bounds.noop(), |vote| vote.value);
             self.put_forward(me, prepared, Slot(slot as u8), value, step);
         }
@@ -242,7 +255,11 @@ fn on_nack(ballot: Ballot, promised: Ballot, live: &mut Live) {
     }
 }
 
+/// What is trimmed is known already, though no longer by its value.
 fn learn(live: &mut Live, slot: Slot, value: Value) {
+    if slot < live.acceptor.trimmed {
+        return;
+    }
     let known = &mut live.chosen[usize::from(slot.0)];
     if known.is_none() {
         *known = Some(value);

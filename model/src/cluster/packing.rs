@@ -1,8 +1,9 @@
 //! A state of the cluster in a few words, exactly.
 //!
 //! Of the network it is said message by message whether it is there, so that its order costs nothing.
-//! A correct node says only one thing in a promise of a ballot. For a broken one there is room for two;
-//! for what it does beyond that there are no digits: such a state cannot be packed, and whoever tries is told.
+//! A correct node says only one thing in a promise of a ballot, and another one only if it has trimmed more. For
+//! a broken one there is room for two; for what it does beyond that there are no digits: such a state cannot be
+//! packed, and whoever tries is told.
 
 use super::{
     bounds::Bounds,
@@ -18,8 +19,8 @@ use crate::{
     synod::{self, Action},
 };
 
-/// How many different promises there is room for, where there may be more than one.
-const PROMISES_MAX: usize = 2;
+/// How many different promises there is room for at most.
+const PROMISES_MAX: usize = 1 + SLOTS_MAX;
 
 /// How many of each thing there are, as radices of digits.
 #[derive(Clone, Copy)]
@@ -31,15 +32,18 @@ pub(super) struct Layout {
     values: u8,
     unsynced: u8,
     crashes: Option<u8>,
+    snapshots: bool,
     /// How many different promises there is room for in a ballot, of each node.
     promises: usize,
 }
 
 impl Layout {
     pub(super) fn new(rules: &Rules) -> Self {
-        let Bounds { nodes, slots, ballots, values, unsynced, crashes, .. } = rules.bounds;
-        let promises = if rules.bug.is_some() { PROMISES_MAX } else { 1 };
-        Self { nodes, slots, ballots, values: values + 1, unsynced, crashes, promises }
+        let Bounds { nodes, slots, ballots, values, unsynced, crashes, snapshots, .. } =
+            rules.bounds;
+        let least = if rules.bug.is_some() { 2 } else { 1 };
+        let promises = if snapshots { least.max(1 + usize::from(slots)) } else { least };
+        Self { nodes, slots, ballots, values: values + 1, unsynced, crashes, snapshots, promises }
     }
 
     fn slots(self) -> impl Iterator<Item = Slot> {
@@ -69,9 +73,24 @@ impl Layout {
         self.maybe_vote().pow(u32::from(self.slots))
     }
 
+    /// Radix of where the trimmed slots end.
+    fn trimmed(self) -> u64 {
+        if self.snapshots { 1 + u64::from(self.slots) } else { 1 }
+    }
+
+    /// Radix of a vote, or none, for each slot that is not trimmed.
+    fn kept_votes(self) -> u64 {
+        self.votes() * self.trimmed()
+    }
+
     /// Radix of what must survive a crash.
     fn acceptor(self) -> u64 {
-        self.votes() * self.maybe_ballot()
+        self.kept_votes() * self.maybe_ballot()
+    }
+
+    /// Radix of a candidate: whom it heard, and what they reported.
+    fn candidate(self) -> u64 {
+        self.node_set() * self.kept_votes()
     }
 
     /// Radix of a set of nodes.
@@ -87,7 +106,7 @@ impl Layout {
     /// Radix of a role: a follower; a candidate with whom it heard and what they reported; a leader with who
     /// voted in each slot.
     fn role(self) -> u64 {
-        1 + self.node_set() * self.votes() + self.node_set().pow(u32::from(self.slots))
+        1 + self.candidate() + self.node_set().pow(u32::from(self.slots))
     }
 
     /// The most messages that a step is given room for: those of a leader that fills the whole log at
@@ -99,13 +118,14 @@ impl Layout {
     /// Radix of a message that a node sends.
     fn message(self) -> u64 {
         let [slots, ballots, values] = [self.slots, self.ballots, self.values].map(u64::from);
-        ballots * (1 + self.votes() + 2 * slots * values)
+        ballots * (1 + self.kept_votes() + 2 * slots * values)
     }
 
     /// What must survive a crash, as one digit.
     pub(super) fn acceptor_digit(self, acceptor: &Acceptor) -> u64 {
         let promised = acceptor.promised.map_or(0, |ballot| 1 + u64::from(ballot.0));
-        votes_digit(self, acceptor.votes) * self.maybe_ballot() + promised
+        let votes = kept_votes_digit(self, acceptor.votes, acceptor.trimmed);
+        votes * self.maybe_ballot() + promised
     }
 
     /// A message as a digit; its sender is not said.
@@ -114,10 +134,12 @@ impl Layout {
         let entry = |slot: Slot, value: Value| u64::from(slot.0) * values + u64::from(value.0);
         let kind = match message {
             Message::Prepare { .. } => 0,
-            Message::Promise { reports, .. } => 1 + votes_digit(self, reports),
-            Message::Accept { slot, value, .. } => 1 + self.votes() + entry(slot, value),
+            Message::Promise { trimmed, reports, .. } => {
+                1 + kept_votes_digit(self, reports, trimmed)
+            }
+            Message::Accept { slot, value, .. } => 1 + self.kept_votes() + entry(slot, value),
             Message::Accepted { slot, value, .. } => {
-                1 + self.votes() + slots * values + entry(slot, value)
+                1 + self.kept_votes() + slots * values + entry(slot, value)
             }
         };
         kind * ballots + u64::from(message.ballot().0)
@@ -216,8 +238,8 @@ fn pack_acceptor(layout: Layout, acceptor: &Acceptor, packer: &mut Packer) {
 fn unpack_acceptor(layout: Layout, unpacker: &mut Unpacker<'_>) -> Acceptor {
     let digit = unpacker.take(layout.acceptor());
     let promised = (digit % layout.maybe_ballot()).checked_sub(1);
-    let votes = votes(layout, digit / layout.maybe_ballot());
-    Acceptor { promised: promised.map(|ballot| Ballot(ballot as u8)), votes }
+    let (votes, trimmed) = kept_votes(layout, digit / layout.maybe_ballot());
+    Acceptor { promised: promised.map(|ballot| Ballot(ballot as u8)), votes, trimmed }
 }
 
 fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
@@ -233,10 +255,10 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
     for message in network.iter() {
         match message {
             Message::Prepare { ballot } => prepared |= 1 << ballot.0,
-            Message::Promise { ballot, from, reports } => {
+            Message::Promise { ballot, from, trimmed, reports } => {
                 let room = &mut promised[at(ballot, from)][..layout.promises];
                 match room.iter_mut().find(|place| **place == 0) {
-                    Some(place) => *place = 1 + votes_digit(layout, reports),
+                    Some(place) => *place = 1 + kept_votes_digit(layout, reports, trimmed),
                     None => packer.misfit(),
                 }
             }
@@ -252,7 +274,7 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
     for digits in &promised[..places] {
         let digits = &digits[..layout.promises];
         for digit in digits {
-            packer.push(*digit, 1 + layout.votes());
+            packer.push(*digit, 1 + layout.kept_votes());
         }
     }
     let proposals = usize::from(layout.slots) * usize::from(layout.ballots);
@@ -269,8 +291,9 @@ fn unpack_network(layout: Layout, unpacker: &mut Unpacker<'_>) -> Network {
     for ballot in layout.ballots() {
         for from in layout.nodes() {
             for _ in 0..layout.promises {
-                if let Some(digit) = unpacker.take(1 + layout.votes()).checked_sub(1) {
-                    messages.push(Message::Promise { ballot, from, reports: votes(layout, digit) });
+                if let Some(digit) = unpacker.take(1 + layout.kept_votes()).checked_sub(1) {
+                    let (reports, trimmed) = kept_votes(layout, digit);
+                    messages.push(Message::Promise { ballot, from, trimmed, reports });
                 }
             }
         }
@@ -318,29 +341,38 @@ fn votes(layout: Layout, mut digit: u64) -> Log<Option<Vote>> {
     votes
 }
 
+fn kept_votes_digit(layout: Layout, votes: Log<Option<Vote>>, trimmed: Slot) -> u64 {
+    votes_digit(layout, votes) * layout.trimmed() + u64::from(trimmed.0)
+}
+
+fn kept_votes(layout: Layout, digit: u64) -> (Log<Option<Vote>>, Slot) {
+    (votes(layout, digit / layout.trimmed()), Slot((digit % layout.trimmed()) as u8))
+}
+
 fn role_digit(layout: Layout, role: Role) -> u64 {
     match role {
         Role::Follower => 0,
-        Role::Candidate { heard, reported } => {
-            1 + u64::from(heard.0) * layout.votes() + votes_digit(layout, reported)
+        Role::Candidate { heard, reported, trimmed } => {
+            let votes = kept_votes_digit(layout, reported, trimmed);
+            1 + u64::from(heard.0) * layout.kept_votes() + votes
         }
         Role::Leader { votes } => {
             let voters = votes[..usize::from(layout.slots)].iter().rev();
             let voters =
                 voters.fold(0, |digit, voters| digit * layout.node_set() + u64::from(voters.0));
-            1 + layout.node_set() * layout.votes() + voters
+            1 + layout.candidate() + voters
         }
     }
 }
 
 fn role(layout: Layout, digit: u64) -> Role {
     let Some(digit) = digit.checked_sub(1) else { return Role::Follower };
-    let candidates = layout.node_set() * layout.votes();
-    if digit < candidates {
-        let heard = NodeSet((digit / layout.votes()) as u8);
-        return Role::Candidate { heard, reported: votes(layout, digit % layout.votes()) };
+    if digit < layout.candidate() {
+        let heard = NodeSet((digit / layout.kept_votes()) as u8);
+        let (reported, trimmed) = kept_votes(layout, digit % layout.kept_votes());
+        return Role::Candidate { heard, reported, trimmed };
     }
-    let mut voters = digit - candidates;
+    let mut voters = digit - layout.candidate();
     let mut sets = Log::default();
     for slot in layout.slots() {
         sets[usize::from(slot.0)] = NodeSet((voters % layout.node_set()) as u8);
@@ -355,8 +387,9 @@ fn message(layout: Layout, from: NodeId, digit: u64) -> Message {
     let kind = digit / ballots;
     let entry = |entry: u64| (Slot((entry / values) as u8), Value((entry % values) as u8));
     let Some(kind) = kind.checked_sub(1) else { return Message::Prepare { ballot } };
-    let Some(kind) = kind.checked_sub(layout.votes()) else {
-        return Message::Promise { ballot, from, reports: votes(layout, kind) };
+    let Some(kind) = kind.checked_sub(layout.kept_votes()) else {
+        let (reports, trimmed) = kept_votes(layout, kind);
+        return Message::Promise { ballot, from, trimmed, reports };
     };
     let (slot, value) = entry(kind % (slots * values));
     if kind < slots * values {

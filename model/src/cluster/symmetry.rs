@@ -106,8 +106,8 @@ impl Names<'_> {
 
     fn of_message(&self, message: Message) -> Message {
         match message {
-            Message::Promise { ballot, from, reports } => {
-                Message::Promise { ballot, from: self.of(from), reports }
+            Message::Promise { ballot, from, trimmed, reports } => {
+                Message::Promise { ballot, from: self.of(from), trimmed, reports }
             }
             Message::Accepted { ballot, slot, value, from } => {
                 Message::Accepted { ballot, slot, value, from: self.of(from) }
@@ -119,8 +119,8 @@ impl Names<'_> {
     fn of_role(&self, role: Role) -> Role {
         match role {
             Role::Follower => Role::Follower,
-            Role::Candidate { heard, reported } => {
-                Role::Candidate { heard: self.of_set(heard), reported }
+            Role::Candidate { heard, reported, trimmed } => {
+                Role::Candidate { heard: self.of_set(heard), reported, trimmed }
             }
             Role::Leader { votes } => Role::Leader { votes: votes.map(|set| self.of_set(set)) },
         }

@@ -18,7 +18,7 @@ pub const VALUES_MAX: usize = 4;
 pub struct NodeId(pub u8);
 
 /// A place in the log, counted from 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u8);
 
 /// Something for each slot.

@@ -90,9 +90,11 @@ impl Picture<'_> {
                 let from = self.chosen.iter().find(known).map(|&(.., at)| (owner(ballot), at));
                 (from, format!("Chosen b{} {}", ballot.0, self.at(slot, value)))
             }
-            Action::Campaign(_) | Action::Propose { .. } | Action::Sync(_) | Action::Crash(_) => {
-                return None;
-            }
+            Action::Campaign(_)
+            | Action::Propose { .. }
+            | Action::Snapshot { .. }
+            | Action::Sync(_)
+            | Action::Crash(_) => return None,
         };
         let to = actor(action);
         let Some((from, sent)) = from.filter(|(from, _)| *from != to) else {
@@ -161,13 +163,16 @@ impl Picture<'_> {
     fn label(&self, message: Message) -> String {
         match message {
             Message::Prepare { ballot } => format!("Prepare b{}", ballot.0),
-            Message::Promise { ballot, reports, .. } => {
+            Message::Promise { ballot, trimmed, reports, .. } => {
                 let votes = (0..).map(Slot).zip(reports);
                 let votes = votes.filter_map(|(slot, vote)| {
                     let Vote { ballot, value } = vote?;
                     Some(format!("{} in b{}", self.at(slot, value), ballot.0))
                 });
-                let votes = votes.collect_vec();
+                let mut votes = votes.collect_vec();
+                if trimmed > Slot(0) {
+                    votes.push(format!("trimmed below {trimmed:?}"));
+                }
                 let report = if votes.is_empty() { "no vote".to_owned() } else { votes.join(", ") };
                 format!("Promise b{}: {report}", ballot.0)
             }
@@ -201,6 +206,7 @@ fn cause(action: Action, before: &State, after: &State) -> Option<String> {
             Some(format!("campaigns{}", ballot.map_or(String::new(), |b| format!(" in b{}", b.0))))
         }
         Action::Propose { .. } => Some("is asked".to_owned()),
+        Action::Snapshot { below, .. } => Some(format!("has a snapshot below {below:?}")),
         Action::Sync(_) => Some("syncs".to_owned()),
         Action::Crash(node) => {
             let lost = before.node(node).unsynced.len();
@@ -234,6 +240,7 @@ fn actor(action: Action) -> NodeId {
         | Action::Crash(node)
         | Action::Deliver { to: node, .. }
         | Action::Nack { to: node, .. }
-        | Action::Chosen { to: node, .. } => node,
+        | Action::Chosen { to: node, .. }
+        | Action::Snapshot { to: node, .. } => node,
     }
 }

@@ -2,17 +2,15 @@
 //!
 //! Ballots and slots are integers, and a ballot that is not there is -1, as in the literature. Nodes
 //! are `"n1"`, `"n2"`, …; values `"v0"`, `"v1"`, … and `"noop"`. Logs are maps from slots, with
-//! nothing where nothing is.
+//! nothing where nothing is. What is not usual, snapshots, has fields only where there are any.
 //!
 //! Actions are read, with every number in range. States are only written: a recorded state is never
 //! believed, it is compared with what the model does.
 
-use std::collections::BTreeMap;
-
 use super::{
     Traced, Variables,
     itf::Value,
-    read::{Unusable, Usable, fields, number, variant},
+    read::{Unusable, Usable, fields, number, record, variant},
 };
 use crate::cluster::{
     Action, Bounds, Bug, Cluster, State,
@@ -51,8 +49,9 @@ fn bounds(bounds: &Bounds) -> Value {
         unsynced,
         nacks,
         chosen,
+        snapshots,
     } = *bounds;
-    Value::record([
+    let mut fields = vec![
         ("nodes", nodes.into()),
         ("phase1_quorum", phase1_quorum.into()),
         ("phase2_quorum", phase2_quorum.into()),
@@ -64,7 +63,11 @@ fn bounds(bounds: &Bounds) -> Value {
         ("unsynced", unsynced.into()),
         ("nacks", Value::Bool(nacks)),
         ("chosen", Value::Bool(chosen)),
-    ])
+    ];
+    if snapshots {
+        fields.push(("snapshots", Value::Bool(true)));
+    }
+    Value::record(fields)
 }
 
 /// Reads bounds; whether they make a cluster is asked elsewhere.
@@ -82,13 +85,14 @@ fn read_bounds(value: &Value) -> Usable<Bounds> {
         "nacks",
         "chosen",
     ];
-    let record: BTreeMap<_, _> = names.into_iter().zip(fields(value, names)?).collect();
+    let record = record(value, &names, &["snapshots"])?;
     let byte = |name: &str| {
         number(record[name], 0, u8::MAX).map_err(|unusable| unusable.within(&format!(".{name}")))
     };
-    let truth = |name: &str| match record[name] {
-        Value::Bool(truth) => Ok(*truth),
-        other => Err(Unusable::new(format!(".{name}"), other, "true or false")),
+    let truth = |name: &str| match record.get(name) {
+        None => Ok(false),
+        Some(Value::Bool(truth)) => Ok(*truth),
+        Some(other) => Err(Unusable::new(format!(".{name}"), other, "true or false")),
     };
     let crashes = match record["crashes"] {
         Value::Str(any) if any == "any" => None,
@@ -107,6 +111,7 @@ fn read_bounds(value: &Value) -> Usable<Bounds> {
         unsynced: byte("unsynced")?,
         nacks: truth("nacks")?,
         chosen: truth("chosen")?,
+        snapshots: truth("snapshots")?,
     })
 }
 
@@ -191,6 +196,15 @@ impl Traced for Cluster {
             Action::Chosen { .. } if !self.offered(state).contains(action) => {
                 "no quorum has voted for that".to_owned()
             }
+            Action::Snapshot { .. } if !bounds.snapshots => {
+                "these bounds leave out snapshots".to_owned()
+            }
+            Action::Snapshot { to, below } if below <= state.node(to).live.acceptor.trimmed => {
+                format!("{to:?} has trimmed that before")
+            }
+            Action::Snapshot { below, .. } if !self.offered(state).contains(action) => {
+                format!("not all below {below:?} is chosen")
+            }
             Action::Sync(_) => "nothing waits for it".to_owned(),
             Action::Crash(_) if bounds.crashes.is_some_and(|most| state.crashes >= most) => {
                 "all the crashes of these bounds have happened".to_owned()
@@ -260,17 +274,26 @@ impl Codec<'_> {
     }
 
     fn acceptor(self, acceptor: &Acceptor) -> Value {
-        let Acceptor { promised, votes } = acceptor;
-        Value::record([("promised", ballot(*promised)), ("votes", self.votes(votes))])
+        let Acceptor { promised, votes, trimmed } = acceptor;
+        let fields = vec![("promised", ballot(*promised)), ("votes", self.votes(votes))];
+        self.with_trimmed(fields, *trimmed)
+    }
+
+    /// A record, with where the trimmed slots end if any may be.
+    fn with_trimmed(self, mut fields: Vec<(&str, Value)>, trimmed: Slot) -> Value {
+        if self.bounds.snapshots {
+            fields.push(("trimmed", trimmed.0.into()));
+        }
+        Value::record(fields)
     }
 
     fn role(self, role: &Role) -> Value {
         match role {
             Role::Follower => Value::variant("Follower", Value::unit()),
-            Role::Candidate { heard, reported } => {
+            Role::Candidate { heard, reported, trimmed } => {
                 let (heard, reported) = (self.nodes(*heard), self.votes(reported));
-                let value = Value::record([("heard", heard), ("reported", reported)]);
-                Value::variant("Candidate", value)
+                let fields = vec![("heard", heard), ("reported", reported)];
+                Value::variant("Candidate", self.with_trimmed(fields, *trimmed))
             }
             Role::Leader { votes } => {
                 let votes = votes.map(|voters| (!voters.is_empty()).then_some(voters));
@@ -285,14 +308,14 @@ impl Codec<'_> {
             Message::Prepare { ballot } => {
                 ("Prepare", Value::record([("ballot", ballot.0.into())]))
             }
-            Message::Promise { ballot, from, reports } => (
-                "Promise",
-                Value::record([
+            Message::Promise { ballot, from, trimmed, reports } => {
+                let fields = vec![
                     ("ballot", ballot.0.into()),
                     ("from", name(from)),
                     ("reports", self.votes(&reports)),
-                ]),
-            ),
+                ];
+                ("Promise", self.with_trimmed(fields, trimmed))
+            }
             Message::Accept { ballot, slot, value } => (
                 "Accept",
                 Value::record([
@@ -321,14 +344,15 @@ impl Codec<'_> {
             let messages = messages.iter().map(|message| self.message(*message)).collect();
             Value::record([("disk", self.acceptor(acceptor)), ("messages", Value::Set(messages))])
         };
-        Value::record([
+        let fields = vec![
             ("promised", ballot(acceptor.promised)),
             ("votes", self.votes(&acceptor.votes)),
             ("role", self.role(role)),
             ("chosen", log(chosen, |value| self.proposed(value))),
             ("disk", self.acceptor(durable)),
             ("unsynced", Value::Seq(unsynced.iter().map(waits).collect())),
-        ])
+        ];
+        self.with_trimmed(fields, acceptor.trimmed)
     }
 
     /// The variables of a state, by name.
@@ -367,6 +391,9 @@ impl Codec<'_> {
                     ("value", self.proposed(value)),
                 ]),
             ),
+            Some(Action::Snapshot { to, below }) => {
+                ("Snapshot", Value::record([("to", name(to)), ("below", below.0.into())]))
+            }
             Some(Action::Sync(node)) => ("Sync", Value::record([("node", name(node))])),
             Some(Action::Crash(node)) => ("Crash", Value::record([("node", name(node))])),
         };
@@ -387,6 +414,11 @@ impl Codec<'_> {
 
     fn read_slot(self, at: &str, value: &Value) -> Usable<Slot> {
         number(value, 0, self.bounds.slots - 1).map(Slot).map_err(|it| it.within(at))
+    }
+
+    /// Where a part of the log ends.
+    fn read_end(self, at: &str, value: &Value, least: u8) -> Usable<Slot> {
+        number(value, least, self.bounds.slots).map(Slot).map_err(|it| it.within(at))
     }
 
     fn read_proposed(self, at: &str, value: &Value) -> Usable<Proposed> {
@@ -421,12 +453,17 @@ impl Codec<'_> {
                 Message::Prepare { ballot: self.read_ballot(".value.ballot", ballot)? }
             }
             "Promise" => {
-                let names = ["ballot", "from", "reports"];
-                let [ballot, from, reports] = fields(inner, names).map_err(within)?;
+                let more: &[&str] = if self.bounds.snapshots { &["trimmed"] } else { &[] };
+                let needed = [&["ballot", "from", "reports"], more].concat();
+                let record = record(inner, &needed, &[]).map_err(within)?;
+                let trimmed = record
+                    .get("trimmed")
+                    .map_or(Ok(Slot(0)), |trimmed| self.read_end(".value.trimmed", trimmed, 0));
                 Message::Promise {
-                    ballot: self.read_ballot(".value.ballot", ballot)?,
-                    from: self.read_name(".value.from", from)?,
-                    reports: self.read_votes(".value.reports", reports)?,
+                    ballot: self.read_ballot(".value.ballot", record["ballot"])?,
+                    from: self.read_name(".value.from", record["from"])?,
+                    trimmed: trimmed?,
+                    reports: self.read_votes(".value.reports", record["reports"])?,
                 }
             }
             "Accept" => {
@@ -504,9 +541,17 @@ impl Codec<'_> {
                     value: self.read_proposed(".value.value", value)?,
                 }
             }
+            "Snapshot" => {
+                let [to, below] = fields(inner, ["to", "below"]).map_err(within)?;
+                Action::Snapshot {
+                    to: self.read_name(".value.to", to)?,
+                    below: self.read_end(".value.below", below, 1)?,
+                }
+            }
             _ => {
                 let accepted =
-                    "Init, Campaign, Propose, Deliver, Nack, Chosen, Sync or Crash".to_owned();
+                    "Init, Campaign, Propose, Deliver, Nack, Chosen, Snapshot, Sync or Crash"
+                        .to_owned();
                 return Err(Unusable { at: ".tag".into(), found: tag.into(), accepted });
             }
         }))
