@@ -31,7 +31,8 @@ use paxos_model::cluster::{
     Bounds,
     node::{Input, Nack},
     state::{
-        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Role, SLOTS_MAX, Slot, Value, Vote,
+        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, SLOTS_MAX, Slot, Value,
+        Vote,
     },
 };
 
@@ -123,6 +124,9 @@ impl Projection {
             Message::Accepted { slot, from, .. } => {
                 (from, RealMessage::Accepted { ballot, first: real_slot(slot), count: 1 })
             }
+            Message::Confirm { .. } | Message::Confirmed { .. } => {
+                unimplemented!("replicas serve no reads yet")
+            }
         }
     }
 
@@ -151,6 +155,8 @@ impl Projection {
                 let values = [self.real_value(value)].into();
                 (other, RealMessage::Learned { first: real_slot(slot), values })
             }
+            Input::Snapshot { .. } => unimplemented!("replicas take no snapshots yet"),
+            Input::Read => unimplemented!("replicas serve no reads yet"),
         };
         Event::Message { from: real_node(from), message }
     }
@@ -178,6 +184,7 @@ impl Projection {
             RealRole::Candidate(Candidate { heard, trimmed: _, reported }) => Role::Candidate {
                 heard: self.node_set(*heard)?,
                 reported: self.log(reported, |vote| self.vote(vote))?,
+                trimmed: Slot(0),
             },
             RealRole::Leader(Leader { first, votes, reader: _ }) => {
                 if first != below {
@@ -191,7 +198,7 @@ impl Projection {
                         None => return unmapped(format!("votes in slot {slot}")),
                     }
                 }
-                Role::Leader { votes: log }
+                Role::Leader { votes: log, reads: Reads::default() }
             }
         };
         Ok(Live { acceptor: self.acceptor(acceptor)?, role, chosen })
@@ -204,7 +211,8 @@ impl Projection {
     pub fn acceptor(&self, acceptor: &RealAcceptor) -> Mapped<Acceptor> {
         let RealAcceptor { promised, trimmed: _, votes } = acceptor;
         let promised = promised.map(|ballot| self.ballot(ballot)).transpose()?;
-        Ok(Acceptor { promised, votes: self.log(votes, |vote| self.vote(vote))? })
+        let votes = self.log(votes, |vote| self.vote(vote))?;
+        Ok(Acceptor { promised, votes, trimmed: Slot(0) })
     }
 
     /// What a step of `me` sends; `after` is its acceptor afterwards, whose votes say what it is that
@@ -235,7 +243,8 @@ impl Projection {
                         let (ballot, value) = (self.ballot(*ballot)?, self.value(value)?);
                         log[self.slot(*slot)?] = Some(Vote { ballot, value });
                     }
-                    sent.messages.push(Message::Promise { ballot, from: me, reports: log });
+                    let (trimmed, reports) = (Slot(0), log);
+                    sent.messages.push(Message::Promise { ballot, from: me, trimmed, reports });
                 }
                 RealMessage::Accept { ballot, first, values } => {
                     let ballot = to_peers(self.ballot(*ballot)?)?;

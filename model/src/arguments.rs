@@ -126,6 +126,12 @@ pub struct BoundsArgs {
     /// Leave out news of what is chosen.
     #[arg(long)]
     pub no_chosen: bool,
+    /// Let nodes take snapshots, and trim the log.
+    #[arg(long)]
+    pub snapshots: bool,
+    /// How many rounds of reads a leader begins in a ballot.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub reads: u8,
 }
 
 impl BoundsArgs {
@@ -141,6 +147,8 @@ impl BoundsArgs {
             unsynced: self.unsynced,
             nacks: !self.no_nack,
             chosen: !self.no_chosen,
+            snapshots: self.snapshots,
+            reads: self.reads,
             ..usual
         }
     }

@@ -47,6 +47,10 @@ fn the_protocol_is_never_stuck() {
         still(Bounds::of(3, 2, 2)),
         Bounds { unsynced: 1, ..Bounds::of(2, 2, 2) },
         Bounds::of(2, 3, 1),
+        // Who waits for what is trimmed can get it.
+        Bounds { snapshots: true, ..Bounds::of(3, 1, 2) },
+        Bounds { snapshots: true, unsynced: 1, ..Bounds::of(2, 2, 2) },
+        Bounds { snapshots: true, reads: 1, ..Bounds::of(2, 1, 3) },
     ];
     for bounds in spaces {
         let report = looked_through(bounds, None);

@@ -189,6 +189,9 @@ fn cluster_spaces() -> Vec<ClusterBounds> {
         quiet(ClusterBounds::of(3, 1, 3)),
         ClusterBounds { unsynced: 1, ..flexible(3, 1) },
         ClusterBounds { unsynced: 1, ..flexible(1, 3) },
+        ClusterBounds { snapshots: true, ..ClusterBounds::of(3, 1, 2) },
+        ClusterBounds { snapshots: true, unsynced: 1, ..ClusterBounds::of(2, 2, 2) },
+        ClusterBounds { reads: 1, ..ClusterBounds::of(2, 1, 3) },
     ]
 }
 
@@ -324,7 +327,8 @@ fn cluster_follows_its_text_on_long_walks() {
         ..ClusterBounds::of(nodes, slots, ballots)
     };
     let mut taken = 0;
-    for bounds in [large(3, 3, 7, 3), large(5, 2, 7, 3), large(4, 3, 6, 2)] {
+    let trimmed = ClusterBounds { snapshots: true, ..large(4, 3, 6, 3) };
+    for bounds in [large(3, 3, 7, 3), large(5, 2, 7, 3), large(4, 3, 6, 2), trimmed] {
         let tie = ClusterTie::new(bounds).expect("the bounds are good");
         for walk in 0..60 {
             let mut state = tie.initial();

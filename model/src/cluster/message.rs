@@ -24,7 +24,9 @@ pub enum Message {
         ballot: Ballot,
         /// By whom.
         from: NodeId,
-        /// Its last vote in each slot.
+        /// Everything below is chosen, and it has a snapshot in its place.
+        trimmed: Slot,
+        /// Its last vote in each slot that it has not trimmed.
         reports: Log<Option<Vote>>,
     },
     /// 2a, from the owner of the ballot to everyone. A batch is the set of its slots.
@@ -47,6 +49,22 @@ pub enum Message {
         /// By whom.
         from: NodeId,
     },
+    /// From the owner of the ballot to everyone: whether it is still the highest they have promised.
+    Confirm {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// Which round of it, from 1.
+        round: u8,
+    },
+    /// That it is, to the owner of the ballot.
+    Confirmed {
+        /// The ballot.
+        ballot: Ballot,
+        /// The round.
+        round: u8,
+        /// By whom.
+        from: NodeId,
+    },
 }
 
 impl Message {
@@ -55,8 +73,20 @@ impl Message {
         let (Self::Prepare { ballot }
         | Self::Promise { ballot, .. }
         | Self::Accept { ballot, .. }
-        | Self::Accepted { ballot, .. }) = self;
+        | Self::Accepted { ballot, .. }
+        | Self::Confirm { ballot, .. }
+        | Self::Confirmed { ballot, .. }) = self;
         ballot
+    }
+
+    /// Who answers with it, if it is an answer to the owner of its ballot.
+    pub fn answered_by(self) -> Option<NodeId> {
+        match self {
+            Self::Promise { from, .. }
+            | Self::Accepted { from, .. }
+            | Self::Confirmed { from, .. } => Some(from),
+            Self::Prepare { .. } | Self::Accept { .. } | Self::Confirm { .. } => None,
+        }
     }
 }
 
@@ -67,13 +97,16 @@ impl Hash for Message {
         let vote = |vote: Option<Vote>| vote.map_or(0, |vote| 1 + vote.ballot.0 * 8 + vote.value.0);
         state.write_u64(match *self {
             Self::Prepare { ballot } => word([0, ballot.0, 0, 0, 0]),
-            Self::Promise { ballot, from, reports: [a, b, c] } => {
-                word([1 + ballot.0, 1 + from.0, vote(a), vote(b), vote(c)]) | 1 << 40
+            Self::Promise { ballot, from, trimmed, reports: [a, b, c] } => {
+                let word = word([1 + ballot.0, 1 + from.0, vote(a), vote(b), vote(c)]);
+                word | 1 << 40 | u64::from(trimmed.0) << 41
             }
             Self::Accept { ballot, slot, value } => word([2, ballot.0, slot.0, value.0, 0]),
             Self::Accepted { ballot, slot, value, from } => {
                 word([3, ballot.0, slot.0, value.0, from.0])
             }
+            Self::Confirm { ballot, round } => word([4, ballot.0, round, 0, 0]),
+            Self::Confirmed { ballot, round, from } => word([5, ballot.0, round, 0, from.0]),
         });
     }
 }
@@ -114,16 +147,21 @@ impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prepare { ballot } => write!(f, "Prepare b{}", ballot.0),
-            Self::Promise { ballot, from, reports } => {
+            Self::Promise { ballot, from, trimmed, reports } => {
                 let reports = entries(reports);
                 let reports = if reports.is_empty() { "nothing" } else { &reports };
-                write!(f, "Promise b{} from {from:?} reporting {reports}", ballot.0)
+                write!(f, "Promise b{} from {from:?} reporting {reports}", ballot.0)?;
+                if *trimmed == Slot(0) { Ok(()) } else { write!(f, ", trimmed below {trimmed:?}") }
             }
             Self::Accept { ballot, slot, value } => {
                 write!(f, "Accept b{} {slot:?}=v{}", ballot.0, value.0)
             }
             Self::Accepted { ballot, slot, value, from } => {
                 write!(f, "Accepted b{} {slot:?}=v{} from {from:?}", ballot.0, value.0)
+            }
+            Self::Confirm { ballot, round } => write!(f, "Confirm b{} round {round}", ballot.0),
+            Self::Confirmed { ballot, round, from } => {
+                write!(f, "Confirmed b{} round {round} from {from:?}", ballot.0)
             }
         }
     }

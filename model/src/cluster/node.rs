@@ -5,9 +5,11 @@
 use smallvec::SmallVec;
 
 use super::{
+    reads::Answer,
     rules::{Prepared, Proposed, Rules},
     state::{
-        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Role, SLOTS_MAX, Slot, Value, Vote,
+        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, SLOTS_MAX, Slot, Value,
+        Vote,
     },
 };
 
@@ -37,6 +39,13 @@ pub enum Input {
         /// What.
         value: Value,
     },
+    /// It has a snapshot, its own or another node's, which is durable.
+    Snapshot {
+        /// It has the effect of every slot below in it.
+        below: Slot,
+    },
+    /// Its client asks to read.
+    Read,
 }
 
 /// A refusal that a node sends. It is compared, not kept.
@@ -59,26 +68,34 @@ pub struct Step {
     pub nack: Option<Nack>,
     /// The slots that it has found to be chosen by counting votes, and tells the others.
     pub announced: SmallVec<[Slot; SLOTS_MAX]>,
+    /// The read that is confirmed.
+    pub answer: Option<Answer>,
 }
 
 impl Rules {
     /// The step of node `me` on an input.
     pub fn step(&self, me: NodeId, live: &Live, input: Input) -> Step {
-        let mut step =
-            Step { live: *live, messages: SmallVec::new(), nack: None, announced: SmallVec::new() };
+        let mut step = Step {
+            live: *live,
+            messages: SmallVec::new(),
+            nack: None,
+            announced: SmallVec::new(),
+            answer: None,
+        };
         match input {
             Input::Campaign => self.campaign(me, &mut step),
             Input::Propose { count } => self.propose(me, count, &mut step),
             Input::Message(Message::Prepare { ballot }) => self.on_prepare(me, ballot, &mut step),
-            Input::Message(Message::Promise { ballot, from, reports }) => {
+            Input::Message(Message::Promise { ballot, from, trimmed, reports }) => {
                 if self.bounds.owner(ballot) == me {
                     let live = &mut step.live;
                     if self.counts_promise(ballot, live.acceptor.promised)
-                        && let Role::Candidate { heard, reported } = &mut live.role
+                        && let Role::Candidate { heard, reported, trimmed: most } = &mut live.role
                         && let Some(more) = self.hear_promise(*heard, from)
                     {
                         *heard = more;
                         *reported = self.merge(*reported, reports);
+                        *most = trimmed.max(*most);
                         self.lead_if_promised(me, &mut step);
                     }
                 }
@@ -87,7 +104,7 @@ impl Rules {
                 self.on_accept(me, ballot, slot, value, &mut step);
             }
             Input::Message(Message::Accepted { ballot, slot, value, from }) => {
-                let Acceptor { promised, votes } = step.live.acceptor;
+                let Acceptor { promised, votes, .. } = step.live.acceptor;
                 let own = votes[usize::from(slot.0)];
                 if self.bounds.owner(ballot) == me
                     && self.counts_vote(Vote { ballot, value }, promised, own)
@@ -95,8 +112,19 @@ impl Rules {
                     self.count_vote(slot, from, &mut step);
                 }
             }
+            Input::Message(Message::Confirm { ballot, round }) => {
+                self.on_confirm(me, ballot, round, &mut step);
+            }
+            Input::Message(Message::Confirmed { ballot, round, from }) => {
+                self.on_confirmed(me, (ballot, round), from, &mut step);
+            }
+            Input::Read => self.on_read(me, &mut step),
             Input::Nack { ballot, promised } => on_nack(ballot, promised, &mut step.live),
-            Input::Chosen { slot, value } => learn(&mut step.live, slot, value),
+            Input::Chosen { slot, value } => {
+                learn(&mut step.live, slot, value);
+                self.lead_if_promised(me, &mut step);
+            }
+            Input::Snapshot { below } => self.on_snapshot(me, below, &mut step),
         }
         step
     }
@@ -111,9 +139,10 @@ impl Rules {
         let before = live.acceptor.promised.replace(ballot);
         live.acceptor.votes = self.promise_keeps(live.acceptor.votes, ballot);
         let reports = self.reports(live.acceptor.votes, before);
-        live.role = Role::Candidate { heard: NodeSet::of(me), reported: reports };
+        let trimmed = self.says_trimmed(live.acceptor.trimmed);
+        live.role = Role::Candidate { heard: NodeSet::of(me), reported: reports, trimmed };
         step.messages.push(Message::Prepare { ballot });
-        step.messages.push(Message::Promise { ballot, from: me, reports });
+        step.messages.push(Message::Promise { ballot, from: me, trimmed, reports });
         self.lead_if_promised(me, step);
     }
 
@@ -134,23 +163,27 @@ impl Rules {
             }
         }
         let reports = self.reports(live.acceptor.votes, before);
-        step.messages.push(Message::Promise { ballot, from: me, reports });
+        let trimmed = self.says_trimmed(live.acceptor.trimmed);
+        step.messages.push(Message::Promise { ballot, from: me, trimmed, reports });
     }
 
-    /// With a quorum of promises: proposes in every slot the reported value of the highest ballot,
-    /// and a no-op where nothing was reported below a slot that is in use.
-    fn lead_if_promised(&self, me: NodeId, step: &mut Step) {
-        let Role::Candidate { heard, reported } = step.live.role else { return };
-        if !self.leads(heard) {
+    /// With a quorum of promises, and what they leave out known: proposes in every slot the reported value of
+    /// the highest ballot, and a no-op where nothing was reported below a slot that is in use.
+    pub(super) fn lead_if_promised(&self, me: NodeId, step: &mut Step) {
+        let Role::Candidate { heard, reported, trimmed } = step.live.role else { return };
+        if !self.leads(heard) || !self.caught_up(step.live.known_below(), trimmed) {
             return;
         }
         let prepared = step.live.acceptor.promised.expect("a candidate has promised its ballot");
         let believed = self.believe(reported, &step.live.acceptor);
         let known = step.live.chosen;
-        step.live.role = Role::Leader { votes: Log::default() };
         let used = |slot: &usize| believed[*slot].is_some() || known[*slot].is_some();
         let end = (0..SLOTS_MAX).rfind(used).map_or(0, |last| last + 1);
-        for slot in (0..end).filter(|&slot| known[slot].is_none()) {
+        let first = usize::from(step.live.acceptor.trimmed.0);
+        let barrier = if self.bounds.reads > 0 { Slot(first.max(end) as u8) } else { Slot(0) };
+        let reads = Reads { barrier, ..Reads::default() };
+        step.live.role = Role::Leader { votes: Log::default(), reads };
+        for slot in (first..end).filter(|&slot| known[slot].is_none()) {
             let value = believed[slot].map_or(self.bounds.noop(), |vote| vote.value);
             self.put_forward(me, prepared, Slot(slot as u8), value, step);
         }
@@ -178,7 +211,7 @@ impl Rules {
         acceptor.votes[usize::from(slot.0)] = Some(Vote { ballot, value });
         step.messages.push(Message::Accept { ballot, slot, value });
         step.messages.push(Message::Accepted { ballot, slot, value, from: me });
-        let Role::Leader { votes } = &mut step.live.role else { unreachable!("only leaders") };
+        let Role::Leader { votes, .. } = &mut step.live.role else { unreachable!("only leaders") };
         votes[usize::from(slot.0)] = NodeSet::of(me);
         self.choose_if_voted(slot, step);
     }
@@ -204,7 +237,7 @@ impl Rules {
     }
 
     fn count_vote(&self, slot: Slot, from: NodeId, step: &mut Step) {
-        let Role::Leader { votes } = &mut step.live.role else { return };
+        let Role::Leader { votes, .. } = &mut step.live.role else { return };
         let voters = &mut votes[usize::from(slot.0)];
         if voters.is_empty() {
             return;
@@ -217,7 +250,7 @@ impl Rules {
 
     /// A value is chosen once a quorum has voted for it in one ballot.
     fn choose_if_voted(&self, slot: Slot, step: &mut Step) {
-        let Role::Leader { votes } = &step.live.role else { return };
+        let Role::Leader { votes, .. } = &step.live.role else { return };
         if !self.chooses(votes[usize::from(slot.0)]) {
             return;
         }
@@ -229,7 +262,7 @@ impl Rules {
 }
 
 /// A refusal names the promise that is in the way.
-fn refuse(ballot: Ballot, step: &mut Step) {
+pub(super) fn refuse(ballot: Ballot, step: &mut Step) {
     step.nack = step.live.acceptor.promised.map(|promised| Nack { ballot, promised });
 }
 
@@ -242,11 +275,15 @@ fn on_nack(ballot: Ballot, promised: Ballot, live: &mut Live) {
     }
 }
 
+/// What is trimmed is known already, though no longer by its value.
 fn learn(live: &mut Live, slot: Slot, value: Value) {
+    if slot < live.acceptor.trimmed {
+        return;
+    }
     let known = &mut live.chosen[usize::from(slot.0)];
     if known.is_none() {
         *known = Some(value);
-        if let Role::Leader { votes } = &mut live.role {
+        if let Role::Leader { votes, .. } = &mut live.role {
             votes[usize::from(slot.0)] = NodeSet::default();
         }
     }

@@ -3,7 +3,7 @@
 use stateright::Property;
 
 use super::{
-    Cluster,
+    Cluster, reads, snapshots,
     state::{Message, NodeId, NodeSet, Role, Slot, State, Value, Vote},
     stuck::{NOT_STUCK, not_stuck, undecided_and_free},
 };
@@ -94,6 +94,12 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
         all.push(Property::sometimes("two steps wait for their sync", |_, s: &State| {
             s.nodes.iter().any(|node| node.unsynced.len() > 1)
         }));
+    }
+    if bounds.snapshots {
+        all.extend(snapshots::properties(bounds));
+    }
+    if bounds.reads > 0 {
+        all.extend(reads::properties(bounds));
     }
     if cluster.not_stuck {
         all.push(Property::always(NOT_STUCK, not_stuck));
@@ -191,12 +197,14 @@ fn beliefs_are_chosen(cluster: &Cluster, state: &State) -> bool {
     })
 }
 
-/// Of what is chosen in a ballot, a quorum still holds the value, voted for in that ballot or above.
+/// Of what is chosen in a ballot, a quorum still holds the value, voted for in that ballot or above, or what it
+/// has led to.
 fn quorum_holds_chosen(cluster: &Cluster, state: &State) -> bool {
     chosen_votes(cluster, state).all(|(slot, chosen)| {
         let holds = |node: &super::state::Node| {
-            node.durable.votes[usize::from(slot.0)]
-                .is_some_and(|vote| vote.ballot >= chosen.ballot && vote.value == chosen.value)
+            let vote = node.durable.votes[usize::from(slot.0)];
+            vote.is_some_and(|vote| vote.ballot >= chosen.ballot && vote.value == chosen.value)
+                || slot < node.durable.trimmed
         };
         let holders = state.nodes.iter().filter(|node| holds(node)).count();
         holders >= usize::from(cluster.rules.bounds.phase2_quorum)

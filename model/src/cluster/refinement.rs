@@ -9,12 +9,15 @@
 //!   whole log. That is a 1b that nobody receives: it forbids the acceptor what a sent one forbids,
 //!   and it is not counted when a proposal needs a quorum of promises.
 //!
-//! Besides, what a promise reports and what the disk holds must be what the messages imply.
+//! Besides, what a promise reports and what the disk holds must be what the messages imply. Of a slot that is
+//! trimmed they say nothing, which has to be so of both: the votes that were cast there are still among the
+//! messages, and the promise is the one that would have reported them. One that is said again for having
+//! trimmed more is none, and so is one that is [late](State::is_late).
 
 use super::{
     bounds::Bounds,
     fault::{Fault, Reason},
-    state::{Acceptor, Message, NodeId, Slot, State},
+    state::{Acceptor, Ballot, Message, NodeId, Slot, State},
 };
 use crate::synod::{self, Action, Synod};
 
@@ -75,7 +78,11 @@ fn wrong(
                 Action::Propose(ballot, value)
             }
             Message::Accepted { ballot, slot: at, .. } if at == slot => Action::Vote(me, ballot),
-            Message::Accept { .. } | Message::Accepted { .. } => continue,
+            // Nothing is promised or proposed by these.
+            Message::Accept { .. }
+            | Message::Accepted { .. }
+            | Message::Confirm { .. }
+            | Message::Confirmed { .. } => continue,
         };
         let all = heard.union(silent);
         match (action, message) {
@@ -87,17 +94,26 @@ fn wrong(
                     None => return Some(Reason::NotEnabled(action)),
                 };
             }
-            (Action::Promise(_, ballot), Message::Promise { reports, .. }) => {
-                if spec.promised(heard, me, ballot) {
+            (Action::Promise(_, ballot), Message::Promise { trimmed, reports, .. }) => {
+                let (late, again) = (before.is_late(message), spec.promised(heard, me, ballot));
+                let left_out = slot < trimmed;
+                // Said again, or late, it is for nobody; but it says no more than it knows.
+                let voted = !left_out && spec.voted(heard, me, ballot);
+                if again && !trims_more(before, node, ballot, trimmed) || late && voted {
                     return Some(Reason::Contradicts(ballot));
                 }
                 // The promise was given in silence, and is now said.
-                if !spec.promised(silent, me, ballot) && !spec.enabled(all, action) {
+                let silently = spec.promised(silent, me, ballot);
+                if !late && !again && !silently && !spec.enabled(all, action) {
                     return Some(Reason::NotEnabled(action));
                 }
                 let report = reports[usize::from(slot.0)].map(|vote| (vote.ballot, vote.value));
-                if report != spec.report(all, me, ballot) {
+                let true_report = if left_out { None } else { spec.report(all, me, ballot) };
+                if report != true_report || trimmed != disk.trimmed {
                     return Some(Reason::WrongReport(ballot));
+                }
+                if late {
+                    continue;
                 }
                 heard = spec.with_promise(heard, me, ballot);
             }
@@ -119,10 +135,22 @@ fn wrong(
         }
     }
     let last_vote = disk.votes[usize::from(slot.0)].map(|vote| (vote.ballot, vote.value));
-    if last_vote != spec.last_vote(heard, me) {
+    let true_vote = if slot < disk.trimmed { None } else { spec.last_vote(heard, me) };
+    if last_vote != true_vote {
         return Some(Reason::WrongVoteOnDisk);
     }
     (disk.promised < spec.max_bal(heard.union(silent), me)).then_some(Reason::PromiseFell)
+}
+
+/// Whether more is trimmed than in any promise of a ballot that a node has sent.
+fn trims_more(state: &State, node: NodeId, ballot: Ballot, trimmed: Slot) -> bool {
+    let mut sent = state.network.iter().filter_map(|message| match message {
+        Message::Promise { ballot: b, from, trimmed, .. } if (b, from) == (ballot, node) => {
+            Some(trimmed)
+        }
+        _ => None,
+    });
+    sent.all(|earlier| earlier < trimmed)
 }
 
 /// The messages of one slot as a state of the specification.
@@ -130,6 +158,7 @@ fn messages(spec: &Synod, state: &State, slot: Slot) -> synod::State {
     let acceptor = |node: NodeId| synod::Acceptor(node.0);
     state.network.iter().fold(synod::State::default(), |set, message| match message {
         Message::Prepare { ballot } => spec.with_prepare(set, ballot),
+        Message::Promise { .. } if state.is_late(message) => set,
         Message::Promise { ballot, from, .. } => spec.with_promise(set, acceptor(from), ballot),
         Message::Accept { ballot, slot: at, value } if at == slot => {
             spec.with_proposal(set, ballot, value)
@@ -137,6 +166,9 @@ fn messages(spec: &Synod, state: &State, slot: Slot) -> synod::State {
         Message::Accepted { ballot, slot: at, from, .. } if at == slot => {
             spec.with_vote(set, acceptor(from), ballot)
         }
-        Message::Accept { .. } | Message::Accepted { .. } => set,
+        Message::Accept { .. }
+        | Message::Accepted { .. }
+        | Message::Confirm { .. }
+        | Message::Confirmed { .. } => set,
     })
 }

@@ -41,7 +41,7 @@ pub enum Proposed {
     Refuse,
     /// It says that it voted, and did not. No rule does this.
     Claim,
-    /// It says nothing. No rule does this.
+    /// It says nothing: the slot is trimmed.
     Silence,
 }
 
@@ -92,7 +92,8 @@ impl Rules {
         votes.map(|vote| vote.filter(|vote| !(hides && Some(vote.ballot) < before)))
     }
 
-    /// Phase 2b: vote unless a higher ballot was promised, and promise the ballot of the vote.
+    /// Phase 2b: vote unless a higher ballot was promised, and promise the ballot of the vote. What is trimmed
+    /// is chosen, and takes no more votes.
     pub fn accept(&self, acceptor: &Acceptor, ballot: Ballot, slot: Slot) -> Proposed {
         let promised = acceptor.promised;
         if Some(ballot) < promised {
@@ -103,6 +104,9 @@ impl Rules {
             } else {
                 Proposed::Refuse
             };
+        }
+        if slot < acceptor.trimmed {
+            return Proposed::Silence;
         }
         if self.broken(Bug::VotesOnlyOnce) && acceptor.votes[usize::from(slot.0)].is_some() {
             return Proposed::Silence;
@@ -183,9 +187,25 @@ impl Rules {
         })
     }
 
+    /// What a promise says to be trimmed: what is.
+    pub fn says_trimmed(&self, trimmed: Slot) -> Slot {
+        trimmed
+    }
+
     /// Whether the promises heard let a candidate lead.
     pub fn leads(&self, heard: NodeSet) -> bool {
         heard.len() >= self.quorum(self.bounds.phase1_quorum)
+    }
+
+    /// Whether a candidate has caught up: it knows all that is chosen in the slots of which somebody it heard
+    /// reports nothing, because they are trimmed.
+    pub fn caught_up(&self, known_below: Slot, trimmed: Slot) -> bool {
+        known_below >= trimmed
+    }
+
+    /// Whether an entry may go into a snapshot: once it is chosen.
+    pub fn snapshot_covers(&self, chosen: bool) -> bool {
+        chosen
     }
 
     /// Whether the votes heard choose a value.
@@ -205,14 +225,34 @@ impl Rules {
         Some(prepared)
     }
 
-    /// Where a leader puts what its client asks for: in the slot after the last one that it has voted in
-    /// or knows to be chosen.
+    /// Where a leader puts what its client asks for: in the slot after the last one that it has voted in,
+    /// knows to be chosen or has trimmed.
     pub fn free_slot(&self, live: &Live) -> u8 {
         let used =
             |slot: &usize| live.acceptor.votes[*slot].is_some() || live.chosen[*slot].is_some();
-        let Some(last) = (0..SLOTS_MAX).rfind(used) else { return 0 };
+        let Some(last) = (0..SLOTS_MAX).rfind(used) else {
+            return live.acceptor.trimmed.0;
+        };
         let again = self.broken(Bug::ChangesValue) && live.chosen[last].is_none();
         last as u8 + u8::from(!again)
+    }
+
+    /// Below which slot a read has to see everything: what the leader knows to be chosen, with or without gaps,
+    /// and what it found when it began.
+    pub fn read_index(&self, live: &Live, barrier: Slot) -> Slot {
+        let last = live.chosen.iter().rposition(Option::is_some);
+        let known = last.map_or(live.acceptor.trimmed, |last| Slot(last as u8 + 1));
+        known.max(barrier)
+    }
+
+    /// Whether those who confirmed a round let its read be answered.
+    pub fn confirms(&self, heard: NodeSet) -> bool {
+        heard.len() >= self.quorum(self.bounds.phase2_quorum)
+    }
+
+    /// Whether what confirms a round counts in the current one.
+    pub fn counts_confirmation(&self, round: u8, current: u8) -> bool {
+        round == current
     }
 
     /// Whether messages wait for the sync of their step: they do.

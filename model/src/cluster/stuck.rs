@@ -96,11 +96,18 @@ fn schedule(cluster: &Cluster, mut state: State, node: NodeId) -> bool {
     }
 }
 
-/// Delivers everything that was said in the present ballot of a node, and lets it propose. After one round it
-/// has the promises, after two it leads, after three there are votes.
+/// Delivers everything that was said in the present ballot of a node, with a snapshot of what is chosen where
+/// there are any, and lets it propose. After one round it has the promises, after two it leads, after three
+/// there are votes.
 fn answered(cluster: &Cluster, state: &mut State, node: NodeId) -> bool {
     let Some(ballot) = state.node(node).live.acceptor.promised else { return false };
     (0..3).any(|_| {
+        let mut snapshots = Vec::new();
+        cluster.offer_snapshots(state, node, |action| snapshots.push(action));
+        for action in snapshots {
+            take(cluster, state, action);
+            sync_all(cluster, state);
+        }
         for count in (1..=cluster.rules.bounds.slots).rev() {
             take(cluster, state, Action::Propose { node, count });
         }

@@ -12,13 +12,15 @@ pub const NODES_MAX: usize = 5;
 pub const BALLOTS_MAX: usize = 7;
 /// The most values that clients ask for; the no-op is one more.
 pub const VALUES_MAX: usize = 4;
+/// The most rounds of reads in a ballot.
+pub(super) const READS_MAX: u8 = 3;
 
 /// One node, counted from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u8);
 
 /// A place in the log, counted from 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u8);
 
 /// Something for each slot.

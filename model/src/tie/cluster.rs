@@ -5,6 +5,13 @@
 //! by steps of the text that lead from the one structure to exactly the other, and that the interpreter
 //! allows, one after the other.
 //!
+//! Logs are trimmed in the cluster, and not in the text. What was cast in a trimmed slot is still among the
+//! messages, so that there it is read from those: the last vote of the acceptor is the one that it stores,
+//! and a promise that leaves the slot out is the one that reports what it then stored. A trim is no step of the
+//! text, and neither is a promise that is said again because of one, or [late](State::is_late).
+//!
+//! Reads are not in the text either: whoever confirms a round changes nothing.
+//!
 //! Two things in the text are not in a state of the cluster:
 //! - *Who was heard.* The text remembers for ever on which promises a ballot is led; a node forgets when
 //!   it leads, and when it crashes. So a state of the tie is one of the cluster and, beside it, that.
@@ -175,12 +182,7 @@ impl ClusterTie {
         }
         for ballot in 0..bounds.ballots {
             let heard = after.heard[usize::from(ballot)];
-            let promised = |node: NodeId| {
-                after.cluster.network.iter().any(|message| match message {
-                    Message::Promise { ballot: b, from, .. } => b.0 == ballot && from == node,
-                    _ => false,
-                })
-            };
+            let promised = |node: NodeId| after.cluster.has_promised(node, Ballot(ballot));
             let durable = self.cluster.nodes().filter(|node| heard.has(*node)).all(promised);
             if !heard.is_empty() && durable {
                 after.led[usize::from(ballot)] = heard;
@@ -259,7 +261,10 @@ impl ClusterTie {
             }
         }
         for message in sent() {
-            if let Message::Promise { ballot, from, .. } = message {
+            if let Message::Promise { ballot, from, trimmed, .. } = message
+                && !(trimmed > Slot(0) && was.has_promised(from, ballot))
+                && !is.is_late(message)
+            {
                 steps.push(("promise", vec![Element(from.0), Element(ballot.0)]));
             }
         }
@@ -301,7 +306,7 @@ impl ClusterTie {
     }
 
     /// What nodes believe is so in the text, as far as it has left them: whoever believes it leads is the
-    /// leader, and what is believed chosen is decided.
+    /// leader, and what is believed chosen, or trimmed, is decided.
     fn beliefs(&self, state: &TiedState) -> Result<(), String> {
         for id in self.cluster.nodes() {
             let node = state.cluster.node(id);
@@ -313,6 +318,14 @@ impl ClusterTie {
                 && self.text.promisers_of(state.led[usize::from(ballot.0)]).is_none()
             {
                 return Err(format!("{id:?} leads in b{} without a quorum", ballot.0));
+            }
+            for slot in (0..node.durable.trimmed.0).map(Slot) {
+                let mut values = (0..=self.cluster.bounds().values).map(Value);
+                if !values.any(|value| self.decided(&state.cluster, slot, value)) {
+                    return Err(format!(
+                        "{id:?} has trimmed {slot:?}, in which nothing is decided"
+                    ));
+                }
             }
             for (slot, known) in (0..).map(Slot).zip(node.live.chosen) {
                 let Some(value) = known else { continue };
@@ -416,8 +429,13 @@ impl Text {
                     structure.set(self.left, &[id, below], below.0 < promised.0);
                 }
             }
-            for (slot, vote) in (0..).map(Element).zip(node.durable.votes) {
-                let Some(Vote { ballot, value }) = vote else { continue };
+            for (slot, vote) in (0..).map(Slot).zip(node.durable.votes) {
+                let trimmed = slot < node.durable.trimmed;
+                let gone = || state.cluster.last_vote(NodeId(id.0), slot, None);
+                let Some(Vote { ballot, value }) = (if trimmed { gone() } else { vote }) else {
+                    continue;
+                };
+                let slot = Element(slot.0);
                 let entry = [id, slot, Element(ballot.0), Element(value.0)];
                 structure.set(self.accepted, &entry, true);
                 for below in up_to(ballot) {
@@ -428,12 +446,18 @@ impl Text {
         for message in state.cluster.network.iter() {
             let ballot = Element(message.ballot().0);
             match message {
+                Message::Promise { .. } if state.cluster.is_late(message) => {}
                 Message::Prepare { .. } => structure.set(self.prepare, &[ballot], true),
-                Message::Promise { from, reports, .. } => {
-                    let from = Element(from.0);
+                Message::Promise { from: node, trimmed, reports, .. } => {
+                    let from = Element(node.0);
                     structure.set(self.promise, &[from, ballot], true);
-                    for (slot, vote) in (0..).map(Element).zip(reports) {
-                        let Some(vote) = vote else { continue };
+                    for (slot, vote) in (0..).map(Slot).zip(reports) {
+                        let below = Some(message.ballot());
+                        let gone = || state.cluster.last_vote(node, slot, below);
+                        let Some(vote) = (if slot < trimmed { gone() } else { vote }) else {
+                            continue;
+                        };
+                        let slot = Element(slot.0);
                         let entry =
                             [from, ballot, slot, Element(vote.ballot.0), Element(vote.value.0)];
                         structure.set(self.promise_reports, &entry, true);
@@ -443,6 +467,7 @@ impl Text {
                         }
                     }
                 }
+                Message::Confirm { .. } | Message::Confirmed { .. } => {}
                 Message::Accept { slot, value, .. } => {
                     let entry = [Element(slot.0), ballot, Element(value.0)];
                     structure.set(self.proposal, &entry, true);

@@ -2,23 +2,21 @@
 //!
 //! Ballots and slots are integers, and a ballot that is not there is -1, as in the literature. Nodes
 //! are `"n1"`, `"n2"`, …; values `"v0"`, `"v1"`, … and `"noop"`. Logs are maps from slots, with
-//! nothing where nothing is.
+//! nothing where nothing is. What is not usual, snapshots and reads, has fields only where there are any.
 //!
 //! Actions are read, with every number in range. States are only written: a recorded state is never
 //! believed, it is compared with what the model does.
 
-use std::collections::BTreeMap;
-
 use super::{
     Traced, Variables,
     itf::Value,
-    read::{Unusable, Usable, fields, number, variant},
+    read::{Unusable, Usable, fields, number, record, variant},
 };
 use crate::cluster::{
     Action, Bounds, Bug, Cluster, State,
     state::{
-        Acceptor, Ballot, Live, Log, Message, Node, NodeId, NodeSet, Role, SLOTS_MAX, Slot,
-        Unsynced, Value as Proposed, Vote,
+        Acceptor, Ballot, Live, Log, Message, Node, NodeId, NodeSet, Reads, Role, Round, SLOTS_MAX,
+        Slot, Unsynced, Value as Proposed, Vote,
     },
 };
 
@@ -51,8 +49,10 @@ fn bounds(bounds: &Bounds) -> Value {
         unsynced,
         nacks,
         chosen,
+        snapshots,
+        reads,
     } = *bounds;
-    Value::record([
+    let mut fields = vec![
         ("nodes", nodes.into()),
         ("phase1_quorum", phase1_quorum.into()),
         ("phase2_quorum", phase2_quorum.into()),
@@ -64,7 +64,14 @@ fn bounds(bounds: &Bounds) -> Value {
         ("unsynced", unsynced.into()),
         ("nacks", Value::Bool(nacks)),
         ("chosen", Value::Bool(chosen)),
-    ])
+    ];
+    if snapshots {
+        fields.push(("snapshots", Value::Bool(true)));
+    }
+    if reads > 0 {
+        fields.push(("reads", reads.into()));
+    }
+    Value::record(fields)
 }
 
 /// Reads bounds; whether they make a cluster is asked elsewhere.
@@ -82,13 +89,14 @@ fn read_bounds(value: &Value) -> Usable<Bounds> {
         "nacks",
         "chosen",
     ];
-    let record: BTreeMap<_, _> = names.into_iter().zip(fields(value, names)?).collect();
+    let record = record(value, &names, &["snapshots", "reads"])?;
     let byte = |name: &str| {
         number(record[name], 0, u8::MAX).map_err(|unusable| unusable.within(&format!(".{name}")))
     };
-    let truth = |name: &str| match record[name] {
-        Value::Bool(truth) => Ok(*truth),
-        other => Err(Unusable::new(format!(".{name}"), other, "true or false")),
+    let truth = |name: &str| match record.get(name) {
+        None => Ok(false),
+        Some(Value::Bool(truth)) => Ok(*truth),
+        Some(other) => Err(Unusable::new(format!(".{name}"), other, "true or false")),
     };
     let crashes = match record["crashes"] {
         Value::Str(any) if any == "any" => None,
@@ -107,6 +115,8 @@ fn read_bounds(value: &Value) -> Usable<Bounds> {
         unsynced: byte("unsynced")?,
         nacks: truth("nacks")?,
         chosen: truth("chosen")?,
+        snapshots: truth("snapshots")?,
+        reads: if record.contains_key("reads") { byte("reads")? } else { 0 },
     })
 }
 
@@ -191,6 +201,18 @@ impl Traced for Cluster {
             Action::Chosen { .. } if !self.offered(state).contains(action) => {
                 "no quorum has voted for that".to_owned()
             }
+            Action::Read(_) if bounds.reads == 0 => "these bounds leave out reads".to_owned(),
+            Action::Read(node) if !leads(node) => format!("{node:?} does not lead"),
+            Action::Read(_) => "a read waits already, or there were as many as may be".to_owned(),
+            Action::Snapshot { .. } if !bounds.snapshots => {
+                "these bounds leave out snapshots".to_owned()
+            }
+            Action::Snapshot { to, below } if below <= state.node(to).live.acceptor.trimmed => {
+                format!("{to:?} has trimmed that before")
+            }
+            Action::Snapshot { below, .. } if !self.offered(state).contains(action) => {
+                format!("not all below {below:?} is chosen")
+            }
             Action::Sync(_) => "nothing waits for it".to_owned(),
             Action::Crash(_) if bounds.crashes.is_some_and(|most| state.crashes >= most) => {
                 "all the crashes of these bounds have happened".to_owned()
@@ -210,7 +232,7 @@ impl Cluster {
         let ballot = message.ballot();
         let own = live.acceptor.promised == Some(ballot);
         match (message, &live.role) {
-            (Message::Prepare { .. } | Message::Accept { .. }, _)
+            (Message::Prepare { .. } | Message::Accept { .. } | Message::Confirm { .. }, _)
                 if live.acceptor.promised > Some(ballot) =>
             {
                 let promised = live.acceptor.promised.map_or(0, |promised| promised.0);
@@ -223,7 +245,13 @@ impl Cluster {
             (Message::Accepted { .. }, Role::Leader { .. }) if own => {
                 format!("{to:?} has counted that before, or knows what is chosen")
             }
-            (Message::Accepted { .. }, _) => format!("{to:?} does not lead in b{}", ballot.0),
+            (Message::Confirm { .. }, _) => format!("{to:?} has confirmed that before"),
+            (Message::Confirmed { .. }, Role::Leader { .. }) if own => {
+                format!("{to:?} has counted that before, or asks for no such round")
+            }
+            (Message::Accepted { .. } | Message::Confirmed { .. }, _) => {
+                format!("{to:?} does not lead in b{}", ballot.0)
+            }
             _ if self.bounds().unsynced > 0 => {
                 "it changes nothing, or something has to be synced first".to_owned()
             }
@@ -260,24 +288,50 @@ impl Codec<'_> {
     }
 
     fn acceptor(self, acceptor: &Acceptor) -> Value {
-        let Acceptor { promised, votes } = acceptor;
-        Value::record([("promised", ballot(*promised)), ("votes", self.votes(votes))])
+        let Acceptor { promised, votes, trimmed } = acceptor;
+        let fields = vec![("promised", ballot(*promised)), ("votes", self.votes(votes))];
+        self.with_trimmed(fields, *trimmed)
+    }
+
+    /// A record, with where the trimmed slots end if any may be.
+    fn with_trimmed(self, mut fields: Vec<(&str, Value)>, trimmed: Slot) -> Value {
+        if self.bounds.snapshots {
+            fields.push(("trimmed", trimmed.0.into()));
+        }
+        Value::record(fields)
     }
 
     fn role(self, role: &Role) -> Value {
         match role {
             Role::Follower => Value::variant("Follower", Value::unit()),
-            Role::Candidate { heard, reported } => {
+            Role::Candidate { heard, reported, trimmed } => {
                 let (heard, reported) = (self.nodes(*heard), self.votes(reported));
-                let value = Value::record([("heard", heard), ("reported", reported)]);
-                Value::variant("Candidate", value)
+                let fields = vec![("heard", heard), ("reported", reported)];
+                Value::variant("Candidate", self.with_trimmed(fields, *trimmed))
             }
-            Role::Leader { votes } => {
+            Role::Leader { votes, reads } => {
                 let votes = votes.map(|voters| (!voters.is_empty()).then_some(voters));
-                let votes = log(&votes, |voters| self.nodes(voters));
-                Value::variant("Leader", Value::record([("votes", votes)]))
+                let mut fields = vec![("votes", log(&votes, |voters| self.nodes(voters)))];
+                if self.bounds.reads > 0 {
+                    fields.push(("reads", self.reads(reads)));
+                }
+                Value::variant("Leader", Value::record(fields))
             }
         }
+    }
+
+    /// Without a round under way, nobody was heard, and nothing is read.
+    fn reads(self, reads: &Reads) -> Value {
+        let Reads { barrier, rounds, under_way, waits } = reads;
+        let Round { heard, index } =
+            under_way.unwrap_or(Round { heard: NodeSet::default(), index: Slot(0) });
+        Value::record([
+            ("barrier", barrier.0.into()),
+            ("round", (*rounds).into()),
+            ("heard", self.nodes(heard)),
+            ("index", index.0.into()),
+            ("waits", Value::Bool(*waits)),
+        ])
     }
 
     fn message(self, message: Message) -> Value {
@@ -285,14 +339,14 @@ impl Codec<'_> {
             Message::Prepare { ballot } => {
                 ("Prepare", Value::record([("ballot", ballot.0.into())]))
             }
-            Message::Promise { ballot, from, reports } => (
-                "Promise",
-                Value::record([
+            Message::Promise { ballot, from, trimmed, reports } => {
+                let fields = vec![
                     ("ballot", ballot.0.into()),
                     ("from", name(from)),
                     ("reports", self.votes(&reports)),
-                ]),
-            ),
+                ];
+                ("Promise", self.with_trimmed(fields, trimmed))
+            }
             Message::Accept { ballot, slot, value } => (
                 "Accept",
                 Value::record([
@@ -310,6 +364,15 @@ impl Codec<'_> {
                     ("from", name(from)),
                 ]),
             ),
+            Message::Confirm { ballot, round } => {
+                let fields = [("ballot", ballot.0.into()), ("round", round.into())];
+                ("Confirm", Value::record(fields))
+            }
+            Message::Confirmed { ballot, round, from } => {
+                let (ballot, round) = (ballot.0.into(), round.into());
+                let fields = [("ballot", ballot), ("round", round), ("from", name(from))];
+                ("Confirmed", Value::record(fields))
+            }
         };
         Value::variant(tag, value)
     }
@@ -321,14 +384,15 @@ impl Codec<'_> {
             let messages = messages.iter().map(|message| self.message(*message)).collect();
             Value::record([("disk", self.acceptor(acceptor)), ("messages", Value::Set(messages))])
         };
-        Value::record([
+        let fields = vec![
             ("promised", ballot(acceptor.promised)),
             ("votes", self.votes(&acceptor.votes)),
             ("role", self.role(role)),
             ("chosen", log(chosen, |value| self.proposed(value))),
             ("disk", self.acceptor(durable)),
             ("unsynced", Value::Seq(unsynced.iter().map(waits).collect())),
-        ])
+        ];
+        self.with_trimmed(fields, acceptor.trimmed)
     }
 
     /// The variables of a state, by name.
@@ -367,6 +431,10 @@ impl Codec<'_> {
                     ("value", self.proposed(value)),
                 ]),
             ),
+            Some(Action::Read(node)) => ("Read", Value::record([("node", name(node))])),
+            Some(Action::Snapshot { to, below }) => {
+                ("Snapshot", Value::record([("to", name(to)), ("below", below.0.into())]))
+            }
             Some(Action::Sync(node)) => ("Sync", Value::record([("node", name(node))])),
             Some(Action::Crash(node)) => ("Crash", Value::record([("node", name(node))])),
         };
@@ -387,6 +455,15 @@ impl Codec<'_> {
 
     fn read_slot(self, at: &str, value: &Value) -> Usable<Slot> {
         number(value, 0, self.bounds.slots - 1).map(Slot).map_err(|it| it.within(at))
+    }
+
+    /// Where a part of the log ends.
+    fn read_end(self, at: &str, value: &Value, least: u8) -> Usable<Slot> {
+        number(value, least, self.bounds.slots).map(Slot).map_err(|it| it.within(at))
+    }
+
+    fn read_round(self, at: &str, value: &Value) -> Usable<u8> {
+        number(value, 1, self.bounds.reads).map_err(|it| it.within(at))
     }
 
     fn read_proposed(self, at: &str, value: &Value) -> Usable<Proposed> {
@@ -421,12 +498,17 @@ impl Codec<'_> {
                 Message::Prepare { ballot: self.read_ballot(".value.ballot", ballot)? }
             }
             "Promise" => {
-                let names = ["ballot", "from", "reports"];
-                let [ballot, from, reports] = fields(inner, names).map_err(within)?;
+                let more: &[&str] = if self.bounds.snapshots { &["trimmed"] } else { &[] };
+                let needed = [&["ballot", "from", "reports"], more].concat();
+                let record = record(inner, &needed, &[]).map_err(within)?;
+                let trimmed = record
+                    .get("trimmed")
+                    .map_or(Ok(Slot(0)), |trimmed| self.read_end(".value.trimmed", trimmed, 0));
                 Message::Promise {
-                    ballot: self.read_ballot(".value.ballot", ballot)?,
-                    from: self.read_name(".value.from", from)?,
-                    reports: self.read_votes(".value.reports", reports)?,
+                    ballot: self.read_ballot(".value.ballot", record["ballot"])?,
+                    from: self.read_name(".value.from", record["from"])?,
+                    trimmed: trimmed?,
+                    reports: self.read_votes(".value.reports", record["reports"])?,
                 }
             }
             "Accept" => {
@@ -448,8 +530,24 @@ impl Codec<'_> {
                     from: self.read_name(".value.from", from)?,
                 }
             }
+            "Confirm" => {
+                let [ballot, round] = fields(inner, ["ballot", "round"]).map_err(within)?;
+                Message::Confirm {
+                    ballot: self.read_ballot(".value.ballot", ballot)?,
+                    round: self.read_round(".value.round", round)?,
+                }
+            }
+            "Confirmed" => {
+                let names = ["ballot", "round", "from"];
+                let [ballot, round, from] = fields(inner, names).map_err(within)?;
+                Message::Confirmed {
+                    ballot: self.read_ballot(".value.ballot", ballot)?,
+                    round: self.read_round(".value.round", round)?,
+                    from: self.read_name(".value.from", from)?,
+                }
+            }
             _ => {
-                let accepted = "Prepare, Promise, Accept or Accepted";
+                let accepted = "Prepare, Promise, Accept, Accepted, Confirm or Confirmed";
                 return Err(Unusable {
                     at: ".tag".into(),
                     found: tag.into(),
@@ -504,9 +602,18 @@ impl Codec<'_> {
                     value: self.read_proposed(".value.value", value)?,
                 }
             }
+            "Read" => Action::Read(node()?),
+            "Snapshot" => {
+                let [to, below] = fields(inner, ["to", "below"]).map_err(within)?;
+                Action::Snapshot {
+                    to: self.read_name(".value.to", to)?,
+                    below: self.read_end(".value.below", below, 1)?,
+                }
+            }
             _ => {
                 let accepted =
-                    "Init, Campaign, Propose, Deliver, Nack, Chosen, Sync or Crash".to_owned();
+                    "Init, Campaign, Propose, Deliver, Nack, Chosen, Read, Snapshot, Sync or Crash"
+                        .to_owned();
                 return Err(Unusable { at: ".tag".into(), found: tag.into(), accepted });
             }
         }))

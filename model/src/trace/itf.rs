@@ -46,8 +46,9 @@ impl Value {
     }
 
     /// A record.
-    pub fn record<const N: usize>(fields: [(&str, Self); N]) -> Self {
-        Self::Record(fields.map(|(name, value)| (name.to_owned(), value)).into())
+    pub fn record<'n>(fields: impl IntoIterator<Item = (&'n str, Self)>) -> Self {
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+        Self::Record(fields.collect())
     }
 
     /// One of several kinds of things, as Apalache and Quint have them.
