@@ -496,6 +496,19 @@ fn gaps_are_filled_with_noops() {
     assert_eq!(sent(&output), proposals);
 }
 
+/// The last slot in use may be one that is known to be chosen, and that nobody reports.
+#[test]
+fn gaps_below_what_is_known_are_filled_with_noops() {
+    let mut candidate = replica(1, 3);
+    hear(&mut candidate, 2, learned(2, &["c2"]));
+    campaign(&mut candidate);
+    let output = promise(&mut candidate, 3, ballot(1, 1), []);
+    let values = [Value::Noop, Value::Noop].into();
+    let message = Message::Accept { ballot: ballot(1, 1), first: Slot(0), values };
+    assert_eq!(sent(&output), [(To::Peers, message)]);
+    assert_eq!(propose(&mut candidate, "c3").taken[0].slot, Slot(3));
+}
+
 /// "It can propose command 142 before it learns that its proposed command 141 has been chosen", and 142
 /// can be chosen first.
 #[test]
@@ -609,6 +622,7 @@ fn what_is_trimmed_stays_trimmed_across_failures() {
 
     let mut replica = Replica::recover(config(2, 3), records).unwrap();
     assert_eq!(hear(&mut replica, 1, learned(0, &["a", "b"])), Output::default());
+    assert_eq!(replica.parts().learner.chosen.iter().count(), 0, "nor kept");
     let output = hear(&mut replica, 1, learned(2, &["c"]));
     assert_eq!(output.chosen, [(Slot(2), value("c"))]);
 }
@@ -676,6 +690,11 @@ fn reports_of_what_is_trimmed_are_dropped() {
         let reports = [report(0, ballot(1, 0), "a"), report(2, ballot(1, 0), "c")];
         promise(&mut candidate, 2, ballot(1, 1), reports);
         let Role::Candidate(heard) = candidate.parts().role else { panic!("two of five") };
+        assert_eq!(
+            heard.trimmed,
+            Slot(if early { 2 } else { 0 }),
+            "by a promise, its own included"
+        );
         assert_eq!(heard.reported.iter().map(|(slot, _)| slot).collect_vec(), [Slot(2)]);
         let output = promise(&mut candidate, 3, ballot(1, 1), []);
         assert_eq!(sent(&output), [accept_all(ballot(1, 1), 2, &["c"])]);

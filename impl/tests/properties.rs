@@ -269,6 +269,32 @@ fn no_votes_for_what_is_known() {
     }
 }
 
+/// A window of slots is held up to its end, and begins where the log ends, or where it was trimmed.
+#[test]
+fn the_window_is_held_up_to_its_end() {
+    for trimmed in [0, 5] {
+        let messages = [
+            |first, values: &[Value]| Message::Learned { first, values: values.into() },
+            |first, values: &[Value]| Message::Accept {
+                ballot: ballot(1, 2),
+                first,
+                values: values.into(),
+            },
+        ];
+        for message in messages {
+            let config = Config { slots_ahead_max: 2, batch_slots_max: 2, ..config(1, 3) };
+            let mut replica = Replica::new(config).unwrap();
+            step(&mut replica, Event::Snapshot { below: Slot(trimmed) });
+            let before = replica.clone();
+            let far = message(Slot(trimmed + 1), &[command("b"), command("c")]);
+            assert_eq!(hear(&mut replica, 2, far), Output::default());
+            assert_eq!(replica, before);
+            hear(&mut replica, 2, message(Slot(trimmed), &[command("a"), command("b")]));
+            assert_ne!(replica, before);
+        }
+    }
+}
+
 /// A configuration is accepted just if every quorum of phase 1 meets every quorum of phase 2, for up to six
 /// nodes and all sizes that exist.
 #[test]
