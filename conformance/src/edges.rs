@@ -7,7 +7,7 @@ use bytes::Bytes;
 use itertools::Itertools as _;
 use paxos::{
     Ballot, Envelope, Event, Message, NodeId, Output, Proposal, Record, Refusal, Replica, Report,
-    Slot, To, Token, Value, protocol::proposer::Role,
+    Slot, To, Token, Value, protocol::{proposer::Role, reader::Reader},
 };
 
 use crate::{
@@ -42,6 +42,8 @@ pub fn check(scales: &Scales<'_>, running: &Running) -> Tried {
     edges.timers()?;
     edges.heartbeats()?;
     edges.questions()?;
+    edges.snapshots()?;
+    edges.reads()?;
     edges.proposals()
 }
 
@@ -159,12 +161,13 @@ impl Edges<'_> {
     fn batches(&self) -> Tried {
         let parts = self.running.subject().replica().parts();
         let Some(&peer) = self.peers.first() else { return Ok(()) };
-        let known = (0..parts.learner.below.0).map(Slot);
+        let first = parts.acceptor.trimmed;
+        let known = (first.0..parts.learner.below.0).map(Slot);
         let known: Vec<_> =
             known.filter_map(|slot| parts.learner.chosen.get(slot).cloned()).collect();
         for count in (1..=known.len()).take(limits::BATCH_SLOTS_MAX as usize) {
             let values = known[..count].into();
-            let message = Message::Learned { first: Slot(0), values };
+            let message = Message::Learned { first, values };
             let event = Event::Message { from: peer, message };
             let output = self.scales.unmoved(self.running, event)?;
             let full = count as u64 == limits::BATCH_SLOTS_MAX;
@@ -206,6 +209,10 @@ impl Edges<'_> {
                 Role::Candidate(candidate) if candidate.heard.contains(index) => {}
                 Role::Candidate(_) => send(Message::Prepare { ballot }),
                 Role::Leader(leader) => {
+                    let Reader { round, heard, .. } = leader.reader;
+                    if !heard.is_empty() && !heard.contains(index) {
+                        send(Message::Confirm { ballot, round });
+                    }
                     let mut batch: Vec<(Slot, Value)> = Vec::new();
                     let mut flush = |batch: &mut Vec<(Slot, Value)>| {
                         if let Some(&(first, _)) = batch.first() {
@@ -259,11 +266,18 @@ impl Edges<'_> {
     /// Who asks what is chosen is told what this node knows, from there on and without a gap.
     fn questions(&self) -> Tried {
         let Some(&peer) = self.peers.first() else { return Ok(()) };
-        let chosen = &self.running.subject().replica().parts().learner.chosen;
+        let parts = self.running.subject().replica().parts();
+        let (trimmed, chosen) = (parts.acceptor.trimmed, &parts.learner.chosen);
         for first in 0..=chosen.end().0 {
             let event =
                 Event::Message { from: peer, message: Message::Learn { from: Slot(first) } };
             let output = self.scales.unmoved(self.running, event)?;
+            if first < trimmed.0 {
+                let message = Message::Trimmed { below: trimmed };
+                let told = output.messages == [Envelope { to: To::Node(peer), message }];
+                self.scales.expect("what it tells to be trimmed", told, &output)?;
+                continue;
+            }
             let known = (first..).map_while(|slot| chosen.get(Slot(slot)).cloned());
             let values: Vec<_> = known.take(limits::BATCH_SLOTS_MAX as usize).collect();
             let message = Message::Learned { first: Slot(first), values: values.clone().into() };
@@ -273,6 +287,53 @@ impl Edges<'_> {
             self.scales.expect("what it tells to be chosen", told, &output)?;
         }
         Ok(())
+    }
+
+    /// An older snapshot is none, and who has trimmed what this node knows has nothing for it.
+    fn snapshots(&self) -> Tried {
+        let parts = self.running.subject().replica().parts();
+        let (below, trimmed) = (parts.learner.below, parts.acceptor.trimmed);
+        for below in 0..=trimmed.0 {
+            let output =
+                self.scales.unmoved(self.running, Event::Snapshot { below: Slot(below) })?;
+            self.scales.expect("what an older snapshot does", output == Output::default(), &output)?;
+        }
+        let Some(&peer) = self.peers.first() else { return Ok(()) };
+        for (below, wanted) in [(below, Vec::new()), (below.plus(1), vec![peer])] {
+            let event = Event::Message { from: peer, message: Message::Trimmed { below } };
+            let output = self.scales.unmoved(self.running, event)?;
+            let expected = Output { fetch: wanted, ..Output::default() };
+            self.scales.expect("whose snapshot is wanted", output == expected, &output)?;
+        }
+        Ok(())
+    }
+
+    /// Reads that are asked for together are confirmed together; who does not lead refuses all of them.
+    fn reads(&self) -> Tried {
+        let parts = self.running.subject().replica().parts();
+        let tokens = vec![Token(7), Token(8)];
+        let output = self.scales.tried(self.running, Event::Read(tokens.clone()))?;
+        let all = |found: Vec<Token>| found == tokens;
+        let refused = all(output.refused.iter().map(|refused| refused.token).collect());
+        let ready = all(output.reads.iter().map(|ready| ready.token).collect());
+        let is_so = match parts.role {
+            Role::Leader(_) if parts.config.phase2_quorum == 1 => ready,
+            Role::Leader(leader) => {
+                let begins = leader.reader.heard.is_empty();
+                output.reads.is_empty()
+                    && output.refused.is_empty()
+                    && output.messages.len() == usize::from(begins)
+            }
+            Role::Follower | Role::Candidate(_) => refused && output.messages.is_empty(),
+        };
+        self.scales.expect("what becomes of two reads", is_so, &output)?;
+        let (Some(&peer), Some(ballot)) = (self.peers.first(), parts.acceptor.promised) else {
+            return Ok(());
+        };
+        if ballot.node == peer {
+            return Ok(());
+        }
+        self.ignored(peer, Message::Confirm { ballot, round: 1 })
     }
 
     /// A record that comes again changes nothing, an older one neither, and one that contradicts is

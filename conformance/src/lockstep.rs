@@ -124,7 +124,8 @@ impl Lockstep {
         let model = self.cluster.init_states().remove(0);
         let replica = |node| {
             let config = self.projection.config(node);
-            Arc::new(Running::new(Subject::new(config, self.bug).expect("checked by the bounds")))
+            let subject = Subject::new(config, self.bug).expect("checked by the bounds");
+            Arc::new(Running::new(subject, self.projection.reads()))
         };
         Pair { model, replicas: self.cluster.nodes().map(replica).collect(), divergence: None }
     }
@@ -212,7 +213,7 @@ impl Lockstep {
                     && (node.0 >= bounds.campaigners
                         || bounds.next_ballot(node, live.acceptor.promised).is_none())
             }
-            Input::Propose { .. } => leads,
+            Input::Propose { .. } | Input::Read => leads,
             _ => false,
         }
     }
@@ -303,7 +304,9 @@ impl Lockstep {
         let mut resent = self.scales(node).unmoved(running, Event::Timer(Timer::Resend))?.messages;
         for envelope in &mut resent {
             envelope.to = match &envelope.message {
-                RealMessage::Prepare { .. } | RealMessage::Accept { .. } => paxos::To::Peers,
+                RealMessage::Prepare { .. }
+                | RealMessage::Accept { .. }
+                | RealMessage::Confirm { .. } => paxos::To::Peers,
                 _ => envelope.to,
             };
         }

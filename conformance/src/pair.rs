@@ -6,15 +6,15 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use paxos::{Envelope, Event, Message, Output, Record, storage::Memory};
+use paxos::{Envelope, Event, Message, Output, Record, To, storage::Memory};
 use paxos_model::cluster::{
     node::{Input, Step},
-    state::{Acceptor, Live, NodeId},
+    state::{Acceptor, Live, NodeId, Role},
 };
 
 use crate::{
     faulty::Subject,
-    projection::{Projection, Sent, Unmapped},
+    projection::{Projection, READ, Sent, Unmapped, real_node, real_slot},
 };
 
 /// A difference between the model and the implementation.
@@ -66,13 +66,16 @@ pub struct Scales<'a> {
 
 impl Running {
     /// A replica that starts for the first time.
-    pub fn new(subject: Subject) -> Self {
-        Self::sealed(subject, Memory::default(), Vec::new())
+    ///
+    /// `reads` says whether anybody reads in this space.
+    pub fn new(subject: Subject, reads: bool) -> Self {
+        Self::sealed(subject, Memory::default(), Vec::new(), reads)
     }
 
-    fn sealed(subject: Subject, disk: Memory, unsynced: Vec<Vec<Record>>) -> Self {
+    fn sealed(subject: Subject, disk: Memory, unsynced: Vec<Vec<Record>>, reads: bool) -> Self {
         let mut hasher = DefaultHasher::new();
-        (&subject, &disk, &unsynced).hash(&mut hasher);
+        subject.tell(reads, &mut hasher);
+        (&disk, &unsynced).hash(&mut hasher);
         Self { subject, disk, unsynced, digest: hasher.finish() }
     }
 
@@ -90,6 +93,10 @@ impl Running {
     pub fn disk(&self) -> &Memory {
         &self.disk
     }
+}
+
+fn says_trimmed(envelope: &Envelope) -> bool {
+    matches!(envelope.message, Message::Trimmed { .. })
 }
 
 type Balanced<T> = Result<T, Box<Divergence>>;
@@ -152,14 +159,14 @@ impl Scales<'_> {
         let mut subject = running.subject.clone();
         let event = self.projection.event(self.node, before, input);
         let output = self.run(&mut subject, event)?;
-        self.compare(&subject, before, expected, &output)?;
+        self.compare(&subject, before, input, expected, output.clone())?;
         let (mut disk, mut unsynced) = (running.disk.clone(), running.unsynced.clone());
         if !waits {
             self.append(&mut disk, &output.records)?;
         } else if !output.records.is_empty() {
             unsynced.push(output.records);
         }
-        Ok(Running::sealed(subject, disk, unsynced))
+        Ok(Running::sealed(subject, disk, unsynced, self.projection.reads()))
     }
 
     /// Delivers what the model ignores: it must change nothing, and answer what the model answers.
@@ -177,7 +184,7 @@ impl Scales<'_> {
         let event = self.projection.event(self.node, before, input);
         let output = self.run(&mut subject, event)?;
         self.unchanged(running, &subject, &output)?;
-        self.compare(&subject, before, expected, &output)
+        self.compare(&subject, before, input, expected, output)
     }
 
     /// Delivers events that the model does not know at all: nothing may change.
@@ -248,9 +255,13 @@ impl Scales<'_> {
         self.same("what a batch leaves on disk, by parts and at once", &disk, &disk_at_once)?;
         let after = self.projection.acceptor(by_parts.replica().parts().acceptor);
         let after = self.mapped("votes", after)?;
-        let map =
-            |sent: &[_]| self.mapped("messages", self.projection.sent(self.node, &after, sent));
-        let (mut sent, at_once) = (map(&sent)?, map(&output.messages)?);
+        let map = |sent: &[Envelope]| -> Balanced<(Vec<Envelope>, Sent)> {
+            let (mut trims, sent): (Vec<_>, Vec<_>) = sent.iter().cloned().partition(says_trimmed);
+            trims.dedup(); // Each part of a batch is answered by itself.
+            Ok((trims, self.mapped("messages", self.projection.sent(self.node, &after, &sent))?))
+        };
+        let ((trims, mut sent), (trims_at_once, at_once)) = (map(&sent)?, map(&output.messages)?);
+        self.same("what is said to be trimmed, by parts and at once", &trims, &trims_at_once)?;
         let told = |envelope: &&Envelope| matches!(envelope.message, Message::Chosen { .. });
         let told = output.messages.iter().filter(told).count();
         let gaps = at_once.announced.windows(2).filter(|pair| pair[1].0 != pair[0].0 + 1).count();
@@ -283,7 +294,8 @@ impl Scales<'_> {
         let oldest = unsynced.remove(0);
         self.append(&mut disk, &oldest)?;
         self.compare_disk(&disk, durable)?;
-        Ok(Running::sealed(running.subject.clone(), disk, unsynced))
+        let reads = self.projection.reads();
+        Ok(Running::sealed(running.subject.clone(), disk, unsynced, reads))
     }
 
     /// Crashes a replica and builds it again from its disk.
@@ -297,7 +309,8 @@ impl Scales<'_> {
             Err(error) => return self.differ("recovery", "recovers", error.to_string()),
         };
         self.compare_live(&subject, after)?;
-        Ok(Running::sealed(subject, running.disk.clone(), Vec::new()))
+        let reads = self.projection.reads();
+        Ok(Running::sealed(subject, running.disk.clone(), Vec::new(), reads))
     }
 
     /// Whether the disk holds what the model's does.
@@ -328,10 +341,13 @@ impl Scales<'_> {
         &self,
         subject: &Subject,
         before: &Live,
+        input: Input,
         expected: &Step,
-        output: &Output,
+        mut output: Output,
     ) -> Balanced<()> {
         self.compare_live(subject, &expected.live)?;
+        self.compare_trims(before, input, expected, &mut output)?;
+        self.compare_reads(before, input, expected, &output)?;
         let after = &expected.live.acceptor;
         let sent = self.projection.sent(self.node, after, &output.messages);
         let sent = self.mapped("messages", sent)?;
@@ -348,12 +364,69 @@ impl Scales<'_> {
         if changed == output.records.is_empty() {
             return self.differ("records", if changed { "some" } else { "none" }, &output.records);
         }
-        let prefix = |live: &Live| live.chosen.iter().take_while(|value| value.is_some()).count();
-        let ready = (prefix(before)..prefix(&expected.live)).filter_map(|slot| {
-            let value = self.projection.real_value(expected.live.chosen[slot]?);
-            Some((paxos::Slot(slot as u64), value))
+        // What a snapshot holds was applied by whoever took it.
+        let (from, to) = (before.known_below().max(after.trimmed), expected.live.known_below());
+        let ready = (from.0..to.0).filter_map(|slot| {
+            let value = self.projection.real_value(expected.live.chosen[usize::from(slot)]?);
+            Some((paxos::Slot(slot.into()), value))
         });
         self.same("what is handed out to be applied", &ready.collect(), &output.chosen)
+    }
+
+    /// Who asks for votes in slots that are trimmed is told so, and who promises with more trimmed than
+    /// this node knows is asked for its snapshot. The model has neither: both only say where to ask.
+    fn compare_trims(
+        &self,
+        before: &Live,
+        input: Input,
+        expected: &Step,
+        output: &mut Output,
+    ) -> Balanced<()> {
+        use paxos_model::cluster::state::Message::{Accept, Promise};
+        let (said, fetched) = match input {
+            Input::Message(Accept { ballot, slot, .. }) => {
+                let trimmed = before.acceptor.trimmed;
+                let says = slot < trimmed && expected.nack.is_none();
+                let to = To::Node(real_node(self.projection.owner(ballot)));
+                let message = Message::Trimmed { below: real_slot(trimmed) };
+                (says.then_some(Envelope { to, message }), None)
+            }
+            Input::Message(Promise { from, trimmed, .. }) => {
+                let heard = *before != expected.live;
+                let behind = trimmed > before.known_below();
+                (None, (heard && behind).then_some(real_node(from)))
+            }
+            _ => (None, None),
+        };
+        let (trims, rest) = std::mem::take(&mut output.messages).into_iter().partition(says_trimmed);
+        output.messages = rest;
+        self.same("what is said to be trimmed", &Vec::from_iter(said), &trims)?;
+        self.same("whose snapshot is wanted", &Vec::from_iter(fetched), &output.fetch)
+    }
+
+    /// The read that is confirmed, and those that a leader gives up with its lead, or that ask who does not
+    /// lead.
+    fn compare_reads(
+        &self,
+        before: &Live,
+        input: Input,
+        expected: &Step,
+        output: &Output,
+    ) -> Balanced<()> {
+        let ready = output.reads.iter().map(|ready| (ready.token, ready.at)).collect();
+        let answer = expected.answer.map(|answer| (READ, real_slot(answer.index)));
+        self.same("which reads are answered", &Vec::from_iter(answer), &ready)?;
+        if matches!(input, Input::Propose { .. }) {
+            return Ok(()); // What becomes of proposals is looked at in `edges`.
+        }
+        let given_up = match (&before.role, &expected.live.role) {
+            (Role::Leader { .. }, Role::Leader { .. }) => 0,
+            (Role::Leader { reads, .. }, _) => {
+                usize::from(reads.under_way.is_some()) + usize::from(reads.waits)
+            }
+            (Role::Follower | Role::Candidate { .. }, _) => usize::from(input == Input::Read),
+        };
+        self.same("how many reads are refused", &given_up, &output.refused.len())
     }
 
     /// A node's promise and votes for its own ballot do not travel.

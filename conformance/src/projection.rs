@@ -6,8 +6,10 @@
 //! | `Ballot { round: b / campaigners + 1, node: b mod campaigners + 1 }` | `Ballot(b)` |
 //! | `Slot(s)` | `Slot(s)` |
 //! | `Value::Command("v0")`, `"v1"`, …; `Value::Noop` | `Value(0)`, `Value(1)`, …; the last one |
-//! | `acceptor.promised`, `acceptor.votes` | `acceptor.promised`, `acceptor.votes` |
-//! | `role` with `heard`, `reported`, `votes` | `role` with the same |
+//! | `acceptor.promised`, `acceptor.votes`, `acceptor.trimmed` | the same |
+//! | `role` with `heard`, `reported`, `trimmed`, `votes` | `role` with the same |
+//! | `reader` with `barrier`, `round`, `heard` and `index` | `reads` with `barrier`, `rounds`, `under_way` |
+//! | `reader.asked`, `reader.waiting`: one read or none | whether a round is `under_way`, `waits` |
 //! | `learner.chosen` | `chosen` |
 //! | `learner.below`, `leader.first` | none: they follow from `chosen`, and are checked to |
 //! | `config` | none: it never changes, and is checked to be what the replica was given |
@@ -25,16 +27,20 @@ use paxos::{
         learner::Learner,
         log::SlotLog,
         proposer::{Candidate, Leader, NodeSet as RealNodeSet, Role as RealRole},
+        reader::Reader,
     },
 };
 use paxos_model::cluster::{
     Bounds,
     node::{Input, Nack},
     state::{
-        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, SLOTS_MAX, Slot, Value,
-        Vote,
+        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, Round, SLOTS_MAX,
+        Slot, Value, Vote,
     },
 };
+
+/// Every read has the same name: the model has at most one in each round.
+pub const READ: real::Token = real::Token(0);
 
 /// Something of the implementation that has no place in the model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +74,11 @@ impl Projection {
     /// The table for these bounds.
     pub fn new(bounds: Bounds) -> Self {
         Self { bounds }
+    }
+
+    /// Whether anybody reads in this space.
+    pub fn reads(&self) -> bool {
+        self.bounds.reads > 0
     }
 
     /// Who owns a ballot.
@@ -108,14 +119,15 @@ impl Projection {
         let ballot = self.real_ballot(message.ballot());
         match message {
             Message::Prepare { .. } => (owner, RealMessage::Prepare { ballot }),
-            Message::Promise { from, reports, .. } => {
+            Message::Promise { from, trimmed, reports, .. } => {
                 let reports = (0..).map(real::Slot).zip(reports);
                 let reports = reports.filter_map(|(slot, vote)| {
                     let Vote { ballot, value } = vote?;
                     let (ballot, value) = (self.real_ballot(ballot), self.real_value(value));
                     Some(real::Report { slot, ballot, value })
                 });
-                (from, RealMessage::Promise { ballot, trimmed: real::Slot(0), reports: reports.collect() })
+                let (trimmed, reports) = (real_slot(trimmed), reports.collect());
+                (from, RealMessage::Promise { ballot, trimmed, reports })
             }
             Message::Accept { slot, value, .. } => {
                 let values = [self.real_value(value)].into();
@@ -124,8 +136,11 @@ impl Projection {
             Message::Accepted { slot, from, .. } => {
                 (from, RealMessage::Accepted { ballot, first: real_slot(slot), count: 1 })
             }
-            Message::Confirm { .. } | Message::Confirmed { .. } => {
-                unimplemented!("replicas serve no reads yet")
+            Message::Confirm { round, .. } => {
+                (owner, RealMessage::Confirm { ballot, round: round.into() })
+            }
+            Message::Confirmed { round, from, .. } => {
+                (from, RealMessage::Confirmed { ballot, round: round.into() })
             }
         }
     }
@@ -155,8 +170,10 @@ impl Projection {
                 let values = [self.real_value(value)].into();
                 (other, RealMessage::Learned { first: real_slot(slot), values })
             }
-            Input::Snapshot { .. } => unimplemented!("replicas take no snapshots yet"),
-            Input::Read => unimplemented!("replicas serve no reads yet"),
+            Input::Snapshot { below } => {
+                return Event::Snapshot { below: real_slot(below) };
+            }
+            Input::Read => return Event::Read(vec![READ]),
         };
         Event::Message { from: real_node(from), message }
     }
@@ -175,18 +192,20 @@ impl Projection {
         }
         let Learner { chosen, below } = learner;
         let chosen = self.log(chosen, |value| self.value(value))?;
-        let prefix = chosen.iter().position(Option::is_none).unwrap_or(SLOTS_MAX);
-        if below.0 != prefix as u64 {
+        let acceptor = self.acceptor(acceptor)?;
+        let trimmed = usize::from(acceptor.trimmed.0);
+        let known = chosen.iter().skip(trimmed).take_while(|value| value.is_some()).count();
+        if below.0 != (trimmed + known) as u64 {
             return unmapped(format!("learner.below = {below} with {chosen:?} chosen"));
         }
         let role = match role {
             RealRole::Follower => Role::Follower,
-            RealRole::Candidate(Candidate { heard, trimmed: _, reported }) => Role::Candidate {
+            RealRole::Candidate(Candidate { heard, trimmed, reported }) => Role::Candidate {
                 heard: self.node_set(*heard)?,
                 reported: self.log(reported, |vote| self.vote(vote))?,
-                trimmed: Slot(0),
+                trimmed: self.end(*trimmed)?,
             },
-            RealRole::Leader(Leader { first, votes, reader: _ }) => {
+            RealRole::Leader(Leader { first, votes, reader }) => {
                 if first != below {
                     return unmapped(format!("leader.first = {first}, learner.below = {below}"));
                 }
@@ -198,10 +217,10 @@ impl Projection {
                         None => return unmapped(format!("votes in slot {slot}")),
                     }
                 }
-                Role::Leader { votes: log, reads: Reads::default() }
+                Role::Leader { votes: log, reads: self.reader(reader)? }
             }
         };
-        Ok(Live { acceptor: self.acceptor(acceptor)?, role, chosen })
+        Ok(Live { acceptor, role, chosen })
     }
 
     /// What is durable.
@@ -209,10 +228,10 @@ impl Projection {
     /// # Errors
     /// The first thing that has no counterpart.
     pub fn acceptor(&self, acceptor: &RealAcceptor) -> Mapped<Acceptor> {
-        let RealAcceptor { promised, trimmed: _, votes } = acceptor;
+        let RealAcceptor { promised, trimmed, votes } = acceptor;
         let promised = promised.map(|ballot| self.ballot(ballot)).transpose()?;
         let votes = self.log(votes, |vote| self.vote(vote))?;
-        Ok(Acceptor { promised, votes, trimmed: Slot(0) })
+        Ok(Acceptor { promised, votes, trimmed: self.end(*trimmed)? })
     }
 
     /// What a step of `me` sends; `after` is its acceptor afterwards, whose votes say what it is that
@@ -236,14 +255,14 @@ impl Projection {
                     let ballot = to_peers(self.ballot(*ballot)?)?;
                     sent.messages.push(Message::Prepare { ballot });
                 }
-                RealMessage::Promise { ballot, trimmed: _, reports } => {
+                RealMessage::Promise { ballot, trimmed, reports } => {
                     let ballot = to_owner(self.ballot(*ballot)?)?;
                     let mut log = Log::default();
                     for real::Report { slot, ballot, value } in reports {
                         let (ballot, value) = (self.ballot(*ballot)?, self.value(value)?);
                         log[self.slot(*slot)?] = Some(Vote { ballot, value });
                     }
-                    let (trimmed, reports) = (Slot(0), log);
+                    let (trimmed, reports) = (self.end(*trimmed)?, log);
                     sent.messages.push(Message::Promise { ballot, from: me, trimmed, reports });
                 }
                 RealMessage::Accept { ballot, first, values } => {
@@ -273,9 +292,15 @@ impl Projection {
                         sent.announced.push(Slot(self.slot(slot)? as u8));
                     }
                 }
-                RealMessage::Confirm { .. }
-                | RealMessage::Confirmed { .. }
-                | RealMessage::Trimmed { .. }
+                RealMessage::Confirm { ballot, round } => {
+                    let (ballot, round) = (to_peers(self.ballot(*ballot)?)?, self.round(*round)?);
+                    sent.messages.push(Message::Confirm { ballot, round });
+                }
+                RealMessage::Confirmed { ballot, round } => {
+                    let (ballot, round) = (to_owner(self.ballot(*ballot)?)?, self.round(*round)?);
+                    sent.messages.push(Message::Confirmed { ballot, round, from: me });
+                }
+                RealMessage::Trimmed { .. }
                 | RealMessage::Heartbeat { .. }
                 | RealMessage::Learn { .. }
                 | RealMessage::Learned { .. } => return unmapped(message),
@@ -287,6 +312,38 @@ impl Projection {
 
     fn slot(&self, slot: real::Slot) -> Mapped<usize> {
         if slot.0 < u64::from(self.bounds.slots) { Ok(slot.0 as usize) } else { unmapped(slot) }
+    }
+
+    /// A slot that nothing need be in: the end of a log, or of a part of it.
+    fn end(&self, slot: real::Slot) -> Mapped<Slot> {
+        if slot.0 <= u64::from(self.bounds.slots) { Ok(Slot(slot.0 as u8)) } else { unmapped(slot) }
+    }
+
+    fn round(&self, round: u64) -> Mapped<u8> {
+        if round <= u64::from(self.bounds.reads) { Ok(round as u8) } else { unmapped(round) }
+    }
+
+    /// The rounds of a leader. Where there are no reads, nothing depends on the barrier.
+    fn reader(&self, reader: &Reader) -> Mapped<Reads> {
+        let Reader { barrier, round, heard, index, asked, waiting } = reader;
+        let (all, none) = ([READ].as_slice(), [].as_slice());
+        let under_way = match (heard.is_empty(), asked.as_slice()) {
+            (true, asked) if asked == none && index.0 == 0 => None,
+            (false, asked) if asked == all => {
+                Some(Round { heard: self.node_set(*heard)?, index: self.end(*index)? })
+            }
+            _ => return unmapped(reader),
+        };
+        let waits = match waiting.as_slice() {
+            waiting if waiting == none => false,
+            waiting if waiting == all => true,
+            _ => return unmapped(reader),
+        };
+        let barrier = match self.bounds.reads {
+            0 => Slot(0),
+            _ => self.end(*barrier)?,
+        };
+        Ok(Reads { barrier, rounds: self.round(*round)?, under_way, waits })
     }
 
     fn ballot(&self, ballot: real::Ballot) -> Mapped<Ballot> {

@@ -5,8 +5,15 @@
 
 mod bugs;
 
+use std::hash::{Hash, Hasher};
+
 use paxos::{
     Ballot, Config, ConfigError, Event, Output, Record, RecoverError, Replica, Slot, Value,
+    protocol::{
+        Parts,
+        proposer::{Leader, Role},
+        reader::Reader,
+    },
 };
 use paxos_model::cluster::Bug;
 
@@ -42,6 +49,21 @@ impl Subject {
         }
         let replica = Replica::recover(config, records)?;
         Ok(Self { replica, ..self.clone() })
+    }
+
+    /// Hashes every field of it. Where nobody reads, nothing depends on a leader's barrier, and it is left
+    /// out: the model does not have it there.
+    pub(crate) fn tell(&self, reads: bool, hasher: &mut impl Hasher) {
+        let Parts { config, acceptor, role, learner } = self.replica.parts();
+        (config, acceptor, learner, self.bug, self.prepared, &self.proposed).hash(hasher);
+        match role {
+            Role::Leader(leader) if !reads => {
+                let Leader { first, votes, reader } = leader;
+                let Reader { barrier: _, round, heard, index, asked, waiting } = reader;
+                (first, votes, round, heard, index, asked, waiting).hash(hasher);
+            }
+            role => role.hash(hasher),
+        }
     }
 
     /// The replica, to be looked at.

@@ -26,6 +26,7 @@ impl Replica {
             }
         }
         self.advance();
+        self.lead_if_promised(output);
     }
 
     pub(super) fn on_learned(
@@ -43,6 +44,7 @@ impl Replica {
             Self::close(&mut self.role, slot);
         }
         self.advance();
+        self.lead_if_promised(output);
         if values.len() as u64 >= self.config.batch_slots_max {
             // A full batch: there is more to be had.
             output.send(from, Message::Learn { from: self.learner.below });

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::{
     reads::Answer,
     rules::{Prepared, Proposed, Rules},
+    snapshots::forget,
     state::{
         Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, SLOTS_MAX, Slot, Value,
         Vote,
@@ -95,6 +96,7 @@ impl Rules {
                     {
                         *heard = more;
                         *reported = self.merge(*reported, reports);
+                        forget(reported, live.acceptor.trimmed);
                         *most = trimmed.max(*most);
                         self.lead_if_promised(me, &mut step);
                     }

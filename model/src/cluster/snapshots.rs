@@ -25,7 +25,7 @@ use super::{
     node::Step,
     properties::chosen_votes,
     rules::Rules,
-    state::{Message, NodeId, NodeSet, Role, Slot, State},
+    state::{Log, Message, NodeId, Role, Slot, State},
 };
 
 /// The property that only what is chosen is trimmed.
@@ -39,15 +39,20 @@ impl Rules {
             return;
         }
         live.acceptor.trimmed = below;
-        for slot in 0..usize::from(below.0) {
-            live.acceptor.votes[slot] = None;
-            live.chosen[slot] = None;
-            if let Role::Leader { votes, .. } = &mut live.role {
-                votes[slot] = NodeSet::default();
-            }
+        forget(&mut live.acceptor.votes, below);
+        forget(&mut live.chosen, below);
+        match &mut live.role {
+            Role::Follower => {}
+            Role::Candidate { reported, .. } => forget(reported, below),
+            Role::Leader { votes, .. } => forget(votes, below),
         }
         self.lead_if_promised(me, step);
     }
+}
+
+/// Drops what is below a slot.
+pub(super) fn forget<T: Default>(log: &mut Log<T>, below: Slot) {
+    log.iter_mut().take(usize::from(below.0)).for_each(|place| *place = T::default());
 }
 
 impl Cluster {
