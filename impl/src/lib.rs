@@ -31,8 +31,15 @@
 
 pub mod config;
 pub mod event;
+#[cfg(feature = "kv")]
+pub mod kv;
+pub mod machine;
 pub mod message;
 pub mod protocol;
+#[cfg(feature = "runtime")]
+pub mod runtime;
+#[cfg(feature = "runtime")]
+pub mod session;
 pub mod storage;
 pub mod types;
 #[cfg(feature = "wire")]
@@ -42,6 +49,7 @@ pub use config::{Config, ConfigError};
 pub use event::{
     Event, Output, Proposal, ReadReady, Record, Refusal, Refused, Taken, Timer, Token,
 };
+pub use machine::{RestoreError, StateMachine};
 pub use message::{Envelope, Message, Report, To};
 pub use protocol::{RecoverError, Replica};
 pub use types::{Ballot, Batch, NodeId, Slot, Value};

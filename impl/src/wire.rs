@@ -1,22 +1,24 @@
-//! Messages as bytes: checksummed frames, so that damage is noticed and dropped.
+//! What nodes say to each other as bytes: checksummed frames, so that damage is noticed and dropped.
 //!
 //! A frame is a version byte, the length of the payload, a CRC-32C of everything else in the frame,
-//! and the message in postcard's format. Any one, two or three flipped bits are detected for certain
+//! and the content in postcard's format. Any one, two or three flipped bits are detected for certain
 //! (CRC-32C has a Hamming distance of at least four at every length allowed here), more with all
 //! but 2⁻³² of certainty. The protocol tolerates loss, and only loss: a frame that cannot be read is
 //! a message that was lost.
 
+use bytes::{Bytes, BytesMut};
+use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::message::Message;
-
 /// The version of the format that is written, and the only one that is read.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// How many bytes precede the payload.
 pub const HEADER: usize = 9;
 /// The longest payload in bytes. Longer ones are refused on both ends, when only the header is
 /// known: a damaged length cannot demand memory.
-pub const PAYLOAD_MAX: usize = 1 << 24;
+pub const PAYLOAD_MAX: usize = 1 << 26;
+/// The longest payload of a greeting, in bytes: of those who are not known yet, less is taken.
+pub const GREETING_MAX: usize = 1 << 12;
 
 /// Why a message could not be written or a frame not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -34,10 +36,12 @@ pub enum FrameError {
         found: u8,
     },
     /// More than is allowed.
-    #[error("the payload has {length} bytes; at most {PAYLOAD_MAX} are allowed")]
+    #[error("the payload has {length} bytes; at most {most} are allowed")]
     TooLong {
         /// The length that the header says, or that the message has.
         length: usize,
+        /// The most that is allowed here.
+        most: usize,
     },
     /// Bytes are missing, or there are too many.
     #[error("the header announces {announced} bytes of payload; there are {found}")]
@@ -67,7 +71,7 @@ pub enum FrameError {
 ///
 /// # Errors
 /// [`FrameError::TooLong`], with `frames` left as it was.
-pub fn encode(message: &Message, frames: &mut Vec<u8>) -> Result<(), FrameError> {
+pub fn encode(message: &impl Serialize, frames: &mut Vec<u8>) -> Result<(), FrameError> {
     let start = frames.len();
     frames.resize(start + HEADER, 0);
     postcard::to_io(message, &mut *frames).expect("any message can be written to memory");
@@ -75,7 +79,7 @@ pub fn encode(message: &Message, frames: &mut Vec<u8>) -> Result<(), FrameError>
     let length = frame.len() - HEADER;
     if length > PAYLOAD_MAX {
         frames.truncate(start);
-        return Err(FrameError::TooLong { length });
+        return Err(FrameError::TooLong { length, most: PAYLOAD_MAX });
     }
     frame[0] = VERSION;
     frame[1..5].copy_from_slice(&(length as u32).to_le_bytes());
@@ -89,26 +93,36 @@ pub fn encode(message: &Message, frames: &mut Vec<u8>) -> Result<(), FrameError>
 ///
 /// # Errors
 /// A version that is not understood, or a length that is not allowed.
-pub fn payload_length(header: &[u8; HEADER]) -> Result<usize, FrameError> {
+pub fn payload_length(header: &[u8; HEADER], most: usize) -> Result<usize, FrameError> {
     if header[0] != VERSION {
         return Err(FrameError::Version { found: header[0] });
     }
     let length = word(header, 1) as usize;
-    if length > PAYLOAD_MAX {
-        return Err(FrameError::TooLong { length });
+    if length > most {
+        return Err(FrameError::TooLong { length, most });
     }
     Ok(length)
+}
+
+/// Takes one whole frame off the front of what a stream has brought; nothing if it is not yet whole.
+///
+/// # Errors
+/// As [`payload_length`]; the stream is of no more use then.
+pub fn split(stream: &mut BytesMut, most: usize) -> Result<Option<Bytes>, FrameError> {
+    let Some(header) = stream.first_chunk::<HEADER>() else { return Ok(None) };
+    let length = HEADER + payload_length(header, most)?;
+    Ok((stream.len() >= length).then(|| stream.split_to(length).freeze()))
 }
 
 /// Reads exactly one frame.
 ///
 /// # Errors
 /// Anything that [`encode`] has not written, with what was found. Never panics.
-pub fn decode(frame: &[u8]) -> Result<Message, FrameError> {
+pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, FrameError> {
     let Some((header, payload)) = frame.split_first_chunk::<HEADER>() else {
         return Err(FrameError::NoHeader { found: frame.len() });
     };
-    let length = payload_length(header)?;
+    let length = payload_length(header, PAYLOAD_MAX)?;
     if length != payload.len() {
         return Err(FrameError::Length { announced: length, found: payload.len() });
     }
@@ -141,9 +155,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        message::Report,
+        message::{Message, Report},
         types::{Ballot, Batch, NodeId, Slot, Value},
     };
+
+    fn decode(frame: &[u8]) -> Result<Message, FrameError> {
+        super::decode(frame)
+    }
 
     fn ballot() -> impl Strategy<Value = Ballot> {
         (1..=u64::MAX, any::<u32>())
@@ -280,7 +298,7 @@ mod tests {
         assert_eq!(decode(&old), Err(FrameError::Version { found: 9 }));
         let mut long = good.clone();
         long[1..5].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert_eq!(decode(&long), Err(FrameError::TooLong { length: u32::MAX as usize }));
+        assert_eq!(decode(&long), Err(FrameError::TooLong { length: u32::MAX as usize, most: PAYLOAD_MAX }));
         assert_eq!(decode(&[1, 2]), Err(FrameError::NoHeader { found: 2 }));
         assert_eq!(
             decode(&good[..good.len() - 1]),

@@ -1,0 +1,125 @@
+//! `paxos log`: what is on a node's disk, offline, to be read by people.
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use paxos::{
+    Record, Value,
+    storage::{StorageError, disk::Reader},
+};
+use thiserror::Error;
+
+/// What is on a node's disk: who it is, its snapshot, and every record it has kept
+///
+/// The node must not be running. Nothing is changed.
+///
+/// Exit codes: 0 all of it is as it was written; 1 it is damaged; 2 bad input.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  paxos log d1")]
+pub(crate) struct Args {
+    /// The node's directory
+    #[arg(value_name = "DIR")]
+    data: PathBuf,
+    /// Only the last records
+    #[arg(long, value_name = "N")]
+    last: Option<usize>,
+}
+
+#[derive(Debug, Error)]
+enum LogError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Output(#[from] io::Error),
+}
+
+/// Prints it.
+pub(crate) fn main(args: Args) -> ExitCode {
+    let reader = match Reader::open(&args.data) {
+        Ok(reader) => reader,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let printed = print(&reader, args.last, &mut out).and_then(|()| Ok(out.flush()?));
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(LogError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(), LogError> {
+    let identity = reader.identity();
+    writeln!(out, "node {} of cluster `{}`, store {}", identity.node, identity.cluster, reader.id())?;
+    for (name, fact) in reader.notes()? {
+        writeln!(out, "noted: {name} {}", hexadecimal(&fact))?;
+    }
+    match reader.snapshot_header()? {
+        None => writeln!(out, "no snapshot")?,
+        Some(header) => {
+            writeln!(out, "snapshot: slots below {}, {} bytes", header.below, header.length)?;
+        }
+    }
+    let base = reader.base()?;
+    writeln!(
+        out,
+        "trimmed: slots below {}, promised {}",
+        base.trimmed,
+        base.promised.map_or("nothing".to_owned(), |ballot| ballot.to_string())
+    )?;
+    let count = match last {
+        None => 0,
+        Some(last) => reader.commits()?.count().saturating_sub(last),
+    };
+    for commit in reader.commits()?.skip(count) {
+        let commit = commit?;
+        for record in &commit.records {
+            write!(out, "{:>8}  ", commit.number)?;
+            show(record, out)?;
+        }
+    }
+    Ok(reader.verify()?)
+}
+
+fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {
+    match record {
+        Record::Promised(ballot) => writeln!(out, "promised {ballot}"),
+        Record::Trimmed { below } => writeln!(out, "trimmed below {below}"),
+        Record::Accepted { ballot, first, values } => {
+            for (place, value) in values.iter().enumerate() {
+                if place > 0 {
+                    write!(out, "{:>8}  ", "")?;
+                }
+                writeln!(out, "accepted {ballot} slot {} {}", first.plus(place as u64), said(value))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What a value says, as far as a session's entry or bytes can be told.
+fn said(value: &Value) -> String {
+    use paxos::session::Entry;
+    let Value::Command(bytes) = value else { return "no-op".to_owned() };
+    match Entry::decode(bytes) {
+        Some(Entry::Open { .. }) => "opens a session".to_owned(),
+        Some(Entry::Command { session, sequence, command, .. }) => {
+            format!("session {session} command {sequence} \"{}\"", command.escape_ascii())
+        }
+        None => format!("\"{}\"", bytes.escape_ascii()),
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,146 @@
+//! `paxos serve`: one node of a durable cluster, which clients of Redis talk to.
+
+mod metrics;
+mod settings;
+
+use std::{io, path::Path, process::ExitCode, sync::Arc};
+
+use paxos::{
+    Config, NodeId,
+    kv::{self, Kv},
+    runtime::{
+        self, Introductions, NodeError, Options, Running, StartError,
+        tcp::{self, Addresses, Tcp},
+    },
+    storage::{Disk, Identity, StorageError},
+};
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+pub(crate) use self::settings::{Args, Log};
+use self::settings::{Settings, SettingsError};
+
+/// Why a node does not serve, or no longer.
+#[derive(Debug, Error)]
+enum ServeError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("`--{flag} {address}`: {error}")]
+    Address { flag: &'static str, address: String, error: io::Error },
+    #[error("{0}")]
+    Data(StorageError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error("metrics: {0}")]
+    Metrics(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Runs a node until it is told to stop. Exit code 0: it was told to; 2: what it was given cannot be
+/// used; 1: it had to stop.
+pub(crate) fn main(args: Args) -> ExitCode {
+    let settings = match Settings::gather(args) {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error.into()),
+    };
+    start_logging(settings.log, settings.log_level);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(serve(settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &ServeError) -> ExitCode {
+    eprintln!("error: {error}");
+    match error {
+        ServeError::Node(NodeError::Storage(_)) | ServeError::Io(_) => ExitCode::from(1),
+        _ => ExitCode::from(2),
+    }
+}
+
+fn start_logging(log: Log, level: tracing::level_filters::LevelFilter) {
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    match log {
+        Log::Text => lines.with_target(false).init(),
+        Log::Json => lines.json().init(),
+    }
+}
+
+async fn serve(settings: Settings) -> Result<(), ServeError> {
+    let bind = async |flag, address: &str| {
+        let bound = TcpListener::bind(address).await;
+        bound.map_err(|error| ServeError::Address { flag, address: address.to_owned(), error })
+    };
+    let peers = bind("listen", &settings.listen).await?;
+    let clients = bind("client", &settings.client).await?;
+    let store = open(&settings.data, &settings.cluster, settings.id)?;
+    let nodes = settings.peers.keys().copied().chain([settings.id]);
+    let config = Config { batch_slots_max: 1 << 12, ..Config::new(settings.id, nodes) };
+    let addresses =
+        Addresses { cluster: settings.cluster, id: settings.id, peers: settings.peers };
+    let (transport, queues) = Tcp::new(&addresses);
+    let traffic = queues.traffic();
+    let options = Options { command_bytes_max: kv::REQUEST_MAX * 2, ..settings.options };
+    let made = Introductions::Made;
+    let running = runtime::start(config, options, made, Kv::default(), store, transport)?;
+    if let Some(address) = settings.metrics {
+        metrics::serve(address, running.handle.clone(), Arc::clone(&traffic))?;
+    }
+    // Whoever started this waits for this line.
+    let (listen, client) = (peers.local_addr()?, clients.local_addr()?);
+    tracing::info!(id = settings.id.0, %listen, %client, "serving");
+    until_stopped(addresses, peers, clients, queues, running).await
+}
+
+async fn until_stopped(
+    addresses: Addresses,
+    peers: TcpListener,
+    clients: TcpListener,
+    queues: tcp::Queues,
+    mut running: Running<Kv>,
+) -> Result<(), ServeError> {
+    let handle = running.handle.clone();
+    let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
+    let ended = tokio::select! {
+        ended = &mut stopped => Some(ended),
+        ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }
+        ended = kv::serve(clients, handle.clone()) => { ended?; None }
+        signal = told_to_stop() => { tracing::info!(signal = signal?, "stopping"); None }
+    };
+    handle.stop().await;
+    let ended = match ended {
+        Some(ended) => ended,
+        None => stopped.await,
+    };
+    match ended {
+        Ok(ended) => Ok(ended?),
+        Err(_) => Err(io::Error::other("the node's thread has panicked").into()),
+    }
+}
+
+async fn told_to_stop() -> io::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// Opens the store of a node, or makes it if there has never been one.
+fn open(data: &Path, cluster: &str, id: NodeId) -> Result<Disk, ServeError> {
+    let identity = Identity { cluster: cluster.to_owned(), node: id };
+    match Disk::open(data, &identity) {
+        Err(StorageError::Missing { .. }) => Disk::create(data, &identity),
+        opened => opened,
+    }
+    .map_err(ServeError::Data)
+}

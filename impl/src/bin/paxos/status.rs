@@ -1,0 +1,148 @@
+//! `paxos status`: how the nodes of a cluster are, in a table.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpStream, ToSocketAddrs as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use comfy_table::{Table, presets};
+use serde_json::{Value, json};
+
+/// How long a node may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest answer that is read, in bytes.
+const ANSWER_MAX: u64 = 1 << 20;
+
+/// How the nodes of a cluster are: who leads, how far each is, and how much of the disk it takes
+///
+/// Each node is asked by itself and tells what it knows. Lag is how many slots a node has yet to apply of
+/// those that the furthest has applied.
+///
+/// Exit codes: 0 all have answered and agree on who leads; 3 not so; 2 bad input.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  paxos status 127.0.0.1:7001 127.0.0.1:7002 127.0.0.1:7003")]
+pub(crate) struct Args {
+    /// Where the nodes listen for clients
+    #[arg(required = true, value_name = "ADDR")]
+    nodes: Vec<String>,
+    /// One JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+type Answer = Result<BTreeMap<String, String>, String>;
+
+/// Asks, and prints.
+pub(crate) fn main(args: Args) -> ExitCode {
+    let answers: Vec<(&String, Answer)> =
+        args.nodes.iter().map(|node| (node, ask(node).map_err(|error| error.to_string()))).collect();
+    let text = if args.json { as_json(&answers) } else { as_table(&answers) };
+    if let Err(error) = writeln!(io::stdout(), "{text}")
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
+    if healthy(&answers) { ExitCode::SUCCESS } else { ExitCode::from(3) }
+}
+
+fn healthy(answers: &[(&String, Answer)]) -> bool {
+    let mut leaders = answers.iter().map(|(_, answer)| leader(answer));
+    let first = leaders.next().flatten();
+    first.is_some() && leaders.all(|leader| leader == first)
+}
+
+fn leader(answer: &Answer) -> Option<&str> {
+    let leader = answer.as_ref().ok()?.get("paxos_leader")?;
+    (leader != "unknown").then_some(leader)
+}
+
+/// Sends `INFO` and reads what it says.
+fn ask(node: &str) -> io::Result<BTreeMap<String, String>> {
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "not an address");
+    for address in node.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => return info(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn info(mut stream: TcpStream) -> io::Result<BTreeMap<String, String>> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(b"*1\r\n$4\r\nINFO\r\n")?;
+    let mut reader = BufReader::new(stream.take(ANSWER_MAX));
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let odd = || io::Error::new(io::ErrorKind::InvalidData, "not the answer of a node");
+    let length = line.strip_prefix('$').and_then(|length| length.trim().parse().ok());
+    let length: usize = length.filter(|&length| length < ANSWER_MAX as usize).ok_or_else(odd)?;
+    let mut text = vec![0; length];
+    reader.read_exact(&mut text)?;
+    let text = String::from_utf8(text).map_err(|_| odd())?;
+    let pairs = text.lines().filter_map(|line| line.split_once(':'));
+    let pairs: BTreeMap<_, _> =
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    if pairs.contains_key("paxos_node") { Ok(pairs) } else { Err(odd()) }
+}
+
+fn as_json(answers: &[(&String, Answer)]) -> String {
+    let node = |(address, answer): &(&String, Answer)| match answer {
+        Ok(said) => {
+            let said = said.iter().map(|(key, value)| {
+                let value = value.parse::<u64>().map_or_else(|_| json!(value), |number| json!(number));
+                (key.strip_prefix("paxos_").unwrap_or(key).to_owned(), value)
+            });
+            let mut said: serde_json::Map<String, Value> = said.collect();
+            said.insert("address".to_owned(), json!(address));
+            Value::Object(said)
+        }
+        Err(error) => json!({ "address": address, "error": error }),
+    };
+    let nodes: Vec<_> = answers.iter().map(node).collect();
+    json!({ "verdict": if healthy(answers) { "holds" } else { "inconclusive" }, "nodes": nodes })
+        .to_string()
+}
+
+fn as_table(answers: &[(&String, Answer)]) -> String {
+    let number = |answer: &Answer, key| -> Option<u64> {
+        answer.as_ref().ok()?.get(key)?.parse().ok()
+    };
+    let furthest = answers.iter().filter_map(|(_, answer)| number(answer, "paxos_applied_below"));
+    let furthest = furthest.max().unwrap_or(0);
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header([
+        "address", "node", "role", "leader", "ballot", "chosen", "applied", "lag", "trimmed", "disk KiB",
+    ]);
+    for (address, answer) in answers {
+        let Ok(said) = answer else {
+            let error = answer.as_ref().expect_err("not an answer");
+            table.add_row([(*address).clone(), "-".to_owned(), error.clone()]);
+            continue;
+        };
+        let word = |key| said.get(key).map_or("-", String::as_str).to_owned();
+        let lag = number(answer, "paxos_applied_below").map(|applied| furthest - applied);
+        let disk = number(answer, "paxos_disk_bytes").map(|bytes| bytes / 1024);
+        let shown = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
+        table.add_row([
+            (*address).clone(),
+            word("paxos_node"),
+            word("paxos_role"),
+            word("paxos_leader"),
+            word("paxos_ballot"),
+            word("paxos_chosen_below"),
+            word("paxos_applied_below"),
+            shown(lag),
+            word("paxos_trimmed_below"),
+            shown(disk),
+        ]);
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}

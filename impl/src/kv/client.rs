@@ -1,0 +1,234 @@
+//! What a connection remembers of its client, and what is to be done next.
+
+use bytes::Bytes;
+
+use super::{
+    REQUEST_MAX,
+    entry::{Entry, Step, Steps},
+    query::Query,
+    reply::Reply,
+    request::{self, ClientRequest, Hello, Refusal, Request},
+    resp::Protocol,
+};
+
+/// One client: its version of the protocol, its name, and its transaction.
+#[derive(Clone, Debug)]
+pub struct Client {
+    id: u64,
+    protocol: Protocol,
+    name: Bytes,
+    library_name: Bytes,
+    library_version: Bytes,
+    transaction: Option<Transaction>,
+}
+
+/// What a client wants done at once, while it has not said that it is all.
+#[derive(Clone, Debug, Default)]
+struct Transaction {
+    steps: Steps,
+    /// Whether something was refused, so that all of it will be.
+    refused: bool,
+}
+
+/// What is to be done for a client. Answers must leave in the order of the requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// This is the answer.
+    Reply(Reply),
+    /// This is the last answer; the connection ends.
+    Close(Reply),
+    /// [`Kv::answer`](super::Kv::answer) has the answer.
+    Read(Query),
+    /// An entry for the log; [`Kv::apply`](crate::StateMachine::apply) has the answer as bytes.
+    Write(Bytes),
+    /// The server has to say something about itself: these sections, or the usual ones. As
+    /// [`Reply::Bulk`], with lines of the form `key:value`.
+    Info(Vec<Bytes>),
+}
+
+impl Client {
+    /// A client that has just connected. The number is its own.
+    pub fn new(id: u64) -> Self {
+        Self {
+            id,
+            protocol: Protocol::default(),
+            name: Bytes::new(),
+            library_name: Bytes::new(),
+            library_version: Bytes::new(),
+            transaction: None,
+        }
+    }
+
+    /// The version in which replies are to be written. Ask after each [`handle`](Self::handle): the
+    /// answer to a `HELLO` is already in the version that it asks for, and an answer that has to be
+    /// waited for is in the version of its time, whatever the client sends meanwhile.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// What is to be done about these arguments.
+    pub fn handle(&mut self, arguments: &[Bytes]) -> Action {
+        let request = match request::parse(arguments) {
+            Ok(request) => request,
+            Err(refusal) => return Action::Reply(self.refuse(refusal)),
+        };
+        match (request, &mut self.transaction) {
+            (Request::Quit, _) => Action::Close(Reply::ok()),
+            (Request::Reset, _) => {
+                *self = Self::new(self.id);
+                Action::Reply(Reply::simple("RESET"))
+            }
+            (Request::Exec, _) => self.execute(),
+            (Request::Discard, _) => Action::Reply(match self.transaction.take() {
+                Some(_) => Reply::ok(),
+                None => Reply::error("ERR DISCARD without MULTI"),
+            }),
+            (Request::Multi, transaction @ None) => {
+                *transaction = Some(Transaction::default());
+                Action::Reply(Reply::ok())
+            }
+            (Request::Multi, Some(_)) => {
+                Action::Reply(Reply::error("ERR MULTI calls can not be nested"))
+            }
+            (Request::Watch, Some(_)) => {
+                Action::Reply(Reply::error("ERR WATCH inside MULTI is not allowed"))
+            }
+            (Request::Watch, None) => Action::Reply(Reply::error(
+                "ERR WATCH is not supported, but SET key value IFEQ old is",
+            )),
+            (request, Some(transaction)) => Action::Reply(transaction.queue(request)),
+            (Request::Local(reply), None) => Action::Reply(reply),
+            (Request::Read(query), None) => Action::Read(query),
+            (Request::Write(command), None) => Action::Write(Entry::One(command).to_bytes()),
+            (Request::Info(sections), None) => Action::Info(sections),
+            (Request::Hello(hello), None) => Action::Reply(self.hello(hello)),
+            (Request::Client(request), None) => Action::Reply(self.about(request)),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Reply {
+        match refusal.reply {
+            // An EXEC that makes no sense ends the transaction nevertheless.
+            Reply::Error(text) if refusal.exec => {
+                self.transaction = None;
+                let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);
+                let text = [b"EXECABORT Transaction discarded because of: ", reason];
+                Reply::Error(text.concat().into())
+            }
+            reply => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.refused = true;
+                }
+                reply
+            }
+        }
+    }
+
+    fn execute(&mut self) -> Action {
+        match self.transaction.take() {
+            None => Action::Reply(Reply::error("ERR EXEC without MULTI")),
+            Some(Transaction { refused: true, .. }) => Action::Reply(Reply::error(
+                "EXECABORT Transaction discarded because of previous errors.",
+            )),
+            Some(Transaction { steps, .. }) if steps.is_empty() => {
+                Action::Reply(Reply::Array(vec![]))
+            }
+            Some(Transaction { steps, .. }) => Action::Write(steps.to_entry()),
+        }
+    }
+
+    fn hello(&mut self, hello: Hello) -> Reply {
+        self.protocol = hello.protocol.unwrap_or(self.protocol);
+        self.name = hello.name.unwrap_or(std::mem::take(&mut self.name));
+        let text = |text: &'static str| Reply::Bulk(text.into());
+        Reply::Map(vec![
+            (text("server"), text("paxos")),
+            (text("version"), text(env!("CARGO_PKG_VERSION"))),
+            (text("proto"), Reply::Integer(self.protocol_number())),
+            (text("id"), self.id()),
+            (text("mode"), text("standalone")),
+            // Clients look for whoever takes writes, and every node does.
+            (text("role"), text("master")),
+            (text("modules"), Reply::Array(vec![])),
+        ])
+    }
+
+    fn about(&mut self, request: ClientRequest) -> Reply {
+        match request {
+            ClientRequest::SetName(name) => self.name = name,
+            ClientRequest::SetLibraryName(name) => self.library_name = name,
+            ClientRequest::SetLibraryVersion(version) => self.library_version = version,
+            ClientRequest::GetName if self.name.is_empty() => return Reply::Null,
+            ClientRequest::GetName => return Reply::Bulk(self.name.clone()),
+            ClientRequest::Id => return self.id(),
+            ClientRequest::List | ClientRequest::Info => return Reply::Bulk(self.line().into()),
+        }
+        Reply::ok()
+    }
+
+    fn line(&self) -> String {
+        let Self { id, name, library_name, library_version, .. } = self;
+        let text = |text: &Bytes| String::from_utf8_lossy(text).into_owned();
+        format!(
+            "id={id} name={} db=0 resp={} lib-name={} lib-ver={}\n",
+            text(name),
+            self.protocol_number(),
+            text(library_name),
+            text(library_version),
+        )
+    }
+
+    fn id(&self) -> Reply {
+        Reply::Integer(i64::try_from(self.id).unwrap_or(i64::MAX))
+    }
+
+    fn protocol_number(&self) -> i64 {
+        match self.protocol {
+            Protocol::Resp2 => 2,
+            Protocol::Resp3 => 3,
+        }
+    }
+}
+
+impl Transaction {
+    fn queue(&mut self, request: Request) -> Reply {
+        let step = match request {
+            Request::Read(query) => Step::Read(query),
+            Request::Write(command) => Step::Write(command),
+            Request::Local(reply) => Step::Say(reply.to_bytes()),
+            // What is about this connection or this node has no place in the log.
+            _ => {
+                self.refused = true;
+                return Reply::error("ERR Command not allowed inside a transaction");
+            }
+        };
+        self.steps.push(&step);
+        if self.steps.size() > REQUEST_MAX {
+            self.refused = true;
+            self.steps = Steps::default();
+            return Reply::error("ERR transaction is too long");
+        }
+        Reply::simple("QUEUED")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Neither many small steps nor a few large ones, nor such as are short to ask for.
+    #[test]
+    fn a_transaction_does_not_grow_for_ever() {
+        let large = Bytes::from(vec![b'x'; REQUEST_MAX / 4]);
+        for request in [&["APPEND".into(), "k".into(), large][..], &["COMMAND".into()]] {
+            let mut client = Client::new(1);
+            client.handle(&["MULTI".into()]);
+            let refused = Action::Reply(Reply::error("ERR transaction is too long"));
+            assert!((0..REQUEST_MAX).any(|_| client.handle(request) == refused));
+            let exec = client.handle(&["EXEC".into()]);
+            assert!(
+                matches!(exec, Action::Reply(Reply::Error(text)) if text.starts_with(b"EXECABORT"))
+            );
+        }
+    }
+}

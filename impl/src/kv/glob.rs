@@ -1,0 +1,106 @@
+//! Patterns for keys: `*`, `?`, `[a-z]`, `[^a-z]`, and `\` before a character that is meant itself.
+//!
+//! Own code, since crates for globs know of paths, braces or UTF-8, and keys are bytes.
+
+/// Whether all of the text is what the pattern says. Takes at most as many steps as the product of
+/// their lengths.
+pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut pattern, mut text) = (pattern, text);
+    // Everything but a star takes exactly one byte. So only the last star has to be tried with more:
+    // what an earlier one could take, the last can, too.
+    let mut last_star = None;
+    loop {
+        if let [b'*', rest @ ..] = pattern {
+            pattern = rest;
+            last_star = Some((pattern, text));
+            continue;
+        }
+        let [byte, after @ ..] = text else {
+            return pattern.is_empty();
+        };
+        if let Some(rest) = one(pattern, *byte) {
+            (pattern, text) = (rest, after);
+        } else if let Some((rest, [_, longer @ ..])) = last_star {
+            last_star = Some((rest, longer));
+            (pattern, text) = (rest, longer);
+        } else {
+            return false;
+        }
+    }
+}
+
+/// What is left of the pattern if its first element allows this byte.
+fn one(pattern: &[u8], byte: u8) -> Option<&[u8]> {
+    match pattern {
+        [] => None,
+        [b'?', rest @ ..] => Some(rest),
+        [b'[', b'^', class @ ..] => class_of(class, byte, false),
+        [b'[', class @ ..] => class_of(class, byte, true),
+        [b'\\', literal, rest @ ..] | [literal, rest @ ..] => (*literal == byte).then_some(rest),
+    }
+}
+
+/// The same for a class of which the bracket is gone. It ends with the pattern at the latest.
+fn class_of(mut class: &[u8], byte: u8, wanted: bool) -> Option<&[u8]> {
+    let mut found = false;
+    loop {
+        class = match class {
+            [] => break,
+            [b']', rest @ ..] => {
+                class = rest;
+                break;
+            }
+            [b'\\', literal, rest @ ..] => {
+                found |= *literal == byte;
+                rest
+            }
+            [from, b'-', to, rest @ ..] => {
+                found |= (*from.min(to)..=*from.max(to)).contains(&byte);
+                rest
+            }
+            [literal, rest @ ..] => {
+                found |= *literal == byte;
+                rest
+            }
+        };
+    }
+    (found == wanted).then_some(class)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_of_every_kind() {
+        for (pattern, yes, no) in [
+            ("", &[""][..], &["a"][..]),
+            ("*", &["", "a", "ab"], &[]),
+            ("a?c", &["abc", "a?c"], &["ac", "abbc"]),
+            ("a*c*e", &["ace", "abcde", "accee"], &["abd", "aec"]),
+            ("[a-c]x", &["ax", "cx"], &["dx", "x"]),
+            ("[c-a]", &["b"], &["d"]),
+            ("[^a-c]x", &["dx"], &["bx", "x"]),
+            ("[]x", &[], &["x", "]x"]),
+            (r"[\]]", &["]"], &[r"\"]),
+            ("[ab", &["a", "b"], &["c", ""]),
+            (r"\*", &["*"], &["a", r"\*"]),
+            (r"\", &[r"\"], &[""]),
+            ("**a**", &["a", "bab"], &["", "b"]),
+        ] {
+            for text in yes {
+                assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+            }
+            for text in no {
+                assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+            }
+        }
+    }
+
+    /// Tried with every way in which the stars can share it, this would never end.
+    #[test]
+    fn many_stars_do_not_take_long() {
+        assert!(!matches(&b"a*".repeat(50), &[b'a'; 10_000].map(|a| a + 1)));
+        assert!(!matches(&[&b"*a".repeat(50)[..], b"b"].concat(), &[b'a'; 10_000]));
+    }
+}

@@ -1,0 +1,68 @@
+//! A key-value store that speaks the protocol of Redis. With the feature `runtime` its sockets are here,
+//! too ([`serve`]); the rest knows nothing of them.
+//!
+//! What a client sends takes this way; the two steps in brackets belong to whoever runs it:
+//!
+//! ```text
+//! bytes -> resp::Decoder -> arguments -> Client -> Action::Reply ------------------+
+//!                                              |-> Action::Read  -> [wait] -> Kv::answer
+//!                                              `-> Action::Write -> [log] -> Kv::apply
+//!                                                                                  |
+//! bytes <- resp::encode  <- Reply <------------------------------------------------+
+//! ```
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use paxos::{
+//!     StateMachine,
+//!     kv::{Action, Client, Kv, Reply, resp},
+//! };
+//!
+//! let (mut decoder, mut client, mut kv) = (resp::Decoder::default(), Client::new(1), Kv::default());
+//! let mut input = BytesMut::from("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\nGET k\r\n");
+//! let mut output = BytesMut::new();
+//! while let Some(arguments) = decoder.decode(&mut input)? {
+//!     let reply = match client.handle(&arguments) {
+//!         Action::Reply(reply) | Action::Close(reply) => reply,
+//!         Action::Read(query) => kv.answer(&query),
+//!         Action::Write(entry) => Reply::from_bytes(&kv.apply(&entry)).expect("an answer"),
+//!         Action::Info(_) => Reply::Bulk("# Server\r\n".into()),
+//!     };
+//!     resp::encode(&reply, client.protocol(), &mut output);
+//! }
+//! assert_eq!(output, "+OK\r\n$1\r\nv\r\n");
+//! # Ok::<(), resp::ProtocolError>(())
+//! ```
+//!
+//! There are strings only, in one database, and they do not expire: an expiry would need a clock
+//! that all nodes share. Instead of `WATCH` there is `SET key value IFEQ old`, as in Valkey.
+
+mod client;
+mod command;
+mod entry;
+mod glob;
+#[cfg(feature = "runtime")]
+mod info;
+mod machine;
+mod number;
+mod query;
+mod reply;
+pub mod request;
+pub mod resp;
+#[cfg(feature = "runtime")]
+mod server;
+mod store;
+
+pub use client::{Action, Client};
+pub use command::{Answer, Command, When};
+pub use entry::{Entry, Step};
+pub use machine::Kv;
+pub use query::Query;
+pub use reply::{NotAReply, Reply};
+#[cfg(feature = "runtime")]
+pub use server::serve;
+pub use store::Store;
+
+/// The longest request in bytes, and the longest transaction: either becomes one entry of the log,
+/// and has to fit into one message with room to spare.
+pub const REQUEST_MAX: usize = 8 << 20;

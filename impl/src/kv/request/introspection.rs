@@ -1,0 +1,46 @@
+//! What clients may know of commands.
+
+use bytes::Bytes;
+
+use super::{
+    errors,
+    words::{Access, WORDS, Word, named},
+};
+use crate::kv::reply::Reply;
+
+/// Of these commands, or of all.
+pub(super) fn info(names: &[Bytes]) -> Reply {
+    let description = |name: &Bytes| named(WORDS, name).map_or(Reply::Null, described);
+    Reply::Array(if names.is_empty() {
+        WORDS.iter().map(described).collect()
+    } else {
+        names.iter().map(description).collect()
+    })
+}
+
+pub(super) fn list(arguments: &[Bytes]) -> Result<Reply, Reply> {
+    if arguments.len() > 2 {
+        return Err(errors::syntax());
+    }
+    let names = WORDS.iter().map(|word| Reply::Bulk(word.name.into()));
+    Ok(Reply::Array(names.collect()))
+}
+
+/// The first six things that Redis says of a command. Clients are content with them: the others
+/// came later.
+fn described(word: &Word) -> Reply {
+    let flags = match word.access {
+        Access::Reads => vec![Reply::simple("readonly")],
+        Access::Writes => vec![Reply::simple("write")],
+        Access::Neither => vec![],
+    };
+    let number = |number: i8| Reply::Integer(number.into());
+    Reply::Array(vec![
+        Reply::Bulk(word.name.into()),
+        number(word.arity),
+        Reply::Array(flags),
+        number(word.keys.0),
+        number(word.keys.1),
+        number(word.keys.2),
+    ])
+}

@@ -1,0 +1,105 @@
+//! Replies as bytes, in either version of the protocol.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::kv::Reply;
+
+/// The version in which a client wants its replies. Requests are the same in both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Knows lists only, and two ways to say nothing.
+    #[default]
+    Resp2,
+    /// Knows maps, sets and truth.
+    Resp3,
+}
+
+/// Appends a reply.
+pub fn encode(reply: &Reply, protocol: Protocol, output: &mut BytesMut) {
+    let resp3 = protocol == Protocol::Resp3;
+    match reply {
+        Reply::Simple(word) => line(b'+', word, output),
+        Reply::Error(text) => line(b'-', text, output),
+        Reply::Integer(number) => header(b':', *number, output),
+        Reply::Bulk(text) => {
+            output.reserve(text.len() + 32);
+            header(b'$', text.len(), output);
+            output.put_slice(text);
+            output.put_slice(b"\r\n");
+        }
+        Reply::Null => output.put_slice(if resp3 { b"_\r\n" } else { b"$-1\r\n" }),
+        Reply::Boolean(truth) if resp3 => {
+            output.put_slice(if *truth { b"#t\r\n" } else { b"#f\r\n" });
+        }
+        Reply::Boolean(truth) => header(b':', u8::from(*truth), output),
+        Reply::Array(replies) => list(b'*', replies, protocol, output),
+        Reply::Set(replies) => list(if resp3 { b'~' } else { b'*' }, replies, protocol, output),
+        Reply::Map(pairs) => {
+            let (sign, length) = if resp3 { (b'%', pairs.len()) } else { (b'*', 2 * pairs.len()) };
+            header(sign, length, output);
+            for (key, value) in pairs {
+                encode(key, protocol, output);
+                encode(value, protocol, output);
+            }
+        }
+    }
+}
+
+fn list(sign: u8, replies: &[Reply], protocol: Protocol, output: &mut BytesMut) {
+    header(sign, replies.len(), output);
+    for reply in replies {
+        encode(reply, protocol, output);
+    }
+}
+
+fn header(sign: u8, number: impl itoa::Integer, output: &mut BytesMut) {
+    output.put_u8(sign);
+    output.put_slice(itoa::Buffer::new().format(number).as_bytes());
+    output.put_slice(b"\r\n");
+}
+
+/// A line ends where it ends: errors repeat what clients sent, and that may contain anything.
+fn line(sign: u8, text: &[u8], output: &mut BytesMut) {
+    output.put_u8(sign);
+    if text.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+        output.extend(
+            text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }),
+        );
+    } else {
+        output.put_slice(text);
+    }
+    output.put_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn both(reply: &Reply) -> [String; 2] {
+        [Protocol::Resp2, Protocol::Resp3].map(|protocol| {
+            let mut output = BytesMut::new();
+            encode(reply, protocol, &mut output);
+            output.escape_ascii().to_string()
+        })
+    }
+
+    #[test]
+    fn every_kind_in_both_versions() {
+        let one = || Reply::Integer(1);
+        for (reply, resp2, resp3) in [
+            (Reply::ok(), r"+OK\r\n", r"+OK\r\n"),
+            (Reply::error("ERR a\r\nb"), r"-ERR a  b\r\n", r"-ERR a  b\r\n"),
+            (Reply::Integer(i64::MIN), r":-9223372036854775808\r\n", r":-9223372036854775808\r\n"),
+            (Reply::Bulk("a\r\nb".into()), r"$4\r\na\r\nb\r\n", r"$4\r\na\r\nb\r\n"),
+            (Reply::Bulk("".into()), r"$0\r\n\r\n", r"$0\r\n\r\n"),
+            (Reply::Null, r"$-1\r\n", r"_\r\n"),
+            (Reply::Boolean(true), r":1\r\n", r"#t\r\n"),
+            (Reply::Boolean(false), r":0\r\n", r"#f\r\n"),
+            (Reply::Array(vec![one(), Reply::Null]), r"*2\r\n:1\r\n$-1\r\n", r"*2\r\n:1\r\n_\r\n"),
+            (Reply::Set(vec![one()]), r"*1\r\n:1\r\n", r"~1\r\n:1\r\n"),
+            (Reply::Map(vec![(one(), one())]), r"*2\r\n:1\r\n:1\r\n", r"%1\r\n:1\r\n:1\r\n"),
+        ] {
+            assert_eq!(both(&reply), [resp2, resp3], "{reply:?}");
+        }
+    }
+}

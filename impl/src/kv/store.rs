@@ -1,0 +1,149 @@
+//! Keys and their values, in an order that is the same on every node.
+//!
+//! Keys are ordered by a hash that never changes. So finding one compares integers, and a client can
+//! walk through all of them with an integer for a cursor, whatever is added and removed meanwhile.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use bytes::Bytes;
+use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
+
+/// All keys and values of one database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Store {
+    /// Invariant: no place is empty, and the keys of each are in order.
+    places: BTreeMap<u64, SmallVec<[Entry; 1]>>,
+    len: usize,
+}
+
+type Entry = (Bytes, Bytes);
+
+/// How many bits say where a key is: as many as an integer with a sign can have and stay positive,
+/// since clients take cursors for such; and one after the last place is never 0, where all begins.
+/// In tests keys share places all the time.
+const PLACE_BITS: u32 = if cfg!(test) { 3 } else { 63 };
+
+/// The hash has no secret, for nodes must agree. Keys that share a place on purpose are as hard to
+/// find as for any hash of this length, and share only the time that it takes to tell them apart.
+fn place(key: &[u8]) -> u64 {
+    SipHasher13::new().hash(key) >> (u64::BITS - PLACE_BITS)
+}
+
+impl Store {
+    /// The value of a key.
+    pub fn get(&self, key: &[u8]) -> Option<&Bytes> {
+        let entries = self.places.get(&place(key))?;
+        entries.iter().find_map(|(other, value)| (other == key).then_some(value))
+    }
+
+    /// Gives a key a value, in place of an earlier one, which is returned.
+    pub fn insert(&mut self, key: &[u8], value: Bytes) -> Option<Bytes> {
+        let entries = self.places.entry(place(key)).or_default();
+        match entries.binary_search_by(|(other, _)| other[..].cmp(key)) {
+            Ok(index) => Some(std::mem::replace(&mut entries[index].1, value)),
+            Err(index) => {
+                entries.insert(index, (Bytes::copy_from_slice(key), value));
+                self.len += 1;
+                None
+            }
+        }
+    }
+
+    /// Takes a key and its value away.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Bytes> {
+        let place = place(key);
+        let entries = self.places.get_mut(&place)?;
+        let index = entries.iter().position(|(other, _)| other == key)?;
+        let (_, value) = entries.remove(index);
+        if entries.is_empty() {
+            self.places.remove(&place);
+        }
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// Takes everything away.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All keys and values, in the order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        self.places.values().flatten().map(|(key, value)| (key, value))
+    }
+
+    /// Shows keys from a cursor on until at least `count` were shown, and returns where to go on: 0
+    /// if that was the last of them. A place is shown as a whole, so that a cursor never falls
+    /// between two keys.
+    pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut show: impl FnMut(&'a Bytes)) -> u64 {
+        let mut shown = 0;
+        let stopped = self.places.range(cursor..).try_for_each(|(place, entries)| {
+            if shown >= count {
+                return ControlFlow::Break(*place);
+            }
+            shown += entries.len();
+            entries.iter().for_each(|(key, _)| show(key));
+            ControlFlow::Continue(())
+        });
+        stopped.break_value().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    /// The order of keys can be seen, and outlives this process.
+    #[test]
+    fn the_hash_never_changes() {
+        assert_eq!(SipHasher13::new().hash(b"key"), 0xdf61_b30b_6842_17c0);
+    }
+
+    proptest! {
+        /// Every key that is there from beginning to end is seen.
+        #[test]
+        fn a_walk_misses_nothing(
+            stay in vec(0..200_u8, 0..60),
+            come_and_go in vec((0..200_u8, any::<bool>()), 0..60),
+            count in 1..8_usize,
+        ) {
+            let stay = BTreeSet::from_iter(stay);
+            let mut store = Store::default();
+            for key in &stay {
+                store.insert(&[*key], Bytes::new());
+            }
+            let mut changes = come_and_go.iter().filter(|(key, _)| !stay.contains(key));
+            let (mut seen, mut cursor) = (BTreeSet::new(), 0);
+            loop {
+                cursor = store.scan(cursor, count, |key| { seen.insert(key[0]); });
+                if cursor == 0 {
+                    break;
+                }
+                for (key, come) in changes.by_ref().take(3) {
+                    if *come {
+                        store.insert(&[*key], Bytes::new());
+                    } else {
+                        store.remove(&[*key]);
+                    }
+                }
+            }
+            prop_assert!(seen.is_superset(&stay));
+            prop_assert_eq!(store.iter().count(), store.len());
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! How a program talks to the node that runs in it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::{
+    clients::ProposeError,
+    node::Input,
+    packet::Packet,
+    readers::ReadError,
+    status::Status,
+};
+use crate::{storage::StoreId, types::NodeId};
+
+/// Lets clients ask a node. Cheap to clone; the node runs on until [`Handle::stop`].
+pub struct Handle<M> {
+    pub(super) inputs: mpsc::Sender<Input<M>>,
+    /// Requests beyond these wait to be let in.
+    pub(super) room: Arc<Semaphore>,
+    pub(super) command_bytes_max: usize,
+}
+
+impl<M> Clone for Handle<M> {
+    fn clone(&self) -> Self {
+        let Self { inputs, room, command_bytes_max } = self;
+        Self { inputs: inputs.clone(), room: room.clone(), command_bytes_max: *command_bytes_max }
+    }
+}
+
+impl<M: Send + 'static> Handle<M> {
+    /// Has a command chosen and applied, and gives what the machine answered. It is applied once,
+    /// however often it has to be asked for, unless the error says otherwise
+    /// ([`ProposeError::may_be_applied`]). Waits while too many others are waiting.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn propose(&self, command: impl Into<Bytes>) -> Result<Bytes, ProposeError> {
+        let command = command.into();
+        if command.len() > self.command_bytes_max {
+            let (found, most) = (command.len(), self.command_bytes_max);
+            return Err(ProposeError::TooLong { found, most });
+        }
+        let Ok(_room) = self.room.acquire().await else { return Err(ProposeError::Stopped) };
+        let (reply, answer) = oneshot::channel();
+        let asked = self.inputs.send(Input::Propose { command, reply }).await;
+        asked.map_err(|_| ProposeError::Stopped)?;
+        answer.await.unwrap_or(Err(ProposeError::Stopped))
+    }
+
+    /// Reads the machine, in a state that has seen every command that was answered, by any node,
+    /// before this was called. `reading` runs on the node's own thread and should be quick.
+    ///
+    /// # Errors
+    /// Why it could not be read.
+    pub async fn read<R: Send + 'static>(
+        &self,
+        reading: impl FnOnce(&M) -> R + Send + 'static,
+    ) -> Result<R, ReadError> {
+        let Ok(_room) = self.room.acquire().await else { return Err(ReadError::Stopped) };
+        let (reply, answer) = oneshot::channel();
+        let reading = Box::new(move |machine: Result<&M, ReadError>| {
+            let _ = reply.send(machine.map(reading)); // Nobody may wait any more.
+        });
+        let asked = self.inputs.send(Input::Read(reading)).await;
+        asked.map_err(|_| ReadError::Stopped)?;
+        answer.await.unwrap_or(Err(ReadError::Stopped))
+    }
+
+    /// How the node is; nothing once it has stopped.
+    pub async fn status(&self) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(Input::Status(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Lets the node finish what it has taken in, and stops it. Whoever still waits is told.
+    pub async fn stop(&self) {
+        let _ = self.inputs.send(Input::Stop).await; // It may have stopped already.
+        self.inputs.closed().await;
+    }
+
+    /// Hands the node a packet that a transport has carried. Waits while the node is behind.
+    pub async fn deliver(&self, from: NodeId, packet: Packet) {
+        let _ = self.inputs.send(Input::Packet { from, packet }).await; // It may have stopped.
+    }
+
+    /// Tells the node which store a peer has. Gives why that peer may not take part, if so; nothing once
+    /// the node has stopped.
+    pub async fn introduce(&self, peer: NodeId, store: StoreId) -> Option<Result<(), String>> {
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(Input::Introduced { peer, store, reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Tells the node that a peer knows its store.
+    pub async fn welcomed(&self, by: NodeId) {
+        let _ = self.inputs.send(Input::Welcomed { by }).await; // It may have stopped.
+    }
+
+    /// Tells the node that a peer knows another store under its id; it stops.
+    pub async fn refused(&self, by: NodeId, reason: String) {
+        let _ = self.inputs.send(Input::Refused { by, reason }).await; // It may have stopped.
+    }
+}

@@ -1,0 +1,216 @@
+//! A node that runs: the protocol with a store, a machine, clients and peers around it.
+//!
+//! [`start`] gives a node a thread of its own, on which everything happens in turns: take in what is
+//! ready, step the protocol for all of it, one write and one sync, then send, apply and answer. When
+//! much is ready, much shares a sync; when little is, nothing waits for more.
+//!
+//! ```text
+//! clients --Handle--> Input \                                   / Packet --Transport--> peers
+//!                            > Node::turn: step, persist, release
+//! peers ---Packet---> Input /                                   \ answers --> clients
+//! ```
+//!
+//! What it is not: nothing here decides what is safe. That is the [`protocol`](crate::protocol)'s, and
+//! all that it needs of a driver is the order in [`Node::turn`](node). Leaving that aside, a driver
+//! that loses, repeats or delays whatever it likes only makes things slow.
+//!
+//! [`tcp`] carries packets between processes; for anything else there is [`Transport`].
+//!
+//! # Embedding: your own machine, your own transport
+//!
+//! ```
+//! use std::{collections::BTreeMap, sync::{Arc, Mutex}};
+//!
+//! use bytes::Bytes;
+//! use paxos::{
+//!     Config, NodeId, RestoreError, StateMachine, To,
+//!     runtime::{Handle, Introductions, Options, Packet, Transport, start},
+//!     storage::{MemoryStore, StoreId},
+//! };
+//!
+//! /// The machine: counts how often each word was said.
+//! #[derive(Default)]
+//! struct Words(BTreeMap<String, u64>);
+//!
+//! impl StateMachine for Words {
+//!     fn apply(&mut self, command: &[u8]) -> Bytes {
+//!         let count = self.0.entry(String::from_utf8_lossy(command).into()).or_default();
+//!         *count += 1;
+//!         count.to_string().into()
+//!     }
+//!     fn snapshot(&self) -> Vec<u8> {
+//!         serde_json::to_vec(&self.0).expect("words and numbers")
+//!     }
+//!     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+//!         let words = serde_json::from_slice(snapshot);
+//!         self.0 = words.map_err(|error| RestoreError::new(error.to_string()))?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! /// The transport: a table of all nodes, and a task for each packet.
+//! #[derive(Clone, Default)]
+//! struct Table(Arc<Mutex<BTreeMap<NodeId, Handle<Words>>>>);
+//!
+//! struct Link { me: NodeId, table: Table, runtime: tokio::runtime::Handle }
+//!
+//! impl Transport for Link {
+//!     fn send(&mut self, to: To, packet: Packet) {
+//!         for (&node, handle) in self.table.0.lock().unwrap().iter() {
+//!             if node != self.me && (to == To::Peers || to == To::Node(node)) {
+//!                 let (me, handle, packet) = (self.me, handle.clone(), packet.clone());
+//!                 self.runtime.spawn(async move { handle.deliver(me, packet).await });
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (nodes, table) = ([NodeId(1), NodeId(2), NodeId(3)], Table::default());
+//! for me in nodes {
+//!     let link = Link { me, table: table.clone(), runtime: tokio::runtime::Handle::current() };
+//!     let (config, store) = (Config::new(me, nodes), MemoryStore::new(StoreId(me.0.into())));
+//!     let machine = Words::default();
+//!     let node = start(config, Options::default(), Introductions::Omitted, machine, store, link)?;
+//!     table.0.lock().unwrap().insert(me, node.handle);
+//! }
+//! let handle = |node| table.0.lock().unwrap()[&node].clone();
+//! assert_eq!(handle(NodeId(1)).propose("hello").await?, "1");
+//! assert_eq!(handle(NodeId(2)).propose("hello").await?, "2"); // any node will do
+//! assert_eq!(handle(NodeId(3)).read(|words| words.0["hello"]).await?, 2);
+//! # Ok(())
+//! # }
+//! ```
+
+mod clients;
+mod formation;
+mod handle;
+mod node;
+mod options;
+mod packet;
+mod readers;
+#[cfg(test)]
+mod simulation;
+mod status;
+pub mod tcp;
+mod timing;
+mod transfer;
+
+use std::{io, sync::Arc, thread};
+
+use thiserror::Error;
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::Instant,
+};
+
+use self::node::{Input, Node};
+pub use self::{
+    clients::ProposeError,
+    handle::Handle,
+    node::{NodeError, Transport},
+    options::Options,
+    packet::Packet,
+    readers::ReadError,
+    status::{Counts, Role, Status},
+};
+use crate::{
+    config::Config,
+    machine::StateMachine,
+    storage::{Storage, StoreId},
+};
+
+/// Whether nodes introduce themselves before they take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Introductions {
+    /// The transport introduces them ([`Handle::introduce`], [`Handle::welcomed`],
+    /// [`Handle::refused`]), so that a node that has lost its disk does not come back.
+    Made,
+    /// Nobody does. Then nobody notices if a node comes back without its memory, and agreement is lost:
+    /// for tests, and where something else rules that out.
+    Omitted,
+}
+
+/// Why a node could not be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// What it has on its disk, or its configuration, cannot be used.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// There is no thread for it.
+    #[error("no thread could be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// A node that was started.
+pub struct Running<M> {
+    /// To ask it.
+    pub handle: Handle<M>,
+    /// Its store's identity.
+    pub store: StoreId,
+    /// Resolves when it has stopped: with an error, if it had to. Dropping it changes nothing.
+    pub stopped: oneshot::Receiver<Result<(), NodeError>>,
+}
+
+/// Starts a node on a thread of its own.
+///
+/// # Errors
+/// A configuration that cannot work; a store whose contents cannot be read or are not this node's.
+pub fn start<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
+    config: Config,
+    options: Options,
+    introductions: Introductions,
+    machine: M,
+    storage: S,
+    transport: T,
+) -> Result<Running<M>, StartError> {
+    let name = format!("paxos-{}", config.id);
+    let (inputs, arriving) = mpsc::channel(options.inputs_per_turn_max * 4);
+    let handle = Handle {
+        inputs,
+        room: Arc::new(Semaphore::new(options.requests_max)),
+        command_bytes_max: options.command_bytes_max,
+    };
+    let most = options.inputs_per_turn_max;
+    let introduced = introductions == Introductions::Made;
+    let node = Node::recover(config, options, machine, storage, introduced)?;
+    let store = node.store();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let (end, stopped) = oneshot::channel();
+    thread::Builder::new().name(name).spawn(move || {
+        let ended = runtime.block_on(run(node, arriving, most, transport));
+        let _ = end.send(ended); // Nobody may want to know.
+    })?;
+    Ok(Running { handle, store, stopped })
+}
+
+/// One turn after the other, until it is told to stop or has to.
+async fn run<M: StateMachine, S: Storage>(
+    mut node: Node<M, S>,
+    mut arriving: mpsc::Receiver<Input<M>>,
+    most: usize,
+    mut transport: impl Transport,
+) -> Result<(), NodeError> {
+    let start = Instant::now();
+    let mut inputs = Vec::with_capacity(most);
+    let ended = loop {
+        let wake_at = start + node.wake_at();
+        tokio::select! {
+            biased;
+            count = arriving.recv_many(&mut inputs, most) => {
+                if count == 0 {
+                    break Ok(()); // All handles are gone.
+                }
+            }
+            () = tokio::time::sleep_until(wake_at) => {}
+        }
+        match node.turn(inputs.drain(..), start.elapsed(), &mut transport) {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    node.stop();
+    ended
+}

@@ -1,0 +1,550 @@
+//! A node without sockets and threads: what happens in one turn, as a plain function.
+//!
+//! A turn takes in whatever is ready, steps the replica for all of it, makes the records durable with
+//! one write and one sync, and only then lets anything out: messages, what is applied, answers to
+//! clients. That order is stated once, in [`Node::turn`], and nothing leaves a node anywhere else.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use super::{
+    clients::{Clients, Reply},
+    formation::Formation,
+    options::Options,
+    packet::Packet,
+    readers::{For, Readers, Reading},
+    status::{Counts, Role as Doing, Status},
+    timing::{Now, Timing},
+    transfer::{self, Transfer},
+};
+use crate::{
+    config::Config,
+    event::{Event, Output, Proposal, Timer, Token},
+    machine::{RestoreError, StateMachine},
+    message::{Message, To},
+    protocol::{RecoverError, Replica, proposer::{NodeSet, Role}},
+    session::Sessions,
+    storage::{Recovered, Snapshot, Storage, StorageError, StoreId},
+    types::{NodeId, Slot},
+};
+
+/// What can reach a node.
+pub(super) enum Input<M> {
+    /// A packet of a peer.
+    Packet { from: NodeId, packet: Packet },
+    /// A client asks for a command.
+    Propose { command: Bytes, reply: Reply },
+    /// A client asks to read.
+    Read(Reading<M>),
+    /// A peer has connected and says which store it has.
+    Introduced { peer: NodeId, store: StoreId, reply: oneshot::Sender<Result<(), String>> },
+    /// A peer has said that it knows this node's store.
+    Welcomed { by: NodeId },
+    /// A peer has said that it knows another store under this node's id.
+    Refused { by: NodeId, reason: String },
+    /// Somebody asks how it is.
+    Status(oneshot::Sender<Status>),
+    /// Everything before this was taken in; the node should stop.
+    Stop,
+}
+
+/// Why a node does not start, or stops.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The store failed, or what it holds cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// What the store holds is not this node's, or does not fit the configuration.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The store has a snapshot that the machine does not understand.
+    #[error("the snapshot on the disk: {0}")]
+    Restore(#[from] RestoreError),
+    /// A peer knows that this node's store is not the one it had.
+    #[error("node {by} refuses this node: {reason}")]
+    Refused {
+        /// The peer.
+        by: NodeId,
+        /// What it says.
+        reason: String,
+    },
+}
+
+/// Carries packets to peers. It may lose them; it must not block.
+pub trait Transport: Send + 'static {
+    /// Sends a packet to one or all peers.
+    fn send(&mut self, to: To, packet: Packet);
+}
+
+/// A node.
+pub(super) struct Node<M, S> {
+    options: Options,
+    peers: Vec<NodeId>,
+    replica: Replica,
+    storage: S,
+    sessions: Sessions<M>,
+    formation: Formation,
+    timing: Timing,
+    clients: Clients,
+    readers: Readers<M>,
+    /// The last snapshot, for peers that need it.
+    snapshot: Option<Snapshot>,
+    /// Bytes of commands applied since then.
+    applied_bytes: u64,
+    transfer: Option<Transfer>,
+    /// Commands to be proposed in this turn.
+    proposals: Vec<Bytes>,
+    output: Output,
+    packets: Vec<(To, Packet)>,
+    asked_leader: Option<NodeId>,
+    look_after_at: Now,
+    counts: Counts,
+}
+
+/// As long as anybody sleeps.
+pub(super) const LONG: Duration = Duration::from_secs(3600);
+
+/// How often it is looked after whoever waits.
+const LOOK_AFTER: Duration = Duration::from_millis(50);
+
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// A node as its store has it.
+    pub(super) fn recover(
+        config: Config,
+        options: Options,
+        machine: M,
+        mut storage: S,
+        introduced: bool,
+    ) -> Result<Self, NodeError> {
+        let Recovered { snapshot, records } = storage.recover()?;
+        let peers: Vec<_> = config.nodes.iter().copied().filter(|&node| node != config.id).collect();
+        let formation = match introduced {
+            true => Formation::recover(&storage, &peers)?,
+            false => Formation::trusting(),
+        };
+        let mut sessions = Sessions::new(machine);
+        if let Some(snapshot) = &snapshot {
+            sessions.restore(&snapshot.state)?;
+        }
+        let starts = count_start(&mut storage)?;
+        let life = u128::from(config.id.0) << 64 | u128::from(starts);
+        let timing = Timing::new(&config, &options);
+        let replica = Replica::recover(config, records)?;
+        let below = snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
+        let mut node = Self {
+            clients: Clients::new(options.request_timeout, options.resend, life),
+            readers: Readers::new(options.request_timeout, options.resend, starts),
+            options,
+            peers,
+            replica,
+            storage,
+            sessions,
+            formation,
+            timing,
+            snapshot,
+            applied_bytes: 0,
+            transfer: None,
+            proposals: Vec::new(),
+            output: Output::default(),
+            packets: Vec::new(),
+            asked_leader: None,
+            look_after_at: Now::ZERO,
+            counts: Counts::default(),
+        };
+        // What the snapshot holds need not be learned again.
+        node.replica.step(Event::Snapshot { below }, &mut node.output);
+        Ok(node)
+    }
+
+    /// When it has to be woken even if nothing reaches it.
+    pub(super) fn wake_at(&self) -> Now {
+        let waits = self.clients.waiting() + self.readers.waiting() > 0 || self.transfer.is_some();
+        let look_after = waits.then_some(self.look_after_at);
+        let next = self.timing.next().into_iter().chain(look_after).min();
+        next.unwrap_or(LONG)
+    }
+
+    /// Its machine.
+    #[cfg(test)]
+    pub(super) fn machine(&self) -> &M {
+        self.sessions.machine()
+    }
+
+    /// Which store it has.
+    pub(super) fn store(&self) -> StoreId {
+        self.storage.id()
+    }
+
+    /// Takes in what is ready, and lets out what follows: **persist, sync, then send, apply and
+    /// answer**. If the store fails, nothing is let out, and the node must not be used any more.
+    ///
+    /// Gives whether it goes on.
+    pub(super) fn turn(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input<M>>,
+        now: Now,
+        transport: &mut impl Transport,
+    ) -> Result<bool, NodeError> {
+        let mut goes_on = true;
+        for input in inputs {
+            goes_on &= self.take_in(input, now)?;
+        }
+        self.fire_timers(now);
+        self.ask(now);
+        self.persist()?;
+        self.release(now, transport);
+        if self.snapshot_is_due() {
+            self.take_snapshot()?;
+            self.persist()?;
+            self.release(now, transport);
+        }
+        if !goes_on {
+            self.stop();
+        }
+        Ok(goes_on)
+    }
+
+    fn persist(&mut self) -> Result<(), NodeError> {
+        if !self.output.records.is_empty() {
+            self.counts.syncs += 1;
+            self.storage.persist(&self.output.records)?;
+            self.output.records.clear();
+        }
+        Ok(())
+    }
+
+    /// Everybody who waits is told that the node has stopped.
+    pub(super) fn stop(&mut self) {
+        self.clients.stop();
+        self.readers.stop();
+    }
+}
+
+/// Taking in.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    fn take_in(&mut self, input: Input<M>, now: Now) -> Result<bool, NodeError> {
+        match input {
+            Input::Packet { from, packet } => self.on_packet(from, packet, now)?,
+            Input::Propose { command, reply } => self.clients.propose(command, reply, now),
+            Input::Read(reading) => self.readers.read(reading, now),
+            Input::Introduced { peer, store, reply } => {
+                let answer = Formation::introduce(peer, store, &mut self.storage)?;
+                let _ = reply.send(answer); // The connection may be gone: it comes again.
+            }
+            Input::Welcomed { by } => self.formation.welcomed(by, &mut self.storage)?,
+            Input::Refused { by, reason } => return Err(NodeError::Refused { by, reason }),
+            Input::Status(reply) => {
+                let _ = reply.send(self.status(now)); // Nobody may want to know any more.
+            }
+            Input::Stop => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn on_packet(&mut self, from: NodeId, packet: Packet, now: Now) -> Result<(), NodeError> {
+        let index = self.replica.parts().config.nodes.iter().position(|&node| node == from);
+        let Some(index) = index.filter(|_| self.formation.complete() && self.peers.contains(&from))
+        else {
+            return Ok(()); // As if it were lost.
+        };
+        self.counts.received[packet.kind()] += 1;
+        self.timing.hear(from, now);
+        match packet {
+            Packet::Message(message) => {
+                if let Message::Heartbeat { ballot, .. } = message
+                    && ballot.node == from
+                    && Some(ballot) >= self.replica.parts().acceptor.promised
+                {
+                    self.timing.hear_leader(ballot, now);
+                    self.send(from, Packet::Following);
+                }
+                self.replica.step(Event::Message { from, message }, &mut self.output);
+            }
+            Packet::Forward(commands) => self.proposals.extend(commands),
+            Packet::ReadIndex { id } => {
+                let token = self.readers.token(For::Other(from, id));
+                self.replica.step(Event::Read(vec![token]), &mut self.output);
+            }
+            Packet::ReadAt { id, at } => self.readers.confirm(id, at),
+            Packet::Canvass => {
+                let leads = self.leads() && self.is_followed(now);
+                if !leads && !self.timing.has_leader(now) {
+                    self.send(from, Packet::Leaderless);
+                }
+            }
+            Packet::Leaderless => {
+                let count = self.timing.hear_leaderless(index);
+                self.campaign_if_leaderless(count);
+            }
+            Packet::Following => {}
+            Packet::Fetch { below, offset } => {
+                if let Some(snapshot) = &self.snapshot {
+                    let part = transfer::part(snapshot, below, offset);
+                    self.send(from, part);
+                }
+            }
+            Packet::Chunk { below, length, offset, part } => {
+                self.on_chunk(from, (below, length, offset, &part), now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn on_chunk(
+        &mut self,
+        from: NodeId,
+        (below, length, offset, part): (Slot, u64, u64, &[u8]),
+        now: Now,
+    ) -> Result<(), NodeError> {
+        let Some(transfer) = self.transfer.as_mut().filter(|transfer| transfer.from() == from)
+        else {
+            return Ok(()); // Not asked for any more.
+        };
+        let Some(snapshot) = transfer.take(below, length, offset, part) else {
+            let next = transfer.again(now);
+            self.send(from, next);
+            return Ok(());
+        };
+        self.transfer = None;
+        if snapshot.below > self.replica.parts().learner.below
+            && self.sessions.restore(&snapshot.state).is_ok()
+        {
+            self.keep(snapshot)?;
+            self.clients.restored(&self.sessions);
+        }
+        Ok(())
+    }
+
+    fn fire_timers(&mut self, now: Now) {
+        if !self.formation.complete() {
+            return;
+        }
+        for timer in self.timing.due(now) {
+            match timer {
+                Timer::Campaign if self.leads() => {}
+                Timer::Campaign => {
+                    let me = self.replica.parts().config.nodes.iter();
+                    let me = me.clone().position(|&node| node == self.replica.parts().config.id);
+                    let me = NodeSet(1 << me.expect("a valid configuration lists its own node"));
+                    self.timing.canvass(me, now);
+                    self.packets.push((To::Peers, Packet::Canvass));
+                    self.campaign_if_leaderless(Some(1));
+                }
+                // A leader that hears of nobody is of no use; it does not keep others from electing one.
+                Timer::Heartbeat | Timer::Resend if self.leads() && !self.is_followed(now) => {
+                    self.timing.arm(timer, now);
+                }
+                timer => self.replica.step(Event::Timer(timer), &mut self.output),
+            }
+        }
+    }
+
+    fn campaign_if_leaderless(&mut self, count: Option<usize>) {
+        if count.is_some_and(|count| count >= self.replica.parts().config.phase1_quorum) {
+            self.timing.stop_canvassing();
+            self.counts.campaigns += 1;
+            self.replica.step(Event::Timer(Timer::Campaign), &mut self.output);
+        }
+    }
+
+    /// Asks the leader, or proposes as the leader, what clients wait for.
+    fn ask(&mut self, now: Now) {
+        let looks_after = now >= self.look_after_at;
+        if looks_after {
+            self.look_after_at = now + LOOK_AFTER;
+            self.clients.give_up(now);
+            self.readers.give_up(now);
+            self.fetch_again(now);
+        }
+        let Some(leader) = self.leader(now) else { return self.proposals.clear() };
+        let overdue = looks_after || self.asked_leader != Some(leader);
+        self.asked_leader = Some(leader);
+        let entries = self.clients.due(leader, now, overdue);
+        let reads = self.readers.due(leader, now, overdue);
+        if leader != self.replica.parts().config.id {
+            self.proposals.clear(); // Forwarded to one that does not lead: its sender asks again.
+            if !entries.is_empty() {
+                self.send(leader, Packet::Forward(entries));
+            }
+            for id in reads {
+                self.send(leader, Packet::ReadIndex { id });
+            }
+            return;
+        }
+        self.proposals.extend(entries);
+        if !self.proposals.is_empty() {
+            let proposal = |command| Proposal { token: Token(0), command };
+            let proposals: Vec<_> = self.proposals.drain(..).map(proposal).collect();
+            self.counts.proposals += proposals.len() as u64;
+            self.counts.batches += 1;
+            self.replica.step(Event::Propose(proposals), &mut self.output);
+        }
+        if !reads.is_empty() {
+            let tokens = reads.into_iter().map(|id| self.readers.token(For::Own(id))).collect();
+            self.replica.step(Event::Read(tokens), &mut self.output);
+        }
+    }
+
+    fn fetch_again(&mut self, now: Now) {
+        if let Some(transfer) = &mut self.transfer
+            && now.saturating_sub(transfer.asked()) >= self.options.resend
+        {
+            // It may have died: whoever else has trimmed will say so, too.
+            let (from, packet) = (transfer.from(), transfer.again(now));
+            if self.timing.silences(now).any(|(peer, silence)| {
+                peer == from && silence > self.options.election_timeout
+            }) {
+                self.transfer = None;
+            } else {
+                self.send(from, packet);
+            }
+        }
+    }
+}
+
+/// Letting out.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    fn release(&mut self, now: Now, transport: &mut impl Transport) {
+        assert!(self.output.records.is_empty(), "nothing leaves before its records are durable");
+        for envelope in self.output.messages.drain(..) {
+            self.packets.push((envelope.to, Packet::Message(envelope.message)));
+        }
+        for (slot, value) in self.output.chosen.drain(..) {
+            if slot < self.sessions.applied() {
+                continue; // A snapshot brought its effect.
+            }
+            if let crate::types::Value::Command(bytes) = &value {
+                self.applied_bytes += bytes.len() as u64;
+            }
+            let applied = self.sessions.apply(slot, &value);
+            self.clients.applied(applied);
+            self.counts.applied += 1;
+        }
+        for ready in std::mem::take(&mut self.output.reads) {
+            match self.readers.whose(ready.token) {
+                Some(For::Own(id)) => self.readers.confirm(id, ready.at),
+                Some(For::Other(node, id)) => {
+                    self.packets.push((To::Node(node), Packet::ReadAt { id, at: ready.at }));
+                }
+                None => {}
+            }
+        }
+        for refused in self.output.refused.drain(..) {
+            // Whoever waits for it asks again.
+            let _ = self.readers.whose(refused.token);
+        }
+        self.readers.serve(self.sessions.applied(), self.sessions.machine());
+        for from in std::mem::take(&mut self.output.fetch) {
+            if self.transfer.is_none() {
+                let (transfer, first) = Transfer::begin(from, now);
+                self.transfer = Some(transfer);
+                self.send(from, first);
+            }
+        }
+        for timer in self.output.timers.drain(..) {
+            self.timing.arm(timer, now);
+        }
+        self.output.taken.clear();
+        for (to, packet) in self.packets.drain(..) {
+            self.counts.sent[packet.kind()] += 1;
+            transport.send(to, packet);
+        }
+    }
+
+    fn snapshot_is_due(&self) -> bool {
+        let last = self.snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
+        let slots = self.sessions.applied().0 - last.0;
+        slots > 0
+            && (slots >= self.options.snapshot_slots
+                || self.applied_bytes >= self.options.snapshot_bytes)
+    }
+
+    fn take_snapshot(&mut self) -> Result<(), NodeError> {
+        let below = self.sessions.applied();
+        // What lies between two snapshots is kept for peers that are a little behind.
+        let keep_from = self.snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
+        self.counts.snapshots += 1;
+        let snapshot = Snapshot { below, state: self.sessions.snapshot() };
+        self.storage.persist_snapshot(&snapshot)?;
+        self.snapshot = Some(snapshot);
+        self.applied_bytes = 0;
+        self.replica.step(Event::Snapshot { below: keep_from }, &mut self.output);
+        Ok(())
+    }
+
+    /// Keeps the snapshot of a peer, to which the machine was restored already.
+    fn keep(&mut self, snapshot: Snapshot) -> Result<(), NodeError> {
+        let below = snapshot.below;
+        self.storage.persist_snapshot(&snapshot)?;
+        self.snapshot = Some(snapshot);
+        self.applied_bytes = 0;
+        self.counts.installed += 1;
+        self.replica.step(Event::Snapshot { below }, &mut self.output);
+        Ok(())
+    }
+
+    fn send(&mut self, to: NodeId, packet: Packet) {
+        self.packets.push((To::Node(to), packet));
+    }
+}
+
+/// Counts the lives of a node: what one has asked is not to be taken for what another asks.
+fn count_start(storage: &mut impl Storage) -> Result<u64, StorageError> {
+    const STARTS: &str = "starts";
+    let before = storage.noted(STARTS)?;
+    let before = before.and_then(|fact| Some(u64::from_le_bytes(fact[..].try_into().ok()?)));
+    let starts = before.unwrap_or(0) + 1;
+    storage.note(STARTS, &starts.to_le_bytes())?;
+    Ok(starts)
+}
+
+/// What it knows of itself.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    fn leads(&self) -> bool {
+        matches!(self.replica.parts().role, Role::Leader(_))
+    }
+
+    /// Whether enough peers were heard of lately to get anything chosen.
+    fn is_followed(&self, now: Now) -> bool {
+        let config = self.replica.parts().config;
+        self.timing.heard_lately(now) + 1 >= config.phase2_quorum
+    }
+
+    /// Whom to ask: itself, or whose heartbeat was heard.
+    fn leader(&self, now: Now) -> Option<NodeId> {
+        if self.leads() {
+            return self.is_followed(now).then_some(self.replica.parts().config.id);
+        }
+        self.timing.leader(now).filter(|&leader| leader != self.replica.parts().config.id)
+    }
+
+    fn status(&self, now: Now) -> Status {
+        let parts = self.replica.parts();
+        Status {
+            node: parts.config.id,
+            role: match parts.role {
+                _ if !self.formation.complete() => Doing::Forming,
+                Role::Follower => Doing::Follower,
+                Role::Candidate(_) => Doing::Candidate,
+                Role::Leader(_) => Doing::Leader,
+            },
+            promised: parts.acceptor.promised,
+            leader: self.leader(now),
+            missing: self.formation.missing().to_vec(),
+            chosen_below: parts.learner.below,
+            applied_below: self.sessions.applied(),
+            trimmed_below: parts.acceptor.trimmed,
+            log_end: parts.acceptor.votes.end(),
+            snapshot_below: self.snapshot.as_ref().map(|snapshot| snapshot.below),
+            disk_bytes: self.storage.disk_bytes(),
+            sessions: self.sessions.open(),
+            waiting_proposals: self.clients.waiting(),
+            waiting_reads: self.readers.waiting(),
+            silences: self.timing.silences(now).collect(),
+            counts: self.counts.clone(),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! How a node runs: times, sizes and limits. None of it has to do with safety.
+
+use std::time::Duration;
+
+/// Times, sizes and limits of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How long a follower waits for a sign of a leader before it campaigns: at least this, and less
+    /// than twice as long, at random.
+    pub election_timeout: Duration,
+    /// How often a leader shows that it is alive. Several must fit into `election_timeout`.
+    pub heartbeat: Duration,
+    /// How often what was not answered is sent again.
+    pub resend: Duration,
+    /// How long a client waits at most.
+    pub request_timeout: Duration,
+    /// How many requests of clients wait at once in a node; further ones wait to be let in.
+    pub requests_max: usize,
+    /// The most bytes that a command may have.
+    pub command_bytes_max: usize,
+    /// How many inputs are taken in before everything is synced and answered.
+    pub inputs_per_turn_max: usize,
+    /// A snapshot is taken when so many bytes of commands were applied since the last.
+    pub snapshot_bytes: u64,
+    /// A snapshot is taken when so many slots were applied since the last.
+    pub snapshot_slots: u64,
+    /// How many slots below a snapshot are kept, so that a node that is a little behind need not get
+    /// all of it.
+    pub slots_kept: u64,
+    /// Where the randomness of timeouts begins.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            election_timeout: Duration::from_millis(1000),
+            heartbeat: Duration::from_millis(100),
+            resend: Duration::from_millis(300),
+            request_timeout: Duration::from_secs(10),
+            requests_max: 10_000,
+            command_bytes_max: 1 << 20,
+            inputs_per_turn_max: 1024,
+            snapshot_bytes: 8 << 20,
+            snapshot_slots: 200_000,
+            slots_kept: 10_000,
+            seed: 0,
+        }
+    }
+}

@@ -1,0 +1,561 @@
+//! Nodes in one thread and in virtual time: over a network that loses, repeats and delays, with
+//! crashes, slow and failing stores, and clients that remember what they were told. The same seed gives
+//! the same run.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::oneshot;
+
+use super::{
+    Options, Packet, ProposeError, ReadError,
+    node::{Input, Node, NodeError, Transport},
+    status::Role,
+};
+use crate::{
+    config::Config,
+    event::Record,
+    machine::{RestoreError, StateMachine},
+    message::{Message, To},
+    storage::{MemoryStore, Recovered, Snapshot, Storage, StorageError, StoreId},
+    types::NodeId,
+};
+
+/// A machine that keeps the numbers of all commands in their order, and answers how many there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Ledger(Vec<u64>);
+
+impl StateMachine for Ledger {
+    fn apply(&mut self, command: &[u8]) -> Bytes {
+        self.0.push(u64::from_le_bytes(command[..8].try_into().expect("eight bytes and a filling")));
+        Bytes::copy_from_slice(&(self.0.len() as u64).to_le_bytes())
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+        let (numbers, rest) = snapshot.as_chunks();
+        if !rest.is_empty() {
+            return Err(RestoreError::new("not whole numbers"));
+        }
+        self.0 = numbers.iter().map(|number| u64::from_le_bytes(*number)).collect();
+        Ok(())
+    }
+}
+
+/// A store that fails at a certain change, and says what it was asked for.
+struct Faulty {
+    inner: MemoryStore,
+    /// How many changes succeed.
+    changes_left: Arc<Mutex<Option<u64>>>,
+}
+
+impl Faulty {
+    fn change(&self) -> Result<(), StorageError> {
+        let mut left = self.changes_left.lock().expect("one thread");
+        match left.as_mut() {
+            Some(0) => Err(StorageError::Poisoned { first: "failed on purpose".to_owned() }),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Storage for Faulty {
+    fn recover(&mut self) -> Result<Recovered, StorageError> {
+        self.inner.recover()
+    }
+
+    fn persist(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        self.change()?;
+        self.inner.persist(records)
+    }
+
+    fn persist_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
+        self.change()?;
+        self.inner.persist_snapshot(snapshot)
+    }
+
+    fn note(&mut self, name: &str, fact: &[u8]) -> Result<(), StorageError> {
+        self.change()?;
+        self.inner.note(name, fact)
+    }
+
+    fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
+        self.inner.noted(name)
+    }
+
+    fn id(&self) -> StoreId {
+        self.inner.id()
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.inner.disk_bytes()
+    }
+}
+
+/// What leaves a node in a turn.
+#[derive(Default)]
+struct Outbox(Vec<(To, Packet)>);
+
+impl Transport for Outbox {
+    fn send(&mut self, to: To, packet: Packet) {
+        self.0.push((to, packet));
+    }
+}
+
+/// A packet on its way; the earliest is the greatest.
+#[derive(PartialEq, Eq)]
+struct Flight {
+    at: Duration,
+    number: u64,
+    from: NodeId,
+    to: NodeId,
+    packet: Packet,
+}
+
+impl Ord for Flight {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+impl PartialOrd for Flight {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// A node that is up, or its store while it is down.
+struct Place {
+    node: Option<Node<Ledger, Faulty>>,
+    store: MemoryStore,
+    changes_left: Arc<Mutex<Option<u64>>>,
+    /// When this life of it began.
+    since: Duration,
+}
+
+type Answer = Result<Bytes, ProposeError>;
+
+/// A cluster, and what its clients know.
+struct Simulation {
+    random: ChaCha8Rng,
+    options: Options,
+    now: Duration,
+    places: BTreeMap<NodeId, Place>,
+    flights: BinaryHeap<Flight>,
+    flown: u64,
+    /// How many of a thousand packets are lost, and how many come twice.
+    loss: u32,
+    repetition: u32,
+    /// Directions in which nothing arrives.
+    cut: BTreeSet<(NodeId, NodeId)>,
+    commands: u64,
+    waiting: BTreeMap<u64, oneshot::Receiver<Answer>>,
+    acknowledged: BTreeSet<u64>,
+    /// What each read has to see, and what it saw.
+    reads: Vec<(BTreeSet<u64>, oneshot::Receiver<Result<Vec<u64>, ReadError>>)>,
+    served: usize,
+}
+
+const STEP: Duration = Duration::from_millis(1);
+
+impl Simulation {
+    fn new(seed: u64, nodes: u32, options: Options) -> Self {
+        let mut simulation = Self {
+            random: ChaCha8Rng::seed_from_u64(seed),
+            options: Options { seed, ..options },
+            now: Duration::ZERO,
+            places: BTreeMap::new(),
+            flights: BinaryHeap::new(),
+            flown: 0,
+            loss: 0,
+            repetition: 0,
+            cut: BTreeSet::new(),
+            commands: 0,
+            waiting: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
+            reads: Vec::new(),
+            served: 0,
+        };
+        for id in (1..=nodes).map(NodeId) {
+            let store = MemoryStore::new(StoreId(id.0.into()));
+            let changes_left = Arc::default();
+            let place = Place { node: None, store, changes_left, since: Duration::ZERO };
+            simulation.places.insert(id, place);
+        }
+        for id in (1..=nodes).map(NodeId) {
+            simulation.start(id);
+        }
+        simulation
+    }
+
+    fn start(&mut self, id: NodeId) {
+        let nodes: Vec<_> = self.places.keys().copied().collect();
+        let place = self.places.get_mut(&id).expect("a node");
+        *place.changes_left.lock().expect("one thread") = None;
+        let store =
+            Faulty { inner: place.store.reopen(), changes_left: place.changes_left.clone() };
+        let options = Options { seed: self.random.random(), ..self.options.clone() };
+        let node = Node::recover(Config::new(id, nodes), options, Ledger::default(), store, false);
+        place.node = Some(node.expect("its own store"));
+        place.since = self.now;
+    }
+
+    fn crash(&mut self, id: NodeId) {
+        self.places.get_mut(&id).expect("a node").node = None;
+    }
+
+    /// One turn of a node; what leaves it is put on its way.
+    fn turn(&mut self, id: NodeId, inputs: Vec<Input<Ledger>>) {
+        let place = self.places.get_mut(&id).expect("a node");
+        let Some(node) = &mut place.node else { return };
+        let mut outbox = Outbox::default();
+        match node.turn(inputs, self.now - place.since, &mut outbox) {
+            Ok(goes_on) => assert!(goes_on, "nobody told it to stop"),
+            Err(NodeError::Storage(_)) => place.node = None,
+            Err(error) => panic!("node {id}: {error}"),
+        }
+        for (to, packet) in outbox.0 {
+            let all: Vec<_> = self.places.keys().copied().collect();
+            for peer in all.into_iter().filter(|&peer| peer != id) {
+                if to == To::Peers || to == To::Node(peer) {
+                    self.send(id, peer, &packet);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, from: NodeId, to: NodeId, packet: &Packet) {
+        if self.cut.contains(&(from, to)) || self.random.random_range(0..1000) < self.loss {
+            return;
+        }
+        let copies = 1 + u32::from(self.random.random_range(0..1000) < self.repetition);
+        for _ in 0..copies {
+            let delay = Duration::from_micros(self.random.random_range(100..3000));
+            let (at, number, packet) = (self.now + delay, self.flown, packet.clone());
+            self.flown += 1;
+            self.flights.push(Flight { at, number, from, to, packet });
+        }
+    }
+
+    /// Lets time pass.
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += STEP;
+            let mut arriving: BTreeMap<NodeId, Vec<Input<Ledger>>> = BTreeMap::new();
+            while let Some(flight) = self.flights.peek()
+                && flight.at <= self.now
+            {
+                let Flight { from, to, packet, .. } = self.flights.pop().expect("it was there");
+                arriving.entry(to).or_default().push(Input::Packet { from, packet });
+            }
+            let ids: Vec<_> = self.places.keys().copied().collect();
+            for id in ids {
+                let inputs = arriving.remove(&id).unwrap_or_default();
+                self.turn(id, inputs);
+            }
+            self.hear();
+        }
+    }
+
+    /// Takes in what clients are told.
+    fn hear(&mut self) {
+        let mut answered = Vec::new();
+        for (&number, answer) in &mut self.waiting {
+            match answer.try_recv() {
+                Ok(Ok(_)) => {
+                    self.acknowledged.insert(number);
+                    answered.push(number);
+                }
+                Ok(Err(_)) | Err(oneshot::error::TryRecvError::Closed) => answered.push(number),
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
+        }
+        for number in answered {
+            self.waiting.remove(&number);
+        }
+        let mut served = 0;
+        self.reads.retain_mut(|(must_see, answer)| match answer.try_recv() {
+            Ok(Ok(seen)) => {
+                let seen: BTreeSet<u64> = seen.into_iter().collect();
+                assert!(must_see.is_subset(&seen), "a read has missed what was acknowledged before it");
+                served += 1;
+                false
+            }
+            Ok(Err(_)) | Err(oneshot::error::TryRecvError::Closed) => false,
+            Err(oneshot::error::TryRecvError::Empty) => true,
+        });
+        self.served += served;
+    }
+
+    fn propose(&mut self, id: NodeId) {
+        let number = self.commands;
+        self.commands += 1;
+        let mut command = number.to_le_bytes().to_vec();
+        command.resize(40, 0);
+        let (reply, answer) = oneshot::channel();
+        self.waiting.insert(number, answer);
+        self.turn(id, vec![Input::Propose { command: command.into(), reply }]);
+    }
+
+    fn read(&mut self, id: NodeId) {
+        let (reply, answer) = oneshot::channel();
+        self.reads.push((self.acknowledged.clone(), answer));
+        let reading = Box::new(move |machine: Result<&Ledger, ReadError>| {
+            let _ = reply.send(machine.map(|ledger| ledger.0.clone()));
+        });
+        self.turn(id, vec![Input::Read(reading)]);
+    }
+
+    fn up(&self) -> Vec<NodeId> {
+        self.places.iter().filter(|(_, place)| place.node.is_some()).map(|(&id, _)| id).collect()
+    }
+
+    fn leaders(&mut self) -> Vec<NodeId> {
+        self.statuses().into_iter().filter(|(_, role)| *role == Role::Leader).map(|(id, _)| id).collect()
+    }
+
+    fn statuses(&mut self) -> Vec<(NodeId, Role)> {
+        let mut all = Vec::new();
+        for id in self.up() {
+            let (reply, mut status) = oneshot::channel();
+            self.turn(id, vec![Input::Status(reply)]);
+            if let Ok(status) = status.try_recv() {
+                all.push((id, status.role));
+            }
+        }
+        all
+    }
+
+    fn ledgers(&self) -> BTreeMap<NodeId, Vec<u64>> {
+        let up = self.places.iter().filter_map(|(&id, place)| Some((id, place.node.as_ref()?)));
+        up.map(|(id, node)| (id, node.machine().0.clone())).collect()
+    }
+
+    /// Everything is well again: all nodes come to the same ledger, which has everything that was
+    /// acknowledged, and nothing twice.
+    fn calm_down(&mut self) {
+        (self.loss, self.repetition) = (0, 0);
+        self.cut.clear();
+        for place in self.places.values() {
+            *place.changes_left.lock().expect("one thread") = None;
+        }
+        let down: Vec<_> =
+            self.places.iter().filter(|(_, place)| place.node.is_none()).map(|(&id, _)| id).collect();
+        down.into_iter().for_each(|id| self.start(id));
+        self.run(Duration::from_secs(5));
+        let before = self.acknowledged.len();
+        for id in self.up() {
+            self.propose(id);
+            self.read(id);
+        }
+        self.run(Duration::from_secs(20));
+        assert_eq!(self.acknowledged.len(), before + self.places.len(), "new commands are applied");
+        assert!(self.waiting.is_empty() && self.reads.is_empty(), "everybody has an answer");
+        let ledgers = self.ledgers();
+        let first = ledgers.values().next().expect("nodes");
+        assert!(ledgers.values().all(|ledger| ledger == first), "all states end equal");
+        let once: BTreeSet<u64> = first.iter().copied().collect();
+        assert_eq!(once.len(), first.len(), "a command was applied twice");
+        assert!(self.acknowledged.is_subset(&once), "what was acknowledged is lost");
+    }
+}
+
+fn quick() -> Options {
+    Options {
+        election_timeout: Duration::from_millis(150),
+        heartbeat: Duration::from_millis(20),
+        resend: Duration::from_millis(40),
+        request_timeout: Duration::from_secs(3),
+        snapshot_slots: 20,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn a_calm_cluster_has_one_leader_and_keeps_it() {
+    let mut simulation = Simulation::new(1, 3, quick());
+    simulation.run(Duration::from_secs(1));
+    let leaders = simulation.leaders();
+    assert_eq!(leaders.len(), 1);
+    simulation.run(Duration::from_secs(5));
+    assert_eq!(simulation.leaders(), leaders);
+    simulation.calm_down();
+}
+
+/// A follower that was away, even for long, comes back without an election.
+#[test]
+fn a_node_that_comes_back_does_not_disturb() {
+    for seed in 0..10 {
+        let mut simulation = Simulation::new(seed, 3, quick());
+        simulation.run(Duration::from_secs(1));
+        let leaders = simulation.leaders();
+        let follower = *simulation.up().iter().find(|id| !leaders.contains(id)).expect("two");
+        let others: Vec<_> = simulation.up().into_iter().filter(|&id| id != follower).collect();
+        for &other in &others {
+            simulation.cut.extend([(other, follower), (follower, other)]);
+        }
+        simulation.run(Duration::from_secs(3));
+        simulation.cut.clear();
+        simulation.run(Duration::from_secs(1));
+        assert_eq!(simulation.leaders(), leaders, "seed {seed}");
+        simulation.crash(follower);
+        simulation.run(Duration::from_secs(1));
+        simulation.start(follower);
+        simulation.run(Duration::from_secs(1));
+        assert_eq!(simulation.leaders(), leaders, "seed {seed}");
+        simulation.calm_down();
+    }
+}
+
+/// A leader that can speak and not hear gives way.
+#[test]
+fn a_deaf_leader_is_replaced() {
+    for seed in 0..10 {
+        let mut simulation = Simulation::new(seed, 3, quick());
+        simulation.run(Duration::from_secs(1));
+        let leader = simulation.leaders()[0];
+        let others: Vec<_> = simulation.up().into_iter().filter(|&id| id != leader).collect();
+        simulation.cut.extend(others.iter().map(|&other| (other, leader)));
+        simulation.propose(leader);
+        simulation.run(Duration::from_secs(2));
+        let leaders = simulation.leaders();
+        assert!(leaders.iter().any(|id| others.contains(id)), "seed {seed}: {leaders:?}");
+        simulation.propose(others[0]);
+        simulation.run(Duration::from_secs(1));
+        assert!(simulation.acknowledged.contains(&1), "seed {seed}");
+        simulation.calm_down();
+    }
+}
+
+/// Loss, repetition, delay, crashes, cut links and failing stores; the clients go on asking.
+#[test]
+fn storms() {
+    let seeds = std::env::var("PAXOS_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    for seed in 0..seeds.unwrap_or(20) {
+        println!("seed {seed}");
+        let nodes = if seed % 3 == 0 { 5 } else { 3 };
+        let mut simulation = Simulation::new(seed, nodes, quick());
+        (simulation.loss, simulation.repetition) = (50, 50);
+        for _ in 0..150 {
+            let all: Vec<_> = simulation.places.keys().copied().collect();
+            let any = all[simulation.random.random_range(0..all.len())];
+            let other = all[simulation.random.random_range(0..all.len())];
+            match simulation.random.random_range(0..20) {
+                0 => simulation.crash(any),
+                1 => {
+                    let left = simulation.random.random_range(0..5);
+                    let place = &simulation.places[&any];
+                    *place.changes_left.lock().expect("one thread") = Some(left);
+                }
+                2..=4 if simulation.places[&any].node.is_none() => simulation.start(any),
+                5 => {
+                    simulation.cut.insert((any, other));
+                }
+                6 | 7 => simulation.cut.clear(),
+                8..=10 => simulation.read(any),
+                _ => (0..3).for_each(|_| simulation.propose(any)),
+            }
+            let time = simulation.random.random_range(1..60);
+            simulation.run(Duration::from_millis(time));
+        }
+        simulation.calm_down();
+        assert!(!simulation.acknowledged.is_empty() && simulation.served > 0);
+    }
+}
+
+/// The one order: nothing that depends on a record leaves before the store has confirmed it. At each
+/// change in the life of a node its store fails once; what had left by then is all backed by what is durable.
+#[test]
+fn nothing_leaves_before_it_is_durable() {
+    let nodes = [NodeId(1), NodeId(2), NodeId(3)];
+    for changes in 0..6 {
+        let store = MemoryStore::new(StoreId(1));
+        let faulty =
+            Faulty { inner: store.reopen(), changes_left: Arc::new(Mutex::new(Some(changes))) };
+        let config = Config::new(NodeId(1), nodes);
+        let mut node = Node::recover(config, quick(), Ledger::default(), faulty, false).unwrap();
+        let (mut sent, mut now) = (Vec::new(), Duration::ZERO);
+        let mut answers = Vec::new();
+        loop {
+            now += STEP;
+            let mut inputs = Vec::new();
+            // Its peers agree to all that it says.
+            for packet in std::mem::take(&mut sent) {
+                inputs.extend(agree(packet));
+            }
+            let (reply, answer) = oneshot::channel();
+            answers.push(answer);
+            inputs.push(Input::Propose { command: vec![0; 8].into(), reply });
+            let mut outbox = Outbox::default();
+            let ended = node.turn(inputs, now, &mut outbox);
+            let durable = store.reopen().recover().unwrap().records;
+            for (_, packet) in &outbox.0 {
+                assert!(is_backed(packet, &durable), "{packet:?} left before it was durable");
+            }
+            if ended.is_err() {
+                break;
+            }
+            sent = outbox.0.into_iter().map(|(_, packet)| packet).collect();
+            assert!(now < Duration::from_secs(5), "the store was not asked for {changes} changes");
+        }
+        let answers = answers.iter_mut().map(oneshot::Receiver::try_recv);
+        let acknowledged = answers.filter(|answer| matches!(answer, Ok(Ok(_))));
+        let voted = store.reopen().recover().unwrap().records;
+        let slots = voted.iter().filter(|record| matches!(record, Record::Accepted { .. })).count();
+        assert!(acknowledged.count() <= slots * 100, "answers without votes");
+    }
+}
+
+fn agree(packet: Packet) -> Option<Input<Ledger>> {
+    let message = match packet {
+        Packet::Canvass => {
+            return Some(Input::Packet { from: NodeId(2), packet: Packet::Leaderless });
+        }
+        Packet::Message(Message::Prepare { ballot }) => {
+            Message::Promise { ballot, trimmed: crate::types::Slot(0), reports: Vec::new() }
+        }
+        Packet::Message(Message::Accept { ballot, first, values }) => {
+            Message::Accepted { ballot, first, count: values.len() as u64 }
+        }
+        _ => return None,
+    };
+    Some(Input::Packet { from: NodeId(2), packet: Packet::Message(message) })
+}
+
+/// Whether what a packet says of the sender's promises and votes is in these records.
+fn is_backed(packet: &Packet, durable: &[Record]) -> bool {
+    let Packet::Message(message) = packet else { return true };
+    let promised = |ballot| {
+        durable.iter().any(|record| match record {
+            Record::Promised(promised) => *promised >= ballot,
+            Record::Accepted { ballot: voted, .. } => *voted >= ballot,
+            Record::Trimmed { .. } => false,
+        })
+    };
+    match message {
+        Message::Prepare { ballot } | Message::Promise { ballot, .. } => promised(*ballot),
+        Message::Accept { ballot, first, values } => {
+            let end = first.plus(values.len() as u64);
+            (first.0..end.0).all(|slot| {
+                durable.iter().any(|record| matches!(record,
+                    Record::Accepted { ballot: voted, first, values }
+                        if voted == ballot && first.0 <= slot && slot < first.0 + values.len() as u64))
+            })
+        }
+        _ => true,
+    }
+}

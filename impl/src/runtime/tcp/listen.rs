@@ -1,0 +1,145 @@
+//! Connections that peers make: greeted, then read until they end.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use serde::de::DeserializeOwned;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::{
+    Addresses, Inbox, Traffic,
+    handshake::{Answer, Hello},
+};
+use crate::{
+    runtime::Packet,
+    types::NodeId,
+    wire::{self, FrameError},
+};
+
+/// How long a greeting may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How many bytes are read at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// Accepts connections for ever.
+pub(super) async fn accept<M: Send + 'static>(
+    addresses: &Addresses,
+    listener: TcpListener,
+    node: Inbox<M>,
+    traffic: &Arc<Traffic>,
+) -> io::Result<()> {
+    let mut connections = JoinSet::new();
+    loop {
+        let (connection, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Too many open files, most likely: it may pass.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        while connections.try_join_next().is_some() {}
+        let guest = Guest { addresses: addresses.clone(), traffic: traffic.clone() };
+        let node = node.clone();
+        connections.spawn(async move {
+            match guest.receive(connection, &node).await {
+                Ok(()) => {}
+                Err(error) => tracing::debug!(%address, %error, "a peer's connection has ended"),
+            }
+        });
+    }
+}
+
+/// A connection that somebody made.
+struct Guest {
+    addresses: Addresses,
+    traffic: Arc<Traffic>,
+}
+
+impl Guest {
+    async fn receive<M: Send + 'static>(
+        &self,
+        mut connection: TcpStream,
+        node: &Inbox<M>,
+    ) -> io::Result<()> {
+        connection.set_nodelay(true)?;
+        let mut buffer = BytesMut::new();
+        let greeting = timeout(PATIENCE, self.greet(&mut connection, &mut buffer, node)).await;
+        let Some(peer) = greeting.map_err(|_| io::ErrorKind::TimedOut)?? else { return Ok(()) };
+        loop {
+            match read_frame::<Packet>(&mut connection, &mut buffer, wire::PAYLOAD_MAX).await? {
+                None => return Ok(()),
+                Some(Ok(packet)) => node.deliver(peer, packet).await,
+                Some(Err(error)) => {
+                    Traffic::count(&self.traffic.rejected_frames);
+                    tracing::warn!(peer = peer.0, %error, "damage; the connection is closed");
+                    return Err(io::Error::other(error));
+                }
+            }
+        }
+    }
+
+    /// Answers the greeting. Gives who it is, if it may come in.
+    async fn greet<M: Send + 'static>(
+        &self,
+        connection: &mut TcpStream,
+        buffer: &mut BytesMut,
+        node: &Inbox<M>,
+    ) -> io::Result<Option<NodeId>> {
+        let hello: Hello = match read_frame(connection, buffer, wire::GREETING_MAX).await? {
+            None => return Ok(None),
+            Some(Ok(hello)) => hello,
+            Some(Err(error)) => {
+                Traffic::count(&self.traffic.rejected_frames);
+                return Err(io::Error::other(error));
+            }
+        };
+        let Addresses { cluster, id, peers } = &self.addresses;
+        let peers: Vec<_> = peers.keys().copied().collect();
+        let answer = match hello.check(cluster, *id, &peers) {
+            Err(reason) => Answer::Refused(reason),
+            Ok(()) => match node.introduce(hello.from, hello.store).await {
+                None => return Ok(None),
+                Some(Ok(())) => Answer::Welcome,
+                Some(Err(reason)) => Answer::Banned(reason),
+            },
+        };
+        let mut frame = Vec::new();
+        wire::encode(&answer, &mut frame).map_err(io::Error::other)?;
+        connection.write_all(&frame).await?;
+        match answer {
+            Answer::Welcome => Ok(Some(hello.from)),
+            Answer::Refused(reason) | Answer::Banned(reason) => {
+                Traffic::count(&self.traffic.refused_greetings);
+                tracing::warn!(peer = hello.from.0, reason, "a greeting was refused");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Reads one frame; nothing at the end of the stream. Room is made only for what has arrived and one
+/// read more: a length that is claimed demands no memory.
+pub(super) async fn read_frame<T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+    payload_max: usize,
+) -> io::Result<Option<Result<T, FrameError>>> {
+    loop {
+        match wire::split(buffer, payload_max) {
+            Ok(Some(frame)) => return Ok(Some(wire::decode(&frame))),
+            Ok(None) => {}
+            Err(error) => return Ok(Some(Err(error))),
+        }
+        buffer.reserve(READ_BYTES);
+        if stream.read_buf(buffer).await? == 0 {
+            return if buffer.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Sessions: a command that is chosen twice is applied once.
+//!
+//! Whoever asks for a command and hears nothing asks again, perhaps elsewhere; so one command may get
+//! into the log more than once, which Paxos does not mind. Here each carries the session of its client
+//! and a number, and only the first of a number is applied. What it answered is kept until the client
+//! says that it has heard it, in snapshots too.
+//!
+//! A session is opened by an entry of the log, and its id is the slot of that entry. When there are
+//! more than [`SESSIONS_MAX`], the one that was not used for the longest stretch of the log expires.
+//! All of it is decided by the log alone, so that every node decides alike; no clock is asked. A
+//! command of an expired session is not applied: whether it ever was cannot be told any more.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    machine::{RestoreError, StateMachine},
+    types::{Slot, Value},
+};
+
+/// How many sessions there can be at once, over the whole cluster.
+pub const SESSIONS_MAX: usize = 4096;
+
+/// Names a session: the slot of the entry that opened it.
+pub type SessionId = Slot;
+
+/// What a command in the log says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// Opens a session.
+    Open {
+        /// Lets whoever asked recognise its own. Nobody may ever use one twice: a node that starts again
+        /// sees its old log once more.
+        nonce: u128,
+    },
+    /// A command for the machine.
+    Command {
+        /// Whose.
+        session: SessionId,
+        /// Which of that session's, from 0.
+        sequence: u64,
+        /// The answers to all below have been heard.
+        answered_below: u64,
+        /// What the machine gets.
+        command: Bytes,
+    },
+}
+
+impl Entry {
+    /// The entry as the bytes of a command.
+    pub fn encode(&self) -> Bytes {
+        postcard::to_stdvec(self).expect("any entry can be written to memory").into()
+    }
+
+    /// The entry that these bytes are, if they are one.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
+
+/// The same, read without a copy of the command.
+#[derive(Deserialize)]
+enum Borrowed<'a> {
+    Open { nonce: u128 },
+    Command { session: SessionId, sequence: u64, answered_below: u64, command: &'a [u8] },
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// A session was opened.
+    Opened {
+        /// As it was asked for.
+        nonce: u128,
+        /// Its id.
+        session: SessionId,
+    },
+    /// A command was applied, or had been before.
+    Answered {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        sequence: u64,
+        /// What the machine answered when it was applied.
+        answer: Bytes,
+    },
+    /// The session of a command is not there any more: the command is not applied.
+    Expired {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        sequence: u64,
+    },
+    /// Nothing that anybody waits for: a gap filled, something that was answered long ago, or bytes
+    /// that are no entry.
+    Nothing,
+}
+
+/// One client's commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Session {
+    /// The slot of its last entry.
+    used: Slot,
+    answered_below: u64,
+    /// Answers that its client has not said to have heard.
+    answers: BTreeMap<u64, Bytes>,
+}
+
+/// A machine behind sessions: the log is applied to it, entry by entry.
+#[derive(Debug)]
+pub struct Sessions<M> {
+    machine: M,
+    /// The first slot that is not applied.
+    applied: Slot,
+    sessions: BTreeMap<SessionId, Session>,
+    /// The session of each last use, oldest first. Follows from `sessions`.
+    by_use: BTreeMap<Slot, SessionId>,
+}
+
+/// What a snapshot holds.
+#[derive(Serialize, Deserialize)]
+struct Image {
+    version: u8,
+    applied: Slot,
+    sessions: BTreeMap<SessionId, Session>,
+    machine: Bytes,
+}
+
+const IMAGE_VERSION: u8 = 1;
+
+impl<M: StateMachine> Sessions<M> {
+    /// A machine to which nothing was applied.
+    pub fn new(machine: M) -> Self {
+        Self { machine, applied: Slot(0), sessions: BTreeMap::new(), by_use: BTreeMap::new() }
+    }
+
+    /// The machine, to be read.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// The first slot that is not applied.
+    pub fn applied(&self) -> Slot {
+        self.applied
+    }
+
+    /// How many sessions are open.
+    pub fn open(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Applies what was chosen in the next slot.
+    pub fn apply(&mut self, slot: Slot, value: &Value) -> Applied {
+        assert_eq!(slot, self.applied, "slots are applied in their order");
+        self.applied = slot.plus(1);
+        let Value::Command(bytes) = value else { return Applied::Nothing };
+        match postcard::from_bytes(bytes) {
+            Ok(Borrowed::Open { nonce }) => self.open_session(slot, nonce),
+            Ok(Borrowed::Command { session, sequence, answered_below, command }) => {
+                self.command(slot, session, sequence, answered_below, command)
+            }
+            Err(_) => Applied::Nothing,
+        }
+    }
+
+    /// The answer to a command that was applied, if it is still kept.
+    pub fn answer(&self, session: SessionId, sequence: u64) -> Option<&Bytes> {
+        self.sessions.get(&session)?.answers.get(&sequence)
+    }
+
+    /// Whether a session is open.
+    pub fn is_open(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
+    /// All of it as bytes, for a snapshot.
+    pub fn snapshot(&self) -> Bytes {
+        let image = Image {
+            version: IMAGE_VERSION,
+            applied: self.applied,
+            sessions: self.sessions.clone(),
+            machine: self.machine.snapshot().into(),
+        };
+        postcard::to_stdvec(&image).expect("any image can be written to memory").into()
+    }
+
+    /// Replaces all of it by a snapshot.
+    ///
+    /// # Errors
+    /// Bytes that are no snapshot, with everything left as it was.
+    pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+        let image: Image = postcard::from_bytes(snapshot)
+            .map_err(|error| RestoreError::new(format!("its sessions are unreadable: {error}")))?;
+        if image.version != IMAGE_VERSION {
+            let reason = format!("it is of version {}, not {IMAGE_VERSION}", image.version);
+            return Err(RestoreError::new(reason));
+        }
+        self.machine.restore(&image.machine)?;
+        self.applied = image.applied;
+        self.by_use = image.sessions.iter().map(|(&id, session)| (session.used, id)).collect();
+        self.sessions = image.sessions;
+        Ok(())
+    }
+
+    fn open_session(&mut self, slot: Slot, nonce: u128) -> Applied {
+        if self.sessions.len() == SESSIONS_MAX
+            && let Some((_, unused)) = self.by_use.pop_first()
+        {
+            self.sessions.remove(&unused);
+        }
+        let session = Session { used: slot, answered_below: 0, answers: BTreeMap::new() };
+        self.sessions.insert(slot, session);
+        self.by_use.insert(slot, slot);
+        Applied::Opened { nonce, session: slot }
+    }
+
+    fn command(
+        &mut self,
+        slot: Slot,
+        id: SessionId,
+        sequence: u64,
+        answered_below: u64,
+        command: &[u8],
+    ) -> Applied {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return Applied::Expired { session: id, sequence };
+        };
+        self.by_use.remove(&session.used);
+        self.by_use.insert(slot, id);
+        session.used = slot;
+        if answered_below > session.answered_below {
+            session.answered_below = answered_below;
+            session.answers = session.answers.split_off(&answered_below);
+        }
+        if sequence < session.answered_below {
+            return Applied::Nothing;
+        }
+        let machine = &mut self.machine;
+        let answer = session.answers.entry(sequence).or_insert_with(|| machine.apply(command));
+        Applied::Answered { session: id, sequence, answer: answer.clone() }
+    }
+}

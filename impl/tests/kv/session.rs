@@ -1,0 +1,65 @@
+//! A server with one client and a log of its own.
+
+use bytes::{Bytes, BytesMut};
+use paxos::{
+    StateMachine as _,
+    kv::{Action, Client, Kv, Reply, resp},
+};
+
+pub(crate) struct Session {
+    decoder: resp::Decoder,
+    client: Client,
+    pub(crate) kv: Kv,
+    /// All that was ever applied, and what was answered.
+    pub(crate) log: Vec<(Bytes, Bytes)>,
+    input: BytesMut,
+    pub(crate) closed: bool,
+}
+
+impl Session {
+    pub(crate) fn new() -> Self {
+        Self {
+            decoder: resp::Decoder::default(),
+            client: Client::new(7),
+            kv: Kv::default(),
+            log: Vec::new(),
+            input: BytesMut::new(),
+            closed: false,
+        }
+    }
+
+    /// What comes back for these bytes.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> BytesMut {
+        let mut output = BytesMut::new();
+        self.input.extend_from_slice(bytes);
+        while !self.closed {
+            let reply = match self.decoder.decode(&mut self.input) {
+                Ok(None) => break,
+                Ok(Some(arguments)) => self.call(&arguments),
+                Err(error) => {
+                    self.closed = true;
+                    error.reply()
+                }
+            };
+            resp::encode(&reply, self.client.protocol(), &mut output);
+        }
+        output
+    }
+
+    pub(crate) fn call(&mut self, arguments: &[Bytes]) -> Reply {
+        match self.client.handle(arguments) {
+            Action::Reply(reply) => reply,
+            Action::Close(reply) => {
+                self.closed = true;
+                reply
+            }
+            Action::Read(query) => self.kv.answer(&query),
+            Action::Write(entry) => {
+                let answer = self.kv.apply(&entry);
+                self.log.push((entry, answer.clone()));
+                Reply::from_bytes(&answer).expect("an answer")
+            }
+            Action::Info(sections) => Reply::Bulk(format!("{} sections", sections.len()).into()),
+        }
+    }
+}
