@@ -6,11 +6,7 @@ use std::{fs, path::Path, slice};
 use bytes::Bytes;
 use paxos::{
     Ballot, NodeId, Record, Slot, Value,
-    storage::{
-        Disk, Identity, MemoryStore, Snapshot, Storage, StorageError, StoreId,
-        contract::{self, Harness},
-        disk::Reader,
-    },
+    storage::{Disk, Identity, Snapshot, Storage, StorageError, disk::Reader},
 };
 use tempfile::TempDir;
 
@@ -40,53 +36,6 @@ fn made(dir: &Path) -> Disk {
 
 fn refused(opened: Result<Disk, StorageError>) -> String {
     opened.expect_err("it is refused").to_string()
-}
-
-struct InMemory;
-
-impl Harness for InMemory {
-    type Store = MemoryStore;
-
-    fn create(&mut self) -> MemoryStore {
-        MemoryStore::new(StoreId(7))
-    }
-
-    fn crash(&mut self, store: MemoryStore) -> MemoryStore {
-        store.reopen()
-    }
-}
-
-#[test]
-fn memory_keeps_the_contract() {
-    contract::check(&mut InMemory);
-}
-
-/// A crash leaves the files as they are, and they go on elsewhere.
-struct InDirectory(TempDir);
-
-impl Harness for InDirectory {
-    type Store = Disk;
-
-    fn create(&mut self) -> Disk {
-        self.0 = temporary();
-        Disk::create(self.0.path(), &identity()).expect("it can be made")
-    }
-
-    fn crash(&mut self, store: Disk) -> Disk {
-        let elsewhere = temporary();
-        for file in fs::read_dir(self.0.path()).expect("it is there") {
-            let file = file.expect("it can be read");
-            fs::copy(file.path(), elsewhere.path().join(file.file_name())).expect("copied");
-        }
-        drop(store);
-        self.0 = elsewhere;
-        Disk::open(self.0.path(), &identity()).expect("it can be opened")
-    }
-}
-
-#[test]
-fn the_disk_keeps_the_contract() {
-    contract::check(&mut InDirectory(temporary()));
 }
 
 #[test]

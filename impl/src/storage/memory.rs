@@ -136,3 +136,28 @@ impl Storage for MemoryStore {
         (state + votes.sum::<usize>()) as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::contract::{self, Harness};
+
+    struct InMemory;
+
+    impl Harness for InMemory {
+        type Store = MemoryStore;
+
+        fn create(&mut self) -> MemoryStore {
+            MemoryStore::new(StoreId(7))
+        }
+
+        fn crash(&mut self, store: MemoryStore) -> MemoryStore {
+            store.reopen()
+        }
+    }
+
+    #[test]
+    fn the_contract_is_kept() {
+        contract::check(&mut InMemory);
+    }
+}

@@ -123,6 +123,11 @@ impl Contents {
         Ok(Commits { rows: self.log.range_owned::<u64>(..)?, next: first })
     }
 
+    /// The number of the last commit that is kept, if any is.
+    pub(super) fn last(&self) -> Result<Option<u64>, StorageError> {
+        Ok(self.log.last()?.map(|(number, _)| number.value()))
+    }
+
     /// All that was made durable.
     pub(super) fn recovered(&self) -> Result<Recovered, StorageError> {
         let base = self.base()?;

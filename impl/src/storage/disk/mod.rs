@@ -114,8 +114,15 @@ impl Disk {
         drop(reader);
 
         let rows = Rows::open(files.database.clone())?;
-        // That was a commit of the database's own, so that the last of ours is durable now, even if
-        // it was under way when a crash came.
+        let last = rows.run(|database| Contents::of(&database.begin_read()?)?.last())?;
+        if last.is_some_and(|last| last != extent.last()) {
+            return Err(StorageError::damaged(format!(
+                "it ended with commit {} when it was looked at, and with {last:?} when it was opened",
+                extent.last()
+            )));
+        }
+        // Opening was a commit of the database's own, so that the last of ours is durable now, even
+        // if it was under way when a crash came.
         let (mut mark, _) = Mark::open(files.mark.clone(), id)?;
         mark.raise(extent.last())?;
         let (row, failed, place) = (Vec::new(), None, None);

@@ -5,7 +5,9 @@ mod damage;
 mod faults;
 mod recorder;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
+
+use tempfile::TempDir;
 
 use self::recorder::{Image, Recorder};
 use super::{Disk, Identity, build, place::Files};
@@ -72,6 +74,34 @@ impl Harness for Unplugged {
         drop(store);
         open(self.0.files()).expect("it can be opened")
     }
+}
+
+/// Each crash leaves the files of a directory as they are, and they go on in another one.
+struct Moved(TempDir);
+
+impl Harness for Moved {
+    type Store = Disk;
+
+    fn create(&mut self) -> Disk {
+        self.0 = tempfile::tempdir().expect("there is room");
+        Disk::create(self.0.path(), &identity()).expect("it can be made")
+    }
+
+    fn crash(&mut self, store: Disk) -> Disk {
+        let elsewhere = tempfile::tempdir().expect("there is room");
+        for file in fs::read_dir(self.0.path()).expect("it is there") {
+            let file = file.expect("it can be read");
+            fs::copy(file.path(), elsewhere.path().join(file.file_name())).expect("copied");
+        }
+        drop(store);
+        self.0 = elsewhere;
+        Disk::open(self.0.path(), &identity()).expect("it can be opened")
+    }
+}
+
+#[test]
+fn the_contract_is_kept_in_a_directory() {
+    contract::check(&mut Moved(tempfile::tempdir().expect("there is room")));
 }
 
 #[test]
