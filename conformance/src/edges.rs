@@ -7,7 +7,8 @@ use bytes::Bytes;
 use itertools::Itertools as _;
 use paxos::{
     Ballot, Envelope, Event, Message, NodeId, Output, Proposal, Record, Refusal, Replica, Report,
-    Slot, To, Token, Value, protocol::{proposer::Role, reader::Reader},
+    Slot, To, Token, Value,
+    protocol::{proposer::Role, reader::Reader},
 };
 
 use crate::{
@@ -296,7 +297,11 @@ impl Edges<'_> {
         for below in 0..=trimmed.0 {
             let output =
                 self.scales.unmoved(self.running, Event::Snapshot { below: Slot(below) })?;
-            self.scales.expect("what an older snapshot does", output == Output::default(), &output)?;
+            self.scales.expect(
+                "what an older snapshot does",
+                output == Output::default(),
+                &output,
+            )?;
         }
         let Some(&peer) = self.peers.first() else { return Ok(()) };
         for (below, wanted) in [(below, Vec::new()), (below.plus(1), vec![peer])] {

@@ -398,7 +398,8 @@ impl Scales<'_> {
             }
             _ => (None, None),
         };
-        let (trims, rest) = std::mem::take(&mut output.messages).into_iter().partition(says_trimmed);
+        let (trims, rest) =
+            std::mem::take(&mut output.messages).into_iter().partition(says_trimmed);
         output.messages = rest;
         self.same("what is said to be trimmed", &Vec::from_iter(said), &trims)?;
         self.same("whose snapshot is wanted", &Vec::from_iter(fetched), &output.fetch)

@@ -34,8 +34,8 @@ use paxos_model::cluster::{
     Bounds,
     node::{Input, Nack},
     state::{
-        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, Round, SLOTS_MAX,
-        Slot, Value, Vote,
+        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, Round, SLOTS_MAX, Slot,
+        Value, Vote,
     },
 };
 

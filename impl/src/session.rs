@@ -114,8 +114,8 @@ pub struct Sessions<M> {
     machine: M,
     /// The first slot that is not applied.
     applied: Slot,
-    sessions: BTreeMap<SessionId, Session>,
-    /// The session of each last use, oldest first. Follows from `sessions`.
+    by_id: BTreeMap<SessionId, Session>,
+    /// The session of each last use, oldest first. Follows from `by_id`.
     by_use: BTreeMap<Slot, SessionId>,
 }
 
@@ -133,7 +133,7 @@ const IMAGE_VERSION: u8 = 1;
 impl<M: StateMachine> Sessions<M> {
     /// A machine to which nothing was applied.
     pub fn new(machine: M) -> Self {
-        Self { machine, applied: Slot(0), sessions: BTreeMap::new(), by_use: BTreeMap::new() }
+        Self { machine, applied: Slot(0), by_id: BTreeMap::new(), by_use: BTreeMap::new() }
     }
 
     /// The machine, to be read.
@@ -148,7 +148,7 @@ impl<M: StateMachine> Sessions<M> {
 
     /// How many sessions are open.
     pub fn open(&self) -> usize {
-        self.sessions.len()
+        self.by_id.len()
     }
 
     /// Applies what was chosen in the next slot.
@@ -167,12 +167,12 @@ impl<M: StateMachine> Sessions<M> {
 
     /// The answer to a command that was applied, if it is still kept.
     pub fn answer(&self, session: SessionId, sequence: u64) -> Option<&Bytes> {
-        self.sessions.get(&session)?.answers.get(&sequence)
+        self.by_id.get(&session)?.answers.get(&sequence)
     }
 
     /// Whether a session is open.
     pub fn is_open(&self, session: SessionId) -> bool {
-        self.sessions.contains_key(&session)
+        self.by_id.contains_key(&session)
     }
 
     /// All of it as bytes, for a snapshot.
@@ -180,7 +180,7 @@ impl<M: StateMachine> Sessions<M> {
         let image = Image {
             version: IMAGE_VERSION,
             applied: self.applied,
-            sessions: self.sessions.clone(),
+            sessions: self.by_id.clone(),
             machine: self.machine.snapshot().into(),
         };
         postcard::to_stdvec(&image).expect("any image can be written to memory").into()
@@ -200,18 +200,18 @@ impl<M: StateMachine> Sessions<M> {
         self.machine.restore(&image.machine)?;
         self.applied = image.applied;
         self.by_use = image.sessions.iter().map(|(&id, session)| (session.used, id)).collect();
-        self.sessions = image.sessions;
+        self.by_id = image.sessions;
         Ok(())
     }
 
     fn open_session(&mut self, slot: Slot, nonce: u128) -> Applied {
-        if self.sessions.len() == SESSIONS_MAX
+        if self.by_id.len() == SESSIONS_MAX
             && let Some((_, unused)) = self.by_use.pop_first()
         {
-            self.sessions.remove(&unused);
+            self.by_id.remove(&unused);
         }
         let session = Session { used: slot, answered_below: 0, answers: BTreeMap::new() };
-        self.sessions.insert(slot, session);
+        self.by_id.insert(slot, session);
         self.by_use.insert(slot, slot);
         Applied::Opened { nonce, session: slot }
     }
@@ -224,7 +224,7 @@ impl<M: StateMachine> Sessions<M> {
         answered_below: u64,
         command: &[u8],
     ) -> Applied {
-        let Some(session) = self.sessions.get_mut(&id) else {
+        let Some(session) = self.by_id.get_mut(&id) else {
             return Applied::Expired { session: id, sequence };
         };
         self.by_use.remove(&session.used);

@@ -298,7 +298,10 @@ mod tests {
         assert_eq!(decode(&old), Err(FrameError::Version { found: 9 }));
         let mut long = good.clone();
         long[1..5].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert_eq!(decode(&long), Err(FrameError::TooLong { length: u32::MAX as usize, most: PAYLOAD_MAX }));
+        assert_eq!(
+            decode(&long),
+            Err(FrameError::TooLong { length: u32::MAX as usize, most: PAYLOAD_MAX })
+        );
         assert_eq!(decode(&[1, 2]), Err(FrameError::NoHeader { found: 2 }));
         assert_eq!(
             decode(&good[..good.len() - 1]),

@@ -42,7 +42,10 @@ pub(super) fn text(status: &Status, sections: &[Bytes]) -> String {
             ("paxos_node", status.node.to_string()),
             ("paxos_role", status.role.name().to_owned()),
             ("paxos_leader", status.leader.map_or("unknown".to_owned(), |node| node.to_string())),
-            ("paxos_ballot", status.promised.map_or("none".to_owned(), |ballot| ballot.to_string())),
+            (
+                "paxos_ballot",
+                status.promised.map_or("none".to_owned(), |ballot| ballot.to_string()),
+            ),
             ("paxos_chosen_below", number(status.chosen_below.0)),
             ("paxos_applied_below", number(status.applied_below.0)),
             ("paxos_trimmed_below", number(status.trimmed_below.0)),

@@ -66,7 +66,10 @@ struct Pending {
 enum Session {
     None,
     /// It was asked for under a nonce.
-    Opening { nonce: u128, asked: Option<(NodeId, Now)> },
+    Opening {
+        nonce: u128,
+        asked: Option<(NodeId, Now)>,
+    },
     Open(SessionId),
 }
 
@@ -126,12 +129,7 @@ impl Clients {
 
     /// What is to be asked of `leader` now: what is new, and with `overdue` all that was asked of
     /// another, or too long ago.
-    pub(super) fn due(
-        &mut self,
-        leader: NodeId,
-        now: Now,
-        overdue: bool,
-    ) -> Vec<Bytes> {
+    pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<Bytes> {
         let retry = self.retry;
         let is_due = |asked: &Option<(NodeId, Now)>| {
             asked.is_none_or(|(of, at)| of != leader || now.saturating_sub(at) >= retry)
@@ -178,10 +176,9 @@ impl Clients {
     /// Something was applied here.
     pub(super) fn applied(&mut self, applied: Applied) {
         match (applied, &self.session) {
-            (
-                Applied::Opened { nonce: opened, session },
-                Session::Opening { nonce, .. },
-            ) if opened == *nonce => {
+            (Applied::Opened { nonce: opened, session }, Session::Opening { nonce, .. })
+                if opened == *nonce =>
+            {
                 self.session = Session::Open(session);
                 for (command, reply, deadline) in std::mem::take(&mut self.early) {
                     self.number(session, command, reply, deadline);

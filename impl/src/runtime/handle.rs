@@ -6,11 +6,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
-    clients::ProposeError,
-    node::Input,
-    packet::Packet,
-    readers::ReadError,
-    status::Status,
+    clients::ProposeError, node::Input, packet::Packet, readers::ReadError, status::Status,
 };
 use crate::{storage::StoreId, types::NodeId};
 

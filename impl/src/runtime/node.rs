@@ -4,9 +4,10 @@
 //! one write and one sync, and only then lets anything out: messages, what is applied, answers to
 //! clients. That order is stated once, in [`Node::turn`], and nothing leaves a node anywhere else.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use metrics::Histogram;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -25,7 +26,10 @@ use crate::{
     event::{Event, Output, Proposal, Timer, Token},
     machine::{RestoreError, StateMachine},
     message::{Message, To},
-    protocol::{RecoverError, Replica, proposer::{NodeSet, Role}},
+    protocol::{
+        RecoverError, Replica,
+        proposer::{NodeSet, Role},
+    },
     session::Sessions,
     storage::{Recovered, Snapshot, Storage, StorageError, StoreId},
     types::{NodeId, Slot},
@@ -102,10 +106,11 @@ pub(super) struct Node<M, S> {
     asked_leader: Option<NodeId>,
     look_after_at: Now,
     counts: Counts,
+    sync_seconds: Histogram,
 }
 
 /// As long as anybody sleeps.
-pub(super) const LONG: Duration = Duration::from_secs(3600);
+pub(super) const LONG: Duration = Duration::from_hours(1);
 
 /// How often it is looked after whoever waits.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
@@ -120,11 +125,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         introduced: bool,
     ) -> Result<Self, NodeError> {
         let Recovered { snapshot, records } = storage.recover()?;
-        let peers: Vec<_> = config.nodes.iter().copied().filter(|&node| node != config.id).collect();
-        let formation = match introduced {
-            true => Formation::recover(&storage, &peers)?,
-            false => Formation::trusting(),
-        };
+        let peers: Vec<_> =
+            config.nodes.iter().copied().filter(|&node| node != config.id).collect();
+        let formation =
+            if introduced { Formation::recover(&storage, &peers)? } else { Formation::trusting() };
         let mut sessions = Sessions::new(machine);
         if let Some(snapshot) = &snapshot {
             sessions.restore(&snapshot.state)?;
@@ -153,6 +157,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             asked_leader: None,
             look_after_at: Now::ZERO,
             counts: Counts::default(),
+            sync_seconds: metrics::histogram!("paxos_sync_seconds"),
         };
         // What the snapshot holds need not be learned again.
         node.replica.step(Event::Snapshot { below }, &mut node.output);
@@ -210,7 +215,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn persist(&mut self) -> Result<(), NodeError> {
         if !self.output.records.is_empty() {
             self.counts.syncs += 1;
+            let begun = Instant::now();
             self.storage.persist(&self.output.records)?;
+            self.sync_seconds.record(begun.elapsed());
             self.output.records.clear();
         }
         Ok(())
@@ -394,9 +401,11 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         {
             // It may have died: whoever else has trimmed will say so, too.
             let (from, packet) = (transfer.from(), transfer.again(now));
-            if self.timing.silences(now).any(|(peer, silence)| {
-                peer == from && silence > self.options.election_timeout
-            }) {
+            if self
+                .timing
+                .silences(now)
+                .any(|(peer, silence)| peer == from && silence > self.options.election_timeout)
+            {
                 self.transfer = None;
             } else {
                 self.send(from, packet);

@@ -34,7 +34,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            election_timeout: Duration::from_millis(1000),
+            election_timeout: Duration::from_secs(1),
             heartbeat: Duration::from_millis(100),
             resend: Duration::from_millis(300),
             request_timeout: Duration::from_secs(10),

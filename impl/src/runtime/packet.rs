@@ -57,9 +57,26 @@ pub enum Packet {
 impl Packet {
     /// All names of packets, for counting them.
     pub const KINDS: &'static [&'static str] = &[
-        "prepare", "promise", "accept", "accepted", "nack", "chosen", "confirm", "confirmed",
-        "heartbeat", "learn", "learned", "trimmed", "forward", "read-index", "read-at", "canvass",
-        "leaderless", "following", "fetch", "chunk",
+        "prepare",
+        "promise",
+        "accept",
+        "accepted",
+        "nack",
+        "chosen",
+        "confirm",
+        "confirmed",
+        "heartbeat",
+        "learn",
+        "learned",
+        "trimmed",
+        "forward",
+        "read-index",
+        "read-at",
+        "canvass",
+        "leaderless",
+        "following",
+        "fetch",
+        "chunk",
     ];
 
     /// What kind it is, as an index of [`Packet::KINDS`].

@@ -92,7 +92,9 @@ impl<M> Readers<M> {
         if overdue {
             let retry = self.retry;
             for (&id, batch) in &mut self.batches {
-                if batch.asked.is_none_or(|(of, at)| of != leader || now.saturating_sub(at) >= retry)
+                if batch
+                    .asked
+                    .is_none_or(|(of, at)| of != leader || now.saturating_sub(at) >= retry)
                 {
                     batch.asked = Some((leader, now));
                     due.push(id);

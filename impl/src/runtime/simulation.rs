@@ -33,7 +33,8 @@ struct Ledger(Vec<u64>);
 
 impl StateMachine for Ledger {
     fn apply(&mut self, command: &[u8]) -> Bytes {
-        self.0.push(u64::from_le_bytes(command[..8].try_into().expect("eight bytes and a filling")));
+        self.0
+            .push(u64::from_le_bytes(command[..8].try_into().expect("eight bytes and a filling")));
         Bytes::copy_from_slice(&(self.0.len() as u64).to_le_bytes())
     }
 
@@ -147,6 +148,7 @@ struct Place {
 }
 
 type Answer = Result<Bytes, ProposeError>;
+type Seen = Result<Vec<u64>, ReadError>;
 
 /// A cluster, and what its clients know.
 struct Simulation {
@@ -165,17 +167,17 @@ struct Simulation {
     waiting: BTreeMap<u64, oneshot::Receiver<Answer>>,
     acknowledged: BTreeSet<u64>,
     /// What each read has to see, and what it saw.
-    reads: Vec<(BTreeSet<u64>, oneshot::Receiver<Result<Vec<u64>, ReadError>>)>,
+    reads: Vec<(BTreeSet<u64>, oneshot::Receiver<Seen>)>,
     served: usize,
 }
 
 const STEP: Duration = Duration::from_millis(1);
 
 impl Simulation {
-    fn new(seed: u64, nodes: u32, options: Options) -> Self {
+    fn new(seed: u64, nodes: u32) -> Self {
         let mut simulation = Self {
             random: ChaCha8Rng::seed_from_u64(seed),
-            options: Options { seed, ..options },
+            options: quick(),
             now: Duration::ZERO,
             places: BTreeMap::new(),
             flights: BinaryHeap::new(),
@@ -222,7 +224,7 @@ impl Simulation {
         let place = self.places.get_mut(&id).expect("a node");
         let Some(node) = &mut place.node else { return };
         let mut outbox = Outbox::default();
-        match node.turn(inputs, self.now - place.since, &mut outbox) {
+        match node.turn(inputs, self.now.saturating_sub(place.since), &mut outbox) {
             Ok(goes_on) => assert!(goes_on, "nobody told it to stop"),
             Err(NodeError::Storage(_)) => place.node = None,
             Err(error) => panic!("node {id}: {error}"),
@@ -291,7 +293,10 @@ impl Simulation {
         self.reads.retain_mut(|(must_see, answer)| match answer.try_recv() {
             Ok(Ok(seen)) => {
                 let seen: BTreeSet<u64> = seen.into_iter().collect();
-                assert!(must_see.is_subset(&seen), "a read has missed what was acknowledged before it");
+                assert!(
+                    must_see.is_subset(&seen),
+                    "a read has missed what was acknowledged before it"
+                );
                 served += 1;
                 false
             }
@@ -325,7 +330,11 @@ impl Simulation {
     }
 
     fn leaders(&mut self) -> Vec<NodeId> {
-        self.statuses().into_iter().filter(|(_, role)| *role == Role::Leader).map(|(id, _)| id).collect()
+        self.statuses()
+            .into_iter()
+            .filter(|(_, role)| *role == Role::Leader)
+            .map(|(id, _)| id)
+            .collect()
     }
 
     fn statuses(&mut self) -> Vec<(NodeId, Role)> {
@@ -353,9 +362,15 @@ impl Simulation {
         for place in self.places.values() {
             *place.changes_left.lock().expect("one thread") = None;
         }
-        let down: Vec<_> =
-            self.places.iter().filter(|(_, place)| place.node.is_none()).map(|(&id, _)| id).collect();
-        down.into_iter().for_each(|id| self.start(id));
+        let down: Vec<_> = self
+            .places
+            .iter()
+            .filter(|(_, place)| place.node.is_none())
+            .map(|(&id, _)| id)
+            .collect();
+        for id in down {
+            self.start(id);
+        }
         self.run(Duration::from_secs(5));
         let before = self.acknowledged.len();
         for id in self.up() {
@@ -387,7 +402,7 @@ fn quick() -> Options {
 
 #[test]
 fn a_calm_cluster_has_one_leader_and_keeps_it() {
-    let mut simulation = Simulation::new(1, 3, quick());
+    let mut simulation = Simulation::new(1, 3);
     simulation.run(Duration::from_secs(1));
     let leaders = simulation.leaders();
     assert_eq!(leaders.len(), 1);
@@ -400,7 +415,7 @@ fn a_calm_cluster_has_one_leader_and_keeps_it() {
 #[test]
 fn a_node_that_comes_back_does_not_disturb() {
     for seed in 0..10 {
-        let mut simulation = Simulation::new(seed, 3, quick());
+        let mut simulation = Simulation::new(seed, 3);
         simulation.run(Duration::from_secs(1));
         let leaders = simulation.leaders();
         let follower = *simulation.up().iter().find(|id| !leaders.contains(id)).expect("two");
@@ -425,7 +440,7 @@ fn a_node_that_comes_back_does_not_disturb() {
 #[test]
 fn a_deaf_leader_is_replaced() {
     for seed in 0..10 {
-        let mut simulation = Simulation::new(seed, 3, quick());
+        let mut simulation = Simulation::new(seed, 3);
         simulation.run(Duration::from_secs(1));
         let leader = simulation.leaders()[0];
         let others: Vec<_> = simulation.up().into_iter().filter(|&id| id != leader).collect();
@@ -448,7 +463,7 @@ fn storms() {
     for seed in 0..seeds.unwrap_or(20) {
         println!("seed {seed}");
         let nodes = if seed % 3 == 0 { 5 } else { 3 };
-        let mut simulation = Simulation::new(seed, nodes, quick());
+        let mut simulation = Simulation::new(seed, nodes);
         (simulation.loss, simulation.repetition) = (50, 50);
         for _ in 0..150 {
             let all: Vec<_> = simulation.places.keys().copied().collect();

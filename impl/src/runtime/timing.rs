@@ -77,9 +77,7 @@ impl Timing {
 
     /// The timers that have run out; they are not armed any more.
     pub(super) fn due(&mut self, now: Now) -> impl Iterator<Item = Timer> + use<> {
-        let fired = |at: &mut Option<Now>, timer| {
-            at.take_if(|at| *at <= now).map(|_| timer)
-        };
+        let fired = |at: &mut Option<Now>, timer| at.take_if(|at| *at <= now).map(|_| timer);
         let campaign = fired(&mut self.campaign_at, Timer::Campaign);
         let heartbeat = fired(&mut self.heartbeat_at, Timer::Heartbeat);
         let resend = fired(&mut self.resend_at, Timer::Resend);

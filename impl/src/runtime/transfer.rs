@@ -3,7 +3,10 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{packet::Packet, timing::Now};
-use crate::{storage::Snapshot, types::{NodeId, Slot}};
+use crate::{
+    storage::Snapshot,
+    types::{NodeId, Slot},
+};
 
 /// How long a part is at most, in bytes.
 const PART: usize = 256 << 10;

@@ -55,8 +55,8 @@ struct Node {
 }
 
 /// Runs the cluster until it is told to stop.
-pub(crate) fn main(args: Args) -> ExitCode {
-    match run(&args) {
+pub(crate) fn main(args: &Args) -> ExitCode {
+    match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -38,7 +38,7 @@ enum LogError {
 }
 
 /// Prints it.
-pub(crate) fn main(args: Args) -> ExitCode {
+pub(crate) fn main(args: &Args) -> ExitCode {
     let reader = match Reader::open(&args.data) {
         Ok(reader) => reader,
         Err(error) => {
@@ -50,7 +50,9 @@ pub(crate) fn main(args: Args) -> ExitCode {
     let printed = print(&reader, args.last, &mut out).and_then(|()| Ok(out.flush()?));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
-        Err(LogError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(LogError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(1)
@@ -60,9 +62,15 @@ pub(crate) fn main(args: Args) -> ExitCode {
 
 fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(), LogError> {
     let identity = reader.identity();
-    writeln!(out, "node {} of cluster `{}`, store {}", identity.node, identity.cluster, reader.id())?;
+    writeln!(
+        out,
+        "node {} of cluster `{}`, store {}",
+        identity.node,
+        identity.cluster,
+        reader.id()
+    )?;
     for (name, fact) in reader.notes()? {
-        writeln!(out, "noted: {name} {}", hexadecimal(&fact))?;
+        writeln!(out, "noted: {name} \"{}\"", fact.escape_ascii())?;
     }
     match reader.snapshot_header()? {
         None => writeln!(out, "no snapshot")?,
@@ -100,7 +108,12 @@ fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {
                 if place > 0 {
                     write!(out, "{:>8}  ", "")?;
                 }
-                writeln!(out, "accepted {ballot} slot {} {}", first.plus(place as u64), said(value))?;
+                writeln!(
+                    out,
+                    "accepted {ballot} slot {} {}",
+                    first.plus(place as u64),
+                    said(value)
+                )?;
             }
             Ok(())
         }
@@ -118,8 +131,4 @@ fn said(value: &Value) -> String {
         }
         None => format!("\"{}\"", bytes.escape_ascii()),
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -33,9 +33,9 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::main(*args),
-        Command::Cluster(args) => cluster::main(args),
-        Command::Status(args) => status::main(args),
-        Command::Log(args) => log::main(args),
+        Command::Cluster(args) => cluster::main(&args),
+        Command::Status(args) => status::main(&args),
+        Command::Log(args) => log::main(&args),
         Command::Vote(args) => vote::main(args),
     }
 }

@@ -37,9 +37,12 @@ pub(crate) struct Args {
 type Answer = Result<BTreeMap<String, String>, String>;
 
 /// Asks, and prints.
-pub(crate) fn main(args: Args) -> ExitCode {
-    let answers: Vec<(&String, Answer)> =
-        args.nodes.iter().map(|node| (node, ask(node).map_err(|error| error.to_string()))).collect();
+pub(crate) fn main(args: &Args) -> ExitCode {
+    let answers: Vec<(&String, Answer)> = args
+        .nodes
+        .iter()
+        .map(|node| (node, ask(node).map_err(|error| error.to_string())))
+        .collect();
     let text = if args.json { as_json(&answers) } else { as_table(&answers) };
     if let Err(error) = writeln!(io::stdout(), "{text}")
         && error.kind() != io::ErrorKind::BrokenPipe
@@ -96,7 +99,8 @@ fn as_json(answers: &[(&String, Answer)]) -> String {
     let node = |(address, answer): &(&String, Answer)| match answer {
         Ok(said) => {
             let said = said.iter().map(|(key, value)| {
-                let value = value.parse::<u64>().map_or_else(|_| json!(value), |number| json!(number));
+                let value =
+                    value.parse::<u64>().map_or_else(|_| json!(value), |number| json!(number));
                 (key.strip_prefix("paxos_").unwrap_or(key).to_owned(), value)
             });
             let mut said: serde_json::Map<String, Value> = said.collect();
@@ -111,15 +115,15 @@ fn as_json(answers: &[(&String, Answer)]) -> String {
 }
 
 fn as_table(answers: &[(&String, Answer)]) -> String {
-    let number = |answer: &Answer, key| -> Option<u64> {
-        answer.as_ref().ok()?.get(key)?.parse().ok()
-    };
+    let number =
+        |answer: &Answer, key| -> Option<u64> { answer.as_ref().ok()?.get(key)?.parse().ok() };
     let furthest = answers.iter().filter_map(|(_, answer)| number(answer, "paxos_applied_below"));
     let furthest = furthest.max().unwrap_or(0);
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header([
-        "address", "node", "role", "leader", "ballot", "chosen", "applied", "lag", "trimmed", "disk KiB",
+        "address", "node", "role", "leader", "ballot", "chosen", "applied", "lag", "trimmed",
+        "disk KiB",
     ]);
     for (address, answer) in answers {
         let Ok(said) = answer else {
@@ -130,7 +134,8 @@ fn as_table(answers: &[(&String, Answer)]) -> String {
         let word = |key| said.get(key).map_or("-", String::as_str).to_owned();
         let lag = number(answer, "paxos_applied_below").map(|applied| furthest - applied);
         let disk = number(answer, "paxos_disk_bytes").map(|bytes| bytes / 1024);
-        let shown = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
+        let shown =
+            |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
         table.add_row([
             (*address).clone(),
             word("paxos_node"),

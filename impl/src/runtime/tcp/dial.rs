@@ -20,7 +20,7 @@ use crate::{storage::StoreId, types::NodeId, wire};
 /// The first pause after a connection could not be made; the next is twice as long.
 const PAUSE_LEAST: Duration = Duration::from_millis(20);
 /// The longest pause.
-const PAUSE_MOST: Duration = Duration::from_millis(1000);
+const PAUSE_MOST: Duration = Duration::from_secs(1);
 /// How long a connection or greeting may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How many bytes are gathered before they are written.
@@ -45,7 +45,10 @@ impl Line {
     ) {
         let mut pause = PAUSE_LEAST;
         loop {
-            match timeout(PATIENCE, self.connect()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            match timeout(PATIENCE, self.connect())
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            {
                 Ok((connection, Answer::Welcome)) => {
                     tracing::debug!(peer = self.peer.0, "connected");
                     Traffic::count(&self.traffic.connected);

@@ -139,7 +139,11 @@ pub(super) async fn read_frame<T: DeserializeOwned>(
         }
         buffer.reserve(READ_BYTES);
         if stream.read_buf(buffer).await? == 0 {
-            return if buffer.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            return if buffer.is_empty() {
+                Ok(None)
+            } else {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            };
         }
     }
 }

@@ -20,11 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{
-    net::TcpListener,
-    sync::mpsc,
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
 use super::{Handle, Packet, Running, Transport};
 use crate::{
@@ -85,14 +81,15 @@ impl Tcp {
     /// A transport to these peers, and what is to be given to [`run`].
     pub fn new(addresses: &Addresses) -> (Self, Queues) {
         let traffic = Arc::<Traffic>::default();
-        let (senders, receivers) = addresses.peers.keys().map(|&peer| {
-            let (sender, receiver) = mpsc::channel(FRAMES_WAITING_MAX);
-            ((peer, sender), (peer, receiver))
-        }).unzip();
-        (
-            Self { peers: senders, traffic: traffic.clone() },
-            Queues { peers: receivers, traffic },
-        )
+        let (senders, receivers) = addresses
+            .peers
+            .keys()
+            .map(|&peer| {
+                let (sender, receiver) = mpsc::channel(FRAMES_WAITING_MAX);
+                ((peer, sender), (peer, receiver))
+            })
+            .unzip();
+        (Self { peers: senders, traffic: traffic.clone() }, Queues { peers: receivers, traffic })
     }
 
     fn send_frame(&self, to: To, frame: &Bytes) {
@@ -137,10 +134,13 @@ fn cut(packet: Packet) -> Vec<Packet> {
         return vec![packet];
     };
     let length = |values: &[crate::types::Value]| -> usize {
-        values.iter().map(|value| match value {
-            crate::types::Value::Noop => 1,
-            crate::types::Value::Command(bytes) => bytes.len() + 8,
-        }).sum()
+        values
+            .iter()
+            .map(|value| match value {
+                crate::types::Value::Noop => 1,
+                crate::types::Value::Command(bytes) => bytes.len() + 8,
+            })
+            .sum()
     };
     if values.len() < 2 || length(values) <= BATCH_BYTES {
         return vec![packet];

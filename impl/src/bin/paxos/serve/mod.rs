@@ -3,7 +3,7 @@
 mod metrics;
 mod settings;
 
-use std::{io, path::Path, process::ExitCode, sync::Arc};
+use std::{io, path::Path, process::ExitCode};
 
 use paxos::{
     Config, NodeId,
@@ -83,15 +83,17 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let store = open(&settings.data, &settings.cluster, settings.id)?;
     let nodes = settings.peers.keys().copied().chain([settings.id]);
     let config = Config { batch_slots_max: 1 << 12, ..Config::new(settings.id, nodes) };
-    let addresses =
-        Addresses { cluster: settings.cluster, id: settings.id, peers: settings.peers };
+    let addresses = Addresses { cluster: settings.cluster, id: settings.id, peers: settings.peers };
     let (transport, queues) = Tcp::new(&addresses);
     let traffic = queues.traffic();
     let options = Options { command_bytes_max: kv::REQUEST_MAX * 2, ..settings.options };
     let made = Introductions::Made;
-    let running = runtime::start(config, options, made, Kv::default(), store, transport)?;
     if let Some(address) = settings.metrics {
-        metrics::serve(address, running.handle.clone(), Arc::clone(&traffic))?;
+        metrics::listen(address)?; // Before the node starts: it keeps what it finds then.
+    }
+    let running = runtime::start(config, options, made, Kv::default(), store, transport)?;
+    if settings.metrics.is_some() {
+        tokio::spawn(metrics::tell(running.handle.clone(), traffic));
     }
     // Whoever started this waits for this line.
     let (listen, client) = (peers.local_addr()?, clients.local_addr()?);

@@ -229,7 +229,10 @@ impl Settings {
             metrics: flags.metrics.or(file.metrics),
             peers: by_id,
             log: flags.log.or(file.log).unwrap_or_default(),
-            log_level: flags.log_level.or(file.log_level).map_or(LevelFilter::INFO, |level| level.0),
+            log_level: flags
+                .log_level
+                .or(file.log_level)
+                .map_or(LevelFilter::INFO, |level| level.0),
             options: Options {
                 election_timeout: Duration::from_millis(election_timeout),
                 heartbeat: Duration::from_millis(heartbeat),

@@ -25,7 +25,7 @@ use super::Shared;
 use crate::explore::{Options, Processes, limits::Limits};
 
 /// How long processes wait for each other at the start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a caller may take to say who it is.
 const MANNERS: Duration = Duration::from_secs(5);
 /// No greeting is as long as this.
