@@ -1,0 +1,157 @@
+//! What nodes say to each other, as bytes: every kind of packet, and noise.
+//!
+//! Noise is tried for a second with every run, beginning with the corpus in `__fuzz__`.
+//! `cargo bolero test --package paxos --test wire streams` searches for longer.
+
+use std::{fs, path::Path};
+
+use bytes::{Bytes, BytesMut};
+use paxos::{
+    Ballot, Message, NodeId, RestoreError, Slot, StateMachine, Value,
+    runtime::{Packet, tcp::handshake::Hello},
+    session::{Entry, Sessions},
+    storage::StoreId,
+    wire::{self, FrameError},
+};
+
+/// One packet of each kind.
+fn packets() -> Vec<Packet> {
+    let ballot = Ballot::new(3, NodeId(2)).expect("not zero");
+    let (slot, values) = (Slot(7), [Value::Noop, Value::Command("x".into())]);
+    let report = paxos::Report { slot, ballot, value: Value::Command("y".into()) };
+    let messages = [
+        Message::Prepare { ballot },
+        Message::Promise { ballot, trimmed: Slot(5), reports: vec![report] },
+        Message::Accept { ballot, first: slot, values: values.clone().into() },
+        Message::Accepted { ballot, first: slot, count: 2 },
+        Message::Nack { ballot, promised: ballot },
+        Message::Chosen { ballot, first: slot, count: 2 },
+        Message::Confirm { ballot, round: 1 },
+        Message::Confirmed { ballot, round: 1 },
+        Message::Heartbeat { ballot, chosen_below: slot },
+        Message::Learn { from: slot },
+        Message::Learned { first: slot, values: values.into() },
+        Message::Trimmed { below: slot },
+    ];
+    let others = [
+        Packet::Forward(vec![Bytes::from_static(b"command")]),
+        Packet::ReadIndex { id: 1 },
+        Packet::ReadAt { id: 1, at: slot },
+        Packet::Canvass,
+        Packet::Leaderless,
+        Packet::Following,
+        Packet::Fetch { below: Some(slot), offset: 9 },
+        Packet::Chunk { below: slot, length: 10, offset: 9, part: Bytes::from_static(b"z") },
+    ];
+    messages.into_iter().map(Packet::Message).chain(others).collect()
+}
+
+fn frame(packet: &Packet) -> Vec<u8> {
+    let mut frame = Vec::new();
+    wire::encode(packet, &mut frame).expect("short");
+    frame
+}
+
+#[test]
+fn every_kind_comes_through() {
+    let packets = packets();
+    let kinds: Vec<_> = packets.iter().map(Packet::kind).collect();
+    assert_eq!(kinds, (0..Packet::KINDS.len()).collect::<Vec<_>>(), "one of each kind, in order");
+    for packet in packets {
+        assert_eq!(wire::decode(&frame(&packet)), Ok(packet));
+    }
+}
+
+/// The noise begins with real frames of this version: `UPDATE_EXPECT=1` writes them.
+#[test]
+fn the_corpus_has_every_kind() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/__fuzz__/streams/corpus");
+    for packet in packets() {
+        let file = corpus.join(Packet::KINDS[packet.kind()]);
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            fs::create_dir_all(&corpus).expect("the folder of the tests");
+            fs::write(&file, frame(&packet)).expect("the folder of the tests");
+        }
+        let kept = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert_eq!(kept, frame(&packet), "{} is out of date", file.display());
+    }
+}
+
+/// Whatever a stream brings, in one piece or byte by byte, the same frames are in it; damage ends it,
+/// and no length that is claimed makes room for itself.
+#[test]
+fn streams() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let whole = frames([bytes]);
+        assert_eq!(whole, frames(bytes.chunks(1)));
+        for frame in whole.0 {
+            let _ = wire::decode::<Packet>(&frame);
+            let _ = wire::decode::<Hello>(&frame);
+        }
+    });
+}
+
+fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Bytes>, Option<FrameError>) {
+    let (mut stream, mut frames) = (BytesMut::new(), Vec::new());
+    for piece in pieces {
+        stream.extend_from_slice(piece);
+        loop {
+            match wire::split(&mut stream, wire::PAYLOAD_MAX) {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(error) => return (frames, Some(error)),
+            }
+        }
+    }
+    (frames, None)
+}
+
+/// The checksum is right here, so that what is inside is read: by packets, greetings, entries of sessions and
+/// snapshots of them.
+#[test]
+fn contents() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let _ = postcard::from_bytes::<Packet>(bytes);
+        let _ = postcard::from_bytes::<Hello>(bytes);
+        let _ = Entry::decode(bytes);
+        let mut sessions = Sessions::new(Nothing);
+        if sessions.restore(bytes).is_err() {
+            assert_eq!((sessions.applied(), sessions.open()), (Slot(0), 0), "it is as it was");
+        }
+        let at = sessions.applied();
+        let _ = sessions.apply(at, &Value::Command(Bytes::copy_from_slice(bytes)));
+    });
+}
+
+struct Nothing;
+
+impl StateMachine for Nothing {
+    fn apply(&mut self, _: &[u8]) -> Bytes {
+        Bytes::new()
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn restore(&mut self, _: &[u8]) -> Result<(), RestoreError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn greetings_are_checked() {
+    let peers = [NodeId(2), NodeId(3)];
+    let hello = |cluster, from, to| Hello::new(cluster, NodeId(from), NodeId(to), StoreId(9));
+    let check = |hello: Hello| hello.check("paxos", NodeId(1), &peers);
+    assert_eq!(check(hello("paxos", 2, 1)), Ok(()));
+    let wrong = [
+        (hello("other", 2, 1), "it belongs to cluster `other`, not `paxos`"),
+        (hello("paxos", 2, 3), "it wants node 3; this is node 1"),
+        (hello("paxos", 4, 1), "node 4 is not one of this node's peers"),
+        (hello("paxos", 1, 1), "node 1 is not one of this node's peers"),
+    ];
+    for (hello, reason) in wrong {
+        assert_eq!(check(hello), Err(reason.to_owned()));
+    }
+}
