@@ -31,7 +31,8 @@ use paxos_model::cluster::{
     Bounds,
     node::{Input, Nack},
     state::{
-        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Role, SLOTS_MAX, Slot, Value, Vote,
+        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, SLOTS_MAX, Slot, Value,
+        Vote,
     },
 };
 
@@ -123,6 +124,9 @@ impl Projection {
             Message::Accepted { slot, from, .. } => {
                 (from, RealMessage::Accepted { ballot, first: real_slot(slot), count: 1 })
             }
+            Message::Confirm { .. } | Message::Confirmed { .. } => {
+                unimplemented!("replicas serve no reads yet")
+            }
         }
     }
 
@@ -152,6 +156,7 @@ impl Projection {
                 (other, RealMessage::Learned { first: real_slot(slot), values })
             }
             Input::Snapshot { .. } => unimplemented!("replicas take no snapshots yet"),
+            Input::Read => unimplemented!("replicas serve no reads yet"),
         };
         Event::Message { from: real_node(from), message }
     }
@@ -193,7 +198,7 @@ impl Projection {
                         None => return unmapped(format!("votes in slot {slot}")),
                     }
                 }
-                Role::Leader { votes: log }
+                Role::Leader { votes: log, reads: Reads::default() }
             }
         };
         Ok(Live { acceptor: self.acceptor(acceptor)?, role, chosen })

@@ -129,6 +129,9 @@ pub struct BoundsArgs {
     /// Let nodes take snapshots, and trim the log.
     #[arg(long)]
     pub snapshots: bool,
+    /// How many rounds of reads a leader begins in a ballot.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub reads: u8,
 }
 
 impl BoundsArgs {
@@ -145,6 +148,7 @@ impl BoundsArgs {
             nacks: !self.no_nack,
             chosen: !self.no_chosen,
             snapshots: self.snapshots,
+            reads: self.reads,
             ..usual
         }
     }

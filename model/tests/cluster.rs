@@ -35,6 +35,9 @@ fn spaces() -> Vec<(Bounds, usize, usize, usize)> {
         (snapshots(Bounds::of(3, 1, 2)), 41_499, 228_134, 20),
         (snapshots(Bounds::of(3, 2, 1)), 56_328, 467_333, 21),
         (snapshots(Bounds { unsynced: 1, ..Bounds::of(3, 1, 2) }), 181_154, 1_102_363, 35),
+        (Bounds { reads: 1, ..Bounds::of(3, 1, 2) }, 180_921, 1_243_017, 24),
+        (quiet(Bounds { reads: 1, ..Bounds::of(3, 1, 2) }), 64_580, 302_799, 23),
+        (Bounds { reads: 1, ..Bounds::of(3, 2, 1) }, 25_233, 180_638, 22),
     ]
 }
 
@@ -83,6 +86,7 @@ fn bounds_that_do_not_fit_are_refused_with_what_would() {
         (Bounds { values: 0, ..usual }, "values is 0; it must be 1 to 4"),
         (Bounds { campaigners: 4, ..usual }, "campaigners is 4; it must be 1 to 3"),
         (Bounds { unsynced: 4, ..usual }, "unsynced is 4; it must be 0 to 3"),
+        (Bounds { reads: 4, ..usual }, "reads is 4; it must be 0 to 3"),
         (Bounds { phase1_quorum: 4, ..usual }, "phase1-quorum is 4; it must be 1 to 3"),
     ];
     for (bounds, message) in cases {

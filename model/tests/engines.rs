@@ -37,6 +37,8 @@ fn clusters() -> Vec<Bounds> {
         Bounds { ballots: 3, phase1_quorum: 3, phase2_quorum: 1, ..quiet },
         Bounds { campaigners: 1, ..Bounds { crashes: Some(1), ..Bounds::of(4, 1, 2) } },
         Bounds { snapshots: true, unsynced: 1, ..quiet },
+        Bounds { reads: 2, ballots: 1, unsynced: 1, ..base },
+        Bounds { reads: 1, snapshots: true, ..Bounds::of(2, 2, 2) },
         Bounds { chosen: true, ..Bounds { ballots: 1, nodes: 5, ..Bounds::of(5, 1, 1) } },
     ]
 }

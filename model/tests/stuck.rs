@@ -50,6 +50,7 @@ fn the_protocol_is_never_stuck() {
         // Who waits for what is trimmed can get it.
         Bounds { snapshots: true, ..Bounds::of(3, 1, 2) },
         Bounds { snapshots: true, unsynced: 1, ..Bounds::of(2, 2, 2) },
+        Bounds { snapshots: true, reads: 1, ..Bounds::of(2, 1, 3) },
     ];
     for bounds in spaces {
         let report = looked_through(bounds, None);

@@ -191,6 +191,7 @@ fn cluster_spaces() -> Vec<ClusterBounds> {
         ClusterBounds { unsynced: 1, ..flexible(1, 3) },
         ClusterBounds { snapshots: true, ..ClusterBounds::of(3, 1, 2) },
         ClusterBounds { snapshots: true, unsynced: 1, ..ClusterBounds::of(2, 2, 2) },
+        ClusterBounds { reads: 1, ..ClusterBounds::of(2, 1, 3) },
     ]
 }
 

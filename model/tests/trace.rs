@@ -297,7 +297,7 @@ fn where_it_stops_being_a_behaviour_is_said() {
         &expect![[r"
             trace    elsewhere.itf.json
             shows    two ballots
-            model    cluster: 3 nodes, 1 slots, 2 ballots, 2 campaigners; leaves out unsynced steps, snapshots
+            model    cluster: 3 nodes, 1 slots, 2 ballots, 2 campaigners; leaves out unsynced steps, snapshots, reads
                  1   n1 campaigns
                  2   n2 gets Prepare b0
                  3   n1 gets Promise b0 from n2 reporting nothing
@@ -489,7 +489,7 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
         &expect![[r"
             trace    broken.itf.json
             shows    agreement is violated
-            model    cluster: 2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes; leaves out unsynced steps, crashes, snapshots; broken by bug 8: ignores what is reported
+            model    cluster: 2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes; leaves out unsynced steps, crashes, snapshots, reads; broken by bug 8: ignores what is reported
             broken   by bug 8, as the file says: A new leader ignores what the promises report.
                  1   n1 campaigns
                  2   n2 gets Prepare b0

@@ -3,7 +3,9 @@
 use serde::Serialize;
 use thiserror::Error;
 
-use super::types::{BALLOTS_MAX, Ballot, NODES_MAX, NodeId, SLOTS_MAX, VALUES_MAX, Value};
+use super::types::{
+    BALLOTS_MAX, Ballot, NODES_MAX, NodeId, READS_MAX, SLOTS_MAX, VALUES_MAX, Value,
+};
 
 /// The bounds of one space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -32,6 +34,8 @@ pub struct Bounds {
     pub chosen: bool,
     /// Whether nodes take snapshots, and trim the log.
     pub snapshots: bool,
+    /// How many rounds of reads a leader begins in a ballot.
+    pub reads: u8,
 }
 
 /// Bounds that no state has room for, or that mean nothing.
@@ -74,7 +78,7 @@ impl Default for Bounds {
 
 impl Bounds {
     /// Majority quorums, two campaigners and values, any number of crashes, atomic syncs, all messages; no
-    /// snapshots.
+    /// snapshots, and no reads.
     pub const fn of(nodes: u8, slots: u8, ballots: u8) -> Self {
         Self {
             nodes,
@@ -89,6 +93,7 @@ impl Bounds {
             nacks: true,
             chosen: true,
             snapshots: false,
+            reads: 0,
         }
     }
 
@@ -111,6 +116,7 @@ impl Bounds {
         range("slots", self.slots, 1, SLOTS_MAX as u8)?;
         range("values", self.values, 1, VALUES_MAX as u8)?;
         range("unsynced", self.unsynced, 0, 3)?;
+        range("reads", self.reads, 0, READS_MAX)?;
         if self.phase1_quorum + self.phase2_quorum <= self.nodes {
             return Err(BoundsError::QuorumsDoNotIntersect {
                 phase1: self.phase1_quorum,
@@ -172,6 +178,9 @@ impl Bounds {
         if !self.snapshots {
             out.push("snapshots");
         }
+        if self.reads == 0 {
+            out.push("reads");
+        }
         out
     }
 }
@@ -192,6 +201,9 @@ impl std::fmt::Display for Bounds {
         }
         if self.snapshots {
             write!(f, ", snapshots")?;
+        }
+        if self.reads > 0 {
+            write!(f, ", {} reads", self.reads)?;
         }
         Ok(())
     }

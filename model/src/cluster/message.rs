@@ -49,6 +49,22 @@ pub enum Message {
         /// By whom.
         from: NodeId,
     },
+    /// From the owner of the ballot to everyone: whether it is still the highest they have promised.
+    Confirm {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// Which round of it, from 1.
+        round: u8,
+    },
+    /// That it is, to the owner of the ballot.
+    Confirmed {
+        /// The ballot.
+        ballot: Ballot,
+        /// The round.
+        round: u8,
+        /// By whom.
+        from: NodeId,
+    },
 }
 
 impl Message {
@@ -57,8 +73,20 @@ impl Message {
         let (Self::Prepare { ballot }
         | Self::Promise { ballot, .. }
         | Self::Accept { ballot, .. }
-        | Self::Accepted { ballot, .. }) = self;
+        | Self::Accepted { ballot, .. }
+        | Self::Confirm { ballot, .. }
+        | Self::Confirmed { ballot, .. }) = self;
         ballot
+    }
+
+    /// Who answers with it, if it is an answer to the owner of its ballot.
+    pub fn answered_by(self) -> Option<NodeId> {
+        match self {
+            Self::Promise { from, .. }
+            | Self::Accepted { from, .. }
+            | Self::Confirmed { from, .. } => Some(from),
+            Self::Prepare { .. } | Self::Accept { .. } | Self::Confirm { .. } => None,
+        }
     }
 }
 
@@ -77,6 +105,8 @@ impl Hash for Message {
             Self::Accepted { ballot, slot, value, from } => {
                 word([3, ballot.0, slot.0, value.0, from.0])
             }
+            Self::Confirm { ballot, round } => word([4, ballot.0, round, 0, 0]),
+            Self::Confirmed { ballot, round, from } => word([5, ballot.0, round, 0, from.0]),
         });
     }
 }
@@ -128,6 +158,10 @@ impl fmt::Debug for Message {
             }
             Self::Accepted { ballot, slot, value, from } => {
                 write!(f, "Accepted b{} {slot:?}=v{} from {from:?}", ballot.0, value.0)
+            }
+            Self::Confirm { ballot, round } => write!(f, "Confirm b{} round {round}", ballot.0),
+            Self::Confirmed { ballot, round, from } => {
+                write!(f, "Confirmed b{} round {round} from {from:?}", ballot.0)
             }
         }
     }

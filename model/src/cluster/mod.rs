@@ -11,7 +11,8 @@
 //! Refusals and news of what is chosen are not kept, for they would multiply the states; they are
 //! derived. A refusal that names a ballot may reach whoever is in a lower one as soon as the higher
 //! was begun, since its owner itself then refuses the lower. News that a value is chosen may reach
-//! anybody once a quorum has voted for it. Both are more than can really happen.
+//! anybody once a quorum has voted for it. Both are more than can really happen. (Where there are [`reads`], which
+//! have to see what is known, news waits for somebody who knows.)
 //!
 //! # The disk
 //!
@@ -27,6 +28,7 @@ mod message;
 pub mod node;
 mod packing;
 mod properties;
+pub mod reads;
 pub mod refinement;
 pub mod rules;
 mod snapshots;
@@ -43,6 +45,7 @@ pub use self::{
     bounds::{Bounds, BoundsError},
     bugs::{Bug, Harm},
     properties::{AGREEMENT, BELIEFS, HELD, ONE_VALUE, PROMISES_KEPT, REFINES, VALIDITY},
+    reads::READS,
     snapshots::TRIMMED,
     state::State,
     stuck::NOT_STUCK,
@@ -51,7 +54,7 @@ use self::{
     node::{Input, Step},
     packing::Layout,
     rules::Rules,
-    state::{Ballot, Live, Message, Network, Node, NodeId, Slot, Unsynced, Value},
+    state::{Ballot, Live, Message, Network, Node, NodeId, Slot, Unsynced, Value, Witness},
 };
 use crate::{
     explore::{
@@ -108,6 +111,8 @@ pub enum Action {
         /// The value.
         value: Value,
     },
+    /// A client asks a leader to read.
+    Read(NodeId),
     /// A snapshot is durable at a node, its own or another's.
     Snapshot {
         /// At whom.
@@ -189,6 +194,7 @@ impl Cluster {
                 (to, Input::Nack { ballot, promised })
             }
             Action::Chosen { to, slot, value, .. } => (to, Input::Chosen { slot, value }),
+            Action::Read(node) => (node, Input::Read),
             Action::Snapshot { to, below } => (to, Input::Snapshot { below }),
             Action::Sync(_) | Action::Crash(_) => return None,
         })
@@ -197,7 +203,7 @@ impl Cluster {
     /// To whom a message in the network may be delivered.
     pub fn receivers(&self, message: Message) -> impl Iterator<Item = NodeId> + use<> {
         let owner = self.rules.bounds.owner(message.ballot());
-        let to_owner = matches!(message, Message::Promise { .. } | Message::Accepted { .. });
+        let to_owner = message.answered_by().is_some();
         self.nodes().filter(move |&node| (node == owner) == to_owner)
     }
 
@@ -209,15 +215,13 @@ impl Cluster {
             for count in 1..=bounds.slots {
                 offer(Action::Propose { node, count });
             }
+            self.offer_read(state, node, &mut offer);
             self.offer_snapshots(state, node, &mut offer);
             offer(Action::Sync(node));
             offer(Action::Crash(node));
         }
         for message in state.network.iter() {
-            let own = match message {
-                Message::Promise { from, .. } | Message::Accepted { from, .. } => Some(from),
-                _ => None,
-            };
+            let own = message.answered_by();
             for to in self.receivers(message).filter(|&to| Some(to) != own) {
                 offer(Action::Deliver { to, message });
             }
@@ -232,7 +236,7 @@ impl Cluster {
         if bounds.chosen && bounds.nodes > 1 {
             for slot in (0..bounds.slots).map(Slot) {
                 for (vote, voters) in state.ballots_voted(slot) {
-                    if voters.len() >= bounds.phase2_quorum {
+                    if voters.len() >= bounds.phase2_quorum && self.can_be_told(state, slot) {
                         for to in self.nodes() {
                             let (ballot, value) = (vote.ballot, vote.value);
                             offer(Action::Chosen { to, slot, ballot, value });
@@ -262,7 +266,10 @@ impl Cluster {
             _ => {
                 let (node, input) = self.input(state, action)?;
                 let step = self.rules.step(node, &state.node(node).live, input);
-                self.take(state, node, step)
+                let answer = step.answer;
+                let mut next = self.take(state, node, step)?;
+                self.witness(state, node, answer, &mut next);
+                Some(next)
             }
         }
     }
@@ -309,6 +316,7 @@ impl Cluster {
         let oldest = state.node(id).unsynced.first()?;
         let mut next = self.release(state, id, oldest.acceptor, &oldest.messages);
         next.nodes[usize::from(id.0)].unsynced.remove(0);
+        self.witness(state, id, None, &mut next);
         Some(next)
     }
 
@@ -327,6 +335,7 @@ impl Cluster {
         let mut next = state.clone();
         next.nodes[usize::from(id.0)] = after;
         next.crashes += u8::from(bounded.is_some());
+        self.witness(state, id, None, &mut next);
         Some(next)
     }
 
@@ -354,6 +363,7 @@ impl Model for Cluster {
             nodes: self.nodes().map(|_| Node::default()).collect(),
             network: Network::default(),
             crashes: 0,
+            witness: Witness::default(),
             fault: None,
         }]
     }
@@ -377,8 +387,20 @@ impl Model for Cluster {
 
 impl Explorable for Cluster {
     const KINDS: &'static [&'static str] = &[
-        "campaign", "propose", "prepare", "promise", "accept", "accepted", "nack", "chosen",
-        "sync", "crash", "snapshot",
+        "campaign",
+        "propose",
+        "prepare",
+        "promise",
+        "accept",
+        "accepted",
+        "nack",
+        "chosen",
+        "sync",
+        "crash",
+        "snapshot",
+        "read",
+        "confirm",
+        "confirmed",
     ];
 
     fn title(&self) -> String {
@@ -403,11 +425,14 @@ impl Explorable for Cluster {
             Action::Deliver { message: Message::Promise { .. }, .. } => 3,
             Action::Deliver { message: Message::Accept { .. }, .. } => 4,
             Action::Deliver { message: Message::Accepted { .. }, .. } => 5,
+            Action::Deliver { message: Message::Confirm { .. }, .. } => 12,
+            Action::Deliver { message: Message::Confirmed { .. }, .. } => 13,
             Action::Nack { .. } => 6,
             Action::Chosen { .. } => 7,
             Action::Sync(_) => 8,
             Action::Crash(_) => 9,
             Action::Snapshot { .. } => 10,
+            Action::Read(_) => 11,
         }
     }
 
@@ -419,6 +444,7 @@ impl Explorable for Cluster {
             "sync" => bounds.unsynced == 0,
             "crash" => bounds.crashes == Some(0),
             "snapshot" => !bounds.snapshots,
+            "read" | "confirm" | "confirmed" => bounds.reads == 0,
             _ => false,
         }
     }
@@ -458,6 +484,7 @@ impl Explorable for Cluster {
             Action::Chosen { to, slot, ballot, value } => {
                 format!("{to:?} hears that b{} got v{} chosen in {slot:?}", ballot.0, value.0)
             }
+            Action::Read(node) => format!("{node:?} is asked to read"),
             Action::Snapshot { to, below } => format!("{to:?} has a snapshot below {below:?}"),
             Action::Sync(node) => format!("{node:?} syncs"),
             Action::Crash(node) => format!("{node:?} crashes and starts again"),

@@ -5,9 +5,11 @@
 use smallvec::SmallVec;
 
 use super::{
+    reads::Answer,
     rules::{Prepared, Proposed, Rules},
     state::{
-        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Role, SLOTS_MAX, Slot, Value, Vote,
+        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, SLOTS_MAX, Slot, Value,
+        Vote,
     },
 };
 
@@ -42,6 +44,8 @@ pub enum Input {
         /// It has the effect of every slot below in it.
         below: Slot,
     },
+    /// Its client asks to read.
+    Read,
 }
 
 /// A refusal that a node sends. It is compared, not kept.
@@ -64,13 +68,20 @@ pub struct Step {
     pub nack: Option<Nack>,
     /// The slots that it has found to be chosen by counting votes, and tells the others.
     pub announced: SmallVec<[Slot; SLOTS_MAX]>,
+    /// The read that is confirmed.
+    pub answer: Option<Answer>,
 }
 
 impl Rules {
     /// The step of node `me` on an input.
     pub fn step(&self, me: NodeId, live: &Live, input: Input) -> Step {
-        let mut step =
-            Step { live: *live, messages: SmallVec::new(), nack: None, announced: SmallVec::new() };
+        let mut step = Step {
+            live: *live,
+            messages: SmallVec::new(),
+            nack: None,
+            announced: SmallVec::new(),
+            answer: None,
+        };
         match input {
             Input::Campaign => self.campaign(me, &mut step),
             Input::Propose { count } => self.propose(me, count, &mut step),
@@ -101,6 +112,13 @@ impl Rules {
                     self.count_vote(slot, from, &mut step);
                 }
             }
+            Input::Message(Message::Confirm { ballot, round }) => {
+                self.on_confirm(me, ballot, round, &mut step);
+            }
+            Input::Message(Message::Confirmed { ballot, round, from }) => {
+                self.on_confirmed(me, (ballot, round), from, &mut step);
+            }
+            Input::Read => self.on_read(me, &mut step),
             Input::Nack { ballot, promised } => on_nack(ballot, promised, &mut step.live),
             Input::Chosen { slot, value } => {
                 learn(&mut step.live, slot, value);
@@ -159,10 +177,12 @@ impl Rules {
         let prepared = step.live.acceptor.promised.expect("a candidate has promised its ballot");
         let believed = self.believe(reported, &step.live.acceptor);
         let known = step.live.chosen;
-        step.live.role = Role::Leader { votes: Log::default() };
         let used = |slot: &usize| believed[*slot].is_some() || known[*slot].is_some();
         let end = (0..SLOTS_MAX).rfind(used).map_or(0, |last| last + 1);
         let first = usize::from(step.live.acceptor.trimmed.0);
+        let barrier = if self.bounds.reads > 0 { Slot(first.max(end) as u8) } else { Slot(0) };
+        let reads = Reads { barrier, ..Reads::default() };
+        step.live.role = Role::Leader { votes: Log::default(), reads };
         for slot in (first..end).filter(|&slot| known[slot].is_none()) {
             let value = believed[slot].map_or(self.bounds.noop(), |vote| vote.value);
             self.put_forward(me, prepared, Slot(slot as u8), value, step);
@@ -191,7 +211,7 @@ impl Rules {
         acceptor.votes[usize::from(slot.0)] = Some(Vote { ballot, value });
         step.messages.push(Message::Accept { ballot, slot, value });
         step.messages.push(Message::Accepted { ballot, slot, value, from: me });
-        let Role::Leader { votes } = &mut step.live.role else { unreachable!("only leaders") };
+        let Role::Leader { votes, .. } = &mut step.live.role else { unreachable!("only leaders") };
         votes[usize::from(slot.0)] = NodeSet::of(me);
         self.choose_if_voted(slot, step);
     }
@@ -217,7 +237,7 @@ impl Rules {
     }
 
     fn count_vote(&self, slot: Slot, from: NodeId, step: &mut Step) {
-        let Role::Leader { votes } = &mut step.live.role else { return };
+        let Role::Leader { votes, .. } = &mut step.live.role else { return };
         let voters = &mut votes[usize::from(slot.0)];
         if voters.is_empty() {
             return;
@@ -230,7 +250,7 @@ impl Rules {
 
     /// A value is chosen once a quorum has voted for it in one ballot.
     fn choose_if_voted(&self, slot: Slot, step: &mut Step) {
-        let Role::Leader { votes } = &step.live.role else { return };
+        let Role::Leader { votes, .. } = &step.live.role else { return };
         if !self.chooses(votes[usize::from(slot.0)]) {
             return;
         }
@@ -242,7 +262,7 @@ impl Rules {
 }
 
 /// A refusal names the promise that is in the way.
-fn refuse(ballot: Ballot, step: &mut Step) {
+pub(super) fn refuse(ballot: Ballot, step: &mut Step) {
     step.nack = step.live.acceptor.promised.map(|promised| Nack { ballot, promised });
 }
 
@@ -263,7 +283,7 @@ fn learn(live: &mut Live, slot: Slot, value: Value) {
     let known = &mut live.chosen[usize::from(slot.0)];
     if known.is_none() {
         *known = Some(value);
-        if let Role::Leader { votes } = &mut live.role {
+        if let Role::Leader { votes, .. } = &mut live.role {
             votes[usize::from(slot.0)] = NodeSet::default();
         }
     }

@@ -11,7 +11,7 @@ use super::{
     rules::Rules,
     state::{
         Acceptor, BALLOTS_MAX, Ballot, Live, Log, Message, NODES_MAX, Network, Node, NodeId,
-        NodeSet, Role, SLOTS_MAX, Slot, State, Unsynced, Value, Vote,
+        NodeSet, Reads, Role, Round, SLOTS_MAX, Slot, State, Unsynced, Value, Vote, Witness,
     },
 };
 use crate::{
@@ -33,17 +33,19 @@ pub(super) struct Layout {
     unsynced: u8,
     crashes: Option<u8>,
     snapshots: bool,
+    reads: u8,
     /// How many different promises there is room for in a ballot, of each node.
     promises: usize,
 }
 
 impl Layout {
     pub(super) fn new(rules: &Rules) -> Self {
-        let Bounds { nodes, slots, ballots, values, unsynced, crashes, snapshots, .. } =
+        let Bounds { nodes, slots, ballots, values, unsynced, crashes, snapshots, reads, .. } =
             rules.bounds;
         let least = if rules.bug.is_some() { 2 } else { 1 };
         let promises = if snapshots { least.max(1 + usize::from(slots)) } else { least };
-        Self { nodes, slots, ballots, values: values + 1, unsynced, crashes, snapshots, promises }
+        let values = values + 1;
+        Self { nodes, slots, ballots, values, unsynced, crashes, snapshots, reads, promises }
     }
 
     fn slots(self) -> impl Iterator<Item = Slot> {
@@ -103,22 +105,52 @@ impl Layout {
         1 << self.values
     }
 
+    /// Radix of a place in the log that somebody reads up to, or where the log ended.
+    fn read_to(self) -> u64 {
+        if self.reads > 0 { 1 + u64::from(self.slots) } else { 1 }
+    }
+
+    /// Radix of a round of reads, or none.
+    fn round(self) -> u64 {
+        if self.reads > 0 { 1 + self.node_set() * self.read_to() } else { 1 }
+    }
+
+    /// Radix of how many rounds there were, and whether a read waits for the next.
+    fn rounds(self) -> u64 {
+        if self.reads > 0 { 2 * (1 + u64::from(self.reads)) } else { 1 }
+    }
+
+    /// Radix of what a leader keeps for the sake of reads.
+    fn reads(self) -> u64 {
+        self.read_to() * self.rounds() * self.round()
+    }
+
+    /// Radix of a set of rounds.
+    fn round_set(self) -> u64 {
+        1 << self.reads
+    }
+
+    /// Radix of something that is so or not, which is only asked where there are reads.
+    fn whether(self) -> u64 {
+        if self.reads > 0 { 2 } else { 1 }
+    }
+
     /// Radix of a role: a follower; a candidate with whom it heard and what they reported; a leader with who
-    /// voted in each slot.
+    /// voted in each slot, and its rounds of reads.
     fn role(self) -> u64 {
-        1 + self.candidate() + self.node_set().pow(u32::from(self.slots))
+        1 + self.candidate() + self.node_set().pow(u32::from(self.slots)) * self.reads()
     }
 
     /// The most messages that a step is given room for: those of a leader that fills the whole log at
-    /// once, and one more.
+    /// once, and one more; and what may be said of each round of reads.
     fn messages(self) -> usize {
-        3 + 2 * usize::from(self.slots)
+        3 + 2 * usize::from(self.slots) + usize::from(self.ballots) * usize::from(self.reads)
     }
 
     /// Radix of a message that a node sends.
     fn message(self) -> u64 {
         let [slots, ballots, values] = [self.slots, self.ballots, self.values].map(u64::from);
-        ballots * (1 + self.kept_votes() + 2 * slots * values)
+        ballots * (1 + self.kept_votes() + 2 * slots * values + 2 * u64::from(self.reads))
     }
 
     /// What must survive a crash, as one digit.
@@ -140,6 +172,12 @@ impl Layout {
             Message::Accept { slot, value, .. } => 1 + self.kept_votes() + entry(slot, value),
             Message::Accepted { slot, value, .. } => {
                 1 + self.kept_votes() + slots * values + entry(slot, value)
+            }
+            Message::Confirm { round, .. } => {
+                self.kept_votes() + 2 * slots * values + u64::from(round)
+            }
+            Message::Confirmed { round, .. } => {
+                self.kept_votes() + 2 * slots * values + u64::from(self.reads + round)
             }
         };
         kind * ballots + u64::from(message.ballot().0)
@@ -169,6 +207,7 @@ pub(super) fn pack(layout: Layout, state: &State, packer: &mut Packer) {
     }
     pack_network(layout, &state.network, packer);
     packer.push(u64::from(state.crashes), layout.crashes());
+    pack_witness(layout, &state.witness, packer);
     packer.push(state.fault.map_or(0, |fault| 1 + fault_digit(layout, fault)), layout.faults());
 }
 
@@ -177,8 +216,31 @@ pub(super) fn unpack(layout: Layout, unpacker: &mut Unpacker<'_>) -> State {
     let nodes = layout.nodes().map(|id| unpack_node(layout, id, unpacker)).collect();
     let network = unpack_network(layout, unpacker);
     let crashes = unpacker.take(layout.crashes()) as u8;
+    let witness = unpack_witness(layout, unpacker);
     let fault = unpacker.take(layout.faults()).checked_sub(1).map(|digit| fault(layout, digit));
-    State { nodes, network, crashes, fault }
+    State { nodes, network, crashes, witness, fault }
+}
+
+fn pack_witness(layout: Layout, witness: &Witness, packer: &mut Packer) {
+    for slot in layout.slots() {
+        packer.push(u64::from(witness.known[usize::from(slot.0)]), layout.whether());
+    }
+    for node in layout.nodes() {
+        packer.push(u64::from(witness.must_see[usize::from(node.0)].0), layout.read_to());
+    }
+    packer.push(u64::from(witness.stale), layout.whether());
+}
+
+fn unpack_witness(layout: Layout, unpacker: &mut Unpacker<'_>) -> Witness {
+    let mut witness = Witness::default();
+    for slot in layout.slots() {
+        witness.known[usize::from(slot.0)] = unpacker.take(layout.whether()) == 1;
+    }
+    for node in layout.nodes() {
+        witness.must_see[usize::from(node.0)] = Slot(unpacker.take(layout.read_to()) as u8);
+    }
+    witness.stale = unpacker.take(layout.whether()) == 1;
+    witness
 }
 
 /// A node and its disk.
@@ -252,6 +314,8 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
     let mut promised = [[0_u64; PROMISES_MAX]; ALL];
     let mut proposed = [0_u64; SLOTS_MAX * BALLOTS_MAX];
     let mut voted = [0_u64; SLOTS_MAX * ALL];
+    let mut asked = [0_u64; BALLOTS_MAX];
+    let mut confirmed = [0_u64; ALL];
     for message in network.iter() {
         match message {
             Message::Prepare { ballot } => prepared |= 1 << ballot.0,
@@ -268,6 +332,10 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
             Message::Accepted { ballot, slot, value, from } => {
                 voted[in_slot(slot, at(ballot, from))] |= 1 << value.0;
             }
+            Message::Confirm { ballot, round } => asked[usize::from(ballot.0)] |= 1 << (round - 1),
+            Message::Confirmed { ballot, round, from } => {
+                confirmed[at(ballot, from)] |= 1 << (round - 1);
+            }
         }
     }
     packer.push(prepared, 1 << layout.ballots);
@@ -281,6 +349,9 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
     proposed[..proposals].iter().for_each(|digit| packer.push(*digit, layout.value_set()));
     let votes = usize::from(layout.slots) * places;
     voted[..votes].iter().for_each(|digit| packer.push(*digit, layout.value_set()));
+    for digit in asked[..usize::from(layout.ballots)].iter().chain(&confirmed[..places]) {
+        packer.push(*digit, layout.round_set());
+    }
 }
 
 fn unpack_network(layout: Layout, unpacker: &mut Unpacker<'_>) -> Network {
@@ -312,6 +383,18 @@ fn unpack_network(layout: Layout, unpacker: &mut Unpacker<'_>) -> Network {
                 let vote = |value| Message::Accepted { ballot, slot, value, from };
                 messages.extend(values(set).map(vote));
             }
+        }
+    }
+    let rounds = |set: u64| (0..layout.reads).filter(move |r| set >> r & 1 == 1).map(|r| r + 1);
+    for ballot in layout.ballots() {
+        let set = unpacker.take(layout.round_set());
+        messages.extend(rounds(set).map(|round| Message::Confirm { ballot, round }));
+    }
+    for ballot in layout.ballots() {
+        for from in layout.nodes() {
+            let set = unpacker.take(layout.round_set());
+            let confirmed = |round| Message::Confirmed { ballot, round, from };
+            messages.extend(rounds(set).map(confirmed));
         }
     }
     Network::of(messages)
@@ -349,6 +432,26 @@ fn kept_votes(layout: Layout, digit: u64) -> (Log<Option<Vote>>, Slot) {
     (votes(layout, digit / layout.trimmed()), Slot((digit % layout.trimmed()) as u8))
 }
 
+fn reads_digit(layout: Layout, reads: Reads) -> u64 {
+    let Reads { barrier, rounds, under_way, waits } = reads;
+    let round = under_way.map_or(0, |Round { heard, index }| {
+        1 + u64::from(heard.0) * layout.read_to() + u64::from(index.0)
+    });
+    let rounds = u64::from(rounds) * layout.whether() + u64::from(waits);
+    (round * layout.rounds() + rounds) * layout.read_to() + u64::from(barrier.0)
+}
+
+fn reads(layout: Layout, digit: u64) -> Reads {
+    let (digit, barrier) = (digit / layout.read_to(), Slot((digit % layout.read_to()) as u8));
+    let (round, rounds) = (digit / layout.rounds(), digit % layout.rounds());
+    let under_way = round.checked_sub(1).map(|round| Round {
+        heard: NodeSet((round / layout.read_to()) as u8),
+        index: Slot((round % layout.read_to()) as u8),
+    });
+    let waits = rounds % layout.whether() == 1;
+    Reads { barrier, rounds: (rounds / layout.whether()) as u8, under_way, waits }
+}
+
 fn role_digit(layout: Layout, role: Role) -> u64 {
     match role {
         Role::Follower => 0,
@@ -356,11 +459,11 @@ fn role_digit(layout: Layout, role: Role) -> u64 {
             let votes = kept_votes_digit(layout, reported, trimmed);
             1 + u64::from(heard.0) * layout.kept_votes() + votes
         }
-        Role::Leader { votes } => {
+        Role::Leader { votes, reads } => {
             let voters = votes[..usize::from(layout.slots)].iter().rev();
             let voters =
                 voters.fold(0, |digit, voters| digit * layout.node_set() + u64::from(voters.0));
-            1 + layout.candidate() + voters
+            1 + layout.candidate() + voters * layout.reads() + reads_digit(layout, reads)
         }
     }
 }
@@ -372,13 +475,15 @@ fn role(layout: Layout, digit: u64) -> Role {
         let (reported, trimmed) = kept_votes(layout, digit % layout.kept_votes());
         return Role::Candidate { heard, reported, trimmed };
     }
-    let mut voters = digit - layout.candidate();
+    let digit = digit - layout.candidate();
+    let reads = reads(layout, digit % layout.reads());
+    let mut voters = digit / layout.reads();
     let mut sets = Log::default();
     for slot in layout.slots() {
         sets[usize::from(slot.0)] = NodeSet((voters % layout.node_set()) as u8);
         voters /= layout.node_set();
     }
-    Role::Leader { votes: sets }
+    Role::Leader { votes: sets, reads }
 }
 
 fn message(layout: Layout, from: NodeId, digit: u64) -> Message {
@@ -391,6 +496,15 @@ fn message(layout: Layout, from: NodeId, digit: u64) -> Message {
         let (reports, trimmed) = kept_votes(layout, kind);
         return Message::Promise { ballot, from, trimmed, reports };
     };
+    if let Some(round) = kind.checked_sub(2 * slots * values) {
+        let answers = round >= u64::from(layout.reads);
+        let round = 1 + (round % u64::from(layout.reads)) as u8;
+        return if answers {
+            Message::Confirmed { ballot, round, from }
+        } else {
+            Message::Confirm { ballot, round }
+        };
+    }
     let (slot, value) = entry(kind % (slots * values));
     if kind < slots * values {
         Message::Accept { ballot, slot, value }

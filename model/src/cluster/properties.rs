@@ -3,7 +3,7 @@
 use stateright::Property;
 
 use super::{
-    Cluster, snapshots,
+    Cluster, reads, snapshots,
     state::{Message, NodeId, NodeSet, Role, Slot, State, Value, Vote},
     stuck::{NOT_STUCK, not_stuck, undecided_and_free},
 };
@@ -97,6 +97,9 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
     }
     if bounds.snapshots {
         all.extend(snapshots::properties(bounds));
+    }
+    if bounds.reads > 0 {
+        all.extend(reads::properties(bounds));
     }
     if cluster.not_stuck {
         all.push(Property::always(NOT_STUCK, not_stuck));

@@ -78,7 +78,11 @@ fn wrong(
                 Action::Propose(ballot, value)
             }
             Message::Accepted { ballot, slot: at, .. } if at == slot => Action::Vote(me, ballot),
-            Message::Accept { .. } | Message::Accepted { .. } => continue,
+            // Nothing is promised or proposed by these.
+            Message::Accept { .. }
+            | Message::Accepted { .. }
+            | Message::Confirm { .. }
+            | Message::Confirmed { .. } => continue,
         };
         let all = heard.union(silent);
         match (action, message) {
@@ -162,6 +166,9 @@ fn messages(spec: &Synod, state: &State, slot: Slot) -> synod::State {
         Message::Accepted { ballot, slot: at, from, .. } if at == slot => {
             spec.with_vote(set, acceptor(from), ballot)
         }
-        Message::Accept { .. } | Message::Accepted { .. } => set,
+        Message::Accept { .. }
+        | Message::Accepted { .. }
+        | Message::Confirm { .. }
+        | Message::Confirmed { .. } => set,
     })
 }

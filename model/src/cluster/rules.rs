@@ -237,6 +237,24 @@ impl Rules {
         last as u8 + u8::from(!again)
     }
 
+    /// Below which slot a read has to see everything: what the leader knows to be chosen, with or without gaps,
+    /// and what it found when it began.
+    pub fn read_index(&self, live: &Live, barrier: Slot) -> Slot {
+        let last = live.chosen.iter().rposition(Option::is_some);
+        let known = last.map_or(live.acceptor.trimmed, |last| Slot(last as u8 + 1));
+        known.max(barrier)
+    }
+
+    /// Whether those who confirmed a round let its read be answered.
+    pub fn confirms(&self, heard: NodeSet) -> bool {
+        heard.len() >= self.quorum(self.bounds.phase2_quorum)
+    }
+
+    /// Whether what confirms a round counts in the current one.
+    pub fn counts_confirmation(&self, round: u8, current: u8) -> bool {
+        round == current
+    }
+
     /// Whether messages wait for the sync of their step: they do.
     pub fn messages_wait(&self) -> bool {
         !self.broken(Bug::RepliesBeforePersisting)

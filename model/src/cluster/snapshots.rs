@@ -42,7 +42,7 @@ impl Rules {
         for slot in 0..usize::from(below.0) {
             live.acceptor.votes[slot] = None;
             live.chosen[slot] = None;
-            if let Role::Leader { votes } = &mut live.role {
+            if let Role::Leader { votes, .. } = &mut live.role {
                 votes[slot] = NodeSet::default();
             }
         }
@@ -55,7 +55,8 @@ impl Cluster {
     pub(super) fn coverable(&self, state: &State, node: NodeId) -> Slot {
         let live = &state.node(node).live;
         let covers = |&slot: &Slot| {
-            let chosen = chosen_votes(self, state).any(|(at, _)| at == slot);
+            let chosen = self.can_be_told(state, slot)
+                && chosen_votes(self, state).any(|(at, _)| at == slot);
             slot < live.acceptor.trimmed || self.rules.snapshot_covers(chosen)
         };
         let slots = (0..self.rules.bounds.slots).map(Slot);

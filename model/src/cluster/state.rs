@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::{fault::Fault, types::entries};
 pub use super::{
     message::{Message, Network},
+    reads::{Reads, Round, Witness},
     types::{
         BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, SLOTS_MAX, Slot, VALUES_MAX, Value,
         Vote,
@@ -43,6 +44,8 @@ pub enum Role {
     Leader {
         /// Who voted for its proposal in each slot; nobody once the value is known to be chosen.
         votes: Log<NodeSet>,
+        /// Its rounds of reads.
+        reads: Reads,
     },
 }
 
@@ -95,6 +98,8 @@ pub struct State {
     pub network: Network,
     /// How many crashes there were; stays 0 where they are not bounded.
     pub crashes: u8,
+    /// What reads are judged by.
+    pub witness: Witness,
     /// A step that is not one of the specification ends the run.
     pub fault: Option<Fault>,
 }
@@ -185,9 +190,12 @@ impl fmt::Debug for Live {
                     write!(f, ", told that all below {trimmed:?} is chosen")?;
                 }
             }
-            Role::Leader { votes } => {
+            Role::Leader { votes, reads } => {
                 let votes = votes.map(|votes| (!votes.is_empty()).then_some(votes));
                 write!(f, "leads {}", entries(&votes))?;
+                if let Some(Round { heard, index }) = reads.under_way {
+                    write!(f, ", reads below {index:?} once confirmed, by {heard:?} so far")?;
+                }
             }
         }
         let chosen = entries(&self.chosen.map(|value| Some(format!("v{}", value?.0))));
@@ -206,6 +214,9 @@ impl fmt::Debug for State {
         }
         for message in self.network.iter() {
             writeln!(f, "sent: {message:?}")?;
+        }
+        if self.witness.stale {
+            writeln!(f, "STALE: a read was answered without something that was known")?;
         }
         if let Some(fault) = &self.fault {
             write!(f, "FAULT: {fault}")?;

@@ -78,15 +78,13 @@ fn said_of(layout: Layout, state: &State, id: NodeId) -> Said {
         match node.live.role {
             Role::Follower => {}
             Role::Candidate { heard, .. } => said.push(u64::from(heard.has(id))),
-            Role::Leader { votes } => {
+            Role::Leader { votes, reads } => {
                 said.extend(votes.map(|voters| u64::from(voters.has(id))));
+                said.extend(reads.under_way.map(|round| u64::from(round.heard.has(id))));
             }
         }
     }
-    let sent = |message: &Message| match message {
-        Message::Promise { from, .. } | Message::Accepted { from, .. } => *from == id,
-        Message::Prepare { .. } | Message::Accept { .. } => false,
-    };
+    let sent = |message: &Message| message.answered_by() == Some(id);
     said.extend(state.network.iter().filter(sent).map(|message| layout.message_digit(message)));
     said
 }
@@ -112,7 +110,10 @@ impl Names<'_> {
             Message::Accepted { ballot, slot, value, from } => {
                 Message::Accepted { ballot, slot, value, from: self.of(from) }
             }
-            Message::Prepare { .. } | Message::Accept { .. } => message,
+            Message::Confirmed { ballot, round, from } => {
+                Message::Confirmed { ballot, round, from: self.of(from) }
+            }
+            Message::Prepare { .. } | Message::Accept { .. } | Message::Confirm { .. } => message,
         }
     }
 
@@ -122,7 +123,12 @@ impl Names<'_> {
             Role::Candidate { heard, reported, trimmed } => {
                 Role::Candidate { heard: self.of_set(heard), reported, trimmed }
             }
-            Role::Leader { votes } => Role::Leader { votes: votes.map(|set| self.of_set(set)) },
+            Role::Leader { votes, mut reads } => {
+                if let Some(round) = &mut reads.under_way {
+                    round.heard = self.of_set(round.heard);
+                }
+                Role::Leader { votes: votes.map(|set| self.of_set(set)), reads }
+            }
         }
     }
 

@@ -12,6 +12,8 @@ pub const NODES_MAX: usize = 5;
 pub const BALLOTS_MAX: usize = 7;
 /// The most values that clients ask for; the no-op is one more.
 pub const VALUES_MAX: usize = 4;
+/// The most rounds of reads in a ballot.
+pub(super) const READS_MAX: u8 = 3;
 
 /// One node, counted from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

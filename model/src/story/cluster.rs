@@ -58,6 +58,7 @@ impl Picture<'_> {
             notes.push("not yet synced".to_owned());
         }
         notes.extend(self.learns(node, before, after));
+        notes.extend(answers(node, before, after));
         for note in notes {
             self.diagram.event(self.lane(node), at, note);
         }
@@ -92,6 +93,7 @@ impl Picture<'_> {
             }
             Action::Campaign(_)
             | Action::Propose { .. }
+            | Action::Read(_)
             | Action::Snapshot { .. }
             | Action::Sync(_)
             | Action::Crash(_) => return None,
@@ -112,7 +114,8 @@ impl Picture<'_> {
         let mut votes: BTreeMap<Ballot, Vec<String>> = BTreeMap::new();
         for message in fresh {
             match *message {
-                Message::Prepare { .. } | Message::Accept { .. } => {}
+                Message::Prepare { .. } | Message::Accept { .. } | Message::Confirm { .. } => {}
+                Message::Confirmed { ballot, .. } => says.push(format!("confirms b{}", ballot.0)),
                 Message::Promise { ballot, from, .. } => {
                     if self.cluster.bounds().owner(ballot) != from {
                         says.push(format!("promises b{}", ballot.0));
@@ -154,6 +157,9 @@ impl Picture<'_> {
                 self.chosen.push((slot, vote, at));
             }
         }
+        if after.witness.stale && !before.witness.stale {
+            meaning.wrong.push("a read misses what was known".to_owned());
+        }
         if let Some(fault) = after.fault.filter(|_| before.fault.is_none()) {
             meaning.wrong.push(format!("no step of the specification: {fault}"));
         }
@@ -182,6 +188,10 @@ impl Picture<'_> {
             Message::Accepted { ballot, slot, value, .. } => {
                 format!("Accepted b{}: {}", ballot.0, self.at(slot, value))
             }
+            Message::Confirm { ballot, round } => format!("Confirm b{}, round {round}", ballot.0),
+            Message::Confirmed { ballot, round, .. } => {
+                format!("Confirmed b{}, round {round}", ballot.0)
+            }
         }
     }
 
@@ -206,6 +216,7 @@ fn cause(action: Action, before: &State, after: &State) -> Option<String> {
             Some(format!("campaigns{}", ballot.map_or(String::new(), |b| format!(" in b{}", b.0))))
         }
         Action::Propose { .. } => Some("is asked".to_owned()),
+        Action::Read(_) => Some("is asked to read".to_owned()),
         Action::Snapshot { below, .. } => Some(format!("has a snapshot below {below:?}")),
         Action::Sync(_) => Some("syncs".to_owned()),
         Action::Crash(node) => {
@@ -215,6 +226,24 @@ fn cause(action: Action, before: &State, after: &State) -> Option<String> {
         }
         Action::Deliver { .. } | Action::Nack { .. } | Action::Chosen { .. } => None,
     }
+}
+
+/// What a leader reads, once that is confirmed.
+fn answers(node: NodeId, before: &State, after: &State) -> Option<String> {
+    let rounds = |state: &State| match state.node(node).live.role {
+        Role::Leader { reads, .. } => Some((reads.rounds, reads.under_way)),
+        Role::Follower | Role::Candidate { .. } => None,
+    };
+    let (earlier, index) = match rounds(before)? {
+        (rounds, Some(round)) => (rounds, Some(round.index)),
+        (rounds, None) => (rounds + 1, None),
+    };
+    let (last, under_way) = rounds(after)?;
+    if last < earlier || (last == earlier && under_way.is_some()) {
+        return None;
+    }
+    let known = || after.node(node).live.known_below();
+    Some(format!("reads all below {:?}", index.unwrap_or_else(known)))
 }
 
 /// A new role, if it is one.
@@ -236,6 +265,7 @@ fn actor(action: Action) -> NodeId {
     match action {
         Action::Campaign(node)
         | Action::Propose { node, .. }
+        | Action::Read(node)
         | Action::Sync(node)
         | Action::Crash(node)
         | Action::Deliver { to: node, .. }

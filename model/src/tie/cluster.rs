@@ -10,6 +10,8 @@
 //! and a promise that leaves the slot out is the one that reports what it then stored. A trim is no step of the
 //! text, and neither is a promise that is said again because of one, or [late](State::is_late).
 //!
+//! Reads are not in the text either: whoever confirms a round changes nothing.
+//!
 //! Two things in the text are not in a state of the cluster:
 //! - *Who was heard.* The text remembers for ever on which promises a ballot is led; a node forgets when
 //!   it leads, and when it crashes. So a state of the tie is one of the cluster and, beside it, that.
@@ -259,8 +261,8 @@ impl ClusterTie {
             }
         }
         for message in sent() {
-            if let Message::Promise { ballot, from, .. } = message
-                && !was.has_promised(from, ballot)
+            if let Message::Promise { ballot, from, trimmed, .. } = message
+                && !(trimmed > Slot(0) && was.has_promised(from, ballot))
                 && !is.is_late(message)
             {
                 steps.push(("promise", vec![Element(from.0), Element(ballot.0)]));
@@ -465,6 +467,7 @@ impl Text {
                         }
                     }
                 }
+                Message::Confirm { .. } | Message::Confirmed { .. } => {}
                 Message::Accept { slot, value, .. } => {
                     let entry = [Element(slot.0), ballot, Element(value.0)];
                     structure.set(self.proposal, &entry, true);

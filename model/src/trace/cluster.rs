@@ -2,7 +2,7 @@
 //!
 //! Ballots and slots are integers, and a ballot that is not there is -1, as in the literature. Nodes
 //! are `"n1"`, `"n2"`, …; values `"v0"`, `"v1"`, … and `"noop"`. Logs are maps from slots, with
-//! nothing where nothing is. What is not usual, snapshots, has fields only where there are any.
+//! nothing where nothing is. What is not usual, snapshots and reads, has fields only where there are any.
 //!
 //! Actions are read, with every number in range. States are only written: a recorded state is never
 //! believed, it is compared with what the model does.
@@ -15,8 +15,8 @@ use super::{
 use crate::cluster::{
     Action, Bounds, Bug, Cluster, State,
     state::{
-        Acceptor, Ballot, Live, Log, Message, Node, NodeId, NodeSet, Role, SLOTS_MAX, Slot,
-        Unsynced, Value as Proposed, Vote,
+        Acceptor, Ballot, Live, Log, Message, Node, NodeId, NodeSet, Reads, Role, Round, SLOTS_MAX,
+        Slot, Unsynced, Value as Proposed, Vote,
     },
 };
 
@@ -50,6 +50,7 @@ fn bounds(bounds: &Bounds) -> Value {
         nacks,
         chosen,
         snapshots,
+        reads,
     } = *bounds;
     let mut fields = vec![
         ("nodes", nodes.into()),
@@ -66,6 +67,9 @@ fn bounds(bounds: &Bounds) -> Value {
     ];
     if snapshots {
         fields.push(("snapshots", Value::Bool(true)));
+    }
+    if reads > 0 {
+        fields.push(("reads", reads.into()));
     }
     Value::record(fields)
 }
@@ -85,7 +89,7 @@ fn read_bounds(value: &Value) -> Usable<Bounds> {
         "nacks",
         "chosen",
     ];
-    let record = record(value, &names, &["snapshots"])?;
+    let record = record(value, &names, &["snapshots", "reads"])?;
     let byte = |name: &str| {
         number(record[name], 0, u8::MAX).map_err(|unusable| unusable.within(&format!(".{name}")))
     };
@@ -112,6 +116,7 @@ fn read_bounds(value: &Value) -> Usable<Bounds> {
         nacks: truth("nacks")?,
         chosen: truth("chosen")?,
         snapshots: truth("snapshots")?,
+        reads: if record.contains_key("reads") { byte("reads")? } else { 0 },
     })
 }
 
@@ -196,6 +201,9 @@ impl Traced for Cluster {
             Action::Chosen { .. } if !self.offered(state).contains(action) => {
                 "no quorum has voted for that".to_owned()
             }
+            Action::Read(_) if bounds.reads == 0 => "these bounds leave out reads".to_owned(),
+            Action::Read(node) if !leads(node) => format!("{node:?} does not lead"),
+            Action::Read(_) => "a read waits already, or there were as many as may be".to_owned(),
             Action::Snapshot { .. } if !bounds.snapshots => {
                 "these bounds leave out snapshots".to_owned()
             }
@@ -224,7 +232,7 @@ impl Cluster {
         let ballot = message.ballot();
         let own = live.acceptor.promised == Some(ballot);
         match (message, &live.role) {
-            (Message::Prepare { .. } | Message::Accept { .. }, _)
+            (Message::Prepare { .. } | Message::Accept { .. } | Message::Confirm { .. }, _)
                 if live.acceptor.promised > Some(ballot) =>
             {
                 let promised = live.acceptor.promised.map_or(0, |promised| promised.0);
@@ -237,7 +245,13 @@ impl Cluster {
             (Message::Accepted { .. }, Role::Leader { .. }) if own => {
                 format!("{to:?} has counted that before, or knows what is chosen")
             }
-            (Message::Accepted { .. }, _) => format!("{to:?} does not lead in b{}", ballot.0),
+            (Message::Confirm { .. }, _) => format!("{to:?} has confirmed that before"),
+            (Message::Confirmed { .. }, Role::Leader { .. }) if own => {
+                format!("{to:?} has counted that before, or asks for no such round")
+            }
+            (Message::Accepted { .. } | Message::Confirmed { .. }, _) => {
+                format!("{to:?} does not lead in b{}", ballot.0)
+            }
             _ if self.bounds().unsynced > 0 => {
                 "it changes nothing, or something has to be synced first".to_owned()
             }
@@ -295,12 +309,29 @@ impl Codec<'_> {
                 let fields = vec![("heard", heard), ("reported", reported)];
                 Value::variant("Candidate", self.with_trimmed(fields, *trimmed))
             }
-            Role::Leader { votes } => {
+            Role::Leader { votes, reads } => {
                 let votes = votes.map(|voters| (!voters.is_empty()).then_some(voters));
-                let votes = log(&votes, |voters| self.nodes(voters));
-                Value::variant("Leader", Value::record([("votes", votes)]))
+                let mut fields = vec![("votes", log(&votes, |voters| self.nodes(voters)))];
+                if self.bounds.reads > 0 {
+                    fields.push(("reads", self.reads(*reads)));
+                }
+                Value::variant("Leader", Value::record(fields))
             }
         }
+    }
+
+    /// Without a round under way, nobody was heard, and nothing is read.
+    fn reads(self, reads: Reads) -> Value {
+        let Reads { barrier, rounds, under_way, waits } = reads;
+        let Round { heard, index } =
+            under_way.unwrap_or(Round { heard: NodeSet::default(), index: Slot(0) });
+        Value::record([
+            ("barrier", barrier.0.into()),
+            ("round", rounds.into()),
+            ("heard", self.nodes(heard)),
+            ("index", index.0.into()),
+            ("waits", Value::Bool(waits)),
+        ])
     }
 
     fn message(self, message: Message) -> Value {
@@ -333,6 +364,15 @@ impl Codec<'_> {
                     ("from", name(from)),
                 ]),
             ),
+            Message::Confirm { ballot, round } => {
+                let fields = [("ballot", ballot.0.into()), ("round", round.into())];
+                ("Confirm", Value::record(fields))
+            }
+            Message::Confirmed { ballot, round, from } => {
+                let (ballot, round) = (ballot.0.into(), round.into());
+                let fields = [("ballot", ballot), ("round", round), ("from", name(from))];
+                ("Confirmed", Value::record(fields))
+            }
         };
         Value::variant(tag, value)
     }
@@ -391,6 +431,7 @@ impl Codec<'_> {
                     ("value", self.proposed(value)),
                 ]),
             ),
+            Some(Action::Read(node)) => ("Read", Value::record([("node", name(node))])),
             Some(Action::Snapshot { to, below }) => {
                 ("Snapshot", Value::record([("to", name(to)), ("below", below.0.into())]))
             }
@@ -419,6 +460,10 @@ impl Codec<'_> {
     /// Where a part of the log ends.
     fn read_end(self, at: &str, value: &Value, least: u8) -> Usable<Slot> {
         number(value, least, self.bounds.slots).map(Slot).map_err(|it| it.within(at))
+    }
+
+    fn read_round(self, at: &str, value: &Value) -> Usable<u8> {
+        number(value, 1, self.bounds.reads).map_err(|it| it.within(at))
     }
 
     fn read_proposed(self, at: &str, value: &Value) -> Usable<Proposed> {
@@ -485,8 +530,24 @@ impl Codec<'_> {
                     from: self.read_name(".value.from", from)?,
                 }
             }
+            "Confirm" => {
+                let [ballot, round] = fields(inner, ["ballot", "round"]).map_err(within)?;
+                Message::Confirm {
+                    ballot: self.read_ballot(".value.ballot", ballot)?,
+                    round: self.read_round(".value.round", round)?,
+                }
+            }
+            "Confirmed" => {
+                let names = ["ballot", "round", "from"];
+                let [ballot, round, from] = fields(inner, names).map_err(within)?;
+                Message::Confirmed {
+                    ballot: self.read_ballot(".value.ballot", ballot)?,
+                    round: self.read_round(".value.round", round)?,
+                    from: self.read_name(".value.from", from)?,
+                }
+            }
             _ => {
-                let accepted = "Prepare, Promise, Accept or Accepted";
+                let accepted = "Prepare, Promise, Accept, Accepted, Confirm or Confirmed";
                 return Err(Unusable {
                     at: ".tag".into(),
                     found: tag.into(),
@@ -541,6 +602,7 @@ impl Codec<'_> {
                     value: self.read_proposed(".value.value", value)?,
                 }
             }
+            "Read" => Action::Read(node()?),
             "Snapshot" => {
                 let [to, below] = fields(inner, ["to", "below"]).map_err(within)?;
                 Action::Snapshot {
@@ -550,7 +612,7 @@ impl Codec<'_> {
             }
             _ => {
                 let accepted =
-                    "Init, Campaign, Propose, Deliver, Nack, Chosen, Snapshot, Sync or Crash"
+                    "Init, Campaign, Propose, Deliver, Nack, Chosen, Read, Snapshot, Sync or Crash"
                         .to_owned();
                 return Err(Unusable { at: ".tag".into(), found: tag.into(), accepted });
             }
