@@ -57,3 +57,17 @@ impl Subject {
         }
     }
 }
+
+/// Whether a replica can have a bug: it takes no snapshots yet, and serves no reads.
+pub fn applies(bug: Bug) -> bool {
+    !matches!(
+        bug,
+        Bug::HidesTrimmed
+            | Bug::TrimsUnchosen
+            | Bug::LeadsBehind
+            | Bug::ReadsUnconfirmed
+            | Bug::ReadsBelowBarrier
+            | Bug::CountsOldConfirmation
+            | Bug::ReadsBelowGap
+    )
+}
