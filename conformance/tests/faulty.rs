@@ -3,7 +3,7 @@
 
 use expect_test::expect;
 use paxos_conformance::{
-    faulty::Subject,
+    faulty::{Subject, applies},
     lockstep::{LOCKSTEP, Lockstep},
 };
 use paxos_model::{
@@ -140,7 +140,8 @@ fn every_bug_is_noticed() {
             table.push(format!("   {bounds}: {}", first_difference(&report)));
         }
     }
-    assert_eq!(seen, Bug::ALL);
+    let all: Vec<_> = Bug::ALL.iter().copied().filter(|&bug| applies(bug)).collect();
+    assert_eq!(seen, all);
     expect![[r#"
          1 RepliesBeforePersisting
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: records, 1

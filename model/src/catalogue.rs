@@ -7,7 +7,8 @@
 //!
 //! To be seen is one thing, to do harm another: that a step is none of the specification is nothing that
 //! users feel. So each bug is also looked for where they do: in [agreement](AGREEMENT), in what nodes
-//! [believe](BELIEFS) to be chosen, or at least in what a quorum [holds](HELD) of it; and, if it does nothing
+//! [believe](BELIEFS) to be chosen, have [trimmed](TRIMMED) as such or [read](READS), or at least in what a
+//! quorum [holds](HELD) of it; and, if it does nothing
 //! of the kind anywhere on the ladder, in whether something can [still be chosen](NOT_STUCK). What comes of it
 //! must be what the catalogue says.
 //!
@@ -22,7 +23,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::{
-    cluster::{AGREEMENT, BELIEFS, Bounds, Bug, Cluster, HELD, Harm, NOT_STUCK},
+    cluster::{AGREEMENT, BELIEFS, Bounds, Bug, Cluster, HELD, Harm, NOT_STUCK, READS, TRIMMED},
     explore::{Behaviour, Counterexample, Interrupt, Options, Story, explore_and_keep},
     verdict::Verdict,
 };
@@ -45,13 +46,21 @@ const fn unsynced(bounds: Bounds) -> Bounds {
     Bounds { unsynced: 1, ..bounds }
 }
 
+const fn snapshots(bounds: Bounds) -> Bounds {
+    Bounds { snapshots: true, ..bounds }
+}
+
+const fn reads(reads: u8, bounds: Bounds) -> Bounds {
+    Bounds { reads, ..bounds }
+}
+
 /// Spaces to look in.
 pub struct Ladder {
     /// Those with fewer states of the right protocol first.
     pub rungs: &'static [Bounds],
-    /// One more, which is large: only for a bug that ought to do harm and has done none on the rungs. That the
-    /// protocol is not stuck is looked for on the rungs only.
-    pub top: Bounds,
+    /// More, which are large: only for a bug that ought to do harm and has done none so far. That the protocol
+    /// is not stuck is looked for on the rungs only.
+    pub top: &'static [Bounds],
 }
 
 /// The spaces that the command looks in.
@@ -60,6 +69,7 @@ pub const LADDER: Ladder = Ladder {
         space([1, 1, 2, 1]),
         crash(space([1, 1, 2, 1])),
         crash(unsynced(space([1, 1, 2, 1]))),
+        snapshots(quorums(1, 2, space([2, 1, 1, 1]))),
         quorums(2, 1, space([2, 1, 2, 2])),
         space([2, 1, 2, 2]),
         quorums(1, 2, space([2, 1, 2, 2])),
@@ -67,6 +77,7 @@ pub const LADDER: Ladder = Ladder {
         crash(space([2, 1, 2, 2])),
         quorums(2, 1, space([2, 1, 3, 2])),
         quorums(3, 1, space([3, 1, 2, 2])),
+        snapshots(quorums(2, 1, space([2, 1, 2, 2]))),
         crash(quorums(1, 2, space([2, 1, 2, 2]))),
         space([2, 1, 3, 2]),
         space([2, 2, 2, 2]),
@@ -75,14 +86,17 @@ pub const LADDER: Ladder = Ladder {
         crash(quorums(2, 1, space([2, 1, 3, 2]))),
         space([3, 1, 2, 2]),
         crash(quorums(1, 3, space([3, 1, 2, 1]))),
+        reads(1, quorums(1, 2, space([2, 1, 2, 2]))),
         crash(space([3, 1, 2, 2])),
+        reads(1, quorums(1, 2, space([2, 2, 2, 2]))),
         space([3, 1, 3, 2]),
+        reads(1, space([3, 1, 2, 2])),
     ],
-    top: space([3, 1, 4, 2]),
+    top: &[space([3, 1, 4, 2]), reads(2, space([3, 1, 2, 2]))],
 };
 
 /// How harm is looked for: first what contradicts, then what is lost.
-const WRONG: [&[&str]; 2] = [&[AGREEMENT, BELIEFS], &[HELD]];
+const WRONG: [&[&str]; 2] = [&[AGREEMENT, BELIEFS, TRIMMED, READS], &[HELD]];
 
 /// One space of the ladder.
 #[derive(Clone, Debug, Serialize)]
@@ -173,11 +187,7 @@ pub fn hunt(
     }
     // What the rungs were too small for.
     for entry in entries.iter_mut().filter(|entry| entry.is_harmless_so_far()) {
-        if hunter.rungs.len() == ladder.rungs.len() {
-            hunter.climb(ladder.top, false);
-        }
-        let top = ladder.rungs.len();
-        let looked = hunter.first(entry.bug, top, WRONG[0]).map(|wrong| entry.wrong = wrong);
+        let looked = hunter.look_higher(ladder, entry);
         entry.settle(looked);
     }
     let verdicts = hunter.rungs.iter().map(|rung| &rung.verdict);
@@ -239,6 +249,23 @@ impl Hunter<'_> {
         }
         if entry.wrong.is_none() && entry.harm != Harm::Unsafe {
             entry.stuck = self.first(entry.bug, 0, &[NOT_STUCK])?;
+        }
+        Ok(())
+    }
+
+    /// Looks where the rungs are too small, until there is harm.
+    fn look_higher(&mut self, ladder: &Ladder, entry: &mut Entry) -> Result<(), Stopped> {
+        for (place, &bounds) in (ladder.rungs.len()..).zip(ladder.top) {
+            if self.rungs.len() == place {
+                self.climb(bounds, false);
+            }
+            entry.wrong = self.first(entry.bug, place, WRONG[0])?;
+            if entry.wrong.is_some() {
+                break;
+            }
+        }
+        if entry.seen.is_none() {
+            entry.seen.clone_from(&entry.wrong);
         }
         Ok(())
     }

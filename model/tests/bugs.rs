@@ -7,7 +7,8 @@ use expect_test::expect;
 use itertools::iproduct;
 use paxos_model::{
     cluster::{
-        AGREEMENT, BELIEFS, Bounds, Bug, Cluster, HELD, ONE_VALUE, PROMISES_KEPT, REFINES, VALIDITY,
+        AGREEMENT, BELIEFS, Bounds, Bug, Cluster, HELD, ONE_VALUE, PROMISES_KEPT, READS, REFINES,
+        TRIMMED, VALIDITY,
     },
     explore::{Explorable as _, Finding, Options, Report, explore},
     verdict::Verdict,
@@ -32,6 +33,14 @@ fn unsynced(bounds: Bounds) -> Bounds {
     Bounds { unsynced: 1, ..bounds }
 }
 
+fn snapshots(bounds: Bounds) -> Bounds {
+    Bounds { snapshots: true, ..bounds }
+}
+
+fn reads(reads: u8, bounds: Bounds) -> Bounds {
+    Bounds { reads, ..bounds }
+}
+
 /// A bug; a space where something sees it; then a property of states that sees it without the
 /// specification's help, and a space where it does.
 type Row = (Bug, Bounds, Option<(&'static str, Bounds)>);
@@ -42,6 +51,7 @@ fn rows() -> Vec<Row> {
     let all_promise = |ballots, campaigners| quorums(2, 1, space([2, 1, ballots, campaigners]));
     let all_vote = |ballots, campaigners| quorums(1, 2, space([2, 1, ballots, campaigners]));
     let two_slots = quorums(2, 1, space([2, 2, 2, 2]));
+    let gap = quorums(1, 2, space([2, 2, 2, 2]));
     let three = |ballots| space([3, 1, ballots, 2]);
     vec![
         (Bug::RepliesBeforePersisting, unsynced(n1(1)), Some((AGREEMENT, crash(unsynced(n1(2)))))),
@@ -89,6 +99,12 @@ fn rows() -> Vec<Row> {
         (Bug::HalfIsQuorum, all_promise(1, 1), Some((AGREEMENT, all_promise(2, 2)))),
         (Bug::ReportsNothing, crash(n1(2)), Some((AGREEMENT, all_promise(2, 2)))),
         (Bug::HidesOvertakenVotes, all_promise(2, 2), Some((AGREEMENT, all_promise(2, 2)))),
+        // Whoever trimmed never says so to itself; it takes another to be misled.
+        (
+            Bug::HidesTrimmed,
+            snapshots(crash(n1(2))),
+            Some((AGREEMENT, snapshots(all_promise(2, 2)))),
+        ),
         // Safe, and no step is wrong: it votes too seldom. Only who expects an answer, as the lockstep
         // does, misses it; the second of them leaves states stuck, which `stuck.rs` sees.
         (Bug::AcceptsOnlyPromised, three(3), None),
@@ -98,6 +114,18 @@ fn rows() -> Vec<Row> {
         (Bug::ClaimsVote, all_promise(2, 2), Some((AGREEMENT, all_vote(2, 2)))),
         (Bug::FillsGapUnasked, two_slots, Some((AGREEMENT, two_slots))),
         (Bug::AdoptsWholeLog, two_slots, Some((AGREEMENT, two_slots))),
+        // The votes of others never contradict it, for whoever hears of the snapshot believes it.
+        (Bug::TrimsUnchosen, snapshots(all_vote(1, 1)), Some((TRIMMED, snapshots(all_vote(1, 1))))),
+        (
+            Bug::LeadsBehind,
+            snapshots(all_promise(2, 2)),
+            Some((AGREEMENT, snapshots(all_promise(2, 2)))),
+        ),
+        // Reads are in no specification. To be overtaken takes a quorum that does without this leader.
+        (Bug::ReadsUnconfirmed, reads(1, three(2)), Some((READS, reads(1, three(2))))),
+        (Bug::ReadsBelowBarrier, reads(1, all_vote(2, 2)), Some((READS, reads(1, all_vote(2, 2))))),
+        (Bug::CountsOldConfirmation, reads(2, three(2)), Some((READS, reads(2, three(2))))),
+        (Bug::ReadsBelowGap, reads(1, gap), Some((READS, reads(1, gap)))),
         (Bug::ProposesUnprepared, n1(2), Some((AGREEMENT, three(4)))),
         // As the other two that vote too seldom.
         (Bug::VotesOnlyOnce, three(3), None),
@@ -123,6 +151,7 @@ fn first_failure(report: &Report) -> String {
 
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn every_bug_is_caught() {
     let mut table = Vec::new();
     let mut seen = Vec::new();
@@ -199,6 +228,9 @@ fn every_bug_is_caught() {
         18 HidesOvertakenVotes
            2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes: each step is one of the specification, 7
            2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes: agreement, 9
+        18 HidesTrimmed
+           1 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes, snapshots: each step is one of the specification, 5
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes, snapshots: agreement, 9
         19 AcceptsOnlyPromised
            3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: nothing
         20 AcceptsOnlyAbovePromise
@@ -214,6 +246,24 @@ fn every_bug_is_caught() {
         24 AdoptsWholeLog
            2 nodes, 2 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes: agreement, 8
            2 nodes, 2 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes: agreement, 8
+        25 TrimsUnchosen
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 1/2, 0 crashes, snapshots: what is trimmed is chosen, 3
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 1/2, 0 crashes, snapshots: what is trimmed is chosen, 3
+        25 LeadsBehind
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes, snapshots: agreement, 9
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes, snapshots: agreement, 9
+        26 ReadsUnconfirmed
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes, 1 reads: a read sees what was known before it, 10
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes, 1 reads: a read sees what was known before it, 10
+        26 ReadsBelowBarrier
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 1/2, 0 crashes, 1 reads: a read sees what was known before it, 8
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 1/2, 0 crashes, 1 reads: a read sees what was known before it, 8
+        26 CountsOldConfirmation
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes, 2 reads: a read sees what was known before it, 14
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes, 2 reads: a read sees what was known before it, 14
+        26 ReadsBelowGap
+           2 nodes, 2 slots, 2 ballots, 2 campaigners, quorums 1/2, 0 crashes, 1 reads: a read sees what was known before it, 11
+           2 nodes, 2 slots, 2 ballots, 2 campaigners, quorums 1/2, 0 crashes, 1 reads: a read sees what was known before it, 11
         28 ProposesUnprepared
            1 nodes, 1 slots, 2 ballots, 1 campaigners, 0 crashes: validity, 2
            3 nodes, 1 slots, 4 ballots, 2 campaigners, 0 crashes: agreement, 10

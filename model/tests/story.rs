@@ -152,6 +152,65 @@ fn nodes_say_what_they_do_and_what_was_lost() {
 }
 
 #[test]
+fn snapshots_and_reads_are_told() {
+    let bounds = Bounds { snapshots: true, reads: 1, ..Bounds::of(3, 1, 2) };
+    let cluster = Cluster::new(bounds).expect("bounds in range");
+    let behaviour = told(
+        &cluster,
+        &[
+            "n1 campaigns",
+            "n2 gets Prepare b0",
+            "n1 gets Promise b0 from n2 reporting nothing",
+            "n1 proposes in 1 slots",
+            "n2 gets Accept b0 s0=v0",
+            "n1 gets Accepted b0 s0=v0 from n2",
+            "n1 is asked to read",
+            "n3 gets Confirm b0 round 1",
+            "n1 gets Confirmed b0 round 1 from n3",
+            "n1 has a snapshot below s1",
+            "n2 campaigns",
+            "n1 gets Prepare b1",
+            "n2 gets Promise b1 from n1 reporting nothing, trimmed below s1",
+            "n2 has a snapshot below s1",
+        ],
+    );
+    let diagram = cluster.diagram(&behaviour, "a read, and a new leader that waits for a snapshot");
+    keep("snapshots", &diagram);
+    expect![[r"
+        sequenceDiagram
+            title a read, and a new leader that waits for a snapshot
+            participant L0 as n1
+            participant L1 as n2
+            participant L2 as n3
+            Note over L0: 1 · campaigns in b0
+            L0->>L1: 2 · Prepare b0
+            Note over L1: 2 · promises b0
+            L1->>L0: 3 · Promise b0: no vote
+            Note over L0: 3 · leads
+            Note over L0: 4 · is asked<br/>votes v0 in b0
+            L0->>L1: 5 · Accept b0: v0
+            Note over L1: 5 · votes v0 in b0
+            rect rgb(220, 252, 231)
+                Note over L0,L2: 5 · v0 is chosen in b0
+            end
+            L1->>L0: 6 · Accepted b0: v0
+            Note over L0: 6 · knows v0
+            Note over L0: 7 · is asked to read
+            L0->>L2: 8 · Confirm b0, round 1
+            Note over L2: 8 · confirms b0
+            L2->>L0: 9 · Confirmed b0, round 1
+            Note over L0: 9 · reads all below s1
+            Note over L0: 10 · has a snapshot below s1
+            Note over L1: 11 · campaigns in b1
+            L1->>L0: 12 · Prepare b1
+            Note over L0: 12 · follows<br/>promises b1
+            L0->>L1: 13 · Promise b1: trimmed below s1
+            Note over L1: 14 · has a snapshot below s1<br/>leads
+    "]]
+    .assert_eq(&diagram.mermaid());
+}
+
+#[test]
 fn a_second_chosen_value_cannot_be_overlooked() {
     let bounds = Bounds {
         crashes: Some(0),

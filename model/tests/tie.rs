@@ -224,6 +224,12 @@ fn cluster_follows_its_text() {
             prepare 103, promise 1183, withdraw 167, lead 94, propose 31, accept 1023, learn 31
         3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 1/3, 1 unsynced: 13445, 71349
             prepare 253, promise 4468, withdraw 1040, lead 253, propose 553, accept 5685, learn 1444
+        3 nodes, 1 slots, 2 ballots, 2 campaigners, snapshots: 75625, 389490
+            prepare 1258, promise 40277, withdraw 8364, lead 11160, propose 1360, accept 22992, learn 7464
+        2 nodes, 2 slots, 2 ballots, 2 campaigners, 1 unsynced, snapshots: 22531, 112344
+            prepare 367, promise 1403, withdraw 412, lead 1018, propose 812, accept 2772, learn 1960
+        2 nodes, 1 slots, 3 ballots, 2 campaigners, 1 reads: 12592, 40049
+            prepare 934, promise 3356, withdraw 866, lead 451, propose 472, accept 3285, learn 2813
     "#]].assert_eq(&lines(&table));
 }
 
@@ -244,6 +250,7 @@ fn bugs_do_not_follow_the_text() {
             phase2_quorum: 3,
             ..ClusterBounds::of(3, 1, 2)
         }),
+        quiet(ClusterBounds { snapshots: true, ..ClusterBounds::of(3, 1, 2) }),
     ];
     for &bug in Bug::ALL {
         let found = spaces.iter().find_map(|&bounds| {
@@ -298,6 +305,8 @@ fn bugs_do_not_follow_the_text() {
             NOT EXPLAINED: it should now be so that the promise of b1 by n1 reports in s0: v0 in b0
         18 HidesOvertakenVotes: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 12 steps
             NOT EXPLAINED: the specification does not allow that n1 promises b1
+        18 HidesTrimmed: 3 nodes, 1 slots, 2 ballots, 2 campaigners, snapshots, 7 steps
+            NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
         19 AcceptsOnlyPromised: follows it
         20 AcceptsOnlyAbovePromise: follows it
         21 PromisesAgain: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
@@ -308,6 +317,14 @@ fn bugs_do_not_follow_the_text() {
             NOT EXPLAINED: the specification does not allow that v2 is proposed in s0, b1, on the promises of {n1, n2}
         24 AdoptsWholeLog: 2 nodes, 2 slots, 2 ballots, 2 campaigners, 8 steps
             NOT EXPLAINED: the specification does not allow that v2 is proposed in s0, b1, on the promises of {n1, n2}
+        25 TrimsUnchosen: 3 nodes, 1 slots, 2 ballots, 2 campaigners, snapshots, 5 steps
+            NOT EXPLAINED: n1 has trimmed s0, in which nothing is decided
+        25 LeadsBehind: 3 nodes, 1 slots, 2 ballots, 2 campaigners, snapshots, 10 steps
+            NOT EXPLAINED: the specification does not allow that v1 is proposed in s0, b1, on the promises of {n1, n2}
+        26 ReadsUnconfirmed: follows it
+        26 ReadsBelowBarrier: follows it
+        26 CountsOldConfirmation: follows it
+        26 ReadsBelowGap: follows it
         28 ProposesUnprepared: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 4 steps
             NOT EXPLAINED: b2 is led on the promises of {}, who are no quorum
         29 VotesOnlyOnce: follows it

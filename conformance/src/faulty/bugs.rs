@@ -90,8 +90,16 @@ impl Subject {
                     instead_of_nack(&claimed, &mut out);
                 }
             }
-            // They are in what a crash leaves.
-            Bug::ReusesBallot | Bug::UnreadableIsEmpty => replica.step(event, &mut out),
+            // The first two are in what a crash leaves, and for the others nothing is here yet.
+            Bug::ReusesBallot
+            | Bug::UnreadableIsEmpty
+            | Bug::HidesTrimmed
+            | Bug::TrimsUnchosen
+            | Bug::LeadsBehind
+            | Bug::ReadsUnconfirmed
+            | Bug::ReadsBelowBarrier
+            | Bug::CountsOldConfirmation
+            | Bug::ReadsBelowGap => replica.step(event, &mut out),
             Bug::IgnoresReports
             | Bug::AdoptsLowest
             | Bug::CountsOldPromise

@@ -1,8 +1,8 @@
 //! The catalogue: known bugs of Paxos implementations that the model can be given.
 //!
-//! The numbers are those of a longer list, so that there are holes in them. 25 to 27 are about
-//! trimming a log, reads, and commands that are applied twice, none of which the model has. Some numbers
-//! have two variants, where a bug can be made in two ways that are seen in different bounds.
+//! The numbers are those of a longer list, so that there are holes in them. 27 is about commands that are
+//! applied twice, which the model does not have. Some numbers have variants, where a bug can be made in several
+//! ways that are seen in different bounds.
 //!
 //! What it is not: the bugs themselves. How a rule is broken stands beside the rule, in
 //! [`rules`](super::rules).
@@ -205,6 +205,11 @@ bugs! {
         "A Prepare that arrives twice is answered twice, and the second answer hides what the first \
          reported, so that two ballots are enough.",
     }
+    HidesTrimmed = (18, "hides what is trimmed", Unsafe) {
+        "A promise does not say that slots are trimmed, and reports nothing there.",
+        "The next leader takes them for empty, and gets other values chosen than those whose effect is in \
+         a snapshot.",
+    }
     AcceptsOnlyPromised = (19, "votes only where it promised", None) {
         "An acceptor votes only in the ballot that it has promised, and not in a higher one.",
         "It is safe, and not stuck either: a node that missed the first phase is of no use in the \
@@ -233,6 +238,31 @@ bugs! {
     AdoptsWholeLog = (24, "adopts a whole log", Unsafe) {
         "A new leader takes over the whole log of whoever reports the highest ballot.",
         "What others report in other slots is lost, even where it is chosen.",
+    }
+    TrimsUnchosen = (25, "trims what is not chosen", Unsafe) {
+        "A snapshot has everything in it that its node has voted for, chosen or not.",
+        "Users are told what came of a value that may yet be replaced, and nobody can tell any more.",
+    }
+    LeadsBehind = (25, "leads without what is trimmed", Unsafe) {
+        "A candidate leads although others have trimmed what it does not know.",
+        "It takes those slots for empty, and gets other values chosen there.",
+    }
+    ReadsUnconfirmed = (26, "answers reads unconfirmed", Unsafe) {
+        "A leader answers a read without asking whether it still leads.",
+        "Where another leads by now, its users are told what is no longer so.",
+    }
+    ReadsBelowBarrier = (26, "reads below what was reported", Unsafe) {
+        "A new leader answers a read without what was reported to it, as long as it does not know that to \
+         be chosen.",
+        "An earlier leader may have known it, so that users see it gone.",
+    }
+    CountsOldConfirmation = (26, "counts an old confirmation", Unsafe) {
+        "What confirms a round of reads is counted in a later one.",
+        "A leader that was overtaken in between answers as if it still led.",
+    }
+    ReadsBelowGap = (26, "reads below a gap", Unsafe) {
+        "A leader answers a read from what it knows without a gap, although it knows of more.",
+        "Another node may know what fills the gap, so that its users have seen more already.",
     }
     ProposesUnprepared = (28, "proposes unprepared", Unsafe) {
         "A value goes out under a fresh ballot that was never prepared.",

@@ -349,9 +349,9 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
     proposed[..proposals].iter().for_each(|digit| packer.push(*digit, layout.value_set()));
     let votes = usize::from(layout.slots) * places;
     voted[..votes].iter().for_each(|digit| packer.push(*digit, layout.value_set()));
-    let asked = &asked[..usize::from(layout.ballots)];
-    asked.iter().for_each(|digit| packer.push(*digit, layout.round_set()));
-    confirmed[..places].iter().for_each(|digit| packer.push(*digit, layout.round_set()));
+    for digit in asked[..usize::from(layout.ballots)].iter().chain(&confirmed[..places]) {
+        packer.push(*digit, layout.round_set());
+    }
 }
 
 fn unpack_network(layout: Layout, unpacker: &mut Unpacker<'_>) -> Network {

@@ -77,7 +77,7 @@ impl Rules {
     /// A client asks for a read. It joins those that wait; if nothing is under way, a round begins.
     pub(super) fn on_read(&self, me: NodeId, step: &mut Step) {
         let Role::Leader { reads, .. } = &mut step.live.role else { return };
-        if !self.has_room(reads) {
+        if !self.has_room(*reads) {
             return;
         }
         reads.waits = true;
@@ -85,7 +85,7 @@ impl Rules {
     }
 
     /// Whether the bounds allow one more read.
-    fn has_room(&self, reads: &Reads) -> bool {
+    fn has_room(&self, reads: Reads) -> bool {
         !reads.waits && reads.rounds < self.bounds.reads
     }
 
@@ -154,8 +154,8 @@ impl Witness {
 
 impl Live {
     /// Its rounds, if it leads.
-    fn reads(&self) -> Option<&Reads> {
-        match &self.role {
+    fn reads(&self) -> Option<Reads> {
+        match self.role {
             Role::Leader { reads, .. } => Some(reads),
             Role::Follower | Role::Candidate { .. } => None,
         }

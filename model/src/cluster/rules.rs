@@ -189,7 +189,7 @@ impl Rules {
 
     /// What a promise says to be trimmed: what is.
     pub fn says_trimmed(&self, trimmed: Slot) -> Slot {
-        trimmed
+        if self.broken(Bug::HidesTrimmed) { Slot(0) } else { trimmed }
     }
 
     /// Whether the promises heard let a candidate lead.
@@ -200,12 +200,12 @@ impl Rules {
     /// Whether a candidate has caught up: it knows all that is chosen in the slots of which somebody it heard
     /// reports nothing, because they are trimmed.
     pub fn caught_up(&self, known_below: Slot, trimmed: Slot) -> bool {
-        known_below >= trimmed
+        known_below >= trimmed || self.broken(Bug::LeadsBehind)
     }
 
-    /// Whether an entry may go into a snapshot: once it is chosen.
-    pub fn snapshot_covers(&self, chosen: bool) -> bool {
-        chosen
+    /// Whether an entry may go into a snapshot of a node that itself voted as `own` says: once it is chosen.
+    pub fn snapshot_covers(&self, chosen: bool, own: Option<Vote>) -> bool {
+        chosen || (self.broken(Bug::TrimsUnchosen) && own.is_some())
     }
 
     /// Whether the votes heard choose a value.
@@ -242,17 +242,21 @@ impl Rules {
     pub fn read_index(&self, live: &Live, barrier: Slot) -> Slot {
         let last = live.chosen.iter().rposition(Option::is_some);
         let known = last.map_or(live.acceptor.trimmed, |last| Slot(last as u8 + 1));
-        known.max(barrier)
+        match self.bug {
+            Some(Bug::ReadsBelowBarrier) => known,
+            Some(Bug::ReadsBelowGap) => live.known_below().max(barrier),
+            _ => known.max(barrier),
+        }
     }
 
     /// Whether those who confirmed a round let its read be answered.
     pub fn confirms(&self, heard: NodeSet) -> bool {
-        heard.len() >= self.quorum(self.bounds.phase2_quorum)
+        heard.len() >= self.quorum(self.bounds.phase2_quorum) || self.broken(Bug::ReadsUnconfirmed)
     }
 
-    /// Whether what confirms a round counts in the current one.
+    /// Whether what confirms a round counts in the current one: if it is that one.
     pub fn counts_confirmation(&self, round: u8, current: u8) -> bool {
-        round == current
+        round == current || self.broken(Bug::CountsOldConfirmation)
     }
 
     /// Whether messages wait for the sync of their step: they do.

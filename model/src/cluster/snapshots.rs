@@ -62,7 +62,8 @@ impl Cluster {
         let covers = |&slot: &Slot| {
             let chosen = self.can_be_told(state, slot)
                 && chosen_votes(self, state).any(|(at, _)| at == slot);
-            slot < live.acceptor.trimmed || self.rules.snapshot_covers(chosen)
+            let own = live.acceptor.votes[usize::from(slot.0)];
+            slot < live.acceptor.trimmed || self.rules.snapshot_covers(chosen, own)
         };
         let slots = (0..self.rules.bounds.slots).map(Slot);
         Slot(slots.take_while(covers).count() as u8)

@@ -313,7 +313,7 @@ impl Codec<'_> {
                 let votes = votes.map(|voters| (!voters.is_empty()).then_some(voters));
                 let mut fields = vec![("votes", log(&votes, |voters| self.nodes(voters)))];
                 if self.bounds.reads > 0 {
-                    fields.push(("reads", self.reads(reads)));
+                    fields.push(("reads", self.reads(*reads)));
                 }
                 Value::variant("Leader", Value::record(fields))
             }
@@ -321,16 +321,16 @@ impl Codec<'_> {
     }
 
     /// Without a round under way, nobody was heard, and nothing is read.
-    fn reads(self, reads: &Reads) -> Value {
+    fn reads(self, reads: Reads) -> Value {
         let Reads { barrier, rounds, under_way, waits } = reads;
         let Round { heard, index } =
             under_way.unwrap_or(Round { heard: NodeSet::default(), index: Slot(0) });
         Value::record([
             ("barrier", barrier.0.into()),
-            ("round", (*rounds).into()),
+            ("round", rounds.into()),
             ("heard", self.nodes(heard)),
             ("index", index.0.into()),
-            ("waits", Value::Bool(*waits)),
+            ("waits", Value::Bool(waits)),
         ])
     }
 
