@@ -22,7 +22,7 @@ pub const COMPILE: [&str; 6] = ["-O3", "-w", "-DSAFETY", "-DNOREDUCE", "-DNOFAIR
 pub const MOST_BALLOTS: u8 = 4;
 
 /// How long Spin or the compiler may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Which model to build.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

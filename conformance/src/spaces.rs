@@ -192,6 +192,36 @@ pub const DEFAULT: &[Space] = &[
     ),
     space(flexible(3, 1), "phase 1 asks all: duplicate promises", 15_354, 84_549),
     space(flexible(1, 3), "phase 2 asks all: duplicate votes", 140_093, 796_234),
+    space(
+        Bounds { snapshots: true, ..Bounds::of(3, 1, 2) },
+        "snapshots, trimmed logs, candidates behind them",
+        41_499,
+        228_134,
+    ),
+    space(
+        Bounds { snapshots: true, unsynced: 1, ..Bounds::of(3, 1, 2) },
+        "a crash between a trim and its sync",
+        181_154,
+        1_102_363,
+    ),
+    space(
+        Bounds { reads: 1, ..Bounds::of(3, 1, 2) },
+        "reads of leaders that may be deposed",
+        180_921,
+        1_243_017,
+    ),
+    space(
+        Bounds { snapshots: true, reads: 1, ..Bounds::of(3, 2, 1) },
+        "snapshots and reads over two slots",
+        389_337,
+        3_307_674,
+    ),
+    space(
+        Bounds { snapshots: true, reads: 2, ..Bounds::of(2, 2, 2) },
+        "two rounds of reads, slots, snapshots",
+        232_640,
+        1_271_513,
+    ),
     space(Bounds::of(2, 1, 3), "two nodes: both are needed", 830, 2_629),
     space(Bounds::of(2, 3, 1), "three slots", 316, 1_580),
 ];
