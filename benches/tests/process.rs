@@ -19,7 +19,7 @@ fn a_child_that_does_not_end_is_killed() {
 #[test]
 fn work_is_measured_and_waiting_is_not() {
     let cpu = |script| {
-        let measured = run(Command::new("sh").args(["-c", script]), Duration::from_secs(60));
+        let measured = run(Command::new("sh").args(["-c", script]), Duration::from_mins(1));
         measured.expect("there is a shell").cpu
     };
     let waiting = cpu("sleep 0.3");
@@ -32,7 +32,7 @@ fn work_is_measured_and_waiting_is_not() {
 
 #[test]
 fn failure_is_told_from_absence() {
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_mins(1);
     let failed = run(Command::new("sh").args(["-c", "echo why; exit 3"]), limit).expect("it ran");
     assert_eq!((failed.status.code(), failed.stdout.as_str()), (Some(3), "why\n"));
     let missing = run(&mut Command::new("no-such-program-as-this"), limit);

@@ -16,7 +16,7 @@ const KNOWN: [(u8, u64, u64); 3] = [(1, 73, 141), (2, 3_921, 9_442), (3, 185_369
 /// What Spin says, if it is there.
 fn spin(ballots: u8, variant: Variant) -> Option<Report> {
     match Pan::build(ballots, variant) {
-        Ok(pan) => Some(pan.run(Duration::from_secs(60)).expect("pan runs")),
+        Ok(pan) => Some(pan.run(Duration::from_mins(1)).expect("pan runs")),
         Err(missing @ SpinError::Missing(_)) => {
             writeln!(stderr(), "not compared with spin: {missing}").expect("it can be said");
             None

@@ -13,7 +13,7 @@ use paxos_model::proof::{
     shipped,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 type Clause = Vec<i32>;
 

@@ -20,7 +20,7 @@ use paxos_model::{
 };
 use stateright::Model as _;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The command, serving until this is dropped.
 struct Explorer {

@@ -29,7 +29,7 @@ use paxos_model::{
 };
 use support::mutants;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn proved(specification: &Specification) -> SpecificationReport {
     let one = std::slice::from_ref(specification);

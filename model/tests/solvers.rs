@@ -21,7 +21,7 @@ use paxos_model::proof::{
 };
 use support::mutants;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The solver, if it is there.
 fn solver(kind: Kind) -> Option<Prover> {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long the prover may take for one obligation. It takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One piece of work.
 pub(super) enum Job {

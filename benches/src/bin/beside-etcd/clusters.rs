@@ -1,0 +1,77 @@
+//! A cluster of three processes on loopback, of either kind. They end with the value that holds them.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use crate::Unusable;
+
+/// Three processes, and where clients reach each.
+pub(crate) struct Cluster {
+    processes: Vec<Child>,
+    pub(crate) clients: Vec<String>,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            // It may have ended already.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// Ports that nobody uses now.
+fn addresses() -> Result<Vec<String>, Unusable> {
+    let listeners: Result<Vec<_>, _> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
+    listeners?.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect()
+}
+
+fn start(commands: Vec<Command>, clients: Vec<String>) -> Result<Cluster, Unusable> {
+    let mut cluster = Cluster { processes: Vec::new(), clients };
+    for mut command in commands {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command.spawn().map_err(|error| Unusable::Missing(program, error))?;
+        cluster.processes.push(child);
+    }
+    Ok(cluster)
+}
+
+/// etcd, with its usual durability.
+pub(crate) fn etcd(data: &Path) -> Result<Cluster, Unusable> {
+    let (peers, clients) = (addresses()?, addresses()?);
+    let names = ["one", "two", "three"];
+    let members = names.iter().zip(&peers).map(|(name, peer)| format!("{name}=http://{peer}"));
+    let members = members.collect::<Vec<_>>().join(",");
+    let commands = (0..3).map(|node| {
+        let (peer, client) =
+            (format!("http://{}", peers[node]), format!("http://{}", clients[node]));
+        let mut command = Command::new("etcd");
+        command.args(["--name", names[node], "--data-dir"]).arg(data.join(names[node]));
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        command.args(["--initial-cluster", &members, "--initial-cluster-state", "new"]);
+        command
+    });
+    start(commands.collect(), clients)
+}
+
+/// `paxos serve`, with its usual settings.
+pub(crate) fn paxos(program: &Path, data: &Path) -> Result<Cluster, Unusable> {
+    let (peers, clients) = (addresses()?, addresses()?);
+    let commands = (0..3).map(|node| {
+        let mut command = Command::new(program);
+        command.args(["serve", "--id", &(node + 1).to_string(), "--log-level", "error"]);
+        command.arg("--data").arg(data.join(format!("node-{}", node + 1)));
+        command.args(["--listen", &peers[node], "--client", &clients[node]]);
+        for other in (0..3).filter(|&other| other != node) {
+            command.args(["--peer", &format!("{}={}", other + 1, peers[other])]);
+        }
+        command
+    });
+    start(commands.collect(), clients)
+}

@@ -1,0 +1,265 @@
+//! Puts into three durable nodes of `paxos serve`, and into three of etcd, side by side.
+//!
+//! The load generator, redis-benchmark for one and a client written for this for the other, shares the
+//! machine with the nodes. Both clusters run all the time, and take turns; whoever waits is idle.
+
+mod clusters;
+mod grpc;
+
+use std::{
+    env,
+    fmt::Write as _,
+    io::{self, Write as _},
+    process::{Command, ExitCode},
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use crate::clusters::Cluster;
+
+/// At least so many puts for each of etcd, by the number of clients.
+const TARGETS: [(u32, f64); 2] = [(64, 5.0), (1, 1.5)];
+
+/// Durable puts of `paxos serve` and of etcd, side by side
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Needs etcd (package etcd-server) and redis-benchmark (package redis-tools), and \
+                  paxos beside it: cargo build --release -p paxos -p paxos-benches\n\n\
+                  Exit codes: 0 all targets are met, 1 one is missed, 2 nothing can be compared."
+)]
+struct Args {
+    /// How many rounds; both take turns in each
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    repeat: u16,
+    /// How many bytes a value has
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=100))]
+    bytes: u8,
+    /// How many puts in a round with 64 clients; with one it is a twentieth of it
+    #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(2000..))]
+    requests: u32,
+    /// Print the comparison as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why there is no comparison.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("a debug build says nothing about time; add --release")]
+    Debug,
+    #[error("{0} cannot be started: {1}")]
+    Missing(String, io::Error),
+    #[error("{0} was not ready after a minute")]
+    NotReady(&'static str),
+    #[error("{0}")]
+    Load(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("HTTP/2: {0}")]
+    H2(#[from] h2::Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+/// What one cluster did in one round.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Sample {
+    puts_per_second: f64,
+    median_ms: f64,
+}
+
+/// All rounds with one number of clients.
+#[derive(Debug, Serialize)]
+struct Comparison {
+    clients: u32,
+    target: f64,
+    /// The median over the rounds of the ratios within each.
+    ratio: f64,
+    /// The same, of median latencies.
+    latency_ratio: f64,
+    met: bool,
+    paxos: Vec<Sample>,
+    etcd: Vec<Sample>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let compared = compare(&args).and_then(|all| {
+        let text = if args.json { serde_json::to_string(&all)? + "\n" } else { table(&all) };
+        io::stdout().write_all(text.as_bytes())?;
+        Ok(all.iter().all(|comparison| comparison.met))
+    });
+    match compared {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
+    if cfg!(debug_assertions) {
+        return Err(Unusable::Debug);
+    }
+    let program = env::current_exe()?.with_file_name(format!("paxos{}", env::consts::EXE_SUFFIX));
+    let (one, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let paxos = clusters::paxos(&program, one.path())?;
+    let etcd = clusters::etcd(other.path())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let put_one = |address: &str| runtime.block_on(grpc::load(address, 1, 1, 1)).map(drop);
+    ready("etcd", &etcd, put_one)?;
+    ready("paxos", &paxos, |address| redis_benchmark(address, 1, 1, 1).map(drop))?;
+    let mut all = Vec::new();
+    for (clients, target) in TARGETS {
+        let requests = if clients == 1 { args.requests / 20 } else { args.requests };
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for round in 1..=args.repeat {
+            eprintln!("{clients} clients, round {round} of {}", args.repeat);
+            let bytes = args.bytes.into();
+            let loaded = runtime.block_on(grpc::load(&etcd.clients[0], clients, requests, bytes));
+            theirs.push(sample(loaded?));
+            ours.push(redis_benchmark(&paxos.clients[0], clients, requests, args.bytes)?);
+        }
+        let of = |sample: fn(&Sample) -> f64| {
+            let ratios =
+                ours.iter().zip(&theirs).map(|(ours, theirs)| sample(ours) / sample(theirs));
+            median(ratios.collect())
+        };
+        let (ratio, latency_ratio) = (of(|s| s.puts_per_second), of(|s| s.median_ms));
+        let met = ratio >= target && latency_ratio < 1.0;
+        all.push(Comparison {
+            clients,
+            target,
+            ratio,
+            latency_ratio,
+            met,
+            paxos: ours,
+            etcd: theirs,
+        });
+    }
+    Ok(all)
+}
+
+/// Waits until every node takes puts.
+fn ready(
+    who: &'static str,
+    cluster: &Cluster,
+    put: impl Fn(&str) -> Result<(), Unusable>,
+) -> Result<(), Unusable> {
+    let begun = Instant::now();
+    for address in &cluster.clients {
+        while put(address).is_err() {
+            if begun.elapsed() > Duration::from_mins(1) {
+                return Err(Unusable::NotReady(who));
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few thousand puts")]
+fn sample((took, mut latencies): (Duration, Vec<Duration>)) -> Sample {
+    latencies.sort_unstable();
+    let median = latencies.get(latencies.len() / 2).copied().unwrap_or_default();
+    Sample {
+        puts_per_second: latencies.len() as f64 / took.as_secs_f64(),
+        median_ms: median.as_secs_f64() * 1e3,
+    }
+}
+
+/// `redis-benchmark -t set`, with random keys as the other load has.
+fn redis_benchmark(
+    address: &str,
+    clients: u32,
+    requests: u32,
+    bytes: u8,
+) -> Result<Sample, Unusable> {
+    let port = address.rsplit(':').next().unwrap_or_default();
+    let [clients, requests, bytes] = [clients, requests, bytes.into()].map(|n: u32| n.to_string());
+    let mut command = Command::new("redis-benchmark");
+    command.args(["-p", port, "-t", "set", "-r", "1000000", "--csv"]);
+    command.args(["-c", &clients, "-n", &requests, "-d", &bytes]);
+    let output = command.output();
+    let output = output.map_err(|error| Unusable::Missing("redis-benchmark".to_owned(), error))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    read_csv(&text).ok_or_else(|| Unusable::Load(format!("redis-benchmark says {text:?}")))
+}
+
+/// Its lines: a head with names, then `"SET"` and the values.
+fn read_csv(text: &str) -> Option<Sample> {
+    let words = |line: &str| -> Vec<String> {
+        line.split(',').map(|word| word.trim().trim_matches('"').to_owned()).collect()
+    };
+    let head = words(text.lines().find(|line| line.contains("rps"))?);
+    let row = words(text.lines().find(|line| line.starts_with("\"SET\""))?);
+    let value = |name: &str| -> Option<f64> {
+        row.get(head.iter().position(|column| column == name)?)?.parse().ok()
+    };
+    Some(Sample { puts_per_second: value("rps")?, median_ms: value("p50_latency_ms")? })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn table(all: &[Comparison]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header([
+        "clients",
+        "puts/s paxos",
+        "puts/s etcd",
+        "ratio",
+        "target",
+        "median latency",
+        "",
+    ]);
+    for comparison in all {
+        let rates = |samples: &[Sample]| {
+            let mut text = String::new();
+            for sample in samples {
+                let _ = write!(text, "{:.0} ", sample.puts_per_second);
+            }
+            text
+        };
+        table.add_row([
+            comparison.clients.to_string(),
+            rates(&comparison.paxos),
+            rates(&comparison.etcd),
+            format!("{:.2}", comparison.ratio),
+            format!("{}", comparison.target),
+            format!("{:.2} of etcd's", comparison.latency_ratio),
+            if comparison.met { "met".to_owned() } else { "MISSED".to_owned() },
+        ]);
+    }
+    format!("{table}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_redis_benchmark_is_read() {
+        let text = "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\"\n\
+                    \"SET\",\"1000.50\",\"0.5\",\"0.1\",\"0.25\"\n";
+        let sample = read_csv(text).expect("it is read");
+        assert!((sample.puts_per_second - 1000.5).abs() < 1e-9);
+        assert!((sample.median_ms - 0.25).abs() < 1e-9);
+        assert!(read_csv("ERR").is_none());
+    }
+
+    #[test]
+    fn medians() {
+        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
+    }
+}
