@@ -44,7 +44,7 @@ impl Run {
     /// Waits for its end, within reason.
     pub(crate) fn ended(mut self) -> Ended {
         let mut child = self.0.take().expect("it runs");
-        let until = Instant::now() + Duration::from_secs(240);
+        let until = Instant::now() + Duration::from_mins(4);
         while child.try_wait().expect("it can be waited for").is_none() {
             if Instant::now() > until {
                 child.kill().expect("it can be killed");
