@@ -222,6 +222,12 @@ pub const DEFAULT: &[Space] = &[
         232_640,
         1_271_513,
     ),
+    space(
+        Bounds { reads: 1, phase1_quorum: 1, phase2_quorum: 2, ..Bounds::of(2, 2, 2) },
+        "reads at a leader that knows what comes after a gap",
+        61_119,
+        308_153,
+    ),
     space(Bounds::of(2, 1, 3), "two nodes: both are needed", 830, 2_629),
     space(Bounds::of(2, 3, 1), "three slots", 316, 1_580),
 ];

@@ -247,7 +247,7 @@ fn it_can_fail() {
 fn what_is_stopped_is_inconclusive() {
     let interrupt = Interrupt::default();
     interrupt.request();
-    let catalogue = hunt(&[Bug::IgnoresReports], &SHORT, None, &interrupt, |_| ());
+    let catalogue = hunt(&[Bug::IgnoresReports], &LADDER, None, &interrupt, |_| ());
     assert_eq!(catalogue.verdict.exit_code(), 3, "{catalogue}");
     let output = mutants("--timeout 0 --quiet");
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
