@@ -18,9 +18,10 @@ use thiserror::Error;
 pub const VERSION: u8 = 3;
 /// How many bytes precede the payload.
 pub const HEADER: usize = 13;
-/// The longest payload in bytes. Longer ones are refused on both ends, when only the header is
-/// known: a damaged length cannot demand memory.
-pub const PAYLOAD_MAX: usize = 1 << 26;
+/// The longest payload in bytes. Longer ones are refused on both ends. It is as long as it is for the
+/// sake of promises: each reports a node's whole log since the last snapshot but one, and a node that
+/// cannot send it keeps others from leading.
+pub const PAYLOAD_MAX: usize = 1 << 30;
 /// The longest payload of a greeting, in bytes: of those who are not known yet, less is taken.
 pub const GREETING_MAX: usize = 1 << 12;
 
@@ -76,14 +77,22 @@ pub enum FrameError {
 /// # Errors
 /// [`FrameError::TooLong`], with `frames` left as it was.
 pub fn encode(message: &impl Serialize, frames: &mut Vec<u8>) -> Result<(), FrameError> {
+    encode_within(PAYLOAD_MAX, message, frames)
+}
+
+fn encode_within(
+    most: usize,
+    message: &impl Serialize,
+    frames: &mut Vec<u8>,
+) -> Result<(), FrameError> {
     let start = frames.len();
     frames.resize(start + HEADER, 0);
     postcard::to_io(message, &mut *frames).expect("any message can be written to memory");
     let frame = &mut frames[start..];
     let length = frame.len() - HEADER;
-    if length > PAYLOAD_MAX {
+    if length > most {
         frames.truncate(start);
-        return Err(FrameError::TooLong { length, most: PAYLOAD_MAX });
+        return Err(FrameError::TooLong { length, most });
     }
     let header = header(&frame[HEADER..]);
     frame[..HEADER].copy_from_slice(&header);
@@ -344,10 +353,11 @@ mod tests {
 
     #[test]
     fn a_message_that_is_too_long_leaves_nothing_behind() {
-        let command = Value::Command(Bytes::from(vec![0; PAYLOAD_MAX]));
+        let command = Value::Command(Bytes::from(vec![0; 100]));
         let message = Message::Learned { first: Slot(0), values: [command].into() };
         let mut frames = vec![42];
-        assert!(matches!(encode(&message, &mut frames), Err(FrameError::TooLong { .. })));
+        let encoded = encode_within(100, &message, &mut frames);
+        assert!(matches!(encoded, Err(FrameError::TooLong { most: 100, .. })));
         assert_eq!(frames, [42]);
     }
 }
