@@ -19,7 +19,7 @@ use super::{
     readers::{For, Readers, Reading},
     status::{Counts, Role as Doing, Status},
     timing::{Now, Timing},
-    transfer::{self, Transfer},
+    transfer::{self, Taken, Transfer},
 };
 use crate::{
     config::Config,
@@ -310,10 +310,14 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         else {
             return Ok(()); // Not asked for any more.
         };
-        let Some(snapshot) = transfer.take(below, length, offset, part) else {
-            let next = transfer.again(now);
-            self.send(from, next);
-            return Ok(());
+        let snapshot = match transfer.take(below, length, offset, part) {
+            Taken::Whole(snapshot) => snapshot,
+            Taken::Part => {
+                let next = transfer.again(now);
+                self.send(from, next);
+                return Ok(());
+            }
+            Taken::Nothing => return Ok(()),
         };
         self.transfer = None;
         if snapshot.below > self.replica.parts().learner.below
