@@ -48,6 +48,13 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
+    /// Waits longer for answers.
+    pub(crate) fn patiently(self, patience: Duration) -> Self {
+        self.stream.get_ref().set_read_timeout(Some(patience)).expect("a socket");
+        self.stream.get_ref().set_write_timeout(Some(patience)).expect("a socket");
+        self
+    }
+
     pub(crate) fn ask<A: AsRef<str>>(&mut self, arguments: &[A]) -> io::Result<Reply> {
         let mut request = format!("*{}\r\n", arguments.len());
         for argument in arguments.iter().map(AsRef::as_ref) {

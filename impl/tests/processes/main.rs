@@ -8,6 +8,7 @@ mod clients;
 mod cluster;
 mod commands;
 mod history;
+mod large;
 mod noise;
 mod process;
 mod proxy;
