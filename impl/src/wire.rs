@@ -1,22 +1,27 @@
 //! What nodes say to each other as bytes: checksummed frames, so that damage is noticed and dropped.
 //!
-//! A frame is a version byte, the length of the payload, a CRC-32C of everything else in the frame,
-//! and the content in postcard's format. Any one, two or three flipped bits are detected for certain
-//! (CRC-32C has a Hamming distance of at least four at every length allowed here), more with all
-//! but 2⁻³² of certainty. The protocol tolerates loss, and only loss: a frame that cannot be read is
-//! a message that was lost.
+//! A frame is a version byte, the length of the payload, a CRC-32C of these two, a CRC-32C of the
+//! payload, and the payload in postcard's format. Any one, two or three flipped bits are detected for
+//! certain (CRC-32C has a Hamming distance of at least four at every length allowed here), more with
+//! all but 2⁻³² of certainty. The protocol tolerates loss, and only loss: a frame that cannot be read
+//! is a message that was lost.
+//!
+//! The length has a checksum of its own since it is believed before the payload is there: a reader that
+//! waits for what a damaged length announces would take everything that follows for a part of it, and a
+//! quiet connection would seem to be alive, and be deaf, for hours.
 
 use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 /// The version of the format that is written, and the only one that is read.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// How many bytes precede the payload.
-pub const HEADER: usize = 9;
-/// The longest payload in bytes. Longer ones are refused on both ends, when only the header is
-/// known: a damaged length cannot demand memory.
-pub const PAYLOAD_MAX: usize = 1 << 26;
+pub const HEADER: usize = 13;
+/// The longest payload in bytes. Longer ones are refused on both ends. It is as long as it is for the
+/// sake of promises: each reports a node's whole log since the last snapshot but one, and a node that
+/// cannot send it keeps others from leading.
+pub const PAYLOAD_MAX: usize = 1 << 30;
 /// The longest payload of a greeting, in bytes: of those who are not known yet, less is taken.
 pub const GREETING_MAX: usize = 1 << 12;
 
@@ -72,31 +77,48 @@ pub enum FrameError {
 /// # Errors
 /// [`FrameError::TooLong`], with `frames` left as it was.
 pub fn encode(message: &impl Serialize, frames: &mut Vec<u8>) -> Result<(), FrameError> {
+    encode_within(PAYLOAD_MAX, message, frames)
+}
+
+fn encode_within(
+    most: usize,
+    message: &impl Serialize,
+    frames: &mut Vec<u8>,
+) -> Result<(), FrameError> {
     let start = frames.len();
     frames.resize(start + HEADER, 0);
     postcard::to_io(message, &mut *frames).expect("any message can be written to memory");
     let frame = &mut frames[start..];
     let length = frame.len() - HEADER;
-    if length > PAYLOAD_MAX {
+    if length > most {
         frames.truncate(start);
-        return Err(FrameError::TooLong { length, most: PAYLOAD_MAX });
+        return Err(FrameError::TooLong { length, most });
     }
-    frame[0] = VERSION;
-    frame[1..5].copy_from_slice(&(length as u32).to_le_bytes());
-    let checksum = checksum(frame);
-    frame[5..HEADER].copy_from_slice(&checksum.to_le_bytes());
+    let header = header(&frame[HEADER..]);
+    frame[..HEADER].copy_from_slice(&header);
     Ok(())
+}
+
+/// What precedes a payload.
+fn header(payload: &[u8]) -> [u8; HEADER] {
+    let mut header = [VERSION; HEADER];
+    header[1..5].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    let of_length = crc32c::crc32c(&header[..5]);
+    header[5..9].copy_from_slice(&of_length.to_le_bytes());
+    header[9..].copy_from_slice(&crc32c::crc32c(payload).to_le_bytes());
+    header
 }
 
 /// How many bytes of payload follow this header: all that a stream has to know before it makes
 /// room for them.
 ///
 /// # Errors
-/// A version that is not understood, or a length that is not allowed.
+/// A version that is not understood, damage, or a length that is not allowed.
 pub fn payload_length(header: &[u8; HEADER], most: usize) -> Result<usize, FrameError> {
     if header[0] != VERSION {
         return Err(FrameError::Version { found: header[0] });
     }
+    check(word(header, 5), &header[..5])?;
     let length = word(header, 1) as usize;
     if length > most {
         return Err(FrameError::TooLong { length, most });
@@ -126,10 +148,7 @@ pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, FrameError> {
     if length != payload.len() {
         return Err(FrameError::Length { announced: length, found: payload.len() });
     }
-    let (announced, found) = (word(header, 5), checksum(frame));
-    if announced != found {
-        return Err(FrameError::Checksum { announced, found });
-    }
+    check(word(header, 9), payload)?;
     match postcard::take_from_bytes(payload) {
         Ok((message, [])) => Ok(message),
         Ok((_, rest)) => Err(FrameError::Rest(rest.len())),
@@ -137,9 +156,9 @@ pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, FrameError> {
     }
 }
 
-/// Of all but the checksum itself.
-fn checksum(frame: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&frame[..5]), &frame[HEADER..])
+fn check(announced: u32, bytes: &[u8]) -> Result<(), FrameError> {
+    let found = crc32c::crc32c(bytes);
+    if announced == found { Ok(()) } else { Err(FrameError::Checksum { announced, found }) }
 }
 
 fn word(header: &[u8; HEADER], at: usize) -> u32 {
@@ -281,13 +300,18 @@ mod tests {
     }
 
     fn sealed(payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![VERSION];
-        frame.extend((payload.len() as u32).to_le_bytes());
-        frame.extend([0; 4]);
-        frame.extend(payload);
-        let checksum = checksum(&frame);
-        frame[5..HEADER].copy_from_slice(&checksum.to_le_bytes());
-        frame
+        [&header(payload), payload].concat()
+    }
+
+    /// Before the payload is there, so that nobody waits for what was never sent.
+    #[test]
+    fn a_damaged_length_is_noticed_at_once() {
+        let frame = frame(&Message::Learn { from: Slot(7) });
+        for bit in 0..9 * 8 {
+            let mut header = BytesMut::from(&frame[..HEADER]);
+            flip(&mut header, bit);
+            assert!(split(&mut header, PAYLOAD_MAX).is_err(), "bit {bit}");
+        }
     }
 
     #[test]
@@ -298,6 +322,8 @@ mod tests {
         assert_eq!(decode(&old), Err(FrameError::Version { found: 9 }));
         let mut long = good.clone();
         long[1..5].copy_from_slice(&u32::MAX.to_le_bytes());
+        let checksum = crc32c::crc32c(&long[..5]);
+        long[5..9].copy_from_slice(&checksum.to_le_bytes());
         assert_eq!(
             decode(&long),
             Err(FrameError::TooLong { length: u32::MAX as usize, most: PAYLOAD_MAX })
@@ -327,10 +353,11 @@ mod tests {
 
     #[test]
     fn a_message_that_is_too_long_leaves_nothing_behind() {
-        let command = Value::Command(Bytes::from(vec![0; PAYLOAD_MAX]));
+        let command = Value::Command(Bytes::from(vec![0; 100]));
         let message = Message::Learned { first: Slot(0), values: [command].into() };
         let mut frames = vec![42];
-        assert!(matches!(encode(&message, &mut frames), Err(FrameError::TooLong { .. })));
+        let encoded = encode_within(100, &message, &mut frames);
+        assert!(matches!(encoded, Err(FrameError::TooLong { most: 100, .. })));
         assert_eq!(frames, [42]);
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn text(status: &Status, sections: &[Bytes]) -> String {
             ("paxos_applied", number(status.counts.applied)),
             ("paxos_campaigns", number(status.counts.campaigns)),
             ("paxos_snapshots", number(status.counts.snapshots)),
+            ("paxos_installed", number(status.counts.installed)),
         ],
     );
     text

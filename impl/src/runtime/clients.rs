@@ -58,8 +58,30 @@ struct Pending {
     entry: Bytes,
     reply: Reply,
     deadline: Now,
-    /// Whom it was asked of, and when.
-    asked: Option<(NodeId, Now)>,
+    asked: Option<Asked>,
+}
+
+/// When something was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    of: NodeId,
+    /// When it is to be asked for again.
+    again_at: Now,
+    /// How long after that, then: twice as long each time. What takes long because there is much to do
+    /// would only take longer if all of it was asked for twice.
+    pause: Duration,
+}
+
+impl Asked {
+    fn now(before: Option<Self>, leader: NodeId, now: Now, retry: Duration) -> Self {
+        let pause =
+            before.filter(|before| before.of == leader).map_or(retry, |before| before.pause);
+        Self { of: leader, again_at: now + pause, pause: pause * 2 }
+    }
+
+    fn is_due(before: Option<Self>, leader: NodeId, now: Now) -> bool {
+        before.is_none_or(|before| before.of != leader || before.again_at <= now)
+    }
 }
 
 #[derive(Debug)]
@@ -68,7 +90,7 @@ enum Session {
     /// It was asked for under a nonce.
     Opening {
         nonce: u128,
-        asked: Option<(NodeId, Now)>,
+        asked: Option<Asked>,
     },
     Open(SessionId),
 }
@@ -131,26 +153,26 @@ impl Clients {
     /// another, or too long ago.
     pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<Bytes> {
         let retry = self.retry;
-        let is_due = |asked: &Option<(NodeId, Now)>| {
-            asked.is_none_or(|(of, at)| of != leader || now.saturating_sub(at) >= retry)
-        };
         let mut entries = Vec::new();
         if matches!(self.session, Session::None) && !self.early.is_empty() {
             self.nonce += 1;
             self.session = Session::Opening { nonce: self.nonce, asked: None };
         }
         if let Session::Opening { nonce, asked } = &mut self.session
-            && is_due(asked)
+            && Asked::is_due(*asked, leader, now)
         {
-            *asked = Some((leader, now));
+            *asked = Some(Asked::now(*asked, leader, now, retry));
             entries.push(Entry::Open { nonce: *nonce }.encode());
         }
         let mut ask = |pending: &mut Pending| {
-            pending.asked = Some((leader, now));
+            pending.asked = Some(Asked::now(pending.asked, leader, now, retry));
             entries.push(pending.entry.clone());
         };
         if overdue {
-            self.pending.values_mut().filter(|pending| is_due(&pending.asked)).for_each(&mut ask);
+            self.pending
+                .values_mut()
+                .filter(|pending| Asked::is_due(pending.asked, leader, now))
+                .for_each(&mut ask);
             self.fresh.clear();
         } else {
             for sequence in self.fresh.drain(..) {

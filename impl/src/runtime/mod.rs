@@ -195,7 +195,7 @@ async fn run<M: StateMachine, S: Storage>(
     let start = Instant::now();
     let mut inputs = Vec::with_capacity(most);
     let ended = loop {
-        let wake_at = start + node.wake_at();
+        let wake_at = node.wake_at().map(|at| start + at);
         tokio::select! {
             biased;
             count = arriving.recv_many(&mut inputs, most) => {
@@ -203,7 +203,7 @@ async fn run<M: StateMachine, S: Storage>(
                     break Ok(()); // All handles are gone.
                 }
             }
-            () = tokio::time::sleep_until(wake_at) => {}
+            () = tokio::time::sleep_until(wake_at.unwrap_or(start)), if wake_at.is_some() => {}
         }
         match node.turn(inputs.drain(..), start.elapsed(), &mut transport) {
             Ok(true) => {}

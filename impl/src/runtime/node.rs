@@ -19,7 +19,7 @@ use super::{
     readers::{For, Readers, Reading},
     status::{Counts, Role as Doing, Status},
     timing::{Now, Timing},
-    transfer::{self, Transfer},
+    transfer::{self, Taken, Transfer},
 };
 use crate::{
     config::Config,
@@ -109,9 +109,6 @@ pub(super) struct Node<M, S> {
     sync_seconds: Histogram,
 }
 
-/// As long as anybody sleeps.
-pub(super) const LONG: Duration = Duration::from_hours(1);
-
 /// How often it is looked after whoever waits.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
 
@@ -164,12 +161,13 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         Ok(node)
     }
 
-    /// When it has to be woken even if nothing reaches it.
-    pub(super) fn wake_at(&self) -> Now {
+    /// When it has to be woken even if nothing reaches it, if ever.
+    pub(super) fn wake_at(&self) -> Option<Now> {
         let waits = self.clients.waiting() + self.readers.waiting() > 0 || self.transfer.is_some();
         let look_after = waits.then_some(self.look_after_at);
-        let next = self.timing.next().into_iter().chain(look_after).min();
-        next.unwrap_or(LONG)
+        // Timers wait until it takes part, however long ago they ran out.
+        let timer = self.timing.next().filter(|_| self.formation.complete());
+        timer.into_iter().chain(look_after).min()
     }
 
     /// Its machine.
@@ -310,10 +308,14 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         else {
             return Ok(()); // Not asked for any more.
         };
-        let Some(snapshot) = transfer.take(below, length, offset, part) else {
-            let next = transfer.again(now);
-            self.send(from, next);
-            return Ok(());
+        let snapshot = match transfer.take(below, length, offset, part) {
+            Taken::Whole(snapshot) => snapshot,
+            Taken::Part => {
+                let next = transfer.again(now);
+                self.send(from, next);
+                return Ok(());
+            }
+            Taken::Nothing => return Ok(()),
         };
         self.transfer = None;
         if snapshot.below > self.replica.parts().learner.below

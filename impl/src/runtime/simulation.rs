@@ -492,12 +492,28 @@ fn storms() {
     }
 }
 
+/// A node that waits for the others to be started does so without a turn.
+#[test]
+fn a_node_that_has_not_met_the_others_rests() {
+    let store = Faulty { inner: MemoryStore::new(StoreId(1)), changes_left: Arc::default() };
+    let config = Config::new(NodeId(1), [NodeId(1), NodeId(2), NodeId(3)]);
+    let mut node = Node::recover(config, quick(), Ledger::default(), store, true).unwrap();
+    let now = Duration::from_secs(1);
+    assert!(node.turn([], now, &mut Outbox::default()).unwrap());
+    assert_eq!(node.wake_at(), None);
+    let welcomes = [2, 3].map(|by| Input::Welcomed { by: NodeId(by) });
+    let mut outbox = Outbox::default();
+    assert!(node.turn(welcomes, now, &mut outbox).unwrap());
+    assert!(outbox.0.contains(&(To::Peers, Packet::Canvass)), "now it takes part");
+}
+
 /// The one order: nothing that depends on a record leaves before the store has confirmed it. At each
 /// change in the life of a node its store fails once; what had left by then is all backed by what is durable.
 #[test]
 fn nothing_leaves_before_it_is_durable() {
     let nodes = [NodeId(1), NodeId(2), NodeId(3)];
-    for changes in 0..6 {
+    // The first change is that it has started.
+    for changes in 1..7 {
         let store = MemoryStore::new(StoreId(1));
         let faulty =
             Faulty { inner: store.reopen(), changes_left: Arc::new(Mutex::new(Some(changes))) };

@@ -14,6 +14,18 @@ const PART: usize = 256 << 10;
 /// The longest snapshot that is taken from a peer, in bytes.
 const SNAPSHOT_BYTES_MAX: u64 = 1 << 36;
 
+/// What a part was good for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It was the last.
+    Whole(Snapshot),
+    /// The next one is wanted.
+    Part,
+    /// It has come before, or belongs to another snapshot. Nothing is asked for because of it: each
+    /// repetition would bring another, for as long as the transfer lasts.
+    Nothing,
+}
+
 /// What has arrived so far.
 #[derive(Debug)]
 pub(super) struct Transfer {
@@ -54,29 +66,28 @@ impl Transfer {
         self.next()
     }
 
-    /// Takes in a part. Gives the whole, once it is.
-    pub(super) fn take(
-        &mut self,
-        below: Slot,
-        length: u64,
-        offset: u64,
-        part: &[u8],
-    ) -> Option<Snapshot> {
+    /// Takes in a part.
+    pub(super) fn take(&mut self, below: Slot, length: u64, offset: u64, part: &[u8]) -> Taken {
         if length > SNAPSHOT_BYTES_MAX {
-            return None;
+            return Taken::Nothing;
         }
-        if self.what != Some((below, length)) {
-            // The peer has taken a new one meanwhile, or this is the first part.
+        let newest = self.what.is_none_or(|(known, _)| known <= below);
+        if self.what != Some((below, length)) && offset == 0 && newest {
+            // The first part, or the peer has taken another one meanwhile.
             self.what = Some((below, length));
             self.bytes.clear();
         }
-        let fits = offset == self.bytes.len() as u64 && offset + part.len() as u64 <= length;
+        let fits = self.what == Some((below, length))
+            && offset == self.bytes.len() as u64
+            && offset + part.len() as u64 <= length;
         if !fits {
-            return None; // A part that has come already, or one that was not asked for.
+            return Taken::Nothing;
         }
         self.bytes.extend_from_slice(part);
-        (self.bytes.len() as u64 == length)
-            .then(|| Snapshot { below, state: std::mem::take(&mut self.bytes).freeze() })
+        if (self.bytes.len() as u64) < length {
+            return Taken::Part;
+        }
+        Taken::Whole(Snapshot { below, state: std::mem::take(&mut self.bytes).freeze() })
     }
 }
 
@@ -89,4 +100,49 @@ pub(super) fn part(snapshot: &Snapshot, below: Option<Slot>, offset: u64) -> Pac
     let part: Bytes = state.slice(offset..state.len().min(offset + PART));
     let length = state.len() as u64;
     Packet::Chunk { below: snapshot.below, length, offset: offset as u64, part }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(below: u64) -> Snapshot {
+        Snapshot { below: Slot(below), state: vec![below as u8; 2 * PART + 1].into() }
+    }
+
+    fn give(transfer: &mut Transfer, packet: Packet) -> Taken {
+        let Packet::Chunk { below, length, offset, part } = packet else { panic!("{packet:?}") };
+        transfer.take(below, length, offset, &part)
+    }
+
+    #[test]
+    fn all_parts_are_the_whole() {
+        let (mut transfer, mut packet) = Transfer::begin(NodeId(2), Now::ZERO);
+        for expected in [Taken::Part, Taken::Part, Taken::Whole(snapshot(7))] {
+            let Packet::Fetch { below, offset } = packet else { panic!("{packet:?}") };
+            assert_eq!(give(&mut transfer, part(&snapshot(7), below, offset)), expected);
+            packet = transfer.again(Now::ZERO);
+        }
+    }
+
+    #[test]
+    fn a_part_that_comes_again_asks_for_nothing() {
+        let (mut transfer, _) = Transfer::begin(NodeId(2), Now::ZERO);
+        let first = part(&snapshot(7), None, 0);
+        assert_eq!(give(&mut transfer, first.clone()), Taken::Part);
+        assert_eq!(give(&mut transfer, first), Taken::Nothing);
+    }
+
+    #[test]
+    fn a_newer_snapshot_begins_anew_and_an_older_one_does_not() {
+        let (mut transfer, _) = Transfer::begin(NodeId(2), Now::ZERO);
+        let offset = PART as u64;
+        assert_eq!(give(&mut transfer, part(&snapshot(7), None, 0)), Taken::Part);
+        assert_eq!(give(&mut transfer, part(&snapshot(8), Some(Slot(7)), offset)), Taken::Part);
+        let late = part(&snapshot(7), Some(Slot(7)), offset);
+        assert_eq!(give(&mut transfer, late), Taken::Nothing);
+        assert_eq!(give(&mut transfer, part(&snapshot(7), None, 0)), Taken::Nothing);
+        let next = part(&snapshot(8), Some(Slot(8)), offset);
+        assert_eq!(give(&mut transfer, next), Taken::Part);
+    }
 }

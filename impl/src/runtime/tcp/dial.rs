@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    Inbox, Traffic,
+    Inbox, Traffic, Waiting,
     handshake::{Answer, Hello},
     listen::read_frame,
 };
@@ -40,7 +40,7 @@ impl Line {
     /// Keeps the line up.
     pub(super) async fn keep<M: Send + 'static>(
         self,
-        mut queue: mpsc::Receiver<Bytes>,
+        mut queue: mpsc::Receiver<Waiting>,
         node: Inbox<M>,
     ) {
         let mut pause = PAUSE_LEAST;
@@ -93,7 +93,7 @@ impl Line {
 }
 
 /// Sends what is queued until the connection breaks; `Ok` when there will be no more.
-async fn send(mut connection: TcpStream, queue: &mut mpsc::Receiver<Bytes>) -> io::Result<()> {
+async fn send(mut connection: TcpStream, queue: &mut mpsc::Receiver<Waiting>) -> io::Result<()> {
     let mut frames = Vec::new();
     let mut bytes = BytesMut::with_capacity(WRITE_BYTES);
     let mut gone = [0; 1];
@@ -107,7 +107,7 @@ async fn send(mut connection: TcpStream, queue: &mut mpsc::Receiver<Bytes>) -> i
             // The peer says nothing on this connection: whatever can be read is its end.
             _ = connection.read(&mut gone) => return Err(io::ErrorKind::ConnectionAborted.into()),
         }
-        for frame in frames.drain(..) {
+        for Waiting { frame, .. } in frames.drain(..) {
             bytes.extend_from_slice(&frame);
             if bytes.len() >= WRITE_BYTES {
                 connection.write_all(&bytes).await?;

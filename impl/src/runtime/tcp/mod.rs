@@ -20,17 +20,24 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinSet,
+};
 
 use super::{Handle, Packet, Running, Transport};
 use crate::{
     message::{Message, To},
-    types::NodeId,
+    types::{NodeId, Slot, Value},
     wire,
 };
 
 /// How many frames wait for a peer at most; what is more is dropped.
 const FRAMES_WAITING_MAX: usize = 4096;
+/// How many bytes they have at most, but for the last one: a peer that stands still must not take the
+/// memory of those that go on.
+const BYTES_WAITING_MAX: usize = 64 << 20;
 
 /// Batches of values in a frame are cut when they are longer than this, in bytes.
 const BATCH_BYTES: usize = 1 << 20;
@@ -67,14 +74,44 @@ impl Traffic {
 
 /// The sending half: queues, one for each peer. The connections are made by [`run`].
 pub struct Tcp {
-    peers: BTreeMap<NodeId, mpsc::Sender<Bytes>>,
+    peers: BTreeMap<NodeId, Queue>,
     traffic: Arc<Traffic>,
 }
 
 /// The queues' other ends.
 pub struct Queues {
-    peers: BTreeMap<NodeId, mpsc::Receiver<Bytes>>,
+    peers: BTreeMap<NodeId, mpsc::Receiver<Waiting>>,
     traffic: Arc<Traffic>,
+}
+
+/// What waits for a peer.
+struct Queue {
+    frames: mpsc::Sender<Waiting>,
+    /// A permit for each byte.
+    room: Arc<Semaphore>,
+}
+
+/// A frame that waits, and the room that it takes.
+struct Waiting {
+    frame: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Queue {
+    fn new() -> (Self, mpsc::Receiver<Waiting>) {
+        let (frames, waiting) = mpsc::channel(FRAMES_WAITING_MAX);
+        (Self { frames, room: Arc::new(Semaphore::new(BYTES_WAITING_MAX)) }, waiting)
+    }
+
+    /// Gives whether there was room.
+    fn push(&self, frame: &Bytes) -> bool {
+        // A frame that is longer than all the room has to get through, too.
+        let room = self.room.available_permits();
+        let taken = frame.len().min(room) as u32;
+        let permit = Arc::clone(&self.room).try_acquire_many_owned(taken);
+        let waiting = permit.map(|room| Waiting { frame: frame.clone(), _room: room });
+        room > 0 && waiting.is_ok_and(|waiting| self.frames.try_send(waiting).is_ok())
+    }
 }
 
 impl Tcp {
@@ -85,16 +122,16 @@ impl Tcp {
             .peers
             .keys()
             .map(|&peer| {
-                let (sender, receiver) = mpsc::channel(FRAMES_WAITING_MAX);
-                ((peer, sender), (peer, receiver))
+                let (queue, waiting) = Queue::new();
+                ((peer, queue), (peer, waiting))
             })
             .unzip();
         (Self { peers: senders, traffic: traffic.clone() }, Queues { peers: receivers, traffic })
     }
 
     fn send_frame(&self, to: To, frame: &Bytes) {
-        let send = |queue: &mpsc::Sender<Bytes>| {
-            if queue.try_send(frame.clone()).is_err() {
+        let send = |queue: &Queue| {
+            if !queue.push(frame) {
                 Traffic::count(&self.traffic.dropped);
             }
         };
@@ -129,36 +166,37 @@ impl Transport for Tcp {
 
 /// Cuts batches so that no frame gets long: a batch says the same as its parts.
 fn cut(packet: Packet) -> Vec<Packet> {
-    let Packet::Message(Message::Accept { values, .. } | Message::Learned { values, .. }) = &packet
-    else {
-        return vec![packet];
+    let bytes = |value: &Value| match value {
+        Value::Noop => 1,
+        Value::Command(bytes) => bytes.len() + 8,
     };
-    let length = |values: &[crate::types::Value]| -> usize {
-        values
-            .iter()
-            .map(|value| match value {
-                crate::types::Value::Noop => 1,
-                crate::types::Value::Command(bytes) => bytes.len() + 8,
-            })
-            .sum()
+    let (count, length) = match &packet {
+        Packet::Message(Message::Accept { values, .. } | Message::Learned { values, .. }) => {
+            (values.len(), values.iter().map(bytes).sum::<usize>())
+        }
+        Packet::Forward(commands) => (commands.len(), commands.iter().map(Bytes::len).sum()),
+        _ => return vec![packet],
     };
-    if values.len() < 2 || length(values) <= BATCH_BYTES {
+    if count < 2 || length <= BATCH_BYTES {
         return vec![packet];
     }
-    let half = values.len() / 2;
-    let (head, tail) = (values[..half].into(), values[half..].into());
-    let parts = match packet {
-        Packet::Message(Message::Accept { ballot, first, .. }) => [
-            Message::Accept { ballot, first, values: head },
-            Message::Accept { ballot, first: first.plus(half as u64), values: tail },
-        ],
-        Packet::Message(Message::Learned { first, .. }) => [
-            Message::Learned { first, values: head },
-            Message::Learned { first: first.plus(half as u64), values: tail },
-        ],
-        _ => unreachable!("only these have batches"),
+    let half = count / 2;
+    let halves = |first: Slot, values: &[Value]| {
+        let (head, tail) = values.split_at(half);
+        [(first, head.into()), (first.plus(half as u64), tail.into())]
     };
-    parts.into_iter().map(Packet::Message).flat_map(cut).collect()
+    let parts = match packet {
+        Packet::Forward(mut head) => {
+            let tail = head.split_off(half);
+            [head, tail].map(Packet::Forward)
+        }
+        Packet::Message(Message::Accept { ballot, first, values }) => halves(first, &values)
+            .map(|(first, values)| Packet::Message(Message::Accept { ballot, first, values })),
+        Packet::Message(Message::Learned { first, values }) => halves(first, &values)
+            .map(|(first, values)| Packet::Message(Message::Learned { first, values })),
+        _ => unreachable!("only these are batches"),
+    };
+    parts.into_iter().flat_map(cut).collect()
 }
 
 /// Listens for peers, and connects to them, until the node stops or this is dropped.
@@ -202,3 +240,46 @@ pub async fn bind(address: &str) -> io::Result<(TcpListener, SocketAddr)> {
 }
 
 type Inbox<M> = Handle<M>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_limited_in_bytes_and_frames() {
+        let (queue, mut waiting) = Queue::new();
+        let large = Bytes::from(vec![0; BYTES_WAITING_MAX - 1]);
+        let small = Bytes::from_static(b"small");
+        let pushed = [&large, &large, &small].map(|frame| queue.push(frame));
+        assert_eq!(pushed, [true, true, false]);
+        while waiting.try_recv().is_ok() {}
+        assert!((0..FRAMES_WAITING_MAX).all(|_| queue.push(&small)));
+        assert!(!queue.push(&small));
+    }
+
+    #[test]
+    fn long_batches_are_cut_and_say_the_same() {
+        let commands: Vec<_> =
+            (0..9).map(|byte| Bytes::from(vec![byte; BATCH_BYTES / 4])).collect();
+        let mut joined = Vec::new();
+        for part in cut(Packet::Forward(commands.clone())) {
+            let Packet::Forward(part) = part else { panic!("{part:?}") };
+            assert!(part.len() <= 4);
+            joined.extend(part);
+        }
+        assert_eq!(joined, commands);
+
+        let values: Vec<_> = commands.into_iter().map(Value::Command).collect();
+        let message = Message::Learned { first: Slot(5), values: values.clone().into() };
+        let (mut next, mut joined) = (Slot(5), Vec::new());
+        for part in cut(Packet::Message(message)) {
+            let Packet::Message(Message::Learned { first, values }) = part else {
+                panic!("{part:?}")
+            };
+            assert_eq!(first, next);
+            next = first.plus(values.len() as u64);
+            joined.extend(values.iter().cloned());
+        }
+        assert_eq!(joined, values);
+    }
+}

@@ -3,7 +3,11 @@
 mod metrics;
 mod settings;
 
-use std::{io, path::Path, process::ExitCode};
+use std::{
+    io::{self, IsTerminal as _},
+    path::Path,
+    process::ExitCode,
+};
 
 use paxos::{
     Config, NodeId,
@@ -66,7 +70,11 @@ fn fail(error: &ServeError) -> ExitCode {
 }
 
 fn start_logging(log: Log, level: tracing::level_filters::LevelFilter) {
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    // Colours are for terminals.
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     match log {
         Log::Text => lines.with_target(false).init(),
         Log::Json => lines.json().init(),

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
+/// More would lie in the log between snapshots than a promise can report ([`paxos::wire::PAYLOAD_MAX`]).
+const SNAPSHOT_BYTES_MAX: u64 = 1 << 28;
+
 /// One node of a durable cluster. Clients of Redis talk to it, and any node will do
 ///
 /// A new node makes its data directory. A cluster is formed when all its nodes have met; from then on
@@ -76,7 +79,7 @@ struct Given {
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     request_timeout_ms: Option<u64>,
     /// A snapshot is taken when the log has grown by so many bytes [default: 8388608]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1024..=1 << 40))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1024..=SNAPSHOT_BYTES_MAX))]
     snapshot_bytes: Option<u64>,
     /// Where the randomness of its timeouts begins [default: its own process]
     #[arg(long, value_name = "N")]

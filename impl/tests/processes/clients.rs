@@ -1,0 +1,291 @@
+//! Clients: a connection that speaks the protocol of Redis, and many that keep a cluster busy.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    cluster::Addresses,
+    history::{Answer, Clock, Operation, Request},
+};
+
+/// How long a client waits for an answer. What comes later is not heard.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// One reply, as far as these tests ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Simple(String),
+    Error(String),
+    Integer(u64),
+    Bulk(String),
+    Null,
+    Array(Vec<Reply>),
+}
+
+pub(crate) struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+impl Connection {
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Waits longer for answers.
+    pub(crate) fn patiently(self, patience: Duration) -> Self {
+        self.stream.get_ref().set_read_timeout(Some(patience)).expect("a socket");
+        self.stream.get_ref().set_write_timeout(Some(patience)).expect("a socket");
+        self
+    }
+
+    pub(crate) fn ask<A: AsRef<str>>(&mut self, arguments: &[A]) -> io::Result<Reply> {
+        let mut request = format!("*{}\r\n", arguments.len());
+        for argument in arguments.iter().map(AsRef::as_ref) {
+            write!(request, "${}\r\n{argument}\r\n", argument.len()).expect("memory");
+        }
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.read()
+    }
+
+    fn read(&mut self) -> io::Result<Reply> {
+        let odd = || io::Error::new(io::ErrorKind::InvalidData, "not a reply");
+        let line = self.line()?;
+        let (kind, rest) = line.split_at_checked(1).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let number = || rest.parse::<u64>().map_err(|_| odd());
+        Ok(match kind {
+            "+" => Reply::Simple(rest.to_owned()),
+            "-" => Reply::Error(rest.to_owned()),
+            ":" => Reply::Integer(number()?),
+            "$" if rest == "-1" => Reply::Null,
+            "$" => {
+                let mut text = vec![0; number()? as usize + 2];
+                self.stream.read_exact(&mut text)?;
+                text.truncate(text.len() - 2);
+                Reply::Bulk(String::from_utf8(text).map_err(|_| odd())?)
+            }
+            "*" => Reply::Array((0..number()?).map(|_| self.read()).collect::<Result<_, _>>()?),
+            _ => return Err(odd()),
+        })
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        line.truncate(line.trim_end().len());
+        Ok(line)
+    }
+}
+
+impl Request {
+    fn arguments<'a>(&'a self, key: &'a str) -> Vec<&'a str> {
+        match self {
+            Self::Get => vec!["GET", key],
+            Self::Set(value) => vec!["SET", key, value],
+            Self::Swap(value) => vec!["SET", key, value, "GET"],
+            Self::Append(end) => vec!["APPEND", key, end],
+            Self::Increment => vec!["INCR", key],
+        }
+    }
+}
+
+impl Reply {
+    /// What it tells of a key; nothing if it tells nothing.
+    pub(crate) fn answer(self) -> Option<Answer> {
+        match self {
+            Self::Simple(word) if word == "OK" => Some(Answer::Done),
+            Self::Integer(number) => Some(Answer::Number(number)),
+            Self::Bulk(text) => Some(Answer::Value(Some(text))),
+            Self::Null => Some(Answer::Value(None)),
+            Self::Error(text)
+                if ["MAYBE ", "CLUSTERDOWN "].iter().any(|word| text.starts_with(word)) =>
+            {
+                None
+            }
+            other => panic!("no request of these clients is answered with {other:?}"),
+        }
+    }
+}
+
+/// What was asked of each key.
+pub(crate) type History = BTreeMap<String, Vec<Operation>>;
+
+/// Clients that ask one thing after the other, of whichever node answers.
+pub(crate) struct Workload {
+    pub(crate) clock: Clock,
+    over: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<Vec<(String, Operation)>>>,
+}
+
+impl Workload {
+    pub(crate) fn start(addresses: &Addresses, clients: u64, seed: u64) -> Self {
+        let (clock, over, keys) = (Clock::default(), Arc::default(), Arc::<Keys>::default());
+        let client = |number| {
+            let client = Client {
+                number,
+                addresses: Arc::clone(addresses),
+                clock: clock.clone(),
+                over: Arc::clone(&over),
+                keys: Arc::clone(&keys),
+                random: ChaCha8Rng::seed_from_u64(seed.wrapping_add(number)),
+                done: Vec::new(),
+            };
+            thread::spawn(move || client.work())
+        };
+        let clients = (1..=clients).map(client).collect();
+        Self { clock, over, clients }
+    }
+
+    /// Lets them finish, and gives what they know.
+    pub(crate) fn finish(mut self) -> History {
+        self.over.store(true, Ordering::Relaxed);
+        let mut history = History::new();
+        for client in self.clients.drain(..) {
+            for (key, operation) in client.join().expect("a client does not panic") {
+                history.entry(key).or_default().push(operation);
+            }
+        }
+        history
+    }
+}
+
+impl Drop for Workload {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Client {
+    number: u64,
+    addresses: Addresses,
+    clock: Clock,
+    over: Arc<AtomicBool>,
+    keys: Arc<Keys>,
+    random: ChaCha8Rng,
+    done: Vec<(String, Operation)>,
+}
+
+impl Client {
+    fn work(mut self) -> Vec<(String, Operation)> {
+        let mut connection = None;
+        while !self.over.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_micros(self.random.random_range(0..5000)));
+            // Now and then another node is asked, so that what one was told is held against another.
+            if self.random.random_ratio(1, 8) {
+                connection = None;
+            }
+            if connection.is_none() {
+                let address = self.any_address();
+                connection = address.and_then(|address| Connection::open(address).ok());
+            }
+            if let Some(open) = &mut connection
+                && !self.ask_once(open)
+            {
+                connection = None;
+            }
+        }
+        self.done
+    }
+
+    fn any_address(&mut self) -> Option<SocketAddr> {
+        let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<_> = addresses.values().copied().collect();
+        drop(addresses);
+        all.choose(&mut self.random).copied()
+    }
+
+    /// Asks something, and remembers it. Gives whether there was an answer. What had none is not asked
+    /// for again: it may have happened.
+    fn ask_once(&mut self, connection: &mut Connection) -> bool {
+        let key = self.keys.any(&mut self.random);
+        let request = self.request(&key);
+        let invoked = self.clock.tick();
+        let reply = connection.ask(&request.arguments(&key));
+        let returned = self.clock.tick();
+        let answer = reply.ok().and_then(Reply::answer);
+        let answered = answer.is_some();
+        if !answered {
+            self.keys.has_doubt(&key);
+        }
+        if answered || request != Request::Get {
+            let returned = answer.map(|answer| (returned, answer));
+            self.done.push((key, Operation { request, invoked, returned }));
+        }
+        answered
+    }
+
+    /// The kind of a key says what can be asked of it. Values are unique.
+    fn request(&mut self, key: &str) -> Request {
+        let value = format!("{}.{};", self.number, self.done.len());
+        let choice = self.random.random_range(0..3);
+        match (&key[..1], choice) {
+            (_, 0) => Request::Get,
+            ("n", _) => Request::Increment,
+            ("t", _) => Request::Append(value),
+            (_, 1) => Request::Swap(value),
+            _ => Request::Set(value),
+        }
+    }
+}
+
+/// The keys in use. Each is given up after a number of operations, so that its history can be checked.
+#[derive(Default)]
+struct Keys(Mutex<Window>);
+
+#[derive(Default)]
+struct Window {
+    open: Vec<(String, Use)>,
+    next: u64,
+}
+
+#[derive(Default)]
+struct Use {
+    operations: u32,
+    /// How many had no answer: the check has to try each with and without.
+    doubts: u32,
+}
+
+impl Keys {
+    const OPEN: usize = 4;
+    const OPERATIONS_MAX: u32 = 48;
+    const DOUBTS_MAX: u32 = 4;
+
+    fn any(&self, random: &mut ChaCha8Rng) -> String {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        window.open.retain(|(_, used)| {
+            used.operations < Self::OPERATIONS_MAX && used.doubts < Self::DOUBTS_MAX
+        });
+        while window.open.len() < Self::OPEN {
+            let kind = ["number", "text", "register"][window.next as usize % 3];
+            let key = format!("{kind}:{}", window.next);
+            window.open.push((key, Use::default()));
+            window.next += 1;
+        }
+        let (key, used) = &mut window.open[random.random_range(0..Self::OPEN)];
+        used.operations += 1;
+        key.clone()
+    }
+
+    fn has_doubt(&self, key: &str) {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, used) in window.open.iter_mut().filter(|(open, _)| open == key) {
+            used.doubts += 1;
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Nodes on ports that the system chooses, with their data in a directory that goes with the test.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{
+    clients::{Connection, Reply},
+    process::{Ended, Process, eventually},
+    proxy::Network,
+};
+
+/// A cluster, up or down.
+pub(crate) struct Cluster {
+    pub(crate) network: Network,
+    pub(crate) addresses: Addresses,
+    nodes: BTreeMap<u32, Node>,
+    _directory: TempDir,
+}
+
+/// Where clients find the nodes that run.
+pub(crate) type Addresses = Arc<Mutex<BTreeMap<u32, SocketAddr>>>;
+
+struct Node {
+    arguments: Vec<String>,
+    data: PathBuf,
+    process: Option<Process>,
+    paused: bool,
+}
+
+impl Cluster {
+    /// A new cluster, whose nodes have not been started. `flags` are those of a node, beside what it
+    /// needs.
+    pub(crate) fn new(nodes: u32, seed: u64, flags: impl Fn(u32) -> Vec<String>) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let network = Network::new(nodes, seed);
+        let node = |id: u32| {
+            let data = directory.path().join(format!("node-{id}"));
+            let mut arguments =
+                ["serve", "--log", "json", "--listen", "127.0.0.1:0", "--client", "127.0.0.1:0"]
+                    .map(str::to_owned)
+                    .to_vec();
+            arguments.extend(["--id".to_owned(), id.to_string()]);
+            arguments.extend(["--seed".to_owned(), seed.to_string()]);
+            arguments.extend(["--data".to_owned(), data.display().to_string()]);
+            for peer in (1..=nodes).filter(|&peer| peer != id) {
+                let address = network.address((id, peer));
+                arguments.extend(["--peer".to_owned(), format!("{peer}={address}")]);
+            }
+            arguments.extend(flags(id));
+            Node { arguments, data, process: None, paused: false }
+        };
+        let nodes = (1..=nodes).map(|id| (id, node(id))).collect();
+        Self { network, addresses: Addresses::default(), nodes, _directory: directory }
+    }
+
+    /// A new cluster that has elected a leader.
+    pub(crate) fn formed(nodes: u32, seed: u64, flags: impl Fn(u32) -> Vec<String>) -> Self {
+        let mut cluster = Self::new(nodes, seed, flags);
+        cluster.start_all();
+        cluster.wait_for_leader();
+        cluster
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + use<> {
+        1..=self.nodes.len() as u32
+    }
+
+    pub(crate) fn data(&self, id: u32) -> &PathBuf {
+        &self.nodes[&id].data
+    }
+
+    pub(crate) fn process(&self, id: u32) -> &Process {
+        self.nodes[&id].process.as_ref().expect("it was started")
+    }
+
+    pub(crate) fn client_address(&self, id: u32) -> SocketAddr {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)[&id]
+    }
+
+    /// Where other nodes reach this one, without a proxy.
+    pub(crate) fn peer_address(&self, id: u32) -> SocketAddr {
+        self.announced(id, "listen")
+    }
+
+    pub(crate) fn is_up(&self, id: u32) -> bool {
+        let node = &self.nodes[&id];
+        node.process.is_some() && !node.paused
+    }
+
+    /// Starts a node and waits until it serves.
+    pub(crate) fn start(&mut self, id: u32) {
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        node.process = Some(Process::start(&node.arguments));
+        self.network.lead_to(id, self.announced(id, "listen"));
+        let client = self.announced(id, "client");
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).insert(id, client);
+    }
+
+    /// Starts a node with other flags than the last time, without waiting for anything.
+    pub(crate) fn start_with(&mut self, id: u32, flags: &[&str]) -> Process {
+        Process::start(
+            self.nodes[&id].arguments.iter().map(String::as_str).chain(flags.iter().copied()),
+        )
+    }
+
+    /// Starts all that do not run.
+    pub(crate) fn start_all(&mut self) {
+        for id in self.ids() {
+            if self.nodes[&id].process.is_none() {
+                self.start(id);
+            }
+        }
+    }
+
+    /// What a node says of itself as it begins to serve.
+    fn announced(&self, id: u32, name: &str) -> SocketAddr {
+        let process = self.process(id);
+        let line = process.line("\"serving\"");
+        let line = line.unwrap_or_else(|| panic!("node {id} does not serve:\n{}", process.log()));
+        let line: Value = serde_json::from_str(&line).expect("a line of JSON");
+        let address = line["fields"][name].as_str().and_then(|address| address.parse().ok());
+        address.expect("an address")
+    }
+
+    /// Ends a node as a power failure would.
+    pub(crate) fn kill(&mut self, id: u32) {
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        node.paused = false;
+        node.process = None;
+    }
+
+    /// Ends a node as an operator would.
+    pub(crate) fn stop(&mut self, id: u32) -> Ended {
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        let process = node.process.take().expect("it was started");
+        process.signal(Signal::TERM);
+        process.wait()
+    }
+
+    pub(crate) fn pause(&mut self, id: u32) {
+        self.signal(id, Signal::STOP, true);
+    }
+
+    pub(crate) fn resume(&mut self, id: u32) {
+        self.signal(id, Signal::CONT, false);
+    }
+
+    fn signal(&mut self, id: u32, signal: Signal, paused: bool) {
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        if let Some(process) = &node.process {
+            process.signal(signal);
+            node.paused = paused;
+        }
+    }
+
+    /// All links and nodes work again.
+    pub(crate) fn heal(&mut self) {
+        self.network.heal();
+        self.ids().for_each(|id| self.resume(id));
+        self.start_all();
+    }
+
+    /// A node that has ended by itself is a bug, whatever was done to its links.
+    pub(crate) fn assert_nobody_has_ended(&mut self) {
+        for (id, node) in &mut self.nodes {
+            if let Some(process) = &mut node.process {
+                assert!(!process.has_ended(), "node {id} has ended:\n{}", process.log());
+            }
+        }
+    }
+
+    pub(crate) fn connect(&self, id: u32) -> Option<Connection> {
+        Connection::open(self.client_address(id)).ok()
+    }
+
+    /// What a node says of itself, if it answers.
+    pub(crate) fn info(&self, id: u32) -> Option<BTreeMap<String, String>> {
+        let Ok(Reply::Bulk(text)) = self.connect(id)?.ask(&["INFO"]) else { return None };
+        let pairs = text.lines().filter_map(|line| line.split_once(':'));
+        Some(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    /// Who leads, as far as any node that runs can tell.
+    pub(crate) fn leader(&self) -> Option<u32> {
+        let running = self.ids().filter(|&id| self.is_up(id));
+        let leads = |&id: &u32| self.info(id).is_some_and(|info| info["paxos_role"] == "leader");
+        running.into_iter().find(leads)
+    }
+
+    pub(crate) fn wait_for_leader(&self) {
+        eventually("somebody leads", || self.leader().is_some());
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            for (id, node) in &self.nodes {
+                let log =
+                    node.process.as_ref().map_or_else(|| "it is down".to_owned(), Process::log);
+                let lines: Vec<_> = log.lines().collect();
+                let last = lines[lines.len().saturating_sub(20)..].join("\n");
+                eprintln!("the log of node {id} ends so:\n{last}");
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The commands around a node, as an operator gives them.
+
+use std::{fs, path::Path};
+
+use super::{
+    clients::{Connection, Reply},
+    cluster::Cluster,
+    process::{Ended, Process, eventually, run},
+    storm::seed,
+};
+
+/// Flags of a cluster of one node.
+fn alone(data: &Path) -> Vec<String> {
+    let data = data.to_str().expect("text");
+    let words = [
+        "serve",
+        "--id",
+        "1",
+        "--data",
+        data,
+        "--listen",
+        "127.0.0.1:0",
+        "--client",
+        "127.0.0.1:0",
+    ];
+    words.map(str::to_owned).to_vec()
+}
+
+fn set(cluster: &Cluster, id: u32, key: &str, value: &str) {
+    eventually("it is written", || {
+        let reply = cluster.connect(id).map(|mut node| node.ask(&["SET", key, value]));
+        matches!(reply, Some(Ok(Reply::Simple(_))))
+    });
+}
+
+fn get(cluster: &Cluster, id: u32, key: &str) -> Option<Reply> {
+    cluster.connect(id)?.ask(&["GET", key]).ok()
+}
+
+#[test]
+fn a_node_that_is_told_to_stop_keeps_what_it_has() {
+    let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
+    set(&cluster, 1, "key", "value");
+    for id in cluster.ids() {
+        let ended = cluster.stop(id);
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+    }
+    cluster.start_all();
+    for id in cluster.ids() {
+        let value = Some(Reply::Bulk("value".to_owned()));
+        eventually("it is still there", || get(&cluster, id, "key") == value);
+    }
+}
+
+#[test]
+fn a_log_is_printed_of_a_node_that_does_not_run() {
+    let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
+    set(&cluster, 1, "a-key", "a-value");
+    let data = cluster.data(1).clone();
+    let log = || run([Path::new("log"), &data]);
+    let running = log();
+    assert_eq!(running.code, Some(2), "{running:?}");
+    assert!(running.log.contains("is in use"), "{}", running.log);
+    cluster.stop(1);
+    let stopped = log();
+    assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    for part in ["node 1 of cluster `paxos`", "promised", "accepted", "a-key", "a-value"] {
+        assert!(stopped.output.contains(part), "{part} is missing in {}", stopped.output);
+    }
+    let missing = run(["log", "/nowhere/at/all"]);
+    assert_eq!(missing.code, Some(2), "{missing:?}");
+}
+
+#[test]
+fn status_tells_whether_all_agree() {
+    let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
+    let addresses: Vec<_> =
+        cluster.ids().map(|id| cluster.client_address(id).to_string()).collect();
+    let status = || run(["status"].into_iter().chain(addresses.iter().map(String::as_str)));
+    eventually("all agree on who leads", || status().code == Some(0));
+    let table = status().output;
+    assert!(
+        table.contains("leader") && addresses.iter().all(|node| table.contains(node)),
+        "{table}"
+    );
+    cluster.kill(1);
+    let one_is_down = status();
+    assert_eq!(one_is_down.code, Some(3), "{one_is_down:?}");
+    assert_eq!(run(["status"]).code, Some(2));
+}
+
+#[test]
+fn a_file_says_the_same_as_flags() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    let write = |file: &str, text: String| {
+        let file = directory.path().join(file);
+        fs::write(&file, text).expect("written");
+        file
+    };
+    let usual = format!(
+        "id = 1\ncluster = \"filed\"\ndata = {data:?}\nlisten = \"127.0.0.1:0\"\n\
+         client = \"127.0.0.1:0\"\nlog = \"json\"\nelection-timeout-ms = 200\n"
+    );
+    let file = write("node.toml", usual.clone());
+    let start = |arguments: &[&str]| Process::start([&["serve"], arguments].concat());
+    let node = start(&["--config", file.to_str().expect("text")]);
+    let line = node.line("\"serving\"").expect("it serves");
+    let line: serde_json::Value = serde_json::from_str(&line).expect("as JSON, as the file says");
+    let address = line["fields"]["client"].as_str().expect("an address").parse().expect("one");
+    eventually("a cluster of one answers", || {
+        let reply =
+            Connection::open(address).and_then(|mut node| node.ask(&["SET", "key", "value"]));
+        matches!(reply, Ok(Reply::Simple(_)))
+    });
+    drop(node);
+    // What was written under the file's names is what flags of the same names find.
+    let mut flags = alone(&data);
+    flags.extend(["--cluster", "filed"].map(str::to_owned));
+    let node = Process::start(&flags);
+    assert!(node.line("serving").is_some(), "{}", node.log());
+    drop(node);
+    // Flags win.
+    let other = start(&["--config", file.to_str().expect("text"), "--cluster", "flagged"]).wait();
+    assert_eq!(other.code, Some(2), "{other:?}");
+    assert!(other.log.contains("filed") && other.log.contains("flagged"), "{}", other.log);
+
+    for (text, wrong) in [
+        (format!("{usual}colour = 1\n"), "colour"),
+        (format!("{usual}[peers]\ntwo = \"127.0.0.1:1\"\n"), "two"),
+        (usual.replace("id = 1", "id = \"one\""), "id"),
+        ("id = ".to_owned(), "wrong.toml"),
+    ] {
+        let file = write("wrong.toml", text);
+        let ended = start(&["--config", file.to_str().expect("text")]).wait();
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.log.contains(wrong), "{wrong} is not named in {}", ended.log);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_arguments_is_said() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let usual = alone(&directory.path().join("data"));
+    let with = |more: &[&str]| -> Ended {
+        run(usual.iter().map(String::as_str).chain(more.iter().copied()))
+    };
+    let without = |flag: &str| -> Ended {
+        let place = usual.iter().position(|word| word == flag).expect("a flag");
+        run(usual[..place].iter().chain(&usual[place + 2..]))
+    };
+    let cases = [
+        (without("--id"), "--id"),
+        (without("--data"), "--data"),
+        (without("--listen"), "--listen"),
+        (without("--client"), "--client"),
+        (with(&["--peer", "2"]), "ID=ADDR"),
+        (with(&["--peer", "2=nowhere"]), "`nowhere` is not an address"),
+        (with(&["--peer", "x=127.0.0.1:1"]), "`x` is not the number of a node"),
+        (with(&["--peer", "1=127.0.0.1:1"]), "node 1 is given as its own peer"),
+        (with(&["--peer", "2=127.0.0.1:1", "--peer", "2=127.0.0.1:2"]), "node 2 is given twice"),
+        (with(&["--heartbeat-ms", "900"]), "900 ms"),
+        (with(&["--election-timeout-ms", "0"]), "--election-timeout-ms"),
+        (with(&["--log-level", "loud"]), "loud"),
+        (with(&["--config", "/nowhere/at/all"]), "/nowhere/at/all"),
+        (with(&["--colour"]), "--colour"),
+    ];
+    for (ended, wrong) in cases {
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.log.contains(wrong), "{wrong} is not named in {}", ended.log);
+    }
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = busy.local_addr().expect("bound").to_string();
+    let words =
+        ["serve", "--id", "1", "--data", "unused", "--client", "127.0.0.1:0", "--listen", &address];
+    let ended = run(words);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.log.contains(&format!("`--listen {address}`")), "{}", ended.log);
+}

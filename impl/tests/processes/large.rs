@@ -1,0 +1,49 @@
+//! Values that are few and large: together they are longer than any frame may be.
+
+use std::{thread, time::Duration};
+
+use super::{
+    clients::Reply,
+    cluster::Cluster,
+    process::{PATIENCE, eventually},
+    storm::seed,
+};
+
+/// So many clients at once, each with a value of so many bytes, are more than a frame.
+const CLIENTS: usize = 10;
+const BYTES: usize = 7 << 20;
+
+#[test]
+fn large_values_do_not_stand_in_the_way() {
+    let mut cluster = Cluster::formed(3, seed(), |_| {
+        ["--request-timeout-ms", "60000"].map(str::to_owned).to_vec()
+    });
+    let leader = cluster.leader().expect("there is one");
+    let followers: Vec<_> = cluster.ids().filter(|&id| id != leader).collect();
+    let follower = followers[0];
+    thread::scope(|scope| {
+        // While nothing can be chosen, all of it gathers.
+        for &id in &followers {
+            cluster.pause(id);
+        }
+        for client in 0..CLIENTS {
+            let mut node = cluster.connect(leader).expect("it runs").patiently(PATIENCE);
+            scope.spawn(move || {
+                let reply = node.ask(&["SET", &client.to_string(), &"x".repeat(BYTES)]);
+                assert_eq!(reply.expect("an answer"), Reply::Simple("OK".to_owned()));
+            });
+        }
+        thread::sleep(Duration::from_secs(2));
+        for &id in &followers {
+            cluster.resume(id);
+        }
+    });
+    cluster.kill(leader);
+    eventually("another leads", || cluster.leader().is_some());
+    for client in 0..CLIENTS {
+        let length = cluster
+            .connect(follower)
+            .map(|node| node.patiently(PATIENCE).ask(&["STRLEN", &client.to_string()]));
+        assert!(matches!(length, Some(Ok(Reply::Integer(length))) if length == BYTES as u64));
+    }
+}

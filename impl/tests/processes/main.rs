@@ -1,0 +1,17 @@
+//! Clusters of real processes, under load, to which things happen: what clients were told stays true.
+//!
+//! `PAXOS_SEED` repeats the choices of a run, and `PAXOS_STORM_SECONDS` makes storms longer.
+
+mod admission;
+mod check;
+mod clients;
+mod cluster;
+mod commands;
+mod history;
+mod large;
+mod noise;
+mod process;
+mod proxy;
+mod snapshots;
+mod storm;
+mod storms;

@@ -1,0 +1,258 @@
+//! A cluster under load while things happen to it, and what has to be so afterwards.
+
+use std::{
+    collections::BTreeMap,
+    env, thread,
+    time::{Duration, Instant},
+};
+
+use rand::{
+    RngExt as _, SeedableRng as _,
+    seq::{IndexedRandom as _, IteratorRandom as _},
+};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    check,
+    clients::{Connection, History, Reply, Workload},
+    cluster::Cluster,
+    history::{Answer, Clock, Operation, Request},
+    process::{PATIENCE, PAUSE, eventually},
+    proxy::{Direction, Weather},
+};
+
+/// What can happen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// A node is killed, and started again later.
+    Kill,
+    /// All are, at once.
+    KillAll,
+    /// A node stands still for some time.
+    Pause,
+    /// Nothing reaches a node, and nothing leaves it.
+    Isolate(Weather),
+    /// One node does not reach another, which reaches it.
+    OneWay(Weather),
+    /// A link flips bits.
+    Damage,
+}
+
+/// What ends it.
+enum Remedy {
+    Start(Vec<u32>),
+    Resume(u32),
+    Restore(Vec<Direction>),
+}
+
+pub(crate) struct Storm {
+    pub(crate) nodes: u32,
+    /// How many nodes are down all the time.
+    pub(crate) down: u32,
+    pub(crate) faults: &'static [Fault],
+    /// How many at once.
+    pub(crate) at_once: usize,
+    pub(crate) flags: fn(u32) -> &'static [&'static str],
+}
+
+impl Default for Storm {
+    fn default() -> Self {
+        Self { nodes: 3, down: 0, faults: &[], at_once: 1, flags: |_| &[] }
+    }
+}
+
+/// Short enough that something happens within a test, long enough for a machine that is busy.
+const FLAGS: [&str; 4] = ["--election-timeout-ms", "400", "--request-timeout-ms", "2000"];
+
+/// Where the randomness of a test begins; printed, so that a failure can be repeated as far as it
+/// does not depend on how processes are scheduled.
+pub(crate) fn seed() -> u64 {
+    let given = env::var("PAXOS_SEED").ok();
+    let seed =
+        given.map_or_else(rand_from_system, |seed| seed.parse().expect("PAXOS_SEED is a number"));
+    println!("PAXOS_SEED={seed} repeats this");
+    seed
+}
+
+fn rand_from_system() -> u64 {
+    getrandom::u64().expect("the system has randomness")
+}
+
+fn duration() -> Duration {
+    let given = env::var("PAXOS_STORM_SECONDS").ok();
+    let given = given.map(|seconds| seconds.parse().expect("PAXOS_STORM_SECONDS is a number"));
+    Duration::from_secs(given.unwrap_or(6))
+}
+
+impl Storm {
+    /// Lets it happen, and checks that nothing came of it.
+    pub(crate) fn rage(&self) {
+        let seed = seed();
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut cluster = Cluster::formed(self.nodes, seed, |id| {
+            // What is said twice is not understood.
+            let own = (self.flags)(id);
+            let usual = FLAGS.chunks(2).filter(|flag| !own.contains(&flag[0])).flatten();
+            usual.chain(own).map(|&word| word.to_owned()).collect()
+        });
+        let workload = Workload::start(&cluster.addresses, 4, seed);
+        for id in cluster.ids().sample(&mut random, self.down as usize) {
+            cluster.kill(id);
+        }
+        let start = Instant::now();
+        let mut remedies = Vec::new();
+        while start.elapsed() < duration() {
+            thread::sleep(Duration::from_millis(random.random_range(50..800)));
+            cluster.assert_nobody_has_ended();
+            let full = remedies.len() >= self.at_once;
+            if full || !remedies.is_empty() && random.random() {
+                let chosen = random.random_range(0..remedies.len());
+                apply(remedies.swap_remove(chosen), &mut cluster);
+            } else if let Some(fault) = self.faults.choose(&mut random) {
+                remedies.extend(begin(*fault, &mut cluster, &mut random));
+            }
+        }
+        cluster.heal();
+        // Whoever comes back is asked by clients, too.
+        eventually("every node answers", || {
+            cluster.ids().all(|id| cluster.connect(id).is_some_and(|mut node| answers(&mut node)))
+        });
+        let clock = workload.clock.clone();
+        let history = workload.finish();
+        cluster.assert_nobody_has_ended();
+        verify(&cluster, &clock, history);
+    }
+}
+
+fn answers(node: &mut Connection) -> bool {
+    matches!(node.ask(&["SET", "healed", "yes"]), Ok(Reply::Simple(_)))
+}
+
+fn begin(fault: Fault, cluster: &mut Cluster, random: &mut ChaCha8Rng) -> Option<Remedy> {
+    let up: Vec<_> = cluster.ids().filter(|&id| cluster.is_up(id)).collect();
+    // Leaders have more to lose.
+    let victim = cluster.leader().filter(|_| random.random());
+    let victim = victim.or_else(|| up.choose(random).copied())?;
+    println!("{fault:?}, of node {victim} if it is about one");
+    let over = |cluster: &mut Cluster, directions: Vec<Direction>, weather| {
+        for &direction in &directions {
+            cluster.network.set(direction, weather);
+        }
+        Some(Remedy::Restore(directions))
+    };
+    match fault {
+        Fault::Kill => {
+            cluster.kill(victim);
+            Some(Remedy::Start(vec![victim]))
+        }
+        Fault::KillAll => {
+            for &id in &up {
+                cluster.kill(id);
+            }
+            Some(Remedy::Start(up))
+        }
+        Fault::Pause => {
+            cluster.pause(victim);
+            Some(Remedy::Resume(victim))
+        }
+        Fault::Isolate(weather) => {
+            let directions = cluster.network.around(victim).collect();
+            over(cluster, directions, weather)
+        }
+        Fault::OneWay(weather) => {
+            let direction = cluster.network.around(victim).choose(random)?;
+            over(cluster, vec![direction], weather)
+        }
+        Fault::Damage => {
+            let direction = cluster.network.around(victim).choose(random)?;
+            over(cluster, vec![direction], Weather::Damaging { one_of: 10 })
+        }
+    }
+}
+
+fn apply(remedy: Remedy, cluster: &mut Cluster) {
+    match remedy {
+        Remedy::Start(nodes) => nodes.into_iter().for_each(|id| cluster.start(id)),
+        Remedy::Resume(id) => cluster.resume(id),
+        Remedy::Restore(directions) => {
+            for direction in directions {
+                cluster.network.set(direction, Weather::Fair);
+            }
+        }
+    }
+}
+
+/// After a storm: all nodes hold the same, and it is what clients were told.
+fn verify(cluster: &Cluster, clock: &Clock, mut history: History) {
+    let answered =
+        history.values().flatten().filter(|operation| operation.returned.is_some()).count();
+    let asked = history.values().map(Vec::len).sum::<usize>();
+    println!("{answered} of {asked} operations on {} keys were answered", history.len());
+    assert!(answered > 0, "nothing was answered");
+
+    let keys: Vec<String> = history.keys().cloned().collect();
+    let mut values = BTreeMap::new();
+    for id in cluster.ids() {
+        let invoked = clock.tick();
+        let found = contents(cluster, id, &keys);
+        let returned = clock.tick();
+        for (key, value) in keys.iter().zip(found) {
+            let answer = Answer::Value(value.clone());
+            let read =
+                Operation { request: Request::Get, invoked, returned: Some((returned, answer)) };
+            history.get_mut(key).expect("asked about").push(read);
+            let first = values.entry(key).or_insert_with(|| value.clone());
+            assert_eq!(*first, value, "node {id} holds another value of {key}");
+        }
+    }
+    let applied = || cluster.ids().map(|id| Some(cluster.info(id)?["paxos_applied_below"].clone()));
+    eventually("all have applied as much", || {
+        let mut all = applied();
+        let first = all.next().flatten();
+        first.is_some() && all.all(|applied| applied == first)
+    });
+
+    for (key, operations) in &history {
+        if key.starts_with("text") {
+            assert_each_once(key, operations, values[key].as_deref().unwrap_or_default());
+        }
+        assert!(check::is_linearizable(operations), "{key} is not linearizable: {operations:#?}");
+    }
+}
+
+/// What a node holds under these keys. It may have to catch up.
+fn contents(cluster: &Cluster, id: u32, keys: &[String]) -> Vec<Option<String>> {
+    let start = Instant::now();
+    let request: Vec<&str> = ["MGET"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+    loop {
+        let reply = cluster.connect(id).map(|mut node| node.ask(&request));
+        if let Some(Ok(Reply::Array(values))) = reply {
+            let value = |reply| match reply {
+                Reply::Bulk(value) => Some(value),
+                _ => None,
+            };
+            return values.into_iter().map(value).collect();
+        }
+        assert!(start.elapsed() < PATIENCE, "node {id} does not answer: {reply:?}");
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Whatever was acknowledged is there once, and nothing is there twice.
+fn assert_each_once(key: &str, operations: &[Operation], value: &str) {
+    let mut count = BTreeMap::<&str, usize>::new();
+    for token in value.split_inclusive(';') {
+        *count.entry(token).or_default() += 1;
+    }
+    for operation in operations {
+        let Request::Append(token) = &operation.request else { continue };
+        let times = count.remove(token.as_str()).unwrap_or(0);
+        assert!(times <= 1, "{token} was applied {times} times: {key} is {value}");
+        let acknowledged = operation.returned.is_some();
+        assert!(
+            times == 1 || !acknowledged,
+            "{token} was acknowledged, and is lost: {key} is {value}"
+        );
+    }
+    assert!(count.is_empty(), "nobody has asked for {count:?}: {key} is {value}");
+}
