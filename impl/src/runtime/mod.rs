@@ -11,7 +11,7 @@
 //! ```
 //!
 //! What it is not: nothing here decides what is safe. That is the [`protocol`](crate::protocol)'s, and
-//! all that it needs of a driver is the order in [`Node::turn`](node). Leaving that aside, a driver
+//! all that it needs of a driver is the order in `Node::turn`. Leaving that aside, a driver
 //! that loses, repeats or delays whatever it likes only makes things slow.
 //!
 //! [`tcp`] carries packets between processes; for anything else there is [`Transport`].
