@@ -24,9 +24,6 @@ pub struct Options {
     pub snapshot_bytes: u64,
     /// A snapshot is taken when so many slots were applied since the last.
     pub snapshot_slots: u64,
-    /// How many slots below a snapshot are kept, so that a node that is a little behind need not get
-    /// all of it.
-    pub slots_kept: u64,
     /// Where the randomness of timeouts begins.
     pub seed: u64,
 }
@@ -43,7 +40,6 @@ impl Default for Options {
             inputs_per_turn_max: 1024,
             snapshot_bytes: 8 << 20,
             snapshot_slots: 200_000,
-            slots_kept: 10_000,
             seed: 0,
         }
     }

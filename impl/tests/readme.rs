@@ -1,0 +1,142 @@
+//! What the README says of a cluster, done as it says: start one, write, kill the leader, read.
+//!
+//! With redis-cli, where that is installed; a machine without it says so and tries nothing.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+const PAXOS: &str = env!("CARGO_BIN_EXE_paxos");
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `paxos cluster`, and what it has printed.
+struct Cluster {
+    process: Child,
+    lines: mpsc::Receiver<String>,
+    pids: BTreeMap<u16, String>,
+    client_port: u16,
+}
+
+impl Cluster {
+    fn start(data: &std::path::Path) -> Self {
+        let (client_port, listen_port) = (free_ports(), free_ports());
+        let mut command = Command::new(PAXOS);
+        command.args(["cluster", "--nodes", "3", "--data"]).arg(data);
+        command.args(["--client-port", &client_port.to_string()]);
+        command.args(["--listen-port", &listen_port.to_string()]);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = sender.send(line); // The test may be over.
+            }
+        });
+        let mut cluster = Self { process, lines, pids: BTreeMap::new(), client_port };
+        for node in 1..=3 {
+            let line = cluster.line(&format!("node {node}: process "));
+            let pid = line.split_once("process ").and_then(|(_, rest)| rest.split_once(','));
+            cluster.pids.insert(node, pid.expect("a number and a comma").0.to_owned());
+        }
+        cluster
+    }
+
+    /// Waits for a line that begins like this.
+    fn line(&self, start: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
+            let line = line.unwrap_or_else(|_| panic!("no line begins with `{start}`"));
+            if line.starts_with(start) {
+                return line;
+            }
+        }
+    }
+
+    fn port(&self, node: u16) -> String {
+        (self.client_port + node).to_string()
+    }
+
+    fn redis(&self, node: u16, words: &[&str]) -> String {
+        let output = Command::new("redis-cli").args(["-p", &self.port(node)]).args(words).output();
+        String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+    }
+
+    /// `paxos status` of some nodes, until it says that all is well.
+    fn status(&self, nodes: &[u16]) -> Vec<String> {
+        let addresses = nodes.iter().map(|&node| format!("127.0.0.1:{}", self.port(node)));
+        let addresses: Vec<_> = addresses.collect();
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let Output { status, stdout, .. } =
+                Command::new(PAXOS).arg("status").args(&addresses).output().unwrap();
+            let text = String::from_utf8(stdout).unwrap();
+            if status.code() == Some(0) {
+                return text.lines().map(str::to_owned).collect();
+            }
+            assert!(Instant::now() < until, "{text}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // It takes its nodes with it; kill -9 would leave them behind.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+    }
+}
+
+/// The port before three that nobody uses now.
+fn free_ports() -> u16 {
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if first < 65000 && (1..=3).all(|node| free(first + node)) {
+            return first;
+        }
+    }
+}
+
+#[test]
+fn a_cluster_survives_its_leader() {
+    if Command::new("redis-cli").arg("--version").output().is_err() {
+        println!("redis-cli is not here: nothing was tried");
+        return;
+    }
+    let data = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(data.path());
+    let all = [1, 2, 3];
+    cluster.status(&all);
+    assert_eq!(cluster.redis(1, &["set", "greeting", "hello"]), "OK");
+
+    let status = cluster.status(&all);
+    let leader = status[1].split_whitespace().nth(3).expect("a column for the leader");
+    let leader: u16 = leader.parse().expect("the number of a node");
+    let killed = Command::new("kill").args(["-9", &cluster.pids[&leader]]).status().unwrap();
+    assert!(killed.success());
+    let rest: Vec<_> = all.into_iter().filter(|&node| node != leader).collect();
+    for &node in &rest {
+        assert_eq!(cluster.redis(node, &["get", "greeting"]), "hello", "node {node}");
+    }
+    assert_eq!(cluster.redis(rest[0], &["set", "greeting", "hello again"]), "OK");
+    cluster.status(&rest);
+
+    // The command that it prints starts the node again.
+    cluster.line(&format!("node {leader} has ended"));
+    let again = cluster.line("  paxos serve");
+    let arguments = again.split_whitespace().skip(1);
+    let mut node = Command::new(PAXOS).args(arguments).stderr(Stdio::null()).spawn().unwrap();
+    cluster.status(&all);
+    assert_eq!(cluster.redis(leader, &["get", "greeting"]), "hello again");
+    node.kill().unwrap();
+    node.wait().unwrap();
+}
