@@ -10,15 +10,12 @@ use std::{
 };
 
 use expect_test::expect;
-use paxos_conformance::{
-    faulty::applies,
-    trace::{
-        EXTENSION, Trace,
-        cover::{self, CoverError},
-        in_folder,
-        replay::{ReplayFailure, replay, replay_broken},
-        stories::STORIES,
-    },
+use paxos_conformance::trace::{
+    EXTENSION, Trace,
+    cover::{self, CoverError},
+    in_folder,
+    replay::{ReplayFailure, replay, replay_broken},
+    stories::STORIES,
 };
 use paxos_model::{
     cluster::{Bounds, Bug, Cluster},
@@ -90,10 +87,24 @@ fn every_kept_trace_is_replayed() {
     }
 }
 
+/// There is no story of snapshots or of reads yet.
+fn is_told(bug: Bug) -> bool {
+    !matches!(
+        bug,
+        Bug::HidesTrimmed
+            | Bug::TrimsUnchosen
+            | Bug::LeadsBehind
+            | Bug::ReadsUnconfirmed
+            | Bug::ReadsBelowBarrier
+            | Bug::CountsOldConfirmation
+            | Bug::ReadsBelowGap
+    )
+}
+
 #[test]
 fn broken_replicas_do_not_get_through_the_stories() {
     let mut missed = Vec::new();
-    for &bug in Bug::ALL.iter().filter(|&&bug| applies(bug)) {
+    for &bug in Bug::ALL.iter().filter(|&&bug| is_told(bug)) {
         let noticed = STORIES.iter().any(|story| {
             let trace = story.trace().expect("it can happen");
             match replay_broken(&trace, bug) {

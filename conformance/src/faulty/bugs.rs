@@ -90,16 +90,29 @@ impl Subject {
                     instead_of_nack(&claimed, &mut out);
                 }
             }
-            // The first two are in what a crash leaves, and for the others nothing is here yet.
-            Bug::ReusesBallot
-            | Bug::UnreadableIsEmpty
-            | Bug::HidesTrimmed
-            | Bug::TrimsUnchosen
-            | Bug::LeadsBehind
-            | Bug::ReadsUnconfirmed
-            | Bug::ReadsBelowBarrier
-            | Bug::CountsOldConfirmation
-            | Bug::ReadsBelowGap => replica.step(event, &mut out),
+            // They are in what a crash leaves.
+            Bug::ReusesBallot | Bug::UnreadableIsEmpty => replica.step(event, &mut out),
+            Bug::HidesTrimmed => {
+                replica.step(event, &mut out);
+                hide_trimmed(&mut out);
+            }
+            Bug::TrimsUnchosen => {
+                let votes =
+                    matches!(&event, Event::Message { message: Message::Accept { .. }, .. });
+                replica.step(event, &mut out);
+                if votes {
+                    let below = replica.parts().acceptor.votes.end();
+                    replica.step(Event::Snapshot { below }, &mut out);
+                }
+            }
+            Bug::ReadsUnconfirmed => {
+                replica.step(event, &mut out);
+                confirm_by_itself(replica, &mut out);
+            }
+            Bug::ReadsBelowBarrier | Bug::ReadsBelowGap => {
+                replica.step(event, &mut out);
+                read_less(bug, replica, &mut out);
+            }
             Bug::IgnoresReports
             | Bug::AdoptsLowest
             | Bug::CountsOldPromise
@@ -107,6 +120,8 @@ impl Subject {
             | Bug::CountsVoteTwice
             | Bug::AddsUpBallots
             | Bug::FillsGapUnasked
+            | Bug::LeadsBehind
+            | Bug::CountsOldConfirmation
             | Bug::AdoptsWholeLog => {
                 let event = misheard(bug, replica, event);
                 replica.step(event, &mut out);
@@ -151,6 +166,12 @@ fn misheard(bug: Bug, replica: &Replica, event: Event) -> Event {
         (Bug::AdoptsWholeLog, Message::Promise { ballot, reports, .. }) => {
             whole_log(replica, *ballot, reports);
         }
+        (Bug::LeadsBehind, Message::Promise { trimmed, .. }) => *trimmed = Slot(0),
+        (Bug::CountsOldConfirmation, Message::Confirmed { round, .. }) => {
+            if let Role::Leader(leader) = replica.parts().role {
+                *round = leader.reader.round;
+            }
+        }
         (Bug::CountsOldPromise, Message::Promise { ballot, .. })
         | (Bug::AddsUpBallots, Message::Accepted { ballot, .. }) => renew(replica, ballot),
         (Bug::CountsPromiseTwice, Message::Promise { ballot, .. }) => {
@@ -166,6 +187,45 @@ fn misheard(bug: Bug, replica: &Replica, event: Event) -> Event {
         _ => {}
     }
     Event::Message { from, message }
+}
+
+/// 18: a promise does not say what is trimmed, and so reports nothing of it.
+fn hide_trimmed(out: &mut Output) {
+    for envelope in &mut out.messages {
+        if let Message::Promise { trimmed, .. } = &mut envelope.message {
+            *trimmed = Slot(0);
+        }
+    }
+}
+
+/// 26: a leader is content with itself.
+fn confirm_by_itself(replica: &mut Replica, out: &mut Output) {
+    let parts = replica.parts();
+    let (Role::Leader(leader), Some(ballot)) = (parts.role, parts.acceptor.promised) else {
+        return;
+    };
+    if leader.reader.heard.is_empty() {
+        return;
+    }
+    let (me, round) = (parts.config.id, leader.reader.round);
+    let peers: Vec<_> = parts.config.nodes.iter().copied().filter(|&node| node != me).collect();
+    for from in peers {
+        let message = Message::Confirmed { ballot, round };
+        replica.step(Event::Message { from, message }, out);
+    }
+}
+
+/// 26: a read does not wait for what was reported, or for what comes after a gap.
+fn read_less(bug: Bug, replica: &Replica, out: &mut Output) {
+    let parts = replica.parts();
+    let Role::Leader(leader) = parts.role else { return };
+    let at = match bug {
+        Bug::ReadsBelowBarrier => parts.learner.chosen.end(),
+        _ => parts.learner.below.max(leader.reader.barrier),
+    };
+    for ready in &mut out.reads {
+        ready.at = ready.at.min(at);
+    }
 }
 
 /// 1: what the messages depend on never reaches the disk.
@@ -559,11 +619,14 @@ fn rebuilt(replica: &Replica, votes: Vec<(Slot, Vote)>, promised: Option<Ballot>
     built
 }
 
-fn append(output: &mut Output, mut out: Output) {
-    output.records.append(&mut out.records);
-    output.messages.append(&mut out.messages);
-    output.chosen.append(&mut out.chosen);
-    output.taken.append(&mut out.taken);
-    output.refused.append(&mut out.refused);
-    output.timers.append(&mut out.timers);
+fn append(output: &mut Output, out: Output) {
+    let Output { records, messages, chosen, taken, refused, reads, fetch, timers } = out;
+    output.records.extend(records);
+    output.messages.extend(messages);
+    output.chosen.extend(chosen);
+    output.taken.extend(taken);
+    output.refused.extend(refused);
+    output.reads.extend(reads);
+    output.fetch.extend(fetch);
+    output.timers.extend(timers);
 }

@@ -79,18 +79,3 @@ impl Subject {
         }
     }
 }
-
-/// Whether there is a broken replica for a bug. For those of snapshots and reads there is none yet: they are
-/// looked for in the model alone.
-pub fn applies(bug: Bug) -> bool {
-    !matches!(
-        bug,
-        Bug::HidesTrimmed
-            | Bug::TrimsUnchosen
-            | Bug::LeadsBehind
-            | Bug::ReadsUnconfirmed
-            | Bug::ReadsBelowBarrier
-            | Bug::CountsOldConfirmation
-            | Bug::ReadsBelowGap
-    )
-}
