@@ -11,7 +11,7 @@ use paxos::{
 };
 use paxos_model::cluster::Bug;
 
-use super::Subject;
+use super::{Subject, snapshots_and_reads};
 
 impl Subject {
     /// Takes a step as the bug has it.
@@ -92,27 +92,11 @@ impl Subject {
             }
             // They are in what a crash leaves.
             Bug::ReusesBallot | Bug::UnreadableIsEmpty => replica.step(event, &mut out),
-            Bug::HidesTrimmed => {
-                replica.step(event, &mut out);
-                hide_trimmed(&mut out);
-            }
-            Bug::TrimsUnchosen => {
-                let votes =
-                    matches!(&event, Event::Message { message: Message::Accept { .. }, .. });
-                replica.step(event, &mut out);
-                if votes {
-                    let below = replica.parts().acceptor.votes.end();
-                    replica.step(Event::Snapshot { below }, &mut out);
-                }
-            }
-            Bug::ReadsUnconfirmed => {
-                replica.step(event, &mut out);
-                confirm_by_itself(replica, &mut out);
-            }
-            Bug::ReadsBelowBarrier | Bug::ReadsBelowGap => {
-                replica.step(event, &mut out);
-                read_less(bug, replica, &mut out);
-            }
+            Bug::HidesTrimmed
+            | Bug::TrimsUnchosen
+            | Bug::ReadsUnconfirmed
+            | Bug::ReadsBelowBarrier
+            | Bug::ReadsBelowGap => snapshots_and_reads::misstep(bug, replica, event, &mut out),
             Bug::IgnoresReports
             | Bug::AdoptsLowest
             | Bug::CountsOldPromise
@@ -187,45 +171,6 @@ fn misheard(bug: Bug, replica: &Replica, event: Event) -> Event {
         _ => {}
     }
     Event::Message { from, message }
-}
-
-/// 18: a promise does not say what is trimmed, and so reports nothing of it.
-fn hide_trimmed(out: &mut Output) {
-    for envelope in &mut out.messages {
-        if let Message::Promise { trimmed, .. } = &mut envelope.message {
-            *trimmed = Slot(0);
-        }
-    }
-}
-
-/// 26: a leader is content with itself.
-fn confirm_by_itself(replica: &mut Replica, out: &mut Output) {
-    let parts = replica.parts();
-    let (Role::Leader(leader), Some(ballot)) = (parts.role, parts.acceptor.promised) else {
-        return;
-    };
-    if leader.reader.heard.is_empty() {
-        return;
-    }
-    let (me, round) = (parts.config.id, leader.reader.round);
-    let peers: Vec<_> = parts.config.nodes.iter().copied().filter(|&node| node != me).collect();
-    for from in peers {
-        let message = Message::Confirmed { ballot, round };
-        replica.step(Event::Message { from, message }, out);
-    }
-}
-
-/// 26: a read does not wait for what was reported, or for what comes after a gap.
-fn read_less(bug: Bug, replica: &Replica, out: &mut Output) {
-    let parts = replica.parts();
-    let Role::Leader(leader) = parts.role else { return };
-    let at = match bug {
-        Bug::ReadsBelowBarrier => parts.learner.chosen.end(),
-        _ => parts.learner.below.max(leader.reader.barrier),
-    };
-    for ready in &mut out.reads {
-        ready.at = ready.at.min(at);
-    }
 }
 
 /// 1: what the messages depend on never reaches the disk.

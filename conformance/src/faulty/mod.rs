@@ -4,6 +4,7 @@
 //! from again is changed, so that from outside it behaves as if the bug were in it.
 
 mod bugs;
+mod snapshots_and_reads;
 
 use std::hash::{Hash, Hasher};
 

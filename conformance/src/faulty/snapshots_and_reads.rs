@@ -1,0 +1,60 @@
+//! The bugs of snapshots and reads that are in what a replica does, and not in what it hears.
+
+use paxos::{Event, Message, Output, Replica, Slot, protocol::proposer::Role};
+use paxos_model::cluster::Bug;
+
+/// Takes a step as one of these bugs has it.
+pub(super) fn misstep(bug: Bug, replica: &mut Replica, event: Event, out: &mut Output) {
+    let votes = matches!(&event, Event::Message { message: Message::Accept { .. }, .. });
+    replica.step(event, out);
+    match bug {
+        Bug::HidesTrimmed => hide_trimmed(out),
+        Bug::ReadsUnconfirmed => confirm_by_itself(replica, out),
+        // 25: its own vote goes into a snapshot, chosen or not.
+        Bug::TrimsUnchosen if votes => {
+            let below = replica.parts().acceptor.votes.end();
+            replica.step(Event::Snapshot { below }, out);
+        }
+        Bug::ReadsBelowBarrier | Bug::ReadsBelowGap => read_less(bug, replica, out),
+        _ => {}
+    }
+}
+
+/// 18: a promise does not say what is trimmed, and so reports nothing of it.
+fn hide_trimmed(out: &mut Output) {
+    for envelope in &mut out.messages {
+        if let Message::Promise { trimmed, .. } = &mut envelope.message {
+            *trimmed = Slot(0);
+        }
+    }
+}
+
+/// 26: a leader is content with itself.
+fn confirm_by_itself(replica: &mut Replica, out: &mut Output) {
+    let parts = replica.parts();
+    let (Role::Leader(leader), Some(ballot)) = (parts.role, parts.acceptor.promised) else {
+        return;
+    };
+    if leader.reader.heard.is_empty() {
+        return;
+    }
+    let (me, round) = (parts.config.id, leader.reader.round);
+    let peers: Vec<_> = parts.config.nodes.iter().copied().filter(|&node| node != me).collect();
+    for from in peers {
+        let message = Message::Confirmed { ballot, round };
+        replica.step(Event::Message { from, message }, out);
+    }
+}
+
+/// 26: a read does not wait for what was reported, or for what comes after a gap.
+fn read_less(bug: Bug, replica: &Replica, out: &mut Output) {
+    let parts = replica.parts();
+    let Role::Leader(leader) = parts.role else { return };
+    let at = match bug {
+        Bug::ReadsBelowBarrier => parts.learner.chosen.end(),
+        _ => parts.learner.below.max(leader.reader.barrier),
+    };
+    for ready in &mut out.reads {
+        ready.at = ready.at.min(at);
+    }
+}
