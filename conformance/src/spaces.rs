@@ -217,10 +217,10 @@ pub const DEFAULT: &[Space] = &[
         3_307_674,
     ),
     space(
-        Bounds { snapshots: true, reads: 2, ..Bounds::of(2, 2, 2) },
-        "two rounds of reads, slots, snapshots",
-        232_640,
-        1_271_513,
+        Bounds { reads: 2, ..Bounds::of(3, 2, 1) },
+        "two rounds of reads over two slots",
+        100_896,
+        794_426,
     ),
     space(
         Bounds { reads: 1, phase1_quorum: 1, phase2_quorum: 2, ..Bounds::of(2, 2, 2) },
