@@ -3,7 +3,7 @@
 #[path = "support/behaviours.rs"]
 mod behaviours;
 
-use behaviours::{counterexample, told};
+use behaviours::{SNAPSHOTS_AND_READS, counterexample, told};
 use expect_test::expect;
 use paxos_model::{
     cluster::{AGREEMENT, Bounds, Bug, Cluster, REFINES},
@@ -155,25 +155,7 @@ fn nodes_say_what_they_do_and_what_was_lost() {
 fn snapshots_and_reads_are_told() {
     let bounds = Bounds { snapshots: true, reads: 1, ..Bounds::of(3, 1, 2) };
     let cluster = Cluster::new(bounds).expect("bounds in range");
-    let behaviour = told(
-        &cluster,
-        &[
-            "n1 campaigns",
-            "n2 gets Prepare b0",
-            "n1 gets Promise b0 from n2 reporting nothing",
-            "n1 proposes in 1 slots",
-            "n2 gets Accept b0 s0=v0",
-            "n1 gets Accepted b0 s0=v0 from n2",
-            "n1 is asked to read",
-            "n3 gets Confirm b0 round 1",
-            "n1 gets Confirmed b0 round 1 from n3",
-            "n1 has a snapshot below s1",
-            "n2 campaigns",
-            "n1 gets Prepare b1",
-            "n2 gets Promise b1 from n1 reporting nothing, trimmed below s1",
-            "n2 has a snapshot below s1",
-        ],
-    );
+    let behaviour = told(&cluster, SNAPSHOTS_AND_READS);
     let diagram = cluster.diagram(&behaviour, "a read, and a new leader that waits for a snapshot");
     keep("snapshots", &diagram);
     expect![[r"

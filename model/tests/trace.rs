@@ -10,7 +10,7 @@ use std::{
     process::{Command, Output},
 };
 
-use behaviours::{counterexample, told};
+use behaviours::{SNAPSHOTS_AND_READS, counterexample, told};
 use expect_test::{Expect, expect};
 use paxos_model::{
     cluster::{AGREEMENT, Bounds, Bug, Cluster},
@@ -149,29 +149,14 @@ fn what_is_written_is_read_again_and_is_the_same_behaviour() {
 fn snapshots_and_reads_are_written_and_read_again() {
     let bounds = Bounds { snapshots: true, reads: 1, ..Bounds::of(3, 1, 2) };
     let cluster = Cluster::new(bounds).expect("bounds in range");
-    let story = [
-        "n1 campaigns",
-        "n2 gets Prepare b0",
-        "n1 gets Promise b0 from n2 reporting nothing",
-        "n1 proposes in 1 slots",
-        "n2 gets Accept b0 s0=v0",
-        "n1 gets Accepted b0 s0=v0 from n2",
-        "n1 is asked to read",
-        "n3 gets Confirm b0 round 1",
-        "n1 gets Confirmed b0 round 1 from n3",
-        "n1 has a snapshot below s1",
-        "n2 campaigns",
-        "n1 gets Prepare b1",
-        "n2 gets Promise b1 from n1 reporting nothing, trimmed below s1",
-        "n2 has a snapshot below s1",
-    ];
-    let text = write(&cluster, &told(&cluster, &story), "a new leader waits for a snapshot");
+    let text =
+        write(&cluster, &told(&cluster, SNAPSHOTS_AND_READS), "a new leader waits for a snapshot");
     let AnyTrace::Cluster(trace) = AnyTrace::parse("a", &text).expect("a trace") else {
         panic!("a cluster")
     };
     assert_eq!(trace.to_itf(), text);
     assert_eq!(trace.replay().stopped, None);
-    assert_eq!(trace.replay().behaviour.steps().len(), story.len());
+    assert_eq!(trace.replay().behaviour.steps().len(), SNAPSHOTS_AND_READS.len());
     let elsewhere = altered(&text, r#""snapshots":true"#, r#""snapshots":false"#);
     assert!(AnyTrace::parse("a", &elsewhere).is_err(), "promises say what is trimmed");
 }

@@ -23,7 +23,7 @@ use crate::serve::Log;
 /// Exit codes: 0 it was told to stop; 2 what it was given cannot be used.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  paxos cluster --nodes 3 --data /tmp/trying
+  paxos cluster --nodes 3 --data trying
   redis-cli -p 7001 set greeting hello
   redis-cli -p 7002 get greeting")]
 pub(crate) struct Args {

@@ -11,11 +11,11 @@ use tokio::{
 };
 
 use super::{
-    Inbox, Traffic, Waiting,
+    Traffic, Waiting,
     handshake::{Answer, Hello},
     listen::read_frame,
 };
-use crate::{storage::StoreId, types::NodeId, wire};
+use crate::{runtime::Handle, storage::StoreId, types::NodeId, wire};
 
 /// The first pause after a connection could not be made; the next is twice as long.
 const PAUSE_LEAST: Duration = Duration::from_millis(20);
@@ -41,7 +41,7 @@ impl Line {
     pub(super) async fn keep<M: Send + 'static>(
         self,
         mut queue: mpsc::Receiver<Waiting>,
-        node: Inbox<M>,
+        node: Handle<M>,
     ) {
         let mut pause = PAUSE_LEAST;
         loop {

@@ -12,11 +12,11 @@ use tokio::{
 };
 
 use super::{
-    Addresses, Inbox, Traffic,
+    Addresses, Traffic,
     handshake::{Answer, Hello},
 };
 use crate::{
-    runtime::Packet,
+    runtime::{Handle, Packet},
     types::NodeId,
     wire::{self, FrameError},
 };
@@ -30,7 +30,7 @@ const READ_BYTES: usize = 64 << 10;
 pub(super) async fn accept<M: Send + 'static>(
     addresses: &Addresses,
     listener: TcpListener,
-    node: Inbox<M>,
+    node: Handle<M>,
     traffic: &Arc<Traffic>,
 ) -> io::Result<()> {
     let mut connections = JoinSet::new();
@@ -66,7 +66,7 @@ impl Guest {
     async fn receive<M: Send + 'static>(
         &self,
         mut connection: TcpStream,
-        node: &Inbox<M>,
+        node: &Handle<M>,
     ) -> io::Result<()> {
         connection.set_nodelay(true)?;
         let mut buffer = BytesMut::new();
@@ -90,7 +90,7 @@ impl Guest {
         &self,
         connection: &mut TcpStream,
         buffer: &mut BytesMut,
-        node: &Inbox<M>,
+        node: &Handle<M>,
     ) -> io::Result<Option<NodeId>> {
         let hello: Hello = match read_frame(connection, buffer, wire::GREETING_MAX).await? {
             None => return Ok(None),

@@ -12,7 +12,6 @@ mod listen;
 use std::{
     collections::BTreeMap,
     io,
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -26,7 +25,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Handle, Packet, Running, Transport};
+use super::{Packet, Running, Transport};
 use crate::{
     message::{Message, To},
     types::{NodeId, Slot, Value},
@@ -228,18 +227,6 @@ pub async fn run<M: Send + 'static>(
         () = running.handle.inputs.closed() => Ok(()),
     }
 }
-
-/// Listens on an address.
-///
-/// # Errors
-/// If it is not this machine's, or in use.
-pub async fn bind(address: &str) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await?;
-    let bound = listener.local_addr()?;
-    Ok((listener, bound))
-}
-
-type Inbox<M> = Handle<M>;
 
 #[cfg(test)]
 mod tests {
