@@ -186,15 +186,19 @@ impl<M: StateMachine> Sessions<M> {
         postcard::to_stdvec(&image).expect("any image can be written to memory").into()
     }
 
-    /// Replaces all of it by a snapshot.
+    /// Replaces all of it by a snapshot, which is to hold all slots below `below`.
     ///
     /// # Errors
-    /// Bytes that are no snapshot, with everything left as it was.
-    pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+    /// Bytes that are no snapshot, or one of other slots, with everything left as it was.
+    pub fn restore(&mut self, below: Slot, snapshot: &[u8]) -> Result<(), RestoreError> {
         let image: Image = postcard::from_bytes(snapshot)
             .map_err(|error| RestoreError::new(format!("its sessions are unreadable: {error}")))?;
         if image.version != IMAGE_VERSION {
             let reason = format!("it is of version {}, not {IMAGE_VERSION}", image.version);
+            return Err(RestoreError::new(reason));
+        }
+        if image.applied != below {
+            let reason = format!("it ends at slot {}, not {below}", image.applied);
             return Err(RestoreError::new(reason));
         }
         self.machine.restore(&image.machine)?;

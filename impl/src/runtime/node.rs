@@ -128,7 +128,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             if introduced { Formation::recover(&storage, &peers)? } else { Formation::trusting() };
         let mut sessions = Sessions::new(machine);
         if let Some(snapshot) = &snapshot {
-            sessions.restore(&snapshot.state)?;
+            sessions.restore(snapshot.below, &snapshot.state)?;
         }
         let starts = count_start(&mut storage)?;
         let life = u128::from(config.id.0) << 64 | u128::from(starts);
@@ -318,12 +318,15 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             Taken::Nothing => return Ok(()),
         };
         self.transfer = None;
-        if snapshot.below > self.replica.parts().learner.below
-            && self.sessions.restore(&snapshot.state).is_ok()
-        {
-            self.keep(snapshot)?;
-            self.clients.restored(&self.sessions);
+        if snapshot.below <= self.replica.parts().learner.below {
+            return Ok(()); // It has been overtaken.
         }
+        if let Err(error) = self.sessions.restore(snapshot.below, &snapshot.state) {
+            tracing::error!(peer = from.0, %error, "a peer's snapshot cannot be used");
+            return Ok(()); // This node lags on; who has trimmed will say so again.
+        }
+        self.keep(snapshot)?;
+        self.clients.restored(&self.sessions);
         Ok(())
     }
 

@@ -106,6 +106,20 @@ fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Bytes>, Option
     (frames, None)
 }
 
+/// A snapshot says which slots it holds, and is not taken for one of others.
+#[test]
+fn a_snapshot_of_other_slots_is_refused() {
+    let mut sessions = Sessions::new(Nothing);
+    sessions.apply(Slot(0), &Value::Command(Entry::Open { nonce: 1 }.encode()));
+    let snapshot = sessions.snapshot();
+    let mut other = Sessions::new(Nothing);
+    let error = other.restore(Slot(2), &snapshot).unwrap_err();
+    assert_eq!(error.to_string(), "this is no snapshot: it ends at slot 1, not 2");
+    assert_eq!((other.applied(), other.open()), (Slot(0), 0));
+    other.restore(Slot(1), &snapshot).unwrap();
+    assert_eq!((other.applied(), other.open()), (Slot(1), 1));
+}
+
 /// The checksum is right here, so that what is inside is read: by packets, greetings, entries of sessions and
 /// snapshots of them.
 #[test]
@@ -115,7 +129,7 @@ fn contents() {
         let _ = postcard::from_bytes::<Hello>(bytes);
         let _ = Entry::decode(bytes);
         let mut sessions = Sessions::new(Nothing);
-        if sessions.restore(bytes).is_err() {
+        if sessions.restore(Slot(0), bytes).is_err() {
             assert_eq!((sessions.applied(), sessions.open()), (Slot(0), 0), "it is as it was");
         }
         let at = sessions.applied();
