@@ -6,9 +6,15 @@ use std::{fs, path::Path, slice};
 use bytes::Bytes;
 use paxos::{
     Ballot, NodeId, Record, Slot, Value,
-    storage::{Disk, Identity, Snapshot, Storage, StorageError, disk::Reader},
+    storage::{
+        Disk, Identity, Snapshot, Storage, StorageError,
+        disk::{Change, Reader},
+    },
 };
 use tempfile::TempDir;
+
+/// What a store is made of, but for the lock.
+const FILES: [&str; 5] = ["log.0", "log.1", "snapshot.0", "snapshot.1", "mark"];
 
 fn identity() -> Identity {
     Identity { cluster: "tea".into(), node: NodeId(1) }
@@ -82,14 +88,14 @@ fn a_creation_that_did_not_finish_is_no_store_and_is_done_again() {
     let whole = temporary();
     drop(Disk::create(whole.path(), &identity()).expect("it can be made"));
     let file = |name| fs::read(whole.path().join(name)).expect("it is there");
-    let (database, mark) = (file("store.redb"), file("mark"));
-    let torn = &database[..database.len() / 2];
+    let (log, mark) = (file("log.0"), file("mark"));
+    let torn = &log[..log.len() / 2];
     for files in [
         vec![("lock", &[][..])],
-        vec![("lock", &[][..]), ("store.new", &[][..])],
-        vec![("lock", &[][..]), ("store.new", torn), ("mark", &[][..])],
-        vec![("lock", &[][..]), ("store.new", &database), ("mark", &mark[..600])],
-        vec![("lock", &[][..]), ("store.new", &database), ("mark", &mark)],
+        vec![("lock", &[][..]), ("log.new", &[][..])],
+        vec![("lock", &[][..]), ("log.new", torn), ("log.1", torn), ("mark", &[][..])],
+        vec![("lock", &[][..]), ("log.new", &log), ("snapshot.0", &[]), ("mark", &mark[..600])],
+        vec![("lock", &[][..]), ("log.new", &log), ("log.1", &log), ("mark", &[0; 1024])],
     ] {
         let dir = temporary();
         for (name, bytes) in &files {
@@ -105,7 +111,9 @@ fn a_creation_that_did_not_finish_is_no_store_and_is_done_again() {
 #[test]
 fn a_file_that_is_gone_is_missed() {
     for (name, says) in [
-        ("store.redb", "the file \"store.redb\" is missing; commit 1 of store"),
+        ("log.0", "the file \"log.0\" is missing; commit 2 of store"),
+        ("log.1", "the file \"log.1\" is missing"),
+        ("snapshot.1", "the file \"snapshot.1\" is missing"),
         ("mark", "the file \"mark\" is missing"),
         ("lock", "the file \"lock\" is missing"),
     ] {
@@ -117,9 +125,9 @@ fn a_file_that_is_gone_is_missed() {
     }
     let dir = temporary();
     drop(made(dir.path()));
-    fs::remove_file(dir.path().join("store.redb")).expect("it was there");
+    fs::remove_file(dir.path().join("log.0")).expect("it was there");
     let created = refused(Disk::create(dir.path(), &identity()));
-    assert!(created.contains("commit 1 of store"), "nor is it made anew: {created}");
+    assert!(created.contains("commit 2 of store"), "nor is it made anew: {created}");
 }
 
 #[test]
@@ -150,31 +158,38 @@ fn a_reader_sees_everything_and_changes_nothing() {
     let trimmed = Record::Trimmed { below: Slot(4) };
     store.persist(slice::from_ref(&trimmed)).expect("it can be written to");
 
-    // As if the process had been killed: whoever opens it next has to repair it.
+    // As if the process had been killed.
     let crashed = temporary();
-    for name in ["store.redb", "mark", "lock"] {
+    for name in FILES.iter().chain(&["lock"]) {
         fs::copy(dir.path().join(name), crashed.path().join(name)).expect("copied");
     }
     let id = store.id();
     drop(store);
     for dir in [dir.path(), crashed.path()] {
-        let files = || ["store.redb", "mark"].map(|name| fs::read(dir.join(name)).expect("read"));
+        let files = || FILES.map(|name| fs::read(dir.join(name)).expect("read"));
         let before = files();
         let reader = Reader::open(dir).expect("it can be read");
-        assert_eq!((reader.identity(), reader.id(), reader.acknowledged()), (&identity(), id, 7));
-        let base = reader.base().expect("it can be read");
-        assert_eq!((base.promised, base.trimmed, base.first), (Some(ballot()), Slot(4), 4));
-        let commits = reader.commits().expect("it can be read");
-        let commits: Vec<_> = commits.map(|commit| commit.expect("it can be read")).collect();
-        assert_eq!(commits.iter().map(|commit| commit.number).collect::<Vec<_>>(), [4, 5, 6, 7]);
-        assert_eq!(commits[0].records, [accepted(4), accepted(6)]);
-        assert_eq!(commits[3].records, slice::from_ref(&trimmed));
-        assert_eq!(reader.notes().expect("read"), [("peer 2".into(), Bytes::from_static(b"two"))]);
-        let header = reader.snapshot_header().expect("it can be read").expect("there is one");
+        assert_eq!((reader.identity(), reader.id(), reader.acknowledged()), (&identity(), id, 8));
+        assert_eq!((reader.base().promised, reader.base().trimmed), (None, Slot(0)));
+        let commits = reader.commits();
+        let numbers = commits.iter().map(|commit| commit.number);
+        assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8]);
+        let records = |at: usize| match &commits[at].change {
+            Change::Records(records) => records.to_vec(),
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(commits[0].change, Change::Head(_)));
+        assert_eq!(records(1), [Record::Promised(ballot())]);
+        assert_eq!(records(4), [accepted(4), accepted(6)]);
+        assert!(matches!(&commits[5].change, Change::Note { name, .. } if name == "peer 2"));
+        assert!(matches!(commits[6].change, Change::Snapshot(_)));
+        assert_eq!(records(7), slice::from_ref(&trimmed));
+        let notes: Vec<_> = reader.notes().iter().collect();
+        assert_eq!(notes, [(&"peer 2".to_owned(), &Bytes::from_static(b"two"))]);
+        let header = reader.snapshot_header().expect("there is one");
         assert_eq!((header.below, header.length), (Slot(4), 300_000));
         assert_eq!(reader.snapshot().expect("it can be read"), Some(snapshot.clone()));
         reader.verify().expect("it is whole");
-        drop(reader);
         assert!(files() == before, "nothing was changed");
         assert!(Disk::open(dir, &identity()).is_ok());
     }

@@ -86,12 +86,6 @@ pub enum StorageError {
         /// What the system said.
         cause: io::Error,
     },
-    /// The database said no.
-    #[error("the database failed: {cause}")]
-    Database {
-        /// What it said.
-        cause: String,
-    },
     /// It failed before.
     #[error("the store takes no more changes until it is opened again, since it {first}")]
     Poisoned {

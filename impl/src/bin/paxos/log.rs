@@ -8,7 +8,10 @@ use std::{
 
 use paxos::{
     Record, Value,
-    storage::{StorageError, disk::Reader},
+    storage::{
+        StorageError,
+        disk::{Change, Commit, Reader},
+    },
 };
 use thiserror::Error;
 
@@ -24,7 +27,7 @@ pub(crate) struct Args {
     /// The node's directory
     #[arg(value_name = "DIR")]
     data: PathBuf,
-    /// Only the last records
+    /// Only the last commits
     #[arg(long, value_name = "N")]
     last: Option<usize>,
 }
@@ -47,7 +50,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
         }
     };
     let mut out = BufWriter::new(io::stdout().lock());
-    let printed = print(&reader, args.last, &mut out).and_then(|()| Ok(out.flush()?));
+    let printed = print(reader, args.last, &mut out).and_then(|()| Ok(out.flush()?));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(LogError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -60,7 +63,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
     }
 }
 
-fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(), LogError> {
+fn print(reader: Reader, last: Option<usize>, out: &mut impl Write) -> Result<(), LogError> {
     let identity = reader.identity();
     writeln!(
         out,
@@ -69,31 +72,37 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
         identity.cluster,
         reader.id()
     )?;
-    for (name, fact) in reader.notes()? {
+    for (name, fact) in reader.notes() {
         writeln!(out, "noted: {name} \"{}\"", fact.escape_ascii())?;
     }
-    match reader.snapshot_header()? {
+    match reader.snapshot_header() {
         None => writeln!(out, "no snapshot")?,
         Some(header) => {
             writeln!(out, "snapshot: slots below {}, {} bytes", header.below, header.length)?;
         }
     }
-    let base = reader.base()?;
+    let base = reader.base();
     writeln!(
         out,
-        "trimmed: slots below {}, promised {}",
+        "before that: trimmed below {}, promised {}",
         base.trimmed,
         base.promised.map_or("nothing".to_owned(), |ballot| ballot.to_string())
     )?;
-    let count = match last {
-        None => 0,
-        Some(last) => reader.commits()?.count().saturating_sub(last),
-    };
-    for commit in reader.commits()?.skip(count) {
-        let commit = commit?;
-        for record in &commit.records {
-            write!(out, "{:>8}  ", commit.number)?;
-            show(record, out)?;
+    let commits = reader.commits();
+    let skipped = last.map_or(0, |last| commits.len().saturating_sub(last));
+    for Commit { number, change } in &commits[skipped..] {
+        match change {
+            Change::Head(_) => writeln!(out, "{number:>8}  a file begins")?,
+            Change::Snapshot(header) => {
+                writeln!(out, "{number:>8}  snapshot of slots below {}", header.below)?;
+            }
+            Change::Note { name, .. } => writeln!(out, "{number:>8}  noted {name}")?,
+            Change::Records(records) => {
+                for record in &**records {
+                    write!(out, "{number:>8}  ")?;
+                    show(record, out)?;
+                }
+            }
         }
     }
     Ok(reader.verify()?)

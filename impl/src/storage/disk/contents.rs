@@ -1,190 +1,260 @@
-//! What is in the database, read and held against what can have been written.
+//! What is in the files, read and held against what can have been written.
 
-use std::fmt::Display;
+use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
-use redb::{OwnedRange, ReadOnlyTable, ReadTransaction, ReadableTable};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use bytes::Bytes;
 
 use super::{
-    identity::{self, Identity},
-    rows::{BASE, FACTS, IDENTITY, LOG, NOTE, PIECES, SNAPSHOT, fenced},
-    sealed::unseal,
+    change::{Change, Facts, Head, votes_end},
+    log::{Half, Log, Room, START, recognise},
+    mark,
+    medium::{Medium, read_all},
+    place::Files,
+    sealed::{ALIGNMENT, unseal},
 };
 use crate::{
-    event::Record,
-    storage::{Recovered, Snapshot, StorageError, StoreId},
-    types::{Ballot, Slot},
+    storage::{Recovered, Snapshot, StorageError, StoreId, covers},
+    types::Slot,
 };
-
-/// What is left of the records that are trimmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Base {
-    /// The highest promise when they were trimmed.
-    pub promised: Option<Ballot>,
-    /// Every slot below is in the snapshot, and nowhere else.
-    pub trimmed: Slot,
-    /// The first commit whose records are kept.
-    pub first: u64,
-}
-
-/// What there is to know of a snapshot without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SnapshotHeader {
-    /// It contains the effect of every slot below.
-    pub below: Slot,
-    /// How many bytes the state has.
-    pub length: u64,
-    /// The CRC-32C of the state.
-    pub checksum: u32,
-}
 
 /// One commit: everything in it became durable in one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
     /// Counts all commits of the store from 1, without a gap.
     pub number: u64,
-    /// What was persisted; empty if it was a snapshot or a note.
-    pub records: Vec<Record>,
+    /// What it is of.
+    pub change: Change<'static>,
 }
 
-/// The database as one transaction sees it.
+/// All that can be read of a store, and what is wrong with it.
+#[derive(Debug)]
 pub(super) struct Contents {
-    log: ReadOnlyTable<u64, &'static [u8]>,
-    facts: ReadOnlyTable<&'static str, &'static [u8]>,
-    pieces: ReadOnlyTable<u64, &'static [u8]>,
+    pub(super) id: StoreId,
+    /// What its oldest file that is needed began with.
+    pub(super) head: Head,
+    /// From that one on, in order, without a gap.
+    pub(super) commits: Vec<Commit>,
+    /// What follows from them.
+    pub(super) facts: Facts,
+    /// The number of the last commit.
+    pub(super) last: u64,
+    /// The highest commit that is known to have been acknowledged.
+    pub(super) acknowledged: u64,
+    scans: [Scan; 2],
+    current: usize,
+    wrong: Option<StorageError>,
+}
+
+/// What is in one file of the log: commits, until there is no more.
+#[derive(Debug, Default)]
+struct Scan {
+    commits: Vec<Commit>,
+    /// Where the last of them is.
+    end: Range<usize>,
+    /// How long the file is.
+    length: usize,
+    /// The slot after the last one that is voted in.
+    votes_end: Slot,
 }
 
 impl Contents {
-    pub(super) fn of(transaction: &ReadTransaction) -> Result<Self, StorageError> {
-        Ok(Self {
-            log: transaction.open_table(LOG)?,
-            facts: transaction.open_table(FACTS)?,
-            pieces: transaction.open_table(PIECES)?,
-        })
-    }
-
-    /// Whose store it is.
-    pub(super) fn identity(&self) -> Result<(Identity, StoreId), StorageError> {
-        let row = self.fact(IDENTITY)?;
-        identity::read(&row.ok_or_else(|| StorageError::damaged("there is no identity"))?)
-    }
-
-    pub(super) fn base(&self) -> Result<Base, StorageError> {
-        let row = self.fact(BASE)?.ok_or_else(|| StorageError::damaged("there is no base"))?;
-        decoded(&row, &"the base")
-    }
-
-    pub(super) fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
-        self.fact(&[NOTE, name].concat())
-    }
-
-    /// The names under which something is noted.
-    pub(super) fn notes(&self) -> Result<Vec<String>, StorageError> {
-        let mut names = Vec::new();
-        for fact in self.facts.range(NOTE..)? {
-            let (name, _) = fact?;
-            let Some(name) = name.value().strip_prefix(NOTE) else { break };
-            names.push(name.to_owned());
+    /// Reads the log and the mark of a store.
+    ///
+    /// # Errors
+    /// They cannot be read, or nothing in them makes sense. What is wrong beyond that is told by
+    /// [`verify`](Self::verify).
+    pub(super) fn read(files: &Files) -> Result<Self, StorageError> {
+        let read = |file: &Medium| read_all(&**file).map_err(StorageError::io("read the log"));
+        let bytes = [read(&files.logs[0])?, read(&files.logs[1])?];
+        let id = recognise("log.0", &bytes[0])?;
+        let other = recognise("log.1", &bytes[1])?;
+        if id != other {
+            return Err(StorageError::damaged(format!("log.0 is of store {id}, log.1 of {other}")));
         }
-        Ok(names)
-    }
-
-    pub(super) fn snapshot_header(&self) -> Result<Option<SnapshotHeader>, StorageError> {
-        let row = self.fact(SNAPSHOT)?;
-        row.map(|row| decoded(&row, &"the header of the snapshot")).transpose()
-    }
-
-    pub(super) fn snapshot(&self) -> Result<Option<Snapshot>, StorageError> {
-        let Some(header) = self.snapshot_header()? else { return Ok(None) };
-        let mut state = BytesMut::new();
-        for (expected, piece) in (0..).zip(self.pieces.iter()?) {
-            let (number, piece) = piece?;
-            if number.value() != expected {
-                return Err(StorageError::damaged(format!(
-                    "piece {expected} of the snapshot is missing"
-                )));
+        let acknowledged = mark::acknowledged(&*files.mark, id)?;
+        let scans = [Scan::of(&bytes[0], id)?, Scan::of(&bytes[1], id)?];
+        let current = usize::from(scans[1].first() > scans[0].first());
+        let (older, newer) = (&scans[1 - current], &scans[current]);
+        let damaged = |found: String| Some(StorageError::damaged(found));
+        let Some(head) = newer.head() else {
+            return Err(StorageError::damaged("neither file of the log has a commit"));
+        };
+        let (facts, last) = (fold(head, &newer.commits), newer.last());
+        let (mut head, mut commits, mut wrong) = (head, newer.commits.clone(), None);
+        if facts.trimmed < head.votes_end {
+            match older.head() {
+                Some(oldest) if older.last() + 1 == newer.first() => {
+                    head = oldest;
+                    commits.splice(..0, older.commits.iter().cloned());
+                }
+                _ => {
+                    let (last, first) = (older.last(), newer.first());
+                    wrong = damaged(format!("commit {last} is followed by commit {first}"));
+                }
             }
-            state.extend_from_slice(piece.value());
         }
-        let found = (state.len() as u64, crc32c::crc32c(&state));
-        if found != (header.length, header.checksum) {
-            return Err(StorageError::damaged(format!(
-                "the snapshot has {} bytes with the checksum {:08x}, not {} with {:08x}",
-                found.0, found.1, header.length, header.checksum
+        if fold(head, &commits) != facts {
+            wrong = damaged("the files of the log do not fit together".into());
+        }
+        if let Some(number) = bytes.iter().find_map(|bytes| beyond(bytes, id, last)) {
+            let missing = last + 1;
+            wrong =
+                damaged(format!("commit {number} is there, but commit {missing} cannot be read"));
+        }
+        if wrong.is_none() && last < acknowledged {
+            wrong = Some(StorageError::Lost { acknowledged, found: last });
+        }
+        let head = head.clone();
+        Ok(Self { id, head, commits, facts, last, acknowledged, scans, current, wrong })
+    }
+
+    /// Holds everything against everything else.
+    ///
+    /// # Errors
+    /// The first thing that is not as it was left.
+    pub(super) fn verify(self, files: &Files) -> Result<Self, StorageError> {
+        if let Some(wrong) = self.wrong {
+            return Err(wrong);
+        }
+        covers(self.facts.snapshot.map(|header| header.below), self.facts.trimmed)?;
+        self.snapshot(files)?;
+        Ok(self)
+    }
+
+    /// The last snapshot.
+    pub(super) fn snapshot(&self, files: &Files) -> Result<Option<Snapshot>, StorageError> {
+        let Some(header) = self.facts.snapshot else { return Ok(None) };
+        let damaged = |found: String| StorageError::damaged(format!("the snapshot {found}"));
+        let file = files.snapshots.get(usize::from(header.file));
+        let file = file.ok_or_else(|| damaged(format!("is in file {}", header.file)))?;
+        let length = file.length().map_err(StorageError::io("read the snapshot"))?;
+        if length != header.length {
+            return Err(damaged(format!("has {length} bytes, not {}", header.length)));
+        }
+        let state = read_all(&**file).map_err(StorageError::io("read the snapshot"))?;
+        let checksum = crc32c::crc32c(&state);
+        if checksum != header.checksum {
+            return Err(damaged(format!(
+                "has the checksum {checksum:08x}, not {:08x}",
+                header.checksum
             )));
         }
-        Ok(Some(Snapshot { below: header.below, state: state.freeze() }))
-    }
-
-    /// All commits that are kept, in order.
-    pub(super) fn commits(&self) -> Result<Commits, StorageError> {
-        let first = self.base()?.first;
-        Ok(Commits { rows: self.log.range_owned::<u64>(..)?, next: first })
-    }
-
-    /// The number of the last commit that is kept, if any is.
-    pub(super) fn last(&self) -> Result<Option<u64>, StorageError> {
-        Ok(self.log.last()?.map(|(number, _)| number.value()))
+        Ok(Some(Snapshot { below: header.below, state: Bytes::from(state) }))
     }
 
     /// All that was made durable.
-    pub(super) fn recovered(&self) -> Result<Recovered, StorageError> {
-        let base = self.base()?;
-        let trimmed = (base.trimmed > Slot(0)).then_some(Record::Trimmed { below: base.trimmed });
-        let mut records = Vec::from_iter(trimmed);
-        records.extend(base.promised.map(Record::Promised));
-        for commit in self.commits()? {
-            records.append(&mut commit?.records);
+    pub(super) fn recovered(self, files: &Files) -> Result<Recovered, StorageError> {
+        let snapshot = self.snapshot(files)?;
+        let mut records: Vec<_> = self.head.facts.records().collect();
+        for commit in self.commits {
+            if let Change::Records(more) = commit.change {
+                records.append(&mut more.into_owned());
+            }
         }
-        Ok(Recovered { snapshot: self.snapshot()?, records })
+        Ok(Recovered { snapshot, records })
     }
 
-    fn fact(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
-        let Some(row) = self.facts.get(name)? else { return Ok(None) };
-        let content = unseal(row.value(), name.as_bytes(), || format!("\"{name}\""))?;
-        Ok(Some(Bytes::copy_from_slice(content)))
+    /// The log, to go on with.
+    ///
+    /// Its last commit is written once more: if its sync had failed, the system may show what the disk
+    /// does not have, and think that there is nothing left to write.
+    pub(super) fn resume(&self, files: &Files, room: Room) -> Result<Log, StorageError> {
+        let Range { start, end } = self.scans[self.current].end;
+        let (file, mut row) = (&files.logs[self.current], vec![0; end - start]);
+        let again = file.read(start as u64, &mut row).and_then(|()| file.write(start as u64, &row));
+        again.and_then(|()| file.sync()).map_err(StorageError::io("write to the log"))?;
+        let half = |number: usize| {
+            let scan = &self.scans[number];
+            // What the other file has in it may be a beginning that a crash has torn.
+            let connected = number == self.current || self.is_connected();
+            Half {
+                file: files.logs[number].clone(),
+                length: scan.length as u64,
+                end: scan.end.end as u64,
+                votes_end: if connected { scan.votes_end } else { Slot(0) },
+            }
+        };
+        Ok(Log::resume(self.id, [half(0), half(1)], self.current, self.last, room))
+    }
+
+    fn is_connected(&self) -> bool {
+        self.scans[1 - self.current].last() + 1 == self.scans[self.current].first()
     }
 }
 
-/// The commits of a store, in order. One that cannot be read is an error in its place.
-pub struct Commits {
-    rows: OwnedRange<u64, &'static [u8]>,
-    next: u64,
+impl Scan {
+    fn of(bytes: &[u8], id: StoreId) -> Result<Self, StorageError> {
+        let mut scan = Self { length: bytes.len(), ..Self::default() };
+        let mut at = START as usize;
+        scan.end = at..at;
+        while let Some(found) =
+            bytes.get(at..).and_then(|rest| unseal(rest, id, |number| scan.expects(number)))
+        {
+            let (number, end) = (found.number, at + found.size);
+            let change = decode(found.content, number)?;
+            if scan.commits.is_empty() != matches!(change, Change::Head(_)) {
+                return Err(StorageError::damaged(format!("commit {number} is out of place")));
+            }
+            scan.votes_end = scan.votes_end.max(votes_end(&change));
+            scan.commits.push(Commit { number, change });
+            scan.end = at..end;
+            at = end;
+        }
+        Ok(scan)
+    }
+
+    fn expects(&self, number: u64) -> bool {
+        match self.commits.last() {
+            None => number > 0,
+            Some(last) => number == last.number + 1,
+        }
+    }
+
+    fn head(&self) -> Option<&Head> {
+        match &self.commits.first()?.change {
+            Change::Head(head) => Some(head),
+            _ => None,
+        }
+    }
+
+    /// The number of the first commit, 0 if there is none.
+    fn first(&self) -> u64 {
+        self.commits.first().map_or(0, |commit| commit.number)
+    }
+
+    /// The number of the last commit, 0 if there is none.
+    fn last(&self) -> u64 {
+        self.commits.last().map_or(0, |commit| commit.number)
+    }
 }
 
-impl Iterator for Commits {
-    type Item = Result<Commit, StorageError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        fenced(|| {
-            self.rows
-                .next()
-                .map(|row| {
-                    let (number, row) = row?;
-                    let expected = self.next;
-                    let number = number.value();
-                    self.next = number + 1;
-                    if number != expected {
-                        return Err(StorageError::damaged(format!(
-                            "commit {number} follows where {expected} should be"
-                        )));
-                    }
-                    let what = || format!("commit {number}");
-                    let records = unseal(row.value(), &number.to_le_bytes(), what)?;
-                    Ok(Commit { number, records: decoded(records, &what())? })
-                })
-                .transpose()
-        })
-        .transpose()
+/// What follows from a head and the commits from it on.
+fn fold(head: &Head, commits: &[Commit]) -> Facts {
+    let mut facts = head.facts.clone();
+    for commit in commits {
+        facts.take(commit.change.clone());
     }
+    facts
+}
+
+/// A commit after the last one, wherever it is. A commit is written when the one before is durable; so
+/// if there is one, the one before was acknowledged, and is damaged now.
+fn beyond(bytes: &[u8], id: StoreId, last: u64) -> Option<u64> {
+    let places = (START as usize..bytes.len()).step_by(ALIGNMENT);
+    let mut found = places.filter_map(|at| unseal(&bytes[at..], id, |number| number > last));
+    found.next().map(|found| found.number)
 }
 
 /// Content that has the right checksum was written by somebody; still it need not make sense.
-fn decoded<T: DeserializeOwned>(content: &[u8], what: &dyn Display) -> Result<T, StorageError> {
+fn decode(content: &[u8], number: u64) -> Result<Change<'static>, StorageError> {
     match postcard::take_from_bytes(content) {
-        Ok((content, [])) => Ok(content),
-        Ok((_, rest)) => Err(StorageError::damaged(format!("{} bytes follow {what}", rest.len()))),
-        Err(error) => Err(StorageError::damaged(format!("{what} cannot be read: {error}"))),
+        Ok((change, [])) => Ok(change),
+        Ok((_, rest)) => {
+            let length = rest.len();
+            Err(StorageError::damaged(format!("{length} bytes follow commit {number}")))
+        }
+        Err(error) => {
+            Err(StorageError::damaged(format!("commit {number} cannot be read: {error}")))
+        }
     }
 }

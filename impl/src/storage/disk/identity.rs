@@ -2,13 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    storage::{StorageError, StoreId},
-    types::NodeId,
-};
-
-/// The format that is written, and the newest that is read.
-pub const FORMAT: u32 = 1;
+use crate::{storage::StorageError, types::NodeId};
 
 /// Whom a store belongs to. It is opened only for exactly that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,23 +28,4 @@ impl Identity {
         }
         Ok(())
     }
-}
-
-/// The row that says so. The format comes first and will always be there.
-pub(super) fn write(identity: &Identity, id: StoreId, row: &mut Vec<u8>) {
-    row.extend_from_slice(&FORMAT.to_le_bytes());
-    postcard::to_io(&(identity, id), row).expect("an identity can be written to memory");
-}
-
-/// Reads that row.
-pub(super) fn read(row: &[u8]) -> Result<(Identity, StoreId), StorageError> {
-    let Some((format, rest)) = row.split_first_chunk() else {
-        return Err(StorageError::damaged("the identity has no format"));
-    };
-    let found = u32::from_le_bytes(*format);
-    if found > FORMAT {
-        return Err(StorageError::Format { found, known: FORMAT });
-    }
-    postcard::from_bytes(rest)
-        .map_err(|error| StorageError::damaged(format!("the identity cannot be read: {error}")))
 }

@@ -1,39 +1,65 @@
-//! The files of a store, as little as the store has to know of them.
+//! The files of a store, as little as the store has to know of them: so that a test can put others in
+//! their place, which record what is done to them, or fail.
 
-use std::{io, sync::Arc};
+use std::{
+    fmt::Debug,
+    fs, io,
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    sync::Arc,
+};
 
-use redb::StorageBackend;
+/// What a file is to the store: bytes that can be read, written and synced. Locking is not the business
+/// of these: the directory is locked as a whole.
+pub(super) trait File: Debug + Send + Sync {
+    /// How many bytes it has.
+    fn length(&self) -> io::Result<u64>;
 
-/// What a file is to the store: bytes that can be read, written and synced. Shared, so that a file
-/// can be looked at before it is written to.
-#[derive(Clone, Debug)]
-pub(super) struct Medium(Arc<dyn StorageBackend>);
+    /// Fills `out` with the bytes from `offset` on; fails if there are not so many.
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
 
-impl Medium {
-    pub(super) fn new(file: impl StorageBackend) -> Self {
-        Self(Arc::new(file))
-    }
+    /// Writes all of `bytes` at `offset`, and makes the file longer if need be.
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes the file shorter, or longer by zeros.
+    fn set_length(&self, length: u64) -> io::Result<()>;
+
+    /// Returns when everything that was done to it is durable.
+    fn sync(&self) -> io::Result<()>;
 }
 
-/// Locking is not the business of these: the directory is locked as a whole.
-impl StorageBackend for Medium {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
+/// A file of a store. Shared, so that it can be looked at before it is written to.
+pub(super) type Medium = Arc<dyn File>;
+
+/// All bytes of a file.
+pub(super) fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(file.length()?).map_err(io::Error::other)?];
+    file.read(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// A store uses each of its files from one thread at a time, so the place in it is nobody else's.
+impl File for fs::File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
+        let mut file = self;
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(out)
     }
 
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self;
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)
     }
 
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
     }
 
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
     }
 }

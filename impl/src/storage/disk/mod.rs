@@ -1,47 +1,50 @@
-//! A store in a directory, on the database redb.
+//! A store in a directory: a log of commits, and the last snapshot.
 //!
-//! Every change is one transaction, and every transaction adds one row to the log: a *commit*, with
-//! its number and the records that were persisted in it. So whatever is missing, damaged or out of
-//! place shows as a checksum that is wrong or a number that is missing, and the number of the last
-//! commit says how old the whole is. [`Reader`] tells what is in a store without changing it.
+//! ```text
+//! log.0, log.1             commits, one after the other, in two files that are written in turn
+//! snapshot.0, snapshot.1   the state of the machine; the log says in which of them, and its checksum
+//! mark                     the number of the last commit that was acknowledged
+//! lock                     locked by whoever uses the store
+//! ```
+//!
+//! Every change is one commit, with its number: records that were persisted, a fact that was noted, a
+//! snapshot that is whole in its file. So whatever is missing, damaged or out of place shows as a
+//! checksum that is wrong or a number that is missing, and the number of the last commit says how old
+//! the whole is. [`Reader`] tells what is in a store without changing it.
+//!
+//! Of the disk it is asked that what was synced is there, and that writing does not damage the bytes
+//! beside those that are written, even if the power fails meanwhile.
 
+mod change;
 mod contents;
-mod extent;
 mod identity;
+mod log;
 mod mark;
 mod medium;
-mod overlay;
 mod place;
 mod reader;
-mod rows;
 mod sealed;
 #[cfg(test)]
 mod tests;
 
-use std::{fs::OpenOptions, path::Path};
+use std::{borrow::Cow, fs::OpenOptions, path::Path};
 
 use bytes::Bytes;
-use redb::{ReadableDatabase, StorageBackend, WriteTransaction};
-use serde::Serialize;
 
-pub use contents::{Base, Commit, Commits, SnapshotHeader};
-pub use identity::{FORMAT, Identity};
+pub use change::{Change, Facts, Head, SnapshotHeader};
+pub use contents::Commit;
+pub use identity::Identity;
+pub use log::FORMAT;
 pub use reader::Reader;
 
 use self::{
     contents::Contents,
-    extent::Extent,
+    log::{Log, Room},
     mark::Mark,
     place::{Files, Place},
-    rows::{BASE, FACTS, IDENTITY, LOG, NOTE, PIECES, Rows, SNAPSHOT},
-    sealed::seal,
 };
-use super::{Recovered, Snapshot, Storage, StorageError, StoreId, trims};
-use crate::{event::Record, types::Slot};
-
-/// The state of a snapshot is cut into pieces of this many bytes. A little less than a power of
-/// two, since the database rounds up to one what it stores together with a few bytes of its own.
-const PIECE_BYTES: usize = (1 << 17) - 256;
+use super::{Recovered, Snapshot, Storage, StorageError, StoreId};
+use crate::event::Record;
 
 /// A store on disk.
 ///
@@ -63,14 +66,12 @@ const PIECE_BYTES: usize = (1 << 17) - 256;
 /// ```
 #[derive(Debug)]
 pub struct Disk {
-    id: StoreId,
-    extent: Extent,
+    identity: Identity,
+    log: Log,
+    facts: Facts,
     mark: Mark,
-    /// The row that is being written; kept for its memory.
-    row: Vec<u8>,
     /// How the store failed, if it did.
     failed: Option<String>,
-    rows: Rows,
     files: Files,
     /// Given up last, when everything is closed.
     place: Option<Place>,
@@ -86,7 +87,7 @@ impl Disk {
         let mut id = [0; 16];
         getrandom::fill(&mut id)
             .map_err(|error| StorageError::io("find a random number")(error.into()))?;
-        place.build(|files| build(&files, identity, StoreId(u128::from_le_bytes(id))))?;
+        place.build(|files| build(files, identity, StoreId(u128::from_le_bytes(id))))?;
         Self::at(place, identity)
     }
 
@@ -101,51 +102,34 @@ impl Disk {
 
     fn at(place: Place, identity: &Identity) -> Result<Self, StorageError> {
         let files = place.files(OpenOptions::new().read(true).write(true))?;
-        let mut store = Self::on(files, identity)?;
+        let mut store = Self::on(files, identity, Room::default())?;
         store.place = Some(place);
         Ok(store)
     }
 
-    /// Opens the store in these files: first reads all of it without writing, then opens it anew.
-    fn on(files: Files, expected: &Identity) -> Result<Self, StorageError> {
-        let reader = Reader::of(files.clone())?;
-        reader.identity().expect(expected)?;
-        let (id, extent) = (reader.id(), reader.extent()?);
-        drop(reader);
-
-        let rows = Rows::open(files.database.clone())?;
-        let last = rows.run(|database| Contents::of(&database.begin_read()?)?.last())?;
-        if last.is_some_and(|last| last != extent.last()) {
-            return Err(StorageError::damaged(format!(
-                "it ended with commit {} when it was looked at, and with {last:?} when it was opened",
-                extent.last()
-            )));
-        }
-        // Opening was a commit of the database's own, so that the last of ours is durable now, even
-        // if it was under way when a crash came.
-        let (mut mark, _) = Mark::open(files.mark.clone(), id)?;
-        mark.raise(extent.last())?;
-        let (row, failed, place) = (Vec::new(), None, None);
-        Ok(Self { id, extent, mark, row, failed, rows, files, place })
+    /// Opens the store in these files: reads all of it before anything is written.
+    fn on(files: Files, expected: &Identity, room: Room) -> Result<Self, StorageError> {
+        let contents = Contents::read(&files)?;
+        contents.head.identity.expect(expected)?;
+        let contents = contents.verify(&files)?;
+        let log = contents.resume(&files, room)?;
+        let mut mark = Mark::of(files.mark.clone(), log.id);
+        mark.raise(log.last)?;
+        let (identity, facts) = (contents.head.identity, contents.facts);
+        Ok(Self { identity, log, facts, mark, failed: None, files, place: None })
     }
 
-    /// One transaction: records, perhaps none, and whatever comes with them.
-    fn commit(
-        &mut self,
-        records: &[Record],
-        more: impl FnOnce(&WriteTransaction) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
-        let number = self.extent.last() + 1;
-        let Self { row, rows, mark, .. } = self;
-        seal(row, &number.to_le_bytes(), |row| encode(&records, row));
-        rows.run(|database| {
-            let transaction = database.begin_write()?;
-            transaction.open_table(LOG)?.insert(number, row.as_slice())?;
-            more(&transaction)?;
-            Ok(transaction.commit()?)
-        })?;
-        mark.raise(number)?;
-        self.extent.grow(records);
+    /// Makes one change durable.
+    fn commit(&mut self, change: Change<'_>) -> Result<(), StorageError> {
+        self.facts.allow(&change)?;
+        if self.log.is_due(self.facts.trimmed) {
+            let (identity, facts) = (self.identity.clone(), self.facts.clone());
+            self.log.turn(&Head { identity, facts, votes_end: self.log.votes_end() })?;
+            self.mark.raise(self.log.last)?;
+        }
+        self.log.append(&change)?;
+        self.mark.raise(self.log.last)?;
+        self.facts.take(change);
         Ok(())
     }
 
@@ -166,86 +150,64 @@ impl Disk {
             None => Ok(()),
         }
     }
-
-    fn reading<T>(
-        &self,
-        read: impl FnOnce(&Contents) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
-        self.unfailed()?;
-        self.rows.run(|database| read(&Contents::of(&database.begin_read()?)?))
-    }
 }
 
 impl Storage for Disk {
     fn recover(&mut self) -> Result<Recovered, StorageError> {
-        self.reading(Contents::recovered)
+        self.unfailed()?;
+        Contents::read(&self.files)?.verify(&self.files)?.recovered(&self.files)
     }
 
     fn persist(&mut self, records: &[Record]) -> Result<(), StorageError> {
         if records.is_empty() {
             return self.unfailed();
         }
-        self.changing(|store| {
-            let trim = match trims(records) {
-                Some(below) => store.extent.trim(below)?,
-                None => None,
-            };
-            let Some(base) = trim else { return store.commit(records, |_| Ok(())) };
-            let dropped = store.extent.base().first..base.first;
-            store.commit(records, |transaction| {
-                transaction.open_table(LOG)?.retain_in(dropped, |_, _| false)?;
-                put(transaction, BASE, &base)
-            })?;
-            store.extent.rebase(base);
-            Ok(())
-        })
+        self.changing(|store| store.commit(Change::Records(Cow::Borrowed(records))))
     }
 
     fn persist_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
         self.changing(|store| {
-            store.extent.accepts_snapshot(snapshot.below)?;
             let header = SnapshotHeader {
                 below: snapshot.below,
                 length: snapshot.state.len() as u64,
                 checksum: crc32c::crc32c(&snapshot.state),
+                // Never the one that the log speaks of.
+                file: store.facts.snapshot.map_or(0, |last| 1 - last.file),
             };
-            store.commit(&[], |transaction| {
-                let mut pieces = transaction.open_table(PIECES)?;
-                pieces.retain(|_, _| false)?;
-                for (number, piece) in (0..).zip(snapshot.state.chunks(PIECE_BYTES)) {
-                    pieces.insert(number, piece)?;
-                }
-                put(transaction, SNAPSHOT, &header)
-            })?;
-            store.extent.covered(snapshot.below);
-            Ok(())
+            let file = &store.files.snapshots[usize::from(header.file)];
+            let written = file.set_length(header.length);
+            let written = written.and_then(|()| file.write(0, &snapshot.state));
+            written.and_then(|()| file.sync()).map_err(StorageError::io("write the snapshot"))?;
+            store.commit(Change::Snapshot(header))
         })
     }
 
     fn note(&mut self, name: &str, fact: &[u8]) -> Result<(), StorageError> {
         self.changing(|store| {
-            store.commit(&[], |transaction| {
-                put_row(transaction, &[NOTE, name].concat(), |row| row.extend_from_slice(fact))
-            })
+            let (name, fact) = (Cow::Borrowed(name), Bytes::copy_from_slice(fact));
+            store.commit(Change::Note { name, fact })
         })
     }
 
     fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
-        self.reading(|contents| contents.noted(name))
+        self.unfailed()?;
+        Ok(self.facts.notes.get(name).cloned())
     }
 
     fn id(&self) -> StoreId {
-        self.id
+        self.log.id
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.files.database.len().unwrap_or_default()
+        let Files { logs, snapshots, mark } = &self.files;
+        let files = logs.iter().chain(snapshots).chain([mark]);
+        files.map(|file| file.length().unwrap_or_default()).sum()
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        if self.failed.is_none() && self.rows.close().is_ok() {
+        if self.failed.is_none() {
             // Not needed, only the sooner durable: there is nobody to tell if it fails.
             let _ = self.mark.sync();
         }
@@ -254,38 +216,10 @@ impl Drop for Disk {
 
 /// Fills the files of a new store, and makes them durable.
 fn build(files: &Files, identity: &Identity, id: StoreId) -> Result<(), StorageError> {
-    let mut rows = Rows::open(files.database.clone())?;
-    rows.run(|database| {
-        let transaction = database.begin_write()?;
-        transaction.open_table(LOG)?;
-        transaction.open_table(PIECES)?;
-        put_row(&transaction, IDENTITY, |row| identity::write(identity, id, row))?;
-        put(&transaction, BASE, &Base { promised: None, trimmed: Slot(0), first: 1 })?;
-        Ok(transaction.commit()?)
-    })?;
-    rows.close()?;
-    Mark::create(files.mark.clone(), id)
-}
-
-fn put(
-    transaction: &WriteTransaction,
-    name: &str,
-    fact: &impl Serialize,
-) -> Result<(), StorageError> {
-    put_row(transaction, name, |row| encode(fact, row))
-}
-
-fn put_row(
-    transaction: &WriteTransaction,
-    name: &str,
-    write: impl FnOnce(&mut Vec<u8>),
-) -> Result<(), StorageError> {
-    let mut row = Vec::new();
-    seal(&mut row, name.as_bytes(), write);
-    transaction.open_table(FACTS)?.insert(name, row.as_slice())?;
-    Ok(())
-}
-
-fn encode(content: &impl Serialize, row: &mut Vec<u8>) {
-    postcard::to_io(content, row).expect("anything can be written to memory");
+    for snapshot in &files.snapshots {
+        snapshot.sync().map_err(StorageError::io("make a file for snapshots"))?;
+    }
+    Mark::create(files.mark.clone(), id)?;
+    let (identity, facts, votes_end) = (identity.clone(), Facts::default(), Default::default());
+    Log::create(&files.logs, id, &Head { identity, facts, votes_end })
 }

@@ -5,26 +5,28 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
+    sync::Arc,
 };
-
-use redb::backends::FileBackend;
 
 use super::{mark, medium::Medium};
 use crate::storage::StorageError;
 
-/// The database. A store exists when it has this.
-const DATABASE: &str = "store.redb";
-/// What becomes the database when it is whole.
-const UNFINISHED: &str = "store.new";
+/// The two files of the log. A store exists when it has the first.
+const LOGS: [&str; 2] = ["log.0", "log.1"];
+/// What becomes the first when everything else is whole.
+const UNFINISHED: &str = "log.new";
+/// The last snapshot, and the one before or the next.
+const SNAPSHOTS: [&str; 2] = ["snapshot.0", "snapshot.1"];
 /// See [`mark`](super::mark).
 const MARK: &str = "mark";
 /// Locked by whoever uses the store.
 const LOCK: &str = "lock";
 
-/// The two files that a store is made of.
+/// The files that a store is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
-    pub(super) database: Medium,
+    pub(super) logs: [Medium; 2],
+    pub(super) snapshots: [Medium; 2],
     pub(super) mark: Medium,
 }
 
@@ -43,7 +45,7 @@ impl Place {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK));
         let lock = lock.map_err(StorageError::io(doing("make a lock in", dir)))?;
         let place = Self::hold(dir, lock, File::try_lock)?;
-        if place.has(DATABASE)? {
+        if place.has(LOGS[0])? {
             return Err(StorageError::Exists { dir: dir.into() });
         }
         place.was_never_used()?;
@@ -72,7 +74,7 @@ impl Place {
         let place = match how.open(dir.join(LOCK)) {
             Ok(file) => Self::hold(dir, file, lock)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return if dir.join(DATABASE).exists() {
+                return if dir.join(LOGS[0]).exists() {
                     Err(StorageError::damaged(format!("the file \"{LOCK}\" is missing")))
                 } else {
                     missing("the directory has none of its files")
@@ -80,7 +82,7 @@ impl Place {
             }
             Err(cause) => return Err(StorageError::io(doing("open the lock in", dir))(cause)),
         };
-        if place.has(DATABASE)? {
+        if place.has(LOGS[0])? {
             return Ok(place);
         }
         place.was_never_used()?;
@@ -91,13 +93,14 @@ impl Place {
         fs::exists(self.dir.join(name)).map_err(StorageError::io(doing("look into", &self.dir)))
     }
 
-    /// Without a database there never was a store here, unless something else remembers one.
+    /// Without a log there never was a store here, unless something else remembers one.
     fn was_never_used(&self) -> Result<(), StorageError> {
         let mark = medium(File::open(self.dir.join(MARK))).ok();
-        match mark.and_then(|mark| mark::read(&mark).ok()) {
+        match mark.and_then(|mark| mark::read(&*mark).ok()) {
             None | Some((0, _)) => Ok(()),
             Some((commit, id)) => Err(StorageError::damaged(format!(
-                "the file \"{DATABASE}\" is missing; commit {commit} of store {id} was acknowledged"
+                "the file \"{}\" is missing; commit {commit} of store {id} was acknowledged",
+                LOGS[0]
             ))),
         }
     }
@@ -115,24 +118,22 @@ impl Place {
     }
 
     /// Makes the files of a store: `build` fills them and makes them durable. The store is there
-    /// when its database gets its name, which happens at once and last.
+    /// when its log gets its name, which happens at once and last.
     pub(super) fn build(
         &self,
-        build: impl FnOnce(Files) -> Result<(), StorageError>,
+        build: impl FnOnce(&Files) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         let failed = || StorageError::io(doing("make a store in", &self.dir));
-        let new = |name| {
-            let mut file = OpenOptions::new();
-            file.read(true).write(true).create(true).truncate(true);
-            medium(file.open(self.dir.join(name)))
-        };
-        let files = Files {
-            database: new(UNFINISHED).map_err(failed())?,
-            mark: new(MARK).map_err(failed())?,
-        };
-        build(files)?;
+        let mut how = OpenOptions::new();
+        how.read(true).write(true).create(true).truncate(true);
+        let open = |name| medium(how.open(self.dir.join(name))).map_err(failed());
+        build(&Files {
+            logs: [open(UNFINISHED)?, open(LOGS[1])?],
+            snapshots: [open(SNAPSHOTS[0])?, open(SNAPSHOTS[1])?],
+            mark: open(MARK)?,
+        })?;
         sync(&self.dir).map_err(failed())?;
-        fs::rename(self.dir.join(UNFINISHED), self.dir.join(DATABASE)).map_err(failed())?;
+        fs::rename(self.dir.join(UNFINISHED), self.dir.join(LOGS[0])).map_err(failed())?;
         sync(&self.dir).map_err(failed())?;
         // The directory itself is an entry of another one.
         self.dir.parent().map_or(Ok(()), sync).map_err(failed())
@@ -146,13 +147,16 @@ impl Place {
             }
             opened => opened.map_err(StorageError::io(format!("open \"{name}\""))),
         };
-        Ok(Files { database: open(DATABASE)?, mark: open(MARK)? })
+        Ok(Files {
+            logs: [open(LOGS[0])?, open(LOGS[1])?],
+            snapshots: [open(SNAPSHOTS[0])?, open(SNAPSHOTS[1])?],
+            mark: open(MARK)?,
+        })
     }
 }
 
 fn medium(file: io::Result<File>) -> io::Result<Medium> {
-    let backend = FileBackend::new(file?).map_err(io::Error::other)?;
-    Ok(Medium::new(backend))
+    Ok(Arc::new(file?))
 }
 
 /// Makes the entries of a directory durable.

@@ -1,42 +1,66 @@
-//! Rows with a checksum, so that what the database returns is what was put there.
+//! Numbered content with a checksum, so that what is read is what was written, and where.
 //!
-//! The database has checksums of its own. These are for all that they cannot see: a bug above or
-//! below them, a file that was put together from two, a row under another's key.
+//! ```text
+//! | number: u64 | length: u64 | checksum: u32 | content | zeros up to a multiple of 8 bytes |
+//! ```
+//!
+//! The checksum (CRC-32C) is of store, number and content. So what is left of an earlier use of the same
+//! place, or comes from another store, is not taken for what should be there.
 
-use crate::storage::StorageError;
+use crate::storage::StoreId;
 
-/// How many bytes precede the content of a row.
-const CHECKSUM: usize = 4;
+/// Sealed content begins at a multiple of this many bytes.
+pub(super) const ALIGNMENT: usize = 8;
+const HEADER: usize = 20;
 
-/// Makes `row` the sealed row of what `write` appends. Its memory is used again.
-pub(super) fn seal(row: &mut Vec<u8>, key: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
-    row.clear();
-    row.extend_from_slice(&[0; CHECKSUM]);
+/// Appends the sealed form of what `write` appends.
+pub(super) fn seal(
+    row: &mut Vec<u8>,
+    store: StoreId,
+    number: u64,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
+    let start = row.len();
+    row.resize(start + HEADER, 0);
     write(row);
-    let checksum = checksum(key, &row[CHECKSUM..]);
-    row[..CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+    let size = (row.len() - start).next_multiple_of(ALIGNMENT);
+    let (header, content) = row[start..].split_at_mut(HEADER);
+    header[..8].copy_from_slice(&number.to_le_bytes());
+    header[8..16].copy_from_slice(&(content.len() as u64).to_le_bytes());
+    header[16..].copy_from_slice(&checksum(store, number, content).to_le_bytes());
+    row.resize(start + size, 0);
 }
 
-/// The content of a sealed row; `what` says whose it is, should it be damaged.
-pub(super) fn unseal<'a>(
-    row: &'a [u8],
-    key: &[u8],
-    what: impl FnOnce() -> String,
-) -> Result<&'a [u8], StorageError> {
-    let Some((announced, content)) = row.split_first_chunk::<CHECKSUM>() else {
-        return Err(StorageError::damaged(format!("{} has {} bytes", what(), row.len())));
-    };
-    let (announced, found) = (u32::from_le_bytes(*announced), checksum(key, content));
-    if announced != found {
-        return Err(StorageError::damaged(format!(
-            "the checksum of {} is {found:08x}, not {announced:08x}",
-            what()
-        )));
+/// Content whose checksum is right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unsealed<'a> {
+    pub(super) number: u64,
+    pub(super) content: &'a [u8],
+    /// How many bytes it takes, sealed.
+    pub(super) size: usize,
+}
+
+/// What is sealed at the beginning of these bytes, if anything is and has a number that is wanted.
+pub(super) fn unseal(
+    bytes: &[u8],
+    store: StoreId,
+    wanted: impl FnOnce(u64) -> bool,
+) -> Option<Unsealed<'_>> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    let number = u64::from_le_bytes(*number);
+    if !wanted(number) {
+        return None;
     }
-    Ok(content)
+    let (length, rest) = rest.split_first_chunk()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (announced, rest) = rest.split_first_chunk()?;
+    let content = rest.get(..length)?;
+    let size = (HEADER + length).next_multiple_of(ALIGNMENT);
+    let right = u32::from_le_bytes(*announced) == checksum(store, number, content);
+    right.then_some(Unsealed { number, content, size })
 }
 
-/// CRC-32C of a key and what is under it.
-fn checksum(key: &[u8], content: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(key), content)
+fn checksum(store: StoreId, number: u64, content: &[u8]) -> u32 {
+    let key = crc32c::crc32c_append(crc32c::crc32c(&store.0.to_le_bytes()), &number.to_le_bytes());
+    crc32c::crc32c_append(key, content)
 }

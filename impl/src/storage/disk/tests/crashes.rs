@@ -37,6 +37,8 @@ fn workload() -> (Recorder, Vec<Contents>) {
         step.take(&mut store).expect("it can be done");
         recorder.acknowledge();
     }
+    let heads = store.log.last - 1 - 40;
+    assert!(heads >= 2, "first one file and then the other was begun anew: {heads}");
     drop(store);
     (recorder, states)
 }
@@ -107,7 +109,7 @@ fn writes_in_any_order_are_a_store() {
                         is_one_of(&states, acknowledged, &image, when);
                     }
                 }
-                // The other file has not been synced, and goes on being written late or not at all.
+                // The other files have not been synced, and go on being written late or not at all.
                 for write in mem::take(&mut since) {
                     match write {
                         Deed::Write(file, ..) | Deed::Length(file, _) if file != synced_file => {

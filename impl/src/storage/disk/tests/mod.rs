@@ -10,7 +10,12 @@ use std::{collections::BTreeSet, fs};
 use tempfile::TempDir;
 
 use self::recorder::{Image, Recorder};
-use super::{Disk, Identity, build, place::Files};
+use super::{
+    Disk, Identity, build,
+    log::Room,
+    place::Files,
+    sealed::{ALIGNMENT, unseal},
+};
 use crate::{
     NodeId, Record, Slot,
     storage::{
@@ -30,8 +35,18 @@ fn new() -> Recorder {
     recorder
 }
 
+/// Files so small that a short workload begins each of them more than once.
+const ROOM: Room = Room { grow_bytes: 1024, turn_bytes: 1024 };
+
 fn open(files: Files) -> Result<Disk, StorageError> {
-    Disk::on(files, &identity())
+    Disk::on(files, &identity(), ROOM)
+}
+
+/// Where a commit is in a file of the log.
+fn place_of(number: u64, file: &[u8]) -> usize {
+    let mut places = (0..file.len()).step_by(ALIGNMENT);
+    let is_there = |at: &usize| unseal(&file[*at..], StoreId(7), |found| found == number).is_some();
+    places.find(is_there).expect("it is there")
 }
 
 /// What is in a store that consists of these files.
@@ -115,9 +130,9 @@ fn the_contract_is_kept_when_machines_die() {
 }
 
 #[test]
-fn a_commit_is_one_sync_and_the_file_does_not_grow_for_ever() {
+fn a_commit_is_one_sync_and_the_files_do_not_grow_for_ever() {
     let recorder = new();
-    let mut store = open(recorder.files()).expect("it can be opened");
+    let mut store = Disk::on(recorder.files(), &identity(), Room::default()).expect("opened");
     let (mut syncs, mut sizes) = (0, BTreeSet::new());
     for round in 0..3_125_u64 {
         let before = recorder.syncs();
@@ -130,8 +145,8 @@ fn a_commit_is_one_sync_and_the_file_does_not_grow_for_ever() {
             sizes.insert(store.disk_bytes());
         }
     }
-    assert!(syncs < 3_125 + 50, "one sync for each, and one when the file grows: {syncs}");
+    // 200,000 votes take about 6 MB, and a file is begun anew when it has one.
+    assert!((3_126..3_125 + 10).contains(&syncs), "one for each, and one for each head: {syncs}");
     let largest = sizes.last().copied().unwrap_or_default();
-    assert!(largest < 2 << 20, "200,000 records, none kept for long, take {sizes:?} bytes");
-    assert!(store.extent.kept() < 200, "and no memory");
+    assert!(largest < 6 << 20, "none is kept for long, but they take {sizes:?} bytes");
 }

@@ -6,12 +6,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use redb::StorageBackend;
+use crate::storage::disk::{medium::File, place::Files};
 
-use crate::storage::disk::{medium::Medium, place::Files};
+/// The bytes of the two files of the log, of the two for snapshots, and of the mark.
+pub(super) type Image = [Vec<u8>; 5];
 
-/// The bytes of the database, and of the mark.
-pub(super) type Image = [Vec<u8>; 2];
+/// The place of the mark in an image.
+pub(super) const MARK: usize = 4;
 
 /// What was done to which file.
 #[derive(Clone, Debug)]
@@ -23,6 +24,15 @@ pub(super) enum Deed {
     Acknowledged,
 }
 
+impl Deed {
+    fn file(&self) -> usize {
+        match self {
+            Self::Write(file, ..) | Self::Length(file, _) | Self::Sync(file) => *file,
+            Self::Acknowledged => usize::MAX,
+        }
+    }
+}
+
 /// The files of a store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recorder(Arc<Mutex<Tape>>);
@@ -32,6 +42,8 @@ struct Tape {
     began: Image,
     written: Image,
     synced: Image,
+    /// What the system still has to write to the disk.
+    dirty: Vec<Deed>,
     deeds: Vec<Deed>,
     fault: Option<Fault>,
 }
@@ -47,13 +59,13 @@ impl Recorder {
     /// Files that begin with these bytes.
     pub(super) fn of(image: Image) -> Self {
         let (began, written, synced) = (image.clone(), image.clone(), image);
-        let tape = Tape { began, written, synced, deeds: Vec::new(), fault: None };
+        let tape = Tape { began, written, synced, ..Tape::default() };
         Self(Arc::new(Mutex::new(tape)))
     }
 
     pub(super) fn files(&self) -> Files {
-        let file = |number| Medium::new(RecordedFile { tape: self.clone(), number });
-        Files { database: file(0), mark: file(1) }
+        let file = |number| Arc::new(RecordedFile { tape: self.clone(), number });
+        Files { logs: [file(0), file(1)], snapshots: [file(2), file(3)], mark: file(MARK) }
     }
 
     fn tape(&self) -> MutexGuard<'_, Tape> {
@@ -88,6 +100,10 @@ impl Recorder {
         self.tape().fault = Some(fault);
     }
 
+    pub(super) fn recover(&self) {
+        self.tape().fault = None;
+    }
+
     /// Whether the fault is still to come.
     pub(super) fn awaits_fault(&self) -> bool {
         self.tape().fault.is_some_and(|fault| fault.after > 0)
@@ -103,12 +119,20 @@ impl Tape {
                 if !fault.lasting {
                     self.fault = None;
                 }
+                if let Deed::Sync(file) = deed {
+                    // As Linux does: what could not be written counts as written from now on.
+                    self.dirty.retain(|dirty| dirty.file() != file);
+                }
                 return Err(io::Error::other("the disk is on fire"));
             }
         }
         apply(&mut self.written, &deed);
         if let Deed::Sync(file) = deed {
-            self.synced[file] = self.written[file].clone();
+            for dirty in self.dirty.extract_if(.., |dirty| dirty.file() == file) {
+                apply(&mut self.synced, &dirty);
+            }
+        } else {
+            self.dirty.push(deed.clone());
         }
         self.deeds.push(deed);
         Ok(())
@@ -134,8 +158,8 @@ struct RecordedFile {
     number: usize,
 }
 
-impl StorageBackend for RecordedFile {
-    fn len(&self) -> io::Result<u64> {
+impl File for RecordedFile {
+    fn length(&self) -> io::Result<u64> {
         Ok(self.tape.tape().written[self.number].len() as u64)
     }
 
@@ -147,15 +171,15 @@ impl StorageBackend for RecordedFile {
         Ok(())
     }
 
-    fn set_len(&self, length: u64) -> io::Result<()> {
+    fn set_length(&self, length: u64) -> io::Result<()> {
         self.tape.tape().perform(Deed::Length(self.number, length))
     }
 
-    fn sync_data(&self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         self.tape.tape().perform(Deed::Sync(self.number))
     }
 
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.tape.tape().perform(Deed::Write(self.number, offset, data.to_vec()))
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.tape.tape().perform(Deed::Write(self.number, offset, bytes.to_vec()))
     }
 }
