@@ -1,8 +1,8 @@
 //! A node that runs: the protocol with a store, a machine, clients and peers around it.
 //!
-//! [`start`] gives a node a thread of its own, on which everything happens in turns: take in what is
-//! ready, step the protocol for all of it, one write and one sync, then send, apply and answer. When
-//! much is ready, much shares a sync; when little is, nothing waits for more.
+//! [`start`] gives a node a thread of its own; [`ready`] leaves the thread to you. Everything happens in
+//! turns: take in what is ready, step the protocol for all of it, one write and one sync, then send, apply
+//! and answer. When much is ready, much shares a sync; when little is, nothing waits for more.
 //!
 //! ```text
 //! clients --Handle--> Input \                                   / Packet --Transport--> peers
@@ -166,6 +166,27 @@ pub fn start<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
     transport: T,
 ) -> Result<Running<M>, StartError> {
     let name = format!("paxos-{}", config.id);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let (running, node) = ready(config, options, introductions, machine, storage, transport)?;
+    thread::Builder::new().name(name).spawn(move || runtime.block_on(node))?;
+    Ok(running)
+}
+
+/// A node that runs when the future is polled, and has stopped when it is done: for whoever has a
+/// thread for it. It needs a tokio runtime with time. While it waits for its disk its thread waits with
+/// it, so share that only with tasks that can wait as well. Those that carry its packets and serve its
+/// clients can, and gain by it: nothing has to be handed from thread to thread.
+///
+/// # Errors
+/// Those of [`start`].
+pub fn ready<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
+    config: Config,
+    options: Options,
+    introductions: Introductions,
+    machine: M,
+    storage: S,
+    transport: T,
+) -> Result<(Running<M>, impl Future<Output = ()> + Send + 'static), NodeError> {
     let (inputs, arriving) = mpsc::channel(options.inputs_per_turn_max * 4);
     let handle = Handle {
         inputs,
@@ -176,13 +197,12 @@ pub fn start<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
     let introduced = introductions == Introductions::Made;
     let node = Node::recover(config, options, machine, storage, introduced)?;
     let store = node.store();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (end, stopped) = oneshot::channel();
-    thread::Builder::new().name(name).spawn(move || {
-        let ended = runtime.block_on(run(node, arriving, most, transport));
+    let running = async move {
+        let ended = run(node, arriving, most, transport).await;
         let _ = end.send(ended); // Nobody may want to know.
-    })?;
-    Ok(Running { handle, store, stopped })
+    };
+    Ok((Running { handle, store, stopped }, running))
 }
 
 /// One turn after the other, until it is told to stop or has to.

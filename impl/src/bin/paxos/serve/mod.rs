@@ -13,7 +13,7 @@ use paxos::{
     Config, NodeId,
     kv::{self, Kv},
     runtime::{
-        self, Introductions, NodeError, Options, Running, StartError,
+        self, Introductions, NodeError, Options, Running,
         tcp::{self, Addresses, Tcp},
     },
     storage::{Disk, Identity, StorageError},
@@ -34,7 +34,7 @@ enum ServeError {
     #[error("{0}")]
     Data(StorageError),
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(NodeError),
     #[error(transparent)]
     Node(#[from] NodeError),
     #[error("metrics: {0}")]
@@ -99,7 +99,10 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     if let Some(address) = settings.metrics {
         metrics::listen(address)?; // Before the node starts: it keeps what it finds then.
     }
-    let running = runtime::start(config, options, made, Kv::default(), store, transport)?;
+    let (running, node) = runtime::ready(config, options, made, Kv::default(), store, transport)
+        .map_err(ServeError::Start)?;
+    // On this thread, as everything else: it costs less than to hand things over.
+    tokio::spawn(node);
     if settings.metrics.is_some() {
         tokio::spawn(metrics::tell(running.handle.clone(), traffic));
     }
