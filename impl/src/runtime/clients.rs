@@ -1,10 +1,10 @@
 //! The commands of this node's own clients, from the moment they are asked for until they are applied
 //! here.
 //!
-//! A node has one session, in which it numbers its clients' commands. Each is kept, and asked for
-//! again, until this node itself applies it, or until its time is up. So it does not matter where a
-//! command was lost: on its way to the leader, with the leader, or against another one. The session
-//! sees to it that it is applied once.
+//! A node has one session, in which it numbers its clients' commands; clients may have sessions of their
+//! own, and number for themselves. Each command is kept, and asked for again, until this node itself
+//! applies it, or until its time is up. So it does not matter where it was lost: on its way to the leader,
+//! with the leader, or against another one. The session sees to it that it is applied once.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::timing::Now;
 use crate::{
     machine::StateMachine,
-    session::{Applied, Entry, SessionId, Sessions},
+    session::{Applied, Entry, Request, SessionId, Sessions},
     types::NodeId,
 };
 
@@ -51,12 +51,17 @@ impl ProposeError {
 /// Where the answer to a command goes.
 pub(super) type Reply = oneshot::Sender<Result<Bytes, ProposeError>>;
 
+/// Where the name of a new session goes.
+pub(super) type Opened = oneshot::Sender<Result<SessionId, ProposeError>>;
+
 /// A command that waits.
 #[derive(Debug)]
 struct Pending {
     /// As it is written in the log.
     entry: Bytes,
     reply: Reply,
+    /// Who has asked for the same meanwhile.
+    also: Vec<Reply>,
     deadline: Now,
     asked: Option<Asked>,
 }
@@ -84,14 +89,20 @@ impl Asked {
     }
 }
 
+/// A session that is to be opened.
+#[derive(Debug)]
+struct Opening {
+    /// Nobody, if it is the node's own.
+    reply: Option<(Opened, Now)>,
+    asked: Option<Asked>,
+}
+
+/// The session of the node.
 #[derive(Debug)]
 enum Session {
     None,
-    /// It was asked for under a nonce.
-    Opening {
-        nonce: u128,
-        asked: Option<Asked>,
-    },
+    /// It is among those that are to be opened.
+    Opening,
     Open(SessionId),
 }
 
@@ -101,16 +112,19 @@ pub(super) struct Clients {
     timeout: Duration,
     retry: Duration,
     session: Session,
-    /// For the next session.
+    /// By nonce.
+    openings: BTreeMap<u128, Opening>,
+    /// The last nonce.
     nonce: u128,
     next_sequence: u64,
-    pending: BTreeMap<u64, Pending>,
+    pending: BTreeMap<(SessionId, u64), Pending>,
     /// Those of `pending` that were never asked for.
-    fresh: Vec<u64>,
+    fresh: Vec<(SessionId, u64)>,
     /// What came before there was a session.
     early: Vec<(Bytes, Reply, Now)>,
 }
 
+/// Coming.
 impl Clients {
     /// `life` is a number that no other life of any node has.
     pub(super) fn new(timeout: Duration, retry: Duration, life: u128) -> Self {
@@ -118,6 +132,7 @@ impl Clients {
             timeout,
             retry,
             session: Session::None,
+            openings: BTreeMap::new(),
             nonce: life << 32,
             next_sequence: 0,
             pending: BTreeMap::new(),
@@ -128,7 +143,7 @@ impl Clients {
 
     /// How many wait.
     pub(super) fn waiting(&self) -> usize {
-        self.pending.len() + self.early.len()
+        self.pending.len() + self.early.len() + self.openings.len()
     }
 
     /// A client asks for a command.
@@ -140,29 +155,58 @@ impl Clients {
         }
     }
 
+    /// A client asks for a session of its own.
+    pub(super) fn open(&mut self, reply: Opened, now: Now) {
+        let deadline = now + self.timeout;
+        self.begin_opening(Some((reply, deadline)));
+    }
+
+    /// A client asks for a command in a session of its own.
+    pub(super) fn request(&mut self, request: &Request, reply: Reply, now: Now) {
+        let key = (request.session(), request.sequence());
+        match self.pending.get_mut(&key) {
+            Some(pending) => pending.also.push(reply),
+            None => self.keep(key, request.entry(), reply, now + self.timeout),
+        }
+    }
+
+    fn begin_opening(&mut self, reply: Option<(Opened, Now)>) {
+        self.nonce += 1;
+        self.openings.insert(self.nonce, Opening { reply, asked: None });
+    }
+
     fn number(&mut self, session: SessionId, command: Bytes, reply: Reply, deadline: Now) {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let answered_below = self.pending.keys().next().copied().unwrap_or(sequence);
-        let entry = Entry::Command { session, sequence, answered_below, command }.encode();
-        self.pending.insert(sequence, Pending { entry, reply, deadline, asked: None });
-        self.fresh.push(sequence);
+        let mut waiting = self.pending.range((session, 0)..=(session, u64::MAX));
+        let answered_below = waiting.next().map_or(sequence, |(&(_, first), _)| first);
+        let entry = Entry::Command { session, sequence, answered_below, command };
+        self.keep((session, sequence), entry, reply, deadline);
     }
 
+    fn keep(&mut self, key: (SessionId, u64), entry: Entry, reply: Reply, deadline: Now) {
+        let (entry, also) = (entry.encode(), Vec::new());
+        self.pending.insert(key, Pending { entry, reply, also, deadline, asked: None });
+        self.fresh.push(key);
+    }
+}
+
+/// Asking.
+impl Clients {
     /// What is to be asked of `leader` now: what is new, and with `overdue` all that was asked of
     /// another, or too long ago.
     pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<Bytes> {
         let retry = self.retry;
         let mut entries = Vec::new();
         if matches!(self.session, Session::None) && !self.early.is_empty() {
-            self.nonce += 1;
-            self.session = Session::Opening { nonce: self.nonce, asked: None };
+            self.session = Session::Opening;
+            self.begin_opening(None);
         }
-        if let Session::Opening { nonce, asked } = &mut self.session
-            && Asked::is_due(*asked, leader, now)
-        {
-            *asked = Some(Asked::now(*asked, leader, now, retry));
-            entries.push(Entry::Open { nonce: *nonce }.encode());
+        for (&nonce, opening) in &mut self.openings {
+            if Asked::is_due(opening.asked, leader, now) {
+                opening.asked = Some(Asked::now(opening.asked, leader, now, retry));
+                entries.push(Entry::Open { nonce }.encode());
+            }
         }
         let mut ask = |pending: &mut Pending| {
             pending.asked = Some(Asked::now(pending.asked, leader, now, retry));
@@ -175,8 +219,8 @@ impl Clients {
                 .for_each(&mut ask);
             self.fresh.clear();
         } else {
-            for sequence in self.fresh.drain(..) {
-                if let Some(pending) = self.pending.get_mut(&sequence) {
+            for key in self.fresh.drain(..) {
+                if let Some(pending) = self.pending.get_mut(&key) {
                     ask(pending);
                 }
             }
@@ -188,72 +232,100 @@ impl Clients {
     pub(super) fn give_up(&mut self, now: Now) {
         let timeout = ProposeError::Timeout(self.timeout);
         for (_, late) in self.pending.extract_if(.., |_, pending| pending.deadline <= now) {
-            let _ = late.reply.send(Err(timeout.clone()));
+            late.answer(&Err(timeout.clone()));
         }
         for (_, reply, _) in self.early.extract_if(.., |(_, _, deadline)| *deadline <= now) {
             let _ = reply.send(Err(timeout.clone()));
         }
+        let late = |opening: &Opening| matches!(opening.reply, Some((_, late)) if late <= now);
+        for (_, opening) in self.openings.extract_if(.., |_, opening| late(opening)) {
+            if let Some((reply, _)) = opening.reply {
+                let _ = reply.send(Err(timeout.clone()));
+            }
+        }
     }
+}
 
+/// Answering.
+impl Clients {
     /// Something was applied here.
     pub(super) fn applied(&mut self, applied: Applied) {
-        match (applied, &self.session) {
-            (Applied::Opened { nonce: opened, session }, Session::Opening { nonce, .. })
-                if opened == *nonce =>
-            {
-                self.session = Session::Open(session);
+        match applied {
+            Applied::Opened { nonce, session } => self.opened(nonce, session),
+            Applied::Answered { session, sequence, answer } => {
+                if let Some(pending) = self.pending.remove(&(session, sequence)) {
+                    pending.answer(&Ok(answer));
+                }
+            }
+            Applied::Expired { session, .. } => self.expire(session),
+            Applied::Nothing => {}
+        }
+    }
+
+    fn opened(&mut self, nonce: u128, session: SessionId) {
+        match self.openings.remove(&nonce) {
+            Some(Opening { reply: Some((reply, _)), .. }) => {
+                // If the client has gone away, the session will expire.
+                let _ = reply.send(Ok(session));
+            }
+            Some(Opening { reply: None, .. }) => {
+                (self.session, self.next_sequence) = (Session::Open(session), 0);
                 for (command, reply, deadline) in std::mem::take(&mut self.early) {
                     self.number(session, command, reply, deadline);
                 }
             }
-            (Applied::Answered { session, sequence, answer }, Session::Open(mine))
-                if session == *mine =>
-            {
-                self.answer(sequence, Ok(answer));
-            }
-            (Applied::Expired { session, .. }, Session::Open(mine)) if session == *mine => {
-                self.expire();
-            }
-            _ => {}
+            None => {} // Of another node, or opened once more.
         }
     }
 
     /// What was applied was applied elsewhere, and has come as a snapshot: its answers are there.
     pub(super) fn restored<M: StateMachine>(&mut self, sessions: &Sessions<M>) {
-        let Session::Open(session) = self.session else { return };
-        if !sessions.is_open(session) {
-            return self.expire();
+        if let Session::Open(session) = self.session
+            && !sessions.is_open(session)
+        {
+            self.expire(session);
         }
-        let waiting: Vec<u64> = self.pending.keys().copied().collect();
-        for sequence in waiting {
-            if let Some(answer) = sessions.answer(session, sequence) {
-                self.answer(sequence, Ok(answer.clone()));
+        let waiting: Vec<_> = self.pending.keys().copied().collect();
+        for (session, sequence) in waiting {
+            if !sessions.is_open(session) {
+                self.expire(session);
+            } else if let Some(answer) = sessions.answer(session, sequence).cloned() {
+                self.applied(Applied::Answered { session, sequence, answer });
             }
         }
     }
 
     /// Answers everybody, since the node stops.
     pub(super) fn stop(&mut self) {
-        let early = std::mem::take(&mut self.early).into_iter().map(|(_, reply, _)| reply);
-        let pending = std::mem::take(&mut self.pending).into_values().map(|pending| pending.reply);
-        for reply in early.chain(pending) {
+        for (_, reply, _) in std::mem::take(&mut self.early) {
+            let _ = reply.send(Err(ProposeError::Stopped));
+        }
+        for pending in std::mem::take(&mut self.pending).into_values() {
+            pending.answer(&Err(ProposeError::Stopped));
+        }
+        for (reply, _) in
+            std::mem::take(&mut self.openings).into_values().filter_map(|opening| opening.reply)
+        {
             let _ = reply.send(Err(ProposeError::Stopped));
         }
     }
 
-    fn expire(&mut self) {
-        self.session = Session::None;
-        self.next_sequence = 0;
-        self.fresh.clear();
-        for pending in std::mem::take(&mut self.pending).into_values() {
-            let _ = pending.reply.send(Err(ProposeError::Expired));
+    fn expire(&mut self, session: SessionId) {
+        if matches!(self.session, Session::Open(own) if own == session) {
+            self.session = Session::None;
+        }
+        let all = (session, 0)..=(session, u64::MAX);
+        for (_, pending) in self.pending.extract_if(all, |_, _| true) {
+            pending.answer(&Err(ProposeError::Expired));
         }
     }
+}
 
-    fn answer(&mut self, sequence: u64, answer: Result<Bytes, ProposeError>) {
-        if let Some(pending) = self.pending.remove(&sequence) {
-            // A client that has gone away does not want to know.
-            let _ = pending.reply.send(answer);
+impl Pending {
+    /// A client that has gone away does not want to know.
+    fn answer(self, answer: &Result<Bytes, ProposeError>) {
+        for reply in self.also.into_iter().chain([self.reply]) {
+            let _ = reply.send(answer.clone());
         }
     }
 }

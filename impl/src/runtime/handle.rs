@@ -8,7 +8,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::{
     clients::ProposeError, node::Input, packet::Packet, readers::ReadError, status::Status,
 };
-use crate::{storage::StoreId, types::NodeId};
+use crate::{
+    session::{ClientSession, Request},
+    storage::StoreId,
+    types::NodeId,
+};
 
 /// Lets clients ask a node. Cheap to clone; the node runs on until [`Handle::stop`].
 pub struct Handle<M> {
@@ -34,14 +38,45 @@ impl<M: Send + 'static> Handle<M> {
     /// Why there is no answer.
     pub async fn propose(&self, command: impl Into<Bytes>) -> Result<Bytes, ProposeError> {
         let command = command.into();
-        if command.len() > self.command_bytes_max {
-            let (found, most) = (command.len(), self.command_bytes_max);
-            return Err(ProposeError::TooLong { found, most });
-        }
+        self.check(&command)?;
+        self.ask(|reply| Input::Propose { command, reply }).await
+    }
+
+    /// Opens a session for a client of its own, so that it can ask another node when this one does not
+    /// answer. [`propose`](Self::propose) needs none; but if the node stops while it waits, nobody can tell
+    /// whether the command will be applied.
+    ///
+    /// # Errors
+    /// Why there is none. If it was opened nevertheless, it expires.
+    pub async fn open_session(&self) -> Result<ClientSession, ProposeError> {
+        self.ask(Input::Open).await.map(ClientSession::new)
+    }
+
+    /// Has a command of a session chosen and applied, once, however often and of whichever nodes it is
+    /// asked for, and gives what the machine answered then. After an error with
+    /// [`ProposeError::may_be_applied`], ask again, here or elsewhere.
+    ///
+    /// # Errors
+    /// Why there is no answer. One that says that it was heard already ([`ClientSession::heard`]) may
+    /// have none any more, and times out.
+    pub async fn request(&self, request: &Request) -> Result<Bytes, ProposeError> {
+        self.check(request.command())?;
+        let request = request.clone();
+        self.ask(|reply| Input::Request { request, reply }).await
+    }
+
+    fn check(&self, command: &Bytes) -> Result<(), ProposeError> {
+        let (found, most) = (command.len(), self.command_bytes_max);
+        if found > most { Err(ProposeError::TooLong { found, most }) } else { Ok(()) }
+    }
+
+    async fn ask<A>(
+        &self,
+        input: impl FnOnce(oneshot::Sender<Result<A, ProposeError>>) -> Input<M>,
+    ) -> Result<A, ProposeError> {
         let Ok(_room) = self.room.acquire().await else { return Err(ProposeError::Stopped) };
         let (reply, answer) = oneshot::channel();
-        let asked = self.inputs.send(Input::Propose { command, reply }).await;
-        asked.map_err(|_| ProposeError::Stopped)?;
+        self.inputs.send(input(reply)).await.map_err(|_| ProposeError::Stopped)?;
         answer.await.unwrap_or(Err(ProposeError::Stopped))
     }
 

@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::{
-    clients::{Clients, Reply},
+    clients::{Clients, Opened, Reply},
     formation::Formation,
     options::Options,
     packet::Packet,
@@ -30,7 +30,7 @@ use crate::{
         RecoverError, Replica,
         proposer::{NodeSet, Role},
     },
-    session::Sessions,
+    session::{Request, Sessions},
     storage::{Recovered, Snapshot, Storage, StorageError, StoreId},
     types::{NodeId, Slot},
 };
@@ -41,6 +41,10 @@ pub(super) enum Input<M> {
     Packet { from: NodeId, packet: Packet },
     /// A client asks for a command.
     Propose { command: Bytes, reply: Reply },
+    /// A client asks for a session of its own.
+    Open(Opened),
+    /// A client asks for a command in it.
+    Request { request: Request, reply: Reply },
     /// A client asks to read.
     Read(Reading<M>),
     /// A peer has connected and says which store it has.
@@ -234,6 +238,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         match input {
             Input::Packet { from, packet } => self.on_packet(from, packet, now)?,
             Input::Propose { command, reply } => self.clients.propose(command, reply, now),
+            Input::Open(reply) => self.clients.open(reply, now),
+            Input::Request { request, reply } => self.clients.request(&request, reply, now),
             Input::Read(reading) => self.readers.read(reading, now),
             Input::Introduced { peer, store, reply } => {
                 let answer = Formation::introduce(peer, store, &mut self.storage)?;

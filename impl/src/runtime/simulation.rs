@@ -2,6 +2,8 @@
 //! crashes, slow and failing stores, and clients that remember what they were told. The same seed gives
 //! the same run.
 
+mod wanderer;
+
 use std::{
     collections::{BTreeMap, BTreeSet, BinaryHeap},
     sync::{Arc, Mutex},

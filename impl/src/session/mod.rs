@@ -10,11 +10,14 @@
 //! All of it is decided by the log alone, so that every node decides alike; no clock is asked. A
 //! command of an expired session is not applied: whether it ever was cannot be told any more.
 
+mod client;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use self::client::{ClientSession, Request};
 use crate::{
     machine::{RestoreError, StateMachine},
     types::{Slot, Value},

@@ -1,0 +1,94 @@
+//! A client's side of its session.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, SessionId};
+
+/// A session of a client's own, which does not depend on the node that it was opened through. It numbers
+/// the commands, and remembers which answers are still to come. It can be written down, and gone on with
+/// after the client was started again; then a request must have been written down before it was asked for.
+///
+/// ```
+/// use paxos::{Slot, session::ClientSession};
+///
+/// let mut session = ClientSession::new(Slot(7)); // Handle::open_session gives one that is open
+/// let first = session.request("add one");
+/// let second = session.request("add two");
+/// assert_eq!((first.sequence(), second.sequence()), (0, 1));
+/// session.heard(&first); // its answer has come: nobody has to keep it any longer
+/// assert_eq!(session.request("add three").answered_below(), 1);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSession {
+    id: SessionId,
+    next: u64,
+    /// Requests whose answers were not heard.
+    open: BTreeSet<u64>,
+}
+
+/// A command with its place in a session. However often it is asked for, and of whichever nodes, it is
+/// applied once, and every time answered with what it was answered then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    session: SessionId,
+    sequence: u64,
+    answered_below: u64,
+    command: Bytes,
+}
+
+impl ClientSession {
+    /// A session that was opened, and in which nothing was asked for.
+    pub fn new(id: SessionId) -> Self {
+        Self { id, next: 0, open: BTreeSet::new() }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The next command.
+    pub fn request(&mut self, command: impl Into<Bytes>) -> Request {
+        let sequence = self.next;
+        self.next += 1;
+        self.open.insert(sequence);
+        let answered_below = self.open.first().copied().unwrap_or(sequence);
+        Request { session: self.id, sequence, answered_below, command: command.into() }
+    }
+
+    /// The answer to a request was heard; it is not asked for again, and its answer may be forgotten.
+    pub fn heard(&mut self, request: &Request) {
+        self.open.remove(&request.sequence);
+    }
+}
+
+impl Request {
+    /// The session that it belongs to.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Its number there.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// All answers below this number were heard when it was made.
+    pub fn answered_below(&self) -> u64 {
+        self.answered_below
+    }
+
+    /// What is to be applied.
+    pub fn command(&self) -> &Bytes {
+        &self.command
+    }
+
+    /// As it is written in the log.
+    pub fn entry(&self) -> Entry {
+        let Self { session, sequence, answered_below, command } = self.clone();
+        Entry::Command { session, sequence, answered_below, command }
+    }
+}
