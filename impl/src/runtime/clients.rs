@@ -166,7 +166,7 @@ impl Clients {
         let key = (request.session(), request.sequence());
         match self.pending.get_mut(&key) {
             Some(pending) => pending.also.push(reply),
-            None => self.keep(key, request.entry(), reply, now + self.timeout),
+            None => self.keep(key, request.entry().encode(), reply, now + self.timeout),
         }
     }
 
@@ -180,12 +180,12 @@ impl Clients {
         self.next_sequence += 1;
         let mut waiting = self.pending.range((session, 0)..=(session, u64::MAX));
         let answered_below = waiting.next().map_or(sequence, |(&(_, first), _)| first);
-        let entry = Entry::Command { session, sequence, answered_below, command };
+        let entry = Entry::Command { session, sequence, answered_below, command }.encode();
         self.keep((session, sequence), entry, reply, deadline);
     }
 
-    fn keep(&mut self, key: (SessionId, u64), entry: Entry, reply: Reply, deadline: Now) {
-        let (entry, also) = (entry.encode(), Vec::new());
+    fn keep(&mut self, key: (SessionId, u64), entry: Bytes, reply: Reply, deadline: Now) {
+        let also = Vec::new();
         self.pending.insert(key, Pending { entry, reply, also, deadline, asked: None });
         self.fresh.push(key);
     }

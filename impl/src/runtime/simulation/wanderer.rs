@@ -18,7 +18,9 @@ impl Simulation {
         let down: Vec<_> =
             self.places.keys().filter(|id| !self.up().contains(id)).copied().collect();
         if down.len() * 2 >= self.places.len() {
-            down.into_iter().for_each(|id| self.start(id));
+            for id in down {
+                self.start(id);
+            }
         }
         let up = self.up();
         up[self.random.random_range(0..up.len())]

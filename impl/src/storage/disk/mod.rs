@@ -44,7 +44,7 @@ use self::{
     place::{Files, Place},
 };
 use super::{Recovered, Snapshot, Storage, StorageError, StoreId};
-use crate::event::Record;
+use crate::{event::Record, types::Slot};
 
 /// A store on disk.
 ///
@@ -220,6 +220,6 @@ fn build(files: &Files, identity: &Identity, id: StoreId) -> Result<(), StorageE
         snapshot.sync().map_err(StorageError::io("make a file for snapshots"))?;
     }
     Mark::create(files.mark.clone(), id)?;
-    let (identity, facts, votes_end) = (identity.clone(), Facts::default(), Default::default());
+    let (identity, facts, votes_end) = (identity.clone(), Facts::default(), Slot(0));
     Log::create(&files.logs, id, &Head { identity, facts, votes_end })
 }
