@@ -2,7 +2,8 @@
 //!
 //! [`start`] gives a node a thread of its own, on which everything happens in turns: take in what is
 //! ready, step the protocol for all of it, one write and one sync, then send, apply and answer. When
-//! much is ready, much shares a sync; when little is, nothing waits for more.
+//! much is ready, much shares a sync; when little is, nothing waits for more. Only what a leader proposes is
+//! sent before the sync, so that the followers' overlap with it.
 //!
 //! ```text
 //! clients --Handle--> Input \                                   / Packet --Transport--> peers

@@ -1,8 +1,9 @@
 //! A node without sockets and threads: what happens in one turn, as a plain function.
 //!
-//! A turn takes in whatever is ready, steps the replica for all of it, makes the records durable with
-//! one write and one sync, and only then lets anything out: messages, what is applied, answers to
-//! clients. That order is stated once, in [`Node::turn`], and nothing leaves a node anywhere else.
+//! A turn takes in whatever is ready, steps the replica for all of it, lets out what may leave early, makes
+//! the records durable with one write and one sync, and only then lets out the rest: messages, what is
+//! applied, answers to clients. That order is stated once, in [`Node::let_out`], and nothing leaves a node
+//! anywhere else.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ use crate::{
     config::Config,
     event::{Event, Output, Proposal, Timer, Token},
     machine::{RestoreError, StateMachine},
-    message::{Message, To},
+    message::{Envelope, Message, To},
     protocol::{
         RecoverError, Replica,
         proposer::{NodeSet, Role},
@@ -181,8 +182,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.storage.id()
     }
 
-    /// Takes in what is ready, and lets out what follows: **persist, sync, then send, apply and
-    /// answer**. If the store fails, nothing is let out, and the node must not be used any more.
+    /// Takes in what is ready, and lets out what follows. If the store fails, nothing is let out but what
+    /// may leave early, and the node must not be used any more.
     ///
     /// Gives whether it goes on.
     pub(super) fn turn(
@@ -197,17 +198,23 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
         self.fire_timers(now);
         self.ask(now);
-        self.persist()?;
-        self.release(now, transport);
+        self.let_out(now, transport)?;
         if self.snapshot_is_due() {
             self.take_snapshot()?;
-            self.persist()?;
-            self.release(now, transport);
+            self.let_out(now, transport)?;
         }
         if !goes_on {
             self.stop();
         }
         Ok(goes_on)
+    }
+
+    /// **Let out what may leave early, persist, sync, then send, apply and answer.**
+    fn let_out(&mut self, now: Now, transport: &mut impl Transport) -> Result<(), NodeError> {
+        self.release_early(transport);
+        self.persist()?;
+        self.release(now, transport);
+        Ok(())
     }
 
     fn persist(&mut self) -> Result<(), NodeError> {
@@ -421,8 +428,20 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
 /// Letting out.
 impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// The peers sync what they vote for while this node syncs.
+    fn release_early(&mut self, transport: &mut impl Transport) {
+        for Envelope { to, message } in self.output.take_early() {
+            let packet = Packet::Message(message);
+            self.counts.sent[packet.kind()] += 1;
+            transport.send(to, packet);
+        }
+    }
+
     fn release(&mut self, now: Now, transport: &mut impl Transport) {
-        assert!(self.output.records.is_empty(), "nothing leaves before its records are durable");
+        assert!(
+            self.output.records.is_empty(),
+            "nothing else leaves before its records are durable"
+        );
         for envelope in self.output.messages.drain(..) {
             self.packets.push((envelope.to, Packet::Message(envelope.message)));
         }
