@@ -257,7 +257,13 @@ impl Scales<'_> {
         if !output.records.is_empty() {
             return self.differ("records", "none", &output.records);
         }
-        Ok(())
+        // Proposals are sent again; anything else waits for what it may follow from.
+        let early = match running.unsynced[..] {
+            [] => Vec::new(),
+            _ => running.take_early(&mut output.clone()),
+        };
+        let proposes = |sent: &Envelope| matches!(sent.message, Message::Accept { .. });
+        self.expect("what leaves before what it follows from", early.iter().all(proposes), &early)
     }
 
     /// Delivers the parts of a batch one by one and the batch as a whole: it must be the same.

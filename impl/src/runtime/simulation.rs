@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use itertools::Itertools as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::oneshot;
@@ -555,7 +556,8 @@ fn a_node_that_has_not_met_the_others_rests() {
 
 /// The one order: nothing leaves before the records that it depends on are durable, and a proposal depends on
 /// the promise of its ballot alone. At each change in the life of a node its store fails once, and what had left
-/// by then was backed by what was durable when it left.
+/// by then was backed by what was durable when it left. Where its own promise is enough to lead, it proposes in
+/// the turn in which it promises.
 #[test]
 fn nothing_leaves_before_it_is_durable() {
     let nodes = [NodeId(1), NodeId(2), NodeId(3)];
@@ -563,21 +565,21 @@ fn nothing_leaves_before_it_is_durable() {
     let options = Options { snapshot_slots: u64::MAX, ..quick() };
     let mut bereft = 0;
     // The first change is that it has started.
-    for changes in 1..7 {
+    for ((phase1, phase2), changes) in [(2, 2), (1, 3)].into_iter().cartesian_product(1..7) {
         let store = MemoryStore::new(StoreId(1));
         let faulty =
             Faulty { inner: store.reopen(), changes_left: Arc::new(Mutex::new(Some(changes))) };
-        let config = Config::new(NodeId(1), nodes);
+        let config = Config::new(NodeId(1), nodes).with_quorums(phase1, phase2);
         let options = options.clone();
         let mut node = Node::recover(config, options, Ledger::default(), faulty, false).unwrap();
         let (mut sent, mut now) = (Vec::new(), Duration::ZERO);
         let mut answers = Vec::new();
         loop {
             now += STEP;
-            let mut inputs = Vec::new();
-            // Its peers agree to all that it says.
+            // Its peers are there, and agree to all that it says.
+            let mut inputs = says(&Packet::Following);
             for packet in std::mem::take(&mut sent) {
-                inputs.extend(agree(packet));
+                inputs.extend(agree(packet).iter().flat_map(says));
             }
             let (reply, answer) = oneshot::channel();
             answers.push(answer);
@@ -613,11 +615,14 @@ fn proposes(packet: &Packet) -> bool {
     matches!(packet, Packet::Message(Message::Accept { .. }))
 }
 
-fn agree(packet: Packet) -> Option<Input<Ledger>> {
-    let message = match packet {
-        Packet::Canvass => {
-            return Some(Input::Packet { from: NodeId(2), packet: Packet::Leaderless });
-        }
+/// Both peers say the same.
+fn says(packet: &Packet) -> Vec<Input<Ledger>> {
+    [2, 3].map(|from| Input::Packet { from: NodeId(from), packet: packet.clone() }).into()
+}
+
+fn agree(packet: Packet) -> Option<Packet> {
+    Some(Packet::Message(match packet {
+        Packet::Canvass => return Some(Packet::Leaderless),
         Packet::Message(Message::Prepare { ballot }) => {
             Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() }
         }
@@ -625,8 +630,7 @@ fn agree(packet: Packet) -> Option<Input<Ledger>> {
             Message::Accepted { ballot, first, count: values.len() as u64 }
         }
         _ => return None,
-    };
-    Some(Input::Packet { from: NodeId(2), packet: Packet::Message(message) })
+    }))
 }
 
 /// Whether what a packet says of the sender's promises and votes is in these records. What is proposed is backed
