@@ -92,14 +92,14 @@ pub const CLUSTER_TIES: &[Space] = &[
     space(
         quiet(Bounds { unsynced: 2, ..Bounds::of(3, 1, 3) }),
         "two steps wait for their sync",
-        252_374,
-        969_007,
+        909_240,
+        3_704_532,
     ),
     space(
         quiet(Bounds { unsynced: 1, ..Bounds::of(3, 2, 2) }),
         "slots and unsynced steps",
-        281_026,
-        1_296_759,
+        891_535,
+        4_320_825,
     ),
     space(flexible(3, 1), "phase 1 asks all", 18_354, 97_361),
     space(Bounds { ballots: 2, ..flexible(1, 3) }, "phase 2 asks all", 5_553, 28_392),
