@@ -1,11 +1,11 @@
 //! Model and implementation side by side: a model whose states are pairs.
 //!
 //! Every step of the model is taken by the production replicas as well, and everything that comes of
-//! it is compared: the disk, each field of the replica, the records, the messages, and which of these leave
-//! before the records are durable. Inputs that change
-//! nothing in the model are delivered, too, and must change nothing; so are batches as a whole, resends,
-//! heartbeats and requests for what was missed. A difference becomes part of the state, and so the
-//! shortest path to it is found like any other counterexample.
+//! it is compared: the disk, each field of the replica, the records, the messages, and which of these
+//! leave before the records are durable. Inputs that change nothing in the model are delivered, too, and
+//! must change nothing; so are batches as a whole, resends, heartbeats and requests for what was missed. A
+//! difference becomes part of the state, and so the shortest path to it is found like any other
+//! counterexample.
 //!
 //! Each step of the model runs the production code. What should change nothing is tried once for each
 //! distinct replica, not in each state of the cluster that contains it: a replica is a pure function
