@@ -11,8 +11,8 @@ use paxos_model::{
 };
 
 const BOUNDS: Bounds = Bounds { unsynced: 1, chosen: false, ..Bounds::of(3, 1, 3) };
-const PAIRS: usize = 89_437;
-const TRANSITIONS: usize = 340_499;
+const PAIRS: usize = 328_095;
+const TRANSITIONS: usize = 1_260_397;
 /// How many actions are replayed.
 const WALK: usize = 50;
 

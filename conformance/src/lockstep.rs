@@ -1,10 +1,11 @@
 //! Model and implementation side by side: a model whose states are pairs.
 //!
 //! Every step of the model is taken by the production replicas as well, and everything that comes of
-//! it is compared: the disk, each field of the replica, the records, the messages. Inputs that change
-//! nothing in the model are delivered, too, and must change nothing; so are batches as a whole, resends,
-//! heartbeats and requests for what was missed. A difference becomes part of the state, and so the
-//! shortest path to it is found like any other counterexample.
+//! it is compared: the disk, each field of the replica, the records, the messages, and which of these
+//! leave before the records are durable. Inputs that change nothing in the model are delivered, too, and
+//! must change nothing; so are batches as a whole, resends, heartbeats and requests for what was missed. A
+//! difference becomes part of the state, and so the shortest path to it is found like any other
+//! counterexample.
 //!
 //! Each step of the model runs the production code. What should change nothing is tried once for each
 //! distinct replica, not in each state of the cluster that contains it: a replica is a pure function
@@ -18,7 +19,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use paxos::{Event, Message as RealMessage, Timer};
+use paxos::{Envelope, Event, Message as RealMessage, Timer};
 use paxos_model::{
     cluster::{
         AGREEMENT, Action, Bounds, BoundsError, Bug, Cluster, State,
@@ -179,9 +180,10 @@ impl Lockstep {
         let running = &pair.replicas[usize::from(node.0)];
         let scales = self.scales(node);
         let expected = self.cluster.step(node, &before.live, input);
-        let waits = self.cluster.bounds().unsynced > 0;
+        let fresh = || next.network.iter().filter(|message| !pair.model.network.contains(*message));
+        let early = (!after.unsynced.is_empty()).then(|| fresh().collect());
         self.said_otherwise(pair, node, action)?;
-        let running = scales.step(running, &before.live, input, &expected, waits)?;
+        let running = scales.step(running, &before.live, input, &expected, early)?;
         scales.compare_disk(running.disk(), &after.durable)?;
         self.undisturbed(next, node, &running)?;
         Ok((node, running))
@@ -293,15 +295,31 @@ impl Lockstep {
         (owner, parts.collect())
     }
 
-    /// What a candidate or leader sends again was sent before.
+    /// What a candidate or leader sends again was sent before; or waits, and then it waits again.
     fn sends_again(
         &self,
         state: &State,
         node: NodeId,
         running: &Running,
     ) -> Result<(), Box<Divergence>> {
+        let waiting = &state.node(node).unsynced;
+        let mut output = self.scales(node).unmoved(running, Event::Timer(Timer::Resend))?;
+        let early = running.take_early(&mut output);
+        self.was_sent(state, node, early, |_| false)?;
+        self.was_sent(state, node, output.messages, |message| {
+            waiting.iter().any(|step| step.messages.contains(message))
+        })
+    }
+
+    /// These were sent before, or wait to be.
+    fn was_sent(
+        &self,
+        state: &State,
+        node: NodeId,
+        mut resent: Vec<Envelope>,
+        waits: impl Fn(&Message) -> bool,
+    ) -> Result<(), Box<Divergence>> {
         let now = state.node(node);
-        let mut resent = self.scales(node).unmoved(running, Event::Timer(Timer::Resend))?.messages;
         for envelope in &mut resent {
             envelope.to = match &envelope.message {
                 RealMessage::Prepare { .. }
@@ -314,10 +332,7 @@ impl Lockstep {
         let sent = sent.map_err(|what| {
             Box::new(diverged(node, "what is sent again", "nothing new", what.0))
         })?;
-        let known = |message: &Message| {
-            let waiting = || now.unsynced.iter().any(|step| step.messages.contains(message));
-            state.network.contains(*message) || waiting()
-        };
+        let known = |message: &Message| state.network.contains(*message) || waits(message);
         if let Some(new) = sent.messages.iter().find(|message| !known(message)) {
             return Err(Box::new(diverged(
                 node,

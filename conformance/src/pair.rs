@@ -9,7 +9,7 @@ use std::{
 use paxos::{Envelope, Event, Message, Output, Record, To, storage::Memory};
 use paxos_model::cluster::{
     node::{Input, Step},
-    state::{Acceptor, Live, NodeId, Role},
+    state::{Acceptor, Live, Message as ModelMessage, NodeId, Role},
 };
 
 use crate::{
@@ -93,6 +93,12 @@ impl Running {
     pub fn disk(&self) -> &Memory {
         &self.disk
     }
+
+    /// Takes out what leaves before the records are durable: its own, and those that wait.
+    pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
+        output.records.splice(..0, self.unsynced.iter().flatten().cloned());
+        self.subject.take_early(output)
+    }
 }
 
 fn says_trimmed(envelope: &Envelope) -> bool {
@@ -144,7 +150,8 @@ impl Scales<'_> {
 
     /// Takes a step that changes the model's node, and compares all that comes of it.
     ///
-    /// `waits` says that the records wait for a sync; otherwise they are durable at once.
+    /// `early` is what of it enters the model's network before it is synced; if there is nothing to be
+    /// synced, it is nothing, and all of it leaves.
     ///
     /// # Errors
     /// The first difference.
@@ -154,19 +161,37 @@ impl Scales<'_> {
         before: &Live,
         input: Input,
         expected: &Step,
-        waits: bool,
+        early: Option<Vec<ModelMessage>>,
     ) -> Balanced<Running> {
         let mut subject = running.subject.clone();
         let event = self.projection.event(self.node, before, input);
         let output = self.run(&mut subject, event)?;
         self.compare(&subject, before, input, expected, output.clone())?;
         let (mut disk, mut unsynced) = (running.disk.clone(), running.unsynced.clone());
-        if !waits {
-            self.append(&mut disk, &output.records)?;
-        } else if !output.records.is_empty() {
-            unsynced.push(output.records);
+        match early {
+            None => self.append(&mut disk, &output.records)?,
+            Some(early) => {
+                self.compare_early(running, &expected.live.acceptor, early, output.clone())?;
+                if !output.records.is_empty() {
+                    unsynced.push(output.records);
+                }
+            }
         }
         Ok(Running::sealed(subject, disk, unsynced, self.projection.reads()))
+    }
+
+    /// What leaves before its records are durable: that, and nothing else, has entered the model's network.
+    fn compare_early(
+        &self,
+        running: &Running,
+        after: &Acceptor,
+        messages: Vec<ModelMessage>,
+        mut output: Output,
+    ) -> Balanced<()> {
+        let early = running.take_early(&mut output);
+        let early = self.mapped("messages", self.projection.sent(self.node, after, &early))?;
+        let expected = Sent { messages, ..Sent::default() };
+        self.same("what leaves before it is durable", &expected, &early)
     }
 
     /// Delivers what the model ignores: it must change nothing, and answer what the model answers.
@@ -232,7 +257,13 @@ impl Scales<'_> {
         if !output.records.is_empty() {
             return self.differ("records", "none", &output.records);
         }
-        Ok(())
+        // Proposals are sent again; anything else waits for what it may follow from.
+        let early = match running.unsynced[..] {
+            [] => Vec::new(),
+            _ => running.take_early(&mut output.clone()),
+        };
+        let proposes = |sent: &Envelope| matches!(sent.message, Message::Accept { .. });
+        self.expect("what leaves before what it follows from", early.iter().all(proposes), &early)
     }
 
     /// Delivers the parts of a batch one by one and the batch as a whole: it must be the same.
@@ -382,7 +413,7 @@ impl Scales<'_> {
         expected: &Step,
         output: &mut Output,
     ) -> Balanced<()> {
-        use paxos_model::cluster::state::Message::{Accept, Promise};
+        use ModelMessage::{Accept, Promise};
         let (said, fetched) = match input {
             Input::Message(Accept { ballot, slot, .. }) => {
                 let trimmed = before.acceptor.trimmed;
@@ -431,8 +462,8 @@ impl Scales<'_> {
     }
 
     /// A node's promise and votes for its own ballot do not travel.
-    fn says_to_itself(&self, message: paxos_model::cluster::state::Message) -> bool {
-        use paxos_model::cluster::state::Message::{Accepted, Promise};
+    fn says_to_itself(&self, message: ModelMessage) -> bool {
+        use ModelMessage::{Accepted, Promise};
         let own = self.projection.owner(message.ballot()) == self.node;
         own && matches!(message, Promise { .. } | Accepted { .. })
     }

@@ -27,8 +27,8 @@ fn crash(bounds: Bounds) -> Bounds {
     Bounds { crashes: Some(1), ..bounds }
 }
 
-fn unsynced(bounds: Bounds) -> Bounds {
-    Bounds { unsynced: 1, ..bounds }
+fn unsynced(unsynced: u8, bounds: Bounds) -> Bounds {
+    Bounds { unsynced, ..bounds }
 }
 
 fn snapshots(bounds: Bounds) -> Bounds {
@@ -48,7 +48,7 @@ fn rows() -> Vec<(Bug, Vec<Bounds>)> {
     let two_slots = space([3, 2, 2, 2]);
     let two = |ballots, campaigners| space([2, 1, ballots, campaigners]);
     vec![
-        (Bug::RepliesBeforePersisting, vec![two(1, 1), three(1), unsynced(three(1))]),
+        (Bug::RepliesBeforePersisting, vec![two(1, 1), three(1), unsynced(1, three(1))]),
         (Bug::UnreadableIsEmpty, vec![crash(two(1, 1)), crash(three(1))]),
         (Bug::AcceptsBelowPromise, vec![two(2, 2), three(2)]),
         (Bug::PromisesBelowPromise, vec![two(2, 2), three(2)]),
@@ -83,6 +83,22 @@ fn rows() -> Vec<(Bug, Vec<Bounds>)> {
         (Bug::ReadsBelowGap, vec![reads(1, quorums(1, 2, space([2, 2, 2, 2])))]),
         (Bug::ProposesUnprepared, vec![two(1, 1), three(1)]),
         (Bug::VotesOnlyOnce, vec![two(1, 1), three(1)]),
+        (
+            Bug::ProposesTooEarly,
+            vec![
+                unsynced(2, quorums(1, 2, two(1, 1))),
+                crash(unsynced(1, quorums(1, 2, two(2, 1)))),
+                unsynced(2, quorums(1, 3, three(1))),
+            ],
+        ),
+        (
+            Bug::CountsOwnVoteEarly,
+            vec![
+                unsynced(1, quorums(2, 1, two(1, 1))),
+                unsynced(1, two(1, 1)),
+                unsynced(1, three(1)),
+            ],
+        ),
     ]
 }
 
@@ -128,6 +144,11 @@ fn misses() -> Vec<(Bug, Bounds)> {
         (Bug::AdoptsWholeLog, three(2)),
         (Bug::FillsGapUnasked, space([3, 2, 1, 1])),
         (Bug::AdoptsWholeLog, space([3, 2, 1, 1])),
+        // Who needs the promise of another has made its own durable before.
+        (Bug::ProposesTooEarly, unsynced(2, three(2))),
+        // Where steps are synced at once nothing is early.
+        (Bug::ProposesTooEarly, crash(quorums(1, 2, space([2, 1, 2, 1])))),
+        (Bug::CountsOwnVoteEarly, three(2)),
     ]
 }
 
@@ -263,6 +284,14 @@ fn every_bug_is_noticed() {
         29 VotesOnlyOnce
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: messages, 6
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: messages, 6
+        30 ProposesTooEarly
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 1/2, 2 unsynced, 0 crashes: what leaves before it is durable, 2
+           2 nodes, 1 slots, 2 ballots, 1 campaigners, quorums 1/2, 1 unsynced, 1 crashes: what leaves before it is durable, 6
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, quorums 1/3, 2 unsynced, 0 crashes: what leaves before it is durable, 2
+        31 CountsOwnVoteEarly
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 2/1, 1 unsynced, 0 crashes: what leaves before it is durable, 6
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 1 unsynced, 0 crashes: what leaves before it is durable, 9
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 1 unsynced, 0 crashes: what leaves before it is durable, 9
     "#]].assert_eq(&(table.join("\n") + "\n"));
 }
 

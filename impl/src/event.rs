@@ -80,10 +80,12 @@ pub enum Record {
 }
 
 /// What a step asks of its driver. Reuse one and [`clear`](Output::clear) it: nothing is allocated
-/// anew. Everything but `records` and `timers` waits until the records are durable.
+/// anew. Everything but `records` and `timers` waits until the records are durable, and those of every
+/// earlier output; all that need not wait is what [`take_early`](Output::take_early) gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// To be made durable, in this order, before anything below leaves.
+    /// To be made durable, in this order, before anything below leaves, but for what
+    /// [`take_early`](Output::take_early) gives.
     pub records: Vec<Record>,
     /// To be sent.
     pub messages: Vec<Envelope>,
@@ -151,6 +153,25 @@ impl Output {
         self.reads.clear();
         self.fetch.clear();
         self.timers.clear();
+    }
+
+    /// Takes out the messages that may leave before `records` are durable, so that their sync and those of the
+    /// peers overlap: each [`Message::Accept`] whose ballot is not promised by these very records.
+    ///
+    /// That is safe because the promise of its ballot is durable then, and a ballot is not begun again once it is.
+    /// So nothing else is ever proposed in it, even if a crash makes this node forget that it proposed, and
+    /// that it voted. Its own vote is counted at once all the same; but all that follows from that waits for
+    /// the records. What a ballot proposes before its promise is durable waits as well: where a single promise
+    /// is enough to lead, a crash could forget the ballot, which would then be begun again, for another value.
+    ///
+    /// It holds for drivers to which `records` are all that is not yet durable: that make each output durable
+    /// before they step on, or step on into the same output. No driver has to use it.
+    pub fn take_early(&mut self) -> impl Iterator<Item = Envelope> {
+        let Self { records, messages, .. } = self;
+        messages.extract_if(.., |envelope| match envelope.message {
+            Message::Accept { ballot, .. } => !records.contains(&Record::Promised(ballot)),
+            _ => false,
+        })
     }
 
     pub(crate) fn send(&mut self, to: NodeId, message: Message) {

@@ -17,9 +17,10 @@
 //!
 //! *Messages, chosen values and answers leave only after the records of the same and of every
 //! earlier output are durable.* A driver may step many events into one [`Output`], write and sync
-//! its records once, and then release the rest (group commit). After a crash it hands the durable
-//! records to [`Replica::recover`]; records that cannot be read are an error, never a fresh start,
-//! for an acceptor that forgets its promises breaks agreement.
+//! its records once, and then release the rest (group commit). One thing need not wait: what a leader
+//! proposes may leave early ([`Output::take_early`]), though its own vote may not. After a crash it hands
+//! the durable records to [`Replica::recover`]; records that cannot be read are an error, never a fresh
+//! start, for an acceptor that forgets its promises breaks agreement.
 //!
 //! *A snapshot is durable before its replica hears of it* ([`Event::Snapshot`]), for the log below is
 //! gone with the next sync. A crash in between is no harm: whoever comes back says it again. A snapshot

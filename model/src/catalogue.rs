@@ -42,8 +42,8 @@ const fn crash(bounds: Bounds) -> Bounds {
     Bounds { crashes: Some(1), ..bounds }
 }
 
-const fn unsynced(bounds: Bounds) -> Bounds {
-    Bounds { unsynced: 1, ..bounds }
+const fn unsynced(unsynced: u8, bounds: Bounds) -> Bounds {
+    Bounds { unsynced, ..bounds }
 }
 
 const fn snapshots(bounds: Bounds) -> Bounds {
@@ -68,7 +68,7 @@ pub const LADDER: Ladder = Ladder {
     rungs: &[
         space([1, 1, 2, 1]),
         crash(space([1, 1, 2, 1])),
-        crash(unsynced(space([1, 1, 2, 1]))),
+        crash(unsynced(1, space([1, 1, 2, 1]))),
         snapshots(quorums(1, 2, space([2, 1, 1, 1]))),
         quorums(2, 1, space([2, 1, 2, 2])),
         space([2, 1, 2, 2]),
@@ -86,6 +86,7 @@ pub const LADDER: Ladder = Ladder {
         crash(quorums(2, 1, space([2, 1, 3, 2]))),
         space([3, 1, 2, 2]),
         crash(quorums(1, 3, space([3, 1, 2, 1]))),
+        crash(unsynced(2, quorums(1, 2, space([2, 1, 2, 2])))),
         reads(1, quorums(1, 2, space([2, 1, 2, 2]))),
         crash(space([3, 1, 2, 2])),
         reads(1, quorums(1, 2, space([2, 2, 2, 2]))),

@@ -137,7 +137,7 @@ fn nodes_say_what_they_do_and_what_was_lost() {
             Note over L1: 9 · campaigns in b1<br/>not yet synced
             Note over L1: 10 · syncs
             Note over L0: 11 · syncs<br/>votes v0 in b0
-            L0->>L2: 12 · Accept b0: v0
+            L0->>L2: 12 · Accept b0: v0 (sent at 8)
             Note over L2: 12 · not yet synced
             Note over L2: 13 · syncs<br/>votes v0 in b0
             rect rgb(220, 252, 231)

@@ -212,22 +212,22 @@ fn cluster_follows_its_text() {
     expect![[r#"
         3 nodes, 1 slots, 2 ballots, 2 campaigners: 9825, 52572
             prepare 242, promise 5780, withdraw 1200, lead 752, propose 432, accept 7688, learn 2728
-        2 nodes, 1 slots, 3 ballots, 2 campaigners, 2 unsynced: 2032, 6566
-            prepare 230, promise 544, withdraw 144, lead 107, propose 147, accept 329, learn 182
-        2 nodes, 2 slots, 2 ballots, 2 campaigners, 1 unsynced: 2159, 9345
-            prepare 79, promise 215, withdraw 66, lead 38, propose 164, accept 696, learn 532
+        2 nodes, 1 slots, 3 ballots, 2 campaigners, 2 unsynced: 3717, 11590
+            prepare 321, promise 749, withdraw 174, lead 153, propose 115, accept 1172, learn 576
+        2 nodes, 2 slots, 2 ballots, 2 campaigners, 1 unsynced: 4907, 20254
+            prepare 115, promise 283, withdraw 66, lead 54, propose 189, accept 2978, learn 1629
         3 nodes, 2 slots, 1 ballots, 2 campaigners: 5217, 37749
             prepare 1, promise 373, withdraw 0, lead 4, propose 112, accept 7456, learn 816
         3 nodes, 1 slots, 3 ballots, 2 campaigners: 68154, 204493
             prepare 2618, promise 44371, withdraw 9634, lead 8394, propose 6234, accept 57708, learn 22099
-        3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 3/1, 1 unsynced: 3104, 15825
-            prepare 103, promise 1183, withdraw 167, lead 94, propose 31, accept 1023, learn 31
-        3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 1/3, 1 unsynced: 13445, 71349
-            prepare 253, promise 4468, withdraw 1040, lead 253, propose 553, accept 5685, learn 1444
+        3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 3/1, 1 unsynced: 5659, 29214
+            prepare 154, promise 1626, withdraw 167, lead 144, propose 72, accept 2690, learn 566
+        3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 1/3, 1 unsynced: 21678, 104755
+            prepare 342, promise 6368, withdraw 1204, lead 342, propose 775, accept 12273, learn 2452
         3 nodes, 1 slots, 2 ballots, 2 campaigners, snapshots: 75625, 389490
             prepare 1258, promise 40277, withdraw 8364, lead 11160, propose 1360, accept 22992, learn 7464
-        2 nodes, 2 slots, 2 ballots, 2 campaigners, 1 unsynced, snapshots: 22531, 112344
-            prepare 367, promise 1403, withdraw 412, lead 1018, propose 812, accept 2772, learn 1960
+        2 nodes, 2 slots, 2 ballots, 2 campaigners, 1 unsynced, snapshots: 39524, 191134
+            prepare 443, promise 1567, withdraw 412, lead 1118, propose 793, accept 8632, learn 4851
         2 nodes, 1 slots, 3 ballots, 2 campaigners, 1 reads: 12592, 40049
             prepare 934, promise 3356, withdraw 866, lead 451, propose 472, accept 3285, learn 2813
     "#]].assert_eq(&lines(&table));
@@ -251,6 +251,7 @@ fn bugs_do_not_follow_the_text() {
             ..ClusterBounds::of(3, 1, 2)
         }),
         quiet(ClusterBounds { snapshots: true, ..ClusterBounds::of(3, 1, 2) }),
+        quiet(ClusterBounds { unsynced: 2, phase1_quorum: 1, ..ClusterBounds::of(2, 1, 1) }),
     ];
     for &bug in Bug::ALL {
         let found = spaces.iter().find_map(|&bounds| {
@@ -269,7 +270,7 @@ fn bugs_do_not_follow_the_text() {
             NOT EXPLAINED: it should now be so that n1 has promised b0 or more
          2 UnreadableIsEmpty: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 3 steps
             NOT EXPLAINED: it should now be so that n1 has promised b0 or more
-         3 AcceptsBelowPromise: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
+         3 AcceptsBelowPromise: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
             NOT EXPLAINED: the specification does not allow that n2 votes in s0 for v0 in b0
          4 PromisesBelowPromise: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 6 steps
             NOT EXPLAINED: the specification does not allow that n2 promises b0
@@ -277,11 +278,11 @@ fn bugs_do_not_follow_the_text() {
             NOT EXPLAINED: the specification does not allow that n2 promises b0
          5 AcceptDoesNotPromise: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 5 steps
             NOT EXPLAINED: it should now be so that n3 has promised b0 or more
-         6 PromiseClearsVotes: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
-            NOT EXPLAINED: it should now be so that the promise of b1 by n1 reports in s0: v0 in b0
-         7 OneBallotVariable: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
-            NOT EXPLAINED: it should now be so that the promise of b1 by n1 reports in s0: v0 in b0
-         8 IgnoresReports: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 14 steps
+         6 PromiseClearsVotes: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
+            NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
+         7 OneBallotVariable: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
+            NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
+         8 IgnoresReports: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 13 steps
             NOT EXPLAINED: the specification does not allow that v1 is proposed in s0, b1, on the promises of {n1, n2}
          9 AdoptsLowest: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 12 steps
             NOT EXPLAINED: the specification does not allow that v0 is proposed in s0, b2, on the promises of {n1, n2}
@@ -297,21 +298,21 @@ fn bugs_do_not_follow_the_text() {
             NOT EXPLAINED: n1 believes that v0 is chosen in s0, which is not decided
         15 ReusesBallot: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 3 steps
             NOT EXPLAINED: it should now be so that n1 has promised b0 or more
-        16 ChangesValue: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 15 steps
+        16 ChangesValue: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 14 steps
             NOT EXPLAINED: the specification does not allow that v1 is proposed in s0, b1, on the promises of {n1, n2}
         17 HalfIsQuorum: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 2 steps
             NOT EXPLAINED: b0 is led on the promises of {n1}, who are no quorum
-        18 ReportsNothing: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 11 steps
-            NOT EXPLAINED: it should now be so that the promise of b1 by n1 reports in s0: v0 in b0
+        18 ReportsNothing: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
+            NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
         18 HidesOvertakenVotes: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 12 steps
             NOT EXPLAINED: the specification does not allow that n1 promises b1
         18 HidesTrimmed: 3 nodes, 1 slots, 2 ballots, 2 campaigners, snapshots, 7 steps
             NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
         19 AcceptsOnlyPromised: follows it
         20 AcceptsOnlyAbovePromise: follows it
-        21 PromisesAgain: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
+        21 PromisesAgain: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 9 steps
             NOT EXPLAINED: the specification does not allow that n2 promises b0
-        22 ClaimsVote: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
+        22 ClaimsVote: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 9 steps
             NOT EXPLAINED: the specification does not allow that n2 votes in s0 for v0 in b0
         23 FillsGapUnasked: 2 nodes, 2 slots, 2 ballots, 2 campaigners, 7 steps
             NOT EXPLAINED: the specification does not allow that v2 is proposed in s0, b1, on the promises of {n1, n2}
@@ -328,6 +329,10 @@ fn bugs_do_not_follow_the_text() {
         28 ProposesUnprepared: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 4 steps
             NOT EXPLAINED: b2 is led on the promises of {}, who are no quorum
         29 VotesOnlyOnce: follows it
+        30 ProposesTooEarly: 2 nodes, 1 slots, 1 ballots, 2 campaigners, quorums 1/2, 2 unsynced, 2 steps
+            NOT EXPLAINED: b0 is led on the promises of {}, who are no quorum
+        31 CountsOwnVoteEarly: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 6 steps
+            NOT EXPLAINED: it should now be so that n1 stores in s0: v0 in b0 as its last vote
     "#]].assert_eq(&lines(&table));
 }
 

@@ -90,8 +90,11 @@ impl Subject {
                     instead_of_nack(&claimed, &mut out);
                 }
             }
-            // They are in what a crash leaves.
-            Bug::ReusesBallot | Bug::UnreadableIsEmpty => replica.step(event, &mut out),
+            // They are in what a crash leaves, or in what leaves early.
+            Bug::ReusesBallot
+            | Bug::UnreadableIsEmpty
+            | Bug::ProposesTooEarly
+            | Bug::CountsOwnVoteEarly => replica.step(event, &mut out),
             Bug::HidesTrimmed
             | Bug::TrimsUnchosen
             | Bug::ReadsUnconfirmed
@@ -469,6 +472,23 @@ fn has_voted(replica: &Replica, event: &Event) -> bool {
     };
     let mut slots = (first.0..).map(Slot).take(values.len());
     slots.any(|slot| replica.parts().acceptor.votes.get(slot).is_some())
+}
+
+/// 30: no proposal waits.
+pub(super) fn take_proposals(output: &mut Output) -> Vec<Envelope> {
+    let proposes = |sent: &mut Envelope| matches!(sent.message, Message::Accept { .. });
+    output.messages.extract_if(.., proposes).collect()
+}
+
+/// 31: with what it proposes leaves what follows from its own vote.
+pub(super) fn take_with_own_vote(output: &mut Output) -> Vec<Envelope> {
+    let mut early: Vec<_> = output.take_early().collect();
+    let Output { records, messages, .. } = output;
+    early.extend(messages.extract_if(.., |sent| match sent.message {
+        Message::Chosen { ballot, .. } => !records.contains(&Record::Promised(ballot)),
+        _ => false,
+    }));
+    early
 }
 
 /// The ballot of a Prepare.

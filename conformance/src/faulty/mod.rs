@@ -1,6 +1,6 @@
 //! The production replica, and ways to break it on purpose.
 //!
-//! The production code stays as it is. What goes into it, what comes out of it and what it is built
+//! The production code stays as it is. What goes into it, what comes out of it and when, and what it is built
 //! from again is changed, so that from outside it behaves as if the bug were in it.
 
 mod bugs;
@@ -9,7 +9,8 @@ mod snapshots_and_reads;
 use std::hash::{Hash, Hasher};
 
 use paxos::{
-    Ballot, Config, ConfigError, Event, Output, Record, RecoverError, Replica, Slot, Value,
+    Ballot, Config, ConfigError, Envelope, Event, Output, Record, RecoverError, Replica, Slot,
+    Value,
     protocol::{
         Parts,
         proposer::{Leader, Role},
@@ -77,6 +78,15 @@ impl Subject {
         match self.bug {
             None => self.replica.step(event, output),
             Some(bug) => self.misstep(bug, event, output),
+        }
+    }
+
+    /// Takes out what leaves before the records are durable.
+    pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
+        match self.bug {
+            Some(Bug::ProposesTooEarly) => bugs::take_proposals(output),
+            Some(Bug::CountsOwnVoteEarly) => bugs::take_with_own_vote(output),
+            _ => output.take_early().collect(),
         }
     }
 }

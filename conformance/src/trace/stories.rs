@@ -374,6 +374,54 @@ pub const STORIES: &[Story] = &[
         ends: |state| knows(state, 1, 0) == Some(V0) && vote(state, 3, 0) == Some((0, V0)),
     },
     Story {
+        name: "proposal-leaves-before-sync",
+        shows: "a proposal leaves at once, and its leader's own vote counts for nobody until it is synced; if a \
+                crash takes it away, the next ballot adopts what others have voted for",
+        bounds: Bounds { unsynced: 1, ..Bounds::of(3, 1, 3) },
+        happens: &[
+            "n1 campaigns",
+            "n1 syncs",
+            "n2 gets Prepare b0",
+            "n2 syncs",
+            "n1 gets Promise b0 from n2 reporting nothing",
+            "n1 proposes in 1 slots",
+            "n2 gets Accept b0 s0=v0",
+            "n2 syncs",
+            "n1 gets Accepted b0 s0=v0 from n2",
+            "n1 crashes and starts again",
+            "n1 campaigns",
+            "n1 syncs",
+            "n2 gets Prepare b2",
+            "n2 syncs",
+            "n1 gets Promise b2 from n2 reporting s0=b0:v0",
+        ],
+        ignored: &["n1 gets Accepted b0 s0=v0 from n2"],
+        ends: |state| {
+            let adopted = leads(state, 1) && vote(state, 1, 0) == Some((2, V0));
+            adopted && knows(state, 1, 0).is_none() && voters(state, 0, 0) == 1
+        },
+    },
+    Story {
+        name: "forgotten-ballot-has-proposed-nothing",
+        shows: "where one promise is enough to lead, a proposal waits for it: a ballot that a crash takes away \
+                begins anew, and nobody has heard of it",
+        bounds: Bounds { unsynced: 2, phase1_quorum: 1, ..Bounds::of(2, 1, 2) },
+        happens: &[
+            "n1 campaigns",
+            "n1 proposes in 1 slots",
+            "n1 crashes and starts again",
+            "n1 campaigns",
+            "n1 syncs",
+            "n1 proposes in 1 slots",
+            "n2 gets Accept b0 s0=v0",
+            "n2 syncs",
+            "n1 syncs",
+            "n1 gets Accepted b0 s0=v0 from n2",
+        ],
+        ignored: &["n2 gets Accept b0 s0=v0"],
+        ends: |state| knows(state, 1, 0) == Some(V0) && voters(state, 0, 0) == 2,
+    },
+    Story {
         name: "promise-survives-crash",
         shows: "a node that starts again still refuses what it had promised to refuse",
         bounds: Bounds::of(3, 1, 2),

@@ -8,7 +8,8 @@
 //!
 //! Departures from "Paxos Made Simple": one promise covers the whole log (as there in section 3);
 //! accepting a ballot promises it; a refusal is said (Nack) rather than kept silent; a node's own
-//! promise and vote are counted at once, since its driver releases nothing before they are durable.
+//! promise and vote are counted at once, since its driver releases nothing that follows from them before they
+//! are durable.
 
 pub mod acceptor;
 mod electing;

@@ -3,15 +3,16 @@
 //! [`start`] gives a node a thread of its own; [`ready`] leaves the thread to you. Everything happens in
 //! turns: take in what is ready, step the protocol for all of it, one write and one sync, then send, apply
 //! and answer. When much is ready, much shares a sync; when little is, nothing waits for more.
+//! Only what a leader proposes is sent before the sync, so that the followers' overlap with it.
 //!
 //! ```text
 //! clients --Handle--> Input \                                   / Packet --Transport--> peers
-//!                            > Node::turn: step, persist, release
+//!                            > Node: step, persist, release
 //! peers ---Packet---> Input /                                   \ answers --> clients
 //! ```
 //!
 //! What it is not: nothing here decides what is safe. That is the [`protocol`](crate::protocol)'s, and
-//! all that it needs of a driver is the order in `Node::turn`. Leaving that aside, a driver
+//! all that it needs of a driver is the order in a node's turn. Leaving that aside, a driver
 //! that loses, repeats or delays whatever it likes only makes things slow.
 //!
 //! [`tcp`] carries packets between processes; for anything else there is [`Transport`].
@@ -105,7 +106,7 @@ use tokio::{
     time::Instant,
 };
 
-use self::node::{Input, Node};
+use self::node::{Begun, Input, Node};
 pub use self::{
     clients::ProposeError,
     handle::Handle,
@@ -225,7 +226,13 @@ async fn run<M: StateMachine, S: Storage>(
             }
             () = tokio::time::sleep_until(wake_at.unwrap_or(start)), if wake_at.is_some() => {}
         }
-        match node.turn(inputs.drain(..), start.elapsed(), &mut transport) {
+        let now = start.elapsed();
+        let begun = node.begin_turn(inputs.drain(..), now, &mut transport);
+        if matches!(begun, Ok(Begun { early: true, .. })) {
+            // If whoever carries packets shares this thread, it has to come before the disk.
+            tokio::task::yield_now().await;
+        }
+        match begun.and_then(|begun| node.end_turn(begun, now, &mut transport)) {
             Ok(true) => {}
             Ok(false) => break Ok(()),
             Err(error) => break Err(error),

@@ -1,8 +1,9 @@
-//! A node without sockets and threads: what happens in one turn, as a plain function.
+//! A node without sockets and threads: what happens in one turn, as two plain functions.
 //!
-//! A turn takes in whatever is ready, steps the replica for all of it, makes the records durable with
-//! one write and one sync, and only then lets anything out: messages, what is applied, answers to
-//! clients. That order is stated once, in [`Node::turn`], and nothing leaves a node anywhere else.
+//! A turn takes in whatever is ready, steps the replica for all of it, lets out what may leave early, makes
+//! the records durable with one write and one sync, and only then lets out the rest: messages, what is
+//! applied, answers to clients. That order is stated once, in [`Node::begin_turn`] and [`Node::end_turn`],
+//! and nothing leaves a node anywhere else. Between the two, whoever carries packets may have the thread.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ use crate::{
     config::Config,
     event::{Event, Output, Proposal, Timer, Token},
     machine::{RestoreError, StateMachine},
-    message::{Message, To},
+    message::{Envelope, Message, To},
     protocol::{
         RecoverError, Replica,
         proposer::{NodeSet, Role},
@@ -85,6 +86,15 @@ pub enum NodeError {
 pub trait Transport: Send + 'static {
     /// Sends a packet to one or all peers.
     fn send(&mut self, to: To, packet: Packet);
+}
+
+/// Half a turn.
+#[derive(Clone, Copy)]
+pub(super) struct Begun {
+    /// Whether nobody has told the node to stop.
+    goes_on: bool,
+    /// Whether something has left early.
+    pub(super) early: bool,
 }
 
 /// A node.
@@ -185,22 +195,45 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.storage.id()
     }
 
-    /// Takes in what is ready, and lets out what follows: **persist, sync, then send, apply and
-    /// answer**. If the store fails, nothing is let out, and the node must not be used any more.
-    ///
-    /// Gives whether it goes on.
+    /// One turn: takes in what is ready, and lets out what follows. Gives whether it goes on.
+    #[cfg(test)]
     pub(super) fn turn(
         &mut self,
         inputs: impl IntoIterator<Item = Input<M>>,
         now: Now,
         transport: &mut impl Transport,
     ) -> Result<bool, NodeError> {
+        let begun = self.begin_turn(inputs, now, transport)?;
+        self.end_turn(begun, now, transport)
+    }
+
+    /// The first half of a turn: **take in what is ready, step the protocol for all of it, and send what
+    /// may leave early.** The second has to follow.
+    pub(super) fn begin_turn(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input<M>>,
+        now: Now,
+        transport: &mut impl Transport,
+    ) -> Result<Begun, NodeError> {
         let mut goes_on = true;
         for input in inputs {
             goes_on &= self.take_in(input, now)?;
         }
         self.fire_timers(now);
         self.ask(now);
+        Ok(Begun { goes_on, early: self.release_early(transport) })
+    }
+
+    /// The second half: **persist and sync, then send, apply and answer.** If the store fails, nothing is
+    /// let out, and the node must not be used any more.
+    ///
+    /// Gives whether it goes on.
+    pub(super) fn end_turn(
+        &mut self,
+        begun: Begun,
+        now: Now,
+        transport: &mut impl Transport,
+    ) -> Result<bool, NodeError> {
         self.persist()?;
         self.release(now, transport);
         if self.snapshot_is_due() {
@@ -208,10 +241,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.persist()?;
             self.release(now, transport);
         }
-        if !goes_on {
+        if !begun.goes_on {
             self.stop();
         }
-        Ok(goes_on)
+        Ok(begun.goes_on)
     }
 
     fn persist(&mut self) -> Result<(), NodeError> {
@@ -427,8 +460,23 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
 /// Letting out.
 impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// The peers sync what they vote for while this node syncs. Gives whether anything leaves.
+    fn release_early(&mut self, transport: &mut impl Transport) -> bool {
+        let mut early = false;
+        for Envelope { to, message } in self.output.take_early() {
+            let packet = Packet::Message(message);
+            self.counts.sent[packet.kind()] += 1;
+            transport.send(to, packet);
+            early = true;
+        }
+        early
+    }
+
     fn release(&mut self, now: Now, transport: &mut impl Transport) {
-        assert!(self.output.records.is_empty(), "nothing leaves before its records are durable");
+        assert!(
+            self.output.records.is_empty(),
+            "nothing else leaves before its records are durable"
+        );
         for envelope in self.output.messages.drain(..) {
             self.packets.push((envelope.to, Packet::Message(envelope.message)));
         }

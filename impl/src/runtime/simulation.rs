@@ -1,6 +1,6 @@
 //! Nodes in one thread and in virtual time: over a network that loses, repeats and delays, with
-//! crashes, slow and failing stores, and clients that remember what they were told. The same seed gives
-//! the same run.
+//! crashes, slow and failing stores, and clients that remember what they were told. Whatever leaves a node is
+//! held against what is durable there at that moment. The same seed gives the same run.
 
 mod wanderer;
 
@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use itertools::Itertools as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::oneshot;
@@ -26,7 +27,7 @@ use crate::{
     machine::{RestoreError, StateMachine},
     message::{Message, To},
     storage::{MemoryStore, Recovered, Snapshot, Storage, StorageError, StoreId},
-    types::NodeId,
+    types::{Ballot, NodeId, Slot, Value},
 };
 
 /// A machine that keeps the numbers of all commands in their order, and answers how many there are.
@@ -108,13 +109,23 @@ impl Storage for Faulty {
     }
 }
 
-/// What leaves a node in a turn.
-#[derive(Default)]
-struct Outbox(Vec<(To, Packet)>);
+/// What leaves a node in a turn. Nothing does that its store does not back.
+struct Outbox {
+    store: MemoryStore,
+    sent: Vec<(To, Packet)>,
+}
+
+impl Outbox {
+    fn of(store: &MemoryStore) -> Self {
+        Self { store: store.reopen(), sent: Vec::new() }
+    }
+}
 
 impl Transport for Outbox {
     fn send(&mut self, to: To, packet: Packet) {
-        self.0.push((to, packet));
+        let durable = self.store.recover().expect("it can be read").records;
+        assert!(is_backed(&packet, &durable), "{packet:?} left before it was durable");
+        self.sent.push((to, packet));
     }
 }
 
@@ -171,6 +182,8 @@ struct Simulation {
     /// What each read has to see, and what it saw.
     reads: Vec<(BTreeSet<u64>, oneshot::Receiver<Seen>)>,
     served: usize,
+    /// How many proposals left in a turn in which the store then failed.
+    bereft: usize,
 }
 
 const STEP: Duration = Duration::from_millis(1);
@@ -192,6 +205,7 @@ impl Simulation {
             acknowledged: BTreeSet::new(),
             reads: Vec::new(),
             served: 0,
+            bereft: 0,
         };
         for id in (1..=nodes).map(NodeId) {
             let store = MemoryStore::new(StoreId(id.0.into()));
@@ -225,13 +239,16 @@ impl Simulation {
     fn turn(&mut self, id: NodeId, inputs: Vec<Input<Ledger>>) {
         let place = self.places.get_mut(&id).expect("a node");
         let Some(node) = &mut place.node else { return };
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::of(&place.store);
         match node.turn(inputs, self.now.saturating_sub(place.since), &mut outbox) {
             Ok(goes_on) => assert!(goes_on, "nobody told it to stop"),
-            Err(NodeError::Storage(_)) => place.node = None,
+            Err(NodeError::Storage(_)) => {
+                place.node = None;
+                self.bereft += outbox.sent.iter().filter(|(_, packet)| proposes(packet)).count();
+            }
             Err(error) => panic!("node {id}: {error}"),
         }
-        for (to, packet) in outbox.0 {
+        for (to, packet) in outbox.sent {
             let all: Vec<_> = self.places.keys().copied().collect();
             for peer in all.into_iter().filter(|&peer| peer != id) {
                 if to == To::Peers || to == To::Node(peer) {
@@ -462,6 +479,7 @@ fn a_deaf_leader_is_replaced() {
 #[test]
 fn storms() {
     let seeds = std::env::var("PAXOS_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    let mut bereft = 0;
     for seed in 0..seeds.unwrap_or(20) {
         println!("seed {seed}");
         let nodes = if seed % 3 == 0 { 5 } else { 3 };
@@ -491,111 +509,193 @@ fn storms() {
         }
         simulation.calm_down();
         assert!(!simulation.acknowledged.is_empty() && simulation.served > 0);
+        bereft += simulation.bereft;
+    }
+    assert!(bereft > 0, "no store has failed between a proposal and its sync");
+}
+
+/// A leader whose store fails between what it proposes and its own vote for it: its peers vote, and what they
+/// make of it contradicts nobody, this node included when it comes back.
+#[test]
+fn a_leader_fails_after_it_has_proposed() {
+    for seed in 0..10 {
+        let mut simulation = Simulation::new(seed, 3);
+        simulation.run(Duration::from_secs(1));
+        let leader = simulation.leaders()[0];
+        let votes = |simulation: &Simulation| {
+            let records = simulation.places[&leader].store.reopen().recover().unwrap().records;
+            slots(&records)
+        };
+        let before = votes(&simulation);
+        *simulation.places[&leader].changes_left.lock().expect("one thread") = Some(0);
+        simulation.propose(leader);
+        assert!(simulation.bereft > 0 && !simulation.up().contains(&leader), "seed {seed}");
+        assert_eq!(votes(&simulation), before, "seed {seed}: its own vote is lost");
+        if seed % 2 == 0 {
+            simulation.start(leader);
+        }
+        simulation.run(Duration::from_secs(2));
+        assert_eq!(simulation.leaders().len(), 1, "seed {seed}");
+        simulation.calm_down();
     }
 }
 
 /// A node that waits for the others to be started does so without a turn.
 #[test]
 fn a_node_that_has_not_met_the_others_rests() {
-    let store = Faulty { inner: MemoryStore::new(StoreId(1)), changes_left: Arc::default() };
+    let memory = MemoryStore::new(StoreId(1));
+    let store = Faulty { inner: memory.reopen(), changes_left: Arc::default() };
     let config = Config::new(NodeId(1), [NodeId(1), NodeId(2), NodeId(3)]);
     let mut node = Node::recover(config, quick(), Ledger::default(), store, true).unwrap();
     let now = Duration::from_secs(1);
-    assert!(node.turn([], now, &mut Outbox::default()).unwrap());
+    assert!(node.turn([], now, &mut Outbox::of(&memory)).unwrap());
     assert_eq!(node.wake_at(), None);
     let welcomes = [2, 3].map(|by| Input::Welcomed { by: NodeId(by) });
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::of(&memory);
     assert!(node.turn(welcomes, now, &mut outbox).unwrap());
-    assert!(outbox.0.contains(&(To::Peers, Packet::Canvass)), "now it takes part");
+    assert!(outbox.sent.contains(&(To::Peers, Packet::Canvass)), "now it takes part");
 }
 
-/// The one order: nothing that depends on a record leaves before the store has confirmed it. At each
-/// change in the life of a node its store fails once; what had left by then is all backed by what is durable.
+/// The one order: nothing leaves before the records that it depends on are durable, and a proposal depends on
+/// the promise of its ballot alone. At each change in the life of a node its store fails once, and what had left
+/// by then was backed by what was durable when it left. Where its own promise is enough to lead, it proposes in
+/// the turn in which it promises.
 #[test]
 fn nothing_leaves_before_it_is_durable() {
     let nodes = [NodeId(1), NodeId(2), NodeId(3)];
+    // Without snapshots all changes are of records.
+    let options = Options { snapshot_slots: u64::MAX, ..quick() };
+    let mut bereft = 0;
     // The first change is that it has started.
-    for changes in 1..7 {
+    for ((phase1, phase2), changes) in [(2, 2), (1, 3)].into_iter().cartesian_product(1..7) {
         let store = MemoryStore::new(StoreId(1));
         let faulty =
             Faulty { inner: store.reopen(), changes_left: Arc::new(Mutex::new(Some(changes))) };
-        let config = Config::new(NodeId(1), nodes);
-        let mut node = Node::recover(config, quick(), Ledger::default(), faulty, false).unwrap();
+        let config = Config::new(NodeId(1), nodes).with_quorums(phase1, phase2);
+        let options = options.clone();
+        let mut node = Node::recover(config, options, Ledger::default(), faulty, false).unwrap();
         let (mut sent, mut now) = (Vec::new(), Duration::ZERO);
         let mut answers = Vec::new();
         loop {
             now += STEP;
-            let mut inputs = Vec::new();
-            // Its peers agree to all that it says.
+            // Its peers are there, and agree to all that it says.
+            let mut inputs = says(&Packet::Following);
             for packet in std::mem::take(&mut sent) {
-                inputs.extend(agree(packet));
+                inputs.extend(agree(packet).iter().flat_map(says));
             }
             let (reply, answer) = oneshot::channel();
             answers.push(answer);
             inputs.push(Input::Propose { command: vec![0; 8].into(), reply });
-            let mut outbox = Outbox::default();
-            let ended = node.turn(inputs, now, &mut outbox);
-            let durable = store.reopen().recover().unwrap().records;
-            for (_, packet) in &outbox.0 {
-                assert!(is_backed(packet, &durable), "{packet:?} left before it was durable");
-            }
-            if ended.is_err() {
+            let mut outbox = Outbox::of(&store);
+            if node.turn(inputs, now, &mut outbox).is_err() {
+                assert!(outbox.sent.iter().all(|(_, packet)| proposes(packet)), "{changes}");
+                bereft += outbox.sent.len();
                 break;
             }
-            sent = outbox.0.into_iter().map(|(_, packet)| packet).collect();
+            sent = outbox.sent.into_iter().map(|(_, packet)| packet).collect();
             assert!(now < Duration::from_secs(5), "the store was not asked for {changes} changes");
         }
         let answers = answers.iter_mut().map(oneshot::Receiver::try_recv);
         let acknowledged = answers.filter(|answer| matches!(answer, Ok(Ok(_))));
-        let voted = store.reopen().recover().unwrap().records;
-        let slots = voted.iter().map(|record| match record {
-            Record::Accepted { values, .. } => values.len(),
-            Record::Promised(_) | Record::Trimmed { .. } => 0,
-        });
+        let voted = slots(&store.reopen().recover().unwrap().records);
         // The first slot opened the session.
-        assert!(
-            acknowledged.count() <= slots.sum::<usize>().saturating_sub(1),
-            "answers without votes"
-        );
+        assert!(acknowledged.count() <= voted.saturating_sub(1), "answers without votes");
     }
+    assert!(bereft > 0, "nothing has left early");
 }
 
-fn agree(packet: Packet) -> Option<Input<Ledger>> {
-    let message = match packet {
-        Packet::Canvass => {
-            return Some(Input::Packet { from: NodeId(2), packet: Packet::Leaderless });
-        }
+/// In how many slots these are votes.
+fn slots(records: &[Record]) -> usize {
+    let slots = records.iter().map(|record| match record {
+        Record::Accepted { values, .. } => values.len(),
+        Record::Promised(_) | Record::Trimmed { .. } => 0,
+    });
+    slots.sum()
+}
+
+fn proposes(packet: &Packet) -> bool {
+    matches!(packet, Packet::Message(Message::Accept { .. }))
+}
+
+/// Both peers say the same.
+fn says(packet: &Packet) -> Vec<Input<Ledger>> {
+    [2, 3].map(|from| Input::Packet { from: NodeId(from), packet: packet.clone() }).into()
+}
+
+fn agree(packet: Packet) -> Option<Packet> {
+    Some(Packet::Message(match packet {
+        Packet::Canvass => return Some(Packet::Leaderless),
         Packet::Message(Message::Prepare { ballot }) => {
-            Message::Promise { ballot, trimmed: crate::types::Slot(0), reports: Vec::new() }
+            Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() }
         }
         Packet::Message(Message::Accept { ballot, first, values }) => {
             Message::Accepted { ballot, first, count: values.len() as u64 }
         }
         _ => return None,
-    };
-    Some(Input::Packet { from: NodeId(2), packet: Packet::Message(message) })
+    }))
 }
 
-/// Whether what a packet says of the sender's promises and votes is in these records.
+/// Whether what a packet says of the sender's promises and votes is in these records. What is proposed is backed
+/// by the promise of its ballot, and what is said to be chosen by the sender's own vote.
 fn is_backed(packet: &Packet, durable: &[Record]) -> bool {
     let Packet::Message(message) = packet else { return true };
-    let promised = |ballot| {
+    let promised = |ballot: Ballot| {
         durable.iter().any(|record| match record {
             Record::Promised(promised) => *promised >= ballot,
             Record::Accepted { ballot: voted, .. } => *voted >= ballot,
             Record::Trimmed { .. } => false,
         })
     };
+    let voted = |ballot: Ballot, slot: u64| {
+        durable.iter().any(|record| match record {
+            Record::Accepted { ballot: voted, first, values } => {
+                *voted >= ballot && (first.0..first.0 + values.len() as u64).contains(&slot)
+            }
+            Record::Trimmed { below } => slot < below.0,
+            Record::Promised(_) => false,
+        })
+    };
     match message {
-        Message::Prepare { ballot } | Message::Promise { ballot, .. } => promised(*ballot),
-        Message::Accept { ballot, first, values } => {
-            let end = first.plus(values.len() as u64);
-            (first.0..end.0).all(|slot| {
-                durable.iter().any(|record| matches!(record,
-                    Record::Accepted { ballot: voted, first, values }
-                        if voted == ballot && first.0 <= slot && slot < first.0 + values.len() as u64))
-            })
+        Message::Prepare { ballot }
+        | Message::Promise { ballot, .. }
+        | Message::Accept { ballot, .. }
+        | Message::Confirm { ballot, .. }
+        | Message::Heartbeat { ballot, .. }
+        | Message::Nack { promised: ballot, .. } => promised(*ballot),
+        Message::Accepted { ballot, first, count } | Message::Chosen { ballot, first, count } => {
+            (first.0..first.0 + count).all(|slot| voted(*ballot, slot))
         }
+        Message::Trimmed { below } => durable.contains(&Record::Trimmed { below: *below }),
         _ => true,
     }
+}
+
+/// A proposal of a ballot that is not promised, and anything that follows from a vote, would be noticed.
+#[test]
+fn what_leaves_too_early_is_noticed() {
+    let ballot = |round| Ballot::new(round, NodeId(1)).unwrap();
+    let (first, value) = (Slot(4), Value::Noop);
+    let voted = Record::Accepted { ballot: ballot(2), first, values: [value.clone()].into() };
+    let proposal =
+        |round| Message::Accept { ballot: ballot(round), first, values: [value.clone()].into() };
+    let early = |message: &Message, durable: &[Record]| {
+        let mut store = MemoryStore::new(StoreId(1));
+        store.persist(durable).unwrap();
+        let packet = Packet::Message(message.clone());
+        let sent = || Outbox::of(&store).send(To::Peers, packet);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(sent)).is_err()
+    };
+    let promised = [Record::Promised(ballot(2))];
+    assert!(!early(&proposal(2), &promised));
+    assert!(early(&proposal(2), &[Record::Promised(ballot(1))]), "its ballot may be begun again");
+    let (ballot, count) = (ballot(2), 1);
+    for follows in [
+        Message::Accepted { ballot, first, count },
+        Message::Chosen { ballot, first, count },
+        Message::Chosen { ballot, first, count: 2 },
+    ] {
+        assert!(early(&follows, &promised), "{follows:?} follows from a vote");
+    }
+    assert!(!early(&Message::Chosen { ballot, first, count }, &[voted]));
+    assert!(early(&Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() }, &[]));
 }

@@ -273,4 +273,16 @@ bugs! {
         "It is safe, for nothing wrong is chosen; but once votes are split no ballot can win, and \
          users wait for ever.",
     }
+    ProposesTooEarly = (30, "proposes too early", Unsafe) {
+        "A proposal leaves before the promise of its ballot is durable.",
+        "A crash then makes its node forget the ballot, begin it again and propose something else, so that \
+         votes of one ballot no longer mean one value.",
+        "Who needs the promise of another has made its own durable, for it was asked for with a Prepare; so it \
+         takes a node whose own promise is enough.",
+    }
+    CountsOwnVoteEarly = (31, "counts its own vote too early", Unsafe) {
+        "A leader's own vote counts before it is durable.",
+        "Users are told that a value is chosen for which a crash takes away a vote that it needs, so that it \
+         can be replaced.",
+    }
 }

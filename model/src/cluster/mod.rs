@@ -20,6 +20,9 @@
 //! a node wait, the oldest is synced first, and a crash forgets those that wait. A crash that keeps
 //! some of them is a sync followed by a crash: that their messages left makes no difference where any
 //! message may be lost.
+//!
+//! A proposal does not wait: it leaves in the step itself, if the promise of its ballot is durable
+//! ([`rules::Rules::leaves_early`]). Whoever lets it wait all the same is included, for any message may be late.
 
 pub mod bounds;
 pub mod bugs;
@@ -291,18 +294,20 @@ impl Cluster {
         if records && node.unsynced.len() == waits {
             return None; // Something has to be synced first.
         }
-        let mut next = state.clone();
-        if !self.rules.messages_wait() {
-            step.messages.drain(..).for_each(|message| next.network.insert(message));
-        }
+        let leaves = |message: &Message| self.rules.leaves_early(node.durable.promised, *message);
+        let (early, late): (Vec<_>, Vec<_>) = step.messages.into_iter().partition(leaves);
+        let mut next = match early[..] {
+            [] => state.clone(),
+            // The disk is as it was.
+            _ => self.release(state, id, node.durable, &early),
+        };
         let node = &mut next.nodes[usize::from(id.0)];
         node.live = step.live;
         if records {
-            let messages = step.messages.to_vec();
-            node.unsynced.push(Unsynced { acceptor: step.live.acceptor, messages });
+            node.unsynced.push(Unsynced { acceptor: step.live.acceptor, messages: late });
         } else if let Some(last) = node.unsynced.last_mut() {
             // Without records of its own, it leaves with the last step before it.
-            for message in step.messages {
+            for message in late {
                 if !last.messages.contains(&message) {
                     last.messages.push(message);
                 }
@@ -339,7 +344,8 @@ impl Cluster {
         Some(next)
     }
 
-    /// What is durable has happened: the disk changes, messages leave, the specification is asked.
+    /// What is durable has happened: the disk changes, messages leave, the specification is asked. What leaves
+    /// early has happened, too.
     fn release(&self, state: &State, id: NodeId, disk: state::Acceptor, sent: &[Message]) -> State {
         let mut next = state.clone();
         if self.refines() {

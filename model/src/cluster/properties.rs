@@ -89,6 +89,12 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
         all.push(Property::sometimes("a step waits for its sync", |_, s: &State| {
             s.nodes.iter().any(|node| !node.unsynced.is_empty())
         }));
+        if bounds.nodes > 1 {
+            all.push(Property::sometimes(
+                "another votes before the leader's vote is durable",
+                voted_before,
+            ));
+        }
     }
     if bounds.unsynced > 1 {
         all.push(Property::sometimes("two steps wait for their sync", |_, s: &State| {
@@ -220,6 +226,15 @@ fn adopted(cluster: &Cluster, state: &State) -> bool {
         }
         _ => false,
     })
+}
+
+/// Somebody has voted for a proposal of a leader whose own vote for it is not durable.
+fn voted_before(cluster: &Cluster, state: &State) -> bool {
+    let first = |(vote, voters): (Vote, NodeSet)| {
+        let owner = cluster.rules.bounds.owner(vote.ballot);
+        !voters.has(owner) && !state.node(owner).unsynced.is_empty()
+    };
+    state.ballots_voted(Slot(0)).into_iter().any(first)
 }
 
 /// The owner of the highest ballot has lost its lead after itself and one other voted.

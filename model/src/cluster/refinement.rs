@@ -1,7 +1,7 @@
 //! Each step of the cluster is, in each slot, a step of Lamport's specification.
 //!
-//! What left a node is read as the message set of `synod`, slot by slot. A step that becomes durable
-//! (nothing else has happened yet) must be, in every slot,
+//! What left a node is read as the message set of `synod`, slot by slot. What becomes durable, or leaves before
+//! it is (nothing else has happened yet), must be, in every slot,
 //! - a stutter, or
 //! - a short sequence of steps of `synod`: a node plays all roles, so that it may propose and vote
 //!   for its own proposal at once, or
@@ -36,7 +36,7 @@ pub fn specification(bounds: &Bounds) -> Synod {
     .expect("every valid cluster fits")
 }
 
-/// Holds what becomes durable at one node, and leaves it with that, against the specification.
+/// Holds what becomes durable at one node, and leaves it with that or before, against the specification.
 ///
 /// `before` is the cluster before it does; `disk` what the node's disk holds afterwards.
 pub fn check(

@@ -6,7 +6,7 @@
 use super::{
     bounds::Bounds,
     bugs::Bug,
-    state::{Acceptor, Ballot, Live, Log, NodeId, NodeSet, SLOTS_MAX, Slot, Vote},
+    state::{Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, SLOTS_MAX, Slot, Vote},
 };
 
 /// The rules within some bounds, with at most one of them broken.
@@ -259,9 +259,23 @@ impl Rules {
         round == current || self.broken(Bug::CountsOldConfirmation)
     }
 
-    /// Whether messages wait for the sync of their step: they do.
-    pub fn messages_wait(&self) -> bool {
-        !self.broken(Bug::RepliesBeforePersisting)
+    /// Whether a message leaves before its step is synced, at a node with this durable promise: a proposal does
+    /// if its ballot is promised there, and nothing else.
+    ///
+    /// A ballot is not begun again once its promise is durable, so that it never proposes anything else, even
+    /// if a crash makes its owner forget the proposal. The owner's own vote is another matter: it counts for a
+    /// quorum, and waits.
+    pub fn leaves_early(&self, durable: Option<Ballot>, message: Message) -> bool {
+        let ballot = message.ballot();
+        let promised = durable >= Some(ballot) || self.broken(Bug::ProposesTooEarly);
+        match message {
+            _ if self.broken(Bug::RepliesBeforePersisting) => true,
+            Message::Accept { .. } => promised,
+            Message::Accepted { from, .. } if from == self.bounds.owner(ballot) => {
+                promised && self.broken(Bug::CountsOwnVoteEarly)
+            }
+            _ => false,
+        }
     }
 
     /// What a node finds on its disk after a crash: what it synced.

@@ -69,12 +69,12 @@ impl Live {
     }
 }
 
-/// A step that is not yet durable, and so not yet known to anybody.
+/// A step that is not yet durable. Nobody knows anything of it but what it proposes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Unsynced {
     /// What the disk will hold after its sync.
     pub acceptor: Acceptor,
-    /// What leaves then.
+    /// What leaves only then.
     pub messages: Vec<Message>,
 }
 

@@ -1,9 +1,9 @@
 //! Each step of `cluster` is a short sequence of steps of `multipaxos.epr`, or none.
 //!
 //! What is durable or was sent is read as a structure: messages are the messages, what acceptors store
-//! is what is on the disks. What is not synced has not happened yet. A step of the cluster is explained
-//! by steps of the text that lead from the one structure to exactly the other, and that the interpreter
-//! allows, one after the other.
+//! is what is on the disks. What is not synced has not happened yet, but for the proposals that leave before
+//! it is. A step of the cluster is explained by steps of the text that lead from the one structure to exactly
+//! the other, and that the interpreter allows, one after the other.
 //!
 //! Logs are trimmed in the cluster, and not in the text. What was cast in a trimmed slot is still among the
 //! messages, so that there it is read from those: the last vote of the acceptor is the one that it stores,
