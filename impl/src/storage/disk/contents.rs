@@ -165,20 +165,14 @@ impl Contents {
         again.and_then(|()| file.sync()).map_err(StorageError::io("write to the log"))?;
         let half = |number: usize| {
             let scan = &self.scans[number];
-            // What the other file has in it may be a beginning that a crash has torn.
-            let connected = number == self.current || self.is_connected();
             Half {
                 file: files.logs[number].clone(),
                 length: scan.length as u64,
                 end: scan.end.end as u64,
-                votes_end: if connected { scan.votes_end } else { Slot(0) },
+                votes_end: scan.votes_end,
             }
         };
         Ok(Log::resume(self.id, [half(0), half(1)], self.current, self.last, room))
-    }
-
-    fn is_connected(&self) -> bool {
-        self.scans[1 - self.current].last() + 1 == self.scans[self.current].first()
     }
 }
 
