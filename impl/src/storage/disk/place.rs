@@ -17,7 +17,7 @@ const LOGS: [&str; 2] = ["log.0", "log.1"];
 const UNFINISHED: &str = "log.new";
 /// The last snapshot, and the one before or the next.
 const SNAPSHOTS: [&str; 2] = ["snapshot.0", "snapshot.1"];
-/// See [`mark`](super::mark).
+/// How far the log is known to have come.
 const MARK: &str = "mark";
 /// Locked by whoever uses the store.
 const LOCK: &str = "lock";
