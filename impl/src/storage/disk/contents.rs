@@ -5,26 +5,14 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::{
-    change::{Change, Facts, Head, votes_end},
-    log::{Half, Log, Room, START, recognise},
+    change::{Change, Facts, Head},
+    log::{Half, Log, Room, recognise},
     mark,
     medium::{Medium, read_all},
     place::Files,
-    sealed::{ALIGNMENT, unseal},
+    scan::{Commit, Scan, beyond},
 };
-use crate::{
-    storage::{Recovered, Snapshot, StorageError, StoreId, covers},
-    types::Slot,
-};
-
-/// One commit: everything in it became durable in one step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Commit {
-    /// Counts all commits of the store from 1, without a gap.
-    pub number: u64,
-    /// What it is of.
-    pub change: Change<'static>,
-}
+use crate::storage::{Recovered, Snapshot, StorageError, StoreId, covers};
 
 /// All that can be read of a store, and what is wrong with it.
 #[derive(Debug)]
@@ -43,18 +31,6 @@ pub(super) struct Contents {
     scans: [Scan; 2],
     current: usize,
     wrong: Option<StorageError>,
-}
-
-/// What is in one file of the log: commits, until there is no more.
-#[derive(Debug, Default)]
-struct Scan {
-    commits: Vec<Commit>,
-    /// Where the last of them is.
-    end: Range<usize>,
-    /// How long the file is.
-    length: usize,
-    /// The slot after the last one that is voted in.
-    votes_end: Slot,
 }
 
 impl Contents {
@@ -176,52 +152,6 @@ impl Contents {
     }
 }
 
-impl Scan {
-    fn of(bytes: &[u8], id: StoreId) -> Result<Self, StorageError> {
-        let mut scan = Self { length: bytes.len(), ..Self::default() };
-        let mut at = START as usize;
-        scan.end = at..at;
-        while let Some(found) =
-            bytes.get(at..).and_then(|rest| unseal(rest, id, |number| scan.expects(number)))
-        {
-            let (number, end) = (found.number, at + found.size);
-            let change = decode(found.content, number)?;
-            if scan.commits.is_empty() != matches!(change, Change::Head(_)) {
-                return Err(StorageError::damaged(format!("commit {number} is out of place")));
-            }
-            scan.votes_end = scan.votes_end.max(votes_end(&change));
-            scan.commits.push(Commit { number, change });
-            scan.end = at..end;
-            at = end;
-        }
-        Ok(scan)
-    }
-
-    fn expects(&self, number: u64) -> bool {
-        match self.commits.last() {
-            None => number > 0,
-            Some(last) => number == last.number + 1,
-        }
-    }
-
-    fn head(&self) -> Option<&Head> {
-        match &self.commits.first()?.change {
-            Change::Head(head) => Some(head),
-            _ => None,
-        }
-    }
-
-    /// The number of the first commit, 0 if there is none.
-    fn first(&self) -> u64 {
-        self.commits.first().map_or(0, |commit| commit.number)
-    }
-
-    /// The number of the last commit, 0 if there is none.
-    fn last(&self) -> u64 {
-        self.commits.last().map_or(0, |commit| commit.number)
-    }
-}
-
 /// What follows from a head and the commits from it on.
 fn fold(head: &Head, commits: &[Commit]) -> Facts {
     let mut facts = head.facts.clone();
@@ -229,26 +159,4 @@ fn fold(head: &Head, commits: &[Commit]) -> Facts {
         facts.take(commit.change.clone());
     }
     facts
-}
-
-/// A commit after the last one, wherever it is. A commit is written when the one before is durable; so
-/// if there is one, the one before was acknowledged, and is damaged now.
-fn beyond(bytes: &[u8], id: StoreId, last: u64) -> Option<u64> {
-    let places = (START as usize..bytes.len()).step_by(ALIGNMENT);
-    let mut found = places.filter_map(|at| unseal(&bytes[at..], id, |number| number > last));
-    found.next().map(|found| found.number)
-}
-
-/// Content that has the right checksum was written by somebody; still it need not make sense.
-fn decode(content: &[u8], number: u64) -> Result<Change<'static>, StorageError> {
-    match postcard::take_from_bytes(content) {
-        Ok((change, [])) => Ok(change),
-        Ok((_, rest)) => {
-            let length = rest.len();
-            Err(StorageError::damaged(format!("{length} bytes follow commit {number}")))
-        }
-        Err(error) => {
-            Err(StorageError::damaged(format!("commit {number} cannot be read: {error}")))
-        }
-    }
 }

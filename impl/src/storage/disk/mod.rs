@@ -23,6 +23,7 @@ mod mark;
 mod medium;
 mod place;
 mod reader;
+mod scan;
 mod sealed;
 #[cfg(test)]
 mod tests;
@@ -32,10 +33,10 @@ use std::{borrow::Cow, fs::OpenOptions, path::Path};
 use bytes::Bytes;
 
 pub use change::{Change, Facts, Head, SnapshotHeader};
-pub use contents::Commit;
 pub use identity::Identity;
 pub use log::FORMAT;
 pub use reader::Reader;
+pub use scan::Commit;
 
 use self::{
     contents::Contents,

@@ -1,0 +1,107 @@
+//! What is in one file of the log: commits, until there is no more.
+
+use std::ops::Range;
+
+use super::{
+    change::{Change, Head, votes_end},
+    log::START,
+    sealed::{ALIGNMENT, unseal},
+};
+use crate::{
+    storage::{StorageError, StoreId},
+    types::Slot,
+};
+
+/// One commit: everything in it became durable in one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Counts all commits of the store from 1, without a gap.
+    pub number: u64,
+    /// What it is of.
+    pub change: Change<'static>,
+}
+
+/// The commits of one file.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) commits: Vec<Commit>,
+    /// Where the last of them is.
+    pub(super) end: Range<usize>,
+    /// How long the file is.
+    pub(super) length: usize,
+    /// The slot after the last one that is voted in.
+    pub(super) votes_end: Slot,
+}
+
+impl Scan {
+    /// Reads commits until one is torn, or there is no more.
+    ///
+    /// # Errors
+    /// A commit whose checksum is right makes no sense.
+    pub(super) fn of(bytes: &[u8], id: StoreId) -> Result<Self, StorageError> {
+        let mut scan = Self { length: bytes.len(), ..Self::default() };
+        let mut at = START as usize;
+        scan.end = at..at;
+        while let Some(found) =
+            bytes.get(at..).and_then(|rest| unseal(rest, id, |number| scan.expects(number)))
+        {
+            let (number, end) = (found.number, at + found.size);
+            let change = decode(found.content, number)?;
+            if scan.commits.is_empty() != matches!(change, Change::Head(_)) {
+                return Err(StorageError::damaged(format!("commit {number} is out of place")));
+            }
+            scan.votes_end = scan.votes_end.max(votes_end(&change));
+            scan.commits.push(Commit { number, change });
+            scan.end = at..end;
+            at = end;
+        }
+        Ok(scan)
+    }
+
+    fn expects(&self, number: u64) -> bool {
+        match self.commits.last() {
+            None => number > 0,
+            Some(last) => number == last.number + 1,
+        }
+    }
+
+    /// What the first commit says.
+    pub(super) fn head(&self) -> Option<&Head> {
+        match &self.commits.first()?.change {
+            Change::Head(head) => Some(head),
+            _ => None,
+        }
+    }
+
+    /// The number of the first commit, 0 if there is none.
+    pub(super) fn first(&self) -> u64 {
+        self.commits.first().map_or(0, |commit| commit.number)
+    }
+
+    /// The number of the last commit, 0 if there is none.
+    pub(super) fn last(&self) -> u64 {
+        self.commits.last().map_or(0, |commit| commit.number)
+    }
+}
+
+/// A commit after the last one, wherever it is. A commit is written when the one before is durable; so
+/// if there is one, the one before was acknowledged, and is damaged now.
+pub(super) fn beyond(bytes: &[u8], id: StoreId, last: u64) -> Option<u64> {
+    let places = (START as usize..bytes.len()).step_by(ALIGNMENT);
+    let mut found = places.filter_map(|at| unseal(&bytes[at..], id, |number| number > last));
+    found.next().map(|found| found.number)
+}
+
+/// Content that has the right checksum was written by somebody; still it need not make sense.
+fn decode(content: &[u8], number: u64) -> Result<Change<'static>, StorageError> {
+    match postcard::take_from_bytes(content) {
+        Ok((change, [])) => Ok(change),
+        Ok((_, rest)) => {
+            let length = rest.len();
+            Err(StorageError::damaged(format!("{length} bytes follow commit {number}")))
+        }
+        Err(error) => {
+            Err(StorageError::damaged(format!("commit {number} cannot be read: {error}")))
+        }
+    }
+}
