@@ -72,7 +72,8 @@ impl Contents {
         if fold(head, &commits) != facts {
             wrong = damaged("the files of the log do not fit together".into());
         }
-        if let Some(number) = bytes.iter().find_map(|bytes| beyond(bytes, id, last)) {
+        let rests = [0, 1].map(|file| &bytes[file][scans[file].end.end..]);
+        if let Some(number) = rests.iter().find_map(|rest| beyond(rest, id, last)) {
             let missing = last + 1;
             wrong =
                 damaged(format!("commit {number} is there, but commit {missing} cannot be read"));

@@ -84,11 +84,14 @@ impl Scan {
     }
 }
 
-/// A commit after the last one, wherever it is. A commit is written when the one before is durable; so
-/// if there is one, the one before was acknowledged, and is damaged now.
+/// A commit after the last one, somewhere in these bytes. A commit is written when the one before is
+/// durable; so if there is one, the one before was acknowledged, and is damaged now.
 pub(super) fn beyond(bytes: &[u8], id: StoreId, last: u64) -> Option<u64> {
-    let places = (START as usize..bytes.len()).step_by(ALIGNMENT);
-    let mut found = places.filter_map(|at| unseal(&bytes[at..], id, |number| number > last));
+    // There is no room for more; so what clients have sent is seldom taken for a number.
+    let most = last + (bytes.len() / ALIGNMENT) as u64;
+    let places = (0..bytes.len()).step_by(ALIGNMENT);
+    let mut found = places
+        .filter_map(|at| unseal(&bytes[at..], id, |number| (last + 1..=most).contains(&number)));
     found.next().map(|found| found.number)
 }
 
