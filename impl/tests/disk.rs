@@ -89,13 +89,13 @@ fn a_creation_that_did_not_finish_is_no_store_and_is_done_again() {
     drop(Disk::create(whole.path(), &identity()).expect("it can be made"));
     let file = |name| fs::read(whole.path().join(name)).expect("it is there");
     let (log, mark) = (file("log.0"), file("mark"));
-    let torn = &log[..log.len() / 2];
+    let (torn, beginning) = (&log[..log.len() / 2], &log[..512]);
     for files in [
         vec![("lock", &[][..])],
         vec![("lock", &[][..]), ("log.new", &[][..])],
         vec![("lock", &[][..]), ("log.new", torn), ("log.1", torn), ("mark", &[][..])],
         vec![("lock", &[][..]), ("log.new", &log), ("snapshot.0", &[]), ("mark", &mark[..600])],
-        vec![("lock", &[][..]), ("log.new", &log), ("log.1", &log), ("mark", &[0; 1024])],
+        vec![("lock", &[][..]), ("log.new", &log), ("log.1", beginning), ("mark", &[0; 1024])],
     ] {
         let dir = temporary();
         for (name, bytes) in &files {
@@ -122,6 +122,19 @@ fn a_file_that_is_gone_is_missed() {
         fs::remove_file(dir.path().join(name)).expect("it was there");
         let opened = refused(Disk::open(dir.path(), &identity()));
         assert!(opened.contains(says), "{opened}");
+    }
+    // The mark is of no use, but what else is there is not of a store that never was.
+    for (name, length) in [("log.1", 513), ("snapshot.0", 1)] {
+        let dir = temporary();
+        drop(made(dir.path()));
+        fs::remove_file(dir.path().join("log.0")).expect("it was there");
+        fs::remove_file(dir.path().join("mark")).expect("it was there");
+        fs::write(dir.path().join(name), vec![0; length]).expect("there is room");
+        let says = format!("the file \"log.0\" is missing; \"{name}\" has {length} bytes");
+        for opened in [Disk::open(dir.path(), &identity()), Disk::create(dir.path(), &identity())] {
+            let opened = refused(opened);
+            assert!(opened.contains(&says), "{opened}");
+        }
     }
     let dir = temporary();
     drop(made(dir.path()));
@@ -190,6 +203,7 @@ fn a_reader_sees_everything_and_changes_nothing() {
         assert_eq!((header.below, header.length), (Slot(4), 300_000));
         assert_eq!(reader.snapshot().expect("it can be read"), Some(snapshot.clone()));
         reader.verify().expect("it is whole");
+        drop(reader);
         assert!(files() == before, "nothing was changed");
         assert!(Disk::open(dir, &identity()).is_ok());
     }

@@ -400,15 +400,15 @@ fn recovery_errors_say_what_is_wrong() {
     assert_eq!(of(&[Record::Promised(ballot(2, 9))]).to_string(), foreign);
     let far = Record::Accepted {
         ballot: ballot(1, 1),
-        first: Slot(1 << 40),
+        first: Slot(1 << 28),
         values: [command("a")].into(),
     };
-    let impossible = "a record names slot 1099511627777; no log keeps more than 1099511627776 slots that \
+    let impossible = "a record names slot 268435457; no log keeps more than 268435456 slots that \
                       are not trimmed";
     assert_eq!(of(std::slice::from_ref(&far)).to_string(), impossible);
-    let near = [Record::Trimmed { below: Slot(1 << 40) }, far];
+    let near = [Record::Trimmed { below: Slot(1 << 28) }, far];
     let replica = Replica::recover(config(1, 3), near).expect("a long life is no damage");
-    assert_eq!(replica.parts().acceptor.votes.end(), Slot((1 << 40) + 1));
+    assert_eq!(replica.parts().acceptor.votes.end(), Slot((1 << 28) + 1));
     let error = Replica::recover(config(9, 3), []).unwrap_err();
     assert!(matches!(error, RecoverError::Config(ConfigError::UnknownId { .. })));
 }

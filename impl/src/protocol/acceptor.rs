@@ -12,8 +12,9 @@ use crate::{
     types::{Ballot, Batch, Slot, Value},
 };
 
-/// How far beyond what is trimmed a record may speak: far more slots than fit in memory.
-const SLOTS_HELD_MAX: u64 = 1 << 40;
+/// How far beyond what is trimmed a record may speak. Each slot between takes a place in memory, and of
+/// these so many that few machines have room for more.
+const SLOTS_HELD_MAX: u64 = 1 << 28;
 
 /// A vote: a value accepted in a ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@
 //! applies it, or until its time is up. So it does not matter where it was lost: on its way to the leader,
 //! with the leader, or against another one. The session sees to it that it is applied once.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -161,11 +161,16 @@ impl Clients {
         self.begin_opening(Some((reply, deadline)));
     }
 
-    /// A client asks for a command in a session of its own.
+    /// A client asks for a command in a session of its own. If it waits already, all who have asked wait until
+    /// the time of the last is up.
     pub(super) fn request(&mut self, request: &Request, reply: Reply, now: Now) {
         let key = (request.session(), request.sequence());
         match self.pending.get_mut(&key) {
-            Some(pending) => pending.also.push(reply),
+            Some(pending) => {
+                pending.deadline = now + self.timeout;
+                pending.also.retain(|reply| !reply.is_closed());
+                pending.also.push(reply);
+            }
             None => self.keep(key, request.entry().encode(), reply, now + self.timeout),
         }
     }
@@ -178,7 +183,7 @@ impl Clients {
     fn number(&mut self, session: SessionId, command: Bytes, reply: Reply, deadline: Now) {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let mut waiting = self.pending.range((session, 0)..=(session, u64::MAX));
+        let mut waiting = self.pending.range(all_of(session));
         let answered_below = waiting.next().map_or(sequence, |(&(_, first), _)| first);
         let entry = Entry::Command { session, sequence, answered_below, command }.encode();
         self.keep((session, sequence), entry, reply, deadline);
@@ -234,6 +239,7 @@ impl Clients {
         for (_, late) in self.pending.extract_if(.., |_, pending| pending.deadline <= now) {
             late.answer(&Err(timeout.clone()));
         }
+        self.fresh.retain(|key| self.pending.contains_key(key));
         for (_, reply, _) in self.early.extract_if(.., |(_, _, deadline)| *deadline <= now) {
             let _ = reply.send(Err(timeout.clone()));
         }
@@ -257,6 +263,7 @@ impl Clients {
                     pending.answer(&Ok(answer));
                 }
             }
+            Applied::Expired { session, .. } if self.is_own(session) => self.begin_anew(session),
             Applied::Expired { session, .. } => self.expire(session),
             Applied::Nothing => {}
         }
@@ -280,14 +287,16 @@ impl Clients {
 
     /// What was applied was applied elsewhere, and has come as a snapshot: its answers are there.
     pub(super) fn restored<M: StateMachine>(&mut self, sessions: &Sessions<M>) {
+        // One that is opened above the snapshot is not known yet.
+        let expired = |session| session < sessions.applied() && !sessions.is_open(session);
         if let Session::Open(session) = self.session
-            && !sessions.is_open(session)
+            && expired(session)
         {
             self.expire(session);
         }
         let waiting: Vec<_> = self.pending.keys().copied().collect();
         for (session, sequence) in waiting {
-            if !sessions.is_open(session) {
+            if expired(session) {
                 self.expire(session);
             } else if let Some(answer) = sessions.answer(session, sequence).cloned() {
                 self.applied(Applied::Answered { session, sequence, answer });
@@ -310,15 +319,35 @@ impl Clients {
         }
     }
 
+    fn is_own(&self, session: SessionId) -> bool {
+        matches!(self.session, Session::Open(own) if own == session)
+    }
+
+    /// Nobody can tell what became of the commands of a session.
     fn expire(&mut self, session: SessionId) {
-        if matches!(self.session, Session::Open(own) if own == session) {
+        if self.is_own(session) {
             self.session = Session::None;
         }
-        let all = (session, 0)..=(session, u64::MAX);
-        for (_, pending) in self.pending.extract_if(all, |_, _| true) {
+        for (_, pending) in self.pending.extract_if(all_of(session), |_, _| true) {
             pending.answer(&Err(ProposeError::Expired));
         }
     }
+
+    /// The node's own session was found to have expired, where the log says so: what of it was applied has its
+    /// answer, and nothing else of it will be. So the rest goes into the next session.
+    fn begin_anew(&mut self, session: SessionId) {
+        self.session = Session::None;
+        for (_, pending) in self.pending.extract_if(all_of(session), |_, _| true) {
+            let Some(Entry::Command { command, .. }) = Entry::decode(&pending.entry) else {
+                unreachable!("commands wait, and nothing else");
+            };
+            self.early.push((command, pending.reply, pending.deadline));
+        }
+    }
+}
+
+fn all_of(session: SessionId) -> RangeInclusive<(SessionId, u64)> {
+    (session, 0)..=(session, u64::MAX)
 }
 
 impl Pending {
@@ -327,5 +356,148 @@ impl Pending {
         for reply in self.also.into_iter().chain([self.reply]) {
             let _ = reply.send(answer.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        machine::RestoreError,
+        session::{ClientSession, SESSIONS_MAX},
+        types::{Slot, Value},
+    };
+
+    /// Answers each command with how many there were.
+    #[derive(Debug, Default)]
+    struct Counter(u64);
+
+    impl StateMachine for Counter {
+        fn apply(&mut self, _: &[u8]) -> Bytes {
+            self.0 += 1;
+            self.0.to_string().into()
+        }
+
+        fn snapshot(&self) -> Vec<u8> {
+            self.0.to_le_bytes().into()
+        }
+
+        fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+            let count = snapshot.try_into().map_err(|_| RestoreError::new("not eight bytes"))?;
+            self.0 = u64::from_le_bytes(count);
+            Ok(())
+        }
+    }
+
+    /// One node's clients, and a log that is applied at once.
+    struct Node {
+        clients: Clients,
+        sessions: Sessions<Counter>,
+    }
+
+    const LEADER: NodeId = NodeId(1);
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    impl Node {
+        fn new() -> Self {
+            let clients = Clients::new(TIMEOUT, Duration::from_millis(100), 1);
+            Self { clients, sessions: Sessions::new(Counter::default()) }
+        }
+
+        fn apply(&mut self, entry: Bytes) -> Applied {
+            let slot = self.sessions.applied();
+            self.sessions.apply(slot, &Value::Command(entry))
+        }
+
+        /// What is asked for is chosen, until nothing more is asked for.
+        fn settle(&mut self, now: Now) {
+            loop {
+                let entries = self.clients.due(LEADER, now, false);
+                if entries.is_empty() {
+                    return;
+                }
+                for entry in entries {
+                    let applied = self.apply(entry);
+                    self.clients.applied(applied);
+                }
+            }
+        }
+
+        fn propose(&mut self, now: Now) -> oneshot::Receiver<Result<Bytes, ProposeError>> {
+            let (reply, answer) = oneshot::channel();
+            self.clients.propose("add".into(), reply, now);
+            answer
+        }
+
+        fn request(
+            &mut self,
+            request: &Request,
+            now: Now,
+        ) -> oneshot::Receiver<Result<Bytes, ProposeError>> {
+            let (reply, answer) = oneshot::channel();
+            self.clients.request(request, reply, now);
+            answer
+        }
+    }
+
+    #[test]
+    fn when_the_nodes_own_session_has_expired_its_commands_go_into_the_next() {
+        let mut node = Node::new();
+        let mut first = node.propose(Now::ZERO);
+        node.settle(Now::ZERO);
+        assert_eq!(first.try_recv().unwrap().unwrap(), "1");
+        for nonce in 1 << 100..(1 << 100) + SESSIONS_MAX as u128 {
+            node.apply(Entry::Open { nonce }.encode());
+        }
+        let mut second = node.propose(Now::ZERO);
+        node.settle(Now::ZERO);
+        assert_eq!(second.try_recv().unwrap().unwrap(), "2");
+    }
+
+    /// A node that lags behind the session of a client does not know it yet; one that is ahead of its end does.
+    #[test]
+    fn a_session_that_a_snapshot_does_not_know_yet_has_not_expired() {
+        let mut other = Node::new();
+        let mut node = Node::new();
+        let mut session = ClientSession::new(Slot(3));
+        let request = session.request("add");
+        for below in [2, 3, 4] {
+            let mut answer = node.request(&request, Now::ZERO);
+            while other.sessions.applied() < Slot(below) {
+                other.apply(Entry::Open { nonce: 7 }.encode());
+            }
+            if below == 4 {
+                other.sessions = Sessions::new(Counter::default());
+                while other.sessions.applied() < Slot(below) {
+                    other.apply("no entry".into());
+                }
+            }
+            node.sessions.restore(Slot(below), &other.sessions.snapshot()).unwrap();
+            node.clients.restored(&node.sessions);
+            match below {
+                4 => assert_eq!(answer.try_recv().unwrap(), Err(ProposeError::Expired)),
+                _ => assert!(answer.try_recv().is_err(), "nothing is known of it"),
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_asks_again_waits_as_long_as_anybody() {
+        let mut node = Node::new();
+        let request = ClientSession::new(Slot(3)).request("add");
+        let mut first = node.request(&request, Now::ZERO);
+        drop(node.request(&request, Now::ZERO));
+        let mut again = node.request(&request, TIMEOUT / 2);
+        assert_eq!(
+            node.clients.pending.values().map(|pending| pending.also.len()).sum::<usize>(),
+            1
+        );
+        node.clients.give_up(TIMEOUT);
+        assert!(first.try_recv().is_err() && again.try_recv().is_err(), "it is not time yet");
+        node.clients.give_up(TIMEOUT * 3 / 2);
+        for answer in [&mut first, &mut again] {
+            assert_eq!(answer.try_recv().unwrap(), Err(ProposeError::Timeout(TIMEOUT)));
+        }
+        assert_eq!((node.clients.waiting(), node.clients.fresh.len()), (0, 0));
     }
 }

@@ -1,6 +1,6 @@
 //! A node that runs: the protocol with a store, a machine, clients and peers around it.
 //!
-//! [`start`] gives a node a thread of its own; [`ready`] leaves the thread to you. Everything happens in
+//! [`ready`] makes a node, and [`start`] gives it a thread, unless it is to share one. Everything happens in
 //! turns: take in what is ready, step the protocol for all of it, one write and one sync, then send, apply
 //! and answer. When much is ready, much shares a sync; when little is, nothing waits for more.
 //! Only what a leader proposes is sent before the sync, so that the followers' overlap with it.
@@ -25,7 +25,7 @@
 //! use bytes::Bytes;
 //! use paxos::{
 //!     Config, NodeId, RestoreError, StateMachine, To,
-//!     runtime::{Handle, Introductions, Options, Packet, Transport, start},
+//!     runtime::{Handle, Introductions, Options, Packet, Transport, ready, start},
 //!     storage::{MemoryStore, StoreId},
 //! };
 //!
@@ -73,8 +73,10 @@
 //!     let link = Link { me, table: table.clone(), runtime: tokio::runtime::Handle::current() };
 //!     let (config, store) = (Config::new(me, nodes), MemoryStore::new(StoreId(me.0.into())));
 //!     let machine = Words::default();
-//!     let node = start(config, Options::default(), Introductions::Omitted, machine, store, link)?;
-//!     table.0.lock().unwrap().insert(me, node.handle);
+//!     let (options, met) = (Options::default(), Introductions::Omitted);
+//!     let (running, node) = ready(config, options, met, machine, store, link)?;
+//!     start(node)?;
+//!     table.0.lock().unwrap().insert(me, running.handle);
 //! }
 //! let handle = |node| table.0.lock().unwrap()[&node].clone();
 //! assert_eq!(handle(NodeId(1)).propose("hello").await?, "1");
@@ -100,7 +102,6 @@ mod transfer;
 
 use std::{io, sync::Arc, thread};
 
-use thiserror::Error;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::Instant,
@@ -133,17 +134,6 @@ pub enum Introductions {
     Omitted,
 }
 
-/// Why a node could not be started.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// What it has on its disk, or its configuration, cannot be used.
-    #[error(transparent)]
-    Node(#[from] NodeError),
-    /// There is no thread for it.
-    #[error("no thread could be started: {0}")]
-    Thread(#[from] io::Error),
-}
-
 /// A node that was started.
 pub struct Running<M> {
     /// To ask it.
@@ -154,32 +144,13 @@ pub struct Running<M> {
     pub stopped: oneshot::Receiver<Result<(), NodeError>>,
 }
 
-/// Starts a node on a thread of its own.
-///
-/// # Errors
-/// A configuration that cannot work; a store whose contents cannot be read or are not this node's.
-pub fn start<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
-    config: Config,
-    options: Options,
-    introductions: Introductions,
-    machine: M,
-    storage: S,
-    transport: T,
-) -> Result<Running<M>, StartError> {
-    let name = format!("paxos-{}", config.id);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let (running, node) = ready(config, options, introductions, machine, storage, transport)?;
-    thread::Builder::new().name(name).spawn(move || runtime.block_on(node))?;
-    Ok(running)
-}
-
 /// A node that runs when the future is polled, and has stopped when it is done: for whoever has a
 /// thread for it. It needs a tokio runtime with time. While it waits for its disk its thread waits with
 /// it, so share that only with tasks that can wait as well. Those that carry its packets and serve its
 /// clients can, and gain by it: nothing has to be handed from thread to thread.
 ///
 /// # Errors
-/// Those of [`start`].
+/// A configuration that cannot work; a store whose contents cannot be read or are not this node's.
 pub fn ready<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
     config: Config,
     options: Options,
@@ -204,6 +175,16 @@ pub fn ready<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
         let _ = end.send(ended); // Nobody may want to know.
     };
     Ok((Running { handle, store, stopped }, running))
+}
+
+/// Gives a node that is [`ready`] a thread of its own.
+///
+/// # Errors
+/// The system has none.
+pub fn start(node: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    thread::Builder::new().name("paxos".into()).spawn(move || runtime.block_on(node))?;
+    Ok(())
 }
 
 /// One turn after the other, until it is told to stop or has to.

@@ -3,7 +3,8 @@
 //! A turn takes in whatever is ready, steps the replica for all of it, lets out what may leave early, makes
 //! the records durable with one write and one sync, and only then lets out the rest: messages, what is
 //! applied, answers to clients. That order is stated once, in [`Node::begin_turn`] and [`Node::end_turn`],
-//! and nothing leaves a node anywhere else. Between the two, whoever carries packets may have the thread.
+//! and nothing that depends on a record of the turn leaves a node anywhere else. (What does not may: that a time
+//! is up, how the node is, whether a peer may come in, and answers that a peer's snapshot brought.) Between the two, whoever carries packets may have the thread.
 
 use std::time::{Duration, Instant};
 

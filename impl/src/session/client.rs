@@ -8,8 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::{Entry, SessionId};
 
 /// A session of a client's own, which does not depend on the node that it was opened through. It numbers
-/// the commands, and remembers which answers are still to come. It can be written down, and gone on with
-/// after the client was started again; then a request must have been written down before it was asked for.
+/// the commands, and remembers which answers are still to come.
+///
+/// It can be written down, and gone on with after the client was started again. Then both, the session as it
+/// is after [`request`](Self::request) and the request, have to be written down before it is asked for: a
+/// number that is used twice is applied the first time only. At most
+/// [`ANSWERS_MAX`](super::ANSWERS_MAX) answers are kept for a session, so say which were
+/// [`heard`](Self::heard).
 ///
 /// ```
 /// use paxos::{Slot, session::ClientSession};
@@ -59,9 +64,17 @@ impl ClientSession {
         Request { session: self.id, sequence, answered_below, command: command.into() }
     }
 
-    /// The answer to a request was heard; it is not asked for again, and its answer may be forgotten.
+    /// The answer to a request was heard, or nobody wants it any more: the request is not asked for again, and
+    /// its answer may be forgotten. A request of another session changes nothing.
     pub fn heard(&mut self, request: &Request) {
-        self.open.remove(&request.sequence);
+        if request.session == self.id {
+            self.open.remove(&request.sequence);
+        }
+    }
+
+    /// None of the requests so far is asked for again.
+    pub fn forget_all(&mut self) {
+        self.open.clear();
     }
 }
 

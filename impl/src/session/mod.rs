@@ -26,6 +26,10 @@ use crate::{
 /// How many sessions there can be at once, over the whole cluster.
 pub const SESSIONS_MAX: usize = 4096;
 
+/// How many answers are kept for a session at most. The oldest are forgotten first, as if their client had
+/// heard them; if it has not, and asks again, it gets none.
+pub const ANSWERS_MAX: usize = 1 << 16;
+
 /// Names a session: the slot of the entry that opened it.
 pub type SessionId = Slot;
 
@@ -246,6 +250,55 @@ impl<M: StateMachine> Sessions<M> {
         }
         let machine = &mut self.machine;
         let answer = session.answers.entry(sequence).or_insert_with(|| machine.apply(command));
-        Applied::Answered { session: id, sequence, answer: answer.clone() }
+        let answer = answer.clone();
+        if session.answers.len() > ANSWERS_MAX
+            && let Some((oldest, _)) = session.answers.pop_first()
+        {
+            session.answered_below = oldest + 1;
+        }
+        Applied::Answered { session: id, sequence, answer }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers each command with how many there were.
+    struct Counter(u64);
+
+    impl StateMachine for Counter {
+        fn apply(&mut self, _: &[u8]) -> Bytes {
+            self.0 += 1;
+            self.0.to_string().into()
+        }
+
+        fn snapshot(&self) -> Vec<u8> {
+            Vec::new()
+        }
+
+        fn restore(&mut self, _: &[u8]) -> Result<(), RestoreError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn answers_that_nobody_hears_are_not_kept_for_ever() {
+        let mut sessions = Sessions::new(Counter(0));
+        let mut client = ClientSession::new(Slot(0));
+        let mut apply = |entry: Entry| {
+            let slot = sessions.applied();
+            let applied = sessions.apply(slot, &Value::Command(entry.encode()));
+            let kept = sessions.by_id.values().map(|session| session.answers.len());
+            (applied, kept.max().unwrap_or_default())
+        };
+        apply(Entry::Open { nonce: 1 });
+        let requests: Vec<_> = (0..ANSWERS_MAX as u64 + 3).map(|_| client.request("")).collect();
+        let kept = requests.iter().map(|request| apply(request.entry()).1).max();
+        assert_eq!(kept, Some(ANSWERS_MAX));
+        // Asked for again: what is forgotten is not applied again, and what is kept is answered as before.
+        assert_eq!(apply(requests[2].entry()).0, Applied::Nothing);
+        let answered = Applied::Answered { session: Slot(0), sequence: 3, answer: "4".into() };
+        assert_eq!(apply(requests[3].entry()).0, answered);
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
         }
     };
     let mut out = BufWriter::new(io::stdout().lock());
-    let printed = print(reader, args.last, &mut out).and_then(|()| Ok(out.flush()?));
+    let printed = print(&reader, args.last, &mut out).and_then(|()| Ok(out.flush()?));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(LogError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -63,7 +63,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
     }
 }
 
-fn print(reader: Reader, last: Option<usize>, out: &mut impl Write) -> Result<(), LogError> {
+fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(), LogError> {
     let identity = reader.identity();
     writeln!(
         out,

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::{Answer, Simulation};
 use crate::{
-    runtime::node::Input,
+    runtime::{ProposeError, node::Input},
     session::{ClientSession, Request},
     types::NodeId,
 };
@@ -76,6 +76,7 @@ fn a_session_outlives_the_nodes_that_it_is_used_through() {
                         heard.push(answer);
                         false
                     }
+                    Ok(Err(ProposeError::Expired)) => panic!("seed {seed}: the session is in use"),
                     Ok(Err(_)) | Err(oneshot::error::TryRecvError::Closed) => {
                         deaths += 1;
                         false

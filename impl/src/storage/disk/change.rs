@@ -70,11 +70,11 @@ pub struct SnapshotHeader {
 
 impl Facts {
     /// What follows with one commit more.
-    pub(super) fn take(&mut self, change: Change<'_>) {
+    pub(super) fn take(&mut self, change: &Change<'_>) {
         match change {
             Change::Head(_) => {}
             Change::Records(records) => {
-                for record in &*records {
+                for record in &**records {
                     match record {
                         Record::Promised(ballot) | Record::Accepted { ballot, .. } => {
                             self.promised = self.promised.max(Some(*ballot));
@@ -83,9 +83,9 @@ impl Facts {
                     }
                 }
             }
-            Change::Snapshot(header) => self.snapshot = Some(header),
+            Change::Snapshot(header) => self.snapshot = Some(*header),
             Change::Note { name, fact } => {
-                self.notes.insert(name.into_owned(), fact);
+                self.notes.insert(name.clone().into_owned(), fact.clone());
             }
         }
     }

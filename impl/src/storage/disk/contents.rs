@@ -1,6 +1,6 @@
 //! What is in the files, read and held against what can have been written.
 
-use std::ops::Range;
+use std::mem;
 
 use bytes::Bytes;
 
@@ -30,7 +30,7 @@ pub(super) struct Contents {
     pub(super) acknowledged: u64,
     scans: [Scan; 2],
     current: usize,
-    wrong: Option<StorageError>,
+    wrong: Option<String>,
 }
 
 impl Contents {
@@ -38,7 +38,7 @@ impl Contents {
     ///
     /// # Errors
     /// They cannot be read, or nothing in them makes sense. What is wrong beyond that is told by
-    /// [`verify`](Self::verify).
+    /// [`recovered`](Self::recovered).
     pub(super) fn read(files: &Files) -> Result<Self, StorageError> {
         let read = |file: &Medium| read_all(&**file).map_err(StorageError::io("read the log"));
         let bytes = [read(&files.logs[0])?, read(&files.logs[1])?];
@@ -48,54 +48,60 @@ impl Contents {
             return Err(StorageError::damaged(format!("log.0 is of store {id}, log.1 of {other}")));
         }
         let acknowledged = mark::acknowledged(&*files.mark, id)?;
-        let scans = [Scan::of(&bytes[0], id)?, Scan::of(&bytes[1], id)?];
+        let mut scans = [Scan::of(&bytes[0], id)?, Scan::of(&bytes[1], id)?];
         let current = usize::from(scans[1].first() > scans[0].first());
         let (older, newer) = (&scans[1 - current], &scans[current]);
-        let damaged = |found: String| Some(StorageError::damaged(found));
         let Some(head) = newer.head() else {
             return Err(StorageError::damaged("neither file of the log has a commit"));
         };
-        let (facts, last) = (fold(head, &newer.commits), newer.last());
-        let (mut head, mut commits, mut wrong) = (head, newer.commits.clone(), None);
+        let (facts, last, mut wrong) = (fold(head, &newer.commits), newer.last(), None);
+        let mut head = head.clone();
+        let mut commits = Vec::new();
         if facts.trimmed < head.votes_end {
             match older.head() {
                 Some(oldest) if older.last() + 1 == newer.first() => {
-                    head = oldest;
-                    commits.splice(..0, older.commits.iter().cloned());
+                    head = oldest.clone();
+                    commits = mem::take(&mut scans[1 - current].commits);
                 }
                 _ => {
                     let (last, first) = (older.last(), newer.first());
-                    wrong = damaged(format!("commit {last} is followed by commit {first}"));
+                    wrong = Some(format!("commit {last} is followed by commit {first}"));
                 }
             }
         }
-        if fold(head, &commits) != facts {
-            wrong = damaged("the files of the log do not fit together".into());
+        commits.append(&mut scans[current].commits);
+        if fold(&head, &commits) != facts {
+            wrong = Some("the files of the log do not fit together".into());
         }
-        let rests = [0, 1].map(|file| &bytes[file][scans[file].end.end..]);
+        let rests = [0, 1].map(|file| &bytes[file][scans[file].end..]);
         if let Some(number) = rests.iter().find_map(|rest| beyond(rest, id, last)) {
             let missing = last + 1;
-            wrong =
-                damaged(format!("commit {number} is there, but commit {missing} cannot be read"));
+            wrong = Some(format!("commit {number} is there, but commit {missing} cannot be read"));
         }
-        if wrong.is_none() && last < acknowledged {
-            wrong = Some(StorageError::Lost { acknowledged, found: last });
-        }
-        let head = head.clone();
         Ok(Self { id, head, commits, facts, last, acknowledged, scans, current, wrong })
     }
 
-    /// Holds everything against everything else.
+    /// All that was made durable, after everything was held against everything else.
     ///
     /// # Errors
     /// The first thing that is not as it was left.
-    pub(super) fn verify(self, files: &Files) -> Result<Self, StorageError> {
-        if let Some(wrong) = self.wrong {
-            return Err(wrong);
+    pub(super) fn recovered(&self, files: &Files) -> Result<Recovered, StorageError> {
+        if let Some(wrong) = &self.wrong {
+            return Err(StorageError::damaged(wrong.clone()));
+        }
+        if self.last < self.acknowledged {
+            let (acknowledged, found) = (self.acknowledged, self.last);
+            return Err(StorageError::Lost { acknowledged, found });
         }
         covers(self.facts.snapshot.map(|header| header.below), self.facts.trimmed)?;
-        self.snapshot(files)?;
-        Ok(self)
+        let snapshot = self.snapshot(files)?;
+        let mut records: Vec<_> = self.head.facts.records().collect();
+        for commit in &self.commits {
+            if let Change::Records(more) = &commit.change {
+                records.extend_from_slice(more);
+            }
+        }
+        Ok(Recovered { snapshot, records })
     }
 
     /// The last snapshot.
@@ -119,33 +125,21 @@ impl Contents {
         Ok(Some(Snapshot { below: header.below, state: Bytes::from(state) }))
     }
 
-    /// All that was made durable.
-    pub(super) fn recovered(self, files: &Files) -> Result<Recovered, StorageError> {
-        let snapshot = self.snapshot(files)?;
-        let mut records: Vec<_> = self.head.facts.records().collect();
-        for commit in self.commits {
-            if let Change::Records(more) = commit.change {
-                records.append(&mut more.into_owned());
-            }
-        }
-        Ok(Recovered { snapshot, records })
-    }
-
     /// The log, to go on with.
     ///
     /// Its last commit is written once more: if its sync had failed, the system may show what the disk
     /// does not have, and think that there is nothing left to write.
     pub(super) fn resume(&self, files: &Files, room: Room) -> Result<Log, StorageError> {
-        let Range { start, end } = self.scans[self.current].end;
-        let (file, mut row) = (&files.logs[self.current], vec![0; end - start]);
-        let again = file.read(start as u64, &mut row).and_then(|()| file.write(start as u64, &row));
-        again.and_then(|()| file.sync()).map_err(StorageError::io("write to the log"))?;
+        let (scan, file) = (&self.scans[self.current], &files.logs[self.current]);
+        let start = scan.end - scan.last_row.len();
+        let again = file.write(start as u64, &scan.last_row).and_then(|()| file.sync());
+        again.map_err(StorageError::io("write to the log"))?;
         let half = |number: usize| {
             let scan = &self.scans[number];
             Half {
                 file: files.logs[number].clone(),
                 length: scan.length as u64,
-                end: scan.end.end as u64,
+                end: scan.end as u64,
                 votes_end: scan.votes_end,
             }
         };
@@ -157,7 +151,7 @@ impl Contents {
 fn fold(head: &Head, commits: &[Commit]) -> Facts {
     let mut facts = head.facts.clone();
     for commit in commits {
-        facts.take(commit.change.clone());
+        facts.take(&commit.change);
     }
     facts
 }

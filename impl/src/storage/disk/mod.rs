@@ -71,6 +71,8 @@ pub struct Disk {
     log: Log,
     facts: Facts,
     mark: Mark,
+    /// What was read when it was opened, until it is asked for or anything changes.
+    recovered: Option<Recovered>,
     /// How the store failed, if it did.
     failed: Option<String>,
     files: Files,
@@ -102,6 +104,7 @@ impl Disk {
     }
 
     fn at(place: Place, identity: &Identity) -> Result<Self, StorageError> {
+        place.settle()?;
         let files = place.files(OpenOptions::new().read(true).write(true))?;
         let mut store = Self::on(files, identity, Room::default())?;
         store.place = Some(place);
@@ -112,23 +115,25 @@ impl Disk {
     fn on(files: Files, expected: &Identity, room: Room) -> Result<Self, StorageError> {
         let contents = Contents::read(&files)?;
         contents.head.identity.expect(expected)?;
-        let contents = contents.verify(&files)?;
+        let recovered = Some(contents.recovered(&files)?);
         let log = contents.resume(&files, room)?;
         let mut mark = Mark::of(files.mark.clone(), log.id);
+        // Synced this once, so that a store that is gone is missed, and not taken for one that never was.
         mark.raise(log.last)?;
+        mark.sync()?;
         let (identity, facts) = (contents.head.identity, contents.facts);
-        Ok(Self { identity, log, facts, mark, failed: None, files, place: None })
+        Ok(Self { identity, log, facts, mark, recovered, failed: None, files, place: None })
     }
 
     /// Makes one change durable.
-    fn commit(&mut self, change: Change<'_>) -> Result<(), StorageError> {
-        self.facts.allow(&change)?;
+    fn commit(&mut self, change: &Change<'_>) -> Result<(), StorageError> {
+        self.facts.allow(change)?;
         if self.log.is_due(self.facts.trimmed) {
             let (identity, facts) = (self.identity.clone(), self.facts.clone());
             self.log.turn(&Head { identity, facts, votes_end: self.log.votes_end() })?;
             self.mark.raise(self.log.last)?;
         }
-        self.log.append(&change)?;
+        self.log.append(change)?;
         self.mark.raise(self.log.last)?;
         self.facts.take(change);
         Ok(())
@@ -140,6 +145,7 @@ impl Disk {
         change: impl FnOnce(&mut Self) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         self.unfailed()?;
+        self.recovered = None;
         let changed = change(self);
         self.failed = changed.as_ref().err().map(ToString::to_string);
         changed
@@ -156,14 +162,17 @@ impl Disk {
 impl Storage for Disk {
     fn recover(&mut self) -> Result<Recovered, StorageError> {
         self.unfailed()?;
-        Contents::read(&self.files)?.verify(&self.files)?.recovered(&self.files)
+        match self.recovered.take() {
+            Some(recovered) => Ok(recovered),
+            None => Contents::read(&self.files)?.recovered(&self.files),
+        }
     }
 
     fn persist(&mut self, records: &[Record]) -> Result<(), StorageError> {
         if records.is_empty() {
             return self.unfailed();
         }
-        self.changing(|store| store.commit(Change::Records(Cow::Borrowed(records))))
+        self.changing(|store| store.commit(&Change::Records(Cow::Borrowed(records))))
     }
 
     fn persist_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
@@ -179,14 +188,14 @@ impl Storage for Disk {
             let written = file.set_length(header.length);
             let written = written.and_then(|()| file.write(0, &snapshot.state));
             written.and_then(|()| file.sync()).map_err(StorageError::io("write the snapshot"))?;
-            store.commit(Change::Snapshot(header))
+            store.commit(&Change::Snapshot(header))
         })
     }
 
     fn note(&mut self, name: &str, fact: &[u8]) -> Result<(), StorageError> {
         self.changing(|store| {
             let (name, fact) = (Cow::Borrowed(name), Bytes::copy_from_slice(fact));
-            store.commit(Change::Note { name, fact })
+            store.commit(&Change::Note { name, fact })
         })
     }
 

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{mark, medium::Medium};
+use super::{log::START, mark, medium::Medium};
 use crate::storage::StorageError;
 
 /// The two files of the log. A store exists when it has the first.
@@ -41,7 +41,8 @@ pub(super) struct Place {
 impl Place {
     /// Takes hold of a directory for a new store, and makes it if need be.
     pub(super) fn make(dir: &Path) -> Result<Self, StorageError> {
-        fs::create_dir_all(dir).map_err(StorageError::io(doing("make", dir)))?;
+        let made = fs::create_dir_all(dir).and_then(|()| sync_above(dir));
+        made.map_err(StorageError::io(doing("make", dir)))?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK));
         let lock = lock.map_err(StorageError::io(doing("make a lock in", dir)))?;
         let place = Self::hold(dir, lock, File::try_lock)?;
@@ -93,16 +94,43 @@ impl Place {
         fs::exists(self.dir.join(name)).map_err(StorageError::io(doing("look into", &self.dir)))
     }
 
-    /// Without a log there never was a store here, unless something else remembers one.
+    /// Without a log there never was a store here, unless something else remembers one: a creation that did
+    /// not finish leaves a mark that is torn or says nothing, a beginning of a log, and no snapshot.
     fn was_never_used(&self) -> Result<(), StorageError> {
-        let mark = medium(File::open(self.dir.join(MARK))).ok();
-        match mark.and_then(|mark| mark::read(&*mark).ok()) {
-            None | Some((0, _)) => Ok(()),
-            Some((commit, id)) => Err(StorageError::damaged(format!(
-                "the file \"{}\" is missing; commit {commit} of store {id} was acknowledged",
-                LOGS[0]
-            ))),
+        let missing = |and: String| {
+            Err(StorageError::damaged(format!("the file \"{}\" is missing; {and}", LOGS[0])))
+        };
+        if let Some(mark) = self.find(MARK)? {
+            match mark::read(&*mark) {
+                Ok((0, _)) | Err(StorageError::Damaged { .. }) => {}
+                Ok((commit, id)) => {
+                    return missing(format!("commit {commit} of store {id} was acknowledged"));
+                }
+                Err(error) => return Err(error),
+            }
         }
+        for (name, most) in [(LOGS[1], START), (SNAPSHOTS[0], 0), (SNAPSHOTS[1], 0)] {
+            let length = self.find(name)?.map_or(Ok(0), |file| file.length());
+            let length = length.map_err(StorageError::io(format!("look at \"{name}\"")))?;
+            if length > most {
+                return missing(format!("\"{name}\" has {length} bytes"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A file, if it is there.
+    fn find(&self, name: &str) -> Result<Option<Medium>, StorageError> {
+        match medium(File::open(self.dir.join(name))) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some).map_err(StorageError::io(format!("open \"{name}\""))),
+        }
+    }
+
+    /// Makes sure that the store is not only seen to be there: whoever made it may have been killed before
+    /// its name was durable.
+    pub(super) fn settle(&self) -> Result<(), StorageError> {
+        sync(&self.dir).map_err(StorageError::io(doing("settle", &self.dir)))
     }
 
     fn hold(
@@ -132,11 +160,9 @@ impl Place {
             snapshots: [open(SNAPSHOTS[0])?, open(SNAPSHOTS[1])?],
             mark: open(MARK)?,
         })?;
-        sync(&self.dir).map_err(failed())?;
+        self.settle()?;
         fs::rename(self.dir.join(UNFINISHED), self.dir.join(LOGS[0])).map_err(failed())?;
-        sync(&self.dir).map_err(failed())?;
-        // The directory itself is an entry of another one.
-        self.dir.parent().map_or(Ok(()), sync).map_err(failed())
+        self.settle()
     }
 
     /// The files of a store that is there.
@@ -159,9 +185,20 @@ fn medium(file: io::Result<File>) -> io::Result<Medium> {
     Ok(Arc::new(file?))
 }
 
+/// Makes a directory's own entry durable, and those of all above it: any of them may be new.
+fn sync_above(dir: &Path) -> io::Result<()> {
+    for above in fs::canonicalize(dir)?.ancestors().skip(1) {
+        match sync(above) {
+            // Not made by this process then.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
 /// Makes the entries of a directory durable.
 fn sync(dir: &Path) -> io::Result<()> {
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     // Elsewhere a directory cannot be opened as a file, and need not be.
     if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }

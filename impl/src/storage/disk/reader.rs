@@ -77,7 +77,7 @@ impl Reader {
     ///
     /// # Errors
     /// The first thing that would keep the store from being opened by its owner.
-    pub fn verify(self) -> Result<(), StorageError> {
-        self.contents.verify(&self.files).map(drop)
+    pub fn verify(&self) -> Result<(), StorageError> {
+        self.contents.recovered(&self.files).map(drop)
     }
 }

@@ -1,7 +1,5 @@
 //! What is in one file of the log: commits, until there is no more.
 
-use std::ops::Range;
-
 use super::{
     change::{Change, Head, votes_end},
     log::START,
@@ -11,6 +9,9 @@ use crate::{
     storage::{StorageError, StoreId},
     types::Slot,
 };
+
+/// No store lives to see commits with such numbers, and what is added to one does not overflow.
+const NUMBER_MAX: u64 = 1 << 63;
 
 /// One commit: everything in it became durable in one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +26,10 @@ pub struct Commit {
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) commits: Vec<Commit>,
-    /// Where the last of them is.
-    pub(super) end: Range<usize>,
+    /// The last of them, as it is in the file.
+    pub(super) last_row: Vec<u8>,
+    /// Where the next one goes.
+    pub(super) end: usize,
     /// How long the file is.
     pub(super) length: usize,
     /// The slot after the last one that is voted in.
@@ -39,28 +42,26 @@ impl Scan {
     /// # Errors
     /// A commit whose checksum is right makes no sense.
     pub(super) fn of(bytes: &[u8], id: StoreId) -> Result<Self, StorageError> {
-        let mut scan = Self { length: bytes.len(), ..Self::default() };
-        let mut at = START as usize;
-        scan.end = at..at;
-        while let Some(found) =
-            bytes.get(at..).and_then(|rest| unseal(rest, id, |number| scan.expects(number)))
-        {
-            let (number, end) = (found.number, at + found.size);
+        let mut scan = Self { end: START as usize, length: bytes.len(), ..Self::default() };
+        let mut last = scan.end..scan.end;
+        while let Some(found) = unseal(&bytes[scan.end..], id, |number| scan.expects(number)) {
+            let number = found.number;
             let change = decode(found.content, number)?;
             if scan.commits.is_empty() != matches!(change, Change::Head(_)) {
                 return Err(StorageError::damaged(format!("commit {number} is out of place")));
             }
             scan.votes_end = scan.votes_end.max(votes_end(&change));
             scan.commits.push(Commit { number, change });
-            scan.end = at..end;
-            at = end;
+            last = scan.end..scan.end + found.size;
+            scan.end = last.end;
         }
+        scan.last_row = bytes[last].to_vec();
         Ok(scan)
     }
 
     fn expects(&self, number: u64) -> bool {
         match self.commits.last() {
-            None => number > 0,
+            None => (1..NUMBER_MAX).contains(&number),
             Some(last) => number == last.number + 1,
         }
     }

@@ -78,7 +78,7 @@ fn a_block_that_is_empty_or_torn_off_is_noticed_or_does_not_matter() {
         let (image, expected) = small(closed);
         for file in 0..image.len() {
             let length = image[file].len();
-            for start in (0..length).step_by(256) {
+            for start in (0..length).step_by(256).chain(length.saturating_sub(9)..length) {
                 let mut zeroed = image.clone();
                 zeroed[file][start..length.min(start + 512)].fill(0);
                 let how = |how| format!("file {file} {how} {start}, closed {closed}");
@@ -128,6 +128,10 @@ fn what_is_no_store_is_refused() {
         image
     };
     let beginning = &image[0][..512];
+    for cut in 1..=8 {
+        let cut = with(0, &image[0][..image[0].len() - cut]);
+        contents(&cut).expect_err("its only commit is not whole");
+    }
     for (says, image) in [
         ("log.0 does not begin like a log", with(0, b"")),
         ("log.1 does not begin like a log", with(1, &[0; 4096])),
@@ -218,9 +222,9 @@ fn what_nobody_wrote_so_is_refused() {
         ("the log is of store", of_another(MARK)),
         ("log.0 is of store", of_another(1)),
         ("format 2; this program knows formats up to 1", but(0, 8, &[2])),
-        ("commit 5 is there, but commit 4 cannot be read", but(0, place_of(4) + 20, b"?")),
-        ("neither file of the log has a commit", but(0, 512 + 20, b"?")),
-        ("ends with commit 7, but commit 8 was acknowledged", but(0, place_of(8) + 20, b"?")),
+        ("commit 5 is there, but commit 4 cannot be read", but(0, place_of(4) + 24, b"?")),
+        ("neither file of the log has a commit", but(0, 512 + 24, b"?")),
+        ("ends with commit 7, but commit 8 was acknowledged", but(0, place_of(8) + 24, b"?")),
         ("commit 9 cannot be read", and_nonsense(&no_change)),
         ("3 bytes follow commit 9", and_nonsense(&[3, 0, 0, 1, 2, 3])),
         ("commit 9 is out of place", and(&Change::Head(Cow::Borrowed(&head)))),
@@ -258,7 +262,7 @@ fn a_gap_between_the_files_is_noticed() {
     assert!(contents(&image).is_ok());
     for number in 2..first {
         let mut damaged = image.clone();
-        damaged[0][place_of(number, &image[0]) + 20] ^= 1;
+        damaged[0][place_of(number, &image[0]) + 24] ^= 1;
         let refused = contents(&damaged).expect_err("one is missing").to_string();
         let says = format!("commit {} is followed by commit {first}", number - 1);
         assert!(refused.contains(&says), "{says}: {refused}");
