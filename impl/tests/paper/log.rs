@@ -1,0 +1,133 @@
+//! Section 3: a state machine, and so a log.
+
+use paxos::{Config, Message, Refusal, Replica, Slot, To, Value, protocol::proposer::Role};
+
+use crate::said::{
+    accept, accept_all, accepted, ballot, campaign, config, hear, leader, learned, prepare,
+    promise, promise_to, propose, refusal, replica, report, sent, value,
+};
+
+/// "A newly chosen leader executes phase 1 for infinitely many instances": one request "using the
+/// same proposal number for all instances", and then phase 2 alone, instance by instance.
+#[test]
+fn one_phase_1_for_all_slots() {
+    let mut leader = replica(1, 3);
+    assert_eq!(campaign(&mut leader).messages.len(), 1);
+    promise(&mut leader, 2, ballot(1, 1), []);
+    for slot in 0..100 {
+        let output = propose(&mut leader, "x");
+        assert_eq!(sent(&output), [accept_all(ballot(1, 1), slot, &["x"])]);
+        accepted(&mut leader, 2, ballot(1, 1), slot, 1);
+    }
+}
+
+/// In phase 1 "an acceptor responds with more than a simple OK only if it has already received a phase 2
+/// message" for an instance; one response tells of all of them.
+#[test]
+fn one_promise_reports_just_the_slots_with_votes() {
+    let mut replica = replica(2, 3);
+    accept(&mut replica, 1, ballot(1, 1), 1, &["b"]);
+    accept(&mut replica, 1, ballot(1, 1), 4, &["e", "f"]);
+    let reports = [(1, "b"), (4, "e"), (5, "f")].map(|(slot, v)| report(slot, ballot(1, 1), v));
+    let output = prepare(&mut replica, 3, ballot(1, 3));
+    assert_eq!(sent(&output), [promise_to(3, ballot(1, 3), reports)]);
+}
+
+/// A leader fills a gap "by proposing, as commands 136 and 137, a special no-op command that leaves the
+/// state unchanged", and proposes what was reported for the others (135 and 140 in the paper). What it
+/// knows to be chosen (up to 134, 138 and 139) it leaves alone.
+#[test]
+fn gaps_are_filled_with_noops() {
+    let mut candidate = replica(1, 3);
+    hear(&mut candidate, 2, learned(0, &["c0", "c1"]));
+    hear(&mut candidate, 2, learned(5, &["c5"]));
+    campaign(&mut candidate);
+    let reports = [report(2, ballot(1, 0), "c2"), report(6, ballot(1, 0), "c6")];
+    let output = promise(&mut candidate, 2, ballot(1, 1), reports);
+    let below = [value("c2"), Value::Noop, Value::Noop].into();
+    let proposals = [
+        (To::Peers, Message::Accept { ballot: ballot(1, 1), first: Slot(2), values: below }),
+        accept_all(ballot(1, 1), 6, &["c6"]),
+    ];
+    assert_eq!(sent(&output), proposals);
+}
+
+/// The last slot in use may be one that is known to be chosen, and that nobody reports.
+#[test]
+fn gaps_below_what_is_known_are_filled_with_noops() {
+    let mut candidate = replica(1, 3);
+    hear(&mut candidate, 2, learned(2, &["c2"]));
+    campaign(&mut candidate);
+    let output = promise(&mut candidate, 3, ballot(1, 1), []);
+    let values = [Value::Noop, Value::Noop].into();
+    let message = Message::Accept { ballot: ballot(1, 1), first: Slot(0), values };
+    assert_eq!(sent(&output), [(To::Peers, message)]);
+    assert_eq!(propose(&mut candidate, "c3").taken[0].slot, Slot(3));
+}
+
+/// "It can propose command 142 before it learns that its proposed command 141 has been chosen", and 142
+/// can be chosen first.
+#[test]
+fn slots_are_proposed_before_earlier_ones_are_chosen() {
+    let mut leader = leader(1, 3);
+    propose(&mut leader, "141");
+    propose(&mut leader, "142");
+    let output = accepted(&mut leader, 2, ballot(1, 1), 1, 1);
+    assert_eq!(sent(&output).len(), 1, "Chosen");
+    assert!(output.chosen.is_empty(), "not to be executed yet");
+}
+
+/// Commands are executed in order: those after a gap it "can't execute", for those in it "have yet to be
+/// chosen".
+#[test]
+fn values_are_handed_out_in_order_and_once() {
+    let mut replica = replica(3, 3);
+    assert!(hear(&mut replica, 1, learned(2, &["c"])).chosen.is_empty());
+    assert!(hear(&mut replica, 1, learned(1, &["b"])).chosen.is_empty());
+    let output = hear(&mut replica, 1, learned(0, &["a"]));
+    assert_eq!(output.chosen, [0, 1, 2].map(|s| (Slot(s), value(["a", "b", "c"][s as usize]))));
+    assert!(hear(&mut replica, 1, learned(0, &["a", "b", "c"])).chosen.is_empty());
+}
+
+/// "A leader can get α commands ahead": "it can propose commands i+1 through i+α after commands 1
+/// through i are chosen."
+#[test]
+fn a_leader_gets_alpha_commands_ahead() {
+    let alpha = 3;
+    let config = Config { in_flight_max: alpha, ..config(1, 3) };
+    let mut leader = Replica::new(config).unwrap();
+    campaign(&mut leader);
+    promise(&mut leader, 2, ballot(1, 1), []);
+    for slot in 0..alpha {
+        assert_eq!(propose(&mut leader, "x").taken[0].slot, Slot(slot));
+    }
+    assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
+    // Later ones alone make no room.
+    accepted(&mut leader, 2, ballot(1, 1), 1, 2);
+    assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
+    accepted(&mut leader, 2, ballot(1, 1), 0, 1);
+    for slot in 3..3 + alpha {
+        assert_eq!(propose(&mut leader, "x").taken[0].slot, Slot(slot));
+    }
+    assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
+}
+
+/// "If multiple servers think they are leaders", they can propose in the same instance and prevent each
+/// other, "however, safety is preserved": only one of both values is chosen.
+#[test]
+fn two_leaders_do_no_harm() {
+    let mut nodes = [leader(1, 3), replica(2, 3), replica(3, 3)];
+    campaign(&mut nodes[2]);
+    let promised = prepare(&mut nodes[1], 3, ballot(1, 3));
+    hear(&mut nodes[2], 2, promised.messages[0].message.clone());
+    for node in [0, 2] {
+        assert!(matches!(nodes[node].parts().role, Role::Leader(_)));
+    }
+    propose(&mut nodes[0], "x");
+    propose(&mut nodes[2], "y");
+    let refused = accept(&mut nodes[1], 1, ballot(1, 1), 0, &["x"]);
+    let voted = accept(&mut nodes[1], 3, ballot(1, 3), 0, &["y"]);
+    assert!(hear(&mut nodes[0], 2, refused.messages[0].message.clone()).chosen.is_empty());
+    let output = hear(&mut nodes[2], 2, voted.messages[0].message.clone());
+    assert_eq!(output.chosen, [(Slot(0), value("y"))]);
+}

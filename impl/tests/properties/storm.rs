@@ -1,0 +1,293 @@
+//! The protocol against a hostile network, slow disks and crashes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    cluster::Cluster,
+    said::{config, leads, persistent, quorums_of},
+};
+use itertools::Itertools;
+use paxos::{Config, Event, NodeId, Proposal, ReadReady, Slot, Timer, Token, Value};
+use proptest::{collection::vec, prelude::*};
+
+proptest! {
+    #![proptest_config(persistent())]
+
+    /// Messages are lost, repeated and reordered; disks are slow; nodes crash with what is not synced and
+    /// come back with the rest; they take snapshots, and get those of others, asked for or not. The cluster
+    /// asserts agreement, kept promises and the rest after every step (see `support/cluster.rs`). When the storm is over, all nodes get to know the same log,
+    /// new commands are chosen, and a read is answered.
+    #[test]
+    fn a_storm_breaks_nothing(
+        (nodes, phase1, phase2) in quorums_of(3..=5),
+        batch_slots_max in 1u64..4,
+        in_flight_max in 1u64..6,
+        slots_ahead_max in prop_oneof![3u64..8, Just(1 << 20)],
+        faults in vec(faults(), 0..400),
+    ) {
+        let configs = (1..=nodes).map(|id| Config {
+            batch_slots_max,
+            in_flight_max,
+            slots_ahead_max,
+            ..config(id, nodes).with_quorums(phase1, phase2)
+        });
+        let mut storm = Storm {
+            cluster: Cluster::new(configs),
+            held: BTreeSet::new(),
+            wanted: BTreeMap::new(),
+            asked: 0,
+            answered: Vec::new(),
+        };
+        for fault in faults {
+            storm.suffer(&fault);
+        }
+        storm.calm_down();
+    }
+}
+
+/// A cluster in a storm.
+struct Storm {
+    cluster: Cluster,
+    /// Whose disk is slow: what they ask for becomes durable later, or is lost.
+    held: BTreeSet<NodeId>,
+    /// Who wants a snapshot, and of whom, as was said last.
+    wanted: BTreeMap<NodeId, NodeId>,
+    /// How much clients have asked for.
+    asked: u64,
+    answered: Vec<ReadReady>,
+}
+
+/// What can happen. Numbers are taken modulo what there is.
+#[derive(Clone, Debug)]
+enum Fault {
+    Deliver(usize),
+    /// So many, oldest first: without some order nothing is ever chosen.
+    DeliverOldest(usize),
+    Lose(usize),
+    /// All that is on its way to one node: it falls behind.
+    CutOff(usize),
+    Repeat(usize),
+    Timer(usize, Timer),
+    Propose(usize, u64),
+    Read(usize, u64),
+    /// Of all but so many slots that were applied.
+    Snapshot(usize, u64),
+    /// The snapshot that is wanted arrives.
+    Fetch(usize),
+    /// The snapshot of the second, which nobody has asked for.
+    Install(usize, usize),
+    HoldDisk(usize),
+    Sync(usize),
+    Crash(usize),
+    Restart(usize),
+}
+
+fn faults() -> impl Strategy<Value = Fault> {
+    let place = any::<u16>().prop_map(usize::from);
+    let node = 0usize..5;
+    prop_oneof![
+        16 => place.clone().prop_map(Fault::Deliver),
+        8 => (1usize..20).prop_map(Fault::DeliverOldest),
+        2 => place.clone().prop_map(Fault::Lose),
+        2 => place.prop_map(Fault::Repeat),
+        2 => node.clone().prop_map(Fault::CutOff),
+        2 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Campaign)),
+        3 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Heartbeat)),
+        3 => node.clone().prop_map(|node| Fault::Timer(node, Timer::Resend)),
+        6 => (node.clone(), 1u64..4).prop_map(|(node, count)| Fault::Propose(node, count)),
+        3 => (node.clone(), 1u64..3).prop_map(|(node, count)| Fault::Read(node, count)),
+        3 => (node.clone(), 0u64..3).prop_map(|(node, back)| Fault::Snapshot(node, back)),
+        4 => node.clone().prop_map(Fault::Fetch),
+        1 => (node.clone(), node.clone()).prop_map(|(node, from)| Fault::Install(node, from)),
+        1 => node.clone().prop_map(Fault::HoldDisk),
+        4 => node.clone().prop_map(Fault::Sync),
+        1 => node.clone().prop_map(Fault::Crash),
+        2 => node.prop_map(Fault::Restart),
+    ]
+}
+
+impl Storm {
+    fn suffer(&mut self, fault: &Fault) {
+        let nodes = self.cluster.nodes.keys().copied().collect_vec();
+        let node = |index: &usize| nodes[index % nodes.len()];
+        // Most clients have found somebody who leads, or believes so.
+        let leaders = nodes.iter().copied().filter(|&id| self.leads(id)).collect_vec();
+        let client_of = |index: &usize| match leaders.len() {
+            some @ 1.. if *index > 0 => leaders[index % some],
+            _ => node(index),
+        };
+        let under_way = self.cluster.under_way.len();
+        match fault {
+            Fault::Deliver(_) | Fault::Lose(_) | Fault::Repeat(_) if under_way == 0 => {}
+            Fault::Deliver(index) => self.deliver(index % under_way),
+            Fault::DeliverOldest(count) => {
+                for _ in 0..*count.min(&under_way) {
+                    self.deliver(0);
+                }
+            }
+            Fault::Lose(index) => {
+                self.cluster.under_way.remove(index % under_way);
+            }
+            Fault::CutOff(index) => {
+                let to = node(index);
+                self.cluster.under_way.retain(|sent| sent.to != to);
+            }
+            Fault::Repeat(index) => {
+                let sent = self.cluster.under_way[index % under_way].clone();
+                self.cluster.under_way.push(sent);
+            }
+            Fault::Timer(index, timer) => self.step(node(index), Event::Timer(*timer)),
+            Fault::Propose(index, count) => self.propose(client_of(index), *count),
+            Fault::Read(index, count) => self.read(client_of(index), *count),
+            Fault::Snapshot(index, back) => {
+                let node = &self.cluster.nodes[&node(index)];
+                let (id, below) = (node.config.id, Slot(node.apply_next.0.saturating_sub(*back)));
+                if below > node.snapshot {
+                    let event = self.cluster.snapshot(id, below);
+                    self.step(id, event);
+                }
+            }
+            Fault::Fetch(index) => self.fetch(node(index)),
+            Fault::Install(index, from) => self.install(node(index), node(from)),
+            Fault::HoldDisk(index) => {
+                self.held.insert(node(index));
+            }
+            Fault::Sync(index) => {
+                if self.held.remove(&node(index)) {
+                    self.sync(node(index));
+                }
+            }
+            Fault::Crash(index) => {
+                self.held.remove(&node(index));
+                self.wanted.remove(&node(index));
+                self.cluster.crash(node(index));
+            }
+            Fault::Restart(index) => self.restart_if_down(node(index)),
+        }
+    }
+
+    fn deliver(&mut self, index: usize) {
+        let sent = self.cluster.under_way.remove(index);
+        self.step(sent.to, Event::Message { from: sent.from, message: sent.message });
+    }
+
+    fn step(&mut self, id: NodeId, event: Event) {
+        if self.cluster.step(id, event).is_some() && !self.held.contains(&id) {
+            self.sync(id);
+        }
+    }
+
+    fn sync(&mut self, id: NodeId) {
+        let released = self.cluster.sync(id);
+        self.wanted.extend(released.fetch.last().map(|from| (id, *from)));
+        self.answered.extend(released.reads);
+    }
+
+    fn restart_if_down(&mut self, id: NodeId) {
+        if self.cluster.nodes[&id].replica.is_none()
+            && let Some(unrecorded) = self.cluster.restart(id)
+        {
+            self.step(id, unrecorded);
+        }
+    }
+
+    fn fetch(&mut self, id: NodeId) {
+        if let Some(from) = self.wanted.remove(&id) {
+            self.install(id, from);
+        }
+    }
+
+    fn install(&mut self, id: NodeId, from: NodeId) {
+        if let Some(event) = self.cluster.install(id, from) {
+            self.step(id, event);
+        }
+    }
+
+    fn tokens(&mut self, count: u64) -> Vec<Token> {
+        let tokens = self.asked..self.asked + count;
+        self.asked = tokens.end;
+        tokens.map(Token).collect()
+    }
+
+    fn read(&mut self, id: NodeId, count: u64) {
+        let tokens = self.tokens(count);
+        self.step(id, Event::Read(tokens));
+    }
+
+    /// Every command is another one, so that a value in the wrong place is seen.
+    fn propose(&mut self, id: NodeId, count: u64) {
+        let proposals = self
+            .tokens(count)
+            .into_iter()
+            .map(|token| Proposal { token, command: token.0.to_string().into_bytes().into() });
+        self.step(id, Event::Propose(proposals.collect()));
+    }
+
+    /// No more faults: one leader, everybody knows the same, a new command is chosen everywhere, and a
+    /// read sees it.
+    fn calm_down(&mut self) {
+        let nodes = self.cluster.nodes.keys().copied().collect_vec();
+        for &id in &nodes {
+            if self.held.remove(&id) {
+                self.sync(id);
+            }
+            self.restart_if_down(id);
+        }
+        // Whoever is so far behind that it cannot hold what is reported gives way to another.
+        let leaders = nodes.iter().flat_map(|&id| std::iter::repeat_n(id, 10));
+        for leader in leaders {
+            self.deliver_all();
+            if !self.leads(leader) {
+                self.step(leader, Event::Timer(Timer::Campaign));
+                continue;
+            }
+            for timer in [Timer::Resend, Timer::Heartbeat] {
+                self.step(leader, Event::Timer(timer));
+            }
+            self.deliver_all();
+            // It may have led in a ballot that is over, and been told so just now.
+            if self.leads(leader) && self.agree() {
+                let before = self.cluster.chosen().len();
+                self.propose(leader, 1);
+                self.deliver_all();
+                assert!(self.agree());
+                let chosen = self.cluster.chosen();
+                assert_eq!(chosen.len(), before + 1, "the leader's command is chosen");
+                let commands = chosen.values().filter(|value| **value != Value::Noop);
+                assert!(commands.clone().all_unique(), "no command is chosen twice");
+                self.read(leader, 1);
+                self.deliver_all();
+                let read = self.answered.last().expect("somebody has read");
+                assert_eq!(read.token, Token(self.asked - 1), "the read is confirmed");
+                assert!(read.at <= self.cluster.nodes[&leader].apply_next, "and can be answered");
+                return;
+            }
+        }
+        panic!("a calm cluster with one proposer has not come to rest");
+    }
+
+    fn deliver_all(&mut self) {
+        while !self.cluster.under_way.is_empty() {
+            self.deliver(0);
+            while let Some(&id) = self.wanted.keys().next() {
+                self.fetch(id);
+            }
+        }
+    }
+
+    fn leads(&self, id: NodeId) -> bool {
+        self.cluster.nodes[&id].replica.as_ref().is_some_and(leads)
+    }
+
+    /// Everybody knows all that is chosen, and it has no gaps.
+    fn agree(&self) -> bool {
+        let chosen = self.cluster.chosen();
+        let gapless = chosen.keys().enumerate().all(|(index, slot)| slot.0 == index as u64);
+        let all = self.cluster.nodes.values().filter_map(|node| node.replica.as_ref());
+        gapless && { all }.all(|replica| {
+            let (acceptor, learner) = (replica.parts().acceptor, replica.parts().learner);
+            let kept = chosen.range(acceptor.trimmed..).map(|(slot, value)| (*slot, value));
+            learner.below.0 == chosen.len() as u64 && learner.chosen.iter().eq(kept)
+        })
+    }
+}
