@@ -146,7 +146,7 @@ impl Place {
     }
 
     /// Makes the files of a store: `build` fills them and makes them durable. The store is there
-    /// when its log gets its name, which happens at once and last.
+    /// when its log gets its name, which happens at once and last; [`settle`](Self::settle) makes it stay.
     pub(super) fn build(
         &self,
         build: impl FnOnce(&Files) -> Result<(), StorageError>,
@@ -161,8 +161,7 @@ impl Place {
             mark: open(MARK)?,
         })?;
         self.settle()?;
-        fs::rename(self.dir.join(UNFINISHED), self.dir.join(LOGS[0])).map_err(failed())?;
-        self.settle()
+        fs::rename(self.dir.join(UNFINISHED), self.dir.join(LOGS[0])).map_err(failed())
     }
 
     /// The files of a store that is there.
