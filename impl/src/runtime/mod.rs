@@ -86,6 +86,7 @@
 //! # }
 //! ```
 
+mod batch;
 mod clients;
 mod formation;
 mod handle;
@@ -209,7 +210,7 @@ async fn run<M: StateMachine, S: Storage>(
         }
         let now = start.elapsed();
         let begun = node.begin_turn(inputs.drain(..), now, &mut transport);
-        if matches!(begun, Ok(Begun { early: true, .. })) {
+        if matches!(begun, Ok(Begun { sent: true, .. })) {
             // If whoever carries packets shares this thread, it has to come before the disk.
             tokio::task::yield_now().await;
         }

@@ -1,10 +1,12 @@
 //! A node without sockets and threads: what happens in one turn, as two plain functions.
 //!
-//! A turn takes in whatever is ready, steps the replica for all of it, lets out what may leave early, makes
-//! the records durable with one write and one sync, and only then lets out the rest: messages, what is
-//! applied, answers to clients. That order is stated once, in [`Node::begin_turn`] and [`Node::end_turn`],
-//! and nothing that depends on a record of the turn leaves a node anywhere else. (What does not may: that a time
-//! is up, how the node is, whether a peer may come in, and answers that a peer's snapshot brought.) Between the two, whoever carries packets may have the thread.
+//! A turn takes in whatever is ready, steps the replica for all of it, proposes what clients ask for, lets
+//! out what may leave early and what came of it before there was a record, makes the records durable with
+//! one write and one sync, and only then lets out the rest: messages, what is applied, answers to
+//! clients. That order is stated once, in [`Node::begin_turn`] and [`Node::end_turn`], and nothing that
+//! depends on a record of the turn leaves a node anywhere else. (What does not may: that a time is up, how
+//! the node is, whether a peer may come in, and answers that a peer's snapshot brought.) Between the two,
+//! whoever carries packets and answers may have the thread.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::{
+    batch::Batch,
     clients::{Clients, Opened, Reply},
     formation::Formation,
     options::Options,
@@ -94,8 +97,8 @@ pub trait Transport: Send + 'static {
 pub(super) struct Begun {
     /// Whether nobody has told the node to stop.
     goes_on: bool,
-    /// Whether something has left early.
-    pub(super) early: bool,
+    /// Whether something has left.
+    pub(super) sent: bool,
 }
 
 /// A node.
@@ -114,8 +117,7 @@ pub(super) struct Node<M, S> {
     /// Bytes of commands applied since then.
     applied_bytes: u64,
     transfer: Option<Transfer>,
-    /// Commands to be proposed in this turn.
-    proposals: Vec<Bytes>,
+    batch: Batch,
     output: Output,
     packets: Vec<(To, Packet)>,
     asked_leader: Option<NodeId>,
@@ -153,6 +155,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let mut node = Self {
             clients: Clients::new(options.request_timeout, options.resend, life),
             readers: Readers::new(options.request_timeout, options.resend, starts),
+            batch: Batch::new(options.batch_wait),
             options,
             peers,
             replica,
@@ -163,7 +166,6 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             snapshot,
             applied_bytes: 0,
             transfer: None,
-            proposals: Vec::new(),
             output: Output::default(),
             packets: Vec::new(),
             asked_leader: None,
@@ -182,7 +184,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let look_after = waits.then_some(self.look_after_at);
         // Timers wait until it takes part, however long ago they ran out.
         let timer = self.timing.next().filter(|_| self.formation.complete());
-        timer.into_iter().chain(look_after).min()
+        timer.into_iter().chain(look_after).chain(self.batch.due_at()).min()
     }
 
     /// Its machine.
@@ -208,8 +210,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.end_turn(begun, now, transport)
     }
 
-    /// The first half of a turn: **take in what is ready, step the protocol for all of it, and send what
-    /// may leave early.** The second has to follow.
+    /// The first half of a turn: **take in what is ready, step the protocol for all of it, and let out what
+    /// waits for no record.** The second has to follow.
     pub(super) fn begin_turn(
         &mut self,
         inputs: impl IntoIterator<Item = Input<M>>,
@@ -221,8 +223,16 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             goes_on &= self.take_in(input, now)?;
         }
         self.fire_timers(now);
+        // What comes before there is a record depends on none.
+        let settled = self.output.records.is_empty().then(|| std::mem::take(&mut self.output));
         self.ask(now);
-        Ok(Begun { goes_on, early: self.release_early(transport) })
+        // First what the peers have to sync, then what clients wait for.
+        let mut sent = self.release_early(transport);
+        if let Some(settled) = settled.filter(|settled| *settled != Output::default()) {
+            self.release(settled, now, transport);
+            sent = true;
+        }
+        Ok(Begun { goes_on, sent })
     }
 
     /// The second half: **persist and sync, then send, apply and answer.** If the store fails, nothing is
@@ -235,12 +245,12 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         now: Now,
         transport: &mut impl Transport,
     ) -> Result<bool, NodeError> {
-        self.persist()?;
-        self.release(now, transport);
+        let output = self.persist()?;
+        self.release(output, now, transport);
         if self.snapshot_is_due() {
             self.take_snapshot()?;
-            self.persist()?;
-            self.release(now, transport);
+            let output = self.persist()?;
+            self.release(output, now, transport);
         }
         if !begun.goes_on {
             self.stop();
@@ -248,7 +258,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         Ok(begun.goes_on)
     }
 
-    fn persist(&mut self) -> Result<(), NodeError> {
+    /// Gives what may leave then.
+    fn persist(&mut self) -> Result<Output, NodeError> {
         if !self.output.records.is_empty() {
             self.counts.syncs += 1;
             let begun = Instant::now();
@@ -256,7 +267,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.sync_seconds.record(begun.elapsed());
             self.output.records.clear();
         }
-        Ok(())
+        Ok(std::mem::take(&mut self.output))
     }
 
     /// Everybody who waits is told that the node has stopped.
@@ -308,7 +319,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 }
                 self.replica.step(Event::Message { from, message }, &mut self.output);
             }
-            Packet::Forward(commands) => self.proposals.extend(commands),
+            Packet::Forward(commands) => self.batch.extend(commands, now),
             Packet::ReadIndex { id } => {
                 let token = self.readers.token(For::Other(from, id));
                 self.replica.step(Event::Read(vec![token]), &mut self.output);
@@ -411,13 +422,13 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.readers.give_up(now);
             self.fetch_again(now);
         }
-        let Some(leader) = self.leader(now) else { return self.proposals.clear() };
+        let Some(leader) = self.leader(now) else { return self.batch.clear() };
         let overdue = looks_after || self.asked_leader != Some(leader);
         self.asked_leader = Some(leader);
         let entries = self.clients.due(leader, now, overdue);
         let reads = self.readers.due(leader, now, overdue);
         if leader != self.replica.parts().config.id {
-            self.proposals.clear(); // Forwarded to one that does not lead: its sender asks again.
+            self.batch.clear(); // Forwarded to one that does not lead: its sender asks again.
             if !entries.is_empty() {
                 self.send(leader, Packet::Forward(entries));
             }
@@ -426,10 +437,12 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             }
             return;
         }
-        self.proposals.extend(entries);
-        if !self.proposals.is_empty() {
+        self.batch.extend(entries, now);
+        let parts = self.replica.parts();
+        let idle = parts.acceptor.votes.end() <= parts.learner.below;
+        if let Some(commands) = self.batch.take_due(idle, now) {
             let proposal = |command| Proposal { token: Token(0), command };
-            let proposals: Vec<_> = self.proposals.drain(..).map(proposal).collect();
+            let proposals: Vec<_> = commands.into_iter().map(proposal).collect();
             self.counts.proposals += proposals.len() as u64;
             self.counts.batches += 1;
             self.replica.step(Event::Propose(proposals), &mut self.output);
@@ -473,15 +486,12 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         early
     }
 
-    fn release(&mut self, now: Now, transport: &mut impl Transport) {
-        assert!(
-            self.output.records.is_empty(),
-            "nothing else leaves before its records are durable"
-        );
-        for envelope in self.output.messages.drain(..) {
+    fn release(&mut self, output: Output, now: Now, transport: &mut impl Transport) {
+        assert!(output.records.is_empty(), "nothing else leaves before its records are durable");
+        for envelope in output.messages {
             self.packets.push((envelope.to, Packet::Message(envelope.message)));
         }
-        for (slot, value) in self.output.chosen.drain(..) {
+        for (slot, value) in output.chosen {
             if slot < self.sessions.applied() {
                 continue; // A snapshot brought its effect.
             }
@@ -492,7 +502,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.clients.applied(applied);
             self.counts.applied += 1;
         }
-        for ready in std::mem::take(&mut self.output.reads) {
+        for ready in output.reads {
             match self.readers.whose(ready.token) {
                 Some(For::Own(id)) => self.readers.confirm(id, ready.at),
                 Some(For::Other(node, id)) => {
@@ -501,22 +511,21 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 None => {}
             }
         }
-        for refused in self.output.refused.drain(..) {
+        for refused in output.refused {
             // Whoever waits for it asks again.
             let _ = self.readers.whose(refused.token);
         }
         self.readers.serve(self.sessions.applied(), self.sessions.machine());
-        for from in std::mem::take(&mut self.output.fetch) {
+        for from in output.fetch {
             if self.transfer.is_none() {
                 let (transfer, first) = Transfer::begin(from, now);
                 self.transfer = Some(transfer);
                 self.send(from, first);
             }
         }
-        for timer in self.output.timers.drain(..) {
+        for timer in output.timers {
             self.timing.arm(timer, now);
         }
-        self.output.taken.clear();
         for (to, packet) in self.packets.drain(..) {
             self.counts.sent[packet.kind()] += 1;
             transport.send(to, packet);

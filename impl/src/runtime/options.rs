@@ -16,6 +16,9 @@ pub struct Options {
     pub request_timeout: Duration,
     /// How many requests of clients wait at once in a node; further ones wait to be let in.
     pub requests_max: usize,
+    /// How long a leader's batch of commands waits at most for the one before it. No command waits when nothing
+    /// is in flight.
+    pub batch_wait: Duration,
     /// The most bytes that a command may have.
     pub command_bytes_max: usize,
     /// How many inputs are taken in before everything is synced and answered.
@@ -36,6 +39,7 @@ impl Default for Options {
             resend: Duration::from_millis(300),
             request_timeout: Duration::from_secs(10),
             requests_max: 10_000,
+            batch_wait: Duration::from_millis(2),
             command_bytes_max: 1 << 20,
             inputs_per_turn_max: 1024,
             snapshot_bytes: 8 << 20,
