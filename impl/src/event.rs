@@ -155,6 +155,18 @@ impl Output {
         self.timers.clear();
     }
 
+    /// Moves all of `later` behind what is here.
+    pub(crate) fn append(&mut self, later: &mut Self) {
+        self.records.append(&mut later.records);
+        self.messages.append(&mut later.messages);
+        self.chosen.append(&mut later.chosen);
+        self.taken.append(&mut later.taken);
+        self.refused.append(&mut later.refused);
+        self.reads.append(&mut later.reads);
+        self.fetch.append(&mut later.fetch);
+        self.timers.append(&mut later.timers);
+    }
+
     /// Takes out the messages that may leave before `records` are durable, so that their sync and those of the
     /// peers overlap: each [`Message::Accept`] whose ballot is not promised by these very records.
     ///

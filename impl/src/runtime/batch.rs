@@ -1,9 +1,9 @@
-//! What a leader is about to propose, and when: group commit.
+//! What a leader is about to propose, or another node to ask of it, and when: group commit.
 //!
-//! A batch costs each node a sync and a few messages, however many commands are in it. So while one is in
-//! flight the next one gathers, and the clients of one are answered while the other is made durable. But
+//! A batch costs each node a sync and a few messages, however many commands are in it. So while one is on its
+//! way the next one gathers, and the clients of one are answered while the other is made durable. But
 //! it waits no longer than [`Options::batch_wait`](super::Options::batch_wait): over a long way, several
-//! batches are in flight. Where nothing is in flight, nothing waits.
+//! batches are on their way. Where nothing is on its way, nothing waits.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::timing::Now;
 
-/// Commands that are to be proposed together.
+/// Commands that are to be proposed or asked for together.
 #[derive(Debug)]
 pub(super) struct Batch {
     commands: Vec<Bytes>,
@@ -39,12 +39,17 @@ impl Batch {
         self.commands.clear();
     }
 
-    /// When it has to be proposed even if the one before is still in flight.
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// When it has to leave even if the one before is still on its way.
     pub(super) fn due_at(&self) -> Option<Now> {
         (!self.commands.is_empty()).then_some(self.since + self.wait)
     }
 
-    /// What is to be proposed now; `idle` says that nothing is in flight.
+    /// What has to leave now; `idle` says that nothing is on its way.
     pub(super) fn take_due(&mut self, idle: bool, now: Now) -> Option<Vec<Bytes>> {
         let due_at = self.due_at()?;
         (idle || due_at <= now).then(|| std::mem::take(&mut self.commands))
@@ -62,7 +67,7 @@ mod tests {
         assert_eq!((batch.due_at(), batch.take_due(true, ms(0))), (None, None));
 
         batch.extend(vec!["one".into()], ms(10));
-        assert_eq!(batch.take_due(true, ms(10)), Some(vec!["one".into()]), "nothing is in flight");
+        assert_eq!(batch.take_due(true, ms(10)), Some(vec!["one".into()]), "nothing is on its way");
 
         batch.extend(vec!["two".into()], ms(20));
         batch.extend(vec!["three".into()], ms(21));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::{
     clients::ProposeError, node::Input, packet::Packet, readers::ReadError, status::Status,
@@ -17,9 +17,29 @@ use crate::{
 /// Lets clients ask a node. Cheap to clone; the node runs on until [`Handle::stop`].
 pub struct Handle<M> {
     pub(super) inputs: mpsc::Sender<Input<M>>,
-    /// Requests beyond these wait to be let in.
-    pub(super) room: Arc<Semaphore>,
+    pub(super) room: Arc<Room>,
     pub(super) command_bytes_max: usize,
+}
+
+/// What limits how much waits in a node; what is more waits to be let in.
+pub(super) struct Room {
+    requests: Semaphore,
+    bytes: Semaphore,
+    bytes_max: usize,
+}
+
+impl Room {
+    pub(super) fn new(requests_max: usize, bytes_max: usize) -> Self {
+        let bytes_max = bytes_max.min(u32::MAX as usize);
+        let [requests, bytes] = [requests_max, bytes_max].map(Semaphore::new);
+        Self { requests, bytes, bytes_max }
+    }
+
+    /// Waits for room for one request. One that needs more than there is takes all.
+    async fn enter(&self, bytes: usize) -> Result<[SemaphorePermit<'_>; 2], AcquireError> {
+        let bytes = bytes.min(self.bytes_max) as u32;
+        Ok([self.requests.acquire().await?, self.bytes.acquire_many(bytes).await?])
+    }
 }
 
 impl<M> Clone for Handle<M> {
@@ -39,7 +59,7 @@ impl<M: Send + 'static> Handle<M> {
     pub async fn propose(&self, command: impl Into<Bytes>) -> Result<Bytes, ProposeError> {
         let command = command.into();
         self.check(&command)?;
-        self.ask(|reply| Input::Propose { command, reply }).await
+        self.ask(command.len(), |reply| Input::Propose { command, reply }).await
     }
 
     /// Opens a session for a client of its own, so that it can ask another node when this one does not
@@ -49,7 +69,7 @@ impl<M: Send + 'static> Handle<M> {
     /// # Errors
     /// Why there is none. If it was opened nevertheless, it expires.
     pub async fn open_session(&self) -> Result<ClientSession, ProposeError> {
-        self.ask(Input::Open).await.map(ClientSession::new)
+        self.ask(0, Input::Open).await.map(ClientSession::new)
     }
 
     /// Has a command of a session chosen and applied, once, however often and of whichever nodes it is
@@ -62,7 +82,7 @@ impl<M: Send + 'static> Handle<M> {
     pub async fn request(&self, request: &Request) -> Result<Bytes, ProposeError> {
         self.check(request.command())?;
         let request = request.clone();
-        self.ask(|reply| Input::Request { request, reply }).await
+        self.ask(request.command().len(), |reply| Input::Request { request, reply }).await
     }
 
     fn check(&self, command: &Bytes) -> Result<(), ProposeError> {
@@ -72,9 +92,10 @@ impl<M: Send + 'static> Handle<M> {
 
     async fn ask<A>(
         &self,
+        bytes: usize,
         input: impl FnOnce(oneshot::Sender<Result<A, ProposeError>>) -> Input<M>,
     ) -> Result<A, ProposeError> {
-        let Ok(_room) = self.room.acquire().await else { return Err(ProposeError::Stopped) };
+        let Ok(_room) = self.room.enter(bytes).await else { return Err(ProposeError::Stopped) };
         let (reply, answer) = oneshot::channel();
         self.inputs.send(input(reply)).await.map_err(|_| ProposeError::Stopped)?;
         answer.await.unwrap_or(Err(ProposeError::Stopped))
@@ -89,7 +110,7 @@ impl<M: Send + 'static> Handle<M> {
         &self,
         reading: impl FnOnce(&M) -> R + Send + 'static,
     ) -> Result<R, ReadError> {
-        let Ok(_room) = self.room.acquire().await else { return Err(ReadError::Stopped) };
+        let Ok(_room) = self.room.enter(0).await else { return Err(ReadError::Stopped) };
         let (reply, answer) = oneshot::channel();
         let reading = Box::new(move |machine: Result<&M, ReadError>| {
             let _ = reply.send(machine.map(reading)); // Nobody may wait any more.
@@ -133,5 +154,46 @@ impl<M: Send + 'static> Handle<M> {
     /// Tells the node that a peer knows another store under its id; it stops.
     pub async fn refused(&self, by: NodeId, reason: String) {
         let _ = self.inputs.send(Input::Refused { by, reason }).await; // It may have stopped.
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// What a node is asked for while `limits` are `(requests_max, request_bytes_max)`: how many of three
+    /// commands of two bytes get in before the first is answered, and how many after.
+    async fn let_in((requests_max, bytes_max): (usize, usize)) -> [usize; 2] {
+        let (inputs, mut arriving) = mpsc::channel(8);
+        let room = Arc::new(Room::new(requests_max, bytes_max));
+        let handle = Handle::<()> { inputs, room, command_bytes_max: 2 };
+        for _ in 0..3 {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.propose("ab").await });
+        }
+        let mut replies = Vec::new();
+        let mut counts = [0, 0];
+        for count in &mut counts {
+            // Time stands still until nothing else can happen.
+            while let Ok(Some(input)) = timeout(Duration::from_millis(1), arriving.recv()).await {
+                let Input::Propose { reply, .. } = input else { panic!("nobody asks for more") };
+                replies.push(reply);
+                *count += 1;
+            }
+            replies.remove(0).send(Ok(Bytes::new())).unwrap();
+        }
+        counts
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_and_their_bytes_are_limited() {
+        assert_eq!(let_in((3, 6)).await, [3, 0]);
+        assert_eq!(let_in((2, 6)).await, [2, 1]);
+        assert_eq!(let_in((3, 5)).await, [2, 1]);
+        assert_eq!(let_in((3, 1)).await, [1, 1], "what is larger than all the room gets in alone");
     }
 }

@@ -104,11 +104,10 @@ mod transfer;
 use std::{io, sync::Arc, thread};
 
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::Instant,
 };
 
-use self::node::{Begun, Input, Node};
 pub use self::{
     clients::ProposeError,
     handle::Handle,
@@ -117,6 +116,10 @@ pub use self::{
     packet::Packet,
     readers::ReadError,
     status::{Counts, Role, Status},
+};
+use self::{
+    handle::Room,
+    node::{Begun, Input, Node},
 };
 use crate::{
     config::Config,
@@ -163,7 +166,7 @@ pub fn ready<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
     let (inputs, arriving) = mpsc::channel(options.inputs_per_turn_max * 4);
     let handle = Handle {
         inputs,
-        room: Arc::new(Semaphore::new(options.requests_max)),
+        room: Arc::new(Room::new(options.requests_max, options.request_bytes_max)),
         command_bytes_max: options.command_bytes_max,
     };
     let most = options.inputs_per_turn_max;
@@ -210,8 +213,8 @@ async fn run<M: StateMachine, S: Storage>(
         }
         let now = start.elapsed();
         let begun = node.begin_turn(inputs.drain(..), now, &mut transport);
-        if matches!(begun, Ok(Begun { sent: true, .. })) {
-            // If whoever carries packets shares this thread, it has to come before the disk.
+        if matches!(begun, Ok(Begun { syncs: true, .. })) {
+            // If whoever carries packets and answers shares this thread, it has to come before the disk.
             tokio::task::yield_now().await;
         }
         match begun.and_then(|begun| node.end_turn(begun, now, &mut transport)) {

@@ -1,12 +1,12 @@
 //! A node without sockets and threads: what happens in one turn, as two plain functions.
 //!
-//! A turn takes in whatever is ready, steps the replica for all of it, proposes what clients ask for, lets
-//! out what may leave early and what came of it before there was a record, makes the records durable with
-//! one write and one sync, and only then lets out the rest: messages, what is applied, answers to
-//! clients. That order is stated once, in [`Node::begin_turn`] and [`Node::end_turn`], and nothing that
-//! depends on a record of the turn leaves a node anywhere else. (What does not may: that a time is up, how
-//! the node is, whether a peer may come in, and answers that a peer's snapshot brought.) Between the two,
-//! whoever carries packets and answers may have the thread.
+//! A turn takes in whatever is ready and steps the replica for all of it. It lets out what came of that before
+//! there was a record, proposes what clients ask for, and lets out what may leave early. Then it makes the
+//! records durable with one write and one sync, and only then lets out the rest: messages, what is applied,
+//! answers to clients. That order is stated once, in [`Node::begin_turn`] and [`Node::end_turn`], and nothing
+//! that depends on a record of the turn leaves a node anywhere else. (What does not may: that a time is up, how
+//! the node is, whether a peer may come in, and answers that a peer's snapshot brought.) Before the disk is
+//! waited for, whoever carries packets and answers may have the thread.
 
 use std::time::{Duration, Instant};
 
@@ -97,8 +97,8 @@ pub trait Transport: Send + 'static {
 pub(super) struct Begun {
     /// Whether nobody has told the node to stop.
     goes_on: bool,
-    /// Whether something has left.
-    pub(super) sent: bool,
+    /// Whether there is something to sync.
+    pub(super) syncs: bool,
 }
 
 /// A node.
@@ -119,6 +119,7 @@ pub(super) struct Node<M, S> {
     transfer: Option<Transfer>,
     batch: Batch,
     output: Output,
+    /// What is to be sent and depends on no record.
     packets: Vec<(To, Packet)>,
     asked_leader: Option<NodeId>,
     look_after_at: Now,
@@ -218,21 +219,24 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         now: Now,
         transport: &mut impl Transport,
     ) -> Result<Begun, NodeError> {
-        let mut goes_on = true;
+        let (mut goes_on, mut settled) = (true, Output::default());
+        // What came before there was a record depends on none.
+        let mut settle = |output: &mut Output| {
+            if output.records.is_empty() {
+                settled.append(output);
+            }
+        };
         for input in inputs {
+            settle(&mut self.output);
             goes_on &= self.take_in(input, now)?;
         }
         self.fire_timers(now);
-        // What comes before there is a record depends on none.
-        let settled = self.output.records.is_empty().then(|| std::mem::take(&mut self.output));
+        settle(&mut self.output);
+        self.release(settled, now, transport);
         self.ask(now);
-        // First what the peers have to sync, then what clients wait for.
-        let mut sent = self.release_early(transport);
-        if let Some(settled) = settled.filter(|settled| *settled != Output::default()) {
-            self.release(settled, now, transport);
-            sent = true;
-        }
-        Ok(Begun { goes_on, sent })
+        self.release_early(transport);
+        self.send_packets(transport);
+        Ok(Begun { goes_on, syncs: !self.output.records.is_empty() })
     }
 
     /// The second half: **persist and sync, then send, apply and answer.** If the store fails, nothing is
@@ -319,7 +323,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 }
                 self.replica.step(Event::Message { from, message }, &mut self.output);
             }
-            Packet::Forward(commands) => self.batch.extend(commands, now),
+            Packet::Forward(commands) if self.leads() => self.batch.extend(commands, now),
+            Packet::Forward(_) => {} // Its sender asks again.
             Packet::ReadIndex { id } => {
                 let token = self.readers.token(For::Other(from, id));
                 self.replica.step(Event::Read(vec![token]), &mut self.output);
@@ -423,21 +428,21 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.fetch_again(now);
         }
         let Some(leader) = self.leader(now) else { return self.batch.clear() };
-        let overdue = looks_after || self.asked_leader != Some(leader);
-        self.asked_leader = Some(leader);
-        let entries = self.clients.due(leader, now, overdue);
-        let reads = self.readers.due(leader, now, overdue);
-        if leader != self.replica.parts().config.id {
-            self.batch.clear(); // Forwarded to one that does not lead: its sender asks again.
-            if !entries.is_empty() {
-                self.send(leader, Packet::Forward(entries));
-            }
-            for id in reads {
-                self.send(leader, Packet::ReadIndex { id });
-            }
-            return;
+        let moved = self.asked_leader.replace(leader) != Some(leader);
+        if moved {
+            self.batch.clear();
         }
+        let entries = self.clients.due(leader, now, looks_after || moved);
+        let reads = self.readers.due(leader, now, looks_after || moved);
         self.batch.extend(entries, now);
+        if leader == self.replica.parts().config.id {
+            self.propose(reads, now);
+        } else {
+            self.forward(leader, reads, now);
+        }
+    }
+
+    fn propose(&mut self, reads: Vec<u64>, now: Now) {
         let parts = self.replica.parts();
         let idle = parts.acceptor.votes.end() <= parts.learner.below;
         if let Some(commands) = self.batch.take_due(idle, now) {
@@ -450,6 +455,16 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if !reads.is_empty() {
             let tokens = reads.into_iter().map(|id| self.readers.token(For::Own(id))).collect();
             self.replica.step(Event::Read(tokens), &mut self.output);
+        }
+    }
+
+    fn forward(&mut self, leader: NodeId, reads: Vec<u64>, now: Now) {
+        let idle = self.clients.waiting() <= self.batch.len();
+        if let Some(commands) = self.batch.take_due(idle, now) {
+            self.send(leader, Packet::Forward(commands));
+        }
+        for id in reads {
+            self.send(leader, Packet::ReadIndex { id });
         }
     }
 
@@ -474,22 +489,25 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
 /// Letting out.
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// The peers sync what they vote for while this node syncs. Gives whether anything leaves.
-    fn release_early(&mut self, transport: &mut impl Transport) -> bool {
-        let mut early = false;
+    /// The peers sync what they vote for while this node syncs.
+    fn release_early(&mut self, transport: &mut impl Transport) {
         for Envelope { to, message } in self.output.take_early() {
-            let packet = Packet::Message(message);
-            self.counts.sent[packet.kind()] += 1;
-            transport.send(to, packet);
-            early = true;
+            send(&mut self.counts, transport, to, Packet::Message(message));
         }
-        early
+    }
+
+    /// What depends on no record, whenever it is said.
+    fn send_packets(&mut self, transport: &mut impl Transport) {
+        for (to, packet) in self.packets.drain(..) {
+            send(&mut self.counts, transport, to, packet);
+        }
     }
 
     fn release(&mut self, output: Output, now: Now, transport: &mut impl Transport) {
         assert!(output.records.is_empty(), "nothing else leaves before its records are durable");
-        for envelope in output.messages {
-            self.packets.push((envelope.to, Packet::Message(envelope.message)));
+        // Messages come first: peers have a disk to wait for.
+        for Envelope { to, message } in output.messages {
+            send(&mut self.counts, transport, to, Packet::Message(message));
         }
         for (slot, value) in output.chosen {
             if slot < self.sessions.applied() {
@@ -526,10 +544,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         for timer in output.timers {
             self.timing.arm(timer, now);
         }
-        for (to, packet) in self.packets.drain(..) {
-            self.counts.sent[packet.kind()] += 1;
-            transport.send(to, packet);
-        }
+        self.send_packets(transport);
     }
 
     fn snapshot_is_due(&self) -> bool {
@@ -567,6 +582,11 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn send(&mut self, to: NodeId, packet: Packet) {
         self.packets.push((To::Node(to), packet));
     }
+}
+
+fn send(counts: &mut Counts, transport: &mut impl Transport, to: To, packet: Packet) {
+    counts.sent[packet.kind()] += 1;
+    transport.send(to, packet);
 }
 
 /// Counts the lives of a node: what one has asked is not to be taken for what another asks.

@@ -16,8 +16,10 @@ pub struct Options {
     pub request_timeout: Duration,
     /// How many requests of clients wait at once in a node; further ones wait to be let in.
     pub requests_max: usize,
-    /// How long a leader's batch of commands waits at most for the one before it. No command waits when nothing
-    /// is in flight.
+    /// How many bytes the commands among them have at most; further ones wait, too.
+    pub request_bytes_max: usize,
+    /// How long a batch of commands waits at most for the one before it, at the leader and on the way there. No
+    /// command waits while no other is on its way.
     pub batch_wait: Duration,
     /// The most bytes that a command may have.
     pub command_bytes_max: usize,
@@ -39,6 +41,7 @@ impl Default for Options {
             resend: Duration::from_millis(300),
             request_timeout: Duration::from_secs(10),
             requests_max: 10_000,
+            request_bytes_max: 64 << 20,
             batch_wait: Duration::from_millis(2),
             command_bytes_max: 1 << 20,
             inputs_per_turn_max: 1024,

@@ -1,12 +1,7 @@
 //! The files of a store, as little as the store has to know of them: so that a test can put others in
 //! their place, which record what is done to them, or fail.
 
-use std::{
-    fmt::Debug,
-    fs, io,
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
-    sync::Arc,
-};
+use std::{fmt::Debug, fs, io, os::unix::fs::FileExt as _, sync::Arc};
 
 /// What a file is to the store: bytes that can be read, written and synced. Locking is not the business
 /// of these: the directory is locked as a whole.
@@ -37,22 +32,17 @@ pub(super) fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A store uses each of its files from one thread at a time, so the place in it is nobody else's.
 impl File for fs::File {
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut file = self;
-        file.seek(SeekFrom::Start(offset))?;
-        file.read_exact(out)
+        self.read_exact_at(out, offset)
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut file = self;
-        file.seek(SeekFrom::Start(offset))?;
-        file.write_all(bytes)
+        self.write_all_at(bytes, offset)
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {

@@ -13,7 +13,8 @@
 //! the whole is. [`Reader`] tells what is in a store without changing it.
 //!
 //! Of the disk it is asked that what was synced is there, and that writing does not damage the bytes
-//! beside those that are written, even if the power fails meanwhile.
+//! beside those that are written, even if the power fails meanwhile; of the system, that it is a Unix, where
+//! directories can be synced.
 
 mod change;
 mod contents;

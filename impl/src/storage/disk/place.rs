@@ -198,8 +198,7 @@ fn sync_above(dir: &Path) -> io::Result<()> {
 
 /// Makes the entries of a directory durable.
 fn sync(dir: &Path) -> io::Result<()> {
-    // Elsewhere a directory cannot be opened as a file, and need not be.
-    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+    File::open(dir)?.sync_all()
 }
 
 fn doing(what: &str, dir: &Path) -> String {
