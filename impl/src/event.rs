@@ -156,7 +156,7 @@ impl Output {
     }
 
     /// Moves all of `later` behind what is here.
-    pub(crate) fn append(&mut self, later: &mut Self) {
+    pub fn append(&mut self, later: &mut Self) {
         self.records.append(&mut later.records);
         self.messages.append(&mut later.messages);
         self.chosen.append(&mut later.chosen);

@@ -324,7 +324,6 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 self.replica.step(Event::Message { from, message }, &mut self.output);
             }
             Packet::Forward(commands) if self.leads() => self.batch.extend(commands, now),
-            Packet::Forward(_) => {} // Its sender asks again.
             Packet::ReadIndex { id } => {
                 let token = self.readers.token(For::Other(from, id));
                 self.replica.step(Event::Read(vec![token]), &mut self.output);
@@ -340,7 +339,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 let count = self.timing.hear_leaderless(index);
                 self.campaign_if_leaderless(count);
             }
-            Packet::Following => {}
+            // Whoever forwards to one that does not lead asks again.
+            Packet::Forward(_) | Packet::Following => {}
             Packet::Fetch { below, offset } => {
                 if let Some(snapshot) = &self.snapshot {
                     let part = transfer::part(snapshot, below, offset);
