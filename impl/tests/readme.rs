@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read},
     net::TcpListener,
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
@@ -15,7 +15,7 @@ use std::{
 const PAXOS: &str = env!("CARGO_BIN_EXE_paxos");
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `paxos cluster`, and what it has printed.
+/// `paxos cluster`, and what it and its nodes have printed.
 struct Cluster {
     process: Child,
     lines: mpsc::Receiver<String>,
@@ -30,14 +30,10 @@ impl Cluster {
         command.args(["cluster", "--nodes", "3", "--data"]).arg(data);
         command.args(["--client-port", &client_port.to_string()]);
         command.args(["--listen-port", &listen_port.to_string()]);
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let _ = sender.send(line); // The test may be over.
-            }
-        });
+        read(process.stdout.take().unwrap(), sender.clone());
+        read(process.stderr.take().unwrap(), sender);
         let mut cluster = Self { process, lines, pids: BTreeMap::new(), client_port };
         for node in 1..=3 {
             let line = cluster.line(&format!("node {node}: process "));
@@ -90,9 +86,20 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         // It takes its nodes with it; kill -9 would leave them behind.
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
+        if matches!(self.process.try_wait(), Ok(None)) {
+            let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+            let _ = self.process.wait();
+        }
     }
+}
+
+/// Passes on what a stream brings, until it ends.
+fn read(stream: impl Read + Send + 'static, sender: mpsc::Sender<String>) {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let _ = sender.send(line); // The test may be over.
+        }
+    });
 }
 
 /// The port before three that nobody uses now.
@@ -139,4 +146,17 @@ fn a_cluster_survives_its_leader() {
     assert_eq!(cluster.redis(leader, &["get", "greeting"]), "hello again");
     node.kill().unwrap();
     node.wait().unwrap();
+}
+
+/// Ctrl-C would have reached the nodes as well.
+#[test]
+fn a_cluster_that_is_told_to_stop_tells_its_nodes() {
+    let data = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(data.path());
+    cluster.status(&[1, 2, 3]);
+    let told = Command::new("kill").arg(cluster.process.id().to_string()).status().unwrap();
+    assert!(told.success());
+    assert_eq!(cluster.process.wait().unwrap().code(), Some(0));
+    let stopping = cluster.lines.iter().filter(|line| line.contains("stopping"));
+    assert_eq!(stopping.count(), 3, "one that was killed says nothing");
 }

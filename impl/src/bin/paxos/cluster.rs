@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::serve::Log;
 
 /// A whole cluster in one terminal, for trying
@@ -92,6 +94,7 @@ fn run(args: &Args) -> io::Result<()> {
             return Err(io::Error::other("no node is running any more"));
         }
     }
+    nodes.iter().try_for_each(Node::tell_to_stop)?;
     nodes.iter_mut().try_for_each(Node::stop)
 }
 
@@ -141,7 +144,14 @@ impl Node {
         Ok(status)
     }
 
-    /// Waits for it; Ctrl-C reaches all processes of a terminal. One that does not stop is killed.
+    /// Ctrl-C has reached all processes of a terminal already, and SIGTERM only this one.
+    fn tell_to_stop(&self) -> io::Result<()> {
+        let Some(child) = &self.child else { return Ok(()) };
+        // One that was not waited for is still there, even if it has ended.
+        Ok(kill_process(Pid::from_child(child), Signal::TERM)?)
+    }
+
+    /// Waits for it. One that does not stop is killed.
     fn stop(&mut self) -> io::Result<()> {
         for _ in 0..30 {
             if self.child.is_none() || self.ended()?.is_some() {
