@@ -155,7 +155,7 @@ impl Output {
         self.timers.clear();
     }
 
-    /// Moves all of `later` behind what is here.
+    /// Moves all of `later` behind what is here. What has records must not be added to what is treated as durable.
     pub fn append(&mut self, later: &mut Self) {
         self.records.append(&mut later.records);
         self.messages.append(&mut later.messages);

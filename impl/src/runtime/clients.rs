@@ -146,6 +146,11 @@ impl Clients {
         self.pending.len() + self.early.len() + self.openings.len()
     }
 
+    /// How many commands that have a session wait.
+    pub(super) fn commands(&self) -> usize {
+        self.pending.len()
+    }
+
     /// A client asks for a command.
     pub(super) fn propose(&mut self, command: Bytes, reply: Reply, now: Now) {
         let deadline = now + self.timeout;
@@ -233,14 +238,16 @@ impl Clients {
         entries
     }
 
-    /// Gives up what has waited too long.
+    /// Gives up what has waited too long, or what nobody waits for any more.
     pub(super) fn give_up(&mut self, now: Now) {
         let timeout = ProposeError::Timeout(self.timeout);
-        for (_, late) in self.pending.extract_if(.., |_, pending| pending.deadline <= now) {
+        for (_, late) in self.pending.extract_if(.., |_, pending| pending.is_over(now)) {
             late.answer(&Err(timeout.clone()));
         }
         self.fresh.retain(|key| self.pending.contains_key(key));
-        for (_, reply, _) in self.early.extract_if(.., |(_, _, deadline)| *deadline <= now) {
+        for (_, reply, _) in
+            self.early.extract_if(.., |(_, reply, deadline)| *deadline <= now || reply.is_closed())
+        {
             let _ = reply.send(Err(timeout.clone()));
         }
         let late = |opening: &Opening| matches!(opening.reply, Some((_, late)) if late <= now);
@@ -351,6 +358,11 @@ fn all_of(session: SessionId) -> RangeInclusive<(SessionId, u64)> {
 }
 
 impl Pending {
+    fn is_over(&self, now: Now) -> bool {
+        self.deadline <= now
+            || self.reply.is_closed() && self.also.iter().all(oneshot::Sender::is_closed)
+    }
+
     /// A client that has gone away does not want to know.
     fn answer(self, answer: &Result<Bytes, ProposeError>) {
         for reply in self.also.into_iter().chain([self.reply]) {

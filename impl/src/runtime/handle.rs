@@ -30,15 +30,17 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn new(requests_max: usize, bytes_max: usize) -> Self {
-        let bytes_max = bytes_max.min(u32::MAX as usize);
+        let bytes_max = bytes_max.clamp(1, u32::MAX as usize);
         let [requests, bytes] = [requests_max, bytes_max].map(Semaphore::new);
         Self { requests, bytes, bytes_max }
     }
 
-    /// Waits for room for one request. One that needs more than there is takes all.
+    /// Waits for room for one request. One that needs more than there is takes all. Whoever waits for bytes keeps
+    /// no place from those who need none.
     async fn enter(&self, bytes: usize) -> Result<[SemaphorePermit<'_>; 2], AcquireError> {
         let bytes = bytes.min(self.bytes_max) as u32;
-        Ok([self.requests.acquire().await?, self.bytes.acquire_many(bytes).await?])
+        let bytes = self.bytes.acquire_many(bytes).await?;
+        Ok([bytes, self.requests.acquire().await?])
     }
 }
 
@@ -52,7 +54,8 @@ impl<M> Clone for Handle<M> {
 impl<M: Send + 'static> Handle<M> {
     /// Has a command chosen and applied, and gives what the machine answered. It is applied once,
     /// however often it has to be asked for, unless the error says otherwise
-    /// ([`ProposeError::may_be_applied`]). Waits while too many others are waiting.
+    /// ([`ProposeError::may_be_applied`]). Waits while too many others are waiting. Whoever drops the future leaves
+    /// open whether it is applied.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -165,8 +168,7 @@ mod tests {
 
     use super::*;
 
-    /// What a node is asked for while `limits` are `(requests_max, request_bytes_max)`: how many of three
-    /// commands of two bytes get in before the first is answered, and how many after.
+    /// How many of three commands of two bytes get in before the first is answered, and how many after.
     async fn let_in((requests_max, bytes_max): (usize, usize)) -> [usize; 2] {
         let (inputs, mut arriving) = mpsc::channel(8);
         let room = Arc::new(Room::new(requests_max, bytes_max));

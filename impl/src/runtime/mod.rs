@@ -2,8 +2,9 @@
 //!
 //! [`ready`] makes a node, and [`start`] gives it a thread, unless it is to share one. Everything happens in
 //! turns: take in what is ready, step the protocol for all of it, one write and one sync, then send, apply
-//! and answer. When much is ready, much shares a sync; when little is, nothing waits for more.
-//! Only what a leader proposes is sent before the sync, so that the followers' overlap with it.
+//! and answer. When much is ready, much shares a sync: a batch of commands gathers while the one before is on its
+//! way, and when none is, nothing waits. What a leader proposes is sent before the sync, so that the followers'
+//! overlap with it, and so is all that rests on earlier syncs alone.
 //!
 //! ```text
 //! clients --Handle--> Input \                                   / Packet --Transport--> peers
@@ -86,9 +87,9 @@
 //! # }
 //! ```
 
-mod batch;
 mod clients;
 mod formation;
+mod gathering;
 mod handle;
 mod node;
 mod options;

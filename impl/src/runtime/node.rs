@@ -16,9 +16,9 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::{
-    batch::Batch,
     clients::{Clients, Opened, Reply},
     formation::Formation,
+    gathering::Gathering,
     options::Options,
     packet::Packet,
     readers::{For, Readers, Reading},
@@ -117,9 +117,10 @@ pub(super) struct Node<M, S> {
     /// Bytes of commands applied since then.
     applied_bytes: u64,
     transfer: Option<Transfer>,
-    batch: Batch,
+    gathering: Gathering,
     output: Output,
-    /// What is to be sent and depends on no record.
+    /// What is to be sent and depends on no record of this turn: nothing that says what this node has promised or
+    /// voted for, and answers to reads only as they are released.
     packets: Vec<(To, Packet)>,
     asked_leader: Option<NodeId>,
     look_after_at: Now,
@@ -156,7 +157,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let mut node = Self {
             clients: Clients::new(options.request_timeout, options.resend, life),
             readers: Readers::new(options.request_timeout, options.resend, starts),
-            batch: Batch::new(options.batch_wait),
+            gathering: Gathering::new(options.batch_wait),
             options,
             peers,
             replica,
@@ -185,7 +186,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let look_after = waits.then_some(self.look_after_at);
         // Timers wait until it takes part, however long ago they ran out.
         let timer = self.timing.next().filter(|_| self.formation.complete());
-        timer.into_iter().chain(look_after).chain(self.batch.due_at()).min()
+        timer.into_iter().chain(look_after).chain(self.gathering.due_at()).min()
     }
 
     /// Its machine.
@@ -319,11 +320,11 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                     && Some(ballot) >= self.replica.parts().acceptor.promised
                 {
                     self.timing.hear_leader(ballot, now);
-                    self.send(from, Packet::Following);
+                    self.queue(from, Packet::Following);
                 }
                 self.replica.step(Event::Message { from, message }, &mut self.output);
             }
-            Packet::Forward(commands) if self.leads() => self.batch.extend(commands, now),
+            Packet::Forward(commands) if self.leads() => self.gathering.extend(commands, now),
             Packet::ReadIndex { id } => {
                 let token = self.readers.token(For::Other(from, id));
                 self.replica.step(Event::Read(vec![token]), &mut self.output);
@@ -332,7 +333,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             Packet::Canvass => {
                 let leads = self.leads() && self.is_followed(now);
                 if !leads && !self.timing.has_leader(now) {
-                    self.send(from, Packet::Leaderless);
+                    self.queue(from, Packet::Leaderless);
                 }
             }
             Packet::Leaderless => {
@@ -344,7 +345,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             Packet::Fetch { below, offset } => {
                 if let Some(snapshot) = &self.snapshot {
                     let part = transfer::part(snapshot, below, offset);
-                    self.send(from, part);
+                    self.queue(from, part);
                 }
             }
             Packet::Chunk { below, length, offset, part } => {
@@ -368,7 +369,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             Taken::Whole(snapshot) => snapshot,
             Taken::Part => {
                 let next = transfer.again(now);
-                self.send(from, next);
+                self.queue(from, next);
                 return Ok(());
             }
             Taken::Nothing => return Ok(()),
@@ -427,14 +428,14 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.readers.give_up(now);
             self.fetch_again(now);
         }
-        let Some(leader) = self.leader(now) else { return self.batch.clear() };
+        let Some(leader) = self.leader(now) else { return self.gathering.clear() };
         let moved = self.asked_leader.replace(leader) != Some(leader);
         if moved {
-            self.batch.clear();
+            self.gathering.clear();
         }
         let entries = self.clients.due(leader, now, looks_after || moved);
         let reads = self.readers.due(leader, now, looks_after || moved);
-        self.batch.extend(entries, now);
+        self.gathering.extend(entries, now);
         if leader == self.replica.parts().config.id {
             self.propose(reads, now);
         } else {
@@ -445,7 +446,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn propose(&mut self, reads: Vec<u64>, now: Now) {
         let parts = self.replica.parts();
         let idle = parts.acceptor.votes.end() <= parts.learner.below;
-        if let Some(commands) = self.batch.take_due(idle, now) {
+        if let Some(commands) = self.gathering.take_due(idle, now) {
             let proposal = |command| Proposal { token: Token(0), command };
             let proposals: Vec<_> = commands.into_iter().map(proposal).collect();
             self.counts.proposals += proposals.len() as u64;
@@ -459,12 +460,12 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     }
 
     fn forward(&mut self, leader: NodeId, reads: Vec<u64>, now: Now) {
-        let idle = self.clients.waiting() <= self.batch.len();
-        if let Some(commands) = self.batch.take_due(idle, now) {
-            self.send(leader, Packet::Forward(commands));
+        let idle = self.clients.commands() <= self.gathering.len();
+        if let Some(commands) = self.gathering.take_due(idle, now) {
+            self.queue(leader, Packet::Forward(commands));
         }
         for id in reads {
-            self.send(leader, Packet::ReadIndex { id });
+            self.queue(leader, Packet::ReadIndex { id });
         }
     }
 
@@ -481,7 +482,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             {
                 self.transfer = None;
             } else {
-                self.send(from, packet);
+                self.queue(from, packet);
             }
         }
     }
@@ -505,7 +506,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     fn release(&mut self, output: Output, now: Now, transport: &mut impl Transport) {
         assert!(output.records.is_empty(), "nothing else leaves before its records are durable");
-        // Messages come first: peers have a disk to wait for.
+        // Messages come before answers: peers have more to do.
         for Envelope { to, message } in output.messages {
             send(&mut self.counts, transport, to, Packet::Message(message));
         }
@@ -538,7 +539,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             if self.transfer.is_none() {
                 let (transfer, first) = Transfer::begin(from, now);
                 self.transfer = Some(transfer);
-                self.send(from, first);
+                self.queue(from, first);
             }
         }
         for timer in output.timers {
@@ -579,7 +580,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         Ok(())
     }
 
-    fn send(&mut self, to: NodeId, packet: Packet) {
+    fn queue(&mut self, to: NodeId, packet: Packet) {
         self.packets.push((To::Node(to), packet));
     }
 }

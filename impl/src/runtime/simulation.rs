@@ -567,7 +567,8 @@ fn nothing_leaves_before_it_is_durable() {
     let options = Options { snapshot_slots: u64::MAX, ..quick() };
     let (mut bereft, mut answered) = (0, 0);
     // The first change is that it has started.
-    for ((phase1, phase2), changes) in [(2, 2), (1, 3)].into_iter().cartesian_product(1..7) {
+    for ((phase1, phase2), changes) in [(2, 2), (1, 3), (3, 1)].into_iter().cartesian_product(1..7)
+    {
         let store = MemoryStore::new(StoreId(1));
         let faulty =
             Faulty { inner: store.reopen(), changes_left: Arc::new(Mutex::new(Some(changes))) };
@@ -606,6 +607,59 @@ fn nothing_leaves_before_it_is_durable() {
     }
     assert!(bereft > 0, "nothing has left early");
     assert!(answered > 0, "answers have waited for a sync that they do not depend on");
+}
+
+/// What a leader proposes gathers while a batch is in flight, but not for long, and nothing waits while none is.
+#[test]
+fn a_leader_proposes_one_batch_after_the_other() {
+    let store = MemoryStore::new(StoreId(1));
+    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+    let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
+    let mut node = Node::recover(config, quick(), Ledger::default(), faulty, false).unwrap();
+    let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
+    let mut turn = |inputs: Vec<Input<Ledger>>, commands: usize, passes: Duration| {
+        now += passes;
+        let asked = (0..commands).map(|_| {
+            let (reply, answer) = oneshot::channel();
+            waiting.push(answer);
+            Input::Propose { command: vec![0; 8].into(), reply }
+        });
+        let inputs: Vec<_> = inputs.into_iter().chain(asked).collect();
+        let mut outbox = Outbox::of(&store);
+        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        let wakes_in = node.wake_at().unwrap().saturating_sub(now);
+        (outbox.sent.into_iter().map(|(_, packet)| packet).collect::<Vec<_>>(), wakes_in)
+    };
+    let agreed = |sent: Vec<Packet>| -> Vec<Input<Ledger>> {
+        sent.into_iter().filter_map(agree).flat_map(|packet| says(&packet)).collect()
+    };
+    let proposed = |sent: &[Packet]| -> Vec<usize> {
+        let proposed = sent.iter().filter_map(|packet| match packet {
+            Packet::Message(Message::Accept { values, .. }) => Some(values.len()),
+            _ => None,
+        });
+        proposed.collect()
+    };
+
+    // It comes to lead, opens its session, and has one command chosen.
+    let (mut sent, mut begun) = (turn(Vec::new(), 1, STEP).0, 0);
+    for _ in 0..1000 {
+        begun += proposed(&sent).len();
+        sent = turn(says(&Packet::Following).into_iter().chain(agreed(sent)).collect(), 0, STEP).0;
+        if begun == 2 {
+            break;
+        }
+    }
+
+    let (first, _) = turn(Vec::new(), 2, STEP);
+    assert_eq!(proposed(&first), [2], "nothing is in flight");
+    let (second, wakes_in) = turn(Vec::new(), 1, Duration::ZERO);
+    assert!(proposed(&second).is_empty() && wakes_in <= quick().batch_wait);
+    let (second, _) = turn(agreed(first), 1, STEP);
+    assert_eq!(proposed(&second), [2], "the first is chosen");
+    turn(Vec::new(), 1, Duration::ZERO);
+    let (third, _) = turn(Vec::new(), 0, quick().batch_wait);
+    assert_eq!(proposed(&third), [1], "it has waited long enough");
 }
 
 /// In how many slots these are votes.

@@ -16,6 +16,9 @@
 //! beside those that are written, even if the power fails meanwhile; of the system, that it is a Unix, where
 //! directories can be synced.
 
+#[cfg(not(unix))]
+compile_error!("the feature `disk` needs a Unix, where directories can be synced");
+
 mod change;
 mod contents;
 mod identity;

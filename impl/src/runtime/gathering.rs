@@ -13,14 +13,14 @@ use super::timing::Now;
 
 /// Commands that are to be proposed or asked for together.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(super) struct Gathering {
     commands: Vec<Bytes>,
     /// Since when the first of them waits.
     since: Now,
     wait: Duration,
 }
 
-impl Batch {
+impl Gathering {
     /// None yet; `wait` is how long a batch waits at most for the one before it.
     pub(super) fn new(wait: Duration) -> Self {
         Self { commands: Vec::new(), since: Now::ZERO, wait }
@@ -34,7 +34,8 @@ impl Batch {
         self.commands.extend(commands);
     }
 
-    /// Forgets them: whoever wants them will ask again.
+    /// Forgets them: whoever wants them asks again, after [`Options::resend`](super::Options::resend), or at once
+    /// if another node leads.
     pub(super) fn clear(&mut self) {
         self.commands.clear();
     }
@@ -63,21 +64,25 @@ mod tests {
     #[test]
     fn a_batch_waits_for_the_one_before_it_but_not_for_long() {
         let ms = Duration::from_millis;
-        let mut batch = Batch::new(ms(2));
-        assert_eq!((batch.due_at(), batch.take_due(true, ms(0))), (None, None));
+        let mut gathering = Gathering::new(ms(2));
+        assert_eq!((gathering.due_at(), gathering.take_due(true, ms(0))), (None, None));
 
-        batch.extend(vec!["one".into()], ms(10));
-        assert_eq!(batch.take_due(true, ms(10)), Some(vec!["one".into()]), "nothing is on its way");
+        gathering.extend(vec!["one".into()], ms(10));
+        assert_eq!(
+            gathering.take_due(true, ms(10)),
+            Some(vec!["one".into()]),
+            "nothing is on its way"
+        );
 
-        batch.extend(vec!["two".into()], ms(20));
-        batch.extend(vec!["three".into()], ms(21));
-        assert_eq!((batch.due_at(), batch.take_due(false, ms(21))), (Some(ms(22)), None));
-        assert_eq!(batch.take_due(false, ms(22)), Some(vec!["two".into(), "three".into()]));
+        gathering.extend(vec!["two".into()], ms(20));
+        gathering.extend(vec!["three".into()], ms(21));
+        assert_eq!((gathering.due_at(), gathering.take_due(false, ms(21))), (Some(ms(22)), None));
+        assert_eq!(gathering.take_due(false, ms(22)), Some(vec!["two".into(), "three".into()]));
 
-        batch.extend(vec!["four".into()], ms(30));
-        batch.clear();
-        assert_eq!((batch.due_at(), batch.take_due(true, ms(40))), (None, None));
-        batch.extend(vec!["five".into()], ms(41));
-        assert_eq!(batch.due_at(), Some(ms(43)), "it does not remember what was forgotten");
+        gathering.extend(vec!["four".into()], ms(30));
+        gathering.clear();
+        assert_eq!((gathering.due_at(), gathering.take_due(true, ms(40))), (None, None));
+        gathering.extend(vec!["five".into()], ms(41));
+        assert_eq!(gathering.due_at(), Some(ms(43)), "it does not remember what was forgotten");
     }
 }
