@@ -148,6 +148,19 @@ fn a_cluster_survives_its_leader() {
     node.wait().unwrap();
 }
 
+/// A terminal tells the nodes as well, and they may end first.
+#[test]
+fn a_cluster_that_is_told_to_stop_with_its_nodes_ends_in_order() {
+    let data = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(data.path());
+    cluster.status(&[1, 2, 3]);
+    let own = cluster.process.id().to_string();
+    let told = Command::new("kill").arg("-INT").args(cluster.pids.values()).arg(own).status();
+    assert!(told.unwrap().success());
+    assert_eq!(cluster.process.wait().unwrap().code(), Some(0));
+    assert!(!cluster.lines.iter().any(|line| line.contains("has ended")));
+}
+
 /// Ctrl-C would have reached the nodes as well.
 #[test]
 fn a_cluster_that_is_told_to_stop_tells_its_nodes() {

@@ -81,6 +81,11 @@ fn run(args: &Args) -> io::Result<()> {
         thread::sleep(Duration::from_millis(100));
         for node in &mut nodes {
             let Some(status) = node.ended()? else { continue };
+            // Ctrl-C reaches the nodes as well, and they may be quicker to end than this to hear of it.
+            thread::sleep(Duration::from_millis(100));
+            if told.load(Ordering::Relaxed) {
+                break;
+            }
             println!("node {} has ended: {status}. To start it again:", node.id);
             println!("  paxos {}", node.arguments.join(" "));
             // One that refuses what it is given would refuse it again.
@@ -90,7 +95,8 @@ fn run(args: &Args) -> io::Result<()> {
                 println!("node {}: process {}", node.id, node.pid());
             }
         }
-        if nodes.iter().all(|node| node.child.is_none()) && !args.restart {
+        let told = told.load(Ordering::Relaxed);
+        if !told && !args.restart && nodes.iter().all(|node| node.child.is_none()) {
             return Err(io::Error::other("no node is running any more"));
         }
     }
