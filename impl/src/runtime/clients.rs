@@ -494,6 +494,28 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_waits_for_any_more_is_given_up() {
+        let mut node = Node::new();
+        let mut kept = node.propose(Now::ZERO);
+        drop(node.propose(Now::ZERO));
+        node.clients.give_up(Now::ZERO);
+        assert_eq!(node.clients.early.len(), 1, "before there is a session");
+        node.settle(Now::ZERO);
+        assert_eq!(kept.try_recv().unwrap().unwrap(), "1");
+
+        let kept = node.propose(Now::ZERO);
+        drop(node.propose(Now::ZERO));
+        let request = ClientSession::new(Slot(3)).request("add");
+        drop(node.request(&request, Now::ZERO));
+        let again = node.request(&request, Now::ZERO);
+        node.clients.give_up(Now::ZERO);
+        assert_eq!(node.clients.commands(), 2, "the first, and what was asked for again");
+        drop((kept, again));
+        node.clients.give_up(Now::ZERO);
+        assert_eq!((node.clients.commands(), node.clients.fresh.len()), (0, 0));
+    }
+
+    #[test]
     fn whoever_asks_again_waits_as_long_as_anybody() {
         let mut node = Node::new();
         let request = ClientSession::new(Slot(3)).request("add");
