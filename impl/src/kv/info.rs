@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use itertools::Itertools as _;
 
 use crate::runtime::Status;
 
@@ -51,6 +52,7 @@ pub(super) fn text(status: &Status, sections: &[Bytes]) -> String {
             ("paxos_trimmed_below", number(status.trimmed_below.0)),
             ("paxos_log_end", number(status.log_end.0)),
             ("paxos_sessions", status.sessions.to_string()),
+            ("paxos_missing", status.missing.iter().join(",")),
         ],
     );
     section("Persistence", &[("paxos_disk_bytes", number(status.disk_bytes))]);
@@ -64,6 +66,8 @@ pub(super) fn text(status: &Status, sections: &[Bytes]) -> String {
             ("paxos_campaigns", number(status.counts.campaigns)),
             ("paxos_snapshots", number(status.counts.snapshots)),
             ("paxos_installed", number(status.counts.installed)),
+            ("paxos_waiting_proposals", status.waiting_proposals.to_string()),
+            ("paxos_waiting_reads", status.waiting_reads.to_string()),
         ],
     );
     text

@@ -1,6 +1,6 @@
 //! The commands around a node, as an operator gives them.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread};
 
 use super::{
     clients::{Connection, Reply},
@@ -50,6 +50,24 @@ fn a_node_that_is_told_to_stop_keeps_what_it_has() {
         let value = Some(Reply::Bulk("value".to_owned()));
         eventually("it is still there", || get(&cluster, id, "key") == value);
     }
+}
+
+#[test]
+fn a_node_that_is_told_to_stop_answers_those_who_wait() {
+    let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
+    set(&cluster, 1, "key", "value");
+    for id in [2, 3] {
+        cluster.kill(id);
+    }
+    let mut client = cluster.connect(1).expect("it runs");
+    let asking = thread::spawn(move || client.ask(&["SET", "key", "another"]));
+    eventually("the command waits", || {
+        cluster.info(1).is_some_and(|info| info["paxos_waiting_proposals"] == "1")
+    });
+    let ended = cluster.stop(1);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let answer = asking.join().expect("it does not panic").expect("an answer, not the end");
+    assert!(matches!(&answer, Reply::Error(error) if error.starts_with("MAYBE")), "{answer:?}");
 }
 
 #[test]
@@ -129,6 +147,9 @@ fn a_file_says_the_same_as_flags() {
         (format!("{usual}colour = 1\n"), "colour"),
         (format!("{usual}[peers]\ntwo = \"127.0.0.1:1\"\n"), "two"),
         (usual.replace("id = 1", "id = \"one\""), "id"),
+        (usual.replace("= 200", "= 0\nheartbeat-ms = 0"), "0 is not in 10..=600000"),
+        (format!("{usual}request-timeout-ms = 0\n"), "0 is not in 1..=3600000"),
+        (format!("{usual}snapshot-bytes = 5000000000\n"), "is not in 1024..=268435456"),
         ("id = ".to_owned(), "wrong.toml"),
     ] {
         let file = write("wrong.toml", text);

@@ -6,7 +6,9 @@ mod settings;
 use std::{
     io::{self, IsTerminal as _},
     path::Path,
+    pin::pin,
     process::ExitCode,
+    time::Duration,
 };
 
 use paxos::{
@@ -23,6 +25,9 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::settings::{Args, Log};
 use self::settings::{Settings, SettingsError};
+
+/// How long a node that has stopped is there to tell its clients.
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// Why a node does not serve, or no longer.
 #[derive(Debug, Error)]
@@ -121,13 +126,16 @@ async fn until_stopped(
 ) -> Result<(), ServeError> {
     let handle = running.handle.clone();
     let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
+    let mut serving = pin!(kv::serve(clients, handle.clone()));
     let ended = tokio::select! {
         ended = &mut stopped => Some(ended),
         ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }
-        ended = kv::serve(clients, handle.clone()) => { ended?; None }
+        ended = &mut serving => { ended?; None }
         signal = told_to_stop() => { tracing::info!(signal = signal?, "stopping"); None }
     };
     handle.stop().await;
+    // Whoever waited was told, and each connection, a task as long as `serving` is there, tells its client.
+    tokio::time::sleep(FAREWELL).await;
     let ended = match ended {
         Some(ended) => ended,
         None => stopped.await,

@@ -70,17 +70,17 @@ struct Given {
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<Level>,
     /// How long a follower waits for a sign of a leader at least, in ms [default: 1000]
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=600_000))]
-    election_timeout_ms: Option<u64>,
+    #[arg(long, value_name = "MS")]
+    election_timeout_ms: Option<Within<10, 600_000>>,
     /// How often a leader shows that it is alive, in ms [default: a tenth of the election timeout]
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
-    heartbeat_ms: Option<u64>,
+    #[arg(long, value_name = "MS")]
+    heartbeat_ms: Option<Within<1, 60_000>>,
     /// How long a client waits at most, in ms [default: 10000]
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    request_timeout_ms: Option<u64>,
+    #[arg(long, value_name = "MS")]
+    request_timeout_ms: Option<Within<1, 3_600_000>>,
     /// A snapshot is taken when the log has grown by so many bytes [default: 8388608]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1024..=SNAPSHOT_BYTES_MAX))]
-    snapshot_bytes: Option<u64>,
+    #[arg(long, value_name = "N")]
+    snapshot_bytes: Option<Within<1024, SNAPSHOT_BYTES_MAX>>,
     /// Where the randomness of its timeouts begins [default: its own process]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -104,6 +104,28 @@ pub(crate) enum Log {
     Text,
     /// One JSON object on each line
     Json,
+}
+
+/// A number that may not be just any, wherever it is said.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "u64")]
+struct Within<const MIN: u64, const MAX: u64>(u64);
+
+impl<const MIN: u64, const MAX: u64> TryFrom<u64> for Within<MIN, MAX> {
+    type Error = String;
+
+    fn try_from(number: u64) -> Result<Self, String> {
+        let within = (MIN..=MAX).contains(&number);
+        within.then_some(Self(number)).ok_or_else(|| format!("{number} is not in {MIN}..={MAX}"))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> FromStr for Within<MIN, MAX> {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        word.parse::<u64>().map_err(|error| error.to_string())?.try_into()
+    }
 }
 
 /// A level of logging.
@@ -215,9 +237,9 @@ impl Settings {
             }
         }
         let election_timeout = flags.election_timeout_ms.or(file.election_timeout_ms);
-        let election_timeout = election_timeout.unwrap_or(1000);
+        let election_timeout = election_timeout.map_or(1000, |ms| ms.0);
         let heartbeat = flags.heartbeat_ms.or(file.heartbeat_ms);
-        let heartbeat = heartbeat.unwrap_or((election_timeout / 10).max(1));
+        let heartbeat = heartbeat.map_or((election_timeout / 10).max(1), |ms| ms.0);
         if heartbeat > election_timeout / 2 {
             return Err(SettingsError::SlowHeart { heartbeat, election_timeout });
         }
@@ -239,11 +261,12 @@ impl Settings {
             options: Options {
                 election_timeout: Duration::from_millis(election_timeout),
                 heartbeat: Duration::from_millis(heartbeat),
-                request_timeout: timeout.map_or(usual.request_timeout, Duration::from_millis),
+                request_timeout: timeout
+                    .map_or(usual.request_timeout, |ms| Duration::from_millis(ms.0)),
                 snapshot_bytes: flags
                     .snapshot_bytes
                     .or(file.snapshot_bytes)
-                    .unwrap_or(usual.snapshot_bytes),
+                    .map_or(usual.snapshot_bytes, |bytes| bytes.0),
                 seed: flags.seed.or(file.seed).unwrap_or_else(arbitrary),
                 ..usual
             },
