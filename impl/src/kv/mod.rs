@@ -51,6 +51,7 @@ pub mod request;
 pub mod resp;
 #[cfg(feature = "runtime")]
 mod server;
+mod shown;
 mod store;
 
 pub use client::{Action, Client};
@@ -61,6 +62,7 @@ pub use query::Query;
 pub use reply::{NotAReply, Reply};
 #[cfg(feature = "runtime")]
 pub use server::serve;
+pub use shown::shown;
 pub use store::Store;
 
 /// The longest request in bytes, and the longest transaction: either becomes one entry of the log,

@@ -6,11 +6,15 @@ use bytes::Bytes;
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::{
-    clients::ProposeError, node::Input, packet::Packet, readers::ReadError, status::Status,
+    clients::ProposeError,
+    introduction::{Answer, Introduction},
+    node::Input,
+    packet::Packet,
+    readers::ReadError,
+    status::Status,
 };
 use crate::{
     session::{ClientSession, Request},
-    storage::StoreId,
     types::NodeId,
 };
 
@@ -141,22 +145,17 @@ impl<M: Send + 'static> Handle<M> {
         let _ = self.inputs.send(Input::Packet { from, packet }).await; // It may have stopped.
     }
 
-    /// Tells the node which store a peer has. Gives why that peer may not take part, if so; nothing once
-    /// the node has stopped.
-    pub async fn introduce(&self, peer: NodeId, store: StoreId) -> Option<Result<(), String>> {
+    /// Tells the node how a peer introduces itself. Gives what to answer; nothing once the node has stopped.
+    /// Packets of a peer are to be delivered only after [`Answer::Welcome`].
+    pub async fn introduce(&self, peer: NodeId, introduction: Introduction) -> Option<Answer> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(Input::Introduced { peer, store, reply }).await.ok()?;
+        self.inputs.send(Input::Introduced { peer, introduction, reply }).await.ok()?;
         answer.await.ok()
     }
 
-    /// Tells the node that a peer knows its store.
-    pub async fn welcomed(&self, by: NodeId) {
-        let _ = self.inputs.send(Input::Welcomed { by }).await; // It may have stopped.
-    }
-
-    /// Tells the node that a peer knows another store under its id; it stops.
-    pub async fn refused(&self, by: NodeId, reason: String) {
-        let _ = self.inputs.send(Input::Refused { by, reason }).await; // It may have stopped.
+    /// Tells the node what a peer says to its own introduction. If that is [`Answer::Banned`], it stops.
+    pub async fn answered(&self, by: NodeId, answer: Answer) {
+        let _ = self.inputs.send(Input::Answered { by, answer }).await; // It may have stopped.
     }
 }
 

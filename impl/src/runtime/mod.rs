@@ -91,7 +91,9 @@ mod clients;
 mod formation;
 mod gathering;
 mod handle;
+mod introduction;
 mod node;
+mod notes;
 mod options;
 mod packet;
 mod readers;
@@ -112,7 +114,9 @@ use tokio::{
 pub use self::{
     clients::ProposeError,
     handle::Handle,
+    introduction::{Answer, Introduction, Members},
     node::{NodeError, Transport},
+    notes::told,
     options::Options,
     packet::Packet,
     readers::ReadError,
@@ -122,20 +126,16 @@ use self::{
     handle::Room,
     node::{Begun, Input, Node},
 };
-use crate::{
-    config::Config,
-    machine::StateMachine,
-    storage::{Storage, StoreId},
-};
+use crate::{config::Config, machine::StateMachine, storage::Storage};
 
 /// Whether nodes introduce themselves before they take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Introductions {
-    /// The transport introduces them ([`Handle::introduce`], [`Handle::welcomed`],
-    /// [`Handle::refused`]), so that a node that has lost its disk does not come back.
+    /// The transport introduces them ([`Running::introduction`], [`Handle::introduce`],
+    /// [`Handle::answered`]), so that a node that has lost its disk does not come back.
     Made,
-    /// Nobody does. Then nobody notices if a node comes back without its memory, and agreement is lost:
-    /// for tests, and where something else rules that out.
+    /// Nobody does. Then nobody notices if a node comes back without its memory, or if nodes were told of
+    /// different members, and agreement is lost: for tests, and where something else rules that out.
     Omitted,
 }
 
@@ -143,8 +143,8 @@ pub enum Introductions {
 pub struct Running<M> {
     /// To ask it.
     pub handle: Handle<M>,
-    /// Its store's identity.
-    pub store: StoreId,
+    /// What it says of itself to its peers, on every connection.
+    pub introduction: Introduction,
     /// Resolves when it has stopped: with an error, if it had to. Dropping it changes nothing.
     pub stopped: oneshot::Receiver<Result<(), NodeError>>,
 }
@@ -173,13 +173,13 @@ pub fn ready<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
     let most = options.inputs_per_turn_max;
     let introduced = introductions == Introductions::Made;
     let node = Node::recover(config, options, machine, storage, introduced)?;
-    let store = node.store();
+    let introduction = node.introduction();
     let (end, stopped) = oneshot::channel();
     let running = async move {
         let ended = run(node, arriving, most, transport).await;
         let _ = end.send(ended); // Nobody may want to know.
     };
-    Ok((Running { handle, store, stopped }, running))
+    Ok((Running { handle, introduction, stopped }, running))
 }
 
 /// Gives a node that is [`ready`] a thread of its own.

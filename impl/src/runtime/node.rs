@@ -19,6 +19,8 @@ use super::{
     clients::{Clients, Opened, Reply},
     formation::Formation,
     gathering::Gathering,
+    introduction::{Answer, Introduction, Life, Members},
+    notes,
     options::Options,
     packet::Packet,
     readers::{For, Readers, Reading},
@@ -36,7 +38,7 @@ use crate::{
         proposer::{NodeSet, Role},
     },
     session::{Request, Sessions},
-    storage::{Recovered, Snapshot, Storage, StorageError, StoreId},
+    storage::{Recovered, Snapshot, Storage, StorageError},
     types::{NodeId, Slot},
 };
 
@@ -52,12 +54,10 @@ pub(super) enum Input<M> {
     Request { request: Request, reply: Reply },
     /// A client asks to read.
     Read(Reading<M>),
-    /// A peer has connected and says which store it has.
-    Introduced { peer: NodeId, store: StoreId, reply: oneshot::Sender<Result<(), String>> },
-    /// A peer has said that it knows this node's store.
-    Welcomed { by: NodeId },
-    /// A peer has said that it knows another store under this node's id.
-    Refused { by: NodeId, reason: String },
+    /// A peer has connected and introduces itself.
+    Introduced { peer: NodeId, introduction: Introduction, reply: oneshot::Sender<Answer> },
+    /// What a peer says to this node's introduction.
+    Answered { by: NodeId, answer: Answer },
     /// Somebody asks how it is.
     Status(oneshot::Sender<Status>),
     /// Everything before this was taken in; the node should stop.
@@ -76,6 +76,17 @@ pub enum NodeError {
     /// The store has a snapshot that the machine does not understand.
     #[error("the snapshot on the disk: {0}")]
     Restore(#[from] RestoreError),
+    /// The store is that of a node with other members.
+    #[error(
+        "the store is of a cluster of nodes {noted}; this node was told that they are {given}. Members cannot be \
+         changed yet: start it with the peers that it had"
+    )]
+    Members {
+        /// Those that the store has noted.
+        noted: Members,
+        /// Those of the configuration.
+        given: Members,
+    },
     /// A peer knows that this node's store is not the one it had.
     #[error("node {by} refuses this node: {reason}")]
     Refused {
@@ -107,6 +118,7 @@ pub(super) struct Node<M, S> {
     peers: Vec<NodeId>,
     replica: Replica,
     storage: S,
+    life: Life,
     sessions: Sessions<M>,
     formation: Formation,
     timing: Timing,
@@ -143,25 +155,26 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let Recovered { snapshot, records } = storage.recover()?;
         let peers: Vec<_> =
             config.nodes.iter().copied().filter(|&node| node != config.id).collect();
-        let formation =
-            if introduced { Formation::recover(&storage, &peers)? } else { Formation::trusting() };
         let mut sessions = Sessions::new(machine);
         if let Some(snapshot) = &snapshot {
             sessions.restore(snapshot.below, &snapshot.state)?;
         }
-        let starts = count_start(&mut storage)?;
-        let life = u128::from(config.id.0) << 64 | u128::from(starts);
         let timing = Timing::new(&config, &options);
         let replica = Replica::recover(config, records)?;
+        let config = replica.parts().config;
+        let formation = Formation::recover(&mut storage, config, introduced)?;
+        let life = begin_life(&mut storage)?;
+        let unique = u128::from(config.id.0) << 64 | u128::from(life.number);
         let below = snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
         let mut node = Self {
-            clients: Clients::new(options.request_timeout, options.resend, life),
-            readers: Readers::new(options.request_timeout, options.resend, starts),
+            clients: Clients::new(options.request_timeout, options.resend, unique),
+            readers: Readers::new(options.request_timeout, options.resend, life.number),
             gathering: Gathering::new(options.batch_wait),
             options,
             peers,
             replica,
             storage,
+            life,
             sessions,
             formation,
             timing,
@@ -195,9 +208,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.sessions.machine()
     }
 
-    /// Which store it has.
-    pub(super) fn store(&self) -> StoreId {
-        self.storage.id()
+    /// What it says of itself.
+    pub(super) fn introduction(&self) -> Introduction {
+        Introduction { life: self.life, members: self.formation.members().clone() }
     }
 
     /// One turn: takes in what is ready, and lets out what follows. Gives whether it goes on.
@@ -291,12 +304,15 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             Input::Open(reply) => self.clients.open(reply, now),
             Input::Request { request, reply } => self.clients.request(&request, reply, now),
             Input::Read(reading) => self.readers.read(reading, now),
-            Input::Introduced { peer, store, reply } => {
-                let answer = Formation::introduce(peer, store, &mut self.storage)?;
+            Input::Introduced { peer, introduction, reply } => {
+                let answer = self.formation.introduce(peer, &introduction, &mut self.storage)?;
                 let _ = reply.send(answer); // The connection may be gone: it comes again.
             }
-            Input::Welcomed { by } => self.formation.welcomed(by, &mut self.storage)?,
-            Input::Refused { by, reason } => return Err(NodeError::Refused { by, reason }),
+            Input::Answered { by, answer } => match answer {
+                Answer::Welcome => self.formation.welcomed(by, &mut self.storage)?,
+                Answer::Banned(reason) => return Err(NodeError::Refused { by, reason }),
+                Answer::Refused(_) => {} // It may be put right on the other side.
+            },
             Input::Status(reply) => {
                 let _ = reply.send(self.status(now)); // Nobody may want to know any more.
             }
@@ -591,13 +607,12 @@ fn send(counts: &mut Counts, transport: &mut impl Transport, to: To, packet: Pac
 }
 
 /// Counts the lives of a node: what one has asked is not to be taken for what another asks.
-fn count_start(storage: &mut impl Storage) -> Result<u64, StorageError> {
-    const STARTS: &str = "starts";
-    let before = storage.noted(STARTS)?;
-    let before = before.and_then(|fact| Some(u64::from_le_bytes(fact[..].try_into().ok()?)));
-    let starts = before.unwrap_or(0) + 1;
-    storage.note(STARTS, &starts.to_le_bytes())?;
-    Ok(starts)
+fn begin_life(storage: &mut impl Storage) -> Result<Life, StorageError> {
+    let number = notes::STARTS.read(storage)?.unwrap_or(0) + 1;
+    notes::STARTS.write(&number, storage)?;
+    let nonce = getrandom::u64();
+    let nonce = nonce.map_err(|error| StorageError::io("find a random number")(error.into()))?;
+    Ok(Life { store: storage.id(), number, nonce })
 }
 
 /// What it knows of itself.

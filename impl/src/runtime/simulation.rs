@@ -550,7 +550,8 @@ fn a_node_that_has_not_met_the_others_rests() {
     let now = Duration::from_secs(1);
     assert!(node.turn([], now, &mut Outbox::of(&memory)).unwrap());
     assert_eq!(node.wake_at(), None);
-    let welcomes = [2, 3].map(|by| Input::Welcomed { by: NodeId(by) });
+    let welcomes =
+        [2, 3].map(|by| Input::Answered { by: NodeId(by), answer: super::Answer::Welcome });
     let mut outbox = Outbox::of(&memory);
     assert!(node.turn(welcomes, now, &mut outbox).unwrap());
     assert!(outbox.sent.contains(&(To::Peers, Packet::Canvass)), "now it takes part");
@@ -566,8 +567,8 @@ fn nothing_leaves_before_it_is_durable() {
     // Without snapshots all changes are of records.
     let options = Options { snapshot_slots: u64::MAX, ..quick() };
     let (mut bereft, mut answered) = (0, 0);
-    // The first change is that it has started.
-    for ((phase1, phase2), changes) in [(2, 2), (1, 3), (3, 1)].into_iter().cartesian_product(1..7)
+    // The first changes are who the members are, and that it has started.
+    for ((phase1, phase2), changes) in [(2, 2), (1, 3), (3, 1)].into_iter().cartesian_product(2..8)
     {
         let store = MemoryStore::new(StoreId(1));
         let faulty =

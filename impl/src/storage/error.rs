@@ -94,7 +94,7 @@ pub enum StorageError {
     },
 }
 
-#[cfg(feature = "disk")]
+#[cfg(any(feature = "disk", feature = "runtime"))]
 impl StorageError {
     pub(crate) fn damaged(found: impl Into<String>) -> Self {
         Self::Damaged { found: found.into() }

@@ -1,8 +1,12 @@
 //! Who is let in: nodes of this cluster that have their memory.
 
-use std::fs;
+use std::{fs, path::Path};
 
-use super::{cluster::Cluster, process::eventually, storm::seed};
+use super::{
+    cluster::Cluster,
+    process::{eventually, run},
+    storm::seed,
+};
 
 #[test]
 fn a_node_that_has_lost_its_data_is_refused() {
@@ -13,10 +17,84 @@ fn a_node_that_has_lost_its_data_is_refused() {
     assert_eq!(ended.code, Some(2), "{}", ended.log);
     assert!(ended.log.contains("refuses this node"), "{}", ended.log);
     assert!(ended.log.contains("node 2 was here before with another store"), "{}", ended.log);
-    // The others go on without it.
+    the_others_go_on(&cluster);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory for a copy");
+    for file in fs::read_dir(from).expect("a directory") {
+        let file = file.expect("a file");
+        fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
+    }
+}
+
+/// The copy is from between its first and its second start: both that and the copy's own are its second.
+#[test]
+fn a_node_with_an_older_copy_of_its_data_is_refused() {
+    let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
+    cluster.kill(2);
+    let data = cluster.data(2).clone();
+    let kept = data.with_extension("kept");
+    copy(&data, &kept);
+    cluster.start(2);
+    eventually("it has met the others again", || {
+        cluster.info(2).is_some_and(|info| {
+            info["paxos_role"] != "forming" && info["paxos_leader"] != "unknown"
+        })
+    });
+    cluster.kill(2);
+    fs::remove_dir_all(&data).expect("it was there");
+    copy(&kept, &data);
+    let ended = cluster.start_with(2, &[]).wait();
+    assert_eq!(ended.code, Some(2), "{}", ended.log);
+    let reason = "node 2 was here before in start 2 of its store, and comes back in start 2, of an older copy";
+    assert!(ended.log.contains(reason), "{}", ended.log);
+    the_others_go_on(&cluster);
+}
+
+fn the_others_go_on(cluster: &Cluster) {
     eventually("the others go on", || {
         cluster.connect(1).is_some_and(|mut node| node.ask(&["SET", "key", "value"]).is_ok())
     });
+}
+
+#[test]
+fn a_node_that_is_told_of_other_members_does_not_start() {
+    let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
+    cluster.kill(1);
+    let ended = cluster.start_with(1, &["--peer", "4=127.0.0.1:1"]).wait();
+    assert_eq!(ended.code, Some(2), "{}", ended.log);
+    let reason =
+        "the store is of a cluster of nodes 1, 2, 3; this node was told that they are 1, 2, 3, 4";
+    assert!(ended.log.contains(reason), "{}", ended.log);
+    // Alone it would lead at once.
+    let data = cluster.data(1).display().to_string();
+    let address = "127.0.0.1:0";
+    let alone = ["serve", "--id", "1", "--data", &data, "--listen", address, "--client", address];
+    let ended = run(alone);
+    assert_eq!(ended.code, Some(2), "{}", ended.log);
+    assert!(ended.log.contains("this node was told that they are 1. Members"), "{}", ended.log);
+    cluster.start(1);
+    the_others_go_on(&cluster);
+}
+
+/// New nodes that were told different things do not form a cluster, until that is put right.
+#[test]
+fn nodes_that_were_told_of_different_members_do_not_meet() {
+    let mut cluster = Cluster::new(3, seed(), |id| {
+        let more = if id == 3 { &["--peer", "4=127.0.0.1:1"][..] } else { &[] };
+        more.iter().map(ToString::to_string).collect()
+    });
+    cluster.start_all();
+    let reason =
+        "node 3 was told that the members are 1, 2, 3, 4, and this one that they are 1, 2, 3";
+    let line = cluster.process(1).line(reason);
+    assert!(line.is_some(), "{}", cluster.process(1).log());
+    assert_eq!(cluster.info(1).map(|info| info["paxos_missing"].clone()).as_deref(), Some("3"));
+    cluster.kill(3);
+    cluster.forget(3, &["--peer", "4=127.0.0.1:1"]);
+    cluster.start(3);
+    cluster.wait_for_leader();
 }
 
 #[test]

@@ -112,6 +112,13 @@ impl Cluster {
         )
     }
 
+    /// From now on a node is started without flags that it had.
+    pub(crate) fn forget(&mut self, id: u32, flags: &[&str]) {
+        let arguments = &mut self.nodes.get_mut(&id).expect("a node of the cluster").arguments;
+        let kept = arguments.len() - flags.len();
+        assert_eq!(arguments.split_off(kept), flags, "they were its last");
+    }
+
     /// Starts all that do not run.
     pub(crate) fn start_all(&mut self) {
         for id in self.ids() {

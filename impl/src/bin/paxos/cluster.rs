@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, BufRead as _, BufReader},
+    iter,
     path::PathBuf,
     process::{Child, Command, ExitCode, Stdio},
     sync::{
@@ -87,7 +88,7 @@ fn run(args: &Args) -> io::Result<()> {
                 break;
             }
             println!("node {} has ended: {status}. To start it again:", node.id);
-            println!("  paxos {}", node.arguments.join(" "));
+            println!("  {}", node.command());
             // One that refuses what it is given would refuse it again.
             if args.restart && status.code() != Some(2) {
                 thread::sleep(Duration::from_secs(1));
@@ -96,7 +97,7 @@ fn run(args: &Args) -> io::Result<()> {
             }
         }
         let told = told.load(Ordering::Relaxed);
-        if !told && !args.restart && nodes.iter().all(|node| node.child.is_none()) {
+        if !told && nodes.iter().all(|node| node.child.is_none()) {
             return Err(io::Error::other("no node is running any more"));
         }
     }
@@ -135,6 +136,13 @@ impl Node {
         });
         self.child = Some(child);
         Ok(())
+    }
+
+    /// How a shell starts it.
+    fn command(&self) -> String {
+        let paxos = std::env::args().next().unwrap_or_else(|| "paxos".to_owned());
+        let words = iter::once(paxos.as_str()).chain(self.arguments.iter().map(String::as_str));
+        shlex::try_join(words).expect("no argument of a command holds a NUL")
     }
 
     fn pid(&self) -> u32 {

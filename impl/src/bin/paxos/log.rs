@@ -2,12 +2,13 @@
 
 use std::{
     io::{self, BufWriter, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use paxos::{
-    Record, Value,
+    Record, Value, kv, runtime,
+    session::Entry,
     storage::{
         StorageError,
         disk::{Change, Commit, Reader},
@@ -45,8 +46,8 @@ pub(crate) fn main(args: &Args) -> ExitCode {
     let reader = match Reader::open(&args.data) {
         Ok(reader) => reader,
         Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(2);
+            eprintln!("error: {}", in_place(&args.data, &error));
+            return ExitCode::from(if is_of_its_contents(&error) { 1 } else { 2 });
         }
     };
     let mut out = BufWriter::new(io::stdout().lock());
@@ -56,10 +57,29 @@ pub(crate) fn main(args: &Args) -> ExitCode {
         Err(LogError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
-        Err(error) => {
+        Err(LogError::Output(error)) => {
             eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+        Err(LogError::Storage(error)) => {
+            eprintln!("error: {}", in_place(&args.data, &error));
             ExitCode::from(1)
         }
+    }
+}
+
+/// Whether what is wrong is what the store holds, not where it was looked for.
+fn is_of_its_contents(error: &StorageError) -> bool {
+    use StorageError::{Contradiction, Damaged, Lost, Uncovered};
+    matches!(error, Damaged { .. } | Lost { .. } | Uncovered { .. } | Contradiction(_))
+}
+
+/// What is wrong with a store, and where it is, if that is not said anyway.
+pub(crate) fn in_place(data: &Path, error: &StorageError) -> String {
+    use StorageError::{Exists, InUse, Missing};
+    match error {
+        Missing { .. } | Exists { .. } | InUse { .. } => error.to_string(),
+        _ => format!("{}: {error}", data.display()),
     }
 }
 
@@ -73,7 +93,9 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
         reader.id()
     )?;
     for (name, fact) in reader.notes() {
-        writeln!(out, "noted: {name} \"{}\"", fact.escape_ascii())?;
+        let told = runtime::told(name, fact);
+        let told = told.unwrap_or_else(|| format!("\"{}\"", fact.escape_ascii()));
+        writeln!(out, "noted: {name}: {told}")?;
     }
     match reader.snapshot_header() {
         None => writeln!(out, "no snapshot")?,
@@ -96,7 +118,10 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
             Change::Snapshot(header) => {
                 writeln!(out, "{number:>8}  snapshot of slots below {}", header.below)?;
             }
-            Change::Note { name, .. } => writeln!(out, "{number:>8}  noted {name}")?,
+            Change::Note { name, fact } => {
+                let told = runtime::told(name, fact).unwrap_or_default();
+                writeln!(out, "{number:>8}  noted {name}: {told}")?;
+            }
             Change::Records(records) => {
                 for record in &**records {
                     write!(out, "{number:>8}  ")?;
@@ -129,14 +154,15 @@ fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// What a value says, as far as a session's entry or bytes can be told.
+/// What a value says, as far as a session's entry, a command of the key-value store, or bytes can be told.
 fn said(value: &Value) -> String {
-    use paxos::session::Entry;
     let Value::Command(bytes) = value else { return "no-op".to_owned() };
     match Entry::decode(bytes) {
         Some(Entry::Open { .. }) => "opens a session".to_owned(),
         Some(Entry::Command { session, sequence, command, .. }) => {
-            format!("session {session} command {sequence} \"{}\"", command.escape_ascii())
+            let command =
+                kv::shown(&command).unwrap_or_else(|| format!("\"{}\"", command.escape_ascii()));
+            format!("session {session} command {sequence}: {command}")
         }
         None => format!("\"{}\"", bytes.escape_ascii()),
     }

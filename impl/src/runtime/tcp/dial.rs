@@ -10,12 +10,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    Traffic, Waiting,
-    handshake::{Answer, Hello},
-    listen::read_frame,
+use super::{Traffic, Waiting, handshake::Hello, listen::read_frame};
+use crate::{
+    runtime::{Answer, Handle, Introduction},
+    types::NodeId,
+    wire,
 };
-use crate::{runtime::Handle, storage::StoreId, types::NodeId, wire};
 
 /// The first pause after a connection could not be made; the next is twice as long.
 const PAUSE_LEAST: Duration = Duration::from_millis(20);
@@ -30,7 +30,7 @@ const WRITE_BYTES: usize = 256 << 10;
 pub(super) struct Line {
     pub(super) cluster: String,
     pub(super) me: NodeId,
-    pub(super) store: StoreId,
+    pub(super) introduction: Introduction,
     pub(super) peer: NodeId,
     pub(super) address: String,
     pub(super) traffic: Arc<Traffic>,
@@ -52,7 +52,7 @@ impl Line {
                 Ok((connection, Answer::Welcome)) => {
                     tracing::debug!(peer = self.peer.0, "connected");
                     Traffic::count(&self.traffic.connected);
-                    node.welcomed(self.peer).await;
+                    node.answered(self.peer, Answer::Welcome).await;
                     pause = PAUSE_LEAST;
                     // What waited while nobody listened is old; the node sends again what it needs.
                     while queue.try_recv().is_ok() {}
@@ -63,8 +63,8 @@ impl Line {
                         }
                     }
                 }
-                Ok((_, Answer::Banned(reason))) => {
-                    node.refused(self.peer, reason).await;
+                Ok((_, answer @ Answer::Banned(_))) => {
+                    node.answered(self.peer, answer).await;
                     return;
                 }
                 Ok((_, Answer::Refused(reason))) => {
@@ -81,7 +81,7 @@ impl Line {
     async fn connect(&self) -> io::Result<(TcpStream, Answer)> {
         let mut connection = TcpStream::connect(&self.address).await?;
         connection.set_nodelay(true)?;
-        let hello = Hello::new(&self.cluster, self.me, self.peer, self.store);
+        let hello = Hello::new(&self.cluster, self.me, self.peer, &self.introduction);
         let mut frame = Vec::new();
         wire::encode(&hello, &mut frame).map_err(io::Error::other)?;
         connection.write_all(&frame).await?;

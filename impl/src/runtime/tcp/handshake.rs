@@ -1,14 +1,14 @@
 //! What two nodes say before anything else on a connection.
 //!
-//! Whoever connects says who it is, whom it wants, and which store it has; whoever listens lets it in,
-//! or says why not. Each checks the other.
+//! Whoever connects says who it is and whom it wants, and introduces itself; whoever listens lets it in, or says
+//! why not ([`Answer`](crate::runtime::Answer)). Each checks the other.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{storage::StoreId, types::NodeId};
+use crate::{runtime::Introduction, types::NodeId};
 
 /// The version of what nodes say to each other.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Distinguishes this protocol from whatever else might connect.
 const MAGIC: [u8; 8] = *b"paxos-rs";
@@ -22,33 +22,22 @@ pub struct Hello {
     /// Who connects.
     pub from: NodeId,
     to: NodeId,
-    /// Its store.
-    pub store: StoreId,
-}
-
-/// The answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Answer {
-    /// Go on.
-    Welcome,
-    /// Another store is known under that id: never come back.
-    Banned(String),
-    /// Something else is wrong; it may be put right.
-    Refused(String),
+    /// How it introduces itself.
+    pub introduction: Introduction,
 }
 
 impl Hello {
     /// What `from` says to `to`.
-    pub fn new(cluster: &str, from: NodeId, to: NodeId, store: StoreId) -> Self {
-        let cluster = cluster.to_owned();
-        Self { magic: MAGIC, protocol: PROTOCOL, cluster, from, to, store }
+    pub fn new(cluster: &str, from: NodeId, to: NodeId, introduction: &Introduction) -> Self {
+        let (cluster, introduction) = (cluster.to_owned(), introduction.clone());
+        Self { magic: MAGIC, protocol: PROTOCOL, cluster, from, to, introduction }
     }
 
-    /// Whether it is meant for node `me` of a cluster, from one of its peers.
+    /// Whether it is meant for node `me` of a cluster.
     ///
     /// # Errors
     /// What differs.
-    pub fn check(&self, cluster: &str, me: NodeId, peers: &[NodeId]) -> Result<(), String> {
+    pub fn check(&self, cluster: &str, me: NodeId) -> Result<(), String> {
         if self.magic != MAGIC {
             return Err("this is no node's greeting".to_owned());
         }
@@ -62,9 +51,48 @@ impl Hello {
         if self.to != me {
             return Err(format!("it wants node {}; this is node {me}", self.to));
         }
-        if !peers.contains(&self.from) {
-            return Err(format!("node {} is not one of this node's peers", self.from));
+        if self.from == me {
+            return Err(format!("it says that it is node {me}, and so is this one"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Config, NODES_MAX},
+        runtime::introduction::{Life, Members},
+        storage::StoreId,
+        wire,
+    };
+
+    fn hello(cluster: &str, from: u32, to: u32, node: u32, nodes: &[u32]) -> Hello {
+        let members = Members::of(&Config::new(NodeId(node), nodes.iter().copied().map(NodeId)));
+        let life = Life { store: StoreId(9), number: 1, nonce: 2 };
+        Hello::new(cluster, NodeId(from), NodeId(to), &Introduction { life, members })
+    }
+
+    #[test]
+    fn greetings_are_checked() {
+        let check =
+            |cluster, from, to| hello(cluster, from, to, 2, &[1, 2]).check("paxos", NodeId(1));
+        let wrong = |reason: &str| Err(reason.to_owned());
+        assert_eq!(check("paxos", 2, 1), Ok(()));
+        assert_eq!(check("other", 2, 1), wrong("it belongs to cluster `other`, not `paxos`"));
+        assert_eq!(check("paxos", 2, 3), wrong("it wants node 3; this is node 1"));
+        assert_eq!(check("paxos", 1, 1), wrong("it says that it is node 1, and so is this one"));
+    }
+
+    /// Of those who are not known yet little is read, which must be enough.
+    #[test]
+    fn the_longest_greeting_is_not_too_long() {
+        let most = u32::MAX - NODES_MAX as u32;
+        let nodes: Vec<_> = (most..most + NODES_MAX as u32).collect();
+        let hello = hello(&"c".repeat(255), most, most + 1, most, &nodes);
+        let mut frame = Vec::new();
+        wire::encode(&hello, &mut frame).unwrap();
+        assert!(frame.len() <= wire::HEADER + wire::GREETING_MAX, "{} bytes", frame.len());
     }
 }

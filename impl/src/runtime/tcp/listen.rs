@@ -11,12 +11,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    Addresses, Traffic,
-    handshake::{Answer, Hello},
-};
+use super::{Addresses, Traffic, handshake::Hello};
 use crate::{
-    runtime::{Handle, Packet},
+    runtime::{Answer, Handle, Packet},
     types::NodeId,
     wire::{self, FrameError},
 };
@@ -100,14 +97,12 @@ impl Guest {
                 return Err(io::Error::other(error));
             }
         };
-        let Addresses { cluster, id, peers } = &self.addresses;
-        let peers: Vec<_> = peers.keys().copied().collect();
-        let answer = match hello.check(cluster, *id, &peers) {
+        let Addresses { cluster, id, .. } = &self.addresses;
+        let answer = match hello.check(cluster, *id) {
             Err(reason) => Answer::Refused(reason),
-            Ok(()) => match node.introduce(hello.from, hello.store).await {
+            Ok(()) => match node.introduce(hello.from, hello.introduction).await {
                 None => return Ok(None),
-                Some(Ok(())) => Answer::Welcome,
-                Some(Err(reason)) => Answer::Banned(reason),
+                Some(answer) => answer,
             },
         };
         let mut frame = Vec::new();

@@ -214,7 +214,7 @@ pub async fn run<M: Send + 'static>(
         let line = dial::Line {
             cluster: addresses.cluster.clone(),
             me: addresses.id,
-            store: running.store,
+            introduction: running.introduction.clone(),
             peer,
             address: addresses.peers[&peer].clone(),
             traffic: traffic.clone(),

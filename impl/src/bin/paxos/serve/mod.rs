@@ -5,7 +5,7 @@ mod settings;
 
 use std::{
     io::{self, IsTerminal as _},
-    path::Path,
+    path::{Path, PathBuf},
     pin::pin,
     process::ExitCode,
     time::Duration,
@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::settings::{Args, Log};
 use self::settings::{Settings, SettingsError};
+use crate::log::in_place;
 
 /// How long a node that has stopped is there to tell its clients.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -36,8 +37,8 @@ enum ServeError {
     Settings(#[from] SettingsError),
     #[error("`--{flag} {address}`: {error}")]
     Address { flag: &'static str, address: String, error: io::Error },
-    #[error("{0}")]
-    Data(StorageError),
+    #[error("{}", in_place(.0, .1))]
+    Data(PathBuf, StorageError),
     #[error(transparent)]
     Start(NodeError),
     #[error(transparent)]
@@ -163,5 +164,5 @@ fn open(data: &Path, cluster: &str, id: NodeId) -> Result<Disk, ServeError> {
         Err(StorageError::Missing { .. }) => Disk::create(data, &identity),
         opened => opened,
     }
-    .map_err(ServeError::Data)
+    .map_err(|error| ServeError::Data(data.to_owned(), error))
 }

@@ -10,6 +10,9 @@ use tracing::level_filters::LevelFilter;
 /// More would lie in the log between snapshots than a promise can report ([`paxos::wire::PAYLOAD_MAX`]).
 const SNAPSHOT_BYTES_MAX: u64 = 1 << 28;
 
+/// The longest name of a cluster in bytes: it is a part of each greeting.
+const CLUSTER_BYTES_MAX: usize = 255;
+
 /// One node of a durable cluster. Clients of Redis talk to it, and any node will do
 ///
 /// A new node makes its data directory. A cluster is formed when all its nodes have met; from then on
@@ -171,8 +174,8 @@ impl FromStr for Peer {
 impl Peer {
     fn new(id: &str, address: &str) -> Result<Self, String> {
         let number = id.parse().map_err(|_| format!("`{id}` is not the number of a node"))?;
-        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-        if port.is_none() {
+        let parts = address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+        if !matches!(parts, Some((host, Ok(_))) if !host.is_empty()) {
             return Err(format!("`{address}` is not an address with a port, as in 127.0.0.1:7102"));
         }
         Ok(Self { id: NodeId(number), address: address.to_owned() })
@@ -203,6 +206,8 @@ pub(super) enum SettingsError {
     File { file: PathBuf, error: String },
     #[error("`--{0}` is missing (or `{0}` in the file of `--config`)")]
     Missing(&'static str),
+    #[error("the name of the cluster has {0} bytes; it must have 1 to {CLUSTER_BYTES_MAX}")]
+    Cluster(usize),
     #[error("node {0} is given twice as a peer")]
     PeerTwice(NodeId),
     #[error("node {0} is given as its own peer")]
@@ -227,6 +232,10 @@ impl Settings {
         let flags = args.given;
         let id = flags.id.or(file.id).ok_or(SettingsError::Missing("id"))?;
         let id = NodeId(id);
+        let cluster = flags.cluster.or(file.cluster).unwrap_or_else(|| "paxos".to_owned());
+        if !(1..=CLUSTER_BYTES_MAX).contains(&cluster.len()) {
+            return Err(SettingsError::Cluster(cluster.len()));
+        }
         let mut by_id = BTreeMap::new();
         for peer in peers {
             if peer.id == id {
@@ -247,7 +256,7 @@ impl Settings {
         let timeout = flags.request_timeout_ms.or(file.request_timeout_ms);
         Ok(Self {
             id,
-            cluster: flags.cluster.or(file.cluster).unwrap_or_else(|| "paxos".to_owned()),
+            cluster,
             data: flags.data.or(file.data).ok_or(SettingsError::Missing("data"))?,
             listen: flags.listen.or(file.listen).ok_or(SettingsError::Missing("listen"))?,
             client: flags.client.or(file.client).ok_or(SettingsError::Missing("client"))?,
