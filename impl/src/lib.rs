@@ -44,7 +44,7 @@ pub mod message;
 pub mod protocol;
 #[cfg(feature = "runtime")]
 pub mod runtime;
-#[cfg(feature = "runtime")]
+#[cfg(any(feature = "kv", feature = "runtime"))]
 pub mod session;
 pub mod storage;
 pub mod types;

@@ -10,6 +10,7 @@ use super::{
     request::{self, ClientRequest, Hello, Refusal, Request},
     resp::Protocol,
 };
+use crate::session;
 
 /// One client: its version of the protocol, its name, and its transaction.
 #[derive(Clone, Debug)]
@@ -41,6 +42,10 @@ pub enum Action {
     Read(Query),
     /// An entry for the log; [`Kv::apply`](crate::StateMachine::apply) has the answer as bytes.
     Write(Bytes),
+    /// A session is to be opened; its number is the answer.
+    OpenSession,
+    /// A request of a session; the answer is as that of a [`Write`](Self::Write).
+    Once(session::Request),
     /// The server has to say something about itself: these sections, or the usual ones. As
     /// [`Reply::Bulk`], with lines of the form `key:value`.
     Info(Vec<Bytes>),
@@ -100,6 +105,8 @@ impl Client {
             (Request::Local(reply), None) => Action::Reply(reply),
             (Request::Read(query), None) => Action::Read(query),
             (Request::Write(command), None) => Action::Write(Entry::One(command).to_bytes()),
+            (Request::OpenSession, None) => Action::OpenSession,
+            (Request::Once(request), None) => Action::Once(request),
             (Request::Info(sections), None) => Action::Info(sections),
             (Request::Hello(hello), None) => Action::Reply(self.hello(hello)),
             (Request::Client(request), None) => Action::Reply(self.about(request)),

@@ -7,6 +7,9 @@ use itertools::Itertools as _;
 
 use crate::runtime::Status;
 
+/// Whose answers are held against the ones here, byte for byte.
+const SPEAKS_LIKE: &str = "7.0.15";
+
 /// The sections that were asked for, or all; in the form that clients of Redis read.
 pub(super) fn text(status: &Status, sections: &[Bytes]) -> String {
     let wanted = |name: &str| {
@@ -32,6 +35,9 @@ pub(super) fn text(status: &Status, sections: &[Bytes]) -> String {
     section(
         "Server",
         &[
+            // Clients ask for this to learn which words are understood.
+            ("redis_version", SPEAKS_LIKE.to_owned()),
+            ("redis_mode", "standalone".to_owned()),
             ("paxos_version", env!("CARGO_PKG_VERSION").to_owned()),
             ("process_id", std::process::id().to_string()),
         ],

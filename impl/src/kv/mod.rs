@@ -26,6 +26,7 @@
 //!         Action::Reply(reply) | Action::Close(reply) => reply,
 //!         Action::Read(query) => kv.answer(&query),
 //!         Action::Write(entry) => Reply::from_bytes(&kv.apply(&entry)).expect("an answer"),
+//!         Action::OpenSession | Action::Once(_) => Reply::error("ERR there is no log here"),
 //!         Action::Info(_) => Reply::Bulk("# Server\r\n".into()),
 //!     };
 //!     resp::encode(&reply, client.protocol(), &mut output);
@@ -36,6 +37,11 @@
 //!
 //! There are strings only, in one database, and they do not expire: an expiry would need a clock
 //! that all nodes share. Instead of `WATCH` there is `SET key value IFEQ old`, as in Valkey.
+//!
+//! A client that wants to ask again when an answer was lost opens a session with `PAXOS SESSION`, which any node
+//! answers with a number. `PAXOS ONCE session number heard-below command …` then has a command that writes applied once,
+//! however often and of whichever nodes it is asked for, and answered each time as it was then. Its `number` is for
+//! this command alone; the answers to all numbers below `heard-below` were heard, and are forgotten.
 
 mod client;
 mod command;

@@ -132,6 +132,21 @@ impl Connection {
                     self.flush().await;
                     self.reply(&reply);
                 }
+                Action::OpenSession => {
+                    self.flush().await;
+                    let reply = match self.node.open_session().await {
+                        Ok(session) => Reply::Integer(session.id().slot.0.cast_signed()),
+                        Err(error) => unwritten(&error),
+                    };
+                    self.reply(&reply);
+                }
+                Action::Once(request) => {
+                    self.flush().await;
+                    let answer = self.node.request(&request).await;
+                    self.reply(
+                        &answer.map_or_else(|error| unwritten(&error), |bytes| read(&bytes)),
+                    );
+                }
                 Action::Info(sections) => {
                     self.flush().await;
                     let reply = match self.node.status().await {
@@ -194,15 +209,18 @@ impl Connection {
                 super::Entry::Pipeline(entries).to_bytes()
             }
         };
-        let answer = self.node.propose(entry).await.map_err(|error| unwritten(&error));
-        let reply = answer.map(|bytes| {
-            Reply::from_bytes(&bytes).unwrap_or_else(|_| Reply::error("ERR malformed answer"))
-        });
+        let answer = self.node.propose(entry).await;
+        let reply = answer.map(|bytes| read(&bytes)).map_err(|error| unwritten(&error));
         match reply {
             Ok(Reply::Array(replies)) if pipeline && replies.len() == count => replies,
             Ok(reply) | Err(reply) => vec![reply; count],
         }
     }
+}
+
+/// What the machine answered.
+fn read(answer: &Bytes) -> Reply {
+    Reply::from_bytes(answer).unwrap_or_else(|_| Reply::error("ERR malformed answer"))
 }
 
 fn stopped() -> Reply {

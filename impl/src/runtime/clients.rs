@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::timing::Now;
 use crate::{
     machine::StateMachine,
-    session::{Applied, Entry, Request, SessionId, Sessions},
+    session::{Applied, Entry, Owner, Request, SessionId, Sessions},
     types::NodeId,
 };
 
@@ -95,6 +95,12 @@ struct Opening {
     /// Nobody, if it is the node's own.
     reply: Option<(Opened, Now)>,
     asked: Option<Asked>,
+}
+
+impl Opening {
+    fn owner(&self) -> Owner {
+        if self.reply.is_some() { Owner::Client } else { Owner::Node }
+    }
 }
 
 /// The session of the node.
@@ -215,7 +221,7 @@ impl Clients {
         for (&nonce, opening) in &mut self.openings {
             if Asked::is_due(opening.asked, leader, now) {
                 opening.asked = Some(Asked::now(opening.asked, leader, now, retry));
-                entries.push(Entry::Open { nonce }.encode());
+                entries.push(Entry::Open { nonce, owner: opening.owner() }.encode());
             }
         }
         let mut ask = |pending: &mut Pending| {
@@ -295,7 +301,7 @@ impl Clients {
     /// What was applied was applied elsewhere, and has come as a snapshot: its answers are there.
     pub(super) fn restored<M: StateMachine>(&mut self, sessions: &Sessions<M>) {
         // One that is opened above the snapshot is not known yet.
-        let expired = |session| session < sessions.applied() && !sessions.is_open(session);
+        let expired = |id: SessionId| id.slot < sessions.applied() && !sessions.is_open(id);
         if let Session::Open(session) = self.session
             && expired(session)
         {
@@ -459,7 +465,7 @@ mod tests {
         node.settle(Now::ZERO);
         assert_eq!(first.try_recv().unwrap().unwrap(), "1");
         for nonce in 1 << 100..(1 << 100) + SESSIONS_MAX as u128 {
-            node.apply(Entry::Open { nonce }.encode());
+            node.apply(Entry::Open { nonce, owner: Owner::Client }.encode());
         }
         let mut second = node.propose(Now::ZERO);
         node.settle(Now::ZERO);
@@ -476,7 +482,7 @@ mod tests {
         for below in [2, 3, 4] {
             let mut answer = node.request(&request, Now::ZERO);
             while other.sessions.applied() < Slot(below) {
-                other.apply(Entry::Open { nonce: 7 }.encode());
+                other.apply(Entry::Open { nonce: 7, owner: Owner::Client }.encode());
             }
             if below == 4 {
                 other.sessions = Sessions::new(Counter::default());

@@ -76,7 +76,7 @@ impl<M: Send + 'static> Handle<M> {
     /// # Errors
     /// Why there is none. If it was opened nevertheless, it expires.
     pub async fn open_session(&self) -> Result<ClientSession, ProposeError> {
-        self.ask(0, Input::Open).await.map(ClientSession::new)
+        self.ask(0, Input::Open).await.map(|session| ClientSession::new(session.slot))
     }
 
     /// Has a command of a session chosen and applied, once, however often and of whichever nodes it is

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, SessionId};
+use super::{Entry, Owner, SessionId};
+use crate::types::Slot;
 
 /// A session of a client's own, which does not depend on the node that it was opened through. It numbers
 /// the commands, and remembers which answers are still to come.
@@ -45,8 +46,9 @@ pub struct Request {
 }
 
 impl ClientSession {
-    /// A session that was opened, and in which nothing was asked for.
-    pub fn new(id: SessionId) -> Self {
+    /// A session that was opened by the entry in this slot, and in which nothing was asked for.
+    pub fn new(opened: Slot) -> Self {
+        let id = SessionId { owner: Owner::Client, slot: opened };
         Self { id, next: 0, open: BTreeSet::new() }
     }
 
@@ -79,6 +81,19 @@ impl ClientSession {
 }
 
 impl Request {
+    /// A request by its numbers, for whoever keeps count of them by other means than a [`ClientSession`]:
+    /// nothing if it is one whose answer was heard.
+    pub fn new(
+        opened: Slot,
+        sequence: u64,
+        answered_below: u64,
+        command: impl Into<Bytes>,
+    ) -> Option<Self> {
+        let session = SessionId { owner: Owner::Client, slot: opened };
+        let request = Self { session, sequence, answered_below, command: command.into() };
+        (answered_below <= sequence).then_some(request)
+    }
+
     /// The session that it belongs to.
     pub fn session(&self) -> SessionId {
         self.session

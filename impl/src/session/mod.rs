@@ -12,7 +12,7 @@
 
 mod client;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -30,8 +30,29 @@ pub const SESSIONS_MAX: usize = 4096;
 /// heard them; if it has not, and asks again, it gets none.
 pub const ANSWERS_MAX: usize = 1 << 16;
 
-/// Names a session: the slot of the entry that opened it.
-pub type SessionId = Slot;
+/// Names a session. Nobody can name one of another kind of owner by mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SessionId {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The slot of the entry that opened it.
+    pub slot: Slot,
+}
+
+/// Who numbers the commands of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Owner {
+    /// A node, for those of its clients that have none.
+    Node,
+    /// A client, for itself.
+    Client,
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.slot.fmt(f)
+    }
+}
 
 /// What a command in the log says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +62,8 @@ pub enum Entry {
         /// Lets whoever asked recognise its own. Nobody may ever use one twice: a node that starts again
         /// sees its old log once more.
         nonce: u128,
+        /// Whose it is to be.
+        owner: Owner,
     },
     /// A command for the machine.
     Command {
@@ -70,7 +93,7 @@ impl Entry {
 /// The same, read without a copy of the command.
 #[derive(Deserialize)]
 enum Borrowed<'a> {
-    Open { nonce: u128 },
+    Open { nonce: u128, owner: Owner },
     Command { session: SessionId, sequence: u64, answered_below: u64, command: &'a [u8] },
 }
 
@@ -135,7 +158,7 @@ struct Image {
     machine: Bytes,
 }
 
-const IMAGE_VERSION: u8 = 1;
+const IMAGE_VERSION: u8 = 2;
 
 impl<M: StateMachine> Sessions<M> {
     /// A machine to which nothing was applied.
@@ -164,7 +187,7 @@ impl<M: StateMachine> Sessions<M> {
         self.applied = slot.plus(1);
         let Value::Command(bytes) = value else { return Applied::Nothing };
         match postcard::from_bytes(bytes) {
-            Ok(Borrowed::Open { nonce }) => self.open_session(slot, nonce),
+            Ok(Borrowed::Open { nonce, owner }) => self.open_session(slot, nonce, owner),
             Ok(Borrowed::Command { session, sequence, answered_below, command }) => {
                 self.command(slot, session, sequence, answered_below, command)
             }
@@ -215,16 +238,17 @@ impl<M: StateMachine> Sessions<M> {
         Ok(())
     }
 
-    fn open_session(&mut self, slot: Slot, nonce: u128) -> Applied {
+    fn open_session(&mut self, slot: Slot, nonce: u128, owner: Owner) -> Applied {
         if self.by_id.len() == SESSIONS_MAX
             && let Some((_, unused)) = self.by_use.pop_first()
         {
             self.by_id.remove(&unused);
         }
         let session = Session { used: slot, answered_below: 0, answers: BTreeMap::new() };
-        self.by_id.insert(slot, session);
-        self.by_use.insert(slot, slot);
-        Applied::Opened { nonce, session: slot }
+        let id = SessionId { owner, slot };
+        self.by_id.insert(id, session);
+        self.by_use.insert(slot, id);
+        Applied::Opened { nonce, session: id }
     }
 
     fn command(
@@ -292,13 +316,27 @@ mod tests {
             let kept = sessions.by_id.values().map(|session| session.answers.len());
             (applied, kept.max().unwrap_or_default())
         };
-        apply(Entry::Open { nonce: 1 });
+        apply(Entry::Open { nonce: 1, owner: Owner::Client });
         let requests: Vec<_> = (0..ANSWERS_MAX as u64 + 3).map(|_| client.request("")).collect();
         let kept = requests.iter().map(|request| apply(request.entry()).1).max();
         assert_eq!(kept, Some(ANSWERS_MAX));
         // Asked for again: what is forgotten is not applied again, and what is kept is answered as before.
         assert_eq!(apply(requests[2].entry()).0, Applied::Nothing);
-        let answered = Applied::Answered { session: Slot(0), sequence: 3, answer: "4".into() };
+        let session = SessionId { owner: Owner::Client, slot: Slot(0) };
+        let answered = Applied::Answered { session, sequence: 3, answer: "4".into() };
         assert_eq!(apply(requests[3].entry()).0, answered);
+    }
+
+    /// A client that is wrong about its session does not spoil that of a node.
+    #[test]
+    fn nobody_uses_the_session_of_somebody_else() {
+        for (owner, applied) in [(Owner::Client, 1), (Owner::Node, 0)] {
+            let mut sessions = Sessions::new(Counter(0));
+            let asked = ClientSession::new(Slot(0)).request("").entry();
+            for (slot, entry) in [Entry::Open { nonce: 1, owner }, asked].iter().enumerate() {
+                sessions.apply(Slot(slot as u64), &Value::Command(entry.encode()));
+            }
+            assert_eq!(sessions.machine().0, applied, "a session of a {owner:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use paxos::{
     StateMachine as _,
-    kv::{Action, Client, Kv, Reply, resp},
+    kv::{self, Action, Client, Kv, Reply, resp},
 };
 
 pub(crate) struct Session {
@@ -58,6 +58,12 @@ impl Session {
                 let answer = self.kv.apply(&entry);
                 self.log.push((entry, answer.clone()));
                 Reply::from_bytes(&answer).expect("an answer")
+            }
+            Action::OpenSession => Reply::simple("a session"),
+            Action::Once(request) => {
+                let told = format!("once {} {} ", request.session(), request.sequence());
+                let command = kv::shown(request.command()).expect("an entry");
+                Reply::Bulk((told + &command).into())
             }
             Action::Info(sections) => Reply::Bulk(format!("{} sections", sections.len()).into()),
         }

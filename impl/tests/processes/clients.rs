@@ -7,10 +7,10 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
@@ -19,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     cluster::Addresses,
     history::{Answer, Clock, Operation, Request},
+    process,
 };
 
 /// How long a client waits for an answer. What comes later is not heard.
@@ -56,12 +57,16 @@ impl Connection {
     }
 
     pub(crate) fn ask<A: AsRef<str>>(&mut self, arguments: &[A]) -> io::Result<Reply> {
+        self.send(arguments)?;
+        self.read()
+    }
+
+    fn send<A: AsRef<str>>(&mut self, arguments: &[A]) -> io::Result<()> {
         let mut request = format!("*{}\r\n", arguments.len());
         for argument in arguments.iter().map(AsRef::as_ref) {
             write!(request, "${}\r\n{argument}\r\n", argument.len()).expect("memory");
         }
-        self.stream.get_mut().write_all(request.as_bytes())?;
-        self.read()
+        self.stream.get_mut().write_all(request.as_bytes())
     }
 
     fn read(&mut self) -> io::Result<Reply> {
@@ -126,22 +131,27 @@ impl Reply {
 /// What was asked of each key.
 pub(crate) type History = BTreeMap<String, Vec<Operation>>;
 
-/// Clients that ask one thing after the other, of whichever node answers.
+/// Clients that ask one thing after the other, of whichever node answers. Every other one has a session, and asks
+/// for what it writes until there is an answer.
 pub(crate) struct Workload {
     pub(crate) clock: Clock,
     over: Arc<AtomicBool>,
+    asked_again: Arc<AtomicU64>,
     clients: Vec<JoinHandle<Vec<(String, Operation)>>>,
 }
 
 impl Workload {
     pub(crate) fn start(addresses: &Addresses, clients: u64, seed: u64) -> Self {
         let (clock, over, keys) = (Clock::default(), Arc::default(), Arc::<Keys>::default());
+        let asked_again = Arc::default();
         let client = |number| {
             let client = Client {
                 number,
                 addresses: Arc::clone(addresses),
                 clock: clock.clone(),
                 over: Arc::clone(&over),
+                session: (number % 2 == 0).then(Session::default),
+                asked_again: Arc::clone(&asked_again),
                 keys: Arc::clone(&keys),
                 random: ChaCha8Rng::seed_from_u64(seed.wrapping_add(number)),
                 done: Vec::new(),
@@ -149,7 +159,7 @@ impl Workload {
             thread::spawn(move || client.work())
         };
         let clients = (1..=clients).map(client).collect();
-        Self { clock, over, clients }
+        Self { clock, over, asked_again, clients }
     }
 
     /// Lets them finish, and gives what they know.
@@ -161,6 +171,9 @@ impl Workload {
                 history.entry(key).or_default().push(operation);
             }
         }
+        let asked_again = self.asked_again.load(Ordering::Relaxed);
+        println!("{asked_again} times something was asked for again");
+        assert!(asked_again > 0, "nobody has asked again");
         history
     }
 }
@@ -171,8 +184,18 @@ impl Drop for Workload {
     }
 }
 
+/// A client's session with the cluster.
+#[derive(Default)]
+struct Session {
+    /// Once it is open.
+    id: Option<String>,
+    next: u64,
+}
+
 struct Client {
     number: u64,
+    session: Option<Session>,
+    asked_again: Arc<AtomicU64>,
     addresses: Addresses,
     clock: Clock,
     over: Arc<AtomicBool>,
@@ -210,15 +233,18 @@ impl Client {
         all.choose(&mut self.random).copied()
     }
 
-    /// Asks something, and remembers it. Gives whether there was an answer. What had none is not asked
-    /// for again: it may have happened.
+    /// Asks something, and remembers it. Gives whether there was an answer. Without a session, what had none is not
+    /// asked for again: it may have happened.
     fn ask_once(&mut self, connection: &mut Connection) -> bool {
         let key = self.keys.any(&mut self.random);
         let request = self.request(&key);
         let invoked = self.clock.tick();
-        let reply = connection.ask(&request.arguments(&key));
+        let answer = if self.session.is_some() && request != Request::Get {
+            Some(self.insist(connection, &request.arguments(&key)))
+        } else {
+            connection.ask(&request.arguments(&key)).ok().and_then(Reply::answer)
+        };
         let returned = self.clock.tick();
-        let answer = reply.ok().and_then(Reply::answer);
         let answered = answer.is_some();
         if !answered {
             self.keys.has_doubt(&key);
@@ -228,6 +254,46 @@ impl Client {
             self.done.push((key, Operation { request, invoked, returned }));
         }
         answered
+    }
+
+    /// Asks in its session, which it opens first if need be.
+    fn insist(&mut self, connection: &mut Connection, arguments: &[&str]) -> Answer {
+        let Session { id, next } = self.session.take().unwrap_or_default();
+        let id =
+            id.unwrap_or_else(|| match self.until_answered(connection, &["PAXOS", "SESSION"]) {
+                Answer::Number(id) => id.to_string(),
+                other => panic!("a session is not called {other:?}"),
+            });
+        let number = next.to_string();
+        let once = ["PAXOS", "ONCE", &id, &number, &number];
+        let answer = self.until_answered(connection, &[&once, arguments].concat());
+        self.session = Some(Session { id: Some(id), next: next + 1 });
+        answer
+    }
+
+    /// Asks again and again, of this node and then of others, until there is an answer. Now and then it leaves
+    /// without waiting for one.
+    fn until_answered(&mut self, connection: &mut Connection, request: &[&str]) -> Answer {
+        let begun = Instant::now();
+        loop {
+            let reply = if self.random.random_ratio(1, 4) {
+                connection.send(request).map(|()| None)
+            } else {
+                connection.ask(request).map(Reply::answer)
+            };
+            if let Ok(Some(answer)) = reply {
+                return answer;
+            }
+            self.asked_again.fetch_add(1, Ordering::Relaxed);
+            // The answer may yet come on the old connection.
+            *connection = loop {
+                assert!(begun.elapsed() < process::PATIENCE * 2, "no answer to {request:?}");
+                thread::sleep(Duration::from_millis(self.random.random_range(0..50)));
+                if let Some(Ok(other)) = self.any_address().map(Connection::open) {
+                    break other;
+                }
+            };
+        }
     }
 
     /// The kind of a key says what can be asked of it. Values are unique.

@@ -9,6 +9,7 @@ mod cluster;
 mod commands;
 mod history;
 mod large;
+mod libraries;
 mod noise;
 mod process;
 mod proxy;

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use paxos::{
     Ballot, Message, NodeId, RestoreError, Slot, StateMachine, Value,
     runtime::{Packet, tcp::handshake::Hello},
-    session::{Entry, Sessions},
+    session::{Entry, Owner, Sessions},
     wire::{self, FrameError},
 };
 
@@ -109,7 +109,7 @@ fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Bytes>, Option
 #[test]
 fn a_snapshot_of_other_slots_is_refused() {
     let mut sessions = Sessions::new(Nothing);
-    sessions.apply(Slot(0), &Value::Command(Entry::Open { nonce: 1 }.encode()));
+    sessions.apply(Slot(0), &Value::Command(Entry::Open { nonce: 1, owner: Owner::Node }.encode()));
     let snapshot = sessions.snapshot();
     let mut other = Sessions::new(Nothing);
     let error = other.restore(Slot(2), &snapshot).unwrap_err();

@@ -8,7 +8,7 @@ use std::{
 
 use paxos::{
     Record, Value, kv, runtime,
-    session::Entry,
+    session::{Entry, Owner},
     storage::{
         StorageError,
         disk::{Change, Commit, Reader},
@@ -158,7 +158,8 @@ fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {
 fn said(value: &Value) -> String {
     let Value::Command(bytes) = value else { return "no-op".to_owned() };
     match Entry::decode(bytes) {
-        Some(Entry::Open { .. }) => "opens a session".to_owned(),
+        Some(Entry::Open { owner: Owner::Node, .. }) => "a node opens a session".to_owned(),
+        Some(Entry::Open { owner: Owner::Client, .. }) => "a client opens a session".to_owned(),
         Some(Entry::Command { session, sequence, command, .. }) => {
             let command =
                 kv::shown(&command).unwrap_or_else(|| format!("\"{}\"", command.escape_ascii()));

@@ -26,8 +26,8 @@ pub(super) fn list(arguments: &[Bytes]) -> Result<Reply, Reply> {
     Ok(Reply::Array(names.collect()))
 }
 
-/// The first six things that Redis says of a command. Clients are content with them: the others
-/// came later.
+/// What Redis 7 says of a command, but for categories, tips, specifications of keys and parts, of which there are
+/// none.
 fn described(word: &Word) -> Reply {
     let flags = match word.access {
         Access::Reads => vec![Reply::simple("readonly")],
@@ -42,5 +42,9 @@ fn described(word: &Word) -> Reply {
         number(word.keys.0),
         number(word.keys.1),
         number(word.keys.2),
+        Reply::Array(vec![]),
+        Reply::Array(vec![]),
+        Reply::Array(vec![]),
+        Reply::Array(vec![]),
     ])
 }

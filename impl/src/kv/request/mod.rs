@@ -7,12 +7,14 @@ mod connection;
 pub(crate) mod errors;
 mod introspection;
 mod keys;
+mod once;
 mod strings;
 mod words;
 
 use bytes::Bytes;
 
 use super::{command::Command, query::Query, reply::Reply, resp::Protocol};
+use crate::session;
 
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub enum Request {
     Read(Query),
     /// A change of the store.
     Write(Command),
+    /// To have a session of its own.
+    OpenSession,
+    /// A change of the store that may have been asked for before.
+    Once(session::Request),
     /// To introduce itself, and learn who is there.
     Hello(Hello),
     /// Something about its own connection.
@@ -105,6 +111,12 @@ impl From<Query> for Request {
 impl From<Command> for Request {
     fn from(command: Command) -> Self {
         Self::Write(command)
+    }
+}
+
+impl From<session::Request> for Request {
+    fn from(request: session::Request) -> Self {
+        Self::Once(request)
     }
 }
 

@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 
-use super::{ClientRequest, Refusal, Request, connection, errors, introspection, keys, strings};
+use super::{
+    ClientRequest, Refusal, Request, connection, errors, introspection, keys, once, strings,
+};
 use crate::kv::{command::Command, query::Query, reply::Reply};
 
 type Parse = fn(&[Bytes]) -> Request;
@@ -87,6 +89,7 @@ pub(super) static WORDS: &[Word] = &[
     writes("mset", -3, PAIRS, |given| strings::set_all("mset", given, false).into()),
     writes("msetnx", -3, PAIRS, |given| strings::set_all("msetnx", given, true).into()),
     word("multi", 1, |_| Request::Multi),
+    words("paxos", -2, PAXOS, |_| errors::syntax().into()),
     word("ping", -1, |given| connection::ping(given).into()),
     reads("pttl", 2, ONE, |given| Query::TimeToLive(given[1].clone()).into()),
     word("quit", -1, |_| Request::Quit),
@@ -120,6 +123,11 @@ static COMMAND: &[Word] = &[
     word("docs", -2, |_| Reply::Map(Vec::new()).into()),
     word("info", -2, |given| introspection::info(&given[2..]).into()),
     word("list", -2, |given| introspection::list(given).into()),
+];
+
+static PAXOS: &[Word] = &[
+    word("once", -6, |given| once::once(given).into()),
+    word("session", 2, |_| Request::OpenSession),
 ];
 
 /// The command that these arguments begin with, if they are as many as it takes.
@@ -163,7 +171,7 @@ mod tests {
 
     #[test]
     fn tables_are_in_order() {
-        for table in [WORDS, CLIENT, COMMAND] {
+        for table in [WORDS, CLIENT, COMMAND, PAXOS] {
             assert!(table.is_sorted_by(|one, next| one.name < next.name));
         }
     }

@@ -32,7 +32,7 @@ impl Simulation {
             self.turn(node, vec![Input::Open(reply)]);
             self.run(Duration::from_millis(500));
             if let Ok(Ok(session)) = opened.try_recv() {
-                return ClientSession::new(session);
+                return ClientSession::new(session.slot);
             }
         }
     }

@@ -70,7 +70,11 @@ impl Place {
     ) -> Result<Self, StorageError> {
         let missing = |found| Err(StorageError::Missing { dir: dir.into(), found });
         if !dir.is_dir() {
-            return missing(if dir.exists() { "it is no directory" } else { "there is no such directory" });
+            return missing(if dir.exists() {
+                "it is no directory"
+            } else {
+                "there is no such directory"
+            });
         }
         let place = match how.open(dir.join(LOCK)) {
             Ok(file) => Self::hold(dir, file, lock)?,
