@@ -3,7 +3,8 @@
 //! Requests that arrive together are answered together, in their order. What only reads is asked of
 //! the node at once, and so is what only writes; between the two, the first is awaited, so that a
 //! client reads what it has written. Replies to writes that could not be confirmed say so: an error
-//! that begins with `MAYBE` leaves open whether the command was or will be applied.
+//! that begins with `MAYBE` leaves open whether the command was or will be applied; `CLUSTERDOWN` says that nobody
+//! was asked for it.
 
 use std::{
     io,
@@ -235,6 +236,10 @@ fn unread(error: &ReadError) -> Reply {
 }
 
 fn unwritten(error: &ProposeError) -> Reply {
-    let word = if error.may_be_applied() { "MAYBE" } else { "ERR" };
+    let word = match error {
+        ProposeError::Unsent(_) => "CLUSTERDOWN",
+        error if error.may_be_applied() => "MAYBE",
+        _ => "ERR",
+    };
     Reply::Error(format!("{word} {error}").into())
 }

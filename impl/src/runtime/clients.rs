@@ -25,6 +25,10 @@ pub enum ProposeError {
     /// Its time was up. It may have been applied, or be applied later.
     #[error("not applied within {} ms; it may have been, or be later", .0.as_millis())]
     Timeout(Duration),
+    /// Its time was up before there was anybody to ask. It will not be applied, unless it was asked for elsewhere as
+    /// well.
+    #[error("no leader was found within {} ms; nobody was asked", .0.as_millis())]
+    Unsent(Duration),
     /// The session was not used for so long that it expired. It may have been applied, long ago.
     #[error("the session expired; the command may have been applied before that")]
     Expired,
@@ -44,7 +48,7 @@ pub enum ProposeError {
 impl ProposeError {
     /// Whether the command may have been applied, or still be.
     pub fn may_be_applied(&self) -> bool {
-        !matches!(self, Self::TooLong { .. })
+        !matches!(self, Self::TooLong { .. } | Self::Unsent(_))
     }
 }
 
@@ -246,15 +250,17 @@ impl Clients {
 
     /// Gives up what has waited too long, or what nobody waits for any more.
     pub(super) fn give_up(&mut self, now: Now) {
-        let timeout = ProposeError::Timeout(self.timeout);
+        let (timeout, unsent) =
+            (ProposeError::Timeout(self.timeout), ProposeError::Unsent(self.timeout));
         for (_, late) in self.pending.extract_if(.., |_, pending| pending.is_over(now)) {
-            late.answer(&Err(timeout.clone()));
+            let error = if late.asked.is_some() { &timeout } else { &unsent };
+            late.answer(&Err(error.clone()));
         }
         self.fresh.retain(|key| self.pending.contains_key(key));
         for (_, reply, _) in
             self.early.extract_if(.., |(_, reply, deadline)| *deadline <= now || reply.is_closed())
         {
-            let _ = reply.send(Err(timeout.clone()));
+            let _ = reply.send(Err(unsent.clone()));
         }
         let late = |opening: &Opening| matches!(opening.reply, Some((_, late)) if late <= now);
         for (_, opening) in self.openings.extract_if(.., |_, opening| late(opening)) {
@@ -458,6 +464,25 @@ mod tests {
         }
     }
 
+    /// What nobody was asked for will not be applied, and its client learns that.
+    #[test]
+    fn whether_a_command_may_be_applied_depends_on_whether_it_was_asked_for() {
+        let mut node = Node::new();
+        let mut before_there_is_a_session = node.propose(Now::ZERO);
+        node.clients.give_up(TIMEOUT);
+        let error = before_there_is_a_session.try_recv().unwrap().unwrap_err();
+        assert!(!error.may_be_applied(), "{error}");
+        node.propose(Now::ZERO);
+        node.settle(Now::ZERO);
+        let mut asked_for = node.propose(Now::ZERO);
+        node.clients.due(LEADER, Now::ZERO, false);
+        let mut not_asked_for = node.propose(Now::ZERO);
+        node.clients.give_up(TIMEOUT);
+        let may_be = |error: Result<Result<Bytes, ProposeError>, _>| error.unwrap().unwrap_err();
+        assert!(may_be(asked_for.try_recv()).may_be_applied());
+        assert!(!may_be(not_asked_for.try_recv()).may_be_applied());
+    }
+
     #[test]
     fn when_the_nodes_own_session_has_expired_its_commands_go_into_the_next() {
         let mut node = Node::new();
@@ -536,7 +561,7 @@ mod tests {
         assert!(first.try_recv().is_err() && again.try_recv().is_err(), "it is not time yet");
         node.clients.give_up(TIMEOUT * 3 / 2);
         for answer in [&mut first, &mut again] {
-            assert_eq!(answer.try_recv().unwrap(), Err(ProposeError::Timeout(TIMEOUT)));
+            assert_eq!(answer.try_recv().unwrap(), Err(ProposeError::Unsent(TIMEOUT)));
         }
         assert_eq!((node.clients.waiting(), node.clients.fresh.len()), (0, 0));
     }

@@ -92,6 +92,7 @@ mod formation;
 mod gathering;
 mod handle;
 mod introduction;
+mod journal;
 mod node;
 mod notes;
 mod options;

@@ -20,6 +20,7 @@ use super::{
     formation::Formation,
     gathering::Gathering,
     introduction::{Answer, Introduction, Life, Members},
+    journal::Journal,
     notes,
     options::Options,
     packet::Packet,
@@ -136,6 +137,9 @@ pub(super) struct Node<M, S> {
     packets: Vec<(To, Packet)>,
     asked_leader: Option<NodeId>,
     look_after_at: Now,
+    /// The highest end of what is chosen, as leaders have said.
+    chosen_elsewhere: Slot,
+    journal: Journal,
     counts: Counts,
     sync_seconds: Histogram,
 }
@@ -163,6 +167,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let replica = Replica::recover(config, records)?;
         let config = replica.parts().config;
         let formation = Formation::recover(&mut storage, config, introduced)?;
+        let journal = Journal::new(config.id);
         let life = begin_life(&mut storage)?;
         let unique = u128::from(config.id.0) << 64 | u128::from(life.number);
         let below = snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
@@ -185,6 +190,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             packets: Vec::new(),
             asked_leader: None,
             look_after_at: Now::ZERO,
+            chosen_elsewhere: Slot(0),
+            journal,
             counts: Counts::default(),
             sync_seconds: metrics::histogram!("paxos_sync_seconds"),
         };
@@ -273,6 +280,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if !begun.goes_on {
             self.stop();
         }
+        let (role, leader) = (self.role(), self.leader(now));
+        let promised = self.replica.parts().acceptor.promised;
+        self.journal.tell(role, self.formation.missing(), promised, leader);
         Ok(begun.goes_on)
     }
 
@@ -331,10 +341,11 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.timing.hear(from, now);
         match packet {
             Packet::Message(message) => {
-                if let Message::Heartbeat { ballot, .. } = message
+                if let Message::Heartbeat { ballot, chosen_below } = message
                     && ballot.node == from
                     && Some(ballot) >= self.replica.parts().acceptor.promised
                 {
+                    self.chosen_elsewhere = self.chosen_elsewhere.max(chosen_below);
                     self.timing.hear_leader(ballot, now);
                     self.queue(from, Packet::Following);
                 }
@@ -579,6 +590,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.counts.snapshots += 1;
         let snapshot = Snapshot { below, state: self.sessions.snapshot() };
         self.storage.persist_snapshot(&snapshot)?;
+        self.journal.tell_of_snapshot(below, snapshot.state.len(), false);
         self.snapshot = Some(snapshot);
         self.applied_bytes = 0;
         self.replica.step(Event::Snapshot { below: keep_from }, &mut self.output);
@@ -589,6 +601,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn keep(&mut self, snapshot: Snapshot) -> Result<(), NodeError> {
         let below = snapshot.below;
         self.storage.persist_snapshot(&snapshot)?;
+        self.journal.tell_of_snapshot(below, snapshot.state.len(), true);
         self.snapshot = Some(snapshot);
         self.applied_bytes = 0;
         self.counts.installed += 1;
@@ -635,20 +648,25 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.timing.leader(now).filter(|&leader| leader != self.replica.parts().config.id)
     }
 
+    fn role(&self) -> Doing {
+        match self.replica.parts().role {
+            _ if !self.formation.complete() => Doing::Forming,
+            Role::Follower => Doing::Follower,
+            Role::Candidate(_) => Doing::Candidate,
+            Role::Leader(_) => Doing::Leader,
+        }
+    }
+
     fn status(&self, now: Now) -> Status {
         let parts = self.replica.parts();
         Status {
             node: parts.config.id,
-            role: match parts.role {
-                _ if !self.formation.complete() => Doing::Forming,
-                Role::Follower => Doing::Follower,
-                Role::Candidate(_) => Doing::Candidate,
-                Role::Leader(_) => Doing::Leader,
-            },
+            role: self.role(),
             promised: parts.acceptor.promised,
             leader: self.leader(now),
             missing: self.formation.missing().to_vec(),
             chosen_below: parts.learner.below,
+            chosen_elsewhere_below: self.chosen_elsewhere.max(parts.learner.below),
             applied_below: self.sessions.applied(),
             trimmed_below: parts.acceptor.trimmed,
             log_end: parts.acceptor.votes.end(),

@@ -45,6 +45,8 @@ pub struct Status {
     pub missing: Vec<NodeId>,
     /// Every slot below is known to be chosen.
     pub chosen_below: Slot,
+    /// The same as far as leaders have told it.
+    pub chosen_elsewhere_below: Slot,
     /// Every slot below is applied.
     pub applied_below: Slot,
     /// Every slot below is forgotten, but for its effect.

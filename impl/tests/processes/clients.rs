@@ -111,6 +111,11 @@ impl Request {
 }
 
 impl Reply {
+    /// Whether it is an error that begins like this.
+    fn is(&self, word: &str) -> bool {
+        matches!(self, Self::Error(text) if text.starts_with(word))
+    }
+
     /// What it tells of a key; nothing if it tells nothing.
     pub(crate) fn answer(self) -> Option<Answer> {
         match self {
@@ -118,11 +123,7 @@ impl Reply {
             Self::Integer(number) => Some(Answer::Number(number)),
             Self::Bulk(text) => Some(Answer::Value(Some(text))),
             Self::Null => Some(Answer::Value(None)),
-            Self::Error(text)
-                if ["MAYBE ", "CLUSTERDOWN "].iter().any(|word| text.starts_with(word)) =>
-            {
-                None
-            }
+            Self::Error(_) if self.is("MAYBE ") || self.is("CLUSTERDOWN ") => None,
             other => panic!("no request of these clients is answered with {other:?}"),
         }
     }
@@ -242,7 +243,11 @@ impl Client {
         let answer = if self.session.is_some() && request != Request::Get {
             Some(self.insist(connection, &request.arguments(&key)))
         } else {
-            connection.ask(&request.arguments(&key)).ok().and_then(Reply::answer)
+            let reply = connection.ask(&request.arguments(&key));
+            if reply.as_ref().is_ok_and(|reply| reply.is("CLUSTERDOWN ")) {
+                return false; // It has no effect, or what it wrote is found and nobody has asked for it.
+            }
+            reply.ok().and_then(Reply::answer)
         };
         let returned = self.clock.tick();
         let answered = answer.is_some();

@@ -1,6 +1,11 @@
 //! The commands around a node, as an operator gives them.
 
-use std::{fs, path::Path, thread};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    path::Path,
+    thread,
+};
 
 use super::{
     clients::{Connection, Reply},
@@ -100,7 +105,7 @@ fn a_log_is_printed_of_a_node_that_does_not_run() {
     assert_eq!(damaged.code, Some(1), "{damaged:?}");
     let refused = cluster.start_with(1, &[]).wait();
     assert_eq!(refused.code, Some(2), "{refused:?}");
-    let wrong = format!("error: {}: the store is damaged: the mark has 1 bytes", data.display());
+    let wrong = format!("{}: the store is damaged: the mark has 1 bytes", data.display());
     for ended in [damaged, refused] {
         assert!(ended.log.contains(&wrong), "{}", ended.log);
     }
@@ -121,7 +126,14 @@ fn status_tells_whether_all_agree() {
     cluster.kill(1);
     let one_is_down = status();
     assert_eq!(one_is_down.code, Some(3), "{one_is_down:?}");
+    let why = format!("\n{}: ", addresses[0]);
+    assert!(one_is_down.output.contains("silent") && one_is_down.output.contains(&why));
     assert_eq!(run(["status"]).code, Some(2));
+    for wrong in ["nowhere", ":80", "127.0.0.1", "127.0.0.1:http"] {
+        let ended = run(["status", wrong]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.log.contains(&format!("`{wrong}` is not an address with a port")));
+    }
 }
 
 #[test]
@@ -214,4 +226,63 @@ fn what_is_wrong_with_arguments_is_said() {
     let ended = run(words);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.log.contains(&format!("`--listen {address}`")), "{}", ended.log);
+}
+
+/// What is counted is told to Prometheus, with what it is; what happens stands in the log.
+#[test]
+fn metrics_and_log_tell_what_happens() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let address = port.expect("a port").to_string();
+    let mut cluster = Cluster::formed(3, seed(), |id| {
+        let metrics = ["--metrics", &address].map(str::to_owned).to_vec();
+        if id == 1 { metrics } else { Vec::new() }
+    });
+    set(&cluster, 1, "key", "value");
+    let scrape = || -> std::io::Result<String> {
+        let mut stream = std::net::TcpStream::connect(&address)?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let value = |text: &str, name: &str| -> Option<f64> {
+        let row = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        row.and_then(|number| number.parse().ok())
+    };
+    eventually("what was written is counted", || {
+        let text = scrape().unwrap_or_default();
+        value(&text, "paxos_applied_total").is_some_and(|applied| applied >= 2.0)
+    });
+    let text = scrape().expect("metrics");
+    for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = name.split(' ').next().expect("a name");
+        assert!(text.contains(&format!("# HELP {name} ")), "{name} is not explained");
+    }
+    for (name, most) in [
+        ("paxos_syncs_total", f64::MAX),
+        ("paxos_apply_lag", 0.0),
+        ("paxos_peer_queue_frames{peer=\"2\"}", 100.0),
+        ("paxos_peer_queue_bytes{peer=\"3\"}", 100_000.0),
+        ("paxos_sync_seconds_count", f64::MAX),
+        ("paxos_packets_received_total{kind=\"heartbeat\"}", f64::MAX),
+    ] {
+        let value = value(&text, name).unwrap_or_else(|| panic!("no {name} in {text}"));
+        assert!((0.0..=most).contains(&value), "{name} is {value}");
+    }
+
+    let leader = cluster.leader().expect("it has written");
+    let rest: Vec<_> = cluster.ids().filter(|&id| id != leader).collect();
+    assert!(cluster.process(leader).line("\"leads\"").is_some());
+    for &id in &rest {
+        let process = cluster.process(id);
+        assert!(process.line("\"waits until it has met the others\"").is_some());
+        assert!(process.line("\"has met all the others\"").is_some());
+        let follows = process.line("\"follows\"").expect("a line");
+        assert!(follows.contains(&format!("\"leader\":{leader}")), "{follows}");
+    }
+    cluster.kill(leader);
+    cluster.wait_for_leader();
+    let leader = cluster.leader().expect("it was waited for");
+    let line = cluster.process(leader).line("\"asks for promises\"");
+    assert!(line.is_some() && cluster.process(leader).line("\"leads\"").is_some());
 }

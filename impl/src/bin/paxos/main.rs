@@ -3,6 +3,7 @@
 //! Exit codes: 0 as hoped for; 1 a defect or a failing disk; 2 bad input; 3 undecided. Each command
 //! says what they mean for it.
 
+mod address;
 mod cluster;
 mod log;
 mod serve;

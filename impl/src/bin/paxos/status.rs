@@ -2,14 +2,19 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpStream, ToSocketAddrs as _},
     process::ExitCode,
+    thread,
     time::Duration,
 };
 
 use comfy_table::{Table, presets};
+use itertools::Itertools as _;
 use serde_json::{Value, json};
+
+use crate::address::with_port;
 
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,7 +32,7 @@ const ANSWER_MAX: u64 = 1 << 20;
   paxos status 127.0.0.1:7001 127.0.0.1:7002 127.0.0.1:7003")]
 pub(crate) struct Args {
     /// Where the nodes listen for clients
-    #[arg(required = true, value_name = "ADDR")]
+    #[arg(required = true, value_name = "ADDR", value_parser = with_port)]
     nodes: Vec<String>,
     /// One JSON object instead of a table
     #[arg(long)]
@@ -38,11 +43,15 @@ type Answer = Result<BTreeMap<String, String>, String>;
 
 /// Asks, and prints.
 pub(crate) fn main(args: &Args) -> ExitCode {
-    let answers: Vec<(&String, Answer)> = args
-        .nodes
-        .iter()
-        .map(|node| (node, ask(node).map_err(|error| error.to_string())))
-        .collect();
+    let ask_in_words = |node: &String| ask(node).map_err(|error| error.to_string());
+    let answers: Vec<(&String, Answer)> = thread::scope(|scope| {
+        let asked = args.nodes.iter().map(|node| (node, scope.spawn(move || ask_in_words(node))));
+        let asked: Vec<_> = asked.collect(); // All of them, before any is waited for.
+        let answered = |(node, thread): (_, thread::ScopedJoinHandle<'_, Answer>)| {
+            (node, thread.join().expect("asking does not panic"))
+        };
+        asked.into_iter().map(answered).collect()
+    });
     let text = if args.json { as_json(&answers) } else { as_table(&answers) };
     if let Err(error) = writeln!(io::stdout(), "{text}")
         && error.kind() != io::ErrorKind::BrokenPipe
@@ -125,12 +134,19 @@ fn as_table(answers: &[(&String, Answer)]) -> String {
         "address", "node", "role", "leader", "ballot", "chosen", "applied", "lag", "trimmed",
         "disk KiB",
     ]);
+    let mut notes = String::new();
     for (address, answer) in answers {
-        let Ok(said) = answer else {
-            let error = answer.as_ref().expect_err("not an answer");
-            table.add_row([(*address).clone(), "-".to_owned(), error.clone()]);
-            continue;
+        let said = match answer {
+            Ok(said) => said,
+            Err(error) => {
+                writeln!(notes, "{address}: {error}").expect("memory");
+                table.add_row([address.as_str(), "-", "silent"]);
+                continue;
+            }
         };
+        if let Some(missing) = said.get("paxos_missing").filter(|missing| !missing.is_empty()) {
+            writeln!(notes, "{address}: has still to meet {missing}").expect("memory");
+        }
         let word = |key| said.get(key).map_or("-", String::as_str).to_owned();
         let lag = number(answer, "paxos_applied_below").map(|applied| furthest - applied);
         let disk = number(answer, "paxos_disk_bytes").map(|bytes| bytes / 1024);
@@ -149,5 +165,6 @@ fn as_table(answers: &[(&String, Answer)]) -> String {
             shown(disk),
         ]);
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    let lines = table.lines().map(|line| line.trim_end().to_owned());
+    lines.chain(notes.lines().map(str::to_owned)).join("\n")
 }

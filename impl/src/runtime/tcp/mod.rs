@@ -90,6 +90,31 @@ struct Queue {
     room: Arc<Semaphore>,
 }
 
+/// How much waits for each peer, for metrics. It does not keep the queues open.
+pub struct Depths(BTreeMap<NodeId, (mpsc::WeakSender<Waiting>, Arc<Semaphore>)>);
+
+/// How much waits for a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Which peer.
+    pub peer: NodeId,
+    /// How many frames.
+    pub frames: usize,
+    /// How many bytes they have.
+    pub bytes: usize,
+}
+
+impl Depths {
+    /// How much waits now.
+    pub fn read(&self) -> impl Iterator<Item = Depth> {
+        self.0.iter().map(|(&peer, (frames, room))| {
+            let waiting = |queue: mpsc::Sender<_>| queue.max_capacity() - queue.capacity();
+            let bytes = BYTES_WAITING_MAX - room.available_permits();
+            Depth { peer, frames: frames.upgrade().map_or(0, waiting), bytes }
+        })
+    }
+}
+
 /// A frame that waits, and the room that it takes.
 struct Waiting {
     frame: Bytes,
@@ -126,6 +151,14 @@ impl Tcp {
             })
             .unzip();
         (Self { peers: senders, traffic: traffic.clone() }, Queues { peers: receivers, traffic })
+    }
+
+    /// How much waits for each peer.
+    pub fn depths(&self) -> Depths {
+        let depth = |(&peer, queue): (&NodeId, &Queue)| {
+            (peer, (queue.frames.downgrade(), Arc::clone(&queue.room)))
+        };
+        Depths(self.peers.iter().map(depth).collect())
     }
 
     fn send_frame(&self, to: To, frame: &Bytes) {
@@ -231,6 +264,26 @@ pub async fn run<M: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_is_told() {
+        let peers = BTreeMap::from([(NodeId(2), String::new()), (NodeId(3), String::new())]);
+        let (mut tcp, mut queues) =
+            Tcp::new(&Addresses { cluster: "paxos".into(), id: NodeId(1), peers });
+        tcp.send(To::Peers, Packet::Canvass);
+        tcp.send(To::Node(NodeId(3)), Packet::Canvass);
+        let depths = tcp.depths();
+        let frames = |depths: &Depths| depths.read().map(|depth| depth.frames).collect::<Vec<_>>();
+        let bytes = |depths: &Depths| depths.read().map(|depth| depth.bytes).collect::<Vec<_>>();
+        assert_eq!(frames(&depths), [1, 2]);
+        let [one, two] = bytes(&depths)[..] else { panic!("two peers") };
+        assert!(one > wire::HEADER && two == 2 * one);
+        let sent = queues.peers.get_mut(&NodeId(3)).unwrap();
+        while sent.try_recv().is_ok() {}
+        assert_eq!((frames(&depths), bytes(&depths)), (vec![1, 0], vec![one, 0]));
+        drop(tcp);
+        assert!(matches!(sent.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
+    }
 
     #[test]
     fn what_waits_is_limited_in_bytes_and_frames() {

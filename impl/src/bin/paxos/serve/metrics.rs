@@ -9,11 +9,14 @@ use std::{
     time::Duration,
 };
 
-use metrics::{counter, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use paxos::{
     kv::Kv,
-    runtime::{Handle, Packet, Status, tcp::Traffic},
+    runtime::{
+        Handle, Packet, Status,
+        tcp::{Depth, Depths, Traffic},
+    },
 };
 
 use super::ServeError;
@@ -30,14 +33,54 @@ pub(super) fn listen(address: SocketAddr) -> Result<(), ServeError> {
         .set_buckets_for_metric(Matcher::Full("paxos_sync_seconds".to_owned()), SYNC_SECONDS)
         .map_err(|error| wrong(&error))?
         .install()
-        .map_err(|error| wrong(&error))
+        .map_err(|error| wrong(&error))?;
+    describe();
+    Ok(())
+}
+
+/// What each of them is.
+fn describe() {
+    for (name, what) in [
+        ("paxos_proposals_total", "Commands proposed as a leader."),
+        ("paxos_batches_total", "Batches in which they were proposed."),
+        ("paxos_syncs_total", "Writes to the store that were waited for."),
+        ("paxos_applied_total", "Slots applied to the state machine."),
+        ("paxos_campaigns_total", "Elections begun by this node."),
+        ("paxos_snapshots_total", "Snapshots taken."),
+        ("paxos_snapshots_installed_total", "Snapshots of peers installed."),
+        ("paxos_packets_sent_total", "Packets sent, by kind; one to all peers counts once."),
+        ("paxos_packets_received_total", "Packets received, by kind."),
+        ("paxos_rejected_frames_total", "Frames that could not be read; each cost its connection."),
+        ("paxos_refused_greetings_total", "Connections of peers that were not let in."),
+        ("paxos_packets_dropped_total", "Packets dropped, since too many waited for a peer."),
+        ("paxos_connections_total", "Connections made to peers."),
+    ] {
+        describe_counter!(name, what);
+    }
+    for (name, what) in [
+        ("paxos_leads", "1 if this node leads, and hears of enough others."),
+        ("paxos_ballot_round", "The round of the highest ballot that it has promised."),
+        ("paxos_chosen_below", "Every slot below is known to be chosen."),
+        ("paxos_applied_below", "Every slot below is applied."),
+        ("paxos_apply_lag", "Slots chosen, as far as leaders have told, and not applied here."),
+        ("paxos_trimmed_below", "Every slot below is forgotten, but for its effect."),
+        ("paxos_disk_bytes", "What its store takes on disk."),
+        ("paxos_sessions", "Open sessions, over the whole cluster."),
+        ("paxos_waiting", "Requests of its own clients that wait, by what."),
+        ("paxos_peer_queue_frames", "Frames that wait to be sent to a peer."),
+        ("paxos_peer_queue_bytes", "Bytes of frames that wait to be sent to a peer."),
+    ] {
+        describe_gauge!(name, what);
+    }
+    describe_histogram!("paxos_sync_seconds", Unit::Seconds, "How long a write to the store took.");
 }
 
 /// Tells them again and again, until the node has stopped.
-pub(super) async fn tell(node: Handle<Kv>, traffic: Arc<Traffic>) {
+pub(super) async fn tell(node: Handle<Kv>, traffic: Arc<Traffic>, depths: Depths) {
     while let Some(status) = node.status().await {
         tell_status(&status);
         tell_traffic(&traffic);
+        tell_depths(&depths);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
@@ -57,13 +100,12 @@ fn tell_status(status: &Status) {
     }
     let leads = status.leader == Some(status.node);
     gauge!("paxos_leads").set(f64::from(u8::from(leads)));
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; no count comes near 2^52")]
-    let number = |number: u64| number as f64;
     gauge!("paxos_ballot_round")
         .set(number(status.promised.map_or(0, |ballot| ballot.round.get())));
     gauge!("paxos_chosen_below").set(number(status.chosen_below.0));
     gauge!("paxos_applied_below").set(number(status.applied_below.0));
-    gauge!("paxos_apply_lag").set(number(status.log_end.0.saturating_sub(status.applied_below.0)));
+    let lag = status.chosen_elsewhere_below.0.saturating_sub(status.applied_below.0);
+    gauge!("paxos_apply_lag").set(number(lag));
     gauge!("paxos_trimmed_below").set(number(status.trimmed_below.0));
     gauge!("paxos_disk_bytes").set(number(status.disk_bytes));
     gauge!("paxos_sessions").set(number(status.sessions as u64));
@@ -77,4 +119,17 @@ fn tell_traffic(traffic: &Traffic) {
     counter!("paxos_refused_greetings_total").absolute(read(&traffic.refused_greetings));
     counter!("paxos_packets_dropped_total").absolute(read(&traffic.dropped));
     counter!("paxos_connections_total").absolute(read(&traffic.connected));
+}
+
+fn tell_depths(depths: &Depths) {
+    for Depth { peer, frames, bytes } in depths.read() {
+        let peer = peer.to_string();
+        gauge!("paxos_peer_queue_frames", "peer" => peer.clone()).set(number(frames as u64));
+        gauge!("paxos_peer_queue_bytes", "peer" => peer).set(number(bytes as u64));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; no count comes near 2^52")]
+fn number(number: u64) -> f64 {
+    number as f64
 }

@@ -54,21 +54,24 @@ enum ServeError {
 pub(crate) fn main(args: Args) -> ExitCode {
     let settings = match Settings::gather(args) {
         Ok(settings) => settings,
-        Err(error) => return fail(&error.into()),
+        Err(error) => return fail(&error.into(), Log::Text),
     };
-    start_logging(settings.log, settings.log_level);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error.into()),
-    };
-    match runtime.block_on(serve(settings)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
-    }
+    let log = settings.log;
+    start_logging(log, settings.log_level);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let served = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(serve(settings)));
+    served.map_or_else(|error| fail(&error, log), |()| ExitCode::SUCCESS)
 }
 
-fn fail(error: &ServeError) -> ExitCode {
-    eprintln!("error: {error}");
+/// Whatever is logged, why it ends is said.
+fn fail(error: &ServeError, log: Log) -> ExitCode {
+    let text = error.to_string();
+    match log {
+        Log::Text => eprintln!("error: {text}"),
+        Log::Json => {
+            eprintln!("{}", serde_json::json!({ "level": "ERROR", "fields": { "message": text } }));
+        }
+    }
     match error {
         ServeError::Node(NodeError::Storage(_)) | ServeError::Io(_) => ExitCode::from(1),
         _ => ExitCode::from(2),
@@ -99,7 +102,7 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let config = Config { batch_slots_max: 1 << 12, ..Config::new(settings.id, nodes) };
     let addresses = Addresses { cluster: settings.cluster, id: settings.id, peers: settings.peers };
     let (transport, queues) = Tcp::new(&addresses);
-    let traffic = queues.traffic();
+    let (traffic, depths) = (queues.traffic(), transport.depths());
     let options = Options { command_bytes_max: kv::REQUEST_MAX * 2, ..settings.options };
     let made = Introductions::Made;
     if let Some(address) = settings.metrics {
@@ -110,7 +113,7 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     // On this thread, as everything else: it costs less than to hand things over.
     tokio::spawn(node);
     if settings.metrics.is_some() {
-        tokio::spawn(metrics::tell(running.handle.clone(), traffic));
+        tokio::spawn(metrics::tell(running.handle.clone(), traffic, depths));
     }
     // Whoever started this waits for this line.
     let (listen, client) = (peers.local_addr()?, clients.local_addr()?);

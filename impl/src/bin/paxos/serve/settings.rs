@@ -7,6 +7,8 @@ use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
+use crate::address::with_port;
+
 /// More would lie in the log between snapshots than a promise can report ([`paxos::wire::PAYLOAD_MAX`]).
 const SNAPSHOT_BYTES_MAX: u64 = 1 << 28;
 
@@ -174,11 +176,7 @@ impl FromStr for Peer {
 impl Peer {
     fn new(id: &str, address: &str) -> Result<Self, String> {
         let number = id.parse().map_err(|_| format!("`{id}` is not the number of a node"))?;
-        let parts = address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
-        if !matches!(parts, Some((host, Ok(_))) if !host.is_empty()) {
-            return Err(format!("`{address}` is not an address with a port, as in 127.0.0.1:7102"));
-        }
-        Ok(Self { id: NodeId(number), address: address.to_owned() })
+        Ok(Self { id: NodeId(number), address: with_port(address)? })
     }
 }
 

@@ -1,0 +1,62 @@
+//! What becomes of a node, for whoever reads its log: changes, and nothing else.
+
+use super::status::Role;
+use crate::types::{Ballot, NodeId, Slot};
+
+/// What was told last.
+#[derive(Debug)]
+pub(super) struct Journal {
+    node: NodeId,
+    role: Option<Role>,
+    leader: Option<NodeId>,
+}
+
+impl Journal {
+    pub(super) fn new(node: NodeId) -> Self {
+        Self { node, role: None, leader: None }
+    }
+
+    /// Tells what has changed: `missing` has still to be met, `ballot` is promised, `leader` is whom it would ask.
+    pub(super) fn tell(
+        &mut self,
+        role: Role,
+        missing: &[NodeId],
+        ballot: Option<Ballot>,
+        leader: Option<NodeId>,
+    ) {
+        let node = self.node.0;
+        let ballot = tracing::field::display(ballot.map_or("none".into(), |it| it.to_string()));
+        let before = self.role.replace(role);
+        if before != Some(role) {
+            match (role, before) {
+                (Role::Forming, _) => {
+                    tracing::info!(node, ?missing, "waits until it has met the others");
+                }
+                (Role::Follower, Some(Role::Forming)) => {
+                    tracing::info!(node, "has met all the others");
+                }
+                (Role::Follower, Some(Role::Leader)) => {
+                    tracing::info!(node, ballot, "leads no more");
+                }
+                (Role::Follower, _) => {}
+                (Role::Candidate, _) => tracing::info!(node, ballot, "asks for promises"),
+                (Role::Leader, _) => tracing::info!(node, ballot, "leads"),
+            }
+        }
+        match (std::mem::replace(&mut self.leader, leader), leader) {
+            (before, Some(leader)) if before != Some(leader) && leader != self.node => {
+                tracing::info!(node, leader = leader.0, "follows");
+            }
+            (Some(before), None) if before == self.node && role == Role::Leader => {
+                tracing::warn!(node, "leads, but does not hear of enough others");
+            }
+            (Some(before), None) => tracing::info!(node, leader = before.0, "hears of no leader"),
+            _ => {}
+        }
+    }
+
+    /// A snapshot was taken, or that of a peer installed.
+    pub(super) fn tell_of_snapshot(&self, below: Slot, bytes: usize, installed: bool) {
+        tracing::info!(node = self.node.0, below = below.0, bytes, installed, "has a new snapshot");
+    }
+}
