@@ -1,17 +1,45 @@
 //! A cluster of three processes on loopback, of either kind. They end with the value that holds them.
 
 use std::{
-    net::TcpListener,
+    io::{self, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use crate::Unusable;
 
 /// Three processes, and where clients reach each.
 pub(crate) struct Cluster {
+    pub(crate) name: &'static str,
     processes: Vec<Child>,
     pub(crate) clients: Vec<String>,
+    /// How a node is asked whether it leads, and a part of the answer if it does.
+    leads: (&'static str, &'static str),
+}
+
+impl Cluster {
+    /// Where the leader's clients are.
+    pub(crate) fn leader(&self) -> Result<&str, Unusable> {
+        let (question, yes) = self.leads;
+        for address in &self.clients {
+            if ask(address, question)?.contains(yes) {
+                return Ok(address);
+            }
+        }
+        Err(Unusable::NoLeader(self.name))
+    }
+}
+
+/// All that a node says to a question after which it closes the connection.
+fn ask(address: &str, question: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(question.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 impl Drop for Cluster {
@@ -30,8 +58,13 @@ fn addresses() -> Result<Vec<String>, Unusable> {
     listeners?.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect()
 }
 
-fn start(commands: Vec<Command>, clients: Vec<String>) -> Result<Cluster, Unusable> {
-    let mut cluster = Cluster { processes: Vec::new(), clients };
+fn start(
+    name: &'static str,
+    commands: impl Iterator<Item = Command>,
+    clients: Vec<String>,
+    leads: (&'static str, &'static str),
+) -> Result<Cluster, Unusable> {
+    let mut cluster = Cluster { name, processes: Vec::new(), clients, leads };
     for mut command in commands {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let program = command.get_program().to_string_lossy().into_owned();
@@ -57,7 +90,8 @@ pub(crate) fn etcd(data: &Path) -> Result<Cluster, Unusable> {
         command.args(["--initial-cluster", &members, "--initial-cluster-state", "new"]);
         command
     });
-    start(commands.collect(), clients)
+    let leads = ("GET /metrics HTTP/1.0\r\n\r\n", "\netcd_server_is_leader 1\n");
+    start("etcd", commands, clients.clone(), leads)
 }
 
 /// `paxos serve`, with its usual settings.
@@ -73,5 +107,5 @@ pub(crate) fn paxos(program: &Path, data: &Path) -> Result<Cluster, Unusable> {
         }
         command
     });
-    start(commands.collect(), clients)
+    start("paxos", commands, clients.clone(), ("INFO\r\nQUIT\r\n", "\npaxos_role:leader\r\n"))
 }

@@ -1,6 +1,6 @@
 //! Puts into three durable nodes of `paxos serve`, and into three of etcd, side by side.
 //!
-//! The load generator, redis-benchmark for one and a client written for this for the other, shares the
+//! Clients talk to whichever node leads, in both. The load generator, redis-benchmark for one and a client written for this for the other, shares the
 //! machine with the nodes. Both clusters run all the time, and take turns; whoever waits is idle.
 
 mod clusters;
@@ -56,6 +56,8 @@ enum Unusable {
     Missing(String, io::Error),
     #[error("{0} was not ready after a minute")]
     NotReady(&'static str),
+    #[error("no node of {0} says that it leads")]
+    NoLeader(&'static str),
     #[error("{0}")]
     Load(String),
     #[error(transparent)]
@@ -114,8 +116,8 @@ fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
     let etcd = clusters::etcd(other.path())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let put_one = |address: &str| runtime.block_on(grpc::load(address, 1, 1, 1)).map(drop);
-    ready("etcd", &etcd, put_one)?;
-    ready("paxos", &paxos, |address| redis_benchmark(address, 1, 1, 1).map(drop))?;
+    ready(&etcd, put_one)?;
+    ready(&paxos, |address| redis_benchmark(address, 1, 1, 1).map(drop))?;
     let mut all = Vec::new();
     for (clients, target) in TARGETS {
         let requests = if clients == 1 { args.requests / 20 } else { args.requests };
@@ -123,9 +125,9 @@ fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
         for round in 1..=args.repeat {
             eprintln!("{clients} clients, round {round} of {}", args.repeat);
             let bytes = args.bytes.into();
-            let loaded = runtime.block_on(grpc::load(&etcd.clients[0], clients, requests, bytes));
+            let loaded = runtime.block_on(grpc::load(etcd.leader()?, clients, requests, bytes));
             theirs.push(sample(loaded?));
-            ours.push(redis_benchmark(&paxos.clients[0], clients, requests, args.bytes)?);
+            ours.push(redis_benchmark(paxos.leader()?, clients, requests, args.bytes)?);
         }
         let of = |sample: fn(&Sample) -> f64| {
             let ratios =
@@ -148,16 +150,12 @@ fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
 }
 
 /// Waits until every node takes puts.
-fn ready(
-    who: &'static str,
-    cluster: &Cluster,
-    put: impl Fn(&str) -> Result<(), Unusable>,
-) -> Result<(), Unusable> {
+fn ready(cluster: &Cluster, put: impl Fn(&str) -> Result<(), Unusable>) -> Result<(), Unusable> {
     let begun = Instant::now();
     for address in &cluster.clients {
         while put(address).is_err() {
             if begun.elapsed() > Duration::from_mins(1) {
-                return Err(Unusable::NotReady(who));
+                return Err(Unusable::NotReady(cluster.name));
             }
             thread::sleep(Duration::from_millis(200));
         }
