@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Options, Packet, ProposeError, ReadError,
-    node::{Input, Node, NodeError, Transport},
+    node::{Begun, Input, Node, NodeError, Transport},
     status::Role,
 };
 use crate::{
@@ -158,6 +158,15 @@ struct Place {
     changes_left: Arc<Mutex<Option<u64>>>,
     /// When this life of it began.
     since: Duration,
+    stall: Option<Stall>,
+}
+
+/// A turn whose sync has begun, and takes long. The node stands still meanwhile.
+struct Stall {
+    begun: Begun,
+    since: Duration,
+    until: Duration,
+    arrived: Vec<Input<Ledger>>,
 }
 
 type Answer = Result<Bytes, ProposeError>;
@@ -174,6 +183,8 @@ struct Simulation {
     /// How many of a thousand packets are lost, and how many come twice.
     loss: u32,
     repetition: u32,
+    /// How many of a thousand syncs take long.
+    stalls: u32,
     /// Directions in which nothing arrives.
     cut: BTreeSet<(NodeId, NodeId)>,
     commands: u64,
@@ -184,6 +195,8 @@ struct Simulation {
     served: usize,
     /// How many proposals left in a turn in which the store then failed.
     bereft: usize,
+    /// How many syncs took long.
+    stalled: usize,
 }
 
 const STEP: Duration = Duration::from_millis(1);
@@ -199,6 +212,8 @@ impl Simulation {
             flown: 0,
             loss: 0,
             repetition: 0,
+            stalls: 0,
+            stalled: 0,
             cut: BTreeSet::new(),
             commands: 0,
             waiting: BTreeMap::new(),
@@ -210,7 +225,8 @@ impl Simulation {
         for id in (1..=nodes).map(NodeId) {
             let store = MemoryStore::new(StoreId(id.0.into()));
             let changes_left = Arc::default();
-            let place = Place { node: None, store, changes_left, since: Duration::ZERO };
+            let place =
+                Place { node: None, store, changes_left, since: Duration::ZERO, stall: None };
             simulation.places.insert(id, place);
         }
         for id in (1..=nodes).map(NodeId) {
@@ -232,22 +248,56 @@ impl Simulation {
     }
 
     fn crash(&mut self, id: NodeId) {
-        self.places.get_mut(&id).expect("a node").node = None;
+        let place = self.places.get_mut(&id).expect("a node");
+        (place.node, place.stall) = (None, None);
     }
 
-    /// One turn of a node; what leaves it is put on its way.
+    /// One turn of a node; what leaves it is put on its way. While it stands still, what arrives waits.
     fn turn(&mut self, id: NodeId, inputs: Vec<Input<Ledger>>) {
         let place = self.places.get_mut(&id).expect("a node");
         let Some(node) = &mut place.node else { return };
+        if let Some(stall) = &mut place.stall {
+            return stall.arrived.extend(inputs);
+        }
+        let (mut outbox, now) = (Outbox::of(&place.store), self.now.saturating_sub(place.since));
+        let begun = node.begin_turn(inputs, now, &mut outbox);
+        if begun.as_ref().is_ok_and(|begun| begun.syncs)
+            && self.random.random_range(0..1000) < self.stalls
+        {
+            let lasts = Duration::from_millis(self.random.random_range(1..600));
+            let (begun, until, arrived) = (begun.expect("it syncs"), self.now + lasts, Vec::new());
+            place.stall = Some(Stall { begun, since: now, until, arrived });
+            self.stalled += 1;
+            return self.let_out(id, outbox);
+        }
+        let ended = begun.and_then(|begun| node.end_turn(begun, now, &mut outbox));
+        self.ended(id, ended, outbox);
+    }
+
+    /// The second half of a turn whose sync took long, and then a turn with all that has arrived.
+    fn go_on(&mut self, id: NodeId) {
+        let place = self.places.get_mut(&id).expect("a node");
+        let Some(stall) = place.stall.take_if(|stall| stall.until <= self.now) else { return };
+        let node = place.node.as_mut().expect("it stands still");
         let mut outbox = Outbox::of(&place.store);
-        match node.turn(inputs, self.now.saturating_sub(place.since), &mut outbox) {
+        let ended = node.end_turn(stall.begun, stall.since, &mut outbox);
+        self.ended(id, ended, outbox);
+        self.turn(id, stall.arrived);
+    }
+
+    fn ended(&mut self, id: NodeId, ended: Result<bool, NodeError>, outbox: Outbox) {
+        match ended {
             Ok(goes_on) => assert!(goes_on, "nobody told it to stop"),
             Err(NodeError::Storage(_)) => {
-                place.node = None;
+                self.crash(id);
                 self.bereft += outbox.sent.iter().filter(|(_, packet)| proposes(packet)).count();
             }
             Err(error) => panic!("node {id}: {error}"),
         }
+        self.let_out(id, outbox);
+    }
+
+    fn let_out(&mut self, id: NodeId, outbox: Outbox) {
         for (to, packet) in outbox.sent {
             let all: Vec<_> = self.places.keys().copied().collect();
             for peer in all.into_iter().filter(|&peer| peer != id) {
@@ -285,6 +335,7 @@ impl Simulation {
             }
             let ids: Vec<_> = self.places.keys().copied().collect();
             for id in ids {
+                self.go_on(id);
                 let inputs = arriving.remove(&id).unwrap_or_default();
                 self.turn(id, inputs);
             }
@@ -376,7 +427,7 @@ impl Simulation {
     /// Everything is well again: all nodes come to the same ledger, which has everything that was
     /// acknowledged, and nothing twice.
     fn calm_down(&mut self) {
-        (self.loss, self.repetition) = (0, 0);
+        (self.loss, self.repetition, self.stalls) = (0, 0, 0);
         self.cut.clear();
         for place in self.places.values() {
             *place.changes_left.lock().expect("one thread") = None;
@@ -475,16 +526,17 @@ fn a_deaf_leader_is_replaced() {
     }
 }
 
-/// Loss, repetition, delay, crashes, cut links and failing stores; the clients go on asking.
+/// Loss, repetition, delay, crashes, cut links, failing and stalling stores; the clients go on asking.
 #[test]
 fn storms() {
     let seeds = std::env::var("PAXOS_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
-    let mut bereft = 0;
+    let (mut bereft, mut stalled) = (0, 0);
     for seed in 0..seeds.unwrap_or(20) {
         println!("seed {seed}");
         let nodes = if seed % 3 == 0 { 5 } else { 3 };
         let mut simulation = Simulation::new(seed, nodes);
         (simulation.loss, simulation.repetition) = (50, 50);
+        simulation.stalls = if seed % 2 == 0 { 100 } else { 0 };
         for _ in 0..150 {
             let all: Vec<_> = simulation.places.keys().copied().collect();
             let any = all[simulation.random.random_range(0..all.len())];
@@ -509,9 +561,40 @@ fn storms() {
         }
         simulation.calm_down();
         assert!(!simulation.acknowledged.is_empty() && simulation.served > 0);
-        bereft += simulation.bereft;
+        (bereft, stalled) = (bereft + simulation.bereft, stalled + simulation.stalled);
     }
     assert!(bereft > 0, "no store has failed between a proposal and its sync");
+    assert!(stalled > 0, "no sync took long");
+}
+
+/// A leader whose disk stands still gives way, and says nothing then that contradicts the next one: neither when
+/// its sync is done after all, nor when it dies before that.
+#[test]
+fn a_leader_whose_store_stalls_is_replaced() {
+    for seed in 0..10 {
+        let mut simulation = Simulation::new(seed, 3);
+        simulation.run(Duration::from_secs(1));
+        let leader = simulation.leaders()[0];
+        simulation.stalls = 1000;
+        simulation.propose(leader);
+        simulation.stalls = 0;
+        let stall = simulation.places.get_mut(&leader).and_then(|place| place.stall.as_mut());
+        stall.expect("its turn syncs").until += Duration::from_secs(2);
+        simulation.run(Duration::from_millis(1500));
+        let leaders = simulation.leaders();
+        assert!(leaders.len() == 1 && leaders[0] != leader, "seed {seed}: {leaders:?}");
+        simulation.propose(leaders[0]);
+        simulation.run(Duration::from_millis(500));
+        assert!(simulation.acknowledged.contains(&1), "seed {seed}: the next leader works");
+        if seed % 2 == 0 {
+            simulation.crash(leader);
+            simulation.start(leader);
+        }
+        simulation.run(Duration::from_secs(2));
+        assert_eq!(simulation.leaders(), leaders, "seed {seed}: the first one follows");
+        simulation.calm_down();
+        assert!(simulation.acknowledged.contains(&1));
+    }
 }
 
 /// A leader whose store fails between what it proposes and its own vote for it: its peers vote, and what they
