@@ -3,6 +3,7 @@
 //! `PAXOS_SEED` repeats the choices of a run, and `PAXOS_STORM_SECONDS` makes storms longer.
 
 mod admission;
+mod bounded;
 mod check;
 mod clients;
 mod cluster;

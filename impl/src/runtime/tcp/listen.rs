@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::timeout,
 };
@@ -20,6 +21,8 @@ use crate::{
 
 /// How long a greeting may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How many may be about to greet; further ones wait to be accepted.
+const GREETINGS_MAX: usize = 256;
 /// How many bytes are read at once.
 const READ_BYTES: usize = 64 << 10;
 
@@ -30,8 +33,9 @@ pub(super) async fn accept<M: Send + 'static>(
     node: Handle<M>,
     traffic: &Arc<Traffic>,
 ) -> io::Result<()> {
-    let mut connections = JoinSet::new();
+    let (mut connections, room) = (JoinSet::new(), Arc::new(Semaphore::new(GREETINGS_MAX)));
     loop {
+        let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (connection, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -45,7 +49,7 @@ pub(super) async fn accept<M: Send + 'static>(
         let guest = Guest { addresses: addresses.clone(), traffic: traffic.clone() };
         let node = node.clone();
         connections.spawn(async move {
-            match guest.receive(connection, &node).await {
+            match guest.receive(connection, permit, &node).await {
                 Ok(()) => {}
                 Err(error) => tracing::debug!(%address, %error, "a peer's connection has ended"),
             }
@@ -63,11 +67,13 @@ impl Guest {
     async fn receive<M: Send + 'static>(
         &self,
         mut connection: TcpStream,
+        permit: OwnedSemaphorePermit,
         node: &Handle<M>,
     ) -> io::Result<()> {
         connection.set_nodelay(true)?;
         let mut buffer = BytesMut::new();
         let greeting = timeout(PATIENCE, self.greet(&mut connection, &mut buffer, node)).await;
+        drop(permit);
         let Some(peer) = greeting.map_err(|_| io::ErrorKind::TimedOut)?? else { return Ok(()) };
         loop {
             match read_frame::<Packet>(&mut connection, &mut buffer, wire::PAYLOAD_MAX).await? {
