@@ -123,7 +123,7 @@ impl Outbox {
 
 impl Transport for Outbox {
     fn send(&mut self, to: To, packet: Packet) {
-        let durable = self.store.recover().expect("it can be read").records;
+        let durable = self.store.recover().expect("it can be read");
         assert!(is_backed(&packet, &durable), "{packet:?} left before it was durable");
         self.sent.push((to, packet));
     }
@@ -779,8 +779,15 @@ fn agree(packet: Packet) -> Option<Packet> {
 
 /// Whether what a packet says of the sender's promises and votes is in these records. What is proposed is backed
 /// by the promise of its ballot, and what is said to be chosen by the sender's own vote.
-fn is_backed(packet: &Packet, durable: &[Record]) -> bool {
-    let Packet::Message(message) = packet else { return true };
+fn is_backed(packet: &Packet, durable: &Recovered) -> bool {
+    let Recovered { records: durable, snapshot } = durable;
+    let message = match packet {
+        Packet::Message(message) => message,
+        Packet::Chunk { below, .. } => {
+            return snapshot.as_ref().is_some_and(|snapshot| snapshot.below >= *below);
+        }
+        _ => return true,
+    };
     let promised = |ballot: Ballot| {
         durable.iter().any(|record| match record {
             Record::Promised(promised) => *promised >= ballot,
@@ -820,12 +827,14 @@ fn what_leaves_too_early_is_noticed() {
     let voted = Record::Accepted { ballot: ballot(2), first, values: [value.clone()].into() };
     let proposal =
         |round| Message::Accept { ballot: ballot(round), first, values: [value.clone()].into() };
+    let too_early = |packet, store: &MemoryStore| {
+        let sent = || Outbox::of(&store).send(To::Peers, packet);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(sent)).is_err()
+    };
     let early = |message: &Message, durable: &[Record]| {
         let mut store = MemoryStore::new(StoreId(1));
         store.persist(durable).unwrap();
-        let packet = Packet::Message(message.clone());
-        let sent = || Outbox::of(&store).send(To::Peers, packet);
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(sent)).is_err()
+        too_early(Packet::Message(message.clone()), &store)
     };
     let promised = [Record::Promised(ballot(2))];
     assert!(!early(&proposal(2), &promised));
@@ -840,4 +849,9 @@ fn what_leaves_too_early_is_noticed() {
     }
     assert!(!early(&Message::Chosen { ballot, first, count }, &[voted]));
     assert!(early(&Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() }, &[]));
+    let mut store = MemoryStore::new(StoreId(1));
+    store.persist_snapshot(&Snapshot { below: Slot(4), state: Bytes::new() }).unwrap();
+    let part = |below| Packet::Chunk { below, length: 0, offset: 0, part: Bytes::new() };
+    assert!(!too_early(part(Slot(4)), &store));
+    assert!(too_early(part(Slot(5)), &store), "a snapshot that is not durable");
 }
