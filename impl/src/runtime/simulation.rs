@@ -828,7 +828,7 @@ fn what_leaves_too_early_is_noticed() {
     let proposal =
         |round| Message::Accept { ballot: ballot(round), first, values: [value.clone()].into() };
     let too_early = |packet, store: &MemoryStore| {
-        let sent = || Outbox::of(&store).send(To::Peers, packet);
+        let sent = || Outbox::of(store).send(To::Peers, packet);
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(sent)).is_err()
     };
     let early = |message: &Message, durable: &[Record]| {
