@@ -1,0 +1,210 @@
+//! One node, turn by turn, among peers that agree to whatever it says.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use itertools::Itertools as _;
+use tokio::sync::oneshot;
+
+use super::{
+    Answer, Ledger, STEP,
+    faulty::Faulty,
+    outbox::{Outbox, proposes},
+    quick, slots,
+};
+use crate::{
+    config::Config,
+    message::{Message, To},
+    runtime::{
+        self, Options, Packet,
+        node::{Input, Node},
+    },
+    storage::{MemoryStore, Storage as _, StoreId},
+    types::{Ballot, NodeId, Slot, Value},
+};
+
+/// A node that waits for the others to be started does so without a turn.
+#[test]
+fn a_node_that_has_not_met_the_others_rests() {
+    let memory = MemoryStore::new(StoreId(1));
+    let store = Faulty { inner: memory.reopen(), changes_left: Arc::default() };
+    let config = Config::new(NodeId(1), [NodeId(1), NodeId(2), NodeId(3)]);
+    let mut node = Node::recover(config, quick(), Ledger::default(), store, true).unwrap();
+    let now = Duration::from_secs(1);
+    assert!(node.turn([], now, &mut Outbox::of(&memory)).unwrap());
+    assert_eq!(node.wake_at(), None);
+    let welcomes =
+        [2, 3].map(|by| Input::Answered { by: NodeId(by), answer: runtime::Answer::Welcome });
+    let mut outbox = Outbox::of(&memory);
+    assert!(node.turn(welcomes, now, &mut outbox).unwrap());
+    assert!(outbox.sent.contains(&(To::Peers, Packet::Canvass)), "now it takes part");
+}
+
+/// The one order: nothing leaves before the records that it depends on are durable, and a proposal depends on
+/// the promise of its ballot alone. At each change in the life of a node its store fails once, and what had left
+/// by then was backed by what was durable when it left: proposals, and answers to what was chosen before. Where
+/// its own promise is enough to lead, it proposes in the turn in which it promises.
+#[test]
+fn nothing_leaves_before_it_is_durable() {
+    let nodes = [NodeId(1), NodeId(2), NodeId(3)];
+    // Without snapshots all changes are of records.
+    let options = Options { snapshot_slots: u64::MAX, ..quick() };
+    let (mut bereft, mut answered) = (0, 0);
+    // The first changes are who the members are, and that it has started.
+    for ((phase1, phase2), changes) in [(2, 2), (1, 3), (3, 1)].into_iter().cartesian_product(2..8)
+    {
+        let store = MemoryStore::new(StoreId(1));
+        let faulty =
+            Faulty { inner: store.reopen(), changes_left: Arc::new(Mutex::new(Some(changes))) };
+        let config = Config::new(NodeId(1), nodes).with_quorums(phase1, phase2);
+        let options = options.clone();
+        let mut node = Node::recover(config, options, Ledger::default(), faulty, false).unwrap();
+        let (mut sent, mut now) = (Vec::new(), Duration::ZERO);
+        let (mut answers, mut acknowledged) = (Vec::new(), 0);
+        loop {
+            now += STEP;
+            // Its peers are there, and agree to all that it says.
+            let mut inputs = says(&Packet::Following);
+            for packet in std::mem::take(&mut sent) {
+                inputs.extend(agree(packet).iter().flat_map(says));
+            }
+            let (reply, answer) = oneshot::channel();
+            answers.push(answer);
+            inputs.push(Input::Propose { command: vec![0; 8].into(), reply });
+            let mut outbox = Outbox::of(&store);
+            let failed = node.turn(inputs, now, &mut outbox).is_err();
+            let answer =
+                |answer: &mut oneshot::Receiver<Answer>| matches!(answer.try_recv(), Ok(Ok(_)));
+            let new = answers.extract_if(.., answer).count();
+            acknowledged += new;
+            if failed {
+                bereft += outbox.sent.iter().filter(|(_, packet)| proposes(packet)).count();
+                answered += new;
+                break;
+            }
+            sent = outbox.sent.into_iter().map(|(_, packet)| packet).collect();
+            assert!(now < Duration::from_secs(5), "the store was not asked for {changes} changes");
+        }
+        let voted = slots(&store.reopen().recover().unwrap().records);
+        // The first slot opened the session.
+        assert!(acknowledged <= voted.saturating_sub(1), "answers without votes");
+    }
+    assert!(bereft > 0, "nothing has left early");
+    assert!(answered > 0, "answers have waited for a sync that they do not depend on");
+}
+
+/// What a leader proposes gathers while a batch is in flight, but not for long, and nothing waits while none is.
+#[test]
+fn a_leader_proposes_one_batch_after_the_other() {
+    let store = MemoryStore::new(StoreId(1));
+    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+    let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
+    let mut node = Node::recover(config, quick(), Ledger::default(), faulty, false).unwrap();
+    let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
+    let mut turn = |inputs: Vec<Input<Ledger>>, commands: usize, passes: Duration| {
+        now += passes;
+        let asked = (0..commands).map(|_| {
+            let (reply, answer) = oneshot::channel();
+            waiting.push(answer);
+            Input::Propose { command: vec![0; 8].into(), reply }
+        });
+        let inputs: Vec<_> = inputs.into_iter().chain(asked).collect();
+        let mut outbox = Outbox::of(&store);
+        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        let wakes_in = node.wake_at().unwrap().saturating_sub(now);
+        (outbox.sent.into_iter().map(|(_, packet)| packet).collect::<Vec<_>>(), wakes_in)
+    };
+    let agreed = |sent: Vec<Packet>| -> Vec<Input<Ledger>> {
+        sent.into_iter().filter_map(agree).flat_map(|packet| says(&packet)).collect()
+    };
+    let proposed = |sent: &[Packet]| -> Vec<usize> {
+        let proposed = sent.iter().filter_map(|packet| match packet {
+            Packet::Message(Message::Accept { values, .. }) => Some(values.len()),
+            _ => None,
+        });
+        proposed.collect()
+    };
+
+    // It comes to lead, opens its session, and has one command chosen.
+    let (mut sent, mut begun) = (turn(Vec::new(), 1, STEP).0, 0);
+    for _ in 0..1000 {
+        begun += proposed(&sent).len();
+        sent = turn(says(&Packet::Following).into_iter().chain(agreed(sent)).collect(), 0, STEP).0;
+        if begun == 2 {
+            break;
+        }
+    }
+
+    let (first, _) = turn(Vec::new(), 2, STEP);
+    assert_eq!(proposed(&first), [2], "nothing is in flight");
+    let (second, wakes_in) = turn(Vec::new(), 1, Duration::ZERO);
+    assert!(proposed(&second).is_empty() && wakes_in <= quick().batch_wait);
+    let (second, _) = turn(agreed(first), 1, STEP);
+    assert_eq!(proposed(&second), [2], "the first is chosen");
+    turn(Vec::new(), 1, Duration::ZERO);
+    let (third, _) = turn(Vec::new(), 0, quick().batch_wait);
+    assert_eq!(proposed(&third), [1], "it has waited long enough");
+}
+
+/// Both peers say the same.
+fn says(packet: &Packet) -> Vec<Input<Ledger>> {
+    [2, 3].map(|from| Input::Packet { from: NodeId(from), packet: packet.clone() }).into()
+}
+
+fn agree(packet: Packet) -> Option<Packet> {
+    Some(Packet::Message(match packet {
+        Packet::Canvass => return Some(Packet::Leaderless),
+        Packet::Message(Message::Prepare { ballot }) => {
+            Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() }
+        }
+        Packet::Message(Message::Accept { ballot, first, values }) => {
+            Message::Accepted { ballot, first, count: values.len() as u64 }
+        }
+        _ => return None,
+    }))
+}
+
+/// What clients of a follower ask for gathers in the same way before it is forwarded.
+#[test]
+fn a_follower_forwards_one_batch_after_the_other() {
+    let store = MemoryStore::new(StoreId(1));
+    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+    let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
+    let mut node = Node::recover(config, quick(), Ledger::default(), faulty, false).unwrap();
+    let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
+    let from_leader = |message| Input::Packet { from: NodeId(2), packet: Packet::Message(message) };
+    let ballot = Ballot::new(1, NodeId(2)).unwrap();
+    let mut turn = |learned: Option<(u64, Vec<Bytes>)>, commands: usize, passes: Duration| {
+        now += passes;
+        let mut inputs = vec![from_leader(Message::Heartbeat { ballot, chosen_below: Slot(0) })];
+        inputs.extend(learned.map(|(first, entries)| {
+            let values = entries.into_iter().map(Value::Command).collect::<Vec<_>>().into();
+            from_leader(Message::Learned { first: Slot(first), values })
+        }));
+        inputs.extend((0..commands).map(|_| {
+            let (reply, answer) = oneshot::channel();
+            waiting.push(answer);
+            Input::Propose { command: vec![0; 8].into(), reply }
+        }));
+        let mut outbox = Outbox::of(&store);
+        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        let forwarded = outbox.sent.into_iter().filter_map(|(to, packet)| match packet {
+            Packet::Forward(entries) if to == To::Node(NodeId(2)) => Some(entries),
+            _ => None,
+        });
+        forwarded.collect::<Vec<_>>()
+    };
+
+    let opening = turn(None, 1, STEP).remove(0);
+    let first = turn(Some((0, opening)), 1, STEP).remove(0);
+    assert_eq!(first.len(), 2, "nothing is on its way");
+    assert!(turn(None, 2, Duration::ZERO).is_empty(), "the first is");
+    let second = turn(Some((1, first)), 1, STEP);
+    assert_eq!(second.iter().map(Vec::len).collect::<Vec<_>>(), [3], "the first is applied");
+    assert!(turn(None, 1, Duration::ZERO).is_empty());
+    let third = turn(None, 0, quick().batch_wait);
+    assert_eq!(third.iter().map(Vec::len).collect::<Vec<_>>(), [1], "it has waited long enough");
+}
