@@ -23,7 +23,7 @@ pub const HEADER: usize = 13;
 /// cannot send it keeps others from leading.
 pub const PAYLOAD_MAX: usize = 1 << 30;
 /// The longest payload of a greeting, in bytes: of those who are not known yet, less is taken.
-pub const GREETING_MAX: usize = 1 << 12;
+pub const GREETING_MAX: usize = 1 << 13;
 
 /// Why a message could not be written or a frame not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -41,7 +41,9 @@
 //! A client that wants to ask again when an answer was lost opens a session with `PAXOS SESSION`, which any node
 //! answers with a number. `PAXOS ONCE session number heard-below command …` then has a command that writes applied once,
 //! however often and of whichever nodes it is asked for, and answered each time as it was then. Its `number` is for
-//! this command alone; the answers to all numbers below `heard-below` were heard, and are forgotten.
+//! this command alone; the answers to all numbers below `heard-below` were heard, and are forgotten. `MAYBE` and
+//! `CLUSTERDOWN` mean that it can be asked for again, `NOANSWER` that there is no use in it: the session has
+//! expired, or the answer is not kept any more ([`session`](crate::session) says when).
 
 mod client;
 mod command;

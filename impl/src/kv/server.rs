@@ -145,7 +145,7 @@ impl Connection {
                     self.flush().await;
                     let answer = self.node.request(&request).await;
                     self.reply(
-                        &answer.map_or_else(|error| unwritten(&error), |bytes| read(&bytes)),
+                        &answer.map_or_else(|error| unanswered(&error), |bytes| read(&bytes)),
                     );
                 }
                 Action::Info(sections) => {
@@ -232,6 +232,16 @@ fn unread(error: &ReadError) -> Reply {
     match error {
         ReadError::Stopped => stopped(),
         ReadError::Timeout(_) => Reply::Error(format!("CLUSTERDOWN {error}").into()),
+    }
+}
+
+/// Whether there is any use in asking again.
+fn unanswered(error: &ProposeError) -> Reply {
+    match error {
+        ProposeError::Forgotten | ProposeError::Expired => {
+            Reply::Error(format!("NOANSWER {error}").into())
+        }
+        error => unwritten(error),
     }
 }
 

@@ -39,7 +39,11 @@ impl fmt::Display for Entry<&[u8]> {
                 write!(f, "EXEC")
             }
             Self::Pipeline(entries) => {
-                let shown = |entry: &&[u8]| shown(entry).unwrap_or_else(|| quoted(&[entry]));
+                // None is in another one, or its bytes are all there is to show.
+                let shown = |entry: &&[u8]| match Entry::from_bytes(entry) {
+                    None | Some(Entry::Pipeline(_)) => quoted(&[entry]),
+                    Some(entry) => entry.to_string(),
+                };
                 write!(f, "{}", entries.iter().map(shown).join("; "))
             }
         }
@@ -148,5 +152,10 @@ mod tests {
         let pipeline = super::super::Entry::Pipeline(parts).to_bytes();
         assert_eq!(shown(&pipeline).as_deref(), Some("DEL \"a\"; FLUSHALL"));
         assert_eq!(shown(b"no entry"), None);
+        let mut deep = pipeline;
+        for _ in 0..20_000 {
+            deep = super::super::Entry::Pipeline(vec![deep]).to_bytes();
+        }
+        assert!(shown(&deep).is_some_and(|text| text.starts_with('"')));
     }
 }

@@ -29,9 +29,14 @@ pub enum ProposeError {
     /// well.
     #[error("no leader was found within {} ms; nobody was asked", .0.as_millis())]
     Unsent(Duration),
-    /// The session was not used for so long that it expired. It may have been applied, long ago.
-    #[error("the session expired; the command may have been applied before that")]
+    /// There is no such session, or it was not used for so long that it expired. It may have been applied, long ago.
+    #[error(
+        "there is no such session, or it has expired; the command may have been applied before that"
+    )]
     Expired,
+    /// It was applied before and its answer is not kept, or it was given up by saying that its answer was heard.
+    #[error("the command was applied or given up before, and its answer is not kept")]
+    Forgotten,
     /// The node has stopped. It may have been applied, or be applied later.
     #[error("the node has stopped; the command may have been applied, or be later")]
     Stopped,
@@ -282,6 +287,11 @@ impl Clients {
                     pending.answer(&Ok(answer));
                 }
             }
+            Applied::Forgotten { session, sequence } => {
+                if let Some(pending) = self.pending.remove(&(session, sequence)) {
+                    pending.answer(&Err(ProposeError::Forgotten));
+                }
+            }
             Applied::Expired { session, .. } if self.is_own(session) => self.begin_anew(session),
             Applied::Expired { session, .. } => self.expire(session),
             Applied::Nothing => {}
@@ -317,8 +327,8 @@ impl Clients {
         for (session, sequence) in waiting {
             if expired(session) {
                 self.expire(session);
-            } else if let Some(answer) = sessions.answer(session, sequence).cloned() {
-                self.applied(Applied::Answered { session, sequence, answer });
+            } else if let Some(became) = sessions.became(session, sequence) {
+                self.applied(became);
             }
         }
     }

@@ -5,17 +5,18 @@
 //! every other node has durably noted that identity under its id; and a node that has noted another one
 //! refuses. All of them have to meet once, when a cluster is formed; from then on any quorum will do.
 //!
-//! An older copy of a store has forgotten as well. So its starts are counted in it, and each peer notes the last
-//! one it has seen: none that has met a later life of a node listens to an earlier one, or to another one with the
-//! same number. Those that were away meanwhile do not know, so this finds most accidents, and not all.
+//! An older copy of a store has forgotten as well. So a store remembers the lives of its node, and each peer notes
+//! the last one it has met: whoever does not remember that one is not let in, and may never come back. Peers that
+//! were away meanwhile do not know, and a copy remembers the life in which it was made; so this finds most
+//! accidents, and not all.
 //!
 //! Which the members are, and how many make a quorum, is noted with the first of them that says the same, and
 //! stays: quorums of different members need not meet.
 
 use super::{
-    introduction::{Answer, Introduction, Life, Members},
+    introduction::{Answer, Introduction, Members, Met},
     node::NodeError,
-    notes::{self, FORMED, MEMBERS},
+    notes::{self, BANNED, FORMED, MEMBERS},
 };
 use crate::{
     config::Config,
@@ -26,6 +27,7 @@ use crate::{
 /// What a node knows of the others, and they of it.
 #[derive(Debug)]
 pub(super) struct Formation {
+    me: NodeId,
     members: Members,
     /// Whether the store has noted them.
     noted: bool,
@@ -37,13 +39,16 @@ impl Formation {
     /// As the store remembers it. Without introductions nobody has to be met.
     ///
     /// # Errors
-    /// The store is that of a node with other members.
+    /// The store is that of a node with other members, or of one that may not come back.
     pub(super) fn recover(
         storage: &mut impl Storage,
         config: &Config,
         introduced: bool,
     ) -> Result<Self, NodeError> {
         let members = Members::of(config);
+        if let Some(reason) = BANNED.read(storage)? {
+            return Err(NodeError::Banned { reason });
+        }
         let noted = MEMBERS.read(storage)?;
         if let Some(noted) = noted.clone().filter(|noted| *noted != members) {
             return Err(NodeError::Members { noted, given: members });
@@ -53,7 +58,7 @@ impl Formation {
         if !introduced || FORMED.read(storage)?.is_some() {
             missing.clear();
         }
-        let mut formation = Self { members, noted: noted.is_some(), missing };
+        let mut formation = Self { me: config.id, members, noted: noted.is_some(), missing };
         if formation.complete() {
             formation.bind(storage)?;
         }
@@ -106,35 +111,46 @@ impl Formation {
         introduction: &Introduction,
         storage: &mut impl Storage,
     ) -> Result<Answer, StorageError> {
-        let Introduction { life, members } = introduction;
-        if *members != self.members || !members.contains(peer) {
+        let (me, mine, theirs) = (self.me, &self.members, &introduction.members);
+        if theirs != mine {
             return Ok(Answer::Refused(format!(
-                "node {peer} was told that the members are {members}, and this one that they are {}",
-                self.members
+                "node {peer} was told that the members are {theirs}, and node {me} that they are {mine}"
             )));
         }
+        let Some(life) = introduction.life().filter(|_| mine.contains(peer)) else {
+            return Ok(Answer::Refused(format!("node {peer} is none of the members {mine}")));
+        };
         let note = notes::peer(peer);
         match note.read(storage)? {
-            Some(known) if !life.continues(&known) => {
-                return Ok(Answer::Banned(forgetful(peer, life, &known)));
+            Some(met) if !introduction.remembers(&met) => {
+                return Ok(Answer::Banned(forgetful(peer, &life, &met)));
             }
-            Some(known) if *life == known => {}
+            Some(met) if met == life => {}
             _ => {
                 self.bind(storage)?;
-                note.write(life, storage)?;
+                note.write(&life, storage)?;
             }
         }
         Ok(Answer::Welcome)
     }
+
+    /// A peer has met a life of this node that its store does not remember. It does not start again.
+    pub(super) fn banned(
+        by: NodeId,
+        reason: &str,
+        storage: &mut impl Storage,
+    ) -> Result<(), StorageError> {
+        BANNED.write(&format!("refused by node {by}: {reason}"), storage)
+    }
 }
 
 /// Why a node must not come back.
-fn forgetful(peer: NodeId, life: &Life, known: &Life) -> String {
-    let found = if life.store == known.store {
+fn forgetful(peer: NodeId, life: &Met, met: &Met) -> String {
+    let found = if life.store == met.store {
         format!(
-            "in start {} of its store, and comes back in start {}, of an older copy of it: what it has promised \
-             since is not there",
-            known.number, life.number
+            "in start {} of its store, of which it does not know in start {}: this is an older copy, and what it \
+             has promised since is not there",
+            met.number, life.number
         )
     } else {
         "with another store. Its disk was lost or replaced, and with it what it had promised".into()
@@ -148,7 +164,10 @@ fn forgetful(peer: NodeId, life: &Life, known: &Life) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::{MemoryStore, StoreId};
+    use crate::{
+        runtime::introduction::Lives,
+        storage::{MemoryStore, StoreId},
+    };
 
     fn config(id: u32, nodes: &[u32]) -> Config {
         Config::new(NodeId(id), nodes.iter().copied().map(NodeId))
@@ -158,41 +177,55 @@ mod tests {
         Formation::recover(&mut storage.reopen(), config, true)
     }
 
-    fn life(store: u128, number: u64, nonce: u64) -> Life {
-        Life { store: StoreId(store), number, nonce }
+    /// An introduction of node 2 of three, with these lives of its store.
+    fn introduction(store: u128, nonces: &[u64]) -> Introduction {
+        let mut lives = Lives::default();
+        for &nonce in nonces {
+            lives.begin(nonce);
+        }
+        Introduction { store: StoreId(store), lives, members: Members::of(&config(2, &[1, 2, 3])) }
     }
 
-    /// What node 1 of three says to lives of node 2 that introduce themselves one after the other.
-    fn answers(lives: &[Life]) -> Vec<Answer> {
-        let config = config(1, &[1, 2, 3]);
+    /// Whether node 1 bans the last of those that introduce themselves as node 2.
+    fn is_banned(introductions: &[Introduction]) -> bool {
         let mut storage = MemoryStore::new(StoreId(1));
-        let mut formation = formation(&storage, &config).unwrap();
-        let introduce = |life: &Life| {
-            let introduction = Introduction { life: *life, members: Members::of(&config) };
-            formation.introduce(NodeId(2), &introduction, &mut storage).unwrap()
-        };
-        lives.iter().map(introduce).collect()
-    }
-
-    fn is_banned(lives: &[Life]) -> bool {
-        let mut answers = answers(lives);
-        let last = answers.pop().unwrap();
-        assert!(answers.iter().all(|answer| *answer == Answer::Welcome), "{answers:?}");
-        matches!(last, Answer::Banned(_))
+        let mut formation = formation(&storage, &config(1, &[1, 2, 3])).unwrap();
+        let mut introduce =
+            |introduction| formation.introduce(NodeId(2), introduction, &mut storage).unwrap();
+        let (last, before) = introductions.split_last().unwrap();
+        assert!(before.iter().all(|earlier| introduce(earlier) == Answer::Welcome));
+        matches!(introduce(last), Answer::Banned(_))
     }
 
     #[test]
     fn a_node_comes_back_with_its_memory_and_not_without() {
-        assert!(!is_banned(&[life(2, 1, 7)]));
-        assert!(!is_banned(&[life(2, 1, 7), life(2, 1, 7)]), "the connection was lost");
-        assert!(!is_banned(&[life(2, 1, 7), life(2, 2, 8), life(2, 5, 9)]));
-        assert!(is_banned(&[life(2, 1, 7), life(3, 1, 8)]), "another store");
-        assert!(is_banned(&[life(2, 1, 7), life(3, 2, 8)]), "another store");
-        assert!(is_banned(&[life(2, 5, 7), life(2, 4, 8)]), "an older copy");
-        assert!(
-            is_banned(&[life(2, 5, 7), life(2, 5, 8)]),
-            "a copy from just before the last start"
-        );
+        let first = introduction(2, &[7]);
+        assert!(!is_banned(&[first.clone(), first.clone()]), "the connection was lost");
+        assert!(!is_banned(&[
+            first.clone(),
+            introduction(2, &[7, 8]),
+            introduction(2, &[7, 8, 9])
+        ]));
+        assert!(!is_banned(&[first.clone(), introduction(2, &[7, 8, 9])]), "one was not met");
+        assert!(is_banned(&[first.clone(), introduction(3, &[8])]), "another store");
+        assert!(is_banned(&[first, introduction(3, &[7, 8])]), "another store");
+        let third = introduction(2, &[7, 8, 9]);
+        for copy in [&[7, 10][..], &[7, 10, 11], &[7, 10, 11, 12], &[7, 8, 13]] {
+            assert!(is_banned(&[third.clone(), introduction(2, copy)]), "an older copy: {copy:?}");
+        }
+        let nonces: Vec<_> = (0..1000).collect();
+        assert!(!is_banned(&[third, introduction(2, &nonces)]), "nobody remembers any more");
+        let (long, longer) = (introduction(2, &nonces[..999]), introduction(2, &nonces));
+        assert!(!is_banned(&[long.clone(), longer.clone()]));
+        assert!(is_banned(&[longer, long]));
+    }
+
+    #[test]
+    fn whoever_was_banned_does_not_start_again() {
+        let storage = MemoryStore::new(StoreId(1));
+        Formation::banned(NodeId(3), "it forgot", &mut storage.reopen()).unwrap();
+        let error = formation(&storage, &config(1, &[1, 2, 3])).unwrap_err().to_string();
+        assert!(error.contains("refused by node 3: it forgot"), "{error}");
     }
 
     /// Until two have agreed on them, members can be corrected.
@@ -202,7 +235,7 @@ mod tests {
         let told = |nodes: &[u32]| formation(&storage, &config(1, nodes));
         let introduce = |mine: &[u32], peer, theirs: &[u32]| {
             let members = Members::of(&config(peer, theirs));
-            let introduction = Introduction { life: life(2, 1, 7), members };
+            let introduction = Introduction { members, ..introduction(2, &[7]) };
             told(mine)
                 .unwrap()
                 .introduce(NodeId(peer), &introduction, &mut storage.reopen())
@@ -211,7 +244,7 @@ mod tests {
         assert_eq!(
             introduce(&[1, 2], 2, &[1, 2, 3]),
             Answer::Refused(
-                "node 2 was told that the members are 1, 2, 3, and this one that they are 1, 2"
+                "node 2 was told that the members are 1, 2, 3, and node 1 that they are 1, 2"
                     .into()
             )
         );
@@ -219,7 +252,8 @@ mod tests {
         assert_eq!(
             told(&[1]).unwrap_err().to_string(),
             "the store is of a cluster of nodes 1, 2, 3; this node was told that they are 1. Members \
-             cannot be changed yet: start it with the peers that it had"
+             cannot be changed yet: start it with the peers that it had. (If that cluster was never formed, \
+             empty the directories of all its nodes.)"
         );
         assert!(told(&[2, 3, 1]).is_ok());
         let flexible = config(1, &[1, 2, 3]).with_quorums(3, 1);

@@ -84,8 +84,7 @@ impl<M: Send + 'static> Handle<M> {
     /// [`ProposeError::may_be_applied`], ask again, here or elsewhere.
     ///
     /// # Errors
-    /// Why there is no answer. One that says that it was heard already ([`ClientSession::heard`]) may
-    /// have none any more, and times out.
+    /// Why there is no answer. For one that was heard already ([`ClientSession::heard`]) none is kept.
     pub async fn request(&self, request: &Request) -> Result<Bytes, ProposeError> {
         self.check(request.command())?;
         let request = request.clone();
@@ -146,7 +145,8 @@ impl<M: Send + 'static> Handle<M> {
     }
 
     /// Tells the node how a peer introduces itself. Gives what to answer; nothing once the node has stopped.
-    /// Packets of a peer are to be delivered only after [`Answer::Welcome`].
+    /// Packets of a peer are to be delivered only after [`Answer::Welcome`], and none any more of a connection that
+    /// it made before.
     pub async fn introduce(&self, peer: NodeId, introduction: Introduction) -> Option<Answer> {
         let (reply, answer) = oneshot::channel();
         self.inputs.send(Input::Introduced { peer, introduction, reply }).await.ok()?;

@@ -1,10 +1,10 @@
-//! What nodes say to each other before anything else: which store this is, how often it was started, and who
+//! What nodes say to each other before anything else: which store this is, which lives it has had, and who
 //! the members are.
 //!
 //! A transport carries an [`Introduction`] to each peer, whenever it makes a connection, and brings the
 //! [`Answer`] back. What to think of it is the node's affair.
 
-use std::fmt;
+use std::{collections::VecDeque, fmt};
 
 use itertools::Itertools as _;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,8 @@ use crate::{config::Config, storage::StoreId, types::NodeId};
 /// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Introduction {
-    pub(super) life: Life,
+    pub(super) store: StoreId,
+    pub(super) lives: Lives,
     pub(super) members: Members,
 }
 
@@ -29,20 +30,61 @@ pub enum Answer {
     Banned(String),
 }
 
-/// A node from one start to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Life {
-    pub(super) store: StoreId,
-    /// The how manieth life of its store it is.
-    pub(super) number: u64,
-    /// Tells it from that of a copy of the store.
-    pub(super) nonce: u64,
+/// The lives of a node, from one start to the next, as its store remembers them. A copy of the store shares those
+/// from before it was made, and no later one, however often it is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lives {
+    /// How many are not remembered any more.
+    forgotten: u64,
+    /// A random number for each of the others.
+    nonces: VecDeque<u64>,
 }
 
-impl Life {
-    /// Whether nothing that `earlier` has done is missing in this one's store.
-    pub(super) fn continues(&self, earlier: &Self) -> bool {
-        self == earlier || self.store == earlier.store && self.number > earlier.number
+/// One life of a node, as a peer has met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Met {
+    pub(super) store: StoreId,
+    /// The how manieth of its store it is.
+    pub(super) number: u64,
+    nonce: u64,
+}
+
+impl Lives {
+    /// How many are remembered. A peer that has not met any of so many has to believe the rest.
+    const MOST: usize = 256;
+
+    /// One more begins.
+    pub(super) fn begin(&mut self, nonce: u64) {
+        self.nonces.push_back(nonce);
+        if self.nonces.len() > Self::MOST {
+            self.nonces.pop_front();
+            self.forgotten += 1;
+        }
+    }
+
+    /// The number of the present one; the first is 1.
+    pub(super) fn number(&self) -> u64 {
+        self.forgotten + self.nonces.len() as u64
+    }
+
+    fn nonce(&self, number: u64) -> Option<u64> {
+        let place = usize::try_from(number.checked_sub(self.forgotten + 1)?).ok()?;
+        self.nonces.get(place).copied()
+    }
+}
+
+impl Introduction {
+    /// The present life; nothing if it has none.
+    pub(super) fn life(&self) -> Option<Met> {
+        let number = self.lives.number();
+        Some(Met { store: self.store, number, nonce: self.lives.nonce(number)? })
+    }
+
+    /// Whether an earlier life is one of its own: then nothing is missing in its store.
+    pub(super) fn remembers(&self, met: &Met) -> bool {
+        self.store == met.store
+            && (met.number <= self.lives.forgotten
+                || self.lives.nonce(met.number) == Some(met.nonce))
     }
 }
 

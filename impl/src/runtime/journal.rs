@@ -1,5 +1,7 @@
 //! What becomes of a node, for whoever reads its log: changes, and nothing else.
 
+use itertools::Itertools as _;
+
 use super::status::Role;
 use crate::types::{Ballot, NodeId, Slot};
 
@@ -30,7 +32,8 @@ impl Journal {
         if before != Some(role) {
             match (role, before) {
                 (Role::Forming, _) => {
-                    tracing::info!(node, ?missing, "waits until it has met the others");
+                    let missing = missing.iter().join(",");
+                    tracing::info!(node, missing, "waits until it has met the others");
                 }
                 (Role::Follower, Some(Role::Forming)) => {
                     tracing::info!(node, "has met all the others");

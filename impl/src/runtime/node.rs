@@ -19,7 +19,7 @@ use super::{
     clients::{Clients, Opened, Reply},
     formation::Formation,
     gathering::Gathering,
-    introduction::{Answer, Introduction, Life, Members},
+    introduction::{Answer, Introduction, Lives, Members},
     journal::Journal,
     notes,
     options::Options,
@@ -80,13 +80,20 @@ pub enum NodeError {
     /// The store is that of a node with other members.
     #[error(
         "the store is of a cluster of nodes {noted}; this node was told that they are {given}. Members cannot be \
-         changed yet: start it with the peers that it had"
+         changed yet: start it with the peers that it had. (If that cluster was never formed, empty the directories \
+         of all its nodes.)"
     )]
     Members {
         /// Those that the store has noted.
         noted: Members,
         /// Those of the configuration.
         given: Members,
+    },
+    /// A peer has found out earlier that this node has lost its memory, or a part of it.
+    #[error("this node may not come back with this store: it was {reason}")]
+    Banned {
+        /// What the peer has said.
+        reason: String,
     },
     /// A peer knows that this node's store is not the one it had.
     #[error("node {by} refuses this node: {reason}")]
@@ -119,7 +126,7 @@ pub(super) struct Node<M, S> {
     peers: Vec<NodeId>,
     replica: Replica,
     storage: S,
-    life: Life,
+    lives: Lives,
     sessions: Sessions<M>,
     formation: Formation,
     timing: Timing,
@@ -164,22 +171,24 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             sessions.restore(snapshot.below, &snapshot.state)?;
         }
         let timing = Timing::new(&config, &options);
+        config.validate().map_err(RecoverError::from)?;
+        // Records of other members would be refused as well, but not so that anybody knew why.
+        let formation = Formation::recover(&mut storage, &config, introduced)?;
         let replica = Replica::recover(config, records)?;
         let config = replica.parts().config;
-        let formation = Formation::recover(&mut storage, config, introduced)?;
         let journal = Journal::new(config.id);
-        let life = begin_life(&mut storage)?;
-        let unique = u128::from(config.id.0) << 64 | u128::from(life.number);
+        let lives = begin_life(&mut storage)?;
+        let unique = u128::from(config.id.0) << 64 | u128::from(lives.number());
         let below = snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
         let mut node = Self {
             clients: Clients::new(options.request_timeout, options.resend, unique),
-            readers: Readers::new(options.request_timeout, options.resend, life.number),
+            readers: Readers::new(options.request_timeout, options.resend, lives.number()),
             gathering: Gathering::new(options.batch_wait),
             options,
             peers,
             replica,
             storage,
-            life,
+            lives,
             sessions,
             formation,
             timing,
@@ -217,7 +226,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// What it says of itself.
     pub(super) fn introduction(&self) -> Introduction {
-        Introduction { life: self.life, members: self.formation.members().clone() }
+        let (lives, members) = (self.lives.clone(), self.formation.members().clone());
+        Introduction { store: self.storage.id(), lives, members }
     }
 
     /// One turn: takes in what is ready, and lets out what follows. Gives whether it goes on.
@@ -320,7 +330,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             }
             Input::Answered { by, answer } => match answer {
                 Answer::Welcome => self.formation.welcomed(by, &mut self.storage)?,
-                Answer::Banned(reason) => return Err(NodeError::Refused { by, reason }),
+                Answer::Banned(reason) => {
+                    Formation::banned(by, &reason, &mut self.storage)?;
+                    return Err(NodeError::Refused { by, reason });
+                }
                 Answer::Refused(_) => {} // It may be put right on the other side.
             },
             Input::Status(reply) => {
@@ -619,13 +632,14 @@ fn send(counts: &mut Counts, transport: &mut impl Transport, to: To, packet: Pac
     transport.send(to, packet);
 }
 
-/// Counts the lives of a node: what one has asked is not to be taken for what another asks.
-fn begin_life(storage: &mut impl Storage) -> Result<Life, StorageError> {
-    let number = notes::STARTS.read(storage)?.unwrap_or(0) + 1;
-    notes::STARTS.write(&number, storage)?;
+/// Begins a new life of a node: what an earlier one has asked is not to be taken for what this one asks.
+fn begin_life(storage: &mut impl Storage) -> Result<Lives, StorageError> {
     let nonce = getrandom::u64();
     let nonce = nonce.map_err(|error| StorageError::io("find a random number")(error.into()))?;
-    Ok(Life { store: storage.id(), number, nonce })
+    let mut lives = notes::LIVES.read(storage)?.unwrap_or_default();
+    lives.begin(nonce);
+    notes::LIVES.write(&lives, storage)?;
+    Ok(lives)
 }
 
 /// What it knows of itself.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::introduction::{Life, Members};
+use super::introduction::{Lives, Members, Met};
 use crate::{
     storage::{Storage, StorageError},
     types::NodeId,
@@ -18,9 +18,11 @@ pub(super) struct Note<T> {
     tell: fn(T) -> String,
 }
 
-/// How often the store was opened by a node.
-pub(super) const STARTS: Note<u64> =
-    Note { name: Cow::Borrowed("starts"), tell: |starts| starts.to_string() };
+/// The lives of the node so far.
+pub(super) const LIVES: Note<Lives> =
+    Note { name: Cow::Borrowed("lives"), tell: |lives| lives.number().to_string() };
+/// Why the node may not come back.
+pub(super) const BANNED: Note<String> = Note { name: Cow::Borrowed("banned"), tell: |why| why };
 /// Who the members are.
 pub(super) const MEMBERS: Note<Members> =
     Note { name: Cow::Borrowed("members"), tell: |members| members.to_string() };
@@ -31,10 +33,10 @@ pub(super) const FORMED: Note<()> =
 const PEER: &str = "node ";
 
 /// The last that was seen of a peer.
-pub(super) fn peer(peer: NodeId) -> Note<Life> {
+pub(super) fn peer(peer: NodeId) -> Note<Met> {
     Note {
         name: format!("{PEER}{peer}").into(),
-        tell: |Life { store, number, .. }| format!("start {number} of store {store}"),
+        tell: |Met { store, number, .. }| format!("start {number} of store {store}"),
     }
 }
 
@@ -65,7 +67,8 @@ fn decode<T: DeserializeOwned>(fact: &[u8]) -> Option<T> {
 /// A fact as it is told to people; nothing if no node has noted it.
 pub fn told(name: &str, fact: &[u8]) -> Option<String> {
     match name {
-        _ if name == STARTS.name => STARTS.told(fact),
+        _ if name == LIVES.name => LIVES.told(fact),
+        _ if name == BANNED.name => BANNED.told(fact),
         _ if name == MEMBERS.name => MEMBERS.told(fact),
         _ if name == FORMED.name => FORMED.told(fact),
         _ => peer(NodeId(name.strip_prefix(PEER)?.parse().ok()?)).told(fact),

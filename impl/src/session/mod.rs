@@ -30,6 +30,10 @@ pub const SESSIONS_MAX: usize = 4096;
 /// heard them; if it has not, and asks again, it gets none.
 pub const ANSWERS_MAX: usize = 1 << 16;
 
+/// How many bytes the answers of all sessions have at most. Those of the session that was not used for the longest
+/// stretch of the log are forgotten first, the oldest before the others; that they were given is remembered.
+pub const ANSWERS_BYTES_MAX: usize = 64 << 20;
+
 /// Names a session. Nobody can name one of another kind of owner by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId {
@@ -116,15 +120,21 @@ pub enum Applied {
         /// What the machine answered when it was applied.
         answer: Bytes,
     },
-    /// The session of a command is not there any more: the command is not applied.
+    /// A command was applied before, or given up by its client, and its answer is not kept.
+    Forgotten {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        sequence: u64,
+    },
+    /// There is no such session, or none any more: the command is not applied.
     Expired {
         /// Whose.
         session: SessionId,
         /// Which.
         sequence: u64,
     },
-    /// Nothing that anybody waits for: a gap filled, something that was answered long ago, or bytes
-    /// that are no entry.
+    /// Nothing that anybody waits for: a gap filled, or bytes that are no entry.
     Nothing,
 }
 
@@ -134,8 +144,17 @@ struct Session {
     /// The slot of its last entry.
     used: Slot,
     answered_below: u64,
-    /// Answers that its client has not said to have heard.
-    answers: BTreeMap<u64, Bytes>,
+    /// Answers that its client has not said to have heard; nothing where one was too much to keep.
+    answers: BTreeMap<u64, Option<Bytes>>,
+    /// No answer below is kept.
+    kept_from: u64,
+}
+
+impl Session {
+    /// How many bytes its answers have.
+    fn bytes(&self) -> usize {
+        self.answers.values().flatten().map(Bytes::len).sum()
+    }
 }
 
 /// A machine behind sessions: the log is applied to it, entry by entry.
@@ -147,6 +166,9 @@ pub struct Sessions<M> {
     by_id: BTreeMap<SessionId, Session>,
     /// The session of each last use, oldest first. Follows from `by_id`.
     by_use: BTreeMap<Slot, SessionId>,
+    /// How many bytes the answers have. Follows from `by_id`.
+    answers_bytes: usize,
+    answers_bytes_max: usize,
 }
 
 /// What a snapshot holds.
@@ -163,7 +185,14 @@ const IMAGE_VERSION: u8 = 2;
 impl<M: StateMachine> Sessions<M> {
     /// A machine to which nothing was applied.
     pub fn new(machine: M) -> Self {
-        Self { machine, applied: Slot(0), by_id: BTreeMap::new(), by_use: BTreeMap::new() }
+        Self {
+            machine,
+            applied: Slot(0),
+            by_id: BTreeMap::new(),
+            by_use: BTreeMap::new(),
+            answers_bytes: 0,
+            answers_bytes_max: ANSWERS_BYTES_MAX,
+        }
     }
 
     /// The machine, to be read.
@@ -195,9 +224,16 @@ impl<M: StateMachine> Sessions<M> {
         }
     }
 
-    /// The answer to a command that was applied, if it is still kept.
-    pub fn answer(&self, session: SessionId, sequence: u64) -> Option<&Bytes> {
-        self.by_id.get(&session)?.answers.get(&sequence)
+    /// What became of a command of a session that is open; nothing if it was not applied.
+    pub fn became(&self, session: SessionId, sequence: u64) -> Option<Applied> {
+        let open = self.by_id.get(&session)?;
+        if sequence < open.answered_below {
+            return Some(Applied::Forgotten { session, sequence });
+        }
+        Some(match open.answers.get(&sequence)?.clone() {
+            Some(answer) => Applied::Answered { session, sequence, answer },
+            None => Applied::Forgotten { session, sequence },
+        })
     }
 
     /// Whether a session is open.
@@ -235,6 +271,7 @@ impl<M: StateMachine> Sessions<M> {
         self.applied = image.applied;
         self.by_use = image.sessions.iter().map(|(&id, session)| (session.used, id)).collect();
         self.by_id = image.sessions;
+        self.answers_bytes = self.by_id.values().map(Session::bytes).sum();
         Ok(())
     }
 
@@ -242,9 +279,11 @@ impl<M: StateMachine> Sessions<M> {
         if self.by_id.len() == SESSIONS_MAX
             && let Some((_, unused)) = self.by_use.pop_first()
         {
-            self.by_id.remove(&unused);
+            let expired = self.by_id.remove(&unused);
+            self.answers_bytes -= expired.map_or(0, |session| session.bytes());
         }
-        let session = Session { used: slot, answered_below: 0, answers: BTreeMap::new() };
+        let session =
+            Session { used: slot, answered_below: 0, answers: BTreeMap::new(), kept_from: 0 };
         let id = SessionId { owner, slot };
         self.by_id.insert(id, session);
         self.by_use.insert(slot, id);
@@ -267,20 +306,43 @@ impl<M: StateMachine> Sessions<M> {
         session.used = slot;
         if answered_below > session.answered_below {
             session.answered_below = answered_below;
-            session.answers = session.answers.split_off(&answered_below);
+            let kept = session.answers.split_off(&answered_below);
+            let heard = std::mem::replace(&mut session.answers, kept);
+            self.answers_bytes -= heard.values().flatten().map(Bytes::len).sum::<usize>();
         }
-        if sequence < session.answered_below {
-            return Applied::Nothing;
+        if let Some(became) = self.became(id, sequence) {
+            return became;
         }
-        let machine = &mut self.machine;
-        let answer = session.answers.entry(sequence).or_insert_with(|| machine.apply(command));
-        let answer = answer.clone();
+        let answer = self.machine.apply(command);
+        self.keep(id, sequence, answer.clone());
+        Applied::Answered { session: id, sequence, answer }
+    }
+
+    /// Keeps an answer, and forgets older ones if it is too much.
+    fn keep(&mut self, id: SessionId, sequence: u64, answer: Bytes) {
+        let session = self.by_id.get_mut(&id).expect("it is open");
+        self.answers_bytes += answer.len();
+        session.answers.insert(sequence, Some(answer));
+        session.kept_from = session.kept_from.min(sequence);
         if session.answers.len() > ANSWERS_MAX
-            && let Some((oldest, _)) = session.answers.pop_first()
+            && let Some((oldest, answer)) = session.answers.pop_first()
         {
             session.answered_below = oldest + 1;
+            self.answers_bytes -= answer.map_or(0, |answer| answer.len());
         }
-        Applied::Answered { session: id, sequence, answer }
+        for id in self.by_use.values() {
+            if self.answers_bytes <= self.answers_bytes_max {
+                return;
+            }
+            let session = self.by_id.get_mut(id).expect("it was used");
+            for (&sequence, answer) in session.answers.range_mut(session.kept_from..) {
+                session.kept_from = sequence;
+                if self.answers_bytes <= self.answers_bytes_max {
+                    return;
+                }
+                self.answers_bytes -= answer.take().map_or(0, |answer| answer.len());
+            }
+        }
     }
 }
 
@@ -321,10 +383,51 @@ mod tests {
         let kept = requests.iter().map(|request| apply(request.entry()).1).max();
         assert_eq!(kept, Some(ANSWERS_MAX));
         // Asked for again: what is forgotten is not applied again, and what is kept is answered as before.
-        assert_eq!(apply(requests[2].entry()).0, Applied::Nothing);
         let session = SessionId { owner: Owner::Client, slot: Slot(0) };
+        assert_eq!(apply(requests[2].entry()).0, Applied::Forgotten { session, sequence: 2 });
         let answered = Applied::Answered { session, sequence: 3, answer: "4".into() };
         assert_eq!(apply(requests[3].entry()).0, answered);
+    }
+
+    /// What is forgotten for want of room is not applied again; the session in use forgets last. A snapshot has the
+    /// same.
+    #[test]
+    fn answers_have_no_more_bytes_than_allowed() {
+        let mut sessions = Sessions::new(Counter(0));
+        sessions.answers_bytes_max = 3;
+        let apply = |sessions: &mut Sessions<Counter>, entry: &Entry| {
+            let slot = sessions.applied();
+            let applied = sessions.apply(slot, &Value::Command(entry.encode()));
+            assert!(sessions.answers_bytes <= 3);
+            assert_eq!(sessions.answers_bytes, sessions.by_id.values().map(Session::bytes).sum());
+            applied
+        };
+        let mut clients = [0_u32, 1].map(|slot| {
+            apply(&mut sessions, &Entry::Open { nonce: slot.into(), owner: Owner::Client });
+            ClientSession::new(Slot(slot.into()))
+        });
+        // Answers have a byte each.
+        let one = [clients[0].request("").entry(), clients[0].request("").entry()];
+        let other = [clients[1].request("").entry(), clients[1].request("").entry()];
+        for entry in one.iter().chain(&other) {
+            apply(&mut sessions, entry);
+        }
+        let (mut restored, state) = (Sessions::new(Counter(4)), sessions.snapshot());
+        restored.restore(sessions.applied(), &state).unwrap();
+        restored.answers_bytes_max = 3;
+        for sessions in [&mut sessions, &mut restored] {
+            assert!(matches!(apply(sessions, &one[0]), Applied::Forgotten { sequence: 0, .. }));
+            assert!(matches!(apply(sessions, &one[1]), Applied::Answered { .. }));
+            for entry in &other {
+                assert!(matches!(apply(sessions, entry), Applied::Answered { .. }));
+            }
+            assert_eq!(sessions.machine().0, 4, "each was applied once");
+            // Whoever says that it has heard makes room.
+            clients[1].forget_all();
+            let entry = clients[1].request("").entry();
+            apply(sessions, &entry);
+            assert_eq!(sessions.answers_bytes, 2);
+        }
     }
 
     /// A client that is wrong about its session does not spoil that of a node.

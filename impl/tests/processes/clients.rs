@@ -112,7 +112,7 @@ impl Request {
 
 impl Reply {
     /// Whether it is an error that begins like this.
-    fn is(&self, word: &str) -> bool {
+    pub(crate) fn is(&self, word: &str) -> bool {
         matches!(self, Self::Error(text) if text.starts_with(word))
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -110,6 +110,20 @@ impl Cluster {
         Process::start(
             self.nodes[&id].arguments.iter().map(String::as_str).chain(flags.iter().copied()),
         )
+    }
+
+    /// Starts another node like this one, with its data elsewhere.
+    pub(crate) fn start_copy(&self, id: u32, data: &Path) -> Process {
+        let own = self.data(id).display().to_string();
+        let word =
+            |word: &String| if *word == own { data.display().to_string() } else { word.clone() };
+        Process::start(self.nodes[&id].arguments.iter().map(word))
+    }
+
+    /// How a node ends by itself.
+    pub(crate) fn ended(&mut self, id: u32) -> Ended {
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        node.process.take().expect("it was started").wait()
     }
 
     /// From now on a node is started without flags that it had.

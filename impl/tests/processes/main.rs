@@ -14,6 +14,7 @@ mod libraries;
 mod noise;
 mod process;
 mod proxy;
+mod sessions;
 mod snapshots;
 mod storm;
 mod storms;

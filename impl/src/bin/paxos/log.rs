@@ -93,9 +93,7 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
         reader.id()
     )?;
     for (name, fact) in reader.notes() {
-        let told = runtime::told(name, fact);
-        let told = told.unwrap_or_else(|| format!("\"{}\"", fact.escape_ascii()));
-        writeln!(out, "noted: {name}: {told}")?;
+        writeln!(out, "noted: {name}: {}", told(name, fact))?;
     }
     match reader.snapshot_header() {
         None => writeln!(out, "no snapshot")?,
@@ -119,8 +117,7 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
                 writeln!(out, "{number:>8}  snapshot of slots below {}", header.below)?;
             }
             Change::Note { name, fact } => {
-                let told = runtime::told(name, fact).unwrap_or_default();
-                writeln!(out, "{number:>8}  noted {name}: {told}")?;
+                writeln!(out, "{number:>8}  noted {name}: {}", told(name, fact))?;
             }
             Change::Records(records) => {
                 for record in &**records {
@@ -131,6 +128,10 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
         }
     }
     Ok(reader.verify()?)
+}
+
+fn told(name: &str, fact: &[u8]) -> String {
+    runtime::told(name, fact).unwrap_or_else(|| format!("\"{}\"", fact.escape_ascii()))
 }
 
 fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {

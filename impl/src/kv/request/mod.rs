@@ -27,8 +27,8 @@ pub enum Request {
     Write(Command),
     /// To have a session of its own.
     OpenSession,
-    /// A change of the store that may have been asked for before.
-    Once(session::Request),
+    /// A change of the store that may have been asked for before; or why there can be none.
+    Once(Result<session::Request, Reply>),
     /// To introduce itself, and learn who is there.
     Hello(Hello),
     /// Something about its own connection.
@@ -111,12 +111,6 @@ impl From<Query> for Request {
 impl From<Command> for Request {
     fn from(command: Command) -> Self {
         Self::Write(command)
-    }
-}
-
-impl From<session::Request> for Request {
-    fn from(request: session::Request) -> Self {
-        Self::Once(request)
     }
 }
 

@@ -126,7 +126,7 @@ static COMMAND: &[Word] = &[
 ];
 
 static PAXOS: &[Word] = &[
-    word("once", -6, |given| once::once(given).into()),
+    word("once", -6, |given| Request::Once(once::once(given))),
     word("session", 2, |_| Request::OpenSession),
 ];
 

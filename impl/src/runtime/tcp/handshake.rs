@@ -22,22 +22,24 @@ pub struct Hello {
     /// Who connects.
     pub from: NodeId,
     to: NodeId,
-    /// How it introduces itself.
-    pub introduction: Introduction,
+    /// How it introduces itself. As bytes, so that a greeting of another version can be told from noise.
+    introduction: Vec<u8>,
 }
 
 impl Hello {
     /// What `from` says to `to`.
     pub fn new(cluster: &str, from: NodeId, to: NodeId, introduction: &Introduction) -> Self {
-        let (cluster, introduction) = (cluster.to_owned(), introduction.clone());
+        let introduction = postcard::to_stdvec(introduction);
+        let introduction = introduction.expect("an introduction can be written to memory");
+        let cluster = cluster.to_owned();
         Self { magic: MAGIC, protocol: PROTOCOL, cluster, from, to, introduction }
     }
 
-    /// Whether it is meant for node `me` of a cluster.
+    /// How its sender introduces itself, if it is meant for node `me` of a cluster.
     ///
     /// # Errors
     /// What differs.
-    pub fn check(&self, cluster: &str, me: NodeId) -> Result<(), String> {
+    pub fn check(&self, cluster: &str, me: NodeId) -> Result<Introduction, String> {
         if self.magic != MAGIC {
             return Err("this is no node's greeting".to_owned());
         }
@@ -49,12 +51,13 @@ impl Hello {
             return Err(format!("it belongs to cluster `{}`, not `{cluster}`", self.cluster));
         }
         if self.to != me {
-            return Err(format!("it wants node {}; this is node {me}", self.to));
+            return Err(format!("it wants node {}, and has found node {me}", self.to));
         }
         if self.from == me {
-            return Err(format!("it says that it is node {me}, and so is this one"));
+            return Err(format!("it says that it is node {me}, and has found node {me}"));
         }
-        Ok(())
+        let introduction = postcard::from_bytes(&self.introduction);
+        introduction.map_err(|error| format!("its introduction is unreadable: {error}"))
     }
 }
 
@@ -63,26 +66,29 @@ mod tests {
     use super::*;
     use crate::{
         config::{Config, NODES_MAX},
-        runtime::introduction::{Life, Members},
+        runtime::introduction::{Lives, Members},
         storage::StoreId,
         wire,
     };
 
     fn hello(cluster: &str, from: u32, to: u32, node: u32, nodes: &[u32]) -> Hello {
         let members = Members::of(&Config::new(NodeId(node), nodes.iter().copied().map(NodeId)));
-        let life = Life { store: StoreId(9), number: 1, nonce: 2 };
-        Hello::new(cluster, NodeId(from), NodeId(to), &Introduction { life, members })
+        let mut lives = Lives::default();
+        (0..1000).for_each(|_| lives.begin(u64::MAX));
+        let store = StoreId(u128::MAX);
+        Hello::new(cluster, NodeId(from), NodeId(to), &Introduction { store, lives, members })
     }
 
     #[test]
     fn greetings_are_checked() {
-        let check =
-            |cluster, from, to| hello(cluster, from, to, 2, &[1, 2]).check("paxos", NodeId(1));
+        let check = |cluster, from, to| {
+            hello(cluster, from, to, 2, &[1, 2]).check("paxos", NodeId(1)).map(drop)
+        };
         let wrong = |reason: &str| Err(reason.to_owned());
         assert_eq!(check("paxos", 2, 1), Ok(()));
         assert_eq!(check("other", 2, 1), wrong("it belongs to cluster `other`, not `paxos`"));
-        assert_eq!(check("paxos", 2, 3), wrong("it wants node 3; this is node 1"));
-        assert_eq!(check("paxos", 1, 1), wrong("it says that it is node 1, and so is this one"));
+        assert_eq!(check("paxos", 2, 3), wrong("it wants node 3, and has found node 1"));
+        assert_eq!(check("paxos", 1, 1), wrong("it says that it is node 1, and has found node 1"));
     }
 
     /// Of those who are not known yet little is read, which must be enough.

@@ -1,6 +1,14 @@
 //! Connections that peers make: greeted, then read until they end.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use serde::de::DeserializeOwned;
@@ -33,6 +41,8 @@ pub(super) async fn accept<M: Send + 'static>(
     node: Handle<M>,
     traffic: &Arc<Traffic>,
 ) -> io::Result<()> {
+    let latest = addresses.peers.keys().map(|&peer| (peer, AtomicU64::new(0)));
+    let latest: Arc<BTreeMap<_, _>> = Arc::new(latest.collect());
     let (mut connections, room) = (JoinSet::new(), Arc::new(Semaphore::new(GREETINGS_MAX)));
     loop {
         let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
@@ -46,7 +56,8 @@ pub(super) async fn accept<M: Send + 'static>(
             }
         };
         while connections.try_join_next().is_some() {}
-        let guest = Guest { addresses: addresses.clone(), traffic: traffic.clone() };
+        let (addresses, traffic) = (addresses.clone(), traffic.clone());
+        let guest = Guest { addresses, traffic, latest: latest.clone() };
         let node = node.clone();
         connections.spawn(async move {
             match guest.receive(connection, permit, &node).await {
@@ -61,6 +72,9 @@ pub(super) async fn accept<M: Send + 'static>(
 struct Guest {
     addresses: Addresses,
     traffic: Arc<Traffic>,
+    /// The last connection of each peer that was let in: no other one is listened to. A peer that has two has two
+    /// lives, of which the node knows the last.
+    latest: Arc<BTreeMap<NodeId, AtomicU64>>,
 }
 
 impl Guest {
@@ -75,7 +89,9 @@ impl Guest {
         let greeting = timeout(PATIENCE, self.greet(&mut connection, &mut buffer, node)).await;
         drop(permit);
         let Some(peer) = greeting.map_err(|_| io::ErrorKind::TimedOut)?? else { return Ok(()) };
-        loop {
+        let Some(latest) = self.latest.get(&peer) else { return Ok(()) };
+        let own = latest.fetch_add(1, Ordering::Relaxed) + 1;
+        while latest.load(Ordering::Relaxed) == own {
             match read_frame::<Packet>(&mut connection, &mut buffer, wire::PAYLOAD_MAX).await? {
                 None => return Ok(()),
                 Some(Ok(packet)) => node.deliver(peer, packet).await,
@@ -86,6 +102,7 @@ impl Guest {
                 }
             }
         }
+        Ok(())
     }
 
     /// Answers the greeting. Gives who it is, if it may come in.
@@ -106,7 +123,7 @@ impl Guest {
         let Addresses { cluster, id, .. } = &self.addresses;
         let answer = match hello.check(cluster, *id) {
             Err(reason) => Answer::Refused(reason),
-            Ok(()) => match node.introduce(hello.from, hello.introduction).await {
+            Ok(introduction) => match node.introduce(hello.from, introduction).await {
                 None => return Ok(None),
                 Some(answer) => answer,
             },

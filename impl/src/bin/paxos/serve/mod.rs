@@ -109,7 +109,10 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
         metrics::listen(address)?; // Before the node starts: it keeps what it finds then.
     }
     let (running, node) = runtime::ready(config, options, made, Kv::default(), store, transport)
-        .map_err(ServeError::Start)?;
+        .map_err(|error| match error {
+            NodeError::Storage(error) => ServeError::Data(settings.data.clone(), error),
+            error => ServeError::Start(error),
+        })?;
     // On this thread, as everything else: it costs less than to hand things over.
     tokio::spawn(node);
     if settings.metrics.is_some() {
