@@ -14,8 +14,8 @@
 //! stays: quorums of different members need not meet.
 
 use super::{
+    error::NodeError,
     introduction::{Answer, Introduction, Members, Met},
-    node::NodeError,
     notes::{self, BANNED, FORMED, MEMBERS},
 };
 use crate::{

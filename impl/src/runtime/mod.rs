@@ -88,6 +88,7 @@
 //! ```
 
 mod clients;
+mod error;
 mod formation;
 mod gathering;
 mod handle;
@@ -114,9 +115,10 @@ use tokio::{
 
 pub use self::{
     clients::ProposeError,
+    error::NodeError,
     handle::Handle,
     introduction::{Answer, Introduction, Members},
-    node::{NodeError, Transport},
+    node::Transport,
     notes::told,
     options::Options,
     packet::Packet,

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metrics::Histogram;
-use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::{
     clients::{Clients, Opened, Reply},
+    error::NodeError,
     formation::Formation,
     gathering::Gathering,
-    introduction::{Answer, Introduction, Lives, Members},
+    introduction::{Answer, Introduction, Lives},
     journal::Journal,
     notes,
     options::Options,
@@ -32,7 +32,7 @@ use super::{
 use crate::{
     config::Config,
     event::{Event, Output, Proposal, Timer, Token},
-    machine::{RestoreError, StateMachine},
+    machine::StateMachine,
     message::{Envelope, Message, To},
     protocol::{
         RecoverError, Replica,
@@ -63,46 +63,6 @@ pub(super) enum Input<M> {
     Status(oneshot::Sender<Status>),
     /// Everything before this was taken in; the node should stop.
     Stop,
-}
-
-/// Why a node does not start, or stops.
-#[derive(Debug, Error)]
-pub enum NodeError {
-    /// The store failed, or what it holds cannot be used.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// What the store holds is not this node's, or does not fit the configuration.
-    #[error(transparent)]
-    Recover(#[from] RecoverError),
-    /// The store has a snapshot that the machine does not understand.
-    #[error("the snapshot on the disk: {0}")]
-    Restore(#[from] RestoreError),
-    /// The store is that of a node with other members.
-    #[error(
-        "the store is of a cluster of nodes {noted}; this node was told that they are {given}. Members cannot be \
-         changed yet: start it with the peers that it had. (If that cluster was never formed, empty the directories \
-         of all its nodes.)"
-    )]
-    Members {
-        /// Those that the store has noted.
-        noted: Members,
-        /// Those of the configuration.
-        given: Members,
-    },
-    /// A peer has found out earlier that this node has lost its memory, or a part of it.
-    #[error("this node may not come back with this store: it was {reason}")]
-    Banned {
-        /// What the peer has said.
-        reason: String,
-    },
-    /// A peer knows that this node's store is not the one it had.
-    #[error("node {by} refuses this node: {reason}")]
-    Refused {
-        /// The peer.
-        by: NodeId,
-        /// What it says.
-        reason: String,
-    },
 }
 
 /// Carries packets to peers. It may lose them; it must not block.

@@ -24,8 +24,8 @@ use self::{
     outbox::{Outbox, proposes},
 };
 use super::{
-    Options, Packet, ProposeError, ReadError,
-    node::{Begun, Input, Node, NodeError},
+    NodeError, Options, Packet, ProposeError, ReadError,
+    node::{Begun, Input, Node},
     status::Role,
 };
 use crate::{
