@@ -237,12 +237,10 @@ fn unread(error: &ReadError) -> Reply {
 
 /// Whether there is any use in asking again.
 fn unanswered(error: &ProposeError) -> Reply {
-    match error {
-        ProposeError::Forgotten | ProposeError::Expired => {
-            Reply::Error(format!("NOANSWER {error}").into())
-        }
-        error => unwritten(error),
+    if error.is_final() && error.may_be_applied() {
+        return Reply::Error(format!("NOANSWER {error}").into());
     }
+    unwritten(error)
 }
 
 fn unwritten(error: &ProposeError) -> Reply {

@@ -34,8 +34,8 @@ pub enum ProposeError {
         "there is no such session, or it has expired; the command may have been applied before that"
     )]
     Expired,
-    /// It was applied before and its answer is not kept, or it was given up by saying that its answer was heard.
-    #[error("the command was applied or given up before, and its answer is not kept")]
+    /// Its answer is not kept: it was heard, or lay for too long, or too many later ones came before it.
+    #[error("no answer to this command is kept; it may have been applied")]
     Forgotten,
     /// The node has stopped. It may have been applied, or be applied later.
     #[error("the node has stopped; the command may have been applied, or be later")]
@@ -54,6 +54,11 @@ impl ProposeError {
     /// Whether the command may have been applied, or still be.
     pub fn may_be_applied(&self) -> bool {
         !matches!(self, Self::TooLong { .. } | Self::Unsent(_))
+    }
+
+    /// Whether asking again gives the same error.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::TooLong { .. } | Self::Expired | Self::Forgotten)
     }
 }
 

@@ -123,7 +123,7 @@ impl Formation {
         let note = notes::peer(peer);
         match note.read(storage)? {
             Some(met) if !introduction.remembers(&met) => {
-                return Ok(Answer::Banned(forgetful(peer, &life, &met)));
+                return Ok(forgetful(peer, &life, &met));
             }
             Some(met) if met == life => {}
             _ => {
@@ -145,20 +145,20 @@ impl Formation {
 }
 
 /// Why a node must not come back.
-fn forgetful(peer: NodeId, life: &Met, met: &Met) -> String {
-    let found = if life.store == met.store {
-        format!(
-            "in start {} of its store, of which it does not know in start {}: this is an older copy, and what it \
-             has promised since is not there",
-            met.number, life.number
-        )
-    } else {
-        "with another store. Its disk was lost or replaced, and with it what it had promised".into()
-    };
-    format!(
-        "node {peer} was here before {found}. It may not come back under this id. Start it with its own data, or \
-         not at all (replacing a node is not offered yet)"
-    )
+fn forgetful(peer: NodeId, life: &Met, met: &Met) -> Answer {
+    let only = "It may not come back under this id. Start it with its own data, or not at all (replacing a node is not \
+                offered yet)";
+    if life.store != met.store {
+        return Answer::Replaced(format!(
+            "node {peer} was here before with another store. Its disk was lost or replaced, and with it what it had \
+             promised. {only}"
+        ));
+    }
+    Answer::Banned(format!(
+        "node {peer} was here before in start {} of its store, of which it does not know in start {}: this is an \
+         older copy, and what it has promised since is not there. {only}",
+        met.number, life.number
+    ))
 }
 
 #[cfg(test)]
@@ -194,7 +194,12 @@ mod tests {
             |introduction| formation.introduce(NodeId(2), introduction, &mut storage).unwrap();
         let (last, before) = introductions.split_last().unwrap();
         assert!(before.iter().all(|earlier| introduce(earlier) == Answer::Welcome));
-        matches!(introduce(last), Answer::Banned(_))
+        match introduce(last) {
+            Answer::Welcome => false,
+            Answer::Banned(_) => true,
+            Answer::Replaced(_) => introductions.iter().any(|other| other.store != last.store),
+            answer @ Answer::Refused(_) => panic!("{answer:?}"),
+        }
     }
 
     #[test]

@@ -80,8 +80,8 @@ impl<M: Send + 'static> Handle<M> {
     }
 
     /// Has a command of a session chosen and applied, once, however often and of whichever nodes it is
-    /// asked for, and gives what the machine answered then. After an error with
-    /// [`ProposeError::may_be_applied`], ask again, here or elsewhere.
+    /// asked for, and gives what the machine answered then. After an error that
+    /// is not [final](ProposeError::is_final), ask again, here or elsewhere.
     ///
     /// # Errors
     /// Why there is no answer. For one that was heard already ([`ClientSession::heard`]) none is kept.

@@ -26,7 +26,9 @@ pub enum Answer {
     Welcome,
     /// Not like this; it may be put right.
     Refused(String),
-    /// It has lost its memory, or a part of it: never come back like this.
+    /// Another store is known under that id: it was lost, or this is the wrong node.
+    Replaced(String),
+    /// The store has lost a part of its memory: never come back with it.
     Banned(String),
 }
 
@@ -65,6 +67,12 @@ impl Lives {
     /// The number of the present one; the first is 1.
     pub(super) fn number(&self) -> u64 {
         self.forgotten + self.nonces.len() as u64
+    }
+
+    /// A number that no other life of the node has, and most likely no life of a copy either.
+    pub(super) fn unique(&self) -> u64 {
+        let nonce = self.nonces.back().copied().unwrap_or_default();
+        self.number() << 32 | nonce >> 32
     }
 
     fn nonce(&self, number: u64) -> Option<u64> {

@@ -138,7 +138,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let config = replica.parts().config;
         let journal = Journal::new(config.id);
         let lives = begin_life(&mut storage)?;
-        let unique = u128::from(config.id.0) << 64 | u128::from(lives.number());
+        let unique = u128::from(config.id.0) << 64 | u128::from(lives.unique());
         let below = snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
         let mut node = Self {
             clients: Clients::new(options.request_timeout, options.resend, unique),
@@ -290,6 +290,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             }
             Input::Answered { by, answer } => match answer {
                 Answer::Welcome => self.formation.welcomed(by, &mut self.storage)?,
+                Answer::Replaced(reason) => return Err(NodeError::Refused { by, reason }),
                 Answer::Banned(reason) => {
                     Formation::banned(by, &reason, &mut self.storage)?;
                     return Err(NodeError::Refused { by, reason });

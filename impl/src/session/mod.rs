@@ -3,7 +3,7 @@
 //! Whoever asks for a command and hears nothing asks again, perhaps elsewhere; so one command may get
 //! into the log more than once, which Paxos does not mind. Here each carries the session of its client
 //! and a number, and only the first of a number is applied. What it answered is kept until the client
-//! says that it has heard it, in snapshots too.
+//! says that it has heard it, in snapshots too, as far as [`ANSWERS_MAX`] and [`ANSWERS_BYTES_MAX`] allow.
 //!
 //! A session is opened by an entry of the log, and its id is the slot of that entry. When there are
 //! more than [`SESSIONS_MAX`], the one that was not used for the longest stretch of the log expires.
@@ -12,7 +12,10 @@
 
 mod client;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -144,16 +147,16 @@ struct Session {
     /// The slot of its last entry.
     used: Slot,
     answered_below: u64,
-    /// Answers that its client has not said to have heard; nothing where one was too much to keep.
-    answers: BTreeMap<u64, Option<Bytes>>,
-    /// No answer below is kept.
-    kept_from: u64,
+    /// Answers that its client has not said to have heard.
+    answers: BTreeMap<u64, Bytes>,
+    /// Whose answers were too much to keep.
+    unkept: BTreeSet<u64>,
 }
 
 impl Session {
     /// How many bytes its answers have.
     fn bytes(&self) -> usize {
-        self.answers.values().flatten().map(Bytes::len).sum()
+        self.answers.values().map(Bytes::len).sum()
     }
 }
 
@@ -166,6 +169,8 @@ pub struct Sessions<M> {
     by_id: BTreeMap<SessionId, Session>,
     /// The session of each last use, oldest first. Follows from `by_id`.
     by_use: BTreeMap<Slot, SessionId>,
+    /// The same of those that keep answers.
+    keeping: BTreeMap<Slot, SessionId>,
     /// How many bytes the answers have. Follows from `by_id`.
     answers_bytes: usize,
     answers_bytes_max: usize,
@@ -180,7 +185,7 @@ struct Image {
     machine: Bytes,
 }
 
-const IMAGE_VERSION: u8 = 2;
+const IMAGE_VERSION: u8 = 3;
 
 impl<M: StateMachine> Sessions<M> {
     /// A machine to which nothing was applied.
@@ -190,6 +195,7 @@ impl<M: StateMachine> Sessions<M> {
             applied: Slot(0),
             by_id: BTreeMap::new(),
             by_use: BTreeMap::new(),
+            keeping: BTreeMap::new(),
             answers_bytes: 0,
             answers_bytes_max: ANSWERS_BYTES_MAX,
         }
@@ -230,10 +236,11 @@ impl<M: StateMachine> Sessions<M> {
         if sequence < open.answered_below {
             return Some(Applied::Forgotten { session, sequence });
         }
-        Some(match open.answers.get(&sequence)?.clone() {
-            Some(answer) => Applied::Answered { session, sequence, answer },
-            None => Applied::Forgotten { session, sequence },
-        })
+        if open.unkept.contains(&sequence) {
+            return Some(Applied::Forgotten { session, sequence });
+        }
+        let answer = open.answers.get(&sequence)?.clone();
+        Some(Applied::Answered { session, sequence, answer })
     }
 
     /// Whether a session is open.
@@ -272,6 +279,8 @@ impl<M: StateMachine> Sessions<M> {
         self.by_use = image.sessions.iter().map(|(&id, session)| (session.used, id)).collect();
         self.by_id = image.sessions;
         self.answers_bytes = self.by_id.values().map(Session::bytes).sum();
+        let keeping = self.by_id.iter().filter(|(_, session)| !session.answers.is_empty());
+        self.keeping = keeping.map(|(&id, session)| (session.used, id)).collect();
         Ok(())
     }
 
@@ -279,11 +288,16 @@ impl<M: StateMachine> Sessions<M> {
         if self.by_id.len() == SESSIONS_MAX
             && let Some((_, unused)) = self.by_use.pop_first()
         {
-            let expired = self.by_id.remove(&unused);
-            self.answers_bytes -= expired.map_or(0, |session| session.bytes());
+            let expired = self.by_id.remove(&unused).expect("it was used");
+            self.keeping.remove(&expired.used);
+            self.answers_bytes -= expired.bytes();
         }
-        let session =
-            Session { used: slot, answered_below: 0, answers: BTreeMap::new(), kept_from: 0 };
+        let session = Session {
+            used: slot,
+            answered_below: 0,
+            answers: BTreeMap::new(),
+            unkept: BTreeSet::new(),
+        };
         let id = SessionId { owner, slot };
         self.by_id.insert(id, session);
         self.by_use.insert(slot, id);
@@ -302,45 +316,50 @@ impl<M: StateMachine> Sessions<M> {
             return Applied::Expired { session: id, sequence };
         };
         self.by_use.remove(&session.used);
+        self.keeping.remove(&session.used);
         self.by_use.insert(slot, id);
         session.used = slot;
         if answered_below > session.answered_below {
             session.answered_below = answered_below;
             let kept = session.answers.split_off(&answered_below);
             let heard = std::mem::replace(&mut session.answers, kept);
-            self.answers_bytes -= heard.values().flatten().map(Bytes::len).sum::<usize>();
+            self.answers_bytes -= heard.values().map(Bytes::len).sum::<usize>();
+            session.unkept = session.unkept.split_off(&answered_below);
+        }
+        if !session.answers.is_empty() {
+            self.keeping.insert(slot, id);
         }
         if let Some(became) = self.became(id, sequence) {
             return became;
         }
         let answer = self.machine.apply(command);
-        self.keep(id, sequence, answer.clone());
+        self.keep(slot, id, sequence, answer.clone());
         Applied::Answered { session: id, sequence, answer }
     }
 
-    /// Keeps an answer, and forgets older ones if it is too much.
-    fn keep(&mut self, id: SessionId, sequence: u64, answer: Bytes) {
+    /// Keeps an answer of the session that is used now, and forgets older ones if it is too much.
+    fn keep(&mut self, slot: Slot, id: SessionId, sequence: u64, answer: Bytes) {
         let session = self.by_id.get_mut(&id).expect("it is open");
         self.answers_bytes += answer.len();
-        session.answers.insert(sequence, Some(answer));
-        session.kept_from = session.kept_from.min(sequence);
-        if session.answers.len() > ANSWERS_MAX
-            && let Some((oldest, answer)) = session.answers.pop_first()
-        {
+        session.answers.insert(sequence, answer);
+        self.keeping.insert(slot, id);
+        if session.answers.len() + session.unkept.len() > ANSWERS_MAX {
+            let firsts = [session.answers.keys().next(), session.unkept.first()];
+            let oldest = firsts.into_iter().flatten().copied().min().expect("there are many");
+            session.unkept.remove(&oldest);
+            self.answers_bytes -= session.answers.remove(&oldest).map_or(0, |answer| answer.len());
             session.answered_below = oldest + 1;
-            self.answers_bytes -= answer.map_or(0, |answer| answer.len());
         }
-        for id in self.by_use.values() {
-            if self.answers_bytes <= self.answers_bytes_max {
-                return;
+        while self.answers_bytes > self.answers_bytes_max
+            && let Some(longest_unused) = self.keeping.first_entry()
+        {
+            let session = self.by_id.get_mut(longest_unused.get()).expect("it keeps answers");
+            if let Some((sequence, answer)) = session.answers.pop_first() {
+                session.unkept.insert(sequence);
+                self.answers_bytes -= answer.len();
             }
-            let session = self.by_id.get_mut(id).expect("it was used");
-            for (&sequence, answer) in session.answers.range_mut(session.kept_from..) {
-                session.kept_from = sequence;
-                if self.answers_bytes <= self.answers_bytes_max {
-                    return;
-                }
-                self.answers_bytes -= answer.take().map_or(0, |answer| answer.len());
+            if session.answers.is_empty() {
+                longest_unused.remove();
             }
         }
     }
@@ -400,6 +419,8 @@ mod tests {
             let applied = sessions.apply(slot, &Value::Command(entry.encode()));
             assert!(sessions.answers_bytes <= 3);
             assert_eq!(sessions.answers_bytes, sessions.by_id.values().map(Session::bytes).sum());
+            let keeping = sessions.by_id.values().filter(|session| !session.answers.is_empty());
+            assert_eq!(sessions.keeping.len(), keeping.count());
             applied
         };
         let mut clients = [0_u32, 1].map(|slot| {

@@ -39,8 +39,8 @@ pub enum StorageError {
         /// What it should have said.
         expected: String,
     },
-    /// A store that a newer program has written.
-    #[error("the store has format {found}; this program knows formats up to {known}")]
+    /// A store that another version of the program has written.
+    #[error("the store has format {found}; this program knows only format {known}")]
     Format {
         /// What the store says.
         found: u32,

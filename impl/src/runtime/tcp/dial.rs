@@ -63,7 +63,7 @@ impl Line {
                         }
                     }
                 }
-                Ok((_, answer @ Answer::Banned(_))) => {
+                Ok((_, answer @ (Answer::Replaced(_) | Answer::Banned(_)))) => {
                     node.answered(self.peer, answer).await;
                     return;
                 }

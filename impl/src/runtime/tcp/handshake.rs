@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{runtime::Introduction, types::NodeId};
 
 /// The version of what nodes say to each other.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Distinguishes this protocol from whatever else might connect.
 const MAGIC: [u8; 8] = *b"paxos-rs";

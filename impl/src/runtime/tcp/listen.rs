@@ -1,21 +1,13 @@
 //! Connections that peers make: greeted, then read until they end.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -41,7 +33,7 @@ pub(super) async fn accept<M: Send + 'static>(
     node: Handle<M>,
     traffic: &Arc<Traffic>,
 ) -> io::Result<()> {
-    let latest = addresses.peers.keys().map(|&peer| (peer, AtomicU64::new(0)));
+    let latest = addresses.peers.keys().map(|&peer| (peer, watch::Sender::new(0)));
     let latest: Arc<BTreeMap<_, _>> = Arc::new(latest.collect());
     let (mut connections, room) = (JoinSet::new(), Arc::new(Semaphore::new(GREETINGS_MAX)));
     loop {
@@ -72,9 +64,9 @@ pub(super) async fn accept<M: Send + 'static>(
 struct Guest {
     addresses: Addresses,
     traffic: Arc<Traffic>,
-    /// The last connection of each peer that was let in: no other one is listened to. A peer that has two has two
-    /// lives, of which the node knows the last.
-    latest: Arc<BTreeMap<NodeId, AtomicU64>>,
+    /// How many connections of each peer were let in. Only the last is listened to: an earlier one may be of an
+    /// earlier life.
+    latest: Arc<BTreeMap<NodeId, watch::Sender<u64>>>,
 }
 
 impl Guest {
@@ -90,9 +82,16 @@ impl Guest {
         drop(permit);
         let Some(peer) = greeting.map_err(|_| io::ErrorKind::TimedOut)?? else { return Ok(()) };
         let Some(latest) = self.latest.get(&peer) else { return Ok(()) };
-        let own = latest.fetch_add(1, Ordering::Relaxed) + 1;
-        while latest.load(Ordering::Relaxed) == own {
-            match read_frame::<Packet>(&mut connection, &mut buffer, wire::PAYLOAD_MAX).await? {
+        let mut superseded = latest.subscribe();
+        latest.send_modify(|count| *count += 1);
+        let own = *superseded.borrow_and_update();
+        loop {
+            let frame = tokio::select! {
+                biased;
+                _ = superseded.wait_for(|&count| count > own) => return Ok(()),
+                frame = read_frame::<Packet>(&mut connection, &mut buffer, wire::PAYLOAD_MAX) => frame?,
+            };
+            match frame {
                 None => return Ok(()),
                 Some(Ok(packet)) => node.deliver(peer, packet).await,
                 Some(Err(error)) => {
@@ -102,7 +101,6 @@ impl Guest {
                 }
             }
         }
-        Ok(())
     }
 
     /// Answers the greeting. Gives who it is, if it may come in.
@@ -133,7 +131,7 @@ impl Guest {
         connection.write_all(&frame).await?;
         match answer {
             Answer::Welcome => Ok(Some(hello.from)),
-            Answer::Refused(reason) | Answer::Banned(reason) => {
+            Answer::Refused(reason) | Answer::Replaced(reason) | Answer::Banned(reason) => {
                 Traffic::count(&self.traffic.refused_greetings);
                 tracing::warn!(peer = hello.from.0, reason, "a greeting was refused");
                 Ok(None)

@@ -20,8 +20,8 @@ use crate::{
     types::Slot,
 };
 
-/// The format that is written, and the newest that is read.
-pub const FORMAT: u32 = 1;
+/// The format that is written, and the only one that is read.
+pub const FORMAT: u32 = 2;
 
 /// Where the commits begin, in either file: in a sector of their own.
 pub(super) const START: u64 = 512;
@@ -157,7 +157,7 @@ pub(super) fn recognise(name: &str, bytes: &[u8]) -> Result<StoreId, StorageErro
         return Err(StorageError::damaged(format!("{name} has no format")));
     };
     let found = u32::from_le_bytes(*format);
-    if found > FORMAT {
+    if found != FORMAT {
         return Err(StorageError::Format { found, known: FORMAT });
     }
     let id = rest.first_chunk().map(|id| StoreId(u128::from_le_bytes(*id)));

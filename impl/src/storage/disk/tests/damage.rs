@@ -221,7 +221,7 @@ fn what_nobody_wrote_so_is_refused() {
     for (says, image) in [
         ("the log is of store", of_another(MARK)),
         ("log.0 is of store", of_another(1)),
-        ("format 2; this program knows formats up to 1", but(0, 8, &[2])),
+        ("format 3; this program knows only format 2", but(0, 8, &[3])),
         ("commit 5 is there, but commit 4 cannot be read", but(0, place_of(4) + 24, b"?")),
         ("neither file of the log has a commit", but(0, 512 + 24, b"?")),
         ("ends with commit 7, but commit 8 was acknowledged", but(0, place_of(8) + 24, b"?")),
