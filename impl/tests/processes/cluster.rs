@@ -62,10 +62,12 @@ impl Cluster {
         Self { network, addresses: Addresses::default(), nodes, _directory: directory }
     }
 
-    /// A new cluster that has elected a leader.
+    /// A new cluster whose nodes have all met, and have elected a leader.
     pub(crate) fn formed(nodes: u32, seed: u64, flags: impl Fn(u32) -> Vec<String>) -> Self {
         let mut cluster = Self::new(nodes, seed, flags);
         cluster.start_all();
+        let takes_part = |id| cluster.info(id).is_some_and(|info| info["paxos_role"] != "forming");
+        eventually("all have met", || cluster.ids().all(takes_part));
         cluster.wait_for_leader();
         cluster
     }
