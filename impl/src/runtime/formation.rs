@@ -117,10 +117,10 @@ impl Formation {
                 "node {peer} was told that the members are {theirs}, and node {me} that they are {mine}"
             )));
         }
-        let Some(life) = introduction.life().filter(|_| mine.contains(peer)) else {
+        if !mine.contains(peer) {
             return Ok(Answer::Refused(format!("node {peer} is none of the members {mine}")));
-        };
-        let note = notes::peer(peer);
+        }
+        let (life, note) = (introduction.life(), notes::peer(peer));
         match note.read(storage)? {
             Some(met) if !introduction.remembers(&met) => {
                 return Ok(forgetful(peer, &life, &met));
@@ -223,6 +223,23 @@ mod tests {
         let (long, longer) = (introduction(2, &nonces[..999]), introduction(2, &nonces));
         assert!(!is_banned(&[long.clone(), longer.clone()]));
         assert!(is_banned(&[longer, long]));
+    }
+
+    /// A peer may say what it likes of its lives.
+    #[test]
+    fn lives_that_cannot_be_are_no_reason_to_panic() {
+        let lives = |forgotten: u64, nonces: &[u64]| -> Lives {
+            let bytes = postcard::to_stdvec(&(forgotten, nonces)).unwrap();
+            postcard::from_bytes(&bytes).unwrap()
+        };
+        let first = introduction(2, &[7]);
+        for (lives, impossible) in
+            [(lives(0, &[]), false), (lives(u64::MAX, &[]), true), (lives(u64::MAX, &[7, 8]), true)]
+        {
+            let introduction = Introduction { lives, ..first.clone() };
+            assert!(!is_banned(&[introduction.clone(), introduction.clone()]));
+            assert_eq!(is_banned(&[introduction, first.clone()]), impossible);
+        }
     }
 
     #[test]

@@ -153,7 +153,8 @@ impl<M: Send + 'static> Handle<M> {
         answer.await.ok()
     }
 
-    /// Tells the node what a peer says to its own introduction. If that is [`Answer::Banned`], it stops.
+    /// Tells the node what a peer says to its own introduction. If that is [`Answer::Banned`] or
+    /// [`Answer::Replaced`], it stops.
     pub async fn answered(&self, by: NodeId, answer: Answer) {
         let _ = self.inputs.send(Input::Answered { by, answer }).await; // It may have stopped.
     }

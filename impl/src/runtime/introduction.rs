@@ -66,26 +66,29 @@ impl Lives {
 
     /// The number of the present one; the first is 1.
     pub(super) fn number(&self) -> u64 {
-        self.forgotten + self.nonces.len() as u64
+        // A peer may say that there were as many as it likes.
+        self.forgotten.saturating_add(self.nonces.len() as u64)
     }
 
     /// A number that no other life of the node has, and most likely no life of a copy either.
     pub(super) fn unique(&self) -> u64 {
-        let nonce = self.nonces.back().copied().unwrap_or_default();
-        self.number() << 32 | nonce >> 32
+        self.number() << 32 | self.present() >> 32
+    }
+
+    fn present(&self) -> u64 {
+        self.nonces.back().copied().unwrap_or_default()
     }
 
     fn nonce(&self, number: u64) -> Option<u64> {
-        let place = usize::try_from(number.checked_sub(self.forgotten + 1)?).ok()?;
-        self.nonces.get(place).copied()
+        let place = number.checked_sub(self.forgotten)?.checked_sub(1)?;
+        self.nonces.get(usize::try_from(place).ok()?).copied()
     }
 }
 
 impl Introduction {
-    /// The present life; nothing if it has none.
-    pub(super) fn life(&self) -> Option<Met> {
-        let number = self.lives.number();
-        Some(Met { store: self.store, number, nonce: self.lives.nonce(number)? })
+    /// The present life.
+    pub(super) fn life(&self) -> Met {
+        Met { store: self.store, number: self.lives.number(), nonce: self.lives.present() }
     }
 
     /// Whether an earlier life is one of its own: then nothing is missing in its store.

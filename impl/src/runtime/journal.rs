@@ -27,7 +27,8 @@ impl Journal {
         leader: Option<NodeId>,
     ) {
         let node = self.node.0;
-        let ballot = tracing::field::display(ballot.map_or("none".into(), |it| it.to_string()));
+        // Written out only if it is told: most turns change nothing.
+        let ballot = ballot.as_ref().map(tracing::field::display);
         let before = self.role.replace(role);
         if before != Some(role) {
             match (role, before) {

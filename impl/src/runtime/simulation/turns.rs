@@ -26,13 +26,18 @@ use crate::{
     types::{Ballot, NodeId, Slot, Value},
 };
 
+/// Node 1, whose store does not fail.
+fn one_of_three(store: &MemoryStore, introduced: bool) -> Node<Ledger, Faulty> {
+    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+    let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
+    Node::recover(config, quick(), Ledger::default(), faulty, introduced).expect("its own store")
+}
+
 /// A node that waits for the others to be started does so without a turn.
 #[test]
 fn a_node_that_has_not_met_the_others_rests() {
     let memory = MemoryStore::new(StoreId(1));
-    let store = Faulty { inner: memory.reopen(), changes_left: Arc::default() };
-    let config = Config::new(NodeId(1), [NodeId(1), NodeId(2), NodeId(3)]);
-    let mut node = Node::recover(config, quick(), Ledger::default(), store, true).unwrap();
+    let mut node = one_of_three(&memory, true);
     let now = Duration::from_secs(1);
     assert!(node.turn([], now, &mut Outbox::of(&memory)).unwrap());
     assert_eq!(node.wake_at(), None);
@@ -100,9 +105,7 @@ fn nothing_leaves_before_it_is_durable() {
 #[test]
 fn a_leader_proposes_one_batch_after_the_other() {
     let store = MemoryStore::new(StoreId(1));
-    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
-    let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
-    let mut node = Node::recover(config, quick(), Ledger::default(), faulty, false).unwrap();
+    let mut node = one_of_three(&store, false);
     let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
     let mut turn = |inputs: Vec<Input<Ledger>>, commands: usize, passes: Duration| {
         now += passes;
@@ -171,9 +174,7 @@ fn agree(packet: Packet) -> Option<Packet> {
 #[test]
 fn a_follower_forwards_one_batch_after_the_other() {
     let store = MemoryStore::new(StoreId(1));
-    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
-    let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
-    let mut node = Node::recover(config, quick(), Ledger::default(), faulty, false).unwrap();
+    let mut node = one_of_three(&store, false);
     let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
     let from_leader = |message| Input::Packet { from: NodeId(2), packet: Packet::Message(message) };
     let ballot = Ballot::new(1, NodeId(2)).unwrap();
