@@ -1,7 +1,8 @@
 //! Puts into three durable nodes of `paxos serve`, and into three of etcd, side by side.
 //!
-//! Clients talk to whichever node leads, in both. The load generator, redis-benchmark for one and a client written for this for the other, shares the
-//! machine with the nodes. Both clusters run all the time, and take turns; whoever waits is idle.
+//! Clients talk to whichever node leads, in both. The load generator, redis-benchmark for one and a client written
+//! for this for the other, shares the machine with the nodes. Both clusters run all the time, and take turns; whoever
+//! waits is idle.
 
 mod clusters;
 mod grpc;
