@@ -1,15 +1,16 @@
 //! What a leader is about to propose, or another node to ask of it, and when: group commit.
 //!
 //! A batch costs each node a sync and a few messages, however many commands are in it. So while one is on its
-//! way the next one gathers, and the clients of one are answered while the other is made durable. But
-//! it waits no longer than [`Options::batch_wait`](super::Options::batch_wait): over a long way, several
-//! batches are on their way. Where nothing is on its way, nothing waits.
+//! way the next one gathers; and when that one is done, it waits for those who were answered by it, as long as
+//! that [pays](super::returning). But no command waits longer than [`Options::batch_wait`](super::Options::batch_wait)
+//! for either: over a long way, several batches are on their way. Where nothing is on its way, and nobody was just
+//! answered, nothing waits.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::timing::Now;
+use super::{returning::Returning, timing::Now};
 
 /// Commands that are to be proposed or asked for together.
 #[derive(Debug)]
@@ -18,12 +19,16 @@ pub(super) struct Gathering {
     /// Since when the first of them waits.
     since: Now,
     wait: Duration,
+    /// How many commands the last batch had; 0 once it is done.
+    under_way: usize,
+    returning: Returning,
 }
 
 impl Gathering {
-    /// None yet; `wait` is how long a batch waits at most for the one before it.
+    /// None yet; `wait` is how long a batch waits at most for others.
     pub(super) fn new(wait: Duration) -> Self {
-        Self { commands: Vec::new(), since: Now::ZERO, wait }
+        let (since, returning) = (Now::ZERO, Returning::default());
+        Self { commands: Vec::new(), since, wait, under_way: 0, returning }
     }
 
     /// More commands.
@@ -38,6 +43,8 @@ impl Gathering {
     /// if another node leads.
     pub(super) fn clear(&mut self) {
         self.commands.clear();
+        self.under_way = 0;
+        self.returning.clear();
     }
 
     /// How many they are.
@@ -45,15 +52,30 @@ impl Gathering {
         self.commands.len()
     }
 
-    /// When it has to leave even if the one before is still on its way.
+    /// When it has to leave, whatever is on its way.
     pub(super) fn due_at(&self) -> Option<Now> {
-        (!self.commands.is_empty()).then_some(self.since + self.wait)
+        let due_at = self.since + self.wait;
+        let awaited_until = self.returning.awaited_until(self.len()).unwrap_or(due_at);
+        (!self.commands.is_empty()).then_some(due_at.min(awaited_until))
     }
 
     /// What has to leave now; `idle` says that nothing is on its way.
     pub(super) fn take_due(&mut self, idle: bool, now: Now) -> Option<Vec<Bytes>> {
+        if idle && self.under_way > 0 {
+            self.returning.expect(self.under_way, self.len(), now, self.wait);
+            self.under_way = 0;
+        }
         let due_at = self.due_at()?;
-        (idle || due_at <= now).then(|| std::mem::take(&mut self.commands))
+        let complete = self.returning.awaited_until(self.len()).is_none();
+        if now < due_at && !(idle && complete) {
+            if idle {
+                self.returning.hold();
+            }
+            return None;
+        }
+        self.returning.settle(self.len());
+        self.under_way = self.len();
+        Some(std::mem::take(&mut self.commands))
     }
 }
 
@@ -61,28 +83,86 @@ impl Gathering {
 mod tests {
     use super::*;
 
+    const WAIT: Duration = Duration::from_millis(2);
+
+    fn ms(count: u64) -> Now {
+        Duration::from_millis(count)
+    }
+
+    /// Commands that are recognised.
+    fn commands<const N: usize>(names: [&'static str; N]) -> Vec<Bytes> {
+        names.map(Bytes::from).into()
+    }
+
+    #[test]
+    fn where_nothing_is_on_its_way_nothing_waits() {
+        let mut gathering = Gathering::new(WAIT);
+        assert_eq!((gathering.due_at(), gathering.take_due(true, ms(0))), (None, None));
+        for second in 0..3 {
+            let (now, one) = (ms(1000 * second), commands(["one"]));
+            gathering.extend(one.clone(), now);
+            assert_eq!(gathering.take_due(true, now), Some(one));
+            assert_eq!(gathering.take_due(true, now), None, "it is done at once");
+        }
+    }
+
     #[test]
     fn a_batch_waits_for_the_one_before_it_but_not_for_long() {
-        let ms = Duration::from_millis;
-        let mut gathering = Gathering::new(ms(2));
-        assert_eq!((gathering.due_at(), gathering.take_due(true, ms(0))), (None, None));
-
-        gathering.extend(vec!["one".into()], ms(10));
-        assert_eq!(
-            gathering.take_due(true, ms(10)),
-            Some(vec!["one".into()]),
-            "nothing is on its way"
-        );
-
-        gathering.extend(vec!["two".into()], ms(20));
-        gathering.extend(vec!["three".into()], ms(21));
+        let mut gathering = Gathering::new(WAIT);
+        gathering.extend(commands(["one"]), ms(10));
+        assert_eq!(gathering.take_due(true, ms(10)), Some(commands(["one"])));
+        gathering.extend(commands(["two"]), ms(20));
+        gathering.extend(commands(["three"]), ms(21));
         assert_eq!((gathering.due_at(), gathering.take_due(false, ms(21))), (Some(ms(22)), None));
-        assert_eq!(gathering.take_due(false, ms(22)), Some(vec!["two".into(), "three".into()]));
+        assert_eq!(gathering.take_due(false, ms(22)), Some(commands(["two", "three"])));
+    }
 
-        gathering.extend(vec!["four".into()], ms(30));
+    #[test]
+    fn a_batch_waits_for_those_who_were_answered_but_not_for_long() {
+        let mut gathering = Gathering::new(WAIT);
+        gathering.extend(commands(["a1", "b1"]), ms(10));
+        assert_eq!(gathering.take_due(true, ms(10)), Some(commands(["a1", "b1"])));
+        gathering.extend(commands(["c1"]), ms(11));
+        assert_eq!(gathering.take_due(false, ms(11)), None);
+        // The first batch is done; its clients may come again.
+        assert_eq!(gathering.take_due(true, ms(12)), None);
+        gathering.extend(commands(["a2"]), ms(12));
+        assert_eq!(gathering.take_due(true, ms(12)), None);
+        assert!(gathering.due_at() > Some(ms(12)) && gathering.due_at() < Some(ms(13)));
+        gathering.extend(commands(["b2"]), ms(12));
+        assert_eq!(gathering.take_due(true, ms(12)), Some(commands(["c1", "a2", "b2"])));
+
+        // Of the three, two do not.
+        gathering.extend(commands(["c2"]), ms(15));
+        assert_eq!(gathering.take_due(true, ms(15)), None);
+        assert!(gathering.due_at() > Some(ms(15)) && gathering.due_at() < Some(ms(16)));
+        assert_eq!(gathering.take_due(true, ms(16)), Some(commands(["c2"])));
+
+        // That was in vain, and is left alone the next time.
+        gathering.extend(commands(["d1"]), ms(18));
+        assert_eq!(gathering.take_due(true, ms(18)), Some(commands(["d1"])));
+    }
+
+    #[test]
+    fn nobody_waits_for_those_who_were_answered_long_ago() {
+        let mut gathering = Gathering::new(WAIT);
+        gathering.extend(commands(["one", "two"]), ms(10));
+        assert!(gathering.take_due(true, ms(10)).is_some());
+        assert_eq!(gathering.take_due(true, ms(11)), None);
+        gathering.extend(commands(["three"]), ms(20));
+        assert_eq!(gathering.take_due(true, ms(20)), Some(commands(["three"])));
+    }
+
+    #[test]
+    fn what_was_forgotten_is_not_remembered() {
+        let mut gathering = Gathering::new(WAIT);
+        gathering.extend(commands(["one", "two"]), ms(30));
+        assert!(gathering.take_due(true, ms(30)).is_some());
+        gathering.extend(commands(["three"]), ms(31));
         gathering.clear();
         assert_eq!((gathering.due_at(), gathering.take_due(true, ms(40))), (None, None));
-        gathering.extend(vec!["five".into()], ms(41));
-        assert_eq!(gathering.due_at(), Some(ms(43)), "it does not remember what was forgotten");
+        gathering.extend(commands(["four"]), ms(41));
+        assert_eq!(gathering.due_at(), Some(ms(43)));
+        assert_eq!(gathering.take_due(true, ms(41)), Some(commands(["four"])));
     }
 }

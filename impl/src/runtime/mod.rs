@@ -3,8 +3,8 @@
 //! [`ready`] makes a node, and [`start`] gives it a thread, unless it is to share one. Everything happens in
 //! turns: take in what is ready, step the protocol for all of it, one write and one sync, then send, apply
 //! and answer. When much is ready, much shares a sync: a batch of commands gathers while the one before is on its
-//! way, and when none is, nothing waits. What a leader proposes is sent before the sync, so that the followers'
-//! overlap with it, and so is all that rests on earlier syncs alone.
+//! way and while those whom that one has answered ask again, and otherwise nothing waits. What a leader proposes is
+//! sent before the sync, so that the followers' overlap with it, and so is all that rests on earlier syncs alone.
 //!
 //! ```text
 //! clients --Handle--> Input \                                   / Packet --Transport--> peers
@@ -99,6 +99,7 @@ mod notes;
 mod options;
 mod packet;
 mod readers;
+mod returning;
 #[cfg(test)]
 mod simulation;
 mod status;
@@ -106,7 +107,7 @@ pub mod tcp;
 mod timing;
 mod transfer;
 
-use std::{io, sync::Arc, thread};
+use std::{io, pin::pin, sync::Arc, thread};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -204,8 +205,15 @@ async fn run<M: StateMachine, S: Storage>(
 ) -> Result<(), NodeError> {
     let start = Instant::now();
     let mut inputs = Vec::with_capacity(most);
+    // One for all turns: a timer that is only put off does not wake the runtime.
+    let mut alarm = pin!(tokio::time::sleep_until(start));
     let ended = loop {
         let wake_at = node.wake_at().map(|at| start + at);
+        if let Some(at) = wake_at
+            && at != alarm.deadline()
+        {
+            alarm.as_mut().reset(at);
+        }
         tokio::select! {
             biased;
             count = arriving.recv_many(&mut inputs, most) => {
@@ -213,7 +221,7 @@ async fn run<M: StateMachine, S: Storage>(
                     break Ok(()); // All handles are gone.
                 }
             }
-            () = tokio::time::sleep_until(wake_at.unwrap_or(start)), if wake_at.is_some() => {}
+            () = &mut alarm, if wake_at.is_some() => {}
         }
         let now = start.elapsed();
         let begun = node.begin_turn(inputs.drain(..), now, &mut transport);

@@ -10,19 +10,19 @@ use h2::client::SendRequest;
 use http::{HeaderValue, Request};
 use tokio::{net::TcpStream, task::JoinSet};
 
-use crate::Unusable;
+use crate::{Load, Unusable};
 
-/// Has `clients` clients put `requests` values in all, and gives how long each put took.
+/// Has its clients put `requests` values in all, and gives how long each put took.
 pub(crate) async fn load(
     address: &str,
-    clients: u32,
+    Load { clients, keys, .. }: Load,
     requests: u32,
     value: usize,
 ) -> Result<(Duration, Vec<Duration>), Unusable> {
     let mut connected = Vec::new();
     for client in 0..clients {
         let mut connection = connect(address).await?;
-        put(&mut connection, address, client, value).await?; // Warm, and known to work.
+        put(&mut connection, address, client % keys, value).await?; // Warm, and known to work.
         connected.push(connection);
     }
     let (begun, mut tasks) = (Instant::now(), JoinSet::new());
@@ -32,7 +32,7 @@ pub(crate) async fn load(
             let mut latencies = Vec::with_capacity(share as usize);
             for number in 0..share {
                 let asked = Instant::now();
-                put(&mut connection, &address, client ^ number << 8, value).await?;
+                put(&mut connection, &address, (client ^ number << 8) % keys, value).await?;
                 latencies.push(asked.elapsed());
             }
             Ok::<_, Unusable>(latencies)

@@ -145,8 +145,10 @@ fn a_leader_proposes_one_batch_after_the_other() {
     assert_eq!(proposed(&first), [2], "nothing is in flight");
     let (second, wakes_in) = turn(Vec::new(), 1, Duration::ZERO);
     assert!(proposed(&second).is_empty() && wakes_in <= quick().batch_wait);
-    let (second, _) = turn(agreed(first), 1, STEP);
-    assert_eq!(proposed(&second), [2], "the first is chosen");
+    let (second, wakes_in) = turn(agreed(first), 0, Duration::ZERO);
+    assert!(proposed(&second).is_empty() && wakes_in <= quick().batch_wait);
+    let (second, _) = turn(Vec::new(), 2, Duration::ZERO);
+    assert_eq!(proposed(&second), [3], "the first is chosen, and its clients have come again");
     turn(Vec::new(), 1, Duration::ZERO);
     let (third, _) = turn(Vec::new(), 0, quick().batch_wait);
     assert_eq!(proposed(&third), [1], "it has waited long enough");
@@ -199,13 +201,19 @@ fn a_follower_forwards_one_batch_after_the_other() {
         forwarded.collect::<Vec<_>>()
     };
 
+    let sizes = |batches: &[Vec<Bytes>]| batches.iter().map(Vec::len).collect::<Vec<_>>();
     let opening = turn(None, 1, STEP).remove(0);
-    let first = turn(Some((0, opening)), 1, STEP).remove(0);
-    assert_eq!(first.len(), 2, "nothing is on its way");
-    assert!(turn(None, 2, Duration::ZERO).is_empty(), "the first is");
-    let second = turn(Some((1, first)), 1, STEP);
-    assert_eq!(second.iter().map(Vec::len).collect::<Vec<_>>(), [3], "the first is applied");
+    assert!(turn(Some((0, opening)), 1, STEP).is_empty(), "nobody comes again for the session");
+    let first = turn(None, 0, quick().batch_wait).remove(0);
+    assert_eq!(first.len(), 2);
+    assert!(turn(None, 2, Duration::ZERO).is_empty(), "the first is on its way");
+    let second = turn(Some((1, first)), 0, Duration::ZERO).remove(0);
+    assert_eq!(second.len(), 2, "the first is applied, and this time nobody is waited for");
     assert!(turn(None, 1, Duration::ZERO).is_empty());
-    let third = turn(None, 0, quick().batch_wait);
-    assert_eq!(third.iter().map(Vec::len).collect::<Vec<_>>(), [1], "it has waited long enough");
+    assert!(turn(Some((3, second)), 0, Duration::ZERO).is_empty(), "the second is applied");
+    let third = turn(None, 2, Duration::ZERO);
+    assert_eq!(sizes(&third), [3], "its clients have come again");
+    assert!(turn(None, 1, Duration::ZERO).is_empty());
+    let fourth = turn(None, 0, quick().batch_wait);
+    assert_eq!(sizes(&fourth), [1], "it has waited long enough");
 }
