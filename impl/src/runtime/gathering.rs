@@ -59,7 +59,13 @@ impl Gathering {
         (!self.commands.is_empty()).then_some(due_at.min(awaited_until))
     }
 
-    /// What has to leave now; `idle` says that nothing is on its way.
+    /// The batch that was on its way is done, and was answered some time ago: nobody need be expected.
+    pub(super) fn done(&mut self) {
+        self.under_way = 0;
+    }
+
+    /// What has to leave now; `idle` says that nothing is on its way. If the last batch still was so far, it was
+    /// answered just now.
     pub(super) fn take_due(&mut self, idle: bool, now: Now) -> Option<Vec<Bytes>> {
         if idle && self.under_way > 0 {
             self.returning.expect(self.under_way, self.len(), now, self.wait);
@@ -73,7 +79,7 @@ impl Gathering {
             }
             return None;
         }
-        self.returning.settle(self.len());
+        self.returning.settle(self.len(), now);
         self.under_way = self.len();
         Some(std::mem::take(&mut self.commands))
     }
@@ -98,11 +104,11 @@ mod tests {
     fn where_nothing_is_on_its_way_nothing_waits() {
         let mut gathering = Gathering::new(WAIT);
         assert_eq!((gathering.due_at(), gathering.take_due(true, ms(0))), (None, None));
-        for second in 0..3 {
-            let (now, one) = (ms(1000 * second), commands(["one"]));
+        for now in [ms(0), ms(1), ms(1000)] {
+            let one = commands(["one"]);
             gathering.extend(one.clone(), now);
             assert_eq!(gathering.take_due(true, now), Some(one));
-            assert_eq!(gathering.take_due(true, now), None, "it is done at once");
+            gathering.done();
         }
     }
 
@@ -159,10 +165,18 @@ mod tests {
         gathering.extend(commands(["one", "two"]), ms(30));
         assert!(gathering.take_due(true, ms(30)).is_some());
         gathering.extend(commands(["three"]), ms(31));
+        assert_eq!(gathering.take_due(true, ms(31)), None, "two are expected");
         gathering.clear();
         assert_eq!((gathering.due_at(), gathering.take_due(true, ms(40))), (None, None));
-        gathering.extend(commands(["four"]), ms(41));
-        assert_eq!(gathering.due_at(), Some(ms(43)));
-        assert_eq!(gathering.take_due(true, ms(41)), Some(commands(["four"])));
+        gathering.extend(commands(["four"]), ms(31));
+        assert_eq!(gathering.due_at(), Some(ms(33)));
+        assert_eq!(gathering.take_due(true, ms(31)), Some(commands(["four"])));
+        gathering.clear();
+        gathering.extend(commands(["five"]), ms(32));
+        assert_eq!(
+            gathering.take_due(true, ms(32)),
+            Some(commands(["five"])),
+            "none is on its way"
+        );
     }
 }

@@ -247,6 +247,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             let output = self.persist()?;
             self.release(output, now, transport);
         }
+        if self.is_idle() {
+            self.gathering.done();
+        }
         if !begun.goes_on {
             self.stop();
         }
@@ -445,9 +448,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     }
 
     fn propose(&mut self, reads: Vec<u64>, now: Now) {
-        let parts = self.replica.parts();
-        let idle = parts.acceptor.votes.end() <= parts.learner.below;
-        if let Some(commands) = self.gathering.take_due(idle, now) {
+        if let Some(commands) = self.gathering.take_due(self.is_idle(), now) {
             let proposal = |command| Proposal { token: Token(0), command };
             let proposals: Vec<_> = commands.into_iter().map(proposal).collect();
             self.counts.proposals += proposals.len() as u64;
@@ -461,13 +462,21 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     }
 
     fn forward(&mut self, leader: NodeId, reads: Vec<u64>, now: Now) {
-        let idle = self.clients.commands() <= self.gathering.len();
-        if let Some(commands) = self.gathering.take_due(idle, now) {
+        if let Some(commands) = self.gathering.take_due(self.is_idle(), now) {
             self.queue(leader, Packet::Forward(commands));
         }
         for id in reads {
             self.queue(leader, Packet::ReadIndex { id });
         }
+    }
+
+    /// Whether nothing of what it has proposed, or asked the leader for, is on its way.
+    fn is_idle(&self) -> bool {
+        if self.leads() {
+            let parts = self.replica.parts();
+            return parts.acceptor.votes.end() <= parts.learner.below;
+        }
+        self.clients.commands() <= self.gathering.len()
     }
 
     fn fetch_again(&mut self, now: Now) {

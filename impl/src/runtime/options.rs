@@ -18,9 +18,9 @@ pub struct Options {
     pub requests_max: usize,
     /// How many bytes the commands among them have at most, up to 4 GiB; further ones wait, too.
     pub request_bytes_max: usize,
-    /// How long a batch of commands waits at most for the one before it, and for whom that one has answered, at the
-    /// leader and on the way there. No command waits while no other is on its way or was just answered. Shorter
-    /// than `resend`.
+    /// How long a batch of commands waits at most for the one before it, and for those whom that one has answered,
+    /// at the leader and on the way there. No command waits while no other is on its way or was just answered.
+    /// Shorter than `resend`, and as exact as the timers of tokio, which count milliseconds.
     pub batch_wait: Duration,
     /// The most bytes that a command may have.
     pub command_bytes_max: usize,

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::timing::Now;
 
-/// How long the first of them may take, and each further one.
-const FIRST: Duration = Duration::from_micros(200);
-const FURTHER: Duration = Duration::from_micros(50);
+/// How long they may take: so much, and so much more for each of them.
+const ANY: Duration = Duration::from_micros(400);
+const EACH: Duration = Duration::from_micros(50);
 /// For how many batches nobody is waited for at most. The next one tries again.
 const PAUSE_MAX: u32 = 64;
 
@@ -30,10 +30,10 @@ pub(super) struct Returning {
 }
 
 impl Returning {
-    /// A batch is done, and so many were answered, who are expected again; so many commands have gathered meanwhile,
-    /// which wait for them, but no longer than `most`.
+    /// A batch of `answered` commands is done, and whoever wanted them is expected again; what has `gathered`
+    /// meanwhile waits for them, but no longer than `most`.
     pub(super) fn expect(&mut self, answered: usize, gathered: usize, now: Now, most: Duration) {
-        let quick = u32::try_from(answered).map_or(most, |answered| FIRST + FURTHER * answered);
+        let quick = u32::try_from(answered).map_or(most, |answered| ANY + EACH * answered);
         let expected = (answered + gathered, now + quick.min(most));
         self.expected = Some(expected).filter(|_| self.pause == 0);
         self.pause = self.pause.saturating_sub(1);
@@ -50,15 +50,19 @@ impl Returning {
         self.held = true;
     }
 
-    /// These `gathered` commands leave, and it has paid to hold them back, or it has not.
-    pub(super) fn settle(&mut self, gathered: usize) {
-        if std::mem::take(&mut self.held) {
-            let came = self.awaited_until(gathered).is_none();
-            let doubled = (self.last_pause * 2).clamp(1, PAUSE_MAX);
-            self.last_pause = if came { self.last_pause / 2 } else { doubled };
-            self.pause = self.last_pause;
+    /// These `gathered` commands leave. If some were held back, it has paid or was in vain; or they leave before the
+    /// time is up, which says nothing.
+    pub(super) fn settle(&mut self, gathered: usize, now: Now) {
+        let held = std::mem::take(&mut self.held);
+        let Some((all, until)) = self.expected.take().filter(|_| held) else { return };
+        if gathered >= all && now <= until {
+            self.last_pause /= 2;
+        } else if now >= until {
+            self.last_pause = (self.last_pause * 2).clamp(1, PAUSE_MAX);
+        } else {
+            return;
         }
-        self.expected = None;
+        self.pause = self.last_pause;
     }
 
     /// Nobody is expected any more.
@@ -72,41 +76,42 @@ mod tests {
     use super::*;
 
     const MOST: Duration = Duration::from_millis(2);
+    /// When a batch is done of which one is answered, and until when it is waited for.
+    const DONE: Now = Duration::from_secs(1);
+    const UNTIL: Now = DONE.saturating_add(ANY).saturating_add(EACH);
 
     #[test]
     fn they_are_awaited_until_all_have_come() {
         let mut returning = Returning::default();
         assert_eq!(returning.awaited_until(0), None, "nobody was answered");
-        returning.expect(2, 1, MOST, MOST);
-        let until = Some(MOST + FIRST + FURTHER * 2);
-        assert_eq!(
-            [1, 2, 3, 4].map(|count| returning.awaited_until(count)),
-            [until, until, None, None]
-        );
-        returning.settle(3);
+        returning.expect(2, 1, DONE, MOST);
+        let until = Some(UNTIL + EACH);
+        let awaited = [1, 2, 3, 4].map(|count| returning.awaited_until(count));
+        assert_eq!(awaited, [until, until, None, None]);
+        returning.settle(3, DONE);
         assert_eq!(returning.awaited_until(1), None, "once for each batch");
     }
 
     #[test]
     fn many_are_not_awaited_for_longer() {
         let mut returning = Returning::default();
-        for answered in [1000, usize::MAX] {
-            returning.expect(answered, 0, MOST, MOST);
-            assert_eq!(returning.awaited_until(1), Some(MOST * 2));
+        for answered in [1000, usize::MAX / 2] {
+            returning.expect(answered, 0, DONE, MOST);
+            assert_eq!(returning.awaited_until(1), Some(DONE + MOST));
         }
     }
 
-    /// One batch after the other is held back if somebody is awaited; who then comes is said by `come`. Counts the
-    /// batches that are not held back between.
-    fn pauses<const N: usize>(returning: &mut Returning, come: [bool; N]) -> [usize; N] {
-        come.map(|come| {
+    /// One batch after the other is held back if somebody is awaited, and leaves with so many commands, of two, and
+    /// then. Counts the batches that are not held back between.
+    fn pauses<const N: usize>(returning: &mut Returning, leave: [(usize, Now); N]) -> [usize; N] {
+        leave.map(|(gathered, now)| {
             let left_alone = std::iter::from_fn(|| {
-                returning.expect(1, 1, MOST, MOST);
-                returning.awaited_until(1).is_none().then(|| returning.settle(1))
+                returning.expect(1, 1, DONE, MOST);
+                returning.awaited_until(1).is_none().then(|| returning.settle(1, DONE))
             });
             let count = left_alone.count();
             returning.hold();
-            returning.settle(if come { 2 } else { 1 });
+            returning.settle(gathered, now);
             count
         })
     }
@@ -114,22 +119,41 @@ mod tests {
     #[test]
     fn whoever_does_not_come_is_awaited_less_often_and_whoever_comes_more_often() {
         let mut returning = Returning::default();
-        assert_eq!(pauses(&mut returning, [false; 9]), [0, 1, 2, 4, 8, 16, 32, 64, 64]);
-        assert_eq!(pauses(&mut returning, [true; 9]), [64, 32, 16, 8, 4, 2, 1, 0, 0]);
-        assert_eq!(pauses(&mut returning, [false, true, true]), [0, 1, 0]);
+        let alone = pauses(&mut returning, [(1, UNTIL); 9]);
+        assert_eq!(alone, [0, 1, 2, 4, 8, 16, 32, 64, 64]);
+        let together = pauses(&mut returning, [(2, UNTIL); 9]);
+        assert_eq!(together, [64, 32, 16, 8, 4, 2, 1, 0, 0]);
     }
 
     #[test]
-    fn a_batch_that_was_not_held_back_teaches_nothing() {
+    fn whoever_comes_late_does_not_come() {
+        let late = UNTIL + Duration::from_nanos(1);
+        let alone = pauses(&mut Returning::default(), [(2, late); 4]);
+        assert_eq!(alone, [0, 1, 2, 4]);
+    }
+
+    #[test]
+    fn a_batch_that_was_not_held_back_to_the_end_teaches_nothing() {
         let mut returning = Returning::default();
-        returning.expect(1, 1, MOST, MOST);
-        returning.settle(1);
-        assert_eq!(pauses(&mut returning, [true]), [0]);
-        returning.expect(1, 1, MOST, MOST);
+        assert_eq!(pauses(&mut returning, [(1, UNTIL), (1, DONE), (1, UNTIL)]), [0, 1, 0]);
+        assert_eq!(pauses(&mut returning, [(2, UNTIL)]), [2]);
+
+        returning.expect(1, 1, DONE, MOST);
+        returning.settle(1, DONE); // The pause after that.
+        returning.expect(1, 1, DONE, MOST);
+        returning.settle(1, UNTIL); // Nothing was held.
+        assert_eq!(pauses(&mut returning, [(1, UNTIL)]), [0]);
+    }
+
+    #[test]
+    fn whoever_is_forgotten_is_not_missed() {
+        let mut returning = Returning::default();
+        returning.expect(1, 1, DONE, MOST);
         returning.hold();
         returning.clear();
         assert_eq!(returning.awaited_until(1), None);
-        returning.settle(1);
-        assert_eq!(pauses(&mut returning, [true]), [0]);
+        returning.expect(1, 1, DONE, MOST);
+        returning.settle(1, UNTIL);
+        assert_eq!(pauses(&mut returning, [(1, UNTIL)]), [0]);
     }
 }

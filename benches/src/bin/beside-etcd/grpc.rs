@@ -32,7 +32,8 @@ pub(crate) async fn load(
             let mut latencies = Vec::with_capacity(share as usize);
             for number in 0..share {
                 let asked = Instant::now();
-                put(&mut connection, &address, (client ^ number << 8) % keys, value).await?;
+                put(&mut connection, &address, scattered(client ^ number << 8) % keys, value)
+                    .await?;
                 latencies.push(asked.elapsed());
             }
             Ok::<_, Unusable>(latencies)
@@ -78,6 +79,11 @@ async fn put(
         Some(status) if status == "0" => Ok(()),
         status => Err(Unusable::Load(format!("etcd answered a put with status {status:?}"))),
     }
+}
+
+/// Another number for each: one by one they would be the first of the keys.
+fn scattered(number: u32) -> u32 {
+    number.wrapping_mul(0x9e37_79b1).rotate_left(16).wrapping_mul(0x9e37_79b1)
 }
 
 /// A `PutRequest` with its key (field 1) and value (field 2), in the frame of gRPC.
