@@ -43,7 +43,7 @@ impl Default for Options {
             request_timeout: Duration::from_secs(10),
             requests_max: 10_000,
             request_bytes_max: 64 << 20,
-            batch_wait: Duration::from_millis(2),
+            batch_wait: Duration::from_millis(4),
             command_bytes_max: 1 << 20,
             inputs_per_turn_max: 1024,
             snapshot_bytes: 8 << 20,
