@@ -59,7 +59,8 @@ impl Gathering {
         (!self.commands.is_empty()).then_some(due_at.min(awaited_until))
     }
 
-    /// The batch that was on its way is done, and was answered some time ago: nobody need be expected.
+    /// The batch that was on its way is done, and its answers leave only as a turn ends: when the next one begins,
+    /// whoever comes again at once may be there already, so that nobody is expected.
     pub(super) fn done(&mut self) {
         self.under_way = 0;
     }

@@ -40,6 +40,17 @@ struct Load {
     target: Option<f64>,
 }
 
+/// One client, to see whether a node takes puts.
+const ONE: Load = Load { clients: 1, keys: 1, target: None };
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = |count: u32| if count == 1 { "" } else { "s" };
+        let Self { clients, keys, .. } = *self;
+        write!(f, "{clients} client{}, {keys} key{}", s(clients), s(keys))
+    }
+}
+
 /// Durable puts of `paxos serve` and of etcd, side by side
 #[derive(Parser)]
 #[command(
@@ -89,17 +100,6 @@ enum Unusable {
 struct Sample {
     puts_per_second: f64,
     median_ms: f64,
-}
-
-/// One client, to see whether a node takes puts.
-const ONE: Load = Load { clients: 1, keys: 1, target: None };
-
-impl fmt::Display for Load {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let s = |count: u32| if count == 1 { "" } else { "s" };
-        let Self { clients, keys, .. } = *self;
-        write!(f, "{clients} client{}, {keys} key{}", s(clients), s(keys))
-    }
 }
 
 /// All rounds of one load.
