@@ -14,6 +14,8 @@
 //! struct Sum(u64);
 //!
 //! impl StateMachine for Sum {
+//!     type Answer = Bytes;
+//!
 //!     fn apply(&mut self, command: &[u8]) -> Bytes {
 //!         self.0 += command.len() as u64;
 //!         Bytes::copy_from_slice(&self.0.to_le_bytes())
@@ -44,9 +46,16 @@ use thiserror::Error;
 
 /// A state that commands change, one after the other, the same way on every node.
 pub trait StateMachine: Send + 'static {
-    /// Does what a command says, and answers. The same command in the same state has the same effect
-    /// and the same answer everywhere; one that cannot be understood is answered, too.
-    fn apply(&mut self, command: &[u8]) -> Bytes;
+    /// The answer to a command. `Bytes` will do for most machines.
+    type Answer: Answer;
+
+    /// Executes a command and returns its answer. The same command in the same state has the same effect
+    /// and the same answer on every node. A command that the machine cannot understand has an answer, too.
+    ///
+    /// Every node executes every command, so the machine must bound the time and the memory that one
+    /// command takes. A panic halts the machine of each node that reaches the command
+    /// ([`Status::halted`](crate::runtime::Status::halted)).
+    fn apply(&mut self, command: &[u8]) -> Self::Answer;
 
     /// All of the state as bytes. Equal states should have equal bytes, so that nodes can be
     /// compared.
@@ -57,6 +66,42 @@ pub trait StateMachine: Send + 'static {
     /// # Errors
     /// Bytes that are no snapshot of this machine, with the state left as it was.
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError>;
+
+    /// The number of bytes that the state takes, for operators; 0 if the machine does not count them.
+    fn state_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// The answer of a state machine to a command.
+///
+/// Every node makes the answer, but only one node sends it to a client. So making an answer should cost
+/// little: it may share memory with the state, as [`Bytes`] does. [`to_bytes`](Self::to_bytes) is called only
+/// for a snapshot that keeps the answer for a client that may ask again.
+pub trait Answer: Clone + Send + 'static {
+    /// The number of bytes that keeping the answer takes. The same answer has the same size on every node,
+    /// also after a snapshot was restored.
+    fn size(&self) -> usize;
+
+    /// The answer as bytes.
+    fn to_bytes(&self) -> Bytes;
+
+    /// The answer that [`to_bytes`](Self::to_bytes) has written; `None` for any other bytes.
+    fn from_bytes(bytes: Bytes) -> Option<Self>;
+}
+
+impl Answer for Bytes {
+    fn size(&self) -> usize {
+        self.len()
+    }
+
+    fn to_bytes(&self) -> Bytes {
+        self.clone()
+    }
+
+    fn from_bytes(bytes: Bytes) -> Option<Self> {
+        Some(bytes)
+    }
 }
 
 /// Why a snapshot could not be restored.

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::{
-    REQUEST_MAX,
     entry::{Entry, Step, Steps},
-    query::Query,
+    limits::{REQUEST_MAX, STEPS_MAX},
+    query::Question,
     reply::Reply,
     request::{self, ClientRequest, Hello, Refusal, Request},
     resp::Protocol,
@@ -38,10 +38,17 @@ pub enum Action {
     Reply(Reply),
     /// This is the last answer; the connection ends.
     Close(Reply),
+    /// The connection ends without an answer, and nothing that follows is read.
+    HangUp,
     /// [`Kv::answer`](super::Kv::answer) has the answer.
-    Read(Query),
-    /// An entry for the log; [`Kv::apply`](crate::StateMachine::apply) has the answer as bytes.
-    Write(Bytes),
+    Read(Question),
+    /// An entry for the log; [`Kv::apply`](crate::StateMachine::apply) has the answer.
+    Write {
+        /// The entry, as [`Entry::to_bytes`] writes it.
+        entry: Bytes,
+        /// The most bytes that the answer can take ([`Answer::size`](crate::Answer::size)).
+        answer_max: usize,
+    },
     /// A session is to be opened; its number is the answer.
     OpenSession,
     /// A request of a session; the answer is as that of a [`Write`](Self::Write).
@@ -71,6 +78,11 @@ impl Client {
         self.protocol
     }
 
+    /// The number of bytes of the transaction that the client has begun.
+    pub fn queued_bytes(&self) -> usize {
+        self.transaction.as_ref().map_or(0, |transaction| transaction.steps.bytes())
+    }
+
     /// What is to be done about these arguments.
     pub fn handle(&mut self, arguments: &[Bytes]) -> Action {
         let request = match request::parse(arguments) {
@@ -79,6 +91,7 @@ impl Client {
         };
         match (request, &mut self.transaction) {
             (Request::Quit, _) => Action::Close(Reply::ok()),
+            (Request::Http, _) => Action::HangUp,
             (Request::Reset, _) => {
                 *self = Self::new(self.id);
                 Action::Reply(Reply::simple("RESET"))
@@ -103,8 +116,11 @@ impl Client {
             )),
             (request, Some(transaction)) => Action::Reply(transaction.queue(request)),
             (Request::Local(reply) | Request::Once(Err(reply)), None) => Action::Reply(reply),
-            (Request::Read(query), None) => Action::Read(query),
-            (Request::Write(command), None) => Action::Write(Entry::One(command).to_bytes()),
+            (Request::Read(query), None) => Action::Read(Question::Query(query)),
+            (Request::Write(command), None) => {
+                let answer_max = command.answer_max();
+                Action::Write { entry: Entry::One(command).to_bytes(), answer_max }
+            }
             (Request::OpenSession, None) => Action::OpenSession,
             (Request::Once(Ok(request)), None) => Action::Once(request),
             (Request::Info(sections), None) => Action::Info(sections),
@@ -140,7 +156,13 @@ impl Client {
             Some(Transaction { steps, .. }) if steps.is_empty() => {
                 Action::Reply(Reply::Array(vec![]))
             }
-            Some(Transaction { steps, .. }) => Action::Write(steps.to_entry()),
+            // Nothing of what only reads has to be in the log.
+            Some(Transaction { steps, .. }) if !steps.writes() => {
+                Action::Read(Question::Transaction(steps.to_entry()))
+            }
+            Some(Transaction { steps, .. }) => {
+                Action::Write { entry: steps.to_entry(), answer_max: steps.answer_max() }
+            }
         }
     }
 
@@ -209,11 +231,19 @@ impl Transaction {
                 return Reply::error("ERR Command not allowed inside a transaction");
             }
         };
+        if self.refused {
+            return Reply::simple("QUEUED"); // It will not be executed, so nothing needs to be kept.
+        }
         self.steps.push(&step);
-        if self.steps.size() > REQUEST_MAX {
+        if self.steps.bytes() > REQUEST_MAX || self.steps.cost() > STEPS_MAX {
             self.refused = true;
             self.steps = Steps::default();
-            return Reply::error("ERR transaction is too long");
+            return Reply::Error(
+                format!(
+                    "ERR transaction is too long; it may have {REQUEST_MAX} bytes and take {STEPS_MAX} steps"
+                )
+                .into(),
+            );
         }
         Reply::simple("QUEUED")
     }
@@ -230,8 +260,9 @@ mod tests {
         for request in [&["APPEND".into(), "k".into(), large][..], &["COMMAND".into()]] {
             let mut client = Client::new(1);
             client.handle(&["MULTI".into()]);
-            let refused = Action::Reply(Reply::error("ERR transaction is too long"));
-            assert!((0..REQUEST_MAX).any(|_| client.handle(request) == refused));
+            let refused = |action| matches!(action, Action::Reply(Reply::Error(text)) if text.starts_with(b"ERR transaction is too long"));
+            assert!((0..REQUEST_MAX).any(|_| refused(client.handle(request))));
+            assert_eq!(client.queued_bytes(), 0);
             let exec = client.handle(&["EXEC".into()]);
             assert!(
                 matches!(exec, Action::Reply(Reply::Error(text)) if text.starts_with(b"EXECABORT"))

@@ -3,10 +3,16 @@
 //! A command is read twice: from a client, when its texts share the client's buffer, and from the
 //! log, when they are borrowed from the entry. So `T` is whatever holds a text.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{number::integer, reply::Reply, request::errors, store::Store};
+use super::{
+    execution::Execution,
+    limits::{Exceeded, VALUE_MAX, cost},
+    number::integer,
+    reply::Reply,
+    request::errors,
+};
 
 /// One change. New kinds come last, since entries of a log outlive the code that wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,113 +79,134 @@ pub enum Answer {
     Old,
 }
 
-/// The longest value in bytes, as in Redis.
-const VALUE_MAX: usize = 512 << 20;
-
 impl<T: AsRef<[u8]>> Command<T> {
+    /// An upper bound of the steps that the command takes, as far as its text tells.
+    pub(crate) fn steps(&self) -> u64 {
+        let keys = match self {
+            Self::Set { .. } | Self::Append { .. } => 3,
+            Self::Add { .. } => 2,
+            Self::Take(_) | Self::Clear => 1,
+            Self::SetAll { pairs, new } => pairs.len() as u64 * (1 + u64::from(*new)),
+            Self::Delete(keys) => keys.len() as u64,
+        };
+        keys * cost::KEY
+    }
+
+    /// The number of keys that the command names.
+    pub(crate) fn keys(&self) -> usize {
+        match self {
+            Self::SetAll { pairs, .. } => pairs.len(),
+            Self::Delete(keys) => keys.len(),
+            Self::Clear => 0,
+            _ => 1,
+        }
+    }
+
+    /// An upper bound of the size of the answer.
+    pub(crate) fn answer_max(&self) -> usize {
+        match self {
+            Self::Set { answer: Answer::Old, .. } | Self::Take(_) => VALUE_MAX + Reply::HEAD_BYTES,
+            _ => 4 * Reply::HEAD_BYTES,
+        }
+    }
+
+    /// Whether the command makes more than one change.
+    pub(crate) fn changes_several(&self) -> bool {
+        matches!(self, Self::SetAll { .. } | Self::Delete(_))
+    }
+
     /// Makes the change and answers.
-    pub(crate) fn execute(&self, store: &mut Store) -> Reply {
+    ///
+    /// # Errors
+    /// The limit that the command would exceed. The changes that were made before are for the caller to undo.
+    pub(crate) fn execute(&self, on: &mut Execution<'_>) -> Result<Reply, Exceeded> {
         match self {
             Self::Set { key, value, when, answer } => {
-                set(store, key.as_ref(), value.as_ref(), when, *answer)
+                set(on, key.as_ref(), value.as_ref(), when, *answer)
             }
             Self::SetAll { pairs, new } => {
-                if *new && pairs.iter().any(|(key, _)| store.get(key.as_ref()).is_some()) {
-                    return Reply::Integer(0);
+                if *new {
+                    for (key, _) in pairs {
+                        if on.get(key.as_ref())?.is_some() {
+                            return Ok(Reply::Integer(0));
+                        }
+                    }
                 }
                 for (key, value) in pairs {
-                    store.insert(key.as_ref(), Bytes::copy_from_slice(value.as_ref()));
+                    on.put(key.as_ref(), value.as_ref())?;
                 }
-                if *new { Reply::Integer(1) } else { Reply::ok() }
+                Ok(if *new { Reply::Integer(1) } else { Reply::ok() })
             }
             Self::Delete(keys) => {
-                Reply::count(keys.iter().filter_map(|key| store.remove(key.as_ref())).count())
+                let mut count = 0;
+                for key in keys {
+                    count += usize::from(on.remove(key.as_ref())?.is_some());
+                }
+                Ok(Reply::count(count))
             }
-            Self::Take(key) => Reply::bulk_or_null(store.remove(key.as_ref())),
-            Self::Add { key, by } => add(store, key.as_ref(), *by),
-            Self::Append { key, value } => append(store, key.as_ref(), value.as_ref()),
-            Self::Clear => {
-                store.clear();
-                Reply::ok()
+            Self::Take(key) => Ok(Reply::bulk_or_null(on.remove(key.as_ref())?)),
+            Self::Add { key, by } => add(on, key.as_ref(), *by),
+            Self::Append { key, value } => {
+                Ok(on.append(key.as_ref(), value.as_ref())?.map_or(TOO_LONG, Reply::count))
             }
+            Self::Clear => on.clear().map(|()| Reply::ok()),
         }
     }
 }
 
+/// Redis says the same of values beyond its own limit.
+const TOO_LONG: Reply =
+    Reply::error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+
 fn set<T: AsRef<[u8]>>(
-    store: &mut Store,
+    on: &mut Execution<'_>,
     key: &[u8],
     value: &[u8],
     when: &When<T>,
     answer: Answer,
-) -> Reply {
+) -> Result<Reply, Exceeded> {
     let met = match when {
         When::Always => true,
-        When::Missing => store.get(key).is_none(),
-        When::Present => store.get(key).is_some(),
-        When::Equal(expected) => store.get(key).is_some_and(|value| value == expected.as_ref()),
+        When::Missing => on.get(key)?.is_none(),
+        When::Present => on.get(key)?.is_some(),
+        When::Equal(expected) => on.get(key)?.is_some_and(|old| old == expected.as_ref()),
     };
-    let old = if met {
-        store.insert(key, Bytes::copy_from_slice(value))
-    } else {
-        store.get(key).cloned()
-    };
-    match answer {
+    let old = if met { on.put(key, value)? } else { on.get(key)?.cloned() };
+    Ok(match answer {
         Answer::Old => Reply::bulk_or_null(old),
         Answer::Done if met => Reply::ok(),
         Answer::Done => Reply::Null,
-    }
+    })
 }
 
-fn add(store: &mut Store, key: &[u8], by: i64) -> Reply {
-    let Some(number) = store.get(key).map_or(Some(0), |value| integer(value)) else {
-        return errors::not_an_integer();
+fn add(on: &mut Execution<'_>, key: &[u8], by: i64) -> Result<Reply, Exceeded> {
+    let Some(number) = on.get(key)?.map_or(Some(0), |value| integer(value)) else {
+        return Ok(errors::not_an_integer());
     };
     let Some(sum) = number.checked_add(by) else {
-        return Reply::error("ERR increment or decrement would overflow");
+        return Ok(Reply::error("ERR increment or decrement would overflow"));
     };
-    store.insert(key, Bytes::copy_from_slice(itoa::Buffer::new().format(sum).as_bytes()));
-    Reply::Integer(sum)
-}
-
-fn append(store: &mut Store, key: &[u8], end: &[u8]) -> Reply {
-    let length = store.get(key).map_or(0, Bytes::len);
-    let Some(sum) = appended(length, end.len()) else {
-        return Reply::error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
-    };
-    // Taken out for a moment, since nobody else may hold a text that grows where it is.
-    let value = store.insert(key, Bytes::new()).unwrap_or_default();
-    let mut value = value.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-    value.extend_from_slice(end);
-    store.insert(key, value.freeze());
-    Reply::count(sum)
-}
-
-/// How long a value becomes, if it may.
-fn appended(length: usize, more: usize) -> Option<usize> {
-    length.checked_add(more).filter(|sum| *sum <= VALUE_MAX)
+    on.put(key, itoa::Buffer::new().format(sum).as_bytes())?;
+    Ok(Reply::Integer(sum))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kv::{limits::Meter, store::Store};
 
-    #[test]
-    fn values_do_not_grow_for_ever() {
-        assert_eq!(appended(VALUE_MAX - 1, 1), Some(VALUE_MAX));
-        assert_eq!(appended(VALUE_MAX, 1), None);
-        assert_eq!(appended(usize::MAX, 1), None);
-    }
-
-    /// Somebody still holds what was answered before.
+    /// An earlier answer still holds the value.
     #[test]
     fn an_answer_does_not_change_with_the_value() {
         let mut store = Store::default();
-        let append = |end| Command::Append { key: "k", value: end };
-        append("a").execute(&mut store);
-        let before = store.get(b"k").cloned().unwrap();
-        append("b").execute(&mut store);
-        append("c").execute(&mut store);
-        assert_eq!((before, store.get(b"k").cloned().unwrap()), ("a".into(), "abc".into()));
+        let mut append = |end| {
+            let mut meter = Meter::default();
+            let mut on = Execution::new(&mut store, u64::MAX, &mut meter, false);
+            Command::Append { key: "k", value: end }.execute(&mut on).unwrap();
+            store.get(b"k").cloned().unwrap()
+        };
+        let before = append("a");
+        append("b");
+        assert_eq!((before, append("c")), ("a".into(), "abc".into()));
     }
 }

@@ -1,30 +1,51 @@
-//! What becomes one entry of the log: a command, or a transaction, which is several at once.
+//! What becomes one entry of the log: a command; a transaction, which is several commands at once; or a pipeline,
+//! which is several entries in their order.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{command::Command, query::Query, reply::Reply, store::Store};
+use super::{
+    command::Command,
+    execution::Execution,
+    limits::{ANSWER_MAX, Exceeded, Meter},
+    query::Query,
+    reply::Reply,
+    store::Store,
+};
 
 /// One entry. None contains another of its kind: reading an entry never goes deep.
+///
+/// New kinds come last, since entries of a log outlive the code that wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry<T = Bytes> {
     /// A command by itself.
     One(Command<T>),
     /// Steps between which nothing else happens. Each is answered, and one that fails does not keep
-    /// the others from happening, as in Redis.
+    /// the others from happening, as in Redis. If the transaction exceeds a limit, none of its steps happens.
     Transaction(Vec<Step<T>>),
     /// Entries that a client sent without waiting for the answer to any, each as
     /// [`to_bytes`](Entry::to_bytes) writes it: one after the other, so that nothing puts them into
-    /// another order.
+    /// another order. The pipeline stops where a limit is reached: it then has fewer answers than entries, at least
+    /// one, and the entries without an answer were not executed.
     Pipeline(Vec<T>),
+    /// An entry of another kind, and the limit of the whole state in bytes. The node that proposes the entry
+    /// writes its own limit, so that all nodes hold the entry against the same one.
+    Within {
+        /// The most bytes that the state may have after it has grown ([`Store::bytes`]).
+        state_max: u64,
+        /// The entry, as [`to_bytes`](Entry::to_bytes) writes it.
+        entry: T,
+    },
+    /// A query between the writes of a pipeline.
+    Look(Query<T>),
 }
 
 /// One step of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step<T = Bytes> {
-    /// Something is read.
+    /// A query.
     Read(Query<T>),
-    /// Something is written.
+    /// A change.
     Write(Command<T>),
     /// A reply that is known already, as [`Reply::to_bytes`] writes it: the answer to a `PING`, or
     /// an error that has to wait for its turn.
@@ -47,35 +68,124 @@ impl<'a> Entry<&'a [u8]> {
         }
     }
 
-    /// Does what it says and answers.
-    pub(crate) fn execute(&self, store: &mut Store) -> Reply {
+    /// Executes the entry. Returns its answer, and a store that was cleared and may take long to drop.
+    pub(crate) fn execute(&self, store: &mut Store) -> (Reply, Store) {
         match self {
-            Self::One(command) => command.execute(store),
-            Self::Transaction(steps) => {
-                Reply::Array(steps.iter().map(|step| step.execute(store)).collect())
-            }
-            Self::Pipeline(entries) => {
-                let reply = |bytes: &&[u8]| match Entry::from_bytes(bytes) {
-                    None | Some(Entry::Pipeline(_)) => {
-                        Reply::error("ERR malformed entry in a pipeline")
+            Self::Within { state_max, entry } => match Entry::from_bytes(entry) {
+                None | Some(Entry::Within { .. }) => malformed(),
+                Some(entry) => entry.execute_within(store, *state_max),
+            },
+            _ => self.execute_within(store, u64::MAX),
+        }
+    }
+
+    fn execute_within(&self, store: &mut Store, state_max: u64) -> (Reply, Store) {
+        let Self::Pipeline(entries) = self else {
+            let mut meter = Meter::default();
+            return self.execute_alone(store, state_max, &mut meter, false);
+        };
+        let (mut meter, mut replies, mut dropped) =
+            (Meter::default(), Vec::new(), Store::default());
+        for entry in entries {
+            let (reply, cleared) = match Entry::from_bytes(entry) {
+                Some(entry) => {
+                    let mut own = meter.clone();
+                    let (reply, cleared) = entry.execute_alone(store, state_max, &mut own, true);
+                    // What does not fit behind the others is left for the next entry of the log, which has all limits
+                    // to itself.
+                    if own.is_exceeded() && !replies.is_empty() {
+                        break;
                     }
-                    Some(entry) => entry.execute(store),
-                };
-                Reply::Array(entries.iter().map(reply).collect())
+                    meter = own;
+                    (reply, cleared)
+                }
+                None => malformed(),
+            };
+            replies.push(reply);
+            if dropped.is_empty() {
+                dropped = cleared;
             }
         }
+        (Reply::Array(replies), dropped)
+    }
+
+    /// Executes an entry that holds no other entries. If it exceeds a limit, nothing is changed.
+    fn execute_alone(
+        &self,
+        store: &mut Store,
+        state_max: u64,
+        meter: &mut Meter,
+        in_pipeline: bool,
+    ) -> (Reply, Store) {
+        // A single change by itself never exceeds a limit after it was made.
+        let undoable = match self {
+            Self::One(command) => in_pipeline || command.changes_several(),
+            _ => true,
+        };
+        let mut on = Execution::new(store, state_max, meter, undoable);
+        let reply = match self {
+            Self::One(command) => on.write(command),
+            Self::Look(query) => on.read(query),
+            Self::Transaction(steps) => on.transaction(steps),
+            Self::Pipeline(_) | Self::Within { .. } => return malformed(),
+        };
+        match reply {
+            Ok(reply) => (reply, on.keep()),
+            Err(exceeded) => {
+                on.undo();
+                (exceeded.into(), Store::default())
+            }
+        }
+    }
+
+    /// Answers a transaction that only reads.
+    pub(crate) fn answer(&self, store: &Store, meter: &mut Meter) -> Reply {
+        let step = |step: &Step<&[u8]>| match step {
+            Step::Read(query) => {
+                let reply = query.answer(store, meter)?;
+                meter.answered(reply)
+            }
+            Step::Say(reply) => meter.answered(said(reply)),
+            Step::Write(_) => Ok(malformed().0),
+        };
+        let Self::Transaction(steps) = self else { return malformed().0 };
+        let replies: Result<_, Exceeded> = steps.iter().map(step).collect();
+        replies.map_or_else(Reply::from, Reply::Array)
     }
 }
 
-impl Step<&[u8]> {
-    fn execute(&self, store: &mut Store) -> Reply {
-        match self {
-            Self::Read(query) => query.answer(store),
-            Self::Write(command) => command.execute(store),
-            Self::Say(reply) => Reply::from_bytes(&Bytes::copy_from_slice(reply))
-                .unwrap_or_else(|_| Reply::error("ERR malformed reply in a transaction")),
-        }
+impl Execution<'_> {
+    fn write(&mut self, command: &Command<&[u8]>) -> Result<Reply, Exceeded> {
+        let reply = command.execute(self)?;
+        self.meter.answered(reply)
     }
+
+    fn read(&mut self, query: &Query<&[u8]>) -> Result<Reply, Exceeded> {
+        let reply = query.answer(self.store, self.meter)?;
+        self.meter.answered(reply)
+    }
+
+    fn transaction(&mut self, steps: &[Step<&[u8]>]) -> Result<Reply, Exceeded> {
+        let replies = steps.iter().map(|step| {
+            self.meter.spend(1)?;
+            match step {
+                Step::Read(query) => self.read(query),
+                Step::Write(command) => self.write(command),
+                Step::Say(reply) => self.meter.answered(said(reply)),
+            }
+        });
+        Ok(Reply::Array(replies.collect::<Result<_, _>>()?))
+    }
+}
+
+fn said(reply: &[u8]) -> Reply {
+    Reply::from_bytes(&Bytes::copy_from_slice(reply))
+        .unwrap_or_else(|_| Reply::error("ERR malformed reply in a transaction"))
+}
+
+/// The answer to bytes that no node of this version writes.
+fn malformed() -> (Reply, Store) {
+    (Reply::error("ERR malformed entry in the log"), Store::default())
 }
 
 /// Steps of a transaction that is not complete yet, as the bytes that they become: however long it
@@ -84,17 +194,43 @@ impl Step<&[u8]> {
 pub(crate) struct Steps {
     count: usize,
     bytes: Vec<u8>,
+    cost: u64,
+    answer_max: usize,
+    writes: bool,
 }
 
 impl Steps {
     pub(crate) fn push(&mut self, step: &Step) {
         postcard::to_io(step, &mut self.bytes).expect("any step can be written to memory");
         self.count += 1;
+        let (cost, answer_max) = match step {
+            Step::Read(query) => (query.steps(), query.answer_max()),
+            Step::Write(command) => (command.steps(), command.answer_max()),
+            Step::Say(reply) => (0, reply.len() + Reply::HEAD_BYTES),
+        };
+        self.cost += cost + 1;
+        self.answer_max = self.answer_max.saturating_add(answer_max).min(ANSWER_MAX);
+        self.writes |= matches!(step, Step::Write(_));
     }
 
-    /// How many bytes they take.
-    pub(crate) fn size(&self) -> usize {
+    /// The number of bytes that the steps take.
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// An upper bound of what executing the steps takes, as far as their text tells.
+    pub(crate) fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// An upper bound of the size of the answer.
+    pub(crate) fn answer_max(&self) -> usize {
+        self.answer_max
+    }
+
+    /// Whether a step may change something.
+    pub(crate) fn writes(&self) -> bool {
+        self.writes
     }
 
     pub(crate) fn is_empty(&self) -> bool {

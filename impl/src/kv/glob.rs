@@ -2,48 +2,72 @@
 //!
 //! Own code, since crates for globs know of paths, braces or UTF-8, and keys are bytes.
 
-/// Whether all of the text is what the pattern says. Takes at most as many steps as the product of
+use super::limits::{Exceeded, Meter, cost};
+
+/// Whether all of the text is what the pattern says. Takes at most as many comparisons as the product of
 /// their lengths.
-pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+///
+/// # Errors
+/// The meter allows no more comparisons.
+pub(crate) fn matches(pattern: &[u8], text: &[u8], meter: &mut Meter) -> Result<bool, Exceeded> {
+    let mut comparisons = 0;
+    let most = meter.steps().saturating_mul(cost::COMPARISONS);
+    let matched = compare(pattern, text, &mut comparisons, most);
+    meter.spend(comparisons / cost::COMPARISONS)?;
+    matched.ok_or_else(|| meter.exceed(Exceeded::Steps))
+}
+
+/// Whether the text matches; `None` if that takes too many comparisons.
+fn compare(pattern: &[u8], text: &[u8], comparisons: &mut u64, most: u64) -> Option<bool> {
     let (mut pattern, mut text) = (pattern, text);
     // Everything but a star takes exactly one byte. So only the last star has to be tried with more:
     // what an earlier one could take, the last can, too.
     let mut last_star = None;
     loop {
+        *comparisons += 1;
+        if *comparisons > most {
+            return None;
+        }
         if let [b'*', rest @ ..] = pattern {
             pattern = rest;
             last_star = Some((pattern, text));
             continue;
         }
         let [byte, after @ ..] = text else {
-            return pattern.is_empty();
+            return Some(pattern.is_empty());
         };
-        if let Some(rest) = one(pattern, *byte) {
+        if let Some(rest) = one(pattern, *byte, comparisons) {
             (pattern, text) = (rest, after);
         } else if let Some((rest, [_, longer @ ..])) = last_star {
             last_star = Some((rest, longer));
             (pattern, text) = (rest, longer);
         } else {
-            return false;
+            return Some(false);
         }
     }
 }
 
 /// What is left of the pattern if its first element allows this byte.
-fn one(pattern: &[u8], byte: u8) -> Option<&[u8]> {
+fn one<'a>(pattern: &'a [u8], byte: u8, comparisons: &mut u64) -> Option<&'a [u8]> {
     match pattern {
         [] => None,
         [b'?', rest @ ..] => Some(rest),
-        [b'[', b'^', class @ ..] => class_of(class, byte, false),
-        [b'[', class @ ..] => class_of(class, byte, true),
+        [b'[', b'^', class @ ..] => class_of(class, byte, false, comparisons),
+        [b'[', class @ ..] => class_of(class, byte, true, comparisons),
         [b'\\', literal, rest @ ..] | [literal, rest @ ..] => (*literal == byte).then_some(rest),
     }
 }
 
 /// The same for a class of which the bracket is gone. It ends with the pattern at the latest.
-fn class_of(mut class: &[u8], byte: u8, wanted: bool) -> Option<&[u8]> {
+fn class_of<'a>(
+    mut class: &'a [u8],
+    byte: u8,
+    wanted: bool,
+    comparisons: &mut u64,
+) -> Option<&'a [u8]> {
     let mut found = false;
     loop {
+        *comparisons += 1;
         class = match class {
             [] => break,
             [b']', rest @ ..] => {
@@ -70,6 +94,10 @@ fn class_of(mut class: &[u8], byte: u8, wanted: bool) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn matches(pattern: &[u8], text: &[u8]) -> bool {
+        super::matches(pattern, text, &mut Meter::default()).unwrap()
+    }
 
     #[test]
     fn patterns_of_every_kind() {
@@ -102,5 +130,16 @@ mod tests {
     fn many_stars_do_not_take_long() {
         assert!(!matches(&b"a*".repeat(50), &[b'a'; 10_000].map(|a| a + 1)));
         assert!(!matches(&[&b"*a".repeat(50)[..], b"b"].concat(), &[b'a'; 10_000]));
+    }
+
+    #[test]
+    fn comparisons_are_bounded() {
+        let stars = [&b"*"[..], &b"a".repeat(100_000), b"b"].concat();
+        let class = [&b"*["[..], &b"b".repeat(100_000), b"]"].concat();
+        for pattern in [stars, class] {
+            let mut meter = Meter::default();
+            let matched = super::matches(&pattern, &b"a".repeat(200_000), &mut meter);
+            assert_eq!(matched, Err(Exceeded::Steps));
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::runtime::Status;
 const SPEAKS_LIKE: &str = "7.0.15";
 
 /// The sections that were asked for, or all; in the form that clients of Redis read.
-pub(super) fn text(status: &Status, sections: &[Bytes]) -> String {
+pub(super) fn text(status: &Status, state_max: u64, sections: &[Bytes]) -> String {
     let wanted = |name: &str| {
         let is = |section: &Bytes| {
             section.eq_ignore_ascii_case(name.as_bytes())
@@ -43,6 +43,13 @@ pub(super) fn text(status: &Status, sections: &[Bytes]) -> String {
         ],
     );
     section(
+        "Memory",
+        &[
+            ("paxos_state_bytes", number(status.state_bytes)),
+            ("paxos_state_max", number(state_max)),
+        ],
+    );
+    section(
         "Replication",
         &[
             ("role", "master".to_owned()), // Every node takes writes.
@@ -59,6 +66,7 @@ pub(super) fn text(status: &Status, sections: &[Bytes]) -> String {
             ("paxos_log_end", number(status.log_end.0)),
             ("paxos_sessions", status.sessions.to_string()),
             ("paxos_missing", status.missing.iter().join(",")),
+            ("paxos_halted", status.halted.map_or("no".to_owned(), |slot| slot.to_string())),
         ],
     );
     section("Persistence", &[("paxos_disk_bytes", number(status.disk_bytes))]);

@@ -2,11 +2,17 @@
 
 use bytes::Bytes;
 
-use super::{entry::Entry, query::Query, reply::Reply, store::Store};
-use crate::machine::{RestoreError, StateMachine};
+use super::{entry::Entry, limits::Meter, query::Question, reply::Reply, store::Store};
+use crate::machine::{Answer as _, RestoreError, StateMachine};
 
-/// Keys and values, changed by [`Entry`] alone. Its answers are replies, to be read with
-/// [`Reply::from_bytes`].
+/// An answer takes more bytes than there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom {
+    /// The bytes that it takes.
+    pub bytes: usize,
+}
+
+/// Keys and values, changed by [`Entry`] alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kv {
     store: Store,
@@ -17,8 +23,47 @@ const SNAPSHOT_VERSION: u8 = 1;
 
 impl Kv {
     /// Answers a question about the present state.
-    pub fn answer(&self, query: &Query) -> Reply {
-        query.answer(&self.store)
+    pub fn answer(&self, question: &Question) -> Reply {
+        self.answer_within(question, &mut Meter::default())
+    }
+
+    /// Answers the first of several questions about the present state: as many as take no more than so many
+    /// bytes, and no more steps than one request may take. At least one is answered.
+    ///
+    /// # Errors
+    /// The first answer alone takes more bytes.
+    pub fn answer_some(
+        &self,
+        questions: &[Question],
+        bytes_max: usize,
+    ) -> Result<Vec<Reply>, NoRoom> {
+        let (mut replies, mut bytes, mut meter) = (Vec::new(), 0, Meter::default());
+        for question in questions {
+            let mut own = meter.clone();
+            let reply = self.answer_within(question, &mut own);
+            bytes += reply.size();
+            match (bytes > bytes_max, own.is_exceeded(), replies.is_empty()) {
+                (true, _, true) => return Err(NoRoom { bytes }),
+                (true, _, false) | (_, true, false) => break,
+                _ => (),
+            }
+            replies.push(reply);
+            meter = own;
+        }
+        Ok(replies)
+    }
+
+    fn answer_within(&self, question: &Question, meter: &mut Meter) -> Reply {
+        match question {
+            Question::Query(query) => {
+                let reply = query.answer(&self.store, meter);
+                reply.and_then(|reply| meter.answered(reply)).unwrap_or_else(Reply::from)
+            }
+            Question::Transaction(entry) => match Entry::from_bytes(entry) {
+                Some(entry) => entry.answer(&self.store, meter),
+                None => Reply::error("ERR malformed transaction"),
+            },
+        }
     }
 
     /// All keys and values.
@@ -28,12 +73,19 @@ impl Kv {
 }
 
 impl StateMachine for Kv {
-    fn apply(&mut self, command: &[u8]) -> Bytes {
-        let reply = match Entry::from_bytes(command) {
-            Some(entry) => entry.execute(&mut self.store),
-            None => Reply::error("ERR malformed entry in the log"),
+    type Answer = Reply;
+
+    fn apply(&mut self, command: &[u8]) -> Reply {
+        let Some(entry) = Entry::from_bytes(command) else {
+            return Reply::error("ERR malformed entry in the log");
         };
-        reply.to_bytes()
+        let (reply, cleared) = entry.execute(&mut self.store);
+        drop_elsewhere(cleared);
+        reply
+    }
+
+    fn state_bytes(&self) -> u64 {
+        self.store.bytes()
     }
 
     /// The version, and then each key and each value behind its length, in the order of the store.
@@ -65,5 +117,15 @@ impl StateMachine for Kv {
         }
         *self = kv;
         Ok(())
+    }
+}
+
+/// Drops a store that may have millions of keys without keeping the log waiting.
+fn drop_elsewhere(store: Store) {
+    const FEW_KEYS: usize = 10_000;
+    const FEW_BYTES: u64 = 16 << 20;
+    if store.len() > FEW_KEYS || store.bytes() > FEW_BYTES {
+        // Without a thread it is dropped at once, with the closure.
+        let _ = std::thread::Builder::new().name("drop".into()).spawn(move || drop(store));
     }
 }

@@ -24,8 +24,9 @@
 //! while let Some(arguments) = decoder.decode(&mut input)? {
 //!     let reply = match client.handle(&arguments) {
 //!         Action::Reply(reply) | Action::Close(reply) => reply,
-//!         Action::Read(query) => kv.answer(&query),
-//!         Action::Write(entry) => Reply::from_bytes(&kv.apply(&entry)).expect("an answer"),
+//!         Action::HangUp => break,
+//!         Action::Read(question) => kv.answer(&question),
+//!         Action::Write { entry, .. } => kv.apply(&entry),
 //!         Action::OpenSession | Action::Once(_) => Reply::error("ERR there is no log here"),
 //!         Action::Info(_) => Reply::Bulk("# Server\r\n".into()),
 //!     };
@@ -48,9 +49,11 @@
 mod client;
 mod command;
 mod entry;
+mod execution;
 mod glob;
 #[cfg(feature = "runtime")]
 mod info;
+mod limits;
 mod machine;
 mod number;
 mod query;
@@ -65,14 +68,11 @@ mod store;
 pub use client::{Action, Client};
 pub use command::{Answer, Command, When};
 pub use entry::{Entry, Step};
-pub use machine::Kv;
-pub use query::Query;
+pub use limits::{ANSWER_MAX, KEYS_MAX, REQUEST_MAX, STEPS_MAX, VALUE_MAX};
+pub use machine::{Kv, NoRoom};
+pub use query::{Query, Question};
 pub use reply::{NotAReply, Reply};
 #[cfg(feature = "runtime")]
-pub use server::serve;
+pub use server::{Limits, serve};
 pub use shown::shown;
-pub use store::Store;
-
-/// The longest request in bytes, and the longest transaction: either becomes one entry of the log,
-/// and has to fit into one message with room to spare.
-pub const REQUEST_MAX: usize = 8 << 20;
+pub use store::{ENTRY_BYTES, Store};

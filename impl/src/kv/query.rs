@@ -1,11 +1,27 @@
 //! What is read from the store.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{glob, reply::Reply, store::Store};
+use super::{
+    glob,
+    limits::{ANSWER_MAX, Exceeded, Meter, VALUE_MAX, cost},
+    reply::Reply,
+    store::Store,
+};
 
-/// One question. New kinds come last, as for [`Command`](super::Command): a transaction may contain
+/// What a client asks of one state, without a change of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// One query.
+    Query(Query),
+    /// A transaction that only reads, as [`Entry::to_bytes`](super::Entry::to_bytes) writes it.
+    Transaction(Bytes),
+}
+
+/// One query. New kinds come last, as for [`Command`](super::Command): a transaction may contain
 /// some.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Query<T = Bytes> {
@@ -48,53 +64,149 @@ pub enum Query<T = Bytes> {
 }
 
 impl<T: AsRef<[u8]>> Query<T> {
-    /// The answer.
-    pub(crate) fn answer(&self, store: &Store) -> Reply {
+    /// An upper bound of the steps that the query takes, as far as its text tells.
+    pub(crate) fn steps(&self) -> u64 {
+        self.keys().max(1) as u64 * cost::KEY
+    }
+
+    /// The number of keys that the query names.
+    pub(crate) fn keys(&self) -> usize {
         match self {
-            Self::Get(key) => get(store, key),
-            Self::GetAll(keys) => Reply::Array(keys.iter().map(|key| get(store, key)).collect()),
+            Self::GetAll(keys) | Self::Exists(keys) => keys.len(),
+            Self::Size | Self::Keys(_) | Self::Scan { .. } => 0,
+            _ => 1,
+        }
+    }
+
+    /// Whether the query costs as little as a write, so that it may stand in the log between two writes.
+    pub(crate) fn is_light(&self) -> bool {
+        !matches!(self, Self::Keys(_) | Self::Scan { .. }) && self.keys() <= LIGHT_KEYS_MAX
+    }
+
+    /// An upper bound of the size of the answer.
+    pub(crate) fn answer_max(&self) -> usize {
+        match self {
+            Self::Get(_) | Self::Range { .. } => VALUE_MAX + Reply::HEAD_BYTES,
+            Self::GetAll(_) | Self::Keys(_) | Self::Scan { .. } => ANSWER_MAX,
+            _ => 2 * Reply::HEAD_BYTES,
+        }
+    }
+
+    /// The answer.
+    ///
+    /// # Errors
+    /// The limit that the query would exceed.
+    pub(crate) fn answer(&self, store: &Store, meter: &mut Meter) -> Result<Reply, Exceeded> {
+        let get = |key: &T, meter: &mut Meter| {
+            meter.spend(cost::KEY)?;
+            Ok::<_, Exceeded>(store.get(key.as_ref()))
+        };
+        Ok(match self {
+            Self::Get(key) => Reply::bulk_or_null(get(key, meter)?.cloned()),
+            Self::GetAll(keys) => {
+                let (mut replies, mut bytes) = (Vec::with_capacity(keys.len()), 0);
+                for key in keys {
+                    let value = get(key, meter)?.cloned();
+                    bytes += value.as_ref().map_or(0, Bytes::len);
+                    // Where a key is named often, its value has to be answered as often.
+                    if bytes > ANSWER_MAX {
+                        return Err(meter.exceed(Exceeded::Answer));
+                    }
+                    replies.push(Reply::bulk_or_null(value));
+                }
+                Reply::Array(replies)
+            }
             Self::Exists(keys) => {
-                let there = keys.iter().filter(|key| store.get(key.as_ref()).is_some());
-                Reply::count(there.count())
+                let mut count = 0;
+                for key in keys {
+                    count += usize::from(get(key, meter)?.is_some());
+                }
+                Reply::count(count)
             }
-            Self::Length(key) => Reply::count(store.get(key.as_ref()).map_or(0, Bytes::len)),
+            Self::Length(key) => Reply::count(get(key, meter)?.map_or(0, Bytes::len)),
             Self::Range { key, first, last } => {
-                let value = store.get(key.as_ref());
-                Reply::Bulk(value.map(|value| part(value, *first, *last)).unwrap_or_default())
+                let value = get(key, meter)?;
+                let part = value.map(|value| part(value, *first, *last)).unwrap_or_default();
+                meter.copy(part.len())?;
+                Reply::Bulk(part)
             }
-            Self::Type(key) => match store.get(key.as_ref()) {
+            Self::Type(key) => match get(key, meter)? {
                 Some(_) => Reply::simple("string"),
                 None => Reply::simple("none"),
             },
-            Self::TimeToLive(key) => match store.get(key.as_ref()) {
+            Self::TimeToLive(key) => match get(key, meter)? {
                 Some(_) => Reply::Integer(-1),
                 None => Reply::Integer(-2),
             },
             Self::Size => Reply::count(store.len()),
-            Self::Keys(pattern) => {
-                let mut keys: Vec<_> = store.iter().map(|(key, _)| key).cloned().collect();
-                keys.retain(|key| glob::matches(pattern.as_ref(), key));
-                keys.sort_unstable();
-                Reply::Array(keys.into_iter().map(Reply::Bulk).collect())
-            }
+            Self::Keys(pattern) => Reply::Array(all_keys(store, pattern.as_ref(), meter)?),
             Self::Scan { cursor, count, pattern, none } => {
-                let mut keys = Vec::new();
-                let count = usize::try_from(*count).unwrap_or(usize::MAX);
-                let next = store.scan(*cursor, count, |key| {
-                    let wanted = |pattern: &T| glob::matches(pattern.as_ref(), key);
-                    if !none && pattern.as_ref().is_none_or(wanted) {
-                        keys.push(Reply::Bulk(key.clone()));
-                    }
-                });
+                let pattern = pattern.as_ref().map(AsRef::as_ref);
+                let (next, keys) = some_keys(store, (*cursor, *count), pattern, *none, meter)?;
                 let next = Bytes::copy_from_slice(itoa::Buffer::new().format(next).as_bytes());
                 Reply::Array(vec![Reply::Bulk(next), Reply::Array(keys)])
             }
-        }
+        })
     }
 }
 
-fn get(store: &Store, key: &impl AsRef<[u8]>) -> Reply {
-    Reply::bulk_or_null(store.get(key.as_ref()).cloned())
+/// The most keys that a query may name if it is to stand in the log between two writes.
+const LIGHT_KEYS_MAX: usize = 16;
+
+/// All keys that a pattern allows, in order.
+fn all_keys(store: &Store, pattern: &[u8], meter: &mut Meter) -> Result<Vec<Reply>, Exceeded> {
+    // A walk that cannot come to its end is not begun.
+    if store.len() as u64 * cost::VISIT > meter.steps() {
+        return Err(meter.exceed(Exceeded::Steps));
+    }
+    let (mut keys, mut bytes) = (Vec::new(), 0);
+    for (key, _) in store.iter() {
+        meter.spend(cost::VISIT)?;
+        if glob::matches(pattern, key, meter)? {
+            bytes += key.len() + Reply::HEAD_BYTES;
+            if bytes > ANSWER_MAX {
+                return Err(meter.exceed(Exceeded::Answer));
+            }
+            keys.push(key.clone());
+        }
+    }
+    keys.sort_unstable();
+    Ok(keys.into_iter().map(Reply::Bulk).collect())
+}
+
+/// A scan stops early when its keys have more bytes than this, or when it has taken an eighth of the steps that it
+/// has: it goes on with the next cursor.
+const SCAN_BYTES: usize = 1 << 20;
+
+/// Where to go on, and the keys of the places that were looked at.
+fn some_keys(
+    store: &Store,
+    (cursor, count): (u64, u64),
+    pattern: Option<&[u8]>,
+    none: bool,
+    meter: &mut Meter,
+) -> Result<(u64, Vec<Reply>), Exceeded> {
+    let (mut keys, mut looked, mut bytes) = (Vec::new(), 0, 0);
+    let enough = meter.steps() - meter.steps() / 8;
+    let next = store.scan(cursor, |place| {
+        if looked >= count || bytes > SCAN_BYTES || meter.steps() < enough {
+            return Ok(ControlFlow::Break(()));
+        }
+        for key in place {
+            looked += 1;
+            meter.spend(cost::VISIT)?;
+            let matches = match pattern {
+                Some(pattern) if !none => glob::matches(pattern, key, meter)?,
+                _ => !none,
+            };
+            if matches {
+                bytes += key.len();
+                keys.push(Reply::Bulk(key.clone()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok((next, keys))
 }
 
 fn part(value: &Bytes, first: i64, last: i64) -> Bytes {
@@ -108,5 +220,10 @@ fn part(value: &Bytes, first: i64, last: i64) -> Bytes {
         return Bytes::new();
     }
     let (first, end) = (index(first), index(last).saturating_add(1).min(value.len()));
-    if first < end { value.slice(first..end) } else { Bytes::new() }
+    match value.get(first..end) {
+        Some(part) if part.len() == value.len() => value.clone(),
+        // A part that shared the memory of the value would keep all of it.
+        Some(part) => Bytes::copy_from_slice(part),
+        None => Bytes::new(),
+    }
 }

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
+use crate::machine::Answer;
+
 /// One reply of the protocol. [`encode`](super::resp::encode) writes it in either of its versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -40,6 +42,9 @@ pub struct NotAReply;
 const DEPTH_MAX: usize = 8;
 
 impl Reply {
+    /// The number of bytes that a reply takes beside its text.
+    pub const HEAD_BYTES: usize = 48;
+
     /// `OK`.
     pub const fn ok() -> Self {
         Self::simple("OK")
@@ -63,6 +68,11 @@ impl Reply {
     /// A text that is there, or is not.
     pub(crate) fn bulk_or_null(text: Option<Bytes>) -> Self {
         text.map_or(Self::Null, Self::Bulk)
+    }
+
+    /// Whether the reply is an error.
+    pub fn is_error(&self) -> bool {
+        matches!(self, Self::Error(_))
     }
 
     /// The reply as bytes. The usual short ones take no memory.
@@ -157,6 +167,27 @@ impl Reply {
             replies.push(Self::read(bytes, rest, depth)?);
         }
         Ok(replies)
+    }
+}
+
+impl Answer for Reply {
+    /// The bytes of all texts, and [`HEAD_BYTES`](Self::HEAD_BYTES) for each reply in the reply.
+    fn size(&self) -> usize {
+        let inside = match self {
+            Self::Simple(text) | Self::Error(text) | Self::Bulk(text) => text.len(),
+            Self::Integer(_) | Self::Null | Self::Boolean(_) => 0,
+            Self::Array(replies) | Self::Set(replies) => replies.iter().map(Self::size).sum(),
+            Self::Map(pairs) => pairs.iter().map(|(key, value)| key.size() + value.size()).sum(),
+        };
+        inside + Self::HEAD_BYTES
+    }
+
+    fn to_bytes(&self) -> Bytes {
+        self.to_bytes()
+    }
+
+    fn from_bytes(bytes: Bytes) -> Option<Self> {
+        Self::from_bytes(&bytes).ok()
     }
 }
 

@@ -41,11 +41,16 @@ impl fmt::Display for Entry<&[u8]> {
             Self::Pipeline(entries) => {
                 // None is in another one, or its bytes are all there is to show.
                 let shown = |entry: &&[u8]| match Entry::from_bytes(entry) {
-                    None | Some(Entry::Pipeline(_)) => quoted(&[entry]),
+                    None | Some(Entry::Pipeline(_) | Entry::Within { .. }) => quoted(&[entry]),
                     Some(entry) => entry.to_string(),
                 };
                 write!(f, "{}", entries.iter().map(shown).join("; "))
             }
+            Self::Within { entry, .. } => match Entry::from_bytes(entry) {
+                None | Some(Entry::Within { .. }) => write!(f, "{}", quoted(&[entry])),
+                Some(entry) => entry.fmt(f),
+            },
+            Self::Look(query) => query.fmt(f),
         }
     }
 }
@@ -121,7 +126,7 @@ mod tests {
         let mut input = BytesMut::from(lines);
         let mut last = None;
         while let Some(arguments) = decoder.decode(&mut input).unwrap() {
-            if let Action::Write(entry) = client.handle(&arguments) {
+            if let Action::Write { entry, .. } = client.handle(&arguments) {
                 last = Some(entry);
             }
         }
@@ -145,6 +150,8 @@ mod tests {
         ] {
             assert_eq!(shown(&entry(&format!("{line}\r\n"))).as_deref(), Some(line));
         }
+        let within = super::super::Entry::Within { state_max: 7, entry: entry("FLUSHALL\r\n") };
+        assert_eq!(shown(&within.to_bytes()).as_deref(), Some("FLUSHALL"));
         let transaction = "MULTI; GET \"a\"; (answered before); INCRBY \"a\" 1; EXEC";
         let lines = "MULTI\r\nGET a\r\nPING\r\nINCR a\r\nEXEC\r\n";
         assert_eq!(shown(&entry(lines)).as_deref(), Some(transaction));

@@ -14,9 +14,9 @@ use tokio::sync::oneshot;
 
 use super::timing::Now;
 use crate::{
-    machine::StateMachine,
+    machine::{Answer, StateMachine},
     session::{Applied, Entry, Owner, Request, SessionId, Sessions},
-    types::NodeId,
+    types::{NodeId, Slot},
 };
 
 /// Why a command has no answer.
@@ -40,6 +40,23 @@ pub enum ProposeError {
     /// The node has stopped. It may have been applied, or be applied later.
     #[error("the node has stopped; the command may have been applied, or be later")]
     Stopped,
+    /// The node had stopped before it was asked. It will not be applied, unless it was asked for elsewhere as well.
+    #[error("the node has stopped; it was not asked for the command")]
+    StoppedBefore,
+    /// The state machine of this node has panicked, so the node answers nothing.
+    #[error(
+        "the state machine of this node has halted at slot {slot}{}", if *.may_be_applied {
+            "; the command may have been applied, or be later"
+        } else {
+            "; the cluster was not asked for the command"
+        }
+    )]
+    Halted {
+        /// Where.
+        slot: Slot,
+        /// Whether the command was asked for before.
+        may_be_applied: bool,
+    },
     /// It was never asked for: it is too long.
     #[error("the command has {found} bytes; at most {most} are allowed")]
     TooLong {
@@ -53,7 +70,13 @@ pub enum ProposeError {
 impl ProposeError {
     /// Whether the command may have been applied, or still be.
     pub fn may_be_applied(&self) -> bool {
-        !matches!(self, Self::TooLong { .. } | Self::Unsent(_))
+        !matches!(
+            self,
+            Self::TooLong { .. }
+                | Self::Unsent(_)
+                | Self::StoppedBefore
+                | Self::Halted { may_be_applied: false, .. }
+        )
     }
 
     /// Whether asking again gives the same error.
@@ -63,19 +86,19 @@ impl ProposeError {
 }
 
 /// Where the answer to a command goes.
-pub(super) type Reply = oneshot::Sender<Result<Bytes, ProposeError>>;
+pub(super) type Reply<A> = oneshot::Sender<Result<A, ProposeError>>;
 
 /// Where the name of a new session goes.
 pub(super) type Opened = oneshot::Sender<Result<SessionId, ProposeError>>;
 
 /// A command that waits.
 #[derive(Debug)]
-struct Pending {
+struct Pending<A> {
     /// As it is written in the log.
     entry: Bytes,
-    reply: Reply,
+    reply: Reply<A>,
     /// Who has asked for the same meanwhile.
-    also: Vec<Reply>,
+    also: Vec<Reply<A>>,
     deadline: Now,
     asked: Option<Asked>,
 }
@@ -128,7 +151,7 @@ enum Session {
 
 /// What waits, and the session it waits in.
 #[derive(Debug)]
-pub(super) struct Clients {
+pub(super) struct Clients<A> {
     timeout: Duration,
     retry: Duration,
     session: Session,
@@ -137,15 +160,15 @@ pub(super) struct Clients {
     /// The last nonce.
     nonce: u128,
     next_sequence: u64,
-    pending: BTreeMap<(SessionId, u64), Pending>,
+    pending: BTreeMap<(SessionId, u64), Pending<A>>,
     /// Those of `pending` that were never asked for.
     fresh: Vec<(SessionId, u64)>,
     /// What came before there was a session.
-    early: Vec<(Bytes, Reply, Now)>,
+    early: Vec<(Bytes, Reply<A>, Now)>,
 }
 
 /// Coming.
-impl Clients {
+impl<A: Answer> Clients<A> {
     /// `life` is a number that no other life of any node has.
     pub(super) fn new(timeout: Duration, retry: Duration, life: u128) -> Self {
         Self {
@@ -172,7 +195,7 @@ impl Clients {
     }
 
     /// A client asks for a command.
-    pub(super) fn propose(&mut self, command: Bytes, reply: Reply, now: Now) {
+    pub(super) fn propose(&mut self, command: Bytes, reply: Reply<A>, now: Now) {
         let deadline = now + self.timeout;
         match self.session {
             Session::Open(session) => self.number(session, command, reply, deadline),
@@ -188,7 +211,7 @@ impl Clients {
 
     /// A client asks for a command in a session of its own. If it waits already, all who have asked wait until
     /// the time of the last is up.
-    pub(super) fn request(&mut self, request: &Request, reply: Reply, now: Now) {
+    pub(super) fn request(&mut self, request: &Request, reply: Reply<A>, now: Now) {
         let key = (request.session(), request.sequence());
         match self.pending.get_mut(&key) {
             Some(pending) => {
@@ -205,7 +228,7 @@ impl Clients {
         self.openings.insert(self.nonce, Opening { reply, asked: None });
     }
 
-    fn number(&mut self, session: SessionId, command: Bytes, reply: Reply, deadline: Now) {
+    fn number(&mut self, session: SessionId, command: Bytes, reply: Reply<A>, deadline: Now) {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let mut waiting = self.pending.range(all_of(session));
@@ -214,7 +237,7 @@ impl Clients {
         self.keep((session, sequence), entry, reply, deadline);
     }
 
-    fn keep(&mut self, key: (SessionId, u64), entry: Bytes, reply: Reply, deadline: Now) {
+    fn keep(&mut self, key: (SessionId, u64), entry: Bytes, reply: Reply<A>, deadline: Now) {
         let also = Vec::new();
         self.pending.insert(key, Pending { entry, reply, also, deadline, asked: None });
         self.fresh.push(key);
@@ -222,7 +245,7 @@ impl Clients {
 }
 
 /// Asking.
-impl Clients {
+impl<A: Answer> Clients<A> {
     /// What is to be asked of `leader` now: what is new, and with `overdue` all that was asked of
     /// another, or too long ago.
     pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<Bytes> {
@@ -238,7 +261,7 @@ impl Clients {
                 entries.push(Entry::Open { nonce, owner: opening.owner() }.encode());
             }
         }
-        let mut ask = |pending: &mut Pending| {
+        let mut ask = |pending: &mut Pending<A>| {
             pending.asked = Some(Asked::now(pending.asked, leader, now, retry));
             entries.push(pending.entry.clone());
         };
@@ -282,9 +305,9 @@ impl Clients {
 }
 
 /// Answering.
-impl Clients {
+impl<A: Answer> Clients<A> {
     /// Something was applied here.
-    pub(super) fn applied(&mut self, applied: Applied) {
+    pub(super) fn applied(&mut self, applied: Applied<A>) {
         match applied {
             Applied::Opened { nonce, session } => self.opened(nonce, session),
             Applied::Answered { session, sequence, answer } => {
@@ -300,7 +323,7 @@ impl Clients {
     }
 
     /// Nobody waits for what was asked for elsewhere.
-    fn answer(&mut self, key: (SessionId, u64), answer: &Result<Bytes, ProposeError>) {
+    fn answer(&mut self, key: (SessionId, u64), answer: &Result<A, ProposeError>) {
         if let Some(pending) = self.pending.remove(&key) {
             pending.answer(answer);
         }
@@ -323,7 +346,7 @@ impl Clients {
     }
 
     /// What was applied was applied elsewhere, and has come as a snapshot: its answers are there.
-    pub(super) fn restored<M: StateMachine>(&mut self, sessions: &Sessions<M>) {
+    pub(super) fn restored<M: StateMachine<Answer = A>>(&mut self, sessions: &Sessions<M>) {
         // One that is opened above the snapshot is not known yet.
         let expired = |id: SessionId| id.slot < sessions.applied() && !sessions.is_open(id);
         if let Session::Open(session) = self.session
@@ -341,18 +364,18 @@ impl Clients {
         }
     }
 
-    /// Answers everybody, since the node stops.
-    pub(super) fn stop(&mut self) {
+    /// Answers everything that waits with the same error: the node stops, or its machine has halted.
+    pub(super) fn end(&mut self, error: &ProposeError) {
         for (_, reply, _) in std::mem::take(&mut self.early) {
-            let _ = reply.send(Err(ProposeError::Stopped));
+            let _ = reply.send(Err(error.clone()));
         }
         for pending in std::mem::take(&mut self.pending).into_values() {
-            pending.answer(&Err(ProposeError::Stopped));
+            pending.answer(&Err(error.clone()));
         }
         for (reply, _) in
             std::mem::take(&mut self.openings).into_values().filter_map(|opening| opening.reply)
         {
-            let _ = reply.send(Err(ProposeError::Stopped));
+            let _ = reply.send(Err(error.clone()));
         }
     }
 
@@ -387,14 +410,14 @@ fn all_of(session: SessionId) -> RangeInclusive<(SessionId, u64)> {
     (session, 0)..=(session, u64::MAX)
 }
 
-impl Pending {
+impl<A: Answer> Pending<A> {
     fn is_over(&self, now: Now) -> bool {
         self.deadline <= now
             || self.reply.is_closed() && self.also.iter().all(oneshot::Sender::is_closed)
     }
 
     /// A client that has gone away does not want to know.
-    fn answer(self, answer: &Result<Bytes, ProposeError>) {
+    fn answer(self, answer: &Result<A, ProposeError>) {
         for reply in self.also.into_iter().chain([self.reply]) {
             let _ = reply.send(answer.clone());
         }
@@ -407,7 +430,7 @@ mod tests {
     use crate::{
         machine::RestoreError,
         session::{ClientSession, SESSIONS_MAX},
-        types::{Slot, Value},
+        types::Value,
     };
 
     /// Answers each command with how many there were.
@@ -415,6 +438,8 @@ mod tests {
     struct Counter(u64);
 
     impl StateMachine for Counter {
+        type Answer = Bytes;
+
         fn apply(&mut self, _: &[u8]) -> Bytes {
             self.0 += 1;
             self.0.to_string().into()
@@ -433,7 +458,7 @@ mod tests {
 
     /// One node's clients, and a log that is applied at once.
     struct Node {
-        clients: Clients,
+        clients: Clients<Bytes>,
         sessions: Sessions<Counter>,
     }
 

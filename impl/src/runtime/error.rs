@@ -3,7 +3,12 @@
 use thiserror::Error;
 
 use super::introduction::Members;
-use crate::{machine::RestoreError, protocol::RecoverError, storage::StorageError, types::NodeId};
+use crate::{
+    machine::RestoreError,
+    protocol::RecoverError,
+    storage::StorageError,
+    types::{NodeId, Slot},
+};
 
 /// Why a node does not start, or stops.
 #[derive(Debug, Error)]
@@ -28,6 +33,15 @@ pub enum NodeError {
         noted: Members,
         /// Those of the configuration.
         given: Members,
+    },
+    /// The state machine has panicked, and the other nodes have gone on for so long that this one keeps too much.
+    #[error(
+        "the state machine has halted at slot {slot}, and the log has grown since; started again, this node gets a \
+         snapshot from a node that has applied the slot"
+    )]
+    Halted {
+        /// Where.
+        slot: Slot,
     },
     /// A peer has found out earlier that this node has lost its memory, or a part of it.
     #[error("this node may not come back with this store: it was {reason}")]

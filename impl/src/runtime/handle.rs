@@ -14,12 +14,13 @@ use super::{
     status::Status,
 };
 use crate::{
+    machine::StateMachine,
     session::{ClientSession, Request},
     types::NodeId,
 };
 
 /// Lets clients ask a node. Cheap to clone; the node runs on until [`Handle::stop`].
-pub struct Handle<M> {
+pub struct Handle<M: StateMachine> {
     pub(super) inputs: mpsc::Sender<Input<M>>,
     pub(super) room: Arc<Room>,
     pub(super) command_bytes_max: usize,
@@ -48,14 +49,14 @@ impl Room {
     }
 }
 
-impl<M> Clone for Handle<M> {
+impl<M: StateMachine> Clone for Handle<M> {
     fn clone(&self) -> Self {
         let Self { inputs, room, command_bytes_max } = self;
         Self { inputs: inputs.clone(), room: room.clone(), command_bytes_max: *command_bytes_max }
     }
 }
 
-impl<M: Send + 'static> Handle<M> {
+impl<M: StateMachine> Handle<M> {
     /// Has a command chosen and applied, and gives what the machine answered. It is applied once,
     /// however often it has to be asked for, unless the error says otherwise
     /// ([`ProposeError::may_be_applied`]). Waits while too many others are waiting. Whoever drops the future leaves
@@ -63,7 +64,7 @@ impl<M: Send + 'static> Handle<M> {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn propose(&self, command: impl Into<Bytes>) -> Result<Bytes, ProposeError> {
+    pub async fn propose(&self, command: impl Into<Bytes>) -> Result<M::Answer, ProposeError> {
         let command = command.into();
         self.check(&command)?;
         self.ask(command.len(), |reply| Input::Propose { command, reply }).await
@@ -85,7 +86,7 @@ impl<M: Send + 'static> Handle<M> {
     ///
     /// # Errors
     /// Why there is no answer. For one that was heard already ([`ClientSession::heard`]) none is kept.
-    pub async fn request(&self, request: &Request) -> Result<Bytes, ProposeError> {
+    pub async fn request(&self, request: &Request) -> Result<M::Answer, ProposeError> {
         self.check(request.command())?;
         let request = request.clone();
         self.ask(request.command().len(), |reply| Input::Request { request, reply }).await
@@ -101,9 +102,11 @@ impl<M: Send + 'static> Handle<M> {
         bytes: usize,
         input: impl FnOnce(oneshot::Sender<Result<A, ProposeError>>) -> Input<M>,
     ) -> Result<A, ProposeError> {
-        let Ok(_room) = self.room.enter(bytes).await else { return Err(ProposeError::Stopped) };
+        let Ok(_room) = self.room.enter(bytes).await else {
+            return Err(ProposeError::StoppedBefore);
+        };
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(input(reply)).await.map_err(|_| ProposeError::Stopped)?;
+        self.inputs.send(input(reply)).await.map_err(|_| ProposeError::StoppedBefore)?;
         answer.await.unwrap_or(Err(ProposeError::Stopped))
     }
 
@@ -123,7 +126,11 @@ impl<M: Send + 'static> Handle<M> {
         });
         let asked = self.inputs.send(Input::Read(reading)).await;
         asked.map_err(|_| ReadError::Stopped)?;
-        answer.await.unwrap_or(Err(ReadError::Stopped))
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) if self.inputs.is_closed() => Err(ReadError::Stopped),
+            Err(_) => Err(ReadError::Panicked),
+        }
     }
 
     /// How the node is; nothing once it has stopped.
@@ -167,12 +174,32 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::machine::RestoreError;
+
+    /// A machine that is never asked.
+    struct Nothing;
+
+    impl StateMachine for Nothing {
+        type Answer = Bytes;
+
+        fn apply(&mut self, _: &[u8]) -> Bytes {
+            Bytes::new()
+        }
+
+        fn snapshot(&self) -> Vec<u8> {
+            Vec::new()
+        }
+
+        fn restore(&mut self, _: &[u8]) -> Result<(), RestoreError> {
+            Ok(())
+        }
+    }
 
     /// How many of three commands of two bytes get in before the first is answered, and how many after.
     async fn let_in((requests_max, bytes_max): (usize, usize)) -> [usize; 2] {
         let (inputs, mut arriving) = mpsc::channel(8);
         let room = Arc::new(Room::new(requests_max, bytes_max));
-        let handle = Handle::<()> { inputs, room, command_bytes_max: 2 };
+        let handle = Handle::<Nothing> { inputs, room, command_bytes_max: 2 };
         for _ in 0..3 {
             let handle = handle.clone();
             tokio::spawn(async move { handle.propose("ab").await });

@@ -1,5 +1,7 @@
 //! What becomes of a node, for whoever reads its log: changes, and nothing else.
 
+use std::any::Any;
+
 use itertools::Itertools as _;
 
 use super::status::Role;
@@ -57,6 +59,19 @@ impl Journal {
             (Some(before), None) => tracing::info!(node, leader = before.0, "hears of no leader"),
             _ => {}
         }
+    }
+
+    /// The machine has panicked while it applied a slot.
+    pub(super) fn tell_of_panic(&self, slot: Slot, panic: &(dyn Any + Send)) {
+        let words = panic.downcast_ref::<&str>().copied();
+        let reason = words.or(panic.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(
+            node = self.node.0,
+            slot = slot.0,
+            reason = reason.unwrap_or("unknown"),
+            "the state machine has panicked: this node votes on, and applies and answers nothing from this slot on. \
+             Start it with a version whose state machine can apply the slot"
+        );
     }
 
     /// A snapshot was taken, or that of a peer installed.

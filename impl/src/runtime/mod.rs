@@ -35,6 +35,8 @@
 //! struct Words(BTreeMap<String, u64>);
 //!
 //! impl StateMachine for Words {
+//!     type Answer = Bytes;
+//!
 //!     fn apply(&mut self, command: &[u8]) -> Bytes {
 //!         let count = self.0.entry(String::from_utf8_lossy(command).into()).or_default();
 //!         *count += 1;
@@ -144,7 +146,7 @@ pub enum Introductions {
 }
 
 /// A node that was started.
-pub struct Running<M> {
+pub struct Running<M: StateMachine> {
     /// To ask it.
     pub handle: Handle<M>,
     /// What it says of itself to its peers, on every connection.

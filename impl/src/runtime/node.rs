@@ -8,14 +8,17 @@
 //! the node is, whether a peer may come in, and answers that a peer's snapshot brought.) Before the disk is
 //! waited for, whoever carries packets and answers may have the thread.
 
-use std::time::{Duration, Instant};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use metrics::Histogram;
 use tokio::sync::oneshot;
 
 use super::{
-    clients::{Clients, Opened, Reply},
+    clients::{Clients, Opened, ProposeError, Reply},
     error::NodeError,
     formation::Formation,
     gathering::Gathering,
@@ -24,7 +27,7 @@ use super::{
     notes,
     options::Options,
     packet::Packet,
-    readers::{For, Readers, Reading},
+    readers::{For, ReadError, Readers, Reading},
     status::{Counts, Role as Doing, Status},
     timing::{Now, Timing},
     transfer::{self, Taken, Transfer},
@@ -40,19 +43,19 @@ use crate::{
     },
     session::{Request, Sessions},
     storage::{Recovered, Snapshot, Storage, StorageError},
-    types::{NodeId, Slot},
+    types::{NodeId, Slot, Value},
 };
 
 /// What can reach a node.
-pub(super) enum Input<M> {
+pub(super) enum Input<M: StateMachine> {
     /// A packet of a peer.
     Packet { from: NodeId, packet: Packet },
     /// A client asks for a command.
-    Propose { command: Bytes, reply: Reply },
+    Propose { command: Bytes, reply: Reply<M::Answer> },
     /// A client asks for a session of its own.
     Open(Opened),
     /// A client asks for a command in it.
-    Request { request: Request, reply: Reply },
+    Request { request: Request, reply: Reply<M::Answer> },
     /// A client asks to read.
     Read(Reading<M>),
     /// A peer has connected and introduces itself.
@@ -81,16 +84,18 @@ pub(super) struct Begun {
 }
 
 /// A node.
-pub(super) struct Node<M, S> {
+pub(super) struct Node<M: StateMachine, S> {
     options: Options,
     peers: Vec<NodeId>,
     replica: Replica,
     storage: S,
     lives: Lives,
     sessions: Sessions<M>,
+    /// The slot at which the machine has panicked, and the bytes of the commands that were chosen from there on.
+    halted: Option<Halted>,
     formation: Formation,
     timing: Timing,
-    clients: Clients,
+    clients: Clients<M::Answer>,
     readers: Readers<M>,
     /// The last snapshot, for peers that need it.
     snapshot: Option<Snapshot>,
@@ -110,6 +115,17 @@ pub(super) struct Node<M, S> {
     counts: Counts,
     sync_seconds: Histogram,
 }
+
+/// A machine that has panicked.
+struct Halted {
+    slot: Slot,
+    /// The bytes of the commands that were chosen since and not applied.
+    bytes: u64,
+}
+
+/// The most bytes of commands that a node keeps whose machine has halted, while other nodes go on. It then ends, and
+/// gets a snapshot when it is started again.
+const HALTED_BYTES_MAX: u64 = 256 << 20;
 
 /// How often it is looked after whoever waits.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
@@ -150,6 +166,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             storage,
             lives,
             sessions,
+            halted: None,
             formation,
             timing,
             snapshot,
@@ -253,6 +270,11 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if !begun.goes_on {
             self.stop();
         }
+        if let Some(Halted { slot, bytes }) = self.halted
+            && bytes > HALTED_BYTES_MAX
+        {
+            return Err(NodeError::Halted { slot });
+        }
         let (role, leader) = (self.role(), self.leader(now));
         let promised = self.replica.parts().acceptor.promised;
         self.journal.tell(role, self.formation.missing(), promised, leader);
@@ -271,10 +293,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         Ok(std::mem::take(&mut self.output))
     }
 
-    /// Everybody who waits is told that the node has stopped.
+    /// Every request that waits is answered: the node has stopped.
     pub(super) fn stop(&mut self) {
-        self.clients.stop();
-        self.readers.stop();
+        self.clients.end(&ProposeError::Stopped);
+        self.readers.end(&ReadError::Stopped);
     }
 }
 
@@ -283,6 +305,11 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn take_in(&mut self, input: Input<M>, now: Now) -> Result<bool, NodeError> {
         match input {
             Input::Packet { from, packet } => self.on_packet(from, packet, now)?,
+            Input::Propose { .. } | Input::Open(_) | Input::Request { .. } | Input::Read(_)
+                if self.halted.is_some() =>
+            {
+                self.refuse(input);
+            }
             Input::Propose { command, reply } => self.clients.propose(command, reply, now),
             Input::Open(reply) => self.clients.open(reply, now),
             Input::Request { request, reply } => self.clients.request(&request, reply, now),
@@ -306,6 +333,23 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             Input::Stop => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// A client asks for something, and the machine has halted.
+    fn refuse(&self, input: Input<M>) {
+        let Some(Halted { slot, .. }) = self.halted else { return };
+        let error = ProposeError::Halted { slot, may_be_applied: false };
+        // A client that has gone away does not need to know.
+        match input {
+            Input::Propose { reply, .. } | Input::Request { reply, .. } => {
+                let _ = reply.send(Err(error));
+            }
+            Input::Open(opened) => {
+                let _ = opened.send(Err(error));
+            }
+            Input::Read(reading) => reading(Err(ReadError::Halted(slot))),
+            _ => {}
+        }
     }
 
     fn on_packet(&mut self, from: NodeId, packet: Packet, now: Now) -> Result<(), NodeError> {
@@ -386,6 +430,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             tracing::error!(peer = from.0, %error, "a peer's snapshot cannot be used");
             return Ok(()); // This node lags on; who has trimmed will say so again.
         }
+        self.halted = None; // All of the machine was replaced.
         self.keep(snapshot)?;
         self.clients.restored(&self.sessions);
         Ok(())
@@ -524,12 +569,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             if slot < self.sessions.applied() {
                 continue; // A snapshot brought its effect.
             }
-            if let crate::types::Value::Command(bytes) = &value {
-                self.applied_bytes += bytes.len() as u64;
-            }
-            let applied = self.sessions.apply(slot, &value);
-            self.clients.applied(applied);
-            self.counts.applied += 1;
+            self.apply(slot, &value);
         }
         for ready in output.reads {
             match self.readers.whose(ready.token) {
@@ -544,7 +584,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             // Whoever waits for it asks again.
             let _ = self.readers.whose(refused.token);
         }
-        self.readers.serve(self.sessions.applied(), self.sessions.machine());
+        if self.halted.is_none() {
+            self.readers.serve(self.sessions.applied(), self.sessions.machine());
+        }
         for from in output.fetch {
             if self.transfer.is_none() {
                 let (transfer, first) = Transfer::begin(from, now);
@@ -558,7 +600,37 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.send_packets(transport);
     }
 
+    /// Applies what was chosen in a slot, unless the machine has halted. A panic of the machine halts it: this node
+    /// goes on to vote, so that the log is not lost, but the machine is not used any more. Each replica meets the same
+    /// panic in the same slot, so to end instead would end all of them, again after each start.
+    fn apply(&mut self, slot: Slot, value: &Value) {
+        let bytes = match value {
+            Value::Command(bytes) => bytes.len() as u64,
+            Value::Noop => 0,
+        };
+        if let Some(halted) = &mut self.halted {
+            halted.bytes += bytes;
+            return;
+        }
+        match catch_unwind(AssertUnwindSafe(|| self.sessions.apply(slot, value))) {
+            Ok(applied) => {
+                self.applied_bytes += bytes;
+                self.clients.applied(applied);
+                self.counts.applied += 1;
+            }
+            Err(panic) => {
+                self.journal.tell_of_panic(slot, &*panic);
+                self.halted = Some(Halted { slot, bytes });
+                self.clients.end(&ProposeError::Halted { slot, may_be_applied: true });
+                self.readers.end(&ReadError::Halted(slot));
+            }
+        }
+    }
+
     fn snapshot_is_due(&self) -> bool {
+        if self.halted.is_some() {
+            return false;
+        }
         let last = self.snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
         let slots = self.sessions.applied().0 - last.0;
         slots > 0
@@ -651,11 +723,16 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             missing: self.formation.missing().to_vec(),
             chosen_below: parts.learner.below,
             chosen_elsewhere_below: self.chosen_elsewhere.max(parts.learner.below),
-            applied_below: self.sessions.applied(),
+            applied_below: self
+                .halted
+                .as_ref()
+                .map_or(self.sessions.applied(), |halted| halted.slot),
             trimmed_below: parts.acceptor.trimmed,
             log_end: parts.acceptor.votes.end(),
             snapshot_below: self.snapshot.as_ref().map(|snapshot| snapshot.below),
             disk_bytes: self.storage.disk_bytes(),
+            state_bytes: self.sessions.machine().state_bytes(),
+            halted: self.halted.as_ref().map(|halted| halted.slot),
             sessions: self.sessions.open(),
             waiting_proposals: self.clients.waiting(),
             waiting_reads: self.readers.waiting(),

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
@@ -26,6 +27,12 @@ pub enum ReadError {
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
+    /// The state machine of this node has panicked, so the node answers nothing.
+    #[error("the state machine of this node has halted at slot {0}")]
+    Halted(Slot),
+    /// The read itself has panicked.
+    #[error("the read has panicked")]
+    Panicked,
 }
 
 /// What is to be done with the machine, or without it.
@@ -135,7 +142,10 @@ impl<M> Readers<M> {
             && *first.key() <= applied
         {
             for (_, reading) in first.remove() {
-                reading(Ok(machine));
+                // A read cannot change the machine, so nothing is broken but the read itself.
+                if catch_unwind(AssertUnwindSafe(|| reading(Ok(machine)))).is_err() {
+                    tracing::error!("a read has panicked");
+                }
             }
         }
     }
@@ -154,13 +164,13 @@ impl<M> Readers<M> {
         self.confirmed.retain(|_, waiting| !waiting.is_empty());
     }
 
-    /// Answers everybody, since the node stops.
-    pub(super) fn stop(&mut self) {
+    /// Answers everything that waits with the same error: the node stops, or its machine has halted.
+    pub(super) fn end(&mut self, error: &ReadError) {
         let fresh = std::mem::take(&mut self.fresh).into_iter();
         let batches = std::mem::take(&mut self.batches).into_values().flat_map(|batch| batch.reads);
         let confirmed = std::mem::take(&mut self.confirmed).into_values().flatten();
         let all = fresh.chain(batches).chain(confirmed);
-        all.for_each(|(_, reading)| reading(Err(ReadError::Stopped)));
+        all.for_each(|(_, reading)| reading(Err(error.clone())));
     }
 
     fn fresh_number(&mut self) -> u64 {

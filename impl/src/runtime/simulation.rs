@@ -42,6 +42,8 @@ use crate::{
 struct Ledger(Vec<u64>);
 
 impl StateMachine for Ledger {
+    type Answer = Bytes;
+
     fn apply(&mut self, command: &[u8]) -> Bytes {
         self.0
             .push(u64::from_le_bytes(command[..8].try_into().expect("eight bytes and a filling")));

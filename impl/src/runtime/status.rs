@@ -57,6 +57,11 @@ pub struct Status {
     pub snapshot_below: Option<Slot>,
     /// What its store takes, in bytes.
     pub disk_bytes: u64,
+    /// The bytes of the machine's state, if it counts them ([`StateMachine::state_bytes`](crate::StateMachine::state_bytes)).
+    pub state_bytes: u64,
+    /// The slot at which the machine has panicked, if it has. The node then votes on, and applies and answers nothing
+    /// from this slot on, until it is started with a machine that can apply it.
+    pub halted: Option<Slot>,
     /// How many sessions are open, over the whole cluster.
     pub sessions: usize,
     /// Commands of its own clients that wait.

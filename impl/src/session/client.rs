@@ -114,6 +114,13 @@ impl Request {
         &self.command
     }
 
+    /// The same request with its command in another form.
+    #[must_use]
+    pub fn map(mut self, command: impl FnOnce(Bytes) -> Bytes) -> Self {
+        self.command = command(self.command);
+        self
+    }
+
     /// As it is written in the log.
     pub fn entry(&self) -> Entry {
         let Self { session, sequence, answered_below, command } = self.clone();

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::client::{ClientSession, Request};
 use crate::{
-    machine::{RestoreError, StateMachine},
+    machine::{Answer, RestoreError, StateMachine},
     types::{Slot, Value},
 };
 
@@ -106,7 +106,7 @@ enum Borrowed<'a> {
 
 /// What became of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Applied {
+pub enum Applied<A = Bytes> {
     /// A session was opened.
     Opened {
         /// As it was asked for.
@@ -121,7 +121,7 @@ pub enum Applied {
         /// Which.
         sequence: u64,
         /// What the machine answered when it was applied.
-        answer: Bytes,
+        answer: A,
     },
     /// A command was applied before, or given up by its client, and its answer is not kept.
     Forgotten {
@@ -143,30 +143,39 @@ pub enum Applied {
 
 /// One client's commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Session {
+struct Session<A = Bytes> {
     /// The slot of its last entry.
     used: Slot,
     answered_below: u64,
     /// Answers that its client has not said to have heard.
-    answers: BTreeMap<u64, Bytes>,
+    answers: BTreeMap<u64, A>,
     /// Whose answers were too much to keep.
     unkept: BTreeSet<u64>,
 }
 
-impl Session {
-    /// How many bytes its answers have.
+impl<A: Answer> Session<A> {
+    /// The number of bytes that its answers take.
     fn bytes(&self) -> usize {
-        self.answers.values().map(Bytes::len).sum()
+        self.answers.values().map(Answer::size).sum()
+    }
+
+    /// The same session with its answers in another form.
+    fn map<B>(&self, answer: impl Fn(&A) -> Option<B>) -> Option<Session<B>> {
+        let Self { used, answered_below, answers, unkept } = self;
+        let answers = answers.iter().map(|(&sequence, kept)| Some((sequence, answer(kept)?)));
+        let answers = answers.collect::<Option<_>>()?;
+        let (used, answered_below, unkept) = (*used, *answered_below, unkept.clone());
+        Some(Session { used, answered_below, answers, unkept })
     }
 }
 
 /// A machine behind sessions: the log is applied to it, entry by entry.
 #[derive(Debug)]
-pub struct Sessions<M> {
+pub struct Sessions<M: StateMachine> {
     machine: M,
     /// The first slot that is not applied.
     applied: Slot,
-    by_id: BTreeMap<SessionId, Session>,
+    by_id: BTreeMap<SessionId, Session<M::Answer>>,
     /// The session of each last use, oldest first. Follows from `by_id`.
     by_use: BTreeMap<Slot, SessionId>,
     /// The same of those that keep answers.
@@ -217,7 +226,7 @@ impl<M: StateMachine> Sessions<M> {
     }
 
     /// Applies what was chosen in the next slot.
-    pub fn apply(&mut self, slot: Slot, value: &Value) -> Applied {
+    pub fn apply(&mut self, slot: Slot, value: &Value) -> Applied<M::Answer> {
         assert_eq!(slot, self.applied, "slots are applied in their order");
         self.applied = slot.plus(1);
         let Value::Command(bytes) = value else { return Applied::Nothing };
@@ -231,7 +240,7 @@ impl<M: StateMachine> Sessions<M> {
     }
 
     /// What became of a command of a session that is open; nothing if it was not applied.
-    pub fn became(&self, session: SessionId, sequence: u64) -> Option<Applied> {
+    pub fn became(&self, session: SessionId, sequence: u64) -> Option<Applied<M::Answer>> {
         let open = self.by_id.get(&session)?;
         if sequence < open.answered_below {
             return Some(Applied::Forgotten { session, sequence });
@@ -250,10 +259,14 @@ impl<M: StateMachine> Sessions<M> {
 
     /// All of it as bytes, for a snapshot.
     pub fn snapshot(&self) -> Bytes {
+        let sessions = self.by_id.iter().map(|(&id, session)| {
+            let in_bytes = session.map(|answer| Some(answer.to_bytes()));
+            (id, in_bytes.expect("every answer has bytes"))
+        });
         let image = Image {
             version: IMAGE_VERSION,
             applied: self.applied,
-            sessions: self.by_id.clone(),
+            sessions: sessions.collect(),
             machine: self.machine.snapshot().into(),
         };
         postcard::to_stdvec(&image).expect("any image can be written to memory").into()
@@ -274,17 +287,23 @@ impl<M: StateMachine> Sessions<M> {
             let reason = format!("it ends at slot {}, not {below}", image.applied);
             return Err(RestoreError::new(reason));
         }
+        let in_memory =
+            |session: &Session| session.map(|bytes| M::Answer::from_bytes(bytes.clone()));
+        let sessions = image.sessions.iter().map(|(&id, session)| Some((id, in_memory(session)?)));
+        let sessions: Option<BTreeMap<_, _>> = sessions.collect();
+        let sessions =
+            sessions.ok_or(RestoreError::new("an answer that it keeps is unreadable"))?;
         self.machine.restore(&image.machine)?;
         self.applied = image.applied;
-        self.by_use = image.sessions.iter().map(|(&id, session)| (session.used, id)).collect();
-        self.by_id = image.sessions;
+        self.by_use = sessions.iter().map(|(&id, session)| (session.used, id)).collect();
+        self.by_id = sessions;
         self.answers_bytes = self.by_id.values().map(Session::bytes).sum();
         let keeping = self.by_id.iter().filter(|(_, session)| !session.answers.is_empty());
         self.keeping = keeping.map(|(&id, session)| (session.used, id)).collect();
         Ok(())
     }
 
-    fn open_session(&mut self, slot: Slot, nonce: u128, owner: Owner) -> Applied {
+    fn open_session(&mut self, slot: Slot, nonce: u128, owner: Owner) -> Applied<M::Answer> {
         if self.by_id.len() == SESSIONS_MAX
             && let Some((_, unused)) = self.by_use.pop_first()
         {
@@ -311,7 +330,7 @@ impl<M: StateMachine> Sessions<M> {
         sequence: u64,
         answered_below: u64,
         command: &[u8],
-    ) -> Applied {
+    ) -> Applied<M::Answer> {
         let Some(session) = self.by_id.get_mut(&id) else {
             return Applied::Expired { session: id, sequence };
         };
@@ -323,7 +342,7 @@ impl<M: StateMachine> Sessions<M> {
             session.answered_below = answered_below;
             let kept = session.answers.split_off(&answered_below);
             let heard = std::mem::replace(&mut session.answers, kept);
-            self.answers_bytes -= heard.values().map(Bytes::len).sum::<usize>();
+            self.answers_bytes -= heard.values().map(Answer::size).sum::<usize>();
             session.unkept = session.unkept.split_off(&answered_below);
         }
         if !session.answers.is_empty() {
@@ -338,16 +357,16 @@ impl<M: StateMachine> Sessions<M> {
     }
 
     /// Keeps an answer of the session that is used now, and forgets older ones if it is too much.
-    fn keep(&mut self, slot: Slot, id: SessionId, sequence: u64, answer: Bytes) {
+    fn keep(&mut self, slot: Slot, id: SessionId, sequence: u64, answer: M::Answer) {
         let session = self.by_id.get_mut(&id).expect("it is open");
-        self.answers_bytes += answer.len();
+        self.answers_bytes += answer.size();
         session.answers.insert(sequence, answer);
         self.keeping.insert(slot, id);
         if session.answers.len() + session.unkept.len() > ANSWERS_MAX {
             let firsts = [session.answers.keys().next(), session.unkept.first()];
             let oldest = firsts.into_iter().flatten().copied().min().expect("there are many");
             session.unkept.remove(&oldest);
-            self.answers_bytes -= session.answers.remove(&oldest).map_or(0, |answer| answer.len());
+            self.answers_bytes -= session.answers.remove(&oldest).map_or(0, |answer| answer.size());
             session.answered_below = oldest + 1;
         }
         while self.answers_bytes > self.answers_bytes_max
@@ -356,7 +375,7 @@ impl<M: StateMachine> Sessions<M> {
             let session = self.by_id.get_mut(longest_unused.get()).expect("it keeps answers");
             if let Some((sequence, answer)) = session.answers.pop_first() {
                 session.unkept.insert(sequence);
-                self.answers_bytes -= answer.len();
+                self.answers_bytes -= answer.size();
             }
             if session.answers.is_empty() {
                 longest_unused.remove();
@@ -373,6 +392,8 @@ mod tests {
     struct Counter(u64);
 
     impl StateMachine for Counter {
+        type Answer = Bytes;
+
         fn apply(&mut self, _: &[u8]) -> Bytes {
             self.0 += 1;
             self.0.to_string().into()

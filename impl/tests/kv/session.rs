@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use paxos::{
-    StateMachine as _,
+    Answer as _, StateMachine as _,
     kv::{self, Action, Client, Kv, Reply, resp},
 };
 
@@ -11,7 +11,7 @@ pub(crate) struct Session {
     client: Client,
     pub(crate) kv: Kv,
     /// All that was ever applied, and what was answered.
-    pub(crate) log: Vec<(Bytes, Bytes)>,
+    pub(crate) log: Vec<(Bytes, Reply)>,
     input: BytesMut,
     pub(crate) closed: bool,
 }
@@ -38,26 +38,39 @@ impl Session {
                 Ok(Some(arguments)) => self.call(&arguments),
                 Err(error) => {
                     self.closed = true;
-                    error.reply()
+                    Some(error.reply())
                 }
             };
-            resp::encode(&reply, self.client.protocol(), &mut output);
+            match reply {
+                Some(reply) => resp::encode(&reply, self.client.protocol(), &mut output),
+                // Not even the answers before are written.
+                None => output.clear(),
+            }
         }
         output
     }
 
-    pub(crate) fn call(&mut self, arguments: &[Bytes]) -> Reply {
-        match self.client.handle(arguments) {
+    /// The answer; `None` if the server hangs up.
+    pub(crate) fn call(&mut self, arguments: &[Bytes]) -> Option<Reply> {
+        Some(match self.client.handle(arguments) {
+            Action::HangUp => {
+                self.closed = true;
+                return None;
+            }
             Action::Reply(reply) => reply,
             Action::Close(reply) => {
                 self.closed = true;
                 reply
             }
-            Action::Read(query) => self.kv.answer(&query),
-            Action::Write(entry) => {
+            Action::Read(question) => self.kv.answer(&question),
+            Action::Write { entry, answer_max } => {
                 let answer = self.kv.apply(&entry);
+                assert!(
+                    answer.size() <= answer_max,
+                    "{answer:?} takes more than {answer_max} bytes"
+                );
                 self.log.push((entry, answer.clone()));
-                Reply::from_bytes(&answer).expect("an answer")
+                answer
             }
             Action::OpenSession => Reply::simple("a session"),
             Action::Once(request) => {
@@ -66,6 +79,6 @@ impl Session {
                 Reply::Bulk((told + &command).into())
             }
             Action::Info(sections) => Reply::Bulk(format!("{} sections", sections.len()).into()),
-        }
+        })
     }
 }

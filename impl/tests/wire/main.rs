@@ -139,6 +139,8 @@ fn contents() {
 struct Nothing;
 
 impl StateMachine for Nothing {
+    type Answer = Bytes;
+
     fn apply(&mut self, _: &[u8]) -> Bytes {
         Bytes::new()
     }

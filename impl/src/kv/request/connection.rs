@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{ClientRequest, Hello, errors};
-use crate::kv::{number::integer, reply::Reply, resp::Protocol};
+use crate::kv::{limits::NAME_MAX, number::integer, reply::Reply, resp::Protocol};
 
 pub(super) fn ping(arguments: &[Bytes]) -> Reply {
     match arguments {
@@ -12,6 +12,9 @@ pub(super) fn ping(arguments: &[Bytes]) -> Reply {
         _ => errors::arity("ping"),
     }
 }
+
+/// The most bytes of an option that an error repeats.
+const SHOWN_MAX: usize = 1 << 10;
 
 /// There is one database.
 pub(super) fn select(arguments: &[Bytes]) -> Reply {
@@ -22,6 +25,22 @@ pub(super) fn select(arguments: &[Bytes]) -> Reply {
             Reply::error("ERR value is out of range, value must between -2147483648 and 2147483647")
         }
         None => errors::not_an_integer(),
+    }
+}
+
+const WRONG_USER: Reply =
+    Reply::error("WRONGPASS invalid username-password pair or user is disabled.");
+
+/// No password is set, so any is right for the user that there is.
+pub(super) fn auth(arguments: &[Bytes]) -> Reply {
+    match arguments {
+        [_, _password] => Reply::error(
+            "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+             configuration is correct?",
+        ),
+        [_, user, _password] if user == "default" => Reply::ok(),
+        [_, _, _] => WRONG_USER,
+        _ => errors::syntax(),
     }
 }
 
@@ -46,19 +65,19 @@ pub(super) fn hello(arguments: &[Bytes]) -> Result<Hello, Reply> {
                 rest
             }
             [name, rest @ ..] if option.eq_ignore_ascii_case(b"setname") => {
-                hello.name = Some(name.clone());
+                hello.name = Some(Bytes::copy_from_slice(name));
                 rest
             }
             _ => {
-                let option = errors::part(option, usize::MAX);
+                let option = errors::part(option, SHOWN_MAX);
                 let text = [b"ERR Syntax error in HELLO option '", option, b"'"];
                 return Err(Reply::Error(text.concat().into()));
             }
         };
     }
-    // There are no passwords, which means that each is right.
+    // There are no passwords, so each is right for the user that there is.
     if stranger {
-        return Err(Reply::error("WRONGPASS invalid username-password pair or user is disabled."));
+        return Err(WRONG_USER);
     }
     if let Some(name) = &hello.name {
         check_name("Client names", name)?;
@@ -68,19 +87,19 @@ pub(super) fn hello(arguments: &[Bytes]) -> Result<Hello, Reply> {
 
 pub(super) fn set_name(arguments: &[Bytes]) -> Result<ClientRequest, Reply> {
     check_name("Client names", &arguments[2])?;
-    Ok(ClientRequest::SetName(arguments[2].clone()))
+    Ok(ClientRequest::SetName(Bytes::copy_from_slice(&arguments[2])))
 }
 
 pub(super) fn set_info(arguments: &[Bytes]) -> Result<ClientRequest, Reply> {
     let (attribute, value) = (&arguments[2], &arguments[3]);
     if attribute.eq_ignore_ascii_case(b"lib-name") {
         check_name("lib-name", value)?;
-        Ok(ClientRequest::SetLibraryName(value.clone()))
+        Ok(ClientRequest::SetLibraryName(Bytes::copy_from_slice(value)))
     } else if attribute.eq_ignore_ascii_case(b"lib-ver") {
         check_name("lib-ver", value)?;
-        Ok(ClientRequest::SetLibraryVersion(value.clone()))
+        Ok(ClientRequest::SetLibraryVersion(Bytes::copy_from_slice(value)))
     } else {
-        let attribute = errors::part(attribute, usize::MAX);
+        let attribute = errors::part(attribute, SHOWN_MAX);
         Err(Reply::Error([b"ERR Unrecognized option '", attribute, b"'"].concat().into()))
     }
 }
@@ -97,6 +116,9 @@ pub(super) fn on_or_off(arguments: &[Bytes]) -> Reply {
 
 /// Names are shown in lists with spaces between.
 fn check_name(what: &str, name: &[u8]) -> Result<(), Reply> {
+    if name.len() > NAME_MAX {
+        return Err(errors::too_many("bytes in a name", name.len(), NAME_MAX));
+    }
     if name.iter().all(u8::is_ascii_graphic) {
         return Ok(());
     }

@@ -19,6 +19,11 @@ pub(crate) fn arity(command: &str) -> Reply {
     Reply::Error(format!("ERR wrong number of arguments for '{command}' command").into())
 }
 
+/// More of something than a request may have.
+pub(crate) fn too_many(what: &str, found: usize, most: usize) -> Reply {
+    Reply::Error(format!("ERR too many {what}: {found}; at most {most} are allowed").into())
+}
+
 /// Nobody knows it. Says what it was called with, at least in part.
 pub(crate) fn unknown(arguments: &[Bytes]) -> Reply {
     const SHOWN_MAX: usize = 128;

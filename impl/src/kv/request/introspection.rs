@@ -3,19 +3,30 @@
 use bytes::Bytes;
 
 use super::{
-    errors,
+    Request, errors,
     words::{Access, WORDS, Word, named},
 };
-use crate::kv::reply::Reply;
+use crate::kv::{limits::NAMES_MAX, reply::Reply};
 
 /// Of these commands, or of all.
 pub(super) fn info(names: &[Bytes]) -> Reply {
+    if names.len() > NAMES_MAX {
+        return errors::too_many("names", names.len(), NAMES_MAX);
+    }
     let description = |name: &Bytes| named(WORDS, name).map_or(Reply::Null, described);
     Reply::Array(if names.is_empty() {
         WORDS.iter().map(described).collect()
     } else {
         names.iter().map(description).collect()
     })
+}
+
+/// Of the server.
+pub(super) fn sections(arguments: &[Bytes]) -> Request {
+    match arguments.len() - 1 {
+        names if names > NAMES_MAX => errors::too_many("sections", names, NAMES_MAX).into(),
+        _ => Request::Info(arguments[1..].into()),
+    }
 }
 
 pub(super) fn list(arguments: &[Bytes]) -> Result<Reply, Reply> {

@@ -13,7 +13,7 @@ mod words;
 
 use bytes::Bytes;
 
-use super::{command::Command, query::Query, reply::Reply, resp::Protocol};
+use super::{command::Command, limits::KEYS_MAX, query::Query, reply::Reply, resp::Protocol};
 use crate::session;
 
 /// What a client wants.
@@ -43,6 +43,9 @@ pub enum Request {
     Discard,
     /// To have a transaction depend on keys, which is not supported.
     Watch,
+    /// Nothing that this server has: a web page sends it. The connection ends at once, as in Redis, before anything that
+    /// follows runs as a command.
+    Http,
     /// To begin anew.
     Reset,
     /// To leave.
@@ -90,10 +93,38 @@ pub struct Refusal {
 /// What these arguments ask for.
 ///
 /// # Errors
-/// A command that does not exist, or with too many or too few arguments.
+/// A command that does not exist, with too many or too few arguments, or with too many keys.
 pub fn parse(arguments: &[Bytes]) -> Result<Request, Refusal> {
+    if is_http(arguments) {
+        return Ok(Request::Http);
+    }
     let word = words::find(arguments)?;
-    Ok((word.parse)(arguments))
+    let request = (word.parse)(arguments);
+    match request.keys() {
+        keys if keys > KEYS_MAX => {
+            Err(Refusal { reply: errors::too_many("keys", keys, KEYS_MAX), exec: false })
+        }
+        _ => Ok(request),
+    }
+}
+
+/// Whether this is a line of a request that a browser sends.
+fn is_http(arguments: &[Bytes]) -> bool {
+    let first = arguments.first();
+    first.is_some_and(|first| {
+        first.eq_ignore_ascii_case(b"post") || first.eq_ignore_ascii_case(b"host:")
+    })
+}
+
+impl Request {
+    /// The number of keys that the request names.
+    fn keys(&self) -> usize {
+        match self {
+            Self::Read(query) => query.keys(),
+            Self::Write(command) => command.keys(),
+            _ => 0,
+        }
+    }
 }
 
 impl From<Reply> for Request {

@@ -64,6 +64,7 @@ const fn words(name: &'static str, arity: i8, parts: &'static [Word], parse: Par
 /// All commands by name.
 pub(super) static WORDS: &[Word] = &[
     writes("append", 3, ONE, |given| strings::append(given).into()),
+    word("auth", -2, |given| connection::auth(given).into()),
     words("client", -2, CLIENT, |_| errors::syntax().into()),
     words("command", -1, COMMAND, |_| introspection::info(&[]).into()),
     reads("dbsize", 1, NONE, |_| Query::Size.into()),
@@ -83,7 +84,7 @@ pub(super) static WORDS: &[Word] = &[
     word("hello", -1, |given| connection::hello(given).into()),
     writes("incr", 2, ONE, |given| strings::add(given, 1).into()),
     writes("incrby", 3, ONE, |given| strings::increase_by(given).into()),
-    word("info", -1, |given| Request::Info(given[1..].into())),
+    word("info", -1, introspection::sections),
     reads("keys", 2, NONE, |given| Query::Keys(given[1].clone()).into()),
     reads("mget", -2, ALL, |given| Query::GetAll(given[1..].into()).into()),
     writes("mset", -3, PAIRS, |given| strings::set_all("mset", given, false).into()),

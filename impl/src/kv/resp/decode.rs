@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::inline;
-use crate::kv::{REQUEST_MAX, Reply, number::integer};
+use crate::kv::{KEYS_MAX, REQUEST_MAX, Reply, number::integer};
 
 /// The name of a command and what follows it. Never empty when it comes from a [`Decoder`].
 pub type Arguments = SmallVec<[Bytes; 4]>;
@@ -31,7 +31,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { arguments: 1 << 20, argument: REQUEST_MAX, request: REQUEST_MAX, line: 1 << 16 }
+        Self {
+            // A little more than the command with the most has: keys and values, and a session.
+            arguments: 2 * KEYS_MAX + 64,
+            argument: REQUEST_MAX,
+            request: REQUEST_MAX,
+            line: 1 << 16,
+        }
     }
 }
 
@@ -97,6 +103,20 @@ impl Decoder {
     /// A decoder with limits of one's own.
     pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
+    }
+
+    /// An upper bound of the bytes of the request that has begun and is not complete; 0 if none has.
+    pub fn expects(&self) -> usize {
+        match (self.missing, self.length) {
+            (0, _) => 0,
+            (1, Some(_)) => self.size,
+            _ => self.limits.request,
+        }
+    }
+
+    /// The bytes of the arguments that were taken for the request that is not complete.
+    pub fn collected(&self) -> usize {
+        if self.missing == 0 { 0 } else { self.size - self.length.unwrap_or(0) }
     }
 
     /// The next request, or nothing until more has arrived. What is taken leaves the buffer; more

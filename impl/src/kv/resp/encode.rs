@@ -1,6 +1,6 @@
 //! Replies as bytes, in either version of the protocol.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::kv::Reply;
 
@@ -14,22 +14,38 @@ pub enum Protocol {
     Resp3,
 }
 
+/// Takes the bytes of replies.
+pub trait Sink {
+    /// Appends bytes.
+    fn put(&mut self, bytes: &[u8]);
+
+    /// Appends bytes whose memory may be shared instead of copied.
+    fn put_shared(&mut self, bytes: &Bytes) {
+        self.put(bytes);
+    }
+}
+
+impl Sink for BytesMut {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
 /// Appends a reply.
-pub fn encode(reply: &Reply, protocol: Protocol, output: &mut BytesMut) {
+pub fn encode(reply: &Reply, protocol: Protocol, output: &mut impl Sink) {
     let resp3 = protocol == Protocol::Resp3;
     match reply {
         Reply::Simple(word) => line(b'+', word, output),
         Reply::Error(text) => line(b'-', text, output),
         Reply::Integer(number) => header(b':', *number, output),
         Reply::Bulk(text) => {
-            output.reserve(text.len() + 32);
             header(b'$', text.len(), output);
-            output.put_slice(text);
-            output.put_slice(b"\r\n");
+            output.put_shared(text);
+            output.put(b"\r\n");
         }
-        Reply::Null => output.put_slice(if resp3 { b"_\r\n" } else { b"$-1\r\n" }),
+        Reply::Null => output.put(if resp3 { b"_\r\n" } else { b"$-1\r\n" }),
         Reply::Boolean(truth) if resp3 => {
-            output.put_slice(if *truth { b"#t\r\n" } else { b"#f\r\n" });
+            output.put(if *truth { b"#t\r\n" } else { b"#f\r\n" });
         }
         Reply::Boolean(truth) => header(b':', u8::from(*truth), output),
         Reply::Array(replies) => list(b'*', replies, protocol, output),
@@ -45,30 +61,30 @@ pub fn encode(reply: &Reply, protocol: Protocol, output: &mut BytesMut) {
     }
 }
 
-fn list(sign: u8, replies: &[Reply], protocol: Protocol, output: &mut BytesMut) {
+fn list(sign: u8, replies: &[Reply], protocol: Protocol, output: &mut impl Sink) {
     header(sign, replies.len(), output);
     for reply in replies {
         encode(reply, protocol, output);
     }
 }
 
-fn header(sign: u8, number: impl itoa::Integer, output: &mut BytesMut) {
-    output.put_u8(sign);
-    output.put_slice(itoa::Buffer::new().format(number).as_bytes());
-    output.put_slice(b"\r\n");
+fn header(sign: u8, number: impl itoa::Integer, output: &mut impl Sink) {
+    output.put(&[sign]);
+    output.put(itoa::Buffer::new().format(number).as_bytes());
+    output.put(b"\r\n");
 }
 
 /// A line ends where it ends: errors repeat what clients sent, and that may contain anything.
-fn line(sign: u8, text: &[u8], output: &mut BytesMut) {
-    output.put_u8(sign);
-    if text.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
-        output.extend(
-            text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }),
-        );
-    } else {
-        output.put_slice(text);
+fn line(sign: u8, text: &[u8], output: &mut impl Sink) {
+    output.put(&[sign]);
+    let mut rest = text;
+    while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
+        output.put(&rest[..end]);
+        output.put(b" ");
+        rest = &rest[end + 1..];
     }
-    output.put_slice(b"\r\n");
+    output.put(rest);
+    output.put(b"\r\n");
 }
 
 #[cfg(test)]

@@ -8,4 +8,4 @@ mod encode;
 mod inline;
 
 pub use decode::{Arguments, Decoder, Limits, ProtocolError};
-pub use encode::{Protocol, encode};
+pub use encode::{Protocol, Sink, encode};

@@ -12,6 +12,7 @@ use tokio::{
 
 use super::{Traffic, Waiting, handshake::Hello, listen::read_frame};
 use crate::{
+    machine::StateMachine,
     runtime::{Answer, Handle, Introduction},
     types::NodeId,
     wire,
@@ -38,7 +39,7 @@ pub(super) struct Line {
 
 impl Line {
     /// Keeps the line up.
-    pub(super) async fn keep<M: Send + 'static>(
+    pub(super) async fn keep<M: StateMachine>(
         self,
         mut queue: mpsc::Receiver<Waiting>,
         node: Handle<M>,

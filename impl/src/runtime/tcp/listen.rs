@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{Addresses, Traffic, handshake::Hello};
 use crate::{
+    machine::StateMachine,
     runtime::{Answer, Handle, Packet},
     types::NodeId,
     wire::{self, FrameError},
@@ -27,7 +28,7 @@ const GREETINGS_MAX: usize = 256;
 const READ_BYTES: usize = 64 << 10;
 
 /// Accepts connections for ever.
-pub(super) async fn accept<M: Send + 'static>(
+pub(super) async fn accept<M: StateMachine>(
     addresses: &Addresses,
     listener: TcpListener,
     node: Handle<M>,
@@ -70,7 +71,7 @@ struct Guest {
 }
 
 impl Guest {
-    async fn receive<M: Send + 'static>(
+    async fn receive<M: StateMachine>(
         &self,
         mut connection: TcpStream,
         permit: OwnedSemaphorePermit,
@@ -104,7 +105,7 @@ impl Guest {
     }
 
     /// Answers the greeting. Gives who it is, if it may come in.
-    async fn greet<M: Send + 'static>(
+    async fn greet<M: StateMachine>(
         &self,
         connection: &mut TcpStream,
         buffer: &mut BytesMut,

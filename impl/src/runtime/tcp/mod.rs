@@ -27,6 +27,7 @@ use tokio::{
 
 use super::{Packet, Running, Transport};
 use crate::{
+    machine::StateMachine,
     message::{Message, To},
     types::{NodeId, Slot, Value},
     wire,
@@ -235,7 +236,7 @@ fn cut(packet: Packet) -> Vec<Packet> {
 ///
 /// # Errors
 /// If nothing can be accepted any more.
-pub async fn run<M: Send + 'static>(
+pub async fn run<M: StateMachine>(
     addresses: Addresses,
     listener: TcpListener,
     queues: Queues,

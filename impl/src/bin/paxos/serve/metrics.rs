@@ -1,7 +1,7 @@
 //! Metrics for Prometheus: what the node says of itself, once a second.
 
 use std::{
-    net::SocketAddr,
+    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,13 +10,19 @@ use std::{
 };
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use paxos::{
     kv::Kv,
     runtime::{
         Handle, Packet, Status,
         tcp::{Depth, Depths, Traffic},
     },
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::timeout,
 };
 
 use super::ServeError;
@@ -25,17 +31,63 @@ use super::ServeError;
 const SYNC_SECONDS: &[f64] =
     &[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
 
-/// Serves metrics on an address.
-pub(super) fn listen(address: SocketAddr) -> Result<(), ServeError> {
+/// The time that a connection has for one request.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest head of a request, in bytes.
+const HEAD_BYTES_MAX: u64 = 8 << 10;
+
+/// Begins to record. Has to come before the node starts: it keeps the recorder that it finds then.
+pub(super) fn record() -> Result<PrometheusHandle, ServeError> {
     let wrong = |error: &dyn std::fmt::Display| ServeError::Metrics(error.to_string());
-    PrometheusBuilder::new()
-        .with_http_listener(address)
+    let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("paxos_sync_seconds".to_owned()), SYNC_SECONDS)
         .map_err(|error| wrong(&error))?
-        .install()
-        .map_err(|error| wrong(&error))?;
+        .build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|error| wrong(&error))?;
     describe();
-    Ok(())
+    Ok(handle)
+}
+
+/// Answers each request with all metrics. No more than `connections_max` wait for their answer at once.
+///
+/// Own code, since the listener that comes with the exporter has no such bound: silent connections could take the
+/// descriptors that peers need.
+pub(super) async fn serve(
+    listener: TcpListener,
+    metrics: PrometheusHandle,
+    connections_max: usize,
+) {
+    let places = Arc::new(Semaphore::new(connections_max));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok((connection, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let metrics = metrics.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            // A client that is slow or leaves gets no metrics; nothing else depends on it.
+            let _ = timeout(PATIENCE, answer(connection, &metrics)).await;
+        });
+    }
+}
+
+async fn answer(mut connection: TcpStream, metrics: &PrometheusHandle) -> io::Result<()> {
+    let (reader, mut writer) = connection.split();
+    let mut lines = BufReader::new(reader.take(HEAD_BYTES_MAX)).lines();
+    // Each path and method has the same answer; the head ends with an empty line.
+    while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
+    let body = metrics.render();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        body.len()
+    );
+    writer.write_all(head.as_bytes()).await?;
+    writer.write_all(body.as_bytes()).await?;
+    writer.shutdown().await
 }
 
 /// What each of them is.
@@ -65,6 +117,8 @@ fn describe() {
         ("paxos_apply_lag", "Slots chosen, as far as leaders have told, and not applied here."),
         ("paxos_trimmed_below", "Every slot below is forgotten, but for its effect."),
         ("paxos_disk_bytes", "What its store takes on disk."),
+        ("paxos_state_bytes", "What keys and values take in memory, as --state-max counts it."),
+        ("paxos_halted", "1 if the state machine has panicked, so that the node answers nothing."),
         ("paxos_sessions", "Open sessions, over the whole cluster."),
         ("paxos_waiting", "Requests of its own clients that wait, by what."),
         ("paxos_peer_queue_frames", "Frames that wait to be sent to a peer."),
@@ -76,11 +130,17 @@ fn describe() {
 }
 
 /// Tells them again and again, until the node has stopped.
-pub(super) async fn tell(node: Handle<Kv>, traffic: Arc<Traffic>, depths: Depths) {
+pub(super) async fn tell(
+    node: Handle<Kv>,
+    traffic: Arc<Traffic>,
+    depths: Depths,
+    metrics: PrometheusHandle,
+) {
     while let Some(status) = node.status().await {
         tell_status(&status);
         tell_traffic(&traffic);
         tell_depths(&depths);
+        metrics.run_upkeep();
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
@@ -108,6 +168,8 @@ fn tell_status(status: &Status) {
     gauge!("paxos_apply_lag").set(number(lag));
     gauge!("paxos_trimmed_below").set(number(status.trimmed_below.0));
     gauge!("paxos_disk_bytes").set(number(status.disk_bytes));
+    gauge!("paxos_state_bytes").set(number(status.state_bytes));
+    gauge!("paxos_halted").set(f64::from(u8::from(status.halted.is_some())));
     gauge!("paxos_sessions").set(number(status.sessions as u64));
     gauge!("paxos_waiting", "what" => "proposals").set(number(status.waiting_proposals as u64));
     gauge!("paxos_waiting", "what" => "reads").set(number(status.waiting_reads as u64));

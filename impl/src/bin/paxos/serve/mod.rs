@@ -1,5 +1,6 @@
 //! `paxos serve`: one node of a durable cluster, which clients of Redis talk to.
 
+mod descriptors;
 mod metrics;
 mod settings;
 
@@ -105,9 +106,13 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let (traffic, depths) = (queues.traffic(), transport.depths());
     let options = Options { command_bytes_max: kv::REQUEST_MAX * 2, ..settings.options };
     let made = Introductions::Made;
-    if let Some(address) = settings.metrics {
-        metrics::listen(address)?; // Before the node starts: it keeps what it finds then.
-    }
+    let metrics = match settings.metrics {
+        Some(address) => {
+            let listener = bind("metrics", &address.to_string()).await?;
+            Some((listener, metrics::record()?))
+        }
+        None => None,
+    };
     let (running, node) = runtime::ready(config, options, made, Kv::default(), store, transport)
         .map_err(|error| match error {
             NodeError::Storage(error) => ServeError::Data(settings.data.clone(), error),
@@ -115,25 +120,28 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
         })?;
     // On this thread, as everything else: it costs less than to hand things over.
     tokio::spawn(node);
-    if settings.metrics.is_some() {
-        tokio::spawn(metrics::tell(running.handle.clone(), traffic, depths));
+    let shares = descriptors::share_out(addresses.peers.len(), settings.limits.clients_max);
+    let limits = kv::Limits { clients_max: shares.clients, ..settings.limits };
+    if let Some((listener, recorded)) = metrics {
+        tokio::spawn(metrics::serve(listener, recorded.clone(), shares.metrics));
+        tokio::spawn(metrics::tell(running.handle.clone(), traffic, depths, recorded));
     }
     // Whoever started this waits for this line.
     let (listen, client) = (peers.local_addr()?, clients.local_addr()?);
     tracing::info!(id = settings.id.0, %listen, %client, "serving");
-    until_stopped(addresses, peers, clients, queues, running).await
+    until_stopped(addresses, peers, (clients, limits), queues, running).await
 }
 
 async fn until_stopped(
     addresses: Addresses,
     peers: TcpListener,
-    clients: TcpListener,
+    (clients, limits): (TcpListener, kv::Limits),
     queues: tcp::Queues,
     mut running: Running<Kv>,
 ) -> Result<(), ServeError> {
     let handle = running.handle.clone();
     let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
-    let mut serving = pin!(kv::serve(clients, handle.clone()));
+    let mut serving = pin!(kv::serve(clients, handle.clone(), limits));
     let ended = tokio::select! {
         ended = &mut stopped => Some(ended),
         ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, str::FromStr, time::Duration};
 
-use paxos::{NodeId, runtime::Options};
+use paxos::{NodeId, kv, runtime::Options};
 use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
@@ -11,6 +11,9 @@ use crate::address::with_port;
 
 /// More would lie in the log between snapshots than a promise can report ([`paxos::wire::PAYLOAD_MAX`]).
 const SNAPSHOT_BYTES_MAX: u64 = 1 << 28;
+
+/// The least that `--state-max` may be: less would not hold one key.
+const STATE_MAX_LEAST: u64 = 1 << 16;
 
 /// The longest name of a cluster in bytes: it is a part of each greeting.
 const CLUSTER_BYTES_MAX: usize = 255;
@@ -86,6 +89,12 @@ struct Given {
     /// A snapshot is taken when the log has grown by so many bytes [default: 8388608]
     #[arg(long, value_name = "N")]
     snapshot_bytes: Option<Within<1024, SNAPSHOT_BYTES_MAX>>,
+    /// How many clients may be connected at once [default: 10000]
+    #[arg(long, value_name = "N")]
+    clients_max: Option<Within<1, 1_000_000>>,
+    /// How many bytes all keys and values may take in memory; writes beyond are refused [default: 1073741824]
+    #[arg(long, value_name = "N")]
+    state_max: Option<Within<STATE_MAX_LEAST, { 1 << 44 }>>,
     /// Where the randomness of its timeouts begins [default: its own process]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -193,6 +202,7 @@ pub(super) struct Settings {
     pub(super) log: Log,
     pub(super) log_level: LevelFilter,
     pub(super) options: Options,
+    pub(super) limits: kv::Limits,
 }
 
 /// Settings that cannot be used.
@@ -252,6 +262,13 @@ impl Settings {
         }
         let usual = Options::default();
         let timeout = flags.request_timeout_ms.or(file.request_timeout_ms);
+        let mut limits = kv::Limits::default();
+        if let Some(clients) = flags.clients_max.or(file.clients_max) {
+            limits.clients_max = clients.0 as usize;
+        }
+        if let Some(state) = flags.state_max.or(file.state_max) {
+            limits.state_max = state.0;
+        }
         Ok(Self {
             id,
             cluster,
@@ -277,6 +294,7 @@ impl Settings {
                 seed: flags.seed.or(file.seed).unwrap_or_else(arbitrary),
                 ..usual
             },
+            limits,
         })
     }
 }

@@ -1,0 +1,89 @@
+//! The open files of the process: what clients may take, and what the node keeps for itself.
+//!
+//! A node whose clients use up all descriptors cannot open a connection to a peer, and drops out of its cluster. So
+//! the clients get what is left after the store, the peers and the metrics have theirs.
+
+use std::fs;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors for each peer: a connection in each direction, and a new one while the old one ends.
+const FOR_EACH_PEER: u64 = 4;
+/// Descriptors that are open in a node without peers and clients, where the system does not say how many are.
+const OPEN_USUALLY: u64 = 24;
+/// Descriptors for what comes and goes: a snapshot, a name to look up.
+const SPARE: u64 = 8;
+
+/// How many connections of each kind there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shares {
+    pub(super) clients: usize,
+    /// Connections that have not said yet which peer they are.
+    pub(super) handshakes: usize,
+    pub(super) metrics: usize,
+}
+
+/// Raises the limit of open files as far as the process may, and shares out what is not open yet. Says so if
+/// clients get less than `clients_wanted`.
+pub(super) fn share_out(peers: usize, clients_wanted: usize) -> Shares {
+    let limit = raised();
+    let open = fs::read_dir("/proc/self/fd").map_or(OPEN_USUALLY, |files| files.count() as u64);
+    let shares = shares(limit, open, peers as u64, clients_wanted);
+    if shares.clients < clients_wanted {
+        tracing::warn!(
+            open_files_max = limit.unwrap_or_default(),
+            clients_max = shares.clients,
+            wanted = clients_wanted,
+            "the limit of open files allows fewer clients than --clients-max; raise it with `ulimit -n`"
+        );
+    }
+    shares
+}
+
+/// The limit of open files after it was raised; `None` if there is none.
+fn raised() -> Option<u64> {
+    let limits = getrlimit(Resource::Nofile);
+    match setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits }) {
+        Ok(()) => limits.maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+            limits.current
+        }
+    }
+}
+
+fn shares(limit: Option<u64>, open: u64, peers: u64, clients_wanted: usize) -> Shares {
+    let reserved = open + SPARE + peers * FOR_EACH_PEER;
+    let free = limit.unwrap_or(u64::MAX).saturating_sub(reserved);
+    // Strangers may hold all places of these two kinds, so they get a small part.
+    let handshakes = (free / 8).clamp(2, 64);
+    let metrics = (free / 16).clamp(1, 16);
+    let clients = free.saturating_sub(handshakes + metrics).max(1);
+    let clients = usize::try_from(clients).unwrap_or(usize::MAX).min(clients_wanted);
+    Shares { clients, handshakes: handshakes as usize, metrics: metrics as usize }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_get_what_is_left() {
+        let clients = |limit, peers| shares(limit, 24, peers, 10_000).clients;
+        assert_eq!(clients(None, 2), 10_000);
+        assert_eq!(clients(Some(1 << 20), 8), 10_000);
+        assert_eq!(clients(Some(64), 2), 64 - (24 + 8 + 8) - 3 - 1);
+        assert_eq!(clients(Some(10), 2), 1, "too few for anything, but it tries");
+    }
+
+    #[test]
+    fn all_shares_fit_into_the_limit() {
+        for (limit, peers) in (48..2000).flat_map(|limit| [(limit, 0), (limit, 2), (limit, 8)]) {
+            let Shares { clients, handshakes, metrics } =
+                shares(Some(limit), 24, peers, usize::MAX);
+            let reserved = 24 + SPARE + peers * FOR_EACH_PEER;
+            let all = reserved + (clients + handshakes + metrics) as u64;
+            assert!(all <= limit.max(reserved + 4), "{limit} open files, {peers} peers");
+        }
+    }
+}

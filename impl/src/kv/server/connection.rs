@@ -1,0 +1,322 @@
+//! The connection of one client: requests in, answers out, and no more memory than its accounts hold.
+
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
+
+use super::{
+    output::Output,
+    pool::Account,
+    rounds::{self, Asked, Round, Waiting},
+};
+use crate::{
+    kv::{ANSWER_MAX, Action, Client, Entry, Kv, NoRoom, Question, Reply, info, resp::Decoder},
+    machine::Answer as _,
+    runtime::{Handle, ProposeError, ReadError},
+    session,
+};
+
+/// The number of bytes that a connection may hold on either side without an account.
+pub(super) const OWN_BYTES: usize = 64 << 10;
+/// The most bytes that are read at once: a batch of requests is answered before the next is read.
+const READ_BYTES: usize = 16 << 10;
+/// The time after which a client that makes no progress in reading its answers is cut off.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A client whose request was refused may still be sending it. Its input is read for so long, and so far, since it
+/// would otherwise not come to read the answer.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+const DRAIN_BYTES: usize = 1 << 30;
+
+/// One client's connection.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) node: Handle<Kv>,
+    pub(super) client: Client,
+    pub(super) state_max: u64,
+    /// Holds what is read and not answered.
+    pub(super) incoming: Account,
+    /// Holds answers that are not written.
+    pub(super) outgoing: Account,
+    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) output: Output,
+}
+
+/// What follows a batch of requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// More requests may follow.
+    Read,
+    /// The connection ends, and no answer is written any more.
+    HangUp,
+    /// The connection ends.
+    Close,
+    /// The connection ends, after its client has sent the rest of a request that was refused.
+    Drain,
+}
+
+impl Connection {
+    /// Serves the client until it leaves, or has to.
+    pub(super) async fn run(mut self) -> io::Result<()> {
+        self.stream.set_nodelay(true)?;
+        let (mut decoder, mut input) = (Decoder::default(), BytesMut::new());
+        loop {
+            let next = self.answer_all(&mut decoder, &mut input).await?;
+            if next == Next::HangUp {
+                return Ok(());
+            }
+            self.write_out().await?;
+            match next {
+                Next::HangUp | Next::Close => return Ok(()),
+                Next::Drain => return self.drain().await,
+                Next::Read => {}
+            }
+            if !self.read_more(&decoder, &mut input).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads more of a request, or further requests. Returns whether there was anything to read.
+    async fn read_more(&mut self, decoder: &Decoder, input: &mut BytesMut) -> io::Result<bool> {
+        let unfinished = decoder.collected() + input.len();
+        let held = self.client.queued_bytes() + unfinished;
+        let mut room = READ_BYTES;
+        if held + READ_BYTES <= OWN_BYTES {
+            self.incoming.shrink(0);
+            if input.is_empty() {
+                // The buffer of a long request is not kept for short ones.
+                *input = BytesMut::new();
+            }
+        } else {
+            // All that the request may need is taken at once: clients that each had a part would wait for each other.
+            let rest = decoder.expects().saturating_sub(unfinished);
+            self.incoming.hold(held + rest + READ_BYTES).await?;
+            room += rest;
+        }
+        input.reserve(room);
+        let mut room = input.limit(room);
+        tokio::select! {
+            read = self.stream.read_buf(&mut room) => Ok(read? > 0),
+            closed = self.incoming.closed() => Err(closed.into()),
+        }
+    }
+
+    async fn write_out(&mut self) -> io::Result<()> {
+        if self.output.bytes() == 0 {
+            return Ok(());
+        }
+        tokio::select! {
+            written = self.output.write_to(&mut self.stream, PATIENCE) => written?,
+            closed = self.outgoing.closed() => return Err(closed.into()),
+        }
+        self.outgoing.shrink(0);
+        Ok(())
+    }
+
+    /// Reads what the client still sends, so that it comes to read why it was refused.
+    async fn drain(&mut self) -> io::Result<()> {
+        let mut rest = vec![0; READ_BYTES];
+        let mut bytes = 0;
+        while bytes < DRAIN_BYTES {
+            match timeout(DRAIN_PATIENCE, self.stream.read(&mut rest)).await {
+                Ok(Ok(read)) if read > 0 => bytes += read,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers all requests that are there.
+    async fn answer_all(
+        &mut self,
+        decoder: &mut Decoder,
+        input: &mut BytesMut,
+    ) -> io::Result<Next> {
+        loop {
+            let arguments = match decoder.decode(input) {
+                Ok(Some(arguments)) => arguments,
+                Ok(None) => {
+                    self.ask().await?;
+                    return Ok(Next::Read);
+                }
+                Err(error) => {
+                    self.answer(&error.reply()).await?;
+                    return Ok(Next::Drain);
+                }
+            };
+            let action = self.client.handle(&arguments);
+            let protocol = self.client.protocol();
+            let asked = match action {
+                Action::Read(question) => Asked::Read(question),
+                Action::Write { entry, answer_max } => Asked::Write { entry, answer_max },
+                Action::HangUp => {
+                    tracing::warn!("a client speaks HTTP; it is disconnected");
+                    return Ok(Next::HangUp);
+                }
+                Action::Close(reply) => {
+                    self.answer(&reply).await?;
+                    return Ok(Next::Close);
+                }
+                Action::Reply(reply) => {
+                    self.answer(&reply).await?;
+                    continue;
+                }
+                Action::OpenSession => {
+                    self.ask().await?;
+                    let reply = match self.node.open_session().await {
+                        Ok(session) => Reply::Integer(session.id().slot.0.cast_signed()),
+                        Err(error) => unwritten(&error),
+                    };
+                    self.answer(&reply).await?;
+                    continue;
+                }
+                Action::Once(request) => {
+                    self.ask().await?;
+                    let reply = self.once(request).await?;
+                    self.answer(&reply).await?;
+                    continue;
+                }
+                Action::Info(sections) => {
+                    self.ask().await?;
+                    let reply = match self.node.status().await {
+                        Some(status) => {
+                            Reply::Bulk(info::text(&status, self.state_max, &sections).into())
+                        }
+                        None => stopped(),
+                    };
+                    self.answer(&reply).await?;
+                    continue;
+                }
+            };
+            self.waiting.push_back(Waiting { asked, protocol });
+        }
+    }
+
+    /// Answers after all requests that wait.
+    async fn answer(&mut self, reply: &Reply) -> io::Result<()> {
+        self.ask().await?;
+        self.output.push(reply, self.client.protocol());
+        self.make_room().await
+    }
+
+    /// Asks the cluster for all that waits, and answers it.
+    async fn ask(&mut self) -> io::Result<()> {
+        while let Some(round) = rounds::next(&self.waiting) {
+            let replies = match round {
+                Round::Look(questions) => self.look(questions).await?,
+                Round::Propose { entry, requests, answer_max } => {
+                    self.propose(entry, requests, answer_max).await?
+                }
+            };
+            debug_assert!(!replies.is_empty(), "each round answers at least one request");
+            for reply in &replies {
+                let answered = self.waiting.pop_front();
+                let protocol = answered.map_or(self.client.protocol(), |waiting| waiting.protocol);
+                self.output.push(reply, protocol);
+            }
+            drop(replies);
+            self.make_room().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes answers once they are more than a connection may hold.
+    async fn make_room(&mut self) -> io::Result<()> {
+        if self.output.bytes() > OWN_BYTES {
+            self.write_out().await?;
+        }
+        Ok(())
+    }
+
+    /// Answers some of the questions, at least the first. They are all asked of one state.
+    async fn look(&mut self, questions: Vec<Question>) -> io::Result<Vec<Reply>> {
+        let questions: Arc<[Question]> = questions.into();
+        let mut room = OWN_BYTES;
+        loop {
+            let asked = questions.clone();
+            self.wait_for_cluster(true);
+            let answered = self.node.read(move |kv| kv.answer_some(&asked, room)).await;
+            self.wait_for_cluster(false);
+            match answered {
+                Ok(Ok(replies)) => return Ok(replies),
+                // The first answer may have grown when it is asked for again.
+                Ok(Err(NoRoom { bytes })) => {
+                    room = if room == OWN_BYTES { bytes } else { ANSWER_MAX };
+                    self.outgoing.hold(self.output.bytes() + room).await?;
+                }
+                Err(error) => return Ok(vec![unread(&error); questions.len()]),
+            }
+        }
+    }
+
+    /// Proposes an entry, and answers the requests that were executed: all, or the first ones of a pipeline.
+    async fn propose(
+        &mut self,
+        entry: Bytes,
+        requests: usize,
+        answer_max: usize,
+    ) -> io::Result<Vec<Reply>> {
+        if answer_max > OWN_BYTES {
+            self.outgoing.hold(self.output.bytes() + answer_max).await?;
+        }
+        let entry = self.limited(entry);
+        self.wait_for_cluster(true);
+        let answer = self.node.propose(entry).await;
+        self.wait_for_cluster(false);
+        let replies = match answer {
+            Ok(Reply::Array(replies)) if requests > 1 && !replies.is_empty() => replies,
+            Ok(reply) => vec![reply; requests],
+            Err(error) => vec![unwritten(&error); requests],
+        };
+        let size: usize = replies.iter().map(Reply::size).sum();
+        self.outgoing.shrink(self.output.bytes() + size);
+        Ok(replies)
+    }
+
+    async fn once(&mut self, request: session::Request) -> io::Result<Reply> {
+        self.outgoing.hold(self.output.bytes() + ANSWER_MAX).await?;
+        let request = request.map(|entry| self.limited(entry));
+        self.wait_for_cluster(true);
+        let answer = self.node.request(&request).await;
+        self.wait_for_cluster(false);
+        let reply = answer.unwrap_or_else(|error| unanswered(&error));
+        self.outgoing.shrink(self.output.bytes() + reply.size());
+        Ok(reply)
+    }
+
+    /// An entry with the limit of the whole state.
+    fn limited(&self, entry: Bytes) -> Bytes {
+        Entry::Within { state_max: self.state_max, entry }.to_bytes()
+    }
+
+    fn wait_for_cluster(&self, waits: bool) {
+        self.incoming.wait_for_cluster(waits);
+        self.outgoing.wait_for_cluster(waits);
+    }
+}
+
+pub(super) fn stopped() -> Reply {
+    Reply::error("CLUSTERDOWN the node has stopped")
+}
+
+fn unread(error: &ReadError) -> Reply {
+    Reply::Error(format!("CLUSTERDOWN {error}").into())
+}
+
+/// Whether there is any use in asking again.
+fn unanswered(error: &ProposeError) -> Reply {
+    if error.is_final() && error.may_be_applied() {
+        return Reply::Error(format!("NOANSWER {error}").into());
+    }
+    unwritten(error)
+}
+
+fn unwritten(error: &ProposeError) -> Reply {
+    let word = match error {
+        ProposeError::TooLong { .. } => "ERR",
+        error if error.may_be_applied() => "MAYBE",
+        _ => "CLUSTERDOWN",
+    };
+    Reply::Error(format!("{word} {error}").into())
+}

@@ -1,0 +1,153 @@
+//! Requests of one client that arrived together, and how few questions to the cluster answer all of them.
+//!
+//! Requests are answered in their order. Reads that stand together are asked of the node at once. Writes that stand
+//! together become one entry of the log, so that nothing puts them into another order. A read between two writes
+//! would part them, and cost two more rounds; so a read that costs little rides on the writes: it becomes a part
+//! of their entry, and each replica makes its answer, which shares the memory of the value.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::kv::{ANSWER_MAX, Entry, Question, REQUEST_MAX, resp::Protocol};
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) asked: Asked,
+    /// The version of the protocol for the answer.
+    pub(super) protocol: Protocol,
+}
+
+/// What the cluster is asked for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Read(Question),
+    Write {
+        entry: Bytes,
+        /// The most bytes that the answer can take.
+        answer_max: usize,
+    },
+}
+
+/// The first requests that wait, as far as one question answers them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// Questions about one state.
+    Look(Vec<Question>),
+    /// One entry of the log for so many requests.
+    Propose {
+        entry: Bytes,
+        requests: usize,
+        /// The most bytes that the answer can take.
+        answer_max: usize,
+    },
+}
+
+/// The most requests that share an entry.
+const REQUESTS_MAX: usize = 4096;
+
+/// The next round; `None` if nothing waits.
+pub(super) fn next(waiting: &VecDeque<Waiting>) -> Option<Round> {
+    if matches!(waiting.front()?.asked, Asked::Read(_)) {
+        let questions = waiting.iter().map_while(|waiting| match &waiting.asked {
+            Asked::Read(question) => Some(question.clone()),
+            Asked::Write { .. } => None,
+        });
+        return Some(Round::Look(questions.collect()));
+    }
+    let (mut parts, mut bytes, mut answers) = (Vec::new(), 0, 0);
+    // The length of the entry so far as its last part writes: reads behind it need not be in the log.
+    let mut end = (0, 0);
+    for Waiting { asked, .. } in waiting.iter().take(REQUESTS_MAX) {
+        let (part, answer_max) = match asked {
+            Asked::Write { entry, answer_max } => (entry.clone(), *answer_max),
+            Asked::Read(Question::Query(query)) if query.is_light() => {
+                (Entry::Look(query.clone()).to_bytes(), query.answer_max())
+            }
+            Asked::Read(_) => break,
+        };
+        bytes += part.len();
+        if bytes > REQUEST_MAX && !parts.is_empty() {
+            break;
+        }
+        answers += answer_max;
+        parts.push(part);
+        if matches!(asked, Asked::Write { .. }) {
+            end = (parts.len(), answers);
+        }
+    }
+    let (requests, answers) = end;
+    parts.truncate(requests);
+    let entry = match &mut parts[..] {
+        [only] => std::mem::take(only),
+        _ => Entry::Pipeline(parts).to_bytes(),
+    };
+    Some(Round::Propose { entry, requests, answer_max: answers.min(ANSWER_MAX) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::Query;
+
+    fn waiting(letters: &str) -> VecDeque<Waiting> {
+        let asked = |letter| match letter {
+            'w' => Asked::Write { entry: "w".into(), answer_max: 10 },
+            'W' => Asked::Write { entry: vec![b'w'; REQUEST_MAX].into(), answer_max: 10 },
+            'r' => Asked::Read(Question::Query(Query::Get("key".into()))),
+            'k' => Asked::Read(Question::Query(Query::Keys("*".into()))),
+            't' => Asked::Read(Question::Transaction("transaction".into())),
+            _ => unreachable!("{letter}"),
+        };
+        letters
+            .chars()
+            .map(|letter| Waiting { asked: asked(letter), protocol: Protocol::Resp2 })
+            .collect()
+    }
+
+    /// How many requests each round has, with a letter for its kind.
+    fn rounds(letters: &str) -> String {
+        let (mut waiting, mut rounds) = (waiting(letters), Vec::new());
+        while let Some(round) = next(&waiting) {
+            let (kind, requests) = match round {
+                Round::Look(questions) => ("look", questions.len()),
+                Round::Propose { requests, answer_max, .. } => {
+                    assert!(answer_max <= ANSWER_MAX);
+                    ("propose", requests)
+                }
+            };
+            rounds.push(format!("{kind} {requests}"));
+            drop(waiting.drain(..requests));
+        }
+        rounds.join(", ")
+    }
+
+    #[test]
+    fn reads_ride_on_writes() {
+        for (letters, expected) in [
+            ("", ""),
+            ("w", "propose 1"),
+            ("wwww", "propose 4"),
+            ("rrrr", "look 4"),
+            ("wrwrwr", "propose 5, look 1"),
+            ("rrwrrwrr", "look 2, propose 4, look 2"),
+            ("wkwrw", "propose 1, look 1, propose 3"),
+            ("wrtw", "propose 1, look 2, propose 1"),
+            ("wWWw", "propose 1, propose 1, propose 1, propose 1"),
+        ] {
+            assert_eq!(rounds(letters), expected, "{letters}");
+        }
+        let many = "w".repeat(REQUESTS_MAX + 1);
+        assert_eq!(rounds(&many), format!("propose {REQUESTS_MAX}, propose 1"));
+    }
+
+    #[test]
+    fn one_write_is_an_entry_by_itself() {
+        let Some(Round::Propose { entry, .. }) = next(&waiting("wr")) else { panic!("it writes") };
+        assert_eq!(entry, "w");
+        let Some(Round::Propose { entry, .. }) = next(&waiting("wrw")) else { panic!("it writes") };
+        let look = Entry::Look(Query::Get("key".into())).to_bytes();
+        assert_eq!(entry, Entry::Pipeline(vec!["w".into(), look, "w".into()]).to_bytes());
+    }
+}
