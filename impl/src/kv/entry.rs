@@ -87,24 +87,24 @@ impl<'a> Entry<&'a [u8]> {
         let (mut meter, mut replies, mut dropped) =
             (Meter::default(), Vec::new(), Store::default());
         for entry in entries {
+            let mut own = meter.clone();
             let (reply, cleared) = match Entry::from_bytes(entry) {
-                Some(entry) => {
-                    let mut own = meter.clone();
-                    let (reply, cleared) = entry.execute_alone(store, state_max, &mut own, true);
-                    // What does not fit behind the others is left for the next entry of the log, which has all limits
-                    // to itself.
-                    if own.is_exceeded() && !replies.is_empty() {
-                        break;
-                    }
-                    meter = own;
-                    (reply, cleared)
-                }
+                Some(entry) => entry.execute_alone(store, state_max, &mut own, true),
                 None => malformed(),
             };
+            // An entry that does not fit behind the others is left for a further entry of the log, which has all
+            // limits to itself.
+            if own.is_exceeded() && !replies.is_empty() {
+                break;
+            }
             replies.push(reply);
             if dropped.is_empty() {
                 dropped = cleared;
             }
+            if own.is_exceeded() {
+                break;
+            }
+            meter = own;
         }
         (Reply::Array(replies), dropped)
     }

@@ -9,7 +9,7 @@
 //!
 //! The second check influences the state, so all replicas must reach the same verdict. The limits are therefore
 //! constants, or travel in the entry ([`Entry::Within`](super::Entry::Within)), and the meter counts steps instead
-//! of time. `COMMANDS.md` in the folder of this module lists the bounds of each command.
+//! of time. `docs/commands.md` lists the bounds of each command.
 
 use super::reply::Reply;
 use crate::machine::Answer as _;

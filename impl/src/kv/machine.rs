@@ -42,12 +42,16 @@ impl Kv {
             let mut own = meter.clone();
             let reply = self.answer_within(question, &mut own);
             bytes += reply.size();
-            match (bytes > bytes_max, own.is_exceeded(), replies.is_empty()) {
-                (true, _, true) => return Err(NoRoom { bytes }),
-                (true, _, false) | (_, true, false) => break,
-                _ => (),
+            if bytes > bytes_max && replies.is_empty() {
+                return Err(NoRoom { bytes });
+            }
+            if (bytes > bytes_max || own.is_exceeded()) && !replies.is_empty() {
+                break;
             }
             replies.push(reply);
+            if own.is_exceeded() {
+                break;
+            }
             meter = own;
         }
         Ok(replies)
