@@ -9,6 +9,7 @@ mod turns;
 mod wanderer;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet, BinaryHeap},
     sync::{Arc, Mutex},
     time::Duration,
@@ -45,6 +46,7 @@ impl StateMachine for Ledger {
     type Answer = Bytes;
 
     fn apply(&mut self, command: &[u8]) -> Bytes {
+        assert!(!(FRAGILE.get() && command == POISON), "this command is too much for the machine");
         self.0
             .push(u64::from_le_bytes(command[..8].try_into().expect("eight bytes and a filling")));
         Bytes::copy_from_slice(&(self.0.len() as u64).to_le_bytes())
@@ -62,6 +64,14 @@ impl StateMachine for Ledger {
         self.0 = numbers.iter().map(|number| u64::from_le_bytes(*number)).collect();
         Ok(())
     }
+}
+
+/// A command that makes a fragile machine panic.
+const POISON: &[u8] = &[0xff; 8];
+
+thread_local! {
+    /// Whether machines of this test are fragile.
+    static FRAGILE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A packet on its way; the earliest is the greatest.

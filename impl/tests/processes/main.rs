@@ -1,6 +1,7 @@
 //! Clusters of real processes, under load, to which things happen: what clients were told stays true.
 //!
-//! `PAXOS_SEED` repeats the choices of a run, and `PAXOS_STORM_SECONDS` makes storms longer.
+//! `PAXOS_SEED` repeats the choices of a run, `PAXOS_STORM_SECONDS` makes storms longer, and `PAXOS_EXPENSIVE_SECONDS`
+//! the time in which expensive requests are asked for.
 
 mod admission;
 mod bounded;
@@ -8,6 +9,7 @@ mod check;
 mod clients;
 mod cluster;
 mod commands;
+mod expensive;
 mod history;
 mod large;
 mod libraries;

@@ -3,7 +3,11 @@
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 use super::{
     output::Output,
@@ -25,7 +29,7 @@ const READ_BYTES: usize = 16 << 10;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A client whose request was refused may still be sending it. Its input is read for so long, and so far, since it
 /// would otherwise not come to read the answer.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 const DRAIN_BYTES: usize = 1 << 30;
 
 /// One client's connection.
@@ -116,6 +120,7 @@ impl Connection {
 
     /// Reads what the client still sends, so that it comes to read why it was refused.
     async fn drain(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
         let mut rest = vec![0; READ_BYTES];
         let mut bytes = 0;
         while bytes < DRAIN_BYTES {

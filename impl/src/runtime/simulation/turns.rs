@@ -10,7 +10,7 @@ use itertools::Itertools as _;
 use tokio::sync::oneshot;
 
 use super::{
-    Answer, Ledger, STEP,
+    Answer, FRAGILE, Ledger, POISON, STEP,
     faulty::Faulty,
     outbox::{Outbox, proposes},
     quick, slots,
@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     message::{Message, To},
     runtime::{
-        self, Options, Packet,
+        self, Options, Packet, ProposeError, ReadError,
         node::{Input, Node},
     },
     storage::{MemoryStore, Storage as _, StoreId},
@@ -213,4 +213,77 @@ fn a_follower_forwards_one_batch_after_the_other() {
     assert!(turn(None, 1, Duration::ZERO).is_empty());
     let third = turn(None, 0, quick().batch_wait);
     assert_eq!(sizes(&third), [1], "it has waited long enough");
+}
+
+/// A command that makes the machine panic halts the machine, and not the node: it votes on, answers what waits, and
+/// refuses what comes. Started again with the same machine it halts at the same slot, and with one that can apply the
+/// command it goes on.
+#[test]
+fn a_panic_halts_the_machine_and_not_the_node() {
+    let store = MemoryStore::new(StoreId(1));
+    for (life, round) in [(Life::Panics, 1000), (Life::Panics, 2000), (Life::IsMended, 3000)] {
+        FRAGILE.set(life == Life::Panics);
+        let mut node = one_of_three(&store, false);
+        let (mut sent, mut now, mut replies) = (Vec::new(), Duration::ZERO, Vec::new());
+        let mut ask = |node: &mut Node<Ledger, Faulty>, sent: &mut Vec<Packet>, inputs: Vec<_>| {
+            now += STEP;
+            let mut all = says(&Packet::Following);
+            all.extend(
+                std::mem::take(sent).into_iter().filter_map(agree).flat_map(|packet| says(&packet)),
+            );
+            all.extend(inputs);
+            let mut outbox = Outbox::of(&store);
+            assert!(node.turn(all, now, &mut outbox).unwrap(), "it goes on");
+            *sent = outbox.sent.into_iter().map(|(_, packet)| packet).collect();
+        };
+        let propose = |command: &[u8]| {
+            let (reply, answer) = oneshot::channel();
+            (Input::Propose { command: Bytes::copy_from_slice(command), reply }, answer)
+        };
+        let status = |node: &mut Node<Ledger, Faulty>| {
+            let (reply, mut status) = oneshot::channel();
+            node.turn([Input::Status(reply)], Duration::ZERO, &mut Outbox::of(&store)).unwrap();
+            status.try_recv().unwrap()
+        };
+        let first = if life == Life::Panics { POISON } else { &[0; 8] };
+        for command in [first, &[1; 8]] {
+            let (input, answer) = propose(command);
+            replies.push(answer);
+            ask(&mut node, &mut sent, vec![input]);
+        }
+        for _ in 0..1000 {
+            ask(&mut node, &mut sent, Vec::new());
+        }
+        let slot = status(&mut node).halted;
+        assert_eq!(slot.is_some(), life == Life::Panics);
+        let answers: Vec<_> = replies.iter_mut().map(|answer| answer.try_recv().unwrap()).collect();
+        let (input, mut late) = propose(&[2; 8]);
+        ask(&mut node, &mut sent, vec![input]);
+        if let Some(slot) = slot {
+            let halted = |may_be_applied| Err(ProposeError::Halted { slot, may_be_applied });
+            assert!(answers.iter().all(|answer| *answer == halted(true)), "{answers:?}");
+            assert_eq!(late.try_recv().unwrap(), halted(false));
+            let (reply, mut read) = oneshot::channel();
+            let reading = Box::new(move |machine: Result<&Ledger, ReadError>| {
+                reply.send(machine.map(drop)).unwrap();
+            });
+            ask(&mut node, &mut sent, vec![Input::Read(reading)]);
+            assert_eq!(read.try_recv().unwrap(), Err(ReadError::Halted(slot)));
+            // It goes on to vote for what others propose.
+            let end = status(&mut node).log_end;
+            let (ballot, values) = (Ballot::new(round, NodeId(2)).unwrap(), [Value::Noop].into());
+            let accept = Packet::Message(Message::Accept { ballot, first: end, values });
+            ask(&mut node, &mut sent, vec![Input::Packet { from: NodeId(2), packet: accept }]);
+            assert_eq!(status(&mut node).log_end, end.plus(1));
+        } else {
+            assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+            assert_eq!(node.machine().0.iter().filter(|number| **number == u64::MAX).count(), 1);
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Panics,
+    IsMended,
 }
