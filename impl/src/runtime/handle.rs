@@ -140,6 +140,11 @@ impl<M: StateMachine> Handle<M> {
         answer.await.ok()
     }
 
+    /// Resolves once the node has stopped.
+    pub async fn stopped(&self) {
+        self.inputs.closed().await;
+    }
+
     /// Lets the node finish what it has taken in, and stops it. Whoever still waits is told.
     pub async fn stop(&self) {
         let _ = self.inputs.send(Input::Stop).await; // It may have stopped already.

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     path::Path,
+    process::Command,
     thread,
 };
 
@@ -75,6 +76,41 @@ fn a_node_that_is_told_to_stop_answers_those_who_wait() {
     assert!(matches!(&answer, Reply::Error(error) if error.starts_with("MAYBE")), "{answer:?}");
 }
 
+/// A node on a disk that is full tells each client once, and ends.
+#[test]
+fn a_full_disk_ends_a_node_at_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    let start = || {
+        let mut command = Command::new("sh");
+        // No file may have more than 2 MiB. The signal is ignored, so that the write fails as it does on a full disk.
+        let script = "trap '' XFSZ; ulimit -f 4096; exec \"$@\"";
+        command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_paxos")]).args(alone(&data));
+        command.args(["--log", "json"]);
+        Process::of(command)
+    };
+    let mut process = start();
+    let line = process.line("\"serving\"").expect("it serves");
+    let line: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
+    let address = line["fields"]["client"].as_str().and_then(|address| address.parse().ok());
+    let mut node = Connection::open(address.expect("an address")).expect("it serves");
+    let mut refused = Vec::new();
+    for number in 0..10_000 {
+        match node.ask(&["SET", &number.to_string(), &"x".repeat(10_000)]) {
+            Ok(Reply::Simple(_)) => {}
+            Ok(error) => refused.push(error),
+            Err(_) => break,
+        }
+    }
+    assert!(refused.len() <= 1, "{refused:?}");
+    eventually("it ends", || process.has_ended());
+    let again = start();
+    for ended in [process.wait(), again.wait()] {
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.log.contains(&format!("{}: cannot", data.display())), "{}", ended.log);
+    }
+}
+
 #[test]
 fn a_log_is_printed_of_a_node_that_does_not_run() {
     let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
@@ -104,7 +140,7 @@ fn a_log_is_printed_of_a_node_that_does_not_run() {
     let damaged = log();
     assert_eq!(damaged.code, Some(1), "{damaged:?}");
     let refused = cluster.start_with(1, &[]).wait();
-    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
     let wrong = format!("{}: the store is damaged: the mark has 1 bytes", data.display());
     for ended in [damaged, refused] {
         assert!(ended.log.contains(&wrong), "{}", ended.log);

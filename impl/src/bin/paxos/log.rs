@@ -47,7 +47,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
         Ok(reader) => reader,
         Err(error) => {
             eprintln!("error: {}", in_place(&args.data, &error));
-            return ExitCode::from(if is_of_its_contents(&error) { 1 } else { 2 });
+            return ExitCode::from(if is_of_the_disk(&error) { 1 } else { 2 });
         }
     };
     let mut out = BufWriter::new(io::stdout().lock());
@@ -68,10 +68,18 @@ pub(crate) fn main(args: &Args) -> ExitCode {
     }
 }
 
-/// Whether what is wrong is what the store holds, not where it was looked for.
-fn is_of_its_contents(error: &StorageError) -> bool {
-    use StorageError::{Contradiction, Damaged, Lost, Uncovered};
-    matches!(error, Damaged { .. } | Lost { .. } | Uncovered { .. } | Contradiction(_))
+/// Whether the disk failed or the store is damaged: another directory would not have the error.
+pub(crate) fn is_of_the_disk(error: &StorageError) -> bool {
+    use StorageError::{Contradiction, Damaged, Io, Lost, Poisoned, Uncovered};
+    matches!(
+        error,
+        Damaged { .. }
+            | Lost { .. }
+            | Uncovered { .. }
+            | Contradiction(_)
+            | Io { .. }
+            | Poisoned { .. }
+    )
 }
 
 /// What is wrong with a store, and where it is, if that is not said anyway.

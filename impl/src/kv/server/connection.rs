@@ -101,6 +101,9 @@ impl Connection {
         input.reserve(room);
         let mut room = input.limit(room);
         tokio::select! {
+            biased;
+            // Each client is told once that the node has stopped: the requests that it sends then are not read.
+            () = self.node.stopped() => Ok(false),
             read = self.stream.read_buf(&mut room) => Ok(read? > 0),
             closed = self.incoming.closed() => Err(closed.into()),
         }

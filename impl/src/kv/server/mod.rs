@@ -13,7 +13,7 @@ mod output;
 mod pool;
 mod rounds;
 
-use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -48,15 +48,16 @@ impl Default for Limits {
 /// What a client is told that finds no place, as Redis says it.
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
-/// Serves clients until the node stops or this is dropped.
-///
-/// # Errors
-/// If no connection can be accepted any more.
-pub async fn serve(listener: TcpListener, node: Handle<Kv>, limits: Limits) -> io::Result<()> {
+/// Serves clients until the node has stopped and each connection has answered what waited then, or until this is
+/// dropped.
+pub async fn serve(listener: TcpListener, node: Handle<Kv>, limits: Limits) {
     let (mut connections, places) = (JoinSet::new(), Arc::new(Semaphore::new(limits.clients_max)));
     let [incoming, outgoing] = [limits.pool_bytes; 2].map(Pool::new);
     for id in 1.. {
-        let stream = accept(&listener).await;
+        let stream = tokio::select! {
+            stream = accept(&listener) => stream,
+            () = node.stopped() => break,
+        };
         while connections.try_join_next().is_some() {}
         let Ok(place) = places.clone().try_acquire_owned() else {
             // Whatever the socket does not take at once is not worth a place.
@@ -80,7 +81,8 @@ pub async fn serve(listener: TcpListener, node: Handle<Kv>, limits: Limits) -> i
             }
         });
     }
-    unreachable!("connections are not numbered to the end")
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 async fn accept(listener: &TcpListener) -> TcpStream {

@@ -26,10 +26,10 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::settings::{Args, Log};
 use self::settings::{Settings, SettingsError};
-use crate::log::in_place;
+use crate::log::{in_place, is_of_the_disk};
 
-/// How long a node that has stopped is there to tell its clients.
-const FAREWELL: Duration = Duration::from_millis(100);
+/// The most time that a node that has stopped takes to tell its clients.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why a node does not serve, or no longer.
 #[derive(Debug, Error)]
@@ -41,9 +41,7 @@ enum ServeError {
     #[error("{}", in_place(.0, .1))]
     Data(PathBuf, StorageError),
     #[error(transparent)]
-    Start(NodeError),
-    #[error(transparent)]
-    Node(#[from] NodeError),
+    Node(NodeError),
     #[error("metrics: {0}")]
     Metrics(String),
     #[error(transparent)]
@@ -74,7 +72,8 @@ fn fail(error: &ServeError, log: Log) -> ExitCode {
         }
     }
     match error {
-        ServeError::Node(NodeError::Storage(_)) | ServeError::Io(_) => ExitCode::from(1),
+        ServeError::Data(_, error) if is_of_the_disk(error) => ExitCode::from(1),
+        ServeError::Node(NodeError::Halted { .. }) | ServeError::Io(_) => ExitCode::from(1),
         _ => ExitCode::from(2),
     }
 }
@@ -114,10 +113,7 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
         None => None,
     };
     let (running, node) = runtime::ready(config, options, made, Kv::default(), store, transport)
-        .map_err(|error| match error {
-            NodeError::Storage(error) => ServeError::Data(settings.data.clone(), error),
-            error => ServeError::Start(error),
-        })?;
+        .map_err(|error| of_node(error, &settings.data))?;
     // On this thread, as everything else: it costs less than to hand things over.
     tokio::spawn(node);
     let shares = descriptors::share_out(addresses.peers.len(), settings.limits.clients_max);
@@ -129,7 +125,10 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     // Whoever started this waits for this line.
     let (listen, client) = (peers.local_addr()?, clients.local_addr()?);
     tracing::info!(id = settings.id.0, %listen, %client, "serving");
-    until_stopped(addresses, peers, (clients, limits), queues, running).await
+    let data = &settings.data;
+    until_stopped(addresses, peers, (clients, limits), queues, running)
+        .await?
+        .map_err(|error| of_node(error, data))
 }
 
 async fn until_stopped(
@@ -138,26 +137,32 @@ async fn until_stopped(
     (clients, limits): (TcpListener, kv::Limits),
     queues: tcp::Queues,
     mut running: Running<Kv>,
-) -> Result<(), ServeError> {
+) -> Result<Result<(), NodeError>, io::Error> {
     let handle = running.handle.clone();
     let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
     let mut serving = pin!(kv::serve(clients, handle.clone(), limits));
     let ended = tokio::select! {
         ended = &mut stopped => Some(ended),
         ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }
-        ended = &mut serving => { ended?; None }
+        () = &mut serving => None,
         signal = told_to_stop() => { tracing::info!(signal = signal?, "stopping"); None }
     };
     handle.stop().await;
-    // Whoever waited was told, and each connection, a task as long as `serving` is there, tells its client.
-    tokio::time::sleep(FAREWELL).await;
+    // All requests that waited have their answers. `serving` ends when each connection has passed them on; a client that
+    // does not read does not keep the process.
+    let _ = tokio::time::timeout(FAREWELL, serving).await;
     let ended = match ended {
         Some(ended) => ended,
         None => stopped.await,
     };
-    match ended {
-        Ok(ended) => Ok(ended?),
-        Err(_) => Err(io::Error::other("the node's thread has panicked").into()),
+    ended.map_err(|_| io::Error::other("the node's thread has panicked"))
+}
+
+/// An error of a node names the directory if it is one of its store.
+fn of_node(error: NodeError, data: &Path) -> ServeError {
+    match error {
+        NodeError::Storage(error) => ServeError::Data(data.to_owned(), error),
+        error => ServeError::Node(error),
     }
 }
 
