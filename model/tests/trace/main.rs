@@ -2,6 +2,7 @@
 
 #[path = "../support/behaviours.rs"]
 mod behaviours;
+mod itf_py;
 mod other_tools;
 
 use std::{
