@@ -16,7 +16,7 @@ use paxos_conformance::{
     trace::{
         Trace,
         cover::{self, CoverError},
-        in_folder,
+        file_name, in_folder,
         replay::replay,
     },
     verify::verify,
@@ -66,7 +66,7 @@ struct TracesArgs {
 
 #[derive(Args)]
 struct ReplayArgs {
-    /// Trace files, or folders of them.
+    /// Trace files, or folders of them; - is standard input.
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
 }
@@ -182,7 +182,7 @@ fn run_replay(args: &ReplayArgs) -> ExitCode {
         match replay(&trace) {
             Ok(replayed) => steps += replayed.steps,
             Err(failure) => {
-                eprintln!("{}: {failure}", file.display());
+                eprintln!("{}: {failure}", file_name(file));
                 // A difference of the implementation outweighs a file that is no trace.
                 let code = failure.exit_code();
                 worst = if worst == 1 || code == 1 { 1 } else { worst.max(code) };

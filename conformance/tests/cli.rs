@@ -1,6 +1,9 @@
 //! The command line: verdicts, exit codes, and what is said about bad input.
 
-use std::process::{Command, Output};
+use std::{
+    io::Write as _,
+    process::{Command, Output, Stdio},
+};
 
 fn run(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_paxos-conformance")).args(args).output().unwrap()
@@ -8,6 +11,11 @@ fn run(args: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The report and the complaints of a run.
+fn text_of(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
 }
 
 #[test]
@@ -47,6 +55,35 @@ fn bad_input_is_refused_with_what_would_be_accepted() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
         assert!(said.contains(expected), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn standard_input_is_replayed() {
+    let replay = |text: &[u8]| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_paxos-conformance"))
+            .args(["replay", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(text).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), text_of(&output))
+    };
+    let kept = include_bytes!("../traces/happy-path.itf.json");
+    let (code, said) = replay(kept);
+    assert_eq!((code, said.starts_with("holds: 1 traces, 8 steps")), (Some(0), true), "{said}");
+    let marked = [&b"\xEF\xBB\xBF"[..], kept].concat();
+    assert_eq!(replay(&marked).0, Some(0));
+    let (code, said) = replay(&kept[..kept.len() / 2]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.starts_with("error: standard input: it is no ITF"), "{said}");
+    let bare: Vec<&str> = str::from_utf8(kept).unwrap().lines().collect();
+    let bare: Vec<&str> = bare.into_iter().filter(|line| !line.contains("\"action\":")).collect();
+    let (code, said) = replay(bare.join("\n").replacen("\"action\",", "", 1).as_bytes());
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.starts_with("standard input: state 1 does not say what led to it"), "{said}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
 };
 
 use paxos_model::cluster::Cluster;
-pub use paxos_model::trace::{EXTENSION, NoBehaviour, TraceError};
+pub use paxos_model::trace::{EXTENSION, NoBehaviour, TraceError, file_name};
 
 /// A behaviour of a cluster, or what claims to be one.
 pub type Trace = paxos_model::trace::Trace<Cluster>;

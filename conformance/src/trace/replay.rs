@@ -81,6 +81,15 @@ pub enum ReplayFailure {
         /// What the model does.
         model: String,
     },
+    /// A loop that does not close.
+    #[error(
+        "no action leads from the last state back to state {to}, as loop says; \
+         `paxos-model trace` shows those that are possible"
+    )]
+    DoesNotReturn {
+        /// The state where the loop starts.
+        to: usize,
+    },
     /// The implementation is not the model's.
     #[error("after \"{action}\", step {step} of the trace: {divergence}")]
     Diverged {
@@ -105,7 +114,8 @@ impl ReplayFailure {
 
 /// Takes a trace on production replicas, from the initial state, and compares after each step the
 /// recorded state with the model and the model with the replicas. In each state, whatever may happen
-/// there without effect is tried on the replicas as well.
+/// there without effect is tried on the replicas as well. If the trace is a lasso, the step that closes its
+/// loop is compared, too.
 ///
 /// # Errors
 /// The first thing that is not as it should be.
@@ -168,7 +178,38 @@ fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailu
             }
         }
     }
+    if let Some(to) = trace.returns_to()
+        && trace.states()[to].variables != cluster.write_state(&pair.model)
+    {
+        closes(trace, lockstep, &pair, &offered, to)?;
+        replayed.steps += 1;
+    }
     Ok(replayed)
+}
+
+/// Takes the step from the last state of a lasso back to the state where its loop starts. The trace does not
+/// say which action that is. Both states were compared with the model before.
+fn closes(
+    trace: &Trace,
+    lockstep: &Lockstep,
+    pair: &Pair,
+    offered: &[Action],
+    to: usize,
+) -> Result<(), ReplayFailure> {
+    let cluster = trace.model();
+    let start = &trace.states()[to].variables;
+    let closing = offered.iter().find(|action| {
+        let next = cluster.successor(&pair.model, **action);
+        next.is_some_and(|next| cluster.write_state(&next) == *start)
+    });
+    let Some(&action) = closing else { return Err(ReplayFailure::DoesNotReturn { to }) };
+    match lockstep.successor(pair, action).and_then(|next| next.divergence) {
+        None => Ok(()),
+        Some(divergence) => {
+            let (step, action) = (trace.steps() + 1, does(cluster, Some(action)));
+            Err(ReplayFailure::Diverged { step, action, divergence })
+        }
+    }
 }
 
 /// Whether an action changes nothing in the model; it must change nothing in the replica, either.

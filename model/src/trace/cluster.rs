@@ -342,7 +342,7 @@ impl Codec<'_> {
             Message::Promise { ballot, from, trimmed, reports } => {
                 let fields = vec![
                     ("ballot", ballot.0.into()),
-                    ("from", name(from)),
+                    ("sender", name(from)),
                     ("reports", self.votes(&reports)),
                 ];
                 ("Promise", self.with_trimmed(fields, trimmed))
@@ -361,7 +361,7 @@ impl Codec<'_> {
                     ("ballot", ballot.0.into()),
                     ("slot", slot.0.into()),
                     ("value", self.proposed(value)),
-                    ("from", name(from)),
+                    ("sender", name(from)),
                 ]),
             ),
             Message::Confirm { ballot, round } => {
@@ -370,7 +370,7 @@ impl Codec<'_> {
             }
             Message::Confirmed { ballot, round, from } => {
                 let (ballot, round) = (ballot.0.into(), round.into());
-                let fields = [("ballot", ballot), ("round", round), ("from", name(from))];
+                let fields = [("ballot", ballot), ("round", round), ("sender", name(from))];
                 ("Confirmed", Value::record(fields))
             }
         };
@@ -499,14 +499,14 @@ impl Codec<'_> {
             }
             "Promise" => {
                 let more: &[&str] = if self.bounds.snapshots { &["trimmed"] } else { &[] };
-                let needed = [&["ballot", "from", "reports"], more].concat();
+                let needed = [&["ballot", "sender", "reports"], more].concat();
                 let record = record(inner, &needed, &[]).map_err(within)?;
                 let trimmed = record
                     .get("trimmed")
                     .map_or(Ok(Slot(0)), |trimmed| self.read_end(".value.trimmed", trimmed, 0));
                 Message::Promise {
                     ballot: self.read_ballot(".value.ballot", record["ballot"])?,
-                    from: self.read_name(".value.from", record["from"])?,
+                    from: self.read_name(".value.sender", record["sender"])?,
                     trimmed: trimmed?,
                     reports: self.read_votes(".value.reports", record["reports"])?,
                 }
@@ -521,13 +521,13 @@ impl Codec<'_> {
                 }
             }
             "Accepted" => {
-                let names = ["ballot", "slot", "value", "from"];
+                let names = ["ballot", "slot", "value", "sender"];
                 let [ballot, slot, value, from] = fields(inner, names).map_err(within)?;
                 Message::Accepted {
                     ballot: self.read_ballot(".value.ballot", ballot)?,
                     slot: self.read_slot(".value.slot", slot)?,
                     value: self.read_proposed(".value.value", value)?,
-                    from: self.read_name(".value.from", from)?,
+                    from: self.read_name(".value.sender", from)?,
                 }
             }
             "Confirm" => {
@@ -538,12 +538,12 @@ impl Codec<'_> {
                 }
             }
             "Confirmed" => {
-                let names = ["ballot", "round", "from"];
+                let names = ["ballot", "round", "sender"];
                 let [ballot, round, from] = fields(inner, names).map_err(within)?;
                 Message::Confirmed {
                     ballot: self.read_ballot(".value.ballot", ballot)?,
                     round: self.read_round(".value.round", round)?,
-                    from: self.read_name(".value.from", from)?,
+                    from: self.read_name(".value.sender", from)?,
                 }
             }
             _ => {
@@ -567,7 +567,7 @@ impl Codec<'_> {
         };
         Ok(Some(match tag {
             "Init" if *inner == Value::unit() => return Ok(None),
-            "Init" => return Err(Unusable::new(".value", inner, "an empty tuple")),
+            "Init" => return Err(Unusable::new(".value", inner, "U_OF_UNIT")),
             "Campaign" => Action::Campaign(node()?),
             "Sync" => Action::Sync(node()?),
             "Crash" => Action::Crash(node()?),

@@ -1,15 +1,26 @@
 //! A trace as it stands in a file.
 //!
-//! A file with actions is one of this program, and must have all that it writes. A file without them is
-//! another program's: what it leaves out of `#meta` is not asked for, as long as the model can be told.
+//! A file with actions and bounds is one of this program, and must have all that it writes, and nothing else.
+//!
+//! Any other file is another program's. Its `#meta` may lack what ours has, as long as the model can be told.
+//! Its states may have other variables and parameters, which are not looked at: they have no part in the steps
+//! of the model. Its names and its notation are translated into those of the model ([`Traced::translate`]).
+//!
+//! A `loop` says that the behaviour goes on for ever: after the last state comes the state of that number
+//! again. The replay checks that it can.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use thiserror::Error;
 
 use super::{
-    Recorded, Trace, Traced, Variables,
-    itf::Value,
+    Reading, Recorded, Trace, Traced, Translation, Variables,
+    itf::{Value, brief},
     read::{Unusable, record},
 };
 use crate::{cluster::Cluster, synod::Synod};
@@ -21,6 +32,21 @@ const FORMAT: &str = "ITF";
 const FORMAT_DESCRIPTION: &str = "https://apalache-mc.org/docs/adr/015adr-trace.html";
 const ACTION: &str = "action";
 const META: &str = "#meta";
+
+/// The most bytes that a trace file may have. Values take many times the memory of their text: eighty times for
+/// a file that is one set of small messages. A larger file could use up the memory of a machine.
+pub const LARGEST: u64 = 32 << 20;
+
+/// The path that stands for standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// The name of a trace file, for people: `-` is standard input.
+pub fn file_name(path: &Path) -> String {
+    if path == Path::new(STANDARD_INPUT) {
+        return "standard input".to_owned();
+    }
+    path.display().to_string()
+}
 
 /// A file that is no trace.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -54,24 +80,24 @@ impl AnyTrace {
     pub fn parse(file: &str, text: &str) -> Result<Self, TraceError> {
         let either = || {
             let root = root(text)?;
-            let variables = names(&root);
-            if is_of::<Synod>(&variables) {
+            let names = names(&root)?;
+            if is_of::<Synod>(&names)? {
                 return parse(&root).map(Self::Synod);
             }
-            if is_of::<Cluster>(&variables) || variables.is_empty() {
+            if is_of::<Cluster>(&names)? || names.is_empty() {
                 return parse(&root).map(Self::Cluster);
             }
             let (synod, cluster) = (Synod::VARIABLES.join(", "), Cluster::VARIABLES.join(", "));
             Err(format!(
-                "vars is <{}>; accepted is <{synod}> for synod and <{cluster}> for cluster, with \
-                 or without action",
-                variables.join(", ")
+                "vars is {}; accepted are {synod} for synod or {cluster} for cluster, and others \
+                 beside these",
+                brief(&Value::Seq(names.iter().map(Value::string).collect()))
             ))
         };
         either().map_err(|what| TraceError { file: file.to_owned(), what })
     }
 
-    /// Reads a trace from a file.
+    /// Reads a trace from a file, or from standard input if the path is `-`.
     ///
     /// # Errors
     /// If it cannot be read, or is none.
@@ -91,7 +117,7 @@ impl<M: Traced> Trace<M> {
         trace.map_err(|what| TraceError { file: file.to_owned(), what })
     }
 
-    /// Reads a trace from a file.
+    /// Reads a trace from a file, or from standard input if the path is `-`.
     ///
     /// # Errors
     /// If it cannot be read, or is none.
@@ -118,6 +144,9 @@ impl<M: Traced> Trace<M> {
         write("{".to_owned());
         write(format!("  \"{META}\": {},", self.meta().plain()));
         write("  \"params\": [],".to_owned());
+        if let Some(state) = self.returns_to {
+            write(format!("  \"loop\": {state},"));
+        }
         write(format!("  \"vars\": {},", json(&variables)));
         write("  \"states\": [".to_owned());
         for (i, state) in self.states.iter().enumerate() {
@@ -172,42 +201,108 @@ impl<M: Traced> Trace<M> {
     }
 }
 
+/// The name of a file, for complaints, and its text.
 fn contents(path: &Path) -> Result<(String, String), TraceError> {
-    let file = path.display().to_string();
-    match fs::read_to_string(path) {
+    let file = file_name(path);
+    let mut bytes = Vec::new();
+    // One byte more than is accepted tells a file that is too large; a device may have no end.
+    let read = if path == Path::new(STANDARD_INPUT) {
+        io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes)
+    } else {
+        fs::File::open(path).and_then(|it| it.take(LARGEST + 1).read_to_end(&mut bytes))
+    };
+    let text = match read {
+        Err(error) => Err(format!("cannot be read: {error}")),
+        Ok(count) if count as u64 > LARGEST => {
+            Err(format!("has more than {LARGEST} bytes; accepted are at most that many"))
+        }
+        Ok(_) => String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            format!("is not UTF-8 from byte {valid} on; accepted is JSON in UTF-8")
+        }),
+    };
+    match text {
         Ok(text) => Ok((file, text)),
-        Err(error) => Err(TraceError { file, what: format!("cannot be read: {error}") }),
+        Err(what) => Err(TraceError { file, what }),
     }
 }
 
-/// The object that a file is, without what all write and none need.
+/// The object that a file is.
 fn root(text: &str) -> Result<Value, String> {
+    // Editors on Windows write a byte order mark, which is no part of the JSON.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
         return Err("it is empty; a trace is an ITF object with #meta, vars and states".to_owned());
     }
-    let root: Value = serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(text).map_err(|error| {
+        let (said, place) = (error.to_string(), (error.line(), error.column()));
+        if said.starts_with("recursion limit exceeded") {
+            let (line, column) = place;
+            return format!(
+                "it is no ITF: more than 127 lists and objects within each other at line {line} \
+                 column {column}; accepted are fewer"
+            );
+        }
         let cut = if error.is_eof() { " (was it cut?)" } else { "" };
-        format!("it is no ITF: {error}{cut}")
-    })?;
-    let Value::Record(mut record) = root else { return Ok(root) };
-    let params = record.remove("params").unwrap_or(Value::Seq(Vec::new()));
-    if params != Value::Seq(Vec::new()) {
-        return Err(format!("params is {params}; accepted is an empty list"));
+        format!("it is no ITF: {said}{cut}")
+    })
+}
+
+/// A list of names: `vars` or `params`. Quint names some variables twice.
+fn listed(place: &str, value: Option<&Value>) -> Result<BTreeSet<String>, String> {
+    let refused = |it: &Value| format!("{place} is {}; accepted is a list of names", brief(it));
+    let items = match value {
+        None => return Ok(BTreeSet::new()),
+        Some(Value::Seq(items)) => items,
+        Some(other) => return Err(refused(other)),
+    };
+    let name = |(i, item): (usize, &Value)| match item {
+        Value::Str(name) => Ok(name.clone()),
+        other => Err(format!("{place}[{i}] is {}; accepted is a name", brief(other))),
+    };
+    items.iter().enumerate().map(name).collect()
+}
+
+/// The names of the variables, as far as they are told.
+fn names(root: &Value) -> Result<BTreeSet<String>, String> {
+    let Value::Record(record) = root else { return Ok(BTreeSet::new()) };
+    listed("vars", record.get("vars"))
+}
+
+/// The name under which a file has a variable of the model. Quint writes the module before it, as in
+/// `three::Paxos::msgs`; `mbt::` is no module.
+fn find<'n>(names: &'n BTreeSet<String>, variable: &str) -> Result<Option<&'n str>, String> {
+    if let Some(name) = names.get(variable) {
+        return Ok(Some(name));
     }
-    Ok(Value::Record(record))
+    let of_module = |name: &&String| {
+        let last = name.rsplit_once("::").filter(|(module, _)| *module != "mbt");
+        last.is_some_and(|(_, last)| last == variable)
+    };
+    let mut found = names.iter().filter(of_module);
+    match (found.next(), found.next()) {
+        (Some(one), Some(other)) => Err(format!(
+            "vars has both {one} and {other}; accepted is one variable named {variable}"
+        )),
+        (one, _) => Ok(one.map(String::as_str)),
+    }
 }
 
-/// The names of the variables, as far as they are some.
-fn names(root: &Value) -> Vec<String> {
-    let Value::Record(record) = root else { return Vec::new() };
-    let Some(Value::Seq(names)) = record.get("vars") else { return Vec::new() };
-    let mut names: Vec<_> = names.iter().map(ToString::to_string).collect();
-    names.sort();
-    names
+fn is_of<M: Traced>(names: &BTreeSet<String>) -> Result<bool, String> {
+    let found = M::VARIABLES.iter().map(|variable| find(names, variable));
+    found.map(|name| name.map(|name| name.is_some())).try_fold(true, |all, it| Ok(it? && all))
 }
 
-fn is_of<M: Traced>(names: &[String]) -> bool {
-    names.iter().filter(|name| *name != ACTION).eq(M::VARIABLES)
+/// True if a file is held to all that ours have. Other tools may well have a variable named `action`, but
+/// they write neither bounds nor a number of steps. A file that names no variables is of no tool, and gets
+/// the complaints that one of ours would get.
+fn is_ours(root: &Value, names: &BTreeSet<String>) -> bool {
+    let Value::Record(root) = root else { return true };
+    let ours = |meta: &Value| {
+        let Value::Record(meta) = meta else { return false };
+        meta.contains_key("bounds") || meta.contains_key("steps")
+    };
+    names.is_empty() || names.contains(ACTION) && root.get(META).is_some_and(ours)
 }
 
 fn at(place: String) -> impl FnOnce(Unusable) -> String {
@@ -252,19 +347,21 @@ impl<'v> Meta<'v> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Str(text)) => Ok(Some(text)),
-            Some(other) => Err(format!("{}.{name} is {other}; accepted is a string", self.place)),
+            Some(other) => {
+                let other = brief(other);
+                Err(format!("{}.{name} is {other}; accepted is a string", self.place))
+            }
         }
     }
 }
 
 fn parse<M: Traced>(root: &Value) -> Result<Trace<M>, String> {
-    // A file that names no variables is none of anybody's, and is held to all that ours have.
-    let names = names(root);
-    let ours = names.is_empty() || names.iter().any(|name| name == ACTION);
-    let (needed, more): (&[_], &[_]) =
-        if ours { (&[META, "vars", "states"], &[]) } else { (&["vars", "states"], &[META]) };
+    let names = names(root)?;
+    let ours = is_ours(root, &names);
+    let needed: &[_] = if ours { &[META, "vars", "states"] } else { &["vars", "states"] };
+    let more = &[META, "params", "loop"];
     let parts = record(root, needed, more).map_err(at("the trace".to_owned()))?;
-    let (variables, states) = (parts["vars"], parts["states"]);
+    let params = listed("params", parts.get("params").copied())?;
     let meta = if ours {
         let needed = ["format", "format-description", "description", "steps", "bounds"];
         Meta::ours(META.to_owned(), parts[META], &needed, &["bug"])?
@@ -272,20 +369,21 @@ fn parse<M: Traced>(root: &Value) -> Result<Trace<M>, String> {
         Meta::theirs(META.to_owned(), parts.get(META).copied())
     };
     if let Some(format) = meta.get("format").filter(|format| **format != Value::string(FORMAT)) {
-        return Err(format!("#meta.format is {format}; accepted is {FORMAT}"));
+        return Err(format!("#meta.format is {}; accepted is {FORMAT}", brief(format)));
     }
     let description = meta.text("description")?.unwrap_or_default().to_owned();
     let bounds = meta.get("bounds");
     // Bounds come first, since what may stand in the rest depends on them.
     let told = bounds.map(|bounds| M::read(bounds, meta.get("bug"))).transpose()?;
-    if !is_of::<M>(&names) {
+    let exact = !ours || names.len() == M::VARIABLES.len() + 1;
+    if !exact || !is_of::<M>(&names)? {
         let mut expected = vec![ACTION];
         expected.extend(M::VARIABLES);
         let expected = Value::Seq(expected.into_iter().map(Value::string).collect());
-        return Err(format!("vars is {variables}; accepted is {expected}"));
+        return Err(format!("vars is {}; accepted is {expected}", brief(parts["vars"])));
     }
-    let Value::Seq(states) = states else {
-        return Err(format!("states is {states}; accepted is a list"));
+    let Value::Seq(states) = parts["states"] else {
+        return Err(format!("states is {}; accepted is a list", brief(parts["states"])));
     };
     if states.is_empty() {
         return Err("it has no states; accepted is at least the initial one".to_owned());
@@ -293,41 +391,111 @@ fn parse<M: Traced>(root: &Value) -> Result<Trace<M>, String> {
     if let Some(steps) = meta.get("steps").filter(|it| **it != Value::from(states.len() - 1)) {
         let count = states.len();
         return Err(format!(
-            "it has {count} states, but #meta.steps is {steps}; {} steps make them (was it cut?)",
+            "it has {count} states, but #meta.steps is {}; {} steps make them (was it cut?)",
+            brief(steps),
             count - 1
         ));
     }
-    let states = states.iter().enumerate().map(|(i, state)| Entry::of::<M>(i, state, ours));
-    let states: Vec<Entry<'_>> = states.collect::<Result<_, String>>()?;
-    let model = if let Some(model) = told {
-        model
+    let returns_to = returns_to(parts.get("loop").copied(), states.len())?;
+    let parameters = parameters::<M>(&params, &states[0]);
+    let mut entries = Vec::new();
+    let mut variables = Vec::new();
+    let mut ignored: BTreeSet<String> = BTreeSet::new();
+    for (i, state) in states.iter().enumerate() {
+        let (entry, here) = Entry::of::<M>(i, state, ours, &names, &mut ignored)?;
+        entries.push(entry);
+        variables.push(here);
+    }
+    ignored.retain(|name| !params.contains(name));
+    let Translation { states: variables, bounds, names, assumed } = if ours {
+        let states = variables.into_iter().map(M::in_our_form).collect();
+        Translation { states, ..Translation::default() }
     } else {
-        let variables: Vec<_> = states.iter().map(|state| &state.variables).collect();
-        let Some(bounds) = M::bounds_of(&variables) else {
+        M::translate(variables, &parameters, told.as_ref())?
+    };
+    let model = match (told, bounds) {
+        (Some(model), _) => model,
+        (None, Some(bounds)) => M::read(&bounds, meta.get("bug"))?,
+        (None, None) => {
             let what =
                 "#meta.bounds is nothing; accepted is a record of them, for the states do not tell";
             return Err(what.to_owned());
-        };
-        M::read(&bounds, meta.get("bug"))?
+        }
     };
-    let states = states.into_iter().enumerate().map(|(i, state)| state.read(i, &model));
+    let states = entries.into_iter().zip(variables).enumerate();
+    let states = states.map(|(i, (entry, variables))| entry.read(i, variables, &model));
     let states = states.collect::<Result<_, String>>()?;
-    Ok(Trace { description, model, states })
+    let reading = Reading { names, ignored: ignored.into_iter().collect(), assumed };
+    Ok(Trace { description, model, states, returns_to, reading })
+}
+
+/// The state where the loop of a lasso starts, if there is one. itf-py writes null if there is none.
+fn returns_to(value: Option<&Value>, states: usize) -> Result<Option<usize>, String> {
+    let to = match value {
+        None => return Ok(None),
+        Some(Value::Foreign(text)) if text == "null" => return Ok(None),
+        Some(Value::Int(to)) => usize::try_from(*to).ok().filter(|to| *to < states),
+        Some(_) => None,
+    };
+    let last = states - 1;
+    to.map(Some).ok_or_else(|| {
+        let found = value.map(brief).unwrap_or_default();
+        format!("loop is {found}; accepted is the number of a state, 0 to {last}, or nothing")
+    })
+}
+
+/// The values of the parameters. Apalache writes them into the first state; they need not be there.
+fn parameters<M: Traced>(params: &BTreeSet<String>, first: &Value) -> Variables {
+    let Value::Record(first) = first else { return Variables::new() };
+    let given = params.iter().filter(|name| !M::VARIABLES.contains(&name.as_str()));
+    given.filter_map(|name| Some((name.clone(), first.get(name)?.clone()))).collect()
 }
 
 /// A state as it stands in a file, its action not yet understood.
 struct Entry<'v> {
     does: Option<&'v str>,
     action: Option<&'v Value>,
-    variables: Variables,
 }
 
 impl<'v> Entry<'v> {
-    fn of<M: Traced>(i: usize, state: &'v Value, ours: bool) -> Result<Self, String> {
+    /// A state, with its variables as they stand there. The names of those that the model does not have are
+    /// added to `ignored`.
+    fn of<M: Traced>(
+        i: usize,
+        state: &'v Value,
+        ours: bool,
+        names: &BTreeSet<String>,
+        ignored: &mut BTreeSet<String>,
+    ) -> Result<(Self, Variables), String> {
         let place = format!("states[{i}]");
+        let mut columns = Vec::new();
+        for variable in M::VARIABLES {
+            columns.push((*variable, find(names, variable)?.unwrap_or(variable)));
+        }
         let mut needed = if ours { vec![META, ACTION] } else { Vec::new() };
-        needed.extend(M::VARIABLES);
-        let parts = record(state, &needed, &[META]).map_err(at(place.clone()))?;
+        needed.extend(columns.iter().map(|(_, name)| *name));
+        let mut more = vec![META];
+        if let (false, Value::Record(state)) = (ours, state) {
+            let others = state.keys().filter(|name| !needed.contains(&name.as_str()));
+            let others = others.filter(|name| *name != META);
+            for name in others {
+                more.push(name);
+                if !ignored.contains(name) {
+                    ignored.insert(name.clone());
+                }
+            }
+        }
+        let parts = record(state, &needed, &more).map_err(at(place.clone()))?;
+        let mut variables = Variables::new();
+        for (variable, name) in columns {
+            if let Some((at, found)) = parts[name].foreign() {
+                return Err(format!(
+                    "{place}.{name}{at} is {found}; accepted is a value of ITF, which has no null, no \
+                     fractions, and large integers as {{\"#bigint\": \"7\"}}"
+                ));
+            }
+            variables.insert(variable.to_owned(), parts[name].clone());
+        }
         let place = format!("{place}.{META}");
         let meta = if ours {
             Meta::ours(place, parts[META], &["index", "does"], &[])?
@@ -335,18 +503,19 @@ impl<'v> Entry<'v> {
             Meta::theirs(place, parts.get(META).copied())
         };
         if let Some(index) = meta.get("index").filter(|index| **index != Value::from(i)) {
-            return Err(format!("states[{i}].#meta.index is {index}; accepted is {i}"));
+            return Err(format!("states[{i}].#meta.index is {}; accepted is {i}", brief(index)));
         }
-        let variables = M::VARIABLES.iter().map(|name| ((*name).to_owned(), parts[name].clone()));
-        Ok(Self {
-            does: meta.text("does")?,
-            action: parts.get(ACTION).copied(),
-            variables: variables.collect(),
-        })
+        let action = parts.get(ACTION).copied().filter(|_| ours);
+        Ok((Self { does: meta.text("does")?, action }, variables))
     }
 
-    fn read<M: Traced>(self, i: usize, model: &M) -> Result<Recorded<M::Action>, String> {
-        let Self { does, action, variables } = self;
+    fn read<M: Traced>(
+        self,
+        i: usize,
+        variables: Variables,
+        model: &M,
+    ) -> Result<Recorded<M::Action>, String> {
+        let Self { does, action } = self;
         let does = does.map(ToOwned::to_owned);
         let Some(action) = action else { return Ok(Recorded { action: None, does, variables }) };
         let action = model.read_action(action).map_err(at(format!("states[{i}].{ACTION}")))?;

@@ -5,6 +5,14 @@
 //! JSON. A plain number is read as an integer, too, as long as it is one. Sets and maps have no order
 //! here, and have nothing twice.
 //!
+//! A variant is a record of `tag` and `value`. A variant that holds nothing has the string `"U_OF_UNIT"` for its
+//! value, as Apalache writes it. Quint writes an empty tuple there and itf-py writes null. Both are read as
+//! the same unit.
+//!
+//! Other tools also write null, fractions, and `#unserializable` for what they have no notation for. These are
+//! read as [`Value::Foreign`], so that the reader of a trace can ignore them where it ignores the variable, and
+//! can name the place where it cannot.
+//!
 //! What it is not: it knows nothing of Paxos.
 
 use std::{
@@ -25,6 +33,8 @@ pub enum Value {
     Bool(bool),
     /// An integer.
     Int(i64),
+    /// An integer beyond 64 bits: its decimal digits, without leading zeros.
+    Large(String),
     /// A string.
     Str(String),
     /// A sequence.
@@ -37,7 +47,15 @@ pub enum Value {
     Map(BTreeMap<Value, Value>),
     /// A record.
     Record(BTreeMap<String, Value>),
+    /// Null, a fraction, or `#unserializable`: no value of ITF, as it is shown to people.
+    Foreign(String),
 }
+
+/// The value of a variant that holds nothing.
+const UNIT: &str = "U_OF_UNIT";
+
+/// The largest integer that a JSON number holds exactly, whichever program reads it.
+const EXACT: f64 = 9_007_199_254_740_991.0;
 
 impl Value {
     /// A string.
@@ -56,9 +74,27 @@ impl Value {
         Self::record([("tag", Self::string(tag)), ("value", value)])
     }
 
-    /// What a variant without anything in it holds.
-    pub const fn unit() -> Self {
-        Self::Tup(Vec::new())
+    /// The value of a variant that holds nothing.
+    pub fn unit() -> Self {
+        Self::string(UNIT)
+    }
+
+    /// The first [`Self::Foreign`] in a value: its place, seen from the value, and its text.
+    pub fn foreign(&self) -> Option<(String, &str)> {
+        match self {
+            Self::Foreign(text) => Some((String::new(), text)),
+            Self::Bool(_) | Self::Int(_) | Self::Large(_) | Self::Str(_) => None,
+            Self::Seq(items) | Self::Tup(items) => first_foreign(items.iter().enumerate()),
+            Self::Set(items) => first_foreign(items.iter().map(|it| ("element", it))),
+            Self::Map(map) => {
+                let key = first_foreign(map.keys().map(|key| ("key", key)));
+                key.or_else(|| first_foreign(map))
+            }
+            Self::Record(fields) => fields.iter().find_map(|(name, it)| {
+                let (at, text) = it.foreign()?;
+                Some((format!(".{name}{at}"), text))
+            }),
+        }
     }
 
     /// As it stands in `#meta`, where other readers expect plain JSON.
@@ -67,7 +103,7 @@ impl Value {
         match self {
             Self::Bool(it) => (*it).into(),
             Self::Int(it) => (*it).into(),
-            Self::Str(it) => it.as_str().into(),
+            Self::Large(text) | Self::Str(text) | Self::Foreign(text) => text.as_str().into(),
             Self::Seq(items) | Self::Tup(items) => all(&mut items.iter()),
             Self::Set(items) => all(&mut items.iter()),
             Self::Map(map) => map.iter().map(|(k, v)| (k.to_string(), v.plain())).collect(),
@@ -81,6 +117,15 @@ impl Value {
         let (left, right) = differ(self, other, &mut at)?;
         Some(Difference { at, left, right })
     }
+}
+
+fn first_foreign<'v, P: fmt::Display>(
+    parts: impl IntoIterator<Item = (P, &'v Value)>,
+) -> Option<(String, &'v str)> {
+    parts.into_iter().find_map(|(part, it)| {
+        let (at, text) = it.foreign()?;
+        Some((format!("[{part}]{at}"), text))
+    })
 }
 
 impl From<u8> for Value {
@@ -149,6 +194,16 @@ fn differ_in<K: Ord>(
     }
 }
 
+/// A value as an error shows it: cut where a longer text would hide the rest of the error.
+pub fn brief(value: &Value) -> String {
+    const LONGEST: usize = 200;
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 /// As people read it, near to TLA+.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,7 +222,7 @@ impl fmt::Display for Value {
         match self {
             Self::Bool(it) => write!(f, "{it}"),
             Self::Int(it) => write!(f, "{it}"),
-            Self::Str(it) => f.write_str(it),
+            Self::Large(text) | Self::Str(text) | Self::Foreign(text) => f.write_str(text),
             Self::Seq(items) => list(f, "<", items, ">"),
             Self::Tup(items) => list(f, "(", items, ")"),
             Self::Set(items) => list(f, "{", items, "}"),
@@ -175,7 +230,15 @@ impl fmt::Display for Value {
             Self::Record(fields) => match (fields.get("tag"), fields.get("value")) {
                 (Some(tag), Some(value)) if *value == Self::unit() => write!(f, "{tag}"),
                 (Some(tag), Some(value)) => write!(f, "{tag} {value}"),
-                _ => list(f, "[", fields.iter().map(|(k, v)| format!("{k}: {v}")), "]"),
+                _ => {
+                    // The messages of `Paxos.tla` say in this field which kind they are of.
+                    let kind = fields.get("type");
+                    if let Some(kind) = kind {
+                        write!(f, "{kind} ")?;
+                    }
+                    let more = fields.iter().filter(|(name, _)| *name != "type");
+                    list(f, "[", more.map(|(k, v)| format!("{k}: {v}")), "]")
+                }
             },
         }
     }
@@ -191,6 +254,8 @@ impl Serialize for Value {
         match self {
             Self::Bool(it) => serializer.serialize_bool(*it),
             Self::Int(it) => marked(serializer, "#bigint", &it.to_string()),
+            Self::Large(digits) => marked(serializer, "#bigint", digits),
+            Self::Foreign(text) => marked(serializer, "#unserializable", text),
             Self::Str(it) => serializer.serialize_str(it),
             Self::Seq(items) => items.serialize(serializer),
             Self::Tup(items) => marked(serializer, "#tup", items),
@@ -224,8 +289,18 @@ impl<'de> Visitor<'de> for Reader {
         Ok(Value::Int(it))
     }
 
-    fn visit_u64<E: de::Error>(self, it: u64) -> Result<Value, E> {
-        i64::try_from(it).map(Value::Int).map_err(|_| E::custom("an integer beyond 64 bits"))
+    fn visit_u64<E>(self, it: u64) -> Result<Value, E> {
+        Ok(i64::try_from(it).map_or_else(|_| Value::Large(it.to_string()), Value::Int))
+    }
+
+    /// A whole number may be written as `1.0` or `1e3`. Beyond [`EXACT`] its digits are lost by now.
+    fn visit_f64<E>(self, it: f64) -> Result<Value, E> {
+        let whole = it.fract() == 0.0 && it.abs() <= EXACT;
+        Ok(if whole { Value::Int(it as i64) } else { Value::Foreign(it.to_string()) })
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Foreign("null".to_owned()))
     }
 
     fn visit_str<E>(self, it: &str) -> Result<Value, E> {
@@ -255,6 +330,13 @@ impl<'de> Visitor<'de> for Reader {
             }
             Some((name, value)) => {
                 fields.insert(name, value);
+                if fields.len() == 2
+                    && fields.contains_key("tag")
+                    && let Some(value) = fields.get_mut("value")
+                    && is_nothing(value)
+                {
+                    *value = Value::unit();
+                }
                 Ok(Value::Record(fields))
             }
             None => Ok(Value::Record(fields)),
@@ -262,19 +344,43 @@ impl<'de> Visitor<'de> for Reader {
     }
 }
 
+/// True for each way in which tools write the value of a variant that holds nothing.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Tup(items) => items.is_empty(),
+        Value::Record(fields) => fields.is_empty(),
+        Value::Foreign(text) => text == "null",
+        _ => false,
+    }
+}
+
+/// An integer of any size, in decimal digits.
+fn integer(text: &str) -> Option<Value> {
+    if let Ok(small) = text.parse() {
+        return Some(Value::Int(small));
+    }
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
+    let large = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    large.then(|| Value::Large(format!("{sign}{}", digits.trim_start_matches('0'))))
+}
+
 /// Reads an object whose only field says what it is.
 fn unmark(mark: &str, value: Value) -> Result<Value, String> {
     match (mark, value) {
-        ("#bigint", Value::Str(digits)) => digits
-            .parse()
-            .map(Value::Int)
-            .map_err(|_| format!("{digits:?} is no integer of 64 bits in decimal digits")),
+        ("#bigint", Value::Str(digits)) => {
+            integer(&digits).ok_or_else(|| format!("{digits:?} is no integer in decimal digits"))
+        }
+        ("#unserializable", Value::Str(text)) => {
+            Ok(Value::Foreign(format!("#unserializable {text:?}")))
+        }
         ("#tup", Value::Seq(items)) => Ok(Value::Tup(items)),
         ("#set", Value::Seq(items)) => {
-            let count = items.len();
-            let set: BTreeSet<_> = items.into_iter().collect();
-            if set.len() < count {
-                return Err("a set that has an element twice".to_owned());
+            let mut set = BTreeSet::new();
+            for item in items {
+                if set.contains(&item) {
+                    return Err(format!("a set that has the element {} twice", brief(&item)));
+                }
+                set.insert(item);
             }
             Ok(Value::Set(set))
         }
@@ -289,15 +395,24 @@ fn unmark(mark: &str, value: Value) -> Result<Value, String> {
                     return Err("a map is a list of pairs [key, value]".to_owned());
                 };
                 if map.contains_key(&key) {
-                    return Err(format!("a map that has the key {key} twice"));
+                    return Err(format!("a map that has the key {} twice", brief(&key)));
                 }
                 map.insert(key, value);
             }
             Ok(Value::Map(map))
         }
-        ("#bigint", _) => Err("\"#bigint\" takes a string of decimal digits".to_owned()),
-        ("#tup" | "#set" | "#map", _) => Err(format!("{mark:?} takes a list")),
-        _ => Err(format!("{mark:?} is unknown; there are #bigint, #tup, #set, #map and #meta")),
+        ("#bigint", other) => {
+            Err(format!("\"#bigint\" takes a string of decimal digits, not {}", brief(&other)))
+        }
+        ("#unserializable", other) => {
+            Err(format!("\"#unserializable\" takes a string, not {}", brief(&other)))
+        }
+        ("#tup" | "#set" | "#map", other) => {
+            Err(format!("{mark:?} takes a list, not {}", brief(&other)))
+        }
+        _ => Err(format!(
+            "{mark:?} is unknown; there are #bigint, #tup, #set, #map, #unserializable and #meta"
+        )),
     }
 }
 
@@ -319,6 +434,7 @@ mod tests {
             ("seq", Value::Seq(vec![one(), one()])),
             ("set", Value::Set([one(), Value::Int(2)].into())),
             ("variant", Value::variant("None", Value::unit())),
+            ("large", Value::Large("-123456789012345678901234567890".to_owned())),
         ]);
         let text = serde_json::to_string(&value).expect("a value");
         assert_eq!(read(&text), Ok(value));
@@ -328,23 +444,65 @@ mod tests {
     #[test]
     fn what_is_no_value_is_refused() {
         for (text, why) in [
-            ("null", "invalid type: null"),
-            ("1.5", "invalid type: floating point"),
-            ("18446744073709551615", "an integer beyond 64 bits"),
             (r#"{"a": 1, "a": 1}"#, r#"the field "a" is there twice"#),
-            (r##"{"#set": [1, 1]}"##, "a set that has an element twice"),
+            (r##"{"#set": [1, 1]}"##, "a set that has the element 1 twice"),
             (r##"{"#set": 1}"##, r##""#set" takes a list"##),
             (r##"{"#map": [1]}"##, "a map is a list of pairs"),
             (r##"{"#map": [[1, 1, 1]]}"##, "a map is a list of pairs"),
             (r##"{"#map": [[1, 1], [1, 2]]}"##, "a map that has the key 1 twice"),
-            (r##"{"#bigint": 1}"##, r##""#bigint" takes a string"##),
+            (r##"{"#bigint": 1}"##, r##""#bigint" takes a string of decimal digits, not 1"##),
             (r##"{"#bigint": "one"}"##, r#""one" is no integer"#),
+            (r##"{"#bigint": "-"}"##, r#""-" is no integer"#),
+            (r##"{"#unserializable": []}"##, r##""#unserializable" takes a string, not <>"##),
             (r##"{"#bag": []}"##, r##""#bag" is unknown"##),
             (&"[".repeat(100_000), "recursion limit exceeded"),
         ] {
             let error = read(text).expect_err(text);
             assert!(error.starts_with(why), "{error}");
         }
+    }
+
+    #[test]
+    fn integers_have_any_size_and_any_notation() {
+        let large = |text: &str| Ok(Value::Large(text.to_owned()));
+        for (text, value) in [
+            ("1.0", Ok(Value::Int(1))),
+            ("2e3", Ok(Value::Int(2000))),
+            (r##"{"#bigint": "007"}"##, Ok(Value::Int(7))),
+            (r##"{"#bigint": "-9223372036854775808"}"##, Ok(Value::Int(i64::MIN))),
+            (r##"{"#bigint": "9223372036854775808"}"##, large("9223372036854775808")),
+            (r##"{"#bigint": "-009223372036854775809"}"##, large("-9223372036854775809")),
+            ("18446744073709551615", large("18446744073709551615")),
+        ] {
+            assert_eq!(read(text), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_unit_is_read_as_each_tool_writes_it() {
+        let unit = Ok(Value::variant("None", Value::unit()));
+        for value in [r##"{"#tup": []}"##, "{}", "null", r#""U_OF_UNIT""#] {
+            assert_eq!(read(&format!(r#"{{"tag": "None", "value": {value}}}"#)), unit, "{value}");
+        }
+        let one = read(r##"{"tag": "Some", "value": {"#tup": [1]}}"##);
+        assert_eq!(one, Ok(Value::variant("Some", Value::Tup(vec![Value::Int(1)]))));
+    }
+
+    #[test]
+    fn no_value_of_itf_is_found_where_it_stands() {
+        for (text, at, what) in [
+            ("null", "", "null"),
+            ("[1, 1.5]", "[1]", "1.5"),
+            ("1e20", "", "100000000000000000000"),
+            (r##"{"a": {"#unserializable": "Nat"}, "b": 1}"##, ".a", r#"#unserializable "Nat""#),
+            (r##"{"#set": [{"#tup": [null]}]}"##, "[element][0]", "null"),
+            (r##"{"#map": [["x", 1], ["y", null]]}"##, "[y]", "null"),
+            (r##"{"#map": [[null, 1]]}"##, "[key]", "null"),
+        ] {
+            let value = read(text).expect(text);
+            assert_eq!(value.foreign(), Some((at.to_owned(), what)), "{text}");
+        }
+        assert_eq!(read("[1, true]").expect("a value").foreign(), None);
     }
 
     #[test]

@@ -9,11 +9,13 @@
 //! that was altered into another behaviour of the model: that is one, and replayed as one.
 //!
 //! Other tools write states only. Such a file is read, too, and held to less: the replay then looks for
-//! an action that explains each step.
+//! an action that explains each step. Its names and notation are those of its author; [`mod@paxos_tla`]
+//! translates them for Lamport's Paxos.
 
 pub mod cluster;
 pub mod file;
 pub mod itf;
+pub mod paxos_tla;
 mod read;
 pub mod replay;
 pub mod synod;
@@ -24,9 +26,9 @@ use thiserror::Error;
 
 use self::itf::Value;
 pub use self::{
-    file::{AnyTrace, EXTENSION, TraceError},
+    file::{AnyTrace, EXTENSION, TraceError, file_name},
     read::{Unusable, Usable},
-    replay::{Replay, Stopped, Why},
+    replay::{Replay, Return, Stopped, Why},
 };
 use crate::{
     cluster::{Bug, Cluster},
@@ -55,10 +57,24 @@ pub trait Traced: Explorable {
     /// What is wrong with them, and where.
     fn read(bounds: &Value, bug: Option<&Value>) -> Result<Self, String>;
 
-    /// The least bounds within which such states are possible, for files that do not say them; if
-    /// that can be told.
-    fn bounds_of(_states: &[&Variables]) -> Option<Value> {
-        None
+    /// A state of a file that this program wrote, perhaps an earlier version of it, in the form in which
+    /// [`Self::write_state`] writes one.
+    fn in_our_form(state: Variables) -> Variables {
+        state
+    }
+
+    /// The states of a file that another tool wrote, in the names and the form in which
+    /// [`Self::write_state`] writes them. `parameters` are the constants of the specification as far as the
+    /// file has them, and `told` is the model, if the file has its bounds.
+    ///
+    /// # Errors
+    /// If the states have a notation that is unknown, or more of something than the model has room for.
+    fn translate(
+        states: Vec<Variables>,
+        _parameters: &Variables,
+        _told: Option<&Self>,
+    ) -> Result<Translation, String> {
+        Ok(Translation { states, ..Translation::default() })
     }
 
     /// A state.
@@ -83,6 +99,30 @@ pub trait Traced: Explorable {
     fn why_not(&self, state: &Self::State, action: &Self::Action) -> String;
 }
 
+/// States of another tool in the names and the form of a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Translation {
+    /// The states.
+    pub states: Vec<Variables>,
+    /// The least bounds within which such states are possible, if that can be told.
+    pub bounds: Option<Value>,
+    /// The names that are others here than in the file: here, and there.
+    pub names: Vec<(String, String)>,
+    /// The assumptions about things that neither the states nor the parameters tell.
+    pub assumed: Vec<String>,
+}
+
+/// The differences between a file and the trace that was read from it. A file of this program has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The names that are others here than in the file: here, and there.
+    pub names: Vec<(String, String)>,
+    /// The variables of the file that the model does not have.
+    pub ignored: Vec<String>,
+    /// The assumptions about things that the file does not tell.
+    pub assumed: Vec<String>,
+}
+
 /// A behaviour of a model, or what claims to be one.
 #[derive(Clone)]
 pub struct Trace<M: Traced> {
@@ -90,6 +130,8 @@ pub struct Trace<M: Traced> {
     pub description: String,
     model: M,
     states: Vec<Recorded<M::Action>>,
+    returns_to: Option<usize>,
+    reading: Reading,
 }
 
 /// One state of a trace.
@@ -127,6 +169,8 @@ impl<M: Traced> Trace<M> {
             description: description.to_owned(),
             model: model.clone(),
             states: states.map(|(action, state)| Recorded::of(model, action, state)).collect(),
+            returns_to: None,
+            reading: Reading::default(),
         }
     }
 
@@ -149,7 +193,13 @@ impl<M: Traced> Trace<M> {
             state = next;
             states.push(Recorded::of(model, Some(action), &state));
         }
-        Ok(Self { description: description.to_owned(), model: model.clone(), states })
+        Ok(Self {
+            description: description.to_owned(),
+            model: model.clone(),
+            states,
+            returns_to: None,
+            reading: Reading::default(),
+        })
     }
 
     /// What it is a behaviour of, or claims to be.
@@ -165,6 +215,17 @@ impl<M: Traced> Trace<M> {
     /// Its states, the initial one first.
     pub fn states(&self) -> &[Recorded<M::Action>] {
         &self.states
+    }
+
+    /// The state that comes after the last one, if the trace is a lasso: its end is said to go on with that
+    /// state again, for ever.
+    pub const fn returns_to(&self) -> Option<usize> {
+        self.returns_to
+    }
+
+    /// The differences between the file and this trace.
+    pub const fn reading(&self) -> &Reading {
+        &self.reading
     }
 
     /// Its actions, as far as they are recorded.
@@ -206,6 +267,7 @@ impl<M: Traced> PartialEq for Trace<M> {
         self.description == other.description
             && model(self) == model(other)
             && self.states == other.states
+            && self.returns_to == other.returns_to
     }
 }
 

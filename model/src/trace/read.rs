@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::itf::Value;
+use super::itf::{Value, brief};
 
 /// What makes a recorded thing unusable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Unusable {
 impl Unusable {
     /// That `found` stands at a place.
     pub(super) fn new(at: impl Into<String>, found: &Value, accepted: impl Into<String>) -> Self {
-        Self { at: at.into(), found: found.to_string(), accepted: accepted.into() }
+        Self { at: at.into(), found: brief(found), accepted: accepted.into() }
     }
 
     /// The same, seen from what it is in.

@@ -20,12 +20,24 @@ pub struct Replay<M: Traced> {
     pub unchanged: usize,
     /// Where it stops being a behaviour, if it does.
     pub stopped: Option<Stopped>,
+    /// The step that closes the loop of a lasso. Nothing if the trace is none, or stops being a behaviour.
+    pub returns: Option<Return>,
+}
+
+/// The step from the last state of a lasso to the one where its loop starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Return {
+    /// The number of the state where the loop starts.
+    pub to: usize,
+    /// The action that leads there; nothing if the last state is the same as that one.
+    pub action: Option<String>,
 }
 
 /// Where a trace stops being a behaviour of its model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stopped {
-    /// The step that is none, counted from 1; 0 is the beginning.
+    /// The step that is none, counted from 1; 0 is the beginning. The step that closes the loop of a lasso
+    /// comes after all the others.
     pub step: usize,
     /// What it is said to be, if that is recorded.
     pub action: Option<String>,
@@ -55,6 +67,11 @@ pub enum Why {
     },
     /// It has no action, and no action leads to what is recorded.
     Unexplained,
+    /// No action leads from the last state to the one where the loop starts.
+    DoesNotReturn {
+        /// The number of the state where the loop starts.
+        to: usize,
+    },
 }
 
 impl fmt::Display for Why {
@@ -66,12 +83,28 @@ impl fmt::Display for Why {
                 "the recorded state differs at {field}: recorded {recorded}, the model has {model}"
             ),
             Self::Unexplained => f.write_str("no action leads to the recorded state"),
+            Self::DoesNotReturn { to } => {
+                write!(f, "no action leads from the last state back to state {to}, as loop says")
+            }
+        }
+    }
+}
+
+impl Stopped {
+    /// The part of the trace that is no step of the model, for people.
+    pub fn place(&self) -> String {
+        match (self.step, &self.why) {
+            (_, Why::DoesNotReturn { .. }) => "the loop".to_owned(),
+            (0, _) => "the beginning".to_owned(),
+            (step, _) => format!("step {step}"),
         }
     }
 }
 
 impl<M: Traced> Trace<M> {
-    /// Takes it on its model, from the initial state, and compares after each step.
+    /// Takes it on its model, from the initial state, and compares after each step. At the end of a lasso, it
+    /// looks for an action that leads back to where the loop starts. Since nothing there says which, the loop
+    /// may also be closed by doing nothing, as Apalache closes it.
     pub fn replay(&self) -> Replay<M> {
         let mut walk =
             Walk { model: &self.model, state: initial(&self.model), actions: Vec::new() };
@@ -87,7 +120,13 @@ impl<M: Traced> Trace<M> {
                     unchanged += 1;
                     Ok(())
                 }
-                None => walk.explain(&said),
+                None => match walk.explanation(&said) {
+                    Some((action, next)) => {
+                        walk.go(action, next);
+                        Ok(())
+                    }
+                    None => Err(Why::Unexplained),
+                },
             };
             if let Err(why) = taken {
                 let action = recorded.action.as_ref().map(|action| self.model.describe(action));
@@ -102,9 +141,21 @@ impl<M: Traced> Trace<M> {
                 break;
             }
         }
+        let mut returns = None;
+        if let (Some(to), None) = (self.returns_to, &stopped) {
+            let said = Value::Record(self.states[to].variables.clone());
+            let action = walk.explanation(&said).map(|(action, _)| self.model.describe(&action));
+            if action.is_some() || walk.stays(&said).is_ok() {
+                returns = Some(Return { to, action });
+            } else {
+                let (step, why) = (self.states.len(), Why::DoesNotReturn { to });
+                let possible = walk.possible(Some(&said));
+                stopped = Some(Stopped { step, action: None, why, possible });
+            }
+        }
         let behaviour = Behaviour::replay(&self.model, initial(&self.model), walk.actions);
         let behaviour = behaviour.expect("each of these was taken before");
-        Replay { behaviour, unchanged, stopped }
+        Replay { behaviour, unchanged, stopped, returns }
     }
 }
 
@@ -135,22 +186,22 @@ impl<M: Traced> Walk<'_, M> {
             return Err(Why::Differs { field, recorded, model: does });
         }
         self.compare(&next, said)?;
-        self.state = next;
-        self.actions.push(action.clone());
+        self.go(action.clone(), next);
         Ok(())
     }
 
-    /// Takes the first action that leads to what is recorded. If several do, they lead to the same.
-    fn explain(&mut self, said: &Value) -> Result<(), Why> {
-        for action in self.model.offered(&self.state) {
-            let Some(next) = self.model.taken(&self.state, &action) else { continue };
-            if self.compare(&next, said).is_ok() {
-                self.state = next;
-                self.actions.push(action);
-                return Ok(());
-            }
-        }
-        Err(Why::Unexplained)
+    fn go(&mut self, action: M::Action, next: M::State) {
+        self.state = next;
+        self.actions.push(action);
+    }
+
+    /// The first action that leads to what is recorded, and where it leads. If several do, they lead to the
+    /// same.
+    fn explanation(&self, said: &Value) -> Option<(M::Action, M::State)> {
+        self.model.offered(&self.state).into_iter().find_map(|action| {
+            let next = self.model.taken(&self.state, &action)?;
+            self.compare(&next, said).is_ok().then_some((action, next))
+        })
     }
 
     fn compare(&self, state: &M::State, said: &Value) -> Result<(), Why> {

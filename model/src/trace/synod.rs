@@ -1,21 +1,21 @@
 //! How bounds, actions and states of Lamport's Paxos are written in ITF, and read again.
 //!
 //! The variables are those of `Paxos.tla`: `msgs`, `maxBal`, `maxVBal` and `maxVal`, with its messages
-//! as variants tagged by their kind. Ballots are integers, and a ballot that is not there is -1; acceptors
-//! are `"a0"`, `"a1"`, …; values `"v0"`, `"v1"`, …, and a value that is not there is `"none"`.
+//! as records that have a `type`. Ballots are integers, and a ballot that is not there is -1; acceptors
+//! are `"a0"`, `"a1"`, …; values `"v0"`, `"v1"`, …, and a value that is not there is `"none"`. Files of other
+//! tools may have other names: see [`super::paxos_tla`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stateright::Model as _;
 
 use super::{
-    Traced, Variables,
+    Traced, Translation, Variables,
     itf::Value,
+    paxos_tla::{self, NONE},
     read::{Unusable, Usable, fields, number, variant},
 };
 use crate::synod::{Acceptor, Action, Ballot, Bounds, State, Synod, Value as Proposed};
-
-const NONE: &str = "none";
 
 fn acceptor(a: Acceptor) -> Value {
     Value::string(format!("a{}", a.0))
@@ -70,53 +70,44 @@ impl Traced for Synod {
         Self::new(bounds).map_err(|error| format!("#meta.bounds: {error}"))
     }
 
-    /// As many acceptors as have a maxBal, as many ballots and values as are named in messages, and
-    /// majorities.
-    fn bounds_of(states: &[&Variables]) -> Option<Value> {
-        let Value::Map(max_bal) = states.first()?.get("maxBal")? else { return None };
-        let acceptors = u8::try_from(max_bal.len()).ok()?;
-        let (mut ballots, mut values) = (1, 1);
-        for state in states {
-            let Value::Set(messages) = state.get("msgs")? else { return None };
-            for message in messages {
-                let (_, Value::Record(message)) = variant(message).ok()? else { return None };
-                if let Some(Value::Int(b)) = message.get("bal") {
-                    ballots = ballots.max(u8::try_from(*b).ok()?.checked_add(1)?);
-                }
-                if let Some(Value::Str(v)) = message.get("val") {
-                    let v: u8 = v.strip_prefix('v')?.parse().ok()?;
-                    values = values.max(v.checked_add(1)?);
-                }
-            }
+    fn in_our_form(mut state: Variables) -> Variables {
+        if let Some(Value::Set(messages)) = state.get_mut("msgs") {
+            *messages = messages.iter().cloned().map(paxos_tla::in_our_form).collect();
         }
-        let bounds =
-            Bounds { acceptors, values, ballots, phase1_quorum: None, phase2_quorum: None };
-        Some(Self::new(bounds).ok()?.write_bounds())
+        state
+    }
+
+    fn translate(
+        states: Vec<Variables>,
+        parameters: &Variables,
+        told: Option<&Self>,
+    ) -> Result<Translation, String> {
+        paxos_tla::translate(&states, parameters, told)
     }
 
     fn write_state(&self, state: &State) -> Variables {
         let state = *state;
         let mut msgs = BTreeSet::new();
-        let mut say = |tag, value| {
-            msgs.insert(Value::variant(tag, value));
+        let mut say = |kind, fields: &[(&str, Value)]| {
+            msgs.insert(paxos_tla::message(kind, fields.iter().cloned()));
         };
         for b in self.ballots() {
             let bal = || ("bal", Value::from(b.0));
             if self.prepared(state, b) {
-                say("1a", Value::record([bal()]));
+                say("1a", &[bal()]);
             }
             for v in self.proposals(state, b) {
-                say("2a", Value::record([bal(), ("val", proposed(Some(v)))]));
+                say("2a", &[bal(), ("val", proposed(Some(v)))]);
             }
             for a in self.acceptors() {
                 if self.promised(state, a, b) {
                     let (mbal, mval) = self.report(state, a, b).unzip();
                     let (mbal, mval) = (("mbal", ballot(mbal)), ("mval", proposed(mval)));
-                    say("1b", Value::record([("acc", acceptor(a)), bal(), mbal, mval]));
+                    say("1b", &[("acc", acceptor(a)), bal(), mbal, mval]);
                 }
                 if self.voted(state, a, b) {
                     let val = ("val", proposed(self.proposal(state, b)));
-                    say("2b", Value::record([("acc", acceptor(a)), bal(), val]));
+                    say("2b", &[("acc", acceptor(a)), bal(), val]);
                 }
             }
         }
@@ -172,7 +163,7 @@ impl Traced for Synod {
         };
         Ok(Some(match tag {
             "Init" if *inner == Value::unit() => return Ok(None),
-            "Init" => return Err(Unusable::new(".value", inner, "an empty tuple")),
+            "Init" => return Err(Unusable::new(".value", inner, "U_OF_UNIT")),
             "Prepare" => {
                 let [b] = fields(inner, ["bal"]).map_err(within)?;
                 Action::Prepare(bal(b)?)

@@ -6,7 +6,7 @@ use clap::Args;
 use paxos_model::{
     cluster::Bug,
     story::Storied,
-    trace::{AnyTrace, Stopped, Trace, Traced},
+    trace::{AnyTrace, Reading, Return, Stopped, Trace, Traced, file_name},
     verdict::Verdict,
 };
 use serde::Serialize;
@@ -15,18 +15,26 @@ use crate::{broken::bug, deliver, keep::write, unusable};
 
 /// Replay a trace on its model, step by step, and say where it stops being a behaviour
 ///
-/// A trace is a file in ITF (JSON), as this program and `paxos-conformance traces` write it, or as Apalache
-/// does: states only. Then an action is looked for that explains each step, and where the file has no
-/// bounds, those of synod are told from its states. The variables say which model it is of.
+/// A trace is a file in ITF (JSON). The variables say which model it is of. A file that this program or
+/// `paxos-conformance traces` wrote has actions and bounds.
+///
+/// A file of another tool has states only. The command looks for an action that explains each step. It accepts
+/// traces of Lamport's Paxos.tla from Apalache and Quint. Acceptors and values may have any names, and ballots
+/// any numbers; the report says which are others here. Messages are records with a type, or variants whose tags
+/// end in 1a, 1b, 2a or 2b. The number of acceptors, values and ballots comes from the states, and the quorums
+/// from the parameter Quorum; without it they are majorities. Other variables are not looked at.
+///
+/// If the file has a `loop`, a step must lead from the last state back to that one, or they must be the same.
 #[derive(Args)]
 #[command(after_help = "Exit codes: 0 a behaviour to its end; 1 not, and where; 2 no trace.
 
 Examples:
   paxos-model trace conformance/traces/happy-path.itf.json
   paxos-model trace found.itf.json --svg found.svg
-  paxos-model trace found.itf.json --bug 8")]
+  paxos-model trace found.itf.json --bug 8
+  paxos-model trace - < found.itf.json")]
 pub(crate) struct TraceArgs {
-    /// The trace.
+    /// The trace; - is standard input.
     #[arg(value_name = "FILE.itf.json")]
     file: PathBuf,
     /// Take it on a cluster with this bug of the catalogue, whatever the file says.
@@ -51,7 +59,7 @@ pub(crate) fn run(args: &TraceArgs) -> ExitCode {
     match (trace, args.bug) {
         (AnyTrace::Synod(trace), None) => replay(&trace, None, args),
         (AnyTrace::Synod(_), Some(_)) => {
-            let file = args.file.display();
+            let file = file_name(&args.file);
             unusable(&format!("{file} is a trace of synod, which has no bugs; leave out --bug"))
         }
         (AnyTrace::Cluster(trace), asked) => {
@@ -77,10 +85,11 @@ fn replay<M: Storied + Traced>(
 ) -> ExitCode {
     let replay = trace.replay();
     let model = trace.model();
+    let Reading { names, ignored, assumed } = trace.reading();
     let steps: Vec<_> =
         replay.behaviour.steps().iter().map(|(action, _)| model.describe(action)).collect();
     let report = Report {
-        file: args.file.display().to_string(),
+        file: file_name(&args.file),
         description: trace.description.clone(),
         model: model.title(),
         bug,
@@ -90,11 +99,15 @@ fn replay<M: Storied + Traced>(
         steps,
         verdict: if replay.stopped.is_none() { Verdict::Holds } else { Verdict::Violated },
         stopped: replay.stopped,
+        names: names.clone(),
+        ignored: ignored.clone(),
+        assumed: assumed.clone(),
+        returns: replay.returns,
     };
     let title = if trace.description.is_empty() { &report.file } else { &trace.description };
     let mut diagram = model.diagram(&replay.behaviour, title);
-    if let Some(Stopped { step, why, .. }) = &report.stopped {
-        diagram.alarm(*step as u64, format!("step {step} is none of the model: {why}"));
+    if let Some(stopped @ Stopped { step, why, .. }) = &report.stopped {
+        diagram.alarm(*step as u64, format!("{} is none of the model: {why}", stopped.place()));
     }
     let pictures = [(&args.svg, diagram.svg()), (&args.mermaid, diagram.mermaid())];
     for (path, picture) in pictures {
@@ -117,12 +130,20 @@ struct Report {
     bug: Option<Broken>,
     /// Whether the file has no actions, so that they were looked for.
     explained: bool,
+    /// The names that are others here than in the file: here, and there.
+    names: Vec<(String, String)>,
+    /// The variables of the file that the model does not have.
+    ignored: Vec<String>,
+    /// The assumptions about things that the file does not tell.
+    assumed: Vec<String>,
     /// How many steps the file has.
     recorded: usize,
     /// How many of them change nothing.
     unchanged: usize,
     /// Those that were taken.
     steps: Vec<String>,
+    /// The step that closes the loop, if the file has one.
+    returns: Option<Return>,
     #[serde(flatten)]
     verdict: Verdict,
     stopped: Option<Stopped>,
@@ -148,8 +169,28 @@ impl fmt::Display for Report {
         if self.explained {
             writeln!(f, "actions  not in the file; found from the states")?;
         }
+        for assumed in &self.assumed {
+            writeln!(f, "assumed  {assumed}")?;
+        }
+        if !self.names.is_empty() {
+            let names: Vec<_> =
+                self.names.iter().map(|(here, there)| format!("{here} is {there}")).collect();
+            writeln!(f, "names    in the file: {}", names.join(", "))?;
+        }
+        if !self.ignored.is_empty() {
+            writeln!(f, "ignored  {}: no variables of the model", self.ignored.join(", "))?;
+        }
         for (step, does) in (1..).zip(&self.steps) {
             writeln!(f, "{step:>6}   {does}")?;
+        }
+        match &self.returns {
+            None => {}
+            Some(Return { to, action: None }) => {
+                writeln!(f, "loop     the last state is state {to} again")?;
+            }
+            Some(Return { to, action: Some(does) }) => {
+                writeln!(f, "loop     from the last state back to state {to}: {does}")?;
+            }
         }
         let Some(stopped) = &self.stopped else {
             let unchanged = match self.unchanged {
@@ -163,11 +204,10 @@ impl fmt::Display for Report {
                 "verdict  holds: a behaviour to its end, {steps} step{plural}{unchanged}"
             );
         };
-        let Stopped { step, action, why, possible } = stopped;
+        let Stopped { action, why, possible, .. } = stopped;
         let action = action.as_ref().map_or(String::new(), |action| format!("{action}: "));
         writeln!(f, "verdict  violated: not a behaviour of the model")?;
-        let step = if *step == 0 { "the beginning".to_owned() } else { format!("step {step}") };
-        writeln!(f, "{step}: {action}{why}")?;
+        writeln!(f, "{}: {action}{why}", stopped.place())?;
         if !possible.is_empty() {
             writeln!(f, "possible there:")?;
         }

@@ -1,7 +1,9 @@
 //! Traces: written, read again, replayed; and nothing that is no behaviour passes for one.
 
-#[path = "support/behaviours.rs"]
+#[path = "../support/behaviours.rs"]
 mod behaviours;
+mod itf_py;
+mod other_tools;
 
 use std::{
     fmt::Write as _,
@@ -181,43 +183,43 @@ fn synod_is_written_in_the_variables_of_paxos_tla() {
     check(
         &format!("{}…\n{}", &text[..first], &text[last..]),
         &expect![[r##"
-        {
-          "#meta": {"bounds":{"acceptors":3,"ballots":2,"phase1_quorum":2,"phase2_quorum":2,"values":2},"description":"a report","format":"ITF","format-description":"https://apalache-mc.org/docs/adr/015adr-trace.html","steps":7},
-          "params": [],
-          "vars": ["action","maxBal","maxVBal","maxVal","msgs"],
-          "states": [
-        …
             {
-              "#meta": {"does":"acceptor 0 promises ballot 1","index":7},
-              "action": {"tag":"Promise","value":{"acc":"a0","bal":{"#bigint":"1"}}},
-              "maxBal": {"#map":[
-                ["a0",{"#bigint":"1"}],
-                ["a1",{"#bigint":"-1"}],
-                ["a2",{"#bigint":"0"}]
-              ]},
-              "maxVBal": {"#map":[
-                ["a0",{"#bigint":"0"}],
-                ["a1",{"#bigint":"-1"}],
-                ["a2",{"#bigint":"-1"}]
-              ]},
-              "maxVal": {"#map":[
-                ["a0","v1"],
-                ["a1","none"],
-                ["a2","none"]
-              ]},
-              "msgs": {"#set":[
-                {"tag":"1a","value":{"bal":{"#bigint":"0"}}},
-                {"tag":"1a","value":{"bal":{"#bigint":"1"}}},
-                {"tag":"1b","value":{"acc":"a0","bal":{"#bigint":"0"},"mbal":{"#bigint":"-1"},"mval":"none"}},
-                {"tag":"1b","value":{"acc":"a0","bal":{"#bigint":"1"},"mbal":{"#bigint":"0"},"mval":"v1"}},
-                {"tag":"1b","value":{"acc":"a2","bal":{"#bigint":"0"},"mbal":{"#bigint":"-1"},"mval":"none"}},
-                {"tag":"2a","value":{"bal":{"#bigint":"0"},"val":"v1"}},
-                {"tag":"2b","value":{"acc":"a0","bal":{"#bigint":"0"},"val":"v1"}}
-              ]}
+              "#meta": {"bounds":{"acceptors":3,"ballots":2,"phase1_quorum":2,"phase2_quorum":2,"values":2},"description":"a report","format":"ITF","format-description":"https://apalache-mc.org/docs/adr/015adr-trace.html","steps":7},
+              "params": [],
+              "vars": ["action","maxBal","maxVBal","maxVal","msgs"],
+              "states": [
+            …
+                {
+                  "#meta": {"does":"acceptor 0 promises ballot 1","index":7},
+                  "action": {"tag":"Promise","value":{"acc":"a0","bal":{"#bigint":"1"}}},
+                  "maxBal": {"#map":[
+                    ["a0",{"#bigint":"1"}],
+                    ["a1",{"#bigint":"-1"}],
+                    ["a2",{"#bigint":"0"}]
+                  ]},
+                  "maxVBal": {"#map":[
+                    ["a0",{"#bigint":"0"}],
+                    ["a1",{"#bigint":"-1"}],
+                    ["a2",{"#bigint":"-1"}]
+                  ]},
+                  "maxVal": {"#map":[
+                    ["a0","v1"],
+                    ["a1","none"],
+                    ["a2","none"]
+                  ]},
+                  "msgs": {"#set":[
+                    {"acc":"a0","bal":{"#bigint":"0"},"mbal":{"#bigint":"-1"},"mval":"none","type":"1b"},
+                    {"acc":"a0","bal":{"#bigint":"0"},"type":"2b","val":"v1"},
+                    {"acc":"a0","bal":{"#bigint":"1"},"mbal":{"#bigint":"0"},"mval":"v1","type":"1b"},
+                    {"acc":"a2","bal":{"#bigint":"0"},"mbal":{"#bigint":"-1"},"mval":"none","type":"1b"},
+                    {"bal":{"#bigint":"0"},"type":"1a"},
+                    {"bal":{"#bigint":"0"},"type":"2a","val":"v1"},
+                    {"bal":{"#bigint":"1"},"type":"1a"}
+                  ]}
+                }
+              ]
             }
-          ]
-        }
-    "##]],
+        "##]],
     );
 }
 
@@ -227,22 +229,23 @@ fn states_alone_are_explained() {
     check(
         &says(&text, "states.itf.json", &[]),
         &expect![[r"
-        trace    states.itf.json
-        model    synod: 3 acceptors, 2 values, 2 ballots, quorums of 2 and 2
-        actions  not in the file; found from the states
-             1   prepare ballot 0
-             2   acceptor 0 promises ballot 0
-             3   acceptor 1 promises ballot 0
-             4   propose value 1 in ballot 0
-             5   acceptor 0 votes in ballot 0
-             6   prepare ballot 1
-             7   acceptor 0 promises ballot 1
-             8   acceptor 2 promises ballot 1
-             9   propose value 1 in ballot 1
-            10   acceptor 2 votes in ballot 1
-        verdict  holds: a behaviour to its end, 10 steps
-        exit 0
-    "]],
+            trace    states.itf.json
+            model    synod: 3 acceptors, 2 values, 2 ballots, quorums of 2 and 2
+            actions  not in the file; found from the states
+            assumed  each majority of the 3 acceptors is a quorum
+                 1   prepare ballot 0
+                 2   acceptor 0 promises ballot 0
+                 3   acceptor 1 promises ballot 0
+                 4   propose value 1 in ballot 0
+                 5   acceptor 0 votes in ballot 0
+                 6   prepare ballot 1
+                 7   acceptor 0 promises ballot 1
+                 8   acceptor 2 promises ballot 1
+                 9   propose value 1 in ballot 1
+                10   acceptor 2 votes in ballot 1
+            verdict  holds: a behaviour to its end, 10 steps
+            exit 0
+        "]],
     );
     let AnyTrace::Synod(trace) = AnyTrace::parse("a", &text).expect("a trace") else {
         panic!("of synod")
@@ -270,6 +273,7 @@ fn states_alone_are_explained() {
             trace    jumps.itf.json
             model    synod: 3 acceptors, 2 values, 2 ballots, quorums of 2 and 2
             actions  not in the file; found from the states
+            assumed  each majority of the 3 acceptors is a quorum
                  1   prepare ballot 0
                  2   acceptor 0 promises ballot 0
                  3   acceptor 1 promises ballot 0
@@ -611,7 +615,8 @@ fn what_is_no_trace_is_refused_with_its_place() {
         ("quorums that miss", altered(&synod, r#""phase1_quorum":2"#, r#""phase1_quorum":1"#)),
         ("a bug in synod", altered(&synod, r#""bounds":{"#, r#""bug":8,"bounds":{"#)),
         ("no steps", altered(&cluster, ",\"steps\":6", "")),
-        ("a lasso", altered(&bare, "{", "{\"loop\":3,")),
+        ("an unknown field", altered(&bare, "{", "{\"lasso\":3,")),
+        ("a loop to nowhere", altered(&bare, "{", "{\"loop\":11,")),
         ("a state without a variable", altered(&bare, "\"msgs\":{", "\"mesgs\":{")),
         ("numbered wrongly", altered(&bare, "{\"index\":2}", "{\"index\":7}")),
     ] {
@@ -624,11 +629,11 @@ fn what_is_no_trace_is_refused_with_its_place() {
             nothing
               it: it is empty; a trace is an ITF object with #meta, vars and states
             cut
-              it: it is no ITF: EOF while parsing a value at line 165 column 53 (was it cut?)
+              it: it is no ITF: EOF while parsing a list at line 161 column 20 (was it cut?)
             other variables
-              it: vars is <action, ballot, maxVBal, maxVal, msgs>; accepted is <maxBal, maxVBal, maxVal, msgs> for synod and <crashes, network, nodes> for cluster, with or without action
+              it: vars is <action, ballot, maxVBal, maxVal, msgs>; accepted are maxBal, maxVBal, maxVal, msgs for synod or crashes, network, nodes for cluster, and others beside these
             a variable less
-              it: vars is <action, maxBal, maxVBal, maxVal>; accepted is <maxBal, maxVBal, maxVal, msgs> for synod and <crashes, network, nodes> for cluster, with or without action
+              it: vars is <action, maxBal, maxVBal, maxVal>; accepted are maxBal, maxVBal, maxVal, msgs for synod or crashes, network, nodes for cluster, and others beside these
             no such ballot
               it: states[1].action.value.bal is 5; accepted is an integer, 0 to 1
             no such acceptor
@@ -643,8 +648,10 @@ fn what_is_no_trace_is_refused_with_its_place() {
               it: #meta.bug is 8; accepted is nothing, for synod has no bugs
             no steps
               it: #meta.steps is nothing; accepted is a record of format, format-description, description, steps, bounds
-            a lasso
-              it: the trace.loop is 3; accepted is a record of vars, states
+            an unknown field
+              it: the trace.lasso is 3; accepted is a record of vars, states
+            a loop to nowhere
+              it: loop is 11; accepted is the number of a state, 0 to 10, or nothing
             a state without a variable
               it: states[0].msgs is nothing; accepted is a record of maxBal, maxVBal, maxVal, msgs
             numbered wrongly
@@ -697,5 +704,6 @@ fn holds_its_own<M: Traced>(text: &str) {
 fn no_mutant_passes_for_another_behaviour_and_nothing_panics() {
     holds_its_own::<Synod>(&synod_text());
     holds_its_own::<Synod>(&states_only(&synod_text()));
+    holds_its_own::<Synod>(&other_tools::typed(&states_only(&synod_text())));
     holds_its_own::<Cluster>(&cluster_text());
 }
