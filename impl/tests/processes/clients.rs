@@ -61,12 +61,15 @@ impl Connection {
         self.read()
     }
 
+    /// Sends several requests before it reads the first answer.
+    pub(crate) fn ask_all(&mut self, requests: &[Vec<&str>]) -> io::Result<Vec<Reply>> {
+        let all: String = requests.iter().map(|request| encoded(request)).collect();
+        self.stream.get_mut().write_all(all.as_bytes())?;
+        requests.iter().map(|_| self.read()).collect()
+    }
+
     fn send<A: AsRef<str>>(&mut self, arguments: &[A]) -> io::Result<()> {
-        let mut request = format!("*{}\r\n", arguments.len());
-        for argument in arguments.iter().map(AsRef::as_ref) {
-            write!(request, "${}\r\n{argument}\r\n", argument.len()).expect("memory");
-        }
-        self.stream.get_mut().write_all(request.as_bytes())
+        self.stream.get_mut().write_all(encoded(arguments).as_bytes())
     }
 
     fn read(&mut self) -> io::Result<Reply> {
@@ -96,6 +99,14 @@ impl Connection {
         line.truncate(line.trim_end().len());
         Ok(line)
     }
+}
+
+fn encoded<A: AsRef<str>>(arguments: &[A]) -> String {
+    let mut request = format!("*{}\r\n", arguments.len());
+    for argument in arguments.iter().map(AsRef::as_ref) {
+        write!(request, "${}\r\n{argument}\r\n", argument.len()).expect("memory");
+    }
+    request
 }
 
 impl Request {

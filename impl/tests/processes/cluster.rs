@@ -23,6 +23,8 @@ pub(crate) struct Cluster {
     pub(crate) network: Network,
     pub(crate) addresses: Addresses,
     nodes: BTreeMap<u32, Node>,
+    /// What a shell runs before it starts a node, for limits of the process.
+    pub(crate) before: &'static str,
     _directory: TempDir,
 }
 
@@ -59,7 +61,13 @@ impl Cluster {
             Node { arguments, data, process: None, paused: false }
         };
         let nodes = (1..=nodes).map(|id| (id, node(id))).collect();
-        Self { network, addresses: Addresses::default(), nodes, _directory: directory }
+        Self {
+            network,
+            addresses: Addresses::default(),
+            nodes,
+            before: "true",
+            _directory: directory,
+        }
     }
 
     /// A new cluster whose nodes have all met, and have elected a leader.
@@ -101,7 +109,7 @@ impl Cluster {
     /// Starts a node and waits until it serves.
     pub(crate) fn start(&mut self, id: u32) {
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
-        node.process = Some(Process::start(&node.arguments));
+        node.process = Some(Process::start_after(self.before, &node.arguments));
         self.network.lead_to(id, self.announced(id, "listen"));
         let client = self.announced(id, "client");
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).insert(id, client);

@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     path::Path,
-    process::Command,
     thread,
 };
 
@@ -82,12 +81,9 @@ fn a_full_disk_ends_a_node_at_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path().join("data");
     let start = || {
-        let mut command = Command::new("sh");
         // No file may have more than 2 MiB. The signal is ignored, so that the write fails as it does on a full disk.
-        let script = "trap '' XFSZ; ulimit -f 4096; exec \"$@\"";
-        command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_paxos")]).args(alone(&data));
-        command.args(["--log", "json"]);
-        Process::of(command)
+        let arguments = alone(&data).into_iter().chain(["--log", "json"].map(str::to_owned));
+        Process::start_after("trap '' XFSZ && ulimit -f 4096", arguments)
     };
     let mut process = start();
     let line = process.line("\"serving\"").expect("it serves");

@@ -16,6 +16,7 @@ mod libraries;
 mod noise;
 mod process;
 mod proxy;
+mod requests;
 mod sessions;
 mod snapshots;
 mod storm;

@@ -35,13 +35,26 @@ pub(crate) struct Ended {
 
 impl Process {
     pub(crate) fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_paxos"));
+        Self::start_after("true", arguments)
+    }
+
+    /// Starts it in a shell that has run a script, which may set limits.
+    pub(crate) fn start_after<A: AsRef<OsStr>>(
+        script: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            &format!("{script} && exec \"$@\""),
+            "sh",
+            env!("CARGO_BIN_EXE_paxos"),
+        ]);
         command.args(arguments);
         Self::of(command)
     }
 
-    /// Starts any command.
-    pub(crate) fn of(mut command: Command) -> Self {
+    fn of(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the command can be started");
         let output = Lines::of(child.stdout.take().expect("piped"));

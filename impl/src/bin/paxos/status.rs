@@ -65,7 +65,14 @@ pub(crate) fn main(args: &Args) -> ExitCode {
 fn healthy(answers: &[(&String, Answer)]) -> bool {
     let mut leaders = answers.iter().map(|(_, answer)| leader(answer));
     let first = leaders.next().flatten();
-    first.is_some() && leaders.all(|leader| leader == first)
+    let halted = |(_, answer): &(&String, Answer)| halted(answer).is_some();
+    first.is_some() && leaders.all(|leader| leader == first) && !answers.iter().any(halted)
+}
+
+/// The slot at which the state machine of a node has halted.
+fn halted(answer: &Answer) -> Option<&str> {
+    let halted = answer.as_ref().ok()?.get("paxos_halted")?;
+    (halted != "no").then_some(halted)
 }
 
 fn leader(answer: &Answer) -> Option<&str> {
@@ -92,6 +99,10 @@ fn info(mut stream: TcpStream) -> io::Result<BTreeMap<String, String>> {
     let mut reader = BufReader::new(stream.take(ANSWER_MAX));
     let mut line = String::new();
     reader.read_line(&mut line)?;
+    if let Some(error) = line.strip_prefix('-') {
+        // The node has no place for another client, for example.
+        return Err(io::Error::other(error.trim().to_owned()));
+    }
     let odd = || io::Error::new(io::ErrorKind::InvalidData, "not the answer of a node");
     let length = line.strip_prefix('$').and_then(|length| length.trim().parse().ok());
     let length: usize = length.filter(|&length| length < ANSWER_MAX as usize).ok_or_else(odd)?;
@@ -146,6 +157,13 @@ fn as_table(answers: &[(&String, Answer)]) -> String {
         };
         if let Some(missing) = said.get("paxos_missing").filter(|missing| !missing.is_empty()) {
             writeln!(notes, "{address}: has still to meet {missing}").expect("memory");
+        }
+        if let Some(slot) = halted(answer) {
+            writeln!(
+                notes,
+                "{address}: its state machine has panicked at slot {slot}; see its log"
+            )
+            .expect("memory");
         }
         let word = |key| said.get(key).map_or("-", String::as_str).to_owned();
         let lag = number(answer, "paxos_applied_below").map(|applied| furthest - applied);

@@ -7,7 +7,6 @@ mod settings;
 use std::{
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
-    pin::pin,
     process::ExitCode,
     time::Duration,
 };
@@ -140,17 +139,22 @@ async fn until_stopped(
 ) -> Result<Result<(), NodeError>, io::Error> {
     let handle = running.handle.clone();
     let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
-    let mut serving = pin!(kv::serve(clients, handle.clone(), limits));
+    // It ends when the node has stopped.
+    let mut serving = tokio::spawn(kv::serve(clients, handle.clone(), limits));
     let ended = tokio::select! {
         ended = &mut stopped => Some(ended),
         ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }
-        () = &mut serving => None,
+        ended = &mut serving => { ended?; None }
         signal = told_to_stop() => { tracing::info!(signal = signal?, "stopping"); None }
     };
     handle.stop().await;
     // All requests that waited have their answers. `serving` ends when each connection has passed them on; a client that
     // does not read does not keep the process.
-    let _ = tokio::time::timeout(FAREWELL, serving).await;
+    if !serving.is_finished()
+        && let Ok(ended) = tokio::time::timeout(FAREWELL, serving).await
+    {
+        ended?;
+    }
     let ended = match ended {
         Some(ended) => ended,
         None => stopped.await,
