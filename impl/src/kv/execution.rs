@@ -13,10 +13,10 @@ pub(crate) struct Execution<'a> {
     pub(crate) store: &'a mut Store,
     /// The most bytes that the store may have after a change that makes it grow.
     state_max: u64,
-    /// What the request may still cost.
+    /// Counts what the request costs.
     pub(crate) meter: &'a mut Meter,
-    /// How to take back each change, in the order of the changes; `None` if the request cannot exceed a limit after
-    /// its first change.
+    /// Takes back each change, in the order of the changes. `None` if the request cannot exceed a limit after its
+    /// first change.
     undo: Option<Vec<Undo>>,
     /// A store that was cleared and is not needed to undo anything.
     cleared: Store,
@@ -87,7 +87,8 @@ impl<'a> Execution<'a> {
             return Err(Exceeded::State(self.state_max));
         }
         self.meter.copy(end.len())?;
-        // A value that an answer still holds is copied; any other grows where it is, once nobody holds it twice.
+        // A value that an answer still holds is copied. Any other value grows where it is; the store gives it up for that,
+        // since a value with two holders cannot grow.
         let value = self.store.insert(key, Bytes::new()).unwrap_or_default();
         let (grown, copied) = match value.try_into_mut() {
             Ok(mut value) => {

@@ -38,7 +38,7 @@ pub(crate) const NAME_MAX: usize = 1 << 10;
 /// The most names that `COMMAND INFO` and `INFO` accept.
 pub(crate) const NAMES_MAX: usize = 1 << 10;
 
-/// How many steps an action takes.
+/// The steps that an action takes.
 pub(crate) mod cost {
     /// A key is looked up, inserted or removed.
     pub(crate) const KEY: u64 = 8;
@@ -82,7 +82,7 @@ impl From<Exceeded> for Reply {
     }
 }
 
-/// What a request may still cost.
+/// The steps and bytes that a request may still take.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     steps: u64,
@@ -102,7 +102,7 @@ impl Meter {
         self.steps
     }
 
-    /// Whether more was asked for than was left.
+    /// True if a request has asked for more than was left.
     pub(crate) fn is_exceeded(&self) -> bool {
         self.exceeded
     }

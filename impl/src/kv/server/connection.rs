@@ -46,7 +46,7 @@ pub(super) struct Connection {
     pub(super) output: Output,
 }
 
-/// What follows a batch of requests.
+/// The next thing to do after a batch of requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     /// More requests may follow.
@@ -312,7 +312,7 @@ fn unread(error: &ReadError) -> Reply {
     Reply::Error(format!("CLUSTERDOWN {error}").into())
 }
 
-/// Whether there is any use in asking again.
+/// Says so if there is no use in asking again.
 fn unanswered(error: &ProposeError) -> Reply {
     if error.is_final() && error.may_be_applied() {
         return Reply::Error(format!("NOANSWER {error}").into());

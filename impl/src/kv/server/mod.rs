@@ -1,12 +1,11 @@
 //! The sockets of the store: clients of Redis talk to a node.
 //!
-//! Requests that arrive together are answered together, in their order ([`rounds`]). Replies to writes that could
-//! not be confirmed say so: an error that begins with `MAYBE` leaves open whether the command was or will be
-//! applied; `CLUSTERDOWN` says that the cluster was not asked for it.
+//! Requests that arrive together are answered together, in their order ([`rounds`]). The reply to a
+//! write that could not be confirmed is an error. `MAYBE` leaves open whether the command was or will be applied.
+//! `CLUSTERDOWN` says that the cluster was not asked for it.
 //!
-//! However many clients there are and whatever they do, the server takes a bounded amount of memory: a buffer of
-//! [`connection::OWN_BYTES`] in each direction for each client, and two [pools](pool) for long requests and long
-//! answers. A client that makes no progress in reading its answers is cut off.
+//! The server takes a bounded amount of memory. Each client has [`connection::OWN_BYTES`] in each direction. Long
+//! requests and long answers of all clients share two [pools](pool). A client that makes no progress in reading its answers is cut off.
 
 mod connection;
 mod output;
@@ -26,7 +25,7 @@ use self::{connection::Connection, output::Output, pool::Pool};
 use super::{Client, Kv};
 use crate::runtime::Handle;
 
-/// How much clients may take of a node.
+/// The share of a node that clients may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The most clients that are connected at once. Further ones are told so, and are disconnected.
@@ -45,7 +44,7 @@ impl Default for Limits {
     }
 }
 
-/// What a client is told that finds no place, as Redis says it.
+/// The answer to a client that finds no place, in the words of Redis.
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Serves clients until the node has stopped and each connection has answered what waited then, or until this is

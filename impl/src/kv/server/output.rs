@@ -20,7 +20,7 @@ const SHARED_BYTES: usize = 16 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Output {
     chunks: VecDeque<Bytes>,
-    /// What follows the chunks.
+    /// The bytes after the chunks.
     last: BytesMut,
     bytes: usize,
 }
@@ -50,7 +50,7 @@ impl Output {
                 self.chunks.pop_front();
                 continue;
             }
-            // What the socket takes at once is progress, however little it is.
+            // Any number of bytes that the socket takes is progress.
             let written = timeout(patience, stream.write(chunk)).await;
             let written = written.map_err(|_| io::ErrorKind::TimedOut)??;
             if written == 0 {

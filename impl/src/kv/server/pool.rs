@@ -1,7 +1,7 @@
 //! Memory that the connections of all clients share.
 //!
-//! A connection has a small buffer of its own. What it holds beyond that, a long request or a long answer, is taken
-//! from a pool. When the pool is used up, further connections wait. A client that neither sends nor reads must not
+//! A connection has a small buffer of its own. It takes the memory for a long request or a long answer from a
+//! pool. When the pool is used up, further connections wait. A client that neither sends nor reads must not
 //! keep them waiting: then the connection that has held memory for the longest time is closed, if that is longer
 //! than [`GRACE`]. While a connection waits for the cluster, it counts as holding nothing.
 
@@ -186,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether the account gets the bytes while nothing else happens.
+    /// True if the account gets the bytes while nothing else happens.
     async fn gets(account: &Account, bytes: usize) -> bool {
         timeout(LOOK_AGAIN * 2, account.hold(bytes)).await.is_ok()
     }
@@ -205,7 +205,7 @@ mod tests {
         assert!(gets(&other, 100).await, "there is no other account that holds anything");
     }
 
-    /// Whether the second account closes the first after so long.
+    /// True if the second account closes the first within that time.
     async fn is_closed(after: Duration, waits_for_cluster: bool) -> bool {
         let pool = Pool::new(10);
         let [slow, other] = [pool.account(), pool.account()];

@@ -1,9 +1,10 @@
 //! Requests of one client that arrived together, and how few questions to the cluster answer all of them.
 //!
-//! Requests are answered in their order. Reads that stand together are asked of the node at once. Writes that stand
-//! together become one entry of the log, so that nothing puts them into another order. A read between two writes
-//! would part them, and cost two more rounds; so a read that costs little rides on the writes: it becomes a part
-//! of their entry, and each replica makes its answer, which shares the memory of the value.
+//! Requests are answered in their order. Reads that stand together are one question to the node. Writes that stand
+//! together are one entry of the log, so that nothing puts them into another order.
+//!
+//! A read between two writes would cost two more rounds. So a read that costs little becomes a part of the entry. Each
+//! replica then makes its answer, which shares the memory of the value.
 
 use std::collections::VecDeque;
 
@@ -19,7 +20,7 @@ pub(super) struct Waiting {
     pub(super) protocol: Protocol,
 }
 
-/// What the cluster is asked for.
+/// A request to the cluster.
 #[derive(Debug)]
 pub(super) enum Asked {
     Read(Question),
@@ -106,7 +107,7 @@ mod tests {
             .collect()
     }
 
-    /// How many requests each round has, with a letter for its kind.
+    /// The kind of each round, and the number of its requests.
     fn rounds(letters: &str) -> String {
         let (mut waiting, mut rounds) = (waiting(letters), Vec::new());
         while let Some(round) = next(&waiting) {

@@ -14,7 +14,7 @@ const OPEN_USUALLY: u64 = 24;
 /// Descriptors for what comes and goes: a snapshot, a name to look up.
 const SPARE: u64 = 8;
 
-/// How many connections of each kind there may be.
+/// The most connections of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shares {
     pub(super) clients: usize,

@@ -89,10 +89,10 @@ struct Given {
     /// A snapshot is taken when the log has grown by so many bytes [default: 8388608]
     #[arg(long, value_name = "N")]
     snapshot_bytes: Option<Within<1024, SNAPSHOT_BYTES_MAX>>,
-    /// How many clients may be connected at once [default: 10000]
+    /// The most clients that are connected at once [default: 10000]
     #[arg(long, value_name = "N")]
     clients_max: Option<Within<1, 1_000_000>>,
-    /// How many bytes all keys and values may take in memory; writes beyond are refused [default: 1073741824]
+    /// The most bytes that all keys and values take in memory; writes beyond are refused [default: 1073741824]
     #[arg(long, value_name = "N")]
     state_max: Option<Within<STATE_MAX_LEAST, { 1 << 44 }>>,
     /// Where the randomness of its timeouts begins [default: its own process]
