@@ -86,25 +86,20 @@ impl<'a> Execution<'a> {
         if !end.is_empty() && self.store.bytes() + end.len() as u64 > self.state_max {
             return Err(Exceeded::State(self.state_max));
         }
-        self.meter.copy(end.len())?;
+        // Metered as if the value were copied. Whether it is depends on the answers that this very node still holds, and
+        // all replicas have to stop at the same step.
+        self.meter.copy(sum)?;
         // A value that an answer still holds is copied. Any other value grows where it is; the store gives it up for that,
         // since a value with two holders cannot grow.
         let value = self.store.insert(key, Bytes::new()).unwrap_or_default();
-        let (grown, copied) = match value.try_into_mut() {
-            Ok(mut value) => {
-                value.extend_from_slice(end);
-                (value, 0)
-            }
-            Err(shared) => {
-                let mut copy = BytesMut::with_capacity(sum);
-                copy.extend_from_slice(&shared);
-                copy.extend_from_slice(end);
-                (copy, length)
-            }
-        };
-        self.store.insert(key, grown.freeze());
+        let mut value = value.try_into_mut().unwrap_or_else(|shared| {
+            let mut copy = BytesMut::with_capacity(sum);
+            copy.extend_from_slice(&shared);
+            copy
+        });
+        value.extend_from_slice(end);
+        self.store.insert(key, value.freeze());
         self.may_undo(|| Undo::Grown(Bytes::copy_from_slice(key), length));
-        self.meter.copy(copied)?;
         Ok(Some(sum))
     }
 

@@ -374,3 +374,32 @@ fn the_limits_are_documented() {
         assert!(row.replace(',', "").contains(&limit.to_string()), "{row}: {limit}");
     }
 }
+
+/// A replica that still holds an answer has to copy a value that grows, and another one does not. Both stop at the same
+/// step.
+#[test]
+fn answers_that_a_replica_holds_change_nothing() {
+    let mut session = Session::new();
+    session.call(&words(["SET", "big", &"x".repeat(VALUE_MAX / 2)]));
+    let append = |end: &str| {
+        Entry::One(paxos::kv::Command::Append {
+            key: "big".into(),
+            value: Bytes::copy_from_slice(end.as_bytes()),
+        })
+        .to_bytes()
+    };
+    // With a copy of the value it takes more steps than there are, and without one it does not.
+    let exists = Entry::Look(Query::Exists(vec!["a".into(); 24_600])).to_bytes();
+    for parts in [vec![append("x"), exists], vec![append("x"); 100]] {
+        let pipeline = Entry::Pipeline(parts).to_bytes();
+        let mut restored = Kv::default();
+        let mut held = Kv::default();
+        for kv in [&mut restored, &mut held] {
+            kv.restore(&session.kv.snapshot()).expect("a snapshot");
+        }
+        let answer = held.answer(&Question::Query(Query::Get("big".into())));
+        assert_eq!(restored.apply(&pipeline), held.apply(&pipeline));
+        assert_eq!(restored, held);
+        drop(answer);
+    }
+}
