@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     entry::{Entry, Step, Steps},
-    limits::{REQUEST_MAX, STEPS_MAX},
+    limits::{Copies, REQUEST_MAX, STEPS_MAX},
     query::Question,
     reply::Reply,
     request::{self, ClientRequest, Hello, Refusal, Request},
@@ -46,8 +46,8 @@ pub enum Action {
     Write {
         /// The entry, as [`Entry::to_bytes`] writes it.
         entry: Bytes,
-        /// The most bytes that the answer can take ([`Answer::size`](crate::Answer::size)).
-        answer_max: usize,
+        /// The memory that the answer may take.
+        copies: Copies,
     },
     /// A session is to be opened; its number is the answer.
     OpenSession,
@@ -118,8 +118,8 @@ impl Client {
             (Request::Local(reply) | Request::Once(Err(reply)), None) => Action::Reply(reply),
             (Request::Read(query), None) => Action::Read(Question::Query(query)),
             (Request::Write(command), None) => {
-                let answer_max = command.answer_max();
-                Action::Write { entry: Entry::One(command).to_bytes(), answer_max }
+                let copies = command.copies();
+                Action::Write { entry: Entry::One(command).to_bytes(), copies }
             }
             (Request::OpenSession, None) => Action::OpenSession,
             (Request::Once(Ok(request)), None) => Action::Once(request),
@@ -161,7 +161,7 @@ impl Client {
                 Action::Read(Question::Transaction(steps.to_entry()))
             }
             Some(Transaction { steps, .. }) => {
-                Action::Write { entry: steps.to_entry(), answer_max: steps.answer_max() }
+                Action::Write { entry: steps.to_entry(), copies: steps.copies() }
             }
         }
     }
@@ -235,7 +235,7 @@ impl Transaction {
             return Reply::simple("QUEUED"); // It will not be executed, so nothing needs to be kept.
         }
         self.steps.push(&step);
-        if self.steps.bytes() > REQUEST_MAX || self.steps.cost() > STEPS_MAX {
+        if self.steps.bytes() > REQUEST_MAX || self.steps.least_steps() > STEPS_MAX {
             self.refused = true;
             self.steps = Steps::default();
             return Reply::Error(

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     execution::Execution,
-    limits::{Exceeded, VALUE_MAX, cost},
+    limits::{Bounds, Copies, Exceeded, VALUE_MAX, cost},
     number::integer,
     reply::Reply,
     request::errors,
+    store::ENTRY_BYTES,
 };
 
 /// One change. New kinds come last, since entries of a log outlive the code that wrote them.
@@ -79,17 +80,42 @@ pub enum Answer {
     Old,
 }
 
+/// The most digits of a number, with its sign.
+const DIGITS_MAX: usize = 20;
+
 impl<T: AsRef<[u8]>> Command<T> {
-    /// An upper bound of the steps that the command takes, as far as its text tells.
-    pub(crate) fn steps(&self) -> u64 {
-        let keys = match self {
-            Self::Set { .. } | Self::Append { .. } => 3,
-            Self::Add { .. } => 2,
-            Self::Take(_) | Self::Clear => 1,
-            Self::SetAll { pairs, new } => pairs.len() as u64 * (1 + u64::from(*new)),
-            Self::Delete(keys) => keys.len() as u64,
+    /// Upper bounds of what the command takes.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let written =
+            |key: &T, value: &[u8]| (key.as_ref().len() + value.len()) as u64 + ENTRY_BYTES;
+        let copied = |value: &[u8]| value.len() as u64 / cost::COPIED_BYTES;
+        let (keys, copied, growth) = match self {
+            Self::Set { key, value, .. } => {
+                (2, copied(value.as_ref()), written(key, value.as_ref()))
+            }
+            Self::SetAll { pairs, new } => {
+                let all = pairs.iter().map(|(_, value)| copied(value.as_ref())).sum();
+                let growth = pairs.iter().map(|(key, value)| written(key, value.as_ref())).sum();
+                (pairs.len() as u64 * (1 + u64::from(*new)), all, growth)
+            }
+            Self::Delete(keys) => (keys.len() as u64, 0, 0),
+            Self::Take(_) | Self::Clear => (1, 0, 0),
+            Self::Add { key, .. } => (2, 0, written(key, &[0; DIGITS_MAX])),
+            Self::Append { key, value } => {
+                (2, VALUE_MAX as u64 / cost::COPIED_BYTES, written(key, value.as_ref()))
+            }
         };
-        keys * cost::KEY
+        let answer = if self.copies().answers_values { VALUE_MAX } else { 0 };
+        // Errors are longer than other answers.
+        let answer = answer + 4 * Reply::HEAD_BYTES;
+        Bounds { steps: keys * cost::KEY + copied, answer, growth }
+    }
+
+    /// The memory that the answer may take.
+    pub(crate) fn copies(&self) -> Copies {
+        let answers_values = matches!(self, Self::Set { answer: Answer::Old, .. } | Self::Take(_));
+        let grows_values = matches!(self, Self::Append { .. });
+        Copies { answers_values, grows_values, ..Copies::default() }
     }
 
     /// The number of keys that the command names.
@@ -100,19 +126,6 @@ impl<T: AsRef<[u8]>> Command<T> {
             Self::Clear => 0,
             _ => 1,
         }
-    }
-
-    /// An upper bound of the size of the answer.
-    pub(crate) fn answer_max(&self) -> usize {
-        match self {
-            Self::Set { answer: Answer::Old, .. } | Self::Take(_) => VALUE_MAX + Reply::HEAD_BYTES,
-            _ => 4 * Reply::HEAD_BYTES,
-        }
-    }
-
-    /// Whether the command makes more than one change.
-    pub(crate) fn changes_several(&self) -> bool {
-        matches!(self, Self::SetAll { .. } | Self::Delete(_))
     }
 
     /// Makes the change and answers.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     command::Command,
     execution::Execution,
-    limits::{ANSWER_MAX, Exceeded, Meter},
+    limits::{Bounds, Copies, Exceeded, Meter, cost},
     query::Query,
     reply::Reply,
     store::Store,
@@ -82,14 +82,14 @@ impl<'a> Entry<&'a [u8]> {
     fn execute_within(&self, store: &mut Store, state_max: u64) -> (Reply, Store) {
         let Self::Pipeline(entries) = self else {
             let mut meter = Meter::default();
-            return self.execute_alone(store, state_max, &mut meter, false);
+            return self.execute_alone(store, state_max, &mut meter);
         };
         let (mut meter, mut replies, mut dropped) =
             (Meter::default(), Vec::new(), Store::default());
         for entry in entries {
             let mut own = meter.clone();
             let (reply, cleared) = match Entry::from_bytes(entry) {
-                Some(entry) => entry.execute_alone(store, state_max, &mut own, true),
+                Some(entry) => entry.execute_alone(store, state_max, &mut own),
                 None => malformed(),
             };
             // An entry that does not fit behind the others is left for a further entry of the log, which has all
@@ -115,14 +115,11 @@ impl<'a> Entry<&'a [u8]> {
         store: &mut Store,
         state_max: u64,
         meter: &mut Meter,
-        in_pipeline: bool,
     ) -> (Reply, Store) {
-        // A single change by itself never exceeds a limit after it was made.
-        let undoable = match self {
-            Self::One(command) => in_pipeline || command.changes_several(),
-            _ => true,
-        };
-        let mut on = Execution::new(store, state_max, meter, undoable);
+        // What cannot exceed a limit is never undone.
+        let bounds = self.bounds();
+        let fits = meter.covers(bounds) && store.bytes().saturating_add(bounds.growth) <= state_max;
+        let mut on = Execution::new(store, state_max, meter, !fits);
         let reply = match self {
             Self::One(command) => on.write(command),
             Self::Look(query) => on.read(query),
@@ -132,9 +129,22 @@ impl<'a> Entry<&'a [u8]> {
         match reply {
             Ok(reply) => (reply, on.keep()),
             Err(exceeded) => {
+                debug_assert!(!fits, "{bounds:?} are no bounds: {exceeded:?}");
                 on.undo();
                 (exceeded.into(), Store::default())
             }
+        }
+    }
+
+    /// Upper bounds of what an entry takes that holds no other entries.
+    fn bounds(&self) -> Bounds {
+        match self {
+            Self::One(command) => command.bounds(),
+            Self::Look(query) => query.bounds(),
+            Self::Transaction(steps) => {
+                steps.iter().map(Step::bounds).fold(Bounds::default(), Bounds::and)
+            }
+            Self::Pipeline(_) | Self::Within { .. } => Bounds::default(),
         }
     }
 
@@ -151,6 +161,22 @@ impl<'a> Entry<&'a [u8]> {
         let Self::Transaction(steps) = self else { return malformed().0 };
         let replies: Result<_, Exceeded> = steps.iter().map(step).collect();
         replies.map_or_else(Reply::from, Reply::Array)
+    }
+}
+
+impl<T: AsRef<[u8]>> Step<T> {
+    /// Upper bounds of what the step takes.
+    fn bounds(&self) -> Bounds {
+        let step = Bounds { steps: 1, ..Bounds::default() };
+        step.and(match self {
+            Self::Read(query) => query.bounds(),
+            Self::Write(command) => command.bounds(),
+            // The reply may be malformed, and is then answered as an error.
+            Self::Say(reply) => {
+                Bounds { answer: reply.as_ref().len() * Reply::HEAD_BYTES, ..Bounds::default() }
+                    .and(Bounds { answer: 2 * Reply::HEAD_BYTES, ..Bounds::default() })
+            }
+        })
     }
 }
 
@@ -194,8 +220,9 @@ fn malformed() -> (Reply, Store) {
 pub(crate) struct Steps {
     count: usize,
     bytes: Vec<u8>,
-    cost: u64,
-    answer_max: usize,
+    /// A lower bound of what executing the steps takes.
+    least: u64,
+    copies: Copies,
     writes: bool,
 }
 
@@ -203,13 +230,13 @@ impl Steps {
     pub(crate) fn push(&mut self, step: &Step) {
         postcard::to_io(step, &mut self.bytes).expect("any step can be written to memory");
         self.count += 1;
-        let (cost, answer_max) = match step {
-            Step::Read(query) => (query.steps(), query.answer_max()),
-            Step::Write(command) => (command.steps(), command.answer_max()),
-            Step::Say(reply) => (0, reply.len() + Reply::HEAD_BYTES),
+        let (keys, copies) = match step {
+            Step::Read(query) => (query.keys(), query.copies()),
+            Step::Write(command) => (command.keys(), command.copies()),
+            Step::Say(_) => (0, Copies::default()),
         };
-        self.cost += cost + 1;
-        self.answer_max = self.answer_max.saturating_add(answer_max).min(ANSWER_MAX);
+        self.least += keys as u64 * cost::KEY + 1;
+        self.copies = self.copies.and(copies);
         self.writes |= matches!(step, Step::Write(_));
     }
 
@@ -218,14 +245,14 @@ impl Steps {
         self.bytes.len()
     }
 
-    /// An upper bound of what executing the steps takes, as far as their text tells.
-    pub(crate) fn cost(&self) -> u64 {
-        self.cost
+    /// A lower bound of what executing the steps takes.
+    pub(crate) fn least_steps(&self) -> u64 {
+        self.least
     }
 
-    /// An upper bound of the size of the answer.
-    pub(crate) fn answer_max(&self) -> usize {
-        self.answer_max
+    /// The memory that the answer may take.
+    pub(crate) fn copies(&self) -> Copies {
+        self.copies
     }
 
     /// Whether a step may change something.

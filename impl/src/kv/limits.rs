@@ -50,6 +50,56 @@ pub(crate) mod cost {
     pub(crate) const COMPARISONS: u64 = 16;
 }
 
+/// Upper bounds of a request, as far as its own text tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) steps: u64,
+    /// The bytes of the answer.
+    pub(crate) answer: usize,
+    /// The bytes by which the state may grow.
+    pub(crate) growth: u64,
+}
+
+impl Bounds {
+    /// The bounds of two requests together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            steps: self.steps.saturating_add(other.steps),
+            answer: self.answer.saturating_add(other.answer),
+            growth: self.growth.saturating_add(other.growth),
+        }
+    }
+}
+
+/// The ways in which the answer to an entry can take memory that is neither in the state nor in the entry itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// Whole values are answered, which share memory with the state.
+    pub(crate) answers_values: bool,
+    /// Values grow. One that was answered before is copied.
+    pub(crate) grows_values: bool,
+    /// Parts of values are answered, which are copied.
+    pub(crate) answers_parts: bool,
+}
+
+impl Copies {
+    /// The copies of two parts of an entry together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            answers_values: self.answers_values || other.answers_values,
+            grows_values: self.grows_values || other.grows_values,
+            answers_parts: self.answers_parts || other.answers_parts,
+        }
+    }
+
+    /// The most bytes that are copied.
+    pub fn bytes_max(self) -> usize {
+        let copies = self.answers_parts || self.answers_values && self.grows_values;
+        if copies { ANSWER_MAX } else { 0 }
+    }
+}
+
 /// The limit that a request would have exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exceeded {
@@ -97,6 +147,11 @@ impl Default for Meter {
 }
 
 impl Meter {
+    /// Whether a request with these bounds cannot exceed what is left.
+    pub(crate) fn covers(&self, bounds: Bounds) -> bool {
+        bounds.steps <= self.steps && bounds.answer <= self.answer
+    }
+
     /// The number of steps that are left.
     pub(crate) fn steps(&self) -> u64 {
         self.steps

@@ -68,7 +68,7 @@ mod store;
 pub use client::{Action, Client};
 pub use command::{Answer, Command, When};
 pub use entry::{Entry, Step};
-pub use limits::{ANSWER_MAX, KEYS_MAX, REQUEST_MAX, STEPS_MAX, VALUE_MAX};
+pub use limits::{ANSWER_MAX, Copies, KEYS_MAX, REQUEST_MAX, STEPS_MAX, VALUE_MAX};
 pub use machine::{Kv, NoRoom};
 pub use query::{Query, Question};
 pub use reply::{NotAReply, Reply};

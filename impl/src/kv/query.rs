@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     glob,
-    limits::{ANSWER_MAX, Exceeded, Meter, VALUE_MAX, cost},
+    limits::{ANSWER_MAX, Bounds, Copies, Exceeded, Meter, VALUE_MAX, cost},
     reply::Reply,
     store::Store,
 };
@@ -64,9 +64,26 @@ pub enum Query<T = Bytes> {
 }
 
 impl<T: AsRef<[u8]>> Query<T> {
-    /// An upper bound of the steps that the query takes, as far as its text tells.
-    pub(crate) fn steps(&self) -> u64 {
-        self.keys().max(1) as u64 * cost::KEY
+    /// Upper bounds of what the query takes.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let keys = self.keys().max(1) as u64 * cost::KEY;
+        let value = VALUE_MAX + Reply::HEAD_BYTES;
+        let (steps, answer) = match self {
+            Self::Get(_) => (keys, value),
+            Self::Range { .. } => (keys + VALUE_MAX as u64 / cost::COPIED_BYTES, value),
+            Self::GetAll(_) => (keys, usize::MAX),
+            // Patterns take as many steps as they get.
+            Self::Keys(_) | Self::Scan { .. } => (u64::MAX, usize::MAX),
+            _ => (keys, 2 * Reply::HEAD_BYTES),
+        };
+        Bounds { steps, answer, growth: 0 }
+    }
+
+    /// The memory that the answer may take.
+    pub(crate) fn copies(&self) -> Copies {
+        let answers_values = matches!(self, Self::Get(_) | Self::GetAll(_));
+        let answers_parts = matches!(self, Self::Range { .. });
+        Copies { answers_values, answers_parts, ..Copies::default() }
     }
 
     /// The number of keys that the query names.
@@ -81,15 +98,6 @@ impl<T: AsRef<[u8]>> Query<T> {
     /// Whether the query costs as little as a write, so that it may stand in the log between two writes.
     pub(crate) fn is_light(&self) -> bool {
         !matches!(self, Self::Keys(_) | Self::Scan { .. }) && self.keys() <= LIGHT_KEYS_MAX
-    }
-
-    /// An upper bound of the size of the answer.
-    pub(crate) fn answer_max(&self) -> usize {
-        match self {
-            Self::Get(_) | Self::Range { .. } => VALUE_MAX + Reply::HEAD_BYTES,
-            Self::GetAll(_) | Self::Keys(_) | Self::Scan { .. } => ANSWER_MAX,
-            _ => 2 * Reply::HEAD_BYTES,
-        }
     }
 
     /// The answer.

@@ -15,7 +15,9 @@ use super::{
     rounds::{self, Asked, Round, Waiting},
 };
 use crate::{
-    kv::{ANSWER_MAX, Action, Client, Entry, Kv, NoRoom, Question, Reply, info, resp::Decoder},
+    kv::{
+        ANSWER_MAX, Action, Client, Copies, Entry, Kv, NoRoom, Question, Reply, info, resp::Decoder,
+    },
     machine::Answer as _,
     runtime::{Handle, ProposeError, ReadError},
     session,
@@ -157,7 +159,7 @@ impl Connection {
             let protocol = self.client.protocol();
             let asked = match action {
                 Action::Read(question) => Asked::Read(question),
-                Action::Write { entry, answer_max } => Asked::Write { entry, answer_max },
+                Action::Write { entry, copies } => Asked::Write { entry, copies },
                 Action::HangUp => {
                     tracing::warn!("a client speaks HTTP; it is disconnected");
                     return Ok(Next::HangUp);
@@ -181,7 +183,7 @@ impl Connection {
                 }
                 Action::Once(request) => {
                     self.ask().await?;
-                    let reply = self.once(request).await?;
+                    let reply = self.once(request).await;
                     self.answer(&reply).await?;
                     continue;
                 }
@@ -213,8 +215,8 @@ impl Connection {
         while let Some(round) = rounds::next(&self.waiting) {
             let replies = match round {
                 Round::Look(questions) => self.look(questions).await?,
-                Round::Propose { entry, requests, answer_max } => {
-                    self.propose(entry, requests, answer_max).await?
+                Round::Propose { entry, requests, copies } => {
+                    self.propose(entry, requests, copies).await?
                 }
             };
             debug_assert!(!replies.is_empty(), "each round answers at least one request");
@@ -263,10 +265,10 @@ impl Connection {
         &mut self,
         entry: Bytes,
         requests: usize,
-        answer_max: usize,
+        copies: Copies,
     ) -> io::Result<Vec<Reply>> {
-        if answer_max > OWN_BYTES {
-            self.outgoing.hold(self.output.bytes() + answer_max).await?;
+        if copies.bytes_max() > 0 {
+            self.outgoing.hold(self.output.bytes() + copies.bytes_max()).await?;
         }
         let entry = self.limited(entry);
         self.wait_for_cluster(true);
@@ -277,20 +279,25 @@ impl Connection {
             Ok(reply) => vec![reply; requests],
             Err(error) => vec![unwritten(&error); requests],
         };
-        let size: usize = replies.iter().map(Reply::size).sum();
-        self.outgoing.shrink(self.output.bytes() + size);
+        self.account_for(replies.iter().map(Reply::size).sum());
         Ok(replies)
     }
 
-    async fn once(&mut self, request: session::Request) -> io::Result<Reply> {
-        self.outgoing.hold(self.output.bytes() + ANSWER_MAX).await?;
+    async fn once(&mut self, request: session::Request) -> Reply {
         let request = request.map(|entry| self.limited(entry));
         self.wait_for_cluster(true);
         let answer = self.node.request(&request).await;
         self.wait_for_cluster(false);
         let reply = answer.unwrap_or_else(|error| unanswered(&error));
-        self.outgoing.shrink(self.output.bytes() + reply.size());
-        Ok(reply)
+        self.account_for(reply.size());
+        reply
+    }
+
+    /// Has the account hold an answer that is there. Until now it shared memory with the state, or was provided for; the
+    /// next write may make it the only holder.
+    fn account_for(&self, size: usize) {
+        let bytes = self.output.bytes() + size;
+        self.outgoing.take(if bytes > OWN_BYTES { bytes } else { 0 });
     }
 
     /// An entry with the limit of the whole state.

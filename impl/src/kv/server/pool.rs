@@ -43,6 +43,8 @@ struct Entry {
     bytes: usize,
     /// The time since which the account holds memory on behalf of a client that is slow.
     since: Option<Instant>,
+    /// Whether the connection was told to close.
+    is_closing: bool,
     closed: Arc<Notify>,
 }
 
@@ -77,7 +79,9 @@ impl Pool {
         let mut state = self.state();
         let id = state.next;
         state.next += 1;
-        state.accounts.insert(id, Entry { bytes: 0, since: None, closed: closed.clone() });
+        state
+            .accounts
+            .insert(id, Entry { bytes: 0, since: None, is_closing: false, closed: closed.clone() });
         Account { pool: self.clone(), id, closed }
     }
 
@@ -99,7 +103,7 @@ impl Account {
             if self.try_hold(bytes) {
                 return Ok(());
             }
-            self.close_the_slowest(GRACE);
+            self.close_the_slowest();
             tokio::select! {
                 closed = self.closed() => return Err(closed),
                 () = given_back => {}
@@ -108,9 +112,21 @@ impl Account {
         }
     }
 
+    /// Makes the account hold so many bytes at once: they are taken already. If that is more than the pool has, the
+    /// slowest other connections are closed, however short a time they hold theirs.
+    pub(super) fn take(&self, bytes: usize) {
+        let mut state = self.pool.state();
+        let less = state.set(self.id, bytes);
+        state.close_slowest(self.pool.bytes_max, self.id);
+        drop(state);
+        if less {
+            self.pool.given_back.notify_waiters();
+        }
+    }
+
     /// Makes the account hold no more than so many bytes.
     pub(super) fn shrink(&self, bytes: usize) {
-        let held = self.pool.state().accounts.get(&self.id).map_or(0, |entry| entry.bytes);
+        let held = self.pool.state().held(self.id);
         if bytes < held {
             let shrunk = self.try_hold(bytes);
             debug_assert!(shrunk, "less is always allowed");
@@ -131,41 +147,74 @@ impl Account {
     }
 
     fn try_hold(&self, bytes: usize) -> bool {
-        let mut guard = self.pool.state();
-        let state = &mut *guard;
-        let Some(entry) = state.accounts.get_mut(&self.id) else { return true };
-        let others = state.taken - entry.bytes;
-        if bytes > entry.bytes && others > 0 && others + bytes > self.pool.bytes_max {
+        let mut state = self.pool.state();
+        let held = state.held(self.id);
+        let others = state.taken - held;
+        if bytes > held && others > 0 && others + bytes > self.pool.bytes_max {
             return false;
         }
-        let less = bytes < entry.bytes;
-        state.taken = others + bytes;
-        entry.bytes = bytes;
-        entry.since = (bytes > 0).then(|| entry.since.unwrap_or_else(Instant::now));
-        drop(guard);
+        let less = state.set(self.id, bytes);
+        drop(state);
         if less {
             self.pool.given_back.notify_waiters();
         }
         true
     }
 
-    /// Has the connection closed that has held memory for the longest time, if that is longer than `grace`.
-    fn close_the_slowest(&self, grace: Duration) {
-        let state = self.pool.state();
-        let others = state.accounts.iter().filter(|(id, _)| **id != self.id);
-        let slowest = others
-            .filter_map(|(_, entry)| Some((entry.since?, entry)))
-            .min_by_key(|(since, _)| *since);
-        if let Some((since, entry)) = slowest
-            && since.elapsed() >= grace
+    /// Has the connection closed that has held memory for the longest time, if that is longer than [`GRACE`].
+    fn close_the_slowest(&self) {
+        let mut state = self.pool.state();
+        if let Some(entry) = state.slowest(self.id)
+            && entry.since.is_some_and(|since| since.elapsed() >= GRACE)
         {
-            tracing::warn!(
-                bytes = entry.bytes,
-                held_ms = since.elapsed().as_millis(),
-                "a slow client is disconnected: other clients need its memory"
-            );
-            entry.closed.notify_one();
+            entry.close();
         }
+    }
+}
+
+impl State {
+    fn held(&self, id: u64) -> usize {
+        self.accounts.get(&id).map_or(0, |entry| entry.bytes)
+    }
+
+    /// Makes an account hold so many bytes. Returns whether these are less than before.
+    fn set(&mut self, id: u64, bytes: usize) -> bool {
+        let Some(entry) = self.accounts.get_mut(&id) else { return false };
+        let before = std::mem::replace(&mut entry.bytes, bytes);
+        entry.since = (bytes > 0).then(|| entry.since.unwrap_or_else(Instant::now));
+        self.taken = self.taken - before + bytes;
+        bytes < before
+    }
+
+    /// The account but for one that holds memory for the longest time, and is not being closed.
+    fn slowest(&mut self, but: u64) -> Option<&mut Entry> {
+        let others = self.accounts.iter_mut().filter(|(id, _)| **id != but);
+        let holding = others.filter(|(_, entry)| entry.since.is_some() && !entry.is_closing);
+        holding.map(|(_, entry)| entry).min_by_key(|entry| entry.since)
+    }
+
+    /// Has connections closed until the others hold no more than so many bytes.
+    fn close_slowest(&mut self, bytes_max: usize, but: u64) {
+        let closing = self.accounts.values().filter(|entry| entry.is_closing);
+        let mut left = self.taken - closing.map(|entry| entry.bytes).sum::<usize>();
+        while left > bytes_max
+            && let Some(entry) = self.slowest(but)
+        {
+            entry.close();
+            left -= entry.bytes;
+        }
+    }
+}
+
+impl Entry {
+    fn close(&mut self) {
+        tracing::warn!(
+            bytes = self.bytes,
+            held_ms = self.since.map(|since| since.elapsed().as_millis()),
+            "a slow client is disconnected: other clients need its memory"
+        );
+        self.is_closing = true;
+        self.closed.notify_one();
     }
 }
 
@@ -216,6 +265,29 @@ mod tests {
         drop(slow);
         other.await.unwrap().unwrap();
         closed
+    }
+
+    /// An answer that is there has to be held. The connection that is the slowest makes room at once.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_there_is_held_at_once() {
+        let pool = Pool::new(10);
+        let [slow, quick, other, last] = [(); 4].map(|()| pool.account());
+        slow.hold(5).await.unwrap();
+        sleep(LOOK_AGAIN).await;
+        quick.hold(5).await.unwrap();
+        let is_closed =
+            async |account: &Account| timeout(LOOK_AGAIN, account.closed()).await.is_ok();
+        other.take(5);
+        assert!(is_closed(&slow).await && !is_closed(&quick).await && !is_closed(&other).await);
+        drop(slow);
+        quick.wait_for_cluster(true);
+        last.take(1);
+        assert!(!is_closed(&quick).await && is_closed(&other).await, "one waits for the cluster");
+        drop((quick, other));
+        last.take(100);
+        assert!(!is_closed(&last).await, "there is no other that could make room");
+        last.take(0);
+        assert_eq!(pool.state().taken, 0);
     }
 
     #[tokio::test(start_paused = true)]

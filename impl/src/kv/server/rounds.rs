@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::kv::{ANSWER_MAX, Entry, Question, REQUEST_MAX, resp::Protocol};
+use crate::kv::{Copies, Entry, Question, REQUEST_MAX, resp::Protocol};
 
 /// A request that waits for its answer.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ pub(super) enum Asked {
     Read(Question),
     Write {
         entry: Bytes,
-        /// The most bytes that the answer can take.
-        answer_max: usize,
+        /// The memory that the answer may take.
+        copies: Copies,
     },
 }
 
@@ -40,8 +40,8 @@ pub(super) enum Round {
     Propose {
         entry: Bytes,
         requests: usize,
-        /// The most bytes that the answer can take.
-        answer_max: usize,
+        /// The memory that the answer may take.
+        copies: Copies,
     },
 }
 
@@ -57,14 +57,14 @@ pub(super) fn next(waiting: &VecDeque<Waiting>) -> Option<Round> {
         });
         return Some(Round::Look(questions.collect()));
     }
-    let (mut parts, mut bytes, mut answers) = (Vec::new(), 0, 0);
+    let (mut parts, mut bytes, mut copies) = (Vec::new(), 0, Copies::default());
     // The length of the entry so far as its last part writes: reads behind it need not be in the log.
-    let mut end = (0, 0);
+    let mut end = (0, copies);
     for Waiting { asked, .. } in waiting.iter().take(REQUESTS_MAX) {
-        let (part, answer_max) = match asked {
-            Asked::Write { entry, answer_max } => (entry.clone(), *answer_max),
+        let (part, own) = match asked {
+            Asked::Write { entry, copies } => (entry.clone(), *copies),
             Asked::Read(Question::Query(query)) if query.is_light() => {
-                (Entry::Look(query.clone()).to_bytes(), query.answer_max())
+                (Entry::Look(query.clone()).to_bytes(), query.copies())
             }
             Asked::Read(_) => break,
         };
@@ -72,19 +72,19 @@ pub(super) fn next(waiting: &VecDeque<Waiting>) -> Option<Round> {
         if bytes > REQUEST_MAX && !parts.is_empty() {
             break;
         }
-        answers += answer_max;
+        copies = copies.and(own);
         parts.push(part);
         if matches!(asked, Asked::Write { .. }) {
-            end = (parts.len(), answers);
+            end = (parts.len(), copies);
         }
     }
-    let (requests, answers) = end;
+    let (requests, copies) = end;
     parts.truncate(requests);
     let entry = match &mut parts[..] {
         [only] => std::mem::take(only),
         _ => Entry::Pipeline(parts).to_bytes(),
     };
-    Some(Round::Propose { entry, requests, answer_max: answers.min(ANSWER_MAX) })
+    Some(Round::Propose { entry, requests, copies })
 }
 
 #[cfg(test)]
@@ -94,8 +94,11 @@ mod tests {
 
     fn waiting(letters: &str) -> VecDeque<Waiting> {
         let asked = |letter| match letter {
-            'w' => Asked::Write { entry: "w".into(), answer_max: 10 },
-            'W' => Asked::Write { entry: vec![b'w'; REQUEST_MAX].into(), answer_max: 10 },
+            'w' => Asked::Write { entry: "w".into(), copies: Copies::default() },
+            'W' => {
+                let entry = vec![b'w'; REQUEST_MAX].into();
+                Asked::Write { entry, copies: Copies::default() }
+            }
             'r' => Asked::Read(Question::Query(Query::Get("key".into()))),
             'k' => Asked::Read(Question::Query(Query::Keys("*".into()))),
             't' => Asked::Read(Question::Transaction("transaction".into())),
@@ -113,10 +116,7 @@ mod tests {
         while let Some(round) = next(&waiting) {
             let (kind, requests) = match round {
                 Round::Look(questions) => ("look", questions.len()),
-                Round::Propose { requests, answer_max, .. } => {
-                    assert!(answer_max <= ANSWER_MAX);
-                    ("propose", requests)
-                }
+                Round::Propose { requests, .. } => ("propose", requests),
             };
             rounds.push(format!("{kind} {requests}"));
             drop(waiting.drain(..requests));
