@@ -12,10 +12,15 @@ use bytes::Bytes;
 
 use super::{returning::Returning, timing::Now};
 
+/// The most bytes of commands that gather, but for the last one.
+const BYTES_MAX: usize = 64 << 20;
+
 /// Commands that are to be proposed or asked for together.
 #[derive(Debug)]
 pub(super) struct Gathering {
     commands: Vec<Bytes>,
+    /// The bytes that they have.
+    bytes: usize,
     /// Since when the first of them waits.
     since: Now,
     wait: Duration,
@@ -28,21 +33,27 @@ impl Gathering {
     /// None yet; `wait` is how long a batch waits at most for others.
     pub(super) fn new(wait: Duration) -> Self {
         let (since, returning) = (Now::ZERO, Returning::default());
-        Self { commands: Vec::new(), since, wait, under_way: 0, returning }
+        Self { commands: Vec::new(), bytes: 0, since, wait, under_way: 0, returning }
     }
 
-    /// More commands.
-    pub(super) fn extend(&mut self, commands: Vec<Bytes>, now: Now) {
+    /// More commands. Those for which there is no room are lost: their clients ask again.
+    pub(super) fn extend(&mut self, commands: impl IntoIterator<Item = Bytes>, now: Now) {
         if self.commands.is_empty() {
             self.since = now;
         }
-        self.commands.extend(commands);
+        for command in commands {
+            if self.bytes < BYTES_MAX {
+                self.bytes += command.len();
+                self.commands.push(command);
+            }
+        }
     }
 
     /// Forgets them: whoever wants them asks again, after [`Options::resend`](super::Options::resend), or at once
     /// if another node leads.
     pub(super) fn clear(&mut self) {
         self.commands.clear();
+        self.bytes = 0;
         self.under_way = 0;
         self.returning.clear();
     }
@@ -66,8 +77,17 @@ impl Gathering {
     }
 
     /// What has to leave now; `idle` says that nothing is on its way. If the last batch still was so far, it was
-    /// answered just now.
-    pub(super) fn take_due(&mut self, idle: bool, now: Now) -> Option<Vec<Bytes>> {
+    /// answered just now. No more than `bytes_max` leave at once, but for a single command that is longer; nothing leaves
+    /// if that is 0.
+    pub(super) fn take_due(
+        &mut self,
+        idle: bool,
+        bytes_max: usize,
+        now: Now,
+    ) -> Option<Vec<Bytes>> {
+        if bytes_max == 0 {
+            return None;
+        }
         if idle && self.under_way > 0 {
             self.returning.expect(self.under_way, self.len(), now, self.wait);
             self.under_way = 0;
@@ -81,8 +101,17 @@ impl Gathering {
             return None;
         }
         self.returning.settle(self.len(), now);
-        self.under_way = self.len();
-        Some(std::mem::take(&mut self.commands))
+        let mut bytes = 0;
+        let fits = |command: &&Bytes| {
+            bytes += command.len();
+            bytes <= bytes_max
+        };
+        let leaving = self.commands.iter().take_while(fits).count().max(1);
+        let later = self.commands.split_off(leaving.min(self.commands.len()));
+        let leaving = std::mem::replace(&mut self.commands, later);
+        self.bytes -= leaving.iter().map(Bytes::len).sum::<usize>();
+        self.under_way = leaving.len();
+        Some(leaving)
     }
 }
 
@@ -104,11 +133,11 @@ mod tests {
     #[test]
     fn where_nothing_is_on_its_way_nothing_waits() {
         let mut gathering = Gathering::new(WAIT);
-        assert_eq!((gathering.due_at(), gathering.take_due(true, ms(0))), (None, None));
+        assert_eq!((gathering.due_at(), gathering.take_due(true, usize::MAX, ms(0))), (None, None));
         for now in [ms(0), ms(1), ms(1000)] {
             let one = commands(["one"]);
             gathering.extend(one.clone(), now);
-            assert_eq!(gathering.take_due(true, now), Some(one));
+            assert_eq!(gathering.take_due(true, usize::MAX, now), Some(one));
             gathering.done();
         }
     }
@@ -117,65 +146,74 @@ mod tests {
     fn a_batch_waits_for_the_one_before_it_but_not_for_long() {
         let mut gathering = Gathering::new(WAIT);
         gathering.extend(commands(["one"]), ms(10));
-        assert_eq!(gathering.take_due(true, ms(10)), Some(commands(["one"])));
+        assert_eq!(gathering.take_due(true, usize::MAX, ms(10)), Some(commands(["one"])));
         gathering.extend(commands(["two"]), ms(20));
         gathering.extend(commands(["three"]), ms(21));
-        assert_eq!((gathering.due_at(), gathering.take_due(false, ms(21))), (Some(ms(22)), None));
-        assert_eq!(gathering.take_due(false, ms(22)), Some(commands(["two", "three"])));
+        assert_eq!(
+            (gathering.due_at(), gathering.take_due(false, usize::MAX, ms(21))),
+            (Some(ms(22)), None)
+        );
+        assert_eq!(gathering.take_due(false, usize::MAX, ms(22)), Some(commands(["two", "three"])));
     }
 
     #[test]
     fn a_batch_waits_for_those_who_were_answered_but_not_for_long() {
         let mut gathering = Gathering::new(WAIT);
         gathering.extend(commands(["a1", "b1"]), ms(10));
-        assert_eq!(gathering.take_due(true, ms(10)), Some(commands(["a1", "b1"])));
+        assert_eq!(gathering.take_due(true, usize::MAX, ms(10)), Some(commands(["a1", "b1"])));
         gathering.extend(commands(["c1"]), ms(11));
-        assert_eq!(gathering.take_due(false, ms(11)), None);
+        assert_eq!(gathering.take_due(false, usize::MAX, ms(11)), None);
         // The first batch is done; its clients may come again.
-        assert_eq!(gathering.take_due(true, ms(12)), None);
+        assert_eq!(gathering.take_due(true, usize::MAX, ms(12)), None);
         gathering.extend(commands(["a2"]), ms(12));
-        assert_eq!(gathering.take_due(true, ms(12)), None);
+        assert_eq!(gathering.take_due(true, usize::MAX, ms(12)), None);
         assert!(gathering.due_at() > Some(ms(12)) && gathering.due_at() < Some(ms(13)));
         gathering.extend(commands(["b2"]), ms(12));
-        assert_eq!(gathering.take_due(true, ms(12)), Some(commands(["c1", "a2", "b2"])));
+        assert_eq!(
+            gathering.take_due(true, usize::MAX, ms(12)),
+            Some(commands(["c1", "a2", "b2"]))
+        );
 
         // Of the three, two do not.
         gathering.extend(commands(["c2"]), ms(15));
-        assert_eq!(gathering.take_due(true, ms(15)), None);
+        assert_eq!(gathering.take_due(true, usize::MAX, ms(15)), None);
         assert!(gathering.due_at() > Some(ms(15)) && gathering.due_at() < Some(ms(16)));
-        assert_eq!(gathering.take_due(true, ms(16)), Some(commands(["c2"])));
+        assert_eq!(gathering.take_due(true, usize::MAX, ms(16)), Some(commands(["c2"])));
 
         // That was in vain, and is left alone the next time.
         gathering.extend(commands(["d1"]), ms(18));
-        assert_eq!(gathering.take_due(true, ms(18)), Some(commands(["d1"])));
+        assert_eq!(gathering.take_due(true, usize::MAX, ms(18)), Some(commands(["d1"])));
     }
 
     #[test]
     fn nobody_waits_for_those_who_were_answered_long_ago() {
         let mut gathering = Gathering::new(WAIT);
         gathering.extend(commands(["one", "two"]), ms(10));
-        assert!(gathering.take_due(true, ms(10)).is_some());
-        assert_eq!(gathering.take_due(true, ms(11)), None);
+        assert!(gathering.take_due(true, usize::MAX, ms(10)).is_some());
+        assert_eq!(gathering.take_due(true, usize::MAX, ms(11)), None);
         gathering.extend(commands(["three"]), ms(20));
-        assert_eq!(gathering.take_due(true, ms(20)), Some(commands(["three"])));
+        assert_eq!(gathering.take_due(true, usize::MAX, ms(20)), Some(commands(["three"])));
     }
 
     #[test]
     fn what_was_forgotten_is_not_remembered() {
         let mut gathering = Gathering::new(WAIT);
         gathering.extend(commands(["one", "two"]), ms(30));
-        assert!(gathering.take_due(true, ms(30)).is_some());
+        assert!(gathering.take_due(true, usize::MAX, ms(30)).is_some());
         gathering.extend(commands(["three"]), ms(31));
-        assert_eq!(gathering.take_due(true, ms(31)), None, "two are expected");
+        assert_eq!(gathering.take_due(true, usize::MAX, ms(31)), None, "two are expected");
         gathering.clear();
-        assert_eq!((gathering.due_at(), gathering.take_due(true, ms(40))), (None, None));
+        assert_eq!(
+            (gathering.due_at(), gathering.take_due(true, usize::MAX, ms(40))),
+            (None, None)
+        );
         gathering.extend(commands(["four"]), ms(31));
         assert_eq!(gathering.due_at(), Some(ms(33)));
-        assert_eq!(gathering.take_due(true, ms(31)), Some(commands(["four"])));
+        assert_eq!(gathering.take_due(true, usize::MAX, ms(31)), Some(commands(["four"])));
         gathering.clear();
         gathering.extend(commands(["five"]), ms(32));
         assert_eq!(
-            gathering.take_due(true, ms(32)),
+            gathering.take_due(true, usize::MAX, ms(32)),
             Some(commands(["five"])),
             "none is on its way"
         );

@@ -91,6 +91,7 @@
 
 mod clients;
 mod error;
+mod flight;
 mod formation;
 mod gathering;
 mod handle;

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::{
     clients::{Clients, Opened, ProposeError, Reply},
     error::NodeError,
+    flight::Flight,
     formation::Formation,
     gathering::Gathering,
     introduction::{Answer, Introduction, Lives},
@@ -103,6 +104,7 @@ pub(super) struct Node<M: StateMachine, S> {
     applied_bytes: u64,
     transfer: Option<Transfer>,
     gathering: Gathering,
+    flight: Flight,
     output: Output,
     /// What is to be sent and depends on no record of this turn: nothing that says what this node has promised or
     /// voted for, and answers to reads only as they are released.
@@ -160,6 +162,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             clients: Clients::new(options.request_timeout, options.resend, unique),
             readers: Readers::new(options.request_timeout, options.resend, lives.number()),
             gathering: Gathering::new(options.batch_wait),
+            flight: Flight::default(),
             options,
             peers,
             replica,
@@ -192,7 +195,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let look_after = waits.then_some(self.look_after_at);
         // Timers wait until it takes part, however long ago they ran out.
         let timer = self.timing.next().filter(|_| self.formation.complete());
-        timer.into_iter().chain(look_after).chain(self.gathering.due_at()).min()
+        // Where too much is on its way, only an answer to that helps.
+        let gathered = self.gathering.due_at().filter(|_| self.flight.room() > 0);
+        timer.into_iter().chain(look_after).chain(gathered).min()
     }
 
     /// Its machine.
@@ -372,7 +377,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 }
                 self.replica.step(Event::Message { from, message }, &mut self.output);
             }
-            Packet::Forward(commands) if self.leads() => self.gathering.extend(commands, now),
+            Packet::Forward(commands) if self.leads() => self.gather(commands, now),
             Packet::ReadIndex { id } => {
                 let token = self.readers.token(For::Other(from, id));
                 self.replica.step(Event::Read(vec![token]), &mut self.output);
@@ -477,14 +482,18 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.readers.give_up(now);
             self.fetch_again(now);
         }
-        let Some(leader) = self.leader(now) else { return self.gathering.clear() };
+        let Some(leader) = self.leader(now) else {
+            self.flight.clear();
+            return self.gathering.clear();
+        };
         let moved = self.asked_leader.replace(leader) != Some(leader);
         if moved {
             self.gathering.clear();
+            self.flight.clear();
         }
         let entries = self.clients.due(leader, now, looks_after || moved);
         let reads = self.readers.due(leader, now, looks_after || moved);
-        self.gathering.extend(entries, now);
+        self.gather(entries, now);
         if leader == self.replica.parts().config.id {
             self.propose(reads, now);
         } else {
@@ -492,13 +501,23 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
     }
 
+    /// Commands that are to be proposed, or forwarded, but for those that are on their way already.
+    fn gather(&mut self, mut commands: Vec<Bytes>, now: Now) {
+        self.flight.land(self.replica.parts().learner.below);
+        commands.retain(|command| !self.flight.holds(command));
+        self.gathering.extend(commands, now);
+    }
+
     fn propose(&mut self, reads: Vec<u64>, now: Now) {
-        if let Some(commands) = self.gathering.take_due(self.is_idle(), now) {
+        let (idle, room) = (self.is_idle(), self.flight.room());
+        if let Some(commands) = self.gathering.take_due(idle, room, now) {
+            let asked = commands.clone();
             let proposal = |command| Proposal { token: Token(0), command };
             let proposals: Vec<_> = commands.into_iter().map(proposal).collect();
             self.counts.proposals += proposals.len() as u64;
             self.counts.batches += 1;
             self.replica.step(Event::Propose(proposals), &mut self.output);
+            self.flight.add(self.replica.parts().acceptor.votes.end(), &asked);
         }
         if !reads.is_empty() {
             let tokens = reads.into_iter().map(|id| self.readers.token(For::Own(id))).collect();
@@ -507,7 +526,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     }
 
     fn forward(&mut self, leader: NodeId, reads: Vec<u64>, now: Now) {
-        if let Some(commands) = self.gathering.take_due(self.is_idle(), now) {
+        if let Some(commands) = self.gathering.take_due(self.is_idle(), usize::MAX, now) {
             self.queue(leader, Packet::Forward(commands));
         }
         for id in reads {

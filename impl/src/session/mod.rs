@@ -104,6 +104,14 @@ enum Borrowed<'a> {
     Command { session: SessionId, sequence: u64, answered_below: u64, command: &'a [u8] },
 }
 
+/// The name of the command in an entry, if the entry has one.
+pub(crate) fn key(entry: &[u8]) -> Option<(SessionId, u64)> {
+    match postcard::from_bytes(entry) {
+        Ok(Borrowed::Command { session, sequence, .. }) => Some((session, sequence)),
+        _ => None,
+    }
+}
+
 /// What became of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied<A = Bytes> {

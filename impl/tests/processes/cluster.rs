@@ -200,6 +200,14 @@ impl Cluster {
         self.start_all();
     }
 
+    /// Whether no node has ended by itself.
+    pub(crate) fn all_run(&mut self) -> bool {
+        self.nodes
+            .values_mut()
+            .filter_map(|node| node.process.as_mut())
+            .all(|node| !node.has_ended())
+    }
+
     /// A node that has ended by itself is a bug, whatever was done to its links.
     pub(crate) fn assert_nobody_has_ended(&mut self) {
         for (id, node) in &mut self.nodes {
