@@ -18,3 +18,4 @@ mod sessions;
 mod snapshots;
 mod storm;
 mod storms;
+mod strangers;

@@ -7,12 +7,16 @@ use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::timeout,
 };
 
-use super::{Addresses, Traffic, handshake::Hello};
+use super::{
+    Addresses, Traffic,
+    handshake::Hello,
+    places::{Place, Places},
+};
 use crate::{
     runtime::{Answer, Handle, Packet},
     types::NodeId,
@@ -21,7 +25,7 @@ use crate::{
 
 /// How long a greeting may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How many may be about to greet; further ones wait to be accepted.
+/// The number of connections that may be about to greet; a further one takes the place of the oldest.
 const GREETINGS_MAX: usize = 256;
 /// How many bytes are read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -35,9 +39,8 @@ pub(super) async fn accept<M: Send + 'static>(
 ) -> io::Result<()> {
     let latest = addresses.peers.keys().map(|&peer| (peer, watch::Sender::new(0)));
     let latest: Arc<BTreeMap<_, _>> = Arc::new(latest.collect());
-    let (mut connections, room) = (JoinSet::new(), Arc::new(Semaphore::new(GREETINGS_MAX)));
+    let (mut connections, mut places) = (JoinSet::new(), Places::new(GREETINGS_MAX));
     loop {
-        let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (connection, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -48,15 +51,16 @@ pub(super) async fn accept<M: Send + 'static>(
             }
         };
         while connections.try_join_next().is_some() {}
-        let (addresses, traffic) = (addresses.clone(), traffic.clone());
-        let guest = Guest { addresses, traffic, latest: latest.clone() };
+        let addresses = addresses.clone();
+        let guest = Guest { addresses, traffic: traffic.clone(), latest: latest.clone() };
         let node = node.clone();
-        connections.spawn(async move {
-            match guest.receive(connection, permit, &node).await {
-                Ok(()) => {}
-                Err(error) => tracing::debug!(%address, %error, "a peer's connection has ended"),
-            }
-        });
+        let receive = async move |place| match guest.receive(connection, place, &node).await {
+            Ok(()) => {}
+            Err(error) => tracing::debug!(%address, %error, "a peer's connection has ended"),
+        };
+        if places.give(|place| connections.spawn(receive(place))) {
+            Traffic::count(&traffic.crowded_out);
+        }
     }
 }
 
@@ -73,13 +77,13 @@ impl Guest {
     async fn receive<M: Send + 'static>(
         &self,
         mut connection: TcpStream,
-        permit: OwnedSemaphorePermit,
+        place: Place,
         node: &Handle<M>,
     ) -> io::Result<()> {
         connection.set_nodelay(true)?;
         let mut buffer = BytesMut::new();
-        let greeting = timeout(PATIENCE, self.greet(&mut connection, &mut buffer, node)).await;
-        drop(permit);
+        let greeting = self.greet(&mut connection, &mut buffer, place, node);
+        let greeting = timeout(PATIENCE, greeting).await;
         let Some(peer) = greeting.map_err(|_| io::ErrorKind::TimedOut)?? else { return Ok(()) };
         let Some(latest) = self.latest.get(&peer) else { return Ok(()) };
         let mut superseded = latest.subscribe();
@@ -108,6 +112,7 @@ impl Guest {
         &self,
         connection: &mut TcpStream,
         buffer: &mut BytesMut,
+        place: Place,
         node: &Handle<M>,
     ) -> io::Result<Option<NodeId>> {
         let hello: Hello = match read_frame(connection, buffer, wire::GREETING_MAX).await? {
@@ -121,10 +126,14 @@ impl Guest {
         let Addresses { cluster, id, .. } = &self.addresses;
         let answer = match hello.check(cluster, *id) {
             Err(reason) => Answer::Refused(reason),
-            Ok(introduction) => match node.introduce(hello.from, introduction).await {
-                None => return Ok(None),
-                Some(answer) => answer,
-            },
+            Ok(introduction) => {
+                // A peer is not crowded out while the node waits for its disk.
+                let stranger = (!self.latest.contains_key(&hello.from)).then_some(place);
+                let answer = node.introduce(hello.from, introduction).await;
+                drop(stranger);
+                let Some(answer) = answer else { return Ok(None) };
+                answer
+            }
         };
         let mut frame = Vec::new();
         wire::encode(&answer, &mut frame).map_err(io::Error::other)?;

@@ -8,6 +8,7 @@
 mod dial;
 pub mod handshake;
 mod listen;
+mod places;
 
 use std::{
     collections::BTreeMap,
@@ -63,6 +64,8 @@ pub struct Traffic {
     pub dropped: AtomicU64,
     /// Connections made to peers.
     pub connected: AtomicU64,
+    /// Connections closed because they had not greeted when newer ones needed their places.
+    pub crowded_out: AtomicU64,
 }
 
 impl Traffic {

@@ -54,6 +54,10 @@ fn describe() {
         ("paxos_refused_greetings_total", "Connections of peers that were not let in."),
         ("paxos_packets_dropped_total", "Packets dropped, since too many waited for a peer."),
         ("paxos_connections_total", "Connections made to peers."),
+        (
+            "paxos_crowded_out_total",
+            "Connections that had not greeted when newer ones needed their places.",
+        ),
     ] {
         describe_counter!(name, what);
     }
@@ -119,6 +123,7 @@ fn tell_traffic(traffic: &Traffic) {
     counter!("paxos_refused_greetings_total").absolute(read(&traffic.refused_greetings));
     counter!("paxos_packets_dropped_total").absolute(read(&traffic.dropped));
     counter!("paxos_connections_total").absolute(read(&traffic.connected));
+    counter!("paxos_crowded_out_total").absolute(read(&traffic.crowded_out));
 }
 
 fn tell_depths(depths: &Depths) {
