@@ -144,10 +144,19 @@ impl Cluster {
         }
     }
 
+    /// Where a node serves metrics, if it was told to.
+    pub(crate) fn metrics_address(&self, id: u32) -> String {
+        self.said(id, "serving metrics", "address").to_string()
+    }
+
     /// What a node says of itself as it begins to serve.
     fn announced(&self, id: u32, name: &str) -> SocketAddr {
+        self.said(id, "serving", name)
+    }
+
+    fn said(&self, id: u32, message: &str, name: &str) -> SocketAddr {
         let process = self.process(id);
-        let line = process.line("\"serving\"");
+        let line = process.line(&format!("\"{message}\""));
         let line = line.unwrap_or_else(|| panic!("node {id} does not serve:\n{}", process.log()));
         let line: Value = serde_json::from_str(&line).expect("a line of JSON");
         let address = line["fields"][name].as_str().and_then(|address| address.parse().ok());

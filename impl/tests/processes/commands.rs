@@ -242,12 +242,11 @@ pub(crate) fn scrape(address: &str) -> io::Result<String> {
 /// What is counted is told to Prometheus, with what it is; what happens stands in the log.
 #[test]
 fn metrics_and_log_tell_what_happens() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-    let address = port.expect("a port").to_string();
     let mut cluster = Cluster::formed(3, seed(), |id| {
-        let metrics = ["--metrics", &address].map(str::to_owned).to_vec();
+        let metrics = ["--metrics", "127.0.0.1:0"].map(str::to_owned).to_vec();
         if id == 1 { metrics } else { Vec::new() }
     });
+    let address = cluster.metrics_address(1);
     set(&cluster, 1, "key", "value");
     let value = |text: &str, name: &str| -> Option<f64> {
         let row = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
@@ -66,18 +66,18 @@ fn strangers_do_not_take_the_place_of_peers() {
     // All tests of this file's program share its descriptors, and those of the strangers are many.
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the maximum");
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-    let metrics = port.expect("a port");
     let mut cluster = Cluster::formed(3, seed(), |id| match id {
-        1 => vec!["--metrics".to_owned(), metrics.to_string()],
+        1 => vec!["--metrics".to_owned(), "127.0.0.1:0".to_owned()],
         2 => vec!["--log-level".to_owned(), "debug".to_owned()],
         _ => Vec::new(),
     });
+    let metrics = cluster.metrics_address(1);
     cluster.kill(2);
     let (over, made) = (AtomicBool::new(false), AtomicUsize::new(0));
     let peers = cluster.peer_address(1);
     let time = thread::scope(|scope| {
         let _end = End(&over);
+        let metrics = metrics.parse().expect("an address");
         for (address, count) in [(peers, KEPT), (metrics, KEPT_METRICS)] {
             let (over, made) = (&over, &made);
             scope.spawn(move || pester(address, count, over, made));
@@ -98,7 +98,7 @@ fn strangers_do_not_take_the_place_of_peers() {
     // It takes much less than 2 seconds; a machine that is busy with other tests gets more.
     assert!(time < PATIENCE / 4, "it took {time:.2?}");
     eventually("strangers that had to go are counted", || {
-        let text = scrape(&metrics.to_string()).unwrap_or_default();
+        let text = scrape(&metrics).unwrap_or_default();
         let count = text.lines().find_map(|line| line.strip_prefix("paxos_crowded_out_total "));
         count.is_some_and(|count| count != "0")
     });

@@ -1,6 +1,8 @@
 //! Metrics for Prometheus: what the node says of itself, once a second.
 
 use std::{
+    collections::VecDeque,
+    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc,
@@ -9,8 +11,17 @@ use std::{
     time::Duration,
 };
 
+use http_body_util::Full;
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    header::CONTENT_TYPE,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use paxos::{
     kv::Kv,
     runtime::{
@@ -19,23 +30,81 @@ use paxos::{
     },
 };
 
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
+
 use super::ServeError;
 
 /// From a tenth of a millisecond to about a second.
 const SYNC_SECONDS: &[f64] =
     &[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
 
-/// Serves metrics on an address.
-pub(super) fn listen(address: SocketAddr) -> Result<(), ServeError> {
+/// The number of connections that are open at once. A further one takes the place of the oldest.
+const CONNECTIONS_MAX: usize = 16;
+
+/// The longest time for which a connection stays open.
+const CONNECTION_TIME: Duration = Duration::from_secs(30);
+
+/// Serves metrics on an address, from now on.
+pub(super) async fn listen(address: SocketAddr) -> Result<PrometheusHandle, ServeError> {
     let wrong = |error: &dyn std::fmt::Display| ServeError::Metrics(error.to_string());
-    PrometheusBuilder::new()
-        .with_http_listener(address)
+    let listener = TcpListener::bind(address).await.map_err(|error| ServeError::Address {
+        flag: "metrics",
+        address: address.to_string(),
+        error,
+    })?;
+    let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("paxos_sync_seconds".to_owned()), SYNC_SECONDS)
         .map_err(|error| wrong(&error))?
-        .install()
+        .install_recorder()
         .map_err(|error| wrong(&error))?;
     describe();
-    Ok(())
+    tracing::info!(address = %listener.local_addr()?, "serving metrics");
+    tokio::spawn(accept(listener, metrics.clone()));
+    Ok(metrics)
+}
+
+/// Accepts connections and answers on them. The listener of the exporter keeps silent connections for ever, in any number, and so
+/// takes the descriptors that peers and clients need.
+async fn accept(listener: TcpListener, metrics: PrometheusHandle) {
+    let mut connections = VecDeque::<AbortHandle>::new();
+    loop {
+        let connection = match listener.accept().await {
+            Ok((connection, _)) => connection,
+            Err(error) => {
+                tracing::warn!(%error, "a connection for metrics could not be accepted");
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        connections.retain(|connection| !connection.is_finished());
+        if connections.len() >= CONNECTIONS_MAX
+            && let Some(oldest) = connections.pop_front()
+        {
+            oldest.abort();
+        }
+        connections.push_back(tokio::spawn(answer(connection, metrics.clone())).abort_handle());
+    }
+}
+
+/// Answers the requests of one connection.
+async fn answer(connection: TcpStream, metrics: PrometheusHandle) {
+    let respond = service_fn(async |request: Request<Incoming>| {
+        let text = match request.uri().path() {
+            "/health" => "OK".to_owned(),
+            _ => metrics.render(),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        let plain = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4");
+        response.headers_mut().insert(CONTENT_TYPE, plain);
+        Ok::<_, Infallible>(response)
+    });
+    let served = http1::Builder::new().serve_connection(TokioIo::new(connection), respond);
+    // The connection is closed at the end of its time or when it breaks; there is nothing to do about either.
+    let _ = timeout(CONNECTION_TIME, served).await;
 }
 
 /// What each of them is.
@@ -80,12 +149,19 @@ fn describe() {
 }
 
 /// Tells them again and again, until the node has stopped.
-pub(super) async fn tell(node: Handle<Kv>, traffic: Arc<Traffic>, depths: Depths) {
+pub(super) async fn tell(
+    node: Handle<Kv>,
+    traffic: Arc<Traffic>,
+    depths: Depths,
+    metrics: PrometheusHandle,
+) {
     while let Some(status) = node.status().await {
         tell_status(&status);
         tell_traffic(&traffic);
         tell_depths(&depths);
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Otherwise the samples of histograms pile up between two scrapes.
+        metrics.run_upkeep();
+        sleep(Duration::from_secs(1)).await;
     }
 }
 

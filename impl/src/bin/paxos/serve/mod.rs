@@ -105,9 +105,11 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let (traffic, depths) = (queues.traffic(), transport.depths());
     let options = Options { command_bytes_max: kv::REQUEST_MAX * 2, ..settings.options };
     let made = Introductions::Made;
-    if let Some(address) = settings.metrics {
-        metrics::listen(address)?; // Before the node starts: it keeps what it finds then.
-    }
+    let metrics = match settings.metrics {
+        // Before the node starts: it keeps what it finds then.
+        Some(address) => Some(metrics::listen(address).await?),
+        None => None,
+    };
     let (running, node) = runtime::ready(config, options, made, Kv::default(), store, transport)
         .map_err(|error| match error {
             NodeError::Storage(error) => ServeError::Data(settings.data.clone(), error),
@@ -115,8 +117,8 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
         })?;
     // On this thread, as everything else: it costs less than to hand things over.
     tokio::spawn(node);
-    if settings.metrics.is_some() {
-        tokio::spawn(metrics::tell(running.handle.clone(), traffic, depths));
+    if let Some(metrics) = metrics {
+        tokio::spawn(metrics::tell(running.handle.clone(), traffic, depths, metrics));
     }
     // Whoever started this waits for this line.
     let (listen, client) = (peers.local_addr()?, clients.local_addr()?);
