@@ -166,6 +166,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         };
         // What the snapshot holds need not be learned again.
         node.replica.step(Event::Snapshot { below }, &mut node.output);
+        // A node that waits for the others may have no turn for a long time.
+        node.tell_changes(Now::ZERO);
         Ok(node)
     }
 
@@ -253,10 +255,15 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if !begun.goes_on {
             self.stop();
         }
+        self.tell_changes(now);
+        Ok(begun.goes_on)
+    }
+
+    /// Logs a change of the role or the leader.
+    fn tell_changes(&mut self, now: Now) {
         let (role, leader) = (self.role(), self.leader(now));
         let promised = self.replica.parts().acceptor.promised;
         self.journal.tell(role, self.formation.missing(), promised, leader);
-        Ok(begun.goes_on)
     }
 
     /// Gives what may leave then.
