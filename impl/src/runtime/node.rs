@@ -402,6 +402,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if !self.formation.complete() {
             return;
         }
+        if self.timing.canvasses_again(now) {
+            self.packets.push((To::Peers, Packet::Canvass));
+        }
         for timer in self.timing.due(now) {
             match timer {
                 Timer::Campaign if self.leads() => {}

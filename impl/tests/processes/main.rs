@@ -1,6 +1,7 @@
 //! Clusters of real processes, under load, to which things happen: what clients were told stays true.
 //!
-//! `PAXOS_SEED` repeats the choices of a run, and `PAXOS_STORM_SECONDS` makes storms longer.
+//! `PAXOS_SEED` repeats the choices of a run, `PAXOS_STORM_SECONDS` makes storms longer, and `PAXOS_CUT_SECONDS` sets
+//! the length of the cuts in which a network drops packets.
 
 mod admission;
 mod bounded;
@@ -8,9 +9,12 @@ mod check;
 mod clients;
 mod cluster;
 mod commands;
+mod cuts;
 mod history;
 mod large;
 mod libraries;
+mod member;
+mod namespace;
 mod noise;
 mod process;
 mod proxy;

@@ -2,23 +2,23 @@
 
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
-use serde::de::DeserializeOwned;
+use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinSet,
     time::timeout,
 };
 
 use super::{
     Addresses, Traffic,
+    acks::{is_empty, send_acks, while_waiting},
     handshake::Hello,
     places::{Place, Places},
 };
 use crate::{
-    runtime::{Answer, Handle, Packet},
+    runtime::{Answer, Handle},
     types::NodeId,
     wire::{self, FrameError},
 };
@@ -89,16 +89,36 @@ impl Guest {
         let mut superseded = latest.subscribe();
         latest.send_modify(|count| *count += 1);
         let own = *superseded.borrow_and_update();
+        let (reader, writer) = connection.split();
+        let arrived = Notify::new();
+        let is_latest = || *latest.borrow() == own;
+        tokio::select! {
+            biased;
+            _ = superseded.wait_for(|&count| count > own) => Ok(()),
+            ended = self.read(peer, (reader, buffer), &arrived, is_latest, node) => ended,
+            error = send_acks(writer, &arrived) => Err(error),
+        }
+    }
+
+    /// Hands the node what a peer sends, until the connection ends or is not the latest of this peer any more.
+    async fn read<M: Send + 'static>(
+        &self,
+        peer: NodeId,
+        (mut reader, mut buffer): (impl AsyncRead + Unpin, BytesMut),
+        arrived: &Notify,
+        is_latest: impl Fn() -> bool,
+        node: &Handle<M>,
+    ) -> io::Result<()> {
         loop {
-            let frame = tokio::select! {
-                biased;
-                _ = superseded.wait_for(|&count| count > own) => return Ok(()),
-                frame = read_frame::<Packet>(&mut connection, &mut buffer, wire::PAYLOAD_MAX) => frame?,
-            };
-            match frame {
-                None => return Ok(()),
-                Some(Ok(packet)) => node.deliver(peer, packet).await,
-                Some(Err(error)) => {
+            let progress = || arrived.notify_one();
+            let frame = read_frame(&mut reader, &mut buffer, wire::PAYLOAD_MAX, progress).await?;
+            let Some(frame) = frame.filter(|_| is_latest()) else { return Ok(()) };
+            if frame.as_ref().is_ok_and(|frame| is_empty(frame)) {
+                continue;
+            }
+            match frame.and_then(|frame| wire::decode(&frame)) {
+                Ok(packet) => while_waiting(arrived, node.deliver(peer, packet)).await,
+                Err(error) => {
                     Traffic::count(&self.traffic.rejected_frames);
                     tracing::warn!(peer = peer.0, %error, "damage; the connection is closed");
                     return Err(io::Error::other(error));
@@ -115,10 +135,12 @@ impl Guest {
         place: Place,
         node: &Handle<M>,
     ) -> io::Result<Option<NodeId>> {
-        let hello: Hello = match read_frame(connection, buffer, wire::GREETING_MAX).await? {
-            None => return Ok(None),
-            Some(Ok(hello)) => hello,
-            Some(Err(error)) => {
+        let Some(frame) = read_frame(connection, buffer, wire::GREETING_MAX, || {}).await? else {
+            return Ok(None);
+        };
+        let hello: Hello = match frame.and_then(|frame| wire::decode(&frame)) {
+            Ok(hello) => hello,
+            Err(error) => {
                 Traffic::count(&self.traffic.rejected_frames);
                 return Err(io::Error::other(error));
             }
@@ -150,15 +172,16 @@ impl Guest {
 }
 
 /// Reads one frame; nothing at the end of the stream. Room is made only for what has arrived and one
-/// read more: a length that is claimed demands no memory.
-pub(super) async fn read_frame<T: DeserializeOwned>(
+/// read more: a length that is claimed demands no memory. `progress` is called whenever something has arrived.
+pub(super) async fn read_frame(
     stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
     payload_max: usize,
-) -> io::Result<Option<Result<T, FrameError>>> {
+    progress: impl Fn(),
+) -> io::Result<Option<Result<Bytes, FrameError>>> {
     loop {
         match wire::split(buffer, payload_max) {
-            Ok(Some(frame)) => return Ok(Some(wire::decode(&frame))),
+            Ok(Some(frame)) => return Ok(Some(Ok(frame))),
             Ok(None) => {}
             Err(error) => return Ok(Some(Err(error))),
         }
@@ -170,5 +193,6 @@ pub(super) async fn read_frame<T: DeserializeOwned>(
                 Err(io::ErrorKind::UnexpectedEof.into())
             };
         }
+        progress();
     }
 }

@@ -124,6 +124,10 @@ fn describe() {
         ("paxos_packets_dropped_total", "Packets dropped, since too many waited for a peer."),
         ("paxos_connections_total", "Connections made to peers."),
         (
+            "paxos_unacknowledged_total",
+            "Connections to peers closed and made again because nothing was acknowledged.",
+        ),
+        (
             "paxos_crowded_out_total",
             "Connections that had not greeted when newer ones needed their places.",
         ),
@@ -199,6 +203,7 @@ fn tell_traffic(traffic: &Traffic) {
     counter!("paxos_refused_greetings_total").absolute(read(&traffic.refused_greetings));
     counter!("paxos_packets_dropped_total").absolute(read(&traffic.dropped));
     counter!("paxos_connections_total").absolute(read(&traffic.connected));
+    counter!("paxos_unacknowledged_total").absolute(read(&traffic.unacknowledged));
     counter!("paxos_crowded_out_total").absolute(read(&traffic.crowded_out));
 }
 

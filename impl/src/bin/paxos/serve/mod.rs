@@ -100,7 +100,12 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let store = open(&settings.data, &settings.cluster, settings.id)?;
     let nodes = settings.peers.keys().copied().chain([settings.id]);
     let config = Config { batch_slots_max: 1 << 12, ..Config::new(settings.id, nodes) };
-    let addresses = Addresses { cluster: settings.cluster, id: settings.id, peers: settings.peers };
+    let addresses = Addresses {
+        cluster: settings.cluster,
+        id: settings.id,
+        peers: settings.peers,
+        ack_timeout: tcp::ack_timeout(settings.options.election_timeout),
+    };
     let (transport, queues) = Tcp::new(&addresses);
     let (traffic, depths) = (queues.traffic(), transport.depths());
     let options = Options { command_bytes_max: kv::REQUEST_MAX * 2, ..settings.options };
