@@ -98,6 +98,7 @@ mod node;
 mod notes;
 mod options;
 mod packet;
+mod plausible;
 mod readers;
 mod returning;
 #[cfg(test)]

@@ -24,6 +24,7 @@ use super::{
     notes,
     options::Options,
     packet::Packet,
+    plausible::Guard,
     readers::{For, Readers, Reading},
     status::{Counts, Role as Doing, Status},
     timing::{Now, Timing},
@@ -107,6 +108,7 @@ pub(super) struct Node<M, S> {
     /// The highest end of what is chosen, as leaders have said.
     chosen_elsewhere: Slot,
     journal: Journal,
+    guard: Guard,
     counts: Counts,
     sync_seconds: Histogram,
 }
@@ -161,6 +163,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             look_after_at: Now::ZERO,
             chosen_elsewhere: Slot(0),
             journal,
+            guard: Guard::default(),
             counts: Counts::default(),
             sync_seconds: metrics::histogram!("paxos_sync_seconds"),
         };
@@ -321,6 +324,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         else {
             return Ok(()); // As if it were lost.
         };
+        if !self.guard.admits(from, &packet, (self.replica.parts(), &self.sessions), now) {
+            self.counts.implausible += 1;
+            return Ok(()); // As if it were lost, too.
+        }
         self.counts.received[packet.kind()] += 1;
         self.timing.hear(from, now);
         match packet {

@@ -2,6 +2,7 @@
 //! crashes, slow and failing stores, and clients that remember what they were told. Whatever leaves a node is
 //! held against what is durable there at that moment. The same seed gives the same run.
 
+mod absurd;
 mod faulty;
 mod outbox;
 mod storms;

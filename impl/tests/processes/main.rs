@@ -10,6 +10,7 @@ mod clients;
 mod cluster;
 mod commands;
 mod cuts;
+mod forged;
 mod history;
 mod large;
 mod libraries;

@@ -131,6 +131,10 @@ fn describe() {
             "paxos_crowded_out_total",
             "Connections that had not greeted when newer ones needed their places.",
         ),
+        (
+            "paxos_implausible_total",
+            "Packets refused because of a number that no correct cluster reaches.",
+        ),
     ] {
         describe_counter!(name, what);
     }
@@ -178,6 +182,7 @@ fn tell_status(status: &Status) {
     counter!("paxos_campaigns_total").absolute(counts.campaigns);
     counter!("paxos_snapshots_total").absolute(counts.snapshots);
     counter!("paxos_snapshots_installed_total").absolute(counts.installed);
+    counter!("paxos_implausible_total").absolute(counts.implausible);
     for (kind, name) in Packet::KINDS.iter().enumerate() {
         counter!("paxos_packets_sent_total", "kind" => *name).absolute(counts.sent[kind]);
         counter!("paxos_packets_received_total", "kind" => *name).absolute(counts.received[kind]);
