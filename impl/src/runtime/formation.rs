@@ -17,6 +17,7 @@ use super::{
     error::NodeError,
     introduction::{Answer, Introduction, Members, Met},
     notes::{self, BANNED, FORMED, MEMBERS},
+    plausible::STARTS_AHEAD_MAX,
 };
 use crate::{
     config::Config,
@@ -126,7 +127,15 @@ impl Formation {
                 return Ok(forgetful(peer, &life, &met));
             }
             Some(met) if met == life => {}
-            _ => {
+            met => {
+                // The number is noted: an absurd one would ban the real node for ever.
+                let most = met.map_or(0, |met| met.number).saturating_add(STARTS_AHEAD_MAX);
+                if life.number > most {
+                    return Ok(Answer::Refused(format!(
+                        "node {peer} says that this is start {} of its store; node {me} expects {most} at most",
+                        life.number
+                    )));
+                }
                 self.bind(storage)?;
                 note.write(&life, storage)?;
             }
@@ -225,20 +234,41 @@ mod tests {
         assert!(is_banned(&[longer, long]));
     }
 
-    /// A peer may say what it likes of its lives.
+    /// A peer may say what it likes of its lives. An impossible number of lives is refused, and is not held against the
+    /// real node afterwards.
     #[test]
-    fn lives_that_cannot_be_are_no_reason_to_panic() {
+    fn lives_that_cannot_be_are_not_noted() {
         let lives = |forgotten: u64, nonces: &[u64]| -> Lives {
             let bytes = postcard::to_stdvec(&(forgotten, nonces)).unwrap();
             postcard::from_bytes(&bytes).unwrap()
         };
         let first = introduction(2, &[7]);
-        for (lives, impossible) in
-            [(lives(0, &[]), false), (lives(u64::MAX, &[]), true), (lives(u64::MAX, &[7, 8]), true)]
-        {
+        let (none, most) = (lives(0, &[]), lives(STARTS_AHEAD_MAX, &[]));
+        for (lives, possible) in [
+            (none, true),
+            (most, true),
+            (lives(STARTS_AHEAD_MAX, &[7]), false),
+            (lives(u64::MAX - 1, &[7]), false),
+            (lives(u64::MAX, &[]), false),
+            (lives(u64::MAX, &[7, 8]), false),
+        ] {
             let introduction = Introduction { lives, ..first.clone() };
-            assert!(!is_banned(&[introduction.clone(), introduction.clone()]));
-            assert_eq!(is_banned(&[introduction, first.clone()]), impossible);
+            let mut storage = MemoryStore::new(StoreId(1));
+            let mut formation = formation(&storage, &config(1, &[1, 2, 3])).unwrap();
+            let mut introduce =
+                |introduction| formation.introduce(NodeId(2), introduction, &mut storage).unwrap();
+            for _ in 0..2 {
+                assert_eq!(
+                    introduce(&introduction) == Answer::Welcome,
+                    possible,
+                    "{introduction:?}"
+                );
+            }
+            if !possible {
+                let answer = introduce(&introduction);
+                assert!(matches!(answer, Answer::Refused(_)), "{answer:?}");
+                assert_eq!(introduce(&first), Answer::Welcome);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::{
     clients::ProposeError,
@@ -153,7 +153,18 @@ impl<M: StateMachine> Handle<M> {
 
     /// Hands the node a packet that a transport has carried. Waits while the node is behind.
     pub async fn deliver(&self, from: NodeId, packet: Packet) {
-        let _ = self.inputs.send(Input::Packet { from, packet }).await; // It may have stopped.
+        let _ = self.inputs.send(Input::Packet { from, packet, room: None }).await; // It may have stopped.
+    }
+
+    /// Hands the node a packet, and the room that it takes until then.
+    pub(super) async fn deliver_in(
+        &self,
+        from: NodeId,
+        packet: Packet,
+        room: OwnedSemaphorePermit,
+    ) {
+        let input = Input::Packet { from, packet, room: Some(room) };
+        let _ = self.inputs.send(input).await; // It may have stopped.
     }
 
     /// Tells the node how a peer introduces itself. Gives what to answer; nothing once the node has stopped.

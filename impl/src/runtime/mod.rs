@@ -101,6 +101,7 @@ mod node;
 mod notes;
 mod options;
 mod packet;
+mod plausible;
 mod readers;
 mod returning;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use metrics::Histogram;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     clients::{Clients, Opened, ProposeError, Reply},
@@ -28,6 +28,7 @@ use super::{
     notes,
     options::Options,
     packet::Packet,
+    plausible::Guard,
     readers::{For, ReadError, Readers, Reading},
     status::{Counts, Role as Doing, Status},
     timing::{Now, Timing},
@@ -49,8 +50,8 @@ use crate::{
 
 /// What can reach a node.
 pub(super) enum Input<M: StateMachine> {
-    /// A packet of a peer.
-    Packet { from: NodeId, packet: Packet },
+    /// A packet of a peer, and the room that it takes until the node has taken it in.
+    Packet { from: NodeId, packet: Packet, room: Option<OwnedSemaphorePermit> },
     /// A client asks for a command.
     Propose { command: Bytes, reply: Reply<M::Answer> },
     /// A client asks for a session of its own.
@@ -114,6 +115,7 @@ pub(super) struct Node<M: StateMachine, S> {
     /// The highest end of what is chosen, as leaders have said.
     chosen_elsewhere: Slot,
     journal: Journal,
+    guard: Guard,
     counts: Counts,
     sync_seconds: Histogram,
 }
@@ -181,11 +183,14 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             look_after_at: Now::ZERO,
             chosen_elsewhere: Slot(0),
             journal,
+            guard: Guard::default(),
             counts: Counts::default(),
             sync_seconds: metrics::histogram!("paxos_sync_seconds"),
         };
         // What the snapshot holds need not be learned again.
         node.replica.step(Event::Snapshot { below }, &mut node.output);
+        // A node that waits for the others may have no turn for a long time.
+        node.tell_changes(Now::ZERO);
         Ok(node)
     }
 
@@ -280,10 +285,15 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         {
             return Err(NodeError::Halted { slot });
         }
+        self.tell_changes(now);
+        Ok(begun.goes_on)
+    }
+
+    /// Logs a change of the role or the leader.
+    fn tell_changes(&mut self, now: Now) {
         let (role, leader) = (self.role(), self.leader(now));
         let promised = self.replica.parts().acceptor.promised;
         self.journal.tell(role, self.formation.missing(), promised, leader);
-        Ok(begun.goes_on)
     }
 
     /// Gives what may leave then.
@@ -309,7 +319,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 impl<M: StateMachine, S: Storage> Node<M, S> {
     fn take_in(&mut self, input: Input<M>, now: Now) -> Result<bool, NodeError> {
         match input {
-            Input::Packet { from, packet } => self.on_packet(from, packet, now)?,
+            Input::Packet { from, packet, room } => {
+                self.on_packet(from, packet, now)?;
+                drop(room);
+            }
             Input::Propose { .. } | Input::Open(_) | Input::Request { .. } | Input::Read(_)
                 if self.halted.is_some() =>
             {
@@ -363,6 +376,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         else {
             return Ok(()); // As if it were lost.
         };
+        if !self.guard.admits(from, &packet, (self.replica.parts(), &self.sessions), now) {
+            self.counts.implausible += 1;
+            return Ok(()); // As if it were lost, too.
+        }
         self.counts.received[packet.kind()] += 1;
         self.timing.hear(from, now);
         match packet {
@@ -444,6 +461,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn fire_timers(&mut self, now: Now) {
         if !self.formation.complete() {
             return;
+        }
+        if self.timing.canvasses_again(now) {
+            self.packets.push((To::Peers, Packet::Canvass));
         }
         for timer in self.timing.due(now) {
             match timer {

@@ -2,6 +2,7 @@
 //! crashes, slow and failing stores, and clients that remember what they were told. Whatever leaves a node is
 //! held against what is durable there at that moment. The same seed gives the same run.
 
+mod absurd;
 mod faulty;
 mod outbox;
 mod storms;
@@ -276,7 +277,7 @@ impl Simulation {
                 && flight.at <= self.now
             {
                 let Flight { from, to, packet, .. } = self.flights.pop().expect("it was there");
-                arriving.entry(to).or_default().push(Input::Packet { from, packet });
+                arriving.entry(to).or_default().push(Input::Packet { from, packet, room: None });
             }
             let ids: Vec<_> = self.places.keys().copied().collect();
             for id in ids {

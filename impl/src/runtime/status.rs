@@ -91,6 +91,8 @@ pub struct Counts {
     pub snapshots: u64,
     /// Snapshots of peers installed.
     pub installed: u64,
+    /// Packets of peers refused because of a ballot or another number that no correct cluster reaches.
+    pub implausible: u64,
     /// Packets sent, by [`Packet::kind`]; one to all peers counts once.
     pub sent: [u64; Packet::KINDS.len()],
     /// Packets received, by [`Packet::kind`].

@@ -35,8 +35,18 @@ pub(super) struct Timing {
     heard: BTreeMap<NodeId, Now>,
     /// Whose heartbeat was heard last, in which ballot, and when.
     leader: Option<(Ballot, Now)>,
-    /// Who has not heard of a leader either, since this node began to ask.
-    leaderless: Option<NodeSet>,
+    /// Set while this node asks the others whether they have heard of a leader.
+    canvass: Option<Canvass>,
+}
+
+/// The question whether others have heard of a leader, and the answers so far.
+#[derive(Debug)]
+struct Canvass {
+    /// The nodes that have heard of none, this node included.
+    leaderless: NodeSet,
+    /// When the question is to be sent again. It may have been lost, and the next one with a random timeout would come
+    /// only after one to two election timeouts: too late where a network has just come back.
+    again_at: Now,
 }
 
 impl Timing {
@@ -53,7 +63,7 @@ impl Timing {
             resend_at: None,
             heard: BTreeMap::new(),
             leader: None,
-            leaderless: None,
+            canvass: None,
         };
         // Nobody leads yet: the first campaign need not wait as long as a later one.
         let most = timing.election_timeout.as_micros() as u64 / 2;
@@ -68,7 +78,7 @@ impl Timing {
                 let least = self.election_timeout.as_micros() as u64;
                 let wait = self.random.random_range(least..least * 2);
                 self.campaign_at = Some(now + Duration::from_micros(wait));
-                self.leaderless = None;
+                self.canvass = None;
             }
             Timer::Heartbeat => self.heartbeat_at = Some(now + self.heartbeat),
             Timer::Resend => self.resend_at = Some(now + self.resend),
@@ -86,7 +96,8 @@ impl Timing {
 
     /// When the next timer runs out.
     pub(super) fn next(&self) -> Option<Now> {
-        [self.campaign_at, self.heartbeat_at, self.resend_at].into_iter().flatten().min()
+        let again_at = self.canvass.as_ref().map(|canvass| canvass.again_at);
+        [self.campaign_at, self.heartbeat_at, self.resend_at, again_at].into_iter().flatten().min()
     }
 
     /// A packet of a peer arrived.
@@ -97,7 +108,7 @@ impl Timing {
     /// A heartbeat arrived that is not of an older ballot than what was promised.
     pub(super) fn hear_leader(&mut self, ballot: Ballot, now: Now) {
         self.leader = Some((ballot, now));
-        self.leaderless = None;
+        self.canvass = None;
     }
 
     /// Who leads, as far as the last heartbeat tells and if it is not too long ago.
@@ -126,18 +137,24 @@ impl Timing {
     /// Begins to ask whether others have heard of a leader. `me` has not.
     pub(super) fn canvass(&mut self, me: NodeSet, now: Now) {
         self.arm(Timer::Campaign, now);
-        self.leaderless = Some(me);
+        self.canvass = Some(Canvass { leaderless: me, again_at: now + self.resend });
+    }
+
+    /// Returns true if the question is to be sent again now.
+    pub(super) fn canvasses_again(&mut self, now: Now) -> bool {
+        let due = self.canvass.as_mut().filter(|canvass| canvass.again_at <= now);
+        due.map(|canvass| canvass.again_at = now + self.resend).is_some()
     }
 
     /// A peer has not heard of a leader either. Gives how many have not, if it is being asked.
     pub(super) fn hear_leaderless(&mut self, index: usize) -> Option<usize> {
-        let set = self.leaderless.as_mut()?;
-        set.insert(index);
-        Some(set.len())
+        let canvass = self.canvass.as_mut()?;
+        canvass.leaderless.insert(index);
+        Some(canvass.leaderless.len())
     }
 
     /// The campaign has begun: whoever answers now answers too late.
     pub(super) fn stop_canvassing(&mut self) {
-        self.leaderless = None;
+        self.canvass = None;
     }
 }

@@ -9,10 +9,10 @@ use crate::{
 };
 
 /// How long a part is at most, in bytes.
-const PART: usize = 256 << 10;
+pub(super) const PART: usize = 256 << 10;
 
 /// The longest snapshot that is taken from a peer, in bytes.
-const SNAPSHOT_BYTES_MAX: u64 = 1 << 36;
+pub(super) const SNAPSHOT_BYTES_MAX: u64 = 1 << 36;
 
 /// What a part was good for.
 #[derive(Debug, PartialEq, Eq)]

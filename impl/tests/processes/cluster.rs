@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::{
     clients::{Connection, Reply},
     process::{Ended, Process, eventually},
-    proxy::Network,
+    proxy::{Direction, Network},
 };
 
 /// A cluster, up or down.
@@ -42,19 +42,43 @@ impl Cluster {
     /// A new cluster, whose nodes have not been started. `flags` are those of a node, beside what it
     /// needs.
     pub(crate) fn new(nodes: u32, seed: u64, flags: impl Fn(u32) -> Vec<String>) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
         let network = Network::new(nodes, seed);
+        let addresses: BTreeMap<_, _> =
+            network.directions().map(|direction| (direction, network.address(direction))).collect();
+        let listen = |_| "127.0.0.1:0".to_owned();
+        Self::with_links(nodes, seed, network, listen, |direction| addresses[&direction], flags)
+    }
+
+    /// A new cluster in which a node finds another at the address of that direction, without a proxy.
+    pub(crate) fn without_proxies(
+        nodes: u32,
+        seed: u64,
+        listen: impl Fn(u32) -> String,
+        address: impl Fn(Direction) -> SocketAddr,
+        flags: impl Fn(u32) -> Vec<String>,
+    ) -> Self {
+        Self::with_links(nodes, seed, Network::new(0, seed), listen, address, flags)
+    }
+
+    fn with_links(
+        nodes: u32,
+        seed: u64,
+        network: Network,
+        listen: impl Fn(u32) -> String,
+        address: impl Fn(Direction) -> SocketAddr,
+        flags: impl Fn(u32) -> Vec<String>,
+    ) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
         let node = |id: u32| {
             let data = directory.path().join(format!("node-{id}"));
             let mut arguments =
-                ["serve", "--log", "json", "--listen", "127.0.0.1:0", "--client", "127.0.0.1:0"]
-                    .map(str::to_owned)
-                    .to_vec();
+                ["serve", "--log", "json", "--client", "127.0.0.1:0"].map(str::to_owned).to_vec();
+            arguments.extend(["--listen".to_owned(), listen(id)]);
             arguments.extend(["--id".to_owned(), id.to_string()]);
             arguments.extend(["--seed".to_owned(), seed.to_string()]);
             arguments.extend(["--data".to_owned(), data.display().to_string()]);
             for peer in (1..=nodes).filter(|&peer| peer != id) {
-                let address = network.address((id, peer));
+                let address = address((id, peer));
                 arguments.extend(["--peer".to_owned(), format!("{peer}={address}")]);
             }
             arguments.extend(flags(id));
@@ -73,11 +97,16 @@ impl Cluster {
     /// A new cluster whose nodes have all met, and have elected a leader.
     pub(crate) fn formed(nodes: u32, seed: u64, flags: impl Fn(u32) -> Vec<String>) -> Self {
         let mut cluster = Self::new(nodes, seed, flags);
-        cluster.start_all();
-        let takes_part = |id| cluster.info(id).is_some_and(|info| info["paxos_role"] != "forming");
-        eventually("all have met", || cluster.ids().all(takes_part));
-        cluster.wait_for_leader();
+        cluster.form();
         cluster
+    }
+
+    /// Starts all nodes, and waits until they have met and elected a leader.
+    pub(crate) fn form(&mut self) {
+        self.start_all();
+        let takes_part = |id| self.info(id).is_some_and(|info| info["paxos_role"] != "forming");
+        eventually("all have met", || self.ids().all(takes_part));
+        self.wait_for_leader();
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + use<> {
@@ -152,10 +181,19 @@ impl Cluster {
         }
     }
 
+    /// Where a node serves metrics, if it was told to.
+    pub(crate) fn metrics_address(&self, id: u32) -> String {
+        self.said(id, "serving metrics", "address").to_string()
+    }
+
     /// What a node says of itself as it begins to serve.
     fn announced(&self, id: u32, name: &str) -> SocketAddr {
+        self.said(id, "serving", name)
+    }
+
+    fn said(&self, id: u32, message: &str, name: &str) -> SocketAddr {
         let process = self.process(id);
-        let line = process.line("\"serving\"");
+        let line = process.line(&format!("\"{message}\""));
         let line = line.unwrap_or_else(|| panic!("node {id} does not serve:\n{}", process.log()));
         let line: Value = serde_json::from_str(&line).expect("a line of JSON");
         let address = line["fields"][name].as_str().and_then(|address| address.parse().ok());

@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
+    net::TcpStream,
     path::Path,
     thread,
 };
@@ -10,7 +11,7 @@ use std::{
 use super::{
     clients::{Connection, Reply},
     cluster::Cluster,
-    process::{Ended, Process, eventually, run},
+    process::{Ended, PATIENCE, Process, eventually, run},
     storm::seed,
 };
 
@@ -260,32 +261,34 @@ fn what_is_wrong_with_arguments_is_said() {
     assert!(ended.log.contains(&format!("`--listen {address}`")), "{}", ended.log);
 }
 
+/// The metrics that a node serves on this address.
+pub(crate) fn scrape(address: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// What is counted is told to Prometheus, with what it is; what happens stands in the log.
 #[test]
 fn metrics_and_log_tell_what_happens() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-    let address = port.expect("a port").to_string();
     let mut cluster = Cluster::formed(3, seed(), |id| {
-        let metrics = ["--metrics", &address].map(str::to_owned).to_vec();
+        let metrics = ["--metrics", "127.0.0.1:0"].map(str::to_owned).to_vec();
         if id == 1 { metrics } else { Vec::new() }
     });
+    let address = cluster.metrics_address(1);
     set(&cluster, 1, "key", "value");
-    let scrape = || -> std::io::Result<String> {
-        let mut stream = std::net::TcpStream::connect(&address)?;
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
-    };
     let value = |text: &str, name: &str| -> Option<f64> {
         let row = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         row.and_then(|number| number.parse().ok())
     };
     eventually("what was written is counted", || {
-        let text = scrape().unwrap_or_default();
+        let text = scrape(&address).unwrap_or_default();
         value(&text, "paxos_applied_total").is_some_and(|applied| applied >= 2.0)
     });
-    let text = scrape().expect("metrics");
+    let text = scrape(&address).expect("metrics");
     for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = name.split(' ').next().expect("a name");
         assert!(text.contains(&format!("# HELP {name} ")), "{name} is not explained");

@@ -1,7 +1,8 @@
 //! Clusters of real processes, under load, to which things happen: what clients were told stays true.
 //!
-//! `PAXOS_SEED` repeats the choices of a run, `PAXOS_STORM_SECONDS` makes storms longer, and `PAXOS_EXPENSIVE_SECONDS`
-//! the time in which expensive requests are asked for.
+//! `PAXOS_SEED` repeats the choices of a run, `PAXOS_STORM_SECONDS` makes storms longer, `PAXOS_EXPENSIVE_SECONDS` sets
+//! the time in which expensive requests are asked for, and `PAXOS_CUT_SECONDS` the length of the cuts in which a network
+//! drops packets.
 
 mod admission;
 mod bounded;
@@ -9,10 +10,14 @@ mod check;
 mod clients;
 mod cluster;
 mod commands;
+mod cuts;
 mod expensive;
+mod forged;
 mod history;
 mod large;
 mod libraries;
+mod member;
+mod namespace;
 mod noise;
 mod process;
 mod proxy;
@@ -21,3 +26,4 @@ mod sessions;
 mod snapshots;
 mod storm;
 mod storms;
+mod strangers;

@@ -105,6 +105,33 @@ fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Bytes>, Option
     (frames, None)
 }
 
+/// No room is made for as many elements as a packet announces: so many would not fit into any machine.
+#[test]
+fn announced_counts_reserve_nothing() {
+    let (ballot, slot) = (Ballot::new(3, NodeId(2)).expect("not zero"), Slot(7));
+    let values = || Vec::new().into();
+    let empty = [
+        Packet::Message(Message::Promise { ballot, trimmed: slot, reports: Vec::new() }),
+        Packet::Message(Message::Accept { ballot, first: slot, values: values() }),
+        Packet::Message(Message::Learned { first: slot, values: values() }),
+        Packet::Forward(Vec::new()),
+        Packet::Forward(vec![Bytes::new()]),
+        Packet::Chunk { below: slot, length: 10, offset: 9, part: Bytes::new() },
+    ];
+    for packet in empty {
+        for count in [u64::from(u32::MAX), 1 << 40, 1 << 58, u64::MAX] {
+            let mut payload = postcard::to_stdvec(&packet).expect("memory");
+            assert_eq!(payload.pop(), Some(0), "the count comes last");
+            payload.extend(postcard::to_stdvec(&count).expect("memory"));
+            let read = postcard::from_bytes::<Packet>(&payload);
+            assert!(read.is_err(), "{read:?}");
+            // A few elements that are there change nothing.
+            payload.extend([0; 100]);
+            assert!(postcard::from_bytes::<Packet>(&payload).is_err());
+        }
+    }
+}
+
 /// A snapshot says which slots it holds, and is not taken for one of others.
 #[test]
 fn a_snapshot_of_other_slots_is_refused() {

@@ -48,6 +48,36 @@ fn a_node_that_has_not_met_the_others_rests() {
     assert!(outbox.sent.contains(&(To::Peers, Packet::Canvass)), "now it takes part");
 }
 
+/// A follower without a leader repeats its question, which may have been lost, until there is an answer. It does not
+/// wait for its next campaign, which may be two election timeouts away.
+#[test]
+fn a_follower_asks_again_for_a_leader() {
+    let memory = MemoryStore::new(StoreId(1));
+    let mut node = one_of_three(&memory, false);
+    let questions = |node: &mut Node<Ledger, Faulty>, inputs, now| {
+        let mut outbox = Outbox::of(&memory);
+        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        outbox.sent.iter().filter(|(_, packet)| *packet == Packet::Canvass).count()
+    };
+    let mut asked = Vec::new();
+    while asked.len() < 20 {
+        let now = node.wake_at().expect("it waits for a leader");
+        assert!(now < Duration::from_secs(10), "it has asked at {asked:?}");
+        if questions(&mut node, Vec::new(), now) > 0 {
+            asked.push(now);
+        }
+    }
+    let mut pairs = asked.iter().tuple_windows();
+    assert!(pairs.all(|(one, next)| *next <= *one + quick().resend), "it has asked at {asked:?}");
+    let now = asked[19] + STEP;
+    questions(&mut node, says(&Packet::Leaderless), now);
+    for step in 1..100 {
+        // Now it is a candidate, and asks for promises instead.
+        let again = questions(&mut node, Vec::new(), now + STEP * step);
+        assert_eq!(again, 0, "it goes on to ask");
+    }
+}
+
 /// The one order: nothing leaves before the records that it depends on are durable, and a proposal depends on
 /// the promise of its ballot alone. At each change in the life of a node its store fails once, and what had left
 /// by then was backed by what was durable when it left: proposals, and answers to what was chosen before. Where
@@ -157,7 +187,9 @@ fn a_leader_proposes_one_batch_after_the_other() {
 
 /// Both peers say the same.
 fn says(packet: &Packet) -> Vec<Input<Ledger>> {
-    [2, 3].map(|from| Input::Packet { from: NodeId(from), packet: packet.clone() }).into()
+    [2, 3]
+        .map(|from| Input::Packet { from: NodeId(from), packet: packet.clone(), room: None })
+        .into()
 }
 
 fn agree(packet: Packet) -> Option<Packet> {
@@ -179,7 +211,8 @@ fn a_follower_forwards_one_batch_after_the_other() {
     let store = MemoryStore::new(StoreId(1));
     let mut node = one_of_three(&store, false);
     let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
-    let from_leader = |message| Input::Packet { from: NodeId(2), packet: Packet::Message(message) };
+    let from_leader =
+        |message| Input::Packet { from: NodeId(2), packet: Packet::Message(message), room: None };
     let ballot = Ballot::new(1, NodeId(2)).unwrap();
     let mut turn = |learned: Option<(u64, Vec<Bytes>)>, commands: usize, passes: Duration| {
         now += passes;
@@ -273,7 +306,11 @@ fn a_panic_halts_the_machine_and_not_the_node() {
             let end = status(&mut node).log_end;
             let (ballot, values) = (Ballot::new(round, NodeId(2)).unwrap(), [Value::Noop].into());
             let accept = Packet::Message(Message::Accept { ballot, first: end, values });
-            ask(&mut node, &mut sent, vec![Input::Packet { from: NodeId(2), packet: accept }]);
+            ask(
+                &mut node,
+                &mut sent,
+                vec![Input::Packet { from: NodeId(2), packet: accept, room: None }],
+            );
             assert_eq!(status(&mut node).log_end, end.plus(1));
         } else {
             assert!(answers.iter().all(Result::is_ok), "{answers:?}");

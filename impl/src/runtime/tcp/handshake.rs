@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{runtime::Introduction, types::NodeId};
 
-/// The version of what nodes say to each other.
-pub const PROTOCOL: u32 = 3;
+/// The version of what nodes say to each other. In version 4 what arrives is acknowledged.
+pub const PROTOCOL: u32 = 4;
 
 /// Distinguishes this protocol from whatever else might connect.
 const MAGIC: [u8; 8] = *b"paxos-rs";

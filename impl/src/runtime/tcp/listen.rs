@@ -2,28 +2,33 @@
 
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
-use serde::de::DeserializeOwned;
+use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinSet,
     time::timeout,
 };
 
-use super::{Addresses, Traffic, handshake::Hello};
+use super::{
+    Addresses, Traffic,
+    acks::{is_empty, send_acks, while_waiting},
+    handshake::Hello,
+    places::{Place, Places},
+};
 use crate::{
     machine::StateMachine,
-    runtime::{Answer, Handle, Packet},
+    runtime::{Answer, Handle},
     types::NodeId,
     wire::{self, FrameError},
 };
 
 /// How long a greeting may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How many may be about to greet; further ones wait to be accepted.
-const GREETINGS_MAX: usize = 256;
+/// The most bytes of frames of one peer that have arrived and that the node has not taken in, but for a single frame that is
+/// longer. A node that is busy must not keep them in any number.
+const BYTES_ARRIVED_MAX: usize = 32 << 20;
 /// How many bytes are read at once.
 const READ_BYTES: usize = 64 << 10;
 
@@ -36,9 +41,8 @@ pub(super) async fn accept<M: StateMachine>(
 ) -> io::Result<()> {
     let latest = addresses.peers.keys().map(|&peer| (peer, watch::Sender::new(0)));
     let latest: Arc<BTreeMap<_, _>> = Arc::new(latest.collect());
-    let (mut connections, room) = (JoinSet::new(), Arc::new(Semaphore::new(GREETINGS_MAX)));
+    let (mut connections, mut places) = (JoinSet::new(), Places::new(addresses.greetings_max));
     loop {
-        let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (connection, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -49,15 +53,16 @@ pub(super) async fn accept<M: StateMachine>(
             }
         };
         while connections.try_join_next().is_some() {}
-        let (addresses, traffic) = (addresses.clone(), traffic.clone());
-        let guest = Guest { addresses, traffic, latest: latest.clone() };
+        let addresses = addresses.clone();
+        let guest = Guest { addresses, traffic: traffic.clone(), latest: latest.clone() };
         let node = node.clone();
-        connections.spawn(async move {
-            match guest.receive(connection, permit, &node).await {
-                Ok(()) => {}
-                Err(error) => tracing::debug!(%address, %error, "a peer's connection has ended"),
-            }
-        });
+        let receive = async move |place| match guest.receive(connection, place, &node).await {
+            Ok(()) => {}
+            Err(error) => tracing::debug!(%address, %error, "a peer's connection has ended"),
+        };
+        if places.give(|place| connections.spawn(receive(place))) {
+            Traffic::count(&traffic.crowded_out);
+        }
     }
 }
 
@@ -74,28 +79,58 @@ impl Guest {
     async fn receive<M: StateMachine>(
         &self,
         mut connection: TcpStream,
-        permit: OwnedSemaphorePermit,
+        place: Place,
         node: &Handle<M>,
     ) -> io::Result<()> {
         connection.set_nodelay(true)?;
         let mut buffer = BytesMut::new();
-        let greeting = timeout(PATIENCE, self.greet(&mut connection, &mut buffer, node)).await;
-        drop(permit);
+        let greeting = self.greet(&mut connection, &mut buffer, place, node);
+        let greeting = timeout(PATIENCE, greeting).await;
         let Some(peer) = greeting.map_err(|_| io::ErrorKind::TimedOut)?? else { return Ok(()) };
         let Some(latest) = self.latest.get(&peer) else { return Ok(()) };
         let mut superseded = latest.subscribe();
         latest.send_modify(|count| *count += 1);
         let own = *superseded.borrow_and_update();
+        let (reader, writer) = connection.split();
+        let arrived = Notify::new();
+        let is_latest = || *latest.borrow() == own;
+        tokio::select! {
+            biased;
+            _ = superseded.wait_for(|&count| count > own) => Ok(()),
+            ended = self.read(peer, (reader, buffer), &arrived, is_latest, node) => ended,
+            error = send_acks(writer, &arrived) => Err(error),
+        }
+    }
+
+    /// Hands the node what a peer sends, until the connection ends or is not the latest of this peer any more.
+    async fn read<M: StateMachine>(
+        &self,
+        peer: NodeId,
+        (mut reader, mut buffer): (impl AsyncRead + Unpin, BytesMut),
+        arrived: &Notify,
+        is_latest: impl Fn() -> bool,
+        node: &Handle<M>,
+    ) -> io::Result<()> {
+        let room = Arc::new(Semaphore::new(BYTES_ARRIVED_MAX));
         loop {
-            let frame = tokio::select! {
-                biased;
-                _ = superseded.wait_for(|&count| count > own) => return Ok(()),
-                frame = read_frame::<Packet>(&mut connection, &mut buffer, wire::PAYLOAD_MAX) => frame?,
-            };
-            match frame {
-                None => return Ok(()),
-                Some(Ok(packet)) => node.deliver(peer, packet).await,
-                Some(Err(error)) => {
+            let progress = || arrived.notify_one();
+            let frame = read_frame(&mut reader, &mut buffer, wire::PAYLOAD_MAX, progress).await?;
+            let Some(frame) = frame.filter(|_| is_latest()) else { return Ok(()) };
+            if frame.as_ref().is_ok_and(|frame| is_empty(frame)) {
+                continue;
+            }
+            let taken = frame.as_ref().map_or(0, Bytes::len).min(BYTES_ARRIVED_MAX) as u32;
+            match frame.and_then(|frame| wire::decode(&frame)) {
+                Ok(packet) => {
+                    let room = Arc::clone(&room);
+                    let deliver = async {
+                        if let Ok(room) = room.acquire_many_owned(taken).await {
+                            node.deliver_in(peer, packet, room).await;
+                        }
+                    };
+                    while_waiting(arrived, deliver).await;
+                }
+                Err(error) => {
                     Traffic::count(&self.traffic.rejected_frames);
                     tracing::warn!(peer = peer.0, %error, "damage; the connection is closed");
                     return Err(io::Error::other(error));
@@ -109,12 +144,15 @@ impl Guest {
         &self,
         connection: &mut TcpStream,
         buffer: &mut BytesMut,
+        place: Place,
         node: &Handle<M>,
     ) -> io::Result<Option<NodeId>> {
-        let hello: Hello = match read_frame(connection, buffer, wire::GREETING_MAX).await? {
-            None => return Ok(None),
-            Some(Ok(hello)) => hello,
-            Some(Err(error)) => {
+        let Some(frame) = read_frame(connection, buffer, wire::GREETING_MAX, || {}).await? else {
+            return Ok(None);
+        };
+        let hello: Hello = match frame.and_then(|frame| wire::decode(&frame)) {
+            Ok(hello) => hello,
+            Err(error) => {
                 Traffic::count(&self.traffic.rejected_frames);
                 return Err(io::Error::other(error));
             }
@@ -122,10 +160,14 @@ impl Guest {
         let Addresses { cluster, id, .. } = &self.addresses;
         let answer = match hello.check(cluster, *id) {
             Err(reason) => Answer::Refused(reason),
-            Ok(introduction) => match node.introduce(hello.from, introduction).await {
-                None => return Ok(None),
-                Some(answer) => answer,
-            },
+            Ok(introduction) => {
+                // A peer is not crowded out while the node waits for its disk.
+                let stranger = (!self.latest.contains_key(&hello.from)).then_some(place);
+                let answer = node.introduce(hello.from, introduction).await;
+                drop(stranger);
+                let Some(answer) = answer else { return Ok(None) };
+                answer
+            }
         };
         let mut frame = Vec::new();
         wire::encode(&answer, &mut frame).map_err(io::Error::other)?;
@@ -142,15 +184,16 @@ impl Guest {
 }
 
 /// Reads one frame; nothing at the end of the stream. Room is made only for what has arrived and one
-/// read more: a length that is claimed demands no memory.
-pub(super) async fn read_frame<T: DeserializeOwned>(
+/// read more: a length that is claimed demands no memory. `progress` is called whenever something has arrived.
+pub(super) async fn read_frame(
     stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
     payload_max: usize,
-) -> io::Result<Option<Result<T, FrameError>>> {
+    progress: impl Fn(),
+) -> io::Result<Option<Result<Bytes, FrameError>>> {
     loop {
         match wire::split(buffer, payload_max) {
-            Ok(Some(frame)) => return Ok(Some(wire::decode(&frame))),
+            Ok(Some(frame)) => return Ok(Some(Ok(frame))),
             Ok(None) => {}
             Err(error) => return Ok(Some(Err(error))),
         }
@@ -162,5 +205,6 @@ pub(super) async fn read_frame<T: DeserializeOwned>(
                 Err(io::ErrorKind::UnexpectedEof.into())
             };
         }
+        progress();
     }
 }

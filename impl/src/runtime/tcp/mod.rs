@@ -4,10 +4,16 @@
 //! were made to it. So a connection carries one direction, and one that breaks, or carries damage,
 //! costs what was on its way and nothing else: it is made again, with growing pauses, and the nodes
 //! send again what they still need. Nothing here is encrypted or authenticated.
+//!
+//! The receiver acknowledges what arrives with single bytes on the same connection. The sender closes a connection on
+//! which nothing was acknowledged for [`Addresses::ack_timeout`], and makes a new one. So a network that drops packets
+//! in silence costs no more time than one that resets connections. docs/decisions/0001 has the reasons.
 
+mod acks;
 mod dial;
 pub mod handshake;
 mod listen;
+mod places;
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +22,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -35,9 +42,11 @@ use crate::{
 
 /// How many frames wait for a peer at most; what is more is dropped.
 const FRAMES_WAITING_MAX: usize = 4096;
-/// How many bytes they have at most, but for the last one: a peer that stands still must not take the
-/// memory of those that go on.
-const BYTES_WAITING_MAX: usize = 64 << 20;
+/// How many bytes they have at most, but for the last one and for short frames: a peer that stands still must not take
+/// the memory of those that go on.
+const BYTES_WAITING_MAX: usize = 32 << 20;
+/// Frames up to this length, such as heartbeats, wait even where long ones have taken all the room.
+const SHORT_BYTES: usize = 1 << 10;
 
 /// Batches of values in a frame are cut when they are longer than this, in bytes.
 const BATCH_BYTES: usize = 1 << 20;
@@ -51,6 +60,17 @@ pub struct Addresses {
     pub id: NodeId,
     /// Where its peers listen: names or addresses, with ports.
     pub peers: BTreeMap<NodeId, String>,
+    /// The longest time for which a peer may acknowledge nothing; the connection is closed then, and made again. An
+    /// attempt to connect takes a quarter of this at most. [`ack_timeout`] gives one that suits an election timeout.
+    pub ack_timeout: Duration,
+    /// The number of connections that may be about to greet; a further one takes the place of the oldest.
+    pub greetings_max: usize,
+}
+
+/// The [`Addresses::ack_timeout`] for nodes with this election timeout: twice as long, and at least a second, because
+/// TCP itself waits for 0.2 seconds before it sends a lost segment again.
+pub fn ack_timeout(election_timeout: Duration) -> Duration {
+    (election_timeout * 2).max(Duration::from_secs(1))
 }
 
 /// What the network did, for metrics.
@@ -64,6 +84,10 @@ pub struct Traffic {
     pub dropped: AtomicU64,
     /// Connections made to peers.
     pub connected: AtomicU64,
+    /// Connections to peers closed because nothing was acknowledged for [`Addresses::ack_timeout`].
+    pub unacknowledged: AtomicU64,
+    /// Connections closed because they had not greeted when newer ones needed their places.
+    pub crowded_out: AtomicU64,
 }
 
 impl Traffic {
@@ -135,7 +159,8 @@ impl Queue {
         let taken = frame.len().min(room) as u32;
         let permit = Arc::clone(&self.room).try_acquire_many_owned(taken);
         let waiting = permit.map(|room| Waiting { frame: frame.clone(), _room: room });
-        room > 0 && waiting.is_ok_and(|waiting| self.frames.try_send(waiting).is_ok())
+        let may_wait = room > 0 || frame.len() <= SHORT_BYTES;
+        may_wait && waiting.is_ok_and(|waiting| self.frames.try_send(waiting).is_ok())
     }
 }
 
@@ -251,6 +276,8 @@ pub async fn run<M: StateMachine>(
             introduction: running.introduction.clone(),
             peer,
             address: addresses.peers[&peer].clone(),
+            resolved: Vec::new(),
+            ack_timeout: addresses.ack_timeout,
             traffic: traffic.clone(),
         };
         tasks.spawn(line.keep(queue, running.handle.clone()));
@@ -269,8 +296,13 @@ mod tests {
     #[test]
     fn what_waits_is_told() {
         let peers = BTreeMap::from([(NodeId(2), String::new()), (NodeId(3), String::new())]);
-        let (mut tcp, mut queues) =
-            Tcp::new(&Addresses { cluster: "paxos".into(), id: NodeId(1), peers });
+        let (mut tcp, mut queues) = Tcp::new(&Addresses {
+            cluster: "paxos".into(),
+            id: NodeId(1),
+            peers,
+            ack_timeout: Duration::MAX,
+            greetings_max: 1,
+        });
         tcp.send(To::Peers, Packet::Canvass);
         tcp.send(To::Node(NodeId(3)), Packet::Canvass);
         let depths = tcp.depths();
@@ -291,8 +323,9 @@ mod tests {
         let (queue, mut waiting) = Queue::new();
         let large = Bytes::from(vec![0; BYTES_WAITING_MAX - 1]);
         let small = Bytes::from_static(b"small");
-        let pushed = [&large, &large, &small].map(|frame| queue.push(frame));
-        assert_eq!(pushed, [true, true, false]);
+        let medium = Bytes::from(vec![0; SHORT_BYTES + 1]);
+        let pushed = [&large, &large, &medium, &small].map(|frame| queue.push(frame));
+        assert_eq!(pushed, [true, true, false, true]);
         while waiting.try_recv().is_ok() {}
         assert!((0..FRAMES_WAITING_MAX).all(|_| queue.push(&small)));
         assert!(!queue.push(&small));

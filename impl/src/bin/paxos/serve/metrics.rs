@@ -1,7 +1,9 @@
 //! Metrics for Prometheus: what the node says of itself, once a second.
 
 use std::{
-    io,
+    collections::VecDeque,
+    convert::Infallible,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,6 +11,15 @@ use std::{
     time::Duration,
 };
 
+use http_body_util::Full;
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    header::CONTENT_TYPE,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use paxos::{
@@ -18,11 +29,11 @@ use paxos::{
         tcp::{Depth, Depths, Traffic},
     },
 };
+
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::timeout,
+    task::AbortHandle,
+    time::{sleep, timeout},
 };
 
 use super::ServeError;
@@ -31,63 +42,70 @@ use super::ServeError;
 const SYNC_SECONDS: &[f64] =
     &[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
 
-/// The time that a connection has for one request.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest head of a request, in bytes.
-const HEAD_BYTES_MAX: u64 = 8 << 10;
+/// The longest time for which a connection stays open.
+const CONNECTION_TIME: Duration = Duration::from_secs(30);
 
-/// Begins to record. Has to come before the node starts: it keeps the recorder that it finds then.
-pub(super) fn record() -> Result<PrometheusHandle, ServeError> {
+/// Serves metrics on an address, from now on. No more than `connections_max` connections are open at once: a further
+/// one takes the place of the oldest.
+pub(super) async fn listen(
+    address: SocketAddr,
+    connections_max: usize,
+) -> Result<PrometheusHandle, ServeError> {
     let wrong = |error: &dyn std::fmt::Display| ServeError::Metrics(error.to_string());
-    let recorder = PrometheusBuilder::new()
+    let listener = TcpListener::bind(address).await.map_err(|error| ServeError::Address {
+        flag: "metrics",
+        address: address.to_string(),
+        error,
+    })?;
+    let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("paxos_sync_seconds".to_owned()), SYNC_SECONDS)
         .map_err(|error| wrong(&error))?
-        .build_recorder();
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder).map_err(|error| wrong(&error))?;
+        .install_recorder()
+        .map_err(|error| wrong(&error))?;
     describe();
-    Ok(handle)
+    tracing::info!(address = %listener.local_addr()?, "serving metrics");
+    tokio::spawn(accept(listener, metrics.clone(), connections_max));
+    Ok(metrics)
 }
 
-/// Answers each request with all metrics. No more than `connections_max` wait for their answer at once.
-///
-/// Own code, since the listener that comes with the exporter has no such bound: silent connections could take the
-/// descriptors that peers need.
-pub(super) async fn serve(
-    listener: TcpListener,
-    metrics: PrometheusHandle,
-    connections_max: usize,
-) {
-    let places = Arc::new(Semaphore::new(connections_max));
+/// Accepts connections and answers on them. The listener of the exporter keeps silent connections for ever, in any number, and so
+/// takes the descriptors that peers and clients need.
+async fn accept(listener: TcpListener, metrics: PrometheusHandle, connections_max: usize) {
+    let mut connections = VecDeque::<AbortHandle>::new();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let Ok((connection, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
+        let connection = match listener.accept().await {
+            Ok((connection, _)) => connection,
+            Err(error) => {
+                tracing::warn!(%error, "a connection for metrics could not be accepted");
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
         };
-        let metrics = metrics.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            // A client that is slow or leaves gets no metrics; nothing else depends on it.
-            let _ = timeout(PATIENCE, answer(connection, &metrics)).await;
-        });
+        connections.retain(|connection| !connection.is_finished());
+        if connections.len() >= connections_max
+            && let Some(oldest) = connections.pop_front()
+        {
+            oldest.abort();
+        }
+        connections.push_back(tokio::spawn(answer(connection, metrics.clone())).abort_handle());
     }
 }
 
-async fn answer(mut connection: TcpStream, metrics: &PrometheusHandle) -> io::Result<()> {
-    let (reader, mut writer) = connection.split();
-    let mut lines = BufReader::new(reader.take(HEAD_BYTES_MAX)).lines();
-    // Each path and method has the same answer; the head ends with an empty line.
-    while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
-    let body = metrics.render();
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\n\
-         Connection: close\r\n\r\n",
-        body.len()
-    );
-    writer.write_all(head.as_bytes()).await?;
-    writer.write_all(body.as_bytes()).await?;
-    writer.shutdown().await
+/// Answers the requests of one connection.
+async fn answer(connection: TcpStream, metrics: PrometheusHandle) {
+    let respond = service_fn(async |request: Request<Incoming>| {
+        let text = match request.uri().path() {
+            "/health" => "OK".to_owned(),
+            _ => metrics.render(),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        let plain = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4");
+        response.headers_mut().insert(CONTENT_TYPE, plain);
+        Ok::<_, Infallible>(response)
+    });
+    let served = http1::Builder::new().serve_connection(TokioIo::new(connection), respond);
+    // The connection is closed at the end of its time or when it breaks; there is nothing to do about either.
+    let _ = timeout(CONNECTION_TIME, served).await;
 }
 
 /// What each of them is.
@@ -106,6 +124,18 @@ fn describe() {
         ("paxos_refused_greetings_total", "Connections of peers that were not let in."),
         ("paxos_packets_dropped_total", "Packets dropped, since too many waited for a peer."),
         ("paxos_connections_total", "Connections made to peers."),
+        (
+            "paxos_unacknowledged_total",
+            "Connections to peers closed and made again because nothing was acknowledged.",
+        ),
+        (
+            "paxos_crowded_out_total",
+            "Connections that had not greeted when newer ones needed their places.",
+        ),
+        (
+            "paxos_implausible_total",
+            "Packets refused because of a number that no correct cluster reaches.",
+        ),
     ] {
         describe_counter!(name, what);
     }
@@ -140,8 +170,9 @@ pub(super) async fn tell(
         tell_status(&status);
         tell_traffic(&traffic);
         tell_depths(&depths);
+        // Otherwise the samples of histograms pile up between two scrapes.
         metrics.run_upkeep();
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(1)).await;
     }
 }
 
@@ -154,6 +185,7 @@ fn tell_status(status: &Status) {
     counter!("paxos_campaigns_total").absolute(counts.campaigns);
     counter!("paxos_snapshots_total").absolute(counts.snapshots);
     counter!("paxos_snapshots_installed_total").absolute(counts.installed);
+    counter!("paxos_implausible_total").absolute(counts.implausible);
     for (kind, name) in Packet::KINDS.iter().enumerate() {
         counter!("paxos_packets_sent_total", "kind" => *name).absolute(counts.sent[kind]);
         counter!("paxos_packets_received_total", "kind" => *name).absolute(counts.received[kind]);
@@ -181,6 +213,8 @@ fn tell_traffic(traffic: &Traffic) {
     counter!("paxos_refused_greetings_total").absolute(read(&traffic.refused_greetings));
     counter!("paxos_packets_dropped_total").absolute(read(&traffic.dropped));
     counter!("paxos_connections_total").absolute(read(&traffic.connected));
+    counter!("paxos_unacknowledged_total").absolute(read(&traffic.unacknowledged));
+    counter!("paxos_crowded_out_total").absolute(read(&traffic.crowded_out));
 }
 
 fn tell_depths(depths: &Depths) {

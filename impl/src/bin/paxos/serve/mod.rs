@@ -99,27 +99,30 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let store = open(&settings.data, &settings.cluster, settings.id)?;
     let nodes = settings.peers.keys().copied().chain([settings.id]);
     let config = Config { batch_slots_max: 1 << 12, ..Config::new(settings.id, nodes) };
-    let addresses = Addresses { cluster: settings.cluster, id: settings.id, peers: settings.peers };
+    let shares = descriptors::share_out(settings.peers.len(), settings.limits.clients_max);
+    let limits = kv::Limits { clients_max: shares.clients, ..settings.limits };
+    let addresses = Addresses {
+        cluster: settings.cluster,
+        id: settings.id,
+        peers: settings.peers,
+        ack_timeout: tcp::ack_timeout(settings.options.election_timeout),
+        greetings_max: shares.handshakes,
+    };
     let (transport, queues) = Tcp::new(&addresses);
     let (traffic, depths) = (queues.traffic(), transport.depths());
     let options = Options { command_bytes_max: kv::REQUEST_MAX * 2, ..settings.options };
     let made = Introductions::Made;
     let metrics = match settings.metrics {
-        Some(address) => {
-            let listener = bind("metrics", &address.to_string()).await?;
-            Some((listener, metrics::record()?))
-        }
+        // Before the node starts: it keeps the recorder that it finds then.
+        Some(address) => Some(metrics::listen(address, shares.metrics).await?),
         None => None,
     };
     let (running, node) = runtime::ready(config, options, made, Kv::default(), store, transport)
         .map_err(|error| of_node(error, &settings.data))?;
     // On this thread, as everything else: it costs less than to hand things over.
     tokio::spawn(node);
-    let shares = descriptors::share_out(addresses.peers.len(), settings.limits.clients_max);
-    let limits = kv::Limits { clients_max: shares.clients, ..settings.limits };
-    if let Some((listener, recorded)) = metrics {
-        tokio::spawn(metrics::serve(listener, recorded.clone(), shares.metrics));
-        tokio::spawn(metrics::tell(running.handle.clone(), traffic, depths, recorded));
+    if let Some(metrics) = metrics {
+        tokio::spawn(metrics::tell(running.handle.clone(), traffic, depths, metrics));
     }
     // Whoever started this waits for this line.
     let (listen, client) = (peers.local_addr()?, clients.local_addr()?);

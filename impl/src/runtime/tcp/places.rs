@@ -1,0 +1,44 @@
+//! A bounded number of connections that have not greeted yet. A newer one takes the place of the oldest.
+//!
+//! A stranger can connect and say nothing. If strangers kept their places until their time is up, peers would wait for
+//! a place behind them. A peer greets at once, so it keeps its place long enough unless hundreds of newer connections
+//! arrive within one round trip.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+};
+
+use tokio::task::AbortHandle;
+
+/// The right to stay while greeting; given back by dropping it.
+pub(super) struct Place {
+    _held: Arc<()>,
+}
+
+/// The tasks that have a place, oldest first.
+pub(super) struct Places {
+    most: usize,
+    taken: VecDeque<(Weak<()>, AbortHandle)>,
+}
+
+impl Places {
+    /// No place is taken; `most` can be.
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, taken: VecDeque::new() }
+    }
+
+    /// Gives a place to a new task, which `spawn` starts with it. If all places are taken, the task that has had its
+    /// place for the longest time is aborted. Returns true in this case.
+    pub(super) fn give(&mut self, spawn: impl FnOnce(Place) -> AbortHandle) -> bool {
+        self.taken.retain(|(place, _)| place.strong_count() > 0);
+        let crowded = self.taken.len() >= self.most;
+        if crowded && let Some((_, oldest)) = self.taken.pop_front() {
+            oldest.abort();
+        }
+        let held = Arc::new(());
+        let taken = Arc::downgrade(&held);
+        self.taken.push_back((taken, spawn(Place { _held: held })));
+        crowded
+    }
+}
