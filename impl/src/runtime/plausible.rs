@@ -222,6 +222,8 @@ mod tests {
     struct Nothing;
 
     impl StateMachine for Nothing {
+        type Answer = Bytes;
+
         fn apply(&mut self, _: &[u8]) -> Bytes {
             Bytes::new()
         }
