@@ -59,8 +59,18 @@ impl Requests {
 struct Attacker<'a> {
     random: ChaCha8Rng,
     addresses: &'a [SocketAddr],
+    mix: Mix,
     goes_on: &'a AtomicBool,
     sent: &'a AtomicUsize,
+}
+
+/// The requests that clients choose from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mix {
+    /// All that are expensive in some way.
+    All,
+    /// Writes of large values, by clients that do not wait for the answer.
+    LargeValues,
 }
 
 impl Attacker<'_> {
@@ -78,6 +88,13 @@ impl Attacker<'_> {
         stream.set_write_timeout(Some(Duration::from_secs(5)))?;
         let mut requests = Requests::default();
         match self.random.random_range(0..6) {
+            _ if self.mix == Mix::LargeValues => {
+                requests.push([
+                    b"SET".to_vec(),
+                    self.key().into_bytes(),
+                    vec![b'x'; VALUE_MAX / 2],
+                ]);
+            }
             0 => self.transaction(&mut requests),
             1 => (0..self.random.random_range(1..1000)).for_each(|_| self.cheap(&mut requests)),
             2 => (0..self.random.random_range(1..20)).for_each(|_| self.expensive(&mut requests)),
@@ -222,6 +239,15 @@ fn memory_peak(cluster: &Cluster, id: u32) -> u64 {
 
 #[test]
 fn no_request_stops_a_node() {
+    attack(Mix::All);
+}
+
+#[test]
+fn no_flood_of_large_values_stops_a_node() {
+    attack(Mix::LargeValues);
+}
+
+fn attack(mix: Mix) {
     let seed = seed();
     println!("seed {seed}");
     let flags = ["--state-max".to_owned(), STATE_MAX.to_string()];
@@ -240,7 +266,7 @@ fn no_request_stops_a_node() {
         for client in 0..CLIENTS {
             let random = ChaCha8Rng::seed_from_u64(seed.wrapping_add(client));
             let attacker =
-                Attacker { random, addresses: &addresses, goes_on: &goes_on, sent: &sent };
+                Attacker { random, addresses: &addresses, mix, goes_on: &goes_on, sent: &sent };
             scope.spawn(|| attacker.run());
         }
         let probes: Vec<_> =
