@@ -682,6 +682,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         // What lies between two snapshots is kept for peers that are a little behind.
         let keep_from = self.snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
         self.counts.snapshots += 1;
+        // Not needed any more: either the next one becomes durable, or the node ends.
+        self.snapshot = None;
         let snapshot = Snapshot { below, state: self.sessions.snapshot() };
         self.storage.persist_snapshot(&snapshot)?;
         self.journal.tell_of_snapshot(below, snapshot.state.len(), false);

@@ -194,7 +194,7 @@ pub struct Sessions<M: StateMachine> {
 }
 
 /// What a snapshot holds.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Image {
     version: u8,
     applied: Slot,
@@ -203,6 +203,9 @@ struct Image {
 }
 
 const IMAGE_VERSION: u8 = 3;
+
+/// The most bytes that a length takes.
+const LENGTH_BYTES_MAX: usize = 10;
 
 impl<M: StateMachine> Sessions<M> {
     /// A machine to which nothing was applied.
@@ -271,13 +274,16 @@ impl<M: StateMachine> Sessions<M> {
             let in_bytes = session.map(|answer| Some(answer.to_bytes()));
             (id, in_bytes.expect("every answer has bytes"))
         });
-        let image = Image {
-            version: IMAGE_VERSION,
-            applied: self.applied,
-            sessions: sessions.collect(),
-            machine: self.machine.snapshot().into(),
-        };
-        postcard::to_stdvec(&image).expect("any image can be written to memory").into()
+        let sessions: BTreeMap<_, Session> = sessions.collect();
+        let head = postcard::to_stdvec(&(IMAGE_VERSION, self.applied, sessions));
+        let head = head.expect("any image can be written to memory");
+        let machine = self.machine.snapshot();
+        // A snapshot is as large as the state, so it is written once, and into memory that is not too large.
+        let mut image = Vec::with_capacity(head.len() + LENGTH_BYTES_MAX + machine.len());
+        image.extend_from_slice(&head);
+        postcard::to_io(&machine.len(), &mut image).expect("a number can be written to memory");
+        image.extend_from_slice(&machine);
+        image.into()
     }
 
     /// Replaces all of it by a snapshot, which is to hold all slots below `below`.

@@ -15,7 +15,6 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use super::{clients::Reply, cluster::Cluster, process::eventually, storm::seed};
 
@@ -252,13 +251,6 @@ fn attack(mix: Mix) {
     println!("seed {seed}");
     let flags = ["--state-max".to_owned(), STATE_MAX.to_string()];
     let mut cluster = Cluster::formed(3, seed, |_| flags.to_vec());
-    for id in cluster.ids() {
-        let process =
-            cluster.info(id).expect("it answers")["process_id"].parse::<i32>().expect("a number");
-        let limit = Rlimit { current: Some(MEMORY_MAX), maximum: Some(MEMORY_MAX) };
-        // An allocation beyond ends the process.
-        prlimit(Pid::from_raw(process), Resource::Data, limit).expect("a limit for a child");
-    }
     let addresses: Vec<_> = cluster.ids().map(|id| cluster.client_address(id)).collect();
     let (goes_on, sent) = (AtomicBool::new(true), AtomicUsize::new(0));
     let going = &goes_on;
