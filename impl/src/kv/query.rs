@@ -96,7 +96,7 @@ impl<T: AsRef<[u8]>> Query<T> {
     }
 
     /// Whether the query costs as little as a write, so that it may stand in the log between two writes.
-    pub(crate) fn is_light(&self) -> bool {
+    pub fn is_light(&self) -> bool {
         !matches!(self, Self::Keys(_) | Self::Scan { .. }) && self.keys() <= LIGHT_KEYS_MAX
     }
 

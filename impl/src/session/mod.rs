@@ -105,6 +105,7 @@ enum Borrowed<'a> {
 }
 
 /// The name of the command in an entry, if the entry has one.
+#[cfg(feature = "runtime")]
 pub(crate) fn key(entry: &[u8]) -> Option<(SessionId, u64)> {
     match postcard::from_bytes(entry) {
         Ok(Borrowed::Command { session, sequence, .. }) => Some((session, sequence)),
