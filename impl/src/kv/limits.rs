@@ -29,7 +29,7 @@ pub const ANSWER_MAX: usize = 2 * VALUE_MAX + (64 << 10);
 pub const KEYS_MAX: usize = 25_000;
 
 /// The most steps that one request, one transaction or one entry of the log may take. A step takes between 5 ns and
-/// 100 ns; [`cost`] says how many steps an action has.
+/// 100 ns; The private module `cost` has the steps of each action.
 pub const STEPS_MAX: u64 = KEYS_MAX as u64 * cost::KEY;
 
 /// The longest name that a client may give itself or its library, in bytes.

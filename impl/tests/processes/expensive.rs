@@ -16,7 +16,12 @@ use std::{
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::{clients::Reply, cluster::Cluster, process::eventually, storm::seed};
+use super::{
+    clients::Reply,
+    cluster::Cluster,
+    process::{PATIENCE, eventually},
+    storm::seed,
+};
 
 /// The memory of a node, in bytes.
 const MEMORY_MAX: u64 = 1 << 30;
@@ -28,10 +33,6 @@ const VALUE_MAX: usize = 8 << 20;
 const CLIENTS: u64 = 8;
 /// The pause of a client that measures.
 const PROBE_PAUSE: Duration = Duration::from_millis(20);
-/// The longest that a client that measures may wait. Only for a short run on a machine that does other things, too: the
-/// figure is printed.
-const WAIT_MAX: Duration = Duration::from_secs(10);
-
 fn duration() -> Duration {
     let seconds = env::var("PAXOS_EXPENSIVE_SECONDS").ok();
     Duration::from_secs(seconds.map_or(8, |seconds| seconds.parse().expect("a number of seconds")))
@@ -209,7 +210,7 @@ impl Attacker<'_> {
 fn probe(address: SocketAddr, goes_on: &AtomicBool) -> Vec<Duration> {
     let mut waits = Vec::new();
     let connect = || {
-        super::clients::Connection::open(address).expect("a place for a client").patiently(WAIT_MAX)
+        super::clients::Connection::open(address).expect("a place for a client").patiently(PATIENCE)
     };
     let mut connection = connect();
     while goes_on.load(Ordering::Relaxed) {
@@ -249,8 +250,10 @@ fn no_flood_of_large_values_stops_a_node() {
 fn attack(mix: Mix) {
     let seed = seed();
     println!("seed {seed}");
-    let flags = ["--state-max".to_owned(), STATE_MAX.to_string()];
-    let mut cluster = Cluster::formed(3, seed, |_| flags.to_vec());
+    // A machine that does other things as well may take long. No client is refused for that.
+    let flags = ["--request-timeout-ms", "60000", "--state-max"].map(str::to_owned);
+    let flags = [&flags[..], &[STATE_MAX.to_string()]].concat();
+    let mut cluster = Cluster::formed(3, seed, |_| flags.clone());
     let addresses: Vec<_> = cluster.ids().map(|id| cluster.client_address(id)).collect();
     let (goes_on, sent) = (AtomicBool::new(true), AtomicUsize::new(0));
     let going = &goes_on;
