@@ -109,7 +109,9 @@ impl<'a> Execution<'a> {
         let cleared = std::mem::take(self.store);
         match &mut self.undo {
             Some(undo) => undo.push(Undo::Cleared(cleared)),
-            None => self.cleared = cleared,
+            // Only the first can be large: a later one holds what this request itself has written.
+            None if self.cleared.is_empty() => self.cleared = cleared,
+            None => drop(cleared),
         }
         Ok(())
     }
@@ -121,7 +123,9 @@ impl<'a> Execution<'a> {
                 Undo::Put(key, Some(value)) => drop(self.store.insert(&key, value)),
                 Undo::Put(key, None) => drop(self.store.remove(&key)),
                 Undo::Grown(key, length) => {
-                    let value = self.store.get(&key).map(|value| value.slice(..length));
+                    // A part that shared the memory of the grown value would keep all of it.
+                    let value = self.store.get(&key);
+                    let value = value.map(|value| Bytes::copy_from_slice(&value[..length]));
                     self.store.insert(&key, value.unwrap_or_default());
                 }
                 Undo::Cleared(store) => *self.store = store,
@@ -193,9 +197,23 @@ mod tests {
             store.insert(b"a", "1".into());
             let mut execution = Execution::new(&mut store, u64::MAX, &mut meter, undoable);
             execution.clear().unwrap();
+            execution.clear().unwrap();
             assert_eq!(execution.keep().len(), 1);
             assert!(store.is_empty());
         }
+    }
+
+    /// A value that has grown and was put back takes no more memory than before.
+    #[test]
+    fn what_is_undone_takes_no_memory() {
+        let (mut store, mut meter) = (Store::default(), Meter::default());
+        store.insert(b"k", "1".into());
+        let mut execution = Execution::new(&mut store, u64::MAX, &mut meter, true);
+        execution.append(b"k", &[b'x'; 10_000]).unwrap();
+        execution.undo();
+        let value = store.remove(b"k").unwrap().try_into_mut().unwrap();
+        assert_eq!(value, "1");
+        assert!(value.capacity() < 1000, "{} bytes", value.capacity());
     }
 
     #[test]

@@ -365,7 +365,7 @@ fn the_limits_are_documented() {
         ("| `ANSWER_MAX` | 16 MiB + 64 KiB |", ANSWER_MAX as u64 >> 20),
         ("| `KEYS_MAX` | 25,000 |", KEYS_MAX as u64),
         ("| `STEPS_MAX` | 200,000 |", STEPS_MAX),
-        ("and 192 bytes for each key |", ENTRY_BYTES),
+        ("and 256 bytes for each key |", ENTRY_BYTES),
     ]
     .into();
     let document = include_str!("../../../docs/commands.md");

@@ -84,6 +84,9 @@ impl ProtocolError {
     }
 }
 
+/// The memory that an argument takes beside its bytes, and the bytes that announce it.
+const ARGUMENT_BYTES: usize = 64;
+
 /// Takes requests out of what one client sends.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -114,9 +117,20 @@ impl Decoder {
         }
     }
 
-    /// The bytes of the arguments that were taken for the request that is not complete.
+    /// The memory of the arguments that were taken for the request that is not complete.
     pub fn collected(&self) -> usize {
-        if self.missing == 0 { 0 } else { self.size - self.length.unwrap_or(0) }
+        if self.missing == 0 {
+            return 0;
+        }
+        self.size - self.length.unwrap_or(0) + self.arguments.len() * ARGUMENT_BYTES
+    }
+
+    /// Copies the arguments that were taken for the request that is not complete, so that they hold nothing of the
+    /// buffer in which they arrived.
+    pub fn release_buffer(&mut self) {
+        for argument in &mut self.arguments {
+            *argument = Bytes::copy_from_slice(argument);
+        }
     }
 
     /// The next request, or nothing until more has arrived. What is taken leaves the buffer; more
@@ -368,6 +382,20 @@ mod tests {
     fn nothing_is_no_request() {
         assert_eq!(decode(b"\r\n\n*0\r\n*-1\r\n  \r\n"), (vec![], None));
         assert_eq!(decode(b"*0\r\nping\n"), (vec![vec!["ping".into()]], None));
+    }
+
+    /// Short arguments take more memory than their bytes, and hold the buffer in which they arrived.
+    #[test]
+    fn arguments_of_an_unfinished_request_are_counted() {
+        let mut input = BytesMut::from("*9\r\n$1\r\na\r\n$0\r\n\r\n$0\r\n\r\n$7\r\nabc");
+        let mut decoder = Decoder::default();
+        assert_eq!(decoder.decode(&mut input), Ok(None));
+        assert_eq!(decoder.collected(), 1 + 3 * ARGUMENT_BYTES);
+        assert_eq!(decoder.expects(), REQUEST_MAX);
+        let before = decoder.arguments[0].as_ptr();
+        decoder.release_buffer();
+        assert_ne!(decoder.arguments[0].as_ptr(), before);
+        assert_eq!(decoder.arguments[0], "a");
     }
 
     /// Arguments lie where they arrived.

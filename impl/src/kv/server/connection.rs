@@ -27,6 +27,8 @@ use crate::{
 pub(super) const OWN_BYTES: usize = 64 << 10;
 /// The most bytes that are read at once: a batch of requests is answered before the next is read.
 const READ_BYTES: usize = 16 << 10;
+/// The most requests that wait before the cluster is asked: each takes memory that is not in an account.
+const WAITING_MAX: usize = 1 << 10;
 /// The time after which a client that makes no progress in reading its answers is cut off.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A client whose request was refused may still be sending it. Its input is read for so long, and so far, since it
@@ -45,6 +47,8 @@ pub(super) struct Connection {
     /// Holds answers that are not written.
     pub(super) outgoing: Account,
     pub(super) waiting: VecDeque<Waiting>,
+    /// Whether a long request, or a part of one, has made the input buffer long.
+    pub(super) has_long_buffer: bool,
     pub(super) output: Output,
 }
 
@@ -74,27 +78,33 @@ impl Connection {
             self.write_out().await?;
             match next {
                 Next::HangUp | Next::Close => return Ok(()),
-                Next::Drain => return self.drain().await,
+                Next::Drain => {
+                    drop((decoder, input));
+                    return self.drain().await;
+                }
                 Next::Read => {}
             }
-            if !self.read_more(&decoder, &mut input).await? {
+            if !self.read_more(&mut decoder, &mut input).await? {
                 return Ok(());
             }
         }
     }
 
     /// Reads more of a request, or further requests. Returns whether there was anything to read.
-    async fn read_more(&mut self, decoder: &Decoder, input: &mut BytesMut) -> io::Result<bool> {
+    async fn read_more(&mut self, decoder: &mut Decoder, input: &mut BytesMut) -> io::Result<bool> {
         let unfinished = decoder.collected() + input.len();
         let held = self.client.queued_bytes() + unfinished;
         let mut room = READ_BYTES;
         if held + READ_BYTES <= OWN_BYTES {
-            self.incoming.shrink(0);
-            if input.is_empty() {
-                // The buffer of a long request is not kept for short ones.
-                *input = BytesMut::new();
+            // The buffer of a long request is not kept for what has come behind it.
+            if self.has_long_buffer || input.is_empty() {
+                decoder.release_buffer();
+                *input = BytesMut::from(&input[..]);
+                self.has_long_buffer = false;
             }
+            self.incoming.shrink(0);
         } else {
+            self.has_long_buffer = true;
             // All that the request may need is taken at once: clients that each had a part would wait for each other.
             let rest = decoder.expects().saturating_sub(unfinished);
             self.incoming.hold(held + rest + READ_BYTES).await?;
@@ -118,6 +128,7 @@ impl Connection {
         tokio::select! {
             written = self.output.write_to(&mut self.stream, PATIENCE) => written?,
             closed = self.outgoing.closed() => return Err(closed.into()),
+            closed = self.incoming.closed() => return Err(closed.into()),
         }
         self.outgoing.shrink(0);
         Ok(())
@@ -125,6 +136,7 @@ impl Connection {
 
     /// Reads what the client still sends, so that it comes to read why it was refused.
     async fn drain(&mut self) -> io::Result<()> {
+        self.incoming.shrink(0);
         self.stream.shutdown().await?;
         let mut rest = vec![0; READ_BYTES];
         let mut bytes = 0;
@@ -200,6 +212,9 @@ impl Connection {
                 }
             };
             self.waiting.push_back(Waiting { asked, protocol });
+            if self.waiting.len() >= WAITING_MAX {
+                self.ask().await?;
+            }
         }
     }
 

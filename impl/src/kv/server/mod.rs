@@ -71,6 +71,7 @@ pub async fn serve(listener: TcpListener, node: Handle<Kv>, limits: Limits) {
             incoming: incoming.account(),
             outgoing: outgoing.account(),
             waiting: VecDeque::new(),
+            has_long_buffer: false,
             output: Output::default(),
         };
         connections.spawn(async move {

@@ -59,6 +59,8 @@ impl Output {
             chunk.advance(written);
             self.bytes -= written;
         }
+        // An idle client keeps no buffer of the answers that it has read.
+        *self = Self::default();
         Ok(())
     }
 }
@@ -100,6 +102,11 @@ mod tests {
         let mut written = Vec::new();
         output.write_to(&mut written, PATIENCE).await.unwrap();
         assert_eq!((written, output.bytes()), (expected.to_vec(), 0));
+        assert_eq!(
+            (output.last.capacity(), output.chunks.capacity()),
+            (0, 0),
+            "an idle client keeps nothing"
+        );
     }
 
     /// A client that reads a little every now and then is not cut off, however long all of it takes.
