@@ -46,7 +46,7 @@ use stateright::{Model, Property};
 
 pub use self::{
     bounds::{Bounds, BoundsError},
-    bugs::{Bug, Harm},
+    bugs::{BEYOND, Beyond, Bug, Harm},
     properties::{AGREEMENT, BELIEFS, HELD, ONE_VALUE, PROMISES_KEPT, REFINES, VALIDITY},
     reads::READS,
     snapshots::TRIMMED,
