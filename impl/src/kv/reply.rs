@@ -70,11 +70,6 @@ impl Reply {
         text.map_or(Self::Null, Self::Bulk)
     }
 
-    /// Whether the reply is an error.
-    pub fn is_error(&self) -> bool {
-        matches!(self, Self::Error(_))
-    }
-
     /// The reply as bytes. The usual short ones take no memory.
     pub fn to_bytes(&self) -> Bytes {
         match self {

@@ -326,7 +326,7 @@ impl Connection {
     }
 }
 
-pub(super) fn stopped() -> Reply {
+fn stopped() -> Reply {
     Reply::error("CLUSTERDOWN the node has stopped")
 }
 
