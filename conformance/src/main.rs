@@ -5,6 +5,7 @@
 use std::{
     fs,
     io::{self, Write as _},
+    num::NonZeroUsize,
     path::PathBuf,
     process::ExitCode,
 };
@@ -22,8 +23,9 @@ use paxos_conformance::{
     verify::verify,
 };
 use paxos_model::{
-    arguments::{BoundsArgs, RunArgs},
-    explore::{explore, refuse},
+    arguments::{BoundsArgs, RunArgs, threads},
+    explore::{Interrupt, Options, explore, refuse},
+    outputs, signals,
 };
 
 /// For arguments and input that cannot be used, as clap has it too.
@@ -83,8 +85,8 @@ struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// How many spaces to explore at once [default: one per core].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<NonZeroUsize>,
 }
 
 #[derive(Args)]
@@ -96,39 +98,47 @@ struct LockstepArgs {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Verify(args) => run_verify(&args),
-        Command::Lockstep(args) => run_lockstep(&args),
+    let command = Cli::parse().command;
+    if let Err(error) = signals::abort_is_inconclusive() {
+        eprintln!("warning: too little memory may end this with SIGABRT: {error}");
+    }
+    match command {
+        Command::Verify(args) => run_verify(&args, &interrupt()),
+        Command::Lockstep(args) => run_lockstep(&args, &interrupt()),
+        // These have nothing to report if a signal ends them.
         Command::Traces(args) => run_traces(&args),
         Command::Replay(args) => run_replay(&args),
     }
 }
 
-fn run_verify(args: &VerifyArgs) -> ExitCode {
-    // Opened before anything runs: a path that cannot be written is found now, not after an hour.
-    let file = match args.json.as_ref().map(fs::File::create).transpose() {
-        Ok(file) => file,
-        Err(error) => {
-            let path = args.json.as_deref().unwrap_or("".as_ref()).display();
-            return unusable(&format!("cannot write {path}: {error}"));
-        }
-    };
+/// The wish of the first signal to stop with a report of what was found so far.
+fn interrupt() -> Interrupt {
+    signals::interrupt().unwrap_or_else(|error| {
+        eprintln!("warning: signals will end this without a report: {error}");
+        Interrupt::default()
+    })
+}
+
+fn run_verify(args: &VerifyArgs, interrupt: &Interrupt) -> ExitCode {
+    if let Err(error) = outputs::try_files([("--json", &args.json)]) {
+        return unusable(&error.to_string());
+    }
     let table = if args.deep { Table::deep() } else { Table::quick() };
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let verification = verify(&table, args.threads.unwrap_or(cores));
-    let written = file.map_or(Ok(()), |mut file| {
-        serde_json::to_writer(&mut file, &verification)?;
-        writeln!(file)
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let verification = verify(&table, args.threads.unwrap_or(cores).get(), interrupt);
+    let written = args.json.as_ref().map_or(Ok(()), |path| {
+        let json = serde_json::to_string(&verification)? + "\n";
+        outputs::write("--json", path, &json).map_err(io::Error::other)
     });
     deliver(written.and_then(|()| print(&verification)), verification.verdict.exit_code())
 }
 
-fn run_lockstep(args: &LockstepArgs) -> ExitCode {
+fn run_lockstep(args: &LockstepArgs, interrupt: &Interrupt) -> ExitCode {
     let pairs = match Lockstep::new(args.bounds.bounds()) {
         Ok(pairs) => pairs,
         Err(error) => return unusable(&error.to_string()),
     };
-    let options = args.run.options();
+    let options = Options { interrupt: interrupt.clone(), ..args.run.options() };
     if let Err(refusal) = refuse(&pairs, &options) {
         return unusable(&refusal.to_string());
     }
@@ -142,6 +152,10 @@ fn run_lockstep(args: &LockstepArgs) -> ExitCode {
 }
 
 fn run_traces(args: &TracesArgs) -> ExitCode {
+    if let Err(error) = outputs::try_folder("--out", &args.out) {
+        return unusable(&error.to_string());
+    }
+    let new = !args.out.exists();
     match cover::write_all(args.bounds.bounds(), &args.out) {
         Ok(covered) => {
             let cover::Covered { traces, steps, transitions, states } = covered;
@@ -156,7 +170,13 @@ fn run_traces(args: &TracesArgs) -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::from(UNDELIVERED)
         }
-        Err(error) => unusable(&error.to_string()),
+        Err(error) => {
+            if new {
+                // Nothing is in it. One that is not empty is not removed.
+                let _ = fs::remove_dir(&args.out);
+            }
+            unusable(&error.to_string())
+        }
     }
 }
 

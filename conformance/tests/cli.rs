@@ -38,16 +38,21 @@ fn a_limit_makes_it_inconclusive() {
 fn bad_input_is_refused_with_what_would_be_accepted() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
     let cases: &[(&[&str], &str)] = &[
-        (&["lockstep", "--nodes", "9"], "nodes is 9; it must be 1 to 5"),
+        (&["lockstep", "--nodes", "9"], "9 is not in 1..=5"),
         (&["lockstep", "--phase1-quorum", "1"], "their sum must be at least 4"),
         (&["lockstep", "--engine", "timely"], "use --engine bfs or dfs"),
         (&["lockstep", "--engine", "dfs", "--max-depth", "3"], "use --engine bfs or timely"),
-        (&["verify", "--json", "/nowhere/report.json"], "cannot write /nowhere/report.json"),
+        (
+            &["verify", "--json", "/nowhere/report.json"],
+            "--json /nowhere/report.json cannot be written: ",
+        ),
+        (&["verify", "--threads", "0"], "give a number from 1 to 256"),
+        (&["traces", "--out", "/proc/traces"], "--out /proc/traces cannot be written to: "),
         (&["verify", "--quick", "--deep"], "cannot be used with"),
         (&["replay", "/nowhere/trace.itf.json"], "/nowhere/trace.itf.json"),
         (&["replay", folder], folder),
         (&["replay"], "required"),
-        (&["traces", "--out", "/tmp", "--slots", "7"], "slots is 7; it must be 1 to 3"),
+        (&["traces", "--out", "/tmp", "--slots", "7"], "7 is not in 1..=3"),
     ];
     for (args, expected) in cases {
         let output = run(args);
@@ -87,8 +92,102 @@ fn standard_input_is_replayed() {
 }
 
 #[test]
+fn a_space_that_is_too_large_leaves_no_folder() {
+    let folder = std::env::temp_dir().join(format!("paxos-too-large-{}", std::process::id()));
+    let output = run(&["traces", "--slots", "2", "--out", folder.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("choose smaller bounds"), "{}", text(&output.stderr));
+    assert!(!folder.exists());
+}
+
+#[test]
 fn the_kept_traces_replay() {
     let output = run(&["replay", concat!(env!("CARGO_MANIFEST_DIR"), "/traces")]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stdout).starts_with("holds: 23 traces"), "{}", text(&output.stdout));
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::{
+        fs,
+        os::unix::process::ExitStatusExt as _,
+        process::{Child, Command, Output, Stdio},
+        thread,
+        time::{Duration, Instant},
+    };
+
+    use super::text;
+
+    fn begin(args: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_paxos-conformance"));
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Sends a signal, and waits for the end: for less time than a command is given for its report.
+    fn signalled(mut child: Child, signal: &str) -> Output {
+        let kill =
+            Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        let until = Instant::now() + Duration::from_secs(4);
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > until {
+                child.kill().unwrap();
+                panic!("it did not end: {:?}", child.wait_with_output());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        child.wait_with_output().unwrap()
+    }
+
+    #[test]
+    fn a_signal_ends_a_search_with_a_report() {
+        let lockstep = begin(&["lockstep", "--nodes", "5", "--quiet"]);
+        thread::sleep(Duration::from_millis(300));
+        let output = signalled(lockstep, "TERM");
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(text(&output.stdout).contains("inconclusive: a signal came, after "), "{output:?}");
+
+        let report = std::env::temp_dir().join(format!("paxos-verify-{}.json", std::process::id()));
+        fs::write(&report, "old").unwrap();
+        let verify = begin(&["verify", "--deep", "--json", report.to_str().unwrap()]);
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(fs::read_to_string(&report).unwrap(), "old");
+        let output = signalled(verify, "INT");
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(text(&output.stdout).contains("a signal came, after "), "{output:?}");
+        let json: serde_json::Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+        assert_eq!(json["verdict"], "inconclusive");
+        fs::remove_file(report).unwrap();
+    }
+
+    #[test]
+    fn a_signal_ends_what_has_no_report() {
+        let folder = std::env::temp_dir().join(format!("paxos-traces-{}", std::process::id()));
+        let traces = begin(&["traces", "--slots", "2", "--out", folder.to_str().unwrap()]);
+        assert_eq!(signalled(traces, "TERM").status.signal(), Some(15));
+        // It may have been made already.
+        let _ = fs::remove_dir_all(folder);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn too_little_memory_is_inconclusive() {
+        let limited = |kib: u32, args: &[&str]| {
+            let script = format!("ulimit -v {kib}; exec \"$0\" \"$@\"");
+            let mut command = Command::new("sh");
+            command.args(["-c", &script, env!("CARGO_BIN_EXE_paxos-conformance")]).args(args);
+            command.output().unwrap()
+        };
+        let output = limited(293_000, &["lockstep", "--nodes", "5", "--quiet"]);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let why =
+            "inconclusive: too little memory is left: the address space of a process is limited";
+        assert!(text(&output.stdout).contains(why), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        // With so little no search begins, and no thread beside the first.
+        let output = limited(36_000, &["verify", "--threads", "8"]);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(text(&output.stdout).contains("memory"), "{output:?}");
+    }
 }

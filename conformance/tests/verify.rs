@@ -2,9 +2,9 @@
 
 use paxos_conformance::{
     spaces::{CLUSTER_TIES, CLUSTER_TIES_DEEP, DEEP, DEFAULT, KNOWN, Known, Space, Table},
-    verify::{Link, verify},
+    verify::{Link, Verification, verify},
 };
-use paxos_model::{cluster::Bounds, proof::shipped, verdict::Verdict};
+use paxos_model::{cluster::Bounds, explore::Interrupt, proof::shipped, verdict::Verdict};
 
 const SMALL: Space =
     Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 5_624, transitions: 31_621 };
@@ -14,9 +14,13 @@ fn table(spaces: &[Space], known: &[Known]) -> Table {
     Table { spaces: spaces.to_vec(), known: known.to_vec(), ..Table::default() }
 }
 
+fn verified(table: &Table, threads: usize) -> Verification {
+    verify(table, threads, &Interrupt::default())
+}
+
 #[test]
 fn a_small_table_holds_link_by_link() {
-    let verification = verify(&table(&[SMALL], &KNOWN[..2]), 2);
+    let verification = verified(&table(&[SMALL], &KNOWN[..2]), 2);
     assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
     let links: Vec<_> = verification.rows.iter().map(|row| row.link).collect();
     let expected = [Link::Specification, Link::Specification, Link::Model, Link::Lockstep];
@@ -35,20 +39,20 @@ fn spaces_that_look_alike_are_told_apart() {
     let quiet = Space { bounds: quiet, shows: "a test", states: 30_058, transitions: 97_994 };
     let full =
         Space { bounds: Bounds::of(3, 1, 3), states: 113_504, transitions: 728_082, ..quiet };
-    let verification = verify(&table(&[quiet, full], &[]), 2);
+    let verification = verified(&table(&[quiet, full], &[]), 2);
     assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
 }
 
 #[test]
 fn counts_that_differ_from_the_pinned_ones_are_a_failure() {
     let more_states = Space { states: 5_625, ..SMALL };
-    let text = verify(&table(&[more_states], &[]), 1).to_string();
+    let text = verified(&table(&[more_states], &[]), 1).to_string();
     assert!(text.contains("5624 states where 5625 are pinned"), "{text}");
     assert!(text.contains("verdict: violated"), "{text}");
     let fewer_transitions = Space { transitions: 1, ..SMALL };
-    assert_eq!(verify(&table(&[fewer_transitions], &[]), 1).verdict, Verdict::Violated);
+    assert_eq!(verified(&table(&[fewer_transitions], &[]), 1).verdict, Verdict::Violated);
     let wrong_depth = Known { depth: 8, ..KNOWN[0] };
-    assert_eq!(verify(&table(&[], &[wrong_depth]), 1).verdict, Verdict::Violated);
+    assert_eq!(verified(&table(&[], &[wrong_depth]), 1).verdict, Verdict::Violated);
 }
 
 /// A cluster that is held against its text over a small space, in which all of the text occurs.
@@ -64,7 +68,7 @@ fn proof_and_tie_are_links_like_the_others() {
         cluster_ties: vec![TIED],
         ..Table::default()
     };
-    let verification = verify(&table, 2);
+    let verification = verified(&table, 2);
     assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
     let text = verification.to_string();
     for line in [
@@ -81,7 +85,7 @@ fn a_proof_that_fails_fails_the_whole() {
     let accept = broken.action("accept").expect("it is there");
     broken.actions[accept].guards.truncate(1);
     let table = Table { specifications: vec![broken], ..Table::default() };
-    let verification = verify(&table, 1);
+    let verification = verified(&table, 1);
     assert_eq!(verification.verdict, Verdict::Violated);
     let text = verification.to_string();
     assert!(text.contains("step    a1 votes for v1 in b1"), "{text}");
@@ -90,20 +94,20 @@ fn a_proof_that_fails_fails_the_whole() {
 #[test]
 fn a_tie_with_other_counts_or_an_idle_text_is_a_failure() {
     let tied = |space| Table { cluster_ties: vec![space], ..Table::default() };
-    let verification = verify(&tied(Space { states: 1, ..TIED }), 1);
+    let verification = verified(&tied(Space { states: 1, ..TIED }), 1);
     assert!(verification.to_string().contains("9825 states where 1 are pinned"));
     // With one ballot nobody withdraws.
     let one = Space { bounds: Bounds::of(3, 2, 1), states: 5_217, transitions: 37_749, ..TIED };
-    let text = verify(&tied(one), 1).to_string();
+    let text = verified(&tied(one), 1).to_string();
     assert!(text.contains("nothing that the cluster does is the action withdraw"), "{text}");
     // A tie to a text that is not in the table is not quietly left out.
     let lost = Table { synod_ties: vec![("synod", KNOWN[0])], ..Table::default() };
-    assert!(std::panic::catch_unwind(|| verify(&lost, 1)).is_err());
+    assert!(std::panic::catch_unwind(|| verified(&lost, 1)).is_err());
 }
 
 #[test]
 fn nothing_run_is_nothing_shown() {
-    assert!(matches!(verify(&Table::default(), 1).verdict, Verdict::Inconclusive { .. }));
+    assert!(matches!(verified(&Table::default(), 1).verdict, Verdict::Inconclusive { .. }));
 }
 
 /// What the table must contain between its spaces.
@@ -123,4 +127,23 @@ fn the_table_leaves_nothing_out_everywhere() {
         assert!(space.bounds.validate().is_ok());
         assert!(space.states > 0 && space.transitions > 0, "{} is not pinned", space.bounds);
     }
+}
+
+/// A search that was called off is no failure.
+#[test]
+fn what_is_called_off_is_inconclusive() {
+    let interrupt = Interrupt::default();
+    interrupt.request();
+    let table = Table {
+        specifications: vec![shipped("synod")],
+        cluster_ties: vec![TIED],
+        ..table(&[SMALL], &KNOWN[..2])
+    };
+    let verification = verify(&table, 2, &interrupt);
+    assert_eq!(verification.rows.len(), 6);
+    for row in &verification.rows {
+        assert!(matches!(row.verdict, Verdict::Inconclusive { .. }), "{row:?}");
+        assert!(row.complaints.is_empty(), "{row:?}");
+    }
+    assert!(verification.to_string().contains("a signal came, after "), "{verification}");
 }

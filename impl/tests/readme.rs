@@ -173,3 +173,23 @@ fn a_cluster_that_is_told_to_stop_tells_its_nodes() {
     let stopping = cluster.lines.iter().filter(|line| line.contains("stopping"));
     assert_eq!(stopping.count(), 3, "one that was killed says nothing");
 }
+
+/// A node that stands still does not end when it is told to; a second signal does not wait for it.
+#[test]
+fn a_cluster_that_is_told_to_stop_twice_kills_its_nodes() {
+    let data = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(data.path());
+    let kill = |signal: &str, id: &str| {
+        assert!(Command::new("kill").args([signal, id]).status().unwrap().success());
+    };
+    kill("-STOP", &cluster.pids[&1]);
+    let (own, told) = (cluster.process.id().to_string(), Instant::now());
+    kill("-TERM", &own);
+    thread::sleep(Duration::from_millis(300));
+    assert!(matches!(cluster.process.try_wait(), Ok(None)), "it waits for the node");
+    kill("-TERM", &own);
+    assert_eq!(cluster.process.wait().unwrap().code(), Some(0));
+    assert!(told.elapsed() < Duration::from_millis(2500), "it waited for the node");
+    let node = Command::new("kill").args(["-0", &cluster.pids[&1]]).stderr(Stdio::null()).status();
+    assert!(!node.unwrap().success(), "the node is still there");
+}

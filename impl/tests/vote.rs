@@ -246,6 +246,16 @@ fn bad_input_leaves_an_earlier_diagram_alone() {
     assert_eq!(file.text(), "earlier");
 }
 
+/// A picture that cannot be written is found out first, and the other one is not begun.
+#[test]
+fn a_run_that_is_refused_leaves_no_file() {
+    let file = Scratch::new("new.svg");
+    let output = paxos(&["A=1", "--diagram", file.path(), "--mermaid", "/no/such/folder/run.mmd"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/folder/run.mmd"));
+    assert!(output.stdout.is_empty() && !file.0.exists());
+}
+
 #[test]
 fn the_diagram_shows_the_run() {
     let file = Scratch::new("run.svg");

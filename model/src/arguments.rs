@@ -1,11 +1,14 @@
 //! Arguments that the commands of this package and of those who build on it have in common.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{fmt::Display, num::NonZeroUsize, str::FromStr, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::RangedI64ValueParser};
 
 use crate::{
-    cluster::Bounds,
+    cluster::{
+        Bounds,
+        state::{BALLOTS_MAX, NODES_MAX, READS_MAX, SLOTS_MAX, UNSYNCED_MAX, VALUES_MAX},
+    },
     explore::{self, Options},
     synod,
 };
@@ -20,16 +23,17 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN, value_parser = threads)]
     pub threads: NonZeroUsize,
     /// Go no deeper than this; an initial state is at depth 1. Not with dfs.
-    #[arg(long, value_name = "DEPTH")]
+    #[arg(long, value_name = "DEPTH", value_parser = number(NonZeroUsize::MIN, NonZeroUsize::MAX))]
     pub max_depth: Option<NonZeroUsize>,
-    /// Give up when the process holds more than so many megabytes.
-    #[arg(long, value_name = "MB")]
+    /// Give up when the process holds more than so many megabytes; in any case before it has used up what the
+    /// system allows it.
+    #[arg(long, value_name = "MB", value_parser = megabytes)]
     pub max_memory: Option<u64>,
     /// Give up after so many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
     /// Give up when more than so many distinct states are known.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0, usize::MAX))]
     pub max_states: Option<usize>,
     /// Print the report as one JSON object.
     #[arg(long)]
@@ -55,19 +59,42 @@ pub enum Engine {
 const THREADS_MAX: usize = 256;
 
 /// A number of workers, as an argument.
-fn threads(argument: &str) -> Result<NonZeroUsize, String> {
+///
+/// # Errors
+/// A number that is out of range, with the range.
+pub fn threads(argument: &str) -> Result<NonZeroUsize, String> {
     let threads =
         argument.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= THREADS_MAX);
     threads.ok_or_else(|| format!("give a number from 1 to {THREADS_MAX}"))
 }
 
+/// A number that only its type limits, as an argument.
+fn number<T: FromStr + Display + Clone + Send + Sync>(
+    least: T,
+    most: T,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync {
+    move |argument| argument.parse().map_err(|_| format!("give a number from {least} to {most}"))
+}
+
+/// A number of megabytes, as an argument, in bytes.
+fn megabytes(argument: &str) -> Result<u64, String> {
+    const BYTES: u64 = 1_000_000;
+    let bytes = argument.parse().ok().and_then(|megabytes: u64| megabytes.checked_mul(BYTES));
+    bytes.ok_or_else(|| format!("give a number of megabytes from 0 to {}", u64::MAX / BYTES))
+}
+
+/// A number of a small range, as an argument.
+fn range(least: u8, most: usize) -> RangedI64ValueParser<u8> {
+    clap::value_parser!(u8).range(i64::from(least)..=i64::from(most as u8))
+}
+
 /// A number of seconds, as an argument.
 ///
 /// # Errors
-/// What is no number, or negative.
+/// If it is no number, negative, or more than a clock can count.
 pub fn seconds(argument: &str) -> Result<Duration, String> {
-    let seconds: f64 = argument.parse().map_err(|_| "give a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let seconds = argument.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
+    seconds.ok_or_else(|| format!("give a number of seconds from 0 to {}", u64::MAX))
 }
 
 impl RunArgs {
@@ -83,7 +110,7 @@ impl RunArgs {
             timeout: self.timeout,
             max_states: self.max_states,
             max_depth: self.max_depth,
-            max_memory_bytes: self.max_memory.map(|megabytes| megabytes.saturating_mul(1_000_000)),
+            max_memory_bytes: self.max_memory,
             progress: !self.quiet,
             ..Options::default()
         }
@@ -94,31 +121,31 @@ impl RunArgs {
 #[derive(Clone, Debug, Args)]
 pub struct BoundsArgs {
     /// How many nodes, each of which plays all roles.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = range(1, NODES_MAX))]
     pub nodes: u8,
     /// How many slots the log has.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = range(1, SLOTS_MAX))]
     pub slots: u8,
     /// How many ballots may be begun in all, owned round robin by the campaigners.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = range(1, BALLOTS_MAX))]
     pub ballots: u8,
     /// How many nodes campaign [default: two, or one if there is only one].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = range(1, NODES_MAX))]
     pub campaigners: Option<u8>,
     /// How many different values clients ask for.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = range(1, VALUES_MAX))]
     pub values: u8,
     /// How many promises let a candidate lead [default: a majority].
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = range(1, NODES_MAX))]
     pub phase1_quorum: Option<u8>,
     /// How many votes choose a value [default: a majority].
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = range(1, NODES_MAX))]
     pub phase2_quorum: Option<u8>,
     /// How many crashes there are in all [default: any number].
     #[arg(long, value_name = "N")]
     pub crashes: Option<u8>,
     /// How many steps of a node may wait for their sync.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = range(0, UNSYNCED_MAX.into()))]
     pub unsynced: u8,
     /// Leave out refusals.
     #[arg(long)]
@@ -130,7 +157,7 @@ pub struct BoundsArgs {
     #[arg(long)]
     pub snapshots: bool,
     /// How many rounds of reads a leader begins in a ballot.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = range(0, READS_MAX.into()))]
     pub reads: u8,
 }
 
@@ -158,19 +185,19 @@ impl BoundsArgs {
 #[derive(Clone, Debug, Args)]
 pub struct SynodArgs {
     /// How many acceptors promise and vote.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = range(1, synod::ACCEPTORS_MAX))]
     pub acceptors: u8,
     /// How many values may be proposed.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = range(1, synod::VALUES_MAX))]
     pub values: u8,
     /// How many ballots may be started.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = range(1, synod::BALLOTS_MAX))]
     pub ballots: u8,
     /// How many promises allow a proposal [default: a majority].
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = range(1, synod::ACCEPTORS_MAX))]
     pub phase1_quorum: Option<u8>,
     /// How many votes choose a value [default: a majority].
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = range(1, synod::ACCEPTORS_MAX))]
     pub phase2_quorum: Option<u8>,
 }
 

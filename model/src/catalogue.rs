@@ -12,6 +12,8 @@
 //! of the kind anywhere on the ladder, in whether something can [still be chosen](NOT_STUCK). What comes of it
 //! must be what the catalogue says.
 //!
+//! A bug in a part that the model does not have is not looked for, and named at the end ([`BEYOND`]).
+//!
 //! What it is not: the bugs ([`Bug`]), and how they break the rules ([`crate::cluster::rules`]).
 
 use std::{
@@ -23,7 +25,10 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::{
-    cluster::{AGREEMENT, BELIEFS, Bounds, Bug, Cluster, HELD, Harm, NOT_STUCK, READS, TRIMMED},
+    cluster::{
+        AGREEMENT, BELIEFS, BEYOND, Beyond, Bounds, Bug, Cluster, HELD, Harm, NOT_STUCK, READS,
+        TRIMMED,
+    },
     explore::{Behaviour, Counterexample, Interrupt, Options, Story, explore_and_keep},
     verdict::Verdict,
 };
@@ -165,6 +170,8 @@ pub struct Catalogue {
     pub spaces: Vec<Rung>,
     /// Bug by bug.
     pub bugs: Vec<Entry>,
+    /// Known bugs that the model cannot be given; nothing here says that anything sees them.
+    pub beyond: &'static [Beyond],
 }
 
 /// Looks for bugs on a ladder; `done` is told of each rung and each bug that is done with.
@@ -194,7 +201,7 @@ pub fn hunt(
     let verdicts = hunter.rungs.iter().map(|rung| &rung.verdict);
     let verdict = Verdict::worst(verdicts.chain(entries.iter().map(|entry| &entry.verdict)));
     let seconds = begun.elapsed().as_secs_f64();
-    Catalogue { verdict, seconds, spaces: hunter.rungs, bugs: entries }
+    Catalogue { verdict, seconds, spaces: hunter.rungs, bugs: entries, beyond: BEYOND }
 }
 
 /// Why nothing can be said.
@@ -425,6 +432,9 @@ impl fmt::Display for Catalogue {
         )?;
         let caught = self.bugs.iter().filter(|entry| entry.verdict == Verdict::Holds).count();
         writeln!(f, "{caught} of {} bugs are what the catalogue says", self.bugs.len())?;
+        for beyond in self.beyond {
+            writeln!(f, "not looked for: {beyond}")?;
+        }
         writeln!(f, "verdict: {}", self.verdict)
     }
 }

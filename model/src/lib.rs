@@ -7,6 +7,8 @@
 //! - [`catalogue`] looks for known bugs of Paxos in `cluster`, and says what sees them.
 //! - [`explore`] runs either and says no more than what ran.
 //! - [`story`] draws what a model did, [`trace`] writes it to a file and reads it again.
+//! - [`outputs`] tries the files that a command is to write.
+//! - [`signals`] lets a signal end any of it with a report.
 //! - [`proof`] proves specifications of both, for any number of everything.
 //! - [`tie`] holds the models against those texts, so that what is explored is what is proved.
 //!
@@ -16,7 +18,9 @@ pub mod arguments;
 pub mod catalogue;
 pub mod cluster;
 pub mod explore;
+pub mod outputs;
 pub mod proof;
+pub mod signals;
 pub mod story;
 pub mod synod;
 pub mod tie;

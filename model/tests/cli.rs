@@ -70,12 +70,23 @@ fn more_threads_find_the_same_states() {
 #[test]
 fn bad_bounds_are_unusable_and_say_why() {
     for (arguments, complaint) in [
-        ("--acceptors 0", "there must be at least one acceptor"),
+        ("--acceptors 0", "0 is not in 1..=63"),
+        ("--acceptors 1000", "1000 is not in 1..=63"),
+        ("--values 126", "126 is not in 1..=125"),
+        ("--ballots=-1", "-1 is not in 1..=32"),
+        (
+            "--acceptors 63",
+            "twice the number of acceptors and that of values together may be 127 at most",
+        ),
         ("--ballots 15", "give at most 14 ballots"),
         ("--phase1-quorum 1", "give a phase-2 quorum of at least 3"),
         ("--ballots many", "invalid value 'many' for '--ballots"),
-        ("--timeout=-1", "negative"),
-        ("--threads 0", "--threads"),
+        ("--timeout=-1", "give a number of seconds from 0 to 18446744073709551615"),
+        ("--threads 0", "give a number from 1 to 256"),
+        ("--max-depth 0", "give a number from 1 to 18446744073709551615"),
+        ("--max-states many", "give a number from 0 to 18446744073709551615"),
+        ("--max-memory 99999999999999999", "give a number of megabytes from 0 to 18446744073709"),
+        ("--hosts x --process=-1", "give the number of a line of --hosts, counted from 0"),
         ("--engine magic", "[possible values: bfs, dfs, timely]"),
     ] {
         let output = paxos_model(&format!("check synod {arguments}"));
@@ -83,6 +94,100 @@ fn bad_bounds_are_unusable_and_say_why() {
         assert!(stderr(&output).contains(complaint), "{}", stderr(&output));
         assert!(stdout(&output).is_empty());
     }
+}
+
+/// Each bound names the range that is accepted, and both its ends are.
+#[test]
+fn bounds_of_a_cluster_name_their_ranges() {
+    for (bound, least, most) in [
+        ("nodes", 1, 5),
+        ("slots", 1, 3),
+        ("ballots", 1, 7),
+        ("campaigners", 1, 5),
+        ("values", 1, 4),
+        ("phase1-quorum", 1, 5),
+        ("phase2-quorum", 1, 5),
+        ("crashes", 0, 255),
+        ("unsynced", 0, 3),
+        ("reads", 0, 3),
+    ] {
+        for bad in [1000, i64::from(least) - 1, i64::from(most) + 1] {
+            let output = paxos_model(&format!("check cluster --{bound}={bad}"));
+            assert_eq!(output.status.code(), Some(2), "{bound} {bad}");
+            let range = format!("{bad} is not in {least}..={most}");
+            assert!(stderr(&output).contains(&range), "{}", stderr(&output));
+        }
+        for good in [least, most] {
+            let quorums = "--phase1-quorum 5 --phase2-quorum 5";
+            let quorums = if bound.contains("quorum") || bound == "nodes" { "" } else { quorums };
+            let nodes = if bound == "nodes" { "" } else { "--nodes 5" };
+            let other = match bound {
+                "phase1-quorum" => "--phase2-quorum 5",
+                "phase2-quorum" => "--phase1-quorum 5",
+                _ => "",
+            };
+            let output = paxos_model(&format!(
+                "check cluster {nodes} {quorums} {other} --{bound} {good} --max-states 1 --quiet"
+            ));
+            assert_ne!(output.status.code(), Some(2), "{bound} {good}: {}", stderr(&output));
+        }
+    }
+}
+
+/// Nothing is searched for where what is found could not be written; and nothing is touched.
+#[test]
+fn outputs_are_tried_before_anything_runs() {
+    let folder = Folder::new("outputs");
+    let file = folder.write("file", "kept");
+    let trace = "../conformance/traces/happy-path.itf.json";
+    let large = "check synod --ballots 6 --max-states 1000000000 --quiet";
+    for (command, option) in [
+        (large, "--svg"),
+        (large, "--mermaid"),
+        (large, "--itf"),
+        ("mutants --show 16", "--svg"),
+        ("mutants --show 16", "--mermaid"),
+        ("mutants --show 16", "--itf"),
+    ] {
+        for bad in ["/nowhere/x", "/proc/x", &folder.0.display().to_string()] {
+            let output = paxos_model(&format!("{command} {option} {bad}"));
+            assert_eq!(output.status.code(), Some(2), "{command} {option} {bad}");
+            let said = format!("{option} {bad} cannot be written: ");
+            assert!(stderr(&output).contains(&said), "{}", stderr(&output));
+        }
+    }
+    for option in ["--svg", "--mermaid"] {
+        let output = paxos_model(&format!("trace {trace} {option} /nowhere/x"));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(&format!("{option} /nowhere/x cannot be written: ")));
+    }
+    for command in
+        [&format!("{large} --engine timely --checkpoint"), "prove --certificates", "prove --smtlib"]
+    {
+        for bad in [&file, "/proc/x"] {
+            let output = paxos_model(&format!("{command} {bad}"));
+            assert_eq!(output.status.code(), Some(2), "{command} {bad}");
+            assert!(stderr(&output).contains(&format!("{bad} cannot be written to: ")));
+        }
+    }
+    // A path that is tried and then not written stays as it was.
+    let new = folder.0.join("new.svg").display().to_string();
+    for search in
+        ["check synod --ballots 1", "check synod --ballots 5 --max-states 1000", "trace nothing"]
+    {
+        for path in [&file, &new] {
+            let output = paxos_model(&format!("{search} --svg {path}"));
+            assert_eq!(output.status.code(), Some(2), "{search}: {}", stderr(&output));
+        }
+        assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "kept");
+        assert!(!std::path::Path::new(&new).exists(), "{search}");
+    }
+    let output = paxos_model(&format!("check synod --svg {new} --itf {new}"));
+    assert!(stderr(&output).contains("--svg and --itf both name "), "{}", stderr(&output));
+    // A counterexample takes its place.
+    let output = paxos_model(&format!("check cluster --bug 8 --ballots 2 --quiet --svg {file}"));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(std::fs::read_to_string(&file).expect("it is there").starts_with("<svg"));
 }
 
 #[test]
@@ -182,7 +287,7 @@ fn what_is_no_specification_is_unusable() {
         ("no-such-file".to_owned(), "give a file, or one of synod, multipaxos, flexible"),
         ("synod --prover magic".to_owned(), "[possible values: builtin, z3, cvc5]"),
         ("synod --timeout soon".to_owned(), "give a number of seconds"),
-        (format!("synod --smtlib {}", folder.write("file", "")), "cannot write to"),
+        (format!("synod --smtlib {}", folder.write("file", "")), "cannot be written to: "),
     ] {
         let output = paxos_model(&format!("prove {arguments}"));
         assert_eq!(output.status.code(), Some(2), "{arguments}");

@@ -195,8 +195,8 @@ fn what_cannot_be_served_is_refused() {
     let port = taken.local_addr().expect("it has one").port().to_string();
     for (arguments, complaint) in [
         (vec!["synod", "--port", &port], "give another --port, or 0 for any that is free"),
-        (vec!["synod", "--acceptors", "0"], "there must be at least one acceptor"),
-        (vec!["cluster", "--nodes", "9"], "nodes is 9; it must be 1 to 5"),
+        (vec!["synod", "--acceptors", "0"], "0 is not in 1..=63"),
+        (vec!["cluster", "--nodes", "9"], "9 is not in 1..=5"),
         (vec!["cluster", "--bug", "99"], "there is no bug \"99\"; give one of 1, 2, "),
     ] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_paxos-model"))

@@ -18,6 +18,7 @@ use paxos_model::{
         interpreter::Interpreter,
         language::{Formula, Specification},
         obligation::obligations,
+        patience::Watch,
         prove,
         prover::Prover,
         report::SpecificationReport,
@@ -305,7 +306,8 @@ fn the_invariant_is_not_vacuous() {
             let sizes = |total| finite::sizes(specification.sorts.len(), total);
             let possible = (0..=14).flat_map(sizes).any(|sizes| {
                 let parameters = &action.parameters;
-                let mut models = FiniteModels::new(&specification, &sizes, parameters, None);
+                let mut models =
+                    FiniteModels::new(&specification, &sizes, parameters, &Watch::default());
                 let axioms = specification.axioms.iter();
                 for statement in axioms.chain(specification.statements()) {
                     models.assert(&statement.formula);
@@ -322,7 +324,7 @@ fn the_invariant_is_not_vacuous() {
 #[test]
 fn a_contradiction_has_no_model() {
     let specification = shipped("synod");
-    let mut models = FiniteModels::new(&specification, &[2, 2, 2, 2], &[], None);
+    let mut models = FiniteModels::new(&specification, &[2, 2, 2, 2], &[], &Watch::default());
     assert_eq!(models.find(&[]), Answer::Model);
     models.assert(&Formula::falsehood());
     assert_eq!(models.find(&[]), Answer::Contradiction);

@@ -14,6 +14,7 @@ use paxos_model::proof::{
     finite::{self, FiniteModels},
     ground::Grounding,
     language::{Formula, Place, Relation, Sort, Specification, Variable},
+    patience::Watch,
     sat::Answer,
 };
 use rand::{RngExt as _, SeedableRng as _};
@@ -145,7 +146,7 @@ fn the_prover_agrees_with_a_search_of_finite_models() {
             clauses.assert(formula);
         }
         assert!(clauses.stratify(&specification).is_ok(), "seed {seed}, {number}: not decidable");
-        let mut grounding = Grounding::new(clauses, 2, None);
+        let mut grounding = Grounding::new(clauses, 2, &Watch::default());
         let answer = grounding.solve();
         // The terms are a model if there is one; most have a smaller one.
         let most = match answer {
@@ -153,7 +154,7 @@ fn the_prover_agrees_with_a_search_of_finite_models() {
             _ => 2 * grounding.size().0.max(3),
         };
         let found = (2..=most).flat_map(|total| finite::sizes(2, total)).any(|sizes| {
-            let mut search = FiniteModels::new(&specification, &sizes, &[], None);
+            let mut search = FiniteModels::new(&specification, &sizes, &[], &Watch::default());
             for formula in &formulas {
                 search.assert(formula);
             }

@@ -364,7 +364,7 @@ fn bad_bounds_say_what_would_be_good() {
     expect!["there must be at least one ballot"].assert_eq(&refused(bounds(3, 2, 0)));
     expect!["3 acceptors, 2 values and 15 ballots make 135 possible messages, and a state holds 128; with so many acceptors and values, give at most 14 ballots"]
         .assert_eq(&refused(bounds(3, 2, 15)));
-    expect!["255 acceptors, 2 values and 255 ballots make 130815 possible messages, and a state holds 128; lower the number of acceptors or of values"]
+    expect!["255 acceptors, 2 values and 255 ballots make 130815 possible messages, and a state holds 128; give fewer acceptors or values: twice the number of acceptors and that of values together may be 127 at most"]
         .assert_eq(&refused(bounds(255, 2, 255)));
     expect!["a phase-2 quorum of 4 is not a quorum of 3 acceptors; give a size from 1 to 3"]
         .assert_eq(&refused(Bounds { phase2_quorum: Some(4), ..bounds(3, 2, 2) }));

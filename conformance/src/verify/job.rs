@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use paxos_model::{
     cluster::{Bounds, Cluster},
-    explore::{Engine, Finding, Options, Report, explore},
-    proof::{language::Specification, prove, prover::Prover},
+    explore::{Engine, Explorable, Finding, Interrupt, Options, Report, explore},
+    proof::{language::Specification, patience::Patience, prove, prover::Prover},
     synod::{Bounds as SynodBounds, Synod},
     tie::{cluster::ClusterTie, synod::SynodTie},
 };
@@ -101,30 +101,32 @@ impl Job {
     }
 
     /// Does it, and holds what came out against the table.
-    pub(super) fn run(&self) -> Row {
+    pub(super) fn run(&self, interrupt: &Interrupt) -> Row {
         let (mut tried, mut explained) = (None, Vec::new());
         let evidence = match self {
             Self::Proof(specification) => {
                 let one = std::slice::from_ref(specification);
-                let mut report = prove(one, &Prover::Builtin, PATIENCE, |_| ());
+                let patience = Patience { timeout: PATIENCE, interrupt: interrupt.clone() };
+                let mut report = prove(one, &Prover::Builtin, patience, |_| ());
                 Evidence::Proved(report.specifications.remove(0))
             }
-            Self::Specification(known) => searched(&known.synod()),
+            Self::Specification(known) => searched(&known.synod(), interrupt),
             Self::SynodTie(specification, known) => {
-                searched(&SynodTie::new(known.synod(), specification.clone()))
+                searched(&SynodTie::new(known.synod(), specification.clone()), interrupt)
             }
             Self::ClusterTie(space) => {
                 let tie = ClusterTie::new(space.bounds).expect("the table has valid bounds");
-                let evidence = searched(&tie);
+                let evidence = searched(&tie, interrupt);
                 explained = tie.explained();
                 evidence
             }
             Self::Model(space) => {
-                searched(&Cluster::new(space.bounds).expect("the table has valid bounds"))
+                let cluster = Cluster::new(space.bounds).expect("the table has valid bounds");
+                searched(&cluster, interrupt)
             }
             Self::Lockstep(space) => {
                 let pairs = Lockstep::new(space.bounds).expect("the table has valid bounds");
-                let evidence = searched(&pairs);
+                let evidence = searched(&pairs, interrupt);
                 tried = Some(pairs.tried());
                 evidence
             }
@@ -183,8 +185,9 @@ impl Job {
 }
 
 /// Depth-first is lighter; a failure is looked for again, breadth-first.
-fn searched<M: paxos_model::explore::Explorable>(model: &M) -> Evidence {
-    let options = Options { engine: Engine::Dfs, ..Options::default() };
+fn searched<M: Explorable>(model: &M, interrupt: &Interrupt) -> Evidence {
+    let interrupt = interrupt.clone();
+    let options = Options { engine: Engine::Dfs, interrupt, ..Options::default() };
     Evidence::Explored(explore(model, &options))
 }
 

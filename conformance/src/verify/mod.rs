@@ -8,7 +8,10 @@ mod report;
 use std::{fmt, sync::Mutex};
 
 use paxos_model::{
-    cluster::Bounds, explore::Report, proof::report::SpecificationReport, verdict::Verdict,
+    cluster::Bounds,
+    explore::{Interrupt, Report, available_bytes},
+    proof::report::SpecificationReport,
+    verdict::Verdict,
 };
 use serde::Serialize;
 
@@ -115,25 +118,35 @@ pub struct Verification {
     pub rows: Vec<Row>,
 }
 
-/// Runs all links, the largest pieces first, on as many threads as asked for.
-pub fn verify(table: &Table, threads: usize) -> Verification {
+/// The least memory that is to be left for one more search at the same time.
+const THREAD_BYTES: u64 = 256 << 20;
+
+/// Runs all links, the largest pieces first, on as many threads as asked for and can be started. After a wish
+/// to stop, what is left is inconclusive.
+pub fn verify(table: &Table, threads: usize, interrupt: &Interrupt) -> Verification {
     let mut jobs = Job::all(table);
     jobs.sort_by_key(Job::cost);
     let progress = Progress::new(jobs.iter().map(Job::cost).sum());
     let (queue, done) = (Mutex::new(jobs), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let job = queue.lock().expect("nobody panics while holding it").pop();
-                    let Some(job) = job else { return };
-                    progress.begins(&job);
-                    let row = job.run();
-                    progress.ends(&job, &row);
-                    done.lock().expect("nobody panics while holding it").push(row);
-                }
-            });
+    let work = || {
+        loop {
+            let job = queue.lock().expect("nobody panics while holding it").pop();
+            let Some(job) = job else { return };
+            progress.begins(&job);
+            let row = job.run(interrupt);
+            progress.ends(&job, &row);
+            done.lock().expect("nobody panics while holding it").push(row);
         }
+    };
+    std::thread::scope(|scope| {
+        // This thread works as well, so that where no other can be started nothing is lost but time.
+        for _ in 1..threads {
+            let scarce = available_bytes().is_some_and(|bytes| bytes < THREAD_BYTES);
+            if scarce || std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
     });
     let mut rows = done.into_inner().expect("nobody panics while holding it");
     let order = |row: &Row| {
@@ -177,6 +190,10 @@ fn compare_links(rows: &mut [Row]) {
 fn every_action_explains_something(rows: &mut [Row]) {
     let ties = || rows.iter().filter(|row| !row.explained.is_empty());
     let Some(first) = ties().next() else { return };
+    // A tie that was cut short may have missed the only step that an action explains.
+    if ties().any(|row| matches!(row.verdict, Verdict::Inconclusive { .. })) {
+        return;
+    }
     let idle: Vec<_> = (0..first.explained.len())
         .filter(|&action| ties().all(|row| row.explained[action].1 == 0))
         .map(|action| first.explained[action].0.clone())

@@ -20,7 +20,10 @@ impl Progress {
             let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {elapsed}  {msg}");
             let bar = ProgressBar::new(total);
             bar.set_style(style.expect("the template is a constant"));
-            bar.enable_steady_tick(Duration::from_millis(200));
+            // The bar starts a thread for this, and panics where none can be started.
+            if std::thread::Builder::new().spawn(|| ()).is_ok() {
+                bar.enable_steady_tick(Duration::from_millis(200));
+            }
             bar
         });
         Self { bar }

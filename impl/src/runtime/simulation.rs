@@ -7,6 +7,7 @@ mod faulty;
 mod outbox;
 mod storms;
 mod turns;
+mod unapplied;
 mod wanderer;
 
 use std::{
@@ -41,7 +42,12 @@ use crate::{
 
 /// A machine that keeps the numbers of all commands in their order, and answers how many there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Ledger(Vec<u64>);
+struct Ledger(Vec<u64>, Unapplied);
+
+/// The number of commands that a machine is broken to lack in its snapshots: the last ones, as if it had answered
+/// them before it applied them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Unapplied(usize);
 
 impl StateMachine for Ledger {
     type Answer = Bytes;
@@ -54,7 +60,8 @@ impl StateMachine for Ledger {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|number| number.to_le_bytes()).collect()
+        let applied = self.0.len().saturating_sub(self.1.0);
+        self.0[..applied].iter().flat_map(|number| number.to_le_bytes()).collect()
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
@@ -143,12 +150,18 @@ struct Simulation {
     bereft: usize,
     /// How many syncs took long.
     stalled: usize,
+    /// The fault of the machines of nodes that start.
+    unapplied: Unapplied,
 }
 
 const STEP: Duration = Duration::from_millis(1);
 
 impl Simulation {
     fn new(seed: u64, nodes: u32) -> Self {
+        Self::with_machines(seed, nodes, Unapplied::default())
+    }
+
+    fn with_machines(seed: u64, nodes: u32, unapplied: Unapplied) -> Self {
         let mut simulation = Self {
             random: ChaCha8Rng::seed_from_u64(seed),
             options: quick(),
@@ -167,6 +180,7 @@ impl Simulation {
             reads: Vec::new(),
             served: 0,
             bereft: 0,
+            unapplied,
         };
         for id in (1..=nodes).map(NodeId) {
             let store = MemoryStore::new(StoreId(id.0.into()));
@@ -188,7 +202,8 @@ impl Simulation {
         let store =
             Faulty { inner: place.store.reopen(), changes_left: place.changes_left.clone() };
         let options = Options { seed: self.random.random(), ..self.options.clone() };
-        let node = Node::recover(Config::new(id, nodes), options, Ledger::default(), store, false);
+        let machine = Ledger(Vec::new(), self.unapplied);
+        let node = Node::recover(Config::new(id, nodes), options, machine, store, false);
         place.node = Some(node.expect("its own store"));
         place.since = self.now;
     }

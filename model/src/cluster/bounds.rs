@@ -4,7 +4,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::types::{
-    BALLOTS_MAX, Ballot, NODES_MAX, NodeId, READS_MAX, SLOTS_MAX, VALUES_MAX, Value,
+    BALLOTS_MAX, Ballot, NODES_MAX, NodeId, READS_MAX, SLOTS_MAX, UNSYNCED_MAX, VALUES_MAX, Value,
 };
 
 /// The bounds of one space.
@@ -115,7 +115,7 @@ impl Bounds {
         range("campaigners", self.campaigners, 1, self.nodes)?;
         range("slots", self.slots, 1, SLOTS_MAX as u8)?;
         range("values", self.values, 1, VALUES_MAX as u8)?;
-        range("unsynced", self.unsynced, 0, 3)?;
+        range("unsynced", self.unsynced, 0, UNSYNCED_MAX)?;
         range("reads", self.reads, 0, READS_MAX)?;
         if self.phase1_quorum + self.phase2_quorum <= self.nodes {
             return Err(BoundsError::QuorumsDoNotIntersect {

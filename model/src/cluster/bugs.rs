@@ -4,6 +4,9 @@
 //! applied twice, which the model does not have. Some numbers have variants, where a bug can be made in several
 //! ways that are seen in different bounds.
 //!
+//! A known bug in a part that the model does not have is listed apart ([`BEYOND`]), with the link of the chain
+//! that sees it.
+//!
 //! What it is not: the bugs themselves. How a rule is broken stands beside the rule, in
 //! [`rules`](super::rules).
 
@@ -69,12 +72,61 @@ impl Bug {
     }
 }
 
-/// A label that none of the catalogue has.
+/// A label that none of the catalogue has, or a bug that the model cannot be given.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("there is no bug {label:?}; give one of {}", Bug::ALL.iter().map(|bug| bug.label()).join(", "))]
 pub struct UnknownBug {
     /// The label.
     pub label: String,
+}
+
+impl fmt::Display for UnknownBug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let label = &self.label;
+        match BEYOND.iter().find(|beyond| beyond.number.to_string() == *label) {
+            Some(beyond) => write!(f, "the model cannot have bug {beyond}")?,
+            None => write!(f, "there is no bug {label:?}")?,
+        }
+        write!(f, "; give one of {}", Bug::ALL.iter().map(|bug| bug.label()).join(", "))
+    }
+}
+
+/// A known bug in a part that the model does not have, so that the model cannot be given it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Beyond {
+    /// Its number in the longer list.
+    pub number: u8,
+    /// Its name.
+    pub name: &'static str,
+    /// The bug, in a sentence; and why it matters, in another.
+    pub story: [&'static str; 2],
+    /// Why the model and the lockstep cannot see it.
+    pub unseen: &'static str,
+    /// What sees it.
+    pub seen_by: &'static str,
+    /// The file with the test that shows so.
+    pub test: &'static str,
+}
+
+/// The known bugs that the model cannot be given.
+pub const BEYOND: &[Beyond] = &[Beyond {
+    number: 44,
+    name: "trims what is not applied",
+    story: [
+        "A node trims log entries that are chosen, but that its state machine has not applied.",
+        "After a restart its state lacks their effect, and its log no longer has them, so that its users are \
+         told something else than those of other nodes.",
+    ],
+    unseen: "the proof, the model and the lockstep have no state machine, and to trim a chosen entry is a \
+             step that the protocol allows",
+    seen_by: "the simulation of nodes with their stores and state machines",
+    test: "impl/src/runtime/simulation/unapplied.rs",
+}];
+
+impl fmt::Display for Beyond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, name, unseen, seen_by, test, .. } = self;
+        write!(f, "{number} ({name}): {unseen}; {seen_by} sees it ({test})")
+    }
 }
 
 /// What users come to feel of a bug.

@@ -46,7 +46,7 @@ use stateright::{Model, Property};
 
 pub use self::{
     bounds::{Bounds, BoundsError},
-    bugs::{Bug, Harm},
+    bugs::{BEYOND, Beyond, Bug, Harm},
     properties::{AGREEMENT, BELIEFS, HELD, ONE_VALUE, PROMISES_KEPT, REFINES, VALIDITY},
     reads::READS,
     snapshots::TRIMMED,
@@ -61,7 +61,7 @@ use self::{
 };
 use crate::{
     explore::{
-        Explorable, Packing, Symmetry,
+        Explorable, Packing, Symmetry, flag,
         packing::{Packer, Unpacker},
     },
     synod::Synod,
@@ -421,6 +421,32 @@ impl Explorable for Cluster {
     fn identity(&self) -> String {
         let bug = self.rules.bug.map_or("none".to_owned(), Bug::label);
         format!("cluster: {:?}, bug: {bug}", self.rules.bounds)
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let bounds = &self.rules.bounds;
+        let optional = |option, value: Option<String>| match value {
+            Some(value) => format!("{option} {value}"),
+            None => format!("no {option}"),
+        };
+        vec![
+            ("model", "check cluster".to_owned()),
+            ("nodes", format!("--nodes {}", bounds.nodes)),
+            ("slots", format!("--slots {}", bounds.slots)),
+            ("ballots", format!("--ballots {}", bounds.ballots)),
+            ("campaigners", format!("--campaigners {}", bounds.campaigners)),
+            ("values", format!("--values {}", bounds.values)),
+            ("phase1-quorum", format!("--phase1-quorum {}", bounds.phase1_quorum)),
+            ("phase2-quorum", format!("--phase2-quorum {}", bounds.phase2_quorum)),
+            ("crashes", optional("--crashes", bounds.crashes.map(|most| most.to_string()))),
+            ("unsynced", format!("--unsynced {}", bounds.unsynced)),
+            ("no-nack", flag("--no-nack", !bounds.nacks)),
+            ("no-chosen", flag("--no-chosen", !bounds.chosen)),
+            ("snapshots", flag("--snapshots", bounds.snapshots)),
+            ("reads", format!("--reads {}", bounds.reads)),
+            ("not-stuck", flag("--not-stuck", self.not_stuck)),
+            ("bug", optional("--bug", self.rules.bug.map(Bug::label))),
+        ]
     }
 
     fn kind(action: &Action) -> usize {

@@ -9,8 +9,8 @@ pub use super::{
     message::{Message, Network},
     reads::{Reads, Round, Witness},
     types::{
-        BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, SLOTS_MAX, Slot, VALUES_MAX, Value,
-        Vote,
+        BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, READS_MAX, SLOTS_MAX, Slot,
+        UNSYNCED_MAX, VALUES_MAX, Value, Vote,
     },
 };
 

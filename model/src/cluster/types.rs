@@ -13,7 +13,9 @@ pub const BALLOTS_MAX: usize = 7;
 /// The most values that clients ask for; the no-op is one more.
 pub const VALUES_MAX: usize = 4;
 /// The most rounds of reads in a ballot.
-pub(super) const READS_MAX: u8 = 3;
+pub const READS_MAX: u8 = 3;
+/// The most steps of a node that wait for their sync.
+pub const UNSYNCED_MAX: u8 = 3;
 
 /// One node, counted from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -37,6 +37,12 @@ pub trait Explorable:
         self.title()
     }
 
+    /// The command-line options that make this model, each by its name and in words that say its value:
+    /// `("ballots", "--ballots 3")`. They say how two models differ.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// The index of the kind of an action.
     fn kind(action: &Self::Action) -> usize;
 

@@ -3,8 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
-
+use super::memory::Memory;
 use super::options::{Interrupt, Options};
 
 /// How far the searches of one run may go; they share it.
@@ -46,8 +45,9 @@ impl Limits {
         self.started.elapsed()
     }
 
-    /// That a limit was reached, or somebody wants an end, in words.
-    pub(super) fn reached(&self, states: usize) -> Option<String> {
+    /// The limit that was reached, or the wish for an end, in words. `next_bytes` is what the tables of the
+    /// search ask for when they grow next.
+    pub(super) fn reached(&self, states: usize, next_bytes: u64) -> Option<String> {
         if self.interrupt.requested() {
             return Some("a signal came".to_owned());
         }
@@ -59,8 +59,10 @@ impl Limits {
         }
         // Looked at whether there is a limit or not, so that the most is known.
         let held = self.memory.borrow_mut().held_bytes();
-        let most = self.max_memory_bytes?;
-        (held > most).then(|| format!("the memory limit of {} MB was reached", most / 1_000_000))
+        if let Some(most) = self.max_memory_bytes.filter(|most| held > *most) {
+            return Some(format!("the memory limit of {} MB was reached", most / 1_000_000));
+        }
+        self.memory.borrow_mut().exhausted(next_bytes)
     }
 
     /// How much memory this process holds, in bytes, and how much it may.
@@ -70,52 +72,11 @@ impl Limits {
 
     /// The most memory that this process was seen to hold, in bytes.
     pub(super) fn peak_bytes(&self) -> u64 {
-        let mut memory = self.memory.borrow_mut();
-        memory.look();
-        memory.peak_bytes
+        self.memory.borrow_mut().peak_bytes()
     }
 }
 
-/// What is known of the memory of this process. To ask costs more than to search a few states.
-struct Memory {
-    system: System,
-    this: Option<Pid>,
-    asked: Instant,
-    held_bytes: u64,
-    peak_bytes: u64,
-}
-
-impl Memory {
-    const BETWEEN: Duration = Duration::from_millis(50);
-
-    fn new() -> Self {
-        let system = System::new();
-        let this = sysinfo::get_current_pid().ok();
-        let mut memory = Self { system, this, asked: Instant::now(), held_bytes: 0, peak_bytes: 0 };
-        memory.look();
-        memory
-    }
-
-    fn held_bytes(&mut self) -> u64 {
-        if self.asked.elapsed() >= Self::BETWEEN {
-            self.look();
-        }
-        self.held_bytes
-    }
-
-    fn look(&mut self) {
-        self.asked = Instant::now();
-        let Some(this) = self.this else { return };
-        let what = ProcessRefreshKind::nothing().with_memory();
-        self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&[this]), true, what);
-        self.held_bytes = self.system.process(this).map_or(0, sysinfo::Process::memory);
-        self.peak_bytes = self.peak_bytes.max(self.held_bytes);
-    }
-}
-
-/// How much memory this machine has left for a search, in bytes; nothing if it does not say.
-pub(super) fn available_bytes() -> Option<u64> {
-    let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
-    let available = System::new_with_specifics(what).available_memory();
-    (available > 0).then_some(available)
+/// The memory that this process can still have, in bytes; nothing if that is not known.
+pub fn available_bytes() -> Option<u64> {
+    Memory::new().left_bytes()
 }

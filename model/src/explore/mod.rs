@@ -4,7 +4,7 @@
 //! nothing to the search itself; what it adds is distrust, since a search that ends is easily taken
 //! for a search that is complete:
 //!
-//! - A search that was cut short, by a limit, a signal, a panic or a full disk, never *holds*; how
+//! - A search that was cut short, by a limit, a signal, a panic, a full disk or too little memory, never *holds*; how
 //!   engines notice that is their business (`engine`).
 //! - A model without properties holds nothing.
 //! - The first failure that a search finds need not be the nearest. So unless the engine is strict, the
@@ -18,6 +18,7 @@ mod engine;
 mod estimate;
 mod explorable;
 mod limits;
+pub(crate) mod memory;
 mod options;
 pub mod packing;
 mod progress;
@@ -31,9 +32,12 @@ use itertools::Itertools as _;
 use stateright::{Expectation as E, Model, Property};
 
 pub use self::behaviour::Behaviour;
+pub(crate) use self::engine::flag;
 pub use self::estimate::{Estimate, estimate};
 pub(crate) use self::explorable::arrangements;
 pub use self::explorable::{Explorable, Packing, Symmetry, Tally};
+pub use self::limits::available_bytes;
+pub use self::memory::allocator_reserves_ahead;
 pub use self::options::{Checkpoint, Engine, Interrupt, Options, Processes};
 pub use self::refusal::{CheckpointError, Refusal, refuse};
 pub(crate) use self::report::Story;

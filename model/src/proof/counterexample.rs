@@ -4,7 +4,7 @@
 //! possible, and then as few facts. And it is run by the interpreter first, which knows nothing of how
 //! it was found; what does not replay is not shown.
 
-use std::{collections::BTreeMap, fmt, time::Instant};
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use super::{
     interpreter::{Interpreter, Step},
     language::{Formula, Relation, Sort, Specification},
     obligation::{Moment, Obligation},
+    patience::Watch,
     sat::Answer,
     structure::{Assignment, Element, Structure},
 };
@@ -41,23 +42,20 @@ pub struct Counterexample {
 /// Looks for the smallest counterexample to an obligation that is known to have one.
 ///
 /// # Errors
-/// If none was found before the deadline, or what was found did not replay: says which.
-pub fn find(
-    obligation: &Obligation<'_>,
-    deadline: Option<Instant>,
-) -> Result<Counterexample, String> {
+/// If none was found before a limit was reached, or what was found did not replay: says which.
+pub fn find(obligation: &Obligation<'_>, watch: &Watch) -> Result<Counterexample, String> {
     let specification = obligation.specification;
     let parameters = obligation.action().map_or(&[][..], |action| &action.parameters);
     let conclusion = obligation.conclusion().negated();
     let sorts = specification.sorts.len();
     for sizes in (sorts..=sorts + SPARE_MAX).flat_map(|total| finite::sizes(sorts, total)) {
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if watch.has_ended() {
             break;
         }
         if !finite::is_small(specification, &sizes) {
             continue;
         }
-        let mut models = FiniteModels::new(specification, &sizes, parameters, deadline);
+        let mut models = FiniteModels::new(specification, &sizes, parameters, watch);
         obligation.premises().into_iter().for_each(|premise| models.assert(premise));
         models.assert(&conclusion);
         match models.find(&[]) {
@@ -70,8 +68,10 @@ pub fn find(
             Answer::TimeUp => break,
         }
     }
-    Err("it was refuted, but no counterexample was found in time that is small enough to show"
-        .into())
+    Err(match watch.why() {
+        Some(why) => format!("it was refuted, but {why} before a counterexample was found"),
+        None => "it was refuted, but no counterexample is small enough to be shown".to_owned(),
+    })
 }
 
 /// How many things there may be beyond one of each sort.

@@ -4,12 +4,11 @@
 //! is plain to see, and what is left is propositional. It says nothing of larger structures; it is for
 //! finding small ones. It shares no step with the prover that says whether there is one at all.
 
-use std::time::Instant;
-
 use itertools::Itertools as _;
 
 use super::{
     language::{Formula, Relation, Sort, Specification, Variable},
+    patience::Watch,
     sat::{Answer, Literal, Sat, literal},
     structure::{Assignment, Element, Structure},
 };
@@ -22,7 +21,7 @@ pub struct FiniteModels<'s> {
     sat: Sat,
     /// For each parameter the propositional variables that say which element it is.
     parameters: Vec<(Variable, Vec<usize>)>,
-    deadline: Option<Instant>,
+    watch: Watch,
     /// How many formulas were made propositional, and whether that took too long.
     grounded: usize,
     late: bool,
@@ -41,10 +40,10 @@ impl<'s> FiniteModels<'s> {
         specification: &'s Specification,
         sizes: &[u8],
         parameters: &[Variable],
-        deadline: Option<Instant>,
+        watch: &Watch,
     ) -> Self {
         let shape = Structure::empty(specification, sizes);
-        let mut sat = Sat::new(deadline);
+        let mut sat = Sat::new(watch);
         // A fact has the same number as a propositional variable.
         for fact in 0..shape.possible_facts() {
             assert_eq!(sat.variable(), fact, "variables are numbered from 0");
@@ -61,7 +60,8 @@ impl<'s> FiniteModels<'s> {
             }
             chosen.push((parameter, is));
         }
-        Self { specification, shape, sat, parameters: chosen, deadline, grounded: 0, late: false }
+        let (parameters, watch) = (chosen, watch.clone());
+        Self { specification, shape, sat, parameters, watch, grounded: 0, late: false }
     }
 
     /// Leaves only those in which a formula holds. Its free variables are the parameters.
@@ -120,9 +120,7 @@ impl<'s> FiniteModels<'s> {
 
     fn ground(&mut self, formula: &Formula, assignment: &mut Assignment) -> Ground {
         self.grounded += 1;
-        if self.grounded.is_multiple_of(4096)
-            && self.deadline.is_some_and(|it| Instant::now() >= it)
-        {
+        if self.grounded.is_multiple_of(4096) && self.watch.has_ended() {
             self.late = true;
         }
         if self.late {

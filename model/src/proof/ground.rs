@@ -9,16 +9,14 @@
 //!
 //! Equality is a predicate like the others, whose laws are told when they are broken.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Instant,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use smallvec::SmallVec;
 
 use super::{
     clause::{Clause, Clauses, Function, Literal, Predicate, Term},
     language::{Sort, Specification},
+    patience::Watch,
     sat::{Answer, Certificate, Sat, literal},
 };
 
@@ -46,7 +44,7 @@ pub struct Grounding {
     numbers: HashMap<Atom, usize>,
     sat: Sat,
     told: usize,
-    deadline: Option<Instant>,
+    watch: Watch,
 }
 
 /// How the false instances of a clause are found: by going through the true atoms for some of its
@@ -69,7 +67,7 @@ const BATCH: usize = 64;
 
 impl Grounding {
     /// The clauses, about so many sorts of things; none is empty.
-    pub fn new(mut clauses: Clauses, sorts: usize, deadline: Option<Instant>) -> Self {
+    pub fn new(mut clauses: Clauses, sorts: usize, watch: &Watch) -> Self {
         for sort in (0..sorts).map(Sort) {
             let constant =
                 |function: &Function| function.sort == sort && function.arguments.is_empty();
@@ -89,9 +87,9 @@ impl Grounding {
             made: HashMap::new(),
             atoms: Vec::new(),
             numbers: HashMap::new(),
-            sat: Sat::new(deadline),
+            sat: Sat::new(watch),
             told: 0,
-            deadline,
+            watch: watch.clone(),
         };
         for function in 0..grounding.functions.len() {
             if grounding.functions[function].arguments.is_empty() {
@@ -155,7 +153,7 @@ impl Grounding {
     }
 
     fn late(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.watch.has_ended()
     }
 
     fn make(&mut self, function: usize, arguments: Things) -> Thing {

@@ -25,18 +25,20 @@ pub mod ground;
 pub mod interpreter;
 pub mod language;
 pub mod obligation;
+pub mod patience;
 pub mod prover;
 pub mod report;
 pub mod sat;
 pub mod smtlib;
 pub mod structure;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use self::{
     clause::Clauses,
     language::{LanguageError, Specification},
     obligation::{Finding, Moment, obligations},
+    patience::Patience,
     prover::Prover,
     report::{ObligationReport, PossibilityReport, ProofReport, SpecificationReport},
 };
@@ -99,27 +101,26 @@ pub fn shipped(name: &str) -> Specification {
 pub fn prove(
     specifications: &[Specification],
     prover: &Prover,
-    timeout: Duration,
+    patience: impl Into<Patience>,
     mut progress: impl FnMut(&ObligationReport),
 ) -> ProofReport {
-    let started = Instant::now();
+    let (started, patience) = (Instant::now(), patience.into());
     let mut reports = Vec::new();
     for specification in specifications {
         let mut decided = Vec::new();
         for obligation in obligations(specification) {
-            let decision = prover.decide(&obligation, timeout);
+            let decision = prover.decide(&obligation, patience.clone());
             // What the invariant does not imply needs no story: the induction decides.
             let shown =
                 decision.finding == Finding::Refuted && obligation.moment != Moment::Implied;
-            let deadline = Instant::now().checked_add(timeout);
-            let found = shown.then(|| counterexample::find(&obligation, deadline));
+            let found = shown.then(|| counterexample::find(&obligation, &patience.watch()));
             let report = ObligationReport::of(&obligation, &decision, found);
             progress(&report);
             decided.push(report);
         }
         let actions = (0..specification.actions.len()).map(Some);
         let possible = std::iter::once(None).chain(actions).map(|action| {
-            let decision = prover::possible(specification, action, timeout);
+            let decision = prover::possible(specification, action, patience.clone());
             PossibilityReport::of(specification, action, &decision)
         });
         let possible = possible.collect();

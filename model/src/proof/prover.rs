@@ -10,6 +10,7 @@ use super::{
     ground::Grounding,
     language::Specification,
     obligation::{Finding, Obligation},
+    patience::{Patience, Watch},
     sat::{Answer, Certificate},
     smtlib::{self, Solver},
 };
@@ -44,19 +45,20 @@ pub struct Decision {
 }
 
 impl Prover {
-    /// Decides an obligation, if it takes no longer than `timeout`.
-    pub fn decide(&self, obligation: &Obligation<'_>, timeout: Duration) -> Decision {
+    /// Decides an obligation, if there is enough patience for it.
+    pub fn decide(&self, obligation: &Obligation<'_>, patience: impl Into<Patience>) -> Decision {
         let started = Instant::now();
+        let watch = patience.into().watch();
         let (finding, size) = match self {
+            _ if watch.called_off().is_some() => (finding(Answer::TimeUp, &watch), None),
             Self::Builtin => {
                 let sorts = obligation.specification.sorts.len();
-                let deadline = started.checked_add(timeout);
-                let mut grounding = Grounding::new(clauses(obligation), sorts, deadline);
+                let mut grounding = Grounding::new(clauses(obligation), sorts, &watch);
                 let answer = grounding.solve();
-                (finding(answer, timeout), Some(grounding.size()))
+                (finding(answer, &watch), Some(grounding.size()))
             }
             Self::External(solver) => {
-                (solver.run(&smtlib::script(obligation).to_string(), timeout), None)
+                (solver.run(&smtlib::script(obligation).to_string(), &watch), None)
             }
         };
         Decision { finding, took: started.elapsed(), size }
@@ -68,9 +70,10 @@ impl Prover {
 pub fn possible(
     specification: &Specification,
     action: Option<usize>,
-    timeout: Duration,
+    patience: impl Into<Patience>,
 ) -> Decision {
     let started = Instant::now();
+    let watch = patience.into().watch();
     let parameters = action.map_or(&[][..], |action| &specification.actions[action].parameters);
     let mut clauses = Clauses::about(parameters);
     for axiom in &specification.axioms {
@@ -82,12 +85,12 @@ pub fn possible(
             clauses.assert(formula);
         }
     }
-    let deadline = started.checked_add(timeout);
-    let mut grounding = Grounding::new(clauses, specification.sorts.len(), deadline);
-    let finding = match grounding.solve() {
+    let mut grounding = Grounding::new(clauses, specification.sorts.len(), &watch);
+    let answer = if watch.called_off().is_some() { Answer::TimeUp } else { grounding.solve() };
+    let finding = match answer {
         Answer::Model => Finding::Proved,
         Answer::Contradiction => Finding::Refuted,
-        Answer::TimeUp => finding(Answer::TimeUp, timeout),
+        Answer::TimeUp => finding(Answer::TimeUp, &watch),
     };
     Decision { finding, took: started.elapsed(), size: Some(grounding.size()) }
 }
@@ -100,22 +103,26 @@ pub fn possible(
 /// prover to answer for.
 pub fn certificate(
     obligation: &Obligation<'_>,
-    timeout: Duration,
+    patience: impl Into<Patience>,
 ) -> Option<(Certificate, Vec<String>)> {
     let specification = obligation.specification;
-    let deadline = Instant::now().checked_add(timeout);
-    let mut grounding = Grounding::new(clauses(obligation), specification.sorts.len(), deadline);
+    let watch = patience.into().watch();
+    if watch.called_off().is_some() {
+        return None;
+    }
+    let mut grounding = Grounding::new(clauses(obligation), specification.sorts.len(), &watch);
     grounding.record();
     grounding.solve();
     grounding.certificate(specification)
 }
 
-fn finding(answer: Answer, timeout: Duration) -> Finding {
+fn finding(answer: Answer, watch: &Watch) -> Finding {
     match answer {
         Answer::Contradiction => Finding::Proved,
         Answer::Model => Finding::Refuted,
         Answer::TimeUp => {
-            Finding::Unknown { why: format!("the time limit of {timeout:?} was reached") }
+            let why = watch.why().unwrap_or("the prover gave up");
+            Finding::Unknown { why: why.to_owned() }
         }
     }
 }

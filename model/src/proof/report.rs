@@ -224,6 +224,9 @@ fn cell_of(report: &ObligationReport) -> String {
     }
 }
 
+/// The most obligations that are listed as open for one reason.
+const OPEN_SHOWN: usize = 3;
+
 fn milliseconds(seconds: f64) -> String {
     format!("{:.1}", seconds * 1000.0)
 }
@@ -248,9 +251,19 @@ impl fmt::Display for SpecificationReport {
                 writeln!(f, "nothing is shown by this: {why}")?;
             }
         }
+        let mut open: BTreeMap<&str, Vec<&ObligationReport>> = BTreeMap::new();
         for report in &self.obligations {
             if let Verdict::Inconclusive { why } = &report.verdict {
+                open.entry(why).or_default().push(report);
+            }
+        }
+        // A signal leaves all that follow open for the same reason.
+        for (why, reports) in open {
+            for report in reports.iter().take(OPEN_SHOWN) {
                 writeln!(f, "{}/{} is open: {why}", report.moment, report.formula)?;
+            }
+            if let more @ 1.. = reports.len().saturating_sub(OPEN_SHOWN) {
+                writeln!(f, "{more} more are open: {why}")?;
             }
         }
         for report in &self.obligations {

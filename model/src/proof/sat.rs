@@ -1,8 +1,10 @@
-//! The SAT solver, with a time limit, and with its proof if somebody wants to check it.
+//! The SAT solver, with limits, and with its proof for those who check it.
 
-use std::{fmt, time::Instant};
+use std::fmt;
 
 use batsat::{Callbacks, Lit, Solver, SolverInterface as _, SolverOpts, Var, clause, lbool};
+
+use super::patience::Watch;
 
 /// What a solver found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +13,7 @@ pub enum Answer {
     Contradiction,
     /// They can, and there is an assignment.
     Model,
-    /// The time was up before either was known.
+    /// A limit was reached before either was known.
     TimeUp,
 }
 
@@ -20,13 +22,13 @@ pub type Literal = Lit;
 
 /// Clauses over numbered variables.
 pub struct Sat {
-    solver: Solver<Watch>,
+    solver: Solver<Told>,
 }
 
 /// What is told to the solver, and what it tells.
 #[derive(Default)]
-struct Watch {
-    deadline: Option<Instant>,
+struct Told {
+    watch: Watch,
     certificate: Option<Certificate>,
 }
 
@@ -42,9 +44,9 @@ pub struct Certificate {
     pub proof: Vec<Vec<i32>>,
 }
 
-impl Callbacks for Watch {
+impl Callbacks for Told {
     fn stop(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.watch.has_ended()
     }
 
     fn on_new_clause(&mut self, literals: &[Lit], _: clause::Kind) {
@@ -96,10 +98,10 @@ impl fmt::Display for Lines<'_> {
 }
 
 impl Sat {
-    /// No clauses yet, to be solved before a deadline.
-    pub fn new(deadline: Option<Instant>) -> Self {
-        let watch = Watch { deadline, certificate: None };
-        Self { solver: Solver::new(SolverOpts::default(), watch) }
+    /// No clauses yet, to be solved before some limit is reached.
+    pub fn new(watch: &Watch) -> Self {
+        let told = Told { watch: watch.clone(), certificate: None };
+        Self { solver: Solver::new(SolverOpts::default(), told) }
     }
 
     /// From now on, keeps what [`certificate`](Self::certificate) needs.

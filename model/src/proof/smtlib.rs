@@ -7,7 +7,7 @@
 use std::{
     fmt,
     io::{self, Read as _, Write as _},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -15,6 +15,7 @@ use std::{
 use super::{
     language::{Names, Relation, Sort, Specification, Update, Variable},
     obligation::{Finding, Moment, Obligation},
+    patience::Watch,
 };
 
 /// Which solver.
@@ -87,8 +88,9 @@ impl Solver {
     }
 
     /// Asks it whether the obligation of a script can fail. Only an answer of one word is one.
-    pub fn run(&self, script: &str, timeout: Duration) -> Finding {
-        match self.ask(script, timeout) {
+    pub(super) fn run(&self, script: &str, watch: &Watch) -> Finding {
+        let timeout = watch.timeout();
+        match self.ask(script, watch) {
             Ok(answer) => match answer.trim() {
                 "unsat" => Finding::Proved,
                 "sat" => Finding::Refuted,
@@ -101,37 +103,53 @@ impl Solver {
         }
     }
 
-    fn ask(&self, script: &str, timeout: Duration) -> io::Result<String> {
-        let mut child = self
+    fn ask(&self, script: &str, watch: &Watch) -> io::Result<String> {
+        let timeout = watch.timeout();
+        let child = self
             .kind
             .command(timeout)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut input = child.stdin.take().expect("it is piped");
-        let mut output = child.stdout.take().expect("it is piped");
+        let mut running = Running(child);
+        let mut input = running.0.stdin.take().expect("it is piped");
+        let mut output = running.0.stdout.take().expect("it is piped");
         let script = script.to_owned();
         // It may complain before it has read all of the script, so that neither waits for the other. If
         // it ends before it has read all, what it says tells why.
-        let writer = thread::spawn(move || drop(input.write_all(script.as_bytes())));
-        let reader = thread::spawn(move || {
+        let writer =
+            thread::Builder::new().spawn(move || drop(input.write_all(script.as_bytes())))?;
+        let reader = thread::Builder::new().spawn(move || {
             let mut answer = String::new();
             output.read_to_string(&mut answer).map(|_| answer)
-        });
+        })?;
         // It keeps the time itself; one that does not is stopped.
         let patience = timeout.saturating_add(Duration::from_secs(5));
         let deadline = Instant::now().checked_add(patience);
-        while child.try_wait()?.is_none() {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                child.kill()?;
-                child.wait()?;
+        let mut called_off = None;
+        while running.0.try_wait()?.is_none() {
+            called_off = watch.called_off();
+            if called_off.is_some() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 break;
             }
             thread::sleep(Duration::from_millis(1));
         }
+        drop(running);
         writer.join().expect("writing does not panic");
-        reader.join().expect("reading does not panic")
+        let answer = reader.join().expect("reading does not panic");
+        called_off.map_or(answer, |why| Err(io::Error::other(why)))
+    }
+}
+
+/// A solver that runs; it ends with this at the latest.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended already is only waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

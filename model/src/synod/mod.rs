@@ -44,7 +44,7 @@ use serde::Serialize;
 use stateright::{Model, Property};
 
 use crate::explore::packing::{Packer, Unpacker};
-use crate::explore::{Explorable, Packing, Symmetry};
+use crate::explore::{Explorable, Packing, Symmetry, flag};
 
 /// One who promises and votes, numbered from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize)]
@@ -171,6 +171,13 @@ pub enum BoundsError {
 
 const STATE_BITS: u32 = u128::BITS;
 
+/// The most acceptors that a state has room for, with one value and one ballot.
+pub const ACCEPTORS_MAX: usize = (STATE_BITS as usize - 2) / 2;
+/// The most values, with one acceptor and one ballot.
+pub const VALUES_MAX: usize = STATE_BITS as usize - 3;
+/// The most ballots, with one acceptor and one value.
+pub const BALLOTS_MAX: usize = STATE_BITS as usize / 4;
+
 /// Bits per ballot: the 1a, a 1b and a 2b of each acceptor, a 2a of each value.
 fn ballot_bits(acceptors: u8, values: u8) -> u32 {
     1 + 2 * u32::from(acceptors) + u32::from(values)
@@ -178,7 +185,11 @@ fn ballot_bits(acceptors: u8, values: u8) -> u32 {
 
 fn room(acceptors: u8, values: u8) -> String {
     match STATE_BITS / ballot_bits(acceptors, values) {
-        0 => "lower the number of acceptors or of values".to_owned(),
+        0 => format!(
+            "give fewer acceptors or values: twice the number of acceptors and that of values together may be \
+             {} at most",
+            STATE_BITS - 1
+        ),
         most => format!("with so many acceptors and values, give at most {most} ballots"),
     }
 }
@@ -626,6 +637,18 @@ impl Explorable for Synod {
             "synod: {} acceptors, {} values, {} ballots, quorums of {} and {}",
             self.acceptors, self.values, self.ballots, self.phase1_quorum, self.phase2_quorum
         )
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("model", "check synod".to_owned()),
+            ("acceptors", format!("--acceptors {}", self.acceptors)),
+            ("values", format!("--values {}", self.values)),
+            ("ballots", format!("--ballots {}", self.ballots)),
+            ("phase1-quorum", format!("--phase1-quorum {}", self.phase1_quorum)),
+            ("phase2-quorum", format!("--phase2-quorum {}", self.phase2_quorum)),
+            ("distinct-values", flag("--distinct-values", self.distinct_values)),
+        ]
     }
 
     fn packing(&self) -> Option<&dyn Packing<State>> {

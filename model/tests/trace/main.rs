@@ -665,7 +665,7 @@ fn what_is_no_trace_is_refused_with_its_place() {
     for (more, complaint) in [
         (["--bug", "8"], "is a trace of synod, which has no bugs; leave out --bug"),
         (["--bug", "99"], "there is no bug \"99\"; give one of 1, 2, "),
-        (["--svg", "no/such/folder.svg"], "cannot write to no/such/folder.svg"),
+        (["--svg", "no/such/folder.svg"], "--svg no/such/folder.svg cannot be written: "),
     ] {
         let output = command("synod.itf.json", &more);
         assert_eq!(output.status.code(), Some(2));

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, ExitCode, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -21,7 +21,7 @@ use crate::serve::Log;
 /// A whole cluster in one terminal, for trying
 ///
 /// Each node is a process of its own. Kill one, and the command that starts it again is shown, or with
-/// --restart it is started again after a second. Ctrl-C stops all of them.
+/// --restart it is started again after a second. Ctrl-C stops all of them, and a second one kills them.
 ///
 /// Exit codes: 0 it was told to stop; 2 what it was given cannot be used.
 #[derive(Debug, clap::Args)]
@@ -69,22 +69,25 @@ pub(crate) fn main(args: &Args) -> ExitCode {
 }
 
 fn run(args: &Args) -> io::Result<()> {
-    let told = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&told);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).map_err(io::Error::other)?;
+    let told = Told::default();
+    let counted = told.clone();
+    let count = move || {
+        counted.0.fetch_add(1, Ordering::Relaxed);
+    };
+    ctrlc::set_handler(count).map_err(io::Error::other)?;
     let mut nodes: Vec<_> = (1..=args.nodes).map(|id| Node::new(id, args)).collect();
     for node in &mut nodes {
         node.start()?;
         let (port, pid) = (args.client_port + node.id, node.pid());
         println!("node {}: process {pid}, redis-cli -p {port}", node.id);
     }
-    while !told.load(Ordering::Relaxed) {
+    while !told.to_stop() {
         thread::sleep(Duration::from_millis(100));
         for node in &mut nodes {
             let Some(status) = node.ended()? else { continue };
             // Ctrl-C reaches the nodes as well, and they may be quicker to end than this to hear of it.
             thread::sleep(Duration::from_millis(100));
-            if told.load(Ordering::Relaxed) {
+            if told.to_stop() {
                 break;
             }
             println!("node {} has ended: {status}. To start it again:", node.id);
@@ -96,13 +99,27 @@ fn run(args: &Args) -> io::Result<()> {
                 println!("node {}: process {}", node.id, node.pid());
             }
         }
-        let told = told.load(Ordering::Relaxed);
-        if !told && nodes.iter().all(|node| node.child.is_none()) {
+        if !told.to_stop() && nodes.iter().all(|node| node.child.is_none()) {
             return Err(io::Error::other("no node is running any more"));
         }
     }
     nodes.iter().try_for_each(Node::tell_to_stop)?;
-    nodes.iter_mut().try_for_each(Node::stop)
+    nodes.iter_mut().try_for_each(|node| node.stop(&told))
+}
+
+/// The number of times the command was told to stop.
+#[derive(Clone, Default)]
+struct Told(Arc<AtomicUsize>);
+
+impl Told {
+    fn to_stop(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+
+    /// True if it was told so twice.
+    fn at_once(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 1
+    }
 }
 
 impl Node {
@@ -165,13 +182,16 @@ impl Node {
         Ok(kill_process(Pid::from_child(child), Signal::TERM)?)
     }
 
-    /// Waits for it. One that does not stop is killed.
-    fn stop(&mut self) -> io::Result<()> {
-        for _ in 0..30 {
+    /// Waits for it. One that does not stop is killed; at once, if the command was told to stop twice.
+    fn stop(&mut self, told: &Told) -> io::Result<()> {
+        for _ in 0..300 {
             if self.child.is_none() || self.ended()?.is_some() {
                 return Ok(());
             }
-            thread::sleep(Duration::from_millis(100));
+            if told.at_once() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
         }
         if let Some(child) = &mut self.child {
             child.kill()?;

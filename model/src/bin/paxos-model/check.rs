@@ -16,6 +16,7 @@ use paxos_model::{
         Checkpoint, Estimate, Explorable, Interrupt, Options, Processes, estimate,
         explore_and_keep, refuse,
     },
+    outputs,
     story::Storied,
     synod::Synod,
     trace::Traced,
@@ -76,8 +77,13 @@ struct SearchArgs {
     #[arg(long, value_name = "FILE", requires = "process")]
     hosts: Option<PathBuf>,
     /// Which line of --hosts this process is, counted from 0.
-    #[arg(long, value_name = "N", requires = "hosts")]
+    #[arg(long, value_name = "N", requires = "hosts", value_parser = line)]
     process: Option<usize>,
+}
+
+/// The number of a line, as an argument.
+fn line(argument: &str) -> Result<usize, String> {
+    argument.parse().map_err(|_| "give the number of a line of --hosts, counted from 0".to_owned())
 }
 
 impl SearchArgs {
@@ -181,6 +187,11 @@ fn explored<M: Storied + Traced, E: std::error::Error>(
         Ok(model) => model,
         Err(error) => return unusable(&error),
     };
+    if let Some(folder) = &args.checkpoint
+        && let Err(error) = outputs::try_folder("--checkpoint", folder)
+    {
+        return unusable(&error);
+    }
     let options = match args.options(interrupt) {
         Ok(options) => options,
         Err(error) => return unusable(&error),

@@ -1,15 +1,12 @@
 //! Behaviours in files: as pictures, and as traces that can be replayed.
 
-use std::{
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use clap::Args;
 use itertools::Itertools as _;
 use paxos_model::{
     explore::{Behaviour, Explorable, Explored},
+    outputs::{self, OutputError},
     story::Storied,
     trace::{self, Traced},
 };
@@ -35,6 +32,15 @@ impl FileArgs {
         self.svg.is_some() || self.mermaid.is_some() || self.itf.is_some()
     }
 
+    /// Tries the files, before the search.
+    ///
+    /// # Errors
+    /// If one cannot be written.
+    pub(crate) fn check(&self) -> Result<(), OutputError> {
+        let Self { svg, mermaid, itf } = self;
+        outputs::try_files([("--svg", svg), ("--mermaid", mermaid), ("--itf", itf)])
+    }
+
     /// Writes a behaviour of a model, with whatever bug that has.
     ///
     /// # Errors
@@ -44,16 +50,16 @@ impl FileArgs {
         model: &M,
         behaviour: &Behaviour<M>,
         title: &str,
-    ) -> Result<(), String> {
+    ) -> Result<(), OutputError> {
         let diagram = model.diagram(behaviour, &format!("{title}: {}", model.title()));
         if let Some(path) = &self.svg {
-            write(path, &diagram.svg())?;
+            outputs::write("--svg", path, &diagram.svg())?;
         }
         if let Some(path) = &self.mermaid {
-            write(path, &diagram.mermaid())?;
+            outputs::write("--mermaid", path, &diagram.mermaid())?;
         }
         if let Some(path) = &self.itf {
-            write(path, &trace::write(model, behaviour, title))?;
+            outputs::write("--itf", path, &trace::write(model, behaviour, title))?;
         }
         Ok(())
     }
@@ -71,11 +77,12 @@ pub(crate) struct KeepArgs {
 }
 
 impl KeepArgs {
-    /// Says whether --show names something that can be shown.
+    /// Says whether --show names something that can be shown, and tries the files.
     ///
     /// # Errors
-    /// If it does not, with what it could name.
+    /// If it does not, with what it could name; or if a file cannot be written.
     pub(crate) fn check<M: Explorable>(&self, model: &M) -> Result<(), String> {
+        self.files.check().map_err(|error| error.to_string())?;
         let Some(asked) = &self.show else { return Ok(()) };
         let properties = model.properties();
         let some = properties.iter().filter(|it| it.expectation == Expectation::Sometimes);
@@ -107,18 +114,6 @@ impl KeepArgs {
                         --show a way to where something is seen would be"
                 .to_owned());
         };
-        self.files.write(model, behaviour, name)
+        self.files.write(model, behaviour, name).map_err(|error| error.to_string())
     }
-}
-
-/// Writes a file.
-///
-/// # Errors
-/// If it cannot be written, with what would help.
-pub(crate) fn write(path: &Path, text: &str) -> Result<(), String> {
-    let written = fs::File::create(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| {
-        let path = path.display();
-        format!("cannot write to {path}: {error}; name a file in a folder that exists")
-    })
 }

@@ -14,11 +14,15 @@ mod trace;
 use std::{
     fmt::Display,
     io::{self, Write as _},
-    process::{self, ExitCode},
+    process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
-use paxos_model::{explore::Interrupt, verdict::Verdict};
+use paxos_model::{
+    explore::{Interrupt, allocator_reserves_ahead},
+    signals,
+    verdict::Verdict,
+};
 use serde::Serialize;
 
 /// A search allocates a path for each state that it queues: a sixth of the time of breadth-first search.
@@ -57,31 +61,26 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    let interrupt = on_signals();
+    allocator_reserves_ahead();
+    if let Err(error) = signals::abort_is_inconclusive() {
+        complain(&format!("warning: too little memory may end this with SIGABRT: {error}"));
+    }
     match command {
-        Command::Check(check) => check::run(check, &interrupt),
-        Command::Prove(args) => prove::run(&args),
-        Command::Mutants(args) => mutants::run(&args, &interrupt),
+        Command::Check(check) => check::run(check, &interrupt()),
+        Command::Prove(args) => prove::run(&args, &interrupt()),
+        Command::Mutants(args) => mutants::run(&args, &interrupt()),
+        // These have nothing to report if a signal ends them.
         Command::Trace(args) => trace::run(&args),
         Command::Explore(explore) => explore::run(explore),
     }
 }
 
-/// A wish to stop on the first Ctrl-C or termination, so that what was found so far is still reported; the
-/// second ends the process.
-fn on_signals() -> Interrupt {
-    let interrupt = Interrupt::default();
-    let asked = interrupt.clone();
-    let handler = move || {
-        if asked.requested() {
-            process::exit(i32::from(UNDELIVERED));
-        }
-        asked.request();
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
+/// The wish of the first signal to stop with a report of what was found so far.
+fn interrupt() -> Interrupt {
+    signals::interrupt().unwrap_or_else(|error| {
         complain(&format!("warning: signals will end this without a report: {error}"));
-    }
-    interrupt
+        Interrupt::default()
+    })
 }
 
 /// Prints a report, and exits as its verdict says.

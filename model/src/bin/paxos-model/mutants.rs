@@ -39,6 +39,9 @@ pub(crate) fn run(args: &MutantsArgs, interrupt: &Interrupt) -> ExitCode {
     if args.files.wanted() && args.show.is_none() {
         return unusable(&"--svg, --mermaid and --itf are for one bug: name it with --show N");
     }
+    if let Err(error) = args.files.check() {
+        return unusable(&error);
+    }
     let bugs = args.show.map_or(Bug::ALL.to_vec(), |bug| vec![bug]);
     let bar = progress((LADDER.rungs.len() + bugs.len()) as u64, args.quiet);
     let catalogue = hunt(&bugs, &LADDER, args.timeout, interrupt, |done| {
@@ -71,7 +74,8 @@ fn keep(bug: Bug, catalogue: &Catalogue, files: &FileArgs) -> Result<(), String>
     };
     let cluster = Cluster::new(catalogue.spaces[space - 1].bounds);
     let cluster = cluster.map_err(|error| error.to_string())?.with_bug(bug);
-    files.write(&cluster, behaviour, &format!("{}, {property}", bug.name()))
+    let title = format!("{}, {property}", bug.name());
+    files.write(&cluster, behaviour, &title).map_err(|error| error.to_string())
 }
 
 fn progress(count: u64, quiet: bool) -> ProgressBar {

@@ -12,10 +12,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use itertools::Itertools as _;
 use paxos_model::{
     arguments::seconds,
+    explore::Interrupt,
+    outputs,
     proof::{
         SPECIFICATIONS,
         language::Specification,
         obligation::{Obligation, obligations},
+        patience::Patience,
         prove,
         prover::{Prover, certificate},
         read,
@@ -62,7 +65,16 @@ enum Choice {
     Cvc5,
 }
 
-pub(crate) fn run(args: &ProveArgs) -> ExitCode {
+pub(crate) fn run(args: &ProveArgs, interrupt: &Interrupt) -> ExitCode {
+    let folders = [("--smtlib", &args.smtlib), ("--certificates", &args.certificates)];
+    for (option, folder) in folders {
+        if let Some(folder) = folder
+            && let Err(error) = outputs::try_folder(option, folder)
+        {
+            return unusable(&error);
+        }
+    }
+    let patience = Patience { timeout: args.timeout, interrupt: interrupt.clone() };
     let specifications = match specifications(&args.specifications) {
         Ok(specifications) => specifications,
         Err(complaint) => {
@@ -80,7 +92,8 @@ pub(crate) fn run(args: &ProveArgs) -> ExitCode {
         Err(missing) => return unusable(&missing),
     };
     let scripts = |obligation: &Obligation<'_>| vec![("smt2", script(obligation).to_string())];
-    let certificates = |obligation: &Obligation<'_>| match certificate(obligation, args.timeout) {
+    let certificates = |obligation: &Obligation<'_>| match certificate(obligation, patience.clone())
+    {
         None => Vec::new(),
         Some((found, atoms)) => {
             vec![("cnf", found.cnf(&atoms).to_string()), ("drat", found.drat().to_string())]
@@ -97,7 +110,7 @@ pub(crate) fn run(args: &ProveArgs) -> ExitCode {
     }
     let count: usize = specifications.iter().map(|it| obligations(it).len()).sum();
     let bar = progress(count as u64, args.quiet);
-    let report = prove(&specifications, &prover, args.timeout, |decided| {
+    let report = prove(&specifications, &prover, patience.clone(), |decided| {
         bar.set_message(format!("{}/{}", decided.moment, decided.formula));
         bar.inc(1);
     });

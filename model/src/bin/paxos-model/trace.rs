@@ -5,13 +5,14 @@ use std::{fmt, path::PathBuf, process::ExitCode};
 use clap::Args;
 use paxos_model::{
     cluster::Bug,
+    outputs,
     story::Storied,
     trace::{AnyTrace, Reading, Return, Stopped, Trace, Traced, file_name},
     verdict::Verdict,
 };
 use serde::Serialize;
 
-use crate::{broken::bug, deliver, keep::write, unusable};
+use crate::{broken::bug, deliver, unusable};
 
 /// Replay a trace on its model, step by step, and say where it stops being a behaviour
 ///
@@ -52,6 +53,9 @@ pub(crate) struct TraceArgs {
 }
 
 pub(crate) fn run(args: &TraceArgs) -> ExitCode {
+    if let Err(error) = outputs::try_files([("--svg", &args.svg), ("--mermaid", &args.mermaid)]) {
+        return unusable(&error);
+    }
     let trace = match AnyTrace::read(&args.file) {
         Ok(trace) => trace,
         Err(error) => return unusable(&error),
@@ -109,12 +113,13 @@ fn replay<M: Storied + Traced>(
     if let Some(stopped @ Stopped { step, why, .. }) = &report.stopped {
         diagram.alarm(*step as u64, format!("{} is none of the model: {why}", stopped.place()));
     }
-    let pictures = [(&args.svg, diagram.svg()), (&args.mermaid, diagram.mermaid())];
-    for (path, picture) in pictures {
+    let pictures =
+        [("--svg", &args.svg, diagram.svg()), ("--mermaid", &args.mermaid, diagram.mermaid())];
+    for (option, path, picture) in pictures {
         if let Some(path) = path
-            && let Err(complaint) = write(path, &picture)
+            && let Err(error) = outputs::write(option, path, &picture)
         {
-            return unusable(&complaint);
+            return unusable(&error);
         }
     }
     deliver(&report, &report.verdict, args.json)

@@ -6,6 +6,8 @@ mod watched;
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::sync::Mutex;
+use std::thread;
 
 use ::stateright::Model;
 use itertools::Itertools as _;
@@ -50,6 +52,10 @@ pub(super) fn search<M: Explorable>(
     progress: Progress,
     sought: Option<&'static str>,
 ) -> Searched<M> {
+    // Threads take memory, too.
+    if let Some(limit) = limits.reached(0, 0) {
+        return nothing("none", format!("{limit}, after 0 states"));
+    }
     match options.engine {
         Engine::Bfs | Engine::Dfs => stateright::search(model, options, limits, progress, sought),
         // It sees nearest states first, and knows ways to them afterwards.
@@ -73,13 +79,72 @@ fn representative<S>(symmetry: Option<&dyn Symmetry<S>>, state: S) -> S {
     }
 }
 
-/// What is searched, in words: equal for searches that do the same.
-pub(super) fn identity<M: Explorable>(model: &M, options: &Options) -> String {
+/// What is searched.
+pub(super) struct Identity {
+    /// In words: equal for searches that do the same.
+    pub(super) words: String,
+    /// The options that make it so, as far as there are any: see [`Explorable::settings`].
+    pub(super) settings: Vec<(String, String)>,
+}
+
+pub(super) fn identity<M: Explorable>(model: &M, options: &Options) -> Identity {
+    let mut settings = model.settings();
+    if !settings.is_empty() {
+        settings.push(("symmetry", flag("--symmetry", options.symmetry)));
+    }
+    let settings = settings.into_iter().map(|(name, words)| (name.to_owned(), words)).collect();
+    Identity { words: identity_in_words(model, options), settings }
+}
+
+fn identity_in_words<M: Explorable>(model: &M, options: &Options) -> String {
     let up_to = symmetry(model, options)
         .map_or(String::new(), |it| format!(", up to the renaming of {}", it.what()));
     let properties = model.properties();
     let properties = properties.iter().map(|property| property.name).join(", ");
     format!("{}{up_to}; looking at: {properties}", model.identity())
+}
+
+/// An option without a value, given or not.
+pub(crate) fn flag(option: &str, given: bool) -> String {
+    if given { option.to_owned() } else { format!("no {option}") }
+}
+
+/// A search that did not begin.
+fn nothing<M: Explorable>(engine: &str, why: String) -> Searched<M> {
+    Searched {
+        ran_out: false,
+        cut_short: Some(why),
+        states: 0,
+        transitions: 0,
+        depth: None,
+        actions: vec![0; M::KINDS.len()],
+        orbits: None,
+        found: HashMap::new(),
+        nearest: false,
+        expected_missed: 0.0,
+        engine: engine.to_owned(),
+        storage: "none".to_owned(),
+    }
+}
+
+/// Makes sure that so many threads can be started, which takes memory and may be limited in other ways: both
+/// engines panic, or wait for ever, where only some can.
+///
+/// # Errors
+/// Why not, in words.
+fn threads_can_start(threads: usize) -> Result<(), String> {
+    // Each of them ends only after the last was started.
+    let gate = Mutex::new(());
+    thread::scope(|scope| {
+        let _shut = gate.lock();
+        (0..threads).try_for_each(|_| {
+            thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).map(drop)
+        })
+    })
+    .map_err(|error| {
+        let threads = workers(threads);
+        format!("{threads} could not be started ({error}); give fewer --threads, or more memory")
+    })
 }
 
 /// What a worker said when it panicked.

@@ -9,6 +9,7 @@
 //! its time. With one it stops at the first failure.
 
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use stateright::{Expectation, Model, Path, Property};
@@ -29,7 +30,7 @@ pub(super) struct Watched<M: Model> {
     tally: Tally,
     expanded: AtomicU64,
     orbits: AtomicU64,
-    called_off: AtomicBool,
+    called_off: Arc<AtomicBool>,
 }
 
 /// The one property. Its name is hashed for every state, so it is short.
@@ -39,8 +40,14 @@ pub(super) const ENDS: &str = "ends";
 pub(super) struct CalledOff;
 
 impl<M: Explorable> Watched<M> {
-    /// `sought` is a property that ends the search when it is found, though it fails nowhere.
-    pub(super) fn new(model: M, symmetry: bool, sought: Option<&'static str>) -> Self {
+    /// `sought` is a property that ends the search when it is found, though it fails nowhere. Once `called_off` is
+    /// true every worker unwinds at its next step.
+    pub(super) fn new(
+        model: M,
+        symmetry: bool,
+        sought: Option<&'static str>,
+        called_off: Arc<AtomicBool>,
+    ) -> Self {
         let properties = model.properties();
         Self {
             model,
@@ -51,7 +58,7 @@ impl<M: Explorable> Watched<M> {
             tally: Tally::default(),
             expanded: AtomicU64::new(0),
             orbits: AtomicU64::new(0),
-            called_off: AtomicBool::new(false),
+            called_off,
         }
     }
 

@@ -10,9 +10,9 @@ mod simulation;
 mod verdict;
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -108,8 +108,8 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let (diagram, mermaid, json) = (diagram.clone(), mermaid.clone(), *json);
     let scenario = Scenario::try_from(args)?;
     // Before anything is done: a run whose picture cannot be kept is not started.
-    let svg = diagram.map(Kept::open).transpose()?;
-    let mermaid = mermaid.map(Kept::open).transpose()?;
+    let svg = diagram.map(Kept::tried).transpose()?;
+    let mermaid = mermaid.map(Kept::tried).transpose()?;
 
     let mut rows = Rows::new(&scenario, io::BufWriter::new(io::stdout().lock()), !json);
     let mut picture = Picture::new(&scenario);
@@ -138,25 +138,39 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
 /// A file for a picture.
 struct Kept {
     path: PathBuf,
-    file: File,
 }
 
 impl Kept {
-    /// Opens it to be written to, and leaves for now what is in it.
-    fn open(path: PathBuf) -> Result<Self, WriteError> {
-        match OpenOptions::new().write(true).create(true).truncate(false).open(&path) {
-            Ok(file) => Ok(Self { path, file }),
+    /// Makes sure that it can be written, and leaves everything as it was.
+    fn tried(path: PathBuf) -> Result<Self, WriteError> {
+        match try_to_write(&path) {
+            Ok(()) => Ok(Self { path }),
             Err(error) => Err(WriteError::Diagram { path, error }),
         }
     }
 
-    fn write(mut self, text: &str) -> Result<(), WriteError> {
-        let written = clear(&self.file).and_then(|()| self.file.write_all(text.as_bytes()));
-        written.map_err(|error| WriteError::Diagram { path: self.path, error })
+    /// Writes all of it, or leaves nothing new behind.
+    fn write(self, text: &str) -> Result<(), WriteError> {
+        let Self { path } = self;
+        let new = !path.exists();
+        fs::write(&path, text).map_err(|error| {
+            if new {
+                // If it cannot be removed either, the error says enough.
+                let _ = fs::remove_file(&path);
+            }
+            WriteError::Diagram { path, error }
+        })
     }
 }
 
-/// Empties a file; a device or a pipe has nothing to be emptied.
-fn clear(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
+fn try_to_write(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        // To open a pipe would wait for its reader.
+        Ok(there) if !there.is_file() && !there.is_dir() => Ok(()),
+        Ok(_) => OpenOptions::new().append(true).open(path).map(drop),
+        Err(_) => {
+            File::create_new(path)?;
+            fs::remove_file(path)
+        }
+    }
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::note::{Found, Totals};
-use crate::explore::{Checkpoint, Options, packing::Key};
+use crate::explore::{Checkpoint, Options, engine::Identity, limits::Limits, packing::Key};
 
 const FORMAT: &str = "paxos-model checkpoint 1";
 const PREFIX: &str = "level-";
@@ -63,7 +63,21 @@ pub enum CheckpointError {
         /// How many parts of levels that are not whole are there.
         parts: usize,
     },
-    /// It is of another run.
+    /// It was made with other options.
+    #[error(
+        "the checkpoint in {} was made with {found}, this run has {wanted}; give the same options, or another \
+         directory",
+        directory.display()
+    )]
+    Options {
+        /// Where.
+        directory: PathBuf,
+        /// The options that differ, as they were.
+        found: String,
+        /// As they are.
+        wanted: String,
+    },
+    /// It is of another run in some way that no option tells.
     #[error("{} is of {found}, not of {wanted}", path.display())]
     Other {
         /// Which file.
@@ -86,6 +100,14 @@ pub enum CheckpointError {
         /// How deep the run may go.
         most: NonZeroUsize,
     },
+    /// A limit was reached before it was read.
+    #[error("{} was not read: {limit}", path.display())]
+    Limit {
+        /// Which file.
+        path: PathBuf,
+        /// The limit, in words.
+        limit: String,
+    },
     /// A file that says what cannot be.
     #[error("{} is damaged: {what}", path.display())]
     Damaged {
@@ -98,8 +120,8 @@ pub enum CheckpointError {
 
 /// What a checkpoint is of.
 pub(super) struct Saved {
-    /// The model and its bounds, in words.
-    pub(super) model: String,
+    /// The model and its bounds.
+    pub(super) identity: Identity,
     /// How many words a state takes.
     pub(super) words: usize,
     /// Whether the last level is enough.
@@ -143,12 +165,37 @@ pub(super) struct Resumed<const N: usize> {
 struct Header {
     format: String,
     model: String,
+    /// The options that make the model so. Earlier builds did not write them.
+    #[serde(default)]
+    settings: Vec<(String, String)>,
     words: usize,
     level: usize,
     part: Part,
     totals: Totals,
     found: Vec<Found>,
     states: usize,
+}
+
+impl Header {
+    /// Makes sure that a file is of a run that does the same.
+    fn is_of(&self, identity: &Identity, path: &Path) -> Result<()> {
+        if self.model == identity.words {
+            return Ok(());
+        }
+        let theirs = |name: &String| self.settings.iter().find(|(theirs, _)| theirs == name);
+        let pairs = identity.settings.iter().filter_map(|(name, mine)| {
+            let (_, theirs) = theirs(name)?;
+            (theirs != mine).then(|| (theirs.clone(), mine.clone()))
+        });
+        let (found, wanted): (Vec<_>, Vec<_>) = pairs.unzip();
+        if found.is_empty() {
+            let (found, wanted) = (self.model.clone(), identity.words.clone());
+            return Err(CheckpointError::Other { path: path.to_owned(), found, wanted });
+        }
+        let directory = path.parent().unwrap_or(path).to_owned();
+        let (found, wanted) = (found.join(" and "), wanted.join(" and "));
+        Err(CheckpointError::Options { directory, found, wanted })
+    }
 }
 
 type Result<T> = std::result::Result<T, CheckpointError>;
@@ -164,7 +211,7 @@ fn failed<'a>(
 ///
 /// # Errors
 /// What is in the way.
-pub(in crate::explore) fn inspect(options: &Options, model: &str) -> Result<()> {
+pub(in crate::explore) fn inspect(options: &Options, identity: &Identity) -> Result<()> {
     let Some(checkpoint) = &options.checkpoint else { return Ok(()) };
     let files = files(&checkpoint.directory)?;
     if !checkpoint.resume {
@@ -177,11 +224,7 @@ pub(in crate::explore) fn inspect(options: &Options, model: &str) -> Result<()> 
             let directory = checkpoint.directory.clone();
             return Err(CheckpointError::Deeper { directory, depth: file.level, most });
         }
-        let found = header(&mut open(&file.path)?, &file.path)?.model;
-        if found != model {
-            let (path, wanted) = (file.path.clone(), model.to_owned());
-            return Err(CheckpointError::Other { path, found, wanted });
-        }
+        header(&mut open(&file.path)?, &file.path)?.is_of(identity, &file.path)?;
     }
     Ok(())
 }
@@ -190,11 +233,12 @@ pub(in crate::explore) fn inspect(options: &Options, model: &str) -> Result<()> 
 pub(super) fn resume<const N: usize>(
     options: &Options,
     saved: &Saved,
+    limits: &Limits,
 ) -> Result<Option<Resumed<N>>> {
     let Some(checkpoint) = &options.checkpoint else { return Ok(None) };
     let directory = &checkpoint.directory;
     fs::create_dir_all(directory).map_err(failed(directory, "created"))?;
-    inspect(options, &saved.model)?;
+    inspect(options, &saved.identity)?;
     if !checkpoint.resume {
         return Ok(None);
     }
@@ -209,6 +253,12 @@ pub(super) fn resume<const N: usize>(
         let counts = file.level < level && !saved.graded || last.contains(&file);
         if !counts || file.part.worker % processes != this {
             continue;
+        }
+        // States are read into a list, and then put into a set that may have just doubled.
+        let states = header(&mut open(&file.path)?, &file.path)?.states as u64;
+        let needed = states.saturating_mul(8 * N as u64).saturating_mul(5);
+        if let Some(limit) = limits.reached(0, needed) {
+            return Err(CheckpointError::Limit { path: file.path.clone(), limit });
         }
         let states = if file.level == level { &mut resumed.frontier } else { &mut resumed.met };
         let header = read(&file.path, saved, states)?;
@@ -243,7 +293,8 @@ pub(super) fn write<const N: usize>(
     let partial = path.with_extension("partial");
     let header = Header {
         format: FORMAT.to_owned(),
-        model: saved.model.clone(),
+        model: saved.identity.words.clone(),
+        settings: saved.identity.settings.clone(),
         words: N,
         level,
         part,
@@ -282,9 +333,10 @@ fn read<const N: usize>(path: &Path, saved: &Saved, states: &mut Vec<Key<N>>) ->
         |what: &str| CheckpointError::Damaged { path: path.to_owned(), what: what.to_owned() };
     let mut file = open(path)?;
     let header = header(&mut file, path)?;
-    if header.model != saved.model || header.words != saved.words {
-        let (path, wanted) = (path.to_owned(), saved.model.clone());
-        return Err(CheckpointError::Other { path, found: header.model, wanted });
+    header.is_of(&saved.identity, path)?;
+    if header.words != saved.words {
+        let what = format!("its states have {} words, and not {}", header.words, saved.words);
+        return Err(CheckpointError::Damaged { path: path.to_owned(), what });
     }
     let length = fs::metadata(path).map_err(failed(path, "read"))?.len();
     if (header.states as u64).saturating_mul(8 * N as u64) > length {

@@ -9,7 +9,7 @@
 
 use std::any::Any;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,8 +26,8 @@ use crate::explore::{Options, Processes, limits::Limits};
 
 /// How long processes wait for each other at the start.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How long a caller may take to say who it is.
-const MANNERS: Duration = Duration::from_secs(5);
+/// The time that a caller may take to say who it is, and a called process to answer. Signals wait meanwhile.
+const MANNERS: Duration = Duration::from_secs(2);
 /// No greeting is as long as this.
 const GREETING_MAX: u32 = 1 << 16;
 const FORMAT: &str = "paxos-model 1";
@@ -106,7 +106,7 @@ fn meet(
             (0..links.len()).filter(|at| at != this && links[*at].is_none()).collect::<Vec<_>>()
         };
         let Some(first) = missing(&links).first().copied() else { return Ok(links) };
-        if let Some(limit) = limits.reached(0) {
+        if let Some(limit) = limits.reached(0, 0) {
             return Err(format!("{limit} before all processes had met"));
         }
         if Instant::now() > until {
@@ -123,7 +123,7 @@ fn meet(
         }
         // Those before this one are called, those after it call.
         for at in missing(&links).into_iter().filter(|at| at < this) {
-            match TcpStream::connect(&addresses[at]) {
+            match call(&addresses[at]) {
                 Ok(stream) => links[at] = introduce(stream, greeting, Some(at), addresses, shared)?,
                 Err(error) => refused = Some(error),
             }
@@ -136,6 +136,18 @@ fn meet(
         }
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Connects to the first of the addresses that a name stands for and that answers.
+fn call(name: &str) -> io::Result<TcpStream> {
+    let mut error = io::Error::other("the name stands for no address");
+    for address in name.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, MANNERS) {
+            Ok(stream) => return Ok(stream),
+            Err(refused) => error = refused,
+        }
+    }
+    Err(error)
 }
 
 /// Exchanges greetings. Nothing if the other side is a stranger, or leaves: the right one may still come.

@@ -36,7 +36,7 @@ use self::{
     note::{Found, Totals},
     worker::Ended,
 };
-use super::{Searched, panic_message, representative, symmetry, workers};
+use super::{Searched, panic_message, representative, symmetry, threads_can_start, workers};
 use crate::explore::{
     Explorable, Options, Packing, Symmetry,
     limits::Limits,
@@ -64,6 +64,8 @@ struct Shared {
     states: AtomicU64,
     expanded: AtomicU64,
     depth: AtomicUsize,
+    /// The memory that the tables of each worker ask for when they grow next, in bytes.
+    doubling: Vec<AtomicU64>,
     ended: Mutex<Vec<Option<Ended>>>,
 }
 
@@ -91,6 +93,11 @@ impl Shared {
 
     fn lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// The memory that the tables of all workers of this process ask for when they grow next, in bytes.
+    fn doubling_bytes(&self) -> u64 {
+        self.doubling.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
     }
 
     fn end(&self, ended: Option<Ended>) {
@@ -168,20 +175,7 @@ pub(super) fn search<M: Explorable>(
 
 /// A search that did not begin.
 fn nothing<M: Explorable>(why: String) -> Searched<M> {
-    Searched {
-        ran_out: false,
-        cut_short: Some(why),
-        states: 0,
-        transitions: 0,
-        depth: None,
-        actions: vec![0; M::KINDS.len()],
-        orbits: None,
-        found: HashMap::new(),
-        nearest: false,
-        expected_missed: 0.0,
-        engine: "timely".to_owned(),
-        storage: "none".to_owned(),
-    }
+    super::nothing("timely", why)
 }
 
 /// The same, by states of `N` words.
@@ -192,18 +186,23 @@ fn search_in<M: Explorable, const N: usize>(
     mut progress: Progress,
     sought: Option<&'static str>,
 ) -> Searched<M> {
-    let shared = Arc::new(Shared::default());
-    let saved = Saved { model: super::identity(model, options), words: N, graded: M::GRADED };
-    let resumed = match checkpoint::resume::<N>(options, &saved) {
+    if let Err(why) = threads_can_start(options.threads.get()) {
+        return nothing(why);
+    }
+    let doubling = (0..options.threads.get()).map(|_| AtomicU64::new(0)).collect();
+    let shared = Arc::new(Shared { doubling, ..Shared::default() });
+    let saved = Saved { identity: super::identity(model, options), words: N, graded: M::GRADED };
+    let resumed = match checkpoint::resume::<N>(options, &saved, limits) {
         Ok(resumed) => resumed,
         Err(error) => return nothing(error.to_string()),
     };
     let (level, found) =
         resumed.as_ref().map_or((1, Vec::new()), |resumed| (resumed.level, resumed.found.clone()));
-    let (builders, guard) = match hosts::connect(options, &saved.model, level, limits, &shared) {
-        Ok(net) => net,
-        Err(error) => return nothing(error),
-    };
+    let (builders, guard) =
+        match hosts::connect(options, &saved.identity.words, level, limits, &shared) {
+            Ok(net) => net,
+            Err(error) => return nothing(error),
+        };
     let job = Job::<M, N> {
         model: model.clone(),
         options: options.clone(),
@@ -241,7 +240,7 @@ fn search_in<M: Explorable, const N: usize>(
             // States are spread evenly, so that this process stands for all.
             let of_all = usize::try_from(states).unwrap_or(usize::MAX);
             let of_all = of_all.saturating_mul(options.processes());
-            if let Some(limit) = limits.reached(of_all) {
+            if let Some(limit) = limits.reached(of_all, shared.doubling_bytes()) {
                 shared.stop(limit);
             }
         }
@@ -255,13 +254,14 @@ fn search_in<M: Explorable, const N: usize>(
     drop(progress);
     // All that is left is to take leave of the other processes, which may not be there any more: threads
     // that wait for one would wait for ever.
-    let leaving = thread::spawn(move || drop(guards));
-    while !leaving.is_finished() && !shared.lost() {
+    let leaving = thread::Builder::new().spawn(move || drop(guards));
+    // If that thread cannot be started, the guards are dropped here, which takes leave as well.
+    while leaving.as_ref().is_ok_and(|leaving| !leaving.is_finished()) && !shared.lost() {
         thread::sleep(Duration::from_millis(1));
     }
     let ended = mem::take(&mut *shared.ended.lock().unwrap_or_else(PoisonError::into_inner));
     let ended = ended.into_iter().flatten().next();
-    searched(model, options, &shared, ended, N, sought)
+    searched(model, options, &shared, ended, N, sought, limits)
 }
 
 /// What came of it, and the ways to what was found.
@@ -272,6 +272,7 @@ fn searched<M: Explorable>(
     ended: Option<Ended>,
     words: usize,
     sought: Option<&'static str>,
+    limits: &Limits,
 ) -> Searched<M> {
     let processes = options.processes();
     let across =
@@ -293,12 +294,21 @@ fn searched<M: Explorable>(
     for Found { property, words, level } in found {
         let Property { name, expectation, .. } = &properties[property];
         let wanted = *expectation == Expectation::Always || sought == Some(name);
-        let way = wanted.then(|| retrace::way(model, &unpacked(model, &words), level)).flatten();
-        if wanted && way.is_none() {
-            // It is no claim without one.
-            cut_short = Some(format!("there is no way to where {name} was found"));
-            continue;
-        }
+        let state = wanted.then(|| unpacked(model, &words));
+        let way = state.map(|state| retrace::way(model, &state, level, limits)).transpose();
+        let way = match way.map(Option::flatten) {
+            Ok(None) if wanted => Err(format!("there is no way to where {name} was found")),
+            Ok(way) => Ok(way),
+            Err(limit) => Err(format!("{limit}, on the way to where {name} was found")),
+        };
+        let way = match way {
+            Ok(way) => way,
+            Err(why) => {
+                // It is no claim without one.
+                cut_short = Some(why);
+                continue;
+            }
+        };
         ways.insert(*name, way);
     }
     Searched {

@@ -2,24 +2,32 @@
 //!
 //! No engine needs to remember where it came from: messages only accumulate, so that among the
 //! states that may still lead to the one in question there are few, and a search through these alone is
-//! short, and no limit is kept for it. It goes nearest first, through states themselves.
+//! short. It goes nearest first, through states themselves. Of the limits it keeps those on time and memory,
+//! and a signal ends it.
 
 use std::collections::HashMap;
 
-use crate::explore::{Behaviour, Explorable};
+use crate::explore::{Behaviour, Explorable, limits::Limits, memory::doubling_bytes};
+
+/// Between two looks at the limits it meets so many states.
+const AT_ONCE: usize = 1 << 12;
 
 /// The shortest way to `target`, which is to be found in level `level`, counted from 1.
 /// Nothing if it is not there.
+///
+/// # Errors
+/// The limit that was reached, in words.
 pub(super) fn way<M: Explorable>(
     model: &M,
     target: &M::State,
     level: usize,
-) -> Option<Behaviour<M>> {
+    limits: &Limits,
+) -> Result<Option<Behaviour<M>>, String> {
     let mut met = Met::<M> { places: HashMap::new(), from: Vec::new() };
     let mut frontier = Vec::new();
     for state in model.init_states() {
         if state == *target {
-            return Behaviour::replay(model, state, []);
+            return Ok(Behaviour::replay(model, state, []));
         }
         frontier.extend(met.add(&state, None).map(|place| (place, state)));
     }
@@ -35,14 +43,19 @@ pub(super) fn way<M: Explorable>(
                 }
                 let Some(place) = met.add(&next, Some((place, action))) else { continue };
                 if next == *target {
-                    return met.behaviour(model, place);
+                    return Ok(met.behaviour(model, place));
+                }
+                if place.is_multiple_of(AT_ONCE)
+                    && let Some(limit) = limits.reached(0, met.doubling_bytes())
+                {
+                    return Err(limit);
                 }
                 next_frontier.push((place, next));
             }
         }
         frontier = next_frontier;
     }
-    None
+    Ok(None)
 }
 
 /// The states met, and how each was first met.
@@ -61,6 +74,11 @@ impl<M: Explorable> Met<M> {
         self.places.insert(state.clone(), place);
         self.from.push(from);
         Some(place)
+    }
+
+    fn doubling_bytes(&self) -> u64 {
+        let entry_bytes = size_of::<(M::State, usize)>() + size_of::<Option<(usize, M::Action)>>();
+        doubling_bytes(self.places.len(), self.places.capacity(), entry_bytes)
     }
 
     fn behaviour(&self, model: &M, mut place: usize) -> Option<Behaviour<M>> {

@@ -25,6 +25,7 @@ use super::{
 use crate::explore::{
     Explorable,
     engine::panic_message,
+    memory::doubling_bytes,
     packing::{Key, KeySet},
 };
 
@@ -83,6 +84,18 @@ impl<const N: usize> Shard<N> {
     /// How many states of the next level are here.
     fn waiting(&self) -> u64 {
         (if self.graded { self.met.len() } else { self.next.len() }) as u64
+    }
+
+    /// The memory its tables ask for when they grow next, or when the level is taken, in bytes.
+    fn doubling_bytes(&self) -> u64 {
+        let key_bytes = size_of::<Key<N>>();
+        // A set has one byte more for each place, and is at most seven eighths full.
+        let met_bytes = (key_bytes + 1) * 8 / 7 + 1;
+        let level = if self.graded { self.met.len() * key_bytes } else { 0 };
+        doubling_bytes(self.met.len(), self.met.capacity(), met_bytes)
+            + doubling_bytes(self.next.len(), self.next.capacity(), key_bytes)
+            + doubling_bytes(self.ahead.len(), self.ahead.capacity(), key_bytes)
+            + level as u64
     }
 
     /// Takes the level that is whole, and makes room for the one after it.
@@ -324,6 +337,9 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
             wires.send(&mut sent);
             worker.step();
             self.show(some.len(), note.totals.states + wires.shard.borrow().waiting());
+            let worker = self.part.worker % self.job.options.threads.get();
+            let doubling = wires.shard.borrow().doubling_bytes();
+            self.job.shared.doubling[worker].store(doubling, Ordering::Relaxed);
         }
         if let Some(why) = &note.stop {
             self.job.shared.stop(why.clone());

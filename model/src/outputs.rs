@@ -1,0 +1,186 @@
+//! Files and folders that a command is to write: tried before it begins, written when there is a result.
+//!
+//! A search may take hours, so a path that cannot be written must not be found out afterwards. An
+//! existing file stays as it is until there is a result to take its place, and a command that fails leaves nothing
+//! new behind.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use itertools::Itertools as _;
+use thiserror::Error;
+
+/// Why something cannot be written.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// A file.
+    #[error(
+        "{option} {} cannot be written: {error}; name a file in a folder that exists and can be written to",
+        path.display()
+    )]
+    File {
+        /// The option that names it.
+        option: &'static str,
+        /// As it was given.
+        path: PathBuf,
+        /// The error of the system.
+        error: io::Error,
+    },
+    /// A folder.
+    #[error(
+        "{option} {} cannot be written to: {error}; name a folder that can be written to, or one that can be \
+         made",
+        path.display()
+    )]
+    Folder {
+        /// The option that names it.
+        option: &'static str,
+        /// As it was given.
+        path: PathBuf,
+        /// The error of the system.
+        error: io::Error,
+    },
+    /// One file for two purposes.
+    #[error("{first} and {second} both name {}; give each a file of its own", path.display())]
+    Twice {
+        /// An option.
+        first: &'static str,
+        /// Another one.
+        second: &'static str,
+        /// The file that both name.
+        path: PathBuf,
+    },
+}
+
+/// Tries the files that options name, and leaves everything as it was.
+///
+/// # Errors
+/// The first that cannot be written, or that two options name.
+pub fn try_files<'a>(
+    files: impl IntoIterator<Item = (&'static str, &'a Option<PathBuf>)>,
+) -> Result<(), OutputError> {
+    let named = |(option, path): (_, &'a Option<PathBuf>)| Some((option, path.as_deref()?));
+    let named: Vec<(&'static str, &Path)> = files.into_iter().filter_map(named).collect();
+    for [(first, one), (second, other)] in named.iter().array_combinations() {
+        // A device or a pipe takes any number of results, one after the other.
+        if one == other && !one.exists_and_is_special() {
+            return Err(OutputError::Twice { first, second, path: one.to_path_buf() });
+        }
+    }
+    for (option, path) in named {
+        try_file(path).map_err(|error| {
+            let path = path.to_owned();
+            OutputError::File { option, path, error }
+        })?;
+    }
+    Ok(())
+}
+
+fn try_file(path: &Path) -> io::Result<()> {
+    if path.exists_and_is_special() {
+        // To open a pipe would wait for its reader.
+        return Ok(());
+    }
+    if path.exists() {
+        return OpenOptions::new().append(true).open(path).map(drop);
+    }
+    File::create_new(path)?;
+    fs::remove_file(path)
+}
+
+trait Special {
+    /// True if there is something, and it is neither a file nor a folder.
+    fn exists_and_is_special(&self) -> bool;
+}
+
+impl Special for Path {
+    fn exists_and_is_special(&self) -> bool {
+        self.metadata().is_ok_and(|it| !it.is_file() && !it.is_dir())
+    }
+}
+
+/// Tries a folder that may have to be made, and leaves everything as it was.
+///
+/// # Errors
+/// If it cannot be made or written to.
+pub fn try_folder(option: &'static str, path: &Path) -> Result<(), OutputError> {
+    let there = path.ancestors().find(|folder| folder.exists()).filter(|it| *it != Path::new(""));
+    // A file without a name, which is gone when it is closed. A file in the place of a folder is refused by that,
+    // too.
+    tempfile::tempfile_in(there.unwrap_or(Path::new("."))).map(drop).map_err(|error| {
+        let path = path.to_owned();
+        OutputError::Folder { option, path, error }
+    })
+}
+
+/// Writes a file, all of it or nothing new.
+///
+/// # Errors
+/// If it cannot be written. An earlier file of that name may be lost then.
+pub fn write(option: &'static str, path: &Path, text: &str) -> Result<(), OutputError> {
+    let new = !path.exists();
+    File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+        if new {
+            // If there is none, or it cannot be removed, the error says enough.
+            let _ = fs::remove_file(path);
+        }
+        OutputError::File { option, path: path.to_owned(), error }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(path: &Path) -> Result<(), String> {
+        let path = Some(path.to_owned());
+        try_files([("--svg", &path), ("--itf", &None)]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn to_try_a_file_changes_nothing() {
+        let place = tempfile::tempdir().expect("there is room");
+        let (new, old) = (place.path().join("new.svg"), place.path().join("old.svg"));
+        fs::write(&old, "old").expect("there is room");
+        tried(&new).expect("it can be written");
+        tried(&old).expect("it can be written");
+        assert!(!new.exists());
+        assert_eq!(fs::read_to_string(&old).expect("it is there"), "old");
+        write("--svg", &old, "new").expect("it can be written");
+        assert_eq!(fs::read_to_string(&old).expect("it is there"), "new");
+        tried(Path::new("/dev/null")).expect("it can be written");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_named() {
+        let place = tempfile::tempdir().expect("there is room");
+        let folder = place.path().to_str().expect("UTF-8");
+        for path in [folder, "/nowhere/x.svg", "/proc/x.svg"] {
+            let said = tried(Path::new(path)).expect_err(path);
+            assert!(said.starts_with(&format!("--svg {path} cannot be written: ")), "{said}");
+            assert!(said.ends_with("name a file in a folder that exists and can be written to"));
+        }
+        let same = Some(place.path().join("same"));
+        let twice = try_files([("--svg", &same), ("--itf", &same)]).expect_err("they clash");
+        assert!(twice.to_string().starts_with("--svg and --itf both name "), "{twice}");
+    }
+
+    #[test]
+    fn folders_are_tried_and_not_made() {
+        let place = tempfile::tempdir().expect("there is room");
+        let new = place.path().join("a/b");
+        try_folder("--out", &new).expect("it can be made");
+        try_folder("--out", place.path()).expect("it is there");
+        assert_eq!(fs::read_dir(place.path()).expect("it is there").count(), 0);
+        let file = place.path().join("file");
+        fs::write(&file, "").expect("there is room");
+        for bad in [file.clone(), file.join("below"), PathBuf::from("/proc/traces")] {
+            let said = try_folder("--out", &bad).expect_err("it is no folder").to_string();
+            assert!(said.starts_with(&format!("--out {} cannot be", bad.display())), "{said}");
+        }
+        try_folder("--out", Path::new("relative")).expect("the current folder is there");
+    }
+}

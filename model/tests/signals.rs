@@ -1,0 +1,181 @@
+//! Signals end every command at once: with a report where there is something to report, and by the signal where
+//! there is not. A second signal needs no help from the command.
+#![cfg(unix)]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::TcpStream,
+    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+const SIGNALS: [(&str, i32); 2] = [("INT", 2), ("TERM", 15)];
+
+/// The command, with a search path of its own if that is given.
+fn begin(arguments: &str, path: Option<&Path>) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paxos-model"));
+    if let Some(path) = path {
+        command.env("PATH", format!("{}:/usr/bin:/bin", path.display()));
+    }
+    command.args(arguments.split_whitespace()).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command runs")
+}
+
+/// True if this process ignores a signal, and so each process that it begins: a shell that runs it in the background
+/// makes it ignore SIGINT.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.unwrap_or_default() >> (signal - 1) & 1 == 1
+}
+
+fn kill(id: u32, signal: &str) {
+    let kill = Command::new("kill").args([format!("-{signal}"), id.to_string()]).status();
+    assert!(kill.expect("there is kill").success());
+}
+
+/// Waits for the end. The limit is far above what it takes, and below what a command is given for its report.
+fn ended(mut child: Child) -> Output {
+    let until = Instant::now() + Duration::from_secs(4);
+    while child.try_wait().expect("it can be waited for").is_none() {
+        if Instant::now() > until {
+            child.kill().expect("it can be killed");
+            panic!("it did not end: {:?}", child.wait_with_output());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().expect("it has ended")
+}
+
+fn why(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one object of JSON");
+    assert_eq!(report["verdict"], "inconclusive");
+    report["why"].as_str().expect("a reason").to_owned()
+}
+
+#[test]
+fn the_explorer_dies_of_the_first_signal() {
+    for (name, signal) in SIGNALS.into_iter().filter(|(_, signal)| !is_ignored(*signal)) {
+        let mut child = begin("explore synod --ballots 2 --port 0", None);
+        let mut said = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        while !said.next().expect("it says where it is").expect("UTF-8").contains("http://") {}
+        kill(child.id(), name);
+        assert_eq!(ended(child).status.signal(), Some(signal));
+    }
+}
+
+#[test]
+fn a_search_reports_how_far_it_came() {
+    for engine in ["bfs", "dfs", "timely"] {
+        let arguments = "check synod --ballots 5 --max-states 1000000000 --json --quiet --engine";
+        let child = begin(&format!("{arguments} {engine}"), None);
+        thread::sleep(Duration::from_millis(500));
+        kill(child.id(), "TERM");
+        let why = why(&ended(child));
+        assert!(why.starts_with("a signal came, after ") && why.contains(" states"), "{why}");
+    }
+}
+
+#[test]
+fn the_catalogue_reports_what_it_has() {
+    let child = begin("mutants --quiet --json", None);
+    thread::sleep(Duration::from_millis(300));
+    kill(child.id(), "INT");
+    assert!(why(&ended(child)).starts_with("a signal came, after "));
+}
+
+/// A specification that keeps the built-in prover busy for a long time.
+const SLOW: &str = "(specification slow \"slow\") (declare-sort s \"s\") (declare-relation R (s) \"R {0}\")
+    (action go ((x s)) \"go {x}\" (set (R x) true))
+    (safety few \"few\" (forall ((a s) (b s) (c s) (d s) (e s) (f s) (g s) (h s) (i s) (j s))
+        (not (and (R a) (distinct a b) (distinct a c) (distinct b c) (distinct a d) (distinct b d)
+            (distinct c d) (distinct a e) (distinct b e) (distinct c e) (distinct d e) (distinct a f)
+            (distinct b f) (distinct c f) (distinct d f) (distinct e f) (distinct a g) (distinct b g)
+            (distinct c g) (distinct d g) (distinct e g) (distinct f g) (distinct a h) (distinct b h)
+            (distinct c h) (distinct d h) (distinct e h) (distinct f h) (distinct g h) (distinct a i)
+            (distinct b i) (distinct c i) (distinct d i) (distinct e i) (distinct f i) (distinct g i)
+            (distinct h i) (distinct a j) (distinct b j) (distinct c j) (distinct d j) (distinct e j)
+            (distinct f j) (distinct g j) (distinct h j) (distinct i j)))))";
+
+#[test]
+fn a_proof_is_called_off() {
+    let place = tempfile::tempdir().expect("there is room");
+    let file = place.path().join("slow.epr");
+    fs::write(&file, SLOW).expect("there is room");
+    let child = begin(&format!("prove {} --timeout 600 --quiet --json", file.display()), None);
+    thread::sleep(Duration::from_millis(500));
+    kill(child.id(), "TERM");
+    let output = ended(child);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("a signal came"));
+}
+
+/// A solver that never answers, and writes down which process it is.
+fn solver(place: &Path) {
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = --version ] && exec echo version 1.2\necho $$ > {0}/new\nmv {0}/new {0}/pid\n\
+         exec sleep 1000\n",
+        place.display()
+    );
+    for name in ["z3", "cvc5"] {
+        let file = place.join(name);
+        fs::write(&file, &script).expect("there is room");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+}
+
+#[test]
+fn no_solver_is_left_behind() {
+    for (prover, signal) in [("z3", "TERM"), ("cvc5", "INT")] {
+        let place = tempfile::tempdir().expect("there is room");
+        solver(place.path());
+        let arguments = format!("prove --prover {prover} --quiet --json");
+        let child = begin(&arguments, Some(place.path()));
+        let file = place.path().join("pid");
+        while !file.exists() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let pid = fs::read_to_string(file).expect("it is there");
+        kill(child.id(), signal);
+        let output = ended(child);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stdout).contains("could not be asked: a signal came")
+        );
+        let alive = Command::new("kill").args(["-0", pid.trim()]).stderr(Stdio::null()).status();
+        assert!(!alive.expect("there is kill").success(), "the solver still runs");
+    }
+}
+
+/// A process that waits for another to say who it is looks at nothing else for a while.
+#[test]
+fn a_second_signal_ends_what_is_busy() {
+    let place = tempfile::tempdir().expect("there is room");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
+    let own = free.expect("a port is free");
+    let hosts = place.path().join("hosts");
+    fs::write(&hosts, format!("{own}\n127.0.0.1:1\n")).expect("there is room");
+    let hosts = hosts.display();
+    let arguments = format!("check synod --engine timely --quiet --hosts {hosts} --process 0");
+    let child = begin(&arguments, None);
+    let _silent = loop {
+        match TcpStream::connect(own) {
+            Ok(stream) => break stream,
+            Err(_) => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    thread::sleep(Duration::from_millis(200));
+    kill(child.id(), "TERM");
+    thread::sleep(Duration::from_millis(50));
+    kill(child.id(), "TERM");
+    let status: ExitStatus = ended(child).status;
+    assert_eq!(status.signal(), Some(15), "{status}");
+}
