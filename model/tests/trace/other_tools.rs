@@ -690,7 +690,7 @@ fn unreadable_notation_is_refused_with_its_place() {
             a message with a field more
               it: states[1].msgs: val of the message 1a [bal: 0, val: v0] is v0; accepted is a message 1a with bal only
             too many acceptors
-              it: the states are beyond synod: 64 acceptors, 1 values and 1 ballots make 130 possible messages, and a state holds 128; lower the number of acceptors or of values
+              it: the states are beyond synod: 64 acceptors, 1 values and 1 ballots make 130 possible messages, and a state holds 128; give fewer acceptors or values: twice the number of acceptors and that of values together may be 127 at most
             far too many acceptors
               it: the states are beyond synod: 300 acceptors; accepted are at most 63
             too many ballots
