@@ -55,7 +55,7 @@ pub use config::{Config, ConfigError};
 pub use event::{
     Event, Output, Proposal, ReadReady, Record, Refusal, Refused, Taken, Timer, Token,
 };
-pub use machine::{Answer, RestoreError, StateMachine};
+pub use machine::{Answer, Frozen, RestoreError, StateMachine};
 pub use message::{Envelope, Message, Report, To};
 pub use protocol::{RecoverError, Replica};
 pub use types::{Ballot, Batch, NodeId, Slot, Value};

@@ -99,7 +99,8 @@ impl<T: AsRef<[u8]>> Command<T> {
                 (pairs.len() as u64 * (1 + u64::from(*new)), all, growth)
             }
             Self::Delete(keys) => (keys.len() as u64, 0, 0),
-            Self::Take(_) | Self::Clear => (1, 0, 0),
+            Self::Take(_) => (1, 0, 0),
+            Self::Clear => (cost::CLEAR / cost::KEY, 0, 0),
             Self::Add { key, .. } => (2, 0, written(key, &[0; DIGITS_MAX])),
             Self::Append { key, value } => {
                 (2, VALUE_MAX as u64 / cost::COPIED_BYTES, written(key, value.as_ref()))

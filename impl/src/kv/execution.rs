@@ -103,9 +103,9 @@ impl<'a> Execution<'a> {
         Ok(Some(sum))
     }
 
-    /// Removes all keys. That takes no longer than to remove one: the store is dropped elsewhere.
+    /// Removes all keys. That takes the same time however many there are: the store is dropped elsewhere.
     pub(crate) fn clear(&mut self) -> Result<(), Exceeded> {
-        self.meter.spend(cost::KEY)?;
+        self.meter.spend(cost::CLEAR)?;
         let cleared = std::mem::take(self.store);
         match &mut self.undo {
             Some(undo) => undo.push(Undo::Cleared(cleared)),

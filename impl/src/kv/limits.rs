@@ -42,6 +42,8 @@ pub(crate) const NAMES_MAX: usize = 1 << 10;
 pub(crate) mod cost {
     /// A key is looked up, inserted or removed.
     pub(crate) const KEY: u64 = 8;
+    /// All keys are removed. The next key needs new shards of the store.
+    pub(crate) const CLEAR: u64 = 16 * KEY;
     /// A key is visited while all keys are walked through, and perhaps sorted.
     pub(crate) const VISIT: u64 = 2;
     /// So many bytes are copied in one step.

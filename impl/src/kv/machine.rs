@@ -1,9 +1,17 @@
 //! The store as a replicated state machine.
 
+use std::io::{self, Read, Write};
+
 use bytes::Bytes;
 
-use super::{entry::Entry, limits::Meter, query::Question, reply::Reply, store::Store};
-use crate::machine::{Answer as _, RestoreError, StateMachine};
+use super::{
+    entry::Entry,
+    limits::{Meter, REQUEST_MAX, VALUE_MAX},
+    query::Question,
+    reply::Reply,
+    store::Store,
+};
+use crate::machine::{Answer as _, Frozen, RestoreError, StateMachine};
 
 /// An answer takes more bytes than there is room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +27,7 @@ pub struct Kv {
 }
 
 /// The version of the format of snapshots that is written, and the only one that is read.
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
 
 impl Kv {
     /// Answers a question about the present state.
@@ -92,36 +100,66 @@ impl StateMachine for Kv {
         self.store.bytes()
     }
 
-    /// The version, and then each key and each value behind its length, in the order of the store.
-    fn snapshot(&self) -> Vec<u8> {
-        let size = |(key, value): (&Bytes, &Bytes)| key.len() + value.len() + 4;
-        let mut bytes = Vec::with_capacity(1 + self.store.iter().map(size).sum::<usize>());
-        bytes.push(SNAPSHOT_VERSION);
-        for pair in self.store.iter() {
-            postcard::to_io(&pair, &mut bytes).expect("any pair can be written to memory");
-        }
-        bytes
+    fn snapshot(&self) -> Frozen {
+        let store = self.store.clone();
+        Box::new(move |file| write(&store, file))
     }
 
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
-        let (version, mut rest) = snapshot.split_first().ok_or(RestoreError::new("it is empty"))?;
-        if *version != SNAPSHOT_VERSION {
-            let reason = format!("version {version} is not {SNAPSHOT_VERSION}");
-            return Err(RestoreError::new(reason));
-        }
-        let mut kv = Self::default();
-        while !rest.is_empty() {
-            let (key, value): (&[u8], &[u8]);
-            ((key, value), rest) = postcard::take_from_bytes(rest).map_err(|error| {
-                RestoreError::new(format!("a key or a value is damaged: {error}"))
-            })?;
-            if kv.store.insert(key, Bytes::copy_from_slice(value)).is_some() {
-                return Err(RestoreError::new("a key is there twice"));
-            }
-        }
-        *self = kv;
+    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
+        self.store = read(snapshot)?;
         Ok(())
     }
+}
+
+/// Writes the version and the number of keys. Each key and its value follow behind their lengths, in the order of
+/// the store. All numbers are little-endian.
+fn write(store: &Store, file: &mut dyn Write) -> io::Result<()> {
+    file.write_all(&[SNAPSHOT_VERSION])?;
+    file.write_all(&(store.len() as u64).to_le_bytes())?;
+    for (key, value) in store.iter() {
+        for text in [key, value] {
+            let length = u32::try_from(text.len()).expect("keys and values have a limit");
+            file.write_all(&length.to_le_bytes())?;
+        }
+        file.write_all(key)?;
+        file.write_all(value)?;
+    }
+    Ok(())
+}
+
+fn read(file: &mut dyn Read) -> Result<Store, RestoreError> {
+    let [version] = array(file)?;
+    if version != SNAPSHOT_VERSION {
+        let reason = format!("version {version} is not {SNAPSHOT_VERSION}");
+        return Err(RestoreError::new(reason));
+    }
+    let (mut store, count) = (Store::default(), u64::from_le_bytes(array(file)?));
+    for _ in 0..count {
+        let lengths =
+            [array(file)?, array(file)?].map(|length| u32::from_le_bytes(length) as usize);
+        let [key, value] = lengths;
+        if key > REQUEST_MAX || value > VALUE_MAX {
+            let reason = format!("a key of {key} bytes with a value of {value} bytes is too long");
+            return Err(RestoreError::new(reason));
+        }
+        let [key, value] = [text(file, key)?, text(file, value)?];
+        if store.insert(&key, value).is_some() {
+            return Err(RestoreError::new("a key is there twice"));
+        }
+    }
+    Ok(store)
+}
+
+fn array<const N: usize>(file: &mut dyn Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn text(file: &mut dyn Read, length: usize) -> io::Result<Bytes> {
+    let mut bytes = vec![0; length];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes.into())
 }
 
 /// Drops a store that may have millions of keys without keeping the log waiting.

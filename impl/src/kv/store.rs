@@ -2,22 +2,29 @@
 //!
 //! Keys are ordered by a hash that never changes. So finding one compares integers, and a client can
 //! walk through all of them with an integer for a cursor, whatever is added and removed meanwhile.
+//!
+//! A clone of the store takes the same short time however many keys there are: the keys lie in some thousands of
+//! shards, and the clone shares them. A change copies the shard that it changes, if that is still shared. So a snapshot
+//! can be written while the store changes.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
 /// All keys and values of one database.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
-    /// Invariant: no place is empty, and the keys of each are in order.
-    places: BTreeMap<u64, SmallVec<[Entry; 1]>>,
+    /// The first bits of a place say in which shard it is. There are none before the first key.
+    shards: Vec<Arc<Shard>>,
     len: usize,
     /// The bytes of all keys and values, and [`ENTRY_BYTES`] for each key.
     bytes: u64,
 }
+
+/// The keys of successive places. Invariant: no place is empty, and the keys of each are in order.
+type Shard = BTreeMap<u64, SmallVec<[Entry; 1]>>;
 
 type Entry = (Bytes, Bytes);
 
@@ -29,50 +36,81 @@ pub const ENTRY_BYTES: u64 = 256;
 /// floating-point number, which is exact below 2^53. In tests keys share places all the time.
 const PLACE_BITS: u32 = if cfg!(test) { 3 } else { 53 };
 
+/// The number of bits that say in which shard a key is. With a million keys, a shard has some hundreds, which
+/// are copied within microseconds.
+const SHARD_BITS: u32 = if cfg!(test) { 1 } else { 12 };
+
 /// The hash has no secret, for nodes must agree. Keys that share a place on purpose are as hard to
 /// find as for any hash of this length, and share only the time that it takes to tell them apart.
 fn place(key: &[u8]) -> u64 {
     SipHasher13::new().hash(key) >> (u64::BITS - PLACE_BITS)
 }
 
+/// The number of the shard of a place.
+fn shard(place: u64) -> usize {
+    usize::try_from(place >> (PLACE_BITS - SHARD_BITS)).expect("a few bits")
+}
+
+impl PartialEq for Store {
+    fn eq(&self, other: &Self) -> bool {
+        self.len == other.len && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Store {}
+
 impl Store {
     /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Option<&Bytes> {
-        let entries = self.places.get(&place(key))?;
+        let place = place(key);
+        let entries = self.shards.get(shard(place))?.get(&place)?;
         entries.iter().find_map(|(other, value)| (other == key).then_some(value))
     }
 
     /// Gives a key a value, in place of an earlier one, which is returned.
     pub fn insert(&mut self, key: &[u8], value: Bytes) -> Option<Bytes> {
-        let entries = self.places.entry(place(key)).or_default();
-        self.bytes += value.len() as u64;
-        match entries.binary_search_by(|(other, _)| other[..].cmp(key)) {
-            Ok(index) => {
-                let before = std::mem::replace(&mut entries[index].1, value);
-                self.bytes -= before.len() as u64;
-                Some(before)
-            }
+        let place = place(key);
+        let entries = self.shard_mut(place).entry(place).or_default();
+        let added = value.len() as u64;
+        let before = match entries.binary_search_by(|(other, _)| other[..].cmp(key)) {
+            Ok(index) => Some(std::mem::replace(&mut entries[index].1, value)),
             Err(index) => {
                 entries.insert(index, (Bytes::copy_from_slice(key), value));
-                self.len += 1;
-                self.bytes += key.len() as u64 + ENTRY_BYTES;
                 None
             }
+        };
+        self.bytes += added;
+        if let Some(before) = &before {
+            self.bytes -= before.len() as u64;
+        } else {
+            self.len += 1;
+            self.bytes += key.len() as u64 + ENTRY_BYTES;
         }
+        before
     }
 
     /// Takes a key and its value away.
     pub fn remove(&mut self, key: &[u8]) -> Option<Bytes> {
+        self.get(key)?; // A shard is not copied for a key that is not there.
         let place = place(key);
-        let entries = self.places.get_mut(&place)?;
+        let shard = self.shard_mut(place);
+        let entries = shard.get_mut(&place)?;
         let index = entries.iter().position(|(other, _)| other == key)?;
         let (_, value) = entries.remove(index);
         if entries.is_empty() {
-            self.places.remove(&place);
+            shard.remove(&place);
         }
         self.len -= 1;
         self.bytes -= (key.len() + value.len()) as u64 + ENTRY_BYTES;
         Some(value)
+    }
+
+    /// The shard of a place, which no clone shares from now on.
+    fn shard_mut(&mut self, place: u64) -> &mut Shard {
+        if self.shards.is_empty() {
+            self.shards.resize_with(1 << SHARD_BITS, Arc::default);
+        }
+        Arc::make_mut(&mut self.shards[shard(place)])
     }
 
     /// How many keys there are.
@@ -92,7 +130,8 @@ impl Store {
 
     /// All keys and values, in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        self.places.values().flatten().map(|(key, value)| (key, value))
+        let places = self.shards.iter().flat_map(|shard| shard.values());
+        places.flatten().map(|(key, value)| (key, value))
     }
 
     /// Shows all keys of one place after the other, from a cursor on, until `show` breaks off before a place.
@@ -106,7 +145,10 @@ impl Store {
         cursor: u64,
         mut show: impl FnMut(&mut dyn Iterator<Item = &'a Bytes>) -> Result<ControlFlow<()>, E>,
     ) -> Result<u64, E> {
-        for (place, entries) in self.places.range(cursor..) {
+        // Any number may come for a cursor.
+        let before = usize::try_from(cursor >> (PLACE_BITS - SHARD_BITS)).unwrap_or(usize::MAX);
+        let shards = self.shards.iter().skip(before);
+        for (place, entries) in shards.flat_map(|shard| shard.range(cursor..)) {
             if show(&mut entries.iter().map(|(key, _)| key))?.is_break() {
                 return Ok(*place);
             }
@@ -130,6 +172,29 @@ mod tests {
     }
 
     proptest! {
+        /// What happens to a store does not happen to its clone.
+        #[test]
+        fn a_clone_stays_as_it_was(
+            first in vec((0..50_u8, any::<u8>()), 0..60),
+            then in vec((0..50_u8, any::<Option<u8>>()), 0..60),
+        ) {
+            let mut store = Store::default();
+            for (key, value) in first {
+                store.insert(&[key], vec![value].into());
+            }
+            let content = |store: &Store| -> Vec<(Bytes, Bytes)> {
+                store.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+            };
+            let (clone, before) = (store.clone(), content(&store));
+            for (key, value) in then {
+                match value {
+                    Some(value) => store.insert(&[key], vec![value].into()),
+                    None => store.remove(&[key]),
+                };
+            }
+            prop_assert_eq!(content(&clone), before);
+        }
+
         /// Every key that is there from beginning to end is seen.
         #[test]
         fn a_walk_misses_nothing(

@@ -428,33 +428,10 @@ impl<A: Answer> Pending<A> {
 mod tests {
     use super::*;
     use crate::{
-        machine::RestoreError,
+        machine::tests::{Counter, bytes},
         session::{ClientSession, SESSIONS_MAX},
         types::Value,
     };
-
-    /// Answers each command with how many there were.
-    #[derive(Debug, Default)]
-    struct Counter(u64);
-
-    impl StateMachine for Counter {
-        type Answer = Bytes;
-
-        fn apply(&mut self, _: &[u8]) -> Bytes {
-            self.0 += 1;
-            self.0.to_string().into()
-        }
-
-        fn snapshot(&self) -> Vec<u8> {
-            self.0.to_le_bytes().into()
-        }
-
-        fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
-            let count = snapshot.try_into().map_err(|_| RestoreError::new("not eight bytes"))?;
-            self.0 = u64::from_le_bytes(count);
-            Ok(())
-        }
-    }
 
     /// One node's clients, and a log that is applied at once.
     struct Node {
@@ -557,7 +534,8 @@ mod tests {
                     other.apply("no entry".into());
                 }
             }
-            node.sessions.restore(Slot(below), &other.sessions.snapshot()).unwrap();
+            let snapshot = bytes(other.sessions.snapshot());
+            node.sessions.restore(Slot(below), &mut &snapshot[..]).unwrap();
             node.clients.restored(&node.sessions);
             match below {
                 4 => assert_eq!(answer.try_recv().unwrap(), Err(ProposeError::Expired)),

@@ -1,4 +1,4 @@
-//! The proposals of a leader that are not chosen yet: which commands they are, and how many bytes they have.
+//! The proposals of a leader that it has not applied yet: which commands they are, and how many bytes they have.
 //!
 //! A command that is asked for again while it is on its way is not proposed again: the log would hold it twice, and a
 //! cluster that is slow would become slower with every retry. What is on its way has a bounded number of bytes, so
@@ -55,9 +55,9 @@ impl Flight {
         self.batches.push_back(Batch { end, bytes, keys });
     }
 
-    /// All slots below are chosen.
-    pub(super) fn land(&mut self, chosen_below: Slot) {
-        while self.batches.front().is_some_and(|batch| batch.end <= chosen_below)
+    /// All slots below are chosen, and applied here.
+    pub(super) fn land(&mut self, below: Slot) {
+        while self.batches.front().is_some_and(|batch| batch.end <= below)
             && let Some(batch) = self.batches.pop_front()
         {
             self.bytes -= batch.bytes;

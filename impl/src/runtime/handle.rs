@@ -190,32 +190,13 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::machine::RestoreError;
-
-    /// A machine that is never asked.
-    struct Nothing;
-
-    impl StateMachine for Nothing {
-        type Answer = Bytes;
-
-        fn apply(&mut self, _: &[u8]) -> Bytes {
-            Bytes::new()
-        }
-
-        fn snapshot(&self) -> Vec<u8> {
-            Vec::new()
-        }
-
-        fn restore(&mut self, _: &[u8]) -> Result<(), RestoreError> {
-            Ok(())
-        }
-    }
+    use crate::machine::tests::Counter;
 
     /// How many of three commands of two bytes get in before the first is answered, and how many after.
     async fn let_in((requests_max, bytes_max): (usize, usize)) -> [usize; 2] {
         let (inputs, mut arriving) = mpsc::channel(8);
         let room = Arc::new(Room::new(requests_max, bytes_max));
-        let handle = Handle::<Nothing> { inputs, room, command_bytes_max: 2 };
+        let handle = Handle::<Counter> { inputs, room, command_bytes_max: 2 };
         for _ in 0..3 {
             let handle = handle.clone();
             tokio::spawn(async move { handle.propose("ab").await });

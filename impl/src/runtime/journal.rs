@@ -75,7 +75,7 @@ impl Journal {
     }
 
     /// A snapshot was taken, or that of a peer installed.
-    pub(super) fn tell_of_snapshot(&self, below: Slot, bytes: usize, installed: bool) {
+    pub(super) fn tell_of_snapshot(&self, below: Slot, bytes: u64, installed: bool) {
         tracing::info!(node = self.node.0, below = below.0, bytes, installed, "has a new snapshot");
     }
 }

@@ -21,11 +21,11 @@
 //! # Embedding: your own machine, your own transport
 //!
 //! ```
-//! use std::{collections::BTreeMap, sync::{Arc, Mutex}};
+//! use std::{collections::BTreeMap, io::Read, sync::{Arc, Mutex}};
 //!
 //! use bytes::Bytes;
 //! use paxos::{
-//!     Config, NodeId, RestoreError, StateMachine, To,
+//!     Config, Frozen, NodeId, RestoreError, StateMachine, To,
 //!     runtime::{Handle, Introductions, Options, Packet, Transport, ready, start},
 //!     storage::{MemoryStore, StoreId},
 //! };
@@ -42,11 +42,12 @@
 //!         *count += 1;
 //!         count.to_string().into()
 //!     }
-//!     fn snapshot(&self) -> Vec<u8> {
-//!         serde_json::to_vec(&self.0).expect("words and numbers")
+//!     fn snapshot(&self) -> Frozen {
+//!         let words = self.0.clone();
+//!         Box::new(move |file| Ok(serde_json::to_writer(file, &words)?))
 //!     }
-//!     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
-//!         let words = serde_json::from_slice(snapshot);
+//!     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
+//!         let words = serde_json::from_reader(snapshot);
 //!         self.0 = words.map_err(|error| RestoreError::new(error.to_string()))?;
 //!         Ok(())
 //!     }
@@ -104,6 +105,7 @@ mod packet;
 mod plausible;
 mod readers;
 mod returning;
+mod saving;
 #[cfg(test)]
 mod simulation;
 mod status;
@@ -133,6 +135,7 @@ pub use self::{
 use self::{
     handle::Room,
     node::{Begun, Input, Node},
+    saving::Writing,
 };
 use crate::{config::Config, machine::StateMachine, storage::Storage};
 
@@ -211,6 +214,8 @@ async fn run<M: StateMachine, S: Storage>(
     let mut inputs = Vec::with_capacity(most);
     // One for all turns: a timer that is only put off does not wake the runtime.
     let mut alarm = pin!(tokio::time::sleep_until(start));
+    // A snapshot that another thread writes. That thread ends before the store is closed.
+    let mut writing: Option<Writing<S::SnapshotFile>> = None;
     let ended = loop {
         let wake_at = node.wake_at().map(|at| start + at);
         if let Some(at) = wake_at
@@ -220,6 +225,14 @@ async fn run<M: StateMachine, S: Storage>(
         }
         tokio::select! {
             biased;
+            saved = async { writing.as_mut().expect("it is there").saved().await },
+                if writing.is_some() =>
+            {
+                writing = None;
+                if let Err(error) = node.saved(saved) {
+                    break Err(error);
+                }
+            }
             count = arriving.recv_many(&mut inputs, most) => {
                 if count == 0 {
                     break Ok(()); // All handles are gone.
@@ -237,6 +250,13 @@ async fn run<M: StateMachine, S: Storage>(
             Ok(true) => {}
             Ok(false) => break Ok(()),
             Err(error) => break Err(error),
+        }
+        if let Some(job) = node.take_job() {
+            writing = Some(Writing::start(job));
+        }
+        if node.is_behind() {
+            // The next turn follows at once. Whoever shares this thread comes in between.
+            tokio::task::yield_now().await;
         }
     };
     node.stop();

@@ -9,6 +9,8 @@
 //! waited for, whoever carries packets and answers may have the thread.
 
 use std::{
+    collections::VecDeque,
+    io::BufReader,
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
@@ -30,6 +32,7 @@ use super::{
     packet::Packet,
     plausible::Guard,
     readers::{For, ReadError, Readers, Reading},
+    saving::{Job, Saved, Source},
     status::{Counts, Role as Doing, Status},
     timing::{Now, Timing},
     transfer::{self, Taken, Transfer},
@@ -44,7 +47,7 @@ use crate::{
         proposer::{NodeSet, Role},
     },
     session::{Request, Sessions},
-    storage::{Recovered, Snapshot, Storage, StorageError},
+    storage::{SnapshotFile as _, Storage, StorageError},
     types::{NodeId, Slot, Value},
 };
 
@@ -86,24 +89,28 @@ pub(super) struct Begun {
 }
 
 /// A node.
-pub(super) struct Node<M: StateMachine, S> {
+pub(super) struct Node<M: StateMachine, S: Storage> {
     options: Options,
     peers: Vec<NodeId>,
     replica: Replica,
     storage: S,
     lives: Lives,
     sessions: Sessions<M>,
+    /// What was chosen and is not applied yet, in the order of the slots.
+    backlog: VecDeque<(Slot, Value)>,
     /// The slot at which the machine has panicked, and the bytes of the commands that were chosen from there on.
     halted: Option<Halted>,
     formation: Formation,
     timing: Timing,
     clients: Clients<M::Answer>,
     readers: Readers<M>,
-    /// The last snapshot, for peers that need it.
-    snapshot: Option<Snapshot>,
-    /// Bytes of commands applied since then.
+    /// The durable snapshot, for peers that need it: it has the effect of every slot below.
+    snapshot: Option<(Slot, S::SnapshotFile)>,
+    /// Bytes of commands applied since the last snapshot was begun.
     applied_bytes: u64,
-    transfer: Option<Transfer>,
+    saving: Saving<S::SnapshotFile>,
+    /// A snapshot of a peer that is on its way. There is none while another snapshot is written.
+    transfer: Option<Transfer<S::SnapshotFile>>,
     gathering: Gathering,
     flight: Flight,
     output: Output,
@@ -120,6 +127,16 @@ pub(super) struct Node<M: StateMachine, S> {
     sync_seconds: Histogram,
 }
 
+/// Whether a snapshot is being written.
+enum Saving<F> {
+    /// None is.
+    Idle,
+    /// One is to be.
+    Due(Job<F>),
+    /// Somebody is writing one.
+    UnderWay,
+}
+
 /// A machine that has panicked.
 struct Halted {
     slot: Slot,
@@ -130,6 +147,16 @@ struct Halted {
 /// The most bytes of commands that a node keeps whose machine has halted, while other nodes go on. It then ends, and
 /// gets a snapshot when it is started again.
 const HALTED_BYTES_MAX: u64 = 256 << 20;
+
+/// A snapshot costs as much as the state has bytes. So none is taken before the log has grown by this part of the last
+/// snapshot.
+const GROWTH: u64 = 4;
+
+/// The bytes that a slot of the log takes beside its command.
+const SLOT_BYTES: u64 = 256;
+
+/// The bytes of a snapshot that are read at once.
+const READ_BYTES: usize = 1 << 20;
 
 /// How often it is looked after whoever waits.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
@@ -143,12 +170,13 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         mut storage: S,
         introduced: bool,
     ) -> Result<Self, NodeError> {
-        let Recovered { snapshot, records } = storage.recover()?;
+        let (records, snapshot) = (storage.recover()?, storage.snapshot());
         let peers: Vec<_> =
             config.nodes.iter().copied().filter(|&node| node != config.id).collect();
         let mut sessions = Sessions::new(machine);
-        if let Some(snapshot) = &snapshot {
-            sessions.restore(snapshot.below, &snapshot.state)?;
+        if let Some((below, file)) = &snapshot {
+            let mut file = BufReader::with_capacity(READ_BYTES, file.reader());
+            sessions.restore(*below, &mut file)?;
         }
         let timing = Timing::new(&config, &options);
         config.validate().map_err(RecoverError::from)?;
@@ -159,7 +187,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let journal = Journal::new(config.id);
         let lives = begin_life(&mut storage)?;
         let unique = u128::from(config.id.0) << 64 | u128::from(lives.unique());
-        let below = snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
+        let below = snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
         let mut node = Self {
             clients: Clients::new(options.request_timeout, options.resend, unique),
             readers: Readers::new(options.request_timeout, options.resend, lives.number()),
@@ -171,11 +199,13 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             storage,
             lives,
             sessions,
+            backlog: VecDeque::new(),
             halted: None,
             formation,
             timing,
             snapshot,
             applied_bytes: 0,
+            saving: Saving::Idle,
             transfer: None,
             output: Output::default(),
             packets: Vec::new(),
@@ -196,6 +226,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// When it has to be woken even if nothing reaches it, if ever.
     pub(super) fn wake_at(&self) -> Option<Now> {
+        if self.is_behind() {
+            return Some(Now::ZERO);
+        }
         let waits = self.clients.waiting() + self.readers.waiting() > 0 || self.transfer.is_some();
         let look_after = waits.then_some(self.look_after_at);
         // Timers wait until it takes part, however long ago they ran out.
@@ -203,6 +236,23 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         // Where too much is on its way, only an answer to that helps.
         let gathered = self.gathering.due_at().filter(|_| self.flight.room() > 0);
         timer.into_iter().chain(look_after).chain(gathered).min()
+    }
+
+    /// Whether there is more to apply or to read than fitted into its last turn.
+    pub(super) fn is_behind(&self) -> bool {
+        let reads = self.halted.is_none() && self.readers.are_due(self.sessions.applied());
+        reads || !self.backlog.is_empty()
+    }
+
+    /// A snapshot that has to be written, once. What comes of it goes to [`saved`](Self::saved), before the next turn.
+    pub(super) fn take_job(&mut self) -> Option<Job<S::SnapshotFile>> {
+        match std::mem::replace(&mut self.saving, Saving::UnderWay) {
+            Saving::Due(job) => Some(job),
+            other => {
+                self.saving = other;
+                None
+            }
+        }
     }
 
     /// Its machine.
@@ -270,9 +320,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let output = self.persist()?;
         self.release(output, now, transport);
         if self.snapshot_is_due() {
-            self.take_snapshot()?;
-            let output = self.persist()?;
-            self.release(output, now, transport);
+            self.begin_snapshot()?;
         }
         if self.is_idle() {
             self.gathering.done();
@@ -414,7 +462,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             Packet::Forward(_) | Packet::Following => {}
             Packet::Fetch { below, offset } => {
                 if let Some(snapshot) = &self.snapshot {
-                    let part = transfer::part(snapshot, below, offset);
+                    let part = transfer::part(snapshot, below, offset)?;
                     self.queue(from, part);
                 }
             }
@@ -428,33 +476,28 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn on_chunk(
         &mut self,
         from: NodeId,
-        (below, length, offset, part): (Slot, u64, u64, &[u8]),
+        part: (Slot, u64, u64, &[u8]),
         now: Now,
     ) -> Result<(), NodeError> {
         let Some(transfer) = self.transfer.as_mut().filter(|transfer| transfer.from() == from)
         else {
             return Ok(()); // Not asked for any more.
         };
-        let snapshot = match transfer.take(below, length, offset, part) {
-            Taken::Whole(snapshot) => snapshot,
+        let storage = &mut self.storage;
+        match transfer.take(part, || storage.begin_snapshot())? {
+            Taken::Whole(below, file) => {
+                self.transfer = None;
+                // If it has been overtaken, it is not needed.
+                if below > self.replica.parts().learner.below {
+                    self.saving = Saving::Due(Job { below, source: Source::Peer, file });
+                }
+            }
             Taken::Part => {
                 let next = transfer.again(now);
                 self.queue(from, next);
-                return Ok(());
             }
-            Taken::Nothing => return Ok(()),
-        };
-        self.transfer = None;
-        if snapshot.below <= self.replica.parts().learner.below {
-            return Ok(()); // It has been overtaken.
+            Taken::Nothing => {}
         }
-        if let Err(error) = self.sessions.restore(snapshot.below, &snapshot.state) {
-            tracing::error!(peer = from.0, %error, "a peer's snapshot cannot be used");
-            return Ok(()); // This node lags on; who has trimmed will say so again.
-        }
-        self.halted = None; // All of the machine was replaced.
-        self.keep(snapshot)?;
-        self.clients.restored(&self.sessions);
         Ok(())
     }
 
@@ -523,7 +566,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// Commands that are to be proposed, or forwarded, but for those that are on their way already.
     fn gather(&mut self, mut commands: Vec<Bytes>, now: Now) {
-        self.flight.land(self.replica.parts().learner.below);
+        // No more is on its way than this node itself has applied in time.
+        let chosen = self.replica.parts().learner.below;
+        let applied = self.sessions.applied();
+        self.flight.land(if self.halted.is_some() { chosen } else { applied });
         commands.retain(|command| !self.flight.holds(command));
         self.gathering.extend(commands, now);
     }
@@ -604,12 +650,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         for Envelope { to, message } in output.messages {
             send(&mut self.counts, transport, to, Packet::Message(message));
         }
-        for (slot, value) in output.chosen {
-            if slot < self.sessions.applied() {
-                continue; // A snapshot brought its effect.
-            }
-            self.apply(slot, &value);
-        }
+        self.backlog.extend(output.chosen);
         for ready in output.reads {
             match self.readers.whose(ready.token) {
                 Some(For::Own(id)) => self.readers.confirm(id, ready.at),
@@ -623,11 +664,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             // Whoever waits for it asks again.
             let _ = self.readers.whose(refused.token);
         }
-        if self.halted.is_none() {
-            self.readers.serve(self.sessions.applied(), self.sessions.machine());
-        }
+        self.catch_up();
         for from in output.fetch {
-            if self.transfer.is_none() {
+            if self.transfer.is_none() && matches!(self.saving, Saving::Idle) {
                 let (transfer, first) = Transfer::begin(from, now);
                 self.transfer = Some(transfer);
                 self.queue(from, first);
@@ -637,6 +676,25 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.timing.arm(timer, now);
         }
         self.send_packets(transport);
+    }
+
+    /// Applies what was chosen, and reads, for as long as a turn may take: at least one entry, and one read. What is
+    /// left waits for the next turn, so that packets and other clients do not wait for all of it.
+    fn catch_up(&mut self) {
+        let until = Instant::now().checked_add(self.options.turn_max);
+        let goes_on = || until.is_none_or(|until| Instant::now() < until);
+        while let Some((slot, value)) = self.backlog.pop_front() {
+            if slot < self.sessions.applied() {
+                continue; // A snapshot brought its effect.
+            }
+            self.apply(slot, &value);
+            if !goes_on() {
+                break;
+            }
+        }
+        if self.halted.is_none() {
+            self.readers.serve(self.sessions.applied(), self.sessions.machine(), goes_on);
+        }
     }
 
     /// Applies what was chosen in a slot, unless the machine has halted. A panic of the machine halts it: this node
@@ -667,41 +725,59 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     }
 
     fn snapshot_is_due(&self) -> bool {
-        if self.halted.is_some() {
+        let is_free = matches!(self.saving, Saving::Idle) && self.transfer.is_none();
+        if self.halted.is_some() || !is_free {
             return false;
         }
-        let last = self.snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
+        let last = self.snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
         let slots = self.sessions.applied().0 - last.0;
-        slots > 0
-            && (slots >= self.options.snapshot_slots
-                || self.applied_bytes >= self.options.snapshot_bytes)
+        let state = self.snapshot.as_ref().map_or(0, |(_, file)| file.length());
+        let is_long = slots >= self.options.snapshot_slots
+            || self.applied_bytes >= self.options.snapshot_bytes;
+        slots > 0 && is_long && self.applied_bytes + slots * SLOT_BYTES >= state / GROWTH
     }
 
-    fn take_snapshot(&mut self) -> Result<(), NodeError> {
+    /// Begins a snapshot of all that is applied by now.
+    fn begin_snapshot(&mut self) -> Result<(), NodeError> {
         let below = self.sessions.applied();
-        // What lies between two snapshots is kept for peers that are a little behind.
-        let keep_from = self.snapshot.as_ref().map_or(Slot(0), |snapshot| snapshot.below);
-        self.counts.snapshots += 1;
-        // Not needed any more: either the next one becomes durable, or the node ends.
-        self.snapshot = None;
-        let snapshot = Snapshot { below, state: self.sessions.snapshot() };
-        self.storage.persist_snapshot(&snapshot)?;
-        self.journal.tell_of_snapshot(below, snapshot.state.len(), false);
-        self.snapshot = Some(snapshot);
+        let source = Source::Own(self.sessions.snapshot());
+        let file = self.storage.begin_snapshot()?;
+        self.saving = Saving::Due(Job { below, source, file });
         self.applied_bytes = 0;
-        self.replica.step(Event::Snapshot { below: keep_from }, &mut self.output);
         Ok(())
     }
 
-    /// Keeps the snapshot of a peer, to which the machine was restored already.
-    fn keep(&mut self, snapshot: Snapshot) -> Result<(), NodeError> {
-        let below = snapshot.below;
-        self.storage.persist_snapshot(&snapshot)?;
-        self.journal.tell_of_snapshot(below, snapshot.state.len(), true);
-        self.snapshot = Some(snapshot);
-        self.applied_bytes = 0;
-        self.counts.installed += 1;
-        self.replica.step(Event::Snapshot { below }, &mut self.output);
+    /// Takes the snapshot that was written in place of the one before. The turn that follows trims the log.
+    pub(super) fn saved(&mut self, saved: Saved<S::SnapshotFile>) -> Result<(), NodeError> {
+        let Saved { below, is_peers, file } = saved;
+        self.saving = Saving::Idle;
+        let file = file.map_err(StorageError::io("write the snapshot"))?;
+        // What lies between two snapshots is kept for peers that are a little behind.
+        let mut trimmed = self.snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
+        if is_peers {
+            if below <= self.replica.parts().learner.below {
+                return Ok(()); // It has been overtaken.
+            }
+            let mut reader = BufReader::with_capacity(READ_BYTES, file.reader());
+            if let Err(error) = self.sessions.restore(below, &mut reader) {
+                tracing::error!(%error, "a peer's snapshot cannot be used");
+                return Ok(()); // This node lags on; who has trimmed will say so again.
+            }
+            self.halted = None; // All of the machine was replaced.
+            self.applied_bytes = 0;
+            trimmed = below;
+        }
+        self.storage.adopt_snapshot(below, file)?;
+        self.snapshot = self.storage.snapshot();
+        let bytes = self.snapshot.as_ref().map_or(0, |(_, file)| file.length());
+        self.journal.tell_of_snapshot(below, bytes, is_peers);
+        if is_peers {
+            self.counts.installed += 1;
+            self.clients.restored(&self.sessions);
+        } else {
+            self.counts.snapshots += 1;
+        }
+        self.replica.step(Event::Snapshot { below: trimmed }, &mut self.output);
         Ok(())
     }
 
@@ -770,7 +846,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 .map_or(self.sessions.applied(), |halted| halted.slot),
             trimmed_below: parts.acceptor.trimmed,
             log_end: parts.acceptor.votes.end(),
-            snapshot_below: self.snapshot.as_ref().map(|snapshot| snapshot.below),
+            snapshot_below: self.snapshot.as_ref().map(|(below, _)| *below),
             disk_bytes: self.storage.disk_bytes(),
             state_bytes: self.sessions.machine().state_bytes(),
             halted: self.halted.as_ref().map(|halted| halted.slot),

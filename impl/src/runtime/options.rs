@@ -26,9 +26,14 @@ pub struct Options {
     pub command_bytes_max: usize,
     /// How many inputs are taken in before everything is synced and answered.
     pub inputs_per_turn_max: usize,
-    /// A snapshot is taken when so many bytes of commands were applied since the last.
+    /// The time for which a node applies and reads before it takes in what has arrived. What is left waits for its next
+    /// turn. In each turn it applies at least one entry, if there is one, and serves one read.
+    pub turn_max: Duration,
+    /// A snapshot is taken when so many bytes of commands were applied since the last, and the log has a quarter of
+    /// the bytes of that.
     pub snapshot_bytes: u64,
-    /// A snapshot is taken when so many slots were applied since the last.
+    /// A snapshot is taken when so many slots were applied since the last, and the log has a quarter of the bytes of
+    /// that.
     pub snapshot_slots: u64,
     /// Where the randomness of timeouts begins.
     pub seed: u64,
@@ -46,6 +51,7 @@ impl Default for Options {
             batch_wait: Duration::from_millis(4),
             command_bytes_max: 1 << 20,
             inputs_per_turn_max: 1024,
+            turn_max: Duration::from_millis(20),
             snapshot_bytes: 8 << 20,
             snapshot_slots: 200_000,
             seed: 0,

@@ -213,36 +213,18 @@ mod tests {
     use crate::{
         config::Config,
         event::{Event, Output},
-        machine::RestoreError,
+        machine::tests::Counter,
         protocol::Replica,
         session::Entry,
         types::Value,
     };
-
-    struct Nothing;
-
-    impl StateMachine for Nothing {
-        type Answer = Bytes;
-
-        fn apply(&mut self, _: &[u8]) -> Bytes {
-            Bytes::new()
-        }
-
-        fn snapshot(&self) -> Vec<u8> {
-            Vec::new()
-        }
-
-        fn restore(&mut self, _: &[u8]) -> Result<(), RestoreError> {
-            Ok(())
-        }
-    }
 
     fn ballot(round: u64) -> Ballot {
         Ballot::new(round, NodeId(2)).unwrap()
     }
 
     /// Node 1 of three, which has promised round 5 and whose log ends at slot 7, with the session in slot 0.
-    fn known() -> (Replica, Sessions<Nothing>) {
+    fn known() -> (Replica, Sessions<Counter>) {
         let mut replica = Replica::new(Config::new(NodeId(1), [1, 2, 3].map(NodeId))).unwrap();
         let message = Message::Accept {
             ballot: ballot(5),
@@ -250,7 +232,7 @@ mod tests {
             values: vec![Value::Noop; 7].into(),
         };
         replica.step(Event::Message { from: NodeId(2), message }, &mut Output::default());
-        let mut sessions = Sessions::new(Nothing);
+        let mut sessions = Sessions::new(Counter::default());
         let open = Entry::Open { nonce: 1, owner: Owner::Node };
         sessions.apply(Slot(0), &Value::Command(open.encode()));
         (replica, sessions)
@@ -369,7 +351,7 @@ mod tests {
             Packet::Forward(vec![Bytes::from_static(b"no entry"), entry.encode()])
         };
         let most = COMMANDS_AHEAD_MAX;
-        let refused = |sessions: &Sessions<Nothing>, packet| {
+        let refused = |sessions: &Sessions<Counter>, packet| {
             check(&packet, replica.parts(), sessions).is_err()
         };
         assert!(!refused(&sessions, forward(Owner::Node, 0, most)));

@@ -5,7 +5,7 @@
 //! said has to be seen.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
@@ -64,7 +64,7 @@ pub(super) struct Readers<M> {
     /// Batches that wait for a leader.
     batches: BTreeMap<u64, Batch<M>>,
     /// Reads that wait until this node has applied all below.
-    confirmed: BTreeMap<Slot, Vec<(Now, Reading<M>)>>,
+    confirmed: BTreeMap<Slot, VecDeque<(Now, Reading<M>)>>,
     /// At a leader: for whom each token is.
     tokens: HashMap<Token, For>,
 }
@@ -85,7 +85,7 @@ impl<M> Readers<M> {
     /// How many reads wait.
     pub(super) fn waiting(&self) -> usize {
         let batches = self.batches.values().map(|batch| batch.reads.len());
-        self.fresh.len() + batches.chain(self.confirmed.values().map(Vec::len)).sum::<usize>()
+        self.fresh.len() + batches.chain(self.confirmed.values().map(VecDeque::len)).sum::<usize>()
     }
 
     /// A client asks to read.
@@ -136,16 +136,29 @@ impl<M> Readers<M> {
         }
     }
 
-    /// Reads all that may be read.
-    pub(super) fn serve(&mut self, applied: Slot, machine: &M) {
-        while let Some(first) = self.confirmed.first_entry()
+    /// Whether any may be read.
+    pub(super) fn are_due(&self, applied: Slot) -> bool {
+        self.confirmed.first_key_value().is_some_and(|(at, _)| *at <= applied)
+    }
+
+    /// Reads what may be read, at least one, for as long as `goes_on` says.
+    pub(super) fn serve(&mut self, applied: Slot, machine: &M, goes_on: impl Fn() -> bool) {
+        while let Some(mut first) = self.confirmed.first_entry()
             && *first.key() <= applied
         {
-            for (_, reading) in first.remove() {
-                // A read cannot change the machine, so nothing is broken but the read itself.
-                if catch_unwind(AssertUnwindSafe(|| reading(Ok(machine)))).is_err() {
-                    tracing::error!("a read has panicked");
-                }
+            let Some((_, reading)) = first.get_mut().pop_front() else {
+                first.remove();
+                continue;
+            };
+            if first.get().is_empty() {
+                first.remove();
+            }
+            // A read cannot change the machine, so nothing is broken but the read itself.
+            if catch_unwind(AssertUnwindSafe(|| reading(Ok(machine)))).is_err() {
+                tracing::error!("a read has panicked");
+            }
+            if !goes_on() {
+                break;
             }
         }
     }
@@ -154,9 +167,17 @@ impl<M> Readers<M> {
     pub(super) fn give_up(&mut self, now: Now) {
         let timeout = ReadError::Timeout(self.timeout);
         let batches = self.batches.values_mut().map(|batch| &mut batch.reads);
-        let waiting = batches.chain(self.confirmed.values_mut()).chain([&mut self.fresh]);
-        for waiting in waiting {
+        for waiting in batches.chain([&mut self.fresh]) {
             for (_, reading) in waiting.extract_if(.., |(deadline, _)| *deadline <= now) {
+                reading(Err(timeout.clone()));
+            }
+        }
+        for waiting in self.confirmed.values_mut() {
+            let (late, in_time) = std::mem::take(waiting)
+                .into_iter()
+                .partition::<VecDeque<_>, _>(|(deadline, _)| *deadline <= now);
+            *waiting = in_time;
+            for (_, reading) in late {
                 reading(Err(timeout.clone()));
             }
         }

@@ -13,7 +13,8 @@ mod wanderer;
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet, BinaryHeap},
-    sync::{Arc, Mutex},
+    io::Read,
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -29,14 +30,15 @@ use self::{
 use super::{
     NodeError, Options, Packet, ProposeError, ReadError,
     node::{Begun, Input, Node},
+    saving::Job,
     status::Role,
 };
 use crate::{
     config::Config,
     event::Record,
-    machine::{RestoreError, StateMachine},
+    machine::{Frozen, RestoreError, StateMachine},
     message::To,
-    storage::{MemoryStore, StoreId},
+    storage::{MemorySnapshot, MemoryStore, StoreId},
     types::NodeId,
 };
 
@@ -59,13 +61,18 @@ impl StateMachine for Ledger {
         Bytes::copy_from_slice(&(self.0.len() as u64).to_le_bytes())
     }
 
-    fn snapshot(&self) -> Vec<u8> {
+    fn snapshot(&self) -> Frozen {
         let applied = self.0.len().saturating_sub(self.1.0);
-        self.0[..applied].iter().flat_map(|number| number.to_le_bytes()).collect()
+        let numbers = self.0[..applied].to_vec();
+        Box::new(move |file| {
+            numbers.iter().try_for_each(|number| file.write_all(&number.to_le_bytes()))
+        })
     }
 
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
-        let (numbers, rest) = snapshot.as_chunks();
+    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
+        let mut bytes = Vec::new();
+        snapshot.read_to_end(&mut bytes)?;
+        let (numbers, rest) = bytes.as_chunks();
         if !rest.is_empty() {
             return Err(RestoreError::new("not whole numbers"));
         }
@@ -112,6 +119,8 @@ struct Place {
     /// When this life of it began.
     since: Duration,
     stall: Option<Stall>,
+    /// A snapshot that is written meanwhile, and when that will be done.
+    writing: Option<(Duration, Job<MemorySnapshot>)>,
 }
 
 /// A turn whose sync has begun, and takes long. The node stands still meanwhile.
@@ -185,8 +194,8 @@ impl Simulation {
         for id in (1..=nodes).map(NodeId) {
             let store = MemoryStore::new(StoreId(id.0.into()));
             let changes_left = Arc::default();
-            let place =
-                Place { node: None, store, changes_left, since: Duration::ZERO, stall: None };
+            let (node, stall, writing) = (None, None, None);
+            let place = Place { node, store, changes_left, since: Duration::ZERO, stall, writing };
             simulation.places.insert(id, place);
         }
         for id in (1..=nodes).map(NodeId) {
@@ -201,7 +210,9 @@ impl Simulation {
         *place.changes_left.lock().expect("one thread") = None;
         let store =
             Faulty { inner: place.store.reopen(), changes_left: place.changes_left.clone() };
-        let options = Options { seed: self.random.random(), ..self.options.clone() };
+        // Some nodes apply one entry in a turn, and others all.
+        let turn_max = if self.random.random() { Duration::ZERO } else { Duration::MAX };
+        let options = Options { seed: self.random.random(), turn_max, ..self.options.clone() };
         let machine = Ledger(Vec::new(), self.unapplied);
         let node = Node::recover(Config::new(id, nodes), options, machine, store, false);
         place.node = Some(node.expect("its own store"));
@@ -210,7 +221,7 @@ impl Simulation {
 
     fn crash(&mut self, id: NodeId) {
         let place = self.places.get_mut(&id).expect("a node");
-        (place.node, place.stall) = (None, None);
+        (place.node, place.stall, place.writing) = (None, None, None);
     }
 
     /// One turn of a node; what leaves it is put on its way. While it stands still, what arrives waits.
@@ -246,9 +257,25 @@ impl Simulation {
         self.turn(id, stall.arrived);
     }
 
+    /// A snapshot that has been written by now is given to its node.
+    fn save(&mut self, id: NodeId) {
+        let place = self.places.get_mut(&id).expect("a node");
+        let (Some(node), None) = (&mut place.node, &place.stall) else { return };
+        let due = place.writing.take_if(|(done_at, _)| *done_at <= self.now);
+        let Some((_, job)) = due else { return };
+        let saved = node.saved(job.run(&AtomicBool::new(false)));
+        self.ended(id, saved.map(|()| true), Outbox::of(&self.places[&id].store));
+    }
+
     fn ended(&mut self, id: NodeId, ended: Result<bool, NodeError>, outbox: Outbox) {
         match ended {
-            Ok(goes_on) => assert!(goes_on, "nobody told it to stop"),
+            Ok(goes_on) => {
+                assert!(goes_on, "nobody told it to stop");
+                let lasts = Duration::from_millis(self.random.random_range(0..50));
+                let place = self.places.get_mut(&id).expect("a node");
+                let job = place.node.as_mut().and_then(Node::take_job);
+                place.writing = job.map(|job| (self.now + lasts, job)).or(place.writing.take());
+            }
             Err(NodeError::Storage(_)) => {
                 self.crash(id);
                 self.bereft += outbox.sent.iter().filter(|(_, packet)| proposes(packet)).count();
@@ -297,6 +324,7 @@ impl Simulation {
             let ids: Vec<_> = self.places.keys().copied().collect();
             for id in ids {
                 self.go_on(id);
+                self.save(id);
                 let inputs = arriving.remove(&id).unwrap_or_default();
                 self.turn(id, inputs);
             }

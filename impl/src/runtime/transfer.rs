@@ -1,10 +1,9 @@
-//! A snapshot on its way from a peer, part by part, each asked for by whoever wants it.
-
-use bytes::{Bytes, BytesMut};
+//! A snapshot on its way from a peer, part by part, each asked for by whoever wants it. The parts are written to the
+//! store as they come.
 
 use super::{packet::Packet, timing::Now};
 use crate::{
-    storage::Snapshot,
+    storage::{SnapshotFile, StorageError},
     types::{NodeId, Slot},
 };
 
@@ -15,10 +14,10 @@ pub(super) const PART: usize = 256 << 10;
 pub(super) const SNAPSHOT_BYTES_MAX: u64 = 1 << 36;
 
 /// What a part was good for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// It was the last.
-    Whole(Snapshot),
+#[derive(Debug)]
+pub(super) enum Taken<F> {
+    /// It was the last. The snapshot has the effect of every slot below.
+    Whole(Slot, F),
     /// The next one is wanted.
     Part,
     /// It has come before, or belongs to another snapshot. Nothing is asked for because of it: each
@@ -28,18 +27,24 @@ pub(super) enum Taken {
 
 /// What has arrived so far.
 #[derive(Debug)]
-pub(super) struct Transfer {
+pub(super) struct Transfer<F> {
     from: NodeId,
-    /// Which snapshot, and how long it is; unknown until the first part has come.
-    what: Option<(Slot, u64)>,
-    bytes: BytesMut,
+    /// Which snapshot, how long it is, and what has come of it; unknown until the first part has come.
+    what: Option<What<F>>,
     asked: Now,
 }
 
-impl Transfer {
+#[derive(Debug)]
+struct What<F> {
+    below: Slot,
+    length: u64,
+    file: F,
+}
+
+impl<F: SnapshotFile> Transfer<F> {
     /// Begins to ask a peer.
     pub(super) fn begin(from: NodeId, now: Now) -> (Self, Packet) {
-        let transfer = Self { from, what: None, bytes: BytesMut::new(), asked: now };
+        let transfer = Self { from, what: None, asked: now };
         let first = transfer.next();
         (transfer, first)
     }
@@ -56,8 +61,9 @@ impl Transfer {
 
     /// Asks for the next part.
     fn next(&self) -> Packet {
-        let below = self.what.map(|(below, _)| below);
-        Packet::Fetch { below, offset: self.bytes.len() as u64 }
+        let below = self.what.as_ref().map(|what| what.below);
+        let offset = self.what.as_ref().map_or(0, |what| what.file.length());
+        Packet::Fetch { below, offset }
     }
 
     /// Asks for the next part once more.
@@ -66,83 +72,121 @@ impl Transfer {
         self.next()
     }
 
-    /// Takes in a part.
-    pub(super) fn take(&mut self, below: Slot, length: u64, offset: u64, part: &[u8]) -> Taken {
+    /// Takes in a part. The first part of a snapshot begins a file.
+    ///
+    /// # Errors
+    /// The store has failed.
+    pub(super) fn take(
+        &mut self,
+        (below, length, offset, part): (Slot, u64, u64, &[u8]),
+        begin: impl FnOnce() -> Result<F, StorageError>,
+    ) -> Result<Taken<F>, StorageError> {
         if length > SNAPSHOT_BYTES_MAX {
-            return Taken::Nothing;
+            return Ok(Taken::Nothing);
         }
-        let newest = self.what.is_none_or(|(known, _)| known <= below);
-        if self.what != Some((below, length)) && offset == 0 && newest {
+        let same =
+            self.what.as_ref().is_some_and(|what| (what.below, what.length) == (below, length));
+        let newest = self.what.as_ref().is_none_or(|what| what.below <= below);
+        if !same && offset == 0 && newest {
             // The first part, or the peer has taken another one meanwhile.
-            self.what = Some((below, length));
-            self.bytes.clear();
+            self.what = Some(What { below, length, file: begin()? });
         }
-        let fits = self.what == Some((below, length))
-            && offset == self.bytes.len() as u64
-            && offset + part.len() as u64 <= length;
-        if !fits {
-            return Taken::Nothing;
+        let fits = |what: &&mut What<F>| {
+            (what.below, what.length, what.file.length()) == (below, length, offset)
+                && part.len() as u64 <= length - offset
+        };
+        let Some(what) = self.what.as_mut().filter(fits) else { return Ok(Taken::Nothing) };
+        what.file.write_all(part).map_err(StorageError::io("write the snapshot"))?;
+        if what.file.length() < length {
+            return Ok(Taken::Part);
         }
-        self.bytes.extend_from_slice(part);
-        if (self.bytes.len() as u64) < length {
-            return Taken::Part;
-        }
-        Taken::Whole(Snapshot { below, state: std::mem::take(&mut self.bytes).freeze() })
+        let whole = self.what.take().map(|what| Taken::Whole(below, what.file));
+        Ok(whole.unwrap_or(Taken::Nothing))
     }
 }
 
-/// The part of a snapshot that a peer asks for.
-pub(super) fn part(snapshot: &Snapshot, below: Option<Slot>, offset: u64) -> Packet {
-    let state = &snapshot.state;
-    let same = below.is_none_or(|below| below == snapshot.below);
-    let offset = usize::try_from(offset).ok().filter(|&offset| same && offset <= state.len());
-    let offset = offset.unwrap_or(0); // Of another one: from the beginning.
-    let part: Bytes = state.slice(offset..state.len().min(offset + PART));
-    let length = state.len() as u64;
-    Packet::Chunk { below: snapshot.below, length, offset: offset as u64, part }
+/// The part of the durable snapshot that a peer asks for.
+///
+/// # Errors
+/// The store does not give it.
+pub(super) fn part(
+    durable: &(Slot, impl SnapshotFile),
+    below: Option<Slot>,
+    offset: u64,
+) -> Result<Packet, StorageError> {
+    let (durable, file) = durable;
+    let length = file.length();
+    let same = below.is_none_or(|below| below == *durable) && offset <= length;
+    let offset = if same { offset } else { 0 }; // Of another one: from the beginning.
+    let bytes = usize::try_from(length - offset).unwrap_or(usize::MAX).min(PART);
+    let mut part = vec![0; bytes];
+    file.read_at(offset, &mut part).map_err(StorageError::io("read the snapshot"))?;
+    Ok(Packet::Chunk { below: *durable, length, offset, part: part.into() })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::{Read as _, Write as _};
 
-    fn snapshot(below: u64) -> Snapshot {
-        Snapshot { below: Slot(below), state: vec![below as u8; 2 * PART + 1].into() }
+    use super::*;
+    use crate::storage::MemorySnapshot;
+
+    fn snapshot(below: u64) -> (Slot, MemorySnapshot) {
+        let mut file = MemorySnapshot::default();
+        file.write_all(&vec![below as u8; 2 * PART + 1]).unwrap();
+        (Slot(below), file)
     }
 
-    fn give(transfer: &mut Transfer, packet: Packet) -> Taken {
+    fn part(below: u64, asked: Option<Slot>, offset: u64) -> Packet {
+        super::part(&snapshot(below), asked, offset).unwrap()
+    }
+
+    fn begin() -> (Transfer<MemorySnapshot>, Packet) {
+        Transfer::begin(NodeId(2), Now::ZERO)
+    }
+
+    /// Takes in a packet. Says whether it was the last, a part, or good for nothing.
+    fn give(transfer: &mut Transfer<MemorySnapshot>, packet: Packet) -> &'static str {
         let Packet::Chunk { below, length, offset, part } = packet else { panic!("{packet:?}") };
-        transfer.take(below, length, offset, &part)
+        let begin = || Ok(MemorySnapshot::default());
+        match transfer.take((below, length, offset, &part), begin).unwrap() {
+            Taken::Whole(below, file) => {
+                let mut bytes = Vec::new();
+                file.reader().read_to_end(&mut bytes).unwrap();
+                assert_eq!(bytes, vec![below.0 as u8; 2 * PART + 1]);
+                "whole"
+            }
+            Taken::Part => "part",
+            Taken::Nothing => "nothing",
+        }
     }
 
     #[test]
     fn all_parts_are_the_whole() {
-        let (mut transfer, mut packet) = Transfer::begin(NodeId(2), Now::ZERO);
-        for expected in [Taken::Part, Taken::Part, Taken::Whole(snapshot(7))] {
+        let (mut transfer, mut packet) = begin();
+        for expected in ["part", "part", "whole"] {
             let Packet::Fetch { below, offset } = packet else { panic!("{packet:?}") };
-            assert_eq!(give(&mut transfer, part(&snapshot(7), below, offset)), expected);
+            assert_eq!(give(&mut transfer, part(7, below, offset)), expected);
             packet = transfer.again(Now::ZERO);
         }
     }
 
     #[test]
     fn a_part_that_comes_again_asks_for_nothing() {
-        let (mut transfer, _) = Transfer::begin(NodeId(2), Now::ZERO);
-        let first = part(&snapshot(7), None, 0);
-        assert_eq!(give(&mut transfer, first.clone()), Taken::Part);
-        assert_eq!(give(&mut transfer, first), Taken::Nothing);
+        let (mut transfer, _) = begin();
+        let first = part(7, None, 0);
+        assert_eq!(give(&mut transfer, first.clone()), "part");
+        assert_eq!(give(&mut transfer, first), "nothing");
     }
 
     #[test]
     fn a_newer_snapshot_begins_anew_and_an_older_one_does_not() {
-        let (mut transfer, _) = Transfer::begin(NodeId(2), Now::ZERO);
+        let (mut transfer, _) = begin();
         let offset = PART as u64;
-        assert_eq!(give(&mut transfer, part(&snapshot(7), None, 0)), Taken::Part);
-        assert_eq!(give(&mut transfer, part(&snapshot(8), Some(Slot(7)), offset)), Taken::Part);
-        let late = part(&snapshot(7), Some(Slot(7)), offset);
-        assert_eq!(give(&mut transfer, late), Taken::Nothing);
-        assert_eq!(give(&mut transfer, part(&snapshot(7), None, 0)), Taken::Nothing);
-        let next = part(&snapshot(8), Some(Slot(8)), offset);
-        assert_eq!(give(&mut transfer, next), Taken::Part);
+        assert_eq!(give(&mut transfer, part(7, None, 0)), "part");
+        assert_eq!(give(&mut transfer, part(8, Some(Slot(7)), offset)), "part");
+        assert_eq!(give(&mut transfer, part(7, Some(Slot(7)), offset)), "nothing", "it is late");
+        assert_eq!(give(&mut transfer, part(7, None, 0)), "nothing");
+        assert_eq!(give(&mut transfer, part(8, Some(Slot(8)), offset)), "part");
     }
 }

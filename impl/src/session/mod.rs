@@ -15,14 +15,16 @@ mod client;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    io::{self, Read, Write},
+    sync::Arc,
 };
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::client::{ClientSession, Request};
 use crate::{
-    machine::{Answer, RestoreError, StateMachine},
+    machine::{Answer, Frozen, RestoreError, StateMachine},
     types::{Slot, Value},
 };
 
@@ -33,9 +35,14 @@ pub const SESSIONS_MAX: usize = 4096;
 /// heard them; if it has not, and asks again, it gets none.
 pub const ANSWERS_MAX: usize = 1 << 16;
 
-/// How many bytes the answers of all sessions have at most. Those of the session that was not used for the longest
-/// stretch of the log are forgotten first, the oldest before the others; that they were given is remembered.
+/// The most bytes that all sessions take: their answers, and [`ANSWER_BYTES`] for each. The answers of the session that
+/// was not used for the longest stretch of the log are forgotten first, the oldest before the others. A session remembers
+/// that they were given, which takes [`ANSWER_BYTES`] as well. Where that is too much, too, the session forgets all of
+/// them, as if its client had heard them.
 pub const ANSWERS_BYTES_MAX: usize = 64 << 20;
+
+/// The bytes that it takes to keep an answer, or to remember that there was one, beside the bytes of the answer itself.
+pub const ANSWER_BYTES: usize = 64;
 
 /// Names a session. Nobody can name one of another kind of owner by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -165,7 +172,22 @@ struct Session<A = Bytes> {
 impl<A: Answer> Session<A> {
     /// The number of bytes that its answers take.
     fn bytes(&self) -> usize {
-        self.answers.values().map(Answer::size).sum()
+        self.answers.values().map(kept_bytes).sum::<usize>() + self.unkept.len() * ANSWER_BYTES
+    }
+
+    /// Whether it takes any bytes.
+    fn keeps(&self) -> bool {
+        !(self.answers.is_empty() && self.unkept.is_empty())
+    }
+
+    /// Forgets all that is below a number. Returns the bytes that it took.
+    fn forget_below(&mut self, answered_below: u64) -> usize {
+        self.answered_below = answered_below;
+        let answers = self.answers.split_off(&answered_below);
+        let unkept = self.unkept.split_off(&answered_below);
+        let answers = std::mem::replace(&mut self.answers, answers);
+        let unkept = std::mem::replace(&mut self.unkept, unkept);
+        answers.values().map(kept_bytes).sum::<usize>() + unkept.len() * ANSWER_BYTES
     }
 
     /// The same session with its answers in another form.
@@ -178,35 +200,41 @@ impl<A: Answer> Session<A> {
     }
 }
 
+/// The number of bytes that it takes to keep an answer.
+fn kept_bytes(answer: &impl Answer) -> usize {
+    answer.size() + ANSWER_BYTES
+}
+
 /// A machine behind sessions: the log is applied to it, entry by entry.
 #[derive(Debug)]
 pub struct Sessions<M: StateMachine> {
     machine: M,
     /// The first slot that is not applied.
     applied: Slot,
-    by_id: BTreeMap<SessionId, Session<M::Answer>>,
+    /// A snapshot that is being written shares them.
+    by_id: BTreeMap<SessionId, Arc<Session<M::Answer>>>,
     /// The session of each last use, oldest first. Follows from `by_id`.
     by_use: BTreeMap<Slot, SessionId>,
-    /// The same of those that keep answers.
+    /// The same of those that keep answers, or remember that there were some.
     keeping: BTreeMap<Slot, SessionId>,
-    /// How many bytes the answers have. Follows from `by_id`.
+    /// The bytes that all sessions take. Follows from `by_id`.
     answers_bytes: usize,
     answers_bytes_max: usize,
 }
 
-/// What a snapshot holds.
-#[derive(Deserialize)]
-struct Image {
+/// The version of the format of snapshots that is written, and the only one that is read.
+const VERSION: u8 = 4;
+
+/// What a snapshot begins with. The sessions follow, and then the state of the machine.
+#[derive(Serialize, Deserialize)]
+struct Head {
     version: u8,
     applied: Slot,
-    sessions: BTreeMap<SessionId, Session>,
-    machine: Bytes,
+    sessions: u64,
 }
 
-const IMAGE_VERSION: u8 = 3;
-
-/// The most bytes that a length takes.
-const LENGTH_BYTES_MAX: usize = 10;
+/// The longest session in a snapshot, in bytes.
+const SESSION_BYTES_MAX: u64 = 1 << 30;
 
 impl<M: StateMachine> Sessions<M> {
     /// A machine to which nothing was applied.
@@ -269,52 +297,49 @@ impl<M: StateMachine> Sessions<M> {
         self.by_id.contains_key(&session)
     }
 
-    /// All of it as bytes, for a snapshot.
-    pub fn snapshot(&self) -> Bytes {
-        let sessions = self.by_id.iter().map(|(&id, session)| {
-            let in_bytes = session.map(|answer| Some(answer.to_bytes()));
-            (id, in_bytes.expect("every answer has bytes"))
-        });
-        let sessions: BTreeMap<_, Session> = sessions.collect();
-        let head = postcard::to_stdvec(&(IMAGE_VERSION, self.applied, sessions));
-        let head = head.expect("any image can be written to memory");
-        let machine = self.machine.snapshot();
-        // A snapshot is as large as the state, so it is written once, and into memory that is not too large.
-        let mut image = Vec::with_capacity(head.len() + LENGTH_BYTES_MAX + machine.len());
-        image.extend_from_slice(&head);
-        postcard::to_io(&machine.len(), &mut image).expect("a number can be written to memory");
-        image.extend_from_slice(&machine);
-        image.into()
+    /// All of it, for a snapshot.
+    pub fn snapshot(&self) -> Frozen {
+        let head =
+            Head { version: VERSION, applied: self.applied, sessions: self.by_id.len() as u64 };
+        let (sessions, machine) = (self.by_id.clone(), self.machine.snapshot());
+        Box::new(move |file| {
+            write(&head, file)?;
+            for (id, session) in sessions {
+                let in_bytes = session.map(|answer| Some(answer.to_bytes()));
+                write(&(id, in_bytes.expect("every answer has bytes")), file)?;
+            }
+            machine(file)
+        })
     }
 
     /// Replaces all of it by a snapshot, which is to hold all slots below `below`.
     ///
     /// # Errors
     /// Bytes that are no snapshot, or one of other slots, with everything left as it was.
-    pub fn restore(&mut self, below: Slot, snapshot: &[u8]) -> Result<(), RestoreError> {
-        let image: Image = postcard::from_bytes(snapshot)
-            .map_err(|error| RestoreError::new(format!("its sessions are unreadable: {error}")))?;
-        if image.version != IMAGE_VERSION {
-            let reason = format!("it is of version {}, not {IMAGE_VERSION}", image.version);
+    pub fn restore(&mut self, below: Slot, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
+        let head: Head = read(snapshot)?;
+        if head.version != VERSION {
+            let reason = format!("it is of version {}, not {VERSION}", head.version);
             return Err(RestoreError::new(reason));
         }
-        if image.applied != below {
-            let reason = format!("it ends at slot {}, not {below}", image.applied);
+        if head.applied != below {
+            let reason = format!("it ends at slot {}, not {below}", head.applied);
             return Err(RestoreError::new(reason));
         }
-        let in_memory =
-            |session: &Session| session.map(|bytes| M::Answer::from_bytes(bytes.clone()));
-        let sessions = image.sessions.iter().map(|(&id, session)| Some((id, in_memory(session)?)));
-        let sessions: Option<BTreeMap<_, _>> = sessions.collect();
-        let sessions =
-            sessions.ok_or(RestoreError::new("an answer that it keeps is unreadable"))?;
-        self.machine.restore(&image.machine)?;
-        self.applied = image.applied;
-        self.by_use = sessions.iter().map(|(&id, session)| (session.used, id)).collect();
-        self.by_id = sessions;
-        self.answers_bytes = self.by_id.values().map(Session::bytes).sum();
-        let keeping = self.by_id.iter().filter(|(_, session)| !session.answers.is_empty());
+        let mut by_id = BTreeMap::new();
+        for _ in 0..head.sessions {
+            let (id, session): (SessionId, Session) = read(snapshot)?;
+            let session = session.map(|bytes| M::Answer::from_bytes(bytes.clone()));
+            let unreadable = || RestoreError::new("an answer that it keeps is unreadable");
+            by_id.insert(id, Arc::new(session.ok_or_else(unreadable)?));
+        }
+        self.machine.restore(snapshot)?;
+        self.applied = head.applied;
+        self.by_use = by_id.iter().map(|(&id, session)| (session.used, id)).collect();
+        self.answers_bytes = by_id.values().map(|session| session.bytes()).sum();
+        let keeping = by_id.iter().filter(|(_, session)| session.keeps());
         self.keeping = keeping.map(|(&id, session)| (session.used, id)).collect();
+        self.by_id = by_id;
         Ok(())
     }
 
@@ -333,7 +358,7 @@ impl<M: StateMachine> Sessions<M> {
             unkept: BTreeSet::new(),
         };
         let id = SessionId { owner, slot };
-        self.by_id.insert(id, session);
+        self.by_id.insert(id, Arc::new(session));
         self.by_use.insert(slot, id);
         Applied::Opened { nonce, session: id }
     }
@@ -349,18 +374,15 @@ impl<M: StateMachine> Sessions<M> {
         let Some(session) = self.by_id.get_mut(&id) else {
             return Applied::Expired { session: id, sequence };
         };
+        let session = Arc::make_mut(session);
         self.by_use.remove(&session.used);
         self.keeping.remove(&session.used);
         self.by_use.insert(slot, id);
         session.used = slot;
         if answered_below > session.answered_below {
-            session.answered_below = answered_below;
-            let kept = session.answers.split_off(&answered_below);
-            let heard = std::mem::replace(&mut session.answers, kept);
-            self.answers_bytes -= heard.values().map(Answer::size).sum::<usize>();
-            session.unkept = session.unkept.split_off(&answered_below);
+            self.answers_bytes -= session.forget_below(answered_below);
         }
-        if !session.answers.is_empty() {
+        if session.keeps() {
             self.keeping.insert(slot, id);
         }
         if let Some(became) = self.became(id, sequence) {
@@ -373,55 +395,58 @@ impl<M: StateMachine> Sessions<M> {
 
     /// Keeps an answer of the session that is used now, and forgets older ones if it is too much.
     fn keep(&mut self, slot: Slot, id: SessionId, sequence: u64, answer: M::Answer) {
-        let session = self.by_id.get_mut(&id).expect("it is open");
-        self.answers_bytes += answer.size();
+        let session = Arc::make_mut(self.by_id.get_mut(&id).expect("it is open"));
+        self.answers_bytes += kept_bytes(&answer);
         session.answers.insert(sequence, answer);
         self.keeping.insert(slot, id);
         if session.answers.len() + session.unkept.len() > ANSWERS_MAX {
             let firsts = [session.answers.keys().next(), session.unkept.first()];
             let oldest = firsts.into_iter().flatten().copied().min().expect("there are many");
-            session.unkept.remove(&oldest);
-            self.answers_bytes -= session.answers.remove(&oldest).map_or(0, |answer| answer.size());
-            session.answered_below = oldest + 1;
+            self.answers_bytes -= session.forget_below(oldest + 1);
         }
         while self.answers_bytes > self.answers_bytes_max
             && let Some(longest_unused) = self.keeping.first_entry()
         {
             let session = self.by_id.get_mut(longest_unused.get()).expect("it keeps answers");
+            let session = Arc::make_mut(session);
             if let Some((sequence, answer)) = session.answers.pop_first() {
                 session.unkept.insert(sequence);
                 self.answers_bytes -= answer.size();
-            }
-            if session.answers.is_empty() {
+            } else {
+                let last = session.unkept.last().copied().expect("it keeps something");
+                self.answers_bytes -= session.forget_below(last + 1);
                 longest_unused.remove();
             }
         }
     }
 }
 
+/// Writes a value behind its length.
+fn write(value: &impl Serialize, file: &mut dyn Write) -> io::Result<()> {
+    let bytes = postcard::to_stdvec(value).map_err(io::Error::other)?;
+    file.write_all(&(bytes.len() as u64).to_le_bytes())?;
+    file.write_all(&bytes)
+}
+
+/// Reads what [`write`] has written.
+fn read<T: DeserializeOwned>(file: &mut dyn Read) -> Result<T, RestoreError> {
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > SESSION_BYTES_MAX {
+        return Err(RestoreError::new(format!("a session of {length} bytes is too long")));
+    }
+    // Whatever the length says, no more memory is taken than there are bytes.
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    postcard::from_bytes(&bytes)
+        .map_err(|error| RestoreError::new(format!("its sessions are unreadable: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Answers each command with how many there were.
-    struct Counter(u64);
-
-    impl StateMachine for Counter {
-        type Answer = Bytes;
-
-        fn apply(&mut self, _: &[u8]) -> Bytes {
-            self.0 += 1;
-            self.0.to_string().into()
-        }
-
-        fn snapshot(&self) -> Vec<u8> {
-            Vec::new()
-        }
-
-        fn restore(&mut self, _: &[u8]) -> Result<(), RestoreError> {
-            Ok(())
-        }
-    }
+    use crate::machine::tests::{Counter, bytes};
 
     #[test]
     fn answers_that_nobody_hears_are_not_kept_for_ever() {
@@ -444,34 +469,42 @@ mod tests {
         assert_eq!(apply(requests[3].entry()).0, answered);
     }
 
+    fn apply(sessions: &mut Sessions<Counter>, entry: &Entry) -> Applied {
+        let slot = sessions.applied();
+        let applied = sessions.apply(slot, &Value::Command(entry.encode()));
+        assert!(sessions.answers_bytes <= sessions.answers_bytes_max);
+        let bytes = sessions.by_id.values().map(|session| session.bytes());
+        assert_eq!(sessions.answers_bytes, bytes.sum());
+        let keeping = sessions.by_id.values().filter(|session| session.keeps());
+        assert_eq!(sessions.keeping.len(), keeping.count());
+        applied
+    }
+
+    /// Two clients with sessions of their own.
+    fn two_clients(sessions: &mut Sessions<Counter>) -> [ClientSession; 2] {
+        [0_u32, 1].map(|slot| {
+            apply(sessions, &Entry::Open { nonce: slot.into(), owner: Owner::Client });
+            ClientSession::new(Slot(slot.into()))
+        })
+    }
+
     /// What is forgotten for want of room is not applied again; the session in use forgets last. A snapshot has the
     /// same.
     #[test]
     fn answers_have_no_more_bytes_than_allowed() {
         let mut sessions = Sessions::new(Counter(0));
-        sessions.answers_bytes_max = 3;
-        let apply = |sessions: &mut Sessions<Counter>, entry: &Entry| {
-            let slot = sessions.applied();
-            let applied = sessions.apply(slot, &Value::Command(entry.encode()));
-            assert!(sessions.answers_bytes <= 3);
-            assert_eq!(sessions.answers_bytes, sessions.by_id.values().map(Session::bytes).sum());
-            let keeping = sessions.by_id.values().filter(|session| !session.answers.is_empty());
-            assert_eq!(sessions.keeping.len(), keeping.count());
-            applied
-        };
-        let mut clients = [0_u32, 1].map(|slot| {
-            apply(&mut sessions, &Entry::Open { nonce: slot.into(), owner: Owner::Client });
-            ClientSession::new(Slot(slot.into()))
-        });
-        // Answers have a byte each.
+        // Answers have a byte each. Of four, there is room for three.
+        let most = 4 * ANSWER_BYTES + 3;
+        sessions.answers_bytes_max = most;
+        let mut clients = two_clients(&mut sessions);
         let one = [clients[0].request("").entry(), clients[0].request("").entry()];
         let other = [clients[1].request("").entry(), clients[1].request("").entry()];
         for entry in one.iter().chain(&other) {
             apply(&mut sessions, entry);
         }
-        let (mut restored, state) = (Sessions::new(Counter(4)), sessions.snapshot());
-        restored.restore(sessions.applied(), &state).unwrap();
-        restored.answers_bytes_max = 3;
+        let (mut restored, state) = (Sessions::new(Counter(4)), bytes(sessions.snapshot()));
+        restored.restore(sessions.applied(), &mut &state[..]).unwrap();
+        restored.answers_bytes_max = most;
         for sessions in [&mut sessions, &mut restored] {
             assert!(matches!(apply(sessions, &one[0]), Applied::Forgotten { sequence: 0, .. }));
             assert!(matches!(apply(sessions, &one[1]), Applied::Answered { .. }));
@@ -483,8 +516,38 @@ mod tests {
             clients[1].forget_all();
             let entry = clients[1].request("").entry();
             apply(sessions, &entry);
-            assert_eq!(sessions.answers_bytes, 2);
+            assert_eq!(sessions.answers_bytes, 3 * ANSWER_BYTES + 2);
         }
+    }
+
+    /// Sessions that only remember that there were answers take no more bytes than allowed either.
+    #[test]
+    fn what_is_remembered_of_answers_has_a_limit() {
+        let mut sessions = Sessions::new(Counter(0));
+        sessions.answers_bytes_max = 3 * ANSWER_BYTES;
+        let mut clients = two_clients(&mut sessions);
+        let one = [(); 3].map(|()| clients[0].request("").entry());
+        let other = [(); 2].map(|()| clients[1].request("").entry());
+        for entry in one.iter().chain(&other) {
+            apply(&mut sessions, entry);
+        }
+        assert_eq!(sessions.answers_bytes, 2 * ANSWER_BYTES + 2, "the first forgets everything");
+        for entry in &one {
+            assert!(matches!(apply(&mut sessions, entry), Applied::Forgotten { .. }));
+        }
+        assert_eq!(sessions.machine().0, 5, "each was applied once");
+    }
+
+    /// A snapshot has what was there when it was taken, and not what came while it was written.
+    #[test]
+    fn a_snapshot_stays_as_it_was() {
+        let mut sessions = Sessions::new(Counter(0));
+        let mut clients = two_clients(&mut sessions);
+        apply(&mut sessions, &clients[0].request("").entry());
+        let (frozen, before) = (sessions.snapshot(), bytes(sessions.snapshot()));
+        apply(&mut sessions, &clients[0].request("").entry());
+        apply(&mut sessions, &clients[1].request("").entry());
+        assert_eq!(bytes(frozen), before);
     }
 
     /// A client that is wrong about its session does not spoil that of a node.

@@ -20,11 +20,16 @@
 //! contract::check(&mut InMemory);
 //! ```
 
-use std::{collections::BTreeMap, iter, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    iter,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
-use super::{Memory, Snapshot, Storage, StorageError};
+use super::{Memory, Snapshot, SnapshotFile, Storage, StorageError};
 use crate::{
     event::Record,
     types::{Ballot, NodeId, Slot, Value},
@@ -52,6 +57,8 @@ pub fn check<H: Harness>(harness: &mut H) {
     what_is_durable_survives(harness);
     a_trim_needs_a_snapshot(harness);
     a_snapshot_covers_what_is_trimmed(harness);
+    a_snapshot_that_is_not_adopted_changes_nothing(harness);
+    the_store_is_used_while_a_snapshot_is_written(harness);
     an_error_is_the_end(harness);
     for seed in 1..=4 {
         any_sequence_of_steps_survives(harness, seed);
@@ -135,6 +142,57 @@ pub fn a_snapshot_covers_what_is_trimmed<H: Harness>(harness: &mut H) {
     assert_eq!(Contents::of(&mut store), before, "nothing was changed");
 }
 
+/// A snapshot is durable when it is adopted, and not before, however much of it was written.
+pub fn a_snapshot_that_is_not_adopted_changes_nothing<H: Harness>(harness: &mut H) {
+    let mut store = harness.create();
+    store.persist_snapshot(&snapshot(3, 300_000)).expect("persists");
+    let before = Contents::of(&mut store);
+    let mut file = store.begin_snapshot().expect("begins");
+    file.write_all(&snapshot(4, 400_000).state).expect("writes");
+    file.sync().expect("syncs");
+    assert_eq!(Contents::of(&mut store), before, "while the next one is written");
+    drop(file);
+    let mut store = harness.crash(store);
+    assert_eq!(Contents::of(&mut store), before, "after a crash");
+    // A file that was begun is empty, whatever an earlier one has left.
+    let file = store.begin_snapshot().expect("begins");
+    assert_eq!(file.length(), 0);
+    store.adopt_snapshot(Slot(5), file).expect("adopts");
+    let mut store = harness.crash(store);
+    assert_eq!(Contents::of(&mut store).snapshot, Some(snapshot(5, 0)));
+}
+
+/// Another thread writes a snapshot piece by piece while records are persisted.
+pub fn the_store_is_used_while_a_snapshot_is_written<H: Harness>(harness: &mut H) {
+    let (mut store, mut expected) = (harness.create(), Contents::default());
+    let next = snapshot(2, 300_000);
+    let mut file = store.begin_snapshot().expect("begins");
+    let state = next.state.clone();
+    let thread = std::thread::spawn(move || {
+        for piece in state.chunks(1000) {
+            file.write_all(piece).expect("writes");
+        }
+        file.sync().expect("syncs");
+        file
+    });
+    for slot in 0..20 {
+        let step = Step::Persist(vec![accepted(1, slot, 1)]);
+        step.take(&mut store).expect("persists");
+        expected.take(&step);
+    }
+    let file = thread.join().expect("it ends");
+    assert_eq!(file.length(), next.state.len() as u64);
+    let mut middle = [0; 10];
+    file.read_at(1000, &mut middle).expect("reads");
+    assert_eq!(middle, next.state[1000..1010]);
+    assert!(file.read_at(next.state.len() as u64 - 9, &mut middle).is_err(), "there are nine");
+    store.adopt_snapshot(next.below, file).expect("adopts");
+    expected.take(&Step::Snapshot(next));
+    assert_eq!(Contents::of(&mut store), expected);
+    let mut store = harness.crash(store);
+    assert_eq!(Contents::of(&mut store), expected, "after a crash");
+}
+
 /// After an error every change is refused until the store is opened again.
 pub fn an_error_is_the_end<H: Harness>(harness: &mut H) {
     let mut store = harness.create();
@@ -213,14 +271,22 @@ impl Contents {
     /// # Errors
     /// What the store says.
     pub fn read(store: &mut impl Storage) -> Result<Self, StorageError> {
-        let recovered = store.recover()?;
         let mut records = Memory::default();
-        records.append(&recovered.records)?;
+        records.append(&store.recover()?)?;
         let mut notes = BTreeMap::new();
         for name in NAMES {
             notes.extend(store.noted(name)?.map(|fact| (name.to_owned(), fact)));
         }
-        Ok(Self { records, snapshot: recovered.snapshot, notes })
+        let snapshot = match store.snapshot() {
+            Some((below, file)) => {
+                let mut state = Vec::new();
+                let read = file.reader().read_to_end(&mut state);
+                read.map_err(StorageError::io("read the snapshot"))?;
+                Some(Snapshot { below, state: state.into() })
+            }
+            None => None,
+        };
+        Ok(Self { records, snapshot, notes })
     }
 
     fn of(store: &mut impl Storage) -> Self {

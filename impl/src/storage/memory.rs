@@ -2,16 +2,17 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
 
-use super::{Recovered, Snapshot, Storage, StorageError, StoreId, covers, trims};
+use super::{SnapshotFile, Storage, StorageError, StoreId, covers, trims};
 use crate::{
     event::Record,
     protocol::{RecoverError, acceptor::Acceptor},
-    types::Value,
+    types::{Slot, Value},
 };
 
 /// What is durable, folded: the promise, and of every slot the last accepted entry. That is exactly
@@ -53,8 +54,39 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Kept {
     records: Memory,
-    snapshot: Option<Snapshot>,
+    snapshot: Option<(Slot, MemorySnapshot)>,
     notes: BTreeMap<String, Bytes>,
+}
+
+/// A snapshot in memory. What is written belongs to the process until the store adopts it.
+#[derive(Clone, Debug, Default)]
+pub struct MemorySnapshot(Arc<Vec<u8>>);
+
+impl io::Write for MemorySnapshot {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Arc::make_mut(&mut self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl SnapshotFile for MemorySnapshot {
+    fn length(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let bytes = self.0.get(start..).and_then(|rest| rest.get(..out.len()));
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl MemoryStore {
@@ -75,10 +107,10 @@ impl MemoryStore {
     }
 
     /// Changes what is kept, unless an earlier change failed.
-    fn change(
+    fn change<T>(
         &mut self,
-        change: impl FnOnce(&mut Kept) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
+        change: impl FnOnce(&mut Kept) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
         if let Some(first) = self.failed.clone() {
             return Err(StorageError::Poisoned { first });
         }
@@ -89,24 +121,33 @@ impl MemoryStore {
 }
 
 impl Storage for MemoryStore {
-    fn recover(&mut self) -> Result<Recovered, StorageError> {
-        let kept = self.kept();
-        Ok(Recovered { snapshot: kept.snapshot.clone(), records: kept.records.records() })
+    type SnapshotFile = MemorySnapshot;
+
+    fn recover(&mut self) -> Result<Vec<Record>, StorageError> {
+        Ok(self.kept().records.records())
     }
 
     fn persist(&mut self, records: &[Record]) -> Result<(), StorageError> {
         self.change(|kept| {
             if let Some(below) = trims(records) {
-                covers(kept.snapshot.as_ref().map(|snapshot| snapshot.below), below)?;
+                covers(kept.snapshot.as_ref().map(|(covered, _)| *covered), below)?;
             }
             Ok(kept.records.append(records)?)
         })
     }
 
-    fn persist_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
+    fn snapshot(&self) -> Option<(Slot, MemorySnapshot)> {
+        self.kept().snapshot.clone()
+    }
+
+    fn begin_snapshot(&mut self) -> Result<MemorySnapshot, StorageError> {
+        self.change(|_| Ok(MemorySnapshot::default()))
+    }
+
+    fn adopt_snapshot(&mut self, below: Slot, file: MemorySnapshot) -> Result<(), StorageError> {
         self.change(|kept| {
-            covers(Some(snapshot.below), kept.records.image.trimmed)?;
-            kept.snapshot = Some(snapshot.clone());
+            covers(Some(below), kept.records.image.trimmed)?;
+            kept.snapshot = Some((below, file));
             Ok(())
         })
     }
@@ -128,7 +169,7 @@ impl Storage for MemoryStore {
 
     fn disk_bytes(&self) -> u64 {
         let kept = self.kept();
-        let state = kept.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
+        let state = kept.snapshot.as_ref().map_or(0, |(_, file)| file.0.len());
         let votes = kept.records.image.votes.iter().map(|(_, vote)| match &vote.value {
             Value::Noop => 1,
             Value::Command(command) => command.len(),

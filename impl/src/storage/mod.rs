@@ -11,14 +11,17 @@ pub mod disk;
 mod error;
 mod memory;
 
-use std::fmt;
+use std::{
+    fmt,
+    io::{self, Read, Write},
+};
 
 use bytes::Bytes;
 
 #[cfg(feature = "disk")]
-pub use disk::{Disk, Identity};
+pub use disk::{Disk, DiskSnapshot, Identity};
 pub use error::StorageError;
-pub use memory::{Memory, MemoryStore};
+pub use memory::{Memory, MemorySnapshot, MemoryStore};
 
 use crate::{event::Record, types::Slot};
 
@@ -32,16 +35,19 @@ use crate::{event::Record, types::Slot};
 /// one that failed is there.
 ///
 /// The order in which a snapshot takes the place of records is the caller's:
-/// [`persist_snapshot`](Self::persist_snapshot), then
+/// [`adopt_snapshot`](Self::adopt_snapshot), then
 /// [`Event::Snapshot`](crate::Event::Snapshot), then [`persist`](Self::persist) of the
 /// [`Record::Trimmed`] that comes of it.
 pub trait Storage {
-    /// All that is durable.
+    /// The bytes of a snapshot: of the durable one, or of one that is being written beside it.
+    type SnapshotFile: SnapshotFile;
+
+    /// All records that are durable, as [`Replica::recover`](crate::Replica::recover) needs them.
     ///
     /// # Errors
-    /// Anything that is not exactly what was made durable, and a snapshot that covers less than
-    /// what was trimmed.
-    fn recover(&mut self) -> Result<Recovered, StorageError>;
+    /// Anything that is not exactly what was made durable, the snapshot included, and a snapshot that covers
+    /// less than what was trimmed.
+    fn recover(&mut self) -> Result<Vec<Record>, StorageError>;
 
     /// Makes records durable, after all earlier ones: those of one call all or none. A
     /// [`Record::Trimmed`] drops what lies below it in the same step.
@@ -51,12 +57,36 @@ pub trait Storage {
     /// durable snapshot is refused.
     fn persist(&mut self, records: &[Record]) -> Result<(), StorageError>;
 
-    /// Makes a snapshot durable, in place of the earlier one. No record is dropped.
+    /// The durable snapshot: the slot below which it has the effect of every slot, and its bytes. They can be
+    /// read until the next snapshot is begun.
+    fn snapshot(&self) -> Option<(Slot, Self::SnapshotFile)>;
+
+    /// An empty file for the next snapshot, beside the durable one. Another thread may write it while the store is
+    /// used. There is one such file at a time: the caller writes none that was begun before.
+    ///
+    /// # Errors
+    /// The store has failed before.
+    fn begin_snapshot(&mut self) -> Result<Self::SnapshotFile, StorageError>;
+
+    /// Makes the snapshot in a file that was begun the durable one, in place of the earlier one. It has the effect of
+    /// every slot below `below`. No record is dropped. The file is synced if it was not.
     ///
     /// # Errors
     /// Either snapshot may be the durable one then. A snapshot that covers less than what is
-    /// trimmed is refused.
-    fn persist_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError>;
+    /// trimmed is refused, and so is a file that could not be written.
+    fn adopt_snapshot(&mut self, below: Slot, file: Self::SnapshotFile)
+    -> Result<(), StorageError>;
+
+    /// Makes a snapshot durable that is in memory.
+    ///
+    /// # Errors
+    /// Those of [`adopt_snapshot`](Self::adopt_snapshot).
+    fn persist_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
+        let mut file = self.begin_snapshot()?;
+        let written = file.write_all(&snapshot.state);
+        self.adopt_snapshot(snapshot.below, file)?;
+        written.map_err(StorageError::io("write the snapshot"))
+    }
 
     /// Makes a fact durable under a name, in place of an earlier one of that name: what whoever
     /// drives the replica has to remember, and the protocol knows nothing of.
@@ -78,6 +108,49 @@ pub trait Storage {
     fn disk_bytes(&self) -> u64;
 }
 
+/// The bytes of a snapshot. Writing adds to their end.
+pub trait SnapshotFile: Write + Send + 'static {
+    /// The number of bytes.
+    fn length(&self) -> u64;
+
+    /// Fills `out` with the bytes from `offset` on.
+    ///
+    /// # Errors
+    /// There are not so many, or the system does not give them.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+
+    /// Makes what was written durable.
+    ///
+    /// # Errors
+    /// Nothing is known about the bytes then.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Reads all bytes, from the first on.
+    fn reader(&self) -> SnapshotReader<'_, Self>
+    where
+        Self: Sized,
+    {
+        SnapshotReader { file: self, offset: 0 }
+    }
+}
+
+/// Reads a snapshot from its beginning to its end.
+#[derive(Debug)]
+pub struct SnapshotReader<'a, F> {
+    file: &'a F,
+    offset: u64,
+}
+
+impl<F: SnapshotFile> Read for SnapshotReader<'_, F> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let left = self.file.length() - self.offset;
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(out.len());
+        self.file.read_at(self.offset, &mut out[..length])?;
+        self.offset += length as u64;
+        Ok(length)
+    }
+}
+
 /// A random number that a store gets when it is made, and keeps for ever.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -90,15 +163,6 @@ pub struct Snapshot {
     pub below: Slot,
     /// The state, as the machine wrote it.
     pub state: Bytes,
-}
-
-/// All that was durable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// The last snapshot.
-    pub snapshot: Option<Snapshot>,
-    /// What [`Replica::recover`](crate::Replica::recover) makes a replica of.
-    pub records: Vec<Record>,
 }
 
 impl fmt::Debug for Snapshot {

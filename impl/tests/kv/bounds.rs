@@ -11,7 +11,7 @@ use paxos::{
     },
 };
 
-use crate::session::Session;
+use crate::session::{Session, snapshot};
 
 /// What comes of a request that tries to pass a bound.
 enum Comes {
@@ -395,7 +395,7 @@ fn answers_that_a_replica_holds_change_nothing() {
         let mut restored = Kv::default();
         let mut held = Kv::default();
         for kv in [&mut restored, &mut held] {
-            kv.restore(&session.kv.snapshot()).expect("a snapshot");
+            kv.restore(&mut &snapshot(&session.kv)[..]).expect("a snapshot");
         }
         let answer = held.answer(&Question::Query(Query::Get("big".into())));
         assert_eq!(restored.apply(&pipeline), held.apply(&pipeline));

@@ -10,7 +10,7 @@ use paxos::{
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use crate::session::Session;
+use crate::session::{Session, snapshot};
 
 /// What is expected of each command, said once more.
 #[derive(Default)]
@@ -220,7 +220,7 @@ proptest! {
                 }
                 Event::Restart => {
                     let mut restored = Kv::default();
-                    restored.restore(&session.kv.snapshot()).unwrap();
+                    restored.restore(&mut &snapshot(&session.kv)[..]).unwrap();
                     prop_assert_eq!(&restored, &session.kv);
                     session.kv = restored;
                 }
@@ -233,7 +233,7 @@ proptest! {
         for (entry, answer) in &session.log {
             prop_assert_eq!(&replica.apply(entry), answer);
         }
-        prop_assert_eq!(replica.snapshot(), session.kv.snapshot());
+        prop_assert_eq!(snapshot(&replica), snapshot(&session.kv));
     }
 
     /// A state is written in one way, however it came about.
@@ -245,7 +245,7 @@ proptest! {
             for (key, value) in pairs {
                 session.call(&["SET".into(), key.into(), value.into()]);
             }
-            session.kv.snapshot()
+            snapshot(&session.kv)
         };
         prop_assert_eq!(all(pairs), all(map.into_iter().rev().collect()));
     }
@@ -280,19 +280,22 @@ fn what_is_no_snapshot_is_refused_and_changes_nothing() {
     let mut session = Session::new();
     call(&mut session, &["MSET", "a", "1", "b", "2"]);
     let mut kv = session.kv;
-    let snapshot = kv.snapshot();
-    let twice = [&snapshot[..], &snapshot[1..]].concat();
-    let long = [1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0];
+    let before = snapshot(&kv);
+    // The version, the number of keys, and two keys and values with their lengths.
+    let (head, pairs) = before.split_at(9);
+    let twice = [head, &pairs[..10], &pairs[..10]].concat();
+    let long = [head, &[0xff; 8]].concat();
+    let short = "it ends too early";
     for (bytes, reason) in [
-        (&b""[..], "it is empty"),
-        (b"\x09", "version 9 is not 1"),
-        (&snapshot[..snapshot.len() - 1], "a key or a value is damaged"),
+        (&b""[..], short),
+        (b"\x09", "version 9 is not 2"),
+        (&before[..before.len() - 1], short),
         (&twice, "a key is there twice"),
-        (&long, "a key or a value is damaged"),
+        (&long, "a key of 4294967295 bytes with a value of 4294967295 bytes is too long"),
     ] {
-        let error = kv.restore(bytes).unwrap_err();
+        let error = kv.restore(&mut &*bytes).unwrap_err();
         assert!(error.reason().starts_with(reason), "{error}");
-        assert_eq!(kv.snapshot(), snapshot);
+        assert_eq!(snapshot(&kv), before);
     }
 }
 

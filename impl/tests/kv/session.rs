@@ -78,3 +78,10 @@ impl Session {
         })
     }
 }
+
+/// The state as a snapshot has it.
+pub(crate) fn snapshot(kv: &Kv) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    kv.snapshot()(&mut bytes).expect("there is memory");
+    bytes
+}

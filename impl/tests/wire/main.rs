@@ -3,11 +3,11 @@
 //! Noise is tried for a second with every run, beginning with the corpus in `__fuzz__`.
 //! `cargo bolero test --package paxos --test wire streams` searches for longer.
 
-use std::{fs, path::Path};
+use std::{fs, io::Read, path::Path};
 
 use bytes::{Bytes, BytesMut};
 use paxos::{
-    Ballot, Message, NodeId, RestoreError, Slot, StateMachine, Value,
+    Ballot, Frozen, Message, NodeId, RestoreError, Slot, StateMachine, Value,
     runtime::{Packet, tcp::handshake::Hello},
     session::{Entry, Owner, Sessions},
     wire::{self, FrameError},
@@ -137,12 +137,13 @@ fn announced_counts_reserve_nothing() {
 fn a_snapshot_of_other_slots_is_refused() {
     let mut sessions = Sessions::new(Nothing);
     sessions.apply(Slot(0), &Value::Command(Entry::Open { nonce: 1, owner: Owner::Node }.encode()));
-    let snapshot = sessions.snapshot();
+    let mut snapshot = Vec::new();
+    sessions.snapshot()(&mut snapshot).expect("there is memory");
     let mut other = Sessions::new(Nothing);
-    let error = other.restore(Slot(2), &snapshot).unwrap_err();
+    let error = other.restore(Slot(2), &mut &snapshot[..]).unwrap_err();
     assert_eq!(error.to_string(), "this is no snapshot: it ends at slot 1, not 2");
     assert_eq!((other.applied(), other.open()), (Slot(0), 0));
-    other.restore(Slot(1), &snapshot).unwrap();
+    other.restore(Slot(1), &mut &snapshot[..]).unwrap();
     assert_eq!((other.applied(), other.open()), (Slot(1), 1));
 }
 
@@ -155,7 +156,7 @@ fn contents() {
         let _ = postcard::from_bytes::<Hello>(bytes);
         let _ = Entry::decode(bytes);
         let mut sessions = Sessions::new(Nothing);
-        if sessions.restore(Slot(0), bytes).is_err() {
+        if sessions.restore(Slot(0), &mut &bytes[..]).is_err() {
             assert_eq!((sessions.applied(), sessions.open()), (Slot(0), 0), "it is as it was");
         }
         let at = sessions.applied();
@@ -172,11 +173,11 @@ impl StateMachine for Nothing {
         Bytes::new()
     }
 
-    fn snapshot(&self) -> Vec<u8> {
-        Vec::new()
+    fn snapshot(&self) -> Frozen {
+        Box::new(|_| Ok(()))
     }
 
-    fn restore(&mut self, _: &[u8]) -> Result<(), RestoreError> {
+    fn restore(&mut self, _: &mut dyn Read) -> Result<(), RestoreError> {
         Ok(())
     }
 }

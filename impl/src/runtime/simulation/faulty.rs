@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use crate::{
     event::Record,
-    storage::{MemoryStore, Recovered, Snapshot, Storage, StorageError, StoreId},
+    storage::{MemorySnapshot, MemoryStore, Storage, StorageError, StoreId},
+    types::Slot,
 };
 
 /// A store that fails at a certain change, and says what it was asked for.
@@ -31,7 +32,9 @@ impl Faulty {
 }
 
 impl Storage for Faulty {
-    fn recover(&mut self) -> Result<Recovered, StorageError> {
+    type SnapshotFile = MemorySnapshot;
+
+    fn recover(&mut self) -> Result<Vec<Record>, StorageError> {
         self.inner.recover()
     }
 
@@ -40,9 +43,17 @@ impl Storage for Faulty {
         self.inner.persist(records)
     }
 
-    fn persist_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
+    fn snapshot(&self) -> Option<(Slot, MemorySnapshot)> {
+        self.inner.snapshot()
+    }
+
+    fn begin_snapshot(&mut self) -> Result<MemorySnapshot, StorageError> {
+        self.inner.begin_snapshot()
+    }
+
+    fn adopt_snapshot(&mut self, below: Slot, file: MemorySnapshot) -> Result<(), StorageError> {
         self.change()?;
-        self.inner.persist_snapshot(snapshot)
+        self.inner.adopt_snapshot(below, file)
     }
 
     fn note(&mut self, name: &str, fact: &[u8]) -> Result<(), StorageError> {

@@ -6,7 +6,7 @@ use crate::{
     event::Record,
     message::{Message, To},
     runtime::{Packet, node::Transport},
-    storage::{MemoryStore, Recovered, Snapshot, Storage as _, StoreId},
+    storage::{MemoryStore, Snapshot, Storage as _, StoreId},
     types::{Ballot, NodeId, Slot, Value},
 };
 
@@ -24,8 +24,7 @@ impl Outbox {
 
 impl Transport for Outbox {
     fn send(&mut self, to: To, packet: Packet) {
-        let durable = self.store.recover().expect("it can be read");
-        assert!(is_backed(&packet, &durable), "{packet:?} left before it was durable");
+        assert!(is_backed(&packet, &mut self.store), "{packet:?} left before it was durable");
         self.sent.push((to, packet));
     }
 }
@@ -35,14 +34,14 @@ pub(super) fn proposes(packet: &Packet) -> bool {
     matches!(packet, Packet::Message(Message::Accept { .. }))
 }
 
-/// Whether what a packet says of the sender's promises and votes is in these records. What is proposed is backed
+/// Whether what a packet says of the sender's promises and votes is durable. What is proposed is backed
 /// by the promise of its ballot, and what is said to be chosen by the sender's own vote.
-fn is_backed(packet: &Packet, durable: &Recovered) -> bool {
-    let Recovered { records: durable, snapshot } = durable;
+fn is_backed(packet: &Packet, store: &mut MemoryStore) -> bool {
+    let durable = store.recover().expect("it can be read");
     let message = match packet {
         Packet::Message(message) => message,
         Packet::Chunk { below, .. } => {
-            return snapshot.as_ref().is_some_and(|snapshot| snapshot.below >= *below);
+            return store.snapshot().is_some_and(|(durable, _)| durable >= *below);
         }
         _ => return true,
     };

@@ -143,7 +143,7 @@ fn a_leader_fails_after_it_has_proposed() {
         simulation.run(Duration::from_secs(1));
         let leader = simulation.leaders()[0];
         let votes = |simulation: &Simulation| {
-            let records = simulation.places[&leader].store.reopen().recover().unwrap().records;
+            let records = simulation.places[&leader].store.reopen().recover().unwrap();
             slots(&records)
         };
         let before = votes(&simulation);

@@ -123,7 +123,7 @@ fn nothing_leaves_before_it_is_durable() {
             sent = outbox.sent.into_iter().map(|(_, packet)| packet).collect();
             assert!(now < Duration::from_secs(5), "the store was not asked for {changes} changes");
         }
-        let voted = slots(&store.reopen().recover().unwrap().records);
+        let voted = slots(&store.reopen().recover().unwrap());
         // The first slot opened the session.
         assert!(acknowledged <= voted.saturating_sub(1), "answers without votes");
     }

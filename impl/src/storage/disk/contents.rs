@@ -1,8 +1,6 @@
 //! What is in the files, read and held against what can have been written.
 
-use std::mem;
-
-use bytes::Bytes;
+use std::{io, mem};
 
 use super::{
     change::{Change, Facts, Head},
@@ -11,8 +9,12 @@ use super::{
     medium::{Medium, read_all},
     place::Files,
     scan::{Commit, Scan, beyond},
+    snapshot::DiskSnapshot,
 };
-use crate::storage::{Recovered, Snapshot, StorageError, StoreId, covers};
+use crate::{
+    event::Record,
+    storage::{Snapshot, SnapshotFile as _, StorageError, StoreId, covers},
+};
 
 /// All that can be read of a store, and what is wrong with it.
 #[derive(Debug)]
@@ -85,7 +87,7 @@ impl Contents {
     ///
     /// # Errors
     /// The first thing that is not as it was left.
-    pub(super) fn recovered(&self, files: &Files) -> Result<Recovered, StorageError> {
+    pub(super) fn recovered(&self, files: &Files) -> Result<Vec<Record>, StorageError> {
         if let Some(wrong) = &self.wrong {
             return Err(StorageError::damaged(wrong.clone()));
         }
@@ -94,35 +96,40 @@ impl Contents {
             return Err(StorageError::Lost { acknowledged, found });
         }
         covers(self.facts.snapshot.map(|header| header.below), self.facts.trimmed)?;
-        let snapshot = self.snapshot(files)?;
+        if let Some(snapshot) = self.snapshot_file(files)? {
+            check(&snapshot, |_| {})?;
+        }
         let mut records: Vec<_> = self.head.facts.records().collect();
         for commit in &self.commits {
             if let Change::Records(more) = &commit.change {
                 records.extend_from_slice(more);
             }
         }
-        Ok(Recovered { snapshot, records })
+        Ok(records)
     }
 
-    /// The last snapshot.
+    /// The last snapshot, in memory.
+    ///
+    /// # Errors
+    /// It is damaged, or cannot be read.
     pub(super) fn snapshot(&self, files: &Files) -> Result<Option<Snapshot>, StorageError> {
         let Some(header) = self.facts.snapshot else { return Ok(None) };
-        let damaged = |found: String| StorageError::damaged(format!("the snapshot {found}"));
+        let Some(file) = self.snapshot_file(files)? else { return Ok(None) };
+        let mut state = Vec::new();
+        check(&file, |bytes| state.extend_from_slice(bytes))?;
+        Ok(Some(Snapshot { below: header.below, state: state.into() }))
+    }
+
+    /// The file of the last snapshot, if it has the length that the log says.
+    fn snapshot_file(&self, files: &Files) -> Result<Option<DiskSnapshot>, StorageError> {
+        let Some(header) = &self.facts.snapshot else { return Ok(None) };
         let file = files.snapshots.get(usize::from(header.file));
-        let file = file.ok_or_else(|| damaged(format!("is in file {}", header.file)))?;
+        let file = file.ok_or_else(|| damaged(&format!("is in file {}", header.file)))?;
         let length = file.length().map_err(StorageError::io("read the snapshot"))?;
         if length != header.length {
-            return Err(damaged(format!("has {length} bytes, not {}", header.length)));
+            return Err(damaged(&format!("has {length} bytes, not {}", header.length)));
         }
-        let state = read_all(&**file).map_err(StorageError::io("read the snapshot"))?;
-        let checksum = crc32c::crc32c(&state);
-        if checksum != header.checksum {
-            return Err(damaged(format!(
-                "has the checksum {checksum:08x}, not {:08x}",
-                header.checksum
-            )));
-        }
-        Ok(Some(Snapshot { below: header.below, state: Bytes::from(state) }))
+        Ok(Some(DiskSnapshot::durable(&files.snapshots, header)))
     }
 
     /// The log, to go on with.
@@ -145,6 +152,30 @@ impl Contents {
         };
         Ok(Log::resume(self.id, [half(0), half(1)], self.current, self.last, room))
     }
+}
+
+/// Reads a snapshot piece by piece, and holds its bytes against its checksum.
+fn check(snapshot: &DiskSnapshot, mut show: impl FnMut(&[u8])) -> Result<(), StorageError> {
+    const PIECE_BYTES: usize = 1 << 20;
+    let (mut reader, mut piece, mut checksum) = (snapshot.reader(), vec![0; PIECE_BYTES], 0);
+    loop {
+        let length = io::Read::read(&mut reader, &mut piece);
+        let length = length.map_err(StorageError::io("read the snapshot"))?;
+        if length == 0 {
+            break;
+        }
+        checksum = crc32c::crc32c_append(checksum, &piece[..length]);
+        show(&piece[..length]);
+    }
+    let expected = snapshot.checksum();
+    if checksum != expected {
+        return Err(damaged(&format!("has the checksum {checksum:08x}, not {expected:08x}")));
+    }
+    Ok(())
+}
+
+fn damaged(found: &str) -> StorageError {
+    StorageError::damaged(format!("the snapshot {found}"))
 }
 
 /// What follows from a head and the commits from it on.

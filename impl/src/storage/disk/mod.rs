@@ -29,6 +29,7 @@ mod place;
 mod reader;
 mod scan;
 mod sealed;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,7 @@ pub use identity::Identity;
 pub use log::FORMAT;
 pub use reader::Reader;
 pub use scan::Commit;
+pub use snapshot::DiskSnapshot;
 
 use self::{
     contents::Contents,
@@ -48,7 +50,7 @@ use self::{
     mark::Mark,
     place::{Files, Place},
 };
-use super::{Recovered, Snapshot, Storage, StorageError, StoreId};
+use super::{SnapshotFile as _, Storage, StorageError, StoreId};
 use crate::{event::Record, types::Slot};
 
 /// A store on disk.
@@ -65,7 +67,7 @@ use crate::{event::Record, types::Slot};
 /// drop(store);
 ///
 /// let mut store = Disk::open(dir.path(), &identity)?;
-/// assert_eq!(store.recover()?.records, [promise]);
+/// assert_eq!(store.recover()?, [promise]);
 /// assert!(Disk::create(dir.path(), &identity).is_err(), "there is one already");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -76,7 +78,7 @@ pub struct Disk {
     facts: Facts,
     mark: Mark,
     /// What was read when it was opened, until it is asked for or anything changes.
-    recovered: Option<Recovered>,
+    recovered: Option<Vec<Record>>,
     /// How the store failed, if it did.
     failed: Option<String>,
     files: Files,
@@ -164,7 +166,9 @@ impl Disk {
 }
 
 impl Storage for Disk {
-    fn recover(&mut self) -> Result<Recovered, StorageError> {
+    type SnapshotFile = DiskSnapshot;
+
+    fn recover(&mut self) -> Result<Vec<Record>, StorageError> {
         self.unfailed()?;
         match self.recovered.take() {
             Some(recovered) => Ok(recovered),
@@ -179,20 +183,22 @@ impl Storage for Disk {
         self.changing(|store| store.commit(&Change::Records(Cow::Borrowed(records))))
     }
 
-    fn persist_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
+    fn snapshot(&self) -> Option<(Slot, DiskSnapshot)> {
+        let header = self.facts.snapshot?;
+        Some((header.below, DiskSnapshot::durable(&self.files.snapshots, &header)))
+    }
+
+    fn begin_snapshot(&mut self) -> Result<DiskSnapshot, StorageError> {
+        self.unfailed()?;
+        // Never the file that the log speaks of.
+        let file = self.facts.snapshot.map_or(0, |durable| 1 - durable.file);
+        Ok(DiskSnapshot::begin(&self.files.snapshots, file))
+    }
+
+    fn adopt_snapshot(&mut self, below: Slot, mut file: DiskSnapshot) -> Result<(), StorageError> {
         self.changing(|store| {
-            let header = SnapshotHeader {
-                below: snapshot.below,
-                length: snapshot.state.len() as u64,
-                checksum: crc32c::crc32c(&snapshot.state),
-                // Never the one that the log speaks of.
-                file: store.facts.snapshot.map_or(0, |last| 1 - last.file),
-            };
-            let file = &store.files.snapshots[usize::from(header.file)];
-            let written = file.set_length(header.length);
-            let written = written.and_then(|()| file.write(0, &snapshot.state));
-            written.and_then(|()| file.sync()).map_err(StorageError::io("write the snapshot"))?;
-            store.commit(&Change::Snapshot(header))
+            file.sync().map_err(StorageError::io("write the snapshot"))?;
+            store.commit(&Change::Snapshot(file.header(below)))
         })
     }
 
