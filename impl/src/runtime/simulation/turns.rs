@@ -248,6 +248,45 @@ fn a_follower_forwards_one_batch_after_the_other() {
     assert_eq!(sizes(&third), [1], "it has waited long enough");
 }
 
+/// However much there is to apply and to read, a node takes in what has arrived after each part of it.
+#[test]
+fn a_turn_applies_and_reads_for_a_bounded_time() {
+    let store = MemoryStore::new(StoreId(1));
+    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+    let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
+    let options = Options { turn_max: Duration::ZERO, ..quick() };
+    let mut node = Node::recover(config, options, Ledger::default(), faulty, false).unwrap();
+    let (ballot, chosen_below) = (Ballot::new(1, NodeId(2)).unwrap(), Slot(0));
+    let from_leader = |packet| Input::Packet { from: NodeId(2), packet, room: None };
+    let mut turn = |inputs: Vec<Input<Ledger>>| {
+        let (reply, mut status) = oneshot::channel();
+        let inputs = inputs.into_iter().chain([Input::Status(reply)]);
+        let mut outbox = Outbox::of(&store);
+        assert!(node.turn(inputs, STEP, &mut outbox).unwrap());
+        let status = status.try_recv().unwrap();
+        let wakes_at_once = node.wake_at() == Some(Duration::ZERO);
+        (outbox.sent, status.applied_below, status.waiting_reads, wakes_at_once)
+    };
+    let heartbeat = || from_leader(Packet::Message(Message::Heartbeat { ballot, chosen_below }));
+    let readings = (0..2).map(|_| Input::Read(Box::new(|_: Result<&Ledger, ReadError>| {})));
+    let (sent, ..) = turn([heartbeat()].into_iter().chain(readings).collect());
+    let asked = sent.iter().find_map(|(_, packet)| match packet {
+        Packet::ReadIndex { id } => Some(*id),
+        _ => None,
+    });
+    let at = Packet::ReadAt { id: asked.expect("it asks the leader"), at: Slot(4) };
+    let learned = Message::Learned { first: Slot(0), values: vec![Value::Noop; 4].into() };
+    turn(vec![from_leader(at), from_leader(Packet::Message(learned))]);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let (sent, applied_below, reads, wakes_at_once) = turn(vec![heartbeat()]);
+        assert!(sent.contains(&(To::Node(NodeId(2)), Packet::Following)), "it hears the leader");
+        seen.push((applied_below.0, reads, wakes_at_once));
+    }
+    // A turn applies and reads twice, and the status was asked for before that.
+    assert_eq!(seen, [(2, 2, true), (4, 1, false), (4, 0, false)]);
+}
+
 /// A command that makes the machine panic halts the machine, and not the node: it votes on, answers what waits, and
 /// refuses what comes. Started again with the same machine it halts at the same slot, and with one that can apply the
 /// command it goes on.
