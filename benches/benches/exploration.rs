@@ -8,10 +8,10 @@ use criterion::{
 };
 use paxos_model::{
     cluster::{self, Cluster},
-    explore::{Engine, Explorable, Options, explore},
     synod::{self, Synod},
-    verdict::Verdict,
 };
+use state_explorer::{Engine, Explorable, Options, explore};
+use verdict::Verdict;
 
 fn bench<M: Explorable>(
     group: &mut BenchmarkGroup<'_, WallTime>,

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use paxos_conformance::lockstep::{Lockstep, Pair};
-use paxos_model::{
-    cluster::{Action, Bounds, Cluster},
-    explore::{Options, explore},
-    verdict::Verdict,
-};
+use paxos_model::cluster::{Action, Bounds, Cluster};
+use state_explorer::{Options, explore};
+use verdict::Verdict;
 
 const BOUNDS: Bounds = Bounds { unsynced: 1, chosen: false, ..Bounds::of(3, 1, 3) };
 const PAIRS: usize = 328_095;

@@ -20,14 +20,12 @@ use std::{
 };
 
 use paxos::{Envelope, Event, Message as RealMessage, Timer};
-use paxos_model::{
-    cluster::{
-        AGREEMENT, Action, Bounds, BoundsError, Bug, Cluster, State,
-        node::Input,
-        state::{Live, Message, NodeId, Role, Slot},
-    },
-    explore::Explorable,
+use paxos_model::cluster::{
+    AGREEMENT, Action, Bounds, BoundsError, Bug, Cluster, State,
+    node::Input,
+    state::{Live, Message, NodeId, Role, Slot},
 };
+use state_explorer::Explorable;
 use stateright::{Model, Property};
 
 use crate::{

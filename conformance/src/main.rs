@@ -24,9 +24,10 @@ use paxos_conformance::{
 };
 use paxos_model::{
     arguments::{BoundsArgs, RunArgs, threads},
-    explore::{Interrupt, Options, explore, refuse},
-    outputs, signals,
+    outputs,
 };
+use state_explorer::{Options, explore, refuse};
+use verdict::{Interrupt, signals};
 
 /// For arguments and input that cannot be used, as clap has it too.
 const UNUSABLE: u8 = 2;

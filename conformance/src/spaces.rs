@@ -5,9 +5,10 @@
 //! occur; [`Bounds::leaves_out`] says what a space lacks. The counts are pinned: another one is a
 //! change of the protocol, and has to be explained.
 
+use epr_prover::language::Specification;
 use paxos_model::{
     cluster::Bounds,
-    proof::{SPECIFICATIONS, language::Specification, shipped},
+    specifications::{SPECIFICATIONS, shipped},
 };
 
 /// All that one verification runs.

@@ -6,11 +6,9 @@ use paxos_conformance::{
     faulty::Subject,
     lockstep::{LOCKSTEP, Lockstep},
 };
-use paxos_model::{
-    cluster::{AGREEMENT, Bounds, Bug, Cluster},
-    explore::{Explorable as _, Options, Report, explore},
-    verdict::Verdict,
-};
+use paxos_model::cluster::{AGREEMENT, Bounds, Bug, Cluster};
+use state_explorer::{Explorable as _, Options, Report, explore};
+use verdict::Verdict;
 
 /// Nodes, slots, ballots and campaigners; no crashes, and nothing that only spreads news.
 fn space([nodes, slots, ballots, campaigners]: [u8; 4]) -> Bounds {

@@ -19,9 +19,9 @@ use paxos_conformance::trace::{
 };
 use paxos_model::{
     cluster::{Bounds, Bug, Cluster},
-    explore::{Options, explore},
     trace::Traced as _,
 };
+use state_explorer::{Options, explore};
 use stateright::Model as _;
 
 /// Where the stories are kept; written anew first if that is asked for.

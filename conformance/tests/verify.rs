@@ -4,7 +4,8 @@ use paxos_conformance::{
     spaces::{CLUSTER_TIES, CLUSTER_TIES_DEEP, DEEP, DEFAULT, KNOWN, Known, Space, Table},
     verify::{Link, Verification, verify},
 };
-use paxos_model::{cluster::Bounds, explore::Interrupt, proof::shipped, verdict::Verdict};
+use paxos_model::{cluster::Bounds, specifications::shipped};
+use verdict::{Interrupt, Verdict};
 
 const SMALL: Space =
     Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 5_624, transitions: 31_621 };

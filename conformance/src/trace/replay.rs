@@ -6,9 +6,9 @@
 
 use paxos_model::{
     cluster::{Action, Bug, Cluster},
-    explore::Explorable as _,
     trace::{Traced as _, itf::Value},
 };
+use state_explorer::Explorable as _;
 use stateright::Model as _;
 use thiserror::Error;
 

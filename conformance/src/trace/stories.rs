@@ -4,13 +4,11 @@
 //! action has that description. Some end where something may happen that has no effect: that it has
 //! none is the point, and the replay tries it on the replicas.
 
-use paxos_model::{
-    cluster::{
-        Action, Bounds, BoundsError, Cluster, State,
-        state::{Ballot, NodeId, Role, Slot, Value},
-    },
-    explore::Explorable as _,
+use paxos_model::cluster::{
+    Action, Bounds, BoundsError, Cluster, State,
+    state::{Ballot, NodeId, Role, Slot, Value},
 };
+use state_explorer::Explorable as _;
 use stateright::Model as _;
 use thiserror::Error;
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use epr_prover::{language::Specification, patience::Patience, prove, prover::Prover};
 use paxos_model::{
     cluster::{Bounds, Cluster},
-    explore::{Engine, Explorable, Finding, Interrupt, Options, Report, explore},
-    proof::{language::Specification, patience::Patience, prove, prover::Prover},
     synod::{Bounds as SynodBounds, Synod},
     tie::{cluster::ClusterTie, synod::SynodTie},
 };
+use state_explorer::{Engine, Explorable, Finding, Options, Report, explore};
+use verdict::Interrupt;
 
 use super::{Evidence, Link, Row};
 use crate::{

@@ -7,13 +7,11 @@ mod report;
 
 use std::{fmt, sync::Mutex};
 
-use paxos_model::{
-    cluster::Bounds,
-    explore::{Interrupt, Report, available_bytes},
-    proof::report::SpecificationReport,
-    verdict::Verdict,
-};
+use epr_prover::report::SpecificationReport;
+use paxos_model::cluster::Bounds;
 use serde::Serialize;
+use state_explorer::{Report, available_bytes};
+use verdict::{Interrupt, Verdict};
 
 use self::{job::Job, progress::Progress};
 use crate::spaces::Table;

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::HumanCount;
 
-use paxos_model::{explore::Report, verdict::Verdict};
+use state_explorer::Report;
+use verdict::Verdict;
 
 use super::{Evidence, Link, Row, Verification};
 

@@ -1,0 +1,210 @@
+//! Arguments that the commands of this package and of those who build on it have in common.
+
+use std::{fmt::Display, num::NonZeroUsize, str::FromStr, time::Duration};
+
+use clap::{Args, ValueEnum, builder::RangedI64ValueParser};
+
+use crate::{
+    cluster::{
+        Bounds,
+        state::{BALLOTS_MAX, NODES_MAX, READS_MAX, SLOTS_MAX, UNSYNCED_MAX, VALUES_MAX},
+    },
+    synod,
+};
+use state_explorer::{self, Options};
+
+/// How to explore, whatever the model.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// What visits the states, and in which order.
+    #[arg(long, value_enum, default_value_t = Engine::Bfs)]
+    pub engine: Engine,
+    /// How many workers to search with; with more than one, bfs measures no depth.
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN, value_parser = threads)]
+    pub threads: NonZeroUsize,
+    /// Go no deeper than this; an initial state is at depth 1. Not with dfs.
+    #[arg(long, value_name = "DEPTH", value_parser = number(NonZeroUsize::MIN, NonZeroUsize::MAX))]
+    pub max_depth: Option<NonZeroUsize>,
+    /// Give up when the process holds more than so many megabytes; in any case before it has used up what the
+    /// system allows it.
+    #[arg(long, value_name = "MB", value_parser = megabytes)]
+    pub max_memory: Option<u64>,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    /// Give up when more than so many distinct states are known.
+    #[arg(long, value_name = "N", value_parser = number(0, usize::MAX))]
+    pub max_states: Option<usize>,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// The order of a search, as an argument.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Engine {
+    /// Nearest states first: finds shortest counterexamples.
+    Bfs,
+    /// Deepest states first: lighter, and its counterexamples are shortened afterwards.
+    Dfs,
+    /// Level by level, on any number of threads and machines: keeps states themselves, in few bytes, and
+    /// finds shortest counterexamples.
+    Timely,
+}
+
+/// More workers than any machine has cores only wait for each other.
+const THREADS_MAX: usize = 256;
+
+/// A number of workers, as an argument.
+///
+/// # Errors
+/// A number that is out of range, with the range.
+pub fn threads(argument: &str) -> Result<NonZeroUsize, String> {
+    let threads =
+        argument.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= THREADS_MAX);
+    threads.ok_or_else(|| format!("give a number from 1 to {THREADS_MAX}"))
+}
+
+/// A number that only its type limits, as an argument.
+fn number<T: FromStr + Display + Clone + Send + Sync>(
+    least: T,
+    most: T,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync {
+    move |argument| argument.parse().map_err(|_| format!("give a number from {least} to {most}"))
+}
+
+/// A number of megabytes, as an argument, in bytes.
+fn megabytes(argument: &str) -> Result<u64, String> {
+    const BYTES: u64 = 1_000_000;
+    let bytes = argument.parse().ok().and_then(|megabytes: u64| megabytes.checked_mul(BYTES));
+    bytes.ok_or_else(|| format!("give a number of megabytes from 0 to {}", u64::MAX / BYTES))
+}
+
+/// A number of a small range, as an argument.
+fn range(least: u8, most: usize) -> RangedI64ValueParser<u8> {
+    clap::value_parser!(u8).range(i64::from(least)..=i64::from(most as u8))
+}
+
+/// A number of seconds, as an argument.
+///
+/// # Errors
+/// If it is no number, negative, or more than a clock can count.
+pub fn seconds(argument: &str) -> Result<Duration, String> {
+    let seconds = argument.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
+    seconds.ok_or_else(|| format!("give a number of seconds from 0 to {}", u64::MAX))
+}
+
+impl RunArgs {
+    /// The options they ask for.
+    pub fn options(&self) -> Options {
+        Options {
+            engine: match self.engine {
+                Engine::Bfs => state_explorer::Engine::Bfs,
+                Engine::Dfs => state_explorer::Engine::Dfs,
+                Engine::Timely => state_explorer::Engine::Timely,
+            },
+            threads: self.threads,
+            timeout: self.timeout,
+            max_states: self.max_states,
+            max_depth: self.max_depth,
+            max_memory_bytes: self.max_memory,
+            progress: !self.quiet,
+            ..Options::default()
+        }
+    }
+}
+
+/// The bounds of a cluster.
+#[derive(Clone, Debug, Args)]
+pub struct BoundsArgs {
+    /// How many nodes, each of which plays all roles.
+    #[arg(long, default_value_t = 3, value_parser = range(1, NODES_MAX))]
+    pub nodes: u8,
+    /// How many slots the log has.
+    #[arg(long, default_value_t = 1, value_parser = range(1, SLOTS_MAX))]
+    pub slots: u8,
+    /// How many ballots may be begun in all, owned round robin by the campaigners.
+    #[arg(long, default_value_t = 3, value_parser = range(1, BALLOTS_MAX))]
+    pub ballots: u8,
+    /// How many nodes campaign [default: two, or one if there is only one].
+    #[arg(long, value_name = "N", value_parser = range(1, NODES_MAX))]
+    pub campaigners: Option<u8>,
+    /// How many different values clients ask for.
+    #[arg(long, default_value_t = 2, value_parser = range(1, VALUES_MAX))]
+    pub values: u8,
+    /// How many promises let a candidate lead [default: a majority].
+    #[arg(long, value_name = "SIZE", value_parser = range(1, NODES_MAX))]
+    pub phase1_quorum: Option<u8>,
+    /// How many votes choose a value [default: a majority].
+    #[arg(long, value_name = "SIZE", value_parser = range(1, NODES_MAX))]
+    pub phase2_quorum: Option<u8>,
+    /// How many crashes there are in all [default: any number].
+    #[arg(long, value_name = "N")]
+    pub crashes: Option<u8>,
+    /// How many steps of a node may wait for their sync.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = range(0, UNSYNCED_MAX.into()))]
+    pub unsynced: u8,
+    /// Leave out refusals.
+    #[arg(long)]
+    pub no_nack: bool,
+    /// Leave out news of what is chosen.
+    #[arg(long)]
+    pub no_chosen: bool,
+    /// Let nodes take snapshots, and trim the log.
+    #[arg(long)]
+    pub snapshots: bool,
+    /// How many rounds of reads a leader begins in a ballot.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = range(0, READS_MAX.into()))]
+    pub reads: u8,
+}
+
+impl BoundsArgs {
+    /// The bounds they ask for, not yet validated.
+    pub fn bounds(&self) -> Bounds {
+        let usual = Bounds::of(self.nodes, self.slots, self.ballots);
+        Bounds {
+            campaigners: self.campaigners.unwrap_or(usual.campaigners),
+            values: self.values,
+            phase1_quorum: self.phase1_quorum.unwrap_or(usual.phase1_quorum),
+            phase2_quorum: self.phase2_quorum.unwrap_or(usual.phase2_quorum),
+            crashes: self.crashes,
+            unsynced: self.unsynced,
+            nacks: !self.no_nack,
+            chosen: !self.no_chosen,
+            snapshots: self.snapshots,
+            reads: self.reads,
+            ..usual
+        }
+    }
+}
+
+/// The bounds of the specification.
+#[derive(Clone, Debug, Args)]
+pub struct SynodArgs {
+    /// How many acceptors promise and vote.
+    #[arg(long, default_value_t = 3, value_parser = range(1, synod::ACCEPTORS_MAX))]
+    pub acceptors: u8,
+    /// How many values may be proposed.
+    #[arg(long, default_value_t = 2, value_parser = range(1, synod::VALUES_MAX))]
+    pub values: u8,
+    /// How many ballots may be started.
+    #[arg(long, default_value_t = 3, value_parser = range(1, synod::BALLOTS_MAX))]
+    pub ballots: u8,
+    /// How many promises allow a proposal [default: a majority].
+    #[arg(long, value_name = "SIZE", value_parser = range(1, synod::ACCEPTORS_MAX))]
+    pub phase1_quorum: Option<u8>,
+    /// How many votes choose a value [default: a majority].
+    #[arg(long, value_name = "SIZE", value_parser = range(1, synod::ACCEPTORS_MAX))]
+    pub phase2_quorum: Option<u8>,
+}
+
+impl SynodArgs {
+    /// The bounds they ask for, not yet validated.
+    pub fn bounds(&self) -> synod::Bounds {
+        let &Self { acceptors, values, ballots, phase1_quorum, phase2_quorum } = self;
+        synod::Bounds { acceptors, values, ballots, phase1_quorum, phase2_quorum }
+    }
+}

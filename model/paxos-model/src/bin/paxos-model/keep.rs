@@ -1,0 +1,119 @@
+//! Behaviours in files: as pictures, and as traces that can be replayed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use itertools::Itertools as _;
+use paxos_model::{
+    outputs::{self, OutputError},
+    story::Storied,
+    trace::{self, Traced},
+};
+use state_explorer::{Behaviour, Explorable, Explored};
+use stateright::Expectation;
+
+/// Where to write a behaviour that was found.
+#[derive(Args)]
+pub(crate) struct FileArgs {
+    /// Draw the counterexample as a space-time diagram.
+    #[arg(long, value_name = "FILE.svg")]
+    svg: Option<PathBuf>,
+    /// Draw the counterexample as a Mermaid sequence diagram.
+    #[arg(long, value_name = "FILE.mmd")]
+    mermaid: Option<PathBuf>,
+    /// Write the counterexample as a trace in ITF, for `paxos-model trace` and for other tools.
+    #[arg(long, value_name = "FILE.itf.json")]
+    itf: Option<PathBuf>,
+}
+
+impl FileArgs {
+    /// Whether there is anything to write.
+    pub(crate) fn wanted(&self) -> bool {
+        self.svg.is_some() || self.mermaid.is_some() || self.itf.is_some()
+    }
+
+    /// Tries the files, before the search.
+    ///
+    /// # Errors
+    /// If one cannot be written.
+    pub(crate) fn check(&self) -> Result<(), OutputError> {
+        let Self { svg, mermaid, itf } = self;
+        outputs::try_files([("--svg", svg), ("--mermaid", mermaid), ("--itf", itf)])
+    }
+
+    /// Writes a behaviour of a model, with whatever bug that has.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(crate) fn write<M: Storied + Traced>(
+        &self,
+        model: &M,
+        behaviour: &Behaviour<M>,
+        title: &str,
+    ) -> Result<(), OutputError> {
+        let diagram = model.diagram(behaviour, &format!("{title}: {}", model.title()));
+        if let Some(path) = &self.svg {
+            outputs::write("--svg", path, &diagram.svg())?;
+        }
+        if let Some(path) = &self.mermaid {
+            outputs::write("--mermaid", path, &diagram.mermaid())?;
+        }
+        if let Some(path) = &self.itf {
+            outputs::write("--itf", path, &trace::write(model, behaviour, title))?;
+        }
+        Ok(())
+    }
+}
+
+/// What to tell of a behaviour that was found, beside the counterexample.
+#[derive(Args)]
+pub(crate) struct KeepArgs {
+    /// Also show a shortest way to where this `sometimes` property is seen; if nothing is violated, it is
+    /// what --svg, --mermaid and --itf are about.
+    #[arg(long, value_name = "PROPERTY")]
+    pub(crate) show: Option<String>,
+    #[command(flatten)]
+    files: FileArgs,
+}
+
+impl KeepArgs {
+    /// Says whether --show names something that can be shown, and tries the files.
+    ///
+    /// # Errors
+    /// If it does not, with what it could name; or if a file cannot be written.
+    pub(crate) fn check<M: Explorable>(&self, model: &M) -> Result<(), String> {
+        self.files.check().map_err(|error| error.to_string())?;
+        let Some(asked) = &self.show else { return Ok(()) };
+        let properties = model.properties();
+        let some = properties.iter().filter(|it| it.expectation == Expectation::Sometimes);
+        if some.clone().any(|property| property.name == asked) {
+            return Ok(());
+        }
+        let names = some.map(|property| format!("{:?}", property.name)).join(", ");
+        Err(format!("there is no sometimes property {asked:?} here; give one of {names}"))
+    }
+
+    /// Writes what was found: the counterexample of the first property that fails, or what was to be
+    /// shown. `model` is the model with whatever bug it has.
+    ///
+    /// # Errors
+    /// If a file cannot be written, or if there is nothing to write.
+    pub(crate) fn keep<M: Storied + Traced>(
+        &self,
+        model: &M,
+        explored: &Explored<M>,
+    ) -> Result<(), String> {
+        if !self.files.wanted() {
+            return Ok(());
+        }
+        let failed = explored.report.properties.iter().filter(|it| it.counterexample.is_some());
+        let names = failed.map(|property| property.name).chain(self.show.as_deref());
+        let mut found = names.filter_map(|name| Some((name, explored.behaviours.get(name)?)));
+        let Some((name, behaviour)) = found.next() else {
+            return Err("there is nothing to draw or write: no counterexample was found; with \
+                        --show a way to where something is seen would be"
+                .to_owned());
+        };
+        self.files.write(model, behaviour, name).map_err(|error| error.to_string())
+    }
+}

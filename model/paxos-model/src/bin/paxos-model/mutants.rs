@@ -1,0 +1,88 @@
+//! `paxos-model mutants`: known bugs, put into the model and looked for.
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use paxos_model::{
+    arguments::seconds,
+    catalogue::{Catalogue, LADDER, Sighting, hunt},
+    cluster::{Bug, Cluster},
+};
+use verdict::Interrupt;
+
+use crate::{broken::bug, deliver, keep::FileArgs, unusable};
+
+#[derive(Args)]
+#[command(
+    after_help = "Exit codes: 0 each bug is what the catalogue says, unsafe, stuck or safe; 1 one is not; \
+                        2 unusable arguments; 3 not all could be decided."
+)]
+pub(crate) struct MutantsArgs {
+    /// Show one bug only: what it is, why it matters, and the shortest ways to see it.
+    #[arg(long, value_name = "N", value_parser = bug)]
+    show: Option<Bug>,
+    #[command(flatten)]
+    files: FileArgs,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(crate) fn run(args: &MutantsArgs, interrupt: &Interrupt) -> ExitCode {
+    if args.files.wanted() && args.show.is_none() {
+        return unusable(&"--svg, --mermaid and --itf are for one bug: name it with --show N");
+    }
+    if let Err(error) = args.files.check() {
+        return unusable(&error);
+    }
+    let bugs = args.show.map_or(Bug::ALL.to_vec(), |bug| vec![bug]);
+    let bar = progress((LADDER.rungs.len() + bugs.len()) as u64, args.quiet);
+    let catalogue = hunt(&bugs, &LADDER, args.timeout, interrupt, |done| {
+        bar.set_message(done.to_owned());
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    match args.show {
+        Some(bug) => {
+            let delivered = deliver(&catalogue.shown(), &catalogue.verdict, args.json);
+            match keep(bug, &catalogue, &args.files) {
+                Ok(()) => delivered,
+                Err(error) => unusable(&error),
+            }
+        }
+        None => deliver(&catalogue, &catalogue.verdict, args.json),
+    }
+}
+
+/// Writes the way to the harm that a bug does, or else to where it is seen at all.
+fn keep(bug: Bug, catalogue: &Catalogue, files: &FileArgs) -> Result<(), String> {
+    if !files.wanted() {
+        return Ok(());
+    }
+    let sightings = catalogue.bugs.iter().find_map(|entry| entry.worst());
+    let Some(Sighting { property, space, behaviour, .. }) = sightings else {
+        return Err(
+            "nothing in these spaces shows this bug, so there is nothing to draw".to_owned()
+        );
+    };
+    let cluster = Cluster::new(catalogue.spaces[space - 1].bounds);
+    let cluster = cluster.map_err(|error| error.to_string())?.with_bug(bug);
+    let title = format!("{}, {property}", bug.name());
+    files.write(&cluster, behaviour, &title).map_err(|error| error.to_string())
+}
+
+fn progress(count: u64, quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    // Where standard error is no terminal, nothing is shown: it takes seconds.
+    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} done  {msg}");
+    ProgressBar::new(count).with_style(style.expect("the template is a constant"))
+}

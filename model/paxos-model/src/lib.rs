@@ -1,0 +1,23 @@
+//! Paxos as two models that can be explored to the last state, and as texts that are proved.
+//!
+//! - [`specifications`] are the texts that `epr_prover` proves, for any number of everything.
+//! - [`synod`] is Lamport's specification: a set of messages, packed into one integer. Its counts of
+//!   states are known from other tools.
+//! - [`cluster`] is replicas as they are built, message by message and disk by disk, over a log of
+//!   several slots. Each of its steps is held against `synod`. `state_explorer` explores both.
+//! - [`tie`] holds the models against the texts, so that what is explored is what is proved.
+//! - [`catalogue`] looks for known bugs of Paxos in `cluster`, and says what sees them.
+//! - [`story`] draws what a model did, [`trace`] writes it to a file and reads it again.
+//! - [`outputs`] tries the files that a command is to write, and [`arguments`] are those that several commands share.
+//!
+//! This crate knows nothing of the implementation, and shares no type with it.
+
+pub mod arguments;
+pub mod catalogue;
+pub mod cluster;
+pub mod outputs;
+pub mod specifications;
+pub mod story;
+pub mod synod;
+pub mod tie;
+pub mod trace;

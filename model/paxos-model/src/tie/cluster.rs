@@ -1,0 +1,549 @@
+//! Each step of `cluster` is a short sequence of steps of `multipaxos.epr`, or none.
+//!
+//! What is durable or was sent is read as a structure: messages are the messages, what acceptors store
+//! is what is on the disks. What is not synced has not happened yet, but for the proposals that leave before
+//! it is. A step of the cluster is explained by steps of the text that lead from the one structure to exactly
+//! the other, and that the interpreter allows, one after the other.
+//!
+//! Logs are trimmed in the cluster, and not in the text. What was cast in a trimmed slot is still among the
+//! messages, so that there it is read from those: the last vote of the acceptor is the one that it stores,
+//! and a promise that leaves the slot out is the one that reports what it then stored. A trim is no step of the
+//! text, and neither is a promise that is said again because of one, or [late](State::is_late).
+//!
+//! Reads are not in the text either: whoever confirms a round changes nothing.
+//!
+//! Two things in the text are not in a state of the cluster:
+//! - *Who was heard.* The text remembers for ever on which promises a ballot is led; a node forgets when
+//!   it leads, and when it crashes. So a state of the tie is one of the cluster and, beside it, that.
+//!   A ballot is led from when its owner leads and all promises that it rests on are durable, its own
+//!   included.
+//! - *What was decided.* Nodes learn and forget; in the text, decisions are for ever. A decision is made
+//!   as soon as it can be, so that all that anybody could learn is there; and whatever a node believes
+//!   chosen must be among it.
+//!
+//! The client behind a ballot asks for one value; in the text, what any client asks for may be proposed in
+//! any ballot. So that a ballot proposes another client's value unasked would not be noticed here; that
+//! a value is proposed which no client asks for is.
+
+use std::{fmt, sync::Arc};
+
+use stateright::{Model, Property};
+
+use super::{
+    Acceptors, assert_axioms, describe, difference, quorums, relation, set_members, sizes,
+};
+use crate::{
+    cluster::{
+        Action, Bounds, BoundsError, Bug, Cluster,
+        state::{BALLOTS_MAX, Ballot, Message, NodeId, NodeSet, Role, Slot, State, Value, Vote},
+    },
+    specifications::shipped,
+};
+use epr_prover::{
+    interpreter::{Interpreter, Step},
+    language::{Relation, Sort, Specification},
+    structure::{Element, Structure},
+};
+use state_explorer::{Explorable, Tally};
+
+/// The property that each step of the cluster is explained by steps of the text.
+pub const TIED: &str = "each step follows the proved specification";
+
+/// A cluster that is held against the text while it is explored.
+#[derive(Clone)]
+pub struct ClusterTie {
+    cluster: Cluster,
+    text: Arc<Text>,
+    steps: Arc<Tally>,
+}
+
+/// The text, and where in it everything is.
+struct Text {
+    specification: Specification,
+    /// The structure of the initial state.
+    nothing: Structure,
+    promisers: Vec<Acceptors>,
+    voters: Vec<Acceptors>,
+    prepare: Relation,
+    promise: Relation,
+    promise_reports: Relation,
+    promise_reports_ge: Relation,
+    leads: Relation,
+    proposal: Relation,
+    vote: Relation,
+    decision: Relation,
+    reached: Relation,
+    left: Relation,
+    accepted: Relation,
+    accepted_ge: Relation,
+}
+
+/// A state of the cluster, and what the text remembers besides.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TiedState {
+    /// The state of the cluster.
+    pub cluster: State,
+    /// Who was heard when a ballot began to be led, as long as not all of it is durable.
+    heard: [NodeSet; BALLOTS_MAX],
+    /// On whose promises each ballot is led.
+    led: [NodeSet; BALLOTS_MAX],
+    /// Why the last step is not explained.
+    fault: Option<String>,
+}
+
+impl fmt::Debug for TiedState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.cluster)?;
+        for (ballot, led) in self.led.iter().enumerate().filter(|(_, led)| !led.is_empty()) {
+            writeln!(f, "b{ballot} is led on the promises of {led:?}")?;
+        }
+        if let Some(fault) = &self.fault {
+            write!(f, "NOT EXPLAINED: {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl ClusterTie {
+    /// Between the cluster within some bounds and `multipaxos.epr`.
+    ///
+    /// # Errors
+    /// Bounds that are out of range.
+    pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
+        // The cluster need not look for anything of its own.
+        let cluster = Cluster::new(bounds)?.only(TIED);
+        let text = Arc::new(Text::new(&bounds));
+        Ok(Self { cluster, text, steps: Arc::default() })
+    }
+
+    /// The same with a bug in the cluster.
+    #[must_use]
+    pub fn with_bug(self, bug: Bug) -> Self {
+        Self { cluster: self.cluster.with_bug(bug), ..self }
+    }
+
+    /// How often each action of the text explained a step of the cluster, or a part of one.
+    pub fn explained(&self) -> Vec<(String, u64)> {
+        let actions = self.text.specification.actions.iter().enumerate();
+        actions.map(|(index, action)| (action.name.clone(), self.steps.get(index))).collect()
+    }
+
+    /// The state before anything has happened.
+    pub fn initial(&self) -> TiedState {
+        TiedState {
+            cluster: self.cluster.init_states().remove(0),
+            heard: Default::default(),
+            led: Default::default(),
+            fault: None,
+        }
+    }
+
+    /// The state after an action, or nothing if it changes nothing or may not happen.
+    pub fn successor(&self, state: &TiedState, action: Action) -> Option<TiedState> {
+        let cluster = self.cluster.successor(&state.cluster, action)?;
+        let mut next =
+            TiedState { cluster, heard: state.heard, led: state.led, fault: state.fault.clone() };
+        self.remember(state, action, &mut next);
+        next.fault = self.unexplained(state, &next);
+        Some(next)
+    }
+
+    /// Who was heard by a node that leads from now on, and which ballots are led on promises that are
+    /// all durable now.
+    fn remember(&self, before: &TiedState, action: Action, after: &mut TiedState) {
+        let bounds = self.cluster.bounds();
+        for id in self.cluster.nodes() {
+            let (was, is) = (before.cluster.node(id).live, after.cluster.node(id).live);
+            let began = matches!(is.role, Role::Leader { .. })
+                && (!matches!(was.role, Role::Leader { .. })
+                    || was.acceptor.promised != is.acceptor.promised);
+            if began && let Some(Ballot(ballot)) = is.acceptor.promised {
+                let earlier = match was.role {
+                    Role::Candidate { heard, .. }
+                        if was.acceptor.promised == is.acceptor.promised =>
+                    {
+                        heard
+                    }
+                    _ => NodeSet::of(id),
+                };
+                after.heard[usize::from(ballot)] = match action {
+                    Action::Deliver { message: Message::Promise { from, .. }, .. } => {
+                        earlier.with(from)
+                    }
+                    _ => earlier,
+                };
+            }
+            if let Action::Crash(crashed) = action
+                && crashed == id
+            {
+                let owned = (0..bounds.ballots).map(Ballot).filter(|b| bounds.owner(*b) == id);
+                owned.for_each(|ballot| after.heard[usize::from(ballot.0)] = NodeSet::default());
+            }
+        }
+        for ballot in 0..bounds.ballots {
+            let heard = after.heard[usize::from(ballot)];
+            let promised = |node: NodeId| after.cluster.has_promised(node, Ballot(ballot));
+            let durable = self.cluster.nodes().filter(|node| heard.has(*node)).all(promised);
+            if !heard.is_empty() && durable {
+                after.led[usize::from(ballot)] = heard;
+                after.heard[usize::from(ballot)] = NodeSet::default();
+            }
+        }
+    }
+
+    /// Why what happened is not a sequence of steps of the text.
+    fn unexplained(&self, before: &TiedState, after: &TiedState) -> Option<String> {
+        let nothing_new = before.cluster.network == after.cluster.network
+            && before.led == after.led
+            && self
+                .cluster
+                .nodes()
+                .all(|id| before.cluster.node(id).durable == after.cluster.node(id).durable);
+        let result = if nothing_new {
+            Ok(())
+        } else {
+            self.explain(&self.text.structure(self.cluster.bounds(), before), before, after)
+        };
+        result.and_then(|()| self.beliefs(after)).err()
+    }
+
+    /// Takes the steps of the text that lead from one state to the other.
+    fn explain(
+        &self,
+        structure: &Structure,
+        before: &TiedState,
+        after: &TiedState,
+    ) -> Result<(), String> {
+        let specification = &self.text.specification;
+        let interpreter = Interpreter::new(specification);
+        let mut at = structure.clone();
+        for (name, arguments) in self.steps_between(before, after)? {
+            let action = specification.action(name).expect("the text has this action");
+            let step = Step { action, arguments };
+            let next = interpreter.take(&at, &step);
+            let next = next.ok_or_else(|| {
+                let said = describe(specification, &step, &|sort, it| self.text.name(sort, it));
+                format!("the specification does not allow that {said}")
+            })?;
+            // A withdrawal may be no step at all: a promise or a vote has raised the promise already.
+            if next != at {
+                self.steps.count(action);
+                at = next;
+            }
+        }
+        let is = self.text.structure(self.cluster.bounds(), after);
+        match difference(specification, &at, &is, &|sort, it| self.text.name(sort, it)) {
+            None => Ok(()),
+            Some((fact, true)) => Err(format!("it should now be so that {fact}")),
+            Some((fact, false)) => Err(format!("nothing made it so that {fact}")),
+        }
+    }
+
+    /// What the text calls what is new, in an order in which one node can do it at once.
+    fn steps_between(
+        &self,
+        before: &TiedState,
+        after: &TiedState,
+    ) -> Result<Vec<(&'static str, Vec<Element>)>, String> {
+        let text = &self.text;
+        let (was, is) = (&before.cluster, &after.cluster);
+        let sent = || is.network.iter().filter(|&message| !was.network.contains(message));
+        let quorum_of = |ballot: Ballot| {
+            let led = after.led[usize::from(ballot.0)];
+            text.promisers_of(led).ok_or_else(|| {
+                format!("b{} is led on the promises of {led:?}, who are no quorum", ballot.0)
+            })
+        };
+        let mut steps = Vec::new();
+        for message in sent() {
+            if let Message::Prepare { ballot } = message {
+                steps.push(("prepare", vec![Element(ballot.0)]));
+            }
+        }
+        for message in sent() {
+            if let Message::Promise { ballot, from, trimmed, .. } = message
+                && !(trimmed > Slot(0) && was.has_promised(from, ballot))
+                && !is.is_late(message)
+            {
+                steps.push(("promise", vec![Element(from.0), Element(ballot.0)]));
+            }
+        }
+        for ballot in (0..self.cluster.bounds().ballots).map(Ballot) {
+            if before.led[usize::from(ballot.0)] != after.led[usize::from(ballot.0)] {
+                steps.push(("lead", vec![Element(ballot.0), quorum_of(ballot)?]));
+            }
+        }
+        for message in sent() {
+            if let Message::Accept { ballot, slot, value } = message {
+                let quorum = quorum_of(ballot)?;
+                let arguments = vec![Element(slot.0), Element(ballot.0), quorum, Element(value.0)];
+                steps.push(("propose", arguments));
+            }
+        }
+        for message in sent() {
+            if let Message::Accepted { ballot, slot, value, from } = message {
+                let arguments =
+                    vec![Element(from.0), Element(slot.0), Element(ballot.0), Element(value.0)];
+                steps.push(("accept", arguments));
+            }
+        }
+        for id in self.cluster.nodes() {
+            let promised = is.node(id).durable.promised;
+            if let Some(ballot) = promised.filter(|_| promised > was.node(id).durable.promised) {
+                steps.push(("withdraw", vec![Element(id.0), Element(ballot.0)]));
+            }
+        }
+        for slot in (0..self.cluster.bounds().slots).map(Slot) {
+            for (Vote { ballot, value }, voters) in is.ballots_voted(slot) {
+                if let Some(quorum) = text.voters_of(voters) {
+                    let decided =
+                        vec![Element(slot.0), Element(ballot.0), Element(value.0), quorum];
+                    steps.push(("learn", decided));
+                }
+            }
+        }
+        Ok(steps)
+    }
+
+    /// What nodes believe is so in the text, as far as it has left them: whoever believes it leads is the
+    /// leader, and what is believed chosen, or trimmed, is decided.
+    fn beliefs(&self, state: &TiedState) -> Result<(), String> {
+        for id in self.cluster.nodes() {
+            let node = state.cluster.node(id);
+            if !node.unsynced.is_empty() {
+                continue;
+            }
+            if let (Role::Leader { .. }, Some(ballot)) =
+                (node.live.role, node.live.acceptor.promised)
+                && self.text.promisers_of(state.led[usize::from(ballot.0)]).is_none()
+            {
+                return Err(format!("{id:?} leads in b{} without a quorum", ballot.0));
+            }
+            for slot in (0..node.durable.trimmed.0).map(Slot) {
+                let mut values = (0..=self.cluster.bounds().values).map(Value);
+                if !values.any(|value| self.decided(&state.cluster, slot, value)) {
+                    return Err(format!(
+                        "{id:?} has trimmed {slot:?}, in which nothing is decided"
+                    ));
+                }
+            }
+            for (slot, known) in (0..).map(Slot).zip(node.live.chosen) {
+                let Some(value) = known else { continue };
+                if !self.decided(&state.cluster, slot, value) {
+                    return Err(format!(
+                        "{id:?} believes that v{} is chosen in {slot:?}, which is not decided",
+                        value.0
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn decided(&self, state: &State, slot: Slot, value: Value) -> bool {
+        let votes = state.ballots_voted(slot).into_iter();
+        let mut votes = votes.filter(|(vote, _)| vote.value == value);
+        votes.any(|(_, voters)| self.text.voters_of(voters).is_some())
+    }
+}
+
+impl Text {
+    fn new(bounds: &Bounds) -> Self {
+        let specification = shipped("multipaxos");
+        let named = |name| relation(&specification, name);
+        let promisers = quorums(bounds.nodes, bounds.phase1_quorum);
+        let voters = quorums(bounds.nodes, bounds.phase2_quorum);
+        let sizes = sizes(&specification, |name| match name {
+            "acceptor" => usize::from(bounds.nodes),
+            "ballot" => usize::from(bounds.ballots),
+            "value" => usize::from(bounds.values) + 1,
+            "slot" => usize::from(bounds.slots),
+            "promisers" => promisers.len(),
+            "voters" => voters.len(),
+            other => panic!("{other} is no sort of this tie"),
+        });
+        let mut nothing = Structure::empty(&specification, &sizes);
+        set_members(&mut nothing, named("promiser"), &promisers, bounds.nodes);
+        set_members(&mut nothing, named("voter"), &voters, bounds.nodes);
+        for ballot in (0..bounds.ballots).map(Ballot) {
+            let Value(asked) = bounds.client_value(ballot);
+            nothing.set(named("proposed_by_client"), &[Element(asked)], true);
+        }
+        // With one slot there is no gap to fill.
+        nothing.set(named("noop"), &[Element(bounds.noop().0)], bounds.slots > 1);
+        for high in 0..bounds.ballots {
+            for low in 0..=high {
+                nothing.set(named("le"), &[Element(low), Element(high)], true);
+            }
+        }
+        assert_axioms(Interpreter::new(&specification), &nothing);
+        Self {
+            prepare: named("prepare"),
+            promise: named("promise"),
+            promise_reports: named("promise_reports"),
+            promise_reports_ge: named("promise_reports_ge"),
+            leads: named("leads"),
+            proposal: named("proposal"),
+            vote: named("vote"),
+            decision: named("decision"),
+            reached: named("reached"),
+            left: named("left"),
+            accepted: named("accepted"),
+            accepted_ge: named("accepted_ge"),
+            specification,
+            nothing,
+            promisers,
+            voters,
+        }
+    }
+
+    /// What the cluster calls an element.
+    fn name(&self, sort: Sort, Element(number): Element) -> String {
+        let nodes = |quorums: &[Acceptors]| format!("{:?}", NodeSet(quorums[usize::from(number)]));
+        match &*self.specification.sorts[sort.0].name {
+            "acceptor" => format!("{:?}", NodeId(number)),
+            "slot" => format!("{:?}", Slot(number)),
+            "ballot" => format!("b{number}"),
+            "promisers" => nodes(&self.promisers),
+            "voters" => nodes(&self.voters),
+            _ => format!("v{number}"),
+        }
+    }
+
+    fn promisers_of(&self, nodes: NodeSet) -> Option<Element> {
+        self.promisers.iter().position(|&quorum| quorum == nodes.0).map(|at| Element(at as u8))
+    }
+
+    fn voters_of(&self, nodes: NodeSet) -> Option<Element> {
+        self.voters.iter().position(|&quorum| quorum == nodes.0).map(|at| Element(at as u8))
+    }
+
+    /// A state of the cluster as one of the text.
+    fn structure(&self, bounds: &Bounds, state: &TiedState) -> Structure {
+        let mut structure = self.nothing.clone();
+        let up_to = |ballot: Ballot| (0..=ballot.0).map(Element);
+        for (id, node) in (0..).map(Element).zip(&state.cluster.nodes) {
+            if let Some(promised) = node.durable.promised {
+                for below in up_to(promised) {
+                    structure.set(self.reached, &[id, below], true);
+                    structure.set(self.left, &[id, below], below.0 < promised.0);
+                }
+            }
+            for (slot, vote) in (0..).map(Slot).zip(node.durable.votes) {
+                let trimmed = slot < node.durable.trimmed;
+                let gone = || state.cluster.last_vote(NodeId(id.0), slot, None);
+                let Some(Vote { ballot, value }) = (if trimmed { gone() } else { vote }) else {
+                    continue;
+                };
+                let slot = Element(slot.0);
+                let entry = [id, slot, Element(ballot.0), Element(value.0)];
+                structure.set(self.accepted, &entry, true);
+                for below in up_to(ballot) {
+                    structure.set(self.accepted_ge, &[id, slot, below], true);
+                }
+            }
+        }
+        for message in state.cluster.network.iter() {
+            let ballot = Element(message.ballot().0);
+            match message {
+                Message::Promise { .. } if state.cluster.is_late(message) => {}
+                Message::Prepare { .. } => structure.set(self.prepare, &[ballot], true),
+                Message::Promise { from: node, trimmed, reports, .. } => {
+                    let from = Element(node.0);
+                    structure.set(self.promise, &[from, ballot], true);
+                    for (slot, vote) in (0..).map(Slot).zip(reports) {
+                        let below = Some(message.ballot());
+                        let gone = || state.cluster.last_vote(node, slot, below);
+                        let Some(vote) = (if slot < trimmed { gone() } else { vote }) else {
+                            continue;
+                        };
+                        let slot = Element(slot.0);
+                        let entry =
+                            [from, ballot, slot, Element(vote.ballot.0), Element(vote.value.0)];
+                        structure.set(self.promise_reports, &entry, true);
+                        for below in up_to(vote.ballot) {
+                            let ge = [from, ballot, slot, below];
+                            structure.set(self.promise_reports_ge, &ge, true);
+                        }
+                    }
+                }
+                Message::Confirm { .. } | Message::Confirmed { .. } => {}
+                Message::Accept { slot, value, .. } => {
+                    let entry = [Element(slot.0), ballot, Element(value.0)];
+                    structure.set(self.proposal, &entry, true);
+                }
+                Message::Accepted { slot, value, from, .. } => {
+                    let entry = [Element(from.0), Element(slot.0), ballot, Element(value.0)];
+                    structure.set(self.vote, &entry, true);
+                }
+            }
+        }
+        for slot in (0..bounds.slots).map(Slot) {
+            for (Vote { ballot, value }, voters) in state.cluster.ballots_voted(slot) {
+                if self.voters_of(voters).is_some() {
+                    let entry = [Element(slot.0), Element(ballot.0), Element(value.0)];
+                    structure.set(self.decision, &entry, true);
+                }
+            }
+        }
+        for (ballot, &led) in (0..).map(Element).zip(&state.led) {
+            if let Some(quorum) = self.promisers_of(led) {
+                structure.set(self.leads, &[ballot, quorum], true);
+            }
+        }
+        structure
+    }
+}
+
+impl Model for ClusterTie {
+    type State = TiedState;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<TiedState> {
+        vec![self.initial()]
+    }
+
+    fn actions(&self, state: &TiedState, actions: &mut Vec<Action>) {
+        if state.fault.is_none() {
+            self.cluster.candidates(&state.cluster, |action| actions.push(action));
+        }
+    }
+
+    fn next_state(&self, state: &TiedState, action: Action) -> Option<TiedState> {
+        let next = self.successor(state, action)?;
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(TIED, |_, state: &TiedState| state.fault.is_none()),
+            Property::sometimes("a value is decided", |tie: &Self, state: &TiedState| {
+                let bounds = tie.cluster.bounds();
+                (0..bounds.slots).map(Slot).any(|slot| {
+                    (0..=bounds.values).any(|value| tie.decided(&state.cluster, slot, Value(value)))
+                })
+            }),
+        ]
+    }
+}
+
+impl Explorable for ClusterTie {
+    const KINDS: &'static [&'static str] = Cluster::KINDS;
+
+    fn title(&self) -> String {
+        self.cluster.bounds().title("cluster and multipaxos.epr")
+    }
+
+    fn kind(action: &Action) -> usize {
+        Cluster::kind(action)
+    }
+
+    fn only(&self, _: &'static str) -> Self {
+        // There is one property that can fail.
+        Self { ..self.clone() }
+    }
+
+    fn describe(&self, action: &Action) -> String {
+        self.cluster.describe(action)
+    }
+}

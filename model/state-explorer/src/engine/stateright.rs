@@ -1,0 +1,209 @@
+//! Breadth-first and depth-first search by stateright 0.31.0, without taking its word for anything.
+//!
+//! - A search with a limit counts as done when it hits it, and its own time limit is never looked
+//!   at by a single worker. So limits are watched from outside, and the workers called off.
+//! - A worker that panics may go unnoticed. So workers are joined one by one.
+//! - A depth limit is not reported. So one more level is visited, to see whether there is one.
+//! - It panics where a thread cannot be started. So that is tried before.
+//! - Its tables double without a look at the memory that is left. So what they will ask for is guessed.
+//! - Visited states are fingerprints of 64 bits. So it is said how many are expected to have been
+//!   mistaken for others.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use stateright::{Checker, HasDiscoveries, Model as _};
+use verdict::memory::doubling_bytes;
+
+use super::{
+    Searched, nothing, panic_message, threads_can_start,
+    watched::{CalledOff, ENDS, Watched},
+    workers,
+};
+use crate::{
+    Engine, Explorable, Options,
+    limits::Limits,
+    progress::{Numbers, Progress},
+};
+
+pub(super) fn search<M: Explorable>(
+    model: &M,
+    options: &Options,
+    limits: &Limits,
+    progress: Progress,
+    sought: Option<&'static str>,
+) -> Searched<M> {
+    if let Err(why) = threads_can_start(options.threads.get()) {
+        return nothing(ENGINE, why);
+    }
+    let called_off = Arc::new(AtomicBool::new(false));
+    let watched = Watched::new(model.clone(), options.symmetry, sought, Arc::clone(&called_off));
+    let mut builder =
+        watched.checker().threads(options.threads.get()).finish_when(HasDiscoveries::AnyFailures);
+    if let Some(deepest) = options.max_depth {
+        // States at the depth that stateright is given are met, but not looked at.
+        builder = builder.target_max_depth(deepest.get().saturating_add(1));
+    }
+    match options.engine {
+        Engine::Dfs => {
+            let started = start(|| builder.spawn_dfs(), &called_off);
+            started
+                .map_or_else(|why| nothing(ENGINE, why), |it| watch(it, options, limits, progress))
+        }
+        Engine::Bfs | Engine::Timely => {
+            let started = start(|| builder.spawn_bfs(), &called_off);
+            started
+                .map_or_else(|why| nothing(ENGINE, why), |it| watch(it, options, limits, progress))
+        }
+    }
+}
+
+const ENGINE: &str = "stateright";
+
+/// Starts the workers. Memory that was there a moment ago may be taken by now. Then the workers that run already are
+/// called off.
+fn start<C>(spawn: impl FnOnce() -> C, called_off: &AtomicBool) -> Result<C, String> {
+    catch_unwind(AssertUnwindSafe(spawn)).map_err(|panic| {
+        called_off.store(true, Ordering::Relaxed);
+        format!("the workers could not be started: {}", panic_message(&*panic))
+    })
+}
+
+fn watch<M: Explorable, C: Checker<Watched<M>>>(
+    mut checker: C,
+    options: &Options,
+    limits: &Limits,
+    mut progress: Progress,
+) -> Searched<M> {
+    let handles = checker.handles();
+    let mut limit = None;
+    let mut tables = Tables::of::<M>(options);
+    // Short searches are not to wait for a long nap, nor long ones to be woken all the time.
+    let mut nap = Duration::from_micros(100);
+    while !handles.iter().all(thread::JoinHandle::is_finished) {
+        thread::sleep(nap);
+        nap = (nap * 2).min(Duration::from_millis(10));
+        if limit.is_some() {
+            continue;
+        }
+        let states = checker.unique_state_count();
+        let queue = (states as u64).saturating_sub(checker.model().expanded());
+        limit = limits.reached(states, tables.doubling_bytes(states, queue as usize));
+        if limit.is_some() {
+            checker.model().call_off(true);
+        }
+        let depth = checker.max_depth() as u64;
+        let numbers = || Numbers { states: states as u64, queue, depth };
+        progress.show(numbers, || limits.memory_bytes());
+    }
+    let ends: Vec<_> = handles.into_iter().map(thread::JoinHandle::join).collect();
+    drop(progress);
+
+    // The counts come before the discoveries, whose paths are replayed through the model.
+    let model = checker.model();
+    model.call_off(false);
+    let actions = model.actions();
+    let orbits = model.orbits();
+    let initial = model.init_states().iter().filter(|state| model.within_boundary(state)).count();
+    let too_deep = options.max_depth.filter(|deepest| checker.max_depth() > deepest.get());
+    // What is too deep was met, but it is beyond what was asked for.
+    let (states, depth) = match too_deep {
+        None => (checker.unique_state_count(), checker.max_depth()),
+        Some(deepest) => (model.expanded() as usize, deepest.get()),
+    };
+    let ended = ends.iter().all(Result::is_ok);
+    // A panic weighs more than a limit that was hit meanwhile.
+    let mut panics = ends.iter().filter_map(|end| end.as_ref().err());
+    let panicked =
+        panics.find(|panic| !panic.is::<CalledOff>()).map(|panic| panic_message(&**panic));
+    let mut cut_short = match (panicked, limit) {
+        (Some(message), _) => Some(format!("a worker panicked after {states} states: {message}")),
+        (None, Some(limit)) if !ended => Some(format!("{limit}, after {states} states")),
+        (None, None) if !ended => Some(format!("called off after {states} states")),
+        (None, _) => too_deep.map(|deepest| {
+            format!("the depth limit of {deepest} was reached, after {states} states")
+        }),
+    };
+    let knows_depth =
+        options.threads == NonZeroUsize::MIN && (options.engine == Engine::Bfs || M::GRADED);
+    let order = if options.engine == Engine::Dfs { "depth-first" } else { "breadth-first" };
+    let mut found: HashMap<_, _> = model.found().map(|property| (property.name, None)).collect();
+    if let Some(path) = checker.discovery(ENDS) {
+        match model.behaviour(path) {
+            Some(behaviour) => {
+                for name in model.settled_by(behaviour.last()) {
+                    found.insert(name, Some(behaviour.clone()));
+                }
+            }
+            None => cut_short = Some("the path that was found cannot be taken again".to_owned()),
+        }
+    }
+    Searched {
+        ran_out: cut_short.is_none(),
+        cut_short,
+        states,
+        transitions: checker.state_count() - initial,
+        depth: knows_depth.then_some(depth),
+        actions,
+        orbits,
+        found,
+        nearest: options.engine == Engine::Bfs && options.threads == NonZeroUsize::MIN,
+        expected_missed: expected_missed(states),
+        engine: format!("stateright, {order}, {}", workers(options.threads.get())),
+        storage: "fingerprints of 64 bits".to_owned(),
+    }
+}
+
+/// The tables of stateright, which cannot be looked at: how large they must be for what is in them.
+struct Tables {
+    /// Fingerprints are in so many tables, each with a capacity of its own.
+    shards: usize,
+    fingerprint_bytes: usize,
+    /// True if one queue has all that is queued.
+    one_queue: bool,
+    queued_bytes: usize,
+    queued_most: usize,
+}
+
+impl Tables {
+    fn of<M: Explorable>(options: &Options) -> Self {
+        // With each state in the queue there is a fingerprint, a path and a set of properties.
+        let queued_bytes = size_of::<M::State>() + 96;
+        // Breadth-first search keeps where a state comes from.
+        let fingerprint_bytes = if options.engine == Engine::Dfs { 9 } else { 17 };
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let one_queue = options.threads == NonZeroUsize::MIN;
+        // As dashmap has it.
+        let shards = (4 * cores).next_power_of_two();
+        Self { shards, fingerprint_bytes, one_queue, queued_bytes, queued_most: 0 }
+    }
+
+    /// The memory they ask for when they grow next.
+    fn doubling_bytes(&mut self, states: usize, queued: usize) -> u64 {
+        self.queued_most = self.queued_most.max(queued);
+        // Shards are not equally full: where the average has just doubled, some are yet to do so.
+        let buckets = (states / self.shards * 31 / 32 * 8 / 7).next_power_of_two();
+        let shard = doubling_bytes(
+            states / self.shards,
+            buckets / 8 * 7,
+            self.fingerprint_bytes * 8 / 7 + 1,
+        );
+        let queue = if self.one_queue {
+            doubling_bytes(queued, self.queued_most.next_power_of_two(), self.queued_bytes)
+        } else {
+            (queued * 2 * self.queued_bytes) as u64
+        };
+        shard * self.shards as u64 + queue
+    }
+}
+
+/// Expected number of collisions among as many fingerprints of 64 bits.
+#[expect(clippy::cast_precision_loss, reason = "an estimate of an order of magnitude")]
+fn expected_missed(states: usize) -> f64 {
+    (states as f64).powi(2) / 2_f64.powi(65)
+}

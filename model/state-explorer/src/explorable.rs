@@ -1,0 +1,147 @@
+//! What a model says about itself so that it can be explored, and no engine's business.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use smallvec::SmallVec;
+use stateright::Model;
+
+use super::packing::{Packer, Unpacker};
+
+/// A model that [`explore`](super::explore) can run.
+///
+/// Its `next_state` must return no step that leaves the state as it was.
+pub trait Explorable:
+    Model<State: Clone + Debug + Eq + Hash + Send + Sync + 'static, Action: Clone + PartialEq>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    /// The kinds of actions; the least of them is kind 0. At most [`Tally::KINDS`].
+    const KINDS: &'static [&'static str];
+
+    /// Whether all paths to a state are equally long. Any search then knows how deep it is, and a state
+    /// can only be met again in its own level.
+    const GRADED: bool = false;
+
+    /// What is explored, bounds included, in one line.
+    fn title(&self) -> String {
+        std::any::type_name::<Self>().to_owned()
+    }
+
+    /// All that makes two models the same: for processes that explore together, and for runs that go on
+    /// from what another has kept.
+    fn identity(&self) -> String {
+        self.title()
+    }
+
+    /// The command-line options that make this model, each by its name and in words that say its value:
+    /// `("ballots", "--ballots 3")`. They say how two models differ.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// The index of the kind of an action.
+    fn kind(action: &Self::Action) -> usize;
+
+    /// Whether its bounds leave out a kind of actions, so that nobody need wonder that none was taken.
+    fn leaves_out(&self, _kind: usize) -> bool {
+        false
+    }
+
+    /// The same model with only one of its properties.
+    #[must_use]
+    fn only(&self, property: &'static str) -> Self;
+
+    /// An action, for people.
+    fn describe(&self, action: &Self::Action) -> String;
+
+    /// A state, for people.
+    fn render(&self, state: &Self::State) -> String {
+        format!("{state:?}")
+    }
+
+    /// How states are written exactly in a few bytes, if they can be.
+    fn packing(&self) -> Option<&dyn Packing<Self::State>> {
+        None
+    }
+
+    /// What can be renamed without making a difference, if anything can.
+    fn symmetry(&self) -> Option<&dyn Symmetry<Self::State>> {
+        None
+    }
+
+    /// Whether `target` might be reached from `state`. To answer yes is never wrong; to answer no where
+    /// it is clear makes it cheap to find a way to a state that is known to be reachable.
+    fn may_lead_to(&self, _state: &Self::State, _target: &Self::State) -> bool {
+        true
+    }
+
+    /// The same model with one ballot less, or the like: what its number of states can be guessed from.
+    fn smaller(&self) -> Option<Self> {
+        None
+    }
+}
+
+/// States as a few words, and back.
+pub trait Packing<S>: Sync {
+    /// Writes a state. Every state of one model must take the same [radices](Packer::push) in the same
+    /// order, so that how much room they take is known from the first.
+    fn pack(&self, state: &S, packer: &mut Packer);
+
+    /// Reads what [`Packing::pack`] wrote.
+    fn unpack(&self, unpacker: &mut Unpacker<'_>) -> S;
+}
+
+/// The renamings that take behaviours to behaviours, and properties to themselves.
+pub trait Symmetry<S>: Sync {
+    /// What is renamed, in words.
+    fn what(&self) -> String;
+
+    /// The state that stands for all that `state` can be renamed to.
+    fn canonical(&self, state: S) -> S;
+
+    /// How many states `state` can be renamed to, itself included.
+    fn orbit(&self, state: &S) -> u64;
+}
+
+/// In how many ways some things, of which some may be equal, can be put in order.
+pub fn arrangements<T: Ord>(mut things: SmallVec<[T; 8]>) -> u64
+where
+    [T; 8]: smallvec::Array<Item = T>,
+{
+    things.sort_unstable();
+    let mut ways: u64 = 1;
+    let mut placed: u64 = 0;
+    for equal in things.chunk_by(|a, b| a == b) {
+        for one in 1..=equal.len() as u64 {
+            placed += 1;
+            // Exact, for it is a binomial coefficient so far.
+            ways = ways.saturating_mul(placed) / one;
+        }
+    }
+    ways
+}
+
+/// How often each of some things happened.
+#[derive(Default, Debug)]
+pub struct Tally {
+    counts: [AtomicU64; Self::KINDS],
+}
+
+impl Tally {
+    /// How many kinds can be told apart.
+    pub const KINDS: usize = 32;
+
+    /// Counts one more of a kind.
+    pub fn count(&self, kind: usize) {
+        self.counts[kind].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many of a kind were counted.
+    pub fn get(&self, kind: usize) -> u64 {
+        self.counts[kind].load(Ordering::Relaxed)
+    }
+}
