@@ -140,7 +140,8 @@ fn time_that_runs_out_is_no_panic() {
     let few =
         format!("(safety few \"\" (forall ({}) (not (and (R x1){distinct}))))", many.join(" "));
     for milliseconds in [1, 20, 200] {
-        let specification = epr_prover::read("t.epr", &text(&format!("{GO}{few}"))).expect("it is one");
+        let specification =
+            epr_prover::read("t.epr", &text(&format!("{GO}{few}"))).expect("it is one");
         let timeout = Duration::from_millis(milliseconds);
         let report = prove(&[specification], &Prover::Builtin, timeout, |_| ());
         assert_ne!(report.verdict, Verdict::Holds);
