@@ -188,10 +188,7 @@ impl<M: StateMachine> Handle<M> {
 }
 
 #[cfg(test)]
-impl<M: StateMachine> Handle<M>
-where
-    Input<M>: Send + 'static,
-{
+impl<M: StateMachine> Handle<M> {
     /// A handle without a node: `answer` returns the answers to proposed commands. A command without an answer waits for ever.
     pub(crate) fn without_node(
         mut answer: impl FnMut(Bytes) -> Option<M::Answer> + Send + 'static,
