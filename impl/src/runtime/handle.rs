@@ -90,7 +90,7 @@ impl<M: StateMachine> Handle<M> {
         self.request_owned(request.clone()).await
     }
 
-    /// Does the same, and keeps no copy of the command after the node has it.
+    /// Does the same as [`request`](Self::request), and keeps no copy of the command once the node has it.
     pub(crate) async fn request_owned(&self, request: Request) -> Result<M::Answer, ProposeError> {
         self.check(request.command())?;
         self.ask(request.command().len(), |reply| Input::Request { request, reply }).await

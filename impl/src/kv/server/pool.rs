@@ -41,8 +41,10 @@
 //!
 //! - a second copy of the short requests that share an entry, with [`OWN_BYTES`](super::connection::OWN_BYTES) per
 //!   connection at most;
-//! - the reserve of the buffer in which a transaction is gathered, which is at most as long as the transaction;
+//! - the unused part of the buffer that holds a transaction, which is at most as long as the transaction;
+//! - an input buffer in which more than 64 KiB of further requests follow the long one, until these are read as well;
 //! - the frames to and from peers, which have bounds of their own;
+//! - the buffer from which a record is written to the disk;
 //! - the log: on the leader it shares the memory of the entry of the session, on a follower it has a copy.
 
 use std::{
@@ -405,7 +407,7 @@ mod tests {
         assert!(gets(&other, 100).await, "there is no other account that holds anything");
     }
 
-    /// Short requests that come one after the other never leave room for a long one that does not wait in a queue.
+    /// Short requests that come one after the other do not overtake a long one.
     #[tokio::test(start_paused = true)]
     async fn first_come_first_served() {
         for long in [10, 100] {
