@@ -87,8 +87,12 @@ impl<M: StateMachine> Handle<M> {
     /// # Errors
     /// Why there is no answer. For one that was heard already ([`ClientSession::heard`]) none is kept.
     pub async fn request(&self, request: &Request) -> Result<M::Answer, ProposeError> {
+        self.request_owned(request.clone()).await
+    }
+
+    /// Does the same as [`request`](Self::request), and keeps no copy of the command once the node has it.
+    pub(crate) async fn request_owned(&self, request: Request) -> Result<M::Answer, ProposeError> {
         self.check(request.command())?;
-        let request = request.clone();
         self.ask(request.command().len(), |reply| Input::Request { request, reply }).await
     }
 
@@ -180,6 +184,28 @@ impl<M: StateMachine> Handle<M> {
     /// [`Answer::Replaced`], it stops.
     pub async fn answered(&self, by: NodeId, answer: Answer) {
         let _ = self.inputs.send(Input::Answered { by, answer }).await; // It may have stopped.
+    }
+}
+
+#[cfg(test)]
+impl<M: StateMachine> Handle<M> {
+    /// A handle without a node: `answer` returns the answers to proposed commands. A command without an answer waits for ever.
+    pub(crate) fn without_node(
+        mut answer: impl FnMut(Bytes) -> Option<M::Answer> + Send + 'static,
+    ) -> Self {
+        let (inputs, mut arriving) = mpsc::channel(8);
+        tokio::spawn(async move {
+            let mut unanswered = Vec::new();
+            while let Some(input) = arriving.recv().await {
+                let Input::Propose { command, reply } = input else { continue };
+                match answer(command) {
+                    Some(answer) => drop(reply.send(Ok(answer))),
+                    None => unanswered.push(reply),
+                }
+            }
+        });
+        let room = Arc::new(Room::new(1 << 10, usize::MAX));
+        Self { inputs, room, command_bytes_max: usize::MAX }
     }
 }
 

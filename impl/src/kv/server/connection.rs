@@ -4,8 +4,7 @@ use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     time::timeout,
 };
 
@@ -37,8 +36,8 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 const DRAIN_BYTES: usize = 1 << 30;
 
 /// One client's connection.
-pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+pub(super) struct Connection<S> {
+    pub(super) stream: S,
     pub(super) node: Handle<Kv>,
     pub(super) client: Client,
     pub(super) state_max: u64,
@@ -65,10 +64,9 @@ enum Next {
     Drain,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Serves the client until it leaves, or has to.
     pub(super) async fn run(mut self) -> io::Result<()> {
-        self.stream.set_nodelay(true)?;
         let (mut decoder, mut input) = (Decoder::default(), BytesMut::new());
         loop {
             let next = self.answer_all(&mut decoder, &mut input).await?;
@@ -96,11 +94,8 @@ impl Connection {
         let held = self.client.queued_bytes() + unfinished;
         let mut room = READ_BYTES;
         if held + READ_BYTES <= OWN_BYTES {
-            // The buffer of a long request is not kept for what has come behind it.
             if self.has_long_buffer || input.is_empty() {
-                decoder.release_buffer();
-                *input = BytesMut::from(&input[..]);
-                self.has_long_buffer = false;
+                self.release_buffer(decoder, input);
             }
             self.incoming.shrink(0);
         } else {
@@ -116,17 +111,37 @@ impl Connection {
             biased;
             // Each client is told once that the node has stopped: the requests that it sends then are not read.
             () = self.node.stopped() => Ok(false),
-            read = self.stream.read_buf(&mut room) => Ok(read? > 0),
+            read = self.stream.read_buf(&mut room) => {
+                let read = read?;
+                if self.has_long_buffer {
+                    self.incoming.progress(read);
+                }
+                Ok(read > 0)
+            }
             closed = self.incoming.closed() => Err(closed.into()),
         }
+    }
+
+    /// Copies the bytes behind a long request, so that they do not keep its buffer.
+    fn release_buffer(&mut self, decoder: &mut Decoder, input: &mut BytesMut) {
+        decoder.release_buffer();
+        *input = BytesMut::from(&input[..]);
+        self.has_long_buffer = false;
     }
 
     async fn write_out(&mut self) -> io::Result<()> {
         if self.output.bytes() == 0 {
             return Ok(());
         }
+        let has_accounts = self.has_long_buffer || self.output.bytes() > OWN_BYTES;
+        let progress = |bytes| {
+            if has_accounts {
+                self.incoming.progress(bytes);
+                self.outgoing.progress(bytes);
+            }
+        };
         tokio::select! {
-            written = self.output.write_to(&mut self.stream, PATIENCE) => written?,
+            written = self.output.write_to(&mut self.stream, PATIENCE, progress) => written?,
             closed = self.outgoing.closed() => return Err(closed.into()),
             closed = self.incoming.closed() => return Err(closed.into()),
         }
@@ -168,6 +183,11 @@ impl Connection {
                 }
             };
             let action = self.client.handle(&arguments);
+            drop(arguments);
+            // An entry is a copy of the request. Further requests are copied only if they are short.
+            if self.has_long_buffer && decoder.collected() + input.len() <= OWN_BYTES {
+                self.release_buffer(decoder, input);
+            }
             let protocol = self.client.protocol();
             let asked = match action {
                 Action::Read(question) => Asked::Read(question),
@@ -186,7 +206,10 @@ impl Connection {
                 }
                 Action::OpenSession => {
                     self.ask().await?;
-                    let reply = match self.node.open_session().await {
+                    self.wait_for_cluster(true);
+                    let opened = self.node.open_session().await;
+                    self.wait_for_cluster(false);
+                    let reply = match opened {
                         Ok(session) => Reply::Integer(session.id().slot.0.cast_signed()),
                         Err(error) => unwritten(&error),
                     };
@@ -201,7 +224,10 @@ impl Connection {
                 }
                 Action::Info(sections) => {
                     self.ask().await?;
-                    let reply = match self.node.status().await {
+                    self.wait_for_cluster(true);
+                    let status = self.node.status().await;
+                    self.wait_for_cluster(false);
+                    let reply = match status {
                         Some(status) => {
                             Reply::Bulk(info::text(&status, self.state_max, &sections).into())
                         }
@@ -227,7 +253,7 @@ impl Connection {
 
     /// Asks the cluster for all that waits, and answers it.
     async fn ask(&mut self) -> io::Result<()> {
-        while let Some(round) = rounds::next(&self.waiting) {
+        while let Some(round) = rounds::next(&mut self.waiting) {
             let replies = match round {
                 Round::Look(questions) => self.look(questions).await?,
                 Round::Propose { entry, requests, copies } => {
@@ -268,7 +294,7 @@ impl Connection {
                 // The first answer may have grown when it is asked for again.
                 Ok(Err(NoRoom { bytes })) => {
                     room = if room == OWN_BYTES { bytes } else { ANSWER_MAX };
-                    self.outgoing.hold(self.output.bytes() + room).await?;
+                    self.hold_outgoing(self.output.bytes() + room).await?;
                 }
                 Err(error) => return Ok(vec![unread(&error); questions.len()]),
             }
@@ -283,7 +309,7 @@ impl Connection {
         copies: Copies,
     ) -> io::Result<Vec<Reply>> {
         if copies.bytes_max() > 0 {
-            self.outgoing.hold(self.output.bytes() + copies.bytes_max()).await?;
+            self.hold_outgoing(self.output.bytes() + copies.bytes_max()).await?;
         }
         let entry = self.limited(entry);
         self.wait_for_cluster(true);
@@ -301,7 +327,7 @@ impl Connection {
     async fn once(&mut self, request: session::Request) -> Reply {
         let request = request.map(|entry| self.limited(entry));
         self.wait_for_cluster(true);
-        let answer = self.node.request(&request).await;
+        let answer = self.node.request_owned(request).await;
         self.wait_for_cluster(false);
         let reply = answer.unwrap_or_else(|error| unanswered(&error));
         self.account_for(reply.size());
@@ -320,9 +346,17 @@ impl Connection {
         Entry::Within { state_max: self.state_max, entry }.to_bytes()
     }
 
+    /// Has the account for answers hold so many bytes. It is not the client that keeps its request waiting meanwhile.
+    async fn hold_outgoing(&self, bytes: usize) -> io::Result<()> {
+        self.incoming.set_waiting(true);
+        let held = self.outgoing.hold(bytes).await;
+        self.incoming.set_waiting(false);
+        Ok(held?)
+    }
+
     fn wait_for_cluster(&self, waits: bool) {
-        self.incoming.wait_for_cluster(waits);
-        self.outgoing.wait_for_cluster(waits);
+        self.incoming.set_waiting(waits);
+        self.outgoing.set_waiting(waits);
     }
 }
 
@@ -349,4 +383,124 @@ fn unwritten(error: &ProposeError) -> Reply {
         _ => "CLUSTERDOWN",
     };
     Reply::Error(format!("{word} {error}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::DuplexStream, sync::mpsc, time::sleep};
+
+    use super::*;
+    use crate::kv::{
+        REQUEST_MAX,
+        server::pool::{Closed, Pool},
+    };
+
+    /// The longest value that fits into a request.
+    const LONGEST: usize = REQUEST_MAX - 100;
+
+    fn connection(
+        node: Handle<Kv>,
+        stream: DuplexStream,
+        pool: &Arc<Pool>,
+    ) -> Connection<DuplexStream> {
+        Connection {
+            stream,
+            node,
+            client: Client::new(1),
+            state_max: 1 << 30,
+            incoming: pool.account(),
+            outgoing: Pool::new(0).account(),
+            waiting: VecDeque::new(),
+            has_long_buffer: false,
+            output: Output::default(),
+        }
+    }
+
+    /// A request to set a key to a value of that length.
+    fn set(length: usize) -> Vec<u8> {
+        let mut request = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${length}\r\n").into_bytes();
+        request.extend(vec![b'x'; length]);
+        request.extend(b"\r\n");
+        request
+    }
+
+    /// True if a client is disconnected within two minutes because others need its memory. It sends requests of that length
+    /// one after the other: 60 kB at once, and the rest in pieces. It pauses after each.
+    async fn is_closed(request: usize, piece: usize, pause: Duration) -> bool {
+        const POOL: usize = 9 << 20;
+        let pool = Pool::new(POOL);
+        let node = Handle::without_node(|_| Some(Reply::ok()));
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let connection = tokio::spawn(connection(node, ours, &pool).run());
+        let (mut answers, mut requests) = tokio::io::split(theirs);
+        let reader = tokio::spawn(async move {
+            let _ = tokio::io::copy(&mut answers, &mut tokio::io::sink()).await;
+        });
+        let writer = tokio::spawn(async move {
+            loop {
+                let request = set(request);
+                let (first, rest) = request.split_at(60_000);
+                for piece in std::iter::once(first).chain(rest.chunks(piece)) {
+                    if requests.write_all(piece).await.is_err() {
+                        return;
+                    }
+                    sleep(pause).await;
+                }
+            }
+        });
+        let other = pool.account();
+        let others = tokio::spawn(async move {
+            loop {
+                other.hold(POOL).await.unwrap();
+                other.shrink(0);
+                sleep(Duration::from_millis(100)).await;
+            }
+        });
+        let ended = timeout(Duration::from_mins(2), connection).await;
+        for task in [reader, writer, others] {
+            task.abort();
+        }
+        ended.is_ok_and(|ended| {
+            let error = ended.unwrap().unwrap_err().into_inner();
+            error.unwrap().downcast::<Closed>().is_ok()
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_does_not_keep_the_memory_of_its_requests() {
+        assert!(is_closed(LONGEST, 1, Duration::from_secs(2)).await, "it announces a long request");
+        assert!(is_closed(60_000, 100, Duration::from_secs(3)).await, "it begins again and again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fast_client_keeps_the_memory_of_its_requests() {
+        assert!(!is_closed(LONGEST, 256 << 10, Duration::from_millis(125)).await, "2 MiB a second");
+    }
+
+    /// The only copy of a long request while the cluster is asked is the one that the node has.
+    #[tokio::test]
+    async fn a_long_request_is_kept_once() {
+        const LENGTH: usize = 1 << 20;
+        let (sender, mut proposed) = mpsc::unbounded_channel();
+        let node = Handle::without_node(move |command| {
+            sender.send(command).unwrap();
+            None
+        });
+        let (ours, _theirs) = tokio::io::duplex(1 << 10);
+        let mut connection = connection(node, ours, &Pool::new(2 * LENGTH));
+        let (mut decoder, mut input) = (Decoder::default(), BytesMut::from(&set(LENGTH)[..]));
+        input.extend_from_slice(b"*2\r\n$3\r\nGET\r\n");
+        connection.has_long_buffer = true;
+        let command = tokio::select! {
+            _ = connection.answer_all(&mut decoder, &mut input) => panic!("there is no answer"),
+            command = proposed.recv() => command.unwrap(),
+        };
+        assert!(command.len() > LENGTH && command.is_unique());
+        assert!(!input.try_reclaim(LENGTH), "the input buffer was dropped");
+        let kept = connection.waiting.iter().map(|waiting| match &waiting.asked {
+            Asked::Write { entry, .. } => entry.len(),
+            Asked::Read(_) => 0,
+        });
+        assert_eq!(kept.collect::<Vec<_>>(), [0]);
+    }
 }

@@ -76,7 +76,13 @@ pub async fn serve(listener: TcpListener, node: Handle<Kv>, limits: Limits) {
         };
         connections.spawn(async move {
             let _place = place;
-            if let Err(error) = connection.run().await {
+            let nodelay = connection.stream.set_nodelay(true);
+            if let Err(error) = async {
+                nodelay?;
+                connection.run().await
+            }
+            .await
+            {
                 tracing::debug!(%error, "a client's connection has ended");
             }
         });

@@ -35,7 +35,7 @@ impl Output {
         self.bytes
     }
 
-    /// Writes all of it.
+    /// Writes all of it, and reports the number of bytes of each write.
     ///
     /// # Errors
     /// The connection broke, or the client has read nothing for as long as `patience`.
@@ -43,6 +43,7 @@ impl Output {
         &mut self,
         stream: &mut (impl AsyncWrite + Unpin),
         patience: Duration,
+        mut progress: impl FnMut(usize),
     ) -> io::Result<()> {
         self.chunks.push_back(self.last.split().freeze());
         while let Some(chunk) = self.chunks.front_mut() {
@@ -58,6 +59,7 @@ impl Output {
             }
             chunk.advance(written);
             self.bytes -= written;
+            progress(written);
         }
         // An idle client keeps no buffer of the answers that it has read.
         *self = Self::default();
@@ -100,7 +102,9 @@ mod tests {
         assert_eq!(output.bytes(), expected.len());
         assert!(output.chunks.iter().any(|chunk| chunk.as_ptr() == long.as_ptr()));
         let mut written = Vec::new();
-        output.write_to(&mut written, PATIENCE).await.unwrap();
+        let mut progress = 0;
+        output.write_to(&mut written, PATIENCE, |bytes| progress += bytes).await.unwrap();
+        assert_eq!(progress, expected.len());
         assert_eq!((written, output.bytes()), (expected.to_vec(), 0));
         assert_eq!(
             (output.last.capacity(), output.chunks.capacity()),
@@ -124,7 +128,7 @@ mod tests {
         let mut output = Output::default();
         let reply = Reply::Bulk(vec![b'x'; 200_000].into());
         output.push(&reply, Protocol::Resp2);
-        let error = output.write_to(&mut ours, PATIENCE).await.unwrap_err();
+        let error = output.write_to(&mut ours, PATIENCE, |_| {}).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let _theirs = reader.await.unwrap();
         assert!(output.bytes() < 100_000, "{} bytes were not read", output.bytes());

@@ -1,12 +1,54 @@
 //! Memory that the connections of all clients share.
 //!
 //! A connection has a small buffer of its own. It takes the memory for a long request or a long answer from a
-//! pool. When the pool is used up, further connections wait. A client that neither sends nor reads must not
-//! keep them waiting: then the connection that has held memory for the longest time is closed, if that is longer
-//! than [`GRACE`]. While a connection waits for the cluster, it counts as holding nothing.
+//! pool. When the pool is used up, further connections wait.
+//!
+//! # Order
+//!
+//! Connections get memory in the order in which they began to wait, so that short requests do not overtake a long one
+//! for ever. The first connection that waits keeps all later ones waiting, also those whose requests would fit. There is one
+//! exception: a connection that holds memory already comes before those that hold none, because it gives its memory
+//! back only after it gets the rest. It cannot overtake for ever, because a request and a transaction have a greatest
+//! length. If all connections that hold memory wait for more, the one that began to wait last is closed.
+//!
+//! A semaphore does not fit: an answer that is there may exceed the pool ([`Account::take`]), and two connections that
+//! both hold memory and wait for more would wait for each other.
+//!
+//! # Slow clients
+//!
+//! A client that neither sends nor reads must not keep others waiting. Each account counts how long its
+//! client has delayed others:
+//!
+//! - The count grows while the account holds memory, except while the connection waits for the cluster or for memory.
+//! - Each byte that the client sends or reads takes 1 s / [`RATE`] off the count, down to zero.
+//! - While the account holds nothing, the count falls too, but [`FORGETTING`] times as slowly as it grows.
+//!
+//! While others wait, the connections with the greatest counts are closed, if these have reached [`GRACE`]. So a request
+//! of 8 MiB gets at most 13 s. Memory that is given back for a moment changes little: a client that holds memory for
+//! 3 s again and again, and sends 60 kB each time, is closed in the second round. Memory that was announced counts as
+//! memory that was sent: a client keeps it only if it sends faster than [`RATE`]. A fast client that sends long requests
+//! one after the other is not closed.
+//!
+//! # Copies
+//!
+//! A request is counted once, from its announcement until the connection reads again. It exists once for most of
+//! that time, in these forms one after the other: the input buffer, the entry of the key-value store, the entry with its limit
+//! of the state, the entry of the session. Each step copies the request and then drops what it has copied, so the request
+//! exists twice while one thread copies it. The connection drops the input buffer before it asks the cluster,
+//! and keeps no copy while it waits.
+//!
+//! Not counted here are:
+//!
+//! - a second copy of the short requests that share an entry, with [`OWN_BYTES`](super::connection::OWN_BYTES) per
+//!   connection at most;
+//! - the unused part of the buffer that holds a transaction, which is at most as long as the transaction;
+//! - an input buffer in which more than 64 KiB of further requests follow the long one, until these are read as well;
+//! - the frames to and from peers, which have bounds of their own;
+//! - the buffer from which a record is written to the disk;
+//! - the log: on the leader it shares the memory of the entry of the session, on a follower it has a copy.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -18,9 +60,13 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// The time for which a connection may hold memory while others wait for it.
+/// The delay of others after which a connection may be closed.
 const GRACE: Duration = Duration::from_secs(5);
-/// The time after which a waiting connection looks for memory again.
+/// The number of bytes per second that a client has to send or to read while it holds memory.
+const RATE: u32 = 1 << 20;
+/// The time without memory after which a client is forgiven one unit of time with memory.
+const FORGETTING: u32 = 10;
+/// The time after which the first waiting connection looks for slow clients again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Memory that accounts share.
@@ -28,7 +74,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct Pool {
     bytes_max: usize,
     state: Mutex<State>,
-    given_back: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -36,16 +81,36 @@ struct State {
     taken: usize,
     accounts: BTreeMap<u64, Entry>,
     next: u64,
+    /// The accounts that wait, the next to be served first. Those that hold memory come before those that hold none.
+    queue: VecDeque<Wanted>,
+}
+
+/// The bytes that a waiting account is to hold.
+#[derive(Debug)]
+struct Wanted {
+    id: u64,
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     bytes: usize,
-    /// The time since which the account holds memory on behalf of a client that is slow.
-    since: Option<Instant>,
+    /// The time for which the client delayed others, as of `counted_at`.
+    delay: Duration,
+    counted_at: Instant,
+    /// True while the connection waits for something other than its client.
+    waits: bool,
     /// Whether the connection was told to close.
     is_closing: bool,
-    closed: Arc<Notify>,
+    signals: Arc<Signals>,
+}
+
+/// The events of an account.
+#[derive(Debug, Default)]
+struct Signals {
+    closed: Notify,
+    /// The account has become the first of the queue, or has left the queue.
+    moved: Notify,
 }
 
 /// The memory of one connection. Dropping the account gives it back.
@@ -53,12 +118,12 @@ struct Entry {
 pub(super) struct Account {
     pool: Arc<Pool>,
     id: u64,
-    closed: Arc<Notify>,
+    signals: Arc<Signals>,
 }
 
 /// A connection has to be closed, since others need the memory that it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the client was slow, and other clients needed its memory")]
+#[error("other clients needed the memory of this one")]
 pub(super) struct Closed;
 
 impl From<Closed> for io::Error {
@@ -69,20 +134,25 @@ impl From<Closed> for io::Error {
 
 impl Pool {
     pub(super) fn new(bytes_max: usize) -> Arc<Self> {
-        let (state, given_back) = (Mutex::default(), Notify::new());
-        Arc::new(Self { bytes_max, state, given_back })
+        Arc::new(Self { bytes_max, state: Mutex::default() })
     }
 
     /// An account that holds nothing.
     pub(super) fn account(self: &Arc<Self>) -> Account {
-        let closed = Arc::new(Notify::new());
+        let signals = Arc::new(Signals::default());
         let mut state = self.state();
         let id = state.next;
         state.next += 1;
-        state
-            .accounts
-            .insert(id, Entry { bytes: 0, since: None, is_closing: false, closed: closed.clone() });
-        Account { pool: self.clone(), id, closed }
+        let entry = Entry {
+            bytes: 0,
+            delay: Duration::ZERO,
+            counted_at: Instant::now(),
+            waits: false,
+            is_closing: false,
+            signals: signals.clone(),
+        };
+        state.accounts.insert(id, entry);
+        Account { pool: self.clone(), id, signals }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -92,22 +162,27 @@ impl Pool {
 }
 
 impl Account {
-    /// Makes the account hold so many bytes. Waits until there is room for them; more than all the room has to
-    /// wait until the account is the only one.
+    /// Makes the account hold so many bytes. Waits until there is room for them, and until all accounts that came
+    /// earlier have theirs. More than the whole pool has to wait until no other account holds anything.
     ///
     /// # Errors
     /// The connection has to be closed.
     pub(super) async fn hold(&self, bytes: usize) -> Result<(), Closed> {
+        let Some(_place) = Place::take(self, bytes) else { return Ok(()) };
         loop {
-            let given_back = self.pool.given_back.notified();
-            if self.try_hold(bytes) {
-                return Ok(());
-            }
-            self.close_the_slowest();
+            let is_first = {
+                let mut state = self.pool.state();
+                match state.queue.iter().position(|wanted| wanted.id == self.id) {
+                    None => return Ok(()),
+                    Some(0) => state.close_others(self.pool.bytes_max),
+                    Some(_) => {}
+                }
+                state.queue.front().is_some_and(|wanted| wanted.id == self.id)
+            };
             tokio::select! {
                 closed = self.closed() => return Err(closed),
-                () = given_back => {}
-                () = sleep(LOOK_AGAIN) => {} // A grace may have ended.
+                () = self.signals.moved.notified() => {}
+                () = sleep(LOOK_AGAIN), if is_first => {}
             }
         }
     }
@@ -116,59 +191,76 @@ impl Account {
     /// slowest other connections are closed, however short a time they hold theirs.
     pub(super) fn take(&self, bytes: usize) {
         let mut state = self.pool.state();
-        let less = state.set(self.id, bytes);
-        state.close_slowest(self.pool.bytes_max, self.id);
-        drop(state);
-        if less {
-            self.pool.given_back.notify_waiters();
-        }
+        state.set(self.id, bytes);
+        state.close_slowest(self.id, bytes, self.pool.bytes_max, Duration::ZERO);
+        state.serve(self.pool.bytes_max);
     }
 
     /// Makes the account hold no more than so many bytes.
     pub(super) fn shrink(&self, bytes: usize) {
-        let held = self.pool.state().held(self.id);
-        if bytes < held {
-            let shrunk = self.try_hold(bytes);
-            debug_assert!(shrunk, "less is always allowed");
+        let mut state = self.pool.state();
+        if bytes < state.held(self.id) {
+            state.set(self.id, bytes);
+            state.serve(self.pool.bytes_max);
         }
     }
 
-    /// Notes whether the connection waits for the cluster, and not for its client.
-    pub(super) fn wait_for_cluster(&self, waits: bool) {
+    /// Notes whether the connection waits for something other than its client: the cluster, or memory.
+    pub(super) fn set_waiting(&self, waits: bool) {
         if let Some(entry) = self.pool.state().accounts.get_mut(&self.id) {
-            entry.since = (!waits && entry.bytes > 0).then(Instant::now);
+            entry.count();
+            entry.waits = waits;
+        }
+    }
+
+    /// Notes that the client has sent or read so many bytes.
+    pub(super) fn progress(&self, bytes: usize) {
+        if let Some(entry) = self.pool.state().accounts.get_mut(&self.id) {
+            entry.count();
+            let worth = Duration::from_secs(bytes as u64) / RATE;
+            entry.delay = entry.delay.saturating_sub(worth);
         }
     }
 
     /// Resolves when the connection has to be closed, for others need its memory.
     pub(super) async fn closed(&self) -> Closed {
-        self.closed.notified().await;
+        self.signals.closed.notified().await;
         Closed
     }
+}
 
-    fn try_hold(&self, bytes: usize) -> bool {
-        let mut state = self.pool.state();
-        let held = state.held(self.id);
-        let others = state.taken - held;
-        if bytes > held && others > 0 && others + bytes > self.pool.bytes_max {
-            return false;
+/// The place of an account in the queue. Dropping it leaves the queue.
+struct Place<'a>(&'a Account);
+
+impl<'a> Place<'a> {
+    /// Makes the account hold so many bytes, or returns its place in the queue.
+    fn take(account: &'a Account, bytes: usize) -> Option<Self> {
+        let mut state = account.pool.state();
+        let held = state.held(account.id);
+        if bytes <= held {
+            state.set(account.id, bytes);
+            state.serve(account.pool.bytes_max);
+            return None;
         }
-        let less = state.set(self.id, bytes);
+        let at = if held > 0 { state.waiting_holders() } else { state.queue.len() };
+        state.queue.insert(at, Wanted { id: account.id, bytes });
+        state.serve(account.pool.bytes_max);
+        if state.held(account.id) == bytes {
+            return None;
+        }
         drop(state);
-        if less {
-            self.pool.given_back.notify_waiters();
-        }
-        true
+        account.set_waiting(true);
+        Some(Self(account))
     }
+}
 
-    /// Has the connection closed that has held memory for the longest time, if that is longer than [`GRACE`].
-    fn close_the_slowest(&self) {
-        let mut state = self.pool.state();
-        if let Some(entry) = state.slowest(self.id)
-            && entry.since.is_some_and(|since| since.elapsed() >= GRACE)
-        {
-            entry.close();
-        }
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let Self(account) = self;
+        account.set_waiting(false);
+        let mut state = account.pool.state();
+        state.queue.retain(|wanted| wanted.id != account.id);
+        state.serve(account.pool.bytes_max);
     }
 }
 
@@ -177,44 +269,102 @@ impl State {
         self.accounts.get(&id).map_or(0, |entry| entry.bytes)
     }
 
-    /// Makes an account hold so many bytes. Returns whether these are less than before.
-    fn set(&mut self, id: u64, bytes: usize) -> bool {
-        let Some(entry) = self.accounts.get_mut(&id) else { return false };
+    fn set(&mut self, id: u64, bytes: usize) {
+        let Some(entry) = self.accounts.get_mut(&id) else { return };
+        entry.count();
         let before = std::mem::replace(&mut entry.bytes, bytes);
-        entry.since = (bytes > 0).then(|| entry.since.unwrap_or_else(Instant::now));
         self.taken = self.taken - before + bytes;
-        bytes < before
     }
 
-    /// The account but for one that holds memory for the longest time, and is not being closed.
-    fn slowest(&mut self, but: u64) -> Option<&mut Entry> {
-        let others = self.accounts.iter_mut().filter(|(id, _)| **id != but);
-        let holding = others.filter(|(_, entry)| entry.since.is_some() && !entry.is_closing);
-        holding.map(|(_, entry)| entry).min_by_key(|entry| entry.since)
+    /// The number of accounts that hold memory and wait for more. They are the first ones of the queue.
+    fn waiting_holders(&self) -> usize {
+        self.queue.partition_point(|wanted| self.held(wanted.id) > 0)
     }
 
-    /// Has connections closed until the others hold no more than so many bytes.
-    fn close_slowest(&mut self, bytes_max: usize, but: u64) {
+    /// Gives memory to the first accounts of the queue, as far as it lasts.
+    fn serve(&mut self, bytes_max: usize) {
+        while let Some(&Wanted { id, bytes }) = self.queue.front() {
+            let others = self.taken - self.held(id);
+            let fits = others == 0 || others + bytes <= bytes_max;
+            if fits {
+                self.queue.pop_front();
+                self.set(id, bytes);
+            }
+            if let Some(entry) = self.accounts.get(&id) {
+                entry.signals.moved.notify_one();
+            }
+            if !fits {
+                break;
+            }
+        }
+    }
+
+    /// Closes the connections that keep the first account of the queue waiting: slow ones, or the last of those that
+    /// wait for each other.
+    fn close_others(&mut self, bytes_max: usize) {
+        let Some(&Wanted { id, bytes }) = self.queue.front() else { return };
+        let waiting = self.waiting_holders();
+        let holders = self.accounts.values().filter(|entry| entry.bytes > 0).count();
+        if waiting < holders {
+            return self.close_slowest(id, bytes, bytes_max, GRACE);
+        }
+        let last = waiting.checked_sub(1).and_then(|last| self.queue.get(last));
+        if let Some(entry) = last.and_then(|last| self.accounts.get_mut(&last.id))
+            && !entry.is_closing
+        {
+            entry.close();
+        }
+    }
+
+    /// Closes the slowest other connections until there is room for so many bytes of one account. Spares those that
+    /// wait for something other than their client, and those that delay others for less than `delay`.
+    fn close_slowest(&mut self, id: u64, bytes: usize, bytes_max: usize, delay: Duration) {
         let closing = self.accounts.values().filter(|entry| entry.is_closing);
-        let mut left = self.taken - closing.map(|entry| entry.bytes).sum::<usize>();
+        let mut left =
+            self.taken - self.held(id) + bytes - closing.map(|entry| entry.bytes).sum::<usize>();
         while left > bytes_max
-            && let Some(entry) = self.slowest(but)
+            && let Some(entry) = self.slowest(id)
+            && entry.delay() >= delay
         {
             entry.close();
             left -= entry.bytes;
         }
     }
+
+    /// The account other than `but` that holds memory, delays others for the longest time, and is not being closed.
+    fn slowest(&mut self, but: u64) -> Option<&mut Entry> {
+        let others = self.accounts.iter_mut().filter(|(id, _)| **id != but);
+        let holding = others
+            .map(|(_, entry)| entry)
+            .filter(|entry| entry.bytes > 0 && !entry.waits && !entry.is_closing);
+        holding.max_by_key(|entry| entry.delay())
+    }
 }
 
 impl Entry {
+    /// The time for which the client delayed others until now.
+    fn delay(&self) -> Duration {
+        let elapsed = self.counted_at.elapsed();
+        match self.bytes {
+            _ if self.waits => self.delay,
+            0 => self.delay.saturating_sub(elapsed / FORGETTING),
+            _ => self.delay + elapsed,
+        }
+    }
+
+    fn count(&mut self) {
+        self.delay = self.delay();
+        self.counted_at = Instant::now();
+    }
+
     fn close(&mut self) {
         tracing::warn!(
             bytes = self.bytes,
-            held_ms = self.since.map(|since| since.elapsed().as_millis()),
-            "a slow client is disconnected: other clients need its memory"
+            delay_ms = self.delay().as_millis(),
+            "a client is disconnected: other clients need its memory"
         );
         self.is_closing = true;
-        self.closed.notify_one();
+        self.signals.closed.notify_one();
     }
 }
 
@@ -224,8 +374,7 @@ impl Drop for Account {
         if let Some(entry) = state.accounts.remove(&self.id) {
             state.taken -= entry.bytes;
         }
-        drop(state);
-        self.pool.given_back.notify_waiters();
+        state.serve(self.pool.bytes_max);
     }
 }
 
@@ -238,6 +387,10 @@ mod tests {
     /// True if the account gets the bytes while nothing else happens.
     async fn gets(account: &Account, bytes: usize) -> bool {
         timeout(LOOK_AGAIN * 2, account.hold(bytes)).await.is_ok()
+    }
+
+    async fn is_closed(account: &Account) -> bool {
+        timeout(LOOK_AGAIN, account.closed()).await.is_ok()
     }
 
     #[tokio::test(start_paused = true)]
@@ -254,17 +407,70 @@ mod tests {
         assert!(gets(&other, 100).await, "there is no other account that holds anything");
     }
 
-    /// True if the second account closes the first within that time.
-    async fn is_closed(after: Duration, waits_for_cluster: bool) -> bool {
+    /// Short requests that come one after the other do not overtake a long one.
+    #[tokio::test(start_paused = true)]
+    async fn first_come_first_served() {
+        for long in [10, 100] {
+            let pool = Pool::new(10);
+            let served = Arc::new(Mutex::new(Vec::new()));
+            for (at, bytes) in [5, long, 5, 5, long, 5].into_iter().enumerate() {
+                let (account, served) = (pool.account(), served.clone());
+                tokio::spawn(async move {
+                    sleep(Duration::from_millis(at as u64)).await;
+                    account.hold(bytes).await.unwrap();
+                    served.lock().unwrap().push(at);
+                    sleep(Duration::from_millis(500 + 10 * at as u64)).await;
+                });
+            }
+            sleep(GRACE).await;
+            assert_eq!(*served.lock().unwrap(), [0, 1, 2, 3, 4, 5]);
+            assert_eq!(pool.state().taken, 0);
+        }
+    }
+
+    /// An account that no longer waits keeps no others waiting.
+    #[tokio::test(start_paused = true)]
+    async fn the_queue_can_be_left() {
         let pool = Pool::new(10);
-        let [slow, other] = [pool.account(), pool.account()];
-        slow.hold(10).await.unwrap();
-        slow.wait_for_cluster(waits_for_cluster);
-        let other = tokio::spawn(async move { other.hold(1).await });
-        let closed = timeout(after, slow.closed()).await.is_ok();
-        drop(slow);
-        other.await.unwrap().unwrap();
-        closed
+        let [one, long, short] = [(); 3].map(|()| pool.account());
+        one.hold(5).await.unwrap();
+        let long = tokio::spawn(async move { long.hold(10).await });
+        sleep(LOOK_AGAIN).await;
+        let short = tokio::spawn(async move { timeout(GRACE / 2, short.hold(5)).await });
+        sleep(LOOK_AGAIN).await;
+        long.abort();
+        assert_eq!(short.await.unwrap(), Ok(Ok(())));
+    }
+
+    /// Such an account comes before those that hold nothing. Otherwise both would wait for ever.
+    #[tokio::test(start_paused = true)]
+    async fn an_account_that_holds_memory_gets_more() {
+        let pool = Pool::new(10);
+        let [holding, other, long] = [(); 3].map(|()| pool.account());
+        holding.hold(4).await.unwrap();
+        other.hold(4).await.unwrap();
+        let long = tokio::spawn(async move { long.hold(10).await });
+        sleep(LOOK_AGAIN).await;
+        assert!(gets(&holding, 6).await, "there is room for it");
+        let more = tokio::spawn(async move { holding.hold(8).await });
+        sleep(LOOK_AGAIN).await;
+        drop(other);
+        assert_eq!(timeout(LOOK_AGAIN, more).await.unwrap().unwrap(), Ok(()));
+        assert_eq!(long.await.unwrap(), Ok(()));
+    }
+
+    /// Nothing would ever be given back, and none of their clients is slow.
+    #[tokio::test(start_paused = true)]
+    async fn of_accounts_that_wait_for_each_other_the_last_is_closed() {
+        let pool = Pool::new(10);
+        let accounts = [(); 2].map(|()| pool.account());
+        for account in &accounts {
+            account.hold(5).await.unwrap();
+        }
+        let [first, last] = accounts
+            .map(|account| tokio::spawn(async move { timeout(GRACE / 2, account.hold(6)).await }));
+        assert_eq!(first.await.unwrap(), Ok(Ok(())));
+        assert_eq!(last.await.unwrap(), Ok(Err(Closed)));
     }
 
     /// An answer that is there has to be held. The connection that is the slowest makes room at once.
@@ -275,12 +481,10 @@ mod tests {
         slow.hold(5).await.unwrap();
         sleep(LOOK_AGAIN).await;
         quick.hold(5).await.unwrap();
-        let is_closed =
-            async |account: &Account| timeout(LOOK_AGAIN, account.closed()).await.is_ok();
         other.take(5);
         assert!(is_closed(&slow).await && !is_closed(&quick).await && !is_closed(&other).await);
         drop(slow);
-        quick.wait_for_cluster(true);
+        quick.set_waiting(true);
         last.take(1);
         assert!(!is_closed(&quick).await && is_closed(&other).await, "one waits for the cluster");
         drop((quick, other));
@@ -290,10 +494,100 @@ mod tests {
         assert_eq!(pool.state().taken, 0);
     }
 
+    /// What a client does with all the memory while others wait for it.
+    #[derive(Clone, Copy)]
+    enum Conduct {
+        Nothing,
+        WaitsForCluster,
+        /// The client waits for the cluster for a moment every 3 s.
+        WaitsForClusterNowAndThen,
+        /// The client gives all memory back for a moment every 3 s.
+        GivesBack,
+        /// The client sends so many bytes per second.
+        Sends(u32),
+    }
+
+    /// True if the account is closed within that time.
+    async fn is_closed_within(after: Duration, conduct: Conduct) -> bool {
+        let pool = Pool::new(10);
+        let [account, other] = [pool.account(), pool.account()];
+        let others = tokio::spawn(async move {
+            loop {
+                other.hold(1).await.unwrap();
+                other.shrink(0);
+                sleep(LOOK_AGAIN).await;
+            }
+        });
+        let behave = async {
+            account.hold(10).await.unwrap();
+            loop {
+                match conduct {
+                    Conduct::Nothing => sleep(GRACE).await,
+                    Conduct::WaitsForCluster => {
+                        account.set_waiting(true);
+                        sleep(GRACE).await;
+                    }
+                    Conduct::WaitsForClusterNowAndThen => {
+                        sleep(Duration::from_secs(3)).await;
+                        account.set_waiting(true);
+                        sleep(Duration::from_millis(1)).await;
+                        account.set_waiting(false);
+                    }
+                    Conduct::GivesBack => {
+                        sleep(Duration::from_secs(3)).await;
+                        account.shrink(0);
+                        account.hold(10).await.unwrap();
+                    }
+                    Conduct::Sends(rate) => {
+                        sleep(LOOK_AGAIN).await;
+                        account.progress(rate as usize / 10);
+                    }
+                }
+            }
+        };
+        let closed = tokio::select! {
+            closed = timeout(after, account.closed()) => closed.is_ok(),
+            () = behave => unreachable!("it never ends"),
+        };
+        others.abort();
+        closed
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_slowest_client_makes_room() {
-        assert!(!is_closed(GRACE / 2, false).await, "it has some time");
-        assert!(is_closed(GRACE + LOOK_AGAIN * 2, false).await);
-        assert!(!is_closed(GRACE * 10, true).await, "it is not the client that is slow");
+        let closed = GRACE + LOOK_AGAIN * 2;
+        assert!(!is_closed_within(GRACE / 2, Conduct::Nothing).await, "it has some time");
+        assert!(is_closed_within(closed, Conduct::Nothing).await);
+        assert!(
+            !is_closed_within(GRACE * 10, Conduct::WaitsForCluster).await,
+            "it is not the client that is slow"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_hides_no_slow_client() {
+        let closed = GRACE * 3 / 2;
+        assert!(is_closed_within(closed, Conduct::WaitsForClusterNowAndThen).await);
+        assert!(is_closed_within(closed, Conduct::GivesBack).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_keeps_memory_while_it_makes_progress() {
+        assert!(!is_closed_within(GRACE * 20, Conduct::Sends(RATE * 2)).await);
+        assert!(is_closed_within(GRACE * 3, Conduct::Sends(RATE / 2)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_was_slow_long_ago_is_forgiven() {
+        let pool = Pool::new(10);
+        let account = pool.account();
+        account.hold(10).await.unwrap();
+        sleep(GRACE).await;
+        account.shrink(0);
+        sleep(GRACE * FORGETTING / 2).await;
+        let delay = |account: &Account| pool.state().accounts[&account.id].delay();
+        assert_eq!(delay(&account), GRACE / 2);
+        sleep(GRACE * FORGETTING).await;
+        assert_eq!(delay(&account), Duration::ZERO);
     }
 }

@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::kv::{Copies, Entry, Question, REQUEST_MAX, resp::Protocol};
+use super::connection::OWN_BYTES;
+use crate::kv::{Copies, Entry, Question, resp::Protocol};
 
 /// A request that waits for its answer.
 #[derive(Debug)]
@@ -49,7 +50,10 @@ pub(super) enum Round {
 const REQUESTS_MAX: usize = 4096;
 
 /// The next round; `None` if nothing waits.
-pub(super) fn next(waiting: &VecDeque<Waiting>) -> Option<Round> {
+///
+/// A write that is an entry by itself is moved out of `waiting`, because the entry answers it in any case. Requests that share
+/// an entry are copied, and stay in `waiting`: they may have to be asked for again. So a long write never shares an entry.
+pub(super) fn next(waiting: &mut VecDeque<Waiting>) -> Option<Round> {
     if matches!(waiting.front()?.asked, Asked::Read(_)) {
         let questions = waiting.iter().map_while(|waiting| match &waiting.asked {
             Asked::Read(question) => Some(question.clone()),
@@ -69,7 +73,7 @@ pub(super) fn next(waiting: &VecDeque<Waiting>) -> Option<Round> {
             Asked::Read(_) => break,
         };
         bytes += part.len();
-        if bytes > REQUEST_MAX && !parts.is_empty() {
+        if bytes > OWN_BYTES && !parts.is_empty() {
             break;
         }
         copies = copies.and(own);
@@ -80,8 +84,11 @@ pub(super) fn next(waiting: &VecDeque<Waiting>) -> Option<Round> {
     }
     let (requests, copies) = end;
     parts.truncate(requests);
-    let entry = match &mut parts[..] {
-        [only] => std::mem::take(only),
+    let entry = match (&mut parts[..], waiting.front_mut()) {
+        ([only], Some(Waiting { asked: Asked::Write { entry, .. }, .. })) => {
+            *entry = Bytes::new();
+            std::mem::take(only)
+        }
         _ => Entry::Pipeline(parts).to_bytes(),
     };
     Some(Round::Propose { entry, requests, copies })
@@ -96,7 +103,7 @@ mod tests {
         let asked = |letter| match letter {
             'w' => Asked::Write { entry: "w".into(), copies: Copies::default() },
             'W' => {
-                let entry = vec![b'w'; REQUEST_MAX].into();
+                let entry = vec![b'w'; OWN_BYTES].into();
                 Asked::Write { entry, copies: Copies::default() }
             }
             'r' => Asked::Read(Question::Query(Query::Get("key".into()))),
@@ -113,7 +120,7 @@ mod tests {
     /// The kind of each round, and the number of its requests.
     fn rounds(letters: &str) -> String {
         let (mut waiting, mut rounds) = (waiting(letters), Vec::new());
-        while let Some(round) = next(&waiting) {
+        while let Some(round) = next(&mut waiting) {
             let (kind, requests) = match round {
                 Round::Look(questions) => ("look", questions.len()),
                 Round::Propose { requests, .. } => ("propose", requests),
@@ -145,9 +152,16 @@ mod tests {
 
     #[test]
     fn one_write_is_an_entry_by_itself() {
-        let Some(Round::Propose { entry, .. }) = next(&waiting("wr")) else { panic!("it writes") };
+        let Some(Round::Propose { entry, .. }) = next(&mut waiting("wr")) else {
+            panic!("it writes")
+        };
         assert_eq!(entry, "w");
-        let Some(Round::Propose { entry, .. }) = next(&waiting("wrw")) else { panic!("it writes") };
+        let mut long = waiting("W");
+        let Some(Round::Propose { entry, .. }) = next(&mut long) else { panic!("it writes") };
+        assert!(entry.len() == OWN_BYTES && entry.is_unique(), "it is moved");
+        let Some(Round::Propose { entry, .. }) = next(&mut waiting("wrw")) else {
+            panic!("it writes")
+        };
         let look = Entry::Look(Query::Get("key".into())).to_bytes();
         assert_eq!(entry, Entry::Pipeline(vec!["w".into(), look, "w".into()]).to_bytes());
     }
