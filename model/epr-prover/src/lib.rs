@@ -24,7 +24,7 @@
 //!
 //! The prover proves no liveness, and knows nothing of the systems that are specified.
 //!
-//! The encoding follows Padon, Losa, Sagiv and Shoham, "Paxos Made EPR" (OOPSLA 2017).
+//! The encoding of functions as relations follows Padon, Losa, Sagiv and Shoham (OOPSLA 2017, doi:10.1145/3140568).
 
 pub mod clause;
 pub mod counterexample;

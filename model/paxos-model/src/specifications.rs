@@ -4,9 +4,9 @@ use epr_prover::language::Specification;
 
 /// The names of the specifications, and their texts.
 pub const SPECIFICATIONS: [(&str, &str); 3] = [
-    ("synod", include_str!("../specs/synod.epr")),
-    ("multipaxos", include_str!("../specs/multipaxos.epr")),
-    ("flexible", include_str!("../specs/flexible.epr")),
+    ("synod", include_str!("../../specs/synod.epr")),
+    ("multipaxos", include_str!("../../specs/multipaxos.epr")),
+    ("flexible", include_str!("../../specs/flexible.epr")),
 ];
 
 /// Returns one of the specifications.

@@ -252,7 +252,7 @@ impl Drop for Folder {
     }
 }
 
-const SYNOD: &str = include_str!("../specs/synod.epr");
+const SYNOD: &str = include_str!("../../specs/synod.epr");
 
 #[test]
 fn an_edited_guard_is_refuted_with_a_story() {

@@ -1,6 +1,6 @@
 //! About how many states there will be, before anybody waits for them.
 //!
-//! The same model with fewer ballots is explored, as far as a moment allows, and the growth
+//! The same model within smaller bounds is explored, as far as a moment allows, and the growth
 //! from one size to the next is carried on. That is a guess, and is called one: it is there to warn, never to
 //! conclude.
 

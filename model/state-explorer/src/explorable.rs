@@ -38,7 +38,7 @@ pub trait Explorable:
     }
 
     /// The command-line options that make this model, each by its name and in words that say its value:
-    /// `("ballots", "--ballots 3")`. They say how two models differ.
+    /// `("managers", "--managers 3")`. They say how two models differ.
     fn settings(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
@@ -79,7 +79,7 @@ pub trait Explorable:
         true
     }
 
-    /// The same model with one ballot less, or the like: what its number of states can be guessed from.
+    /// The same model within a smaller bound: what its number of states can be guessed from.
     fn smaller(&self) -> Option<Self> {
         None
     }

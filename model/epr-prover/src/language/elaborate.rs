@@ -20,7 +20,7 @@ const FORMULA: &str = "a formula: `true`, `false`, `(RELATION x …)`, `(= x y)`
     `(exists ((x sort) …) F)`";
 const CLAUSES: &str = "`(require FORMULA)`, `(set (R x …) FORMULA)` or \
     `(forall ((y SORT) …) (set (R x y …) FORMULA))`";
-const BINDERS: &str = "variables and their sorts, as in `((x ballot) (y ballot))`";
+const BINDERS: &str = "variables and their sorts, as in `((x client) (y client))`";
 
 /// Words that mean something in a formula, and so name nothing else.
 const RESERVED: [&str; 10] =

@@ -7,16 +7,16 @@
 //! ```text
 //! ; a comment goes to the end of its line
 //! (specification NAME "what it is")
-//! (declare-sort ballot "b")                                elements are shown as b1, b2, …
-//! (declare-rigid le (ballot ballot) "{0} is at most {1}")  never changes; any that obeys the axioms
-//! (declare-relation vote (acceptor ballot) "{0} voted in {1}")  empty at first, changed by actions
+//! (declare-sort client "c")                                elements are shown as c1, c2, …
+//! (declare-rigid le (client client) "{0} is at most {1}")  never changes; any that obeys the axioms
+//! (declare-relation holds (client grant) "{0} holds {1}")    empty at first, changed by actions
 //! (declare-relation free () "the lock is free")            about nothing; written (free)
-//! (define lt ((x ballot) (y ballot)) (not (le y x)))       an abbreviation
+//! (define lt ((x client) (y client)) (not (le y x)))       an abbreviation
 //! (axiom NAME "in words" FORMULA)                          about rigid relations only
-//! (action NAME ((x ballot) …) "in words, with {x}"
+//! (action NAME ((x client) …) "in words, with {x}"
 //!   (require FORMULA)                                      all of them must hold before
-//!   (set (vote a x) FORMULA)                               what the relation is afterwards
-//!   (forall ((y ballot)) (set (reached a y) FORMULA)))     the same for each y
+//!   (set (holds x g) FORMULA)                              what the relation is afterwards
+//!   (forall ((y grant)) (set (seen x y) FORMULA)))     the same for each y
 //! (invariant NAME "in words" FORMULA)
 //! (safety NAME "in words" FORMULA)
 //! ```

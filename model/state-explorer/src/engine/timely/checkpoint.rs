@@ -21,7 +21,7 @@ use thiserror::Error;
 use super::note::{Found, Totals};
 use crate::{Checkpoint, Options, engine::Identity, limits::Limits, packing::Key};
 
-const FORMAT: &str = "paxos-model checkpoint 1";
+const FORMAT: &str = "state-explorer checkpoint 1";
 const PREFIX: &str = "level-";
 /// No header is as long as this.
 const HEADER_MAX: u64 = 1 << 20;

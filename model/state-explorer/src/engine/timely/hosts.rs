@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const MANNERS: Duration = Duration::from_secs(2);
 /// No greeting is as long as this.
 const GREETING_MAX: u32 = 1 << 16;
-const FORMAT: &str = "paxos-model 1";
+const FORMAT: &str = "state-explorer 1";
 
 type Net = (Vec<AllocatorBuilder>, Box<dyn Any + Send>);
 
