@@ -6,11 +6,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use paxos::{Envelope, Event, Message, Output, Record, To, storage::Memory};
+use paxos::{Envelope, Event, Message, Output, Record, To};
 use paxos_model::cluster::{
     node::{Input, Step},
     state::{Acceptor, Live, Message as ModelMessage, NodeId, Role},
 };
+use paxos_store::Memory;
 
 use crate::{
     faulty::Subject,

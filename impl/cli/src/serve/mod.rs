@@ -1,0 +1,192 @@
+//! `paxos serve`: one node of a durable cluster, which clients of Redis talk to.
+
+mod descriptors;
+mod metrics;
+mod settings;
+
+use std::{
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use paxos::{Config, NodeId};
+use paxos_kv::{self, Kv};
+use paxos_node::{
+    self, Introductions, NodeError, Options, Running,
+    tcp::{self, Addresses, Tcp},
+};
+use paxos_store::{Disk, Identity, StorageError};
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+pub(crate) use self::settings::{Args, Log};
+use self::settings::{Settings, SettingsError};
+use crate::log::{in_place, is_of_the_disk};
+
+/// The most time that a node that has stopped takes to tell its clients.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why a node does not serve, or no longer.
+#[derive(Debug, Error)]
+enum ServeError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("`--{flag} {address}`: {error}")]
+    Address { flag: &'static str, address: String, error: io::Error },
+    #[error("{}", in_place(.0, .1))]
+    Data(PathBuf, StorageError),
+    #[error(transparent)]
+    Node(NodeError),
+    #[error("metrics: {0}")]
+    Metrics(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Runs a node until it is told to stop. Exit code 0: it was told to; 2: what it was given cannot be
+/// used; 1: it had to stop.
+pub(crate) fn main(args: Args) -> ExitCode {
+    let settings = match Settings::gather(args) {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error.into(), Log::Text),
+    };
+    let log = settings.log;
+    start_logging(log, settings.log_level);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let served = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(serve(settings)));
+    served.map_or_else(|error| fail(&error, log), |()| ExitCode::SUCCESS)
+}
+
+/// Whatever is logged, why it ends is said.
+fn fail(error: &ServeError, log: Log) -> ExitCode {
+    let text = error.to_string();
+    match log {
+        Log::Text => eprintln!("error: {text}"),
+        Log::Json => {
+            eprintln!("{}", serde_json::json!({ "level": "ERROR", "fields": { "message": text } }));
+        }
+    }
+    match error {
+        ServeError::Data(_, error) if is_of_the_disk(error) => ExitCode::from(1),
+        ServeError::Node(NodeError::Halted { .. }) | ServeError::Io(_) => ExitCode::from(1),
+        _ => ExitCode::from(2),
+    }
+}
+
+fn start_logging(log: Log, level: tracing::level_filters::LevelFilter) {
+    // Colours are for terminals.
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    match log {
+        Log::Text => lines.with_target(false).init(),
+        Log::Json => lines.json().init(),
+    }
+}
+
+async fn serve(settings: Settings) -> Result<(), ServeError> {
+    let bind = async |flag, address: &str| {
+        let bound = TcpListener::bind(address).await;
+        bound.map_err(|error| ServeError::Address { flag, address: address.to_owned(), error })
+    };
+    let peers = bind("listen", &settings.listen).await?;
+    let clients = bind("client", &settings.client).await?;
+    let store = open(&settings.data, &settings.cluster, settings.id)?;
+    let nodes = settings.peers.keys().copied().chain([settings.id]);
+    let config = Config { batch_slots_max: 1 << 12, ..Config::new(settings.id, nodes) };
+    let shares = descriptors::share_out(settings.peers.len(), settings.limits.clients_max);
+    let limits = paxos_kv::Limits { clients_max: shares.clients, ..settings.limits };
+    let addresses = Addresses {
+        cluster: settings.cluster,
+        id: settings.id,
+        peers: settings.peers,
+        ack_timeout: tcp::ack_timeout(settings.options.election_timeout),
+        greetings_max: shares.handshakes,
+    };
+    let (transport, queues) = Tcp::new(&addresses);
+    let (traffic, depths) = (queues.traffic(), transport.depths());
+    let options = Options { command_bytes_max: paxos_kv::REQUEST_MAX * 2, ..settings.options };
+    let made = Introductions::Made;
+    let metrics = match settings.metrics {
+        // Before the node starts: it keeps the recorder that it finds then.
+        Some(address) => Some(metrics::listen(address, shares.metrics).await?),
+        None => None,
+    };
+    let (running, node) = paxos_node::ready(config, options, made, Kv::default(), store, transport)
+        .map_err(|error| of_node(error, &settings.data))?;
+    // On this thread, as everything else: it costs less than to hand things over.
+    tokio::spawn(node);
+    if let Some(metrics) = metrics {
+        tokio::spawn(metrics::tell(running.handle.clone(), traffic, depths, metrics));
+    }
+    // Whoever started this waits for this line.
+    let (listen, client) = (peers.local_addr()?, clients.local_addr()?);
+    tracing::info!(id = settings.id.0, %listen, %client, "serving");
+    let data = &settings.data;
+    until_stopped(addresses, peers, (clients, limits), queues, running)
+        .await?
+        .map_err(|error| of_node(error, data))
+}
+
+async fn until_stopped(
+    addresses: Addresses,
+    peers: TcpListener,
+    (clients, limits): (TcpListener, paxos_kv::Limits),
+    queues: tcp::Queues,
+    mut running: Running<Kv>,
+) -> Result<Result<(), NodeError>, io::Error> {
+    let handle = running.handle.clone();
+    let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
+    // It ends when the node has stopped.
+    let mut serving = tokio::spawn(paxos_kv::serve(clients, handle.clone(), limits));
+    let ended = tokio::select! {
+        ended = &mut stopped => Some(ended),
+        ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }
+        ended = &mut serving => { ended?; None }
+        signal = told_to_stop() => { tracing::info!(signal = signal?, "stopping"); None }
+    };
+    handle.stop().await;
+    // All requests that waited have their answers. `serving` ends when each connection has passed them on; a client that
+    // does not read does not keep the process.
+    if !serving.is_finished()
+        && let Ok(ended) = tokio::time::timeout(FAREWELL, serving).await
+    {
+        ended?;
+    }
+    let ended = match ended {
+        Some(ended) => ended,
+        None => stopped.await,
+    };
+    ended.map_err(|_| io::Error::other("the node's thread has panicked"))
+}
+
+/// An error of a node names the directory if it is one of its store.
+fn of_node(error: NodeError, data: &Path) -> ServeError {
+    match error {
+        NodeError::Storage(error) => ServeError::Data(data.to_owned(), error),
+        error => ServeError::Node(error),
+    }
+}
+
+async fn told_to_stop() -> io::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// Opens the store of a node, or makes it if there has never been one.
+fn open(data: &Path, cluster: &str, id: NodeId) -> Result<Disk, ServeError> {
+    let identity = Identity { cluster: cluster.to_owned(), node: id };
+    match Disk::open(data, &identity) {
+        Err(StorageError::Missing { .. }) => Disk::create(data, &identity),
+        opened => opened,
+    }
+    .map_err(|error| ServeError::Data(data.to_owned(), error))
+}

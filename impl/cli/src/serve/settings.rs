@@ -1,0 +1,316 @@
+//! What a node is told: by flags, by a file, or by both, where flags win.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, str::FromStr, time::Duration};
+
+use paxos::NodeId;
+use paxos_node::Options;
+use serde::Deserialize;
+use thiserror::Error;
+use tracing::level_filters::LevelFilter;
+
+use crate::address::with_port;
+
+/// More would lie in the log between snapshots than a promise can report ([`paxos_node::wire::PAYLOAD_MAX`]).
+const SNAPSHOT_BYTES_MAX: u64 = 1 << 28;
+
+/// The least that `--state-max` may be: less would not hold one key.
+const STATE_MAX_LEAST: u64 = 1 << 16;
+
+/// The longest name of a cluster in bytes: it is a part of each greeting.
+const CLUSTER_BYTES_MAX: usize = 255;
+
+/// One node of a durable cluster. Clients of Redis talk to it, and any node will do
+///
+/// A new node makes its data directory. A cluster is formed when all its nodes have met; from then on
+/// any majority of them will do, and a node that has lost its directory is not let in again.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example, one command for each of three terminals:
+  paxos serve --id 1 --data d1 --listen 127.0.0.1:7101 --client 127.0.0.1:7001 --peer 2=127.0.0.1:7102 --peer 3=127.0.0.1:7103
+  paxos serve --id 2 --data d2 --listen 127.0.0.1:7102 --client 127.0.0.1:7002 --peer 1=127.0.0.1:7101 --peer 3=127.0.0.1:7103
+  paxos serve --id 3 --data d3 --listen 127.0.0.1:7103 --client 127.0.0.1:7003 --peer 1=127.0.0.1:7101 --peer 2=127.0.0.1:7102
+
+The same as a file, for --config:
+  id = 1
+  data = \"d1\"
+  listen = \"127.0.0.1:7101\"
+  client = \"127.0.0.1:7001\"
+  [peers]
+  2 = \"127.0.0.1:7102\"
+  3 = \"127.0.0.1:7103\"
+
+Exit codes: 0 it was told to stop; 1 its disk or thread failed; 2 what it was given cannot be used.")]
+pub(crate) struct Args {
+    /// A file with the same settings; what is said by flags wins
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
+    /// Another node and where it listens for this one
+    #[arg(long = "peer", value_name = "ID=ADDR")]
+    peers: Vec<Peer>,
+}
+
+/// Settings that flags and a file share.
+#[derive(Debug, Default, clap::Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+struct Given {
+    /// The number of this node in its cluster
+    #[arg(long, value_name = "N")]
+    id: Option<u32>,
+    /// The name of the cluster; nodes of another one are not let in [default: paxos]
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Its directory; made if there is none
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where it listens for the other nodes
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where it listens for clients
+    #[arg(long, value_name = "ADDR")]
+    client: Option<String>,
+    /// Where it serves metrics for Prometheus; nowhere without
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<std::net::SocketAddr>,
+    /// How it logs, to standard error [default: text]
+    #[arg(long, value_enum, value_name = "FORM")]
+    log: Option<Log>,
+    /// What it logs: off, error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<Level>,
+    /// How long a follower waits for a sign of a leader at least, in ms [default: 1000]
+    #[arg(long, value_name = "MS")]
+    election_timeout_ms: Option<Within<10, 600_000>>,
+    /// How often a leader shows that it is alive, in ms [default: a tenth of the election timeout]
+    #[arg(long, value_name = "MS")]
+    heartbeat_ms: Option<Within<1, 60_000>>,
+    /// How long a client waits at most, in ms [default: 10000]
+    #[arg(long, value_name = "MS")]
+    request_timeout_ms: Option<Within<1, 3_600_000>>,
+    /// A snapshot is taken when the log has grown by so many bytes [default: 8388608]
+    #[arg(long, value_name = "N")]
+    snapshot_bytes: Option<Within<1024, SNAPSHOT_BYTES_MAX>>,
+    /// The most clients that are connected at once [default: 10000]
+    #[arg(long, value_name = "N")]
+    clients_max: Option<Within<1, 1_000_000>>,
+    /// The most bytes that all keys and values take in memory; writes beyond are refused [default: 1073741824]
+    #[arg(long, value_name = "N")]
+    state_max: Option<Within<STATE_MAX_LEAST, { 1 << 44 }>>,
+    /// Where the randomness of its timeouts begins [default: its own process]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+/// A file.
+#[derive(Debug, Default, Deserialize)]
+struct Written {
+    #[serde(default)]
+    peers: BTreeMap<String, String>,
+    #[serde(flatten)]
+    rest: toml::Table,
+}
+
+/// How a node logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Log {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object on each line
+    Json,
+}
+
+/// A number that may not be just any, wherever it is said.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "u64")]
+struct Within<const MIN: u64, const MAX: u64>(u64);
+
+impl<const MIN: u64, const MAX: u64> TryFrom<u64> for Within<MIN, MAX> {
+    type Error = String;
+
+    fn try_from(number: u64) -> Result<Self, String> {
+        let within = (MIN..=MAX).contains(&number);
+        within.then_some(Self(number)).ok_or_else(|| format!("{number} is not in {MIN}..={MAX}"))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> FromStr for Within<MIN, MAX> {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        word.parse::<u64>().map_err(|error| error.to_string())?.try_into()
+    }
+}
+
+/// A level of logging.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Level(LevelFilter);
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
+        let level = known.then(|| word.parse().ok()).flatten();
+        level.map(Self).ok_or_else(|| "not one of off, error, warn, info, debug, trace".to_owned())
+    }
+}
+
+impl TryFrom<String> for Level {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        word.parse().map_err(|error| format!("log-level `{word}`: {error}"))
+    }
+}
+
+/// Another node.
+#[derive(Clone, Debug)]
+struct Peer {
+    id: NodeId,
+    address: String,
+}
+
+impl FromStr for Peer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (id, address) =
+            text.split_once('=').ok_or("not of the form ID=ADDR, as in 2=127.0.0.1:7102")?;
+        Self::new(id, address)
+    }
+}
+
+impl Peer {
+    fn new(id: &str, address: &str) -> Result<Self, String> {
+        let number = id.parse().map_err(|_| format!("`{id}` is not the number of a node"))?;
+        Ok(Self { id: NodeId(number), address: with_port(address)? })
+    }
+}
+
+/// Everything that a node has to be told.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) id: NodeId,
+    pub(super) cluster: String,
+    pub(super) data: PathBuf,
+    pub(super) listen: String,
+    pub(super) client: String,
+    pub(super) metrics: Option<std::net::SocketAddr>,
+    pub(super) peers: BTreeMap<NodeId, String>,
+    pub(super) log: Log,
+    pub(super) log_level: LevelFilter,
+    pub(super) options: Options,
+    pub(super) limits: paxos_kv::Limits,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, Error)]
+pub(super) enum SettingsError {
+    #[error("`{}` cannot be read: {error}", file.display())]
+    Unreadable { file: PathBuf, error: std::io::Error },
+    #[error("`{}`: {error}", file.display())]
+    File { file: PathBuf, error: String },
+    #[error("`--{0}` is missing (or `{0}` in the file of `--config`)")]
+    Missing(&'static str),
+    #[error("the name of the cluster has {0} bytes; it must have 1 to {CLUSTER_BYTES_MAX}")]
+    Cluster(usize),
+    #[error("node {0} is given twice as a peer")]
+    PeerTwice(NodeId),
+    #[error("node {0} is given as its own peer")]
+    OwnPeer(NodeId),
+    #[error(
+        "heartbeats every {heartbeat} ms do not keep up a leader that is given up after \
+         {election_timeout} ms; at most half of that is"
+    )]
+    SlowHeart { heartbeat: u64, election_timeout: u64 },
+}
+
+impl Settings {
+    /// What flags and the file say.
+    pub(super) fn gather(args: Args) -> Result<Self, SettingsError> {
+        let (file, mut peers) = match &args.config {
+            None => (Given::default(), Vec::new()),
+            Some(path) => read(path)?,
+        };
+        if !args.peers.is_empty() {
+            peers = args.peers;
+        }
+        let flags = args.given;
+        let id = flags.id.or(file.id).ok_or(SettingsError::Missing("id"))?;
+        let id = NodeId(id);
+        let cluster = flags.cluster.or(file.cluster).unwrap_or_else(|| "paxos".to_owned());
+        if !(1..=CLUSTER_BYTES_MAX).contains(&cluster.len()) {
+            return Err(SettingsError::Cluster(cluster.len()));
+        }
+        let mut by_id = BTreeMap::new();
+        for peer in peers {
+            if peer.id == id {
+                return Err(SettingsError::OwnPeer(id));
+            }
+            if by_id.insert(peer.id, peer.address).is_some() {
+                return Err(SettingsError::PeerTwice(peer.id));
+            }
+        }
+        let election_timeout = flags.election_timeout_ms.or(file.election_timeout_ms);
+        let election_timeout = election_timeout.map_or(1000, |ms| ms.0);
+        let heartbeat = flags.heartbeat_ms.or(file.heartbeat_ms);
+        let heartbeat = heartbeat.map_or((election_timeout / 10).max(1), |ms| ms.0);
+        if heartbeat > election_timeout / 2 {
+            return Err(SettingsError::SlowHeart { heartbeat, election_timeout });
+        }
+        let usual = Options::default();
+        let timeout = flags.request_timeout_ms.or(file.request_timeout_ms);
+        let mut limits = paxos_kv::Limits::default();
+        if let Some(clients) = flags.clients_max.or(file.clients_max) {
+            limits.clients_max = clients.0 as usize;
+        }
+        if let Some(state) = flags.state_max.or(file.state_max) {
+            limits.state_max = state.0;
+        }
+        Ok(Self {
+            id,
+            cluster,
+            data: flags.data.or(file.data).ok_or(SettingsError::Missing("data"))?,
+            listen: flags.listen.or(file.listen).ok_or(SettingsError::Missing("listen"))?,
+            client: flags.client.or(file.client).ok_or(SettingsError::Missing("client"))?,
+            metrics: flags.metrics.or(file.metrics),
+            peers: by_id,
+            log: flags.log.or(file.log).unwrap_or_default(),
+            log_level: flags
+                .log_level
+                .or(file.log_level)
+                .map_or(LevelFilter::INFO, |level| level.0),
+            options: Options {
+                election_timeout: Duration::from_millis(election_timeout),
+                heartbeat: Duration::from_millis(heartbeat),
+                request_timeout: timeout
+                    .map_or(usual.request_timeout, |ms| Duration::from_millis(ms.0)),
+                snapshot_bytes: flags
+                    .snapshot_bytes
+                    .or(file.snapshot_bytes)
+                    .map_or(usual.snapshot_bytes, |bytes| bytes.0),
+                seed: flags.seed.or(file.seed).unwrap_or_else(arbitrary),
+                ..usual
+            },
+            limits,
+        })
+    }
+}
+
+/// A seed for a node that was given none: two nodes should not campaign at the same moments.
+fn arbitrary() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| std::process::id().into())
+}
+
+fn read(path: &PathBuf) -> Result<(Given, Vec<Peer>), SettingsError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| SettingsError::Unreadable { file: path.clone(), error })?;
+    let wrong = |error: String| SettingsError::File { file: path.clone(), error };
+    let written: Written = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let given = Given::deserialize(written.rest).map_err(|error| wrong(error.to_string()))?;
+    let peers = written.peers.iter().map(|(id, address)| Peer::new(id, address));
+    Ok((given, peers.collect::<Result<_, _>>().map_err(wrong)?))
+}

@@ -1,0 +1,72 @@
+//! A member of a cluster inside the test. It greets its peers as a node does, and then sends what the test tells it to,
+//! and nothing else.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use paxos::{Config, NodeId, To};
+use paxos_kv::Kv;
+use paxos_node::{
+    self, Handle, Introductions, Options, Packet, Transport,
+    tcp::{self, Addresses, Tcp, Traffic},
+};
+use paxos_store::{MemoryStore, StoreId};
+use tokio::runtime::Runtime;
+
+pub(crate) struct Member {
+    pub(crate) transport: Tcp,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) handle: Handle<Kv>,
+    pub(crate) runtime: Runtime,
+}
+
+/// Carries nothing.
+struct Mute;
+
+impl Transport for Mute {
+    fn send(&mut self, _: To, _: Packet) {}
+}
+
+/// A port on the loopback interface for a member.
+pub(crate) fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    (listener, address)
+}
+
+impl Member {
+    /// Connects with its peers, until it is dropped.
+    pub(crate) fn start(addresses: Addresses, listener: TcpListener) -> Self {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().expect("a thread");
+        listener.set_nonblocking(true).expect("a socket");
+        let (transport, queues) = Tcp::new(&addresses);
+        let (id, traffic) = (addresses.id, queues.traffic());
+        let nodes = addresses.peers.keys().copied().chain([id]);
+        let (config, store) = (Config::new(id, nodes), MemoryStore::new(StoreId(id.0.into())));
+        let (options, made) = (Options::default(), Introductions::Made);
+        let node = paxos_node::ready(config, options, made, Kv::default(), store, Mute);
+        let (running, node) = node.expect("a new node");
+        let handle = running.handle.clone();
+        runtime.spawn(node);
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
+            tcp::run(addresses, listener, queues, &running).await
+        });
+        Self { transport, traffic, handle, runtime }
+    }
+}
+
+/// The name and the members' addresses of a cluster, as node `id` has them.
+pub(crate) fn addresses(id: u32, peers: impl IntoIterator<Item = (u32, SocketAddr)>) -> Addresses {
+    let peers = peers.into_iter().map(|(peer, address)| (NodeId(peer), address.to_string()));
+    Addresses {
+        cluster: "paxos".to_owned(),
+        id: NodeId(id),
+        peers: peers.collect(),
+        ack_timeout: tcp::ack_timeout(Options::default().election_timeout),
+        greetings_max: 64,
+    }
+}

@@ -1,0 +1,226 @@
+//! What changes the store, and how.
+//!
+//! A command is read twice: from a client, when its texts share the client's buffer, and from the
+//! log, when they are borrowed from the entry. So `T` is whatever holds a text.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    execution::Execution,
+    limits::{Bounds, Copies, Exceeded, VALUE_MAX, cost},
+    number::integer,
+    reply::Reply,
+    request::errors,
+    store::ENTRY_BYTES,
+};
+
+/// One change. New kinds come last, since entries of a log outlive the code that wrote them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command<T = Bytes> {
+    /// Gives a key a value, on a condition.
+    Set {
+        /// Of what.
+        key: T,
+        /// The value.
+        value: T,
+        /// Only then.
+        when: When<T>,
+        /// What the client wants to know.
+        answer: Answer,
+    },
+    /// Gives several keys values: all of them or, if only new keys are meant, none when one exists.
+    SetAll {
+        /// Keys and values.
+        pairs: Vec<(T, T)>,
+        /// Whether only new keys are meant.
+        new: bool,
+    },
+    /// Removes keys, and counts those that there were.
+    Delete(Vec<T>),
+    /// Removes a key, and answers its value.
+    Take(T),
+    /// Adds to a number.
+    Add {
+        /// Of what; 0 if it is not there.
+        key: T,
+        /// How much.
+        by: i64,
+    },
+    /// Adds to the end of a text.
+    Append {
+        /// Of what; empty if it is not there.
+        key: T,
+        /// The end.
+        value: T,
+    },
+    /// Removes everything.
+    Clear,
+}
+
+/// When a value is set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum When<T = Bytes> {
+    /// In any case.
+    Always,
+    /// If there is none.
+    Missing,
+    /// If there is one.
+    Present,
+    /// If it is this one: compare and set.
+    Equal(T),
+}
+
+/// What is answered when a value was to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Whether it was.
+    Done,
+    /// The value before, whether or not it was.
+    Old,
+}
+
+/// The most digits of a number, with its sign.
+const DIGITS_MAX: usize = 20;
+
+impl<T: AsRef<[u8]>> Command<T> {
+    /// Upper bounds of what the command takes.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let written =
+            |key: &T, value: &[u8]| (key.as_ref().len() + value.len()) as u64 + ENTRY_BYTES;
+        let copied = |value: &[u8]| value.len() as u64 / cost::COPIED_BYTES;
+        let (keys, copied, growth) = match self {
+            Self::Set { key, value, .. } => {
+                (2, copied(value.as_ref()), written(key, value.as_ref()))
+            }
+            Self::SetAll { pairs, new } => {
+                let all = pairs.iter().map(|(_, value)| copied(value.as_ref())).sum();
+                let growth = pairs.iter().map(|(key, value)| written(key, value.as_ref())).sum();
+                (pairs.len() as u64 * (1 + u64::from(*new)), all, growth)
+            }
+            Self::Delete(keys) => (keys.len() as u64, 0, 0),
+            Self::Take(_) => (1, 0, 0),
+            Self::Clear => (cost::CLEAR / cost::KEY, 0, 0),
+            Self::Add { key, .. } => (2, 0, written(key, &[0; DIGITS_MAX])),
+            Self::Append { key, value } => {
+                (2, VALUE_MAX as u64 / cost::COPIED_BYTES, written(key, value.as_ref()))
+            }
+        };
+        let answer = if self.copies().answers_values { VALUE_MAX } else { 0 };
+        // Errors are longer than other answers.
+        let answer = answer + 4 * Reply::HEAD_BYTES;
+        Bounds { steps: keys * cost::KEY + copied, answer, growth }
+    }
+
+    /// The memory that the answer may take.
+    pub(crate) fn copies(&self) -> Copies {
+        let answers_values = matches!(self, Self::Set { answer: Answer::Old, .. } | Self::Take(_));
+        let grows_values = matches!(self, Self::Append { .. });
+        Copies { answers_values, grows_values, ..Copies::default() }
+    }
+
+    /// The number of keys that the command names.
+    pub(crate) fn keys(&self) -> usize {
+        match self {
+            Self::SetAll { pairs, .. } => pairs.len(),
+            Self::Delete(keys) => keys.len(),
+            Self::Clear => 0,
+            _ => 1,
+        }
+    }
+
+    /// Makes the change and answers.
+    ///
+    /// # Errors
+    /// The limit that the command would exceed. The changes that were made before are for the caller to undo.
+    pub(crate) fn execute(&self, on: &mut Execution<'_>) -> Result<Reply, Exceeded> {
+        match self {
+            Self::Set { key, value, when, answer } => {
+                set(on, key.as_ref(), value.as_ref(), when, *answer)
+            }
+            Self::SetAll { pairs, new } => {
+                if *new {
+                    for (key, _) in pairs {
+                        if on.get(key.as_ref())?.is_some() {
+                            return Ok(Reply::Integer(0));
+                        }
+                    }
+                }
+                for (key, value) in pairs {
+                    on.put(key.as_ref(), value.as_ref())?;
+                }
+                Ok(if *new { Reply::Integer(1) } else { Reply::ok() })
+            }
+            Self::Delete(keys) => {
+                let mut count = 0;
+                for key in keys {
+                    count += usize::from(on.remove(key.as_ref())?.is_some());
+                }
+                Ok(Reply::count(count))
+            }
+            Self::Take(key) => Ok(Reply::bulk_or_null(on.remove(key.as_ref())?)),
+            Self::Add { key, by } => add(on, key.as_ref(), *by),
+            Self::Append { key, value } => {
+                Ok(on.append(key.as_ref(), value.as_ref())?.map_or(TOO_LONG, Reply::count))
+            }
+            Self::Clear => on.clear().map(|()| Reply::ok()),
+        }
+    }
+}
+
+/// Redis says the same of values beyond its own limit.
+const TOO_LONG: Reply =
+    Reply::error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+
+fn set<T: AsRef<[u8]>>(
+    on: &mut Execution<'_>,
+    key: &[u8],
+    value: &[u8],
+    when: &When<T>,
+    answer: Answer,
+) -> Result<Reply, Exceeded> {
+    let met = match when {
+        When::Always => true,
+        When::Missing => on.get(key)?.is_none(),
+        When::Present => on.get(key)?.is_some(),
+        When::Equal(expected) => on.get(key)?.is_some_and(|old| old == expected.as_ref()),
+    };
+    let old = if met { on.put(key, value)? } else { on.get(key)?.cloned() };
+    Ok(match answer {
+        Answer::Old => Reply::bulk_or_null(old),
+        Answer::Done if met => Reply::ok(),
+        Answer::Done => Reply::Null,
+    })
+}
+
+fn add(on: &mut Execution<'_>, key: &[u8], by: i64) -> Result<Reply, Exceeded> {
+    let Some(number) = on.get(key)?.map_or(Some(0), |value| integer(value)) else {
+        return Ok(errors::not_an_integer());
+    };
+    let Some(sum) = number.checked_add(by) else {
+        return Ok(Reply::error("ERR increment or decrement would overflow"));
+    };
+    on.put(key, itoa::Buffer::new().format(sum).as_bytes())?;
+    Ok(Reply::Integer(sum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{limits::Meter, store::Store};
+
+    /// An earlier answer still holds the value.
+    #[test]
+    fn an_answer_does_not_change_with_the_value() {
+        let mut store = Store::default();
+        let mut append = |end| {
+            let mut meter = Meter::default();
+            let mut on = Execution::new(&mut store, u64::MAX, &mut meter, false);
+            Command::Append { key: "k", value: end }.execute(&mut on).unwrap();
+            store.get(b"k").cloned().unwrap()
+        };
+        let before = append("a");
+        append("b");
+        assert_eq!((before, append("c")), ("a".into(), "abc".into()));
+    }
+}

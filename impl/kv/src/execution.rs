@@ -1,0 +1,235 @@
+//! The store as one request changes it: metered, within the limit of the whole state, and undone if the request
+//! exceeds a limit half-way.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    limits::{Exceeded, Meter, VALUE_MAX, cost},
+    store::Store,
+};
+
+/// A request that executes.
+pub(crate) struct Execution<'a> {
+    pub(crate) store: &'a mut Store,
+    /// The most bytes that the store may have after a change that makes it grow.
+    state_max: u64,
+    /// Counts what the request costs.
+    pub(crate) meter: &'a mut Meter,
+    /// Takes back each change, in the order of the changes. `None` if the request cannot exceed a limit after its
+    /// first change.
+    undo: Option<Vec<Undo>>,
+    /// A store that was cleared and is not needed to undo anything.
+    cleared: Store,
+}
+
+/// A change that can be taken back.
+enum Undo {
+    /// The key had this value, or none.
+    Put(Bytes, Option<Bytes>),
+    /// The value of the key was this long, and has grown at its end.
+    Grown(Bytes, usize),
+    /// The whole store was this one.
+    Cleared(Store),
+}
+
+impl<'a> Execution<'a> {
+    pub(crate) fn new(
+        store: &'a mut Store,
+        state_max: u64,
+        meter: &'a mut Meter,
+        undoable: bool,
+    ) -> Self {
+        let undo = undoable.then(Vec::new);
+        Self { store, state_max, meter, undo, cleared: Store::default() }
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&mut self, key: &[u8]) -> Result<Option<&Bytes>, Exceeded> {
+        self.meter.spend(cost::KEY)?;
+        Ok(self.store.get(key))
+    }
+
+    /// Gives a key a value, and returns the one before.
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<Option<Bytes>, Exceeded> {
+        self.meter.spend(cost::KEY)?;
+        self.meter.copy(value.len())?;
+        let before = self.store.insert(key, Bytes::copy_from_slice(value));
+        let grows = before.as_ref().is_none_or(|before| before.len() < value.len());
+        if grows && self.store.bytes() > self.state_max {
+            match before {
+                Some(before) => self.store.insert(key, before),
+                None => self.store.remove(key),
+            };
+            return Err(Exceeded::State(self.state_max));
+        }
+        self.may_undo(|| Undo::Put(Bytes::copy_from_slice(key), before.clone()));
+        Ok(before)
+    }
+
+    /// Removes a key, and returns its value.
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Result<Option<Bytes>, Exceeded> {
+        self.meter.spend(cost::KEY)?;
+        let before = self.store.remove(key);
+        if before.is_some() {
+            self.may_undo(|| Undo::Put(Bytes::copy_from_slice(key), before.clone()));
+        }
+        Ok(before)
+    }
+
+    /// Adds to the end of a value, and returns its length; `None` if it would be longer than [`VALUE_MAX`].
+    pub(crate) fn append(&mut self, key: &[u8], end: &[u8]) -> Result<Option<usize>, Exceeded> {
+        let length = match self.get(key)? {
+            Some(value) => value.len(),
+            None => return self.put(key, end).map(|_| Some(end.len())),
+        };
+        let Some(sum) = appended(length, end.len()) else { return Ok(None) };
+        if !end.is_empty() && self.store.bytes() + end.len() as u64 > self.state_max {
+            return Err(Exceeded::State(self.state_max));
+        }
+        // Metered as if the value were copied. Whether it is depends on the answers that this very node still holds, and
+        // all replicas have to stop at the same step.
+        self.meter.copy(sum)?;
+        // A value that an answer still holds is copied. Any other value grows where it is; the store gives it up for that,
+        // since a value with two holders cannot grow.
+        let value = self.store.insert(key, Bytes::new()).unwrap_or_default();
+        let mut value = value.try_into_mut().unwrap_or_else(|shared| {
+            let mut copy = BytesMut::with_capacity(sum);
+            copy.extend_from_slice(&shared);
+            copy
+        });
+        value.extend_from_slice(end);
+        self.store.insert(key, value.freeze());
+        self.may_undo(|| Undo::Grown(Bytes::copy_from_slice(key), length));
+        Ok(Some(sum))
+    }
+
+    /// Removes all keys. That takes the same time however many there are: the store is dropped elsewhere.
+    pub(crate) fn clear(&mut self) -> Result<(), Exceeded> {
+        self.meter.spend(cost::CLEAR)?;
+        let cleared = std::mem::take(self.store);
+        match &mut self.undo {
+            Some(undo) => undo.push(Undo::Cleared(cleared)),
+            // Only the first can be large: a later one holds what this request itself has written.
+            None if self.cleared.is_empty() => self.cleared = cleared,
+            None => drop(cleared),
+        }
+        Ok(())
+    }
+
+    /// Takes back all changes.
+    pub(crate) fn undo(&mut self) {
+        while let Some(undo) = self.undo.as_mut().and_then(Vec::pop) {
+            match undo {
+                Undo::Put(key, Some(value)) => drop(self.store.insert(&key, value)),
+                Undo::Put(key, None) => drop(self.store.remove(&key)),
+                Undo::Grown(key, length) => {
+                    // A part that shared the memory of the grown value would keep all of it.
+                    let value = self.store.get(&key);
+                    let value = value.map(|value| Bytes::copy_from_slice(&value[..length]));
+                    self.store.insert(&key, value.unwrap_or_default());
+                }
+                Undo::Cleared(store) => *self.store = store,
+            }
+        }
+    }
+
+    /// Keeps all changes. Returns the store that was cleared, which may take long to drop; it is empty if none was.
+    pub(crate) fn keep(self) -> Store {
+        let cleared = self.undo.into_iter().flatten().filter_map(|undo| match undo {
+            Undo::Cleared(store) => Some(store),
+            _ => None,
+        });
+        // Only the first can be large: each later one holds what this request itself has written.
+        cleared.reduce(|first, _| first).unwrap_or(self.cleared)
+    }
+
+    fn may_undo(&mut self, change: impl FnOnce() -> Undo) {
+        if let Some(undo) = &mut self.undo {
+            undo.push(change());
+        }
+    }
+}
+
+/// The length of a value after `more` bytes were added, if it may be that long.
+fn appended(length: usize, more: usize) -> Option<usize> {
+    length.checked_add(more).filter(|sum| *sum <= VALUE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ENTRY_BYTES;
+
+    #[test]
+    fn values_do_not_grow_for_ever() {
+        assert_eq!(appended(VALUE_MAX - 1, 1), Some(VALUE_MAX));
+        assert_eq!(appended(VALUE_MAX, 1), None);
+        assert_eq!(appended(usize::MAX, 1), None);
+    }
+
+    #[test]
+    fn changes_are_undone_in_reverse() {
+        let (mut store, mut meter) = (Store::default(), Meter::default());
+        let mut fill = Execution::new(&mut store, u64::MAX, &mut meter, false);
+        for (key, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
+            fill.put(key.as_bytes(), value.as_bytes()).unwrap();
+        }
+        assert!(fill.keep().is_empty());
+        let before = store.clone();
+        let mut execution = Execution::new(&mut store, u64::MAX, &mut meter, true);
+        execution.put(b"a", b"other").unwrap();
+        execution.append(b"b", b"more").unwrap();
+        execution.append(b"b", b"and more").unwrap();
+        execution.append(b"new", b"x").unwrap();
+        execution.remove(b"c").unwrap();
+        execution.put(b"c", b"again").unwrap();
+        execution.clear().unwrap();
+        execution.put(b"a", b"1").unwrap();
+        execution.clear().unwrap();
+        execution.undo();
+        assert_eq!(store, before);
+    }
+
+    #[test]
+    fn a_cleared_store_is_returned() {
+        for undoable in [false, true] {
+            let (mut store, mut meter) = (Store::default(), Meter::default());
+            store.insert(b"a", "1".into());
+            let mut execution = Execution::new(&mut store, u64::MAX, &mut meter, undoable);
+            execution.clear().unwrap();
+            execution.clear().unwrap();
+            assert_eq!(execution.keep().len(), 1);
+            assert!(store.is_empty());
+        }
+    }
+
+    /// A value that has grown and was put back takes no more memory than before.
+    #[test]
+    fn what_is_undone_takes_no_memory() {
+        let (mut store, mut meter) = (Store::default(), Meter::default());
+        store.insert(b"k", "1".into());
+        let mut execution = Execution::new(&mut store, u64::MAX, &mut meter, true);
+        execution.append(b"k", &[b'x'; 10_000]).unwrap();
+        execution.undo();
+        let value = store.remove(b"k").unwrap().try_into_mut().unwrap();
+        assert_eq!(value, "1");
+        assert!(value.capacity() < 1000, "{} bytes", value.capacity());
+    }
+
+    #[test]
+    fn the_state_has_a_limit() {
+        let (mut store, mut meter) = (Store::default(), Meter::default());
+        let pair = ENTRY_BYTES + 2;
+        let mut execution = Execution::new(&mut store, 2 * pair, &mut meter, false);
+        for key in [b"a", b"b"] {
+            execution.put(key, b"1").unwrap();
+        }
+        assert_eq!(execution.put(b"c", b""), Err(Exceeded::State(2 * pair)));
+        assert_eq!(execution.put(b"a", b"22"), Err(Exceeded::State(2 * pair)));
+        assert_eq!(execution.append(b"a", b"2"), Err(Exceeded::State(2 * pair)));
+        assert_eq!(execution.put(b"a", b"2"), Ok(Some("1".into())), "it does not grow");
+        assert_eq!(execution.put(b"a", b""), Ok(Some("2".into())), "it shrinks");
+        assert_eq!(execution.append(b"b", b"2"), Ok(Some(2)), "there is room again");
+        assert_eq!(store.bytes(), 2 * pair);
+    }
+}

@@ -1,0 +1,195 @@
+//! Bounds on the memory and the time that one request may cost, and the meter that enforces them.
+//!
+//! Every replica executes every entry of the log, so an entry that costs too much would stop the whole cluster, and
+//! again after each restart. Two checks prevent that:
+//!
+//! 1. A request whose cost follows from its own text is refused before it is proposed.
+//! 2. A request whose cost depends on the values that it finds is metered while it executes. It stops at a
+//!    fixed limit, leaves the state as it was, and is answered with an error.
+//!
+//! The second check influences the state, so all replicas must reach the same verdict. The limits are therefore
+//! constants, or travel in the entry ([`Entry::Within`](super::Entry::Within)), and the meter counts steps instead
+//! of time. `docs/commands.md` lists the bounds of each command.
+
+use super::reply::Reply;
+use paxos_node::machine::Answer as _;
+
+/// The longest request, the longest transaction, and the longest entry of the log that the server writes, in bytes.
+/// An entry has to fit into one message with room to spare.
+pub const REQUEST_MAX: usize = 8 << 20;
+
+/// The longest value, in bytes, whichever command makes it grow.
+pub const VALUE_MAX: usize = REQUEST_MAX;
+
+/// The longest answer to one request, in bytes, as [`Reply`] counts them ([`Answer::size`](paxos_node::Answer::size)).
+/// Two of the longest values fit.
+pub const ANSWER_MAX: usize = 2 * VALUE_MAX + (64 << 10);
+
+/// The most keys that one command may name.
+pub const KEYS_MAX: usize = 25_000;
+
+/// The most steps that one request, one transaction or one entry of the log may take. A step takes between 5 ns and
+/// 100 ns; The private module `cost` has the steps of each action.
+pub const STEPS_MAX: u64 = KEYS_MAX as u64 * cost::KEY;
+
+/// The longest name that a client may give itself or its library, in bytes.
+pub(crate) const NAME_MAX: usize = 1 << 10;
+
+/// The most names that `COMMAND INFO` and `INFO` accept.
+pub(crate) const NAMES_MAX: usize = 1 << 10;
+
+/// The steps that an action takes.
+pub(crate) mod cost {
+    /// A key is looked up, inserted or removed.
+    pub(crate) const KEY: u64 = 8;
+    /// All keys are removed. The next key needs new shards of the store.
+    pub(crate) const CLEAR: u64 = 16 * KEY;
+    /// A key is visited while all keys are walked through, and perhaps sorted.
+    pub(crate) const VISIT: u64 = 2;
+    /// So many bytes are copied in one step.
+    pub(crate) const COPIED_BYTES: u64 = 1 << 10;
+    /// A pattern is compared with a text so many times in one step.
+    pub(crate) const COMPARISONS: u64 = 16;
+}
+
+/// Upper bounds of a request, as far as its own text tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) steps: u64,
+    /// The bytes of the answer.
+    pub(crate) answer: usize,
+    /// The bytes by which the state may grow.
+    pub(crate) growth: u64,
+}
+
+impl Bounds {
+    /// The bounds of two requests together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            steps: self.steps.saturating_add(other.steps),
+            answer: self.answer.saturating_add(other.answer),
+            growth: self.growth.saturating_add(other.growth),
+        }
+    }
+}
+
+/// The ways in which the answer to an entry can take memory that is neither in the state nor in the entry itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// Whole values are answered, which share memory with the state.
+    pub(crate) answers_values: bool,
+    /// Values grow. One that was answered before is copied.
+    pub(crate) grows_values: bool,
+    /// Parts of values are answered, which are copied.
+    pub(crate) answers_parts: bool,
+}
+
+impl Copies {
+    /// The copies of two parts of an entry together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            answers_values: self.answers_values || other.answers_values,
+            grows_values: self.grows_values || other.grows_values,
+            answers_parts: self.answers_parts || other.answers_parts,
+        }
+    }
+
+    /// The most bytes that are copied.
+    pub fn bytes_max(self) -> usize {
+        let copies = self.answers_parts || self.answers_values && self.grows_values;
+        if copies { ANSWER_MAX } else { 0 }
+    }
+}
+
+/// The limit that a request would have exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exceeded {
+    /// [`ANSWER_MAX`].
+    Answer,
+    /// [`STEPS_MAX`].
+    Steps,
+    /// The limit of the whole state, in bytes.
+    State(u64),
+}
+
+impl From<Exceeded> for Reply {
+    /// The error that a client reads. Clients of Redis know the code `OOM`.
+    fn from(exceeded: Exceeded) -> Self {
+        let text = match exceeded {
+            Exceeded::Answer => format!(
+                "ERR the answer would have more than {ANSWER_MAX} bytes; nothing was changed, ask for less at once"
+            ),
+            Exceeded::Steps => {
+                "ERR the request takes too many steps; nothing was changed, ask for fewer keys or \
+                                use SCAN"
+                    .to_owned()
+            }
+            Exceeded::State(max) => format!(
+                "OOM the state would have more than {max} bytes (--state-max); nothing was changed, delete keys \
+                 first"
+            ),
+        };
+        Self::Error(text.into())
+    }
+}
+
+/// The steps and bytes that a request may still take.
+#[derive(Clone, Debug)]
+pub(crate) struct Meter {
+    steps: u64,
+    answer: usize,
+    exceeded: bool,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self { steps: STEPS_MAX, answer: ANSWER_MAX, exceeded: false }
+    }
+}
+
+impl Meter {
+    /// Whether a request with these bounds cannot exceed what is left.
+    pub(crate) fn covers(&self, bounds: Bounds) -> bool {
+        bounds.steps <= self.steps && bounds.answer <= self.answer
+    }
+
+    /// The number of steps that are left.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// True if a request has asked for more than was left.
+    pub(crate) fn is_exceeded(&self) -> bool {
+        self.exceeded
+    }
+
+    /// Counts steps.
+    pub(crate) fn spend(&mut self, steps: u64) -> Result<(), Exceeded> {
+        match self.steps.checked_sub(steps) {
+            Some(left) => self.steps = left,
+            None => return Err(self.exceed(Exceeded::Steps)),
+        }
+        Ok(())
+    }
+
+    /// Counts bytes that are copied.
+    pub(crate) fn copy(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        self.spend(bytes as u64 / cost::COPIED_BYTES)
+    }
+
+    /// Counts an answer, or a part of one, and returns it.
+    pub(crate) fn answered(&mut self, reply: Reply) -> Result<Reply, Exceeded> {
+        match self.answer.checked_sub(reply.size()) {
+            Some(left) => self.answer = left,
+            None => return Err(self.exceed(Exceeded::Answer)),
+        }
+        Ok(reply)
+    }
+
+    /// Notes that a limit would be exceeded.
+    pub(crate) fn exceed(&mut self, limit: Exceeded) -> Exceeded {
+        self.exceeded = true;
+        limit
+    }
+}

@@ -1,0 +1,30 @@
+//! What Redis does not have: sessions of clients, so that a command whose answer was lost can be asked for again, of
+//! any node, and is applied once.
+
+use bytes::Bytes;
+
+use super::{Request, errors, parse};
+use crate::{entry::Entry, number::integer, reply::Reply};
+use paxos::types::Slot;
+use paxos_node::session;
+
+/// `PAXOS ONCE session number heard-below command …`.
+pub(super) fn once(arguments: &[Bytes]) -> Result<session::Request, Reply> {
+    let number = |at: usize| -> Result<u64, Reply> {
+        let number = integer(&arguments[at]).and_then(|number| u64::try_from(number).ok());
+        number.ok_or_else(errors::not_an_integer)
+    };
+    let (opened, sequence, heard_below) = (Slot(number(2)?), number(3)?, number(4)?);
+    let refused = Reply::error("ERR PAXOS ONCE is for single commands that write");
+    if arguments[5].eq_ignore_ascii_case(b"paxos") {
+        return Err(refused); // However often one stands in another.
+    }
+    let command = match parse(&arguments[5..]).map_err(|refusal| refusal.reply)? {
+        Request::Write(command) => Entry::One(command).to_bytes(),
+        Request::Local(reply @ Reply::Error(_)) => return Err(reply),
+        _ => return Err(refused),
+    };
+    session::Request::new(opened, sequence, heard_below, command).ok_or(Reply::error(
+        "ERR the answer to this number was heard, as PAXOS ONCE says: it is not asked for again",
+    ))
+}

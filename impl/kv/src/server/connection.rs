@@ -1,0 +1,502 @@
+//! The connection of one client: requests in, answers out, and no more memory than its accounts hold.
+
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::timeout,
+};
+
+use super::{
+    output::Output,
+    pool::Account,
+    rounds::{self, Asked, Round, Waiting},
+};
+use crate::{
+    ANSWER_MAX, Action, Client, Copies, Entry, Kv, NoRoom, Question, Reply, info, resp::Decoder,
+};
+use paxos_node::{Handle, ProposeError, ReadError, machine::Answer as _, session};
+
+/// The number of bytes that a connection may hold on either side without an account.
+pub(super) const OWN_BYTES: usize = 64 << 10;
+/// The most bytes that are read at once: a batch of requests is answered before the next is read.
+const READ_BYTES: usize = 16 << 10;
+/// The most requests that wait before the cluster is asked: each takes memory that is not in an account.
+const WAITING_MAX: usize = 1 << 10;
+/// The time after which a client that makes no progress in reading its answers is cut off.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A client whose request was refused may still be sending it. Its input is read for so long, and so far, since it
+/// would otherwise not come to read the answer.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
+const DRAIN_BYTES: usize = 1 << 30;
+
+/// One client's connection.
+pub(super) struct Connection<S> {
+    pub(super) stream: S,
+    pub(super) node: Handle<Kv>,
+    pub(super) client: Client,
+    pub(super) state_max: u64,
+    /// Holds what is read and not answered.
+    pub(super) incoming: Account,
+    /// Holds answers that are not written.
+    pub(super) outgoing: Account,
+    pub(super) waiting: VecDeque<Waiting>,
+    /// Whether a long request, or a part of one, has made the input buffer long.
+    pub(super) has_long_buffer: bool,
+    pub(super) output: Output,
+}
+
+/// The next thing to do after a batch of requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// More requests may follow.
+    Read,
+    /// The connection ends, and no answer is written any more.
+    HangUp,
+    /// The connection ends.
+    Close,
+    /// The connection ends, after its client has sent the rest of a request that was refused.
+    Drain,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Serves the client until it leaves, or has to.
+    pub(super) async fn run(mut self) -> io::Result<()> {
+        let (mut decoder, mut input) = (Decoder::default(), BytesMut::new());
+        loop {
+            let next = self.answer_all(&mut decoder, &mut input).await?;
+            if next == Next::HangUp {
+                return Ok(());
+            }
+            self.write_out().await?;
+            match next {
+                Next::HangUp | Next::Close => return Ok(()),
+                Next::Drain => {
+                    drop((decoder, input));
+                    return self.drain().await;
+                }
+                Next::Read => {}
+            }
+            if !self.read_more(&mut decoder, &mut input).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads more of a request, or further requests. Returns whether there was anything to read.
+    async fn read_more(&mut self, decoder: &mut Decoder, input: &mut BytesMut) -> io::Result<bool> {
+        let unfinished = decoder.collected() + input.len();
+        let held = self.client.queued_bytes() + unfinished;
+        let mut room = READ_BYTES;
+        if held + READ_BYTES <= OWN_BYTES {
+            if self.has_long_buffer || input.is_empty() {
+                self.release_buffer(decoder, input);
+            }
+            self.incoming.shrink(0);
+        } else {
+            self.has_long_buffer = true;
+            // All that the request may need is taken at once: clients that each had a part would wait for each other.
+            let rest = decoder.expects().saturating_sub(unfinished);
+            self.incoming.hold(held + rest + READ_BYTES).await?;
+            room += rest;
+        }
+        input.reserve(room);
+        let mut room = input.limit(room);
+        tokio::select! {
+            biased;
+            // Each client is told once that the node has stopped: the requests that it sends then are not read.
+            () = self.node.stopped() => Ok(false),
+            read = self.stream.read_buf(&mut room) => {
+                let read = read?;
+                if self.has_long_buffer {
+                    self.incoming.progress(read);
+                }
+                Ok(read > 0)
+            }
+            closed = self.incoming.closed() => Err(closed.into()),
+        }
+    }
+
+    /// Copies the bytes behind a long request, so that they do not keep its buffer.
+    fn release_buffer(&mut self, decoder: &mut Decoder, input: &mut BytesMut) {
+        decoder.release_buffer();
+        *input = BytesMut::from(&input[..]);
+        self.has_long_buffer = false;
+    }
+
+    async fn write_out(&mut self) -> io::Result<()> {
+        if self.output.bytes() == 0 {
+            return Ok(());
+        }
+        let has_accounts = self.has_long_buffer || self.output.bytes() > OWN_BYTES;
+        let progress = |bytes| {
+            if has_accounts {
+                self.incoming.progress(bytes);
+                self.outgoing.progress(bytes);
+            }
+        };
+        tokio::select! {
+            written = self.output.write_to(&mut self.stream, PATIENCE, progress) => written?,
+            closed = self.outgoing.closed() => return Err(closed.into()),
+            closed = self.incoming.closed() => return Err(closed.into()),
+        }
+        self.outgoing.shrink(0);
+        Ok(())
+    }
+
+    /// Reads what the client still sends, so that it comes to read why it was refused.
+    async fn drain(&mut self) -> io::Result<()> {
+        self.incoming.shrink(0);
+        self.stream.shutdown().await?;
+        let mut rest = vec![0; READ_BYTES];
+        let mut bytes = 0;
+        while bytes < DRAIN_BYTES {
+            match timeout(DRAIN_PATIENCE, self.stream.read(&mut rest)).await {
+                Ok(Ok(read)) if read > 0 => bytes += read,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers all requests that are there.
+    async fn answer_all(
+        &mut self,
+        decoder: &mut Decoder,
+        input: &mut BytesMut,
+    ) -> io::Result<Next> {
+        loop {
+            let arguments = match decoder.decode(input) {
+                Ok(Some(arguments)) => arguments,
+                Ok(None) => {
+                    self.ask().await?;
+                    return Ok(Next::Read);
+                }
+                Err(error) => {
+                    self.answer(&error.reply()).await?;
+                    return Ok(Next::Drain);
+                }
+            };
+            let action = self.client.handle(&arguments);
+            drop(arguments);
+            // An entry is a copy of the request. Further requests are copied only if they are short.
+            if self.has_long_buffer && decoder.collected() + input.len() <= OWN_BYTES {
+                self.release_buffer(decoder, input);
+            }
+            let protocol = self.client.protocol();
+            let asked = match action {
+                Action::Read(question) => Asked::Read(question),
+                Action::Write { entry, copies } => Asked::Write { entry, copies },
+                Action::HangUp => {
+                    tracing::warn!("a client speaks HTTP; it is disconnected");
+                    return Ok(Next::HangUp);
+                }
+                Action::Close(reply) => {
+                    self.answer(&reply).await?;
+                    return Ok(Next::Close);
+                }
+                Action::Reply(reply) => {
+                    self.answer(&reply).await?;
+                    continue;
+                }
+                Action::OpenSession => {
+                    self.ask().await?;
+                    self.wait_for_cluster(true);
+                    let opened = self.node.open_session().await;
+                    self.wait_for_cluster(false);
+                    let reply = match opened {
+                        Ok(session) => Reply::Integer(session.id().slot.0.cast_signed()),
+                        Err(error) => unwritten(&error),
+                    };
+                    self.answer(&reply).await?;
+                    continue;
+                }
+                Action::Once(request) => {
+                    self.ask().await?;
+                    let reply = self.once(request).await;
+                    self.answer(&reply).await?;
+                    continue;
+                }
+                Action::Info(sections) => {
+                    self.ask().await?;
+                    self.wait_for_cluster(true);
+                    let status = self.node.status().await;
+                    self.wait_for_cluster(false);
+                    let reply = match status {
+                        Some(status) => {
+                            Reply::Bulk(info::text(&status, self.state_max, &sections).into())
+                        }
+                        None => stopped(),
+                    };
+                    self.answer(&reply).await?;
+                    continue;
+                }
+            };
+            self.waiting.push_back(Waiting { asked, protocol });
+            if self.waiting.len() >= WAITING_MAX {
+                self.ask().await?;
+            }
+        }
+    }
+
+    /// Answers after all requests that wait.
+    async fn answer(&mut self, reply: &Reply) -> io::Result<()> {
+        self.ask().await?;
+        self.output.push(reply, self.client.protocol());
+        self.make_room().await
+    }
+
+    /// Asks the cluster for all that waits, and answers it.
+    async fn ask(&mut self) -> io::Result<()> {
+        while let Some(round) = rounds::next(&mut self.waiting) {
+            let replies = match round {
+                Round::Look(questions) => self.look(questions).await?,
+                Round::Propose { entry, requests, copies } => {
+                    self.propose(entry, requests, copies).await?
+                }
+            };
+            debug_assert!(!replies.is_empty(), "each round answers at least one request");
+            for reply in &replies {
+                let answered = self.waiting.pop_front();
+                let protocol = answered.map_or(self.client.protocol(), |waiting| waiting.protocol);
+                self.output.push(reply, protocol);
+            }
+            drop(replies);
+            self.make_room().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes answers once they are more than a connection may hold.
+    async fn make_room(&mut self) -> io::Result<()> {
+        if self.output.bytes() > OWN_BYTES {
+            self.write_out().await?;
+        }
+        Ok(())
+    }
+
+    /// Answers some of the questions, at least the first. They are all asked of one state.
+    async fn look(&mut self, questions: Vec<Question>) -> io::Result<Vec<Reply>> {
+        let questions: Arc<[Question]> = questions.into();
+        let mut room = OWN_BYTES;
+        loop {
+            let asked = questions.clone();
+            self.wait_for_cluster(true);
+            let answered = self.node.read(move |kv| kv.answer_some(&asked, room)).await;
+            self.wait_for_cluster(false);
+            match answered {
+                Ok(Ok(replies)) => return Ok(replies),
+                // The first answer may have grown when it is asked for again.
+                Ok(Err(NoRoom { bytes })) => {
+                    room = if room == OWN_BYTES { bytes } else { ANSWER_MAX };
+                    self.hold_outgoing(self.output.bytes() + room).await?;
+                }
+                Err(error) => return Ok(vec![unread(&error); questions.len()]),
+            }
+        }
+    }
+
+    /// Proposes an entry, and answers the requests that were executed: all, or the first ones of a pipeline.
+    async fn propose(
+        &mut self,
+        entry: Bytes,
+        requests: usize,
+        copies: Copies,
+    ) -> io::Result<Vec<Reply>> {
+        if copies.bytes_max() > 0 {
+            self.hold_outgoing(self.output.bytes() + copies.bytes_max()).await?;
+        }
+        let entry = self.limited(entry);
+        self.wait_for_cluster(true);
+        let answer = self.node.propose(entry).await;
+        self.wait_for_cluster(false);
+        let replies = match answer {
+            Ok(Reply::Array(replies)) if requests > 1 && !replies.is_empty() => replies,
+            Ok(reply) => vec![reply; requests],
+            Err(error) => vec![unwritten(&error); requests],
+        };
+        self.account_for(replies.iter().map(Reply::size).sum());
+        Ok(replies)
+    }
+
+    async fn once(&mut self, request: session::Request) -> Reply {
+        let request = request.map(|entry| self.limited(entry));
+        self.wait_for_cluster(true);
+        let answer = self.node.request_owned(request).await;
+        self.wait_for_cluster(false);
+        let reply = answer.unwrap_or_else(|error| unanswered(&error));
+        self.account_for(reply.size());
+        reply
+    }
+
+    /// Has the account hold an answer that is there. Until now it shared memory with the state, or was provided for; the
+    /// next write may make it the only holder.
+    fn account_for(&self, size: usize) {
+        let bytes = self.output.bytes() + size;
+        self.outgoing.take(if bytes > OWN_BYTES { bytes } else { 0 });
+    }
+
+    /// An entry with the limit of the whole state.
+    fn limited(&self, entry: Bytes) -> Bytes {
+        Entry::Within { state_max: self.state_max, entry }.to_bytes()
+    }
+
+    /// Has the account for answers hold so many bytes. It is not the client that keeps its request waiting meanwhile.
+    async fn hold_outgoing(&self, bytes: usize) -> io::Result<()> {
+        self.incoming.set_waiting(true);
+        let held = self.outgoing.hold(bytes).await;
+        self.incoming.set_waiting(false);
+        Ok(held?)
+    }
+
+    fn wait_for_cluster(&self, waits: bool) {
+        self.incoming.set_waiting(waits);
+        self.outgoing.set_waiting(waits);
+    }
+}
+
+fn stopped() -> Reply {
+    Reply::error("CLUSTERDOWN the node has stopped")
+}
+
+fn unread(error: &ReadError) -> Reply {
+    Reply::Error(format!("CLUSTERDOWN {error}").into())
+}
+
+/// Says so if there is no use in asking again.
+fn unanswered(error: &ProposeError) -> Reply {
+    if error.is_final() && error.may_be_applied() {
+        return Reply::Error(format!("NOANSWER {error}").into());
+    }
+    unwritten(error)
+}
+
+fn unwritten(error: &ProposeError) -> Reply {
+    let word = match error {
+        ProposeError::TooLong { .. } => "ERR",
+        error if error.may_be_applied() => "MAYBE",
+        _ => "CLUSTERDOWN",
+    };
+    Reply::Error(format!("{word} {error}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::DuplexStream, sync::mpsc, time::sleep};
+
+    use super::*;
+    use crate::{
+        REQUEST_MAX,
+        server::pool::{Closed, Pool},
+    };
+
+    /// The longest value that fits into a request.
+    const LONGEST: usize = REQUEST_MAX - 100;
+
+    fn connection(
+        node: Handle<Kv>,
+        stream: DuplexStream,
+        pool: &Arc<Pool>,
+    ) -> Connection<DuplexStream> {
+        Connection {
+            stream,
+            node,
+            client: Client::new(1),
+            state_max: 1 << 30,
+            incoming: pool.account(),
+            outgoing: Pool::new(0).account(),
+            waiting: VecDeque::new(),
+            has_long_buffer: false,
+            output: Output::default(),
+        }
+    }
+
+    /// A request to set a key to a value of that length.
+    fn set(length: usize) -> Vec<u8> {
+        let mut request = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${length}\r\n").into_bytes();
+        request.extend(vec![b'x'; length]);
+        request.extend(b"\r\n");
+        request
+    }
+
+    /// True if a client is disconnected within two minutes because others need its memory. It sends requests of that length
+    /// one after the other: 60 kB at once, and the rest in pieces. It pauses after each.
+    async fn is_closed(request: usize, piece: usize, pause: Duration) -> bool {
+        const POOL: usize = 9 << 20;
+        let pool = Pool::new(POOL);
+        let node = Handle::without_node(|_| Some(Reply::ok()));
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let connection = tokio::spawn(connection(node, ours, &pool).run());
+        let (mut answers, mut requests) = tokio::io::split(theirs);
+        let reader = tokio::spawn(async move {
+            let _ = tokio::io::copy(&mut answers, &mut tokio::io::sink()).await;
+        });
+        let writer = tokio::spawn(async move {
+            loop {
+                let request = set(request);
+                let (first, rest) = request.split_at(60_000);
+                for piece in std::iter::once(first).chain(rest.chunks(piece)) {
+                    if requests.write_all(piece).await.is_err() {
+                        return;
+                    }
+                    sleep(pause).await;
+                }
+            }
+        });
+        let other = pool.account();
+        let others = tokio::spawn(async move {
+            loop {
+                other.hold(POOL).await.unwrap();
+                other.shrink(0);
+                sleep(Duration::from_millis(100)).await;
+            }
+        });
+        let ended = timeout(Duration::from_mins(2), connection).await;
+        for task in [reader, writer, others] {
+            task.abort();
+        }
+        ended.is_ok_and(|ended| {
+            let error = ended.unwrap().unwrap_err().into_inner();
+            error.unwrap().downcast::<Closed>().is_ok()
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_does_not_keep_the_memory_of_its_requests() {
+        assert!(is_closed(LONGEST, 1, Duration::from_secs(2)).await, "it announces a long request");
+        assert!(is_closed(60_000, 100, Duration::from_secs(3)).await, "it begins again and again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fast_client_keeps_the_memory_of_its_requests() {
+        assert!(!is_closed(LONGEST, 256 << 10, Duration::from_millis(125)).await, "2 MiB a second");
+    }
+
+    /// The only copy of a long request while the cluster is asked is the one that the node has.
+    #[tokio::test]
+    async fn a_long_request_is_kept_once() {
+        const LENGTH: usize = 1 << 20;
+        let (sender, mut proposed) = mpsc::unbounded_channel();
+        let node = Handle::without_node(move |command| {
+            sender.send(command).unwrap();
+            None
+        });
+        let (ours, _theirs) = tokio::io::duplex(1 << 10);
+        let mut connection = connection(node, ours, &Pool::new(2 * LENGTH));
+        let (mut decoder, mut input) = (Decoder::default(), BytesMut::from(&set(LENGTH)[..]));
+        input.extend_from_slice(b"*2\r\n$3\r\nGET\r\n");
+        connection.has_long_buffer = true;
+        let command = tokio::select! {
+            _ = connection.answer_all(&mut decoder, &mut input) => panic!("there is no answer"),
+            command = proposed.recv() => command.unwrap(),
+        };
+        assert!(command.len() > LENGTH && command.is_unique());
+        assert!(!input.try_reclaim(LENGTH), "the input buffer was dropped");
+        let kept = connection.waiting.iter().map(|waiting| match &waiting.asked {
+            Asked::Write { entry, .. } => entry.len(),
+            Asked::Read(_) => 0,
+        });
+        assert_eq!(kept.collect::<Vec<_>>(), [0]);
+    }
+}

@@ -1,0 +1,105 @@
+//! The sockets of the store: clients of Redis talk to a node.
+//!
+//! Requests that arrive together are answered together, in their order ([`rounds`]). The reply to a
+//! write that could not be confirmed is an error. `MAYBE` leaves open whether the command was or will be applied.
+//! `CLUSTERDOWN` says that the cluster was not asked for it.
+//!
+//! The server takes a bounded amount of memory. Each client has [`connection::OWN_BYTES`] in each direction. Long
+//! requests and long answers of all clients share two [pools](pool). A client that makes no progress in reading its answers is cut off.
+
+mod connection;
+mod output;
+mod pool;
+mod rounds;
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::sleep,
+};
+
+use self::{connection::Connection, output::Output, pool::Pool};
+use super::{Client, Kv};
+use paxos_node::Handle;
+
+/// The share of a node that clients may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most clients that are connected at once. Further ones are told so, and are disconnected.
+    pub clients_max: usize,
+    /// The most bytes that the state may have ([`Store::bytes`](super::Store::bytes)). Writes that would pass it are
+    /// refused.
+    pub state_max: u64,
+    /// The most bytes of long requests that are read and not answered, over all clients; as many again for
+    /// long answers.
+    pub pool_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { clients_max: 10_000, state_max: 1 << 30, pool_bytes: 128 << 20 }
+    }
+}
+
+/// The answer to a client that finds no place, in the words of Redis.
+const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// Serves clients until the node has stopped and each connection has answered what waited then, or until this is
+/// dropped.
+pub async fn serve(listener: TcpListener, node: Handle<Kv>, limits: Limits) {
+    let (mut connections, places) = (JoinSet::new(), Arc::new(Semaphore::new(limits.clients_max)));
+    let [incoming, outgoing] = [limits.pool_bytes; 2].map(Pool::new);
+    for id in 1.. {
+        let stream = tokio::select! {
+            stream = accept(&listener) => stream,
+            () = node.stopped() => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            // Whatever the socket does not take at once is not worth a place.
+            let _ = stream.try_write(TOO_MANY);
+            continue;
+        };
+        let connection = Connection {
+            stream,
+            node: node.clone(),
+            client: Client::new(id),
+            state_max: limits.state_max,
+            incoming: incoming.account(),
+            outgoing: outgoing.account(),
+            waiting: VecDeque::new(),
+            has_long_buffer: false,
+            output: Output::default(),
+        };
+        connections.spawn(async move {
+            let _place = place;
+            let nodelay = connection.stream.set_nodelay(true);
+            if let Err(error) = async {
+                nodelay?;
+                connection.run().await
+            }
+            .await
+            {
+                tracing::debug!(%error, "a client's connection has ended");
+            }
+        });
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                // Too many open files, most likely: it may pass.
+                tracing::warn!(%error, "a client could not be accepted");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What becomes of a node, for whoever reads its log: changes, and nothing else.
+
+use std::any::Any;
+
+use itertools::Itertools as _;
+
+use super::status::Role;
+use paxos::types::{Ballot, NodeId, Slot};
+
+/// What was told last.
+#[derive(Debug)]
+pub(super) struct Journal {
+    node: NodeId,
+    role: Option<Role>,
+    leader: Option<NodeId>,
+}
+
+impl Journal {
+    pub(super) fn new(node: NodeId) -> Self {
+        Self { node, role: None, leader: None }
+    }
+
+    /// Tells what has changed: `missing` has still to be met, `ballot` is promised, `leader` is whom it would ask.
+    pub(super) fn tell(
+        &mut self,
+        role: Role,
+        missing: &[NodeId],
+        ballot: Option<Ballot>,
+        leader: Option<NodeId>,
+    ) {
+        let node = self.node.0;
+        // Written out only if it is told: most turns change nothing.
+        let ballot = ballot.as_ref().map(tracing::field::display);
+        let before = self.role.replace(role);
+        if before != Some(role) {
+            match (role, before) {
+                (Role::Forming, _) => {
+                    let missing = missing.iter().join(",");
+                    tracing::info!(node, missing, "waits until it has met the others");
+                }
+                (Role::Follower, Some(Role::Forming)) => {
+                    tracing::info!(node, "has met all the others");
+                }
+                (Role::Follower, Some(Role::Leader)) => {
+                    tracing::info!(node, ballot, "leads no more");
+                }
+                (Role::Follower, _) => {}
+                (Role::Candidate, _) => tracing::info!(node, ballot, "asks for promises"),
+                (Role::Leader, _) => tracing::info!(node, ballot, "leads"),
+            }
+        }
+        match (std::mem::replace(&mut self.leader, leader), leader) {
+            (before, Some(leader)) if before != Some(leader) && leader != self.node => {
+                tracing::info!(node, leader = leader.0, "follows");
+            }
+            (Some(before), None) if before == self.node && role == Role::Leader => {
+                tracing::warn!(node, "leads, but does not hear of enough others");
+            }
+            (Some(before), None) => tracing::info!(node, leader = before.0, "hears of no leader"),
+            _ => {}
+        }
+    }
+
+    /// The machine has panicked while it applied a slot.
+    pub(super) fn tell_of_panic(&self, slot: Slot, panic: &(dyn Any + Send)) {
+        let words = panic.downcast_ref::<&str>().copied();
+        let reason = words.or(panic.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(
+            node = self.node.0,
+            slot = slot.0,
+            reason = reason.unwrap_or("unknown"),
+            "the state machine has panicked: this node votes on, and applies and answers nothing from this slot on. \
+             Start it with a version whose state machine can apply the slot"
+        );
+    }
+
+    /// A snapshot was taken, or that of a peer installed.
+    pub(super) fn tell_of_snapshot(&self, below: Slot, bytes: u64, installed: bool) {
+        tracing::info!(node = self.node.0, below = below.0, bytes, installed, "has a new snapshot");
+    }
+}

@@ -1,0 +1,190 @@
+//! What a replicated log is for: a deterministic state machine to which it is applied.
+//!
+//! Every node applies the same commands in the same order, so all have the same state, as long as
+//! nothing but the commands decides what happens: no clock, no random source, no order that a hash
+//! map of this process happens to have. A command that makes no sense is an answer like any other,
+//! and the same on each node; it must not panic, or it would on all of them.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//!
+//! use bytes::Bytes;
+//! use paxos_node::machine::{Frozen, RestoreError, StateMachine};
+//!
+//! /// Adds up the lengths of all commands.
+//! #[derive(Default)]
+//! struct Sum(u64);
+//!
+//! impl StateMachine for Sum {
+//!     type Answer = Bytes;
+//!
+//!     fn apply(&mut self, command: &[u8]) -> Bytes {
+//!         self.0 += command.len() as u64;
+//!         Bytes::copy_from_slice(&self.0.to_le_bytes())
+//!     }
+//!
+//!     fn snapshot(&self) -> Frozen {
+//!         let sum = self.0;
+//!         Box::new(move |file| file.write_all(&sum.to_le_bytes()))
+//!     }
+//!
+//!     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
+//!         let mut bytes = [0; 8];
+//!         snapshot.read_exact(&mut bytes)?;
+//!         self.0 = u64::from_le_bytes(bytes);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let (mut one, mut other) = (Sum::default(), Sum::default());
+//! one.apply(b"abc");
+//! let frozen = one.snapshot();
+//! one.apply(b"d"); // It is not in the snapshot.
+//! let mut file = Vec::new();
+//! frozen(&mut file)?;
+//! other.restore(&mut &file[..])?;
+//! assert_eq!(one.apply(b"e"), 5_u64.to_le_bytes()[..]);
+//! assert_eq!(other.apply(b"e"), 4_u64.to_le_bytes()[..]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::{
+    borrow::Cow,
+    io::{self, Read, Write},
+};
+
+use bytes::Bytes;
+use thiserror::Error;
+
+/// The state of a machine at one moment, as a function that writes it. Another thread calls it while the machine
+/// goes on.
+pub type Frozen = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
+
+/// A state that commands change, one after the other, the same way on every node.
+pub trait StateMachine: Send + 'static {
+    /// The answer to a command. `Bytes` will do for most machines.
+    type Answer: Answer;
+
+    /// Executes a command and returns its answer. The same command in the same state has the same effect
+    /// and the same answer on every node. A command that the machine cannot understand has an answer, too.
+    ///
+    /// Every node executes every command, so the machine must bound the time and the memory that one
+    /// command takes. A panic halts the machine of each node that reaches the command
+    /// ([`Status::halted`](crate::Status::halted)).
+    fn apply(&mut self, command: &[u8]) -> Self::Answer;
+
+    /// The whole present state, for a snapshot. No command waits while the snapshot is written, but each waits for
+    /// this call, so the call should take little time, however large the state is: the state and the result
+    /// share what does not change.
+    ///
+    /// Equal states should write equal bytes, so that nodes can be compared.
+    fn snapshot(&self) -> Frozen;
+
+    /// Replaces the whole state by the state of a snapshot.
+    ///
+    /// # Errors
+    /// The bytes are no snapshot of this machine, or cannot be read. The state is as it was.
+    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError>;
+
+    /// The number of bytes that the state takes, for operators; 0 if the machine does not count them.
+    fn state_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// The answer of a state machine to a command.
+///
+/// Every node makes the answer, but only one node sends it to a client. So making an answer should cost
+/// little: it may share memory with the state, as [`Bytes`] does. [`to_bytes`](Self::to_bytes) is called only
+/// for a snapshot that keeps the answer for a client that may ask again.
+pub trait Answer: Clone + Send + Sync + 'static {
+    /// The number of bytes that keeping the answer takes. The same answer has the same size on every node,
+    /// also after a snapshot was restored.
+    fn size(&self) -> usize;
+
+    /// The answer as bytes.
+    fn to_bytes(&self) -> Bytes;
+
+    /// The answer that [`to_bytes`](Self::to_bytes) has written; `None` for any other bytes.
+    fn from_bytes(bytes: Bytes) -> Option<Self>;
+}
+
+impl Answer for Bytes {
+    fn size(&self) -> usize {
+        self.len()
+    }
+
+    fn to_bytes(&self) -> Bytes {
+        self.clone()
+    }
+
+    fn from_bytes(bytes: Bytes) -> Option<Self> {
+        Some(bytes)
+    }
+}
+
+/// The snapshot ends too early, or cannot be read.
+impl From<io::Error> for RestoreError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::new("it ends too early"),
+            _ => Self::new(error.to_string()),
+        }
+    }
+}
+
+/// Why a snapshot could not be restored.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("this is no snapshot: {reason}")]
+pub struct RestoreError {
+    reason: Cow<'static, str>,
+}
+
+impl RestoreError {
+    /// An error for this reason.
+    pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason: reason.into() }
+    }
+
+    /// What is wrong with the snapshot, in words.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Answers each command with how many there were.
+    #[derive(Debug, Default)]
+    pub(crate) struct Counter(pub(crate) u64);
+
+    impl StateMachine for Counter {
+        type Answer = Bytes;
+
+        fn apply(&mut self, _: &[u8]) -> Bytes {
+            self.0 += 1;
+            self.0.to_string().into()
+        }
+
+        fn snapshot(&self) -> Frozen {
+            let count = self.0;
+            Box::new(move |file| file.write_all(&count.to_le_bytes()))
+        }
+
+        fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
+            let mut bytes = [0; 8];
+            snapshot.read_exact(&mut bytes)?;
+            self.0 = u64::from_le_bytes(bytes);
+            Ok(())
+        }
+    }
+
+    /// What a snapshot writes.
+    pub(crate) fn bytes(frozen: Frozen) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        frozen(&mut bytes).expect("there is memory");
+        bytes
+    }
+}

@@ -1,0 +1,862 @@
+//! A node without sockets and threads: what happens in one turn, as two plain functions.
+//!
+//! A turn takes in whatever is ready and steps the replica for all of it. It lets out what came of that before
+//! there was a record, proposes what clients ask for, and lets out what may leave early. Then it makes the
+//! records durable with one write and one sync, and only then lets out the rest: messages, what is applied,
+//! answers to clients. That order is stated once, in [`Node::begin_turn`] and [`Node::end_turn`], and nothing
+//! that depends on a record of the turn leaves a node anywhere else. (What does not may: that a time is up, how
+//! the node is, whether a peer may come in, and answers that a peer's snapshot brought.) Before the disk is
+//! waited for, whoever carries packets and answers may have the thread.
+
+use std::{
+    collections::VecDeque,
+    io::BufReader,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use metrics::Histogram;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{
+    clients::{Clients, Opened, ProposeError, Reply},
+    error::NodeError,
+    flight::Flight,
+    formation::Formation,
+    gathering::Gathering,
+    introduction::{Admission, Introduction, Lives},
+    journal::Journal,
+    notes,
+    options::Options,
+    packet::Packet,
+    plausible::Guard,
+    readers::{For, ReadError, Readers, Reading},
+    saving::{Job, Saved, Source},
+    status::{Counts, Role as Doing, Status},
+    timing::{Now, Timing},
+    transfer::{self, Taken, Transfer},
+};
+use crate::{
+    machine::StateMachine,
+    session::{Request, Sessions},
+};
+use paxos::{
+    config::Config,
+    event::{Event, Output, Proposal, Timer, Token},
+    message::{Envelope, Message, To},
+    protocol::{
+        RecoverError, Replica,
+        proposer::{NodeSet, Role},
+    },
+    types::{NodeId, Slot, Value},
+};
+use paxos_store::{SnapshotFile as _, Storage, StorageError};
+
+/// What can reach a node.
+pub(super) enum Input<M: StateMachine> {
+    /// A packet of a peer, and the room that it takes until the node has taken it in.
+    Packet { from: NodeId, packet: Packet, room: Option<OwnedSemaphorePermit> },
+    /// A client asks for a command.
+    Propose { command: Bytes, reply: Reply<M::Answer> },
+    /// A client asks for a session of its own.
+    Open(Opened),
+    /// A client asks for a command in it.
+    Request { request: Request, reply: Reply<M::Answer> },
+    /// A client asks to read.
+    Read(Reading<M>),
+    /// A peer has connected and introduces itself.
+    Introduced { peer: NodeId, introduction: Introduction, reply: oneshot::Sender<Admission> },
+    /// What a peer says to this node's introduction.
+    Answered { by: NodeId, answer: Admission },
+    /// Somebody asks how it is.
+    Status(oneshot::Sender<Status>),
+    /// Everything before this was taken in; the node should stop.
+    Stop,
+}
+
+/// Carries packets to peers. It may lose them; it must not block.
+pub trait Transport: Send + 'static {
+    /// Sends a packet to one or all peers.
+    fn send(&mut self, to: To, packet: Packet);
+}
+
+/// Half a turn.
+#[derive(Clone, Copy)]
+pub(super) struct Begun {
+    /// Whether nobody has told the node to stop.
+    goes_on: bool,
+    /// Whether there is something to sync.
+    pub(super) syncs: bool,
+}
+
+/// A node.
+pub(super) struct Node<M: StateMachine, S: Storage> {
+    options: Options,
+    peers: Vec<NodeId>,
+    replica: Replica,
+    storage: S,
+    lives: Lives,
+    sessions: Sessions<M>,
+    /// What was chosen and is not applied yet, in the order of the slots.
+    backlog: VecDeque<(Slot, Value)>,
+    /// The slot at which the machine has panicked, and the bytes of the commands that were chosen from there on.
+    halted: Option<Halted>,
+    formation: Formation,
+    timing: Timing,
+    clients: Clients<M::Answer>,
+    readers: Readers<M>,
+    /// The durable snapshot, for peers that need it: it has the effect of every slot below.
+    snapshot: Option<(Slot, S::SnapshotFile)>,
+    /// Bytes of commands applied since the last snapshot was begun.
+    applied_bytes: u64,
+    saving: Saving<S::SnapshotFile>,
+    /// A snapshot of a peer that is on its way. There is none while another snapshot is written.
+    transfer: Option<Transfer<S::SnapshotFile>>,
+    gathering: Gathering,
+    flight: Flight,
+    output: Output,
+    /// What is to be sent and depends on no record of this turn: nothing that says what this node has promised or
+    /// voted for, and answers to reads only as they are released.
+    packets: Vec<(To, Packet)>,
+    asked_leader: Option<NodeId>,
+    look_after_at: Now,
+    /// The highest end of what is chosen, as leaders have said.
+    chosen_elsewhere: Slot,
+    journal: Journal,
+    guard: Guard,
+    counts: Counts,
+    sync_seconds: Histogram,
+}
+
+/// Whether a snapshot is being written.
+enum Saving<F> {
+    /// None is.
+    Idle,
+    /// One is to be.
+    Due(Job<F>),
+    /// Somebody is writing one.
+    UnderWay,
+}
+
+/// A machine that has panicked.
+struct Halted {
+    slot: Slot,
+    /// The bytes of the commands that were chosen since and not applied.
+    bytes: u64,
+}
+
+/// The most bytes of commands that a node keeps whose machine has halted, while other nodes go on. It then ends, and
+/// gets a snapshot when it is started again.
+const HALTED_BYTES_MAX: u64 = 256 << 20;
+
+/// A snapshot costs as much as the state has bytes. So none is taken before the log has grown by this part of the last
+/// snapshot.
+const GROWTH: u64 = 4;
+
+/// The bytes that a slot of the log takes beside its command.
+const SLOT_BYTES: u64 = 256;
+
+/// The bytes of a snapshot that are read at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// How often it is looked after whoever waits.
+const LOOK_AFTER: Duration = Duration::from_millis(50);
+
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// A node as its store has it.
+    pub(super) fn recover(
+        config: Config,
+        options: Options,
+        machine: M,
+        mut storage: S,
+        introduced: bool,
+    ) -> Result<Self, NodeError> {
+        let (records, snapshot) = (storage.recover()?, storage.snapshot());
+        let peers: Vec<_> =
+            config.nodes.iter().copied().filter(|&node| node != config.id).collect();
+        let mut sessions = Sessions::new(machine);
+        if let Some((below, file)) = &snapshot {
+            let mut file = BufReader::with_capacity(READ_BYTES, file.reader());
+            sessions.restore(*below, &mut file)?;
+        }
+        let timing = Timing::new(&config, &options);
+        config.validate().map_err(RecoverError::from)?;
+        // Records of other members would be refused as well, but not so that anybody knew why.
+        let formation = Formation::recover(&mut storage, &config, introduced)?;
+        let replica = Replica::recover(config, records)?;
+        let config = replica.parts().config;
+        let journal = Journal::new(config.id);
+        let lives = begin_life(&mut storage)?;
+        let unique = u128::from(config.id.0) << 64 | u128::from(lives.unique());
+        let below = snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
+        let mut node = Self {
+            clients: Clients::new(options.request_timeout, options.resend, unique),
+            readers: Readers::new(options.request_timeout, options.resend, lives.number()),
+            gathering: Gathering::new(options.batch_wait),
+            flight: Flight::default(),
+            options,
+            peers,
+            replica,
+            storage,
+            lives,
+            sessions,
+            backlog: VecDeque::new(),
+            halted: None,
+            formation,
+            timing,
+            snapshot,
+            applied_bytes: 0,
+            saving: Saving::Idle,
+            transfer: None,
+            output: Output::default(),
+            packets: Vec::new(),
+            asked_leader: None,
+            look_after_at: Now::ZERO,
+            chosen_elsewhere: Slot(0),
+            journal,
+            guard: Guard::default(),
+            counts: Counts::default(),
+            sync_seconds: metrics::histogram!("paxos_sync_seconds"),
+        };
+        // What the snapshot holds need not be learned again.
+        node.replica.step(Event::Snapshot { below }, &mut node.output);
+        // A node that waits for the others may have no turn for a long time.
+        node.tell_changes(Now::ZERO);
+        Ok(node)
+    }
+
+    /// When it has to be woken even if nothing reaches it, if ever.
+    pub(super) fn wake_at(&self) -> Option<Now> {
+        if self.is_behind() {
+            return Some(Now::ZERO);
+        }
+        let waits = self.clients.waiting() + self.readers.waiting() > 0 || self.transfer.is_some();
+        let look_after = waits.then_some(self.look_after_at);
+        // Timers wait until it takes part, however long ago they ran out.
+        let timer = self.timing.next().filter(|_| self.formation.complete());
+        // Where too much is on its way, only an answer to that helps.
+        let gathered = self.gathering.due_at().filter(|_| self.flight.room() > 0);
+        timer.into_iter().chain(look_after).chain(gathered).min()
+    }
+
+    /// Whether there is more to apply or to read than fitted into its last turn.
+    pub(super) fn is_behind(&self) -> bool {
+        let reads = self.halted.is_none() && self.readers.are_due(self.sessions.applied());
+        reads || !self.backlog.is_empty()
+    }
+
+    /// A snapshot that has to be written, once. What comes of it goes to [`saved`](Self::saved), before the next turn.
+    pub(super) fn take_job(&mut self) -> Option<Job<S::SnapshotFile>> {
+        match std::mem::replace(&mut self.saving, Saving::UnderWay) {
+            Saving::Due(job) => Some(job),
+            other => {
+                self.saving = other;
+                None
+            }
+        }
+    }
+
+    /// Its machine.
+    #[cfg(test)]
+    pub(super) fn machine(&self) -> &M {
+        self.sessions.machine()
+    }
+
+    /// What it says of itself.
+    pub(super) fn introduction(&self) -> Introduction {
+        let (lives, members) = (self.lives.clone(), self.formation.members().clone());
+        Introduction { store: self.storage.id(), lives, members }
+    }
+
+    /// One turn: takes in what is ready, and lets out what follows. Gives whether it goes on.
+    #[cfg(test)]
+    pub(super) fn turn(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input<M>>,
+        now: Now,
+        transport: &mut impl Transport,
+    ) -> Result<bool, NodeError> {
+        let begun = self.begin_turn(inputs, now, transport)?;
+        self.end_turn(begun, now, transport)
+    }
+
+    /// The first half of a turn: **take in what is ready, step the protocol for all of it, and let out what
+    /// waits for no record.** The second has to follow.
+    pub(super) fn begin_turn(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input<M>>,
+        now: Now,
+        transport: &mut impl Transport,
+    ) -> Result<Begun, NodeError> {
+        let (mut goes_on, mut settled) = (true, Output::default());
+        // What came before there was a record depends on none.
+        let mut settle = |output: &mut Output| {
+            if output.records.is_empty() {
+                settled.append(output);
+            }
+        };
+        for input in inputs {
+            settle(&mut self.output);
+            goes_on &= self.take_in(input, now)?;
+        }
+        self.fire_timers(now);
+        settle(&mut self.output);
+        self.release(settled, now, transport);
+        self.ask(now);
+        self.release_early(transport);
+        self.send_packets(transport);
+        Ok(Begun { goes_on, syncs: !self.output.records.is_empty() })
+    }
+
+    /// The second half: **persist and sync, then send, apply and answer.** If the store fails, nothing is
+    /// let out, and the node must not be used any more.
+    ///
+    /// Gives whether it goes on.
+    pub(super) fn end_turn(
+        &mut self,
+        begun: Begun,
+        now: Now,
+        transport: &mut impl Transport,
+    ) -> Result<bool, NodeError> {
+        let output = self.persist()?;
+        self.release(output, now, transport);
+        if self.snapshot_is_due() {
+            self.begin_snapshot()?;
+        }
+        if self.is_idle() {
+            self.gathering.done();
+        }
+        if !begun.goes_on {
+            self.stop();
+        }
+        if let Some(Halted { slot, bytes }) = self.halted
+            && bytes > HALTED_BYTES_MAX
+        {
+            return Err(NodeError::Halted { slot });
+        }
+        self.tell_changes(now);
+        Ok(begun.goes_on)
+    }
+
+    /// Logs a change of the role or the leader.
+    fn tell_changes(&mut self, now: Now) {
+        let (role, leader) = (self.role(), self.leader(now));
+        let promised = self.replica.parts().acceptor.promised;
+        self.journal.tell(role, self.formation.missing(), promised, leader);
+    }
+
+    /// Gives what may leave then.
+    fn persist(&mut self) -> Result<Output, NodeError> {
+        if !self.output.records.is_empty() {
+            self.counts.syncs += 1;
+            let begun = Instant::now();
+            self.storage.persist(&self.output.records)?;
+            self.sync_seconds.record(begun.elapsed());
+            self.output.records.clear();
+        }
+        Ok(std::mem::take(&mut self.output))
+    }
+
+    /// Every request that waits is answered: the node has stopped.
+    pub(super) fn stop(&mut self) {
+        self.clients.end(&ProposeError::Stopped);
+        self.readers.end(&ReadError::Stopped);
+    }
+}
+
+/// Taking in.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    fn take_in(&mut self, input: Input<M>, now: Now) -> Result<bool, NodeError> {
+        match input {
+            Input::Packet { from, packet, room } => {
+                self.on_packet(from, packet, now)?;
+                drop(room);
+            }
+            Input::Propose { .. } | Input::Open(_) | Input::Request { .. } | Input::Read(_)
+                if self.halted.is_some() =>
+            {
+                self.refuse(input);
+            }
+            Input::Propose { command, reply } => self.clients.propose(command, reply, now),
+            Input::Open(reply) => self.clients.open(reply, now),
+            Input::Request { request, reply } => self.clients.request(&request, reply, now),
+            Input::Read(reading) => self.readers.read(reading, now),
+            Input::Introduced { peer, introduction, reply } => {
+                let answer = self.formation.introduce(peer, &introduction, &mut self.storage)?;
+                let _ = reply.send(answer); // The connection may be gone: it comes again.
+            }
+            Input::Answered { by, answer } => match answer {
+                Admission::Welcome => self.formation.welcomed(by, &mut self.storage)?,
+                Admission::Replaced(reason) => return Err(NodeError::Refused { by, reason }),
+                Admission::Banned(reason) => {
+                    Formation::banned(by, &reason, &mut self.storage)?;
+                    return Err(NodeError::Refused { by, reason });
+                }
+                Admission::Refused(_) => {} // It may be put right on the other side.
+            },
+            Input::Status(reply) => {
+                let _ = reply.send(self.status(now)); // Nobody may want to know any more.
+            }
+            Input::Stop => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// A client asks for something, and the machine has halted.
+    fn refuse(&self, input: Input<M>) {
+        let Some(Halted { slot, .. }) = self.halted else { return };
+        let error = ProposeError::Halted { slot, may_be_applied: false };
+        // A client that has gone away does not need to know.
+        match input {
+            Input::Propose { reply, .. } | Input::Request { reply, .. } => {
+                let _ = reply.send(Err(error));
+            }
+            Input::Open(opened) => {
+                let _ = opened.send(Err(error));
+            }
+            Input::Read(reading) => reading(Err(ReadError::Halted(slot))),
+            _ => {}
+        }
+    }
+
+    fn on_packet(&mut self, from: NodeId, packet: Packet, now: Now) -> Result<(), NodeError> {
+        let index = self.replica.parts().config.nodes.iter().position(|&node| node == from);
+        let Some(index) = index.filter(|_| self.formation.complete() && self.peers.contains(&from))
+        else {
+            return Ok(()); // As if it were lost.
+        };
+        if !self.guard.admits(from, &packet, (self.replica.parts(), &self.sessions), now) {
+            self.counts.implausible += 1;
+            return Ok(()); // As if it were lost, too.
+        }
+        self.counts.received[packet.kind()] += 1;
+        self.timing.hear(from, now);
+        match packet {
+            Packet::Message(message) => {
+                if let Message::Heartbeat { ballot, chosen_below } = message
+                    && ballot.node == from
+                    && Some(ballot) >= self.replica.parts().acceptor.promised
+                {
+                    self.chosen_elsewhere = self.chosen_elsewhere.max(chosen_below);
+                    self.timing.hear_leader(ballot, now);
+                    self.queue(from, Packet::Following);
+                }
+                self.replica.step(Event::Message { from, message }, &mut self.output);
+            }
+            Packet::Forward(commands) if self.leads() => self.gather(commands, now),
+            Packet::ReadIndex { id } => {
+                let token = self.readers.token(For::Other(from, id));
+                self.replica.step(Event::Read(vec![token]), &mut self.output);
+            }
+            Packet::ReadAt { id, at } => self.readers.confirm(id, at),
+            Packet::Canvass => {
+                let leads = self.leads() && self.is_followed(now);
+                if !leads && !self.timing.has_leader(now) {
+                    self.queue(from, Packet::Leaderless);
+                }
+            }
+            Packet::Leaderless => {
+                let count = self.timing.hear_leaderless(index);
+                self.campaign_if_leaderless(count);
+            }
+            // Whoever forwards to one that does not lead asks again.
+            Packet::Forward(_) | Packet::Following => {}
+            Packet::Fetch { below, offset } => {
+                if let Some(snapshot) = &self.snapshot {
+                    let part = transfer::part(snapshot, below, offset)?;
+                    self.queue(from, part);
+                }
+            }
+            Packet::Chunk { below, length, offset, part } => {
+                self.on_chunk(from, (below, length, offset, &part), now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn on_chunk(
+        &mut self,
+        from: NodeId,
+        part: (Slot, u64, u64, &[u8]),
+        now: Now,
+    ) -> Result<(), NodeError> {
+        let Some(transfer) = self.transfer.as_mut().filter(|transfer| transfer.from() == from)
+        else {
+            return Ok(()); // Not asked for any more.
+        };
+        let storage = &mut self.storage;
+        match transfer.take(part, || storage.begin_snapshot())? {
+            Taken::Whole(below, file) => {
+                self.transfer = None;
+                // If it has been overtaken, it is not needed.
+                if below > self.replica.parts().learner.below {
+                    self.saving = Saving::Due(Job { below, source: Source::Peer, file });
+                }
+            }
+            Taken::Part => {
+                let next = transfer.again(now);
+                self.queue(from, next);
+            }
+            Taken::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn fire_timers(&mut self, now: Now) {
+        if !self.formation.complete() {
+            return;
+        }
+        if self.timing.canvasses_again(now) {
+            self.packets.push((To::Peers, Packet::Canvass));
+        }
+        for timer in self.timing.due(now) {
+            match timer {
+                Timer::Campaign if self.leads() => {}
+                Timer::Campaign => {
+                    let me = self.replica.parts().config.nodes.iter();
+                    let me = me.clone().position(|&node| node == self.replica.parts().config.id);
+                    let me = NodeSet(1 << me.expect("a valid configuration lists its own node"));
+                    self.timing.canvass(me, now);
+                    self.packets.push((To::Peers, Packet::Canvass));
+                    self.campaign_if_leaderless(Some(1));
+                }
+                // A leader that hears of nobody is of no use; it does not keep others from electing one.
+                Timer::Heartbeat | Timer::Resend if self.leads() && !self.is_followed(now) => {
+                    self.timing.arm(timer, now);
+                }
+                timer => self.replica.step(Event::Timer(timer), &mut self.output),
+            }
+        }
+    }
+
+    fn campaign_if_leaderless(&mut self, count: Option<usize>) {
+        if count.is_some_and(|count| count >= self.replica.parts().config.phase1_quorum) {
+            self.timing.stop_canvassing();
+            self.counts.campaigns += 1;
+            self.replica.step(Event::Timer(Timer::Campaign), &mut self.output);
+        }
+    }
+
+    /// Asks the leader, or proposes as the leader, what clients wait for.
+    fn ask(&mut self, now: Now) {
+        let looks_after = now >= self.look_after_at;
+        if looks_after {
+            self.look_after_at = now + LOOK_AFTER;
+            self.clients.give_up(now);
+            self.readers.give_up(now);
+            self.fetch_again(now);
+        }
+        let Some(leader) = self.leader(now) else {
+            self.flight.clear();
+            return self.gathering.clear();
+        };
+        let moved = self.asked_leader.replace(leader) != Some(leader);
+        if moved {
+            self.gathering.clear();
+            self.flight.clear();
+        }
+        let entries = self.clients.due(leader, now, looks_after || moved);
+        let reads = self.readers.due(leader, now, looks_after || moved);
+        self.gather(entries, now);
+        if leader == self.replica.parts().config.id {
+            self.propose(reads, now);
+        } else {
+            self.forward(leader, reads, now);
+        }
+    }
+
+    /// Commands that are to be proposed, or forwarded, but for those that are on their way already.
+    fn gather(&mut self, mut commands: Vec<Bytes>, now: Now) {
+        // No more is on its way than this node itself has applied in time.
+        let chosen = self.replica.parts().learner.below;
+        let applied = self.sessions.applied();
+        self.flight.land(if self.halted.is_some() { chosen } else { applied });
+        commands.retain(|command| !self.flight.holds(command));
+        self.gathering.extend(commands, now);
+    }
+
+    fn propose(&mut self, reads: Vec<u64>, now: Now) {
+        let (idle, room) = (self.is_idle(), self.flight.room());
+        if let Some(commands) = self.gathering.take_due(idle, room, now) {
+            let asked = commands.clone();
+            let proposal = |command| Proposal { token: Token(0), command };
+            let proposals: Vec<_> = commands.into_iter().map(proposal).collect();
+            self.counts.proposals += proposals.len() as u64;
+            self.counts.batches += 1;
+            self.replica.step(Event::Propose(proposals), &mut self.output);
+            self.flight.add(self.replica.parts().acceptor.votes.end(), &asked);
+        }
+        if !reads.is_empty() {
+            let tokens = reads.into_iter().map(|id| self.readers.token(For::Own(id))).collect();
+            self.replica.step(Event::Read(tokens), &mut self.output);
+        }
+    }
+
+    fn forward(&mut self, leader: NodeId, reads: Vec<u64>, now: Now) {
+        if let Some(commands) = self.gathering.take_due(self.is_idle(), usize::MAX, now) {
+            self.queue(leader, Packet::Forward(commands));
+        }
+        for id in reads {
+            self.queue(leader, Packet::ReadIndex { id });
+        }
+    }
+
+    /// Whether nothing of what it has proposed, or asked the leader for, is on its way.
+    fn is_idle(&self) -> bool {
+        if self.leads() {
+            let parts = self.replica.parts();
+            return parts.acceptor.votes.end() <= parts.learner.below;
+        }
+        self.clients.commands() <= self.gathering.len()
+    }
+
+    fn fetch_again(&mut self, now: Now) {
+        if let Some(transfer) = &mut self.transfer
+            && now.saturating_sub(transfer.asked()) >= self.options.resend
+        {
+            // It may have died: whoever else has trimmed will say so, too.
+            let (from, packet) = (transfer.from(), transfer.again(now));
+            if self
+                .timing
+                .silences(now)
+                .any(|(peer, silence)| peer == from && silence > self.options.election_timeout)
+            {
+                self.transfer = None;
+            } else {
+                self.queue(from, packet);
+            }
+        }
+    }
+}
+
+/// Letting out.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// The peers sync what they vote for while this node syncs.
+    fn release_early(&mut self, transport: &mut impl Transport) {
+        for Envelope { to, message } in self.output.take_early() {
+            send(&mut self.counts, transport, to, Packet::Message(message));
+        }
+    }
+
+    /// What depends on no record, whenever it is said.
+    fn send_packets(&mut self, transport: &mut impl Transport) {
+        for (to, packet) in self.packets.drain(..) {
+            send(&mut self.counts, transport, to, packet);
+        }
+    }
+
+    fn release(&mut self, output: Output, now: Now, transport: &mut impl Transport) {
+        assert!(output.records.is_empty(), "nothing else leaves before its records are durable");
+        // Messages come before answers: peers have more to do.
+        for Envelope { to, message } in output.messages {
+            send(&mut self.counts, transport, to, Packet::Message(message));
+        }
+        self.backlog.extend(output.chosen);
+        for ready in output.reads {
+            match self.readers.whose(ready.token) {
+                Some(For::Own(id)) => self.readers.confirm(id, ready.at),
+                Some(For::Other(node, id)) => {
+                    self.packets.push((To::Node(node), Packet::ReadAt { id, at: ready.at }));
+                }
+                None => {}
+            }
+        }
+        for refused in output.refused {
+            // Whoever waits for it asks again.
+            let _ = self.readers.whose(refused.token);
+        }
+        self.catch_up();
+        for from in output.fetch {
+            if self.transfer.is_none() && matches!(self.saving, Saving::Idle) {
+                let (transfer, first) = Transfer::begin(from, now);
+                self.transfer = Some(transfer);
+                self.queue(from, first);
+            }
+        }
+        for timer in output.timers {
+            self.timing.arm(timer, now);
+        }
+        self.send_packets(transport);
+    }
+
+    /// Applies what was chosen, and reads, for as long as a turn may take: at least one entry, and one read. What is
+    /// left waits for the next turn, so that packets and other clients do not wait for all of it.
+    fn catch_up(&mut self) {
+        let until = Instant::now().checked_add(self.options.turn_max);
+        let goes_on = || until.is_none_or(|until| Instant::now() < until);
+        while let Some((slot, value)) = self.backlog.pop_front() {
+            if slot < self.sessions.applied() {
+                continue; // A snapshot brought its effect.
+            }
+            self.apply(slot, &value);
+            if !goes_on() {
+                break;
+            }
+        }
+        if self.halted.is_none() {
+            self.readers.serve(self.sessions.applied(), self.sessions.machine(), goes_on);
+        }
+    }
+
+    /// Applies what was chosen in a slot, unless the machine has halted. A panic of the machine halts it: this node
+    /// goes on to vote, so that the log is not lost, but the machine is not used any more. Each replica meets the same
+    /// panic in the same slot, so to end instead would end all of them, again after each start.
+    fn apply(&mut self, slot: Slot, value: &Value) {
+        let bytes = match value {
+            Value::Command(bytes) => bytes.len() as u64,
+            Value::Noop => 0,
+        };
+        if let Some(halted) = &mut self.halted {
+            halted.bytes += bytes;
+            return;
+        }
+        match catch_unwind(AssertUnwindSafe(|| self.sessions.apply(slot, value))) {
+            Ok(applied) => {
+                self.applied_bytes += bytes;
+                self.clients.applied(applied);
+                self.counts.applied += 1;
+            }
+            Err(panic) => {
+                self.journal.tell_of_panic(slot, &*panic);
+                self.halted = Some(Halted { slot, bytes });
+                self.clients.end(&ProposeError::Halted { slot, may_be_applied: true });
+                self.readers.end(&ReadError::Halted(slot));
+            }
+        }
+    }
+
+    fn snapshot_is_due(&self) -> bool {
+        let is_free = matches!(self.saving, Saving::Idle) && self.transfer.is_none();
+        if self.halted.is_some() || !is_free {
+            return false;
+        }
+        let last = self.snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
+        let slots = self.sessions.applied().0 - last.0;
+        let state = self.snapshot.as_ref().map_or(0, |(_, file)| file.length());
+        let is_long = slots >= self.options.snapshot_slots
+            || self.applied_bytes >= self.options.snapshot_bytes;
+        slots > 0 && is_long && self.applied_bytes + slots * SLOT_BYTES >= state / GROWTH
+    }
+
+    /// Begins a snapshot of all that is applied by now.
+    fn begin_snapshot(&mut self) -> Result<(), NodeError> {
+        let below = self.sessions.applied();
+        let source = Source::Own(self.sessions.snapshot());
+        let file = self.storage.begin_snapshot()?;
+        self.saving = Saving::Due(Job { below, source, file });
+        self.applied_bytes = 0;
+        Ok(())
+    }
+
+    /// Takes the snapshot that was written in place of the one before. The turn that follows trims the log.
+    pub(super) fn saved(&mut self, saved: Saved<S::SnapshotFile>) -> Result<(), NodeError> {
+        let Saved { below, is_peers, file } = saved;
+        self.saving = Saving::Idle;
+        let file = file.map_err(StorageError::io("write the snapshot"))?;
+        // What lies between two snapshots is kept for peers that are a little behind.
+        let mut trimmed = self.snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
+        if is_peers {
+            if below <= self.replica.parts().learner.below {
+                return Ok(()); // It has been overtaken.
+            }
+            let mut reader = BufReader::with_capacity(READ_BYTES, file.reader());
+            if let Err(error) = self.sessions.restore(below, &mut reader) {
+                tracing::error!(%error, "a peer's snapshot cannot be used");
+                return Ok(()); // This node lags on; who has trimmed will say so again.
+            }
+            self.halted = None; // All of the machine was replaced.
+            self.applied_bytes = 0;
+            trimmed = below;
+        }
+        self.storage.adopt_snapshot(below, file)?;
+        self.snapshot = self.storage.snapshot();
+        let bytes = self.snapshot.as_ref().map_or(0, |(_, file)| file.length());
+        self.journal.tell_of_snapshot(below, bytes, is_peers);
+        if is_peers {
+            self.counts.installed += 1;
+            self.clients.restored(&self.sessions);
+        } else {
+            self.counts.snapshots += 1;
+        }
+        self.replica.step(Event::Snapshot { below: trimmed }, &mut self.output);
+        Ok(())
+    }
+
+    fn queue(&mut self, to: NodeId, packet: Packet) {
+        self.packets.push((To::Node(to), packet));
+    }
+}
+
+fn send(counts: &mut Counts, transport: &mut impl Transport, to: To, packet: Packet) {
+    counts.sent[packet.kind()] += 1;
+    transport.send(to, packet);
+}
+
+/// Begins a new life of a node: what an earlier one has asked is not to be taken for what this one asks.
+fn begin_life(storage: &mut impl Storage) -> Result<Lives, StorageError> {
+    let nonce = getrandom::u64();
+    let nonce = nonce.map_err(|error| StorageError::io("find a random number")(error.into()))?;
+    let mut lives = notes::LIVES.read(storage)?.unwrap_or_default();
+    lives.begin(nonce);
+    notes::LIVES.write(&lives, storage)?;
+    Ok(lives)
+}
+
+/// What it knows of itself.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    fn leads(&self) -> bool {
+        matches!(self.replica.parts().role, Role::Leader(_))
+    }
+
+    /// Whether enough peers were heard of lately to get anything chosen.
+    fn is_followed(&self, now: Now) -> bool {
+        let config = self.replica.parts().config;
+        self.timing.heard_lately(now) + 1 >= config.phase2_quorum
+    }
+
+    /// Whom to ask: itself, or whose heartbeat was heard.
+    fn leader(&self, now: Now) -> Option<NodeId> {
+        if self.leads() {
+            return self.is_followed(now).then_some(self.replica.parts().config.id);
+        }
+        self.timing.leader(now).filter(|&leader| leader != self.replica.parts().config.id)
+    }
+
+    fn role(&self) -> Doing {
+        match self.replica.parts().role {
+            _ if !self.formation.complete() => Doing::Forming,
+            Role::Follower => Doing::Follower,
+            Role::Candidate(_) => Doing::Candidate,
+            Role::Leader(_) => Doing::Leader,
+        }
+    }
+
+    fn status(&self, now: Now) -> Status {
+        let parts = self.replica.parts();
+        Status {
+            node: parts.config.id,
+            role: self.role(),
+            promised: parts.acceptor.promised,
+            leader: self.leader(now),
+            missing: self.formation.missing().to_vec(),
+            chosen_below: parts.learner.below,
+            chosen_elsewhere_below: self.chosen_elsewhere.max(parts.learner.below),
+            applied_below: self
+                .halted
+                .as_ref()
+                .map_or(self.sessions.applied(), |halted| halted.slot),
+            trimmed_below: parts.acceptor.trimmed,
+            log_end: parts.acceptor.votes.end(),
+            snapshot_below: self.snapshot.as_ref().map(|(below, _)| *below),
+            disk_bytes: self.storage.disk_bytes(),
+            state_bytes: self.sessions.machine().state_bytes(),
+            halted: self.halted.as_ref().map(|halted| halted.slot),
+            sessions: self.sessions.open(),
+            waiting_proposals: self.clients.waiting(),
+            waiting_reads: self.readers.waiting(),
+            silences: self.timing.silences(now).collect(),
+            counts: self.counts.clone(),
+        }
+    }
+}

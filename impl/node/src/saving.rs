@@ -1,0 +1,171 @@
+//! A snapshot that is written while its node goes on.
+//!
+//! The node gives a [`Job`] away and goes on with its turns. Whoever runs the node has the job run, on a thread of its
+//! own ([`Writing`]), and gives the node what came of it ([`Saved`]). Only then does the store adopt the snapshot, and
+//! the log behind it is trimmed.
+
+use std::{
+    io::{self, BufWriter, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use tokio::sync::oneshot;
+
+use crate::machine::Frozen;
+use paxos::types::Slot;
+use paxos_store::SnapshotFile;
+
+/// The bytes that are written at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Whose state it is.
+pub(super) enum Source {
+    /// The node's own state at one moment, which is to be written.
+    Own(Frozen),
+    /// That of a peer. All of it is written.
+    Peer,
+}
+
+/// A snapshot that is to be written and synced.
+pub(super) struct Job<F> {
+    /// The snapshot has the effect of every slot below.
+    pub(super) below: Slot,
+    pub(super) source: Source,
+    pub(super) file: F,
+}
+
+/// What came of a job.
+pub(super) struct Saved<F> {
+    pub(super) below: Slot,
+    pub(super) is_peers: bool,
+    /// The file, with all of the snapshot durable.
+    pub(super) file: io::Result<F>,
+}
+
+impl<F: SnapshotFile> Job<F> {
+    /// Writes and syncs the snapshot. Ends with an error soon after `cancelled` is set.
+    pub(super) fn run(self, cancelled: &AtomicBool) -> Saved<F> {
+        let Self { below, source, mut file } = self;
+        let is_peers = matches!(source, Source::Peer);
+        let written = match source {
+            Source::Own(frozen) => {
+                let to = Cancellable { to: &mut file, cancelled };
+                let mut to = BufWriter::with_capacity(PIECE_BYTES, to);
+                let written = catch_unwind(AssertUnwindSafe(|| frozen(&mut to)));
+                let written = written.unwrap_or_else(|_| Err(io::Error::other("it has panicked")));
+                let written = written.and_then(|()| to.flush());
+                // What an error has left in the buffer is not written.
+                drop(to.into_parts());
+                written
+            }
+            Source::Peer => Ok(()),
+        };
+        let file = written.and_then(|()| file.sync()).map(|()| file);
+        Saved { below, is_peers, file }
+    }
+}
+
+/// Writes until it is cancelled.
+struct Cancellable<'a, W> {
+    to: W,
+    cancelled: &'a AtomicBool,
+}
+
+impl<W: Write> Write for Cancellable<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the node has stopped"));
+        }
+        self.to.write(&bytes[..bytes.len().min(PIECE_BYTES)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// A job that runs on a thread of its own. Dropping it ends the thread, so that nothing is written to a store that
+/// somebody else may have opened.
+pub(super) struct Writing<F> {
+    cancelled: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    saved: oneshot::Receiver<Saved<F>>,
+}
+
+impl<F: SnapshotFile> Writing<F> {
+    /// Starts the thread. Where the system has none, the job is done before this returns.
+    pub(super) fn start(job: Job<F>) -> Self {
+        let (done, saved) = oneshot::channel();
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let job = Arc::new(Mutex::new(Some((job, done))));
+        let work = {
+            let (job, cancelled) = (job.clone(), cancelled.clone());
+            move || {
+                let job = job.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some((job, done)) = job {
+                    let _ = done.send(job.run(&cancelled)); // The node may have ended.
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("snapshot".into()).spawn(work.clone()).ok();
+        if thread.is_none() {
+            work();
+        }
+        Self { cancelled, thread, saved }
+    }
+
+    /// What came of it.
+    pub(super) async fn saved(&mut self) -> Saved<F> {
+        (&mut self.saved).await.expect("a job catches panics, and sends what came of it")
+    }
+}
+
+impl<F> Drop for Writing<F> {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // It has not panicked, or has said so already.
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use paxos_store::MemorySnapshot;
+
+    fn job(frozen: Frozen) -> Job<MemorySnapshot> {
+        Job { below: Slot(7), source: Source::Own(frozen), file: MemorySnapshot::default() }
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_written_by_another_thread() {
+        let writes = |file: &mut dyn Write| {
+            assert_eq!(thread::current().name(), Some("snapshot"));
+            file.write_all(&vec![7; 3 * PIECE_BYTES])
+        };
+        let saved = Writing::start(job(Box::new(writes))).saved().await;
+        assert_eq!((saved.below, saved.is_peers), (Slot(7), false));
+        assert_eq!(saved.file.unwrap().length(), 3 * PIECE_BYTES as u64);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error() {
+        let saved = Writing::start(job(Box::new(|_| panic!("on purpose")))).saved().await;
+        assert_eq!(saved.file.unwrap_err().to_string(), "it has panicked");
+    }
+
+    /// A machine that never ends to write is ended with its node.
+    #[test]
+    fn dropping_it_ends_the_thread() {
+        let endless = |file: &mut dyn Write| loop {
+            file.write_all(b"more")?;
+        };
+        drop(Writing::start(job(Box::new(endless))));
+    }
+}

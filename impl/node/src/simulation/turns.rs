@@ -1,0 +1,364 @@
+//! One node, turn by turn, among peers that agree to whatever it says.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use itertools::Itertools as _;
+use tokio::sync::oneshot;
+
+use super::{
+    Answer, FRAGILE, Ledger, POISON, STEP,
+    faulty::Faulty,
+    outbox::{Outbox, proposes},
+    quick, slots,
+};
+use crate::{
+    Admission, Options, Packet, ProposeError, ReadError,
+    node::{Input, Node},
+};
+use paxos::{
+    config::Config,
+    message::{Message, To},
+    types::{Ballot, NodeId, Slot, Value},
+};
+use paxos_store::{MemoryStore, Storage as _, StoreId};
+
+/// Node 1, whose store does not fail.
+fn one_of_three(store: &MemoryStore, introduced: bool) -> Node<Ledger, Faulty> {
+    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+    let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
+    Node::recover(config, quick(), Ledger::default(), faulty, introduced).expect("its own store")
+}
+
+/// A node that waits for the others to be started does so without a turn.
+#[test]
+fn a_node_that_has_not_met_the_others_rests() {
+    let memory = MemoryStore::new(StoreId(1));
+    let mut node = one_of_three(&memory, true);
+    let now = Duration::from_secs(1);
+    assert!(node.turn([], now, &mut Outbox::of(&memory)).unwrap());
+    assert_eq!(node.wake_at(), None);
+    let welcomes = [2, 3].map(|by| Input::Answered { by: NodeId(by), answer: Admission::Welcome });
+    let mut outbox = Outbox::of(&memory);
+    assert!(node.turn(welcomes, now, &mut outbox).unwrap());
+    assert!(outbox.sent.contains(&(To::Peers, Packet::Canvass)), "now it takes part");
+}
+
+/// A follower without a leader repeats its question, which may have been lost, until there is an answer. It does not
+/// wait for its next campaign, which may be two election timeouts away.
+#[test]
+fn a_follower_asks_again_for_a_leader() {
+    let memory = MemoryStore::new(StoreId(1));
+    let mut node = one_of_three(&memory, false);
+    let questions = |node: &mut Node<Ledger, Faulty>, inputs, now| {
+        let mut outbox = Outbox::of(&memory);
+        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        outbox.sent.iter().filter(|(_, packet)| *packet == Packet::Canvass).count()
+    };
+    let mut asked = Vec::new();
+    while asked.len() < 20 {
+        let now = node.wake_at().expect("it waits for a leader");
+        assert!(now < Duration::from_secs(10), "it has asked at {asked:?}");
+        if questions(&mut node, Vec::new(), now) > 0 {
+            asked.push(now);
+        }
+    }
+    let mut pairs = asked.iter().tuple_windows();
+    assert!(pairs.all(|(one, next)| *next <= *one + quick().resend), "it has asked at {asked:?}");
+    let now = asked[19] + STEP;
+    questions(&mut node, says(&Packet::Leaderless), now);
+    for step in 1..100 {
+        // Now it is a candidate, and asks for promises instead.
+        let again = questions(&mut node, Vec::new(), now + STEP * step);
+        assert_eq!(again, 0, "it goes on to ask");
+    }
+}
+
+/// The one order: nothing leaves before the records that it depends on are durable, and a proposal depends on
+/// the promise of its ballot alone. At each change in the life of a node its store fails once, and what had left
+/// by then was backed by what was durable when it left: proposals, and answers to what was chosen before. Where
+/// its own promise is enough to lead, it proposes in the turn in which it promises.
+#[test]
+fn nothing_leaves_before_it_is_durable() {
+    let nodes = [NodeId(1), NodeId(2), NodeId(3)];
+    // Without snapshots all changes are of records.
+    let options = Options { snapshot_slots: u64::MAX, ..quick() };
+    let (mut bereft, mut answered) = (0, 0);
+    // The first changes are who the members are, and that it has started.
+    for ((phase1, phase2), changes) in [(2, 2), (1, 3), (3, 1)].into_iter().cartesian_product(2..8)
+    {
+        let store = MemoryStore::new(StoreId(1));
+        let faulty =
+            Faulty { inner: store.reopen(), changes_left: Arc::new(Mutex::new(Some(changes))) };
+        let config = Config::new(NodeId(1), nodes).with_quorums(phase1, phase2);
+        let options = options.clone();
+        let mut node = Node::recover(config, options, Ledger::default(), faulty, false).unwrap();
+        let (mut sent, mut now) = (Vec::new(), Duration::ZERO);
+        let (mut answers, mut acknowledged) = (Vec::new(), 0);
+        loop {
+            now += STEP;
+            // Its peers are there, and agree to all that it says.
+            let mut inputs = says(&Packet::Following);
+            for packet in std::mem::take(&mut sent) {
+                inputs.extend(agree(packet).iter().flat_map(says));
+            }
+            let (reply, answer) = oneshot::channel();
+            answers.push(answer);
+            inputs.push(Input::Propose { command: vec![0; 8].into(), reply });
+            let mut outbox = Outbox::of(&store);
+            let failed = node.turn(inputs, now, &mut outbox).is_err();
+            let answer =
+                |answer: &mut oneshot::Receiver<Answer>| matches!(answer.try_recv(), Ok(Ok(_)));
+            let new = answers.extract_if(.., answer).count();
+            acknowledged += new;
+            if failed {
+                bereft += outbox.sent.iter().filter(|(_, packet)| proposes(packet)).count();
+                answered += new;
+                break;
+            }
+            sent = outbox.sent.into_iter().map(|(_, packet)| packet).collect();
+            assert!(now < Duration::from_secs(5), "the store was not asked for {changes} changes");
+        }
+        let voted = slots(&store.reopen().recover().unwrap());
+        // The first slot opened the session.
+        assert!(acknowledged <= voted.saturating_sub(1), "answers without votes");
+    }
+    assert!(bereft > 0, "nothing has left early");
+    assert!(answered > 0, "answers have waited for a sync that they do not depend on");
+}
+
+/// What a leader proposes gathers while a batch is in flight and while those come again whom it has answered, but not
+/// for long, and otherwise nothing waits.
+#[test]
+fn a_leader_proposes_one_batch_after_the_other() {
+    let store = MemoryStore::new(StoreId(1));
+    let mut node = one_of_three(&store, false);
+    let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
+    let mut turn = |inputs: Vec<Input<Ledger>>, commands: usize, passes: Duration| {
+        now += passes;
+        let asked = (0..commands).map(|_| {
+            let (reply, answer) = oneshot::channel();
+            waiting.push(answer);
+            Input::Propose { command: vec![0; 8].into(), reply }
+        });
+        let inputs: Vec<_> = inputs.into_iter().chain(asked).collect();
+        let mut outbox = Outbox::of(&store);
+        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        let wakes_in = node.wake_at().unwrap().saturating_sub(now);
+        (outbox.sent.into_iter().map(|(_, packet)| packet).collect::<Vec<_>>(), wakes_in)
+    };
+    let agreed = |sent: Vec<Packet>| -> Vec<Input<Ledger>> {
+        sent.into_iter().filter_map(agree).flat_map(|packet| says(&packet)).collect()
+    };
+    let proposed = |sent: &[Packet]| -> Vec<usize> {
+        let proposed = sent.iter().filter_map(|packet| match packet {
+            Packet::Message(Message::Accept { values, .. }) => Some(values.len()),
+            _ => None,
+        });
+        proposed.collect()
+    };
+
+    // It comes to lead, opens its session, and has one command chosen.
+    let (mut sent, mut begun) = (turn(Vec::new(), 1, STEP).0, 0);
+    for _ in 0..1000 {
+        begun += proposed(&sent).len();
+        sent = turn(says(&Packet::Following).into_iter().chain(agreed(sent)).collect(), 0, STEP).0;
+        if begun == 2 {
+            break;
+        }
+    }
+
+    let (first, _) = turn(Vec::new(), 2, STEP);
+    assert_eq!(proposed(&first), [2], "nothing is in flight");
+    let (second, wakes_in) = turn(Vec::new(), 1, Duration::ZERO);
+    assert!(proposed(&second).is_empty() && wakes_in <= quick().batch_wait);
+    let (second, wakes_in) = turn(agreed(first), 0, Duration::ZERO);
+    assert!(proposed(&second).is_empty() && wakes_in < quick().batch_wait);
+    let (second, _) = turn(Vec::new(), 2, Duration::ZERO);
+    assert_eq!(proposed(&second), [3], "the first is chosen, and its clients have come again");
+    turn(Vec::new(), 1, Duration::ZERO);
+    let (third, _) = turn(Vec::new(), 0, quick().batch_wait);
+    assert_eq!(proposed(&third), [1], "it has waited long enough");
+}
+
+/// Both peers say the same.
+fn says(packet: &Packet) -> Vec<Input<Ledger>> {
+    [2, 3]
+        .map(|from| Input::Packet { from: NodeId(from), packet: packet.clone(), room: None })
+        .into()
+}
+
+fn agree(packet: Packet) -> Option<Packet> {
+    Some(Packet::Message(match packet {
+        Packet::Canvass => return Some(Packet::Leaderless),
+        Packet::Message(Message::Prepare { ballot }) => {
+            Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() }
+        }
+        Packet::Message(Message::Accept { ballot, first, values }) => {
+            Message::Accepted { ballot, first, count: values.len() as u64 }
+        }
+        _ => return None,
+    }))
+}
+
+/// What clients of a follower ask for gathers in the same way before it is forwarded.
+#[test]
+fn a_follower_forwards_one_batch_after_the_other() {
+    let store = MemoryStore::new(StoreId(1));
+    let mut node = one_of_three(&store, false);
+    let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
+    let from_leader =
+        |message| Input::Packet { from: NodeId(2), packet: Packet::Message(message), room: None };
+    let ballot = Ballot::new(1, NodeId(2)).unwrap();
+    let mut turn = |learned: Option<(u64, Vec<Bytes>)>, commands: usize, passes: Duration| {
+        now += passes;
+        let mut inputs = vec![from_leader(Message::Heartbeat { ballot, chosen_below: Slot(0) })];
+        inputs.extend(learned.map(|(first, entries)| {
+            let values = entries.into_iter().map(Value::Command).collect::<Vec<_>>().into();
+            from_leader(Message::Learned { first: Slot(first), values })
+        }));
+        inputs.extend((0..commands).map(|_| {
+            let (reply, answer) = oneshot::channel();
+            waiting.push(answer);
+            Input::Propose { command: vec![0; 8].into(), reply }
+        }));
+        let mut outbox = Outbox::of(&store);
+        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        let forwarded = outbox.sent.into_iter().filter_map(|(to, packet)| match packet {
+            Packet::Forward(entries) if to == To::Node(NodeId(2)) => Some(entries),
+            _ => None,
+        });
+        forwarded.collect::<Vec<_>>()
+    };
+
+    let sizes = |batches: &[Vec<Bytes>]| batches.iter().map(Vec::len).collect::<Vec<_>>();
+    let opening = turn(None, 1, STEP).remove(0);
+    let first = turn(Some((0, opening)), 1, STEP).remove(0);
+    assert_eq!(first.len(), 2, "nothing is on its way");
+    assert!(turn(None, 2, Duration::ZERO).is_empty(), "the first is");
+    assert!(turn(Some((1, first)), 0, Duration::ZERO).is_empty(), "the first is applied");
+    let second = turn(None, 2, Duration::ZERO);
+    assert_eq!(sizes(&second), [4], "its clients have come again");
+    assert!(turn(None, 1, Duration::ZERO).is_empty());
+    let third = turn(None, 0, quick().batch_wait);
+    assert_eq!(sizes(&third), [1], "it has waited long enough");
+}
+
+/// However much there is to apply and to read, a node takes in what has arrived after each part of it.
+#[test]
+fn a_turn_applies_and_reads_for_a_bounded_time() {
+    let store = MemoryStore::new(StoreId(1));
+    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+    let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
+    let options = Options { turn_max: Duration::ZERO, ..quick() };
+    let mut node = Node::recover(config, options, Ledger::default(), faulty, false).unwrap();
+    let (ballot, chosen_below) = (Ballot::new(1, NodeId(2)).unwrap(), Slot(0));
+    let from_leader = |packet| Input::Packet { from: NodeId(2), packet, room: None };
+    let mut turn = |inputs: Vec<Input<Ledger>>| {
+        let (reply, mut status) = oneshot::channel();
+        let inputs = inputs.into_iter().chain([Input::Status(reply)]);
+        let mut outbox = Outbox::of(&store);
+        assert!(node.turn(inputs, STEP, &mut outbox).unwrap());
+        let status = status.try_recv().unwrap();
+        let wakes_at_once = node.wake_at() == Some(Duration::ZERO);
+        (outbox.sent, status.applied_below, status.waiting_reads, wakes_at_once)
+    };
+    let heartbeat = || from_leader(Packet::Message(Message::Heartbeat { ballot, chosen_below }));
+    let readings = (0..2).map(|_| Input::Read(Box::new(|_: Result<&Ledger, ReadError>| {})));
+    let (sent, ..) = turn([heartbeat()].into_iter().chain(readings).collect());
+    let asked = sent.iter().find_map(|(_, packet)| match packet {
+        Packet::ReadIndex { id } => Some(*id),
+        _ => None,
+    });
+    let at = Packet::ReadAt { id: asked.expect("it asks the leader"), at: Slot(4) };
+    let learned = Message::Learned { first: Slot(0), values: vec![Value::Noop; 4].into() };
+    turn(vec![from_leader(at), from_leader(Packet::Message(learned))]);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let (sent, applied_below, reads, wakes_at_once) = turn(vec![heartbeat()]);
+        assert!(sent.contains(&(To::Node(NodeId(2)), Packet::Following)), "it hears the leader");
+        seen.push((applied_below.0, reads, wakes_at_once));
+    }
+    // A turn applies and reads twice, and the status was asked for before that.
+    assert_eq!(seen, [(2, 2, true), (4, 1, false), (4, 0, false)]);
+}
+
+/// A command that makes the machine panic halts the machine, and not the node: it votes on, answers what waits, and
+/// refuses what comes. Started again with the same machine it halts at the same slot, and with one that can apply the
+/// command it goes on.
+#[test]
+fn a_panic_halts_the_machine_and_not_the_node() {
+    let store = MemoryStore::new(StoreId(1));
+    for (life, round) in [(Life::Panics, 1000), (Life::Panics, 2000), (Life::IsMended, 3000)] {
+        FRAGILE.set(life == Life::Panics);
+        let mut node = one_of_three(&store, false);
+        let (mut sent, mut now, mut replies) = (Vec::new(), Duration::ZERO, Vec::new());
+        let mut ask = |node: &mut Node<Ledger, Faulty>, sent: &mut Vec<Packet>, inputs: Vec<_>| {
+            now += STEP;
+            let mut all = says(&Packet::Following);
+            all.extend(
+                std::mem::take(sent).into_iter().filter_map(agree).flat_map(|packet| says(&packet)),
+            );
+            all.extend(inputs);
+            let mut outbox = Outbox::of(&store);
+            assert!(node.turn(all, now, &mut outbox).unwrap(), "it goes on");
+            *sent = outbox.sent.into_iter().map(|(_, packet)| packet).collect();
+        };
+        let propose = |command: &[u8]| {
+            let (reply, answer) = oneshot::channel();
+            (Input::Propose { command: Bytes::copy_from_slice(command), reply }, answer)
+        };
+        let status = |node: &mut Node<Ledger, Faulty>| {
+            let (reply, mut status) = oneshot::channel();
+            node.turn([Input::Status(reply)], Duration::ZERO, &mut Outbox::of(&store)).unwrap();
+            status.try_recv().unwrap()
+        };
+        let first = if life == Life::Panics { POISON } else { &[0; 8] };
+        for command in [first, &[1; 8]] {
+            let (input, answer) = propose(command);
+            replies.push(answer);
+            ask(&mut node, &mut sent, vec![input]);
+        }
+        for _ in 0..1000 {
+            ask(&mut node, &mut sent, Vec::new());
+        }
+        let slot = status(&mut node).halted;
+        assert_eq!(slot.is_some(), life == Life::Panics);
+        let answers: Vec<_> = replies.iter_mut().map(|answer| answer.try_recv().unwrap()).collect();
+        let (input, mut late) = propose(&[2; 8]);
+        ask(&mut node, &mut sent, vec![input]);
+        if let Some(slot) = slot {
+            let halted = |may_be_applied| Err(ProposeError::Halted { slot, may_be_applied });
+            assert!(answers.iter().all(|answer| *answer == halted(true)), "{answers:?}");
+            assert_eq!(late.try_recv().unwrap(), halted(false));
+            let (reply, mut read) = oneshot::channel();
+            let reading = Box::new(move |machine: Result<&Ledger, ReadError>| {
+                reply.send(machine.map(drop)).unwrap();
+            });
+            ask(&mut node, &mut sent, vec![Input::Read(reading)]);
+            assert_eq!(read.try_recv().unwrap(), Err(ReadError::Halted(slot)));
+            // It goes on to vote for what others propose.
+            let end = status(&mut node).log_end;
+            let (ballot, values) = (Ballot::new(round, NodeId(2)).unwrap(), [Value::Noop].into());
+            let accept = Packet::Message(Message::Accept { ballot, first: end, values });
+            ask(
+                &mut node,
+                &mut sent,
+                vec![Input::Packet { from: NodeId(2), packet: accept, room: None }],
+            );
+            assert_eq!(status(&mut node).log_end, end.plus(1));
+        } else {
+            assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+            assert_eq!(node.machine().0.iter().filter(|number| **number == u64::MAX).count(), 1);
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Panics,
+    IsMended,
+}

@@ -1,0 +1,186 @@
+//! The connection to one peer: made, used until it breaks, and made again.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt as _},
+    net::{TcpStream, lookup_host},
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+
+use super::{
+    Traffic, Waiting,
+    acks::{await_acks, beat, empty_frame},
+    handshake::Hello,
+    listen::read_frame,
+};
+use crate::{Admission, Handle, Introduction, machine::StateMachine, wire};
+use paxos::types::NodeId;
+
+/// The first pause after a connection could not be made; the next is twice as long.
+const PAUSE_LEAST: Duration = Duration::from_millis(20);
+/// The longest pause. A part of the time in which a node is back after a cut.
+const PAUSE_MOST: Duration = Duration::from_millis(200);
+/// The pause after a peer has refused this node. That is for people to put right.
+const PAUSE_REFUSED: Duration = Duration::from_secs(1);
+/// The time that a greeting may take, and the first look-up of a name.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How many bytes are gathered before they are written.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// A line to a peer.
+pub(super) struct Line {
+    pub(super) cluster: String,
+    pub(super) me: NodeId,
+    pub(super) introduction: Introduction,
+    pub(super) peer: NodeId,
+    pub(super) address: String,
+    /// The last addresses that were found for it.
+    pub(super) resolved: Vec<SocketAddr>,
+    pub(super) ack_timeout: Duration,
+    pub(super) traffic: Arc<Traffic>,
+}
+
+impl Line {
+    /// Keeps the line up.
+    pub(super) async fn keep<M: StateMachine>(
+        mut self,
+        mut queue: mpsc::Receiver<Waiting>,
+        node: Handle<M>,
+    ) {
+        let mut pause = PAUSE_LEAST;
+        loop {
+            match self.connect().await {
+                Ok((connection, Admission::Welcome)) => {
+                    tracing::debug!(peer = self.peer.0, "connected");
+                    Traffic::count(&self.traffic.connected);
+                    node.answered(self.peer, Admission::Welcome).await;
+                    pause = PAUSE_LEAST;
+                    // What waited while nobody listened is old; the node sends again what it needs.
+                    while queue.try_recv().is_ok() {}
+                    match self.send(connection, &mut queue).await {
+                        Ok(()) => return, // The node has stopped.
+                        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                            tracing::info!(
+                                peer = self.peer.0,
+                                "acknowledges nothing, is connected to anew"
+                            );
+                            Traffic::count(&self.traffic.unacknowledged);
+                        }
+                        Err(error) => {
+                            tracing::debug!(peer = self.peer.0, %error, "disconnected");
+                        }
+                    }
+                }
+                Ok((_, answer @ (Admission::Replaced(_) | Admission::Banned(_)))) => {
+                    node.answered(self.peer, answer).await;
+                    return;
+                }
+                Ok((_, Admission::Refused(reason))) => {
+                    tracing::warn!(peer = self.peer.0, reason, "refused");
+                    sleep(PAUSE_REFUSED).await;
+                }
+                Err(error) => tracing::debug!(peer = self.peer.0, %error, "not connected"),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MOST);
+        }
+    }
+
+    /// Makes a connection, and greets on it.
+    async fn connect(&mut self) -> io::Result<(TcpStream, Admission)> {
+        let connection = self.reach().await?;
+        connection.set_nodelay(true)?;
+        within(PATIENCE, self.greet(connection)).await
+    }
+
+    /// Makes a connection to the first address that answers. Each has little time: the kernel repeats what was lost
+    /// only after one second, then two, then four, so that a new attempt is sooner there when a cut is over.
+    async fn reach(&mut self) -> io::Result<TcpStream> {
+        self.resolve().await?;
+        let mut reached = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        for &address in &self.resolved {
+            reached = within(self.ack_timeout / 4, TcpStream::connect(address)).await;
+            if reached.is_ok() {
+                break;
+            }
+        }
+        reached
+    }
+
+    /// Looks up where the peer is. A cut may separate this node from its name server as well, so the last addresses
+    /// are used when there is no answer soon.
+    async fn resolve(&mut self) -> io::Result<()> {
+        let known = !self.resolved.is_empty();
+        let patience = if known { self.ack_timeout / 4 } else { PATIENCE };
+        match within(patience, lookup_host(&self.address)).await {
+            Ok(found) => self.resolved = found.collect(),
+            Err(_) if known => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn greet(&self, mut connection: TcpStream) -> io::Result<(TcpStream, Admission)> {
+        let hello = Hello::new(&self.cluster, self.me, self.peer, &self.introduction);
+        let mut frame = Vec::new();
+        wire::encode(&hello, &mut frame).map_err(io::Error::other)?;
+        connection.write_all(&frame).await?;
+        let mut buffer = BytesMut::new();
+        let answer = read_frame(&mut connection, &mut buffer, wire::GREETING_MAX, || {}).await?;
+        let answer = answer.ok_or(io::ErrorKind::UnexpectedEof)?.map_err(io::Error::other)?;
+        let answer = wire::decode(&answer).map_err(io::Error::other)?;
+        Ok((connection, answer))
+    }
+
+    /// Sends what is queued until the connection breaks or nothing is acknowledged any more; `Ok` when there will be
+    /// no more to send.
+    async fn send(
+        &self,
+        mut connection: TcpStream,
+        queue: &mut mpsc::Receiver<Waiting>,
+    ) -> io::Result<()> {
+        let (reader, writer) = connection.split();
+        tokio::select! {
+            ended = write(writer, queue, beat(self.ack_timeout)) => ended,
+            error = await_acks(reader, self.ack_timeout) => Err(error),
+        }
+    }
+}
+
+/// Fails with [`io::ErrorKind::TimedOut`] when it takes too long.
+async fn within<T>(
+    patience: Duration,
+    attempt: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    timeout(patience, attempt).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Writes what is queued, and an empty frame wherever nothing is queued for so long; `Ok` when there will be no more.
+async fn write(
+    mut writer: impl AsyncWrite + Unpin,
+    queue: &mut mpsc::Receiver<Waiting>,
+    beat: Duration,
+) -> io::Result<()> {
+    let mut frames = Vec::new();
+    let mut bytes = BytesMut::with_capacity(WRITE_BYTES);
+    let empty = empty_frame();
+    loop {
+        match timeout(beat, queue.recv_many(&mut frames, 256)).await {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(_) => bytes.extend_from_slice(&empty),
+        }
+        for Waiting { frame, .. } in frames.drain(..) {
+            bytes.extend_from_slice(&frame);
+            if bytes.len() >= WRITE_BYTES {
+                writer.write_all(&bytes).await?;
+                bytes.clear();
+            }
+        }
+        writer.write_all(&bytes).await?;
+        bytes.clear();
+    }
+}

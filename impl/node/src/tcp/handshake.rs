@@ -1,0 +1,105 @@
+//! What two nodes say before anything else on a connection.
+//!
+//! Whoever connects says who it is and whom it wants, and introduces itself; whoever listens lets it in, or says
+//! why not ([`Admission`](crate::Admission)). Each checks the other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Introduction;
+use paxos::types::NodeId;
+
+/// The version of what nodes say to each other. In version 4 what arrives is acknowledged.
+pub const PROTOCOL: u32 = 4;
+
+/// Distinguishes this protocol from whatever else might connect.
+const MAGIC: [u8; 8] = *b"paxos-rs";
+
+/// The first frame of whoever connects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    magic: [u8; 8],
+    protocol: u32,
+    cluster: String,
+    /// Who connects.
+    pub from: NodeId,
+    to: NodeId,
+    /// How it introduces itself. As bytes, so that a greeting of another version can be told from noise.
+    introduction: Vec<u8>,
+}
+
+impl Hello {
+    /// What `from` says to `to`.
+    pub fn new(cluster: &str, from: NodeId, to: NodeId, introduction: &Introduction) -> Self {
+        let introduction = postcard::to_stdvec(introduction);
+        let introduction = introduction.expect("an introduction can be written to memory");
+        let cluster = cluster.to_owned();
+        Self { magic: MAGIC, protocol: PROTOCOL, cluster, from, to, introduction }
+    }
+
+    /// How its sender introduces itself, if it is meant for node `me` of a cluster.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn check(&self, cluster: &str, me: NodeId) -> Result<Introduction, String> {
+        if self.magic != MAGIC {
+            return Err("this is no node's greeting".to_owned());
+        }
+        if self.protocol != PROTOCOL {
+            let found = self.protocol;
+            return Err(format!("it speaks version {found} of the protocol, not {PROTOCOL}"));
+        }
+        if self.cluster != cluster {
+            return Err(format!("it belongs to cluster `{}`, not `{cluster}`", self.cluster));
+        }
+        if self.to != me {
+            return Err(format!("it wants node {}, and has found node {me}", self.to));
+        }
+        if self.from == me {
+            return Err(format!("it says that it is node {me}, and has found node {me}"));
+        }
+        let introduction = postcard::from_bytes(&self.introduction);
+        introduction.map_err(|error| format!("its introduction is unreadable: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        introduction::{Lives, Members},
+        wire,
+    };
+    use paxos::config::{Config, NODES_MAX};
+    use paxos_store::StoreId;
+
+    fn hello(cluster: &str, from: u32, to: u32, node: u32, nodes: &[u32]) -> Hello {
+        let members = Members::of(&Config::new(NodeId(node), nodes.iter().copied().map(NodeId)));
+        let mut lives = Lives::default();
+        (0..1000).for_each(|_| lives.begin(u64::MAX));
+        let store = StoreId(u128::MAX);
+        Hello::new(cluster, NodeId(from), NodeId(to), &Introduction { store, lives, members })
+    }
+
+    #[test]
+    fn greetings_are_checked() {
+        let check = |cluster, from, to| {
+            hello(cluster, from, to, 2, &[1, 2]).check("paxos", NodeId(1)).map(drop)
+        };
+        let wrong = |reason: &str| Err(reason.to_owned());
+        assert_eq!(check("paxos", 2, 1), Ok(()));
+        assert_eq!(check("other", 2, 1), wrong("it belongs to cluster `other`, not `paxos`"));
+        assert_eq!(check("paxos", 2, 3), wrong("it wants node 3, and has found node 1"));
+        assert_eq!(check("paxos", 1, 1), wrong("it says that it is node 1, and has found node 1"));
+    }
+
+    /// Of those who are not known yet little is read, which must be enough.
+    #[test]
+    fn the_longest_greeting_is_not_too_long() {
+        let most = u32::MAX - NODES_MAX as u32;
+        let nodes: Vec<_> = (most..most + NODES_MAX as u32).collect();
+        let hello = hello(&"c".repeat(255), most, most + 1, most, &nodes);
+        let mut frame = Vec::new();
+        wire::encode(&hello, &mut frame).unwrap();
+        assert!(frame.len() <= wire::HEADER + wire::GREETING_MAX, "{} bytes", frame.len());
+    }
+}

@@ -1,0 +1,358 @@
+//! Packets over TCP.
+//!
+//! A node connects to each peer, and sends on the connection that it made; it receives on those that
+//! were made to it. So a connection carries one direction, and one that breaks, or carries damage,
+//! costs what was on its way and nothing else: it is made again, with growing pauses, and the nodes
+//! send again what they still need. Nothing here is encrypted or authenticated.
+//!
+//! The receiver acknowledges what arrives with single bytes on the same connection. The sender closes a connection on
+//! which nothing was acknowledged for [`Addresses::ack_timeout`], and makes a new one. So a network that drops packets
+//! in silence costs no more time than one that resets connections. docs/decisions/0001 has the reasons.
+
+mod acks;
+mod dial;
+pub mod handshake;
+mod listen;
+mod places;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinSet,
+};
+
+use super::{Packet, Running, Transport};
+use crate::{machine::StateMachine, wire};
+use paxos::{
+    message::{Message, To},
+    types::{NodeId, Slot, Value},
+};
+
+/// How many frames wait for a peer at most; what is more is dropped.
+const FRAMES_WAITING_MAX: usize = 4096;
+/// How many bytes they have at most, but for the last one and for short frames: a peer that stands still must not take
+/// the memory of those that go on.
+const BYTES_WAITING_MAX: usize = 32 << 20;
+/// Frames up to this length, such as heartbeats, wait even where long ones have taken all the room.
+const SHORT_BYTES: usize = 1 << 10;
+
+/// Batches of values in a frame are cut when they are longer than this, in bytes.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Who is where.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Nodes of another cluster are not let in.
+    pub cluster: String,
+    /// This node.
+    pub id: NodeId,
+    /// Where its peers listen: names or addresses, with ports.
+    pub peers: BTreeMap<NodeId, String>,
+    /// The longest time for which a peer may acknowledge nothing; the connection is closed then, and made again. An
+    /// attempt to connect takes a quarter of this at most. [`ack_timeout`] gives one that suits an election timeout.
+    pub ack_timeout: Duration,
+    /// The number of connections that may be about to greet; a further one takes the place of the oldest.
+    pub greetings_max: usize,
+}
+
+/// The [`Addresses::ack_timeout`] for nodes with this election timeout: twice as long, and at least a second, because
+/// TCP itself waits for 0.2 seconds before it sends a lost segment again.
+pub fn ack_timeout(election_timeout: Duration) -> Duration {
+    (election_timeout * 2).max(Duration::from_secs(1))
+}
+
+/// What the network did, for metrics.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Frames that could not be read; each has cost its connection.
+    pub rejected_frames: AtomicU64,
+    /// Greetings that were refused.
+    pub refused_greetings: AtomicU64,
+    /// Packets dropped, since too many waited for a peer or one was too long.
+    pub dropped: AtomicU64,
+    /// Connections made to peers.
+    pub connected: AtomicU64,
+    /// Connections to peers closed because nothing was acknowledged for [`Addresses::ack_timeout`].
+    pub unacknowledged: AtomicU64,
+    /// Connections closed because they had not greeted when newer ones needed their places.
+    pub crowded_out: AtomicU64,
+}
+
+impl Traffic {
+    fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The sending half: queues, one for each peer. The connections are made by [`run`].
+pub struct Tcp {
+    peers: BTreeMap<NodeId, Queue>,
+    traffic: Arc<Traffic>,
+}
+
+/// The queues' other ends.
+pub struct Queues {
+    peers: BTreeMap<NodeId, mpsc::Receiver<Waiting>>,
+    traffic: Arc<Traffic>,
+}
+
+/// What waits for a peer.
+struct Queue {
+    frames: mpsc::Sender<Waiting>,
+    /// A permit for each byte.
+    room: Arc<Semaphore>,
+}
+
+/// How much waits for each peer, for metrics. It does not keep the queues open.
+pub struct Depths(BTreeMap<NodeId, (mpsc::WeakSender<Waiting>, Arc<Semaphore>)>);
+
+/// How much waits for a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Which peer.
+    pub peer: NodeId,
+    /// How many frames.
+    pub frames: usize,
+    /// How many bytes they have.
+    pub bytes: usize,
+}
+
+impl Depths {
+    /// How much waits now.
+    pub fn read(&self) -> impl Iterator<Item = Depth> {
+        self.0.iter().map(|(&peer, (frames, room))| {
+            let waiting = |queue: mpsc::Sender<_>| queue.max_capacity() - queue.capacity();
+            let bytes = BYTES_WAITING_MAX - room.available_permits();
+            Depth { peer, frames: frames.upgrade().map_or(0, waiting), bytes }
+        })
+    }
+}
+
+/// A frame that waits, and the room that it takes.
+struct Waiting {
+    frame: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Queue {
+    fn new() -> (Self, mpsc::Receiver<Waiting>) {
+        let (frames, waiting) = mpsc::channel(FRAMES_WAITING_MAX);
+        (Self { frames, room: Arc::new(Semaphore::new(BYTES_WAITING_MAX)) }, waiting)
+    }
+
+    /// Gives whether there was room.
+    fn push(&self, frame: &Bytes) -> bool {
+        // A frame that is longer than all the room has to get through, too.
+        let room = self.room.available_permits();
+        let taken = frame.len().min(room) as u32;
+        let permit = Arc::clone(&self.room).try_acquire_many_owned(taken);
+        let waiting = permit.map(|room| Waiting { frame: frame.clone(), _room: room });
+        let may_wait = room > 0 || frame.len() <= SHORT_BYTES;
+        may_wait && waiting.is_ok_and(|waiting| self.frames.try_send(waiting).is_ok())
+    }
+}
+
+impl Tcp {
+    /// A transport to these peers, and what is to be given to [`run`].
+    pub fn new(addresses: &Addresses) -> (Self, Queues) {
+        let traffic = Arc::<Traffic>::default();
+        let (senders, receivers) = addresses
+            .peers
+            .keys()
+            .map(|&peer| {
+                let (queue, waiting) = Queue::new();
+                ((peer, queue), (peer, waiting))
+            })
+            .unzip();
+        (Self { peers: senders, traffic: traffic.clone() }, Queues { peers: receivers, traffic })
+    }
+
+    /// How much waits for each peer.
+    pub fn depths(&self) -> Depths {
+        let depth = |(&peer, queue): (&NodeId, &Queue)| {
+            (peer, (queue.frames.downgrade(), Arc::clone(&queue.room)))
+        };
+        Depths(self.peers.iter().map(depth).collect())
+    }
+
+    fn send_frame(&self, to: To, frame: &Bytes) {
+        let send = |queue: &Queue| {
+            if !queue.push(frame) {
+                Traffic::count(&self.traffic.dropped);
+            }
+        };
+        match to {
+            To::Peers => self.peers.values().for_each(send),
+            To::Node(peer) => self.peers.get(&peer).into_iter().for_each(send),
+        }
+    }
+}
+
+impl Queues {
+    /// What the network does.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        self.traffic.clone()
+    }
+}
+
+impl Transport for Tcp {
+    fn send(&mut self, to: To, packet: Packet) {
+        for packet in cut(packet) {
+            let mut frame = Vec::new();
+            match wire::encode(&packet, &mut frame) {
+                Ok(()) => self.send_frame(to, &frame.into()),
+                Err(error) => {
+                    tracing::error!(%error, kind = Packet::KINDS[packet.kind()], "not sent");
+                    Traffic::count(&self.traffic.dropped);
+                }
+            }
+        }
+    }
+}
+
+/// Cuts batches so that no frame gets long: a batch says the same as its parts.
+fn cut(packet: Packet) -> Vec<Packet> {
+    let bytes = |value: &Value| match value {
+        Value::Noop => 1,
+        Value::Command(bytes) => bytes.len() + 8,
+    };
+    let (count, length) = match &packet {
+        Packet::Message(Message::Accept { values, .. } | Message::Learned { values, .. }) => {
+            (values.len(), values.iter().map(bytes).sum::<usize>())
+        }
+        Packet::Forward(commands) => (commands.len(), commands.iter().map(Bytes::len).sum()),
+        _ => return vec![packet],
+    };
+    if count < 2 || length <= BATCH_BYTES {
+        return vec![packet];
+    }
+    let half = count / 2;
+    let halves = |first: Slot, values: &[Value]| {
+        let (head, tail) = values.split_at(half);
+        [(first, head.into()), (first.plus(half as u64), tail.into())]
+    };
+    let parts = match packet {
+        Packet::Forward(mut head) => {
+            let tail = head.split_off(half);
+            [head, tail].map(Packet::Forward)
+        }
+        Packet::Message(Message::Accept { ballot, first, values }) => halves(first, &values)
+            .map(|(first, values)| Packet::Message(Message::Accept { ballot, first, values })),
+        Packet::Message(Message::Learned { first, values }) => halves(first, &values)
+            .map(|(first, values)| Packet::Message(Message::Learned { first, values })),
+        _ => unreachable!("only these are batches"),
+    };
+    parts.into_iter().flat_map(cut).collect()
+}
+
+/// Listens for peers, and connects to them, until the node stops or this is dropped.
+///
+/// # Errors
+/// If nothing can be accepted any more.
+pub async fn run<M: StateMachine>(
+    addresses: Addresses,
+    listener: TcpListener,
+    queues: Queues,
+    running: &Running<M>,
+) -> io::Result<()> {
+    let Queues { peers, traffic } = queues;
+    let mut tasks = JoinSet::new();
+    for (peer, queue) in peers {
+        let line = dial::Line {
+            cluster: addresses.cluster.clone(),
+            me: addresses.id,
+            introduction: running.introduction.clone(),
+            peer,
+            address: addresses.peers[&peer].clone(),
+            resolved: Vec::new(),
+            ack_timeout: addresses.ack_timeout,
+            traffic: traffic.clone(),
+        };
+        tasks.spawn(line.keep(queue, running.handle.clone()));
+    }
+    let handle = running.handle.clone();
+    tokio::select! {
+        ended = listen::accept(&addresses, listener, handle, &traffic) => ended,
+        () = running.handle.inputs.closed() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_told() {
+        let peers = BTreeMap::from([(NodeId(2), String::new()), (NodeId(3), String::new())]);
+        let (mut tcp, mut queues) = Tcp::new(&Addresses {
+            cluster: "paxos".into(),
+            id: NodeId(1),
+            peers,
+            ack_timeout: Duration::MAX,
+            greetings_max: 1,
+        });
+        tcp.send(To::Peers, Packet::Canvass);
+        tcp.send(To::Node(NodeId(3)), Packet::Canvass);
+        let depths = tcp.depths();
+        let frames = |depths: &Depths| depths.read().map(|depth| depth.frames).collect::<Vec<_>>();
+        let bytes = |depths: &Depths| depths.read().map(|depth| depth.bytes).collect::<Vec<_>>();
+        assert_eq!(frames(&depths), [1, 2]);
+        let [one, two] = bytes(&depths)[..] else { panic!("two peers") };
+        assert!(one > wire::HEADER && two == 2 * one);
+        let sent = queues.peers.get_mut(&NodeId(3)).unwrap();
+        while sent.try_recv().is_ok() {}
+        assert_eq!((frames(&depths), bytes(&depths)), (vec![1, 0], vec![one, 0]));
+        drop(tcp);
+        assert!(matches!(sent.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
+    }
+
+    #[test]
+    fn what_waits_is_limited_in_bytes_and_frames() {
+        let (queue, mut waiting) = Queue::new();
+        let large = Bytes::from(vec![0; BYTES_WAITING_MAX - 1]);
+        let small = Bytes::from_static(b"small");
+        let medium = Bytes::from(vec![0; SHORT_BYTES + 1]);
+        let pushed = [&large, &large, &medium, &small].map(|frame| queue.push(frame));
+        assert_eq!(pushed, [true, true, false, true]);
+        while waiting.try_recv().is_ok() {}
+        assert!((0..FRAMES_WAITING_MAX).all(|_| queue.push(&small)));
+        assert!(!queue.push(&small));
+    }
+
+    #[test]
+    fn long_batches_are_cut_and_say_the_same() {
+        let commands: Vec<_> =
+            (0..9).map(|byte| Bytes::from(vec![byte; BATCH_BYTES / 4])).collect();
+        let mut joined = Vec::new();
+        for part in cut(Packet::Forward(commands.clone())) {
+            let Packet::Forward(part) = part else { panic!("{part:?}") };
+            assert!(part.len() <= 4);
+            joined.extend(part);
+        }
+        assert_eq!(joined, commands);
+
+        let values: Vec<_> = commands.into_iter().map(Value::Command).collect();
+        let message = Message::Learned { first: Slot(5), values: values.clone().into() };
+        let (mut next, mut joined) = (Slot(5), Vec::new());
+        for part in cut(Packet::Message(message)) {
+            let Packet::Message(Message::Learned { first, values }) = part else {
+                panic!("{part:?}")
+            };
+            assert_eq!(first, next);
+            next = first.plus(values.len() as u64);
+            joined.extend(values.iter().cloned());
+        }
+        assert_eq!(joined, values);
+    }
+}

@@ -1,0 +1,190 @@
+//! A snapshot on its way from a peer, part by part, each asked for by whoever wants it. The parts are written to the
+//! store as they come.
+
+use super::{packet::Packet, timing::Now};
+use paxos::types::{NodeId, Slot};
+use paxos_store::{SnapshotFile, StorageError};
+
+/// How long a part is at most, in bytes.
+pub(super) const PART: usize = 256 << 10;
+
+/// The longest snapshot that is taken from a peer, in bytes.
+pub(super) const SNAPSHOT_BYTES_MAX: u64 = 1 << 36;
+
+/// What a part was good for.
+#[derive(Debug)]
+pub(super) enum Taken<F> {
+    /// It was the last. The snapshot has the effect of every slot below.
+    Whole(Slot, F),
+    /// The next one is wanted.
+    Part,
+    /// It has come before, or belongs to another snapshot. Nothing is asked for because of it: each
+    /// repetition would bring another, for as long as the transfer lasts.
+    Nothing,
+}
+
+/// What has arrived so far.
+#[derive(Debug)]
+pub(super) struct Transfer<F> {
+    from: NodeId,
+    /// Which snapshot, how long it is, and what has come of it; unknown until the first part has come.
+    what: Option<What<F>>,
+    asked: Now,
+}
+
+#[derive(Debug)]
+struct What<F> {
+    below: Slot,
+    length: u64,
+    file: F,
+}
+
+impl<F: SnapshotFile> Transfer<F> {
+    /// Begins to ask a peer.
+    pub(super) fn begin(from: NodeId, now: Now) -> (Self, Packet) {
+        let transfer = Self { from, what: None, asked: now };
+        let first = transfer.next();
+        (transfer, first)
+    }
+
+    /// Whom it is asked of.
+    pub(super) fn from(&self) -> NodeId {
+        self.from
+    }
+
+    /// When a part was last asked for.
+    pub(super) fn asked(&self) -> Now {
+        self.asked
+    }
+
+    /// Asks for the next part.
+    fn next(&self) -> Packet {
+        let below = self.what.as_ref().map(|what| what.below);
+        let offset = self.what.as_ref().map_or(0, |what| what.file.length());
+        Packet::Fetch { below, offset }
+    }
+
+    /// Asks for the next part once more.
+    pub(super) fn again(&mut self, now: Now) -> Packet {
+        self.asked = now;
+        self.next()
+    }
+
+    /// Takes in a part. The first part of a snapshot begins a file.
+    ///
+    /// # Errors
+    /// The store has failed.
+    pub(super) fn take(
+        &mut self,
+        (below, length, offset, part): (Slot, u64, u64, &[u8]),
+        begin: impl FnOnce() -> Result<F, StorageError>,
+    ) -> Result<Taken<F>, StorageError> {
+        if length > SNAPSHOT_BYTES_MAX {
+            return Ok(Taken::Nothing);
+        }
+        let same =
+            self.what.as_ref().is_some_and(|what| (what.below, what.length) == (below, length));
+        let newest = self.what.as_ref().is_none_or(|what| what.below <= below);
+        if !same && offset == 0 && newest {
+            // The first part, or the peer has taken another one meanwhile.
+            self.what = Some(What { below, length, file: begin()? });
+        }
+        let fits = |what: &&mut What<F>| {
+            (what.below, what.length, what.file.length()) == (below, length, offset)
+                && part.len() as u64 <= length - offset
+        };
+        let Some(what) = self.what.as_mut().filter(fits) else { return Ok(Taken::Nothing) };
+        what.file.write_all(part).map_err(StorageError::io("write the snapshot"))?;
+        if what.file.length() < length {
+            return Ok(Taken::Part);
+        }
+        let whole = self.what.take().map(|what| Taken::Whole(below, what.file));
+        Ok(whole.unwrap_or(Taken::Nothing))
+    }
+}
+
+/// The part of the durable snapshot that a peer asks for.
+///
+/// # Errors
+/// The store does not give it.
+pub(super) fn part(
+    durable: &(Slot, impl SnapshotFile),
+    below: Option<Slot>,
+    offset: u64,
+) -> Result<Packet, StorageError> {
+    let (durable, file) = durable;
+    let length = file.length();
+    let same = below.is_none_or(|below| below == *durable) && offset <= length;
+    let offset = if same { offset } else { 0 }; // Of another one: from the beginning.
+    let bytes = usize::try_from(length - offset).unwrap_or(usize::MAX).min(PART);
+    let mut part = vec![0; bytes];
+    file.read_at(offset, &mut part).map_err(StorageError::io("read the snapshot"))?;
+    Ok(Packet::Chunk { below: *durable, length, offset, part: part.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+    use paxos_store::MemorySnapshot;
+
+    fn snapshot(below: u64) -> (Slot, MemorySnapshot) {
+        let mut file = MemorySnapshot::default();
+        file.write_all(&vec![below as u8; 2 * PART + 1]).unwrap();
+        (Slot(below), file)
+    }
+
+    fn part(below: u64, asked: Option<Slot>, offset: u64) -> Packet {
+        super::part(&snapshot(below), asked, offset).unwrap()
+    }
+
+    fn begin() -> (Transfer<MemorySnapshot>, Packet) {
+        Transfer::begin(NodeId(2), Now::ZERO)
+    }
+
+    /// Takes in a packet. Says whether it was the last, a part, or good for nothing.
+    fn give(transfer: &mut Transfer<MemorySnapshot>, packet: Packet) -> &'static str {
+        let Packet::Chunk { below, length, offset, part } = packet else { panic!("{packet:?}") };
+        let begin = || Ok(MemorySnapshot::default());
+        match transfer.take((below, length, offset, &part), begin).unwrap() {
+            Taken::Whole(below, file) => {
+                let mut bytes = Vec::new();
+                file.reader().read_to_end(&mut bytes).unwrap();
+                assert_eq!(bytes, vec![below.0 as u8; 2 * PART + 1]);
+                "whole"
+            }
+            Taken::Part => "part",
+            Taken::Nothing => "nothing",
+        }
+    }
+
+    #[test]
+    fn all_parts_are_the_whole() {
+        let (mut transfer, mut packet) = begin();
+        for expected in ["part", "part", "whole"] {
+            let Packet::Fetch { below, offset } = packet else { panic!("{packet:?}") };
+            assert_eq!(give(&mut transfer, part(7, below, offset)), expected);
+            packet = transfer.again(Now::ZERO);
+        }
+    }
+
+    #[test]
+    fn a_part_that_comes_again_asks_for_nothing() {
+        let (mut transfer, _) = begin();
+        let first = part(7, None, 0);
+        assert_eq!(give(&mut transfer, first.clone()), "part");
+        assert_eq!(give(&mut transfer, first), "nothing");
+    }
+
+    #[test]
+    fn a_newer_snapshot_begins_anew_and_an_older_one_does_not() {
+        let (mut transfer, _) = begin();
+        let offset = PART as u64;
+        assert_eq!(give(&mut transfer, part(7, None, 0)), "part");
+        assert_eq!(give(&mut transfer, part(8, Some(Slot(7)), offset)), "part");
+        assert_eq!(give(&mut transfer, part(7, Some(Slot(7)), offset)), "nothing", "it is late");
+        assert_eq!(give(&mut transfer, part(7, None, 0)), "nothing");
+        assert_eq!(give(&mut transfer, part(8, Some(Slot(8)), offset)), "part");
+    }
+}

@@ -1,0 +1,363 @@
+//! What nodes say to each other as bytes: checksummed frames, so that damage is noticed and dropped.
+//!
+//! A frame is a version byte, the length of the payload, a CRC-32C of these two, a CRC-32C of the
+//! payload, and the payload in postcard's format. Any one, two or three flipped bits are detected for
+//! certain (CRC-32C has a Hamming distance of at least four at every length allowed here), more with
+//! all but 2⁻³² of certainty. The protocol tolerates loss, and only loss: a frame that cannot be read
+//! is a message that was lost.
+//!
+//! The length has a checksum of its own since it is believed before the payload is there: a reader that
+//! waits for what a damaged length announces would take everything that follows for a part of it, and a
+//! quiet connection would seem to be alive, and be deaf, for hours.
+
+use bytes::{Bytes, BytesMut};
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+/// The version of the format that is written, and the only one that is read.
+pub const VERSION: u8 = 3;
+/// How many bytes precede the payload.
+pub const HEADER: usize = 13;
+/// The longest payload in bytes. Longer ones are refused on both ends. It is as long as it is for the
+/// sake of promises: each reports a node's whole log since the last snapshot but one, and a node that
+/// cannot send it keeps others from leading.
+pub const PAYLOAD_MAX: usize = 1 << 30;
+/// The longest payload of a greeting, in bytes: of those who are not known yet, less is taken.
+pub const GREETING_MAX: usize = 1 << 13;
+
+/// Why a message could not be written or a frame not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FrameError {
+    /// The frame stops before its header does.
+    #[error("the frame has {found} bytes; the header alone has {HEADER}")]
+    NoHeader {
+        /// How many bytes there are.
+        found: usize,
+    },
+    /// A format that is not known, or damage.
+    #[error("the frame is of version {found}; only {VERSION} is understood")]
+    Version {
+        /// The version byte.
+        found: u8,
+    },
+    /// More than is allowed.
+    #[error("the payload has {length} bytes; at most {most} are allowed")]
+    TooLong {
+        /// The length that the header says, or that the message has.
+        length: usize,
+        /// The most that is allowed here.
+        most: usize,
+    },
+    /// Bytes are missing, or there are too many.
+    #[error("the header announces {announced} bytes of payload; there are {found}")]
+    Length {
+        /// What the header says.
+        announced: usize,
+        /// What there is.
+        found: usize,
+    },
+    /// Damage.
+    #[error("the checksum is {found:08x}; the frame says {announced:08x}")]
+    Checksum {
+        /// What the header says.
+        announced: u32,
+        /// What the bytes add up to.
+        found: u32,
+    },
+    /// The bytes are as they were written, but are no message.
+    #[error("the payload is no message: {0}")]
+    NoMessage(postcard::Error),
+    /// A message, and then something else.
+    #[error("{0} bytes follow the message")]
+    Rest(usize),
+}
+
+/// Appends the frame of a message.
+///
+/// # Errors
+/// [`FrameError::TooLong`], with `frames` left as it was.
+pub fn encode(message: &impl Serialize, frames: &mut Vec<u8>) -> Result<(), FrameError> {
+    encode_within(PAYLOAD_MAX, message, frames)
+}
+
+fn encode_within(
+    most: usize,
+    message: &impl Serialize,
+    frames: &mut Vec<u8>,
+) -> Result<(), FrameError> {
+    let start = frames.len();
+    frames.resize(start + HEADER, 0);
+    postcard::to_io(message, &mut *frames).expect("any message can be written to memory");
+    let frame = &mut frames[start..];
+    let length = frame.len() - HEADER;
+    if length > most {
+        frames.truncate(start);
+        return Err(FrameError::TooLong { length, most });
+    }
+    let header = header(&frame[HEADER..]);
+    frame[..HEADER].copy_from_slice(&header);
+    Ok(())
+}
+
+/// What precedes a payload.
+fn header(payload: &[u8]) -> [u8; HEADER] {
+    let mut header = [VERSION; HEADER];
+    header[1..5].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    let of_length = crc32c::crc32c(&header[..5]);
+    header[5..9].copy_from_slice(&of_length.to_le_bytes());
+    header[9..].copy_from_slice(&crc32c::crc32c(payload).to_le_bytes());
+    header
+}
+
+/// How many bytes of payload follow this header: all that a stream has to know before it makes
+/// room for them.
+///
+/// # Errors
+/// A version that is not understood, damage, or a length that is not allowed.
+pub fn payload_length(header: &[u8; HEADER], most: usize) -> Result<usize, FrameError> {
+    if header[0] != VERSION {
+        return Err(FrameError::Version { found: header[0] });
+    }
+    check(word(header, 5), &header[..5])?;
+    let length = word(header, 1) as usize;
+    if length > most {
+        return Err(FrameError::TooLong { length, most });
+    }
+    Ok(length)
+}
+
+/// Takes one whole frame off the front of what a stream has brought; nothing if it is not yet whole.
+///
+/// # Errors
+/// As [`payload_length`]; the stream is of no more use then.
+pub fn split(stream: &mut BytesMut, most: usize) -> Result<Option<Bytes>, FrameError> {
+    let Some(header) = stream.first_chunk::<HEADER>() else { return Ok(None) };
+    let length = HEADER + payload_length(header, most)?;
+    Ok((stream.len() >= length).then(|| stream.split_to(length).freeze()))
+}
+
+/// Reads exactly one frame.
+///
+/// # Errors
+/// Anything that [`encode`] has not written, with what was found. Never panics.
+pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, FrameError> {
+    let Some((header, payload)) = frame.split_first_chunk::<HEADER>() else {
+        return Err(FrameError::NoHeader { found: frame.len() });
+    };
+    let length = payload_length(header, PAYLOAD_MAX)?;
+    if length != payload.len() {
+        return Err(FrameError::Length { announced: length, found: payload.len() });
+    }
+    check(word(header, 9), payload)?;
+    match postcard::take_from_bytes(payload) {
+        Ok((message, [])) => Ok(message),
+        Ok((_, rest)) => Err(FrameError::Rest(rest.len())),
+        Err(error) => Err(FrameError::NoMessage(error)),
+    }
+}
+
+fn check(announced: u32, bytes: &[u8]) -> Result<(), FrameError> {
+    let found = crc32c::crc32c(bytes);
+    if announced == found { Ok(()) } else { Err(FrameError::Checksum { announced, found }) }
+}
+
+fn word(header: &[u8; HEADER], at: usize) -> u32 {
+    u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use bytes::Bytes;
+    use proptest::{collection::vec, prelude::*, sample::Index};
+
+    use super::*;
+    use paxos::{
+        message::{Message, Report},
+        types::{Ballot, Batch, NodeId, Slot, Value},
+    };
+
+    fn decode(frame: &[u8]) -> Result<Message, FrameError> {
+        super::decode(frame)
+    }
+
+    fn ballot() -> impl Strategy<Value = Ballot> {
+        (1..=u64::MAX, any::<u32>())
+            .prop_map(|(round, node)| Ballot::new(round, NodeId(node)).expect("not round 0"))
+    }
+
+    fn slot() -> impl Strategy<Value = Slot> {
+        any::<u64>().prop_map(Slot)
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let command = vec(any::<u8>(), 0..40).prop_map(|bytes| Value::Command(Bytes::from(bytes)));
+        prop_oneof![Just(Value::Noop), command]
+    }
+
+    fn batch() -> impl Strategy<Value = Batch> {
+        vec(value(), 0..5).prop_map(Into::into)
+    }
+
+    fn report() -> impl Strategy<Value = Report> {
+        (slot(), ballot(), value()).prop_map(|(slot, ballot, value)| Report { slot, ballot, value })
+    }
+
+    fn message() -> impl Strategy<Value = Message> {
+        prop_oneof![
+            ballot().prop_map(|ballot| Message::Prepare { ballot }),
+            (ballot(), slot(), vec(report(), 0..4)).prop_map(|(ballot, trimmed, reports)| {
+                Message::Promise { ballot, trimmed, reports }
+            }),
+            (ballot(), slot(), batch()).prop_map(|(ballot, first, values)| Message::Accept {
+                ballot,
+                first,
+                values
+            }),
+            (ballot(), slot(), any::<u64>()).prop_map(|(ballot, first, count)| Message::Accepted {
+                ballot,
+                first,
+                count
+            }),
+            (ballot(), ballot()).prop_map(|(ballot, promised)| Message::Nack { ballot, promised }),
+            (ballot(), slot(), any::<u64>()).prop_map(|(ballot, first, count)| Message::Chosen {
+                ballot,
+                first,
+                count
+            }),
+            (ballot(), slot())
+                .prop_map(|(ballot, chosen_below)| Message::Heartbeat { ballot, chosen_below }),
+            (ballot(), any::<u64>()).prop_map(|(ballot, round)| Message::Confirm { ballot, round }),
+            (ballot(), any::<u64>())
+                .prop_map(|(ballot, round)| Message::Confirmed { ballot, round }),
+            slot().prop_map(|from| Message::Learn { from }),
+            slot().prop_map(|below| Message::Trimmed { below }),
+            (slot(), batch()).prop_map(|(first, values)| Message::Learned { first, values }),
+        ]
+    }
+
+    fn frame(message: &Message) -> Vec<u8> {
+        let mut frame = Vec::new();
+        encode(message, &mut frame).expect("short");
+        frame
+    }
+
+    fn flip(frame: &mut [u8], bit: usize) {
+        frame[bit / 8] ^= 1 << (bit % 8);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(message in message()) {
+            prop_assert_eq!(decode(&frame(&message)), Ok(message));
+        }
+
+        #[test]
+        fn every_single_flipped_bit_is_noticed(message in message()) {
+            let mut frame = frame(&message);
+            for bit in 0..frame.len() * 8 {
+                flip(&mut frame, bit);
+                prop_assert!(decode(&frame).is_err(), "bit {}", bit);
+                flip(&mut frame, bit);
+            }
+        }
+
+        #[test]
+        fn two_or_three_flipped_bits_are_noticed(
+            message in message(),
+            bits in vec(any::<Index>(), 2..=3),
+        ) {
+            let mut frame = frame(&message);
+            let length = frame.len() * 8;
+            let bits: BTreeSet<usize> = bits.iter().map(|bit| bit.index(length)).collect();
+            for bit in bits {
+                flip(&mut frame, bit);
+            }
+            prop_assert!(decode(&frame).is_err());
+        }
+
+        #[test]
+        fn a_frame_cut_short_or_run_on_is_no_frame(message in message(), more in vec(any::<u8>(), 1..20)) {
+            let mut frame = frame(&message);
+            for length in 0..frame.len() {
+                prop_assert!(decode(&frame[..length]).is_err());
+            }
+            frame.extend(more);
+            prop_assert!(decode(&frame).is_err());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..200)) {
+            let _ = decode(&bytes);
+        }
+
+        /// The checksum is right here, so that the payload itself is read.
+        #[test]
+        fn no_payload_makes_it_panic(payload in vec(any::<u8>(), 0..200)) {
+            let _ = decode(&sealed(&payload));
+        }
+    }
+
+    fn sealed(payload: &[u8]) -> Vec<u8> {
+        [&header(payload), payload].concat()
+    }
+
+    /// Before the payload is there, so that nobody waits for what was never sent.
+    #[test]
+    fn a_damaged_length_is_noticed_at_once() {
+        let frame = frame(&Message::Learn { from: Slot(7) });
+        for bit in 0..9 * 8 {
+            let mut header = BytesMut::from(&frame[..HEADER]);
+            flip(&mut header, bit);
+            assert!(split(&mut header, PAYLOAD_MAX).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn errors_name_what_was_found() {
+        let good = frame(&Message::Learn { from: Slot(7) });
+        let mut old = good.clone();
+        old[0] = 9;
+        assert_eq!(decode(&old), Err(FrameError::Version { found: 9 }));
+        let mut long = good.clone();
+        long[1..5].copy_from_slice(&u32::MAX.to_le_bytes());
+        let checksum = crc32c::crc32c(&long[..5]);
+        long[5..9].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(
+            decode(&long),
+            Err(FrameError::TooLong { length: u32::MAX as usize, most: PAYLOAD_MAX })
+        );
+        assert_eq!(decode(&[1, 2]), Err(FrameError::NoHeader { found: 2 }));
+        assert_eq!(
+            decode(&good[..good.len() - 1]),
+            Err(FrameError::Length {
+                announced: good.len() - HEADER,
+                found: good.len() - HEADER - 1
+            })
+        );
+        let mut rest = good[HEADER..].to_vec();
+        rest.push(0);
+        assert_eq!(decode(&sealed(&rest)), Err(FrameError::Rest(1)));
+        // Round 0 does not exist: a Prepare of it is no message, however good its checksum.
+        assert!(matches!(decode(&sealed(&[0, 0, 1])), Err(FrameError::NoMessage(_))));
+    }
+
+    /// A batch that claims to be enormous is refused without room being made for it.
+    #[test]
+    fn a_claimed_length_reserves_nothing() {
+        let learned = 10;
+        let payload = [learned, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+        assert!(matches!(decode(&sealed(&payload)), Err(FrameError::NoMessage(_))));
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_leaves_nothing_behind() {
+        let command = Value::Command(Bytes::from(vec![0; 100]));
+        let message = Message::Learned { first: Slot(0), values: [command].into() };
+        let mut frames = vec![42];
+        let encoded = encode_within(100, &message, &mut frames);
+        assert!(matches!(encoded, Err(FrameError::TooLong { most: 100, .. })));
+        assert_eq!(frames, [42]);
+    }
+}

@@ -1,0 +1,48 @@
+//! Multi-Paxos as a pure, deterministic state machine: an event goes in, records and messages
+//! come out.
+//!
+//! ```
+//! use paxos::{Config, Event, NodeId, Output, Replica, Timer};
+//!
+//! let nodes = [NodeId(1), NodeId(2), NodeId(3)];
+//! let mut replica = Replica::new(Config::new(NodeId(1), nodes))?;
+//! let mut output = Output::default();
+//! replica.step(Event::Timer(Timer::Campaign), &mut output);
+//! assert_eq!(output.records.len(), 1, "the promise to oneself, to be made durable first");
+//! assert_eq!(output.messages.len(), 1, "Prepare to all peers, only after that");
+//! # Ok::<(), paxos::ConfigError>(())
+//! ```
+//!
+//! # The one contract with whoever drives it
+//!
+//! *Messages, chosen values and answers leave only after the records of the same and of every
+//! earlier output are durable.* A driver may step many events into one [`Output`], write and sync
+//! its records once, and then release the rest (group commit). One thing need not wait: what a leader
+//! proposes may leave early ([`Output::take_early`]), though its own vote may not. After a crash it hands
+//! the durable records to [`Replica::recover`]; records that cannot be read are an error, never a fresh
+//! start, for an acceptor that forgets its promises breaks agreement.
+//!
+//! *A snapshot is durable before its replica hears of it* ([`Event::Snapshot`]), for the log below is
+//! gone with the next sync. A crash in between is no harm: whoever comes back says it again. A snapshot
+//! of a peer ([`Output::fetch`]) takes the place of chosen values that were not released yet and lie
+//! below it.
+//!
+//! # What it is not
+//!
+//! There is no clock, no randomness, no socket and no file in [`protocol`]: a timer that fires is an
+//! event, and what should be sent, stored or awaited is output. Membership is fixed, faults are
+//! crashes (nodes do not lie), and what a snapshot looks like is nothing to the protocol.
+
+pub mod config;
+pub mod event;
+pub mod message;
+pub mod protocol;
+pub mod types;
+
+pub use config::{Config, ConfigError};
+pub use event::{
+    Event, Output, Proposal, ReadReady, Record, Refusal, Refused, Taken, Timer, Token,
+};
+pub use message::{Envelope, Message, Report, To};
+pub use protocol::{RecoverError, Replica};
+pub use types::{Ballot, Batch, NodeId, Slot, Value};

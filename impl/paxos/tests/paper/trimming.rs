@@ -1,0 +1,206 @@
+//! What the paper leaves open: to forget what is decided.
+
+use itertools::Itertools;
+use paxos::{Message, NodeId, Output, Record, Replica, Slot, Timer, To, protocol::proposer::Role};
+use paxos_store::Memory;
+
+use crate::said::{
+    accept, accept_all, accepted, accepted_by, ballot, campaign, config, hear, hear_timer, leader,
+    learned, nack, prepare, promise, promise_trimmed, propose, replica, report, sent, snapshot,
+    trimmed, value, vote,
+};
+
+/// A durable snapshot takes the place of the votes and values below: they go, and a record says so. An
+/// older one says nothing new.
+#[test]
+fn a_snapshot_takes_the_place_of_the_log() {
+    let mut replica = replica(2, 3);
+    accept(&mut replica, 1, ballot(1, 1), 0, &["a", "b", "c"]);
+    hear(&mut replica, 1, learned(0, &["a", "b"]));
+    let output = snapshot(&mut replica, 2);
+    assert_eq!(output, Output { records: vec![trimmed(2)], ..Output::default() });
+    let (acceptor, learner) = (replica.parts().acceptor, replica.parts().learner);
+    assert_eq!(acceptor.votes.iter().map(|(slot, _)| slot).collect_vec(), [Slot(2)]);
+    assert_eq!(learner.chosen.iter().count(), 0);
+    for below in 0..=2 {
+        assert_eq!(snapshot(&mut replica, below), Output::default());
+    }
+}
+
+/// The snapshot of a peer may hold what this node never knew. What it does know of the slots after is handed
+/// out then, in order.
+#[test]
+fn after_a_snapshot_the_log_goes_on() {
+    let mut replica = replica(2, 3);
+    hear(&mut replica, 1, learned(3, &["d", "e"]));
+    let output = snapshot(&mut replica, 3);
+    assert_eq!(output.chosen, [(Slot(3), value("d")), (Slot(4), value("e"))]);
+    campaign(&mut replica);
+    promise(&mut replica, 3, ballot(1, 2), []);
+    snapshot(&mut replica, 9);
+    assert_eq!(propose(&mut replica, "x").taken[0].slot, Slot(9), "the first that is not decided");
+}
+
+/// What is trimmed stays so "even if it fails and then restarts"; it is learned anew from there on.
+#[test]
+fn what_is_trimmed_stays_trimmed_across_failures() {
+    let mut store = Memory::default();
+    let mut replica = replica(2, 3);
+    let output = accept(&mut replica, 1, ballot(1, 1), 0, &["a", "b", "c"]);
+    store.append(&output.records).unwrap();
+    store.append(&snapshot(&mut replica, 2).records).unwrap();
+    let records = [trimmed(2), vote(ballot(1, 1), 2, &["c"]), Record::Promised(ballot(1, 1))];
+    assert_eq!(store.records(), records);
+
+    let mut replica = Replica::recover(config(2, 3), records).unwrap();
+    assert_eq!(hear(&mut replica, 1, learned(0, &["a", "b"])), Output::default());
+    assert_eq!(replica.parts().learner.chosen.iter().count(), 0, "nor kept");
+    let output = hear(&mut replica, 1, learned(2, &["c"]));
+    assert_eq!(output.chosen, [(Slot(2), value("c"))]);
+}
+
+/// A promise tells of every slot: either its last vote, or that it is decided and forgotten.
+#[test]
+fn a_promise_says_what_it_cannot_report() {
+    let mut replica = replica(2, 3);
+    accept(&mut replica, 1, ballot(1, 1), 0, &["a", "b", "c"]);
+    snapshot(&mut replica, 2);
+    let output = prepare(&mut replica, 3, ballot(1, 3));
+    let reports = vec![report(2, ballot(1, 1), "c")];
+    let promise = Message::Promise { ballot: ballot(1, 3), trimmed: Slot(2), reports };
+    assert_eq!(sent(&output), [(To::Node(NodeId(3)), promise)]);
+}
+
+/// A value is free "if the responses reported no proposals", unless the slot is decided and forgotten: with a
+/// quorum of promises a candidate waits for the effect of all that any of them has trimmed, and asks for it,
+/// in whatever order they come.
+#[test]
+fn nobody_leads_without_the_effect_of_what_was_trimmed() {
+    for (one, two) in [(3, 1), (1, 3)] {
+        let mut candidate = replica(1, 5);
+        campaign(&mut candidate);
+        let output =
+            promise_trimmed(&mut candidate, 2, ballot(1, 1), one, [report(3, ballot(1, 0), "d")]);
+        assert_eq!(output.fetch, [NodeId(2)]);
+        let output = promise_trimmed(&mut candidate, 3, ballot(1, 1), two, []);
+        assert_eq!(output.fetch, [NodeId(3)]);
+        assert!(snapshot(&mut candidate, 2).messages.is_empty(), "slot 2 is missing");
+        let output = snapshot(&mut candidate, 3);
+        assert_eq!(output.records, [trimmed(3), vote(ballot(1, 1), 3, &["d"])]);
+        assert_eq!(sent(&output), [accept_all(ballot(1, 1), 3, &["d"])]);
+    }
+}
+
+/// The effect of what was trimmed is all that a candidate needs: the quorum counts as before, and what it
+/// knows itself it need not get from anybody.
+#[test]
+fn the_effect_of_what_was_trimmed_is_enough() {
+    let mut candidate = replica(1, 5);
+    hear(&mut candidate, 2, learned(0, &["a", "b"]));
+    campaign(&mut candidate);
+    let output = promise_trimmed(&mut candidate, 2, ballot(1, 1), 2, []);
+    assert!(output.fetch.is_empty());
+    snapshot(&mut candidate, 1);
+    assert!(matches!(candidate.parts().role, Role::Candidate(_)), "two of five");
+    let output = promise_trimmed(&mut candidate, 3, ballot(1, 1), 2, []);
+    assert!(output.fetch.is_empty() && matches!(candidate.parts().role, Role::Leader(_)));
+    assert_eq!(propose(&mut candidate, "c").taken[0].slot, Slot(2));
+}
+
+/// A snapshot decides more than any report: what was reported below it is not proposed again.
+#[test]
+fn reports_of_what_is_trimmed_are_dropped() {
+    for early in [true, false] {
+        let mut candidate = replica(1, 5);
+        if early {
+            snapshot(&mut candidate, 2);
+        }
+        campaign(&mut candidate);
+        if !early {
+            snapshot(&mut candidate, 2);
+        }
+        let reports = [report(0, ballot(1, 0), "a"), report(2, ballot(1, 0), "c")];
+        promise(&mut candidate, 2, ballot(1, 1), reports);
+        let Role::Candidate(heard) = candidate.parts().role else { panic!("two of five") };
+        assert_eq!(
+            heard.trimmed,
+            Slot(if early { 2 } else { 0 }),
+            "by a promise, its own included"
+        );
+        assert_eq!(heard.reported.iter().map(|(slot, _)| slot).collect_vec(), [Slot(2)]);
+        let output = promise(&mut candidate, 3, ballot(1, 1), []);
+        assert_eq!(sent(&output), [accept_all(ballot(1, 1), 2, &["c"])]);
+    }
+}
+
+/// Where the log is trimmed there is nothing to vote on: no vote, no record, and no promise. The proposer is
+/// told, since it lacks the decision.
+#[test]
+fn no_votes_where_the_log_is_trimmed() {
+    let mut replica = replica(2, 3);
+    prepare(&mut replica, 1, ballot(2, 1));
+    snapshot(&mut replica, 2);
+    let told = (To::Node(NodeId(3)), Message::Trimmed { below: Slot(2) });
+    let output = accept(&mut replica, 3, ballot(2, 3), 0, &["a", "b"]);
+    assert_eq!(sent(&output), std::slice::from_ref(&told));
+    assert!(output.records.is_empty());
+
+    let output = accept(&mut replica, 3, ballot(2, 3), 1, &["b", "c", "d"]);
+    assert_eq!(output.records, [vote(ballot(2, 3), 2, &["c", "d"])]);
+    assert_eq!(sent(&output), [accepted_by(3, ballot(2, 3), 2, 2), told]);
+    let output = accept(&mut replica, 3, ballot(2, 3), 2, &["c"]);
+    assert_eq!(sent(&output), [accepted_by(3, ballot(2, 3), 2, 1)]);
+
+    let output = accept(&mut replica, 1, ballot(2, 1), 0, &["a"]);
+    assert_eq!(sent(&output), [nack(1, ballot(2, 1), ballot(2, 3))], "P1a comes first");
+}
+
+/// A leader that hears that its proposal is decided asks for the snapshot, and with it gives up those slots and
+/// no others.
+#[test]
+fn a_leader_gives_up_what_others_have_trimmed() {
+    let mut leader = leader(1, 3);
+    for command in ["a", "b", "c"] {
+        propose(&mut leader, command);
+    }
+    accepted(&mut leader, 2, ballot(1, 1), 0, 1);
+    let told = |below| Message::Trimmed { below: Slot(below) };
+    assert_eq!(hear(&mut leader, 3, told(1)), Output::default(), "it knows as much");
+    let output = hear(&mut leader, 3, told(2));
+    assert_eq!(output, Output { fetch: vec![NodeId(3)], ..Output::default() });
+    snapshot(&mut leader, 2);
+    let again = sent(&hear_timer(&mut leader, Timer::Resend));
+    let (_, accept) = accept_all(ballot(1, 1), 2, &["c"]);
+    assert_eq!(again, [2, 3].map(|node| (To::Node(NodeId(node)), accept.clone())));
+    assert!(accepted(&mut leader, 2, ballot(1, 1), 1, 1).chosen.is_empty());
+    assert_eq!(accepted(&mut leader, 2, ballot(1, 1), 2, 1).chosen, [(Slot(2), value("c"))]);
+}
+
+/// Whoever asks for a value that is trimmed is told so; the values after are told as ever.
+#[test]
+fn what_is_trimmed_cannot_be_taught() {
+    let mut replica = replica(2, 3);
+    hear(&mut replica, 1, learned(0, &["a", "b", "c"]));
+    snapshot(&mut replica, 2);
+    for from in 0..=3 {
+        let output = hear(&mut replica, 3, Message::Learn { from: Slot(from) });
+        let answer = match from {
+            0 | 1 => Some(Message::Trimmed { below: Slot(2) }),
+            2 => Some(learned(2, &["c"])),
+            _ => None,
+        };
+        assert_eq!(sent(&output), answer.map(|it| (To::Node(NodeId(3)), it)).as_slice());
+    }
+}
+
+/// News of what is decided and forgotten are no news.
+#[test]
+fn news_of_what_is_trimmed_are_ignored() {
+    let mut replica = replica(2, 3);
+    accept(&mut replica, 1, ballot(1, 1), 0, &["a", "b", "c"]);
+    snapshot(&mut replica, 2);
+    let chosen = |first| Message::Chosen { ballot: ballot(1, 1), first: Slot(first), count: 2 };
+    assert_eq!(hear(&mut replica, 1, chosen(0)), Output::default());
+    assert_eq!(hear(&mut replica, 1, learned(0, &["a", "b"])), Output::default());
+    assert_eq!(hear(&mut replica, 1, chosen(1)).chosen, [(Slot(2), value("c"))]);
+}

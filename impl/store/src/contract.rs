@@ -1,0 +1,381 @@
+//! What any [`Storage`] must do, as tests that can be run against it.
+//!
+//! ```
+//! use paxos_store::{MemoryStore, StoreId, contract::{self, Harness}};
+//!
+//! struct InMemory;
+//!
+//! impl Harness for InMemory {
+//!     type Store = MemoryStore;
+//!
+//!     fn create(&mut self) -> MemoryStore {
+//!         MemoryStore::new(StoreId(7))
+//!     }
+//!
+//!     fn crash(&mut self, store: MemoryStore) -> MemoryStore {
+//!         store.reopen()
+//!     }
+//! }
+//!
+//! contract::check(&mut InMemory);
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    iter,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+
+use super::{Memory, Snapshot, SnapshotFile, Storage, StorageError};
+use paxos::{
+    event::Record,
+    types::{Ballot, NodeId, Slot, Value},
+};
+
+/// Makes stores for the tests, and crashes them.
+pub trait Harness {
+    /// What is to be tested.
+    type Store: Storage;
+
+    /// A new store.
+    fn create(&mut self) -> Self::Store;
+
+    /// Ends whoever uses the store, in the worst way that it is meant to withstand, and opens it
+    /// again.
+    fn crash(&mut self, store: Self::Store) -> Self::Store;
+}
+
+/// Runs all tests.
+///
+/// # Panics
+/// The store does not do what it must; the message says what.
+pub fn check<H: Harness>(harness: &mut H) {
+    a_new_store_is_empty(harness);
+    what_is_durable_survives(harness);
+    a_trim_needs_a_snapshot(harness);
+    a_snapshot_covers_what_is_trimmed(harness);
+    a_snapshot_that_is_not_adopted_changes_nothing(harness);
+    the_store_is_used_while_a_snapshot_is_written(harness);
+    an_error_is_the_end(harness);
+    for seed in 1..=4 {
+        any_sequence_of_steps_survives(harness, seed);
+    }
+}
+
+/// A new store has nothing in it, also after a crash, and its own id.
+pub fn a_new_store_is_empty<H: Harness>(harness: &mut H) {
+    let mut store = harness.create();
+    assert_eq!(Contents::of(&mut store), Contents::default(), "new");
+    let id = store.id();
+    let mut store = harness.crash(store);
+    assert_eq!(Contents::of(&mut store), Contents::default(), "new, after a crash");
+    assert_eq!(store.id(), id, "the id stays");
+}
+
+/// What was told to be durable is there after a crash, each time it is asked for.
+pub fn what_is_durable_survives<H: Harness>(harness: &mut H) {
+    let steps = [
+        Step::Persist(vec![promised(1)]),
+        Step::Note("peer".into(), Bytes::from_static(b"one")),
+        Step::Persist(vec![accepted(1, 0, 3), promised(2)]),
+        Step::Persist(vec![]),
+        Step::Note(String::new(), Bytes::new()),
+        Step::Snapshot(snapshot(2, 300_000)),
+        Step::Persist(vec![accepted(2, 1, 4), Record::Trimmed { below: Slot(2) }]),
+        Step::Note("peer".into(), Bytes::from_static(b"two")),
+        Step::Snapshot(snapshot(5, 0)),
+        Step::Persist(vec![Record::Trimmed { below: Slot(5) }]),
+        Step::Persist(vec![accepted(3, 5, 1)]),
+    ];
+    let (mut store, mut expected) = (harness.create(), Contents::default());
+    for step in &steps {
+        step.take(&mut store).unwrap_or_else(|error| panic!("{step:?}: {error}"));
+        expected.take(step);
+        assert_eq!(Contents::of(&mut store), expected, "after {step:?}");
+        store = harness.crash(store);
+        assert_eq!(Contents::of(&mut store), expected, "after {step:?} and a crash");
+        assert_eq!(Contents::of(&mut store), expected, "asked once more");
+    }
+    assert_eq!(store.noted("nobody").expect("reads"), None);
+}
+
+/// Records are trimmed only if a durable snapshot has their effect.
+pub fn a_trim_needs_a_snapshot<H: Harness>(harness: &mut H) {
+    for covered in [None, Some(2)] {
+        let mut store = harness.create();
+        store.persist(&[accepted(1, 0, 4)]).expect("persists");
+        if let Some(below) = covered {
+            store.persist_snapshot(&snapshot(below, 10)).expect("persists");
+        }
+        let before = Contents::of(&mut store);
+        let refused = store.persist(&[Record::Trimmed { below: Slot(3) }]);
+        let covered = covered.map(Slot);
+        assert!(
+            matches!(refused, Err(StorageError::Uncovered { trimmed: Slot(3), snapshot }) if snapshot == covered),
+            "{refused:?}"
+        );
+        let mut store = harness.crash(store);
+        assert_eq!(Contents::of(&mut store), before, "nothing was changed");
+    }
+}
+
+/// A snapshot cannot take the place of one whose records are trimmed, if it covers less.
+pub fn a_snapshot_covers_what_is_trimmed<H: Harness>(harness: &mut H) {
+    let mut store = harness.create();
+    store.persist(&[accepted(1, 0, 4)]).expect("persists");
+    store.persist_snapshot(&snapshot(3, 10)).expect("persists");
+    store.persist(&[Record::Trimmed { below: Slot(2) }]).expect("persists");
+    store.persist_snapshot(&snapshot(2, 10)).expect("covers what is trimmed");
+    let before = Contents::of(&mut store);
+    let refused = store.persist_snapshot(&snapshot(1, 10));
+    assert!(
+        matches!(
+            refused,
+            Err(StorageError::Uncovered { trimmed: Slot(2), snapshot: Some(Slot(1)) })
+        ),
+        "{refused:?}"
+    );
+    let mut store = harness.crash(store);
+    assert_eq!(Contents::of(&mut store), before, "nothing was changed");
+}
+
+/// A snapshot is durable when it is adopted, and not before, however much of it was written.
+pub fn a_snapshot_that_is_not_adopted_changes_nothing<H: Harness>(harness: &mut H) {
+    let mut store = harness.create();
+    store.persist_snapshot(&snapshot(3, 300_000)).expect("persists");
+    let before = Contents::of(&mut store);
+    let mut file = store.begin_snapshot().expect("begins");
+    file.write_all(&snapshot(4, 400_000).state).expect("writes");
+    file.sync().expect("syncs");
+    assert_eq!(Contents::of(&mut store), before, "while the next one is written");
+    drop(file);
+    let mut store = harness.crash(store);
+    assert_eq!(Contents::of(&mut store), before, "after a crash");
+    // A file that was begun is empty, whatever an earlier one has left.
+    let file = store.begin_snapshot().expect("begins");
+    assert_eq!(file.length(), 0);
+    store.adopt_snapshot(Slot(5), file).expect("adopts");
+    let mut store = harness.crash(store);
+    assert_eq!(Contents::of(&mut store).snapshot, Some(snapshot(5, 0)));
+}
+
+/// Another thread writes a snapshot piece by piece while records are persisted.
+pub fn the_store_is_used_while_a_snapshot_is_written<H: Harness>(harness: &mut H) {
+    let (mut store, mut expected) = (harness.create(), Contents::default());
+    let next = snapshot(2, 300_000);
+    let mut file = store.begin_snapshot().expect("begins");
+    let state = next.state.clone();
+    let thread = std::thread::spawn(move || {
+        for piece in state.chunks(1000) {
+            file.write_all(piece).expect("writes");
+        }
+        file.sync().expect("syncs");
+        file
+    });
+    for slot in 0..20 {
+        let step = Step::Persist(vec![accepted(1, slot, 1)]);
+        step.take(&mut store).expect("persists");
+        expected.take(&step);
+    }
+    let file = thread.join().expect("it ends");
+    assert_eq!(file.length(), next.state.len() as u64);
+    let mut middle = [0; 10];
+    file.read_at(1000, &mut middle).expect("reads");
+    assert_eq!(middle, next.state[1000..1010]);
+    assert!(file.read_at(next.state.len() as u64 - 9, &mut middle).is_err(), "there are nine");
+    store.adopt_snapshot(next.below, file).expect("adopts");
+    expected.take(&Step::Snapshot(next));
+    assert_eq!(Contents::of(&mut store), expected);
+    let mut store = harness.crash(store);
+    assert_eq!(Contents::of(&mut store), expected, "after a crash");
+}
+
+/// After an error every change is refused until the store is opened again.
+pub fn an_error_is_the_end<H: Harness>(harness: &mut H) {
+    let mut store = harness.create();
+    store.persist(&[promised(1)]).expect("persists");
+    let before = Contents::of(&mut store);
+    store.persist(&[Record::Trimmed { below: Slot(1) }]).expect_err("there is no snapshot");
+    for (what, refused) in [
+        ("records", store.persist(&[promised(2)])),
+        ("nothing", store.persist(&[])),
+        ("a snapshot", store.persist_snapshot(&snapshot(1, 1))),
+        ("a note", store.note("a", b"b")),
+    ] {
+        assert!(matches!(refused, Err(StorageError::Poisoned { .. })), "{what}: {refused:?}");
+    }
+    let mut store = harness.crash(store);
+    assert_eq!(Contents::of(&mut store), before, "nothing was changed");
+    store.persist(&[promised(2)]).expect("persists again");
+}
+
+/// A long way through the store, with a crash now and then.
+pub fn any_sequence_of_steps_survives<H: Harness>(harness: &mut H, seed: u64) {
+    let (mut store, mut expected) = (harness.create(), Contents::default());
+    for (number, step) in steps(seed).take(150).enumerate() {
+        step.take(&mut store).unwrap_or_else(|error| panic!("{step:?}: {error}"));
+        expected.take(&step);
+        if number % 10 == 9 {
+            assert_eq!(Contents::of(&mut store), expected, "seed {seed}, after step {number}");
+            store = harness.crash(store);
+            assert_eq!(Contents::of(&mut store), expected, "seed {seed}, step {number}, crash");
+        }
+    }
+}
+
+/// One change of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// [`Storage::persist`].
+    Persist(Vec<Record>),
+    /// [`Storage::persist_snapshot`].
+    Snapshot(Snapshot),
+    /// [`Storage::note`].
+    Note(String, Bytes),
+}
+
+impl Step {
+    /// Does it to a store.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn take(&self, store: &mut impl Storage) -> Result<(), StorageError> {
+        match self {
+            Self::Persist(records) => store.persist(records),
+            Self::Snapshot(snapshot) => store.persist_snapshot(snapshot),
+            Self::Note(name, fact) => store.note(name, fact),
+        }
+    }
+}
+
+/// What a store has in it, in a form in which equal means equal: records are folded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// All records.
+    pub records: Memory,
+    /// The snapshot.
+    pub snapshot: Option<Snapshot>,
+    /// Facts by name. Only names of [`NAMES`] are looked for.
+    pub notes: BTreeMap<String, Bytes>,
+}
+
+/// The names under which the steps here note something.
+pub const NAMES: [&str; 3] = ["", "peer", "peers"];
+
+impl Contents {
+    /// What a store says that it has in it.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn read(store: &mut impl Storage) -> Result<Self, StorageError> {
+        let mut records = Memory::default();
+        records.append(&store.recover()?)?;
+        let mut notes = BTreeMap::new();
+        for name in NAMES {
+            notes.extend(store.noted(name)?.map(|fact| (name.to_owned(), fact)));
+        }
+        let snapshot = match store.snapshot() {
+            Some((below, file)) => {
+                let mut state = Vec::new();
+                let read = file.reader().read_to_end(&mut state);
+                read.map_err(StorageError::io("read the snapshot"))?;
+                Some(Snapshot { below, state: state.into() })
+            }
+            None => None,
+        };
+        Ok(Self { records, snapshot, notes })
+    }
+
+    fn of(store: &mut impl Storage) -> Self {
+        Self::read(store).unwrap_or_else(|error| panic!("it cannot be read: {error}"))
+    }
+
+    /// What a store has in it after one more step.
+    pub fn take(&mut self, step: &Step) {
+        match step {
+            Step::Persist(records) => {
+                self.records.append(records).expect("steps do not contradict each other");
+            }
+            Step::Snapshot(snapshot) => self.snapshot = Some(snapshot.clone()),
+            Step::Note(name, fact) => {
+                self.notes.insert(name.clone(), fact.clone());
+            }
+        }
+    }
+}
+
+/// Steps as a node might take them: promises rise, votes move on, and every now and then a snapshot
+/// is followed by its trim. Equal seeds give equal steps.
+pub fn steps(seed: u64) -> impl Iterator<Item = Step> {
+    let mut chance = Chance(seed);
+    let (mut round, mut end, mut covered, mut trimmed) = (1, 0, 0, 0);
+    iter::from_fn(move || {
+        Some(match chance.below(12) {
+            0 => {
+                round += chance.below(3);
+                Step::Persist(vec![promised(round)])
+            }
+            1 => {
+                let name = NAMES[chance.below(3) as usize];
+                Step::Note(name.into(), Bytes::from(vec![b'x'; chance.below(40) as usize]))
+            }
+            2 => {
+                covered = trimmed + chance.below(end - trimmed + 1);
+                Step::Snapshot(snapshot(covered, chance.below(3000) as usize))
+            }
+            3 if covered > trimmed => {
+                trimmed = covered;
+                Step::Persist(vec![Record::Trimmed { below: Slot(trimmed) }])
+            }
+            _ => {
+                let records = (0..=chance.below(2)).map(|_| {
+                    let first = trimmed + chance.below(end - trimmed + 2);
+                    let count = 1 + chance.below(8);
+                    end = end.max(first + count);
+                    round += u64::from(chance.below(10) == 0);
+                    accepted(round, first, count)
+                });
+                Step::Persist(records.collect())
+            }
+        })
+    })
+}
+
+/// Numbers without a pattern that matters (splitmix64): the tests have no use for a library.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+fn ballot(round: u64) -> Ballot {
+    Ballot::new(round, NodeId(1)).expect("rounds begin with 1")
+}
+
+fn promised(round: u64) -> Record {
+    Record::Promised(ballot(round))
+}
+
+/// Votes for values that follow from slot and round, so that no two of them contradict.
+pub(crate) fn accepted(round: u64, first: u64, count: u64) -> Record {
+    let value = |slot: u64| match slot % 7 {
+        6 => Value::Noop,
+        _ => Value::Command(Bytes::from(format!("slot {slot} in round {round}"))),
+    };
+    let values = (first..first + count).map(value).collect::<Arc<_>>();
+    Record::Accepted { ballot: ballot(round), first: Slot(first), values }
+}
+
+pub(crate) fn snapshot(below: u64, length: usize) -> Snapshot {
+    let state = (0..length).map(|at| (at as u64 * 31 + below) as u8).collect();
+    Snapshot { below: Slot(below), state }
+}

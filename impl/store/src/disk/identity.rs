@@ -1,0 +1,32 @@
+//! Whose store it is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::StorageError;
+use paxos::types::NodeId;
+
+/// Whom a store belongs to. It is opened only for exactly that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The name of the cluster.
+    pub cluster: String,
+    /// The node within it.
+    pub node: NodeId,
+}
+
+impl Identity {
+    /// Refuses the store of somebody else.
+    pub(super) fn expect(&self, expected: &Self) -> Result<(), StorageError> {
+        let differs = |what, found: &dyn ToString, expected: &dyn ToString| {
+            let (found, expected) = (found.to_string(), expected.to_string());
+            Err(StorageError::Foreign { what, found, expected })
+        };
+        if self.cluster != expected.cluster {
+            return differs("cluster", &self.cluster, &expected.cluster);
+        }
+        if self.node != expected.node {
+            return differs("node", &self.node, &expected.node);
+        }
+        Ok(())
+    }
+}

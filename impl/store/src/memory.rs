@@ -1,0 +1,204 @@
+//! Stores that forget nothing but the process they live in.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+
+use super::{SnapshotFile, Storage, StorageError, StoreId, covers, trims};
+use paxos::{
+    event::Record,
+    protocol::{RecoverError, acceptor::Acceptor},
+    types::{Slot, Value},
+};
+
+/// What is durable, folded: the promise, and of every slot the last accepted entry. That is exactly
+/// an acceptor, so it is kept as one; an older entry of the same slot is of no use to anybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Memory {
+    image: Acceptor,
+}
+
+impl Memory {
+    /// Makes records durable.
+    ///
+    /// # Errors
+    /// Records that contradict what is stored are refused; nothing that follows them is stored.
+    pub fn append(&mut self, records: &[Record]) -> Result<(), RecoverError> {
+        records.iter().try_for_each(|record| self.image.replay(record))
+    }
+
+    /// All that is stored, as records for [`Replica::recover`](paxos::Replica::recover).
+    pub fn records(&self) -> Vec<Record> {
+        self.image.records()
+    }
+
+    /// What is stored, to be looked at.
+    pub fn image(&self) -> &Acceptor {
+        &self.image
+    }
+}
+
+/// A whole store in memory. [`reopen`](Self::reopen) it after its node has crashed: what was stored
+/// is shared by all that came of one [`new`](Self::new).
+#[derive(Debug)]
+pub struct MemoryStore {
+    id: StoreId,
+    kept: Arc<Mutex<Kept>>,
+    failed: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    records: Memory,
+    snapshot: Option<(Slot, MemorySnapshot)>,
+    notes: BTreeMap<String, Bytes>,
+}
+
+/// A snapshot in memory. What is written belongs to the process until the store adopts it.
+#[derive(Clone, Debug, Default)]
+pub struct MemorySnapshot(Arc<Vec<u8>>);
+
+impl io::Write for MemorySnapshot {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Arc::make_mut(&mut self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl SnapshotFile for MemorySnapshot {
+    fn length(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let bytes = self.0.get(start..).and_then(|rest| rest.get(..out.len()));
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(id: StoreId) -> Self {
+        Self { id, kept: Arc::default(), failed: None }
+    }
+
+    /// The same store for the next process.
+    #[must_use]
+    pub fn reopen(&self) -> Self {
+        Self { id: self.id, kept: Arc::clone(&self.kept), failed: None }
+    }
+
+    /// A panic elsewhere does not make what is stored less true.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is kept, unless an earlier change failed.
+    fn change<T>(
+        &mut self,
+        change: impl FnOnce(&mut Kept) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        if let Some(first) = self.failed.clone() {
+            return Err(StorageError::Poisoned { first });
+        }
+        let changed = change(&mut self.kept());
+        self.failed = changed.as_ref().err().map(ToString::to_string);
+        changed
+    }
+}
+
+impl Storage for MemoryStore {
+    type SnapshotFile = MemorySnapshot;
+
+    fn recover(&mut self) -> Result<Vec<Record>, StorageError> {
+        Ok(self.kept().records.records())
+    }
+
+    fn persist(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        self.change(|kept| {
+            if let Some(below) = trims(records) {
+                covers(kept.snapshot.as_ref().map(|(covered, _)| *covered), below)?;
+            }
+            Ok(kept.records.append(records)?)
+        })
+    }
+
+    fn snapshot(&self) -> Option<(Slot, MemorySnapshot)> {
+        self.kept().snapshot.clone()
+    }
+
+    fn begin_snapshot(&mut self) -> Result<MemorySnapshot, StorageError> {
+        self.change(|_| Ok(MemorySnapshot::default()))
+    }
+
+    fn adopt_snapshot(&mut self, below: Slot, file: MemorySnapshot) -> Result<(), StorageError> {
+        self.change(|kept| {
+            covers(Some(below), kept.records.image.trimmed)?;
+            kept.snapshot = Some((below, file));
+            Ok(())
+        })
+    }
+
+    fn note(&mut self, name: &str, fact: &[u8]) -> Result<(), StorageError> {
+        self.change(|kept| {
+            kept.notes.insert(name.into(), Bytes::copy_from_slice(fact));
+            Ok(())
+        })
+    }
+
+    fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
+        Ok(self.kept().notes.get(name).cloned())
+    }
+
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        let kept = self.kept();
+        let state = kept.snapshot.as_ref().map_or(0, |(_, file)| file.0.len());
+        let votes = kept.records.image.votes.iter().map(|(_, vote)| match &vote.value {
+            Value::Noop => 1,
+            Value::Command(command) => command.len(),
+        });
+        (state + votes.sum::<usize>()) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{self, Harness};
+
+    struct InMemory;
+
+    impl Harness for InMemory {
+        type Store = MemoryStore;
+
+        fn create(&mut self) -> MemoryStore {
+            MemoryStore::new(StoreId(7))
+        }
+
+        fn crash(&mut self, store: MemoryStore) -> MemoryStore {
+            store.reopen()
+        }
+    }
+
+    #[test]
+    fn the_contract_is_kept() {
+        contract::check(&mut InMemory);
+    }
+}
