@@ -73,6 +73,29 @@ impl Job {
         }
     }
 
+    /// The command that runs it alone, if there is one.
+    pub(super) fn command(&self) -> Option<String> {
+        let with = |bin, what: &str, settings: Vec<(&str, String)>| {
+            // The first setting names the model, and those that are not given begin with "no".
+            let given = settings.into_iter().skip(1).map(|(_, setting)| setting);
+            let given: Vec<_> = given.filter(|setting| !setting.starts_with("no ")).collect();
+            format!("cargo run --release --bin {bin} -- {what} {}", given.join(" "))
+        };
+        let cluster = |space: &Space| Some(Cluster::new(space.bounds).ok()?.settings());
+        match self {
+            Self::Proof(specification) => Some(format!(
+                "cargo run --release --bin paxos-model -- prove {}",
+                specification.name
+            )),
+            Self::Specification(known) => {
+                Some(with("paxos-model", "check synod", known.synod().settings()))
+            }
+            Self::Model(space) => Some(with("paxos-model", "check cluster", cluster(space)?)),
+            Self::Lockstep(space) => Some(with("paxos-conformance", "lockstep", cluster(space)?)),
+            Self::SynodTie(..) | Self::ClusterTie(_) => None,
+        }
+    }
+
     pub(super) const fn link(&self) -> Link {
         match self {
             Self::Proof(_) => Link::Proof,

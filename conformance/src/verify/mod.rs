@@ -5,7 +5,7 @@ mod job;
 mod progress;
 mod report;
 
-use std::{fmt, sync::Mutex};
+use std::{collections::VecDeque, fmt, sync::Mutex};
 
 use epr_prover::report::SpecificationReport;
 use paxos_model::cluster::Bounds;
@@ -116,19 +116,21 @@ pub struct Verification {
     pub rows: Vec<Row>,
 }
 
+/// The cost of a piece that takes about a second.
+const SMALL: u64 = 300_000;
+
 /// The least memory that is to be left for one more search at the same time.
 const THREAD_BYTES: u64 = 256 << 20;
 
-/// Runs all links, the largest pieces first, on as many threads as asked for and can be started. After a wish
-/// to stop, what is left is inconclusive.
+/// Runs all links on as many threads as asked for and can be started. A failure is shown on standard error as soon as it is
+/// found. After a wish to stop, what is left is inconclusive.
 pub fn verify(table: &Table, threads: usize, interrupt: &Interrupt) -> Verification {
-    let mut jobs = Job::all(table);
-    jobs.sort_by_key(Job::cost);
+    let jobs = Job::all(table);
     let progress = Progress::new(jobs.iter().map(Job::cost).sum());
-    let (queue, done) = (Mutex::new(jobs), Mutex::new(Vec::new()));
+    let (queue, done) = (Mutex::new(in_order(jobs)), Mutex::new(Vec::new()));
     let work = || {
         loop {
-            let job = queue.lock().expect("nobody panics while holding it").pop();
+            let job = queue.lock().expect("nobody panics while holding it").pop_front();
             let Some(job) = job else { return };
             progress.begins(&job);
             let row = job.run(interrupt);
@@ -157,6 +159,16 @@ pub fn verify(table: &Table, threads: usize, interrupt: &Interrupt) -> Verificat
     every_action_explains_something(&mut rows);
     let verdict = Verdict::worst(rows.iter().map(|row| &row.verdict));
     Verification { verdict, rows }
+}
+
+/// Small pieces come first, the smallest at the very first: most faults show in a space of some hundred states. Then come the
+/// large pieces, the largest first, so that no thread is left with a large one at the end.
+fn in_order(mut jobs: Vec<Job>) -> VecDeque<Job> {
+    jobs.sort_by_key(|job| {
+        let cost = job.cost();
+        if cost <= SMALL { (0, cost) } else { (1, u64::MAX - cost) }
+    });
+    jobs.into()
 }
 
 /// The lockstep must have taken every transition of the model, kind by kind, and no pair may differ
@@ -199,6 +211,38 @@ fn every_action_explains_something(rows: &mut [Row]) {
     let Some(row) = rows.iter_mut().find(|row| !row.explained.is_empty()) else { return };
     for action in idle {
         row.complain(format!("nothing that the cluster does is the action {action}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fault that any space shows is seen at once, and no thread ends with the largest piece.
+    #[test]
+    fn small_pieces_come_first_and_large_ones_before_others() {
+        let jobs = in_order(Job::all(&Table::quick()));
+        let costs: Vec<_> = jobs.iter().map(Job::cost).collect();
+        let (small, large) = costs.split_at(costs.partition_point(|cost| *cost <= SMALL));
+        assert!(small.is_sorted() && large.is_sorted_by(|one, next| one >= next), "{costs:?}");
+        assert!(small.len() > 10 && large.len() > 10, "{costs:?}");
+    }
+
+    #[test]
+    fn a_piece_can_be_run_alone() {
+        let commands = Job::all(&Table::quick()).iter().map(Job::command).collect::<Vec<_>>();
+        let known = |command: &str| commands.iter().flatten().any(|it| it == command);
+        for command in [
+            "cargo run --release --bin paxos-model -- prove synod",
+            "cargo run --release --bin paxos-model -- check synod --acceptors 3 --values 2 --ballots 2 \
+             --phase1-quorum 2 --phase2-quorum 2",
+            "cargo run --release --bin paxos-model -- check cluster --nodes 2 --slots 3 --ballots 1 \
+             --campaigners 1 --values 1 --phase1-quorum 2 --phase2-quorum 2 --unsynced 0 --reads 0",
+            "cargo run --release --bin paxos-conformance -- lockstep --nodes 2 --slots 3 --ballots 1 \
+             --campaigners 1 --values 1 --phase1-quorum 2 --phase2-quorum 2 --unsynced 0 --reads 0",
+        ] {
+            assert!(known(command), "{command}: {commands:#?}");
+        }
     }
 }
 

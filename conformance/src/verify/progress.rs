@@ -7,6 +7,8 @@ use std::{
 
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
+use verdict::Verdict;
+
 use super::{Evidence, Row, job::Job};
 
 /// How far it is.
@@ -44,15 +46,30 @@ impl Progress {
                 format!("{} transitions", HumanCount(report.transitions as u64))
             }
         };
-        let line = format!("{:<7} {}: {}: {did}", row.verdict.to_string(), job.link(), job.name());
+        let mut lines =
+            format!("{:<7} {}: {}: {did}", row.verdict.to_string(), job.link(), job.name());
+        if row.verdict == Verdict::Violated {
+            lines = format!("{lines}\n\n{}", failure(job, row));
+        }
         match &self.bar {
             Some(bar) => {
-                bar.println(line);
+                bar.println(lines);
                 bar.inc(job.cost());
             }
-            None => eprintln!("{line}"),
+            None => eprintln!("{lines}"),
         }
     }
+}
+
+/// What fails, in full, and the command that shows it again.
+fn failure(job: &Job, row: &Row) -> String {
+    let evidence = match &row.evidence {
+        Evidence::Proved(proof) => proof.to_string(),
+        Evidence::Explored(report) => report.to_string(),
+    };
+    let complaints = row.complaints.iter().map(|complaint| format!("{complaint}\n"));
+    let again = job.command().map(|command| format!("to see it again: {command}\n"));
+    complaints.chain([evidence, "\n".to_owned()]).chain(again).collect()
 }
 
 impl Drop for Progress {

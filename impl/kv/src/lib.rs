@@ -1,5 +1,9 @@
-//! A key-value store that speaks the protocol of Redis. With the feature `runtime` its sockets are here,
-//! too ([`serve`]); the rest knows nothing of them.
+//! A key-value store that speaks the protocol of Redis. [`serve`] has its sockets; the rest knows nothing of them.
+//!
+//! - `resp` and `request` read what a client sends; `client` says what is to be done for it.
+//! - `entry`, `command` and `query` are what is written and read; `limits` and `execution` bound what that costs.
+//! - `store` and `machine` are the state, replicated by `paxos-node`.
+//! - `server` has the sockets, and `info` and `shown` say what there is, for operators.
 //!
 //! What a client sends takes this way; the two steps in brackets belong to whoever runs it:
 //!

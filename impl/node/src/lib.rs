@@ -1,4 +1,4 @@
-//! A node that runs: the protocol with a store, a machine, clients and peers around it.
+//! A node that runs: the replica of the crate [`paxos`] with a store, a state machine, clients and peers around it.
 //!
 //! [`ready`] makes a node, and [`start`] gives it a thread, unless it is to share one. Everything happens in
 //! turns: take in what is ready, step the protocol for all of it, one write and one sync, then send, apply
@@ -16,7 +16,16 @@
 //! all that it needs of a driver is the order in a node's turn. Leaving that aside, a driver
 //! that loses, repeats or delays whatever it likes only makes things slow.
 //!
-//! [`tcp`] carries packets between processes; for anything else there is [`Transport`].
+//! # Modules, in reading order
+//!
+//! - [`machine`]: the state machine to which the log is applied. [`session`]: a command that is chosen twice is applied
+//!   once.
+//! - `node`: one turn. Around it are elections and timers (`timing`), what is about to be proposed (`gathering`,
+//!   `returning`, `flight`), what clients wait for (`clients`, `readers`), snapshots (`saving`, `transfer`), and which peers
+//!   may take part (`introduction`, `formation`, `plausible`).
+//! - `handle`: what a program asks of a node, from any thread.
+//! - [`wire`] and [`tcp`]: frames, and connections between processes. For any other way there is [`Transport`].
+//! - `simulation`, in tests: nodes in virtual time, over bad networks and failing stores.
 //!
 //! # Embedding: your own machine, your own transport
 //!

@@ -27,11 +27,20 @@
 //! of a peer ([`Output::fetch`]) takes the place of chosen values that were not released yet and lie
 //! below it.
 //!
+//! # Modules, in reading order
+//!
+//! - [`types`], [`message`], [`config`]: ballots, slots and values; what nodes say; who they are.
+//! - [`event`]: what goes in, and what comes out.
+//! - [`protocol`]: the replica. Its roles come first ([`acceptor`](protocol::acceptor),
+//!   [`proposer`](protocol::proposer), [`learner`](protocol::learner), [`reader`](protocol::reader)), then how an event moves
+//!   through them.
+//!
 //! # What it is not
 //!
 //! There is no clock, no randomness, no socket and no file in [`protocol`]: a timer that fires is an
 //! event, and what should be sent, stored or awaited is output. Membership is fixed, faults are
-//! crashes (nodes do not lie), and what a snapshot looks like is nothing to the protocol.
+//! crashes (nodes do not lie), and what a snapshot looks like is nothing to the protocol. The crates `paxos-store` and
+//! `paxos-node` have files, sockets and clocks.
 
 pub mod config;
 pub mod event;

@@ -1,8 +1,15 @@
-//! Where records and snapshots live between crashes.
+//! Where the records and snapshots of a replica live between crashes.
 //!
-//! A [`Storage`] makes things durable, and after a crash tells all of them again, or says why it
-//! cannot. It has no third way: an acceptor that forgets a promise breaks agreement, so what is
-//! damaged, lost or of another node is an error that says what was found, never a fresh start.
+//! A [`Storage`] makes records durable, and after a crash returns all of them, or an error that says what was found. It has no
+//! third way: an acceptor that forgets a promise breaks agreement, so a store that is damaged, lost or of
+//! another node is an error, never a fresh start.
+//!
+//! - [`Storage`] is the contract, and [`contract`] has tests that hold any store to it.
+//! - [`MemoryStore`] forgets everything with its process, for tests and simulations.
+//! - [`disk`] is a store in a directory, on a Unix, with the feature `disk`.
+//!
+//! A store does not decide when records have to be durable. That is the contract of the replica
+//! ([`paxos`]), which the crate `paxos-node` keeps.
 
 pub mod contract;
 #[cfg(feature = "disk")]

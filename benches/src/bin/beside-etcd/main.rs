@@ -56,7 +56,7 @@ impl fmt::Display for Load {
 #[command(
     version,
     after_help = "Needs etcd (package etcd-server) and redis-benchmark (package redis-tools), and \
-                  paxos beside it: cargo build --release -p paxos -p paxos-benches\n\n\
+                  paxos beside it: cargo build --profile dist -p paxos-cli -p paxos-benches\n\n\
                   Exit codes: 0 all targets are met, 1 one is missed, 2 nothing can be compared."
 )]
 struct Args {
@@ -77,7 +77,7 @@ struct Args {
 /// Why there is no comparison.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("a debug build says nothing about time; add --release")]
+    #[error("a debug build says nothing about time; add --profile dist")]
     Debug,
     #[error("{0} cannot be started: {1}")]
     Missing(String, io::Error),

@@ -2,7 +2,7 @@
 //!
 //! It measures whole processes, in turns, and compares nothing unless all of them did the same work.
 //! It builds `pan`, the verifier that Spin writes, and nothing of ours: `paxos-model` has to lie beside
-//! it, as it does if both were built with `--release`.
+//! it, as it does if both were built with the same profile.
 
 mod comparison;
 mod contenders;
@@ -70,13 +70,13 @@ struct Args {
 /// Why there is no comparison.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("a debug build says nothing about time; add --release")]
+    #[error("a debug build says nothing about time; add --profile dist")]
     Debug,
     #[error(transparent)]
     Spin(#[from] SpinError),
     #[error("spin did not visit all states, or found an error in the model")]
     SpinFailed,
-    #[error("{0} is not there; build it: cargo build --release -p paxos-model")]
+    #[error("{0} is not there; build it: cargo build --profile dist -p paxos-model")]
     ModelMissing(PathBuf),
     #[error(transparent)]
     Process(#[from] ProcessError),

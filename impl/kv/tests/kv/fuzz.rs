@@ -1,6 +1,6 @@
 //! Noise: short runs with every test, and a corpus (`__fuzz__`) that is replayed each time.
 //!
-//! `cargo bolero test --package paxos fuzz::requests` searches for longer.
+//! `cargo bolero test --package paxos-kv fuzz::requests` searches for longer.
 
 use bytes::{Bytes, BytesMut};
 use paxos_kv::{Kv, Reply, request, resp};

@@ -31,7 +31,7 @@ fn what_redis_does_not_know() {
 /// Asks a Redis 7 that was started with `--databases 1`, and empties it:
 ///
 /// ```text
-/// REDIS=127.0.0.1:6379 cargo test -p paxos --features kv --test kv -- --ignored record
+/// REDIS=127.0.0.1:6379 cargo test --test kv -- --ignored record
 /// ```
 #[test]
 #[ignore = "needs a Redis, and writes redis.txt"]

@@ -1,7 +1,7 @@
 //! What nodes say to each other, as bytes: every kind of packet, and noise.
 //!
 //! Noise is tried for a second with every run, beginning with the corpus in `__fuzz__`.
-//! `cargo bolero test --package paxos --test wire streams` searches for longer.
+//! `cargo bolero test --package paxos-node --test wire streams` searches for longer.
 
 use std::{fs, io::Read, path::Path};
 
