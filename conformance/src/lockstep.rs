@@ -22,8 +22,8 @@ use std::{
 use paxos::{Envelope, Event, Message as RealMessage, Timer};
 use paxos_model::cluster::{
     AGREEMENT, Action, Bounds, BoundsError, Bug, Cluster, State,
-    node::Input,
     state::{Live, Message, NodeId, Role, Slot},
+    step::Input,
 };
 use state_explorer::Explorable;
 use stateright::{Model, Property};

@@ -8,8 +8,8 @@ use std::{
 
 use paxos::{Envelope, Event, Message, Output, Record, To};
 use paxos_model::cluster::{
-    node::{Input, Step},
     state::{Acceptor, Live, Message as ModelMessage, NodeId, Role},
+    step::{Input, Step},
 };
 use paxos_store::Memory;
 

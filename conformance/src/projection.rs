@@ -22,21 +22,21 @@ use bytes::Bytes;
 use paxos::{
     self as real, Event, Message as RealMessage,
     protocol::{
-        Parts,
+        NodeSet as RealNodeSet, Parts,
         acceptor::{Acceptor as RealAcceptor, Vote as RealVote},
         learner::Learner,
         log::SlotLog,
-        proposer::{Candidate, Leader, NodeSet as RealNodeSet, Role as RealRole},
+        proposer::{Candidate, Leader, Role as RealRole},
         reader::Reader,
     },
 };
 use paxos_model::cluster::{
     Bounds,
-    node::{Input, Nack},
     state::{
         Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, Round, SLOTS_MAX, Slot,
         Value, Vote,
     },
+    step::{Input, Nack},
 };
 
 /// Every read has the same name: the model has at most one in each round.

@@ -5,8 +5,9 @@ use paxos::{
     Ballot, Envelope, Event, Message, NodeId, Output, Record, Replica, Report, Slot, Timer, To,
     Value,
     protocol::{
+        NodeSet,
         acceptor::Vote,
-        proposer::{Candidate, NodeSet, Role},
+        proposer::{Candidate, Role},
     },
 };
 use paxos_model::cluster::Bug;

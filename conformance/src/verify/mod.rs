@@ -214,6 +214,30 @@ fn every_action_explains_something(rows: &mut [Row]) {
     }
 }
 
+impl Row {
+    /// The exploration, unless it rests on a proof.
+    pub const fn explored(&self) -> Option<&Report> {
+        match &self.evidence {
+            Evidence::Explored(report) => Some(report),
+            Evidence::Proved(_) => None,
+        }
+    }
+
+    fn complain(&mut self, complaint: String) {
+        self.complaints.push(complaint);
+        if self.verdict == Verdict::Holds {
+            self.verdict = Verdict::Violated;
+        }
+    }
+
+    /// Holds the counts against those that are pinned.
+    fn expect(&mut self, what: &'static str, pinned: usize, found: usize) {
+        if pinned != found {
+            self.complain(format!("{found} {what} where {pinned} are pinned"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,30 +266,6 @@ mod tests {
              --campaigners 1 --values 1 --phase1-quorum 2 --phase2-quorum 2 --unsynced 0 --reads 0",
         ] {
             assert!(known(command), "{command}: {commands:#?}");
-        }
-    }
-}
-
-impl Row {
-    /// The exploration, unless it rests on a proof.
-    pub const fn explored(&self) -> Option<&Report> {
-        match &self.evidence {
-            Evidence::Explored(report) => Some(report),
-            Evidence::Proved(_) => None,
-        }
-    }
-
-    fn complain(&mut self, complaint: String) {
-        self.complaints.push(complaint);
-        if self.verdict == Verdict::Holds {
-            self.verdict = Verdict::Violated;
-        }
-    }
-
-    /// Holds the counts against those that are pinned.
-    fn expect(&mut self, what: &'static str, pinned: usize, found: usize) {
-        if pinned != found {
-            self.complain(format!("{found} {what} where {pinned} are pinned"));
         }
     }
 }

@@ -91,6 +91,9 @@ impl<M: StateMachine> Handle<M> {
     }
 
     /// Does the same as [`request`](Self::request), and keeps no copy of the command once the node has it.
+    ///
+    /// # Errors
+    /// Those of [`request`](Self::request).
     pub async fn request_owned(&self, request: Request) -> Result<M::Answer, ProposeError> {
         self.check(request.command())?;
         self.ask(request.command().len(), |reply| Input::Request { request, reply }).await

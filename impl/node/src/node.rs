@@ -45,10 +45,7 @@ use paxos::{
     config::Config,
     event::{Event, Output, Proposal, Timer, Token},
     message::{Envelope, Message, To},
-    protocol::{
-        RecoverError, Replica,
-        proposer::{NodeSet, Role},
-    },
+    protocol::{NodeSet, RecoverError, Replica, proposer::Role},
     types::{NodeId, Slot, Value},
 };
 use paxos_store::{SnapshotFile as _, Storage, StorageError};

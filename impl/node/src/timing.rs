@@ -14,7 +14,7 @@ use super::options::Options;
 use paxos::{
     config::Config,
     event::Timer,
-    protocol::proposer::NodeSet,
+    protocol::NodeSet,
     types::{Ballot, NodeId},
 };
 

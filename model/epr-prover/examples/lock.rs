@@ -12,7 +12,7 @@ fn main() {
     let broken = text.replace("  (require (not (seen c g)))\n", "");
     for (name, text) in [("lock.epr", text), ("without `seen`", &broken)] {
         let specification = read(name, text).unwrap_or_else(|error| panic!("{error}"));
-        let report = prove(&[specification], &Prover::Builtin, Duration::from_secs(60), |_| ());
+        let report = prove(&[specification], &Prover::Builtin, Duration::from_mins(1), |_| ());
         println!("{name}\n{report}");
     }
 }

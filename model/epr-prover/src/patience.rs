@@ -82,7 +82,7 @@ impl Watched {
             return None;
         }
         let mut memory = self.memory.borrow_mut();
-        let memory = memory.get_or_insert_with(Memory::new);
+        let memory = memory.get_or_insert_with(Memory::of_this_process);
         // The largest table of a prover, which doubles, has hardly more than half of what it holds.
         let next = memory.held_bytes();
         memory.exhausted(next)

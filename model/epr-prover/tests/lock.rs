@@ -9,7 +9,7 @@ const LOCK: &str = include_str!("../examples/lock.epr");
 
 fn verdict(text: &str) -> Verdict {
     let specification = read("lock.epr", text).unwrap_or_else(|error| panic!("{error}"));
-    prove(&[specification], &Prover::Builtin, Duration::from_secs(600), |_| ()).verdict
+    prove(&[specification], &Prover::Builtin, Duration::from_mins(10), |_| ()).verdict
 }
 
 #[test]

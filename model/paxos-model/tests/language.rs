@@ -1,6 +1,5 @@
 //! The language of specifications: what is no specification is refused, at its place, with what would do.
 
-use epr_prover;
 use expect_test::{Expect, expect};
 use paxos_model::specifications::SPECIFICATIONS;
 use proptest::prelude::*;

@@ -36,7 +36,7 @@ impl Limits {
             max_states: options.max_states,
             max_memory_bytes: options.max_memory_bytes,
             interrupt: options.interrupt.clone(),
-            memory: RefCell::new(Memory::new()),
+            memory: RefCell::new(Memory::of_this_process()),
         }
     }
 
@@ -78,5 +78,5 @@ impl Limits {
 
 /// The memory that this process can still have, in bytes; nothing if that is not known.
 pub fn available_bytes() -> Option<u64> {
-    Memory::new().left_bytes()
+    Memory::of_this_process().left_bytes()
 }

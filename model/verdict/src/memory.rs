@@ -64,8 +64,8 @@ impl Memory {
     const BETWEEN_SCARCE: Duration = Duration::from_millis(5);
     const PLENTY: u64 = 1 << 30;
 
-    /// Takes a first look.
-    pub fn new() -> Self {
+    /// Takes a first look at it.
+    pub fn of_this_process() -> Self {
         let membership = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mut memory = Self {
             system: System::new(),
@@ -407,7 +407,7 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_left() {
-        let mut memory = Memory::new();
+        let mut memory = Memory::of_this_process();
         assert!(memory.held_bytes() > 0 && memory.left_bytes().is_none_or(|left| left > 0));
         assert_eq!(memory.exhausted(0), None);
         let why = memory.exhausted(u64::MAX >> 8).expect("no machine has so much");

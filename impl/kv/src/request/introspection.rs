@@ -4,18 +4,18 @@ use bytes::Bytes;
 
 use super::{
     Request, errors,
-    words::{Access, WORDS, Word, named},
+    word::{Access, Word, named},
 };
 use crate::{limits::NAMES_MAX, reply::Reply};
 
-/// Of these commands, or of all.
-pub(super) fn info(names: &[Bytes]) -> Reply {
+/// Of these commands of the table, or of all.
+pub(super) fn info(table: &'static [Word], names: &[Bytes]) -> Reply {
     if names.len() > NAMES_MAX {
         return errors::too_many("names", names.len(), NAMES_MAX);
     }
-    let description = |name: &Bytes| named(WORDS, name).map_or(Reply::Null, described);
+    let description = |name: &Bytes| named(table, name).map_or(Reply::Null, described);
     Reply::Array(if names.is_empty() {
-        WORDS.iter().map(described).collect()
+        table.iter().map(described).collect()
     } else {
         names.iter().map(description).collect()
     })
@@ -29,11 +29,12 @@ pub(super) fn sections(arguments: &[Bytes]) -> Request {
     }
 }
 
-pub(super) fn list(arguments: &[Bytes]) -> Result<Reply, Reply> {
+/// The names of the table.
+pub(super) fn list(table: &[Word], arguments: &[Bytes]) -> Result<Reply, Reply> {
     if arguments.len() > 2 {
         return Err(errors::syntax());
     }
-    let names = WORDS.iter().map(|word| Reply::Bulk(word.name.into()));
+    let names = table.iter().map(|word| Reply::Bulk(word.name.into()));
     Ok(Reply::Array(names.collect()))
 }
 

@@ -9,6 +9,7 @@ mod introspection;
 mod keys;
 mod once;
 mod strings;
+mod word;
 mod words;
 
 use bytes::Bytes;

@@ -1,44 +1,12 @@
 //! Every command there is, and with how many arguments.
 
-use std::cmp::Ordering;
-
 use bytes::Bytes;
 
 use super::{
     ClientRequest, Refusal, Request, connection, errors, introspection, keys, once, strings,
+    word::{Access, Keys, Parse, Word, named},
 };
 use crate::{command::Command, query::Query, reply::Reply};
-
-type Parse = fn(&[Bytes]) -> Request;
-
-/// One command, or one part of a command that has several.
-pub(super) struct Word {
-    /// Its name in lower case.
-    pub(super) name: &'static str,
-    /// How many arguments it takes with its name, or, if less than zero, at least how many.
-    pub(super) arity: i8,
-    /// What it does to keys.
-    pub(super) access: Access,
-    /// Which of its arguments are keys.
-    pub(super) keys: Keys,
-    /// Its parts, if the second argument names one.
-    pub(super) parts: &'static [Word],
-    /// Reads the arguments, of which there are enough.
-    pub(super) parse: Parse,
-}
-
-/// What a command does to keys.
-#[derive(Clone, Copy)]
-pub(super) enum Access {
-    Reads,
-    Writes,
-    Neither,
-}
-
-/// Which arguments are keys: the first, the last (counted from the end if below zero), and how far
-/// one is from the next.
-#[derive(Clone, Copy)]
-pub(super) struct Keys(pub(super) i8, pub(super) i8, pub(super) i8);
 
 const NONE: Keys = Keys(0, 0, 0);
 const ONE: Keys = Keys(1, 1, 1);
@@ -66,7 +34,7 @@ pub(super) static WORDS: &[Word] = &[
     writes("append", 3, ONE, |given| strings::append(given).into()),
     word("auth", -2, |given| connection::auth(given).into()),
     words("client", -2, CLIENT, |_| errors::syntax().into()),
-    words("command", -1, COMMAND, |_| introspection::info(&[]).into()),
+    words("command", -1, COMMAND, |_| introspection::info(WORDS, &[]).into()),
     reads("dbsize", 1, NONE, |_| Query::Size.into()),
     writes("decr", 2, ONE, |given| strings::add(given, -1).into()),
     writes("decrby", 3, ONE, |given| strings::decrease_by(given).into()),
@@ -122,8 +90,8 @@ static CLIENT: &[Word] = &[
 static COMMAND: &[Word] = &[
     word("count", 2, |_| Reply::count(WORDS.len()).into()),
     word("docs", -2, |_| Reply::Map(Vec::new()).into()),
-    word("info", -2, |given| introspection::info(&given[2..]).into()),
-    word("list", -2, |given| introspection::list(given).into()),
+    word("info", -2, |given| introspection::info(WORDS, &given[2..]).into()),
+    word("list", -2, |given| introspection::list(WORDS, given).into()),
 ];
 
 static PAXOS: &[Word] = &[
@@ -149,20 +117,6 @@ pub(super) fn find(arguments: &[Bytes]) -> Result<&'static Word, Refusal> {
         }
         _ if word.takes(arguments.len()) => Ok(word),
         _ => Err(Refusal { reply: errors::arity(word.name), exec: word.name == "exec" }),
-    }
-}
-
-/// The entry of a table with this name, in whatever case.
-pub(super) fn named(table: &'static [Word], name: &[u8]) -> Option<&'static Word> {
-    let lower = || name.iter().map(u8::to_ascii_lowercase);
-    let order = |word: &Word| -> Ordering { word.name.bytes().cmp(lower()) };
-    Some(&table[table.binary_search_by(order).ok()?])
-}
-
-impl Word {
-    fn takes(&self, arguments: usize) -> bool {
-        let least = usize::from(self.arity.unsigned_abs());
-        if self.arity < 0 { arguments >= least } else { arguments == least }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     output::Output,
-    pool::Account,
+    pool::{Account, OWN_BYTES},
     rounds::{self, Asked, Round, Waiting},
 };
 use crate::{
@@ -18,8 +18,6 @@ use crate::{
 };
 use paxos_node::{Handle, ProposeError, ReadError, machine::Answer as _, session};
 
-/// The number of bytes that a connection may hold on either side without an account.
-pub(super) const OWN_BYTES: usize = 64 << 10;
 /// The most bytes that are read at once: a batch of requests is answered before the next is read.
 const READ_BYTES: usize = 16 << 10;
 /// The most requests that wait before the cluster is asked: each takes memory that is not in an account.

@@ -4,7 +4,7 @@
 //! write that could not be confirmed is an error. `MAYBE` leaves open whether the command was or will be applied.
 //! `CLUSTERDOWN` says that the cluster was not asked for it.
 //!
-//! The server takes a bounded amount of memory. Each client has [`connection::OWN_BYTES`] in each direction. Long
+//! The server takes a bounded amount of memory. Each client has [`pool::OWN_BYTES`] in each direction. Long
 //! requests and long answers of all clients share two [pools](pool). A client that makes no progress in reading its answers is cut off.
 
 mod connection;

@@ -39,7 +39,7 @@
 //!
 //! Not counted here are:
 //!
-//! - a second copy of the short requests that share an entry, with [`OWN_BYTES`](super::connection::OWN_BYTES) per
+//! - a second copy of the short requests that share an entry, with [`OWN_BYTES`] per
 //!   connection at most;
 //! - the unused part of the buffer that holds a transaction, which is at most as long as the transaction;
 //! - an input buffer in which more than 64 KiB of further requests follow the long one, until these are read as well;
@@ -60,6 +60,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+/// The number of bytes that a connection may hold on either side without an account.
+pub(super) const OWN_BYTES: usize = 64 << 10;
 /// The delay of others after which a connection may be closed.
 const GRACE: Duration = Duration::from_secs(5);
 /// The number of bytes per second that a client has to send or to read while it holds memory.

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::connection::OWN_BYTES;
+use super::pool::OWN_BYTES;
 use crate::{Copies, Entry, Question, resp::Protocol};
 
 /// A request that waits for its answer.

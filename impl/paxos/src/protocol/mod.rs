@@ -16,6 +16,7 @@ mod electing;
 pub mod learner;
 mod learning;
 pub mod log;
+mod node_set;
 pub mod proposer;
 mod proposing;
 pub mod reader;
@@ -26,6 +27,7 @@ mod trimming;
 use std::sync::Arc;
 
 pub use self::acceptor::RecoverError;
+pub use self::node_set::NodeSet;
 use self::{acceptor::Acceptor, learner::Learner, proposer::Role};
 use crate::{
     config::{Config, ConfigError},

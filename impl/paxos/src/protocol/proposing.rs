@@ -1,9 +1,6 @@
 //! Phase 2: getting values chosen.
 
-use super::{
-    Replica,
-    proposer::{NodeSet, Role},
-};
+use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
     event::{Output, Proposal, Refusal, Refused, Taken},
     message::{Envelope, Message, To},

@@ -1,7 +1,7 @@
 //! The reader: who waits until a leader knows that it still leads. Forgotten in a crash, and with the
 //! lead.
 
-use super::proposer::NodeSet;
+use super::node_set::NodeSet;
 use crate::{event::Token, types::Slot};
 
 /// The reads of a leader, confirmed in rounds: one is under way, and who comes meanwhile waits for

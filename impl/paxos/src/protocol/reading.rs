@@ -7,10 +7,7 @@
 //! client can have been told. It is more than what this leader could apply: where it waits for a slot
 //! that an earlier leader began, others may know that one, and have applied what comes after.
 
-use super::{
-    Replica,
-    proposer::{NodeSet, Role},
-};
+use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
     event::{Output, ReadReady, Token},
     message::Message,

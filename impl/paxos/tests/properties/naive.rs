@@ -6,10 +6,7 @@ use crate::said::{ballot, config, hear, leads, persistent, propose, quorums, rec
 use itertools::Itertools;
 use paxos::{
     Ballot, Event, Message, NodeId, Record, Replica, Slot, Timer, Value,
-    protocol::{
-        log::SlotLog,
-        proposer::{NodeSet, Role},
-    },
+    protocol::{NodeSet, log::SlotLog, proposer::Role},
 };
 use paxos_store::Memory;
 use proptest::{collection::vec, prelude::*};

@@ -287,7 +287,7 @@ impl Script {
                 None => format!("{id}: down, {}", acceptor(node.storage.image())),
                 Some(replica) => {
                     let parts = replica.parts();
-                    let names = |set: paxos::protocol::proposer::NodeSet| {
+                    let names = |set: paxos::protocol::NodeSet| {
                         let nodes = parts.config.nodes.iter().enumerate();
                         let nodes = nodes.filter(|&(index, _)| set.contains(index));
                         nodes.map(|(_, node)| node).join(" ")

@@ -26,6 +26,7 @@
 
 pub mod bounds;
 pub mod bugs;
+mod chosen;
 pub mod fault;
 mod message;
 pub mod node;
@@ -36,6 +37,7 @@ pub mod refinement;
 pub mod rules;
 mod snapshots;
 pub mod state;
+pub mod step;
 mod stuck;
 mod symmetry;
 mod types;
@@ -54,10 +56,10 @@ pub use self::{
     stuck::NOT_STUCK,
 };
 use self::{
-    node::{Input, Step},
     packing::Layout,
     rules::Rules,
     state::{Ballot, Live, Message, Network, Node, NodeId, Slot, Unsynced, Value, Witness},
+    step::{Input, Step},
 };
 use crate::synod::Synod;
 use state_explorer::{

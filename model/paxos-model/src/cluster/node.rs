@@ -5,73 +5,14 @@
 use smallvec::SmallVec;
 
 use super::{
-    reads::Answer,
     rules::{Prepared, Proposed, Rules},
-    snapshots::forget,
     state::{
         Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, SLOTS_MAX, Slot, Value,
         Vote,
     },
+    step::{Input, Step},
+    types::forget,
 };
-
-/// What can happen to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Input {
-    /// It tries to become the leader.
-    Campaign,
-    /// Its client asks for values in the next free slots.
-    Propose {
-        /// How many.
-        count: u8,
-    },
-    /// A message arrives.
-    Message(Message),
-    /// A refusal of its ballot arrives.
-    Nack {
-        /// The ballot refused.
-        ballot: Ballot,
-        /// What was promised instead.
-        promised: Ballot,
-    },
-    /// It is told that a value is chosen.
-    Chosen {
-        /// Where.
-        slot: Slot,
-        /// What.
-        value: Value,
-    },
-    /// It has a snapshot, its own or another node's, which is durable.
-    Snapshot {
-        /// It has the effect of every slot below in it.
-        below: Slot,
-    },
-    /// Its client asks to read.
-    Read,
-}
-
-/// A refusal that a node sends. It is compared, not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Nack {
-    /// The ballot refused; its owner is told.
-    pub ballot: Ballot,
-    /// What was promised instead.
-    pub promised: Ballot,
-}
-
-/// What follows from an input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The node afterwards.
-    pub live: Live,
-    /// What it sends, its own promise and votes included.
-    pub messages: SmallVec<[Message; 4]>,
-    /// Whom it refuses.
-    pub nack: Option<Nack>,
-    /// The slots that it has found to be chosen by counting votes, and tells the others.
-    pub announced: SmallVec<[Slot; SLOTS_MAX]>,
-    /// The read that is confirmed.
-    pub answer: Option<Answer>,
-}
 
 impl Rules {
     /// The step of node `me` on an input.
@@ -156,7 +97,7 @@ impl Rules {
         let before = live.acceptor.promised;
         match self.prepare(&live.acceptor, ballot) {
             Prepared::Silence => return,
-            Prepared::Refuse => return refuse(ballot, step),
+            Prepared::Refuse => return step.refuse(ballot),
             Prepared::Again => {}
             Prepared::Promise => {
                 live.acceptor.promised = Some(ballot);
@@ -225,7 +166,7 @@ impl Rules {
         let live = &mut step.live;
         match self.accept(&live.acceptor, ballot, slot) {
             Proposed::Silence => return,
-            Proposed::Refuse => return refuse(ballot, step),
+            Proposed::Refuse => return step.refuse(ballot),
             Proposed::Claim => {}
             Proposed::Vote { promised } => {
                 if promised > live.acceptor.promised {
@@ -261,11 +202,6 @@ impl Rules {
         learn(&mut step.live, slot, value);
         step.announced.push(slot);
     }
-}
-
-/// A refusal names the promise that is in the way.
-pub(super) fn refuse(ballot: Ballot, step: &mut Step) {
-    step.nack = step.live.acceptor.promised.map(|promised| Nack { ballot, promised });
 }
 
 /// A ballot that was refused is over; the higher one is promised, so that the next is above it.

@@ -3,7 +3,9 @@
 use stateright::Property;
 
 use super::{
-    Cluster, reads, snapshots,
+    Cluster,
+    chosen::chosen_votes,
+    reads, snapshots,
     state::{Message, NodeId, NodeSet, Role, Slot, State, Value, Vote},
     stuck::{NOT_STUCK, not_stuck, undecided_and_free},
 };
@@ -121,18 +123,6 @@ fn votes(state: &State) -> impl Iterator<Item = (Vote, NodeId)> {
     state.network.iter().filter_map(|message| match message {
         Message::Accepted { ballot, value, from, .. } => Some((Vote { ballot, value }, from)),
         _ => None,
-    })
-}
-
-/// What a quorum voted for in one ballot, slot by slot.
-pub(super) fn chosen_votes<'a>(
-    cluster: &'a Cluster,
-    state: &'a State,
-) -> impl Iterator<Item = (Slot, Vote)> + 'a {
-    let quorum = cluster.rules.bounds.phase2_quorum;
-    (0..cluster.rules.bounds.slots).map(Slot).flat_map(move |slot| {
-        let voted = state.ballots_voted(slot).into_iter();
-        voted.filter(move |(_, voters)| voters.len() >= quorum).map(move |(vote, _)| (slot, vote))
     })
 }
 

@@ -23,55 +23,13 @@ use stateright::Property;
 use super::{
     Action, Cluster,
     bounds::Bounds,
-    node::{Step, refuse},
     rules::Rules,
-    state::{Ballot, Live, Log, Message, NODES_MAX, NodeId, NodeSet, Role, Slot, State},
+    state::{Ballot, Live, Message, NodeId, NodeSet, Reads, Role, Round, Slot, State, Witness},
+    step::{Answer, Step},
 };
 
 /// The property that reads see all that was known.
 pub const READS: &str = "a read sees what was known before it";
-
-/// What a leader keeps for the sake of reads. It is nothing where there are none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Reads {
-    /// Where the log ended when it began to lead: what was chosen before lies below.
-    pub barrier: Slot,
-    /// How many rounds have begun.
-    pub rounds: u8,
-    /// The last of them, while it is under way.
-    pub under_way: Option<Round>,
-    /// Whether a read waits for the next round.
-    pub waits: bool,
-}
-
-/// A round that is not yet confirmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Round {
-    /// Who confirmed, the leader included.
-    pub heard: NodeSet,
-    /// What lies below has to be known, slot by slot, before the read is answered.
-    pub index: Slot,
-}
-
-/// A read that is confirmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// By which round, from 1.
-    pub round: u8,
-    /// It is answered from everything below.
-    pub index: Slot,
-}
-
-/// What reads are judged by. No node sees it, and it stays empty where there are no reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Witness {
-    /// Which slots somebody has ever known to be chosen, and could tell.
-    pub known: Log<bool>,
-    /// How much of the log was known when the round began that is under way at a node.
-    pub must_see: [Slot; NODES_MAX],
-    /// Whether a read was answered without something that was known before it.
-    pub stale: bool,
-}
 
 impl Rules {
     /// A client asks for a read. It joins those that wait; if nothing is under way, a round begins.
@@ -110,7 +68,7 @@ impl Rules {
             return;
         }
         if step.live.acceptor.promised > Some(ballot) {
-            return refuse(ballot, step);
+            return step.refuse(ballot);
         }
         step.messages.push(Message::Confirmed { ballot, round, from: me });
     }

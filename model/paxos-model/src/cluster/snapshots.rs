@@ -22,10 +22,11 @@ use stateright::Property;
 use super::{
     Action, Cluster,
     bounds::Bounds,
-    node::Step,
-    properties::chosen_votes,
+    chosen::chosen_votes,
     rules::Rules,
-    state::{Log, Message, NodeId, Role, Slot, State},
+    state::{Message, NodeId, Role, Slot, State},
+    step::Step,
+    types::forget,
 };
 
 /// The property that only what is chosen is trimmed.
@@ -48,11 +49,6 @@ impl Rules {
         }
         self.lead_if_promised(me, step);
     }
-}
-
-/// Drops what is below a slot.
-pub(super) fn forget<T: Default>(log: &mut Log<T>, below: Slot) {
-    log.iter_mut().take(usize::from(below.0)).for_each(|place| *place = T::default());
 }
 
 impl Cluster {

@@ -7,10 +7,9 @@ use smallvec::SmallVec;
 use super::{fault::Fault, types::entries};
 pub use super::{
     message::{Message, Network},
-    reads::{Reads, Round, Witness},
     types::{
-        BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, READS_MAX, SLOTS_MAX, Slot,
-        UNSYNCED_MAX, VALUES_MAX, Value, Vote,
+        BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, READS_MAX, Reads, Round, SLOTS_MAX,
+        Slot, UNSYNCED_MAX, VALUES_MAX, Value, Vote, Witness,
     },
 };
 

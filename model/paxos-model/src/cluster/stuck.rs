@@ -16,7 +16,7 @@ use stateright::Model as _;
 
 use super::{
     Action, Cluster,
-    properties::chosen_votes,
+    chosen::chosen_votes,
     state::{Ballot, Message, NodeId, Role, Slot, State},
 };
 use state_explorer::Explorable as _;

@@ -96,3 +96,41 @@ pub(super) fn entries<T: fmt::Debug>(log: &Log<Option<T>>) -> String {
         entries.filter_map(|(slot, entry)| Some(format!("{slot:?}={:?}", entry.as_ref()?)));
     entries.collect::<Vec<_>>().join(" ")
 }
+
+/// What a leader keeps for the sake of reads. It is nothing where there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Reads {
+    /// Where the log ended when it began to lead: what was chosen before lies below.
+    pub barrier: Slot,
+    /// How many rounds have begun.
+    pub rounds: u8,
+    /// The last of them, while it is under way.
+    pub under_way: Option<Round>,
+    /// Whether a read waits for the next round.
+    pub waits: bool,
+}
+
+/// A round that is not yet confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Round {
+    /// Who confirmed, the leader included.
+    pub heard: NodeSet,
+    /// What lies below has to be known, slot by slot, before the read is answered.
+    pub index: Slot,
+}
+
+/// What reads are judged by. No node sees it, and it stays empty where there are no reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Witness {
+    /// Which slots somebody has ever known to be chosen, and could tell.
+    pub known: Log<bool>,
+    /// How much of the log was known when the round began that is under way at a node.
+    pub must_see: [Slot; NODES_MAX],
+    /// Whether a read was answered without something that was known before it.
+    pub stale: bool,
+}
+
+/// Drops what is below a slot.
+pub(super) fn forget<T: Default>(log: &mut Log<T>, below: Slot) {
+    log.iter_mut().take(usize::from(below.0)).for_each(|place| *place = T::default());
+}
