@@ -261,9 +261,9 @@ mod tests {
             "cargo run --release --bin paxos-model -- check synod --acceptors 3 --values 2 --ballots 2 \
              --phase1-quorum 2 --phase2-quorum 2",
             "cargo run --release --bin paxos-model -- check cluster --nodes 2 --slots 3 --ballots 1 \
-             --campaigners 1 --values 1 --phase1-quorum 2 --phase2-quorum 2 --unsynced 0 --reads 0",
+             --campaigners 2 --values 2 --phase1-quorum 2 --phase2-quorum 2 --unsynced 0 --reads 0",
             "cargo run --release --bin paxos-conformance -- lockstep --nodes 2 --slots 3 --ballots 1 \
-             --campaigners 1 --values 1 --phase1-quorum 2 --phase2-quorum 2 --unsynced 0 --reads 0",
+             --campaigners 2 --values 2 --phase1-quorum 2 --phase2-quorum 2 --unsynced 0 --reads 0",
         ] {
             assert!(known(command), "{command}: {commands:#?}");
         }

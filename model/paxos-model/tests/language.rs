@@ -79,7 +79,7 @@ fn formulas_that_are_none_are_refused() {
     refused(
         "(forall (x node) (bare x))",
         expect![
-            "12:12 this is no pair | variables and their sorts, as in `((x ballot) (y ballot))`"
+            "12:12 this is no pair | variables and their sorts, as in `((x client) (y client))`"
         ],
     );
     refused(

@@ -122,7 +122,7 @@ impl Replica {
                 if from != self.config.id
                     && let Some(index) = self.config.index(from)
                 {
-                    self.on_message(from, index, message, output);
+                    self.receive(from, index, message, output);
                 }
             }
             Event::Propose(proposals) => self.on_propose(proposals, output),
@@ -134,7 +134,7 @@ impl Replica {
         }
     }
 
-    fn on_message(&mut self, from: NodeId, index: usize, message: Message, output: &mut Output) {
+    fn receive(&mut self, from: NodeId, index: usize, message: Message, output: &mut Output) {
         match message {
             Message::Prepare { ballot } => self.on_prepare(from, ballot, output),
             Message::Promise { ballot, trimmed, reports } => {

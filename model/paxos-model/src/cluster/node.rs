@@ -25,35 +25,17 @@ impl Rules {
             answer: None,
         };
         match input {
-            Input::Campaign => self.campaign(me, &mut step),
-            Input::Propose { count } => self.propose(me, count, &mut step),
+            Input::Campaign => self.on_campaign(me, &mut step),
+            Input::Propose { count } => self.on_propose(me, count, &mut step),
             Input::Message(Message::Prepare { ballot }) => self.on_prepare(me, ballot, &mut step),
             Input::Message(Message::Promise { ballot, from, trimmed, reports }) => {
-                if self.bounds.owner(ballot) == me {
-                    let live = &mut step.live;
-                    if self.counts_promise(ballot, live.acceptor.promised)
-                        && let Role::Candidate { heard, reported, trimmed: most } = &mut live.role
-                        && let Some(more) = self.hear_promise(*heard, from)
-                    {
-                        *heard = more;
-                        *reported = self.merge(*reported, reports);
-                        forget(reported, live.acceptor.trimmed);
-                        *most = trimmed.max(*most);
-                        self.lead_if_promised(me, &mut step);
-                    }
-                }
+                self.on_promise(me, (ballot, from), trimmed, reports, &mut step);
             }
             Input::Message(Message::Accept { ballot, slot, value }) => {
                 self.on_accept(me, ballot, slot, value, &mut step);
             }
             Input::Message(Message::Accepted { ballot, slot, value, from }) => {
-                let Acceptor { promised, votes, .. } = step.live.acceptor;
-                let own = votes[usize::from(slot.0)];
-                if self.bounds.owner(ballot) == me
-                    && self.counts_vote(Vote { ballot, value }, promised, own)
-                {
-                    self.count_vote(slot, from, &mut step);
-                }
+                self.on_accepted(me, (ballot, slot, value), from, &mut step);
             }
             Input::Message(Message::Confirm { ballot, round }) => {
                 self.on_confirm(me, ballot, round, &mut step);
@@ -63,17 +45,14 @@ impl Rules {
             }
             Input::Read => self.on_read(me, &mut step),
             Input::Nack { ballot, promised } => on_nack(ballot, promised, &mut step.live),
-            Input::Chosen { slot, value } => {
-                learn(&mut step.live, slot, value);
-                self.lead_if_promised(me, &mut step);
-            }
+            Input::Chosen { slot, value } => self.on_chosen(me, slot, value, &mut step),
             Input::Snapshot { below } => self.on_snapshot(me, below, &mut step),
         }
         step
     }
 
     /// Begins the next ballot of its own above everything it has promised.
-    fn campaign(&self, me: NodeId, step: &mut Step) {
+    fn on_campaign(&self, me: NodeId, step: &mut Step) {
         let live = &mut step.live;
         if matches!(live.role, Role::Leader { .. }) {
             return;
@@ -110,6 +89,28 @@ impl Rules {
         step.messages.push(Message::Promise { ballot, from: me, trimmed, reports });
     }
 
+    fn on_promise(
+        &self,
+        me: NodeId,
+        (ballot, from): (Ballot, NodeId),
+        trimmed: Slot,
+        reports: Log<Option<Vote>>,
+        step: &mut Step,
+    ) {
+        let live = &mut step.live;
+        if self.bounds.owner(ballot) == me
+            && self.counts_promise(ballot, live.acceptor.promised)
+            && let Role::Candidate { heard, reported, trimmed: most } = &mut live.role
+            && let Some(more) = self.hear_promise(*heard, from)
+        {
+            *heard = more;
+            *reported = self.merge(*reported, reports);
+            forget(reported, live.acceptor.trimmed);
+            *most = trimmed.max(*most);
+            self.lead_if_promised(me, step);
+        }
+    }
+
     /// With a quorum of promises, and what they leave out known: proposes in every slot the reported value of
     /// the highest ballot, and a no-op where nothing was reported below a slot that is in use.
     pub(super) fn lead_if_promised(&self, me: NodeId, step: &mut Step) {
@@ -128,11 +129,11 @@ impl Rules {
         step.live.role = Role::Leader { votes: Log::default(), reads };
         for slot in (first..end).filter(|&slot| known[slot].is_none()) {
             let value = believed[slot].map_or(self.bounds.noop(), |vote| vote.value);
-            self.put_forward(me, prepared, Slot(slot as u8), value, step);
+            self.propose(me, prepared, Slot(slot as u8), value, step);
         }
     }
 
-    fn propose(&self, me: NodeId, count: u8, step: &mut Step) {
+    fn on_propose(&self, me: NodeId, count: u8, step: &mut Step) {
         if !matches!(step.live.role, Role::Leader { .. }) {
             return;
         }
@@ -142,12 +143,12 @@ impl Rules {
         }
         let prepared = step.live.acceptor.promised.expect("a leader has promised its ballot");
         for slot in (first..first + count).map(Slot) {
-            self.put_forward(me, prepared, slot, self.bounds.client_value(prepared), step);
+            self.propose(me, prepared, slot, self.bounds.client_value(prepared), step);
         }
     }
 
     /// Phase 2a: the leader votes for its own proposal and asks the others to.
-    fn put_forward(&self, me: NodeId, prepared: Ballot, slot: Slot, value: Value, step: &mut Step) {
+    fn propose(&self, me: NodeId, prepared: Ballot, slot: Slot, value: Value, step: &mut Step) {
         let Some(ballot) = self.proposal_ballot(me, prepared) else { return };
         let acceptor = &mut step.live.acceptor;
         acceptor.promised = acceptor.promised.max(Some(ballot));
@@ -179,6 +180,22 @@ impl Rules {
         step.messages.push(Message::Accepted { ballot, slot, value, from: me });
     }
 
+    fn on_accepted(
+        &self,
+        me: NodeId,
+        (ballot, slot, value): (Ballot, Slot, Value),
+        from: NodeId,
+        step: &mut Step,
+    ) {
+        let Acceptor { promised, votes, .. } = step.live.acceptor;
+        let own = votes[usize::from(slot.0)];
+        if self.bounds.owner(ballot) == me
+            && self.counts_vote(Vote { ballot, value }, promised, own)
+        {
+            self.count_vote(slot, from, step);
+        }
+    }
+
     fn count_vote(&self, slot: Slot, from: NodeId, step: &mut Step) {
         let Role::Leader { votes, .. } = &mut step.live.role else { return };
         let voters = &mut votes[usize::from(slot.0)];
@@ -201,6 +218,11 @@ impl Rules {
         let value = own.expect("a leader voted for what it proposed").value;
         learn(&mut step.live, slot, value);
         step.announced.push(slot);
+    }
+
+    fn on_chosen(&self, me: NodeId, slot: Slot, value: Value, step: &mut Step) {
+        learn(&mut step.live, slot, value);
+        self.lead_if_promised(me, step);
     }
 }
 
