@@ -99,12 +99,12 @@
 
 mod clients;
 mod error;
+mod event_log;
 mod flight;
 mod formation;
 mod gathering;
 mod handle;
 mod introduction;
-mod journal;
 pub mod machine;
 mod node;
 mod notes;

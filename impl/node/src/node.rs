@@ -22,11 +22,11 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{
     clients::{Clients, Opened, ProposeError, Reply},
     error::NodeError,
+    event_log::EventLog,
     flight::Flight,
     formation::Formation,
     gathering::Gathering,
     introduction::{Admission, Introduction, Lives},
-    journal::Journal,
     notes,
     options::Options,
     packet::Packet,
@@ -120,7 +120,7 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     look_after_at: Now,
     /// The highest end of what is chosen, as leaders have said.
     chosen_elsewhere: Slot,
-    journal: Journal,
+    event_log: EventLog,
     guard: Guard,
     counts: Counts,
     sync_seconds: Histogram,
@@ -183,7 +183,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let formation = Formation::recover(&mut storage, &config, introduced)?;
         let replica = Replica::recover(config, records)?;
         let config = replica.parts().config;
-        let journal = Journal::new(config.id);
+        let event_log = EventLog::new(config.id);
         let lives = begin_life(&mut storage)?;
         let unique = u128::from(config.id.0) << 64 | u128::from(lives.unique());
         let below = snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
@@ -211,7 +211,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             asked_leader: None,
             look_after_at: Now::ZERO,
             chosen_elsewhere: Slot(0),
-            journal,
+            event_log,
             guard: Guard::default(),
             counts: Counts::default(),
             sync_seconds: metrics::histogram!("paxos_sync_seconds"),
@@ -340,7 +340,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn tell_changes(&mut self, now: Now) {
         let (role, leader) = (self.role(), self.leader(now));
         let promised = self.replica.parts().acceptor.promised;
-        self.journal.tell(role, self.formation.missing(), promised, leader);
+        self.event_log.tell(role, self.formation.missing(), promised, leader);
     }
 
     /// Gives what may leave then.
@@ -447,15 +447,15 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 self.replica.step(Event::Read(vec![token]), &mut self.output);
             }
             Packet::ReadAt { id, at } => self.readers.confirm(id, at),
-            Packet::Canvass => {
+            Packet::PreVote => {
                 let leads = self.leads() && self.is_followed(now);
                 if !leads && !self.timing.has_leader(now) {
-                    self.queue(from, Packet::Leaderless);
+                    self.queue(from, Packet::PreVoteGranted);
                 }
             }
-            Packet::Leaderless => {
-                let count = self.timing.hear_leaderless(index);
-                self.campaign_if_leaderless(count);
+            Packet::PreVoteGranted => {
+                let count = self.timing.hear_pre_vote_granted(index);
+                self.campaign_if_granted(count);
             }
             // Whoever forwards to one that does not lead asks again.
             Packet::Forward(_) | Packet::Following => {}
@@ -504,8 +504,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if !self.formation.complete() {
             return;
         }
-        if self.timing.canvasses_again(now) {
-            self.packets.push((To::Peers, Packet::Canvass));
+        if self.timing.pre_votes_again(now) {
+            self.packets.push((To::Peers, Packet::PreVote));
         }
         for timer in self.timing.due(now) {
             match timer {
@@ -514,9 +514,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                     let me = self.replica.parts().config.nodes.iter();
                     let me = me.clone().position(|&node| node == self.replica.parts().config.id);
                     let me = NodeSet(1 << me.expect("a valid configuration lists its own node"));
-                    self.timing.canvass(me, now);
-                    self.packets.push((To::Peers, Packet::Canvass));
-                    self.campaign_if_leaderless(Some(1));
+                    self.timing.pre_vote(me, now);
+                    self.packets.push((To::Peers, Packet::PreVote));
+                    self.campaign_if_granted(Some(1));
                 }
                 // A leader that hears of nobody is of no use; it does not keep others from electing one.
                 Timer::Heartbeat | Timer::Resend if self.leads() && !self.is_followed(now) => {
@@ -527,9 +527,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
     }
 
-    fn campaign_if_leaderless(&mut self, count: Option<usize>) {
+    fn campaign_if_granted(&mut self, count: Option<usize>) {
         if count.is_some_and(|count| count >= self.replica.parts().config.phase1_quorum) {
-            self.timing.stop_canvassing();
+            self.timing.stop_pre_vote();
             self.counts.campaigns += 1;
             self.replica.step(Event::Timer(Timer::Campaign), &mut self.output);
         }
@@ -715,7 +715,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 self.counts.applied += 1;
             }
             Err(panic) => {
-                self.journal.tell_of_panic(slot, &*panic);
+                self.event_log.tell_of_panic(slot, &*panic);
                 self.halted = Some(Halted { slot, bytes });
                 self.clients.end(&ProposeError::Halted { slot, may_be_applied: true });
                 self.readers.end(&ReadError::Halted(slot));
@@ -769,7 +769,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.storage.adopt_snapshot(below, file)?;
         self.snapshot = self.storage.snapshot();
         let bytes = self.snapshot.as_ref().map_or(0, |(_, file)| file.length());
-        self.journal.tell_of_snapshot(below, bytes, is_peers);
+        self.event_log.tell_of_snapshot(below, bytes, is_peers);
         if is_peers {
             self.counts.installed += 1;
             self.clients.restored(&self.sessions);

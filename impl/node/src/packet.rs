@@ -29,9 +29,9 @@ pub enum Packet {
         at: Slot,
     },
     /// The sender has not heard of a leader for some time: has the receiver?
-    Canvass,
+    PreVote,
     /// It has not, either.
-    Leaderless,
+    PreVoteGranted,
     /// The answer to a heartbeat: the sender follows.
     Following,
     /// Asks for a part of the receiver's snapshot.
@@ -72,8 +72,8 @@ impl Packet {
         "forward",
         "read-index",
         "read-at",
-        "canvass",
-        "leaderless",
+        "pre_vote",
+        "pre_vote_granted",
         "following",
         "fetch",
         "chunk",
@@ -99,8 +99,8 @@ impl Packet {
             Self::Forward(_) => 12,
             Self::ReadIndex { .. } => 13,
             Self::ReadAt { .. } => 14,
-            Self::Canvass => 15,
-            Self::Leaderless => 16,
+            Self::PreVote => 15,
+            Self::PreVoteGranted => 16,
             Self::Following => 17,
             Self::Fetch { .. } => 18,
             Self::Chunk { .. } => 19,

@@ -178,7 +178,7 @@ fn check<M: StateMachine>(
         Packet::Forward(commands) => commands.iter().try_for_each(|bytes| entry(bytes, sessions)),
         // The numbers of reads are only sent back and compared. A node that is asked for any byte of its snapshot
         // gives the first if it has no such byte.
-        Packet::ReadIndex { .. } | Packet::Canvass | Packet::Leaderless | Packet::Following => {
+        Packet::ReadIndex { .. } | Packet::PreVote | Packet::PreVoteGranted | Packet::Following => {
             Ok(())
         }
     }

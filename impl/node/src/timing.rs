@@ -1,7 +1,7 @@
 //! Time: when what is due, who leads, and who is heard of.
 //!
 //! Nothing here has to do with safety. A campaign is asked for only when a quorum has not heard of a
-//! leader either (`Canvass`, `Leaderless`), so that a node that comes back does not depose one that
+//! leader either (`PreVote`, `PreVoteGranted`), so that a node that comes back does not depose one that
 //! works. A leader of which nobody hears, or that hears of nobody, falls silent, so that others can
 //! elect another; a link that is cut in one direction would otherwise keep up a leader that can do nothing.
 
@@ -36,14 +36,14 @@ pub(super) struct Timing {
     /// Whose heartbeat was heard last, in which ballot, and when.
     leader: Option<(Ballot, Now)>,
     /// Set while this node asks the others whether they have heard of a leader.
-    canvass: Option<Canvass>,
+    pre_vote: Option<PreVote>,
 }
 
 /// The question whether others have heard of a leader, and the answers so far.
 #[derive(Debug)]
-struct Canvass {
+struct PreVote {
     /// The nodes that have heard of none, this node included.
-    leaderless: NodeSet,
+    granted: NodeSet,
     /// When the question is to be sent again. It may have been lost, and the next one with a random timeout would come
     /// only after one to two election timeouts: too late where a network has just come back.
     again_at: Now,
@@ -63,7 +63,7 @@ impl Timing {
             resend_at: None,
             heard: BTreeMap::new(),
             leader: None,
-            canvass: None,
+            pre_vote: None,
         };
         // Nobody leads yet: the first campaign need not wait as long as a later one.
         let most = timing.election_timeout.as_micros() as u64 / 2;
@@ -78,7 +78,7 @@ impl Timing {
                 let least = self.election_timeout.as_micros() as u64;
                 let wait = self.random.random_range(least..least * 2);
                 self.campaign_at = Some(now + Duration::from_micros(wait));
-                self.canvass = None;
+                self.pre_vote = None;
             }
             Timer::Heartbeat => self.heartbeat_at = Some(now + self.heartbeat),
             Timer::Resend => self.resend_at = Some(now + self.resend),
@@ -96,7 +96,7 @@ impl Timing {
 
     /// When the next timer runs out.
     pub(super) fn next(&self) -> Option<Now> {
-        let again_at = self.canvass.as_ref().map(|canvass| canvass.again_at);
+        let again_at = self.pre_vote.as_ref().map(|pre_vote| pre_vote.again_at);
         [self.campaign_at, self.heartbeat_at, self.resend_at, again_at].into_iter().flatten().min()
     }
 
@@ -108,7 +108,7 @@ impl Timing {
     /// A heartbeat arrived that is not of an older ballot than what was promised.
     pub(super) fn hear_leader(&mut self, ballot: Ballot, now: Now) {
         self.leader = Some((ballot, now));
-        self.canvass = None;
+        self.pre_vote = None;
     }
 
     /// Who leads, as far as the last heartbeat tells and if it is not too long ago.
@@ -135,26 +135,26 @@ impl Timing {
     }
 
     /// Begins to ask whether others have heard of a leader. `me` has not.
-    pub(super) fn canvass(&mut self, me: NodeSet, now: Now) {
+    pub(super) fn pre_vote(&mut self, me: NodeSet, now: Now) {
         self.arm(Timer::Campaign, now);
-        self.canvass = Some(Canvass { leaderless: me, again_at: now + self.resend });
+        self.pre_vote = Some(PreVote { granted: me, again_at: now + self.resend });
     }
 
     /// Returns true if the question is to be sent again now.
-    pub(super) fn canvasses_again(&mut self, now: Now) -> bool {
-        let due = self.canvass.as_mut().filter(|canvass| canvass.again_at <= now);
-        due.map(|canvass| canvass.again_at = now + self.resend).is_some()
+    pub(super) fn pre_votes_again(&mut self, now: Now) -> bool {
+        let due = self.pre_vote.as_mut().filter(|pre_vote| pre_vote.again_at <= now);
+        due.map(|pre_vote| pre_vote.again_at = now + self.resend).is_some()
     }
 
     /// A peer has not heard of a leader either. Gives how many have not, if it is being asked.
-    pub(super) fn hear_leaderless(&mut self, index: usize) -> Option<usize> {
-        let canvass = self.canvass.as_mut()?;
-        canvass.leaderless.insert(index);
-        Some(canvass.leaderless.len())
+    pub(super) fn hear_pre_vote_granted(&mut self, index: usize) -> Option<usize> {
+        let pre_vote = self.pre_vote.as_mut()?;
+        pre_vote.granted.insert(index);
+        Some(pre_vote.granted.len())
     }
 
     /// The campaign has begun: whoever answers now answers too late.
-    pub(super) fn stop_canvassing(&mut self) {
-        self.canvass = None;
+    pub(super) fn stop_pre_vote(&mut self) {
+        self.pre_vote = None;
     }
 }

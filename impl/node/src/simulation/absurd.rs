@@ -113,7 +113,7 @@ fn one_absurd_packet_leaves_no_trace() {
             let mut inputs = Vec::new();
             for (_, packet) in std::mem::take(&mut sent) {
                 let answer = match packet {
-                    Packet::Canvass => Packet::Leaderless,
+                    Packet::PreVote => Packet::PreVoteGranted,
                     Packet::Message(Message::Prepare { ballot }) => {
                         // Its campaign is the time at which most of these packets could do harm.
                         inputs.extend(absurd.take().map(|packet| from(2, packet)));
@@ -205,7 +205,7 @@ fn packet() -> BoxedStrategy<Packet> {
         1 => vec(entry, 0..4).prop_map(Packet::Forward),
         1 => number().prop_map(|id| Packet::ReadIndex { id }),
         1 => (number(), slot()).prop_map(|(id, at)| Packet::ReadAt { id, at }),
-        1 => prop_oneof![Just(Packet::Canvass), Just(Packet::Leaderless), Just(Packet::Following)],
+        1 => prop_oneof![Just(Packet::PreVote), Just(Packet::PreVoteGranted), Just(Packet::Following)],
         1 => (proptest::option::of(slot()), number())
             .prop_map(|(below, offset)| Packet::Fetch { below, offset }),
         2 => (slot(), number(), number(), vec(any::<u8>(), 0..9)).prop_map(

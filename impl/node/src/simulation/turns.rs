@@ -44,7 +44,7 @@ fn a_node_that_has_not_met_the_others_rests() {
     let welcomes = [2, 3].map(|by| Input::Answered { by: NodeId(by), answer: Admission::Welcome });
     let mut outbox = Outbox::of(&memory);
     assert!(node.turn(welcomes, now, &mut outbox).unwrap());
-    assert!(outbox.sent.contains(&(To::Peers, Packet::Canvass)), "now it takes part");
+    assert!(outbox.sent.contains(&(To::Peers, Packet::PreVote)), "now it takes part");
 }
 
 /// A follower without a leader repeats its question, which may have been lost, until there is an answer. It does not
@@ -56,7 +56,7 @@ fn a_follower_asks_again_for_a_leader() {
     let questions = |node: &mut Node<Ledger, Faulty>, inputs, now| {
         let mut outbox = Outbox::of(&memory);
         assert!(node.turn(inputs, now, &mut outbox).unwrap());
-        outbox.sent.iter().filter(|(_, packet)| *packet == Packet::Canvass).count()
+        outbox.sent.iter().filter(|(_, packet)| *packet == Packet::PreVote).count()
     };
     let mut asked = Vec::new();
     while asked.len() < 20 {
@@ -69,7 +69,7 @@ fn a_follower_asks_again_for_a_leader() {
     let mut pairs = asked.iter().tuple_windows();
     assert!(pairs.all(|(one, next)| *next <= *one + quick().resend), "it has asked at {asked:?}");
     let now = asked[19] + STEP;
-    questions(&mut node, says(&Packet::Leaderless), now);
+    questions(&mut node, says(&Packet::PreVoteGranted), now);
     for step in 1..100 {
         // Now it is a candidate, and asks for promises instead.
         let again = questions(&mut node, Vec::new(), now + STEP * step);
@@ -193,7 +193,7 @@ fn says(packet: &Packet) -> Vec<Input<Ledger>> {
 
 fn agree(packet: Packet) -> Option<Packet> {
     Some(Packet::Message(match packet {
-        Packet::Canvass => return Some(Packet::Leaderless),
+        Packet::PreVote => return Some(Packet::PreVoteGranted),
         Packet::Message(Message::Prepare { ballot }) => {
             Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() }
         }

@@ -175,7 +175,7 @@ mod tests {
     fn a_beat_is_told_from_every_packet() {
         assert!(is_empty(&empty_frame()));
         let mut frame = Vec::new();
-        wire::encode(&crate::Packet::Canvass, &mut frame).unwrap();
+        wire::encode(&crate::Packet::PreVote, &mut frame).unwrap();
         assert!(!is_empty(&frame));
         assert!(beat(Duration::from_secs(1)) * STEPS <= Duration::from_secs(1));
     }

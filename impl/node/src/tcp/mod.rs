@@ -302,8 +302,8 @@ mod tests {
             ack_timeout: Duration::MAX,
             greetings_max: 1,
         });
-        tcp.send(To::Peers, Packet::Canvass);
-        tcp.send(To::Node(NodeId(3)), Packet::Canvass);
+        tcp.send(To::Peers, Packet::PreVote);
+        tcp.send(To::Node(NodeId(3)), Packet::PreVote);
         let depths = tcp.depths();
         let frames = |depths: &Depths| depths.read().map(|depth| depth.frames).collect::<Vec<_>>();
         let bytes = |depths: &Depths| depths.read().map(|depth| depth.bytes).collect::<Vec<_>>();

@@ -9,13 +9,13 @@ use paxos::types::{Ballot, NodeId, Slot};
 
 /// What was told last.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct EventLog {
     node: NodeId,
     role: Option<Role>,
     leader: Option<NodeId>,
 }
 
-impl Journal {
+impl EventLog {
     pub(super) fn new(node: NodeId) -> Self {
         Self { node, role: None, leader: None }
     }
