@@ -1,6 +1,6 @@
 //! What is explored is what is proved: the models held against the texts of the specifications.
 //!
-//! The [proof](crate::proof) is about texts, and the models are Rust. Here a state of a model is read as a
+//! The proof ([`specifications`](crate::specifications)) is about texts, and the models are Rust. Here a state of a model is read as a
 //! structure of the specification, and the interpreter says what may happen in that:
 //! - [`synod`] can do in each state what the text can do there, and nothing else;
 //! - each step of [`cluster`] is a short sequence of steps of the text, or none at all.
