@@ -113,7 +113,7 @@ impl Store {
         Arc::make_mut(&mut self.shards[shard(place)])
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -123,7 +123,7 @@ impl Store {
         self.bytes
     }
 
-    /// Whether there are none.
+    /// True if there are no keys.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     proptest! {
-        /// What happens to a store does not happen to its clone.
+        /// A change of a store does not change its clone.
         #[test]
         fn a_clone_stays_as_it_was(
             first in vec((0..50_u8, any::<u8>()), 0..60),

@@ -1,4 +1,4 @@
-//! What a replicated log is for: a deterministic state machine to which it is applied.
+//! The deterministic state machine to which the replicated log is applied.
 //!
 //! Every node applies the same commands in the same order, so all have the same state, as long as
 //! nothing but the commands decides what happens: no clock, no random source, no order that a hash
@@ -73,9 +73,9 @@ pub trait StateMachine: Send + 'static {
     /// ([`Status::halted`](crate::Status::halted)).
     fn apply(&mut self, command: &[u8]) -> Self::Answer;
 
-    /// The whole present state, for a snapshot. No command waits while the snapshot is written, but each waits for
-    /// this call, so the call should take little time, however large the state is: the state and the result
-    /// share what does not change.
+    /// The whole present state, for a snapshot. Commands wait for this call, but not while the snapshot is written. So the
+    /// call should take little time, however large the state is. The state and the result may share all that does
+    /// not change.
     ///
     /// Equal states should write equal bytes, so that nodes can be compared.
     fn snapshot(&self) -> Frozen;
@@ -146,7 +146,7 @@ impl RestoreError {
         Self { reason: reason.into() }
     }
 
-    /// What is wrong with the snapshot, in words.
+    /// The fault of the snapshot, in words.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -181,7 +181,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// What a snapshot writes.
+    /// The bytes that a snapshot writes.
     pub(crate) fn bytes(frozen: Frozen) -> Vec<u8> {
         let mut bytes = Vec::new();
         frozen(&mut bytes).expect("there is memory");

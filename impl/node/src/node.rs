@@ -10,7 +10,6 @@
 
 use std::{
     collections::VecDeque,
-    io::BufReader,
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
@@ -32,10 +31,10 @@ use super::{
     packet::Packet,
     plausible::Guard,
     readers::{For, ReadError, Readers, Reading},
-    saving::{Job, Saved, Source},
+    saving::{Job, Saved},
+    snapshots::{self, Snapshots},
     status::{Counts, Role as Doing, Status},
     timing::{Now, Timing},
-    transfer::{self, Taken, Transfer},
 };
 use crate::{
     machine::StateMachine,
@@ -48,7 +47,7 @@ use paxos::{
     protocol::{NodeSet, RecoverError, Replica, proposer::Role},
     types::{NodeId, Slot, Value},
 };
-use paxos_store::{SnapshotFile as _, Storage, StorageError};
+use paxos_store::{Storage, StorageError};
 
 /// What can reach a node.
 pub(super) enum Input<M: StateMachine> {
@@ -103,13 +102,7 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     timing: Timing,
     clients: Clients<M::Answer>,
     readers: Readers<M>,
-    /// The durable snapshot, for peers that need it: it has the effect of every slot below.
-    snapshot: Option<(Slot, S::SnapshotFile)>,
-    /// Bytes of commands applied since the last snapshot was begun.
-    applied_bytes: u64,
-    saving: Saving<S::SnapshotFile>,
-    /// A snapshot of a peer that is on its way. There is none while another snapshot is written.
-    transfer: Option<Transfer<S::SnapshotFile>>,
+    snapshots: Snapshots<S::SnapshotFile>,
     gathering: Gathering,
     flight: Flight,
     output: Output,
@@ -126,16 +119,6 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     sync_seconds: Histogram,
 }
 
-/// Whether a snapshot is being written.
-enum Saving<F> {
-    /// None is.
-    Idle,
-    /// One is to be.
-    Due(Job<F>),
-    /// Somebody is writing one.
-    UnderWay,
-}
-
 /// A machine that has panicked.
 struct Halted {
     slot: Slot,
@@ -146,16 +129,6 @@ struct Halted {
 /// The most bytes of commands that a node keeps whose machine has halted, while other nodes go on. It then ends, and
 /// gets a snapshot when it is started again.
 const HALTED_BYTES_MAX: u64 = 256 << 20;
-
-/// A snapshot costs as much as the state has bytes. So none is taken before the log has grown by this part of the last
-/// snapshot.
-const GROWTH: u64 = 4;
-
-/// The bytes that a slot of the log takes beside its command.
-const SLOT_BYTES: u64 = 256;
-
-/// The bytes of a snapshot that are read at once.
-const READ_BYTES: usize = 1 << 20;
 
 /// How often it is looked after whoever waits.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
@@ -174,8 +147,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             config.nodes.iter().copied().filter(|&node| node != config.id).collect();
         let mut sessions = Sessions::new(machine);
         if let Some((below, file)) = &snapshot {
-            let mut file = BufReader::with_capacity(READ_BYTES, file.reader());
-            sessions.restore(*below, &mut file)?;
+            sessions.restore(*below, &mut snapshots::reader(file))?;
         }
         let timing = Timing::new(&config, &options);
         config.validate().map_err(RecoverError::from)?;
@@ -202,10 +174,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             halted: None,
             formation,
             timing,
-            snapshot,
-            applied_bytes: 0,
-            saving: Saving::Idle,
-            transfer: None,
+            snapshots: Snapshots::new(snapshot),
             output: Output::default(),
             packets: Vec::new(),
             asked_leader: None,
@@ -228,7 +197,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if self.is_behind() {
             return Some(Now::ZERO);
         }
-        let waits = self.clients.waiting() + self.readers.waiting() > 0 || self.transfer.is_some();
+        let waits = self.clients.waiting() + self.readers.waiting() > 0 || self.snapshots.arrives();
         let look_after = waits.then_some(self.look_after_at);
         // Timers wait until it takes part, however long ago they ran out.
         let timer = self.timing.next().filter(|_| self.formation.complete());
@@ -245,13 +214,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// A snapshot that has to be written, once. What comes of it goes to [`saved`](Self::saved), before the next turn.
     pub(super) fn take_job(&mut self) -> Option<Job<S::SnapshotFile>> {
-        match std::mem::replace(&mut self.saving, Saving::UnderWay) {
-            Saving::Due(job) => Some(job),
-            other => {
-                self.saving = other;
-                None
-            }
-        }
+        self.snapshots.take_job()
     }
 
     /// Its machine.
@@ -318,8 +281,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     ) -> Result<bool, NodeError> {
         let output = self.persist()?;
         self.release(output, now, transport);
-        if self.snapshot_is_due() {
-            self.begin_snapshot()?;
+        let applied = self.sessions.applied();
+        if self.halted.is_none() && self.snapshots.is_due(applied, &self.options) {
+            self.snapshots.begin(applied, self.sessions.snapshot(), &mut self.storage)?;
         }
         if self.is_idle() {
             self.gathering.done();
@@ -460,42 +424,19 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             // Whoever forwards to one that does not lead asks again.
             Packet::Forward(_) | Packet::Following => {}
             Packet::Fetch { below, offset } => {
-                if let Some(snapshot) = &self.snapshot {
-                    let part = transfer::part(snapshot, below, offset)?;
+                if let Some(part) = self.snapshots.part(below, offset)? {
                     self.queue(from, part);
                 }
             }
             Packet::Chunk { below, length, offset, part } => {
-                self.on_chunk(from, (below, length, offset, &part), now)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn on_chunk(
-        &mut self,
-        from: NodeId,
-        part: (Slot, u64, u64, &[u8]),
-        now: Now,
-    ) -> Result<(), NodeError> {
-        let Some(transfer) = self.transfer.as_mut().filter(|transfer| transfer.from() == from)
-        else {
-            return Ok(()); // Not asked for any more.
-        };
-        let storage = &mut self.storage;
-        match transfer.take(part, || storage.begin_snapshot())? {
-            Taken::Whole(below, file) => {
-                self.transfer = None;
-                // If it has been overtaken, it is not needed.
-                if below > self.replica.parts().learner.below {
-                    self.saving = Saving::Due(Job { below, source: Source::Peer, file });
+                let (part, chosen) =
+                    ((below, length, offset, &part[..]), self.replica.parts().learner.below);
+                let next =
+                    self.snapshots.take_part(from, part, (chosen, now), &mut self.storage)?;
+                if let Some(next) = next {
+                    self.queue(from, next);
                 }
             }
-            Taken::Part => {
-                let next = transfer.again(now);
-                self.queue(from, next);
-            }
-            Taken::Nothing => {}
         }
         Ok(())
     }
@@ -609,20 +550,12 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     }
 
     fn fetch_again(&mut self, now: Now) {
-        if let Some(transfer) = &mut self.transfer
-            && now.saturating_sub(transfer.asked()) >= self.options.resend
-        {
-            // It may have died: whoever else has trimmed will say so, too.
-            let (from, packet) = (transfer.from(), transfer.again(now));
-            if self
-                .timing
-                .silences(now)
-                .any(|(peer, silence)| peer == from && silence > self.options.election_timeout)
-            {
-                self.transfer = None;
-            } else {
-                self.queue(from, packet);
-            }
+        let (timing, timeout) = (&self.timing, self.options.election_timeout);
+        let is_silent =
+            |from| timing.silences(now).any(|(peer, silence)| peer == from && silence > timeout);
+        let again = self.snapshots.fetch_again(now, self.options.resend, is_silent);
+        if let Some((from, packet)) = again {
+            self.queue(from, packet);
         }
     }
 }
@@ -665,9 +598,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
         self.catch_up();
         for from in output.fetch {
-            if self.transfer.is_none() && matches!(self.saving, Saving::Idle) {
-                let (transfer, first) = Transfer::begin(from, now);
-                self.transfer = Some(transfer);
+            if let Some(first) = self.snapshots.fetch(from, now) {
                 self.queue(from, first);
             }
         }
@@ -710,7 +641,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
         match catch_unwind(AssertUnwindSafe(|| self.sessions.apply(slot, value))) {
             Ok(applied) => {
-                self.applied_bytes += bytes;
+                self.snapshots.applied(bytes);
                 self.clients.applied(applied);
                 self.counts.applied += 1;
             }
@@ -723,53 +654,21 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
     }
 
-    fn snapshot_is_due(&self) -> bool {
-        let is_free = matches!(self.saving, Saving::Idle) && self.transfer.is_none();
-        if self.halted.is_some() || !is_free {
-            return false;
-        }
-        let last = self.snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
-        let slots = self.sessions.applied().0 - last.0;
-        let state = self.snapshot.as_ref().map_or(0, |(_, file)| file.length());
-        let is_long = slots >= self.options.snapshot_slots
-            || self.applied_bytes >= self.options.snapshot_bytes;
-        slots > 0 && is_long && self.applied_bytes + slots * SLOT_BYTES >= state / GROWTH
-    }
-
-    /// Begins a snapshot of all that is applied by now.
-    fn begin_snapshot(&mut self) -> Result<(), NodeError> {
-        let below = self.sessions.applied();
-        let source = Source::Own(self.sessions.snapshot());
-        let file = self.storage.begin_snapshot()?;
-        self.saving = Saving::Due(Job { below, source, file });
-        self.applied_bytes = 0;
-        Ok(())
-    }
-
     /// Takes the snapshot that was written in place of the one before. The turn that follows trims the log.
     pub(super) fn saved(&mut self, saved: Saved<S::SnapshotFile>) -> Result<(), NodeError> {
         let Saved { below, is_peers, file } = saved;
-        self.saving = Saving::Idle;
         let file = file.map_err(StorageError::io("write the snapshot"))?;
         // What lies between two snapshots is kept for peers that are a little behind.
-        let mut trimmed = self.snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
+        let mut trimmed = self.snapshots.below().unwrap_or_default();
         if is_peers {
-            if below <= self.replica.parts().learner.below {
-                return Ok(()); // It has been overtaken.
+            // This node may know more by now. If it does not understand the snapshot it lags on.
+            if below <= self.replica.parts().learner.below || !self.restore(below, &file) {
+                return Ok(self.snapshots.adopt(None, &mut self.storage)?);
             }
-            let mut reader = BufReader::with_capacity(READ_BYTES, file.reader());
-            if let Err(error) = self.sessions.restore(below, &mut reader) {
-                tracing::error!(%error, "a peer's snapshot cannot be used");
-                return Ok(()); // This node lags on; who has trimmed will say so again.
-            }
-            self.halted = None; // All of the machine was replaced.
-            self.applied_bytes = 0;
             trimmed = below;
         }
-        self.storage.adopt_snapshot(below, file)?;
-        self.snapshot = self.storage.snapshot();
-        let bytes = self.snapshot.as_ref().map_or(0, |(_, file)| file.length());
-        self.event_log.tell_of_snapshot(below, bytes, is_peers);
+        self.snapshots.adopt(Some((below, file)), &mut self.storage)?;
+        self.event_log.tell_of_snapshot(below, self.snapshots.bytes(), is_peers);
         if is_peers {
             self.counts.installed += 1;
             self.clients.restored(&self.sessions);
@@ -778,6 +677,17 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
         self.replica.step(Event::Snapshot { below: trimmed }, &mut self.output);
         Ok(())
+    }
+
+    /// Replaces all of the machine by a peer's snapshot. Returns false if the machine does not understand it.
+    fn restore(&mut self, below: Slot, file: &S::SnapshotFile) -> bool {
+        if let Err(error) = self.sessions.restore(below, &mut snapshots::reader(file)) {
+            tracing::error!(%error, "a peer's snapshot cannot be used");
+            return false;
+        }
+        self.halted = None;
+        self.snapshots.restored();
+        true
     }
 
     fn queue(&mut self, to: NodeId, packet: Packet) {
@@ -845,7 +755,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 .map_or(self.sessions.applied(), |halted| halted.slot),
             trimmed_below: parts.acceptor.trimmed,
             log_end: parts.acceptor.votes.end(),
-            snapshot_below: self.snapshot.as_ref().map(|(below, _)| *below),
+            snapshot_below: self.snapshots.below(),
             disk_bytes: self.storage.disk_bytes(),
             state_bytes: self.sessions.machine().state_bytes(),
             halted: self.halted.as_ref().map(|halted| halted.slot),

@@ -1,8 +1,8 @@
 //! A snapshot that is written while its node goes on.
 //!
-//! The node gives a [`Job`] away and goes on with its turns. Whoever runs the node has the job run, on a thread of its
-//! own ([`Writing`]), and gives the node what came of it ([`Saved`]). Only then does the store adopt the snapshot, and
-//! the log behind it is trimmed.
+//! The node gives a [`Job`] away and goes on with its turns. The driver runs the job on a thread of its own ([`Writing`]),
+//! and returns the result to the node ([`Saved`]). Only then does the store adopt the snapshot, and the node trims
+//! the log behind it.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -23,7 +23,7 @@ use paxos_store::SnapshotFile;
 /// The bytes that are written at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Whose state it is.
+/// The origin of the state.
 pub(super) enum Source {
     /// The node's own state at one moment, which is to be written.
     Own(Frozen),
@@ -39,7 +39,7 @@ pub(super) struct Job<F> {
     pub(super) file: F,
 }
 
-/// What came of a job.
+/// The result of a job.
 pub(super) struct Saved<F> {
     pub(super) below: Slot,
     pub(super) is_peers: bool,
@@ -59,7 +59,7 @@ impl<F: SnapshotFile> Job<F> {
                 let written = catch_unwind(AssertUnwindSafe(|| frozen(&mut to)));
                 let written = written.unwrap_or_else(|_| Err(io::Error::other("it has panicked")));
                 let written = written.and_then(|()| to.flush());
-                // What an error has left in the buffer is not written.
+                // The buffer may still hold bytes after an error. They are not written.
                 drop(to.into_parts());
                 written
             }
@@ -89,8 +89,8 @@ impl<W: Write> Write for Cancellable<'_, W> {
     }
 }
 
-/// A job that runs on a thread of its own. Dropping it ends the thread, so that nothing is written to a store that
-/// somebody else may have opened.
+/// A job that runs on a thread of its own. Dropping it ends the thread, so that nothing is written to the store after it
+/// was closed.
 pub(super) struct Writing<F> {
     cancelled: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -98,7 +98,7 @@ pub(super) struct Writing<F> {
 }
 
 impl<F: SnapshotFile> Writing<F> {
-    /// Starts the thread. Where the system has none, the job is done before this returns.
+    /// Starts the thread. If the system has none, the job is done before this returns.
     pub(super) fn start(job: Job<F>) -> Self {
         let (done, saved) = oneshot::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
@@ -119,7 +119,7 @@ impl<F: SnapshotFile> Writing<F> {
         Self { cancelled, thread, saved }
     }
 
-    /// What came of it.
+    /// Waits for the result.
     pub(super) async fn saved(&mut self) -> Saved<F> {
         (&mut self.saved).await.expect("a job catches panics, and sends what came of it")
     }

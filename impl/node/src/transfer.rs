@@ -1,17 +1,16 @@
-//! A snapshot on its way from a peer, part by part, each asked for by whoever wants it. The parts are written to the
-//! store as they come.
+//! A snapshot on its way from a peer. The receiver asks for one part after the other, and writes each to its store.
 
 use super::{packet::Packet, timing::Now};
 use paxos::types::{NodeId, Slot};
 use paxos_store::{SnapshotFile, StorageError};
 
-/// How long a part is at most, in bytes.
+/// The length of a part in bytes, except for the last one.
 pub(super) const PART: usize = 256 << 10;
 
 /// The longest snapshot that is taken from a peer, in bytes.
 pub(super) const SNAPSHOT_BYTES_MAX: u64 = 1 << 36;
 
-/// What a part was good for.
+/// The use of a part that has arrived.
 #[derive(Debug)]
 pub(super) enum Taken<F> {
     /// It was the last. The snapshot has the effect of every slot below.
@@ -23,11 +22,11 @@ pub(super) enum Taken<F> {
     Nothing,
 }
 
-/// What has arrived so far.
+/// A snapshot that arrives.
 #[derive(Debug)]
 pub(super) struct Transfer<F> {
     from: NodeId,
-    /// Which snapshot, how long it is, and what has come of it; unknown until the first part has come.
+    /// The snapshot, as far as it has arrived; unknown until the first part has.
     what: Option<What<F>>,
     asked: Now,
 }
@@ -47,7 +46,7 @@ impl<F: SnapshotFile> Transfer<F> {
         (transfer, first)
     }
 
-    /// Whom it is asked of.
+    /// The peer that sends it.
     pub(super) fn from(&self) -> NodeId {
         self.from
     }

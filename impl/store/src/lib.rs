@@ -1,4 +1,4 @@
-//! Where the records and snapshots of a replica live between crashes.
+//! The records and snapshots that a replica keeps through crashes.
 //!
 //! A [`Storage`] makes records durable, and after a crash returns all of them, or an error that says what was found. It has no
 //! third way: an acceptor that forgets a promise breaks agreement, so a store that is damaged, lost or of

@@ -496,7 +496,7 @@ mod tests {
         assert_eq!(pool.state().taken, 0);
     }
 
-    /// What a client does with all the memory while others wait for it.
+    /// The actions of a client that holds all of the memory while others wait for it.
     #[derive(Clone, Copy)]
     enum Conduct {
         Nothing,

@@ -13,15 +13,15 @@ const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
 #[derive(Clone, Debug)]
 pub struct DiskSnapshot {
     medium: Medium,
-    /// Which of the two files it is.
+    /// The number of the file, 0 or 1.
     file: u8,
     length: u64,
     /// The CRC-32C of its bytes.
     checksum: u32,
     unsynced: u64,
-    /// Whether the file ends where the snapshot ends, and all of it is durable.
+    /// True if the file ends where the snapshot ends, and all of it is durable.
     is_whole: bool,
-    /// How writing it has failed. Nobody knows what is in the file then.
+    /// The error that writing it has met. The content of the file is unknown then.
     failed: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl DiskSnapshot {
         self.checksum
     }
 
-    /// What the log says of it.
+    /// The record of it in the log.
     pub(super) fn header(&self, below: Slot) -> SnapshotHeader {
         let Self { file, length, checksum, .. } = *self;
         SnapshotHeader { below, length, checksum, file }

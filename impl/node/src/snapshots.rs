@@ -1,0 +1,213 @@
+//! The snapshots of a node: the durable one, and the one that is written or arrives meanwhile.
+//!
+//! A store has room for one snapshot beside the durable one. So a node writes no snapshot of its own while that of a peer
+//! arrives, and asks no peer for one while it writes its own.
+
+use std::{io::BufReader, time::Duration};
+
+use paxos::{NodeId, Slot};
+use paxos_store::{SnapshotFile, Storage, StorageError};
+
+use crate::{
+    machine::Frozen,
+    options::Options,
+    packet::Packet,
+    saving::{Job, Source},
+    timing::Now,
+    transfer::{self, Taken, Transfer},
+};
+
+/// A snapshot costs as much as the state has bytes. So none is taken before the log has grown by this part of the last
+/// snapshot.
+const GROWTH: u64 = 4;
+
+/// The bytes that a slot of the log takes beside its command.
+const SLOT_BYTES: u64 = 256;
+
+/// The bytes of a snapshot that are read at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// The snapshots of a node.
+pub(super) struct Snapshots<F> {
+    /// The durable snapshot: it has the effect of every slot below.
+    durable: Option<(Slot, F)>,
+    /// Bytes of commands applied since the last snapshot was begun.
+    applied_bytes: u64,
+    next: Next<F>,
+}
+
+/// The next snapshot.
+enum Next<F> {
+    /// There is none yet.
+    None,
+    /// A peer sends one.
+    Arrives(Transfer<F>),
+    /// One is to be written and synced.
+    Due(Job<F>),
+    /// The driver has one written and synced.
+    UnderWay,
+}
+
+impl<F: SnapshotFile> Snapshots<F> {
+    /// The snapshots of a node that starts with this durable one.
+    pub(super) fn new(durable: Option<(Slot, F)>) -> Self {
+        Self { durable, applied_bytes: 0, next: Next::None }
+    }
+
+    /// The slot below which the durable snapshot has the effect of every slot, if there is one.
+    pub(super) fn below(&self) -> Option<Slot> {
+        self.durable.as_ref().map(|(below, _)| *below)
+    }
+
+    /// The bytes of the durable snapshot.
+    pub(super) fn bytes(&self) -> u64 {
+        self.durable.as_ref().map_or(0, |(_, file)| file.length())
+    }
+
+    /// Counts the bytes of a command that was applied.
+    pub(super) fn applied(&mut self, bytes: u64) {
+        self.applied_bytes += bytes;
+    }
+
+    /// True if the state at this slot is to become the next snapshot.
+    pub(super) fn is_due(&self, applied: Slot, options: &Options) -> bool {
+        let slots = applied.0 - self.below().unwrap_or_default().0;
+        let is_long =
+            slots >= options.snapshot_slots || self.applied_bytes >= options.snapshot_bytes;
+        matches!(self.next, Next::None)
+            && slots > 0
+            && is_long
+            && self.applied_bytes + slots * SLOT_BYTES >= self.bytes() / GROWTH
+    }
+
+    /// Begins a snapshot of the state below a slot.
+    ///
+    /// # Errors
+    /// The store has failed.
+    pub(super) fn begin(
+        &mut self,
+        below: Slot,
+        state: Frozen,
+        storage: &mut impl Storage<SnapshotFile = F>,
+    ) -> Result<(), StorageError> {
+        let file = storage.begin_snapshot()?;
+        self.next = Next::Due(Job { below, source: Source::Own(state), file });
+        self.applied_bytes = 0;
+        Ok(())
+    }
+
+    /// A snapshot that has to be written and synced, once.
+    pub(super) fn take_job(&mut self) -> Option<Job<F>> {
+        match std::mem::replace(&mut self.next, Next::UnderWay) {
+            Next::Due(job) => Some(job),
+            other => {
+                self.next = other;
+                None
+            }
+        }
+    }
+
+    /// Has the store adopt a snapshot that was written. `None` gives it up.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) fn adopt(
+        &mut self,
+        written: Option<(Slot, F)>,
+        storage: &mut impl Storage<SnapshotFile = F>,
+    ) -> Result<(), StorageError> {
+        self.next = Next::None;
+        if let Some((below, file)) = written {
+            storage.adopt_snapshot(below, file)?;
+            self.durable = storage.snapshot();
+        }
+        Ok(())
+    }
+
+    /// All was replaced by the state of a peer's snapshot.
+    pub(super) fn restored(&mut self) {
+        self.applied_bytes = 0;
+    }
+}
+
+/// The snapshot of a peer.
+impl<F: SnapshotFile> Snapshots<F> {
+    /// The part that a peer asks for, if there is a durable snapshot.
+    ///
+    /// # Errors
+    /// The store does not give it.
+    pub(super) fn part(
+        &self,
+        below: Option<Slot>,
+        offset: u64,
+    ) -> Result<Option<Packet>, StorageError> {
+        let durable = self.durable.as_ref();
+        durable.map(|durable| transfer::part(durable, below, offset)).transpose()
+    }
+
+    /// True while a peer's snapshot arrives.
+    pub(super) fn arrives(&self) -> bool {
+        matches!(self.next, Next::Arrives(_))
+    }
+
+    /// Asks a peer for its snapshot, unless another one is written or arrives.
+    pub(super) fn fetch(&mut self, from: NodeId, now: Now) -> Option<Packet> {
+        if !matches!(self.next, Next::None) {
+            return None;
+        }
+        let (transfer, first) = Transfer::begin(from, now);
+        self.next = Next::Arrives(transfer);
+        Some(first)
+    }
+
+    /// Asks again for a part that has not come in time. A peer that is silent for too long is given up: another one that has
+    /// trimmed its log will say so.
+    pub(super) fn fetch_again(
+        &mut self,
+        now: Now,
+        resend: Duration,
+        is_silent: impl Fn(NodeId) -> bool,
+    ) -> Option<(NodeId, Packet)> {
+        let Next::Arrives(transfer) = &mut self.next else { return None };
+        if now.saturating_sub(transfer.asked()) < resend {
+            return None;
+        }
+        if is_silent(transfer.from()) {
+            self.next = Next::None;
+            return None;
+        }
+        Some((transfer.from(), transfer.again(now)))
+    }
+
+    /// Takes a part of a peer's snapshot. Returns the question for the next one. A snapshot that is not beyond what this
+    /// node knows to be chosen has been overtaken, and is given up.
+    ///
+    /// # Errors
+    /// The store has failed.
+    pub(super) fn take_part(
+        &mut self,
+        from: NodeId,
+        part: (Slot, u64, u64, &[u8]),
+        (chosen_below, now): (Slot, Now),
+        storage: &mut impl Storage<SnapshotFile = F>,
+    ) -> Result<Option<Packet>, StorageError> {
+        let Next::Arrives(transfer) = &mut self.next else { return Ok(None) };
+        if transfer.from() != from {
+            return Ok(None); // It is not asked any more.
+        }
+        match transfer.take(part, || storage.begin_snapshot())? {
+            Taken::Whole(below, file) if below > chosen_below => {
+                self.next = Next::Due(Job { below, source: Source::Peer, file });
+            }
+            Taken::Whole(..) => self.next = Next::None,
+            Taken::Part => return Ok(Some(transfer.again(now))),
+            Taken::Nothing => {}
+        }
+        Ok(None)
+    }
+}
+
+/// Reads a snapshot from its beginning, in large pieces.
+pub(super) fn reader(file: &impl SnapshotFile) -> impl std::io::Read + '_ {
+    BufReader::with_capacity(READ_BYTES, file.reader())
+}
