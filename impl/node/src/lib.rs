@@ -21,7 +21,7 @@
 //! - [`machine`]: the state machine to which the log is applied. [`session`]: a command that is chosen twice is applied
 //!   once.
 //! - `node`: one turn. Around it are elections and timers (`timing`), what is about to be proposed (`gathering`,
-//!   `returning`, `flight`), what clients wait for (`clients`, `readers`), snapshots (`snapshots`, `saving`, `transfer`), and which peers
+//!   `returning`, `flight`), what clients wait for (`clients`, `readers`), the state machine (`replicated`), snapshots (`snapshots`, `saving`, `transfer`), and which peers
 //!   may take part (`introduction`, `formation`, `plausible`).
 //! - `handle`: what a program asks of a node, from any thread.
 //! - [`wire`] and [`tcp`]: frames, and connections between processes. For any other way there is [`Transport`].
@@ -112,6 +112,7 @@ mod options;
 mod packet;
 mod plausible;
 mod readers;
+mod replicated;
 mod returning;
 mod saving;
 pub mod session;

@@ -8,11 +8,7 @@
 //! the node is, whether a peer may come in, and answers that a peer's snapshot brought.) Before the disk is
 //! waited for, whoever carries packets and answers may have the thread.
 
-use std::{
-    collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metrics::Histogram;
@@ -31,21 +27,19 @@ use super::{
     packet::Packet,
     plausible::Guard,
     readers::{For, ReadError, Readers, Reading},
+    replicated::{Outcome, Replicated},
     saving::{Job, Saved},
     snapshots::{self, Snapshots},
     status::{Counts, Role as Doing, Status},
     timing::{Now, Timing},
 };
-use crate::{
-    machine::StateMachine,
-    session::{Request, Sessions},
-};
+use crate::{machine::StateMachine, session::Request};
 use paxos::{
     config::Config,
     event::{Event, Output, Proposal, Timer, Token},
     message::{Envelope, Message, To},
     protocol::{NodeSet, RecoverError, Replica, proposer::Role},
-    types::{NodeId, Slot, Value},
+    types::{NodeId, Slot},
 };
 use paxos_store::{Storage, StorageError};
 
@@ -93,11 +87,7 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     replica: Replica,
     storage: S,
     lives: Lives,
-    sessions: Sessions<M>,
-    /// What was chosen and is not applied yet, in the order of the slots.
-    backlog: VecDeque<(Slot, Value)>,
-    /// The slot at which the machine has panicked, and the bytes of the commands that were chosen from there on.
-    halted: Option<Halted>,
+    replicated: Replicated<M>,
     formation: Formation,
     timing: Timing,
     clients: Clients<M::Answer>,
@@ -119,17 +109,6 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     sync_seconds: Histogram,
 }
 
-/// A machine that has panicked.
-struct Halted {
-    slot: Slot,
-    /// The bytes of the commands that were chosen since and not applied.
-    bytes: u64,
-}
-
-/// The most bytes of commands that a node keeps whose machine has halted, while other nodes go on. It then ends, and
-/// gets a snapshot when it is started again.
-const HALTED_BYTES_MAX: u64 = 256 << 20;
-
 /// How often it is looked after whoever waits.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
 
@@ -145,9 +124,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let (records, snapshot) = (storage.recover()?, storage.snapshot());
         let peers: Vec<_> =
             config.nodes.iter().copied().filter(|&node| node != config.id).collect();
-        let mut sessions = Sessions::new(machine);
+        let mut replicated = Replicated::new(machine);
         if let Some((below, file)) = &snapshot {
-            sessions.restore(*below, &mut snapshots::reader(file))?;
+            replicated.restore(*below, &mut snapshots::reader(file))?;
         }
         let timing = Timing::new(&config, &options);
         config.validate().map_err(RecoverError::from)?;
@@ -169,9 +148,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             replica,
             storage,
             lives,
-            sessions,
-            backlog: VecDeque::new(),
-            halted: None,
+            replicated,
             formation,
             timing,
             snapshots: Snapshots::new(snapshot),
@@ -208,8 +185,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// Whether there is more to apply or to read than fitted into its last turn.
     pub(super) fn is_behind(&self) -> bool {
-        let reads = self.halted.is_none() && self.readers.are_due(self.sessions.applied());
-        reads || !self.backlog.is_empty()
+        let reads =
+            self.replicated.halted().is_none() && self.readers.are_due(self.replicated.applied());
+        reads || self.replicated.is_behind()
     }
 
     /// A snapshot that has to be written, once. What comes of it goes to [`saved`](Self::saved), before the next turn.
@@ -220,7 +198,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Its machine.
     #[cfg(test)]
     pub(super) fn machine(&self) -> &M {
-        self.sessions.machine()
+        self.replicated.sessions().machine()
     }
 
     /// What it says of itself.
@@ -281,9 +259,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     ) -> Result<bool, NodeError> {
         let output = self.persist()?;
         self.release(output, now, transport);
-        let applied = self.sessions.applied();
-        if self.halted.is_none() && self.snapshots.is_due(applied, &self.options) {
-            self.snapshots.begin(applied, self.sessions.snapshot(), &mut self.storage)?;
+        let applied = self.replicated.applied();
+        if self.replicated.halted().is_none() && self.snapshots.is_due(applied, &self.options) {
+            self.snapshots.begin(applied, self.replicated.snapshot(), &mut self.storage)?;
         }
         if self.is_idle() {
             self.gathering.done();
@@ -291,9 +269,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if !begun.goes_on {
             self.stop();
         }
-        if let Some(Halted { slot, bytes }) = self.halted
-            && bytes > HALTED_BYTES_MAX
-        {
+        if let Some(slot) = self.replicated.outgrown() {
             return Err(NodeError::Halted { slot });
         }
         self.tell_changes(now);
@@ -335,7 +311,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 drop(room);
             }
             Input::Propose { .. } | Input::Open(_) | Input::Request { .. } | Input::Read(_)
-                if self.halted.is_some() =>
+                if self.replicated.halted().is_some() =>
             {
                 self.refuse(input);
             }
@@ -366,7 +342,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// A client asks for something, and the machine has halted.
     fn refuse(&self, input: Input<M>) {
-        let Some(Halted { slot, .. }) = self.halted else { return };
+        let Some(slot) = self.replicated.halted() else { return };
         let error = ProposeError::Halted { slot, may_be_applied: false };
         // A client that has gone away does not need to know.
         match input {
@@ -387,7 +363,12 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         else {
             return Ok(()); // As if it were lost.
         };
-        if !self.guard.admits(from, &packet, (self.replica.parts(), &self.sessions), now) {
+        if !self.guard.admits(
+            from,
+            &packet,
+            (self.replica.parts(), self.replicated.sessions()),
+            now,
+        ) {
             self.counts.implausible += 1;
             return Ok(()); // As if it were lost, too.
         }
@@ -508,8 +489,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn gather(&mut self, mut commands: Vec<Bytes>, now: Now) {
         // No more is on its way than this node itself has applied in time.
         let chosen = self.replica.parts().learner.below;
-        let applied = self.sessions.applied();
-        self.flight.land(if self.halted.is_some() { chosen } else { applied });
+        let is_halted = self.replicated.halted().is_some();
+        self.flight.land(if is_halted { chosen } else { self.replicated.applied() });
         commands.retain(|command| !self.flight.holds(command));
         self.gathering.extend(commands, now);
     }
@@ -582,7 +563,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         for Envelope { to, message } in output.messages {
             send(&mut self.counts, transport, to, Packet::Message(message));
         }
-        self.backlog.extend(output.chosen);
+        self.replicated.chosen(output.chosen);
         for ready in output.reads {
             match self.readers.whose(ready.token) {
                 Some(For::Own(id)) => self.readers.confirm(id, ready.at),
@@ -613,44 +594,28 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn catch_up(&mut self) {
         let until = Instant::now().checked_add(self.options.turn_max);
         let goes_on = || until.is_none_or(|until| Instant::now() < until);
-        while let Some((slot, value)) = self.backlog.pop_front() {
-            if slot < self.sessions.applied() {
-                continue; // A snapshot brought its effect.
+        while let Some(outcome) = self.replicated.apply_next() {
+            match outcome {
+                Outcome::Applied(applied, bytes) => {
+                    self.snapshots.applied(bytes);
+                    self.clients.applied(applied);
+                    self.counts.applied += 1;
+                }
+                Outcome::Panicked(slot, panic) => {
+                    self.event_log.tell_of_panic(slot, &*panic);
+                    self.clients.end(&ProposeError::Halted { slot, may_be_applied: true });
+                    self.readers.end(&ReadError::Halted(slot));
+                }
+                Outcome::Nothing => {}
             }
-            self.apply(slot, &value);
             if !goes_on() {
                 break;
             }
         }
-        if self.halted.is_none() {
-            self.readers.serve(self.sessions.applied(), self.sessions.machine(), goes_on);
-        }
-    }
-
-    /// Applies what was chosen in a slot, unless the machine has halted. A panic of the machine halts it: this node
-    /// goes on to vote, so that the log is not lost, but the machine is not used any more. Each replica meets the same
-    /// panic in the same slot, so to end instead would end all of them, again after each start.
-    fn apply(&mut self, slot: Slot, value: &Value) {
-        let bytes = match value {
-            Value::Command(bytes) => bytes.len() as u64,
-            Value::Noop => 0,
-        };
-        if let Some(halted) = &mut self.halted {
-            halted.bytes += bytes;
-            return;
-        }
-        match catch_unwind(AssertUnwindSafe(|| self.sessions.apply(slot, value))) {
-            Ok(applied) => {
-                self.snapshots.applied(bytes);
-                self.clients.applied(applied);
-                self.counts.applied += 1;
-            }
-            Err(panic) => {
-                self.event_log.tell_of_panic(slot, &*panic);
-                self.halted = Some(Halted { slot, bytes });
-                self.clients.end(&ProposeError::Halted { slot, may_be_applied: true });
-                self.readers.end(&ReadError::Halted(slot));
-            }
+        if self.replicated.halted().is_none() {
+            let (applied, machine) =
+                (self.replicated.applied(), self.replicated.sessions().machine());
+            self.readers.serve(applied, machine, goes_on);
         }
     }
 
@@ -671,7 +636,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.event_log.tell_of_snapshot(below, self.snapshots.bytes(), is_peers);
         if is_peers {
             self.counts.installed += 1;
-            self.clients.restored(&self.sessions);
+            self.clients.restored(self.replicated.sessions());
         } else {
             self.counts.snapshots += 1;
         }
@@ -681,11 +646,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// Replaces all of the machine by a peer's snapshot. Returns false if the machine does not understand it.
     fn restore(&mut self, below: Slot, file: &S::SnapshotFile) -> bool {
-        if let Err(error) = self.sessions.restore(below, &mut snapshots::reader(file)) {
+        if let Err(error) = self.replicated.restore(below, &mut snapshots::reader(file)) {
             tracing::error!(%error, "a peer's snapshot cannot be used");
             return false;
         }
-        self.halted = None;
         self.snapshots.restored();
         true
     }
@@ -749,17 +713,14 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             missing: self.formation.missing().to_vec(),
             chosen_below: parts.learner.below,
             chosen_elsewhere_below: self.chosen_elsewhere.max(parts.learner.below),
-            applied_below: self
-                .halted
-                .as_ref()
-                .map_or(self.sessions.applied(), |halted| halted.slot),
+            applied_below: self.replicated.applied(),
             trimmed_below: parts.acceptor.trimmed,
             log_end: parts.acceptor.votes.end(),
             snapshot_below: self.snapshots.below(),
             disk_bytes: self.storage.disk_bytes(),
-            state_bytes: self.sessions.machine().state_bytes(),
-            halted: self.halted.as_ref().map(|halted| halted.slot),
-            sessions: self.sessions.open(),
+            state_bytes: self.replicated.sessions().machine().state_bytes(),
+            halted: self.replicated.halted(),
+            sessions: self.replicated.sessions().open(),
             waiting_proposals: self.clients.waiting(),
             waiting_reads: self.readers.waiting(),
             silences: self.timing.silences(now).collect(),

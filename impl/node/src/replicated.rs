@@ -1,0 +1,129 @@
+//! The replicated state machine of a node. Chosen values are applied to it in the order of the log, each once.
+//!
+//! A panic of the machine halts it. The node goes on to vote, so that the log is not lost, but the machine is not used any
+//! more. Each replica meets the same panic in the same slot. So to end the process instead would end all of them, again after
+//! each start.
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    io::Read,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use paxos::{Slot, Value};
+
+use crate::{
+    machine::{Frozen, RestoreError, StateMachine},
+    session::{Applied, Sessions},
+};
+
+/// The most bytes of commands that a node keeps whose machine has halted, while other nodes go on. It then ends, and
+/// gets a snapshot when it is started again.
+const HALTED_BYTES_MAX: u64 = 256 << 20;
+
+/// The machine, and what was chosen for it.
+pub(super) struct Replicated<M: StateMachine> {
+    sessions: Sessions<M>,
+    /// What was chosen and is not applied yet, in the order of the slots.
+    backlog: VecDeque<(Slot, Value)>,
+    halted: Option<Halted>,
+}
+
+/// A machine that has panicked.
+struct Halted {
+    slot: Slot,
+    /// The bytes of the commands that were chosen since and not applied.
+    bytes: u64,
+}
+
+/// The result of one slot.
+pub(super) enum Outcome<A> {
+    /// It was applied; its command has so many bytes.
+    Applied(Applied<A>, u64),
+    /// The machine has panicked.
+    Panicked(Slot, Box<dyn Any + Send>),
+    /// A snapshot has the effect of the slot already, or the machine has halted.
+    Nothing,
+}
+
+impl<M: StateMachine> Replicated<M> {
+    /// A machine to which nothing was applied.
+    pub(super) fn new(machine: M) -> Self {
+        Self { sessions: Sessions::new(machine), backlog: VecDeque::new(), halted: None }
+    }
+
+    /// The machine with the sessions of its clients.
+    pub(super) fn sessions(&self) -> &Sessions<M> {
+        &self.sessions
+    }
+
+    /// The slot at which the machine has panicked.
+    pub(super) fn halted(&self) -> Option<Slot> {
+        self.halted.as_ref().map(|halted| halted.slot)
+    }
+
+    /// The slot at which the machine has panicked, if so much was chosen since that the node has to end.
+    pub(super) fn outgrown(&self) -> Option<Slot> {
+        let halted = self.halted.as_ref().filter(|halted| halted.bytes > HALTED_BYTES_MAX);
+        halted.map(|halted| halted.slot)
+    }
+
+    /// The first slot that is not applied.
+    pub(super) fn applied(&self) -> Slot {
+        self.halted().unwrap_or(self.sessions.applied())
+    }
+
+    /// True if something was chosen that is not applied.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Takes values that were chosen, in the order of the log.
+    pub(super) fn chosen(&mut self, values: impl IntoIterator<Item = (Slot, Value)>) {
+        self.backlog.extend(values);
+    }
+
+    /// Applies the next value, if there is one.
+    pub(super) fn apply_next(&mut self) -> Option<Outcome<M::Answer>> {
+        let (slot, value) = self.backlog.pop_front()?;
+        if slot < self.sessions.applied() {
+            return Some(Outcome::Nothing);
+        }
+        let bytes = match &value {
+            Value::Command(bytes) => bytes.len() as u64,
+            Value::Noop => 0,
+        };
+        if let Some(halted) = &mut self.halted {
+            halted.bytes += bytes;
+            return Some(Outcome::Nothing);
+        }
+        Some(match catch_unwind(AssertUnwindSafe(|| self.sessions.apply(slot, &value))) {
+            Ok(applied) => Outcome::Applied(applied, bytes),
+            Err(panic) => {
+                self.halted = Some(Halted { slot, bytes });
+                Outcome::Panicked(slot, panic)
+            }
+        })
+    }
+
+    /// The present state, for a snapshot.
+    pub(super) fn snapshot(&self) -> Frozen {
+        self.sessions.snapshot()
+    }
+
+    /// Replaces all of the machine by a snapshot that has the effect of every slot below. A machine that has halted goes
+    /// on.
+    ///
+    /// # Errors
+    /// The bytes are no snapshot of this machine. It is as it was.
+    pub(super) fn restore(
+        &mut self,
+        below: Slot,
+        snapshot: &mut dyn Read,
+    ) -> Result<(), RestoreError> {
+        self.sessions.restore(below, snapshot)?;
+        self.halted = None;
+        Ok(())
+    }
+}
