@@ -1,13 +1,13 @@
 //! A crash at every moment: whatever was acknowledged is there, and nothing that was not written.
 
-use std::mem;
+use std::{io::Write as _, mem};
 
 use super::{
     Recorder, contents, new, open,
     recorder::{Deed, Image, apply},
 };
 use crate::{
-    StorageError,
+    Disk, SnapshotFile as _, Storage as _, StorageError,
     contract::{self, Contents, Step},
 };
 
@@ -37,10 +37,41 @@ fn workload() -> (Recorder, Vec<Contents>) {
         step.take(&mut store).expect("it can be done");
         recorder.acknowledge();
     }
-    let heads = store.log.last - 1 - 40;
+    beside_the_log(&mut store, &recorder, &mut states);
+    let heads = store.log.last - 1 - 44;
     assert!(heads >= 2, "first one file and then the other was begun anew: {heads}");
     drop(store);
     (recorder, states)
+}
+
+/// A snapshot is written in parts while the log goes on, twice: the second one in place of the one before the first.
+fn beside_the_log(store: &mut Disk, recorder: &Recorder, states: &mut Vec<Contents>) {
+    let mut take = |store: &mut Disk, step: Option<Step>| {
+        let mut state = states[states.len() - 1].clone();
+        if let Some(step) = step {
+            // The snapshot itself was adopted by then.
+            if !matches!(step, Step::Snapshot(_)) {
+                step.take(store).expect("it can be done");
+            }
+            state.take(&step);
+        }
+        states.push(state);
+        recorder.acknowledge();
+    };
+    let image = Contents::read(store).expect("it can be read").records;
+    let end = image.image().votes.end();
+    for (slot, length) in [(end, 3000), (end.plus(1), 2000)] {
+        let snapshot = contract::snapshot(slot.0, length);
+        let (first, rest) = snapshot.state.split_at(length / 3);
+        let mut file = store.begin_snapshot().expect("it begins");
+        file.write_all(first).expect("it can be written");
+        take(store, Some(Step::Persist(vec![contract::accepted(100, slot.0, 1)])));
+        file.write_all(rest).expect("it can be written");
+        file.sync().expect("it can be synced");
+        take(store, None);
+        store.adopt_snapshot(slot, file).expect("it can be adopted");
+        take(store, Some(Step::Snapshot(snapshot)));
+    }
 }
 
 /// Of what was acknowledged when the crash came, and what came next.
