@@ -6,11 +6,11 @@ use bytes::Bytes;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::{
-    clients::ProposeError,
     introduction::{Admission, Introduction},
     node::Input,
     packet::Packet,
-    readers::ReadError,
+    pending_proposals::ProposeError,
+    pending_reads::ReadError,
     status::Status,
 };
 use crate::{

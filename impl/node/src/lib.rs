@@ -20,8 +20,8 @@
 //!
 //! - [`machine`]: the state machine to which the log is applied. [`session`]: a command that is chosen twice is applied
 //!   once.
-//! - `node`: one turn. Around it are elections and timers (`timing`), what is about to be proposed (`gathering`,
-//!   `returning`, `flight`), what clients wait for (`clients`, `readers`), the state machine (`replicated`), snapshots (`snapshots`, `saving`, `transfer`), and which peers
+//! - `node`: one turn. Around it are elections and timers (`timing`), what is about to be proposed (`batching`,
+//!   `returning`, `flight`), what clients wait for (`pending_proposals`, `pending_reads`), the state machine (`replicated`), snapshots (`snapshots`, `saving`, `transfer`), and which peers
 //!   may take part (`introduction`, `formation`, `plausible`).
 //! - `handle`: what a program asks of a node, from any thread.
 //! - [`wire`] and [`tcp`]: frames, and connections between processes. For any other way there is [`Transport`].
@@ -97,12 +97,11 @@
 //! # }
 //! ```
 
-mod clients;
+mod batching;
 mod error;
 mod event_log;
 mod flight;
 mod formation;
-mod gathering;
 mod handle;
 mod introduction;
 pub mod machine;
@@ -110,8 +109,9 @@ mod node;
 mod notes;
 mod options;
 mod packet;
+mod pending_proposals;
+mod pending_reads;
 mod plausible;
-mod readers;
 mod replicated;
 mod returning;
 mod saving;
@@ -133,7 +133,6 @@ use tokio::{
 };
 
 pub use self::{
-    clients::ProposeError,
     error::NodeError,
     handle::Handle,
     introduction::{Admission, Introduction, Members},
@@ -142,7 +141,8 @@ pub use self::{
     notes::told,
     options::Options,
     packet::Packet,
-    readers::ReadError,
+    pending_proposals::ProposeError,
+    pending_reads::ReadError,
     status::{Counts, Role, Status},
 };
 use self::{

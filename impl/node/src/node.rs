@@ -15,18 +15,18 @@ use metrics::Histogram;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    clients::{Clients, Opened, ProposeError, Reply},
+    batching::Batching,
     error::NodeError,
     event_log::EventLog,
     flight::Flight,
     formation::Formation,
-    gathering::Gathering,
     introduction::{Admission, Introduction, Lives},
     notes,
     options::Options,
     packet::Packet,
+    pending_proposals::{Opened, PendingProposals, ProposeError, Reply},
+    pending_reads::{For, PendingReads, ReadError, Reading},
     plausible::Guard,
-    readers::{For, ReadError, Readers, Reading},
     replicated::{Outcome, Replicated},
     saving::{Job, Saved},
     snapshots::{self, Snapshots},
@@ -90,10 +90,10 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     replicated: Replicated<M>,
     formation: Formation,
     timing: Timing,
-    clients: Clients<M::Answer>,
-    readers: Readers<M>,
+    proposals: PendingProposals<M::Answer>,
+    reads: PendingReads<M>,
     snapshots: Snapshots<S::SnapshotFile>,
-    gathering: Gathering,
+    batching: Batching,
     flight: Flight,
     output: Output,
     /// What is to be sent and depends on no record of this turn: nothing that says what this node has promised or
@@ -139,9 +139,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let unique = u128::from(config.id.0) << 64 | u128::from(lives.unique());
         let below = snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
         let mut node = Self {
-            clients: Clients::new(options.request_timeout, options.resend, unique),
-            readers: Readers::new(options.request_timeout, options.resend, lives.number()),
-            gathering: Gathering::new(options.batch_wait),
+            proposals: PendingProposals::new(options.request_timeout, options.resend, unique),
+            reads: PendingReads::new(options.request_timeout, options.resend, lives.number()),
+            batching: Batching::new(options.batch_wait),
             flight: Flight::default(),
             options,
             peers,
@@ -174,19 +174,19 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if self.is_behind() {
             return Some(Now::ZERO);
         }
-        let waits = self.clients.waiting() + self.readers.waiting() > 0 || self.snapshots.arrives();
+        let waits = self.proposals.waiting() + self.reads.waiting() > 0 || self.snapshots.arrives();
         let look_after = waits.then_some(self.look_after_at);
         // Timers wait until it takes part, however long ago they ran out.
         let timer = self.timing.next().filter(|_| self.formation.complete());
         // Where too much is on its way, only an answer to that helps.
-        let gathered = self.gathering.due_at().filter(|_| self.flight.room() > 0);
+        let gathered = self.batching.due_at().filter(|_| self.flight.room() > 0);
         timer.into_iter().chain(look_after).chain(gathered).min()
     }
 
     /// Whether there is more to apply or to read than fitted into its last turn.
     pub(super) fn is_behind(&self) -> bool {
         let reads =
-            self.replicated.halted().is_none() && self.readers.are_due(self.replicated.applied());
+            self.replicated.halted().is_none() && self.reads.are_due(self.replicated.applied());
         reads || self.replicated.is_behind()
     }
 
@@ -264,7 +264,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.snapshots.begin(applied, self.replicated.snapshot(), &mut self.storage)?;
         }
         if self.is_idle() {
-            self.gathering.done();
+            self.batching.done();
         }
         if !begun.goes_on {
             self.stop();
@@ -297,8 +297,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// Every request that waits is answered: the node has stopped.
     pub(super) fn stop(&mut self) {
-        self.clients.end(&ProposeError::Stopped);
-        self.readers.end(&ReadError::Stopped);
+        self.proposals.end(&ProposeError::Stopped);
+        self.reads.end(&ReadError::Stopped);
     }
 }
 
@@ -315,10 +315,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             {
                 self.refuse(input);
             }
-            Input::Propose { command, reply } => self.clients.propose(command, reply, now),
-            Input::Open(reply) => self.clients.open(reply, now),
-            Input::Request { request, reply } => self.clients.request(&request, reply, now),
-            Input::Read(reading) => self.readers.read(reading, now),
+            Input::Propose { command, reply } => self.proposals.propose(command, reply, now),
+            Input::Open(reply) => self.proposals.open(reply, now),
+            Input::Request { request, reply } => self.proposals.request(&request, reply, now),
+            Input::Read(reading) => self.reads.read(reading, now),
             Input::Introduced { peer, introduction, reply } => {
                 let answer = self.formation.introduce(peer, &introduction, &mut self.storage)?;
                 let _ = reply.send(answer); // The connection may be gone: it comes again.
@@ -388,10 +388,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             }
             Packet::Forward(commands) if self.leads() => self.gather(commands, now),
             Packet::ReadIndex { id } => {
-                let token = self.readers.token(For::Other(from, id));
+                let token = self.reads.token(For::Other(from, id));
                 self.replica.step(Event::Read(vec![token]), &mut self.output);
             }
-            Packet::ReadAt { id, at } => self.readers.confirm(id, at),
+            Packet::ReadAt { id, at } => self.reads.confirm(id, at),
             Packet::PreVote => {
                 let leads = self.leads() && self.is_followed(now);
                 if !leads && !self.timing.has_leader(now) {
@@ -462,21 +462,21 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let looks_after = now >= self.look_after_at;
         if looks_after {
             self.look_after_at = now + LOOK_AFTER;
-            self.clients.give_up(now);
-            self.readers.give_up(now);
+            self.proposals.give_up(now);
+            self.reads.give_up(now);
             self.fetch_again(now);
         }
         let Some(leader) = self.leader(now) else {
             self.flight.clear();
-            return self.gathering.clear();
+            return self.batching.clear();
         };
         let moved = self.asked_leader.replace(leader) != Some(leader);
         if moved {
-            self.gathering.clear();
+            self.batching.clear();
             self.flight.clear();
         }
-        let entries = self.clients.due(leader, now, looks_after || moved);
-        let reads = self.readers.due(leader, now, looks_after || moved);
+        let entries = self.proposals.due(leader, now, looks_after || moved);
+        let reads = self.reads.due(leader, now, looks_after || moved);
         self.gather(entries, now);
         if leader == self.replica.parts().config.id {
             self.propose(reads, now);
@@ -492,12 +492,12 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let is_halted = self.replicated.halted().is_some();
         self.flight.land(if is_halted { chosen } else { self.replicated.applied() });
         commands.retain(|command| !self.flight.holds(command));
-        self.gathering.extend(commands, now);
+        self.batching.extend(commands, now);
     }
 
     fn propose(&mut self, reads: Vec<u64>, now: Now) {
         let (idle, room) = (self.is_idle(), self.flight.room());
-        if let Some(commands) = self.gathering.take_due(idle, room, now) {
+        if let Some(commands) = self.batching.take_due(idle, room, now) {
             let asked = commands.clone();
             let proposal = |command| Proposal { token: Token(0), command };
             let proposals: Vec<_> = commands.into_iter().map(proposal).collect();
@@ -507,13 +507,13 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.flight.add(self.replica.parts().acceptor.votes.end(), &asked);
         }
         if !reads.is_empty() {
-            let tokens = reads.into_iter().map(|id| self.readers.token(For::Own(id))).collect();
+            let tokens = reads.into_iter().map(|id| self.reads.token(For::Own(id))).collect();
             self.replica.step(Event::Read(tokens), &mut self.output);
         }
     }
 
     fn forward(&mut self, leader: NodeId, reads: Vec<u64>, now: Now) {
-        if let Some(commands) = self.gathering.take_due(self.is_idle(), usize::MAX, now) {
+        if let Some(commands) = self.batching.take_due(self.is_idle(), usize::MAX, now) {
             self.queue(leader, Packet::Forward(commands));
         }
         for id in reads {
@@ -527,7 +527,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             let parts = self.replica.parts();
             return parts.acceptor.votes.end() <= parts.learner.below;
         }
-        self.clients.commands() <= self.gathering.len()
+        self.proposals.commands() <= self.batching.len()
     }
 
     fn fetch_again(&mut self, now: Now) {
@@ -565,8 +565,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
         self.replicated.chosen(output.chosen);
         for ready in output.reads {
-            match self.readers.whose(ready.token) {
-                Some(For::Own(id)) => self.readers.confirm(id, ready.at),
+            match self.reads.whose(ready.token) {
+                Some(For::Own(id)) => self.reads.confirm(id, ready.at),
                 Some(For::Other(node, id)) => {
                     self.packets.push((To::Node(node), Packet::ReadAt { id, at: ready.at }));
                 }
@@ -575,7 +575,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
         for refused in output.refused {
             // Whoever waits for it asks again.
-            let _ = self.readers.whose(refused.token);
+            let _ = self.reads.whose(refused.token);
         }
         self.catch_up();
         for from in output.fetch {
@@ -598,13 +598,13 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             match outcome {
                 Outcome::Applied(applied, bytes) => {
                     self.snapshots.applied(bytes);
-                    self.clients.applied(applied);
+                    self.proposals.applied(applied);
                     self.counts.applied += 1;
                 }
                 Outcome::Panicked(slot, panic) => {
                     self.event_log.tell_of_panic(slot, &*panic);
-                    self.clients.end(&ProposeError::Halted { slot, may_be_applied: true });
-                    self.readers.end(&ReadError::Halted(slot));
+                    self.proposals.end(&ProposeError::Halted { slot, may_be_applied: true });
+                    self.reads.end(&ReadError::Halted(slot));
                 }
                 Outcome::Nothing => {}
             }
@@ -615,7 +615,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if self.replicated.halted().is_none() {
             let (applied, machine) =
                 (self.replicated.applied(), self.replicated.sessions().machine());
-            self.readers.serve(applied, machine, goes_on);
+            self.reads.serve(applied, machine, goes_on);
         }
     }
 
@@ -636,7 +636,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.event_log.tell_of_snapshot(below, self.snapshots.bytes(), is_peers);
         if is_peers {
             self.counts.installed += 1;
-            self.clients.restored(self.replicated.sessions());
+            self.proposals.restored(self.replicated.sessions());
         } else {
             self.counts.snapshots += 1;
         }
@@ -721,8 +721,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             state_bytes: self.replicated.sessions().machine().state_bytes(),
             halted: self.replicated.halted(),
             sessions: self.replicated.sessions().open(),
-            waiting_proposals: self.clients.waiting(),
-            waiting_reads: self.readers.waiting(),
+            waiting_proposals: self.proposals.waiting(),
+            waiting_reads: self.reads.waiting(),
             silences: self.timing.silences(now).collect(),
             counts: self.counts.clone(),
         }

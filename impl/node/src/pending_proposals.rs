@@ -151,7 +151,7 @@ enum Session {
 
 /// What waits, and the session it waits in.
 #[derive(Debug)]
-pub(super) struct Clients<A> {
+pub(super) struct PendingProposals<A> {
     timeout: Duration,
     retry: Duration,
     session: Session,
@@ -168,7 +168,7 @@ pub(super) struct Clients<A> {
 }
 
 /// Coming.
-impl<A: Answer> Clients<A> {
+impl<A: Answer> PendingProposals<A> {
     /// `life` is a number that no other life of any node has.
     pub(super) fn new(timeout: Duration, retry: Duration, life: u128) -> Self {
         Self {
@@ -245,7 +245,7 @@ impl<A: Answer> Clients<A> {
 }
 
 /// Asking.
-impl<A: Answer> Clients<A> {
+impl<A: Answer> PendingProposals<A> {
     /// What is to be asked of `leader` now: what is new, and with `overdue` all that was asked of
     /// another, or too long ago.
     pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<Bytes> {
@@ -305,7 +305,7 @@ impl<A: Answer> Clients<A> {
 }
 
 /// Answering.
-impl<A: Answer> Clients<A> {
+impl<A: Answer> PendingProposals<A> {
     /// Something was applied here.
     pub(super) fn applied(&mut self, applied: Applied<A>) {
         match applied {
@@ -435,7 +435,7 @@ mod tests {
 
     /// One node's clients, and a log that is applied at once.
     struct Node {
-        clients: Clients<Bytes>,
+        clients: PendingProposals<Bytes>,
         sessions: Sessions<Counter>,
     }
 
@@ -444,7 +444,7 @@ mod tests {
 
     impl Node {
         fn new() -> Self {
-            let clients = Clients::new(TIMEOUT, Duration::from_millis(100), 1);
+            let clients = PendingProposals::new(TIMEOUT, Duration::from_millis(100), 1);
             Self { clients, sessions: Sessions::new(Counter::default()) }
         }
 

@@ -54,7 +54,7 @@ pub(super) enum For {
 }
 
 /// What waits to be read.
-pub(super) struct Readers<M> {
+pub(super) struct PendingReads<M> {
     timeout: Duration,
     retry: Duration,
     fresh: Vec<(Now, Reading<M>)>,
@@ -69,7 +69,7 @@ pub(super) struct Readers<M> {
     tokens: HashMap<Token, For>,
 }
 
-impl<M> Readers<M> {
+impl<M> PendingReads<M> {
     pub(super) fn new(timeout: Duration, retry: Duration, starts: u64) -> Self {
         Self {
             timeout,

@@ -17,7 +17,7 @@ const BYTES_MAX: usize = 64 << 20;
 
 /// Commands that are to be proposed or asked for together.
 #[derive(Debug)]
-pub(super) struct Gathering {
+pub(super) struct Batching {
     commands: Vec<Bytes>,
     /// The bytes that they have.
     bytes: usize,
@@ -29,7 +29,7 @@ pub(super) struct Gathering {
     returning: Returning,
 }
 
-impl Gathering {
+impl Batching {
     /// None yet; `wait` is how long a batch waits at most for others.
     pub(super) fn new(wait: Duration) -> Self {
         let (since, returning) = (Now::ZERO, Returning::default());
@@ -132,88 +132,82 @@ mod tests {
 
     #[test]
     fn where_nothing_is_on_its_way_nothing_waits() {
-        let mut gathering = Gathering::new(WAIT);
-        assert_eq!((gathering.due_at(), gathering.take_due(true, usize::MAX, ms(0))), (None, None));
+        let mut batching = Batching::new(WAIT);
+        assert_eq!((batching.due_at(), batching.take_due(true, usize::MAX, ms(0))), (None, None));
         for now in [ms(0), ms(1), ms(1000)] {
             let one = commands(["one"]);
-            gathering.extend(one.clone(), now);
-            assert_eq!(gathering.take_due(true, usize::MAX, now), Some(one));
-            gathering.done();
+            batching.extend(one.clone(), now);
+            assert_eq!(batching.take_due(true, usize::MAX, now), Some(one));
+            batching.done();
         }
     }
 
     #[test]
     fn a_batch_waits_for_the_one_before_it_but_not_for_long() {
-        let mut gathering = Gathering::new(WAIT);
-        gathering.extend(commands(["one"]), ms(10));
-        assert_eq!(gathering.take_due(true, usize::MAX, ms(10)), Some(commands(["one"])));
-        gathering.extend(commands(["two"]), ms(20));
-        gathering.extend(commands(["three"]), ms(21));
+        let mut batching = Batching::new(WAIT);
+        batching.extend(commands(["one"]), ms(10));
+        assert_eq!(batching.take_due(true, usize::MAX, ms(10)), Some(commands(["one"])));
+        batching.extend(commands(["two"]), ms(20));
+        batching.extend(commands(["three"]), ms(21));
         assert_eq!(
-            (gathering.due_at(), gathering.take_due(false, usize::MAX, ms(21))),
+            (batching.due_at(), batching.take_due(false, usize::MAX, ms(21))),
             (Some(ms(22)), None)
         );
-        assert_eq!(gathering.take_due(false, usize::MAX, ms(22)), Some(commands(["two", "three"])));
+        assert_eq!(batching.take_due(false, usize::MAX, ms(22)), Some(commands(["two", "three"])));
     }
 
     #[test]
     fn a_batch_waits_for_those_who_were_answered_but_not_for_long() {
-        let mut gathering = Gathering::new(WAIT);
-        gathering.extend(commands(["a1", "b1"]), ms(10));
-        assert_eq!(gathering.take_due(true, usize::MAX, ms(10)), Some(commands(["a1", "b1"])));
-        gathering.extend(commands(["c1"]), ms(11));
-        assert_eq!(gathering.take_due(false, usize::MAX, ms(11)), None);
+        let mut batching = Batching::new(WAIT);
+        batching.extend(commands(["a1", "b1"]), ms(10));
+        assert_eq!(batching.take_due(true, usize::MAX, ms(10)), Some(commands(["a1", "b1"])));
+        batching.extend(commands(["c1"]), ms(11));
+        assert_eq!(batching.take_due(false, usize::MAX, ms(11)), None);
         // The first batch is done; its clients may come again.
-        assert_eq!(gathering.take_due(true, usize::MAX, ms(12)), None);
-        gathering.extend(commands(["a2"]), ms(12));
-        assert_eq!(gathering.take_due(true, usize::MAX, ms(12)), None);
-        assert!(gathering.due_at() > Some(ms(12)) && gathering.due_at() < Some(ms(13)));
-        gathering.extend(commands(["b2"]), ms(12));
-        assert_eq!(
-            gathering.take_due(true, usize::MAX, ms(12)),
-            Some(commands(["c1", "a2", "b2"]))
-        );
+        assert_eq!(batching.take_due(true, usize::MAX, ms(12)), None);
+        batching.extend(commands(["a2"]), ms(12));
+        assert_eq!(batching.take_due(true, usize::MAX, ms(12)), None);
+        assert!(batching.due_at() > Some(ms(12)) && batching.due_at() < Some(ms(13)));
+        batching.extend(commands(["b2"]), ms(12));
+        assert_eq!(batching.take_due(true, usize::MAX, ms(12)), Some(commands(["c1", "a2", "b2"])));
 
         // Of the three, two do not.
-        gathering.extend(commands(["c2"]), ms(15));
-        assert_eq!(gathering.take_due(true, usize::MAX, ms(15)), None);
-        assert!(gathering.due_at() > Some(ms(15)) && gathering.due_at() < Some(ms(16)));
-        assert_eq!(gathering.take_due(true, usize::MAX, ms(16)), Some(commands(["c2"])));
+        batching.extend(commands(["c2"]), ms(15));
+        assert_eq!(batching.take_due(true, usize::MAX, ms(15)), None);
+        assert!(batching.due_at() > Some(ms(15)) && batching.due_at() < Some(ms(16)));
+        assert_eq!(batching.take_due(true, usize::MAX, ms(16)), Some(commands(["c2"])));
 
         // That was in vain, and is left alone the next time.
-        gathering.extend(commands(["d1"]), ms(18));
-        assert_eq!(gathering.take_due(true, usize::MAX, ms(18)), Some(commands(["d1"])));
+        batching.extend(commands(["d1"]), ms(18));
+        assert_eq!(batching.take_due(true, usize::MAX, ms(18)), Some(commands(["d1"])));
     }
 
     #[test]
     fn nobody_waits_for_those_who_were_answered_long_ago() {
-        let mut gathering = Gathering::new(WAIT);
-        gathering.extend(commands(["one", "two"]), ms(10));
-        assert!(gathering.take_due(true, usize::MAX, ms(10)).is_some());
-        assert_eq!(gathering.take_due(true, usize::MAX, ms(11)), None);
-        gathering.extend(commands(["three"]), ms(20));
-        assert_eq!(gathering.take_due(true, usize::MAX, ms(20)), Some(commands(["three"])));
+        let mut batching = Batching::new(WAIT);
+        batching.extend(commands(["one", "two"]), ms(10));
+        assert!(batching.take_due(true, usize::MAX, ms(10)).is_some());
+        assert_eq!(batching.take_due(true, usize::MAX, ms(11)), None);
+        batching.extend(commands(["three"]), ms(20));
+        assert_eq!(batching.take_due(true, usize::MAX, ms(20)), Some(commands(["three"])));
     }
 
     #[test]
     fn what_was_forgotten_is_not_remembered() {
-        let mut gathering = Gathering::new(WAIT);
-        gathering.extend(commands(["one", "two"]), ms(30));
-        assert!(gathering.take_due(true, usize::MAX, ms(30)).is_some());
-        gathering.extend(commands(["three"]), ms(31));
-        assert_eq!(gathering.take_due(true, usize::MAX, ms(31)), None, "two are expected");
-        gathering.clear();
+        let mut batching = Batching::new(WAIT);
+        batching.extend(commands(["one", "two"]), ms(30));
+        assert!(batching.take_due(true, usize::MAX, ms(30)).is_some());
+        batching.extend(commands(["three"]), ms(31));
+        assert_eq!(batching.take_due(true, usize::MAX, ms(31)), None, "two are expected");
+        batching.clear();
+        assert_eq!((batching.due_at(), batching.take_due(true, usize::MAX, ms(40))), (None, None));
+        batching.extend(commands(["four"]), ms(31));
+        assert_eq!(batching.due_at(), Some(ms(33)));
+        assert_eq!(batching.take_due(true, usize::MAX, ms(31)), Some(commands(["four"])));
+        batching.clear();
+        batching.extend(commands(["five"]), ms(32));
         assert_eq!(
-            (gathering.due_at(), gathering.take_due(true, usize::MAX, ms(40))),
-            (None, None)
-        );
-        gathering.extend(commands(["four"]), ms(31));
-        assert_eq!(gathering.due_at(), Some(ms(33)));
-        assert_eq!(gathering.take_due(true, usize::MAX, ms(31)), Some(commands(["four"])));
-        gathering.clear();
-        gathering.extend(commands(["five"]), ms(32));
-        assert_eq!(
-            gathering.take_due(true, usize::MAX, ms(32)),
+            batching.take_due(true, usize::MAX, ms(32)),
             Some(commands(["five"])),
             "none is on its way"
         );
