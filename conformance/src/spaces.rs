@@ -19,10 +19,10 @@ pub struct Table {
     /// Where Lamport's specification has the counts of other tools.
     pub known: Vec<Known>,
     /// Where it is held against the text of a specification, by its name.
-    pub synod_ties: Vec<(&'static str, Known)>,
+    pub synod_refinements: Vec<(&'static str, Known)>,
     /// Where the cluster is held against `multipaxos.epr`. The text remembers who was heard, so that
     /// there are more states than in the same space of the model alone.
-    pub cluster_ties: Vec<Space>,
+    pub cluster_refinements: Vec<Space>,
     /// Where the cluster is explored, by itself and in lockstep with production replicas.
     pub spaces: Vec<Space>,
 }
@@ -33,8 +33,8 @@ impl Table {
         Self {
             specifications: SPECIFICATIONS.iter().map(|(name, _)| shipped(name)).collect(),
             known: KNOWN.to_vec(),
-            synod_ties: SYNOD_TIES.to_vec(),
-            cluster_ties: CLUSTER_TIES.to_vec(),
+            synod_refinements: SYNOD_REFINEMENTS.to_vec(),
+            cluster_refinements: CLUSTER_REFINEMENTS.to_vec(),
             spaces: DEFAULT.to_vec(),
         }
     }
@@ -43,7 +43,7 @@ impl Table {
     pub fn deep() -> Self {
         let mut table = Self::quick();
         table.known.push(KNOWN_DEEP);
-        table.cluster_ties.extend_from_slice(CLUSTER_TIES_DEEP);
+        table.cluster_refinements.extend_from_slice(CLUSTER_REFINEMENTS_DEEP);
         table.spaces.extend_from_slice(DEEP);
         table
     }
@@ -80,7 +80,7 @@ pub const KNOWN: &[Known] = &[
 pub const KNOWN_DEEP: Known = known((3, 2, 4), 8_220_065, 23_340_612, 33);
 
 /// Where Lamport's specification, in Rust, is held against its text.
-pub const SYNOD_TIES: &[(&str, Known)] = &[
+pub const SYNOD_REFINEMENTS: &[(&str, Known)] = &[
     ("synod", known((3, 2, 2), 3_921, 9_442, 17)),
     ("synod", known((3, 2, 3), 185_369, 491_535, 25)),
     ("flexible", Known { quorums: Some((3, 1)), ..known((3, 2, 2), 513, 1_048, 17) }),
@@ -88,7 +88,7 @@ pub const SYNOD_TIES: &[(&str, Known)] = &[
 ];
 
 /// Where the cluster is held against `multipaxos.epr`.
-pub const CLUSTER_TIES: &[Space] = &[
+pub const CLUSTER_REFINEMENTS: &[Space] = &[
     space(Bounds::of(3, 1, 2), "every message, any crash", 9_825, 52_572),
     space(
         quiet(Bounds { unsynced: 2, ..Bounds::of(3, 1, 3) }),
@@ -107,7 +107,7 @@ pub const CLUSTER_TIES: &[Space] = &[
 ];
 
 /// The same for the deep run.
-pub const CLUSTER_TIES_DEEP: &[Space] = &[
+pub const CLUSTER_REFINEMENTS_DEEP: &[Space] = &[
     space(Bounds::of(3, 1, 3), "every message, any crash", 283_437, 1_712_550),
     space(flexible(1, 3), "phase 2 asks all", 140_093, 796_234),
     space(quiet(Bounds::of(5, 1, 2)), "quorums of three", 1_712_753, 9_066_210),

@@ -1,7 +1,9 @@
 //! `cargo verify` holds over a small table, and a table that is wrong is noticed.
 
 use paxos_conformance::{
-    spaces::{CLUSTER_TIES, CLUSTER_TIES_DEEP, DEEP, DEFAULT, KNOWN, Known, Space, Table},
+    spaces::{
+        CLUSTER_REFINEMENTS, CLUSTER_REFINEMENTS_DEEP, DEEP, DEFAULT, KNOWN, Known, Space, Table,
+    },
     verify::{Link, Verification, verify},
 };
 use paxos_model::{cluster::Bounds, specifications::shipped};
@@ -57,7 +59,7 @@ fn counts_that_differ_from_the_pinned_ones_are_a_failure() {
 }
 
 /// A cluster that is held against its text over a small space, in which all of the text occurs.
-const TIED: Space =
+const FOLLOWS: Space =
     Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 9_825, transitions: 52_572 };
 
 #[test]
@@ -65,8 +67,8 @@ fn proof_and_tie_are_links_like_the_others() {
     let known = KNOWN[1];
     let table = Table {
         specifications: vec![shipped("synod")],
-        synod_ties: vec![("synod", known)],
-        cluster_ties: vec![TIED],
+        synod_refinements: vec![("synod", known)],
+        cluster_refinements: vec![FOLLOWS],
         ..Table::default()
     };
     let verification = verified(&table, 2);
@@ -74,7 +76,7 @@ fn proof_and_tie_are_links_like_the_others() {
     let text = verification.to_string();
     for line in [
         "proof          holds: agreement and validity, for any number of everything; 1 specifications, 92 obligations",
-        "tie            holds: what is explored is what is proved, step by step; 2 spaces, 13,746 states, 62,014 transitions",
+        "refinement     holds: what is explored is what is proved, step by step; 2 spaces, 13,746 states, 62,014 transitions",
     ] {
         assert!(text.lines().any(|printed| printed == line), "{text}");
     }
@@ -94,15 +96,15 @@ fn a_proof_that_fails_fails_the_whole() {
 
 #[test]
 fn a_tie_with_other_counts_or_an_idle_text_is_a_failure() {
-    let tied = |space| Table { cluster_ties: vec![space], ..Table::default() };
-    let verification = verified(&tied(Space { states: 1, ..TIED }), 1);
+    let refined = |space| Table { cluster_refinements: vec![space], ..Table::default() };
+    let verification = verified(&refined(Space { states: 1, ..FOLLOWS }), 1);
     assert!(verification.to_string().contains("9825 states where 1 are pinned"));
     // With one ballot nobody withdraws.
-    let one = Space { bounds: Bounds::of(3, 2, 1), states: 5_217, transitions: 37_749, ..TIED };
-    let text = verified(&tied(one), 1).to_string();
+    let one = Space { bounds: Bounds::of(3, 2, 1), states: 5_217, transitions: 37_749, ..FOLLOWS };
+    let text = verified(&refined(one), 1).to_string();
     assert!(text.contains("nothing that the cluster does is the action withdraw"), "{text}");
-    // A tie to a text that is not in the table is not quietly left out.
-    let lost = Table { synod_ties: vec![("synod", KNOWN[0])], ..Table::default() };
+    // A refinement to a text that is not in the table is not quietly left out.
+    let lost = Table { synod_refinements: vec![("synod", KNOWN[0])], ..Table::default() };
     assert!(std::panic::catch_unwind(|| verified(&lost, 1)).is_err());
 }
 
@@ -124,7 +126,9 @@ fn the_table_leaves_nothing_out_everywhere() {
     assert!(has(|b| b.nodes == 5));
     assert!(has(|b| (b.phase1_quorum, b.phase2_quorum) == (3, 1)));
     assert!(has(|b| (b.phase1_quorum, b.phase2_quorum) == (1, 3)));
-    for space in DEFAULT.iter().chain(DEEP).chain(CLUSTER_TIES).chain(CLUSTER_TIES_DEEP) {
+    for space in
+        DEFAULT.iter().chain(DEEP).chain(CLUSTER_REFINEMENTS).chain(CLUSTER_REFINEMENTS_DEEP)
+    {
         assert!(space.bounds.validate().is_ok());
         assert!(space.states > 0 && space.transitions > 0, "{} is not pinned", space.bounds);
     }
@@ -137,7 +141,7 @@ fn what_is_called_off_is_inconclusive() {
     interrupt.request();
     let table = Table {
         specifications: vec![shipped("synod")],
-        cluster_ties: vec![TIED],
+        cluster_refinements: vec![FOLLOWS],
         ..table(&[SMALL], &KNOWN[..2])
     };
     let verification = verify(&table, 2, &interrupt);

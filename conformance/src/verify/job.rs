@@ -5,8 +5,8 @@ use std::time::Duration;
 use epr_prover::{language::Specification, patience::Patience, prove, prover::Prover};
 use paxos_model::{
     cluster::{Bounds, Cluster},
+    refinement::{cluster::ClusterRefinement, synod::SynodRefinement},
     synod::{Bounds as SynodBounds, Synod},
-    tie::{cluster::ClusterTie, synod::SynodTie},
 };
 use state_explorer::{Engine, Explorable, Finding, Options, Report, explore};
 use verdict::Interrupt;
@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) enum Job {
     Proof(Specification),
     Specification(Known),
-    SynodTie(Specification, Known),
-    ClusterTie(Space),
+    SynodRefinement(Specification, Known),
+    ClusterRefinement(Space),
     Model(Space),
     Lockstep(Space),
 }
@@ -36,16 +36,17 @@ impl Job {
         let specifications = || table.specifications.iter().cloned();
         let text = |name: &str| {
             let found = specifications().find(|it| it.name == name);
-            found.expect("what is tied to a text has it in the table")
+            found.expect("a refinement of a text has the text in the table")
         };
-        let ties = table.synod_ties.iter();
-        let ties = ties.map(|(name, known)| Self::SynodTie(text(name), *known));
+        let refinements = table.synod_refinements.iter();
+        let refinements =
+            refinements.map(|(name, known)| Self::SynodRefinement(text(name), *known));
         let spaces = || table.spaces.iter().copied();
         specifications()
             .map(Self::Proof)
             .chain(table.known.iter().copied().map(Self::Specification))
-            .chain(ties)
-            .chain(table.cluster_ties.iter().copied().map(Self::ClusterTie))
+            .chain(refinements)
+            .chain(table.cluster_refinements.iter().copied().map(Self::ClusterRefinement))
             .chain(spaces().map(Self::Model))
             .chain(spaces().map(Self::Lockstep))
             .collect()
@@ -58,8 +59,8 @@ impl Job {
             Self::Specification(known) => known.transitions as u64 / 4,
             Self::Model(space) => space.transitions as u64,
             Self::Lockstep(space) => 2 * space.transitions as u64,
-            Self::ClusterTie(space) => 4 * space.transitions as u64,
-            Self::SynodTie(_, known) => 8 * known.transitions as u64,
+            Self::ClusterRefinement(space) => 4 * space.transitions as u64,
+            Self::SynodRefinement(_, known) => 8 * known.transitions as u64,
         }
     }
 
@@ -67,8 +68,10 @@ impl Job {
         match self {
             Self::Proof(specification) => format!("{}.epr", specification.name),
             Self::Specification(known) => known.to_string(),
-            Self::SynodTie(specification, known) => format!("{}.epr: {known}", specification.name),
-            Self::ClusterTie(space) => format!("multipaxos.epr: {}", space.bounds),
+            Self::SynodRefinement(specification, known) => {
+                format!("{}.epr: {known}", specification.name)
+            }
+            Self::ClusterRefinement(space) => format!("multipaxos.epr: {}", space.bounds),
             Self::Model(space) | Self::Lockstep(space) => space.bounds.to_string(),
         }
     }
@@ -92,7 +95,7 @@ impl Job {
             }
             Self::Model(space) => Some(with("paxos-model", "check cluster", cluster(space)?)),
             Self::Lockstep(space) => Some(with("paxos-conformance", "lockstep", cluster(space)?)),
-            Self::SynodTie(..) | Self::ClusterTie(_) => None,
+            Self::SynodRefinement(..) | Self::ClusterRefinement(_) => None,
         }
     }
 
@@ -100,7 +103,7 @@ impl Job {
         match self {
             Self::Proof(_) => Link::Proof,
             Self::Specification(_) => Link::Specification,
-            Self::SynodTie(..) | Self::ClusterTie(_) => Link::Tie,
+            Self::SynodRefinement(..) | Self::ClusterRefinement(_) => Link::Refinement,
             Self::Model(_) => Link::Model,
             Self::Lockstep(_) => Link::Lockstep,
         }
@@ -108,10 +111,10 @@ impl Job {
 
     const fn bounds(&self) -> Option<Bounds> {
         match self {
-            Self::ClusterTie(space) | Self::Model(space) | Self::Lockstep(space) => {
+            Self::ClusterRefinement(space) | Self::Model(space) | Self::Lockstep(space) => {
                 Some(space.bounds)
             }
-            Self::Proof(_) | Self::Specification(_) | Self::SynodTie(..) => None,
+            Self::Proof(_) | Self::Specification(_) | Self::SynodRefinement(..) => None,
         }
     }
 
@@ -119,8 +122,10 @@ impl Job {
         match self {
             Self::Proof(_) => "any number of acceptors, ballots, values, slots",
             Self::Specification(_) => "the literature's counts",
-            Self::SynodTie(..) => "the same actions and states, both ways",
-            Self::ClusterTie(space) | Self::Model(space) | Self::Lockstep(space) => space.shows,
+            Self::SynodRefinement(..) => "the same actions and states, both ways",
+            Self::ClusterRefinement(space) | Self::Model(space) | Self::Lockstep(space) => {
+                space.shows
+            }
         }
     }
 
@@ -135,13 +140,14 @@ impl Job {
                 Evidence::Proved(report.specifications.remove(0))
             }
             Self::Specification(known) => searched(&known.synod(), interrupt),
-            Self::SynodTie(specification, known) => {
-                searched(&SynodTie::new(known.synod(), specification.clone()), interrupt)
+            Self::SynodRefinement(specification, known) => {
+                searched(&SynodRefinement::new(known.synod(), specification.clone()), interrupt)
             }
-            Self::ClusterTie(space) => {
-                let tie = ClusterTie::new(space.bounds).expect("the table has valid bounds");
-                let evidence = searched(&tie, interrupt);
-                explained = tie.explained();
+            Self::ClusterRefinement(space) => {
+                let refinement =
+                    ClusterRefinement::new(space.bounds).expect("the table has valid bounds");
+                let evidence = searched(&refinement, interrupt);
+                explained = refinement.explained();
                 evidence
             }
             Self::Model(space) => {
@@ -185,10 +191,10 @@ impl Job {
         }
         let (states, transitions, depth) = match self {
             Self::Proof(_) => return,
-            Self::Specification(known) | Self::SynodTie(_, known) => {
+            Self::Specification(known) | Self::SynodRefinement(_, known) => {
                 (known.states, known.transitions, Some(known.depth))
             }
-            Self::ClusterTie(space) | Self::Model(space) | Self::Lockstep(space) => {
+            Self::ClusterRefinement(space) | Self::Model(space) | Self::Lockstep(space) => {
                 (space.states, space.transitions, None)
             }
         };

@@ -25,7 +25,7 @@ pub enum Link {
     /// Lamport's specification has the states that other tools count.
     Specification,
     /// The models do what the texts say.
-    Tie,
+    Refinement,
     /// The cluster is safe, and each of its steps is one of the specification.
     Model,
     /// The production replica does what the model does.
@@ -34,14 +34,14 @@ pub enum Link {
 
 impl Link {
     const ALL: [Self; 5] =
-        [Self::Proof, Self::Specification, Self::Tie, Self::Model, Self::Lockstep];
+        [Self::Proof, Self::Specification, Self::Refinement, Self::Model, Self::Lockstep];
 
     /// What it claims, in a line.
     const fn claim(self) -> &'static str {
         match self {
             Self::Proof => "agreement and validity, for any number of everything",
             Self::Specification => "Lamport's Paxos: counts equal to those of TLC and Spin",
-            Self::Tie => "what is explored is what is proved, step by step",
+            Self::Refinement => "what is explored is what is proved, step by step",
             Self::Model => "small clusters are safe; each step is one of the specification",
             Self::Lockstep => "production replica and model agree on every transition",
         }
@@ -53,7 +53,7 @@ impl fmt::Display for Link {
         f.pad(match self {
             Self::Proof => "proof",
             Self::Specification => "specification",
-            Self::Tie => "tie",
+            Self::Refinement => "refinement",
             Self::Model => "model",
             Self::Lockstep => "lockstep",
         })
@@ -100,7 +100,7 @@ pub struct Row {
     /// Inputs that the model ignores, and other shapes of those that it does not, tried on distinct
     /// replicas.
     pub tried: Option<usize>,
-    /// How often each action of the specification explained a step of the model, in a tie.
+    /// How often each action of the specification explained a step of the model, in a refinement.
     pub explained: Vec<(String, u64)>,
     /// What the verdict rests on.
     pub evidence: Evidence,
@@ -198,14 +198,14 @@ fn compare_links(rows: &mut [Row]) {
 /// An action of the proved specification that explains nothing in any space is one that the cluster
 /// does not have: then something else than the cluster was proved.
 fn every_action_explains_something(rows: &mut [Row]) {
-    let ties = || rows.iter().filter(|row| !row.explained.is_empty());
-    let Some(first) = ties().next() else { return };
-    // A tie that was cut short may have missed the only step that an action explains.
-    if ties().any(|row| matches!(row.verdict, Verdict::Inconclusive { .. })) {
+    let refinements = || rows.iter().filter(|row| !row.explained.is_empty());
+    let Some(first) = refinements().next() else { return };
+    // A refinement that was cut short may have missed the only step that an action explains.
+    if refinements().any(|row| matches!(row.verdict, Verdict::Inconclusive { .. })) {
         return;
     }
     let idle: Vec<_> = (0..first.explained.len())
-        .filter(|&action| ties().all(|row| row.explained[action].1 == 0))
+        .filter(|&action| refinements().all(|row| row.explained[action].1 == 0))
         .map(|action| first.explained[action].0.clone())
         .collect();
     let Some(row) = rows.iter_mut().find(|row| !row.explained.is_empty()) else { return };

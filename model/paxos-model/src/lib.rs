@@ -5,7 +5,7 @@
 //!   states are known from other tools.
 //! - [`cluster`] is replicas as they are built, message by message and disk by disk, over a log of
 //!   several slots. Each of its steps is held against `synod`. `state_explorer` explores both.
-//! - [`tie`] holds the models against the texts, so that what is explored is what is proved.
+//! - [`refinement`] holds the models against the texts, so that what is explored is what is proved.
 //! - [`catalogue`] looks for known bugs of Paxos in `cluster`, and says what sees them.
 //! - [`story`] draws what a model did, [`trace`] writes it to a file and reads it again.
 //! - [`outputs`] tries the files that a command is to write, and [`arguments`] are those that several commands share.
@@ -16,8 +16,8 @@ pub mod arguments;
 pub mod catalogue;
 pub mod cluster;
 pub mod outputs;
+pub mod refinement;
 pub mod specifications;
 pub mod story;
 pub mod synod;
-pub mod tie;
 pub mod trace;

@@ -32,11 +32,11 @@ use epr_prover::{
 use state_explorer::Explorable;
 
 /// The property that the model and the text can do the same.
-pub const TIED: &str = "the model and its text can do the same";
+pub const FOLLOWS: &str = "the model and its text can do the same";
 
 /// A model that is held against its text while it is explored.
 #[derive(Clone)]
-pub struct SynodTie {
+pub struct SynodRefinement {
     synod: Synod,
     text: Arc<Text>,
 }
@@ -62,7 +62,7 @@ struct Relations {
     accepted_ge: Relation,
 }
 
-impl SynodTie {
+impl SynodRefinement {
     /// Between a model and `synod.epr`, `flexible.epr`, or a text with the same relations and actions.
     ///
     /// # Panics
@@ -191,7 +191,7 @@ impl SynodTie {
             ("propose", [b, _, v]) => Label::Action(Action::Propose(Ballot(*b), Value(*v))),
             ("accept", [a, b, _]) => Label::Action(Action::Vote(Acceptor(*a), Ballot(*b))),
             ("learn", [b, v, _]) => Label::Learn(Ballot(*b), Value(*v)),
-            _ => panic!("{name} is no action of this tie"),
+            _ => panic!("{name} is no action of this refinement"),
         }
     }
 }
@@ -218,7 +218,7 @@ impl Text {
             "value" => usize::from(bounds.values),
             "quorum" | "promisers" => kinds[0].1.len(),
             "voters" => kinds[1].1.len(),
-            other => panic!("{other} is no sort of this tie"),
+            other => panic!("{other} is no sort of this refinement"),
         });
         let mut nothing = Structure::empty(&specification, &sizes);
         for (member, quorums) in kinds {
@@ -254,7 +254,7 @@ enum Label {
     Learn(Ballot, Value),
 }
 
-impl Model for SynodTie {
+impl Model for SynodRefinement {
     type State = State;
     type Action = Action;
 
@@ -271,11 +271,13 @@ impl Model for SynodTie {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![Property::always(TIED, |tie: &Self, state| tie.compare(*state).is_ok())]
+        vec![Property::always(FOLLOWS, |refinement: &Self, state| {
+            refinement.compare(*state).is_ok()
+        })]
     }
 }
 
-impl Explorable for SynodTie {
+impl Explorable for SynodRefinement {
     const KINDS: &'static [&'static str] = Synod::KINDS;
     const GRADED: bool = Synod::GRADED;
 

@@ -14,7 +14,7 @@
 //!
 //! Two things in the text are not in a state of the cluster:
 //! - *Who was heard.* The text remembers for ever on which promises a ballot is led; a node forgets when
-//!   it leads, and when it crashes. So a state of the tie is one of the cluster and, beside it, that.
+//!   it leads, and when it crashes. So a state of the refinement is one of the cluster and, beside it, that.
 //!   A ballot is led from when its owner leads and all promises that it rests on are durable, its own
 //!   included.
 //! - *What was decided.* Nodes learn and forget; in the text, decisions are for ever. A decision is made
@@ -47,11 +47,11 @@ use epr_prover::{
 use state_explorer::{Explorable, Tally};
 
 /// The property that each step of the cluster is explained by steps of the text.
-pub const TIED: &str = "each step follows the proved specification";
+pub const FOLLOWS: &str = "each step follows the proved specification";
 
 /// A cluster that is held against the text while it is explored.
 #[derive(Clone)]
-pub struct ClusterTie {
+pub struct ClusterRefinement {
     cluster: Cluster,
     text: Arc<Text>,
     steps: Arc<Tally>,
@@ -80,7 +80,7 @@ struct Text {
 
 /// A state of the cluster, and what the text remembers besides.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct TiedState {
+pub struct Refined {
     /// The state of the cluster.
     pub cluster: State,
     /// Who was heard when a ballot began to be led, as long as not all of it is durable.
@@ -91,7 +91,7 @@ pub struct TiedState {
     fault: Option<String>,
 }
 
-impl fmt::Debug for TiedState {
+impl fmt::Debug for Refined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.cluster)?;
         for (ballot, led) in self.led.iter().enumerate().filter(|(_, led)| !led.is_empty()) {
@@ -104,14 +104,14 @@ impl fmt::Debug for TiedState {
     }
 }
 
-impl ClusterTie {
+impl ClusterRefinement {
     /// Between the cluster within some bounds and `multipaxos.epr`.
     ///
     /// # Errors
     /// Bounds that are out of range.
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         // The cluster need not look for anything of its own.
-        let cluster = Cluster::new(bounds)?.only(TIED);
+        let cluster = Cluster::new(bounds)?.only(FOLLOWS);
         let text = Arc::new(Text::new(&bounds));
         Ok(Self { cluster, text, steps: Arc::default() })
     }
@@ -129,8 +129,8 @@ impl ClusterTie {
     }
 
     /// The state before anything has happened.
-    pub fn initial(&self) -> TiedState {
-        TiedState {
+    pub fn initial(&self) -> Refined {
+        Refined {
             cluster: self.cluster.init_states().remove(0),
             heard: Default::default(),
             led: Default::default(),
@@ -139,10 +139,10 @@ impl ClusterTie {
     }
 
     /// The state after an action, or nothing if it changes nothing or may not happen.
-    pub fn successor(&self, state: &TiedState, action: Action) -> Option<TiedState> {
+    pub fn successor(&self, state: &Refined, action: Action) -> Option<Refined> {
         let cluster = self.cluster.successor(&state.cluster, action)?;
         let mut next =
-            TiedState { cluster, heard: state.heard, led: state.led, fault: state.fault.clone() };
+            Refined { cluster, heard: state.heard, led: state.led, fault: state.fault.clone() };
         self.remember(state, action, &mut next);
         next.fault = self.unexplained(state, &next);
         Some(next)
@@ -150,7 +150,7 @@ impl ClusterTie {
 
     /// Who was heard by a node that leads from now on, and which ballots are led on promises that are
     /// all durable now.
-    fn remember(&self, before: &TiedState, action: Action, after: &mut TiedState) {
+    fn remember(&self, before: &Refined, action: Action, after: &mut Refined) {
         let bounds = self.cluster.bounds();
         for id in self.cluster.nodes() {
             let (was, is) = (before.cluster.node(id).live, after.cluster.node(id).live);
@@ -192,7 +192,7 @@ impl ClusterTie {
     }
 
     /// Why what happened is not a sequence of steps of the text.
-    fn unexplained(&self, before: &TiedState, after: &TiedState) -> Option<String> {
+    fn unexplained(&self, before: &Refined, after: &Refined) -> Option<String> {
         let nothing_new = before.cluster.network == after.cluster.network
             && before.led == after.led
             && self
@@ -211,8 +211,8 @@ impl ClusterTie {
     fn explain(
         &self,
         structure: &Structure,
-        before: &TiedState,
-        after: &TiedState,
+        before: &Refined,
+        after: &Refined,
     ) -> Result<(), String> {
         let specification = &self.text.specification;
         let interpreter = Interpreter::new(specification);
@@ -242,8 +242,8 @@ impl ClusterTie {
     /// What the text calls what is new, in an order in which one node can do it at once.
     fn steps_between(
         &self,
-        before: &TiedState,
-        after: &TiedState,
+        before: &Refined,
+        after: &Refined,
     ) -> Result<Vec<(&'static str, Vec<Element>)>, String> {
         let text = &self.text;
         let (was, is) = (&before.cluster, &after.cluster);
@@ -307,7 +307,7 @@ impl ClusterTie {
 
     /// What nodes believe is so in the text, as far as it has left them: whoever believes it leads is the
     /// leader, and what is believed chosen, or trimmed, is decided.
-    fn beliefs(&self, state: &TiedState) -> Result<(), String> {
+    fn beliefs(&self, state: &Refined) -> Result<(), String> {
         for id in self.cluster.nodes() {
             let node = state.cluster.node(id);
             if !node.unsynced.is_empty() {
@@ -360,7 +360,7 @@ impl Text {
             "slot" => usize::from(bounds.slots),
             "promisers" => promisers.len(),
             "voters" => voters.len(),
-            other => panic!("{other} is no sort of this tie"),
+            other => panic!("{other} is no sort of this refinement"),
         });
         let mut nothing = Structure::empty(&specification, &sizes);
         set_members(&mut nothing, named("promiser"), &promisers, bounds.nodes);
@@ -419,7 +419,7 @@ impl Text {
     }
 
     /// A state of the cluster as one of the text.
-    fn structure(&self, bounds: &Bounds, state: &TiedState) -> Structure {
+    fn structure(&self, bounds: &Bounds, state: &Refined) -> Structure {
         let mut structure = self.nothing.clone();
         let up_to = |ballot: Ballot| (0..=ballot.0).map(Element);
         for (id, node) in (0..).map(Element).zip(&state.cluster.nodes) {
@@ -495,39 +495,40 @@ impl Text {
     }
 }
 
-impl Model for ClusterTie {
-    type State = TiedState;
+impl Model for ClusterRefinement {
+    type State = Refined;
     type Action = Action;
 
-    fn init_states(&self) -> Vec<TiedState> {
+    fn init_states(&self) -> Vec<Refined> {
         vec![self.initial()]
     }
 
-    fn actions(&self, state: &TiedState, actions: &mut Vec<Action>) {
+    fn actions(&self, state: &Refined, actions: &mut Vec<Action>) {
         if state.fault.is_none() {
             self.cluster.candidates(&state.cluster, |action| actions.push(action));
         }
     }
 
-    fn next_state(&self, state: &TiedState, action: Action) -> Option<TiedState> {
+    fn next_state(&self, state: &Refined, action: Action) -> Option<Refined> {
         let next = self.successor(state, action)?;
         Some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always(TIED, |_, state: &TiedState| state.fault.is_none()),
-            Property::sometimes("a value is decided", |tie: &Self, state: &TiedState| {
-                let bounds = tie.cluster.bounds();
+            Property::always(FOLLOWS, |_, state: &Refined| state.fault.is_none()),
+            Property::sometimes("a value is decided", |refinement: &Self, state: &Refined| {
+                let bounds = refinement.cluster.bounds();
                 (0..bounds.slots).map(Slot).any(|slot| {
-                    (0..=bounds.values).any(|value| tie.decided(&state.cluster, slot, Value(value)))
+                    (0..=bounds.values)
+                        .any(|value| refinement.decided(&state.cluster, slot, Value(value)))
                 })
             }),
         ]
     }
 }
 
-impl Explorable for ClusterTie {
+impl Explorable for ClusterRefinement {
     const KINDS: &'static [&'static str] = Cluster::KINDS;
 
     fn title(&self) -> String {

@@ -12,12 +12,12 @@ use std::{
 use expect_test::expect;
 use paxos_model::{
     cluster::{Bounds as ClusterBounds, Bug},
+    refinement::{
+        cluster::{ClusterRefinement, FOLLOWS},
+        synod::SynodRefinement,
+    },
     specifications::shipped,
     synod::{Bounds, State, Synod, Value},
-    tie::{
-        cluster::{ClusterTie, TIED},
-        synod::SynodTie,
-    },
 };
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
@@ -44,8 +44,8 @@ fn depth_first() -> Options {
 #[test]
 fn synod_is_its_text_wherever_it_gets() {
     let of = |ballots| {
-        let tie = SynodTie::new(synod(3, 2, ballots, None), shipped("synod"));
-        counts(&explore(&tie, &depth_first()))
+        let refinement = SynodRefinement::new(synod(3, 2, ballots, None), shipped("synod"));
+        counts(&explore(&refinement, &depth_first()))
     };
     assert_eq!(of(1), (73, 141));
     assert_eq!(of(2), (3921, 9442));
@@ -55,8 +55,8 @@ fn synod_is_its_text_wherever_it_gets() {
 #[test]
 fn synod_with_two_kinds_of_quorums_is_the_flexible_text() {
     let of = |quorums| {
-        let tie = SynodTie::new(synod(3, 2, 2, Some(quorums)), shipped("flexible"));
-        counts(&explore(&tie, &depth_first()))
+        let refinement = SynodRefinement::new(synod(3, 2, 2, Some(quorums)), shipped("flexible"));
+        counts(&explore(&refinement, &depth_first()))
     };
     assert_eq!(of((3, 1)), (513, 1048));
     assert_eq!(of((1, 3)), (12_513, 35_092));
@@ -68,7 +68,7 @@ fn synod_with_two_kinds_of_quorums_is_the_flexible_text() {
 #[should_panic(expected = "it is not so that any two quorums share an acceptor")]
 fn what_the_proof_takes_for_granted_must_be_so() {
     // Quorums of one kind only, and not all of them meet.
-    let _ = SynodTie::new(synod(3, 2, 2, Some((1, 3))), shipped("synod"));
+    let _ = SynodRefinement::new(synod(3, 2, 2, Some((1, 3))), shipped("synod"));
 }
 
 /// Any set of messages that means something: votes are for proposals, of which a ballot has one at most.
@@ -116,19 +116,19 @@ fn synod_is_its_text_anywhere() {
     announce("random states", seed);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let spaces = [(3, 2, 3), (3, 3, 4), (2, 2, 5), (4, 2, 3), (5, 2, 2)];
-    let ties = spaces.map(|(acceptors, values, ballots)| {
+    let refinements = spaces.map(|(acceptors, values, ballots)| {
         let model = synod(acceptors, values, ballots, None);
-        SynodTie::new(model, shipped("synod"))
+        SynodRefinement::new(model, shipped("synod"))
     });
     let mut steps = 0;
     for number in 0..100_000 {
-        let tie = &ties[number % ties.len()];
-        let state = random_state(tie.model(), &mut random);
-        if let Err(difference) = tie.compare(state) {
-            panic!("seed {seed}, state {number}: {difference}, in {}", tie.render(&state));
+        let refinement = &refinements[number % refinements.len()];
+        let state = random_state(refinement.model(), &mut random);
+        if let Err(difference) = refinement.compare(state) {
+            panic!("seed {seed}, state {number}: {difference}, in {}", refinement.render(&state));
         }
         let mut actions = Vec::new();
-        tie.actions(&state, &mut actions);
+        refinement.actions(&state, &mut actions);
         steps += actions.len();
     }
     assert!(steps > 100_000, "only {steps} steps");
@@ -146,14 +146,14 @@ fn another_text_is_noticed() {
         |name: &str| !["quorums need not intersect", "crash forgets the promise"].contains(&name);
     for (name, text) in support::mutants().into_iter().filter(|(name, _)| comparable(name)) {
         let reached =
-            explore(&SynodTie::new(synod(3, 2, 2, None), text.clone()), &Options::default());
+            explore(&SynodRefinement::new(synod(3, 2, 2, None), text.clone()), &Options::default());
         let reached = match &reached.properties[0].counterexample {
             None => "not reached at two ballots".to_owned(),
             Some(found) => format!("reached in {} steps", found.steps.len() - 1),
         };
-        let tie = SynodTie::new(synod(3, 2, 3, None), text);
-        let first =
-            (1..=10_000).find(|_| tie.compare(random_state(tie.model(), &mut random)).is_err());
+        let refinement = SynodRefinement::new(synod(3, 2, 3, None), text);
+        let first = (1..=10_000)
+            .find(|_| refinement.compare(random_state(refinement.model(), &mut random)).is_err());
         let first = first.map_or("not in 10000 random states".to_owned(), |first| {
             assert!(first < 1000, "{name}: {first}");
             "in a random state".to_owned()
@@ -201,12 +201,12 @@ fn cluster_spaces() -> Vec<ClusterBounds> {
 fn cluster_follows_its_text() {
     let mut table = Vec::new();
     for bounds in cluster_spaces() {
-        let tie = ClusterTie::new(bounds).expect("the bounds are good");
-        let report = explore(&tie, &depth_first());
+        let refinement = ClusterRefinement::new(bounds).expect("the bounds are good");
+        let report = explore(&refinement, &depth_first());
         let (states, transitions) = counts(&report);
         assert!(report.properties.iter().all(|it| it.finding != Finding::Never), "{report}");
         let explained: Vec<_> =
-            tie.explained().iter().map(|(name, count)| format!("{name} {count}")).collect();
+            refinement.explained().iter().map(|(name, count)| format!("{name} {count}")).collect();
         table.push(format!("{bounds}: {states}, {transitions}\n    {}", explained.join(", ")));
     }
     expect![[r#"
@@ -255,8 +255,9 @@ fn bugs_do_not_follow_the_text() {
     ];
     for &bug in Bug::ALL {
         let found = spaces.iter().find_map(|&bounds| {
-            let tie = ClusterTie::new(bounds).expect("the bounds are good").with_bug(bug);
-            let report = explore(&tie, &Options::default());
+            let refinement =
+                ClusterRefinement::new(bounds).expect("the bounds are good").with_bug(bug);
+            let report = explore(&refinement, &Options::default());
             let found = report.properties[0].counterexample.as_ref()?;
             let last = found.steps.last()?;
             let why = last.state.lines().last()?.to_owned();
@@ -351,26 +352,26 @@ fn cluster_follows_its_text_on_long_walks() {
     let mut taken = 0;
     let trimmed = ClusterBounds { snapshots: true, ..large(4, 3, 6, 3) };
     for bounds in [large(3, 3, 7, 3), large(5, 2, 7, 3), large(4, 3, 6, 2), trimmed] {
-        let tie = ClusterTie::new(bounds).expect("the bounds are good");
+        let refinement = ClusterRefinement::new(bounds).expect("the bounds are good");
         for walk in 0..60 {
-            let mut state = tie.initial();
+            let mut state = refinement.initial();
             for step in 0..200 {
                 let mut actions = Vec::new();
-                tie.actions(&state, &mut actions);
+                refinement.actions(&state, &mut actions);
                 let next = (0..50).find_map(|_| {
                     let action = *actions.choose(&mut random)?;
                     // Crashes are cheap, and would leave nothing to see.
-                    let rare = ClusterTie::KINDS[ClusterTie::kind(&action)] == "crash";
+                    let rare =
+                        ClusterRefinement::KINDS[ClusterRefinement::kind(&action)] == "crash";
                     if rare && random.random_bool(0.9) {
                         return None;
                     }
-                    tie.successor(&state, action)
+                    refinement.successor(&state, action)
                 });
                 let Some(next) = next else { break };
-                let follows = tie
-                    .properties()
-                    .iter()
-                    .all(|property| property.name != TIED || (property.condition)(&tie, &next));
+                let follows = refinement.properties().iter().all(|property| {
+                    property.name != FOLLOWS || (property.condition)(&refinement, &next)
+                });
                 assert!(follows, "seed {seed}, {bounds}, walk {walk}, step {step}: {next:?}");
                 state = next;
                 taken += 1;

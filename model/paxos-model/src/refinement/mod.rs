@@ -28,7 +28,7 @@ fn quorums(acceptors: u8, least: u8) -> Vec<Acceptors> {
 /// The relation of a name.
 ///
 /// # Panics
-/// If there is none: a tie is to a certain text.
+/// If there is none: a refinement is to a certain text.
 fn relation(specification: &Specification, name: &str) -> Relation {
     let found = specification.relation(name);
     found.unwrap_or_else(|| panic!("{} has no relation {name}", specification.name))
