@@ -1,9 +1,12 @@
 //! One node twice: as the model has it, and as the production replica is.
 
 use std::{
+    cell::Cell,
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{self, AssertUnwindSafe},
+    sync::Once,
+    thread,
 };
 
 use paxos::{Envelope, Event, Message, Output, Record, To};
@@ -141,7 +144,7 @@ impl Scales<'_> {
     /// Steps a replica; a panic is a difference, too.
     fn run(&self, subject: &mut Subject, event: Event) -> Balanced<Output> {
         let mut output = Output::default();
-        catch_unwind(AssertUnwindSafe(|| subject.step(event, &mut output))).or_else(|panic| {
+        silently(|| subject.step(event, &mut output)).or_else(|panic| {
             let message = panic.downcast_ref::<String>().map(String::as_str);
             let message = message.or(panic.downcast_ref::<&str>().copied());
             self.differ("taking the step", "takes it", message.unwrap_or("panics"))
@@ -484,4 +487,27 @@ impl Scales<'_> {
         }
         Ok(())
     }
+}
+
+thread_local! {
+    /// True while a replica takes a step in this thread.
+    static STEPS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets a replica take a step. A panic of the replica is a difference, and the report shows it as one, so its usual
+/// message is not printed.
+fn silently(step: impl FnOnce()) -> thread::Result<()> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !STEPS.get() {
+                usual(panic);
+            }
+        }));
+    });
+    STEPS.set(true);
+    let taken = panic::catch_unwind(AssertUnwindSafe(step));
+    STEPS.set(false);
+    taken
 }
