@@ -42,11 +42,11 @@
 //! that all nodes share. Instead of `WATCH` there is `SET key value IFEQ old`, as in Valkey.
 //!
 //! A client that wants to ask again when an answer was lost opens a session with `PAXOS SESSION`, which any node
-//! answers with a number. `PAXOS ONCE session number heard-below command …` then has a command that writes applied once,
-//! however often and of whichever nodes it is asked for, and answered each time as it was then. Its `number` is for
-//! this command alone; the answers to all numbers below `heard-below` were heard, and are forgotten. `MAYBE` and
-//! `CLUSTERDOWN` mean that it can be asked for again, `NOANSWER` that there is no use in it: the session has
-//! expired, or the answer is not kept any more ([`session`](paxos_node::session) says when).
+//! answers with a number. A write that is sent by `PAXOS ONCE session number heard-below command …` is applied at most once.
+//! Each retry, to any node, gets the first answer. `number` is for this command alone. The answers to all
+//! numbers below `heard-below` were heard, and are forgotten. After `MAYBE` the command may have been applied, and after
+//! `CLUSTERDOWN` it was not asked for: retry both. After `NOANSWER` there is no use in a retry: the session has expired, or
+//! the answer is not kept any more ([`session`](paxos_node::session) says when).
 
 mod client;
 mod command;

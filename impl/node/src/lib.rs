@@ -1,10 +1,11 @@
 //! A node that runs: the replica of the crate [`paxos`] with a store, a state machine, clients and peers around it.
 //!
-//! [`ready`] makes a node, and [`start`] gives it a thread, unless it is to share one. Everything happens in
-//! turns: take in what is ready, step the protocol for all of it, one write and one sync, then send, apply
-//! and answer. When much is ready, much shares a sync: a batch of commands gathers while the one before is on its
-//! way and while those whom that one has answered ask again, and otherwise nothing waits. What a leader proposes is
-//! sent before the sync, so that the followers' overlap with it, and so is all that rests on earlier syncs alone.
+//! [`ready`] makes a node, and [`start`] runs it on a thread of its own; to share a thread, poll the future yourself. Everything
+//! happens in turns: take in what is ready, step the protocol for all of it, one write and one sync, then send, apply
+//! and answer. All input that is ready shares one sync. A batch of commands waits while the batch before it is in flight, and
+//! for a short time for the clients that the batch before has just answered. An Accept message leaves before the leader's own
+//! sync if the promise of its ballot is durable, so that the followers sync at the same time. Messages that depend only
+//! on earlier syncs leave before the sync, too.
 //!
 //! ```text
 //! clients --Handle--> Input \                                   / Packet --Transport--> peers
@@ -12,9 +13,9 @@
 //! peers ---Packet---> Input /                                   \ answers --> clients
 //! ```
 //!
-//! What it is not: nothing here decides what is safe. That is the [`protocol`](paxos::protocol)'s, and
-//! all that it needs of a driver is the order in a node's turn. Leaving that aside, a driver
-//! that loses, repeats or delays whatever it likes only makes things slow.
+//! What it is not: nothing here decides what is safe. The [`protocol`](paxos::protocol) does. It needs two things: that
+//! records are durable before anything that depends on them leaves (the order in a node's turn), and that the store loses
+//! none. Messages that are lost, repeated or delayed cost only time.
 //!
 //! # Modules, in reading order
 //!

@@ -1,8 +1,8 @@
 //! A snapshot that is written while its node goes on.
 //!
-//! The node gives a [`Job`] away and goes on with its turns. The driver runs the job on a thread of its own ([`Writing`]),
-//! and returns the result to the node ([`Saved`]). Only then does the store adopt the snapshot, and the node trims
-//! the log behind it.
+//! The node gives a [`Job`] away and goes on with its turns. The loop that runs the node has the job done by a thread of its
+//! own ([`Writing`]), and returns the result to the node ([`Saved`]). Only then does the store adopt the snapshot. After a
+//! snapshot of its own, a node trims the log below the snapshot before; after one of a peer, below that one.
 
 use std::{
     io::{self, BufWriter, Write},

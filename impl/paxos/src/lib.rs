@@ -17,15 +17,14 @@
 //!
 //! *Messages, chosen values and answers leave only after the records of the same and of every
 //! earlier output are durable.* A driver may step many events into one [`Output`], write and sync
-//! its records once, and then release the rest (group commit). One thing need not wait: what a leader
-//! proposes may leave early ([`Output::take_early`]), though its own vote may not. After a crash it hands
-//! the durable records to [`Replica::recover`]; records that cannot be read are an error, never a fresh
-//! start, for an acceptor that forgets its promises breaks agreement.
+//! its records once, and then release the rest (group commit). One thing need not wait: an Accept message may leave
+//! before the sync if the promise of its ballot is durable already ([`Output::take_early`]). The leader's own vote has to
+//! wait. After a crash the driver hands the durable records to [`Replica::recover`]. Records that cannot be read are an
+//! error, never a fresh start, for an acceptor that forgets its promises breaks agreement.
 //!
-//! *A snapshot is durable before its replica hears of it* ([`Event::Snapshot`]), for the log below is
-//! gone with the next sync. A crash in between is no harm: whoever comes back says it again. A snapshot
-//! of a peer ([`Output::fetch`]) takes the place of chosen values that were not released yet and lie
-//! below it.
+//! *A snapshot is durable before its replica hears of it* ([`Event::Snapshot`]), because the replica then trims the log. After
+//! a crash in between the driver sends the event again. When the snapshot of a peer ([`Output::fetch`]) is installed, the
+//! replica does not release the chosen values below it.
 //!
 //! # Modules, in reading order
 //!

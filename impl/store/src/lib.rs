@@ -34,12 +34,12 @@ use paxos::{event::Record, types::Slot};
 
 /// What a node keeps through crashes.
 ///
-/// Everything that returns `Ok` is durable: no crash of the process, of the machine or of its power
-/// takes it away again. What was under way when a crash came is there as a whole, or not at all.
+/// A change is durable once [`persist`](Self::persist), [`adopt_snapshot`](Self::adopt_snapshot) or [`note`](Self::note)
+/// returns `Ok`: no crash of the process, of the host or of its power takes it away again. A change that a crash interrupts is
+/// there as a whole, or not at all. ([`MemoryStore`] withstands the crash of a node, and not the end of its process.)
 ///
-/// After any error but those of reading, the store is not used any more: every further change is
-/// refused ([`StorageError::Poisoned`]) until it is opened again, for nobody knows how much of the
-/// one that failed is there.
+/// A change that fails or is refused poisons the store: it refuses all later changes ([`StorageError::Poisoned`]) until it is
+/// opened again, because the outcome of the failed change is unknown. Errors of reading do not.
 ///
 /// The order in which a snapshot takes the place of records is the caller's:
 /// [`adopt_snapshot`](Self::adopt_snapshot), then
@@ -52,8 +52,7 @@ pub trait Storage {
     /// All records that are durable, as [`Replica::recover`](paxos::Replica::recover) needs them.
     ///
     /// # Errors
-    /// Anything that is not exactly what was made durable, the snapshot included, and a snapshot that covers
-    /// less than what was trimmed.
+    /// The contents differ from what was made durable, or the snapshot covers less than what was trimmed.
     fn recover(&mut self) -> Result<Vec<Record>, StorageError>;
 
     /// Makes records durable, after all earlier ones: those of one call all or none. A
@@ -64,8 +63,8 @@ pub trait Storage {
     /// durable snapshot is refused.
     fn persist(&mut self, records: &[Record]) -> Result<(), StorageError>;
 
-    /// The durable snapshot: the slot below which it has the effect of every slot, and its bytes. They can be
-    /// read until the next snapshot is begun.
+    /// The durable snapshot: the slot below which it has the effect of every slot, and its bytes. They can be read
+    /// while the next snapshot is written. After the next one was adopted, the bytes are lost when another is begun.
     fn snapshot(&self) -> Option<(Slot, Self::SnapshotFile)>;
 
     /// An empty file for the next snapshot, beside the durable one. Another thread may write it while the store is
@@ -95,8 +94,8 @@ pub trait Storage {
         written.map_err(StorageError::io("write the snapshot"))
     }
 
-    /// Makes a fact durable under a name, in place of an earlier one of that name: what whoever
-    /// drives the replica has to remember, and the protocol knows nothing of.
+    /// Makes a value durable under a name, in place of the earlier value of that name. It is for the driver of the replica;
+    /// the protocol does not use it.
     ///
     /// # Errors
     /// Either fact may be the durable one then.

@@ -2,11 +2,10 @@
 //!
 //! A specification is a text in a small [language]: sorts, relations, actions, safety properties and an inductive
 //! invariant. [`prove`] shows that the safety properties hold in each reachable state, for any number of elements of each
-//! sort: the invariant holds at first, each action preserves it, and it implies what is claimed.
+//! sort: the invariant and the safety properties together hold at first, and each action preserves them.
 //!
-//! The report also says whether the invariant implies the safety properties by itself. If the safety properties are needed as
-//! hypotheses of the induction, they hold all the same. The axioms must be possible, and each action must be possible in
-//! some state, or anything would be proved of them.
+//! The report also says whether the invariant alone implies the safety properties. The axioms must be possible, and each action
+//! must be possible in some state, or anything would be proved of them.
 //!
 //! Each of these [obligations](obligation) is a question whether some formulas can be true together. All of them are in a
 //! fragment of logic in which that question is finite. If the answer is yes, there is a counterexample to the induction.

@@ -1,11 +1,11 @@
 //! The outcome of a check, and what ends one early.
 //!
-//! Every check of this workspace ends in a [`Verdict`]: it holds, it is violated, or it is inconclusive. A check that ends
-//! early is inconclusive, whatever it has found by then.
+//! A check of the model, of a specification or of the replica against the model ends in a [`Verdict`]. A check that ends early
+//! never holds: it is violated if it has found a counterexample, and inconclusive otherwise.
 //!
 //! - [`outcome`]: verdicts, and their exit codes.
-//! - [`interrupt`]: a wish to end a check.
-//! - [`signals`]: the first signal is such a wish, and the second ends the process.
+//! - [`interrupt`]: a request to end a check.
+//! - [`signals`]: the first signal is such a request, and the second ends the process.
 //! - [`memory`]: the memory that the process can still have.
 //!
 //! This crate checks nothing itself.
