@@ -47,7 +47,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// All links of the chain: the proof, the specification, the refinement between both, the model, and the
+    /// All links of the chain: the proof, the specification, the refinement of the proved texts, the model, and the
     /// lockstep.
     Verify(VerifyArgs),
     /// Model and production replicas side by side, in one space.

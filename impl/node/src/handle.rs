@@ -81,20 +81,13 @@ impl<M: StateMachine> Handle<M> {
     }
 
     /// Has a command of a session chosen and applied, once, however often and of whichever nodes it is
-    /// asked for, and gives what the machine answered then. After an error that
-    /// is not [final](ProposeError::is_final), ask again, here or elsewhere.
+    /// asked for, and returns what the machine answered then. After an error that
+    /// is not [final](ProposeError::is_final), ask again, here or elsewhere: with a clone of the request, since the
+    /// node keeps the only copy of the command while it is asked.
     ///
     /// # Errors
     /// Why there is no answer. For one that was heard already ([`ClientSession::heard`]) none is kept.
-    pub async fn request(&self, request: &Request) -> Result<M::Answer, ProposeError> {
-        self.request_owned(request.clone()).await
-    }
-
-    /// Does the same as [`request`](Self::request), and keeps no copy of the command once the node has it.
-    ///
-    /// # Errors
-    /// Those of [`request`](Self::request).
-    pub async fn request_owned(&self, request: Request) -> Result<M::Answer, ProposeError> {
+    pub async fn request(&self, request: Request) -> Result<M::Answer, ProposeError> {
         self.check(request.command())?;
         self.ask(request.command().len(), |reply| Input::Request { request, reply }).await
     }

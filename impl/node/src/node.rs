@@ -487,10 +487,6 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// Commands that are to be proposed, or forwarded, but for those that are on their way already.
     fn gather(&mut self, mut commands: Vec<Bytes>, now: Now) {
-        // No more is on its way than this node itself has applied in time.
-        let chosen = self.replica.parts().learner.below;
-        let is_halted = self.replicated.halted().is_some();
-        self.flight.land(if is_halted { chosen } else { self.replicated.applied() });
         commands.retain(|command| !self.flight.holds(command));
         self.batching.extend(commands, now);
     }
@@ -616,6 +612,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             let (applied, machine) =
                 (self.replicated.applied(), self.replicated.sessions().machine());
             self.reads.serve(applied, machine, goes_on);
+            // No more is on its way than this node itself has applied in time.
+            self.flight.land(applied);
+        } else {
+            self.flight.land(self.replica.parts().learner.below);
         }
     }
 

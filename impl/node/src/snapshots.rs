@@ -44,7 +44,7 @@ enum Next<F> {
     Arrives(Transfer<F>),
     /// One is to be written and synced.
     Due(Job<F>),
-    /// The driver has one written and synced.
+    /// A thread writes and syncs one.
     UnderWay,
 }
 

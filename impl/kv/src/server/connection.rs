@@ -321,7 +321,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn once(&mut self, request: session::Request) -> Reply {
         let request = request.map(|entry| self.limited(entry));
         self.wait_for_cluster(true);
-        let answer = self.node.request_owned(request).await;
+        let answer = self.node.request(request).await;
         self.wait_for_cluster(false);
         let reply = answer.unwrap_or_else(|error| unanswered(&error));
         self.account_for(reply.size());

@@ -184,6 +184,52 @@ fn a_leader_proposes_one_batch_after_the_other() {
     assert_eq!(proposed(&third), [1], "it has waited long enough");
 }
 
+/// What a leader has applied at the end of a turn makes room at once for what waits to be proposed.
+#[test]
+fn what_is_applied_makes_room_for_more() {
+    let store = MemoryStore::new(StoreId(1));
+    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+    let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
+    // A turn applies one entry in each half.
+    let options = Options { turn_max: Duration::ZERO, ..quick() };
+    let mut node = Node::recover(config, options, Ledger::default(), faulty, false).unwrap();
+    let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
+    let mut turn = |inputs: Vec<Input<Ledger>>, command: Option<usize>, passes: Duration| {
+        now += passes;
+        let asked = command.map(|bytes| {
+            let (reply, answer) = oneshot::channel();
+            waiting.push(answer);
+            Input::Propose { command: vec![0; bytes].into(), reply }
+        });
+        let inputs: Vec<_> =
+            says(&Packet::Following).into_iter().chain(inputs).chain(asked).collect();
+        let mut outbox = Outbox::of(&store);
+        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        let wakes_in = node.wake_at().unwrap().saturating_sub(now);
+        (outbox.sent.into_iter().map(|(_, packet)| packet).collect::<Vec<_>>(), wakes_in)
+    };
+    let agreed = |sent: Vec<Packet>| -> Vec<Input<Ledger>> {
+        sent.into_iter().filter_map(agree).flat_map(|packet| says(&packet)).collect()
+    };
+    let proposes_any = |sent: &[Packet]| sent.iter().any(proposes);
+    // It comes to lead, and opens its session.
+    let mut sent = turn(Vec::new(), Some(8), STEP).0;
+    for _ in 0..1000 {
+        sent = turn(agreed(sent), None, STEP).0;
+    }
+    let (mut on_their_way, _) = turn(Vec::new(), Some(8), STEP);
+    assert!(proposes_any(&on_their_way), "nothing is in flight");
+    turn(Vec::new(), Some(16 << 20), Duration::ZERO);
+    on_their_way.extend(turn(Vec::new(), None, quick().batch_wait).0);
+    turn(Vec::new(), Some(8), Duration::ZERO);
+    let (third, _) = turn(Vec::new(), None, quick().batch_wait);
+    assert!(!proposes_any(&third), "there is no room");
+    let (third, wakes_in) = turn(agreed(on_their_way), None, Duration::ZERO);
+    assert!(!proposes_any(&third), "one of two is applied by then");
+    assert_eq!(wakes_in, Duration::ZERO, "both are applied now");
+    assert!(proposes_any(&turn(Vec::new(), None, Duration::ZERO).0));
+}
+
 /// Both peers say the same.
 fn says(packet: &Packet) -> Vec<Input<Ledger>> {
     [2, 3]
