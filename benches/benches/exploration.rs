@@ -51,7 +51,7 @@ fn main() {
         Synod::new(bounds).expect("the bounds are in range")
     });
     bench(&mut group, "cluster 3,1,3", 113_504, || {
-        Cluster::new(cluster::Bounds::of(3, 1, 3)).expect("the bounds are in range")
+        Cluster::new(cluster::Bounds::of(3, 1, 3)).expect("the bounds are in range").checked()
     });
     group.finish();
     criterion.final_summary();

@@ -21,7 +21,7 @@ fn lockstep() -> Lockstep {
 /// Always the same walk: at each step another one of the actions that change something, so that
 /// no kind is always or never taken.
 fn walk() -> Vec<Action> {
-    let cluster = Cluster::new(BOUNDS).expect("the bounds are in range");
+    let cluster = Cluster::new(BOUNDS).expect("the bounds are in range").checked();
     let mut state = lockstep().start().model;
     let mut walk = Vec::with_capacity(WALK);
     while walk.len() < WALK {

@@ -21,9 +21,8 @@ use std::{
 
 use paxos::{Envelope, Event, Message as RealMessage, Timer};
 use paxos_model::cluster::{
-    AGREEMENT, Action, Bounds, BoundsError, Bug, Cluster, State,
-    state::{Live, Message, NodeId, Role, Slot},
-    step::Input,
+    AGREEMENT, Action, Bounds, BoundsError, Bug, CheckedCluster, CheckedState, Cluster,
+    state::{Input, Live, Message, NodeId, Role, Slot, State},
 };
 use state_explorer::Explorable;
 use stateright::{Model, Property};
@@ -41,7 +40,7 @@ pub const LOCKSTEP: &str = "model and implementation agree";
 /// A cluster of pairs.
 #[derive(Clone)]
 pub struct Lockstep {
-    cluster: Cluster,
+    cluster: CheckedCluster,
     projection: Projection,
     bug: Option<Bug>,
     tried: Arc<Tried>,
@@ -79,7 +78,7 @@ impl Tried {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pair {
     /// The model's state.
-    pub model: State,
+    pub model: CheckedState,
     /// The replicas, by node.
     pub replicas: Vec<Arc<Running>>,
     /// The first difference; it ends the run.
@@ -103,7 +102,7 @@ impl Lockstep {
     /// Bounds that are out of range.
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         // The model's own properties are checked in its own run.
-        let cluster = Cluster::new(bounds)?.only(AGREEMENT);
+        let cluster = Cluster::new(bounds)?.with_only(&[AGREEMENT]).checked();
         Ok(Self { cluster, projection: Projection::new(bounds), bug: None, tried: Arc::default() })
     }
 
@@ -131,7 +130,7 @@ impl Lockstep {
 
     /// The pair after an action; nothing if it changes nothing on either side.
     pub fn successor(&self, pair: &Pair, action: Action) -> Option<Pair> {
-        let next = self.cluster.successor(&pair.model, action);
+        let next = self.cluster.after(&pair.model, &action);
         let outcome = match &next {
             Some(next) => self.follow(pair, next, action).map(Some),
             None => self.ignore(pair, action).map(|()| None),
@@ -241,7 +240,7 @@ impl Lockstep {
                 let ballot = self.projection.real_ballot(ballot);
                 let whole = RealMessage::Accept { ballot, first: real_slot(slot), values };
                 let whole = Event::Message { from, message: whole };
-                let part = |part| self.projection.event(node, live, Input::Message(part));
+                let part = |part| self.projection.event(node, Input::Message(part));
                 self.tried.once(running, (1, message, following), || {
                     let parts = [message, following].map(part).to_vec();
                     scales.batch(running, whole, parts)
@@ -257,7 +256,7 @@ impl Lockstep {
                 let ballot = self.projection.real_ballot(ballot);
                 let whole = RealMessage::Accepted { ballot, first: real_slot(slot), count: 2 };
                 let whole = Event::Message { from: real_node(from), message: whole };
-                let part = |part| self.projection.event(node, live, Input::Message(part));
+                let part = |part| self.projection.event(node, Input::Message(part));
                 self.tried.once(running, (1, message, following), || {
                     let parts = [message, following].map(part).to_vec();
                     scales.batch(running, whole, parts)
@@ -271,7 +270,7 @@ impl Lockstep {
                 let news = Event::Message { from: other, message: news };
                 self.tried.once(running, (2, action), || {
                     if voted.is_some_and(|vote| vote.ballot == ballot) {
-                        let told = self.projection.event(node, live, Input::Chosen { slot, value });
+                        let told = self.projection.event(node, Input::Chosen { slot, value });
                         scales.same_effect(running, told, news)
                     } else {
                         scales.unmoved(running, news).map(drop)

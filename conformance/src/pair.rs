@@ -10,9 +10,8 @@ use std::{
 };
 
 use paxos::{Envelope, Event, Message, Output, Record, To};
-use paxos_model::cluster::{
-    state::{Acceptor, Live, Message as ModelMessage, NodeId, Role},
-    step::{Input, Step},
+use paxos_model::cluster::state::{
+    Acceptor, Input, Live, Message as ModelMessage, NodeId, Role, Step,
 };
 use paxos_store::Memory;
 
@@ -168,7 +167,7 @@ impl Scales<'_> {
         early: Option<Vec<ModelMessage>>,
     ) -> Balanced<Running> {
         let mut subject = running.subject.clone();
-        let event = self.projection.event(self.node, before, input);
+        let event = self.projection.event(self.node, input);
         let output = self.run(&mut subject, event)?;
         self.compare(&subject, before, input, expected, output.clone())?;
         let (mut disk, mut unsynced) = (running.disk.clone(), running.unsynced.clone());
@@ -210,7 +209,7 @@ impl Scales<'_> {
         expected: &Step,
     ) -> Balanced<()> {
         let mut subject = running.subject.clone();
-        let event = self.projection.event(self.node, before, input);
+        let event = self.projection.event(self.node, input);
         let output = self.run(&mut subject, event)?;
         self.unchanged(running, &subject, &output)?;
         self.compare(&subject, before, input, expected, output)
@@ -417,16 +416,15 @@ impl Scales<'_> {
         expected: &Step,
         output: &mut Output,
     ) -> Balanced<()> {
-        use ModelMessage::{Accept, Promise};
         let (said, fetched) = match input {
-            Input::Message(Accept { ballot, slot, .. }) => {
+            Input::Message(ModelMessage::Accept { ballot, slot, .. }) => {
                 let trimmed = before.acceptor.trimmed;
                 let says = slot < trimmed && expected.nack.is_none();
                 let to = To::Node(real_node(self.projection.owner(ballot)));
                 let message = Message::Trimmed { below: real_slot(trimmed) };
                 (says.then_some(Envelope { to, message }), None)
             }
-            Input::Message(Promise { from, trimmed, .. }) => {
+            Input::Message(ModelMessage::Promise { from, trimmed, .. }) => {
                 let heard = *before != expected.live;
                 let behind = trimmed > before.known_below();
                 (None, (heard && behind).then_some(real_node(from)))
@@ -467,9 +465,8 @@ impl Scales<'_> {
 
     /// A node's promise and votes for its own ballot do not travel.
     fn says_to_itself(&self, message: ModelMessage) -> bool {
-        use ModelMessage::{Accepted, Promise};
         let own = self.projection.owner(message.ballot()) == self.node;
-        own && matches!(message, Promise { .. } | Accepted { .. })
+        own && matches!(message, ModelMessage::Promise { .. } | ModelMessage::Accepted { .. })
     }
 
     fn stored(&self, stored: Result<(), paxos::RecoverError>) -> Balanced<()> {

@@ -78,13 +78,13 @@ impl Story {
     /// # Errors
     /// If it cannot happen, or ends otherwise.
     pub fn actions(&self) -> Result<Vec<Action>, StoryError> {
-        let cluster = Cluster::new(self.bounds)?;
+        let cluster = Cluster::new(self.bounds)?.checked();
         let mut state = cluster.init_states().remove(0);
         let mut actions = Vec::new();
         for (i, &happens) in self.happens.iter().enumerate() {
             let mut possible = Vec::new();
             cluster.candidates(&state, |action| {
-                possible.extend(cluster.successor(&state, action).map(|next| (action, next)));
+                possible.extend(cluster.after(&state, &action).map(|next| (action, next)));
             });
             let described: Vec<_> =
                 possible.iter().map(|(action, _)| cluster.describe(action)).collect();
@@ -103,7 +103,7 @@ impl Story {
             cluster.candidates(&state, |action| {
                 if cluster.describe(&action) == happens {
                     possible = true;
-                    effective |= cluster.successor(&state, action).is_some();
+                    effective |= cluster.after(&state, &action).is_some();
                 }
             });
             if !possible || effective {
@@ -121,7 +121,7 @@ impl Story {
     /// # Errors
     /// As [`Story::actions`].
     pub fn trace(&self) -> Result<Trace, StoryError> {
-        Ok(Trace::record(&Cluster::new(self.bounds)?, self.shows, &self.actions()?)?)
+        Ok(Trace::record(&Cluster::new(self.bounds)?.checked(), self.shows, &self.actions()?)?)
     }
 }
 

@@ -151,7 +151,8 @@ impl Job {
                 evidence
             }
             Self::Model(space) => {
-                let cluster = Cluster::new(space.bounds).expect("the table has valid bounds");
+                let cluster =
+                    Cluster::new(space.bounds).expect("the table has valid bounds").checked();
                 searched(&cluster, interrupt)
             }
             Self::Lockstep(space) => {

@@ -75,7 +75,7 @@ fn a_run_up_to_symmetry_goes_on() {
 #[test]
 fn a_cluster_goes_on() {
     let directory = directory();
-    let cluster = Cluster::new(Bounds::of(3, 1, 2)).expect("the bounds are good");
+    let cluster = Cluster::new(Bounds::of(3, 1, 2)).expect("the bounds are good").checked();
     let explored = |resume, max_depth: Option<usize>| -> Report {
         let directory = directory.path().to_owned();
         let options = Options {

@@ -95,16 +95,71 @@ pub trait Packing<S>: Sync {
     fn unpack(&self, unpacker: &mut Unpacker<'_>) -> S;
 }
 
-/// The renamings that take behaviours to behaviours, and properties to themselves.
+/// The renamings that take behaviours to behaviours, and properties to themselves. A model has things that it numbers
+/// and that are alike, such as nodes; a renaming gives them other numbers.
 pub trait Symmetry<S>: Sync {
-    /// What is renamed, in words.
+    /// Returns the things that are renamed, in words.
     fn what(&self) -> String;
 
-    /// The state that stands for all that `state` can be renamed to.
-    fn canonical(&self, state: S) -> S;
+    /// Returns the names that lead from a state to the one that stands for all that it can be renamed to. Returns
+    /// none if it is that state.
+    fn names(&self, state: &S) -> Option<Names>;
 
-    /// How many states `state` can be renamed to, itself included.
+    /// Returns a state with other names.
+    fn rename(&self, state: S, names: &Names) -> S;
+
+    /// Returns the number of states that a state can be renamed to, itself included.
     fn orbit(&self, state: &S) -> u64;
+
+    /// Returns the state that stands for all that a state can be renamed to.
+    fn canonical(&self, state: S) -> S {
+        match self.names(&state) {
+            None => state,
+            Some(names) => self.rename(state, &names),
+        }
+    }
+}
+
+/// The new numbers of the things that are alike, by their old numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(SmallVec<[u8; 8]>);
+
+impl Names {
+    /// Returns the names that put things into descending order. The things are numbered from `first`; those below keep
+    /// their numbers, and equal things keep their order. Returns none if all are in order.
+    pub fn sorting<T: Ord>(first: u8, things: &[T]) -> Option<Self> {
+        if things.is_sorted_by(|a, b| a >= b) {
+            return None;
+        }
+        let mut order: SmallVec<[usize; 8]> = (0..things.len()).collect();
+        order.sort_by(|a, b| things[*b].cmp(&things[*a]));
+        let mut names: SmallVec<[u8; 8]> = (0..first).collect();
+        names.resize(usize::from(first) + things.len(), 0);
+        for (new, old) in (first..).zip(order) {
+            names[usize::from(first) + old] = new;
+        }
+        Some(Self(names))
+    }
+
+    /// Returns the names of `count` things that change none.
+    pub fn unchanged(count: u8) -> Self {
+        Self((0..count).collect())
+    }
+
+    /// Returns these names, with those of other things behind them.
+    #[must_use]
+    pub fn and(mut self, others: &Self) -> Self {
+        self.0.extend_from_slice(&others.0);
+        self
+    }
+
+    /// Returns the new number of a thing.
+    ///
+    /// # Panics
+    /// If there is no such thing.
+    pub fn of(&self, thing: usize) -> u8 {
+        self.0[thing]
+    }
 }
 
 /// In how many ways some things, of which some may be equal, can be put in order.

@@ -13,7 +13,7 @@ use super::{
     read::{Unusable, Usable, fields, number, record, variant},
 };
 use crate::cluster::{
-    Action, Bounds, Bug, Cluster, State,
+    Action, Bounds, Bug, CheckedCluster, CheckedState, Cluster, State,
     state::{
         Acceptor, Ballot, Live, Log, Message, Node, NodeId, NodeSet, Reads, Role, Round, SLOTS_MAX,
         Slot, Unsynced, Value as Proposed, Vote,
@@ -120,7 +120,7 @@ fn read_bounds(value: &Value) -> Usable<Bounds> {
     })
 }
 
-impl Traced for Cluster {
+impl Traced for CheckedCluster {
     const VARIABLES: &'static [&'static str] = &["crashes", "network", "nodes"];
 
     fn write_bounds(&self) -> Value {
@@ -135,17 +135,17 @@ impl Traced for Cluster {
         let bounds = read_bounds(bounds).map_err(|Unusable { at, found, accepted }| {
             format!("#meta.bounds{at} is {found}; accepted is {accepted}")
         })?;
-        let cluster = Self::new(bounds).map_err(|error| format!("#meta.bounds: {error}"))?;
-        let Some(bug) = bug else { return Ok(cluster) };
+        let cluster = Cluster::new(bounds).map_err(|error| format!("#meta.bounds: {error}"))?;
+        let Some(bug) = bug else { return Ok(cluster.checked()) };
         let label = match bug {
             Value::Str(label) => label.clone(),
             other => other.to_string(),
         };
         let bug = Bug::labelled(&label).map_err(|error| format!("#meta.bug: {error}"))?;
-        Ok(cluster.with_bug(bug))
+        Ok(cluster.with_bug(bug).checked())
     }
 
-    fn write_state(&self, state: &State) -> Variables {
+    fn write_state(&self, state: &CheckedState) -> Variables {
         Codec { bounds: self.bounds() }.state(state)
     }
 
@@ -159,17 +159,17 @@ impl Traced for Cluster {
 
     /// Also beyond a step that is none of the specification, where a search goes no further: whoever
     /// looked for something else may have gone on.
-    fn offered(&self, state: &State) -> Vec<Action> {
+    fn offered(&self, state: &CheckedState) -> Vec<Action> {
         let mut offered = Vec::new();
         self.candidates(state, |action| offered.push(action));
         offered
     }
 
-    fn taken(&self, state: &State, action: &Action) -> Option<State> {
-        self.successor(state, *action)
+    fn taken(&self, state: &CheckedState, action: &Action) -> Option<CheckedState> {
+        self.after(state, action)
     }
 
-    fn why_not(&self, state: &State, action: &Action) -> String {
+    fn why_not(&self, state: &CheckedState, action: &Action) -> String {
         let bounds = self.bounds();
         let leads = |node: NodeId| matches!(state.node(node).live.role, Role::Leader { .. });
         match *action {
@@ -214,7 +214,9 @@ impl Traced for Cluster {
                 format!("not all below {below:?} is chosen")
             }
             Action::Sync(_) => "nothing waits for it".to_owned(),
-            Action::Crash(_) if bounds.crashes.is_some_and(|most| state.crashes >= most) => {
+            Action::Crash(_)
+                if bounds.crashes.is_some_and(|most| state.history.crashes >= most) =>
+            {
                 "all the crashes of these bounds have happened".to_owned()
             }
             _ if bounds.unsynced > 0 => {
@@ -396,14 +398,14 @@ impl Codec<'_> {
     }
 
     /// The variables of a state, by name.
-    fn state(self, state: &State) -> Variables {
+    fn state(self, state: &CheckedState) -> Variables {
         let nodes = (0..).map(NodeId).zip(&state.nodes);
         let nodes = nodes.map(|(id, node)| (name(id), self.node(node))).collect();
         let network = state.network.iter().map(|message| self.message(message)).collect();
         let variables = [
             ("nodes", Value::Map(nodes)),
             ("network", Value::Set(network)),
-            ("crashes", state.crashes.into()),
+            ("crashes", state.history.crashes.into()),
         ];
         variables.map(|(name, value)| (name.to_owned(), value)).into()
     }

@@ -1,28 +1,31 @@
 //! A state of the cluster in a few words, exactly.
 //!
-//! Of the network it is said message by message whether it is there, so that its order costs nothing.
-//! A correct node says only one thing in a promise of a ballot, and another one only if it has trimmed more. For
-//! a broken one there is room for two; for what it does beyond that there are no digits: such a state cannot be
-//! packed, and whoever tries is told.
+//! Of each possible message the packed network says whether it was sent, so the order of messages costs nothing. A
+//! correct node sends one promise for a ballot, and another one only after it has trimmed more. A node with a bug has
+//! room for two. A state with more promises than that cannot be packed, and the search says so.
 
-use super::{
-    bounds::Bounds,
-    fault::{Fault, Reason},
-    rules::Rules,
-    state::{
-        Acceptor, BALLOTS_MAX, Ballot, Live, Log, Message, NODES_MAX, Network, Node, NodeId,
-        NodeSet, Reads, Role, Round, SLOTS_MAX, Slot, State, Unsynced, Value, Vote, Witness,
-    },
-};
-use crate::synod::{self, Action};
 use state_explorer::packing::{Packer, Unpacker};
+
+use crate::{
+    cluster::{
+        bounds::Bounds,
+        fault::{Fault, Reason},
+        monitors::History,
+        node::{rules::Rules, small::Small},
+        state::{
+            Acceptor, BALLOTS_MAX, Ballot, Live, Log, Message, NODES_MAX, Network, Node, NodeId,
+            NodeSet, Reads, Role, Round, SLOTS_MAX, Slot, State, Unsynced, Value, Vote,
+        },
+    },
+    synod::{self, Action},
+};
 
 /// How many different promises there is room for at most.
 const PROMISES_MAX: usize = 1 + SLOTS_MAX;
 
 /// How many of each thing there are, as radices of digits.
 #[derive(Clone, Copy)]
-pub(super) struct Layout {
+pub(in crate::cluster) struct Layout {
     nodes: u8,
     slots: u8,
     ballots: u8,
@@ -37,9 +40,9 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn new(rules: &Rules) -> Self {
+    pub(in crate::cluster) fn new(rules: &Rules<Small>) -> Self {
         let Bounds { nodes, slots, ballots, values, unsynced, crashes, snapshots, reads, .. } =
-            rules.bounds;
+            rules.limits;
         let least = if rules.bug.is_some() { 2 } else { 1 };
         let promises = if snapshots { least.max(1 + usize::from(slots)) } else { least };
         let values = values + 1;
@@ -198,47 +201,44 @@ impl Layout {
     }
 }
 
-/// What a state is, digit by digit.
+/// Writes a state, digit by digit.
 pub(super) fn pack(layout: Layout, state: &State, packer: &mut Packer) {
     for node in &state.nodes {
         pack_node(layout, node, packer);
     }
     pack_network(layout, &state.network, packer);
-    packer.push(u64::from(state.crashes), layout.crashes());
-    pack_witness(layout, &state.witness, packer);
-    packer.push(state.fault.map_or(0, |fault| 1 + fault_digit(layout, fault)), layout.faults());
 }
 
-/// The state that [`pack`] wrote.
+/// Reads the state that [`pack`] wrote.
 pub(super) fn unpack(layout: Layout, unpacker: &mut Unpacker<'_>) -> State {
     let nodes = layout.nodes().map(|id| unpack_node(layout, id, unpacker)).collect();
-    let network = unpack_network(layout, unpacker);
-    let crashes = unpacker.take(layout.crashes()) as u8;
-    let witness = unpack_witness(layout, unpacker);
-    let fault = unpacker.take(layout.faults()).checked_sub(1).map(|digit| fault(layout, digit));
-    State { nodes, network, crashes, witness, fault }
+    State { nodes, network: unpack_network(layout, unpacker) }
 }
 
-fn pack_witness(layout: Layout, witness: &Witness, packer: &mut Packer) {
-    for slot in layout.slots() {
-        packer.push(u64::from(witness.known[usize::from(slot.0)]), layout.whether());
+impl Layout {
+    /// Writes a history.
+    pub(in crate::cluster) fn pack_history(self, history: &History, packer: &mut Packer) {
+        let History { crashes, fault, must_see, stale } = history;
+        packer.push(u64::from(*crashes), self.crashes());
+        for slot in &must_see[..usize::from(self.nodes)] {
+            packer.push(u64::from(slot.0), self.read_to());
+        }
+        packer.push(u64::from(*stale), self.whether());
+        packer.push(fault.map_or(0, |fault| 1 + fault_digit(self, fault)), self.faults());
     }
-    for node in layout.nodes() {
-        packer.push(u64::from(witness.must_see[usize::from(node.0)].0), layout.read_to());
-    }
-    packer.push(u64::from(witness.stale), layout.whether());
-}
 
-fn unpack_witness(layout: Layout, unpacker: &mut Unpacker<'_>) -> Witness {
-    let mut witness = Witness::default();
-    for slot in layout.slots() {
-        witness.known[usize::from(slot.0)] = unpacker.take(layout.whether()) == 1;
+    /// Reads the history that [`Layout::pack_history`] wrote.
+    pub(in crate::cluster) fn unpack_history(self, unpacker: &mut Unpacker<'_>) -> History {
+        let mut history =
+            History { crashes: unpacker.take(self.crashes()) as u8, ..History::default() };
+        for slot in &mut history.must_see[..usize::from(self.nodes)] {
+            *slot = Slot(unpacker.take(self.read_to()) as u8);
+        }
+        history.stale = unpacker.take(self.whether()) == 1;
+        let fault_digit = unpacker.take(self.faults()).checked_sub(1);
+        history.fault = fault_digit.map(|digit| fault(self, digit));
+        history
     }
-    for node in layout.nodes() {
-        witness.must_see[usize::from(node.0)] = Slot(unpacker.take(layout.read_to()) as u8);
-    }
-    witness.stale = unpacker.take(layout.whether()) == 1;
-    witness
 }
 
 /// A node and its disk.
@@ -350,6 +350,9 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
     for digit in asked[..usize::from(layout.ballots)].iter().chain(&confirmed[..places]) {
         packer.push(*digit, layout.round_set());
     }
+    for news in &network.news()[..usize::from(layout.slots)] {
+        packer.push(u64::from(*news), layout.whether());
+    }
 }
 
 fn unpack_network(layout: Layout, unpacker: &mut Unpacker<'_>) -> Network {
@@ -395,7 +398,11 @@ fn unpack_network(layout: Layout, unpacker: &mut Unpacker<'_>) -> Network {
             messages.extend(rounds(set).map(confirmed));
         }
     }
-    Network::of(messages)
+    let mut news = Log::default();
+    for slot in layout.slots() {
+        news[usize::from(slot.0)] = unpacker.take(layout.whether()) == 1;
+    }
+    Network::of(messages, news)
 }
 
 fn vote_digit(layout: Layout, vote: Option<Vote>) -> u64 {

@@ -1,69 +1,66 @@
-//! That no state is stuck: while somebody could still begin a ballot that a quorum has not gone beyond, a
-//! state can be reached in which every slot has a value chosen.
+//! No state is stuck: while a node can still begin a ballot that a quorum has not gone beyond, a state can be reached
+//! in which every slot has a chosen value.
 //!
-//! What it is not: that this happens. Nobody need campaign, every message may be lost, and two leaders
-//! may hinder each other for ever; only that it *can* happen is looked at. It is a property of one state, so
-//! that a search can look at it in each. It says nothing where all ballots of the bounds are used up.
+//! The property does not say that this happens. No node need campaign, every message may be lost, and two leaders may
+//! hinder each other for ever. It says that it *can* happen, so it is a property of one state, and a search can look at
+//! it in each. It says nothing about states in which all ballots of the bounds are used up.
 //!
-//! Of what must be so, little is taken for granted: no crash is needed, waiting steps can be synced, and any
-//! message that was ever sent may still arrive. Whether refusals and news of what is chosen arrive is up to
-//! the bounds. That *every* slot can be filled is the stronger of two claims, and holds: a new leader
-//! proposes again what is reported, fills the gaps, and gets its client's values into the rest.
+//! The property takes little for granted: waiting steps can be synced, and any message that was ever sent may still
+//! arrive. It needs no crash. The bounds decide whether refusals and news of chosen values arrive. The property asks for
+//! *every* slot, not for some slot. That is the stronger claim, and it holds: a new leader proposes again what is
+//! reported, fills the gaps, and proposes its client's values in the rest.
 
 use std::collections::HashSet;
 
 use stateright::Model as _;
 
-use super::{
-    Action, Cluster,
-    chosen::chosen_votes,
-    state::{Ballot, Message, NodeId, Role, Slot, State},
+use super::chosen_votes;
+use crate::cluster::{
+    action::Action,
+    model::Cluster,
+    state::{Ballot, Message, NodeId, Role, State},
 };
-use state_explorer::Explorable as _;
 
 /// The property that no state is stuck.
 pub const NOT_STUCK: &str = "no state is stuck";
 
-/// Whether a state is not stuck.
+/// Returns true if a state is not stuck.
 ///
-/// A schedule is tried first, which nearly always arrives. If it does not, everything that can be reached is
-/// looked through, so that a state is only called stuck if it is.
+/// It tries a schedule first, which nearly always succeeds. If it does not, it looks through all states that can be
+/// reached, so that a state is called stuck only if it is.
 pub(super) fn not_stuck(cluster: &Cluster, state: &State) -> bool {
-    // A run that left the specification has ended.
-    if state.fault.is_some() || all_chosen(cluster, state) {
+    if all_chosen(cluster, state) {
         return true;
     }
     let free: Vec<_> = free_campaigners(cluster, state).collect();
     if free.is_empty() {
         return true;
     }
-    // What is looked for here is not held against the specification: a fault would cut it short.
-    let cluster = cluster.only(NOT_STUCK);
-    free.iter().any(|&node| schedule(&cluster, state.clone(), node))
-        || reaches_all_chosen(&cluster, state)
+    free.iter().any(|&node| schedule(cluster, state.clone(), node))
+        || reaches_all_chosen(cluster, state)
 }
 
-/// Somebody has voted, nothing is chosen, and a quorum is free: where the property says most.
+/// A node has voted, nothing is chosen, and a quorum is free. The property says most there.
 pub(super) fn undecided_and_free(cluster: &Cluster, state: &State) -> bool {
     let voted = |slot| !state.ballots_voted(slot).is_empty();
-    (0..cluster.rules.bounds.slots).map(Slot).any(voted)
+    cluster.slots().any(voted)
         && chosen_votes(cluster, state).next().is_none()
         && free_campaigners(cluster, state).next().is_some()
 }
 
-/// Whether every slot has a value chosen.
+/// Returns true if every slot has a chosen value.
 fn all_chosen(cluster: &Cluster, state: &State) -> bool {
     let slots = chosen_votes(cluster, state).fold(0_u8, |set, (slot, _)| set | 1 << slot.0);
-    slots.count_ones() == u32::from(cluster.rules.bounds.slots)
+    slots.count_ones() == u32::from(cluster.bounds().slots)
 }
 
-/// The campaigners whose last ballot is above what they and enough others for both kinds of quorum have
-/// promised.
+/// Returns the campaigners whose last ballot is above all that they, and enough other nodes for both kinds of quorum,
+/// have promised.
 fn free_campaigners<'a>(
     cluster: &'a Cluster,
     state: &'a State,
 ) -> impl Iterator<Item = NodeId> + 'a {
-    let bounds = &cluster.rules.bounds;
+    let bounds = cluster.bounds();
     let quorum = bounds.phase1_quorum.max(bounds.phase2_quorum);
     let promised = move |node| state.node(node).live.acceptor.promised;
     (0..bounds.campaigners).map(NodeId).filter(move |&node| {
@@ -74,8 +71,8 @@ fn free_campaigners<'a>(
     })
 }
 
-/// Lets everything go well for one node, in its present ballot or else in its next ones: it campaigns, and
-/// everybody answers. A leader that was overtaken hears of that first. Says whether all slots are then chosen.
+/// Lets everything go well for one node, in its present ballot or else in its next ones: it campaigns, and all nodes
+/// answer. A leader that was overtaken hears of that first. Returns true if all slots are then chosen.
 fn schedule(cluster: &Cluster, mut state: State, node: NodeId) -> bool {
     sync_all(cluster, &mut state);
     loop {
@@ -96,19 +93,18 @@ fn schedule(cluster: &Cluster, mut state: State, node: NodeId) -> bool {
     }
 }
 
-/// Delivers everything that was said in the present ballot of a node, with a snapshot of what is chosen where
-/// there are any, and lets it propose. After one round it has the promises, after two it leads, after three
-/// there are votes.
+/// Delivers all messages of the present ballot of a node, and a snapshot of the chosen slots if there are any, and lets
+/// the node propose. After one round it has the promises, after two it leads, after three there are votes.
 fn answered(cluster: &Cluster, state: &mut State, node: NodeId) -> bool {
     let Some(ballot) = state.node(node).live.acceptor.promised else { return false };
     (0..3).any(|_| {
         let mut snapshots = Vec::new();
-        cluster.offer_snapshots(state, node, |action| snapshots.push(action));
+        cluster.offer_snapshots(state, node, &mut |action| snapshots.push(action));
         for action in snapshots {
             take(cluster, state, action);
             sync_all(cluster, state);
         }
-        for count in (1..=cluster.rules.bounds.slots).rev() {
+        for count in (1..=cluster.bounds().slots).rev() {
             take(cluster, state, Action::Propose { node, count });
         }
         sync_all(cluster, state);
@@ -138,9 +134,9 @@ fn take(cluster: &Cluster, state: &mut State, action: Action) -> bool {
     taken
 }
 
-/// Looks through all states that can be reached, deepest first. They are at most those of the whole space.
+/// Looks through all states that can be reached without a crash, deepest first.
 fn reaches_all_chosen(cluster: &Cluster, state: &State) -> bool {
-    // States themselves: one taken for another might hide the way out.
+    // It keeps whole states, because two states with one hash might hide the way out.
     let mut seen = HashSet::from([state.clone()]);
     let mut open = vec![state.clone()];
     let mut actions = Vec::new();
@@ -149,6 +145,7 @@ fn reaches_all_chosen(cluster: &Cluster, state: &State) -> bool {
             return true;
         }
         cluster.actions(&state, &mut actions);
+        actions.retain(|action| !matches!(action, Action::Crash(_)));
         let next = actions.drain(..).filter_map(|action| cluster.successor(&state, action));
         open.extend(next.filter(|next| seen.insert(next.clone())));
     }

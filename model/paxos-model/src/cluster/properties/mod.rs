@@ -1,34 +1,45 @@
-//! What must hold in every state, and what must happen in some.
+//! The properties of a state: claims that must hold in every state, and witnesses that must be seen in some.
+//!
+//! A claim that holds in no interesting state says nothing. So each claim is followed by the situations that an
+//! exhaustive search has to see for it to mean something.
+//!
+//! - this module: agreement, validity and the rest of the protocol. [`chosen`]: the values that are chosen in a state.
+//! - [`reads`] and [`snapshots`]: the properties of clusters that have them.
+//! - [`stuck`]: progress stays possible.
+//!
+//! Properties that depend on the past are those of the [monitors](super::monitors).
+
+mod chosen;
+pub(super) mod reads;
+mod snapshots;
+mod stuck;
 
 use stateright::Property;
 
+pub(super) use self::chosen::chosen_votes;
+use self::stuck::{not_stuck, undecided_and_free};
+pub use self::{snapshots::TRIMMED, stuck::NOT_STUCK};
 use super::{
-    Cluster,
-    chosen::chosen_votes,
-    reads, snapshots,
-    state::{Message, NodeId, NodeSet, Role, Slot, State, Value, Vote},
-    stuck::{NOT_STUCK, not_stuck, undecided_and_free},
+    model::Cluster,
+    state::{Message, Node, NodeId, NodeSet, Role, SLOTS_MAX, Slot, State, Value, Vote},
 };
 
-/// The property that each step is one of the specification.
-pub const REFINES: &str = "each step is one of the specification";
 /// The property that at most one value is chosen in a slot.
 pub const AGREEMENT: &str = "agreement";
-/// The property that what is chosen was asked for.
+/// The property that each chosen value was asked for.
 pub const VALIDITY: &str = "validity";
 /// The property that a ballot proposes one value.
 pub const ONE_VALUE: &str = "one value per ballot";
 /// The property that promises are kept.
 pub const PROMISES_KEPT: &str = "promises are kept";
-/// The property that whoever believes a value chosen is right.
+/// The property that each value that a node takes for chosen is chosen.
 pub const BELIEFS: &str = "what is believed chosen is chosen";
-/// The property that what is chosen is not forgotten.
+/// The property that a quorum keeps each chosen value.
 pub const HELD: &str = "a quorum holds what is chosen";
 
-/// All properties that make sense within the bounds of a cluster: each `always` is followed by what
-/// must happen somewhere for it to mean anything.
-pub(super) fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
-    let bounds = &cluster.rules.bounds;
+/// Returns all properties of states that make sense within the bounds of a cluster.
+pub(super) fn of_states(cluster: &Cluster) -> Vec<Property<Cluster>> {
+    let bounds = cluster.bounds();
     let mut all = vec![
         Property::always(AGREEMENT, agreement),
         Property::sometimes("a value is chosen", |c, s| chosen_votes(c, s).next().is_some()),
@@ -43,25 +54,23 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
             })
         }),
         Property::always(HELD, quorum_holds_chosen),
-        Property::always(REFINES, |_, s: &State| s.fault.is_none()),
         Property::sometimes("a node votes for another's proposal", |c, s| {
-            votes(s).any(|(vote, from)| c.rules.bounds.owner(vote.ballot) != from)
+            votes(s).any(|(vote, from)| c.bounds().owner(vote.ballot) != from)
         }),
     ];
     if bounds.ballots > 1 {
         all.push(Property::sometimes("a value of an earlier ballot is adopted", adopted));
     }
-    // Where all must promise, the first proposer itself reports what it proposed.
+    // If all nodes must promise, the first proposer itself reports its proposal.
     if bounds.ballots > 1 && bounds.values > 1 && bounds.phase1_quorum < bounds.nodes {
         all.push(Property::sometimes("two values are proposed in one slot", |c, s| {
-            (0..c.rules.bounds.slots).map(Slot).any(|slot| two_proposed(s, slot))
+            c.slots().any(|slot| two_proposed(s, slot))
         }));
     }
-    // A single promise in phase 1 lets a second leader start beside the first; with more, too, for
-    // the first does not hear of it.
+    // The first leader need not hear of the second one, if the second does not need its promise.
     if bounds.ballots > 1 && bounds.campaigners > 1 && bounds.phase1_quorum < bounds.nodes {
         all.push(Property::sometimes("two leaders at once", |_, s: &State| {
-            let leads = |node: &&super::state::Node| matches!(node.live.role, Role::Leader { .. });
+            let leads = |node: &&Node| matches!(node.live.role, Role::Leader { .. });
             s.nodes.iter().filter(leads).count() > 1
         }));
     }
@@ -75,7 +84,7 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
         }));
         if bounds.ballots > 1 {
             all.push(Property::sometimes("a gap is filled with a no-op", |c, s| {
-                chosen_votes(c, s).any(|(_, vote)| vote.value == c.rules.bounds.noop())
+                chosen_votes(c, s).any(|(_, vote)| vote.value == c.bounds().noop())
             }));
         }
     }
@@ -104,14 +113,14 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Property<Cluster>> {
         }));
     }
     if bounds.snapshots {
-        all.extend(snapshots::properties(bounds));
+        all.extend(snapshots::of_states(bounds));
     }
     if bounds.reads > 0 {
-        all.extend(reads::properties(bounds));
+        all.extend(reads::of_states(bounds));
     }
     if cluster.not_stuck {
         all.push(Property::always(NOT_STUCK, not_stuck));
-        // Where a single vote chooses, none is open.
+        // If a single vote chooses, no vote is open.
         if bounds.ballots > 1 && bounds.phase2_quorum > 1 {
             all.push(Property::sometimes("undecided, and a quorum is free", undecided_and_free));
         }
@@ -128,15 +137,14 @@ fn votes(state: &State) -> impl Iterator<Item = (Vote, NodeId)> {
 
 /// At most one value is chosen in a slot.
 fn agreement(cluster: &Cluster, state: &State) -> bool {
-    let mut known: [Option<Value>; super::state::SLOTS_MAX] = Default::default();
+    let mut known: [Option<Value>; SLOTS_MAX] = Default::default();
     chosen_votes(cluster, state)
         .all(|(slot, vote)| *known[usize::from(slot.0)].get_or_insert(vote.value) == vote.value)
 }
 
-/// What is voted for was asked for by the client of a ballot that proposed it, or is the no-op of a
-/// log with more than one slot.
+/// The client of a ballot that proposed a value asked for it, or the value is the no-op of a log with several slots.
 fn validity(cluster: &Cluster, state: &State) -> bool {
-    let bounds = &cluster.rules.bounds;
+    let bounds = cluster.bounds();
     state.network.iter().all(|message| {
         let Message::Accepted { ballot, slot, value, .. } = message else { return true };
         let asked = |earlier: Message| match earlier {
@@ -180,9 +188,9 @@ fn promises_kept(_: &Cluster, state: &State) -> bool {
     })
 }
 
-/// Whatever a node believes chosen has a quorum of votes in one ballot.
+/// Each value that a node takes for chosen has a quorum of votes in one ballot.
 fn beliefs_are_chosen(cluster: &Cluster, state: &State) -> bool {
-    // What follows from a node's own unsynced vote is not said to anybody before it is synced.
+    // A node tells no other node what follows from its own unsynced vote.
     let chosen = |slot: Slot, value| {
         chosen_votes(cluster, state).any(|(at, vote)| at == slot && vote.value == value)
     };
@@ -193,23 +201,23 @@ fn beliefs_are_chosen(cluster: &Cluster, state: &State) -> bool {
     })
 }
 
-/// Of what is chosen in a ballot, a quorum still holds the value, voted for in that ballot or above, or what it
-/// has led to.
+/// A quorum still keeps each chosen value: as a vote in the ballot in which it was chosen or in a higher one, or as a
+/// part of a snapshot.
 fn quorum_holds_chosen(cluster: &Cluster, state: &State) -> bool {
     chosen_votes(cluster, state).all(|(slot, chosen)| {
-        let holds = |node: &super::state::Node| {
+        let holds = |node: &Node| {
             let vote = node.durable.votes[usize::from(slot.0)];
             vote.is_some_and(|vote| vote.ballot >= chosen.ballot && vote.value == chosen.value)
                 || slot < node.durable.trimmed
         };
         let holders = state.nodes.iter().filter(|node| holds(node)).count();
-        holders >= usize::from(cluster.rules.bounds.phase2_quorum)
+        holders >= usize::from(cluster.bounds().phase2_quorum)
     })
 }
 
-/// A ballot proposes what another client than its own asked for.
+/// A ballot proposes a value that the client of another ballot asked for.
 fn adopted(cluster: &Cluster, state: &State) -> bool {
-    let bounds = &cluster.rules.bounds;
+    let bounds = cluster.bounds();
     state.network.iter().any(|message| match message {
         Message::Accept { ballot, value, .. } => {
             value != bounds.client_value(ballot) && value != bounds.noop()
@@ -218,18 +226,18 @@ fn adopted(cluster: &Cluster, state: &State) -> bool {
     })
 }
 
-/// Somebody has voted for a proposal of a leader whose own vote for it is not durable.
+/// A node has voted for a proposal of a leader whose own vote for it is not durable.
 fn voted_before(cluster: &Cluster, state: &State) -> bool {
     let first = |(vote, voters): (Vote, NodeSet)| {
-        let owner = cluster.rules.bounds.owner(vote.ballot);
+        let owner = cluster.bounds().owner(vote.ballot);
         !voters.has(owner) && !state.node(owner).unsynced.is_empty()
     };
     state.ballots_voted(Slot(0)).into_iter().any(first)
 }
 
-/// The owner of the highest ballot has lost its lead after itself and one other voted.
+/// The owner of the highest ballot has lost its lead after it and one other node voted.
 fn leader_crashed(cluster: &Cluster, state: &State) -> bool {
-    let bounds = &cluster.rules.bounds;
+    let bounds = cluster.bounds();
     state.ballots_voted(Slot(0)).into_iter().any(|(vote, voters): (Vote, NodeSet)| {
         let owner = bounds.owner(vote.ballot);
         let node = state.node(owner);
