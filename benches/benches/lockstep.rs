@@ -27,7 +27,7 @@ fn walk() -> Vec<Action> {
     while walk.len() < WALK {
         let mut enabled = Vec::new();
         cluster.candidates(&state, |action| {
-            enabled.extend(cluster.successor(&state, action).map(|next| (action, next)));
+            enabled.extend(cluster.after(&state, &action).map(|next| (action, next)));
         });
         let choice = walk.len() * 7 % enabled.len().max(1);
         let (action, next) = enabled.into_iter().nth(choice).expect("the walk does not end early");

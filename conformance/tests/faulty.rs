@@ -7,7 +7,7 @@ use paxos_conformance::{
     lockstep::{LOCKSTEP, Lockstep},
 };
 use paxos_model::cluster::{AGREEMENT, Bounds, Bug, Cluster};
-use state_explorer::{Explorable as _, Options, Report, explore};
+use state_explorer::{Options, Report, explore};
 use verdict::Verdict;
 
 /// Nodes, slots, ballots and campaigners; no crashes, and nothing that only spreads news.
