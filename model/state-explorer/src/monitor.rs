@@ -286,3 +286,153 @@ impl<M: Explorable, O: Monitor<M>> Symmetry<WithHistory<M::State, O::History>> f
         self.model.symmetry().expect("the model has one").orbit(&state.state)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Engine, Finding, Options, Report, explore};
+    use verdict::Verdict;
+
+    /// A lamp that can be switched on and off.
+    #[derive(Clone)]
+    struct Lamp;
+
+    impl Model for Lamp {
+        type State = bool;
+        type Action = bool;
+
+        fn init_states(&self) -> Vec<bool> {
+            vec![false]
+        }
+
+        fn actions(&self, _: &bool, actions: &mut Vec<bool>) {
+            actions.extend([false, true]);
+        }
+
+        fn next_state(&self, lit: &bool, switched_on: bool) -> Option<bool> {
+            (*lit != switched_on).then_some(switched_on)
+        }
+
+        fn properties(&self) -> Vec<Property<Self>> {
+            vec![Property::sometimes("the lamp is lit", |_, lit| *lit)]
+        }
+    }
+
+    impl Explorable for Lamp {
+        const KINDS: &'static [&'static str] = &["off", "on"];
+
+        fn kind(switched_on: &bool) -> usize {
+            usize::from(*switched_on)
+        }
+
+        fn only(&self, _: &'static str) -> Self {
+            self.clone()
+        }
+
+        fn describe(&self, switched_on: &bool) -> String {
+            if *switched_on { "on" } else { "off" }.to_owned()
+        }
+
+        fn packing(&self) -> Option<&dyn Packing<bool>> {
+            Some(self)
+        }
+    }
+
+    impl Packing<bool> for Lamp {
+        fn pack(&self, lit: &bool, packer: &mut Packer) {
+            packer.push(u64::from(*lit), 2);
+        }
+
+        fn unpack(&self, unpacker: &mut Unpacker<'_>) -> bool {
+            unpacker.take(2) == 1
+        }
+    }
+
+    /// Counts how often the lamp was switched on, up to a budget, and ends a run at some number.
+    #[derive(Clone)]
+    struct Counter {
+        budget: u8,
+        ends_at: Option<u8>,
+        at_most: u8,
+    }
+
+    impl Monitor<Lamp> for Counter {
+        type History = u8;
+
+        fn observe(
+            &self,
+            _: &Lamp,
+            before: &WithHistory<bool, u8>,
+            switched_on: &bool,
+            _: &bool,
+        ) -> u8 {
+            before.history + u8::from(*switched_on)
+        }
+
+        fn allows(&self, _: &Lamp, count: &u8, switched_on: &bool) -> bool {
+            !switched_on || *count < self.budget
+        }
+
+        fn goes_on(&self, count: &u8) -> bool {
+            self.ends_at != Some(*count)
+        }
+
+        fn properties(&self, _: &Lamp) -> Vec<Property<Monitored<Lamp, Self>>> {
+            let seldom = |lamp: &Monitored<Lamp, Self>, state: &WithHistory<bool, u8>| {
+                state.history <= lamp.monitor().at_most
+            };
+            vec![Property::always("it was not lit too often", seldom)]
+        }
+
+        fn only(&self, _: &'static str) -> Self {
+            self.clone()
+        }
+
+        fn pack(&self, _: &Lamp, count: &u8, packer: &mut Packer) {
+            packer.push(u64::from(*count), 256);
+        }
+
+        fn unpack(&self, _: &Lamp, unpacker: &mut Unpacker<'_>) -> u8 {
+            unpacker.take(256) as u8
+        }
+
+        fn rename(&self, count: u8, _: &Names) -> u8 {
+            count
+        }
+    }
+
+    fn explored(counter: Counter, engine: Engine) -> Report {
+        let options = Options { engine, ..Options::default() };
+        explore(&Monitored::new(Lamp, counter), &options)
+    }
+
+    const COUNTER: Counter = Counter { budget: 4, ends_at: None, at_most: 4 };
+
+    /// The lamp has two states and the counter five. A lamp that is lit was switched on at least once.
+    #[test]
+    fn each_state_has_its_histories() {
+        for engine in [Engine::Bfs, Engine::Dfs, Engine::Timely] {
+            let report = explored(COUNTER, engine);
+            assert_eq!((&report.verdict, report.states), (&Verdict::Holds, 9), "{engine:?}");
+            let named = report.properties.iter().map(|property| (property.name, property.finding));
+            let expected =
+                [("the lamp is lit", Finding::Seen), ("it was not lit too often", Finding::Holds)];
+            assert!(named.eq(expected), "the properties of both are looked for");
+        }
+        assert_eq!(explore(&Lamp, &Options::default()).states, 2);
+    }
+
+    #[test]
+    fn a_property_of_the_history_can_fail() {
+        let report = explored(Counter { at_most: 2, ..COUNTER }, Engine::Bfs);
+        assert_eq!(report.verdict, Verdict::Violated);
+        let counterexample = report.properties[1].counterexample.as_ref();
+        assert_eq!(counterexample.expect("it fails").steps.len(), 1 + 5);
+    }
+
+    #[test]
+    fn a_run_ends_where_its_history_says_so() {
+        let report = explored(Counter { ends_at: Some(2), ..COUNTER }, Engine::Bfs);
+        assert_eq!((report.verdict, report.states), (Verdict::Holds, 4));
+    }
+}
