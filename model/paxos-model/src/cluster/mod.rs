@@ -5,7 +5,8 @@
 //! # Layers, from the inside out
 //!
 //! 1. [`node`]: one node, without disk and network. Its rules are generic over the size of everything.
-//! 2. [`state`], [`action`] and [`model`]: nodes, disks and the network together, within [`bounds`].
+//! 2. [`state`], [`action`] and [`model`]: nodes, disks and the network together, within [`bounds`]. [`description`] names
+//!    actions and messages for everything else.
 //! 3. [`monitors`]: history variables beside the states. One of them checks that each step [refines](refinement)
 //!    Lamport's specification.
 //! 4. [`properties`]: the claims about states.
@@ -40,6 +41,7 @@
 pub mod action;
 pub mod bounds;
 pub mod bugs;
+pub mod description;
 mod exploration;
 pub mod fault;
 pub mod model;

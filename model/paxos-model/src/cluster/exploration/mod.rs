@@ -10,12 +10,7 @@ use state_explorer::{
 
 pub(super) use self::packing::Layout;
 use super::{
-    action::Action,
-    bounds::Bounds,
-    bugs::Bug,
-    model::Cluster,
-    node::rules::Rules,
-    state::{Message, State},
+    action::Action, bounds::Bounds, bugs::Bug, model::Cluster, node::rules::Rules, state::State,
 };
 
 impl Cluster {
@@ -30,22 +25,7 @@ impl Cluster {
 }
 
 impl Explorable for Cluster {
-    const KINDS: &'static [&'static str] = &[
-        "campaign",
-        "propose",
-        "prepare",
-        "promise",
-        "accept",
-        "accepted",
-        "nack",
-        "chosen",
-        "sync",
-        "crash",
-        "snapshot",
-        "read",
-        "confirm",
-        "confirmed",
-    ];
+    const KINDS: &'static [&'static str] = &Action::KINDS;
 
     /// A search for the properties of states alone. It counts no crashes.
     fn title(&self) -> String {
@@ -85,22 +65,7 @@ impl Explorable for Cluster {
     }
 
     fn kind(action: &Action) -> usize {
-        match action {
-            Action::Campaign(_) => 0,
-            Action::Propose { .. } => 1,
-            Action::Deliver { message: Message::Prepare { .. }, .. } => 2,
-            Action::Deliver { message: Message::Promise { .. }, .. } => 3,
-            Action::Deliver { message: Message::Accept { .. }, .. } => 4,
-            Action::Deliver { message: Message::Accepted { .. }, .. } => 5,
-            Action::Deliver { message: Message::Confirm { .. }, .. } => 12,
-            Action::Deliver { message: Message::Confirmed { .. }, .. } => 13,
-            Action::Nack { .. } => 6,
-            Action::Chosen { .. } => 7,
-            Action::Sync(_) => 8,
-            Action::Crash(_) => 9,
-            Action::Snapshot { .. } => 10,
-            Action::Read(_) => 11,
-        }
+        action.kind()
     }
 
     fn leaves_out(&self, kind: usize) -> bool {

@@ -9,6 +9,7 @@ use state_explorer::packing::{Packer, Unpacker};
 use crate::{
     cluster::{
         bounds::Bounds,
+        description::{Described as _, Field, Fields, Shape, Sort},
         fault::{Fault, Reason},
         monitors::History,
         node::{rules::Rules, small::Small},
@@ -148,10 +149,30 @@ impl Layout {
         3 + 2 * usize::from(self.slots) + usize::from(self.ballots) * usize::from(self.reads)
     }
 
+    /// Radix of a field. The sender of a message is known from its place.
+    fn field(self, sort: Sort) -> u64 {
+        match sort {
+            Sort::Sender => 1,
+            Sort::Ballot => self.ballots.into(),
+            Sort::Slot => self.slots.into(),
+            Sort::Trimmed => self.trimmed(),
+            Sort::Value => self.values.into(),
+            Sort::Round => self.reads.into(),
+            Sort::Votes => self.votes(),
+            Sort::Node | Sort::Below | Sort::Count | Sort::Message => {
+                unreachable!("no message has such a field")
+            }
+        }
+    }
+
+    /// Radix of a message of some shape.
+    fn shape(self, shape: &Shape) -> u64 {
+        shape.fields.iter().map(|(_, sort)| self.field(*sort)).product()
+    }
+
     /// Radix of a message that a node sends.
     fn message(self) -> u64 {
-        let [slots, ballots, values] = [self.slots, self.ballots, self.values].map(u64::from);
-        ballots * (1 + self.kept_votes() + 2 * slots * values + 2 * u64::from(self.reads))
+        Message::SHAPES.iter().map(|shape| self.shape(shape)).sum()
     }
 
     /// What must survive a crash, as one digit.
@@ -161,27 +182,24 @@ impl Layout {
         votes * self.maybe_ballot() + promised
     }
 
-    /// A message as a digit; its sender is not said.
+    /// Returns a message as a digit. The sender is left out.
     pub(super) fn message_digit(self, message: Message) -> u64 {
-        let [slots, ballots, values] = [self.slots, self.ballots, self.values].map(u64::from);
-        let entry = |slot: Slot, value: Value| u64::from(slot.0) * values + u64::from(value.0);
-        let kind = match message {
-            Message::Prepare { .. } => 0,
-            Message::Promise { trimmed, reports, .. } => {
-                1 + kept_votes_digit(self, reports, trimmed)
-            }
-            Message::Accept { slot, value, .. } => 1 + self.kept_votes() + entry(slot, value),
-            Message::Accepted { slot, value, .. } => {
-                1 + self.kept_votes() + slots * values + entry(slot, value)
-            }
-            Message::Confirm { round, .. } => {
-                self.kept_votes() + 2 * slots * values + u64::from(round)
-            }
-            Message::Confirmed { round, .. } => {
-                self.kept_votes() + 2 * slots * values + u64::from(self.reads + round)
-            }
-        };
-        kind * ballots + u64::from(message.ballot().0)
+        let (shape, fields) = message.parts();
+        let (before, shape) = (&Message::SHAPES[..shape], &Message::SHAPES[shape]);
+        let mut digit = 0;
+        for ((_, sort), field) in shape.fields.iter().zip(fields) {
+            let of_field = match field {
+                Field::Node(_) => 0,
+                Field::Ballot(ballot) => ballot.0.into(),
+                Field::Slot(slot) => slot.0.into(),
+                Field::Value(value) => value.0.into(),
+                Field::Number(round) => u64::from(round) - 1,
+                Field::Votes(votes) => votes_digit(self, votes),
+                Field::Message(_) => unreachable!("a message is in no message"),
+            };
+            digit = digit * self.field(*sort) + of_field;
+        }
+        before.iter().map(|shape| self.shape(shape)).sum::<u64>() + digit
     }
 
     /// Radix of how many crashes there were, which are only counted where they are bounded.
@@ -491,31 +509,38 @@ fn role(layout: Layout, digit: u64) -> Role {
     Role::Leader { votes: sets, reads }
 }
 
-fn message(layout: Layout, from: NodeId, digit: u64) -> Message {
-    let [slots, ballots, values] = [layout.slots, layout.ballots, layout.values].map(u64::from);
-    let ballot = Ballot((digit % ballots) as u8);
-    let kind = digit / ballots;
-    let entry = |entry: u64| (Slot((entry / values) as u8), Value((entry % values) as u8));
-    let Some(kind) = kind.checked_sub(1) else { return Message::Prepare { ballot } };
-    let Some(kind) = kind.checked_sub(layout.kept_votes()) else {
-        let (reports, trimmed) = kept_votes(layout, kind);
-        return Message::Promise { ballot, from, trimmed, reports };
-    };
-    if let Some(round) = kind.checked_sub(2 * slots * values) {
-        let answers = round >= u64::from(layout.reads);
-        let round = 1 + (round % u64::from(layout.reads)) as u8;
-        return if answers {
-            Message::Confirmed { ballot, round, from }
-        } else {
-            Message::Confirm { ballot, round }
-        };
-    }
-    let (slot, value) = entry(kind % (slots * values));
-    if kind < slots * values {
-        Message::Accept { ballot, slot, value }
-    } else {
-        Message::Accepted { ballot, slot, value, from }
-    }
+fn message(layout: Layout, from: NodeId, mut digit: u64) -> Message {
+    let mut shapes = Message::SHAPES.iter().enumerate();
+    let (index, shape) = { &mut shapes }
+        .find(|(_, shape)| {
+            let radix = layout.shape(shape);
+            let found = digit < radix;
+            digit -= if found { 0 } else { radix };
+            found
+        })
+        .expect("the digit is below the sum of all radices");
+    let mut fields: Fields = shape
+        .fields
+        .iter()
+        .rev()
+        .map(|(_, sort)| {
+            let of_field = digit % layout.field(*sort);
+            digit /= layout.field(*sort);
+            match sort {
+                Sort::Sender => Field::Node(from),
+                Sort::Ballot => Field::Ballot(Ballot(of_field as u8)),
+                Sort::Slot | Sort::Trimmed => Field::Slot(Slot(of_field as u8)),
+                Sort::Value => Field::Value(Value(of_field as u8)),
+                Sort::Round => Field::Number(1 + of_field as u8),
+                Sort::Votes => Field::Votes(votes(layout, of_field)),
+                Sort::Node | Sort::Below | Sort::Count | Sort::Message => {
+                    unreachable!("no message has such a field")
+                }
+            }
+        })
+        .collect();
+    fields.reverse();
+    Message::from_parts(index, &fields).expect("the fields are of the sorts of the shape")
 }
 
 fn fault_digit(layout: Layout, fault: Fault) -> u64 {

@@ -18,6 +18,7 @@ use state_explorer::{Names, Symmetry, arrangements};
 
 use super::Layout;
 use crate::cluster::{
+    description::{Described as _, Field},
     model::Cluster,
     state::{Message, Network, Node, NodeId, NodeSet, Role, State, Unsynced},
 };
@@ -101,18 +102,13 @@ impl Renaming<'_> {
     }
 
     fn of_message(&self, message: Message) -> Message {
-        match message {
-            Message::Promise { ballot, from, trimmed, reports } => {
-                Message::Promise { ballot, from: self.of(from), trimmed, reports }
+        let (shape, mut fields) = message.parts();
+        for field in &mut fields {
+            if let Field::Node(node) = field {
+                *node = self.of(*node);
             }
-            Message::Accepted { ballot, slot, value, from } => {
-                Message::Accepted { ballot, slot, value, from: self.of(from) }
-            }
-            Message::Confirmed { ballot, round, from } => {
-                Message::Confirmed { ballot, round, from: self.of(from) }
-            }
-            Message::Prepare { .. } | Message::Accept { .. } | Message::Confirm { .. } => message,
         }
+        Message::from_parts(shape, &fields).expect("the sorts of the fields are the same")
     }
 
     fn of_role(&self, role: Role) -> Role {
