@@ -140,7 +140,8 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
 }
 
 fn told(name: &str, fact: &[u8]) -> String {
-    paxos_node::told(name, fact).unwrap_or_else(|| format!("\"{}\"", fact.escape_ascii()))
+    paxos_node::describe_metadata(name, fact)
+        .unwrap_or_else(|| format!("\"{}\"", fact.escape_ascii()))
 }
 
 fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {

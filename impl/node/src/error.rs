@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::introduction::Members;
+use super::peers::Members;
 use crate::machine::RestoreError;
 use paxos::{
     protocol::RecoverError,

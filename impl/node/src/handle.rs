@@ -6,11 +6,11 @@ use bytes::Bytes;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::{
-    introduction::{Admission, Introduction},
     node::Input,
     packet::Packet,
-    pending_proposals::ProposeError,
-    pending_reads::ReadError,
+    peers::{Admission, Handshake},
+    proposals::ProposeError,
+    reads::ReadError,
     status::Status,
 };
 use crate::{
@@ -170,16 +170,16 @@ impl<M: StateMachine> Handle<M> {
     /// Tells the node how a peer introduces itself. Gives what to answer; nothing once the node has stopped.
     /// Packets of a peer are to be delivered only after [`Admission::Welcome`], and none any more of a connection that
     /// it made before.
-    pub async fn introduce(&self, peer: NodeId, introduction: Introduction) -> Option<Admission> {
+    pub async fn introduce(&self, peer: NodeId, handshake: Handshake) -> Option<Admission> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(Input::Introduced { peer, introduction, reply }).await.ok()?;
+        self.inputs.send(Input::Handshake { peer, handshake, reply }).await.ok()?;
         answer.await.ok()
     }
 
     /// Tells the node what a peer says to its own introduction. If that is [`Admission::Banned`] or
     /// [`Admission::Replaced`], it stops.
     pub async fn answered(&self, by: NodeId, answer: Admission) {
-        let _ = self.inputs.send(Input::Answered { by, answer }).await; // It may have stopped.
+        let _ = self.inputs.send(Input::Admitted { by, admission: answer }).await; // It may have stopped.
     }
 }
 

@@ -35,7 +35,7 @@
 //!
 //! use bytes::Bytes;
 //! use paxos::{Config, NodeId, To};
-//! use paxos_node::{Frozen, Handle, Introductions, Options, Packet, RestoreError, StateMachine, Transport, ready, start};
+//! use paxos_node::{Frozen, Handle, Handshakes, Options, Packet, RestoreError, StateMachine, Transport, ready, start};
 //! use paxos_store::{MemoryStore, StoreId};
 //!
 //! /// The machine: counts how often each word was said.
@@ -85,7 +85,7 @@
 //!     let link = Link { me, table: table.clone(), runtime: tokio::runtime::Handle::current() };
 //!     let (config, store) = (Config::new(me, nodes), MemoryStore::new(StoreId(me.0.into())));
 //!     let machine = Words::default();
-//!     let (options, met) = (Options::default(), Introductions::Omitted);
+//!     let (options, met) = (Options::default(), Handshakes::Omitted);
 //!     let (running, node) = ready(config, options, met, machine, store, link)?;
 //!     start(node)?;
 //!     table.0.lock().unwrap().insert(me, running.handle);
@@ -98,23 +98,18 @@
 //! # }
 //! ```
 
-mod batching;
+mod elections;
 mod error;
 mod event_log;
-mod flight;
-mod formation;
 mod handle;
-mod introduction;
 pub mod machine;
 mod node;
-mod notes;
 mod options;
 mod packet;
-mod pending_proposals;
-mod pending_reads;
-mod plausible;
+mod peers;
+mod proposals;
+mod reads;
 mod replicated;
-mod returning;
 mod saving;
 pub mod session;
 #[cfg(test)]
@@ -122,7 +117,7 @@ mod simulation;
 mod snapshots;
 mod status;
 pub mod tcp;
-mod timing;
+mod timers;
 mod transfer;
 pub mod wire;
 
@@ -136,14 +131,13 @@ use tokio::{
 pub use self::{
     error::NodeError,
     handle::Handle,
-    introduction::{Admission, Introduction, Members},
     machine::{Answer, Frozen, RestoreError, StateMachine},
     node::Transport,
-    notes::told,
     options::Options,
     packet::Packet,
-    pending_proposals::ProposeError,
-    pending_reads::ReadError,
+    peers::{Admission, Handshake, Members, describe_metadata},
+    proposals::ProposeError,
+    reads::ReadError,
     status::{Counts, Role, Status},
 };
 use self::{
@@ -156,7 +150,7 @@ use paxos_store::Storage;
 
 /// Whether nodes introduce themselves before they take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Introductions {
+pub enum Handshakes {
     /// The transport introduces them ([`Running::introduction`], [`Handle::introduce`],
     /// [`Handle::answered`]), so that a node that has lost its disk does not come back.
     Made,
@@ -170,7 +164,7 @@ pub struct Running<M: StateMachine> {
     /// To ask it.
     pub handle: Handle<M>,
     /// What it says of itself to its peers, on every connection.
-    pub introduction: Introduction,
+    pub handshake: Handshake,
     /// Resolves when it has stopped: with an error, if it had to. Dropping it changes nothing.
     pub stopped: oneshot::Receiver<Result<(), NodeError>>,
 }
@@ -185,7 +179,7 @@ pub struct Running<M: StateMachine> {
 pub fn ready<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
     config: Config,
     options: Options,
-    introductions: Introductions,
+    handshakes: Handshakes,
     machine: M,
     storage: S,
     transport: T,
@@ -197,15 +191,15 @@ pub fn ready<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
         command_bytes_max: options.command_bytes_max,
     };
     let most = options.inputs_per_turn_max;
-    let introduced = introductions == Introductions::Made;
-    let node = Node::recover(config, options, machine, storage, introduced)?;
-    let introduction = node.introduction();
+    let handshakes = handshakes == Handshakes::Made;
+    let node = Node::recover(config, options, machine, storage, handshakes)?;
+    let handshake = node.handshake();
     let (end, stopped) = oneshot::channel();
     let running = async move {
         let ended = run(node, arriving, most, transport).await;
         let _ = end.send(ended); // Nobody may want to know.
     };
-    Ok((Running { handle, introduction, stopped }, running))
+    Ok((Running { handle, handshake, stopped }, running))
 }
 
 /// Gives a node that is [`ready`] a thread of its own.

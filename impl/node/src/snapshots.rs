@@ -3,7 +3,7 @@
 //! A store has room for one snapshot beside the durable one. So a node writes no snapshot of its own while that of a peer
 //! arrives, and asks no peer for one while it writes its own.
 
-use std::{io::BufReader, time::Duration};
+use std::io::BufReader;
 
 use paxos::{NodeId, Slot};
 use paxos_store::{SnapshotFile, Storage, StorageError};
@@ -13,7 +13,7 @@ use crate::{
     options::Options,
     packet::Packet,
     saving::{Job, Source},
-    timing::Now,
+    timers::Now,
     transfer::{self, Taken, Transfer},
 };
 
@@ -34,6 +34,7 @@ pub(super) struct Snapshots<F> {
     /// Bytes of commands applied since the last snapshot was begun.
     applied_bytes: u64,
     next: Next<F>,
+    options: Options,
 }
 
 /// The next snapshot.
@@ -50,8 +51,8 @@ enum Next<F> {
 
 impl<F: SnapshotFile> Snapshots<F> {
     /// The snapshots of a node that starts with this durable one.
-    pub(super) fn new(durable: Option<(Slot, F)>) -> Self {
-        Self { durable, applied_bytes: 0, next: Next::None }
+    pub(super) fn new(durable: Option<(Slot, F)>, options: Options) -> Self {
+        Self { durable, applied_bytes: 0, next: Next::None, options }
     }
 
     /// The slot below which the durable snapshot has the effect of every slot, if there is one.
@@ -70,10 +71,10 @@ impl<F: SnapshotFile> Snapshots<F> {
     }
 
     /// True if the state at this slot is to become the next snapshot.
-    pub(super) fn is_due(&self, applied: Slot, options: &Options) -> bool {
+    pub(super) fn is_due(&self, applied: Slot) -> bool {
         let slots = applied.0 - self.below().unwrap_or_default().0;
-        let is_long =
-            slots >= options.snapshot_slots || self.applied_bytes >= options.snapshot_bytes;
+        let is_long = slots >= self.options.snapshot_slots
+            || self.applied_bytes >= self.options.snapshot_bytes;
         matches!(self.next, Next::None)
             && slots > 0
             && is_long
@@ -165,11 +166,10 @@ impl<F: SnapshotFile> Snapshots<F> {
     pub(super) fn fetch_again(
         &mut self,
         now: Now,
-        resend: Duration,
         is_silent: impl Fn(NodeId) -> bool,
     ) -> Option<(NodeId, Packet)> {
         let Next::Arrives(transfer) = &mut self.next else { return None };
-        if now.saturating_sub(transfer.asked()) < resend {
+        if now.saturating_sub(transfer.asked()) < self.options.resend {
             return None;
         }
         if is_silent(transfer.from()) {

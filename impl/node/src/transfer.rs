@@ -1,6 +1,6 @@
 //! A snapshot on its way from a peer. The receiver asks for one part after the other, and writes each to its store.
 
-use super::{packet::Packet, timing::Now};
+use super::{packet::Packet, timers::Now};
 use paxos::types::{NodeId, Slot};
 use paxos_store::{SnapshotFile, StorageError};
 

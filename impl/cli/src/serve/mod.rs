@@ -14,7 +14,7 @@ use std::{
 use paxos::{Config, NodeId};
 use paxos_kv::{self, Kv};
 use paxos_node::{
-    self, Introductions, NodeError, Options, Running,
+    self, Handshakes, NodeError, Options, Running,
     tcp::{self, Addresses, Tcp},
 };
 use paxos_store::{Disk, Identity, StorageError};
@@ -109,7 +109,7 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let (transport, queues) = Tcp::new(&addresses);
     let (traffic, depths) = (queues.traffic(), transport.depths());
     let options = Options { command_bytes_max: paxos_kv::REQUEST_MAX * 2, ..settings.options };
-    let made = Introductions::Made;
+    let made = Handshakes::Made;
     let metrics = match settings.metrics {
         // Before the node starts: it keeps the recorder that it finds then.
         Some(address) => Some(metrics::listen(address, shares.metrics).await?),

@@ -9,7 +9,7 @@ use std::{
 use paxos::{Config, NodeId, To};
 use paxos_kv::Kv;
 use paxos_node::{
-    self, Handle, Introductions, Options, Packet, Transport,
+    self, Handle, Handshakes, Options, Packet, Transport,
     tcp::{self, Addresses, Tcp, Traffic},
 };
 use paxos_store::{MemoryStore, StoreId};
@@ -46,7 +46,7 @@ impl Member {
         let (id, traffic) = (addresses.id, queues.traffic());
         let nodes = addresses.peers.keys().copied().chain([id]);
         let (config, store) = (Config::new(id, nodes), MemoryStore::new(StoreId(id.0.into())));
-        let (options, made) = (Options::default(), Introductions::Made);
+        let (options, made) = (Options::default(), Handshakes::Made);
         let node = paxos_node::ready(config, options, made, Kv::default(), store, Mute);
         let (running, node) = node.expect("a new node");
         let handle = running.handle.clone();

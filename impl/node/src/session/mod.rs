@@ -109,10 +109,17 @@ enum Borrowed<'a> {
     Command { session: SessionId, sequence: u64, answered_below: u64, command: &'a [u8] },
 }
 
-/// The name of the command in an entry, if the entry has one.
-pub(crate) fn key(entry: &[u8]) -> Option<(SessionId, u64)> {
+/// The name of a command: its session, and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CommandId {
+    pub(crate) session: SessionId,
+    pub(crate) sequence: u64,
+}
+
+/// Returns the name of the command in an entry, if the entry has one.
+pub(crate) fn command_id(entry: &[u8]) -> Option<CommandId> {
     match postcard::from_bytes(entry) {
-        Ok(Borrowed::Command { session, sequence, .. }) => Some((session, sequence)),
+        Ok(Borrowed::Command { session, sequence, .. }) => Some(CommandId { session, sequence }),
         _ => None,
     }
 }

@@ -13,10 +13,10 @@ use tokio::{
 use super::{
     Traffic, Waiting,
     acks::{await_acks, beat, empty_frame},
-    handshake::Hello,
+    hello::Hello,
     listen::read_frame,
 };
-use crate::{Admission, Handle, Introduction, machine::StateMachine, wire};
+use crate::{Admission, Handle, Handshake, machine::StateMachine, wire};
 use paxos::types::NodeId;
 
 /// The first pause after a connection could not be made; the next is twice as long.
@@ -34,7 +34,7 @@ const WRITE_BYTES: usize = 256 << 10;
 pub(super) struct Line {
     pub(super) cluster: String,
     pub(super) me: NodeId,
-    pub(super) introduction: Introduction,
+    pub(super) handshake: Handshake,
     pub(super) peer: NodeId,
     pub(super) address: String,
     /// The last addresses that were found for it.
@@ -124,7 +124,7 @@ impl Line {
     }
 
     async fn greet(&self, mut connection: TcpStream) -> io::Result<(TcpStream, Admission)> {
-        let hello = Hello::new(&self.cluster, self.me, self.peer, &self.introduction);
+        let hello = Hello::new(&self.cluster, self.me, self.peer, &self.handshake);
         let mut frame = Vec::new();
         wire::encode(&hello, &mut frame).map_err(io::Error::other)?;
         connection.write_all(&frame).await?;

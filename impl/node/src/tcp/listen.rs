@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     Addresses, Traffic,
     acks::{is_empty, send_acks, while_waiting},
-    handshake::Hello,
+    hello::Hello,
     places::{Place, Places},
 };
 use crate::{
@@ -160,10 +160,10 @@ impl Guest {
         let Addresses { cluster, id, .. } = &self.addresses;
         let answer = match hello.check(cluster, *id) {
             Err(reason) => Admission::Refused(reason),
-            Ok(introduction) => {
+            Ok(handshake) => {
                 // A peer is not crowded out while the node waits for its disk.
                 let stranger = (!self.latest.contains_key(&hello.from)).then_some(place);
-                let answer = node.introduce(hello.from, introduction).await;
+                let answer = node.introduce(hello.from, handshake).await;
                 drop(stranger);
                 let Some(answer) = answer else { return Ok(None) };
                 answer

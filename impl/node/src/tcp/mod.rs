@@ -11,7 +11,7 @@
 
 mod acks;
 mod dial;
-pub mod handshake;
+pub mod hello;
 mod listen;
 mod places;
 
@@ -272,7 +272,7 @@ pub async fn run<M: StateMachine>(
         let line = dial::Line {
             cluster: addresses.cluster.clone(),
             me: addresses.id,
-            introduction: running.introduction.clone(),
+            handshake: running.handshake.clone(),
             peer,
             address: addresses.peers[&peer].clone(),
             resolved: Vec::new(),

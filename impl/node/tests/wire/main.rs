@@ -10,7 +10,7 @@ use paxos::{Ballot, Message, NodeId, Slot, Value};
 use paxos_node::{
     Frozen, Packet, RestoreError, StateMachine,
     session::{Entry, Owner, Sessions},
-    tcp::handshake::Hello,
+    tcp::hello::Hello,
     wire::{self, FrameError},
 };
 

@@ -12,14 +12,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use thiserror::Error;
 
-use super::{
-    packet::Packet,
-    timing::Now,
-    transfer::{PART, SNAPSHOT_BYTES_MAX},
-};
 use crate::{
     machine::StateMachine,
+    packet::Packet,
     session::{Applied, Owner, SessionId, Sessions},
+    timers::Now,
+    transfer::{PART, SNAPSHOT_BYTES_MAX},
 };
 use paxos::{
     message::{Message, Report},

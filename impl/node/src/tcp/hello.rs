@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Introduction;
+use crate::Handshake;
 use paxos::types::NodeId;
 
 /// The version of what nodes say to each other. In version 4 what arrives is acknowledged.
@@ -24,23 +24,23 @@ pub struct Hello {
     pub from: NodeId,
     to: NodeId,
     /// How it introduces itself. As bytes, so that a greeting of another version can be told from noise.
-    introduction: Vec<u8>,
+    handshake: Vec<u8>,
 }
 
 impl Hello {
     /// What `from` says to `to`.
-    pub fn new(cluster: &str, from: NodeId, to: NodeId, introduction: &Introduction) -> Self {
-        let introduction = postcard::to_stdvec(introduction);
-        let introduction = introduction.expect("an introduction can be written to memory");
+    pub fn new(cluster: &str, from: NodeId, to: NodeId, handshake: &Handshake) -> Self {
+        let handshake = postcard::to_stdvec(handshake);
+        let handshake = handshake.expect("a handshake can be written to memory");
         let cluster = cluster.to_owned();
-        Self { magic: MAGIC, protocol: PROTOCOL, cluster, from, to, introduction }
+        Self { magic: MAGIC, protocol: PROTOCOL, cluster, from, to, handshake }
     }
 
     /// How its sender introduces itself, if it is meant for node `me` of a cluster.
     ///
     /// # Errors
     /// What differs.
-    pub fn check(&self, cluster: &str, me: NodeId) -> Result<Introduction, String> {
+    pub fn check(&self, cluster: &str, me: NodeId) -> Result<Handshake, String> {
         if self.magic != MAGIC {
             return Err("this is no node's greeting".to_owned());
         }
@@ -57,8 +57,8 @@ impl Hello {
         if self.from == me {
             return Err(format!("it says that it is node {me}, and has found node {me}"));
         }
-        let introduction = postcard::from_bytes(&self.introduction);
-        introduction.map_err(|error| format!("its introduction is unreadable: {error}"))
+        let handshake = postcard::from_bytes(&self.handshake);
+        handshake.map_err(|error| format!("its handshake is unreadable: {error}"))
     }
 }
 
@@ -66,7 +66,7 @@ impl Hello {
 mod tests {
     use super::*;
     use crate::{
-        introduction::{Lives, Members},
+        peers::{Incarnations, Members},
         wire,
     };
     use paxos::config::{Config, NODES_MAX};
@@ -74,10 +74,10 @@ mod tests {
 
     fn hello(cluster: &str, from: u32, to: u32, node: u32, nodes: &[u32]) -> Hello {
         let members = Members::of(&Config::new(NodeId(node), nodes.iter().copied().map(NodeId)));
-        let mut lives = Lives::default();
-        (0..1000).for_each(|_| lives.begin(u64::MAX));
+        let mut incarnations = Incarnations::default();
+        (0..1000).for_each(|_| incarnations.add(u64::MAX));
         let store = StoreId(u128::MAX);
-        Hello::new(cluster, NodeId(from), NodeId(to), &Introduction { store, lives, members })
+        Hello::new(cluster, NodeId(from), NodeId(to), &Handshake { store, incarnations, members })
     }
 
     #[test]
