@@ -24,7 +24,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use paxos_kv::Kv;
 use paxos_node::{
-    Handle, Packet, Status,
+    ClientHandle, Packet, Status,
     tcp::{Depth, Depths, Traffic},
 };
 
@@ -159,7 +159,7 @@ fn describe() {
 
 /// Tells them again and again, until the node has stopped.
 pub(super) async fn tell(
-    node: Handle<Kv>,
+    node: ClientHandle<Kv>,
     traffic: Arc<Traffic>,
     depths: Depths,
     metrics: PrometheusHandle,

@@ -16,7 +16,7 @@ use super::{
     hello::Hello,
     listen::read_frame,
 };
-use crate::{Admission, Handle, Handshake, machine::StateMachine, wire};
+use crate::{Admission, Handshake, PeerHandle, machine::StateMachine, wire};
 use paxos::types::NodeId;
 
 /// The first pause after a connection could not be made; the next is twice as long.
@@ -48,7 +48,7 @@ impl Line {
     pub(super) async fn keep<M: StateMachine>(
         mut self,
         mut queue: mpsc::Receiver<Waiting>,
-        node: Handle<M>,
+        node: PeerHandle<M>,
     ) {
         let mut pause = PAUSE_LEAST;
         loop {
@@ -56,7 +56,7 @@ impl Line {
                 Ok((connection, Admission::Welcome)) => {
                     tracing::debug!(peer = self.peer.0, "connected");
                     Traffic::count(&self.traffic.connected);
-                    node.answered(self.peer, Admission::Welcome).await;
+                    node.admitted(self.peer, Admission::Welcome).await;
                     pause = PAUSE_LEAST;
                     // What waited while nobody listened is old; the node sends again what it needs.
                     while queue.try_recv().is_ok() {}
@@ -75,7 +75,7 @@ impl Line {
                     }
                 }
                 Ok((_, answer @ (Admission::Replaced(_) | Admission::Banned(_)))) => {
-                    node.answered(self.peer, answer).await;
+                    node.admitted(self.peer, answer).await;
                     return;
                 }
                 Ok((_, Admission::Refused(reason))) => {

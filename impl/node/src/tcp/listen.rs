@@ -18,7 +18,7 @@ use super::{
     places::{Place, Places},
 };
 use crate::{
-    Admission, Handle,
+    Admission, PeerHandle,
     machine::StateMachine,
     wire::{self, FrameError},
 };
@@ -36,7 +36,7 @@ const READ_BYTES: usize = 64 << 10;
 pub(super) async fn accept<M: StateMachine>(
     addresses: &Addresses,
     listener: TcpListener,
-    node: Handle<M>,
+    node: PeerHandle<M>,
     traffic: &Arc<Traffic>,
 ) -> io::Result<()> {
     let latest = addresses.peers.keys().map(|&peer| (peer, watch::Sender::new(0)));
@@ -80,7 +80,7 @@ impl Guest {
         &self,
         mut connection: TcpStream,
         place: Place,
-        node: &Handle<M>,
+        node: &PeerHandle<M>,
     ) -> io::Result<()> {
         connection.set_nodelay(true)?;
         let mut buffer = BytesMut::new();
@@ -109,7 +109,7 @@ impl Guest {
         (mut reader, mut buffer): (impl AsyncRead + Unpin, BytesMut),
         arrived: &Notify,
         is_latest: impl Fn() -> bool,
-        node: &Handle<M>,
+        node: &PeerHandle<M>,
     ) -> io::Result<()> {
         let room = Arc::new(Semaphore::new(BYTES_ARRIVED_MAX));
         loop {
@@ -125,7 +125,7 @@ impl Guest {
                     let room = Arc::clone(&room);
                     let deliver = async {
                         if let Ok(room) = room.acquire_many_owned(taken).await {
-                            node.deliver_in(peer, packet, room).await;
+                            node.deliver_metered(peer, packet, room).await;
                         }
                     };
                     while_waiting(arrived, deliver).await;
@@ -145,7 +145,7 @@ impl Guest {
         connection: &mut TcpStream,
         buffer: &mut BytesMut,
         place: Place,
-        node: &Handle<M>,
+        node: &PeerHandle<M>,
     ) -> io::Result<Option<NodeId>> {
         let Some(frame) = read_frame(connection, buffer, wire::GREETING_MAX, || {}).await? else {
             return Ok(None);
@@ -163,7 +163,7 @@ impl Guest {
             Ok(handshake) => {
                 // A peer is not crowded out while the node waits for its disk.
                 let stranger = (!self.latest.contains_key(&hello.from)).then_some(place);
-                let answer = node.introduce(hello.from, handshake).await;
+                let answer = node.admit(hello.from, handshake).await;
                 drop(stranger);
                 let Some(answer) = answer else { return Ok(None) };
                 answer

@@ -279,12 +279,12 @@ pub async fn run<M: StateMachine>(
             ack_timeout: addresses.ack_timeout,
             traffic: traffic.clone(),
         };
-        tasks.spawn(line.keep(queue, running.handle.clone()));
+        tasks.spawn(line.keep(queue, running.peers.clone()));
     }
-    let handle = running.handle.clone();
+    let handle = running.peers.clone();
     tokio::select! {
         ended = listen::accept(&addresses, listener, handle, &traffic) => ended,
-        () = running.handle.inputs.closed() => Ok(()),
+        () = running.peers.stopped() => Ok(()),
     }
 }
 
