@@ -19,8 +19,8 @@
 //!   sync at the same time.
 //! - A message that depends only on earlier syncs leaves before the sync.
 //!
-//! This crate decides nothing about safety; [`paxos::protocol`] does. The protocol needs two things: records are durable
-//! before anything that depends on them leaves (the order of a turn), and the store loses no record. Messages that are
+//! This crate decides nothing about safety; [`paxos::protocol`] does. The protocol needs two things. The order of a turn
+//! makes records durable before anything that depends on them leaves, and the store loses no record. Messages that are
 //! lost, repeated or delayed cost only time. Nothing here is encrypted or authenticated, and the members of a cluster
 //! cannot change.
 //!
@@ -29,9 +29,9 @@
 //! - [`machine`]: the state machine that a program brings. [`session`]: the client table, by which a command that is
 //!   chosen twice is applied once.
 //! - `node`: one turn, and the parts that it wires:
-//!   - `peers`: which nodes take part. A node connects with a handshake (`handshake`), a cluster is formed once
-//!     (`bootstrap`), and a store that has lost its memory is refused (`incarnations`, `metadata`). Packets with absurd
-//!     numbers are refused, too (`plausible`).
+//!   - `peers`: the peers that take part. `handshake` is what nodes say on connecting, and `bootstrap` forms a cluster.
+//!     `incarnations` finds stores that have lost memory, `metadata` is what a store keeps beside the log, and `plausible`
+//!     refuses packets with absurd numbers.
 //!   - `elections`, `timers`: pre-votes, the leader that is heard, and the times for everything.
 //!   - `proposals`: commands that wait (`pending`), batches (`batching`, `batch_delay`), and proposals in flight
 //!     (`in_flight`).

@@ -1,6 +1,6 @@
-//! The snapshots of a node: the durable one, and the one that is written or arrives meanwhile.
+//! The snapshots of a node: the durable one, and the next one, which is being written or arrives from a peer.
 //!
-//! A store has room for one snapshot beside the durable one. So a node writes no snapshot of its own while that of a peer
+//! A store holds one snapshot beside the durable one. So a node writes no snapshot of its own while that of a peer
 //! arrives, and asks no peer for one while it writes its own.
 
 use std::io::BufReader;
@@ -70,7 +70,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         self.applied_bytes += bytes;
     }
 
-    /// True if the state at this slot is to become the next snapshot.
+    /// Returns true if the state at this slot is to become the next snapshot.
     pub(super) fn is_due(&self, applied: Slot) -> bool {
         let slots = applied.0 - self.below().unwrap_or_default().0;
         let is_long = slots >= self.options.snapshot_slots
@@ -97,7 +97,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         Ok(())
     }
 
-    /// A snapshot that has to be written and synced, once.
+    /// Takes the snapshot that is to be written and synced now, if there is one.
     pub(super) fn take_job(&mut self) -> Option<Job<F>> {
         match std::mem::replace(&mut self.next, Next::UnderWay) {
             Next::Due(job) => Some(job),
@@ -108,7 +108,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         }
     }
 
-    /// Has the store adopt a snapshot that was written. `None` gives it up.
+    /// Makes a snapshot that was written the durable one. `None` gives it up.
     ///
     /// # Errors
     /// The store fails.
@@ -125,7 +125,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         Ok(())
     }
 
-    /// All was replaced by the state of a peer's snapshot.
+    /// The state was replaced by a peer's snapshot.
     pub(super) fn restored(&mut self) {
         self.applied_bytes = 0;
     }
@@ -136,7 +136,7 @@ impl<F: SnapshotFile> Snapshots<F> {
     /// The part that a peer asks for, if there is a durable snapshot.
     ///
     /// # Errors
-    /// The store does not give it.
+    /// The part cannot be read.
     pub(super) fn part(
         &self,
         below: Option<Slot>,

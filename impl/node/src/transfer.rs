@@ -1,4 +1,4 @@
-//! A snapshot on its way from a peer. The receiver asks for one part after the other, and writes each to its store.
+//! The transfer of a snapshot from a peer. The receiver asks for one part after the other, and writes each to its store.
 
 use super::{packet::Packet, timers::Now};
 use paxos::types::{NodeId, Slot};
@@ -17,8 +17,8 @@ pub(super) enum Taken<F> {
     Whole(Slot, F),
     /// The next one is wanted.
     Part,
-    /// It has come before, or belongs to another snapshot. Nothing is asked for because of it: each
-    /// repetition would bring another, for as long as the transfer lasts.
+    /// It has come before, or belongs to another snapshot. No part is asked for in return: otherwise each repetition would
+    /// cause another one, for as long as the transfer lasts.
     Nothing,
 }
 
@@ -51,7 +51,7 @@ impl<F: SnapshotFile> Transfer<F> {
         self.from
     }
 
-    /// When a part was last asked for.
+    /// The time at which a part was last asked for.
     pub(super) fn asked(&self) -> Now {
         self.asked
     }
@@ -69,7 +69,7 @@ impl<F: SnapshotFile> Transfer<F> {
         self.next()
     }
 
-    /// Takes in a part. The first part of a snapshot begins a file.
+    /// Takes a part. The first part of a snapshot begins a file.
     ///
     /// # Errors
     /// The store has failed.
@@ -102,10 +102,10 @@ impl<F: SnapshotFile> Transfer<F> {
     }
 }
 
-/// The part of the durable snapshot that a peer asks for.
+/// Returns the part of the durable snapshot that a peer asks for.
 ///
 /// # Errors
-/// The store does not give it.
+/// The part cannot be read.
 pub(super) fn part(
     durable: &(Slot, impl SnapshotFile),
     below: Option<Slot>,
@@ -114,7 +114,7 @@ pub(super) fn part(
     let (durable, file) = durable;
     let length = file.length();
     let same = below.is_none_or(|below| below == *durable) && offset <= length;
-    let offset = if same { offset } else { 0 }; // Of another one: from the beginning.
+    let offset = if same { offset } else { 0 }; // Another snapshot is sent from its beginning.
     let bytes = usize::try_from(length - offset).unwrap_or(usize::MAX).min(PART);
     let mut part = vec![0; bytes];
     file.read_at(offset, &mut part).map_err(StorageError::io("read the snapshot"))?;
@@ -142,7 +142,7 @@ mod tests {
         Transfer::begin(NodeId(2), Now::ZERO)
     }
 
-    /// Takes in a packet. Says whether it was the last, a part, or good for nothing.
+    /// Takes a packet, and returns its use.
     fn give(transfer: &mut Transfer<MemorySnapshot>, packet: Packet) -> &'static str {
         let Packet::Chunk { below, length, offset, part } = packet else { panic!("{packet:?}") };
         let begin = || Ok(MemorySnapshot::default());
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_comes_again_asks_for_nothing() {
+    fn a_part_that_comes_again_causes_no_question() {
         let (mut transfer, _) = begin();
         let first = part(7, None, 0);
         assert_eq!(give(&mut transfer, first.clone()), "part");

@@ -208,7 +208,7 @@ fn tell_status(status: &Status) {
 fn tell_traffic(traffic: &Traffic) {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     counter!("paxos_rejected_frames_total").absolute(read(&traffic.rejected_frames));
-    counter!("paxos_refused_greetings_total").absolute(read(&traffic.refused_greetings));
+    counter!("paxos_refused_greetings_total").absolute(read(&traffic.refused_handshakes));
     counter!("paxos_packets_dropped_total").absolute(read(&traffic.dropped));
     counter!("paxos_connections_total").absolute(read(&traffic.connected));
     counter!("paxos_unacknowledged_total").absolute(read(&traffic.unacknowledged));

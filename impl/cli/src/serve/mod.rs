@@ -104,7 +104,7 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
         id: settings.id,
         peers: settings.peers,
         ack_timeout: tcp::ack_timeout(settings.options.election_timeout()),
-        greetings_max: shares.handshakes,
+        handshakes_max: shares.handshakes,
     };
     let (transport, queues) = Tcp::new(&addresses);
     let (traffic, depths) = (queues.traffic(), transport.depths());

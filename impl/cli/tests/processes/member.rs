@@ -67,6 +67,6 @@ pub(crate) fn addresses(id: u32, peers: impl IntoIterator<Item = (u32, SocketAdd
         id: NodeId(id),
         peers: peers.collect(),
         ack_timeout: tcp::ack_timeout(Options::default().election_timeout()),
-        greetings_max: 64,
+        handshakes_max: 64,
     }
 }

@@ -169,7 +169,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn log_changes(&mut self, now: Now) {
         let (role, leader) = (self.role(), self.leader(now));
         let promised = self.replica.parts().acceptor.promised;
-        self.event_log.tell(role, self.peers.missing(), promised, leader);
+        self.event_log.log_changes(role, self.peers.missing(), promised, leader);
     }
 
     /// Answers every pending request: the node has stopped.

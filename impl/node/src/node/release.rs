@@ -68,7 +68,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                     self.counts.applied += 1;
                 }
                 Outcome::Panicked(slot, panic) => {
-                    self.event_log.tell_of_panic(slot, &*panic);
+                    self.event_log.log_panic(slot, &*panic);
                     let error = ProposeError::Halted { slot, may_be_applied: true };
                     self.proposals.pending.end(&error);
                     self.reads.end(&ReadError::Halted(slot));
@@ -107,7 +107,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             trimmed = below;
         }
         self.snapshots.adopt(Some((below, file)), &mut self.storage)?;
-        self.event_log.tell_of_snapshot(below, self.snapshots.bytes(), is_peers);
+        self.event_log.log_snapshot(below, self.snapshots.bytes(), is_peers);
         if is_peers {
             self.counts.installed += 1;
             self.proposals.pending.restored(self.replicated.sessions());

@@ -1,4 +1,4 @@
-//! What a node does by itself: it campaigns, and asks the leader for what its clients wait for.
+//! The requests of a node to others: for votes, and to the leader for commands and reads of clients.
 
 use super::Node;
 use crate::{
@@ -44,7 +44,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
 /// Requests of clients.
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// Asks the leader for what clients wait for, or proposes it as the leader.
+    /// Sends the requests of clients to the leader. A node that leads proposes them itself.
     pub(super) fn ask_leader(&mut self, now: Now) {
         let check = self.elections.check(now);
         if check {

@@ -71,7 +71,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Returns true if a node in this state may take in a packet.
+    /// Returns true if a node in this state may take a packet.
     pub(super) fn admits<M: StateMachine>(
         &mut self,
         from: NodeId,
@@ -174,8 +174,8 @@ fn check<M: StateMachine>(
             if fits { Ok(()) } else { Err(Implausible::Part { length, offset, part }) }
         }
         Packet::Forward(commands) => commands.iter().try_for_each(|bytes| entry(bytes, sessions)),
-        // The numbers of reads are only sent back and compared. A node that is asked for any byte of its snapshot
-        // gives the first if it has no such byte.
+        // The numbers of reads are only sent back and compared. A node that is asked for a byte beyond its
+        // snapshot sends the first part.
         Packet::ReadIndex { .. } | Packet::PreVote | Packet::PreVoteGranted | Packet::Following => {
             Ok(())
         }
@@ -358,7 +358,7 @@ mod tests {
             assert!(refused(&sessions, forward(Owner::Node, 0, answered_below)));
             assert!(
                 refused(&sessions, forward(Owner::Node, 9, answered_below)),
-                "nobody's session"
+                "a session that is not open"
             );
             assert!(!refused(&sessions, forward(Owner::Client, 0, answered_below)));
         }

@@ -1,10 +1,11 @@
 //! The delay of a batch for clients that are expected to return.
 //!
-//! Clients that ask without a pause would otherwise fall apart into two groups that take turns: one group is answered
-//! while the batch of the other is in flight, and each of the two batches costs as much as one batch of both. So a
-//! batch waits for the clients that were just answered, if they return, and return quickly. (A batch that waited long
-//! enough would also meet clients that come by chance.) Trial finds out whether they return: each time that they do
-//! not, the next batches do not wait, twice as many as the last time; each time that they do, half as many.
+//! Clients that ask without a pause would otherwise form two groups that take turns: one group is answered while the batch
+//! of the other is in flight. Each of the two batches then costs as much as one batch of both groups.
+//!
+//! So a batch waits for the clients that were just answered, for a short time, if they tend to return. The short time
+//! excludes clients that come by chance. The tendency is found by trial. After a delay in vain, twice as many batches as
+//! after the last one do not wait. After a delay that paid, half as many do not wait.
 
 use std::time::Duration;
 
