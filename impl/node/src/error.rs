@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::peers::Members;
+use super::peers::handshake::Members;
 use crate::machine::RestoreError;
 use paxos::{
     protocol::RecoverError,

@@ -34,7 +34,7 @@ use super::{
     machine::StateMachine,
     options::Options,
     packet::Packet,
-    peers::{Bootstrap, Handshake, Incarnations, Peers},
+    peers::{Bootstrap, Handshake, Peers, begin_incarnation},
     proposals::{Proposals, ProposeError},
     reads::{ReadError, Reads},
     replicated::Replicated,
@@ -202,7 +202,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let bootstrap = Bootstrap::recover(&mut storage, &config, handshakes)?;
         let replica = Replica::recover(config, records)?;
         let config = replica.parts().config;
-        let incarnations = Incarnations::begin(&mut storage)?;
+        let incarnations = begin_incarnation(&mut storage)?;
         let number = incarnations.number();
         let unique = u128::from(config.id.0) << 64 | u128::from(incarnations.unique());
         let below = snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);

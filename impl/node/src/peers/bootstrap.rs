@@ -174,7 +174,7 @@ fn refuse_forgetful(peer: NodeId, incarnation: &Incarnation, met: &Incarnation) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::Incarnations;
+    use crate::peers::incarnations::Incarnations;
     use paxos_store::{MemoryStore, StoreId};
 
     fn config(id: u32, nodes: &[u32]) -> Config {
@@ -189,7 +189,7 @@ mod tests {
     fn handshake(store: u128, nonces: &[u64]) -> Handshake {
         let mut incarnations = Incarnations::default();
         for &nonce in nonces {
-            incarnations.add(nonce);
+            incarnations.begin(nonce);
         }
         Handshake {
             store: StoreId(store),

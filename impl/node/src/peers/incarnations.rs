@@ -8,8 +8,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::metadata::INCARNATIONS;
-use paxos_store::{Storage, StorageError, StoreId};
+use paxos_store::StoreId;
 
 /// The incarnations of a node, as its store remembers them. A copy of the store shares those from before it was made,
 /// and no later one, however often it is started.
@@ -34,21 +33,8 @@ impl Incarnations {
     /// The number of incarnations that are remembered. A peer that has met none of them has to believe the rest.
     const REMEMBERED_MAX: usize = 256;
 
-    /// Begins a new incarnation, durably, so that messages of an earlier one are not taken for messages of this one.
-    ///
-    /// # Errors
-    /// The store fails, or the system has no random numbers.
-    pub(crate) fn begin(storage: &mut impl Storage) -> Result<Self, StorageError> {
-        let nonce = getrandom::u64();
-        let nonce =
-            nonce.map_err(|error| StorageError::io("find a random number")(error.into()))?;
-        let mut incarnations = INCARNATIONS.read(storage)?.unwrap_or_default();
-        incarnations.add(nonce);
-        INCARNATIONS.write(&incarnations, storage)?;
-        Ok(incarnations)
-    }
-
-    pub(crate) fn add(&mut self, nonce: u64) {
+    /// Begins a new incarnation with a random number.
+    pub(crate) fn begin(&mut self, nonce: u64) {
         self.nonces.push_back(nonce);
         if self.nonces.len() > Self::REMEMBERED_MAX {
             self.nonces.pop_front();

@@ -1,17 +1,17 @@
 //! The peers of a node: which of them take part, which packets are accepted from them, and the packets for them.
 
 mod bootstrap;
-mod handshake;
-mod incarnations;
+pub(super) mod handshake;
+pub(super) mod incarnations;
 mod metadata;
 mod plausible;
 
-use self::plausible::Guard;
-pub(super) use self::{bootstrap::Bootstrap, incarnations::Incarnations};
+pub(super) use self::bootstrap::Bootstrap;
 pub use self::{
     handshake::{Admission, Handshake, Members},
     metadata::describe_metadata,
 };
+use self::{incarnations::Incarnations, metadata::INCARNATIONS, plausible::Guard};
 use super::{error::NodeError, packet::Packet, session::Sessions, timers::Now};
 use crate::machine::StateMachine;
 use paxos::{config::Config, message::To, protocol::Parts, types::NodeId};
@@ -29,6 +29,19 @@ pub(super) struct Peers {
     guard: Guard,
     /// Packets that depend on no record of the present turn: they say nothing of promises and votes.
     packets: Vec<(To, Packet)>,
+}
+
+/// Begins a new incarnation, durably, so that messages to an earlier one are not taken for messages to this one.
+///
+/// # Errors
+/// The store fails, or the system has no random numbers.
+pub(super) fn begin_incarnation(storage: &mut impl Storage) -> Result<Incarnations, StorageError> {
+    let nonce = getrandom::u64();
+    let nonce = nonce.map_err(|error| StorageError::io("find a random number")(error.into()))?;
+    let mut incarnations = INCARNATIONS.read(storage)?.unwrap_or_default();
+    incarnations.begin(nonce);
+    INCARNATIONS.write(&incarnations, storage)?;
+    Ok(incarnations)
 }
 
 impl Peers {

@@ -66,7 +66,7 @@ impl Hello {
 mod tests {
     use super::*;
     use crate::{
-        peers::{Incarnations, Members},
+        peers::{Members, incarnations::Incarnations},
         wire,
     };
     use paxos::config::{Config, NODES_MAX};
@@ -75,7 +75,7 @@ mod tests {
     fn hello(cluster: &str, from: u32, to: u32, node: u32, nodes: &[u32]) -> Hello {
         let members = Members::of(&Config::new(NodeId(node), nodes.iter().copied().map(NodeId)));
         let mut incarnations = Incarnations::default();
-        (0..1000).for_each(|_| incarnations.add(u64::MAX));
+        (0..1000).for_each(|_| incarnations.begin(u64::MAX));
         let store = StoreId(u128::MAX);
         Hello::new(cluster, NodeId(from), NodeId(to), &Handshake { store, incarnations, members })
     }
