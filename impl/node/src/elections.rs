@@ -216,3 +216,85 @@ impl Elections {
         self.chosen_elsewhere
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: NodeId = NodeId(1);
+
+    /// Node 1 of five, with majorities as quorums.
+    fn elections() -> Elections {
+        let config = Config::new(ME, (1..=5).map(NodeId));
+        Elections::new(&config, &Options::default())
+    }
+
+    fn seconds(count: u64) -> Now {
+        Duration::from_secs(count)
+    }
+
+    fn ballot(node: u32) -> Ballot {
+        Ballot::new(1, NodeId(node)).expect("not zero")
+    }
+
+    #[test]
+    fn a_pre_vote_is_won_with_a_quorum_and_only_once() {
+        let mut elections = elections();
+        elections.pre_vote_granted(1);
+        assert!(!elections.wins_pre_vote(), "no pre-vote has begun");
+        assert!(matches!(elections.fire(Timer::Campaign, false, seconds(1)), Fired::PreVote));
+        for (index, won) in [(1, false), (1, false), (2, true), (3, false)] {
+            elections.pre_vote_granted(index);
+            assert_eq!(elections.wins_pre_vote(), won, "with the grant of index {index}");
+        }
+    }
+
+    #[test]
+    fn a_pre_vote_is_repeated_until_a_leader_is_heard() {
+        let mut elections = elections();
+        elections.fire(Timer::Campaign, false, seconds(1));
+        assert!(!elections.repeats_pre_vote(seconds(1)));
+        assert!(elections.repeats_pre_vote(seconds(2)));
+        assert!(!elections.repeats_pre_vote(seconds(2)), "once for each pause");
+        elections.hear_leader(ballot(2), Slot(7), seconds(3));
+        assert!(!elections.repeats_pre_vote(seconds(9)));
+        assert_eq!(elections.chosen_elsewhere(), Slot(7));
+    }
+
+    #[test]
+    fn a_node_that_hears_a_leader_grants_no_pre_vote() {
+        let mut elections = elections();
+        assert!(elections.grants_pre_vote(false, seconds(1)));
+        elections.hear_leader(ballot(2), Slot(0), seconds(1));
+        assert!(!elections.grants_pre_vote(false, seconds(1)));
+        assert!(elections.grants_pre_vote(false, seconds(2)), "an election timeout later");
+    }
+
+    /// The silent leader neither sends heartbeats nor refuses a pre-vote, nor does it take requests.
+    #[test]
+    fn a_leader_without_a_quorum_falls_silent() {
+        let mut elections = elections();
+        for (peer, followed) in [(2, false), (3, true)] {
+            elections.hear(NodeId(peer), seconds(1));
+            let fired = elections.fire(Timer::Heartbeat, true, seconds(1));
+            assert_eq!(matches!(fired, Fired::Step(Timer::Heartbeat)), followed);
+            assert_eq!(elections.grants_pre_vote(true, seconds(1)), !followed);
+            assert_eq!(elections.leader(true, seconds(1)), followed.then_some(ME));
+        }
+        assert_eq!(elections.leader(true, seconds(2)), None, "an election timeout later");
+        assert!(
+            elections.is_silent(NodeId(2), seconds(3))
+                && !elections.is_silent(NodeId(4), seconds(3))
+        );
+    }
+
+    #[test]
+    fn requests_go_to_the_last_leader_for_two_election_timeouts() {
+        let mut elections = elections();
+        elections.hear_leader(ballot(2), Slot(0), seconds(1));
+        assert_eq!(elections.leader(false, seconds(2)), Some(NodeId(2)));
+        assert_eq!(elections.leader(false, seconds(3)), None);
+        assert!(elections.moves_to(NodeId(2)) && !elections.moves_to(NodeId(2)));
+        assert!(elections.moves_to(ME));
+    }
+}

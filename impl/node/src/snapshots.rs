@@ -14,7 +14,7 @@ use crate::{
     packet::Packet,
     saving::{Job, Source},
     timers::Now,
-    transfer::{self, Taken, Transfer},
+    transfer::{self, Part, Taken, Transfer},
 };
 
 /// A snapshot costs as much as the state has bytes. So none is taken before the log has grown by this part of the last
@@ -187,8 +187,9 @@ impl<F: SnapshotFile> Snapshots<F> {
     pub(super) fn take_part(
         &mut self,
         from: NodeId,
-        part: (Slot, u64, u64, &[u8]),
-        (chosen_below, now): (Slot, Now),
+        part: Part<'_>,
+        chosen_below: Slot,
+        now: Now,
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<Option<Packet>, StorageError> {
         let Next::Arrives(transfer) = &mut self.next else { return Ok(None) };

@@ -10,6 +10,18 @@ pub(super) const PART: usize = 256 << 10;
 /// The longest snapshot that is taken from a peer, in bytes.
 pub(super) const SNAPSHOT_BYTES_MAX: u64 = 1 << 36;
 
+/// A part of a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    /// The snapshot has the effect of every slot below.
+    pub(super) below: Slot,
+    /// The length of the whole snapshot in bytes.
+    pub(super) length: u64,
+    /// The byte at which the part begins.
+    pub(super) offset: u64,
+    pub(super) bytes: &'a [u8],
+}
+
 /// The use of a part that has arrived.
 #[derive(Debug)]
 pub(super) enum Taken<F> {
@@ -75,9 +87,10 @@ impl<F: SnapshotFile> Transfer<F> {
     /// The store has failed.
     pub(super) fn take(
         &mut self,
-        (below, length, offset, part): (Slot, u64, u64, &[u8]),
+        part: Part<'_>,
         begin: impl FnOnce() -> Result<F, StorageError>,
     ) -> Result<Taken<F>, StorageError> {
+        let Part { below, length, offset, bytes } = part;
         if length > SNAPSHOT_BYTES_MAX {
             return Ok(Taken::Nothing);
         }
@@ -90,10 +103,10 @@ impl<F: SnapshotFile> Transfer<F> {
         }
         let fits = |what: &&mut What<F>| {
             (what.below, what.length, what.file.length()) == (below, length, offset)
-                && part.len() as u64 <= length - offset
+                && bytes.len() as u64 <= length - offset
         };
         let Some(what) = self.what.as_mut().filter(fits) else { return Ok(Taken::Nothing) };
-        what.file.write_all(part).map_err(StorageError::io("write the snapshot"))?;
+        what.file.write_all(bytes).map_err(StorageError::io("write the snapshot"))?;
         if what.file.length() < length {
             return Ok(Taken::Part);
         }
@@ -146,7 +159,8 @@ mod tests {
     fn give(transfer: &mut Transfer<MemorySnapshot>, packet: Packet) -> &'static str {
         let Packet::Chunk { below, length, offset, part } = packet else { panic!("{packet:?}") };
         let begin = || Ok(MemorySnapshot::default());
-        match transfer.take((below, length, offset, &part), begin).unwrap() {
+        let part = Part { below, length, offset, bytes: &part };
+        match transfer.take(part, begin).unwrap() {
             Taken::Whole(below, file) => {
                 let mut bytes = Vec::new();
                 file.reader().read_to_end(&mut bytes).unwrap();

@@ -14,6 +14,7 @@ use crate::{
     session::Request,
     status::Status,
     timers::Now,
+    transfer::Part,
 };
 use paxos::{event::Event, message::Message, types::NodeId};
 use paxos_store::Storage;
@@ -96,8 +97,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Takes a packet. A packet that is not accepted counts as lost.
     fn take_packet(&mut self, from: NodeId, packet: Packet, now: Now) -> Result<(), NodeError> {
         let Some(index) = self.peers.index(from) else { return Ok(()) };
-        let node = (self.replica.parts(), self.replicated.sessions());
-        if !self.peers.accepts(from, &packet, node, now) {
+        let (parts, sessions) = (self.replica.parts(), self.replicated.sessions());
+        if !self.peers.accepts(from, &packet, parts, sessions, now) {
             self.counts.implausible += 1;
             return Ok(());
         }
@@ -137,11 +138,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 }
             }
             Packet::Chunk { below, length, offset, part } => {
-                let (part, chosen) =
-                    ((below, length, offset, &part[..]), self.replica.parts().learner.below);
-                let next =
-                    self.snapshots.take_part(from, part, (chosen, now), &mut self.storage)?;
-                if let Some(next) = next {
+                let part = Part { below, length, offset, bytes: &part };
+                let chosen = self.replica.parts().learner.below;
+                let storage = &mut self.storage;
+                if let Some(next) = self.snapshots.take_part(from, part, chosen, now, storage)? {
                     self.peers.queue(from, next);
                 }
             }

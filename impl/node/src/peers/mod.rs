@@ -126,10 +126,11 @@ impl Peers {
         &mut self,
         from: NodeId,
         packet: &Packet,
-        node: (Parts<'_>, &Sessions<M>),
+        parts: Parts<'_>,
+        sessions: &Sessions<M>,
         now: Now,
     ) -> bool {
-        self.guard.admits(from, packet, node, now)
+        self.guard.accepts(from, packet, parts, sessions, now)
     }
 }
 

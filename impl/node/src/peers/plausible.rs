@@ -72,14 +72,15 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Returns true if a node in this state may take a packet.
-    pub(super) fn admits<M: StateMachine>(
+    pub(super) fn accepts<M: StateMachine>(
         &mut self,
         from: NodeId,
         packet: &Packet,
-        node: (Parts<'_>, &Sessions<M>),
+        parts: Parts<'_>,
+        sessions: &Sessions<M>,
         now: Now,
     ) -> bool {
-        let Err(reason) = check(packet, node.0, node.1) else { return true };
+        let Err(reason) = check(packet, parts, sessions) else { return true };
         let last = self.logged_at.get(&from);
         if last.is_none_or(|&last| now.saturating_sub(last) >= PAUSE) {
             self.logged_at.insert(from, now);
