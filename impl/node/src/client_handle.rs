@@ -13,8 +13,8 @@ use crate::{
     session::{ClientSession, Request},
 };
 
-/// Asks a node, from any thread. Cheap to clone. The node runs until [`ClientHandle::stop`], or until the last handle is
-/// dropped.
+/// Asks a node, from any thread. Cheap to clone. The node runs until [`ClientHandle::stop`], or until the last handle
+/// is dropped.
 pub struct ClientHandle<M: StateMachine> {
     pub(super) inputs: mpsc::Sender<Input<M>>,
     limits: Arc<RequestLimits>,
@@ -93,8 +93,8 @@ impl<M: StateMachine> ClientHandle<M> {
     /// Proposes a command of a session, and returns the answer of the state machine. The command is applied once,
     /// however often it is sent, and to whichever nodes; each time it has the same answer.
     ///
-    /// After an error that is not [final](ProposeError::is_final), send a clone of the request again, to this node or to
-    /// another one. (The node keeps the only copy of the command while it waits.)
+    /// After an error that is not [final](ProposeError::is_final), send a clone of the request again, to this node or
+    /// to another one. (The node keeps the only copy of the command while it waits.)
     ///
     /// # Errors
     /// There is no answer. None is kept for a request whose answer the client has heard ([`ClientSession::heard`]).

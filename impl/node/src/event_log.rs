@@ -20,8 +20,8 @@ impl EventLog {
         Self { node, role: None, leader: None }
     }
 
-    /// Logs a change of the role or of the leader. `missing` are the peers that have still to be met, `ballot` is promised,
-    /// and `leader` is the node to send requests to.
+    /// Logs a change of the role or of the leader. `missing` are the peers that have still to be met, `ballot` is
+    /// promised, and `leader` is the node to send requests to.
     pub(super) fn log_changes(
         &mut self,
         role: Role,

@@ -1,9 +1,9 @@
 //! A node of Paxos for programs to embed: the replica of the crate [`paxos`] with a store, a replicated state machine,
 //! clients and peers.
 //!
-//! [`ready`] makes a node, and [`start`] runs it on a thread of its own; to share a thread, poll the future yourself. The
-//! node works in turns. A turn steps the replica for all inputs that are ready, makes the records durable with one write
-//! and one sync, and then sends, applies and answers. All inputs of a turn share one sync.
+//! [`ready`] makes a node, and [`start`] runs it on a thread of its own; to share a thread, poll the future yourself.
+//! The node works in turns. A turn steps the replica for all inputs that are ready, makes the records durable with
+//! one write and one sync, and then sends, applies and answers. All inputs of a turn share one sync.
 //!
 //! ```text
 //! clients --ClientHandle--> Input \                                   / Packet --Transport--> peers
@@ -13,25 +13,25 @@
 //!
 //! Three rules keep a turn cheap:
 //!
-//! - A batch of commands waits while the batch before it is in flight, and for a short time for the clients that the last
-//!   batch has just answered.
-//! - An Accept message leaves before the leader's own sync if the promise of its ballot is durable, so that the followers
-//!   sync at the same time.
+//! - A batch of commands waits while the batch before it is in flight, and for a short time for the clients that the
+//!   last batch has just answered.
+//! - An Accept message leaves before the leader's own sync if the promise of its ballot is durable, so that the
+//!   followers sync at the same time.
 //! - A message that depends only on earlier syncs leaves before the sync.
 //!
-//! This crate decides nothing about safety; [`paxos::protocol`] does. The protocol needs two things. The order of a turn
-//! makes records durable before anything that depends on them leaves, and the store loses no record. Messages that are
-//! lost, repeated or delayed cost only time. Nothing here is encrypted or authenticated, and the members of a cluster
-//! cannot change.
+//! This crate decides nothing about safety; [`paxos::protocol`] does. The protocol needs two things. The order of a
+//! turn makes records durable before anything that depends on them leaves, and the store loses no record. Messages
+//! that are lost, repeated or delayed cost only time. Nothing here is encrypted or authenticated, and the members of
+//! a cluster cannot change.
 //!
 //! # Modules, in reading order
 //!
 //! - [`machine`]: the state machine that a program brings. [`session`]: the client table, by which a command that is
 //!   chosen twice is applied once.
 //! - `node`: one turn, and the parts that it wires:
-//!   - `peers`: the peers that take part. `handshake` is what nodes say on connecting, and `bootstrap` forms a cluster.
-//!     `incarnations` finds stores that have lost memory, `metadata` is what a store keeps beside the log, and `plausible`
-//!     refuses packets with absurd numbers.
+//!   - `peers`: the peers that take part. `handshake` is what nodes say on connecting, and `bootstrap` forms a
+//!     cluster. `incarnations` finds stores that have lost memory, `metadata` is what a store keeps beside the log,
+//!     and `plausible` refuses packets with absurd numbers.
 //!   - `elections`, `timers`: pre-votes, the leader that is heard, and the times for everything.
 //!   - `proposals`: commands that wait (`pending`), batches (`batching`, `batch_delay`), and proposals in flight
 //!     (`in_flight`).
@@ -190,9 +190,9 @@ pub struct Running<M: StateMachine> {
 
 /// Makes a node. It runs while the future is polled, and has stopped when the future is done.
 ///
-/// The future needs a tokio runtime with time. While it waits for its disk, its thread waits with it, so share the thread
-/// only with tasks that can wait as well. The tasks that carry its packets and serve its clients can, and become faster:
-/// nothing has to be passed from thread to thread.
+/// The future needs a tokio runtime with time. While it waits for its disk, its thread waits with it, so share the
+/// thread only with tasks that can wait as well. The tasks that carry its packets and serve its clients can, and
+/// become faster: nothing has to be passed from thread to thread.
 ///
 /// # Errors
 /// The configuration cannot work, or the contents of the store cannot be read or belong to another node.

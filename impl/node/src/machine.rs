@@ -1,8 +1,8 @@
 //! The deterministic state machine to which the replicated log is applied.
 //!
-//! Every node applies the same commands in the same order, so all nodes have the same state. This requires that the effect
-//! of a command depends on nothing else: no clock, no random source, no order of a hash map. A command that makes no
-//! sense has an answer too, the same on each node. It must not panic, because it would panic on all nodes.
+//! Every node applies the same commands in the same order, so all nodes have the same state. This requires that the
+//! effect of a command depends on nothing else: no clock, no random source, no order of a hash map. A command that
+//! makes no sense has an answer too, the same on each node. It must not panic, because it would panic on all nodes.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -72,9 +72,9 @@ pub trait StateMachine: Send + 'static {
     /// ([`Status::halted`](crate::Status::halted)).
     fn apply(&mut self, command: &[u8]) -> Self::Answer;
 
-    /// The whole present state, for a snapshot. Commands wait for this call, but not while the snapshot is written. So the
-    /// call should take little time, however large the state is. The state and the result may share all that does
-    /// not change.
+    /// The whole present state, for a snapshot. Commands wait for this call, but not while the snapshot is written.
+    /// So the call should take little time, however large the state is. The state and the result may share all that
+    /// does not change.
     ///
     /// Equal states should write equal bytes, so that nodes can be compared.
     fn snapshot(&self) -> Frozen;

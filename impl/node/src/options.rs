@@ -36,8 +36,8 @@ macro_rules! options {
 }
 
 options! {
-    /// The least time for which a follower waits for a sign of a leader before it campaigns. It waits less than twice as
-    /// long, at random. Default: 1 s.
+    /// The least time for which a follower waits for a sign of a leader before it campaigns. It waits less than twice
+    /// as long, at random. Default: 1 s.
     election_timeout: Duration = Duration::from_secs(1),
     /// The pause between two heartbeats of a leader; half of `election_timeout` at most. Default: 100 ms.
     heartbeat: Duration = Duration::from_millis(100),
@@ -47,18 +47,19 @@ options! {
     request_timeout: Duration = Duration::from_secs(10),
     /// The number of clients' requests that wait at once in a node. Further requests wait outside. Default: 10,000.
     requests_max: usize = 10_000,
-    /// The bytes of the commands that wait at once in a node, up to 4 GiB. Further commands wait outside. Default: 64 MiB.
+    /// The bytes of the commands that wait at once in a node, up to 4 GiB. Further commands wait outside. Default: 64
+    /// MiB.
     request_bytes_max: usize = 64 << 20,
-    /// The longest time for which a command waits for others that share its batch, both at its node and at the leader. No
-    /// command waits if no other is in flight or was just answered. Shorter than `resend`, and as exact as the timers
-    /// of tokio, which count milliseconds. Default: 4 ms.
+    /// The longest time for which a command waits for others that share its batch, both at its node and at the
+    /// leader. No command waits if no other is in flight or was just answered. Shorter than `resend`, and as exact as
+    /// the timers of tokio, which count milliseconds. Default: 4 ms.
     batch_wait: Duration = Duration::from_millis(4),
     /// The most bytes of a command. Default: 1 MiB.
     command_bytes_max: usize = 1 << 20,
     /// The number of inputs that share a turn, and so a sync. Default: 1,024.
     inputs_per_turn_max: usize = 1024,
-    /// The time for which a turn applies entries and serves reads. The rest waits for the next turn. Each turn applies at
-    /// least one entry, if there is one, and serves one read. Default: 20 ms.
+    /// The time for which a turn applies entries and serves reads. The rest waits for the next turn. Each turn
+    /// applies at least one entry, if there is one, and serves one read. Default: 20 ms.
     turn_max: Duration = Duration::from_millis(20),
     /// A snapshot is taken when commands of so many bytes were applied since the last one, and the log has a quarter of
     /// its bytes. Default: 8 MiB.

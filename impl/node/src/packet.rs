@@ -12,7 +12,8 @@ use paxos::{message::Message, types::Slot};
 pub enum Packet {
     /// A message of the protocol.
     Message(Message),
-    /// To the leader: commands of the sender's clients. There is no answer: the sender applies them, or sends them again.
+    /// To the leader: commands of the sender's clients. There is no answer: the sender applies them, or sends them
+    /// again.
     Forward(Vec<Bytes>),
     /// To the leader: asks for the slot from which the clients of the sender may read.
     ReadIndex {

@@ -1,8 +1,8 @@
 //! Reads of this node's own clients, and of other nodes that ask the leader.
 //!
-//! Reads that arrive together form a batch. A batch costs one question to the leader, and one round of the leader confirms
-//! all batches that wait there. A read runs on the state machine of its own node, as soon as that machine has
-//! applied every slot below the one that the leader has named.
+//! Reads that arrive together form a batch. A batch costs one question to the leader, and one round of the leader
+//! confirms all batches that wait there. A read runs on the state machine of its own node, as soon as that machine
+//! has applied every slot below the one that the leader has named.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -44,8 +44,8 @@ struct Waiting<M> {
     reading: Reading<M>,
 }
 
-/// The number of a batch, on this node and in the packets that ask the leader for it. No two incarnations of a node share
-/// one, so that an answer to a question of an earlier incarnation is not taken for an answer to a present one.
+/// The number of a batch, on this node and in the packets that ask the leader for it. No two incarnations of a node
+/// share one, so that an answer to a question of an earlier incarnation is not taken for an answer to a present one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BatchId(pub(super) u64);
 
@@ -105,8 +105,8 @@ impl<M> Reads<M> {
         self.fresh.push(Waiting { deadline: now + self.timeout, reading });
     }
 
-    /// Returns the batches that the leader is to be asked for now. With `overdue` it also returns older batches that another
-    /// node was asked for, or that were asked for too long ago.
+    /// Returns the batches that the leader is to be asked for now. With `overdue` it also returns older batches that
+    /// another node was asked for, or that were asked for too long ago.
     pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<BatchId> {
         let mut due = Vec::new();
         if overdue {

@@ -1,9 +1,9 @@
 //! The replicated state machine of a node. It applies chosen values in the order of the log, each once.
 //!
-//! A panic halts the machine. The node goes on to vote, so that the log is not lost, but it does not use the machine any more.
-//! Each replica meets the same panic in the same slot, so to end the process instead would end all of them, again after
-//! each start. The snapshot of a peer ends the halt. While the other nodes go on, a halted node keeps 256 MiB of commands,
-//! and then stops with an error.
+//! A panic halts the machine. The node goes on to vote, so that the log is not lost, but it does not use the machine
+//! any more. Each replica meets the same panic in the same slot, so to end the process instead would end all of them,
+//! again after each start. The snapshot of a peer ends the halt. While the other nodes go on, a halted node keeps 256
+//! MiB of commands, and then stops with an error.
 
 use std::{
     any::Any,

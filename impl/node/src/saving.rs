@@ -1,8 +1,8 @@
 //! Writing a snapshot while the node goes on.
 //!
-//! The node gives away a [`Job`] and goes on with its turns. A thread writes the snapshot ([`Writing`]), and the loop that
-//! runs the node returns the result to the node ([`Saved`]). Only then does the store adopt the snapshot. After a
-//! snapshot of its own, a node trims the log below the previous snapshot. After a peer's snapshot, it trims the log
+//! The node gives away a [`Job`] and goes on with its turns. A thread writes the snapshot ([`Writing`]), and the loop
+//! that runs the node returns the result to the node ([`Saved`]). Only then does the store adopt the snapshot. After
+//! a snapshot of its own, a node trims the log below the previous snapshot. After a peer's snapshot, it trims the log
 //! below that snapshot.
 
 use std::{
@@ -90,8 +90,8 @@ impl<W: Write> Write for Cancellable<'_, W> {
     }
 }
 
-/// A job that runs on a thread of its own. Dropping it ends the thread, so that nothing is written to the store after it
-/// was closed.
+/// A job that runs on a thread of its own. Dropping it ends the thread, so that nothing is written to the store after
+/// it was closed.
 pub(super) struct Writing<F> {
     cancelled: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,

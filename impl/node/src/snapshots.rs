@@ -161,8 +161,8 @@ impl<F: SnapshotFile> Snapshots<F> {
         Some(first)
     }
 
-    /// Asks again for a part that has not come in time. A peer that is silent for too long is given up: another one that has
-    /// trimmed its log will say so.
+    /// Asks again for a part that has not come in time. A peer that is silent for too long is given up: another one
+    /// that has trimmed its log will say so.
     pub(super) fn fetch_again(
         &mut self,
         now: Now,
@@ -179,8 +179,8 @@ impl<F: SnapshotFile> Snapshots<F> {
         Some((transfer.from(), transfer.again(now)))
     }
 
-    /// Takes a part of a peer's snapshot. Returns the question for the next one. A snapshot that is not beyond what this
-    /// node knows to be chosen has been overtaken, and is given up.
+    /// Takes a part of a peer's snapshot. Returns the question for the next one. A snapshot that is not beyond what
+    /// this node knows to be chosen has been overtaken, and is given up.
     ///
     /// # Errors
     /// The store has failed.

@@ -57,10 +57,11 @@ pub struct Status {
     pub snapshot_below: Option<Slot>,
     /// The bytes of its store.
     pub disk_bytes: u64,
-    /// The bytes of the machine's state, if it counts them ([`StateMachine::state_bytes`](crate::StateMachine::state_bytes)).
+    /// The bytes of the machine's state, if it counts them
+    /// ([`StateMachine::state_bytes`](crate::StateMachine::state_bytes)).
     pub state_bytes: u64,
-    /// The slot at which the state machine has panicked. The node still accepts and votes, but from this slot on it applies
-    /// and answers nothing, until it is started with a machine that can apply the slot.
+    /// The slot at which the state machine has panicked. The node still accepts and votes, but from this slot on it
+    /// applies and answers nothing, until it is started with a machine that can apply the slot.
     pub halted: Option<Slot>,
     /// The number of open sessions, over the whole cluster.
     pub sessions: usize,

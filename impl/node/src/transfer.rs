@@ -1,4 +1,5 @@
-//! The transfer of a snapshot from a peer. The receiver asks for one part after the other, and writes each to its store.
+//! The transfer of a snapshot from a peer. The receiver asks for one part after the other, and writes each to its
+//! store.
 
 use super::{packet::Packet, timers::Now};
 use paxos::types::{NodeId, Slot};
@@ -29,8 +30,8 @@ pub(super) enum Taken<F> {
     Whole(Slot, F),
     /// The next one is wanted.
     Part,
-    /// It has come before, or belongs to another snapshot. No part is asked for in return: otherwise each repetition would
-    /// cause another one, for as long as the transfer lasts.
+    /// It has come before, or belongs to another snapshot. No part is asked for in return: otherwise each repetition
+    /// would cause another one, for as long as the transfer lasts.
     Nothing,
 }
 

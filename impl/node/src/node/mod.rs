@@ -2,21 +2,23 @@
 //!
 //! A turn of the node has two halves.
 //!
-//! 1. [`Node::begin_turn`] steps the replica for every input that is ready. It sends the messages that depend on no record of
-//!    this turn, proposes the commands of waiting clients, and sends the Accept messages that may leave before the sync.
-//! 2. [`Node::end_turn`] makes the records of the turn durable with one write and one sync. It then sends the other messages,
-//!    applies chosen values, and answers clients.
+//! 1. [`Node::begin_turn`] steps the replica for every input that is ready. It sends the messages that depend on no
+//!    record of this turn, proposes the commands of waiting clients, and sends the Accept messages that may leave
+//!    before the sync.
+//! 2. [`Node::end_turn`] makes the records of the turn durable with one write and one sync. It then sends the other
+//!    messages, applies chosen values, and answers clients.
 //!
-//! Invariant: a message, chosen value or answer leaves the node only after the records it depends on are durable. Only these two
-//! functions release such output. Timeouts, status, the admission of peers, and answers that a peer's snapshot contains
-//! depend on no record; they are released where they arise.
+//! Invariant: a message, chosen value or answer leaves the node only after the records it depends on are durable.
+//! Only these two functions release such output. Timeouts, status, the admission of peers, and answers that a peer's
+//! snapshot contains depend on no record; they are released where they arise.
 //!
 //! The thread is free for transport and client work between the halves, while the disk is busy.
 //!
-//! The node only wires its parts in the order of a turn. Each part has one duty, takes what it needs as arguments, and
-//! returns what follows: [`peers`](super::peers), [`elections`](super::elections), [`proposals`](super::proposals),
-//! [`reads`](super::reads), [`replicated`](super::replicated) and [`snapshots`](super::snapshots). The steps of a turn are
-//! here; `inputs` takes inputs, `requests` asks the leader, and `release` lets output leave.
+//! The node only wires its parts in the order of a turn. Each part has one duty, takes what it needs as arguments,
+//! and returns what follows: [`peers`](super::peers), [`elections`](super::elections),
+//! [`proposals`](super::proposals), [`reads`](super::reads), [`replicated`](super::replicated) and
+//! [`snapshots`](super::snapshots). The steps of a turn are here; `inputs` takes inputs, `requests` asks the leader,
+//! and `release` lets output leave.
 
 mod inputs;
 mod release;
@@ -255,8 +257,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         reads || self.replicated.is_behind()
     }
 
-    /// Takes the snapshot that is to be written now, if there is one. Its result goes to [`saved`](Self::saved), between
-    /// two turns.
+    /// Takes the snapshot that is to be written now, if there is one. Its result goes to [`saved`](Self::saved),
+    /// between two turns.
     pub(super) fn take_job(&mut self) -> Option<Job<S::SnapshotFile>> {
         self.snapshots.take_job()
     }

@@ -13,8 +13,8 @@ use paxos::{
 use paxos_store::{Storage, StorageError};
 
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// Sends the Accept messages that need not wait for the records of this turn, so that the peers sync while this node
-    /// syncs.
+    /// Sends the Accept messages that need not wait for the records of this turn, so that the peers sync while this
+    /// node syncs.
     pub(super) fn release_early(&mut self, transport: &mut impl Transport) {
         for Envelope { to, message } in self.output.take_early() {
             send(&mut self.counts, transport, to, Packet::Message(message));
@@ -56,8 +56,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.send_packets(transport);
     }
 
-    /// Applies chosen values and serves reads, for as long as a turn may take: at least one value and one read. The rest
-    /// waits for the next turn, so that packets and other clients do not wait for all of it.
+    /// Applies chosen values and serves reads, for as long as a turn may take: at least one value and one read. The
+    /// rest waits for the next turn, so that packets and other clients do not wait for all of it.
     fn catch_up(&mut self) {
         let goes_on = self.replicated.turn_budget();
         while let Some(outcome) = self.replicated.apply_next() {
@@ -100,7 +100,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         // The log keeps the slots between the last two snapshots, for peers that are a little behind.
         let mut trimmed = self.snapshots.below().unwrap_or_default();
         if is_peers {
-            // This node may have learned more in the meantime. If its machine cannot restore the snapshot, the node stays behind.
+            // This node may have learned more in the meantime. If its machine cannot restore the snapshot, the node
+            // stays behind.
             if below <= self.replica.parts().learner.below || !self.restore(below, &file) {
                 return Ok(self.snapshots.adopt(None, &mut self.storage)?);
             }

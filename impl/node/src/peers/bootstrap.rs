@@ -5,9 +5,10 @@
 //! noted that identity under the node's id; a member that has noted another identity refuses. All members have to meet
 //! once, when the cluster is formed; from then on any quorum can go on.
 //!
-//! An older copy of a store has forgotten promises as well. So each member notes the last [incarnation](super::incarnations)
-//! that it has met of each peer, and refuses a store that does not remember that incarnation. This finds most accidents,
-//! not all: members that were away do not know the incarnation, and a copy remembers the one in which it was made.
+//! An older copy of a store has forgotten promises as well. So each member notes the last
+//! [incarnation](super::incarnations) that it has met of each peer, and refuses a store that does not remember that
+//! incarnation. This finds most accidents, not all: members that were away do not know the incarnation, and a copy
+//! remembers the one in which it was made.
 //!
 //! The members and the sizes of quorums are noted with the first peer that names the same. They stay from then on,
 //! because quorums of different members need not share a node.

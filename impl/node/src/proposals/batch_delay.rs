@@ -1,11 +1,11 @@
 //! The delay of a batch for clients that are expected to return.
 //!
-//! Clients that ask without a pause would otherwise form two groups that take turns: one group is answered while the batch
-//! of the other is in flight. Each of the two batches then costs as much as one batch of both groups.
+//! Clients that ask without a pause would otherwise form two groups that take turns: one group is answered while the
+//! batch of the other is in flight. Each of the two batches then costs as much as one batch of both groups.
 //!
 //! So a batch waits for the clients that were just answered, for a short time, if they tend to return. The short time
-//! excludes clients that come by chance. The tendency is found by trial. After a delay in vain, twice as many batches as
-//! after the last one do not wait. After a delay that paid, half as many do not wait.
+//! excludes clients that come by chance. The tendency is found by trial. After a delay in vain, twice as many batches
+//! as after the last one do not wait. After a delay that paid, half as many do not wait.
 
 use std::time::Duration;
 
@@ -102,8 +102,8 @@ mod tests {
         }
     }
 
-    /// Each batch is held back if a client is expected, and leaves with so many commands of two at this time. Returns the
-    /// number of batches before each that are not held back.
+    /// Each batch is held back if a client is expected, and leaves with so many commands of two at this time. Returns
+    /// the number of batches before each that are not held back.
     fn pauses<const N: usize>(delay: &mut BatchDelay, leave: [(usize, Now); N]) -> [usize; N] {
         leave.map(|(gathered, now)| {
             let left_alone = std::iter::from_fn(|| {

@@ -1,8 +1,8 @@
 //! The proposals of a leader that it has not applied yet.
 //!
 //! A command that is asked for again while it is in flight is not proposed again: the log would hold it twice, and a
-//! slow cluster would become slower with every retry. The bytes in flight are bounded, so that a follower has to take in
-//! no more than that before it hears the next heartbeat.
+//! slow cluster would become slower with every retry. The bytes in flight are bounded, so that a follower has to take
+//! in no more than that before it hears the next heartbeat.
 //!
 //! Nothing here matters for safety. A command that is left out counts as lost on its way, and its client asks again.
 

@@ -141,8 +141,8 @@ impl<A: Answer> PendingProposals<A> {
 
 /// Sending.
 impl<A: Answer> PendingProposals<A> {
-    /// Returns the entries that the leader is to be asked for now: the new ones, and with `overdue` also those that were
-    /// sent to another node, or too long ago.
+    /// Returns the entries that the leader is to be asked for now: the new ones, and with `overdue` also those that
+    /// were sent to another node, or too long ago.
     pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<Bytes> {
         let retry = self.retry;
         if matches!(self.session, OwnSession::None) && !self.early.is_empty() {

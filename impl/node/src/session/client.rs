@@ -11,9 +11,9 @@ use paxos::types::Slot;
 /// A client's session. It numbers the commands, and remembers which answers are still to come. It works with every node
 /// of the cluster.
 ///
-/// A client can write its session down and use it again after a restart. It then has to write down both the request and
-/// the session after [`request`](Self::request) before it sends the request, because of two commands with the same number
-/// only the first is applied.
+/// A client can write its session down and use it again after a restart. It then has to write down both the request
+/// and the session after [`request`](Self::request) before it sends the request, because of two commands with the
+/// same number only the first is applied.
 ///
 /// The cluster keeps [`ANSWERS_MAX`](super::ANSWERS_MAX) answers of a session at most, so confirm those that were
 /// [`heard`](Self::heard).
@@ -68,8 +68,8 @@ impl ClientSession {
         Request { session: self.id, sequence, answered_below, command: command.into() }
     }
 
-    /// Confirms that the answer to a request was heard, or is not wanted any more. The request must not be sent again, and
-    /// its answer may be forgotten. A request of another session changes nothing.
+    /// Confirms that the answer to a request was heard, or is not wanted any more. The request must not be sent
+    /// again, and its answer may be forgotten. A request of another session changes nothing.
     pub fn heard(&mut self, request: &Request) {
         if request.session == self.id {
             self.open.remove(&request.sequence);
@@ -83,8 +83,8 @@ impl ClientSession {
 }
 
 impl Request {
-    /// Returns a request by its numbers, for a client that counts them without a [`ClientSession`]. Returns `None` if the
-    /// answer to the request was heard.
+    /// Returns a request by its numbers, for a client that counts them without a [`ClientSession`]. Returns `None` if
+    /// the answer to the request was heard.
     pub fn new(
         opened: Slot,
         sequence: u64,

@@ -1,9 +1,9 @@
 //! Sessions: a command that is chosen twice is applied once.
 //!
-//! A client that hears no answer sends its command again, perhaps to another node. So the log may contain a command more
-//! than once; Paxos allows that. Each command therefore carries the session of its client and a number, and only the
-//! first entry with a number is applied. The client table keeps the answer until the client confirms that it has heard
-//! the answer, also in snapshots, as far as [`ANSWERS_MAX`] and [`ANSWERS_BYTES_MAX`] allow.
+//! A client that hears no answer sends its command again, perhaps to another node. So the log may contain a command
+//! more than once; Paxos allows that. Each command therefore carries the session of its client and a number, and only
+//! the first entry with a number is applied. The client table keeps the answer until the client confirms that it has
+//! heard the answer, also in snapshots, as far as [`ANSWERS_MAX`] and [`ANSWERS_BYTES_MAX`] allow.
 //!
 //! An entry of the log opens a session, and the slot of that entry names the session. When there are more than
 //! [`SESSIONS_MAX`], the session that was unused for the longest stretch of the log expires. The log alone decides, and
@@ -27,14 +27,14 @@ use paxos::types::{Slot, Value};
 /// The most sessions that are open at once, over the whole cluster.
 pub const SESSIONS_MAX: usize = 4096;
 
-/// The most answers that are kept for a session. The oldest are forgotten first, as if the client had heard them. A client
-/// that has not heard such an answer, and sends the command again, gets none.
+/// The most answers that are kept for a session. The oldest are forgotten first, as if the client had heard them. A
+/// client that has not heard such an answer, and sends the command again, gets none.
 pub const ANSWERS_MAX: usize = 1 << 16;
 
-/// The most bytes that all sessions keep: their answers, and [`ANSWER_BYTES`] for each. The answers of the session that
-/// was unused for the longest stretch of the log are dropped first, the oldest before the others. The session still keeps
-/// the numbers of their commands, which take [`ANSWER_BYTES`] each. If that is too much as well, the session forgets
-/// all of them, as if its client had heard them.
+/// The most bytes that all sessions keep: their answers, and [`ANSWER_BYTES`] for each. The answers of the session
+/// that was unused for the longest stretch of the log are dropped first, the oldest before the others. The session
+/// still keeps the numbers of their commands, which take [`ANSWER_BYTES`] each. If that is too much as well, the
+/// session forgets all of them, as if its client had heard them.
 pub const ANSWERS_BYTES_MAX: usize = 64 << 20;
 
 /// The bytes that it takes to keep an answer, or the number of a command, beside the bytes of the answer itself.
@@ -158,8 +158,8 @@ mod tests {
         })
     }
 
-    /// A command whose answer was dropped is not applied again, and the session in use drops its answers last. A snapshot
-    /// has the same.
+    /// A command whose answer was dropped is not applied again, and the session in use drops its answers last. A
+    /// snapshot has the same.
     #[test]
     fn answers_have_no_more_bytes_than_allowed() {
         let mut sessions = Sessions::new(Counter(0));

@@ -82,8 +82,8 @@ pub(super) async fn send_acks(mut writer: impl AsyncWrite + Unpin, arrived: &Not
     io::ErrorKind::TimedOut.into()
 }
 
-/// Waits for a node to take a frame. Meanwhile, the peer learns that the connection works, because a node that is behind is
-/// no cut.
+/// Waits for a node to take a frame. Meanwhile, the peer learns that the connection works, because a node that is
+/// behind is no cut.
 pub(super) async fn while_waiting(arrived: &Notify, taken_in: impl Future<Output = ()>) {
     let mut taken_in = std::pin::pin!(taken_in);
     while timeout(BEAT, &mut taken_in).await.is_err() {

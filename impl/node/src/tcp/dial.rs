@@ -135,8 +135,8 @@ impl Line {
         Ok((connection, answer))
     }
 
-    /// Sends the queued frames. Fails when the connection breaks or nothing is acknowledged any more; returns `Ok` when the
-    /// queue is closed.
+    /// Sends the queued frames. Fails when the connection breaks or nothing is acknowledged any more; returns `Ok`
+    /// when the queue is closed.
     async fn send(
         &self,
         mut connection: TcpStream,
@@ -158,8 +158,8 @@ async fn within<T>(
     timeout(patience, attempt).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Writes the queued frames, and an empty frame whenever nothing was queued for the time of a beat. Returns `Ok` when the
-/// queue is closed.
+/// Writes the queued frames, and an empty frame whenever nothing was queued for the time of a beat. Returns `Ok` when
+/// the queue is closed.
 async fn write(
     mut writer: impl AsyncWrite + Unpin,
     queue: &mut mpsc::Receiver<Waiting>,

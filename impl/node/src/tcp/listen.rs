@@ -26,8 +26,8 @@ use paxos::types::NodeId;
 
 /// The longest time for a handshake.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The most bytes of frames of one peer that have arrived and that the node has not taken yet, except for a single frame
-/// that is longer. A busy node must not keep any number of them.
+/// The most bytes of frames of one peer that have arrived and that the node has not taken yet, except for a single
+/// frame that is longer. A busy node must not keep any number of them.
 const BYTES_ARRIVED_MAX: usize = 32 << 20;
 /// The most bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -185,8 +185,8 @@ impl Incoming {
     }
 }
 
-/// Reads one frame. Returns `None` at the end of the stream. Memory is allocated only for the bytes that have arrived and
-/// one more read, whatever length the frame claims. `progress` is called whenever bytes have arrived.
+/// Reads one frame. Returns `None` at the end of the stream. Memory is allocated only for the bytes that have arrived
+/// and one more read, whatever length the frame claims. `progress` is called whenever bytes have arrived.
 pub(super) async fn read_frame(
     stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,

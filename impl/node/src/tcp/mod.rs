@@ -1,9 +1,9 @@
 //! Packets over TCP.
 //!
-//! A node connects to each peer, and sends on the connection that it made. It receives on the connections that its peers
-//! made. So a connection carries packets in one direction. A connection that breaks or carries damage costs the packets
-//! on their way, and nothing else: it is made again, with growing pauses, and the nodes send again what they still
-//! need. Nothing here is encrypted or authenticated.
+//! A node connects to each peer, and sends on the connection that it made. It receives on the connections that its
+//! peers made. So a connection carries packets in one direction. A connection that breaks or carries damage costs the
+//! packets on their way, and nothing else: it is made again, with growing pauses, and the nodes send again what they
+//! still need. Nothing here is encrypted or authenticated.
 //!
 //! The receiver acknowledges what arrives with single bytes on the same connection. The sender closes a connection on
 //! which nothing was acknowledged for [`Addresses::ack_timeout`], and makes a new one. So a network that drops packets

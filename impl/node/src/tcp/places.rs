@@ -1,8 +1,8 @@
 //! Places for connections in their handshakes. Their number is bounded: a new one takes the place of the oldest.
 //!
-//! A stranger can connect and say nothing. If strangers kept their places until their time is up, peers would wait for
-//! a place behind them. A peer sends its handshake at once, so it keeps its place long enough unless hundreds of newer connections
-//! arrive within one round trip.
+//! A stranger can connect and say nothing. If strangers kept their places until their time is up, peers would wait
+//! for a place behind them. A peer sends its handshake at once, so it keeps its place long enough unless hundreds of
+//! newer connections arrive within one round trip.
 
 use std::{
     collections::VecDeque,
