@@ -60,7 +60,7 @@ pub trait Transport: Send + 'static {
     fn send(&mut self, to: To, packet: Packet);
 }
 
-/// The first half of a turn is over.
+/// The result of the first half of a turn.
 #[derive(Clone, Copy)]
 pub(super) struct Begun {
     /// True until the node is told to stop.
@@ -123,8 +123,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// to stop.
     ///
     /// # Errors
-    /// The store fails, or a halted machine has kept too much. Nothing was released, and the node must not be used any
-    /// more.
+    /// The store fails, or a halted machine has kept too much. If the sync fails, nothing was released. The node must not
+    /// be used any more.
     pub(super) fn end_turn(
         &mut self,
         begun: Begun,

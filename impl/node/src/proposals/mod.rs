@@ -17,11 +17,8 @@ mod pending;
 use bytes::Bytes;
 
 pub use self::error::ProposeError;
-use self::{batching::Batching, in_flight::InFlight};
-pub(super) use self::{
-    openings::SessionReply,
-    pending::{PendingProposals, Reply},
-};
+use self::{batching::Batching, in_flight::InFlight, pending::PendingProposals};
+pub(super) use self::{openings::SessionReply, pending::Reply};
 use super::{machine::Answer, options::Options, timers::Now};
 use paxos::{
     event::{Proposal, Token},
