@@ -25,8 +25,8 @@ pub struct Config {
     pub phase2_quorum: usize,
     /// The number of slots that a leader proposes beyond the chosen prefix of its log (Lamport's α).
     pub in_flight_max: u64,
-    /// The number of slots that a replica accepts beyond the end of its log. A message about later slots is ignored as if it
-    /// were lost, so that a wrong slot number cannot use up the memory.
+    /// The number of slots that a replica accepts beyond the end of its log. A message about later slots is ignored
+    /// as if it were lost, so that a wrong slot number cannot use up the memory.
     pub slots_ahead_max: u64,
     /// The highest number of slots in one message that is sent again, or that helps a node catch up.
     pub batch_slots_max: u64,

@@ -10,8 +10,8 @@ use crate::{
 /// An input of [`Replica::step`](crate::Replica::step).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A message arrived. Messages may be lost, late, repeated and out of order. They are not altered: the transport detects
-    /// damage and drops the damaged message.
+    /// A message arrived. Messages may be lost, late, repeated and out of order. They are not altered: the
+    /// transport detects damage and drops the damaged message.
     Message {
         /// The sender, as the transport knows it.
         from: NodeId,
@@ -23,8 +23,8 @@ pub enum Event {
     Propose(Vec<Proposal>),
     /// Clients ask to read. Each read comes back in [`Output::reads`] or [`Output::refused`].
     Read(Vec<Token>),
-    /// This node has a durable snapshot that holds the effect of every slot below `below`. The node took it itself, or got it
-    /// from a peer. The replica trims its log.
+    /// This node has a durable snapshot that holds the effect of every slot below `below`. The node took it itself,
+    /// or got it from a peer. The replica trims its log.
     Snapshot {
         /// The first slot whose effect the snapshot does not hold.
         below: Slot,
@@ -57,7 +57,8 @@ pub enum Timer {
     Resend,
 }
 
-/// A change of the acceptor that must be durable. The records of one output are atomic: all or none of them survive a crash.
+/// A change of the acceptor that must be durable. The records of one output are atomic: all or none of them survive
+/// a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Record {
@@ -79,10 +80,11 @@ pub enum Record {
     },
 }
 
-/// The work that steps leave to the driver. A driver that reuses an output and [clears](Output::clear) it allocates no new memory.
+/// The work that steps leave to the driver. A driver that reuses an output and [clears](Output::clear) it allocates
+/// no new memory.
 ///
-/// Everything but `records` and `timers` waits until the records of this and of every earlier output are durable. The messages
-/// that [`take_early`](Output::take_early) returns are the exception.
+/// Everything but `records` and `timers` waits until the records of this and of every earlier output are durable.
+/// The messages that [`take_early`](Output::take_early) returns are the exception.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
     /// Records to make durable, in this order.
@@ -155,8 +157,8 @@ impl Output {
         self.timers.clear();
     }
 
-    /// Moves the content of `later` to the end of this output. If `later` has records that are not durable, nothing of the
-    /// combined output may leave before they are.
+    /// Moves the content of `later` to the end of this output. If `later` has records that are not durable, nothing
+    /// of the combined output may leave before they are.
     pub fn append(&mut self, later: &mut Self) {
         self.records.append(&mut later.records);
         self.messages.append(&mut later.messages);
@@ -168,12 +170,13 @@ impl Output {
         self.timers.append(&mut later.timers);
     }
 
-    /// Removes and returns the messages that may leave before `records` are durable. These are the [`Message::Accept`] messages
-    /// whose ballot was promised in an earlier, durable output. The sync of this node then overlaps with those of its peers.
+    /// Removes and returns the messages that may leave before `records` are durable. These are the
+    /// [`Message::Accept`] messages whose ballot was promised in an earlier, durable output. The sync of this node
+    /// then overlaps with those of its peers.
     ///
-    /// [Early Accepts](crate::protocol::safety#early-accepts) has the reason why this is safe. It takes for granted that
-    /// `records` holds every record of this node that is not yet durable. So a driver makes each output durable before the next
-    /// step, or steps on into the same output. No driver has to call this.
+    /// [Early Accepts](crate::protocol::safety#early-accepts) has the reason why this is safe. It takes for granted
+    /// that `records` holds every record of this node that is not yet durable. So a driver makes each output
+    /// durable before the next step, or steps on into the same output. No driver has to call this.
     pub fn take_early(&mut self) -> impl Iterator<Item = Envelope> {
         let Self { records, messages, .. } = self;
         messages.extract_if(.., |envelope| match envelope.message {

@@ -14,23 +14,25 @@
 //!
 //! # What it is not
 //!
-//! [`protocol`] has no clock, no randomness, no socket and no file. A timer that fires is an event, and everything that has to be
-//! sent, stored or awaited is output. The crates `paxos-store` and `paxos-node` have files, sockets and clocks. Membership is
-//! fixed. Nodes crash and do not lie. The protocol does not look into commands or snapshots.
+//! [`protocol`] has no clock, no randomness, no socket and no file. A timer that fires is an event, and everything
+//! that has to be sent, stored or awaited is output. The crates `paxos-store` and `paxos-node` have files, sockets
+//! and clocks. Membership is fixed. Nodes crash and do not lie. The protocol does not look into commands or
+//! snapshots.
 //!
 //! # The driver's contract
 //!
 //! The driver is the code that calls [`Replica::step`] and acts on the [`Output`]. It keeps three rules.
 //!
-//! 1. *Messages, chosen values and answers leave only after the records of the same and of every earlier output are durable.*
-//!    A driver may step many events into one [`Output`], write and sync its records once, and then release the rest (group commit).
-//!    The one exception is an Accept message, which may leave before the sync if the promise of its ballot is already durable
-//!    ([`Output::take_early`]).
-//! 2. *A snapshot is durable before its replica is told of it* ([`Event::Snapshot`]), because the replica then trims the log. If a
-//!    crash comes between the two, the driver sends the event again. After the driver has installed a peer's snapshot
-//!    ([`Output::fetch`]) and sent the event, the replica releases no chosen value below it.
-//! 3. *After a crash the driver hands the durable records to [`Replica::recover`].* Records that cannot be read are an error and
-//!    never a fresh start: an acceptor that forgets its promises breaks agreement.
+//! 1. *Messages, chosen values and answers leave only after the records of the same and of every earlier output are
+//!    durable.* A driver may step many events into one [`Output`], write and sync its records once, and then
+//!    release the rest (group commit). The one exception is an Accept message, which may leave before the sync if
+//!    the promise of its ballot is already durable ([`Output::take_early`]).
+//! 2. *A snapshot is durable before its replica is told of it* ([`Event::Snapshot`]), because the replica then
+//!    trims the log. If a crash comes between the two, the driver sends the event again. After the driver has
+//!    installed a peer's snapshot ([`Output::fetch`]) and sent the event, the replica releases no chosen value
+//!    below it.
+//! 3. *After a crash the driver hands the durable records to [`Replica::recover`].* Records that cannot be read are
+//!    an error and never a fresh start: an acceptor that forgets its promises breaks agreement.
 //!
 //! # Modules, in reading order
 //!

@@ -1,7 +1,8 @@
 //! The messages between replicas.
 //!
-//! Paxos itself takes the first six. The next two let a leader answer reads. These eight have counterparts in the model. The other
-//! messages carry no vote and no promise: they can change only the receiver's knowledge of what is chosen.
+//! Paxos itself takes the first six. The next two let a leader answer reads. These eight have counterparts in the
+//! model. The other messages carry no vote and no promise: they can change only the receiver's knowledge of what is
+//! chosen.
 
 use crate::types::{Ballot, Batch, NodeId, Slot, Value};
 
@@ -60,8 +61,8 @@ pub enum Message {
         /// The higher ballot that the sender has promised.
         promised: Ballot,
     },
-    /// The values that `ballot` proposed in these slots are chosen. The message carries no values: a node that voted in
-    /// that ballot has them, and any other node asks with [`Message::Learn`].
+    /// The values that `ballot` proposed in these slots are chosen. The message carries no values: a node that
+    /// voted in that ballot has them, and any other node asks with [`Message::Learn`].
     Chosen {
         /// The ballot in which a quorum voted.
         ballot: Ballot,

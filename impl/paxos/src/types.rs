@@ -13,9 +13,9 @@ pub struct NodeId(pub u32);
 
 /// A ballot: Lamport's proposal number. Ballots are totally ordered, and each is owned by one node.
 ///
-/// Invariant: no two nodes share a ballot, since the owner is part of it. Its owner never begins it twice, because it begins a ballot
-/// only above its own durable promise. In Paxos Made Simple, section 2.5: "different proposers choose their numbers from disjoint
-/// sets".
+/// Invariant: no two nodes share a ballot, since the owner is part of it. Its owner never begins it twice, because
+/// it begins a ballot only above its own durable promise. In Paxos Made Simple, section 2.5: "different proposers
+/// choose their numbers from disjoint sets".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ballot {

@@ -1,8 +1,8 @@
-//! Interaction files: what a cluster does, told as stories with their exact output.
+//! Interaction files: scenarios of a cluster, each with commands and the exact output.
 //!
-//! The commands are described in `support/script.rs`. After a change of behaviour,
-//! `UPDATE_EXPECT=1 cargo test -p paxos --test interaction` writes the output anew; the difference is
-//! to be read as carefully as code. While they run, `support/cluster.rs` counts the votes.
+//! `support/script.rs` describes the commands. `support/cluster.rs` counts the votes while a scenario runs, and
+//! checks agreement. After a change of behaviour, `UPDATE_EXPECT=1 cargo test -p paxos --test interaction` rewrites
+//! the output. Read the difference as carefully as code.
 
 #[path = "support/cluster.rs"]
 mod cluster;
@@ -22,7 +22,7 @@ macro_rules! scenarios {
             }
         )*
 
-        /// A file that no test runs would rot unseen.
+        /// Fails if there is a file that no test runs.
         #[test]
         fn every_file_is_run() {
             let files = fs::read_dir(folder()).expect("the folder can be read");

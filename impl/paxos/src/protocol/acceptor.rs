@@ -1,7 +1,7 @@
 //! The acceptor: the promise and the votes of this node.
 //!
-//! This is the durable part of a replica. Each change appends a record, and the records rebuild the acceptor after a crash
-//! ([recovery](super::safety#recovery)).
+//! This is the durable part of a replica. Each change appends a record, and the records rebuild the acceptor after
+//! a crash ([recovery](super::safety#recovery)).
 
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 
@@ -15,8 +15,8 @@ use crate::{
     types::{Ballot, Batch, Slot, Value},
 };
 
-/// The highest number of slots between the first that is not trimmed and the end of the log. [`Acceptor::replay`] refuses records
-/// beyond it, because every slot in between takes memory and few machines have room for more.
+/// The highest number of slots between the first that is not trimmed and the end of the log. [`Acceptor::replay`]
+/// refuses records beyond it, because every slot in between takes memory and few machines have room for more.
 const SLOTS_HELD_MAX: u64 = 1 << 28;
 
 /// A vote: a value accepted in a ballot.
@@ -33,8 +33,8 @@ pub struct Vote {
 /// Invariant: no vote is in a ballot above `promised`, and none is in a slot below `trimmed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Acceptor {
-    /// The highest ballot promised, for the whole log ([the shared promise](super::safety#the-shared-promise)). `maxBal` in
-    /// Lamport's specification. It only rises.
+    /// The highest ballot promised, for the whole log ([the shared promise](super::safety#the-shared-promise)).
+    /// `maxBal` in Lamport's specification. It only rises.
     pub promised: Option<Ballot>,
     /// Every slot below is chosen, and its effect is in a durable snapshot. It only rises.
     pub trimmed: Slot,
@@ -116,10 +116,11 @@ impl Acceptor {
         records.push(Record::Promised(ballot));
     }
 
-    /// Phase 2b: votes for `values` in consecutive slots from `first` on, unless a higher ballot is promised. Returns the slots in which the acceptor now has a vote of this ballot: all but the trimmed ones.
+    /// Phase 2b: votes for `values` in consecutive slots from `first` on, unless a higher ballot is promised.
+    /// Returns the slots in which the acceptor now has a vote of this ballot: all but the trimmed ones.
     ///
-    /// A vote also promises its ballot ([the shared promise](super::safety#the-shared-promise)). If all slots are trimmed, there
-    /// is no vote and no promise. Votes that were cast earlier are not recorded again.
+    /// A vote also promises its ballot ([the shared promise](super::safety#the-shared-promise)). If all slots are
+    /// trimmed, there is no vote and no promise. Votes that were cast earlier are not recorded again.
     ///
     /// # Errors
     /// Fails with the promised ballot if that is higher.
@@ -184,8 +185,8 @@ impl Acceptor {
             .collect()
     }
 
-    /// Applies a durable record. The promise and `trimmed` only rise, and each slot keeps the vote of the highest ballot, so a
-    /// repeated record changes nothing.
+    /// Applies a durable record. The promise and `trimmed` only rise, and each slot keeps the vote of the highest
+    /// ballot, so a repeated record changes nothing.
     ///
     /// # Errors
     /// Fails if the record contradicts an earlier one, or if its slots are too far beyond the trimmed ones.
@@ -225,7 +226,8 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Returns records from which [`replay`](Self::replay) rebuilds this acceptor: one for each vote, the promise and `trimmed`.
+    /// Returns records from which [`replay`](Self::replay) rebuilds this acceptor: one for each vote, the promise
+    /// and `trimmed`.
     pub fn records(&self) -> Vec<Record> {
         let trimmed = Record::Trimmed { below: self.trimmed };
         let trimmed = (self.trimmed > Slot(0)).then_some(trimmed);

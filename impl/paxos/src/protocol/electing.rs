@@ -19,8 +19,8 @@ impl Replica {
     ///
     /// Papers: Paxos Made Simple, section 2.2, phase 1a; Paxos Made Moderately Complex, a scout.
     ///
-    /// Invariant: the node begins no ballot twice, not even after a crash, because the record of its own promise is durable before
-    /// the Prepare message leaves. See [one value per ballot](super::safety#one-value-per-ballot).
+    /// Invariant: the node begins no ballot twice, not even after a crash, because the record of its own promise is
+    /// durable before the Prepare message leaves. See [one value per ballot](super::safety#one-value-per-ballot).
     pub(super) fn on_campaign(&mut self, output: &mut Output) {
         if matches!(self.role, Role::Leader(_)) {
             return;
@@ -41,8 +41,8 @@ impl Replica {
     ///
     /// Papers: Paxos Made Simple, section 2.2, phase 1b; Paxos Made Moderately Complex, `p1b`.
     ///
-    /// Invariant: the promised ballot only rises. A Promise message reports the last vote of every slot, or says that the slot is
-    /// trimmed. See [the shared promise](super::safety#the-shared-promise).
+    /// Invariant: the promised ballot only rises. A Promise message reports the last vote of every slot, or says
+    /// that the slot is trimmed. See [the shared promise](super::safety#the-shared-promise).
     pub(super) fn on_prepare(&mut self, from: NodeId, ballot: Ballot, output: &mut Output) {
         if ballot.node != from {
             return; // Only the owner of a ballot prepares it.
@@ -60,10 +60,11 @@ impl Replica {
 
     /// Counts a promise for the node's present ballot. With a quorum the node leads.
     ///
-    /// Papers: Paxos Made Simple, section 2.2, phase 2a: "a response to its prepare requests (numbered n) from a majority".
+    /// Papers: Paxos Made Simple, section 2.2, phase 2a: "a response to its prepare requests (numbered n) from a
+    /// majority".
     ///
-    /// Invariant: each node counts once, and only with a promise for this very ballot. A promise for an earlier ballot does not
-    /// bind its sender in this one. See [adopted values](super::safety#adopted-values).
+    /// Invariant: each node counts once, and only with a promise for this very ballot. A promise for an earlier
+    /// ballot does not bind its sender in this one. See [adopted values](super::safety#adopted-values).
     pub(super) fn on_promise(
         &mut self,
         from: NodeId,
@@ -84,8 +85,8 @@ impl Replica {
             return; // The promise arrived twice.
         }
         if reports.iter().any(|report| report.slot >= limit) {
-            // The reports do not fit into the log, because this node is far behind. The promise counts as lost, and the node asks
-            // for chosen values first.
+            // The reports do not fit into the log, because this node is far behind. The promise counts as lost, and
+            // the node asks for chosen values first.
             output.send(from, Message::Learn { from: self.learner.below });
             return;
         }
@@ -94,13 +95,15 @@ impl Replica {
         self.lead_if_promised(output);
     }
 
-    /// Phase 2a of the slots in use: becomes the leader once a quorum has promised, and proposes again every value that an earlier
-    /// leader may have got chosen. In a slot without a report, below the end of the log, it proposes a no-op.
+    /// Phase 2a of the slots in use: becomes the leader once a quorum has promised, and proposes again every value
+    /// that an earlier leader may have got chosen. In a slot without a report, below the end of the log, it
+    /// proposes a no-op.
     ///
-    /// The node first learns every slot that its quorum has trimmed, from messages or by a snapshot. Such a slot is chosen but
-    /// not reported.
+    /// The node first learns every slot that its quorum has trimmed, from messages or by a snapshot. Such a slot is
+    /// chosen but not reported.
     ///
-    /// Papers: Paxos Made Simple, section 3; The Part-Time Parliament, section 3.1; Paxos Made Moderately Complex, `adopted`.
+    /// Papers: Paxos Made Simple, section 3; The Part-Time Parliament, section 3.1; Paxos Made Moderately Complex,
+    /// `adopted`.
     ///
     /// Invariant: the value of each proposal is the reported one of the highest ballot. See
     /// [adopted values](super::safety#adopted-values) and [trimming](super::safety#trimming).
@@ -129,11 +132,11 @@ impl Replica {
 
     /// Abandons the present ballot, because an acceptor has promised a higher one.
     ///
-    /// The node promises the higher ballot itself, so that its next ballot is above it. A higher promise is always safe
-    /// ([the shared promise](super::safety#the-shared-promise)).
+    /// The node promises the higher ballot itself, so that its next ballot is above it. A higher promise is always
+    /// safe ([the shared promise](super::safety#the-shared-promise)).
     ///
-    /// Papers: Paxos Made Simple, end of section 2.2: the proposer "should then abandon its proposal"; Paxos Made Moderately
-    /// Complex, `preempted`.
+    /// Papers: Paxos Made Simple, end of section 2.2: the proposer "should then abandon its proposal"; Paxos Made
+    /// Moderately Complex, `preempted`.
     pub(super) fn on_nack(&mut self, ballot: Ballot, promised: Ballot, output: &mut Output) {
         let current = self.acceptor.promised == Some(ballot);
         if !current || matches!(self.role, Role::Follower) || promised <= ballot {

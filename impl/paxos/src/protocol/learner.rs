@@ -10,7 +10,8 @@ use crate::types::{Slot, Value};
 pub struct Learner {
     /// The known values.
     pub chosen: SlotLog<Value>,
-    /// The first slot that is not known to be chosen. All values below were released to be applied, or are in a snapshot.
+    /// The first slot that is not known to be chosen. All values below were released to be applied, or are in a
+    /// snapshot.
     ///
     /// Invariant: `chosen` has an entry for every slot below that is not trimmed, and none for this slot.
     pub below: Slot,
@@ -22,15 +23,16 @@ impl Learner {
         Self { chosen: SlotLog::trimmed(below), below }
     }
 
-    /// Forgets the values that are in a snapshot. Releases values that follow the snapshot, since the snapshot may fill a gap.
+    /// Forgets the values that are in a snapshot. Releases values that follow the snapshot, since the snapshot may
+    /// fill a gap.
     pub(crate) fn trim(&mut self, below: Slot, ready: &mut Vec<(Slot, Value)>) {
         self.chosen.trim(below);
         self.below = self.below.max(below);
         self.release(ready);
     }
 
-    /// Learns that `value` is chosen in `slot`, and releases the values that can now be applied. Does nothing if the slot is known
-    /// or trimmed.
+    /// Learns that `value` is chosen in `slot`, and releases the values that can now be applied. Does nothing if
+    /// the slot is known or trimmed.
     ///
     /// # Panics
     /// If another value is known to be chosen there. Agreement is broken then, and to go on would spread the damage.
@@ -43,8 +45,8 @@ impl Learner {
         self.release(ready);
     }
 
-    /// Appends to `ready` the known values from `below` up to the first gap, in the order of the log (Paxos Made Moderately
-    /// Complex, `perform` of the replica).
+    /// Appends to `ready` the known values from `below` up to the first gap, in the order of the log (Paxos Made
+    /// Moderately Complex, `perform` of the replica).
     fn release(&mut self, ready: &mut Vec<(Slot, Value)>) {
         while let Some(value) = self.chosen.get(self.below) {
             ready.push((self.below, value.clone()));

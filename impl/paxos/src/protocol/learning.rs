@@ -1,7 +1,8 @@
-//! Learning: a leader announces chosen values, and a node that missed some asks for them (Paxos Made Simple, section 2.3).
+//! Learning: a leader announces chosen values, and a node that missed some asks for them (Paxos Made Simple,
+//! section 2.3).
 //!
-//! Nothing here votes or promises. A chosen value never changes, so these messages may be late, repeated or answered by any node
-//! that knows the value.
+//! Nothing here votes or promises. A chosen value never changes, so these messages may be late, repeated or
+//! answered by any node that knows the value.
 
 use super::{Replica, proposer::Role};
 use crate::{
@@ -13,9 +14,9 @@ use crate::{
 impl Replica {
     /// Learns the values of these slots, in those in which this node voted in the same ballot.
     ///
-    /// Invariant: the node's own vote has the chosen value, because one ballot proposes only one value in a slot. See
-    /// [one value per ballot](super::safety#one-value-per-ballot). A vote of another ballot may be for another value. The values of
-    /// other slots are asked for after the next heartbeat.
+    /// Invariant: the node's own vote has the chosen value, because one ballot proposes only one value in a slot.
+    /// See [one value per ballot](super::safety#one-value-per-ballot). A vote of another ballot may be for another
+    /// value. The values of other slots are asked for after the next heartbeat.
     pub(super) fn on_chosen(
         &mut self,
         ballot: Ballot,
@@ -36,7 +37,8 @@ impl Replica {
         self.lead_if_promised(output);
     }
 
-    /// Learns chosen values from another node, and asks for more if the batch was full. A candidate may have waited for them.
+    /// Learns chosen values from another node, and asks for more if the batch was full. A candidate may have waited
+    /// for them.
     pub(super) fn on_learned(
         &mut self,
         from: NodeId,
@@ -58,8 +60,8 @@ impl Replica {
         }
     }
 
-    /// Sends known chosen values from a slot on, up to the first gap and at most one batch. If the slot is trimmed, says so
-    /// instead: the other node then needs a snapshot.
+    /// Sends known chosen values from a slot on, up to the first gap and at most one batch. If the slot is trimmed,
+    /// says so instead: the other node then needs a snapshot.
     pub(super) fn on_learn(&self, from: NodeId, first: Slot, output: &mut Output) {
         let below = self.acceptor.trimmed;
         if first < below {
@@ -73,8 +75,8 @@ impl Replica {
         }
     }
 
-    /// Arms the campaign timer again, because a leader is alive, and asks it for values that this node lacks. Refuses a ballot below
-    /// the promise, so that the sender stops leading.
+    /// Arms the campaign timer again, because a leader is alive, and asks it for values that this node lacks.
+    /// Refuses a ballot below the promise, so that the sender stops leading.
     pub(super) fn on_heartbeat(
         &mut self,
         from: NodeId,

@@ -6,8 +6,8 @@ use itertools::Itertools as _;
 
 use crate::types::{Batch, Slot, Value};
 
-/// A map from slots to entries, found by index. A slot without an entry, below one that has an entry, costs the memory of an
-/// entry. A trimmed slot costs nothing and stays empty.
+/// A map from slots to entries, found by index. A slot without an entry, below one that has an entry, costs the
+/// memory of an entry. A trimmed slot costs nothing and stays empty.
 ///
 /// Invariant: the last element of `entries` is never `None`, so that logs with equal entries are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

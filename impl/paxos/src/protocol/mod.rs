@@ -7,18 +7,19 @@
 //! - [`learner`]: the values that are known to be chosen.
 //! - [`reader`]: the reads that wait for a confirmation.
 //!
-//! The handlers of events are in modules of their own. In the order in which things happen, these are `electing` for phase 1,
-//! `proposing` for phase 2, then `learning`, `reading`, `trimming` and `resending`. A handler begins with the cases that it ignores.
-//! [`safety`] has the arguments why all this is safe.
+//! The handlers of events are in modules of their own. In the order in which things happen, these are `electing`
+//! for phase 1, `proposing` for phase 2, then `learning`, `reading`, `trimming` and `resending`. A handler begins
+//! with the cases that it ignores. [`safety`] has the arguments why all this is safe.
 //!
 //! # Departures from "Paxos Made Simple"
 //!
 //! - One promise covers the whole log, as in section 3 of the paper, and a vote promises its ballot
 //!   ([the shared promise](safety#the-shared-promise)).
 //! - An acceptor answers a refused message with a Nack message. In the paper it may stay silent.
-//! - A node counts its own promise and vote at once, without a message. Its driver releases nothing that follows from them before
-//!   they are durable ([early Accepts](safety#early-accepts)).
-//! - A candidate needs the effect of the slots that its quorum has trimmed before it leads ([trimming](safety#trimming)).
+//! - A node counts its own promise and vote at once, without a message. Its driver releases nothing that follows
+//!   from them before they are durable ([early Accepts](safety#early-accepts)).
+//! - A candidate needs the effect of the slots that its quorum has trimmed before it leads
+//!   ([trimming](safety#trimming)).
 
 pub mod acceptor;
 mod electing;
@@ -71,8 +72,8 @@ pub struct Parts<'a> {
 }
 
 impl Replica {
-    /// Returns a replica that has never run. Use it only if no earlier state of this node can exist: a node that comes back
-    /// without its promises breaks agreement.
+    /// Returns a replica that has never run. Use it only if no earlier state of this node can exist: a node that
+    /// comes back without its promises breaks agreement.
     ///
     /// # Errors
     /// Fails if the configuration is invalid.
@@ -86,11 +87,13 @@ impl Replica {
         })
     }
 
-    /// Returns the replica that wrote these records, as it is after a crash ([recovery](safety#recovery)). It has its promise and
-    /// votes, and is a follower. It knows only the trimmed slots to be chosen, whose effect is in the driver's snapshot.
+    /// Returns the replica that wrote these records, as it is after a crash ([recovery](safety#recovery)). It has
+    /// its promise and votes, and is a follower. It knows only the trimmed slots to be chosen, whose effect is in
+    /// the driver's snapshot.
     ///
     /// # Errors
-    /// Fails if the configuration is invalid, if a record names a node that is not in it, or if records contradict each other.
+    /// Fails if the configuration is invalid, if a record names a node that is not in it, or if records contradict
+    /// each other.
     pub fn recover(
         config: Config,
         records: impl IntoIterator<Item = Record>,
@@ -118,16 +121,17 @@ impl Replica {
         }
     }
 
-    /// Returns the node that leads, as far as this node can tell: this node if it is the leader, or else the owner of the
-    /// promised ballot. Returns `None` if this node has promised nothing, or only its own ballot without leading.
+    /// Returns the node that leads, as far as this node can tell: this node if it is the leader, or else the owner
+    /// of the promised ballot. Returns `None` if this node has promised nothing, or only its own ballot without
+    /// leading.
     pub fn leader(&self) -> Option<NodeId> {
         let promised = self.acceptor.promised?;
         let may_lead = promised.node != self.config.id || matches!(self.role, Role::Leader(_));
         may_lead.then_some(promised.node)
     }
 
-    /// Handles one event and appends the resulting records, messages and answers to `output`. The [crate] documentation has the
-    /// rules for drivers.
+    /// Handles one event and appends the resulting records, messages and answers to `output`. The [crate]
+    /// documentation has the rules for drivers.
     ///
     /// Messages of nodes that are not in the configuration, and of this node itself, are ignored.
     pub fn step(&mut self, event: Event, output: &mut Output) {

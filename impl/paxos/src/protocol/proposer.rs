@@ -1,10 +1,11 @@
 //! The proposer: the promises that a candidate has received, and the votes that a leader has received.
 //!
-//! A crash loses them. A candidate is what "Paxos Made Moderately Complex" calls a scout, and a leader keeps one commander for each
-//! slot in flight.
+//! A crash loses them. A candidate is what "Paxos Made Moderately Complex" calls a scout, and a leader keeps one
+//! commander for each slot in flight.
 //!
-//! Invariant: a candidate or leader has promised its own ballot and none above. A node that promises another ballot becomes a
-//! follower in the same step. So no ballot is kept here: it is [`Acceptor::promised`](super::acceptor::Acceptor::promised).
+//! Invariant: a candidate or leader has promised its own ballot and none above. A node that promises another ballot
+//! becomes a follower in the same step. So no ballot is kept here: it is
+//! [`Acceptor::promised`](super::acceptor::Acceptor::promised).
 
 use std::collections::VecDeque;
 
@@ -60,8 +61,8 @@ impl Candidate {
 pub struct Leader {
     /// The slot of the first set of votes. Invariant: the first slot that the node does not know to be chosen.
     pub first: Slot,
-    /// The nodes that voted for this leader's proposals, from slot `first` on. A set is empty if the slot is not in flight:
-    /// nothing is proposed there, or the value is known to be chosen.
+    /// The nodes that voted for this leader's proposals, from slot `first` on. A set is empty if the slot is not in
+    /// flight: nothing is proposed there, or the value is known to be chosen.
     pub votes: VecDeque<NodeSet>,
     /// The reads that wait.
     pub reader: Reader,

@@ -8,13 +8,13 @@ use crate::{
 };
 
 impl Replica {
-    /// Gives the commands of clients the next free slots and proposes them. Refuses all of them if this node does not lead, and
-    /// those beyond `in_flight_max` slots.
+    /// Gives the commands of clients the next free slots and proposes them. Refuses all of them if this node does
+    /// not lead, and those beyond `in_flight_max` slots.
     ///
     /// Papers: Paxos Made Simple, section 3; Paxos Made Moderately Complex, `propose`.
     ///
-    /// Invariant: a free slot is above every slot that was reported to this leader, or in which it has proposed. So nothing is
-    /// chosen there in a lower ballot, and nothing else is proposed there in this one.
+    /// Invariant: a free slot is above every slot that was reported to this leader, or in which it has proposed. So
+    /// nothing is chosen there in a lower ballot, and nothing else is proposed there in this one.
     pub(super) fn on_propose(&mut self, proposals: Vec<Proposal>, output: &mut Output) {
         let next = self.log_end();
         let Role::Leader(leader) = &self.role else {
@@ -35,13 +35,13 @@ impl Replica {
         }
     }
 
-    /// Phase 2a: the leader votes for its own proposal and asks its peers to vote. Requires that the slots are free or that the
-    /// values are [adopted](super::safety#adopted-values).
+    /// Phase 2a: the leader votes for its own proposal and asks its peers to vote. Requires that the slots are free
+    /// or that the values are [adopted](super::safety#adopted-values).
     ///
     /// Papers: Paxos Made Simple, section 2.2, phase 2a; Paxos Made Moderately Complex, a commander for each slot.
     ///
-    /// Invariant: the ballot is the node's own, and a quorum has promised it. The Accept message may leave before the record of
-    /// the leader's vote is durable. See [early Accepts](super::safety#early-accepts).
+    /// Invariant: the ballot is the node's own, and a quorum has promised it. The Accept message may leave before
+    /// the record of the leader's vote is durable. See [early Accepts](super::safety#early-accepts).
     pub(super) fn propose(&mut self, first: Slot, values: Batch, output: &mut Output) {
         let ballot = self.acceptor.promised.expect("a leader has promised its own ballot");
         let count = values.len() as u64;
@@ -60,11 +60,13 @@ impl Replica {
 
     /// Phase 2b: votes for the proposed values, or refuses.
     ///
-    /// A vote promises its ballot, so the node becomes a follower. In trimmed slots it does not vote, and tells the leader so.
+    /// A vote promises its ballot, so the node becomes a follower. In trimmed slots it does not vote, and tells the
+    /// leader so.
     ///
     /// Papers: Paxos Made Simple, section 2.2, phase 2b; Paxos Made Moderately Complex, `p2b`.
     ///
-    /// Invariant: the acceptor votes in no ballot below its promise. See [the shared promise](super::safety#the-shared-promise).
+    /// Invariant: the acceptor votes in no ballot below its promise. See [the shared
+    /// promise](super::safety#the-shared-promise).
     pub(super) fn on_accept(
         &mut self,
         from: NodeId,
@@ -108,8 +110,8 @@ impl Replica {
         self.count_votes(index, ballot, first, count, output);
     }
 
-    /// Adds one node's vote to each of the slots that is in flight. A value with a quorum of votes is chosen: the leader learns it
-    /// and announces it, in runs of consecutive slots.
+    /// Adds one node's vote to each of the slots that is in flight. A value with a quorum of votes is chosen: the
+    /// leader learns it and announces it, in runs of consecutive slots.
     ///
     /// Invariant: each node counts once in each slot ([counted votes](super::safety#counted-votes)).
     fn count_votes(

@@ -5,17 +5,19 @@
 use super::node_set::NodeSet;
 use crate::{event::Token, types::Slot};
 
-/// The reads of a leader, confirmed in rounds. At most one round is under way. Reads that arrive during a round wait for the next
-/// one ([reads](super::safety#reads)).
+/// The reads of a leader, confirmed in rounds. At most one round is under way. Reads that arrive during a round
+/// wait for the next one ([reads](super::safety#reads)).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Reader {
-    /// The end of the log when this node began to lead. Every slot in which an earlier leader got a value chosen is below it.
+    /// The end of the log when this node began to lead. Every slot in which an earlier leader got a value chosen is
+    /// below it.
     pub barrier: Slot,
     /// The last round that was begun. The first is 1.
     pub round: u64,
     /// The nodes that confirmed the round, this node included. Empty if no round is under way.
     pub heard: NodeSet,
-    /// The reads of this round are answered from a state with every slot below this one. The default if no round is under way.
+    /// The reads of this round are answered from a state with every slot below this one. The default if no round is
+    /// under way.
     pub index: Slot,
     /// The reads of this round.
     pub asked: Vec<Token>,

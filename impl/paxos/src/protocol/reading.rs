@@ -1,8 +1,9 @@
 //! Linearizable reads without an entry in the log.
 //!
-//! A leader may have been deposed without knowing it. So it asks its peers to confirm that they have promised no higher ballot, and
-//! answers the read once a phase 2 quorum has confirmed. [Reads](super::safety#reads) has the argument. None of the papers has this
-//! protocol: "Paxos Made Moderately Complex" reads through the log or with leases, which need clocks.
+//! A leader may have been deposed without knowing it. So it asks its peers to confirm that they have promised no
+//! higher ballot, and answers the read once a phase 2 quorum has confirmed. [Reads](super::safety#reads) has the
+//! argument. None of the papers has this protocol: "Paxos Made Moderately Complex" reads through the log or with
+//! leases, which need clocks.
 
 use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
@@ -12,7 +13,8 @@ use crate::{
 };
 
 impl Replica {
-    /// Adds reads to the next round, and begins that round if none is under way. Refuses them if this node does not lead.
+    /// Adds reads to the next round, and begins that round if none is under way. Refuses them if this node does not
+    /// lead.
     pub(super) fn on_read(&mut self, tokens: Vec<Token>, output: &mut Output) {
         let Role::Leader(leader) = &mut self.role else {
             return self.refuse(tokens, output);
@@ -48,8 +50,8 @@ impl Replica {
         output.reads.extend(tokens.into_iter().map(|token| ReadReady { token, at }));
     }
 
-    /// Confirms that this node has promised nothing above `ballot`, or refuses. The confirmation is no promise: this node may
-    /// promise a higher ballot right after it.
+    /// Confirms that this node has promised nothing above `ballot`, or refuses. The confirmation is no promise:
+    /// this node may promise a higher ballot right after it.
     pub(super) fn on_confirm(&self, from: NodeId, ballot: Ballot, round: u64, output: &mut Output) {
         if ballot.node != from {
             return; // Only the owner of a ballot leads in it.
@@ -62,10 +64,11 @@ impl Replica {
         }
     }
 
-    /// Counts a confirmation of the present round. With a quorum the reads of the round are released, and the next round begins.
+    /// Counts a confirmation of the present round. With a quorum the reads of the round are released, and the next
+    /// round begins.
     ///
-    /// Invariant: each node counts once, and only with an answer to this very round. An earlier answer may be older than the
-    /// reads.
+    /// Invariant: each node counts once, and only with an answer to this very round. An earlier answer may be older
+    /// than the reads.
     pub(super) fn on_confirmed(
         &mut self,
         index: usize,

@@ -7,11 +7,11 @@ use crate::{
 };
 
 impl Replica {
-    /// Sends messages again to each peer that has not answered: a candidate its Prepare message, a leader its proposals in
-    /// flight and the question of its round of reads.
+    /// Sends messages again to each peer that has not answered: a candidate its Prepare message, a leader its
+    /// proposals in flight and the question of its round of reads.
     ///
-    /// Invariant: a proposal that is sent again has the value of the leader's own vote, so it is the same proposal. See
-    /// [one value per ballot](super::safety#one-value-per-ballot).
+    /// Invariant: a proposal that is sent again has the value of the leader's own vote, so it is the same proposal.
+    /// See [one value per ballot](super::safety#one-value-per-ballot).
     pub(super) fn on_resend_due(&self, output: &mut Output) {
         let Some(ballot) = self.acceptor.promised else { return };
         let peers = self.config.nodes.iter().copied().enumerate();

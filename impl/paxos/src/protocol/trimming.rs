@@ -1,4 +1,5 @@
-//! Trimming: votes and values below a durable snapshot are dropped (Paxos Made Moderately Complex, "Garbage Collection").
+//! Trimming: votes and values below a durable snapshot are dropped (Paxos Made Moderately Complex, "Garbage
+//! Collection").
 //!
 //! The snapshot may be this node's own or a peer's. The replica does the same in both cases.
 
@@ -9,8 +10,8 @@ use crate::{
 };
 
 impl Replica {
-    /// Drops the votes and values below `below`, whose effect a durable snapshot holds. The snapshot may fill a gap, so later values
-    /// may be released, and a candidate that waited for these slots may lead.
+    /// Drops the votes and values below `below`, whose effect a durable snapshot holds. The snapshot may fill a
+    /// gap, so later values may be released, and a candidate that waited for these slots may lead.
     ///
     /// Invariant: every trimmed slot is chosen and its effect is durable here ([trimming](super::safety#trimming)).
     pub(super) fn on_snapshot(&mut self, below: Slot, output: &mut Output) {
