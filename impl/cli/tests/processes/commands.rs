@@ -122,8 +122,8 @@ fn a_log_is_printed_of_a_node_that_does_not_run() {
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
     for part in [
         "node 1 of cluster `paxos`",
-        "noted: members: 1, 2, 3\n",
-        "noted: node 2: start 1 of store ",
+        "metadata: members: 1, 2, 3\n",
+        "metadata: node 2: start 1 of store ",
         "promised",
         "accepted",
         "SET \"a-key\" \"a-value\"",
@@ -132,13 +132,16 @@ fn a_log_is_printed_of_a_node_that_does_not_run() {
     }
     let missing = run(["log", "/nowhere/at/all"]);
     assert_eq!(missing.code, Some(2), "{missing:?}");
-    // Whatever is wrong with it, it is said of which.
+    // The error names the data directory.
     fs::write(data.join("mark"), "x").expect("written");
     let damaged = log();
     assert_eq!(damaged.code, Some(1), "{damaged:?}");
     let refused = cluster.start_with(1, &[]).wait();
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    let wrong = format!("{}: the store is damaged: the mark has 1 bytes", data.display());
+    let wrong = format!(
+        "{}: the store is damaged: the file \"mark\" has length 1, not 1024",
+        data.display()
+    );
     for ended in [damaged, refused] {
         assert!(ended.log.contains(&wrong), "{}", ended.log);
     }
