@@ -171,7 +171,7 @@ fn described(value: &Value) -> String {
         Some(Entry::Open { owner: Owner::Node, .. }) => "a node opens a session".to_owned(),
         Some(Entry::Open { owner: Owner::Client, .. }) => "a client opens a session".to_owned(),
         Some(Entry::Command { session, sequence, command, .. }) => {
-            let command = paxos_kv::shown(&command)
+            let command = paxos_kv::describe(&command)
                 .unwrap_or_else(|| format!("\"{}\"", command.escape_ascii()));
             format!("session {session} command {sequence}: {command}")
         }
