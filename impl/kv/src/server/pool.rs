@@ -25,9 +25,8 @@
 //! - While the account holds nothing, the count falls too, but [`FORGETTING`] times as slowly as it grows.
 //!
 //! While others wait, the connections with the greatest counts are closed, if these have reached [`GRACE`]. So a
-//! request of 8 MiB gets at most 13 s. A client gains little
-//! if it gives memory back for a moment. One that holds memory for 3 s again and again, and sends 60 kB each time, is
-//! closed in the second round. An account holds the
+//! request of 8 MiB gets at most 13 s. A client gains little if it gives memory back for a moment. One that holds
+//! memory for 3 s again and again, and sends 60 kB each time, is closed in the second round. An account holds the
 //! memory that its client announced, so a client keeps it only if it sends faster than [`RATE`]. A fast client that
 //! sends long requests one after the other is not closed.
 //!
