@@ -1,6 +1,6 @@
 //! The meaning of requests: from arguments to a [`Request`].
 //!
-//! A [table](table) has all commands, with the number of their arguments. That number is checked first. Then the
+//! The table of `table.rs` has all commands, with the number of their arguments. That number is checked first. Then the
 //! command parses its arguments.
 
 mod connection;
