@@ -169,7 +169,7 @@ fn an_impossible_scenario_ends_at_once_with_the_reason() {
 
 /// The majority crashes for ever: first before anything can be chosen, then at a time when a value may be chosen.
 #[test]
-fn a_majority_that_goes_for_ever_ends_the_run() {
+fn a_majority_that_crashes_for_ever_ends_the_run() {
     let output = vote(&["--crash", "1@5", "--crash", "2@5"]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let last = last_line(&output);
@@ -196,7 +196,7 @@ fn a_majority_that_goes_for_ever_ends_the_run() {
 }
 
 #[test]
-fn bad_input_is_named_with_what_would_be_accepted() {
+fn errors_name_bad_input_and_the_accepted_form() {
     let cases: [(&[&str], &[&str]); 27] = [
         (&[], &["CLIENT=VALUE"]),
         (&["A"], &["'A'", "A=1"]),

@@ -234,14 +234,14 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(reply in reply()) {
+        fn every_reply_is_read_as_written(reply in reply()) {
             let bytes = reply.to_bytes();
             prop_assert_eq!(&bytes, &reply.written());
             prop_assert_eq!(Reply::from_bytes(&bytes), Ok(reply));
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in vec(prop_oneof![0..10_u8, any::<u8>()], 0..100)) {
+        fn no_bytes_make_the_reader_panic(bytes in vec(prop_oneof![0..10_u8, any::<u8>()], 0..100)) {
             let _ = Reply::from_bytes(&bytes.into());
         }
     }

@@ -174,7 +174,7 @@ mod tests {
     proptest! {
         /// A change of a store does not change its clone.
         #[test]
-        fn a_clone_stays_as_it_was(
+        fn a_clone_does_not_change(
             first in vec((0..50_u8, any::<u8>()), 0..60),
             then in vec((0..50_u8, any::<Option<u8>>()), 0..60),
         ) {

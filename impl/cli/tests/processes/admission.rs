@@ -97,7 +97,7 @@ fn the_others_go_on(cluster: &Cluster) {
 }
 
 #[test]
-fn a_node_that_is_told_of_other_members_does_not_start() {
+fn a_node_with_other_members_in_its_settings_does_not_start() {
     let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
     cluster.kill(1);
     let ended = cluster.start_with(1, &["--peer", "4=127.0.0.1:1"]).wait();
@@ -118,7 +118,7 @@ fn a_node_that_is_told_of_other_members_does_not_start() {
 
 /// New nodes with different members in their settings form no cluster until the settings are corrected.
 #[test]
-fn nodes_that_were_told_of_different_members_do_not_meet() {
+fn nodes_with_different_members_in_their_settings_do_not_meet() {
     let mut cluster = Cluster::new(3, seed(), |id| {
         let more = if id == 3 { &["--peer", "4=127.0.0.1:1"][..] } else { &[] };
         more.iter().map(ToString::to_string).collect()

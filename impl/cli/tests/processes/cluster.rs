@@ -246,7 +246,7 @@ impl Cluster {
     }
 
     /// Asserts that no node has ended by itself, which is a bug whatever the faults were.
-    pub(crate) fn assert_nobody_has_ended(&mut self) {
+    pub(crate) fn assert_no_node_has_ended(&mut self) {
         for (id, node) in &mut self.nodes {
             if let Some(process) = &mut node.process {
                 assert!(!process.has_ended(), "node {id} has ended:\n{}", process.log());

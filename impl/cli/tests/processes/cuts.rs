@@ -144,7 +144,7 @@ impl Case {
         eventually("no half-open connection is left", || {
             living.iter().all(|&id| namespace.received(number, id) == peers)
         });
-        cluster.assert_nobody_has_ended();
+        cluster.assert_no_node_has_ended();
         time
     }
 }

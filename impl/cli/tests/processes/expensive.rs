@@ -275,7 +275,7 @@ fn attack(mix: Mix) {
         goes_on.store(false, Ordering::Relaxed);
         probes.into_iter().flat_map(|probe| probe.join().expect("all are answered")).collect()
     });
-    cluster.assert_nobody_has_ended();
+    cluster.assert_no_node_has_ended();
     waits.sort_unstable();
     let at = |part: usize| waits[(waits.len() - 1) * part / 1000].as_millis();
     println!(

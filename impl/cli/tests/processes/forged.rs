@@ -71,7 +71,7 @@ fn a_forged_ballot_does_not_use_up_the_ballots() {
         let text = scrape(&metrics).unwrap_or_default();
         text.lines().any(|line| line == format!("paxos_implausible_total {count}"))
     });
-    cluster.assert_nobody_has_ended();
+    cluster.assert_no_node_has_ended();
 
     let leader = cluster.leader().expect("no node has deposed it");
     cluster.kill(leader);

@@ -54,7 +54,7 @@ fn noise_ends_a_connection_and_nothing_else() {
         let answer = send(clients, bytes);
         assert!(answer.starts_with(b"-ERR Protocol error"), "{}", answer.escape_ascii());
     }
-    cluster.assert_nobody_has_ended();
+    cluster.assert_no_node_has_ended();
     eventually("the node still serves", || {
         let reply = cluster.connect(1).map(|mut node| node.ask(&["SET", "key", "value"]));
         matches!(reply, Some(Ok(Reply::Simple(_))))

@@ -103,7 +103,7 @@ impl Storm {
         let mut remedies = Vec::new();
         while start.elapsed() < duration() {
             thread::sleep(Duration::from_millis(random.random_range(50..800)));
-            cluster.assert_nobody_has_ended();
+            cluster.assert_no_node_has_ended();
             let full = remedies.len() >= self.at_once;
             if full || !remedies.is_empty() && random.random() {
                 let chosen = random.random_range(0..remedies.len());
@@ -119,7 +119,7 @@ impl Storm {
         });
         let clock = workload.clock.clone();
         let history = workload.finish();
-        cluster.assert_nobody_has_ended();
+        cluster.assert_no_node_has_ended();
         verify(&cluster, &clock, history);
     }
 }

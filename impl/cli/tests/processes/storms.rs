@@ -32,7 +32,7 @@ fn links_are_cut() {
 }
 
 #[test]
-fn links_damage_what_they_carry() {
+fn links_flip_bits() {
     Storm { faults: &[Fault::Damage], at_once: 4, ..Storm::default() }.rage();
 }
 

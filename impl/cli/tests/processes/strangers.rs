@@ -103,5 +103,5 @@ fn strangers_do_not_keep_peers_out() {
         let count = text.lines().find_map(|line| line.strip_prefix("paxos_crowded_out_total "));
         count.is_some_and(|count| count != "0")
     });
-    cluster.assert_nobody_has_ended();
+    cluster.assert_no_node_has_ended();
 }

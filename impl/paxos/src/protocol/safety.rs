@@ -2,13 +2,16 @@
 //!
 //! Each section states a claim, the reason for it, the failure without it, and the entries of the catalogue of
 //! known bugs that show the failure. `cargo run -p paxos-model -- mutants` searches the model for each entry, and
-//! `mutants --show 5` draws the failure of entry 5.
+//! `mutants --show 5` shows the failure of entry 5.
 //!
 //! The safety property is agreement: in one slot at most one value is ever chosen, and only a value that was
 //! proposed. A value is *chosen* in a slot once a phase 2 quorum has accepted it there in one ballot. The arguments
-//! take for granted that nodes do not lie, that every phase 1 quorum shares a node with every phase 2 quorum
-//! (`Config::validate` checks the sizes), that members do not change, and that a driver keeps the contract of the
-//! [crate].
+//! take four things for granted:
+//!
+//! - Nodes do not lie.
+//! - Members do not change.
+//! - Every phase 1 quorum shares a node with every phase 2 quorum. `Config::validate` checks the sizes.
+//! - A driver keeps the contract of the [crate].
 //!
 //! # One value per ballot
 //!
@@ -17,10 +20,13 @@
 //! *Reason.* A ballot contains the id of its owner, and a Prepare or Accept message from another sender is ignored.
 //! The owner begins a ballot only above its own promise, and makes that promise durable before the Prepare message
 //! leaves. So it never begins a ballot twice, not even after a crash. While it leads, it proposes in each slot
-//! once. A message that is sent again carries the value of the leader's own vote. (Paxos Made Simple, section 2.5;
-//! The Part-Time Parliament, condition B1; Paxos Made Moderately Complex, invariants A4 and C1.)
+//! once. A message that is sent again carries the value of the leader's own vote.
 //!
-//! *Without it* the votes of one ballot do not stand for one value, and two values can be chosen. Entries 15 and 16.
+//! *Papers.* Paxos Made Simple, section 2.5; The Part-Time Parliament, condition B1; Paxos Made Moderately Complex,
+//! invariants A4 and C1.
+//!
+//! *Without it* the votes of one ballot do not stand for one value, and two values can be chosen. Entry 15 begins a
+//! ballot twice, 16 changes the value in a ballot.
 //!
 //! # Adopted values
 //!
@@ -29,10 +35,12 @@
 //! *Reason.* A leader has promises from a phase 1 quorum. One of these nodes voted for the chosen value, because
 //! the quorums intersect. It did so before it promised the leader's ballot, and so it reports a vote in that slot,
 //! in the ballot in which the value was chosen or in a later one. By induction on ballots, every vote in such a
-//! later ballot is for the chosen value. The leader proposes the reported value of the highest ballot. (Paxos Made
-//! Simple, P2c in section 2.2; The Part-Time Parliament, condition B3; Paxos Made Moderately Complex, invariants A5
-//! and C2.) Where no vote is reported, nothing is chosen in a lower ballot, and the leader may propose any value: a
-//! no-op below the end of the log, a client's command after it.
+//! later ballot is for the chosen value. The leader proposes the reported value of the highest ballot. If no vote
+//! is reported in a slot, nothing is chosen there in a lower ballot, and the leader may propose any value. It
+//! proposes a no-op below the end of the log, and clients' commands after it.
+//!
+//! *Papers.* Paxos Made Simple, P2c in section 2.2. The Part-Time Parliament, condition B3. Paxos Made Moderately
+//! Complex, invariants A5 and C2.
 //!
 //! *Without it* a new leader replaces a chosen value. Entries 8 and 9 ignore the reports or adopt the wrong one.
 //! Entries 10, 11 and 17 lead without a quorum. Entries 6, 7, 18 and 18b falsify the reports. Entries 23, 24 and 28
@@ -46,21 +54,25 @@
 //! counts only votes in the ballot that it leads, and drops the sets when it leaves the ballot. The slot and the
 //! ballot of a vote determine its value (see [one value per ballot](#one-value-per-ballot)).
 //!
-//! *Without it* a client is told of a value that may still be replaced. Entries 12, 13, 14 and 22.
+//! *Without it* a client is told of a value that may still be replaced. Entries 12, 13 and 14 count wrongly. In
+//! entry 22 an acceptor claims a vote that it did not cast.
 //!
 //! # The shared promise
 //!
 //! *Claim.* An acceptor needs one promise for the whole log. To accept in one slot is to promise the ballot for
 //! every slot.
 //!
-//! *Reason.* A higher promise is always safe: an acceptor that refuses more behaves like one whose messages are
-//! lost ("an acceptor can ignore any request without compromising safety", Paxos Made Simple, section 2.2). The
-//! raise is also necessary. A reported vote has to be the acceptor's highest in that slot. If a vote did not raise
-//! the promise, the acceptor could vote in a lower ballot afterwards and lose the higher vote. One Promise message
-//! reports the votes of all slots (Paxos Made Simple, section 3; The Part-Time Parliament, section 3.1), so one
-//! phase 1 serves every slot that the leader will ever propose in.
+//! *Reason.* A higher promise is always safe, because an acceptor that refuses more behaves like one whose messages
+//! are lost. The raise is also necessary. A reported vote has to be the acceptor's highest in that slot. If a vote
+//! did not raise the promise, the acceptor could vote in a lower ballot afterwards and lose the higher vote. One
+//! Promise message reports the votes of all slots, so one phase 1 serves every slot in which the leader will ever
+//! propose.
 //!
-//! *Without it* a quorum no longer holds a chosen value. Entry 5; entries 3 and 4 break the promise itself.
+//! *Papers.* Paxos Made Simple, section 2.2: "An acceptor can ignore any request without compromising safety."
+//! Section 3 and The Part-Time Parliament, section 3.1, have one phase 1 for all slots.
+//!
+//! *Without it* a quorum no longer holds a chosen value. In entry 5 a vote does not promise. Entries 3 and 4 break
+//! the promise itself.
 //!
 //! *Repeated promises.* A Prepare message for the ballot that is already promised is answered again, because the
 //! first answer may be lost. The answer is the same as long as the acceptor has not voted in that ballot, since it
@@ -84,8 +96,8 @@
 //!
 //! *Without it* there are two failures. If the Accept message leaves before the promise is durable, a crash can
 //! make the node begin the ballot again and propose another value in it. That takes a node whose own promise is a
-//! quorum, since otherwise the Prepare message had to wait for the same record. Entry 30. If the leader's own vote
-//! counts before it is durable, a client is told of a value that a crash can undo. Entry 31.
+//! quorum, since otherwise the Prepare message had to wait for the same record (entry 30). If the leader's own vote
+//! counts before it is durable, a client is told of a value that a crash can undo (entry 31).
 //!
 //! # Trimming
 //!
@@ -98,7 +110,8 @@
 //! the first slot that it does not know. In those slots every node of the quorum reported its votes, so the
 //! argument for [adopted values](#adopted-values) holds unchanged. An acceptor does not vote in a slot that it has
 //! trimmed. That is safe as any refusal is, and it answers `Trimmed` because the proposer lacks a chosen value.
-//! (Paxos Made Moderately Complex, "Garbage Collection".)
+//!
+//! *Papers.* Paxos Made Moderately Complex, "Garbage Collection".
 //!
 //! *Without it* other values are chosen in place of those in the snapshot. Entry 25 trims slots that are not
 //! chosen, 18c does not report `trimmed`, 25b leads without those slots. Entry 44 trims slots that the state
@@ -131,13 +144,15 @@
 //!
 //! # Recovery
 //!
-//! *Claim.* A replica that is rebuilt from its durable records behaves like one that was slow and lost some messages.
+//! *Claim.* A replica that is rebuilt from its durable records behaves like one that was slow and lost some
+//! messages.
 //!
 //! *Reason.* A message other than an [early Accept](#early-accepts) leaves only after the records of its output are
 //! durable. So the other nodes have heard of no promise and no vote that the crash took away. The other state is
 //! not needed for agreement. A candidate or leader comes back as a follower and begins a higher ballot, because it
-//! no longer knows what it heard or proposed. The chosen values are learned again. (Paxos Made Simple, section 2.5;
-//! Paxos Made Moderately Complex, "Keeping State on Disk".)
+//! no longer knows what it heard or proposed. The chosen values are learned again.
+//!
+//! *Papers.* Paxos Made Simple, section 2.5; Paxos Made Moderately Complex, "Keeping State on Disk".
 //!
 //! *Without it* a node forgets a promise or a vote on which others rely, and a chosen value is replaced. Entry 1
 //! releases messages before their records are durable, 2 takes an unreadable disk for an empty one, 15 does not

@@ -54,7 +54,7 @@ fn gaps_are_filled_with_noops() {
 
 /// The last slot in use may be known to be chosen and reported by no acceptor.
 #[test]
-fn gaps_below_what_is_known_are_filled_with_noops() {
+fn gaps_below_known_slots_are_filled_with_noops() {
     let mut candidate = replica(1, 3);
     hear(&mut candidate, 2, learned(2, &["c2"]));
     campaign(&mut candidate);

@@ -53,7 +53,7 @@ fn one_vote_is_enough_to_read() {
 
 /// A read has to see the slots that are known to be chosen when its round begins. It need not see later ones.
 #[test]
-fn a_read_sees_what_was_chosen_when_it_was_asked() {
+fn a_read_sees_slots_that_were_chosen_when_it_was_asked() {
     let mut leader = leader(1, 3);
     for command in ["a", "b", "c"] {
         propose(&mut leader, command);
@@ -69,7 +69,7 @@ fn a_read_sees_what_was_chosen_when_it_was_asked() {
 /// Another node may know the slot that this leader waits for, from an earlier leader, and apply the slots after it.
 /// So a read has to see all slots that its leader knows to be chosen, even those beyond a gap.
 #[test]
-fn a_read_sees_what_others_can_apply() {
+fn a_read_sees_slots_that_others_can_apply() {
     let mut leader = replica(1, 3);
     campaign(&mut leader);
     promise(&mut leader, 2, ballot(1, 1), [report(0, ballot(1, 0), "a")]);
@@ -82,7 +82,7 @@ fn a_read_sees_what_others_can_apply() {
 /// A value that was reported to a new leader may be chosen, and a client may know it. So the leader's reads wait
 /// for every reported slot, and for every slot that it knew before.
 #[test]
-fn a_new_leaders_reads_see_what_was_reported() {
+fn a_new_leaders_reads_see_reported_slots() {
     let mut candidate = replica(1, 3);
     hear(&mut candidate, 2, learned(0, &["a"]));
     campaign(&mut candidate);

@@ -346,7 +346,7 @@ fn the_distinguished_learner_tells_the_others() {
 /// "Because of message loss, a value could be chosen with no learner ever finding out"; "it can have a
 /// proposer issue a proposal" to find out.
 #[test]
-fn a_new_proposal_finds_out_what_was_chosen() {
+fn a_new_proposal_finds_the_chosen_value() {
     let mut nodes = [leader(1, 3), replica(2, 3), replica(3, 3)];
     propose(&mut nodes[0], "x");
     accept(&mut nodes[1], 1, ballot(1, 1), 0, &["x"]);

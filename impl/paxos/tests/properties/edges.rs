@@ -111,7 +111,7 @@ fn default_quorums_are_majorities() {
 
 /// A message names the fault of a configuration, and the change that mends it.
 #[test]
-fn configuration_errors_say_what_to_change() {
+fn configuration_errors_name_the_change() {
     let with = |change: fn(&mut Config)| {
         let mut config = config(1, 3);
         change(&mut config);
@@ -167,7 +167,7 @@ fn configuration_errors_say_what_to_change() {
 
 /// Records from which this node cannot recover are errors. They are never skipped.
 #[test]
-fn recovery_errors_say_what_is_wrong() {
+fn recovery_errors_name_the_fault() {
     let accepted = |round, node, values: &[&str]| Record::Accepted {
         ballot: ballot(round, node),
         first: Slot(4),

@@ -119,7 +119,7 @@ fn an_older_copy_is_refused() {
 }
 
 #[test]
-fn what_is_no_store_is_refused() {
+fn files_that_are_no_store_are_refused() {
     let image = new().written();
     let with = |file: usize, bytes: &[u8]| {
         let mut image = image.clone();
