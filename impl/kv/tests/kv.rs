@@ -1,4 +1,5 @@
-//! The key-value store from outside: against Redis, against a naive model, and against noise.
+//! Tests of the key-value store through its public interface: against Redis, against a naive model, and with
+//! arbitrary bytes.
 
 #[path = "kv/bounds.rs"]
 mod bounds;

@@ -1,5 +1,5 @@
-//! A member of a cluster inside the test. It greets its peers as a node does, and then sends what the test tells it to,
-//! and nothing else.
+//! A member of a cluster inside the test process. It does the handshake with its peers as a node does, and then
+//! sends only the packets of the test.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -22,14 +22,14 @@ pub(crate) struct Member {
     pub(crate) runtime: Runtime,
 }
 
-/// Carries nothing.
+/// A transport that sends nothing.
 struct Mute;
 
 impl Transport for Mute {
     fn send(&mut self, _: To, _: Packet) {}
 }
 
-/// A port on the loopback interface for a member.
+/// Binds a port on the loopback interface for a member.
 pub(crate) fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -37,7 +37,7 @@ pub(crate) fn listen() -> (TcpListener, SocketAddr) {
 }
 
 impl Member {
-    /// Connects with its peers, until it is dropped.
+    /// Starts the member. It is connected with its peers until it is dropped.
     pub(crate) fn start(addresses: Addresses, listener: TcpListener) -> Self {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().expect("a thread");
@@ -59,7 +59,7 @@ impl Member {
     }
 }
 
-/// The name and the members' addresses of a cluster, as node `id` has them.
+/// Returns the name of the cluster and the addresses of the members, as node `id` has them.
 pub(crate) fn addresses(id: u32, peers: impl IntoIterator<Item = (u32, SocketAddr)>) -> Addresses {
     let peers = peers.into_iter().map(|(peer, address)| (NodeId(peer), address.to_string()));
     Addresses {

@@ -1,5 +1,4 @@
-//! The directory of a store: what its files are called, whose it is meanwhile, and how it comes
-//! into being.
+//! The data directory of a store: the names of its files, its lock, and its creation.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -8,57 +7,60 @@ use std::{
     sync::Arc,
 };
 
-use super::{log::START, mark, medium::Medium};
+use super::{file::SharedFile, log::START, watermark};
 use crate::StorageError;
 
 /// The two files of the log. A store exists when it has the first.
 const LOGS: [&str; 2] = ["log.0", "log.1"];
-/// What becomes the first when everything else is whole.
+/// The first file of the log during creation. It is renamed when everything else is complete.
 const UNFINISHED: &str = "log.new";
-/// The last snapshot, and the one before or the next.
+/// The durable snapshot, and the one before or the next.
 const SNAPSHOTS: [&str; 2] = ["snapshot.0", "snapshot.1"];
-/// How far the log is known to have come.
-const MARK: &str = "mark";
-/// Locked by whoever uses the store.
+/// The commit watermark.
+const WATERMARK: &str = "mark";
+/// Locked by the process that uses the store.
 const LOCK: &str = "lock";
 
-/// The files that a store is made of.
+/// The files of a store.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
-    pub(super) logs: [Medium; 2],
-    pub(super) snapshots: [Medium; 2],
-    pub(super) mark: Medium,
+    pub(super) logs: [SharedFile; 2],
+    pub(super) snapshots: [SharedFile; 2],
+    pub(super) watermark: SharedFile,
 }
 
-/// A directory that nobody else uses for as long as this is there.
+/// A data directory with its lock. No other process writes to it while this value exists.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct DataDirectory {
     dir: PathBuf,
-    /// Unlocked by the system when it is closed, however the process ends.
+    /// The system releases the lock when the file is closed, however the process ends.
     _lock: File,
 }
 
-impl Place {
-    /// Takes hold of a directory for a new store, and makes it if need be.
+impl DataDirectory {
+    /// Locks a directory for a new store. Makes the directory if it does not exist.
+    ///
+    /// # Errors
+    /// Fails if the directory is in use, has a store, or has files of one whose log is gone.
     pub(super) fn make(dir: &Path) -> Result<Self, StorageError> {
         let made = fs::create_dir_all(dir).and_then(|()| sync_above(dir));
         made.map_err(StorageError::io(doing("make", dir)))?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK));
         let lock = lock.map_err(StorageError::io(doing("make a lock in", dir)))?;
-        let place = Self::hold(dir, lock, File::try_lock)?;
-        if place.has(LOGS[0])? {
+        let held = Self::hold(dir, lock, File::try_lock)?;
+        if held.has(LOGS[0])? {
             return Err(StorageError::Exists { dir: dir.into() });
         }
-        place.was_never_used()?;
-        Ok(place)
+        held.was_never_used()?;
+        Ok(held)
     }
 
-    /// Takes hold of a directory with a store, to write to it.
+    /// Locks a directory with a store, to write to it.
     pub(super) fn take(dir: &Path) -> Result<Self, StorageError> {
         Self::existing(dir, OpenOptions::new().write(true), File::try_lock)
     }
 
-    /// Takes hold of a directory with a store, together with others that only read.
+    /// Locks a directory with a store, to read it. Other processes may read it as well.
     pub(super) fn share(dir: &Path) -> Result<Self, StorageError> {
         Self::existing(dir, OpenOptions::new().read(true), File::try_lock_shared)
     }
@@ -76,7 +78,7 @@ impl Place {
                 "there is no such directory"
             });
         }
-        let place = match how.open(dir.join(LOCK)) {
+        let held = match how.open(dir.join(LOCK)) {
             Ok(file) => Self::hold(dir, file, lock)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return if dir.join(LOGS[0]).exists() {
@@ -87,10 +89,10 @@ impl Place {
             }
             Err(cause) => return Err(StorageError::io(doing("open the lock in", dir))(cause)),
         };
-        if place.has(LOGS[0])? {
-            return Ok(place);
+        if held.has(LOGS[0])? {
+            return Ok(held);
         }
-        place.was_never_used()?;
+        held.was_never_used()?;
         missing("its creation did not finish, and has to be done again")
     }
 
@@ -98,14 +100,14 @@ impl Place {
         fs::exists(self.dir.join(name)).map_err(StorageError::io(doing("look into", &self.dir)))
     }
 
-    /// Without a log there never was a store here, unless something else remembers one: a creation that did
-    /// not finish leaves a mark that is torn or says nothing, a beginning of a log, and no snapshot.
+    /// Checks that a directory without a log never had a store. An unfinished creation leaves a watermark that is 0
+    /// or torn, the preamble of a log, and empty snapshot files. Anything else is of a store whose log is gone.
     fn was_never_used(&self) -> Result<(), StorageError> {
         let missing = |and: String| {
             Err(StorageError::damaged(format!("the file \"{}\" is missing; {and}", LOGS[0])))
         };
-        if let Some(mark) = self.find(MARK)? {
-            match mark::read(&*mark) {
+        if let Some(watermark) = self.find(WATERMARK)? {
+            match watermark::read(&*watermark) {
                 Ok((0, _)) | Err(StorageError::Damaged { .. }) => {}
                 Ok((commit, id)) => {
                     return missing(format!("commit {commit} of store {id} was acknowledged"));
@@ -117,24 +119,23 @@ impl Place {
             let length = self.find(name)?.map_or(Ok(0), |file| file.length());
             let length = length.map_err(StorageError::io(format!("look at \"{name}\"")))?;
             if length > most {
-                return missing(format!("\"{name}\" has {length} bytes"));
+                return missing(format!("\"{name}\" has length {length}"));
             }
         }
         Ok(())
     }
 
-    /// A file, if it is there.
-    fn find(&self, name: &str) -> Result<Option<Medium>, StorageError> {
-        match medium(File::open(self.dir.join(name))) {
+    /// Opens a file, if it exists.
+    fn find(&self, name: &str) -> Result<Option<SharedFile>, StorageError> {
+        match shared(File::open(self.dir.join(name))) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             opened => opened.map(Some).map_err(StorageError::io(format!("open \"{name}\""))),
         }
     }
 
-    /// Makes sure that the store is not only seen to be there: whoever made it may have been killed before
-    /// its name was durable.
-    pub(super) fn settle(&self) -> Result<(), StorageError> {
-        sync(&self.dir).map_err(StorageError::io(doing("settle", &self.dir)))
+    /// Makes the names of the files durable. The process that created them may have been killed before it did so.
+    pub(super) fn sync(&self) -> Result<(), StorageError> {
+        sync(&self.dir).map_err(StorageError::io(doing("sync", &self.dir)))
     }
 
     fn hold(
@@ -149,8 +150,8 @@ impl Place {
         }
     }
 
-    /// Makes the files of a store: `build` fills them and makes them durable. The store is there
-    /// when its log gets its name, which happens at once and last; [`settle`](Self::settle) makes it stay.
+    /// Makes the files of a store. `build` fills them and makes them durable. The store exists once its log gets
+    /// its name, which is the last step and atomic. The caller makes that name durable with [`sync`](Self::sync).
     pub(super) fn build(
         &self,
         build: impl FnOnce(&Files) -> Result<(), StorageError>,
@@ -158,19 +159,22 @@ impl Place {
         let failed = || StorageError::io(doing("make a store in", &self.dir));
         let mut how = OpenOptions::new();
         how.read(true).write(true).create(true).truncate(true);
-        let open = |name| medium(how.open(self.dir.join(name))).map_err(failed());
+        let open = |name| shared(how.open(self.dir.join(name))).map_err(failed());
         build(&Files {
             logs: [open(UNFINISHED)?, open(LOGS[1])?],
             snapshots: [open(SNAPSHOTS[0])?, open(SNAPSHOTS[1])?],
-            mark: open(MARK)?,
+            watermark: open(WATERMARK)?,
         })?;
-        self.settle()?;
+        self.sync()?;
         fs::rename(self.dir.join(UNFINISHED), self.dir.join(LOGS[0])).map_err(failed())
     }
 
-    /// The files of a store that is there.
+    /// Opens the files of an existing store.
+    ///
+    /// # Errors
+    /// Fails if one of them is missing.
     pub(super) fn files(&self, how: &OpenOptions) -> Result<Files, StorageError> {
-        let open = |name| match medium(how.open(self.dir.join(name))) {
+        let open = |name| match shared(how.open(self.dir.join(name))) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Err(StorageError::damaged(format!("the file \"{name}\" is missing")))
             }
@@ -179,20 +183,21 @@ impl Place {
         Ok(Files {
             logs: [open(LOGS[0])?, open(LOGS[1])?],
             snapshots: [open(SNAPSHOTS[0])?, open(SNAPSHOTS[1])?],
-            mark: open(MARK)?,
+            watermark: open(WATERMARK)?,
         })
     }
 }
 
-fn medium(file: io::Result<File>) -> io::Result<Medium> {
+fn shared(file: io::Result<File>) -> io::Result<SharedFile> {
     Ok(Arc::new(file?))
 }
 
-/// Makes a directory's own entry durable, and those of all above it: any of them may be new.
+/// Makes the entry of a directory durable, and the entries of all directories above it, because any of them may be
+/// new.
 fn sync_above(dir: &Path) -> io::Result<()> {
     for above in fs::canonicalize(dir)?.ancestors().skip(1) {
         match sync(above) {
-            // Not made by this process then.
+            // This process cannot have made it.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
             synced => synced?,
         }

@@ -1,31 +1,31 @@
-//! The files of a store, as little as the store has to know of them: so that a test can put others in
-//! their place, which record what is done to them, or fail.
+//! The files of a store behind a small trait, so that tests can replace them by files that record all operations,
+//! or fail.
 
 use std::{fmt::Debug, fs, io, os::unix::fs::FileExt as _, sync::Arc};
 
-/// What a file is to the store: bytes that can be read, written and synced. Locking is not the business
-/// of these: the directory is locked as a whole.
+/// A file of a store: bytes that can be read, written and synced. It is not locked: the directory is locked as a
+/// whole.
 pub(super) trait File: Debug + Send + Sync {
-    /// How many bytes it has.
+    /// Returns the number of bytes.
     fn length(&self) -> io::Result<u64>;
 
-    /// Fills `out` with the bytes from `offset` on; fails if there are not so many.
+    /// Fills `out` with the bytes from `offset` on. Fails if the file ends before.
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
 
-    /// Writes all of `bytes` at `offset`, and makes the file longer if need be.
+    /// Writes all of `bytes` at `offset`. The file grows if it is too short.
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes the file shorter, or longer by zeros.
+    /// Cuts the file off, or makes it longer with zeros.
     fn set_length(&self, length: u64) -> io::Result<()>;
 
-    /// Returns when everything that was done to it is durable.
+    /// Makes all earlier changes of the file durable.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A file of a store. Shared, so that it can be looked at before it is written to.
-pub(super) type Medium = Arc<dyn File>;
+/// A file of a store that several owners hold: the reader that checks it on opening, and then the writer.
+pub(super) type SharedFile = Arc<dyn File>;
 
-/// All bytes of a file.
+/// Returns all bytes of a file.
 pub(super) fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(file.length()?).map_err(io::Error::other)?];
     file.read(0, &mut bytes)?;

@@ -1,4 +1,4 @@
-//! What the tests are told with.
+//! Short constructors for messages and values, and short names for the steps of a replica.
 
 use paxos::{
     Ballot, Batch, Config, Envelope, Event, Message, NodeId, Output, Proposal, Record, Refusal,
@@ -33,7 +33,7 @@ pub(crate) fn replica(id: u32, nodes: u32) -> Replica {
     Replica::new(config(id, nodes)).expect("the configuration is valid")
 }
 
-/// Leads in its first ballot, and nothing was reported to it.
+/// Returns a node that leads in its first ballot, to which nothing was reported.
 pub(crate) fn leader(id: u32, nodes: u32) -> Replica {
     let mut leader = replica(id, nodes);
     campaign(&mut leader);
@@ -111,7 +111,7 @@ pub(crate) fn confirmed(replica: &mut Replica, from: u32, ballot: Ballot, round:
     hear(replica, from, Message::Confirmed { ballot, round })
 }
 
-/// The reads that may be answered, and up to where they have to see.
+/// Returns the token of each read that may be answered, and the first slot that it need not see.
 pub(crate) fn ready(output: &Output) -> Vec<(u64, u64)> {
     output.reads.iter().map(|read| (read.token.0, read.at.0)).collect()
 }
@@ -172,7 +172,7 @@ pub(crate) fn refusal(output: &Output) -> Option<Refusal> {
     output.refused.first().map(|refused| refused.refusal)
 }
 
-/// What a leader has proposed in a slot.
+/// Returns the value that a leader has proposed in a slot.
 pub(crate) fn leads_with(replica: &Replica, slot: u64) -> Option<Value> {
     let parts = replica.parts();
     let vote = parts.acceptor.votes.get(Slot(slot))?;
@@ -180,13 +180,13 @@ pub(crate) fn leads_with(replica: &Replica, slot: u64) -> Option<Value> {
     (leads && Some(vote.ballot) == parts.acceptor.promised).then(|| vote.value.clone())
 }
 
-/// Lets a node lead with the promise of one other, repeated until its ballot is high enough, and get its
-/// proposal accepted by that one. Gives what it proposed in slot 0.
+/// Lets a node campaign, with the promise of one other node, until its ballot is high enough and the other node
+/// accepts its proposal. Returns the value that it proposed in slot 0.
 pub(crate) fn lead_with(nodes: &mut [Replica; 3], proposer: u32, helper: u32) -> Option<Value> {
     for _ in 0..10 {
         let (me, other) = (proposer as usize - 1, helper as usize - 1);
         if matches!(nodes[me].parts().role, Role::Leader(_)) {
-            // It still leads; its ballot is the highest or it will be told otherwise.
+            // It still leads. Either its ballot is the highest, or the other node refuses.
             let (ballot, value) = {
                 let vote = nodes[me].parts().acceptor.votes.get(Slot(0))?;
                 (vote.ballot, vote.value.clone())

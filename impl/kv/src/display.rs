@@ -1,17 +1,17 @@
-//! Entries of the log as people would type them.
+//! Entries of the log as text, in the form in which a user could type them.
 
 use std::fmt;
 
 use itertools::Itertools as _;
 
 use super::{
-    command::{Answer, Command, When},
+    command::{Command, SetAnswer, When},
     entry::{Entry, Step},
     query::Query,
 };
 
-/// What an entry of the log says, if it is one of this store.
-pub fn shown(entry: &[u8]) -> Option<String> {
+/// Describes an entry of the log. Returns `None` if the bytes are not an entry of this store.
+pub fn describe(entry: &[u8]) -> Option<String> {
     Entry::from_bytes(entry).map(|entry| entry.to_string())
 }
 
@@ -28,7 +28,7 @@ fn quoted(texts: &[&[u8]]) -> String {
     texts.iter().map(|text| Quoted(text)).join(" ")
 }
 
-/// The steps of a transaction between `MULTI` and `EXEC`; what a client sent at once, with semicolons.
+/// Writes a transaction with `MULTI` and `EXEC`. Separates steps, and the entries of a pipeline, by semicolons.
 impl fmt::Display for Entry<&[u8]> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -39,18 +39,19 @@ impl fmt::Display for Entry<&[u8]> {
                 write!(f, "EXEC")
             }
             Self::Pipeline(entries) => {
-                // None is in another one, or its bytes are all there is to show.
-                let shown = |entry: &&[u8]| match Entry::from_bytes(entry) {
+                // An entry within an entry of the same kind is invalid. Its bytes are written, so that nothing
+                // recurses.
+                let described = |entry: &&[u8]| match Entry::from_bytes(entry) {
                     None | Some(Entry::Pipeline(_) | Entry::Within { .. }) => quoted(&[entry]),
                     Some(entry) => entry.to_string(),
                 };
-                write!(f, "{}", entries.iter().map(shown).join("; "))
+                write!(f, "{}", entries.iter().map(described).join("; "))
             }
             Self::Within { entry, .. } => match Entry::from_bytes(entry) {
                 None | Some(Entry::Within { .. }) => write!(f, "{}", quoted(&[entry])),
                 Some(entry) => entry.fmt(f),
             },
-            Self::Look(query) => query.fmt(f),
+            Self::Read(query) => query.fmt(f),
         }
     }
 }
@@ -60,7 +61,7 @@ impl fmt::Display for Step<&[u8]> {
         match self {
             Self::Read(query) => query.fmt(f),
             Self::Write(command) => command.fmt(f),
-            Self::Say(_) => write!(f, "(answered before)"),
+            Self::Known(_) => write!(f, "(answered before)"),
         }
     }
 }
@@ -77,8 +78,8 @@ impl fmt::Display for Command<&[u8]> {
                     When::Equal(old) => write!(f, " IFEQ {}", Quoted(old))?,
                 }
                 match answer {
-                    Answer::Done => Ok(()),
-                    Answer::Old => write!(f, " GET"),
+                    SetAnswer::Done => Ok(()),
+                    SetAnswer::Old => write!(f, " GET"),
                 }
             }
             Self::SetAll { pairs, new } => {
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
     use crate::{Action, Client, resp};
 
-    /// What a client asks for last, as it stands in the log.
+    /// Returns the last entry that a client with this input writes to the log.
     fn entry(lines: &str) -> Bytes {
         let (mut decoder, mut client) = (resp::Decoder::default(), Client::new(1));
         let mut input = BytesMut::from(lines);
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_shown_as_they_could_be_typed() {
+    fn entries_are_described_as_a_user_could_type_them() {
         for line in [
             "SET \"key\" \"a value\"",
             "SET \"key\" \"\\x00\\n\" NX GET",
@@ -148,21 +149,21 @@ mod tests {
             "APPEND \"a\" \"b\"",
             "FLUSHALL",
         ] {
-            assert_eq!(shown(&entry(&format!("{line}\r\n"))).as_deref(), Some(line));
+            assert_eq!(describe(&entry(&format!("{line}\r\n"))).as_deref(), Some(line));
         }
         let within = super::super::Entry::Within { state_max: 7, entry: entry("FLUSHALL\r\n") };
-        assert_eq!(shown(&within.to_bytes()).as_deref(), Some("FLUSHALL"));
+        assert_eq!(describe(&within.to_bytes()).as_deref(), Some("FLUSHALL"));
         let transaction = "MULTI; GET \"a\"; (answered before); INCRBY \"a\" 1; EXEC";
         let lines = "MULTI\r\nGET a\r\nPING\r\nINCR a\r\nEXEC\r\n";
-        assert_eq!(shown(&entry(lines)).as_deref(), Some(transaction));
+        assert_eq!(describe(&entry(lines)).as_deref(), Some(transaction));
         let parts = ["DEL a\r\n", "FLUSHALL\r\n"].map(entry).to_vec();
         let pipeline = super::super::Entry::Pipeline(parts).to_bytes();
-        assert_eq!(shown(&pipeline).as_deref(), Some("DEL \"a\"; FLUSHALL"));
-        assert_eq!(shown(b"no entry"), None);
+        assert_eq!(describe(&pipeline).as_deref(), Some("DEL \"a\"; FLUSHALL"));
+        assert_eq!(describe(b"no entry"), None);
         let mut deep = pipeline;
         for _ in 0..20_000 {
             deep = super::super::Entry::Pipeline(vec![deep]).to_bytes();
         }
-        assert!(shown(&deep).is_some_and(|text| text.starts_with('"')));
+        assert!(describe(&deep).is_some_and(|text| text.starts_with('"')));
     }
 }

@@ -1,22 +1,21 @@
-//! Numbered content with a checksum, so that what is read is what was written, and where.
+//! Frames: content with a number and checksums.
 //!
 //! ```text
 //! | number: u64 | length: u64 | checksums: 2 u32 | content | zeros up to a multiple of 8 bytes |
 //! ```
 //!
-//! The first checksum (CRC-32C) is of store, number and length, the second of store, number and content. So
-//! what is left of an earlier use of the same place, or comes from another store, is not taken for what
-//! should be there; and what was never a header is not taken for one, which would cost reading as much as
-//! it claims.
+//! The first checksum (CRC-32C) covers store, number and length, the second covers store, number and content. So
+//! old bytes of an earlier use of the file, or bytes of another store, are not taken for the expected frame. The
+//! first checksum also protects the reader from arbitrary bytes that look like a header and claim a large length.
 
 use crate::StoreId;
 
-/// Sealed content begins at a multiple of this many bytes.
+/// The length of a frame is a multiple of this many bytes.
 pub(super) const ALIGNMENT: usize = 8;
 const HEADER: usize = 24;
 
-/// Appends the sealed form of what `write` appends.
-pub(super) fn seal(
+/// Appends a frame to `row`. Its content is the bytes that `write` appends.
+pub(super) fn append_frame(
     row: &mut Vec<u8>,
     store: StoreId,
     number: u64,
@@ -35,21 +34,21 @@ pub(super) fn seal(
     row.resize(start + size, 0);
 }
 
-/// Content whose checksum is right.
+/// A frame with correct checksums.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Unsealed<'a> {
+pub(super) struct Frame<'a> {
     pub(super) number: u64,
     pub(super) content: &'a [u8],
-    /// How many bytes it takes, sealed.
+    /// The number of bytes of the whole frame.
     pub(super) size: usize,
 }
 
-/// What is sealed at the beginning of these bytes, if anything is and has a number that is wanted.
-pub(super) fn unseal(
+/// Returns the frame at the beginning of these bytes, if there is one and `wanted` returns true for its number.
+pub(super) fn read_frame(
     bytes: &[u8],
     store: StoreId,
     wanted: impl FnOnce(u64) -> bool,
-) -> Option<Unsealed<'_>> {
+) -> Option<Frame<'_>> {
     let (number, rest) = bytes.split_first_chunk()?;
     let number = u64::from_le_bytes(*number);
     if !wanted(number) {
@@ -65,7 +64,7 @@ pub(super) fn unseal(
     let content = rest.get(..length)?;
     let size = (HEADER + length).next_multiple_of(ALIGNMENT);
     let right = u32::from_le_bytes(*of_content) == checksum(store, number, content);
-    (right && size <= bytes.len()).then_some(Unsealed { number, content, size })
+    (right && size <= bytes.len()).then_some(Frame { number, content, size })
 }
 
 fn checksum(store: StoreId, number: u64, content: &[u8]) -> u32 {
