@@ -155,7 +155,7 @@ impl Diagram {
         self.events.push(Event { lane, at, label: label.into() });
     }
 
-    /// Marks a time in which a lane is down, until some time or for ever.
+    /// Marks a time in which a lane is down, until some time or forever.
     pub fn down(&mut self, lane: Lane, from: u64, until: Option<u64>) {
         self.downs.push(Down { lane, from, until });
     }

@@ -263,7 +263,7 @@ fn rigid_facts(specification: &Specification, state: &Structure) -> Vec<String> 
         if !declaration.rigid {
             continue;
         }
-        let said = |tuple: Vec<Element>| {
+        let fact = |tuple: Vec<Element>| {
             declaration
                 .phrase
                 .say(|place| name(specification, declaration.signature[place], tuple[place]))
@@ -283,7 +283,7 @@ fn rigid_facts(specification: &Specification, state: &Structure) -> Vec<String> 
                 continue;
             }
         }
-        let facts: Vec<_> = state.tuples(relation).map(said).collect();
+        let facts: Vec<_> = state.tuples(relation).map(fact).collect();
         if !facts.is_empty() {
             lines.push(facts.join(", "));
         }

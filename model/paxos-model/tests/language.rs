@@ -216,7 +216,7 @@ fn forms_that_are_none_are_refused() {
     refused(
         "(action a ((x node)) \"\" (forall ((c color)) (require (has x c))))",
         expect![
-            "7:45 this changes nothing | `(require FORMULA)`, `(set (R x …) FORMULA)` or `(forall ((y SORT) …) (set (R x y …) FORMULA))`"
+            "7:45 this is not a `set` | `(require FORMULA)`, `(set (R x …) FORMULA)` or `(forall ((y SORT) …) (set (R x y …) FORMULA))`"
         ],
     );
     refused(

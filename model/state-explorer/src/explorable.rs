@@ -99,7 +99,7 @@ pub trait Packing<S>: Sync {
 
 /// The renamings under which the behaviours and the properties of a model are unchanged.
 pub trait Symmetry<S>: Sync {
-    /// Returns the renamed things in words, for example "acceptors and values".
+    /// Returns the renamed things in words, for example "managers".
     fn what(&self) -> String;
 
     /// Returns the representative of all states that `state` can be renamed to.

@@ -70,7 +70,7 @@ struct Args {
 /// The reason why there is no comparison.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("a debug build says nothing about time; add --profile dist")]
+    #[error("the times of a debug build mean nothing; add --profile dist")]
     Debug,
     #[error(transparent)]
     Spin(#[from] SpinError),

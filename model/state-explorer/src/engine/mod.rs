@@ -128,7 +128,7 @@ fn not_started<M: Explorable>(engine: &str, why: String) -> Searched<M> {
 }
 
 /// Checks that the system can start this number of threads, by starting them. If it cannot, both engines would panic
-/// or wait for ever.
+/// or wait forever.
 ///
 /// # Errors
 /// Returns the reason in words.

@@ -4,7 +4,7 @@
 //! and accepts connections from those after it. Both sides send a greeting that describes the search, and go on only
 //! if the greetings agree. The connections are plain TCP without authentication, for trusted networks only.
 //!
-//! timely does not handle a lost connection: one of its threads panics, and others wait for that thread for ever. So
+//! timely does not handle a lost connection: one of its threads panics, and others wait for that thread forever. So
 //! a [`Link`] reports the loss itself, and parks its thread instead of returning an error.
 
 use std::any::Any;
@@ -107,7 +107,7 @@ fn connect_all(
         };
         let Some(first) = missing(&links).first().copied() else { return Ok(links) };
         if let Some(limit) = limits.reached(0, 0) {
-            return Err(format!("{limit} before all processes had met"));
+            return Err(format!("{limit} before all processes were connected"));
         }
         if Instant::now() > until {
             return Err(format!(
