@@ -10,7 +10,7 @@ use itertools::Itertools as _;
 use super::{
     language::{Formula, Relation, Sort, Specification, Variable},
     limits::Watch,
-    sat::{Answer, Literal, Sat, literal},
+    sat::{Answer, Sat, SatLiteral, literal},
     structure::{Assignment, Element, Structure},
 };
 
@@ -33,7 +33,7 @@ pub struct FiniteModels<'s> {
 #[derive(Clone, Copy)]
 enum Ground {
     Constant(bool),
-    Literal(Literal),
+    Literal(SatLiteral),
 }
 
 impl<'s> FiniteModels<'s> {
@@ -48,16 +48,16 @@ impl<'s> FiniteModels<'s> {
         let mut sat = Sat::new(watch);
         // The fact and its propositional variable have the same number.
         for fact in 0..shape.possible_facts() {
-            assert_eq!(sat.variable(), fact, "variables are numbered from 0");
+            assert_eq!(sat.new_variable(), fact, "variables are numbered from 0");
         }
         let mut chosen = Vec::new();
         for &parameter in parameters {
-            let is: Vec<_> = shape.elements(parameter.sort).map(|_| sat.variable()).collect();
+            let is: Vec<_> = shape.elements(parameter.sort).map(|_| sat.new_variable()).collect();
             // The parameter is exactly one element.
-            sat.clause(&is.iter().map(|&is| literal(is, true)).collect::<Vec<_>>());
+            sat.add_clause(&is.iter().map(|&is| literal(is, true)).collect::<Vec<_>>());
             for (place, &one) in is.iter().enumerate() {
                 for &other in &is[..place] {
-                    sat.clause(&[literal(one, false), literal(other, false)]);
+                    sat.add_clause(&[literal(one, false), literal(other, false)]);
                 }
             }
             chosen.push((parameter, is));
@@ -79,8 +79,8 @@ impl<'s> FiniteModels<'s> {
             let otherwise: Vec<_> = otherwise.collect();
             match self.ground(formula, assignment) {
                 Ground::Constant(true) => {}
-                Ground::Constant(false) => self.sat.clause(&otherwise),
-                Ground::Literal(it) => self.sat.clause(&[&otherwise[..], &[it]].concat()),
+                Ground::Constant(false) => self.sat.add_clause(&otherwise),
+                Ground::Literal(it) => self.sat.add_clause(&[&otherwise[..], &[it]].concat()),
             }
             !self.late
         });
@@ -169,14 +169,14 @@ impl<'s> FiniteModels<'s> {
             [one] => Ground::Literal(one),
             _ => {
                 // One part settles a disjunction if it is true, and a conjunction if it is false.
-                let gate = literal(self.sat.variable(), every);
-                let settle = |part: Literal| if every { part } else { !part };
+                let gate = literal(self.sat.new_variable(), every);
+                let settle = |part: SatLiteral| if every { part } else { !part };
                 for &part in &open {
-                    self.sat.clause(&[!gate, settle(part)]);
+                    self.sat.add_clause(&[!gate, settle(part)]);
                 }
                 let mut all: Vec<_> = open.iter().map(|&part| !settle(part)).collect();
                 all.push(gate);
-                self.sat.clause(&all);
+                self.sat.add_clause(&all);
                 Ground::Literal(if every { gate } else { !gate })
             }
         }

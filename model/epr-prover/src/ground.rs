@@ -182,7 +182,7 @@ impl Grounding {
             return number;
         }
         let number = self.atoms.len();
-        assert_eq!(self.sat.variable(), number, "atoms and variables are numbered alike");
+        assert_eq!(self.sat.new_variable(), number, "atoms and variables are numbered alike");
         self.atoms.push(atom.clone());
         self.numbers.insert(atom, number);
         number
@@ -194,7 +194,7 @@ impl Grounding {
             clause.push(literal(self.number(atom), positive));
         }
         self.clause_count += 1;
-        self.sat.clause(&clause);
+        self.sat.add_clause(&clause);
     }
 
     fn instantiate(&mut self, clause: usize, binding: &[GroundTerm]) {

@@ -27,15 +27,15 @@ impl Limits {
     /// Starts the clock of one obligation.
     pub(super) fn watch(&self) -> Watch {
         let (started, memory, ended) = (Instant::now(), RefCell::default(), OnceCell::new());
-        Watch(Some(Rc::new(Watched { limits: self.clone(), started, memory, ended })))
+        Watch(Some(Rc::new(WatchState { limits: self.clone(), started, memory, ended })))
     }
 }
 
 /// Checks the limits of one obligation. Clones share its state. The default has no limits.
 #[derive(Clone, Default)]
-pub struct Watch(Option<Rc<Watched>>);
+pub struct Watch(Option<Rc<WatchState>>);
 
-struct Watched {
+struct WatchState {
     limits: Limits,
     started: Instant,
     memory: RefCell<Option<Memory>>,
@@ -54,12 +54,12 @@ impl Watch {
 
     /// Returns the reason to end in words, once there is one.
     pub(super) fn why(&self) -> Option<&str> {
-        let watched = self.0.as_deref()?;
-        if watched.ended.get().is_none() {
-            let why = watched.called_off().or_else(|| watched.time_is_up())?;
-            let _ = watched.ended.set(why);
+        let state = self.0.as_deref()?;
+        if state.ended.get().is_none() {
+            let why = state.called_off().or_else(|| state.time_is_up())?;
+            let _ = state.ended.set(why);
         }
-        watched.ended.get().map(String::as_str)
+        state.ended.get().map(String::as_str)
     }
 
     /// Returns a reason other than time, in words: a request to stop, or too little memory.
@@ -69,11 +69,11 @@ impl Watch {
 
     /// The time limit.
     pub(super) fn timeout(&self) -> Duration {
-        self.0.as_deref().map_or(Duration::MAX, |watched| watched.limits.timeout)
+        self.0.as_deref().map_or(Duration::MAX, |state| state.limits.timeout)
     }
 }
 
-impl Watched {
+impl WatchState {
     fn called_off(&self) -> Option<String> {
         if self.limits.interrupt.requested() {
             return Some("a signal came".to_owned());

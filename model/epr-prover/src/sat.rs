@@ -18,7 +18,7 @@ pub enum Answer {
 }
 
 /// A propositional variable or its negation.
-pub type Literal = Lit;
+pub type SatLiteral = Lit;
 
 /// A set of clauses over numbered variables.
 pub struct Sat {
@@ -118,12 +118,12 @@ impl Sat {
     }
 
     /// Adds a variable. Variables are numbered from 0.
-    pub fn variable(&mut self) -> usize {
+    pub fn new_variable(&mut self) -> usize {
         self.solver.new_var_default().idx() as usize
     }
 
     /// Adds the clause that at least one of the literals is true.
-    pub fn clause(&mut self, literals: &[Literal]) {
+    pub fn add_clause(&mut self, literals: &[SatLiteral]) {
         if let Some(certificate) = &mut self.solver.cb_mut().certificate {
             certificate.clauses.push(literals.iter().copied().map(dimacs).collect());
         }
@@ -131,7 +131,7 @@ impl Sat {
     }
 
     /// Searches for an assignment in which all clauses and all assumptions are true.
-    pub fn solve(&mut self, assumptions: &[Literal]) -> Answer {
+    pub fn solve(&mut self, assumptions: &[SatLiteral]) -> Answer {
         match self.solver.solve_limited(assumptions) {
             answer if answer == lbool::FALSE => Answer::Contradiction,
             answer if answer == lbool::TRUE => Answer::Model,
@@ -146,6 +146,6 @@ impl Sat {
 }
 
 /// Returns a variable as a literal, negated unless `positive`.
-pub fn literal(variable: usize, positive: bool) -> Literal {
+pub fn literal(variable: usize, positive: bool) -> SatLiteral {
     Lit::new(Var::unsafe_from_idx(variable as u32), positive)
 }
