@@ -209,7 +209,8 @@ pub fn sizes(sorts: usize, total: usize) -> impl Iterator<Item = Vec<u8>> {
     choices.chain((sorts == 0 && total == 0).then(Vec::new))
 }
 
-/// Returns true if structures with these numbers of elements have at most [`FACTS_MAX`] facts.
+/// Returns true if structures with these numbers of elements have at most a million facts, and so are small enough to
+/// search for.
 pub fn is_small(specification: &Specification, sizes: &[u8]) -> bool {
     let facts = |signature: &[Sort]| -> usize {
         let sizes = signature.iter().map(|sort| usize::from(sizes[sort.0]));
