@@ -1,4 +1,4 @@
-//! How many distinct states are explored.
+//! The number of distinct states that the explorer visits in a given time.
 
 use std::time::Duration;
 

@@ -93,7 +93,7 @@ impl<'a> Picture<'a> {
             }
             Happening::Leads { node, ballot } => self.note(*node, at, format!("leads in {ballot}")),
             Happening::Chosen { value, ballot, .. } => {
-                self.diagram.great_moment(at, format!("chosen: {} in {ballot}", quoted(value)));
+                self.diagram.milestone(at, format!("chosen: {} in {ballot}", quoted(value)));
             }
             Happening::Learns { node, value } => {
                 self.note(*node, at, format!("learns {}", quoted(value)));

@@ -1,11 +1,11 @@
-//! The processes of a run: how they find each other, and how they notice that one is gone.
+//! The connections between the processes of a run, and the detection of a lost one.
 //!
-//! Each process listens where the list of hosts says, calls those before it in the list, and is called by
-//! those after it. Both sides say what they are about to explore, and only go on if that is the same.
-//! Plain TCP, without authentication: for networks that are trusted.
+//! Each process listens at its address in the list of processes. It connects to the processes before it in the list,
+//! and accepts connections from those after it. Both sides send a greeting that describes the search, and go on only
+//! if the greetings agree. The connections are plain TCP without authentication, for trusted networks only.
 //!
-//! timely is not made to lose a connection: a thread panics, and whoever waits for it waits for
-//! ever. So a connection that is lost says so itself, once, and its thread rests.
+//! timely does not handle a lost connection: one of its threads panics, and others wait for that thread forever. So
+//! a [`Link`] reports the loss itself, and parks its thread instead of returning an error.
 
 use std::any::Any;
 use std::io::{self, Read, Write};
@@ -24,35 +24,35 @@ use timely::communication::{Hooks, networking::MessageHeader};
 use super::Shared;
 use crate::{Options, Processes, limits::Limits};
 
-/// How long processes wait for each other at the start.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// The time that a caller may take to say who it is, and a called process to answer. Signals wait meanwhile.
-const MANNERS: Duration = Duration::from_secs(2);
-/// No greeting is as long as this.
+/// The longest time that processes wait for each other at the start.
+const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
+/// The time limit for a connection attempt, and for reading a greeting. A request to end takes effect only afterwards.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The greatest length of a greeting, in bytes. A longer one is not from this program.
 const GREETING_MAX: u32 = 1 << 16;
 const FORMAT: &str = "state-explorer 1";
 
 type Net = (Vec<AllocatorBuilder>, Box<dyn Any + Send>);
 
-/// What a process says when it calls, or is called.
+/// The first message on a connection, in both directions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Greeting {
     format: String,
     version: String,
     process: usize,
-    /// Where each is, as this one believes.
+    /// The addresses of all processes, in the sender's list.
     addresses: Vec<String>,
     threads: usize,
     model: String,
     max_depth: Option<usize>,
-    /// The level at which it begins.
+    /// The first level of the search.
     level: usize,
 }
 
-/// Threads that can talk to each other, and to those of all other processes.
+/// Returns the builders of the workers of this process, connected to each other and to those of all other processes.
 ///
 /// # Errors
-/// Why not, in words.
+/// Returns the reason in words.
 pub(super) fn connect(
     options: &Options,
     model: &str,
@@ -77,7 +77,7 @@ pub(super) fn connect(
         max_depth: options.max_depth.map(Into::into),
         level,
     };
-    let links = meet(options, processes, &greeting, limits, shared)?;
+    let links = connect_all(options, processes, &greeting, limits, shared)?;
     let hooks = Hooks::default();
     let local = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), None);
     let net = initialize_networking_from_sockets(local, links, processes.this, threads, hooks);
@@ -85,8 +85,8 @@ pub(super) fn connect(
     Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
 }
 
-/// A connection to each other process, by its place in the list.
-fn meet(
+/// Connects to all other processes. Returns the links in the order of the list, with `None` for this process.
+fn connect_all(
     options: &Options,
     Processes { addresses, this }: &Processes,
     greeting: &Greeting,
@@ -98,38 +98,38 @@ fn meet(
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .map_err(|error| format!("process {this} cannot listen at {own}: {error}"))?;
     let mut links: Vec<Option<Link>> = addresses.iter().map(|_| None).collect();
-    let until = Instant::now() + PATIENCE;
-    let mut told = Instant::now();
-    let mut refused = None;
+    let until = Instant::now() + CONNECT_TIMEOUT;
+    let mut printed = Instant::now();
+    let mut last_error = None;
     loop {
         let missing = |links: &[Option<Link>]| {
             (0..links.len()).filter(|at| at != this && links[*at].is_none()).collect::<Vec<_>>()
         };
         let Some(first) = missing(&links).first().copied() else { return Ok(links) };
         if let Some(limit) = limits.reached(0, 0) {
-            return Err(format!("{limit} before all processes had met"));
+            return Err(format!("{limit} before all processes were connected"));
         }
         if Instant::now() > until {
             return Err(format!(
-                "process {first} at {} did not come within {} seconds",
+                "process {first} at {} did not connect within {} seconds",
                 addresses[first],
-                PATIENCE.as_secs()
+                CONNECT_TIMEOUT.as_secs()
             ));
         }
-        if options.progress && told.elapsed() > Duration::from_secs(2) {
-            told = Instant::now();
-            let because = refused.as_ref().map_or(String::new(), |error| format!(": {error}"));
+        if options.progress && printed.elapsed() > Duration::from_secs(2) {
+            printed = Instant::now();
+            let because = last_error.as_ref().map_or(String::new(), |error| format!(": {error}"));
             eprintln!("waiting for process {first} at {}{because}", addresses[first]);
         }
-        // Those before this one are called, those after it call.
+        // This process connects to those before it in the list. Those after it connect to this one.
         for at in missing(&links).into_iter().filter(|at| at < this) {
-            match call(&addresses[at]) {
-                Ok(stream) => links[at] = introduce(stream, greeting, Some(at), addresses, shared)?,
-                Err(error) => refused = Some(error),
+            match dial(&addresses[at]) {
+                Ok(stream) => links[at] = handshake(stream, greeting, Some(at), addresses, shared)?,
+                Err(error) => last_error = Some(error),
             }
         }
         while let Ok((stream, _)) = listener.accept() {
-            if let Some(link) = introduce(stream, greeting, None, addresses, shared)? {
+            if let Some(link) = handshake(stream, greeting, None, addresses, shared)? {
                 let at = link.process;
                 links[at] = Some(link);
             }
@@ -138,11 +138,11 @@ fn meet(
     }
 }
 
-/// Connects to the first of the addresses that a name stands for and that answers.
-fn call(name: &str) -> io::Result<TcpStream> {
-    let mut error = io::Error::other("the name stands for no address");
+/// Connects to the first address of a name that answers.
+fn dial(name: &str) -> io::Result<TcpStream> {
+    let mut error = io::Error::other("the name has no address");
     for address in name.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, MANNERS) {
+        match TcpStream::connect_timeout(&address, HANDSHAKE_TIMEOUT) {
             Ok(stream) => return Ok(stream),
             Err(refused) => error = refused,
         }
@@ -150,11 +150,11 @@ fn call(name: &str) -> io::Result<TcpStream> {
     Err(error)
 }
 
-/// Exchanges greetings. Nothing if the other side is a stranger, or leaves: the right one may still come.
+/// Exchanges greetings. Returns `None` if the other side sends no valid one, since the right process may still connect.
 ///
 /// # Errors
-/// If it is the right one, and about to do something else.
-fn introduce(
+/// Fails if the other side is a process that explores something else, or is not the expected one.
+fn handshake(
     mut stream: TcpStream,
     mine: &Greeting,
     expected: Option<usize>,
@@ -164,9 +164,9 @@ fn introduce(
     let exchange = |stream: &mut TcpStream| -> io::Result<Greeting> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(MANNERS))?;
-        say(stream, mine)?;
-        let theirs = hear(stream)?;
+        stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
+        write_greeting(stream, mine)?;
+        let theirs = read_greeting(stream)?;
         stream.set_read_timeout(None)?;
         Ok(theirs)
     };
@@ -184,32 +184,34 @@ fn introduce(
         ("first level", &theirs.level.to_string(), &mine.level.to_string()),
     ];
     if let Some((what, theirs, mine)) = differs.iter().find(|(_, theirs, mine)| theirs != mine) {
-        return Err(format!("process {at} has another {what}: {theirs}, and this one {mine}"));
+        return Err(format!(
+            "process {at} has another {what}: {theirs}, but this process has {mine}"
+        ));
     }
     let right =
         expected.map_or(at > mine.process && at < addresses.len(), |expected| at == expected);
     if !right {
         return Err(format!(
-            "process {at} came where another was expected; is --process given twice?"
+            "process {at} connected where another was expected; is the same --process given twice?"
         ));
     }
     let name = format!("process {at} at {}", addresses[at]);
     Ok(Some(Link { stream, process: at, name, zeros: 0, shared: Arc::clone(shared) }))
 }
 
-fn say(stream: &mut TcpStream, greeting: &Greeting) -> io::Result<()> {
+fn write_greeting(stream: &mut TcpStream, greeting: &Greeting) -> io::Result<()> {
     let text = serde_json::to_vec(greeting)?;
     let length = u32::try_from(text.len()).map_err(io::Error::other)?;
     stream.write_all(&length.to_be_bytes())?;
     stream.write_all(&text)
 }
 
-fn hear(stream: &mut TcpStream) -> io::Result<Greeting> {
+fn read_greeting(stream: &mut TcpStream) -> io::Result<Greeting> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length);
     if length > GREETING_MAX {
-        return Err(io::Error::other("too long a greeting"));
+        return Err(io::Error::other("the greeting is too long"));
     }
     let mut text = vec![0; length as usize];
     stream.read_exact(&mut text)?;
@@ -221,14 +223,14 @@ struct Link {
     stream: TcpStream,
     process: usize,
     name: String,
-    /// How many zeros were read last: a process that is done says so by a header of zeros.
+    /// The number of zeros at the end of the bytes read so far. A process that is done sends a header of zeros.
     zeros: usize,
     shared: Arc<Shared>,
 }
 
 impl Link {
-    /// The length of what ends a connection in good order.
-    const FAREWELL: usize = size_of::<MessageHeader>();
+    /// The length of the header of zeros that closes a connection in good order.
+    const CLOSING_BYTES: usize = size_of::<MessageHeader>();
 
     fn lose(&self) -> ! {
         self.shared.lose(&self.name);
@@ -242,7 +244,7 @@ impl Read for Link {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = match self.stream.read(into) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Ok(0) | Err(_) if self.zeros >= Self::FAREWELL => return Ok(0),
+            Ok(0) | Err(_) if self.zeros >= Self::CLOSING_BYTES => return Ok(0),
             Ok(0) | Err(_) => self.lose(),
             Ok(read) => read,
         };
@@ -277,7 +279,7 @@ impl Stream for Link {
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        // A process that has left already needs no farewell.
+        // An error means that the other process has closed the connection already.
         let _ = self.stream.shutdown(how);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The limits of provers: time, memory, and signals.
+//! The limits of a prover: time, memory, and a request to stop.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -8,74 +8,74 @@ use std::{
 
 use verdict::{Interrupt, memory::Memory};
 
-/// The time that one obligation may take, and a wish to stop for all of them.
+/// The time limit of each obligation, and a request to stop that is shared by all obligations.
 #[derive(Clone, Debug, Default)]
-pub struct Patience {
+pub struct Limits {
     /// The time limit of each obligation.
     pub timeout: Duration,
-    /// A wish to stop.
+    /// A request to stop.
     pub interrupt: Interrupt,
 }
 
-impl From<Duration> for Patience {
+impl From<Duration> for Limits {
     fn from(timeout: Duration) -> Self {
         Self { timeout, ..Self::default() }
     }
 }
 
-impl Patience {
-    /// Begins with one obligation.
+impl Limits {
+    /// Starts the clock of one obligation.
     pub(super) fn watch(&self) -> Watch {
         let (started, memory, ended) = (Instant::now(), RefCell::default(), OnceCell::new());
-        Watch(Some(Rc::new(Watched { patience: self.clone(), started, memory, ended })))
+        Watch(Some(Rc::new(WatchState { limits: self.clone(), started, memory, ended })))
     }
 }
 
-/// Looks whether one obligation has taken too long. Clones share what they see. Without a limit it never has.
+/// Checks the limits of one obligation. Clones share its state. The default has no limits.
 #[derive(Clone, Default)]
-pub struct Watch(Option<Rc<Watched>>);
+pub struct Watch(Option<Rc<WatchState>>);
 
-struct Watched {
-    patience: Patience,
+struct WatchState {
+    limits: Limits,
     started: Instant,
     memory: RefCell<Option<Memory>>,
-    /// Why it has ended, if it has: the first reason counts.
+    /// The first reason to end, once there is one.
     ended: OnceCell<String>,
 }
 
-/// Most obligations are decided before this. To ask for the memory would take longer than that.
+/// The time before memory is measured for the first time. A measurement takes longer than most obligations do.
 const SOON: Duration = Duration::from_millis(20);
 
 impl Watch {
-    /// True if there is no time or memory left, or a signal came.
+    /// Returns true once the time or the memory is used up, or a stop was requested.
     pub fn has_ended(&self) -> bool {
         self.why().is_some()
     }
 
-    /// Why it has ended, in words.
+    /// Returns the reason to end in words, once there is one.
     pub(super) fn why(&self) -> Option<&str> {
-        let watched = self.0.as_deref()?;
-        if watched.ended.get().is_none() {
-            let why = watched.called_off().or_else(|| watched.time_is_up())?;
-            let _ = watched.ended.set(why);
+        let state = self.0.as_deref()?;
+        if state.ended.get().is_none() {
+            let why = state.called_off().or_else(|| state.time_is_up())?;
+            let _ = state.ended.set(why);
         }
-        watched.ended.get().map(String::as_str)
+        state.ended.get().map(String::as_str)
     }
 
-    /// Why it has to end although there is time left, in words.
+    /// Returns a reason other than time, in words: a request to stop, or too little memory.
     pub(super) fn called_off(&self) -> Option<String> {
         self.0.as_deref()?.called_off()
     }
 
     /// The time limit.
     pub(super) fn timeout(&self) -> Duration {
-        self.0.as_deref().map_or(Duration::MAX, |watched| watched.patience.timeout)
+        self.0.as_deref().map_or(Duration::MAX, |state| state.limits.timeout)
     }
 }
 
-impl Watched {
+impl WatchState {
     fn called_off(&self) -> Option<String> {
-        if self.patience.interrupt.requested() {
+        if self.limits.interrupt.requested() {
             return Some("a signal came".to_owned());
         }
         if self.started.elapsed() < SOON {
@@ -83,13 +83,13 @@ impl Watched {
         }
         let mut memory = self.memory.borrow_mut();
         let memory = memory.get_or_insert_with(Memory::of_this_process);
-        // The largest table of a prover, which doubles, has hardly more than half of what it holds.
+        // The largest table of a prover holds about half of its memory, so its next growth asks for as much as is held.
         let next = memory.held_bytes();
         memory.exhausted(next)
     }
 
     fn time_is_up(&self) -> Option<String> {
-        let timeout = self.patience.timeout;
+        let timeout = self.limits.timeout;
         (self.started.elapsed() >= timeout)
             .then(|| format!("the time limit of {timeout:?} was reached"))
     }
