@@ -2,10 +2,8 @@
 //!
 //! The commands are described in `support/script.rs`. After a change of behaviour,
 //! `UPDATE_EXPECT=1 cargo test -p paxos --test interaction` writes the output anew; the difference is
-//! to be read as carefully as code. While they run, `support/cluster.rs` counts the votes.
+//! to be read as carefully as code. While they run, the monitors of `paxos_simulator::replicas` count the votes.
 
-#[path = "support/cluster.rs"]
-mod cluster;
 #[path = "support/script.rs"]
 mod script;
 

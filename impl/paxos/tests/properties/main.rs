@@ -3,8 +3,6 @@
 //! A failure prints the shrunk case and writes its seed to `*.regressions` beside the file that it is in, from
 //! where it is run again first. `PROPTEST_CASES=100000` looks further.
 
-#[path = "../support/cluster.rs"]
-mod cluster;
 mod edges;
 mod garbage;
 mod naive;

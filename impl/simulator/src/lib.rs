@@ -1,0 +1,11 @@
+//! Replicas of Paxos in virtual time, with faults of network and disk, and monitors that check what must hold.
+//!
+//! # Modules, in reading order
+//!
+//! - [`schedule`]: virtual time.
+//! - [`network`]: frames that are lost, repeated, delayed and damaged; links that are cut.
+//! - [`replicas`]: replicas with their disks, and the monitors.
+
+pub mod network;
+pub mod replicas;
+pub mod schedule;
