@@ -26,7 +26,8 @@
 //!   may take part (`introduction`, `formation`, `plausible`).
 //! - `handle`: what a program asks of a node, from any thread.
 //! - [`wire`] and [`tcp`]: frames, and connections between processes. For any other way there is [`Transport`].
-//! - `simulation`, in tests: nodes in virtual time, over bad networks and failing stores.
+//! - [`turn`]: a node whose turns the caller begins and ends. The crate `paxos-simulator` runs clusters of them in virtual time.
+//! - `simulation`, in tests: one node, turn by turn.
 //!
 //! # Embedding: your own machine, your own transport
 //!
@@ -124,6 +125,7 @@ mod status;
 pub mod tcp;
 mod timing;
 mod transfer;
+pub mod turn;
 pub mod wire;
 
 use std::{io, pin::pin, sync::Arc, thread};

@@ -6,6 +6,9 @@
 //! - [`network`]: frames that are lost, repeated, delayed and damaged; links that are cut.
 //! - [`replicas`]: replicas with their disks, and the monitors.
 
+pub mod disk;
 pub mod network;
+#[cfg(feature = "nodes")]
+pub mod nodes;
 pub mod replicas;
 pub mod schedule;

@@ -28,6 +28,13 @@ pub struct Link {
     pub delay: RangeInclusive<u64>,
 }
 
+impl Link {
+    /// A link without faults.
+    pub fn calm(delay: RangeInclusive<u64>) -> Self {
+        Self { loss: 0.0, duplication: 0.0, damage: 0.0, delay }
+    }
+}
+
 /// One copy of a frame that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
