@@ -1,5 +1,5 @@
-//! One node in virtual time, turn by turn, among peers that a test plays. Clusters of nodes are simulated by the crate
-//! `paxos-simulator`, whose disk these tests share.
+//! One node in virtual time, turn by turn, among peers that a test plays. Clusters of nodes are simulated by the
+//! crate `paxos-simulator`, whose disk these tests share.
 
 mod absurd;
 mod outbox;

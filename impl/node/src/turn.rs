@@ -1,10 +1,12 @@
 //! A node without a thread and without a clock, for simulations.
 //!
-//! The caller says when each half of a turn happens and what time it is. It owns the transport and the store, and talks to the node by its
-//! [`Handle`], as any other program. The crate `paxos-simulator` runs clusters of such nodes in virtual time.
+//! The caller says when each half of a turn happens and what time it is. It owns the transport and the store, and
+//! talks to the node by its [`Handle`], as any other program. The crate `paxos-simulator` runs clusters of such
+//! nodes in virtual time.
 //!
-//! The node behaves as one that [`ready`](crate::ready) makes with [`Options::turn_max`](crate::Options::turn_max), which it measures with the
-//! clock of the system. So a simulation that has to be the same each time sets it to zero or to [`Duration::MAX`].
+//! The node behaves as one that [`ready`](crate::ready) makes with [`Options::turn_max`](crate::Options::turn_max),
+//! which it measures with the clock of the system. So a simulation that has to be the same each time sets it to
+//! zero or to [`Duration::MAX`].
 
 use std::{
     fmt,
@@ -42,7 +44,8 @@ impl<M: StateMachine, S: Storage> fmt::Debug for ManualNode<M, S> {
 }
 
 impl<M: StateMachine, S: Storage> ManualNode<M, S> {
-    /// Starts a node with the contents of its store. The nodes exchange no handshakes, so the caller has to keep the stores apart.
+    /// Starts a node with the contents of its store. The nodes exchange no handshakes, so the caller has to keep
+    /// the stores apart.
     ///
     /// The futures of the handle need no runtime. They make progress when they are polled after a turn.
     ///
@@ -82,8 +85,8 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         Ok(begun.syncs)
     }
 
-    /// The second half: makes the records durable, and then sends, applies and answers. Returns false once the node was
-    /// told to stop.
+    /// The second half: makes the records durable, and then sends, applies and answers. Returns false once the node
+    /// was told to stop.
     ///
     /// # Errors
     /// The node cannot go on. It must not be used any more.

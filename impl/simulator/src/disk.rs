@@ -51,8 +51,8 @@ impl Disk {
         self.store.reopen().recover().expect("memory can be read")
     }
 
-    /// Returns true if all that a message says of its sender's promises and votes is durable. A proposal needs the promise of
-    /// its ballot. A value that is said to be chosen needs the sender's own vote.
+    /// Returns true if all that a message says of its sender's promises and votes is durable. A proposal needs the
+    /// promise of its ballot. A value that is said to be chosen needs the sender's own vote.
     pub fn backs(&self, message: &Message) -> bool {
         let durable = self.records();
         let promised = |ballot: Ballot| {

@@ -1,7 +1,7 @@
 //! A network that loses, repeats, delays and damages frames, and links that are cut, in one direction or both.
 //!
-//! A frame is bytes, so that it can be damaged. All chance comes from the generator that the caller passes. Sending draws numbers in
-//! a fixed order, which is part of the meaning of a seed.
+//! A frame is bytes, so that it can be damaged. All chance comes from the generator that the caller passes. Sending
+//! draws numbers in a fixed order, which is part of the meaning of a seed.
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
@@ -96,7 +96,8 @@ impl Network {
 
     /// Sends a frame. Returns all copies, also those that do not arrive.
     ///
-    /// The order of draws: the duplication; then for each copy the delay, the loss, and for a copy that arrives the damage.
+    /// The first draw decides the duplication. Then each copy draws its delay and its loss, and its damage if it
+    /// arrives.
     pub fn send(
         &self,
         random: &mut Random,

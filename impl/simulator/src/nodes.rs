@@ -43,16 +43,17 @@
 //! A [`Simulation`] checks all the time:
 //!
 //! - A message leaves a node only when the records that it depends on are durable there.
-//! - All nodes apply the same commands in the same order, and answer them alike. A command is applied at most as often as clients
-//!   have asked for it.
-//! - Commands and reads are linearizable. A command is applied after all commands that were answered before a client asked for it. A read
-//!   sees all those, and all that an earlier read saw.
+//! - All nodes apply the same commands in the same order, and answer them alike. A command is applied at most as
+//!   often as clients have asked for it.
+//! - Commands and reads are linearizable. A command is applied after all commands that were answered before a
+//!   client asked for it. A read sees all those, and all that an earlier read saw.
 //!
-//! [`Simulation::settle`] also checks that every client has an answer at last, and that the state of every node is the one to which the
-//! history leads.
+//! [`Simulation::settle`] also checks that every client has an answer at last, and that the state of every node is
+//! the one to which the history leads.
 //!
-//! What it cannot check: the sockets of a transport, the disk of an operating system, and a state machine that reads a clock. The
-//! same seed gives the same run. (The identity that a node draws for each start differs. Nothing depends on it.)
+//! A simulation does not check the sockets of a transport, the disk of an operating system, or a state machine that
+//! reads a clock. The same seed gives the same run. (The identity that a node draws for each start differs. Nothing
+//! depends on it.)
 
 mod call;
 mod history;
@@ -102,7 +103,7 @@ pub struct Simulation<M: StateMachine> {
     pub network: Network,
     /// The probability that a sync takes long. The node stands still meanwhile.
     pub stall: f64,
-    /// What has happened so far.
+    /// The number of times that things have happened.
     pub counts: Counts,
     seed: u64,
     random: Random,
@@ -114,11 +115,11 @@ pub struct Simulation<M: StateMachine> {
     proposals: BTreeMap<u64, Proposal<M::Answer>>,
     answers: BTreeMap<u64, M::Answer>,
     reads: Vec<Reading>,
-    /// The number of commands that clients have seen the effect of. What is asked from now on has to come after those.
+    /// The number of commands whose effect a client has seen. Later requests have to come after those commands.
     seen: u64,
 }
 
-/// What has happened in a simulation.
+/// The number of times that things have happened in a simulation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Commands that clients have asked for.
@@ -204,8 +205,8 @@ impl<M: StateMachine> fmt::Debug for Simulation<M> {
 
 /// Time, nodes and faults.
 impl<M: StateMachine> Simulation<M> {
-    /// Nodes 1 to `nodes` over a calm network. Each starts with the state that `machine` makes, and with options that let much happen
-    /// in little time: elections after 150 ms, a snapshot every 20 slots.
+    /// Nodes 1 to `nodes` over a calm network. Each starts with the state that `machine` makes, and with options
+    /// that let much happen in little time: elections after 150 ms, a snapshot every 20 slots.
     ///
     /// # Panics
     /// There are more nodes than a cluster can have.
@@ -392,8 +393,8 @@ impl<M: StateMachine> Simulation<M> {
         self.ask(id, |handle| async move { handle.open_session().await })
     }
 
-    /// A client asks a node for a command of its session; `None` if the node is down. The history lets each call apply the command once;
-    /// that all calls together apply it once is for the caller to check.
+    /// A client asks a node for a command of its session; `None` if the node is down. The history lets each call
+    /// apply the command once; that all calls together apply it once is for the caller to check.
     pub fn request(
         &mut self,
         id: NodeId,
@@ -480,8 +481,9 @@ impl<M: StateMachine> Simulation<M> {
 
 /// Storms, and the calm after them.
 impl<M: StateMachine> Simulation<M> {
-    /// So many times something happens, at random: crashes, restarts, failing disks, cut links, reads and commands. `command` makes the
-    /// command with a number. The faults of links, and syncs that take long, are those that are set.
+    /// So many times something happens, at random: crashes, restarts, failing disks, cut links, reads and commands.
+    /// `command` makes the command with a number. The faults of links, and syncs that take long, are those that are
+    /// set.
     pub fn storm<C: Into<Bytes>>(&mut self, events: u32, mut command: impl FnMut(u64) -> C) {
         let all: Vec<_> = self.nodes.keys().copied().collect();
         for _ in 0..events {
@@ -509,8 +511,8 @@ impl<M: StateMachine> Simulation<M> {
         }
     }
 
-    /// Ends all faults, starts all nodes, and waits until they are at rest. Then each client has an answer, each node answers
-    /// a read, and all states are equal to the one to which the history leads.
+    /// Ends all faults, starts all nodes, and waits until they are at rest. Then each client has an answer, each
+    /// node answers a read, and all states are equal to the one to which the history leads.
     ///
     /// Equal states have to write equal snapshots.
     ///

@@ -1,9 +1,10 @@
 //! Replicas in one thread, with their disks and the messages between them.
 //!
-//! A [`Cluster`] keeps the driver's side of the contract of [`paxos`]: records are durable before anything leaves. Its user decides
-//! what happens next: which message arrives, which timer fires, which node crashes. Monitors watch from outside. They count the durable votes themselves,
-//! and after every step and every sync they check what Paxos promises. Nothing that a replica believes is taken as evidence.
-//! A promise that is broken is returned as a [`Violation`].
+//! A [`Cluster`] keeps the driver's side of the contract of [`paxos`]: records are durable before anything leaves.
+//! Its user decides what happens next: which message arrives, which timer fires, which node crashes. Monitors watch
+//! from outside. They count the durable votes themselves, and after every step and every sync they check what Paxos
+//! promises. Nothing that a replica believes is taken as evidence. A promise that is broken is returned as a
+//! [`Violation`].
 
 mod monitors;
 
@@ -83,8 +84,8 @@ impl Cluster {
         Ok(Self { nodes, under_way, held, monitors: Monitors::default() })
     }
 
-    /// Steps a node, and syncs it unless its disk is held. Returns the released output; `None` if the node is down or its
-    /// disk is held.
+    /// Steps a node, and syncs it unless its disk is held. Returns the released output; `None` if the node is down
+    /// or its disk is held.
     ///
     /// # Errors
     /// A broken promise.
@@ -93,8 +94,8 @@ impl Cluster {
         (stepped && !self.held.contains(&id)).then(|| self.sync(id)).transpose()
     }
 
-    /// Steps a node. Nothing leaves it before [`sync`](Self::sync). Returns the output of this step; `None` if the node is
-    /// down.
+    /// Steps a node. Nothing leaves it before [`sync`](Self::sync). Returns the output of this step; `None` if the
+    /// node is down.
     ///
     /// # Errors
     /// A broken promise.
@@ -124,8 +125,8 @@ impl Cluster {
         Ok(Some(output))
     }
 
-    /// Makes the records of a node durable, and then releases everything else that its steps have put out since the last sync.
-    /// Its messages are under way afterwards. Returns all of it.
+    /// Makes the records of a node durable, and then releases everything else that its steps have put out since the
+    /// last sync. Its messages are under way afterwards. Returns all of it.
     ///
     /// # Errors
     /// A broken promise.
@@ -150,7 +151,8 @@ impl Cluster {
         Ok(released)
     }
 
-    /// A node takes a snapshot of what it has applied. The snapshot is durable at once. Returns the event for its replica.
+    /// A node takes a snapshot of what it has applied. The snapshot is durable at once. Returns the event for its
+    /// replica.
     pub fn snapshot(&mut self, id: NodeId, below: Slot) -> Event {
         let node = self.node(id);
         assert!(below <= node.apply_next, "node {id} has not applied that much");
@@ -159,8 +161,8 @@ impl Cluster {
         Event::Snapshot { below }
     }
 
-    /// A node installs the snapshot of another, and does not apply the slots below it any more. Returns the event for its
-    /// replica; `None` if its own snapshot has as much, or if it is down.
+    /// A node installs the snapshot of another, and does not apply the slots below it any more. Returns the event
+    /// for its replica; `None` if its own snapshot has as much, or if it is down.
     pub fn install(&mut self, id: NodeId, from: NodeId) -> Option<Event> {
         let below = self.nodes[&from].snapshot;
         let node = self.node(id);
@@ -183,8 +185,8 @@ impl Cluster {
         node.apply_next = node.snapshot;
     }
 
-    /// A node that is down starts again with its disk. Returns an event for its replica if the crash came between a snapshot and the record
-    /// that follows from it.
+    /// A node that is down starts again with its disk. Returns an event for its replica if the crash came between a
+    /// snapshot and the record that follows from it.
     ///
     /// # Errors
     /// The replica does not start with its own records, or starts in another state.

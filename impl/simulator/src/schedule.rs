@@ -1,7 +1,8 @@
 //! Virtual time: a clock, and a queue of plans.
 //!
-//! Plans happen in the order of their times. Plans for the same time happen in the order in which they were made. So the order of
-//! a run depends on nothing but the plans. Time is counted in ticks; the user of a schedule decides what a tick is.
+//! Plans happen in the order of their times. Plans for the same time happen in the order in which they were made.
+//! So the order of a run depends on nothing but the plans. Time is counted in ticks; the user of a schedule decides
+//! what a tick is.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,8 @@ impl<P> Schedule<P> {
         self.now
     }
 
-    /// Plans something `after` so many ticks from now. Returns the number of the plan, which no other plan of this schedule has.
+    /// Plans something `after` so many ticks from now. Returns the number of the plan, which no other plan of this
+    /// schedule has.
     pub fn plan(&mut self, after: u64, plan: P) -> u64 {
         self.planned += 1;
         self.plans.insert((self.now + after, self.planned), plan);

@@ -1,7 +1,7 @@
 //! The run: replicas, their disks, the network between them and the clients, in virtual time.
 //!
-//! Replicas, network and time are those of `paxos_simulator`. A tick is a millisecond. All chance comes from one generator, so a
-//! scenario determines its run.
+//! Replicas, network and time are those of `paxos_simulator`. A tick is a millisecond. All chance comes from one
+//! generator, so a scenario determines its run.
 //!
 //! A vote is a log with one slot: a leader proposes a client's value only while its
 //! log is empty, and otherwise the value that it had to adopt gets chosen.
@@ -27,7 +27,7 @@ use super::{
     verdict::{Choosing, Ending, Verdict},
 };
 
-/// Whatever the time limit: nobody reads more rows than that.
+/// The run ends after this number of rows, whatever the time limit. A user does not read more.
 const ROWS_MAX: u64 = 1_000_000;
 const VOTE: Slot = Slot(0);
 
@@ -178,8 +178,8 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Some node has learned the value, and each node that will ever be in a majority knows it; and all
-    /// clients are told, as long as there is a node to tell them.
+    /// Some node has learned the value, and each node that will ever be in a majority knows it. All clients are
+    /// told, unless no node knows it any more.
     fn is_settled(&self) -> bool {
         let ever = self.nodes.iter().any(|node| node.learned.is_some());
         let faults = &self.scenario.faults;

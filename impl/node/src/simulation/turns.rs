@@ -74,10 +74,10 @@ fn a_follower_asks_again_for_a_leader() {
     }
 }
 
-/// The one order: nothing leaves before the records that it depends on are durable, and a proposal depends on
-/// the promise of its ballot alone. At each change in the life of a node its store fails once, and what had left
-/// by then was backed by what was durable when it left: proposals, and answers to what was chosen before. Where
-/// its own promise is enough to lead, it proposes in the turn in which it promises.
+/// The one order: nothing leaves before the records that it depends on are durable, and a proposal depends on the
+/// promise of its ballot alone. The store fails at one change of a node, and each change has its turn. Everything
+/// that left before was backed by the store at that moment: proposals, and answers to commands that were chosen
+/// before. A node whose own promise is enough to lead proposes in the turn in which it promises.
 #[test]
 fn nothing_leaves_before_it_is_durable() {
     let nodes = [NodeId(1), NodeId(2), NodeId(3)];
@@ -128,8 +128,8 @@ fn nothing_leaves_before_it_is_durable() {
     assert!(answered > 0, "answers have waited for a sync that they do not depend on");
 }
 
-/// What a leader proposes gathers while a batch is in flight and while those come again whom it has answered, but not
-/// for long, and otherwise nothing waits.
+/// Commands wait at the leader while a batch is in flight, and for a short time for the clients that it has just
+/// answered. Otherwise no command waits.
 #[test]
 fn a_leader_proposes_one_batch_after_the_other() {
     let store = Disk::new(StoreId(1));
@@ -182,7 +182,7 @@ fn a_leader_proposes_one_batch_after_the_other() {
     assert_eq!(proposed(&third), [1], "it has waited long enough");
 }
 
-/// What a leader has applied at the end of a turn makes room at once for what waits to be proposed.
+/// A leader that has applied entries at the end of a turn proposes waiting commands at once.
 #[test]
 fn what_is_applied_makes_room_for_more() {
     let store = Disk::new(StoreId(1));
@@ -247,7 +247,7 @@ fn agree(packet: Packet) -> Option<Packet> {
     }))
 }
 
-/// What clients of a follower ask for gathers in the same way before it is forwarded.
+/// Commands wait at a follower in the same way before it forwards them.
 #[test]
 fn a_follower_forwards_one_batch_after_the_other() {
     let store = Disk::new(StoreId(1));

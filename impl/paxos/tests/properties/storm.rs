@@ -11,10 +11,10 @@ use proptest::{collection::vec, prelude::*};
 proptest! {
     #![proptest_config(persistent())]
 
-    /// Messages are lost, repeated and reordered; disks are slow; nodes crash with what is not synced and
-    /// come back with the rest; they take snapshots, and get those of others, asked for or not. The monitors of the cluster
-    /// check agreement, kept promises and the rest after every step. When the storm is over, all nodes get to know the same log,
-    /// new commands are chosen, and a read is answered.
+    /// Messages are lost, repeated and reordered. Disks are slow. Nodes crash, lose everything that is not synced,
+    /// and come back. They take snapshots, and install those of other nodes, also without having asked. The
+    /// monitors of the cluster check agreement and promises after every step. After the storm, all nodes learn the
+    /// same log, a new command is chosen, and a read is answered.
     #[test]
     fn a_storm_breaks_nothing(
         (nodes, phase1, phase2) in quorums_of(3..=5),
@@ -45,9 +45,9 @@ proptest! {
 /// A cluster in a storm.
 struct Storm {
     cluster: Cluster,
-    /// Who wants a snapshot, and of whom, as was said last.
+    /// The nodes that want a snapshot, and the peer that each named last.
     wanted: BTreeMap<NodeId, NodeId>,
-    /// How much clients have asked for.
+    /// The number of proposals and reads so far.
     asked: u64,
     answered: Vec<ReadReady>,
 }
@@ -69,7 +69,7 @@ enum Fault {
     Snapshot(usize, u64),
     /// The snapshot that is wanted arrives.
     Fetch(usize),
-    /// The snapshot of the second, which nobody has asked for.
+    /// The first node installs the snapshot of the second without having asked for it.
     Install(usize, usize),
     HoldDisk(usize),
     Sync(usize),
@@ -105,7 +105,7 @@ impl Storm {
     fn suffer(&mut self, fault: &Fault) {
         let nodes = self.cluster.nodes.keys().copied().collect_vec();
         let node = |index: &usize| nodes[index % nodes.len()];
-        // Most clients have found somebody who leads, or believes so.
+        // Most clients have found a node that leads, or believes so.
         let leaders = nodes.iter().copied().filter(|&id| self.cluster.leads(id)).collect_vec();
         let client_of = |index: &usize| match leaders.len() {
             some @ 1.. if *index > 0 => leaders[index % some],
@@ -227,7 +227,7 @@ impl Storm {
             self.sync_if_held(id);
             self.restart_if_down(id);
         }
-        // Whoever is so far behind that it cannot hold what is reported gives way to another.
+        // A node that is too far behind to hold the reported values cannot lead. Another one does.
         let leaders = nodes.iter().flat_map(|&id| std::iter::repeat_n(id, 10));
         for leader in leaders {
             self.deliver_all();

@@ -46,7 +46,7 @@ pub(crate) fn run(file: &str) -> String {
         script.command(line);
         let ends = lines.peek().is_none_or(|next| next.is_empty() || *next == "----");
         if ends {
-            // What stood below the line before is dropped.
+            // The output of the last run is dropped.
             while lines.next_if(|old| !old.is_empty()).is_some() {}
             let output = std::mem::take(&mut script.output);
             let output = if output.is_empty() { "(nothing)\n".to_owned() } else { output };
@@ -59,7 +59,7 @@ pub(crate) fn run(file: &str) -> String {
 #[derive(Default)]
 struct Script {
     cluster: Option<Cluster>,
-    /// What clients have asked for, by token.
+    /// The names of proposals and reads, by token.
     asked: Vec<String>,
     timers_shown: bool,
     output: String,

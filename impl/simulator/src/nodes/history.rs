@@ -1,7 +1,7 @@
 //! The commands that were applied, in their order, and a state machine that is held against them.
 //!
-//! The first node that applies a command writes the history. Each other node has to apply the same command at the same index with
-//! the same answer.
+//! The first node that applies a command writes the history. Each other node has to apply the same command at the
+//! same index with the same answer.
 
 use std::{
     collections::BTreeMap,

@@ -58,7 +58,8 @@ struct Poll {
 pub(super) struct Monitors {
     polls: BTreeMap<(Slot, Ballot), Poll>,
     chosen: BTreeMap<Slot, Choice>,
-    /// By ballot, the nodes whose promises have reached its owner, and the least slot that each promise said was trimmed.
+    /// By ballot, the nodes whose promises have reached its owner, and the least slot that each promise said was
+    /// trimmed.
     promises: BTreeMap<Ballot, BTreeMap<NodeId, Slot>>,
     /// Some node has applied every slot below, even if it has crashed since.
     applied_below: Slot,
@@ -66,7 +67,7 @@ pub(super) struct Monitors {
     must_see: BTreeMap<Token, Slot>,
 }
 
-/// What one step may change.
+/// Checks the changes of one step.
 pub(super) fn check_step(
     id: NodeId,
     before: &Acceptor,
@@ -176,8 +177,8 @@ impl Monitors {
         Ok(())
     }
 
-    /// In each slot, all votes of one ballot are for one value. Once a ballot has chosen a value, all votes of higher ballots
-    /// are for that value (P2a), also those that were counted before.
+    /// In each slot, all votes of one ballot are for one value. Once a ballot has chosen a value, all votes of
+    /// higher ballots are for that value (P2a), also those that were counted before.
     fn count_vote(&mut self, node: &Node, slot: Slot, ballot: Ballot, value: &Value) -> Checked {
         let poll = self.polls.entry((slot, ballot));
         let poll = poll.or_insert_with(|| Poll { value: value.clone(), voters: BTreeSet::new() });

@@ -39,9 +39,10 @@ fn busy<M: StateMachine>(simulation: &mut Simulation<M>) -> NodeId {
 
 /// Bug 44 of the catalogue, "trims what is not applied": only a state machine shows its harm.
 ///
-/// The machine takes a command for applied before it is, so that the snapshot behind which the node trims its log lacks the command. The
-/// log of a broken node begins where that of a right node begins, and each entry that is trimmed is chosen. So the protocol and
-/// everything that is compared with it see nothing wrong. The state that the node has after a restart lacks the command.
+/// The machine takes a command for applied before it is, so that the snapshot behind which the node trims its log
+/// lacks the command. The log of a broken node begins where that of a right node begins, and each entry that is
+/// trimmed is chosen. So the protocol and everything that is compared with it see nothing wrong. The state that the
+/// node has after a restart lacks the command.
 #[test]
 fn a_node_that_trims_what_it_has_not_applied_is_seen_after_a_restart() {
     let restarted = |unapplied| {

@@ -1,4 +1,4 @@
-//! What happens to clusters, and what has to be so afterwards.
+//! Clusters in storms and under single faults, and their state afterwards.
 
 use std::time::Duration;
 
