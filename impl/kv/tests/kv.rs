@@ -1,4 +1,4 @@
-//! The key-value store from outside: against Redis, against a naive model, and against noise.
+//! The key-value store from outside: against Redis, against a naive model, against noise, and on simulated nodes.
 
 #[path = "kv/bounds.rs"]
 mod bounds;
@@ -8,5 +8,7 @@ mod fuzz;
 mod golden;
 #[path = "kv/model.rs"]
 mod model;
+#[path = "kv/replicated.rs"]
+mod replicated;
 #[path = "kv/session.rs"]
 mod session;

@@ -56,32 +56,24 @@
 //! depends on it.)
 
 mod call;
+mod clients;
 mod history;
 mod outbox;
+mod storm;
 
-use std::{
-    collections::BTreeMap,
-    fmt, future,
-    ops::RangeInclusive,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
 
-use bytes::Bytes;
 use paxos::{Config, Message, NodeId, To};
 use paxos_node::{
-    Answer, Handle, NodeError, Options, Packet, ProposeError, ReadError, Role, StateMachine,
-    Status,
-    session::{ClientSession, Request},
-    turn::ManualNode,
-    wire,
+    Handle, NodeError, Options, Packet, Role, StateMachine, Status, turn::ManualNode, wire,
 };
 use paxos_store::StoreId;
 use rand::{RngExt as _, SeedableRng as _};
 
 pub use self::call::Call;
 use self::{
-    history::{Indexed, Observed, Shared},
+    clients::Clients,
+    history::{Observed, Shared},
     outbox::Outbox,
 };
 use crate::{
@@ -112,11 +104,7 @@ pub struct Simulation<M: StateMachine> {
     schedule: Schedule<Plan>,
     nodes: BTreeMap<NodeId, Node<M>>,
     history: Shared,
-    proposals: BTreeMap<u64, Proposal<M::Answer>>,
-    answers: BTreeMap<u64, M::Answer>,
-    reads: Vec<Reading>,
-    /// The number of commands whose effect a client has seen. Later requests have to come after those commands.
-    seen: u64,
+    clients: Clients<M::Answer>,
 }
 
 /// The number of times that things have happened in a simulation.
@@ -177,21 +165,6 @@ struct Running<M: StateMachine> {
     wakes_at: Option<u64>,
 }
 
-/// A command that waits for its answer.
-struct Proposal<A> {
-    at: NodeId,
-    command: Bytes,
-    seen: u64,
-    call: Call<Result<Indexed<A>, ProposeError>>,
-}
-
-/// A read that waits for its answer: the number of commands that had been applied.
-struct Reading {
-    at: NodeId,
-    seen: u64,
-    call: Call<Result<u64, ReadError>>,
-}
-
 impl<M: StateMachine> fmt::Debug for Simulation<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, counts, .. } = self;
@@ -248,10 +221,7 @@ impl<M: StateMachine> Simulation<M> {
             schedule: Schedule::default(),
             nodes: ids.clone().map(node).collect(),
             history: Shared::default(),
-            proposals: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            reads: Vec::new(),
-            seen: 0,
+            clients: Clients::default(),
         };
         ids.for_each(|id| simulation.start(id));
         simulation
@@ -348,223 +318,6 @@ impl<M: StateMachine> Simulation<M> {
         let all = self.up();
         let leads = |status: Status| status.role == Role::Leader;
         all.into_iter().filter(|&id| self.status(id).is_some_and(leads)).collect()
-    }
-}
-
-/// Clients.
-impl<M: StateMachine> Simulation<M> {
-    /// A client asks a node for a command. Returns the number of the proposal, counted from 0.
-    pub fn propose(&mut self, id: NodeId, command: impl Into<Bytes>) -> u64 {
-        let (command, number) = (command.into(), self.counts.proposals);
-        self.counts.proposals += 1;
-        self.history.lock().ask(command.clone());
-        let (seen, asked) = (self.seen, command.clone());
-        let call = self.ask(id, |handle| async move { handle.propose(asked).await });
-        if let Some(call) = call {
-            self.proposals.insert(number, Proposal { at: id, command, seen, call });
-            self.hear(id);
-        }
-        number
-    }
-
-    /// The answer to a proposal, once it is there.
-    pub fn answer(&self, number: u64) -> Option<&M::Answer> {
-        self.answers.get(&number)
-    }
-
-    /// A client reads at a node. `reading` may assert what it sees.
-    pub fn read(&mut self, id: NodeId, reading: impl FnOnce(&M) + Send + 'static) {
-        let seen = self.seen;
-        let reading = move |observed: &Observed<M>| {
-            reading(&observed.machine);
-            observed.applied
-        };
-        if let Some(call) = self.ask(id, |handle| async move { handle.read(reading).await }) {
-            self.reads.push(Reading { at: id, seen, call });
-            self.hear(id);
-        }
-    }
-
-    /// A client opens a session at a node; `None` if the node is down.
-    pub fn open_session(
-        &mut self,
-        id: NodeId,
-    ) -> Option<Call<Result<ClientSession, ProposeError>>> {
-        self.ask(id, |handle| async move { handle.open_session().await })
-    }
-
-    /// A client asks a node for a command of its session; `None` if the node is down. The history lets each call
-    /// apply the command once; that all calls together apply it once is for the caller to check.
-    pub fn request(
-        &mut self,
-        id: NodeId,
-        request: Request,
-    ) -> Option<Call<Result<M::Answer, ProposeError>>> {
-        self.history.lock().ask(request.command().clone());
-        self.ask(
-            id,
-            |handle| async move { handle.request(request).await.map(|indexed| indexed.answer) },
-        )
-    }
-
-    /// All commands that were applied, in their order.
-    pub fn history(&self) -> Vec<Bytes> {
-        self.history.lock().applied.iter().map(|applied| applied.command.clone()).collect()
-    }
-
-    /// Gives a request to a node, which has a turn at once.
-    fn ask<T: 'static, F: Future<Output = T> + 'static>(
-        &mut self,
-        id: NodeId,
-        request: impl FnOnce(Handle<Observed<M>>) -> F,
-    ) -> Option<Call<T>> {
-        let running = self.nodes[&id].running.as_ref()?;
-        let mut call = Call::new(request(running.handle.clone()));
-        // The first poll sends the request, or refuses it.
-        if let Some(refused) = call.poll() {
-            return Some(Call::new(future::ready(refused)));
-        }
-        self.turn(id);
-        Some(call)
-    }
-
-    /// Hears the answers of a node, and checks them.
-    fn hear(&mut self, id: NodeId) {
-        let mut history = self.history.lock();
-        let mut seen = self.seen;
-        let (answers, counts) = (&mut self.answers, &mut self.counts);
-        self.proposals.retain(|number, proposal| {
-            let answer = (proposal.at == id).then(|| proposal.call.poll()).flatten();
-            if let Some(Ok(Indexed { index, answer })) = &answer {
-                history.check_answer(*index, &proposal.command, &answer.to_bytes());
-                if *index < proposal.seen {
-                    history.violate(format!(
-                        "proposal {number} was applied at {index}, and asked for when {} commands had been seen",
-                        proposal.seen
-                    ));
-                }
-                seen = seen.max(index + 1);
-                counts.answers += 1;
-                answers.insert(*number, answer.clone());
-            }
-            answer.is_none()
-        });
-        self.reads.retain_mut(|reading| {
-            let answer = (reading.at == id).then(|| reading.call.poll()).flatten();
-            match &answer {
-                Some(Ok(applied)) => {
-                    if *applied < reading.seen {
-                        let (must, saw) = (reading.seen, applied);
-                        history
-                            .violate(format!("a read saw {saw} commands, and has to see {must}"));
-                    }
-                    seen = seen.max(*applied);
-                    counts.reads += 1;
-                }
-                Some(Err(ReadError::Panicked)) => history.violate("a read has panicked".to_owned()),
-                _ => {}
-            }
-            answer.is_none()
-        });
-        self.seen = seen;
-        let violation = history.violation.take();
-        drop(history);
-        if let Some(words) = violation {
-            self.violate(&words);
-        }
-    }
-
-    fn violate(&self, words: &str) -> ! {
-        panic!("seed {}, {:?}: {words}", self.seed, self.now())
-    }
-}
-
-/// Storms, and the calm after them.
-impl<M: StateMachine> Simulation<M> {
-    /// So many times something happens, at random: crashes, restarts, failing disks, cut links, reads and commands.
-    /// `command` makes the command with a number. The faults of links, and syncs that take long, are those that are
-    /// set.
-    pub fn storm<C: Into<Bytes>>(&mut self, events: u32, mut command: impl FnMut(u64) -> C) {
-        let all: Vec<_> = self.nodes.keys().copied().collect();
-        for _ in 0..events {
-            let any = all[self.random.random_range(0..all.len())];
-            let other = all[self.random.random_range(0..all.len())];
-            match self.random.random_range(0..20) {
-                0 => self.crash(any),
-                1 => {
-                    let changes = self.random.random_range(0..5);
-                    self.disk(any).fail_after(changes);
-                }
-                2..=4 => self.start(any),
-                5 => self.network.cut(any, other),
-                6 | 7 => self.network.heal(),
-                8..=10 => self.read(any, |_| {}),
-                _ => {
-                    for _ in 0..3 {
-                        let command = command(self.counts.proposals);
-                        self.propose(any, command);
-                    }
-                }
-            }
-            let time = self.random.random_range(1..60);
-            self.run(Duration::from_millis(time));
-        }
-    }
-
-    /// Ends all faults, starts all nodes, and waits until they are at rest. Then each client has an answer, each
-    /// node answers a read, and all states are equal to the one to which the history leads.
-    ///
-    /// Equal states have to write equal snapshots.
-    ///
-    /// # Panics
-    /// A check fails.
-    pub fn settle(&mut self) {
-        self.stall = 0.0;
-        self.network.heal();
-        self.network.link = Link::calm(DELAY);
-        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
-            self.node(id).stall = None;
-            self.disk(id).mend();
-            self.start(id);
-        }
-        // Stalled syncs end, requests time out, and nodes that were away catch up.
-        self.run(Duration::from_secs(5) + 2 * self.options.request_timeout);
-        let states: Arc<Mutex<BTreeMap<NodeId, Vec<u8>>>> = Arc::default();
-        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
-            let states = states.clone();
-            self.read(id, move |machine| {
-                states.lock().expect("no reader panics").insert(id, bytes_of(machine));
-            });
-        }
-        self.run(2 * self.options.request_timeout);
-        let waiting = self.proposals.len() + self.reads.len();
-        if waiting > 0 {
-            self.violate(&format!("{waiting} requests have no answer"));
-        }
-        let expected = bytes_of(&self.replayed());
-        let states = states.lock().expect("no reader panics");
-        for id in self.nodes.keys() {
-            match states.get(id) {
-                Some(state) if *state == expected => {}
-                Some(_) => self.violate(&format!(
-                    "the state of node {id} is not the one to which the history leads"
-                )),
-                None => self.violate(&format!("node {id} does not answer a read")),
-            }
-        }
-    }
-
-    /// A machine that has applied the history, once.
-    fn replayed(&self) -> M {
-        let mut machine = (self.machine)();
-        for (index, applied) in self.history.lock().applied.iter().enumerate() {
-            if machine.apply(&applied.command).to_bytes() != applied.answer {
-                self.violate(&format!(
-                    "the answer to command {index} does not follow from the history"
-                ));
-            }
-        }
-        machine
     }
 }
 
@@ -718,13 +471,10 @@ impl<M: StateMachine> Simulation<M> {
     fn node(&mut self, id: NodeId) -> &mut Node<M> {
         self.nodes.get_mut(&id).expect("the node exists")
     }
-}
 
-/// The state of a machine as it writes it.
-fn bytes_of(machine: &impl StateMachine) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    machine.snapshot()(&mut bytes).expect("a snapshot can be written to memory");
-    bytes
+    fn violate(&self, words: &str) -> ! {
+        panic!("seed {}, {:?}: {words}", self.seed, self.now())
+    }
 }
 
 fn ticks(time: Duration) -> u64 {

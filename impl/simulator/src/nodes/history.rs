@@ -43,6 +43,15 @@ impl History {
         }
     }
 
+    /// Checks that a request comes after all commands whose effect had been seen when it was asked for.
+    pub(super) fn check_order(&mut self, words: &str, commands: u64, must_see: u64) {
+        if commands < must_see {
+            self.violate(format!(
+                "{words} {commands} commands, but {must_see} had been seen before"
+            ));
+        }
+    }
+
     fn apply(&mut self, index: u64, applied: Applied) {
         match self.applied.get(index as usize) {
             Some(known) if *known == applied => {}
@@ -143,5 +152,56 @@ impl<A: Answer> Answer for Indexed<A> {
         let index = u64::from_le_bytes(*bytes.first_chunk()?);
         let answer = A::from_bytes(bytes.split_off(size_of::<u64>()))?;
         Some(Self { index, answer })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(command: &'static str, answer: &'static str) -> Applied {
+        Applied { command: command.into(), answer: answer.into() }
+    }
+
+    /// The history of `a`, applied by one node.
+    fn history() -> History {
+        let mut history = History::default();
+        history.ask("a".into());
+        history.apply(0, applied("a", "1"));
+        assert_eq!(history.violation, None);
+        history
+    }
+
+    fn violates(change: impl FnOnce(&mut History)) -> bool {
+        let mut history = history();
+        change(&mut history);
+        history.violation.is_some()
+    }
+
+    #[test]
+    fn nodes_apply_the_same_commands_with_the_same_answers() {
+        assert!(!violates(|history| history.apply(0, applied("a", "1"))));
+        assert!(violates(|history| history.apply(0, applied("b", "1"))));
+        assert!(violates(|history| history.apply(0, applied("a", "2"))));
+    }
+
+    #[test]
+    fn a_command_is_applied_as_often_as_it_was_asked_for() {
+        assert!(violates(|history| history.apply(1, applied("a", "2"))));
+        assert!(violates(|history| history.apply(1, applied("never asked for", "2"))));
+        assert!(!violates(|history| {
+            history.ask("a".into());
+            history.apply(1, applied("a", "2"));
+        }));
+    }
+
+    #[test]
+    fn answers_are_those_of_the_history_and_in_order() {
+        let (a, one) = (Bytes::from("a"), Bytes::from("1"));
+        assert!(!violates(|history| history.check_answer(0, &a, &one)));
+        assert!(violates(|history| history.check_answer(0, &a, &a)));
+        assert!(violates(|history| history.check_answer(1, &a, &one)));
+        assert!(!violates(|history| history.check_order("a read saw", 1, 1)));
+        assert!(violates(|history| history.check_order("a read saw", 0, 1)));
     }
 }
