@@ -1,15 +1,14 @@
 //! A node without a thread and without a clock, for simulations.
 //!
 //! The caller says when each half of a turn happens and what time it is. It owns the transport and the store, and
-//! talks to the node by its [`Handle`], as any other program. The crate `paxos-simulator` runs clusters of such
+//! its clients use the [`Handle`], as in any other program. The crate `paxos-simulator` runs clusters of such
 //! nodes in virtual time.
 //!
-//! The node behaves as one that [`ready`](crate::ready) makes with [`Options::turn_max`](crate::Options::turn_max),
-//! which it measures with the clock of the system. So a simulation that has to be the same each time sets it to
-//! zero or to [`Duration::MAX`].
+//! A node limits the time for which a turn applies entries ([`Options::turn_max`]) by the clock of the system. So a
+//! simulation that has to repeat itself sets this limit to zero or to [`Duration::MAX`].
 
 use std::{
-    fmt,
+    fmt, iter,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -22,14 +21,17 @@ use super::{
     machine::StateMachine,
     node::{Begun, Input, Node, Transport},
     options::Options,
+    packet::Packet,
     saving::Job,
 };
-use paxos::config::Config;
+use paxos::{config::Config, types::NodeId};
 use paxos_store::Storage;
 
 /// A node whose turns the caller begins and ends.
 pub struct ManualNode<M: StateMachine, S: Storage> {
     node: Node<M, S>,
+    /// The packets for the next turn.
+    packets: Vec<Input<M>>,
     arriving: mpsc::Receiver<Input<M>>,
     /// The first half of a turn, and its time.
     begun: Option<(Begun, Duration)>,
@@ -61,7 +63,12 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         let room = Arc::new(Room::new(options.requests_max, options.request_bytes_max));
         let handle = Handle { inputs, room, command_bytes_max: options.command_bytes_max };
         let node = Node::recover(config, options, machine, store, false)?;
-        Ok((handle, Self { node, arriving, begun: None, job: None }))
+        Ok((handle, Self { node, packets: Vec::new(), arriving, begun: None, job: None }))
+    }
+
+    /// Delivers a packet of a peer, which the next turn takes.
+    pub fn deliver(&mut self, from: NodeId, packet: Packet) {
+        self.packets.push(Input::Packet { from, packet, room: None });
     }
 
     /// The first half of a turn: takes all that the handles have sent, and sends what depends on no record of this
@@ -79,7 +86,8 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
     ) -> Result<bool, NodeError> {
         assert!(self.begun.is_none(), "the turn before has not ended");
         let arriving = &mut self.arriving;
-        let inputs = std::iter::from_fn(|| arriving.try_recv().ok());
+        let requests = iter::from_fn(|| arriving.try_recv().ok());
+        let inputs = self.packets.drain(..).chain(requests);
         let begun = self.node.begin_turn(inputs, now, transport)?;
         self.begun = Some((begun, now));
         Ok(begun.syncs)

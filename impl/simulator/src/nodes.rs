@@ -389,18 +389,18 @@ impl<M: StateMachine> Simulation<M> {
     }
 
     fn on_frame(&mut self, from: NodeId, to: NodeId, frame: &[u8]) {
-        let Some(running) = &self.nodes[&to].running else { return };
-        if !self.network.connects(from, to) {
-            return;
-        }
-        let Ok(packet) = wire::decode::<Packet>(frame) else {
-            self.counts.damaged += 1;
+        let node = self.nodes.get_mut(&to).expect("the node exists");
+        let Some(running) = node.running.as_mut().filter(|_| self.network.connects(from, to))
+        else {
             return;
         };
-        let handle = running.handle.clone();
-        // A packet for which there is no room is lost.
-        let _ = Call::new(async move { handle.deliver(from, packet).await }).poll();
-        self.turn(to);
+        match wire::decode::<Packet>(frame) {
+            Ok(packet) => {
+                running.node.deliver(from, packet);
+                self.turn(to);
+            }
+            Err(_) => self.counts.damaged += 1,
+        }
     }
 
     fn on_wake(&mut self, start: Start) {
