@@ -686,12 +686,14 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.timing.heard_lately(now) + 1 >= config.phase2_quorum
     }
 
-    /// Whom to ask: itself, or whose heartbeat was heard.
+    /// The node to send requests to: this node if it leads with a quorum, otherwise the sender of the last heartbeat. A
+    /// leader without a quorum may have been replaced, and hears so from its successor alone.
     fn leader(&self, now: Now) -> Option<NodeId> {
-        if self.leads() {
-            return self.is_followed(now).then_some(self.replica.parts().config.id);
+        let me = self.replica.parts().config.id;
+        if self.leads() && self.is_followed(now) {
+            return Some(me);
         }
-        self.timing.leader(now).filter(|&leader| leader != self.replica.parts().config.id)
+        self.timing.leader(now).filter(|&leader| leader != me)
     }
 
     fn role(&self) -> Doing {

@@ -15,9 +15,9 @@ use super::{DELAY, Simulation};
 use crate::network::Link;
 
 impl<M: StateMachine> Simulation<M> {
-    /// So many times something happens, at random: crashes, restarts, failing disks, cut links, reads and commands.
-    /// `command` makes the command with a number. The faults of links, and syncs that take long, are those that are
-    /// set.
+    /// So many times something happens, at random: crashes, restarts, failing disks, cut links, nodes that are cut
+    /// off, reads and commands. `command` makes the command with a number. The faults of links, and syncs that take
+    /// long, are those that are set.
     pub fn storm<C: Into<Bytes>>(&mut self, events: u32, mut command: impl FnMut(u64) -> C) {
         let all: Vec<_> = self.nodes.keys().copied().collect();
         for _ in 0..events {
@@ -31,8 +31,12 @@ impl<M: StateMachine> Simulation<M> {
                 }
                 2..=4 => self.start(any),
                 5 => self.network.cut(any, other),
-                6 | 7 => self.network.heal(),
-                8..=10 => self.read(any, |_| {}),
+                6 => {
+                    let (one, rest) = all.iter().copied().partition(|id| *id == any);
+                    self.network.partition(&[one, rest]);
+                }
+                7 | 8 => self.network.heal(),
+                9..=11 => self.read(any, |_| {}),
                 _ => {
                     for _ in 0..3 {
                         let command = command(self.counts.proposals);

@@ -68,6 +68,28 @@ fn a_deaf_leader_is_replaced() {
     }
 }
 
+/// A leader that was cut off, and missed the next election, serves its clients again as soon as it hears the next leader. It
+/// does not wait until a client of another node writes.
+#[test]
+fn a_leader_that_was_replaced_serves_its_clients() {
+    for (seed, nodes) in [3, 5, 7].into_iter().enumerate() {
+        let mut simulation = simulation(seed as u64, nodes);
+        simulation.run(Duration::from_secs(1));
+        let leader = simulation.leaders()[0];
+        simulation.network.partition(&[vec![leader], others(&simulation, leader)]);
+        simulation.run(Duration::from_secs(2));
+        simulation.network.heal();
+        simulation.run(Duration::from_secs(1));
+        simulation.read(leader, |_| {});
+        simulation.run(Duration::from_millis(500));
+        assert_eq!(simulation.counts.reads, 1, "{nodes} nodes");
+        let written = simulation.propose(leader, command(0));
+        simulation.run(Duration::from_secs(1));
+        assert!(simulation.answer(written).is_some(), "{nodes} nodes");
+        simulation.settle();
+    }
+}
+
 /// Loss, repetition, damage, delay, crashes, cut links, failing and stalling disks; the clients go on asking.
 #[test]
 fn storms() {
