@@ -102,7 +102,7 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
         reader.id()
     )?;
     for (name, fact) in reader.notes() {
-        writeln!(out, "noted: {name}: {}", told(name, fact))?;
+        writeln!(out, "noted: {name}: {}", described(name, fact))?;
     }
     match reader.snapshot_header() {
         None => writeln!(out, "no snapshot")?,
@@ -126,7 +126,7 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
                 writeln!(out, "{number:>8}  snapshot of slots below {}", header.below)?;
             }
             Change::Note { name, fact } => {
-                writeln!(out, "{number:>8}  noted {name}: {}", told(name, fact))?;
+                writeln!(out, "{number:>8}  noted {name}: {}", described(name, fact))?;
             }
             Change::Records(records) => {
                 for record in &**records {
@@ -139,8 +139,9 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
     Ok(reader.verify()?)
 }
 
-fn told(name: &str, fact: &[u8]) -> String {
-    paxos_node::told(name, fact).unwrap_or_else(|| format!("\"{}\"", fact.escape_ascii()))
+fn described(name: &str, fact: &[u8]) -> String {
+    paxos_node::describe_metadata(name, fact)
+        .unwrap_or_else(|| format!("\"{}\"", fact.escape_ascii()))
 }
 
 fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {

@@ -1,23 +1,19 @@
 //! A node without a thread and without a clock, for simulations.
 //!
 //! The caller says when each half of a turn happens and what time it is. It owns the transport and the store, and
-//! its clients use the [`Handle`], as in any other program. The crate `paxos-simulator` runs clusters of such
+//! its clients use the [`ClientHandle`], as in any other program. The crate `paxos-simulator` runs clusters of such
 //! nodes in virtual time.
 //!
 //! A node limits the time for which a turn applies entries ([`Options::turn_max`]) by the clock of the system. So a
 //! simulation that has to repeat itself sets this limit to zero or to [`Duration::MAX`].
 
-use std::{
-    fmt, iter,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{fmt, iter, sync::atomic::AtomicBool, time::Duration};
 
 use tokio::sync::mpsc;
 
 use super::{
+    client_handle::ClientHandle,
     error::NodeError,
-    handle::{Handle, Room},
     machine::StateMachine,
     node::{Begun, Input, Node, Transport},
     options::Options,
@@ -58,10 +54,9 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         options: Options,
         machine: M,
         store: S,
-    ) -> Result<(Handle<M>, Self), NodeError> {
+    ) -> Result<(ClientHandle<M>, Self), NodeError> {
         let (inputs, arriving) = mpsc::channel(options.inputs_per_turn_max * 4);
-        let room = Arc::new(Room::new(options.requests_max, options.request_bytes_max));
-        let handle = Handle { inputs, room, command_bytes_max: options.command_bytes_max };
+        let handle = ClientHandle::new(inputs, &options);
         let node = Node::recover(config, options, machine, store, false)?;
         Ok((handle, Self { node, packets: Vec::new(), arriving, begun: None, job: None }))
     }

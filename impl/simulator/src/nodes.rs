@@ -65,7 +65,7 @@ use std::{collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
 
 use paxos::{Config, Message, NodeId, To};
 use paxos_node::{
-    Handle, NodeError, Options, Packet, Role, StateMachine, Status, turn::ManualNode, wire,
+    ClientHandle, NodeError, Options, Packet, Role, StateMachine, Status, turn::ManualNode, wire,
 };
 use paxos_store::StoreId;
 use rand::{RngExt as _, SeedableRng as _};
@@ -154,7 +154,7 @@ struct Node<M: StateMachine> {
 }
 
 struct Running<M: StateMachine> {
-    handle: Handle<Observed<M>>,
+    handle: ClientHandle<Observed<M>>,
     node: ManualNode<Observed<M>, FaultyStore>,
     since: u64,
     /// The node waits for a sync.
@@ -184,14 +184,14 @@ impl<M: StateMachine> Simulation<M> {
     /// # Panics
     /// There are more nodes than a cluster can have.
     pub fn new(seed: u64, nodes: u32, machine: impl Fn() -> M + 'static) -> Self {
-        let options = Options {
-            election_timeout: Duration::from_millis(150),
-            heartbeat: Duration::from_millis(20),
-            resend: Duration::from_millis(40),
-            request_timeout: Duration::from_secs(3),
-            snapshot_slots: 20,
-            ..Options::default()
-        };
+        let options = Options::builder()
+            .election_timeout(Duration::from_millis(150))
+            .heartbeat(Duration::from_millis(20))
+            .resend(Duration::from_millis(40))
+            .request_timeout(Duration::from_secs(3))
+            .snapshot_slots(20)
+            .build()
+            .expect("options with which a node can work");
         Self::with_options(seed, nodes, options, machine)
     }
 
@@ -289,7 +289,8 @@ impl<M: StateMachine> Simulation<M> {
         let config = Config::new(id, self.nodes.keys().copied());
         // Some nodes apply one entry in a turn, and others all.
         let turn_max = if self.random.random() { Duration::ZERO } else { Duration::MAX };
-        let options = Options { seed: self.random.random(), turn_max, ..self.options.clone() };
+        let options = self.options.to_builder().seed(self.random.random()).turn_max(turn_max);
+        let options = options.build().expect("any seed and any limit will do");
         let machine = Observed::new((self.machine)(), self.history.clone());
         let since = self.schedule.now();
         let node = self.node(id);

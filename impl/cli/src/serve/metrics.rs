@@ -24,7 +24,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use paxos_kv::Kv;
 use paxos_node::{
-    Handle, Packet, Status,
+    ClientHandle, Packet, Status,
     tcp::{Depth, Depths, Traffic},
 };
 
@@ -159,7 +159,7 @@ fn describe() {
 
 /// Tells them again and again, until the node has stopped.
 pub(super) async fn tell(
-    node: Handle<Kv>,
+    node: ClientHandle<Kv>,
     traffic: Arc<Traffic>,
     depths: Depths,
     metrics: PrometheusHandle,
@@ -208,7 +208,7 @@ fn tell_status(status: &Status) {
 fn tell_traffic(traffic: &Traffic) {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     counter!("paxos_rejected_frames_total").absolute(read(&traffic.rejected_frames));
-    counter!("paxos_refused_greetings_total").absolute(read(&traffic.refused_greetings));
+    counter!("paxos_refused_greetings_total").absolute(read(&traffic.refused_handshakes));
     counter!("paxos_packets_dropped_total").absolute(read(&traffic.dropped));
     counter!("paxos_connections_total").absolute(read(&traffic.connected));
     counter!("paxos_unacknowledged_total").absolute(read(&traffic.unacknowledged));

@@ -14,7 +14,7 @@ use std::{
 use paxos::{Config, NodeId};
 use paxos_kv::{self, Kv};
 use paxos_node::{
-    self, Introductions, NodeError, Options, Running,
+    self, Handshakes, NodeError, Running,
     tcp::{self, Addresses, Tcp},
 };
 use paxos_store::{Disk, Identity, StorageError};
@@ -103,24 +103,24 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
         cluster: settings.cluster,
         id: settings.id,
         peers: settings.peers,
-        ack_timeout: tcp::ack_timeout(settings.options.election_timeout),
-        greetings_max: shares.handshakes,
+        ack_timeout: tcp::ack_timeout(settings.options.election_timeout()),
+        handshakes_max: shares.handshakes,
     };
     let (transport, queues) = Tcp::new(&addresses);
     let (traffic, depths) = (queues.traffic(), transport.depths());
-    let options = Options { command_bytes_max: paxos_kv::REQUEST_MAX * 2, ..settings.options };
-    let made = Introductions::Made;
     let metrics = match settings.metrics {
         // Before the node starts: it keeps the recorder that it finds then.
         Some(address) => Some(metrics::listen(address, shares.metrics).await?),
         None => None,
     };
-    let (running, node) = paxos_node::ready(config, options, made, Kv::default(), store, transport)
-        .map_err(|error| of_node(error, &settings.data))?;
+    let (options, handshakes) = (settings.options, Handshakes::Made);
+    let (running, node) =
+        paxos_node::ready(config, options, handshakes, Kv::default(), store, transport)
+            .map_err(|error| of_node(error, &settings.data))?;
     // On this thread, as everything else: it costs less than to hand things over.
     tokio::spawn(node);
     if let Some(metrics) = metrics {
-        tokio::spawn(metrics::tell(running.handle.clone(), traffic, depths, metrics));
+        tokio::spawn(metrics::tell(running.clients.clone(), traffic, depths, metrics));
     }
     // Whoever started this waits for this line.
     let (listen, client) = (peers.local_addr()?, clients.local_addr()?);
@@ -138,17 +138,17 @@ async fn until_stopped(
     queues: tcp::Queues,
     mut running: Running<Kv>,
 ) -> Result<Result<(), NodeError>, io::Error> {
-    let handle = running.handle.clone();
+    let node = running.clients.clone();
     let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
     // It ends when the node has stopped.
-    let mut serving = tokio::spawn(paxos_kv::serve(clients, handle.clone(), limits));
+    let mut serving = tokio::spawn(paxos_kv::serve(clients, node.clone(), limits));
     let ended = tokio::select! {
         ended = &mut stopped => Some(ended),
         ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }
         ended = &mut serving => { ended?; None }
         signal = told_to_stop() => { tracing::info!(signal = signal?, "stopping"); None }
     };
-    handle.stop().await;
+    node.stop().await;
     // All requests that waited have their answers. `serving` ends when each connection has passed them on; a client that
     // does not read does not keep the process.
     if !serving.is_finished()

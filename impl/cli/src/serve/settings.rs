@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::PathBuf, str::FromStr, time::Duration};
 
 use paxos::NodeId;
-use paxos_node::Options;
+use paxos_node::{Options, OptionsError};
 use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
@@ -221,11 +221,8 @@ pub(super) enum SettingsError {
     PeerTwice(NodeId),
     #[error("node {0} is given as its own peer")]
     OwnPeer(NodeId),
-    #[error(
-        "heartbeats every {heartbeat} ms do not keep up a leader that is given up after \
-         {election_timeout} ms; at most half of that is"
-    )]
-    SlowHeart { heartbeat: u64, election_timeout: u64 },
+    #[error(transparent)]
+    Options(#[from] OptionsError),
 }
 
 impl Settings {
@@ -258,11 +255,18 @@ impl Settings {
         let election_timeout = election_timeout.map_or(1000, |ms| ms.0);
         let heartbeat = flags.heartbeat_ms.or(file.heartbeat_ms);
         let heartbeat = heartbeat.map_or((election_timeout / 10).max(1), |ms| ms.0);
-        if heartbeat > election_timeout / 2 {
-            return Err(SettingsError::SlowHeart { heartbeat, election_timeout });
+        let mut options = Options::builder()
+            .election_timeout(Duration::from_millis(election_timeout))
+            .heartbeat(Duration::from_millis(heartbeat))
+            .command_bytes_max(paxos_kv::REQUEST_MAX * 2)
+            .seed(flags.seed.or(file.seed).unwrap_or_else(arbitrary));
+        if let Some(ms) = flags.request_timeout_ms.or(file.request_timeout_ms) {
+            options = options.request_timeout(Duration::from_millis(ms.0));
         }
-        let usual = Options::default();
-        let timeout = flags.request_timeout_ms.or(file.request_timeout_ms);
+        if let Some(bytes) = flags.snapshot_bytes.or(file.snapshot_bytes) {
+            options = options.snapshot_bytes(bytes.0);
+        }
+        let options = options.build()?;
         let mut limits = paxos_kv::Limits::default();
         if let Some(clients) = flags.clients_max.or(file.clients_max) {
             limits.clients_max = clients.0 as usize;
@@ -283,18 +287,7 @@ impl Settings {
                 .log_level
                 .or(file.log_level)
                 .map_or(LevelFilter::INFO, |level| level.0),
-            options: Options {
-                election_timeout: Duration::from_millis(election_timeout),
-                heartbeat: Duration::from_millis(heartbeat),
-                request_timeout: timeout
-                    .map_or(usual.request_timeout, |ms| Duration::from_millis(ms.0)),
-                snapshot_bytes: flags
-                    .snapshot_bytes
-                    .or(file.snapshot_bytes)
-                    .map_or(usual.snapshot_bytes, |bytes| bytes.0),
-                seed: flags.seed.or(file.seed).unwrap_or_else(arbitrary),
-                ..usual
-            },
+            options,
             limits,
         })
     }

@@ -9,7 +9,7 @@ use std::{
 use paxos::{Config, NodeId, To};
 use paxos_kv::Kv;
 use paxos_node::{
-    self, Handle, Introductions, Options, Packet, Transport,
+    self, ClientHandle, Handshakes, Options, Packet, Transport,
     tcp::{self, Addresses, Tcp, Traffic},
 };
 use paxos_store::{MemoryStore, StoreId};
@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 pub(crate) struct Member {
     pub(crate) transport: Tcp,
     pub(crate) traffic: Arc<Traffic>,
-    pub(crate) handle: Handle<Kv>,
+    pub(crate) handle: ClientHandle<Kv>,
     pub(crate) runtime: Runtime,
 }
 
@@ -46,10 +46,10 @@ impl Member {
         let (id, traffic) = (addresses.id, queues.traffic());
         let nodes = addresses.peers.keys().copied().chain([id]);
         let (config, store) = (Config::new(id, nodes), MemoryStore::new(StoreId(id.0.into())));
-        let (options, made) = (Options::default(), Introductions::Made);
-        let node = paxos_node::ready(config, options, made, Kv::default(), store, Mute);
+        let (options, handshakes) = (Options::default(), Handshakes::Made);
+        let node = paxos_node::ready(config, options, handshakes, Kv::default(), store, Mute);
         let (running, node) = node.expect("a new node");
-        let handle = running.handle.clone();
+        let handle = running.clients.clone();
         runtime.spawn(node);
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
@@ -66,7 +66,7 @@ pub(crate) fn addresses(id: u32, peers: impl IntoIterator<Item = (u32, SocketAdd
         cluster: "paxos".to_owned(),
         id: NodeId(id),
         peers: peers.collect(),
-        ack_timeout: tcp::ack_timeout(Options::default().election_timeout),
-        greetings_max: 64,
+        ack_timeout: tcp::ack_timeout(Options::default().election_timeout()),
+        handshakes_max: 64,
     }
 }

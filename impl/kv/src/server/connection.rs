@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ANSWER_MAX, Action, Client, Copies, Entry, Kv, NoRoom, Question, Reply, info, resp::Decoder,
 };
-use paxos_node::{Handle, ProposeError, ReadError, machine::Answer as _, session};
+use paxos_node::{ClientHandle, ProposeError, ReadError, machine::Answer as _, session};
 
 /// The most bytes that are read at once: a batch of requests is answered before the next is read.
 const READ_BYTES: usize = 16 << 10;
@@ -32,7 +32,7 @@ const DRAIN_BYTES: usize = 1 << 30;
 /// One client's connection.
 pub(super) struct Connection<S> {
     pub(super) stream: S,
-    pub(super) node: Handle<Kv>,
+    pub(super) node: ClientHandle<Kv>,
     pub(super) client: Client,
     pub(super) state_max: u64,
     /// Holds what is read and not answered.
@@ -393,7 +393,7 @@ mod tests {
     const LONGEST: usize = REQUEST_MAX - 100;
 
     fn connection(
-        node: Handle<Kv>,
+        node: ClientHandle<Kv>,
         stream: DuplexStream,
         pool: &Arc<Pool>,
     ) -> Connection<DuplexStream> {
@@ -423,7 +423,7 @@ mod tests {
     async fn is_closed(request: usize, piece: usize, pause: Duration) -> bool {
         const POOL: usize = 9 << 20;
         let pool = Pool::new(POOL);
-        let node = Handle::without_node(|_| Some(Reply::ok()));
+        let node = ClientHandle::without_node(|_| Some(Reply::ok()));
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let connection = tokio::spawn(connection(node, ours, &pool).run());
         let (mut answers, mut requests) = tokio::io::split(theirs);
@@ -476,7 +476,7 @@ mod tests {
     async fn a_long_request_is_kept_once() {
         const LENGTH: usize = 1 << 20;
         let (sender, mut proposed) = mpsc::unbounded_channel();
-        let node = Handle::without_node(move |command| {
+        let node = ClientHandle::without_node(move |command| {
             sender.send(command).unwrap();
             None
         });

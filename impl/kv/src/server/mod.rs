@@ -23,7 +23,7 @@ use tokio::{
 
 use self::{connection::Connection, output::Output, pool::Pool};
 use super::{Client, Kv};
-use paxos_node::Handle;
+use paxos_node::ClientHandle;
 
 /// The share of a node that clients may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Serves clients until the node has stopped and each connection has answered what waited then, or until this is
 /// dropped.
-pub async fn serve(listener: TcpListener, node: Handle<Kv>, limits: Limits) {
+pub async fn serve(listener: TcpListener, node: ClientHandle<Kv>, limits: Limits) {
     let (mut connections, places) = (JoinSet::new(), Arc::new(Semaphore::new(limits.clients_max)));
     let [incoming, outgoing] = [limits.pool_bytes; 2].map(Pool::new);
     for id in 1.. {

@@ -38,7 +38,8 @@ fn a_node_that_has_not_met_the_others_rests() {
     let now = Duration::from_secs(1);
     assert!(node.turn([], now, &mut Outbox::of(&memory)).unwrap());
     assert_eq!(node.wake_at(), None);
-    let welcomes = [2, 3].map(|by| Input::Answered { by: NodeId(by), answer: Admission::Welcome });
+    let welcomes =
+        [2, 3].map(|by| Input::Admitted { by: NodeId(by), admission: Admission::Welcome });
     let mut outbox = Outbox::of(&memory);
     assert!(node.turn(welcomes, now, &mut outbox).unwrap());
     assert!(outbox.sent.contains(&(To::Peers, Packet::PreVote)), "now it takes part");

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, future};
 use bytes::Bytes;
 use paxos::NodeId;
 use paxos_node::{
-    Answer, Handle, ProposeError, ReadError, StateMachine,
+    Answer, ClientHandle, ProposeError, ReadError, StateMachine,
     session::{ClientSession, Request},
 };
 
@@ -151,7 +151,7 @@ impl<M: StateMachine> Simulation<M> {
     pub(super) fn ask<T: 'static, F: Future<Output = T> + 'static>(
         &mut self,
         id: NodeId,
-        request: impl FnOnce(Handle<Observed<M>>) -> F,
+        request: impl FnOnce(ClientHandle<Observed<M>>) -> F,
     ) -> Option<Call<T>> {
         let running = self.nodes[&id].running.as_ref()?;
         let mut call = Call::new(request(running.handle.clone()));

@@ -66,7 +66,7 @@ impl<M: StateMachine> Simulation<M> {
             self.start(id);
         }
         // Stalled syncs end, requests time out, and nodes that were away catch up.
-        self.run(Duration::from_secs(5) + 2 * self.options.request_timeout);
+        self.run(Duration::from_secs(5) + 2 * self.options.request_timeout());
         let states: Arc<Mutex<BTreeMap<NodeId, Vec<u8>>>> = Arc::default();
         for id in self.nodes.keys().copied().collect::<Vec<_>>() {
             let states = states.clone();
@@ -74,7 +74,7 @@ impl<M: StateMachine> Simulation<M> {
                 states.lock().expect("no reader panics").insert(id, bytes_of(machine));
             });
         }
-        self.run(2 * self.options.request_timeout);
+        self.run(2 * self.options.request_timeout());
         let waiting = self.clients.waiting();
         if waiting > 0 {
             self.violate(&format!("{waiting} requests have no answer"));

@@ -12,14 +12,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use thiserror::Error;
 
-use super::{
-    packet::Packet,
-    timing::Now,
-    transfer::{PART, SNAPSHOT_BYTES_MAX},
-};
 use crate::{
     machine::StateMachine,
+    packet::Packet,
     session::{Applied, Owner, SessionId, Sessions},
+    timers::Now,
+    transfer::{PART, SNAPSHOT_BYTES_MAX},
 };
 use paxos::{
     message::{Message, Report},
@@ -73,15 +71,16 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Returns true if a node in this state may take in a packet.
-    pub(super) fn admits<M: StateMachine>(
+    /// Returns true if a node in this state may take a packet.
+    pub(super) fn accepts<M: StateMachine>(
         &mut self,
         from: NodeId,
         packet: &Packet,
-        node: (Parts<'_>, &Sessions<M>),
+        parts: Parts<'_>,
+        sessions: &Sessions<M>,
         now: Now,
     ) -> bool {
-        let Err(reason) = check(packet, node.0, node.1) else { return true };
+        let Err(reason) = check(packet, parts, sessions) else { return true };
         let last = self.logged_at.get(&from);
         if last.is_none_or(|&last| now.saturating_sub(last) >= PAUSE) {
             self.logged_at.insert(from, now);
@@ -176,8 +175,8 @@ fn check<M: StateMachine>(
             if fits { Ok(()) } else { Err(Implausible::Part { length, offset, part }) }
         }
         Packet::Forward(commands) => commands.iter().try_for_each(|bytes| entry(bytes, sessions)),
-        // The numbers of reads are only sent back and compared. A node that is asked for any byte of its snapshot
-        // gives the first if it has no such byte.
+        // The numbers of reads are only sent back and compared. A node that is asked for a byte beyond its
+        // snapshot sends the first part.
         Packet::ReadIndex { .. } | Packet::PreVote | Packet::PreVoteGranted | Packet::Following => {
             Ok(())
         }
@@ -360,7 +359,7 @@ mod tests {
             assert!(refused(&sessions, forward(Owner::Node, 0, answered_below)));
             assert!(
                 refused(&sessions, forward(Owner::Node, 9, answered_below)),
-                "nobody's session"
+                "a session that is not open"
             );
             assert!(!refused(&sessions, forward(Owner::Client, 0, answered_below)));
         }

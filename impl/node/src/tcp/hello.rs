@@ -1,48 +1,48 @@
-//! What two nodes say before anything else on a connection.
+//! The first frame on a connection: a handshake with its addressee.
 //!
-//! Whoever connects says who it is and whom it wants, and introduces itself; whoever listens lets it in, or says
-//! why not ([`Admission`](crate::Admission)). Each checks the other.
+//! The node that connects names itself and the node that it wants, and adds its [`Handshake`]. The node that listens
+//! answers with an [`Admission`](crate::Admission). Each checks the other.
 
 use serde::{Deserialize, Serialize};
 
-use crate::Introduction;
+use crate::Handshake;
 use paxos::types::NodeId;
 
-/// The version of what nodes say to each other. In version 4 what arrives is acknowledged.
+/// The version of the protocol between nodes. Since version 4, frames are acknowledged.
 pub const PROTOCOL: u32 = 4;
 
-/// Distinguishes this protocol from whatever else might connect.
+/// Distinguishes this protocol from others that might connect.
 const MAGIC: [u8; 8] = *b"paxos-rs";
 
-/// The first frame of whoever connects.
+/// The first frame of the node that connects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     magic: [u8; 8],
     protocol: u32,
     cluster: String,
-    /// Who connects.
+    /// The node that connects.
     pub from: NodeId,
     to: NodeId,
-    /// How it introduces itself. As bytes, so that a greeting of another version can be told from noise.
-    introduction: Vec<u8>,
+    /// Its [`Handshake`], as bytes, so that a handshake of another version can be distinguished from noise.
+    handshake: Vec<u8>,
 }
 
 impl Hello {
-    /// What `from` says to `to`.
-    pub fn new(cluster: &str, from: NodeId, to: NodeId, introduction: &Introduction) -> Self {
-        let introduction = postcard::to_stdvec(introduction);
-        let introduction = introduction.expect("an introduction can be written to memory");
+    /// The first frame from one node to another.
+    pub fn new(cluster: &str, from: NodeId, to: NodeId, handshake: &Handshake) -> Self {
+        let handshake = postcard::to_stdvec(handshake);
+        let handshake = handshake.expect("a handshake can be written to memory");
         let cluster = cluster.to_owned();
-        Self { magic: MAGIC, protocol: PROTOCOL, cluster, from, to, introduction }
+        Self { magic: MAGIC, protocol: PROTOCOL, cluster, from, to, handshake }
     }
 
-    /// How its sender introduces itself, if it is meant for node `me` of a cluster.
+    /// Returns the handshake of the sender, if the frame is meant for node `me` of a cluster.
     ///
     /// # Errors
-    /// What differs.
-    pub fn check(&self, cluster: &str, me: NodeId) -> Result<Introduction, String> {
+    /// The frame is meant for another node, or unreadable. The error is a sentence for operators.
+    pub fn check(&self, cluster: &str, me: NodeId) -> Result<Handshake, String> {
         if self.magic != MAGIC {
-            return Err("this is no node's greeting".to_owned());
+            return Err("this is no node's handshake".to_owned());
         }
         if self.protocol != PROTOCOL {
             let found = self.protocol;
@@ -57,8 +57,8 @@ impl Hello {
         if self.from == me {
             return Err(format!("it says that it is node {me}, and has found node {me}"));
         }
-        let introduction = postcard::from_bytes(&self.introduction);
-        introduction.map_err(|error| format!("its introduction is unreadable: {error}"))
+        let handshake = postcard::from_bytes(&self.handshake);
+        handshake.map_err(|error| format!("its handshake is unreadable: {error}"))
     }
 }
 
@@ -66,7 +66,7 @@ impl Hello {
 mod tests {
     use super::*;
     use crate::{
-        introduction::{Lives, Members},
+        peers::{Members, incarnations::Incarnations},
         wire,
     };
     use paxos::config::{Config, NODES_MAX};
@@ -74,14 +74,14 @@ mod tests {
 
     fn hello(cluster: &str, from: u32, to: u32, node: u32, nodes: &[u32]) -> Hello {
         let members = Members::of(&Config::new(NodeId(node), nodes.iter().copied().map(NodeId)));
-        let mut lives = Lives::default();
-        (0..1000).for_each(|_| lives.begin(u64::MAX));
+        let mut incarnations = Incarnations::default();
+        (0..1000).for_each(|_| incarnations.begin(u64::MAX));
         let store = StoreId(u128::MAX);
-        Hello::new(cluster, NodeId(from), NodeId(to), &Introduction { store, lives, members })
+        Hello::new(cluster, NodeId(from), NodeId(to), &Handshake { store, incarnations, members })
     }
 
     #[test]
-    fn greetings_are_checked() {
+    fn addressees_are_checked() {
         let check = |cluster, from, to| {
             hello(cluster, from, to, 2, &[1, 2]).check("paxos", NodeId(1)).map(drop)
         };
@@ -92,14 +92,14 @@ mod tests {
         assert_eq!(check("paxos", 1, 1), wrong("it says that it is node 1, and has found node 1"));
     }
 
-    /// Of those who are not known yet little is read, which must be enough.
+    /// Little is read from a node that is not known yet. The longest handshake has to fit.
     #[test]
-    fn the_longest_greeting_is_not_too_long() {
+    fn the_longest_handshake_is_not_too_long() {
         let most = u32::MAX - NODES_MAX as u32;
         let nodes: Vec<_> = (most..most + NODES_MAX as u32).collect();
         let hello = hello(&"c".repeat(255), most, most + 1, most, &nodes);
         let mut frame = Vec::new();
         wire::encode(&hello, &mut frame).unwrap();
-        assert!(frame.len() <= wire::HEADER + wire::GREETING_MAX, "{} bytes", frame.len());
+        assert!(frame.len() <= wire::HEADER + wire::HANDSHAKE_MAX, "{} bytes", frame.len());
     }
 }

@@ -1,42 +1,43 @@
-//! What a leader is about to propose, or another node to ask of it, and when: group commit.
+//! Batching of commands before they are proposed, or forwarded to the leader: group commit.
 //!
-//! A batch costs each node a sync and a few messages, however many commands are in it. So while one is on its
-//! way the next one gathers; and when that one is done, it waits for those who were answered by it, as long as
-//! that [pays](super::returning). But no command waits longer than [`Options::batch_wait`](super::Options::batch_wait)
-//! for either: over a long way, several batches are on their way. Where nothing is on its way, and nobody was just
-//! answered, nothing waits.
+//! A batch costs each node one sync and a few messages, however many commands it has. So while one batch is in flight,
+//! the commands of the next one gather. When the first batch is done, the next one waits for the clients that were just
+//! answered, as long as that [pays](super::batch_delay). No command waits longer than
+//! [`Options::batch_wait`](crate::Options::batch_wait) for either, so that over a long network path several batches are
+//! in flight. No command waits if nothing is in flight and no client was just answered.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{returning::Returning, timing::Now};
+use super::batch_delay::BatchDelay;
+use crate::timers::Now;
 
-/// The most bytes of commands that gather, but for the last one.
+/// The most bytes of commands that gather, except for the last command.
 const BYTES_MAX: usize = 64 << 20;
 
-/// Commands that are to be proposed or asked for together.
+/// The commands of the next batch.
 #[derive(Debug)]
 pub(super) struct Batching {
     commands: Vec<Bytes>,
-    /// The bytes that they have.
+    /// The bytes of `commands`.
     bytes: usize,
-    /// Since when the first of them waits.
+    /// The time at which the first of them arrived.
     since: Now,
     wait: Duration,
-    /// How many commands the last batch had; 0 once it is done.
-    under_way: usize,
-    returning: Returning,
+    /// The number of commands in the batch in flight; 0 once it is done.
+    in_flight: usize,
+    delay: BatchDelay,
 }
 
 impl Batching {
-    /// None yet; `wait` is how long a batch waits at most for others.
+    /// No commands yet. A batch waits for others for `wait` at most.
     pub(super) fn new(wait: Duration) -> Self {
-        let (since, returning) = (Now::ZERO, Returning::default());
-        Self { commands: Vec::new(), bytes: 0, since, wait, under_way: 0, returning }
+        let (since, delay) = (Now::ZERO, BatchDelay::default());
+        Self { commands: Vec::new(), bytes: 0, since, wait, in_flight: 0, delay }
     }
 
-    /// More commands. Those for which there is no room are lost: their clients ask again.
+    /// Adds commands. Those beyond the limit of bytes are dropped: their clients ask again.
     pub(super) fn extend(&mut self, commands: impl IntoIterator<Item = Bytes>, now: Now) {
         if self.commands.is_empty() {
             self.since = now;
@@ -49,36 +50,36 @@ impl Batching {
         }
     }
 
-    /// Forgets them: whoever wants them asks again, after [`Options::resend`](super::Options::resend), or at once
-    /// if another node leads.
+    /// Drops all commands. The node of each client asks again, after [`Options::resend`](crate::Options::resend), or at
+    /// once if another node leads.
     pub(super) fn clear(&mut self) {
         self.commands.clear();
         self.bytes = 0;
-        self.under_way = 0;
-        self.returning.clear();
+        self.in_flight = 0;
+        self.delay.clear();
     }
 
-    /// How many they are.
+    /// The number of commands.
     pub(super) fn len(&self) -> usize {
         self.commands.len()
     }
 
-    /// When it has to leave, whatever is on its way.
+    /// The time at which the batch has to leave, whatever is in flight.
     pub(super) fn due_at(&self) -> Option<Now> {
         let due_at = self.since + self.wait;
-        let awaited_until = self.returning.awaited_until(self.len()).unwrap_or(due_at);
+        let awaited_until = self.delay.awaited_until(self.len()).unwrap_or(due_at);
         (!self.commands.is_empty()).then_some(due_at.min(awaited_until))
     }
 
-    /// The batch that was on its way is done, and its answers leave only as a turn ends: when the next one begins,
-    /// whoever comes again at once may be there already, so that nobody is expected.
+    /// The batch in flight is done at the end of a turn, which is also when its answers leave. Clients that return at
+    /// once may be in the next turn already, so that none is expected.
     pub(super) fn done(&mut self) {
-        self.under_way = 0;
+        self.in_flight = 0;
     }
 
-    /// What has to leave now; `idle` says that nothing is on its way. If the last batch still was so far, it was
-    /// answered just now. No more than `bytes_max` leave at once, but for a single command that is longer; nothing leaves
-    /// if that is 0.
+    /// Returns the batch that has to leave now. `idle` says that nothing is in flight: if the last batch still was so
+    /// far, it was answered just now. The batch has `bytes_max` bytes at most, except for a single command that is
+    /// longer. If `bytes_max` is 0 there is none.
     pub(super) fn take_due(
         &mut self,
         idle: bool,
@@ -88,19 +89,19 @@ impl Batching {
         if bytes_max == 0 {
             return None;
         }
-        if idle && self.under_way > 0 {
-            self.returning.expect(self.under_way, self.len(), now, self.wait);
-            self.under_way = 0;
+        if idle && self.in_flight > 0 {
+            self.delay.expect(self.in_flight, self.len(), now, self.wait);
+            self.in_flight = 0;
         }
         let due_at = self.due_at()?;
-        let complete = self.returning.awaited_until(self.len()).is_none();
+        let complete = self.delay.awaited_until(self.len()).is_none();
         if now < due_at && !(idle && complete) {
             if idle {
-                self.returning.hold();
+                self.delay.hold();
             }
             return None;
         }
-        self.returning.settle(self.len(), now);
+        self.delay.settle(self.len(), now);
         let mut bytes = 0;
         let fits = |command: &&Bytes| {
             bytes += command.len();
@@ -110,7 +111,7 @@ impl Batching {
         let later = self.commands.split_off(leaving.min(self.commands.len()));
         let leaving = std::mem::replace(&mut self.commands, later);
         self.bytes -= leaving.iter().map(Bytes::len).sum::<usize>();
-        self.under_way = leaving.len();
+        self.in_flight = leaving.len();
         Some(leaving)
     }
 }
@@ -125,13 +126,13 @@ mod tests {
         Duration::from_millis(count)
     }
 
-    /// Commands that are recognised.
+    /// Commands with these names.
     fn commands<const N: usize>(names: [&'static str; N]) -> Vec<Bytes> {
         names.map(Bytes::from).into()
     }
 
     #[test]
-    fn where_nothing_is_on_its_way_nothing_waits() {
+    fn without_a_batch_in_flight_nothing_waits() {
         let mut batching = Batching::new(WAIT);
         assert_eq!((batching.due_at(), batching.take_due(true, usize::MAX, ms(0))), (None, None));
         for now in [ms(0), ms(1), ms(1000)] {
@@ -157,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_waits_for_those_who_were_answered_but_not_for_long() {
+    fn a_batch_waits_for_clients_that_were_answered_but_not_for_long() {
         let mut batching = Batching::new(WAIT);
         batching.extend(commands(["a1", "b1"]), ms(10));
         assert_eq!(batching.take_due(true, usize::MAX, ms(10)), Some(commands(["a1", "b1"])));
         batching.extend(commands(["c1"]), ms(11));
         assert_eq!(batching.take_due(false, usize::MAX, ms(11)), None);
-        // The first batch is done; its clients may come again.
+        // The first batch is done; its clients may return.
         assert_eq!(batching.take_due(true, usize::MAX, ms(12)), None);
         batching.extend(commands(["a2"]), ms(12));
         assert_eq!(batching.take_due(true, usize::MAX, ms(12)), None);
@@ -171,19 +172,19 @@ mod tests {
         batching.extend(commands(["b2"]), ms(12));
         assert_eq!(batching.take_due(true, usize::MAX, ms(12)), Some(commands(["c1", "a2", "b2"])));
 
-        // Of the three, two do not.
+        // Of the three clients, two do not return.
         batching.extend(commands(["c2"]), ms(15));
         assert_eq!(batching.take_due(true, usize::MAX, ms(15)), None);
         assert!(batching.due_at() > Some(ms(15)) && batching.due_at() < Some(ms(16)));
         assert_eq!(batching.take_due(true, usize::MAX, ms(16)), Some(commands(["c2"])));
 
-        // That was in vain, and is left alone the next time.
+        // The delay was in vain, so the next batch does not wait.
         batching.extend(commands(["d1"]), ms(18));
         assert_eq!(batching.take_due(true, usize::MAX, ms(18)), Some(commands(["d1"])));
     }
 
     #[test]
-    fn nobody_waits_for_those_who_were_answered_long_ago() {
+    fn no_batch_waits_for_clients_that_were_answered_long_ago() {
         let mut batching = Batching::new(WAIT);
         batching.extend(commands(["one", "two"]), ms(10));
         assert!(batching.take_due(true, usize::MAX, ms(10)).is_some());
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_is_not_remembered() {
+    fn cleared_commands_leave_no_trace() {
         let mut batching = Batching::new(WAIT);
         batching.extend(commands(["one", "two"]), ms(30));
         assert!(batching.take_due(true, usize::MAX, ms(30)).is_some());
@@ -209,7 +210,7 @@ mod tests {
         assert_eq!(
             batching.take_due(true, usize::MAX, ms(32)),
             Some(commands(["five"])),
-            "none is on its way"
+            "none is in flight"
         );
     }
 }
