@@ -1,5 +1,5 @@
-//! Tests of the key-value store through its public interface: against Redis, against a naive model, and with
-//! arbitrary bytes.
+//! Tests of the key-value store through its public interface: against Redis, against a naive model, with arbitrary
+//! bytes, and on simulated nodes.
 
 #[path = "kv/bounds.rs"]
 mod bounds;
@@ -9,5 +9,7 @@ mod fuzz;
 mod golden;
 #[path = "kv/model.rs"]
 mod model;
+#[path = "kv/replicated.rs"]
+mod replicated;
 #[path = "kv/session.rs"]
 mod session;

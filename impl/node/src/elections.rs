@@ -179,10 +179,11 @@ impl Elections {
         self.pre_vote = None;
     }
 
-    /// The node to send requests to: this node if it leads with a quorum, otherwise the sender of the last heartbeat.
+    /// The node to send requests to: this node if it leads with a quorum, otherwise the sender of the last heartbeat. A
+    /// leader without a quorum may have been replaced, and hears so from its successor alone.
     pub(super) fn leader(&self, leads: bool, now: Now) -> Option<NodeId> {
-        if leads {
-            return self.is_followed(now).then_some(self.me);
+        if leads && self.is_followed(now) {
+            return Some(self.me);
         }
         let (ballot, heard) = self.heartbeat?;
         let recent = now.saturating_sub(heard) < self.election_timeout * 2;

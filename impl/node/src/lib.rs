@@ -41,7 +41,9 @@
 //! - `client_handle`, `peer_handle`: the ways into a node, from any thread. `options`, `status`, `event_log`: for its
 //!   operator.
 //! - [`wire`] and [`tcp`]: frames, and connections between processes. For another network, implement [`Transport`].
-//! - `simulation`, in tests: nodes in virtual time, with networks and stores that fail.
+//! - [`turn`]: a node whose turns the caller begins and ends. The crate `paxos-simulator` runs clusters of them in virtual
+//!   time.
+//! - `simulation`, in tests: one node, turn by turn.
 //!
 //! # Embedding: your own machine, your own transport
 //!
@@ -136,6 +138,7 @@ mod status;
 pub mod tcp;
 mod timers;
 mod transfer;
+pub mod turn;
 pub mod wire;
 
 use std::{io, pin::pin, thread};

@@ -110,6 +110,11 @@ impl Options {
     pub fn builder() -> OptionsBuilder {
         OptionsBuilder::default()
     }
+
+    /// A builder that begins with these options.
+    pub fn to_builder(&self) -> OptionsBuilder {
+        OptionsBuilder(self.clone())
+    }
 }
 
 impl OptionsBuilder {

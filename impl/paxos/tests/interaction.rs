@@ -1,11 +1,9 @@
 //! Interaction files: scenarios of a cluster, each with commands and the exact output.
 //!
-//! `support/script.rs` describes the commands. `support/cluster.rs` counts the votes while a scenario runs, and
-//! checks agreement. After a change of behaviour, `UPDATE_EXPECT=1 cargo test -p paxos --test interaction` rewrites
+//! `support/script.rs` describes the commands. The monitors of `paxos_simulator::replicas` count the votes while
+//! a scenario runs, and check agreement. After a change of behaviour, `UPDATE_EXPECT=1 cargo test -p paxos --test interaction` rewrites
 //! the output. Read the difference as carefully as code.
 
-#[path = "support/cluster.rs"]
-mod cluster;
 #[path = "support/script.rs"]
 mod script;
 

@@ -3,8 +3,6 @@
 //! A failure prints the shrunk case and writes its seed to `*.regressions` beside the source file. The next run
 //! begins with these seeds. `PROPTEST_CASES=100000` runs more cases.
 
-#[path = "../support/cluster.rs"]
-mod cluster;
 mod edges;
 mod garbage;
 mod naive;
