@@ -1,17 +1,26 @@
-//! Exploring a model, and not claiming more than was explored.
+//! Exhaustive exploration of models, with reports that claim no more than was explored.
 //!
-//! [`explore`] hands a model to an engine and turns what comes back into a [`Report`]. It adds
-//! nothing to the search itself; what it adds is distrust, since a search that ends is easily taken
-//! for a search that is complete:
+//! [`explore`] hands a model to an engine, and turns the result into a [`Report`]. The engines search; this crate adds
+//! distrust, because a search that ends is easily taken for a search that is complete:
 //!
-//! - A search that was cut short, by a limit, a signal, a panic, a full disk or too little memory, never *holds*; how
-//!   engines notice that is their business (`engine`).
+//! - A search that was cut short never *holds*. A limit, a signal, a panic, a full disk or too little memory cuts it short.
 //! - A model without properties holds nothing.
-//! - The first failure that a search finds need not be the nearest. So unless the engine is strict, the
-//!   property is searched for once more, alone and breadth-first.
-//! - No search here establishes an `eventually`. So such a property is undecided.
-//! - A counterexample is a claim, too. So it is taken from the initial state, step by step, and the
-//!   property evaluated where it ends, before anybody gets to see it.
+//! - The first failure that a search finds need not be the nearest one. Unless the engine is strict, a second search, alone
+//!   and breadth-first, looks for the shortest counterexample.
+//! - No search here establishes an `eventually`, so such a property is undecided.
+//! - A counterexample is a claim as well. It is replayed from the initial state, step by step, and the property is evaluated
+//!   in its last state, before it is reported.
+//!
+//! The crate knows no protocol. It proves nothing about infinite models; it explores finite ones.
+//!
+//! # Modules, in reading order
+//!
+//! - `explorable`: the interface of a model, with its packing and its symmetry. `monitor` and `wrapper`: history variables
+//!   around any model.
+//! - `options`, `refusal`, `estimate`: the options of a search, the reasons to refuse it, and its expected size.
+//! - `engine`: the engines. `limits` and `progress`: the limits of a search, and its progress on standard error.
+//! - [`packing`]: states as a few words, exactly.
+//! - `behaviour` and `report`: a path through a model, and the report of a search.
 
 mod behaviour;
 mod engine;
@@ -50,12 +59,12 @@ pub use self::wrapper::{PROPERTIES_MAX, Wrapper, lifted};
 use self::{engine::Searched, limits::Limits, progress::Progress};
 use verdict::Verdict;
 
-/// A report, and the behaviours that it speaks of.
+/// A report, and its behaviours.
 pub struct Explored<M: Model> {
-    /// What came of it.
+    /// The report.
     pub report: Report,
-    /// By the name of the property: a counterexample for each that is violated, and for what is to be
-    /// [shown](Options::show) a way to where it is seen.
+    /// A behaviour by the name of its property: a counterexample for each violated property, and a path to a state that
+    /// has the property that is to be [shown](Options::show).
     pub behaviours: BTreeMap<&'static str, Behaviour<M>>,
 }
 
@@ -64,7 +73,7 @@ pub fn explore<M: Explorable>(model: &M, options: &Options) -> Report {
     explore_and_keep(model, options).report
 }
 
-/// The same, and keeps the behaviours themselves, for whoever draws or writes them.
+/// Explores a model like [`explore`], and keeps the behaviours, so that they can be drawn or written.
 pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored<M> {
     assert!(M::KINDS.len() <= Tally::KINDS, "a tally has no room for so many kinds");
     let properties = model.properties();
@@ -76,7 +85,7 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
     let progress = Progress::new(options.progress, &model.title());
     let properties_named = |name: &str| properties.iter().find(|it| it.name == name);
     let sought = options.show.as_deref().and_then(properties_named).map(|property| property.name);
-    // stateright would end at what is sought, which is no reason to end.
+    // An engine of stateright would end its search at the sought property.
     let timely = options.engine == Engine::Timely;
     let mut search = engine::search(model, options, &limits, progress, sought.filter(|_| timely));
     let seconds = limits.elapsed().as_secs_f64();
@@ -85,7 +94,7 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
         property.expectation == E::Always && search.found.contains_key(property.name)
     };
     let any_violated = properties.iter().any(|property| failed(&property));
-    // A violation is one however the search ended, but how it ended is not to be lost.
+    // A violation stands however the search ended. The report says how it ended.
     let cut_short = search.cut_short.take();
     let complete = search.ran_out && !any_violated;
     let mut warnings = if complete {
@@ -118,7 +127,7 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
             (property.condition)(model, behaviour.last()) != (finding == Finding::Seen)
         });
         if finding == Finding::Violated && way.is_none() {
-            // A failure that nobody can show is no finding; it is no reason to say that all is well, either.
+            // A failure without a counterexample is not reported as violated. It keeps the verdict from `holds`.
             finding = Finding::Undecided;
             unshown.push(format!("{} failed, but no way to where could be had", property.name));
         }
@@ -169,7 +178,7 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
     Explored { report, behaviours }
 }
 
-/// What a complete search that found no failure should have found, and did not.
+/// Returns the situations that a complete search without a failure should have found, and did not find.
 fn warnings<M: Explorable>(
     model: &M,
     search: &Searched<M>,
@@ -196,7 +205,7 @@ fn warnings<M: Explorable>(
     warnings
 }
 
-/// The shortest way to a state that settles a property, if one can be had within the limits.
+/// Returns the shortest path to a state that settles a property, if a search within the limits finds one.
 fn nearest<M: Explorable>(
     model: &M,
     property: &'static str,
@@ -477,7 +486,7 @@ mod tests {
         }
     }
 
-    /// A property that fails where nobody sees it again.
+    /// A property that fails in a state, and no longer fails when the counterexample is replayed.
     #[test]
     fn a_failure_that_cannot_be_shown_is_no_finding_and_hides_none() {
         use std::sync::atomic::{AtomicBool, Ordering};
@@ -502,7 +511,7 @@ mod tests {
     fn without_properties_nothing_holds() {
         let report = explore(&Counter::to(10), &Options::default());
         assert!(why(&report).contains("no property"), "{report}");
-        // What is seen early does not end the search.
+        // A situation that is seen early does not end the search.
         let model = Counter::to(10).with(Property::sometimes("it is small", |_, n| *n < 3));
         let report = explore(&model, &Options::default());
         assert_eq!((&report.verdict, report.states), (&Verdict::Holds, 11));

@@ -1,8 +1,8 @@
 //! The engines, and the types and functions that they share.
 
+mod instrumented;
 mod stateright;
 pub(super) mod timely;
-mod watched;
 
 use std::any::Any;
 use std::collections::HashMap;

@@ -24,9 +24,9 @@ use stateright::{Checker, HasDiscoveries, Model as _};
 use verdict::memory::doubling_bytes;
 
 use super::{
-    Searched, not_started, panic_message, threads_can_start,
-    watched::{CalledOff, ENDS, Watched},
-    workers,
+    Searched,
+    instrumented::{CalledOff, ENDS, Instrumented},
+    not_started, panic_message, threads_can_start, workers,
 };
 use crate::{
     Engine, Explorable, Options,
@@ -45,9 +45,12 @@ pub(super) fn search<M: Explorable>(
         return not_started(ENGINE, why);
     }
     let called_off = Arc::new(AtomicBool::new(false));
-    let watched = Watched::new(model.clone(), options.symmetry, sought, Arc::clone(&called_off));
-    let mut builder =
-        watched.checker().threads(options.threads.get()).finish_when(HasDiscoveries::AnyFailures);
+    let instrumented =
+        Instrumented::new(model.clone(), options.symmetry, sought, Arc::clone(&called_off));
+    let mut builder = instrumented
+        .checker()
+        .threads(options.threads.get())
+        .finish_when(HasDiscoveries::AnyFailures);
     if let Some(deepest) = options.max_depth {
         // stateright reaches the states at its depth limit, but does not evaluate them.
         builder = builder.target_max_depth(deepest.get().saturating_add(1));
@@ -57,14 +60,14 @@ pub(super) fn search<M: Explorable>(
             let started = start(|| builder.spawn_dfs(), &called_off);
             started.map_or_else(
                 |why| not_started(ENGINE, why),
-                |it| watch(it, options, limits, progress),
+                |it| run(it, options, limits, progress),
             )
         }
         Engine::Bfs | Engine::Timely => {
             let started = start(|| builder.spawn_bfs(), &called_off);
             started.map_or_else(
                 |why| not_started(ENGINE, why),
-                |it| watch(it, options, limits, progress),
+                |it| run(it, options, limits, progress),
             )
         }
     }
@@ -81,7 +84,7 @@ fn start<C>(spawn: impl FnOnce() -> C, called_off: &AtomicBool) -> Result<C, Str
     })
 }
 
-fn watch<M: Explorable, C: Checker<Watched<M>>>(
+fn run<M: Explorable, C: Checker<Instrumented<M>>>(
     mut checker: C,
     options: &Options,
     limits: &Limits,

@@ -1,12 +1,12 @@
-//! A model as stateright gets to see it: counted, renamed, and ready to be called off.
+//! The instrumented model: the model that stateright explores in place of ours.
 //!
-//! stateright has no place where a search could be asked how often each action was taken, how many
-//! states were expanded, or to stop; and its breadth-first search ignores symmetry without a word. All of
-//! it can be had in the model, since every worker passes there all the time.
+//! It counts actions and expanded states, renames states, and can stop a search. stateright offers no place for the first
+//! and the last, and its breadth-first search ignores symmetry without an error. All workers pass through the model all
+//! the time, so the model is the place for all of it.
 //!
-//! It gets to see one property only. With several it skips states once all are settled, takes a later
-//! failure for an earlier one, and looks each of them up by its name for every state, which takes a third of
-//! its time. With one it stops at the first failure.
+//! The instrumented model has a single property: no state ends the search. With several properties stateright skips states
+//! once all are settled, and it may report a later failure in place of an earlier one. It also looks up each property by
+//! its name for every state, which takes a third of its time. With one property it stops at the first failure.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -17,14 +17,13 @@ use stateright::{Expectation, Model, Path, Property};
 use super::representative;
 use crate::{Behaviour, Explorable, Symmetry, Tally};
 
-/// The model, and what is seen of its exploration.
-pub(super) struct Watched<M: Model> {
+/// A model, and the findings of its exploration.
+pub(super) struct Instrumented<M: Model> {
     model: M,
     properties: Vec<Property<M>>,
-    /// Which of them were found to be false, if they should always be true; or true, if they should
-    /// sometimes be.
+    /// For each property, true once a state settled it: a state that is false for an `always`, or true for a `sometimes`.
     found: Vec<AtomicBool>,
-    /// A property of which it is enough that it was found.
+    /// A `sometimes` that ends the search once it is seen.
     sought: Option<&'static str>,
     symmetry: bool,
     tally: Tally,
@@ -33,15 +32,15 @@ pub(super) struct Watched<M: Model> {
     called_off: Arc<AtomicBool>,
 }
 
-/// The one property. Its name is hashed for every state, so it is short.
+/// The name of the single property. It is short, because it is hashed for every state.
 pub(super) const ENDS: &str = "ends";
 
-/// What a worker unwinds with when its search is called off.
+/// The payload with which a worker unwinds when its search is stopped.
 pub(super) struct CalledOff;
 
-impl<M: Explorable> Watched<M> {
-    /// `sought` is a property that ends the search when it is found, though it fails nowhere. Once `called_off` is
-    /// true every worker unwinds at its next step.
+impl<M: Explorable> Instrumented<M> {
+    /// Instruments a model. The search ends when `sought` is seen. Once `called_off` is true, every worker unwinds at its
+    /// next step.
     pub(super) fn new(
         model: M,
         symmetry: bool,
@@ -62,33 +61,33 @@ impl<M: Explorable> Watched<M> {
         }
     }
 
-    /// How often each kind of action was taken.
+    /// Returns the number of transitions of each kind.
     pub(super) fn actions(&self) -> Vec<u64> {
         (0..M::KINDS.len()).map(|kind| self.tally.get(kind)).collect()
     }
 
-    /// From how many states the search has gone on.
+    /// Returns the number of states that were expanded.
     pub(super) fn expanded(&self) -> u64 {
         self.expanded.load(Ordering::Relaxed)
     }
 
-    /// How many states those can be renamed to.
+    /// Returns the number of states that the expanded states can be renamed to.
     pub(super) fn orbits(&self) -> Option<u64> {
         self.symmetry.then(|| self.orbits.load(Ordering::Relaxed))
     }
 
-    /// Makes every worker unwind at its next step, or none any more.
+    /// Makes every worker unwind at its next step, or lets all of them go on.
     pub(super) fn call_off(&self, off: bool) {
         self.called_off.store(off, Ordering::Relaxed);
     }
 
-    /// The properties of which something was found.
+    /// Returns the properties that a state settled.
     pub(super) fn found(&self) -> impl Iterator<Item = &Property<M>> {
         let found = self.properties.iter().zip(&self.found);
         found.filter(|(_, found)| found.load(Ordering::Relaxed)).map(|(property, _)| property)
     }
 
-    /// The properties that a state settles, of those that end the search.
+    /// Returns the properties that a state settles, of those that end the search.
     pub(super) fn settled_by(&self, state: &M::State) -> Vec<&'static str> {
         let settles = |property: &&Property<M>| {
             let failure = property.expectation == Expectation::Always;
@@ -98,12 +97,12 @@ impl<M: Explorable> Watched<M> {
         self.properties.iter().filter(settles).map(|property| property.name).collect()
     }
 
-    /// Whether something is found in a state that ends the search.
+    /// Returns true if a state settles a property that ends the search.
     fn ends(&self, state: &M::State) -> bool {
         let mut ends = false;
         for (property, found) in self.properties.iter().zip(&self.found) {
             let failure = property.expectation == Expectation::Always;
-            // What was seen once need not be looked for again; and no state settles an `eventually`.
+            // A `sometimes` is settled once, and no state settles an `eventually`.
             let open = failure
                 || property.expectation == Expectation::Sometimes && !found.load(Ordering::Relaxed);
             if open && (property.condition)(&self.model, state) != failure {
@@ -118,8 +117,8 @@ impl<M: Explorable> Watched<M> {
         self.model.symmetry().filter(|_| self.symmetry)
     }
 
-    /// A path of representatives as a behaviour of the model itself: each step is one that leads to
-    /// the same representative.
+    /// Turns a path of representatives into a behaviour of the model: each of its steps leads to the same
+    /// representative.
     pub(super) fn behaviour(&self, path: Path<M::State, M::Action>) -> Option<Behaviour<M>> {
         let path = path.into_vec();
         let symmetry = self.symmetry();
@@ -148,7 +147,7 @@ impl<M: Explorable> Watched<M> {
     }
 }
 
-impl<M: Explorable> Model for Watched<M> {
+impl<M: Explorable> Model for Instrumented<M> {
     type State = M::State;
     type Action = M::Action;
 
@@ -157,7 +156,7 @@ impl<M: Explorable> Model for Watched<M> {
         states.map(|state| representative(self.symmetry(), state)).collect()
     }
 
-    /// Called once for each distinct state.
+    /// stateright calls it once for each distinct state.
     fn actions(&self, state: &M::State, actions: &mut Vec<M::Action>) {
         self.expanded.fetch_add(1, Ordering::Relaxed);
         if let Some(symmetry) = self.symmetry() {
@@ -171,16 +170,16 @@ impl<M: Explorable> Model for Watched<M> {
         let next = self.model.next_state(state, action)?;
         self.tally.count(kind);
         if self.called_off.load(Ordering::Relaxed) {
-            // Unwinds the worker without a word, for nothing went wrong. There is no gentler way:
-            // a worker of stateright looks at nothing but the number of states.
+            // The worker unwinds without a message, because nothing failed. A worker of stateright has no other way to
+            // stop: it looks only at the number of states.
             resume_unwind(Box::new(CalledOff));
         }
         Some(representative(self.symmetry(), next))
     }
 
-    /// All properties are one to stateright: that nothing was found that ends the search.
+    /// The single property: no state ends the search.
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![Property::always(ENDS, |watched: &Self, state| !watched.ends(state))]
+        vec![Property::always(ENDS, |instrumented: &Self, state| !instrumented.ends(state))]
     }
 
     fn within_boundary(&self, state: &M::State) -> bool {
