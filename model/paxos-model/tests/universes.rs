@@ -14,7 +14,7 @@ use paxos_model::cluster::{
         state::{Acceptor, Live, Reads, Role, Round, Vote},
         step::{Answer, Input, Nack, Step},
         unbounded::{self, Unbounded},
-        universe::{Log as _, NodeSet as _, Thing, Universe},
+        universe::{Set as _, SlotMap as _, Thing, Universe},
     },
     state::State,
 };
@@ -183,7 +183,7 @@ impl Embedding {
     fn rules(self, bug: Option<Bug>) -> Rules<Unbounded> {
         let Bounds { nodes, phase1_quorum, phase2_quorum, .. } = self.0;
         let nodes = (0..nodes).map(|number| node(small::NodeId(number)));
-        let limits = unbounded::Cluster::new(nodes, phase1_quorum.into(), phase2_quorum.into());
+        let limits = unbounded::Membership::new(nodes, phase1_quorum.into(), phase2_quorum.into());
         Rules { limits: limits.expect("the quorums share a node"), bug }
     }
 }
@@ -309,7 +309,7 @@ fn a_bug_in_one_universe_is_noticed() {
 #[test]
 fn a_log_has_any_number_of_slots_and_ballots() {
     let nodes = (1..=9).map(unbounded::NodeId);
-    let limits = unbounded::Cluster::new(nodes, 5, 5).expect("the quorums share a node");
+    let limits = unbounded::Membership::new(nodes, 5, 5).expect("the quorums share a node");
     let rules: Rules<Unbounded> = Rules { limits, bug: None };
     let (me, mut live) = (unbounded::NodeId(1), Live::<Unbounded>::default());
     live.acceptor.promised =
@@ -332,7 +332,7 @@ fn a_log_has_any_number_of_slots_and_ballots() {
     }
     assert_eq!(live.chosen.at(unbounded::Slot(999)), Some(value(999)));
     assert_eq!(live.chosen.at(unbounded::Slot(998)), None);
-    assert!(unbounded::Cluster::new((1..=4).map(unbounded::NodeId), 2, 2).is_none());
+    assert!(unbounded::Membership::new((1..=4).map(unbounded::NodeId), 2, 2).is_none());
 }
 
 /// The two universes are used through one interface.

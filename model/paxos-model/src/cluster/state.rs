@@ -8,7 +8,7 @@ pub use super::node::small::{
     BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, READS_MAX, Request, SLOTS_MAX, Slot,
     UNSYNCED_MAX, VALUES_MAX, Value,
 };
-use super::node::{message, small::Small, state as node, step, universe::Log as _};
+use super::node::{message, small::Small, state as node, step, universe::SlotMap as _};
 
 /// A vote.
 pub type Vote = node::Vote<Small>;

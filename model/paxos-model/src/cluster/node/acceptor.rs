@@ -5,7 +5,7 @@ use super::{
     rules::{Prepared, Proposed, Rules},
     state::{Role, Vote},
     step::Step,
-    universe::{Limits as _, Log as _, Universe},
+    universe::{Limits as _, SlotMap as _, Universe},
 };
 
 impl<U: Universe> Rules<U> {

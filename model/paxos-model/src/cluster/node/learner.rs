@@ -25,7 +25,7 @@ use super::{
     rules::Rules,
     state::{Live, Role},
     step::Step,
-    universe::{Log as _, Universe},
+    universe::{SlotMap as _, Universe},
 };
 
 impl<U: Universe> Rules<U> {

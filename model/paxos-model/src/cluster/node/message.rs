@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     state::Vote,
-    universe::{Log as _, Universe},
+    universe::{SlotMap as _, Universe},
 };
 
 /// A message of the protocol. A node's promise and votes for its own ballot are messages as well: they are not

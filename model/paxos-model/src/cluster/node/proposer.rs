@@ -7,7 +7,7 @@ use super::{
     rules::{Rules, Votes},
     state::{Acceptor, Live, Reads, Role, Vote},
     step::Step,
-    universe::{Limits as _, Log as _, NodeSet as _, Successor as _, Universe, end, slots},
+    universe::{Limits as _, Set as _, SlotMap as _, Successor as _, Universe, end, slots},
 };
 
 impl<U: Universe> Rules<U> {

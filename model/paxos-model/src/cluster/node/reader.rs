@@ -22,7 +22,7 @@ use super::{
     rules::Rules,
     state::{Reads, Role, Round},
     step::{Answer, Step},
-    universe::{Limits as _, NodeSet as _, Successor as _, Universe},
+    universe::{Limits as _, Set as _, Successor as _, Universe},
 };
 
 impl<U: Universe> Rules<U> {

@@ -7,7 +7,7 @@
 use super::{
     message::Message,
     state::{Acceptor, Live, Vote},
-    universe::{Limits as _, Log as _, NodeSet as _, Successor as _, Universe, end, map},
+    universe::{Limits as _, Set as _, SlotMap as _, Successor as _, Universe, end, map},
 };
 use crate::cluster::bugs::Bug;
 

@@ -176,7 +176,7 @@ impl NodeSet {
     }
 }
 
-impl universe::NodeSet<NodeId> for NodeSet {
+impl universe::Set<NodeId> for NodeSet {
     fn with(&self, node: NodeId) -> Self {
         Self::with(*self, node)
     }
@@ -190,7 +190,7 @@ impl universe::NodeSet<NodeId> for NodeSet {
     }
 }
 
-impl<T: Thing + Default> universe::Log<Slot, T> for Log<T> {
+impl<T: Thing + Default> universe::SlotMap<Slot, T> for Log<T> {
     fn at(&self, slot: Slot) -> T {
         self.get(usize::from(slot.0)).cloned().unwrap_or_default()
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     message::write_entries,
-    universe::{Log as _, Successor as _, Universe},
+    universe::{SlotMap as _, Successor as _, Universe},
 };
 
 /// A vote: a value accepted in a ballot.

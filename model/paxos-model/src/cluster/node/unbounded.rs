@@ -59,13 +59,13 @@ pub struct Log<T>(BTreeMap<Slot, T>);
 
 /// The numbers of a cluster: its nodes, and its quorums.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cluster {
+pub struct Membership {
     nodes: BTreeSet<NodeId>,
     phase1_quorum: usize,
     phase2_quorum: usize,
 }
 
-impl Cluster {
+impl Membership {
     /// Returns the cluster of these nodes with quorums of these sizes, or none if two quorums need not share a node.
     pub fn new(
         nodes: impl IntoIterator<Item = NodeId>,
@@ -81,7 +81,7 @@ impl Cluster {
     }
 }
 
-impl Limits<Unbounded> for Cluster {
+impl Limits<Unbounded> for Membership {
     fn nodes(&self) -> impl Iterator<Item = NodeId> {
         self.nodes.iter().copied()
     }
@@ -130,7 +130,7 @@ impl Universe for Unbounded {
     type ReadRound = ReadRound;
     type Request = Vec<Value>;
     type Log<T: Thing + Default> = Log<T>;
-    type Limits = Cluster;
+    type Limits = Membership;
 
     fn hash_message<H: Hasher>(message: &Message<Self>, hasher: &mut H) {
         std::mem::discriminant(message).hash(hasher);
@@ -160,7 +160,7 @@ impl Successor for ReadRound {
     }
 }
 
-impl universe::NodeSet<NodeId> for NodeSet {
+impl universe::Set<NodeId> for NodeSet {
     fn with(&self, node: NodeId) -> Self {
         let mut nodes = self.0.clone();
         nodes.insert(node);
@@ -182,7 +182,7 @@ impl<T> Default for Log<T> {
     }
 }
 
-impl<T: Thing + Default> universe::Log<Slot, T> for Log<T> {
+impl<T: Thing + Default> universe::SlotMap<Slot, T> for Log<T> {
     fn at(&self, slot: Slot) -> T {
         self.0.get(&slot).cloned().unwrap_or_default()
     }

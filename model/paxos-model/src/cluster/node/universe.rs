@@ -22,7 +22,7 @@ pub trait Universe: Copy + Debug + Default + Eq + Ord + Hash + Send + Sync + 'st
     /// A node.
     type NodeId: Thing + Copy + Ord;
     /// A set of nodes.
-    type NodeSet: Thing + Default + NodeSet<Self::NodeId>;
+    type NodeSet: Thing + Default + Set<Self::NodeId>;
     /// A ballot. The order is all that a rule sees of it; its owner is known to the [`Limits`].
     type Ballot: Thing + Copy + Ord;
     /// A value. Equality is all that a rule sees of it.
@@ -34,7 +34,7 @@ pub trait Universe: Copy + Debug + Default + Eq + Ord + Hash + Send + Sync + 'st
     /// The values that a client asks a leader for at once, one for each slot.
     type Request: Thing + IntoIterator<Item = Self::Value>;
     /// A thing for each slot. All but finitely many are the default, which stands for nothing.
-    type Log<T: Thing + Default>: Thing + Default + Log<Self::Slot, T>;
+    type Log<T: Thing + Default>: Thing + Default + SlotMap<Self::Slot, T>;
     /// The numbers of a cluster.
     type Limits: Limits<Self>;
 
@@ -50,7 +50,7 @@ pub trait Successor {
 }
 
 /// A set of nodes.
-pub trait NodeSet<N>: Sized {
+pub trait Set<N>: Sized {
     /// Returns the set with one node more.
     #[must_use]
     fn with(&self, node: N) -> Self;
@@ -68,7 +68,7 @@ pub trait NodeSet<N>: Sized {
 }
 
 /// A thing for each slot.
-pub trait Log<S, T> {
+pub trait SlotMap<S, T> {
     /// Returns the thing in a slot.
     fn at(&self, slot: S) -> T;
     /// Replaces the thing in a slot.
@@ -110,12 +110,12 @@ pub(super) fn slots<S: Copy + Ord + Successor>(from: S, to: S) -> impl Iterator<
 }
 
 /// Returns the slot after the last one that holds something.
-pub(super) fn end<S: Successor, T>(log: &impl Log<S, T>) -> Option<S> {
+pub(super) fn end<S: Successor, T>(log: &impl SlotMap<S, T>) -> Option<S> {
     log.filled().next_back().map(|(slot, _)| slot.next())
 }
 
 /// Returns a log with the things that a function makes of those in another one.
-pub(super) fn map<S: Copy, T, L: Log<S, T> + Clone>(log: &L, f: impl Fn(S, T) -> T) -> L {
+pub(super) fn map<S: Copy, T, L: SlotMap<S, T> + Clone>(log: &L, f: impl Fn(S, T) -> T) -> L {
     let mut mapped = log.clone();
     log.filled().for_each(|(slot, thing)| mapped.put(slot, f(slot, thing)));
     mapped
