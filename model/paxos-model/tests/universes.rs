@@ -10,13 +10,14 @@ use paxos_model::cluster::{
     node::{
         message::Message,
         rules::Rules,
-        small::{self, Small},
+        small::Small,
         state::{Acceptor, Live, Reads, Role, Round, Vote},
         step::{Answer, Input, Nack, Step},
         unbounded::{self, Unbounded},
         universe::{Set as _, SlotMap as _, Thing, Universe},
     },
     state::State,
+    types,
 };
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -27,11 +28,11 @@ use stateright::Model as _;
 #[derive(Clone, Copy)]
 struct Embedding(Bounds);
 
-fn node(small::NodeId(node): small::NodeId) -> unbounded::NodeId {
+fn node(types::NodeId(node): types::NodeId) -> unbounded::NodeId {
     unbounded::NodeId(u64::from(node) * 10 + 3)
 }
 
-fn slot(small::Slot(slot): small::Slot) -> unbounded::Slot {
+fn slot(types::Slot(slot): types::Slot) -> unbounded::Slot {
     unbounded::Slot(slot.into())
 }
 
@@ -40,7 +41,7 @@ fn read_round(round: u8) -> unbounded::ReadRound {
 }
 
 fn mapped<T: Thing + Default, V: Thing + Default>(
-    log: &small::Log<T>,
+    log: &types::Log<T>,
     f: impl Fn(T) -> V,
 ) -> unbounded::Log<V> {
     let mut filled = unbounded::Log::default();
@@ -51,17 +52,17 @@ fn mapped<T: Thing + Default, V: Thing + Default>(
 }
 
 impl Embedding {
-    fn nodes(self, set: small::NodeSet) -> unbounded::NodeSet {
-        let nodes = (0..self.0.nodes).map(small::NodeId).filter(|node| set.has(*node));
+    fn nodes(self, set: types::NodeSet) -> unbounded::NodeSet {
+        let nodes = (0..self.0.nodes).map(types::NodeId).filter(|node| set.has(*node));
         nodes.fold(unbounded::NodeSet::default(), |set, member| set.with(node(member)))
     }
 
-    fn ballot(self, ballot: small::Ballot) -> unbounded::Ballot {
+    fn ballot(self, ballot: types::Ballot) -> unbounded::Ballot {
         let round = u64::from(ballot.0 / self.0.campaigners) + 1;
         unbounded::Ballot { round, owner: node(self.0.owner(ballot)) }
     }
 
-    fn value(self, value: small::Value) -> unbounded::Value {
+    fn value(self, value: types::Value) -> unbounded::Value {
         if value == self.0.noop() {
             return unbounded::Value::Noop;
         }
@@ -74,7 +75,7 @@ impl Embedding {
 
     fn votes(
         self,
-        log: &small::Log<Option<Vote<Small>>>,
+        log: &types::Log<Option<Vote<Small>>>,
     ) -> unbounded::Log<Option<Vote<Unbounded>>> {
         mapped(log, |vote| vote.map(|vote| self.vote(vote)))
     }
@@ -182,7 +183,7 @@ impl Embedding {
 
     fn rules(self, bug: Option<Bug>) -> Rules<Unbounded> {
         let Bounds { nodes, phase1_quorum, phase2_quorum, .. } = self.0;
-        let nodes = (0..nodes).map(|number| node(small::NodeId(number)));
+        let nodes = (0..nodes).map(|number| node(types::NodeId(number)));
         let limits = unbounded::Membership::new(nodes, phase1_quorum.into(), phase2_quorum.into());
         Rules { limits: limits.expect("the quorums share a node"), bug }
     }
@@ -191,7 +192,7 @@ impl Embedding {
 /// Returns true if the bounds of the small universe, and not the rules, say what follows from an input.
 fn is_out_of_bounds(
     bounds: &Bounds,
-    me: small::NodeId,
+    me: types::NodeId,
     live: &Live<Small>,
     input: &Input<Small>,
 ) -> bool {
@@ -348,7 +349,7 @@ fn sets_count_alike() {
         nodes.iter().map(count).collect()
     }
     let nodes = [0, 3, 3, 1, 0, 4, 2];
-    let here = counts::<Small>(&nodes.map(small::NodeId));
+    let here = counts::<Small>(&nodes.map(types::NodeId));
     let there = counts::<Unbounded>(&nodes.map(|node| unbounded::NodeId(node.into())));
     assert_eq!(here, there);
 }

@@ -4,7 +4,7 @@
 //!
 //! # Layers, from the inside out
 //!
-//! 1. [`node`]: one node, without disk and network. Its rules are generic over the size of everything.
+//! 1. [`types`]: nodes, slots and ballots. [`node`]: one node, without disk and network. Its rules are generic over the size of everything.
 //! 2. [`state`], [`action`] and [`model`]: nodes, disks and the network together, within [`bounds`]. [`description`] names
 //!    actions and messages for everything else.
 //! 3. [`monitors`]: history variables beside the states. One of them checks that each step [refines](refinement)
@@ -50,6 +50,7 @@ pub mod node;
 pub mod properties;
 pub mod refinement;
 pub mod state;
+pub mod types;
 
 pub use self::{
     action::Action,

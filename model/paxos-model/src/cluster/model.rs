@@ -1,18 +1,13 @@
 //! The model: nodes, disks and network together, action by action.
 
-use stateright::{Model, Property};
-
 use super::{
     action::Action,
     bounds::{Bounds, BoundsError},
     bugs::Bug,
-    monitors::{CheckedCluster, Monitors},
     node::{rules::Rules, small::Small},
-    properties,
-    properties::chosen_votes,
     state::{
-        Acceptor, Ballot, Input, Live, Message, Network, Node, NodeId, Request, Slot, State, Step,
-        Unsynced,
+        Acceptor, Ballot, Input, Live, Message, Node, NodeId, Request, Slot, State, Step, Unsynced,
+        Vote,
     },
 };
 
@@ -42,7 +37,7 @@ impl Cluster {
         Self { rules: Rules { bug: Some(bug), ..self.rules }, ..self }
     }
 
-    /// Returns the same cluster, with the property that no state is [stuck](properties::NOT_STUCK). It takes time, so
+    /// Returns the same cluster, with the property that no state is [stuck](super::NOT_STUCK). It takes time, so
     /// it is left out otherwise.
     #[must_use]
     pub fn with_not_stuck(self) -> Self {
@@ -53,12 +48,6 @@ impl Cluster {
     #[must_use]
     pub fn with_only(self, properties: &[&'static str]) -> Self {
         Self { only: properties.to_vec(), ..self }
-    }
-
-    /// Returns the cluster with its history variables, and the properties that depend on them.
-    pub fn checked(self) -> CheckedCluster {
-        let monitors = Monitors::new(&self);
-        CheckedCluster::new(self, monitors)
     }
 
     /// Returns the bounds.
@@ -89,6 +78,16 @@ impl Cluster {
     /// Returns all slots.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
         (0..self.bounds().slots).map(Slot)
+    }
+
+    /// Returns the votes that a quorum cast in one ballot, slot by slot.
+    pub fn chosen_votes<'a>(&'a self, state: &'a State) -> impl Iterator<Item = (Slot, Vote)> + 'a {
+        self.slots().flat_map(move |slot| {
+            let voted = state.ballots_voted(slot).into_iter();
+            let quorum = self.bounds().phase2_quorum;
+            let chosen = voted.filter(move |(_, voters)| voters.len() >= quorum);
+            chosen.map(move |(vote, _)| (slot, vote))
+        })
     }
 
     /// Returns the input that an action is for a node, and the node. Syncs and crashes are no inputs.
@@ -177,7 +176,7 @@ impl Cluster {
         let live = &state.node(node).live;
         let covers = |&slot: &Slot| {
             let chosen =
-                self.has_news(state, slot) && chosen_votes(self, state).any(|(at, _)| at == slot);
+                self.has_news(state, slot) && self.chosen_votes(state).any(|(at, _)| at == slot);
             let own = live.acceptor.votes[usize::from(slot.0)];
             slot < live.acceptor.trimmed || self.rules.snapshot_covers(chosen, own.as_ref())
         };
@@ -299,28 +298,4 @@ fn release(state: &State, id: NodeId, disk: Acceptor, sent: &[Message]) -> State
         next.network.insert(message);
     }
     next
-}
-
-impl Model for Cluster {
-    type State = State;
-    type Action = Action;
-
-    fn init_states(&self) -> Vec<State> {
-        let nodes = self.nodes().map(|_| Node::default()).collect();
-        vec![State { nodes, network: Network::default() }]
-    }
-
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        self.candidates(state, |action| actions.push(action));
-    }
-
-    fn next_state(&self, state: &State, action: Action) -> Option<State> {
-        self.successor(state, action)
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        let mut all = properties::of_states(self);
-        all.retain(|property| self.looks_for(property.name));
-        all
-    }
 }

@@ -4,11 +4,14 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-pub use super::node::small::{
-    BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, READS_MAX, Request, SLOTS_MAX, Slot,
-    UNSYNCED_MAX, VALUES_MAX, Value,
-};
 use super::node::{message, small::Small, state as node, step, universe::SlotMap as _};
+pub use super::{
+    node::small::Request,
+    types::{
+        BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, READS_MAX, SLOTS_MAX, Slot,
+        UNSYNCED_MAX, VALUES_MAX, Value,
+    },
+};
 
 /// A vote.
 pub type Vote = node::Vote<Small>;

@@ -3,6 +3,8 @@
 mod packing;
 mod symmetry;
 
+use stateright::{Model, Property};
+
 use state_explorer::{
     Explorable, Packing, Symmetry, flag,
     packing::{Packer, Unpacker},
@@ -10,7 +12,13 @@ use state_explorer::{
 
 pub(super) use self::packing::Layout;
 use super::{
-    action::Action, bounds::Bounds, bugs::Bug, model::Cluster, node::rules::Rules, state::State,
+    action::Action,
+    bounds::Bounds,
+    bugs::Bug,
+    model::Cluster,
+    node::rules::Rules,
+    properties,
+    state::{Network, Node, State},
 };
 
 impl Cluster {
@@ -21,6 +29,30 @@ impl Cluster {
             None => title,
             Some(bug) => format!("{title}; broken by bug {}: {}", bug.label(), bug.name()),
         }
+    }
+}
+
+impl Model for Cluster {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let nodes = self.nodes().map(|_| Node::default()).collect();
+        vec![State { nodes, network: Network::default() }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        self.candidates(state, |action| actions.push(action));
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        self.successor(state, action)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut all = properties::of_states(self);
+        all.retain(|property| self.looks_for(property.name));
+        all
     }
 }
 

@@ -6,19 +6,14 @@
 
 use state_explorer::packing::{Packer, Unpacker};
 
-use crate::{
-    cluster::{
-        bounds::Bounds,
-        description::{Described as _, Field, Fields, Shape, Sort},
-        fault::{Fault, Reason},
-        monitors::History,
-        node::{rules::Rules, small::Small},
-        state::{
-            Acceptor, BALLOTS_MAX, Ballot, Live, Log, Message, NODES_MAX, Network, Node, NodeId,
-            NodeSet, Reads, Role, Round, SLOTS_MAX, Slot, State, Unsynced, Value, Vote,
-        },
+use crate::cluster::{
+    bounds::Bounds,
+    description::{Described as _, Field, Fields, Shape, Sort},
+    node::{rules::Rules, small::Small},
+    state::{
+        Acceptor, BALLOTS_MAX, Ballot, Live, Log, Message, NODES_MAX, Network, Node, NodeId,
+        NodeSet, Reads, Role, Round, SLOTS_MAX, Slot, State, Unsynced, Value, Vote,
     },
-    synod::{self, Action},
 };
 
 /// How many different promises there is room for at most.
@@ -33,7 +28,6 @@ pub(in crate::cluster) struct Layout {
     /// With the no-op.
     values: u8,
     unsynced: u8,
-    crashes: Option<u8>,
     snapshots: bool,
     reads: u8,
     /// How many different promises there is room for in a ballot, of each node.
@@ -42,12 +36,11 @@ pub(in crate::cluster) struct Layout {
 
 impl Layout {
     pub(in crate::cluster) fn new(rules: &Rules<Small>) -> Self {
-        let Bounds { nodes, slots, ballots, values, unsynced, crashes, snapshots, reads, .. } =
-            rules.limits;
+        let Bounds { nodes, slots, ballots, values, unsynced, snapshots, reads, .. } = rules.limits;
         let least = if rules.bug.is_some() { 2 } else { 1 };
         let promises = if snapshots { least.max(1 + usize::from(slots)) } else { least };
         let values = values + 1;
-        Self { nodes, slots, ballots, values, unsynced, crashes, snapshots, reads, promises }
+        Self { nodes, slots, ballots, values, unsynced, snapshots, reads, promises }
     }
 
     fn slots(self) -> impl Iterator<Item = Slot> {
@@ -201,22 +194,6 @@ impl Layout {
         }
         before.iter().map(|shape| self.shape(shape)).sum::<u64>() + digit
     }
-
-    /// Radix of how many crashes there were, which are only counted where they are bounded.
-    fn crashes(self) -> u64 {
-        1 + u64::from(self.crashes.unwrap_or(0))
-    }
-
-    /// Radix of a fault, or none.
-    fn faults(self) -> u64 {
-        1 + u64::from(self.slots) * u64::from(self.nodes) * self.reason()
-    }
-
-    /// Radix of what may be wrong.
-    fn reason(self) -> u64 {
-        let [nodes, ballots, values] = [self.nodes, self.ballots, self.values].map(u64::from);
-        ballots * (3 + 2 * nodes + values) + 2
-    }
 }
 
 /// Writes a state, digit by digit.
@@ -231,32 +208,6 @@ pub(super) fn pack(layout: Layout, state: &State, packer: &mut Packer) {
 pub(super) fn unpack(layout: Layout, unpacker: &mut Unpacker<'_>) -> State {
     let nodes = layout.nodes().map(|id| unpack_node(layout, id, unpacker)).collect();
     State { nodes, network: unpack_network(layout, unpacker) }
-}
-
-impl Layout {
-    /// Writes a history.
-    pub(in crate::cluster) fn pack_history(self, history: &History, packer: &mut Packer) {
-        let History { crashes, fault, must_see, stale } = history;
-        packer.push(u64::from(*crashes), self.crashes());
-        for slot in &must_see[..usize::from(self.nodes)] {
-            packer.push(u64::from(slot.0), self.read_to());
-        }
-        packer.push(u64::from(*stale), self.whether());
-        packer.push(fault.map_or(0, |fault| 1 + fault_digit(self, fault)), self.faults());
-    }
-
-    /// Reads the history that [`Layout::pack_history`] wrote.
-    pub(in crate::cluster) fn unpack_history(self, unpacker: &mut Unpacker<'_>) -> History {
-        let mut history =
-            History { crashes: unpacker.take(self.crashes()) as u8, ..History::default() };
-        for slot in &mut history.must_see[..usize::from(self.nodes)] {
-            *slot = Slot(unpacker.take(self.read_to()) as u8);
-        }
-        history.stale = unpacker.take(self.whether()) == 1;
-        let fault_digit = unpacker.take(self.faults()).checked_sub(1);
-        history.fault = fault_digit.map(|digit| fault(self, digit));
-        history
-    }
 }
 
 /// A node and its disk.
@@ -541,54 +492,4 @@ fn message(layout: Layout, from: NodeId, mut digit: u64) -> Message {
         .collect();
     fields.reverse();
     Message::from_parts(index, &fields).expect("the fields are of the sorts of the shape")
-}
-
-fn fault_digit(layout: Layout, fault: Fault) -> u64 {
-    let [nodes, ballots, values] = [layout.nodes, layout.ballots, layout.values].map(u64::from);
-    let by = |node: synod::Acceptor| u64::from(node.0);
-    let (kind, ballot) = match fault.reason {
-        Reason::WrongVoteOnDisk => (0, None),
-        Reason::PromiseFell => (1, None),
-        Reason::WrongReport(ballot) => (0, Some(ballot)),
-        Reason::Contradicts(ballot) => (1, Some(ballot)),
-        Reason::NotEnabled(Action::Prepare(ballot)) => (2, Some(ballot)),
-        Reason::NotEnabled(Action::Promise(a, ballot)) => (3 + by(a), Some(ballot)),
-        Reason::NotEnabled(Action::Vote(a, ballot)) => (3 + nodes + by(a), Some(ballot)),
-        Reason::NotEnabled(Action::Propose(ballot, Value(value))) => {
-            (3 + 2 * nodes + u64::from(value), Some(ballot))
-        }
-    };
-    let reason = ballot.map_or(kind, |ballot| 2 + kind * ballots + u64::from(ballot.0));
-    debug_assert!(reason < 2 + ballots * (3 + 2 * nodes + values));
-    (u64::from(fault.slot.0) * nodes + u64::from(fault.node.0)) * layout.reason() + reason
-}
-
-fn fault(layout: Layout, digit: u64) -> Fault {
-    let [nodes, ballots] = [layout.nodes, layout.ballots].map(u64::from);
-    let (place, reason) = (digit / layout.reason(), digit % layout.reason());
-    let (slot, node) = (Slot((place / nodes) as u8), NodeId((place % nodes) as u8));
-    let reason = match reason.checked_sub(2) {
-        None if reason == 0 => Reason::WrongVoteOnDisk,
-        None => Reason::PromiseFell,
-        Some(reason) => {
-            let ballot = Ballot((reason % ballots) as u8);
-            let acceptor = |node: u64| synod::Acceptor(node as u8);
-            match reason / ballots {
-                0 => Reason::WrongReport(ballot),
-                1 => Reason::Contradicts(ballot),
-                2 => Reason::NotEnabled(Action::Prepare(ballot)),
-                kind if kind < 3 + nodes => {
-                    Reason::NotEnabled(Action::Promise(acceptor(kind - 3), ballot))
-                }
-                kind if kind < 3 + 2 * nodes => {
-                    Reason::NotEnabled(Action::Vote(acceptor(kind - 3 - nodes), ballot))
-                }
-                kind => {
-                    let value = Value((kind - 3 - 2 * nodes) as u8);
-                    Reason::NotEnabled(Action::Propose(ballot, value))
-                }
-            }
-        }
-    };
-    Fault { slot, node, reason }
 }

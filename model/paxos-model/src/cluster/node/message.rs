@@ -1,12 +1,9 @@
 //! The messages that nodes send to each other.
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-};
+use std::fmt;
 
 use super::{
-    state::Vote,
+    state::{Vote, write_entries},
     universe::{SlotMap as _, Universe},
 };
 
@@ -91,12 +88,6 @@ impl<U: Universe> Message<U> {
     }
 }
 
-impl<U: Universe> Hash for Message<U> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        U::hash_message(self, state);
-    }
-}
-
 impl<U: Universe> fmt::Debug for Message<U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -121,18 +112,4 @@ impl<U: Universe> fmt::Debug for Message<U> {
             }
         }
     }
-}
-
-/// Writes the entries of a log as `s0=… s1=…`, or a word if there are none.
-pub(super) fn write_entries<S: fmt::Debug, T: fmt::Debug>(
-    f: &mut fmt::Formatter<'_>,
-    entries: impl Iterator<Item = (S, Option<T>)>,
-    none: &str,
-) -> fmt::Result {
-    let mut separator = "";
-    for (slot, entry) in entries.filter_map(|(slot, entry)| Some((slot, entry?))) {
-        write!(f, "{separator}{slot:?}={entry:?}")?;
-        separator = " ";
-    }
-    if separator.is_empty() { f.write_str(none) } else { Ok(()) }
 }

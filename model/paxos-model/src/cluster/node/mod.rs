@@ -38,7 +38,7 @@ impl<U: Universe> Rules<U> {
         match input.clone() {
             Input::Campaign => self.on_campaign(me, &mut step),
             Input::Propose { request } => self.on_propose(me, request, &mut step),
-            Input::Message(message) => self.on_message(me, message, &mut step),
+            Input::Message(message) => self.receive(me, message, &mut step),
             Input::Nack { ballot, promised } => {
                 proposer::on_nack(ballot, promised, &mut step.live);
             }
@@ -49,7 +49,7 @@ impl<U: Universe> Rules<U> {
         step
     }
 
-    fn on_message(&self, me: U::NodeId, message: Message<U>, step: &mut Step<U>) {
+    fn receive(&self, me: U::NodeId, message: Message<U>, step: &mut Step<U>) {
         match message {
             Message::Prepare { ballot } => self.on_prepare(me, ballot, step),
             Message::Promise { ballot, from, trimmed, reports } => {

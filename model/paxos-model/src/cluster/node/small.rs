@@ -1,8 +1,8 @@
 //! A universe that is small enough to be explored: a few nodes, ballots, slots and values, in a few bytes.
 
 use std::{
-    fmt,
     hash::{Hash, Hasher},
+    mem::discriminant,
 };
 
 use super::{
@@ -11,40 +11,14 @@ use super::{
     step::{Answer, Input, Nack},
     universe::{self, Limits, Successor, Thing, Universe},
 };
-use crate::cluster::bounds::Bounds;
-pub use crate::synod::{Ballot, Value};
-
-/// The number of slots that a state has room for.
-pub const SLOTS_MAX: usize = 3;
-/// The highest number of nodes.
-pub const NODES_MAX: usize = 5;
-/// The highest number of ballots.
-pub const BALLOTS_MAX: usize = 7;
-/// The highest number of values that clients ask for. The no-op is one more.
-pub const VALUES_MAX: usize = 4;
-/// The highest number of rounds of reads in a ballot.
-pub const READS_MAX: u8 = 3;
-/// The highest number of steps of a node that wait for their sync.
-pub const UNSYNCED_MAX: u8 = 3;
+use crate::cluster::{
+    bounds::Bounds,
+    types::{Ballot, Log, NodeId, NodeSet, SLOTS_MAX, Slot, Value},
+};
 
 /// The universe of the explored cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Small;
-
-/// A node, counted from 0. People count from 1.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub u8);
-
-/// A place in the log, counted from 0.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub u8);
-
-/// A set of nodes, one bit for each.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct NodeSet(pub u8);
-
-/// A thing for each slot.
-pub type Log<T> = [T; SLOTS_MAX];
 
 /// The same value, asked for in several slots at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,25 +48,41 @@ impl Universe for Small {
     type Request = Request;
     type Log<T: Thing + Default> = Log<T>;
     type Limits = Bounds;
+}
 
-    /// Hashes one word for each message, because states are told apart by millions of them.
-    fn hash_message<H: Hasher>(message: &Message<Self>, hasher: &mut H) {
+/// One word for each message, because states are told apart by millions of them.
+impl Hash for Message<Small> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         let word = |bytes: [u8; 5]| bytes.into_iter().fold(0, |word, b| word << 8 | u64::from(b));
-        hasher.write_u64(match *message {
-            Message::Prepare { ballot } => word([0, ballot.0, 0, 0, 0]),
-            Message::Promise { ballot, from, trimmed, reports } => {
+        state.write_u64(match *self {
+            Self::Prepare { ballot } => word([0, ballot.0, 0, 0, 0]),
+            Self::Promise { ballot, from, trimmed, reports } => {
                 let [a, b, c] =
                     reports.map(|vote| vote.map_or(0, |vote| 1 + vote.ballot.0 * 8 + vote.value.0));
                 let word = word([1 + ballot.0, 1 + from.0, a, b, c]);
                 word | 1 << 40 | u64::from(trimmed.0) << 41
             }
-            Message::Accept { ballot, slot, value } => word([2, ballot.0, slot.0, value.0, 0]),
-            Message::Accepted { ballot, slot, value, from } => {
+            Self::Accept { ballot, slot, value } => word([2, ballot.0, slot.0, value.0, 0]),
+            Self::Accepted { ballot, slot, value, from } => {
                 word([3, ballot.0, slot.0, value.0, from.0])
             }
-            Message::Confirm { ballot, round } => word([4, ballot.0, round, 0, 0]),
-            Message::Confirmed { ballot, round, from } => word([5, ballot.0, round, 0, from.0]),
+            Self::Confirm { ballot, round } => word([4, ballot.0, round, 0, 0]),
+            Self::Confirmed { ballot, round, from } => word([5, ballot.0, round, 0, from.0]),
         });
+    }
+}
+
+impl Hash for Input<Small> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        discriminant(self).hash(state);
+        match self {
+            Self::Campaign | Self::Read => {}
+            Self::Propose { request } => request.hash(state),
+            Self::Message(message) => message.hash(state),
+            Self::Nack { ballot, promised } => (ballot, promised).hash(state),
+            Self::Chosen { slot, value } => (slot, value).hash(state),
+            Self::Snapshot { below } => below.hash(state),
+        }
     }
 }
 
@@ -148,34 +138,6 @@ impl Successor for u8 {
     }
 }
 
-impl NodeSet {
-    /// Returns the set of one node.
-    pub const fn of(node: NodeId) -> Self {
-        Self(1 << node.0)
-    }
-
-    /// Returns the set with one node more.
-    #[must_use]
-    pub const fn with(self, node: NodeId) -> Self {
-        Self(self.0 | 1 << node.0)
-    }
-
-    /// Returns true if the node is in the set.
-    pub const fn has(self, node: NodeId) -> bool {
-        self.0 & 1 << node.0 != 0
-    }
-
-    /// Returns the number of nodes in the set.
-    pub const fn len(self) -> u8 {
-        self.0.count_ones() as u8
-    }
-
-    /// Returns true if the set has no node.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
 impl universe::Set<NodeId> for NodeSet {
     fn with(&self, node: NodeId) -> Self {
         Self::with(*self, node)
@@ -206,23 +168,5 @@ impl<T: Thing + Default> universe::SlotMap<Slot, T> for Log<T> {
 
     fn forget(&mut self, below: Slot) {
         self.iter_mut().take(usize::from(below.0)).for_each(|place| *place = T::default());
-    }
-}
-
-impl fmt::Debug for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "n{}", self.0 + 1)
-    }
-}
-
-impl fmt::Debug for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s{}", self.0)
-    }
-}
-
-impl fmt::Debug for NodeSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries((0..8).map(NodeId).filter(|&node| self.has(node))).finish()
     }
 }

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    message::write_entries,
-    universe::{SlotMap as _, Successor as _, Universe},
-};
+use super::universe::{SlotMap as _, Successor as _, Universe};
 
 /// A vote: a value accepted in a ballot.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -174,4 +171,18 @@ impl<U: Universe> fmt::Debug for Live<U> {
         f.write_str(", knows ")?;
         write_entries(f, self.chosen.filled(), "")
     }
+}
+
+/// Writes the entries of a log as `s0=… s1=…`, or a word if there are none.
+pub(super) fn write_entries<S: fmt::Debug, T: fmt::Debug>(
+    f: &mut fmt::Formatter<'_>,
+    entries: impl Iterator<Item = (S, Option<T>)>,
+    none: &str,
+) -> fmt::Result {
+    let mut separator = "";
+    for (slot, entry) in entries.filter_map(|(slot, entry)| Some((slot, entry?))) {
+        write!(f, "{separator}{slot:?}={entry:?}")?;
+        separator = " ";
+    }
+    if separator.is_empty() { f.write_str(none) } else { Ok(()) }
 }

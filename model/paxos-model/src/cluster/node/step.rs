@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::{message::Message, state::Live, universe::Universe};
 
 /// An input of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input<U: Universe> {
     /// The node tries to become the leader.
     Campaign,

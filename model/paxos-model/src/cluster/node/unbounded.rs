@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     hash::{Hash, Hasher},
+    mem::discriminant,
     sync::Arc,
 };
 
@@ -131,19 +132,18 @@ impl Universe for Unbounded {
     type Request = Vec<Value>;
     type Log<T: Thing + Default> = Log<T>;
     type Limits = Membership;
+}
 
-    fn hash_message<H: Hasher>(message: &Message<Self>, hasher: &mut H) {
-        std::mem::discriminant(message).hash(hasher);
-        message.ballot().hash(hasher);
-        match message {
-            Message::Prepare { .. } => {}
-            Message::Promise { from, trimmed, reports, .. } => {
-                (from, trimmed, reports).hash(hasher);
-            }
-            Message::Accept { slot, value, .. } => (slot, value).hash(hasher),
-            Message::Accepted { slot, value, from, .. } => (slot, value, from).hash(hasher),
-            Message::Confirm { round, .. } => round.hash(hasher),
-            Message::Confirmed { round, from, .. } => (round, from).hash(hasher),
+impl Hash for Message<Unbounded> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (discriminant(self), self.ballot()).hash(state);
+        match self {
+            Self::Prepare { .. } => {}
+            Self::Promise { from, trimmed, reports, .. } => (from, trimmed, reports).hash(state),
+            Self::Accept { slot, value, .. } => (slot, value).hash(state),
+            Self::Accepted { slot, value, from, .. } => (slot, value, from).hash(state),
+            Self::Confirm { round, .. } => round.hash(state),
+            Self::Confirmed { round, from, .. } => (round, from).hash(state),
         }
     }
 }

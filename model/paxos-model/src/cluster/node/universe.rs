@@ -10,8 +10,6 @@
 
 use std::{fmt::Debug, hash::Hash};
 
-use super::message::Message;
-
 /// A value that can be stored in the states of a universe.
 pub trait Thing: Clone + Debug + Eq + Hash + Send + Sync + 'static {}
 
@@ -37,9 +35,6 @@ pub trait Universe: Copy + Debug + Default + Eq + Ord + Hash + Send + Sync + 'st
     type Log<T: Thing + Default>: Thing + Default + SlotMap<Self::Slot, T>;
     /// The numbers of a cluster.
     type Limits: Limits<Self>;
-
-    /// Feeds a message to a hasher.
-    fn hash_message<H: std::hash::Hasher>(message: &Message<Self>, hasher: &mut H);
 }
 
 /// A thing that has a next one, which is greater.

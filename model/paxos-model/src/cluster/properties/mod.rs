@@ -3,20 +3,18 @@
 //! A claim that holds in no interesting state says nothing. So each claim is followed by the situations that an
 //! exhaustive search has to see for it to mean something.
 //!
-//! - this module: agreement, validity and the rest of the protocol. [`chosen`]: the values that are chosen in a state.
+//! - this module: agreement, validity and the rest of the protocol.
 //! - [`reads`] and [`snapshots`]: the properties of clusters that have them.
 //! - [`stuck`]: progress stays possible.
 //!
 //! Properties that depend on the past are those of the [monitors](super::monitors).
 
-mod chosen;
 pub(super) mod reads;
 mod snapshots;
 mod stuck;
 
 use stateright::Property;
 
-pub(super) use self::chosen::chosen_votes;
 use self::stuck::{not_stuck, undecided_and_free};
 pub use self::{snapshots::TRIMMED, stuck::NOT_STUCK};
 use super::{
@@ -42,7 +40,7 @@ pub(super) fn of_states(cluster: &Cluster) -> Vec<Property<Cluster>> {
     let bounds = cluster.bounds();
     let mut all = vec![
         Property::always(AGREEMENT, agreement),
-        Property::sometimes("a value is chosen", |c, s| chosen_votes(c, s).next().is_some()),
+        Property::sometimes("a value is chosen", |c, s| c.chosen_votes(s).next().is_some()),
         Property::always(VALIDITY, validity),
         Property::always(ONE_VALUE, one_value_per_ballot),
         Property::always(PROMISES_KEPT, promises_kept),
@@ -79,12 +77,12 @@ pub(super) fn of_states(cluster: &Cluster) -> Vec<Property<Cluster>> {
     }
     if bounds.slots > 1 {
         all.push(Property::sometimes("two slots are chosen", |c, s| {
-            let slots: u8 = chosen_votes(c, s).fold(0, |set, (slot, _)| set | 1 << slot.0);
+            let slots: u8 = c.chosen_votes(s).fold(0, |set, (slot, _)| set | 1 << slot.0);
             slots.count_ones() > 1
         }));
         if bounds.ballots > 1 {
             all.push(Property::sometimes("a gap is filled with a no-op", |c, s| {
-                chosen_votes(c, s).any(|(_, vote)| vote.value == c.bounds().noop())
+                c.chosen_votes(s).any(|(_, vote)| vote.value == c.bounds().noop())
             }));
         }
     }
@@ -138,7 +136,8 @@ fn votes(state: &State) -> impl Iterator<Item = (Vote, NodeId)> {
 /// At most one value is chosen in a slot.
 fn agreement(cluster: &Cluster, state: &State) -> bool {
     let mut known: [Option<Value>; SLOTS_MAX] = Default::default();
-    chosen_votes(cluster, state)
+    cluster
+        .chosen_votes(state)
         .all(|(slot, vote)| *known[usize::from(slot.0)].get_or_insert(vote.value) == vote.value)
 }
 
@@ -192,7 +191,7 @@ fn promises_kept(_: &Cluster, state: &State) -> bool {
 fn beliefs_are_chosen(cluster: &Cluster, state: &State) -> bool {
     // A node tells no other node what follows from its own unsynced vote.
     let chosen = |slot: Slot, value| {
-        chosen_votes(cluster, state).any(|(at, vote)| at == slot && vote.value == value)
+        cluster.chosen_votes(state).any(|(at, vote)| at == slot && vote.value == value)
     };
     state.nodes.iter().all(|node| {
         let known = (0..).map(Slot).zip(node.live.chosen);
@@ -204,7 +203,7 @@ fn beliefs_are_chosen(cluster: &Cluster, state: &State) -> bool {
 /// A quorum still keeps each chosen value: as a vote in the ballot in which it was chosen or in a higher one, or as a
 /// part of a snapshot.
 fn quorum_holds_chosen(cluster: &Cluster, state: &State) -> bool {
-    chosen_votes(cluster, state).all(|(slot, chosen)| {
+    cluster.chosen_votes(state).all(|(slot, chosen)| {
         let holds = |node: &Node| {
             let vote = node.durable.votes[usize::from(slot.0)];
             vote.is_some_and(|vote| vote.ballot >= chosen.ballot && vote.value == chosen.value)

@@ -2,7 +2,6 @@
 
 use stateright::Property;
 
-use super::chosen_votes;
 use crate::cluster::{
     bounds::Bounds,
     model::Cluster,
@@ -34,7 +33,7 @@ pub(super) fn of_states(bounds: &Bounds) -> Vec<Property<Cluster>> {
 
 fn trimmed_is_chosen(cluster: &Cluster, state: &State) -> bool {
     let most = state.nodes.iter().map(|node| node.live.acceptor.trimmed).max();
-    let chosen = |slot| chosen_votes(cluster, state).any(|(at, _)| at == slot);
+    let chosen = |slot| cluster.chosen_votes(state).any(|(at, _)| at == slot);
     (0..most.map_or(0, |most| most.0)).map(Slot).all(chosen)
 }
 

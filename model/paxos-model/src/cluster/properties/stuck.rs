@@ -14,7 +14,6 @@ use std::collections::HashSet;
 
 use stateright::Model as _;
 
-use super::chosen_votes;
 use crate::cluster::{
     action::Action,
     model::Cluster,
@@ -44,13 +43,13 @@ pub(super) fn not_stuck(cluster: &Cluster, state: &State) -> bool {
 pub(super) fn undecided_and_free(cluster: &Cluster, state: &State) -> bool {
     let voted = |slot| !state.ballots_voted(slot).is_empty();
     cluster.slots().any(voted)
-        && chosen_votes(cluster, state).next().is_none()
+        && cluster.chosen_votes(state).next().is_none()
         && free_campaigners(cluster, state).next().is_some()
 }
 
 /// Returns true if every slot has a chosen value.
 fn all_chosen(cluster: &Cluster, state: &State) -> bool {
-    let slots = chosen_votes(cluster, state).fold(0_u8, |set, (slot, _)| set | 1 << slot.0);
+    let slots = cluster.chosen_votes(state).fold(0_u8, |set, (slot, _)| set | 1 << slot.0);
     slots.count_ones() == u32::from(cluster.bounds().slots)
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The histories are no part of a cluster's state, and no node sees them.
 
+mod packing;
+
 use std::{fmt, sync::Arc};
 
 use state_explorer::{
@@ -10,9 +12,9 @@ use state_explorer::{
 };
 use stateright::Property;
 
+use self::packing::Layout;
 use super::{
     action::Action,
-    exploration::Layout,
     fault::Fault,
     model::Cluster,
     properties::reads::{has_rounds_under_way, under_way},
@@ -31,7 +33,7 @@ pub type CheckedCluster = Monitored<Cluster, Monitors>;
 /// A state of a cluster, and its history.
 pub type CheckedState = WithHistory<State, History>;
 
-/// The monitors.
+/// The monitors of a cluster.
 #[derive(Clone)]
 pub struct Monitors {
     spec: Arc<Synod>,
@@ -53,8 +55,16 @@ pub struct History {
     pub stale: bool,
 }
 
+impl Cluster {
+    /// Returns the cluster with its history variables, and the properties that depend on them.
+    pub fn checked(self) -> CheckedCluster {
+        let monitors = Monitors::new(&self);
+        CheckedCluster::new(self, monitors)
+    }
+}
+
 impl Monitors {
-    pub(super) fn new(cluster: &Cluster) -> Self {
+    fn new(cluster: &Cluster) -> Self {
         let spec = Arc::new(refinement::specification(cluster.bounds()));
         Self { spec, refines: cluster.looks_for(REFINES) }
     }
@@ -134,11 +144,11 @@ impl Monitor<Cluster> for Monitors {
     }
 
     fn pack(&self, cluster: &Cluster, history: &History, packer: &mut Packer) {
-        Layout::new(&cluster.rules).pack_history(history, packer);
+        Layout::new(cluster.bounds()).pack(history, packer);
     }
 
     fn unpack(&self, cluster: &Cluster, unpacker: &mut Unpacker<'_>) -> History {
-        Layout::new(&cluster.rules).unpack_history(unpacker)
+        Layout::new(cluster.bounds()).unpack(unpacker)
     }
 
     /// A round of reads is under way at leaders only, and leaders are campaigners, which are not renamed.
