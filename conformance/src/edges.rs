@@ -12,16 +12,17 @@ use paxos::{
 };
 
 use crate::{
+    comparator::{Comparator, Divergence},
     limits,
-    pair::{Divergence, Running, Scales},
+    tested::TestedNode,
 };
 
 type Tried = Result<(), Box<Divergence>>;
 
 /// A replica and what it is tried with.
 struct Edges<'a> {
-    scales: &'a Scales<'a>,
-    running: &'a Running,
+    comparator: &'a Comparator<'a>,
+    tested: &'a TestedNode,
     me: NodeId,
     peers: Vec<NodeId>,
 }
@@ -30,10 +31,10 @@ struct Edges<'a> {
 ///
 /// # Errors
 /// The first input that is taken and should not be, or the other way round.
-pub fn check(scales: &Scales<'_>, running: &Running) -> Tried {
-    let config = running.subject().replica().parts().config;
+pub fn check(comparator: &Comparator<'_>, tested: &TestedNode) -> Tried {
+    let config = tested.replica().parts().config;
     let peers = config.nodes.iter().copied().filter(|&node| node != config.id).collect();
-    let edges = Edges { scales, running, me: config.id, peers };
+    let edges = Edges { comparator, tested, me: config.id, peers };
     edges.senders()?;
     edges.refusals()?;
     edges.far_slots()?;
@@ -54,14 +55,18 @@ fn value() -> Value {
 
 impl Edges<'_> {
     fn ignored(&self, from: NodeId, message: Message) -> Tried {
-        let output = self.scales.unmoved(self.running, Event::Message { from, message })?;
-        self.scales.expect("answers to what must be ignored", output.messages.is_empty(), &output)
+        let output = self.comparator.unmoved(self.tested, Event::Message { from, message })?;
+        self.comparator.expect(
+            "answers to what must be ignored",
+            output.messages.is_empty(),
+            &output,
+        )
     }
 
     fn taken(&self, from: NodeId, message: Message) -> Tried {
         let event = Event::Message { from, message };
-        let moved = self.scales.moved(self.running, event.clone())?;
-        self.scales.expect("what must be taken", moved, event)
+        let moved = self.comparator.moved(self.tested, event.clone())?;
+        self.comparator.expect("what must be taken", moved, event)
     }
 
     /// A ballot above all of the space, of a given owner.
@@ -75,7 +80,7 @@ impl Edges<'_> {
 
     /// The first slot that is too far.
     fn limit(&self) -> u64 {
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let end = parts.acceptor.votes.end().max(parts.learner.chosen.end());
         end.0 + limits::SLOTS_AHEAD_MAX
     }
@@ -111,7 +116,7 @@ impl Edges<'_> {
 
     /// A refusal that names no higher ballot, or one of nobody, is none.
     fn refusals(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let (Some(ballot), Some(&peer)) = (parts.acceptor.promised, self.peers.first()) else {
             return Ok(());
         };
@@ -136,7 +141,7 @@ impl Edges<'_> {
 
     /// A promise that reports what is too far does not count, but says where to ask.
     fn far_reports(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let (Role::Candidate(candidate), Some(ballot)) = (parts.role, parts.acceptor.promised)
         else {
             return Ok(());
@@ -152,15 +157,15 @@ impl Edges<'_> {
         };
         self.taken(peer, promise(self.limit() - 1))?;
         let far = Event::Message { from: peer, message: promise(self.limit()) };
-        let output = self.scales.unmoved(self.running, far)?;
+        let output = self.comparator.unmoved(self.tested, far)?;
         let asks = Message::Learn { from: parts.learner.below };
         let expected = [Envelope { to: To::Node(peer), message: asks }];
-        self.scales.expect("the answer to a far report", output.messages == expected, &output)
+        self.comparator.expect("the answer to a far report", output.messages == expected, &output)
     }
 
     /// A full batch of news asks for the next.
     fn batches(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let Some(&peer) = self.peers.first() else { return Ok(()) };
         let first = parts.acceptor.trimmed;
         let known = (first.0..parts.learner.below.0).map(Slot);
@@ -170,19 +175,19 @@ impl Edges<'_> {
             let values = known[..count].into();
             let message = Message::Learned { first, values };
             let event = Event::Message { from: peer, message };
-            let output = self.scales.unmoved(self.running, event)?;
+            let output = self.comparator.unmoved(self.tested, event)?;
             let full = count as u64 == limits::BATCH_SLOTS_MAX;
             let asks = !output.messages.is_empty();
-            self.scales.expect("whether a batch asks for more", asks == full, &output)?;
+            self.comparator.expect("whether a batch asks for more", asks == full, &output)?;
         }
         Ok(())
     }
 
     /// A leader's heartbeat says what it knows; what was not answered is sent again.
     fn timers(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let due = Event::Timer(paxos::Timer::Heartbeat);
-        let output = self.scales.unmoved(self.running, due)?;
+        let output = self.comparator.unmoved(self.tested, due)?;
         let says = match (parts.role, parts.acceptor.promised) {
             (Role::Leader(_), Some(ballot)) => {
                 let message = Message::Heartbeat { ballot, chosen_below: parts.learner.below };
@@ -190,16 +195,16 @@ impl Edges<'_> {
             }
             _ => Vec::new(),
         };
-        self.scales.expect("the heartbeat", output.messages == says, &output)?;
+        self.comparator.expect("the heartbeat", output.messages == says, &output)?;
         let again = Event::Timer(paxos::Timer::Resend);
-        let output = self.scales.unmoved(self.running, again)?;
+        let output = self.comparator.unmoved(self.tested, again)?;
         let expected = self.unanswered();
-        self.scales.expect("what is sent again", output.messages == expected, &output)
+        self.comparator.expect("what is sent again", output.messages == expected, &output)
     }
 
     /// What each peer has not answered, peer by peer, in batches as long as they may be.
     fn unanswered(&self) -> Vec<Envelope> {
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let Some(ballot) = parts.acceptor.promised else { return Vec::new() };
         let mut all = Vec::new();
         for (index, &node) in parts.config.nodes.iter().enumerate() {
@@ -241,7 +246,7 @@ impl Edges<'_> {
 
     /// An old leader is refused, another is asked for what it knows more, and is otherwise believed.
     fn heartbeats(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let (promised, below) = (parts.acceptor.promised, parts.learner.below);
         for &owner in &self.peers {
             let old = Ballot::new(1, owner);
@@ -250,7 +255,7 @@ impl Edges<'_> {
             for (ballot, chosen_below) in ballots.cartesian_product([below, below.plus(1)]) {
                 let message = Message::Heartbeat { ballot, chosen_below };
                 let event = Event::Message { from: owner, message };
-                let output = self.scales.unmoved(self.running, event)?;
+                let output = self.comparator.unmoved(self.tested, event)?;
                 let answer = match promised {
                     Some(promised) if promised > ballot => Some(Message::Nack { ballot, promised }),
                     _ if chosen_below > below => Some(Message::Learn { from: below }),
@@ -258,7 +263,7 @@ impl Edges<'_> {
                 };
                 let answer = answer.map(|message| Envelope { to: To::Node(owner), message });
                 let answered = output.messages.iter().eq(answer.iter());
-                self.scales.expect("the answer to a heartbeat", answered, &output)?;
+                self.comparator.expect("the answer to a heartbeat", answered, &output)?;
             }
         }
         Ok(())
@@ -267,16 +272,16 @@ impl Edges<'_> {
     /// Who asks what is chosen is told what this node knows, from there on and without a gap.
     fn questions(&self) -> Tried {
         let Some(&peer) = self.peers.first() else { return Ok(()) };
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let (trimmed, chosen) = (parts.acceptor.trimmed, &parts.learner.chosen);
         for first in 0..=chosen.end().0 {
             let event =
                 Event::Message { from: peer, message: Message::Learn { from: Slot(first) } };
-            let output = self.scales.unmoved(self.running, event)?;
+            let output = self.comparator.unmoved(self.tested, event)?;
             if first < trimmed.0 {
                 let message = Message::Trimmed { below: trimmed };
                 let told = output.messages == [Envelope { to: To::Node(peer), message }];
-                self.scales.expect("what it tells to be trimmed", told, &output)?;
+                self.comparator.expect("what it tells to be trimmed", told, &output)?;
                 continue;
             }
             let known = (first..).map_while(|slot| chosen.get(Slot(slot)).cloned());
@@ -285,19 +290,19 @@ impl Edges<'_> {
             let answer = Envelope { to: To::Node(peer), message };
             let answer = (!values.is_empty()).then_some(answer);
             let told = output.messages.iter().eq(answer.iter());
-            self.scales.expect("what it tells to be chosen", told, &output)?;
+            self.comparator.expect("what it tells to be chosen", told, &output)?;
         }
         Ok(())
     }
 
     /// An older snapshot is none, and who has trimmed what this node knows has nothing for it.
     fn snapshots(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let (below, trimmed) = (parts.learner.below, parts.acceptor.trimmed);
         for below in 0..=trimmed.0 {
             let output =
-                self.scales.unmoved(self.running, Event::Snapshot { below: Slot(below) })?;
-            self.scales.expect(
+                self.comparator.unmoved(self.tested, Event::Snapshot { below: Slot(below) })?;
+            self.comparator.expect(
                 "what an older snapshot does",
                 output == Output::default(),
                 &output,
@@ -306,18 +311,18 @@ impl Edges<'_> {
         let Some(&peer) = self.peers.first() else { return Ok(()) };
         for (below, wanted) in [(below, Vec::new()), (below.plus(1), vec![peer])] {
             let event = Event::Message { from: peer, message: Message::Trimmed { below } };
-            let output = self.scales.unmoved(self.running, event)?;
+            let output = self.comparator.unmoved(self.tested, event)?;
             let expected = Output { fetch: wanted, ..Output::default() };
-            self.scales.expect("whose snapshot is wanted", output == expected, &output)?;
+            self.comparator.expect("whose snapshot is wanted", output == expected, &output)?;
         }
         Ok(())
     }
 
     /// Reads that are asked for together are confirmed together; who does not lead refuses all of them.
     fn reads(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let tokens = vec![Token(7), Token(8)];
-        let output = self.scales.tried(self.running, Event::Read(tokens.clone()))?;
+        let output = self.comparator.tried(self.tested, Event::Read(tokens.clone()))?;
         let all = |found: Vec<Token>| found == tokens;
         let refused = all(output.refused.iter().map(|refused| refused.token).collect());
         let ready = all(output.reads.iter().map(|ready| ready.token).collect());
@@ -331,7 +336,7 @@ impl Edges<'_> {
             }
             Role::Follower | Role::Candidate(_) => refused && output.messages.is_empty(),
         };
-        self.scales.expect("what becomes of two reads", is_so, &output)?;
+        self.comparator.expect("what becomes of two reads", is_so, &output)?;
         let (Some(&peer), Some(ballot)) = (self.peers.first(), parts.acceptor.promised) else {
             return Ok(());
         };
@@ -344,17 +349,17 @@ impl Edges<'_> {
     /// A record that comes again changes nothing, an older one neither, and one that contradicts is
     /// refused.
     fn records(&self) -> Tried {
-        let config = self.running.subject().replica().parts().config;
-        let stored = self.running.disk().records();
+        let config = self.tested.replica().parts().config;
+        let stored = self.tested.disk().records();
         let recover = |more: Vec<Record>| {
             let records = stored.iter().cloned().chain(more);
             Replica::recover(config.clone(), records)
         };
         let once = recover(Vec::new());
         let twice = recover(stored.clone());
-        self.scales.expect("what records told twice make", once == twice, &twice)?;
+        self.comparator.expect("what records told twice make", once == twice, &twice)?;
         let recovered = once.ok();
-        let acceptor = self.running.disk().image();
+        let acceptor = self.tested.disk().image();
         for (slot, vote) in acceptor.votes.iter() {
             let record = |ballot, value| {
                 vec![Record::Accepted { ballot, first: slot, values: [value].into() }]
@@ -363,11 +368,11 @@ impl Edges<'_> {
             let lowest = lowest.filter(|&lowest| lowest < vote.ballot);
             if let Some(older) = lowest {
                 let older = recover(record(older, Value::Noop)).ok();
-                self.scales.expect("what an older record makes", older == recovered, &older)?;
+                self.comparator.expect("what an older record makes", older == recovered, &older)?;
             }
             let other = Value::Command(Bytes::from_static(b"other"));
             let refused = recover(record(vote.ballot, other));
-            self.scales.expect("what a contradiction makes", refused.is_err(), &refused)?;
+            self.comparator.expect("what a contradiction makes", refused.is_err(), &refused)?;
         }
         Ok(())
     }
@@ -375,11 +380,11 @@ impl Edges<'_> {
     /// A leader takes as many proposals as it has room for, others none; nobody forgets one.
     fn proposals(&self) -> Tried {
         const COUNT: u64 = limits::IN_FLIGHT_MAX + 2;
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let command = Bytes::from_static(b"v0");
         let proposal = |token| Proposal { token: Token(token), command: command.clone() };
         let event = Event::Propose((0..COUNT).map(proposal).collect());
-        let output: Output = self.scales.tried(self.running, event)?;
+        let output: Output = self.comparator.tried(self.tested, event)?;
         let next = parts.acceptor.votes.end().max(parts.learner.chosen.end()).0;
         let room = parts.learner.below.0 + limits::IN_FLIGHT_MAX;
         let (room, refusal) = match parts.role {
@@ -392,9 +397,9 @@ impl Edges<'_> {
         };
         let taken: Vec<_> = output.taken.iter().map(|taken| (taken.token, taken.slot)).collect();
         let expected: Vec<_> = (0..room.min(COUNT)).map(|i| (Token(i), Slot(next + i))).collect();
-        self.scales.expect("which proposals are taken", taken == expected, &output)?;
+        self.comparator.expect("which proposals are taken", taken == expected, &output)?;
         let refused: Vec<_> = output.refused.iter().map(|r| (r.token, r.refusal)).collect();
         let expected: Vec<_> = (room.min(COUNT)..COUNT).map(|i| (Token(i), refusal)).collect();
-        self.scales.expect("which proposals are refused", refused == expected, &output)
+        self.comparator.expect("which proposals are refused", refused == expected, &output)
     }
 }

@@ -14,8 +14,8 @@ use thiserror::Error;
 
 use super::Trace;
 use crate::{
+    comparator::Divergence,
     lockstep::{Lockstep, Pair},
-    pair::Divergence,
 };
 
 /// A trace that was replayed to its end.
@@ -128,7 +128,7 @@ pub fn replay(trace: &Trace) -> Result<Replayed, ReplayFailure> {
 /// # Errors
 /// The first thing that is not as it should be.
 pub fn replay_broken(trace: &Trace, bug: Bug) -> Result<Replayed, ReplayFailure> {
-    replay_on(trace, &Lockstep::new(*trace.model().bounds())?.with_faulty_replica(bug))
+    replay_on(trace, &Lockstep::new(*trace.model().bounds())?.with_mutant(bug))
 }
 
 fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailure> {

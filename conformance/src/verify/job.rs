@@ -157,7 +157,7 @@ impl Job {
             Self::Lockstep(space) => {
                 let pairs = Lockstep::new(space.bounds).expect("the table has valid bounds");
                 let evidence = searched(&pairs, interrupt);
-                tried = Some(pairs.tried());
+                tried = Some(pairs.memo().ignored_or_reshaped());
                 evidence
             }
         };

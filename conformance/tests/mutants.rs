@@ -3,8 +3,8 @@
 
 use expect_test::expect;
 use paxos_conformance::{
-    faulty::Subject,
     lockstep::{LOCKSTEP, Lockstep},
+    mutants::TestedReplica,
 };
 use paxos_model::cluster::{AGREEMENT, Bounds, Bug, Cluster};
 use state_explorer::{Explorable as _, Options, Report, explore};
@@ -177,7 +177,7 @@ fn every_bug_is_noticed() {
         seen.push(bug);
         table.push(format!("{:2} {bug:?}", bug.number()));
         for bounds in spaces {
-            let report = explore(&lockstep(bounds).with_faulty_replica(bug), &Options::default());
+            let report = explore(&lockstep(bounds).with_mutant(bug), &Options::default());
             table.push(format!("   {bounds}: {}", first_difference(&report)));
         }
     }
@@ -296,7 +296,7 @@ fn every_bug_is_noticed() {
 #[test]
 fn bounds_that_are_too_small_miss_it() {
     for (bug, bounds) in misses() {
-        let report = explore(&lockstep(bounds).with_faulty_replica(bug), &Options::default());
+        let report = explore(&lockstep(bounds).with_mutant(bug), &Options::default());
         assert_eq!(report.verdict, Verdict::Holds, "{bug:?} in {bounds}\n{report}");
     }
 }
@@ -325,18 +325,18 @@ fn the_replica_itself_holds_in_all_these_bounds() {
     }
 }
 
-/// Without a bug, a subject is the replica and nothing else.
+/// Without a bug, a replica is the replica and nothing else.
 #[test]
 fn without_a_bug_it_is_the_production_replica() {
     use paxos::{Config, Event, NodeId, Output, Replica, Timer};
     let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
-    let mut subject = Subject::new(config.clone(), None).expect("the configuration is good");
+    let mut tested = TestedReplica::new(config.clone(), None).expect("the configuration is good");
     let mut replica = Replica::new(config).expect("the configuration is good");
-    let (mut of_subject, mut of_replica) = (Output::default(), Output::default());
+    let (mut of_tested, mut of_replica) = (Output::default(), Output::default());
     for _ in 0..2 {
-        subject.step(Event::Timer(Timer::Campaign), &mut of_subject);
+        tested.step(Event::Timer(Timer::Campaign), &mut of_tested);
         replica.step(Event::Timer(Timer::Campaign), &mut of_replica);
     }
-    assert_eq!(subject.replica(), &replica);
-    assert_eq!(of_subject, of_replica);
+    assert_eq!(tested.production(), &replica);
+    assert_eq!(of_tested, of_replica);
 }

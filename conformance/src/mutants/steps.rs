@@ -12,9 +12,9 @@ use paxos::{
 };
 use paxos_model::cluster::Bug;
 
-use super::{Subject, snapshots_and_reads};
+use super::{TestedReplica, snapshots_and_reads};
 
-impl Subject {
+impl TestedReplica {
     /// Takes a step as the bug has it.
     pub(super) fn misstep(&mut self, bug: Bug, event: Event, output: &mut Output) {
         let replica = &mut self.replica;

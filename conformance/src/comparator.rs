@@ -1,9 +1,8 @@
-//! One node twice: as the model has it, and as the production replica is.
+//! Every comparison of one node: the model's node with the node under test.
 
 use std::{
     cell::Cell,
     fmt,
-    hash::{DefaultHasher, Hash, Hasher},
     panic::{self, AssertUnwindSafe},
     sync::Once,
     thread,
@@ -17,8 +16,9 @@ use paxos_model::cluster::{
 use paxos_store::Memory;
 
 use crate::{
-    faulty::Subject,
+    mutants::TestedReplica,
     projection::{Projection, READ, Sent, Unmapped, real_node, real_slot},
+    tested::TestedNode,
 };
 
 /// A difference between the model and the implementation.
@@ -43,81 +43,27 @@ impl fmt::Display for Divergence {
     }
 }
 
-/// A production replica and its disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Running {
-    subject: Subject,
-    disk: Memory,
-    /// Records of steps that are not yet synced, oldest first.
-    unsynced: Vec<Vec<Record>>,
-    /// Of all the above: they are told apart by every field, and hashed once.
-    digest: u64,
-}
-
-impl Hash for Running {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.digest);
-    }
-}
-
 /// Holds one node of the implementation against the model's.
-pub struct Scales<'a> {
+pub struct Comparator<'a> {
     /// What is which.
     pub projection: &'a Projection,
     /// The node.
     pub node: NodeId,
 }
 
-impl Running {
-    /// A replica that starts for the first time.
-    ///
-    /// `reads` says whether anybody reads in this space.
-    pub fn new(subject: Subject, reads: bool) -> Self {
-        Self::sealed(subject, Memory::default(), Vec::new(), reads)
-    }
-
-    fn sealed(subject: Subject, disk: Memory, unsynced: Vec<Vec<Record>>, reads: bool) -> Self {
-        let mut hasher = DefaultHasher::new();
-        subject.tell(reads, &mut hasher);
-        (&disk, &unsynced).hash(&mut hasher);
-        Self { subject, disk, unsynced, digest: hasher.finish() }
-    }
-
-    /// The replica.
-    pub fn subject(&self) -> &Subject {
-        &self.subject
-    }
-
-    /// Tells it from others, by every field of the replica, its disk and what waits for it.
-    pub fn digest(&self) -> u64 {
-        self.digest
-    }
-
-    /// What it has on its disk.
-    pub fn disk(&self) -> &Memory {
-        &self.disk
-    }
-
-    /// Takes out what leaves before the records are durable: its own, and those that wait.
-    pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
-        output.records.splice(..0, self.unsynced.iter().flatten().cloned());
-        self.subject.take_early(output)
-    }
-}
-
 fn says_trimmed(envelope: &Envelope) -> bool {
     matches!(envelope.message, Message::Trimmed { .. })
 }
 
-type Balanced<T> = Result<T, Box<Divergence>>;
+type Compared<T> = Result<T, Box<Divergence>>;
 
-impl Scales<'_> {
+impl Comparator<'_> {
     fn differ<T>(
         &self,
         field: &'static str,
         model: impl fmt::Debug,
         implementation: impl fmt::Debug,
-    ) -> Balanced<T> {
+    ) -> Compared<T> {
         let (model, implementation) = (format!("{model:?}"), format!("{implementation:?}"));
         Err(Box::new(Divergence { node: self.node, field, model, implementation }))
     }
@@ -127,14 +73,14 @@ impl Scales<'_> {
         field: &'static str,
         model: &T,
         implementation: &T,
-    ) -> Balanced<()> {
+    ) -> Compared<()> {
         if model == implementation {
             return Ok(());
         }
         self.differ(field, model, implementation)
     }
 
-    fn mapped<T>(&self, field: &'static str, mapped: Result<T, Unmapped>) -> Balanced<T> {
+    fn mapped<T>(&self, field: &'static str, mapped: Result<T, Unmapped>) -> Compared<T> {
         mapped.map_err(|Unmapped(what)| {
             let (model, node) = ("nothing like it".to_owned(), self.node);
             Box::new(Divergence { node, field, model, implementation: what })
@@ -142,9 +88,9 @@ impl Scales<'_> {
     }
 
     /// Steps a replica; a panic is a difference, too.
-    fn run(&self, subject: &mut Subject, event: Event) -> Balanced<Output> {
+    fn run(&self, replica: &mut TestedReplica, event: Event) -> Compared<Output> {
         let mut output = Output::default();
-        silently(|| subject.step(event, &mut output)).or_else(|panic| {
+        silently(|| replica.step(event, &mut output)).or_else(|panic| {
             let message = panic.downcast_ref::<String>().map(String::as_str);
             let message = message.or(panic.downcast_ref::<&str>().copied());
             self.differ("taking the step", "takes it", message.unwrap_or("panics"))
@@ -161,38 +107,38 @@ impl Scales<'_> {
     /// The first difference.
     pub fn step(
         &self,
-        running: &Running,
+        tested: &TestedNode,
         before: &Live,
         input: Input,
         expected: &Step,
         early: Option<Vec<ModelMessage>>,
-    ) -> Balanced<Running> {
-        let mut subject = running.subject.clone();
+    ) -> Compared<TestedNode> {
+        let mut replica = tested.replica().clone();
         let event = self.projection.event(self.node, before, input);
-        let output = self.run(&mut subject, event)?;
-        self.compare(&subject, before, input, expected, output.clone())?;
-        let (mut disk, mut unsynced) = (running.disk.clone(), running.unsynced.clone());
+        let output = self.run(&mut replica, event)?;
+        self.compare(&replica, before, input, expected, output.clone())?;
+        let (mut disk, mut unsynced) = (tested.disk().clone(), tested.unsynced().to_vec());
         match early {
             None => self.append(&mut disk, &output.records)?,
             Some(early) => {
-                self.compare_early(running, &expected.live.acceptor, early, output.clone())?;
+                self.compare_early(tested, &expected.live.acceptor, early, output.clone())?;
                 if !output.records.is_empty() {
                     unsynced.push(output.records);
                 }
             }
         }
-        Ok(Running::sealed(subject, disk, unsynced, self.projection.reads()))
+        Ok(TestedNode::of(replica, disk, unsynced, self.projection.reads()))
     }
 
     /// What leaves before its records are durable: that, and nothing else, has entered the model's network.
     fn compare_early(
         &self,
-        running: &Running,
+        tested: &TestedNode,
         after: &Acceptor,
         messages: Vec<ModelMessage>,
         mut output: Output,
-    ) -> Balanced<()> {
-        let early = running.take_early(&mut output);
+    ) -> Compared<()> {
+        let early = tested.take_early(&mut output);
         let early = self.mapped("messages", self.projection.sent(self.node, after, &early))?;
         let expected = Sent { messages, ..Sent::default() };
         self.same("what leaves before it is durable", &expected, &early)
@@ -204,26 +150,26 @@ impl Scales<'_> {
     /// The first difference.
     pub fn ignores(
         &self,
-        running: &Running,
+        tested: &TestedNode,
         before: &Live,
         input: Input,
         expected: &Step,
-    ) -> Balanced<()> {
-        let mut subject = running.subject.clone();
+    ) -> Compared<()> {
+        let mut replica = tested.replica().clone();
         let event = self.projection.event(self.node, before, input);
-        let output = self.run(&mut subject, event)?;
-        self.unchanged(running, &subject, &output)?;
-        self.compare(&subject, before, input, expected, output)
+        let output = self.run(&mut replica, event)?;
+        self.unchanged(tested, &replica, &output)?;
+        self.compare(&replica, before, input, expected, output)
     }
 
     /// Delivers events that the model does not know at all: nothing may change.
     ///
     /// # Errors
     /// The first difference.
-    pub fn unmoved(&self, running: &Running, event: Event) -> Balanced<Output> {
-        let mut subject = running.subject.clone();
-        let output = self.run(&mut subject, event)?;
-        self.unchanged(running, &subject, &output)?;
+    pub fn unmoved(&self, tested: &TestedNode, event: Event) -> Compared<Output> {
+        let mut replica = tested.replica().clone();
+        let output = self.run(&mut replica, event)?;
+        self.unchanged(tested, &replica, &output)?;
         Ok(output)
     }
 
@@ -231,40 +177,45 @@ impl Scales<'_> {
     ///
     /// # Errors
     /// If it panics.
-    pub fn tried(&self, running: &Running, event: Event) -> Balanced<Output> {
-        self.run(&mut running.subject.clone(), event)
+    pub fn tried(&self, tested: &TestedNode, event: Event) -> Compared<Output> {
+        self.run(&mut tested.replica().clone(), event)
     }
 
     /// Whether an event changes a replica.
     ///
     /// # Errors
     /// If it panics.
-    pub fn moved(&self, running: &Running, event: Event) -> Balanced<bool> {
-        let mut subject = running.subject.clone();
-        let _ = self.run(&mut subject, event)?;
-        Ok(subject != running.subject)
+    pub fn moved(&self, tested: &TestedNode, event: Event) -> Compared<bool> {
+        let mut replica = tested.replica().clone();
+        let _ = self.run(&mut replica, event)?;
+        Ok(replica != *tested.replica())
     }
 
     /// Something that the model has no word for must be so.
     ///
     /// # Errors
     /// If it is not.
-    pub fn expect(&self, field: &'static str, is_so: bool, found: impl fmt::Debug) -> Balanced<()> {
+    pub fn expect(&self, field: &'static str, is_so: bool, found: impl fmt::Debug) -> Compared<()> {
         if is_so { Ok(()) } else { self.differ(field, "otherwise (see `edges`)", found) }
     }
 
-    fn unchanged(&self, running: &Running, after: &Subject, output: &Output) -> Balanced<()> {
-        if *after != running.subject {
-            let (before, after) = (running.subject.replica(), after.replica());
+    fn unchanged(
+        &self,
+        tested: &TestedNode,
+        after: &TestedReplica,
+        output: &Output,
+    ) -> Compared<()> {
+        if after != tested.replica() {
+            let (before, after) = (tested.replica().production(), after.production());
             return self.differ("what an ignored input changes", before, after);
         }
         if !output.records.is_empty() {
             return self.differ("records", "none", &output.records);
         }
         // Proposals are sent again; anything else waits for what it may follow from.
-        let early = match running.unsynced[..] {
+        let early = match tested.unsynced() {
             [] => Vec::new(),
-            _ => running.take_early(&mut output.clone()),
+            _ => tested.take_early(&mut output.clone()),
         };
         let proposes = |sent: &Envelope| matches!(sent.message, Message::Accept { .. });
         self.expect("what leaves before what it follows from", early.iter().all(proposes), &early)
@@ -274,23 +225,23 @@ impl Scales<'_> {
     ///
     /// # Errors
     /// The first difference.
-    pub fn batch(&self, running: &Running, whole: Event, parts: Vec<Event>) -> Balanced<()> {
-        let mut by_parts = running.subject.clone();
-        let (mut disk, mut sent) = (running.disk.clone(), Vec::new());
+    pub fn batch(&self, tested: &TestedNode, whole: Event, parts: Vec<Event>) -> Compared<()> {
+        let mut by_parts = tested.replica().clone();
+        let (mut disk, mut sent) = (tested.disk().clone(), Vec::new());
         for part in parts {
             let output = self.run(&mut by_parts, part)?;
             self.stored(disk.append(&output.records))?;
             sent.extend(output.messages);
         }
-        let mut at_once = running.subject.clone();
+        let mut at_once = tested.replica().clone();
         let output = self.run(&mut at_once, whole)?;
-        let mut disk_at_once = running.disk.clone();
+        let mut disk_at_once = tested.disk().clone();
         self.stored(disk_at_once.append(&output.records))?;
         self.same("what a batch makes of it, by parts and at once", &by_parts, &at_once)?;
         self.same("what a batch leaves on disk, by parts and at once", &disk, &disk_at_once)?;
-        let after = self.projection.acceptor(by_parts.replica().parts().acceptor);
+        let after = self.projection.acceptor(by_parts.parts().acceptor);
         let after = self.mapped("votes", after)?;
-        let map = |sent: &[Envelope]| -> Balanced<(Vec<Envelope>, Sent)> {
+        let map = |sent: &[Envelope]| -> Compared<(Vec<Envelope>, Sent)> {
             let (mut trims, sent): (Vec<_>, Vec<_>) = sent.iter().cloned().partition(says_trimmed);
             trims.dedup(); // Each part of a batch is answered by itself.
             Ok((trims, self.mapped("messages", self.projection.sent(self.node, &after, &sent))?))
@@ -310,8 +261,8 @@ impl Scales<'_> {
     ///
     /// # Errors
     /// The first difference.
-    pub fn same_effect(&self, running: &Running, one: Event, other: Event) -> Balanced<()> {
-        let (mut first, mut second) = (running.subject.clone(), running.subject.clone());
+    pub fn same_effect(&self, tested: &TestedNode, one: Event, other: Event) -> Compared<()> {
+        let (mut first, mut second) = (tested.replica().clone(), tested.replica().clone());
         let _ = self.run(&mut first, one)?;
         let _ = self.run(&mut second, other)?;
         self.same("what two ways of saying it make of it", &first, &second)
@@ -321,8 +272,8 @@ impl Scales<'_> {
     ///
     /// # Errors
     /// If the disk then differs.
-    pub fn sync(&self, running: &Running, durable: &Acceptor) -> Balanced<Running> {
-        let (mut disk, mut unsynced) = (running.disk.clone(), running.unsynced.clone());
+    pub fn sync(&self, tested: &TestedNode, durable: &Acceptor) -> Compared<TestedNode> {
+        let (mut disk, mut unsynced) = (tested.disk().clone(), tested.unsynced().to_vec());
         if unsynced.is_empty() {
             return self.differ("unsynced steps", "one to sync", "none");
         }
@@ -330,29 +281,29 @@ impl Scales<'_> {
         self.append(&mut disk, &oldest)?;
         self.compare_disk(&disk, durable)?;
         let reads = self.projection.reads();
-        Ok(Running::sealed(running.subject.clone(), disk, unsynced, reads))
+        Ok(TestedNode::of(tested.replica().clone(), disk, unsynced, reads))
     }
 
     /// Crashes a replica and builds it again from its disk.
     ///
     /// # Errors
     /// If what comes back differs.
-    pub fn crash(&self, running: &Running, after: &Live) -> Balanced<Running> {
+    pub fn crash(&self, tested: &TestedNode, after: &Live) -> Compared<TestedNode> {
         let config = self.projection.config(self.node);
-        let subject = match running.subject.recover(config, running.disk.records()) {
-            Ok(subject) => subject,
+        let replica = match tested.replica().recover(config, tested.disk().records()) {
+            Ok(replica) => replica,
             Err(error) => return self.differ("recovery", "recovers", error.to_string()),
         };
-        self.compare_live(&subject, after)?;
+        self.compare_live(&replica, after)?;
         let reads = self.projection.reads();
-        Ok(Running::sealed(subject, running.disk.clone(), Vec::new(), reads))
+        Ok(TestedNode::of(replica, tested.disk().clone(), Vec::new(), reads))
     }
 
     /// Whether the disk holds what the model's does.
     ///
     /// # Errors
     /// If it does not.
-    pub fn compare_disk(&self, disk: &Memory, durable: &Acceptor) -> Balanced<()> {
+    pub fn compare_disk(&self, disk: &Memory, durable: &Acceptor) -> Compared<()> {
         let image = self.mapped("the disk", self.projection.acceptor(disk.image()))?;
         self.same("the disk", durable, &image)
     }
@@ -361,8 +312,8 @@ impl Scales<'_> {
     ///
     /// # Errors
     /// If it is not, with the part that differs.
-    pub fn compare_live(&self, subject: &Subject, expected: &Live) -> Balanced<()> {
-        let parts = subject.replica().parts();
+    pub fn compare_live(&self, replica: &TestedReplica, expected: &Live) -> Compared<()> {
+        let parts = replica.parts();
         let live = self.mapped("the replica", self.projection.live(self.node, parts))?;
         self.same("promised", &expected.acceptor.promised, &live.acceptor.promised)?;
         self.same("votes", &expected.acceptor.votes, &live.acceptor.votes)?;
@@ -374,13 +325,13 @@ impl Scales<'_> {
 
     fn compare(
         &self,
-        subject: &Subject,
+        replica: &TestedReplica,
         before: &Live,
         input: Input,
         expected: &Step,
         mut output: Output,
-    ) -> Balanced<()> {
-        self.compare_live(subject, &expected.live)?;
+    ) -> Compared<()> {
+        self.compare_live(replica, &expected.live)?;
         self.compare_trims(before, input, expected, &mut output)?;
         self.compare_reads(before, input, expected, &output)?;
         let after = &expected.live.acceptor;
@@ -416,7 +367,7 @@ impl Scales<'_> {
         input: Input,
         expected: &Step,
         output: &mut Output,
-    ) -> Balanced<()> {
+    ) -> Compared<()> {
         use ModelMessage::{Accept, Promise};
         let (said, fetched) = match input {
             Input::Message(Accept { ballot, slot, .. }) => {
@@ -448,7 +399,7 @@ impl Scales<'_> {
         input: Input,
         expected: &Step,
         output: &Output,
-    ) -> Balanced<()> {
+    ) -> Compared<()> {
         let ready = output.reads.iter().map(|ready| (ready.token, ready.at)).collect();
         let answer = expected.answer.map(|answer| (READ, real_slot(answer.index)));
         self.same("which reads are answered", &Vec::from_iter(answer), &ready)?;
@@ -472,12 +423,12 @@ impl Scales<'_> {
         own && matches!(message, Promise { .. } | Accepted { .. })
     }
 
-    fn stored(&self, stored: Result<(), paxos::RecoverError>) -> Balanced<()> {
+    fn stored(&self, stored: Result<(), paxos::RecoverError>) -> Compared<()> {
         stored.or_else(|error| self.differ("records", "records that fit", error.to_string()))
     }
 
     /// Writes records, each of which must say something new.
-    fn append(&self, disk: &mut Memory, records: &[Record]) -> Balanced<()> {
+    fn append(&self, disk: &mut Memory, records: &[Record]) -> Compared<()> {
         for record in records {
             let before = disk.clone();
             self.stored(disk.append(std::slice::from_ref(record)))?;

@@ -3,8 +3,8 @@
 //! The production code stays as it is. What goes into it, what comes out of it and when, and what it is built
 //! from again is changed, so that from outside it behaves as if the bug were in it.
 
-mod bugs;
 mod snapshots_and_reads;
+mod steps;
 
 use std::hash::{Hash, Hasher};
 
@@ -21,7 +21,7 @@ use paxos_model::cluster::Bug;
 
 /// A production replica, broken or not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Subject {
+pub struct TestedReplica {
     replica: Replica,
     bug: Option<Bug>,
     /// What was promised other than by a vote; kept for [`Bug::AcceptDoesNotPromise`] alone.
@@ -30,7 +30,7 @@ pub struct Subject {
     proposed: Vec<(Ballot, Slot, Value)>,
 }
 
-impl Subject {
+impl TestedReplica {
     /// A replica that has never run.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Subject {
     /// Records that cannot be its own.
     pub fn recover(&self, config: Config, mut records: Vec<Record>) -> Result<Self, RecoverError> {
         match self.bug {
-            Some(Bug::ReusesBallot) => bugs::forget_own_promise(config.id, &mut records),
+            Some(Bug::ReusesBallot) => steps::forget_own_promise(config.id, &mut records),
             Some(Bug::UnreadableIsEmpty) => records.clear(),
             _ => {}
         }
@@ -55,7 +55,7 @@ impl Subject {
 
     /// Hashes every field of it. Where nobody reads, nothing depends on a leader's barrier, and it is left
     /// out: the model does not have it there.
-    pub(crate) fn tell(&self, reads: bool, hasher: &mut impl Hasher) {
+    pub(crate) fn hash_fields(&self, reads: bool, hasher: &mut impl Hasher) {
         let Parts { config, acceptor, role, learner } = self.replica.parts();
         (config, acceptor, learner, self.bug, self.prepared, &self.proposed).hash(hasher);
         match role {
@@ -69,8 +69,13 @@ impl Subject {
     }
 
     /// The replica, to be looked at.
-    pub fn replica(&self) -> &Replica {
+    pub fn production(&self) -> &Replica {
         &self.replica
+    }
+
+    /// The parts of the production replica.
+    pub fn parts(&self) -> Parts<'_> {
+        self.replica.parts()
     }
 
     /// Takes a step.
@@ -84,8 +89,8 @@ impl Subject {
     /// Takes out what leaves before the records are durable.
     pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
         match self.bug {
-            Some(Bug::ProposesTooEarly) => bugs::take_proposals(output),
-            Some(Bug::CountsOwnVoteEarly) => bugs::take_with_own_vote(output),
+            Some(Bug::ProposesTooEarly) => steps::take_proposals(output),
+            Some(Bug::CountsOwnVoteEarly) => steps::take_with_own_vote(output),
             _ => output.take_early().collect(),
         }
     }
