@@ -4,6 +4,7 @@
 use expect_test::expect;
 use paxos_conformance::{
     lockstep::{LOCKSTEP, Lockstep},
+    memo::Memo,
     mutants::TestedReplica,
 };
 use paxos_model::cluster::{AGREEMENT, Bounds, Bug, Cluster};
@@ -177,8 +178,11 @@ fn every_bug_is_noticed() {
         seen.push(bug);
         table.push(format!("{:2} {bug:?}", bug.number()));
         for bounds in spaces {
-            let report = explore(&lockstep(bounds).with_mutant(bug), &Options::default());
-            table.push(format!("   {bounds}: {}", first_difference(&report)));
+            let pairs = lockstep(bounds).with_mutant(bug);
+            let difference = first_difference(&explore(&pairs, &Options::default()));
+            let unremembered = explore(&pairs.with_memo(Memo::new(0)), &Options::default());
+            assert_eq!(difference, first_difference(&unremembered), "{bug:?} without a memo");
+            table.push(format!("   {bounds}: {difference}"));
         }
     }
     assert_eq!(seen, Bug::ALL);

@@ -32,7 +32,9 @@ fn a_small_table_holds_link_by_link() {
     let (states, pairs) = (model.explored().expect("it is"), lockstep.explored().expect("it is"));
     assert_eq!(states.states, pairs.states, "as many pairs as states");
     assert_eq!(states.actions, pairs.actions, "every transition of every kind");
-    assert!(lockstep.tried > Some(0), "ignored inputs were tried");
+    let compared = lockstep.compared.expect("a lockstep compares");
+    assert!(compared.inputs > 0, "ignored inputs were compared");
+    assert!((1..pairs.transitions).contains(&compared.steps), "{compared:?}");
 }
 
 /// Two spaces that differ only in what they leave out are not taken for each other.

@@ -11,7 +11,7 @@ use paxos_model::{
 use state_explorer::{Engine, Explorable, Finding, Options, Report, explore};
 use verdict::Interrupt;
 
-use super::{Evidence, Link, Row};
+use super::{Compared, Evidence, Link, Row};
 use crate::{
     lockstep::Lockstep,
     spaces::{Known, Space, Table},
@@ -57,10 +57,9 @@ impl Job {
         match self {
             Self::Proof(_) => 10_000,
             Self::Specification(known) => known.transitions as u64 / 4,
-            Self::Model(space) => space.transitions as u64,
-            Self::Lockstep(space) => 2 * space.transitions as u64,
-            Self::ClusterRefinement(space) => 4 * space.transitions as u64,
-            Self::SynodRefinement(_, known) => 8 * known.transitions as u64,
+            Self::Model(space) | Self::Lockstep(space) => space.transitions as u64,
+            Self::ClusterRefinement(space) => 5 * space.transitions as u64,
+            Self::SynodRefinement(_, known) => 10 * known.transitions as u64,
         }
     }
 
@@ -131,7 +130,7 @@ impl Job {
 
     /// Does it, and holds what came out against the table.
     pub(super) fn run(&self, interrupt: &Interrupt) -> Row {
-        let (mut tried, mut explained) = (None, Vec::new());
+        let (mut compared, mut explained) = (None, Vec::new());
         let evidence = match self {
             Self::Proof(specification) => {
                 let one = std::slice::from_ref(specification);
@@ -157,7 +156,8 @@ impl Job {
             Self::Lockstep(space) => {
                 let pairs = Lockstep::new(space.bounds).expect("the table has valid bounds");
                 let evidence = searched(&pairs, interrupt);
-                tried = Some(pairs.memo().ignored_or_reshaped());
+                let (steps, inputs) = (pairs.memo().steps(), pairs.memo().ignored_or_reshaped());
+                compared = Some(Compared { steps, inputs });
                 evidence
             }
         };
@@ -169,7 +169,7 @@ impl Job {
             leaves_out: self.leaves_out(),
             verdict: evidence.verdict().clone(),
             complaints: Vec::new(),
-            tried,
+            compared,
             explained,
             evidence,
         };

@@ -79,6 +79,15 @@ impl Evidence {
     }
 }
 
+/// The distinct comparisons of a lockstep; see [`memo`](crate::memo).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    /// Distinct steps of a node.
+    pub steps: usize,
+    /// Distinct inputs of a node that change nothing, or that were delivered in another shape as well.
+    pub inputs: usize,
+}
+
 /// What came of one piece of it.
 #[derive(Debug, Serialize)]
 pub struct Row {
@@ -97,9 +106,8 @@ pub struct Row {
     pub verdict: Verdict,
     /// Why it is violated, where the run itself found nothing.
     pub complaints: Vec<String>,
-    /// Inputs that the model ignores, and other shapes of those that it does not, tried on distinct
-    /// replicas.
-    pub tried: Option<usize>,
+    /// The comparisons behind the transitions, in a lockstep.
+    pub compared: Option<Compared>,
     /// How often each action of the specification explained a step of the model, in a refinement.
     pub explained: Vec<(String, u64)>,
     /// What the verdict rests on.

@@ -58,11 +58,13 @@ impl fmt::Display for Verification {
             let transitions = count(reports().map(|report| report.transitions).sum());
             let unit = if link == Link::Lockstep { "pairs" } else { "states" };
             write!(f, "{} spaces, {states} {unit}, {transitions} transitions", rows().count())?;
-            let tried: usize = rows().filter_map(|row| row.tried).sum();
-            match tried {
-                0 => writeln!(f)?,
-                tried => writeln!(f, ", {} ignored or reshaped inputs", count(tried))?,
+            let compared = || rows().filter_map(|row| row.compared);
+            if compared().next().is_some() {
+                let steps = count(compared().map(|compared| compared.steps).sum());
+                let inputs = count(compared().map(|compared| compared.inputs).sum());
+                write!(f, " by {steps} distinct steps, {inputs} ignored or reshaped inputs")?;
             }
+            writeln!(f)?;
         }
         self.actions(f)?;
         for row in &self.rows {
