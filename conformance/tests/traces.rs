@@ -1,6 +1,6 @@
 //! Traces are replayed on the production replicas, and nothing that was tampered with passes.
 //!
-//! `UPDATE_TRACES=1 cargo test -p paxos-conformance --test traces` writes the stories anew.
+//! `UPDATE_TRACES=1 cargo test -p paxos-conformance --test traces` writes the scenarios anew.
 
 use std::{
     collections::HashSet,
@@ -14,8 +14,8 @@ use paxos_conformance::trace::{
     EXTENSION, Trace,
     cover::{self, CoverError},
     in_folder,
-    replay::{ReplayFailure, replay, replay_broken},
-    stories::STORIES,
+    replay::{ReplayFailure, replay, replay_on_mutants},
+    scenarios::SCENARIOS,
 };
 use paxos_model::{
     cluster::{Bounds, Bug, Cluster},
@@ -24,15 +24,15 @@ use paxos_model::{
 use state_explorer::{Options, explore};
 use stateright::Model as _;
 
-/// Where the stories are kept; written anew first if that is asked for.
+/// The folder of the kept traces, which are written anew first if `UPDATE_TRACES` is set.
 fn folder() -> PathBuf {
     static UPDATE: Once = Once::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
     UPDATE.call_once(|| {
         if std::env::var_os("UPDATE_TRACES").is_some() {
-            for story in STORIES {
-                let text = story.trace().unwrap_or_else(|error| panic!("{error}")).to_itf();
-                let file = folder.join(format!("{}{EXTENSION}", story.name));
+            for scenario in SCENARIOS {
+                let text = scenario.trace().unwrap_or_else(|error| panic!("{error}")).to_itf();
+                let file = folder.join(format!("{}{EXTENSION}", scenario.name));
                 fs::write(file, text).expect("it can be written");
             }
         }
@@ -40,10 +40,11 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// What the story of a name writes.
-fn story(name: &str) -> String {
-    let story = STORIES.iter().find(|story| story.name == name).expect("there is such a story");
-    story.trace().expect("it can happen").to_itf()
+/// The trace of the scenario of this name.
+fn scenario(name: &str) -> String {
+    let scenario =
+        SCENARIOS.iter().find(|scenario| scenario.name == name).expect("there is such a scenario");
+    scenario.trace().expect("it can happen").to_itf()
 }
 
 /// What becomes of a text that claims to be a trace.
@@ -63,22 +64,22 @@ fn altered(text: &str, from: &str, to: &str) -> String {
 }
 
 #[test]
-fn the_stories_are_what_is_kept() {
-    for story in STORIES {
-        let text = story.trace().unwrap_or_else(|error| panic!("{error}")).to_itf();
-        let file = folder().join(format!("{}{EXTENSION}", story.name));
+fn the_scenarios_are_what_is_kept() {
+    for scenario in SCENARIOS {
+        let text = scenario.trace().unwrap_or_else(|error| panic!("{error}")).to_itf();
+        let file = folder().join(format!("{}{EXTENSION}", scenario.name));
         let kept = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
-        assert!(kept == text, "{file:?} is not what the story says; set UPDATE_TRACES=1");
+        assert!(kept == text, "{file:?} is not what the scenario writes; set UPDATE_TRACES=1");
     }
-    let names: HashSet<_> = STORIES.iter().map(|story| story.name).collect();
-    assert_eq!(names.len(), STORIES.len(), "a name is there twice");
+    let names: HashSet<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+    assert_eq!(names.len(), SCENARIOS.len(), "a name is there twice");
 }
 
 #[test]
 fn every_kept_trace_is_replayed() {
     let files = in_folder(&folder()).expect("there are traces");
     assert!(files.len() >= 12, "only {} traces are left", files.len());
-    assert_eq!(files.len(), STORIES.len(), "a trace tells no story");
+    assert_eq!(files.len(), SCENARIOS.len(), "a trace belongs to no scenario");
     for file in files {
         let trace = Trace::read(&file).unwrap_or_else(|error| panic!("{error}"));
         let replayed = replay(&trace).unwrap_or_else(|failure| panic!("{file:?}: {failure}"));
@@ -88,8 +89,8 @@ fn every_kept_trace_is_replayed() {
     }
 }
 
-/// There is no story of snapshots or of reads yet.
-fn is_told(bug: Bug) -> bool {
+/// There is no scenario of snapshots or of reads yet.
+fn has_scenario(bug: Bug) -> bool {
     !matches!(
         bug,
         Bug::HidesTrimmed
@@ -103,12 +104,12 @@ fn is_told(bug: Bug) -> bool {
 }
 
 #[test]
-fn broken_replicas_do_not_get_through_the_stories() {
+fn no_mutant_gets_through_the_scenarios() {
     let mut missed = Vec::new();
-    for &bug in Bug::ALL.iter().filter(|&&bug| is_told(bug)) {
-        let noticed = STORIES.iter().any(|story| {
-            let trace = story.trace().expect("it can happen");
-            match replay_broken(&trace, bug) {
+    for &bug in Bug::ALL.iter().filter(|&&bug| has_scenario(bug)) {
+        let noticed = SCENARIOS.iter().any(|scenario| {
+            let trace = scenario.trace().expect("it can happen");
+            match replay_on_mutants(&trace, bug) {
                 Ok(_) => false,
                 Err(failure @ ReplayFailure::Diverged { .. }) => failure.exit_code() == 1,
                 Err(failure) => panic!("{failure}"),
@@ -180,7 +181,7 @@ fn the_cover_of_one_ballot_is_written_and_replayed() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn a_trace_that_was_tampered_with_is_refused_or_found() {
-    let text = &story("happy-path");
+    let text = &scenario("happy-path");
     assert_eq!(fate(text), Ok(8));
     let find = |what: &str| text.find(what).expect("it is there");
     let cut = |from: usize, to: usize| format!("{}{}", &text[..from], &text[to..]);
@@ -356,7 +357,7 @@ fn a_trace_that_was_tampered_with_is_refused_or_found() {
 
 #[test]
 fn traces_that_are_not_for_replicas_are_refused() {
-    let text = story("happy-path");
+    let text = scenario("happy-path");
     let broken = altered(&text, "\"bounds\":{", "\"bug\":8,\"bounds\":{");
     let why = fate(&broken).expect_err("the replicas have no bug");
     assert_eq!(
@@ -371,7 +372,7 @@ fn traces_that_are_not_for_replicas_are_refused() {
 
 /// A node hears of a value, forgets it in a crash, and hears of it again.
 fn lasso(to: usize) -> String {
-    let story = [
+    let actions = [
         r#"{"tag":"Campaign","value":{"node":"n1"}}"#,
         r#"{"tag":"Deliver","value":{"to":"n2","message":{"tag":"Prepare","value":{"ballot":0}}}}"#,
         r##"{"tag":"Deliver","value":{"to":"n1","message":{"tag":"Promise","value":{"ballot":0,"sender":"n2","reports":{"#map":[]}}}}}"##,
@@ -385,7 +386,7 @@ fn lasso(to: usize) -> String {
         let value = serde_json::from_str(text).expect("a value");
         cluster.read_action(&value).expect("an action").expect("not the beginning")
     };
-    let actions: Vec<_> = story.iter().map(action).collect();
+    let actions: Vec<_> = actions.iter().map(action).collect();
     let text = Trace::record(&cluster, "a lasso", &actions).expect("it can happen").to_itf();
     altered(&text, "\"params\": []", &format!("\"params\": [], \"loop\": {to}"))
 }
@@ -409,7 +410,7 @@ fn find_from(text: &str, from: usize, what: &str) -> usize {
 
 #[test]
 fn no_mutant_passes_for_another_behaviour_and_nothing_panics() {
-    let text = story("leader-crashes-after-one-vote-and-its-value-is-adopted");
+    let text = scenario("leader-crashes-after-one-vote-and-its-value-is-adopted");
     let original = Trace::parse("a.itf.json", &text).expect("it is a trace");
     // Each line left out, each twice, each digit changed; at every seventh byte: it left out, it
     // spoilt, all from there on cut off.

@@ -127,7 +127,7 @@ pub fn replay(trace: &Trace) -> Result<Replayed, ReplayFailure> {
 ///
 /// # Errors
 /// The first thing that is not as it should be.
-pub fn replay_broken(trace: &Trace, bug: Bug) -> Result<Replayed, ReplayFailure> {
+pub fn replay_on_mutants(trace: &Trace, bug: Bug) -> Result<Replayed, ReplayFailure> {
     replay_on(trace, &Lockstep::new(*trace.model().bounds())?.with_mutant(bug))
 }
 
