@@ -1,4 +1,7 @@
-//! Every comparison of one node: the model's node with the node under test.
+//! Compares one node under test with the model's node.
+//!
+//! A comparison covers all that a step produces: the disk, each field of the replica, the records, the messages, and which
+//! messages leave before the records are durable. The first difference ends it.
 
 use std::{
     cell::Cell,
@@ -24,13 +27,13 @@ use crate::{
 /// A difference between the model and the implementation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Divergence {
-    /// At which node.
+    /// The node at which they differ.
     pub node: NodeId,
-    /// In what.
+    /// The part that differs.
     pub field: &'static str,
-    /// What the model says.
+    /// The model's version of the part.
     pub model: String,
-    /// What the implementation does.
+    /// The implementation's version of the part.
     pub implementation: String,
 }
 
@@ -43,9 +46,9 @@ impl fmt::Display for Divergence {
     }
 }
 
-/// Holds one node of the implementation against the model's.
+/// Compares one node of the implementation with the model's.
 pub struct Comparator<'a> {
-    /// What is which.
+    /// Translates between model and implementation.
     pub projection: &'a Projection,
     /// The node.
     pub node: NodeId,
@@ -55,15 +58,16 @@ fn says_trimmed(envelope: &Envelope) -> bool {
     matches!(envelope.message, Message::Trimmed { .. })
 }
 
-type Compared<T> = Result<T, Box<Divergence>>;
+/// A result, or the first difference.
+pub(crate) type Checked<T = ()> = Result<T, Box<Divergence>>;
 
 impl Comparator<'_> {
-    fn differ<T>(
+    pub(crate) fn differ<T>(
         &self,
         field: &'static str,
         model: impl fmt::Debug,
         implementation: impl fmt::Debug,
-    ) -> Compared<T> {
+    ) -> Checked<T> {
         let (model, implementation) = (format!("{model:?}"), format!("{implementation:?}"));
         Err(Box::new(Divergence { node: self.node, field, model, implementation }))
     }
@@ -73,22 +77,22 @@ impl Comparator<'_> {
         field: &'static str,
         model: &T,
         implementation: &T,
-    ) -> Compared<()> {
+    ) -> Checked {
         if model == implementation {
             return Ok(());
         }
         self.differ(field, model, implementation)
     }
 
-    fn mapped<T>(&self, field: &'static str, mapped: Result<T, Unmapped>) -> Compared<T> {
+    pub(crate) fn mapped<T>(&self, field: &'static str, mapped: Result<T, Unmapped>) -> Checked<T> {
         mapped.map_err(|Unmapped(what)| {
             let (model, node) = ("nothing like it".to_owned(), self.node);
             Box::new(Divergence { node, field, model, implementation: what })
         })
     }
 
-    /// Steps a replica; a panic is a difference, too.
-    fn run(&self, replica: &mut TestedReplica, event: Event) -> Compared<Output> {
+    /// Steps a replica. A panic is a difference.
+    fn run(&self, replica: &mut TestedReplica, event: Event) -> Checked<Output> {
         let mut output = Output::default();
         silently(|| replica.step(event, &mut output)).or_else(|panic| {
             let message = panic.downcast_ref::<String>().map(String::as_str);
@@ -98,13 +102,13 @@ impl Comparator<'_> {
         Ok(output)
     }
 
-    /// Takes a step that changes the model's node, and compares all that comes of it.
+    /// Takes a step that changes the model's node, and compares its whole result.
     ///
-    /// `early` is what of it enters the model's network before it is synced; if there is nothing to be
-    /// synced, it is nothing, and all of it leaves.
+    /// `early` holds the messages that enter the model's network before the sync. It is `None` if no step waits for a
+    /// sync; then the step is durable at once and all messages leave.
     ///
     /// # Errors
-    /// The first difference.
+    /// Returns the first difference.
     pub fn step(
         &self,
         tested: &TestedNode,
@@ -112,10 +116,14 @@ impl Comparator<'_> {
         input: Input,
         expected: &Step,
         early: Option<Vec<ModelMessage>>,
-    ) -> Compared<TestedNode> {
+    ) -> Checked<TestedNode> {
         let mut replica = tested.replica().clone();
         let event = self.projection.event(self.node, before, input);
-        let output = self.run(&mut replica, event)?;
+        let output = self.run(&mut replica, event.clone())?;
+        let mut again = tested.replica().clone();
+        let output_again = self.run(&mut again, event)?;
+        self.same("replica after the same step again", &replica, &again)?;
+        self.same("output of the same step again", &output, &output_again)?;
         self.compare(&replica, before, input, expected, output.clone())?;
         let (mut disk, mut unsynced) = (tested.disk().clone(), tested.unsynced().to_vec());
         match early {
@@ -130,31 +138,32 @@ impl Comparator<'_> {
         Ok(TestedNode::of(replica, disk, unsynced, self.projection.reads()))
     }
 
-    /// What leaves before its records are durable: that, and nothing else, has entered the model's network.
+    /// Compares the messages that leave before their records are durable with those that entered the model's network.
     fn compare_early(
         &self,
         tested: &TestedNode,
         after: &Acceptor,
         messages: Vec<ModelMessage>,
         mut output: Output,
-    ) -> Compared<()> {
+    ) -> Checked {
         let early = tested.take_early(&mut output);
         let early = self.mapped("messages", self.projection.sent(self.node, after, &early))?;
         let expected = Sent { messages, ..Sent::default() };
-        self.same("what leaves before it is durable", &expected, &early)
+        self.same("messages that leave before the sync", &expected, &early)
     }
 
-    /// Delivers what the model ignores: it must change nothing, and answer what the model answers.
+    /// Delivers an input that changes nothing in the model. The replica must not change either, and must give the same
+    /// answers.
     ///
     /// # Errors
-    /// The first difference.
+    /// Returns the first difference.
     pub fn ignores(
         &self,
         tested: &TestedNode,
         before: &Live,
         input: Input,
         expected: &Step,
-    ) -> Compared<()> {
+    ) -> Checked {
         let mut replica = tested.replica().clone();
         let event = self.projection.event(self.node, before, input);
         let output = self.run(&mut replica, event)?;
@@ -162,70 +171,65 @@ impl Comparator<'_> {
         self.compare(&replica, before, input, expected, output)
     }
 
-    /// Delivers events that the model does not know at all: nothing may change.
+    /// Delivers an event that the model does not have. The replica must not change.
     ///
     /// # Errors
-    /// The first difference.
-    pub fn unmoved(&self, tested: &TestedNode, event: Event) -> Compared<Output> {
+    /// Returns the first difference.
+    pub fn unmoved(&self, tested: &TestedNode, event: Event) -> Checked<Output> {
         let mut replica = tested.replica().clone();
         let output = self.run(&mut replica, event)?;
         self.unchanged(tested, &replica, &output)?;
         Ok(output)
     }
 
-    /// Steps a copy of a replica, for its output.
+    /// Returns the output of an event at a copy of the replica.
     ///
     /// # Errors
-    /// If it panics.
-    pub fn tried(&self, tested: &TestedNode, event: Event) -> Compared<Output> {
+    /// Fails if the replica panics.
+    pub fn tried(&self, tested: &TestedNode, event: Event) -> Checked<Output> {
         self.run(&mut tested.replica().clone(), event)
     }
 
-    /// Whether an event changes a replica.
+    /// Returns true if an event changes the replica.
     ///
     /// # Errors
-    /// If it panics.
-    pub fn moved(&self, tested: &TestedNode, event: Event) -> Compared<bool> {
+    /// Fails if the replica panics.
+    pub fn moved(&self, tested: &TestedNode, event: Event) -> Checked<bool> {
         let mut replica = tested.replica().clone();
         let _ = self.run(&mut replica, event)?;
         Ok(replica != *tested.replica())
     }
 
-    /// Something that the model has no word for must be so.
+    /// Checks a claim about something that the model does not have.
     ///
     /// # Errors
-    /// If it is not.
-    pub fn expect(&self, field: &'static str, is_so: bool, found: impl fmt::Debug) -> Compared<()> {
-        if is_so { Ok(()) } else { self.differ(field, "otherwise (see `edges`)", found) }
+    /// Fails if the claim is false.
+    pub fn expect(&self, field: &'static str, is_so: bool, found: impl fmt::Debug) -> Checked {
+        if is_so { Ok(()) } else { self.differ(field, "another result (see `edges`)", found) }
     }
 
-    fn unchanged(
-        &self,
-        tested: &TestedNode,
-        after: &TestedReplica,
-        output: &Output,
-    ) -> Compared<()> {
+    fn unchanged(&self, tested: &TestedNode, after: &TestedReplica, output: &Output) -> Checked {
         if after != tested.replica() {
             let (before, after) = (tested.replica().production(), after.production());
-            return self.differ("what an ignored input changes", before, after);
+            return self.differ("state after an ignored input", before, after);
         }
         if !output.records.is_empty() {
             return self.differ("records", "none", &output.records);
         }
-        // Proposals are sent again; anything else waits for what it may follow from.
+        // A proposal may be sent again at once. Any other message waits for the records on which it may depend.
         let early = match tested.unsynced() {
             [] => Vec::new(),
             _ => tested.take_early(&mut output.clone()),
         };
         let proposes = |sent: &Envelope| matches!(sent.message, Message::Accept { .. });
-        self.expect("what leaves before what it follows from", early.iter().all(proposes), &early)
+        self.expect("messages that leave before their records", early.iter().all(proposes), &early)
     }
 
-    /// Delivers the parts of a batch one by one and the batch as a whole: it must be the same.
+    /// Delivers the parts of a batch one by one, and the batch as a whole. Both must have the same effect.
     ///
     /// # Errors
-    /// The first difference.
-    pub fn batch(&self, tested: &TestedNode, whole: Event, parts: Vec<Event>) -> Compared<()> {
+    /// Returns the first difference.
+    pub fn batch(&self, tested: &TestedNode, whole: Event, parts: Vec<Event>) -> Checked {
         let mut by_parts = tested.replica().clone();
         let (mut disk, mut sent) = (tested.disk().clone(), Vec::new());
         for part in parts {
@@ -237,42 +241,46 @@ impl Comparator<'_> {
         let output = self.run(&mut at_once, whole)?;
         let mut disk_at_once = tested.disk().clone();
         self.stored(disk_at_once.append(&output.records))?;
-        self.same("what a batch makes of it, by parts and at once", &by_parts, &at_once)?;
-        self.same("what a batch leaves on disk, by parts and at once", &disk, &disk_at_once)?;
+        self.same("state after a batch, by parts and at once", &by_parts, &at_once)?;
+        self.same("disk after a batch, by parts and at once", &disk, &disk_at_once)?;
         let after = self.projection.acceptor(by_parts.parts().acceptor);
         let after = self.mapped("votes", after)?;
-        let map = |sent: &[Envelope]| -> Compared<(Vec<Envelope>, Sent)> {
+        let map = |sent: &[Envelope]| -> Checked<(Vec<Envelope>, Sent)> {
             let (mut trims, sent): (Vec<_>, Vec<_>) = sent.iter().cloned().partition(says_trimmed);
-            trims.dedup(); // Each part of a batch is answered by itself.
+            trims.dedup(); // Each part of a batch gets its own answer.
             Ok((trims, self.mapped("messages", self.projection.sent(self.node, &after, &sent))?))
         };
         let ((trims, mut sent), (trims_at_once, at_once)) = (map(&sent)?, map(&output.messages)?);
-        self.same("what is said to be trimmed, by parts and at once", &trims, &trims_at_once)?;
+        self.same("answers Trimmed, by parts and at once", &trims, &trims_at_once)?;
         let told = |envelope: &&Envelope| matches!(envelope.message, Message::Chosen { .. });
         let told = output.messages.iter().filter(told).count();
         let gaps = at_once.announced.windows(2).filter(|pair| pair[1].0 != pair[0].0 + 1).count();
         let runs = if at_once.announced.is_empty() { 0 } else { gaps + 1 };
-        self.expect("in how many runs a batch is announced", told == runs, &output.messages)?;
-        sent.nacks.dedup(); // Each part of a batch is refused by itself.
-        self.same("what a batch sends, by parts and at once", &sent, &at_once)
+        self.expect(
+            "number of runs in which a batch is announced",
+            told == runs,
+            &output.messages,
+        )?;
+        sent.nacks.dedup(); // Each part of a batch is refused on its own.
+        self.same("messages after a batch, by parts and at once", &sent, &at_once)
     }
 
-    /// The same replica, told in another way, must become the same.
+    /// Delivers two events to copies of the replica. Both copies must end in the same state.
     ///
     /// # Errors
-    /// The first difference.
-    pub fn same_effect(&self, tested: &TestedNode, one: Event, other: Event) -> Compared<()> {
+    /// Returns the first difference.
+    pub fn same_effect(&self, tested: &TestedNode, one: Event, other: Event) -> Checked {
         let (mut first, mut second) = (tested.replica().clone(), tested.replica().clone());
         let _ = self.run(&mut first, one)?;
         let _ = self.run(&mut second, other)?;
-        self.same("what two ways of saying it make of it", &first, &second)
+        self.same("state after the same input in two shapes", &first, &second)
     }
 
     /// Makes the oldest step durable.
     ///
     /// # Errors
-    /// If the disk then differs.
-    pub fn sync(&self, tested: &TestedNode, durable: &Acceptor) -> Compared<TestedNode> {
+    /// Fails if the disk differs afterwards.
+    pub fn sync(&self, tested: &TestedNode, durable: &Acceptor) -> Checked<TestedNode> {
         let (mut disk, mut unsynced) = (tested.disk().clone(), tested.unsynced().to_vec());
         if unsynced.is_empty() {
             return self.differ("unsynced steps", "one to sync", "none");
@@ -284,11 +292,11 @@ impl Comparator<'_> {
         Ok(TestedNode::of(tested.replica().clone(), disk, unsynced, reads))
     }
 
-    /// Crashes a replica and builds it again from its disk.
+    /// Crashes the node and recovers it from its disk.
     ///
     /// # Errors
-    /// If what comes back differs.
-    pub fn crash(&self, tested: &TestedNode, after: &Live) -> Compared<TestedNode> {
+    /// Fails if the recovered replica differs.
+    pub fn crash(&self, tested: &TestedNode, after: &Live) -> Checked<TestedNode> {
         let config = self.projection.config(self.node);
         let replica = match tested.replica().recover(config, tested.disk().records()) {
             Ok(replica) => replica,
@@ -299,20 +307,20 @@ impl Comparator<'_> {
         Ok(TestedNode::of(replica, tested.disk().clone(), Vec::new(), reads))
     }
 
-    /// Whether the disk holds what the model's does.
+    /// Compares the disk with the model's.
     ///
     /// # Errors
-    /// If it does not.
-    pub fn compare_disk(&self, disk: &Memory, durable: &Acceptor) -> Compared<()> {
+    /// Fails if they differ.
+    pub fn compare_disk(&self, disk: &Memory, durable: &Acceptor) -> Checked {
         let image = self.mapped("the disk", self.projection.acceptor(disk.image()))?;
         self.same("the disk", durable, &image)
     }
 
-    /// Whether the replica is in the model's state.
+    /// Compares the replica with the state of the model's node.
     ///
     /// # Errors
-    /// If it is not, with the part that differs.
-    pub fn compare_live(&self, replica: &TestedReplica, expected: &Live) -> Compared<()> {
+    /// Returns the first part that differs.
+    pub fn compare_live(&self, replica: &TestedReplica, expected: &Live) -> Checked {
         let parts = replica.parts();
         let live = self.mapped("the replica", self.projection.live(self.node, parts))?;
         self.same("promised", &expected.acceptor.promised, &live.acceptor.promised)?;
@@ -330,7 +338,7 @@ impl Comparator<'_> {
         input: Input,
         expected: &Step,
         mut output: Output,
-    ) -> Compared<()> {
+    ) -> Checked {
         self.compare_live(replica, &expected.live)?;
         self.compare_trims(before, input, expected, &mut output)?;
         self.compare_reads(before, input, expected, &output)?;
@@ -350,24 +358,25 @@ impl Comparator<'_> {
         if changed == output.records.is_empty() {
             return self.differ("records", if changed { "some" } else { "none" }, &output.records);
         }
-        // What a snapshot holds was applied by whoever took it.
+        // The effect of the slots that a snapshot covers is in the snapshot; they are not handed out.
         let (from, to) = (before.known_below().max(after.trimmed), expected.live.known_below());
         let ready = (from.0..to.0).filter_map(|slot| {
             let value = self.projection.real_value(expected.live.chosen[usize::from(slot)]?);
             Some((paxos::Slot(slot.into()), value))
         });
-        self.same("what is handed out to be applied", &ready.collect(), &output.chosen)
+        self.same("values to apply", &ready.collect(), &output.chosen)
     }
 
-    /// Who asks for votes in slots that are trimmed is told so, and who promises with more trimmed than
-    /// this node knows is asked for its snapshot. The model has neither: both only say where to ask.
+    /// Compares two outputs that the model does not have, because they only say which peer to ask. A node that is asked to
+    /// vote in a trimmed slot answers `Trimmed`. A candidate that gets a promise of a node that has trimmed more than the
+    /// candidate knows wants that node's snapshot.
     fn compare_trims(
         &self,
         before: &Live,
         input: Input,
         expected: &Step,
         output: &mut Output,
-    ) -> Compared<()> {
+    ) -> Checked {
         use ModelMessage::{Accept, Promise};
         let (said, fetched) = match input {
             Input::Message(Accept { ballot, slot, .. }) => {
@@ -387,24 +396,24 @@ impl Comparator<'_> {
         let (trims, rest) =
             std::mem::take(&mut output.messages).into_iter().partition(says_trimmed);
         output.messages = rest;
-        self.same("what is said to be trimmed", &Vec::from_iter(said), &trims)?;
-        self.same("whose snapshot is wanted", &Vec::from_iter(fetched), &output.fetch)
+        self.same("answers Trimmed", &Vec::from_iter(said), &trims)?;
+        self.same("wanted snapshots", &Vec::from_iter(fetched), &output.fetch)
     }
 
-    /// The read that is confirmed, and those that a leader gives up with its lead, or that ask who does not
-    /// lead.
+    /// Compares the read that is confirmed and the reads that are refused: those of a leader that stops leading, and those
+    /// of a node that does not lead.
     fn compare_reads(
         &self,
         before: &Live,
         input: Input,
         expected: &Step,
         output: &Output,
-    ) -> Compared<()> {
+    ) -> Checked {
         let ready = output.reads.iter().map(|ready| (ready.token, ready.at)).collect();
         let answer = expected.answer.map(|answer| (READ, real_slot(answer.index)));
-        self.same("which reads are answered", &Vec::from_iter(answer), &ready)?;
+        self.same("answered reads", &Vec::from_iter(answer), &ready)?;
         if matches!(input, Input::Propose { .. }) {
-            return Ok(()); // What becomes of proposals is looked at in `edges`.
+            return Ok(()); // The fate of proposals is checked in `edges`.
         }
         let given_up = match (&before.role, &expected.live.role) {
             (Role::Leader { .. }, Role::Leader { .. }) => 0,
@@ -413,27 +422,27 @@ impl Comparator<'_> {
             }
             (Role::Follower | Role::Candidate { .. }, _) => usize::from(input == Input::Read),
         };
-        self.same("how many reads are refused", &given_up, &output.refused.len())
+        self.same("number of refused reads", &given_up, &output.refused.len())
     }
 
-    /// A node's promise and votes for its own ballot do not travel.
+    /// Returns true for a node's promise and votes for its own ballot, which are not sent.
     fn says_to_itself(&self, message: ModelMessage) -> bool {
         use ModelMessage::{Accepted, Promise};
         let own = self.projection.owner(message.ballot()) == self.node;
         own && matches!(message, Promise { .. } | Accepted { .. })
     }
 
-    fn stored(&self, stored: Result<(), paxos::RecoverError>) -> Compared<()> {
+    fn stored(&self, stored: Result<(), paxos::RecoverError>) -> Checked {
         stored.or_else(|error| self.differ("records", "records that fit", error.to_string()))
     }
 
-    /// Writes records, each of which must say something new.
-    fn append(&self, disk: &mut Memory, records: &[Record]) -> Compared<()> {
+    /// Writes records. Each record must change the disk.
+    fn append(&self, disk: &mut Memory, records: &[Record]) -> Checked {
         for record in records {
             let before = disk.clone();
             self.stored(disk.append(std::slice::from_ref(record)))?;
             if before == *disk {
-                return self.differ("records", "nothing that is stored already", record);
+                return self.differ("records", "records that change the disk", record);
             }
         }
         Ok(())
@@ -445,8 +454,7 @@ thread_local! {
     static STEPS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets a replica take a step. A panic of the replica is a difference, and the report shows it as one, so its usual
-/// message is not printed.
+/// Lets a replica take a step, without the usual message if it panics: the report shows the panic as a difference.
 fn silently(step: impl FnOnce()) -> thread::Result<()> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

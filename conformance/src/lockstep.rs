@@ -1,17 +1,18 @@
 //! Model and implementation side by side: a model whose states are pairs.
 //!
-//! Every step of the model is taken by the production replicas as well, and everything that comes of
-//! it is compared: the disk, each field of the replica, the records, the messages, and which of these
-//! leave before the records are durable. Inputs that change nothing in the model are delivered, too, and
-//! must change nothing; so are batches as a whole, resends, heartbeats and requests for what was missed. A
-//! difference becomes part of the state, and so the shortest path to it is found like any other
-//! counterexample.
+//! The production replicas take every step of the model, and the [comparator](crate::comparator) compares the results.
+//! Further checks follow each step:
 //!
-//! Each step of the model runs the production code. What should change nothing is tried once for each
-//! distinct replica, not in each state of the cluster that contains it: a replica is a pure function
-//! of itself and the input, and nothing else is looked at.
+//! - An input that changes nothing in the model is delivered as well, and must change nothing.
+//! - A batch is delivered as a whole and by parts; news of a chosen value is delivered with and without the value.
+//! - The messages that a node sends again were sent before.
+//! - Inputs that the model does not have are tried on each distinct replica ([`edges`]).
 //!
-//! What it is not: it says nothing about a driver, a disk or a network; those are other links.
+//! A difference becomes part of the state, so the search finds the shortest path to it like that to any other
+//! counterexample. A step of one node that was compared before is not compared again; [`memo`](crate::memo) says why that
+//! loses nothing.
+//!
+//! The lockstep says nothing about a driver, a disk or a network. Other links of the chain do.
 
 use std::{
     hash::{Hash, Hasher},
@@ -29,7 +30,7 @@ use state_explorer::Explorable;
 use stateright::{Model, Property};
 
 use crate::{
-    comparator::{Comparator, Divergence},
+    comparator::{Checked, Comparator, Divergence},
     edges,
     memo::{Memo, NodePair, Resends, Reshaped, Step, Stimulus},
     mutants::TestedReplica,
@@ -84,7 +85,7 @@ impl Lockstep {
     /// Model and production replicas within some bounds.
     ///
     /// # Errors
-    /// Bounds that are out of range.
+    /// Fails if the bounds are out of range.
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         // The model's own properties are checked in its own run.
         let cluster = Cluster::new(bounds)?.only(AGREEMENT);
@@ -149,13 +150,8 @@ impl Lockstep {
         Comparator { projection: &self.projection, node }
     }
 
-    /// Takes a step of the model with the implementation.
-    fn follow(
-        &self,
-        pair: &Pair,
-        next: &State,
-        action: Action,
-    ) -> Result<Arc<NodePair>, Box<Divergence>> {
+    /// Takes a step of the model with the node under test.
+    fn follow(&self, pair: &Pair, next: &State, action: Action) -> Checked<Arc<NodePair>> {
         let (node, stimulus) = match action {
             Action::Sync(node) => (node, Stimulus::Sync),
             Action::Crash(node) => (node, Stimulus::Crash),
@@ -186,12 +182,7 @@ impl Lockstep {
 
     /// Compares a step of one node, of which nothing was compared before. It reads its arguments and nothing else of the
     /// cluster, so that the [memo](crate::memo) can stand for it.
-    fn compare(
-        &self,
-        before: &NodePair,
-        step: &Step,
-        after: &Node,
-    ) -> Result<TestedNode, Box<Divergence>> {
+    fn compare(&self, before: &NodePair, step: &Step, after: &Node) -> Checked<TestedNode> {
         let NodePair { node, model, tested, .. } = before;
         let comparator = self.comparator(*node);
         let tested = match step.stimulus {
@@ -210,15 +201,15 @@ impl Lockstep {
         Ok(tested)
     }
 
-    /// Delivers what changes nothing in the model.
-    fn ignore(&self, pair: &Pair, action: Action) -> Result<(), Box<Divergence>> {
+    /// Delivers an action that changes nothing in the model.
+    fn ignore(&self, pair: &Pair, action: Action) -> Checked {
         let Some((node, input)) = self.cluster.input(&pair.model, action) else { return Ok(()) };
         let before = &pair.nodes[usize::from(node.0)];
         self.memo.ignored(before, input, || {
             let NodePair { model, tested, .. } = &**before;
             let expected = self.cluster.step(node, &model.live, input);
-            // Not ignored, only out of bounds: too many unsynced steps, or ballots or slots that
-            // this space does not have.
+            // The node does not ignore the input. The space only has no room for its effect: too many steps would
+            // wait for their sync, or the ballot or slot is out of bounds.
             if expected.live != model.live || self.beyond_bounds(&model.live, node, input) {
                 return Ok(());
             }
@@ -226,7 +217,7 @@ impl Lockstep {
         })
     }
 
-    /// What a production replica would do and the space has no room for.
+    /// Returns true if a production replica acts on the input and the space has no room for the effect.
     fn beyond_bounds(&self, live: &Live, node: NodeId, input: Input) -> bool {
         let leads = matches!(live.role, Role::Leader { .. });
         let bounds = self.cluster.bounds();
@@ -241,7 +232,7 @@ impl Lockstep {
         }
     }
 
-    /// Another shape of an input: a batch that says this and more, or news without the value.
+    /// Returns another shape of an input: a batch with the message of the next slot, or news without the value.
     fn reshaped(&self, state: &State, action: Action) -> Option<Reshaped> {
         match action {
             Action::Chosen { ballot, .. } => Some(Reshaped::News(ballot)),
@@ -269,12 +260,7 @@ impl Lockstep {
     }
 
     /// Delivers an input in another shape to a copy. The effect must be the same.
-    fn compare_reshaped(
-        &self,
-        before: &NodePair,
-        input: Input,
-        reshaped: Reshaped,
-    ) -> Result<(), Box<Divergence>> {
+    fn compare_reshaped(&self, before: &NodePair, input: Input, reshaped: Reshaped) -> Checked {
         let NodePair { node, model, tested, .. } = before;
         let (comparator, live) = (self.comparator(*node), &model.live);
         let projection = &self.projection;
@@ -315,7 +301,7 @@ impl Lockstep {
     }
 
     /// Timers, and messages that the model does not have, change nothing.
-    fn undisturbed(&self, state: &State, reached: &NodePair) -> Result<(), Box<Divergence>> {
+    fn undisturbed(&self, state: &State, reached: &NodePair) -> Checked {
         self.sends_nothing_new(state, reached)?;
         if reached.edges_hold.get().is_none() {
             edges::check(&self.comparator(reached.node), &reached.tested)?;
@@ -325,13 +311,12 @@ impl Lockstep {
     }
 
     /// Each message that a candidate or leader sends again was sent before; or it waits for a sync, and then waits again.
-    fn sends_nothing_new(&self, state: &State, reached: &NodePair) -> Result<(), Box<Divergence>> {
-        let Resends { early, late } = match reached.resends.get() {
-            Some(known) => known,
-            None => {
-                let resends = self.resends(reached)?;
-                reached.resends.get_or_init(|| resends)
-            }
+    fn sends_nothing_new(&self, state: &State, reached: &NodePair) -> Checked {
+        let Resends { early, late } = if let Some(known) = reached.resends.get() {
+            known
+        } else {
+            let resends = self.resends(reached)?;
+            reached.resends.get_or_init(|| resends)
         };
         let sent = |message: &Message| state.network.contains(*message);
         let waits = |message: &Message| {
@@ -341,17 +326,18 @@ impl Lockstep {
         let new_late = || late.iter().find(|message| !sent(message) && !waits(message));
         match new_early.or_else(new_late) {
             None => Ok(()),
-            Some(new) => Err(sends_new(reached.node, new)),
+            Some(new) => self.comparator(reached.node).differ(RESENT, "nothing new", new),
         }
     }
 
     /// The messages that a candidate or leader sends again, in the model's words.
-    fn resends(&self, pair: &NodePair) -> Result<Resends, Box<Divergence>> {
+    fn resends(&self, pair: &NodePair) -> Checked<Resends> {
         let NodePair { node, model, tested, .. } = pair;
         if model.live.role == Role::Follower {
             return Ok(Resends::default());
         }
-        let mut output = self.comparator(*node).unmoved(tested, Event::Timer(Timer::Resend))?;
+        let comparator = self.comparator(*node);
+        let mut output = comparator.unmoved(tested, Event::Timer(Timer::Resend))?;
         let early = tested.take_early(&mut output);
         let in_words = |mut resent: Vec<paxos::Envelope>| {
             for envelope in &mut resent {
@@ -363,9 +349,9 @@ impl Lockstep {
                 };
             }
             let sent = self.projection.sent(*node, &model.live.acceptor, &resent);
-            let sent = sent.map_err(|what| diverged(*node, RESENT, "nothing new", what.0))?;
+            let sent = comparator.mapped(RESENT, sent)?;
             if !sent.nacks.is_empty() || !sent.announced.is_empty() {
-                return Err(sends_new(*node, &sent));
+                return comparator.differ(RESENT, "nothing new", sent);
             }
             Ok(sent.messages)
         };
@@ -373,20 +359,7 @@ impl Lockstep {
     }
 }
 
-const RESENT: &str = "what is sent again";
-
-fn sends_new(node: NodeId, what: &impl std::fmt::Debug) -> Box<Divergence> {
-    diverged(node, RESENT, "nothing new", format!("{what:?}"))
-}
-
-fn diverged(
-    node: NodeId,
-    field: &'static str,
-    model: &str,
-    implementation: String,
-) -> Box<Divergence> {
-    Box::new(Divergence { node, field, model: model.to_owned(), implementation })
-}
+const RESENT: &str = "resent messages";
 
 impl Model for Lockstep {
     type State = Pair;

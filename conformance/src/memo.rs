@@ -6,11 +6,12 @@
 //! Claim: a run that compares each distinct step once finds a difference exactly if a run that compares the step of every
 //! transition does.
 //!
-//! - The comparison reads the node before the step, on both sides ([`NodePair`]), the step itself ([`Step`]), and the
-//!   model's node after it; it is given nothing else (`Lockstep::compare`). These are what the memo compares, by value.
-//!   Hashes only find the place to look at.
-//! - Both sides are deterministic. A replica is a pure function of itself and the event, and its equality covers every
-//!   field, so it has no hidden state. The model's step is a pure function, too.
+//! - The comparison reads three things: the node before the step on both sides ([`NodePair`]), the step ([`Step`]), and the
+//!   model's node after the step. `Lockstep::compare` has no other argument, and nothing else that it sees changes during a
+//!   run. The memo compares the same three by value. Hashes only find the place to look at.
+//! - Both sides are deterministic. The model's step is a pure function. So is the replica's: its crate has no clock, no
+//!   randomness and no global state, and the equality of replicas covers every field. The comparator takes each distinct
+//!   step twice, and the results must be equal.
 //! - A difference is never remembered: it ends the run, and the replay of the path to it must find it again.
 //!
 //! The comparisons that read the rest of the cluster, such as the search of the network for what a node sends again, are
@@ -31,7 +32,7 @@ use paxos_model::cluster::{
 };
 use smallvec::SmallVec;
 
-use crate::{comparator::Divergence, tested::TestedNode};
+use crate::{comparator::Checked, tested::TestedNode};
 
 /// The most comparisons that are remembered, at about 200 bytes each.
 pub const REMEMBERED_MAX: usize = 4_000_000;
@@ -98,7 +99,7 @@ pub enum Reshaped {
 struct Remembered {
     /// Inputs that change nothing.
     ignored: HashSet<Input>,
-    /// Steps, and the pairs that they lead to. Which one follows from the model's node after the step.
+    /// Steps, and the pairs that they lead to: one for each node of the model after the step.
     taken: HashMap<Step, SmallVec<[Weak<NodePair>; 1]>>,
 }
 
@@ -188,8 +189,8 @@ impl Memo {
         before: &NodePair,
         step: &Step,
         after: &Node,
-        compare: impl FnOnce() -> Result<TestedNode, Box<Divergence>>,
-    ) -> Result<Arc<NodePair>, Box<Divergence>> {
+        compare: impl FnOnce() -> Checked<TestedNode>,
+    ) -> Checked<Arc<NodePair>> {
         if let Some(known) = before.remembered().taken.get(step) {
             let mut known = known.iter().filter_map(Weak::upgrade);
             if let Some(known) = known.find(|pair| pair.model == *after) {
@@ -212,8 +213,8 @@ impl Memo {
         &self,
         before: &NodePair,
         input: Input,
-        compare: impl FnOnce() -> Result<(), Box<Divergence>>,
-    ) -> Result<(), Box<Divergence>> {
+        compare: impl FnOnce() -> Checked,
+    ) -> Checked {
         if before.remembered().ignored.contains(&input) {
             return Ok(());
         }

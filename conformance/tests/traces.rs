@@ -47,8 +47,8 @@ fn scenario(name: &str) -> String {
     scenario.trace().expect("it can happen").to_itf()
 }
 
-/// What becomes of a text that claims to be a trace.
-fn fate(text: &str) -> Result<usize, String> {
+/// The result of the replay of a text: the number of steps, or the failure.
+fn replayed(text: &str) -> Result<usize, String> {
     let trace = Trace::parse("a.itf.json", text).map_err(|error| error.to_string())?;
     let replayed = replay(&trace).map_err(|failure| {
         assert_eq!(failure.exit_code(), 2, "{failure}");
@@ -57,7 +57,7 @@ fn fate(text: &str) -> Result<usize, String> {
     Ok(replayed.steps)
 }
 
-/// With one part replaced by another.
+/// The text with one part replaced.
 fn altered(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "nothing says {from}");
     text.replacen(from, to, 1)
@@ -182,7 +182,7 @@ fn the_cover_of_one_ballot_is_written_and_replayed() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn a_trace_that_was_tampered_with_is_refused_or_found() {
     let text = &scenario("happy-path");
-    assert_eq!(fate(text), Ok(8));
+    assert_eq!(replayed(text), Ok(8));
     let find = |what: &str| text.find(what).expect("it is there");
     let cut = |from: usize, to: usize| format!("{}{}", &text[..from], &text[to..]);
     let last = text.rfind(",\n    {").expect("the last state");
@@ -270,10 +270,10 @@ fn a_trace_that_was_tampered_with_is_refused_or_found() {
         ("two states swapped", unnumbered),
         ("two states swapped and numbered", exchanged),
     ];
-    let mut fates = String::new();
+    let mut failures = String::new();
     for (what, text) in &tampered {
-        let fate = fate(text).expect_err(what);
-        fates.extend([what, "\n  ", &fate.replace('\n', "\n  "), "\n"]);
+        let failure = replayed(text).expect_err(what);
+        failures.extend([what, "\n  ", &failure.replace('\n', "\n  "), "\n"]);
     }
     expect![[r#"
         nothing in it
@@ -352,21 +352,21 @@ fn a_trace_that_was_tampered_with_is_refused_or_found() {
           a.itf.json: states[4].#meta.index is 5; accepted is 4
         two states swapped and numbered
           state 4 is no successor of the one before: "n2 gets Accept b0 s0=v0" may not happen there
-    "#]].assert_eq(&fates);
+    "#]].assert_eq(&failures);
 }
 
 #[test]
 fn traces_that_are_not_for_replicas_are_refused() {
     let text = scenario("happy-path");
     let broken = altered(&text, "\"bounds\":{", "\"bug\":8,\"bounds\":{");
-    let why = fate(&broken).expect_err("the replicas have no bug");
+    let why = replayed(&broken).expect_err("the replicas have no bug");
     assert_eq!(
         why,
         "it is a trace of a cluster with IgnoresReports; the replicas have no such bug"
     );
     let lines = text.lines().filter(|line| !line.starts_with("      \"action\":"));
     let bare: String = lines.map(|line| line.to_owned() + "\n").collect();
-    let why = fate(&altered(&bare, "[\"action\",", "[")).expect_err("there is no action");
+    let why = replayed(&altered(&bare, "[\"action\",", "[")).expect_err("there is no action");
     assert!(why.starts_with("state 1 does not say what led to it; `paxos-model trace`"), "{why}");
 }
 
@@ -394,13 +394,13 @@ fn lasso(to: usize) -> String {
 #[test]
 fn the_loop_of_a_lasso_is_closed_on_the_replicas() {
     // Seven steps, and one that closes the loop.
-    assert_eq!(fate(&lasso(6)), Ok(8));
+    assert_eq!(replayed(&lasso(6)), Ok(8));
     // The last state is the one before the news.
-    assert_eq!(fate(&lasso(5)), Ok(7));
-    assert_eq!(fate(&lasso(7)), Ok(7));
-    let why = fate(&lasso(3)).expect_err("the message stays in the network");
+    assert_eq!(replayed(&lasso(5)), Ok(7));
+    assert_eq!(replayed(&lasso(7)), Ok(7));
+    let why = replayed(&lasso(3)).expect_err("the message stays in the network");
     assert!(why.starts_with("no action leads from the last state back to state 3"), "{why}");
-    let why = fate(&lasso(8)).expect_err("there is no such state");
+    let why = replayed(&lasso(8)).expect_err("there is no such state");
     assert_eq!(why, "a.itf.json: loop is 8; accepted is the number of a state, 0 to 7, or nothing");
 }
 
@@ -409,34 +409,34 @@ fn find_from(text: &str, from: usize, what: &str) -> usize {
 }
 
 #[test]
-fn no_mutant_passes_for_another_behaviour_and_nothing_panics() {
+fn no_altered_text_passes_for_another_behaviour_and_nothing_panics() {
     let text = scenario("leader-crashes-after-one-vote-and-its-value-is-adopted");
     let original = Trace::parse("a.itf.json", &text).expect("it is a trace");
-    // Each line left out, each twice, each digit changed; at every seventh byte: it left out, it
-    // spoilt, all from there on cut off.
+    // Omits each line, repeats each line, and changes each digit. At every seventh byte, omits the byte, spoils it, and cuts
+    // off the rest.
     let lines: Vec<&str> = text.lines().collect();
-    let mut mutants = Vec::new();
+    let mut texts = Vec::new();
     for i in 0..lines.len() {
         let (before, after) = (lines[..i].join("\n"), lines[i + 1..].join("\n"));
-        mutants.push(format!("{before}\n{after}"));
-        mutants.push(format!("{before}\n{line}\n{line}\n{after}", line = lines[i]));
+        texts.push(format!("{before}\n{after}"));
+        texts.push(format!("{before}\n{line}\n{line}\n{after}", line = lines[i]));
     }
     for (i, _) in text.char_indices().step_by(7) {
-        mutants.push(format!("{}{}", &text[..i], &text[i + 1..]));
-        mutants.push(text[..i].to_owned());
-        mutants.push(format!("{}\0{}", &text[..i], &text[i + 1..]));
+        texts.push(format!("{}{}", &text[..i], &text[i + 1..]));
+        texts.push(text[..i].to_owned());
+        texts.push(format!("{}\0{}", &text[..i], &text[i + 1..]));
     }
     for (i, c) in text.char_indices().filter(|(_, c)| c.is_ascii_digit()) {
         let other = if c == '0' { '1' } else { '0' };
-        mutants.push(format!("{}{other}{}", &text[..i], &text[i + 1..]));
+        texts.push(format!("{}{other}{}", &text[..i], &text[i + 1..]));
     }
-    for mutant in mutants {
-        let Ok(trace) = Trace::parse("a.itf.json", &mutant) else { continue };
-        // What is left is the same trace, written otherwise or with other words about it, ...
+    for text in texts {
+        let Ok(trace) = Trace::parse("a.itf.json", &text) else { continue };
+        // A text that is still a trace is the same trace in another notation or with another description, ...
         let same = trace.actions().eq(original.actions());
         match replay(&trace) {
             // ... or in a space where just this can happen, too.
-            Ok(replayed) => assert!(same && replayed.steps == original.steps(), "{mutant}"),
+            Ok(replayed) => assert!(same && replayed.steps == original.steps(), "{text}"),
             Err(failure) => assert_eq!(failure.exit_code(), 2, "{failure}"),
         }
     }

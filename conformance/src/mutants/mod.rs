@@ -1,7 +1,8 @@
-//! The production replica, and ways to break it on purpose.
+//! Mutants: the production replica with one bug of the catalogue.
 //!
-//! The production code stays as it is. What goes into it, what comes out of it and when, and what it is built
-//! from again is changed, so that from outside it behaves as if the bug were in it.
+//! The production code stays as it is. A mutant changes the events that go into the replica, the output that comes out, the
+//! messages that leave early, or the records that it recovers from. From outside it behaves as if the bug were in the
+//! code. The module `steps` has one function for each bug.
 
 mod snapshots_and_reads;
 mod steps;
@@ -19,14 +20,14 @@ use paxos::{
 };
 use paxos_model::cluster::Bug;
 
-/// A production replica, broken or not.
+/// The replica under test: the production replica, or a mutant of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TestedReplica {
     replica: Replica,
-    bug: Option<Bug>,
-    /// What was promised other than by a vote; kept for [`Bug::AcceptDoesNotPromise`] alone.
+    mutant: Option<Bug>,
+    /// The highest ballot that was promised other than by a vote; kept for [`Bug::AcceptDoesNotPromise`] alone.
     prepared: Option<Ballot>,
-    /// What it ever proposed; kept for [`Bug::MatchesByValue`] alone, since votes do not name their value.
+    /// All proposals so far; kept for [`Bug::MatchesByValue`] alone, since votes do not name their value.
     proposed: Vec<(Ballot, Slot, Value)>,
 }
 
@@ -34,17 +35,17 @@ impl TestedReplica {
     /// A replica that has never run.
     ///
     /// # Errors
-    /// A configuration that cannot work.
-    pub fn new(config: Config, bug: Option<Bug>) -> Result<Self, ConfigError> {
-        Ok(Self { replica: Replica::new(config)?, bug, prepared: None, proposed: Vec::new() })
+    /// Fails if the configuration cannot work.
+    pub fn new(config: Config, mutant: Option<Bug>) -> Result<Self, ConfigError> {
+        Ok(Self { replica: Replica::new(config)?, mutant, prepared: None, proposed: Vec::new() })
     }
 
     /// The replica after a crash.
     ///
     /// # Errors
-    /// Records that cannot be its own.
+    /// Fails if the records cannot be the replica's own.
     pub fn recover(&self, config: Config, mut records: Vec<Record>) -> Result<Self, RecoverError> {
-        match self.bug {
+        match self.mutant {
             Some(Bug::ReusesBallot) => steps::forget_own_promise(config.id, &mut records),
             Some(Bug::UnreadableIsEmpty) => records.clear(),
             _ => {}
@@ -53,11 +54,11 @@ impl TestedReplica {
         Ok(Self { replica, ..self.clone() })
     }
 
-    /// Hashes every field of it. Where nobody reads, nothing depends on a leader's barrier, and it is left
-    /// out: the model does not have it there.
+    /// Hashes every field. In a space without reads nothing depends on a leader's barrier, and the model does not have
+    /// it; there it is left out.
     pub(crate) fn hash_fields(&self, reads: bool, hasher: &mut impl Hasher) {
         let Parts { config, acceptor, role, learner } = self.replica.parts();
-        (config, acceptor, learner, self.bug, self.prepared, &self.proposed).hash(hasher);
+        (config, acceptor, learner, self.mutant, self.prepared, &self.proposed).hash(hasher);
         match role {
             Role::Leader(leader) if !reads => {
                 let Leader { first, votes, reader } = leader;
@@ -68,7 +69,7 @@ impl TestedReplica {
         }
     }
 
-    /// The replica, to be looked at.
+    /// The production replica.
     pub fn production(&self) -> &Replica {
         &self.replica
     }
@@ -80,15 +81,15 @@ impl TestedReplica {
 
     /// Takes a step.
     pub fn step(&mut self, event: Event, output: &mut Output) {
-        match self.bug {
+        match self.mutant {
             None => self.replica.step(event, output),
-            Some(bug) => self.misstep(bug, event, output),
+            Some(bug) => self.mutated_step(bug, event, output),
         }
     }
 
-    /// Takes out what leaves before the records are durable.
+    /// Removes from `output` the messages that may leave before its records are durable.
     pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
-        match self.bug {
+        match self.mutant {
             Some(Bug::ProposesTooEarly) => steps::take_proposals(output),
             Some(Bug::CountsOwnVoteEarly) => steps::take_with_own_vote(output),
             _ => output.take_early().collect(),

@@ -1,4 +1,4 @@
-//! One piece of a verification: what it runs, and what its result is held against.
+//! One job of a verification, and the comparison of its result with the table.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::{
     spaces::{Known, Space, Table},
 };
 
-/// How long the prover may take for one obligation. It takes milliseconds.
+/// The time limit for one obligation, which takes milliseconds.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// One piece of work.
+/// One job.
 pub(super) enum Job {
     Proof(Specification),
     Specification(Known),
@@ -31,7 +31,7 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// All that a table asks for.
+    /// All jobs of a table.
     pub(super) fn all(table: &Table) -> Vec<Self> {
         let specifications = || table.specifications.iter().cloned();
         let text = |name: &str| {
@@ -52,7 +52,7 @@ impl Job {
             .collect()
     }
 
-    /// A guess at its share of the work.
+    /// An estimate of the job's share of the work.
     pub(super) fn cost(&self) -> u64 {
         match self {
             Self::Proof(_) => 10_000,
@@ -75,10 +75,10 @@ impl Job {
         }
     }
 
-    /// The command that runs it alone, if there is one.
+    /// The command that runs the job alone, if there is one.
     pub(super) fn command(&self) -> Option<String> {
         let with = |bin, what: &str, settings: Vec<(&str, String)>| {
-            // The first setting names the model, and those that are not given begin with "no".
+            // The first setting names the model. A setting that is not given begins with "no".
             let given = settings.into_iter().skip(1).map(|(_, setting)| setting);
             let given: Vec<_> = given.filter(|setting| !setting.starts_with("no ")).collect();
             format!("cargo run --release --bin {bin} -- {what} {}", given.join(" "))
@@ -128,7 +128,7 @@ impl Job {
         }
     }
 
-    /// Does it, and holds what came out against the table.
+    /// Runs the job, and compares its result with the table.
     pub(super) fn run(&self, interrupt: &Interrupt) -> Row {
         let (mut compared, mut explained) = (None, Vec::new());
         let evidence = match self {
@@ -173,7 +173,7 @@ impl Job {
             explained,
             evidence,
         };
-        self.hold_against_table(&mut row);
+        self.compare_with_table(&mut row);
         row
     }
 
@@ -184,7 +184,7 @@ impl Job {
         }
     }
 
-    fn hold_against_table(&self, row: &mut Row) {
+    fn compare_with_table(&self, row: &mut Row) {
         let Evidence::Explored(report) = &row.evidence else { return };
         if !report.complete {
             return;
@@ -214,7 +214,7 @@ impl Job {
     }
 }
 
-/// Depth-first is lighter; a failure is looked for again, breadth-first.
+/// Explores a model depth-first, which takes less memory. The engine searches for a failure again, breadth-first.
 fn searched<M: Explorable>(model: &M, interrupt: &Interrupt) -> Evidence {
     let interrupt = interrupt.clone();
     let options = Options { engine: Engine::Dfs, interrupt, ..Options::default() };

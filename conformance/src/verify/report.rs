@@ -1,4 +1,4 @@
-//! A verification for people: a table of all that ran, a line for each link, and what went wrong.
+//! The report of a verification: a table of all jobs, a line for each link, and the failure in full.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -72,13 +72,13 @@ impl fmt::Display for Verification {
                 writeln!(f, "\n{}, {}: {complaint}", row.link, row.space)?;
             }
         }
-        self.story(f)?;
+        self.counterexample(f)?;
         writeln!(f, "\nverdict: {}", self.verdict)
     }
 }
 
 impl Verification {
-    /// How many transitions of the model the production replicas took, kind by kind.
+    /// The number of transitions of the model that the production replicas took, kind by kind.
     fn actions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum = |link| {
             let mut sum: BTreeMap<&str, u64> = BTreeMap::new();
@@ -110,9 +110,8 @@ impl Verification {
         writeln!(f, "\n{table}")
     }
 
-    /// What fails, in full: a proof that does, or else the shortest counterexample of all; one is enough
-    /// to begin with.
-    fn story(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// One failure in full: a proof that failed, or else the shortest counterexample of all.
+    fn counterexample(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.rows {
             if let Evidence::Proved(proof) = &row.evidence
                 && proof.verdict != Verdict::Holds
