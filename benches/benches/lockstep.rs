@@ -55,7 +55,7 @@ fn main() {
 
     group.throughput(Throughput::Elements(WALK as u64));
     let walk = walk();
-    // What should change nothing is tried once for each distinct replica, and so only here.
+    // Each step is compared once, so only in this run.
     group.bench_function("walk, first time", |bencher| {
         let run = |lockstep: Lockstep| (replay(&lockstep, &walk), lockstep);
         bencher.iter_batched(lockstep, run, BatchSize::SmallInput);

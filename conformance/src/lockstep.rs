@@ -32,7 +32,7 @@ use stateright::{Model, Property};
 use crate::{
     comparator::{Checked, Comparator, Divergence},
     edges,
-    memo::{Memo, NodePair, Resends, Reshaped, Step, Stimulus},
+    memo::{LocalStep, Memo, NodePair, Resends, Reshaped, Stimulus},
     mutants::TestedReplica,
     projection::{Projection, real_node, real_slot},
     tested::TestedNode,
@@ -136,7 +136,12 @@ impl Lockstep {
                 let mut nodes = pair.nodes.clone();
                 let place = usize::from(reached.node.0);
                 nodes[place] = reached;
-                Some(Pair { model: next?, nodes, divergence: None })
+                let model = next?;
+                debug_assert!(
+                    nodes.iter().map(|pair| &pair.model).eq(&model.nodes),
+                    "an action changes one node"
+                );
+                Some(Pair { model, nodes, divergence: None })
             }
             Err(divergence) => Some(Pair {
                 model: next.unwrap_or_else(|| pair.model.clone()),
@@ -171,7 +176,7 @@ impl Lockstep {
         } else {
             SmallVec::new()
         };
-        let step = Step { stimulus, reshaped: self.reshaped(&pair.model, action), early };
+        let step = LocalStep { stimulus, reshaped: self.reshaped(&pair.model, action), early };
         let compare = || self.compare(before, &step, after);
         let reached = self.memo.taken(before, &step, after, compare)?;
         if input {
@@ -182,7 +187,7 @@ impl Lockstep {
 
     /// Compares a step of one node, of which nothing was compared before. It reads its arguments and nothing else of the
     /// cluster, so that the [memo](crate::memo) can stand for it.
-    fn compare(&self, before: &NodePair, step: &Step, after: &Node) -> Checked<TestedNode> {
+    fn compare(&self, before: &NodePair, step: &LocalStep, after: &Node) -> Checked<TestedNode> {
         let NodePair { node, model, tested, .. } = before;
         let comparator = self.comparator(*node);
         let tested = match step.stimulus {

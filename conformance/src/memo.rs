@@ -6,7 +6,7 @@
 //! Claim: a run that compares each distinct step once finds a difference exactly if a run that compares the step of every
 //! transition does.
 //!
-//! - The comparison reads three things: the node before the step on both sides ([`NodePair`]), the step ([`Step`]), and the
+//! - The comparison reads three things: the node before the step on both sides ([`NodePair`]), the step ([`LocalStep`]), and the
 //!   model's node after the step. `Lockstep::compare` has no other argument, and nothing else that it sees changes during a
 //!   run. The memo compares the same three by value. Hashes only find the place to look at.
 //! - Both sides are deterministic. The model's step is a pure function. So is the replica's: its crate has no clock, no
@@ -65,7 +65,7 @@ pub(crate) struct Resends {
 
 /// A step of one node: all that a comparison reads, except the node before and after it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Step {
+pub struct LocalStep {
     /// The cause of the step.
     pub stimulus: Stimulus,
     /// Another shape in which the same input is delivered, to a copy.
@@ -100,7 +100,7 @@ struct Remembered {
     /// Inputs that change nothing.
     ignored: HashSet<Input>,
     /// Steps, and the pairs that they lead to: one for each node of the model after the step.
-    taken: HashMap<Step, SmallVec<[Weak<NodePair>; 1]>>,
+    taken: HashMap<LocalStep, SmallVec<[Weak<NodePair>; 1]>>,
 }
 
 impl NodePair {
@@ -187,7 +187,7 @@ impl Memo {
     pub(crate) fn taken(
         &self,
         before: &NodePair,
-        step: &Step,
+        step: &LocalStep,
         after: &Node,
         compare: impl FnOnce() -> Checked<TestedNode>,
     ) -> Checked<Arc<NodePair>> {
