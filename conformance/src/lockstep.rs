@@ -283,7 +283,9 @@ impl Lockstep {
                         let first = real_slot(slot);
                         (from, RealMessage::Accepted { ballot, first, count: 2 })
                     }
-                    _ => return Ok(()),
+                    _ => unreachable!(
+                        "only votes and their answers have a slot that another follows"
+                    ),
                 };
                 let whole = Event::Message { from: real_node(from), message: whole };
                 let parts = [message, following].map(|part| event(Input::Message(part)));
@@ -301,7 +303,7 @@ impl Lockstep {
                     comparator.unmoved(tested, news).map(drop)
                 }
             }
-            _ => Ok(()),
+            _ => unreachable!("an input has a shape of its own kind"),
         }
     }
 

@@ -78,7 +78,7 @@ impl fmt::Display for Verification {
 }
 
 impl Verification {
-    /// The number of transitions of the model that the production replicas took, kind by kind.
+    /// The number of transitions of the model, and of those that were compared with production replicas, kind by kind.
     fn actions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum = |link| {
             let mut sum: BTreeMap<&str, u64> = BTreeMap::new();
@@ -93,7 +93,11 @@ impl Verification {
         let (model, replayed) = (sum(Link::Model), sum(Link::Lockstep));
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
-        table.set_header(["transitions by kind", "of the model", "taken by production replicas"]);
+        table.set_header([
+            "transitions by kind",
+            "of the model",
+            "compared with production replicas",
+        ]);
         for (kind, count) in &model {
             let taken = replayed.get(kind).copied().unwrap_or(0);
             table.add_row([
