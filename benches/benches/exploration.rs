@@ -1,4 +1,4 @@
-//! How many distinct states are explored.
+//! The number of distinct states that the explorer visits in a given time.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ fn main() {
         Synod::new(bounds).expect("the bounds are in range")
     });
     bench(&mut group, "cluster 3,1,3", 113_504, || {
-        Cluster::new(cluster::Bounds::of(3, 1, 3)).expect("the bounds are in range")
+        Cluster::new(cluster::Bounds::of(3, 1, 3)).expect("the bounds are in range").checked()
     });
     group.finish();
     criterion.final_summary();

@@ -1,4 +1,4 @@
-//! How many transitions the model and the production replicas take side by side.
+//! The number of transitions that model and production replicas take side by side in a given time.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use verdict::Verdict;
 const BOUNDS: Bounds = Bounds { unsynced: 1, chosen: false, ..Bounds::of(3, 1, 3) };
 const PAIRS: usize = 328_095;
 const TRANSITIONS: usize = 1_260_397;
-/// How many actions are replayed.
+/// The number of actions in the walk.
 const WALK: usize = 50;
 
 fn lockstep() -> Lockstep {
     Lockstep::new(BOUNDS).expect("the bounds are in range")
 }
 
-/// Always the same walk: at each step another one of the actions that change something, so that
-/// no kind is always or never taken.
+/// Returns a fixed walk. At each step it chooses another position among the enabled actions, so that it takes many
+/// kinds of actions.
 fn walk() -> Vec<Action> {
-    let cluster = Cluster::new(BOUNDS).expect("the bounds are in range");
+    let cluster = Cluster::new(BOUNDS).expect("the bounds are in range").checked();
     let mut state = lockstep().start().model;
     let mut walk = Vec::with_capacity(WALK);
     while walk.len() < WALK {
         let mut enabled = Vec::new();
         cluster.candidates(&state, |action| {
-            enabled.extend(cluster.successor(&state, action).map(|next| (action, next)));
+            enabled.extend(cluster.after(&state, &action).map(|next| (action, next)));
         });
         let choice = walk.len() * 7 % enabled.len().max(1);
         let (action, next) = enabled.into_iter().nth(choice).expect("the walk does not end early");
@@ -55,7 +55,7 @@ fn main() {
 
     group.throughput(Throughput::Elements(WALK as u64));
     let walk = walk();
-    // Each step is compared once, so only in this run.
+    // The lockstep compares each distinct step once, so only the first walk pays for it.
     group.bench_function("walk, first time", |bencher| {
         let run = |lockstep: Lockstep| (replay(&lockstep, &walk), lockstep);
         bencher.iter_batched(lockstep, run, BatchSize::SmallInput);

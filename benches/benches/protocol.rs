@@ -1,5 +1,4 @@
-//! How many entries a cluster of three gets chosen and applied, if nothing but the protocol takes
-//! time.
+//! The number of entries that a cluster of three chooses and applies in a given time, if only the protocol takes time.
 
 use std::time::Duration;
 
@@ -7,7 +6,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use paxos_benches::Cluster;
 
-/// Entries for each fresh cluster. The log is not trimmed, so its growth is part of the cost.
+/// The number of entries for each new cluster. The log is not trimmed, so its growth is part of the cost.
 const ENTRIES: u64 = 20_000;
 
 fn main() {
@@ -25,7 +24,7 @@ fn main() {
             group.bench_function(id, |bencher| {
                 let run = |mut cluster: Cluster| {
                     cluster.apply(ENTRIES, outstanding, &command);
-                    // A promise each, and one record for every round.
+                    // Each node has one record for its promise and one for each round.
                     assert_eq!(cluster.records(), 3 + 3 * ENTRIES.div_ceil(outstanding));
                     cluster
                 };

@@ -1,13 +1,12 @@
 /*
- * Lamport's Paxos for Spin: the same states and steps as model/src/synod.rs, which says what they mean.
+ * Lamport's Paxos for Spin: the same states and steps as model/paxos-model/src/synod, which explains them.
  *
- * Three acceptors, two values, and as many ballots as -DB=... says. The state is the set of messages
- * sent so far and nothing else. There are nine bytes for it, one per kind of message and sender or
- * value, and bit b of each is ballot b. A step sends one message, and every message is sent once.
+ * There are three acceptors, two values, and the number of ballots that -DB=... gives. The state is the set
+ * of messages sent so far. It takes nine bytes, one for each kind of message and its sender or value, and bit
+ * b of each byte is ballot b. A step sends one message, and each message is sent at most once.
  *
- * It is not a description of processes. There is one process, which does whatever may be done next.
- * That is what makes it fast: Spin has no queues and no other program counters to store, a step is one
- * transition of pan, and undoing it restores one byte.
+ * The model has one process, which takes any possible step. This makes it fast: Spin has no queues and no
+ * other program counters to store, a step is one transition of pan, and undoing it restores one byte.
  *
  *     spin -a -DB=3 paxos.pml
  *     gcc -O3 -DSAFETY -DNOREDUCE -DNOFAIR -o pan pan.c && ./pan -m100
@@ -40,11 +39,11 @@ byte voted0, voted1, voted2;            /* 2b, by acceptor */
               && !(VOTED & ~PROPOSED))
 
 /*
- * Whether promises of two acceptors in ballot b, with these votes between them, allow `mine`.
+ * True if promises of two acceptors in ballot b allow to propose `mine`, given the votes of these two.
  *
  * The highest vote below b decides. No ballot has two values, so the votes for either value are sets
  * of ballots that do not meet, and the one with the highest ballot is the larger number. They are
- * equal only if both are empty: then any value is allowed.
+ * equal only if both are empty. Then any value is allowed.
  */
 #ifdef BUG
 #define FREE(b, votes, mine, other) true
@@ -53,13 +52,13 @@ byte voted0, voted1, voted2;            /* 2b, by acceptor */
   (((votes) & (BIT(b) - 1) & mine) >= ((votes) & (BIT(b) - 1) & other))
 #endif
 
-/* Quorums of three allow nothing more than those of two: leave out any but the highest reporter. */
+/* Quorums of three allow no more than quorums of two: two of the three, with the highest vote, allow the same. */
 #define ALLOWED(b, mine, other) \
   (   ((promised0 & promised1 & BIT(b)) && FREE(b, voted0 | voted1, mine, other)) \
    || ((promised0 & promised2 & BIT(b)) && FREE(b, voted0 | voted2, mine, other)) \
    || ((promised1 & promised2 & BIT(b)) && FREE(b, voted1 | voted2, mine, other)))
 
-/* Spin merges the two into one transition, since there is no other process to see what is between. */
+/* Spin merges guard and assignment into one transition, since no other process can see the state between them. */
 #define STEP(guard, messages, b) :: atomic { (guard) -> messages = messages | BIT(b) }
 
 /* A set of ballots as a number is less than BIT(b) if all of them are below b. */
@@ -77,10 +76,10 @@ byte voted0, voted1, voted2;            /* 2b, by acceptor */
   VOTE(b, promised0, voted0) VOTE(b, promised1, voted1) VOTE(b, promised2, voted2)
 
 active proctype paxos() {
-  /* To have nothing left to do is no deadlock. */
+  /* A state without further steps is not a deadlock. */
 end:
   do
-  /* The guard is looked at in every state, and does not hold in any, so that this adds none. */
+  /* The guard is evaluated in each state. It is false unless a state is unsafe, so this adds no state. */
   :: !SAFE -> assert(SAFE)
   BALLOT(0)
 #if B > 1

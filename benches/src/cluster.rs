@@ -1,4 +1,4 @@
-//! A cluster in one thread, with nothing around the replicas.
+//! A cluster of replicas in one thread, without disks or sockets.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -8,14 +8,14 @@ use paxos::{
     Config, Envelope, Event, Message, NodeId, Output, Proposal, Replica, Timer, To, Token, Value,
 };
 
-/// Production replicas that hand each other messages in the order of sending, none of them lost.
+/// Production replicas that exchange messages in the order of sending, without loss.
 ///
-/// Nothing but the protocol costs time: messages are not encoded, records are counted and dropped,
-/// chosen values are counted and dropped. So it says what a replica takes, not what a node can do.
+/// Messages are not encoded. Records and chosen values are counted and dropped. So a measurement has the cost of the
+/// protocol only, not that of a node.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
-    under_way: VecDeque<Sent>,
+    in_transit: VecDeque<Sent>,
     output: Output,
     records: u64,
 }
@@ -24,7 +24,7 @@ pub struct Cluster {
 struct Node {
     id: NodeId,
     replica: Replica,
-    /// How many entries were applied, and so the slot that comes next.
+    /// The number of applied entries, which is also the next slot.
     applied: u64,
 }
 
@@ -36,7 +36,7 @@ struct Sent {
 }
 
 impl Cluster {
-    /// A cluster whose first node leads.
+    /// Returns a cluster whose first node leads.
     pub fn led(size: u32) -> Self {
         let ids = (1..=size).map(NodeId);
         let node = |id| {
@@ -46,7 +46,7 @@ impl Cluster {
         };
         let mut cluster = Self {
             nodes: ids.clone().map(node).collect(),
-            under_way: VecDeque::new(),
+            in_transit: VecDeque::new(),
             output: Output::default(),
             records: 0,
         };
@@ -57,8 +57,8 @@ impl Cluster {
         cluster
     }
 
-    /// Gets `entries` copies of a command applied everywhere, in rounds: the leader is asked for as
-    /// many as may be `outstanding`, all at once, and again when all of them are applied.
+    /// Applies `entries` copies of a command at all nodes, in rounds. In each round the leader proposes `outstanding`
+    /// entries at once. The next round begins when all nodes have applied them.
     pub fn apply(&mut self, entries: u64, outstanding: u64, command: &Bytes) {
         let before = self.nodes[0].applied;
         let end = before + entries;
@@ -71,18 +71,18 @@ impl Cluster {
             self.settle();
         }
         for node in &self.nodes {
-            assert_eq!(node.applied, end, "node {} applied every entry", node.id);
+            assert_eq!(node.applied, end, "node {} applied all entries", node.id);
         }
     }
 
-    /// How many records the nodes asked to be made durable.
+    /// Returns the number of records that the nodes have output.
     pub fn records(&self) -> u64 {
         self.records
     }
 
     /// Delivers messages until none is left.
     fn settle(&mut self) {
-        while let Some(Sent { from, to, message }) = self.under_way.pop_front() {
+        while let Some(Sent { from, to, message }) = self.in_transit.pop_front() {
             self.step(to, Event::Message { from, message });
         }
     }
@@ -90,7 +90,7 @@ impl Cluster {
     fn step(&mut self, index: usize, event: Event) {
         let node = &mut self.nodes[index];
         node.replica.step(event, &mut self.output);
-        assert!(self.output.refused.is_empty(), "the leader stays and has room");
+        assert!(self.output.refused.is_empty(), "the leader stays, and accepts all proposals");
         self.records += self.output.records.len() as u64;
         for (slot, value) in &self.output.chosen {
             assert_eq!(slot.0, node.applied, "chosen values come in order");
@@ -99,13 +99,13 @@ impl Cluster {
         }
         let from = node.id;
         for Envelope { to, message } in self.output.messages.drain(..) {
-            let concerned = |node: &Node| match to {
+            let receives = |node: &Node| match to {
                 To::Peers => node.id != from,
                 To::Node(to) => node.id == to,
             };
-            let receivers = self.nodes.iter().enumerate().filter(|(_, node)| concerned(node));
+            let receivers = self.nodes.iter().enumerate().filter(|(_, node)| receives(node));
             let copies = receivers.map(|(to, _)| Sent { from, to, message: message.clone() });
-            self.under_way.extend(copies);
+            self.in_transit.extend(copies);
         }
         self.output.clear();
     }

@@ -1,4 +1,8 @@
-//! What the benches share. Nothing here is needed to run or to check Paxos.
+//! The code that the benches share. Running or checking Paxos needs none of it.
+//!
+//! - [`Cluster`]: three replicas in one thread, without disks or sockets.
+//! - [`process`]: runs a program, and measures its processor time and memory.
+//! - [`spin`]: explores Lamport's Paxos with Spin.
 
 pub mod process;
 pub mod spin;

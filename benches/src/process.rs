@@ -1,9 +1,8 @@
-//! A child process, bounded and measured as a whole.
+//! Runs a child process with a time limit, and measures it as a whole.
 //!
-//! CPU time is what the child and the children it waited for took, in user and in system mode. It is
-//! not wall time, so other work on the machine makes it worse only as far as it takes the caches. Peak
-//! memory is that of the whole process, not of what some allocator counts; it is never less than what
-//! the process that measures had itself, a few megabytes.
+//! CPU time is the user and system time of the child and of the children that it waited for. Unlike wall time, it is
+//! affected by other work on the machine only through shared caches. Peak memory is the resident memory of the whole
+//! process. It is never less than that of the measuring process, a few megabytes.
 
 use std::{
     io::{self, Read as _},
@@ -15,60 +14,60 @@ use std::{
 
 use wait4::Wait4 as _;
 
-/// What came of a child process, and what it took.
+/// The result of a child process, and its cost.
 #[derive(Debug)]
 pub struct Measured {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// What it wrote to standard output.
+    /// Its standard output.
     pub stdout: String,
-    /// How long it had a processor, together with its children.
+    /// The processor time of it and its children.
     pub cpu: Duration,
-    /// The most memory it had at a time, in bytes.
+    /// The peak of its memory, in bytes.
     pub peak: u64,
 }
 
-/// Why there is nothing to measure.
+/// The reason why a program could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// It could not be started.
     #[error("{program} cannot be started: {error}")]
     Start {
-        /// Which program.
+        /// The program.
         program: String,
-        /// Why not.
+        /// The error of the system.
         error: io::Error,
     },
-    /// It took too long, and was killed.
+    /// It was not done within the time limit, and was killed.
     #[error("{program} was not done after {} seconds", limit.as_secs())]
     TooLong {
-        /// Which program.
+        /// The program.
         program: String,
-        /// How long it had.
+        /// The time limit.
         limit: Duration,
     },
-    /// It was started, and then lost.
-    #[error("{program} could not be followed to its end: {error}")]
+    /// It was started, but its output or its end could not be read.
+    #[error("the output or exit of {program} could not be read: {error}")]
     Lost {
-        /// Which program.
+        /// The program.
         program: String,
-        /// Why.
+        /// The error of the system.
         error: io::Error,
     },
 }
 
 impl ProcessError {
-    /// Whether the program is not installed at all.
+    /// Returns true if the program is not installed.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Start { error, .. } if error.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// Runs a child to its end, or kills it when it is still writing or silent after `limit`. What it
-/// complains about on standard error is passed on.
+/// Runs a child to its end, or kills it after `limit`. Its standard error is that of this process.
 ///
 /// # Errors
-/// If it cannot be started, or is not done in time. That it failed is no error here.
+/// Fails if the child cannot be started, or is not done in time. A child that fails is not an error: see
+/// [`Measured::status`].
 pub fn run(command: &mut Command, limit: Duration) -> Result<Measured, ProcessError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let lost = |error| ProcessError::Lost { program: program.clone(), error };
@@ -78,21 +77,21 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Measured, ProcessEr
         .spawn()
         .map_err(|error| ProcessError::Start { program: program.clone(), error })?;
 
-    // A child that ends closes its output, so to wait for that is to wait for the child, and this wait
-    // can be bounded. The thread ends with the child as well.
+    // A child that ends closes its output. So this waits for the end of the output instead, since that wait can have
+    // a limit. The thread ends with the child, too.
     let mut output = child.stdout.take().expect("it is piped");
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
         let mut stdout = String::new();
         let read = output.read_to_string(&mut stdout).map(|_| stdout);
-        // Nobody listens any more if it took too long.
+        // After the time limit there is no receiver.
         let _ = done.send(read);
     });
     let read = wait.recv_timeout(limit);
     if read.is_err() {
         child.kill().map_err(lost)?;
     }
-    // Not `Child::wait`, which reaps the child and forgets what it took.
+    // `Child::wait` would reap the child without its resource usage.
     let end = child.wait4().map_err(lost)?;
     let Ok(stdout) = read else { return Err(ProcessError::TooLong { program, limit }) };
     Ok(Measured {

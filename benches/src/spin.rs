@@ -1,8 +1,8 @@
-//! Spin on the same state space: `spin/paxos.pml`, as the program that Spin makes of it.
+//! Explores the state space of `spin/paxos.pml` with Spin.
 //!
-//! Spin writes a verifier in C, `pan`, which is compiled for one number of ballots and then run. Both
-//! happen in a directory that is removed with the [`Pan`]. How Spin is told to be exact and fast is said
-//! by [`COMPILE`] and [`Pan::run`], and why in `RESULTS.md`.
+//! Spin writes a verifier in C, `pan`, which is compiled for one number of ballots and then run. Dropping the [`Pan`]
+//! removes its directory. [`COMPILE`] and [`Pan::run`] have the options that make Spin exact and fast. `RESULTS.md`
+//! has the reasons for them.
 
 use std::{fs, io, process::Command, time::Duration};
 
@@ -10,21 +10,20 @@ use tempfile::TempDir;
 
 use crate::process::{self, Measured, ProcessError};
 
-/// The model.
+/// The model in Promela.
 const PROMELA: &str = include_str!("../spin/paxos.pml");
 
-/// The options that `pan.c` is compiled with, so that it visits every state once and keeps it whole:
-/// neither hash compaction nor a bit per state, which lose states, nor partial-order reduction, which
-/// leaves states out.
+/// The options that `pan.c` is compiled with. It visits each state once and stores it exactly: without hash
+/// compaction or bit states, which lose states, and without partial-order reduction, which omits states.
 pub const COMPILE: [&str; 6] = ["-O3", "-w", "-DSAFETY", "-DNOREDUCE", "-DNOFAIR", "-DMEMLIM=8000"];
 
-/// The most ballots that the model has steps for.
+/// The greatest number of ballots that the model supports.
 pub const MOST_BALLOTS: u8 = 4;
 
-/// How long Spin or the compiler may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// The time limit for Spin and for the compiler.
+const BUILD_LIMIT: Duration = Duration::from_mins(2);
 
-/// Which model to build.
+/// The variant of the model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Variant {
     /// Lamport's Paxos.
@@ -33,46 +32,46 @@ pub enum Variant {
     Bug,
 }
 
-/// A verifier, built for some number of ballots.
+/// A compiled verifier for one number of ballots.
 #[derive(Debug)]
 pub struct Pan {
     directory: TempDir,
     ballots: u8,
 }
 
-/// What a verifier said, and what it took.
+/// The report of a verifier, and its cost.
 #[derive(Debug)]
 pub struct Report {
-    /// Distinct states, all of them stored.
+    /// The number of distinct states, all of them stored.
     pub states: u64,
-    /// Steps that change something.
+    /// The number of steps that change the state.
     pub transitions: u64,
-    /// Whether every reachable state was visited.
+    /// True if each reachable state was visited.
     pub complete: bool,
-    /// The violated assertion, as Spin has it.
+    /// The violated assertion, in Spin's words.
     pub violated: Option<String>,
-    /// What it took.
+    /// The measurement of the process.
     pub measured: Measured,
 }
 
-/// Why there is nothing to compare with.
+/// The reason why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum SpinError {
-    /// Spin or the C compiler it needs is not here.
+    /// Spin, or the C compiler that it needs, is not installed.
     #[error("{0} is not installed; with Debian or Ubuntu: apt-get install spin gcc")]
     Missing(&'static str),
-    /// A program was not run to its end.
+    /// A program could not be run to its end.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// There is no place to build it.
-    #[error("no place to build pan: {0}")]
+    /// The directory for the build could not be written.
+    #[error("the directory to build pan in cannot be written: {0}")]
     Place(#[from] io::Error),
-    /// A program failed, or said what nobody expects.
-    #[error("{program} did not do what was asked:\n{stdout}")]
+    /// A program failed, or its output is not as expected.
+    #[error("{program} failed, or printed unexpected output:\n{stdout}")]
     Unexpected {
-        /// Which program.
+        /// The program.
         program: &'static str,
-        /// What it said.
+        /// Its standard output.
         stdout: String,
     },
 }
@@ -81,21 +80,21 @@ impl Pan {
     /// Builds a verifier.
     ///
     /// # Errors
-    /// If Spin or gcc is missing, or does not do it.
+    /// Fails if Spin or gcc is missing, or if one of them fails.
     pub fn build(ballots: u8, variant: Variant) -> Result<Self, SpinError> {
         let directory = tempfile::Builder::new().prefix("paxos-spin-").tempdir()?;
         fs::write(directory.path().join("paxos.pml"), PROMELA)?;
         let tool = |program: &'static str, arguments: &[&str]| {
             let mut command = Command::new(program);
             command.args(arguments).current_dir(&directory);
-            match process::run(&mut command, PATIENCE) {
+            match process::run(&mut command, BUILD_LIMIT) {
                 Ok(Measured { status, .. }) if status.success() => Ok(()),
                 Ok(Measured { stdout, .. }) => Err(SpinError::Unexpected { program, stdout }),
                 Err(error) if error.is_missing() => Err(SpinError::Missing(program)),
                 Err(error) => Err(error.into()),
             }
         };
-        // Spin calls gcc, too, and does not say it well if that is not here.
+        // Spin calls gcc itself, and reports a missing gcc badly. So gcc is checked first.
         tool("gcc", &["--version"])?;
         let bound = format!("-DB={ballots}");
         let mut arguments = vec!["-a", bound.as_str()];
@@ -108,23 +107,23 @@ impl Pan {
         Ok(Self { directory, ballots })
     }
 
-    /// Visits all states, or those up to the first violation.
+    /// Visits all states, or the states up to the first violation.
     ///
     /// # Errors
-    /// If it does not end in time, or does not report in the words of Spin.
+    /// Fails if the verifier does not end in time, or if its report cannot be read.
     pub fn run(&self, limit: Duration) -> Result<Report, SpinError> {
         let mut command = Command::new(self.directory.path().join("pan"));
-        // No path is longer than the messages that are sent, 8 a ballot. The hash table has 2^w places: eight
-        // times the states for four ballots, which is the fastest, and no more than needed below that.
-        let places = if self.ballots < MOST_BALLOTS { "-w20" } else { "-w26" };
-        command.args(["-m100", places]).current_dir(&self.directory);
+        // A path sends each message once, 8 for each ballot, so its length is below 100. The hash table has 2^w
+        // entries. For four ballots, eight times the number of states is fastest. Fewer ballots need less.
+        let table = if self.ballots < MOST_BALLOTS { "-w20" } else { "-w26" };
+        command.args(["-m100", table]).current_dir(&self.directory);
         let measured = process::run(&mut command, limit)?;
         Report::read(measured).map_err(|stdout| SpinError::Unexpected { program: "pan", stdout })
     }
 }
 
 impl Report {
-    /// Reads what `pan` prints, or gives it back.
+    /// Parses the output of `pan`, or returns the output if that is not possible.
     fn read(measured: Measured) -> Result<Self, String> {
         let text = &measured.stdout;
         let number = |what: &str| {
@@ -140,13 +139,13 @@ impl Report {
                 .any(|sign| text.contains(sign));
         let counts = (number(" states, stored"), number(" transitions (="), errors);
         match counts {
-            // An error that is no assertion is one of the model: nothing else is looked for.
+            // The model checks assertions only, so any other error is unexpected.
             (Some(states), Some(transitions), Some(errors))
                 if (errors > 0) == violated.is_some() && measured.status.success() =>
             {
                 Ok(Self {
                     states,
-                    // Spin counts the arrival in the initial state as well.
+                    // Spin also counts a transition into the initial state.
                     transitions: transitions - 1,
                     complete,
                     violated: violated.map(str::to_owned),

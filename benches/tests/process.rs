@@ -1,4 +1,4 @@
-//! What is measured is the child, and none is waited for without end.
+//! Children are measured without the measuring process, and are killed at the time limit.
 #![cfg(unix)]
 
 use std::{
@@ -31,7 +31,7 @@ fn work_is_measured_and_waiting_is_not() {
 }
 
 #[test]
-fn failure_is_told_from_absence() {
+fn a_failed_program_is_distinguished_from_a_missing_one() {
     let limit = Duration::from_mins(1);
     let failed = run(Command::new("sh").args(["-c", "echo why; exit 3"]), limit).expect("it ran");
     assert_eq!((failed.status.code(), failed.stdout.as_str()), (Some(3), "why\n"));

@@ -1,7 +1,7 @@
-//! Spin, on a model of its own, counts what we count, and notices a proposer that ignores reports.
+//! Spin, on its own model, counts the same states as `paxos-model`, and finds a proposer that ignores reports.
 //!
-//! Spin is a program of others, and not needed for anything else: where it is not installed, this says
-//! so on standard error, past the capture of the test runner, and nothing is claimed.
+//! Nothing else needs Spin. If it is not installed, these tests pass with a note on standard error, which bypasses
+//! the capture of the test runner.
 
 use std::{
     io::{Write as _, stderr},
@@ -13,12 +13,13 @@ use paxos_benches::spin::{Pan, Report, SpinError, Variant};
 /// Ballots, states and transitions, as in the tests of `paxos-model`.
 const KNOWN: [(u8, u64, u64); 3] = [(1, 73, 141), (2, 3_921, 9_442), (3, 185_369, 491_535)];
 
-/// What Spin says, if it is there.
+/// Returns the report of Spin, if it is installed.
 fn spin(ballots: u8, variant: Variant) -> Option<Report> {
     match Pan::build(ballots, variant) {
         Ok(pan) => Some(pan.run(Duration::from_mins(1)).expect("pan runs")),
         Err(missing @ SpinError::Missing(_)) => {
-            writeln!(stderr(), "not compared with spin: {missing}").expect("it can be said");
+            writeln!(stderr(), "not compared with spin: {missing}")
+                .expect("standard error is open");
             None
         }
         Err(error) => panic!("{error}"),
@@ -34,11 +35,11 @@ fn spin_counts_the_same_states_and_transitions() {
         assert_eq!(report.violated, None);
     }
     writeln!(stderr(), "compared with spin: the same counts up to {} ballots", KNOWN.len())
-        .expect("it can be said");
+        .expect("standard error is open");
 }
 
 #[test]
-fn spin_notices_a_proposer_that_ignores_reports() {
+fn spin_finds_a_proposer_that_ignores_reports() {
     let Some(report) = spin(1, Variant::Bug) else { return };
     assert_eq!(report.violated, None, "one ballot has nothing to report");
     let Some(report) = spin(2, Variant::Bug) else { return };

@@ -12,9 +12,8 @@ use std::{
 };
 
 use paxos::{Envelope, Event, Message, Output, Record, To};
-use paxos_model::cluster::{
-    state::{Acceptor, Live, Message as ModelMessage, NodeId, Role},
-    step::{Input, Step},
+use paxos_model::cluster::state::{
+    Acceptor, Input, Live, Message as ModelMessage, NodeId, Role, Step,
 };
 use paxos_store::Memory;
 
@@ -118,7 +117,7 @@ impl Comparator<'_> {
         early: Option<Vec<ModelMessage>>,
     ) -> Checked<TestedNode> {
         let mut replica = tested.replica().clone();
-        let event = self.projection.event(self.node, before, input);
+        let event = self.projection.event(self.node, input);
         let output = self.run(&mut replica, event.clone())?;
         let mut again = tested.replica().clone();
         let output_again = self.run(&mut again, event)?;
@@ -165,7 +164,7 @@ impl Comparator<'_> {
         expected: &Step,
     ) -> Checked {
         let mut replica = tested.replica().clone();
-        let event = self.projection.event(self.node, before, input);
+        let event = self.projection.event(self.node, input);
         let output = self.run(&mut replica, event)?;
         self.unchanged(tested, &replica, &output)?;
         self.compare(&replica, before, input, expected, output)
@@ -377,16 +376,15 @@ impl Comparator<'_> {
         expected: &Step,
         output: &mut Output,
     ) -> Checked {
-        use ModelMessage::{Accept, Promise};
         let (said, fetched) = match input {
-            Input::Message(Accept { ballot, slot, .. }) => {
+            Input::Message(ModelMessage::Accept { ballot, slot, .. }) => {
                 let trimmed = before.acceptor.trimmed;
                 let says = slot < trimmed && expected.nack.is_none();
                 let to = To::Node(real_node(self.projection.owner(ballot)));
                 let message = Message::Trimmed { below: real_slot(trimmed) };
                 (says.then_some(Envelope { to, message }), None)
             }
-            Input::Message(Promise { from, trimmed, .. }) => {
+            Input::Message(ModelMessage::Promise { from, trimmed, .. }) => {
                 let heard = *before != expected.live;
                 let behind = trimmed > before.known_below();
                 (None, (heard && behind).then_some(real_node(from)))
@@ -427,9 +425,8 @@ impl Comparator<'_> {
 
     /// Returns true for a node's promise and votes for its own ballot, which are not sent.
     fn says_to_itself(&self, message: ModelMessage) -> bool {
-        use ModelMessage::{Accepted, Promise};
         let own = self.projection.owner(message.ballot()) == self.node;
-        own && matches!(message, Promise { .. } | Accepted { .. })
+        own && matches!(message, ModelMessage::Promise { .. } | ModelMessage::Accepted { .. })
     }
 
     fn stored(&self, stored: Result<(), paxos::RecoverError>) -> Checked {

@@ -21,12 +21,11 @@ use std::{
 
 use paxos::{Event, Message as RealMessage, Timer, To};
 use paxos_model::cluster::{
-    AGREEMENT, Action, Bounds, BoundsError, Bug, Cluster, State,
-    state::{Live, Message, NODES_MAX, Node, NodeId, Role},
-    step::Input,
+    AGREEMENT, Action, Bounds, BoundsError, Bug, CheckedCluster, CheckedState, Cluster,
+    state::{Input, Live, Message, NODES_MAX, Node, NodeId, Role, State},
 };
 use smallvec::SmallVec;
-use state_explorer::Explorable;
+use state_explorer::{Explorable, WithHistory};
 use stateright::{Model, Property};
 
 use crate::{
@@ -44,7 +43,7 @@ pub const LOCKSTEP: &str = "model and implementation agree";
 /// A cluster of pairs.
 #[derive(Clone)]
 pub struct Lockstep {
-    cluster: Cluster,
+    cluster: CheckedCluster,
     projection: Projection,
     mutant: Option<Bug>,
     memo: Arc<Memo>,
@@ -54,7 +53,7 @@ pub struct Lockstep {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pair {
     /// The model's state.
-    pub model: State,
+    pub model: CheckedState,
     /// Each node on both sides.
     pub nodes: SmallVec<[Arc<NodePair>; NODES_MAX]>,
     /// The first difference; it ends the run.
@@ -65,9 +64,9 @@ impl Hash for Pair {
     /// Hashes each node of the model with its pair, where the hash is computed once. A field that is added to the model's
     /// state does not compile here before it is hashed.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let State { nodes: _, network, crashes, witness, fault } = &self.model;
+        let WithHistory { state: State { nodes: _, network }, history } = &self.model;
         self.nodes.iter().for_each(|pair| pair.hash(state));
-        (network, crashes, witness, fault, &self.divergence).hash(state);
+        (network, history, &self.divergence).hash(state);
     }
 }
 
@@ -88,7 +87,7 @@ impl Lockstep {
     /// Fails if the bounds are out of range.
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         // The model's own properties are checked in its own run.
-        let cluster = Cluster::new(bounds)?.only(AGREEMENT);
+        let cluster = Cluster::new(bounds)?.with_only(&[AGREEMENT]).checked();
         let memo = Arc::new(Memo::default());
         Ok(Self { cluster, projection: Projection::new(bounds), mutant: None, memo })
     }
@@ -125,7 +124,7 @@ impl Lockstep {
 
     /// The pair after an action; `None` if the action changes nothing on either side.
     pub fn successor(&self, pair: &Pair, action: Action) -> Option<Pair> {
-        let next = self.cluster.successor(&pair.model, action);
+        let next = self.cluster.after(&pair.model, &action);
         let outcome = match &next {
             Some(next) => self.follow(pair, next, action).map(Some),
             None => self.ignore(pair, action).map(|()| None),
@@ -269,7 +268,7 @@ impl Lockstep {
         let NodePair { node, model, tested, .. } = before;
         let (comparator, live) = (self.comparator(*node), &model.live);
         let projection = &self.projection;
-        let event = |input| projection.event(*node, live, input);
+        let event = |input| projection.event(*node, input);
         match (input, reshaped) {
             (Input::Message(message), Reshaped::Batch(following)) => {
                 let ballot = projection.real_ballot(message.ballot());

@@ -26,10 +26,7 @@ use std::{
     },
 };
 
-use paxos_model::cluster::{
-    state::{Ballot, Message, Node, NodeId},
-    step::Input,
-};
+use paxos_model::cluster::state::{Ballot, Input, Message, Node, NodeId};
 use smallvec::SmallVec;
 
 use crate::{comparator::Checked, tested::TestedNode};

@@ -33,10 +33,9 @@ use paxos::{
 use paxos_model::cluster::{
     Bounds,
     state::{
-        Acceptor, Ballot, Live, Log, Message, NodeId, NodeSet, Reads, Role, Round, SLOTS_MAX, Slot,
-        Value, Vote,
+        Acceptor, Ballot, Input, Live, Log, Message, Nack, NodeId, NodeSet, Reads, Request, Role,
+        Round, SLOTS_MAX, Slot, Value, Vote,
     },
-    step::{Input, Nack},
 };
 
 /// The token of every read; the model has at most one read in each round.
@@ -146,15 +145,12 @@ impl Projection {
     }
 
     /// An input as an event; a message without a sender in the model gets a possible one.
-    pub fn event(&self, me: NodeId, live: &Live, input: Input) -> Event {
+    pub fn event(&self, me: NodeId, input: Input) -> Event {
         let other = NodeId(u8::from(me.0 == 0));
         let (from, message) = match input {
             Input::Campaign => return Event::Timer(real::Timer::Campaign),
-            Input::Propose { count } => {
-                let ballot = live.acceptor.promised.unwrap_or(Ballot(0));
-                let real::Value::Command(command) =
-                    self.real_value(self.bounds.client_value(ballot))
-                else {
+            Input::Propose { request: Request { value, count } } => {
+                let real::Value::Command(command) = self.real_value(value) else {
                     unreachable!("clients ask for commands")
                 };
                 let tokens = (0..u64::from(count)).map(real::Token);

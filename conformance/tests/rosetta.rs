@@ -76,15 +76,17 @@ fn wrong(text: &str) -> Vec<String> {
     all.iter().flat_map(|(column, there)| compare(column, table.column(column), there)).collect()
 }
 
-/// The code of a file, or of the files of a folder.
+/// Returns the code of a file, or of all files in a folder.
 fn code(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-    let read = |path: &Path| fs::read_to_string(path).expect("it is text");
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path))
+}
+
+fn read(path: &Path) -> String {
     if path.is_file() {
-        return read(&path);
+        return fs::read_to_string(path).expect("it is text");
     }
-    let files = fs::read_dir(&path).expect("it is there");
-    files.map(|file| read(&file.expect("it is there").path())).collect()
+    let files = fs::read_dir(path).expect("the folder is there");
+    files.map(|file| read(&file.expect("it can be listed").path())).collect()
 }
 
 /// The names of the functions in some code.

@@ -124,7 +124,7 @@ fn no_mutant_gets_through_the_scenarios() {
 
 /// Counts what traces take, one by one, and compares with what a search finds.
 fn covers(bounds: Bounds, transitions: usize) {
-    let cluster = Cluster::new(bounds).expect("bounds in range");
+    let cluster = Cluster::new(bounds).expect("bounds in range").checked();
     let report = explore(&cluster, &Options::default());
     assert_eq!(report.transitions, transitions);
     let mut all = HashSet::new();
@@ -133,7 +133,7 @@ fn covers(bounds: Bounds, transitions: usize) {
         let mut state = cluster.init_states().remove(0);
         states.insert(state.clone());
         for &action in walk {
-            let next = cluster.successor(&state, action).expect("it is possible");
+            let next = cluster.after(&state, &action).expect("it is possible");
             all.insert((state, action));
             state = next;
             states.insert(state.clone());
@@ -381,7 +381,7 @@ fn lasso(to: usize) -> String {
         r#"{"tag":"Chosen","value":{"to":"n2","slot":0,"ballot":0,"value":"v0"}}"#,
         r#"{"tag":"Crash","value":{"node":"n2"}}"#,
     ];
-    let cluster = Cluster::new(Bounds::of(3, 1, 1)).expect("bounds in range");
+    let cluster = Cluster::new(Bounds::of(3, 1, 1)).expect("bounds in range").checked();
     let action = |text: &&str| {
         let value = serde_json::from_str(text).expect("a value");
         cluster.read_action(&value).expect("an action").expect("not the beginning")

@@ -1,50 +1,50 @@
-//! Where a label along an arrow can be read: where it covers the least of what is written already.
+//! Positions of labels along arrows. A label is placed where it covers the least of the text placed before. All
+//! lengths are in pixels.
 
 use std::collections::HashMap;
 
-/// How wide one character of a label is, in pixels, and how far apart lines of text must be.
+/// The width of a character of a label.
 const CHARACTER: f64 = 6.7;
+/// The least distance of two lines of text.
 const LINE: f64 = 12.0;
-/// How far above its line the middle of a label is.
-const RISE: f64 = 7.0;
-/// How many places along an arrow are looked at.
-const PLACES: u8 = 15;
-/// Room to leave at both ends of an arrow.
+/// The height of the middle of a label above its line.
+const LABEL_HEIGHT: f64 = 7.0;
+/// The number of positions that are tried along an arrow.
+const CANDIDATES: u8 = 15;
+/// The distance of labels from both ends of an arrow.
 const MARGIN: f64 = 14.0;
 
-/// The part of an arrow that a label may lie along.
+/// The part of an arrow along which a label may be placed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stretch {
-    /// Where it begins.
     pub(crate) start: (f64, f64),
-    /// Its direction, of length 1.
+    /// A vector of length 1.
     pub(crate) direction: (f64, f64),
-    /// How long it is.
     pub(crate) length: f64,
 }
 
-/// Everything written so far, as points in cells as wide as a line is high: whatever is near a point
-/// is in its own cell or in one beside it.
+/// The text placed so far, as points by cells. A cell is [`LINE`] wide and high, so all points nearer than [`LINE`]
+/// are in the same cell or in a neighbouring one.
 #[derive(Debug, Default)]
 pub(crate) struct Labels {
     taken: HashMap<(i32, i32), Vec<(f64, f64)>>,
 }
 
 impl Labels {
-    /// Text that is where it is: its baseline begins here.
+    /// Records text whose position is given: the start of its baseline.
     pub(crate) fn fixed(&mut self, (x, y): (f64, f64), label: &str) {
         self.take((x + width(label) / 2.0, y), (1.0, 0.0), label);
     }
 
-    /// The middle of a label along a stretch.
+    /// Places a label along a stretch, and returns the position of its middle.
     pub(crate) fn place(&mut self, stretch: Stretch, label: &str) -> (f64, f64) {
         let Stretch { start, direction, length } = stretch;
         let half = width(label) / 2.0;
         let slack = (length / 2.0 - half - MARGIN).max(0.0);
         let mut best: Option<(usize, (f64, f64))> = None;
-        // From the middle outwards; the first of the equally good ones is taken.
-        for place in 0..PLACES {
-            let step = f64::from(place.div_ceil(2)) / f64::from(PLACES / 2);
+        // The candidates go from the middle outwards. The first of equally good ones is taken.
+        for place in 0..CANDIDATES {
+            let step = f64::from(place.div_ceil(2)) / f64::from(CANDIDATES / 2);
             let side = if place % 2 == 0 { 1.0 } else { -1.0 };
             let along = length / 2.0 + side * step * slack;
             let middle = (start.0 + direction.0 * along, start.1 + direction.1 * along);
@@ -54,7 +54,7 @@ impl Labels {
                 best = Some((covered, middle));
             }
         }
-        let (_, middle) = best.expect("there are places");
+        let (_, middle) = best.expect("there are candidates");
         self.take(middle, direction, label);
         middle
     }
@@ -86,15 +86,15 @@ fn characters(label: &str) -> u16 {
     u16::try_from(label.chars().count()).unwrap_or(u16::MAX)
 }
 
-/// Points in the middle of the text, one for each character or so.
+/// Returns points along the middle of the text, one for each character and one more.
 fn points(
     (x, y): (f64, f64),
     (dx, dy): (f64, f64),
     label: &str,
 ) -> impl Iterator<Item = (f64, f64)> {
-    // Text reads from left to right, whichever way the arrow points, and stands above the line.
+    // Text reads from left to right for both directions of the arrow, and is above the line.
     let (cos, sin) = if dx < 0.0 { (-dx, -dy) } else { (dx, dy) };
-    let (x, y) = (x + RISE * sin, y - RISE * cos);
+    let (x, y) = (x + LABEL_HEIGHT * sin, y - LABEL_HEIGHT * cos);
     let half = width(label) / 2.0;
     (0..=characters(label)).map(move |index| {
         let along = CHARACTER * f64::from(index) - half;
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_make_way_for_each_other() {
+    fn a_label_is_placed_beside_an_earlier_one() {
         let stretch = Stretch { start: (0.0, 0.0), direction: (1.0, 0.0), length: 300.0 };
         let mut labels = Labels::default();
         let first = labels.place(stretch, "first");

@@ -1,5 +1,5 @@
-//! Space-time diagrams (Lamport 1978) as SVG and as Mermaid: a lane for everything that acts, time
-//! running down, an arrow for everything that travels.
+//! Space-time diagrams (Lamport 1978) as SVG and as Mermaid. Each process has a lane, time runs down, and a message is an
+//! arrow.
 //!
 //! ```
 //! use space_time::{Arrow, Diagram, End};
@@ -12,48 +12,51 @@
 //! assert!(diagram.mermaid().starts_with("sequenceDiagram"));
 //! ```
 //!
-//! In SVG, distances between times are drawn so that every label can be read: to scale where things
-//! are dense enough, shortened where nothing happens for long. Mermaid has no scale, only an order.
-//! Equal diagrams are equal byte for byte.
+//! In SVG, the distance between two times is to scale between a least and a greatest distance, so that labels are
+//! readable and long pauses are short. Mermaid has only an order of times, no scale. Equal diagrams have equal text,
+//! byte for byte.
+//!
+//! This crate draws diagrams, and knows nothing of Paxos. This file has the diagram itself. `svg` draws it as SVG, with
+//! `scale` for the heights of times and `labels` for the positions of labels. `mermaid` writes it as Mermaid.
 
 mod labels;
 mod mermaid;
 mod scale;
 mod svg;
 
-/// A lane, by its place from the left.
+/// A lane, by its index from the left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lane(usize);
 
-/// What becomes of an arrow.
+/// The end of an arrow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum End {
     /// It arrives.
     #[default]
     Arrives,
-    /// It ends on the way.
+    /// It ends on its way.
     Lost,
-    /// It arrives and is turned away.
+    /// It arrives and is refused.
     Refused,
 }
 
-/// Something that travels from lane to lane.
+/// A message from lane to lane.
 #[derive(Clone, Debug)]
 pub struct Arrow {
-    /// Where and when it leaves.
+    /// The lane and the time that it leaves.
     pub from: (Lane, u64),
-    /// Where and when it arrives, or would have.
+    /// The lane and the time that it arrives, or would have arrived.
     pub to: (Lane, u64),
-    /// Written along it.
+    /// The text along the arrow.
     pub label: String,
-    /// Whether it arrives.
+    /// The end of the arrow.
     pub end: End,
-    /// Drawn so that it does not stand out.
+    /// True to draw it in a pale colour.
     pub faint: bool,
 }
 
 impl Arrow {
-    /// An ordinary arrow that arrives.
+    /// Returns an arrow that arrives and is not faint.
     pub fn new(from: (Lane, u64), to: (Lane, u64), label: impl Into<String>) -> Self {
         Self { from, to, label: label.into(), end: End::default(), faint: false }
     }
@@ -75,7 +78,7 @@ struct Down {
     until: Option<u64>,
 }
 
-/// Something that concerns all lanes.
+/// A line across all lanes.
 #[derive(Clone, Debug)]
 struct Moment {
     at: u64,
@@ -83,15 +86,15 @@ struct Moment {
     weight: Weight,
 }
 
-/// How much a moment stands out.
+/// The emphasis of a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weight {
     Small,
-    Great,
+    Milestone,
     Alarm,
 }
 
-/// A diagram, to which things are added in any order.
+/// A diagram. Its parts can be added in any order.
 #[derive(Clone, Debug)]
 pub struct Diagram {
     title: String,
@@ -106,7 +109,7 @@ pub struct Diagram {
 }
 
 impl Diagram {
-    /// An empty diagram.
+    /// Returns a diagram without lanes.
     pub fn new(title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
@@ -121,15 +124,15 @@ impl Diagram {
         }
     }
 
-    /// What times are counted in: written behind each.
+    /// Sets the unit of time, which is written after each time.
     #[must_use]
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
         self.unit = unit.into();
         self
     }
 
-    /// How many pixels one unit of time is high in SVG, where that neither crowds nor scatters what is
-    /// drawn. The more, the more room for notes.
+    /// Sets the height of one unit of time in SVG, in pixels. Neighbouring times keep a least and a greatest distance
+    /// all the same. A larger scale leaves more space for notes.
     #[must_use]
     pub fn scale(mut self, pixels: u8) -> Self {
         self.pixels = pixels;
@@ -152,42 +155,42 @@ impl Diagram {
         self.events.push(Event { lane, at, label: label.into() });
     }
 
-    /// A lane stops acting, until some time or for ever.
+    /// Marks a time in which a lane is down, until some time or forever.
     pub fn down(&mut self, lane: Lane, from: u64, until: Option<u64>) {
         self.downs.push(Down { lane, from, until });
     }
 
-    /// Something small that concerns all lanes: a thin line across them.
+    /// Adds a thin line across all lanes.
     pub fn moment(&mut self, at: u64, label: impl Into<String>) {
         self.moments.push(Moment { at, label: label.into(), weight: Weight::Small });
     }
 
-    /// What the diagram is all about: a thick line across all lanes.
-    pub fn great_moment(&mut self, at: u64, label: impl Into<String>) {
-        self.moments.push(Moment { at, label: label.into(), weight: Weight::Great });
+    /// Adds a thick green line across all lanes, for a main event of the diagram.
+    pub fn milestone(&mut self, at: u64, label: impl Into<String>) {
+        self.moments.push(Moment { at, label: label.into(), weight: Weight::Milestone });
     }
 
-    /// What should never happen: a thick line across all lanes, in red.
+    /// Adds a thick red line across all lanes, for an event that should never happen.
     pub fn alarm(&mut self, at: u64, label: impl Into<String>) {
         self.moments.push(Moment { at, label: label.into(), weight: Weight::Alarm });
     }
 
-    /// Lanes reach at least to this time.
+    /// Extends the lanes to this time at least.
     pub fn end(&mut self, at: u64) {
         self.end = self.end.max(at);
     }
 
-    /// The picture.
+    /// Returns the diagram as an SVG image.
     pub fn svg(&self) -> String {
         svg::draw(self)
     }
 
-    /// The same as text that draws itself in many places: a Mermaid `sequenceDiagram`.
+    /// Returns the diagram as a Mermaid `sequenceDiagram`.
     pub fn mermaid(&self) -> String {
         mermaid::draw(self)
     }
 
-    /// Every time at which something is drawn.
+    /// Returns all times at which something is drawn, in no order, with repetitions.
     fn times(&self) -> impl Iterator<Item = u64> {
         let arrows = self.arrows.iter().flat_map(|arrow| [arrow.from.1, arrow.to.1]);
         let events = self.events.iter().map(|event| event.at);

@@ -1,17 +1,18 @@
-//! The same diagram as a Mermaid `sequenceDiagram`, which code forges and many editors draw.
+//! A diagram as a Mermaid `sequenceDiagram`, which code forges and many editors draw.
 //!
-//! Mermaid has an order and no clock: a line is below another, but not by how much, and an arrow is
-//! one line. So an arrow stands where it arrives, each line begins with its time, and an arrow that
-//! was under way while something else happened says when it left. A cross at its end is dashed if it
-//! was lost, solid if it was refused. What it is not: the last word in
-//! layout. That is Mermaid's business; here it gets text that it cannot misread.
+//! Mermaid has an order of lines and no clock, and an arrow is one line. So an arrow is at the time of its arrival,
+//! and each line begins with its time. An arrow that was on its way while something else happened also has the time
+//! when it was sent. A lost arrow is dashed with a cross, and a refused one is solid with a cross.
+//!
+//! The layout is Mermaid's. Labels are [escaped](Escaped), so that Mermaid cannot take them for syntax.
 
 use std::fmt::{self, Write};
 
 use crate::{Arrow, Diagram, Down, End, Event, Moment, Weight};
 
-/// The background of what the diagram is all about, and of what should never happen.
-const GREAT: &str = "rgb(220, 252, 231)";
+/// The background of a milestone.
+const MILESTONE: &str = "rgb(220, 252, 231)";
+/// The background of an alarm.
 const ALARM: &str = "rgb(254, 202, 202)";
 
 pub(crate) fn draw(diagram: &Diagram) -> String {
@@ -39,13 +40,13 @@ impl Sequence<'_> {
         times.sort_unstable();
         times.dedup();
         for at in times {
-            self.moment_in_time(at)?;
+            self.lines_at(at)?;
         }
         Ok(())
     }
 
-    /// All that happens at one time: first what arrives, then what comes of it.
-    fn moment_in_time(&mut self, at: u64) -> fmt::Result {
+    /// Writes the lines of one time: first arrivals, then notes beside lanes, then lines across all lanes.
+    fn lines_at(&mut self, at: u64) -> fmt::Result {
         let diagram = self.diagram;
         for arrow in diagram.arrows.iter().filter(|arrow| arrow.to.1 == at) {
             self.arrow(arrow)?;
@@ -76,7 +77,7 @@ impl Sequence<'_> {
             (End::Lost, _) => "--x",
             (End::Refused, _) => "-x",
         };
-        let sent = if self.busy(arrow.from.1, arrow.to.1) {
+        let sent = if self.anything_between(arrow.from.1, arrow.to.1) {
             format!(" (sent at {}{})", arrow.from.1, self.diagram.unit)
         } else {
             String::new()
@@ -86,11 +87,11 @@ impl Sequence<'_> {
         writeln!(self.text, "    L{from}{end}L{to}: {time}{}", Escaped(&label))
     }
 
-    /// That a lane does not act, if anything happens before it acts again.
+    /// Returns the note that a lane is down, unless it is up again before anything else happens.
     fn down(&self, down: &Down) -> Option<String> {
         match down.until {
             None => Some("down from here on".to_owned()),
-            Some(until) if self.busy(down.from, until) => {
+            Some(until) if self.anything_between(down.from, until) => {
                 Some(format!("down until {until}{}", self.diagram.unit))
             }
             Some(_) => None,
@@ -99,7 +100,7 @@ impl Sequence<'_> {
 
     fn moment(&mut self, moment: &Moment) -> fmt::Result {
         let across = match self.diagram.lanes.len() {
-            // There is nobody whom it could concern.
+            // Mermaid cannot draw a note without a lane.
             0 => return Ok(()),
             1 => "L0".to_owned(),
             lanes => format!("L0,L{}", lanes - 1),
@@ -108,14 +109,14 @@ impl Sequence<'_> {
         let note = format!("Note over {across}: {time}{label}");
         let background = match moment.weight {
             Weight::Small => return writeln!(self.text, "    {note}"),
-            Weight::Great => GREAT,
+            Weight::Milestone => MILESTONE,
             Weight::Alarm => ALARM,
         };
         writeln!(self.text, "    rect {background}\n        {note}\n    end")
     }
 
-    /// Whether anything is drawn strictly between two times.
-    fn busy(&self, from: u64, to: u64) -> bool {
+    /// Returns true if anything is drawn strictly between two times.
+    fn anything_between(&self, from: u64, to: u64) -> bool {
         self.diagram.times().any(|time| from < time && time < to)
     }
 
@@ -124,14 +125,14 @@ impl Sequence<'_> {
     }
 }
 
-/// Text in which nothing means anything to Mermaid: what could is written as `#code;`.
+/// Escapes text: characters with a meaning in Mermaid are written as `#code;`.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0;
         for (place, character) in text.char_indices() {
-            // Where a word begins that Mermaid knows, its first letter is written otherwise.
+            // The first letter of a keyword is written as a code.
             let word_begins = !text[..place].ends_with(char::is_alphanumeric);
             match character {
                 other if other.is_control() => f.write_char(' ')?,
@@ -139,7 +140,7 @@ impl fmt::Display for Escaped<'_> {
                 ' ' | '.' | ',' | '=' | '(' | ')' | '/' | '+' | '*' | '!' | '?' | '\'' | '_' => {
                     f.write_char(character)?;
                 }
-                // A colon before a blank, and a single hyphen, are as good as letters.
+                // A colon before a space, and a single hyphen, have no meaning in Mermaid.
                 ':' if text[place + 1..].starts_with(' ') => f.write_char(':')?,
                 '-' if !text[..place].ends_with('-') && !text[place + 1..].starts_with('-') => {
                     f.write_char('-')?;
@@ -156,7 +157,7 @@ fn code(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
     write!(f, "#{};", u32::from(character))
 }
 
-/// Whether a text begins with a word that Mermaid might take for its own, wherever it stands.
+/// Returns true if the text begins with a word that is a Mermaid keyword anywhere in a line.
 fn keyword(text: &str) -> bool {
     let end = text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len());
     ["end", "wrap", "nowrap", "style", "classDef"]
@@ -171,10 +172,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_stands_where_its_time_is() {
+    fn lines_are_in_the_order_of_their_times() {
         let mut diagram = Diagram::new("all there is").unit(" ms");
         let (a, b) = (diagram.lane("a"), diagram.lane("b"));
-        diagram.great_moment(9, "settled");
+        diagram.milestone(9, "settled");
         diagram.arrow(Arrow::new((a, 1), (b, 7), "slow"));
         diagram.arrow(Arrow::new((a, 1), (b, 2), "fast"));
         diagram.arrow(Arrow { end: End::Lost, ..Arrow::new((b, 2), (a, 3), "gone") });
@@ -254,9 +255,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_diagram_is_one() {
+    fn a_diagram_without_lanes_is_valid() {
         let mut diagram = Diagram::new("");
-        diagram.great_moment(1, "nobody is there");
+        diagram.milestone(1, "there is no lane");
         assert_eq!(diagram.mermaid(), "sequenceDiagram\n");
     }
 }

@@ -1,19 +1,20 @@
-//! From times to heights.
+//! Maps times to vertical positions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The least and the greatest distance of two neighbouring times, in pixels.
+/// The least distance of two neighbouring times, in pixels.
 const NEAR: f64 = 24.0;
+/// The greatest distance of two neighbouring times, in pixels.
 const FAR: f64 = 72.0;
-/// Pixels for one unit of time, where that is between the two and nothing else is asked for.
+/// The default height of one unit of time, in pixels.
 pub(crate) const PER_UNIT: u8 = 6;
 
-/// A height for every time at which something happens; later is lower.
+/// The vertical position of each time at which something happens, in pixels from the top. Later times are lower.
 #[derive(Debug)]
 pub(crate) struct Scale(BTreeMap<u64, f64>);
 
 impl Scale {
-    /// The scale that starts at height `top`.
+    /// Returns the scale whose first time is at `top`.
     pub(crate) fn new(times: impl Iterator<Item = u64>, top: f64, per_unit: u8) -> Self {
         let times: BTreeSet<u64> = times.collect();
         let mut heights = BTreeMap::new();
@@ -28,23 +29,23 @@ impl Scale {
         Self(heights)
     }
 
-    /// The height of a time that it was made with.
+    /// Returns the position of a time. The time must be one of those passed to [`new`](Self::new).
     pub(crate) fn at(&self, time: u64) -> f64 {
         self.0[&time]
     }
 
-    /// All times with their heights, from the top.
+    /// Returns all times with their positions, from the top.
     pub(crate) fn ticks(&self) -> impl Iterator<Item = (u64, f64)> {
         self.0.iter().map(|(&time, &height)| (time, height))
     }
 
-    /// The height of the last time.
+    /// Returns the position of the last time.
     pub(crate) fn bottom(&self) -> f64 {
         self.0.last_key_value().map_or(0.0, |(_, &height)| height)
     }
 }
 
-/// A time span as a number to draw with; precision far beyond a pixel is of no use.
+/// Converts a time span, capped at `u32::MAX`. Such a span has the greatest distance anyway.
 fn width(span: u64) -> f64 {
     f64::from(u32::try_from(span).unwrap_or(u32::MAX))
 }
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn later_is_lower_and_never_too_near_or_too_far() {
+    fn later_is_lower_within_the_least_and_greatest_distance() {
         let scale = Scale::new([0, 1, 1_000_000, 10, u64::MAX].into_iter(), 100.0, PER_UNIT);
         let heights: Vec<f64> = scale.ticks().map(|(_, height)| height).collect();
         assert_eq!(heights, [100.0, 124.0, 178.0, 250.0, 322.0]);

@@ -1,4 +1,4 @@
-//! The drawing itself.
+//! A diagram as SVG. All lengths are in pixels.
 
 use std::fmt::{self, Write};
 
@@ -8,21 +8,24 @@ use crate::{
     scale::Scale,
 };
 
-/// Where the first lane is, and how far apart they are.
+/// The position of the first lane.
 const LEFT: f64 = 130.0;
+/// The distance of two lanes.
 const APART: f64 = 250.0;
-/// Room to the right of the last lane, for notes and moments, unless they need more.
+/// The least width to the right of the last lane, for notes and moments.
 const RIGHT: f64 = 330.0;
-/// How far a note must be from the one before it to stand above its place.
-const ROOM: f64 = 36.0;
-/// How wide a character of a note, of a moment and of the title is at most.
+/// The least distance from the note before it at which a note may be above its dot.
+const NOTE_GAP: f64 = 36.0;
+/// The greatest width of a character of a note.
 const NOTE_CHARACTER: f64 = 6.8;
+/// The greatest width of a character of a moment.
 const MOMENT_CHARACTER: f64 = 7.4;
+/// The greatest width of a character of the title.
 const TITLE_CHARACTER: f64 = 9.3;
-/// Where time begins.
+/// The height of the first time.
 const TOP: f64 = 110.0;
-/// How far before its lane an arrow is drawn to, so that heads do not cover the lane.
-const GAP: f64 = 4.0;
+/// The distance of an arrow's tip from its lane, so that heads do not cover the lane.
+const TIP_GAP: f64 = 4.0;
 
 const STYLE: &str = "\
 text{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f2937}\
@@ -72,10 +75,10 @@ struct Picture<'a> {
     diagram: &'a Diagram,
     scale: Scale,
     labels: Labels,
-    /// Where moments are named: to the right of all notes beside the last lane.
+    /// The position of the names of moments: to the right of all notes beside the last lane.
     beside: f64,
     svg: String,
-    /// To be appended to `svg`, in this order: notes stand out most.
+    /// Appended to `svg` at the end, labels before notes, so that notes are on top.
     labels_svg: String,
     notes_svg: String,
 }
@@ -103,9 +106,9 @@ impl Picture<'_> {
         for down in &diagram.downs {
             self.down(down)?;
         }
-        // Text lies above all lines, and notes are where they are: labels make way.
+        // Notes have given positions, so they are placed before labels. Text is drawn above all lines.
         self.notes()?;
-        // What does not stand out lies below what does.
+        // Faint arrows are drawn below everything that is not faint.
         for arrow in diagram.arrows.iter().filter(|arrow| arrow.faint) {
             self.arrow(arrow)?;
         }
@@ -167,7 +170,7 @@ impl Picture<'_> {
                     y + 4.0
                 );
             }
-            Weight::Great => "great",
+            Weight::Milestone => "great",
             Weight::Alarm => "alarm",
         };
         writeln!(
@@ -184,7 +187,7 @@ impl Picture<'_> {
         let (x2, y2) = (x(arrow.to.0), self.scale.at(arrow.to.1));
         let length = (x2 - x1).hypot(y2 - y1).max(1.0);
         let (dx, dy) = ((x2 - x1) / length, (y2 - y1) / length);
-        let reach = if arrow.end == End::Lost { 0.6 * length } else { length - GAP };
+        let reach = if arrow.end == End::Lost { 0.6 * length } else { length - TIP_GAP };
         let (tip_x, tip_y) = (x1 + dx * reach, y1 + dy * reach);
         let kind = match arrow.end {
             End::Arrives => "arrives",
@@ -213,8 +216,8 @@ impl Picture<'_> {
                 r#"<path class="cross" d="M{a:.1} {b:.1}L{c:.1} {d:.1}M{a:.1} {d:.1}L{c:.1} {b:.1}"/>"#
             )?;
         }
-        // Arrows that leave together arrive apart: the label is in the last gap between lanes; of a
-        // lost one in the first, where it certainly goes.
+        // Arrows that leave together are apart where they arrive, so a label is in the last gap between two lanes.
+        // That of a lost arrow is in the first gap, since the arrow may not reach the last.
         let gap = (APART / (x2 - x1).abs().max(1.0) * length).min(length);
         let (start, length) =
             if arrow.end == End::Lost { (0.0, gap.min(reach)) } else { (length - gap, gap) };
@@ -231,13 +234,14 @@ impl Picture<'_> {
     }
 
     fn notes(&mut self) -> fmt::Result {
-        let places = places(self.diagram);
-        for (lane, at, label) in &places {
+        let notes_by_place = notes_by_place(self.diagram);
+        for (lane, at, label) in &notes_by_place {
             let (x, y) = (x(*lane), self.scale.at(*at));
-            let before = places.iter().filter(|(other, earlier, _)| other == lane && earlier < at);
-            let room = before.map(|(_, earlier, _)| y - self.scale.at(*earlier)).fold(y, f64::min);
-            // An arrow to the right goes down: there is more room above it, if nothing is said there.
-            let above = room > ROOM && self.only_leaves_to_the_right(*lane, *at);
+            let before =
+                notes_by_place.iter().filter(|(other, earlier, _)| other == lane && earlier < at);
+            let gap = before.map(|(_, earlier, _)| y - self.scale.at(*earlier)).fold(y, f64::min);
+            // An arrow to the right goes down from here, so the note is above it if there is space.
+            let above = gap > NOTE_GAP && self.only_leaves_to_the_right(*lane, *at);
             let text = (x + 9.0, if above { y - 7.0 } else { y + 13.0 });
             self.labels.fixed(text, label);
             writeln!(
@@ -251,7 +255,7 @@ impl Picture<'_> {
         Ok(())
     }
 
-    /// Whether arrows leave here to the right, and none comes from there.
+    /// Returns true if an arrow leaves to the right at this time, and none arrives from the right.
     fn only_leaves_to_the_right(&self, lane: Lane, at: u64) -> bool {
         let to_the_right =
             |(near, far): ((Lane, u64), (Lane, u64))| near == (lane, at) && far.0.0 > lane.0;
@@ -260,7 +264,7 @@ impl Picture<'_> {
         leaves && !arrows.any(|arrow| to_the_right((arrow.to, arrow.from)))
     }
 
-    /// All of it.
+    /// Returns the width of the picture.
     fn width(&self) -> f64 {
         let moments = self.diagram.moments.iter();
         let moments = moments.map(|moment| MOMENT_CHARACTER * count(&moment.label));
@@ -272,32 +276,32 @@ impl Picture<'_> {
 
 fn beside(diagram: &Diagram) -> f64 {
     let last = diagram.lanes.len().saturating_sub(1);
-    let notes = places(diagram).into_iter().filter(|(lane, ..)| lane.0 == last);
+    let notes = notes_by_place(diagram).into_iter().filter(|(lane, ..)| lane.0 == last);
     let notes = notes.map(|(.., label)| 24.0 + NOTE_CHARACTER * count(&label));
     right(diagram) + notes.fold(92.0, f64::max)
 }
 
-/// The last lane.
+/// Returns the position of the last lane.
 fn right(diagram: &Diagram) -> f64 {
     x(Lane(diagram.lanes.len().saturating_sub(1)))
 }
 
-/// Notes at one place stand in one line.
-fn places(diagram: &Diagram) -> Vec<(Lane, u64, String)> {
-    let mut places: Vec<(Lane, u64, String)> = Vec::new();
+/// Returns the notes, those at the same lane and time joined into one.
+fn notes_by_place(diagram: &Diagram) -> Vec<(Lane, u64, String)> {
+    let mut notes_by_place: Vec<(Lane, u64, String)> = Vec::new();
     for Event { lane, at, label } in &diagram.events {
-        match places.iter_mut().find(|place| (place.0, place.1) == (*lane, *at)) {
+        match notes_by_place.iter_mut().find(|place| (place.0, place.1) == (*lane, *at)) {
             Some((.., labels)) => {
                 labels.push_str("; ");
                 labels.push_str(label);
             }
-            None => places.push((*lane, *at, label.clone())),
+            None => notes_by_place.push((*lane, *at, label.clone())),
         }
     }
-    places
+    notes_by_place
 }
 
-/// How many characters a text has; more than any picture has room for are as many as those.
+/// Returns the number of characters, capped at `u16::MAX`.
 fn count(text: &str) -> f64 {
     f64::from(u16::try_from(text.chars().count()).unwrap_or(u16::MAX))
 }
@@ -306,7 +310,7 @@ fn x(lane: Lane) -> f64 {
     LEFT + APART * f64::from(u16::try_from(lane.0).unwrap_or(u16::MAX))
 }
 
-/// Text as XML wants it.
+/// Escapes text for XML, and replaces control characters by spaces.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -332,13 +336,13 @@ mod tests {
     /// The number behind the first `name="` after a mark.
     fn number(svg: &str, mark: &str, name: &str) -> f64 {
         let (_, rest) = svg.split_once(mark).expect("the mark is there");
-        let (_, rest) = rest.split_once(&format!("{name}=\"")).expect("it has that");
-        let (number, _) = rest.split_once('"').expect("it ends");
+        let (_, rest) = rest.split_once(&format!("{name}=\"")).expect("the attribute is there");
+        let (number, _) = rest.split_once('"').expect("the attribute is closed");
         number.parse().expect("a number")
     }
 
     #[test]
-    fn what_a_moment_is_called_covers_no_note_and_is_not_cut_off() {
+    fn the_name_of_a_moment_covers_no_note_and_is_within_the_picture() {
         let (note, name) = ("a note that is longer than most".repeat(3), "an alarm ".repeat(20));
         let mut diagram = Diagram::new("");
         let lane = diagram.lane("a");
@@ -355,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_stands_where_the_arrows_are_not() {
+    fn a_note_does_not_cover_arrows() {
         let drawn = |leaves: bool, arrives: bool| {
             let mut diagram = Diagram::new("").scale(40);
             let (left, right) = (diagram.lane("a"), diagram.lane("b"));
@@ -369,8 +373,8 @@ mod tests {
             let svg = diagram.svg();
             number(&svg, "class=\"note\"", "y") - number(&svg, "class=\"dot\"", "cy")
         };
-        assert!(drawn(true, false) < 0.0, "above an arrow that goes down from here");
-        assert!(drawn(false, true) > 0.0, "below one that comes down to here");
+        assert!(drawn(true, false) < 0.0, "above an arrow that leaves here");
+        assert!(drawn(false, true) > 0.0, "below an arrow that arrives here");
         assert!(drawn(true, true) > 0.0 && drawn(false, false) > 0.0);
     }
 }

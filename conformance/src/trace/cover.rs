@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use paxos_model::cluster::{Action, Bounds, BoundsError, Cluster, State};
+use paxos_model::cluster::{Action, Bounds, BoundsError, CheckedCluster, CheckedState, Cluster};
 use stateright::Model as _;
 use thiserror::Error;
 
@@ -76,15 +76,15 @@ struct Graph {
 }
 
 impl Graph {
-    fn of(cluster: &Cluster) -> Result<Self, CoverError> {
+    fn of(cluster: &CheckedCluster) -> Result<Self, CoverError> {
         let start = cluster.init_states().remove(0);
-        let mut known: HashMap<State, usize> = HashMap::from([(start.clone(), 0)]);
+        let mut known: HashMap<CheckedState, usize> = HashMap::from([(start.clone(), 0)]);
         let mut queue = VecDeque::from([start]);
         let (mut edges, mut parents, mut transitions) = (Vec::new(), vec![None], 0);
         while let Some(state) = queue.pop_front() {
             let mut from_here = Vec::new();
             cluster.candidates(&state, |action| {
-                let Some(next) = cluster.successor(&state, action) else { return };
+                let Some(next) = cluster.after(&state, &action) else { return };
                 let number = *known.entry(next).or_insert_with_key(|next| {
                     queue.push_back(next.clone());
                     parents.push(Some((edges.len(), action)));
@@ -160,7 +160,7 @@ pub fn cover(
     bounds: Bounds,
     mut visit: impl FnMut(&[Action]) -> Result<(), CoverError>,
 ) -> Result<Covered, CoverError> {
-    let cluster = Cluster::new(bounds)?;
+    let cluster = Cluster::new(bounds)?.checked();
     let mut graph = Graph::of(&cluster)?;
     let mut covered =
         Covered { states: graph.edges.len(), transitions: graph.transitions, ..Covered::default() };
@@ -214,7 +214,7 @@ pub fn write_all(bounds: Bounds, folder: &Path) -> Result<Covered, CoverError> {
         let path = path.to_owned();
         move |error| CoverError::Unwritten { path, error }
     };
-    let cluster = Cluster::new(bounds)?;
+    let cluster = Cluster::new(bounds)?.checked();
     fs::create_dir_all(folder).map_err(unwritten(folder))?;
     if super::in_folder(folder).is_ok() {
         return Err(CoverError::Occupied { folder: folder.to_owned() });

@@ -14,11 +14,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use paxos_model::cluster::Cluster;
+use paxos_model::cluster::CheckedCluster;
 pub use paxos_model::trace::{EXTENSION, NoBehaviour, TraceError, file_name};
 
 /// A behaviour of a cluster, or a file that claims to be one.
-pub type Trace = paxos_model::trace::Trace<Cluster>;
+pub type Trace = paxos_model::trace::Trace<CheckedCluster>;
 
 /// The traces in a folder, sorted by name.
 ///

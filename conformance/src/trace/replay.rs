@@ -4,7 +4,7 @@
 //! A file that is no trace is refused before it gets here.
 
 use paxos_model::{
-    cluster::{Action, Bug, Cluster},
+    cluster::{Action, Bug, CheckedCluster},
     trace::{Traced as _, itf::Value},
 };
 use state_explorer::Explorable as _;
@@ -197,7 +197,7 @@ fn closes(
     let cluster = trace.model();
     let start = &trace.states()[to].variables;
     let closing = offered.iter().find(|action| {
-        let next = cluster.successor(&pair.model, **action);
+        let next = cluster.after(&pair.model, action);
         next.is_some_and(|next| cluster.write_state(&next) == *start)
     });
     let Some(&action) = closing else { return Err(ReplayFailure::DoesNotReturn { to }) };
@@ -212,13 +212,13 @@ fn closes(
 
 /// Returns true if an action changes nothing in the model. Then it must change nothing in the replica, either.
 fn ignored(
-    cluster: &Cluster,
+    cluster: &CheckedCluster,
     lockstep: &Lockstep,
     pair: &Pair,
     action: Action,
     step: usize,
 ) -> Result<bool, ReplayFailure> {
-    if cluster.successor(&pair.model, action).is_some() {
+    if cluster.after(&pair.model, &action).is_some() {
         return Ok(false);
     }
     match lockstep.successor(pair, action).and_then(|next| next.divergence) {
@@ -231,6 +231,6 @@ fn ignored(
 }
 
 /// The description of an action; `None` is the beginning.
-fn does(cluster: &Cluster, action: Option<Action>) -> String {
+fn does(cluster: &CheckedCluster, action: Option<Action>) -> String {
     action.map_or("initially".to_owned(), |action| cluster.describe(&action))
 }

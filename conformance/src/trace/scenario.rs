@@ -3,7 +3,7 @@
 //! Each step is an action of the model that must be possible and have an effect. Some scenarios also name actions that may
 //! happen at the end without effect; the replay delivers them to the replicas, which must ignore them as well.
 
-use paxos_model::cluster::{Action, Bounds, BoundsError, Cluster, State};
+use paxos_model::cluster::{Action, Bounds, BoundsError, CheckedState, Cluster, state::State};
 use state_explorer::Explorable as _;
 use stateright::Model as _;
 use thiserror::Error;
@@ -72,18 +72,18 @@ impl Scenario {
     /// # Errors
     /// Fails if a step is not possible, or if the end is another.
     pub fn check(&self) -> Result<(), ScenarioError> {
-        let cluster = Cluster::new(self.bounds)?;
+        let cluster = Cluster::new(self.bounds)?.checked();
         let mut state = cluster.init_states().remove(0);
-        let candidates = |state: &State| {
+        let candidates = |state: &CheckedState| {
             let mut candidates = Vec::new();
             cluster.candidates(state, |action| candidates.push(action));
             candidates
         };
         for (step, action) in (1..).zip(self.actions) {
             let mut possible = candidates(&state);
-            let next = possible.contains(action).then(|| cluster.successor(&state, *action));
+            let next = possible.contains(action).then(|| cluster.after(&state, action));
             let Some(next) = next.flatten() else {
-                possible.retain(|action| cluster.successor(&state, *action).is_some());
+                possible.retain(|action| cluster.after(&state, action).is_some());
                 return Err(ScenarioError::NoSuchStep {
                     scenario: self.name,
                     step,
@@ -95,7 +95,7 @@ impl Scenario {
         }
         for action in self.ignored {
             let possible = candidates(&state).contains(action);
-            if !possible || cluster.successor(&state, *action).is_some() {
+            if !possible || cluster.after(&state, action).is_some() {
                 let (scenario, action) = (self.name, cluster.describe(action));
                 return Err(ScenarioError::NotIgnored { scenario, action });
             }
@@ -113,6 +113,6 @@ impl Scenario {
     /// Fails as [`Scenario::check`] does.
     pub fn trace(&self) -> Result<Trace, ScenarioError> {
         self.check()?;
-        Ok(Trace::record(&Cluster::new(self.bounds)?, self.shows, self.actions)?)
+        Ok(Trace::record(&Cluster::new(self.bounds)?.checked(), self.shows, self.actions)?)
     }
 }

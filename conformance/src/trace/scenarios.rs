@@ -4,8 +4,8 @@
 //! scenario reads like the trace that it writes.
 
 use paxos_model::cluster::{
-    Action, Bounds, State,
-    state::{Ballot, Message, NodeId, Role, SLOTS_MAX, Slot, Value, Vote},
+    Action, Bounds,
+    state::{Ballot, Message, NodeId, Role, SLOTS_MAX, Slot, State, Value, Vote},
 };
 
 use super::scenario::Scenario;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use epr_prover::{language::Specification, patience::Patience, prove, prover::Prover};
+use epr_prover::{language::Specification, limits::Limits, prove, prover::Prover};
 use paxos_model::{
     cluster::{Bounds, Cluster},
     refinement::{cluster::ClusterRefinement, synod::SynodRefinement},
@@ -134,8 +134,8 @@ impl Job {
         let evidence = match self {
             Self::Proof(specification) => {
                 let one = std::slice::from_ref(specification);
-                let patience = Patience { timeout: PATIENCE, interrupt: interrupt.clone() };
-                let mut report = prove(one, &Prover::Builtin, patience, |_| ());
+                let limits = Limits { timeout: PATIENCE, interrupt: interrupt.clone() };
+                let mut report = prove(one, &Prover::Builtin, limits, |_| ());
                 Evidence::Proved(report.specifications.remove(0))
             }
             Self::Specification(known) => searched(&known.synod(), interrupt),
@@ -150,7 +150,8 @@ impl Job {
                 evidence
             }
             Self::Model(space) => {
-                let cluster = Cluster::new(space.bounds).expect("the table has valid bounds");
+                let cluster =
+                    Cluster::new(space.bounds).expect("the table has valid bounds").checked();
                 searched(&cluster, interrupt)
             }
             Self::Lockstep(space) => {

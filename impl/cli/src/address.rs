@@ -1,6 +1,6 @@
-//! Addresses as people give them.
+//! Addresses on the command line.
 
-/// A name or an address, and a port. Whether there is anything is another matter.
+/// Parses a name or an address with a port. Does not look up the name.
 pub(crate) fn with_port(text: &str) -> Result<String, String> {
     match text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
         Some((host, Ok(_))) if !host.is_empty() => Ok(text.to_owned()),

@@ -1,5 +1,4 @@
-//! `paxos cluster`: a whole cluster in one terminal, each node a process of its own, so that one can
-//! be killed.
+//! `paxos cluster`: a whole cluster in one terminal. Each node is a process of its own, so that a user can kill it.
 
 use std::{
     io::{self, BufRead as _, BufReader},
@@ -18,39 +17,39 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::serve::Log;
 
-/// A whole cluster in one terminal, for trying
+/// Run a whole cluster in one terminal, for trying
 ///
-/// Each node is a process of its own. Kill one, and the command that starts it again is shown, or with
-/// --restart it is started again after a second. Ctrl-C stops all of them, and a second one kills them.
+/// Each node is a process of its own. When a node ends, the command prints how to start it again. With --restart it
+/// starts the node again after a second. Ctrl-C stops all nodes, and a second Ctrl-C kills them.
 ///
-/// Exit codes: 0 it was told to stop; 2 what it was given cannot be used.
+/// Exit codes: 0 stopped by a signal; 2 bad input, or no node runs any more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   paxos cluster --nodes 3 --data trying
   redis-cli -p 7001 set greeting hello
   redis-cli -p 7002 get greeting")]
 pub(crate) struct Args {
-    /// How many nodes
+    /// The number of nodes
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=9))]
     nodes: u16,
-    /// Where the nodes have their directories
+    /// The directory in which each node has its data directory
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Node N listens for clients on this port and N
+    /// Node N listens for clients on port PORT + N
     #[arg(long, default_value_t = 7000, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65000))]
     client_port: u16,
-    /// Node N listens for other nodes on this port and N
+    /// Node N listens for other nodes on port PORT + N
     #[arg(long, default_value_t = 7100, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65000))]
     listen_port: u16,
-    /// Start a node again that has died
+    /// Start a node again when it has ended
     #[arg(long)]
     restart: bool,
-    /// How the nodes log
+    /// The form of the nodes' log
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     log: Log,
 }
 
-/// A node, and how it is started.
+/// A node: the arguments with which it is started, and its process while it runs.
 struct Node {
     id: u16,
     arguments: Vec<String>,
@@ -69,8 +68,8 @@ pub(crate) fn main(args: &Args) -> ExitCode {
 }
 
 fn run(args: &Args) -> io::Result<()> {
-    let told = Told::default();
-    let counted = told.clone();
+    let signals = Signals::default();
+    let counted = signals.clone();
     let count = move || {
         counted.0.fetch_add(1, Ordering::Relaxed);
     };
@@ -81,43 +80,43 @@ fn run(args: &Args) -> io::Result<()> {
         let (port, pid) = (args.client_port + node.id, node.pid());
         println!("node {}: process {pid}, redis-cli -p {port}", node.id);
     }
-    while !told.to_stop() {
+    while !signals.ask_to_stop() {
         thread::sleep(Duration::from_millis(100));
         for node in &mut nodes {
             let Some(status) = node.ended()? else { continue };
-            // Ctrl-C reaches the nodes as well, and they may be quicker to end than this to hear of it.
+            // Ctrl-C reaches the nodes as well. They may end before the handler of this process has run.
             thread::sleep(Duration::from_millis(100));
-            if told.to_stop() {
+            if signals.ask_to_stop() {
                 break;
             }
             println!("node {} has ended: {status}. To start it again:", node.id);
             println!("  {}", node.command());
-            // One that refuses what it is given would refuse it again.
+            // Exit code 2: the node refused its arguments, and would refuse them again.
             if args.restart && status.code() != Some(2) {
                 thread::sleep(Duration::from_secs(1));
                 node.start()?;
                 println!("node {}: process {}", node.id, node.pid());
             }
         }
-        if !told.to_stop() && nodes.iter().all(|node| node.child.is_none()) {
+        if !signals.ask_to_stop() && nodes.iter().all(|node| node.child.is_none()) {
             return Err(io::Error::other("no node is running any more"));
         }
     }
-    nodes.iter().try_for_each(Node::tell_to_stop)?;
-    nodes.iter_mut().try_for_each(|node| node.stop(&told))
+    nodes.iter().try_for_each(Node::terminate)?;
+    nodes.iter_mut().try_for_each(|node| node.wait_or_kill(&signals))
 }
 
-/// The number of times the command was told to stop.
+/// The number of signals that asked this process to stop.
 #[derive(Clone, Default)]
-struct Told(Arc<AtomicUsize>);
+struct Signals(Arc<AtomicUsize>);
 
-impl Told {
-    fn to_stop(&self) -> bool {
+impl Signals {
+    fn ask_to_stop(&self) -> bool {
         self.0.load(Ordering::Relaxed) > 0
     }
 
-    /// True if it was told so twice.
-    fn at_once(&self) -> bool {
+    /// Returns true after the second signal.
+    fn ask_to_kill(&self) -> bool {
         self.0.load(Ordering::Relaxed) > 1
     }
 }
@@ -155,7 +154,7 @@ impl Node {
         Ok(())
     }
 
-    /// How a shell starts it.
+    /// Returns the command for a shell that starts this node.
     fn command(&self) -> String {
         let paxos = std::env::args().next().unwrap_or_else(|| "paxos".to_owned());
         let words = iter::once(paxos.as_str()).chain(self.arguments.iter().map(String::as_str));
@@ -166,6 +165,7 @@ impl Node {
         self.child.as_ref().map_or(0, Child::id)
     }
 
+    /// Returns the exit status if the process has ended since the last call.
     fn ended(&mut self) -> io::Result<Option<std::process::ExitStatus>> {
         let Some(child) = &mut self.child else { return Ok(None) };
         let status = child.try_wait()?;
@@ -175,20 +175,21 @@ impl Node {
         Ok(status)
     }
 
-    /// Ctrl-C has reached all processes of a terminal already, and SIGTERM only this one.
-    fn tell_to_stop(&self) -> io::Result<()> {
+    /// Sends SIGTERM to the process. Ctrl-C has reached all processes of the terminal already, but SIGTERM reaches
+    /// only this one.
+    fn terminate(&self) -> io::Result<()> {
         let Some(child) = &self.child else { return Ok(()) };
-        // One that was not waited for is still there, even if it has ended.
+        // The process id is valid even if the process has ended, because it was not waited for.
         Ok(kill_process(Pid::from_child(child), Signal::TERM)?)
     }
 
-    /// Waits for it. One that does not stop is killed; at once, if the command was told to stop twice.
-    fn stop(&mut self, told: &Told) -> io::Result<()> {
+    /// Waits for the process for 3 seconds, or until the second signal, and then kills it.
+    fn wait_or_kill(&mut self, signals: &Signals) -> io::Result<()> {
         for _ in 0..300 {
             if self.child.is_none() || self.ended()?.is_some() {
                 return Ok(());
             }
-            if told.at_once() {
+            if signals.ask_to_kill() {
                 break;
             }
             thread::sleep(Duration::from_millis(10));

@@ -1,4 +1,4 @@
-//! `paxos log`: what is on a node's disk, offline, to be read by people.
+//! `paxos log`: prints the data directory of a node that does not run.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -17,19 +17,19 @@ use paxos_store::{
 };
 use thiserror::Error;
 
-/// What is on a node's disk: who it is, its snapshot, and every record it has kept
+/// Print a node's data directory: its identity, its metadata, its snapshot and its records
 ///
 /// The node must not be running. Nothing is changed.
 ///
-/// Exit codes: 0 all of it is as it was written; 1 it is damaged; 2 bad input.
+/// Exit codes: 0 the store is intact; 1 it is damaged; 2 bad input.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   paxos log d1")]
 pub(crate) struct Args {
-    /// The node's directory
+    /// The node's data directory
     #[arg(value_name = "DIR")]
     data: PathBuf,
-    /// Only the last commits
+    /// Print only the last N commits
     #[arg(long, value_name = "N")]
     last: Option<usize>,
 }
@@ -42,13 +42,13 @@ enum LogError {
     Output(#[from] io::Error),
 }
 
-/// Prints it.
+/// Prints the store, and returns the exit code.
 pub(crate) fn main(args: &Args) -> ExitCode {
     let reader = match Reader::open(&args.data) {
         Ok(reader) => reader,
         Err(error) => {
-            eprintln!("error: {}", in_place(&args.data, &error));
-            return ExitCode::from(if is_of_the_disk(&error) { 1 } else { 2 });
+            eprintln!("error: {}", with_directory(&args.data, &error));
+            return ExitCode::from(if is_disk_fault(&error) { 1 } else { 2 });
         }
     };
     let mut out = BufWriter::new(io::stdout().lock());
@@ -63,14 +63,14 @@ pub(crate) fn main(args: &Args) -> ExitCode {
             ExitCode::from(2)
         }
         Err(LogError::Storage(error)) => {
-            eprintln!("error: {}", in_place(&args.data, &error));
+            eprintln!("error: {}", with_directory(&args.data, &error));
             ExitCode::from(1)
         }
     }
 }
 
-/// Whether the disk failed or the store is damaged: another directory would not have the error.
-pub(crate) fn is_of_the_disk(error: &StorageError) -> bool {
+/// Returns true if the disk failed or the store is damaged, so that the arguments are not the cause.
+pub(crate) fn is_disk_fault(error: &StorageError) -> bool {
     use StorageError::{Contradiction, Damaged, Io, Lost, Poisoned, Uncovered};
     matches!(
         error,
@@ -83,8 +83,8 @@ pub(crate) fn is_of_the_disk(error: &StorageError) -> bool {
     )
 }
 
-/// What is wrong with a store, and where it is, if that is not said anyway.
-pub(crate) fn in_place(data: &Path, error: &StorageError) -> String {
+/// Returns the text of an error with the data directory, which some errors name themselves.
+pub(crate) fn with_directory(data: &Path, error: &StorageError) -> String {
     use StorageError::{Exists, InUse, Missing};
     match error {
         Missing { .. } | Exists { .. } | InUse { .. } => error.to_string(),
@@ -101,8 +101,8 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
         identity.cluster,
         reader.id()
     )?;
-    for (name, fact) in reader.notes() {
-        writeln!(out, "noted: {name}: {}", told(name, fact))?;
+    for (name, value) in reader.notes() {
+        writeln!(out, "metadata: {name}: {}", metadata(name, value))?;
     }
     match reader.snapshot_header() {
         None => writeln!(out, "no snapshot")?,
@@ -113,7 +113,7 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
     let base = reader.base();
     writeln!(
         out,
-        "before that: trimmed below {}, promised {}",
+        "earlier commits: trimmed below {}, promised {}",
         base.trimmed,
         base.promised.map_or("nothing".to_owned(), |ballot| ballot.to_string())
     )?;
@@ -121,12 +121,12 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
     let skipped = last.map_or(0, |last| commits.len().saturating_sub(last));
     for Commit { number, change } in &commits[skipped..] {
         match change {
-            Change::Head(_) => writeln!(out, "{number:>8}  a file begins")?,
+            Change::Head(_) => writeln!(out, "{number:>8}  a segment begins")?,
             Change::Snapshot(header) => {
                 writeln!(out, "{number:>8}  snapshot of slots below {}", header.below)?;
             }
-            Change::Note { name, fact } => {
-                writeln!(out, "{number:>8}  noted {name}: {}", told(name, fact))?;
+            Change::Note { name, value } => {
+                writeln!(out, "{number:>8}  metadata {name}: {}", metadata(name, value))?;
             }
             Change::Records(records) => {
                 for record in &**records {
@@ -139,8 +139,9 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
     Ok(reader.verify()?)
 }
 
-fn told(name: &str, fact: &[u8]) -> String {
-    paxos_node::told(name, fact).unwrap_or_else(|| format!("\"{}\"", fact.escape_ascii()))
+fn metadata(name: &str, value: &[u8]) -> String {
+    paxos_node::describe_metadata(name, value)
+        .unwrap_or_else(|| format!("\"{}\"", value.escape_ascii()))
 }
 
 fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {
@@ -148,15 +149,15 @@ fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {
         Record::Promised(ballot) => writeln!(out, "promised {ballot}"),
         Record::Trimmed { below } => writeln!(out, "trimmed below {below}"),
         Record::Accepted { ballot, first, values } => {
-            for (place, value) in values.iter().enumerate() {
-                if place > 0 {
+            for (index, value) in values.iter().enumerate() {
+                if index > 0 {
                     write!(out, "{:>8}  ", "")?;
                 }
                 writeln!(
                     out,
                     "accepted {ballot} slot {} {}",
-                    first.plus(place as u64),
-                    said(value)
+                    first.plus(index as u64),
+                    described(value)
                 )?;
             }
             Ok(())
@@ -164,14 +165,14 @@ fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// What a value says, as far as a session's entry, a command of the key-value store, or bytes can be told.
-fn said(value: &Value) -> String {
+/// Describes a value: an entry of a session with its command, or escaped bytes if it is neither.
+fn described(value: &Value) -> String {
     let Value::Command(bytes) = value else { return "no-op".to_owned() };
     match Entry::decode(bytes) {
         Some(Entry::Open { owner: Owner::Node, .. }) => "a node opens a session".to_owned(),
         Some(Entry::Open { owner: Owner::Client, .. }) => "a client opens a session".to_owned(),
         Some(Entry::Command { session, sequence, command, .. }) => {
-            let command = paxos_kv::shown(&command)
+            let command = paxos_kv::describe(&command)
                 .unwrap_or_else(|| format!("\"{}\"", command.escape_ascii()));
             format!("session {session} command {sequence}: {command}")
         }

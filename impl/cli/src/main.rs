@@ -1,7 +1,15 @@
-//! The command `paxos`.
+//! The command `paxos`: a node of a cluster, and tools for its operators.
 //!
-//! Exit codes: 0 as hoped for; 1 a defect or a failing disk; 2 bad input; 3 undecided. Each command
-//! says what they mean for it.
+//! - `serve`: runs one node.
+//! - `cluster`: runs all nodes of a cluster in one terminal, for trying.
+//! - `status`: asks the nodes of a cluster for their state.
+//! - `log`: prints the data directory of a node that does not run.
+//! - `vote`: simulates one decision over a bad network.
+//!
+//! It has no protocol and no storage of its own: these are in `paxos`, `paxos-store`, `paxos-node` and `paxos-kv`.
+//!
+//! Exit codes: 0 success; 1 a defect or a failing disk; 2 bad input; 3 undecided. The help of each command has the
+//! details.
 
 mod address;
 mod cluster;
@@ -14,11 +22,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Every command of a client is allocated in one place and dropped in another.
+/// Commands are allocated and freed in different parts of the program, which mimalloc handles faster than the
+/// allocator of the system.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Paxos at work
+/// A replicated key-value store on Paxos, and tools for its operators
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {

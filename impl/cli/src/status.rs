@@ -1,4 +1,4 @@
-//! `paxos status`: how the nodes of a cluster are, in a table.
+//! `paxos status`: the state of each node of a cluster, in a table.
 
 use std::{
     collections::BTreeMap,
@@ -16,37 +16,38 @@ use serde_json::{Value, json};
 
 use crate::address::with_port;
 
-/// How long a node may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest answer that is read, in bytes.
+/// The time that a node has to connect, and to answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The length of the longest answer that is read, in bytes.
 const ANSWER_MAX: u64 = 1 << 20;
 
-/// How the nodes of a cluster are: who leads, how far each is, and how much of the disk it takes
+/// Print the state of each node: its leader, the chosen and applied slots, and the size of its store
 ///
-/// Each node is asked by itself and tells what it knows. Lag is how many slots a node has yet to apply of
-/// those that the furthest has applied.
+/// Each node is asked and answers for itself. Lag is the number of slots that a node has to apply to reach the node
+/// that has applied most.
 ///
-/// Exit codes: 0 all have answered and agree on who leads; 3 not so; 2 bad input.
+/// Exit codes: 0 all nodes answered, agree on the leader, and none has halted; 3 otherwise; 2 bad input.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   paxos status 127.0.0.1:7001 127.0.0.1:7002 127.0.0.1:7003")]
 pub(crate) struct Args {
-    /// Where the nodes listen for clients
+    /// The addresses at which the nodes listen for clients
     #[arg(required = true, value_name = "ADDR", value_parser = with_port)]
     nodes: Vec<String>,
-    /// One JSON object instead of a table
+    /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
 }
 
+/// The fields of `INFO` by name, or the text of an error.
 type Answer = Result<BTreeMap<String, String>, String>;
 
-/// Asks, and prints.
+/// Asks all nodes at once, prints their answers, and returns the exit code.
 pub(crate) fn main(args: &Args) -> ExitCode {
     let ask_in_words = |node: &String| ask(node).map_err(|error| error.to_string());
     let answers: Vec<(&String, Answer)> = thread::scope(|scope| {
         let asked = args.nodes.iter().map(|node| (node, scope.spawn(move || ask_in_words(node))));
-        let asked: Vec<_> = asked.collect(); // All of them, before any is waited for.
+        let asked: Vec<_> = asked.collect(); // All threads run before the first is joined.
         let answered = |(node, thread): (_, thread::ScopedJoinHandle<'_, Answer>)| {
             (node, thread.join().expect("asking does not panic"))
         };
@@ -69,7 +70,7 @@ fn healthy(answers: &[(&String, Answer)]) -> bool {
     first.is_some() && leaders.all(|leader| leader == first) && !answers.iter().any(halted)
 }
 
-/// The slot at which the state machine of a node has halted.
+/// Returns the slot at which the state machine of a node has halted.
 fn halted(answer: &Answer) -> Option<&str> {
     let halted = answer.as_ref().ok()?.get("paxos_halted")?;
     (halted != "no").then_some(halted)
@@ -80,11 +81,11 @@ fn leader(answer: &Answer) -> Option<&str> {
     (leader != "unknown").then_some(leader)
 }
 
-/// Sends `INFO` and reads what it says.
+/// Sends `INFO` to a node and returns the fields of its answer.
 fn ask(node: &str) -> io::Result<BTreeMap<String, String>> {
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "not an address");
     for address in node.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
+        match TcpStream::connect_timeout(&address, TIMEOUT) {
             Ok(stream) => return info(stream),
             Err(error) => last = error,
         }
@@ -93,14 +94,14 @@ fn ask(node: &str) -> io::Result<BTreeMap<String, String>> {
 }
 
 fn info(mut stream: TcpStream) -> io::Result<BTreeMap<String, String>> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     stream.write_all(b"*1\r\n$4\r\nINFO\r\n")?;
     let mut reader = BufReader::new(stream.take(ANSWER_MAX));
     let mut line = String::new();
     reader.read_line(&mut line)?;
     if let Some(error) = line.strip_prefix('-') {
-        // The node has no place for another client, for example.
+        // For example, the node has as many clients as it allows.
         return Err(io::Error::other(error.trim().to_owned()));
     }
     let odd = || io::Error::new(io::ErrorKind::InvalidData, "not the answer of a node");
@@ -156,7 +157,8 @@ fn as_table(answers: &[(&String, Answer)]) -> String {
             }
         };
         if let Some(missing) = said.get("paxos_missing").filter(|missing| !missing.is_empty()) {
-            writeln!(notes, "{address}: has still to meet {missing}").expect("memory");
+            writeln!(notes, "{address}: waits for its first contact with {missing}")
+                .expect("memory");
         }
         if let Some(slot) = halted(answer) {
             writeln!(

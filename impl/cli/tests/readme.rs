@@ -1,6 +1,6 @@
-//! What the README says of a cluster, done as it says: start one, write, kill the leader, read.
+//! The example of the README: start a cluster, write, kill the leader, read.
 //!
-//! With redis-cli, where that is installed; a machine without it says so and tries nothing.
+//! It needs `redis-cli`. Without it, the test prints that and tries nothing.
 
 use std::{
     collections::BTreeMap,
@@ -13,9 +13,10 @@ use std::{
 };
 
 const PAXOS: &str = env!("CARGO_BIN_EXE_paxos");
+/// The time after which a wait fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `paxos cluster`, and what it and its nodes have printed.
+/// A running `paxos cluster`, and the lines that it and its nodes have printed.
 struct Cluster {
     process: Child,
     lines: mpsc::Receiver<String>,
@@ -65,7 +66,7 @@ impl Cluster {
         String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
     }
 
-    /// `paxos status` of some nodes, until it says that all is well.
+    /// Runs `paxos status` of some nodes until its exit code is 0. Returns the lines.
     fn status(&self, nodes: &[u16]) -> Vec<String> {
         let addresses = nodes.iter().map(|&node| format!("127.0.0.1:{}", self.port(node)));
         let addresses: Vec<_> = addresses.collect();
@@ -85,7 +86,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // It takes its nodes with it; kill -9 would leave them behind.
+        // SIGTERM lets it stop its nodes as well. After `kill -9` they would go on.
         if matches!(self.process.try_wait(), Ok(None)) {
             let _ = Command::new("kill").arg(self.process.id().to_string()).status();
             let _ = self.process.wait();
@@ -93,7 +94,7 @@ impl Drop for Cluster {
     }
 }
 
-/// Passes on what a stream brings, until it ends.
+/// Sends the lines of a stream to a channel, until the stream ends.
 fn read(stream: impl Read + Send + 'static, sender: mpsc::Sender<String>) {
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -102,7 +103,7 @@ fn read(stream: impl Read + Send + 'static, sender: mpsc::Sender<String>) {
     });
 }
 
-/// The port before three that nobody uses now.
+/// Returns a port that is followed by three free ports.
 fn free_ports() -> u16 {
     loop {
         let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -116,7 +117,7 @@ fn free_ports() -> u16 {
 #[test]
 fn a_cluster_survives_its_leader() {
     if Command::new("redis-cli").arg("--version").output().is_err() {
-        println!("redis-cli is not here: nothing was tried");
+        println!("redis-cli is not installed: nothing was tried");
         return;
     }
     let data = tempfile::tempdir().unwrap();
@@ -137,7 +138,7 @@ fn a_cluster_survives_its_leader() {
     assert_eq!(cluster.redis(rest[0], &["set", "greeting", "hello again"]), "OK");
     cluster.status(&rest);
 
-    // The command that it prints starts the node again.
+    // The printed command starts the node again.
     cluster.line(&format!("node {leader} has ended"));
     let again = cluster.line("  ");
     let again = format!("exec {}", again.trim());
@@ -148,9 +149,9 @@ fn a_cluster_survives_its_leader() {
     node.wait().unwrap();
 }
 
-/// A terminal tells the nodes as well, and they may end first.
+/// In a terminal, Ctrl-C reaches the nodes as well, and they may end first.
 #[test]
-fn a_cluster_that_is_told_to_stop_with_its_nodes_ends_in_order() {
+fn a_cluster_that_is_interrupted_with_its_nodes_ends_in_order() {
     let data = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::start(data.path());
     cluster.status(&[1, 2, 3]);
@@ -161,9 +162,9 @@ fn a_cluster_that_is_told_to_stop_with_its_nodes_ends_in_order() {
     assert!(!cluster.lines.iter().any(|line| line.contains("has ended")));
 }
 
-/// Ctrl-C would have reached the nodes as well.
+/// SIGTERM reaches only the cluster's own process, which has to pass it on.
 #[test]
-fn a_cluster_that_is_told_to_stop_tells_its_nodes() {
+fn a_cluster_that_is_terminated_terminates_its_nodes() {
     let data = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::start(data.path());
     cluster.status(&[1, 2, 3]);
@@ -171,12 +172,12 @@ fn a_cluster_that_is_told_to_stop_tells_its_nodes() {
     assert!(told.success());
     assert_eq!(cluster.process.wait().unwrap().code(), Some(0));
     let stopping = cluster.lines.iter().filter(|line| line.contains("stopping"));
-    assert_eq!(stopping.count(), 3, "one that was killed says nothing");
+    assert_eq!(stopping.count(), 3, "each node logs that it stops");
 }
 
-/// A node that stands still does not end when it is told to; a second signal does not wait for it.
+/// A paused node does not end on SIGTERM. After a second signal the cluster does not wait for it.
 #[test]
-fn a_cluster_that_is_told_to_stop_twice_kills_its_nodes() {
+fn a_cluster_that_is_terminated_twice_kills_its_nodes() {
     let data = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::start(data.path());
     let kill = |signal: &str, id: &str| {

@@ -26,7 +26,7 @@ fn last_line(output: &Output) -> String {
     stdout(output).lines().last().unwrap_or_default().to_owned()
 }
 
-/// A file of this test alone, and gone afterwards.
+/// A file of one test, which is removed at its end.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -95,7 +95,7 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
-fn whatever_the_network_does_one_value_is_learned_by_all() {
+fn all_nodes_learn_one_value_over_any_network() {
     let mut outputs = Vec::new();
     for seed in 0..30 {
         let seed = seed.to_string();
@@ -134,14 +134,14 @@ fn clients_go_elsewhere_when_their_node_does_not_answer() {
         last_line(&output),
         "chosen: 1 (asked for by A); learned by 3,4,5; not by 1,2: down or cut off for ever"
     );
-    // The client's node and one more are on their own, for ever.
+    // The client's node and another one are cut off for ever.
     let output = paxos(&["A=1", "--nodes", "5", "--partition", "1,2/3,4,5"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(last_line(&output).starts_with("chosen: 1"), "{output:?}");
 }
 
 #[test]
-fn what_is_impossible_is_said_and_not_waited_for() {
+fn an_impossible_scenario_ends_at_once_with_the_reason() {
     let cases: [(&[&str], &str); 8] = [
         (
             &["--crash", "1", "--crash", "3"],
@@ -167,9 +167,9 @@ fn what_is_impossible_is_said_and_not_waited_for() {
     }
 }
 
-/// The majority goes for ever before anything can be chosen, and then when it may have been.
+/// The majority crashes for ever: first before anything can be chosen, then at a time when a value may be chosen.
 #[test]
-fn a_majority_that_goes_for_ever_ends_the_run() {
+fn a_majority_that_crashes_for_ever_ends_the_run() {
     let output = vote(&["--crash", "1@5", "--crash", "2@5"]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let last = last_line(&output);
@@ -184,7 +184,10 @@ fn a_majority_that_goes_for_ever_ends_the_run() {
         match output.status.code() {
             Some(0) => assert!(last.starts_with("chosen: "), "seed {seed}: {last}"),
             Some(3) if rows.contains("CHOSEN") => {
-                assert!(last.starts_with("nobody learned what was chosen"), "seed {seed}: {last}");
+                assert!(
+                    last.starts_with("no node learned the chosen value"),
+                    "seed {seed}: {last}"
+                );
             }
             Some(3) => assert!(last.starts_with("nothing was chosen"), "seed {seed}: {last}"),
             other => panic!("seed {seed}: {other:?}: {output:?}"),
@@ -193,7 +196,7 @@ fn a_majority_that_goes_for_ever_ends_the_run() {
 }
 
 #[test]
-fn bad_input_is_named_with_what_would_be_accepted() {
+fn errors_name_bad_input_and_the_accepted_form() {
     let cases: [(&[&str], &[&str]); 27] = [
         (&[], &["CLIENT=VALUE"]),
         (&["A"], &["'A'", "A=1"]),
@@ -217,7 +220,7 @@ fn bad_input_is_named_with_what_would_be_accepted() {
         (&["A=1", "--crash", "A"], &["`A`", "numbered from 1"]),
         (&["A=1", "--partition", "1,9/2"], &["`--partition`", "node 9", "1 to 3"]),
         (&["A=1", "--partition", "1,2/2"], &["node 2", "one group"]),
-        (&["A=1", "--partition", "1,2,3"], &["separates nobody", "1,2/3"]),
+        (&["A=1", "--partition", "1,2,3"], &["separates no nodes", "1,2/3"]),
         (&["A=1", "--partition", "1,/2"], &["``", "numbered from 1"]),
         (&["A=1", "--seed", "-1"], &["-1"]),
         (&["A=1", "--limit-ms", "0"], &["0", "--limit-ms"]),
@@ -230,7 +233,7 @@ fn bad_input_is_named_with_what_would_be_accepted() {
         let output = paxos(args);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
-        assert!(output.stdout.is_empty(), "{args:?}: nothing is half done");
+        assert!(output.stdout.is_empty(), "{args:?}: nothing is printed");
         for fragment in fragments {
             assert!(error.contains(fragment), "{args:?} should mention {fragment:?}: {error}");
         }
@@ -246,7 +249,7 @@ fn bad_input_leaves_an_earlier_diagram_alone() {
     assert_eq!(file.text(), "earlier");
 }
 
-/// A picture that cannot be written is found out first, and the other one is not begun.
+/// Both diagrams are checked before either is written.
 #[test]
 fn a_run_that_is_refused_leaves_no_file() {
     let file = Scratch::new("new.svg");
@@ -303,7 +306,7 @@ fn text_from_users_is_escaped_in_the_diagram() {
 }
 
 #[test]
-fn the_same_run_can_be_had_as_mermaid() {
+fn the_same_run_is_written_as_mermaid() {
     let (svg, mermaid) = (Scratch::new("both.svg"), Scratch::new("both.mmd"));
     let faults = ["--loss", "0.2", "--crash", "1@60..200", "--seed", "1"];
     let files = ["--svg", svg.path(), "--mermaid", mermaid.path()];
@@ -320,7 +323,7 @@ fn the_same_run_can_be_had_as_mermaid() {
 }
 
 #[test]
-fn one_object_for_programs() {
+fn json_is_one_object() {
     let output = vote(&["--json", "--seed", "3"]);
     let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(object["verdict"], "chosen");
@@ -338,16 +341,16 @@ fn one_object_for_programs() {
 }
 
 #[test]
-fn one_node_is_a_cluster_and_sixty_four_are() {
+fn clusters_have_1_to_64_nodes() {
     for nodes in ["1", "2", "64"] {
         let output = vote(&["--nodes", nodes, "--loss", "0.1"]);
         assert_eq!(output.status.code(), Some(0), "{nodes}: {}", last_line(&output));
     }
 }
 
-/// A reader that leaves early is no error, and does not change the outcome.
+/// A reader that closes the pipe early causes no error, and does not change the outcome.
 #[test]
-fn a_closed_pipe_is_no_panic() {
+fn a_closed_pipe_is_no_error() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_paxos"));
     command.args(["vote", "A=1", "B=2", "--nodes", "40"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");

@@ -1,4 +1,4 @@
-//! What a connection remembers of its client, and what is to be done next.
+//! The client of a connection: its protocol version, its name, its transaction, and the next action for each request.
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use paxos_node::{machine::Answer as _, session};
 
-/// One client: its version of the protocol, its name, and its transaction.
+/// The state of one client.
 #[derive(Clone, Debug)]
 pub struct Client {
     id: u64,
@@ -23,46 +23,46 @@ pub struct Client {
     transaction: Option<Transaction>,
 }
 
-/// The longest reply that a transaction keeps, unless it repeats an argument.
-const SAID_BYTES_MAX: usize = 1 << 10;
+/// The length of the longest reply that a transaction keeps, unless it repeats an argument.
+const KNOWN_BYTES_MAX: usize = 1 << 10;
 
-/// What a client wants done at once, while it has not said that it is all.
+/// A transaction between `MULTI` and `EXEC`.
 #[derive(Clone, Debug, Default)]
 struct Transaction {
     steps: Steps,
-    /// Whether something was refused, so that all of it will be.
+    /// True if a step was refused, so that `EXEC` will refuse the transaction.
     refused: bool,
 }
 
-/// What is to be done for a client. Answers must leave in the order of the requests.
+/// The next action for a client's request. Answers must leave in the order of the requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// This is the answer.
+    /// Send this answer.
     Reply(Reply),
-    /// This is the last answer; the connection ends.
+    /// Send this answer and close the connection.
     Close(Reply),
-    /// The connection ends without an answer, and nothing that follows is read.
+    /// Close the connection without an answer, and read nothing more.
     HangUp,
-    /// [`Kv::answer`](super::Kv::answer) has the answer.
+    /// Send the answer of [`Kv::answer`](super::Kv::answer).
     Read(Question),
-    /// An entry for the log; [`Kv::apply`](paxos_node::StateMachine::apply) has the answer.
+    /// Propose this entry, and send the answer of [`Kv::apply`](paxos_node::StateMachine::apply).
     Write {
         /// The entry, as [`Entry::to_bytes`] writes it.
         entry: Bytes,
-        /// The memory that the answer may take.
+        /// The ways in which the answer may take memory.
         copies: Copies,
     },
-    /// A session is to be opened; its number is the answer.
+    /// Open a session, and send its number.
     OpenSession,
-    /// A request of a session; the answer is as that of a [`Write`](Self::Write).
+    /// Propose this request of a session, and send its answer as for a [`Write`](Self::Write).
     Once(session::Request),
-    /// The server has to say something about itself: these sections, or the usual ones. As
-    /// [`Reply::Bulk`], with lines of the form `key:value`.
+    /// Send information about the server: these sections, or all if there are none. The answer is a [`Reply::Bulk`]
+    /// with lines of the form `key:value`.
     Info(Vec<Bytes>),
 }
 
 impl Client {
-    /// A client that has just connected. The number is its own.
+    /// Returns a client that has just connected. No other client has the same `id`.
     pub fn new(id: u64) -> Self {
         Self {
             id,
@@ -74,19 +74,19 @@ impl Client {
         }
     }
 
-    /// The version in which replies are to be written. Ask after each [`handle`](Self::handle): the
-    /// answer to a `HELLO` is already in the version that it asks for, and an answer that has to be
-    /// waited for is in the version of its time, whatever the client sends meanwhile.
+    /// Returns the protocol version for the answer to the last request. Call this after each
+    /// [`handle`](Self::handle), and keep the version until the answer is written. The answer to a `HELLO` has the
+    /// version that it asks for. A later `HELLO` does not change the version of earlier answers.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// The number of bytes of the transaction that the client has begun.
+    /// Returns the number of bytes of the transaction that the client has begun.
     pub fn queued_bytes(&self) -> usize {
         self.transaction.as_ref().map_or(0, |transaction| transaction.steps.bytes())
     }
 
-    /// What is to be done about these arguments.
+    /// Handles a request, and returns the next action.
     pub fn handle(&mut self, arguments: &[Bytes]) -> Action {
         let request = match request::parse(arguments) {
             Ok(request) => request,
@@ -134,7 +134,7 @@ impl Client {
 
     fn refuse(&mut self, refusal: Refusal) -> Reply {
         match refusal.reply {
-            // An EXEC that makes no sense ends the transaction nevertheless.
+            // An EXEC with wrong arguments ends the transaction as well.
             Reply::Error(text) if refusal.exec => {
                 self.transaction = None;
                 let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);
@@ -159,7 +159,7 @@ impl Client {
             Some(Transaction { steps, .. }) if steps.is_empty() => {
                 Action::Reply(Reply::Array(vec![]))
             }
-            // Nothing of what only reads has to be in the log.
+            // A transaction that only reads is not written to the log.
             Some(Transaction { steps, .. }) if !steps.writes() => {
                 Action::Read(Question::Transaction(steps.to_entry()))
             }
@@ -179,7 +179,7 @@ impl Client {
             (text("proto"), Reply::Integer(self.protocol_number())),
             (text("id"), self.id()),
             (text("mode"), text("standalone")),
-            // Clients look for whoever takes writes, and every node does.
+            // Clients look for a node that accepts writes, and every node does.
             (text("role"), text("master")),
             (text("modules"), Reply::Array(vec![])),
         ])
@@ -229,20 +229,20 @@ impl Transaction {
             Request::Write(command) => Step::Write(command),
             // A reply that is much longer than its request would make a short transaction long.
             Request::Local(reply)
-                if !matches!(reply, Reply::Bulk(_)) && reply.size() > SAID_BYTES_MAX =>
+                if !matches!(reply, Reply::Bulk(_)) && reply.size() > KNOWN_BYTES_MAX =>
             {
                 self.refused = true;
                 return Reply::error("ERR Command not allowed inside a transaction");
             }
-            Request::Local(reply) => Step::Say(reply.to_bytes()),
-            // What is about this connection or this node has no place in the log.
+            Request::Local(reply) => Step::Known(reply.to_bytes()),
+            // A request about this connection or this node cannot be in the log.
             _ => {
                 self.refused = true;
                 return Reply::error("ERR Command not allowed inside a transaction");
             }
         };
         if self.refused {
-            return Reply::simple("QUEUED"); // It will not be executed, so nothing needs to be kept.
+            return Reply::simple("QUEUED"); // The transaction will be refused, so its steps are not kept.
         }
         self.steps.push(&step);
         if self.steps.bytes() > REQUEST_MAX || self.steps.least_steps() > STEPS_MAX {
@@ -263,9 +263,9 @@ impl Transaction {
 mod tests {
     use super::*;
 
-    /// Neither many small steps nor a few large ones, nor such as are short to ask for.
+    /// A transaction is limited for a few large steps and for many small ones.
     #[test]
-    fn a_transaction_does_not_grow_for_ever() {
+    fn the_length_of_a_transaction_is_limited() {
         let large = Bytes::from(vec![b'x'; REQUEST_MAX / 4]);
         for request in [&["APPEND".into(), "k".into(), large][..], &["PING".into()]] {
             let mut client = Client::new(1);

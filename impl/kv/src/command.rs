@@ -1,7 +1,7 @@
-//! What changes the store, and how.
+//! Commands: changes of the store.
 //!
-//! A command is read twice: from a client, when its texts share the client's buffer, and from the
-//! log, when they are borrowed from the entry. So `T` is whatever holds a text.
+//! A command is read twice. When it comes from a client, its texts share the client's buffer. When it comes from
+//! the log, they are borrowed from the entry. `T` is the type of such a text.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -18,73 +18,73 @@ use super::{
 /// One change. New kinds come last, since entries of a log outlive the code that wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command<T = Bytes> {
-    /// Gives a key a value, on a condition.
+    /// Sets the value of a key, if a condition holds.
     Set {
-        /// Of what.
+        /// The key.
         key: T,
-        /// The value.
+        /// The new value.
         value: T,
-        /// Only then.
+        /// The condition.
         when: When<T>,
-        /// What the client wants to know.
-        answer: Answer,
+        /// The kind of answer.
+        answer: SetAnswer,
     },
-    /// Gives several keys values: all of them or, if only new keys are meant, none when one exists.
+    /// Sets the values of several keys. If `new`, sets none of them when one of the keys exists.
     SetAll {
         /// Keys and values.
         pairs: Vec<(T, T)>,
-        /// Whether only new keys are meant.
+        /// True if all keys have to be new.
         new: bool,
     },
-    /// Removes keys, and counts those that there were.
+    /// Removes keys. Answers the number of keys that existed.
     Delete(Vec<T>),
-    /// Removes a key, and answers its value.
+    /// Removes a key. Answers its value.
     Take(T),
-    /// Adds to a number.
+    /// Adds to a number. Answers the sum.
     Add {
-        /// Of what; 0 if it is not there.
+        /// The key of the number. A missing key counts as 0.
         key: T,
-        /// How much.
+        /// The summand.
         by: i64,
     },
-    /// Adds to the end of a text.
+    /// Appends to a value. Answers its length.
     Append {
-        /// Of what; empty if it is not there.
+        /// The key of the value. A missing key counts as empty.
         key: T,
-        /// The end.
+        /// The bytes to append.
         value: T,
     },
-    /// Removes everything.
+    /// Removes all keys.
     Clear,
 }
 
-/// When a value is set.
+/// The condition for setting a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum When<T = Bytes> {
-    /// In any case.
+    /// No condition.
     Always,
-    /// If there is none.
+    /// The key is missing.
     Missing,
-    /// If there is one.
+    /// The key exists.
     Present,
-    /// If it is this one: compare and set.
+    /// The key has this value: compare and set.
     Equal(T),
 }
 
-/// What is answered when a value was to be set.
+/// The kind of answer to [`Command::Set`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Answer {
-    /// Whether it was.
+pub enum SetAnswer {
+    /// `OK` if the value was set, and null if not.
     Done,
-    /// The value before, whether or not it was.
+    /// The value before, whether the new one was set or not.
     Old,
 }
 
-/// The most digits of a number, with its sign.
+/// The highest number of digits of a number, with its sign.
 const DIGITS_MAX: usize = 20;
 
 impl<T: AsRef<[u8]>> Command<T> {
-    /// Upper bounds of what the command takes.
+    /// Returns upper bounds on the cost of the command.
     pub(crate) fn bounds(&self) -> Bounds {
         let written =
             |key: &T, value: &[u8]| (key.as_ref().len() + value.len()) as u64 + ENTRY_BYTES;
@@ -107,19 +107,20 @@ impl<T: AsRef<[u8]>> Command<T> {
             }
         };
         let answer = if self.copies().answers_values { VALUE_MAX } else { 0 };
-        // Errors are longer than other answers.
+        // An answer may be an error, which is longer than the other short answers.
         let answer = answer + 4 * Reply::HEAD_BYTES;
         Bounds { steps: keys * cost::KEY + copied, answer, growth }
     }
 
-    /// The memory that the answer may take.
+    /// Returns the ways in which the answer may take memory.
     pub(crate) fn copies(&self) -> Copies {
-        let answers_values = matches!(self, Self::Set { answer: Answer::Old, .. } | Self::Take(_));
+        let answers_values =
+            matches!(self, Self::Set { answer: SetAnswer::Old, .. } | Self::Take(_));
         let grows_values = matches!(self, Self::Append { .. });
         Copies { answers_values, grows_values, ..Copies::default() }
     }
 
-    /// The number of keys that the command names.
+    /// Returns the number of keys that the command names.
     pub(crate) fn keys(&self) -> usize {
         match self {
             Self::SetAll { pairs, .. } => pairs.len(),
@@ -129,10 +130,10 @@ impl<T: AsRef<[u8]>> Command<T> {
         }
     }
 
-    /// Makes the change and answers.
+    /// Makes the change and returns the answer.
     ///
     /// # Errors
-    /// The limit that the command would exceed. The changes that were made before are for the caller to undo.
+    /// Fails with the limit that the command would exceed. The caller has to undo the changes that were made before.
     pub(crate) fn execute(&self, on: &mut Execution<'_>) -> Result<Reply, Exceeded> {
         match self {
             Self::Set { key, value, when, answer } => {
@@ -168,7 +169,7 @@ impl<T: AsRef<[u8]>> Command<T> {
     }
 }
 
-/// Redis says the same of values beyond its own limit.
+/// The error of Redis for values beyond its own limit.
 const TOO_LONG: Reply =
     Reply::error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 
@@ -177,7 +178,7 @@ fn set<T: AsRef<[u8]>>(
     key: &[u8],
     value: &[u8],
     when: &When<T>,
-    answer: Answer,
+    answer: SetAnswer,
 ) -> Result<Reply, Exceeded> {
     let met = match when {
         When::Always => true,
@@ -187,9 +188,9 @@ fn set<T: AsRef<[u8]>>(
     };
     let old = if met { on.put(key, value)? } else { on.get(key)?.cloned() };
     Ok(match answer {
-        Answer::Old => Reply::bulk_or_null(old),
-        Answer::Done if met => Reply::ok(),
-        Answer::Done => Reply::Null,
+        SetAnswer::Old => Reply::bulk_or_null(old),
+        SetAnswer::Done if met => Reply::ok(),
+        SetAnswer::Done => Reply::Null,
     })
 }
 
@@ -209,7 +210,7 @@ mod tests {
     use super::*;
     use crate::{limits::Meter, store::Store};
 
-    /// An earlier answer still holds the value.
+    /// An earlier answer shares the memory of the value.
     #[test]
     fn an_answer_does_not_change_with_the_value() {
         let mut store = Store::default();

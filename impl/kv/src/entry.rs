@@ -1,5 +1,4 @@
-//! What becomes one entry of the log: a command; a transaction, which is several commands at once; or a pipeline,
-//! which is several entries in their order.
+//! Entries of the log: a command, a transaction of several commands, or a pipeline of several entries in their order.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,31 +12,30 @@ use super::{
     store::Store,
 };
 
-/// One entry. None contains another of its kind: reading an entry never goes deep.
+/// One entry of the log. No entry contains another of its kind, so that reading one never recurses deeply.
 ///
-/// New kinds come last, since entries of a log outlive the code that wrote them.
+/// New kinds come last, because entries of a log outlive the code that wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry<T = Bytes> {
     /// A command by itself.
     One(Command<T>),
-    /// Steps between which nothing else happens. Each is answered, and one that fails does not keep
-    /// the others from happening, as in Redis. If the transaction exceeds a limit, none of its steps happens.
+    /// Steps that execute without anything in between. Each step is answered, and a step that fails does not stop the
+    /// others, as in Redis. If the transaction exceeds a limit, none of its steps takes effect.
     Transaction(Vec<Step<T>>),
-    /// Entries that a client sent without waiting for the answer to any, each as
-    /// [`to_bytes`](Entry::to_bytes) writes it: one after the other, so that nothing puts them into
-    /// another order. The pipeline stops where a limit is reached: it then has fewer answers than entries, at least
-    /// one, and the entries without an answer were not executed.
+    /// Entries that a client sent without waiting for answers, each as [`to_bytes`](Entry::to_bytes) writes it.
+    /// They execute in this order. The pipeline stops where a limit is reached: it then has fewer answers than
+    /// entries, at least one, and the entries without an answer were not executed.
     Pipeline(Vec<T>),
     /// An entry of another kind, and the limit of the whole state in bytes. The node that proposes the entry
-    /// writes its own limit, so that all nodes hold the entry against the same one.
+    /// writes its own limit, so that all nodes check the entry against the same one.
     Within {
-        /// The most bytes that the state may have after it has grown ([`Store::bytes`]).
+        /// The highest number of bytes of the state after it has grown ([`Store::bytes`]).
         state_max: u64,
         /// The entry, as [`to_bytes`](Entry::to_bytes) writes it.
         entry: T,
     },
     /// A query between the writes of a pipeline.
-    Look(Query<T>),
+    Read(Query<T>),
 }
 
 /// One step of a transaction.
@@ -49,18 +47,18 @@ pub enum Step<T = Bytes> {
     Write(Command<T>),
     /// A reply that is known already, as [`Reply::to_bytes`] writes it: the answer to a `PING`, or
     /// an error that has to wait for its turn.
-    Say(T),
+    Known(T),
 }
 
 impl Entry {
-    /// The entry as bytes.
+    /// Returns the entry as bytes.
     pub fn to_bytes(&self) -> Bytes {
         postcard::to_stdvec(self).expect("any entry can be written to memory").into()
     }
 }
 
 impl<'a> Entry<&'a [u8]> {
-    /// The entry that these bytes are, if they are one and nothing more.
+    /// Decodes an entry. Returns `None` if the bytes are anything but one entry.
     pub(crate) fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
         match postcard::take_from_bytes(bytes) {
             Ok((entry, [])) => Some(entry),
@@ -92,8 +90,8 @@ impl<'a> Entry<&'a [u8]> {
                 Some(entry) => entry.execute_alone(store, state_max, &mut own),
                 None => malformed(),
             };
-            // An entry that does not fit behind the others is left for a further entry of the log, which has all
-            // limits to itself.
+            // An entry that exceeds what the others left is not executed. It goes into a further entry of the log,
+            // where it has the full limits.
             if own.is_exceeded() && !replies.is_empty() {
                 break;
             }
@@ -116,13 +114,13 @@ impl<'a> Entry<&'a [u8]> {
         state_max: u64,
         meter: &mut Meter,
     ) -> (Reply, Store) {
-        // What cannot exceed a limit is never undone.
+        // Changes are recorded for undoing only if a limit may be exceeded.
         let bounds = self.bounds();
         let fits = meter.covers(bounds) && store.bytes().saturating_add(bounds.growth) <= state_max;
         let mut on = Execution::new(store, state_max, meter, !fits);
         let reply = match self {
             Self::One(command) => on.write(command),
-            Self::Look(query) => on.read(query),
+            Self::Read(query) => on.read(query),
             Self::Transaction(steps) => on.transaction(steps),
             Self::Pipeline(_) | Self::Within { .. } => return malformed(),
         };
@@ -136,11 +134,11 @@ impl<'a> Entry<&'a [u8]> {
         }
     }
 
-    /// Upper bounds of what an entry takes that holds no other entries.
+    /// Returns upper bounds on the cost of an entry that holds no other entries.
     fn bounds(&self) -> Bounds {
         match self {
             Self::One(command) => command.bounds(),
-            Self::Look(query) => query.bounds(),
+            Self::Read(query) => query.bounds(),
             Self::Transaction(steps) => {
                 steps.iter().map(Step::bounds).fold(Bounds::default(), Bounds::and)
             }
@@ -155,7 +153,7 @@ impl<'a> Entry<&'a [u8]> {
                 let reply = query.answer(store, meter)?;
                 meter.answered(reply)
             }
-            Step::Say(reply) => meter.answered(said(reply)),
+            Step::Known(reply) => meter.answered(known(reply)),
             Step::Write(_) => Ok(malformed().0),
         };
         let Self::Transaction(steps) = self else { return malformed().0 };
@@ -165,14 +163,14 @@ impl<'a> Entry<&'a [u8]> {
 }
 
 impl<T: AsRef<[u8]>> Step<T> {
-    /// Upper bounds of what the step takes.
+    /// Returns upper bounds on the cost of the step.
     fn bounds(&self) -> Bounds {
         let step = Bounds { steps: 1, ..Bounds::default() };
         step.and(match self {
             Self::Read(query) => query.bounds(),
             Self::Write(command) => command.bounds(),
-            // The reply may be malformed, and is then answered as an error.
-            Self::Say(reply) => {
+            // A malformed reply is answered as an error, which may be longer.
+            Self::Known(reply) => {
                 Bounds { answer: reply.as_ref().len() * Reply::HEAD_BYTES, ..Bounds::default() }
                     .and(Bounds { answer: 2 * Reply::HEAD_BYTES, ..Bounds::default() })
             }
@@ -197,14 +195,14 @@ impl Execution<'_> {
             match step {
                 Step::Read(query) => self.read(query),
                 Step::Write(command) => self.write(command),
-                Step::Say(reply) => self.meter.answered(said(reply)),
+                Step::Known(reply) => self.meter.answered(known(reply)),
             }
         });
         Ok(Reply::Array(replies.collect::<Result<_, _>>()?))
     }
 }
 
-fn said(reply: &[u8]) -> Reply {
+fn known(reply: &[u8]) -> Reply {
     Reply::from_bytes(&Bytes::copy_from_slice(reply))
         .unwrap_or_else(|_| Reply::error("ERR malformed reply in a transaction"))
 }
@@ -214,13 +212,13 @@ fn malformed() -> (Reply, Store) {
     (Reply::error("ERR malformed entry in the log"), Store::default())
 }
 
-/// Steps of a transaction that is not complete yet, as the bytes that they become: however long it
-/// grows, it holds nothing of the buffers in which its parts arrived, and its size is known.
+/// The steps of a transaction that is not complete yet, as bytes of the later entry. So the transaction does not
+/// hold the buffers in which its parts arrived, and its length is known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Steps {
     count: usize,
     bytes: Vec<u8>,
-    /// A lower bound of what executing the steps takes.
+    /// A lower bound on the steps that the execution takes.
     least: u64,
     copies: Copies,
     writes: bool,
@@ -233,29 +231,29 @@ impl Steps {
         let (keys, copies) = match step {
             Step::Read(query) => (query.keys(), query.copies()),
             Step::Write(command) => (command.keys(), command.copies()),
-            Step::Say(_) => (0, Copies::default()),
+            Step::Known(_) => (0, Copies::default()),
         };
         self.least += keys as u64 * cost::KEY + 1;
         self.copies = self.copies.and(copies);
         self.writes |= matches!(step, Step::Write(_));
     }
 
-    /// The number of bytes that the steps take.
+    /// Returns the number of bytes that the steps take.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// A lower bound of what executing the steps takes.
+    /// Returns a lower bound on the steps that the execution takes.
     pub(crate) fn least_steps(&self) -> u64 {
         self.least
     }
 
-    /// The memory that the answer may take.
+    /// Returns the ways in which the answer may take memory.
     pub(crate) fn copies(&self) -> Copies {
         self.copies
     }
 
-    /// Whether a step may change something.
+    /// Returns true if a step may change something.
     pub(crate) fn writes(&self) -> bool {
         self.writes
     }
@@ -264,8 +262,8 @@ impl Steps {
         self.count == 0
     }
 
-    /// What [`Entry::to_bytes`] makes of a transaction with these steps: which kind of entry it is,
-    /// how many steps there are, and these one after the other.
+    /// Returns the bytes that [`Entry::to_bytes`] returns for a transaction with these steps: the kind of entry,
+    /// the number of steps, and the steps.
     pub(crate) fn to_entry(&self) -> Bytes {
         const TRANSACTION: u32 = 1;
         let head = postcard::to_stdvec(&(TRANSACTION, self.count));
@@ -285,7 +283,7 @@ mod tests {
             let step = |at: usize| match at % 3 {
                 0 => Step::Read(Query::Get(at.to_string().into())),
                 1 => Step::Write(Command::Add { key: "n".into(), by: -1 }),
-                _ => Step::Say(Reply::ok().to_bytes()),
+                _ => Step::Known(Reply::ok().to_bytes()),
             };
             let mut steps = Steps::default();
             (0..count).for_each(|at| steps.push(&step(at)));

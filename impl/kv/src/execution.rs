@@ -1,5 +1,5 @@
-//! The store as one request changes it: metered, within the limit of the whole state, and undone if the request
-//! exceeds a limit half-way.
+//! The execution of one request on the store. It is metered, keeps the limit of the whole state, and is undone if
+//! the request exceeds a limit half-way.
 
 use bytes::{Bytes, BytesMut};
 
@@ -11,24 +11,24 @@ use super::{
 /// A request that executes.
 pub(crate) struct Execution<'a> {
     pub(crate) store: &'a mut Store,
-    /// The most bytes that the store may have after a change that makes it grow.
+    /// The highest number of bytes of the store after a change that makes it grow.
     state_max: u64,
-    /// Counts what the request costs.
+    /// Counts the cost of the request.
     pub(crate) meter: &'a mut Meter,
-    /// Takes back each change, in the order of the changes. `None` if the request cannot exceed a limit after its
+    /// The changes so far, to be undone in reverse order. `None` if the request cannot exceed a limit after its
     /// first change.
     undo: Option<Vec<Undo>>,
     /// A store that was cleared and is not needed to undo anything.
     cleared: Store,
 }
 
-/// A change that can be taken back.
+/// A change, with the state before it.
 enum Undo {
-    /// The key had this value, or none.
+    /// The value of a key was set or removed. This is the value before.
     Put(Bytes, Option<Bytes>),
-    /// The value of the key was this long, and has grown at its end.
+    /// The value of a key has grown at its end. This is the length before.
     Grown(Bytes, usize),
-    /// The whole store was this one.
+    /// All keys were removed. This is the store before.
     Cleared(Store),
 }
 
@@ -43,13 +43,13 @@ impl<'a> Execution<'a> {
         Self { store, state_max, meter, undo, cleared: Store::default() }
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub(crate) fn get(&mut self, key: &[u8]) -> Result<Option<&Bytes>, Exceeded> {
         self.meter.spend(cost::KEY)?;
         Ok(self.store.get(key))
     }
 
-    /// Gives a key a value, and returns the one before.
+    /// Sets the value of a key, and returns the one before.
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<Option<Bytes>, Exceeded> {
         self.meter.spend(cost::KEY)?;
         self.meter.copy(value.len())?;
@@ -62,7 +62,7 @@ impl<'a> Execution<'a> {
             };
             return Err(Exceeded::State(self.state_max));
         }
-        self.may_undo(|| Undo::Put(Bytes::copy_from_slice(key), before.clone()));
+        self.record(|| Undo::Put(Bytes::copy_from_slice(key), before.clone()));
         Ok(before)
     }
 
@@ -71,12 +71,12 @@ impl<'a> Execution<'a> {
         self.meter.spend(cost::KEY)?;
         let before = self.store.remove(key);
         if before.is_some() {
-            self.may_undo(|| Undo::Put(Bytes::copy_from_slice(key), before.clone()));
+            self.record(|| Undo::Put(Bytes::copy_from_slice(key), before.clone()));
         }
         Ok(before)
     }
 
-    /// Adds to the end of a value, and returns its length; `None` if it would be longer than [`VALUE_MAX`].
+    /// Appends to a value, and returns its length. Returns `None` if it would be longer than [`VALUE_MAX`].
     pub(crate) fn append(&mut self, key: &[u8], end: &[u8]) -> Result<Option<usize>, Exceeded> {
         let length = match self.get(key)? {
             Some(value) => value.len(),
@@ -86,11 +86,11 @@ impl<'a> Execution<'a> {
         if !end.is_empty() && self.store.bytes() + end.len() as u64 > self.state_max {
             return Err(Exceeded::State(self.state_max));
         }
-        // Metered as if the value were copied. Whether it is depends on the answers that this very node still holds, and
-        // all replicas have to stop at the same step.
+        // Metered as if the value were copied. It may be copied on one node and not on another, depending on the
+        // answers that the node still holds, but all replicas have to stop at the same step.
         self.meter.copy(sum)?;
-        // A value that an answer still holds is copied. Any other value grows where it is; the store gives it up for that,
-        // since a value with two holders cannot grow.
+        // A value that an answer still shares is copied. Any other value grows in its allocation. The store gives
+        // the value up for that, because a shared value cannot grow.
         let value = self.store.insert(key, Bytes::new()).unwrap_or_default();
         let mut value = value.try_into_mut().unwrap_or_else(|shared| {
             let mut copy = BytesMut::with_capacity(sum);
@@ -99,7 +99,7 @@ impl<'a> Execution<'a> {
         });
         value.extend_from_slice(end);
         self.store.insert(key, value.freeze());
-        self.may_undo(|| Undo::Grown(Bytes::copy_from_slice(key), length));
+        self.record(|| Undo::Grown(Bytes::copy_from_slice(key), length));
         Ok(Some(sum))
     }
 
@@ -116,14 +116,14 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    /// Takes back all changes.
+    /// Undoes all changes.
     pub(crate) fn undo(&mut self) {
         while let Some(undo) = self.undo.as_mut().and_then(Vec::pop) {
             match undo {
                 Undo::Put(key, Some(value)) => drop(self.store.insert(&key, value)),
                 Undo::Put(key, None) => drop(self.store.remove(&key)),
                 Undo::Grown(key, length) => {
-                    // A part that shared the memory of the grown value would keep all of it.
+                    // The part is copied, because a shared part would keep the memory of the grown value.
                     let value = self.store.get(&key);
                     let value = value.map(|value| Bytes::copy_from_slice(&value[..length]));
                     self.store.insert(&key, value.unwrap_or_default());
@@ -133,24 +133,24 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Keeps all changes. Returns the store that was cleared, which may take long to drop; it is empty if none was.
+    /// Keeps all changes. Returns the store that was cleared, or an empty one. It may take long to drop.
     pub(crate) fn keep(self) -> Store {
         let cleared = self.undo.into_iter().flatten().filter_map(|undo| match undo {
             Undo::Cleared(store) => Some(store),
             _ => None,
         });
-        // Only the first can be large: each later one holds what this request itself has written.
+        // Only the first can be large, because each later one has only the keys that this request has written.
         cleared.reduce(|first, _| first).unwrap_or(self.cleared)
     }
 
-    fn may_undo(&mut self, change: impl FnOnce() -> Undo) {
+    fn record(&mut self, change: impl FnOnce() -> Undo) {
         if let Some(undo) = &mut self.undo {
             undo.push(change());
         }
     }
 }
 
-/// The length of a value after `more` bytes were added, if it may be that long.
+/// Returns the length of a value after `more` bytes were appended, if it is allowed.
 fn appended(length: usize, more: usize) -> Option<usize> {
     length.checked_add(more).filter(|sum| *sum <= VALUE_MAX)
 }
@@ -161,7 +161,7 @@ mod tests {
     use crate::store::ENTRY_BYTES;
 
     #[test]
-    fn values_do_not_grow_for_ever() {
+    fn the_length_of_values_is_limited() {
         assert_eq!(appended(VALUE_MAX - 1, 1), Some(VALUE_MAX));
         assert_eq!(appended(VALUE_MAX, 1), None);
         assert_eq!(appended(usize::MAX, 1), None);
@@ -203,9 +203,9 @@ mod tests {
         }
     }
 
-    /// A value that has grown and was put back takes no more memory than before.
+    /// A value whose growth was undone takes no more memory than before.
     #[test]
-    fn what_is_undone_takes_no_memory() {
+    fn an_undone_append_takes_no_memory() {
         let (mut store, mut meter) = (Store::default(), Meter::default());
         store.insert(b"k", "1".into());
         let mut execution = Execution::new(&mut store, u64::MAX, &mut meter, true);
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(execution.append(b"a", b"2"), Err(Exceeded::State(2 * pair)));
         assert_eq!(execution.put(b"a", b"2"), Ok(Some("1".into())), "it does not grow");
         assert_eq!(execution.put(b"a", b""), Ok(Some("2".into())), "it shrinks");
-        assert_eq!(execution.append(b"b", b"2"), Ok(Some(2)), "there is room again");
+        assert_eq!(execution.append(b"b", b"2"), Ok(Some(2)), "the state is below its limit again");
         assert_eq!(store.bytes(), 2 * pair);
     }
 }

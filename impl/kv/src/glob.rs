@@ -1,14 +1,14 @@
-//! Patterns for keys: `*`, `?`, `[a-z]`, `[^a-z]`, and `\` before a character that is meant itself.
+//! Patterns for keys: `*`, `?`, `[a-z]`, `[^a-z]`, and `\` before a character that stands for itself.
 //!
-//! Own code, since crates for globs know of paths, braces or UTF-8, and keys are bytes.
+//! No crate is used, because crates for globs support paths, braces or UTF-8, and keys are bytes.
 
 use super::limits::{Exceeded, Meter, cost};
 
-/// Whether all of the text is what the pattern says. Takes at most as many comparisons as the product of
-/// their lengths.
+/// Returns true if the pattern matches the whole text. The number of comparisons is at most the product of their
+/// lengths.
 ///
 /// # Errors
-/// The meter allows no more comparisons.
+/// Fails if the meter allows no more comparisons.
 pub(crate) fn matches(pattern: &[u8], text: &[u8], meter: &mut Meter) -> Result<bool, Exceeded> {
     let mut comparisons = 0;
     let most = meter.steps().saturating_mul(cost::COMPARISONS);
@@ -17,11 +17,11 @@ pub(crate) fn matches(pattern: &[u8], text: &[u8], meter: &mut Meter) -> Result<
     matched.ok_or_else(|| meter.exceed(Exceeded::Steps))
 }
 
-/// Whether the text matches; `None` if that takes too many comparisons.
+/// Returns true if the text matches, or `None` if that takes too many comparisons.
 fn compare(pattern: &[u8], text: &[u8], comparisons: &mut u64, most: u64) -> Option<bool> {
     let (mut pattern, mut text) = (pattern, text);
-    // Everything but a star takes exactly one byte. So only the last star has to be tried with more:
-    // what an earlier one could take, the last can, too.
+    // Every element except a star takes exactly one byte. So only the last star has to be tried with more bytes: it
+    // can take the bytes that an earlier star could take.
     let mut last_star = None;
     loop {
         *comparisons += 1;
@@ -47,7 +47,7 @@ fn compare(pattern: &[u8], text: &[u8], comparisons: &mut u64, most: u64) -> Opt
     }
 }
 
-/// What is left of the pattern if its first element allows this byte.
+/// Returns the rest of the pattern if its first element matches this byte.
 fn one<'a>(pattern: &'a [u8], byte: u8, comparisons: &mut u64) -> Option<&'a [u8]> {
     match pattern {
         [] => None,
@@ -58,7 +58,7 @@ fn one<'a>(pattern: &'a [u8], byte: u8, comparisons: &mut u64) -> Option<&'a [u8
     }
 }
 
-/// The same for a class of which the bracket is gone. It ends with the pattern at the latest.
+/// The same for a class after its opening bracket. A class without a closing bracket ends with the pattern.
 fn class_of<'a>(
     mut class: &'a [u8],
     byte: u8,
@@ -125,9 +125,9 @@ mod tests {
         }
     }
 
-    /// Tried with every way in which the stars can share it, this would never end.
+    /// A matcher that tries every division of the text between the stars would never end.
     #[test]
-    fn many_stars_do_not_take_long() {
+    fn many_stars_take_few_comparisons() {
         assert!(!matches(&b"a*".repeat(50), &[b'a'; 10_000].map(|a| a + 1)));
         assert!(!matches(&[&b"*a".repeat(50)[..], b"b"].concat(), &[b'a'; 10_000]));
     }

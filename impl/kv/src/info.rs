@@ -1,4 +1,4 @@
-//! What `INFO` says about a node.
+//! The reply to `INFO`: the status of a node, in the form that clients of Redis read.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use itertools::Itertools as _;
 
 use paxos_node::Status;
 
-/// Whose answers are held against the ones here, byte for byte.
-const SPEAKS_LIKE: &str = "7.0.15";
+/// The version of Redis whose answers the tests compare with, byte for byte.
+const REDIS_VERSION: &str = "7.0.15";
 
-/// The sections that were asked for, or all; in the form that clients of Redis read.
+/// Returns the given sections, or all if there are none.
 pub(super) fn text(status: &Status, state_max: u64, sections: &[Bytes]) -> String {
     let wanted = |name: &str| {
         let is = |section: &Bytes| {
@@ -35,8 +35,8 @@ pub(super) fn text(status: &Status, state_max: u64, sections: &[Bytes]) -> Strin
     section(
         "Server",
         &[
-            // Clients ask for this to learn which words are understood.
-            ("redis_version", SPEAKS_LIKE.to_owned()),
+            // Clients read this to find out which commands exist.
+            ("redis_version", REDIS_VERSION.to_owned()),
             ("redis_mode", "standalone".to_owned()),
             ("paxos_version", env!("CARGO_PKG_VERSION").to_owned()),
             ("process_id", std::process::id().to_string()),
@@ -52,7 +52,7 @@ pub(super) fn text(status: &Status, state_max: u64, sections: &[Bytes]) -> Strin
     section(
         "Replication",
         &[
-            ("role", "master".to_owned()), // Every node takes writes.
+            ("role", "master".to_owned()), // Every node accepts writes.
             ("paxos_node", status.node.to_string()),
             ("paxos_role", status.role.name().to_owned()),
             ("paxos_leader", status.leader.map_or("unknown".to_owned(), |node| node.to_string())),

@@ -1,11 +1,16 @@
-//! A key-value store that speaks the protocol of Redis. [`serve`] has its sockets; the rest knows nothing of them.
+//! A replicated key-value store that speaks the protocol of Redis. `paxos-node` replicates it.
 //!
-//! - `resp` and `request` read what a client sends; `client` says what is to be done for it.
-//! - `entry`, `command` and `query` are what is written and read; `limits` and `execution` bound what that costs.
-//! - `store` and `machine` are the state, replicated by `paxos-node`.
-//! - `server` has the sockets, and `info` and `shown` say what there is, for operators.
+//! # Modules, in reading order
 //!
-//! What a client sends takes this way; the two steps in brackets belong to whoever runs it:
+//! - `resp`, `request`: the protocol of Redis, and the table of commands.
+//! - `client`: the state of one connection's client, and the next action for each request.
+//! - `command`, `query`, `entry`: a change of the store, a question about it, and an entry of the log.
+//! - `limits`, `execution`: the bounds on the cost of a request, and a request that executes within them.
+//! - `store`, `machine`: the keys and values, and the state machine that is replicated.
+//! - `server`: the sockets ([`serve`]). No other module has any.
+//! - `info`, `display`: the reply to `INFO`, and entries of the log as text, for operators.
+//!
+//! A request takes the following way. The code that calls this crate does the two steps in brackets.
 //!
 //! ```text
 //! bytes -> resp::Decoder -> arguments -> Client -> Action::Reply ------------------+
@@ -38,18 +43,26 @@
 //! # Ok::<(), resp::ProtocolError>(())
 //! ```
 //!
-//! There are strings only, in one database, and they do not expire: an expiry would need a clock
-//! that all nodes share. Instead of `WATCH` there is `SET key value IFEQ old`, as in Valkey.
+//! # What it is not
 //!
-//! A client that wants to ask again when an answer was lost opens a session with `PAXOS SESSION`, which any node
-//! answers with a number. A write that is sent by `PAXOS ONCE session number heard-below command …` is applied at most once.
-//! Each retry, to any node, gets the first answer. `number` is for this command alone. The answers to all
-//! numbers below `heard-below` were heard, and are forgotten. After `MAYBE` the command may have been applied, and after
-//! `CLUSTERDOWN` it was not asked for: retry both. After `NOANSWER` there is no use in a retry: the session has expired, or
-//! the answer is not kept any more ([`session`](paxos_node::session) says when).
+//! It is not all of Redis. It has only strings, in one database. Keys do not expire, because that would need a
+//! clock that all nodes share. Instead of `WATCH` it has `SET key value IFEQ old`, as in Valkey.
+//!
+//! # Retries
+//!
+//! `PAXOS SESSION` opens a session at any node, and returns its number. A write that is sent as `PAXOS ONCE session
+//! number heard-below command …` is applied at most once. Each retry, at any node, gets the first answer. `number`
+//! is for this command alone. The client has heard the answers to all numbers below `heard-below`, and the cluster
+//! forgets them.
+//!
+//! - After `MAYBE` the command may have been applied. Retry.
+//! - After `CLUSTERDOWN` the command was not proposed. Retry.
+//! - After `NOANSWER` a retry is useless. The session has expired, or its answer is not kept any more. See
+//!   [`session`](paxos_node::session).
 
 mod client;
 mod command;
+mod display;
 mod entry;
 mod execution;
 mod glob;
@@ -62,16 +75,15 @@ mod reply;
 pub mod request;
 pub mod resp;
 mod server;
-mod shown;
 mod store;
 
 pub use client::{Action, Client};
-pub use command::{Answer, Command, When};
+pub use command::{Command, SetAnswer, When};
+pub use display::describe;
 pub use entry::{Entry, Step};
 pub use limits::{ANSWER_MAX, Copies, KEYS_MAX, REQUEST_MAX, STEPS_MAX, VALUE_MAX};
-pub use machine::{Kv, NoRoom};
+pub use machine::{AnswerTooLong, Kv};
 pub use query::{Query, Question};
 pub use reply::{NotAReply, Reply};
 pub use server::{Limits, serve};
-pub use shown::shown;
 pub use store::{ENTRY_BYTES, Store};

@@ -14,28 +14,28 @@
 use super::reply::Reply;
 use paxos_node::machine::Answer as _;
 
-/// The longest request, the longest transaction, and the longest entry of the log that the server writes, in bytes.
-/// An entry has to fit into one message with room to spare.
+/// The length of the longest request, the longest transaction, and the longest entry of the log that the server
+/// writes, in bytes. An entry with its headers has to fit into one message.
 pub const REQUEST_MAX: usize = 8 << 20;
 
-/// The longest value, in bytes, whichever command makes it grow.
+/// The length of the longest value, in bytes.
 pub const VALUE_MAX: usize = REQUEST_MAX;
 
-/// The longest answer to one request, in bytes, as [`Reply`] counts them ([`Answer::size`](paxos_node::Answer::size)).
-/// Two of the longest values fit.
+/// The length of the longest answer to one request, in bytes, as [`Reply`] counts them
+/// ([`Answer::size`](paxos_node::Answer::size)). Two of the longest values fit.
 pub const ANSWER_MAX: usize = 2 * VALUE_MAX + (64 << 10);
 
-/// The most keys that one command may name.
+/// The highest number of keys in one command.
 pub const KEYS_MAX: usize = 25_000;
 
-/// The most steps that one request, one transaction or one entry of the log may take. A step takes between 5 ns and
-/// 100 ns; The private module `cost` has the steps of each action.
+/// The highest number of steps of one request, one transaction or one entry of the log. A step takes between 5 ns
+/// and 100 ns. The private module `cost` has the steps of each action.
 pub const STEPS_MAX: u64 = KEYS_MAX as u64 * cost::KEY;
 
-/// The longest name that a client may give itself or its library, in bytes.
+/// The length of the longest name of a client or its library, in bytes.
 pub(crate) const NAME_MAX: usize = 1 << 10;
 
-/// The most names that `COMMAND INFO` and `INFO` accept.
+/// The highest number of names in `COMMAND INFO` and `INFO`.
 pub(crate) const NAMES_MAX: usize = 1 << 10;
 
 /// The steps that an action takes.
@@ -46,13 +46,13 @@ pub(crate) mod cost {
     pub(crate) const CLEAR: u64 = 16 * KEY;
     /// A key is visited while all keys are walked through, and perhaps sorted.
     pub(crate) const VISIT: u64 = 2;
-    /// So many bytes are copied in one step.
+    /// The number of bytes that are copied in one step.
     pub(crate) const COPIED_BYTES: u64 = 1 << 10;
-    /// A pattern is compared with a text so many times in one step.
+    /// The number of comparisons of a pattern with a text in one step.
     pub(crate) const COMPARISONS: u64 = 16;
 }
 
-/// Upper bounds of a request, as far as its own text tells.
+/// Upper bounds on the cost of a request, as its own text shows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(crate) steps: u64,
@@ -63,7 +63,7 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// The bounds of two requests together.
+    /// Returns the bounds of two requests together.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             steps: self.steps.saturating_add(other.steps),
@@ -76,16 +76,16 @@ impl Bounds {
 /// The ways in which the answer to an entry can take memory that is neither in the state nor in the entry itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copies {
-    /// Whole values are answered, which share memory with the state.
+    /// The answer has whole values, which share memory with the state.
     pub(crate) answers_values: bool,
-    /// Values grow. One that was answered before is copied.
+    /// Values grow. A value that an answer shares is copied.
     pub(crate) grows_values: bool,
-    /// Parts of values are answered, which are copied.
+    /// The answer has parts of values, which are copied.
     pub(crate) answers_parts: bool,
 }
 
 impl Copies {
-    /// The copies of two parts of an entry together.
+    /// Returns the copies of two parts of an entry together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -95,14 +95,14 @@ impl Copies {
         }
     }
 
-    /// The most bytes that are copied.
+    /// Returns an upper bound on the bytes that are copied.
     pub fn bytes_max(self) -> usize {
         let copies = self.answers_parts || self.answers_values && self.grows_values;
         if copies { ANSWER_MAX } else { 0 }
     }
 }
 
-/// The limit that a request would have exceeded.
+/// The limit that a request would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exceeded {
     /// [`ANSWER_MAX`].
@@ -114,7 +114,7 @@ pub(crate) enum Exceeded {
 }
 
 impl From<Exceeded> for Reply {
-    /// The error that a client reads. Clients of Redis know the code `OOM`.
+    /// Returns the error for the client. Clients of Redis know the code `OOM`.
     fn from(exceeded: Exceeded) -> Self {
         let text = match exceeded {
             Exceeded::Answer => format!(
@@ -149,17 +149,17 @@ impl Default for Meter {
 }
 
 impl Meter {
-    /// Whether a request with these bounds cannot exceed what is left.
+    /// Returns true if a request with these bounds cannot exceed the rest.
     pub(crate) fn covers(&self, bounds: Bounds) -> bool {
         bounds.steps <= self.steps && bounds.answer <= self.answer
     }
 
-    /// The number of steps that are left.
+    /// Returns the number of steps that are left.
     pub(crate) fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// True if a request has asked for more than was left.
+    /// Returns true if a request has exceeded a limit.
     pub(crate) fn is_exceeded(&self) -> bool {
         self.exceeded
     }
@@ -187,7 +187,7 @@ impl Meter {
         Ok(reply)
     }
 
-    /// Notes that a limit would be exceeded.
+    /// Records that a limit would be exceeded, and returns it.
     pub(crate) fn exceed(&mut self, limit: Exceeded) -> Exceeded {
         self.exceeded = true;
         limit

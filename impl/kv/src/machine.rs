@@ -1,4 +1,4 @@
-//! The store as a replicated state machine.
+//! The store as a replicated state machine: it applies entries, answers questions, and writes snapshots.
 
 use std::io::{self, Read, Write};
 
@@ -13,20 +13,20 @@ use super::{
 };
 use paxos_node::machine::{Answer as _, Frozen, RestoreError, StateMachine};
 
-/// An answer takes more bytes than there is room for.
+/// An answer is longer than the caller allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoRoom {
-    /// The bytes that it takes.
+pub struct AnswerTooLong {
+    /// The length of the answer in bytes.
     pub bytes: usize,
 }
 
-/// Keys and values, changed by [`Entry`] alone.
+/// The replicated state machine. Its keys and values change only by an [`Entry`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kv {
     store: Store,
 }
 
-/// The version of the format of snapshots that is written, and the only one that is read.
+/// The version of the format of snapshots. The program reads no other one.
 const SNAPSHOT_VERSION: u8 = 2;
 
 impl Kv {
@@ -35,23 +35,23 @@ impl Kv {
         self.answer_within(question, &mut Meter::default())
     }
 
-    /// Answers the first of several questions about the present state: as many as take no more than so many
-    /// bytes, and no more steps than one request may take. At least one is answered.
+    /// Answers the first of several questions about the present state. The answers together take at most
+    /// `bytes_max` bytes, and at most the steps that one request may take. At least one question is answered.
     ///
     /// # Errors
-    /// The first answer alone takes more bytes.
+    /// Fails if the first answer alone takes more bytes.
     pub fn answer_some(
         &self,
         questions: &[Question],
         bytes_max: usize,
-    ) -> Result<Vec<Reply>, NoRoom> {
+    ) -> Result<Vec<Reply>, AnswerTooLong> {
         let (mut replies, mut bytes, mut meter) = (Vec::new(), 0, Meter::default());
         for question in questions {
             let mut own = meter.clone();
             let reply = self.answer_within(question, &mut own);
             bytes += reply.size();
             if bytes > bytes_max && replies.is_empty() {
-                return Err(NoRoom { bytes });
+                return Err(AnswerTooLong { bytes });
             }
             if (bytes > bytes_max || own.is_exceeded()) && !replies.is_empty() {
                 break;
@@ -78,7 +78,7 @@ impl Kv {
         }
     }
 
-    /// All keys and values.
+    /// Returns all keys and values.
     pub fn store(&self) -> &Store {
         &self.store
     }
@@ -111,8 +111,8 @@ impl StateMachine for Kv {
     }
 }
 
-/// Writes the version and the number of keys. Each key and its value follow behind their lengths, in the order of
-/// the store. All numbers are little-endian.
+/// Writes a snapshot: the version, the number of keys, and for each key the two lengths, the key and the value, in
+/// the order of the store. All numbers are little-endian.
 fn write(store: &Store, file: &mut dyn Write) -> io::Result<()> {
     file.write_all(&[SNAPSHOT_VERSION])?;
     file.write_all(&(store.len() as u64).to_le_bytes())?;
@@ -162,12 +162,12 @@ fn text(file: &mut dyn Read, length: usize) -> io::Result<Bytes> {
     Ok(bytes.into())
 }
 
-/// Drops a store that may have millions of keys without keeping the log waiting.
+/// Drops a store on another thread if that may take long, so that the log does not wait.
 fn drop_elsewhere(store: Store) {
     const FEW_KEYS: usize = 10_000;
     const FEW_BYTES: u64 = 16 << 20;
     if store.len() > FEW_KEYS || store.bytes() > FEW_BYTES {
-        // Without a thread it is dropped at once, with the closure.
+        // If no thread can be started, the closure and the store are dropped here.
         let _ = std::thread::Builder::new().name("drop".into()).spawn(move || drop(store));
     }
 }

@@ -1,7 +1,7 @@
-//! Integers as Redis reads them: exactly the text that it would write.
+//! Integers in the form that Redis accepts, which is exactly the form that it writes.
 
-/// The number that a text says, if it is the shortest way to say it: no sign but a minus, no zero in
-/// front, no space. So a counter and the text that a client stored are never two different things.
+/// Parses a number. Accepts only its shortest form: no plus sign, no leading zero, no space. So each number has one
+/// text, and a counter equals the text that a client stored.
 pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         b"0" => return Some(0),
@@ -11,7 +11,7 @@ pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     if !matches!(digits.first(), Some(b'1'..=b'9')) {
         return None;
     }
-    // Counted downwards, since there is one more number below zero than above.
+    // The number is built below zero, because there is one more number below zero than above.
     let mut number = 0_i64;
     for digit in digits {
         let digit = digit.is_ascii_digit().then(|| i64::from(digit - b'0'))?;
@@ -37,12 +37,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(number in prop_oneof![any::<i64>(), -20..20_i64, Just(i64::MIN), Just(i64::MAX)]) {
+        fn every_number_is_read(number in prop_oneof![any::<i64>(), -20..20_i64, Just(i64::MIN), Just(i64::MAX)]) {
             prop_assert_eq!(integer(number.to_string().as_bytes()), Some(number));
         }
 
         #[test]
-        fn what_is_read_is_written(text in "-?[0-9]{0,20}") {
+        fn only_the_shortest_form_is_read(text in "-?[0-9]{0,20}") {
             let expected = text.parse().ok().filter(|number: &i64| number.to_string() == text);
             prop_assert_eq!(integer(text.as_bytes()), expected);
         }

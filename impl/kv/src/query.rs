@@ -1,4 +1,4 @@
-//! What is read from the store.
+//! Queries: questions about the store that do not change it.
 
 use std::ops::ControlFlow;
 
@@ -12,7 +12,7 @@ use super::{
     store::Store,
 };
 
-/// What a client asks of one state, without a change of it.
+/// A question about one state of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// One query.
@@ -21,50 +21,50 @@ pub enum Question {
     Transaction(Bytes),
 }
 
-/// One query. New kinds come last, as for [`Command`](super::Command): a transaction may contain
-/// some.
+/// One query. New kinds come last, as for [`Command`](super::Command), because the log may have transactions with
+/// queries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Query<T = Bytes> {
     /// The value of a key.
     Get(T),
-    /// The values of several.
+    /// The values of several keys.
     GetAll(Vec<T>),
-    /// How many of these keys there are, each as often as it is named.
+    /// The number of these keys that exist. A key that is named twice counts twice.
     Exists(Vec<T>),
-    /// How long a value is.
+    /// The length of a value.
     Length(T),
     /// A part of a value. Negative positions count from its end.
     Range {
-        /// Of what.
+        /// The key of the value.
         key: T,
-        /// The first byte.
+        /// The position of the first byte.
         first: i64,
-        /// The last byte, which is included.
+        /// The position of the last byte, which is included.
         last: i64,
     },
-    /// Of what kind a value is.
+    /// The kind of a value.
     Type(T),
-    /// How long a key has to live. For ever, if it is there.
+    /// The time that a key has to live. A key never expires.
     TimeToLive(T),
-    /// How many keys there are.
+    /// The number of keys.
     Size,
-    /// All keys that a pattern allows, in order.
+    /// All keys that match a pattern, in order.
     Keys(T),
-    /// Some keys, and where to go on.
+    /// Some keys, and the next cursor.
     Scan {
-        /// Where to begin.
+        /// The position of the first key.
         cursor: u64,
-        /// How many keys to look at, more or less.
+        /// The number of keys to visit, approximately.
         count: u64,
-        /// Which of them to show.
+        /// The pattern that keys have to match.
         pattern: Option<T>,
-        /// Whether values of another kind are asked for, of which there are none.
+        /// True if values of another kind than strings are asked for. There are none.
         none: bool,
     },
 }
 
 impl<T: AsRef<[u8]>> Query<T> {
-    /// Upper bounds of what the query takes.
+    /// Returns upper bounds on the cost of the query.
     pub(crate) fn bounds(&self) -> Bounds {
         let keys = self.keys().max(1) as u64 * cost::KEY;
         let value = VALUE_MAX + Reply::HEAD_BYTES;
@@ -72,21 +72,21 @@ impl<T: AsRef<[u8]>> Query<T> {
             Self::Get(_) => (keys, value),
             Self::Range { .. } => (keys + VALUE_MAX as u64 / cost::COPIED_BYTES, value),
             Self::GetAll(_) => (keys, usize::MAX),
-            // Patterns take as many steps as they get.
+            // A pattern can take any number of steps.
             Self::Keys(_) | Self::Scan { .. } => (u64::MAX, usize::MAX),
             _ => (keys, 2 * Reply::HEAD_BYTES),
         };
         Bounds { steps, answer, growth: 0 }
     }
 
-    /// The memory that the answer may take.
+    /// Returns the ways in which the answer may take memory.
     pub(crate) fn copies(&self) -> Copies {
         let answers_values = matches!(self, Self::Get(_) | Self::GetAll(_));
         let answers_parts = matches!(self, Self::Range { .. });
         Copies { answers_values, answers_parts, ..Copies::default() }
     }
 
-    /// The number of keys that the query names.
+    /// Returns the number of keys that the query names.
     pub(crate) fn keys(&self) -> usize {
         match self {
             Self::GetAll(keys) | Self::Exists(keys) => keys.len(),
@@ -95,15 +95,15 @@ impl<T: AsRef<[u8]>> Query<T> {
         }
     }
 
-    /// Whether the query costs as little as a write, so that it may stand in the log between two writes.
+    /// Returns true if the query costs as little as a write, so that it may stand in the log between two writes.
     pub fn is_light(&self) -> bool {
         !matches!(self, Self::Keys(_) | Self::Scan { .. }) && self.keys() <= LIGHT_KEYS_MAX
     }
 
-    /// The answer.
+    /// Returns the answer.
     ///
     /// # Errors
-    /// The limit that the query would exceed.
+    /// Fails with the limit that the query would exceed.
     pub(crate) fn answer(&self, store: &Store, meter: &mut Meter) -> Result<Reply, Exceeded> {
         let get = |key: &T, meter: &mut Meter| {
             meter.spend(cost::KEY)?;
@@ -116,7 +116,7 @@ impl<T: AsRef<[u8]>> Query<T> {
                 for key in keys {
                     let value = get(key, meter)?.cloned();
                     bytes += value.as_ref().map_or(0, Bytes::len);
-                    // Where a key is named often, its value has to be answered as often.
+                    // A key that is named twice has its value in the answer twice.
                     if bytes > ANSWER_MAX {
                         return Err(meter.exceed(Exceeded::Answer));
                     }
@@ -158,12 +158,12 @@ impl<T: AsRef<[u8]>> Query<T> {
     }
 }
 
-/// The most keys that a query may name if it is to stand in the log between two writes.
+/// The highest number of keys in a query that may stand in the log between two writes.
 const LIGHT_KEYS_MAX: usize = 16;
 
-/// All keys that a pattern allows, in order.
+/// Returns all keys that match a pattern, in order.
 fn all_keys(store: &Store, pattern: &[u8], meter: &mut Meter) -> Result<Vec<Reply>, Exceeded> {
-    // A walk that cannot come to its end is not begun.
+    // A walk that cannot reach its end is not begun.
     if store.len() as u64 * cost::VISIT > meter.steps() {
         return Err(meter.exceed(Exceeded::Steps));
     }
@@ -182,11 +182,11 @@ fn all_keys(store: &Store, pattern: &[u8], meter: &mut Meter) -> Result<Vec<Repl
     Ok(keys.into_iter().map(Reply::Bulk).collect())
 }
 
-/// A scan stops early when its keys have more bytes than this, or when it has taken an eighth of the steps that it
-/// has: it goes on with the next cursor.
+/// A scan stops early when its keys have more bytes than this, or when it has taken an eighth of its steps. The
+/// client goes on with the next cursor.
 const SCAN_BYTES: usize = 1 << 20;
 
-/// Where to go on, and the keys of the places that were looked at.
+/// Returns the next cursor, and the matching keys of the positions that were visited.
 fn some_keys(
     store: &Store,
     (cursor, count): (u64, u64),
@@ -194,14 +194,14 @@ fn some_keys(
     none: bool,
     meter: &mut Meter,
 ) -> Result<(u64, Vec<Reply>), Exceeded> {
-    let (mut keys, mut looked, mut bytes) = (Vec::new(), 0, 0);
+    let (mut keys, mut visited, mut bytes) = (Vec::new(), 0, 0);
     let enough = meter.steps() - meter.steps() / 8;
-    let next = store.scan(cursor, |place| {
-        if looked >= count || bytes > SCAN_BYTES || meter.steps() < enough {
+    let next = store.scan(cursor, |keys_at_position| {
+        if visited >= count || bytes > SCAN_BYTES || meter.steps() < enough {
             return Ok(ControlFlow::Break(()));
         }
-        for key in place {
-            looked += 1;
+        for key in keys_at_position {
+            visited += 1;
             meter.spend(cost::VISIT)?;
             let matches = match pattern {
                 Some(pattern) if !none => glob::matches(pattern, key, meter)?,
@@ -218,7 +218,7 @@ fn some_keys(
 }
 
 fn part(value: &Bytes, first: i64, last: i64) -> Bytes {
-    // What lies before the begin is the begin.
+    // A position before the beginning stands for the beginning.
     let index = |position: i64| match usize::try_from(position) {
         Ok(position) => position,
         Err(_) => usize::try_from(position.unsigned_abs())
@@ -230,7 +230,7 @@ fn part(value: &Bytes, first: i64, last: i64) -> Bytes {
     let (first, end) = (index(first), index(last).saturating_add(1).min(value.len()));
     match value.get(first..end) {
         Some(part) if part.len() == value.len() => value.clone(),
-        // A part that shared the memory of the value would keep all of it.
+        // The part is copied, because a shared part would keep the memory of the whole value.
         Some(part) => Bytes::copy_from_slice(part),
         None => Bytes::new(),
     }

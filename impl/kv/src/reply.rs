@@ -1,8 +1,7 @@
-//! What is answered, whoever asks; and as bytes, the way it leaves the state machine.
+//! Replies to clients, and their form as bytes, in which they leave the state machine.
 //!
-//! As bytes a reply is a row of tokens, each in postcard's format, in which a list is its length and
-//! then its elements. So reading one is never deeper than it may be, whatever the bytes say, and
-//! texts need not be copied.
+//! As bytes a reply is a sequence of tokens in postcard's format. A list is a token with its length, and then its
+//! elements. So the reader can limit the depth for any bytes, and texts need not be copied.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
@@ -13,23 +12,23 @@ use paxos_node::machine::Answer;
 /// One reply of the protocol. [`encode`](super::resp::encode) writes it in either of its versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// A word that says that all is well.
+    /// A word that reports success.
     Simple(Bytes),
-    /// A code and what is wrong.
+    /// An error: a code and a description.
     Error(Bytes),
     /// A number.
     Integer(i64),
     /// Any bytes.
     Bulk(Bytes),
-    /// Nothing is there.
+    /// No value.
     Null,
-    /// Yes or no.
+    /// True or false.
     Boolean(bool),
-    /// Replies in an order.
+    /// Replies in order.
     Array(Vec<Reply>),
-    /// Pairs.
+    /// Pairs of keys and values.
     Map(Vec<(Reply, Reply)>),
-    /// Replies in no order.
+    /// Replies without an order.
     Set(Vec<Reply>),
 }
 
@@ -38,39 +37,39 @@ pub enum Reply {
 #[error("these bytes are no reply")]
 pub struct NotAReply;
 
-/// A list within a list within a list: more than any command answers.
+/// The depth of nested lists, which is more than any answer has.
 const DEPTH_MAX: usize = 8;
 
 impl Reply {
-    /// The number of bytes that a reply takes beside its text.
+    /// The memory that a reply takes beside its text, in bytes.
     pub const HEAD_BYTES: usize = 48;
 
-    /// `OK`.
+    /// Returns `OK`.
     pub const fn ok() -> Self {
         Self::simple("OK")
     }
 
-    /// A word that is known beforehand.
+    /// Returns a [`Reply::Simple`] of a constant.
     pub const fn simple(word: &'static str) -> Self {
         Self::Simple(Bytes::from_static(word.as_bytes()))
     }
 
-    /// An error that is known beforehand, with its code.
+    /// Returns a [`Reply::Error`] of a constant, which begins with the code.
     pub const fn error(text: &'static str) -> Self {
         Self::Error(Bytes::from_static(text.as_bytes()))
     }
 
-    /// A count of things in memory.
+    /// Returns a count as a [`Reply::Integer`].
     pub(crate) fn count(count: usize) -> Self {
         Self::Integer(i64::try_from(count).unwrap_or(i64::MAX))
     }
 
-    /// A text that is there, or is not.
+    /// Returns a [`Reply::Bulk`], or [`Reply::Null`] if there is no text.
     pub(crate) fn bulk_or_null(text: Option<Bytes>) -> Self {
         text.map_or(Self::Null, Self::Bulk)
     }
 
-    /// The reply as bytes. The usual short ones take no memory.
+    /// Returns the reply as bytes. The most frequent replies are constants and allocate nothing.
     pub fn to_bytes(&self) -> Bytes {
         match self {
             Self::Simple(word) if word == "OK" => Bytes::from_static(&[0, 2, b'O', b'K']),
@@ -116,10 +115,10 @@ impl Reply {
         }
     }
 
-    /// The reply that these bytes are. Its texts share their memory.
+    /// Decodes a reply. Its texts share the memory of the bytes.
     ///
     /// # Errors
-    /// Anything that [`to_bytes`](Self::to_bytes) has not written. Never panics.
+    /// Fails if [`to_bytes`](Self::to_bytes) has not written the bytes. Never panics.
     pub fn from_bytes(bytes: &Bytes) -> Result<Self, NotAReply> {
         let mut rest = &bytes[..];
         let reply = Self::read(bytes, &mut rest, DEPTH_MAX)?;
@@ -130,7 +129,7 @@ impl Reply {
         let depth = depth.checked_sub(1).ok_or(NotAReply)?;
         let token;
         (token, *rest) = postcard::take_from_bytes(rest).map_err(|_| NotAReply)?;
-        // A vector grows as elements are found: a claimed length reserves nothing.
+        // A vector grows with its elements: a wrong length reserves no memory.
         Ok(match token {
             Token::Simple(word) => Self::Simple(bytes.slice_ref(word)),
             Token::Error(text) => Self::Error(bytes.slice_ref(text)),
@@ -166,7 +165,7 @@ impl Reply {
 }
 
 impl Answer for Reply {
-    /// The bytes of all texts, and [`HEAD_BYTES`](Self::HEAD_BYTES) for each reply in the reply.
+    /// Returns the bytes of all texts, and [`HEAD_BYTES`](Self::HEAD_BYTES) for each reply in the reply.
     fn size(&self) -> usize {
         let inside = match self {
             Self::Simple(text) | Self::Error(text) | Self::Bulk(text) => text.len(),
@@ -202,7 +201,7 @@ enum Token<'a> {
     Set(usize),
 }
 
-/// All at once, and not byte by byte as serde would.
+/// Serializes bytes as a whole. By default serde serializes a slice byte by byte.
 fn raw<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(bytes)
 }
@@ -235,14 +234,14 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(reply in reply()) {
+        fn every_reply_is_read_as_written(reply in reply()) {
             let bytes = reply.to_bytes();
             prop_assert_eq!(&bytes, &reply.written());
             prop_assert_eq!(Reply::from_bytes(&bytes), Ok(reply));
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in vec(prop_oneof![0..10_u8, any::<u8>()], 0..100)) {
+        fn no_bytes_make_the_reader_panic(bytes in vec(prop_oneof![0..10_u8, any::<u8>()], 0..100)) {
             let _ = Reply::from_bytes(&bytes.into());
         }
     }

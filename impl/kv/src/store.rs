@@ -1,11 +1,11 @@
 //! Keys and their values, in an order that is the same on every node.
 //!
-//! Keys are ordered by a hash that never changes. So finding one compares integers, and a client can
-//! walk through all of them with an integer for a cursor, whatever is added and removed meanwhile.
+//! Keys are ordered by a hash that never changes, their *position*. So a look-up compares integers. A client can
+//! walk through all keys with an integer as its cursor, while keys are added and removed.
 //!
-//! A clone of the store takes the same short time however many keys there are: the keys lie in some thousands of
-//! shards, and the clone shares them. A change copies the shard that it changes, if that is still shared. So a snapshot
-//! can be written while the store changes.
+//! The keys lie in some thousands of shards, which a clone of the store shares. So a clone takes the same short
+//! time for any number of keys. A change copies its shard if that is still shared. So a snapshot can be written
+//! from a clone while the store changes.
 
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
@@ -16,39 +16,39 @@ use smallvec::SmallVec;
 /// All keys and values of one database.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
-    /// The first bits of a place say in which shard it is. There are none before the first key.
+    /// The shards by the first bits of a position. Empty before the first key.
     shards: Vec<Arc<Shard>>,
     len: usize,
     /// The bytes of all keys and values, and [`ENTRY_BYTES`] for each key.
     bytes: u64,
 }
 
-/// The keys of successive places. Invariant: no place is empty, and the keys of each are in order.
+/// The keys of successive positions. Invariant: each position has at least one key, and its keys are in order.
 type Shard = BTreeMap<u64, SmallVec<[Entry; 1]>>;
 
 type Entry = (Bytes, Bytes);
 
-/// The memory that a key and its value take beside their own bytes: their place in the map, and the heads
+/// The memory that a key and its value take beside their own bytes: an element of the map, and the heads
 /// of two allocations that were shared with an answer.
 pub const ENTRY_BYTES: u64 = 256;
 
-/// The number of bits that say where a key is. Cursors of `SCAN` are places, and many clients hold a cursor in a
-/// floating-point number, which is exact below 2^53. In tests keys share places all the time.
-const PLACE_BITS: u32 = if cfg!(test) { 3 } else { 53 };
+/// The number of bits of a position. A cursor of `SCAN` is a position, and many clients keep a cursor in a
+/// floating-point number, which is exact below 2^53. In tests keys often share a position.
+const POSITION_BITS: u32 = if cfg!(test) { 3 } else { 53 };
 
-/// The number of bits that say in which shard a key is. With a million keys, a shard has some hundreds, which
-/// are copied within microseconds.
+/// The number of bits that select a shard. With a million keys, a shard has some hundreds, which are copied within
+/// microseconds.
 const SHARD_BITS: u32 = if cfg!(test) { 1 } else { 12 };
 
-/// The hash has no secret, for nodes must agree. Keys that share a place on purpose are as hard to
-/// find as for any hash of this length, and share only the time that it takes to tell them apart.
-fn place(key: &[u8]) -> u64 {
-    SipHasher13::new().hash(key) >> (u64::BITS - PLACE_BITS)
+/// Returns the position of a key. The hash has no secret, because all nodes must agree on it. Keys that share a
+/// position are as hard to find as for any hash of this length, and cost only the time to compare them.
+fn position(key: &[u8]) -> u64 {
+    SipHasher13::new().hash(key) >> (u64::BITS - POSITION_BITS)
 }
 
-/// The number of the shard of a place.
-fn shard(place: u64) -> usize {
-    usize::try_from(place >> (PLACE_BITS - SHARD_BITS)).expect("a few bits")
+/// Returns the number of the shard of a position.
+fn shard(position: u64) -> usize {
+    usize::try_from(position >> (POSITION_BITS - SHARD_BITS)).expect("a few bits")
 }
 
 impl PartialEq for Store {
@@ -60,17 +60,17 @@ impl PartialEq for Store {
 impl Eq for Store {}
 
 impl Store {
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get(&self, key: &[u8]) -> Option<&Bytes> {
-        let place = place(key);
-        let entries = self.shards.get(shard(place))?.get(&place)?;
+        let position = position(key);
+        let entries = self.shards.get(shard(position))?.get(&position)?;
         entries.iter().find_map(|(other, value)| (other == key).then_some(value))
     }
 
-    /// Gives a key a value, in place of an earlier one, which is returned.
+    /// Sets the value of a key. Returns the earlier value.
     pub fn insert(&mut self, key: &[u8], value: Bytes) -> Option<Bytes> {
-        let place = place(key);
-        let entries = self.shard_mut(place).entry(place).or_default();
+        let position = position(key);
+        let entries = self.shard_mut(position).entry(position).or_default();
         let added = value.len() as u64;
         let before = match entries.binary_search_by(|(other, _)| other[..].cmp(key)) {
             Ok(index) => Some(std::mem::replace(&mut entries[index].1, value)),
@@ -89,68 +89,68 @@ impl Store {
         before
     }
 
-    /// Takes a key and its value away.
+    /// Removes a key. Returns its value.
     pub fn remove(&mut self, key: &[u8]) -> Option<Bytes> {
-        self.get(key)?; // A shard is not copied for a key that is not there.
-        let place = place(key);
-        let shard = self.shard_mut(place);
-        let entries = shard.get_mut(&place)?;
+        self.get(key)?; // A shard is not copied for a missing key.
+        let position = position(key);
+        let shard = self.shard_mut(position);
+        let entries = shard.get_mut(&position)?;
         let index = entries.iter().position(|(other, _)| other == key)?;
         let (_, value) = entries.remove(index);
         if entries.is_empty() {
-            shard.remove(&place);
+            shard.remove(&position);
         }
         self.len -= 1;
         self.bytes -= (key.len() + value.len()) as u64 + ENTRY_BYTES;
         Some(value)
     }
 
-    /// The shard of a place, which no clone shares from now on.
-    fn shard_mut(&mut self, place: u64) -> &mut Shard {
+    /// Returns the shard of a position, after copying it if a clone shares it.
+    fn shard_mut(&mut self, position: u64) -> &mut Shard {
         if self.shards.is_empty() {
             self.shards.resize_with(1 << SHARD_BITS, Arc::default);
         }
-        Arc::make_mut(&mut self.shards[shard(place)])
+        Arc::make_mut(&mut self.shards[shard(position)])
     }
 
-    /// The number of keys.
+    /// Returns the number of keys.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The bytes of all keys and values, and [`ENTRY_BYTES`] for each key.
+    /// Returns the bytes of all keys and values, and [`ENTRY_BYTES`] for each key.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// True if there are no keys.
+    /// Returns true if there are no keys.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// All keys and values, in the order of their places.
+    /// Returns all keys and values, in the order of their positions.
     pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        let places = self.shards.iter().flat_map(|shard| shard.values());
-        places.flatten().map(|(key, value)| (key, value))
+        let positions = self.shards.iter().flat_map(|shard| shard.values());
+        positions.flatten().map(|(key, value)| (key, value))
     }
 
-    /// Shows all keys of one place after the other, from a cursor on, until `show` breaks off before a place.
-    /// Returns where to go on: 0 if that was the last place. A place is shown as a whole, so that a
-    /// cursor never falls between two keys.
+    /// Shows all keys of one position after the other, from a cursor on, until `show` breaks off before a position.
+    /// Returns the next cursor, which is 0 after the last position. All keys of a position are shown together, so
+    /// that a cursor never falls between two keys.
     ///
     /// # Errors
-    /// The error of `show`.
+    /// Fails if `show` does.
     pub fn scan<'a, E>(
         &'a self,
         cursor: u64,
         mut show: impl FnMut(&mut dyn Iterator<Item = &'a Bytes>) -> Result<ControlFlow<()>, E>,
     ) -> Result<u64, E> {
-        // Any number may come for a cursor.
-        let before = usize::try_from(cursor >> (PLACE_BITS - SHARD_BITS)).unwrap_or(usize::MAX);
+        // A client may send any number as a cursor.
+        let before = usize::try_from(cursor >> (POSITION_BITS - SHARD_BITS)).unwrap_or(usize::MAX);
         let shards = self.shards.iter().skip(before);
-        for (place, entries) in shards.flat_map(|shard| shard.range(cursor..)) {
+        for (position, entries) in shards.flat_map(|shard| shard.range(cursor..)) {
             if show(&mut entries.iter().map(|(key, _)| key))?.is_break() {
-                return Ok(*place);
+                return Ok(*position);
             }
         }
         Ok(0)
@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    /// The order of keys can be seen, and outlives this process.
+    /// Clients can see the order of keys, and snapshots have it.
     #[test]
     fn the_hash_never_changes() {
         assert_eq!(SipHasher13::new().hash(b"key"), 0xdf61_b30b_6842_17c0);
@@ -174,7 +174,7 @@ mod tests {
     proptest! {
         /// A change of a store does not change its clone.
         #[test]
-        fn a_clone_stays_as_it_was(
+        fn a_clone_does_not_change(
             first in vec((0..50_u8, any::<u8>()), 0..60),
             then in vec((0..50_u8, any::<Option<u8>>()), 0..60),
         ) {
@@ -195,7 +195,7 @@ mod tests {
             prop_assert_eq!(content(&clone), before);
         }
 
-        /// Every key that is there from beginning to end is seen.
+        /// A walk shows every key that exists from its beginning to its end.
         #[test]
         fn a_walk_misses_nothing(
             stay in vec(0..200_u8, 0..60),

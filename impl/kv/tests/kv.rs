@@ -1,4 +1,5 @@
-//! The key-value store from outside: against Redis, against a naive model, and against noise.
+//! Tests of the key-value store through its public interface: against Redis, against a naive model, with arbitrary
+//! bytes, and on simulated nodes.
 
 #[path = "kv/bounds.rs"]
 mod bounds;
@@ -8,5 +9,7 @@ mod fuzz;
 mod golden;
 #[path = "kv/model.rs"]
 mod model;
+#[path = "kv/replicated.rs"]
+mod replicated;
 #[path = "kv/session.rs"]
 mod session;

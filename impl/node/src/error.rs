@@ -1,8 +1,8 @@
-//! Why a node does not run.
+//! The reasons for which a node does not run.
 
 use thiserror::Error;
 
-use super::introduction::Members;
+use super::peers::handshake::Members;
 use crate::machine::RestoreError;
 use paxos::{
     protocol::RecoverError,
@@ -10,51 +10,51 @@ use paxos::{
 };
 use paxos_store::StorageError;
 
-/// Why a node does not start, or stops.
+/// The reason for which a node does not start, or stops.
 #[derive(Debug, Error)]
 pub enum NodeError {
-    /// The store failed, or what it holds cannot be used.
+    /// The store failed, or its contents cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// What the store holds is not this node's, or does not fit the configuration.
+    /// The records belong to another node, or contradict the configuration.
     #[error(transparent)]
     Recover(#[from] RecoverError),
-    /// The store has a snapshot that the machine does not understand.
+    /// The state machine cannot restore the snapshot of the store.
     #[error("the snapshot on the disk: {0}")]
     Restore(#[from] RestoreError),
-    /// The store is that of a node with other members.
+    /// The store belongs to a node with other members.
     #[error(
         "the store is of a cluster of nodes {noted}; this node was told that they are {given}. Members cannot be \
          changed yet: start it with the peers that it had. (If that cluster was never formed, empty the directories \
          of all its nodes.)"
     )]
     Members {
-        /// Those that the store has noted.
+        /// The members that the store has noted.
         noted: Members,
-        /// Those of the configuration.
+        /// The members of the configuration.
         given: Members,
     },
-    /// The state machine has panicked, and the other nodes have gone on for so long that this one keeps too much.
+    /// The state machine has panicked, and this node has kept too many commands that the others have chosen since.
     #[error(
         "the state machine has halted at slot {slot}, and the log has grown since; started again, this node gets a \
          snapshot from a node that has applied the slot"
     )]
     Halted {
-        /// Where.
+        /// The slot whose command has panicked.
         slot: Slot,
     },
-    /// A peer has found out earlier that this node has lost its memory, or a part of it.
+    /// A peer has found earlier that this store has lost a part of its memory.
     #[error("this node may not come back with this store: it was {reason}")]
     Banned {
-        /// What the peer has said.
+        /// The answer of the peer.
         reason: String,
     },
-    /// A peer knows that this node's store is not the one it had.
+    /// A peer knows another store, or a later incarnation, of this node.
     #[error("node {by} refuses this node: {reason}")]
     Refused {
         /// The peer.
         by: NodeId,
-        /// What it says.
+        /// The answer of the peer.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What becomes of a node, for whoever reads its log: changes, and nothing else.
+//! The event log: the changes that a node reports to its operator.
 
 use std::any::Any;
 
@@ -7,7 +7,7 @@ use itertools::Itertools as _;
 use super::status::Role;
 use paxos::types::{Ballot, NodeId, Slot};
 
-/// What was told last.
+/// The state that was logged last.
 #[derive(Debug)]
 pub(super) struct EventLog {
     node: NodeId,
@@ -20,8 +20,9 @@ impl EventLog {
         Self { node, role: None, leader: None }
     }
 
-    /// Tells what has changed: `missing` has still to be met, `ballot` is promised, `leader` is whom it would ask.
-    pub(super) fn tell(
+    /// Logs a change of the role or of the leader. `missing` are the peers that have still to be met, `ballot` is
+    /// promised, and `leader` is the node to send requests to.
+    pub(super) fn log_changes(
         &mut self,
         role: Role,
         missing: &[NodeId],
@@ -29,7 +30,7 @@ impl EventLog {
         leader: Option<NodeId>,
     ) {
         let node = self.node.0;
-        // Written out only if it is told: most turns change nothing.
+        // It is formatted only if it is logged, because most turns change nothing.
         let ballot = ballot.as_ref().map(tracing::field::display);
         let before = self.role.replace(role);
         if before != Some(role) {
@@ -61,8 +62,8 @@ impl EventLog {
         }
     }
 
-    /// The machine has panicked while it applied a slot.
-    pub(super) fn tell_of_panic(&self, slot: Slot, panic: &(dyn Any + Send)) {
+    /// Logs that the state machine has panicked while it applied a slot.
+    pub(super) fn log_panic(&self, slot: Slot, panic: &(dyn Any + Send)) {
         let words = panic.downcast_ref::<&str>().copied();
         let reason = words.or(panic.downcast_ref::<String>().map(String::as_str));
         tracing::error!(
@@ -74,8 +75,8 @@ impl EventLog {
         );
     }
 
-    /// A snapshot was taken, or that of a peer installed.
-    pub(super) fn tell_of_snapshot(&self, below: Slot, bytes: u64, installed: bool) {
+    /// Logs that a snapshot was taken, or that a peer's snapshot was installed.
+    pub(super) fn log_snapshot(&self, below: Slot, bytes: u64, installed: bool) {
         tracing::info!(node = self.node.0, below = below.0, bytes, installed, "has a new snapshot");
     }
 }

@@ -1,32 +1,49 @@
-//! A node that runs: the replica of the crate [`paxos`] with a store, a state machine, clients and peers around it.
+//! A node of Paxos for programs to embed: the replica of the crate [`paxos`] with a store, a replicated state machine,
+//! clients and peers.
 //!
-//! [`ready`] makes a node, and [`start`] runs it on a thread of its own; to share a thread, poll the future yourself. Everything
-//! happens in turns: take in what is ready, step the protocol for all of it, one write and one sync, then send, apply
-//! and answer. All input that is ready shares one sync. A batch of commands waits while the batch before it is in flight, and
-//! for a short time for the clients that the batch before has just answered. An Accept message leaves before the leader's own
-//! sync if the promise of its ballot is durable, so that the followers sync at the same time. Messages that depend only
-//! on earlier syncs leave before the sync, too.
+//! [`ready`] makes a node, and [`start`] runs it on a thread of its own; to share a thread, poll the future yourself.
+//! The node works in turns. A turn steps the replica for all inputs that are ready, makes the records durable with
+//! one write and one sync, and then sends, applies and answers. All inputs of a turn share one sync.
 //!
 //! ```text
-//! clients --Handle--> Input \                                   / Packet --Transport--> peers
-//!                            > Node: step, persist, release
-//! peers ---Packet---> Input /                                   \ answers --> clients
+//! clients --ClientHandle--> Input \                                   / Packet --Transport--> peers
+//!                                  > Node: step, persist, release
+//! peers -----PeerHandle---> Input /                                   \ answers --> clients
 //! ```
 //!
-//! What it is not: nothing here decides what is safe. The [`protocol`](paxos::protocol) does. It needs two things: that
-//! records are durable before anything that depends on them leaves (the order in a node's turn), and that the store loses
-//! none. Messages that are lost, repeated or delayed cost only time.
+//! Three rules keep a turn cheap:
+//!
+//! - A batch of commands waits while the batch before it is in flight, and for a short time for the clients that the
+//!   last batch has just answered.
+//! - An Accept message leaves before the leader's own sync if the promise of its ballot is durable, so that the
+//!   followers sync at the same time.
+//! - A message that depends only on earlier syncs leaves before the sync.
+//!
+//! This crate decides nothing about safety; [`paxos::protocol`] does. The protocol needs two things. The order of a
+//! turn makes records durable before anything that depends on them leaves, and the store loses no record. Messages
+//! that are lost, repeated or delayed cost only time. Nothing here is encrypted or authenticated, and the members of
+//! a cluster cannot change.
 //!
 //! # Modules, in reading order
 //!
-//! - [`machine`]: the state machine to which the log is applied. [`session`]: a command that is chosen twice is applied
-//!   once.
-//! - `node`: one turn. Around it are elections and timers (`timing`), what is about to be proposed (`batching`,
-//!   `returning`, `flight`), what clients wait for (`pending_proposals`, `pending_reads`), the state machine (`replicated`), snapshots (`snapshots`, `saving`, `transfer`), and which peers
-//!   may take part (`introduction`, `formation`, `plausible`).
-//! - `handle`: what a program asks of a node, from any thread.
-//! - [`wire`] and [`tcp`]: frames, and connections between processes. For any other way there is [`Transport`].
-//! - `simulation`, in tests: nodes in virtual time, over bad networks and failing stores.
+//! - [`machine`]: the state machine that a program brings. [`session`]: the client table, by which a command that is
+//!   chosen twice is applied once.
+//! - `node`: one turn, and the parts that it wires:
+//!   - `peers`: the peers that take part. `handshake` is what nodes say on connecting, and `bootstrap` forms a
+//!     cluster. `incarnations` finds stores that have lost memory, `metadata` is what a store keeps beside the log,
+//!     and `plausible` refuses packets with absurd numbers.
+//!   - `elections`, `timers`: pre-votes, the leader that is heard, and the times for everything.
+//!   - `proposals`: commands that wait (`pending`), batches (`batching`, `batch_delay`), and proposals in flight
+//!     (`in_flight`).
+//!   - `reads`: linearizable reads.
+//!   - `replicated`: applies the log to the state machine.
+//!   - `snapshots`: takes and fetches them (`saving`, `transfer`).
+//! - `client_handle`, `peer_handle`: the ways into a node, from any thread. `options`, `status`, `event_log`: for its
+//!   operator.
+//! - [`wire`] and [`tcp`]: frames, and connections between processes. For another network, implement [`Transport`].
+//! - [`turn`]: a node whose turns the caller begins and ends. The crate `paxos-simulator` runs clusters of them in virtual
+//!   time.
+//! - `simulation`, in tests: one node, turn by turn.
 //!
 //! # Embedding: your own machine, your own transport
 //!
@@ -35,10 +52,10 @@
 //!
 //! use bytes::Bytes;
 //! use paxos::{Config, NodeId, To};
-//! use paxos_node::{Frozen, Handle, Introductions, Options, Packet, RestoreError, StateMachine, Transport, ready, start};
+//! use paxos_node::{Frozen, Handshakes, Options, Packet, PeerHandle, RestoreError, StateMachine, Transport, ready, start};
 //! use paxos_store::{MemoryStore, StoreId};
 //!
-//! /// The machine: counts how often each word was said.
+//! /// The state machine: counts each word.
 //! #[derive(Default)]
 //! struct Words(BTreeMap<String, u64>);
 //!
@@ -61,9 +78,9 @@
 //!     }
 //! }
 //!
-//! /// The transport: a table of all nodes, and a task for each packet.
+//! /// The transport: the handles of all nodes, and a task for each packet.
 //! #[derive(Clone, Default)]
-//! struct Table(Arc<Mutex<BTreeMap<NodeId, Handle<Words>>>>);
+//! struct Table(Arc<Mutex<BTreeMap<NodeId, PeerHandle<Words>>>>);
 //!
 //! struct Link { me: NodeId, table: Table, runtime: tokio::runtime::Handle }
 //!
@@ -81,40 +98,37 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (nodes, table) = ([NodeId(1), NodeId(2), NodeId(3)], Table::default());
+//! let mut clients = BTreeMap::new();
 //! for me in nodes {
 //!     let link = Link { me, table: table.clone(), runtime: tokio::runtime::Handle::current() };
 //!     let (config, store) = (Config::new(me, nodes), MemoryStore::new(StoreId(me.0.into())));
 //!     let machine = Words::default();
-//!     let (options, met) = (Options::default(), Introductions::Omitted);
-//!     let (running, node) = ready(config, options, met, machine, store, link)?;
+//!     let (options, handshakes) = (Options::default(), Handshakes::Omitted);
+//!     let (running, node) = ready(config, options, handshakes, machine, store, link)?;
 //!     start(node)?;
-//!     table.0.lock().unwrap().insert(me, running.handle);
+//!     table.0.lock().unwrap().insert(me, running.peers);
+//!     clients.insert(me, running.clients);
 //! }
-//! let handle = |node| table.0.lock().unwrap()[&node].clone();
-//! assert_eq!(handle(NodeId(1)).propose("hello").await?, "1");
-//! assert_eq!(handle(NodeId(2)).propose("hello").await?, "2"); // any node will do
-//! assert_eq!(handle(NodeId(3)).read(|words| words.0["hello"]).await?, 2);
+//! assert_eq!(clients[&NodeId(1)].propose("hello").await?, "1");
+//! assert_eq!(clients[&NodeId(2)].propose("hello").await?, "2"); // any node will do
+//! assert_eq!(clients[&NodeId(3)].read(|words| words.0["hello"]).await?, 2);
 //! # Ok(())
 //! # }
 //! ```
 
-mod batching;
+mod client_handle;
+mod elections;
 mod error;
 mod event_log;
-mod flight;
-mod formation;
-mod handle;
-mod introduction;
 pub mod machine;
 mod node;
-mod notes;
 mod options;
 mod packet;
-mod pending_proposals;
-mod pending_reads;
-mod plausible;
+mod peer_handle;
+mod peers;
+mod proposals;
+mod reads;
 mod replicated;
-mod returning;
 mod saving;
 pub mod session;
 #[cfg(test)]
@@ -122,11 +136,12 @@ mod simulation;
 mod snapshots;
 mod status;
 pub mod tcp;
-mod timing;
+mod timers;
 mod transfer;
+pub mod turn;
 pub mod wire;
 
-use std::{io, pin::pin, sync::Arc, thread};
+use std::{io, pin::pin, thread};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -134,102 +149,101 @@ use tokio::{
 };
 
 pub use self::{
+    client_handle::ClientHandle,
     error::NodeError,
-    handle::Handle,
-    introduction::{Admission, Introduction, Members},
     machine::{Answer, Frozen, RestoreError, StateMachine},
     node::Transport,
-    notes::told,
-    options::Options,
+    options::{Options, OptionsBuilder, OptionsError},
     packet::Packet,
-    pending_proposals::ProposeError,
-    pending_reads::ReadError,
+    peer_handle::PeerHandle,
+    peers::{Admission, Handshake, Members, describe_metadata},
+    proposals::ProposeError,
+    reads::ReadError,
     status::{Counts, Role, Status},
 };
 use self::{
-    handle::Room,
     node::{Begun, Input, Node},
     saving::Writing,
 };
 use paxos::config::Config;
 use paxos_store::Storage;
 
-/// Whether nodes introduce themselves before they take part.
+/// The choice between a cluster with handshakes and one without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Introductions {
-    /// The transport introduces them ([`Running::introduction`], [`Handle::introduce`],
-    /// [`Handle::answered`]), so that a node that has lost its disk does not come back.
+pub enum Handshakes {
+    /// The transport carries a handshake on each connection ([`Running::handshake`], [`PeerHandle::admit`],
+    /// [`PeerHandle::admitted`]), so that a node that has lost its disk does not take part again.
     Made,
-    /// Nobody does. Then nobody notices if a node comes back without its memory, or if nodes were told of
-    /// different members, and agreement is lost: for tests, and where something else rules that out.
+    /// There are no handshakes. A node that has lost its memory, or was given other members, is not noticed, and
+    /// agreement may be lost. This is for tests, and for clusters that exclude both by other means.
     Omitted,
 }
 
-/// A node that was started.
+/// A node that is ready, from the outside.
 pub struct Running<M: StateMachine> {
-    /// To ask it.
-    pub handle: Handle<M>,
-    /// What it says of itself to its peers, on every connection.
-    pub introduction: Introduction,
-    /// Resolves when it has stopped: with an error, if it had to. Dropping it changes nothing.
+    /// The handle for clients, which also stops the node.
+    pub clients: ClientHandle<M>,
+    /// The handle for the transport.
+    pub peers: PeerHandle<M>,
+    /// The handshake that the transport carries to each peer, on every connection.
+    pub handshake: Handshake,
+    /// Resolves when the node has stopped: with an error if it had to stop. Dropping it changes nothing.
     pub stopped: oneshot::Receiver<Result<(), NodeError>>,
 }
 
-/// A node that runs when the future is polled, and has stopped when it is done: for whoever has a
-/// thread for it. It needs a tokio runtime with time. While it waits for its disk its thread waits with
-/// it, so share that only with tasks that can wait as well. Those that carry its packets and serve its
-/// clients can, and gain by it: nothing has to be handed from thread to thread.
+/// Makes a node. It runs while the future is polled, and has stopped when the future is done.
+///
+/// The future needs a tokio runtime with time. While it waits for its disk, its thread waits with it, so share the
+/// thread only with tasks that can wait as well. The tasks that carry its packets and serve its clients can, and
+/// become faster: nothing has to be passed from thread to thread.
 ///
 /// # Errors
-/// A configuration that cannot work; a store whose contents cannot be read or are not this node's.
+/// The configuration cannot work, or the contents of the store cannot be read or belong to another node.
 pub fn ready<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
     config: Config,
     options: Options,
-    introductions: Introductions,
+    handshakes: Handshakes,
     machine: M,
     storage: S,
     transport: T,
 ) -> Result<(Running<M>, impl Future<Output = ()> + Send + 'static), NodeError> {
-    let (inputs, arriving) = mpsc::channel(options.inputs_per_turn_max * 4);
-    let handle = Handle {
-        inputs,
-        room: Arc::new(Room::new(options.requests_max, options.request_bytes_max)),
-        command_bytes_max: options.command_bytes_max,
-    };
-    let most = options.inputs_per_turn_max;
-    let introduced = introductions == Introductions::Made;
-    let node = Node::recover(config, options, machine, storage, introduced)?;
-    let introduction = node.introduction();
+    let inputs_max = options.inputs_per_turn_max;
+    let (inputs, arriving) = mpsc::channel(inputs_max * 4);
+    let clients = ClientHandle::new(inputs.clone(), &options);
+    let peers = PeerHandle { inputs };
+    let handshakes = handshakes == Handshakes::Made;
+    let node = Node::recover(config, options, machine, storage, handshakes)?;
+    let handshake = node.handshake();
     let (end, stopped) = oneshot::channel();
     let running = async move {
-        let ended = run(node, arriving, most, transport).await;
-        let _ = end.send(ended); // Nobody may want to know.
+        let ended = run(node, arriving, inputs_max, transport).await;
+        let _ = end.send(ended); // The receiver may have been dropped.
     };
-    Ok((Running { handle, introduction, stopped }, running))
+    Ok((Running { clients, peers, handshake, stopped }, running))
 }
 
-/// Gives a node that is [`ready`] a thread of its own.
+/// Runs a node that is [`ready`] on a thread of its own.
 ///
 /// # Errors
-/// The system has none.
+/// The system has no thread.
 pub fn start(node: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     thread::Builder::new().name("paxos".into()).spawn(move || runtime.block_on(node))?;
     Ok(())
 }
 
-/// One turn after the other, until it is told to stop or has to.
+/// Runs one turn after the other, until the node stops.
 async fn run<M: StateMachine, S: Storage>(
     mut node: Node<M, S>,
     mut arriving: mpsc::Receiver<Input<M>>,
-    most: usize,
+    inputs_max: usize,
     mut transport: impl Transport,
 ) -> Result<(), NodeError> {
     let start = Instant::now();
-    let mut inputs = Vec::with_capacity(most);
-    // One for all turns: a timer that is only put off does not wake the runtime.
+    let mut inputs = Vec::with_capacity(inputs_max);
+    // All turns share one timer: moving it to a later time does not wake the runtime.
     let mut alarm = pin!(tokio::time::sleep_until(start));
-    // A snapshot that another thread writes. That thread ends before the store is closed.
+    // The thread that writes a snapshot. It ends before the store is closed.
     let mut writing: Option<Writing<S::SnapshotFile>> = None;
     let ended = loop {
         let wake_at = node.wake_at().map(|at| start + at);
@@ -248,9 +262,9 @@ async fn run<M: StateMachine, S: Storage>(
                     break Err(error);
                 }
             }
-            count = arriving.recv_many(&mut inputs, most) => {
+            count = arriving.recv_many(&mut inputs, inputs_max) => {
                 if count == 0 {
-                    break Ok(()); // All handles are gone.
+                    break Ok(()); // All handles were dropped.
                 }
             }
             () = &mut alarm, if wake_at.is_some() => {}
@@ -258,7 +272,7 @@ async fn run<M: StateMachine, S: Storage>(
         let now = start.elapsed();
         let begun = node.begin_turn(inputs.drain(..), now, &mut transport);
         if matches!(begun, Ok(Begun { syncs: true, .. })) {
-            // If whoever carries packets and answers shares this thread, it has to come before the disk.
+            // Tasks on this thread that carry packets and answers come before the disk.
             tokio::task::yield_now().await;
         }
         match begun.and_then(|begun| node.end_turn(begun, now, &mut transport)) {
@@ -270,7 +284,7 @@ async fn run<M: StateMachine, S: Storage>(
             writing = Some(Writing::start(job));
         }
         if node.is_behind() {
-            // The next turn follows at once. Whoever shares this thread comes in between.
+            // The next turn follows at once. Other tasks on this thread come between the two.
             tokio::task::yield_now().await;
         }
     };

@@ -1,9 +1,8 @@
 //! The deterministic state machine to which the replicated log is applied.
 //!
-//! Every node applies the same commands in the same order, so all have the same state, as long as
-//! nothing but the commands decides what happens: no clock, no random source, no order that a hash
-//! map of this process happens to have. A command that makes no sense is an answer like any other,
-//! and the same on each node; it must not panic, or it would on all of them.
+//! Every node applies the same commands in the same order, so all nodes have the same state. This requires that the
+//! effect of a command depends on nothing else: no clock, no random source, no order of a hash map. A command that
+//! makes no sense has an answer too, the same on each node. It must not panic, because it would panic on all nodes.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -73,9 +72,9 @@ pub trait StateMachine: Send + 'static {
     /// ([`Status::halted`](crate::Status::halted)).
     fn apply(&mut self, command: &[u8]) -> Self::Answer;
 
-    /// The whole present state, for a snapshot. Commands wait for this call, but not while the snapshot is written. So the
-    /// call should take little time, however large the state is. The state and the result may share all that does
-    /// not change.
+    /// The whole present state, for a snapshot. Commands wait for this call, but not while the snapshot is written.
+    /// So the call should take little time, however large the state is. The state and the result may share all that
+    /// does not change.
     ///
     /// Equal states should write equal bytes, so that nodes can be compared.
     fn snapshot(&self) -> Frozen;
@@ -123,7 +122,7 @@ impl Answer for Bytes {
     }
 }
 
-/// The snapshot ends too early, or cannot be read.
+/// The snapshot is too short, or cannot be read.
 impl From<io::Error> for RestoreError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
@@ -133,7 +132,7 @@ impl From<io::Error> for RestoreError {
     }
 }
 
-/// Why a snapshot could not be restored.
+/// The reason for which a snapshot could not be restored.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("this is no snapshot: {reason}")]
 pub struct RestoreError {
@@ -146,7 +145,7 @@ impl RestoreError {
         Self { reason: reason.into() }
     }
 
-    /// The fault of the snapshot, in words.
+    /// The reason, as a phrase for operators.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -156,7 +155,7 @@ impl RestoreError {
 pub(crate) mod tests {
     use super::*;
 
-    /// Answers each command with how many there were.
+    /// Answers each command with the number of commands so far.
     #[derive(Debug, Default)]
     pub(crate) struct Counter(pub(crate) u64);
 

@@ -1,60 +1,231 @@
-//! How a node runs: times, sizes and limits. None of it has to do with safety.
+//! The options of a node: times, sizes and limits. None of them matters for safety.
 
-use std::time::Duration;
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
-/// Times, sizes and limits of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// How long a follower waits for a sign of a leader before it campaigns: at least this, and less
-    /// than twice as long, at random.
-    pub election_timeout: Duration,
-    /// How often a leader shows that it is alive. Several must fit into `election_timeout`.
-    pub heartbeat: Duration,
-    /// How often what was not answered is sent again.
-    pub resend: Duration,
-    /// How long a client waits at most.
-    pub request_timeout: Duration,
-    /// How many requests of clients wait at once in a node; further ones wait to be let in.
-    pub requests_max: usize,
-    /// How many bytes the commands among them have at most, up to 4 GiB; further ones wait, too.
-    pub request_bytes_max: usize,
-    /// How long a batch of commands waits at most for the one before it, and for those whom that one has answered,
-    /// at the leader and on the way there. No command waits while no other is on its way or was just answered.
-    /// Shorter than `resend`, and as exact as the timers of tokio, which count milliseconds.
-    pub batch_wait: Duration,
-    /// The most bytes that a command may have.
-    pub command_bytes_max: usize,
-    /// How many inputs are taken in before everything is synced and answered.
-    pub inputs_per_turn_max: usize,
-    /// The time for which a node applies and reads before it takes in what has arrived. What is left waits for its next
-    /// turn. In each turn it applies at least one entry, if there is one, and serves one read.
-    pub turn_max: Duration,
-    /// A snapshot is taken when so many bytes of commands were applied since the last, and the log has a quarter of
-    /// the bytes of that.
-    pub snapshot_bytes: u64,
-    /// A snapshot is taken when so many slots were applied since the last, and the log has a quarter of the bytes of
-    /// that.
-    pub snapshot_slots: u64,
-    /// Where the randomness of timeouts begins.
-    pub seed: u64,
+use thiserror::Error;
+use tokio::sync::Semaphore;
+
+/// Defines the options once: each with its documentation, its type and its default.
+macro_rules! options {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr,)*) => {
+        /// The options of a node. [`Options::builder`] makes them.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Options {
+            $(pub(crate) $name: $type,)*
+        }
+
+        impl Default for Options {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl Options {
+            $($(#[$doc])* pub fn $name(&self) -> $type {
+                self.$name
+            })*
+        }
+
+        impl OptionsBuilder {
+            $($(#[$doc])* #[must_use] pub fn $name(mut self, $name: $type) -> Self {
+                self.0.$name = $name;
+                self
+            })*
+        }
+    };
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            election_timeout: Duration::from_secs(1),
-            heartbeat: Duration::from_millis(100),
-            resend: Duration::from_millis(300),
-            request_timeout: Duration::from_secs(10),
-            requests_max: 10_000,
-            request_bytes_max: 64 << 20,
-            batch_wait: Duration::from_millis(4),
-            command_bytes_max: 1 << 20,
-            inputs_per_turn_max: 1024,
-            turn_max: Duration::from_millis(20),
-            snapshot_bytes: 8 << 20,
-            snapshot_slots: 200_000,
-            seed: 0,
+options! {
+    /// The least time for which a follower waits for a sign of a leader before it campaigns. It waits less than twice
+    /// as long, at random. Default: 1 s.
+    election_timeout: Duration = Duration::from_secs(1),
+    /// The pause between two heartbeats of a leader; half of `election_timeout` at most. Default: 100 ms.
+    heartbeat: Duration = Duration::from_millis(100),
+    /// The pause before a message without an answer is sent again. Default: 300 ms.
+    resend: Duration = Duration::from_millis(300),
+    /// The longest time for which a client waits. Default: 10 s.
+    request_timeout: Duration = Duration::from_secs(10),
+    /// The number of clients' requests that wait at once in a node. Further requests wait outside. Default: 10,000.
+    requests_max: usize = 10_000,
+    /// The bytes of the commands that wait at once in a node, up to 4 GiB. Further commands wait outside. Default: 64
+    /// MiB.
+    request_bytes_max: usize = 64 << 20,
+    /// The longest time for which a command waits for others that share its batch, both at its node and at the
+    /// leader. No command waits if no other is in flight or was just answered. Shorter than `resend`, and as exact as
+    /// the timers of tokio, which count milliseconds. Default: 4 ms.
+    batch_wait: Duration = Duration::from_millis(4),
+    /// The most bytes of a command. Default: 1 MiB.
+    command_bytes_max: usize = 1 << 20,
+    /// The number of inputs that share a turn, and so a sync. Default: 1,024.
+    inputs_per_turn_max: usize = 1024,
+    /// The time for which a turn applies entries and serves reads. The rest waits for the next turn. Each turn
+    /// applies at least one entry, if there is one, and serves one read. Default: 20 ms.
+    turn_max: Duration = Duration::from_millis(20),
+    /// A snapshot is taken when commands of so many bytes were applied since the last one, and the log has a quarter of
+    /// its bytes. Default: 8 MiB.
+    snapshot_bytes: u64 = 8 << 20,
+    /// A snapshot is taken when so many slots were applied since the last one, and the log has a quarter of its bytes.
+    /// Default: 200,000.
+    snapshot_slots: u64 = 200_000,
+    /// The seed of the random election timeouts. Default: 0.
+    seed: u64 = 0,
+}
+
+/// Collects options, and checks them.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use paxos_node::Options;
+///
+/// let options = Options::builder().election_timeout(Duration::from_millis(500)).build()?;
+/// assert_eq!(options.election_timeout(), Duration::from_millis(500));
+///
+/// let error = Options::builder().heartbeat(Duration::from_secs(1)).build().unwrap_err();
+/// assert_eq!(error.to_string(), "heartbeat is 1000 ms; it must be from 1 ms to 500 ms, half of election_timeout");
+/// # Ok::<(), paxos_node::OptionsError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct OptionsBuilder(Options);
+
+/// An option has a value that a node cannot work with.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{option} is {found}; it must be {accepted}")]
+pub struct OptionsError {
+    /// The name of the option.
+    pub option: &'static str,
+    /// Its value.
+    pub found: String,
+    /// The values that would be accepted.
+    pub accepted: String,
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_hours(24);
+/// The most inputs of a turn. Four times as many wait for the next turns.
+const INPUTS_MAX: usize = 1 << 20;
+
+impl Options {
+    /// A builder that begins with the defaults.
+    pub fn builder() -> OptionsBuilder {
+        OptionsBuilder::default()
+    }
+
+    /// A builder that begins with these options.
+    pub fn to_builder(&self) -> OptionsBuilder {
+        OptionsBuilder(self.clone())
+    }
+}
+
+impl OptionsBuilder {
+    /// Returns the options.
+    ///
+    /// # Errors
+    /// An option has a value that a node cannot work with. The error names the first one.
+    pub fn build(self) -> Result<Options, OptionsError> {
+        let options = self.0;
+        time("election_timeout", options.election_timeout, MILLISECOND..=DAY, "")?;
+        let half = MILLISECOND..=options.election_timeout / 2;
+        time("heartbeat", options.heartbeat, half, ", half of election_timeout")?;
+        time("resend", options.resend, MILLISECOND..=DAY, "")?;
+        time("request_timeout", options.request_timeout, MILLISECOND..=DAY, "")?;
+        number("requests_max", options.requests_max, 1..=Semaphore::MAX_PERMITS)?;
+        number("request_bytes_max", options.request_bytes_max, 1..=u32::MAX as usize)?;
+        let shorter = options.resend.saturating_sub(MILLISECOND);
+        time("batch_wait", options.batch_wait, Duration::ZERO..=shorter, ", less than resend")?;
+        number("command_bytes_max", options.command_bytes_max, 1..=usize::MAX)?;
+        number("inputs_per_turn_max", options.inputs_per_turn_max, 1..=INPUTS_MAX)?;
+        number("snapshot_bytes", options.snapshot_bytes, 1..=u64::MAX)?;
+        number("snapshot_slots", options.snapshot_slots, 1..=u64::MAX)?;
+        Ok(options)
+    }
+}
+
+fn time(
+    option: &'static str,
+    found: Duration,
+    accepted: RangeInclusive<Duration>,
+    relation: &str,
+) -> Result<(), OptionsError> {
+    if accepted.contains(&found) {
+        return Ok(());
+    }
+    let (least, most) = accepted.into_inner();
+    let accepted = format!("from {} ms to {} ms{relation}", least.as_millis(), most.as_millis());
+    Err(OptionsError { option, found: format!("{} ms", found.as_millis()), accepted })
+}
+
+fn number<T: Copy + PartialOrd + fmt::Display>(
+    option: &'static str,
+    found: T,
+    accepted: RangeInclusive<T>,
+) -> Result<(), OptionsError> {
+    if accepted.contains(&found) {
+        return Ok(());
+    }
+    let (least, most) = accepted.into_inner();
+    let accepted = format!("from {least} to {most}");
+    Err(OptionsError { option, found: found.to_string(), accepted })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn the_defaults_are_accepted() {
+        assert_eq!(Options::builder().build(), Ok(Options::default()));
+    }
+
+    #[test]
+    fn an_error_names_the_option_and_says_what_is_accepted() {
+        let cases = [
+            (
+                Options::builder().election_timeout(ms(0)),
+                "election_timeout is 0 ms; it must be from 1 ms to 86400000 ms",
+            ),
+            (
+                Options::builder().election_timeout(ms(100)).heartbeat(ms(51)),
+                "heartbeat is 51 ms; it must be from 1 ms to 50 ms, half of election_timeout",
+            ),
+            (
+                Options::builder().resend(ms(0)),
+                "resend is 0 ms; it must be from 1 ms to 86400000 ms",
+            ),
+            (
+                Options::builder().request_timeout(Duration::MAX),
+                "request_timeout is 18446744073709551615999 ms; it must be from 1 ms to 86400000 ms",
+            ),
+            (
+                Options::builder().requests_max(0),
+                "requests_max is 0; it must be from 1 to 2305843009213693951",
+            ),
+            (
+                Options::builder().request_bytes_max(1 << 32),
+                "request_bytes_max is 4294967296; it must be from 1 to 4294967295",
+            ),
+            (
+                Options::builder().resend(ms(50)).batch_wait(ms(50)),
+                "batch_wait is 50 ms; it must be from 0 ms to 49 ms, less than resend",
+            ),
+            (
+                Options::builder().inputs_per_turn_max(0),
+                "inputs_per_turn_max is 0; it must be from 1 to 1048576",
+            ),
+        ];
+        for (builder, expected) in cases {
+            assert_eq!(builder.build().unwrap_err().to_string(), expected);
+        }
+        for (builder, option) in [
+            (Options::builder().command_bytes_max(0), "command_bytes_max"),
+            (Options::builder().snapshot_bytes(0), "snapshot_bytes"),
+            (Options::builder().snapshot_slots(0), "snapshot_slots"),
+        ] {
+            assert_eq!(builder.build().unwrap_err().option, option);
         }
     }
 }

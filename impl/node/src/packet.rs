@@ -1,61 +1,60 @@
-//! What nodes send each other: the protocol's messages, and what their drivers have to say beside.
+//! Packets: the messages of the protocol, and the questions and answers of the drivers.
 //!
-//! Only [`Packet::Message`] has to do with safety. The rest is about who asks whom, and when: any of
-//! it may be lost, and is then sent again or given up by whoever waits for it.
+//! Only [`Packet::Message`] matters for safety. Any packet may be lost; its sender sends it again, or gives up.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use paxos::{message::Message, types::Slot};
 
-/// One packet from one node to another.
+/// A packet from one node to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Packet {
     /// A message of the protocol.
     Message(Message),
-    /// To the leader: clients of the sender ask for these commands. Not answered: the sender sees them
-    /// applied, or asks again.
+    /// To the leader: commands of the sender's clients. There is no answer: the sender applies them, or sends them
+    /// again.
     Forward(Vec<Bytes>),
-    /// To the leader: from which slot on may clients of the sender read?
+    /// To the leader: asks for the slot from which the clients of the sender may read.
     ReadIndex {
-        /// Comes back in the answer.
+        /// The number of the question, which the answer repeats.
         id: u64,
     },
-    /// The answer of a leader that a quorum has confirmed.
+    /// The answer to `ReadIndex`, of a leader that a quorum has confirmed.
     ReadAt {
-        /// As it was asked.
+        /// The number of the question.
         id: u64,
-        /// To be answered by a state to which every slot below this one was applied.
+        /// A state may be read once every slot below this one was applied to it.
         at: Slot,
     },
-    /// The sender has not heard of a leader for some time: has the receiver?
+    /// The sender hears no leader, and asks whether the receiver hears one.
     PreVote,
-    /// It has not, either.
+    /// The answer to `PreVote`: the sender hears no leader either.
     PreVoteGranted,
     /// The answer to a heartbeat: the sender follows.
     Following,
     /// Asks for a part of the receiver's snapshot.
     Fetch {
-        /// The snapshot of which the sender has a part already, if it has one.
+        /// The end of the snapshot of which the sender has a part already, if it has one.
         below: Option<Slot>,
         /// The byte at which the part begins.
         offset: u64,
     },
     /// A part of a snapshot.
     Chunk {
-        /// Which snapshot: that of all slots below.
+        /// The end of the snapshot: it has the effect of every slot below.
         below: Slot,
-        /// How many bytes it has.
+        /// The bytes of the whole snapshot.
         length: u64,
         /// The byte at which the part begins.
         offset: u64,
-        /// The part.
+        /// The bytes of the part.
         part: Bytes,
     },
 }
 
 impl Packet {
-    /// All names of packets, for counting them.
+    /// The names of all kinds of packets.
     pub const KINDS: &'static [&'static str] = &[
         "prepare",
         "promise",
@@ -79,7 +78,7 @@ impl Packet {
         "chunk",
     ];
 
-    /// What kind it is, as an index of [`Packet::KINDS`].
+    /// Returns the kind of the packet, as an index of [`Packet::KINDS`].
     pub fn kind(&self) -> usize {
         match self {
             Self::Message(message) => match message {

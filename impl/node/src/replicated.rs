@@ -1,15 +1,16 @@
-//! The replicated state machine of a node. Chosen values are applied to it in the order of the log, each once.
+//! The replicated state machine of a node. It applies chosen values in the order of the log, each once.
 //!
-//! A panic halts the machine. The node goes on to vote, so that the log is not lost, but it does not use the machine any more.
-//! Each replica meets the same panic in the same slot, so to end the process instead would end all of them, again after
-//! each start. The snapshot of a peer ends the halt. While the other nodes go on, a halted node keeps 256 MiB of commands,
-//! and then stops with an error.
+//! A panic halts the machine. The node goes on to vote, so that the log is not lost, but it does not use the machine
+//! any more. Each replica meets the same panic in the same slot, so to end the process instead would end all of them,
+//! again after each start. The snapshot of a peer ends the halt. While the other nodes go on, a halted node keeps 256
+//! MiB of commands, and then stops with an error.
 
 use std::{
     any::Any,
     collections::VecDeque,
     io::Read,
     panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
 };
 
 use paxos::{Slot, Value};
@@ -23,12 +24,14 @@ use crate::{
 /// gets a snapshot when it is started again.
 const HALTED_BYTES_MAX: u64 = 256 << 20;
 
-/// The machine, and what was chosen for it.
+/// The machine, and the chosen values that it has not applied yet.
 pub(super) struct Replicated<M: StateMachine> {
     sessions: Sessions<M>,
-    /// What was chosen and is not applied yet, in the order of the slots.
+    /// The chosen values that are not applied yet, in the order of the slots.
     backlog: VecDeque<(Slot, Value)>,
     halted: Option<Halted>,
+    /// The time for which a turn applies entries and serves reads.
+    turn_max: Duration,
 }
 
 /// A machine that has panicked.
@@ -40,7 +43,7 @@ struct Halted {
 
 /// The result of one slot.
 pub(super) enum Outcome<A> {
-    /// It was applied; its command has so many bytes.
+    /// The value was applied; its command has so many bytes.
     Applied(Applied<A>, u64),
     /// The machine has panicked.
     Panicked(Slot, Box<dyn Any + Send>),
@@ -50,8 +53,15 @@ pub(super) enum Outcome<A> {
 
 impl<M: StateMachine> Replicated<M> {
     /// A machine to which nothing was applied.
-    pub(super) fn new(machine: M) -> Self {
-        Self { sessions: Sessions::new(machine), backlog: VecDeque::new(), halted: None }
+    pub(super) fn new(machine: M, turn_max: Duration) -> Self {
+        let (sessions, backlog) = (Sessions::new(machine), VecDeque::new());
+        Self { sessions, backlog, halted: None, turn_max }
+    }
+
+    /// Begins the time for which a turn applies entries and serves reads. The result returns true until the time is up.
+    pub(super) fn turn_budget(&self) -> impl Fn() -> bool + Copy + use<M> {
+        let until = Instant::now().checked_add(self.turn_max);
+        move || until.is_none_or(|until| Instant::now() < until)
     }
 
     /// The machine with the sessions of its clients.
@@ -64,7 +74,7 @@ impl<M: StateMachine> Replicated<M> {
         self.halted.as_ref().map(|halted| halted.slot)
     }
 
-    /// The slot at which the machine has panicked, if so much was chosen since that the node has to end.
+    /// The slot at which the machine has panicked, if so many bytes were chosen since that the node has to stop.
     pub(super) fn outgrown(&self) -> Option<Slot> {
         let halted = self.halted.as_ref().filter(|halted| halted.bytes > HALTED_BYTES_MAX);
         halted.map(|halted| halted.slot)
@@ -75,12 +85,12 @@ impl<M: StateMachine> Replicated<M> {
         self.halted().unwrap_or(self.sessions.applied())
     }
 
-    /// True if something was chosen that is not applied.
+    /// Returns true if a chosen value is not applied.
     pub(super) fn is_behind(&self) -> bool {
         !self.backlog.is_empty()
     }
 
-    /// Takes values that were chosen, in the order of the log.
+    /// Takes chosen values, in the order of the log.
     pub(super) fn chosen(&mut self, values: impl IntoIterator<Item = (Slot, Value)>) {
         self.backlog.extend(values);
     }
@@ -113,8 +123,7 @@ impl<M: StateMachine> Replicated<M> {
         self.sessions.snapshot()
     }
 
-    /// Replaces all of the machine by a snapshot that has the effect of every slot below. A machine that has halted goes
-    /// on.
+    /// Replaces the machine by a snapshot that has the effect of every slot below. This ends a halt.
     ///
     /// # Errors
     /// The bytes are no snapshot of this machine. It is as it was.

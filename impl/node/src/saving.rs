@@ -1,8 +1,9 @@
-//! A snapshot that is written while its node goes on.
+//! Writing a snapshot while the node goes on.
 //!
-//! The node gives a [`Job`] away and goes on with its turns. The loop that runs the node has the job done by a thread of its
-//! own ([`Writing`]), and returns the result to the node ([`Saved`]). Only then does the store adopt the snapshot. After a
-//! snapshot of its own, a node trims the log below the snapshot before; after one of a peer, below that one.
+//! The node gives away a [`Job`] and goes on with its turns. A thread writes the snapshot ([`Writing`]), and the loop
+//! that runs the node returns the result to the node ([`Saved`]). Only then does the store adopt the snapshot. After
+//! a snapshot of its own, a node trims the log below the previous snapshot. After a peer's snapshot, it trims the log
+//! below that snapshot.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -20,14 +21,14 @@ use crate::machine::Frozen;
 use paxos::types::Slot;
 use paxos_store::SnapshotFile;
 
-/// The bytes that are written at once.
+/// The most bytes that are written at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// The origin of the state.
+/// The origin of the state in a snapshot.
 pub(super) enum Source {
     /// The node's own state at one moment, which is to be written.
     Own(Frozen),
-    /// That of a peer. All of it is written.
+    /// The state of a peer. All of it is written already.
     Peer,
 }
 
@@ -89,8 +90,8 @@ impl<W: Write> Write for Cancellable<'_, W> {
     }
 }
 
-/// A job that runs on a thread of its own. Dropping it ends the thread, so that nothing is written to the store after it
-/// was closed.
+/// A job that runs on a thread of its own. Dropping it ends the thread, so that nothing is written to the store after
+/// it was closed.
 pub(super) struct Writing<F> {
     cancelled: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -121,7 +122,7 @@ impl<F: SnapshotFile> Writing<F> {
 
     /// Waits for the result.
     pub(super) async fn saved(&mut self) -> Saved<F> {
-        (&mut self.saved).await.expect("a job catches panics, and sends what came of it")
+        (&mut self.saved).await.expect("a job catches panics, and always sends its result")
     }
 }
 
@@ -160,7 +161,7 @@ mod tests {
         assert_eq!(saved.file.unwrap_err().to_string(), "it has panicked");
     }
 
-    /// A machine that never ends to write is ended with its node.
+    /// A machine that writes for ever is stopped with its node.
     #[test]
     fn dropping_it_ends_the_thread() {
         let endless = |file: &mut dyn Write| loop {

@@ -1,9 +1,9 @@
-//! The snapshots of a node: the durable one, and the one that is written or arrives meanwhile.
+//! The snapshots of a node: the durable one, and the next one, which is being written or arrives from a peer.
 //!
-//! A store has room for one snapshot beside the durable one. So a node writes no snapshot of its own while that of a peer
+//! A store holds one snapshot beside the durable one. So a node writes no snapshot of its own while that of a peer
 //! arrives, and asks no peer for one while it writes its own.
 
-use std::{io::BufReader, time::Duration};
+use std::io::BufReader;
 
 use paxos::{NodeId, Slot};
 use paxos_store::{SnapshotFile, Storage, StorageError};
@@ -13,8 +13,8 @@ use crate::{
     options::Options,
     packet::Packet,
     saving::{Job, Source},
-    timing::Now,
-    transfer::{self, Taken, Transfer},
+    timers::Now,
+    transfer::{self, Part, Taken, Transfer},
 };
 
 /// A snapshot costs as much as the state has bytes. So none is taken before the log has grown by this part of the last
@@ -34,6 +34,7 @@ pub(super) struct Snapshots<F> {
     /// Bytes of commands applied since the last snapshot was begun.
     applied_bytes: u64,
     next: Next<F>,
+    options: Options,
 }
 
 /// The next snapshot.
@@ -50,8 +51,8 @@ enum Next<F> {
 
 impl<F: SnapshotFile> Snapshots<F> {
     /// The snapshots of a node that starts with this durable one.
-    pub(super) fn new(durable: Option<(Slot, F)>) -> Self {
-        Self { durable, applied_bytes: 0, next: Next::None }
+    pub(super) fn new(durable: Option<(Slot, F)>, options: Options) -> Self {
+        Self { durable, applied_bytes: 0, next: Next::None, options }
     }
 
     /// The slot below which the durable snapshot has the effect of every slot, if there is one.
@@ -69,11 +70,11 @@ impl<F: SnapshotFile> Snapshots<F> {
         self.applied_bytes += bytes;
     }
 
-    /// True if the state at this slot is to become the next snapshot.
-    pub(super) fn is_due(&self, applied: Slot, options: &Options) -> bool {
+    /// Returns true if the state at this slot is to become the next snapshot.
+    pub(super) fn is_due(&self, applied: Slot) -> bool {
         let slots = applied.0 - self.below().unwrap_or_default().0;
-        let is_long =
-            slots >= options.snapshot_slots || self.applied_bytes >= options.snapshot_bytes;
+        let is_long = slots >= self.options.snapshot_slots
+            || self.applied_bytes >= self.options.snapshot_bytes;
         matches!(self.next, Next::None)
             && slots > 0
             && is_long
@@ -96,7 +97,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         Ok(())
     }
 
-    /// A snapshot that has to be written and synced, once.
+    /// Takes the snapshot that is to be written and synced now, if there is one.
     pub(super) fn take_job(&mut self) -> Option<Job<F>> {
         match std::mem::replace(&mut self.next, Next::UnderWay) {
             Next::Due(job) => Some(job),
@@ -107,7 +108,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         }
     }
 
-    /// Has the store adopt a snapshot that was written. `None` gives it up.
+    /// Makes a snapshot that was written the durable one. `None` gives it up.
     ///
     /// # Errors
     /// The store fails.
@@ -124,7 +125,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         Ok(())
     }
 
-    /// All was replaced by the state of a peer's snapshot.
+    /// The state was replaced by a peer's snapshot.
     pub(super) fn restored(&mut self) {
         self.applied_bytes = 0;
     }
@@ -135,7 +136,7 @@ impl<F: SnapshotFile> Snapshots<F> {
     /// The part that a peer asks for, if there is a durable snapshot.
     ///
     /// # Errors
-    /// The store does not give it.
+    /// The part cannot be read.
     pub(super) fn part(
         &self,
         below: Option<Slot>,
@@ -160,16 +161,15 @@ impl<F: SnapshotFile> Snapshots<F> {
         Some(first)
     }
 
-    /// Asks again for a part that has not come in time. A peer that is silent for too long is given up: another one that has
-    /// trimmed its log will say so.
+    /// Asks again for a part that has not come in time. A peer that is silent for too long is given up: another one
+    /// that has trimmed its log will say so.
     pub(super) fn fetch_again(
         &mut self,
         now: Now,
-        resend: Duration,
         is_silent: impl Fn(NodeId) -> bool,
     ) -> Option<(NodeId, Packet)> {
         let Next::Arrives(transfer) = &mut self.next else { return None };
-        if now.saturating_sub(transfer.asked()) < resend {
+        if now.saturating_sub(transfer.asked()) < self.options.resend {
             return None;
         }
         if is_silent(transfer.from()) {
@@ -179,16 +179,17 @@ impl<F: SnapshotFile> Snapshots<F> {
         Some((transfer.from(), transfer.again(now)))
     }
 
-    /// Takes a part of a peer's snapshot. Returns the question for the next one. A snapshot that is not beyond what this
-    /// node knows to be chosen has been overtaken, and is given up.
+    /// Takes a part of a peer's snapshot. Returns the question for the next one. A snapshot that is not beyond what
+    /// this node knows to be chosen has been overtaken, and is given up.
     ///
     /// # Errors
     /// The store has failed.
     pub(super) fn take_part(
         &mut self,
         from: NodeId,
-        part: (Slot, u64, u64, &[u8]),
-        (chosen_below, now): (Slot, Now),
+        part: Part<'_>,
+        chosen_below: Slot,
+        now: Now,
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<Option<Packet>, StorageError> {
         let Next::Arrives(transfer) = &mut self.next else { return Ok(None) };

@@ -1,25 +1,25 @@
-//! What a node says of itself, for people and for metrics.
+//! The status of a node, for operators and for metrics.
 
 use std::time::Duration;
 
 use super::packet::Packet;
 use paxos::types::{Ballot, NodeId, Slot};
 
-/// What a node is doing.
+/// The part that a node plays in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Waiting until all other nodes have met it for the first time.
+    /// It waits until all other nodes have met it for the first time.
     Forming,
-    /// Following a leader, or waiting for one.
+    /// It follows a leader, or waits for one.
     Follower,
-    /// Asking for promises.
+    /// It has begun a ballot, and collects promises.
     Candidate,
-    /// Leading.
+    /// A quorum has promised its ballot. It proposes.
     Leader,
 }
 
 impl Role {
-    /// The word for it.
+    /// Returns the name of the role, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Self::Forming => "forming",
@@ -30,58 +30,59 @@ impl Role {
     }
 }
 
-/// A node at one moment.
+/// The status of a node at one moment.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// Which.
+    /// The node.
     pub node: NodeId,
-    /// What it is doing.
+    /// Its role.
     pub role: Role,
     /// The highest ballot it has promised.
     pub promised: Option<Ballot>,
-    /// Who leads, as far as it knows.
+    /// The leader, as far as the node knows.
     pub leader: Option<NodeId>,
-    /// Whom it has still to meet, while it is forming.
+    /// The peers that have not met the node yet, while the cluster is formed.
     pub missing: Vec<NodeId>,
     /// Every slot below is known to be chosen.
     pub chosen_below: Slot,
-    /// The same as far as leaders have told it.
+    /// Every slot below is chosen, as far as leaders have reported.
     pub chosen_elsewhere_below: Slot,
     /// Every slot below is applied.
     pub applied_below: Slot,
-    /// Every slot below is forgotten, but for its effect.
+    /// Every slot below is trimmed from the log.
     pub trimmed_below: Slot,
     /// The slot after the last one in which it has voted.
     pub log_end: Slot,
-    /// Which slots its last snapshot holds: all below.
+    /// The last snapshot has the effect of every slot below.
     pub snapshot_below: Option<Slot>,
-    /// What its store takes, in bytes.
+    /// The bytes of its store.
     pub disk_bytes: u64,
-    /// The bytes of the machine's state, if it counts them ([`StateMachine::state_bytes`](crate::StateMachine::state_bytes)).
+    /// The bytes of the machine's state, if it counts them
+    /// ([`StateMachine::state_bytes`](crate::StateMachine::state_bytes)).
     pub state_bytes: u64,
-    /// The slot at which the machine has panicked, if it has. The node then votes on, and applies and answers nothing
-    /// from this slot on, until it is started with a machine that can apply it.
+    /// The slot at which the state machine has panicked. The node still accepts and votes, but from this slot on it
+    /// applies and answers nothing, until it is started with a machine that can apply the slot.
     pub halted: Option<Slot>,
-    /// How many sessions are open, over the whole cluster.
+    /// The number of open sessions, over the whole cluster.
     pub sessions: usize,
-    /// Commands of its own clients that wait.
+    /// The number of its own clients' commands that wait.
     pub waiting_proposals: usize,
-    /// Reads of its own clients that wait.
+    /// The number of its own clients' reads that wait.
     pub waiting_reads: usize,
-    /// How long ago each peer was heard of.
+    /// The time for which each peer has been silent. A peer that was never heard is missing.
     pub silences: Vec<(NodeId, Duration)>,
-    /// What it has done since it was started.
+    /// The events since its start.
     pub counts: Counts,
 }
 
-/// What a node has done since it was started.
+/// The numbers of events since the start of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Commands proposed as a leader.
     pub proposals: u64,
-    /// In how many batches.
+    /// Batches of these commands.
     pub batches: u64,
-    /// Writes to the store that were waited for.
+    /// Writes and syncs of records.
     pub syncs: u64,
     /// Slots applied.
     pub applied: u64,
@@ -91,7 +92,7 @@ pub struct Counts {
     pub snapshots: u64,
     /// Snapshots of peers installed.
     pub installed: u64,
-    /// Packets of peers refused because of a ballot or another number that no correct cluster reaches.
+    /// Packets of peers that were refused, because of a ballot or another number that no correct cluster reaches.
     pub implausible: u64,
     /// Packets sent, by [`Packet::kind`]; one to all peers counts once.
     pub sent: [u64; Packet::KINDS.len()],

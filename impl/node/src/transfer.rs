@@ -1,6 +1,7 @@
-//! A snapshot on its way from a peer. The receiver asks for one part after the other, and writes each to its store.
+//! The transfer of a snapshot from a peer. The receiver asks for one part after the other, and writes each to its
+//! store.
 
-use super::{packet::Packet, timing::Now};
+use super::{packet::Packet, timers::Now};
 use paxos::types::{NodeId, Slot};
 use paxos_store::{SnapshotFile, StorageError};
 
@@ -10,6 +11,18 @@ pub(super) const PART: usize = 256 << 10;
 /// The longest snapshot that is taken from a peer, in bytes.
 pub(super) const SNAPSHOT_BYTES_MAX: u64 = 1 << 36;
 
+/// A part of a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    /// The snapshot has the effect of every slot below.
+    pub(super) below: Slot,
+    /// The length of the whole snapshot in bytes.
+    pub(super) length: u64,
+    /// The byte at which the part begins.
+    pub(super) offset: u64,
+    pub(super) bytes: &'a [u8],
+}
+
 /// The use of a part that has arrived.
 #[derive(Debug)]
 pub(super) enum Taken<F> {
@@ -17,8 +30,8 @@ pub(super) enum Taken<F> {
     Whole(Slot, F),
     /// The next one is wanted.
     Part,
-    /// It has come before, or belongs to another snapshot. Nothing is asked for because of it: each
-    /// repetition would bring another, for as long as the transfer lasts.
+    /// It has come before, or belongs to another snapshot. No part is asked for in return: otherwise each repetition
+    /// would cause another one, for as long as the transfer lasts.
     Nothing,
 }
 
@@ -51,7 +64,7 @@ impl<F: SnapshotFile> Transfer<F> {
         self.from
     }
 
-    /// When a part was last asked for.
+    /// The time at which a part was last asked for.
     pub(super) fn asked(&self) -> Now {
         self.asked
     }
@@ -69,15 +82,16 @@ impl<F: SnapshotFile> Transfer<F> {
         self.next()
     }
 
-    /// Takes in a part. The first part of a snapshot begins a file.
+    /// Takes a part. The first part of a snapshot begins a file.
     ///
     /// # Errors
     /// The store has failed.
     pub(super) fn take(
         &mut self,
-        (below, length, offset, part): (Slot, u64, u64, &[u8]),
+        part: Part<'_>,
         begin: impl FnOnce() -> Result<F, StorageError>,
     ) -> Result<Taken<F>, StorageError> {
+        let Part { below, length, offset, bytes } = part;
         if length > SNAPSHOT_BYTES_MAX {
             return Ok(Taken::Nothing);
         }
@@ -90,10 +104,10 @@ impl<F: SnapshotFile> Transfer<F> {
         }
         let fits = |what: &&mut What<F>| {
             (what.below, what.length, what.file.length()) == (below, length, offset)
-                && part.len() as u64 <= length - offset
+                && bytes.len() as u64 <= length - offset
         };
         let Some(what) = self.what.as_mut().filter(fits) else { return Ok(Taken::Nothing) };
-        what.file.write_all(part).map_err(StorageError::io("write the snapshot"))?;
+        what.file.write_all(bytes).map_err(StorageError::io("write the snapshot"))?;
         if what.file.length() < length {
             return Ok(Taken::Part);
         }
@@ -102,10 +116,10 @@ impl<F: SnapshotFile> Transfer<F> {
     }
 }
 
-/// The part of the durable snapshot that a peer asks for.
+/// Returns the part of the durable snapshot that a peer asks for.
 ///
 /// # Errors
-/// The store does not give it.
+/// The part cannot be read.
 pub(super) fn part(
     durable: &(Slot, impl SnapshotFile),
     below: Option<Slot>,
@@ -114,7 +128,7 @@ pub(super) fn part(
     let (durable, file) = durable;
     let length = file.length();
     let same = below.is_none_or(|below| below == *durable) && offset <= length;
-    let offset = if same { offset } else { 0 }; // Of another one: from the beginning.
+    let offset = if same { offset } else { 0 }; // Another snapshot is sent from its beginning.
     let bytes = usize::try_from(length - offset).unwrap_or(usize::MAX).min(PART);
     let mut part = vec![0; bytes];
     file.read_at(offset, &mut part).map_err(StorageError::io("read the snapshot"))?;
@@ -142,11 +156,12 @@ mod tests {
         Transfer::begin(NodeId(2), Now::ZERO)
     }
 
-    /// Takes in a packet. Says whether it was the last, a part, or good for nothing.
+    /// Takes a packet, and returns its use.
     fn give(transfer: &mut Transfer<MemorySnapshot>, packet: Packet) -> &'static str {
         let Packet::Chunk { below, length, offset, part } = packet else { panic!("{packet:?}") };
         let begin = || Ok(MemorySnapshot::default());
-        match transfer.take((below, length, offset, &part), begin).unwrap() {
+        let part = Part { below, length, offset, bytes: &part };
+        match transfer.take(part, begin).unwrap() {
             Taken::Whole(below, file) => {
                 let mut bytes = Vec::new();
                 file.reader().read_to_end(&mut bytes).unwrap();
@@ -169,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_comes_again_asks_for_nothing() {
+    fn a_part_that_comes_again_causes_no_question() {
         let (mut transfer, _) = begin();
         let first = part(7, None, 0);
         assert_eq!(give(&mut transfer, first.clone()), "part");

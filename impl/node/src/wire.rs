@@ -1,14 +1,13 @@
-//! What nodes say to each other as bytes: checksummed frames, so that damage is noticed and dropped.
+//! Frames: the bytes that nodes send to each other, with checksums.
 //!
-//! A frame is a version byte, the length of the payload, a CRC-32C of these two, a CRC-32C of the
-//! payload, and the payload in postcard's format. Any one, two or three flipped bits are detected for
-//! certain (CRC-32C has a Hamming distance of at least four at every length allowed here), more with
-//! all but 2⁻³² of certainty. The protocol tolerates loss, and only loss: a frame that cannot be read
-//! is a message that was lost.
+//! A frame is a version byte, the length of the payload, a CRC-32C of these two, a CRC-32C of the payload, and the
+//! payload in postcard's format. Any one, two or three flipped bits are detected for certain, because CRC-32C has a
+//! Hamming distance of at least four at every length allowed here. More flipped bits are detected with a probability
+//! of 1 - 2⁻³². The protocol tolerates loss, and only loss: a frame that cannot be read is a message that was lost.
 //!
-//! The length has a checksum of its own since it is believed before the payload is there: a reader that
-//! waits for what a damaged length announces would take everything that follows for a part of it, and a
-//! quiet connection would seem to be alive, and be deaf, for hours.
+//! The length has a checksum of its own, because a reader relies on the length before the payload has arrived. A reader
+//! with a damaged length would take all later frames for a part of the payload. A quiet connection would then seem
+//! to work, and deliver nothing, for hours.
 
 use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
@@ -16,58 +15,57 @@ use thiserror::Error;
 
 /// The version of the format that is written, and the only one that is read.
 pub const VERSION: u8 = 3;
-/// How many bytes precede the payload.
+/// The bytes of the header, which precedes the payload.
 pub const HEADER: usize = 13;
-/// The longest payload in bytes. Longer ones are refused on both ends. It is as long as it is for the
-/// sake of promises: each reports a node's whole log since the last snapshot but one, and a node that
-/// cannot send it keeps others from leading.
+/// The longest payload in bytes. Both ends refuse longer ones. A Promise needs this length: it reports the whole log
+/// since the last snapshot but one, and a node that cannot send its Promise keeps others from leading.
 pub const PAYLOAD_MAX: usize = 1 << 30;
-/// The longest payload of a greeting, in bytes: of those who are not known yet, less is taken.
-pub const GREETING_MAX: usize = 1 << 13;
+/// The longest payload of a handshake, in bytes. It is short, because the sender is not known yet.
+pub const HANDSHAKE_MAX: usize = 1 << 13;
 
-/// Why a message could not be written or a frame not be read.
+/// A message could not be written, or a frame could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FrameError {
-    /// The frame stops before its header does.
+    /// The frame is shorter than a header.
     #[error("the frame has {found} bytes; the header alone has {HEADER}")]
     NoHeader {
-        /// How many bytes there are.
+        /// The bytes of the frame.
         found: usize,
     },
-    /// A format that is not known, or damage.
+    /// The version is unknown, or damaged.
     #[error("the frame is of version {found}; only {VERSION} is understood")]
     Version {
         /// The version byte.
         found: u8,
     },
-    /// More than is allowed.
+    /// The payload is longer than allowed.
     #[error("the payload has {length} bytes; at most {most} are allowed")]
     TooLong {
-        /// The length that the header says, or that the message has.
+        /// The length in the header, or of the message.
         length: usize,
-        /// The most that is allowed here.
+        /// The longest payload that is allowed here.
         most: usize,
     },
-    /// Bytes are missing, or there are too many.
+    /// The frame has fewer or more bytes than its header announces.
     #[error("the header announces {announced} bytes of payload; there are {found}")]
     Length {
-        /// What the header says.
+        /// The length in the header.
         announced: usize,
-        /// What there is.
+        /// The bytes of the payload.
         found: usize,
     },
-    /// Damage.
+    /// The bytes are damaged.
     #[error("the checksum is {found:08x}; the frame says {announced:08x}")]
     Checksum {
-        /// What the header says.
+        /// The checksum in the frame.
         announced: u32,
-        /// What the bytes add up to.
+        /// The checksum of the bytes.
         found: u32,
     },
-    /// The bytes are as they were written, but are no message.
+    /// The bytes are undamaged, but are no message.
     #[error("the payload is no message: {0}")]
     NoMessage(postcard::Error),
-    /// A message, and then something else.
+    /// The payload has bytes after the message.
     #[error("{0} bytes follow the message")]
     Rest(usize),
 }
@@ -75,7 +73,7 @@ pub enum FrameError {
 /// Appends the frame of a message.
 ///
 /// # Errors
-/// [`FrameError::TooLong`], with `frames` left as it was.
+/// [`FrameError::TooLong`]. `frames` is as it was.
 pub fn encode(message: &impl Serialize, frames: &mut Vec<u8>) -> Result<(), FrameError> {
     encode_within(PAYLOAD_MAX, message, frames)
 }
@@ -99,7 +97,7 @@ fn encode_within(
     Ok(())
 }
 
-/// What precedes a payload.
+/// The header of a payload.
 fn header(payload: &[u8]) -> [u8; HEADER] {
     let mut header = [VERSION; HEADER];
     header[1..5].copy_from_slice(&(payload.len() as u32).to_le_bytes());
@@ -109,11 +107,10 @@ fn header(payload: &[u8]) -> [u8; HEADER] {
     header
 }
 
-/// How many bytes of payload follow this header: all that a stream has to know before it makes
-/// room for them.
+/// Returns the number of bytes of payload that follow this header.
 ///
 /// # Errors
-/// A version that is not understood, damage, or a length that is not allowed.
+/// The version is unknown, the header is damaged, or the length is not allowed.
 pub fn payload_length(header: &[u8; HEADER], most: usize) -> Result<usize, FrameError> {
     if header[0] != VERSION {
         return Err(FrameError::Version { found: header[0] });
@@ -126,10 +123,10 @@ pub fn payload_length(header: &[u8; HEADER], most: usize) -> Result<usize, Frame
     Ok(length)
 }
 
-/// Takes one whole frame off the front of what a stream has brought; nothing if it is not yet whole.
+/// Takes one whole frame from the front of a stream. Returns `None` if the frame is not complete yet.
 ///
 /// # Errors
-/// As [`payload_length`]; the stream is of no more use then.
+/// As [`payload_length`]. Nothing more can be read from the stream.
 pub fn split(stream: &mut BytesMut, most: usize) -> Result<Option<Bytes>, FrameError> {
     let Some(header) = stream.first_chunk::<HEADER>() else { return Ok(None) };
     let length = HEADER + payload_length(header, most)?;
@@ -139,7 +136,7 @@ pub fn split(stream: &mut BytesMut, most: usize) -> Result<Option<Bytes>, FrameE
 /// Reads exactly one frame.
 ///
 /// # Errors
-/// Anything that [`encode`] has not written, with what was found. Never panics.
+/// The bytes are not what [`encode`] has written. Never panics.
 pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, FrameError> {
     let Some((header, payload)) = frame.split_first_chunk::<HEADER>() else {
         return Err(FrameError::NoHeader { found: frame.len() });
@@ -303,7 +300,7 @@ mod tests {
         [&header(payload), payload].concat()
     }
 
-    /// Before the payload is there, so that nobody waits for what was never sent.
+    /// The header is checked before the payload has arrived, so that no reader waits for bytes that were never sent.
     #[test]
     fn a_damaged_length_is_noticed_at_once() {
         let frame = frame(&Message::Learn { from: Slot(7) });
@@ -343,7 +340,7 @@ mod tests {
         assert!(matches!(decode(&sealed(&[0, 0, 1])), Err(FrameError::NoMessage(_))));
     }
 
-    /// A batch that claims to be enormous is refused without room being made for it.
+    /// A batch that claims to be enormous is refused before memory is allocated for it.
     #[test]
     fn a_claimed_length_reserves_nothing() {
         let learned = 10;

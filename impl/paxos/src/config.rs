@@ -1,14 +1,14 @@
-//! Who takes part, and how many make a quorum.
+//! The members of the cluster, the quorum sizes, and the limits of one replica.
 
 use itertools::Itertools;
 use thiserror::Error;
 
 use crate::types::NodeId;
 
-/// The most nodes a cluster can have: votes are counted in the bits of one word.
+/// The highest number of nodes in a cluster: votes are counted in the bits of one word.
 pub const NODES_MAX: usize = 64;
 
-/// The most that `slots_ahead_max` and `in_flight_max` can be.
+/// The highest `slots_ahead_max` and `in_flight_max`.
 pub const SLOTS_AHEAD_LIMIT: u64 = 1 << 32;
 
 /// The configuration of one replica. All replicas of a cluster must agree on `nodes` and quorums.
@@ -19,47 +19,47 @@ pub struct Config {
     pub id: NodeId,
     /// All nodes, this one included.
     pub nodes: Vec<NodeId>,
-    /// How many promises let a candidate lead.
+    /// The number of promises with which a candidate leads.
     pub phase1_quorum: usize,
-    /// How many votes choose a value.
+    /// The number of votes that choose a value.
     pub phase2_quorum: usize,
-    /// How many slots a leader proposes beyond the chosen prefix of its log.
+    /// The number of slots that a leader proposes beyond the chosen prefix of its log (Lamport's α).
     pub in_flight_max: u64,
-    /// How far beyond the end of its log a replica accepts; what is further is treated as lost, so
-    /// that a stray slot number cannot demand all memory.
+    /// The number of slots that a replica accepts beyond the end of its log. A message about later slots is ignored
+    /// as if it were lost, so that a wrong slot number cannot use up the memory.
     pub slots_ahead_max: u64,
-    /// The most slots in one message that resends or catches up.
+    /// The highest number of slots in one message that is sent again, or that helps a node catch up.
     pub batch_slots_max: u64,
 }
 
-/// Why a configuration cannot be used, and what to change.
+/// A configuration that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// This node is not one of the nodes.
     #[error("node {id} is not among the nodes {}; add it to `nodes` or change `id`", list(nodes))]
     UnknownId {
-        /// The stranger.
+        /// The configured id.
         id: NodeId,
-        /// The nodes there are.
+        /// The configured nodes.
         nodes: Vec<NodeId>,
     },
     /// A node is listed more than once.
     #[error("node {0} is listed more than once; every node needs an id of its own")]
     DuplicateId(NodeId),
-    /// More nodes than votes can be counted for.
+    /// There are more than [`NODES_MAX`] nodes.
     #[error("{0} nodes are too many; at most {NODES_MAX} are supported")]
     TooManyNodes(usize),
-    /// A quorum of nobody or of more nodes than there are.
+    /// A quorum of no node, or of more nodes than there are.
     #[error("the phase {phase} quorum is {size}; with {nodes} nodes it must be 1 to {nodes}")]
     QuorumSize {
         /// 1 or 2.
         phase: u8,
-        /// The size asked for.
+        /// The configured size.
         size: usize,
-        /// How many nodes there are.
+        /// The number of nodes.
         nodes: usize,
     },
-    /// Quorums of the two phases that may miss each other.
+    /// A quorum of phase 1 need not share a node with a quorum of phase 2.
     #[error(
         "quorums of {phase1} (phase 1) and {phase2} (phase 2) of {nodes} nodes need not share a \
          node; their sum must be at least {}", nodes + 1
@@ -69,17 +69,17 @@ pub enum ConfigError {
         phase1: usize,
         /// The phase 2 quorum.
         phase2: usize,
-        /// How many nodes there are.
+        /// The number of nodes.
         nodes: usize,
     },
-    /// A limit that would stop all work, or is none.
+    /// A limit that is zero, and would stop all work, or that is too high.
     #[error("`{name}` is {found}; it must be 1 to {most}")]
     Limit {
-        /// Which.
+        /// The field of [`Config`].
         name: &'static str,
-        /// What was asked for.
+        /// The configured limit.
         found: u64,
-        /// The most that makes sense.
+        /// The highest limit.
         most: u64,
     },
 }
@@ -89,7 +89,7 @@ fn list(nodes: &[NodeId]) -> String {
 }
 
 impl Config {
-    /// A configuration with majority quorums and ordinary limits.
+    /// Returns a configuration with majority quorums and the default limits.
     pub fn new(id: NodeId, nodes: impl IntoIterator<Item = NodeId>) -> Self {
         let nodes = nodes.into_iter().collect_vec();
         let majority = nodes.len() / 2 + 1;
@@ -104,17 +104,16 @@ impl Config {
         }
     }
 
-    /// The same with other quorum sizes (Flexible Paxos: only quorums of different phases need to
-    /// intersect).
+    /// Sets the quorum sizes (Flexible Paxos: only quorums of different phases need to intersect).
     #[must_use]
     pub fn with_quorums(self, phase1_quorum: usize, phase2_quorum: usize) -> Self {
         Self { phase1_quorum, phase2_quorum, ..self }
     }
 
-    /// Says whether a replica can run with it.
+    /// Checks that a replica can run with this configuration.
     ///
     /// # Errors
-    /// The first thing that is wrong, with what to change.
+    /// Fails with the first field that is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let nodes = self.nodes.len();
         if let Some(node) = self.nodes.iter().duplicates().next() {
@@ -135,7 +134,7 @@ impl Config {
         if phase1 + phase2 <= nodes {
             return Err(ConfigError::QuorumsDoNotIntersect { phase1, phase2, nodes });
         }
-        // A batch that is longer than what a replica takes in at once would never be taken in.
+        // A replica ignores a batch that is longer than `slots_ahead_max`, so such a batch would be sent for ever.
         for (name, found, most) in [
             ("in_flight_max", self.in_flight_max, SLOTS_AHEAD_LIMIT),
             ("slots_ahead_max", self.slots_ahead_max, SLOTS_AHEAD_LIMIT),
@@ -148,7 +147,7 @@ impl Config {
         Ok(())
     }
 
-    /// The place of a node in `nodes`, which is its bit in a set of votes.
+    /// Returns the index of a node in `nodes`, which is its bit in a [`NodeSet`](crate::protocol::NodeSet).
     pub(crate) fn index(&self, node: NodeId) -> Option<usize> {
         self.nodes.iter().position(|&other| other == node)
     }

@@ -1,4 +1,4 @@
-//! The two ends of a step: the events that go in, the output that comes out.
+//! The input and the output of a step: the events that go into a replica, and the output that comes out.
 
 use bytes::Bytes;
 
@@ -7,25 +7,26 @@ use crate::{
     types::{Ballot, Batch, NodeId, Slot, Value},
 };
 
-/// What can happen to a replica.
+/// An input of [`Replica::step`](crate::Replica::step).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A message arrived. Messages may be lost, late, repeated and out of order, not altered: the
-    /// transport detects damage and drops what is damaged.
+    /// A message arrived. Messages may be lost, late, repeated and out of order. They are not altered: the
+    /// transport detects damage and drops the damaged message.
     Message {
-        /// Who sent it, as the transport knows it.
+        /// The sender, as the transport knows it.
         from: NodeId,
-        /// What it says.
+        /// The message.
         message: Message,
     },
-    /// Clients ask for these commands, one slot each, in this order.
+    /// Clients ask for these commands, one slot each, in this order. Each comes back in [`Output::taken`] or
+    /// [`Output::refused`].
     Propose(Vec<Proposal>),
-    /// Clients ask to read. Each comes back in [`Output::reads`] or [`Output::refused`].
+    /// Clients ask to read. Each read comes back in [`Output::reads`] or [`Output::refused`].
     Read(Vec<Token>),
-    /// A snapshot is durable here that holds the effect of every slot below `below`, whether this
-    /// node took it or got it from a peer. The log below it is of no more use.
+    /// This node has a durable snapshot that holds the effect of every slot below `below`. The node took it itself,
+    /// or got it from a peer. The replica trims its log.
     Snapshot {
-        /// The first slot whose effect it does not hold.
+        /// The first slot whose effect the snapshot does not hold.
         below: Slot,
     },
     /// A timer ran out.
@@ -35,34 +36,35 @@ pub enum Event {
 /// A client's request for one slot of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
-    /// Comes back in [`Taken`] or [`Refused`]; the replica does not look at it.
+    /// Comes back in [`Taken`] or [`Refused`].
     pub token: Token,
-    /// The command, opaque.
+    /// The command. The replica does not look into it.
     pub command: Bytes,
 }
 
-/// Lets a driver recognise its own proposals.
+/// A number by which the driver recognises its own proposals and reads. The replica does not look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 
-/// The timers that a replica relies on for progress, and never for safety.
+/// The timers of a replica. They are needed for progress, and never for safety.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timer {
-    /// Nothing was heard of a leader for long enough: try to become it. Should be randomised.
+    /// No leader was heard of for long enough: the replica begins a ballot. The driver should randomise the delay.
     Campaign,
-    /// The leader shows that it is alive.
+    /// The leader sends a heartbeat.
     Heartbeat,
-    /// What may have been lost is sent again.
+    /// A candidate or leader sends messages again that were not answered.
     Resend,
 }
 
-/// What must be durable. Records of one output belong together: all or none survive a crash.
+/// A change of the acceptor that must be durable. The records of one output are atomic: all or none of them survive
+/// a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Record {
-    /// Nothing below this ballot will be accepted any more.
+    /// The acceptor promised this ballot, and accepts nothing below it any more.
     Promised(Ballot),
-    /// These values were accepted in consecutive slots, which is also a promise of `ballot`.
+    /// The acceptor accepted these values in consecutive slots, which also promises `ballot`.
     Accepted {
         /// The ballot of the votes.
         ballot: Ballot,
@@ -71,44 +73,44 @@ pub enum Record {
         /// One value per slot.
         values: Batch,
     },
-    /// Every slot below is chosen, and its effect is in a durable snapshot; its votes may be
-    /// forgotten.
+    /// Every slot below is chosen, and its effect is in a durable snapshot. The votes below may be forgotten.
     Trimmed {
         /// The first slot that is kept.
         below: Slot,
     },
 }
 
-/// What a step asks of its driver. Reuse one and [`clear`](Output::clear) it: nothing is allocated
-/// anew. Everything but `records` and `timers` waits until the records are durable, and those of every
-/// earlier output; all that need not wait is what [`take_early`](Output::take_early) gives.
+/// The work that steps leave to the driver. A driver that reuses an output and [clears](Output::clear) it allocates
+/// no new memory.
+///
+/// Everything but `records` and `timers` waits until the records of this and of every earlier output are durable.
+/// The messages that [`take_early`](Output::take_early) returns are the exception.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// To be made durable, in this order, before anything below leaves, but for what
-    /// [`take_early`](Output::take_early) gives.
+    /// Records to make durable, in this order.
     pub records: Vec<Record>,
-    /// To be sent.
+    /// Messages to send.
     pub messages: Vec<Envelope>,
-    /// Chosen values in the order of the log, without a gap: to be applied.
+    /// Chosen values to apply, in the order of the log and without a gap.
     pub chosen: Vec<(Slot, Value)>,
-    /// Proposals that got a slot. Not yet chosen: another leader may still put something else there.
+    /// Proposals that got a slot. They are not chosen yet: another leader may still get another value chosen there.
     pub taken: Vec<Taken>,
-    /// Proposals that got none, and never will by themselves.
+    /// Proposals and reads that the replica refused. It has forgotten them.
     pub refused: Vec<Refused>,
     /// Reads that may be answered.
     pub reads: Vec<ReadReady>,
-    /// Peers that have trimmed what this node lacks: a snapshot of one of them is wanted.
+    /// Peers that have trimmed slots that this node lacks. The driver should install the snapshot of one of them.
     pub fetch: Vec<NodeId>,
-    /// Timers to be armed, or armed again. A timer that fires without need does no harm.
+    /// Timers to arm, or to arm again. A timer that fires without need does no harm.
     pub timers: Vec<Timer>,
 }
 
-/// A read that a quorum has confirmed: no other leader had got anything chosen when it was asked.
+/// A read that a quorum has confirmed ([reads](crate::protocol::safety#reads)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadReady {
     /// The read.
     pub token: Token,
-    /// It is to be answered by a state to which every slot below this one was applied.
+    /// The driver answers the read from a state to which every slot below this one is applied.
     pub at: Slot,
 }
 
@@ -117,33 +119,33 @@ pub struct ReadReady {
 pub struct Taken {
     /// The proposal.
     pub token: Token,
-    /// Where it was proposed.
+    /// The slot in which this leader proposed it.
     pub slot: Slot,
 }
 
-/// A proposal or a read that was turned away.
+/// A proposal or a read that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The proposal or read.
     pub token: Token,
-    /// Why.
+    /// The reason.
     pub refusal: Refusal,
 }
 
-/// Why a proposal or a read was turned away.
+/// The reason why a proposal or a read was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// This node does not lead; `leader` is the best guess who does.
+    /// This node does not lead.
     NotLeader {
-        /// The owner of the ballot this node has promised, unless that is itself.
+        /// The owner of the ballot this node has promised, unless that is itself. It may lead.
         leader: Option<NodeId>,
     },
-    /// `in_flight_max` slots are waiting to be chosen; try again when some are.
+    /// `in_flight_max` slots are waiting to be chosen. A client can ask again when some are.
     Busy,
 }
 
 impl Output {
-    /// Empties it and keeps its memory.
+    /// Empties the output and keeps its allocations.
     pub fn clear(&mut self) {
         self.records.clear();
         self.messages.clear();
@@ -155,7 +157,8 @@ impl Output {
         self.timers.clear();
     }
 
-    /// Moves all of `later` behind what is here. What has records must not be added to what is treated as durable.
+    /// Moves the content of `later` to the end of this output. If `later` has records that are not durable, nothing
+    /// of the combined output may leave before they are.
     pub fn append(&mut self, later: &mut Self) {
         self.records.append(&mut later.records);
         self.messages.append(&mut later.messages);
@@ -167,17 +170,13 @@ impl Output {
         self.timers.append(&mut later.timers);
     }
 
-    /// Takes out the messages that may leave before `records` are durable, so that their sync and those of the
-    /// peers overlap: each [`Message::Accept`] whose ballot is not promised by these very records.
+    /// Removes and returns the messages that may leave before `records` are durable. These are the
+    /// [`Message::Accept`] messages whose ballot was promised in an earlier, durable output. The sync of this node
+    /// then overlaps with those of its peers.
     ///
-    /// That is safe because the promise of its ballot is durable then, and a ballot is not begun again once it is.
-    /// So nothing else is ever proposed in it, even if a crash makes this node forget that it proposed, and
-    /// that it voted. Its own vote is counted at once all the same; but all that follows from that waits for
-    /// the records. What a ballot proposes before its promise is durable waits as well: where a single promise
-    /// is enough to lead, a crash could forget the ballot, which would then be begun again, for another value.
-    ///
-    /// It holds for drivers to which `records` are all that is not yet durable: that make each output durable
-    /// before they step on, or step on into the same output. No driver has to use it.
+    /// [Early Accepts](crate::protocol::safety#early-accepts) has the reason why this is safe. It takes for granted
+    /// that `records` holds every record of this node that is not yet durable. So a driver makes each output
+    /// durable before the next step, or steps on into the same output. No driver has to call this.
     pub fn take_early(&mut self) -> impl Iterator<Item = Envelope> {
         let Self { records, messages, .. } = self;
         messages.extract_if(.., |envelope| match envelope.message {

@@ -1,8 +1,8 @@
-//! What replicas say to each other.
+//! The messages between replicas.
 //!
-//! The first six are Paxos, the next two let a leader read; these have their counterparts in the
-//! model. The rest carry no vote and no promise: they change nothing at whom they reach except what
-//! it knows to be chosen.
+//! Paxos itself takes the first six. The next two let a leader answer reads. These eight have counterparts in the
+//! model. The other messages carry no vote and no promise: they can change only the receiver's knowledge of what is
+//! chosen.
 
 use crate::types::{Ballot, Batch, NodeId, Slot, Value};
 
@@ -10,11 +10,11 @@ use crate::types::{Ballot, Batch, NodeId, Slot, Value};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Report {
-    /// Where it was accepted.
+    /// The slot of the vote.
     pub slot: Slot,
-    /// In which ballot; always below the one that is promised.
+    /// The ballot of the vote; always below the ballot that is promised.
     pub ballot: Ballot,
-    /// What was accepted.
+    /// The value voted for.
     pub value: Value,
 }
 
@@ -22,21 +22,21 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Message {
-    /// 1a: the owner of `ballot` asks for promises, for the whole log.
+    /// Phase 1a: the owner of `ballot` asks for promises, for the whole log.
     Prepare {
-        /// The ballot that begins.
+        /// The ballot that the sender begins.
         ballot: Ballot,
     },
-    /// 1b: the sender will accept nothing below `ballot`, and reports what it has accepted.
+    /// Phase 1b: the sender will accept nothing below `ballot`, and reports its votes.
     Promise {
         /// The ballot promised.
         ballot: Ballot,
-        /// Every slot below is chosen, and the sender has its effect but no longer its vote.
+        /// Every slot below is chosen. The sender has its effect in a snapshot, and no longer its vote.
         trimmed: Slot,
-        /// The last accepted entry of every other slot that has one, by rising slot.
+        /// The last vote of every other slot that has one, by rising slot.
         reports: Vec<Report>,
     },
-    /// 2a: the leader of `ballot` asks that `values` be accepted in consecutive slots.
+    /// Phase 2a: the leader of `ballot` proposes `values` in consecutive slots.
     Accept {
         /// The leader's ballot.
         ballot: Ballot,
@@ -45,54 +45,54 @@ pub enum Message {
         /// One value per slot.
         values: Batch,
     },
-    /// 2b: the sender has accepted what `ballot` proposed in these slots.
+    /// Phase 2b: the sender has accepted the values that `ballot` proposed in these slots.
     Accepted {
         /// The ballot of the votes.
         ballot: Ballot,
-        /// The first slot voted in.
+        /// The slot of the first vote.
         first: Slot,
-        /// How many consecutive slots.
+        /// The number of consecutive slots.
         count: u64,
     },
-    /// A refusal of a message of `ballot`; lets its owner begin above `promised` at once.
+    /// The sender refuses a message of `ballot`. The owner can begin a ballot above `promised` at once.
     Nack {
         /// The ballot refused.
         ballot: Ballot,
-        /// What the sender has promised instead.
+        /// The higher ballot that the sender has promised.
         promised: Ballot,
     },
-    /// What `ballot` proposed in these slots is chosen. Carries no values: whoever accepted them in
-    /// that ballot has them, others ask with [`Message::Learn`].
+    /// The values that `ballot` proposed in these slots are chosen. The message carries no values: a node that
+    /// voted in that ballot has them, and any other node asks with [`Message::Learn`].
     Chosen {
         /// The ballot in which a quorum voted.
         ballot: Ballot,
         /// The first slot.
         first: Slot,
-        /// How many consecutive slots.
+        /// The number of consecutive slots.
         count: u64,
     },
-    /// The leader of `ballot` asks whether it still leads.
+    /// The leader of `ballot` asks for a confirmation that no higher ballot is promised.
     Confirm {
         /// The leader's ballot.
         ballot: Ballot,
-        /// Which time it asks.
+        /// The number of the leader's round of reads.
         round: u64,
     },
     /// The sender has promised nothing above `ballot`.
     Confirmed {
-        /// The ballot that was asked about.
+        /// The ballot of the Confirm message.
         ballot: Ballot,
-        /// Which time it was asked.
+        /// The round of the Confirm message.
         round: u64,
     },
-    /// The leader is alive.
+    /// The leader of `ballot` is alive.
     Heartbeat {
         /// The leader's ballot.
         ballot: Ballot,
         /// Every slot below this one is chosen.
         chosen_below: Slot,
     },
-    /// Asks for values that were chosen.
+    /// The sender asks for chosen values.
     Learn {
         /// The first slot that the sender does not know.
         from: Slot,
@@ -104,27 +104,27 @@ pub enum Message {
         /// One value per slot.
         values: Batch,
     },
-    /// The sender no longer has what was chosen in the slots below, only its effect.
+    /// The sender has trimmed the values of the slots below, and has their effect in a snapshot.
     Trimmed {
-        /// The first slot that it still has.
+        /// The first slot that the sender has not trimmed.
         below: Slot,
     },
 }
 
-/// To whom a message goes.
+/// The receivers of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum To {
     /// All other nodes.
     Peers,
-    /// One of them.
+    /// One other node.
     Node(NodeId),
 }
 
-/// A message to be sent.
+/// A message and its receivers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Envelope {
-    /// The receivers.
+    /// One peer, or all.
     pub to: To,
-    /// What they get.
+    /// The message.
     pub message: Message,
 }

@@ -1,37 +1,37 @@
 //! The nouns of the protocol: nodes, ballots, slots and values.
 //!
-//! Newtypes, so that a slot is never taken for a round. Nothing here decides anything.
+//! They are newtypes, so that a slot is never taken for a round.
 
 use std::{fmt, num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
 
-/// Names one node of the cluster. Any number will do; the configuration lists those that exist.
+/// The name of a node. Any number is allowed; the configuration lists the nodes of the cluster.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NodeId(pub u32);
 
-/// A ballot (Lamport's proposal number), totally ordered and owned by one node for ever.
+/// A ballot: Lamport's proposal number. Ballots are totally ordered, and each is owned by one node.
 ///
-/// Invariant: no two nodes share a ballot, since the owner is part of it, and its owner never begins
-/// it twice: a ballot is begun only above the owner's own durable promise (Paxos Made Simple,
-/// section 2.5: "different proposers choose their numbers from disjoint sets").
+/// Invariant: no two nodes share a ballot, since the owner is part of it. Its owner never begins it twice, because
+/// it begins a ballot only above its own durable promise. In Paxos Made Simple, section 2.5: "different proposers
+/// choose their numbers from disjoint sets".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ballot {
-    /// Counts attempts; compared first. Never zero, so that an absent ballot costs no space.
+    /// Compared first. It is never zero, so that an `Option<Ballot>` takes no more space.
     pub round: NonZeroU64,
-    /// The owner; breaks ties.
+    /// The owner. Compared second.
     pub node: NodeId,
 }
 
 impl Ballot {
-    /// The ballot of `node` in `round`, or nothing for round 0, which does not exist.
+    /// Returns the ballot of `node` in `round`, or `None` for round 0.
     pub fn new(round: u64, node: NodeId) -> Option<Self> {
         Some(Self { round: NonZeroU64::new(round)?, node })
     }
 
-    /// The least ballot of `node` above `seen`; nothing once the rounds are used up.
+    /// Returns the least ballot of `node` above `seen`, or `None` once the rounds are used up.
     pub fn next(node: NodeId, seen: Option<Self>) -> Option<Self> {
         let round = match seen {
             None => NonZeroU64::MIN,
@@ -42,27 +42,26 @@ impl Ballot {
     }
 }
 
-/// A place in the log (Lamport's instance). The first is 0.
+/// A position in the log: Lamport's instance. The first is 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Slot(pub u64);
 
 impl Slot {
-    /// The slot `count` places further on; stays at the last one rather than overflow.
+    /// Returns the slot `count` positions further on. Saturates at the last slot.
     #[must_use]
     pub fn plus(self, count: u64) -> Self {
         Self(self.0.saturating_add(count))
     }
 }
 
-/// What a slot can hold.
+/// The content of a slot.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Value {
-    /// Fills a gap that a new leader found below a slot that may be chosen
-    /// (Paxos Made Simple, section 3).
+    /// Fills a gap that a new leader finds in the log (Paxos Made Simple, section 3).
     Noop,
-    /// A client's command, never looked into.
+    /// A client's command. The protocol does not look into it.
     Command(Bytes),
 }
 

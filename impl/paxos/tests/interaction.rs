@@ -1,11 +1,9 @@
-//! Interaction files: what a cluster does, told as stories with their exact output.
+//! Interaction files: scenarios of a cluster, each with commands and the exact output.
 //!
-//! The commands are described in `support/script.rs`. After a change of behaviour,
-//! `UPDATE_EXPECT=1 cargo test -p paxos --test interaction` writes the output anew; the difference is
-//! to be read as carefully as code. While they run, `support/cluster.rs` counts the votes.
+//! `support/script.rs` describes the commands. The monitors of `paxos_simulator::replicas` count the votes while
+//! a scenario runs, and check agreement. After a change of behaviour, `UPDATE_EXPECT=1 cargo test -p paxos --test interaction` rewrites
+//! the output. Read the difference as carefully as code.
 
-#[path = "support/cluster.rs"]
-mod cluster;
 #[path = "support/script.rs"]
 mod script;
 
@@ -22,7 +20,7 @@ macro_rules! scenarios {
             }
         )*
 
-        /// A file that no test runs would rot unseen.
+        /// Fails if there is a file that no test runs.
         #[test]
         fn every_file_is_run() {
             let files = fs::read_dir(folder()).expect("the folder can be read");
@@ -38,26 +36,26 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    a_candidate_waits_for_what_was_trimmed
-    a_crash_loses_what_was_not_synced
+    a_candidate_waits_for_trimmed_slots
+    a_crash_loses_unsynced_records
     a_deposed_leader_is_refused
     a_deposed_leaders_reads_are_refused
     a_gap_is_filled_with_a_noop
     a_lagging_follower_catches_up
     a_lagging_follower_gets_a_snapshot
-    a_leader_proposes_what_others_have_trimmed
+    a_leader_proposes_slots_that_others_have_trimmed
     a_leader_that_comes_back_begins_a_higher_ballot
     a_lost_promise_is_given_again
-    a_new_leader_adopts_what_may_be_chosen
-    a_new_leaders_read_waits_for_what_was_reported
-    a_promise_beyond_what_can_be_held
+    a_new_leader_adopts_values_that_may_be_chosen
+    a_new_leaders_read_waits_for_reported_slots
+    a_promise_beyond_the_slot_limit
     a_read_round_is_resent
-    a_read_sees_what_others_have_applied
+    a_read_sees_slots_that_others_have_applied
     a_refused_candidate_catches_up_at_once
     a_single_node_chooses_alone
     a_slow_disk_holds_back_reads
     a_snapshot_trims_the_log
-    an_accept_below_what_is_trimmed
+    an_accept_of_trimmed_slots
     chosen_slots_are_announced_in_runs
     duplicates_change_nothing
     flexible_quorums_1_and_3

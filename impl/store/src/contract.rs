@@ -1,4 +1,4 @@
-//! What any [`Storage`] must do, as tests that can be run against it.
+//! The contract of a [`Storage`], as tests for any store.
 //!
 //! ```
 //! use paxos_store::{MemoryStore, StoreId, contract::{self, Harness}};
@@ -37,35 +37,34 @@ use paxos::{
 
 /// Makes stores for the tests, and crashes them.
 pub trait Harness {
-    /// What is to be tested.
+    /// The store under test.
     type Store: Storage;
 
-    /// A new store.
+    /// Makes a new store.
     fn create(&mut self) -> Self::Store;
 
-    /// Ends whoever uses the store, in the worst way that it is meant to withstand, and opens it
-    /// again.
+    /// Crashes the user of the store, in the worst way that the store has to withstand, and opens the store again.
     fn crash(&mut self, store: Self::Store) -> Self::Store;
 }
 
 /// Runs all tests.
 ///
 /// # Panics
-/// The store does not do what it must; the message says what.
+/// Panics if the store breaks the contract. The message names the test and the difference.
 pub fn check<H: Harness>(harness: &mut H) {
     a_new_store_is_empty(harness);
-    what_is_durable_survives(harness);
+    durable_changes_survive(harness);
     a_trim_needs_a_snapshot(harness);
     a_snapshot_covers_what_is_trimmed(harness);
     a_snapshot_that_is_not_adopted_changes_nothing(harness);
     the_store_is_used_while_a_snapshot_is_written(harness);
-    an_error_is_the_end(harness);
+    an_error_poisons_the_store(harness);
     for seed in 1..=4 {
         any_sequence_of_steps_survives(harness, seed);
     }
 }
 
-/// A new store has nothing in it, also after a crash, and its own id.
+/// A new store is empty, before a crash and after it, and keeps its id.
 pub fn a_new_store_is_empty<H: Harness>(harness: &mut H) {
     let mut store = harness.create();
     assert_eq!(Contents::of(&mut store), Contents::default(), "new");
@@ -75,8 +74,8 @@ pub fn a_new_store_is_empty<H: Harness>(harness: &mut H) {
     assert_eq!(store.id(), id, "the id stays");
 }
 
-/// What was told to be durable is there after a crash, each time it is asked for.
-pub fn what_is_durable_survives<H: Harness>(harness: &mut H) {
+/// A change that was acknowledged survives a crash, and can be read any number of times.
+pub fn durable_changes_survive<H: Harness>(harness: &mut H) {
     let steps = [
         Step::Persist(vec![promised(1)]),
         Step::Note("peer".into(), Bytes::from_static(b"one")),
@@ -99,10 +98,10 @@ pub fn what_is_durable_survives<H: Harness>(harness: &mut H) {
         assert_eq!(Contents::of(&mut store), expected, "after {step:?} and a crash");
         assert_eq!(Contents::of(&mut store), expected, "asked once more");
     }
-    assert_eq!(store.noted("nobody").expect("reads"), None);
+    assert_eq!(store.noted("unknown").expect("reads"), None);
 }
 
-/// Records are trimmed only if a durable snapshot has their effect.
+/// A trim is refused unless a durable snapshot covers the slots.
 pub fn a_trim_needs_a_snapshot<H: Harness>(harness: &mut H) {
     for covered in [None, Some(2)] {
         let mut store = harness.create();
@@ -122,7 +121,7 @@ pub fn a_trim_needs_a_snapshot<H: Harness>(harness: &mut H) {
     }
 }
 
-/// A snapshot cannot take the place of one whose records are trimmed, if it covers less.
+/// A snapshot is refused if it does not cover the trimmed slots.
 pub fn a_snapshot_covers_what_is_trimmed<H: Harness>(harness: &mut H) {
     let mut store = harness.create();
     store.persist(&[accepted(1, 0, 4)]).expect("persists");
@@ -142,7 +141,7 @@ pub fn a_snapshot_covers_what_is_trimmed<H: Harness>(harness: &mut H) {
     assert_eq!(Contents::of(&mut store), before, "nothing was changed");
 }
 
-/// A snapshot is durable when it is adopted, and not before, however much of it was written.
+/// A snapshot is durable once it is adopted, and not before, even if all of it was written and synced.
 pub fn a_snapshot_that_is_not_adopted_changes_nothing<H: Harness>(harness: &mut H) {
     let mut store = harness.create();
     store.persist_snapshot(&snapshot(3, 300_000)).expect("persists");
@@ -154,7 +153,7 @@ pub fn a_snapshot_that_is_not_adopted_changes_nothing<H: Harness>(harness: &mut 
     drop(file);
     let mut store = harness.crash(store);
     assert_eq!(Contents::of(&mut store), before, "after a crash");
-    // A file that was begun is empty, whatever an earlier one has left.
+    // A new file is empty, whatever bytes an earlier one has left.
     let file = store.begin_snapshot().expect("begins");
     assert_eq!(file.length(), 0);
     store.adopt_snapshot(Slot(5), file).expect("adopts");
@@ -194,7 +193,7 @@ pub fn the_store_is_used_while_a_snapshot_is_written<H: Harness>(harness: &mut H
 }
 
 /// After an error every change is refused until the store is opened again.
-pub fn an_error_is_the_end<H: Harness>(harness: &mut H) {
+pub fn an_error_poisons_the_store<H: Harness>(harness: &mut H) {
     let mut store = harness.create();
     store.persist(&[promised(1)]).expect("persists");
     let before = Contents::of(&mut store);
@@ -212,7 +211,7 @@ pub fn an_error_is_the_end<H: Harness>(harness: &mut H) {
     store.persist(&[promised(2)]).expect("persists again");
 }
 
-/// A long way through the store, with a crash now and then.
+/// A long sequence of random steps, with a crash after every tenth.
 pub fn any_sequence_of_steps_survives<H: Harness>(harness: &mut H, seed: u64) {
     let (mut store, mut expected) = (harness.create(), Contents::default());
     for (number, step) in steps(seed).take(150).enumerate() {
@@ -238,44 +237,44 @@ pub enum Step {
 }
 
 impl Step {
-    /// Does it to a store.
+    /// Performs the step on a store.
     ///
     /// # Errors
-    /// What the store says.
+    /// Fails if the store does.
     pub fn take(&self, store: &mut impl Storage) -> Result<(), StorageError> {
         match self {
             Self::Persist(records) => store.persist(records),
             Self::Snapshot(snapshot) => store.persist_snapshot(snapshot),
-            Self::Note(name, fact) => store.note(name, fact),
+            Self::Note(name, value) => store.note(name, value),
         }
     }
 }
 
-/// What a store has in it, in a form in which equal means equal: records are folded.
+/// The content of a store, for comparison: records are reduced to the state that they lead to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     /// All records.
     pub records: Memory,
     /// The snapshot.
     pub snapshot: Option<Snapshot>,
-    /// Facts by name. Only names of [`NAMES`] are looked for.
+    /// The metadata values by name, for the names in [`NAMES`].
     pub notes: BTreeMap<String, Bytes>,
 }
 
-/// The names under which the steps here note something.
+/// The names of the metadata values in [`steps`].
 pub const NAMES: [&str; 3] = ["", "peer", "peers"];
 
 impl Contents {
-    /// What a store says that it has in it.
+    /// Reads the content of a store.
     ///
     /// # Errors
-    /// What the store says.
+    /// Fails if the store does.
     pub fn read(store: &mut impl Storage) -> Result<Self, StorageError> {
         let mut records = Memory::default();
         records.append(&store.recover()?)?;
         let mut notes = BTreeMap::new();
         for name in NAMES {
-            notes.extend(store.noted(name)?.map(|fact| (name.to_owned(), fact)));
+            notes.extend(store.noted(name)?.map(|value| (name.to_owned(), value)));
         }
         let snapshot = match store.snapshot() {
             Some((below, file)) => {
@@ -293,22 +292,22 @@ impl Contents {
         Self::read(store).unwrap_or_else(|error| panic!("it cannot be read: {error}"))
     }
 
-    /// What a store has in it after one more step.
+    /// Performs the step on this content.
     pub fn take(&mut self, step: &Step) {
         match step {
             Step::Persist(records) => {
                 self.records.append(records).expect("steps do not contradict each other");
             }
             Step::Snapshot(snapshot) => self.snapshot = Some(snapshot.clone()),
-            Step::Note(name, fact) => {
-                self.notes.insert(name.clone(), fact.clone());
+            Step::Note(name, value) => {
+                self.notes.insert(name.clone(), value.clone());
             }
         }
     }
 }
 
-/// Steps as a node might take them: promises rise, votes move on, and every now and then a snapshot
-/// is followed by its trim. Equal seeds give equal steps.
+/// Returns random steps of the kinds that a node takes. Promises rise, votes move to later slots, and some
+/// snapshots are followed by their trim. Equal seeds give equal steps.
 pub fn steps(seed: u64) -> impl Iterator<Item = Step> {
     let mut chance = Chance(seed);
     let (mut round, mut end, mut covered, mut trimmed) = (1, 0, 0, 0);
@@ -344,7 +343,7 @@ pub fn steps(seed: u64) -> impl Iterator<Item = Step> {
     })
 }
 
-/// Numbers without a pattern that matters (splitmix64): the tests have no use for a library.
+/// A small generator of random numbers (splitmix64), so that the contract needs no dependency.
 struct Chance(u64);
 
 impl Chance {
@@ -365,7 +364,7 @@ fn promised(round: u64) -> Record {
     Record::Promised(ballot(round))
 }
 
-/// Votes for values that follow from slot and round, so that no two of them contradict.
+/// Votes whose values are determined by slot and round, so that no two of them contradict each other.
 pub(crate) fn accepted(round: u64, first: u64, count: u64) -> Record {
     let value = |slot: u64| match slot % 7 {
         6 => Value::Noop,

@@ -1,4 +1,4 @@
-//! Why a store could not do what it was asked, and what was found instead.
+//! The errors of a store.
 
 use std::{io, path::PathBuf};
 
@@ -6,54 +6,54 @@ use thiserror::Error;
 
 use paxos::{protocol::RecoverError, types::Slot};
 
-/// Why a store could not be opened, read or changed.
+/// The reason why a store could not be opened, read or changed.
 #[derive(Debug, Error)]
 pub enum StorageError {
-    /// There is nothing to open.
+    /// The directory has no store.
     #[error("there is no store in {}: {found}", dir.display())]
     Missing {
-        /// Where it was looked for.
+        /// The directory.
         dir: PathBuf,
-        /// What is there instead.
+        /// The state of the directory.
         found: &'static str,
     },
-    /// A store would have been made over another one.
+    /// A new store was asked for in a directory that has one.
     #[error("{} already holds a store", dir.display())]
     Exists {
-        /// Where.
+        /// The directory.
         dir: PathBuf,
     },
-    /// Two may not write to one store.
+    /// Another process uses the store.
     #[error("the store in {} is in use", dir.display())]
     InUse {
-        /// Where.
+        /// The directory.
         dir: PathBuf,
     },
-    /// The store of somebody else.
+    /// The store belongs to another node or cluster.
     #[error("the store is of {what} {found}, and was opened for {what} {expected}")]
     Foreign {
-        /// What differs: the cluster or the node.
+        /// The difference: `cluster` or `node`.
         what: &'static str,
-        /// What the store says.
+        /// The owner of the store.
         found: String,
-        /// What it should have said.
+        /// The expected owner.
         expected: String,
     },
-    /// A store that another version of the program has written.
+    /// Another version of the program has written the store.
     #[error("the store has format {found}; this program knows only format {known}")]
     Format {
-        /// What the store says.
+        /// The format of the store.
         found: u32,
-        /// What this program can read.
+        /// The format of this program.
         known: u32,
     },
-    /// The store does not hold what was written into it.
+    /// The content of the store is not what was written.
     #[error("the store is damaged: {found}")]
     Damaged {
-        /// What is wrong.
+        /// The fault.
         found: String,
     },
-    /// The store is whole but older than it once was.
+    /// The store is intact but older than it once was.
     #[error(
         "the store ends with commit {found}, but commit {acknowledged} was acknowledged: it is \
          damaged, or an old copy, or its disk confirmed what it had not written"
@@ -61,46 +61,48 @@ pub enum StorageError {
     Lost {
         /// The last commit that is known to have been durable.
         acknowledged: u64,
-        /// The last one that is there.
+        /// The last commit in the store.
         found: u64,
     },
-    /// What was trimmed is in no snapshot.
+    /// The snapshot does not cover the trimmed slots.
     #[error(
-        "all below slot {trimmed} is trimmed, but {}",
+        "every slot below {trimmed} is trimmed, but {}",
         snapshot.map_or("there is no snapshot".into(), |below| format!("the snapshot ends at {below}"))
     )]
     Uncovered {
-        /// What is trimmed, or would have been.
+        /// The first slot that is not trimmed, or would not have been.
         trimmed: Slot,
-        /// What the snapshot covers.
+        /// The first slot that the snapshot does not cover.
         snapshot: Option<Slot>,
     },
-    /// Records that cannot be of one node.
+    /// The records contradict each other.
     #[error(transparent)]
     Contradiction(#[from] RecoverError),
-    /// The system said no.
+    /// An operation of the system failed.
     #[error("cannot {doing}: {cause}")]
     Io {
-        /// What was to be done.
+        /// The operation, as a verb and its object.
         doing: String,
-        /// What the system said.
+        /// The error of the system.
         cause: io::Error,
     },
-    /// It failed before.
-    #[error("the store takes no more changes until it is opened again, since it {first}")]
+    /// An earlier change failed.
+    #[error(
+        "the store refuses changes until it is opened again, because an earlier one failed: {first}"
+    )]
     Poisoned {
-        /// How it failed.
+        /// The first error.
         first: String,
     },
 }
 
 impl StorageError {
-    /// What is in the store is not what was made durable.
+    /// Returns [`StorageError::Damaged`].
     pub fn damaged(found: impl Into<String>) -> Self {
         Self::Damaged { found: found.into() }
     }
 
-    /// For `map_err`: says what the system refused to do.
+    /// Returns a function for `map_err`, which makes an [`StorageError::Io`] of the failed operation.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         |cause| Self::Io { doing, cause }

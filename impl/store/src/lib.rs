@@ -1,15 +1,18 @@
-//! The records and snapshots that a replica keeps through crashes.
+//! Stores for the records and snapshots that a replica keeps through crashes.
 //!
-//! A [`Storage`] makes records durable, and after a crash returns all of them, or an error that says what was found. It has no
-//! third way: an acceptor that forgets a promise breaks agreement, so a store that is damaged, lost or of
-//! another node is an error, never a fresh start.
+//! A [`Storage`] makes records durable. After a crash it returns all of them, or an error that says what was found.
+//! A store that is damaged, lost or of another node is an error and never a fresh start, because an acceptor that
+//! forgets a promise breaks agreement.
 //!
-//! - [`Storage`] is the contract, and [`contract`] has tests that hold any store to it.
-//! - [`MemoryStore`] forgets everything with its process, for tests and simulations.
-//! - [`disk`] is a store in a directory, on a Unix, with the feature `disk`.
-//!
-//! A store does not decide when records have to be durable. That is the contract of the replica
+//! A store does not decide when records have to be durable. That is the driver's contract with the replica
 //! ([`paxos`]), which the crate `paxos-node` keeps.
+//!
+//! # Modules, in reading order
+//!
+//! - [`Storage`], in this file, is the contract of a store. [`contract`] has tests of it for any store.
+//! - [`StorageError`] has the ways in which a store can fail.
+//! - [`MemoryStore`] is a store that ends with its process, for tests and simulations.
+//! - [`disk`] is a store in a data directory, on a Unix, with the feature `disk`.
 
 pub mod contract;
 #[cfg(feature = "disk")]
@@ -32,61 +35,63 @@ pub use memory::{Memory, MemorySnapshot, MemoryStore};
 
 use paxos::{event::Record, types::Slot};
 
-/// What a node keeps through crashes.
+/// A store: the records, the snapshot and the metadata of one node.
 ///
-/// A change is durable once [`persist`](Self::persist), [`adopt_snapshot`](Self::adopt_snapshot) or [`note`](Self::note)
-/// returns `Ok`: no crash of the process, of the host or of its power takes it away again. A change that a crash interrupts is
-/// there as a whole, or not at all. ([`MemoryStore`] withstands the crash of a node, and not the end of its process.)
+/// A change is durable once [`persist`](Self::persist), [`adopt_snapshot`](Self::adopt_snapshot) or
+/// [`note`](Self::note) returns `Ok`: no crash of the process or of the host, and no loss of power, undoes it. A
+/// change that a crash interrupts is atomic: it takes effect as a whole or not at all. ([`MemoryStore`] withstands
+/// the crash of a node, but not the end of its process.)
 ///
-/// A change that fails or is refused poisons the store: it refuses all later changes ([`StorageError::Poisoned`]) until it is
-/// opened again, because the outcome of the failed change is unknown. Errors of reading do not.
+/// A change that fails or is refused poisons the store, because the outcome of the change may be unknown. The store
+/// then refuses all later changes ([`StorageError::Poisoned`]) until it is opened again. Errors of reading do not
+/// poison it.
 ///
-/// The order in which a snapshot takes the place of records is the caller's:
-/// [`adopt_snapshot`](Self::adopt_snapshot), then
-/// [`Event::Snapshot`](paxos::Event::Snapshot), then [`persist`](Self::persist) of the
-/// [`Record::Trimmed`] that comes of it.
+/// The caller replaces records by a snapshot in this order: [`adopt_snapshot`](Self::adopt_snapshot), then
+/// [`Event::Snapshot`](paxos::Event::Snapshot), then [`persist`](Self::persist) of the resulting [`Record::Trimmed`].
 pub trait Storage {
-    /// The bytes of a snapshot: of the durable one, or of one that is being written beside it.
+    /// The bytes of a snapshot: the durable one, or the next one that is being written.
     type SnapshotFile: SnapshotFile;
 
-    /// All records that are durable, as [`Replica::recover`](paxos::Replica::recover) needs them.
+    /// Returns all durable records, as [`Replica::recover`](paxos::Replica::recover) needs them.
     ///
     /// # Errors
-    /// The contents differ from what was made durable, or the snapshot covers less than what was trimmed.
+    /// Fails if the content differs from what was made durable, or if the snapshot does not cover the trimmed slots.
     fn recover(&mut self) -> Result<Vec<Record>, StorageError>;
 
-    /// Makes records durable, after all earlier ones: those of one call all or none. A
-    /// [`Record::Trimmed`] drops what lies below it in the same step.
+    /// Makes records durable, after all earlier ones. The records of one call are atomic. A [`Record::Trimmed`]
+    /// drops the votes below it in the same step.
     ///
     /// # Errors
-    /// Nothing is known about these records then; all earlier ones are safe. A `Trimmed` beyond the
-    /// durable snapshot is refused.
+    /// After an error these records may be durable or not. All earlier ones are. A `Trimmed` beyond the durable
+    /// snapshot is refused.
     fn persist(&mut self, records: &[Record]) -> Result<(), StorageError>;
 
-    /// The durable snapshot: the slot below which it has the effect of every slot, and its bytes. They can be read
-    /// while the next snapshot is written. After the next one was adopted, the bytes are lost when another is begun.
+    /// Returns the durable snapshot: its bytes, and the slot below which it has the effect of every slot. The bytes
+    /// can be read while the next snapshot is written. Once the next one is adopted and a further one is begun,
+    /// they are lost.
     fn snapshot(&self) -> Option<(Slot, Self::SnapshotFile)>;
 
-    /// An empty file for the next snapshot, beside the durable one. Another thread may write it while the store is
-    /// used. There is one such file at a time: the caller writes none that was begun before.
+    /// Returns an empty file for the next snapshot, beside the durable one. Another thread may write it while the
+    /// store is used. There is one such file at a time: after this call the caller does not write to a file that
+    /// was begun earlier.
     ///
     /// # Errors
-    /// The store has failed before.
+    /// Fails if the store has failed before.
     fn begin_snapshot(&mut self) -> Result<Self::SnapshotFile, StorageError>;
 
-    /// Makes the snapshot in a file that was begun the durable one, in place of the earlier one. It has the effect of
-    /// every slot below `below`. No record is dropped. The file is synced if it was not.
+    /// Makes the snapshot in a file the durable one, in place of the earlier one. It has the effect of every slot
+    /// below `below`. Syncs the file if that was not done. Drops no record.
     ///
     /// # Errors
-    /// Either snapshot may be the durable one then. A snapshot that covers less than what is
-    /// trimmed is refused, and so is a file that could not be written.
+    /// After an error either snapshot may be the durable one. A snapshot that does not cover the trimmed slots is
+    /// refused, and so is a file that could not be written.
     fn adopt_snapshot(&mut self, below: Slot, file: Self::SnapshotFile)
     -> Result<(), StorageError>;
 
-    /// Makes a snapshot durable that is in memory.
+    /// Makes a snapshot in memory durable.
     ///
     /// # Errors
-    /// Those of [`adopt_snapshot`](Self::adopt_snapshot).
+    /// As [`adopt_snapshot`](Self::adopt_snapshot).
     fn persist_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
         let mut file = self.begin_snapshot()?;
         let written = file.write_all(&snapshot.state);
@@ -94,44 +99,45 @@ pub trait Storage {
         written.map_err(StorageError::io("write the snapshot"))
     }
 
-    /// Makes a value durable under a name, in place of the earlier value of that name. It is for the driver of the replica;
-    /// the protocol does not use it.
+    /// Makes a metadata value durable under a name, in place of the earlier value of that name. The driver of the
+    /// replica uses it; the protocol does not.
     ///
     /// # Errors
-    /// Either fact may be the durable one then.
-    fn note(&mut self, name: &str, fact: &[u8]) -> Result<(), StorageError>;
+    /// After an error either value may be the durable one.
+    fn note(&mut self, name: &str, value: &[u8]) -> Result<(), StorageError>;
 
-    /// The fact that was noted under a name.
+    /// Returns the metadata value of a name.
     ///
     /// # Errors
-    /// What is there is not what was noted.
+    /// Fails if the store is damaged or has failed before.
     fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError>;
 
-    /// Which store this is. A node that comes back with another one has lost its memory.
+    /// Returns the random number of this store. A node that comes back with another store has lost its promises and
+    /// votes.
     fn id(&self) -> StoreId;
 
-    /// How much room it takes, in bytes.
+    /// Returns the size of the store in bytes.
     fn disk_bytes(&self) -> u64;
 }
 
-/// The bytes of a snapshot. Writing adds to their end.
+/// The bytes of a snapshot. A write appends to them.
 pub trait SnapshotFile: Write + Send + 'static {
-    /// The number of bytes.
+    /// Returns the number of bytes.
     fn length(&self) -> u64;
 
     /// Fills `out` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// There are not so many, or the system does not give them.
+    /// Fails if the snapshot ends before, or if it cannot be read.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
 
-    /// Makes what was written durable.
+    /// Makes all written bytes durable.
     ///
     /// # Errors
-    /// Nothing is known about the bytes then.
+    /// After an error the durable bytes are unknown.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Reads all bytes, from the first on.
+    /// Returns a reader of all bytes.
     fn reader(&self) -> SnapshotReader<'_, Self>
     where
         Self: Sized,
@@ -140,7 +146,7 @@ pub trait SnapshotFile: Write + Send + 'static {
     }
 }
 
-/// Reads a snapshot from its beginning to its end.
+/// A reader of a snapshot, from its beginning to its end.
 #[derive(Debug)]
 pub struct SnapshotReader<'a, F> {
     file: &'a F,
@@ -157,16 +163,16 @@ impl<F: SnapshotFile> Read for SnapshotReader<'_, F> {
     }
 }
 
-/// A random number that a store gets when it is made, and keeps for ever.
+/// A random number that a store gets when it is made. It never changes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StoreId(pub u128);
 
-/// The state of a machine in place of the commands that led to it.
+/// The state of a state machine, in place of the commands that led to it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Snapshot {
-    /// It contains the effect of every slot below.
+    /// The state contains the effect of every slot below.
     pub below: Slot,
-    /// The state, as the machine wrote it.
+    /// The state, as the state machine wrote it.
     pub state: Bytes,
 }
 
@@ -189,16 +195,16 @@ impl fmt::Display for StoreId {
     }
 }
 
-/// A trim must be covered by a snapshot: what it forgets is nowhere else.
-fn covers(snapshot: Option<Slot>, trimmed: Slot) -> Result<(), StorageError> {
+/// Fails unless a snapshot covers the trimmed slots, because their effect is nowhere else.
+fn check_covered(snapshot: Option<Slot>, trimmed: Slot) -> Result<(), StorageError> {
     if snapshot.unwrap_or_default() < trimmed {
         return Err(StorageError::Uncovered { trimmed, snapshot });
     }
     Ok(())
 }
 
-/// The highest trim among records.
-fn trims(records: &[Record]) -> Option<Slot> {
+/// Returns the highest trim among records.
+fn highest_trim(records: &[Record]) -> Option<Slot> {
     let trims = records.iter().filter_map(|record| match record {
         Record::Trimmed { below } => Some(*below),
         Record::Promised(_) | Record::Accepted { .. } => None,

@@ -1,4 +1,4 @@
-//! Stores that forget nothing but the process they live in.
+//! Stores in memory. They keep their content through crashes of a node, but not beyond the end of the process.
 
 use std::{
     collections::BTreeMap,
@@ -8,15 +8,15 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{SnapshotFile, Storage, StorageError, StoreId, covers, trims};
+use super::{SnapshotFile, Storage, StorageError, StoreId, check_covered, highest_trim};
 use paxos::{
     event::Record,
     protocol::{RecoverError, acceptor::Acceptor},
     types::{Slot, Value},
 };
 
-/// What is durable, folded: the promise, and of every slot the last accepted entry. That is exactly
-/// an acceptor, so it is kept as one; an older entry of the same slot is of no use to anybody.
+/// The durable records, reduced to the state that they lead to: the promise, the trim, and the last vote of every
+/// slot. That is the state of an acceptor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Memory {
     image: Acceptor,
@@ -26,24 +26,24 @@ impl Memory {
     /// Makes records durable.
     ///
     /// # Errors
-    /// Records that contradict what is stored are refused; nothing that follows them is stored.
+    /// Fails at the first record that contradicts the stored ones. The records before it are stored, and those
+    /// after it are not.
     pub fn append(&mut self, records: &[Record]) -> Result<(), RecoverError> {
         records.iter().try_for_each(|record| self.image.replay(record))
     }
 
-    /// All that is stored, as records for [`Replica::recover`](paxos::Replica::recover).
+    /// Returns records with the stored state, for [`Replica::recover`](paxos::Replica::recover).
     pub fn records(&self) -> Vec<Record> {
         self.image.records()
     }
 
-    /// What is stored, to be looked at.
+    /// Returns the stored state.
     pub fn image(&self) -> &Acceptor {
         &self.image
     }
 }
 
-/// A whole store in memory. [`reopen`](Self::reopen) it after its node has crashed: what was stored
-/// is shared by all that came of one [`new`](Self::new).
+/// A store in memory. After its node has crashed, [`reopen`](Self::reopen) returns the same store again.
 #[derive(Debug)]
 pub struct MemoryStore {
     id: StoreId,
@@ -58,7 +58,7 @@ struct Kept {
     notes: BTreeMap<String, Bytes>,
 }
 
-/// A snapshot in memory. What is written belongs to the process until the store adopts it.
+/// A snapshot in memory. The store does not have its bytes before it adopts it.
 #[derive(Clone, Debug, Default)]
 pub struct MemorySnapshot(Arc<Vec<u8>>);
 
@@ -90,23 +90,23 @@ impl SnapshotFile for MemorySnapshot {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Returns an empty store.
     pub fn new(id: StoreId) -> Self {
         Self { id, kept: Arc::default(), failed: None }
     }
 
-    /// The same store for the next process.
+    /// Returns the same store after a crash. It shares its content with this one.
     #[must_use]
     pub fn reopen(&self) -> Self {
         Self { id: self.id, kept: Arc::clone(&self.kept), failed: None }
     }
 
-    /// A panic elsewhere does not make what is stored less true.
+    /// Locks the content. It stays valid if a thread panics while it holds the lock.
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what is kept, unless an earlier change failed.
+    /// Runs a change, unless an earlier one failed. If this one fails, all later ones are refused.
     fn change<T>(
         &mut self,
         change: impl FnOnce(&mut Kept) -> Result<T, StorageError>,
@@ -129,8 +129,8 @@ impl Storage for MemoryStore {
 
     fn persist(&mut self, records: &[Record]) -> Result<(), StorageError> {
         self.change(|kept| {
-            if let Some(below) = trims(records) {
-                covers(kept.snapshot.as_ref().map(|(covered, _)| *covered), below)?;
+            if let Some(below) = highest_trim(records) {
+                check_covered(kept.snapshot.as_ref().map(|(covered, _)| *covered), below)?;
             }
             Ok(kept.records.append(records)?)
         })
@@ -146,15 +146,15 @@ impl Storage for MemoryStore {
 
     fn adopt_snapshot(&mut self, below: Slot, file: MemorySnapshot) -> Result<(), StorageError> {
         self.change(|kept| {
-            covers(Some(below), kept.records.image.trimmed)?;
+            check_covered(Some(below), kept.records.image.trimmed)?;
             kept.snapshot = Some((below, file));
             Ok(())
         })
     }
 
-    fn note(&mut self, name: &str, fact: &[u8]) -> Result<(), StorageError> {
+    fn note(&mut self, name: &str, value: &[u8]) -> Result<(), StorageError> {
         self.change(|kept| {
-            kept.notes.insert(name.into(), Bytes::copy_from_slice(fact));
+            kept.notes.insert(name.into(), Bytes::copy_from_slice(value));
             Ok(())
         })
     }

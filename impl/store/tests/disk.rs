@@ -1,5 +1,4 @@
-//! The store on disk, in a directory: made once, opened by one, and refused when it is not as it was
-//! left.
+//! The store in a data directory: its creation, its lock, missing files, and the reader.
 
 use std::{fs, path::Path, slice};
 
@@ -11,7 +10,7 @@ use paxos_store::{
 };
 use tempfile::TempDir;
 
-/// What a store is made of, but for the lock.
+/// The files of a store, without the lock.
 const FILES: [&str; 5] = ["log.0", "log.1", "snapshot.0", "snapshot.1", "mark"];
 
 fn identity() -> Identity {
@@ -31,7 +30,7 @@ fn temporary() -> TempDir {
     tempfile::tempdir().expect("there is room")
 }
 
-/// A store with one promise.
+/// Makes a store with one promise.
 fn made(dir: &Path) -> Disk {
     let mut store = Disk::create(dir, &identity()).expect("it can be made");
     store.persist(&[Record::Promised(ballot())]).expect("it can be written to");
@@ -43,7 +42,7 @@ fn refused(opened: Result<Disk, StorageError>) -> String {
 }
 
 #[test]
-fn a_store_is_made_once() {
+fn a_store_is_created_once() {
     let dir = temporary();
     let below = dir.path().join("some/where");
     drop(made(&below));
@@ -53,7 +52,7 @@ fn a_store_is_made_once() {
 }
 
 #[test]
-fn no_store_is_made_by_opening_one() {
+fn opening_creates_no_store() {
     let dir = temporary();
     let nowhere = dir.path().join("nowhere");
     for (dir, says) in [
@@ -67,7 +66,7 @@ fn no_store_is_made_by_opening_one() {
 }
 
 #[test]
-fn one_process_at_a_time() {
+fn one_process_writes_at_a_time() {
     let dir = temporary();
     let store = made(dir.path());
     let in_use = format!("the store in {} is in use", dir.path().display());
@@ -76,13 +75,13 @@ fn one_process_at_a_time() {
     assert_eq!(Reader::open(dir.path()).err().expect("refused").to_string(), in_use);
     drop(store);
     let readers = [Reader::open(dir.path()), Reader::open(dir.path())];
-    assert!(readers.iter().all(Result::is_ok), "readers do not mind each other");
+    assert!(readers.iter().all(Result::is_ok), "several readers share the lock");
     assert_eq!(refused(Disk::open(dir.path(), &identity())), in_use);
 }
 
-/// Each file that a store begins with, until it is one.
+/// The test leaves the files of a creation that was interrupted at each step.
 #[test]
-fn a_creation_that_did_not_finish_is_no_store_and_is_done_again() {
+fn an_unfinished_creation_is_no_store_and_can_be_repeated() {
     let whole = temporary();
     drop(Disk::create(whole.path(), &identity()).expect("it can be made"));
     let file = |name| fs::read(whole.path().join(name)).expect("it is there");
@@ -107,7 +106,7 @@ fn a_creation_that_did_not_finish_is_no_store_and_is_done_again() {
 }
 
 #[test]
-fn a_file_that_is_gone_is_missed() {
+fn a_missing_file_is_noticed() {
     for (name, says) in [
         ("log.0", "the file \"log.0\" is missing; commit 2 of store"),
         ("log.1", "the file \"log.1\" is missing"),
@@ -121,14 +120,14 @@ fn a_file_that_is_gone_is_missed() {
         let opened = refused(Disk::open(dir.path(), &identity()));
         assert!(opened.contains(says), "{opened}");
     }
-    // The mark is of no use, but what else is there is not of a store that never was.
+    // The watermark is gone as well, but the other files show that there was a store.
     for (name, length) in [("log.1", 513), ("snapshot.0", 1)] {
         let dir = temporary();
         drop(made(dir.path()));
         fs::remove_file(dir.path().join("log.0")).expect("it was there");
         fs::remove_file(dir.path().join("mark")).expect("it was there");
         fs::write(dir.path().join(name), vec![0; length]).expect("there is room");
-        let says = format!("the file \"log.0\" is missing; \"{name}\" has {length} bytes");
+        let says = format!("the file \"log.0\" is missing; \"{name}\" has length {length}");
         for opened in [Disk::open(dir.path(), &identity()), Disk::create(dir.path(), &identity())] {
             let opened = refused(opened);
             assert!(opened.contains(&says), "{opened}");
@@ -138,11 +137,11 @@ fn a_file_that_is_gone_is_missed() {
     drop(made(dir.path()));
     fs::remove_file(dir.path().join("log.0")).expect("it was there");
     let created = refused(Disk::create(dir.path(), &identity()));
-    assert!(created.contains("commit 2 of store"), "nor is it made anew: {created}");
+    assert!(created.contains("commit 2 of store"), "it is not created again: {created}");
 }
 
 #[test]
-fn each_store_is_another() {
+fn each_store_has_its_own_id_and_owner() {
     let (one, other) = (temporary(), temporary());
     assert_ne!(made(one.path()).id(), made(other.path()).id());
     let of = |cluster: &str, node| Identity { cluster: cluster.into(), node: NodeId(node) };
@@ -169,7 +168,7 @@ fn a_reader_sees_everything_and_changes_nothing() {
     let trimmed = Record::Trimmed { below: Slot(4) };
     store.persist(slice::from_ref(&trimmed)).expect("it can be written to");
 
-    // As if the process had been killed.
+    // A copy, as a killed process leaves it.
     let crashed = temporary();
     for name in FILES.iter().chain(&["lock"]) {
         fs::copy(dir.path().join(name), crashed.path().join(name)).expect("copied");

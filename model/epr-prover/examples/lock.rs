@@ -1,5 +1,5 @@
-//! Proves the lock service of `lock.epr`. Then leaves out the number of a grant that was seen, and shows the smallest step
-//! in which the proof breaks.
+//! Proves the lock service of `lock.epr`. Then removes the guard by which a client takes each grant once, and prints the
+//! smallest step that breaks the invariant.
 //!
 //! `cargo run --example lock`
 

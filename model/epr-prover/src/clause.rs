@@ -1,26 +1,28 @@
-//! Formulas as clauses: no quantifiers are left but "for all", and functions name what exists.
+//! Turns formulas into clauses, and checks that they are in the decidable fragment.
 //!
-//! A formula is brought to negation normal form; what exists is given by a function of the variables
-//! it depends on (Skolem); and the rest is clauses, with new predicates for parts that would multiply.
-//! The functions show whether the formulas are in the decidable fragment: if the sorts can be ordered
-//! so that each function goes upwards, finitely many terms exist, and the question is a finite one.
+//! A formula is brought to negation normal form. A Skolem function, of the variables it depends on, replaces each
+//! variable that an existential quantifier binds. The result is split into clauses. New predicates stand for parts
+//! that would multiply the number of clauses.
+//!
+//! The formulas are in the decidable fragment if the sorts can be ordered so that each function goes upwards, from
+//! lower sorts to a higher one. Then there are finitely many ground terms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::language::{Formula, Place, Relation, Sort, Specification, Variable};
 
-/// Something that exists, given what it depends on. Without arguments it is a constant.
+/// A Skolem function. Without arguments it is a constant.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// Of which sort it is.
+    /// The sort of its values.
     pub sort: Sort,
-    /// On what it depends.
+    /// The sorts of its arguments.
     pub arguments: Vec<Sort>,
-    /// The quantifier that says that it exists.
+    /// The quantifier that it replaces.
     pub place: Place,
 }
 
-/// A variable of a clause, or a function of some terms.
+/// A term of a clause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Term {
     /// An index into [`Clause::sorts`].
@@ -29,21 +31,21 @@ pub enum Term {
     Apply(usize, Vec<Self>),
 }
 
-/// What a literal says.
+/// The predicate of a literal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Predicate {
-    /// Two things are the same.
+    /// The two arguments are equal.
     Equal,
-    /// A relation of the specification holds.
+    /// A relation of the specification.
     Relation(Relation),
-    /// Stands for a part of a formula.
+    /// A new predicate that stands for a part of a formula.
     Definition(usize),
 }
 
-/// A predicate of some terms, or its opposite.
+/// A predicate of terms, or its negation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Literal {
-    /// Whether it is the predicate, and not its opposite.
+    /// False for the negation.
     pub positive: bool,
     /// The predicate.
     pub predicate: Predicate,
@@ -51,7 +53,7 @@ pub struct Literal {
     pub arguments: Vec<Term>,
 }
 
-/// One of its literals is true, whatever its variables stand for.
+/// A disjunction of literals, which is true for all values of its variables.
 #[derive(Clone, Debug)]
 pub struct Clause {
     /// The sorts of its variables.
@@ -60,12 +62,12 @@ pub struct Clause {
     pub literals: Vec<Literal>,
 }
 
-/// Formulas that should all be true, as clauses.
+/// A conjunction of formulas, as clauses.
 #[derive(Clone, Debug, Default)]
 pub struct Clauses {
-    /// What exists.
+    /// The Skolem functions.
     pub functions: Vec<Function>,
-    /// What is true.
+    /// The clauses.
     pub clauses: Vec<Clause>,
     /// The constants that stand for free variables of the formulas.
     pub constants: BTreeMap<Variable, usize>,
@@ -73,7 +75,7 @@ pub struct Clauses {
 }
 
 impl Clauses {
-    /// No formula yet, and a constant for each of some variables.
+    /// Returns the empty conjunction, with a constant for each parameter.
     pub fn about(parameters: &[Variable]) -> Self {
         let mut clauses = Self::default();
         for &parameter in parameters {
@@ -83,14 +85,14 @@ impl Clauses {
         clauses
     }
 
-    /// One more thing of a sort, of which nothing is known.
+    /// Adds a constant of a sort, and returns its index in [`functions`](Self::functions).
     pub fn constant(&mut self, sort: Sort) -> usize {
         let place = Place::default();
         self.functions.push(Function { sort, arguments: Vec::new(), place });
         self.functions.len() - 1
     }
 
-    /// Demands that a formula is true. Its free variables are those with constants.
+    /// Adds a formula. Its free variables are parameters.
     pub fn assert(&mut self, formula: &Formula) {
         let mut translation = Translation { clauses: self, sorts: Vec::new() };
         let tree = translation.normal(formula, true, &BTreeMap::new());
@@ -100,10 +102,10 @@ impl Clauses {
         self.clauses.extend(kept);
     }
 
-    /// The sorts, lowest first, so that each function goes upwards.
+    /// Returns the sorts in an order, lowest first, in which each function goes upwards.
     ///
     /// # Errors
-    /// A function that goes round in a circle.
+    /// Returns a function on a cycle of sorts, or behind one, if there is no such order.
     pub fn stratify(&self, specification: &Specification) -> Result<Vec<Sort>, &Function> {
         let edges = || {
             let all = self.functions.iter();
@@ -119,7 +121,7 @@ impl Clauses {
             let Some(sort) = free else {
                 let stuck = edges().filter(|(_, to)| !order.contains(&to.sort));
                 let last = stuck.max_by_key(|(_, to)| to.place.start);
-                return Err(last.expect("what blocks a sort is a function").1);
+                return Err(last.expect("a function blocks the sort").1);
             };
             order.push(sort);
         }
@@ -136,7 +138,7 @@ enum Tree {
 
 struct Translation<'c> {
     clauses: &'c mut Clauses,
-    /// Of the variables of this formula; clauses number theirs anew.
+    /// The sorts of the universal variables of this formula. Clauses number their variables anew.
     sorts: Vec<Sort>,
 }
 
@@ -193,8 +195,8 @@ impl Translation<'_> {
         Tree::Leaf(Literal { positive, predicate, arguments })
     }
 
-    /// The tree as disjunctions that must all be true. Of parts that are several disjunctions each, all
-    /// but one get a predicate to stand for them: multiplied out they could be very many.
+    /// Returns the tree as a conjunction of disjunctions. If several alternatives are conjunctions, new predicates
+    /// replace all but the first, since multiplying them out could give very many disjunctions.
     fn disjunctions(&mut self, tree: Tree) -> Vec<Vec<Literal>> {
         match tree {
             Tree::Leaf(literal) => vec![vec![literal]],
@@ -220,7 +222,7 @@ impl Translation<'_> {
         }
     }
 
-    /// A literal that implies all of some disjunctions.
+    /// Returns a literal of a new predicate, and adds the clauses by which it implies all the disjunctions.
     fn define(&mut self, disjunctions: Vec<Vec<Literal>>) -> Literal {
         let literals = disjunctions.iter().flatten();
         let mut variables = BTreeSet::new();
@@ -238,7 +240,7 @@ impl Translation<'_> {
     }
 }
 
-/// The variables of clauses on which the value of a formula depends.
+/// Returns the universal variables in the terms of a formula's free variables.
 fn depends_on(formula: &Formula, terms: &Terms) -> Vec<usize> {
     fn free(formula: &Formula, found: &mut BTreeSet<Variable>) {
         match formula {
@@ -255,7 +257,7 @@ fn depends_on(formula: &Formula, terms: &Terms) -> Vec<usize> {
         }
     }
     let mut variables = BTreeSet::new();
-    // Bound ones are found, too, but stand for nothing yet.
+    // The formula's bound variables are found as well, but have no term yet.
     free(formula, &mut variables);
     let mut depends = BTreeSet::new();
     variables.iter().filter_map(|x| terms.get(x)).for_each(|term| term.collect(&mut depends));
@@ -297,10 +299,10 @@ impl Term {
 }
 
 impl Clause {
-    /// A clause of some literals, unless it goes without saying. `sorts` are those of the variables in
-    /// the literals; the clause numbers its own.
+    /// Returns the clause of some literals, or nothing if it is always true. `sorts` has the sorts of the variables
+    /// in the literals. The clause numbers its variables anew.
     fn of(mut literals: Vec<Literal>, sorts: &[Sort]) -> Option<Self> {
-        // "x is not t, or …" says "…" about t.
+        // "x ≠ t, or F(x)" is equivalent to "F(t)".
         while let Some((at, variable, term)) =
             literals.iter().enumerate().find_map(|(at, literal)| {
                 let (variable, term) = literal.excludes()?;
@@ -341,7 +343,7 @@ impl Clause {
 }
 
 impl Literal {
-    /// The variable and the term that must differ for it to be true, if it says such a thing.
+    /// Returns x and t if the literal is "x ≠ t" for a variable x that does not occur in t.
     fn excludes(&self) -> Option<(usize, Term)> {
         if self.positive || self.predicate != Predicate::Equal {
             return None;

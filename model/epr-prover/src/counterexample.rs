@@ -1,8 +1,7 @@
-//! How an induction fails: a state that satisfies the invariant, a step, and a state that does not.
+//! Counterexamples to the induction: a state that satisfies the invariant, a step, and a state that does not.
 //!
-//! It is made as small as it can be, since a person is to read it: as few things of each sort as
-//! possible, and then as few facts. And it is run by the interpreter first, which knows nothing of how
-//! it was found; what does not replay is not shown.
+//! A counterexample is for people to read, so it has as few elements as possible, and then as few facts as the time
+//! limit allows. The interpreter replays it before it is reported. A counterexample that does not replay is an error.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -12,37 +11,38 @@ use super::{
     finite::{self, FiniteModels},
     interpreter::{Interpreter, Step},
     language::{Formula, Relation, Sort, Specification},
+    limits::Watch,
     obligation::{Moment, Obligation},
-    patience::Watch,
     sat::Answer,
     structure::{Assignment, Element, Structure},
 };
 
-/// How an obligation fails, in words.
+/// A failure of an obligation, in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counterexample {
-    /// How many things there are of each sort.
+    /// The number of elements of each sort.
     pub elements: BTreeMap<String, usize>,
-    /// What never changes.
+    /// The facts of rigid relations.
     pub always: Vec<String>,
-    /// What is so before.
+    /// The other facts in the state before.
     pub before: Vec<String>,
-    /// What happens; nothing in an initial state, or where the invariant does not imply the goal.
+    /// The step, for obligations about an action.
     pub step: Option<String>,
-    /// What it changes: what is so afterwards, and what is so no longer.
+    /// The facts that the step makes true (with `true`) or false (with `false`).
     pub changes: Vec<(bool, String)>,
-    /// The name of what does not hold then.
+    /// The name of the formula that does not hold afterwards.
     pub broken: String,
-    /// What that says.
+    /// The formula in words.
     pub words: String,
-    /// Of what it does not hold.
+    /// Values of the formula's outermost variables for which it is false.
     pub instance: String,
 }
 
-/// Looks for the smallest counterexample to an obligation that is known to have one.
+/// Searches for the smallest counterexample to an obligation that a prover has refuted.
 ///
 /// # Errors
-/// If none was found before a limit was reached, or what was found did not replay: says which.
+/// Fails if a limit was reached first, if all counterexamples are too large, or if the counterexample does not
+/// replay. The error is the reason in words.
 pub fn find(obligation: &Obligation<'_>, watch: &Watch) -> Result<Counterexample, String> {
     let specification = obligation.specification;
     let parameters = obligation.action().map_or(&[][..], |action| &action.parameters);
@@ -61,7 +61,7 @@ pub fn find(obligation: &Obligation<'_>, watch: &Watch) -> Result<Counterexample
         match models.find(&[]) {
             Answer::Model => {
                 let (state, arguments) = smallest(specification, models);
-                let (state, step) = told_apart(obligation, state, arguments);
+                let (state, step) = as_state_and_step(obligation, state, arguments);
                 return replay(obligation, &state, step.as_ref());
             }
             Answer::Contradiction => {}
@@ -70,15 +70,17 @@ pub fn find(obligation: &Obligation<'_>, watch: &Watch) -> Result<Counterexample
     }
     Err(match watch.why() {
         Some(why) => format!("it was refuted, but {why} before a counterexample was found"),
-        None => "it was refuted, but no counterexample is small enough to be shown".to_owned(),
+        None => {
+            "it was refuted, but all counterexamples are too large to be searched for".to_owned()
+        }
     })
 }
 
-/// How many things there may be beyond one of each sort.
+/// The greatest number of elements beyond one of each sort.
 const SPARE_MAX: usize = 24;
 
-/// The structure that was found, with as few facts as can be had in time: what need not be true is made
-/// false, one fact after the other.
+/// Reduces the model that was found last: makes one fact after the other false, as long as a model remains. Returns
+/// the best model when a limit is reached.
 fn smallest(
     specification: &Specification,
     mut models: FiniteModels<'_>,
@@ -103,16 +105,15 @@ fn smallest(
     }
 }
 
-/// The model that was found, as a state and a step from it. Where there is an order among the things
-/// of a sort, their numbers follow it.
-fn told_apart(
+/// Returns the model as a state and a step from it. The elements of a sort that has an order are renumbered upwards.
+fn as_state_and_step(
     obligation: &Obligation<'_>,
     mut found: Structure,
     arguments: Vec<Element>,
 ) -> (Structure, Option<Step>) {
     let specification = obligation.specification;
     if obligation.moment == Moment::Initially {
-        // At first nothing that changes holds of anything.
+        // The model leaves these relations open, since the obligation does not mention them. They are empty initially.
         for relation in finite::changing(specification) {
             let tuples: Vec<_> = found.tuples(relation).collect();
             for tuple in tuples {
@@ -144,7 +145,7 @@ fn told_apart(
     (found.renumbered(specification, &numbers), step)
 }
 
-/// A rigid relation between two of a sort, which may be an order.
+/// Returns a rigid binary relation on the sort, which may be an order.
 fn order_of(specification: &Specification, sort: Sort) -> Option<Relation> {
     let binary = |declaration: &super::language::RelationDeclaration| {
         declaration.rigid && declaration.signature == [sort, sort]
@@ -152,7 +153,7 @@ fn order_of(specification: &Specification, sort: Sort) -> Option<Relation> {
     specification.relations.iter().position(binary).map(Relation)
 }
 
-/// Runs what was found, and tells it if it is what it should be.
+/// Checks by the interpreter that the state and the step are a counterexample, and describes them.
 fn replay(
     obligation: &Obligation<'_>,
     state: &Structure,
@@ -186,10 +187,10 @@ fn replay(
     if interpreter.holds(&after, &obligation.goal.formula) {
         return Err(wrong(&obligation.goal.name));
     }
-    Ok(tell(obligation, state, step, &after))
+    Ok(describe(obligation, state, step, &after))
 }
 
-fn tell(
+fn describe(
     obligation: &Obligation<'_>,
     before: &Structure,
     step: Option<&Step>,
@@ -200,7 +201,7 @@ fn tell(
         let all = finite::changing(specification).flat_map(|relation| {
             let declaration = &specification.relations[relation.0];
             let tuples = structure.tuples(relation).filter(move |tuple| {
-                !(declaration.highest && is_told_by_a_higher(structure, relation, tuple))
+                !(declaration.highest && is_implied_by_a_higher(structure, relation, tuple))
             });
             tuples.map(move |tuple| {
                 declaration
@@ -218,7 +219,7 @@ fn tell(
         elements: finite::sorts(specification)
             .map(|sort| (specification.sorts[sort.0].name.clone(), before.elements(sort).count()))
             .collect(),
-        always: always(specification, before),
+        always: rigid_facts(specification, before),
         before: was,
         step: step.map(|step| {
             let action = &specification.actions[step.action];
@@ -233,9 +234,8 @@ fn tell(
     }
 }
 
-/// Whether a fact goes without saying, because the same is told of a higher last argument, and holds of
-/// all below that.
-fn is_told_by_a_higher(structure: &Structure, relation: Relation, tuple: &[Element]) -> bool {
+/// Returns true if the relation also holds for a higher last argument, and for all last arguments below that one.
+fn is_implied_by_a_higher(structure: &Structure, relation: Relation, tuple: &[Element]) -> bool {
     let holds_at = |last: u8| {
         let mut other = tuple.to_vec();
         if let Some(argument) = other.last_mut() {
@@ -255,15 +255,15 @@ fn name(specification: &Specification, sort: Sort, Element(number): Element) -> 
     specification.element_name(sort, number)
 }
 
-/// Orders as a chain, the rest fact by fact.
-fn always(specification: &Specification, state: &Structure) -> Vec<String> {
+/// Returns one line for each rigid relation: a chain for a total order, and a list of facts otherwise.
+fn rigid_facts(specification: &Specification, state: &Structure) -> Vec<String> {
     let mut lines = Vec::new();
     for (index, declaration) in specification.relations.iter().enumerate() {
         let relation = Relation(index);
         if !declaration.rigid {
             continue;
         }
-        let said = |tuple: Vec<Element>| {
+        let fact = |tuple: Vec<Element>| {
             declaration
                 .phrase
                 .say(|place| name(specification, declaration.signature[place], tuple[place]))
@@ -283,7 +283,7 @@ fn always(specification: &Specification, state: &Structure) -> Vec<String> {
                 continue;
             }
         }
-        let facts: Vec<_> = state.tuples(relation).map(said).collect();
+        let facts: Vec<_> = state.tuples(relation).map(fact).collect();
         if !facts.is_empty() {
             lines.push(facts.join(", "));
         }
@@ -291,7 +291,7 @@ fn always(specification: &Specification, state: &Structure) -> Vec<String> {
     lines
 }
 
-/// For what its outermost variables stand where a formula is false.
+/// Returns values of a formula's outermost variables for which it is false.
 fn instance(specification: &Specification, state: &Structure, formula: &Formula) -> String {
     let Formula::Forall(bound, part, _) = formula else { return String::new() };
     let mut assignment = Assignment::of(specification);

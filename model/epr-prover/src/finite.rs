@@ -1,41 +1,43 @@
-//! Finite models: structures of a given size in which some formulas hold, found by a SAT solver.
+//! Finite models: structures of a given size in which given formulas hold, found by a SAT solver.
 //!
-//! A quantifier is a conjunction or a disjunction over all elements, whether two elements are the same
-//! is plain to see, and what is left is propositional. It says nothing of larger structures; it is for
-//! finding small ones. It shares no step with the prover that says whether there is one at all.
+//! A quantifier becomes a conjunction or a disjunction over all elements, and an equation becomes true or false. The
+//! rest is propositional. The result says nothing about larger structures: this module finds small counterexamples,
+//! and does not decide whether there is one. It shares no code with the prover that decides, apart from the SAT
+//! solver.
 
 use itertools::Itertools as _;
 
 use super::{
     language::{Formula, Relation, Sort, Specification, Variable},
-    patience::Watch,
-    sat::{Answer, Literal, Sat, literal},
+    limits::Watch,
+    sat::{Answer, Sat, SatLiteral, literal},
     structure::{Assignment, Element, Structure},
 };
 
-/// The structures of a size, with some variables that stand for some elements.
+/// The structures of one size, with a value for each parameter, in which all asserted formulas hold.
 pub struct FiniteModels<'s> {
     specification: &'s Specification,
-    /// With all elements, and nothing in it.
+    /// The empty structure of that size.
     shape: Structure,
     sat: Sat,
-    /// For each parameter the propositional variables that say which element it is.
+    /// For each parameter, one propositional variable for each element: true if the parameter is that element.
     parameters: Vec<(Variable, Vec<usize>)>,
     watch: Watch,
-    /// How many formulas were made propositional, and whether that took too long.
+    /// The number of formulas made propositional so far, subformulas included.
     grounded: usize,
+    /// True once a limit was reached. Assertions are incomplete from then on.
     late: bool,
 }
 
-/// A formula of which everything is known, or a literal that stands for it.
+/// A propositional formula: a constant, or a literal that is equivalent to it.
 #[derive(Clone, Copy)]
 enum Ground {
-    Known(bool),
-    Open(Literal),
+    Constant(bool),
+    Literal(SatLiteral),
 }
 
 impl<'s> FiniteModels<'s> {
-    /// All structures with so many elements of each sort, and all values of some parameters.
+    /// Admits all structures with these numbers of elements, and all values of the parameters.
     pub fn new(
         specification: &'s Specification,
         sizes: &[u8],
@@ -44,18 +46,18 @@ impl<'s> FiniteModels<'s> {
     ) -> Self {
         let shape = Structure::empty(specification, sizes);
         let mut sat = Sat::new(watch);
-        // A fact has the same number as a propositional variable.
+        // The fact and its propositional variable have the same number.
         for fact in 0..shape.possible_facts() {
-            assert_eq!(sat.variable(), fact, "variables are numbered from 0");
+            assert_eq!(sat.new_variable(), fact, "variables are numbered from 0");
         }
         let mut chosen = Vec::new();
         for &parameter in parameters {
-            let is: Vec<_> = shape.elements(parameter.sort).map(|_| sat.variable()).collect();
-            // It is one element, and not two.
-            sat.clause(&is.iter().map(|&is| literal(is, true)).collect::<Vec<_>>());
+            let is: Vec<_> = shape.elements(parameter.sort).map(|_| sat.new_variable()).collect();
+            // The parameter is exactly one element.
+            sat.add_clause(&is.iter().map(|&is| literal(is, true)).collect::<Vec<_>>());
             for (place, &one) in is.iter().enumerate() {
                 for &other in &is[..place] {
-                    sat.clause(&[literal(one, false), literal(other, false)]);
+                    sat.add_clause(&[literal(one, false), literal(other, false)]);
                 }
             }
             chosen.push((parameter, is));
@@ -64,27 +66,27 @@ impl<'s> FiniteModels<'s> {
         Self { specification, shape, sat, parameters, watch, grounded: 0, late: false }
     }
 
-    /// Leaves only those in which a formula holds. Its free variables are the parameters.
+    /// Requires that a formula holds. Its free variables are parameters.
     pub fn assert(&mut self, formula: &Formula) {
         let mut assignment = Assignment::of(self.specification);
         let free: Vec<_> = self.parameters.iter().map(|(parameter, _)| *parameter).collect();
         let shape = self.shape.clone();
-        // Whichever elements the parameters are, the formula holds of those.
+        // For each choice of elements: the formula holds for them, or a parameter is another element.
         shape.every(&free, &mut assignment, &mut |assignment| {
             let otherwise = self.parameters.iter().map(|(parameter, is)| {
                 literal(is[usize::from(assignment.get(*parameter).0)], false)
             });
             let otherwise: Vec<_> = otherwise.collect();
             match self.ground(formula, assignment) {
-                Ground::Known(true) => {}
-                Ground::Known(false) => self.sat.clause(&otherwise),
-                Ground::Open(it) => self.sat.clause(&[&otherwise[..], &[it]].concat()),
+                Ground::Constant(true) => {}
+                Ground::Constant(false) => self.sat.add_clause(&otherwise),
+                Ground::Literal(it) => self.sat.add_clause(&[&otherwise[..], &[it]].concat()),
             }
             !self.late
         });
     }
 
-    /// Looks for one in which a relation does not hold of some elements.
+    /// Searches for a model in which the given facts are false.
     pub fn find(&mut self, without: &[(Relation, Vec<Element>)]) -> Answer {
         if self.late {
             return Answer::TimeUp;
@@ -96,7 +98,7 @@ impl<'s> FiniteModels<'s> {
         self.sat.solve(&assumptions)
     }
 
-    /// The structure that was found last.
+    /// Returns the model that [`find`](Self::find) found last.
     pub fn structure(&self) -> Structure {
         let mut structure = self.shape.clone();
         for relation in (0..self.specification.relations.len()).map(Relation) {
@@ -111,11 +113,11 @@ impl<'s> FiniteModels<'s> {
         structure
     }
 
-    /// What the parameters are in it.
+    /// Returns the values of the parameters in that model.
     pub fn arguments(&self) -> Vec<Element> {
         let element = |is: &Vec<usize>| is.iter().position(|&is| self.sat.is_true(is));
         let arguments = self.parameters.iter().map(|(_, is)| element(is));
-        arguments.map(|it| Element(it.expect("it is one element") as u8)).collect()
+        arguments.map(|it| Element(it.expect("a clause requires an element") as u8)).collect()
     }
 
     fn ground(&mut self, formula: &Formula, assignment: &mut Assignment) -> Ground {
@@ -124,15 +126,15 @@ impl<'s> FiniteModels<'s> {
             self.late = true;
         }
         if self.late {
-            // What is said from now on does not matter: nothing will be looked for.
-            return Ground::Known(true);
+            // The result does not matter, since `find` does not search any more.
+            return Ground::Constant(true);
         }
         match formula {
             Formula::Atom(relation, arguments) => {
                 let tuple: Vec<_> = arguments.iter().map(|&x| assignment.get(x)).collect();
-                Ground::Open(literal(self.shape.fact(*relation, &tuple), true))
+                Ground::Literal(literal(self.shape.fact(*relation, &tuple), true))
             }
-            Formula::Equal(x, y) => Ground::Known(assignment.get(*x) == assignment.get(*y)),
+            Formula::Equal(x, y) => Ground::Constant(assignment.get(*x) == assignment.get(*y)),
             Formula::Not(part) => self.ground(part, assignment).opposite(),
             Formula::And(parts) | Formula::Or(parts) => {
                 let every = matches!(formula, Formula::And(_));
@@ -152,30 +154,30 @@ impl<'s> FiniteModels<'s> {
         }
     }
 
-    /// A literal for a conjunction, if it is to be true of every part, or for a disjunction.
+    /// Returns the conjunction of the parts if `every`, and their disjunction otherwise.
     fn gate(&mut self, every: bool, parts: Vec<Ground>) -> Ground {
         let mut open = Vec::new();
         for part in parts {
             match part {
-                Ground::Known(known) if known == every => {}
-                Ground::Known(known) => return Ground::Known(known),
-                Ground::Open(literal) => open.push(literal),
+                Ground::Constant(known) if known == every => {}
+                Ground::Constant(known) => return Ground::Constant(known),
+                Ground::Literal(literal) => open.push(literal),
             }
         }
         match open[..] {
-            [] => Ground::Known(every),
-            [one] => Ground::Open(one),
+            [] => Ground::Constant(every),
+            [one] => Ground::Literal(one),
             _ => {
                 // One part settles a disjunction if it is true, and a conjunction if it is false.
-                let gate = literal(self.sat.variable(), every);
-                let settle = |part: Literal| if every { part } else { !part };
+                let gate = literal(self.sat.new_variable(), every);
+                let settle = |part: SatLiteral| if every { part } else { !part };
                 for &part in &open {
-                    self.sat.clause(&[!gate, settle(part)]);
+                    self.sat.add_clause(&[!gate, settle(part)]);
                 }
                 let mut all: Vec<_> = open.iter().map(|&part| !settle(part)).collect();
                 all.push(gate);
-                self.sat.clause(&all);
-                Ground::Open(if every { gate } else { !gate })
+                self.sat.add_clause(&all);
+                Ground::Literal(if every { gate } else { !gate })
             }
         }
     }
@@ -184,15 +186,15 @@ impl<'s> FiniteModels<'s> {
 impl Ground {
     fn opposite(self) -> Self {
         match self {
-            Self::Known(known) => Self::Known(!known),
-            Self::Open(literal) => Self::Open(!literal),
+            Self::Constant(known) => Self::Constant(!known),
+            Self::Literal(literal) => Self::Literal(!literal),
         }
     }
 }
 
-/// All ways to have some number of elements in all, at least one of each sort.
+/// Returns all ways to distribute `total` elements over the sorts, with at least one element of each sort.
 pub fn sizes(sorts: usize, total: usize) -> impl Iterator<Item = Vec<u8>> {
-    // All but one of each sort are spread over the sorts.
+    // One element of each sort is given. The spare ones are distributed.
     let spare = total.checked_sub(sorts).filter(|_| sorts > 0);
     let choices = spare.into_iter().flat_map(move |spare| {
         (0..sorts).combinations_with_replacement(spare).map(move |chosen| {
@@ -207,7 +209,8 @@ pub fn sizes(sorts: usize, total: usize) -> impl Iterator<Item = Vec<u8>> {
     choices.chain((sorts == 0 && total == 0).then(Vec::new))
 }
 
-/// Whether structures of a size are small enough to be looked for.
+/// Returns true if structures with these numbers of elements have at most a million facts, and so are small enough to
+/// search for.
 pub fn is_small(specification: &Specification, sizes: &[u8]) -> bool {
     let facts = |signature: &[Sort]| -> usize {
         let sizes = signature.iter().map(|sort| usize::from(sizes[sort.0]));
@@ -217,16 +220,16 @@ pub fn is_small(specification: &Specification, sizes: &[u8]) -> bool {
     all.fold(0, usize::saturating_add) <= FACTS_MAX
 }
 
-/// How many facts a structure may have that is looked for.
+/// The greatest number of facts of a structure that is searched for.
 const FACTS_MAX: usize = 1_000_000;
 
-/// The relations that an action can change.
+/// Returns the relations that are not rigid.
 pub fn changing(specification: &Specification) -> impl Iterator<Item = Relation> {
     let relations = specification.relations.iter().enumerate();
     relations.filter(|(_, declaration)| !declaration.rigid).map(|(index, _)| Relation(index))
 }
 
-/// All sorts.
+/// Returns all sorts.
 pub fn sorts(specification: &Specification) -> impl Iterator<Item = Sort> + use<> {
     (0..specification.sorts.len()).map(Sort)
 }

@@ -1,13 +1,16 @@
-//! The built-in prover: clauses are instantiated with terms, and a SAT solver decides the rest.
+//! The built-in prover: a SAT solver decides clauses by their instances for ground terms.
 //!
-//! Only instances that matter are made. The solver gives an assignment to what it was told of; all that
-//! it was not told of counts as false; an instance that is false then, or that talks of a thing not yet
-//! made, is told; and so on. That no assignment is left is a proof, whatever was not told. That nothing
-//! is left to be told is a model: for each clause is true of all terms there are, without regard to
-//! things not made. In the decidable fragment one of both comes about, since there are finitely many
-//! terms.
+//! Only instances that matter are made, in a loop:
 //!
-//! Equality is a predicate like the others, whose laws are told when they are broken.
+//! 1. The solver searches for an assignment to the atoms of the instances made so far. If there is none, the clauses
+//!    are unsatisfiable: further instances cannot change that.
+//! 2. All other atoms count as false. If some instances are false then, or contain a term that does not exist yet,
+//!    they are made, and the loop goes on.
+//! 3. Otherwise the assignment is a model, since each clause is true for all ground terms that exist.
+//!
+//! The loop ends in the decidable fragment, since there are finitely many ground terms.
+//!
+//! Equality is a predicate like the others. An instance of one of its laws is added when an assignment breaks it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,57 +19,62 @@ use smallvec::SmallVec;
 use super::{
     clause::{Clause, Clauses, Function, Literal, Predicate, Term},
     language::{Sort, Specification},
-    patience::Watch,
+    limits::Watch,
     sat::{Answer, Certificate, Sat, literal},
 };
 
-/// A ground term.
+/// An index into [`Grounding::terms`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Thing(u32);
+struct GroundTerm(u32);
 
-type Things = SmallVec<[Thing; 5]>;
+type GroundTerms = SmallVec<[GroundTerm; 5]>;
 
 /// A ground atom.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Atom {
     predicate: Predicate,
-    arguments: Things,
+    arguments: GroundTerms,
 }
 
-/// Instances of clauses, and what is known of their atoms.
+/// Clauses, and their instances made so far.
 pub struct Grounding {
     functions: Vec<Function>,
     clauses: Vec<(Clause, Plan)>,
-    things: Vec<(usize, Things)>,
-    by_sort: Vec<Vec<Thing>>,
-    made: HashMap<(usize, Things), Thing>,
+    /// Each term is a function and its arguments.
+    terms: Vec<(usize, GroundTerms)>,
+    by_sort: Vec<Vec<GroundTerm>>,
+    /// The inverse of `terms`.
+    interned: HashMap<(usize, GroundTerms), GroundTerm>,
     atoms: Vec<Atom>,
+    /// The inverse of `atoms`. An atom and its propositional variable have the same number.
     numbers: HashMap<Atom, usize>,
     sat: Sat,
-    told: usize,
+    clause_count: usize,
     watch: Watch,
 }
 
-/// How the false instances of a clause are found: by going through the true atoms for some of its
-/// negative literals, and then through all things for the variables that are left.
+/// The order in which a search for false instances binds the variables of a clause.
 #[derive(Debug)]
 struct Plan {
-    moves: Vec<Move>,
-    /// The literals to look at after so many moves, when all their variables are known.
+    steps: Vec<PlanStep>,
+    /// For each number of steps taken, the literals whose variables are all bound since then. An instance is not
+    /// false if one of these is true.
     checks: Vec<Vec<usize>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Move {
+enum PlanStep {
+    /// Tries all true atoms for a negative literal.
     Match(usize),
+    /// Tries all terms for a variable.
     Enumerate(usize),
 }
 
-/// The most instances of one clause that are told at once.
+/// The greatest number of instances of one clause that are added at once.
 const BATCH: usize = 64;
 
 impl Grounding {
-    /// The clauses, about so many sorts of things; none is empty.
+    /// Prepares the clauses. Adds a constant to each of the `sorts` that has none, since no sort is empty.
     pub fn new(mut clauses: Clauses, sorts: usize, watch: &Watch) -> Self {
         for sort in (0..sorts).map(Sort) {
             let constant =
@@ -82,36 +90,36 @@ impl Grounding {
         let mut grounding = Self {
             clauses: planned.collect(),
             functions: clauses.functions,
-            things: Vec::new(),
+            terms: Vec::new(),
             by_sort: vec![Vec::new(); sorts],
-            made: HashMap::new(),
+            interned: HashMap::new(),
             atoms: Vec::new(),
             numbers: HashMap::new(),
             sat: Sat::new(watch),
-            told: 0,
+            clause_count: 0,
             watch: watch.clone(),
         };
         for function in 0..grounding.functions.len() {
             if grounding.functions[function].arguments.is_empty() {
-                grounding.make(function, Things::new());
+                grounding.intern(function, GroundTerms::new());
             }
         }
         grounding
     }
 
-    /// Keeps the reasons of the SAT solver, for [`certificate`](Self::certificate).
+    /// Records the proof of the SAT solver, for [`certificate`](Self::certificate).
     pub fn record(&mut self) {
         self.sat.record();
     }
 
-    /// Why the instances that were told can not all be true, and what the variables in them are; if that
-    /// was found, and recorded.
+    /// Returns the proof that the instances are unsatisfiable, and one line about each variable. Returns nothing
+    /// unless this was found and recorded.
     pub fn certificate(&self, specification: &Specification) -> Option<(Certificate, Vec<String>)> {
-        let sort = |thing: Thing| {
-            let (function, _) = self.things[thing.0 as usize];
+        let sort = |ground_term: GroundTerm| {
+            let (function, _) = self.terms[ground_term.0 as usize];
             &specification.sorts[self.functions[function].sort.0].name
         };
-        let name = |thing: &Thing| format!("{}{}", sort(*thing), thing.0);
+        let name = |ground_term: &GroundTerm| format!("{}{}", sort(*ground_term), ground_term.0);
         let atoms = self.atoms.iter().zip(1..).map(|(atom, number)| {
             let predicate = match atom.predicate {
                 Predicate::Equal => "=".to_owned(),
@@ -124,12 +132,12 @@ impl Grounding {
         Some((self.sat.certificate()?, atoms.collect()))
     }
 
-    /// How many ground terms there are, and how many ground clauses.
+    /// Returns the numbers of ground terms and of ground clauses.
     pub fn size(&self) -> (usize, usize) {
-        (self.things.len(), self.told)
+        (self.terms.len(), self.clause_count)
     }
 
-    /// Whether the clauses can all be true.
+    /// Decides whether the clauses are satisfiable.
     pub fn solve(&mut self) -> Answer {
         loop {
             match self.sat.solve(&[]) {
@@ -137,9 +145,9 @@ impl Grounding {
                 Answer::Model => {}
                 answer => return answer,
             }
-            let world = World::of(self);
-            let Some(broken) = self.broken_instances(&world) else { return Answer::TimeUp };
-            let laws = self.broken_laws(&world);
+            let model = SatModel::of(self);
+            let Some(broken) = self.broken_instances(&model) else { return Answer::TimeUp };
+            let laws = self.broken_laws(&model);
             if broken.is_empty() && laws.is_empty() {
                 return Answer::Model;
             }
@@ -147,7 +155,7 @@ impl Grounding {
                 self.instantiate(clause, &binding);
             }
             for law in laws {
-                self.tell(law);
+                self.add_clause(law);
             }
         }
     }
@@ -156,100 +164,100 @@ impl Grounding {
         self.watch.has_ended()
     }
 
-    fn make(&mut self, function: usize, arguments: Things) -> Thing {
+    fn intern(&mut self, function: usize, arguments: GroundTerms) -> GroundTerm {
         let key = (function, arguments);
-        if let Some(&thing) = self.made.get(&key) {
-            return thing;
+        if let Some(&ground_term) = self.interned.get(&key) {
+            return ground_term;
         }
-        let thing = Thing(self.things.len() as u32);
-        self.by_sort[self.functions[function].sort.0].push(thing);
-        self.things.push(key.clone());
-        self.made.insert(key, thing);
-        thing
+        let ground_term = GroundTerm(self.terms.len() as u32);
+        self.by_sort[self.functions[function].sort.0].push(ground_term);
+        self.terms.push(key.clone());
+        self.interned.insert(key, ground_term);
+        ground_term
     }
 
-    /// The number of an atom, new or not.
+    /// Returns the number of an atom, and adds the atom if it is new.
     fn number(&mut self, atom: Atom) -> usize {
         if let Some(&number) = self.numbers.get(&atom) {
             return number;
         }
         let number = self.atoms.len();
-        assert_eq!(self.sat.variable(), number, "atoms and variables are numbered alike");
+        assert_eq!(self.sat.new_variable(), number, "atoms and variables are numbered alike");
         self.atoms.push(atom.clone());
         self.numbers.insert(atom, number);
         number
     }
 
-    fn tell(&mut self, literals: Vec<(bool, Atom)>) {
+    fn add_clause(&mut self, literals: Vec<(bool, Atom)>) {
         let mut clause = Vec::new();
         for (positive, atom) in literals {
             clause.push(literal(self.number(atom), positive));
         }
-        self.told += 1;
-        self.sat.clause(&clause);
+        self.clause_count += 1;
+        self.sat.add_clause(&clause);
     }
 
-    fn instantiate(&mut self, clause: usize, binding: &[Thing]) {
+    fn instantiate(&mut self, clause: usize, binding: &[GroundTerm]) {
         let literals = self.clauses[clause].0.literals.clone();
-        let mut told = Vec::new();
+        let mut ground = Vec::new();
         for Literal { positive, predicate, arguments } in &literals {
-            let arguments: Things =
-                arguments.iter().map(|term| self.make_term(term, binding)).collect();
+            let arguments: GroundTerms =
+                arguments.iter().map(|term| self.instantiate_term(term, binding)).collect();
             let atom = Atom::new(*predicate, arguments);
             match (atom.is_trivial(), positive) {
-                (false, _) => told.push((*positive, atom)),
+                (false, _) => ground.push((*positive, atom)),
                 (true, true) => return,
                 (true, false) => {}
             }
         }
-        self.tell(told);
+        self.add_clause(ground);
     }
 
-    fn make_term(&mut self, term: &Term, binding: &[Thing]) -> Thing {
+    fn instantiate_term(&mut self, term: &Term, binding: &[GroundTerm]) -> GroundTerm {
         match term {
             Term::Variable(x) => binding[*x],
             Term::Apply(function, arguments) => {
                 let arguments =
-                    arguments.iter().map(|term| self.make_term(term, binding)).collect();
-                self.make(*function, arguments)
+                    arguments.iter().map(|term| self.instantiate_term(term, binding)).collect();
+                self.intern(*function, arguments)
             }
         }
     }
 
-    /// The thing that a term is, if it was made and the variables in it are known.
-    fn find(&self, term: &Term, binding: &[Option<Thing>]) -> Option<Thing> {
+    /// Returns the ground term that a term is, if its variables are bound and the ground term exists.
+    fn find(&self, term: &Term, binding: &[Option<GroundTerm>]) -> Option<GroundTerm> {
         match term {
             Term::Variable(x) => binding[*x],
             Term::Apply(function, arguments) => {
-                let arguments: Option<Things> =
+                let arguments: Option<GroundTerms> =
                     arguments.iter().map(|term| self.find(term, binding)).collect();
-                self.made.get(&(*function, arguments?)).copied()
+                self.interned.get(&(*function, arguments?)).copied()
             }
         }
     }
 
-    /// Instances that are false, a number of them for each clause; nothing if it took too long.
-    fn broken_instances(&self, world: &World) -> Option<Vec<(usize, Vec<Thing>)>> {
+    /// Returns false instances, at most [`BATCH`] for each clause. Returns nothing if a limit was reached.
+    fn broken_instances(&self, model: &SatModel) -> Option<Vec<(usize, Vec<GroundTerm>)>> {
         let mut broken = Vec::new();
         let mut steps = 0;
         for (index, (clause, plan)) in self.clauses.iter().enumerate() {
             let mut binding = vec![None; clause.sorts.len()];
             let mut found = Vec::new();
-            self.search(world, clause, plan, 0, &mut binding, &mut found, &mut steps)?;
+            self.search(model, clause, plan, 0, &mut binding, &mut found, &mut steps)?;
             broken.extend(found.into_iter().map(|binding| (index, binding)));
         }
         Some(broken)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a search carries along, and no more")]
+    #[expect(clippy::too_many_arguments, reason = "the state of one recursive search")]
     fn search(
         &self,
-        world: &World,
+        model: &SatModel,
         clause: &Clause,
         plan: &Plan,
         depth: usize,
-        binding: &mut Vec<Option<Thing>>,
-        found: &mut Vec<Vec<Thing>>,
+        binding: &mut Vec<Option<GroundTerm>>,
+        found: &mut Vec<Vec<GroundTerm>>,
         steps: &mut u32,
     ) -> Option<()> {
         *steps += 1;
@@ -258,30 +266,37 @@ impl Grounding {
         }
         let checks = plan.checks[depth].iter();
         if found.len() >= BATCH
-            || checks.map(|&at| &clause.literals[at]).any(|it| self.satisfied(world, it, binding))
+            || checks.map(|&at| &clause.literals[at]).any(|it| self.satisfied(model, it, binding))
         {
             return Some(());
         }
-        match plan.moves.get(depth) {
-            None => found.push(binding.iter().map(|thing| thing.expect("all are known")).collect()),
-            Some(&Move::Enumerate(x)) => {
-                for &thing in &self.by_sort[clause.sorts[x].0] {
-                    binding[x] = Some(thing);
-                    self.search(world, clause, plan, depth + 1, binding, found, steps)?;
+        match plan.steps.get(depth) {
+            None => found.push(
+                binding
+                    .iter()
+                    .map(|ground_term| ground_term.expect("the plan binds all variables"))
+                    .collect(),
+            ),
+            Some(&PlanStep::Enumerate(x)) => {
+                for &ground_term in &self.by_sort[clause.sorts[x].0] {
+                    binding[x] = Some(ground_term);
+                    self.search(model, clause, plan, depth + 1, binding, found, steps)?;
                 }
                 binding[x] = None;
             }
-            Some(&Move::Match(at)) => {
+            Some(&PlanStep::Match(at)) => {
                 let Literal { predicate, arguments, .. } = &clause.literals[at];
-                for &atom in world.truths.get(predicate).into_iter().flatten() {
+                for &atom in model.truths.get(predicate).into_iter().flatten() {
                     let before = binding.clone();
                     let places = arguments.iter().zip(&self.atoms[atom].arguments);
-                    let fits = places.clone().all(|(term, &thing)| match term {
-                        Term::Variable(x) => *binding[*x].get_or_insert(thing) == thing,
-                        constant @ Term::Apply(..) => self.find(constant, binding) == Some(thing),
+                    let fits = places.clone().all(|(term, &ground_term)| match term {
+                        Term::Variable(x) => *binding[*x].get_or_insert(ground_term) == ground_term,
+                        constant @ Term::Apply(..) => {
+                            self.find(constant, binding) == Some(ground_term)
+                        }
                     });
                     if fits {
-                        self.search(world, clause, plan, depth + 1, binding, found, steps)?;
+                        self.search(model, clause, plan, depth + 1, binding, found, steps)?;
                     }
                     *binding = before;
                 }
@@ -290,35 +305,40 @@ impl Grounding {
         Some(())
     }
 
-    /// Whether a literal is true, as far as it is about things that were made.
-    fn satisfied(&self, world: &World, literal: &Literal, binding: &[Option<Thing>]) -> bool {
-        let arguments: Option<Things> =
+    /// Returns true if all terms of the literal exist and the literal is true.
+    fn satisfied(
+        &self,
+        model: &SatModel,
+        literal: &Literal,
+        binding: &[Option<GroundTerm>],
+    ) -> bool {
+        let arguments: Option<GroundTerms> =
             literal.arguments.iter().map(|term| self.find(term, binding)).collect();
         let Some(arguments) = arguments else { return false };
-        world.is_true(self, &Atom::new(literal.predicate, arguments)) == literal.positive
+        model.is_true(self, &Atom::new(literal.predicate, arguments)) == literal.positive
     }
 
-    /// Instances of the laws of equality that the assignment breaks: what is the same as the same is
-    /// the same, and what is true of a thing, or made of it, is so of what is the same.
-    fn broken_laws(&self, world: &World) -> Vec<Vec<(bool, Atom)>> {
+    /// Returns instances of the laws of equality that the assignment breaks. If two terms are equal, a predicate that
+    /// is true for one is true for the other (which includes transitivity), and functions of them are equal.
+    fn broken_laws(&self, model: &SatModel) -> Vec<Vec<(bool, Atom)>> {
         let mut broken = Vec::new();
-        let Some(equal) = world.truths.get(&Predicate::Equal) else { return broken };
-        let mut twins: HashMap<Thing, Vec<Thing>> = HashMap::new();
+        let Some(equal) = model.truths.get(&Predicate::Equal) else { return broken };
+        let mut equals: HashMap<GroundTerm, Vec<GroundTerm>> = HashMap::new();
         for &atom in equal {
             let [x, y] = self.atoms[atom].arguments[..] else { unreachable!("equal is binary") };
-            twins.entry(x).or_default().push(y);
-            twins.entry(y).or_default().push(x);
+            equals.entry(x).or_default().push(y);
+            equals.entry(y).or_default().push(x);
         }
         let same = |x, y| Atom::new(Predicate::Equal, SmallVec::from_slice(&[x, y]));
-        for (predicate, atoms) in &world.truths {
+        for (predicate, atoms) in &model.truths {
             for &atom in atoms {
                 let atom = &self.atoms[atom];
                 for (place, x) in atom.arguments.iter().enumerate() {
-                    for &y in twins.get(x).into_iter().flatten() {
+                    for &y in equals.get(x).into_iter().flatten() {
                         let mut arguments = atom.arguments.clone();
                         arguments[place] = y;
                         let other = Atom::new(*predicate, arguments);
-                        if !world.is_true(self, &other) {
+                        if !model.is_true(self, &other) {
                             let premises = [(false, atom.clone()), (false, same(*x, y))];
                             broken.push([&premises[..], &[(true, other)]].concat());
                         }
@@ -326,14 +346,14 @@ impl Grounding {
                 }
             }
         }
-        for (thing, (function, arguments)) in (0..).map(Thing).zip(&self.things) {
+        for (ground_term, (function, arguments)) in (0..).map(GroundTerm).zip(&self.terms) {
             for (place, x) in arguments.iter().enumerate() {
-                for &y in twins.get(x).into_iter().flatten() {
+                for &y in equals.get(x).into_iter().flatten() {
                     let mut arguments = arguments.clone();
                     arguments[place] = y;
-                    let Some(&other) = self.made.get(&(*function, arguments)) else { continue };
-                    let conclusion = same(thing, other);
-                    if !world.is_true(self, &conclusion) {
+                    let Some(&other) = self.interned.get(&(*function, arguments)) else { continue };
+                    let conclusion = same(ground_term, other);
+                    if !model.is_true(self, &conclusion) {
                         broken.push(vec![(false, same(*x, y)), (true, conclusion)]);
                     }
                 }
@@ -343,23 +363,23 @@ impl Grounding {
     }
 }
 
-/// The assignment of the solver: what is true in it.
-struct World {
+/// The true atoms in the assignment of the solver.
+struct SatModel {
     truths: BTreeMap<Predicate, Vec<usize>>,
     is_true: Vec<bool>,
 }
 
-impl World {
+impl SatModel {
     fn of(grounding: &Grounding) -> Self {
-        let mut world =
+        let mut model =
             Self { truths: BTreeMap::new(), is_true: vec![false; grounding.atoms.len()] };
         for (number, atom) in grounding.atoms.iter().enumerate() {
             if grounding.sat.is_true(number) {
-                world.truths.entry(atom.predicate).or_default().push(number);
-                world.is_true[number] = true;
+                model.truths.entry(atom.predicate).or_default().push(number);
+                model.is_true[number] = true;
             }
         }
-        world
+        model
     }
 
     fn is_true(&self, grounding: &Grounding, atom: &Atom) -> bool {
@@ -368,15 +388,15 @@ impl World {
 }
 
 impl Atom {
-    /// Equality has no direction.
-    fn new(predicate: Predicate, mut arguments: Things) -> Self {
+    /// Sorts the arguments of an equality, so that both directions are one atom.
+    fn new(predicate: Predicate, mut arguments: GroundTerms) -> Self {
         if predicate == Predicate::Equal {
             arguments.sort_unstable();
         }
         Self { predicate, arguments }
     }
 
-    /// Whether it says that a thing is itself.
+    /// Returns true for an equality of a term with itself.
     fn is_trivial(&self) -> bool {
         self.predicate == Predicate::Equal && self.arguments[0] == self.arguments[1]
     }
@@ -384,14 +404,14 @@ impl Atom {
 
 impl Plan {
     fn of(clause: &Clause) -> Self {
-        let mut known = vec![false; clause.sorts.len()];
+        let mut bound = vec![false; clause.sorts.len()];
         let mut left: Vec<usize> = (0..clause.literals.len()).collect();
-        let (mut moves, mut checks) = (Vec::new(), Vec::new());
+        let (mut steps, mut checks) = (Vec::new(), Vec::new());
         loop {
-            // Literals whose variables are all known are looked at as soon as they are.
+            // Literals are checked as soon as their variables are all bound.
             let ready = |at: &usize| {
                 let arguments = &clause.literals[*at].arguments;
-                arguments.iter().all(|term| term.is_known(&known))
+                arguments.iter().all(|term| term.is_bound(&bound))
             };
             let (now, later) = left.iter().copied().partition(ready);
             checks.push(now);
@@ -402,36 +422,36 @@ impl Plan {
             };
             let unknown = |at: &&usize| {
                 let arguments = &clause.literals[**at].arguments;
-                arguments.iter().filter(|term| !term.is_known(&known)).count()
+                arguments.iter().filter(|term| !term.is_bound(&bound)).count()
             };
             if let Some(&at) = left.iter().filter(matchable).min_by_key(unknown) {
                 for argument in &clause.literals[at].arguments {
                     if let Term::Variable(x) = argument {
-                        known[*x] = true;
+                        bound[*x] = true;
                     }
                 }
-                // What was matched is true, and so its opposite is not: nothing is left to look at.
+                // The matched atom is true, so the negative literal is false and needs no check.
                 left.retain(|other| *other != at);
-                moves.push(Move::Match(at));
-            } else if let Some(x) = known.iter().position(|known| !known) {
-                known[x] = true;
-                moves.push(Move::Enumerate(x));
+                steps.push(PlanStep::Match(at));
+            } else if let Some(x) = bound.iter().position(|bound| !bound) {
+                bound[x] = true;
+                steps.push(PlanStep::Enumerate(x));
             } else {
-                return Self { moves, checks };
+                return Self { steps, checks };
             }
         }
     }
 }
 
 impl Term {
-    fn is_known(&self, known: &[bool]) -> bool {
+    fn is_bound(&self, bound: &[bool]) -> bool {
         match self {
-            Self::Variable(x) => known[*x],
-            Self::Apply(_, arguments) => arguments.iter().all(|term| term.is_known(known)),
+            Self::Variable(x) => bound[*x],
+            Self::Apply(_, arguments) => arguments.iter().all(|term| term.is_bound(bound)),
         }
     }
 
-    /// Whether it is a variable or a constant, which always exist.
+    /// Returns true for a variable or a constant. Their ground terms always exist.
     fn is_flat(&self) -> bool {
         match self {
             Self::Variable(_) => true,

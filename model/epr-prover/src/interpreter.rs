@@ -1,19 +1,19 @@
-//! A specification as a transition system over finite structures: its text, run as it stands.
+//! Runs a specification as a transition system over finite structures.
 //!
-//! Counterexamples are replayed here before anybody sees them, and the models of this crate are held
-//! against it. It shares nothing with the provers but the text.
+//! A counterexample is replayed here before it is reported. The interpreter shares nothing with the provers but the
+//! specification, so a fault of a prover does not repeat itself in the replay.
 
 use super::{
     language::{Formula, Specification},
     structure::{Assignment, Element, Structure},
 };
 
-/// An action with its arguments.
+/// An action with its arguments. It need not be possible.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Step {
     /// An index into [`Specification::actions`].
     pub action: usize,
-    /// One element for each parameter.
+    /// The value of each parameter.
     pub arguments: Vec<Element>,
 }
 
@@ -24,17 +24,17 @@ pub struct Interpreter<'s> {
 }
 
 impl<'s> Interpreter<'s> {
-    /// For a specification.
+    /// Returns the interpreter of a specification.
     pub fn new(specification: &'s Specification) -> Self {
         Self { specification }
     }
 
-    /// What it runs.
+    /// Returns the specification.
     pub fn specification(&self) -> &'s Specification {
         self.specification
     }
 
-    /// The state after a step, or `None` if it may not be taken.
+    /// Returns the state after a step, or `None` if a guard is false.
     pub fn take(&self, state: &Structure, step: &Step) -> Option<Structure> {
         let mut assignment = Assignment::of(self.specification);
         let parameters = &self.specification.actions[step.action].parameters;
@@ -45,7 +45,7 @@ impl<'s> Interpreter<'s> {
         self.apply(state, step.action, &mut assignment)
     }
 
-    /// All steps that may be taken and that change something, with what they lead to.
+    /// Returns all steps that are possible and change the state, each with the state after it.
     pub fn steps(&self, state: &Structure) -> Vec<(Step, Structure)> {
         let mut steps = Vec::new();
         let mut assignment = Assignment::of(self.specification);
@@ -62,13 +62,13 @@ impl<'s> Interpreter<'s> {
         steps
     }
 
-    /// Whether a formula without free variables holds in a state.
+    /// Returns true if the formula, which has no free variables, holds in the state.
     pub fn holds(&self, state: &Structure, formula: &Formula) -> bool {
         state.satisfies(formula, &mut Assignment::of(self.specification))
     }
 
-    /// The state after an action of which the assignment gives the arguments. All updates read the
-    /// state before any of them.
+    /// Returns the state after an action, whose arguments are in the assignment. All updates read the state before
+    /// the action.
     fn apply(
         self,
         state: &Structure,

@@ -1,27 +1,29 @@
 //! A prover of inductive invariants in effectively propositional logic (EPR).
 //!
 //! A specification is a text in a small [language]: sorts, relations, actions, safety properties and an inductive
-//! invariant. [`prove`] shows that the safety properties hold in each reachable state, for any number of elements of each
-//! sort: the invariant and the safety properties together hold at first, and each action preserves them.
+//! invariant. [`prove`] shows that the safety properties hold in each reachable state, for any number of elements of
+//! each sort. The proof is by induction: the invariant and the safety properties together hold initially, and each
+//! action preserves them.
 //!
-//! The report also says whether the invariant alone implies the safety properties. The axioms must be possible, and each action
-//! must be possible in some state, or anything would be proved of them.
+//! The report also says whether the invariant alone implies the safety properties. Contradictory axioms would make any
+//! claim provable, and an impossible action preserves any formula. So the prover checks that the axioms are
+//! satisfiable, and that each action is possible in some state that satisfies the invariant.
 //!
-//! Each of these [obligations](obligation) is a question whether some formulas can be true together. All of them are in a
-//! fragment of logic in which that question is finite. If the answer is yes, there is a counterexample to the induction.
+//! Each [obligation] is the question whether a set of formulas is satisfiable. All obligations are in a fragment of
+//! logic that is decidable. A satisfiable obligation has a counterexample to the induction.
 //!
-//! The modules, in the order in which one value flows through them:
+//! The modules, in the order in which a specification flows through them:
 //!
-//! - [`language`] reads a specification, and refuses it with a place.
-//! - [`obligation`] lists what has to be shown.
-//! - [`clause`] turns each obligation into clauses, and checks that it is decidable.
-//! - [`ground`] decides clauses by instances, with the help of [`sat`]; [`smtlib`] asks z3 or cvc5 the same question.
-//! - [`prover`] chooses who decides, within the limits of [`patience`].
-//! - [`finite`] looks for the smallest [`structure`] in which a proof fails; the [`interpreter`] runs the action in
-//!   it, and [`counterexample`] shows the step.
-//! - [`report`] says what was proved.
+//! - [`language`] reads a specification, and reports where a text is not one.
+//! - [`obligation`] lists the obligations of a specification.
+//! - [`clause`] turns an obligation into clauses, and checks that it is in the decidable fragment.
+//! - [`ground`] decides clauses by their instances, with the SAT solver of [`sat`]. [`smtlib`] asks z3 or cvc5 instead.
+//! - [`prover`] decides an obligation by one of the two, within the time and memory of [`limits`].
+//! - [`finite`] finds the smallest [`structure`] in which an obligation fails. The [`interpreter`] runs the action in
+//!   it, and [`counterexample`] describes the step.
+//! - [`report`] holds the results, and prints them.
 //!
-//! The prover proves no liveness, and knows nothing of the systems that are specified.
+//! The prover proves no liveness, searches for no invariant, and knows nothing of the systems that are specified.
 //!
 //! The encoding of functions as relations follows Padon, Losa, Sagiv and Shoham (OOPSLA 2017, doi:10.1145/3140568).
 
@@ -31,8 +33,8 @@ pub mod finite;
 pub mod ground;
 pub mod interpreter;
 pub mod language;
+pub mod limits;
 pub mod obligation;
-pub mod patience;
 pub mod prover;
 pub mod report;
 pub mod sat;
@@ -44,73 +46,73 @@ use std::time::Instant;
 use self::{
     clause::Clauses,
     language::{LanguageError, Specification},
+    limits::Limits,
     obligation::{Finding, Moment, obligations},
-    patience::Patience,
     prover::Prover,
     report::{ObligationReport, PossibilityReport, ProofReport, SpecificationReport},
 };
 
-/// Reads a specification, and makes sure that all that has to be shown of it can be decided; `name` is
-/// what errors call the text.
+/// Reads a specification, and checks that all its obligations are decidable. Errors call the text `name`.
 ///
 /// # Errors
-/// A text that is no specification, or a formula outside the decidable fragment.
+/// Fails if the text is not a specification, or if a formula is outside the decidable fragment.
 pub fn read(name: &str, text: &str) -> Result<Specification, LanguageError> {
     let specification = Specification::read(name, text)?;
     for obligation in obligations(&specification) {
         if let Err(function) = prover::clauses(&obligation).stratify(&specification) {
             let name = |sort: &language::Sort| format!("`{}`", specification.sorts[sort.0].name);
             let on: Vec<_> = function.arguments.iter().map(name).collect();
-            let again = if function.arguments.contains(&function.sort) {
-                ""
+            let cycle = if function.arguments.contains(&function.sort) {
+                String::new()
             } else {
-                ", and that on the first again"
+                format!(", which in turn depends on a {}", name(&function.sort))
             };
             let when = match (obligation.moment, obligation.action()) {
                 (_, Some(action)) => format!("after `{}`", action.name),
                 (Moment::Implied, None) => "from the invariant".to_owned(),
-                (_, None) => "at first".to_owned(),
+                (_, None) => "initially".to_owned(),
             };
             let message = format!(
-                "this is outside the decidable fragment: here a {} depends on a {}{again}, when `{}` is \
-                 to be shown {when}",
+                "this is outside the decidable fragment: in the proof of `{}` {when}, a {} depends on \
+                 a {}{cycle}",
+                obligation.goal.name,
                 name(&function.sort),
                 on.join(" and a "),
-                obligation.goal.name,
             );
-            return Err(specification.source.error(function.place, message).expecting(
-                "quantifiers that alternate only from some sorts to others, never in a circle",
-            ));
+            return Err(specification
+                .source
+                .error(function.place, message)
+                .expecting("quantifiers whose dependencies between sorts form no cycle"));
         }
     }
     Ok(specification)
 }
 
-/// Decides everything that has to be shown of some specifications; `progress` is told of each
-/// obligation that was decided.
+/// Decides all obligations of the specifications. Calls `progress` after each obligation.
 pub fn prove(
     specifications: &[Specification],
     prover: &Prover,
-    patience: impl Into<Patience>,
+    limits: impl Into<Limits>,
     mut progress: impl FnMut(&ObligationReport),
 ) -> ProofReport {
-    let (started, patience) = (Instant::now(), patience.into());
+    let (started, limits) = (Instant::now(), limits.into());
     let mut reports = Vec::new();
     for specification in specifications {
         let mut decided = Vec::new();
         for obligation in obligations(specification) {
-            let decision = prover.decide(&obligation, patience.clone());
-            // What the invariant does not imply needs no story: the induction decides.
-            let shown =
+            let decision = prover.decide(&obligation, limits.clone());
+            // A safety property that the invariant does not imply needs no counterexample: the verdict is that of the
+            // induction.
+            let fails =
                 decision.finding == Finding::Refuted && obligation.moment != Moment::Implied;
-            let found = shown.then(|| counterexample::find(&obligation, &patience.watch()));
+            let found = fails.then(|| counterexample::find(&obligation, &limits.watch()));
             let report = ObligationReport::of(&obligation, &decision, found);
             progress(&report);
             decided.push(report);
         }
         let actions = (0..specification.actions.len()).map(Some);
         let possible = std::iter::once(None).chain(actions).map(|action| {
-            let decision = prover::possible(specification, action, patience.clone());
+            let decision = prover::possible(specification, action, limits.clone());
             PossibilityReport::of(specification, action, &decision)
         });
         let possible = possible.collect();
@@ -120,8 +122,8 @@ pub fn prove(
     ProofReport::of(reports, started.elapsed())
 }
 
-/// The sorts in an order that serves all obligations, if there is one: each of them has one by itself, or
-/// the text would not have been read.
+/// Returns the names of the sorts in one order in which the functions of all obligations go upwards. Returns nothing if
+/// there is no common order. Each single obligation has an order, since [`read`] refuses a text otherwise.
 fn order_of_sorts(specification: &Specification) -> Vec<String> {
     let mut all = Clauses::default();
     for obligation in obligations(specification) {

@@ -1,48 +1,51 @@
-//! What has to be shown for a specification to be safe in all its states, however many there are.
+//! The proof obligations of a specification.
 //!
-//! That its invariant, together with the safety properties, holds at first; that each action preserves
-//! each formula of it; and that the invariant alone implies each safety property. Each of these is a set
-//! of formulas that must not be satisfiable: a [`Obligation`]. Nothing is decided here.
+//! Let I be the conjunction of all invariants and safety properties. The induction shows that each formula of I holds
+//! initially, and that each action preserves it if I held before. It follows that each reachable state is safe.
+//! Separate obligations say that the invariants alone imply each safety property.
+//!
+//! An [`Obligation`] holds if its premises and the negation of its conclusion are not satisfiable together. This
+//! module lists the obligations, and decides none.
 
 use super::language::{Action, Formula, Relation, Specification, Statement, Update, Variable};
 
-/// When a formula has to be shown.
+/// The states in which a formula has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Moment {
-    /// In the initial states, where no relation that changes holds of anything.
+    /// The initial states, in which all relations that are not rigid are empty.
     Initially,
-    /// After an action, if all formulas held before: an index into [`Specification::actions`].
+    /// The states after an action, if all formulas held before it: an index into [`Specification::actions`].
     After(usize),
-    /// In every state that satisfies the invariant.
+    /// All states that satisfy the invariants.
     Implied,
 }
 
-/// One thing to be shown.
+/// A formula and the states in which it has to hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Obligation<'s> {
-    /// Of what.
+    /// The specification.
     pub specification: &'s Specification,
-    /// When.
+    /// The states.
     pub moment: Moment,
     /// The formula.
     pub goal: &'s Statement,
 }
 
-/// What was found about an obligation.
+/// The result of deciding an obligation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// It always holds.
+    /// The obligation holds.
     Proved,
-    /// It does not.
+    /// The obligation fails.
     Refuted,
-    /// Nobody knows.
+    /// The prover did not decide.
     Unknown {
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }
 
-/// All that has to be shown.
+/// Returns all obligations of a specification: those of the induction first, then those about implication.
 pub fn obligations(specification: &Specification) -> Vec<Obligation<'_>> {
     let moments = std::iter::once(Moment::Initially)
         .chain((0..specification.actions.len()).map(Moment::After));
@@ -55,7 +58,7 @@ pub fn obligations(specification: &Specification) -> Vec<Obligation<'_>> {
 }
 
 impl<'s> Obligation<'s> {
-    /// The action after which the formula has to hold.
+    /// Returns the action after which the formula has to hold, if it is after one.
     pub fn action(&self) -> Option<&'s Action> {
         match self.moment {
             Moment::After(action) => Some(&self.specification.actions[action]),
@@ -63,7 +66,7 @@ impl<'s> Obligation<'s> {
         }
     }
 
-    /// The name of the moment.
+    /// Returns the name of the moment in reports.
     pub fn moment_name(&self) -> &'s str {
         match self.moment {
             Moment::Initially => "initially",
@@ -72,7 +75,7 @@ impl<'s> Obligation<'s> {
         }
     }
 
-    /// What holds before, and whatever the moment: axioms, and hypotheses about the state.
+    /// Returns the axioms, the formulas that may be assumed of the state before, and the guards of the action.
     pub fn premises(&self) -> Vec<&'s Formula> {
         let axioms = self.specification.axioms.iter();
         let before: Vec<_> = match self.moment {
@@ -85,7 +88,7 @@ impl<'s> Obligation<'s> {
         statements.chain(guards).collect()
     }
 
-    /// The goal, said about the state before.
+    /// Returns the goal as a formula about the state before the action.
     pub fn conclusion(&self) -> Formula {
         let same = |variable| variable;
         match self.moment {
@@ -114,7 +117,7 @@ impl<'s> Obligation<'s> {
     }
 }
 
-/// When a relation holds of some arguments after an update, in terms of the state before.
+/// Returns the formula about the state before that is true if the relation holds for the arguments after the update.
 fn after(update: &Update, arguments: &[Variable], before: Formula) -> Formula {
     let places = || update.pattern.iter().zip(arguments);
     let value = |variable: Variable| {

@@ -1,4 +1,4 @@
-//! Deciding an obligation: by the built-in prover, or by a solver that somebody has installed.
+//! Decides an obligation, by the built-in prover or by an installed SMT solver.
 
 use std::{
     fmt,
@@ -9,18 +9,18 @@ use super::{
     clause::Clauses,
     ground::Grounding,
     language::Specification,
+    limits::{Limits, Watch},
     obligation::{Finding, Obligation},
-    patience::{Patience, Watch},
     sat::{Answer, Certificate},
     smtlib::{self, Solver},
 };
 
-/// Who decides.
+/// The prover that decides obligations.
 #[derive(Clone, Debug)]
 pub enum Prover {
-    /// Instances of clauses and a SAT solver, in this process.
+    /// The prover of [`ground`](super::ground), in this process.
     Builtin,
-    /// An SMT solver in a process of its own, which gets the obligation as SMT-LIB.
+    /// An SMT solver in its own process, which reads the obligation as SMT-LIB.
     External(Solver),
 }
 
@@ -33,22 +33,22 @@ impl fmt::Display for Prover {
     }
 }
 
-/// What was found, and what it took.
+/// The result of deciding an obligation, and its cost.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// What was found.
+    /// The result.
     pub finding: Finding,
-    /// How long it took.
+    /// The time it took.
     pub took: Duration,
-    /// How many ground terms and clauses were made, where that is known.
+    /// The numbers of ground terms and of ground clauses, for the built-in prover.
     pub size: Option<(usize, usize)>,
 }
 
 impl Prover {
-    /// Decides an obligation, if there is enough patience for it.
-    pub fn decide(&self, obligation: &Obligation<'_>, patience: impl Into<Patience>) -> Decision {
+    /// Decides an obligation. The result is unknown if a limit is reached first.
+    pub fn decide(&self, obligation: &Obligation<'_>, limits: impl Into<Limits>) -> Decision {
         let started = Instant::now();
-        let watch = patience.into().watch();
+        let watch = limits.into().watch();
         let (finding, size) = match self {
             _ if watch.called_off().is_some() => (finding(Answer::TimeUp, &watch), None),
             Self::Builtin => {
@@ -65,15 +65,16 @@ impl Prover {
     }
 }
 
-/// Whether an action can happen in some state that satisfies the invariant, or without an action, whether
-/// what is taken for granted can be so at all. Where it can not, anything is proved of it.
+/// Decides whether an action is possible in some state that satisfies all invariants and safety properties. Without
+/// an action, decides whether the axioms are satisfiable. [`Finding::Proved`] means yes. After no, proofs about the
+/// action or from the axioms mean nothing, since they hold vacuously.
 pub fn possible(
     specification: &Specification,
     action: Option<usize>,
-    patience: impl Into<Patience>,
+    limits: impl Into<Limits>,
 ) -> Decision {
     let started = Instant::now();
-    let watch = patience.into().watch();
+    let watch = limits.into().watch();
     let parameters = action.map_or(&[][..], |action| &specification.actions[action].parameters);
     let mut clauses = Clauses::about(parameters);
     for axiom in &specification.axioms {
@@ -95,18 +96,17 @@ pub fn possible(
     Decision { finding, took: started.elapsed(), size: Some(grounding.size()) }
 }
 
-/// Why an obligation holds: the ground clauses that the built-in prover made of its opposite, after
-/// comments that say what their variables are, and a proof that they can not all be true. Nothing, if it
-/// was not proved in time.
+/// Returns a proof that an obligation holds, and one line about each variable in it. Returns nothing if the built-in
+/// prover does not prove the obligation within the limits.
 ///
-/// What it certifies is the last step; that the clauses are instances of the obligation is for the
-/// prover to answer for.
+/// The proof shows that certain ground clauses are unsatisfiable. It does not show that they are instances of the
+/// negated obligation. That step depends on the prover.
 pub fn certificate(
     obligation: &Obligation<'_>,
-    patience: impl Into<Patience>,
+    limits: impl Into<Limits>,
 ) -> Option<(Certificate, Vec<String>)> {
     let specification = obligation.specification;
-    let watch = patience.into().watch();
+    let watch = limits.into().watch();
     if watch.called_off().is_some() {
         return None;
     }
@@ -127,7 +127,7 @@ fn finding(answer: Answer, watch: &Watch) -> Finding {
     }
 }
 
-/// What would have to be true for an obligation to fail.
+/// Returns the clauses that are satisfiable if and only if the obligation fails.
 pub fn clauses(obligation: &Obligation<'_>) -> Clauses {
     let parameters = obligation.action().map_or(&[][..], |action| &action.parameters);
     let mut clauses = Clauses::about(parameters);

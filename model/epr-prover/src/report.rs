@@ -1,4 +1,4 @@
-//! What a proof came to: for people a table of formulas and actions, for programs an object.
+//! The results of a proof: for people a table of formulas and actions, for programs a serializable object.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -13,78 +13,79 @@ use super::{
 };
 use verdict::Verdict;
 
-/// One obligation and what became of it.
+/// The result of one obligation.
 #[derive(Clone, Debug, Serialize)]
 pub struct ObligationReport {
-    /// When the formula had to hold: `initially`, after an action, or `implied` by the invariant.
+    /// `initially`, the name of an action, or `implied`: see [`Moment`].
     pub moment: String,
-    /// The formula.
+    /// The name of the formula.
     pub formula: String,
-    /// The verdict on this one. A formula that is not implied is no violation of the whole.
+    /// The verdict on this obligation. A violated obligation of the moment `implied` does not affect the
+    /// specification's verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// How long it took.
+    /// The time to decide it.
     pub seconds: f64,
-    /// How many ground terms the built-in prover made.
+    /// The number of ground terms of the built-in prover.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terms: Option<usize>,
-    /// How many ground clauses.
+    /// The number of ground clauses of the built-in prover.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clauses: Option<usize>,
-    /// How it fails, if it does.
+    /// A counterexample, if the obligation is part of the induction and fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counterexample: Option<Counterexample>,
     #[serde(skip)]
     moment_at: Moment,
 }
 
-/// Whether something can happen at all.
+/// The result of a check that an action is possible, or that the axioms are satisfiable.
 #[derive(Clone, Debug, Serialize)]
 pub struct PossibilityReport {
-    /// An action, or `initially`, for what is taken for granted.
+    /// The name of an action, or `initially` for the axioms.
     pub moment: String,
-    /// It holds if it can happen. If it can not, nothing was proved about it, whatever the rest says: so
-    /// that is inconclusive, and no violation.
+    /// Holds if the action is possible, or the axioms satisfiable. Otherwise inconclusive, and not violated: the
+    /// proofs that depend on it are vacuous, but no property is broken.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// How long it took.
+    /// The time to decide it.
     pub seconds: f64,
 }
 
-/// One specification.
+/// The result of one specification.
 #[derive(Clone, Debug, Serialize)]
 pub struct SpecificationReport {
     /// Its name.
     pub specification: String,
-    /// What its text is called.
+    /// The name of its text.
     pub file: String,
-    /// What it is.
+    /// Its description.
     pub about: String,
-    /// Whether it is safe in all its states.
+    /// The worst verdict of the induction and of the possibility checks.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Who says so.
+    /// The prover.
     pub prover: String,
-    /// What is taken for granted of what never changes, in words.
+    /// The axioms in words.
     pub axioms: Vec<String>,
-    /// Its sorts in an order in which everything that exists goes upwards: the reason why "no
-    /// counterexample" is a proof. One that serves all obligations; empty if each only has its own.
+    /// The sorts in one order in which the Skolem functions of all obligations go upwards. Such an order makes the
+    /// obligations decidable. Empty if only each single obligation has one.
     pub order_of_sorts: Vec<String>,
-    /// Whether what is taken for granted can be so, and each action happen.
+    /// The possibility checks: of the axioms, then of each action.
     pub possible: Vec<PossibilityReport>,
-    /// All that had to be shown.
+    /// The obligations.
     pub obligations: Vec<ObligationReport>,
 }
 
-/// All specifications of one run.
+/// The results of all specifications of one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProofReport {
     /// The worst verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Time spent in all.
+    /// The time in total.
     pub seconds: f64,
-    /// One by one.
+    /// The results of each.
     pub specifications: Vec<SpecificationReport>,
 }
 
@@ -94,7 +95,7 @@ impl ObligationReport {
         decision: &Decision,
         counterexample: Option<Result<Counterexample, String>>,
     ) -> Self {
-        // A refutation that nobody can show is none.
+        // A refutation without a counterexample that replays is not reported as a violation.
         let verdict = match (&decision.finding, &counterexample) {
             (Finding::Proved, _) => Verdict::Holds,
             (Finding::Refuted, Some(Ok(_)) | None) => Verdict::Violated,
@@ -126,10 +127,10 @@ impl PossibilityReport {
             (Finding::Proved, _) => Verdict::Holds,
             (Finding::Unknown { why }, _) => Verdict::Inconclusive { why: why.clone() },
             (Finding::Refuted, None) => Verdict::Inconclusive {
-                why: "the axioms contradict each other, so that anything follows".to_owned(),
+                why: "the axioms contradict each other, so anything follows from them".to_owned(),
             },
             (Finding::Refuted, Some(name)) => Verdict::Inconclusive {
-                why: format!("{name} can never happen in a state that satisfies the invariant"),
+                why: format!("{name} is possible in no state that satisfies the invariant"),
             },
         };
         let moment = name.unwrap_or("initially").to_owned();
@@ -160,20 +161,20 @@ impl SpecificationReport {
         }
     }
 
-    /// The obligations that fail, as `moment/formula`.
+    /// Returns the obligations that fail, each as `moment/formula`.
     pub fn failures(&self) -> Vec<String> {
         let failed = self.obligations.iter().filter(|report| report.verdict == Verdict::Violated);
         failed.map(|report| format!("{}/{}", report.moment, report.formula)).collect()
     }
 
-    /// The smallest counterexample, and the obligation that it breaks.
+    /// Returns the smallest counterexample, and the result of its obligation.
     pub fn smallest(&self) -> Option<(&ObligationReport, &Counterexample)> {
         let all = self.obligations.iter();
         let found = all.filter_map(|report| Some((report, report.counterexample.as_ref()?)));
         found.min_by_key(|(_, found)| (found.elements.values().sum::<usize>(), found.before.len()))
     }
 
-    /// How many obligations hold, of how many.
+    /// Returns the number of obligations that hold, and the number of all.
     pub fn proved(&self) -> (usize, usize) {
         let held = self.obligations.iter().filter(|report| report.verdict == Verdict::Holds);
         (held.count(), self.obligations.len())
@@ -224,7 +225,7 @@ fn cell_of(report: &ObligationReport) -> String {
     }
 }
 
-/// The most obligations that are listed as open for one reason.
+/// The greatest number of undecided obligations that are listed for one reason.
 const OPEN_SHOWN: usize = 3;
 
 fn milliseconds(seconds: f64) -> String {
@@ -237,33 +238,33 @@ impl fmt::Display for SpecificationReport {
         let table = self.table().to_string();
         table.lines().try_for_each(|line| writeln!(f, "{}", line.trim_end()))?;
         let (held, all) = self.proved();
-        writeln!(f, "\n{held} of {all} obligations hold, says {}", self.prover)?;
+        writeln!(f, "\n{held} of {all} obligations hold, decided by {}", self.prover)?;
         let upwards = match &self.order_of_sorts[..] {
-            [] => "each obligation has an order of its own".to_owned(),
+            [] => "no common order, one for each obligation".to_owned(),
             order => order.join(", "),
         };
-        writeln!(f, "decidable, since what exists goes upwards: {upwards}")?;
+        writeln!(f, "decidable by the order of sorts: {upwards}")?;
         if !self.axioms.is_empty() {
-            writeln!(f, "taken for granted: {}", self.axioms.join("; "))?;
+            writeln!(f, "axioms: {}", self.axioms.join("; "))?;
         }
         for report in &self.possible {
             if let Verdict::Inconclusive { why } = &report.verdict {
-                writeln!(f, "nothing is shown by this: {why}")?;
+                writeln!(f, "the proof is vacuous: {why}")?;
             }
         }
-        let mut open: BTreeMap<&str, Vec<&ObligationReport>> = BTreeMap::new();
+        let mut undecided: BTreeMap<&str, Vec<&ObligationReport>> = BTreeMap::new();
         for report in &self.obligations {
             if let Verdict::Inconclusive { why } = &report.verdict {
-                open.entry(why).or_default().push(report);
+                undecided.entry(why).or_default().push(report);
             }
         }
-        // A signal leaves all that follow open for the same reason.
-        for (why, reports) in open {
+        // After a signal, all further obligations are undecided for the same reason.
+        for (why, reports) in undecided {
             for report in reports.iter().take(OPEN_SHOWN) {
-                writeln!(f, "{}/{} is open: {why}", report.moment, report.formula)?;
+                writeln!(f, "{}/{} is undecided: {why}", report.moment, report.formula)?;
             }
             if let more @ 1.. = reports.len().saturating_sub(OPEN_SHOWN) {
-                writeln!(f, "{more} more are open: {why}")?;
+                writeln!(f, "{more} more undecided: {why}")?;
             }
         }
         for report in &self.obligations {
@@ -271,7 +272,7 @@ impl fmt::Display for SpecificationReport {
                 let formula = &report.formula;
                 writeln!(
                     f,
-                    "{formula} is not implied by the invariant, but part of the induction"
+                    "{formula} is not implied by the invariant alone; it is proved as part of the induction"
                 )?;
             }
         }
@@ -297,9 +298,9 @@ impl fmt::Display for ProofReport {
         if self.specifications.iter().any(|report| report.smallest().is_some()) {
             writeln!(
                 f,
-                "A counterexample to an induction need not be reachable: either the protocol is wrong, \
-                 or the invariant\nsays too little. It is cut down to the facts that matter; --json has one \
-                 for each failure."
+                "The state of a counterexample need not be reachable: either the protocol is wrong, or the \
+                 invariant is too weak.\nOnly necessary facts are shown. --json has a counterexample for \
+                 each failure."
             )?;
         }
         Ok(())

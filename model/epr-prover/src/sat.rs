@@ -1,50 +1,51 @@
-//! The SAT solver, with limits, and with its proof for those who check it.
+//! The SAT solver (batsat), with limits, and with proofs that other programs can check.
 
 use std::fmt;
 
 use batsat::{Callbacks, Lit, Solver, SolverInterface as _, SolverOpts, Var, clause, lbool};
 
-use super::patience::Watch;
+use super::limits::Watch;
 
-/// What a solver found.
+/// The result of a search for an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The clauses can not all be true.
+    /// The clauses are unsatisfiable.
     Contradiction,
-    /// They can, and there is an assignment.
+    /// The clauses are satisfiable, and an assignment was found.
     Model,
-    /// A limit was reached before either was known.
+    /// A limit was reached first.
     TimeUp,
 }
 
-/// A propositional variable or its opposite.
-pub type Literal = Lit;
+/// A propositional variable or its negation.
+pub type SatLiteral = Lit;
 
-/// Clauses over numbered variables.
+/// A set of clauses over numbered variables.
 pub struct Sat {
-    solver: Solver<Told>,
+    solver: Solver<Monitor>,
 }
 
-/// What is told to the solver, and what it tells.
+/// Stops the solver at a limit, and records the clauses that it learns.
 #[derive(Default)]
-struct Told {
+struct Monitor {
     watch: Watch,
     certificate: Option<Certificate>,
 }
 
-/// Clauses that can not all be true, and why: a list of clauses, each of which follows from those before
-/// it by unit propagation, the last one being empty (a proof in the format DRAT, without deletions).
+/// Unsatisfiable clauses, and a proof of that.
 ///
-/// Numbers are those of variables, counted from 1 as DIMACS wants it; opposites are negative.
+/// The proof is a list of clauses, each of which follows from the clauses before it by unit propagation. Its last
+/// clause is empty. (This is the format DRAT, without deletions.) Variables are numbered from 1 as in DIMACS, and a
+/// negated variable is a negative number.
 #[derive(Clone, Debug, Default)]
 pub struct Certificate {
     /// The clauses.
     pub clauses: Vec<Vec<i32>>,
-    /// What follows from them, in order.
+    /// The proof.
     pub proof: Vec<Vec<i32>>,
 }
 
-impl Callbacks for Told {
+impl Callbacks for Monitor {
     fn stop(&self) -> bool {
         self.watch.has_ended()
     }
@@ -62,12 +63,12 @@ fn dimacs(literal: Lit) -> i32 {
 }
 
 impl Certificate {
-    /// The clauses in the format DIMACS, after comments that say what the variables are.
+    /// Prints the clauses in the format DIMACS, after some lines of comments.
     pub fn cnf<'a>(&'a self, comments: &'a [String]) -> impl fmt::Display + 'a {
         Cnf(self, comments)
     }
 
-    /// The proof in the format DRAT.
+    /// Prints the proof in the format DRAT.
     pub fn drat(&self) -> impl fmt::Display + '_ {
         Lines(&self.proof)
     }
@@ -98,39 +99,39 @@ impl fmt::Display for Lines<'_> {
 }
 
 impl Sat {
-    /// No clauses yet, to be solved before some limit is reached.
+    /// Returns the empty set of clauses. Searches stop at the limits of `watch`.
     pub fn new(watch: &Watch) -> Self {
-        let told = Told { watch: watch.clone(), certificate: None };
-        Self { solver: Solver::new(SolverOpts::default(), told) }
+        let monitor = Monitor { watch: watch.clone(), certificate: None };
+        Self { solver: Solver::new(SolverOpts::default(), monitor) }
     }
 
-    /// From now on, keeps what [`certificate`](Self::certificate) needs.
+    /// Records all clauses from now on, for [`certificate`](Self::certificate).
     pub fn record(&mut self) {
         self.solver.cb_mut().certificate = Some(Certificate::default());
     }
 
-    /// Why the clauses can not all be true, if that was found and [recorded](Self::record).
+    /// Returns the proof that the clauses are unsatisfiable, if that was found and [recorded](Self::record).
     pub fn certificate(&self) -> Option<Certificate> {
         let mut certificate = self.solver.cb().certificate.clone()?;
         certificate.proof.push(Vec::new());
         (!self.solver.is_ok()).then_some(certificate)
     }
 
-    /// Another variable; they are numbered from 0.
-    pub fn variable(&mut self) -> usize {
+    /// Adds a variable. Variables are numbered from 0.
+    pub fn new_variable(&mut self) -> usize {
         self.solver.new_var_default().idx() as usize
     }
 
-    /// Demands that one of some literals is true.
-    pub fn clause(&mut self, literals: &[Literal]) {
+    /// Adds the clause that at least one of the literals is true.
+    pub fn add_clause(&mut self, literals: &[SatLiteral]) {
         if let Some(certificate) = &mut self.solver.cb_mut().certificate {
             certificate.clauses.push(literals.iter().copied().map(dimacs).collect());
         }
         self.solver.add_clause_reuse(&mut literals.to_vec());
     }
 
-    /// Looks for an assignment in which some literals are true besides.
-    pub fn solve(&mut self, assumptions: &[Literal]) -> Answer {
+    /// Searches for an assignment in which all clauses and all assumptions are true.
+    pub fn solve(&mut self, assumptions: &[SatLiteral]) -> Answer {
         match self.solver.solve_limited(assumptions) {
             answer if answer == lbool::FALSE => Answer::Contradiction,
             answer if answer == lbool::TRUE => Answer::Model,
@@ -138,13 +139,13 @@ impl Sat {
         }
     }
 
-    /// Whether a variable is true in the assignment that was found last.
+    /// Returns true if the variable is true in the assignment that was found last.
     pub fn is_true(&self, variable: usize) -> bool {
         self.solver.value_var(Var::unsafe_from_idx(variable as u32)) == lbool::TRUE
     }
 }
 
-/// A variable, or its opposite.
-pub fn literal(variable: usize, positive: bool) -> Literal {
+/// Returns a variable as a literal, negated unless `positive`.
+pub fn literal(variable: usize, positive: bool) -> SatLiteral {
     Lit::new(Var::unsafe_from_idx(variable as u32), positive)
 }

@@ -1,8 +1,8 @@
-//! The same obligations for other provers: as SMT-LIB, and answers from z3 and cvc5.
+//! Obligations as SMT-LIB scripts, and their decision by z3 or cvc5.
 //!
-//! Nothing of the built-in prover's work is in a script, not even the substitution of what an action
-//! does: the relations after it are defined, and the goal is about those. So a mistake there cannot
-//! agree with itself.
+//! A script shares no step with the built-in prover, not even the substitution of an action's effect: it defines the
+//! relations after the action, and states the goal about them. So a fault in the built-in prover does not repeat
+//! itself here.
 
 use std::{
     fmt,
@@ -14,30 +14,30 @@ use std::{
 
 use super::{
     language::{Names, Relation, Sort, Specification, Update, Variable},
+    limits::Watch,
     obligation::{Finding, Moment, Obligation},
-    patience::Watch,
 };
 
-/// Which solver.
+/// A supported solver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Microsoft's.
+    /// The program `z3`.
     Z3,
-    /// The successor of CVC4.
+    /// The program `cvc5`.
     Cvc5,
 }
 
-/// A solver that is there.
+/// An installed solver.
 #[derive(Clone, Debug)]
 pub struct Solver {
     kind: Kind,
     version: String,
 }
 
-/// A solver that is not.
+/// A solver is not installed, or does not run.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{program} is not on the PATH ({why}); install it (a package of that name is in Debian), or use \
+    "{program} is not on the PATH ({why}); install it (Debian has a package of that name), or use \
      `--prover builtin`, which needs nothing"
 )]
 pub struct Missing {
@@ -54,7 +54,7 @@ impl Kind {
     }
 
     fn command(self, timeout: Duration) -> Command {
-        // No time at all would mean no limit to them.
+        // A limit of 0 means no limit to both solvers.
         let limit = timeout.as_millis().max(1);
         let mut command = Command::new(self.program());
         match self {
@@ -71,10 +71,10 @@ impl Kind {
 }
 
 impl Solver {
-    /// Looks whether it is there.
+    /// Finds a solver by asking for its version.
     ///
     /// # Errors
-    /// If it is not, or does not say its version.
+    /// Fails if the program does not run, or does not print its version.
     pub fn find(kind: Kind) -> Result<Self, Missing> {
         let missing = |why| Missing { program: kind.program(), why };
         let output = Command::new(kind.program()).arg("--version").stderr(Stdio::null()).output();
@@ -83,11 +83,11 @@ impl Solver {
         let numbered =
             |word: &&str| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit());
         let version = text.split_whitespace().find(numbered);
-        let version = version.ok_or_else(|| missing("it does not say its version".to_owned()))?;
+        let version = version.ok_or_else(|| missing("it does not print its version".to_owned()))?;
         Ok(Self { kind, version: version.to_owned() })
     }
 
-    /// Asks it whether the obligation of a script can fail. Only an answer of one word is one.
+    /// Decides the obligation of a script. The finding is unknown unless the answer is exactly `sat` or `unsat`.
     pub(super) fn run(&self, script: &str, watch: &Watch) -> Finding {
         let timeout = watch.timeout();
         match self.ask(script, watch) {
@@ -95,9 +95,9 @@ impl Solver {
                 "unsat" => Finding::Proved,
                 "sat" => Finding::Refuted,
                 "" | "unknown" | "timeout" => Finding::Unknown {
-                    why: format!("{self} does not know, within the time limit of {timeout:?}"),
+                    why: format!("{self} did not decide within the time limit of {timeout:?}"),
                 },
-                other => Finding::Unknown { why: format!("{self} says: {other}") },
+                other => Finding::Unknown { why: format!("{self} answered: {other}") },
             },
             Err(error) => Finding::Unknown { why: format!("{self} could not be asked: {error}") },
         }
@@ -116,17 +116,17 @@ impl Solver {
         let mut input = running.0.stdin.take().expect("it is piped");
         let mut output = running.0.stdout.take().expect("it is piped");
         let script = script.to_owned();
-        // It may complain before it has read all of the script, so that neither waits for the other. If
-        // it ends before it has read all, what it says tells why.
+        // Two threads write and read, since the solver may answer before it has read the whole script. If it ends
+        // before that, the write fails, and the answer tells why.
         let writer =
             thread::Builder::new().spawn(move || drop(input.write_all(script.as_bytes())))?;
         let reader = thread::Builder::new().spawn(move || {
             let mut answer = String::new();
             output.read_to_string(&mut answer).map(|_| answer)
         })?;
-        // It keeps the time itself; one that does not is stopped.
-        let patience = timeout.saturating_add(Duration::from_secs(5));
-        let deadline = Instant::now().checked_add(patience);
+        // The solver has the time limit as an argument. It is killed if it does not keep to it.
+        let time = timeout.saturating_add(Duration::from_secs(5));
+        let deadline = Instant::now().checked_add(time);
         let mut called_off = None;
         while running.0.try_wait()?.is_none() {
             called_off = watch.called_off();
@@ -142,12 +142,12 @@ impl Solver {
     }
 }
 
-/// A solver that runs; it ends with this at the latest.
+/// A running solver. Dropping it kills the process.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // One that has ended already is only waited for.
+        // Killing a process that has ended does nothing. Waiting reaps it.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -159,17 +159,17 @@ impl fmt::Display for Solver {
     }
 }
 
-/// An obligation as a script that a solver finds unsatisfiable if it holds.
+/// Returns the script of an obligation. It is unsatisfiable if the obligation holds.
 pub fn script<'a>(obligation: &'a Obligation<'a>) -> impl fmt::Display + 'a {
     Script(obligation)
 }
 
 struct Script<'a>(&'a Obligation<'a>);
 
-/// Everything is called by its kind and number, so that no name of a specification can mean anything to a
-/// solver, nor two things have one name; a comment says which is which. Relations may be those of the state
-/// after.
+/// Names of a kind letter and a number. So no name of a specification has a meaning to the solver, and all names are
+/// unique. Comments in the script have the original names.
 struct Numbered {
+    /// True for relations in the state after the action.
     after: bool,
 }
 
@@ -248,8 +248,9 @@ impl fmt::Display for Script<'_> {
     }
 }
 
-/// What a relation is afterwards: as an update says where its pattern matches, and else as before; or
-/// without an update the formula, if there is one.
+/// Defines a relation in the state after the action. For tuples that match the pattern of the update it is `formula`,
+/// and for others it is unchanged. Without an update it is `formula` for all tuples, or unchanged if `formula` is
+/// empty.
 fn define(
     f: &mut fmt::Formatter<'_>,
     specification: &Specification,

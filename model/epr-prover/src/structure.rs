@@ -1,8 +1,8 @@
-//! Finite structures: so many elements of each sort, and of which of them each relation holds.
+//! Finite structures: the number of elements of each sort, and the tuples for which each relation holds.
 //!
-//! A structure is a state of the transition system that a specification describes, with its rigid
-//! relations included. Formulas are evaluated in it as they are written, by trying all elements: this
-//! is the reading of the language that the provers are held against.
+//! A structure is a state of the transition system that a specification describes, including the rigid relations. A
+//! formula is evaluated as it is written, by trying all elements. This evaluation is the reference semantics of the
+//! language, against which the provers are tested.
 
 use std::sync::Arc;
 
@@ -10,52 +10,51 @@ use fixedbitset::FixedBitSet;
 
 use super::language::{Formula, Relation, Sort, Specification, Variable};
 
-/// The things of one sort are numbered from 0.
+/// An element of a sort. The elements of each sort are numbered from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Element(pub u8);
 
-/// What each variable stands for.
+/// The value of each variable.
 #[derive(Clone, Debug)]
 pub struct Assignment(Vec<Element>);
 
 impl Assignment {
-    /// Everything stands for the first element.
+    /// Assigns the first element to each variable.
     pub fn of(specification: &Specification) -> Self {
         Self(vec![Element(0); specification.variables.len()])
     }
 
-    /// Lets a variable stand for an element.
+    /// Assigns an element to a variable.
     pub fn set(&mut self, variable: Variable, element: Element) {
         self.0[variable.index] = element;
     }
 
-    /// What a variable stands for.
+    /// Returns the value of a variable.
     pub fn get(&self, variable: Variable) -> Element {
         self.0[variable.index]
     }
 }
 
-/// A state of a specification, and the rigid relations beneath it.
+/// A state of a specification, including its rigid relations.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Structure {
     layout: Arc<Layout>,
-    /// Everything that could be so of anything is a fact, and these are those that are.
+    /// One bit for each relation and tuple, set if the relation holds for the tuple.
     facts: FixedBitSet,
 }
 
-/// How many there are of everything, and so which number each fact has.
+/// The number of elements of each sort, and the numbers of the facts that follow from it.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Layout {
     sizes: Vec<u8>,
     relations: Vec<Table>,
 }
 
-/// The facts of one relation.
+/// The numbers of the facts of one relation: `first..first + count`, in the order of their tuples.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Table {
-    /// The number of elements at each place.
+    /// The number of elements of each argument's sort.
     sizes: Vec<u8>,
-    /// The number of the first fact, and how many there are.
     first: usize,
     count: usize,
 }
@@ -86,11 +85,11 @@ impl Table {
 }
 
 impl Structure {
-    /// The structure with so many elements of each sort in which no relation holds of anything: as far
-    /// as relations that change are concerned, the initial state.
+    /// Returns the structure in which no relation holds for any tuple. Apart from the rigid relations, it is the
+    /// initial state. `sizes` has the number of elements of each sort.
     ///
     /// # Panics
-    /// If a sort has no elements, or another number of sorts is given than there are.
+    /// Panics if a size is 0, or if there is not one size for each sort.
     pub fn empty(specification: &Specification, sizes: &[u8]) -> Self {
         assert_eq!(sizes.len(), specification.sorts.len(), "one size for each sort");
         assert!(sizes.iter().all(|&size| size > 0), "no sort is empty");
@@ -106,28 +105,28 @@ impl Structure {
         Self { layout, facts: FixedBitSet::with_capacity(first) }
     }
 
-    /// How many facts there could be.
+    /// Returns the number of facts, true or false: one for each relation and tuple.
     pub fn possible_facts(&self) -> usize {
         self.facts.len()
     }
 
-    /// All elements of a sort.
+    /// Returns all elements of a sort.
     pub fn elements(&self, sort: Sort) -> impl Iterator<Item = Element> + use<> {
         (0..self.layout.sizes[sort.0]).map(Element)
     }
 
-    /// Whether a relation holds of some elements.
+    /// Returns true if the relation holds for the tuple.
     pub fn holds(&self, relation: Relation, tuple: &[Element]) -> bool {
         self.facts.contains(self.fact(relation, tuple))
     }
 
-    /// Says whether a relation holds of some elements.
+    /// Makes a fact true or false.
     pub fn set(&mut self, relation: Relation, tuple: &[Element], holds: bool) {
         let fact = self.fact(relation, tuple);
         self.facts.set(fact, holds);
     }
 
-    /// Says whether a relation holds of what some variables stand for.
+    /// Makes the fact true or false whose tuple is the values of the variables.
     pub(super) fn set_of(
         &mut self,
         relation: Relation,
@@ -140,26 +139,25 @@ impl Structure {
         self.facts.set(fact, holds);
     }
 
-    /// The number of the fact that a relation holds of some elements, below
-    /// [`possible_facts`](Self::possible_facts).
+    /// Returns the number of a fact, below [`possible_facts`](Self::possible_facts).
     pub fn fact(&self, relation: Relation, tuple: &[Element]) -> usize {
         self.layout.relations[relation.0].index(tuple.iter().copied())
     }
 
-    /// All tuples that a relation could hold of, in order.
+    /// Returns all tuples of a relation's sorts, in order.
     pub fn all_tuples(&self, relation: Relation) -> impl Iterator<Item = Vec<Element>> {
         let table = &self.layout.relations[relation.0];
         table.range().map(|index| table.tuple(index))
     }
 
-    /// All tuples of which a relation holds, in order.
+    /// Returns the tuples for which a relation holds, in order.
     pub fn tuples(&self, relation: Relation) -> impl Iterator<Item = Vec<Element>> {
         let table = &self.layout.relations[relation.0];
         let facts = table.range().filter(|&fact| self.facts.contains(fact));
         facts.map(|fact| table.tuple(fact))
     }
 
-    /// The same structure with other numbers: `numbers[sort][old]` is the new one.
+    /// Returns the structure with its elements renumbered: `numbers[sort][old]` is the new number.
     #[must_use]
     pub fn renumbered(&self, specification: &Specification, numbers: &[Vec<Element>]) -> Self {
         let mut renumbered = Self::empty(specification, &self.layout.sizes);
@@ -174,8 +172,7 @@ impl Structure {
         renumbered
     }
 
-    /// Whether a formula holds, its free variables standing for what `assignment` says. What it says
-    /// of bound variables is overwritten.
+    /// Returns true if the formula holds under the assignment. Overwrites the values of bound variables.
     pub fn satisfies(&self, formula: &Formula, assignment: &mut Assignment) -> bool {
         match formula {
             Formula::Atom(relation, arguments) => {
@@ -195,8 +192,8 @@ impl Structure {
         }
     }
 
-    /// Whether something is so whatever some variables stand for. Stops at the first for which it is
-    /// not, and leaves them standing for that.
+    /// Returns true if `check` is true for all values of the variables. Stops at the first values for which it is
+    /// false, and leaves these in the assignment.
     pub fn every(
         &self,
         bound: &[Variable],

@@ -1,4 +1,4 @@
-//! The example: a lock service, and what its proof needs.
+//! The lock service of the examples: its proof succeeds, and fails without any of the guards.
 
 use std::time::Duration;
 
@@ -17,9 +17,8 @@ fn the_lock_service_is_proved() {
     assert_eq!(verdict(LOCK), Verdict::Holds);
 }
 
-/// Without any one of its guards the proof fails.
 #[test]
-fn each_guard_is_needed() {
+fn the_proof_fails_without_any_one_of_the_guards() {
     let guards: Vec<_> = LOCK.lines().filter(|line| line.trim().starts_with("(require")).collect();
     assert_eq!(guards.len(), 6);
     for guard in guards {

@@ -25,7 +25,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::cluster::{
-    AGREEMENT, BELIEFS, BEYOND, Beyond, Bounds, Bug, Cluster, HELD, Harm, NOT_STUCK, READS, TRIMMED,
+    AGREEMENT, BELIEFS, BEYOND, Beyond, Bounds, Bug, CheckedCluster, Cluster, HELD, Harm,
+    NOT_STUCK, READS, TRIMMED,
 };
 use state_explorer::{Behaviour, Counterexample, Options, Path, explore_and_keep};
 use verdict::{Interrupt, Verdict};
@@ -128,7 +129,7 @@ pub struct Sighting {
     pub counterexample: Counterexample,
     /// The same, for whoever draws it.
     #[serde(skip)]
-    pub behaviour: Behaviour<Cluster>,
+    pub behaviour: Behaviour<CheckedCluster>,
 }
 
 /// What became of one bug.
@@ -216,7 +217,7 @@ impl Hunter<'_> {
     fn climb(&mut self, bounds: Bounds, not_stuck: bool) {
         let cluster = cluster(bounds);
         let cluster = if not_stuck { cluster.with_not_stuck() } else { cluster };
-        let explored = explore_and_keep(&cluster, &self.options()).report;
+        let explored = explore_and_keep(&cluster.checked(), &self.options()).report;
         let (states, number) = (explored.states, self.rungs.len() + 1);
         let mut verdict = explored.verdict;
         let larger = self.rungs.last().is_none_or(|last| last.states <= states);
@@ -286,14 +287,14 @@ impl Hunter<'_> {
             let broken = cluster(rung.bounds).with_bug(bug).with_only(properties);
             let stuck = properties.contains(&NOT_STUCK);
             let broken = if stuck { broken.with_not_stuck() } else { broken };
-            if let Some(sighting) = self.sighting(rung, &broken)? {
+            if let Some(sighting) = self.sighting(rung, &broken.checked())? {
                 return Ok(Some(sighting));
             }
         }
         Ok(None)
     }
 
-    fn sighting(&self, rung: &Rung, broken: &Cluster) -> Result<Option<Sighting>, Stopped> {
+    fn sighting(&self, rung: &Rung, broken: &CheckedCluster) -> Result<Option<Sighting>, Stopped> {
         let mut explored = explore_and_keep(broken, &self.options());
         if let Verdict::Inconclusive { why } = explored.report.verdict {
             return Err(why);

@@ -167,12 +167,12 @@ fn every_bug_is_caught() {
     let mut seen = Vec::new();
     for (bug, bounds, safety) in rows() {
         seen.push(bug);
-        let broken = cluster(bounds).with_bug(bug);
+        let broken = cluster(bounds).with_bug(bug).checked();
         let found = first_failure(&explore(&broken, &Options::default()));
         table.push(format!("{:2} {bug:?}", bug.number()));
         table.push(format!("   {bounds}: {found}"));
         if let Some((property, bounds)) = safety {
-            let broken = cluster(bounds).with_bug(bug).only(property);
+            let broken = cluster(bounds).with_bug(bug).with_only(&[property]).checked();
             let found = first_failure(&explore(&broken, &Options::default()));
             table.push(format!("   {bounds}: {found}"));
         }
@@ -301,7 +301,7 @@ fn nothing_smaller_shows_them() {
             let all = [plain, waiting[0], waiting[1]].into_iter().flat_map(|it| [it, crash(it)]);
             for bounds in all {
                 let Ok(cluster) = Cluster::new(bounds) else { continue };
-                let report = explore(&cluster, &at_most_few);
+                let report = explore(&cluster.clone().checked(), &at_most_few);
                 if report.complete && report.states < few {
                     spaces.push((report.states, cluster));
                 }
@@ -314,7 +314,7 @@ fn nothing_smaller_shows_them() {
             continue;
         };
         for (_, cluster) in spaces.iter().filter(|(states, _)| states < row) {
-            let report = explore(&cluster.clone().with_bug(bug), &Options::default());
+            let report = explore(&cluster.clone().with_bug(bug).checked(), &Options::default());
             assert_eq!(report.verdict, Verdict::Holds, "{bug:?}: {bounds} is larger than {report}");
             compared += 1;
         }
@@ -357,7 +357,7 @@ fn majorities_show_most_of_it() {
         (Bug::CountsOwnVoteEarly, AGREEMENT, crash(unsynced(1, three(2)))),
     ];
     let table = rows.map(|(bug, property, bounds)| {
-        let broken = cluster(bounds).with_bug(bug).only(property);
+        let broken = cluster(bounds).with_bug(bug).with_only(&[property]).checked();
         let found = first_failure(&explore(&broken, &Options::default()));
         format!("{:2} {bug:?}: {bounds}: {found}\n", bug.number())
     });
@@ -454,7 +454,7 @@ fn bounds_that_are_too_small_miss_it() {
     ];
     for &(bug, bounds, properties) in rows {
         for &property in properties {
-            let broken = cluster(bounds).with_bug(bug);
+            let broken = cluster(bounds).with_bug(bug).checked();
             let broken = if property == all { broken } else { broken.only(property) };
             let report = explore(&broken, &Options::default());
             assert_eq!(report.verdict, Verdict::Holds, "{bug:?} in {bounds}: {property}");
@@ -467,8 +467,9 @@ fn bounds_that_are_too_small_miss_it() {
 #[test]
 fn voting_only_once_is_safe_and_hardly_shows() {
     let bounds = space([3, 1, 3, 2]);
-    let right = explore(&cluster(bounds), &Options::default());
-    let wrong = explore(&cluster(bounds).with_bug(Bug::VotesOnlyOnce), &Options::default());
+    let right = explore(&cluster(bounds).checked(), &Options::default());
+    let wrong =
+        explore(&cluster(bounds).with_bug(Bug::VotesOnlyOnce).checked(), &Options::default());
     assert_eq!((right.states, wrong.states), (11_936, 3_348));
     for report in [right, wrong] {
         assert_eq!(report.verdict, Verdict::Holds);
@@ -492,7 +493,8 @@ fn every_property_can_fail() {
         (REFINES, Bug::CountsOldPromise, quorums(2, 1, space([2, 1, 2, 1])), 5),
     ];
     for (property, bug, bounds, steps) in rows {
-        let report = explore(&cluster(bounds).with_bug(bug).only(property), &Options::default());
+        let broken = cluster(bounds).with_bug(bug).with_only(&[property]).checked();
+        let report = explore(&broken, &Options::default());
         assert_eq!(first_failure(&report), format!("{property}, {steps}"), "{bug:?}");
     }
 }
@@ -507,7 +509,7 @@ fn the_protocol_itself_holds_in_all_these_bounds() {
     spaces.sort_by_key(|bounds| format!("{bounds:?}"));
     spaces.dedup();
     for bounds in spaces {
-        let report = explore(&cluster(bounds), &Options::default());
+        let report = explore(&cluster(bounds).checked(), &Options::default());
         assert_eq!(report.verdict, Verdict::Holds, "{bounds}");
     }
 }

@@ -45,7 +45,7 @@ fn a_run_goes_on_where_a_limit_ended_it() {
     assert!(limited.why().contains("the limit of 100000 states was reached"), "{}", limited.why());
     let shallow = run(directory.path(), &["--max-depth", "5", "--resume"]);
     assert_eq!(shallow.code(), Some(2));
-    assert!(shallow.complaint().contains("already; --max-depth 5 would have to be at least"));
+    assert!(shallow.complaint().contains("instead of 5"));
     assert_eq!(run(directory.path(), &["--resume"]).counts(), (185_369, 491_535, 25));
     // Nothing is found anew in the last levels; what was found before is remembered.
     let report = run(directory.path(), &["--resume"]).report();
@@ -75,7 +75,7 @@ fn a_run_up_to_symmetry_goes_on() {
 #[test]
 fn a_cluster_goes_on() {
     let directory = directory();
-    let cluster = Cluster::new(Bounds::of(3, 1, 2)).expect("the bounds are good");
+    let cluster = Cluster::new(Bounds::of(3, 1, 2)).expect("the bounds are good").checked();
     let explored = |resume, max_depth: Option<usize>| -> Report {
         let directory = directory.path().to_owned();
         let options = Options {
@@ -102,7 +102,9 @@ fn what_is_not_right_is_refused() {
     let place = directory();
     let missing = run(&place.path().join("new"), &["--resume"]);
     assert_eq!(missing.code(), Some(2));
-    assert!(missing.complaint().contains("holds no whole level to go on from; leave out --resume"));
+    assert!(
+        missing.complaint().contains("holds no complete level to resume from; leave out --resume")
+    );
 
     let kept = place.path().join("kept");
     run(&kept, &["--max-depth", "9"]).why();
@@ -138,9 +140,9 @@ fn what_is_not_right_is_refused() {
     let longer = [&whole[..], b"more"].concat();
     for (bytes, what) in [
         (&flipped[..], "its checksum is wrong"),
-        (&longer[..], "it is longer than it says"),
+        (&longer[..], "it is longer than its header says"),
         (&whole[..whole.len() - 5], "cannot be read"),
-        (&whole[..whole.len() / 2], "it is shorter than it says"),
+        (&whole[..whole.len() / 2], "it is shorter than its header says"),
         (&b"garbage"[..], "no header"),
         (&b"{\"format\":\"else\"}\n"[..], "no header"),
     ] {

@@ -223,7 +223,7 @@ fn the_specifications_are_proved() {
 
     let output = paxos_model("prove flexible");
     assert_eq!(output.status.code(), Some(0));
-    assert!(stdout(&output).contains("92 of 92 obligations hold, says built-in"));
+    assert!(stdout(&output).contains("92 of 92 obligations hold, decided by built-in"));
     assert!(stdout(&output).contains("verdict: holds"));
     assert!(!stdout(&output).contains("multipaxos"));
 }
@@ -283,7 +283,7 @@ fn what_is_no_specification_is_unusable() {
     let typo =
         folder.write("typo.epr", &SYNOD.replace("(require (prepare b))", "(require (prepared b))"));
     for (arguments, complaint) in [
-        (typo, "typo.epr:70:13"),
+        (typo, "typo.epr:71:13"),
         ("no-such-file".to_owned(), "give a file, or one of synod, multipaxos, flexible"),
         ("synod --prover magic".to_owned(), "[possible values: builtin, z3, cvc5]"),
         ("synod --timeout soon".to_owned(), "give a number of seconds"),

@@ -42,7 +42,7 @@ fn spaces() -> Vec<(Bounds, usize, usize, usize)> {
 #[test]
 fn every_state_is_safe_and_the_counts_are_exact() {
     for (bounds, states, transitions, depth) in spaces() {
-        let report = explore(&Cluster::new(bounds).unwrap(), &Options::default());
+        let report = explore(&Cluster::new(bounds).unwrap().checked(), &Options::default());
         assert_eq!(report.verdict, Verdict::Holds, "{bounds}\n{report}");
         assert!(report.complete, "{bounds}");
         let counts = (report.states, report.transitions, report.depth);
@@ -62,7 +62,8 @@ fn every_state_is_safe_and_the_counts_are_exact() {
 /// Each `always` means something only beside a `sometimes`.
 #[test]
 fn there_are_as_many_witnesses_as_claims() {
-    let report = explore(&Cluster::new(Bounds::of(3, 1, 2)).unwrap(), &Options::default());
+    let report =
+        explore(&Cluster::new(Bounds::of(3, 1, 2)).unwrap().checked(), &Options::default());
     let count = |expectation| {
         report.properties.iter().filter(|property| property.expectation == expectation).count()
     };

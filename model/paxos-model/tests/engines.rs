@@ -91,7 +91,7 @@ fn engines_agree_on_synod() {
 #[test]
 fn engines_agree_on_clusters() {
     for bounds in clusters() {
-        assert_alike(&cluster(bounds));
+        assert_alike(&cluster(bounds).checked());
     }
 }
 
@@ -111,8 +111,8 @@ fn orbits_add_up() {
     }
     for bounds in clusters() {
         let (all, some) = (Engine::Dfs, Engine::Dfs);
-        let all = explore(&cluster(bounds), &with(all, 1, false));
-        let some = explore(&cluster(bounds), &with(some, 1, true));
+        let all = explore(&cluster(bounds).checked(), &with(all, 1, false));
+        let some = explore(&cluster(bounds).checked(), &with(some, 1, true));
         assert_eq!(some.symmetry.expect("it was used").orbits, all.states as u64, "{bounds}");
         // Only those who do not campaign can be renamed, and it takes two of them.
         assert_eq!(some.states < all.states, bounds.nodes > bounds.campaigners + 1, "{bounds}");
@@ -202,7 +202,7 @@ fn assert_packs<M: Explorable>(model: &M) -> usize {
 fn what_is_packed_is_unpacked() {
     let mut packed = assert_packs(&synod(3, 2, 2)) + assert_packs(&synod(4, 5, 1));
     for bounds in clusters() {
-        packed += assert_packs(&cluster(bounds));
+        packed += assert_packs(&cluster(bounds).checked());
     }
     // States with a fault, of every kind that fits.
     for (bug, bounds) in [
@@ -210,7 +210,7 @@ fn what_is_packed_is_unpacked() {
         (Bug::AdoptsWholeLog, Bounds { crashes: Some(0), ..Bounds::of(2, 2, 2) }),
         (Bug::AcceptDoesNotPromise, Bounds { nacks: false, ..Bounds::of(3, 1, 2) }),
     ] {
-        packed += assert_packs(&cluster(bounds).with_bug(bug));
+        packed += assert_packs(&cluster(bounds).with_bug(bug).checked());
     }
     assert!(packed > 50_000, "{packed}");
 }
@@ -227,7 +227,7 @@ fn counterexamples_are_equally_short() {
         (Bug::HalfIsQuorum, space(2), 6),
         (Bug::AdoptsLowest, space(3), 14),
     ] {
-        let alone = cluster(bounds).with_bug(bug).only(AGREEMENT);
+        let alone = cluster(bounds).with_bug(bug).with_only(&[AGREEMENT]).checked();
         for (engine, threads) in
             [(Engine::Bfs, 1), (Engine::Dfs, 1), (Engine::Timely, 1), (Engine::Timely, 2)]
         {
@@ -238,7 +238,7 @@ fn counterexamples_are_equally_short() {
             let property = &found.report.properties[0];
             assert!(property.counterexample.as_ref().expect("it is violated").shortest);
             // With all properties, each that is said to be violated has as short a way as it has alone.
-            let all = cluster(bounds).with_bug(bug);
+            let all = cluster(bounds).with_bug(bug).checked();
             for property in explore(&all, &options).properties {
                 let Some(found) = property.counterexample else { continue };
                 let alone = explore(&all.only(property.name), &with(Engine::Bfs, 1, false));
@@ -253,7 +253,7 @@ fn counterexamples_are_equally_short() {
 #[test]
 fn a_counterexample_does_not_depend_on_the_number_of_workers() {
     let bounds = Bounds { crashes: Some(0), ..Bounds::of(3, 1, 2) };
-    let broken = cluster(bounds).with_bug(Bug::IgnoresReports);
+    let broken = cluster(bounds).with_bug(Bug::IgnoresReports).checked();
     let found = |threads| {
         let found = explore_and_keep(&broken, &with(Engine::Timely, threads, false));
         found.behaviours.values().map(|it| it.last().clone()).collect::<Vec<_>>()

@@ -14,7 +14,7 @@ use std::{
 };
 
 use paxos_model::{
-    cluster::{Bounds, Cluster},
+    cluster::{Bounds, CheckedCluster, Cluster},
     story::{Shown, Storied},
     synod::{self, Synod},
 };
@@ -136,8 +136,8 @@ fn page(url: &str, name: &str) -> Option<String> {
     Some(page)
 }
 
-fn cluster() -> Cluster {
-    Cluster::new(Bounds::of(2, 1, 2)).expect("bounds in range")
+fn cluster() -> CheckedCluster {
+    Cluster::new(Bounds::of(2, 1, 2)).expect("bounds in range").checked()
 }
 
 #[test]

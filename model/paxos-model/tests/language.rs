@@ -52,11 +52,11 @@ fn formulas_that_are_none_are_refused() {
     );
     refused(
         "(forall ((x node)) (has x x))",
-        expect!["12:29 `x` is a node, where `has` wants a color | a variable of sort `color`"],
+        expect!["12:29 `x` is a node, but `has` takes a color here | a variable of sort `color`"],
     );
     refused(
         "(forall ((x node)) (has x))",
-        expect!["12:22 `has` wants 2 arguments, and here are 1 | `(has node color)`"],
+        expect!["12:22 `has` takes 2 arguments, but 1 is given | `(has node color)`"],
     );
     refused(
         "(forall ((x node) (c color)) (has x d))",
@@ -74,40 +74,40 @@ fn formulas_that_are_none_are_refused() {
     );
     refused(
         "(forall ((x node) (x color)) (has x x))",
-        expect!["12:22 `x` means something already | a name of its own"],
+        expect!["12:22 `x` is already in use | another name"],
     );
     refused(
         "(forall (x node) (bare x))",
         expect![
-            "12:12 this is no pair | variables and their sorts, as in `((x client) (y client))`"
+            "12:12 this is not a pair | variables and their sorts, as in `((x client) (y client))`"
         ],
     );
     refused(
         "(forall ((x node)) (bare x) (bare x))",
         expect![
-            "12:3 this is not how `forall` is used | a formula: `true`, `false`, `(RELATION x …)`, `(= x y)`, `(distinct x y)`, `(not F)`, `(and F …)`, `(or F …)`, `(=> F G)`, `(= F G)`, `(forall ((x sort) …) F)` or `(exists ((x sort) …) F)`"
+            "12:3 `forall` is used in the wrong form | a formula: `true`, `false`, `(RELATION x …)`, `(= x y)`, `(distinct x y)`, `(not F)`, `(and F …)`, `(or F …)`, `(=> F G)`, `(= F G)`, `(forall ((x sort) …) F)` or `(exists ((x sort) …) F)`"
         ],
     );
     refused(
         "(forall ((x node)) (not (bare x) (bare x)))",
         expect![
-            "12:22 this is not how `not` is used | a formula: `true`, `false`, `(RELATION x …)`, `(= x y)`, `(distinct x y)`, `(not F)`, `(and F …)`, `(or F …)`, `(=> F G)`, `(= F G)`, `(forall ((x sort) …) F)` or `(exists ((x sort) …) F)`"
+            "12:22 `not` is used in the wrong form | a formula: `true`, `false`, `(RELATION x …)`, `(= x y)`, `(distinct x y)`, `(not F)`, `(and F …)`, `(or F …)`, `(=> F G)`, `(= F G)`, `(forall ((x sort) …) F)` or `(exists ((x sort) …) F)`"
         ],
     );
     refused(
         "(forall ((x node)) (bare (next x)))",
-        expect!["12:28 terms are variables | the name of a variable"],
+        expect!["12:28 the language has no terms other than variables | the name of a variable"],
     );
     refused(
         "bare",
         expect![
-            "12:3 this is no formula | a formula: `true`, `false`, `(RELATION x …)`, `(= x y)`, `(distinct x y)`, `(not F)`, `(and F …)`, `(or F …)`, `(=> F G)`, `(= F G)`, `(forall ((x sort) …) F)` or `(exists ((x sort) …) F)`"
+            "12:3 this is not a formula | a formula: `true`, `false`, `(RELATION x …)`, `(= x y)`, `(distinct x y)`, `(not F)`, `(and F …)`, `(or F …)`, `(=> F G)`, `(= F G)`, `(forall ((x sort) …) F)` or `(exists ((x sort) …) F)`"
         ],
     );
     refused(
         "()",
         expect![
-            "12:3 this is no formula | a formula: `true`, `false`, `(RELATION x …)`, `(= x y)`, `(distinct x y)`, `(not F)`, `(and F …)`, `(or F …)`, `(=> F G)`, `(= F G)`, `(forall ((x sort) …) F)` or `(exists ((x sort) …) F)`"
+            "12:3 this is not a formula | a formula: `true`, `false`, `(RELATION x …)`, `(= x y)`, `(distinct x y)`, `(not F)`, `(and F …)`, `(or F …)`, `(=> F G)`, `(= F G)`, `(forall ((x sort) …) F)` or `(exists ((x sort) …) F)`"
         ],
     );
     refused(
@@ -121,13 +121,13 @@ fn formulas_that_are_none_are_refused() {
         "(and (forall ((x node)) (exists ((c color)) (has x c)))
        (forall ((c color)) (exists ((x node)) (has x c))))",
         expect![
-            "13:28 this is outside the decidable fragment: here a `node` depends on a `color`, and that on the first again, when `one` is to be shown after `paint` | quantifiers that alternate only from some sorts to others, never in a circle"
+            "13:28 this is outside the decidable fragment: in the proof of `one` after `paint`, a `node` depends on a `color`, which in turn depends on a `node` | quantifiers whose dependencies between sorts form no cycle"
         ],
     );
     refused(
         "(forall ((x node)) (exists ((y node)) (next x y)))",
         expect![
-            "12:22 this is outside the decidable fragment: here a `node` depends on a `node`, when `one` is to be shown after `paint` | quantifiers that alternate only from some sorts to others, never in a circle"
+            "12:22 this is outside the decidable fragment: in the proof of `one` after `paint`, a `node` depends on a `node` | quantifiers whose dependencies between sorts form no cycle"
         ],
     );
 }
@@ -138,16 +138,16 @@ fn forms_that_are_none_are_refused() {
     refused(
         "(declare-thing x)",
         expect![
-            "7:2 `declare-thing` is no form | one of `specification`, `declare-sort`, `declare-rigid`, `declare-relation`, `define`, `axiom`, `action`, `invariant` and `safety`"
+            "7:2 `declare-thing` is not a form | one of `specification`, `declare-sort`, `declare-rigid`, `declare-relation`, `define`, `axiom`, `action`, `invariant` and `safety`"
         ],
     );
     refused(
         "(declare-sort node \"m\")",
-        expect!["7:15 there is a sort `node` already | a name of its own"],
+        expect!["7:15 there is a sort `node` already | another name"],
     );
     refused(
         "(declare-sort other)",
-        expect![[r#"7:1 this form has another shape | `(declare-sort NAME "PREFIX")`"#]],
+        expect![[r#"7:1 this form has the wrong shape | `(declare-sort NAME "PREFIX")`"#]],
     );
     refused(
         "(declare-sort forall \"f\")",
@@ -155,31 +155,29 @@ fn forms_that_are_none_are_refused() {
     );
     refused(
         "(declare-relation has (node) \"{0}\")",
-        expect!["7:19 there is a relation `has` already | a name of its own"],
+        expect!["7:19 there is a relation `has` already | another name"],
     );
     refused(
         "(declare-relation is (node) \"{1} is\")",
-        expect!["7:29 this sentence has a hole that nothing fills | `{0}`"],
+        expect!["7:29 this placeholder names no argument | `{0}`"],
     );
     refused(
         "(declare-relation is (knot) \"{0} is\")",
-        expect![
-            "7:23 there is no sort `knot` | `node`, `color`, or a sort that was declared above"
-        ],
+        expect!["7:23 there is no sort `knot` | `node`, `color`, or a sort that is declared above"],
     );
     refused(
         "(axiom a \"b\" (forall ((x node)) (bare x)))",
         expect![
-            "7:14 an axiom holds in every state, so that it may only be about what never changes | relations declared with `declare-rigid`"
+            "7:14 an axiom is about rigid relations only, and this formula contains another relation | relations declared with `declare-rigid`"
         ],
     );
     refused(
         "(invariant one \"b\" true)",
-        expect!["11:9 there is a statement `one` already | a name of its own"],
+        expect!["11:9 there is a statement `one` already | another name"],
     );
     refused(
         "(invariant i true)",
-        expect![[r#"7:1 this form has another shape | `(invariant NAME "in words" FORMULA)`"#]],
+        expect![[r#"7:1 this form has the wrong shape | `(invariant NAME "in words" FORMULA)`"#]],
     );
     refused(
         "(specification other \"b\")",
@@ -187,12 +185,12 @@ fn forms_that_are_none_are_refused() {
     );
     refused(
         "(action a ((x node)) \"{y}\")",
-        expect!["7:22 this sentence has a hole that nothing fills | `{x}`"],
+        expect!["7:22 this placeholder names no argument | `{x}`"],
     );
     refused(
         "(action a ((x node)) \"{x}\" (bare x))",
         expect![
-            "7:28 this is no part of an action | `(require FORMULA)`, `(set (R x …) FORMULA)` or `(forall ((y SORT) …) (set (R x y …) FORMULA))`"
+            "7:28 this is not part of an action | `(require FORMULA)`, `(set (R x …) FORMULA)` or `(forall ((y SORT) …) (set (R x y …) FORMULA))`"
         ],
     );
     refused(
@@ -206,25 +204,25 @@ fn forms_that_are_none_are_refused() {
     refused(
         "(action a ((x node) (c color)) \"\" (set (has x c) true) (set (has x c) false))",
         expect![
-            "7:61 this action says twice what `has` becomes | one `set` for each relation; for several tuples, `(forall ((y SORT)) (set (R y) FORMULA))` with a formula that tells them apart"
+            "7:61 this action sets `has` twice | one `set` for each relation; to set several tuples, `(forall ((y SORT)) (set (R y) FORMULA))` with a formula that distinguishes them"
         ],
     );
     refused(
         "(action a ((x node) (c color)) \"\" (forall ((y node)) (set (has x c) true)))",
         expect![
-            "7:59 `y` must stand here once, since this is for all of it | each variable of the `forall` once"
+            "7:59 `y`, bound by the `forall`, must occur here exactly once | each variable of the `forall` once"
         ],
     );
     refused(
         "(action a ((x node)) \"\" (forall ((c color)) (require (has x c))))",
         expect![
-            "7:45 this changes nothing | `(require FORMULA)`, `(set (R x …) FORMULA)` or `(forall ((y SORT) …) (set (R x y …) FORMULA))`"
+            "7:45 this is not a `set` | `(require FORMULA)`, `(set (R x …) FORMULA)` or `(forall ((y SORT) …) (set (R x y …) FORMULA))`"
         ],
     );
     refused(
         "\"floating\"",
         expect![
-            "7:1 this is no form | one of `specification`, `declare-sort`, `declare-rigid`, `declare-relation`, `define`, `axiom`, `action`, `invariant` and `safety`"
+            "7:1 this is not a form | one of `specification`, `declare-sort`, `declare-rigid`, `declare-relation`, `define`, `axiom`, `action`, `invariant` and `safety`"
         ],
     );
 }
@@ -235,19 +233,19 @@ fn texts_that_are_none_are_refused() {
     refused(
         "",
         expect![[
-            r#"1:1 there is nothing here | `(specification NAME "what it is")` at the beginning"#
+            r#"1:1 the text is empty | `(specification NAME "what it is")` at the beginning"#
         ]],
     );
     refused(
         "; only a comment",
         expect![[
-            r#"1:1 there is nothing here | `(specification NAME "what it is")` at the beginning"#
+            r#"1:1 the text is empty | `(specification NAME "what it is")` at the beginning"#
         ]],
     );
     refused(
         "(declare-sort node \"n\")",
         expect![[
-            r#"1:1 this is no heading | `(specification NAME "what it is")` at the beginning"#
+            r#"1:1 this is not the first form of a specification | `(specification NAME "what it is")` at the beginning"#
         ]],
     );
     refused(
@@ -262,8 +260,11 @@ fn texts_that_are_none_are_refused() {
             r#"1:1 the specification has no safety property | `(safety NAME "in words" FORMULA)`"#
         ]],
     );
-    refused("(specification a \"b\"", expect!["1:1 this is never closed | a `)`"]);
-    refused("(specification a \"b\"))", expect!["1:22 this closes nothing | a `(` before it"]);
+    refused("(specification a \"b\"", expect!["1:1 this parenthesis is never closed | a `)`"]);
+    refused(
+        "(specification a \"b\"))",
+        expect!["1:22 this parenthesis closes nothing | a `(` before it"],
+    );
     refused(
         &"(".repeat(1_000_000),
         expect!["1:101 this is nested too deeply | at most 100 lists in each other"],

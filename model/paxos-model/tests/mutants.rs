@@ -106,7 +106,7 @@ fn the_whole_catalogue_is_caught() {
 
         states are those of the protocol without a bug, which holds in each space
         37 of 37 bugs are what the catalogue says
-        not looked for: 44 (trims what is not applied): the proof, the model and the lockstep have no state machine, and to trim a chosen entry is a step that the protocol allows; the simulation of nodes with their stores and state machines sees it (impl/node/src/simulation/unapplied.rs)
+        not looked for: 44 (trims what is not applied): the proof, the model and the lockstep have no state machine, and to trim a chosen entry is a step that the protocol allows; the simulation of nodes with their stores and state machines sees it (impl/simulator/tests/nodes/faults.rs)
         verdict: holds
     "#]].assert_eq(&catalogue.to_string());
     assert_eq!(catalogue.verdict, Verdict::Holds);

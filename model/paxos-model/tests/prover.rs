@@ -14,7 +14,7 @@ use epr_prover::{
     finite::{self, FiniteModels},
     ground::Grounding,
     language::{Formula, Place, Relation, Sort, Specification, Variable},
-    patience::Watch,
+    limits::Watch,
     sat::Answer,
 };
 use rand::{RngExt as _, SeedableRng as _};

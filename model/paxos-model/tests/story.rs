@@ -94,7 +94,7 @@ fn a_proposal_reads_the_promises_that_there_are() {
 #[test]
 fn nodes_say_what_they_do_and_what_was_lost() {
     let bounds = Bounds { unsynced: 1, ..Bounds::of(3, 1, 3) };
-    let cluster = Cluster::new(bounds).expect("bounds in range");
+    let cluster = Cluster::new(bounds).expect("bounds in range").checked();
     let behaviour = told(
         &cluster,
         &[
@@ -154,7 +154,7 @@ fn nodes_say_what_they_do_and_what_was_lost() {
 #[test]
 fn snapshots_and_reads_are_told() {
     let bounds = Bounds { snapshots: true, reads: 1, ..Bounds::of(3, 1, 2) };
-    let cluster = Cluster::new(bounds).expect("bounds in range");
+    let cluster = Cluster::new(bounds).expect("bounds in range").checked();
     let behaviour = told(&cluster, SNAPSHOTS_AND_READS);
     let diagram = cluster.diagram(&behaviour, "a read, and a new leader that waits for a snapshot");
     keep("snapshots", &diagram);
@@ -202,7 +202,8 @@ fn a_second_chosen_value_cannot_be_overlooked() {
         phase2_quorum: 1,
         ..Bounds::of(2, 1, 2)
     };
-    let cluster = Cluster::new(bounds).expect("bounds in range").with_bug(Bug::IgnoresReports);
+    let cluster =
+        Cluster::new(bounds).expect("bounds in range").with_bug(Bug::IgnoresReports).checked();
     let diagram =
         cluster.diagram(&counterexample(&cluster, AGREEMENT), Bug::IgnoresReports.story()[0]);
     keep("alarm", &diagram);

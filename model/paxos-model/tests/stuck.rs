@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 use paxos_model::cluster::{Bounds, Bug, Cluster, Harm, NOT_STUCK};
-use state_explorer::{Explorable as _, Finding, Options, Report, explore};
+use state_explorer::{Finding, Options, Report, explore};
 use verdict::Verdict;
 
 const FREE: &str = "undecided, and a quorum is free";
@@ -19,8 +19,11 @@ fn quorums(phase1_quorum: u8, phase2_quorum: u8, bounds: Bounds) -> Bounds {
 fn looked_through(bounds: Bounds, bug: Option<Bug>) -> Report {
     let cluster = Cluster::new(bounds).expect("the bounds are good").with_not_stuck();
     match bug {
-        None => explore(&cluster, &Options::default()),
-        Some(bug) => explore(&cluster.with_bug(bug).only(NOT_STUCK), &Options::default()),
+        None => explore(&cluster.checked(), &Options::default()),
+        Some(bug) => {
+            let cluster = cluster.with_bug(bug).with_only(&[NOT_STUCK]);
+            explore(&cluster.checked(), &Options::default())
+        }
     }
 }
 
@@ -67,7 +70,7 @@ fn the_protocol_is_never_stuck() {
 #[test]
 fn it_is_looked_for_only_where_that_is_asked_for() {
     let cluster = Cluster::new(still(Bounds::of(2, 1, 2))).expect("the bounds are good");
-    let report = explore(&cluster, &Options::default());
+    let report = explore(&cluster.checked(), &Options::default());
     assert_eq!(finding(&report, NOT_STUCK), None);
 }
 

@@ -1,4 +1,4 @@
-//! Two-phase commit, as Gray and Lamport specify it in `TwoPhase.tla`, and a property that does not hold of it.
+//! Two-phase commit, as Gray and Lamport specify it in `TwoPhase.tla`, and a property that it does not have.
 //!
 //! `cargo run --example two_phase_commit`
 
@@ -27,10 +27,10 @@ pub enum Manager {
     Aborted,
 }
 
-/// What the transaction manager has decided.
+/// The decision of the transaction manager.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Decision {
-    /// Nothing yet.
+    /// None yet.
     None,
     /// To commit.
     Commit,
@@ -38,7 +38,7 @@ pub enum Decision {
     Abort,
 }
 
-/// The whole system. Messages stay in the network once they are sent; the decision is one.
+/// The whole system. Messages stay in the network once they are sent. The decision is also its message to all managers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct State {
     managers: Vec<Manager>,
@@ -52,23 +52,23 @@ pub struct State {
 /// One step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// A manager is ready to commit, and says so.
+    /// A manager becomes ready to commit, and sends `Prepared`.
     Prepare(u8),
     /// A manager that is not prepared aborts on its own.
     AbortAlone(u8),
-    /// The transaction manager hears that a manager is prepared.
+    /// The transaction manager receives the `Prepared` message of a manager.
     Hear(u8),
-    /// The transaction manager decides to commit: all are prepared.
+    /// The transaction manager decides to commit. It has received `Prepared` from all managers.
     DecideCommit,
     /// The transaction manager decides to abort.
     DecideAbort,
-    /// A manager hears the decision.
+    /// A manager receives the decision, and follows it.
     Obey(u8),
 }
 
-/// No two managers end differently.
+/// No manager commits if another aborts.
 pub const CONSISTENT: &str = "all managers agree";
-/// This does not hold: a decision to abort may come at any time.
+/// This property does not hold, since the transaction manager may decide to abort at any time before it commits.
 pub const NO_WASTE: &str = "no prepared manager aborts";
 
 impl Model for TwoPhaseCommit {

@@ -1,11 +1,10 @@
-//! A behaviour of a model: one way through it, step by step.
+//! A behaviour of a model: a path from an initial state, with all its actions and states.
 
 use stateright::Model;
 
-/// A way through a model, from an initial state.
+/// A path from an initial state of a model.
 ///
-/// It is not believed but made: [`Behaviour::replay`] takes the actions one after the other, so that
-/// whoever holds one holds states that the model really leads to.
+/// It can be constructed only by taking its actions ([`Behaviour::replay`]), so each step is a step of the model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Behaviour<M: Model> {
     initial: M::State,
@@ -16,7 +15,7 @@ impl<M: Model> Behaviour<M>
 where
     M::Action: Clone,
 {
-    /// Takes `actions` from `initial`. Nothing if one of them changes nothing or may not happen.
+    /// Takes the actions from `initial`. Returns `None` if one of them is not possible.
     pub fn replay(
         model: &M,
         initial: M::State,
@@ -29,25 +28,25 @@ where
         Some(behaviour)
     }
 
-    /// Takes one more action, and returns where it leads; nothing, and nothing is done, if it changes
-    /// nothing or may not happen.
+    /// Takes one more action, and returns the state that it leads to. Returns `None`, without a change, if the action
+    /// is not possible.
     pub fn extend(&mut self, model: &M, action: M::Action) -> Option<&M::State> {
         let next = model.next_state(self.last(), action.clone())?;
         self.steps.push((action, next));
         Some(self.last())
     }
 
-    /// Where it begins.
+    /// Returns the first state.
     pub const fn initial(&self) -> &M::State {
         &self.initial
     }
 
-    /// What was done, each with the state that it led to.
+    /// Returns the actions, each with the state that it leads to.
     pub fn steps(&self) -> &[(M::Action, M::State)] {
         &self.steps
     }
 
-    /// Where it ends.
+    /// Returns the last state.
     pub fn last(&self) -> &M::State {
         self.steps.last().map_or(&self.initial, |(_, state)| state)
     }

@@ -1,37 +1,37 @@
-//! About how many states there will be, before anybody waits for them.
+//! Estimates the number of states and the memory of a search before it begins.
 //!
-//! The same model within smaller bounds is explored, as far as a moment allows, and the growth
-//! from one size to the next is carried on. That is a guess, and is called one: it is there to warn, never to
-//! conclude.
+//! The model with smaller bounds is explored for a short time, and the growth from one size to the next is
+//! extrapolated. The result is a guess. It serves for warnings only, and never for a verdict.
 
 use std::time::Duration;
 
 use super::{Engine, Explorable, Limits, Options, engine, limits, progress::Progress};
 
-/// Smaller models are explored up to so many states each.
+/// The limit of states for each smaller model.
 const STATES_MAX: usize = 200_000;
-const MOMENT: Duration = Duration::from_millis(500);
+/// The time limit for each smaller model.
+const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// About how much a search will take.
+/// The estimated size of a search.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Estimate {
-    /// How many states.
+    /// The number of states.
     pub states: f64,
-    /// How much memory, in bytes.
+    /// The memory that they need, in bytes.
     pub memory_bytes: u64,
-    /// How much memory there is for it, in bytes, if that is known.
+    /// The memory that is available, in bytes, if that is known.
     pub available_bytes: Option<u64>,
 }
 
 impl Estimate {
-    /// Whether it is more than can be held.
+    /// Returns true if the states need more memory than is available.
     pub fn hopeless(&self) -> bool {
         self.available_bytes.is_some_and(|available| self.memory_bytes > available)
     }
 }
 
-/// Guesses what a search will take. Nothing if it is small enough to be known in a moment, or if there are
-/// no smaller models to go by.
+/// Estimates the size of a search. Returns `None` if it has fewer than a million states, or if there are too few
+/// smaller models to extrapolate from.
 pub fn estimate<M: Explorable>(model: &M, options: &Options) -> Option<Estimate> {
     let smaller: Vec<M> = std::iter::successors(model.smaller(), Explorable::smaller).collect();
     let counts: Vec<f64> = smaller.iter().rev().map_while(|it| count(it, options)).collect();
@@ -44,20 +44,17 @@ pub fn estimate<M: Explorable>(model: &M, options: &Options) -> Option<Estimate>
         (Some(available), Some(most)) => Some(available.min(most)),
         (one, other) => one.or(other),
     };
-    #[expect(
-        clippy::cast_sign_loss,
-        reason = "it is positive, and what is too large becomes the most"
-    )]
+    #[expect(clippy::cast_sign_loss, reason = "it is positive, and the cast saturates")]
     let memory_bytes = (states * bytes_per_state(model, options)) as u64;
     Some(Estimate { states, memory_bytes, available_bytes })
 }
 
-/// How many states a small model has, if that can be told in a moment.
+/// Returns the number of states of a small model, or `None` if a limit was reached first.
 fn count<M: Explorable>(model: &M, options: &Options) -> Option<f64> {
     let options = Options {
         engine: Engine::Dfs,
         max_states: Some(STATES_MAX),
-        timeout: Some(MOMENT),
+        timeout: Some(TIMEOUT),
         symmetry: options.symmetry,
         interrupt: options.interrupt.clone(),
         ..Options::default()
@@ -67,7 +64,7 @@ fn count<M: Explorable>(model: &M, options: &Options) -> Option<f64> {
     search.ran_out.then(|| f64::from(u32::try_from(search.states).unwrap_or(u32::MAX)))
 }
 
-/// Carries on a growth whose rate changes by about the same factor each time.
+/// Extrapolates the counts by `steps` sizes, on the assumption that the growth rate changes by a constant factor.
 fn extrapolate(counts: &[f64], steps: usize) -> Option<f64> {
     let [.., last] = counts else { return None };
     let rates: Vec<f64> = counts.windows(2).map(|pair| pair[1] / pair[0]).collect();
@@ -85,9 +82,10 @@ fn extrapolate(counts: &[f64], steps: usize) -> Option<f64> {
     Some(states)
 }
 
-/// What a state costs in memory, as measured: fingerprints with what belongs to them, or packed states in
-/// tables that are at times half empty, of which a graded model keeps a few levels only.
-#[expect(clippy::cast_precision_loss, reason = "eight at most")]
+/// Returns the measured memory of a state. stateright stores fingerprints, and for breadth-first search also their
+/// predecessors. timely stores packed states, in tables that may be half empty. Of a graded model it keeps a few
+/// levels only.
+#[expect(clippy::cast_precision_loss, reason = "at most 8 words")]
 fn bytes_per_state<M: Explorable>(model: &M, options: &Options) -> f64 {
     match options.engine {
         Engine::Bfs => 90.0,
@@ -104,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn growth_is_carried_on() {
+    fn growth_is_extrapolated() {
         assert_eq!(extrapolate(&[1.0, 10.0, 100.0], 2), Some(10_000.0));
         assert_eq!(extrapolate(&[1.0, 10.0, 50.0], 1), Some(125.0));
         assert_eq!(extrapolate(&[7.0], 1), None);
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_is_is_hopeless() {
+    fn a_search_that_needs_more_memory_than_available_is_hopeless() {
         let estimate =
             |memory_bytes| Estimate { states: 1e9, memory_bytes, available_bytes: Some(1 << 30) };
         assert!(!estimate(1 << 29).hopeless());

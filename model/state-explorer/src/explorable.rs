@@ -1,4 +1,4 @@
-//! What a model says about itself so that it can be explored, and no engine's business.
+//! The interface between a model and the explorer.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -9,9 +9,9 @@ use stateright::Model;
 
 use super::packing::{Packer, Unpacker};
 
-/// A model that [`explore`](super::explore) can run.
+/// A model that [`explore`](super::explore) can search.
 ///
-/// Its `next_state` must return no step that leaves the state as it was.
+/// Its `next_state` must return `None` for an action that leaves the state unchanged.
 pub trait Explorable:
     Model<State: Clone + Debug + Eq + Hash + Send + Sync + 'static, Action: Clone + PartialEq>
     + Clone
@@ -19,95 +19,152 @@ pub trait Explorable:
     + Sync
     + 'static
 {
-    /// The kinds of actions; the least of them is kind 0. At most [`Tally::KINDS`].
+    /// The names of the kinds of actions. [`kind`](Self::kind) is an index into it. At most [`Tally::KINDS`].
     const KINDS: &'static [&'static str];
 
-    /// Whether all paths to a state are equally long. Any search then knows how deep it is, and a state
-    /// can only be met again in its own level.
+    /// True if all paths to a state have the same length. Then any search knows the depth, and a state is reached
+    /// again only within its own level.
     const GRADED: bool = false;
 
-    /// What is explored, bounds included, in one line.
+    /// Returns the name of the model with its bounds, in one line.
     fn title(&self) -> String {
         std::any::type_name::<Self>().to_owned()
     }
 
-    /// All that makes two models the same: for processes that explore together, and for runs that go on
-    /// from what another has kept.
+    /// Returns a text that is equal for two models only if they have the same states and steps. Processes that
+    /// explore together compare it, and so does a run that resumes from a checkpoint.
     fn identity(&self) -> String {
         self.title()
     }
 
-    /// The command-line options that make this model, each by its name and in words that say its value:
-    /// `("managers", "--managers 3")`. They say how two models differ.
+    /// Returns the command-line options that make this model, each as its name and its text: `("managers",
+    /// "--managers 3")`. Error messages use them to say how two models differ.
     fn settings(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 
-    /// The index of the kind of an action.
+    /// Returns the kind of an action, as an index into [`KINDS`](Self::KINDS).
     fn kind(action: &Self::Action) -> usize;
 
-    /// Whether its bounds leave out a kind of actions, so that nobody need wonder that none was taken.
+    /// Returns true if the bounds exclude all actions of a kind. Otherwise the report warns if no such action was
+    /// taken.
     fn leaves_out(&self, _kind: usize) -> bool {
         false
     }
 
-    /// The same model with only one of its properties.
+    /// Returns the model with only one of its properties.
     #[must_use]
     fn only(&self, property: &'static str) -> Self;
 
-    /// An action, for people.
+    /// Returns an action as a text for people.
     fn describe(&self, action: &Self::Action) -> String;
 
-    /// A state, for people.
+    /// Returns a state as a text for people.
     fn render(&self, state: &Self::State) -> String {
         format!("{state:?}")
     }
 
-    /// How states are written exactly in a few bytes, if they can be.
+    /// Returns the packing of states, if there is one. [`Engine::Timely`](super::Engine::Timely) needs it.
     fn packing(&self) -> Option<&dyn Packing<Self::State>> {
         None
     }
 
-    /// What can be renamed without making a difference, if anything can.
+    /// Returns the symmetry of the model, if it has one.
     fn symmetry(&self) -> Option<&dyn Symmetry<Self::State>> {
         None
     }
 
-    /// Whether `target` might be reached from `state`. To answer yes is never wrong; to answer no where
-    /// it is clear makes it cheap to find a way to a state that is known to be reachable.
+    /// Returns false only if no path leads from `state` to `target`. It is always correct to return true. Returning
+    /// false often makes it cheap to find a path to a state that is known to be reachable.
     fn may_lead_to(&self, _state: &Self::State, _target: &Self::State) -> bool {
         true
     }
 
-    /// The same model within a smaller bound: what its number of states can be guessed from.
+    /// Returns the model with smaller bounds, from which [`estimate`](super::estimate()) extrapolates. `None` for the
+    /// smallest.
     fn smaller(&self) -> Option<Self> {
         None
     }
 }
 
-/// States as a few words, and back.
+/// Converts states to a few words, and back.
 pub trait Packing<S>: Sync {
-    /// Writes a state. Every state of one model must take the same [radices](Packer::push) in the same
-    /// order, so that how much room they take is known from the first.
+    /// Writes a state. Each state of one model must use the same [radices](Packer::push) in the same order, since the
+    /// size of all states is taken from the first.
     fn pack(&self, state: &S, packer: &mut Packer);
 
-    /// Reads what [`Packing::pack`] wrote.
+    /// Reads the state that [`Packing::pack`] wrote.
     fn unpack(&self, unpacker: &mut Unpacker<'_>) -> S;
 }
 
-/// The renamings that take behaviours to behaviours, and properties to themselves.
+/// The renamings under which the behaviours and the properties of a model are unchanged. A model numbers some things that
+/// are alike, such as nodes, and a renaming gives them other numbers.
 pub trait Symmetry<S>: Sync {
-    /// What is renamed, in words.
+    /// Returns the renamed things in words, for example "managers".
     fn what(&self) -> String;
 
-    /// The state that stands for all that `state` can be renamed to.
-    fn canonical(&self, state: S) -> S;
+    /// Returns the names that lead from a state to the one that stands for all that it can be renamed to. Returns
+    /// none if it is that state.
+    fn names(&self, state: &S) -> Option<Names>;
 
-    /// How many states `state` can be renamed to, itself included.
+    /// Returns a state with other names.
+    fn rename(&self, state: S, names: &Names) -> S;
+
+    /// Returns the number of states that a state can be renamed to, itself included.
     fn orbit(&self, state: &S) -> u64;
+
+    /// Returns the state that stands for all that a state can be renamed to.
+    fn canonical(&self, state: S) -> S {
+        match self.names(&state) {
+            None => state,
+            Some(names) => self.rename(state, &names),
+        }
+    }
 }
 
-/// In how many ways some things, of which some may be equal, can be put in order.
+/// The new numbers of the things that are alike, by their old numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(SmallVec<[u8; 8]>);
+
+impl Names {
+    /// Returns the names that put things into descending order. The things are numbered from `first`; those below keep
+    /// their numbers, and equal things keep their order. Returns none if all are in order.
+    pub fn sorting<T: Ord>(first: u8, things: &[T]) -> Option<Self> {
+        if things.is_sorted_by(|a, b| a >= b) {
+            return None;
+        }
+        let mut order: SmallVec<[usize; 8]> = (0..things.len()).collect();
+        order.sort_by(|a, b| things[*b].cmp(&things[*a]));
+        let mut names: SmallVec<[u8; 8]> = (0..first).collect();
+        names.resize(usize::from(first) + things.len(), 0);
+        for (new, old) in (first..).zip(order) {
+            names[usize::from(first) + old] = new;
+        }
+        Some(Self(names))
+    }
+
+    /// Returns the names of `count` things that change none.
+    pub fn unchanged(count: u8) -> Self {
+        Self((0..count).collect())
+    }
+
+    /// Returns these names, with those of other things behind them.
+    #[must_use]
+    pub fn and(mut self, others: &Self) -> Self {
+        self.0.extend_from_slice(&others.0);
+        self
+    }
+
+    /// Returns the new number of a thing.
+    ///
+    /// # Panics
+    /// If there is no such thing.
+    pub fn of(&self, thing: usize) -> u8 {
+        self.0[thing]
+    }
+}
+
+/// Returns the number of distinct orders of some things, of which some may be equal.
 pub fn arrangements<T: Ord>(mut things: SmallVec<[T; 8]>) -> u64
 where
     [T; 8]: smallvec::Array<Item = T>,
@@ -118,29 +175,29 @@ where
     for equal in things.chunk_by(|a, b| a == b) {
         for one in 1..=equal.len() as u64 {
             placed += 1;
-            // Exact, for it is a binomial coefficient so far.
+            // The division is exact: the product so far is a multinomial coefficient.
             ways = ways.saturating_mul(placed) / one;
         }
     }
     ways
 }
 
-/// How often each of some things happened.
+/// Counts the actions of each kind.
 #[derive(Default, Debug)]
 pub struct Tally {
     counts: [AtomicU64; Self::KINDS],
 }
 
 impl Tally {
-    /// How many kinds can be told apart.
+    /// The greatest number of kinds.
     pub const KINDS: usize = 32;
 
-    /// Counts one more of a kind.
+    /// Counts one action.
     pub fn count(&self, kind: usize) {
         self.counts[kind].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many of a kind were counted.
+    /// Returns the number of counted actions of a kind.
     pub fn get(&self, kind: usize) -> u64 {
         self.counts[kind].load(Ordering::Relaxed)
     }

@@ -18,11 +18,13 @@ mod engine;
 mod estimate;
 mod explorable;
 mod limits;
+mod monitor;
 mod options;
 pub mod packing;
 mod progress;
 mod refusal;
 mod report;
+mod wrapper;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -34,14 +36,16 @@ pub use self::behaviour::Behaviour;
 pub use self::engine::flag;
 pub use self::estimate::{Estimate, estimate};
 pub use self::explorable::arrangements;
-pub use self::explorable::{Explorable, Packing, Symmetry, Tally};
+pub use self::explorable::{Explorable, Names, Packing, Symmetry, Tally};
 pub use self::limits::available_bytes;
+pub use self::monitor::{Monitor, Monitored, WithHistory};
 pub use self::options::{Checkpoint, Engine, Options, Processes};
 pub use self::refusal::{CheckpointError, Refusal, refuse};
 pub use self::report::Path;
 pub use self::report::{
     Counterexample, Expectation, Finding, PropertyReport, Report, Step, Symmetric,
 };
+pub use self::wrapper::{PROPERTIES_MAX, Wrapper, lifted};
 
 use self::{engine::Searched, limits::Limits, progress::Progress};
 use verdict::Verdict;

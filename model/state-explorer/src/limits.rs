@@ -1,4 +1,4 @@
-//! When to stop: limits that are looked at from outside, whatever searches.
+//! The limits of a search, the same for all engines: time, states, memory, and a request to end.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::options::Options;
 use verdict::{Interrupt, memory::Memory};
 
-/// How far the searches of one run may go; they share it.
+/// The limits of one run, which all its searches share.
 pub(super) struct Limits {
     started: Instant,
     deadline: Option<Deadline>,
@@ -16,7 +16,7 @@ pub(super) struct Limits {
     memory: RefCell<Memory>,
 }
 
-/// When a time limit will be up.
+/// A time limit, and the time at which it is reached.
 #[derive(Clone, Copy)]
 struct Deadline {
     timeout: Duration,
@@ -24,9 +24,9 @@ struct Deadline {
 }
 
 impl Limits {
-    /// Those that are asked for; the time begins now.
+    /// Takes the limits from the options, and starts the clock.
     pub(super) fn new(options: &Options) -> Self {
-        // None if that is further away than any clock goes.
+        // There is no deadline if it is later than the clock can represent.
         let deadline = options.timeout.and_then(|timeout| {
             Instant::now().checked_add(timeout).map(|at| Deadline { timeout, at })
         });
@@ -40,13 +40,13 @@ impl Limits {
         }
     }
 
-    /// How long ago they began.
+    /// Returns the time since the run began.
     pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// The limit that was reached, or the wish for an end, in words. `next_bytes` is what the tables of the
-    /// search ask for when they grow next.
+    /// Returns a reason to end in words, if there is one: a request to end, or a limit that is reached. `next_bytes`
+    /// is the memory that the tables of the search ask for when they grow next.
     pub(super) fn reached(&self, states: usize, next_bytes: u64) -> Option<String> {
         if self.interrupt.requested() {
             return Some("a signal came".to_owned());
@@ -57,7 +57,7 @@ impl Limits {
         if let Some(most) = self.max_states.filter(|most| states > *most) {
             return Some(format!("the limit of {most} states was reached"));
         }
-        // Looked at whether there is a limit or not, so that the most is known.
+        // Measured even without a limit, so that the peak is known.
         let held = self.memory.borrow_mut().held_bytes();
         if let Some(most) = self.max_memory_bytes.filter(|most| held > *most) {
             return Some(format!("the memory limit of {} MB was reached", most / 1_000_000));
@@ -65,18 +65,18 @@ impl Limits {
         self.memory.borrow_mut().exhausted(next_bytes)
     }
 
-    /// How much memory this process holds, in bytes, and how much it may.
+    /// Returns the memory that this process holds, and its limit, in bytes.
     pub(super) fn memory_bytes(&self) -> (u64, Option<u64>) {
         (self.memory.borrow_mut().held_bytes(), self.max_memory_bytes)
     }
 
-    /// The most memory that this process was seen to hold, in bytes.
+    /// Returns the most memory that this process was measured to hold, in bytes.
     pub(super) fn peak_bytes(&self) -> u64 {
         self.memory.borrow_mut().peak_bytes()
     }
 }
 
-/// The memory that this process can still have, in bytes; nothing if that is not known.
+/// Returns the memory that this process can still get, in bytes, if that is known.
 pub fn available_bytes() -> Option<u64> {
     Memory::of_this_process().left_bytes()
 }

@@ -1,4 +1,4 @@
-//! How to explore: by what, for how long, and up to what.
+//! The options of a search: engine, threads, limits, and checkpoints.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -6,46 +6,45 @@ use std::time::Duration;
 
 use verdict::Interrupt;
 
-/// What visits the states, and in which order.
+/// The engine of a search, and its order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Engine {
-    /// stateright, nearest first: knows the depth.
+    /// stateright, breadth-first. With one thread it reports the depth and finds shortest counterexamples.
     #[default]
     Bfs,
-    /// stateright, deepest first: takes less time and much less memory.
+    /// stateright, depth-first. Takes less time and much less memory than [`Engine::Bfs`].
     Dfs,
-    /// timely, level by level, on any number of threads and processes: keeps states themselves, packed,
-    /// and finds shortest counterexamples.
+    /// timely, level by level, on any number of threads and processes. Keeps packed states, and finds shortest
+    /// counterexamples.
     Timely,
 }
 
-/// How to explore.
+/// The options of a search.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// In which order.
+    /// The engine.
     pub engine: Engine,
-    /// By how many workers in this process. With more than one, stateright's orders are not strict.
+    /// The number of workers in this process. With more than one, stateright only approximates its order.
     pub threads: NonZeroUsize,
-    /// Whether states that can be renamed to each other count as one.
+    /// True to count states that are equal up to renaming as one.
     pub symmetry: bool,
-    /// For how long at most; the search for a shortest counterexample included.
+    /// The time limit, including the search for shortest counterexamples.
     pub timeout: Option<Duration>,
-    /// Until how many distinct states are known. A search may overshoot a little.
+    /// The limit of distinct states. A search may exceed it slightly.
     pub max_states: Option<usize>,
-    /// Up to which depth, the initial states being at depth 1. Not with [`Engine::Dfs`].
+    /// The limit of depth. Initial states have depth 1. Not with [`Engine::Dfs`].
     pub max_depth: Option<NonZeroUsize>,
-    /// Until this process holds so much memory.
+    /// The limit of this process's memory.
     pub max_memory_bytes: Option<u64>,
     /// The processes that explore together, and which of them this is. Only with [`Engine::Timely`].
     pub cluster: Option<Processes>,
-    /// Where each level is kept, so that a run can go on after it was stopped. Only with
-    /// [`Engine::Timely`].
+    /// The directory for checkpoints, from which a run that was stopped can resume. Only with [`Engine::Timely`].
     pub checkpoint: Option<Checkpoint>,
-    /// A property of which a shortest way to where it is seen is to be found, if it is a `sometimes`.
+    /// The name of a `sometimes` property. The report then has a shortest path to a state where it is true.
     pub show: Option<String>,
-    /// Whether to show progress on standard error.
+    /// True to print progress on standard error.
     pub progress: bool,
-    /// How somebody outside calls it off.
+    /// A request from outside to end the search.
     pub interrupt: Interrupt,
 }
 
@@ -69,26 +68,26 @@ impl Default for Options {
 }
 
 impl Options {
-    /// How many processes explore together.
+    /// Returns the number of processes that explore together.
     pub(super) fn processes(&self) -> usize {
         self.cluster.as_ref().map_or(1, |cluster| cluster.addresses.len())
     }
 }
 
-/// The processes of a run that spans several.
+/// The processes of a run that spans several processes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Processes {
-    /// Where each of them listens, as `host:port`.
+    /// The address at which each process listens, as `host:port`.
     pub addresses: Vec<String>,
-    /// Which of them this is, from 0.
+    /// The index of this process in `addresses`.
     pub this: usize,
 }
 
-/// Where a run keeps what it needs to go on.
+/// The checkpoint of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Checkpoint {
-    /// The directory; every process has to find in it what all of them have written.
+    /// The directory of its files. To resume, each process needs the files of all processes in its directory.
     pub directory: PathBuf,
-    /// Whether to go on from what is there, rather than to begin.
+    /// True to resume from the files in the directory. False to begin, which fails if the directory has a checkpoint.
     pub resume: bool,
 }

@@ -1,25 +1,24 @@
-//! States as a few words: digits of mixed radix, one after the other.
+//! Packs states into a few words, as digits of mixed radix.
 //!
-//! A digit that can be one of ten takes a tenth of what is left of a word, not four bits of it. A word
-//! that has no room for the next digit is left as it is, so that reading never divides more than one
-//! word.
+//! A digit of radix 10 takes log₂ 10 bits of a word, about 3.3, instead of 4. A digit never spans two words: if it
+//! does not fit into the current word, it goes into the next. So reading a digit divides one word only.
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 use serde_big_array::BigArray;
 
-/// The most words that a packed state may take.
+/// The greatest number of words of a packed state.
 pub const WORDS_MAX: usize = 8;
 
-/// Where a state is written.
+/// Writes the digits of one state.
 #[derive(Clone, Debug)]
 pub struct Packer {
     words: [u64; WORDS_MAX],
     at: usize,
-    /// What one more is worth in the current word: the product of the radices in it.
+    /// The value of the next digit's unit in the current word: the product of the radices in it.
     weight: u64,
-    /// Whether something was no digit.
+    /// True if some digit was not below its radix.
     misfit: bool,
 }
 
@@ -30,7 +29,7 @@ impl Default for Packer {
 }
 
 impl Packer {
-    /// Writes one of `radix` possibilities. If `digit` is not one of them, the state cannot be packed.
+    /// Writes a digit below `radix`. If it is not below, the state cannot be packed.
     #[inline]
     pub fn push(&mut self, digit: u64, radix: u64) {
         self.misfit |= digit >= radix;
@@ -58,17 +57,17 @@ impl Packer {
         self.weight = 1;
     }
 
-    /// Says that there are no digits for this state.
+    /// Declares that the state cannot be packed.
     pub const fn misfit(&mut self) {
         self.misfit = true;
     }
 
-    /// How many words were begun; more than [`WORDS_MAX`] if there was no room.
+    /// Returns the number of words needed so far. It may exceed [`WORDS_MAX`].
     pub const fn words(&self) -> usize {
         self.at + (self.weight > 1) as usize
     }
 
-    /// What was written, in `N` words; nothing if it takes more, or could not be written.
+    /// Returns the state in `N` words, or `None` if it needs more words or cannot be packed.
     #[inline]
     pub fn finish<const N: usize>(&self) -> Option<Key<N>> {
         let fits = self.words() <= N && !self.misfit;
@@ -76,7 +75,7 @@ impl Packer {
     }
 }
 
-/// Where a state is read.
+/// Reads the digits of one state, in the order in which they were written.
 #[derive(Clone, Debug)]
 pub struct Unpacker<'a> {
     words: &'a [u64],
@@ -92,7 +91,7 @@ impl<'a> Unpacker<'a> {
         Self { words: &key.0, at: 0, rest: key.0.first().copied().unwrap_or(0), weight: 1 }
     }
 
-    /// Reads one of `radix` possibilities.
+    /// Reads a digit below `radix`.
     #[inline]
     pub fn take(&mut self, radix: u64) -> u64 {
         self.weight = self.weight.checked_mul(radix).unwrap_or_else(|| {
@@ -122,12 +121,12 @@ impl<'a> Unpacker<'a> {
     }
 }
 
-/// A packed state: the state itself, and nothing that stands for it.
+/// A packed state. Different states of one model have different keys.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Key<const N: usize>(#[serde(with = "BigArray")] pub [u64; N]);
 
 impl<const N: usize> Key<N> {
-    /// A number that is spread evenly over all numbers, and the same on every machine.
+    /// Returns a hash of the key that is the same on each machine.
     #[inline]
     pub fn spread(&self) -> u64 {
         let mixed = self.0.iter().fold(0, |mixed, word| fold(mixed ^ word, 0x9E37_79B9_7F4A_7C15));
@@ -135,7 +134,7 @@ impl<const N: usize> Key<N> {
     }
 }
 
-/// Both halves of a product, one on the other: every bit of it depends on every bit of `word`.
+/// Returns the exclusive or of both halves of a product, so that each bit depends on each bit of `word`.
 #[inline]
 const fn fold(word: u64, by: u64) -> u64 {
     let product = (word ^ 0xA076_1D64_78BD_642F) as u128 * by as u128;
@@ -149,7 +148,7 @@ impl<const N: usize> Hash for Key<N> {
     }
 }
 
-/// Takes the [spread](Key::spread) of a key as its hash.
+/// A hasher for [keys](Key) only, which uses their [spread](Key::spread) unchanged.
 #[derive(Default, Clone, Copy, Debug)]
 pub struct Spread(u64);
 
@@ -178,9 +177,9 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever is written is read again, words in between included.
+        /// Digits and whole words are read as they were written.
         #[test]
-        fn what_is_written_is_read(
+        fn digits_and_words_are_read_as_written(
             digits in prop::collection::vec((1..=u64::MAX, any::<u64>(), prop::bool::weighted(0.1)), 0..24),
         ) {
             let mut packer = Packer::default();
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_not_cut() {
+    fn states_that_do_not_fit_have_no_key() {
         let mut packer = Packer::default();
         packer.push(10, 10);
         assert_eq!(packer.finish::<8>(), None);

@@ -1,69 +1,69 @@
-//! How far a search has come, on standard error, for whoever is waiting.
+//! Prints the progress of a search on standard error.
 //!
-//! A line that renews itself on a terminal, a plain line every few seconds elsewhere, or nothing. It
-//! never touches standard output, which belongs to the report, and it claims nothing: how much is left
-//! of a space nobody has counted cannot be known, so the only fraction is that of the memory.
+//! On a terminal, one line is updated in place. Elsewhere, a line is printed every few seconds. Standard output has
+//! the report only. The number of states left is not known, so the bar on a terminal shows the used share of the
+//! memory limit.
 
 use std::io::{IsTerminal as _, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
-/// Often enough for a log to show life, rarely enough not to fill it.
+/// The time between two lines, unless on a terminal. Logs stay short.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 const BETWEEN_TICKS: Duration = Duration::from_millis(100);
 
-/// Shows one search.
+/// The progress of one search.
 pub(super) struct Progress {
-    how: How,
+    output: Output,
     started: Instant,
     shown: Instant,
 }
 
-/// How far it has come.
+/// The numbers that are shown.
 pub(super) struct Numbers {
-    /// Distinct states known.
+    /// The number of distinct states known.
     pub(super) states: u64,
-    /// Those of them from which it has not gone on yet.
+    /// The number of those that are not expanded yet.
     pub(super) queue: u64,
-    /// How deep it is.
+    /// The current depth.
     pub(super) depth: u64,
 }
 
-enum How {
+enum Output {
     Bar(ProgressBar),
     Lines(String),
     Hidden,
 }
 
 impl Progress {
-    /// For a search that is about to start.
+    /// Starts the clock of a search. Shows nothing unless `wanted`.
     pub(super) fn new(wanted: bool, label: &str) -> Self {
-        let how = if !wanted {
-            How::Hidden
+        let output = if !wanted {
+            Output::Hidden
         } else if stderr().is_terminal() {
-            // The bar fills with what may be used of the memory.
+            // The bar shows the used share of the memory limit.
             let style = "{spinner} {prefix}\n  {msg}  {bar:20} {elapsed}";
             let style = ProgressStyle::with_template(style).expect("the template is a constant");
             let bar = ProgressBar::new(100).with_style(style.progress_chars("=> "));
-            How::Bar(bar.with_prefix(label.to_owned()))
+            Output::Bar(bar.with_prefix(label.to_owned()))
         } else {
-            How::Lines(label.to_owned())
+            Output::Lines(label.to_owned())
         };
         let started = Instant::now();
-        Self { how, started, shown: started }
+        Self { output, started, shown: started }
     }
 
-    /// Shows the numbers, and how much memory is held of how much, unless they were shown just now.
+    /// Shows the numbers, and the memory held and its limit, unless they were shown a moment ago.
     pub(super) fn show(
         &mut self,
         numbers: impl FnOnce() -> Numbers,
         memory_bytes: impl FnOnce() -> (u64, Option<u64>),
     ) {
-        let pause = match self.how {
-            How::Bar(_) => BETWEEN_TICKS,
-            How::Lines(_) => BETWEEN_LINES,
-            How::Hidden => return,
+        let pause = match self.output {
+            Output::Bar(_) => BETWEEN_TICKS,
+            Output::Lines(_) => BETWEEN_LINES,
+            Output::Hidden => return,
         };
         if self.shown.elapsed() < pause {
             return;
@@ -71,14 +71,14 @@ impl Progress {
         self.shown = Instant::now();
         let (held, most) = memory_bytes();
         let text = line(&numbers(), self.started.elapsed(), held, most);
-        match &self.how {
-            How::Bar(bar) => {
+        match &self.output {
+            Output::Bar(bar) => {
                 bar.set_position(percent(held, most).unwrap_or(0));
                 bar.set_message(text);
                 bar.tick();
             }
-            How::Lines(label) => eprintln!("{label}  {text}"),
-            How::Hidden => {}
+            Output::Lines(label) => eprintln!("{label}  {text}"),
+            Output::Hidden => {}
         }
     }
 }
@@ -103,9 +103,9 @@ fn percent(held: u64, most: Option<u64>) -> Option<u64> {
 }
 
 impl Drop for Progress {
-    /// The report says it all: the bar leaves no trace.
+    /// Removes the bar from the terminal, since the report follows.
     fn drop(&mut self) {
-        if let How::Bar(bar) = &self.how {
+        if let Output::Bar(bar) = &self.output {
             bar.finish_and_clear();
         }
     }
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_far_it_is() {
+    fn a_line_has_all_numbers() {
         let numbers = Numbers { states: 1_234_567, queue: 89_012, depth: 17 };
         let elapsed = Duration::from_secs(2);
         assert_eq!(

@@ -1,50 +1,50 @@
-//! What is asked for and cannot be done is said before anything is done.
+//! Checks, before a search begins, that its options can be satisfied.
 
 use thiserror::Error;
 
 use super::{Engine, Explorable, Options, Processes, engine};
 pub use engine::CheckpointError;
 
-/// Why a search is not begun.
+/// The reason why a search cannot begin.
 #[derive(Debug, Error)]
 pub enum Refusal {
-    /// timely keeps states themselves.
+    /// The packed states are too large for [`Engine::Timely`], or there is no packing.
     #[error(
-        "the timely engine keeps states in at most 64 bytes, for which these have no room; use --engine bfs \
-         or dfs"
+        "the timely engine stores a state in at most 64 bytes, and the states of this model need more; use \
+         --engine bfs or dfs"
     )]
     NoRoom,
-    /// Only timely keeps levels, and talks to others.
+    /// The option is for [`Engine::Timely`] only.
     #[error("{0} needs --engine timely")]
     NeedsTimely(&'static str),
-    /// Depth-first search meets states by detours.
+    /// Depth-first search has no depth limit: it would stop at a state that it reaches by a long path first.
     #[error(
-        "depth-first search with a depth limit would miss states that it first meets by a detour; use \
-         --engine bfs or timely"
+        "depth-first search with a depth limit would miss states, since it may reach a state by a long path \
+         first; use --engine bfs or timely"
     )]
     DepthFirst,
-    /// Nothing can be renamed.
-    #[error("in this model nothing can be renamed; leave out --symmetry")]
+    /// The model has no symmetry.
+    #[error("this model has no symmetry; leave out --symmetry")]
     NoSymmetry,
-    /// A process that is not in the list.
+    /// The index of this process is not in the list of processes.
     #[error(
         "there is no process {this} among {count}; they are counted from 0 in the order of the file"
     )]
     NoSuchProcess {
         /// The process asked for.
         this: usize,
-        /// How many there are.
+        /// The number of processes.
         count: usize,
     },
-    /// The checkpoint is in the way, or not there, or another one.
+    /// The checkpoint cannot be written, or cannot be resumed.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }
 
-/// Says whether a search can be begun.
+/// Checks that a search can begin.
 ///
 /// # Errors
-/// The first thing that cannot be done.
+/// Returns the first reason why it cannot.
 pub fn refuse<M: Explorable>(model: &M, options: &Options) -> Result<(), Refusal> {
     let timely = options.engine == Engine::Timely;
     if timely && engine::timely::words(model).is_none() {

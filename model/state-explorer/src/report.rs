@@ -1,8 +1,6 @@
-//! What an exploration may claim, and how it says so.
+//! The report of an exploration, for people ([`Display`](fmt::Display)) and for programs ([`Serialize`]).
 //!
-//! A search that was cut short never *holds*, whatever it has or has not found. This module is the
-//! vocabulary and its two renderings, one for people ([`Display`](fmt::Display)) and one for programs ([`Serialize`]); how
-//! a verdict is reached is decided one level up.
+//! This module has the types and their texts. [`explore`](super::explore) decides the verdict.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,15 +10,15 @@ use serde::Serialize;
 
 use verdict::Verdict;
 
-/// What a property demands.
+/// The kind of a property.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Expectation {
-    /// It is true in every reachable state.
+    /// The property is true in each reachable state.
     Always,
-    /// Every path comes to a state where it is true.
+    /// Each path leads to a state where the property is true.
     Eventually,
-    /// It is true in some reachable state.
+    /// The property is true in some reachable state.
     Sometimes,
 }
 
@@ -34,26 +32,26 @@ impl From<&stateright::Expectation> for Expectation {
     }
 }
 
-/// What became of a property.
+/// The result for a property.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Finding {
-    /// `always`: true in all states, and these are all the states there are.
+    /// `always`: true in all states visited, and the search was complete.
     Holds,
     /// `always`: false at the end of a known path.
     Violated,
     /// `sometimes`: true in some state.
     Seen,
-    /// `sometimes`: false in all states, and these are all the states there are.
+    /// `sometimes`: false in all states visited, and the search was complete.
     Never,
-    /// The search ended before it could tell.
+    /// The search ended too early, or the engines do not decide the property.
     Undecided,
 }
 
 /// One step of a path.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Step {
-    /// What was done; nothing for the initial state.
+    /// The action; `None` for the initial state.
     pub action: Option<String>,
     /// The state that it led to.
     pub state: String,
@@ -62,75 +60,75 @@ pub struct Step {
 /// A path to a state where an `always` property is false, or a `sometimes` property true.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Counterexample {
-    /// Whether no shorter path to such a state exists.
+    /// True if no shorter path to such a state exists.
     pub shortest: bool,
     /// The path, the initial state first.
     pub steps: Vec<Step>,
 }
 
-/// What states stand for when those that can be renamed to each other count as one.
+/// The symmetry of a search in which states that are equal up to renaming count as one.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Symmetric {
-    /// What was renamed.
+    /// The renamed things, in words.
     pub of: String,
-    /// How many states those visited can be renamed to: as many as there are without symmetry, if the
-    /// search was complete.
+    /// The number of states that the visited states can be renamed to. After a complete search, it is the number of
+    /// states without symmetry.
     pub orbits: u64,
 }
 
-/// A property and what became of it.
+/// A property and its result.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PropertyReport {
     /// Its name.
     pub name: &'static str,
-    /// What it demands.
+    /// Its kind.
     pub expectation: Expectation,
-    /// What became of it.
+    /// Its result.
     pub finding: Finding,
-    /// How it fails, if it does.
+    /// A path to a state where it is false, if it is violated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counterexample: Option<Counterexample>,
-    /// How it comes about, if that was asked for.
+    /// A path to a state where it is true, if it was asked for by [`Options::show`](super::Options::show).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub witness: Option<Counterexample>,
 }
 
-/// All that a run has to say.
+/// The result of an exploration.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Report {
-    /// What was explored.
+    /// The [title](super::Explorable::title) of the model.
     pub model: String,
-    /// The outcome.
+    /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Whether every reachable state was visited.
+    /// True if each reachable state was visited.
     pub complete: bool,
-    /// Distinct states visited.
+    /// The number of distinct states visited.
     pub states: usize,
-    /// Steps taken from them, to new states and to known ones.
+    /// The number of steps taken from them, to new states and to known ones.
     pub transitions: usize,
-    /// Length of the longest of the shortest paths to the states visited, the initial state
-    /// counting as 1; absent if this search could not tell.
+    /// The greatest depth of a visited state: the number of states on a shortest path to it. Initial states have
+    /// depth 1. `None` if the search does not measure it.
     pub depth: Option<usize>,
-    /// Time spent searching.
+    /// The time of the search, without that for shortest counterexamples.
     pub seconds: f64,
-    /// Every property, in the model's order.
+    /// The properties, in the model's order.
     pub properties: Vec<PropertyReport>,
-    /// How often each kind of action was taken.
+    /// The number of actions taken, by kind.
     pub actions: BTreeMap<&'static str, u64>,
-    /// Of what the states are representatives, if symmetry was used.
+    /// The symmetry, if it was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub symmetry: Option<Symmetric>,
-    /// What searched.
+    /// The engine, its order and its threads, in words.
     pub engine: String,
-    /// How the search knew the states that it had visited.
+    /// The storage of visited states, in words.
     pub storage: String,
-    /// How many states the search is expected to have taken for others: "every state" has this much
-    /// doubt in it. None if it kept the states themselves.
+    /// The expected number of states that were missed because two states have the same fingerprint. 0 if the search
+    /// kept the states themselves.
     pub expected_missed: f64,
-    /// The most memory that the process was seen to hold.
+    /// The most memory that the process was measured to hold.
     pub peak_memory_bytes: u64,
-    /// What makes a passing run worth less than it looks.
+    /// Reasons why the verdict says less than it seems to, or why the search ended.
     pub warnings: Vec<String>,
 }
 
@@ -141,7 +139,7 @@ impl fmt::Display for Report {
         let missed = if self.expected_missed > 0.0 {
             format!("{:.0e} states expected", self.expected_missed)
         } else {
-            "none: states were kept themselves".to_owned()
+            "none: the states themselves are stored".to_owned()
         };
         writeln!(f, "{}\n", self.model)?;
         let facts = [
@@ -195,8 +193,8 @@ impl fmt::Display for Report {
         }
 
         for property in &self.properties {
-            let told = [(&property.counterexample, "fails"), (&property.witness, "is seen")];
-            for (path, what) in told {
+            let paths = [(&property.counterexample, "fails"), (&property.witness, "is seen")];
+            for (path, what) in paths {
                 let Some(Counterexample { shortest, steps }) = path else { continue };
                 let length = steps.len() - 1;
                 let which = if *shortest { "shortest" } else { "not the shortest" };
@@ -208,7 +206,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// A path: each action, and beneath it the lines of the state that are new.
+/// Prints a path: each action, and below it the lines of the state that differ from the state before.
 #[derive(Debug)]
 pub struct Path<'a>(pub &'a [Step]);
 

@@ -1,4 +1,4 @@
-//! The example, by each engine, against the counts that other tools give.
+//! The example under both orders of stateright: its number of states as other tools find it, and a counterexample.
 
 use state_explorer::{Engine, Explorable as _, Finding, Options, explore};
 use verdict::Verdict;
@@ -11,7 +11,7 @@ use example::{CONSISTENT, NO_WASTE, TwoPhaseCommit};
 
 /// TLC finds 288 states with three managers and 8,832 with five, and so does stateright's own example.
 #[test]
-fn counts_are_those_of_other_tools() {
+fn the_number_of_states_is_that_of_tlc() {
     for (managers, states) in [(3, 288), (5, 8832)] {
         for engine in [Engine::Bfs, Engine::Dfs] {
             let model = TwoPhaseCommit { managers, properties: vec![CONSISTENT] };
@@ -22,14 +22,15 @@ fn counts_are_those_of_other_tools() {
 }
 
 #[test]
-fn what_does_not_hold_has_a_shortest_counterexample() {
+fn a_violated_property_has_a_shortest_counterexample() {
     let model = TwoPhaseCommit { managers: 3, properties: vec![CONSISTENT, NO_WASTE] };
     let report = explore(&model, &Options::default());
     assert_eq!(report.verdict, Verdict::Violated);
     let violated = report.properties.iter().find(|it| it.finding == Finding::Violated);
-    let violated = violated.expect("one is violated");
+    let violated = violated.expect("a property is violated");
     assert_eq!(violated.name, NO_WASTE);
-    let steps = &violated.counterexample.as_ref().expect("it is shown").steps;
+    let steps =
+        &violated.counterexample.as_ref().expect("a violated property has a counterexample").steps;
     assert_eq!(steps.len(), 4, "the initial state, and three steps: {steps:?}");
     assert_eq!(explore(&model.only(CONSISTENT), &Options::default()).verdict, Verdict::Holds);
 }

@@ -1,11 +1,11 @@
-//! A wish to end a check early.
+//! A request to end a check early.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-/// A wish to end a check early, from a signal for instance. Clones share the wish.
+/// A request to end a check early, from a signal for example. All clones share one request.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
@@ -15,12 +15,12 @@ impl Interrupt {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// The flag that a signal handler raises.
+    /// The flag that a signal handler sets.
     pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
 
-    /// True if the check was asked to end.
+    /// Returns true once the check was asked to end.
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,14 +1,13 @@
-//! The outcome of a check, and what ends one early.
+//! The outcome of a check, and the reasons to end a check early.
 //!
-//! A check of the model, of a specification or of the replica against the model ends in a [`Verdict`]. A check that ends early
-//! never holds: it is violated if it has found a counterexample, and inconclusive otherwise.
+//! A check of the model, of a specification or of the replica against the model ends in a [`Verdict`]. A check that
+//! ends early never holds: it is violated if it has found a counterexample, and inconclusive otherwise. This crate
+//! checks nothing itself.
 //!
 //! - [`outcome`]: verdicts, and their exit codes.
 //! - [`interrupt`]: a request to end a check.
-//! - [`signals`]: the first signal is such a request, and the second ends the process.
-//! - [`memory`]: the memory that the process can still have.
-//!
-//! This crate checks nothing itself.
+//! - [`signals`]: turns the first signal into such a request, and lets the second end the process.
+//! - [`memory`]: measures the memory that the process can still get.
 
 pub mod interrupt;
 pub mod memory;

@@ -1,26 +1,24 @@
-//! The memory that this process holds, and how much more it can have.
+//! The memory that this process holds, and the memory that it can still get.
 //!
-//! Rust aborts when the system refuses memory, and Linux kills a process that a control group or the machine
-//! has no memory for. Neither leaves a report. So searches look how much is left, and end before it is used
-//! up. The limits that are looked at:
+//! Rust aborts when the system refuses memory. Linux kills a process when the machine or a control group has no memory
+//! left. Neither leaves a report. So a search measures how much memory is left, and ends before it is used up. These
+//! limits are measured:
 //!
 //! - `RLIMIT_AS` (`ulimit -v`) and `RLIMIT_DATA` (`ulimit -d`),
 //! - the memory limit of the control group of this process and of those above it, version 1 or 2, mounted
 //!   below `/sys/fs/cgroup`,
 //! - the memory that the machine has available, without its swap.
 //!
-//! Two margins are kept. One is for what a search takes between two looks. The other is what its tables ask
-//! for when they grow next ([`doubling_bytes`]), since a table that doubles holds the old and the new one for a
-//! moment. The engine knows it.
+//! Two margins are kept. One is for the memory that a search takes between two measurements. The other is for the next
+//! growth of its tables ([`doubling_bytes`]), since a table that doubles holds the old and the new memory for a moment.
+//! The caller passes this second margin, because only it knows its tables.
 //!
-//! It cannot see limits of any other kind:
+//! Not measured, so that a process can still abort or be killed, are
 //!
-//! - on locked memory, on the number of mappings (`vm.max_map_count`) and on overcommitment
+//! - limits on locked memory, on the number of mappings (`vm.max_map_count`) and on overcommitment
 //!   (`vm.overcommit_memory=2`);
-//! - the memory that another process takes between two looks;
-//! - on other systems than Linux, anything but the memory of the machine.
-//!
-//! There a process still aborts or is killed.
+//! - the memory that another process takes between two measurements;
+//! - on systems other than Linux, anything but the memory of the machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,39 +30,41 @@ use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, Sys
 
 const MIB: u64 = 1 << 20;
 
-/// The memory that the machine or a control group must have left.
+/// The bytes that the machine or a control group must have left.
 const MARGIN: u64 = 32 * MIB;
 
-/// The stack of a thread, which is mapped and hardly used.
+/// The bytes of a thread's stack. All of them are mapped, and hardly any is used.
 const STACK: u64 = 2 * MIB;
 
 static RESERVES_AHEAD: AtomicBool = AtomicBool::new(false);
 
-/// Says that the allocator of this program maps memory long before it is used, and serves any allocation of
-/// any thread from it, as mimalloc does. Otherwise a limit on what is mapped would seem to be reached too soon.
+/// Declares that the allocator of this program maps memory long before it is used, and serves all threads from it, as
+/// mimalloc does. Without this call, a limit on mapped memory seems to be reached too soon.
 pub fn allocator_reserves_ahead() {
     RESERVES_AHEAD.store(true, Ordering::Relaxed);
 }
 
-/// The memory of this process, as of the last look. A look costs more than to search a few states.
+/// The memory of this process at the last measurement. One measurement costs more than the search of a few states, so
+/// most calls use the result of an earlier one.
 pub struct Memory {
     system: System,
     this: Option<Pid>,
     limits: Limits,
     groups: Vec<ControlGroup>,
-    asked: Instant,
+    measured: Instant,
     held_bytes: u64,
     peak_bytes: u64,
     ceilings: Vec<Ceiling>,
 }
 
 impl Memory {
-    /// Between two looks, where there is plenty, and where there is less than [`Memory::PLENTY`].
-    const BETWEEN: Duration = Duration::from_millis(50);
-    const BETWEEN_SCARCE: Duration = Duration::from_millis(5);
+    /// The time between two measurements while at least [`Memory::PLENTY`] bytes are left.
+    const INTERVAL: Duration = Duration::from_millis(50);
+    /// The time between two measurements while less is left.
+    const INTERVAL_SCARCE: Duration = Duration::from_millis(5);
     const PLENTY: u64 = 1 << 30;
 
-    /// Takes a first look at it.
+    /// Finds the limits of this process, and measures for the first time.
     pub fn of_this_process() -> Self {
         let membership = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mut memory = Self {
@@ -72,45 +72,46 @@ impl Memory {
             this: sysinfo::get_current_pid().ok(),
             limits: Limits::of_this_process(),
             groups: control_groups(&membership, Path::new("/sys/fs/cgroup")),
-            asked: Instant::now(),
+            measured: Instant::now(),
             held_bytes: 0,
             peak_bytes: 0,
             ceilings: Vec::new(),
         };
-        memory.look();
+        memory.measure();
         memory
     }
 
-    /// The memory that this process held at the last look, in bytes.
+    /// Returns the memory that this process holds, in bytes. Measures again if the last measurement is too old.
     pub fn held_bytes(&mut self) -> u64 {
         let scarce = self.left_bytes().is_some_and(|left| left < Self::PLENTY);
-        let between = if scarce { Self::BETWEEN_SCARCE } else { Self::BETWEEN };
-        if self.asked.elapsed() >= between {
-            self.look();
+        let interval = if scarce { Self::INTERVAL_SCARCE } else { Self::INTERVAL };
+        if self.measured.elapsed() >= interval {
+            self.measure();
         }
         self.held_bytes
     }
 
-    /// The most that it was seen to hold.
+    /// Measures, and returns the most memory that any measurement has found, in bytes.
     pub fn peak_bytes(&mut self) -> u64 {
-        self.look();
+        self.measure();
         self.peak_bytes
     }
 
-    /// The limit that leaves too little for tables that ask for `next` bytes when they grow, in words.
+    /// Returns a message that names the reached limit, if one leaves too little memory for a search whose tables ask
+    /// for `next` bytes when they grow.
     pub fn exhausted(&mut self, next: u64) -> Option<String> {
         self.held_bytes();
         let ceiling = self.ceilings.iter().find(|ceiling| !ceiling.admits(next))?;
         Some(format!("too little memory is left: {}", ceiling.what))
     }
 
-    /// The memory that this process can still have, in bytes, if that is known.
+    /// Returns the memory that this process can still get, in bytes, if any limit is known.
     pub fn left_bytes(&self) -> Option<u64> {
         self.ceilings.iter().map(Ceiling::left).min()
     }
 
-    fn look(&mut self) {
-        self.asked = Instant::now();
+    fn measure(&mut self) {
+        self.measured = Instant::now();
         self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         if let Some(this) = self.this {
             let what = ProcessRefreshKind::nothing().with_memory();
@@ -122,7 +123,7 @@ impl Memory {
         let available = self.system.available_memory();
         if available > 0 {
             let what = format!("the machine has {} available", HumanBytes(available));
-            self.ceilings.push(Ceiling { what, room: Room::Physical { left: available } });
+            self.ceilings.push(Ceiling { what, headroom: Headroom::Physical { left: available } });
         }
         if let Some(mapped) = self.limits.any().then(Mapped::of_this_process).flatten() {
             self.ceilings.extend(self.limits.ceilings(&mapped));
@@ -130,33 +131,33 @@ impl Memory {
     }
 }
 
-/// One limit, and what it leaves.
+/// One limit, and the memory below it that is left.
 struct Ceiling {
-    /// The limit, in words.
+    /// Names the limit in a message.
     what: String,
-    room: Room,
+    headroom: Headroom,
 }
 
-enum Room {
-    /// Of memory that is used.
+enum Headroom {
+    /// Of a limit on memory that is used.
     Physical { left: u64 },
-    /// Of memory that is mapped, used or not.
+    /// Of a limit on memory that is mapped, used or not.
     Mapped {
         /// The bytes that can still be mapped.
         left: u64,
-        /// The bytes that are mapped, not used, and can serve any allocation.
+        /// The bytes that are mapped, not used, and available to any allocation.
         spare: u64,
     },
 }
 
 impl Ceiling {
-    /// True if a search can go on whose tables ask for `next` bytes when they grow.
+    /// Returns true if enough is left for a search whose tables ask for `next` bytes when they grow.
     fn admits(&self, next: u64) -> bool {
-        match self.room {
-            Room::Physical { left } => left >= MARGIN + next,
-            Room::Mapped { left, spare } => {
+        match self.headroom {
+            Headroom::Physical { left } => left >= MARGIN + next,
+            Headroom::Mapped { left, spare } => {
                 let small = left >= MARGIN || spare >= MARGIN / 2;
-                // The mapped and unused memory may be in pieces, or allocated already.
+                // The spare memory may be fragmented or already allocated, so twice the need is required of it.
                 let large = left >= next + MIB || spare >= 2 * (next + MARGIN);
                 small && (next == 0 || large)
             }
@@ -164,14 +165,14 @@ impl Ceiling {
     }
 
     fn left(&self) -> u64 {
-        match self.room {
-            Room::Physical { left } => left,
-            Room::Mapped { left, spare } => left + spare,
+        match self.headroom {
+            Headroom::Physical { left } => left,
+            Headroom::Mapped { left, spare } => left + spare,
         }
     }
 }
 
-/// The limits that a process inherits.
+/// The resource limits of this process, in bytes.
 #[derive(Clone, Copy, Default)]
 struct Limits {
     address_space: Option<u64>,
@@ -208,19 +209,19 @@ impl Limits {
         limits.into_iter().filter_map(move |(limit, mapped, what, name)| {
             let limit = limit?;
             let what = format!("{what} of a process is limited to {} ({name})", HumanBytes(limit));
-            let room = Room::Mapped { left: limit.saturating_sub(mapped), spare };
-            Some(Ceiling { what, room })
+            let headroom = Headroom::Mapped { left: limit.saturating_sub(mapped), spare };
+            Some(Ceiling { what, headroom })
         })
     }
 }
 
 /// The memory that is mapped into this process, in bytes.
 struct Mapped {
-    /// All of it.
+    /// All of it (`VmSize`).
     size: u64,
-    /// The part that is private and can be written.
+    /// The part that is private and writable (`VmData`).
     data: u64,
-    /// The part of the data that is used.
+    /// The part of `data` that is used (`RssAnon`).
     used: u64,
     threads: u64,
 }
@@ -245,19 +246,19 @@ impl Mapped {
     }
 }
 
-/// A control group with a memory limit, as far as its files say.
+/// A control group whose folder has a file for a memory limit. The file may say that there is none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct ControlGroup {
     folder: PathBuf,
     files: &'static Files,
 }
 
-/// The names of the files, and of the numbers in one of them.
+/// The names of a control group's files, and of entries in `memory.stat`.
 #[derive(PartialEq, Eq, Debug)]
 struct Files {
     limit: &'static str,
     usage: &'static str,
-    /// Memory that the system takes back when it needs it.
+    /// Entries of `memory.stat` for memory that the system takes back when it needs it.
     reclaimable: [&'static str; 2],
 }
 
@@ -273,8 +274,8 @@ const VERSION_2: Files = Files {
     reclaimable: ["inactive_file ", "active_file "],
 };
 
-/// The control groups that a process is in, from its own up to the root. In a container the paths may be those
-/// of the host; then only the root is there.
+/// Returns the control groups that a process is in, from its own up to the root. `membership` is the text of
+/// `/proc/self/cgroup`. In a container its paths may be those of the host; then only the root is found.
 fn control_groups(membership: &str, mounted: &Path) -> Vec<ControlGroup> {
     let mut groups = Vec::new();
     for line in membership.lines() {
@@ -296,9 +297,9 @@ fn control_groups(membership: &str, mounted: &Path) -> Vec<ControlGroup> {
 }
 
 impl ControlGroup {
-    /// Its limit, unless it has none.
+    /// Returns the limit of the group, if it has one.
     fn ceiling(&self) -> Option<Ceiling> {
-        /// Version 1 writes the largest number of whole pages for "none".
+        /// For "none", version 1 writes the largest number of whole pages, which is above this.
         const NONE: u64 = 1 << 60;
         let read = |name| fs::read_to_string(self.folder.join(name)).ok();
         let number = |name| read(name)?.trim().parse::<u64>().ok();
@@ -312,12 +313,12 @@ impl ControlGroup {
         let used = usage.saturating_sub(reclaimable.sum());
         let folder = self.folder.display();
         let what = format!("the control group {folder} is limited to {}", HumanBytes(limit));
-        Some(Ceiling { what, room: Room::Physical { left: limit.saturating_sub(used) } })
+        Some(Ceiling { what, headroom: Headroom::Physical { left: limit.saturating_sub(used) } })
     }
 }
 
-/// The bytes that a table of `len` entries asks for when it doubles; none as long as it has room for a third more
-/// entries.
+/// Returns the bytes that a table of `len` entries asks for when it doubles. Returns 0 while the table is less than
+/// three quarters full.
 pub const fn doubling_bytes(len: usize, capacity: usize, entry_bytes: usize) -> u64 {
     if len / 3 < capacity / 4 {
         0
@@ -340,10 +341,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_mapped_is_read() {
+    fn the_sizes_of_mappings_are_parsed() {
         let status =
             "Name:\tx\nVmSize:\t    300 kB\nVmData:\t  200 kB\nRssAnon:\t 50 kB\nThreads:\t3\n";
-        let mapped = Mapped::parse(status).expect("it is all there");
+        let mapped = Mapped::parse(status).expect("all fields are present");
         assert_eq!(
             (mapped.size, mapped.data, mapped.used, mapped.threads),
             (300 << 10, 200 << 10, 50 << 10, 3)
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_on_what_is_mapped_leave_room_for_segments_and_tables() {
+    fn limits_on_mapped_memory_account_for_spare_memory_and_growing_tables() {
         let limits = Limits { address_space: Some(300 * MIB), data: Some(200 * MIB) };
         let admits = |size, data, used, next| {
             let mapped =
@@ -361,33 +362,36 @@ mod tests {
         };
         assert!(admits(200, 100, 90, 0));
         assert!(!admits(280, 100, 90, 0), "the address space is used up");
-        assert!(!admits(200, 180, 170, 0), "so is what the data may have");
-        assert!(!admits(280, 180, 90, 0), "what is mapped is of no use to others");
+        assert!(!admits(200, 180, 170, 0), "the data limit is used up");
+        assert!(
+            !admits(280, 180, 90, 0),
+            "spare memory does not count without an allocator that reserves ahead"
+        );
         assert!(admits(200, 100, 90, 80) && !admits(200, 100, 90, 120));
         allocator_reserves_ahead();
-        assert!(admits(280, 180, 90, 0), "what is mapped already serves small allocations");
+        assert!(admits(280, 180, 90, 0), "spare memory serves small allocations");
         assert!(admits(280, 180, 60, 20) && !admits(280, 180, 60, 40));
     }
 
     #[test]
     fn control_groups_are_found_up_to_the_root() {
-        let place = tempfile::tempdir().expect("there is room");
+        let mounted = tempfile::tempdir().expect("a temporary directory is writable");
         let group = |path: &str, files: &[(&str, &str)]| {
-            let folder = place.path().join(path);
-            fs::create_dir_all(&folder).expect("there is room");
+            let folder = mounted.path().join(path);
+            fs::create_dir_all(&folder).expect("a temporary directory is writable");
             for (name, text) in files {
-                fs::write(folder.join(name), text).expect("there is room");
+                fs::write(folder.join(name), text).expect("a temporary directory is writable");
             }
         };
         let stat = "anon 7\ninactive_file 1048576\nactive_file 1048576\n";
         let limited = [("memory.max", "104857600\n"), ("memory.current", "83886080\n")];
         group("a", &[limited[0], limited[1], ("memory.stat", stat)]);
         group("a/b", &[("memory.max", "max\n"), ("memory.current", "5\n"), ("memory.stat", "")]);
-        let groups = control_groups("0::/a/b\n1:cpu:/x\n", place.path());
+        let groups = control_groups("0::/a/b\n1:cpu:/x\n", mounted.path());
         let folders: Vec<_> = groups.iter().map(|group| group.folder.clone()).collect();
-        assert_eq!(folders, [place.path().join("a/b"), place.path().join("a")]);
+        assert_eq!(folders, [mounted.path().join("a/b"), mounted.path().join("a")]);
         let ceilings: Vec<_> = groups.iter().filter_map(ControlGroup::ceiling).collect();
-        let [ceiling] = &ceilings[..] else { panic!("one of them has a limit") };
+        let [ceiling] = &ceilings[..] else { panic!("exactly one group has a limit") };
         // 100 MiB, of which 78 are in use.
         assert_eq!(ceiling.left(), 22 * MIB);
         assert!(!ceiling.admits(0) && ceiling.what.ends_with("a is limited to 100.00 MiB"));
@@ -399,9 +403,11 @@ mod tests {
         ];
         group("memory/c", &old);
         group("memory", &[("memory.limit_in_bytes", "9223372036854771712"), old[1]]);
-        let groups = control_groups("4:memory:/c\n0::/nowhere\n", place.path());
+        let groups = control_groups("4:memory:/c\n0::/nowhere\n", mounted.path());
         let ceilings: Vec<_> = groups.iter().filter_map(ControlGroup::ceiling).collect();
-        let [ceiling] = &ceilings[..] else { panic!("the root has none") };
+        let [ceiling] = &ceilings[..] else {
+            panic!("exactly one group has a limit: the root has none")
+        };
         assert!(ceiling.admits(10 * MIB) && !ceiling.admits(20 * MIB));
     }
 

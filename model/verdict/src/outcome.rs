@@ -1,26 +1,26 @@
-//! The one vocabulary for outcomes: no run may claim more than it did.
+//! Verdicts. All checks of this project report one, so that no run claims more than it checked.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// The outcome of a run.
+/// The outcome of a check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(tag = "verdict", rename_all = "lowercase")]
 pub enum Verdict {
-    /// All there was to check was checked, and held.
+    /// Everything was checked, and no check failed.
     Holds,
-    /// Something does not hold, and there is a counterexample.
+    /// A check failed, and there is a counterexample.
     Violated,
-    /// Neither, because the run could not go on.
+    /// The check ended before it was complete, without a counterexample.
     Inconclusive {
-        /// What stopped it.
+        /// The reason why it ended.
         why: String,
     },
 }
 
 impl Verdict {
-    /// The exit code of a process that reports this verdict. 2 is left for unusable arguments.
+    /// Returns the exit code of a process that reports this verdict. Exit code 2 is reserved for unusable arguments.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Holds => 0,
@@ -29,8 +29,9 @@ impl Verdict {
         }
     }
 
-    /// The worst of some verdicts, the first of those: a violation is one whatever else was left open. Of
-    /// nothing at all, it is that nothing was run.
+    /// Returns the worst verdict: a violation is worse than an inconclusive verdict, which is worse than one that
+    /// holds. Returns the first of several that are equally bad. Without any verdict, the result is inconclusive:
+    /// nothing was run.
     pub fn worst<'v>(all: impl IntoIterator<Item = &'v Self>) -> Self {
         let severity = |verdict: &&Self| match verdict {
             Self::Holds => 0,

@@ -1,9 +1,9 @@
-//! Signals that end a command: the first asks it for a report, the second ends it.
+//! Signals that end a command. The first signal asks the command for its report, and the second ends the process.
 //!
-//! A command that has something to report takes the first SIGINT, SIGTERM or SIGHUP as an [`Interrupt`]. The
-//! second signal ends the process from within its handler, so it works however busy the process is. So does
-//! the first one after [`GRACE`], if the command has not ended by then. A command that has nothing to report
-//! installs no handler, and dies of the first signal.
+//! A command with a report takes the first SIGINT, SIGTERM or SIGHUP as an [`Interrupt`]. The second signal ends the
+//! process from within the signal handler, so it works however busy the process is. If the command is still running
+//! [`GRACE`] after the first signal, the process ends as well. A command without a report installs no handler, and the
+//! first signal ends it.
 
 use std::io;
 use std::sync::{Arc, atomic::AtomicBool, mpsc};
@@ -17,26 +17,26 @@ use signal_hook::low_level::emulate_default_handler;
 
 use crate::{Interrupt, Verdict};
 
-/// The time that a command may take for its report after the first signal.
+/// The longest time from the first signal to the end of the process.
 pub const GRACE: Duration = Duration::from_secs(5);
 
 const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// The thread only sleeps. A small stack leaves it room where memory is limited.
+/// The thread only sleeps, so a small stack suffices. It matters where memory is limited.
 const STACK_BYTES: usize = 128 << 10;
 
-/// Returns the wish that the first signal makes.
+/// Installs the handlers, and returns the request that the first signal makes.
 ///
 /// # Errors
-/// If the handlers cannot be installed. Then the first signal ends the process without a report.
+/// Fails if the handlers cannot be installed. Then the first signal ends the process without a report.
 pub fn interrupt() -> io::Result<Interrupt> {
     let interrupt = Interrupt::default();
-    let asked = interrupt.flag();
+    let requested = interrupt.flag();
     let (installed, done) = mpsc::sync_channel(1);
-    // A handler that is removed leaves its signal ignored. So the thread comes first: once it runs, nothing
-    // that is likely can fail.
+    // A signal whose handler is removed again is ignored from then on. So the thread is spawned first: afterwards, only
+    // the installation itself can fail.
     let waiting = move || {
-        let mut signals = match install(&asked) {
+        let mut signals = match install(&requested) {
             Ok(signals) => signals,
             Err(error) => return drop(installed.send(Err(error))),
         };
@@ -50,23 +50,24 @@ pub fn interrupt() -> io::Result<Interrupt> {
     Ok(interrupt)
 }
 
-fn install(asked: &Arc<AtomicBool>) -> io::Result<Signals> {
+fn install(requested: &Arc<AtomicBool>) -> io::Result<Signals> {
     let signals = Signals::new(ENDING)?;
     for signal in ENDING {
-        // Handlers run in this order: the first signal finds the flag down and raises it.
-        register_conditional_default(signal, Arc::clone(asked))?;
-        register(signal, Arc::clone(asked))?;
+        // Handlers run in the order of their registration. On the first signal the conditional handler finds the flag
+        // unset, and the second handler sets it. On the second signal the conditional handler ends the process.
+        register_conditional_default(signal, Arc::clone(requested))?;
+        register(signal, Arc::clone(requested))?;
     }
     Ok(signals)
 }
 
-/// From now on, a process that aborts exits as one that has decided nothing.
+/// Makes a process that aborts exit with the code of an inconclusive verdict.
 ///
-/// Rust aborts where the system refuses memory, after a line on standard error with the number of bytes. The
-/// searches look how much memory is left and end before that (`explore`), but they cannot see every limit.
+/// Rust aborts when the system refuses memory, after a line on standard error with the number of bytes. Searches end
+/// before that where they can (see [`memory`](crate::memory)), but they cannot see every limit.
 ///
 /// # Errors
-/// If the handler cannot be installed. Then such a process dies of SIGABRT.
+/// Fails if the handler cannot be installed. Then SIGABRT ends a process that aborts.
 pub fn abort_is_inconclusive() -> io::Result<()> {
     let always = Arc::new(AtomicBool::new(true));
     let code = Verdict::Inconclusive { why: String::new() }.exit_code();

@@ -1,4 +1,4 @@
-//! A cluster of three processes on loopback, of either kind. They end with the value that holds them.
+//! A cluster of three processes on loopback, of etcd or of `paxos serve`. Dropping it kills the processes.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -10,17 +10,17 @@ use std::{
 
 use crate::Unusable;
 
-/// Three processes, and where clients reach each.
 pub(crate) struct Cluster {
     pub(crate) name: &'static str,
     processes: Vec<Child>,
+    /// The addresses for clients.
     pub(crate) clients: Vec<String>,
-    /// How a node is asked whether it leads, and a part of the answer if it does.
+    /// The request by which a node is asked whether it leads, and a part of its answer if it does.
     leads: (&'static str, &'static str),
 }
 
 impl Cluster {
-    /// Where the leader's clients are.
+    /// Returns the leader's address for clients.
     pub(crate) fn leader(&self) -> Result<&str, Unusable> {
         let (question, yes) = self.leads;
         for address in &self.clients {
@@ -32,7 +32,7 @@ impl Cluster {
     }
 }
 
-/// All that a node says to a question after which it closes the connection.
+/// Sends a request after which the node closes the connection, and returns the whole answer.
 fn ask(address: &str, question: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -45,14 +45,14 @@ fn ask(address: &str, question: &str) -> io::Result<String> {
 impl Drop for Cluster {
     fn drop(&mut self) {
         for process in &mut self.processes {
-            // It may have ended already.
+            // The process may have ended already.
             let _ = process.kill();
             let _ = process.wait();
         }
     }
 }
 
-/// Ports that nobody uses now.
+/// Returns three addresses that are not in use.
 fn addresses() -> Result<Vec<String>, Unusable> {
     let listeners: Result<Vec<_>, _> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
     listeners?.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect()
@@ -74,7 +74,7 @@ fn start(
     Ok(cluster)
 }
 
-/// etcd, with its usual durability.
+/// Starts etcd with its default durability.
 pub(crate) fn etcd(data: &Path) -> Result<Cluster, Unusable> {
     let (peers, clients) = (addresses()?, addresses()?);
     let names = ["one", "two", "three"];
@@ -94,7 +94,7 @@ pub(crate) fn etcd(data: &Path) -> Result<Cluster, Unusable> {
     start("etcd", commands, clients.clone(), leads)
 }
 
-/// `paxos serve`, with its usual settings.
+/// Starts `paxos serve` with its default settings.
 pub(crate) fn paxos(program: &Path, data: &Path) -> Result<Cluster, Unusable> {
     let (peers, clients) = (addresses()?, addresses()?);
     let commands = (0..3).map(|node| {

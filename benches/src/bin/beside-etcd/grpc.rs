@@ -1,7 +1,7 @@
-//! As much of a client of etcd as puts take: gRPC over HTTP/2, written by hand.
+//! A minimal client of etcd for puts, in gRPC over HTTP/2.
 //!
-//! Each client has a connection of its own and one put at a time, like those of redis-benchmark. The two
-//! fields of the request are encoded here; of the answer only the status is read.
+//! Each client has its own connection and sends one put at a time, like a client of redis-benchmark. The request has
+//! two fields. Only the status of the answer is read.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tokio::{net::TcpStream, task::JoinSet};
 
 use crate::{Load, Unusable};
 
-/// Has its clients put `requests` values in all, and gives how long each put took.
+/// Puts `requests` values with all clients of the load together. Returns the total time, and the time of each put.
 pub(crate) async fn load(
     address: &str,
     Load { clients, keys, .. }: Load,
@@ -22,7 +22,7 @@ pub(crate) async fn load(
     let mut connected = Vec::new();
     for client in 0..clients {
         let mut connection = connect(address).await?;
-        put(&mut connection, address, client % keys, value).await?; // Warm, and known to work.
+        put(&mut connection, address, client % keys, value).await?; // Warms up the connection, and checks it.
         connected.push(connection);
     }
     let (begun, mut tasks) = (Instant::now(), JoinSet::new());
@@ -81,12 +81,12 @@ async fn put(
     }
 }
 
-/// Another number for each: one by one they would be the first of the keys.
+/// Permutes the numbers, so that the puts are spread over all keys instead of the first ones.
 fn scattered(number: u32) -> u32 {
     number.wrapping_mul(0x9e37_79b1).rotate_left(16).wrapping_mul(0x9e37_79b1)
 }
 
-/// A `PutRequest` with its key (field 1) and value (field 2), in the frame of gRPC.
+/// Returns a `PutRequest` with its key (field 1) and value (field 2), in a gRPC frame.
 fn message(key: u32, value: usize) -> Bytes {
     let key = format!("key:{key:012}");
     let mut fields = BytesMut::new();

@@ -1,8 +1,8 @@
-//! Puts into three durable nodes of `paxos serve`, and into three of etcd, side by side.
+//! Compares durable puts of three nodes of `paxos serve` with those of three nodes of etcd.
 //!
-//! Clients talk to whichever node leads, in both. The load generator, redis-benchmark for one and a client written
-//! for this for the other, shares the machine with the nodes. Both clusters run all the time, and take turns; whoever
-//! waits is idle.
+//! In both clusters, clients talk to the leader. The load generator shares the machine with the nodes. It is
+//! redis-benchmark for `paxos serve`, and [`grpc`] for etcd. Both clusters run all the time and are loaded in turns,
+//! so the other one is idle.
 
 mod clusters;
 mod grpc;
@@ -22,25 +22,25 @@ use serde::Serialize;
 
 use crate::clusters::Cluster;
 
-/// What is compared. The targets are set for `redis-benchmark -t set` as it is, which puts under one key. Many keys
-/// are there to be seen beside that.
+/// The loads that are compared. The targets are for the default of `redis-benchmark -t set`, which puts under one
+/// key. The load with many keys has no target.
 const LOADS: [Load; 3] = [
     Load { clients: 64, keys: 1, target: Some(5.0) },
     Load { clients: 64, keys: 1_000_000, target: None },
     Load { clients: 1, keys: 1, target: Some(1.5) },
 ];
 
-/// Clients that put all the time.
+/// A number of clients that put without pauses.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Load {
     clients: u32,
-    /// Under how many keys.
+    /// The number of keys.
     keys: u32,
-    /// At least so many puts for each of etcd.
+    /// The least ratio of puts to those of etcd.
     target: Option<f64>,
 }
 
-/// One client, to see whether a node takes puts.
+/// One client, to check that a node accepts puts.
 const ONE: Load = Load { clients: 1, keys: 1, target: None };
 
 impl fmt::Display for Load {
@@ -60,13 +60,13 @@ impl fmt::Display for Load {
                   Exit codes: 0 all targets are met, 1 one is missed, 2 nothing can be compared."
 )]
 struct Args {
-    /// How many rounds; both take turns in each
+    /// The number of rounds; both clusters are loaded once in each
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     repeat: u16,
-    /// How many bytes a value has
+    /// The number of bytes of a value
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=100))]
     bytes: u8,
-    /// How many puts in a round with 64 clients; with one client it is a twentieth of it
+    /// The number of puts in a round with 64 clients; with one client it is a twentieth of that
     #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(2000..))]
     requests: u32,
     /// Print the comparison as one JSON object
@@ -74,16 +74,16 @@ struct Args {
     json: bool,
 }
 
-/// Why there is no comparison.
+/// The reason why there is no comparison.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("a debug build says nothing about time; add --profile dist")]
+    #[error("the times of a debug build mean nothing; add --profile dist")]
     Debug,
     #[error("{0} cannot be started: {1}")]
     Missing(String, io::Error),
     #[error("{0} was not ready after a minute")]
     NotReady(&'static str),
-    #[error("no node of {0} says that it leads")]
+    #[error("no node of {0} leads")]
     NoLeader(&'static str),
     #[error("{0}")]
     Load(String),
@@ -95,7 +95,7 @@ enum Unusable {
     Json(#[from] serde_json::Error),
 }
 
-/// What one cluster did in one round.
+/// The result of one cluster in one round.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Sample {
     puts_per_second: f64,
@@ -107,11 +107,11 @@ struct Sample {
 struct Comparison {
     #[serde(flatten)]
     load: Load,
-    /// The median over the rounds of the ratios within each.
+    /// The median of the ratios of puts within each round.
     ratio: f64,
-    /// The same, of median latencies.
+    /// The median of the ratios of median latencies within each round.
     latency_ratio: f64,
-    /// Whether the target is met, at a lower median latency.
+    /// True if the target is met, and the median latency is below that of etcd. `None` without a target.
     met: Option<bool>,
     paxos: Vec<Sample>,
     etcd: Vec<Sample>,
@@ -169,7 +169,7 @@ fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
     Ok(all)
 }
 
-/// Waits until every node takes puts.
+/// Waits until each node accepts puts.
 fn ready(cluster: &Cluster, put: impl Fn(&str) -> Result<(), Unusable>) -> Result<(), Unusable> {
     let begun = Instant::now();
     for address in &cluster.clients {
@@ -211,10 +211,10 @@ fn redis_benchmark(
     let output = command.output();
     let output = output.map_err(|error| Unusable::Missing("redis-benchmark".to_owned(), error))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    read_csv(&text).ok_or_else(|| Unusable::Load(format!("redis-benchmark says {text:?}")))
+    read_csv(&text).ok_or_else(|| Unusable::Load(format!("redis-benchmark printed {text:?}")))
 }
 
-/// Its lines: a head with names, then `"SET"` and the values.
+/// Parses the output of redis-benchmark: a line of names, then a line of `"SET"` and the values.
 fn read_csv(text: &str) -> Option<Sample> {
     let words = |line: &str| -> Vec<String> {
         line.split(',').map(|word| word.trim().trim_matches('"').to_owned()).collect()
@@ -272,17 +272,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_redis_benchmark_is_read() {
+    fn the_table_of_redis_benchmark_is_parsed() {
         let text = "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\"\n\
                     \"SET\",\"1000.50\",\"0.5\",\"0.1\",\"0.25\"\n";
-        let sample = read_csv(text).expect("it is read");
+        let sample = read_csv(text).expect("the table is valid");
         assert!((sample.puts_per_second - 1000.5).abs() < 1e-9);
         assert!((sample.median_ms - 0.25).abs() < 1e-9);
         assert!(read_csv("ERR").is_none());
     }
 
     #[test]
-    fn medians() {
+    fn the_median_is_the_middle_of_the_sorted_values() {
         assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
     }
 }

@@ -1,4 +1,4 @@
-//! What was measured, set side by side: whether it was the same work, and what it took.
+//! The comparison of the measurements: checks that all programs did the same work, and computes the ratios.
 
 use std::{fmt, time::Duration};
 
@@ -23,10 +23,10 @@ pub(crate) struct Sample {
 pub(crate) struct Comparison {
     ballots: u8,
     rounds: usize,
-    /// Why these are not the same work. If they are not, there are no ratios.
+    /// The difference, if the programs did not do the same work. Then there are no ratios.
     #[serde(skip_serializing_if = "Option::is_none")]
     disagreement: Option<String>,
-    /// Whether all targets are met; nothing if they are not for so few ballots.
+    /// True if all targets are met. `None` if there are no targets for this number of ballots.
     #[serde(skip_serializing_if = "Option::is_none")]
     met: Option<bool>,
     rows: Vec<Row>,
@@ -38,15 +38,15 @@ struct Row {
     engine: &'static str,
     states: u64,
     transitions: u64,
-    /// The median over all rounds.
+    /// The median of all rounds.
     cpu_seconds: f64,
-    /// Round by round.
+    /// The CPU time of each round.
     cpu_seconds_each: Vec<f64>,
-    /// The median over all rounds of the ratio within a round, so that a machine that is slow for a
-    /// while is slow for both.
+    /// The median of the ratios within each round. A machine that is slow for a while is slow for both programs of a
+    /// round.
     #[serde(skip_serializing_if = "Option::is_none")]
     ratio: Option<f64>,
-    /// The most in any round.
+    /// The maximum of all rounds.
     peak_mib: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Target>,
@@ -76,26 +76,26 @@ impl Comparison {
         Self { ballots, rounds: spin.len(), disagreement, met, rows }
     }
 
-    /// Whether the counts agree, and no target is missed.
+    /// Returns true if the counts agree and no target is missed.
     pub(crate) fn is_good(&self) -> bool {
         self.disagreement.is_none() && self.met != Some(false)
     }
 }
 
-/// How the states or transitions of a contender differ from those of Spin.
+/// Returns the difference between the counts of a contender and those of Spin, if there is one.
 fn disagreement(contender: &Contender, samples: &[Sample], spin: &[Sample]) -> Option<String> {
     let counts = |sample: &Sample| (sample.states, sample.transitions);
     let expected = counts(&spin[0]);
     let odd = |sample: &&Sample| {
         if contender.symmetry { sample.states > expected.0 } else { counts(sample) != expected }
     };
-    // Spin itself is held against its first round as well.
+    // Spin's later rounds are compared with its first round as well.
     let (who, odd) = match spin.iter().find(|sample| counts(sample) != expected) {
         Some(sample) => ("spin", sample),
         None => (contender.name, samples.iter().find(odd)?),
     };
     Some(format!(
-        "{who} has {} states and {} transitions, spin {} and {}: this is not the same work",
+        "{who} has {} states and {} transitions, but spin has {} and {}: they did not do the same work",
         HumanCount(odd.states),
         HumanCount(odd.transitions),
         HumanCount(expected.0),
@@ -178,7 +178,7 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 bytes")]
+#[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 bytes")]
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
@@ -193,12 +193,15 @@ mod tests {
     }
 
     fn contender(name: &str) -> &'static Contender {
-        CONTENDERS.iter().find(|contender| contender.name == name).expect("it is in the table")
+        CONTENDERS
+            .iter()
+            .find(|contender| contender.name == name)
+            .expect("the table has this contender")
     }
 
     #[test]
     fn the_ratio_is_the_median_of_those_within_a_round() {
-        // A machine that gets slower: the medians would give 1.5, the rounds say 0.5.
+        // A machine that becomes slower. The ratio of the medians is 1.5, and the median of the ratios is 0.5.
         let spin = [sample(1000, 2), sample(1000, 4), sample(1000, 40)];
         let ours = vec![sample(1000, 1), sample(1000, 6), sample(1000, 20)];
         let comparison = Comparison::new(4, &spin, &[(contender("dfs"), ours)]);
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn other_counts_have_no_ratio() {
+    fn different_counts_have_no_ratio() {
         let compare =
             |spin: &[Sample], name, ours| Comparison::new(4, spin, &[(contender(name), ours)]);
         let fewer = compare(&[sample(1000, 9)], "bfs", vec![sample(999, 1)]);
@@ -228,7 +231,10 @@ mod tests {
         assert!(fewer.to_string().contains("bfs has 999 states and 2,997 transitions"), "{fewer}");
 
         let once = [sample(1000, 9), sample(1001, 9)];
-        assert!(!compare(&once, "bfs", vec![sample(1000, 1); 2]).is_good(), "nor has such a spin");
+        assert!(
+            !compare(&once, "bfs", vec![sample(1000, 1); 2]).is_good(),
+            "spin must repeat its own counts"
+        );
         let symmetric = compare(&[sample(1000, 100)], "timely-symmetry", vec![sample(100, 1)]);
         assert!(symmetric.is_good(), "fewer states are the point of symmetry");
         assert!(!compare(&[sample(9, 100)], "timely-symmetry", vec![sample(10, 1)]).is_good());

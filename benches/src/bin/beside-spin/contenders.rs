@@ -1,18 +1,18 @@
-//! Who is measured beside Spin, and what is expected of each: a table, and nothing else.
+//! The engines of `paxos-model` that are measured beside Spin, and their targets.
 
 use serde::Serialize;
 
 /// A way to explore with `paxos-model`.
 #[derive(Debug)]
 pub(crate) struct Contender {
-    /// How it is called in tables and by `--only`.
+    /// Its name in tables and for `--only`.
     pub(crate) name: &'static str,
-    /// What `paxos-model check synod` is asked for beyond the bounds.
+    /// The arguments of `paxos-model check synod` beside the bounds.
     pub(crate) arguments: &'static [&'static str],
-    /// Whether it visits one state for all those that only differ in who is who. Then it visits fewer
-    /// than Spin, and otherwise exactly as many.
+    /// True if states that are equal up to renaming count as one. Then it visits fewer states than Spin, and
+    /// otherwise exactly as many.
     pub(crate) symmetry: bool,
-    /// What it may take.
+    /// The most that it may take.
     pub(crate) target: Target,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Target {
     pub(crate) peak_mib: Option<f64>,
 }
 
-/// Where targets mean something: with fewer ballots, half the time is spent on getting started.
+/// The number of ballots that the targets are for. With fewer ballots, half of the time is spent on startup.
 pub(crate) const TARGET_BALLOTS: u8 = 4;
 
 pub(crate) const CONTENDERS: [Contender; 4] = [

@@ -1,8 +1,8 @@
-//! Explores one state space with Spin and with each engine of `paxos-model`, and says what each took.
+//! Explores one state space with Spin and with each engine of `paxos-model`, and compares their time and memory.
 //!
-//! It measures whole processes, in turns, and compares nothing unless all of them did the same work.
-//! It builds `pan`, the verifier that Spin writes, and nothing of ours: `paxos-model` has to lie beside
-//! it, as it does if both were built with the same profile.
+//! The programs run in turns and are measured as whole processes. Nothing is compared unless all of them did the same
+//! work. This program builds `pan`, the verifier that Spin writes. It expects `paxos-model` in its own directory,
+//! which is the case if both were built with the same profile.
 
 mod comparison;
 mod contenders;
@@ -27,9 +27,9 @@ use crate::{
     contenders::{CONTENDERS, Contender},
 };
 
-/// A target is missed, or the counts differ.
+/// The exit code if a target is missed, or the counts differ.
 const MISSED: u8 = 1;
-/// There is nothing to compare, or nothing to say it with.
+/// The exit code if there is no comparison, or it cannot be printed.
 const UNUSABLE: u8 = 2;
 
 /// Lamport's Paxos explored by paxos-model and by Spin, side by side.
@@ -40,7 +40,7 @@ const UNUSABLE: u8 = 2;
                   2 nothing can be compared."
 )]
 struct Args {
-    /// How many ballots; targets are for four.
+    /// The number of ballots; the targets are for four.
     #[arg(
         long,
         value_name = "N",
@@ -48,7 +48,7 @@ struct Args {
         value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_BALLOTS))
     )]
     ballots: u8,
-    /// How many rounds; all programs take turns in each.
+    /// The number of rounds; each program runs once in each.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     repeat: u16,
     /// Measure only these engines beside Spin.
@@ -59,7 +59,7 @@ struct Args {
         value_parser = PossibleValuesParser::new(CONTENDERS.map(|contender| contender.name))
     )]
     only: Vec<String>,
-    /// Give up when a program is not done after so many seconds.
+    /// Give up when a program is not done after this number of seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     timeout: u64,
     /// Print the comparison as one JSON object.
@@ -67,20 +67,20 @@ struct Args {
     json: bool,
 }
 
-/// Why there is no comparison.
+/// The reason why there is no comparison.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("a debug build says nothing about time; add --profile dist")]
+    #[error("the times of a debug build mean nothing; add --profile dist")]
     Debug,
     #[error(transparent)]
     Spin(#[from] SpinError),
     #[error("spin did not visit all states, or found an error in the model")]
     SpinFailed,
-    #[error("{0} is not there; build it: cargo build --profile dist -p paxos-model")]
+    #[error("{0} does not exist; build it: cargo build --profile dist -p paxos-model")]
     ModelMissing(PathBuf),
     #[error(transparent)]
     Process(#[from] ProcessError),
-    #[error("paxos-model, asked for {0}, says: {1}")]
+    #[error("paxos-model failed for {0}: {1}")]
     ModelFailed(&'static str, String),
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -88,7 +88,7 @@ enum Unusable {
     Json(#[from] serde_json::Error),
 }
 
-/// What is read of a report of `paxos-model`.
+/// The part of a report of `paxos-model` that is read.
 #[derive(Deserialize)]
 struct Report {
     verdict: String,
@@ -114,7 +114,7 @@ fn main() -> ExitCode {
         Ok(comparison) if comparison.is_good() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(MISSED),
         Err(error) => {
-            // Where standard error is closed, the exit code has to do.
+            // If standard error is closed, the exit code is all there is.
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::from(UNUSABLE)
         }

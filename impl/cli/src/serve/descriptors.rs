@@ -1,7 +1,7 @@
-//! The open files of the process: what clients may take, and what the node keeps for itself.
+//! The limit of open files, divided between clients, peers and metrics.
 //!
-//! A node whose clients use up all descriptors cannot open a connection to a peer, and drops out of its cluster. So
-//! the clients get what is left after the store, the peers and the metrics have theirs.
+//! If clients used up all descriptors, the node could not connect to its peers and would drop out of its cluster.
+//! So the store, the peers and the metrics have descriptors reserved, and clients get the rest.
 
 use std::fs;
 
@@ -9,23 +9,23 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors for each peer: a connection in each direction, and a new one while the old one ends.
 const FOR_EACH_PEER: u64 = 4;
-/// Descriptors that are open in a node without peers and clients, where the system does not say how many are.
+/// Open descriptors of a node without peers and clients, on a system that does not report them.
 const OPEN_USUALLY: u64 = 24;
-/// Descriptors for what comes and goes: a snapshot, a name to look up.
+/// Descriptors for short uses, as a snapshot or the look-up of a name.
 const SPARE: u64 = 8;
 
-/// The most connections of each kind.
+/// The highest number of connections of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shares {
     pub(super) clients: usize,
-    /// Connections that have not said yet which peer they are.
+    /// Connections from peers that have not finished their handshake.
     pub(super) handshakes: usize,
     pub(super) metrics: usize,
 }
 
-/// Raises the limit of open files as far as the process may, and shares out what is not open yet. Says so if
-/// clients get less than `clients_wanted`.
-pub(super) fn share_out(peers: usize, clients_wanted: usize) -> Shares {
+/// Raises the limit of open files as far as the process may, and divides the free descriptors. Logs a warning if
+/// clients get fewer than `clients_wanted`.
+pub(super) fn divide(peers: usize, clients_wanted: usize) -> Shares {
     let limit = raised();
     let open = fs::read_dir("/proc/self/fd").map_or(OPEN_USUALLY, |files| files.count() as u64);
     let shares = shares(limit, open, peers as u64, clients_wanted);
@@ -40,7 +40,7 @@ pub(super) fn share_out(peers: usize, clients_wanted: usize) -> Shares {
     shares
 }
 
-/// The limit of open files after it was raised; `None` if there is none.
+/// Raises the limit of open files and returns it, or `None` if there is no limit.
 fn raised() -> Option<u64> {
     let limits = getrlimit(Resource::Nofile);
     match setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits }) {
@@ -55,7 +55,7 @@ fn raised() -> Option<u64> {
 fn shares(limit: Option<u64>, open: u64, peers: u64, clients_wanted: usize) -> Shares {
     let reserved = open + SPARE + peers * FOR_EACH_PEER;
     let free = limit.unwrap_or(u64::MAX).saturating_sub(reserved);
-    // Strangers may hold all places of these two kinds, so they get a small part.
+    // Anyone may hold all connections of these two kinds, so they get a small part.
     let handshakes = (free / 8).clamp(2, 64);
     let metrics = (free / 16).clamp(1, 16);
     let clients = free.saturating_sub(handshakes + metrics).max(1);
@@ -68,12 +68,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_get_what_is_left() {
+    fn clients_get_the_rest() {
         let clients = |limit, peers| shares(limit, 24, peers, 10_000).clients;
         assert_eq!(clients(None, 2), 10_000);
         assert_eq!(clients(Some(1 << 20), 8), 10_000);
         assert_eq!(clients(Some(64), 2), 64 - (24 + 8 + 8) - 3 - 1);
-        assert_eq!(clients(Some(10), 2), 1, "too few for anything, but it tries");
+        assert_eq!(clients(Some(10), 2), 1, "a limit that is too low leaves one client");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Metrics for Prometheus: what the node says of itself, once a second.
+//! Metrics for Prometheus: the status of the node, published once a second.
 
 use std::{
     collections::VecDeque,
@@ -24,7 +24,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use paxos_kv::Kv;
 use paxos_node::{
-    Handle, Packet, Status,
+    ClientHandle, Packet, Status,
     tcp::{Depth, Depths, Traffic},
 };
 
@@ -36,15 +36,15 @@ use tokio::{
 
 use super::ServeError;
 
-/// From a tenth of a millisecond to about a second.
+/// The buckets of the histogram of syncs, in seconds.
 const SYNC_SECONDS: &[f64] =
     &[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
 
 /// The longest time for which a connection stays open.
 const CONNECTION_TIME: Duration = Duration::from_secs(30);
 
-/// Serves metrics on an address, from now on. No more than `connections_max` connections are open at once: a further
-/// one takes the place of the oldest.
+/// Starts to serve metrics on an address. At most `connections_max` connections are open at once: a further one
+/// closes the oldest.
 pub(super) async fn listen(
     address: SocketAddr,
     connections_max: usize,
@@ -66,8 +66,8 @@ pub(super) async fn listen(
     Ok(metrics)
 }
 
-/// Accepts connections and answers on them. The listener of the exporter keeps silent connections for ever, in any number, and so
-/// takes the descriptors that peers and clients need.
+/// Accepts connections and answers on them. The exporter's own listener is not used, because it keeps any number of
+/// silent connections for ever, and so takes the descriptors that peers and clients need.
 async fn accept(listener: TcpListener, metrics: PrometheusHandle, connections_max: usize) {
     let mut connections = VecDeque::<AbortHandle>::new();
     loop {
@@ -102,33 +102,33 @@ async fn answer(connection: TcpStream, metrics: PrometheusHandle) {
         Ok::<_, Infallible>(response)
     });
     let served = http1::Builder::new().serve_connection(TokioIo::new(connection), respond);
-    // The connection is closed at the end of its time or when it breaks; there is nothing to do about either.
+    // A connection that times out or breaks is closed. Neither is an error of the node.
     let _ = timeout(CONNECTION_TIME, served).await;
 }
 
-/// What each of them is.
+/// Registers the help text of each metric.
 fn describe() {
     for (name, what) in [
         ("paxos_proposals_total", "Commands proposed as a leader."),
-        ("paxos_batches_total", "Batches in which they were proposed."),
-        ("paxos_syncs_total", "Writes to the store that were waited for."),
+        ("paxos_batches_total", "Batches of commands proposed as a leader."),
+        ("paxos_syncs_total", "Synced writes to the store."),
         ("paxos_applied_total", "Slots applied to the state machine."),
         ("paxos_campaigns_total", "Elections begun by this node."),
         ("paxos_snapshots_total", "Snapshots taken."),
         ("paxos_snapshots_installed_total", "Snapshots of peers installed."),
-        ("paxos_packets_sent_total", "Packets sent, by kind; one to all peers counts once."),
+        ("paxos_packets_sent_total", "Packets sent, by kind; a packet to all peers counts once."),
         ("paxos_packets_received_total", "Packets received, by kind."),
-        ("paxos_rejected_frames_total", "Frames that could not be read; each cost its connection."),
-        ("paxos_refused_greetings_total", "Connections of peers that were not let in."),
-        ("paxos_packets_dropped_total", "Packets dropped, since too many waited for a peer."),
+        ("paxos_rejected_frames_total", "Invalid frames received; each closed its connection."),
+        ("paxos_refused_greetings_total", "Connections of peers refused in the handshake."),
+        ("paxos_packets_dropped_total", "Packets dropped because the queue of a peer was full."),
         ("paxos_connections_total", "Connections made to peers."),
         (
             "paxos_unacknowledged_total",
-            "Connections to peers closed and made again because nothing was acknowledged.",
+            "Connections to peers closed and made again because the peer acknowledged nothing.",
         ),
         (
             "paxos_crowded_out_total",
-            "Connections that had not greeted when newer ones needed their places.",
+            "Connections without a handshake closed in favour of newer ones.",
         ),
         (
             "paxos_implausible_total",
@@ -138,43 +138,53 @@ fn describe() {
         describe_counter!(name, what);
     }
     for (name, what) in [
-        ("paxos_leads", "1 if this node leads, and hears of enough others."),
-        ("paxos_ballot_round", "The round of the highest ballot that it has promised."),
+        ("paxos_leads", "1 if this node leads and hears from a majority."),
+        ("paxos_ballot_round", "The round of the highest ballot that this node has promised."),
         ("paxos_chosen_below", "Every slot below is known to be chosen."),
         ("paxos_applied_below", "Every slot below is applied."),
-        ("paxos_apply_lag", "Slots chosen, as far as leaders have told, and not applied here."),
-        ("paxos_trimmed_below", "Every slot below is forgotten, but for its effect."),
-        ("paxos_disk_bytes", "What its store takes on disk."),
-        ("paxos_state_bytes", "What keys and values take in memory, as --state-max counts it."),
-        ("paxos_halted", "1 if the state machine has panicked, so that the node answers nothing."),
-        ("paxos_sessions", "Open sessions, over the whole cluster."),
-        ("paxos_waiting", "Requests of its own clients that wait, by what."),
+        (
+            "paxos_apply_lag",
+            "Slots that leaders have announced as chosen and this node has not applied.",
+        ),
+        ("paxos_trimmed_below", "Every slot below is trimmed: its effect is in a snapshot."),
+        ("paxos_disk_bytes", "The size of the store on disk."),
+        ("paxos_state_bytes", "The memory that keys and values take, as --state-max counts it."),
+        (
+            "paxos_halted",
+            "1 if the state machine has panicked, so that the node answers no command.",
+        ),
+        ("paxos_sessions", "Open sessions of the whole cluster."),
+        ("paxos_waiting", "Pending requests of this node's own clients: proposals or reads."),
         ("paxos_peer_queue_frames", "Frames that wait to be sent to a peer."),
         ("paxos_peer_queue_bytes", "Bytes of frames that wait to be sent to a peer."),
     ] {
         describe_gauge!(name, what);
     }
-    describe_histogram!("paxos_sync_seconds", Unit::Seconds, "How long a write to the store took.");
+    describe_histogram!(
+        "paxos_sync_seconds",
+        Unit::Seconds,
+        "The time that a synced write to the store took."
+    );
 }
 
-/// Tells them again and again, until the node has stopped.
-pub(super) async fn tell(
-    node: Handle<Kv>,
+/// Publishes all metrics once a second, until the node has stopped.
+pub(super) async fn publish(
+    node: ClientHandle<Kv>,
     traffic: Arc<Traffic>,
     depths: Depths,
     metrics: PrometheusHandle,
 ) {
     while let Some(status) = node.status().await {
-        tell_status(&status);
-        tell_traffic(&traffic);
-        tell_depths(&depths);
-        // Otherwise the samples of histograms pile up between two scrapes.
+        publish_status(&status);
+        publish_traffic(&traffic);
+        publish_depths(&depths);
+        // Without upkeep the samples of histograms accumulate between two scrapes.
         metrics.run_upkeep();
         sleep(Duration::from_secs(1)).await;
     }
 }
 
-fn tell_status(status: &Status) {
+fn publish_status(status: &Status) {
     let counts = &status.counts;
     counter!("paxos_proposals_total").absolute(counts.proposals);
     counter!("paxos_batches_total").absolute(counts.batches);
@@ -205,17 +215,17 @@ fn tell_status(status: &Status) {
     gauge!("paxos_waiting", "what" => "reads").set(number(status.waiting_reads as u64));
 }
 
-fn tell_traffic(traffic: &Traffic) {
+fn publish_traffic(traffic: &Traffic) {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     counter!("paxos_rejected_frames_total").absolute(read(&traffic.rejected_frames));
-    counter!("paxos_refused_greetings_total").absolute(read(&traffic.refused_greetings));
+    counter!("paxos_refused_greetings_total").absolute(read(&traffic.refused_handshakes));
     counter!("paxos_packets_dropped_total").absolute(read(&traffic.dropped));
     counter!("paxos_connections_total").absolute(read(&traffic.connected));
     counter!("paxos_unacknowledged_total").absolute(read(&traffic.unacknowledged));
     counter!("paxos_crowded_out_total").absolute(read(&traffic.crowded_out));
 }
 
-fn tell_depths(depths: &Depths) {
+fn publish_depths(depths: &Depths) {
     for Depth { peer, frames, bytes } in depths.read() {
         let peer = peer.to_string();
         gauge!("paxos_peer_queue_frames", "peer" => peer.clone()).set(number(frames as u64));

@@ -1,4 +1,4 @@
-//! `paxos serve`: one node of a durable cluster, which clients of Redis talk to.
+//! `paxos serve`: runs one node of a durable cluster, to which clients of Redis connect.
 
 mod descriptors;
 mod metrics;
@@ -14,7 +14,7 @@ use std::{
 use paxos::{Config, NodeId};
 use paxos_kv::{self, Kv};
 use paxos_node::{
-    self, Introductions, NodeError, Options, Running,
+    self, Handshakes, NodeError, Running,
     tcp::{self, Addresses, Tcp},
 };
 use paxos_store::{Disk, Identity, StorageError};
@@ -23,19 +23,19 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::settings::{Args, Log};
 use self::settings::{Settings, SettingsError};
-use crate::log::{in_place, is_of_the_disk};
+use crate::log::{is_disk_fault, with_directory};
 
-/// The most time that a node that has stopped takes to tell its clients.
+/// The time that a node that has stopped has to send the last answers to its clients.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Why a node does not serve, or no longer.
+/// The reason why a node does not serve, or stopped serving.
 #[derive(Debug, Error)]
 enum ServeError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("`--{flag} {address}`: {error}")]
     Address { flag: &'static str, address: String, error: io::Error },
-    #[error("{}", in_place(.0, .1))]
+    #[error("{}", with_directory(.0, .1))]
     Data(PathBuf, StorageError),
     #[error(transparent)]
     Node(NodeError),
@@ -45,8 +45,7 @@ enum ServeError {
     Io(#[from] io::Error),
 }
 
-/// Runs a node until it is told to stop. Exit code 0: it was told to; 2: what it was given cannot be
-/// used; 1: it had to stop.
+/// Runs a node until a signal stops it, and returns the exit code.
 pub(crate) fn main(args: Args) -> ExitCode {
     let settings = match Settings::gather(args) {
         Ok(settings) => settings,
@@ -59,7 +58,7 @@ pub(crate) fn main(args: Args) -> ExitCode {
     served.map_or_else(|error| fail(&error, log), |()| ExitCode::SUCCESS)
 }
 
-/// Whatever is logged, why it ends is said.
+/// Prints the error, even if logging is off, and returns the exit code.
 fn fail(error: &ServeError, log: Log) -> ExitCode {
     let text = error.to_string();
     match log {
@@ -69,14 +68,13 @@ fn fail(error: &ServeError, log: Log) -> ExitCode {
         }
     }
     match error {
-        ServeError::Data(_, error) if is_of_the_disk(error) => ExitCode::from(1),
+        ServeError::Data(_, error) if is_disk_fault(error) => ExitCode::from(1),
         ServeError::Node(NodeError::Halted { .. }) | ServeError::Io(_) => ExitCode::from(1),
         _ => ExitCode::from(2),
     }
 }
 
 fn start_logging(log: Log, level: tracing::level_filters::LevelFilter) {
-    // Colours are for terminals.
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(io::stderr)
@@ -97,32 +95,32 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let store = open(&settings.data, &settings.cluster, settings.id)?;
     let nodes = settings.peers.keys().copied().chain([settings.id]);
     let config = Config { batch_slots_max: 1 << 12, ..Config::new(settings.id, nodes) };
-    let shares = descriptors::share_out(settings.peers.len(), settings.limits.clients_max);
+    let shares = descriptors::divide(settings.peers.len(), settings.limits.clients_max);
     let limits = paxos_kv::Limits { clients_max: shares.clients, ..settings.limits };
     let addresses = Addresses {
         cluster: settings.cluster,
         id: settings.id,
         peers: settings.peers,
-        ack_timeout: tcp::ack_timeout(settings.options.election_timeout),
-        greetings_max: shares.handshakes,
+        ack_timeout: tcp::ack_timeout(settings.options.election_timeout()),
+        handshakes_max: shares.handshakes,
     };
     let (transport, queues) = Tcp::new(&addresses);
     let (traffic, depths) = (queues.traffic(), transport.depths());
-    let options = Options { command_bytes_max: paxos_kv::REQUEST_MAX * 2, ..settings.options };
-    let made = Introductions::Made;
     let metrics = match settings.metrics {
-        // Before the node starts: it keeps the recorder that it finds then.
+        // Before the node starts, because the node keeps the recorder that is installed then.
         Some(address) => Some(metrics::listen(address, shares.metrics).await?),
         None => None,
     };
-    let (running, node) = paxos_node::ready(config, options, made, Kv::default(), store, transport)
-        .map_err(|error| of_node(error, &settings.data))?;
-    // On this thread, as everything else: it costs less than to hand things over.
+    let (options, handshakes) = (settings.options, Handshakes::Made);
+    let (running, node) =
+        paxos_node::ready(config, options, handshakes, Kv::default(), store, transport)
+            .map_err(|error| of_node(error, &settings.data))?;
+    // The node runs on the same thread as the sockets, which costs less than passing requests between threads.
     tokio::spawn(node);
     if let Some(metrics) = metrics {
-        tokio::spawn(metrics::tell(running.handle.clone(), traffic, depths, metrics));
+        tokio::spawn(metrics::publish(running.clients.clone(), traffic, depths, metrics));
     }
-    // Whoever started this waits for this line.
+    // Scripts and tests wait for this line.
     let (listen, client) = (peers.local_addr()?, clients.local_addr()?);
     tracing::info!(id = settings.id.0, %listen, %client, "serving");
     let data = &settings.data;
@@ -138,19 +136,19 @@ async fn until_stopped(
     queues: tcp::Queues,
     mut running: Running<Kv>,
 ) -> Result<Result<(), NodeError>, io::Error> {
-    let handle = running.handle.clone();
+    let node = running.clients.clone();
     let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
-    // It ends when the node has stopped.
-    let mut serving = tokio::spawn(paxos_kv::serve(clients, handle.clone(), limits));
+    // This task ends when the node has stopped.
+    let mut serving = tokio::spawn(paxos_kv::serve(clients, node.clone(), limits));
     let ended = tokio::select! {
         ended = &mut stopped => Some(ended),
         ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }
         ended = &mut serving => { ended?; None }
-        signal = told_to_stop() => { tracing::info!(signal = signal?, "stopping"); None }
+        signal = stop_signal() => { tracing::info!(signal = signal?, "stopping"); None }
     };
-    handle.stop().await;
-    // All requests that waited have their answers. `serving` ends when each connection has passed them on; a client that
-    // does not read does not keep the process.
+    node.stop().await;
+    // All pending requests have their answers now. `serving` ends when each connection has sent them. The time is
+    // limited, so that a client that does not read cannot keep the process running.
     if !serving.is_finished()
         && let Ok(ended) = tokio::time::timeout(FAREWELL, serving).await
     {
@@ -163,7 +161,7 @@ async fn until_stopped(
     ended.map_err(|_| io::Error::other("the node's thread has panicked"))
 }
 
-/// An error of a node names the directory if it is one of its store.
+/// Adds the data directory to an error of the store.
 fn of_node(error: NodeError, data: &Path) -> ServeError {
     match error {
         NodeError::Storage(error) => ServeError::Data(data.to_owned(), error),
@@ -171,7 +169,8 @@ fn of_node(error: NodeError, data: &Path) -> ServeError {
     }
 }
 
-async fn told_to_stop() -> io::Result<&'static str> {
+/// Waits for a signal that stops the process, and returns its name.
+async fn stop_signal() -> io::Result<&'static str> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -181,7 +180,7 @@ async fn told_to_stop() -> io::Result<&'static str> {
     })
 }
 
-/// Opens the store of a node, or makes it if there has never been one.
+/// Opens the store of a node. Creates it if the directory never had one.
 fn open(data: &Path, cluster: &str, id: NodeId) -> Result<Disk, ServeError> {
     let identity = Identity { cluster: cluster.to_owned(), node: id };
     match Disk::open(data, &identity) {

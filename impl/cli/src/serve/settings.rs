@@ -1,28 +1,29 @@
-//! What a node is told: by flags, by a file, or by both, where flags win.
+//! The settings of a node, from flags and from a file. Flags take precedence.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, str::FromStr, time::Duration};
 
 use paxos::NodeId;
-use paxos_node::Options;
+use paxos_node::{Options, OptionsError};
 use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
 use crate::address::with_port;
 
-/// More would lie in the log between snapshots than a promise can report ([`paxos_node::wire::PAYLOAD_MAX`]).
+/// The highest `--snapshot-bytes`. With more, the log between snapshots would not fit into a Promise message
+/// ([`paxos_node::wire::PAYLOAD_MAX`]).
 const SNAPSHOT_BYTES_MAX: u64 = 1 << 28;
 
-/// The least that `--state-max` may be: less would not hold one key.
+/// The lowest `--state-max`. Less would not hold one key.
 const STATE_MAX_LEAST: u64 = 1 << 16;
 
-/// The longest name of a cluster in bytes: it is a part of each greeting.
+/// The length of the longest name of a cluster in bytes. The name is a part of each handshake.
 const CLUSTER_BYTES_MAX: usize = 255;
 
-/// One node of a durable cluster. Clients of Redis talk to it, and any node will do
+/// Run one node of a durable cluster. Clients of Redis can connect to any node
 ///
-/// A new node makes its data directory. A cluster is formed when all its nodes have met; from then on
-/// any majority of them will do, and a node that has lost its directory is not let in again.
+/// A new node makes its data directory. A cluster is formed once all its nodes have met. From then on any majority of
+/// them is enough, and a node that has lost its data directory is refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example, one command for each of three terminals:
   paxos serve --id 1 --data d1 --listen 127.0.0.1:7101 --client 127.0.0.1:7001 --peer 2=127.0.0.1:7102 --peer 3=127.0.0.1:7103
@@ -38,14 +39,14 @@ The same as a file, for --config:
   2 = \"127.0.0.1:7102\"
   3 = \"127.0.0.1:7103\"
 
-Exit codes: 0 it was told to stop; 1 its disk or thread failed; 2 what it was given cannot be used.")]
+Exit codes: 0 stopped by a signal; 1 its disk or thread failed; 2 bad input.")]
 pub(crate) struct Args {
-    /// A file with the same settings; what is said by flags wins
+    /// A file with the same settings; flags take precedence
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     given: Given,
-    /// Another node and where it listens for this one
+    /// Another node, and the address at which it listens for this one
     #[arg(long = "peer", value_name = "ID=ADDR")]
     peers: Vec<Peer>,
 }
@@ -57,60 +58,60 @@ struct Given {
     /// The number of this node in its cluster
     #[arg(long, value_name = "N")]
     id: Option<u32>,
-    /// The name of the cluster; nodes of another one are not let in [default: paxos]
+    /// The name of the cluster; nodes of other clusters are refused [default: paxos]
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
-    /// Its directory; made if there is none
+    /// The data directory; made if it does not exist
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Where it listens for the other nodes
+    /// The address at which this node listens for the other nodes
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where it listens for clients
+    /// The address at which this node listens for clients
     #[arg(long, value_name = "ADDR")]
     client: Option<String>,
-    /// Where it serves metrics for Prometheus; nowhere without
+    /// The address for metrics of Prometheus; without it no metrics are served
     #[arg(long, value_name = "ADDR")]
     metrics: Option<std::net::SocketAddr>,
-    /// How it logs, to standard error [default: text]
+    /// The form of the log on standard error [default: text]
     #[arg(long, value_enum, value_name = "FORM")]
     log: Option<Log>,
-    /// What it logs: off, error, warn, info, debug or trace [default: info]
+    /// The level of the log: off, error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<Level>,
-    /// How long a follower waits for a sign of a leader at least, in ms [default: 1000]
+    /// The shortest time without a leader after which a follower campaigns, in ms [default: 1000]
     #[arg(long, value_name = "MS")]
     election_timeout_ms: Option<Within<10, 600_000>>,
-    /// How often a leader shows that it is alive, in ms [default: a tenth of the election timeout]
+    /// The time between two heartbeats of a leader, in ms [default: a tenth of the election timeout]
     #[arg(long, value_name = "MS")]
     heartbeat_ms: Option<Within<1, 60_000>>,
-    /// How long a client waits at most, in ms [default: 10000]
+    /// The longest time that a client waits for an answer, in ms [default: 10000]
     #[arg(long, value_name = "MS")]
     request_timeout_ms: Option<Within<1, 3_600_000>>,
-    /// A snapshot is taken when the log has grown by so many bytes [default: 8388608]
+    /// The growth of the log, in bytes, after which a snapshot is taken [default: 8388608]
     #[arg(long, value_name = "N")]
     snapshot_bytes: Option<Within<1024, SNAPSHOT_BYTES_MAX>>,
-    /// The most clients that are connected at once [default: 10000]
+    /// The highest number of clients that are connected at once [default: 10000]
     #[arg(long, value_name = "N")]
     clients_max: Option<Within<1, 1_000_000>>,
-    /// The most bytes that all keys and values take in memory; writes beyond are refused [default: 1073741824]
+    /// The memory for all keys and values, in bytes; writes beyond it are refused [default: 1073741824]
     #[arg(long, value_name = "N")]
     state_max: Option<Within<STATE_MAX_LEAST, { 1 << 44 }>>,
-    /// Where the randomness of its timeouts begins [default: its own process]
+    /// The seed for the random part of timeouts [default: a random number]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
 
-/// A file.
+/// The content of a file of settings.
 #[derive(Debug, Default, Deserialize)]
-struct Written {
+struct SettingsFile {
     #[serde(default)]
     peers: BTreeMap<String, String>,
     #[serde(flatten)]
     rest: toml::Table,
 }
 
-/// How a node logs.
+/// The form of a node's log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Log {
@@ -121,7 +122,7 @@ pub(crate) enum Log {
     Json,
 }
 
-/// A number that may not be just any, wherever it is said.
+/// A number from `MIN` to `MAX`, on the command line or in the file.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "u64")]
 struct Within<const MIN: u64, const MAX: u64>(u64);
@@ -190,7 +191,7 @@ impl Peer {
     }
 }
 
-/// Everything that a node has to be told.
+/// The complete settings of a node.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) id: NodeId,
@@ -221,15 +222,12 @@ pub(super) enum SettingsError {
     PeerTwice(NodeId),
     #[error("node {0} is given as its own peer")]
     OwnPeer(NodeId),
-    #[error(
-        "heartbeats every {heartbeat} ms do not keep up a leader that is given up after \
-         {election_timeout} ms; at most half of that is"
-    )]
-    SlowHeart { heartbeat: u64, election_timeout: u64 },
+    #[error(transparent)]
+    Options(#[from] OptionsError),
 }
 
 impl Settings {
-    /// What flags and the file say.
+    /// Combines flags and the file, and fills in defaults.
     pub(super) fn gather(args: Args) -> Result<Self, SettingsError> {
         let (file, mut peers) = match &args.config {
             None => (Given::default(), Vec::new()),
@@ -258,11 +256,18 @@ impl Settings {
         let election_timeout = election_timeout.map_or(1000, |ms| ms.0);
         let heartbeat = flags.heartbeat_ms.or(file.heartbeat_ms);
         let heartbeat = heartbeat.map_or((election_timeout / 10).max(1), |ms| ms.0);
-        if heartbeat > election_timeout / 2 {
-            return Err(SettingsError::SlowHeart { heartbeat, election_timeout });
+        let mut options = Options::builder()
+            .election_timeout(Duration::from_millis(election_timeout))
+            .heartbeat(Duration::from_millis(heartbeat))
+            .command_bytes_max(paxos_kv::REQUEST_MAX * 2)
+            .seed(flags.seed.or(file.seed).unwrap_or_else(random_seed));
+        if let Some(ms) = flags.request_timeout_ms.or(file.request_timeout_ms) {
+            options = options.request_timeout(Duration::from_millis(ms.0));
         }
-        let usual = Options::default();
-        let timeout = flags.request_timeout_ms.or(file.request_timeout_ms);
+        if let Some(bytes) = flags.snapshot_bytes.or(file.snapshot_bytes) {
+            options = options.snapshot_bytes(bytes.0);
+        }
+        let options = options.build()?;
         let mut limits = paxos_kv::Limits::default();
         if let Some(clients) = flags.clients_max.or(file.clients_max) {
             limits.clients_max = clients.0 as usize;
@@ -283,25 +288,14 @@ impl Settings {
                 .log_level
                 .or(file.log_level)
                 .map_or(LevelFilter::INFO, |level| level.0),
-            options: Options {
-                election_timeout: Duration::from_millis(election_timeout),
-                heartbeat: Duration::from_millis(heartbeat),
-                request_timeout: timeout
-                    .map_or(usual.request_timeout, |ms| Duration::from_millis(ms.0)),
-                snapshot_bytes: flags
-                    .snapshot_bytes
-                    .or(file.snapshot_bytes)
-                    .map_or(usual.snapshot_bytes, |bytes| bytes.0),
-                seed: flags.seed.or(file.seed).unwrap_or_else(arbitrary),
-                ..usual
-            },
+            options,
             limits,
         })
     }
 }
 
-/// A seed for a node that was given none: two nodes should not campaign at the same moments.
-fn arbitrary() -> u64 {
+/// Returns a seed that differs between nodes, so that two nodes do not campaign at the same moments.
+fn random_seed() -> u64 {
     getrandom::u64().unwrap_or_else(|_| std::process::id().into())
 }
 
@@ -309,7 +303,7 @@ fn read(path: &PathBuf) -> Result<(Given, Vec<Peer>), SettingsError> {
     let text = fs::read_to_string(path)
         .map_err(|error| SettingsError::Unreadable { file: path.clone(), error })?;
     let wrong = |error: String| SettingsError::File { file: path.clone(), error };
-    let written: Written = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let written: SettingsFile = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let given = Given::deserialize(written.rest).map_err(|error| wrong(error.to_string()))?;
     let peers = written.peers.iter().map(|(id, address)| Peer::new(id, address));
     Ok((given, peers.collect::<Result<_, _>>().map_err(wrong)?))

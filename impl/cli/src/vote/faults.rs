@@ -1,17 +1,17 @@
-//! Planned faults: who is down and who is cut off from whom, at any time.
+//! Planned faults: the nodes that are down, and the nodes that cannot reach each other, at any time.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use super::input::{self, ArgError, Window};
 
-/// A node is down for a while. It keeps its records and forgets the rest.
+/// A node is down for a time. It keeps its records and forgets the rest.
 #[derive(Clone, Debug)]
 pub(crate) struct Crash {
     pub(crate) node: u32,
     pub(crate) window: Window,
 }
 
-/// Groups of nodes cannot reach each other for a while.
+/// Groups of nodes cannot reach each other for a time.
 #[derive(Clone, Debug)]
 pub(crate) struct Partition {
     pub(crate) groups: Vec<Vec<u32>>,
@@ -57,7 +57,7 @@ impl Partition {
     }
 }
 
-/// All faults of a run. Nodes are 1 to `nodes`.
+/// All planned faults of a run. The nodes are 1 to `nodes`.
 #[derive(Clone, Debug)]
 pub(crate) struct Faults {
     pub(crate) nodes: u32,
@@ -75,32 +75,32 @@ impl Faults {
         !active.any(|partition| partition.separates(one, other))
     }
 
-    /// The times at which something changes, and the start.
+    /// Returns the times at which a fault begins or ends, and the start.
     pub(crate) fn changes(&self) -> BTreeSet<u64> {
         let crashes = self.crashes.iter().flat_map(|crash| crash.window.edges());
         let partitions = self.partitions.iter().flat_map(|partition| partition.window.edges());
         crashes.chain(partitions).chain([0]).collect()
     }
 
-    /// How many nodes make a majority.
+    /// Returns the number of nodes that are a majority.
     pub(crate) fn majority(&self) -> usize {
         self.nodes as usize / 2 + 1
     }
 
-    /// Whether a node is up and reaches a majority, itself included.
+    /// Returns true if a node is up and reaches a majority, itself included.
     fn is_in_majority(&self, node: u32, at: u64) -> bool {
         let reached = (1..=self.nodes)
             .filter(|&other| self.is_up(other, at) && self.are_linked(node, other, at));
         self.is_up(node, at) && reached.count() >= self.majority()
     }
 
-    /// Whether a node is in a majority at some time from now on.
+    /// Returns true if a node is in a majority at some time from now on.
     pub(crate) fn has_prospects(&self, node: u32, now: u64) -> bool {
         let later = self.changes().into_iter().filter(|&at| at > now);
         later.chain([now]).any(|at| self.is_in_majority(node, at))
     }
 
-    /// From when on no majority is ever up and connected again; nothing, if there always will be.
+    /// Returns the time from which on no majority is ever up and connected again, or `None` if there is no such time.
     pub(crate) fn hopeless_from(&self) -> Option<u64> {
         let changes = self.changes().into_iter().rev();
         let hopeless =
@@ -108,13 +108,13 @@ impl Faults {
         hopeless.last()
     }
 
-    /// The nodes that are down for ever from some time on.
+    /// Returns the nodes that are down for ever from some time on.
     pub(crate) fn dead(&self) -> Vec<u32> {
         (1..=self.nodes).filter(|&node| !self.is_up(node, u64::MAX)).collect()
     }
 }
 
-/// `1, 2 and 3` without the last word: `1,2,3`.
+/// Returns the nodes as a list: `1,2,3`.
 pub(crate) fn names(nodes: &[u32]) -> String {
     nodes.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }

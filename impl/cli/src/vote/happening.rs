@@ -1,47 +1,47 @@
-//! What can be seen of a run.
+//! The events of a run, as its output shows them.
 
 use paxos::{Ballot, Message, Value};
 use paxos_node::wire::FrameError;
 
-/// One thing that happens, at a time that is told beside it.
+/// One event of a run. Its time is passed beside it.
 #[derive(Debug)]
 pub(crate) enum Happening {
     /// A client asks a node to get its value chosen.
     Asks { client: usize, node: u32 },
     /// A node tells a client what is chosen.
     Told { client: usize, node: u32, value: Value },
-    /// A message arrives, or gets lost.
+    /// A message arrives or is lost. `again` is true for the second copy of a duplicated message.
     Message { from: u32, to: u32, sent: u64, due: u64, message: Message, again: bool, fate: Fate },
-    /// A node stops, and forgets what is not recorded.
+    /// A node stops, and forgets everything but its records.
     Crashes { node: u32 },
     /// A node goes on from its records.
     Restarts { node: u32, promised: Option<Ballot>, accepted: Option<(Ballot, Value)> },
-    /// Groups of nodes lose sight of each other.
+    /// A partition begins: messages between the groups are lost.
     Partition { groups: String },
-    /// They find each other again.
+    /// A partition ends.
     Heals { groups: String },
     /// A node has a majority of promises.
     Leads { node: u32, ballot: Ballot },
-    /// A majority has accepted a value in one ballot. Nobody in the cluster knows that yet.
+    /// A majority has accepted a value in one ballot. No node knows that yet.
     Chosen { value: Value, ballot: Ballot, nodes: Vec<u32> },
-    /// A node knows what is chosen.
+    /// A node learns the chosen value.
     Learns { node: u32, value: Value },
 }
 
-/// What becomes of a message.
+/// The fate of a message.
 #[derive(Debug)]
 pub(crate) enum Fate {
     Arrives,
     Lost,
-    /// Between two groups of a partition.
+    /// Lost between two groups of a partition.
     Cut,
-    /// Its receiver is down.
+    /// Lost because its receiver is down.
     Down,
-    /// Damaged on its way, and noticed.
+    /// Damaged on its way. The receiver noticed and dropped it.
     Damaged(FrameError),
 }
 
-/// A message in few words.
+/// Returns a short description of a message.
 pub(crate) fn words(message: &Message) -> String {
     match message {
         Message::Prepare { ballot } => format!("Prepare {ballot}"),
@@ -68,7 +68,7 @@ fn list(values: &[Value]) -> String {
     values.iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
 
-/// A value as a client wrote it.
+/// Returns a value as a client wrote it.
 pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Noop => "no-op".to_owned(),
@@ -76,7 +76,7 @@ pub(crate) fn plain(value: &Value) -> String {
     }
 }
 
-/// The same, set off from the words around it.
+/// Returns a value in quotation marks, or `no-op`.
 pub(crate) fn quoted(value: &Value) -> String {
     match value {
         Value::Noop => "no-op".to_owned(),

@@ -1,15 +1,15 @@
-//! How single arguments are written.
+//! The syntax of single arguments.
 
 use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-/// The latest time that can be named: an hour.
+/// The latest time that an argument can name: one hour, in ms.
 pub(crate) const MS_MAX: u64 = 3_600_000;
 const NAME_MAX: usize = 12;
 const VALUE_MAX: usize = 40;
 
-/// A client and what it wants chosen.
+/// A client and the value that it asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct Choice {
     pub(crate) client: String,
@@ -20,14 +20,14 @@ pub(crate) struct Choice {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Probability(pub(crate) f64);
 
-/// From one time to another, or for ever.
+/// The time from `from` to `until` in ms, or for ever. `until` itself is outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) from: u64,
     pub(crate) until: Option<u64>,
 }
 
-/// What is wrong with an argument, and what would be right.
+/// An argument with wrong syntax. The message shows the right one.
 #[derive(Debug, Error)]
 pub(crate) enum ArgError {
     #[error("there is no `=`; write CLIENT=VALUE, as in A=1")]
@@ -86,15 +86,15 @@ impl fmt::Display for Probability {
 }
 
 impl Window {
-    /// `WHAT@FROM..UNTIL`, `WHAT@FROM`, `WHAT`: cut in two.
+    /// Splits `SUBJECT@FROM..UNTIL`, `SUBJECT@FROM` or `SUBJECT` into the subject and the window.
     pub(crate) fn split(text: &str) -> Result<(&str, Self), ArgError> {
-        let (what, times) = text.split_once('@').unwrap_or((text, "0"));
+        let (subject, times) = text.split_once('@').unwrap_or((text, "0"));
         let (from, until) = times.split_once("..").unwrap_or((times, ""));
         let from = if from.is_empty() && !until.is_empty() { 0 } else { time(from)? };
         let until = if until.is_empty() { None } else { Some(time(until)?) };
         match until {
             Some(until) if until <= from => Err(ArgError::Backwards { from, until }),
-            _ => Ok((what, Self { from, until })),
+            _ => Ok((subject, Self { from, until })),
         }
     }
 
@@ -102,7 +102,7 @@ impl Window {
         self.from <= at && self.until.is_none_or(|until| at < until)
     }
 
-    /// The times at which it begins and ends.
+    /// Returns the times at which the window begins and ends.
     pub(crate) fn edges(self) -> impl Iterator<Item = u64> {
         [Some(self.from), self.until].into_iter().flatten()
     }

@@ -1,4 +1,13 @@
-//! `paxos vote`: clients who want different things, and a cluster that settles on one of them.
+//! `paxos vote`: clients ask for different values, and a simulated cluster chooses one.
+//!
+//! It simulates production replicas in virtual time. It has no disks, sockets or threads.
+//!
+//! # Modules, in reading order
+//!
+//! - `input`, `scenario`: the syntax of arguments, and the checks of all arguments together.
+//! - `faults`: the planned crashes and partitions.
+//! - `simulation`, `happening`: the run, and the events that it reports.
+//! - `rows`, `picture`, `verdict`: the output, the diagram and the outcome.
 
 mod faults;
 mod happening;
@@ -26,24 +35,23 @@ use self::{
 };
 use crate::vote::faults::{Crash, Partition};
 
-/// Clients who want different things settle on one: a cluster of replicas in one process, in
-/// virtual time, over a network as bad as you like
+/// Simulate one decision: clients ask for different values, and replicas in one process choose one over an
+/// unreliable network
 ///
-/// Every message is printed as it arrives or is lost; the last line is the value that was chosen.
-/// The same arguments and seed give the same output, byte for byte.
+/// Each message is printed when it arrives or is lost. The last line is the chosen value. Time is virtual: the same
+/// arguments and seed give the same output, byte for byte.
 ///
-/// Exit codes: 0 a value was chosen; 1 nodes disagree (never, but it is checked); 2 bad input;
-/// 3 nothing was chosen.
+/// Exit codes: 0 a value was chosen; 1 nodes disagree, a defect of the protocol; 2 bad input; 3 nothing was chosen.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   paxos vote A=1 B=2 C=3
   paxos vote A=1 B=2 C=3 --loss 0.3 --duplicate 0.3 --corrupt 0.1 --seed 7 --diagram run.svg
   paxos vote A=tea B=coffee --nodes 5 --crash 1@20..300 --partition 1,2/3,4,5@50..200")]
 pub(crate) struct Args {
-    /// The clients and what each wants chosen; the first asks node 1, the second node 2, and so on
+    /// The clients and the value that each asks for; the first asks node 1, the second node 2, and so on
     #[arg(required = true, value_name = "CLIENT=VALUE")]
     choices: Vec<Choice>,
-    /// How many nodes there are; their names are 1, 2, ...
+    /// The number of nodes; their names are 1, 2, ...
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=paxos::config::NODES_MAX as i64))]
     nodes: u32,
     /// The probability that a message is lost
@@ -55,35 +63,35 @@ pub(crate) struct Args {
     /// The probability that bits of a message flip; the damage is noticed and the message dropped
     #[arg(long, default_value_t, value_name = "P", allow_negative_numbers = true)]
     corrupt: Probability,
-    /// How long a message takes, in ms: a range, or one number
+    /// The delay of a message in ms: a range, or one number
     #[arg(long, default_value = "1..20", value_name = "LEAST..MOST")]
     delay: Delay,
-    /// A node is down from one time to another, in ms, and keeps what it has recorded; without
-    /// `..UNTIL` for ever, without `@FROM` from the start. May be repeated
+    /// A node is down from one time to another, in ms, and keeps its records. Without `..UNTIL` it is down for
+    /// ever, without `@FROM` from the start. May be repeated
     #[arg(long = "crash", value_name = "NODE@FROM..UNTIL")]
     crashes: Vec<Crash>,
-    /// Groups of nodes that cannot reach each other for a time, as in `1,2/3,4@100..400`; nodes not
-    /// named are one more group. Times as for --crash. May be repeated
+    /// Groups of nodes that cannot reach each other for a time, as in `1,2/3,4@100..400`. Nodes that are not
+    /// named are one more group. Times are as for --crash. May be repeated
     #[arg(long = "partition", value_name = "GROUPS@FROM..UNTIL")]
     partitions: Vec<Partition>,
-    /// All chance comes from this number
+    /// The seed of all random decisions
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// When to give up, in ms of virtual time
+    /// The virtual time after which the run gives up, in ms
     #[arg(long, default_value_t = 60_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=input::MS_MAX))]
     limit_ms: u64,
-    /// Draws the run as a space-time diagram: a lane per node, an arrow per message
+    /// Write the run as a space-time diagram: a lane per node, an arrow per message
     #[arg(long, visible_alias = "svg", value_name = "FILE.svg")]
     diagram: Option<PathBuf>,
-    /// Writes the same as a Mermaid sequence diagram, which code forges draw where they show text
+    /// Write the same as a Mermaid sequence diagram, which code forges draw in documents
     #[arg(long, value_name = "FILE.mmd")]
     mermaid: Option<PathBuf>,
-    /// Prints one JSON object with the outcome, and nothing else
+    /// Print one JSON object with the outcome, and nothing else
     #[arg(long)]
     json: bool,
 }
 
-/// Why a file could not be written.
+/// A diagram or the output could not be written.
 #[derive(Debug, Error)]
 enum WriteError {
     #[error(
@@ -94,10 +102,10 @@ enum WriteError {
     Stdout(io::Error),
 }
 
-/// Runs it and says how the process should exit.
+/// Runs the simulation and returns the exit code.
 pub(crate) fn main(args: Args) -> ExitCode {
     run(args).unwrap_or_else(|error| {
-        // Where standard error is closed as well, the exit code has to do.
+        // If standard error is closed as well, the exit code alone reports the error.
         let _ = writeln!(io::stderr(), "error: {error}");
         ExitCode::from(2)
     })
@@ -107,9 +115,9 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let Args { diagram, mermaid, json, .. } = &args;
     let (diagram, mermaid, json) = (diagram.clone(), mermaid.clone(), *json);
     let scenario = Scenario::try_from(args)?;
-    // Before anything is done: a run whose picture cannot be kept is not started.
-    let svg = diagram.map(Kept::tried).transpose()?;
-    let mermaid = mermaid.map(Kept::tried).transpose()?;
+    // Checked first, so that no run is started whose diagram cannot be written.
+    let svg = diagram.map(DiagramFile::check).transpose()?;
+    let mermaid = mermaid.map(DiagramFile::check).transpose()?;
 
     let mut rows = Rows::new(&scenario, io::BufWriter::new(io::stdout().lock()), !json);
     let mut picture = Picture::new(&scenario);
@@ -135,27 +143,27 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(ExitCode::from(verdict.exit_code()))
 }
 
-/// A file for a picture.
-struct Kept {
+/// A file for a diagram, which was checked to be writable.
+struct DiagramFile {
     path: PathBuf,
 }
 
-impl Kept {
-    /// Makes sure that it can be written, and leaves everything as it was.
-    fn tried(path: PathBuf) -> Result<Self, WriteError> {
+impl DiagramFile {
+    /// Checks that the file can be written, and changes nothing.
+    fn check(path: PathBuf) -> Result<Self, WriteError> {
         match try_to_write(&path) {
             Ok(()) => Ok(Self { path }),
             Err(error) => Err(WriteError::Diagram { path, error }),
         }
     }
 
-    /// Writes all of it, or leaves nothing new behind.
+    /// Writes the file. If that fails, removes a file that did not exist before.
     fn write(self, text: &str) -> Result<(), WriteError> {
         let Self { path } = self;
         let new = !path.exists();
         fs::write(&path, text).map_err(|error| {
             if new {
-                // If it cannot be removed either, the error says enough.
+                // If the file cannot be removed either, the first error is the one to report.
                 let _ = fs::remove_file(&path);
             }
             WriteError::Diagram { path, error }
@@ -165,7 +173,7 @@ impl Kept {
 
 fn try_to_write(path: &Path) -> io::Result<()> {
     match path.metadata() {
-        // To open a pipe would wait for its reader.
+        // A pipe or device is not opened, because opening a pipe waits for its reader.
         Ok(there) if !there.is_file() && !there.is_dir() => Ok(()),
         Ok(_) => OpenOptions::new().append(true).open(path).map(drop),
         Err(_) => {

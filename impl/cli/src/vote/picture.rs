@@ -9,17 +9,17 @@ use super::{
     verdict::Verdict,
 };
 
-/// More messages than these make a picture that nobody can look at.
+/// The highest number of messages that are drawn. A diagram with more is unreadable.
 const MESSAGES_MAX: usize = 4_000;
 
-/// Collects what is to be drawn.
+/// Collects the events of a run into a diagram.
 pub(crate) struct Picture<'a> {
     scenario: &'a Scenario,
     diagram: Diagram,
     lanes: Vec<Lane>,
     down_since: Vec<Option<u64>>,
     messages: usize,
-    /// When there were too many messages; what comes later is not drawn, except what it is all about.
+    /// The time at which there were too many messages. Later events are not drawn, except that a value is chosen.
     cut_at: Option<u64>,
 }
 
@@ -93,7 +93,7 @@ impl<'a> Picture<'a> {
             }
             Happening::Leads { node, ballot } => self.note(*node, at, format!("leads in {ballot}")),
             Happening::Chosen { value, ballot, .. } => {
-                self.diagram.great_moment(at, format!("chosen: {} in {ballot}", quoted(value)));
+                self.diagram.milestone(at, format!("chosen: {} in {ballot}", quoted(value)));
             }
             Happening::Learns { node, value } => {
                 self.note(*node, at, format!("learns {}", quoted(value)));
@@ -101,7 +101,7 @@ impl<'a> Picture<'a> {
         }
     }
 
-    /// All that was seen, ready to be drawn.
+    /// Returns the diagram.
     pub(crate) fn finish(mut self, verdict: &Verdict) -> Diagram {
         for node in 1..=self.scenario.faults.nodes {
             self.up(node, None);

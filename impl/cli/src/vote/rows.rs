@@ -8,10 +8,10 @@ use super::{
     scenario::Scenario,
 };
 
-/// How wide the column of messages is; longer ones push their note to the right.
+/// The width of the column of messages. A longer message moves its note to the right.
 const WORDS: usize = 34;
 
-/// Writes rows, until nobody reads them any more.
+/// Writes rows until the reader closes the output.
 pub(crate) struct Rows<'a, W> {
     scenario: &'a Scenario,
     out: W,
@@ -21,14 +21,14 @@ pub(crate) struct Rows<'a, W> {
 }
 
 impl<'a, W: Write> Rows<'a, W> {
-    /// Rows are written only if they are to be shown; [`line`](Self::line) always writes.
+    /// Returns a writer that writes rows only if `shown`. [`line`](Self::line) always writes.
     pub(crate) fn new(scenario: &'a Scenario, out: W, shown: bool) -> Self {
         let clients = scenario.clients.iter().map(|choice| choice.client.len());
         let width = clients.chain([scenario.faults.nodes.to_string().len()]).max().unwrap_or(1);
         Self { scenario, out, width, shown, failed: None }
     }
 
-    /// What is run.
+    /// Writes the seed and the number of nodes.
     pub(crate) fn heading(&mut self) {
         if self.shown {
             let (seed, faults) = (self.scenario.seed, &self.scenario.faults);
@@ -38,7 +38,7 @@ impl<'a, W: Write> Rows<'a, W> {
         }
     }
 
-    /// A row.
+    /// Writes a row for an event.
     pub(crate) fn see(&mut self, at: u64, happening: &Happening) {
         if self.shown {
             let row = self.row(happening);
@@ -46,17 +46,17 @@ impl<'a, W: Write> Rows<'a, W> {
         }
     }
 
-    /// A line of its own. Once the reader is gone, or the disk full, nothing more is written.
+    /// Writes a line. Writes nothing more after an error.
     pub(crate) fn line(&mut self, line: &str) {
         if self.failed.is_none() {
             self.failed = writeln!(self.out, "{line}").err();
         }
     }
 
-    /// Everything is written.
+    /// Flushes the output.
     ///
     /// # Errors
-    /// Why not all could be, unless the reader just had enough.
+    /// Fails with the first error of a write, unless the reader has closed the output.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         let error = self.failed.or_else(|| self.out.flush().err());
         error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe).map_or(Ok(()), Err)

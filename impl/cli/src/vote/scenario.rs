@@ -1,4 +1,4 @@
-//! What is to be run, checked as a whole.
+//! The scenario of a run: all arguments, checked against each other.
 
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -13,7 +13,7 @@ use super::{
 const DELAY_MAX: u64 = 1_000;
 const CLIENTS_MAX: usize = 64;
 
-/// How long messages take, in ms.
+/// The range of delays of messages, in ms.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delay {
     pub(crate) least: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Scenario {
     pub(crate) limit: u64,
 }
 
-/// Arguments that are well formed and cannot be together.
+/// Arguments that are well formed and contradict each other.
 #[derive(Debug, Error)]
 pub(crate) enum ScenarioError {
     #[error("client `{0}` is given more than once; every client needs a name of its own")]
@@ -44,9 +44,7 @@ pub(crate) enum ScenarioError {
     UnknownNode { option: &'static str, node: u32, nodes: u32 },
     #[error("`--partition` names node {0} more than once; a node is in one group")]
     InTwoGroups(u32),
-    #[error(
-        "`--partition {0}` separates nobody; give groups between which nothing passes, as in 1,2/3"
-    )]
+    #[error("`--partition {0}` separates no nodes; name at least two groups, as in 1,2/3")]
     OneGroup(String),
 }
 
@@ -125,7 +123,7 @@ impl TryFrom<Args> for Scenario {
 }
 
 impl Scenario {
-    /// Whether it is plain from the start that nothing can be chosen, and why.
+    /// Returns the reason why nothing can be chosen, if that is certain from the start.
     pub(crate) fn impossible(&self) -> Option<String> {
         let Faults { nodes, .. } = self.faults;
         let majority = self.faults.majority();

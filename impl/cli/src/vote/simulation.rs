@@ -1,25 +1,25 @@
 //! The run: replicas, their disks, the network between them and the clients, in virtual time.
 //!
-//! Everything happens at whole ms, in the order of (time, order of being planned); all chance comes
-//! from one generator. So a scenario determines its run.
+//! Replicas, network and time are those of `paxos_simulator`. A tick is a millisecond. All chance comes from one
+//! generator, so a scenario determines its run.
 //!
-//! A vote is a log with one slot: a leader proposes what a client has asked it for only while its
+//! A vote is a log with one slot: a leader proposes a client's value only while its
 //! log is empty, and otherwise the value that it had to adopt gets chosen.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-};
+use std::mem;
 
 use bytes::Bytes;
 use paxos::{
-    Ballot, Config, Event, Message, NodeId, Output, Proposal, Record, Replica, Slot, Timer, To,
-    Token, Value, protocol::proposer::Role,
+    Ballot, Config, Event, NodeId, Output, Proposal, Replica, Slot, Timer, Token, Value,
+    protocol::proposer::Role,
 };
 use paxos_node::wire;
-use paxos_store::Memory;
+use paxos_simulator::{
+    network::{Link, Loss, Network, Random},
+    replicas::{Choice, Cluster, Sent, Violation},
+    schedule::Schedule,
+};
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use super::{
     happening::{Fate, Happening, quoted},
@@ -27,10 +27,8 @@ use super::{
     verdict::{Choosing, Ending, Verdict},
 };
 
-/// Whatever the time limit: nobody reads more rows than that.
+/// The run ends after this number of rows, whatever the time limit. A user does not read more.
 const ROWS_MAX: u64 = 1_000_000;
-/// Damage flips this many bits at most; up to so many are noticed for certain (see `wire`).
-const FLIPS_MAX: usize = 3;
 const VOTE: Slot = Slot(0);
 
 /// Runs a scenario to its end and shows everything that happens.
@@ -40,35 +38,34 @@ pub(crate) fn run(scenario: &Scenario, show: &mut dyn FnMut(u64, &Happening)) ->
     }
     let mut simulation = Simulation::new(scenario, show);
     simulation.run();
-    let learned = simulation.nodes.iter().filter_map(|node| Some((node.id, node.learned.clone()?)));
+    let learned = (1..).zip(&simulation.nodes);
+    let learned = learned.filter_map(|(id, node)| Some((id, node.learned.clone()?)));
     simulation.verdict.learned = learned.collect();
     simulation.verdict
 }
 
-/// What is planned.
+/// A plan.
 enum Due {
     /// Planned faults begin or end.
     Faults,
     /// A client that has no answer asks, and asks again.
     Client(usize),
     /// A timer, unless it was armed anew since.
-    Timer { node: u32, timer: Timer, armed: u64 },
-    /// A frame reaches the end of its way.
-    Frame { from: u32, to: u32, sent: u64, message: Message, frame: Vec<u8>, again: bool },
+    Timer { node: u32, timer: Timer },
+    /// A frame reaches the end of its way. The message is the one that was sent.
+    Frame { sent: Sent, at: u64, frame: Vec<u8>, again: bool },
 }
 
+/// A node beside its replica.
+#[derive(Default)]
 struct Node {
-    id: u32,
-    /// Nothing while the node is down.
-    replica: Option<Replica>,
-    disk: Memory,
     /// Clients that wait for an answer; forgotten in a crash, for they ask again.
     requests: Vec<usize>,
     /// The plan that each timer was last armed with.
     armed: [Option<u64>; 3],
     /// The last ballot in which it was seen to lead.
     led: Option<Ballot>,
-    /// What it learned, even if it forgot it since.
+    /// The value that it learned, even if it forgot it since.
     learned: Option<Value>,
 }
 
@@ -82,58 +79,51 @@ struct Client {
 struct Simulation<'a> {
     scenario: &'a Scenario,
     show: &'a mut dyn FnMut(u64, &Happening),
-    random: ChaCha8Rng,
-    now: u64,
-    /// How much was shown.
+    /// The number of rows that were shown.
     shown: u64,
-    /// How much was planned: numbers the plans.
-    planned: u64,
-    plans: BTreeMap<(u64, u64), Due>,
+    random: Random,
+    schedule: Schedule<Due>,
+    network: Network,
+    cluster: Cluster,
     nodes: Vec<Node>,
     clients: Vec<Client>,
-    /// Who has durably accepted something in which ballot.
-    votes: BTreeMap<Ballot, BTreeSet<u32>>,
-    output: Output,
     verdict: Verdict,
 }
 
 impl<'a> Simulation<'a> {
     fn new(scenario: &'a Scenario, show: &'a mut dyn FnMut(u64, &Happening)) -> Self {
-        let nodes = (1..=scenario.faults.nodes).map(|id| Node {
-            id,
-            replica: None,
-            disk: Memory::default(),
-            requests: Vec::new(),
-            armed: [None; 3],
-            led: None,
-            learned: None,
-        });
+        let ids = (1..=scenario.faults.nodes).map(NodeId);
+        let configs =
+            ids.clone().map(|id| Config { in_flight_max: 1, ..Config::new(id, ids.clone()) });
+        let link = Link {
+            loss: scenario.loss,
+            duplication: scenario.duplicate,
+            damage: scenario.corrupt,
+            delay: scenario.delay.least..=scenario.delay.most,
+        };
         let mut simulation = Self {
             scenario,
             show,
-            random: ChaCha8Rng::seed_from_u64(scenario.seed),
-            now: 0,
             shown: 0,
-            planned: 0,
-            plans: BTreeMap::new(),
-            nodes: nodes.collect(),
+            random: Random::seed_from_u64(scenario.seed),
+            schedule: Schedule::default(),
+            network: Network::new(link),
+            cluster: Cluster::new(configs).expect("a valid configuration"),
+            nodes: ids.map(|_| Node::default()).collect(),
             clients: scenario.clients.iter().map(|_| Client::default()).collect(),
-            votes: BTreeMap::new(),
-            output: Output::default(),
             verdict: Verdict::default(),
         };
         for id in 1..=scenario.faults.nodes {
-            let replica = Replica::new(simulation.config(id)).expect("a valid configuration");
-            simulation.node(id).replica = Some(replica);
             let wait = simulation.patience();
             simulation.arm(id, Timer::Campaign, wait);
         }
         for at in scenario.faults.changes() {
-            simulation.plan(at, Due::Faults);
+            simulation.schedule.plan(at, Due::Faults);
         }
         for client in 0..scenario.clients.len() {
-            simulation.plan(0, Due::Client(client));
+            simulation.schedule.plan(0, Due::Client(client));
         }
+        simulation.cut();
         simulation
     }
 
@@ -141,64 +131,69 @@ impl<'a> Simulation<'a> {
         let hopeless = self.scenario.faults.hopeless_from();
         // Time enough for what was under way when the majority went.
         let hopeless = hopeless.map(|from| (from, from + 5 * self.scenario.delay.most));
-        while let Some(((at, _), due)) = self.plans.pop_first() {
+        let changes = self.scenario.faults.changes();
+        while let Some(at) = self.schedule.next_at() {
+            let now = self.schedule.now();
             let ending = match hopeless {
                 Some((from, end)) if at > end => Some((Ending::Hopeless(from), end)),
                 _ if at > self.scenario.limit => Some((Ending::Limit, self.scenario.limit)),
-                _ if self.shown >= ROWS_MAX => Some((Ending::TooMuch(ROWS_MAX), self.now)),
+                _ if self.shown >= ROWS_MAX => Some((Ending::TooMuch(ROWS_MAX), now)),
                 _ => None,
             };
             if let Some((ending, at)) = ending {
-                (self.verdict.ending, self.now) = (ending, at);
-                break;
+                (self.verdict.ending, self.verdict.ended_at) = (ending, at);
+                return;
             }
-            self.now = at;
-            self.happen(due);
+            let (number, due) = self.schedule.advance().expect("there is a plan");
+            if at > now && changes.contains(&at) {
+                self.cut();
+            }
+            if let Err(violation) = self.happen(number, due) {
+                self.contradict(violation.to_string());
+            }
             if self.verdict.contradiction.is_some() || self.is_settled() {
                 break;
             }
         }
-        self.verdict.ended_at = self.now;
+        self.verdict.ended_at = self.schedule.now();
     }
 
-    fn happen(&mut self, due: Due) {
+    fn happen(&mut self, number: u64, due: Due) -> Result<(), Violation> {
         match due {
             Due::Faults => self.on_faults(),
             Due::Client(client) => self.on_client(client),
-            Due::Timer { node, timer, armed } => {
+            Due::Timer { node, timer } => {
                 let decided = self.knows(node).is_some();
                 let current = &mut self.node(node).armed[timer as usize];
-                if *current == Some(armed) {
-                    *current = None;
-                    // Whoever knows what is chosen has nothing left to campaign for.
-                    if !(timer == Timer::Campaign && decided) {
-                        self.step(node, Event::Timer(timer));
-                    }
+                if current.take_if(|armed| *armed == number).is_none() {
+                    return Ok(());
                 }
+                // A node that knows what is chosen has nothing left to campaign for.
+                if timer == Timer::Campaign && decided {
+                    return Ok(());
+                }
+                self.step(node, Event::Timer(timer))
             }
-            Due::Frame { from, to, sent, message, frame, again } => {
-                self.on_frame(from, to, sent, message, &frame, again);
-            }
+            Due::Frame { sent, at, frame, again } => self.on_frame(sent, at, &frame, again),
         }
     }
 
-    /// Something is known to somebody, and to everybody who will ever be in a majority; and all
-    /// clients are told, as long as there is somebody to tell them.
+    /// Some node has learned the value, and each node that will ever be in a majority knows it. All clients are
+    /// told, unless no node knows it any more.
     fn is_settled(&self) -> bool {
         let ever = self.nodes.iter().any(|node| node.learned.is_some());
-        let knows = |node: &Node| self.knows(node.id).is_some();
-        ever && self
-            .nodes
-            .iter()
-            .all(|node| knows(node) || !self.scenario.faults.has_prospects(node.id, self.now))
-            && (self.clients.iter().all(|client| client.answered) || !self.nodes.iter().any(knows))
+        let faults = &self.scenario.faults;
+        let knows = |id: u32| self.knows(id).is_some();
+        ever && (1..=faults.nodes)
+            .all(|id| knows(id) || !faults.has_prospects(id, self.schedule.now()))
+            && (self.clients.iter().all(|client| client.answered) || !(1..=faults.nodes).any(knows))
     }
 }
 
 /// Nodes and their clients.
 impl Simulation<'_> {
-    fn on_faults(&mut self) {
-        let (scenario, now) = (self.scenario, self.now);
+    fn on_faults(&mut self) -> Result<(), Violation> {
+        let (scenario, now) = (self.scenario, self.schedule.now());
         for partition in &scenario.faults.partitions {
             let groups = || partition.to_string();
             if partition.window.from == now {
@@ -210,69 +205,69 @@ impl Simulation<'_> {
         }
         for id in 1..=scenario.faults.nodes {
             let up = scenario.faults.is_up(id, now);
-            if up && self.node(id).replica.is_none() {
-                self.restart(id);
-            } else if !up && self.node(id).replica.is_some() {
+            if up && self.replica(id).is_none() {
+                self.restart(id)?;
+            } else if !up && self.replica(id).is_some() {
+                self.cluster.crash(NodeId(id));
                 let node = self.node(id);
-                node.replica = None;
                 node.requests.clear();
                 node.armed = [None; 3];
                 self.show(&Happening::Crashes { node: id });
             }
         }
+        Ok(())
     }
 
-    fn restart(&mut self, id: u32) {
-        let config = self.config(id);
-        let node = self.node(id);
-        let replica = Replica::recover(config, node.disk.records());
-        let replica = replica.expect("records are this node's own");
-        let image = node.disk.image();
+    fn restart(&mut self, id: u32) -> Result<(), Violation> {
+        let unrecorded = self.cluster.restart(NodeId(id))?;
+        assert!(unrecorded.is_none(), "there are no snapshots");
+        let image = self.cluster.nodes[&NodeId(id)].disk.image();
         let accepted = image.votes.get(VOTE).map(|vote| (vote.ballot, vote.value.clone()));
         let promised = image.promised;
-        node.replica = Some(replica);
         self.show(&Happening::Restarts { node: id, promised, accepted });
         let wait = self.patience();
         self.arm(id, Timer::Campaign, wait);
+        Ok(())
     }
 
     /// A client asks its node first. Without an answer it takes turns: whom that node takes for the
     /// leader, then the next node in the round.
-    fn on_client(&mut self, client: usize) {
+    fn on_client(&mut self, client: usize) -> Result<(), Violation> {
         let Client { answered, tries, asked } = self.clients[client];
         if answered {
-            return;
+            return Ok(());
         }
         self.clients[client].tries += 1;
         let wait = 2 * self.base() + self.random.random_range(0..=self.base());
-        self.plan(self.now + wait, Due::Client(client));
+        self.schedule.plan(wait, Due::Client(client));
         let nodes = self.scenario.faults.nodes;
         let leader = asked
             .filter(|_| tries % 2 == 1)
-            .and_then(|node| self.node(node).replica.as_ref()?.leader())
+            .and_then(|node| self.replica(node)?.leader())
             .map(|leader| leader.0)
             .filter(|leader| Some(*leader) != asked);
         let home = client as u32 + tries / 2 + tries % 2;
         let round = (0..nodes).map(|step| (home + step) % nodes + 1);
-        let is_up = |node: &u32| self.nodes[*node as usize - 1].replica.is_some();
+        let is_up = |node: &u32| self.replica(*node).is_some();
         let Some(id) = leader.into_iter().chain(round).find(is_up) else {
-            return; // Nobody is there.
+            return Ok(()); // All nodes are down.
         };
         self.clients[client].asked = Some(id);
         self.show(&Happening::Asks { client, node: id });
         if let Some(value) = self.knows(id) {
-            return self.tell(client, id, value);
+            self.tell(client, id, value);
+            return Ok(());
         }
         let node = self.node(id);
         if !node.requests.contains(&client) {
             node.requests.push(client);
         }
-        if node.replica.as_ref().is_some_and(|replica| replica.leader().is_none()) {
-            // Somebody wants something and nobody is known to lead: no need to wait long.
+        if self.replica(id).is_some_and(|replica| replica.leader().is_none()) {
+            // A client waits and no leader is known, so the node does not wait for long.
             let wait = self.random.random_range(0..=self.base() / 2);
             self.arm(id, Timer::Campaign, wait);
         }
-        self.propose(id);
+        self.propose(id)
     }
 
     fn tell(&mut self, client: usize, node: u32, value: Value) {
@@ -281,32 +276,18 @@ impl Simulation<'_> {
         }
     }
 
-    /// The contract with a replica: its records are durable before anything else leaves.
-    fn step(&mut self, id: u32, event: Event) {
-        let mut output = mem::take(&mut self.output);
-        output.clear();
-        let node = self.node(id);
-        let Some(replica) = &mut node.replica else {
-            self.output = output;
-            return;
-        };
-        replica.step(event, &mut output);
-        node.disk.append(&output.records).expect("a replica does not contradict itself");
-        self.watch(id, &output.records);
-        assert!(output.taken.iter().all(|taken| taken.slot == VOTE), "the log has one slot");
-        for (_, value) in output.chosen.drain(..) {
+    fn step(&mut self, id: u32, event: Event) -> Result<(), Violation> {
+        let Some(released) = self.cluster.handle(NodeId(id), event)? else { return Ok(()) };
+        let Output { chosen, taken, timers, .. } = released;
+        self.see_choice();
+        assert!(taken.iter().all(|taken| taken.slot == VOTE), "the log has one slot");
+        for (_, value) in chosen {
             self.learn(id, &value);
         }
-        for envelope in output.messages.drain(..) {
-            let receivers = match envelope.to {
-                To::Node(node) => node.0..=node.0,
-                To::Peers => 1..=self.scenario.faults.nodes,
-            };
-            for to in receivers.filter(|&to| to != id) {
-                self.send(id, to, &envelope.message);
-            }
+        for sent in mem::take(&mut self.cluster.under_way) {
+            self.send(&sent);
         }
-        for timer in output.timers.drain(..) {
+        for timer in timers {
             let wait = match timer {
                 Timer::Campaign => self.patience(),
                 Timer::Heartbeat => self.base() / 2,
@@ -314,56 +295,48 @@ impl Simulation<'_> {
             };
             self.arm(id, timer, wait);
         }
-        self.output = output;
-        self.propose(id);
+        self.propose(id)
     }
 
-    /// If the node leads and the log is still empty, it proposes what it was asked for.
-    fn propose(&mut self, id: u32) {
-        let node = self.node(id);
-        let Some(parts) = node.replica.as_ref().map(Replica::parts) else { return };
-        let (Role::Leader(_), Some(ballot)) = (parts.role, parts.acceptor.promised) else { return };
+    /// If the node leads and the log is still empty, it proposes the value of the first client that has asked it.
+    fn propose(&mut self, id: u32) -> Result<(), Violation> {
+        let Some(parts) = self.replica(id).map(Replica::parts) else { return Ok(()) };
+        let (Role::Leader(_), Some(ballot)) = (parts.role, parts.acceptor.promised) else {
+            return Ok(());
+        };
         let empty = parts.acceptor.votes.end() == VOTE && parts.learner.chosen.end() == VOTE;
+        let node = self.node(id);
         let request = node.requests.first().copied().filter(|_| empty);
         if node.led.replace(ballot) != Some(ballot) {
             self.show(&Happening::Leads { node: id, ballot });
         }
-        if let Some(client) = request {
-            let value = self.scenario.clients[client].value.clone();
-            let command = Bytes::from(value.into_bytes());
-            let proposal = Proposal { token: Token(client as u64), command };
-            self.step(id, Event::Propose(vec![proposal]));
-        }
+        let Some(client) = request else { return Ok(()) };
+        let value = self.scenario.clients[client].value.clone();
+        let command = Bytes::from(value.into_bytes());
+        let proposal = Proposal { token: Token(client as u64), command };
+        self.step(id, Event::Propose(vec![proposal]))
     }
 
-    /// Nodes cannot see the moment a value is chosen; whoever sees all disks can.
-    fn watch(&mut self, id: u32, records: &[Record]) {
-        for record in records {
-            let Record::Accepted { ballot, values, .. } = record else { continue };
-            let (ballot, value) = (*ballot, values[0].clone());
-            let voters = self.votes.entry(ballot).or_default();
-            voters.insert(id);
-            if voters.len() != self.scenario.faults.majority() {
-                continue;
-            }
-            let nodes = voters.iter().copied().collect();
-            match &self.verdict.chosen {
-                None => {
-                    self.show(&Happening::Chosen { value: value.clone(), ballot, nodes });
-                    self.check(&value);
-                    self.verdict.chosen = Some(Choosing { value, ballot, at: self.now });
-                }
-                Some(_) => self.check(&value),
-            }
+    /// Nodes cannot see the moment at which a value is chosen. The monitors, which see all disks, can.
+    fn see_choice(&mut self) {
+        let Some(Choice { value, ballot, voters }) = self.cluster.chosen().get(&VOTE) else {
+            return;
+        };
+        if self.verdict.chosen.is_some() {
+            return;
         }
+        let (value, ballot, at) = (value.clone(), *ballot, self.schedule.now());
+        let nodes = voters.iter().map(|node| node.0).collect();
+        self.show(&Happening::Chosen { value: value.clone(), ballot, nodes });
+        let mut wanted = self.scenario.clients.iter().map(|client| client.value.as_bytes());
+        if !wanted.any(|wanted| matches!(&value, Value::Command(command) if *command == wanted)) {
+            self.contradict(format!("no client asked for {}", quoted(&value)));
+        }
+        self.verdict.chosen = Some(Choosing { value, ballot, at });
     }
 
     fn learn(&mut self, id: u32, value: &Value) {
         self.show(&Happening::Learns { node: id, value: value.clone() });
-        self.check(value);
-        if self.verdict.chosen.is_none() {
-            self.contradict(format!("{id} learned {} before it was chosen", quoted(value)));
-        }
         let node = self.node(id);
         node.learned = Some(value.clone());
         for client in mem::take(&mut node.requests) {
@@ -371,91 +344,70 @@ impl Simulation<'_> {
         }
     }
 
-    /// Agreement and validity: one value, and one that somebody asked for.
-    fn check(&mut self, value: &Value) {
-        let wanted = self.scenario.clients.iter();
-        let mut wanted =
-            wanted.map(|choice| Value::Command(choice.value.clone().into_bytes().into()));
-        if !wanted.any(|wanted| wanted == *value) {
-            self.contradict(format!("nobody asked for {}", quoted(value)));
-        }
-        if let Some(chosen) = &self.verdict.chosen
-            && chosen.value != *value
-        {
-            let (one, other) = (quoted(&chosen.value), quoted(value));
-            self.contradict(format!("both {one} and {other} were chosen"));
-        }
+    fn contradict(&mut self, words: String) {
+        self.verdict.contradiction.get_or_insert(words);
     }
 
-    fn contradict(&mut self, what: String) {
-        self.verdict.contradiction.get_or_insert(what);
-    }
-
-    /// What a node knows to be chosen, at present.
+    /// The value that a node knows to be chosen at present.
     fn knows(&self, id: u32) -> Option<Value> {
-        let replica = self.nodes[id as usize - 1].replica.as_ref()?;
-        replica.parts().learner.chosen.get(VOTE).cloned()
+        self.replica(id)?.parts().learner.chosen.get(VOTE).cloned()
     }
 }
 
 /// The network.
 impl Simulation<'_> {
-    fn send(&mut self, from: u32, to: u32, message: &Message) {
-        let copies = if self.chance(self.scenario.duplicate) { 2 } else { 1 };
-        self.verdict.counts.duplicated += copies - 1;
-        for copy in 0..copies {
-            let again = copy > 0;
-            self.verdict.counts.sent += 1;
-            let delay = self.scenario.delay;
-            let due = self.now + self.random.random_range(delay.least..=delay.most);
-            let lost = self.chance(self.scenario.loss);
-            let fate = if self.scenario.faults.are_linked(from, to, self.now) {
-                lost.then_some(Fate::Lost)
-            } else {
-                Some(Fate::Cut)
-            };
-            if let Some(fate) = fate {
-                self.verdict.counts.lost += 1;
-                let (sent, message) = (self.now, message.clone());
-                self.show(&Happening::Message { from, to, sent, due, message, again, fate });
-                continue;
+    /// Cuts the links that are cut at this time.
+    fn cut(&mut self) {
+        let (faults, now) = (&self.scenario.faults, self.schedule.now());
+        self.network.heal();
+        for from in 1..=faults.nodes {
+            for to in (1..=faults.nodes).filter(|to| !faults.are_linked(from, *to, now)) {
+                self.network.cut(NodeId(from), NodeId(to));
             }
-            let mut frame = Vec::new();
-            wire::encode(message, &mut frame).expect("values are short");
-            if self.chance(self.scenario.corrupt) {
-                self.damage(&mut frame);
-            }
-            let (sent, message) = (self.now, message.clone());
-            self.plan(due, Due::Frame { from, to, sent, message, frame, again });
         }
     }
 
-    fn damage(&mut self, frame: &mut [u8]) {
-        let flips = self.random.random_range(1..=FLIPS_MAX);
-        let bits = 0..frame.len() * 8;
-        // A bit drawn twice flips once: damage is never undone.
-        let bits: BTreeSet<usize> =
-            (0..flips).map(|_| self.random.random_range(bits.clone())).collect();
-        for bit in bits {
-            frame[bit / 8] ^= 1 << (bit % 8);
+    fn send(&mut self, sent: &Sent) {
+        let Sent { from, to, message } = sent;
+        let mut frame = Vec::new();
+        wire::encode(message, &mut frame).expect("values are short");
+        let copies: Vec<_> = self.network.send(&mut self.random, *from, *to, &frame).collect();
+        for copy in copies {
+            let (now, again) = (self.schedule.now(), copy.again);
+            self.verdict.counts.sent += 1;
+            self.verdict.counts.duplicated += u64::from(again);
+            let fate = match copy.frame {
+                Ok(frame) => {
+                    let due = Due::Frame { sent: sent.clone(), at: now, frame, again };
+                    self.schedule.plan(copy.delay, due);
+                    continue;
+                }
+                Err(Loss::Lost) => Fate::Lost,
+                Err(Loss::Cut) => Fate::Cut,
+            };
+            self.verdict.counts.lost += 1;
+            let (due, message) = (now + copy.delay, message.clone());
+            let (from, to) = (from.0, to.0);
+            self.show(&Happening::Message { from, to, sent: now, due, message, again, fate });
         }
     }
 
     fn on_frame(
         &mut self,
-        from: u32,
-        to: u32,
-        sent: u64,
-        message: Message,
+        sent: Sent,
+        at: u64,
         frame: &[u8],
         again: bool,
-    ) {
+    ) -> Result<(), Violation> {
+        let Sent { from, to, message } = sent;
+        let connects = self.network.connects(from, to);
+        let is_up = self.replica(to.0).is_some();
         let counts = &mut self.verdict.counts;
         let mut arrived = None;
-        let fate = if !self.scenario.faults.are_linked(from, to, self.now) {
+        let fate = if !connects {
             counts.lost += 1;
             Fate::Cut
-        } else if self.nodes[to as usize - 1].replica.is_none() {
+        } else if !is_up {
             counts.lost += 1;
             Fate::Down
         } else {
@@ -471,26 +423,20 @@ impl Simulation<'_> {
                 }
             }
         };
-        let due = self.now;
-        self.show(&Happening::Message { from, to, sent, due, message, again, fate });
-        if let Some(message) = arrived {
-            self.step(to, Event::Message { from: NodeId(from), message });
+        let (sent, due) = (at, self.schedule.now());
+        self.show(&Happening::Message { from: from.0, to: to.0, sent, due, message, again, fate });
+        match arrived {
+            Some(message) => self.step(to.0, Event::Message { from, message }),
+            None => Ok(()),
         }
     }
 }
 
 /// Time and chance.
 impl Simulation<'_> {
-    fn plan(&mut self, at: u64, due: Due) -> u64 {
-        self.planned += 1;
-        self.plans.insert((at, self.planned), due);
-        self.planned
-    }
-
     fn arm(&mut self, node: u32, timer: Timer, wait: u64) {
-        let armed = self.planned + 1;
-        self.plan(self.now + wait.max(1), Due::Timer { node, timer, armed });
-        self.node(node).armed[timer as usize] = Some(armed);
+        let plan = self.schedule.plan(wait.max(1), Due::Timer { node, timer });
+        self.node(node).armed[timer as usize] = Some(plan);
     }
 
     /// All waiting is measured by it: longer than it takes to get promises and votes.
@@ -498,27 +444,22 @@ impl Simulation<'_> {
         5 * self.scenario.delay.most + 10
     }
 
-    /// How long a node waits before it campaigns: different from time to time and node to node.
+    /// The time that a node waits before it campaigns: different from time to time and node to node.
     fn patience(&mut self) -> u64 {
         let base = self.base();
         self.random.random_range(base..=2 * base)
     }
 
-    fn chance(&mut self, probability: f64) -> bool {
-        self.random.random_bool(probability)
-    }
-
     fn show(&mut self, happening: &Happening) {
         self.shown += 1;
-        (self.show)(self.now, happening);
+        (self.show)(self.schedule.now(), happening);
     }
 
     fn node(&mut self, id: u32) -> &mut Node {
         &mut self.nodes[id as usize - 1]
     }
 
-    fn config(&self, id: u32) -> Config {
-        let nodes = (1..=self.scenario.faults.nodes).map(NodeId);
-        Config { in_flight_max: 1, ..Config::new(NodeId(id), nodes) }
+    fn replica(&self, id: u32) -> Option<&Replica> {
+        self.cluster.nodes[&NodeId(id)].replica.as_ref()
     }
 }

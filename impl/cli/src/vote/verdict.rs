@@ -1,26 +1,26 @@
-//! How a run ended.
+//! The outcome of a run.
 
 use paxos::{Ballot, Value};
 use serde_json::json;
 
 use super::{faults::names, happening::plain, scenario::Scenario};
 
-/// The end of a run, as somebody sees it who saw everything.
+/// The outcome of a run, as an observer of the whole cluster sees it.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     /// The first value that a majority accepted in one ballot.
     pub(crate) chosen: Option<Choosing>,
-    /// What each node learned, by number. A node that crashed afterwards did learn it.
+    /// The value that each node learned, by rising node. A node that crashed afterwards counts.
     pub(crate) learned: Vec<(u32, Value)>,
-    /// A second value was chosen or learned, or one that nobody asked for: a defect of the protocol.
+    /// A defect of the protocol: a second value was chosen or learned, or one that no client asked for.
     pub(crate) contradiction: Option<String>,
-    /// Why nothing more was waited for.
+    /// The reason why the run ended.
     pub(crate) ending: Ending,
     pub(crate) ended_at: u64,
     pub(crate) counts: Counts,
 }
 
-/// The moment that matters.
+/// The moment at which a majority had accepted one value in one ballot.
 #[derive(Debug)]
 pub(crate) struct Choosing {
     pub(crate) value: Value,
@@ -30,20 +30,20 @@ pub(crate) struct Choosing {
 
 #[derive(Debug, Default)]
 pub(crate) enum Ending {
-    /// Everybody knows who ever can.
+    /// Every node that ever can has learned the value.
     #[default]
     Settled,
-    /// It could not work from the start.
+    /// The scenario allows no value to be chosen. The text is the reason.
     Impossible(String),
     /// From this time on no majority is ever up and connected again.
     Hopeless(u64),
-    /// The time that was given is over.
+    /// The time limit was reached.
     Limit,
-    /// More happened than is of any use to watch.
+    /// The run had this many events, which is the limit.
     TooMuch(u64),
 }
 
-/// Messages; copies count one by one.
+/// The number of messages. Each copy of a duplicated message counts.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) sent: u64,
@@ -62,7 +62,7 @@ impl Verdict {
         }
     }
 
-    /// In one line.
+    /// Returns the outcome in one line.
     pub(crate) fn statement(&self, scenario: &Scenario) -> String {
         if let Some(contradiction) = &self.contradiction {
             return format!("DISAGREEMENT: {contradiction}");
@@ -75,7 +75,7 @@ impl Verdict {
         if learned.is_empty() {
             let why = self.why(scenario);
             return format!(
-                "nobody learned what was chosen, {value} (asked for by {askers}): {why}"
+                "no node learned the chosen value {value} (asked for by {askers}): {why}"
             );
         }
         let rest: Vec<u32> =
@@ -92,7 +92,7 @@ impl Verdict {
         format!("{line}; not by {}: {why}", names(&rest))
     }
 
-    /// The same for programs.
+    /// Returns the outcome as a JSON object.
     pub(crate) fn json(&self, scenario: &Scenario) -> String {
         let verdict = match self.exit_code() {
             0 => "chosen",
@@ -126,7 +126,7 @@ impl Verdict {
         self.learned.iter().map(|&(node, _)| node).collect()
     }
 
-    /// The clients that wanted what was chosen.
+    /// Returns the clients that asked for the chosen value.
     fn askers<'a>(&self, scenario: &'a Scenario) -> Vec<&'a str> {
         let value = self.chosen.as_ref().map(|chosen| plain(&chosen.value));
         let askers = scenario.clients.iter().filter(|choice| Some(&choice.value) == value.as_ref());

@@ -1,4 +1,4 @@
-//! Who is let in: nodes of this cluster that have their memory.
+//! Admission: a node may take part if it belongs to the cluster and still has its store.
 
 use std::{fs, path::Path};
 
@@ -35,8 +35,8 @@ fn has_met_the_others(cluster: &Cluster, id: u32) {
     });
 }
 
-/// The copy is from between its first and its second start. It does not get in by being started again and again,
-/// neither while the others know better nor while they are away.
+/// The copy was made between the first and the second start. The node is refused however often it is started with
+/// it, both while the other nodes run and after starts without them.
 #[test]
 fn a_node_with_an_older_copy_of_its_data_is_refused() {
     for away in [false, true] {
@@ -75,9 +75,9 @@ fn a_node_with_an_older_copy_of_its_data_is_refused() {
     }
 }
 
-/// Of two with the same memory the later one is let in, and the other is not listened to any more.
+/// Of two nodes with copies of one store, the one that starts later is admitted, and the other one ends.
 #[test]
-fn a_node_of_which_there_is_a_second_one_ends() {
+fn a_node_ends_when_a_second_one_starts_with_a_copy_of_its_store() {
     let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
     has_met_the_others(&cluster, 2);
     let data = cluster.data(2).clone();
@@ -97,7 +97,7 @@ fn the_others_go_on(cluster: &Cluster) {
 }
 
 #[test]
-fn a_node_that_is_told_of_other_members_does_not_start() {
+fn a_node_with_other_members_in_its_settings_does_not_start() {
     let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
     cluster.kill(1);
     let ended = cluster.start_with(1, &["--peer", "4=127.0.0.1:1"]).wait();
@@ -105,7 +105,7 @@ fn a_node_that_is_told_of_other_members_does_not_start() {
     let reason =
         "the store is of a cluster of nodes 1, 2, 3; this node was told that they are 1, 2, 3, 4";
     assert!(ended.log.contains(reason), "{}", ended.log);
-    // Alone it would lead at once.
+    // As a cluster of one it would lead at once.
     let data = cluster.data(1).display().to_string();
     let address = "127.0.0.1:0";
     let alone = ["serve", "--id", "1", "--data", &data, "--listen", address, "--client", address];
@@ -116,9 +116,9 @@ fn a_node_that_is_told_of_other_members_does_not_start() {
     the_others_go_on(&cluster);
 }
 
-/// New nodes that were told different things do not form a cluster, until that is put right.
+/// New nodes with different members in their settings form no cluster until the settings are corrected.
 #[test]
-fn nodes_that_were_told_of_different_members_do_not_meet() {
+fn nodes_with_different_members_in_their_settings_do_not_meet() {
     let mut cluster = Cluster::new(3, seed(), |id| {
         let more = if id == 3 { &["--peer", "4=127.0.0.1:1"][..] } else { &[] };
         more.iter().map(ToString::to_string).collect()
@@ -150,7 +150,7 @@ fn a_node_of_another_cluster_is_refused() {
     let reason = "it belongs to cluster `theirs`, not `ours`";
     let line = cluster.process(3).line(reason);
     assert!(line.is_some(), "{}", cluster.process(3).log());
-    // Two have met, which is not all: nobody takes part.
+    // Only two of three have met, so no node takes part.
     let missing = |id| cluster.info(id).map(|info| info["paxos_role"].clone());
     assert_eq!(missing(1).as_deref(), Some("forming"));
 }

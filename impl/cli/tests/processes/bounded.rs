@@ -1,10 +1,10 @@
-//! However much is written, disk and memory stay as small as the state is.
+//! Disk and memory are bounded by the size of the state, not by the number of writes.
 
 use std::{fs, thread};
 
 use super::{clients::Reply, cluster::Cluster, process::eventually, storm::seed};
 
-/// Writes of some clients, and what a node may have at most meanwhile.
+/// A workload of writes, and the limits on the disk and memory of each node.
 struct Load {
     flags: &'static [&'static str],
     clients: usize,
@@ -41,20 +41,20 @@ impl Load {
             eventually("it has applied all of it", || number("paxos_applied_below") >= writes);
             let (disk, memory) = (number("paxos_disk_bytes"), memory_peak(number("process_id")));
             println!("node {id} after {writes} writes: disk {disk}, memory {memory}, in bytes");
-            assert!(number("paxos_trimmed_below") > writes / 2, "it has forgotten little");
+            assert!(number("paxos_trimmed_below") > writes / 2, "it has trimmed little");
             assert!(disk <= self.disk_max && memory <= self.memory_max);
         }
     }
 }
 
-/// The most memory that a process has had, in bytes.
+/// Returns the peak memory of a process in bytes.
 fn memory_peak(process: u64) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"));
     peak.and_then(|kib| kib.trim().parse::<u64>().ok()).expect("a number of KiB") << 10
 }
 
-/// What is written adds up to several times of what may be there.
+/// The writes add up to several times the limit of the disk.
 #[test]
 fn many_writes_leave_little_behind() {
     let flags = &["--snapshot-bytes", "262144"];

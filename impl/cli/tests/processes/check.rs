@@ -1,21 +1,21 @@
-//! Whether there is an order in which all that was told of one key makes sense.
+//! The linearizability check for the history of one key.
 //!
-//! The algorithm is that of Wing and Gong, which tries every order that time allows, with Lowe's
-//! memory: the same operations done with the same outcome need not be continued twice. stateright's
-//! tester has no such memory, and needs too long for more than a few operations at once; in
-//! small histories it has to agree, which is tested here.
+//! The algorithm is that of Wing and Gong: it tries every order that the times allow. With Lowe's extension it
+//! remembers each set of executed operations with the resulting value, and continues it only once. stateright's
+//! tester does not, and takes too long for more than a few concurrent operations. The tests below compare the two
+//! on small histories.
 
 use std::collections::HashSet;
 
 use super::history::{Answer, Operation, Request};
 
-/// The most operations of one key: they are the bits of a word.
+/// The highest number of operations of one key: a set of operations is the bits of a word.
 pub(crate) const OPERATIONS_MAX: usize = 128;
 
-/// A key's value, as one node alone would keep it.
+/// The value of a key in a sequential execution.
 type Key = Option<String>;
 
-/// What a request does, and its answer.
+/// Executes a request. Returns the new value and the answer.
 pub(crate) fn execute(key: &Key, request: &Request) -> (Key, Answer) {
     match request {
         Request::Get => (key.clone(), Answer::Value(key.clone())),
@@ -33,51 +33,51 @@ pub(crate) fn execute(key: &Key, request: &Request) -> (Key, Answer) {
     }
 }
 
-/// Whether one key, which was missing first, can have answered like this.
+/// Returns true if the history of a key, which is missing at first, is linearizable.
 pub(crate) fn is_linearizable(operations: &[Operation]) -> bool {
     assert!(operations.len() <= OPERATIONS_MAX, "a key has too many operations to be checked");
     let mut search = Search { operations: operations.to_vec(), seen: HashSet::new() };
-    // Those with an answer first: whether the others have happened follows from these, most often.
+    // Operations with an answer come first, because they mostly determine which of the others took effect.
     search.operations.sort_by_key(|operation| match operation.returned {
         Some((at, _)) => (false, at),
         None => (true, operation.invoked),
     });
-    search.goes_on(0, &None)
+    search.can_continue(0, &None)
 }
 
 struct Search {
     operations: Vec<Operation>,
-    /// What was found to lead nowhere.
+    /// Executed operations and the resulting value, from which the rest is known to be impossible.
     seen: HashSet<(u128, Key)>,
 }
 
 impl Search {
-    /// Whether the rest can follow where these are done and the key has this value.
-    fn goes_on(&mut self, done: u128, key: &Key) -> bool {
-        let rest = || (0..self.operations.len()).filter(|place| done & 1 << place == 0);
-        let returned = |place: usize| self.operations[place].returned.as_ref();
-        let Some(first_return) = rest().filter_map(|place| Some(returned(place)?.0)).min() else {
-            return true; // Whoever had no answer need not have happened.
+    /// Returns true if the other operations can follow when those in `done` are executed and the key has this value.
+    fn can_continue(&mut self, done: u128, key: &Key) -> bool {
+        let rest = || (0..self.operations.len()).filter(|index| done & 1 << index == 0);
+        let returned = |index: usize| self.operations[index].returned.as_ref();
+        let Some(first_return) = rest().filter_map(|index| Some(returned(index)?.0)).min() else {
+            return true; // An operation without an answer need not have taken effect.
         };
         if self.seen.contains(&(done, key.clone())) {
             return false;
         }
-        // What was asked after another had its answer comes after that.
-        let next = rest().filter(|&place| self.operations[place].invoked < first_return);
-        // Of those that ask the same and have no answer, whichever was first may as well go first.
-        let request = |place: usize| &self.operations[place].request;
-        let is_first = |&place: &usize| {
-            returned(place).is_some()
+        // An operation that began after another had its answer comes after it.
+        let next = rest().filter(|&index| self.operations[index].invoked < first_return);
+        // Of equal operations without an answer, only the first has to be tried next.
+        let request = |index: usize| &self.operations[index].request;
+        let is_first = |&index: &usize| {
+            returned(index).is_some()
                 || !rest()
-                    .take_while(|&other| other < place)
-                    .any(|other| returned(other).is_none() && request(other) == request(place))
+                    .take_while(|&other| other < index)
+                    .any(|other| returned(other).is_none() && request(other) == request(index))
         };
         let next: Vec<_> = next.filter(is_first).collect();
-        for place in next {
-            let operation = &self.operations[place];
+        for index in next {
+            let operation = &self.operations[index];
             let (value, answer) = execute(key, &operation.request);
             let agrees = operation.returned.as_ref().is_none_or(|(_, told)| *told == answer);
-            if agrees && self.goes_on(done | 1 << place, &value) {
+            if agrees && self.can_continue(done | 1 << index, &value) {
                 return true;
             }
         }
@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// What stateright needs to be told of a key.
+    /// The sequential specification of a key for stateright.
     #[derive(Clone)]
     struct Reference(Key);
 
@@ -109,8 +109,8 @@ mod tests {
         }
     }
 
-    /// stateright's judgement. Each operation is a client of its own: clients go on after one of unknown
-    /// outcome.
+    /// Returns the result of stateright's tester. Each operation is a client of its own there, because a client
+    /// goes on after an operation without an answer.
     fn reference(operations: &[Operation]) -> bool {
         let mut tester = LinearizabilityTester::new(Reference(None));
         let mut events = Vec::new();
@@ -131,7 +131,7 @@ mod tests {
         tester.is_consistent()
     }
 
-    /// A history that did happen on one node, with overlapping clients, and lost answers.
+    /// Returns a history that a single node produced, with concurrent clients and lost answers.
     fn happened(random: &mut ChaCha8Rng, count: usize, numbers: bool) -> Vec<Operation> {
         let mut operations: Vec<Operation> = Vec::new();
         let (mut key, mut open, mut now) = (None, Vec::new(), 0);
@@ -152,10 +152,10 @@ mod tests {
                 continue;
             }
             let chosen = random.random_range(0..open.len());
-            let (place, answer) = &mut open[chosen];
-            let operation = &mut operations[*place];
+            let (index, answer) = &mut open[chosen];
+            let operation = &mut operations[*index];
             match answer {
-                // It is lost before it has its effect, or its answer is.
+                // The request is lost before it takes effect, or its answer is.
                 _ if random.random_ratio(1, 20) => drop(open.remove(chosen)),
                 None => {
                     let (value, told) = execute(&key, &operation.request);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_is_linearizable() {
+    fn histories_of_one_node_are_linearizable() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
         for round in 0..100 {
             let operations = happened(&mut random, 60, round % 2 == 0);
@@ -185,7 +185,7 @@ mod tests {
         let (mut yes, mut no) = (0, 0);
         for round in 0..2000 {
             let mut operations = happened(&mut random, 6, round % 2 == 0);
-            // Somebody was told what another was.
+            // One client gets the answer of another.
             let (one, other) = (random.random_range(0..6), random.random_range(0..6));
             if let (Some((_, from)), Some(_)) =
                 (operations[one].returned.clone(), &operations[other].returned)
@@ -196,18 +196,18 @@ mod tests {
             assert_eq!(found, reference(&operations), "{operations:#?}");
             if found { yes += 1 } else { no += 1 }
         }
-        assert!(yes > 100 && no > 100, "{yes} and {no}: one of the two was hardly asked for");
+        assert!(yes > 100 && no > 100, "{yes} and {no}: one outcome was hardly tried");
     }
 
-    /// A history of operations one after the other.
-    fn told(story: &[(Request, Option<Answer>)]) -> bool {
+    /// Returns true if a history of operations one after the other is linearizable.
+    fn is_sequential(history: &[(Request, Option<Answer>)]) -> bool {
         let operation =
-            |(place, (request, answer)): (usize, &(Request, Option<Answer>))| Operation {
+            |(index, (request, answer)): (usize, &(Request, Option<Answer>))| Operation {
                 request: request.clone(),
-                invoked: 2 * place as u64,
-                returned: answer.clone().map(|answer| (2 * place as u64 + 1, answer)),
+                invoked: 2 * index as u64,
+                returned: answer.clone().map(|answer| (2 * index as u64 + 1, answer)),
             };
-        is_linearizable(&story.iter().enumerate().map(operation).collect::<Vec<_>>())
+        is_linearizable(&history.iter().enumerate().map(operation).collect::<Vec<_>>())
     }
 
     fn value(text: &str) -> Answer {
@@ -221,34 +221,34 @@ mod tests {
     #[test]
     fn a_stale_read_is_found() {
         let writes = [(set("1"), Some(Answer::Done)), (set("2"), Some(Answer::Done))];
-        assert!(told(&[&writes[..], &[(Request::Get, Some(value("2")))]].concat()));
-        assert!(!told(&[&writes[..], &[(Request::Get, Some(value("1")))]].concat()));
+        assert!(is_sequential(&[&writes[..], &[(Request::Get, Some(value("2")))]].concat()));
+        assert!(!is_sequential(&[&writes[..], &[(Request::Get, Some(value("1")))]].concat()));
     }
 
     #[test]
     fn a_lost_write_is_found() {
         let nothing = Some(Answer::Value(None));
-        assert!(told(&[(set("1"), None), (Request::Get, nothing.clone())]));
-        assert!(!told(&[(set("1"), Some(Answer::Done)), (Request::Get, nothing)]));
+        assert!(is_sequential(&[(set("1"), None), (Request::Get, nothing.clone())]));
+        assert!(!is_sequential(&[(set("1"), Some(Answer::Done)), (Request::Get, nothing)]));
     }
 
     #[test]
     fn a_doubled_write_is_found() {
         let append = || Request::Append("x".to_owned());
         let once = Some(Answer::Number(1));
-        assert!(told(&[(append(), once.clone()), (Request::Get, Some(value("x")))]));
-        assert!(!told(&[(append(), once), (Request::Get, Some(value("xx")))]));
-        // Even one without an answer happens once at most.
-        assert!(!told(&[(append(), None), (Request::Get, Some(value("xx")))]));
+        assert!(is_sequential(&[(append(), once.clone()), (Request::Get, Some(value("x")))]));
+        assert!(!is_sequential(&[(append(), once), (Request::Get, Some(value("xx")))]));
+        // An operation without an answer takes effect at most once, too.
+        assert!(!is_sequential(&[(append(), None), (Request::Get, Some(value("xx")))]));
     }
 
-    /// It may be late, but what was seen stays.
+    /// The write may take effect late, but a value that was read stays.
     #[test]
     fn a_write_without_an_answer_may_be_late_and_is_not_undone() {
         let nothing = Some(Answer::Value(None));
         let late =
             [(set("1"), None), (Request::Get, nothing.clone()), (Request::Get, Some(value("1")))];
-        assert!(told(&late));
-        assert!(!told(&[&late[..], &[(Request::Get, nothing)]].concat()));
+        assert!(is_sequential(&late));
+        assert!(!is_sequential(&[&late[..], &[(Request::Get, nothing)]].concat()));
     }
 }

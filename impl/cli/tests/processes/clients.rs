@@ -1,4 +1,4 @@
-//! Clients: a connection that speaks the protocol of Redis, and many that keep a cluster busy.
+//! Clients: a connection with the protocol of Redis, and a workload of many clients.
 
 use std::{
     collections::BTreeMap,
@@ -22,10 +22,10 @@ use super::{
     process,
 };
 
-/// How long a client waits for an answer. What comes later is not heard.
+/// The time that a client waits for an answer. It does not read a later answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// One reply, as far as these tests ask for it.
+/// A reply of the kinds that these tests need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     Simple(String),
@@ -49,7 +49,7 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Waits longer for answers.
+    /// Returns a connection that waits longer for answers.
     pub(crate) fn patiently(self, patience: Duration) -> Self {
         self.stream.get_ref().set_read_timeout(Some(patience)).expect("a socket");
         self.stream.get_ref().set_write_timeout(Some(patience)).expect("a socket");
@@ -122,12 +122,12 @@ impl Request {
 }
 
 impl Reply {
-    /// Whether it is an error that begins like this.
+    /// Returns true if this is an error that begins with `word`.
     pub(crate) fn is(&self, word: &str) -> bool {
         matches!(self, Self::Error(text) if text.starts_with(word))
     }
 
-    /// What it tells of a key; nothing if it tells nothing.
+    /// Returns the answer for a history, or `None` if the outcome of the request is unknown.
     pub(crate) fn answer(self) -> Option<Answer> {
         match self {
             Self::Simple(word) if word == "OK" => Some(Answer::Done),
@@ -140,11 +140,11 @@ impl Reply {
     }
 }
 
-/// What was asked of each key.
+/// The operations on each key.
 pub(crate) type History = BTreeMap<String, Vec<Operation>>;
 
-/// Clients that ask one thing after the other, of whichever node answers. Every other one has a session, and asks
-/// for what it writes until there is an answer.
+/// Clients that send one request after the other, to any node. Every other client has a session, and retries each
+/// write until there is an answer.
 pub(crate) struct Workload {
     pub(crate) clock: Clock,
     over: Arc<AtomicBool>,
@@ -174,7 +174,7 @@ impl Workload {
         Self { clock, over, asked_again, clients }
     }
 
-    /// Lets them finish, and gives what they know.
+    /// Stops the clients, and returns the history of all.
     pub(crate) fn finish(mut self) -> History {
         self.over.store(true, Ordering::Relaxed);
         let mut history = History::new();
@@ -184,8 +184,8 @@ impl Workload {
             }
         }
         let asked_again = self.asked_again.load(Ordering::Relaxed);
-        println!("{asked_again} times something was asked for again");
-        assert!(asked_again > 0, "nobody has asked again");
+        println!("clients retried {asked_again} times");
+        assert!(asked_again > 0, "no client has retried");
         history
     }
 }
@@ -199,7 +199,7 @@ impl Drop for Workload {
 /// A client's session with the cluster.
 #[derive(Default)]
 struct Session {
-    /// Once it is open.
+    /// `None` until the session is open.
     id: Option<String>,
     next: u64,
 }
@@ -221,7 +221,7 @@ impl Client {
         let mut connection = None;
         while !self.over.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_micros(self.random.random_range(0..5000)));
-            // Now and then another node is asked, so that what one was told is held against another.
+            // The client changes its node now and then, so that the history compares answers of different nodes.
             if self.random.random_ratio(1, 8) {
                 connection = None;
             }
@@ -245,8 +245,8 @@ impl Client {
         all.choose(&mut self.random).copied()
     }
 
-    /// Asks something, and remembers it. Gives whether there was an answer. Without a session, what had none is not
-    /// asked for again: it may have happened.
+    /// Sends a request, and records the operation. Returns true if there was an answer. Without a session, a
+    /// request without an answer is not retried, because it may have taken effect.
     fn ask_once(&mut self, connection: &mut Connection) -> bool {
         let key = self.keys.any(&mut self.random);
         let request = self.request(&key);
@@ -256,7 +256,7 @@ impl Client {
         } else {
             let reply = connection.ask(&request.arguments(&key));
             if reply.as_ref().is_ok_and(|reply| reply.is("CLUSTERDOWN ")) {
-                return false; // It has no effect, or what it wrote is found and nobody has asked for it.
+                return false; // Not recorded: it must have no effect. If it has one, the check finds a value without a request.
             }
             reply.ok().and_then(Reply::answer)
         };
@@ -272,7 +272,8 @@ impl Client {
         answered
     }
 
-    /// Asks in its session, which it opens first if need be.
+    /// Sends a write in the client's session, and retries it until there is an answer. Opens the session if it is
+    /// not open.
     fn insist(&mut self, connection: &mut Connection, arguments: &[&str]) -> Answer {
         let Session { id, next } = self.session.take().unwrap_or_default();
         let id =
@@ -287,8 +288,8 @@ impl Client {
         answer
     }
 
-    /// Asks again and again, of this node and then of others, until there is an answer. Now and then it leaves
-    /// without waiting for one.
+    /// Sends a request to this node and then to others, until there is an answer. Sometimes it leaves a node
+    /// without waiting for the answer.
     fn until_answered(&mut self, connection: &mut Connection, request: &[&str]) -> Answer {
         let begun = Instant::now();
         loop {
@@ -301,7 +302,7 @@ impl Client {
                 return answer;
             }
             self.asked_again.fetch_add(1, Ordering::Relaxed);
-            // The answer may yet come on the old connection.
+            // The old connection is dropped, because a late answer may come on it.
             *connection = loop {
                 assert!(begun.elapsed() < process::PATIENCE * 2, "no answer to {request:?}");
                 thread::sleep(Duration::from_millis(self.random.random_range(0..50)));
@@ -312,7 +313,7 @@ impl Client {
         }
     }
 
-    /// The kind of a key says what can be asked of it. Values are unique.
+    /// Returns a random request that fits the kind of the key. Values are unique.
     fn request(&mut self, key: &str) -> Request {
         let value = format!("{}.{};", self.number, self.done.len());
         let choice = self.random.random_range(0..3);
@@ -326,7 +327,7 @@ impl Client {
     }
 }
 
-/// The keys in use. Each is given up after a number of operations, so that its history can be checked.
+/// The keys in use. Each is replaced after a number of operations, so that its history can be checked.
 #[derive(Default)]
 struct Keys(Mutex<Window>);
 
@@ -339,7 +340,7 @@ struct Window {
 #[derive(Default)]
 struct Use {
     operations: u32,
-    /// How many had no answer: the check has to try each with and without.
+    /// The number of operations without an answer. The check has to try each with and without its effect.
     doubts: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Nodes on ports that the system chooses, with their data in a directory that goes with the test.
+//! A cluster of processes, on ports that the system chooses, with data directories that are removed after the test.
 
 use std::{
     collections::BTreeMap,
@@ -18,17 +18,17 @@ use super::{
     proxy::{Direction, Network},
 };
 
-/// A cluster, up or down.
+/// A cluster. Each of its nodes runs or not.
 pub(crate) struct Cluster {
     pub(crate) network: Network,
     pub(crate) addresses: Addresses,
     nodes: BTreeMap<u32, Node>,
-    /// What a shell runs before it starts a node, for limits of the process.
+    /// A shell script that runs before a node starts, to set limits of the process.
     pub(crate) before: &'static str,
     _directory: TempDir,
 }
 
-/// Where clients find the nodes that run.
+/// The addresses for clients of the nodes that run.
 pub(crate) type Addresses = Arc<Mutex<BTreeMap<u32, SocketAddr>>>;
 
 struct Node {
@@ -39,8 +39,7 @@ struct Node {
 }
 
 impl Cluster {
-    /// A new cluster, whose nodes have not been started. `flags` are those of a node, beside what it
-    /// needs.
+    /// Returns a new cluster, whose nodes have not been started. `flags` returns the additional flags of a node.
     pub(crate) fn new(nodes: u32, seed: u64, flags: impl Fn(u32) -> Vec<String>) -> Self {
         let network = Network::new(nodes, seed);
         let addresses: BTreeMap<_, _> =
@@ -49,7 +48,7 @@ impl Cluster {
         Self::with_links(nodes, seed, network, listen, |direction| addresses[&direction], flags)
     }
 
-    /// A new cluster in which a node finds another at the address of that direction, without a proxy.
+    /// Returns a new cluster without proxies. A node connects to another at the address of that direction.
     pub(crate) fn without_proxies(
         nodes: u32,
         seed: u64,
@@ -94,7 +93,7 @@ impl Cluster {
         }
     }
 
-    /// A new cluster whose nodes have all met, and have elected a leader.
+    /// Returns a new cluster whose nodes have met and elected a leader.
     pub(crate) fn formed(nodes: u32, seed: u64, flags: impl Fn(u32) -> Vec<String>) -> Self {
         let mut cluster = Self::new(nodes, seed, flags);
         cluster.form();
@@ -125,7 +124,7 @@ impl Cluster {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner)[&id]
     }
 
-    /// Where other nodes reach this one, without a proxy.
+    /// Returns the address at which a node listens for peers.
     pub(crate) fn peer_address(&self, id: u32) -> SocketAddr {
         self.announced(id, "listen")
     }
@@ -159,13 +158,13 @@ impl Cluster {
         Process::start(self.nodes[&id].arguments.iter().map(word))
     }
 
-    /// How a node ends by itself.
+    /// Waits until a node has ended by itself.
     pub(crate) fn ended(&mut self, id: u32) -> Ended {
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
         node.process.take().expect("it was started").wait()
     }
 
-    /// From now on a node is started without flags that it had.
+    /// Removes the last flags of a node for later starts.
     pub(crate) fn forget(&mut self, id: u32, flags: &[&str]) {
         let arguments = &mut self.nodes.get_mut(&id).expect("a node of the cluster").arguments;
         let kept = arguments.len() - flags.len();
@@ -181,17 +180,17 @@ impl Cluster {
         }
     }
 
-    /// Where a node serves metrics, if it was told to.
+    /// Returns the address at which a node serves metrics.
     pub(crate) fn metrics_address(&self, id: u32) -> String {
-        self.said(id, "serving metrics", "address").to_string()
+        self.logged(id, "serving metrics", "address").to_string()
     }
 
-    /// What a node says of itself as it begins to serve.
+    /// Returns an address that a node has logged when it began to serve.
     fn announced(&self, id: u32, name: &str) -> SocketAddr {
-        self.said(id, "serving", name)
+        self.logged(id, "serving", name)
     }
 
-    fn said(&self, id: u32, message: &str, name: &str) -> SocketAddr {
+    fn logged(&self, id: u32, message: &str, name: &str) -> SocketAddr {
         let process = self.process(id);
         let line = process.line(&format!("\"{message}\""));
         let line = line.unwrap_or_else(|| panic!("node {id} does not serve:\n{}", process.log()));
@@ -200,14 +199,14 @@ impl Cluster {
         address.expect("an address")
     }
 
-    /// Ends a node as a power failure would.
+    /// Kills a node, without a chance to clean up.
     pub(crate) fn kill(&mut self, id: u32) {
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
         node.paused = false;
         node.process = None;
     }
 
-    /// Ends a node as an operator would.
+    /// Stops a node with SIGTERM, and waits until it has ended.
     pub(crate) fn stop(&mut self, id: u32) -> Ended {
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
         let process = node.process.take().expect("it was started");
@@ -231,14 +230,14 @@ impl Cluster {
         }
     }
 
-    /// All links and nodes work again.
+    /// Restores all links and starts all nodes.
     pub(crate) fn heal(&mut self) {
         self.network.heal();
         self.ids().for_each(|id| self.resume(id));
         self.start_all();
     }
 
-    /// Whether no node has ended by itself.
+    /// Returns true if no node has ended by itself.
     pub(crate) fn all_run(&mut self) -> bool {
         self.nodes
             .values_mut()
@@ -246,8 +245,8 @@ impl Cluster {
             .all(|node| !node.has_ended())
     }
 
-    /// A node that has ended by itself is a bug, whatever was done to its links.
-    pub(crate) fn assert_nobody_has_ended(&mut self) {
+    /// Asserts that no node has ended by itself, which is a bug whatever the faults were.
+    pub(crate) fn assert_no_node_has_ended(&mut self) {
         for (id, node) in &mut self.nodes {
             if let Some(process) = &mut node.process {
                 assert!(!process.has_ended(), "node {id} has ended:\n{}", process.log());
@@ -259,14 +258,14 @@ impl Cluster {
         Connection::open(self.client_address(id)).ok()
     }
 
-    /// What a node says of itself, if it answers.
+    /// Returns the fields of a node's `INFO`, if the node answers.
     pub(crate) fn info(&self, id: u32) -> Option<BTreeMap<String, String>> {
         let Ok(Reply::Bulk(text)) = self.connect(id)?.ask(&["INFO"]) else { return None };
         let pairs = text.lines().filter_map(|line| line.split_once(':'));
         Some(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
-    /// Who leads, as far as any node that runs can tell.
+    /// Returns a running node that says that it leads.
     pub(crate) fn leader(&self) -> Option<u32> {
         let running = self.ids().filter(|&id| self.is_up(id));
         let leads = |&id: &u32| self.info(id).is_some_and(|info| info["paxos_role"] == "leader");
@@ -274,7 +273,7 @@ impl Cluster {
     }
 
     pub(crate) fn wait_for_leader(&self) {
-        eventually("somebody leads", || self.leader().is_some());
+        eventually("a node leads", || self.leader().is_some());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The commands around a node, as an operator gives them.
+//! The commands of an operator: `serve`, `log`, `status`, configuration files and metrics.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use super::{
     storm::seed,
 };
 
-/// Flags of a cluster of one node.
+/// Returns the arguments for a cluster of one node.
 fn alone(data: &Path) -> Vec<String> {
     let data = data.to_str().expect("text");
     let words = [
@@ -44,7 +44,7 @@ fn get(cluster: &Cluster, id: u32, key: &str) -> Option<Reply> {
 }
 
 #[test]
-fn a_node_that_is_told_to_stop_keeps_what_it_has() {
+fn a_node_that_is_stopped_keeps_its_data() {
     let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
     set(&cluster, 1, "key", "value");
     for id in cluster.ids() {
@@ -59,7 +59,7 @@ fn a_node_that_is_told_to_stop_keeps_what_it_has() {
 }
 
 #[test]
-fn a_node_that_is_told_to_stop_answers_those_who_wait() {
+fn a_node_that_is_stopped_answers_pending_requests() {
     let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
     set(&cluster, 1, "key", "value");
     for id in [2, 3] {
@@ -76,13 +76,13 @@ fn a_node_that_is_told_to_stop_answers_those_who_wait() {
     assert!(matches!(&answer, Reply::Error(error) if error.starts_with("MAYBE")), "{answer:?}");
 }
 
-/// A node on a disk that is full tells each client once, and ends.
+/// A node on a full disk answers each client with one error, and ends.
 #[test]
 fn a_full_disk_ends_a_node_at_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path().join("data");
     let start = || {
-        // No file may have more than 2 MiB. The signal is ignored, so that the write fails as it does on a full disk.
+        // No file may be longer than 2 MiB. The signal is ignored, so that the write fails as it does on a full disk.
         let arguments = alone(&data).into_iter().chain(["--log", "json"].map(str::to_owned));
         Process::start_after("trap '' XFSZ && ulimit -f 4096", arguments)
     };
@@ -122,8 +122,8 @@ fn a_log_is_printed_of_a_node_that_does_not_run() {
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
     for part in [
         "node 1 of cluster `paxos`",
-        "noted: members: 1, 2, 3\n",
-        "noted: node 2: start 1 of store ",
+        "metadata: members: 1, 2, 3\n",
+        "metadata: node 2: start 1 of store ",
         "promised",
         "accepted",
         "SET \"a-key\" \"a-value\"",
@@ -132,15 +132,17 @@ fn a_log_is_printed_of_a_node_that_does_not_run() {
     }
     let missing = run(["log", "/nowhere/at/all"]);
     assert_eq!(missing.code, Some(2), "{missing:?}");
-    // Whatever is wrong with it, it is said of which.
+    // The error names the data directory.
     fs::write(data.join("mark"), "x").expect("written");
     let damaged = log();
     assert_eq!(damaged.code, Some(1), "{damaged:?}");
     let refused = cluster.start_with(1, &[]).wait();
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    let wrong = format!("{}: the store is damaged: the mark has 1 bytes", data.display());
+    let damage = format!("{}: the store is damaged: the file", data.display());
     for ended in [damaged, refused] {
-        assert!(ended.log.contains(&wrong), "{}", ended.log);
+        for part in [damage.as_str(), "has length 1, not 1024"] {
+            assert!(ended.log.contains(part), "{part} is missing in {}", ended.log);
+        }
     }
 }
 
@@ -170,7 +172,7 @@ fn status_tells_whether_all_agree() {
 }
 
 #[test]
-fn a_file_says_the_same_as_flags() {
+fn a_file_has_the_same_settings_as_flags() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path().join("data");
     let write = |file: &str, text: String| {
@@ -194,13 +196,13 @@ fn a_file_says_the_same_as_flags() {
         matches!(reply, Ok(Reply::Simple(_)))
     });
     drop(node);
-    // What was written under the file's names is what flags of the same names find.
+    // A node with flags of the same names opens the store that was made with the file.
     let mut flags = alone(&data);
     flags.extend(["--cluster", "filed"].map(str::to_owned));
     let node = Process::start(&flags);
     assert!(node.line("serving").is_some(), "{}", node.log());
     drop(node);
-    // Flags win.
+    // Flags take precedence.
     let other = start(&["--config", file.to_str().expect("text"), "--cluster", "flagged"]).wait();
     assert_eq!(other.code, Some(2), "{other:?}");
     assert!(other.log.contains("filed") && other.log.contains("flagged"), "{}", other.log);
@@ -222,7 +224,7 @@ fn a_file_says_the_same_as_flags() {
 }
 
 #[test]
-fn what_is_wrong_with_arguments_is_said() {
+fn errors_name_the_wrong_argument() {
     let directory = tempfile::tempdir().expect("a directory");
     let usual = alone(&directory.path().join("data"));
     let with = |more: &[&str]| -> Ended {
@@ -261,7 +263,7 @@ fn what_is_wrong_with_arguments_is_said() {
     assert!(ended.log.contains(&format!("`--listen {address}`")), "{}", ended.log);
 }
 
-/// The metrics that a node serves on this address.
+/// Reads the metrics that a node serves on this address.
 pub(crate) fn scrape(address: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -271,9 +273,9 @@ pub(crate) fn scrape(address: &str) -> io::Result<String> {
     Ok(text)
 }
 
-/// What is counted is told to Prometheus, with what it is; what happens stands in the log.
+/// Each metric has a help text and plausible values, and the log has the events of the cluster.
 #[test]
-fn metrics_and_log_tell_what_happens() {
+fn metrics_and_log_report_the_events() {
     let mut cluster = Cluster::formed(3, seed(), |id| {
         let metrics = ["--metrics", "127.0.0.1:0"].map(str::to_owned).to_vec();
         if id == 1 { metrics } else { Vec::new() }

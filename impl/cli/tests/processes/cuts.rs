@@ -22,9 +22,9 @@ use super::{
     storm::seed,
 };
 
-/// The length of a cut unless `PAXOS_CUT_SECONDS` says otherwise. TCP by itself sends a lost segment again after about
-/// 0.2, 0.5, 1.5, 3, 6.5, 13 and 26 seconds, so that a connection which is left to TCP is back 12 seconds after such a
-/// cut.
+/// The length of a cut unless `PAXOS_CUT_SECONDS` says otherwise. TCP by itself sends a lost segment again after
+/// about 0.2, 0.5, 1.5, 3, 6.5, 13 and 26 seconds, so that a connection which is left to TCP is back 12 seconds
+/// after such a cut.
 const CUT: Duration = Duration::from_secs(14);
 
 /// The time in which service has to be back. It takes less than 2 seconds on an idle machine. A machine that is busy
@@ -75,7 +75,7 @@ const CASES: [Case; 9] = {
     ]
 };
 
-/// All cases at once, for most of the time nothing happens.
+/// All cases run at once, because they wait for most of the time.
 #[test]
 fn service_is_back_soon_after_a_silent_cut() {
     let test = "cuts::service_is_back_soon_after_a_silent_cut";
@@ -98,7 +98,7 @@ fn service_is_back_soon_after_a_silent_cut() {
 }
 
 impl Case {
-    /// Returns the time from the end of the cut until each living node has answered a write.
+    /// Returns the time from the end of the cut until each running node has answered a write.
     fn run(self, namespace: &Namespace, number: u8, seed: u64, length: Duration) -> Duration {
         let listen = |id| format!("0.0.0.0:{}", Namespace::address(number, (id, id)).port());
         let address = |direction| Namespace::address(number, direction);
@@ -144,12 +144,12 @@ impl Case {
         eventually("no half-open connection is left", || {
             living.iter().all(|&id| namespace.received(number, id) == peers)
         });
-        cluster.assert_nobody_has_ended();
+        cluster.assert_no_node_has_ended();
         time
     }
 }
 
-/// Writes at a node until that is confirmed.
+/// Writes at a node until a write is confirmed.
 fn write(cluster: &Cluster, id: u32, value: &str) {
     let start = Instant::now();
     loop {
@@ -163,8 +163,8 @@ fn write(cluster: &Cluster, id: u32, value: &str) {
     }
 }
 
-/// A large frame on a slow link takes many times as long as nothing may be acknowledged. It arrives all the same, on
-/// the connection on which it was sent.
+/// A large frame on a slow link takes much longer than the acknowledgement timeout. It arrives nevertheless, on the
+/// connection on which it was sent.
 #[test]
 fn a_slow_link_is_no_cut() {
     const BYTES_PER_SECOND: usize = 256 << 10;

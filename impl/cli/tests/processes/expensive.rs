@@ -1,8 +1,7 @@
-//! Requests that cost as much as a request may: composed at random by clients that know the limits, while other
-//! clients measure how long they wait.
+//! Requests that cost as much as a request may. Clients that know the limits compose them at random, while other
+//! clients measure the time for which they wait.
 //!
-//! The nodes have little memory. None of them may end, whatever is asked for.
-//! `PAXOS_EXPENSIVE_SECONDS` makes the run longer.
+//! The nodes have little memory. No request may end a node. `PAXOS_EXPENSIVE_SECONDS` makes the run longer.
 
 use std::{
     env, fs,
@@ -25,13 +24,13 @@ use super::{
 
 /// The memory of a node, in bytes.
 const MEMORY_MAX: u64 = 1 << 30;
-/// The most that the keys and values of a node may take, in bytes.
+/// The limit on the keys and values of a node, in bytes.
 const STATE_MAX: u64 = 128 << 20;
-/// The longest value, and the longest request, in bytes.
+/// The length of the longest value and of the longest request, in bytes.
 const VALUE_MAX: usize = 8 << 20;
-/// Clients that ask for expensive things.
+/// The number of clients with expensive requests.
 const CLIENTS: u64 = 8;
-/// The pause of a client that measures.
+/// The pause between two measurements.
 const PROBE_PAUSE: Duration = Duration::from_millis(20);
 fn duration() -> Duration {
     let seconds = env::var("PAXOS_EXPENSIVE_SECONDS").ok();
@@ -67,7 +66,7 @@ struct Attacker<'a> {
 /// The requests that clients choose from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mix {
-    /// All that are expensive in some way.
+    /// All requests that are expensive in some way.
     All,
     /// Writes of large values, by clients that do not wait for the answer.
     LargeValues,
@@ -100,7 +99,7 @@ impl Attacker<'_> {
             2 => (0..self.random.random_range(1..20)).for_each(|_| self.expensive(&mut requests)),
             3 => self.large(&mut requests),
             4 => {
-                // A part of a request, and then nothing.
+                // The client sends a part of a request, and then nothing.
                 self.large(&mut requests);
                 let part = self.random.random_range(0..requests.0.len());
                 requests.0.truncate(part);
@@ -115,7 +114,7 @@ impl Attacker<'_> {
         stream.write_all(&requests.0)?;
         let patience = Duration::from_millis(self.random.random_range(1..2000));
         thread::sleep(if self.random.random_ratio(1, 4) { patience } else { Duration::ZERO });
-        // Some clients read all of the answers, others leave before.
+        // Some clients read all answers, others disconnect before.
         stream.set_read_timeout(Some(patience))?;
         let (mut piece, mut pieces) = (vec![0; 1 << 16], self.random.random_range(0..10_000));
         while pieces > 0 && self.goes_on.load(Ordering::Relaxed) && stream.read(&mut piece)? > 0 {
@@ -146,7 +145,7 @@ impl Attacker<'_> {
         });
     }
 
-    /// Short to ask for; the answer may be long.
+    /// Adds a request that is short, with an answer that may be long.
     fn cheap(&mut self, requests: &mut Requests) {
         let key = self.key();
         let key = key.as_str();
@@ -206,7 +205,7 @@ impl Attacker<'_> {
     }
 }
 
-/// A client that asks for little, and notes how long it waits.
+/// Runs a client with small requests. Returns the time that each took.
 fn probe(address: SocketAddr, goes_on: &AtomicBool) -> Vec<Duration> {
     let mut waits = Vec::new();
     let connect = || {
@@ -217,7 +216,7 @@ fn probe(address: SocketAddr, goes_on: &AtomicBool) -> Vec<Duration> {
         let start = Instant::now();
         for request in [&["SET", "probe", "x"][..], &["GET", "probe"]] {
             match connection.ask(request) {
-                // The state may be full, or FLUSHALL may have come between.
+                // The state may be full, or a FLUSHALL may have removed the key.
                 Ok(Reply::Simple(_) | Reply::Bulk(_) | Reply::Null) => {}
                 Ok(reply) if reply.is("OOM") => {}
                 other => panic!("after {} ms: {other:?}", start.elapsed().as_millis()),
@@ -229,7 +228,7 @@ fn probe(address: SocketAddr, goes_on: &AtomicBool) -> Vec<Duration> {
     waits
 }
 
-/// The most memory that a node has had, in bytes.
+/// Returns the peak memory of a node in bytes.
 fn memory_peak(cluster: &Cluster, id: u32) -> u64 {
     let process = cluster.info(id).expect("it answers")["process_id"].clone();
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
@@ -250,7 +249,7 @@ fn no_flood_of_large_values_stops_a_node() {
 fn attack(mix: Mix) {
     let seed = seed();
     println!("seed {seed}");
-    // A machine that does other things as well may take long. No client is refused for that.
+    // A busy machine may take long. The timeout is high, so that no client is refused for that.
     let flags = ["--request-timeout-ms", "60000", "--state-max"].map(str::to_owned);
     let flags = [&flags[..], &[STATE_MAX.to_string()]].concat();
     let mut cluster = Cluster::formed(3, seed, |_| flags.clone());
@@ -276,7 +275,7 @@ fn attack(mix: Mix) {
         goes_on.store(false, Ordering::Relaxed);
         probes.into_iter().flat_map(|probe| probe.join().expect("all are answered")).collect()
     });
-    cluster.assert_nobody_has_ended();
+    cluster.assert_no_node_has_ended();
     waits.sort_unstable();
     let at = |part: usize| waits[(waits.len() - 1) * part / 1000].as_millis();
     println!(

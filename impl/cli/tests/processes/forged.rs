@@ -1,4 +1,4 @@
-//! A member that sends ballots and slots which no correct node reaches.
+//! A member that sends ballots and slots that no correct node reaches.
 
 use paxos::{Ballot, Message, NodeId, Report, Slot, To, Value};
 use paxos_node::{Packet, Transport as _};
@@ -34,9 +34,10 @@ fn forged(round: u64) -> Vec<Message> {
     ]
 }
 
-/// The others refuse it, say so, and go on; and they elect another leader afterwards, for which they need ballots.
+/// The other nodes refuse the packets, log that, and go on. They can elect another leader afterwards, so there are
+/// ballots left.
 #[test]
-fn a_forged_ballot_does_not_use_up_all_others() {
+fn a_forged_ballot_does_not_use_up_the_ballots() {
     let mut cluster = Cluster::new(3, seed(), |id| {
         let metrics = ["--metrics", "127.0.0.1:0"].map(str::to_owned).to_vec();
         if id == 1 { metrics } else { Vec::new() }
@@ -70,9 +71,9 @@ fn a_forged_ballot_does_not_use_up_all_others() {
         let text = scrape(&metrics).unwrap_or_default();
         text.lines().any(|line| line == format!("paxos_implausible_total {count}"))
     });
-    cluster.assert_nobody_has_ended();
+    cluster.assert_no_node_has_ended();
 
-    let leader = cluster.leader().expect("nobody has deposed it");
+    let leader = cluster.leader().expect("no node has deposed it");
     cluster.kill(leader);
     cluster.start(leader);
     eventually("both serve again", || [1, 2].iter().all(|&id| answers(&cluster, id)));

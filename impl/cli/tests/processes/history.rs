@@ -1,22 +1,22 @@
-//! What clients asked for, when, and what they were told.
+//! Histories: the requests of clients, their times and their answers.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// What can be asked of a key.
+/// A request about one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Get,
     Set(String),
-    /// Sets, and gives what was there before.
+    /// Sets the value, and answers the one before.
     Swap(String),
     Append(String),
     Increment,
 }
 
-/// What can be the answer.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Done,
@@ -24,17 +24,17 @@ pub(crate) enum Answer {
     Number(u64),
 }
 
-/// One request, and when it was under way.
+/// One request, and the times at which it began and ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) request: Request,
     pub(crate) invoked: u64,
-    /// Nothing if it is not known what came of it: it may have had its effect at any time since, or
-    /// may still have it, or never.
+    /// The time and the answer. `None` if the outcome is unknown: the request may take effect at any time after
+    /// `invoked`, or never.
     pub(crate) returned: Option<(u64, Answer)>,
 }
 
-/// Counts events, so that one which was over before another began has the lower number.
+/// A logical clock. An event that ended before another began has the lower number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock(Arc<AtomicU64>);
 

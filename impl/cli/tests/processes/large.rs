@@ -1,4 +1,4 @@
-//! Values that are few and large: together they are longer than any frame may be.
+//! A few large values, which together are longer than a frame may be.
 
 use std::{thread, time::Duration};
 
@@ -9,12 +9,12 @@ use super::{
     storm::seed,
 };
 
-/// So many clients at once, each with a value of so many bytes, are more than a frame.
+/// The number of clients at once. Their values of `BYTES` bytes together exceed a frame.
 const CLIENTS: usize = 10;
 const BYTES: usize = 7 << 20;
 
 #[test]
-fn large_values_do_not_stand_in_the_way() {
+fn large_values_are_written_and_survive_a_leader() {
     let mut cluster = Cluster::formed(3, seed(), |_| {
         ["--request-timeout-ms", "60000"].map(str::to_owned).to_vec()
     });
@@ -22,7 +22,7 @@ fn large_values_do_not_stand_in_the_way() {
     let followers: Vec<_> = cluster.ids().filter(|&id| id != leader).collect();
     let follower = followers[0];
     thread::scope(|scope| {
-        // While nothing can be chosen, all of it gathers.
+        // While nothing can be chosen, all writes accumulate.
         for &id in &followers {
             cluster.pause(id);
         }

@@ -1,4 +1,4 @@
-//! Clients that people have already: a library, and what comes with Redis.
+//! Existing clients of Redis: a library, and `redis-benchmark`.
 
 use std::process::Command;
 
@@ -11,9 +11,9 @@ fn connect(cluster: &Cluster, id: u32, protocol: &str) -> RedisResult<redis::Con
     redis::Client::open(format!("redis://{address}/?protocol={protocol}"))?.get_connection()
 }
 
-/// As its documentation has it, in both versions of the protocol, and on any node.
+/// The library `redis` works as documented, in both versions of the protocol and with any node.
 #[test]
-fn a_library_needs_to_know_nothing() -> RedisResult<()> {
+fn a_library_for_redis_works_unchanged() -> RedisResult<()> {
     let cluster = Cluster::formed(3, seed(), |_| Vec::new());
     for (id, protocol) in [(1, "resp2"), (2, "resp3"), (3, "resp3")] {
         let mut client = connect(&cluster, id, protocol)?;
@@ -44,9 +44,9 @@ fn a_library_needs_to_know_nothing() -> RedisResult<()> {
 }
 
 #[test]
-fn the_benchmark_of_redis_finds_nothing_wrong() {
+fn the_benchmark_of_redis_reports_no_error() {
     if Command::new("redis-benchmark").arg("--version").output().is_err() {
-        println!("redis-benchmark is not here: nothing was tried");
+        println!("redis-benchmark is not installed: nothing was tried");
         return;
     }
     let cluster = Cluster::formed(3, seed(), |_| Vec::new());

@@ -1,8 +1,9 @@
-//! Clusters of real processes, under load, to which things happen: what clients were told stays true.
+//! Clusters of real processes under load, with faults. The histories of clients are checked for linearizability.
 //!
-//! `PAXOS_SEED` repeats the choices of a run, `PAXOS_STORM_SECONDS` makes storms longer, `PAXOS_EXPENSIVE_SECONDS` sets
-//! the time in which expensive requests are asked for, and `PAXOS_CUT_SECONDS` the length of the cuts in which a network
-//! drops packets.
+//! - `PAXOS_SEED` repeats the random choices of a run.
+//! - `PAXOS_STORM_SECONDS` sets the duration of each storm of faults.
+//! - `PAXOS_EXPENSIVE_SECONDS` sets the duration of the tests with expensive requests.
+//! - `PAXOS_CUT_SECONDS` sets the duration of network cuts in which packets are dropped.
 
 mod admission;
 mod bounded;

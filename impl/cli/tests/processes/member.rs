@@ -1,5 +1,5 @@
-//! A member of a cluster inside the test. It greets its peers as a node does, and then sends what the test tells it to,
-//! and nothing else.
+//! A member of a cluster inside the test process. It does the handshake with its peers as a node does, and then
+//! sends only the packets of the test.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -9,7 +9,7 @@ use std::{
 use paxos::{Config, NodeId, To};
 use paxos_kv::Kv;
 use paxos_node::{
-    self, Handle, Introductions, Options, Packet, Transport,
+    self, ClientHandle, Handshakes, Options, Packet, Transport,
     tcp::{self, Addresses, Tcp, Traffic},
 };
 use paxos_store::{MemoryStore, StoreId};
@@ -18,18 +18,18 @@ use tokio::runtime::Runtime;
 pub(crate) struct Member {
     pub(crate) transport: Tcp,
     pub(crate) traffic: Arc<Traffic>,
-    pub(crate) handle: Handle<Kv>,
+    pub(crate) handle: ClientHandle<Kv>,
     pub(crate) runtime: Runtime,
 }
 
-/// Carries nothing.
+/// A transport that sends nothing.
 struct Mute;
 
 impl Transport for Mute {
     fn send(&mut self, _: To, _: Packet) {}
 }
 
-/// A port on the loopback interface for a member.
+/// Binds a port on the loopback interface for a member.
 pub(crate) fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -37,7 +37,7 @@ pub(crate) fn listen() -> (TcpListener, SocketAddr) {
 }
 
 impl Member {
-    /// Connects with its peers, until it is dropped.
+    /// Starts the member. It is connected with its peers until it is dropped.
     pub(crate) fn start(addresses: Addresses, listener: TcpListener) -> Self {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().expect("a thread");
@@ -46,10 +46,10 @@ impl Member {
         let (id, traffic) = (addresses.id, queues.traffic());
         let nodes = addresses.peers.keys().copied().chain([id]);
         let (config, store) = (Config::new(id, nodes), MemoryStore::new(StoreId(id.0.into())));
-        let (options, made) = (Options::default(), Introductions::Made);
-        let node = paxos_node::ready(config, options, made, Kv::default(), store, Mute);
+        let (options, handshakes) = (Options::default(), Handshakes::Made);
+        let node = paxos_node::ready(config, options, handshakes, Kv::default(), store, Mute);
         let (running, node) = node.expect("a new node");
-        let handle = running.handle.clone();
+        let handle = running.clients.clone();
         runtime.spawn(node);
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
@@ -59,14 +59,14 @@ impl Member {
     }
 }
 
-/// The name and the members' addresses of a cluster, as node `id` has them.
+/// Returns the name of the cluster and the addresses of the members, as node `id` has them.
 pub(crate) fn addresses(id: u32, peers: impl IntoIterator<Item = (u32, SocketAddr)>) -> Addresses {
     let peers = peers.into_iter().map(|(peer, address)| (NodeId(peer), address.to_string()));
     Addresses {
         cluster: "paxos".to_owned(),
         id: NodeId(id),
         peers: peers.collect(),
-        ack_timeout: tcp::ack_timeout(Options::default().election_timeout),
-        greetings_max: 64,
+        ack_timeout: tcp::ack_timeout(Options::default().election_timeout()),
+        handshakes_max: 64,
     }
 }

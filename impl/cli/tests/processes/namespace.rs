@@ -33,9 +33,9 @@ pub(crate) struct Namespace(());
 
 #[expect(clippy::unused_self, reason = "only inside a namespace may the network be changed")]
 impl Namespace {
-    /// Runs the calling test, whose full name is `test`, once more inside a new namespace. Returns the namespace to
-    /// the process inside, which is to do the work, and `None` to the process outside, when the one inside has
-    /// succeeded or the machine has no such namespaces.
+    /// Runs the calling test, whose full name is `test`, once more inside a new namespace. In the process inside,
+    /// returns the namespace, and the caller does its work. In the process outside, returns `None` after the one
+    /// inside has succeeded, or if the machine has no such namespaces.
     pub(crate) fn enter(test: &str) -> Option<Self> {
         if env::var_os(INSIDE).is_some() {
             run("ip", &["link", "set", "lo", "up"], "").expect("a loopback interface");

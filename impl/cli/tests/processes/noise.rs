@@ -1,4 +1,4 @@
-//! Bytes that make no sense, from whoever can reach a port.
+//! Arbitrary bytes on the ports for peers and for clients.
 
 use std::{
     io::{Read as _, Write as _},
@@ -15,11 +15,11 @@ use super::{
     storm::seed,
 };
 
-/// Says it, and reads until the other end has had enough. Gives what was read.
-fn say(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+/// Sends bytes, and returns everything that is received until the other end closes the connection.
+fn send(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("the node listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    // It may have had enough before the end.
+    // The other end may close the connection before all bytes are sent.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
@@ -42,7 +42,7 @@ fn noise_ends_a_connection_and_nothing_else() {
     for _ in 0..50 {
         let mut bytes = vec![0; random.random_range(1..2000)];
         random.fill_bytes(&mut bytes);
-        say(peers, &bytes);
+        send(peers, &bytes);
     }
     let refused = [
         &b"*1\r\n$-5\r\nGET\r\n"[..],
@@ -51,10 +51,10 @@ fn noise_ends_a_connection_and_nothing_else() {
         b"*1\r\n$99999999999\r\n",
     ];
     for bytes in refused {
-        let answer = say(clients, bytes);
+        let answer = send(clients, bytes);
         assert!(answer.starts_with(b"-ERR Protocol error"), "{}", answer.escape_ascii());
     }
-    cluster.assert_nobody_has_ended();
+    cluster.assert_no_node_has_ended();
     eventually("the node still serves", || {
         let reply = cluster.connect(1).map(|mut node| node.ask(&["SET", "key", "value"]));
         matches!(reply, Some(Ok(Reply::Simple(_))))

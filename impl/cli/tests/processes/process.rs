@@ -1,4 +1,4 @@
-//! `paxos` as a process of its own, which does not outlive its test.
+//! The command `paxos` as a process, which is killed at the end of its test.
 
 use std::{
     ffi::OsStr,
@@ -11,13 +11,13 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Longer than anything takes that is going to happen, on a machine that is busy with other things.
+/// The time after which a wait fails. It is longer than any awaited event takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How often it is looked whether something has happened.
+/// The pause between two checks of an awaited condition.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 
-/// A process, and what it has said so far.
+/// A process, and its output so far.
 pub(crate) struct Process {
     child: Child,
     output: Arc<Lines>,
@@ -27,7 +27,7 @@ pub(crate) struct Process {
 /// A process that has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// Nothing if a signal ended it.
+    /// `None` if a signal ended the process.
     pub(crate) code: Option<i32>,
     pub(crate) output: String,
     pub(crate) log: String,
@@ -38,7 +38,7 @@ impl Process {
         Self::start_after("true", arguments)
     }
 
-    /// Starts it in a shell that has run a script, which may set limits.
+    /// Starts the command in a shell after a script, which may set limits.
     pub(crate) fn start_after<A: AsRef<OsStr>>(
         script: &str,
         arguments: impl IntoIterator<Item = A>,
@@ -67,7 +67,7 @@ impl Process {
         kill_process(pid, signal).expect("a child that was not waited for is there");
     }
 
-    /// The first line of its log that holds `wanted`, as soon as there is one.
+    /// Waits for a line of the log that contains `wanted`. Returns the first one, or `None` if the log ends before.
     pub(crate) fn line(&self, wanted: &str) -> Option<String> {
         self.log.find(wanted)
     }
@@ -80,7 +80,7 @@ impl Process {
         self.child.try_wait().expect("a child can be asked").is_some()
     }
 
-    /// How it ends.
+    /// Waits until the process has ended.
     pub(crate) fn wait(mut self) -> Ended {
         eventually("the process ends", || self.has_ended());
         let code = self.child.wait().expect("a child can be waited for").code();
@@ -103,7 +103,7 @@ pub(crate) fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> En
     Process::start(arguments).wait()
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
@@ -112,7 +112,7 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// What a stream has brought, line by line.
+/// The lines that a stream has brought.
 #[derive(Default)]
 struct Lines {
     state: Mutex<State>,

@@ -1,8 +1,7 @@
-//! The network between nodes: a proxy for each directed link, which can be cut, and can damage what
-//! it carries.
+//! The network between nodes: a proxy for each directed link, which can be cut and can damage bytes.
 //!
-//! A node sends on connections that it has made, and hears on those that were made to it; so the proxy
-//! between two nodes carries one direction, and the answer to a greeting.
+//! A node sends on the connections that it has made, and receives on those that peers have made. So the proxy of a
+//! direction carries the packets of that direction, and the replies of the handshake.
 
 use std::{
     collections::BTreeMap,
@@ -23,27 +22,27 @@ use tokio::{
     sync::watch,
 };
 
-/// What a link does to what it carries.
+/// The state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weather {
-    /// Nothing.
+    /// The link works.
     Fair,
-    /// It carries nothing, and says nothing of it: what is on its way waits.
+    /// The link carries nothing and breaks no connection. Bytes wait.
     Silent,
     /// Connections break, and none can be made.
     Broken,
-    /// Now and then a bit is flipped: one piece out of so many that pass.
+    /// One of `one_of` pieces on average has a flipped bit.
     Damaging { one_of: u32 },
 }
 
-/// Which node sends, and which hears.
+/// The sending and the receiving node.
 pub(crate) type Direction = (u32, u32);
 
 /// All links between the nodes of a cluster.
 pub(crate) struct Network {
     links: BTreeMap<Direction, Link>,
     targets: Targets,
-    /// Everything runs here, and ends with it.
+    /// All proxies run here. They end when it is dropped.
     _runtime: Runtime,
 }
 
@@ -52,7 +51,7 @@ struct Link {
     weather: watch::Sender<Weather>,
 }
 
-/// Where nodes listen at present.
+/// The addresses at which the nodes listen at present.
 type Targets = Arc<Mutex<BTreeMap<u32, SocketAddr>>>;
 
 impl Network {
@@ -74,12 +73,12 @@ impl Network {
         Self { links, targets, _runtime: runtime }
     }
 
-    /// Where `from` finds `to`: always the same address, wherever that listens.
+    /// Returns the address at which `from` connects to `to`. It stays the same when `to` listens elsewhere.
     pub(crate) fn address(&self, direction: Direction) -> SocketAddr {
         self.links[&direction].address
     }
 
-    /// A node listens here from now on.
+    /// Sets the address at which a node listens from now on.
     pub(crate) fn lead_to(&self, node: u32, address: SocketAddr) {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner).insert(node, address);
     }
@@ -88,12 +87,12 @@ impl Network {
         self.links[&direction].weather.send_replace(weather);
     }
 
-    /// All directions in which something can be sent.
+    /// Returns all directions.
     pub(crate) fn directions(&self) -> impl Iterator<Item = Direction> {
         self.links.keys().copied()
     }
 
-    /// All links between a node and its peers, in both directions.
+    /// Returns all links between a node and its peers, in both directions.
     pub(crate) fn around(&self, node: u32) -> impl Iterator<Item = Direction> {
         self.directions().filter(move |&(from, to)| from == node || to == node)
     }
@@ -121,7 +120,7 @@ async fn accept(
     }
 }
 
-/// Carries until either end or the link breaks.
+/// Copies bytes until either end or the link breaks.
 async fn carry(
     near: TcpStream,
     target: SocketAddr,

@@ -1,4 +1,4 @@
-//! What the server does with requests that are large, many, or not for it.
+//! Requests that are large, many at once, or of another protocol; and the limit on clients.
 
 use std::{
     io::{Read as _, Write as _},
@@ -26,8 +26,8 @@ fn conversation(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     answers
 }
 
-/// A pipeline is answered as if each request had been sent after the answer to the one before, and reads between writes
-/// cost no round of their own.
+/// A pipeline is answered as if each request had been sent after the answer to the one before, and reads between
+/// writes cost no round of their own.
 #[test]
 fn a_pipeline_is_answered_like_its_requests_one_by_one() {
     let cluster = cluster(1, &[]);
@@ -86,7 +86,7 @@ fn a_pipeline_is_answered_like_its_requests_one_by_one() {
     assert!(entries <= pairs / 10, "{entries} entries for {pairs} pairs");
 }
 
-/// Answers that are longer together than a connection may hold are made and written one after the other.
+/// Answers that together exceed the memory of a connection are computed and written one after the other.
 #[test]
 fn long_answers_take_little_memory() {
     let cluster = cluster(1, &[]);
@@ -104,7 +104,7 @@ fn long_answers_take_little_memory() {
     assert!(peak < 150 << 10, "{peak} KiB");
 }
 
-/// The client of a request that is too long comes to read why it was refused, although it sends all of it first.
+/// The client of a request that is too long gets the error, although it sends the whole request before it reads.
 #[test]
 fn a_request_that_is_too_long_is_answered() {
     let cluster = cluster(1, &[]);
@@ -119,9 +119,9 @@ fn a_request_that_is_too_long_is_answered() {
     );
 }
 
-/// A web page can make a browser send a request to any port. Nothing of its body is taken for a command.
+/// A web page can make a browser send a request to any port. No line of such a request runs as a command.
 #[test]
-fn a_browser_runs_no_commands() {
+fn an_http_request_runs_no_commands() {
     let cluster = cluster(1, &[]);
     let mut node = cluster.connect(1).expect("it serves");
     node.ask(&["SET", "a", "1"]).expect("an answer");
@@ -137,7 +137,7 @@ fn a_browser_runs_no_commands() {
 }
 
 #[test]
-fn a_client_without_a_place_is_told() {
+fn a_client_beyond_the_limit_gets_an_error() {
     let cluster = cluster(1, &["--clients-max", "3"]);
     let address = cluster.client_address(1);
     let mut clients: Vec<_> = (0..3).map(|_| Connection::open(address).expect("a place")).collect();
@@ -154,15 +154,15 @@ fn a_client_without_a_place_is_told() {
     assert_eq!(status.code, Some(3), "{status:?}");
     assert!(status.output.contains("ERR max number of clients reached"), "{status:?}");
     drop(clients.pop());
-    eventually("there is a place again", || {
+    eventually("a further client is accepted again", || {
         let reply = Connection::open(address).and_then(|mut client| client.ask(&["PING"]));
         matches!(reply, Ok(Reply::Simple(_)))
     });
 }
 
-/// Clients that only stay connected take no descriptors from the connections of peers.
+/// Idle clients take no descriptors that peers need.
 #[test]
-fn idle_clients_keep_no_peers_apart() {
+fn idle_clients_do_not_disconnect_peers() {
     let mut cluster = Cluster::new(3, seed(), |_| Vec::new());
     cluster.before = "ulimit -n 64";
     cluster.start_all();

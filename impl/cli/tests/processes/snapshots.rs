@@ -1,4 +1,4 @@
-//! A node that was away for so long that its peers have forgotten what it lacks.
+//! A node that was down for so long that its peers have trimmed the slots that it lacks.
 
 use super::{cluster::Cluster, process::eventually, storm::seed};
 
@@ -8,13 +8,13 @@ fn number(cluster: &Cluster, id: u32, name: &str) -> u64 {
 }
 
 #[test]
-fn a_node_that_was_away_for_long_gets_a_snapshot() {
+fn a_node_that_was_down_for_long_gets_a_snapshot() {
     let flags = |_| ["--snapshot-bytes", "2048"].map(str::to_owned).to_vec();
     let mut cluster = Cluster::formed(3, seed(), flags);
     cluster.kill(3);
     let behind = number(&cluster, 1, "paxos_applied_below");
     let mut key = 0;
-    eventually("what the third lacks is forgotten by the others", || {
+    eventually("the others have trimmed slots that the third lacks", || {
         for _ in 0..20 {
             key += 1;
             let _ =

@@ -1,4 +1,4 @@
-//! A cluster under load while things happen to it, and what has to be so afterwards.
+//! A storm: random faults in a cluster under load, and the checks after it.
 
 use std::{
     collections::BTreeMap,
@@ -21,24 +21,24 @@ use super::{
     proxy::{Direction, Weather},
 };
 
-/// What can happen.
+/// A fault.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     /// A node is killed, and started again later.
     Kill,
-    /// All are, at once.
+    /// All nodes are killed at once.
     KillAll,
-    /// A node stands still for some time.
+    /// A node is paused for some time.
     Pause,
-    /// Nothing reaches a node, and nothing leaves it.
+    /// All links to and from a node fail.
     Isolate(Weather),
-    /// One node does not reach another, which reaches it.
+    /// The link from one node to another fails, in one direction.
     OneWay(Weather),
     /// A link flips bits.
     Damage,
 }
 
-/// What ends it.
+/// The end of a fault.
 enum Remedy {
     Start(Vec<u32>),
     Resume(u32),
@@ -47,10 +47,10 @@ enum Remedy {
 
 pub(crate) struct Storm {
     pub(crate) nodes: u32,
-    /// How many nodes are down all the time.
+    /// The number of nodes that are down all the time.
     pub(crate) down: u32,
     pub(crate) faults: &'static [Fault],
-    /// How many at once.
+    /// The highest number of faults at once.
     pub(crate) at_once: usize,
     pub(crate) flags: fn(u32) -> &'static [&'static str],
 }
@@ -61,11 +61,11 @@ impl Default for Storm {
     }
 }
 
-/// Short enough that something happens within a test, long enough for a machine that is busy.
+/// Timeouts that are short enough for several elections within a test, and long enough for a busy machine.
 const FLAGS: [&str; 4] = ["--election-timeout-ms", "400", "--request-timeout-ms", "2000"];
 
-/// Where the randomness of a test begins; printed, so that a failure can be repeated as far as it
-/// does not depend on how processes are scheduled.
+/// Returns the seed of a test and prints it. With the same seed a test makes the same random choices, but processes
+/// may be scheduled differently.
 pub(crate) fn seed() -> u64 {
     let given = env::var("PAXOS_SEED").ok();
     let seed =
@@ -85,12 +85,12 @@ fn duration() -> Duration {
 }
 
 impl Storm {
-    /// Lets it happen, and checks that nothing came of it.
+    /// Runs the storm, and checks the cluster and the histories afterwards.
     pub(crate) fn rage(&self) {
         let seed = seed();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut cluster = Cluster::formed(self.nodes, seed, |id| {
-            // What is said twice is not understood.
+            // A flag may be given only once, so the storm's own flags replace the usual ones.
             let own = (self.flags)(id);
             let usual = FLAGS.chunks(2).filter(|flag| !own.contains(&flag[0])).flatten();
             usual.chain(own).map(|&word| word.to_owned()).collect()
@@ -103,7 +103,7 @@ impl Storm {
         let mut remedies = Vec::new();
         while start.elapsed() < duration() {
             thread::sleep(Duration::from_millis(random.random_range(50..800)));
-            cluster.assert_nobody_has_ended();
+            cluster.assert_no_node_has_ended();
             let full = remedies.len() >= self.at_once;
             if full || !remedies.is_empty() && random.random() {
                 let chosen = random.random_range(0..remedies.len());
@@ -113,13 +113,13 @@ impl Storm {
             }
         }
         cluster.heal();
-        // Whoever comes back is asked by clients, too.
+        // The clients go on until every node answers, so that they also ask the nodes that come back.
         eventually("every node answers", || {
             cluster.ids().all(|id| cluster.connect(id).is_some_and(|mut node| answers(&mut node)))
         });
         let clock = workload.clock.clone();
         let history = workload.finish();
-        cluster.assert_nobody_has_ended();
+        cluster.assert_no_node_has_ended();
         verify(&cluster, &clock, history);
     }
 }
@@ -130,7 +130,7 @@ fn answers(node: &mut Connection) -> bool {
 
 fn begin(fault: Fault, cluster: &mut Cluster, random: &mut ChaCha8Rng) -> Option<Remedy> {
     let up: Vec<_> = cluster.ids().filter(|&id| cluster.is_up(id)).collect();
-    // Leaders have more to lose.
+    // Faults of leaders have more effect, so the leader is chosen half of the time.
     let victim = cluster.leader().filter(|_| random.random());
     let victim = victim.or_else(|| up.choose(random).copied())?;
     println!("{fault:?}, of node {victim} if it is about one");
@@ -182,7 +182,7 @@ fn apply(remedy: Remedy, cluster: &mut Cluster) {
     }
 }
 
-/// After a storm: all nodes hold the same, and it is what clients were told.
+/// Checks that all nodes have the same values, and that the history of each key is linearizable.
 fn verify(cluster: &Cluster, clock: &Clock, mut history: History) {
     let answered =
         history.values().flatten().filter(|operation| operation.returned.is_some()).count();
@@ -220,7 +220,7 @@ fn verify(cluster: &Cluster, clock: &Clock, mut history: History) {
     }
 }
 
-/// What a node holds under these keys. It may have to catch up.
+/// Returns the values of these keys at a node. Waits if the node has to catch up.
 fn contents(cluster: &Cluster, id: u32, keys: &[String]) -> Vec<Option<String>> {
     let start = Instant::now();
     let request: Vec<&str> = ["MGET"].into_iter().chain(keys.iter().map(String::as_str)).collect();
@@ -238,7 +238,7 @@ fn contents(cluster: &Cluster, id: u32, keys: &[String]) -> Vec<Option<String>> 
     }
 }
 
-/// Whatever was acknowledged is there once, and nothing is there twice.
+/// Asserts that each acknowledged append is there once, and that no append is there twice.
 fn assert_each_once(key: &str, operations: &[Operation], value: &str) {
     let mut count = BTreeMap::<&str, usize>::new();
     for token in value.split_inclusive(';') {
@@ -254,5 +254,5 @@ fn assert_each_once(key: &str, operations: &[Operation], value: &str) {
             "{token} was acknowledged, and is lost: {key} is {value}"
         );
     }
-    assert!(count.is_empty(), "nobody has asked for {count:?}: {key} is {value}");
+    assert!(count.is_empty(), "no client has asked for {count:?}: {key} is {value}");
 }

@@ -1,4 +1,4 @@
-//! What can happen to a cluster, one kind at a time, and then all at once.
+//! Storms of faults: one kind at a time, and then all kinds at once.
 
 use super::{
     proxy::Weather,
@@ -32,12 +32,12 @@ fn links_are_cut() {
 }
 
 #[test]
-fn links_damage_what_they_carry() {
+fn links_flip_bits() {
     Storm { faults: &[Fault::Damage], at_once: 4, ..Storm::default() }.rage();
 }
 
-/// Nodes that do not agree on how long a second is: one gives up leaders before another shows that it
-/// lives.
+/// The nodes have different timeouts, as if their clocks ran at different speeds: one node gives up a leader before
+/// another sends a heartbeat.
 #[test]
 fn clocks_run_at_different_speeds() {
     let flags: fn(u32) -> &'static [&'static str] = |id| match id {

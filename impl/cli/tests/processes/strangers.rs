@@ -1,4 +1,4 @@
-//! Connections of strangers that say nothing, on the ports for peers and for metrics.
+//! Silent connections of strangers to the ports for peers and for metrics.
 
 use std::{
     io,
@@ -17,26 +17,26 @@ use super::{
     storm::seed,
 };
 
-/// The connections that strangers keep open on the port for peers: more than twice as many as may greet at once. If
-/// each kept its place until its time is up, a peer would wait for longer than it has patience.
+/// The number of connections that strangers keep open on the port for peers: more than twice the number of
+/// handshakes at once. If each stayed open until its timeout, a peer would wait too long.
 const KEPT: usize = 600;
 
-/// The same on the port for metrics.
+/// The number on the port for metrics.
 const KEPT_METRICS: usize = 50;
 
 /// The pause before connections that were closed are made again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Keeps so many connections open until it is over, and says nothing on them.
+/// Keeps `count` silent connections open until `over` is true.
 fn pester(address: SocketAddr, count: usize, over: &AtomicBool, made: &AtomicUsize) {
     let mut kept: Vec<Option<TcpStream>> = (0..count).map(|_| None).collect();
     while !over.load(Ordering::Relaxed) {
-        for place in &mut kept {
-            if place.as_ref().is_some_and(is_open) {
+        for connection in &mut kept {
+            if connection.as_ref().is_some_and(is_open) {
                 continue;
             }
             let timeout = Duration::from_millis(100);
-            *place = TcpStream::connect_timeout(&address, timeout).ok().filter(|connection| {
+            *connection = TcpStream::connect_timeout(&address, timeout).ok().filter(|connection| {
                 made.fetch_add(1, Ordering::Relaxed);
                 connection.set_nonblocking(true).is_ok()
             });
@@ -45,13 +45,14 @@ fn pester(address: SocketAddr, count: usize, over: &AtomicBool, made: &AtomicUsi
     }
 }
 
-/// Nothing is said to strangers, so that all that can be read is the end.
+/// Returns true if the connection is open. The other end sends nothing, so only the end of the connection can be
+/// read.
 fn is_open(connection: &TcpStream) -> bool {
     let nothing = connection.peek(&mut [0]);
     nothing.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Sets it when it goes, so that no thread goes on when a test fails.
+/// Sets a flag when it is dropped, so that the threads of a test that fails end.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -60,10 +61,10 @@ impl Drop for End<'_> {
     }
 }
 
-/// A node is started again while strangers fill all places of a peer, and gets one at once.
+/// A node is started again while strangers hold all connections that a peer accepts. It is connected at once.
 #[test]
-fn strangers_do_not_take_the_place_of_peers() {
-    // All tests of this file's program share its descriptors, and those of the strangers are many.
+fn strangers_do_not_keep_peers_out() {
+    // The strangers need many descriptors, and all tests of this program share them.
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the maximum");
     let mut cluster = Cluster::formed(3, seed(), |id| match id {
@@ -82,7 +83,7 @@ fn strangers_do_not_take_the_place_of_peers() {
             let (over, made) = (&over, &made);
             scope.spawn(move || pester(address, count, over, made));
         }
-        eventually("strangers have all places", || {
+        eventually("strangers hold all connections", || {
             made.load(Ordering::Relaxed) >= KEPT + KEPT_METRICS
         });
         let start = Instant::now();
@@ -91,16 +92,16 @@ fn strangers_do_not_take_the_place_of_peers() {
         assert!(connected.is_some(), "{}", cluster.process(2).log());
         let time = start.elapsed();
         let scrape = || scrape(&metrics.to_string()).is_ok_and(|text| text.contains("paxos_leads"));
-        eventually("the metrics can be had", scrape);
+        eventually("the metrics are served", scrape);
         time
     });
     println!("connected after {time:.2?}, while strangers made {} connections", made.into_inner());
     // It takes much less than 2 seconds; a machine that is busy with other tests gets more.
     assert!(time < PATIENCE / 4, "it took {time:.2?}");
-    eventually("strangers that had to go are counted", || {
+    eventually("closed connections of strangers are counted", || {
         let text = scrape(&metrics).unwrap_or_default();
         let count = text.lines().find_map(|line| line.strip_prefix("paxos_crowded_out_total "));
         count.is_some_and(|count| count != "0")
     });
-    cluster.assert_nobody_has_ended();
+    cluster.assert_no_node_has_ended();
 }

@@ -1,4 +1,4 @@
-//! Commands that are about the connection and nothing else.
+//! Commands about the connection.
 
 use bytes::Bytes;
 
@@ -13,10 +13,10 @@ pub(super) fn ping(arguments: &[Bytes]) -> Reply {
     }
 }
 
-/// The most bytes of an option that an error repeats.
+/// The highest number of bytes of an option that an error repeats.
 const SHOWN_MAX: usize = 1 << 10;
 
-/// There is one database.
+/// Accepts only database 0.
 pub(super) fn select(arguments: &[Bytes]) -> Reply {
     match integer(&arguments[1]).map(i32::try_from) {
         Some(Ok(0)) => Reply::ok(),
@@ -31,7 +31,7 @@ pub(super) fn select(arguments: &[Bytes]) -> Reply {
 const WRONG_USER: Reply =
     Reply::error("WRONGPASS invalid username-password pair or user is disabled.");
 
-/// No password is set, so any is right for the user that there is.
+/// Accepts any password for the only user, because no password is set.
 pub(super) fn auth(arguments: &[Bytes]) -> Reply {
     match arguments {
         [_, _password] => Reply::error(
@@ -57,11 +57,11 @@ pub(super) fn hello(arguments: &[Bytes]) -> Result<Hello, Reply> {
             return Err(Reply::error("ERR Protocol version is not an integer or out of range"));
         }
     };
-    let mut stranger = false;
+    let mut unknown_user = false;
     while let [option, rest @ ..] = options {
         options = match rest {
             [user, _password, rest @ ..] if option.eq_ignore_ascii_case(b"auth") => {
-                stranger = user != "default";
+                unknown_user = user != "default";
                 rest
             }
             [name, rest @ ..] if option.eq_ignore_ascii_case(b"setname") => {
@@ -75,8 +75,8 @@ pub(super) fn hello(arguments: &[Bytes]) -> Result<Hello, Reply> {
             }
         };
     }
-    // There are no passwords, so each is right for the user that there is.
-    if stranger {
+    // Any password is right for the only user.
+    if unknown_user {
         return Err(WRONG_USER);
     }
     if let Some(name) = &hello.name {
@@ -108,13 +108,13 @@ pub(super) fn list(arguments: &[Bytes]) -> Result<ClientRequest, Reply> {
     if arguments.len() > 2 { Err(errors::syntax()) } else { Ok(ClientRequest::List) }
 }
 
-/// Wishes about memory that no client needs to have here.
+/// Accepts `on` and `off` for options about memory that have no effect here.
 pub(super) fn on_or_off(arguments: &[Bytes]) -> Reply {
     let known = ["on", "off"].iter().any(|word| arguments[2].eq_ignore_ascii_case(word.as_bytes()));
     if known { Reply::ok() } else { errors::syntax() }
 }
 
-/// Names are shown in lists with spaces between.
+/// Checks that a name fits into a list with spaces between its items.
 fn check_name(what: &str, name: &[u8]) -> Result<(), Reply> {
     if name.len() > NAME_MAX {
         return Err(errors::too_many("bytes in a name", name.len(), NAME_MAX));

@@ -1,52 +1,52 @@
-//! Errors in the words of Redis, since clients compare them.
+//! Errors with the texts of Redis, because clients compare them.
 
 use bytes::Bytes;
 
 use crate::Reply;
 
-/// An option that does not exist, or does not fit.
+/// An option is unknown, or contradicts another.
 pub(crate) const fn syntax() -> Reply {
     Reply::error("ERR syntax error")
 }
 
-/// Something else than a number of 64 bits.
+/// An argument is not a number of 64 bits.
 pub(crate) const fn not_an_integer() -> Reply {
     Reply::error("ERR value is not an integer or out of range")
 }
 
-/// Too many or too few arguments.
+/// There are too many or too few arguments.
 pub(crate) fn arity(command: &str) -> Reply {
     Reply::Error(format!("ERR wrong number of arguments for '{command}' command").into())
 }
 
-/// More of something than a request may have.
+/// A request has more of something than is allowed.
 pub(crate) fn too_many(what: &str, found: usize, most: usize) -> Reply {
     Reply::Error(format!("ERR too many {what}: {found}; at most {most} are allowed").into())
 }
 
-/// Nobody knows it. Says what it was called with, at least in part.
+/// The command is unknown. The error repeats its first arguments.
 pub(crate) fn unknown(arguments: &[Bytes]) -> Reply {
     const SHOWN_MAX: usize = 128;
     let mut shown = Vec::new();
     for argument in arguments.iter().skip(1) {
-        let Some(room) = SHOWN_MAX.checked_sub(shown.len()).filter(|room| *room > 0) else {
+        let Some(rest) = SHOWN_MAX.checked_sub(shown.len()).filter(|rest| *rest > 0) else {
             break;
         };
-        shown.extend([b"'", part(argument, room), b"' "].concat());
+        shown.extend([b"'", part(argument, rest), b"' "].concat());
     }
     let name = arguments.first().map_or(&b""[..], |name| part(name, SHOWN_MAX));
     let text = [b"ERR unknown command '", name, b"', with args beginning with: ", &shown[..]];
     Reply::Error(text.concat().into())
 }
 
-/// The command is known, but not this part of it.
+/// The command is known, and its subcommand is not.
 pub(crate) fn unknown_subcommand(command: &str, subcommand: &[u8]) -> Reply {
     let rest = format!("'. Try {} HELP.", command.to_ascii_uppercase());
     let text = [b"ERR unknown subcommand '", part(subcommand, 128), rest.as_bytes()];
     Reply::Error(text.concat().into())
 }
 
-/// As much of a text as an error shows: texts end at a zero byte there.
+/// Returns the part of a text that an error repeats: at most `most` bytes, up to the first zero byte.
 pub(crate) fn part(text: &[u8], most: usize) -> &[u8] {
     let end = text.iter().take(most).position(|byte| *byte == 0);
     &text[..end.unwrap_or(most.min(text.len()))]

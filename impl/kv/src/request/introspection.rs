@@ -1,15 +1,15 @@
-//! What clients may know of commands.
+//! Commands about commands: `COMMAND` and the arguments of `INFO`.
 
 use bytes::Bytes;
 
 use super::{
     Request, errors,
-    word::{Access, Word, named},
+    spec::{Access, CommandSpec, named},
 };
 use crate::{limits::NAMES_MAX, reply::Reply};
 
-/// Of these commands of the table, or of all.
-pub(super) fn info(table: &'static [Word], names: &[Bytes]) -> Reply {
+/// Describes these commands of the table, or all.
+pub(super) fn info(table: &'static [CommandSpec], names: &[Bytes]) -> Reply {
     if names.len() > NAMES_MAX {
         return errors::too_many("names", names.len(), NAMES_MAX);
     }
@@ -21,7 +21,7 @@ pub(super) fn info(table: &'static [Word], names: &[Bytes]) -> Reply {
     })
 }
 
-/// Of the server.
+/// Parses the sections that `INFO` asks for.
 pub(super) fn sections(arguments: &[Bytes]) -> Request {
     match arguments.len() - 1 {
         names if names > NAMES_MAX => errors::too_many("sections", names, NAMES_MAX).into(),
@@ -29,31 +29,30 @@ pub(super) fn sections(arguments: &[Bytes]) -> Request {
     }
 }
 
-/// The names of the table.
-pub(super) fn list(table: &[Word], arguments: &[Bytes]) -> Result<Reply, Reply> {
+/// Returns the names in the table.
+pub(super) fn list(table: &[CommandSpec], arguments: &[Bytes]) -> Result<Reply, Reply> {
     if arguments.len() > 2 {
         return Err(errors::syntax());
     }
-    let names = table.iter().map(|word| Reply::Bulk(word.name.into()));
+    let names = table.iter().map(|command| Reply::Bulk(command.name.into()));
     Ok(Reply::Array(names.collect()))
 }
 
-/// What Redis 7 says of a command, but for categories, tips, specifications of keys and parts, of which there are
-/// none.
-fn described(word: &Word) -> Reply {
-    let flags = match word.access {
+/// Describes a command as Redis 7 does. The lists of categories, tips, key specifications and subcommands are empty.
+fn described(command: &CommandSpec) -> Reply {
+    let flags = match command.access {
         Access::Reads => vec![Reply::simple("readonly")],
         Access::Writes => vec![Reply::simple("write")],
         Access::Neither => vec![],
     };
     let number = |number: i8| Reply::Integer(number.into());
     Reply::Array(vec![
-        Reply::Bulk(word.name.into()),
-        number(word.arity),
+        Reply::Bulk(command.name.into()),
+        number(command.arity),
         Reply::Array(flags),
-        number(word.keys.0),
-        number(word.keys.1),
-        number(word.keys.2),
+        number(command.keys.0),
+        number(command.keys.1),
+        number(command.keys.2),
         Reply::Array(vec![]),
         Reply::Array(vec![]),
         Reply::Array(vec![]),

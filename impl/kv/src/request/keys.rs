@@ -1,11 +1,11 @@
-//! Questions with options.
+//! The arguments of queries: ranges, and the options of `SCAN`.
 
 use bytes::Bytes;
 
 use super::errors;
 use crate::{number::integer, query::Query, reply::Reply};
 
-/// How many keys a step of a walk looks at if nobody says.
+/// The default for `COUNT` in `SCAN`.
 const SCAN_COUNT: u64 = 10;
 
 pub(super) fn range(arguments: &[Bytes]) -> Result<Query, Reply> {
@@ -35,7 +35,7 @@ pub(super) fn scan(arguments: &[Bytes]) -> Result<Query, Reply> {
     Ok(Query::Scan { cursor, count, pattern, none })
 }
 
-/// A number without a sign, in whatever way it is written. Nothing at all is 0.
+/// Parses a number without a sign. Leading zeros are allowed, and an empty text is 0.
 fn cursor(text: &[u8]) -> Option<u64> {
     text.iter().try_fold(0_u64, |cursor, digit| {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;

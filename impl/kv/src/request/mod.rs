@@ -1,106 +1,105 @@
-//! From arguments to what is wanted.
+//! The meaning of requests: from arguments to a [`Request`].
 //!
-//! One table has every command with the number of its arguments, which is looked at
-//! first; then each command reads its own.
+//! The table of `table.rs` has all commands, with the number of their arguments. That number is checked first. Then the
+//! command parses its arguments.
 
 mod connection;
 pub(crate) mod errors;
 mod introspection;
 mod keys;
 mod once;
+mod spec;
 mod strings;
-mod word;
-mod words;
+mod table;
 
 use bytes::Bytes;
 
 use super::{command::Command, limits::KEYS_MAX, query::Query, reply::Reply, resp::Protocol};
 use paxos_node::session;
 
-/// What a client wants.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// An answer that follows from the request itself, be it an error.
+    /// A request that is answered without the store. The answer may be an error.
     Local(Reply),
-    /// Something from the store.
+    /// A query.
     Read(Query),
     /// A change of the store.
     Write(Command),
-    /// To have a session of its own.
+    /// `PAXOS SESSION`.
     OpenSession,
-    /// A change of the store that may have been asked for before; or why there can be none.
+    /// `PAXOS ONCE`: a change of the store that may be a retry, or the error in its arguments.
     Once(Result<session::Request, Reply>),
-    /// To introduce itself, and learn who is there.
+    /// `HELLO`.
     Hello(Hello),
-    /// Something about its own connection.
+    /// `CLIENT`.
     Client(ClientRequest),
-    /// Something about the server: these sections, or the usual ones.
+    /// `INFO` with these sections.
     Info(Vec<Bytes>),
-    /// To begin a transaction.
+    /// `MULTI`, which begins a transaction.
     Multi,
-    /// To have it done.
+    /// `EXEC`, which executes the transaction.
     Exec,
-    /// To have it forgotten.
+    /// `DISCARD`, which drops the transaction.
     Discard,
-    /// To have a transaction depend on keys, which is not supported.
+    /// `WATCH`, which is not supported.
     Watch,
-    /// Nothing that this server has: a web page sends it. The connection ends at once, as in Redis, before anything that
-    /// follows runs as a command.
+    /// A line of an HTTP request, which a web page can make a browser send. The connection ends at once, as in
+    /// Redis, before a later line runs as a command.
     Http,
-    /// To begin anew.
+    /// `RESET`, which resets the client's state.
     Reset,
-    /// To leave.
+    /// `QUIT`.
     Quit,
 }
 
-/// What a client says of itself at the beginning.
+/// The arguments of `HELLO`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
-    /// The version in which it wants to go on.
+    /// The protocol version for later answers.
     pub protocol: Option<Protocol>,
-    /// Its name.
+    /// The client's name.
     pub name: Option<Bytes>,
 }
 
-/// What a client wants of its connection.
+/// A subcommand of `CLIENT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientRequest {
-    /// To be called so from now on; by nothing, if that is empty.
+    /// `SETNAME`. An empty name removes the name.
     SetName(Bytes),
-    /// Its name.
+    /// `GETNAME`.
     GetName,
-    /// To say which library it uses.
+    /// `SETINFO lib-name`.
     SetLibraryName(Bytes),
-    /// To say of which version that is.
+    /// `SETINFO lib-ver`.
     SetLibraryVersion(Bytes),
-    /// Its number.
+    /// `ID`.
     Id,
-    /// Who is there. A connection knows of itself only.
+    /// `LIST`. The answer has only this client.
     List,
-    /// What is known of it.
+    /// `INFO`.
     Info,
 }
 
-/// A request that is refused before anybody looks at what it means. A transaction in which that
-/// happened will not be executed.
+/// A request that is refused before its arguments are parsed. A transaction with such a request is not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Why.
+    /// The error.
     pub reply: Reply,
-    /// Whether it was to end a transaction, which it does, though not in the way it wanted.
+    /// True if the command was `EXEC`, which ends the transaction even if it is refused.
     pub exec: bool,
 }
 
-/// What these arguments ask for.
+/// Parses a request.
 ///
 /// # Errors
-/// A command that does not exist, with too many or too few arguments, or with too many keys.
+/// Fails if the command does not exist, or has too many or too few arguments, or too many keys.
 pub fn parse(arguments: &[Bytes]) -> Result<Request, Refusal> {
     if is_http(arguments) {
         return Ok(Request::Http);
     }
-    let word = words::find(arguments)?;
-    let request = (word.parse)(arguments);
+    let command = table::find(arguments)?;
+    let request = (command.parse)(arguments);
     match request.keys() {
         keys if keys > KEYS_MAX => {
             Err(Refusal { reply: errors::too_many("keys", keys, KEYS_MAX), exec: false })
@@ -109,7 +108,7 @@ pub fn parse(arguments: &[Bytes]) -> Result<Request, Refusal> {
     }
 }
 
-/// Whether this is a line of a request that a browser sends.
+/// Returns true if this is a line of an HTTP request.
 fn is_http(arguments: &[Bytes]) -> bool {
     let first = arguments.first();
     first.is_some_and(|first| {
@@ -118,7 +117,7 @@ fn is_http(arguments: &[Bytes]) -> bool {
 }
 
 impl Request {
-    /// The number of keys that the request names.
+    /// Returns the number of keys that the request names.
     fn keys(&self) -> usize {
         match self {
             Self::Read(query) => query.keys(),
@@ -158,7 +157,7 @@ impl From<ClientRequest> for Request {
     }
 }
 
-/// What is wrong with the arguments of a command is an answer to it: a transaction goes on.
+/// An error in the arguments is the answer to the command, and not a refusal. So a transaction goes on.
 impl<T: Into<Self>> From<Result<T, Reply>> for Request {
     fn from(result: Result<T, Reply>) -> Self {
         result.map_or_else(Self::Local, Into::into)

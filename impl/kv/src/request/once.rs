@@ -1,5 +1,5 @@
-//! What Redis does not have: sessions of clients, so that a command whose answer was lost can be asked for again, of
-//! any node, and is applied once.
+//! `PAXOS ONCE`, which Redis does not have: a command of a session. If its answer is lost, the client can retry it
+//! at any node, and it is applied once.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use crate::{entry::Entry, number::integer, reply::Reply};
 use paxos::types::Slot;
 use paxos_node::session;
 
-/// `PAXOS ONCE session number heard-below command …`.
+/// Parses `PAXOS ONCE session number heard-below command …`.
 pub(super) fn once(arguments: &[Bytes]) -> Result<session::Request, Reply> {
     let number = |at: usize| -> Result<u64, Reply> {
         let number = integer(&arguments[at]).and_then(|number| u64::try_from(number).ok());
@@ -17,7 +17,7 @@ pub(super) fn once(arguments: &[Bytes]) -> Result<session::Request, Reply> {
     let (opened, sequence, heard_below) = (Slot(number(2)?), number(3)?, number(4)?);
     let refused = Reply::error("ERR PAXOS ONCE is for single commands that write");
     if arguments[5].eq_ignore_ascii_case(b"paxos") {
-        return Err(refused); // However often one stands in another.
+        return Err(refused); // Not parsed, so that nested `PAXOS ONCE` cannot recurse.
     }
     let command = match parse(&arguments[5..]).map_err(|refusal| refusal.reply)? {
         Request::Write(command) => Entry::One(command).to_bytes(),

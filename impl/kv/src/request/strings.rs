@@ -1,17 +1,17 @@
-//! Changes, and the options of `SET`.
+//! The arguments of changes, and the options of `SET`.
 
 use bytes::Bytes;
 
 use super::errors;
 use crate::{
-    command::{Answer, Command, When},
+    command::{Command, SetAnswer, When},
     number::integer,
     reply::Reply,
 };
 
 pub(super) fn set(arguments: &[Bytes]) -> Result<Command, Reply> {
     let (key, value) = (arguments[1].clone(), arguments[2].clone());
-    let (mut when, mut answer) = (When::Always, Answer::Done);
+    let (mut when, mut answer) = (When::Always, SetAnswer::Done);
     let (mut keep, mut expiry) = (false, None);
     let mut options = &arguments[3..];
     while let [option, rest @ ..] = options {
@@ -24,10 +24,10 @@ pub(super) fn set(arguments: &[Bytes]) -> Result<Command, Reply> {
             when = When::Present;
             rest
         } else if is("get") {
-            answer = Answer::Old;
+            answer = SetAnswer::Old;
             rest
         } else if is("keepttl") && expiry.is_none() {
-            // Nothing expires, so all that is kept is for ever.
+            // No key expires, so this has no effect.
             keep = true;
             rest
         } else if is("ifeq")
@@ -55,7 +55,7 @@ pub(super) fn set(arguments: &[Bytes]) -> Result<Command, Reply> {
 
 pub(super) fn get_and_set(arguments: &[Bytes]) -> Command {
     let (key, value) = (arguments[1].clone(), arguments[2].clone());
-    Command::Set { key, value, when: When::Always, answer: Answer::Old }
+    Command::Set { key, value, when: When::Always, answer: SetAnswer::Old }
 }
 
 pub(super) fn set_all(name: &str, arguments: &[Bytes], new: bool) -> Result<Command, Reply> {
@@ -89,7 +89,7 @@ pub(super) fn decrease_by(arguments: &[Bytes]) -> Result<Command, Reply> {
     Ok(add(arguments, by.checked_neg().ok_or(Reply::error("ERR decrement would overflow"))?))
 }
 
-/// Now or later is the same here.
+/// Accepts `SYNC` and `ASYNC`, which make no difference here.
 pub(super) fn flush(arguments: &[Bytes]) -> Result<Command, Reply> {
     let known =
         |mode: &Bytes| [&b"sync"[..], b"async"].iter().any(|word| mode.eq_ignore_ascii_case(word));

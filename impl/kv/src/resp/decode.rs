@@ -1,10 +1,10 @@
-//! Requests as they arrive, in pieces.
+//! Decodes requests that arrive in pieces.
 //!
-//! The decoder takes from the front of a buffer what is complete, and remembers where it is; so
-//! however a request is cut, each byte is looked at once. Arguments share the memory of the buffer:
-//! one allocation for each buffer, and none for each argument.
+//! The decoder removes complete parts from the front of a buffer and keeps its state. So it reads each byte once,
+//! however a request is cut. Arguments share the memory of the buffer: there is one allocation for each buffer, and
+//! none for each argument.
 //!
-//! Every length is held against its limit when it is announced, before anything waits for it.
+//! Every length is checked against its limit when it is announced, before the decoder waits for more bytes.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use smallvec::SmallVec;
@@ -13,26 +13,26 @@ use thiserror::Error;
 use super::inline;
 use crate::{KEYS_MAX, REQUEST_MAX, Reply, number::integer};
 
-/// The name of a command and what follows it. Never empty when it comes from a [`Decoder`].
+/// A command: its name and its arguments. Never empty when it comes from a [`Decoder`].
 pub type Arguments = SmallVec<[Bytes; 4]>;
 
-/// How much a client may send.
+/// The highest lengths in requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Arguments of one request.
+    /// The number of arguments of one request.
     pub arguments: usize,
-    /// Bytes of one argument.
+    /// The bytes of one argument.
     pub argument: usize,
-    /// Bytes of all arguments of one request.
+    /// The bytes of all arguments of one request.
     pub request: usize,
-    /// Bytes of one line: of an inline command, or of an announced length.
+    /// The bytes of one line: an inline command, or an announced length.
     pub line: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // A little more than the command with the most has: keys and values, and a session.
+            // Keys and values of the largest command, with the arguments of `PAXOS ONCE`.
             arguments: 2 * KEYS_MAX + 64,
             argument: REQUEST_MAX,
             request: REQUEST_MAX,
@@ -41,23 +41,23 @@ impl Default for Limits {
     }
 }
 
-/// Bytes that are no request, or more than is allowed. What follows them has no meaning: the
-/// connection is of no use any more.
+/// The bytes are not a request, or exceed a limit. The bytes after them have no meaning, so the connection has to
+/// be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ProtocolError {
     /// The line with the number of arguments is too long.
     #[error("Protocol error: too big mbulk count string")]
     CountTooLong,
-    /// The number of arguments is none, or too large.
+    /// The number of arguments is not a number, or is too large.
     #[error("Protocol error: invalid multibulk length")]
     Count,
     /// The line with the length of an argument is too long.
     #[error("Protocol error: too big bulk count string")]
     LengthTooLong,
-    /// An argument begins with something else than its length.
+    /// An argument does not begin with `$` and its length.
     #[error("Protocol error: expected '$', got '{}'", char::from(*.0))]
     NoLength(u8),
-    /// The length of an argument is none, or too large.
+    /// The length of an argument is not a number, or is too large.
     #[error("Protocol error: invalid bulk length")]
     Length,
     /// The arguments together are too large.
@@ -66,16 +66,16 @@ pub enum ProtocolError {
     /// An inline command is too long.
     #[error("Protocol error: too big inline request")]
     LineTooLong,
-    /// The quotes of an inline command make no sense.
+    /// The quotes of an inline command are unbalanced.
     #[error("Protocol error: unbalanced quotes in request")]
     Quotes,
 }
 
 impl ProtocolError {
-    /// What to answer before closing the connection.
+    /// Returns the answer that is sent before the connection is closed.
     pub fn reply(&self) -> Reply {
         Reply::Error(match self {
-            // That byte as it is, which need not be a character.
+            // The byte is repeated as it is, even if it is not a character.
             Self::NoLength(byte) => {
                 [b"ERR Protocol error: expected '$', got '", &[*byte][..], b"'"].concat().into()
             }
@@ -87,28 +87,28 @@ impl ProtocolError {
 /// The memory that an argument takes beside its bytes, and the bytes that announce it.
 const ARGUMENT_BYTES: usize = 64;
 
-/// Takes requests out of what one client sends.
+/// The decoder for the requests of one client.
 #[derive(Debug, Default)]
 pub struct Decoder {
     limits: Limits,
-    /// How far the buffer has been searched for the end of its first line.
+    /// The number of bytes that were searched for the end of the first line.
     searched: usize,
-    /// Arguments that were announced and are not there yet.
+    /// The number of arguments that were announced and have not arrived.
     missing: usize,
-    /// The length of the next of them, once it is known.
+    /// The length of the next argument, once it is known.
     length: Option<usize>,
-    /// Bytes of the request so far, with those that were announced.
+    /// The bytes of the request so far, with the announced argument.
     size: usize,
     arguments: Arguments,
 }
 
 impl Decoder {
-    /// A decoder with limits of one's own.
+    /// Returns a decoder with these limits.
     pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 
-    /// An upper bound of the bytes of the request that has begun and is not complete; 0 if none has.
+    /// Returns an upper bound on the bytes of the request that has begun, or 0 if none has.
     pub fn expects(&self) -> usize {
         match (self.missing, self.length) {
             (0, _) => 0,
@@ -117,7 +117,7 @@ impl Decoder {
         }
     }
 
-    /// The memory of the arguments that were taken for the request that is not complete.
+    /// Returns the memory of the arguments that have arrived for the incomplete request.
     pub fn collected(&self) -> usize {
         if self.missing == 0 {
             return 0;
@@ -125,19 +125,19 @@ impl Decoder {
         self.size - self.length.unwrap_or(0) + self.arguments.len() * ARGUMENT_BYTES
     }
 
-    /// Copies the arguments that were taken for the request that is not complete, so that they hold nothing of the
-    /// buffer in which they arrived.
+    /// Copies the arguments of the incomplete request, so that they do not share the memory of the buffer in which
+    /// they arrived.
     pub fn release_buffer(&mut self) {
         for argument in &mut self.arguments {
             *argument = Bytes::copy_from_slice(argument);
         }
     }
 
-    /// The next request, or nothing until more has arrived. What is taken leaves the buffer; more
-    /// may be appended to it between calls, and nothing else be done with it.
+    /// Removes the next request from the buffer and returns it, or `None` until it is complete. Between calls the
+    /// caller may append to the buffer, and may not change it otherwise.
     ///
     /// # Errors
-    /// Bytes that are no request, or more than is allowed. There is no way on from there.
+    /// Fails if the bytes are not a request or exceed a limit. The decoder cannot go on after that.
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Arguments>, ProtocolError> {
         while self.missing > 0 || !input.is_empty() {
             let done = if self.missing > 0 {
@@ -156,13 +156,13 @@ impl Decoder {
         Ok(None)
     }
 
-    /// `*2\r\n`: as many arguments follow. None at all is no request, and no error.
+    /// Decodes `*2\r\n`, the number of arguments. Zero arguments are no request and no error.
     fn count(&mut self, input: &mut BytesMut) -> Result<Option<()>, ProtocolError> {
         let Some(end) = self.line(input, b'\r', ProtocolError::CountTooLong)? else {
             return Ok(None);
         };
         let count = integer(&input[1..end]).ok_or(ProtocolError::Count)?;
-        // Less than none is none.
+        // A negative number counts as zero.
         let count = usize::try_from(count).unwrap_or(0);
         if count > self.limits.arguments {
             return Err(ProtocolError::Count);
@@ -173,7 +173,7 @@ impl Decoder {
         Ok(Some(()))
     }
 
-    /// `$3\r\nGET\r\n`.
+    /// Decodes an argument: `$3\r\nGET\r\n`.
     fn argument(&mut self, input: &mut BytesMut) -> Result<Option<()>, ProtocolError> {
         let length = match self.length {
             Some(length) => length,
@@ -182,7 +182,7 @@ impl Decoder {
                 None => return Ok(None),
             },
         };
-        // What ends an argument is not looked at, for its length has said where that is.
+        // The two bytes after an argument are not checked, because its length is known.
         if input.len() < length + 2 {
             return Ok(None);
         }
@@ -211,7 +211,7 @@ impl Decoder {
         Ok(Some(length))
     }
 
-    /// `GET a\n`. An empty line is no request, and no error.
+    /// Decodes an inline command: `GET a\n`. An empty line is no request and no error.
     fn inline(&mut self, input: &mut BytesMut) -> Result<Option<()>, ProtocolError> {
         let Some(end) = self.line(input, b'\n', ProtocolError::LineTooLong)? else {
             return Ok(None);
@@ -221,14 +221,15 @@ impl Decoder {
         Ok(Some(()))
     }
 
-    /// Where the first line ends, once that is there, with the byte that follows a carriage return.
+    /// Returns the offset of the end of the first line, once the line is complete. A carriage return needs the byte
+    /// after it.
     fn line(
         &mut self,
         input: &BytesMut,
         end: u8,
         too_long: ProtocolError,
     ) -> Result<Option<usize>, ProtocolError> {
-        // No further than a line may reach, or it would depend on what else has arrived.
+        // The search stops at the longest line, so that the result does not depend on later bytes.
         let within = input.len().min(self.limits.line + 1);
         let found = input[self.searched..within].iter().position(|byte| *byte == end);
         match found {
@@ -245,6 +246,7 @@ impl Decoder {
         }
     }
 
+    /// Removes bytes from the buffer.
     fn pass(&mut self, bytes: usize, input: &mut BytesMut) {
         input.advance(bytes);
         self.searched = 0;
@@ -299,7 +301,7 @@ mod tests {
         vec(vec(vec(any::<u8>(), 0..12), 1..=4), 0..5)
     }
 
-    /// Bytes of which many are nearly requests.
+    /// Arbitrary bytes that often resemble requests.
     fn noise() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             6 => prop::sample::select(vec![
@@ -313,7 +315,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sent_arrives(requests in requests()) {
+        fn requests_are_decoded(requests in requests()) {
             let expected: Vec<Vec<Bytes>> = requests
                 .iter()
                 .map(|request| request.iter().cloned().map(Bytes::from).collect())
@@ -322,7 +324,7 @@ mod tests {
         }
 
         #[test]
-        fn it_does_not_matter_how_it_is_cut(
+        fn the_division_into_pieces_makes_no_difference(
             bytes in prop_oneof![noise(), requests().prop_map(|requests| as_arrays(&requests))],
             cuts in vec(any::<Index>(), 0..10),
         ) {
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_and_how() {
+    fn refused_bytes_and_their_errors() {
         for (bytes, error, words) in [
             ("*x\r\n", ProtocolError::Count, "invalid multibulk length"),
             ("*5\r\n", ProtocolError::Count, "invalid multibulk length"),
@@ -379,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_request() {
+    fn empty_requests_are_skipped() {
         assert_eq!(decode(b"\r\n\n*0\r\n*-1\r\n  \r\n"), (vec![], None));
         assert_eq!(decode(b"*0\r\nping\n"), (vec![vec!["ping".into()]], None));
     }
@@ -398,14 +400,14 @@ mod tests {
         assert_eq!(decoder.arguments[0], "a");
     }
 
-    /// Arguments lie where they arrived.
+    /// Arguments share the memory of the input.
     #[test]
     fn arguments_are_not_copied() {
         let mut input = BytesMut::from("*2\r\n$3\r\nget\r\n$1\r\na\r\n");
         let start = input.as_ptr() as usize;
         let arguments = Decoder::default().decode(&mut input).unwrap().unwrap();
-        let places: Vec<usize> =
+        let offsets: Vec<usize> =
             arguments.iter().map(|text| text.as_ptr() as usize - start).collect();
-        assert_eq!(places, [8, 17]);
+        assert_eq!(offsets, [8, 17]);
     }
 }

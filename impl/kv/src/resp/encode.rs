@@ -1,20 +1,20 @@
-//! Replies as bytes, in either version of the protocol.
+//! Encodes replies, in both versions of the protocol.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::Reply;
 
-/// The version in which a client wants its replies. Requests are the same in both.
+/// The version of the protocol for replies. Requests are the same in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// Knows lists only, and two ways to say nothing.
+    /// Version 2, which has no maps, sets or booleans.
     #[default]
     Resp2,
-    /// Knows maps, sets and truth.
+    /// Version 3.
     Resp3,
 }
 
-/// Takes the bytes of replies.
+/// A receiver for the bytes of replies.
 pub trait Sink {
     /// Appends bytes.
     fn put(&mut self, bytes: &[u8]);
@@ -31,7 +31,7 @@ impl Sink for BytesMut {
     }
 }
 
-/// Appends a reply.
+/// Encodes a reply into a sink.
 pub fn encode(reply: &Reply, protocol: Protocol, output: &mut impl Sink) {
     let resp3 = protocol == Protocol::Resp3;
     match reply {
@@ -74,7 +74,7 @@ fn header(sign: u8, number: impl itoa::Integer, output: &mut impl Sink) {
     output.put(b"\r\n");
 }
 
-/// A line ends where it ends: errors repeat what clients sent, and that may contain anything.
+/// Writes a line. Line breaks in the text become spaces, because an error may repeat arbitrary bytes of a client.
 fn line(sign: u8, text: &[u8], output: &mut impl Sink) {
     output.put(&[sign]);
     let mut rest = text;

@@ -1,13 +1,13 @@
-//! Requests typed by hand: one line, words between spaces, quotes around what contains some.
+//! Inline commands, which a user can type: words separated by spaces, with quotes around a word that has spaces.
 
 use bytes::Bytes;
 
 use super::Arguments;
 
-/// The words of a line, or nothing if a quote is not closed, or not followed by a space.
+/// Splits a line into words. Returns `None` if a quote is not closed, or if its end is not followed by a space.
 ///
-/// Between double quotes `\n`, `\r`, `\t`, `\a`, `\b` and `\xff` stand for one byte, and `\` before
-/// anything else for that. Between single ones only `\'` is special.
+/// Between double quotes `\n`, `\r`, `\t`, `\a`, `\b` and `\xff` stand for one byte, and `\` before any other byte
+/// stands for that byte. Between single quotes only `\'` is special.
 pub(super) fn words(line: &[u8]) -> Option<Arguments> {
     let mut rest = line;
     let mut words = Arguments::new();
@@ -74,7 +74,7 @@ fn hex(digit: u8) -> u8 {
     }
 }
 
-/// As C has it, which counts the vertical tab as well.
+/// Returns true for the spaces of C, which include the vertical tab.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }

@@ -1,7 +1,7 @@
-//! RESP, the protocol of Redis: requests are decoded, replies encoded.
+//! RESP, the protocol of Redis: decodes requests and encodes replies.
 //!
-//! Own code, since `redis-protocol`, the crate that is kept best, has no limits on lengths, reads no
-//! inline commands, and begins again at the first byte of a request whenever more of it arrives.
+//! The crate `redis-protocol` is not used: it has no limits on lengths and reads no inline commands. It also reads
+//! a request again from its first byte whenever more of it arrives.
 
 mod decode;
 mod encode;

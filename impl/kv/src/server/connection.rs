@@ -1,4 +1,5 @@
-//! The connection of one client: requests in, answers out, and no more memory than its accounts hold.
+//! The connection of one client: reads requests, asks the cluster, and writes answers. It takes no more memory than
+//! its accounts hold.
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
@@ -11,55 +12,57 @@ use tokio::{
 use super::{
     output::Output,
     pool::{Account, OWN_BYTES},
-    rounds::{self, Asked, Round, Waiting},
+    rounds::{self, ClusterRequest, Round, Waiting},
 };
 use crate::{
-    ANSWER_MAX, Action, Client, Copies, Entry, Kv, NoRoom, Question, Reply, info, resp::Decoder,
+    ANSWER_MAX, Action, AnswerTooLong, Client, Copies, Entry, Kv, Question, Reply, info,
+    resp::Decoder,
 };
-use paxos_node::{Handle, ProposeError, ReadError, machine::Answer as _, session};
+use paxos_node::{ClientHandle, ProposeError, ReadError, machine::Answer as _, session};
 
-/// The most bytes that are read at once: a batch of requests is answered before the next is read.
+/// The highest number of bytes that are read at once. These requests are answered before the next ones are read.
 const READ_BYTES: usize = 16 << 10;
-/// The most requests that wait before the cluster is asked: each takes memory that is not in an account.
+/// The highest number of requests that wait before the cluster is request. Each takes memory that is not in an
+/// account.
 const WAITING_MAX: usize = 1 << 10;
-/// The time after which a client that makes no progress in reading its answers is cut off.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// A client whose request was refused may still be sending it. Its input is read for so long, and so far, since it
-/// would otherwise not come to read the answer.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
+/// The time after which a client that makes no progress in reading its answers is disconnected.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The limits on reading from a client whose request was refused. Such a client may still be sending the request,
+/// and reads the answer only after it has sent all of it.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 const DRAIN_BYTES: usize = 1 << 30;
 
 /// One client's connection.
 pub(super) struct Connection<S> {
     pub(super) stream: S,
-    pub(super) node: Handle<Kv>,
+    pub(super) node: ClientHandle<Kv>,
     pub(super) client: Client,
     pub(super) state_max: u64,
-    /// Holds what is read and not answered.
+    /// The memory of requests that are read and not answered.
     pub(super) incoming: Account,
-    /// Holds answers that are not written.
+    /// The memory of answers that are not written.
     pub(super) outgoing: Account,
     pub(super) waiting: VecDeque<Waiting>,
-    /// Whether a long request, or a part of one, has made the input buffer long.
+    /// True if a long request, or a part of one, has made the input buffer long.
     pub(super) has_long_buffer: bool,
     pub(super) output: Output,
 }
 
-/// The next thing to do after a batch of requests.
+/// The next step after a batch of requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// More requests may follow.
+    /// Read more requests.
     Read,
-    /// The connection ends, and no answer is written any more.
+    /// Close the connection without writing the last answers.
     HangUp,
-    /// The connection ends.
+    /// Write the last answers and close the connection.
     Close,
-    /// The connection ends, after its client has sent the rest of a request that was refused.
+    /// Write the last answers, read the rest of a request that was refused, and close the connection.
     Drain,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Serves the client until it leaves, or has to.
+    /// Serves the client until it disconnects, breaks the protocol or is disconnected.
     pub(super) async fn run(mut self) -> io::Result<()> {
         let (mut decoder, mut input) = (Decoder::default(), BytesMut::new());
         loop {
@@ -82,11 +85,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Reads more of a request, or further requests. Returns whether there was anything to read.
+    /// Reads more of a request, or further requests. Returns false at the end of the input, or when the node has
+    /// stopped.
     async fn read_more(&mut self, decoder: &mut Decoder, input: &mut BytesMut) -> io::Result<bool> {
         let unfinished = decoder.collected() + input.len();
         let held = self.client.queued_bytes() + unfinished;
-        let mut room = READ_BYTES;
+        let mut bytes_max = READ_BYTES;
         if held + READ_BYTES <= OWN_BYTES {
             if self.has_long_buffer || input.is_empty() {
                 self.release_buffer(decoder, input);
@@ -94,18 +98,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.incoming.shrink(0);
         } else {
             self.has_long_buffer = true;
-            // All that the request may need is taken at once: clients that each had a part would wait for each other.
+            // All memory that the request may need is taken at once. Clients that each had a part of it would wait
+            // for each other.
             let rest = decoder.expects().saturating_sub(unfinished);
             self.incoming.hold(held + rest + READ_BYTES).await?;
-            room += rest;
+            bytes_max += rest;
         }
-        input.reserve(room);
-        let mut room = input.limit(room);
+        input.reserve(bytes_max);
+        let mut input = input.limit(bytes_max);
         tokio::select! {
             biased;
-            // Each client is told once that the node has stopped: the requests that it sends then are not read.
+            // The requests that a client sends after the node has stopped are not read. So each client is told once.
             () = self.node.stopped() => Ok(false),
-            read = self.stream.read_buf(&mut room) => {
+            read = self.stream.read_buf(&mut input) => {
                 let read = read?;
                 if self.has_long_buffer {
                     self.incoming.progress(read);
@@ -116,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Copies the bytes behind a long request, so that they do not keep its buffer.
+    /// Copies the bytes after a long request, so that they do not share its buffer.
     fn release_buffer(&mut self, decoder: &mut Decoder, input: &mut BytesMut) {
         decoder.release_buffer();
         *input = BytesMut::from(&input[..]);
@@ -135,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         };
         tokio::select! {
-            written = self.output.write_to(&mut self.stream, PATIENCE, progress) => written?,
+            written = self.output.write_to(&mut self.stream, WRITE_TIMEOUT, progress) => written?,
             closed = self.outgoing.closed() => return Err(closed.into()),
             closed = self.incoming.closed() => return Err(closed.into()),
         }
@@ -143,14 +148,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    /// Reads what the client still sends, so that it comes to read why it was refused.
+    /// Reads and drops the rest of a refused request, so that its client comes to read the error.
     async fn drain(&mut self) -> io::Result<()> {
         self.incoming.shrink(0);
         self.stream.shutdown().await?;
         let mut rest = vec![0; READ_BYTES];
         let mut bytes = 0;
         while bytes < DRAIN_BYTES {
-            match timeout(DRAIN_PATIENCE, self.stream.read(&mut rest)).await {
+            match timeout(DRAIN_TIMEOUT, self.stream.read(&mut rest)).await {
                 Ok(Ok(read)) if read > 0 => bytes += read,
                 _ => break,
             }
@@ -158,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    /// Answers all requests that are there.
+    /// Answers all requests that have arrived completely.
     async fn answer_all(
         &mut self,
         decoder: &mut Decoder,
@@ -178,14 +183,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             let action = self.client.handle(&arguments);
             drop(arguments);
-            // An entry is a copy of the request. Further requests are copied only if they are short.
+            // The entry is a copy of the request, so its buffer can be released. Further requests are copied for
+            // that only if they are short.
             if self.has_long_buffer && decoder.collected() + input.len() <= OWN_BYTES {
                 self.release_buffer(decoder, input);
             }
             let protocol = self.client.protocol();
-            let asked = match action {
-                Action::Read(question) => Asked::Read(question),
-                Action::Write { entry, copies } => Asked::Write { entry, copies },
+            let request = match action {
+                Action::Read(question) => ClusterRequest::Read(question),
+                Action::Write { entry, copies } => ClusterRequest::Write { entry, copies },
                 Action::HangUp => {
                     tracing::warn!("a client speaks HTTP; it is disconnected");
                     return Ok(Next::HangUp);
@@ -231,25 +237,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     continue;
                 }
             };
-            self.waiting.push_back(Waiting { asked, protocol });
+            self.waiting.push_back(Waiting { request, protocol });
             if self.waiting.len() >= WAITING_MAX {
                 self.ask().await?;
             }
         }
     }
 
-    /// Answers after all requests that wait.
+    /// Answers all requests that wait, and then sends this reply.
     async fn answer(&mut self, reply: &Reply) -> io::Result<()> {
         self.ask().await?;
         self.output.push(reply, self.client.protocol());
-        self.make_room().await
+        self.write_if_long().await
     }
 
-    /// Asks the cluster for all that waits, and answers it.
+    /// Sends all requests that wait to the cluster, and answers them.
     async fn ask(&mut self) -> io::Result<()> {
         while let Some(round) = rounds::next(&mut self.waiting) {
             let replies = match round {
-                Round::Look(questions) => self.look(questions).await?,
+                Round::Read(questions) => self.read(questions).await?,
                 Round::Propose { entry, requests, copies } => {
                     self.propose(entry, requests, copies).await?
                 }
@@ -261,41 +267,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.output.push(reply, protocol);
             }
             drop(replies);
-            self.make_room().await?;
+            self.write_if_long().await?;
         }
         Ok(())
     }
 
-    /// Writes answers once they are more than a connection may hold.
-    async fn make_room(&mut self) -> io::Result<()> {
+    /// Writes the answers if they are longer than a connection may hold without an account.
+    async fn write_if_long(&mut self) -> io::Result<()> {
         if self.output.bytes() > OWN_BYTES {
             self.write_out().await?;
         }
         Ok(())
     }
 
-    /// Answers some of the questions, at least the first. They are all asked of one state.
-    async fn look(&mut self, questions: Vec<Question>) -> io::Result<Vec<Reply>> {
+    /// Answers some of the questions, at least the first, from one state.
+    async fn read(&mut self, questions: Vec<Question>) -> io::Result<Vec<Reply>> {
         let questions: Arc<[Question]> = questions.into();
-        let mut room = OWN_BYTES;
+        let mut bytes_max = OWN_BYTES;
         loop {
-            let asked = questions.clone();
+            let request = questions.clone();
             self.wait_for_cluster(true);
-            let answered = self.node.read(move |kv| kv.answer_some(&asked, room)).await;
+            let answered = self.node.read(move |kv| kv.answer_some(&request, bytes_max)).await;
             self.wait_for_cluster(false);
             match answered {
                 Ok(Ok(replies)) => return Ok(replies),
-                // The first answer may have grown when it is asked for again.
-                Ok(Err(NoRoom { bytes })) => {
-                    room = if room == OWN_BYTES { bytes } else { ANSWER_MAX };
-                    self.hold_outgoing(self.output.bytes() + room).await?;
+                // The first answer may have grown when it is request for again.
+                Ok(Err(AnswerTooLong { bytes })) => {
+                    bytes_max = if bytes_max == OWN_BYTES { bytes } else { ANSWER_MAX };
+                    self.hold_outgoing(self.output.bytes() + bytes_max).await?;
                 }
                 Err(error) => return Ok(vec![unread(&error); questions.len()]),
             }
         }
     }
 
-    /// Proposes an entry, and answers the requests that were executed: all, or the first ones of a pipeline.
+    /// Proposes an entry, and returns the answers to the requests that were executed: all, or the first ones of a
+    /// pipeline.
     async fn propose(
         &mut self,
         entry: Bytes,
@@ -328,19 +335,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         reply
     }
 
-    /// Has the account hold an answer that is there. Until now it shared memory with the state, or was provided for; the
-    /// next write may make it the only holder.
+    /// Makes the account hold an answer that exists. So far the answer shared the memory of the state, or the
+    /// account held enough for it. The next write may make the answer the only holder of that memory.
     fn account_for(&self, size: usize) {
         let bytes = self.output.bytes() + size;
         self.outgoing.take(if bytes > OWN_BYTES { bytes } else { 0 });
     }
 
-    /// An entry with the limit of the whole state.
+    /// Adds the limit of the whole state to an entry.
     fn limited(&self, entry: Bytes) -> Bytes {
         Entry::Within { state_max: self.state_max, entry }.to_bytes()
     }
 
-    /// Has the account for answers hold so many bytes. It is not the client that keeps its request waiting meanwhile.
+    /// Makes the account for answers hold this number of bytes. While it waits, the client does not count as slow.
     async fn hold_outgoing(&self, bytes: usize) -> io::Result<()> {
         self.incoming.set_waiting(true);
         let held = self.outgoing.hold(bytes).await;
@@ -362,7 +369,7 @@ fn unread(error: &ReadError) -> Reply {
     Reply::Error(format!("CLUSTERDOWN {error}").into())
 }
 
-/// Says so if there is no use in asking again.
+/// Returns the error for a request of a session. `NOANSWER` says that a retry is useless.
 fn unanswered(error: &ProposeError) -> Reply {
     if error.is_final() && error.may_be_applied() {
         return Reply::Error(format!("NOANSWER {error}").into());
@@ -393,7 +400,7 @@ mod tests {
     const LONGEST: usize = REQUEST_MAX - 100;
 
     fn connection(
-        node: Handle<Kv>,
+        node: ClientHandle<Kv>,
         stream: DuplexStream,
         pool: &Arc<Pool>,
     ) -> Connection<DuplexStream> {
@@ -418,12 +425,13 @@ mod tests {
         request
     }
 
-    /// True if a client is disconnected within two minutes because others need its memory. It sends requests of that length
-    /// one after the other: 60 kB at once, and the rest in pieces. It pauses after each.
+    /// Returns true if a client is disconnected within two minutes because other clients need its memory. It sends
+    /// requests of this length one after the other: 60 kB at once, and the rest in pieces. It pauses after each
+    /// piece.
     async fn is_closed(request: usize, piece: usize, pause: Duration) -> bool {
         const POOL: usize = 9 << 20;
         let pool = Pool::new(POOL);
-        let node = Handle::without_node(|_| Some(Reply::ok()));
+        let node = ClientHandle::without_node(|_| Some(Reply::ok()));
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let connection = tokio::spawn(connection(node, ours, &pool).run());
         let (mut answers, mut requests) = tokio::io::split(theirs);
@@ -462,8 +470,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_client_does_not_keep_the_memory_of_its_requests() {
-        assert!(is_closed(LONGEST, 1, Duration::from_secs(2)).await, "it announces a long request");
-        assert!(is_closed(60_000, 100, Duration::from_secs(3)).await, "it begins again and again");
+        assert!(
+            is_closed(LONGEST, 1, Duration::from_secs(2)).await,
+            "it sends a long request slowly"
+        );
+        assert!(
+            is_closed(60_000, 100, Duration::from_secs(3)).await,
+            "it sends short requests slowly"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -471,12 +485,12 @@ mod tests {
         assert!(!is_closed(LONGEST, 256 << 10, Duration::from_millis(125)).await, "2 MiB a second");
     }
 
-    /// The only copy of a long request while the cluster is asked is the one that the node has.
+    /// While the connection waits for the cluster, only the node has a copy of a long request.
     #[tokio::test]
     async fn a_long_request_is_kept_once() {
         const LENGTH: usize = 1 << 20;
         let (sender, mut proposed) = mpsc::unbounded_channel();
-        let node = Handle::without_node(move |command| {
+        let node = ClientHandle::without_node(move |command| {
             sender.send(command).unwrap();
             None
         });
@@ -491,9 +505,9 @@ mod tests {
         };
         assert!(command.len() > LENGTH && command.is_unique());
         assert!(!input.try_reclaim(LENGTH), "the input buffer was dropped");
-        let kept = connection.waiting.iter().map(|waiting| match &waiting.asked {
-            Asked::Write { entry, .. } => entry.len(),
-            Asked::Read(_) => 0,
+        let kept = connection.waiting.iter().map(|waiting| match &waiting.request {
+            ClusterRequest::Write { entry, .. } => entry.len(),
+            ClusterRequest::Read(_) => 0,
         });
         assert_eq!(kept.collect::<Vec<_>>(), [0]);
     }

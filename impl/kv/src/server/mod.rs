@@ -1,11 +1,12 @@
-//! The sockets of the store: clients of Redis talk to a node.
+//! The sockets of the store, to which clients of Redis connect.
 //!
-//! Requests that arrive together are answered together, in their order ([`rounds`]). The reply to a
-//! write that could not be confirmed is an error. `MAYBE` leaves open whether the command was or will be applied.
-//! `CLUSTERDOWN` says that the cluster was not asked for it.
+//! Requests that arrive together are answered together, in their order ([`rounds`]). The reply to a write that
+//! could not be confirmed is an error: `MAYBE` if the command may have been or may yet be applied, `CLUSTERDOWN` if
+//! it was not proposed.
 //!
-//! The server takes a bounded amount of memory. Each client has [`pool::OWN_BYTES`] in each direction. Long
-//! requests and long answers of all clients share two [pools](pool). A client that makes no progress in reading its answers is cut off.
+//! The memory of the server is bounded. Each client has [`pool::OWN_BYTES`] in each direction. Long requests and
+//! long answers of all clients share two [pools](pool). A client that makes no progress in reading its answers is
+//! disconnected.
 
 mod connection;
 mod output;
@@ -23,18 +24,18 @@ use tokio::{
 
 use self::{connection::Connection, output::Output, pool::Pool};
 use super::{Client, Kv};
-use paxos_node::Handle;
+use paxos_node::ClientHandle;
 
-/// The share of a node that clients may take.
+/// The resources of a node that clients may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most clients that are connected at once. Further ones are told so, and are disconnected.
+    /// The highest number of clients that are connected at once. A further client gets an error and is disconnected.
     pub clients_max: usize,
-    /// The most bytes that the state may have ([`Store::bytes`](super::Store::bytes)). Writes that would pass it are
-    /// refused.
+    /// The highest number of bytes of the state ([`Store::bytes`](super::Store::bytes)). Writes that would exceed
+    /// it are refused.
     pub state_max: u64,
-    /// The most bytes of long requests that are read and not answered, over all clients; as many again for
-    /// long answers.
+    /// The highest number of bytes of long requests, over all clients, that are read and not answered. The limit
+    /// for long answers is the same.
     pub pool_bytes: usize,
 }
 
@@ -44,13 +45,13 @@ impl Default for Limits {
     }
 }
 
-/// The answer to a client that finds no place, in the words of Redis.
+/// The answer to a client beyond `clients_max`, with the text of Redis.
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
-/// Serves clients until the node has stopped and each connection has answered what waited then, or until this is
-/// dropped.
-pub async fn serve(listener: TcpListener, node: Handle<Kv>, limits: Limits) {
-    let (mut connections, places) = (JoinSet::new(), Arc::new(Semaphore::new(limits.clients_max)));
+/// Serves clients until the node has stopped and each connection has answered its pending requests, or until this
+/// future is dropped.
+pub async fn serve(listener: TcpListener, node: ClientHandle<Kv>, limits: Limits) {
+    let (mut connections, permits) = (JoinSet::new(), Arc::new(Semaphore::new(limits.clients_max)));
     let [incoming, outgoing] = [limits.pool_bytes; 2].map(Pool::new);
     for id in 1.. {
         let stream = tokio::select! {
@@ -58,8 +59,8 @@ pub async fn serve(listener: TcpListener, node: Handle<Kv>, limits: Limits) {
             () = node.stopped() => break,
         };
         while connections.try_join_next().is_some() {}
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            // Whatever the socket does not take at once is not worth a place.
+        let Ok(permit) = permits.clone().try_acquire_owned() else {
+            // The error is written as far as the socket takes it at once. Nothing waits for such a client.
             let _ = stream.try_write(TOO_MANY);
             continue;
         };
@@ -75,7 +76,7 @@ pub async fn serve(listener: TcpListener, node: Handle<Kv>, limits: Limits) {
             output: Output::default(),
         };
         connections.spawn(async move {
-            let _place = place;
+            let _permit = permit;
             let nodelay = connection.stream.set_nodelay(true);
             if let Err(error) = async {
                 nodelay?;
@@ -96,7 +97,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
             Err(error) => {
-                // Too many open files, most likely: it may pass.
+                // Most likely there are too many open files, which may pass.
                 tracing::warn!(%error, "a client could not be accepted");
                 sleep(Duration::from_millis(100)).await;
             }

@@ -1,4 +1,4 @@
-//! Replies on their way to a client: short ones are gathered in a buffer, and the texts of long ones are not copied.
+//! Encoded replies that wait to be written. Short texts are copied into one buffer, and long texts are shared.
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -13,10 +13,10 @@ use crate::{
     resp::{self, Protocol, Sink},
 };
 
-/// Texts from this length on keep their own memory.
+/// The length of a text from which on it is shared and not copied.
 const SHARED_BYTES: usize = 16 << 10;
 
-/// Replies that were not written yet.
+/// The encoded replies.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     chunks: VecDeque<Bytes>,
@@ -30,15 +30,15 @@ impl Output {
         resp::encode(reply, protocol, self);
     }
 
-    /// The number of bytes that were not written yet.
+    /// Returns the number of bytes that are not written.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Writes all of it, and reports the number of bytes of each write.
+    /// Writes all bytes, and reports the number of bytes of each write.
     ///
     /// # Errors
-    /// The connection broke, or the client has read nothing for as long as `patience`.
+    /// Fails if the connection breaks, or if the client has read nothing for the time `patience`.
     pub(super) async fn write_to(
         &mut self,
         stream: &mut (impl AsyncWrite + Unpin),
@@ -51,7 +51,7 @@ impl Output {
                 self.chunks.pop_front();
                 continue;
             }
-            // Any number of bytes that the socket takes is progress.
+            // Each write gets the full time, because any number of bytes is progress.
             let written = timeout(patience, stream.write(chunk)).await;
             let written = written.map_err(|_| io::ErrorKind::TimedOut)??;
             if written == 0 {
@@ -61,7 +61,7 @@ impl Output {
             self.bytes -= written;
             progress(written);
         }
-        // An idle client keeps no buffer of the answers that it has read.
+        // The buffers are dropped, so that an idle client takes no memory.
         *self = Self::default();
         Ok(())
     }
@@ -109,13 +109,13 @@ mod tests {
         assert_eq!(
             (output.last.capacity(), output.chunks.capacity()),
             (0, 0),
-            "an idle client keeps nothing"
+            "an idle client takes no memory"
         );
     }
 
-    /// A client that reads a little every now and then is not cut off, however long all of it takes.
+    /// A client that reads slowly is not disconnected, however long it takes to read everything.
     #[tokio::test(start_paused = true)]
-    async fn only_a_client_that_makes_no_progress_is_cut_off() {
+    async fn only_a_client_that_makes_no_progress_is_disconnected() {
         let (mut ours, mut theirs) = tokio::io::duplex(1000);
         let reader = tokio::spawn(async move {
             let mut piece = [0; 1000];

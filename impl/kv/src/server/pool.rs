@@ -1,41 +1,42 @@
-//! Memory that the connections of all clients share.
+//! Pools of memory that the connections of all clients share.
 //!
 //! A connection has a small buffer of its own. It takes the memory for a long request or a long answer from a
 //! pool. When the pool is used up, further connections wait.
 //!
 //! # Order
 //!
-//! Connections get memory in the order in which they began to wait, so that short requests do not overtake a long one
-//! for ever. The first connection that waits keeps all later ones waiting, also those whose requests would fit. There is one
-//! exception: a connection that holds memory already comes before those that hold none, because it gives its memory
-//! back only after it gets the rest. It cannot overtake for ever, because a request and a transaction have a greatest
-//! length. If all connections that hold memory wait for more, the one that began to wait last is closed.
+//! Connections get memory in the order in which they began to wait, so that short requests do not overtake a long
+//! one for ever. The first connection that waits blocks all later ones, even those whose requests would fit. There
+//! is one exception: a connection that holds memory already comes before those that hold none, because it gives its
+//! memory back only after it gets the rest. It cannot overtake for ever, because the length of a request and of a
+//! transaction is limited. If all connections that hold memory wait for more, the one that began to wait last is
+//! closed.
 //!
-//! A semaphore does not fit: an answer that is there may exceed the pool ([`Account::take`]), and two connections that
+//! A semaphore cannot be used. An existing answer may exceed the pool ([`Account::take`]), and two connections that
 //! both hold memory and wait for more would wait for each other.
 //!
 //! # Slow clients
 //!
-//! A client that neither sends nor reads must not keep others waiting. Each account counts how long its
+//! A client that neither sends nor reads must not keep others waiting. Each account counts the time for which its
 //! client has delayed others:
 //!
 //! - The count grows while the account holds memory, except while the connection waits for the cluster or for memory.
 //! - Each byte that the client sends or reads takes 1 s / [`RATE`] off the count, down to zero.
 //! - While the account holds nothing, the count falls too, but [`FORGETTING`] times as slowly as it grows.
 //!
-//! While others wait, the connections with the greatest counts are closed, if these have reached [`GRACE`]. So a request
-//! of 8 MiB gets at most 13 s. Memory that is given back for a moment changes little: a client that holds memory for
-//! 3 s again and again, and sends 60 kB each time, is closed in the second round. Memory that was announced counts as
-//! memory that was sent: a client keeps it only if it sends faster than [`RATE`]. A fast client that sends long requests
-//! one after the other is not closed.
+//! While others wait, the connections with the greatest counts are closed, if these have reached [`GRACE`]. So a
+//! request of 8 MiB gets at most 13 s. A client gains little if it gives memory back for a moment. One that holds
+//! memory for 3 s again and again, and sends 60 kB each time, is closed in the second round. An account holds the
+//! memory that its client announced, so a client keeps it only if it sends faster than [`RATE`]. A fast client that
+//! sends long requests one after the other is not closed.
 //!
 //! # Copies
 //!
-//! A request is counted once, from its announcement until the connection reads again. It exists once for most of
-//! that time, in these forms one after the other: the input buffer, the entry of the key-value store, the entry with its limit
-//! of the state, the entry of the session. Each step copies the request and then drops what it has copied, so the request
-//! exists twice while one thread copies it. The connection drops the input buffer before it asks the cluster,
-//! and keeps no copy while it waits.
+//! A request is counted once, from its announcement until the connection reads again. For most of that time there
+//! is one copy of it. Its forms, one after the other, are the input buffer, the entry of the key-value store, the
+//! entry with the limit of the state, and the entry of the session. Each step copies the request and then drops its
+//! source, so there are two copies only while one thread makes the second. The connection drops the input buffer
+//! before it asks the cluster, and keeps no copy while it waits.
 //!
 //! Not counted here are:
 //!
@@ -87,7 +88,7 @@ struct State {
     queue: VecDeque<Wanted>,
 }
 
-/// The bytes that a waiting account is to hold.
+/// A waiting account, and the bytes that it wants to hold.
 #[derive(Debug)]
 struct Wanted {
     id: u64,
@@ -102,7 +103,7 @@ struct Entry {
     counted_at: Instant,
     /// True while the connection waits for something other than its client.
     waits: bool,
-    /// Whether the connection was told to close.
+    /// True after the connection was told to close.
     is_closing: bool,
     signals: Arc<Signals>,
 }
@@ -123,7 +124,7 @@ pub(super) struct Account {
     signals: Arc<Signals>,
 }
 
-/// A connection has to be closed, since others need the memory that it holds.
+/// The connection has to be closed, because other connections need its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("other clients needed the memory of this one")]
 pub(super) struct Closed;
@@ -139,7 +140,7 @@ impl Pool {
         Arc::new(Self { bytes_max, state: Mutex::default() })
     }
 
-    /// An account that holds nothing.
+    /// Returns a new account that holds nothing.
     pub(super) fn account(self: &Arc<Self>) -> Account {
         let signals = Arc::new(Signals::default());
         let mut state = self.state();
@@ -158,19 +159,19 @@ impl Pool {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is locked.
+        // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Account {
-    /// Makes the account hold so many bytes. Waits until there is room for them, and until all accounts that came
-    /// earlier have theirs. More than the whole pool has to wait until no other account holds anything.
+    /// Makes the account hold this number of bytes. Waits until they are free, and until all accounts that waited
+    /// earlier have theirs. For more than the whole pool, waits until no other account holds anything.
     ///
     /// # Errors
-    /// The connection has to be closed.
+    /// Fails if the connection has to be closed.
     pub(super) async fn hold(&self, bytes: usize) -> Result<(), Closed> {
-        let Some(_place) = Place::take(self, bytes) else { return Ok(()) };
+        let Some(_guard) = QueueGuard::enter(self, bytes) else { return Ok(()) };
         loop {
             let is_first = {
                 let mut state = self.pool.state();
@@ -189,8 +190,8 @@ impl Account {
         }
     }
 
-    /// Makes the account hold so many bytes at once: they are taken already. If that is more than the pool has, the
-    /// slowest other connections are closed, however short a time they hold theirs.
+    /// Makes the account hold this number of bytes at once, because they are in use already. If that exceeds the
+    /// pool, the slowest other connections are closed, even if they are within [`GRACE`].
     pub(super) fn take(&self, bytes: usize) {
         let mut state = self.pool.state();
         state.set(self.id, bytes);
@@ -198,7 +199,7 @@ impl Account {
         state.serve(self.pool.bytes_max);
     }
 
-    /// Makes the account hold no more than so many bytes.
+    /// Makes the account hold at most this number of bytes.
     pub(super) fn shrink(&self, bytes: usize) {
         let mut state = self.pool.state();
         if bytes < state.held(self.id) {
@@ -207,7 +208,7 @@ impl Account {
         }
     }
 
-    /// Notes whether the connection waits for something other than its client: the cluster, or memory.
+    /// Records if the connection waits for something other than its client: the cluster, or memory.
     pub(super) fn set_waiting(&self, waits: bool) {
         if let Some(entry) = self.pool.state().accounts.get_mut(&self.id) {
             entry.count();
@@ -215,7 +216,7 @@ impl Account {
         }
     }
 
-    /// Notes that the client has sent or read so many bytes.
+    /// Records that the client has sent or read this number of bytes.
     pub(super) fn progress(&self, bytes: usize) {
         if let Some(entry) = self.pool.state().accounts.get_mut(&self.id) {
             entry.count();
@@ -224,19 +225,19 @@ impl Account {
         }
     }
 
-    /// Resolves when the connection has to be closed, for others need its memory.
+    /// Waits until the connection has to be closed, because others need its memory.
     pub(super) async fn closed(&self) -> Closed {
         self.signals.closed.notified().await;
         Closed
     }
 }
 
-/// The place of an account in the queue. Dropping it leaves the queue.
-struct Place<'a>(&'a Account);
+/// An account in the queue. It leaves the queue when this is dropped.
+struct QueueGuard<'a>(&'a Account);
 
-impl<'a> Place<'a> {
-    /// Makes the account hold so many bytes, or returns its place in the queue.
-    fn take(account: &'a Account, bytes: usize) -> Option<Self> {
+impl<'a> QueueGuard<'a> {
+    /// Makes the account hold this number of bytes, or enters it into the queue.
+    fn enter(account: &'a Account, bytes: usize) -> Option<Self> {
         let mut state = account.pool.state();
         let held = state.held(account.id);
         if bytes <= held {
@@ -256,7 +257,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
         let Self(account) = self;
         account.set_waiting(false);
@@ -278,12 +279,12 @@ impl State {
         self.taken = self.taken - before + bytes;
     }
 
-    /// The number of accounts that hold memory and wait for more. They are the first ones of the queue.
+    /// Returns the number of accounts that hold memory and wait for more. They are the first ones of the queue.
     fn waiting_holders(&self) -> usize {
         self.queue.partition_point(|wanted| self.held(wanted.id) > 0)
     }
 
-    /// Gives memory to the first accounts of the queue, as far as it lasts.
+    /// Gives memory to the first accounts of the queue, as long as some is free.
     fn serve(&mut self, bytes_max: usize) {
         while let Some(&Wanted { id, bytes }) = self.queue.front() {
             let others = self.taken - self.held(id);
@@ -301,7 +302,7 @@ impl State {
         }
     }
 
-    /// Closes the connections that keep the first account of the queue waiting: slow ones, or the last of those that
+    /// Closes the connections for which the first account of the queue waits: slow ones, or the last of those that
     /// wait for each other.
     fn close_others(&mut self, bytes_max: usize) {
         let Some(&Wanted { id, bytes }) = self.queue.front() else { return };
@@ -318,8 +319,8 @@ impl State {
         }
     }
 
-    /// Closes the slowest other connections until there is room for so many bytes of one account. Spares those that
-    /// wait for something other than their client, and those that delay others for less than `delay`.
+    /// Closes the slowest other connections until this number of bytes is free for one account. Spares connections
+    /// that wait for something other than their client, and those that have delayed others for less than `delay`.
     fn close_slowest(&mut self, id: u64, bytes: usize, bytes_max: usize, delay: Duration) {
         let closing = self.accounts.values().filter(|entry| entry.is_closing);
         let mut left =
@@ -333,9 +334,10 @@ impl State {
         }
     }
 
-    /// The account other than `but` that holds memory, delays others for the longest time, and is not being closed.
-    fn slowest(&mut self, but: u64) -> Option<&mut Entry> {
-        let others = self.accounts.iter_mut().filter(|(id, _)| **id != but);
+    /// Returns the account, other than `excluded`, that has delayed others for the longest time. It holds memory
+    /// and is not being closed.
+    fn slowest(&mut self, excluded: u64) -> Option<&mut Entry> {
+        let others = self.accounts.iter_mut().filter(|(id, _)| **id != excluded);
         let holding = others
             .map(|(_, entry)| entry)
             .filter(|entry| entry.bytes > 0 && !entry.waits && !entry.is_closing);
@@ -344,7 +346,7 @@ impl State {
 }
 
 impl Entry {
-    /// The time for which the client delayed others until now.
+    /// Returns the time for which the client has delayed others until now.
     fn delay(&self) -> Duration {
         let elapsed = self.counted_at.elapsed();
         match self.bytes {
@@ -386,7 +388,7 @@ mod tests {
 
     use super::*;
 
-    /// True if the account gets the bytes while nothing else happens.
+    /// Returns true if the account gets the bytes while nothing else happens.
     async fn gets(account: &Account, bytes: usize) -> bool {
         timeout(LOOK_AGAIN * 2, account.hold(bytes)).await.is_ok()
     }
@@ -406,10 +408,10 @@ mod tests {
         assert!(gets(&other, 5).await);
         drop(one);
         assert!(gets(&other, 10).await);
-        assert!(gets(&other, 100).await, "there is no other account that holds anything");
+        assert!(gets(&other, 100).await, "no other account holds anything");
     }
 
-    /// Short requests that come one after the other do not overtake a long one.
+    /// Short requests that arrive one after the other do not overtake a long one.
     #[tokio::test(start_paused = true)]
     async fn first_come_first_served() {
         for long in [10, 100] {
@@ -430,9 +432,9 @@ mod tests {
         }
     }
 
-    /// An account that no longer waits keeps no others waiting.
+    /// An account that no longer waits does not block others.
     #[tokio::test(start_paused = true)]
-    async fn the_queue_can_be_left() {
+    async fn an_account_can_leave_the_queue() {
         let pool = Pool::new(10);
         let [one, long, short] = [(); 3].map(|()| pool.account());
         one.hold(5).await.unwrap();
@@ -444,7 +446,7 @@ mod tests {
         assert_eq!(short.await.unwrap(), Ok(Ok(())));
     }
 
-    /// Such an account comes before those that hold nothing. Otherwise both would wait for ever.
+    /// An account that holds memory comes before those that hold none. Otherwise both would wait for ever.
     #[tokio::test(start_paused = true)]
     async fn an_account_that_holds_memory_gets_more() {
         let pool = Pool::new(10);
@@ -453,7 +455,7 @@ mod tests {
         other.hold(4).await.unwrap();
         let long = tokio::spawn(async move { long.hold(10).await });
         sleep(LOOK_AGAIN).await;
-        assert!(gets(&holding, 6).await, "there is room for it");
+        assert!(gets(&holding, 6).await, "so much is free");
         let more = tokio::spawn(async move { holding.hold(8).await });
         sleep(LOOK_AGAIN).await;
         drop(other);
@@ -461,7 +463,7 @@ mod tests {
         assert_eq!(long.await.unwrap(), Ok(()));
     }
 
-    /// Nothing would ever be given back, and none of their clients is slow.
+    /// No memory would ever be given back, and none of their clients is slow.
     #[tokio::test(start_paused = true)]
     async fn of_accounts_that_wait_for_each_other_the_last_is_closed() {
         let pool = Pool::new(10);
@@ -475,9 +477,9 @@ mod tests {
         assert_eq!(last.await.unwrap(), Ok(Err(Closed)));
     }
 
-    /// An answer that is there has to be held. The connection that is the slowest makes room at once.
+    /// An existing answer has to be held. The slowest connection is closed for it at once.
     #[tokio::test(start_paused = true)]
-    async fn what_is_there_is_held_at_once() {
+    async fn an_existing_answer_is_held_at_once() {
         let pool = Pool::new(10);
         let [slow, quick, other, last] = [(); 4].map(|()| pool.account());
         slow.hold(5).await.unwrap();
@@ -491,7 +493,7 @@ mod tests {
         assert!(!is_closed(&quick).await && is_closed(&other).await, "one waits for the cluster");
         drop((quick, other));
         last.take(100);
-        assert!(!is_closed(&last).await, "there is no other that could make room");
+        assert!(!is_closed(&last).await, "no other account holds memory");
         last.take(0);
         assert_eq!(pool.state().taken, 0);
     }
@@ -505,11 +507,11 @@ mod tests {
         WaitsForClusterNowAndThen,
         /// The client gives all memory back for a moment every 3 s.
         GivesBack,
-        /// The client sends so many bytes per second.
+        /// The client sends this number of bytes per second.
         Sends(u32),
     }
 
-    /// True if the account is closed within that time.
+    /// Returns true if the account is closed within this time.
     async fn is_closed_within(after: Duration, conduct: Conduct) -> bool {
         let pool = Pool::new(10);
         let [account, other] = [pool.account(), pool.account()];
@@ -556,7 +558,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_slowest_client_makes_room() {
+    async fn the_slowest_client_is_closed() {
         let closed = GRACE + LOOK_AGAIN * 2;
         assert!(!is_closed_within(GRACE / 2, Conduct::Nothing).await, "it has some time");
         assert!(is_closed_within(closed, Conduct::Nothing).await);
@@ -567,7 +569,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_hides_no_slow_client() {
+    async fn a_slow_client_is_closed_despite_pauses() {
         let closed = GRACE * 3 / 2;
         assert!(is_closed_within(closed, Conduct::WaitsForClusterNowAndThen).await);
         assert!(is_closed_within(closed, Conduct::GivesBack).await);

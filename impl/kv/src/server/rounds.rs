@@ -1,10 +1,11 @@
-//! Requests of one client that arrived together, and how few questions to the cluster answer all of them.
+//! Rounds: the requests of one client that arrived together are answered with as few requests to the cluster as
+//! possible.
 //!
-//! Requests are answered in their order. Reads that stand together are one question to the node. Writes that stand
-//! together are one entry of the log, so that nothing puts them into another order.
+//! Requests are answered in their order. Successive reads are one read of the node. Successive writes are one entry
+//! of the log, which keeps their order.
 //!
-//! A read between two writes would cost two more rounds. So a read that costs little becomes a part of the entry. Each
-//! replica then makes its answer, which shares the memory of the value.
+//! A read between two writes would cost two more rounds. So a read that costs little becomes a part of the entry.
+//! Each replica then computes its answer, which shares the memory of the value.
 
 use std::collections::VecDeque;
 
@@ -16,61 +17,62 @@ use crate::{Copies, Entry, Question, resp::Protocol};
 /// A request that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) asked: Asked,
+    pub(super) request: ClusterRequest,
     /// The version of the protocol for the answer.
     pub(super) protocol: Protocol,
 }
 
 /// A request to the cluster.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum ClusterRequest {
     Read(Question),
     Write {
         entry: Bytes,
-        /// The memory that the answer may take.
+        /// The ways in which the answer may take memory.
         copies: Copies,
     },
 }
 
-/// The first requests that wait, as far as one question answers them.
+/// A request to the cluster that answers the first waiting requests.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Round {
     /// Questions about one state.
-    Look(Vec<Question>),
-    /// One entry of the log for so many requests.
+    Read(Vec<Question>),
+    /// One entry of the log, for the first `requests` requests.
     Propose {
         entry: Bytes,
         requests: usize,
-        /// The memory that the answer may take.
+        /// The ways in which the answer may take memory.
         copies: Copies,
     },
 }
 
-/// The most requests that share an entry.
+/// The highest number of requests that share an entry.
 const REQUESTS_MAX: usize = 4096;
 
-/// The next round; `None` if nothing waits.
+/// Returns the next round, or `None` if no request waits.
 ///
-/// A write that is an entry by itself is moved out of `waiting`, because the entry answers it in any case. Requests that share
-/// an entry are copied, and stay in `waiting`: they may have to be asked for again. So a long write never shares an entry.
+/// A write that is an entry by itself is moved out of `waiting`, because the entry answers it in any case. Requests
+/// that share an entry are copied and stay in `waiting`, because they may have to be proposed again. So a long
+/// write never shares an entry.
 pub(super) fn next(waiting: &mut VecDeque<Waiting>) -> Option<Round> {
-    if matches!(waiting.front()?.asked, Asked::Read(_)) {
-        let questions = waiting.iter().map_while(|waiting| match &waiting.asked {
-            Asked::Read(question) => Some(question.clone()),
-            Asked::Write { .. } => None,
+    if matches!(waiting.front()?.request, ClusterRequest::Read(_)) {
+        let questions = waiting.iter().map_while(|waiting| match &waiting.request {
+            ClusterRequest::Read(question) => Some(question.clone()),
+            ClusterRequest::Write { .. } => None,
         });
-        return Some(Round::Look(questions.collect()));
+        return Some(Round::Read(questions.collect()));
     }
     let (mut parts, mut bytes, mut copies) = (Vec::new(), 0, Copies::default());
-    // The length of the entry so far as its last part writes: reads behind it need not be in the log.
+    // The length of the entry up to its last write. Reads after that need not be in the log.
     let mut end = (0, copies);
-    for Waiting { asked, .. } in waiting.iter().take(REQUESTS_MAX) {
-        let (part, own) = match asked {
-            Asked::Write { entry, copies } => (entry.clone(), *copies),
-            Asked::Read(Question::Query(query)) if query.is_light() => {
-                (Entry::Look(query.clone()).to_bytes(), query.copies())
+    for Waiting { request, .. } in waiting.iter().take(REQUESTS_MAX) {
+        let (part, own) = match request {
+            ClusterRequest::Write { entry, copies } => (entry.clone(), *copies),
+            ClusterRequest::Read(Question::Query(query)) if query.is_light() => {
+                (Entry::Read(query.clone()).to_bytes(), query.copies())
             }
-            Asked::Read(_) => break,
+            ClusterRequest::Read(_) => break,
         };
         bytes += part.len();
         if bytes > OWN_BYTES && !parts.is_empty() {
@@ -78,14 +80,14 @@ pub(super) fn next(waiting: &mut VecDeque<Waiting>) -> Option<Round> {
         }
         copies = copies.and(own);
         parts.push(part);
-        if matches!(asked, Asked::Write { .. }) {
+        if matches!(request, ClusterRequest::Write { .. }) {
             end = (parts.len(), copies);
         }
     }
     let (requests, copies) = end;
     parts.truncate(requests);
     let entry = match (&mut parts[..], waiting.front_mut()) {
-        ([only], Some(Waiting { asked: Asked::Write { entry, .. }, .. })) => {
+        ([only], Some(Waiting { request: ClusterRequest::Write { entry, .. }, .. })) => {
             *entry = Bytes::new();
             std::mem::take(only)
         }
@@ -100,29 +102,29 @@ mod tests {
     use crate::Query;
 
     fn waiting(letters: &str) -> VecDeque<Waiting> {
-        let asked = |letter| match letter {
-            'w' => Asked::Write { entry: "w".into(), copies: Copies::default() },
+        let request = |letter| match letter {
+            'w' => ClusterRequest::Write { entry: "w".into(), copies: Copies::default() },
             'W' => {
                 let entry = vec![b'w'; OWN_BYTES].into();
-                Asked::Write { entry, copies: Copies::default() }
+                ClusterRequest::Write { entry, copies: Copies::default() }
             }
-            'r' => Asked::Read(Question::Query(Query::Get("key".into()))),
-            'k' => Asked::Read(Question::Query(Query::Keys("*".into()))),
-            't' => Asked::Read(Question::Transaction("transaction".into())),
+            'r' => ClusterRequest::Read(Question::Query(Query::Get("key".into()))),
+            'k' => ClusterRequest::Read(Question::Query(Query::Keys("*".into()))),
+            't' => ClusterRequest::Read(Question::Transaction("transaction".into())),
             _ => unreachable!("{letter}"),
         };
         letters
             .chars()
-            .map(|letter| Waiting { asked: asked(letter), protocol: Protocol::Resp2 })
+            .map(|letter| Waiting { request: request(letter), protocol: Protocol::Resp2 })
             .collect()
     }
 
-    /// The kind of each round, and the number of its requests.
+    /// Returns the kind of each round, and the number of its requests.
     fn rounds(letters: &str) -> String {
         let (mut waiting, mut rounds) = (waiting(letters), Vec::new());
         while let Some(round) = next(&mut waiting) {
             let (kind, requests) = match round {
-                Round::Look(questions) => ("look", questions.len()),
+                Round::Read(questions) => ("read", questions.len()),
                 Round::Propose { requests, .. } => ("propose", requests),
             };
             rounds.push(format!("{kind} {requests}"));
@@ -132,16 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn reads_ride_on_writes() {
+    fn reads_between_writes_share_their_entry() {
         for (letters, expected) in [
             ("", ""),
             ("w", "propose 1"),
             ("wwww", "propose 4"),
-            ("rrrr", "look 4"),
-            ("wrwrwr", "propose 5, look 1"),
-            ("rrwrrwrr", "look 2, propose 4, look 2"),
-            ("wkwrw", "propose 1, look 1, propose 3"),
-            ("wrtw", "propose 1, look 2, propose 1"),
+            ("rrrr", "read 4"),
+            ("wrwrwr", "propose 5, read 1"),
+            ("rrwrrwrr", "read 2, propose 4, read 2"),
+            ("wkwrw", "propose 1, read 1, propose 3"),
+            ("wrtw", "propose 1, read 2, propose 1"),
             ("wWWw", "propose 1, propose 1, propose 1, propose 1"),
         ] {
             assert_eq!(rounds(letters), expected, "{letters}");
@@ -162,7 +164,7 @@ mod tests {
         let Some(Round::Propose { entry, .. }) = next(&mut waiting("wrw")) else {
             panic!("it writes")
         };
-        let look = Entry::Look(Query::Get("key".into())).to_bytes();
-        assert_eq!(entry, Entry::Pipeline(vec!["w".into(), look, "w".into()]).to_bytes());
+        let read = Entry::Read(Query::Get("key".into())).to_bytes();
+        assert_eq!(entry, Entry::Pipeline(vec!["w".into(), read, "w".into()]).to_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! No request costs more than `docs/commands.md` says: each command is asked for more than its bound allows.
+//! No request costs more than `docs/commands.md` says. Each command gets requests that try to exceed its bounds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,21 +11,21 @@ use paxos_node::{Answer as _, StateMachine as _};
 
 use crate::session::{Session, snapshot};
 
-/// What comes of a request that tries to pass a bound.
-enum Comes {
+/// The outcome of a request that tries to exceed a bound.
+enum Outcome {
     /// An error that begins with these words, before anything is in the log.
     Refused(&'static str),
-    /// An error that begins with these words, and the state is what it was.
+    /// An error that begins with these words. The state is unchanged.
     Error(&'static str),
-    /// An answer of at most so many bytes.
+    /// An answer of at most this number of bytes.
     Answer(usize),
 }
-use Comes::{Answer, Error, Refused};
+use Outcome::{Answer, Error, Refused};
 
-/// Less than this is short.
+/// The length of the longest short answer, in bytes.
 const SHORT: usize = 1 << 10;
 
-type Attempt = (Vec<Bytes>, Comes);
+type Attempt = (Vec<Bytes>, Outcome);
 
 fn words<T: AsRef<[u8]>>(words: impl IntoIterator<Item = T>) -> Vec<Bytes> {
     words.into_iter().map(|word| Bytes::copy_from_slice(word.as_ref())).collect()
@@ -35,13 +35,13 @@ fn line(line: &str) -> Vec<Bytes> {
     words(line.split(' '))
 }
 
-/// A command with more keys than it may name.
+/// Returns a command with more keys than it may name.
 fn many(name: &str, for_each: usize) -> Attempt {
     let keys = (0..=KEYS_MAX).flat_map(|key| vec![key.to_string(); for_each]);
     (words([name.to_owned()].into_iter().chain(keys)), Refused("ERR too many keys: 25001;"))
 }
 
-/// Requests that try to pass the bounds of a command, in a store where `big` has the longest value.
+/// Returns requests that try to exceed the bounds of a command, in a store where `big` has the longest value.
 fn attempts(name: &str) -> Vec<Attempt> {
     let long = "x".repeat(VALUE_MAX);
     let name_of_1025 = "n".repeat(1025);
@@ -115,7 +115,7 @@ fn attempts(name: &str) -> Vec<Attempt> {
     }
 }
 
-/// The commands in the first column of the table.
+/// Returns the commands in the first column of the documented table.
 fn documented() -> BTreeSet<String> {
     let table =
         include_str!("../../../../docs/commands.md").split("| command |").nth(1).expect("a table");
@@ -148,24 +148,24 @@ fn every_command_has_its_bounds_in_the_documents() {
 }
 
 #[test]
-fn no_command_passes_its_bounds() {
+fn no_command_exceeds_its_bounds() {
     let mut session = Session::new();
     session.call(&words(["SET", "big", &"x".repeat(VALUE_MAX)]));
     session.call(&words(["SET", "most", &i64::MAX.to_string()]));
     let before = session.kv;
     for name in implemented() {
-        for (request, comes) in attempts(&name) {
+        for (request, outcome) in attempts(&name) {
             let mut session = Session::new();
             session.kv = before.clone();
             let reply = session.call(&request).expect("the server does not hang up");
-            match comes {
+            match outcome {
                 Refused(words) | Error(words) => {
                     let Reply::Error(text) = reply else {
                         panic!("{name}: {} bytes", reply.size())
                     };
                     assert!(text.starts_with(words.as_bytes()), "{name}: {text:?}");
                     assert_eq!(session.kv, before, "{name}");
-                    assert!(matches!(comes, Error(_)) || session.log.is_empty(), "{name}");
+                    assert!(matches!(outcome, Error(_)) || session.log.is_empty(), "{name}");
                 }
                 Answer(most) => assert!(reply.size() <= most, "{name}: {} bytes", reply.size()),
             }
@@ -173,7 +173,7 @@ fn no_command_passes_its_bounds() {
     }
 }
 
-/// A store with so many keys.
+/// Returns a store with this number of keys.
 fn filled(keys: usize) -> Kv {
     let mut kv = Kv::default();
     for first in (0..keys).step_by(KEYS_MAX / 2) {
@@ -213,7 +213,7 @@ fn a_walk_through_all_keys_is_bounded() {
     }
 }
 
-/// Asks for a transaction.
+/// Sends a transaction, and returns the answer to `EXEC`.
 fn transaction(session: &mut Session, steps: &[Vec<Bytes>]) -> Reply {
     session.call(&line("MULTI"));
     for step in steps {
@@ -265,7 +265,7 @@ fn a_transaction_executes_within_the_limits_or_not_at_all() {
 }
 
 #[test]
-fn what_only_reads_stays_out_of_the_log() {
+fn a_transaction_that_only_reads_is_not_in_the_log() {
     let mut session = Session::new();
     session.call(&line("SET a 1"));
     let reads = ["GET a", "PING", "KEYS *", "SET a 1 EX 1", "DBSIZE"].map(line);
@@ -286,21 +286,20 @@ fn what_only_reads_stays_out_of_the_log() {
     assert_eq!(session.log.len(), 2);
 }
 
-/// A pipeline stops where a limit is reached, with what was answered until then, and the rest goes into a further
-/// entry.
+/// A pipeline stops where a limit is reached, and has the answers until then. The rest goes into a further entry.
 #[test]
 fn a_pipeline_stops_at_the_limits() {
     let mut session = Session::new();
     session.call(&words(["SET", "big", &"x".repeat(VALUE_MAX)]));
-    let look = || Entry::Look(Query::Get("big".into())).to_bytes();
+    let read = || Entry::Read(Query::Get("big".into())).to_bytes();
     let add = || Entry::One(paxos_kv::Command::Add { key: "n".into(), by: 1 }).to_bytes();
     let keys = || {
         let pattern = format!("*[{}]", "x".repeat(REQUEST_MAX / 2));
-        Entry::Look(Query::Keys(pattern.into())).to_bytes()
+        Entry::Read(Query::Keys(pattern.into())).to_bytes()
     };
     for (parts, answers, added) in [
-        (vec![add(), look(), look(), add(), look(), add()], 4, 2),
-        (vec![look(), look(), look(), add()], 2, 0),
+        (vec![add(), read(), read(), add(), read(), add()], 4, 2),
+        (vec![read(), read(), read(), add()], 2, 0),
         (vec![add(), keys(), add()], 1, 1),
         (vec![keys(), add()], 1, 0),
     ] {
@@ -373,8 +372,8 @@ fn the_limits_are_documented() {
     }
 }
 
-/// A replica that still holds an answer has to copy a value that grows, and another one does not. Both stop at the same
-/// step.
+/// A replica that still holds an answer copies a value that grows, and another replica does not. Both stop at the
+/// same step.
 #[test]
 fn answers_that_a_replica_holds_change_nothing() {
     let mut session = Session::new();
@@ -386,8 +385,8 @@ fn answers_that_a_replica_holds_change_nothing() {
         })
         .to_bytes()
     };
-    // With a copy of the value it takes more steps than there are, and without one it does not.
-    let exists = Entry::Look(Query::Exists(vec!["a".into(); 24_600])).to_bytes();
+    // With a copy of the value the entry exceeds the steps, and without a copy it does not.
+    let exists = Entry::Read(Query::Exists(vec!["a".into(); 24_600])).to_bytes();
     for parts in [vec![append("x"), exists], vec![append("x"); 100]] {
         let pipeline = Entry::Pipeline(parts).to_bytes();
         let mut restored = Kv::default();

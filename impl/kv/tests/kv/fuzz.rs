@@ -1,6 +1,6 @@
-//! Noise: short runs with every test, and a corpus (`__fuzz__`) that is replayed each time.
+//! Fuzz tests: arbitrary bytes as input. Each test run is short, and replays a corpus (`__fuzz__`).
 //!
-//! `cargo bolero test --package paxos-kv fuzz::requests` searches for longer.
+//! `cargo bolero test --package paxos-kv fuzz::requests` runs longer.
 
 use bytes::{Bytes, BytesMut};
 use paxos_kv::{Kv, Reply, request, resp};
@@ -8,7 +8,7 @@ use paxos_node::StateMachine as _;
 
 use crate::session::{Session, snapshot};
 
-/// All that is read from one client, in one piece and byte by byte, comes to the same.
+/// The decoder reads the same requests from one piece and from single bytes.
 #[test]
 fn requests() {
     bolero::check!().for_each(|bytes: &[u8]| {
@@ -39,7 +39,7 @@ fn decoded<'a>(
     (requests, None)
 }
 
-/// A client that says anything at all.
+/// A client sends arbitrary bytes. A replica that applies the same log has the same state and the same answers.
 #[test]
 fn conversations() {
     bolero::check!().for_each(|bytes: &[u8]| {
@@ -53,7 +53,7 @@ fn conversations() {
     });
 }
 
-/// Entries of a log that nobody wrote.
+/// Arbitrary bytes as an entry of the log make no replica panic.
 #[test]
 fn entries() {
     bolero::check!().for_each(|bytes: &[u8]| {
@@ -63,7 +63,7 @@ fn entries() {
     });
 }
 
-/// What can be restored is a state, and one that can be written again.
+/// If arbitrary bytes can be restored, the resulting state can be written and restored again.
 #[test]
 fn snapshots() {
     bolero::check!().for_each(|bytes: &[u8]| {

@@ -1,7 +1,7 @@
-//! What Redis answers, word for word, and what only this store answers.
+//! Golden files: the exact answers of Redis, and the answers that only this store gives.
 //!
-//! A line `> …` is sent as it stands, `>> …` without its escapes and without an end of line; the next
-//! line is what came back. With each headline a new connection begins, and the store is empty.
+//! A line `> …` is sent as it is. A line `>> …` is sent unescaped and without an end of line. The next line is the
+//! answer. Each headline begins a new connection with an empty store.
 
 use std::{fmt::Write as _, io::Read as _, io::Write as _, net::TcpStream, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::session::Session;
 const REDIS: &str = include_str!("redis.txt");
 
 #[test]
-fn redis_would_answer_the_same() {
+fn answers_equal_those_of_redis() {
     let ours = replayed(REDIS, &mut Ours(Session::new()));
     let differ =
         ours.lines().zip(REDIS.lines()).enumerate().filter(|(_, (ours, redis))| ours != redis);
@@ -23,12 +23,12 @@ fn redis_would_answer_the_same() {
 }
 
 #[test]
-fn what_redis_does_not_know() {
+fn answers_that_redis_does_not_give() {
     let ours = replayed(include_str!("ours.txt"), &mut Ours(Session::new()));
     expect_file!["ours.txt"].assert_eq(&ours);
 }
 
-/// Asks a Redis 7 that was started with `--databases 1`, and empties it:
+/// Records the answers of a Redis 7 that was started with `--databases 1`. It empties that Redis.
 ///
 /// ```text
 /// REDIS=127.0.0.1:6379 cargo test --test kv -- --ignored record
@@ -41,15 +41,15 @@ fn record() {
     std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kv/redis.txt"), answers).unwrap();
 }
 
-/// Whoever answers.
+/// A server that answers the requests of a golden file.
 trait Server {
     /// Empties the store, and forgets the client.
     fn begin(&mut self);
-    /// Sends bytes; returns what comes back, and whether that was the end.
+    /// Sends bytes. Returns the answer, and true if the server has closed the connection.
     fn send(&mut self, bytes: &[u8]) -> (Vec<u8>, bool);
 }
 
-/// The same lines with the answers that were given now.
+/// Returns the lines of a golden file with the answers of this server.
 fn replayed(script: &str, server: &mut impl Server) -> String {
     let mut answers = String::new();
     for line in script.lines() {
@@ -74,7 +74,7 @@ fn replayed(script: &str, server: &mut impl Server) -> String {
     answers
 }
 
-/// In one line, and with quotes as they are.
+/// Escapes bytes into one line, and leaves quotes as they are.
 fn shown(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string().replace("\\'", "'").replace("\\\"", "\"")
 }
@@ -106,7 +106,7 @@ impl Server for Ours {
         let answer = self.0.send(bytes).to_vec();
         let closed = self.0.closed;
         if closed {
-            // Who is turned away comes back, and finds the store as it was.
+            // A client that is disconnected connects again, and finds the same store.
             let kv = std::mem::take(&mut self.0.kv);
             self.0 = Session::new();
             self.0.kv = kv;
@@ -143,7 +143,7 @@ impl Server for Theirs {
     }
 }
 
-/// Many requests in one piece are many requests.
+/// Many requests in one piece are answered one by one.
 #[test]
 fn a_pipeline_is_answered_in_order() {
     let mut session = Session::new();

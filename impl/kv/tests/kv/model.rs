@@ -1,4 +1,4 @@
-//! The store against a map that does the same in the most obvious way.
+//! The store against a model: a map with the most obvious implementation of each command.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::session::{Session, snapshot};
 
-/// What is expected of each command, said once more.
+/// The model: the keys and values as a map.
 #[derive(Default)]
 struct Model(BTreeMap<String, String>);
 
@@ -39,7 +39,8 @@ impl Model {
                 let value = map.get(*key).cloned().unwrap_or_default();
                 let [first, last] = [first, last].map(|position| position.parse::<i128>().unwrap());
                 let at = |position| position + if position < 0 { value.len() as i128 } else { 0 };
-                // Both before the begin is the first byte, unless they are in the wrong order.
+                // If both positions are before the beginning, the part is the first byte, unless they are in the
+                // wrong order.
                 let (first, last) = if first < 0 && last < first {
                     (1, 0)
                 } else {
@@ -196,8 +197,8 @@ fn call(session: &mut Session, words: &[&'static str]) -> Reply {
 }
 
 proptest! {
-    /// Commands do what they are known to do; a transaction is its commands in order; a snapshot is
-    /// all of the state; and a replica that applies the same log is the same, and has answered the same.
+    /// Commands behave as in the model, and a transaction behaves like its commands in order. A snapshot has the
+    /// whole state. A replica that applies the same log has the same state and the same answers.
     #[test]
     fn the_store_is_a_map(events in vec(event(), 0..60)) {
         let (mut session, mut model) = (Session::new(), Model::default());
@@ -234,7 +235,7 @@ proptest! {
         prop_assert_eq!(snapshot(&replica), snapshot(&session.kv));
     }
 
-    /// A state is written in one way, however it came about.
+    /// Equal states have the same snapshot, whatever the commands that led to them.
     #[test]
     fn equal_stores_have_equal_snapshots(pairs in vec((vec(any::<u8>(), 0..3), vec(any::<u8>(), 0..3)), 0..40)) {
         let map: BTreeMap<_, _> = pairs.iter().cloned().collect();
@@ -248,9 +249,9 @@ proptest! {
         prop_assert_eq!(all(pairs), all(map.into_iter().rev().collect()));
     }
 
-    /// Nothing that a log may contain makes a replica panic, and what is no entry changes nothing.
+    /// No entry of a log makes a replica panic. Bytes that are not an entry change nothing.
     #[test]
-    fn no_entry_makes_it_panic(
+    fn no_entry_makes_a_replica_panic(
         bytes in vec(prop_oneof![0..8_u8, any::<u8>()], 0..40),
         words in command(),
         cut in any::<prop::sample::Index>(),
@@ -274,7 +275,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_no_snapshot_is_refused_and_changes_nothing() {
+fn a_malformed_snapshot_is_refused_and_changes_nothing() {
     let mut session = Session::new();
     call(&mut session, &["MSET", "a", "1", "b", "2"]);
     let mut kv = session.kv;
@@ -297,11 +298,13 @@ fn what_is_no_snapshot_is_refused_and_changes_nothing() {
     }
 }
 
-/// A reply within a transaction that is none is answered as an error of its own.
+/// A malformed reply within a transaction is answered as an error, and the other steps are answered as usual.
 #[test]
 fn a_malformed_step_is_one_error() {
-    let entry =
-        Entry::Transaction(vec![Step::Say("no reply".into()), Step::Say(Reply::Null.to_bytes())]);
+    let entry = Entry::Transaction(vec![
+        Step::Known("no reply".into()),
+        Step::Known(Reply::Null.to_bytes()),
+    ]);
     let answer = Kv::default().apply(&entry.to_bytes());
     let error = Reply::error("ERR malformed reply in a transaction");
     assert_eq!(answer, Reply::Array(vec![error, Reply::Null]));

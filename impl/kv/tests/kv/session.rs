@@ -1,4 +1,4 @@
-//! A server with one client and a log of its own.
+//! A server without sockets, with one client and a log of its own.
 
 use bytes::{Bytes, BytesMut};
 use paxos_kv::{self, Action, Client, Kv, Reply, resp};
@@ -8,7 +8,7 @@ pub(crate) struct Session {
     decoder: resp::Decoder,
     client: Client,
     pub(crate) kv: Kv,
-    /// All that was ever applied, and what was answered.
+    /// All entries that were applied, and their answers.
     pub(crate) log: Vec<(Bytes, Reply)>,
     input: BytesMut,
     pub(crate) closed: bool,
@@ -26,7 +26,7 @@ impl Session {
         }
     }
 
-    /// What comes back for these bytes.
+    /// Sends these bytes, and returns the answers.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> BytesMut {
         let mut output = BytesMut::new();
         self.input.extend_from_slice(bytes);
@@ -41,14 +41,14 @@ impl Session {
             };
             match reply {
                 Some(reply) => resp::encode(&reply, self.client.protocol(), &mut output),
-                // Not even the answers before are written.
+                // The server hangs up without writing the earlier answers.
                 None => output.clear(),
             }
         }
         output
     }
 
-    /// The answer; `None` if the server hangs up.
+    /// Returns the answer, or `None` if the server hangs up.
     pub(crate) fn call(&mut self, arguments: &[Bytes]) -> Option<Reply> {
         Some(match self.client.handle(arguments) {
             Action::HangUp => {
@@ -69,7 +69,7 @@ impl Session {
             Action::OpenSession => Reply::simple("a session"),
             Action::Once(request) => {
                 let told = format!("once {} {} ", request.session(), request.sequence());
-                let command = paxos_kv::shown(request.command()).expect("an entry");
+                let command = paxos_kv::describe(request.command()).expect("an entry");
                 Reply::Bulk((told + &command).into())
             }
             Action::Info(sections) => Reply::Bulk(format!("{} sections", sections.len()).into()),
@@ -77,7 +77,7 @@ impl Session {
     }
 }
 
-/// The state as a snapshot has it.
+/// Returns a snapshot of the state.
 pub(crate) fn snapshot(kv: &Kv) -> Vec<u8> {
     let mut bytes = Vec::new();
     kv.snapshot()(&mut bytes).expect("there is memory");

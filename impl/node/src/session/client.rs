@@ -5,39 +5,40 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Owner, SessionId};
+use super::entry::{Entry, Owner, SessionId};
 use paxos::types::Slot;
 
-/// A session of a client's own, which does not depend on the node that it was opened through. It numbers
-/// the commands, and remembers which answers are still to come.
+/// A client's session. It numbers the commands, and remembers which answers are still to come. It works with every node
+/// of the cluster.
 ///
-/// It can be written down, and gone on with after the client was started again. Then both, the session as it
-/// is after [`request`](Self::request) and the request, have to be written down before it is asked for: a
-/// number that is used twice is applied the first time only. At most
-/// [`ANSWERS_MAX`](super::ANSWERS_MAX) answers are kept for a session, so say which were
+/// A client can write its session down and use it again after a restart. It then has to write down both the request
+/// and the session after [`request`](Self::request) before it sends the request, because of two commands with the
+/// same number only the first is applied.
+///
+/// The cluster keeps [`ANSWERS_MAX`](super::ANSWERS_MAX) answers of a session at most, so confirm those that were
 /// [`heard`](Self::heard).
 ///
 /// ```
 /// use paxos::Slot;
 /// use paxos_node::session::ClientSession;
 ///
-/// let mut session = ClientSession::new(Slot(7)); // Handle::open_session gives one that is open
+/// let mut session = ClientSession::new(Slot(7)); // ClientHandle::open_session returns an open one
 /// let first = session.request("add one");
 /// let second = session.request("add two");
 /// assert_eq!((first.sequence(), second.sequence()), (0, 1));
-/// session.heard(&first); // its answer has come: nobody has to keep it any longer
+/// session.heard(&first); // its answer has come, and need not be kept any longer
 /// assert_eq!(session.request("add three").answered_below(), 1);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientSession {
     id: SessionId,
     next: u64,
-    /// Requests whose answers were not heard.
+    /// The requests whose answers were not heard.
     open: BTreeSet<u64>,
 }
 
-/// A command with its place in a session. However often it is asked for, and of whichever nodes, it is
-/// applied once, and every time answered with what it was answered then.
+/// A command with its number in a session. However often and to whichever nodes it is sent, it is applied once, and has
+/// the same answer each time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     session: SessionId,
@@ -47,18 +48,18 @@ pub struct Request {
 }
 
 impl ClientSession {
-    /// A session that was opened by the entry in this slot, and in which nothing was asked for.
+    /// The session that the entry in this slot has opened, without requests so far.
     pub fn new(opened: Slot) -> Self {
         let id = SessionId { owner: Owner::Client, slot: opened };
         Self { id, next: 0, open: BTreeSet::new() }
     }
 
-    /// Its name.
+    /// The name of the session.
     pub fn id(&self) -> SessionId {
         self.id
     }
 
-    /// The next command.
+    /// Returns the request for the next command.
     pub fn request(&mut self, command: impl Into<Bytes>) -> Request {
         let sequence = self.next;
         self.next += 1;
@@ -67,23 +68,23 @@ impl ClientSession {
         Request { session: self.id, sequence, answered_below, command: command.into() }
     }
 
-    /// The answer to a request was heard, or nobody wants it any more: the request is not asked for again, and
-    /// its answer may be forgotten. A request of another session changes nothing.
+    /// Confirms that the answer to a request was heard, or is not wanted any more. The request must not be sent
+    /// again, and its answer may be forgotten. A request of another session changes nothing.
     pub fn heard(&mut self, request: &Request) {
         if request.session == self.id {
             self.open.remove(&request.sequence);
         }
     }
 
-    /// None of the requests so far is asked for again.
+    /// Confirms all requests so far. None of them may be sent again.
     pub fn forget_all(&mut self) {
         self.open.clear();
     }
 }
 
 impl Request {
-    /// A request by its numbers, for whoever keeps count of them by other means than a [`ClientSession`]:
-    /// nothing if it is one whose answer was heard.
+    /// Returns a request by its numbers, for a client that counts them without a [`ClientSession`]. Returns `None` if
+    /// the answer to the request was heard.
     pub fn new(
         opened: Slot,
         sequence: u64,
@@ -95,34 +96,34 @@ impl Request {
         (answered_below <= sequence).then_some(request)
     }
 
-    /// The session that it belongs to.
+    /// The session of the command.
     pub fn session(&self) -> SessionId {
         self.session
     }
 
-    /// Its number there.
+    /// The number of the command in its session.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// All answers below this number were heard when it was made.
+    /// The client had heard all answers below this number when it made the request.
     pub fn answered_below(&self) -> u64 {
         self.answered_below
     }
 
-    /// What is to be applied.
+    /// The command.
     pub fn command(&self) -> &Bytes {
         &self.command
     }
 
-    /// The same request with its command in another form.
+    /// Returns the request with its command in another form.
     #[must_use]
     pub fn map(mut self, command: impl FnOnce(Bytes) -> Bytes) -> Self {
         self.command = command(self.command);
         self
     }
 
-    /// As it is written in the log.
+    /// Returns the entry of the log.
     pub fn entry(&self) -> Entry {
         let Self { session, sequence, answered_below, command } = self.clone();
         Entry::Command { session, sequence, answered_below, command }

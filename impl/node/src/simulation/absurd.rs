@@ -1,15 +1,12 @@
 //! A node whose peers send it any numbers at all.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 use tokio::sync::oneshot;
 
-use super::{Ledger, faulty::Faulty, outbox::Outbox, quick};
+use super::{Ledger, outbox::Outbox, quick};
 use crate::{
     Options, Packet, Status,
     node::{Input, Node},
@@ -21,15 +18,15 @@ use paxos::{
     message::{Message, Report},
     types::{Ballot, Batch, NodeId, Slot, Value},
 };
-use paxos_store::{MemoryStore, StoreId};
+use paxos_simulator::disk::{Disk, FaultyStore};
+use paxos_store::StoreId;
 
 /// The number of slots that the node holds beyond the end of its log.
 const SLOTS_AHEAD_MAX: u64 = 16;
 
 /// Node 1 of three, and its store.
-fn node() -> (Node<Ledger, Faulty>, MemoryStore) {
-    let store = MemoryStore::new(StoreId(1));
-    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+fn node() -> (Node<Ledger, FaultyStore>, Disk) {
+    let store = Disk::new(StoreId(1));
     let config = Config {
         slots_ahead_max: SLOTS_AHEAD_MAX,
         batch_slots_max: 8,
@@ -37,11 +34,11 @@ fn node() -> (Node<Ledger, Faulty>, MemoryStore) {
     };
     // Made-up snapshots and values contradict each other, so that the node is to take none of its own.
     let options = Options { snapshot_slots: u64::MAX, ..quick() };
-    let node = Node::recover(config, options, Ledger::default(), faulty, false);
+    let node = Node::recover(config, options, Ledger::default(), store.open(), false);
     (node.expect("its own store"), store)
 }
 
-fn status(node: &mut Node<Ledger, Faulty>, store: &MemoryStore, now: Duration) -> Status {
+fn status(node: &mut Node<Ledger, FaultyStore>, store: &Disk, now: Duration) -> Status {
     let (reply, mut answer) = oneshot::channel();
     assert!(node.turn([Input::Status(reply)], now, &mut Outbox::of(store)).unwrap());
     answer.try_recv().expect("an answer in the same turn")

@@ -1,17 +1,13 @@
 //! One node, turn by turn, among peers that agree to whatever it says.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use itertools::Itertools as _;
 use tokio::sync::oneshot;
 
 use super::{
-    Answer, FRAGILE, Ledger, POISON, STEP,
-    faulty::Faulty,
+    FRAGILE, Ledger, POISON, STEP,
     outbox::{Outbox, proposes},
     quick, slots,
 };
@@ -24,24 +20,26 @@ use paxos::{
     message::{Message, To},
     types::{Ballot, NodeId, Slot, Value},
 };
-use paxos_store::{MemoryStore, Storage as _, StoreId};
+use paxos_simulator::disk::{Disk, FaultyStore};
+use paxos_store::StoreId;
 
 /// Node 1, whose store does not fail.
-fn one_of_three(store: &MemoryStore, introduced: bool) -> Node<Ledger, Faulty> {
-    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+fn one_of_three(store: &Disk, introduced: bool) -> Node<Ledger, FaultyStore> {
     let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
-    Node::recover(config, quick(), Ledger::default(), faulty, introduced).expect("its own store")
+    Node::recover(config, quick(), Ledger::default(), store.open(), introduced)
+        .expect("its own store")
 }
 
 /// A node that waits for the others to be started does so without a turn.
 #[test]
 fn a_node_that_has_not_met_the_others_rests() {
-    let memory = MemoryStore::new(StoreId(1));
+    let memory = Disk::new(StoreId(1));
     let mut node = one_of_three(&memory, true);
     let now = Duration::from_secs(1);
     assert!(node.turn([], now, &mut Outbox::of(&memory)).unwrap());
     assert_eq!(node.wake_at(), None);
-    let welcomes = [2, 3].map(|by| Input::Answered { by: NodeId(by), answer: Admission::Welcome });
+    let welcomes =
+        [2, 3].map(|by| Input::Admitted { by: NodeId(by), admission: Admission::Welcome });
     let mut outbox = Outbox::of(&memory);
     assert!(node.turn(welcomes, now, &mut outbox).unwrap());
     assert!(outbox.sent.contains(&(To::Peers, Packet::PreVote)), "now it takes part");
@@ -51,9 +49,9 @@ fn a_node_that_has_not_met_the_others_rests() {
 /// wait for its next campaign, which may be two election timeouts away.
 #[test]
 fn a_follower_asks_again_for_a_leader() {
-    let memory = MemoryStore::new(StoreId(1));
+    let memory = Disk::new(StoreId(1));
     let mut node = one_of_three(&memory, false);
-    let questions = |node: &mut Node<Ledger, Faulty>, inputs, now| {
+    let questions = |node: &mut Node<Ledger, FaultyStore>, inputs, now| {
         let mut outbox = Outbox::of(&memory);
         assert!(node.turn(inputs, now, &mut outbox).unwrap());
         outbox.sent.iter().filter(|(_, packet)| *packet == Packet::PreVote).count()
@@ -77,10 +75,10 @@ fn a_follower_asks_again_for_a_leader() {
     }
 }
 
-/// The one order: nothing leaves before the records that it depends on are durable, and a proposal depends on
-/// the promise of its ballot alone. At each change in the life of a node its store fails once, and what had left
-/// by then was backed by what was durable when it left: proposals, and answers to what was chosen before. Where
-/// its own promise is enough to lead, it proposes in the turn in which it promises.
+/// The one order: nothing leaves before the records that it depends on are durable, and a proposal depends on the
+/// promise of its ballot alone. The store fails at one change of a node, and each change has its turn. Everything
+/// that left before was backed by the store at that moment: proposals, and answers to commands that were chosen
+/// before. A node whose own promise is enough to lead proposes in the turn in which it promises.
 #[test]
 fn nothing_leaves_before_it_is_durable() {
     let nodes = [NodeId(1), NodeId(2), NodeId(3)];
@@ -90,12 +88,12 @@ fn nothing_leaves_before_it_is_durable() {
     // The first changes are who the members are, and that it has started.
     for ((phase1, phase2), changes) in [(2, 2), (1, 3), (3, 1)].into_iter().cartesian_product(2..8)
     {
-        let store = MemoryStore::new(StoreId(1));
-        let faulty =
-            Faulty { inner: store.reopen(), changes_left: Arc::new(Mutex::new(Some(changes))) };
+        let store = Disk::new(StoreId(1));
+        store.fail_after(changes);
         let config = Config::new(NodeId(1), nodes).with_quorums(phase1, phase2);
         let options = options.clone();
-        let mut node = Node::recover(config, options, Ledger::default(), faulty, false).unwrap();
+        let mut node =
+            Node::recover(config, options, Ledger::default(), store.open(), false).unwrap();
         let (mut sent, mut now) = (Vec::new(), Duration::ZERO);
         let (mut answers, mut acknowledged) = (Vec::new(), 0);
         loop {
@@ -110,8 +108,9 @@ fn nothing_leaves_before_it_is_durable() {
             inputs.push(Input::Propose { command: vec![0; 8].into(), reply });
             let mut outbox = Outbox::of(&store);
             let failed = node.turn(inputs, now, &mut outbox).is_err();
-            let answer =
-                |answer: &mut oneshot::Receiver<Answer>| matches!(answer.try_recv(), Ok(Ok(_)));
+            let answer = |answer: &mut oneshot::Receiver<Result<Bytes, ProposeError>>| {
+                matches!(answer.try_recv(), Ok(Ok(_)))
+            };
             let new = answers.extract_if(.., answer).count();
             acknowledged += new;
             if failed {
@@ -122,7 +121,7 @@ fn nothing_leaves_before_it_is_durable() {
             sent = outbox.sent.into_iter().map(|(_, packet)| packet).collect();
             assert!(now < Duration::from_secs(5), "the store was not asked for {changes} changes");
         }
-        let voted = slots(&store.reopen().recover().unwrap());
+        let voted = slots(&store.records());
         // The first slot opened the session.
         assert!(acknowledged <= voted.saturating_sub(1), "answers without votes");
     }
@@ -130,11 +129,11 @@ fn nothing_leaves_before_it_is_durable() {
     assert!(answered > 0, "answers have waited for a sync that they do not depend on");
 }
 
-/// What a leader proposes gathers while a batch is in flight and while those come again whom it has answered, but not
-/// for long, and otherwise nothing waits.
+/// Commands wait at the leader while a batch is in flight, and for a short time for the clients that it has just
+/// answered. Otherwise no command waits.
 #[test]
 fn a_leader_proposes_one_batch_after_the_other() {
-    let store = MemoryStore::new(StoreId(1));
+    let store = Disk::new(StoreId(1));
     let mut node = one_of_three(&store, false);
     let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
     let mut turn = |inputs: Vec<Input<Ledger>>, commands: usize, passes: Duration| {
@@ -184,15 +183,14 @@ fn a_leader_proposes_one_batch_after_the_other() {
     assert_eq!(proposed(&third), [1], "it has waited long enough");
 }
 
-/// What a leader has applied at the end of a turn makes room at once for what waits to be proposed.
+/// A leader that has applied entries at the end of a turn proposes waiting commands at once.
 #[test]
 fn what_is_applied_makes_room_for_more() {
-    let store = MemoryStore::new(StoreId(1));
-    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+    let store = Disk::new(StoreId(1));
     let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
     // A turn applies one entry in each half.
     let options = Options { turn_max: Duration::ZERO, ..quick() };
-    let mut node = Node::recover(config, options, Ledger::default(), faulty, false).unwrap();
+    let mut node = Node::recover(config, options, Ledger::default(), store.open(), false).unwrap();
     let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
     let mut turn = |inputs: Vec<Input<Ledger>>, command: Option<usize>, passes: Duration| {
         now += passes;
@@ -250,10 +248,10 @@ fn agree(packet: Packet) -> Option<Packet> {
     }))
 }
 
-/// What clients of a follower ask for gathers in the same way before it is forwarded.
+/// Commands wait at a follower in the same way before it forwards them.
 #[test]
 fn a_follower_forwards_one_batch_after_the_other() {
-    let store = MemoryStore::new(StoreId(1));
+    let store = Disk::new(StoreId(1));
     let mut node = one_of_three(&store, false);
     let (mut now, mut waiting) = (Duration::ZERO, Vec::new());
     let from_leader =
@@ -296,11 +294,10 @@ fn a_follower_forwards_one_batch_after_the_other() {
 /// However much there is to apply and to read, a node takes in what has arrived after each part of it.
 #[test]
 fn a_turn_applies_and_reads_for_a_bounded_time() {
-    let store = MemoryStore::new(StoreId(1));
-    let faulty = Faulty { inner: store.reopen(), changes_left: Arc::default() };
+    let store = Disk::new(StoreId(1));
     let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
     let options = Options { turn_max: Duration::ZERO, ..quick() };
-    let mut node = Node::recover(config, options, Ledger::default(), faulty, false).unwrap();
+    let mut node = Node::recover(config, options, Ledger::default(), store.open(), false).unwrap();
     let (ballot, chosen_below) = (Ballot::new(1, NodeId(2)).unwrap(), Slot(0));
     let from_leader = |packet| Input::Packet { from: NodeId(2), packet, room: None };
     let mut turn = |inputs: Vec<Input<Ledger>>| {
@@ -337,12 +334,14 @@ fn a_turn_applies_and_reads_for_a_bounded_time() {
 /// command it goes on.
 #[test]
 fn a_panic_halts_the_machine_and_not_the_node() {
-    let store = MemoryStore::new(StoreId(1));
+    let store = Disk::new(StoreId(1));
     for (life, round) in [(Life::Panics, 1000), (Life::Panics, 2000), (Life::IsMended, 3000)] {
         FRAGILE.set(life == Life::Panics);
         let mut node = one_of_three(&store, false);
         let (mut sent, mut now, mut replies) = (Vec::new(), Duration::ZERO, Vec::new());
-        let mut ask = |node: &mut Node<Ledger, Faulty>, sent: &mut Vec<Packet>, inputs: Vec<_>| {
+        let mut ask = |node: &mut Node<Ledger, FaultyStore>,
+                       sent: &mut Vec<Packet>,
+                       inputs: Vec<_>| {
             now += STEP;
             let mut all = says(&Packet::Following);
             all.extend(
@@ -357,7 +356,7 @@ fn a_panic_halts_the_machine_and_not_the_node() {
             let (reply, answer) = oneshot::channel();
             (Input::Propose { command: Bytes::copy_from_slice(command), reply }, answer)
         };
-        let status = |node: &mut Node<Ledger, Faulty>| {
+        let status = |node: &mut Node<Ledger, FaultyStore>| {
             let (reply, mut status) = oneshot::channel();
             node.turn([Input::Status(reply)], Duration::ZERO, &mut Outbox::of(&store)).unwrap();
             status.try_recv().unwrap()

@@ -35,14 +35,14 @@ pub(super) fn beat(ack_timeout: Duration) -> Duration {
     (ack_timeout / STEPS).min(BEAT)
 }
 
-/// A frame that says nothing.
+/// A frame without a message.
 pub(super) fn empty_frame() -> Bytes {
     let mut frame = Vec::new();
     wire::encode(&(), &mut frame).expect("nothing is short enough");
     frame.into()
 }
 
-/// Returns true for a frame that says nothing.
+/// Returns true for a frame without a message.
 pub(super) fn is_empty(frame: &[u8]) -> bool {
     frame.len() == wire::HEADER
 }
@@ -82,8 +82,8 @@ pub(super) async fn send_acks(mut writer: impl AsyncWrite + Unpin, arrived: &Not
     io::ErrorKind::TimedOut.into()
 }
 
-/// Waits for something that takes in what has arrived, and has the peer know meanwhile that the connection works: a
-/// node that is behind its peers is no cut.
+/// Waits for a node to take a frame. Meanwhile, the peer learns that the connection works, because a node that is
+/// behind is no cut.
 pub(super) async fn while_waiting(arrived: &Notify, taken_in: impl Future<Output = ()>) {
     let mut taken_in = std::pin::pin!(taken_in);
     while timeout(BEAT, &mut taken_in).await.is_err() {

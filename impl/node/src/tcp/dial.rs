@@ -1,4 +1,4 @@
-//! The connection to one peer: made, used until it breaks, and made again.
+//! The connection to one peer. It is made, used until it breaks, and made again.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,42 +13,42 @@ use tokio::{
 use super::{
     Traffic, Waiting,
     acks::{await_acks, beat, empty_frame},
-    handshake::Hello,
+    hello::Hello,
     listen::read_frame,
 };
-use crate::{Admission, Handle, Introduction, machine::StateMachine, wire};
+use crate::{Admission, Handshake, PeerHandle, machine::StateMachine, wire};
 use paxos::types::NodeId;
 
 /// The first pause after a connection could not be made; the next is twice as long.
 const PAUSE_LEAST: Duration = Duration::from_millis(20);
-/// The longest pause. A part of the time in which a node is back after a cut.
+/// The longest pause. After a cut, a node is back only when the pause is over.
 const PAUSE_MOST: Duration = Duration::from_millis(200);
-/// The pause after a peer has refused this node. That is for people to put right.
+/// The pause after a peer has refused this node. An operator has to correct that.
 const PAUSE_REFUSED: Duration = Duration::from_secs(1);
-/// The time that a greeting may take, and the first look-up of a name.
+/// The longest time for a handshake, and for the first look-up of a name.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How many bytes are gathered before they are written.
+/// The bytes that are gathered before they are written.
 const WRITE_BYTES: usize = 256 << 10;
 
-/// A line to a peer.
+/// The line to a peer.
 pub(super) struct Line {
     pub(super) cluster: String,
     pub(super) me: NodeId,
-    pub(super) introduction: Introduction,
+    pub(super) handshake: Handshake,
     pub(super) peer: NodeId,
     pub(super) address: String,
-    /// The last addresses that were found for it.
+    /// The last addresses that the name was resolved to.
     pub(super) resolved: Vec<SocketAddr>,
     pub(super) ack_timeout: Duration,
     pub(super) traffic: Arc<Traffic>,
 }
 
 impl Line {
-    /// Keeps the line up.
+    /// Keeps the line connected, until the node stops.
     pub(super) async fn keep<M: StateMachine>(
         mut self,
         mut queue: mpsc::Receiver<Waiting>,
-        node: Handle<M>,
+        node: PeerHandle<M>,
     ) {
         let mut pause = PAUSE_LEAST;
         loop {
@@ -56,9 +56,9 @@ impl Line {
                 Ok((connection, Admission::Welcome)) => {
                     tracing::debug!(peer = self.peer.0, "connected");
                     Traffic::count(&self.traffic.connected);
-                    node.answered(self.peer, Admission::Welcome).await;
+                    node.admitted(self.peer, Admission::Welcome).await;
                     pause = PAUSE_LEAST;
-                    // What waited while nobody listened is old; the node sends again what it needs.
+                    // Frames that waited without a connection are old. The node sends again what it needs.
                     while queue.try_recv().is_ok() {}
                     match self.send(connection, &mut queue).await {
                         Ok(()) => return, // The node has stopped.
@@ -75,7 +75,7 @@ impl Line {
                     }
                 }
                 Ok((_, answer @ (Admission::Replaced(_) | Admission::Banned(_)))) => {
-                    node.answered(self.peer, answer).await;
+                    node.admitted(self.peer, answer).await;
                     return;
                 }
                 Ok((_, Admission::Refused(reason))) => {
@@ -89,15 +89,15 @@ impl Line {
         }
     }
 
-    /// Makes a connection, and greets on it.
+    /// Makes a connection, and sends the handshake.
     async fn connect(&mut self) -> io::Result<(TcpStream, Admission)> {
         let connection = self.reach().await?;
         connection.set_nodelay(true)?;
-        within(PATIENCE, self.greet(connection)).await
+        within(PATIENCE, self.handshake(connection)).await
     }
 
-    /// Makes a connection to the first address that answers. Each has little time: the kernel repeats what was lost
-    /// only after one second, then two, then four, so that a new attempt is sooner there when a cut is over.
+    /// Makes a connection to the first address that answers. Each address has little time, because the kernel repeats a
+    /// lost segment only after one second, then two, then four: after a cut, a new attempt connects sooner.
     async fn reach(&mut self) -> io::Result<TcpStream> {
         self.resolve().await?;
         let mut reached = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
@@ -110,8 +110,8 @@ impl Line {
         reached
     }
 
-    /// Looks up where the peer is. A cut may separate this node from its name server as well, so the last addresses
-    /// are used when there is no answer soon.
+    /// Looks up the name of the peer. A cut may also separate this node from its name server, so the last addresses are
+    /// used if there is no answer soon.
     async fn resolve(&mut self) -> io::Result<()> {
         let known = !self.resolved.is_empty();
         let patience = if known { self.ack_timeout / 4 } else { PATIENCE };
@@ -123,20 +123,20 @@ impl Line {
         Ok(())
     }
 
-    async fn greet(&self, mut connection: TcpStream) -> io::Result<(TcpStream, Admission)> {
-        let hello = Hello::new(&self.cluster, self.me, self.peer, &self.introduction);
+    async fn handshake(&self, mut connection: TcpStream) -> io::Result<(TcpStream, Admission)> {
+        let hello = Hello::new(&self.cluster, self.me, self.peer, &self.handshake);
         let mut frame = Vec::new();
         wire::encode(&hello, &mut frame).map_err(io::Error::other)?;
         connection.write_all(&frame).await?;
         let mut buffer = BytesMut::new();
-        let answer = read_frame(&mut connection, &mut buffer, wire::GREETING_MAX, || {}).await?;
+        let answer = read_frame(&mut connection, &mut buffer, wire::HANDSHAKE_MAX, || {}).await?;
         let answer = answer.ok_or(io::ErrorKind::UnexpectedEof)?.map_err(io::Error::other)?;
         let answer = wire::decode(&answer).map_err(io::Error::other)?;
         Ok((connection, answer))
     }
 
-    /// Sends what is queued until the connection breaks or nothing is acknowledged any more; `Ok` when there will be
-    /// no more to send.
+    /// Sends the queued frames. Fails when the connection breaks or nothing is acknowledged any more; returns `Ok`
+    /// when the queue is closed.
     async fn send(
         &self,
         mut connection: TcpStream,
@@ -150,7 +150,7 @@ impl Line {
     }
 }
 
-/// Fails with [`io::ErrorKind::TimedOut`] when it takes too long.
+/// Waits for an attempt. Fails with [`io::ErrorKind::TimedOut`] if it takes too long.
 async fn within<T>(
     patience: Duration,
     attempt: impl Future<Output = io::Result<T>>,
@@ -158,7 +158,8 @@ async fn within<T>(
     timeout(patience, attempt).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Writes what is queued, and an empty frame wherever nothing is queued for so long; `Ok` when there will be no more.
+/// Writes the queued frames, and an empty frame whenever nothing was queued for the time of a beat. Returns `Ok` when
+/// the queue is closed.
 async fn write(
     mut writer: impl AsyncWrite + Unpin,
     queue: &mut mpsc::Receiver<Waiting>,

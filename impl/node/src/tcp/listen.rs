@@ -1,4 +1,4 @@
-//! Connections that peers make: greeted, then read until they end.
+//! Connections that peers make: a handshake, then packets until the connection ends.
 
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
@@ -14,39 +14,39 @@ use tokio::{
 use super::{
     Addresses, Traffic,
     acks::{is_empty, send_acks, while_waiting},
-    handshake::Hello,
+    hello::Hello,
     places::{Place, Places},
 };
 use crate::{
-    Admission, Handle,
+    Admission, PeerHandle,
     machine::StateMachine,
     wire::{self, FrameError},
 };
 use paxos::types::NodeId;
 
-/// How long a greeting may take.
+/// The longest time for a handshake.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The most bytes of frames of one peer that have arrived and that the node has not taken in, but for a single frame that is
-/// longer. A node that is busy must not keep them in any number.
+/// The most bytes of frames of one peer that have arrived and that the node has not taken yet, except for a single
+/// frame that is longer. A busy node must not keep any number of them.
 const BYTES_ARRIVED_MAX: usize = 32 << 20;
-/// How many bytes are read at once.
+/// The most bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
 
-/// Accepts connections for ever.
+/// Accepts connections, for ever.
 pub(super) async fn accept<M: StateMachine>(
     addresses: &Addresses,
     listener: TcpListener,
-    node: Handle<M>,
+    node: PeerHandle<M>,
     traffic: &Arc<Traffic>,
 ) -> io::Result<()> {
     let latest = addresses.peers.keys().map(|&peer| (peer, watch::Sender::new(0)));
     let latest: Arc<BTreeMap<_, _>> = Arc::new(latest.collect());
-    let (mut connections, mut places) = (JoinSet::new(), Places::new(addresses.greetings_max));
+    let (mut connections, mut places) = (JoinSet::new(), Places::new(addresses.handshakes_max));
     loop {
         let (connection, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Too many open files, most likely: it may pass.
+                // The process has too many open files, most likely. That may pass.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -54,9 +54,9 @@ pub(super) async fn accept<M: StateMachine>(
         };
         while connections.try_join_next().is_some() {}
         let addresses = addresses.clone();
-        let guest = Guest { addresses, traffic: traffic.clone(), latest: latest.clone() };
+        let incoming = Incoming { addresses, traffic: traffic.clone(), latest: latest.clone() };
         let node = node.clone();
-        let receive = async move |place| match guest.receive(connection, place, &node).await {
+        let receive = async move |place| match incoming.receive(connection, place, &node).await {
             Ok(()) => {}
             Err(error) => tracing::debug!(%address, %error, "a peer's connection has ended"),
         };
@@ -66,27 +66,27 @@ pub(super) async fn accept<M: StateMachine>(
     }
 }
 
-/// A connection that somebody made.
-struct Guest {
+/// A connection that another process has made.
+struct Incoming {
     addresses: Addresses,
     traffic: Arc<Traffic>,
-    /// How many connections of each peer were let in. Only the last is listened to: an earlier one may be of an
-    /// earlier life.
+    /// The number of connections of each peer that were admitted. Only the last one is read, because an earlier one may
+    /// belong to an earlier incarnation.
     latest: Arc<BTreeMap<NodeId, watch::Sender<u64>>>,
 }
 
-impl Guest {
+impl Incoming {
     async fn receive<M: StateMachine>(
         &self,
         mut connection: TcpStream,
         place: Place,
-        node: &Handle<M>,
+        node: &PeerHandle<M>,
     ) -> io::Result<()> {
         connection.set_nodelay(true)?;
         let mut buffer = BytesMut::new();
-        let greeting = self.greet(&mut connection, &mut buffer, place, node);
-        let greeting = timeout(PATIENCE, greeting).await;
-        let Some(peer) = greeting.map_err(|_| io::ErrorKind::TimedOut)?? else { return Ok(()) };
+        let handshake = self.handshake(&mut connection, &mut buffer, place, node);
+        let handshake = timeout(PATIENCE, handshake).await;
+        let Some(peer) = handshake.map_err(|_| io::ErrorKind::TimedOut)?? else { return Ok(()) };
         let Some(latest) = self.latest.get(&peer) else { return Ok(()) };
         let mut superseded = latest.subscribe();
         latest.send_modify(|count| *count += 1);
@@ -102,14 +102,14 @@ impl Guest {
         }
     }
 
-    /// Hands the node what a peer sends, until the connection ends or is not the latest of this peer any more.
+    /// Gives the node the packets of a peer, until the connection ends or a newer one of this peer replaces it.
     async fn read<M: StateMachine>(
         &self,
         peer: NodeId,
         (mut reader, mut buffer): (impl AsyncRead + Unpin, BytesMut),
         arrived: &Notify,
         is_latest: impl Fn() -> bool,
-        node: &Handle<M>,
+        node: &PeerHandle<M>,
     ) -> io::Result<()> {
         let room = Arc::new(Semaphore::new(BYTES_ARRIVED_MAX));
         loop {
@@ -125,7 +125,7 @@ impl Guest {
                     let room = Arc::clone(&room);
                     let deliver = async {
                         if let Ok(room) = room.acquire_many_owned(taken).await {
-                            node.deliver_in(peer, packet, room).await;
+                            node.deliver_metered(peer, packet, room).await;
                         }
                     };
                     while_waiting(arrived, deliver).await;
@@ -139,15 +139,15 @@ impl Guest {
         }
     }
 
-    /// Answers the greeting. Gives who it is, if it may come in.
-    async fn greet<M: StateMachine>(
+    /// Answers the handshake. Returns the peer if it is admitted.
+    async fn handshake<M: StateMachine>(
         &self,
         connection: &mut TcpStream,
         buffer: &mut BytesMut,
         place: Place,
-        node: &Handle<M>,
+        node: &PeerHandle<M>,
     ) -> io::Result<Option<NodeId>> {
-        let Some(frame) = read_frame(connection, buffer, wire::GREETING_MAX, || {}).await? else {
+        let Some(frame) = read_frame(connection, buffer, wire::HANDSHAKE_MAX, || {}).await? else {
             return Ok(None);
         };
         let hello: Hello = match frame.and_then(|frame| wire::decode(&frame)) {
@@ -160,10 +160,10 @@ impl Guest {
         let Addresses { cluster, id, .. } = &self.addresses;
         let answer = match hello.check(cluster, *id) {
             Err(reason) => Admission::Refused(reason),
-            Ok(introduction) => {
+            Ok(handshake) => {
                 // A peer is not crowded out while the node waits for its disk.
                 let stranger = (!self.latest.contains_key(&hello.from)).then_some(place);
-                let answer = node.introduce(hello.from, introduction).await;
+                let answer = node.admit(hello.from, handshake).await;
                 drop(stranger);
                 let Some(answer) = answer else { return Ok(None) };
                 answer
@@ -177,16 +177,16 @@ impl Guest {
             Admission::Refused(reason)
             | Admission::Replaced(reason)
             | Admission::Banned(reason) => {
-                Traffic::count(&self.traffic.refused_greetings);
-                tracing::warn!(peer = hello.from.0, reason, "a greeting was refused");
+                Traffic::count(&self.traffic.refused_handshakes);
+                tracing::warn!(peer = hello.from.0, reason, "a handshake was refused");
                 Ok(None)
             }
         }
     }
 }
 
-/// Reads one frame; nothing at the end of the stream. Room is made only for what has arrived and one
-/// read more: a length that is claimed demands no memory. `progress` is called whenever something has arrived.
+/// Reads one frame. Returns `None` at the end of the stream. Memory is allocated only for the bytes that have arrived
+/// and one more read, whatever length the frame claims. `progress` is called whenever bytes have arrived.
 pub(super) async fn read_frame(
     stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,

@@ -1,9 +1,9 @@
 //! Packets over TCP.
 //!
-//! A node connects to each peer, and sends on the connection that it made; it receives on those that
-//! were made to it. So a connection carries one direction, and one that breaks, or carries damage,
-//! costs what was on its way and nothing else: it is made again, with growing pauses, and the nodes
-//! send again what they still need. Nothing here is encrypted or authenticated.
+//! A node connects to each peer, and sends on the connection that it made. It receives on the connections that its
+//! peers made. So a connection carries packets in one direction. A connection that breaks or carries damage costs the
+//! packets on their way, and nothing else: it is made again, with growing pauses, and the nodes send again what they
+//! still need. Nothing here is encrypted or authenticated.
 //!
 //! The receiver acknowledges what arrives with single bytes on the same connection. The sender closes a connection on
 //! which nothing was acknowledged for [`Addresses::ack_timeout`], and makes a new one. So a network that drops packets
@@ -11,7 +11,7 @@
 
 mod acks;
 mod dial;
-pub mod handshake;
+pub mod hello;
 mod listen;
 mod places;
 
@@ -39,31 +39,31 @@ use paxos::{
     types::{NodeId, Slot, Value},
 };
 
-/// How many frames wait for a peer at most; what is more is dropped.
+/// The most frames that wait for a peer. Further frames are dropped.
 const FRAMES_WAITING_MAX: usize = 4096;
-/// How many bytes they have at most, but for the last one and for short frames: a peer that stands still must not take
-/// the memory of those that go on.
+/// The most bytes of these frames, except for the last one and for short frames. A peer that stands still must not take
+/// the memory of the others.
 const BYTES_WAITING_MAX: usize = 32 << 20;
-/// Frames up to this length, such as heartbeats, wait even where long ones have taken all the room.
+/// Frames up to this length, such as heartbeats, may wait even if long frames have used up all bytes.
 const SHORT_BYTES: usize = 1 << 10;
 
-/// Batches of values in a frame are cut when they are longer than this, in bytes.
+/// A batch of values that is longer than this, in bytes, is cut into several frames.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Who is where.
+/// The addresses of a node's cluster.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    /// Nodes of another cluster are not let in.
+    /// The name of the cluster. Nodes of another cluster are refused.
     pub cluster: String,
     /// This node.
     pub id: NodeId,
-    /// Where its peers listen: names or addresses, with ports.
+    /// The address of each peer: a name or an IP address, with a port.
     pub peers: BTreeMap<NodeId, String>,
-    /// The longest time for which a peer may acknowledge nothing; the connection is closed then, and made again. An
-    /// attempt to connect takes a quarter of this at most. [`ack_timeout`] gives one that suits an election timeout.
+    /// The longest time for which a peer may acknowledge nothing. The connection is then closed, and made again. An
+    /// attempt to connect takes a quarter of this at most. [`ack_timeout`] returns one that suits an election timeout.
     pub ack_timeout: Duration,
-    /// The number of connections that may be about to greet; a further one takes the place of the oldest.
-    pub greetings_max: usize,
+    /// The number of connections that may be in their handshakes. A further one takes the place of the oldest.
+    pub handshakes_max: usize,
 }
 
 /// The [`Addresses::ack_timeout`] for nodes with this election timeout: twice as long, and at least a second, because
@@ -72,20 +72,20 @@ pub fn ack_timeout(election_timeout: Duration) -> Duration {
     (election_timeout * 2).max(Duration::from_secs(1))
 }
 
-/// What the network did, for metrics.
+/// The numbers of network events, for metrics.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    /// Frames that could not be read; each has cost its connection.
+    /// Frames that could not be read. Each has closed its connection.
     pub rejected_frames: AtomicU64,
-    /// Greetings that were refused.
-    pub refused_greetings: AtomicU64,
-    /// Packets dropped, since too many waited for a peer or one was too long.
+    /// Handshakes that were refused.
+    pub refused_handshakes: AtomicU64,
+    /// Packets that were dropped, because too many waited for a peer or one was too long.
     pub dropped: AtomicU64,
     /// Connections made to peers.
     pub connected: AtomicU64,
     /// Connections to peers closed because nothing was acknowledged for [`Addresses::ack_timeout`].
     pub unacknowledged: AtomicU64,
-    /// Connections closed because they had not greeted when newer ones needed their places.
+    /// Connections closed before their handshake, because newer ones needed their places.
     pub crowded_out: AtomicU64,
 }
 
@@ -95,41 +95,41 @@ impl Traffic {
     }
 }
 
-/// The sending half: queues, one for each peer. The connections are made by [`run`].
+/// The sending half: one queue for each peer. [`run`] makes the connections.
 pub struct Tcp {
     peers: BTreeMap<NodeId, Queue>,
     traffic: Arc<Traffic>,
 }
 
-/// The queues' other ends.
+/// The receiving ends of the queues.
 pub struct Queues {
     peers: BTreeMap<NodeId, mpsc::Receiver<Waiting>>,
     traffic: Arc<Traffic>,
 }
 
-/// What waits for a peer.
+/// The frames that wait for a peer.
 struct Queue {
     frames: mpsc::Sender<Waiting>,
     /// A permit for each byte.
     room: Arc<Semaphore>,
 }
 
-/// How much waits for each peer, for metrics. It does not keep the queues open.
+/// The depths of the queues, for metrics. It does not keep the queues open.
 pub struct Depths(BTreeMap<NodeId, (mpsc::WeakSender<Waiting>, Arc<Semaphore>)>);
 
-/// How much waits for a peer.
+/// The depth of the queue of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Depth {
-    /// Which peer.
+    /// The peer.
     pub peer: NodeId,
-    /// How many frames.
+    /// The number of frames that wait.
     pub frames: usize,
-    /// How many bytes they have.
+    /// The bytes of these frames.
     pub bytes: usize,
 }
 
 impl Depths {
-    /// How much waits now.
+    /// Returns the present depths.
     pub fn read(&self) -> impl Iterator<Item = Depth> {
         self.0.iter().map(|(&peer, (frames, room))| {
             let waiting = |queue: mpsc::Sender<_>| queue.max_capacity() - queue.capacity();
@@ -139,7 +139,7 @@ impl Depths {
     }
 }
 
-/// A frame that waits, and the room that it takes.
+/// A frame that waits, with the permits for its bytes.
 struct Waiting {
     frame: Bytes,
     _room: OwnedSemaphorePermit,
@@ -151,9 +151,9 @@ impl Queue {
         (Self { frames, room: Arc::new(Semaphore::new(BYTES_WAITING_MAX)) }, waiting)
     }
 
-    /// Gives whether there was room.
+    /// Queues a frame. Returns false if the queue is full.
     fn push(&self, frame: &Bytes) -> bool {
-        // A frame that is longer than all the room has to get through, too.
+        // A frame that is longer than the limit has to get through, too.
         let room = self.room.available_permits();
         let taken = frame.len().min(room) as u32;
         let permit = Arc::clone(&self.room).try_acquire_many_owned(taken);
@@ -164,7 +164,7 @@ impl Queue {
 }
 
 impl Tcp {
-    /// A transport to these peers, and what is to be given to [`run`].
+    /// Returns a transport to these peers, and the queues for [`run`].
     pub fn new(addresses: &Addresses) -> (Self, Queues) {
         let traffic = Arc::<Traffic>::default();
         let (senders, receivers) = addresses
@@ -178,7 +178,7 @@ impl Tcp {
         (Self { peers: senders, traffic: traffic.clone() }, Queues { peers: receivers, traffic })
     }
 
-    /// How much waits for each peer.
+    /// The depths of the queues.
     pub fn depths(&self) -> Depths {
         let depth = |(&peer, queue): (&NodeId, &Queue)| {
             (peer, (queue.frames.downgrade(), Arc::clone(&queue.room)))
@@ -200,7 +200,7 @@ impl Tcp {
 }
 
 impl Queues {
-    /// What the network does.
+    /// The numbers of network events.
     pub fn traffic(&self) -> Arc<Traffic> {
         self.traffic.clone()
     }
@@ -221,7 +221,7 @@ impl Transport for Tcp {
     }
 }
 
-/// Cuts batches so that no frame gets long: a batch says the same as its parts.
+/// Cuts a long batch into packets that together mean the same.
 fn cut(packet: Packet) -> Vec<Packet> {
     let bytes = |value: &Value| match value {
         Value::Noop => 1,
@@ -256,10 +256,10 @@ fn cut(packet: Packet) -> Vec<Packet> {
     parts.into_iter().flat_map(cut).collect()
 }
 
-/// Listens for peers, and connects to them, until the node stops or this is dropped.
+/// Listens for peers, and connects to them, until the node stops or the future is dropped.
 ///
 /// # Errors
-/// If nothing can be accepted any more.
+/// No connection can be accepted any more.
 pub async fn run<M: StateMachine>(
     addresses: Addresses,
     listener: TcpListener,
@@ -272,19 +272,19 @@ pub async fn run<M: StateMachine>(
         let line = dial::Line {
             cluster: addresses.cluster.clone(),
             me: addresses.id,
-            introduction: running.introduction.clone(),
+            handshake: running.handshake.clone(),
             peer,
             address: addresses.peers[&peer].clone(),
             resolved: Vec::new(),
             ack_timeout: addresses.ack_timeout,
             traffic: traffic.clone(),
         };
-        tasks.spawn(line.keep(queue, running.handle.clone()));
+        tasks.spawn(line.keep(queue, running.peers.clone()));
     }
-    let handle = running.handle.clone();
+    let handle = running.peers.clone();
     tokio::select! {
         ended = listen::accept(&addresses, listener, handle, &traffic) => ended,
-        () = running.handle.inputs.closed() => Ok(()),
+        () = running.peers.stopped() => Ok(()),
     }
 }
 
@@ -293,14 +293,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_is_told() {
+    fn depths_are_counted() {
         let peers = BTreeMap::from([(NodeId(2), String::new()), (NodeId(3), String::new())]);
         let (mut tcp, mut queues) = Tcp::new(&Addresses {
             cluster: "paxos".into(),
             id: NodeId(1),
             peers,
             ack_timeout: Duration::MAX,
-            greetings_max: 1,
+            handshakes_max: 1,
         });
         tcp.send(To::Peers, Packet::PreVote);
         tcp.send(To::Node(NodeId(3)), Packet::PreVote);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_limited_in_bytes_and_frames() {
+    fn queues_are_limited_in_bytes_and_frames() {
         let (queue, mut waiting) = Queue::new();
         let large = Bytes::from(vec![0; BYTES_WAITING_MAX - 1]);
         let small = Bytes::from_static(b"small");
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn long_batches_are_cut_and_say_the_same() {
+    fn long_batches_are_cut_and_mean_the_same() {
         let commands: Vec<_> =
             (0..9).map(|byte| Bytes::from(vec![byte; BATCH_BYTES / 4])).collect();
         let mut joined = Vec::new();

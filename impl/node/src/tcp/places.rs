@@ -1,8 +1,8 @@
-//! A bounded number of connections that have not greeted yet. A newer one takes the place of the oldest.
+//! Places for connections in their handshakes. Their number is bounded: a new one takes the place of the oldest.
 //!
-//! A stranger can connect and say nothing. If strangers kept their places until their time is up, peers would wait for
-//! a place behind them. A peer greets at once, so it keeps its place long enough unless hundreds of newer connections
-//! arrive within one round trip.
+//! A stranger can connect and say nothing. If strangers kept their places until their time is up, peers would wait
+//! for a place behind them. A peer sends its handshake at once, so it keeps its place long enough unless hundreds of
+//! newer connections arrive within one round trip.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +11,7 @@ use std::{
 
 use tokio::task::AbortHandle;
 
-/// The right to stay while greeting; given back by dropping it.
+/// The right to stay during a handshake. Dropping it gives it back.
 pub(super) struct Place {
     _held: Arc<()>,
 }

@@ -1,4 +1,4 @@
-//! What nodes say to each other, as bytes: every kind of packet, and noise.
+//! The bytes that nodes send to each other: every kind of packet, and noise.
 //!
 //! Noise is tried for a second with every run, beginning with the corpus in `__fuzz__`.
 //! `cargo bolero test --package paxos-node --test wire streams` searches for longer.
@@ -10,7 +10,7 @@ use paxos::{Ballot, Message, NodeId, Slot, Value};
 use paxos_node::{
     Frozen, Packet, RestoreError, StateMachine,
     session::{Entry, Owner, Sessions},
-    tcp::handshake::Hello,
+    tcp::hello::Hello,
     wire::{self, FrameError},
 };
 
@@ -148,7 +148,7 @@ fn a_snapshot_of_other_slots_is_refused() {
     assert_eq!((other.applied(), other.open()), (Slot(1), 1));
 }
 
-/// The checksum is right here, so that what is inside is read: by packets, greetings, entries of sessions and
+/// The checksum is right here, so that what is inside is read: by packets, handshakes, entries of sessions and
 /// snapshots of them.
 #[test]
 fn contents() {

@@ -1,4 +1,7 @@
-//! The acceptor: what this node has promised and accepted. All of it is durable, and nothing else.
+//! The acceptor: the promise and the votes of this node.
+//!
+//! This is the durable part of a replica. Each change appends a record, and the records rebuild the acceptor after
+//! a crash ([recovery](super::safety#recovery)).
 
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 
@@ -12,25 +15,26 @@ use crate::{
     types::{Ballot, Batch, Slot, Value},
 };
 
-/// How far beyond what is trimmed a record may speak. Each slot between takes a place in memory, and of
-/// these so many that few machines have room for more.
+/// The highest number of slots between the first that is not trimmed and the end of the log. [`Acceptor::replay`]
+/// refuses records beyond it, because every slot in between takes memory and few machines have room for more.
 const SLOTS_HELD_MAX: u64 = 1 << 28;
 
 /// A vote: a value accepted in a ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Vote {
-    /// maxVBal.
+    /// `maxVBal` in Lamport's specification.
     pub ballot: Ballot,
-    /// maxVal.
+    /// `maxVal` in Lamport's specification.
     pub value: Value,
 }
 
-/// The durable half of a replica.
+/// The durable state of a replica.
 ///
-/// Invariant: no vote is above `promised`, and none is in a slot below `trimmed`.
+/// Invariant: no vote is in a ballot above `promised`, and none is in a slot below `trimmed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Acceptor {
-    /// maxBal: one promise for the whole log. It only rises.
+    /// The highest ballot promised, for the whole log ([the shared promise](super::safety#the-shared-promise)).
+    /// `maxBal` in Lamport's specification. It only rises.
     pub promised: Option<Ballot>,
     /// Every slot below is chosen, and its effect is in a durable snapshot. It only rises.
     pub trimmed: Slot,
@@ -38,91 +42,88 @@ pub struct Acceptor {
     pub votes: SlotLog<Vote>,
 }
 
-/// What an acceptor says to a Prepare.
+/// The acceptor's reply to a Prepare message.
 #[derive(Debug)]
-pub(crate) enum Answer {
-    /// 1b, with the last vote of each slot.
+pub(crate) enum PrepareReply {
+    /// A promise, with the last vote of each slot.
     Promise(Vec<Report>),
-    /// It has promised this higher ballot.
-    Refuse(Ballot),
-    /// It already voted in that ballot: whoever prepares it leads already, or never will.
-    Silence,
+    /// A refusal, because this higher ballot is promised.
+    Nack(Ballot),
+    /// No reply: the acceptor has already voted in that ballot, so its owner needs no promise any more.
+    Ignore,
 }
 
-/// Records that cannot be the memory of this node.
+/// Records from which this node cannot recover.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RecoverError {
-    /// Two different values in one slot and ballot.
+    /// Two records have different values in one slot and ballot.
     #[error(
         "slot {slot} has both {stored} and {found} accepted in ballot {ballot}; the records are \
          damaged or of two different nodes"
     )]
     Conflict {
-        /// Where.
+        /// The slot of both records.
         slot: Slot,
-        /// In which ballot.
+        /// The ballot of both records.
         ballot: Ballot,
         /// The value of the earlier record.
         stored: Value,
         /// The value of the later record.
         found: Value,
     },
-    /// A record of a node that the configuration does not know.
+    /// A record names a ballot of a node that is not in the configuration.
     #[error("a record names ballot {ballot}, but node {} is not in the configuration", ballot.node)]
     ForeignBallot {
         /// The ballot of the record.
         ballot: Ballot,
     },
-    /// A slot that no log has room for.
+    /// A record names a slot that is too far beyond the trimmed slots.
     #[error(
         "a record names slot {slot}; no log keeps more than {SLOTS_HELD_MAX} slots that are not \
          trimmed"
     )]
     ImpossibleSlot {
-        /// The slot of the record.
+        /// The slot after the last of the record.
         slot: Slot,
     },
-    /// The configuration is not usable.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
 }
 
 impl Acceptor {
-    /// Phase 1b (Paxos Made Simple, section 2.2): promise a ballot that is not below the promise,
-    /// and report the last vote of each slot.
+    /// Phase 1b: promises a ballot unless a higher one is promised, and reports the last vote of each slot.
     ///
-    /// A Prepare that comes again gets the same promise again, for the first may be lost. Until
-    /// something was accepted in that ballot the report is the same, too; from then on there is
-    /// nobody left who could need it.
-    pub(crate) fn prepare(&mut self, ballot: Ballot, records: &mut Vec<Record>) -> Answer {
+    /// A repeated Prepare message is answered again until the acceptor votes in that ballot
+    /// ([the shared promise](super::safety#the-shared-promise)).
+    pub(crate) fn prepare(&mut self, ballot: Ballot, records: &mut Vec<Record>) -> PrepareReply {
         match self.promised {
-            Some(promised) if ballot < promised => return Answer::Refuse(promised),
+            Some(promised) if ballot < promised => return PrepareReply::Nack(promised),
             Some(promised) if ballot == promised => {
                 if self.votes.iter().rev().any(|(_, vote)| vote.ballot == ballot) {
-                    return Answer::Silence;
+                    return PrepareReply::Ignore;
                 }
             }
             _ => self.promise(ballot, records),
         }
-        Answer::Promise(self.reports())
+        PrepareReply::Promise(self.reports())
     }
 
-    /// Raises the promise.
+    /// Raises the promise. Requires that `ballot` is above it.
     pub(crate) fn promise(&mut self, ballot: Ballot, records: &mut Vec<Record>) {
         assert!(self.promised < Some(ballot), "a promise only rises");
         self.promised = Some(ballot);
         records.push(Record::Promised(ballot));
     }
 
-    /// Phase 2b: vote for `values` unless a higher ballot was promised. An accepted ballot is
-    /// promised, too: otherwise a lower one could be accepted afterwards in another slot or in
-    /// this one. Votes already cast are not recorded again.
+    /// Phase 2b: votes for `values` in consecutive slots from `first` on, unless a higher ballot is promised.
+    /// Returns the slots in which the acceptor now has a vote of this ballot: all but the trimmed ones.
     ///
-    /// Gives the slots that are voted in: all but those that are trimmed, for there is no vote to be
-    /// had for what is decided and forgotten.
+    /// A vote also promises its ballot ([the shared promise](super::safety#the-shared-promise)). If all slots are
+    /// trimmed, there is no vote and no promise. Votes that were cast earlier are not recorded again.
     ///
     /// # Errors
-    /// The higher ballot that was promised.
+    /// Fails with the promised ballot if that is higher.
     pub(crate) fn accept(
         &mut self,
         ballot: Ballot,
@@ -167,7 +168,8 @@ impl Acceptor {
         records.push(Record::Accepted { ballot, first, values });
     }
 
-    /// Forgets the votes below a slot: a durable snapshot holds what they led to.
+    /// Forgets the votes below a slot. Requires that a durable snapshot has their effect
+    /// ([trimming](super::safety#trimming)).
     pub(crate) fn trim(&mut self, below: Slot, records: &mut Vec<Record>) {
         assert!(below > self.trimmed, "what is trimmed only grows");
         self.trimmed = below;
@@ -175,7 +177,7 @@ impl Acceptor {
         records.push(Record::Trimmed { below });
     }
 
-    /// The last vote of each slot, as a promise reports it.
+    /// Returns the last vote of each slot, as a promise reports it.
     pub(crate) fn reports(&self) -> Vec<Report> {
         let votes = self.votes.iter();
         votes
@@ -183,10 +185,11 @@ impl Acceptor {
             .collect()
     }
 
-    /// Takes in a durable record.
+    /// Applies a durable record. The promise and `trimmed` only rise, and each slot keeps the vote of the highest
+    /// ballot, so a repeated record changes nothing.
     ///
     /// # Errors
-    /// A record that contradicts an earlier one.
+    /// Fails if the record contradicts an earlier one, or if its slots are too far beyond the trimmed ones.
     pub fn replay(&mut self, record: &Record) -> Result<(), RecoverError> {
         match record {
             Record::Promised(ballot) => self.promised = self.promised.max(Some(*ballot)),
@@ -223,7 +226,8 @@ impl Acceptor {
         Ok(())
     }
 
-    /// The fewest records from which [`replay`](Self::replay) makes this acceptor again.
+    /// Returns records from which [`replay`](Self::replay) rebuilds this acceptor: one for each vote, the promise
+    /// and `trimmed`.
     pub fn records(&self) -> Vec<Record> {
         let trimmed = Record::Trimmed { below: self.trimmed };
         let trimmed = (self.trimmed > Slot(0)).then_some(trimmed);

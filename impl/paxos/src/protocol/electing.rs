@@ -1,10 +1,10 @@
-//! Phase 1: becoming the leader.
+//! Phase 1: a node begins a ballot, collects promises, and becomes the leader.
 
 use itertools::Itertools;
 
 use super::{
     Replica,
-    acceptor::Answer,
+    acceptor::PrepareReply,
     log::runs,
     proposer::{Candidate, Leader, Role},
 };
@@ -15,32 +15,42 @@ use crate::{
 };
 
 impl Replica {
-    /// Begins the next ballot of its own above everything it has promised, in a durable record
-    /// before anybody hears of it: so no ballot is begun twice, across crashes either.
+    /// Phase 1a: begins the node's least ballot above its promise, promises it, and asks all peers for promises.
+    ///
+    /// Papers: Paxos Made Simple, section 2.2, phase 1a; Paxos Made Moderately Complex, a scout.
+    ///
+    /// Invariant: the node begins no ballot twice, not even after a crash, because the record of its own promise is
+    /// durable before the Prepare message leaves. See [one value per ballot](super::safety#one-value-per-ballot).
     pub(super) fn on_campaign(&mut self, output: &mut Output) {
         if matches!(self.role, Role::Leader(_)) {
-            return; // It leads already.
+            return;
         }
         let Some(ballot) = Ballot::next(self.config.id, self.acceptor.promised) else {
-            return; // Rounds are used up; another node may still lead.
+            return; // The rounds are used up. A node with a higher id may still have a ballot in the last round.
         };
         self.acceptor.promise(ballot, &mut output.records);
         let mut candidate = Candidate::new(self.acceptor.trimmed);
-        candidate.hear(self.me(), self.acceptor.trimmed, self.acceptor.reports());
+        candidate.hear(self.own_index(), self.acceptor.trimmed, self.acceptor.reports());
         self.role = Role::Candidate(candidate);
         output.broadcast(Message::Prepare { ballot });
         output.timers.extend([Timer::Campaign, Timer::Resend]);
         self.lead_if_promised(output);
     }
 
+    /// Phase 1b: promises the ballot and reports all votes, or refuses.
+    ///
+    /// Papers: Paxos Made Simple, section 2.2, phase 1b; Paxos Made Moderately Complex, `p1b`.
+    ///
+    /// Invariant: the promised ballot only rises. A Promise message reports the last vote of every slot, or says
+    /// that the slot is trimmed. See [the shared promise](super::safety#the-shared-promise).
     pub(super) fn on_prepare(&mut self, from: NodeId, ballot: Ballot, output: &mut Output) {
         if ballot.node != from {
-            return; // Only its owner prepares a ballot.
+            return; // Only the owner of a ballot prepares it.
         }
         match self.acceptor.prepare(ballot, &mut output.records) {
-            Answer::Refuse(promised) => output.send(from, Message::Nack { ballot, promised }),
-            Answer::Silence => {}
-            Answer::Promise(reports) => {
+            PrepareReply::Nack(promised) => output.send(from, Message::Nack { ballot, promised }),
+            PrepareReply::Ignore => {}
+            PrepareReply::Promise(reports) => {
                 self.follow(output);
                 let trimmed = self.acceptor.trimmed;
                 output.send(from, Message::Promise { ballot, trimmed, reports });
@@ -48,6 +58,13 @@ impl Replica {
         }
     }
 
+    /// Counts a promise for the node's present ballot. With a quorum the node leads.
+    ///
+    /// Papers: Paxos Made Simple, section 2.2, phase 2a: "a response to its prepare requests (numbered n) from a
+    /// majority".
+    ///
+    /// Invariant: each node counts once, and only with a promise for this very ballot. A promise for an earlier
+    /// ballot does not bind its sender in this one. See [adopted values](super::safety#adopted-values).
     pub(super) fn on_promise(
         &mut self,
         from: NodeId,
@@ -58,17 +75,18 @@ impl Replica {
         output: &mut Output,
     ) {
         if self.acceptor.promised != Some(ballot) {
-            return; // A promise for a ballot that is over says nothing about the present one.
+            return; // The ballot is not the present one.
         }
         let limit = self.slot_limit();
         let Role::Candidate(candidate) = &mut self.role else {
-            return; // A quorum was enough; this one is late.
+            return; // The node leads already.
         };
         if candidate.heard.contains(index) {
-            return; // Heard already.
+            return; // The promise arrived twice.
         }
         if reports.iter().any(|report| report.slot >= limit) {
-            // Beyond what can be held: as if it were lost. This node is far behind, and asks.
+            // The reports do not fit into the log, because this node is far behind. The promise counts as lost, and
+            // the node asks for chosen values first.
             output.send(from, Message::Learn { from: self.learner.below });
             return;
         }
@@ -77,12 +95,18 @@ impl Replica {
         self.lead_if_promised(output);
     }
 
-    /// With a quorum of promises, proposes what earlier leaders may have got chosen: in every slot
-    /// the reported value of the highest ballot, and a no-op where nothing was reported below a slot
-    /// that is in use (Paxos Made Simple, section 3).
+    /// Phase 2a of the slots in use: becomes the leader once a quorum has promised, and proposes again every value
+    /// that an earlier leader may have got chosen. In a slot without a report, below the end of the log, it
+    /// proposes a no-op.
     ///
-    /// What somebody has trimmed is chosen, but not reported: until this node has its effect, it can
-    /// neither propose there nor tell what comes after, and does not lead.
+    /// The node first learns every slot that its quorum has trimmed, from messages or by a snapshot. Such a slot is
+    /// chosen but not reported.
+    ///
+    /// Papers: Paxos Made Simple, section 3; The Part-Time Parliament, section 3.1; Paxos Made Moderately Complex,
+    /// `adopted`.
+    ///
+    /// Invariant: the value of each proposal is the reported one of the highest ballot. See
+    /// [adopted values](super::safety#adopted-values) and [trimming](super::safety#trimming).
     pub(super) fn lead_if_promised(&mut self, output: &mut Output) {
         let Role::Candidate(candidate) = &self.role else { return };
         if candidate.heard.len() < self.config.phase1_quorum
@@ -106,15 +130,20 @@ impl Replica {
         output.timers.extend([Timer::Heartbeat, Timer::Resend]);
     }
 
-    /// Somebody has promised a higher ballot: this one is over. The refused owner promises the higher
-    /// ballot itself, so that its next one is above it at once.
+    /// Abandons the present ballot, because an acceptor has promised a higher one.
+    ///
+    /// The node promises the higher ballot itself, so that its next ballot is above it. A higher promise is always
+    /// safe ([the shared promise](super::safety#the-shared-promise)).
+    ///
+    /// Papers: Paxos Made Simple, end of section 2.2: the proposer "should then abandon its proposal"; Paxos Made
+    /// Moderately Complex, `preempted`.
     pub(super) fn on_nack(&mut self, ballot: Ballot, promised: Ballot, output: &mut Output) {
         let current = self.acceptor.promised == Some(ballot);
         if !current || matches!(self.role, Role::Follower) || promised <= ballot {
-            return; // It refuses what is over anyway.
+            return; // The refused ballot is abandoned already, or the message makes no sense.
         }
         if self.config.index(promised.node).is_none() {
-            return; // A ballot of nobody.
+            return; // No member owns that ballot, so recovery would refuse its record.
         }
         self.acceptor.promise(promised, &mut output.records);
         self.follow(output);

@@ -1,4 +1,6 @@
-//! The learner: what this node knows to be chosen. Forgotten in a crash and learned again.
+//! The learner: the values that this node knows to be chosen.
+//!
+//! A crash loses them, and the node learns them again from other nodes.
 
 use super::log::SlotLog;
 use crate::types::{Slot, Value};
@@ -6,49 +8,53 @@ use crate::types::{Slot, Value};
 /// Chosen values by slot, from the first that is not trimmed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Learner {
-    /// What is known to be chosen.
+    /// The known values.
     pub chosen: SlotLog<Value>,
-    /// Every slot below is known, this one is not. Follows from `chosen`, whose end it is or which has
-    /// a gap here; kept to be found at once.
+    /// The first slot that is not known to be chosen. All values below were released to be applied, or are in a
+    /// snapshot.
+    ///
+    /// Invariant: `chosen` has an entry for every slot below that is not trimmed, and none for this slot.
     pub below: Slot,
 }
 
 impl Learner {
-    /// What is known of a log whose slots below `below` are in a snapshot.
+    /// Returns a learner that knows nothing but a snapshot of the slots below `below`.
     pub(crate) fn after_snapshot(below: Slot) -> Self {
         Self { chosen: SlotLog::trimmed(below), below }
     }
 
-    /// Forgets values that are in a snapshot, and hands out what can now be applied in order: the
-    /// snapshot may hold what this node did not know.
+    /// Forgets the values that are in a snapshot. Releases values that follow the snapshot, since the snapshot may
+    /// fill a gap.
     pub(crate) fn trim(&mut self, below: Slot, ready: &mut Vec<(Slot, Value)>) {
         self.chosen.trim(below);
         self.below = self.below.max(below);
-        self.hand_out(ready);
+        self.release(ready);
     }
 
-    /// Takes in that `value` is chosen in `slot`, and hands out what can now be applied in order.
+    /// Learns that `value` is chosen in `slot`, and releases the values that can now be applied. Does nothing if
+    /// the slot is known or trimmed.
     ///
     /// # Panics
-    /// When another value is known to be chosen there: agreement is broken, and going on would
-    /// only spread it.
+    /// If another value is known to be chosen there. Agreement is broken then, and to go on would spread the damage.
     pub(crate) fn learn(&mut self, slot: Slot, value: &Value, ready: &mut Vec<(Slot, Value)>) {
         if let Some(known) = self.chosen.get(slot) {
             assert_eq!(known, value, "two values chosen in slot {slot}");
             return;
         }
         self.chosen.insert(slot, value.clone());
-        self.hand_out(ready);
+        self.release(ready);
     }
 
-    fn hand_out(&mut self, ready: &mut Vec<(Slot, Value)>) {
+    /// Appends to `ready` the known values from `below` up to the first gap, in the order of the log (Paxos Made
+    /// Moderately Complex, `perform` of the replica).
+    fn release(&mut self, ready: &mut Vec<(Slot, Value)>) {
         while let Some(value) = self.chosen.get(self.below) {
             ready.push((self.below, value.clone()));
             self.below = self.below.plus(1);
         }
     }
 
-    /// Whether the value of a slot is known.
+    /// Returns true if the slot is known to be chosen.
     pub(crate) fn knows(&self, slot: Slot) -> bool {
         slot < self.below || self.chosen.get(slot).is_some()
     }

@@ -1,4 +1,8 @@
-//! Learning what is chosen, and keeping each other informed. Nothing here votes or promises.
+//! Learning: a leader announces chosen values, and a node that missed some asks for them (Paxos Made Simple,
+//! section 2.3).
+//!
+//! Nothing here votes or promises. A chosen value never changes, so these messages may be late, repeated or
+//! answered by any node that knows the value.
 
 use super::{Replica, proposer::Role};
 use crate::{
@@ -8,6 +12,11 @@ use crate::{
 };
 
 impl Replica {
+    /// Learns the values of these slots, in those in which this node voted in the same ballot.
+    ///
+    /// Invariant: the node's own vote has the chosen value, because one ballot proposes only one value in a slot.
+    /// See [one value per ballot](super::safety#one-value-per-ballot). A vote of another ballot may be for another
+    /// value. The values of other slots are asked for after the next heartbeat.
     pub(super) fn on_chosen(
         &mut self,
         ballot: Ballot,
@@ -17,7 +26,6 @@ impl Replica {
     ) {
         let end = first.plus(count).min(self.acceptor.votes.end());
         for slot in (first.max(self.learner.below).0..end.0).map(Slot) {
-            // In one ballot only one value is proposed: whoever voted in it knows the value.
             if let Some(vote) = self.acceptor.votes.get(slot)
                 && vote.ballot == ballot
             {
@@ -29,6 +37,8 @@ impl Replica {
         self.lead_if_promised(output);
     }
 
+    /// Learns chosen values from another node, and asks for more if the batch was full. A candidate may have waited
+    /// for them.
     pub(super) fn on_learned(
         &mut self,
         from: NodeId,
@@ -37,7 +47,7 @@ impl Replica {
         output: &mut Output,
     ) {
         if first.plus(values.len() as u64) > self.slot_limit() {
-            return; // Beyond what can be held.
+            return; // The slots are too far ahead.
         }
         for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
             self.learner.learn(slot, value, &mut output.chosen);
@@ -46,11 +56,12 @@ impl Replica {
         self.advance();
         self.lead_if_promised(output);
         if values.len() as u64 >= self.config.batch_slots_max {
-            // A full batch: there is more to be had.
             output.send(from, Message::Learn { from: self.learner.below });
         }
     }
 
+    /// Sends known chosen values from a slot on, up to the first gap and at most one batch. If the slot is trimmed,
+    /// says so instead: the other node then needs a snapshot.
     pub(super) fn on_learn(&self, from: NodeId, first: Slot, output: &mut Output) {
         let below = self.acceptor.trimmed;
         if first < below {
@@ -64,6 +75,8 @@ impl Replica {
         }
     }
 
+    /// Arms the campaign timer again, because a leader is alive, and asks it for values that this node lacks.
+    /// Refuses a ballot below the promise, so that the sender stops leading.
     pub(super) fn on_heartbeat(
         &mut self,
         from: NodeId,
@@ -72,7 +85,7 @@ impl Replica {
         output: &mut Output,
     ) {
         if ballot.node != from {
-            return; // Only its owner leads in a ballot.
+            return; // Only the owner of a ballot leads in it.
         }
         if let Some(promised) = self.acceptor.promised
             && ballot < promised
@@ -86,18 +99,21 @@ impl Replica {
         }
     }
 
+    /// Sends a heartbeat with the end of the chosen prefix, if this node leads.
     pub(super) fn on_heartbeat_due(&self, output: &mut Output) {
         let (Role::Leader(_), Some(ballot)) = (&self.role, self.acceptor.promised) else { return };
         output.broadcast(Message::Heartbeat { ballot, chosen_below: self.learner.below });
         output.timers.push(Timer::Heartbeat);
     }
 
+    /// Stops counting votes for a slot, if this node leads.
     fn close(role: &mut Role, slot: Slot) {
         if let Role::Leader(leader) = role {
             leader.close(slot);
         }
     }
 
+    /// Lets the leader, if this node is one, begin at the first slot that is not known to be chosen.
     pub(super) fn advance(&mut self) {
         if let Role::Leader(leader) = &mut self.role {
             leader.advance(self.learner.below);

@@ -1,4 +1,4 @@
-//! A log indexed by slot, and batches of consecutive slots.
+//! A log indexed by slot, and the division of slots into batches of consecutive ones.
 
 use std::collections::VecDeque;
 
@@ -6,13 +6,13 @@ use itertools::Itertools as _;
 
 use crate::types::{Batch, Slot, Value};
 
-/// At most one entry per slot, found by index. Slots without an entry cost one empty place; slots
-/// that were trimmed cost nothing and stay empty.
+/// A map from slots to entries, found by index. A slot without an entry, below one that has an entry, costs the
+/// memory of an entry. A trimmed slot costs nothing and stays empty.
 ///
-/// Invariant: the last place is never empty, so that equal contents are equal logs.
+/// Invariant: the last element of `entries` is never `None`, so that logs with equal entries are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SlotLog<T> {
-    /// The slot of the first place; all below are trimmed.
+    /// The slot of the first element. All slots below are trimmed.
     trimmed: Slot,
     entries: VecDeque<Option<T>>,
 }
@@ -24,23 +24,24 @@ impl<T> Default for SlotLog<T> {
 }
 
 impl<T> SlotLog<T> {
-    /// An empty log in which nothing below `below` will ever be.
+    /// Returns an empty log that is trimmed below `below`.
     pub(crate) fn trimmed(below: Slot) -> Self {
         Self { trimmed: below, entries: VecDeque::new() }
     }
 
-    /// The place of a slot that is not trimmed.
+    /// Returns the index of a slot in `entries`, or `None` if the slot is trimmed.
     fn index(&self, slot: Slot) -> Option<usize> {
         usize::try_from(slot.0.checked_sub(self.trimmed.0)?).ok()
     }
 
-    /// The entry of a slot, if it has one.
+    /// Returns the entry of a slot.
     pub fn get(&self, slot: Slot) -> Option<&T> {
         self.entries.get(self.index(slot)?)?.as_ref()
     }
 
-    /// Puts an entry in its slot, in place of an earlier one; a slot that is trimmed takes none.
-    /// Callers bound the slot: memory grows with the highest.
+    /// Sets the entry of a slot. Does nothing if the slot is trimmed.
+    ///
+    /// Memory grows with the highest slot, so callers check the slot against a limit first.
     pub fn insert(&mut self, slot: Slot, entry: T) {
         let Some(index) = self.index(slot) else { return };
         if index < self.entries.len() {
@@ -51,26 +52,26 @@ impl<T> SlotLog<T> {
         }
     }
 
-    /// Forgets what is below a slot.
+    /// Removes all entries below a slot.
     pub fn trim(&mut self, below: Slot) {
-        let Some(known) = self.index(below) else { return };
-        self.entries.drain(..known.min(self.entries.len()));
+        let Some(count) = self.index(below) else { return };
+        self.entries.drain(..count.min(self.entries.len()));
         self.trimmed = below;
     }
 
-    /// The slot after the last one that has an entry, or the first that is not trimmed.
+    /// Returns the slot after the last entry, or the first slot that is not trimmed if there is no entry.
     pub fn end(&self) -> Slot {
         self.trimmed.plus(self.entries.len() as u64)
     }
 
-    /// All entries by rising slot.
+    /// Returns all entries by rising slot.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Slot, &T)> {
         let slots = self.entries.iter().enumerate();
-        slots.filter_map(|(place, entry)| Some((self.trimmed.plus(place as u64), entry.as_ref()?)))
+        slots.filter_map(|(index, entry)| Some((self.trimmed.plus(index as u64), entry.as_ref()?)))
     }
 }
 
-/// Cuts slots into batches of consecutive ones, none longer than `most`.
+/// Divides values by rising slot into batches of consecutive slots. No batch is longer than `most`.
 pub(crate) fn runs(
     slots: impl IntoIterator<Item = (Slot, Value)>,
     most: u64,

@@ -1,15 +1,25 @@
-//! The replica: one pure function from an event to records and messages.
+//! The replica: a pure function from its state and an event to its next state, records and messages.
 //!
-//! A replica plays all roles. [`acceptor`] is what must be durable, [`proposer`] what a candidate or
-//! leader has heard, [`learner`] what is known to be chosen, [`reader`] who waits to read. How an
-//! event moves through them is told in the order in which things happen: electing (phase 1),
-//! proposing (phase 2), learning, reading, trimming, resending. Every handler first says what it
-//! ignores, and why.
+//! A replica plays all roles of Paxos. Each role has a module with its state:
 //!
-//! Departures from "Paxos Made Simple": one promise covers the whole log (as there in section 3);
-//! accepting a ballot promises it; a refusal is said (Nack) rather than kept silent; a node's own
-//! promise and vote are counted at once, since its driver releases nothing that follows from them before they
-//! are durable.
+//! - [`acceptor`]: the promise and the votes. Durable.
+//! - [`proposer`]: the promises that a candidate received, and the votes that a leader received.
+//! - [`learner`]: the values that are known to be chosen.
+//! - [`reader`]: the reads that wait for a confirmation.
+//!
+//! The handlers of events are in modules of their own. In the order in which things happen, these are `electing`
+//! for phase 1, `proposing` for phase 2, then `learning`, `reading`, `trimming` and `resending`. A handler begins
+//! with the cases that it ignores. [`safety`] has the arguments why all this is safe.
+//!
+//! # Departures from "Paxos Made Simple"
+//!
+//! - One promise covers the whole log, as in section 3 of the paper, and a vote promises its ballot
+//!   ([the shared promise](safety#the-shared-promise)).
+//! - An acceptor answers a refused message with a Nack message. In the paper it may stay silent.
+//! - A node counts its own promise and vote at once, without a message. Its driver releases nothing that follows
+//!   from them before they are durable ([early Accepts](safety#early-accepts)).
+//! - A candidate needs the effect of the slots that its quorum has trimmed before it leads
+//!   ([trimming](safety#trimming)).
 
 pub mod acceptor;
 mod electing;
@@ -22,6 +32,7 @@ mod proposing;
 pub mod reader;
 mod reading;
 mod resending;
+pub mod safety;
 mod trimming;
 
 use std::sync::Arc;
@@ -36,8 +47,9 @@ use crate::{
     types::{NodeId, Slot},
 };
 
-/// One node's protocol state. Two replicas that behave alike are equal: there are no counters and no
-/// caches beside the state.
+/// The protocol state of one node.
+///
+/// Invariant: it has no counters and no caches. So replicas that are not equal differ in what they may do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Replica {
     config: Arc<Config>,
@@ -46,7 +58,7 @@ pub struct Replica {
     learner: Learner,
 }
 
-/// Everything a replica consists of, to be looked at.
+/// A view of the whole state of a replica.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
     /// Never changes.
@@ -60,11 +72,11 @@ pub struct Parts<'a> {
 }
 
 impl Replica {
-    /// A replica that has never run. Use it only where no earlier state can exist: a node that comes
-    /// back without its promises breaks agreement.
+    /// Returns a replica that has never run. Use it only if no earlier state of this node can exist: a node that
+    /// comes back without its promises breaks agreement.
     ///
     /// # Errors
-    /// A configuration that cannot work.
+    /// Fails if the configuration is invalid.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
@@ -75,11 +87,13 @@ impl Replica {
         })
     }
 
-    /// The replica that wrote these records, after a crash: it keeps its promises and votes, follows,
-    /// and has to be told again what is chosen. What it had trimmed is in its driver's snapshot.
+    /// Returns the replica that wrote these records, as it is after a crash ([recovery](safety#recovery)). It has
+    /// its promise and votes, and is a follower. It knows only the trimmed slots to be chosen, whose effect is in
+    /// the driver's snapshot.
     ///
     /// # Errors
-    /// A configuration that cannot work, or records that cannot be this node's.
+    /// Fails if the configuration is invalid, if a record names a node that is not in it, or if records contradict
+    /// each other.
     pub fn recover(
         config: Config,
         records: impl IntoIterator<Item = Record>,
@@ -97,7 +111,7 @@ impl Replica {
         Ok(replica)
     }
 
-    /// Everything it consists of.
+    /// Returns a view of the whole state, for drivers and checks.
     pub fn parts(&self) -> Parts<'_> {
         Parts {
             config: &self.config,
@@ -107,15 +121,19 @@ impl Replica {
         }
     }
 
-    /// Who leads, as far as this node can tell: itself, or the owner of the ballot it has promised.
+    /// Returns the node that leads, as far as this node can tell: this node if it is the leader, or else the owner
+    /// of the promised ballot. Returns `None` if this node has promised nothing, or only its own ballot without
+    /// leading.
     pub fn leader(&self) -> Option<NodeId> {
         let promised = self.acceptor.promised?;
-        let certain = promised.node != self.config.id || matches!(self.role, Role::Leader(_));
-        certain.then_some(promised.node)
+        let may_lead = promised.node != self.config.id || matches!(self.role, Role::Leader(_));
+        may_lead.then_some(promised.node)
     }
 
-    /// Takes in one event and appends to `output` what follows from it. See the crate's
-    /// documentation for what a driver owes.
+    /// Handles one event and appends the resulting records, messages and answers to `output`. The [crate]
+    /// documentation has the rules for drivers.
+    ///
+    /// Messages of nodes that are not in the configuration, and of this node itself, are ignored.
     pub fn step(&mut self, event: Event, output: &mut Output) {
         match event {
             Event::Message { from, message } => {
@@ -164,9 +182,9 @@ impl Replica {
     }
 }
 
-/// What several rooms need.
+/// Helpers that several handlers share.
 impl Replica {
-    /// Whoever has promised another's ballot has none of its own any more.
+    /// Becomes a follower, because another node's ballot was promised. Refuses the reads that waited.
     fn follow(&mut self, output: &mut Output) {
         if let Role::Leader(leader) = std::mem::take(&mut self.role) {
             self.refuse(leader.reader.into_tokens(), output);
@@ -174,22 +192,22 @@ impl Replica {
         output.timers.push(Timer::Campaign);
     }
 
-    /// Turns away proposals or reads, since this node does not lead.
+    /// Refuses proposals or reads, because this node does not lead.
     fn refuse(&self, tokens: impl IntoIterator<Item = Token>, output: &mut Output) {
         let refusal = Refusal::NotLeader { leader: self.leader() };
         output.refused.extend(tokens.into_iter().map(|token| Refused { token, refusal }));
     }
 
-    fn me(&self) -> usize {
+    fn own_index(&self) -> usize {
         self.config.index(self.config.id).expect("a valid configuration lists its own node")
     }
 
-    /// The slot after all that are in use.
+    /// Returns the slot after the last one that has a vote or is known to be chosen.
     fn log_end(&self) -> Slot {
         self.acceptor.votes.end().max(self.learner.chosen.end())
     }
 
-    /// The first slot that this node will not hold yet.
+    /// Returns the first slot for which this node does not accept messages yet.
     fn slot_limit(&self) -> Slot {
         self.log_end().plus(self.config.slots_ahead_max)
     }

@@ -1,31 +1,31 @@
-//! A set of nodes, by their places in the configuration.
+//! Sets of nodes in which votes and promises are counted.
 
-/// A set of nodes, by their place in the configuration.
+/// A set of nodes: bit `i` stands for the node with index `i` in `Config::nodes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NodeSet(pub u64);
 
 impl NodeSet {
-    /// The set of one.
+    /// Returns the set of one node.
     pub(crate) fn of(index: usize) -> Self {
         Self(1 << index)
     }
 
-    /// Adds a node; a node that is heard twice counts once.
+    /// Adds a node. A node that is added twice counts once.
     pub fn insert(&mut self, index: usize) {
         self.0 |= 1 << index;
     }
 
-    /// Whether a node is in it.
+    /// Returns true if the set has this node.
     pub fn contains(self, index: usize) -> bool {
         self.0 & (1 << index) != 0
     }
 
-    /// How many nodes are in it.
+    /// Returns the number of nodes.
     pub fn len(self) -> usize {
         self.0.count_ones() as usize
     }
 
-    /// Whether nobody is in it.
+    /// Returns true if the set has no node.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }

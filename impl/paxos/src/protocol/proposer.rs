@@ -1,45 +1,49 @@
-//! The proposer: what a node that campaigns or leads has heard. Forgotten in a crash.
+//! The proposer: the promises that a candidate has received, and the votes that a leader has received.
 //!
-//! A node campaigns or leads in the ballot that it has itself promised, or not at all: whoever
-//! promises a higher ballot stops proposing in the lower one. So no ballot is kept here.
+//! A crash loses them. A candidate is what "Paxos Made Moderately Complex" calls a scout, and a leader keeps one
+//! commander for each slot in flight.
+//!
+//! Invariant: a candidate or leader has promised its own ballot and none above. A node that promises another ballot
+//! becomes a follower in the same step. So no ballot is kept here: it is
+//! [`Acceptor::promised`](super::acceptor::Acceptor::promised).
 
 use std::collections::VecDeque;
 
 use super::{acceptor::Vote, log::SlotLog, node_set::NodeSet, reader::Reader};
 use crate::{message::Report, types::Slot};
 
-/// What a node does about proposing.
+/// The proposer's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// It waits for others.
+    /// The node proposes nothing.
     #[default]
     Follower,
-    /// It has begun a ballot and collects promises.
+    /// The node has begun a ballot and collects promises (phase 1).
     Candidate(Candidate),
-    /// It has a quorum of promises and proposes.
+    /// The node has a quorum of promises and proposes (phase 2).
     Leader(Leader),
 }
 
 /// Phase 1, half done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Candidate {
-    /// Who promised, the node itself included.
+    /// The nodes that promised, this node included.
     pub heard: NodeSet,
-    /// Every slot below has been trimmed by one of them, and so is chosen.
+    /// The highest slot below which one of these nodes has trimmed its log. Every slot below is chosen.
     pub trimmed: Slot,
-    /// Of each slot that this node itself has not trimmed, the vote of the highest ballot that they
-    /// reported.
+    /// The reported vote of the highest ballot, for each slot that this node has not trimmed.
     pub reported: SlotLog<Vote>,
 }
 
 impl Candidate {
-    /// Nobody has promised yet; the node itself has trimmed what is below `trimmed`.
+    /// Returns a candidate without promises, of a node that has trimmed its log below `trimmed`.
     pub(crate) fn new(trimmed: Slot) -> Self {
         Self { reported: SlotLog::trimmed(trimmed), ..Self::default() }
     }
 
-    /// Takes in one promise (Paxos Made Simple, section 2.2, phase 2a: the value "of the
-    /// highest-numbered proposal among the responses").
+    /// Adds one promise, and keeps for each slot the value "of the highest-numbered proposal among the responses".
+    ///
+    /// Papers: Paxos Made Simple, section 2.2, phase 2a; Paxos Made Moderately Complex, `pmax`.
     pub(crate) fn hear(&mut self, index: usize, trimmed: Slot, reports: Vec<Report>) {
         self.heard.insert(index);
         self.trimmed = self.trimmed.max(trimmed);
@@ -52,59 +56,57 @@ impl Candidate {
     }
 }
 
-/// Phase 2, slot by slot.
-///
-/// Invariant: `first` is the first slot that the node does not know to be chosen.
+/// Phase 2, slot by slot. A slot is in flight while the leader counts votes for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Leader {
-    /// The slot of the first set of votes.
+    /// The slot of the first set of votes. Invariant: the first slot that the node does not know to be chosen.
     pub first: Slot,
-    /// Who voted for what this leader proposed, from slot `first` on; empty where nothing is
-    /// proposed or the value is known to be chosen.
+    /// The nodes that voted for this leader's proposals, from slot `first` on. A set is empty if the slot is not in
+    /// flight: nothing is proposed there, or the value is known to be chosen.
     pub votes: VecDeque<NodeSet>,
-    /// Who waits to read.
+    /// The reads that wait.
     pub reader: Reader,
 }
 
 impl Leader {
-    /// A leader that proposes from `first` on, where a log ends at `barrier` that others began.
+    /// Returns a leader that proposes from `first` on, and whose reads see every slot below `barrier`.
     pub(crate) fn new(first: Slot, barrier: Slot) -> Self {
         Self { first, votes: VecDeque::new(), reader: Reader::new(barrier) }
     }
 
-    /// The votes in a slot, if it is in flight.
+    /// Returns the votes in a slot, if it is in flight.
     pub(crate) fn votes(&mut self, slot: Slot) -> Option<&mut NodeSet> {
         let index = slot.0.checked_sub(self.first.0)?;
         let votes = self.votes.get_mut(usize::try_from(index).ok()?)?;
         (!votes.is_empty()).then_some(votes)
     }
 
-    /// A slot is in flight: the leader itself has voted.
-    pub(crate) fn open(&mut self, slot: Slot, me: NodeSet) {
+    /// Puts a slot in flight, with the vote of the leader.
+    pub(crate) fn open(&mut self, slot: Slot, own: NodeSet) {
         let index = (slot.0 - self.first.0) as usize;
         if index >= self.votes.len() {
             self.votes.resize(index + 1, NodeSet::default());
         }
-        self.votes[index] = me;
+        self.votes[index] = own;
     }
 
-    /// The slots in flight.
+    /// Returns the slots in flight and their votes.
     pub(crate) fn open_slots(&self) -> impl Iterator<Item = (Slot, NodeSet)> {
         let slots = (self.first.0..).map(Slot).zip(self.votes.iter().copied());
         slots.filter(|(_, votes)| !votes.is_empty())
     }
 
-    /// Votes in a slot whose value is known are of no more use.
+    /// Stops counting votes for a slot, whose value is known to be chosen.
     pub(crate) fn close(&mut self, slot: Slot) {
         if let Some(votes) = self.votes(slot) {
             *votes = NodeSet::default();
         }
     }
 
-    /// Follows the learner.
+    /// Drops the slots below the first that is not known to be chosen.
     pub(crate) fn advance(&mut self, first: Slot) {
-        let known = (first.0 - self.first.0) as usize;
-        self.votes.drain(..known.min(self.votes.len()));
+        let count = (first.0 - self.first.0) as usize;
+        self.votes.drain(..count.min(self.votes.len()));
         self.first = first;
     }
 }

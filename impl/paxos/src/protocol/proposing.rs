@@ -1,4 +1,4 @@
-//! Phase 2: getting values chosen.
+//! Phase 2: the leader proposes, acceptors vote, and the leader counts the votes.
 
 use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
@@ -8,13 +8,20 @@ use crate::{
 };
 
 impl Replica {
+    /// Gives the commands of clients the next free slots and proposes them. Refuses all of them if this node does
+    /// not lead, and those beyond `in_flight_max` slots.
+    ///
+    /// Papers: Paxos Made Simple, section 3; Paxos Made Moderately Complex, `propose`.
+    ///
+    /// Invariant: a free slot is above every slot that was reported to this leader, or in which it has proposed. So
+    /// nothing is chosen there in a lower ballot, and nothing else is proposed there in this one.
     pub(super) fn on_propose(&mut self, proposals: Vec<Proposal>, output: &mut Output) {
         let next = self.log_end();
         let Role::Leader(leader) = &self.role else {
             return self.refuse(proposals.into_iter().map(|proposal| proposal.token), output);
         };
-        let room = leader.first.plus(self.config.in_flight_max).0.saturating_sub(next.0);
-        let taken = proposals.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        let free = leader.first.plus(self.config.in_flight_max).0.saturating_sub(next.0);
+        let taken = proposals.len().min(usize::try_from(free).unwrap_or(usize::MAX));
         let mut proposals = proposals.into_iter();
         let mut values = Vec::with_capacity(taken);
         for (slot, proposal) in (next.0..).map(Slot).zip(proposals.by_ref().take(taken)) {
@@ -28,23 +35,38 @@ impl Replica {
         }
     }
 
-    /// Phase 2a: the leader votes for its own proposal and asks the others to.
+    /// Phase 2a: the leader votes for its own proposal and asks its peers to vote. Requires that the slots are free
+    /// or that the values are [adopted](super::safety#adopted-values).
+    ///
+    /// Papers: Paxos Made Simple, section 2.2, phase 2a; Paxos Made Moderately Complex, a commander for each slot.
+    ///
+    /// Invariant: the ballot is the node's own, and a quorum has promised it. The Accept message may leave before
+    /// the record of the leader's vote is durable. See [early Accepts](super::safety#early-accepts).
     pub(super) fn propose(&mut self, first: Slot, values: Batch, output: &mut Output) {
         let ballot = self.acceptor.promised.expect("a leader has promised its own ballot");
         let count = values.len() as u64;
         let own = self.acceptor.accept(ballot, first, &values, &mut output.records);
         assert!(own.is_ok(), "a leader leads in the ballot it has promised");
         output.broadcast(Message::Accept { ballot, first, values });
-        let me = NodeSet::of(self.me());
+        let own_vote = NodeSet::of(self.own_index());
         let Role::Leader(leader) = &mut self.role else { unreachable!("only leaders propose") };
         for slot in (first.0..first.0 + count).map(Slot) {
-            leader.open(slot, me);
+            leader.open(slot, own_vote);
         }
         if self.config.phase2_quorum == 1 {
-            self.count_votes(self.me(), ballot, first, count, output);
+            self.count_votes(self.own_index(), ballot, first, count, output);
         }
     }
 
+    /// Phase 2b: votes for the proposed values, or refuses.
+    ///
+    /// A vote promises its ballot, so the node becomes a follower. In trimmed slots it does not vote, and tells the
+    /// leader so.
+    ///
+    /// Papers: Paxos Made Simple, section 2.2, phase 2b; Paxos Made Moderately Complex, `p2b`.
+    ///
+    /// Invariant: the acceptor votes in no ballot below its promise. See [the shared
+    /// promise](super::safety#the-shared-promise).
     pub(super) fn on_accept(
         &mut self,
         from: NodeId,
@@ -55,7 +77,7 @@ impl Replica {
     ) {
         let beyond = first.plus(values.len() as u64) > self.slot_limit();
         if ballot.node != from || values.is_empty() || beyond {
-            return; // Not from the owner, about nothing, or beyond what can be held.
+            return; // The sender does not own the ballot, there is no value, or the slots are too far ahead.
         }
         let votes = match self.acceptor.accept(ballot, first, values, &mut output.records) {
             Ok(votes) => votes,
@@ -71,6 +93,9 @@ impl Replica {
         }
     }
 
+    /// Counts a node's votes in the leader's ballot.
+    ///
+    /// Papers: Paxos Made Simple, section 2.3, where the leader is the "distinguished learner".
     pub(super) fn on_accepted(
         &mut self,
         index: usize,
@@ -80,12 +105,15 @@ impl Replica {
         output: &mut Output,
     ) {
         if self.acceptor.promised != Some(ballot) {
-            return; // Votes of another ballot do not add up with those of this one.
+            return; // Votes of different ballots are never added up.
         }
         self.count_votes(index, ballot, first, count, output);
     }
 
-    /// A value is chosen once a quorum has voted for it in one ballot.
+    /// Adds one node's vote to each of the slots that is in flight. A value with a quorum of votes is chosen: the
+    /// leader learns it and announces it, in runs of consecutive slots.
+    ///
+    /// Invariant: each node counts once in each slot ([counted votes](super::safety#counted-votes)).
     fn count_votes(
         &mut self,
         index: usize,
@@ -95,8 +123,8 @@ impl Replica {
         output: &mut Output,
     ) {
         let Role::Leader(leader) = &mut self.role else { return };
-        let open = leader.first.max(first).0..leader.first.plus(leader.votes.len() as u64).0;
-        let end = open.end.min(first.plus(count).0);
+        let in_flight = leader.first.max(first).0..leader.first.plus(leader.votes.len() as u64).0;
+        let end = in_flight.end.min(first.plus(count).0);
         let mut run: Option<(Slot, u64)> = None;
         let mut announce = |run: Option<(Slot, u64)>| {
             if let Some((first, count)) = run {
@@ -104,7 +132,7 @@ impl Replica {
                 output.messages.push(Envelope { to: To::Peers, message });
             }
         };
-        for slot in (open.start..end).map(Slot) {
+        for slot in (in_flight.start..end).map(Slot) {
             let Some(votes) = leader.votes(slot) else { continue };
             votes.insert(index);
             if votes.len() < self.config.phase2_quorum {

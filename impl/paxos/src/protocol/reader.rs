@@ -1,54 +1,56 @@
-//! The reader: who waits until a leader knows that it still leads. Forgotten in a crash, and with the
-//! lead.
+//! The reader: the reads that wait until a quorum confirms that this node still leads.
+//!
+//! It is part of a [`Leader`](super::proposer::Leader), so it is lost in a crash and when another ballot is promised.
 
 use super::node_set::NodeSet;
 use crate::{event::Token, types::Slot};
 
-/// The reads of a leader, confirmed in rounds: one is under way, and who comes meanwhile waits for
-/// the next.
+/// The reads of a leader, confirmed in rounds. At most one round is under way. Reads that arrive during a round
+/// wait for the next one ([reads](super::safety#reads)).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Reader {
-    /// Where the log ended when this node began to lead: whatever an earlier leader got chosen, and
-    /// may have told its clients, lies below.
+    /// The end of the log when this node began to lead. Every slot in which an earlier leader got a value chosen is
+    /// below it.
     pub barrier: Slot,
-    /// The last round that was begun; the first is 1.
+    /// The last round that was begun. The first is 1.
     pub round: u64,
-    /// Who confirmed it; nobody if none is under way.
+    /// The nodes that confirmed the round, this node included. Empty if no round is under way.
     pub heard: NodeSet,
-    /// What the reads of this round have to see: every slot below.
+    /// The reads of this round are answered from a state with every slot below this one. The default if no round is
+    /// under way.
     pub index: Slot,
     /// The reads of this round.
     pub asked: Vec<Token>,
-    /// The reads of the next.
+    /// The reads of the next round.
     pub waiting: Vec<Token>,
 }
 
 impl Reader {
-    /// Nobody reads yet.
+    /// Returns a reader without reads.
     pub(crate) fn new(barrier: Slot) -> Self {
         Self { barrier, ..Self::default() }
     }
 
-    /// Begins a round for all who wait; what they have to see is settled now.
-    pub(crate) fn begin(&mut self, known_end: Slot, me: NodeSet) {
+    /// Begins a round for all waiting reads, and fixes the slots that they have to see.
+    pub(crate) fn begin(&mut self, known_end: Slot, own: NodeSet) {
         self.round += 1;
-        self.heard = me;
+        self.heard = own;
         self.index = known_end.max(self.barrier);
         self.asked = std::mem::take(&mut self.waiting);
     }
 
-    /// Ends a round.
+    /// Ends the round. Returns its reads and the first slot that they need not see.
     pub(crate) fn finish(&mut self) -> (Vec<Token>, Slot) {
         self.heard = NodeSet::default();
         (std::mem::take(&mut self.asked), std::mem::take(&mut self.index))
     }
 
-    /// Whether a node has still to confirm a round that is under way.
+    /// Returns true if a round is under way that this node has not confirmed.
     pub(crate) fn awaits(&self, index: usize) -> bool {
         !self.heard.is_empty() && !self.heard.contains(index)
     }
 
-    /// All who wait.
+    /// Returns all reads, those of this round first.
     pub(crate) fn into_tokens(self) -> impl Iterator<Item = Token> {
         self.asked.into_iter().chain(self.waiting)
     }

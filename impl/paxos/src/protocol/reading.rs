@@ -1,11 +1,9 @@
 //! Linearizable reads without an entry in the log.
 //!
-//! A leader may have been deposed without knowing it. So it first asks whether anybody has promised
-//! more: a quorum that has not shows that no other leader could have got anything chosen before the
-//! question, since each of them would have needed a promise of one of these nodes. What this leader
-//! itself knows to be chosen by then, and what was reported to it when it began, is all that any
-//! client can have been told. It is more than what this leader could apply: where it waits for a slot
-//! that an earlier leader began, others may know that one, and have applied what comes after.
+//! A leader may have been deposed without knowing it. So it asks its peers to confirm that they have promised no
+//! higher ballot, and answers the read once a phase 2 quorum has confirmed. [Reads](super::safety#reads) has the
+//! argument. None of the papers has this protocol: "Paxos Made Moderately Complex" reads through the log or with
+//! leases, which need clocks.
 
 use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
@@ -15,6 +13,8 @@ use crate::{
 };
 
 impl Replica {
+    /// Adds reads to the next round, and begins that round if none is under way. Refuses them if this node does not
+    /// lead.
     pub(super) fn on_read(&mut self, tokens: Vec<Token>, output: &mut Output) {
         let Role::Leader(leader) = &mut self.role else {
             return self.refuse(tokens, output);
@@ -23,9 +23,11 @@ impl Replica {
         self.confirm_if_asked(output);
     }
 
-    /// Begins the next round, unless one is under way or nobody waits.
+    /// Begins the next round, unless one is under way or no read waits.
+    ///
+    /// Invariant: the slots that the reads have to see are fixed here, before any answer of the round.
     fn confirm_if_asked(&mut self, output: &mut Output) {
-        let me = NodeSet::of(self.me());
+        let own = NodeSet::of(self.own_index());
         let (Role::Leader(leader), Some(ballot)) = (&mut self.role, self.acceptor.promised) else {
             return;
         };
@@ -33,11 +35,12 @@ impl Replica {
         if !reader.heard.is_empty() || reader.waiting.is_empty() {
             return;
         }
-        reader.begin(self.learner.chosen.end(), me);
+        reader.begin(self.learner.chosen.end(), own);
         output.broadcast(Message::Confirm { ballot, round: reader.round });
         self.finish_if_confirmed(output);
     }
 
+    /// Releases the reads of the round once a phase 2 quorum has confirmed, this node included.
     fn finish_if_confirmed(&mut self, output: &mut Output) {
         let Role::Leader(leader) = &mut self.role else { return };
         if leader.reader.heard.len() < self.config.phase2_quorum {
@@ -47,10 +50,11 @@ impl Replica {
         output.reads.extend(tokens.into_iter().map(|token| ReadReady { token, at }));
     }
 
-    /// Nothing is promised by the answer: whoever has promised more refuses, and that is enough.
+    /// Confirms that this node has promised nothing above `ballot`, or refuses. The confirmation is no promise:
+    /// this node may promise a higher ballot right after it.
     pub(super) fn on_confirm(&self, from: NodeId, ballot: Ballot, round: u64, output: &mut Output) {
         if ballot.node != from {
-            return; // Only its owner leads in a ballot.
+            return; // Only the owner of a ballot leads in it.
         }
         match self.acceptor.promised {
             Some(promised) if promised > ballot => {
@@ -60,6 +64,11 @@ impl Replica {
         }
     }
 
+    /// Counts a confirmation of the present round. With a quorum the reads of the round are released, and the next
+    /// round begins.
+    ///
+    /// Invariant: each node counts once, and only with an answer to this very round. An earlier answer may be older
+    /// than the reads.
     pub(super) fn on_confirmed(
         &mut self,
         index: usize,
@@ -68,12 +77,12 @@ impl Replica {
         output: &mut Output,
     ) {
         if self.acceptor.promised != Some(ballot) {
-            return; // About a ballot that is over.
+            return; // The ballot is not the present one.
         }
         let Role::Leader(leader) = &mut self.role else { return };
         let reader = &mut leader.reader;
         if round != reader.round || !reader.awaits(index) {
-            return; // An earlier round says nothing about who reads now.
+            return; // The answer is to an earlier round, or came twice.
         }
         reader.heard.insert(index);
         self.finish_if_confirmed(output);

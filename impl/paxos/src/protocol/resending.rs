@@ -1,4 +1,4 @@
-//! Sending again what may have been lost.
+//! Sending messages again that may have been lost (Paxos Made Simple, section 2.4: needed for progress only).
 
 use super::{Replica, log::runs, proposer::Role};
 use crate::{
@@ -7,8 +7,11 @@ use crate::{
 };
 
 impl Replica {
-    /// Sends again what may have been lost: a candidate its Prepare, a leader its open proposals and
-    /// the round that confirms its reads, to those who have not answered.
+    /// Sends messages again to each peer that has not answered: a candidate its Prepare message, a leader its
+    /// proposals in flight and the question of its round of reads.
+    ///
+    /// Invariant: a proposal that is sent again has the value of the leader's own vote, so it is the same proposal.
+    /// See [one value per ballot](super::safety#one-value-per-ballot).
     pub(super) fn on_resend_due(&self, output: &mut Output) {
         let Some(ballot) = self.acceptor.promised else { return };
         let peers = self.config.nodes.iter().copied().enumerate();

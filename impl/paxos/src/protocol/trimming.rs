@@ -1,6 +1,7 @@
-//! Forgetting what is decided and has had its effect.
+//! Trimming: votes and values below a durable snapshot are dropped (Paxos Made Moderately Complex, "Garbage
+//! Collection").
 //!
-//! A snapshot may be a node's own or a peer's: what it says is the same, and so is what follows.
+//! The snapshot may be this node's own or a peer's. The replica does the same in both cases.
 
 use super::{Replica, proposer::Role};
 use crate::{
@@ -9,10 +10,13 @@ use crate::{
 };
 
 impl Replica {
-    /// A durable snapshot holds what the slots below `below` led to: their votes and values go.
+    /// Drops the votes and values below `below`, whose effect a durable snapshot holds. The snapshot may fill a
+    /// gap, so later values may be released, and a candidate that waited for these slots may lead.
+    ///
+    /// Invariant: every trimmed slot is chosen and its effect is durable here ([trimming](super::safety#trimming)).
     pub(super) fn on_snapshot(&mut self, below: Slot, output: &mut Output) {
         if below <= self.acceptor.trimmed {
-            return; // An older one.
+            return; // The log is trimmed up to there already.
         }
         self.acceptor.trim(below, &mut output.records);
         self.learner.trim(below, &mut output.chosen);
@@ -23,7 +27,7 @@ impl Replica {
         self.lead_if_promised(output);
     }
 
-    /// A peer no longer has the slots that this node would have to learn: its snapshot does.
+    /// Asks the driver for the snapshot of a peer that has trimmed slots which this node does not know.
     pub(super) fn on_trimmed(&self, from: NodeId, below: Slot, output: &mut Output) {
         if below > self.learner.below {
             output.fetch.push(from);

@@ -1,8 +1,8 @@
-//! Section 3: a state machine, and so a log.
+//! Section 3: a replicated state machine, which takes a log of values.
 
 use paxos::{Config, Message, Refusal, Replica, Slot, To, Value, protocol::proposer::Role};
 
-use crate::said::{
+use crate::helpers::{
     accept, accept_all, accepted, ballot, campaign, config, hear, leader, learned, prepare,
     promise, promise_to, propose, refusal, replica, report, sent, value,
 };
@@ -22,7 +22,7 @@ fn one_phase_1_for_all_slots() {
 }
 
 /// In phase 1 "an acceptor responds with more than a simple OK only if it has already received a phase 2
-/// message" for an instance; one response tells of all of them.
+/// message" for an instance. One response covers all instances.
 #[test]
 fn one_promise_reports_just_the_slots_with_votes() {
     let mut replica = replica(2, 3);
@@ -33,9 +33,9 @@ fn one_promise_reports_just_the_slots_with_votes() {
     assert_eq!(sent(&output), [promise_to(3, ballot(1, 3), reports)]);
 }
 
-/// A leader fills a gap "by proposing, as commands 136 and 137, a special no-op command that leaves the
-/// state unchanged", and proposes what was reported for the others (135 and 140 in the paper). What it
-/// knows to be chosen (up to 134, 138 and 139) it leaves alone.
+/// A leader fills a gap "by proposing, as commands 136 and 137, a special no-op command that leaves the state
+/// unchanged". In the other slots it proposes the reported values (135 and 140 in the paper). It proposes nothing
+/// in slots that it knows to be chosen (up to 134, 138 and 139).
 #[test]
 fn gaps_are_filled_with_noops() {
     let mut candidate = replica(1, 3);
@@ -52,9 +52,9 @@ fn gaps_are_filled_with_noops() {
     assert_eq!(sent(&output), proposals);
 }
 
-/// The last slot in use may be one that is known to be chosen, and that nobody reports.
+/// The last slot in use may be known to be chosen and reported by no acceptor.
 #[test]
-fn gaps_below_what_is_known_are_filled_with_noops() {
+fn gaps_below_known_slots_are_filled_with_noops() {
     let mut candidate = replica(1, 3);
     hear(&mut candidate, 2, learned(2, &["c2"]));
     campaign(&mut candidate);
@@ -65,8 +65,8 @@ fn gaps_below_what_is_known_are_filled_with_noops() {
     assert_eq!(propose(&mut candidate, "c3").taken[0].slot, Slot(3));
 }
 
-/// "It can propose command 142 before it learns that its proposed command 141 has been chosen", and 142
-/// can be chosen first.
+/// "It can propose command 142 before it learns that its proposed command 141 has been chosen". Command 142 can be
+/// chosen first.
 #[test]
 fn slots_are_proposed_before_earlier_ones_are_chosen() {
     let mut leader = leader(1, 3);
@@ -77,10 +77,10 @@ fn slots_are_proposed_before_earlier_ones_are_chosen() {
     assert!(output.chosen.is_empty(), "not to be executed yet");
 }
 
-/// Commands are executed in order: those after a gap it "can't execute", for those in it "have yet to be
-/// chosen".
+/// Commands are executed in order. A server "can't execute" the commands after a gap, because those in the gap
+/// "have yet to be chosen".
 #[test]
-fn values_are_handed_out_in_order_and_once() {
+fn values_are_released_in_order_and_once() {
     let mut replica = replica(3, 3);
     assert!(hear(&mut replica, 1, learned(2, &["c"])).chosen.is_empty());
     assert!(hear(&mut replica, 1, learned(1, &["b"])).chosen.is_empty());
@@ -102,7 +102,7 @@ fn a_leader_gets_alpha_commands_ahead() {
         assert_eq!(propose(&mut leader, "x").taken[0].slot, Slot(slot));
     }
     assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
-    // Later ones alone make no room.
+    // That later slots are chosen allows no new proposal.
     accepted(&mut leader, 2, ballot(1, 1), 1, 2);
     assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
     accepted(&mut leader, 2, ballot(1, 1), 0, 1);
@@ -112,8 +112,8 @@ fn a_leader_gets_alpha_commands_ahead() {
     assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
 }
 
-/// "If multiple servers think they are leaders", they can propose in the same instance and prevent each
-/// other, "however, safety is preserved": only one of both values is chosen.
+/// "If multiple servers think they are leaders", they can propose in the same instance and prevent each other.
+/// "However, safety is preserved": only one of the two values is chosen.
 #[test]
 fn two_leaders_do_no_harm() {
     let mut nodes = [leader(1, 3), replica(2, 3), replica(3, 3)];

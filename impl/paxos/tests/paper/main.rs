@@ -1,11 +1,13 @@
-//! "Paxos Made Simple" (Lamport, 2001), sentence by sentence: one test for each that requires something,
-//! in the order of the paper. The sentence stands above the test, quoted or in short. What the paper leaves
-//! open comes last: to forget what is decided, and to read without a slot.
+//! "Paxos Made Simple" (Lamport, 2001), sentence by sentence.
 //!
-//! Replicas are driven by hand here, one message at a time.
+//! Each sentence that requires something has a test, in the order of the paper. The doc comment of the test quotes
+//! the sentence or sums it up. Two subjects that the paper leaves open come last: trimming, and reads without a
+//! slot.
+//!
+//! The tests drive replicas by hand, one message at a time.
 
+mod helpers;
 mod log;
 mod reading;
-mod said;
 mod synod;
 mod trimming;

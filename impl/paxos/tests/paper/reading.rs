@@ -1,19 +1,19 @@
-//! What the paper leaves open: to read without a slot.
+//! Reads without a slot, which the paper leaves open.
 
 use paxos::{Message, NodeId, Output, Refusal, Replica, Slot, Timer, To};
 
-use crate::said::{
+use crate::helpers::{
     accepted, ballot, batch, campaign, config, confirm, confirmed, hear, hear_timer, leader,
     learned, nack, prepare, promise, propose, read, ready, refusals, replica, report, sent,
     snapshot,
 };
 
-/// A read needs no slot of the log. It may be answered once a quorum has confirmed, after it was asked, that
-/// nothing higher is promised: each node counts once, and for that round and ballot only.
+/// A read needs no slot of the log. It may be answered once a quorum has confirmed, after it was asked, that no
+/// higher ballot is promised. Each node counts once, and only for that round and ballot.
 #[test]
 fn a_read_is_confirmed_by_a_quorum() {
     let mut leader = leader(1, 5);
-    assert_eq!(read(&mut leader, []), Output::default(), "nobody asks");
+    assert_eq!(read(&mut leader, []), Output::default(), "no read, no round");
     let output = read(&mut leader, [7]);
     let ask = |round| (To::Peers, Message::Confirm { ballot: ballot(1, 1), round });
     assert_eq!(sent(&output), [ask(1)]);
@@ -26,7 +26,7 @@ fn a_read_is_confirmed_by_a_quorum() {
         assert_eq!(confirmed(&mut leader, 3, ballot(1, 1), 2), Output::default(), "another round");
         assert_eq!(confirmed(&mut leader, 3, ballot(2, 1), 1), Output::default(), "another ballot");
     }
-    // Who comes later waits: the answers that are under way may be older than the question.
+    // Later reads wait, because answers that are under way may be older than these reads.
     assert_eq!(read(&mut leader, [8, 9]), Output::default());
     let output = confirmed(&mut leader, 3, ballot(1, 1), 1);
     assert_eq!(ready(&output), [(7, 0)]);
@@ -35,11 +35,11 @@ fn a_read_is_confirmed_by_a_quorum() {
     assert_eq!(confirmed(&mut leader, 4, ballot(1, 1), 2), Output::default());
     let output = confirmed(&mut leader, 5, ballot(1, 1), 2);
     assert_eq!(ready(&output), [(8, 0), (9, 0)]);
-    assert!(output.messages.is_empty(), "nobody is left");
+    assert!(output.messages.is_empty(), "no read is left");
     assert_eq!(confirmed(&mut leader, 2, ballot(1, 1), 2), Output::default());
 }
 
-/// With a phase 2 quorum of one, every other leader needs the promise of this one.
+/// With a phase 2 quorum of one, every other leader needs the promise of this one. So it confirms its reads alone.
 #[test]
 fn one_vote_is_enough_to_read() {
     let mut leader = Replica::new(config(1, 3).with_quorums(3, 1)).unwrap();
@@ -51,9 +51,9 @@ fn one_vote_is_enough_to_read() {
     }
 }
 
-/// A read has to see what is chosen when its round begins, not less, and nothing that comes after.
+/// A read has to see the slots that are known to be chosen when its round begins. It need not see later ones.
 #[test]
-fn a_read_sees_what_was_chosen_when_it_was_asked() {
+fn a_read_sees_slots_that_were_chosen_when_it_was_asked() {
     let mut leader = leader(1, 3);
     for command in ["a", "b", "c"] {
         propose(&mut leader, command);
@@ -66,10 +66,10 @@ fn a_read_sees_what_was_chosen_when_it_was_asked() {
     assert_eq!(ready(&confirmed(&mut leader, 2, ballot(1, 1), 2)), [(2, 2)]);
 }
 
-/// That a leader cannot apply something yet does not mean that nobody could: others may know the slot that it
-/// waits for, from an earlier leader. So a read sees all that is known to be chosen, beyond gaps as well.
+/// Another node may know the slot that this leader waits for, from an earlier leader, and apply the slots after it.
+/// So a read has to see all slots that its leader knows to be chosen, even those beyond a gap.
 #[test]
-fn a_read_sees_what_others_can_apply() {
+fn a_read_sees_slots_that_others_can_apply() {
     let mut leader = replica(1, 3);
     campaign(&mut leader);
     promise(&mut leader, 2, ballot(1, 1), [report(0, ballot(1, 0), "a")]);
@@ -79,10 +79,10 @@ fn a_read_sees_what_others_can_apply() {
     assert_eq!(ready(&confirmed(&mut leader, 2, ballot(1, 1), 1)), [(1, 2)]);
 }
 
-/// Whatever was reported to a new leader may be chosen, and clients may have been told: its reads wait for
-/// that. So they do for what it knew already.
+/// A value that was reported to a new leader may be chosen, and a client may know it. So the leader's reads wait
+/// for every reported slot, and for every slot that it knew before.
 #[test]
-fn a_new_leaders_reads_see_what_was_reported() {
+fn a_new_leaders_reads_see_reported_slots() {
     let mut candidate = replica(1, 3);
     hear(&mut candidate, 2, learned(0, &["a"]));
     campaign(&mut candidate);
@@ -99,10 +99,10 @@ fn a_new_leaders_reads_see_what_was_reported() {
     assert_eq!(ready(&confirmed(&mut candidate, 3, ballot(1, 1), 1)), [(1, 5)]);
 }
 
-/// To confirm is to say that no higher ballot is promised. It promises nothing, and only the owner of a ballot is
-/// answered.
+/// A confirmation says that no higher ballot is promised. It promises nothing, and goes only to the owner of the
+/// ballot.
 #[test]
-fn who_has_promised_more_does_not_confirm() {
+fn a_node_that_has_promised_a_higher_ballot_does_not_confirm() {
     let mut replica = replica(2, 3);
     let answer = |round| {
         let message = Message::Confirmed { ballot: ballot(2, 3), round };
@@ -123,8 +123,8 @@ fn who_has_promised_more_does_not_confirm() {
     assert_eq!(sent(&output), [nack(3, ballot(2, 3), ballot(3, 1))]);
 }
 
-/// Who does not lead confirms nothing: reads are turned away, with the leader as far as it is known; and
-/// when a leader hears of a higher ballot, in whichever way, so are all that wait.
+/// A node that does not lead refuses reads, and names the leader if it knows one. A leader that hears of a higher
+/// ballot, by whichever message, refuses all reads that wait.
 #[test]
 fn reads_are_refused_without_the_lead() {
     let mut follower = replica(1, 3);
@@ -147,7 +147,7 @@ fn reads_are_refused_without_the_lead() {
         assert_eq!(refusals(&output), [1, 2, 3].map(|token| (token, refusal)));
         assert_eq!(confirmed(&mut leader, 2, ballot(1, 1), 1), Output::default());
 
-        // It leads again, in another ballot, and rounds of the last one count for nothing.
+        // It leads again in another ballot. Confirmations of the former ballot do not count.
         campaign(&mut leader);
         promise(&mut leader, 2, ballot(3, 1), []);
         read(&mut leader, [4]);
@@ -156,7 +156,7 @@ fn reads_are_refused_without_the_lead() {
     }
 }
 
-/// Messages "can be lost": whoever has not confirmed is asked again, as long as the round lasts.
+/// Messages "can be lost". Nodes that have not confirmed are asked again, as long as the round lasts.
 #[test]
 fn a_round_is_asked_again() {
     let mut leader = leader(1, 5);

@@ -1,4 +1,4 @@
-//! Sections 2.1 to 2.5: one value.
+//! Sections 2.1 to 2.5: the choice of one value.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use itertools::Itertools;
 use paxos::{Message, Output, Record, Refusal, Replica, Slot, Timer, To, protocol::proposer::Role};
 use paxos_store::Memory;
 
-use crate::said::{
+use crate::helpers::{
     accept, accept_all, accepted, accepted_by, ballot, batch, campaign, config, hear, hear_timer,
     lead_with, leader, leads_with, nack, prepare, promise, promise_to, propose, refusal, replica,
     report, sent, value, vote,
@@ -24,10 +24,10 @@ fn only_a_proposed_value_is_chosen() {
     assert_eq!(output.chosen, [(Slot(0), value("x"))]);
 }
 
-/// "A process never learns that a value has been chosen unless it actually has been": who has not voted
-/// in the ballot that chose does not take its own vote of another ballot for what was chosen.
+/// "A process never learns that a value has been chosen unless it actually has been." A node that has not voted in
+/// the ballot of a Chosen message does not take its own vote of another ballot for the chosen value.
 #[test]
-fn nothing_is_learned_that_is_not_chosen() {
+fn only_a_chosen_value_is_learned() {
     let mut replica = replica(3, 3);
     accept(&mut replica, 1, ballot(1, 1), 0, &["x"]);
     let chosen = Message::Chosen { ballot: ballot(2, 2), first: Slot(0), count: 1 };
@@ -36,7 +36,7 @@ fn nothing_is_learned_that_is_not_chosen() {
     assert_eq!(hear(&mut replica, 1, chosen).chosen, [(Slot(0), value("x"))]);
 }
 
-// Section 2.2, choosing a value: what leads to the algorithm.
+// Section 2.2, choosing a value: the requirements that lead to the algorithm.
 
 /// P1: "An acceptor must accept the first proposal that it receives."
 #[test]
@@ -47,7 +47,7 @@ fn p1_the_first_proposal_is_accepted() {
     assert_eq!(sent(&output), [accepted_by(1, ballot(1, 1), 0, 1)]);
 }
 
-/// "An acceptor must be allowed to accept more than one proposal", told apart by their numbers.
+/// "An acceptor must be allowed to accept more than one proposal." Numbers distinguish them.
 #[test]
 fn more_than_one_proposal_is_accepted() {
     let mut replica = replica(2, 3);
@@ -57,8 +57,8 @@ fn more_than_one_proposal_is_accepted() {
     assert_eq!((last.ballot, &last.value), (ballot(1, 3), &value("y")));
 }
 
-/// "We require that different proposals have different numbers": a ballot has one owner, who alone can
-/// prepare and propose in it.
+/// "We require that different proposals have different numbers": a ballot has one owner, and only the owner can
+/// prepare it and propose in it.
 #[test]
 fn different_proposals_have_different_numbers() {
     let mut replica = replica(2, 3);
@@ -86,9 +86,9 @@ fn votes_of_different_ballots_do_not_add_up() {
     assert_eq!(accepted(&mut leader, 4, ballot(3, 1), 0, 1).chosen.len(), 1, "1, 3 and 4");
 }
 
-/// P2, P2a, P2b: "If a proposal with value v is chosen, then every higher-numbered proposal issued by any
-/// proposer has value v", hence every one accepted and every one chosen. Here: whoever leads next, with
-/// whatever quorum, and whoever leads after that.
+/// P2, P2a, P2b: "If a proposal with value v is chosen, then every higher-numbered proposal issued by any proposer
+/// has value v", and so has every one accepted and every one chosen. The test tries every next leader with every
+/// quorum, and every leader after that.
 #[test]
 fn p2b_every_higher_proposal_has_the_chosen_value() {
     for (first, second) in (1..=3).cartesian_product(1..=3) {
@@ -125,9 +125,9 @@ fn p2c_a_free_choice_when_nothing_was_accepted() {
     assert_eq!(sent(&output), [accept_all(ballot(1, 1), 0, &["mine"])]);
 }
 
-/// P2c (b): otherwise v is "the value of the highest-numbered proposal among all proposals numbered less
-/// than n accepted by the acceptors in S". Here three were, in every order of arrival; the candidate's
-/// own vote is one of them.
+/// P2c (b): otherwise v is "the value of the highest-numbered proposal among all proposals numbered less than n
+/// accepted by the acceptors in S". The test has three such proposals, in every order of arrival. One of them is
+/// the candidate's own vote.
 #[test]
 fn p2c_b_the_highest_accepted_proposal_decides() {
     let votes = [(1, ballot(1, 2), "low"), (2, ballot(2, 2), "middle"), (3, ballot(3, 2), "high")];
@@ -135,7 +135,7 @@ fn p2c_b_the_highest_accepted_proposal_decides() {
         let [own, second, third] = order[..] else { unreachable!() };
         let mut candidate = replica(1, 5);
         accept(&mut candidate, 2, own.1, 0, &[own.2]);
-        // Above all of them, as after a refusal.
+        // Its ballot is above all of them, as after a refusal.
         campaign(&mut candidate);
         let begun = candidate.parts().acceptor.promised.unwrap();
         hear(&mut candidate, 2, Message::Nack { ballot: begun, promised: ballot(9, 2) });
@@ -159,9 +159,8 @@ fn phase_1a_a_new_number_to_all() {
     assert_eq!(sent(&output), [all], "above 4.3, and owned");
 }
 
-/// Phase 1b: to a prepare request with a number greater than any before, an acceptor responds "with a
-/// promise not to accept any more proposals numbered less than n and with the highest-numbered proposal
-/// (if any) that it has accepted".
+/// Phase 1b: an acceptor responds to a prepare request with a new highest number "with a promise not to accept any
+/// more proposals numbered less than n and with the highest-numbered proposal (if any) that it has accepted".
 #[test]
 fn phase_1b_a_promise_with_the_last_vote() {
     let mut replica = replica(2, 3);
@@ -176,8 +175,8 @@ fn phase_1b_a_promise_with_the_last_vote() {
     assert_eq!(sent(&output), [promise_to(1, ballot(2, 1), [highest])]);
 }
 
-/// "An acceptor can ignore any request without compromising safety"; a prepare request below its promise
-/// it has no reason to grant, "since it will not accept the proposal" that would follow.
+/// "An acceptor can ignore any request without compromising safety." It has no reason to grant a prepare request
+/// below its promise, "since it will not accept the proposal" that would follow.
 #[test]
 fn phase_1b_no_promise_below_the_promise() {
     let mut replica = replica(2, 3);
@@ -195,8 +194,8 @@ fn phase_1b_no_promise_for_what_is_accepted() {
     assert_eq!(prepare(&mut replica, 1, ballot(1, 1)), Output::default());
 }
 
-/// Phase 2a: it is "a response to its prepare requests (numbered n) from a majority of acceptors" that lets
-/// a proposer go on; not fewer, not twice the same, not for another number.
+/// Phase 2a: a proposer goes on with "a response to its prepare requests (numbered n) from a majority of
+/// acceptors". A response that arrives twice counts once, and one to another number does not count.
 #[test]
 fn phase_2a_only_with_a_majority() {
     let mut candidate = replica(1, 5);
@@ -215,8 +214,8 @@ fn phase_2a_only_with_a_majority() {
     assert!(matches!(candidate.parts().role, Role::Leader(_)));
 }
 
-/// Phase 2a: the accept request carries "the value of the highest-numbered proposal among the responses, or
-/// is any value if the responses reported no proposals" (slot by slot).
+/// Phase 2a, slot by slot: the value is "the value of the highest-numbered proposal among the responses, or
+/// is any value if the responses reported no proposals".
 #[test]
 fn phase_2a_slot_by_slot() {
     let mut candidate = replica(1, 5);
@@ -236,7 +235,7 @@ fn phase_2a_slot_by_slot() {
 }
 
 /// P1a, phase 2b: an acceptor accepts a proposal "unless it has already responded to a prepare request
-/// having a number greater than n": so with its promise, or above it, and not below.
+/// having a number greater than n". So it accepts at its promise and above it, and not below.
 #[test]
 fn p1a_phase_2b_unless_a_greater_number_was_promised() {
     for (number, accepts) in [(1, false), (2, true), (3, true)] {
@@ -253,8 +252,8 @@ fn p1a_phase_2b_unless_a_greater_number_was_promised() {
     }
 }
 
-/// The promise of one acceptor covers every slot, so accepting in one slot refuses lower ballots in all
-/// others (P1a, with one phase 1 for all instances as in section 3).
+/// P1a, with one phase 1 for all instances as in section 3: the promise of an acceptor covers every slot. So an
+/// acceptor that accepts in one slot refuses lower ballots in all others.
 #[test]
 fn p1a_an_accepted_ballot_is_promised_in_every_slot() {
     let mut replica = replica(2, 3);
@@ -263,7 +262,7 @@ fn p1a_an_accepted_ballot_is_promised_in_every_slot() {
     assert_eq!(sent(&output), [nack(1, ballot(2, 1), ballot(2, 3))]);
 }
 
-/// "It can abandon a proposal in the middle of the protocol at any time": correctness is kept although
+/// "It can abandon a proposal in the middle of the protocol at any time." Correctness is kept, although
 /// requests and responses "may arrive at their destinations long after the proposal was abandoned".
 #[test]
 fn an_abandoned_proposal_stays_abandoned() {
@@ -277,14 +276,13 @@ fn an_abandoned_proposal_stays_abandoned() {
     assert!(hear_timer(&mut proposer, Timer::Heartbeat).messages.is_empty());
 }
 
-/// "If an acceptor ignores a prepare or accept request because it has already received a prepare request
-/// with a higher number, then it should probably inform the proposer, who should then abandon its
-/// proposal."
+/// An acceptor that ignores a request for its higher promise "should probably inform the proposer, who should then
+/// abandon its proposal".
 #[test]
-fn a_refusal_is_said_and_the_proposal_abandoned() {
+fn a_refused_proposal_is_abandoned() {
     let mut proposer = leader(1, 3);
     propose(&mut proposer, "x");
-    // About a ballot that is not the present one it says nothing.
+    // A refusal of another ballot than the present one is ignored.
     hear(&mut proposer, 2, Message::Nack { ballot: ballot(2, 1), promised: ballot(3, 3) });
     assert!(matches!(proposer.parts().role, Role::Leader(_)));
     hear(&mut proposer, 2, Message::Nack { ballot: ballot(1, 1), promised: ballot(7, 3) });
@@ -294,10 +292,10 @@ fn a_refusal_is_said_and_the_proposal_abandoned() {
 }
 
 /// An acceptor needs to remember "only the highest-numbered proposal that it has ever accepted and the
-/// number of the highest-numbered prepare request to which it has responded", and these "even if it fails
+/// number of the highest-numbered prepare request to which it has responded". It remembers them "even if it fails
 /// and then restarts".
 #[test]
-fn only_the_highest_is_remembered_and_across_failures() {
+fn only_the_highest_is_remembered_across_failures() {
     let mut store = Memory::default();
     let mut replica = replica(2, 3);
     for number in 1..=5 {
@@ -318,8 +316,7 @@ fn only_the_highest_is_remembered_and_across_failures() {
 
 // Section 2.3, learning a chosen value.
 
-/// "A learner must find out that a proposal has been accepted by a majority of acceptors": each of them
-/// counts once.
+/// "A learner must find out that a proposal has been accepted by a majority of acceptors." Each acceptor counts once.
 #[test]
 fn learning_takes_a_majority() {
     let mut leader = leader(1, 5);
@@ -349,11 +346,11 @@ fn the_distinguished_learner_tells_the_others() {
 /// "Because of message loss, a value could be chosen with no learner ever finding out"; "it can have a
 /// proposer issue a proposal" to find out.
 #[test]
-fn a_new_proposal_finds_out_what_was_chosen() {
+fn a_new_proposal_finds_the_chosen_value() {
     let mut nodes = [leader(1, 3), replica(2, 3), replica(3, 3)];
     propose(&mut nodes[0], "x");
     accept(&mut nodes[1], 1, ballot(1, 1), 0, &["x"]);
-    // All of it lost: 1 never hears of the vote, and 3 has never heard of anything.
+    // All messages are lost: node 1 does not hear of the vote, and node 3 of nothing at all.
     assert_eq!(lead_with(&mut nodes, 3, 2), Some(value("x")));
     let promised = nodes[2].parts().acceptor.promised.unwrap();
     let output = accepted(&mut nodes[2], 2, promised, 0, 1);
@@ -363,7 +360,7 @@ fn a_new_proposal_finds_out_what_was_chosen() {
 // Section 2.4, progress.
 
 /// If enough of the system works, "liveness can therefore be achieved by electing a single distinguished
-/// proposer": refused once by each of the others, it is above both with its third attempt.
+/// proposer". Each of the other nodes refuses it once, and its third ballot is above both promises.
 #[test]
 fn a_single_proposer_succeeds() {
     let mut proposer = replica(1, 3);
@@ -383,9 +380,8 @@ fn a_single_proposer_succeeds() {
 
 // Section 2.5, the implementation.
 
-/// "An acceptor records its intended response in stable storage before actually sending the response":
-/// whatever is promised or accepted for the first time comes with its record in the same output, and the
-/// records alone make the same acceptor again.
+/// "An acceptor records its intended response in stable storage before actually sending the response." A new
+/// promise or vote comes with its record in the same output, and the records alone rebuild the acceptor.
 #[test]
 fn a_response_comes_with_its_record() {
     let mut replica = replica(2, 3);
@@ -407,7 +403,7 @@ fn a_response_comes_with_its_record() {
     }
 }
 
-/// A leader is an acceptor, too: its own promise and its own votes come with their records.
+/// A leader is an acceptor as well. Its own promise and its own votes come with their records.
 #[test]
 fn a_leader_records_its_own_promise_and_votes() {
     let mut leader = replica(1, 3);

@@ -1,17 +1,17 @@
-//! What the paper leaves open: to forget what is decided.
+//! Trimming, which the paper leaves open: votes and values below a snapshot are forgotten.
 
 use itertools::Itertools;
 use paxos::{Message, NodeId, Output, Record, Replica, Slot, Timer, To, protocol::proposer::Role};
 use paxos_store::Memory;
 
-use crate::said::{
+use crate::helpers::{
     accept, accept_all, accepted, accepted_by, ballot, campaign, config, hear, hear_timer, leader,
     learned, nack, prepare, promise, promise_trimmed, propose, replica, report, sent, snapshot,
     trimmed, value, vote,
 };
 
-/// A durable snapshot takes the place of the votes and values below: they go, and a record says so. An
-/// older one says nothing new.
+/// A durable snapshot takes the place of the votes and values below it. They are dropped, with a record. An older
+/// snapshot changes nothing.
 #[test]
 fn a_snapshot_takes_the_place_of_the_log() {
     let mut replica = replica(2, 3);
@@ -27,8 +27,8 @@ fn a_snapshot_takes_the_place_of_the_log() {
     }
 }
 
-/// The snapshot of a peer may hold what this node never knew. What it does know of the slots after is handed
-/// out then, in order.
+/// The snapshot of a peer may hold slots that this node never knew. The values that the node knows of later slots
+/// are then released in order.
 #[test]
 fn after_a_snapshot_the_log_goes_on() {
     let mut replica = replica(2, 3);
@@ -38,12 +38,16 @@ fn after_a_snapshot_the_log_goes_on() {
     campaign(&mut replica);
     promise(&mut replica, 3, ballot(1, 2), []);
     snapshot(&mut replica, 9);
-    assert_eq!(propose(&mut replica, "x").taken[0].slot, Slot(9), "the first that is not decided");
+    assert_eq!(
+        propose(&mut replica, "x").taken[0].slot,
+        Slot(9),
+        "the first slot after the snapshot"
+    );
 }
 
-/// What is trimmed stays so "even if it fails and then restarts"; it is learned anew from there on.
+/// A trimmed slot stays trimmed "even if it fails and then restarts". The node learns the later slots again.
 #[test]
-fn what_is_trimmed_stays_trimmed_across_failures() {
+fn trimmed_slots_stay_trimmed_across_failures() {
     let mut store = Memory::default();
     let mut replica = replica(2, 3);
     let output = accept(&mut replica, 1, ballot(1, 1), 0, &["a", "b", "c"]);
@@ -59,9 +63,9 @@ fn what_is_trimmed_stays_trimmed_across_failures() {
     assert_eq!(output.chosen, [(Slot(2), value("c"))]);
 }
 
-/// A promise tells of every slot: either its last vote, or that it is decided and forgotten.
+/// A promise covers every slot: it reports the last vote, or says that the slot is trimmed.
 #[test]
-fn a_promise_says_what_it_cannot_report() {
+fn a_promise_names_the_trimmed_slots() {
     let mut replica = replica(2, 3);
     accept(&mut replica, 1, ballot(1, 1), 0, &["a", "b", "c"]);
     snapshot(&mut replica, 2);
@@ -71,11 +75,11 @@ fn a_promise_says_what_it_cannot_report() {
     assert_eq!(sent(&output), [(To::Node(NodeId(3)), promise)]);
 }
 
-/// A value is free "if the responses reported no proposals", unless the slot is decided and forgotten: with a
-/// quorum of promises a candidate waits for the effect of all that any of them has trimmed, and asks for it,
-/// in whatever order they come.
+/// The leader may choose any value "if the responses reported no proposals", unless the slot is trimmed. So a
+/// candidate with a quorum of promises asks for the snapshots of the nodes that have trimmed slots, and waits until
+/// it has the effect of all these slots. The order of the promises makes no difference.
 #[test]
-fn nobody_leads_without_the_effect_of_what_was_trimmed() {
+fn a_candidate_does_not_lead_without_the_effect_of_trimmed_slots() {
     for (one, two) in [(3, 1), (1, 3)] {
         let mut candidate = replica(1, 5);
         campaign(&mut candidate);
@@ -91,10 +95,9 @@ fn nobody_leads_without_the_effect_of_what_was_trimmed() {
     }
 }
 
-/// The effect of what was trimmed is all that a candidate needs: the quorum counts as before, and what it
-/// knows itself it need not get from anybody.
+/// A candidate needs no snapshot for trimmed slots whose values it knows. It still needs its quorum.
 #[test]
-fn the_effect_of_what_was_trimmed_is_enough() {
+fn a_candidate_that_knows_the_trimmed_slots_needs_no_snapshot() {
     let mut candidate = replica(1, 5);
     hear(&mut candidate, 2, learned(0, &["a", "b"]));
     campaign(&mut candidate);
@@ -107,9 +110,9 @@ fn the_effect_of_what_was_trimmed_is_enough() {
     assert_eq!(propose(&mut candidate, "c").taken[0].slot, Slot(2));
 }
 
-/// A snapshot decides more than any report: what was reported below it is not proposed again.
+/// Slots below the node's own snapshot are chosen, so their reports are dropped and nothing is proposed there again.
 #[test]
-fn reports_of_what_is_trimmed_are_dropped() {
+fn reports_of_trimmed_slots_are_dropped() {
     for early in [true, false] {
         let mut candidate = replica(1, 5);
         if early {
@@ -125,7 +128,7 @@ fn reports_of_what_is_trimmed_are_dropped() {
         assert_eq!(
             heard.trimmed,
             Slot(if early { 2 } else { 0 }),
-            "by a promise, its own included"
+            "as the promises say, its own included"
         );
         assert_eq!(heard.reported.iter().map(|(slot, _)| slot).collect_vec(), [Slot(2)]);
         let output = promise(&mut candidate, 3, ballot(1, 1), []);
@@ -133,10 +136,10 @@ fn reports_of_what_is_trimmed_are_dropped() {
     }
 }
 
-/// Where the log is trimmed there is nothing to vote on: no vote, no record, and no promise. The proposer is
-/// told, since it lacks the decision.
+/// An acceptor does not vote in a trimmed slot: it sends no vote, stores no record, and promises nothing. It tells
+/// the proposer, which lacks the chosen value.
 #[test]
-fn no_votes_where_the_log_is_trimmed() {
+fn no_votes_in_trimmed_slots() {
     let mut replica = replica(2, 3);
     prepare(&mut replica, 1, ballot(2, 1));
     snapshot(&mut replica, 2);
@@ -155,10 +158,10 @@ fn no_votes_where_the_log_is_trimmed() {
     assert_eq!(sent(&output), [nack(1, ballot(2, 1), ballot(2, 3))], "P1a comes first");
 }
 
-/// A leader that hears that its proposal is decided asks for the snapshot, and with it gives up those slots and
-/// no others.
+/// A leader that hears that its slots are trimmed elsewhere asks for the snapshot. With the snapshot it stops
+/// proposing in those slots, and in no others.
 #[test]
-fn a_leader_gives_up_what_others_have_trimmed() {
+fn a_leader_gives_up_slots_that_others_have_trimmed() {
     let mut leader = leader(1, 3);
     for command in ["a", "b", "c"] {
         propose(&mut leader, command);
@@ -176,9 +179,9 @@ fn a_leader_gives_up_what_others_have_trimmed() {
     assert_eq!(accepted(&mut leader, 2, ballot(1, 1), 2, 1).chosen, [(Slot(2), value("c"))]);
 }
 
-/// Whoever asks for a value that is trimmed is told so; the values after are told as ever.
+/// A node that asks for a trimmed value is told that it is trimmed. Later values are sent as usual.
 #[test]
-fn what_is_trimmed_cannot_be_taught() {
+fn trimmed_values_cannot_be_sent() {
     let mut replica = replica(2, 3);
     hear(&mut replica, 1, learned(0, &["a", "b", "c"]));
     snapshot(&mut replica, 2);
@@ -193,9 +196,9 @@ fn what_is_trimmed_cannot_be_taught() {
     }
 }
 
-/// News of what is decided and forgotten are no news.
+/// Messages about chosen values in trimmed slots change nothing.
 #[test]
-fn news_of_what_is_trimmed_are_ignored() {
+fn chosen_values_of_trimmed_slots_are_ignored() {
     let mut replica = replica(2, 3);
     accept(&mut replica, 1, ballot(1, 1), 0, &["a", "b", "c"]);
     snapshot(&mut replica, 2);

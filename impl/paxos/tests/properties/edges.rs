@@ -1,4 +1,4 @@
-//! The ends of what there can be, and what errors say of it.
+//! The highest numbers, the limits of a replica, and its error messages.
 
 use crate::said::{ballot, command, config, hear, propose, step};
 use itertools::Itertools;
@@ -8,7 +8,7 @@ use paxos::{
 };
 use paxos_store::Memory;
 
-/// Rounds are finite; a node that has used up its own says so.
+/// Rounds are finite. A node that has used up its rounds begins no ballot.
 #[test]
 fn the_last_round_has_no_next() {
     let last = ballot(u64::MAX, 2);
@@ -22,9 +22,9 @@ fn the_last_round_has_no_next() {
     assert_eq!(step(&mut replica, Event::Timer(Timer::Campaign)), Output::default());
 }
 
-/// A ballot of nobody is never promised: recovery would refuse its record.
+/// A node promises no ballot that no member owns, because recovery would refuse the record.
 #[test]
-fn no_promise_to_strangers() {
+fn no_promise_for_a_ballot_without_owner() {
     let mut replica = Replica::new(config(1, 3)).unwrap();
     step(&mut replica, Event::Timer(Timer::Campaign));
     for node in [0, 4] {
@@ -34,9 +34,9 @@ fn no_promise_to_strangers() {
     assert_eq!(replica.parts().acceptor.promised, Some(ballot(1, 1)));
 }
 
-/// A leader that is told what is chosen asks for no more votes there.
+/// A leader that learns a chosen value from another node asks for no more votes in that slot.
 #[test]
-fn no_votes_for_what_is_known() {
+fn a_leader_asks_for_no_votes_in_known_slots() {
     let mut leader = Replica::new(config(1, 3)).unwrap();
     let ballot = ballot(1, 1);
     step(&mut leader, Event::Timer(Timer::Campaign));
@@ -53,9 +53,9 @@ fn no_votes_for_what_is_known() {
     }
 }
 
-/// A window of slots is held up to its end, and begins where the log ends, or where it was trimmed.
+/// A replica accepts slots up to `slots_ahead_max` beyond the end of its log, or beyond the trimmed slots.
 #[test]
-fn the_window_is_held_up_to_its_end() {
+fn slots_are_accepted_up_to_the_limit() {
     for trimmed in [0, 5] {
         let messages = [
             |first, values: &[Value]| Message::Learned { first, values: values.into() },
@@ -79,8 +79,8 @@ fn the_window_is_held_up_to_its_end() {
     }
 }
 
-/// A configuration is accepted just if every quorum of phase 1 meets every quorum of phase 2, for up to six
-/// nodes and all sizes that exist.
+/// A configuration is valid exactly if every quorum of phase 1 intersects every quorum of phase 2. Checked for up
+/// to six nodes and all quorum sizes.
 #[test]
 fn accepted_quorums_intersect() {
     for nodes in 1..=6 {
@@ -97,7 +97,7 @@ fn accepted_quorums_intersect() {
     }
 }
 
-/// The default is the smallest majority.
+/// The default quorum is the smallest majority.
 #[test]
 fn default_quorums_are_majorities() {
     for nodes in 1..=64 {
@@ -109,9 +109,9 @@ fn default_quorums_are_majorities() {
     }
 }
 
-/// What is wrong with a configuration, and what to change.
+/// A message names the fault of a configuration, and the change that mends it.
 #[test]
-fn configuration_errors_say_what_to_change() {
+fn configuration_errors_name_the_change() {
     let with = |change: fn(&mut Config)| {
         let mut config = config(1, 3);
         change(&mut config);
@@ -165,9 +165,9 @@ fn configuration_errors_say_what_to_change() {
     }
 }
 
-/// Records that cannot be this node's are refused, never passed over.
+/// Records from which this node cannot recover are errors. They are never skipped.
 #[test]
-fn recovery_errors_say_what_is_wrong() {
+fn recovery_errors_name_the_fault() {
     let accepted = |round, node, values: &[&str]| Record::Accepted {
         ballot: ballot(round, node),
         first: Slot(4),
@@ -191,7 +191,7 @@ fn recovery_errors_say_what_is_wrong() {
                       are not trimmed";
     assert_eq!(of(std::slice::from_ref(&far)).to_string(), impossible);
     let near = [Record::Trimmed { below: Slot(1 << 28) }, far];
-    let replica = Replica::recover(config(1, 3), near).expect("a long life is no damage");
+    let replica = Replica::recover(config(1, 3), near).expect("high slots are valid after a trim");
     assert_eq!(replica.parts().acceptor.votes.end(), Slot((1 << 28) + 1));
     let error = Replica::recover(config(9, 3), []).unwrap_err();
     assert!(matches!(error, RecoverError::Config(ConfigError::UnknownId { .. })));

@@ -1,4 +1,4 @@
-//! A replica against messages that make no sense.
+//! A replica against arbitrary messages, most of which no correct node sends.
 
 use crate::said::{ballot, command, config, leads, persistent, propose, step};
 use itertools::Itertools;
@@ -12,22 +12,22 @@ use proptest::{collection::vec, prelude::*};
 proptest! {
     #![proptest_config(persistent())]
 
-    /// Whatever arrives, from whomever, nothing panics and memory stays small. Every value is a no-op here,
-    /// so that made-up messages cannot contradict each other: replicas trust what they are told is chosen.
+    /// No message from any node makes a replica panic or use much memory. Every value is a no-op, so that generated
+    /// messages do not contradict each other: a replica believes a message that says a value is chosen.
     #[test]
     fn garbage_of_every_kind(events in vec(garbage(Garbage::EveryKindNoValues), 0..120)) {
-        throw(&events)?;
+        feed(&events)?;
     }
 
-    /// The same with values, and without those messages that say what is chosen. In one ballot and slot the
-    /// value is always the same, which honest nodes owe each other.
+    /// The same with values, and without the messages that say that a value is chosen. Ballot and slot determine
+    /// the value, as they do between correct nodes.
     #[test]
     fn garbage_with_values(events in vec(garbage(Garbage::ValuesNothingChosen), 0..120)) {
-        throw(&events)?;
+        feed(&events)?;
     }
 }
 
-/// What made-up messages may contain.
+/// The kinds of generated messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Garbage {
     EveryKindNoValues,
@@ -37,10 +37,10 @@ enum Garbage {
 /// Slots that the replica of the garbage tests holds beyond the end of its log.
 const SLOTS_AHEAD_MAX: u64 = 16;
 
-/// Stands for the slots that a replica knows by the time of a snapshot; there may not be others in it.
-const WHAT_IS_KNOWN: Slot = Slot(u64::MAX);
+/// Stands for the first slot that the replica does not know at the time of a snapshot. A snapshot may not hold more.
+const KNOWN_END: Slot = Slot(u64::MAX);
 
-/// Events of which most make no sense, and some do.
+/// Events that are mostly nonsense, with some that fit.
 fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
     let most = SLOTS_AHEAD_MAX + 4;
     let number = || prop_oneof![6 => 0..most, 1 => any::<u64>(), 1 => u64::MAX - 2..=u64::MAX];
@@ -92,7 +92,7 @@ fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
         message
     };
 
-    // Half of the messages come from the owner of their ballot, else most would be ignored.
+    // Half of the messages come from the owner of their ballot. Otherwise most would be ignored.
     let message = (0u32..6, any::<bool>(), message).prop_map(|(from, owner, message)| {
         let from = match &message {
             Message::Prepare { ballot }
@@ -117,10 +117,10 @@ fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
     let event = prop_oneof![8 => message, 2 => timer, 1 => read];
     if kind == Garbage::ValuesNothingChosen {
         let propose = (0u64..100).prop_map(|token| propose(token, "proposed"));
-        prop_oneof![11 => event, 1 => propose, 1 => Just(Event::Snapshot { below: WHAT_IS_KNOWN })]
+        prop_oneof![11 => event, 1 => propose, 1 => Just(Event::Snapshot { below: KNOWN_END })]
             .boxed()
     } else {
-        // As good as a message that tells what is chosen there.
+        // A snapshot says that its slots are chosen, like a message.
         let snapshot = (0..most).prop_map(|below| Event::Snapshot { below: Slot(below) });
         prop_oneof![16 => event, 1 => snapshot].boxed()
     }
@@ -133,9 +133,10 @@ fn garbage_value(kind: Garbage, ballot: Ballot, slot: Slot) -> Value {
     }
 }
 
-/// Throws events at node 1 of three, whose memory must stay bounded and whose records must be its state.
-/// Every other Promise, Accepted or Confirmed is made to fit its present ballot, so that it leads now and then.
-fn throw(events: &[Event]) -> Result<(), TestCaseError> {
+/// Feeds events to node 1 of three. Its memory must stay bounded, and its records must rebuild its state. Every
+/// other Promise, Accepted or Confirmed message gets the node's present ballot, so that the node leads now and
+/// then.
+fn feed(events: &[Event]) -> Result<(), TestCaseError> {
     let config = Config {
         in_flight_max: 8,
         slots_ahead_max: SLOTS_AHEAD_MAX,
@@ -164,7 +165,7 @@ fn throw(events: &[Event]) -> Result<(), TestCaseError> {
             _ => false,
         };
         if let Event::Snapshot { below } = &mut event {
-            if *below == WHAT_IS_KNOWN {
+            if *below == KNOWN_END {
                 *below = replica.parts().learner.below;
             }
             next = next.max(*below);

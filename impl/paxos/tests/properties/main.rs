@@ -1,10 +1,8 @@
-//! Properties: fast code against slow and obvious code, and the protocol against a hostile network.
+//! Property tests: fast code against slow and obvious code, and the protocol against a hostile network.
 //!
-//! A failure prints the shrunk case and writes its seed to `*.regressions` beside the file that it is in, from
-//! where it is run again first. `PROPTEST_CASES=100000` looks further.
+//! A failure prints the shrunk case and writes its seed to `*.regressions` beside the source file. The next run
+//! begins with these seeds. `PROPTEST_CASES=100000` runs more cases.
 
-#[path = "../support/cluster.rs"]
-mod cluster;
 mod edges;
 mod garbage;
 mod naive;

@@ -14,8 +14,8 @@ use proptest::{collection::vec, prelude::*};
 proptest! {
     #![proptest_config(persistent())]
 
-    /// The log is a map by slot from which the lowest are taken away for good; equal contents are equal
-    /// logs, in whatever order they came.
+    /// The log behaves like a map by slot from which the lowest slots are removed for good. Logs with equal entries
+    /// are equal, whatever the order of the insertions.
     #[test]
     fn the_log_is_a_map(
         changes in vec((0u64..40, proptest::option::weighted(0.9, 0u8..4)), 0..60),
@@ -27,7 +27,7 @@ proptest! {
                 log.insert(Slot(slot), entry);
                 map.insert(slot, entry);
             } else {
-                // Half as far: something is to be left.
+                // Half as far, so that some entries are left.
                 trimmed = trimmed.max(slot / 2);
                 log.trim(Slot(slot / 2));
             }
@@ -49,7 +49,7 @@ proptest! {
         prop_assert_eq!(log, backwards);
     }
 
-    /// A set of nodes is a set of bits.
+    /// A `NodeSet` behaves like a set of indexes.
     #[test]
     fn a_node_set_is_a_set(bits: u64) {
         let set = NodeSet(bits);
@@ -61,8 +61,8 @@ proptest! {
         }
     }
 
-    /// Promises and votes count once for each node, however often and in whatever order they arrive, and
-    /// strangers never.
+    /// Promises and votes count once for each node, whatever their number and order. Those of nodes that are not
+    /// members never count.
     #[test]
     fn answers_are_counted_as_sets(
         (nodes, phase1, phase2) in quorums(),
@@ -98,7 +98,7 @@ proptest! {
         prop_assert_eq!(chosen == 1, enough(&heard, phase2));
     }
 
-    /// The next ballot is the least that is above and owned.
+    /// The next ballot is the least one of its owner above the given one.
     #[test]
     fn the_next_ballot_is_the_least_above(
         owner in 0u32..5,
@@ -110,8 +110,9 @@ proptest! {
         prop_assert_eq!(Ballot::next(NodeId(owner), seen), least);
     }
 
-    /// Storage keeps of every slot that is not trimmed the vote of the highest ballot, and the highest
-    /// promise, in whatever portions records arrive. What it hands out makes the same store and the same replica again.
+    /// A store keeps the highest promise, and the vote of the highest ballot for every slot that is not trimmed.
+    /// The division of the records into appends makes no difference. The records that it returns rebuild the same
+    /// store and the same replica.
     #[test]
     fn storage_keeps_the_last_votes(
         records in vec(records(), 0..30),

@@ -1,4 +1,4 @@
-//! What the properties are told with.
+//! Strategies, short constructors, and short names for the steps of a replica.
 
 use paxos::{
     Ballot, Config, Event, Message, NodeId, Output, Proposal, Record, Refusal, Replica, Slot,
@@ -11,7 +11,7 @@ pub(crate) fn persistent() -> ProptestConfig {
     ProptestConfig { failure_persistence: Some(Box::new(beside)), ..ProptestConfig::default() }
 }
 
-/// Nodes and quorum sizes that intersect.
+/// A number of nodes, and sizes of phase 1 and phase 2 quorums that intersect.
 pub(crate) fn quorums_of(
     nodes: std::ops::RangeInclusive<u32>,
 ) -> impl Strategy<Value = (u32, usize, usize)> {
@@ -19,7 +19,7 @@ pub(crate) fn quorums_of(
         let size = 1..=nodes as usize;
         let majority = nodes as usize / 2 + 1;
         let any = (size.clone(), size).prop_map(move |(one, two)| {
-            // Too small ones are enlarged in phase 1.
+            // A phase 1 quorum that is too small is enlarged.
             (nodes, one.max(nodes as usize + 1 - two), two)
         });
         prop_oneof![any, Just((nodes, majority, majority))]
@@ -30,7 +30,7 @@ pub(crate) fn quorums() -> impl Strategy<Value = (u32, usize, usize)> {
     quorums_of(1..=6)
 }
 
-/// Records that do not contradict each other: the value follows from slot and ballot.
+/// Records that do not contradict each other, because slot and ballot determine the value.
 pub(crate) fn records() -> impl Strategy<Value = Record> {
     let ballots = (1u64..5, 1u32..5).prop_map(|(round, node)| ballot(round, node));
     let accepted = (ballots.clone(), 0u64..10, 0u64..4).prop_map(|(ballot, first, count)| {

@@ -1,22 +1,20 @@
 //! The protocol against a hostile network, slow disks and crashes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::{
-    cluster::Cluster,
-    said::{config, leads, persistent, quorums_of},
-};
+use crate::said::{config, persistent, quorums_of};
 use itertools::Itertools;
-use paxos::{Config, Event, NodeId, Proposal, ReadReady, Slot, Timer, Token, Value};
+use paxos::{Config, Event, NodeId, Output, Proposal, ReadReady, Slot, Timer, Token, Value};
+use paxos_simulator::replicas::Cluster;
 use proptest::{collection::vec, prelude::*};
 
 proptest! {
     #![proptest_config(persistent())]
 
-    /// Messages are lost, repeated and reordered; disks are slow; nodes crash with what is not synced and
-    /// come back with the rest; they take snapshots, and get those of others, asked for or not. The cluster
-    /// asserts agreement, kept promises and the rest after every step (see `support/cluster.rs`). When the storm is over, all nodes get to know the same log,
-    /// new commands are chosen, and a read is answered.
+    /// Messages are lost, repeated and reordered. Disks are slow. Nodes crash, lose everything that is not synced,
+    /// and come back. They take snapshots, and install those of other nodes, also without having asked. The
+    /// monitors of the cluster check agreement and promises after every step. After the storm, all nodes learn the
+    /// same log, a new command is chosen, and a read is answered.
     #[test]
     fn a_storm_breaks_nothing(
         (nodes, phase1, phase2) in quorums_of(3..=5),
@@ -32,8 +30,7 @@ proptest! {
             ..config(id, nodes).with_quorums(phase1, phase2)
         });
         let mut storm = Storm {
-            cluster: Cluster::new(configs),
-            held: BTreeSet::new(),
+            cluster: Cluster::new(configs).expect("the quorums intersect"),
             wanted: BTreeMap::new(),
             asked: 0,
             answered: Vec::new(),
@@ -48,11 +45,9 @@ proptest! {
 /// A cluster in a storm.
 struct Storm {
     cluster: Cluster,
-    /// Whose disk is slow: what they ask for becomes durable later, or is lost.
-    held: BTreeSet<NodeId>,
-    /// Who wants a snapshot, and of whom, as was said last.
+    /// The nodes that want a snapshot, and the peer that each named last.
     wanted: BTreeMap<NodeId, NodeId>,
-    /// How much clients have asked for.
+    /// The number of proposals and reads so far.
     asked: u64,
     answered: Vec<ReadReady>,
 }
@@ -74,7 +69,7 @@ enum Fault {
     Snapshot(usize, u64),
     /// The snapshot that is wanted arrives.
     Fetch(usize),
-    /// The snapshot of the second, which nobody has asked for.
+    /// The first node installs the snapshot of the second without having asked for it.
     Install(usize, usize),
     HoldDisk(usize),
     Sync(usize),
@@ -110,8 +105,8 @@ impl Storm {
     fn suffer(&mut self, fault: &Fault) {
         let nodes = self.cluster.nodes.keys().copied().collect_vec();
         let node = |index: &usize| nodes[index % nodes.len()];
-        // Most clients have found somebody who leads, or believes so.
-        let leaders = nodes.iter().copied().filter(|&id| self.leads(id)).collect_vec();
+        // Most clients have found a node that leads, or believes so.
+        let leaders = nodes.iter().copied().filter(|&id| self.cluster.leads(id)).collect_vec();
         let client_of = |index: &usize| match leaders.len() {
             some @ 1.. if *index > 0 => leaders[index % some],
             _ => node(index),
@@ -150,15 +145,10 @@ impl Storm {
             Fault::Fetch(index) => self.fetch(node(index)),
             Fault::Install(index, from) => self.install(node(index), node(from)),
             Fault::HoldDisk(index) => {
-                self.held.insert(node(index));
+                self.cluster.held.insert(node(index));
             }
-            Fault::Sync(index) => {
-                if self.held.remove(&node(index)) {
-                    self.sync(node(index));
-                }
-            }
+            Fault::Sync(index) => self.sync_if_held(node(index)),
             Fault::Crash(index) => {
-                self.held.remove(&node(index));
                 self.wanted.remove(&node(index));
                 self.cluster.crash(node(index));
             }
@@ -172,20 +162,26 @@ impl Storm {
     }
 
     fn step(&mut self, id: NodeId, event: Event) {
-        if self.cluster.step(id, event).is_some() && !self.held.contains(&id) {
-            self.sync(id);
+        if let Some(released) = self.cluster.handle(id, event).unwrap() {
+            self.note(id, released);
         }
     }
 
-    fn sync(&mut self, id: NodeId) {
-        let released = self.cluster.sync(id);
+    fn sync_if_held(&mut self, id: NodeId) {
+        if self.cluster.held.remove(&id) {
+            let released = self.cluster.sync(id).unwrap();
+            self.note(id, released);
+        }
+    }
+
+    fn note(&mut self, id: NodeId, released: Output) {
         self.wanted.extend(released.fetch.last().map(|from| (id, *from)));
         self.answered.extend(released.reads);
     }
 
     fn restart_if_down(&mut self, id: NodeId) {
         if self.cluster.nodes[&id].replica.is_none()
-            && let Some(unrecorded) = self.cluster.restart(id)
+            && let Some(unrecorded) = self.cluster.restart(id).unwrap()
         {
             self.step(id, unrecorded);
         }
@@ -228,16 +224,14 @@ impl Storm {
     fn calm_down(&mut self) {
         let nodes = self.cluster.nodes.keys().copied().collect_vec();
         for &id in &nodes {
-            if self.held.remove(&id) {
-                self.sync(id);
-            }
+            self.sync_if_held(id);
             self.restart_if_down(id);
         }
-        // Whoever is so far behind that it cannot hold what is reported gives way to another.
+        // A node that is too far behind to hold the reported values cannot lead. Another one does.
         let leaders = nodes.iter().flat_map(|&id| std::iter::repeat_n(id, 10));
         for leader in leaders {
             self.deliver_all();
-            if !self.leads(leader) {
+            if !self.cluster.leads(leader) {
                 self.step(leader, Event::Timer(Timer::Campaign));
                 continue;
             }
@@ -246,14 +240,15 @@ impl Storm {
             }
             self.deliver_all();
             // It may have led in a ballot that is over, and been told so just now.
-            if self.leads(leader) && self.agree() {
+            if self.cluster.leads(leader) && self.agree() {
                 let before = self.cluster.chosen().len();
                 self.propose(leader, 1);
                 self.deliver_all();
                 assert!(self.agree());
                 let chosen = self.cluster.chosen();
                 assert_eq!(chosen.len(), before + 1, "the leader's command is chosen");
-                let commands = chosen.values().filter(|value| **value != Value::Noop);
+                let commands = chosen.values().map(|choice| &choice.value);
+                let commands = commands.filter(|value| **value != Value::Noop);
                 assert!(commands.clone().all_unique(), "no command is chosen twice");
                 self.read(leader, 1);
                 self.deliver_all();
@@ -275,10 +270,6 @@ impl Storm {
         }
     }
 
-    fn leads(&self, id: NodeId) -> bool {
-        self.cluster.nodes[&id].replica.as_ref().is_some_and(leads)
-    }
-
     /// Everybody knows all that is chosen, and it has no gaps.
     fn agree(&self) -> bool {
         let chosen = self.cluster.chosen();
@@ -286,7 +277,8 @@ impl Storm {
         let all = self.cluster.nodes.values().filter_map(|node| node.replica.as_ref());
         gapless && { all }.all(|replica| {
             let (acceptor, learner) = (replica.parts().acceptor, replica.parts().learner);
-            let kept = chosen.range(acceptor.trimmed..).map(|(slot, value)| (*slot, value));
+            let kept =
+                chosen.range(acceptor.trimmed..).map(|(slot, choice)| (*slot, &choice.value));
             learner.below.0 == chosen.len() as u64 && learner.chosen.iter().eq(kept)
         })
     }

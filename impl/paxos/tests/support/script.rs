@@ -23,7 +23,7 @@
 //! | `state` | shows all nodes, and what the durable votes say is chosen, known to anybody or not |
 //! | `timers` | from here on shows the timers that are armed |
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::fmt::Write;
 
 use itertools::Itertools;
 use paxos::{
@@ -31,7 +31,7 @@ use paxos::{
     protocol::{acceptor::Acceptor, learner::Learner, proposer::Role},
 };
 
-use crate::cluster::{Cluster, Sent};
+use paxos_simulator::replicas::{Cluster, Sent};
 
 /// Runs a file and gives it back with its output.
 pub(crate) fn run(file: &str) -> String {
@@ -46,7 +46,7 @@ pub(crate) fn run(file: &str) -> String {
         script.command(line);
         let ends = lines.peek().is_none_or(|next| next.is_empty() || *next == "----");
         if ends {
-            // What stood below the line before is dropped.
+            // The output of the last run is dropped.
             while lines.next_if(|old| !old.is_empty()).is_some() {}
             let output = std::mem::take(&mut script.output);
             let output = if output.is_empty() { "(nothing)\n".to_owned() } else { output };
@@ -59,9 +59,7 @@ pub(crate) fn run(file: &str) -> String {
 #[derive(Default)]
 struct Script {
     cluster: Option<Cluster>,
-    /// Whose disk is slow.
-    held: BTreeSet<NodeId>,
-    /// What clients have asked for, by token.
+    /// The names of proposals and reads, by token.
     asked: Vec<String>,
     timers_shown: bool,
     output: String,
@@ -116,24 +114,26 @@ impl Script {
                     self.cluster().under_way.push(sent);
                 }
             }
-            ["hold", node] => assert!(self.held.insert(id(node)), "`{line}`: it is held already"),
+            ["hold", node] => {
+                assert!(self.cluster().held.insert(id(node)), "`{line}`: it is held already");
+            }
             ["sync", node] => {
-                assert!(self.held.remove(&id(node)), "`{line}`: nothing is held");
+                assert!(self.cluster().held.remove(&id(node)), "`{line}`: nothing is held");
                 self.release(id(node), "");
             }
-            ["crash", node] => {
-                self.held.remove(&id(node));
-                self.cluster().crash(id(node));
-            }
+            ["crash", node] => self.cluster().crash(id(node)),
             ["restart", node] => {
-                let unrecorded = self.cluster().restart(id(node));
+                let unrecorded = self.cluster().restart(id(node)).unwrap();
                 self.state(Some(id(node)));
                 if let Some(event) = unrecorded {
                     self.perform(id(node), event, "");
                 }
             }
             ["stabilize"] => {
-                assert!(self.held.is_empty(), "`{line}`: a slow disk never becomes stable");
+                assert!(
+                    self.cluster().held.is_empty(),
+                    "`{line}`: a slow disk never becomes stable"
+                );
                 while !self.cluster().under_way.is_empty() {
                     self.deliver(0);
                 }
@@ -166,7 +166,7 @@ impl Script {
             }
             config
         });
-        self.cluster = Some(Cluster::new(configs));
+        self.cluster = Some(Cluster::new(configs).expect("the configuration is valid"));
     }
 
     /// The places of the messages meant, oldest first; only the oldest, unless `*` asks for all.
@@ -202,11 +202,11 @@ impl Script {
 
     fn perform(&mut self, id: NodeId, event: Event, indent: &str) {
         let length = self.output.len();
-        let Some(output) = self.cluster().step(id, event) else {
+        let Some(output) = self.cluster().step(id, event).unwrap() else {
             self.line(indent, format_args!("{id} is down"));
             return;
         };
-        let held = self.held.contains(&id);
+        let held = self.cluster().held.contains(&id);
         for record in &output.records {
             let what = if held { "writes" } else { "stores" };
             self.line(indent, format_args!("{id}: {what} {}", stored(record)));
@@ -242,7 +242,8 @@ impl Script {
 
     /// Everything that waited for the records.
     fn release(&mut self, id: NodeId, indent: &str) {
-        let Output { messages, chosen, taken, refused, reads, fetch, .. } = self.cluster().sync(id);
+        let Output { messages, chosen, taken, refused, reads, fetch, .. } =
+            self.cluster().sync(id).unwrap();
         for taken in taken {
             let command = self.asked[taken.token.0 as usize].clone();
             self.line(indent, format_args!("{id}: takes {command} slot={}", taken.slot));
@@ -284,7 +285,7 @@ impl Script {
         let mut lines = Vec::new();
         for (id, node) in shown {
             lines.push(match &node.replica {
-                None => format!("{id}: down, {}", acceptor(node.storage.image())),
+                None => format!("{id}: down, {}", acceptor(node.disk.image())),
                 Some(replica) => {
                     let parts = replica.parts();
                     let names = |set: paxos::protocol::NodeSet| {
@@ -329,7 +330,8 @@ impl Script {
         }
         if only.is_none() {
             let chosen = cluster.chosen().iter();
-            let chosen = chosen.map(|(slot, value)| format!("{slot}: {value}")).join(", ");
+            let chosen =
+                chosen.map(|(slot, choice)| format!("{slot}: {}", choice.value)).join(", ");
             lines.push(format!("votes: chosen=[{chosen}]"));
         }
         for line in lines {

@@ -1,4 +1,4 @@
-//! What a commit can be of, and what follows from all of them.
+//! The content of a commit, and the summary of many commits.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -6,71 +6,71 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
-use crate::{StorageError, covers, trims};
+use crate::{StorageError, check_covered, highest_trim};
 use paxos::{
     event::Record,
     types::{Ballot, Slot},
 };
 
-/// What became durable in one step.
+/// The content of a commit: a change that becomes durable in one step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change<'a> {
-    /// A file of the log begins.
+    /// The first commit of a segment.
     Head(Cow<'a, Head>),
-    /// Records were persisted.
+    /// Records of the replica.
     Records(Cow<'a, [Record]>),
-    /// A snapshot took the place of the one before.
+    /// A snapshot that replaces the one before.
     Snapshot(SnapshotHeader),
-    /// A fact was noted.
+    /// A metadata value of the driver.
     Note {
-        /// Its name.
+        /// The name of the value.
         name: Cow<'a, str>,
-        /// What is noted under it.
-        fact: Bytes,
+        /// The value, which replaces an earlier one of that name.
+        value: Bytes,
     },
 }
 
-/// What the first commit of each file of the log says, so that nothing older is needed but votes.
+/// The first commit of a segment. It sums up all earlier commits except their votes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// Whose store it is.
+    /// The owner of the store.
     pub identity: Identity,
-    /// What followed from all commits before.
-    pub facts: Facts,
-    /// No commit of the other file voted in this slot or one above it: once all below is trimmed, that
-    /// file is not needed.
+    /// The summary of all earlier commits.
+    pub summary: Summary,
+    /// The slot after the last vote in the other segment. Once all slots below are trimmed, that segment is not
+    /// needed.
     pub votes_end: Slot,
 }
 
-/// What follows from commits, but for votes.
+/// The state that results from commits, except for votes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
+pub struct Summary {
     /// The highest promise.
     pub promised: Option<Ballot>,
-    /// Every slot below is in the snapshot, and its votes are dropped.
+    /// The snapshot has the effect of every slot below, and their votes are dropped.
     pub trimmed: Slot,
-    /// The last snapshot.
+    /// The durable snapshot.
     pub snapshot: Option<SnapshotHeader>,
-    /// All that was noted, by name.
+    /// The metadata values by name.
     pub notes: BTreeMap<String, Bytes>,
 }
 
-/// What there is to know of a snapshot without reading it.
+/// The description of a snapshot in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotHeader {
-    /// It contains the effect of every slot below.
+    /// The snapshot contains the effect of every slot below.
     pub below: Slot,
-    /// How many bytes the state has.
+    /// The number of bytes of the state.
     pub length: u64,
     /// The CRC-32C of the state.
     pub checksum: u32,
-    /// In which of the two files it is.
+    /// The number of the snapshot file, 0 or 1.
     pub file: u8,
 }
 
-impl Facts {
-    /// What follows with one commit more.
-    pub(super) fn take(&mut self, change: &Change<'_>) {
+impl Summary {
+    /// Adds one commit.
+    pub(super) fn apply(&mut self, change: &Change<'_>) {
         match change {
             Change::Head(_) => {}
             Change::Records(records) => {
@@ -84,31 +84,32 @@ impl Facts {
                 }
             }
             Change::Snapshot(header) => self.snapshot = Some(*header),
-            Change::Note { name, fact } => {
-                self.notes.insert(name.clone().into_owned(), fact.clone());
+            Change::Note { name, value } => {
+                self.notes.insert(name.clone().into_owned(), value.clone());
             }
         }
     }
 
-    /// Refuses a change after which something would be nowhere: what is trimmed has to be in the
-    /// snapshot.
-    pub(super) fn allow(&self, change: &Change<'_>) -> Result<(), StorageError> {
+    /// Refuses a change after which trimmed slots would not be covered by the snapshot.
+    pub(super) fn check(&self, change: &Change<'_>) -> Result<(), StorageError> {
         let snapshot = self.snapshot.map(|header| header.below);
         match change {
-            Change::Records(records) => covers(snapshot, trims(records).unwrap_or_default()),
-            Change::Snapshot(header) => covers(Some(header.below), self.trimmed),
+            Change::Records(records) => {
+                check_covered(snapshot, highest_trim(records).unwrap_or_default())
+            }
+            Change::Snapshot(header) => check_covered(Some(header.below), self.trimmed),
             Change::Head(_) | Change::Note { .. } => Ok(()),
         }
     }
 
-    /// What is left of the records before these facts.
+    /// Returns records with the same promise and the same trim as all records that were summed up.
     pub(super) fn records(&self) -> impl Iterator<Item = Record> {
         let trimmed = (self.trimmed > Slot(0)).then_some(Record::Trimmed { below: self.trimmed });
         trimmed.into_iter().chain(self.promised.map(Record::Promised))
     }
 }
 
-/// The slot after the last one that is voted in.
+/// Returns the slot after the last vote of a change, or the first slot if it has no vote.
 pub(super) fn votes_end(change: &Change<'_>) -> Slot {
     let Change::Records(records) = change else { return Slot(0) };
     let ends = records.iter().filter_map(|record| match record {

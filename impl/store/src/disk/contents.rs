@@ -1,29 +1,29 @@
-//! What is in the files, read and held against what can have been written.
+//! The content of all files of a store, read and checked against each other.
 
 use std::{io, mem};
 
 use super::{
-    change::{Change, Facts, Head},
-    log::{Half, Log, Room, recognise},
-    mark,
-    medium::{Medium, read_all},
-    place::Files,
+    change::{Change, Head, Summary},
+    data_directory::Files,
+    file::{SharedFile, read_all},
+    log::{Log, Segment, SegmentSizes, recognise},
     scan::{Commit, Scan, beyond},
     snapshot::DiskSnapshot,
+    watermark,
 };
-use crate::{Snapshot, SnapshotFile as _, StorageError, StoreId, covers};
+use crate::{Snapshot, SnapshotFile as _, StorageError, StoreId, check_covered};
 use paxos::event::Record;
 
-/// All that can be read of a store, and what is wrong with it.
+/// The content of a store, and the first fault that was found in it.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) id: StoreId,
-    /// What its oldest file that is needed began with.
+    /// The head of the oldest segment that is needed.
     pub(super) head: Head,
-    /// From that one on, in order, without a gap.
+    /// The commits from that head on, in order and without a gap.
     pub(super) commits: Vec<Commit>,
-    /// What follows from them.
-    pub(super) facts: Facts,
+    /// The summary of all commits.
+    pub(super) summary: Summary,
     /// The number of the last commit.
     pub(super) last: u64,
     /// The highest commit that is known to have been acknowledged.
@@ -34,30 +34,30 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Reads the log and the mark of a store.
+    /// Reads the log and the commit watermark of a store.
     ///
     /// # Errors
-    /// They cannot be read, or nothing in them makes sense. What is wrong beyond that is told by
-    /// [`recovered`](Self::recovered).
+    /// Fails if they cannot be read or decoded. Other faults are kept for [`recovered`](Self::recovered), so that a
+    /// reader can show a damaged store.
     pub(super) fn read(files: &Files) -> Result<Self, StorageError> {
-        let read = |file: &Medium| read_all(&**file).map_err(StorageError::io("read the log"));
+        let read = |file: &SharedFile| read_all(&**file).map_err(StorageError::io("read the log"));
         let bytes = [read(&files.logs[0])?, read(&files.logs[1])?];
         let id = recognise("log.0", &bytes[0])?;
         let other = recognise("log.1", &bytes[1])?;
         if id != other {
             return Err(StorageError::damaged(format!("log.0 is of store {id}, log.1 of {other}")));
         }
-        let acknowledged = mark::acknowledged(&*files.mark, id)?;
+        let acknowledged = watermark::acknowledged(&*files.watermark, id)?;
         let mut scans = [Scan::of(&bytes[0], id)?, Scan::of(&bytes[1], id)?];
         let current = usize::from(scans[1].first() > scans[0].first());
         let (older, newer) = (&scans[1 - current], &scans[current]);
         let Some(head) = newer.head() else {
             return Err(StorageError::damaged("neither file of the log has a commit"));
         };
-        let (facts, last, mut wrong) = (fold(head, &newer.commits), newer.last(), None);
+        let (summary, last, mut wrong) = (fold(head, &newer.commits), newer.last(), None);
         let mut head = head.clone();
         let mut commits = Vec::new();
-        if facts.trimmed < head.votes_end {
+        if summary.trimmed < head.votes_end {
             match older.head() {
                 Some(oldest) if older.last() + 1 == newer.first() => {
                     head = oldest.clone();
@@ -70,7 +70,7 @@ impl Contents {
             }
         }
         commits.append(&mut scans[current].commits);
-        if fold(&head, &commits) != facts {
+        if fold(&head, &commits) != summary {
             wrong = Some("the files of the log do not fit together".into());
         }
         let rests = [0, 1].map(|file| &bytes[file][scans[file].end..]);
@@ -78,13 +78,13 @@ impl Contents {
             let missing = last + 1;
             wrong = Some(format!("commit {number} is there, but commit {missing} cannot be read"));
         }
-        Ok(Self { id, head, commits, facts, last, acknowledged, scans, current, wrong })
+        Ok(Self { id, head, commits, summary, last, acknowledged, scans, current, wrong })
     }
 
-    /// All that was made durable, after everything was held against everything else.
+    /// Returns all durable records, after everything was checked: the log, the watermark and the snapshot.
     ///
     /// # Errors
-    /// The first thing that is not as it was left.
+    /// Fails with the first fault.
     pub(super) fn recovered(&self, files: &Files) -> Result<Vec<Record>, StorageError> {
         if let Some(wrong) = &self.wrong {
             return Err(StorageError::damaged(wrong.clone()));
@@ -93,11 +93,11 @@ impl Contents {
             let (acknowledged, found) = (self.acknowledged, self.last);
             return Err(StorageError::Lost { acknowledged, found });
         }
-        covers(self.facts.snapshot.map(|header| header.below), self.facts.trimmed)?;
+        check_covered(self.summary.snapshot.map(|header| header.below), self.summary.trimmed)?;
         if let Some(snapshot) = self.snapshot_file(files)? {
             check(&snapshot, |_| {})?;
         }
-        let mut records: Vec<_> = self.head.facts.records().collect();
+        let mut records: Vec<_> = self.head.summary.records().collect();
         for commit in &self.commits {
             if let Change::Records(more) = &commit.change {
                 records.extend_from_slice(more);
@@ -106,53 +106,56 @@ impl Contents {
         Ok(records)
     }
 
-    /// The last snapshot, in memory.
+    /// Reads the durable snapshot into memory.
     ///
     /// # Errors
-    /// It is damaged, or cannot be read.
+    /// Fails if it is damaged or cannot be read.
     pub(super) fn snapshot(&self, files: &Files) -> Result<Option<Snapshot>, StorageError> {
-        let Some(header) = self.facts.snapshot else { return Ok(None) };
+        let Some(header) = self.summary.snapshot else { return Ok(None) };
         let Some(file) = self.snapshot_file(files)? else { return Ok(None) };
         let mut state = Vec::new();
         check(&file, |bytes| state.extend_from_slice(bytes))?;
         Ok(Some(Snapshot { below: header.below, state: state.into() }))
     }
 
-    /// The file of the last snapshot, if it has the length that the log says.
+    /// Returns the file of the durable snapshot, if there is a snapshot.
+    ///
+    /// # Errors
+    /// Fails if the file does not have the length that the log says.
     fn snapshot_file(&self, files: &Files) -> Result<Option<DiskSnapshot>, StorageError> {
-        let Some(header) = &self.facts.snapshot else { return Ok(None) };
+        let Some(header) = &self.summary.snapshot else { return Ok(None) };
         let file = files.snapshots.get(usize::from(header.file));
         let file = file.ok_or_else(|| damaged(&format!("is in file {}", header.file)))?;
         let length = file.length().map_err(StorageError::io("read the snapshot"))?;
         if length != header.length {
-            return Err(damaged(&format!("has {length} bytes, not {}", header.length)));
+            return Err(damaged(&format!("has length {length}, not {}", header.length)));
         }
         Ok(Some(DiskSnapshot::durable(&files.snapshots, header)))
     }
 
-    /// The log, to go on with.
+    /// Returns the log, to append to.
     ///
-    /// Its last commit is written once more: if its sync had failed, the system may show what the disk
-    /// does not have, and think that there is nothing left to write.
-    pub(super) fn resume(&self, files: &Files, room: Room) -> Result<Log, StorageError> {
+    /// Writes the last commit once more. If its sync failed earlier, the system may show bytes that the disk does
+    /// not have, and treat them as already written, so that another sync alone would do nothing.
+    pub(super) fn resume(&self, files: &Files, sizes: SegmentSizes) -> Result<Log, StorageError> {
         let (scan, file) = (&self.scans[self.current], &files.logs[self.current]);
         let start = scan.end - scan.last_row.len();
         let again = file.write(start as u64, &scan.last_row).and_then(|()| file.sync());
         again.map_err(StorageError::io("write to the log"))?;
-        let half = |number: usize| {
+        let segment = |number: usize| {
             let scan = &self.scans[number];
-            Half {
+            Segment {
                 file: files.logs[number].clone(),
                 length: scan.length as u64,
                 end: scan.end as u64,
                 votes_end: scan.votes_end,
             }
         };
-        Ok(Log::resume(self.id, [half(0), half(1)], self.current, self.last, room))
+        Ok(Log::resume(self.id, [segment(0), segment(1)], self.current, self.last, sizes))
     }
 }
 
-/// Reads a snapshot piece by piece, and holds its bytes against its checksum.
+/// Reads a snapshot piece by piece, shows each piece, and compares the checksum.
 fn check(snapshot: &DiskSnapshot, mut show: impl FnMut(&[u8])) -> Result<(), StorageError> {
     const PIECE_BYTES: usize = 1 << 20;
     let (mut reader, mut piece, mut checksum) = (snapshot.reader(), vec![0; PIECE_BYTES], 0);
@@ -176,11 +179,11 @@ fn damaged(found: &str) -> StorageError {
     StorageError::damaged(format!("the snapshot {found}"))
 }
 
-/// What follows from a head and the commits from it on.
-fn fold(head: &Head, commits: &[Commit]) -> Facts {
-    let mut facts = head.facts.clone();
+/// Returns the summary of a head and the commits from it on.
+fn fold(head: &Head, commits: &[Commit]) -> Summary {
+    let mut summary = head.summary.clone();
     for commit in commits {
-        facts.take(&commit.change);
+        summary.apply(&commit.change);
     }
-    facts
+    summary
 }

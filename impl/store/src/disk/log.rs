@@ -1,42 +1,43 @@
-//! The log: commits in two files, written in turn.
+//! The log: commits in two segments, written in turn.
 //!
-//! A commit is appended to the current file with one write and one sync. The files are longer than what
-//! is in them, by zeros that are there already, so that a sync has nothing but the commit to write.
-//! When the current file has grown, and the other one holds no vote that is still needed, the other is
-//! begun anew: its first commit, a [`Head`], says all that followed from the commits before.
+//! A commit is appended to the current segment with one write and one sync. A segment is longer than its commits:
+//! zeros are written ahead, so that a sync has to write only the commit.
 //!
-//! A commit is written only when the one before is durable. So whatever a crash leaves is a log that
-//! ends with the last commit that was acknowledged, or with the one after it.
+//! The log switches segments when the current one has grown and the other has no vote that is still needed. It then
+//! overwrites the other segment, and begins it with a [`Head`] that sums up all earlier commits.
+//!
+//! Invariant: a commit is written only when the one before is durable. So after a crash the log ends with the last
+//! commit that was acknowledged, or with the one after it.
 
 use std::borrow::Cow;
 
 use super::{
     change::{Change, Head, votes_end},
-    medium::Medium,
-    sealed::seal,
+    file::SharedFile,
+    frame::append_frame,
 };
 use crate::{StorageError, StoreId};
 use paxos::types::Slot;
 
-/// The format that is written, and the only one that is read.
+/// The version of the format on disk. The program reads no other one.
 pub const FORMAT: u32 = 2;
 
-/// Where the commits begin, in either file: in a sector of their own.
+/// The offset of the first commit in a segment. The preamble has a sector of its own.
 pub(super) const START: u64 = 512;
 const MAGIC: &[u8; 8] = b"paxoslog";
 
-/// How the files grow.
+/// The sizes at which segments grow and switch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
-    /// By multiples of this many bytes.
+pub(super) struct SegmentSizes {
+    /// A segment's length is a multiple of this, once it has grown.
     pub(super) grow_bytes: u64,
-    /// The other file is begun when the current one has so many, if it can be.
-    pub(super) turn_bytes: u64,
+    /// The log switches to the other segment when the current one has this many bytes and the other is not needed.
+    pub(super) switch_bytes: u64,
 }
 
-impl Default for Room {
+impl Default for SegmentSizes {
     fn default() -> Self {
-        Self { grow_bytes: 1 << 20, turn_bytes: 1 << 20 }
+        Self { grow_bytes: 1 << 20, switch_bytes: 1 << 20 }
     }
 }
 
@@ -44,37 +45,37 @@ impl Default for Room {
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) id: StoreId,
-    pub(super) halves: [Half; 2],
-    /// The one that is written to.
+    pub(super) segments: [Segment; 2],
+    /// The index of the segment that is written to.
     pub(super) current: usize,
     /// The number of the last commit.
     pub(super) last: u64,
-    pub(super) room: Room,
-    /// What is being written; kept for its memory.
+    pub(super) sizes: SegmentSizes,
+    /// The bytes of the commit that is being written. A field, so that its memory is reused.
     row: Vec<u8>,
 }
 
-/// One of the two files.
+/// One of the two files of the log.
 #[derive(Debug)]
-pub(super) struct Half {
-    pub(super) file: Medium,
-    /// How many bytes the file has.
+pub(super) struct Segment {
+    pub(super) file: SharedFile,
+    /// The length of the file in bytes.
     pub(super) length: u64,
-    /// Where the next commit goes.
+    /// The offset of the next commit.
     pub(super) end: u64,
-    /// The slot after the last one that is voted in.
+    /// The slot after the last vote in this segment.
     pub(super) votes_end: Slot,
 }
 
 impl Log {
-    /// A new log, durable on return.
+    /// Writes the files of a new log. They are durable on return.
     pub(super) fn create(
-        files: &[Medium; 2],
+        files: &[SharedFile; 2],
         id: StoreId,
         head: &Head,
     ) -> Result<(), StorageError> {
         let mut first = preamble(id).to_vec();
-        seal(&mut first, id, 1, |row| encode(&Change::Head(Cow::Borrowed(head)), row));
+        append_frame(&mut first, id, 1, |row| encode(&Change::Head(Cow::Borrowed(head)), row));
         for (file, bytes) in files.iter().zip([&first[..], &preamble(id)]) {
             let made = file.set_length(0).and_then(|()| file.write(0, bytes));
             made.and_then(|()| file.sync()).map_err(StorageError::io("begin the log"))?;
@@ -82,59 +83,59 @@ impl Log {
         Ok(())
     }
 
-    /// A log that goes on after its last commit.
+    /// Returns a log that continues after the commit `last`.
     pub(super) fn resume(
         id: StoreId,
-        halves: [Half; 2],
+        segments: [Segment; 2],
         current: usize,
         last: u64,
-        room: Room,
+        sizes: SegmentSizes,
     ) -> Self {
-        Self { id, halves, current, last, room, row: Vec::new() }
+        Self { id, segments, current, last, sizes, row: Vec::new() }
     }
 
-    /// Appends a commit; it is durable on return.
+    /// Appends a commit. It is durable on return.
     pub(super) fn append(&mut self, change: &Change<'_>) -> Result<(), StorageError> {
-        let Self { row, id, last, room, .. } = self;
+        let Self { row, id, last, sizes, .. } = self;
         row.clear();
-        seal(row, *id, *last + 1, |row| encode(change, row));
-        let half = &mut self.halves[self.current];
-        let end = half.end + row.len() as u64;
-        if end > half.length {
-            // Written, not only counted: a file with holes has to find room at every sync.
-            let length = end.next_multiple_of(room.grow_bytes);
+        append_frame(row, *id, *last + 1, |row| encode(change, row));
+        let segment = &mut self.segments[self.current];
+        let end = segment.end + row.len() as u64;
+        if end > segment.length {
+            // The zeros are written: in a file with holes every sync would have to allocate blocks.
+            let length = end.next_multiple_of(sizes.grow_bytes);
             row.resize(row.len() + (length - end) as usize, 0);
-            half.length = length;
+            segment.length = length;
         }
-        let written = half.file.write(half.end, row).and_then(|()| half.file.sync());
+        let written = segment.file.write(segment.end, row).and_then(|()| segment.file.sync());
         written.map_err(StorageError::io("write to the log"))?;
-        half.end = end;
-        half.votes_end = half.votes_end.max(votes_end(change));
+        segment.end = end;
+        segment.votes_end = segment.votes_end.max(votes_end(change));
         self.last += 1;
         Ok(())
     }
 
-    /// Whether the other file should be begun.
-    pub(super) fn is_due(&self, trimmed: Slot) -> bool {
-        let (current, other) = (&self.halves[self.current], &self.halves[1 - self.current]);
-        current.end >= self.room.turn_bytes && other.votes_end <= trimmed
+    /// Returns true if the log should switch to the other segment.
+    pub(super) fn switch_is_due(&self, trimmed: Slot) -> bool {
+        let (current, other) = (&self.segments[self.current], &self.segments[1 - self.current]);
+        current.end >= self.sizes.switch_bytes && other.votes_end <= trimmed
     }
 
-    /// The slot after the last one that is voted in in the current file.
+    /// Returns the slot after the last vote in the current segment.
     pub(super) fn votes_end(&self) -> Slot {
-        self.halves[self.current].votes_end
+        self.segments[self.current].votes_end
     }
 
-    /// Begins the other file.
-    pub(super) fn turn(&mut self, head: &Head) -> Result<(), StorageError> {
+    /// Switches to the other segment, and begins it with a head.
+    pub(super) fn switch(&mut self, head: &Head) -> Result<(), StorageError> {
         self.current = 1 - self.current;
-        let half = &mut self.halves[self.current];
-        (half.end, half.votes_end) = (START, Slot(0));
+        let segment = &mut self.segments[self.current];
+        (segment.end, segment.votes_end) = (START, Slot(0));
         self.append(&Change::Head(Cow::Borrowed(head)))
     }
 }
 
-/// What either file begins with, and keeps: that it is one, its format, and whose it is.
+/// Returns the first bytes of each segment, which never change: a magic number, the format and the id of the store.
 fn preamble(id: StoreId) -> [u8; START as usize] {
     let mut preamble = [0; START as usize];
     preamble[..8].copy_from_slice(MAGIC);
@@ -145,12 +146,15 @@ fn preamble(id: StoreId) -> [u8; START as usize] {
     preamble
 }
 
-/// The store that a file of a log is of.
+/// Returns the id of the store to which a segment belongs.
+///
+/// # Errors
+/// Fails if the bytes do not begin with a correct preamble of the known format.
 pub(super) fn recognise(name: &str, bytes: &[u8]) -> Result<StoreId, StorageError> {
     let Some(rest) = bytes.strip_prefix(MAGIC) else {
         return Err(StorageError::damaged(format!("{name} does not begin like a log")));
     };
-    // The format comes first and will always be there.
+    // Every version has the format at this offset, so that an unknown one can be named.
     let Some((format, rest)) = rest.split_first_chunk() else {
         return Err(StorageError::damaged(format!("{name} has no format")));
     };

@@ -1,43 +1,52 @@
-//! A store in a directory: a log of commits, and the last snapshot.
+//! A store in a data directory: a log of commits, and the last snapshot.
 //!
 //! ```text
-//! log.0, log.1             commits, one after the other, in two files that are written in turn
-//! snapshot.0, snapshot.1   the state of the machine; the log says in which of them, and its checksum
-//! mark                     the number of the last commit that was acknowledged
-//! lock                     locked by whoever uses the store
+//! log.0, log.1             two segments with commits, written in turn
+//! snapshot.0, snapshot.1   the state of the machine; the log has the number and the checksum of the durable one
+//! mark                     the commit watermark: the number of the last commit that was acknowledged
+//! lock                     locked by the process that uses the store
 //! ```
 //!
-//! Every change is one commit, with its number: records that were persisted, a fact that was noted, a
-//! snapshot that is whole in its file. So whatever is missing, damaged or out of place shows as a
-//! checksum that is wrong or a number that is missing, and the number of the last commit says how old
-//! the whole is. [`Reader`] tells what is in a store without changing it.
+//! Every change is one numbered commit: records, a metadata value, or a snapshot that is complete in its file. So
+//! missing, damaged and misplaced content shows as a wrong checksum or a missing number. The number of the last
+//! commit says how old the store is. [`Reader`] shows the content of a store without changing it.
 //!
-//! Of the disk it is asked that what was synced is there, and that writing does not damage the bytes
-//! beside those that are written, even if the power fails meanwhile; of the system, that it is a Unix, where
-//! directories can be synced.
+//! # Assumptions
+//!
+//! - Synced bytes stay, and a write does not damage the bytes beside it, even if the power fails meanwhile.
+//! - The system is a Unix, where directories can be synced.
+//!
+//! # Modules, in reading order
+//!
+//! - `data_directory`, `identity`, `file`: the names of the files and the lock; the owner; files that tests can
+//!   replace.
+//! - `change`, `frame`: the content of a commit, and its form on disk, with number and checksum.
+//! - `log`, `watermark`: writing commits, and the number of the last one.
+//! - `scan`, `contents`: reading one segment, and checking all files against each other.
+//! - `snapshot`, `reader`: the file of a snapshot; a store that is only read.
 
 #[cfg(not(unix))]
 compile_error!("the feature `disk` needs a Unix, where directories can be synced");
 
 mod change;
 mod contents;
+mod data_directory;
+mod file;
+mod frame;
 mod identity;
 mod log;
-mod mark;
-mod medium;
-mod place;
 mod reader;
 mod scan;
-mod sealed;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod watermark;
 
 use std::{borrow::Cow, fs::OpenOptions, path::Path};
 
 use bytes::Bytes;
 
-pub use change::{Change, Facts, Head, SnapshotHeader};
+pub use change::{Change, Head, SnapshotHeader, Summary};
 pub use identity::Identity;
 pub use log::FORMAT;
 pub use reader::Reader;
@@ -46,9 +55,9 @@ pub use snapshot::DiskSnapshot;
 
 use self::{
     contents::Contents,
-    log::{Log, Room},
-    mark::Mark,
-    place::{Files, Place},
+    data_directory::{DataDirectory, Files},
+    log::{Log, SegmentSizes},
+    watermark::Watermark,
 };
 use super::{SnapshotFile as _, Storage, StorageError, StoreId};
 use paxos::{event::Record, types::Slot};
@@ -76,78 +85,79 @@ use paxos::{event::Record, types::Slot};
 pub struct Disk {
     identity: Identity,
     log: Log,
-    facts: Facts,
-    mark: Mark,
-    /// What was read when it was opened, until it is asked for or anything changes.
+    summary: Summary,
+    watermark: Watermark,
+    /// The records that were read when the store was opened. `None` once they were returned or anything changed.
     recovered: Option<Vec<Record>>,
-    /// How the store failed, if it did.
+    /// The first failure.
     failed: Option<String>,
     files: Files,
-    /// Given up last, when everything is closed.
-    place: Option<Place>,
+    /// The last field, so that the lock is released after all files are closed. `None` in tests.
+    dir: Option<DataDirectory>,
 }
 
 impl Disk {
-    /// Makes a new store. A crash meanwhile leaves no store, or a whole one.
+    /// Makes a new store. A crash meanwhile leaves no store or a complete one.
     ///
     /// # Errors
-    /// There is one already, it is in use, or the system does not allow it.
+    /// Fails if the directory has a store already, is in use, or cannot be written.
     pub fn create(dir: impl AsRef<Path>, identity: &Identity) -> Result<Self, StorageError> {
-        let place = Place::make(dir.as_ref())?;
+        let dir = DataDirectory::make(dir.as_ref())?;
         let mut id = [0; 16];
         getrandom::fill(&mut id)
             .map_err(|error| StorageError::io("find a random number")(error.into()))?;
-        place.build(|files| build(files, identity, StoreId(u128::from_le_bytes(id))))?;
-        Self::at(place, identity)
+        dir.build(|files| build(files, identity, StoreId(u128::from_le_bytes(id))))?;
+        Self::at(dir, identity)
     }
 
-    /// Opens a store that is there.
+    /// Opens an existing store.
     ///
     /// # Errors
-    /// There is none, it is in use, it is of somebody else, or what is in it is not exactly what was made
-    /// durable. Nothing is written to it then.
+    /// Fails if there is no store, it is in use, it is of another node, or its content is not exactly what was made
+    /// durable. A store that is refused is not written to.
     pub fn open(dir: impl AsRef<Path>, identity: &Identity) -> Result<Self, StorageError> {
-        Self::at(Place::take(dir.as_ref())?, identity)
+        Self::at(DataDirectory::take(dir.as_ref())?, identity)
     }
 
-    fn at(place: Place, identity: &Identity) -> Result<Self, StorageError> {
-        place.settle()?;
-        let files = place.files(OpenOptions::new().read(true).write(true))?;
-        let mut store = Self::on(files, identity, Room::default())?;
-        store.place = Some(place);
+    fn at(dir: DataDirectory, identity: &Identity) -> Result<Self, StorageError> {
+        dir.sync()?;
+        let files = dir.files(OpenOptions::new().read(true).write(true))?;
+        let mut store = Self::on(files, identity, SegmentSizes::default())?;
+        store.dir = Some(dir);
         Ok(store)
     }
 
-    /// Opens the store in these files: reads all of it before anything is written.
-    fn on(files: Files, expected: &Identity, room: Room) -> Result<Self, StorageError> {
+    /// Opens the store in these files. Reads all of it before anything is written.
+    fn on(files: Files, expected: &Identity, sizes: SegmentSizes) -> Result<Self, StorageError> {
         let contents = Contents::read(&files)?;
         contents.head.identity.expect(expected)?;
         let recovered = Some(contents.recovered(&files)?);
-        let log = contents.resume(&files, room)?;
-        let mut mark = Mark::of(files.mark.clone(), log.id);
-        // Synced this once, so that a store that is gone is missed, and not taken for one that never was.
-        mark.raise(log.last)?;
-        mark.sync()?;
-        let (identity, facts) = (contents.head.identity, contents.facts);
-        Ok(Self { identity, log, facts, mark, recovered, failed: None, files, place: None })
+        let log = contents.resume(&files, sizes)?;
+        let mut watermark = Watermark::of(files.watermark.clone(), log.id);
+        // The watermark is synced here, so that a later open notices if the log is gone and does not take the
+        // directory for new.
+        watermark.raise(log.last)?;
+        watermark.sync()?;
+        let (identity, summary) = (contents.head.identity, contents.summary);
+        Ok(Self { identity, log, summary, watermark, recovered, failed: None, files, dir: None })
     }
 
-    /// Makes one change durable.
+    /// Makes one change durable: checks it, begins the other segment if that is due, and appends a commit.
     fn commit(&mut self, change: &Change<'_>) -> Result<(), StorageError> {
-        self.facts.allow(change)?;
-        if self.log.is_due(self.facts.trimmed) {
-            let (identity, facts) = (self.identity.clone(), self.facts.clone());
-            self.log.turn(&Head { identity, facts, votes_end: self.log.votes_end() })?;
-            self.mark.raise(self.log.last)?;
+        self.summary.check(change)?;
+        if self.log.switch_is_due(self.summary.trimmed) {
+            let (identity, summary) = (self.identity.clone(), self.summary.clone());
+            self.log.switch(&Head { identity, summary, votes_end: self.log.votes_end() })?;
+            self.watermark.raise(self.log.last)?;
         }
         self.log.append(change)?;
-        self.mark.raise(self.log.last)?;
-        self.facts.take(change);
+        self.watermark.raise(self.log.last)?;
+        self.summary.apply(change);
         Ok(())
     }
 
-    /// Does something to a store that has not failed yet.
-    fn changing(
+    /// Runs a change, unless an earlier one failed. If this one fails, all later ones are refused.
+    fn change(
         &mut self,
         change: impl FnOnce(&mut Self) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
@@ -181,38 +191,38 @@ impl Storage for Disk {
         if records.is_empty() {
             return self.unfailed();
         }
-        self.changing(|store| store.commit(&Change::Records(Cow::Borrowed(records))))
+        self.change(|store| store.commit(&Change::Records(Cow::Borrowed(records))))
     }
 
     fn snapshot(&self) -> Option<(Slot, DiskSnapshot)> {
-        let header = self.facts.snapshot?;
+        let header = self.summary.snapshot?;
         Some((header.below, DiskSnapshot::durable(&self.files.snapshots, &header)))
     }
 
     fn begin_snapshot(&mut self) -> Result<DiskSnapshot, StorageError> {
         self.unfailed()?;
-        // Never the file that the log speaks of.
-        let file = self.facts.snapshot.map_or(0, |durable| 1 - durable.file);
+        // The file that the log does not name.
+        let file = self.summary.snapshot.map_or(0, |durable| 1 - durable.file);
         Ok(DiskSnapshot::begin(&self.files.snapshots, file))
     }
 
     fn adopt_snapshot(&mut self, below: Slot, mut file: DiskSnapshot) -> Result<(), StorageError> {
-        self.changing(|store| {
+        self.change(|store| {
             file.sync().map_err(StorageError::io("write the snapshot"))?;
             store.commit(&Change::Snapshot(file.header(below)))
         })
     }
 
-    fn note(&mut self, name: &str, fact: &[u8]) -> Result<(), StorageError> {
-        self.changing(|store| {
-            let (name, fact) = (Cow::Borrowed(name), Bytes::copy_from_slice(fact));
-            store.commit(&Change::Note { name, fact })
+    fn note(&mut self, name: &str, value: &[u8]) -> Result<(), StorageError> {
+        self.change(|store| {
+            let (name, value) = (Cow::Borrowed(name), Bytes::copy_from_slice(value));
+            store.commit(&Change::Note { name, value })
         })
     }
 
     fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
         self.unfailed()?;
-        Ok(self.facts.notes.get(name).cloned())
+        Ok(self.summary.notes.get(name).cloned())
     }
 
     fn id(&self) -> StoreId {
@@ -220,8 +230,8 @@ impl Storage for Disk {
     }
 
     fn disk_bytes(&self) -> u64 {
-        let Files { logs, snapshots, mark } = &self.files;
-        let files = logs.iter().chain(snapshots).chain([mark]);
+        let Files { logs, snapshots, watermark } = &self.files;
+        let files = logs.iter().chain(snapshots).chain([watermark]);
         files.map(|file| file.length().unwrap_or_default()).sum()
     }
 }
@@ -229,18 +239,18 @@ impl Storage for Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         if self.failed.is_none() {
-            // Not needed, only the sooner durable: there is nobody to tell if it fails.
-            let _ = self.mark.sync();
+            // Safety does not need this sync: the watermark may be behind. So a failure is not reported.
+            let _ = self.watermark.sync();
         }
     }
 }
 
-/// Fills the files of a new store, and makes them durable.
+/// Writes the files of a new store, and makes them durable.
 fn build(files: &Files, identity: &Identity, id: StoreId) -> Result<(), StorageError> {
     for snapshot in &files.snapshots {
         snapshot.sync().map_err(StorageError::io("make a file for snapshots"))?;
     }
-    Mark::create(files.mark.clone(), id)?;
-    let (identity, facts, votes_end) = (identity.clone(), Facts::default(), Slot(0));
-    Log::create(&files.logs, id, &Head { identity, facts, votes_end })
+    Watermark::create(files.watermark.clone(), id)?;
+    let (identity, summary, votes_end) = (identity.clone(), Summary::default(), Slot(0));
+    Log::create(&files.logs, id, &Head { identity, summary, votes_end })
 }

@@ -1,82 +1,83 @@
-//! A store as it lies there, without changing it: for whoever wants to know what is in it.
+//! A store that is only read, for tools that show its content.
 
 use std::{collections::BTreeMap, fs::OpenOptions, path::Path};
 
 use bytes::Bytes;
 
 use super::{
-    Commit, Facts, Identity, SnapshotHeader,
+    Commit, Identity, SnapshotHeader, Summary,
     contents::Contents,
-    place::{Files, Place},
+    data_directory::{DataDirectory, Files},
 };
 use crate::{Snapshot, StorageError, StoreId};
 
-/// A store that is only looked at. Nothing is ever written to its files.
+/// A store that is only read. It never writes to the files.
 pub struct Reader {
     contents: Contents,
     files: Files,
-    _place: Place,
+    _dir: DataDirectory,
 }
 
 impl Reader {
-    /// Opens a store that nobody writes to meanwhile. It may be damaged in part:
-    /// [`verify`](Self::verify) says so.
+    /// Opens a store, and keeps other processes from writing to it. The store may be damaged in part:
+    /// [`verify`](Self::verify) checks that.
     ///
     /// # Errors
-    /// There is none, it is in use, or nothing in it can be read.
+    /// Fails if there is no store, it is in use, or nothing in it can be read.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StorageError> {
-        let place = Place::share(dir.as_ref())?;
-        let files = place.files(OpenOptions::new().read(true))?;
-        Ok(Self { contents: Contents::read(&files)?, files, _place: place })
+        let dir = DataDirectory::share(dir.as_ref())?;
+        let files = dir.files(OpenOptions::new().read(true))?;
+        Ok(Self { contents: Contents::read(&files)?, files, _dir: dir })
     }
 
-    /// Whose store it is.
+    /// Returns the owner of the store.
     pub fn identity(&self) -> &Identity {
         &self.contents.head.identity
     }
 
-    /// Which store it is.
+    /// Returns the random number of the store.
     pub fn id(&self) -> StoreId {
         self.contents.id
     }
 
-    /// The highest commit that is known to have been acknowledged. There may be one more.
+    /// Returns the commit watermark: the highest commit that is known to have been acknowledged. The log may have
+    /// one more.
     pub fn acknowledged(&self) -> u64 {
         self.contents.acknowledged
     }
 
-    /// What followed from the commits that are not kept.
-    pub fn base(&self) -> &Facts {
-        &self.contents.head.facts
+    /// Returns the summary of the commits that are not kept.
+    pub fn base(&self) -> &Summary {
+        &self.contents.head.summary
     }
 
-    /// The commits that are kept, in order.
+    /// Returns the kept commits, in order.
     pub fn commits(&self) -> &[Commit] {
         &self.contents.commits
     }
 
-    /// What the snapshot is.
+    /// Returns the description of the snapshot.
     pub fn snapshot_header(&self) -> Option<SnapshotHeader> {
-        self.contents.facts.snapshot
+        self.contents.summary.snapshot
     }
 
-    /// The snapshot itself.
+    /// Reads the snapshot.
     ///
     /// # Errors
-    /// It is damaged.
+    /// Fails if it is damaged or cannot be read.
     pub fn snapshot(&self) -> Result<Option<Snapshot>, StorageError> {
         self.contents.snapshot(&self.files)
     }
 
-    /// All that was noted, by name.
+    /// Returns the metadata values by name.
     pub fn notes(&self) -> &BTreeMap<String, Bytes> {
-        &self.contents.facts.notes
+        &self.contents.summary.notes
     }
 
-    /// Holds everything against everything else.
+    /// Checks all files against each other.
     ///
     /// # Errors
-    /// The first thing that would keep the store from being opened by its owner.
+    /// Fails with the first fault that would keep the owner from opening the store.
     pub fn verify(&self) -> Result<(), StorageError> {
         self.contents.recovered(&self.files).map(drop)
     }

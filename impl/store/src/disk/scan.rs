@@ -1,48 +1,48 @@
-//! What is in one file of the log: commits, until there is no more.
+//! Reading one segment of the log: its commits, up to the first that is not complete.
 
 use super::{
     change::{Change, Head, votes_end},
+    frame::{ALIGNMENT, read_frame},
     log::START,
-    sealed::{ALIGNMENT, unseal},
 };
 use crate::{StorageError, StoreId};
 use paxos::types::Slot;
 
-/// No store lives to see commits with such numbers, and what is added to one does not overflow.
+/// No store reaches commits with this number, and small sums with lower numbers do not overflow.
 const NUMBER_MAX: u64 = 1 << 63;
 
 /// One commit: everything in it became durable in one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// Counts all commits of the store from 1, without a gap.
+    /// The position among all commits of the store. The first is 1, and there are no gaps.
     pub number: u64,
-    /// What it is of.
+    /// The content.
     pub change: Change<'static>,
 }
 
-/// The commits of one file.
+/// The commits of one segment.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) commits: Vec<Commit>,
-    /// The last of them, as it is in the file.
+    /// The bytes of the last commit in the file.
     pub(super) last_row: Vec<u8>,
-    /// Where the next one goes.
+    /// The offset of the next commit.
     pub(super) end: usize,
-    /// How long the file is.
+    /// The length of the file in bytes.
     pub(super) length: usize,
-    /// The slot after the last one that is voted in.
+    /// The slot after the last vote.
     pub(super) votes_end: Slot,
 }
 
 impl Scan {
-    /// Reads commits until one is torn, or there is no more.
+    /// Reads commits until one is torn or missing.
     ///
     /// # Errors
-    /// A commit whose checksum is right makes no sense.
+    /// Fails if a commit with a correct checksum has content that no store writes there.
     pub(super) fn of(bytes: &[u8], id: StoreId) -> Result<Self, StorageError> {
         let mut scan = Self { end: START as usize, length: bytes.len(), ..Self::default() };
         let mut last = scan.end..scan.end;
-        while let Some(found) = unseal(&bytes[scan.end..], id, |number| scan.expects(number)) {
+        while let Some(found) = read_frame(&bytes[scan.end..], id, |number| scan.expects(number)) {
             let number = found.number;
             let change = decode(found.content, number)?;
             if scan.commits.is_empty() != matches!(change, Change::Head(_)) {
@@ -64,7 +64,7 @@ impl Scan {
         }
     }
 
-    /// What the first commit says.
+    /// Returns the first commit, if there is one.
     pub(super) fn head(&self) -> Option<&Head> {
         match &self.commits.first()?.change {
             Change::Head(head) => Some(head),
@@ -72,35 +72,37 @@ impl Scan {
         }
     }
 
-    /// The number of the first commit, 0 if there is none.
+    /// Returns the number of the first commit, or 0 if there is none.
     pub(super) fn first(&self) -> u64 {
         self.commits.first().map_or(0, |commit| commit.number)
     }
 
-    /// The number of the last commit, 0 if there is none.
+    /// Returns the number of the last commit, or 0 if there is none.
     pub(super) fn last(&self) -> u64 {
         self.commits.last().map_or(0, |commit| commit.number)
     }
 }
 
-/// A commit after the last one, somewhere in these bytes. A commit is written when the one before is
-/// durable; so if there is one, the one before was acknowledged, and is damaged now.
+/// Searches these bytes for a commit after `last`, and returns its number. A commit is written only when the one
+/// before is durable. So if there is one, the commit before it was durable and is damaged now.
 pub(super) fn beyond(bytes: &[u8], id: StoreId, last: u64) -> Option<u64> {
-    // There is no room for more; so what clients have sent is seldom taken for a number.
+    // These bytes have no space for more commits. The bound makes it unlikely that bytes of a command are taken for
+    // a number.
     let most = last + (bytes.len() / ALIGNMENT) as u64;
-    let places = (0..bytes.len()).step_by(ALIGNMENT);
-    let mut found = places
-        .filter_map(|at| unseal(&bytes[at..], id, |number| (last + 1..=most).contains(&number)));
+    let offsets = (0..bytes.len()).step_by(ALIGNMENT);
+    let mut found = offsets.filter_map(|at| {
+        read_frame(&bytes[at..], id, |number| (last + 1..=most).contains(&number))
+    });
     found.next().map(|found| found.number)
 }
 
-/// Content that has the right checksum was written by somebody; still it need not make sense.
+/// Decodes the content of a commit. It may make no sense even though its checksum is correct.
 fn decode(content: &[u8], number: u64) -> Result<Change<'static>, StorageError> {
     match postcard::take_from_bytes(content) {
         Ok((change, [])) => Ok(change),
         Ok((_, rest)) => {
             let length = rest.len();
-            Err(StorageError::damaged(format!("{length} bytes follow commit {number}")))
+            Err(StorageError::damaged(format!("commit {number} is too long by {length}")))
         }
         Err(error) => {
             Err(StorageError::damaged(format!("commit {number} cannot be read: {error}")))

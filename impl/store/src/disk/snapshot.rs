@@ -2,17 +2,18 @@
 
 use std::io::{self, Write};
 
-use super::{SnapshotHeader, medium::Medium};
+use super::{SnapshotHeader, file::SharedFile};
 use crate::SnapshotFile;
 use paxos::types::Slot;
 
-/// The most bytes that wait to be synced. The sync of the log may have to wait for them, so they are few.
+/// The highest number of bytes that wait to be synced. They are few, because a sync of the log may have to wait for
+/// them.
 const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
 
 /// A snapshot in a file.
 #[derive(Clone, Debug)]
 pub struct DiskSnapshot {
-    medium: Medium,
+    medium: SharedFile,
     /// The number of the file, 0 or 1.
     file: u8,
     length: u64,
@@ -21,27 +22,27 @@ pub struct DiskSnapshot {
     unsynced: u64,
     /// True if the file ends where the snapshot ends, and all of it is durable.
     is_whole: bool,
-    /// The error that writing it has met. The content of the file is unknown then.
+    /// The first error of a write. The content of the file is unknown after it.
     failed: Option<String>,
 }
 
 impl DiskSnapshot {
-    /// The durable snapshot.
-    pub(super) fn durable(files: &[Medium; 2], header: &SnapshotHeader) -> Self {
+    /// Returns the durable snapshot.
+    pub(super) fn durable(files: &[SharedFile; 2], header: &SnapshotHeader) -> Self {
         let SnapshotHeader { length, checksum, file, .. } = *header;
         let medium = files[usize::from(file)].clone();
         Self { medium, file, length, checksum, unsynced: 0, is_whole: true, failed: None }
     }
 
-    /// An empty snapshot. The bytes of an earlier one are overwritten where they lie: that is faster to sync than
-    /// new blocks of the file.
-    pub(super) fn begin(files: &[Medium; 2], file: u8) -> Self {
+    /// Returns an empty snapshot. Its bytes overwrite those of an earlier one, because that is faster to sync than
+    /// new blocks.
+    pub(super) fn begin(files: &[SharedFile; 2], file: u8) -> Self {
         let medium = files[usize::from(file)].clone();
         let (length, checksum, unsynced) = (0, 0, 0);
         Self { medium, file, length, checksum, unsynced, is_whole: false, failed: None }
     }
 
-    /// Changes the file, unless that has failed before.
+    /// Changes the file, unless an earlier change failed.
     fn change(&mut self, change: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
         if let Some(failed) = &self.failed {
             return Err(io::Error::other(failed.clone()));
@@ -51,12 +52,12 @@ impl DiskSnapshot {
         changed
     }
 
-    /// The CRC-32C of its bytes.
+    /// Returns the CRC-32C of its bytes.
     pub(super) fn checksum(&self) -> u32 {
         self.checksum
     }
 
-    /// The record of it in the log.
+    /// Returns its description for the log.
     pub(super) fn header(&self, below: Slot) -> SnapshotHeader {
         let Self { file, length, checksum, .. } = *self;
         SnapshotHeader { below, length, checksum, file }

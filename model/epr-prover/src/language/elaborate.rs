@@ -1,7 +1,8 @@
-//! From expressions to a specification: every name is declared, every argument has its sort.
+//! Turns S-expressions into a specification, and checks that each name is declared and each argument has the right
+//! sort.
 //!
-//! Names are declared before they are used. An abbreviation is elaborated anew wherever it is used, so
-//! that each use has bound variables of its own.
+//! Names must be declared before they are used. An abbreviation is elaborated again at each use, so that each use has
+//! its own bound variables.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,7 +23,7 @@ const CLAUSES: &str = "`(require FORMULA)`, `(set (R x …) FORMULA)` or \
     `(forall ((y SORT) …) (set (R x y …) FORMULA))`";
 const BINDERS: &str = "variables and their sorts, as in `((x client) (y client))`";
 
-/// Words that mean something in a formula, and so name nothing else.
+/// The words of formulas. No declaration may use them as a name.
 const RESERVED: [&str; 10] =
     ["true", "false", "not", "and", "or", "=>", "=", "distinct", "forall", "exists"];
 
@@ -44,12 +45,12 @@ pub(super) fn elaborate(source: &Source) -> Result<Specification> {
         },
         abbreviations: HashMap::new(),
         names: HashSet::new(),
-        within: 0,
+        depth: 0,
         parts: 0,
     };
     let whole = Place { start: 0, end: source.text().chars().next().map_or(0, char::len_utf8) };
     let Some((first, rest)) = expressions.split_first() else {
-        return Err(source.error(whole, "there is nothing here").expecting(SPECIFICATION));
+        return Err(source.error(whole, "the text is empty").expecting(SPECIFICATION));
     };
     elaborator.heading(first)?;
     for form in rest {
@@ -74,19 +75,20 @@ struct Elaborator<'s> {
     source: &'s Source,
     specification: Specification,
     abbreviations: HashMap<&'s str, Abbreviation<'s>>,
-    /// What is declared, each with what kind of thing it is.
+    /// The declared names, each with its kind. Names of different kinds may be equal.
     names: HashSet<(&'static str, String)>,
-    /// How many formulas are being elaborated around the present one, abbreviations included.
-    within: usize,
-    /// How many formulas were elaborated in all.
+    /// The number of formulas around the current one, with abbreviations expanded.
+    depth: usize,
+    /// The number of formulas elaborated so far, with abbreviations expanded.
     parts: usize,
 }
 
-/// How deep formulas may be nested, abbreviations written out: those who work on them go down as far.
+/// The greatest depth of nested formulas, with abbreviations expanded. It bounds the recursion of all functions on
+/// formulas.
 const DEPTH_MAX: usize = 200;
-/// How many parts all formulas may have together, abbreviations written out.
+/// The greatest number of parts of all formulas together, with abbreviations expanded.
 const PARTS_MAX: usize = 100_000;
-/// How many things a relation may be about.
+/// The greatest number of arguments of a relation.
 const ARITY_MAX: usize = 8;
 
 #[derive(Clone)]
@@ -111,9 +113,17 @@ impl<'s> Elaborator<'s> {
                     self.specification.about = sentence(about);
                     Ok(())
                 }
-                _ => Err(self.error(form, "this is no heading", SPECIFICATION)),
+                _ => Err(self.error(
+                    form,
+                    "this is not the first form of a specification",
+                    SPECIFICATION,
+                )),
             },
-            _ => Err(self.error(form, "this is no heading", SPECIFICATION)),
+            _ => Err(self.error(
+                form,
+                "this is not the first form of a specification",
+                SPECIFICATION,
+            )),
         }
     }
 
@@ -144,7 +154,7 @@ impl<'s> Elaborator<'s> {
             }
             ("declare-rigid" | "declare-relation", _) => Err(self.shape(
                 form,
-                &format!("`({word} NAME (SORT …) \"how it is said, with {{0}}, {{1}}, …\")`"),
+                &format!("`({word} NAME (SORT …) \"a sentence with {{0}}, {{1}}, …\")`"),
             )),
             ("define", [name, parameters, body]) => self.abbreviation(name, parameters, body),
             ("define", _) => Err(self.shape(form, "`(define NAME ((x SORT) …) FORMULA)`")),
@@ -174,7 +184,7 @@ impl<'s> Elaborator<'s> {
                 "the initial state needs no form",
                 "nothing: every relation of `declare-relation` is empty at first",
             )),
-            _ => Err(self.error(head, &format!("`{word}` is no form"), FORMS)),
+            _ => Err(self.error(head, &format!("`{word}` is not a form"), FORMS)),
         }
     }
 
@@ -188,18 +198,22 @@ impl<'s> Elaborator<'s> {
         let name = self.declare("relation", name)?;
         let expression = signature;
         let Expression::List(sorts, _) = signature else {
-            return Err(self.error(signature, "this is no list", "the sorts of the arguments"));
+            return Err(self.error(signature, "this is not a list", "the sorts of the arguments"));
         };
         let signature = sorts.iter().map(|sort| self.sort(sort)).collect::<Result<Vec<_>>>()?;
         if signature.len() > ARITY_MAX {
             let expected = format!("at most {ARITY_MAX} sorts");
-            return Err(self.error(expression, "this is about too many things", &expected));
+            return Err(self.error(expression, "this relation has too many arguments", &expected));
         }
         let Expression::Text(words, place) = phrase else {
-            return Err(self.error(phrase, "this is no string", "how the relation is said"));
+            return Err(self.error(
+                phrase,
+                "this is not a string",
+                "the sentence that states a fact of the relation",
+            ));
         };
-        let holes: Vec<_> = (0..signature.len()).map(|i| i.to_string()).collect();
-        let phrase = self.phrase(words, *place, &holes)?;
+        let placeholders: Vec<_> = (0..signature.len()).map(|i| i.to_string()).collect();
+        let phrase = self.phrase(words, *place, &placeholders)?;
         let highest = false;
         let declaration = RelationDeclaration { name, signature, rigid, phrase, highest };
         self.specification.relations.push(declaration);
@@ -213,11 +227,11 @@ impl<'s> Elaborator<'s> {
         body: &Expression<'s>,
     ) -> Result<()> {
         let Expression::Symbol(symbol, _) = name else {
-            return Err(self.error(name, "this is no name", "a name"));
+            return Err(self.error(name, "this is not a name", "a name"));
         };
         let scope = self.bind(parameters, &Scope::new())?;
         let parameters = scope.iter().map(|(name, x)| (*name, x.sort)).collect();
-        // Read once here, so that a mistake is found where it is and not where it is used.
+        // Elaborated once here, so that errors in it are reported at the definition and not at a use.
         self.formula(body, &scope)?;
         self.declare("relation", name)?;
         self.abbreviations.insert(symbol, Abbreviation { parameters, body: body.clone() });
@@ -237,8 +251,7 @@ impl<'s> Elaborator<'s> {
         let typed = self.formula(formula, &Scope::new())?;
         let relations = &self.specification.relations;
         if kind == "axiom" && typed.mentions(&|relation| !relations[relation.0].rigid) {
-            let message =
-                "an axiom holds in every state, so that it may only be about what never changes";
+            let message = "an axiom is about rigid relations only, and this formula contains another relation";
             return Err(self.error(formula, message, "relations declared with `declare-rigid`"));
         }
         let statement = Statement { name, words: sentence(words), formula: typed, place };
@@ -260,8 +273,8 @@ impl<'s> Elaborator<'s> {
         let place = name.place();
         let name = self.declare("action", name)?;
         let scope = self.bind(parameters, &Scope::new())?;
-        let holes: Vec<_> = scope.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let phrase = self.phrase(words, words_at, &holes)?;
+        let placeholders: Vec<_> = scope.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let phrase = self.phrase(words, words_at, &placeholders)?;
         let (mut guards, mut updates) = (Vec::new(), Vec::<Update>::new());
         for clause in body {
             let (head, arguments) = self.list(clause, CLAUSES)?;
@@ -282,17 +295,17 @@ impl<'s> Elaborator<'s> {
                                     self.update(&scope, &inner, pattern, formula, &updates)?;
                                 updates.push(update);
                             }
-                            _ => return Err(self.error(set, "this changes nothing", CLAUSES)),
+                            _ => return Err(self.error(set, "this is not a `set`", CLAUSES)),
                         },
-                        _ => return Err(self.error(set, "this changes nothing", CLAUSES)),
+                        _ => return Err(self.error(set, "this is not a `set`", CLAUSES)),
                     }
                 }
                 (Expression::Symbol("require", _), formulas) => {
                     let message =
-                        format!("`require` takes one formula, and here are {}", formulas.len());
+                        format!("`require` takes one formula, but {} are given", formulas.len());
                     return Err(self.error(clause, &message, "one `(require FORMULA)` for each"));
                 }
-                _ => return Err(self.error(clause, "this is no part of an action", CLAUSES)),
+                _ => return Err(self.error(clause, "this is not part of an action", CLAUSES)),
             }
         }
         let parameters = scope.into_iter().map(|(_, variable)| variable).collect();
@@ -307,8 +320,8 @@ impl<'s> Elaborator<'s> {
         Ok(())
     }
 
-    /// `(set PATTERN FORMULA)`, where `outer` are the arguments of the action and `inner` those and
-    /// what the `set` is for all of.
+    /// Elaborates `(set PATTERN FORMULA)`. `outer` has the parameters of the action. `inner` has those and the
+    /// variables of the `forall` around the `set`.
     fn update(
         &mut self,
         outer: &Scope<'s>,
@@ -318,7 +331,7 @@ impl<'s> Elaborator<'s> {
         earlier: &[Update],
     ) -> Result<Update> {
         let Formula::Atom(relation, arguments) = self.formula(pattern, inner)? else {
-            return Err(self.error(pattern, "only relations change", "`(R x …)`"));
+            return Err(self.error(pattern, "only a relation can be set", "`(R x …)`"));
         };
         let declaration = &self.specification.relations[relation.0];
         if declaration.rigid {
@@ -326,15 +339,16 @@ impl<'s> Elaborator<'s> {
             return Err(self.error(pattern, &message, "a relation of `declare-relation`"));
         }
         if earlier.iter().any(|update| update.relation == relation) {
-            let message = format!("this action says twice what `{}` becomes", declaration.name);
-            let expected = "one `set` for each relation; for several tuples, \
-                `(forall ((y SORT)) (set (R y) FORMULA))` with a formula that tells them apart";
+            let message = format!("this action sets `{}` twice", declaration.name);
+            let expected = "one `set` for each relation; to set several tuples, \
+                `(forall ((y SORT)) (set (R y) FORMULA))` with a formula that distinguishes them";
             return Err(self.error(pattern, &message, expected));
         }
         let bound: Vec<_> = inner[outer.len()..].iter().map(|(_, variable)| *variable).collect();
         for (name, variable) in &inner[outer.len()..] {
             if arguments.iter().filter(|argument| *argument == variable).count() != 1 {
-                let message = format!("`{name}` must stand here once, since this is for all of it");
+                let message =
+                    format!("`{name}`, bound by the `forall`, must occur here exactly once");
                 return Err(self.error(pattern, &message, "each variable of the `forall` once"));
             }
         }
@@ -344,20 +358,20 @@ impl<'s> Elaborator<'s> {
 
     fn formula(&mut self, expression: &Expression<'s>, scope: &Scope<'s>) -> Result<Formula> {
         self.parts += 1;
-        self.within += 1;
-        if self.within > DEPTH_MAX || self.parts > PARTS_MAX {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX || self.parts > PARTS_MAX {
             let expected = format!(
-                "with abbreviations written out, at most {DEPTH_MAX} formulas in each other and \
-                 {PARTS_MAX} in all"
+                "at most {DEPTH_MAX} nested formulas and {PARTS_MAX} in total, with abbreviations \
+                 expanded"
             );
-            return Err(self.error(expression, "this is too large", &expected));
+            return Err(self.error(expression, "the formulas are too large", &expected));
         }
-        let formula = self.formula_within(expression, scope);
-        self.within -= 1;
+        let formula = self.unchecked_formula(expression, scope);
+        self.depth -= 1;
         formula
     }
 
-    fn formula_within(
+    fn unchecked_formula(
         &mut self,
         expression: &Expression<'s>,
         scope: &Scope<'s>,
@@ -367,10 +381,11 @@ impl<'s> Elaborator<'s> {
             Expression::Symbol("false", _) => return Ok(Formula::falsehood()),
             Expression::List(items, place) if !items.is_empty() => (items, *place),
             Expression::Symbol(name, _) if self.specification.relation(name).is_some() => {
-                let expected = format!("`({name} …)`, in parentheses also if it is about nothing");
-                return Err(self.error(expression, "this is no formula", &expected));
+                let expected =
+                    format!("`({name} …)`, with parentheses even if it has no arguments");
+                return Err(self.error(expression, "this is not a formula", &expected));
             }
-            other => return Err(self.error(other, "this is no formula", FORMULA)),
+            other => return Err(self.error(other, "this is not a formula", FORMULA)),
         };
         let Expression::Symbol(word, word_at) = &items[0] else {
             return Err(self.error(&items[0], "a formula begins with a word", FORMULA));
@@ -408,7 +423,7 @@ impl<'s> Elaborator<'s> {
                 Ok(if *word == "=" { equal } else { equal.negated() })
             }
             ("=", [left, right]) => {
-                // Each side occurs twice, with bound variables of its own each time.
+                // Each side occurs twice in the result, so it is elaborated twice, for separate bound variables.
                 let (l, r) = (self.formula(left, scope)?, self.formula(right, scope)?);
                 let (l2, r2) = (self.formula(left, scope)?, self.formula(right, scope)?);
                 Ok(Formula::all([Formula::any([l.negated(), r]), Formula::any([l2, r2.negated()])]))
@@ -425,26 +440,29 @@ impl<'s> Elaborator<'s> {
                     _ => Formula::Exists(bound, part, place),
                 })
             }
-            ("iff" | "<=>" | "==", _) => {
-                Err(self.error(&items[0], &format!("`{word}` is no word of the language"), "`=`"))
-            }
+            ("iff" | "<=>" | "==", _) => Err(self.error(
+                &items[0],
+                &format!("`{word}` is not a word of the language"),
+                "`=`",
+            )),
             ("!=" | "/=", _) => Err(self.error(
                 &items[0],
-                &format!("`{word}` is no word of the language"),
+                &format!("`{word}` is not a word of the language"),
                 "`(distinct x y)`",
             )),
             ("distinct" | "=", _) => {
-                let message = format!("`{word}` compares two, and here are {}", arguments.len());
+                let message =
+                    format!("`{word}` compares two things, but {} are given", arguments.len());
                 Err(self.error(expression, &message, &format!("`({word} x y)`")))
             }
             ("not" | "=>" | "forall" | "exists", _) => {
-                Err(self.error(expression, &format!("this is not how `{word}` is used"), FORMULA))
+                Err(self.error(expression, &format!("`{word}` is used in the wrong form"), FORMULA))
             }
             _ => self.application(word, *word_at, place, arguments, scope),
         }
     }
 
-    /// A relation, or an abbreviation, of some variables.
+    /// Elaborates the application of a relation or an abbreviation to variables.
     fn application(
         &mut self,
         word: &'s str,
@@ -462,9 +480,9 @@ impl<'s> Elaborator<'s> {
         };
         if arguments.len() != signature.len() {
             let message = format!(
-                "`{word}` wants {}, and here are {}",
-                things(signature.len()),
-                arguments.len()
+                "`{word}` takes {}, but {} given",
+                arguments_in_words(signature.len()),
+                given(arguments.len())
             );
             let sorts: Vec<_> =
                 signature.iter().map(|sort| &*self.specification.sorts[sort.0].name).collect();
@@ -478,7 +496,7 @@ impl<'s> Elaborator<'s> {
             if found != sort {
                 let name = |sort: Sort| &self.specification.sorts[sort.0].name;
                 let message = format!(
-                    "`{}` is a {}, where `{word}` wants a {}",
+                    "`{}` is a {}, but `{word}` takes a {} here",
                     self.specification.variables[variable.index],
                     name(found),
                     name(sort)
@@ -489,7 +507,10 @@ impl<'s> Elaborator<'s> {
             variables.push(variable);
         }
         match abbreviation {
-            None => Ok(Formula::Atom(relation.expect("one of both is known"), variables)),
+            None => Ok(Formula::Atom(
+                relation.expect("no abbreviation of this name is known, so the relation is"),
+                variables,
+            )),
             Some(Abbreviation { parameters, body }) => {
                 let names = parameters.iter().map(|(name, _)| *name);
                 self.formula(&body, &names.zip(variables).collect())
@@ -499,7 +520,11 @@ impl<'s> Elaborator<'s> {
 
     fn variable(&self, expression: &Expression<'s>, scope: &Scope<'s>) -> Result<Variable> {
         let Expression::Symbol(name, place) = expression else {
-            return Err(self.error(expression, "terms are variables", "the name of a variable"));
+            return Err(self.error(
+                expression,
+                "the language has no terms other than variables",
+                "the name of a variable",
+            ));
         };
         let found = scope.iter().find(|(known, _)| known == name);
         found.map(|(_, variable)| *variable).ok_or_else(|| {
@@ -509,23 +534,27 @@ impl<'s> Elaborator<'s> {
         })
     }
 
-    /// Variables with their sorts, on top of those in scope.
+    /// Returns the scope extended by the variables of a binder list.
     fn bind(&mut self, binders: &Expression<'s>, scope: &Scope<'s>) -> Result<Scope<'s>> {
         let Expression::List(binders, _) = binders else {
-            return Err(self.error(binders, "this binds nothing", BINDERS));
+            return Err(self.error(
+                binders,
+                "this is not a list of variables and their sorts",
+                BINDERS,
+            ));
         };
         let mut scope = scope.clone();
         for binder in binders {
             let Expression::List(pair, _) = binder else {
-                return Err(self.error(binder, "this is no pair", BINDERS));
+                return Err(self.error(binder, "this is not a pair", BINDERS));
             };
             let [Expression::Symbol(name, place), sort] = pair.as_slice() else {
-                return Err(self.error(binder, "this is no variable and its sort", BINDERS));
+                return Err(self.error(binder, "this is not a variable and its sort", BINDERS));
             };
             let sort = self.sort(sort)?;
             if scope.iter().any(|(known, _)| known == name) || RESERVED.contains(name) {
-                let error = self.source.error(*place, format!("`{name}` means something already"));
-                return Err(error.expecting("a name of its own"));
+                let error = self.source.error(*place, format!("`{name}` is already in use"));
+                return Err(error.expecting("another name"));
             }
             let variable = Variable { index: self.specification.variables.len(), sort };
             self.specification.variables.push((*name).to_owned());
@@ -539,14 +568,19 @@ impl<'s> Elaborator<'s> {
             Expression::Symbol(name, place) => {
                 self.specification.sort(name).ok_or_else(|| self.unknown("sort", name, *place))
             }
-            other => Err(self.error(other, "this is no sort", "the name of a sort")),
+            other => Err(self.error(other, "this is not a sort", "the name of a sort")),
         }
     }
 
-    /// Takes a name, if nothing of this kind has it.
+    /// Records a declaration, and returns its name. Fails if the name is reserved or another declaration of this kind
+    /// has it.
     fn declare(&mut self, kind: &'static str, name: &Expression<'s>) -> Result<String> {
         let Expression::Symbol(name, place) = name else {
-            return Err(self.error(name, "this is no name", &format!("the name of this {kind}")));
+            return Err(self.error(
+                name,
+                "this is not a name",
+                &format!("the name of this {kind}"),
+            ));
         };
         if RESERVED.contains(name) {
             let error = self.source.error(*place, format!("`{name}` is a word of the language"));
@@ -554,25 +588,28 @@ impl<'s> Elaborator<'s> {
         }
         if !self.names.insert((kind, (*name).to_owned())) {
             let error = self.source.error(*place, format!("there is a {kind} `{name}` already"));
-            return Err(error.expecting("a name of its own"));
+            return Err(error.expecting("another name"));
         }
         Ok((*name).to_owned())
     }
 
-    fn phrase(&self, words: &str, place: Place, holes: &[String]) -> Result<Phrase> {
+    fn phrase(&self, words: &str, place: Place, placeholders: &[String]) -> Result<Phrase> {
         let mut pieces = Vec::new();
         let words = sentence(words);
         let mut rest = &*words;
         while let Some((before, after)) = rest.split_once('{') {
-            let hole = after.split_once('}');
-            let index = hole.and_then(|(hole, _)| holes.iter().position(|known| known == hole));
-            let (Some((_, after)), Some(index)) = (hole, index) else {
-                let known: Vec<_> = holes.iter().map(|hole| format!("`{{{hole}}}`")).collect();
-                let error = self.source.error(place, "this sentence has a hole that nothing fills");
+            let placeholder = after.split_once('}');
+            let index = placeholder.and_then(|(placeholder, _)| {
+                placeholders.iter().position(|known| known == placeholder)
+            });
+            let (Some((_, after)), Some(index)) = (placeholder, index) else {
+                let known: Vec<_> =
+                    placeholders.iter().map(|name| format!("`{{{name}}}`")).collect();
+                let error = self.source.error(place, "this placeholder names no argument");
                 return Err(error.expecting(known.join(", ")));
             };
             pieces.push(Piece::Words(before.to_owned()));
-            pieces.push(Piece::Hole(index));
+            pieces.push(Piece::Placeholder(index));
             rest = after;
         }
         pieces.push(Piece::Words(rest.to_owned()));
@@ -586,12 +623,12 @@ impl<'s> Elaborator<'s> {
     ) -> Result<(&'e Expression<'s>, &'e [Expression<'s>])> {
         match expression {
             Expression::List(items, _) if !items.is_empty() => Ok((&items[0], &items[1..])),
-            other => Err(self.error(other, "this is no form", expected)),
+            other => Err(self.error(other, "this is not a form", expected)),
         }
     }
 
     fn shape(&self, form: &Expression<'s>, expected: &str) -> LanguageError {
-        self.error(form, "this form has another shape", expected)
+        self.error(form, "this form has the wrong shape", expected)
     }
 
     fn unknown(&self, kind: &str, name: &str, place: Place) -> LanguageError {
@@ -602,7 +639,7 @@ impl<'s> Elaborator<'s> {
             relations.chain(self.abbreviations.keys().copied()).collect()
         };
         let error = self.source.error(place, format!("there is no {kind} `{name}`"));
-        error.expecting(choices(name, &known, &format!("a {kind} that was declared above")))
+        error.expecting(choices(name, &known, &format!("a {kind} that is declared above")))
     }
 
     fn error(&self, at: &Expression<'s>, message: &str, expected: &str) -> LanguageError {
@@ -610,21 +647,25 @@ impl<'s> Elaborator<'s> {
     }
 }
 
-/// Words in one line, whatever lines they were written in.
+/// Joins the lines of a string into one.
 fn sentence(words: &str) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn things(count: usize) -> String {
-    if count == 1 { "one argument".to_owned() } else { format!("{count} arguments") }
+fn arguments_in_words(count: usize) -> String {
+    if count == 1 { "1 argument".to_owned() } else { format!("{count} arguments") }
 }
 
-/// Whether a symbol is a formula by itself.
+fn given(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "is" } else { "are" })
+}
+
 fn is_constant(expression: &Expression<'_>) -> bool {
     matches!(expression, Expression::Symbol("true" | "false", _))
 }
 
-/// The known name that was probably meant, or all of them if there are few, or else what would do.
+/// Returns the known name that is closest to `name`, if one is close. Otherwise returns all known names if they are
+/// few, and `otherwise`.
 fn choices(name: &str, known: &[&str], otherwise: &str) -> String {
     let alike = |other: &&&str| {
         let distance = strsim::damerau_levenshtein(name, other);

@@ -1,19 +1,19 @@
-//! What is wrong with a text, where, and what would have been accepted.
+//! The error for a text that is not a specification: its place, the reason, and the text that was expected.
 
 use std::{fmt, sync::Arc};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// Where something stands in a text, in bytes.
+/// A range of bytes in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Where it begins.
+    /// The offset of the first byte.
     pub start: usize,
-    /// Where it ends, exclusive.
+    /// The offset after the last byte.
     pub end: usize,
 }
 
-/// A text and its name, for those who complain about it.
+/// A text and its name, both kept for errors. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct Source(Arc<(String, String)>);
 
@@ -30,7 +30,7 @@ impl Source {
         &self.0.1
     }
 
-    /// The line and column of a byte, both counted from 1.
+    /// Returns the line and column of a byte offset, both counted from 1.
     pub(super) fn position(&self, byte: usize) -> (usize, usize) {
         let before = &self.text()[..byte];
         let line = before.matches('\n').count() + 1;
@@ -39,7 +39,7 @@ impl Source {
     }
 
     pub(crate) fn error(&self, place: Place, message: impl Into<String>) -> LanguageError {
-        LanguageError(Box::new(Complaint {
+        LanguageError(Box::new(Diagnostic {
             source: self.clone(),
             place,
             message: message.into(),
@@ -48,12 +48,12 @@ impl Source {
     }
 }
 
-/// A text that is no specification.
+/// A text is not a specification. Displays as a message with the marked source line.
 #[derive(Debug, Clone)]
-pub struct LanguageError(Box<Complaint>);
+pub struct LanguageError(Box<Diagnostic>);
 
 #[derive(Debug, Clone)]
-struct Complaint {
+struct Diagnostic {
     source: Source,
     place: Place,
     message: String,
@@ -61,24 +61,24 @@ struct Complaint {
 }
 
 impl LanguageError {
-    /// Says what would have been accepted.
+    /// Adds the text that was expected at the place.
     #[must_use]
     pub(crate) fn expecting(mut self, expected: impl Into<String>) -> Self {
         self.0.expected = Some(expected.into());
         self
     }
 
-    /// The line and column where it is, both counted from 1.
+    /// Returns the line and column of the error, both counted from 1.
     pub fn position(&self) -> (usize, usize) {
         self.0.source.position(self.0.place.start)
     }
 
-    /// What is wrong, without the place.
+    /// Returns the reason, without the place.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// What would have been accepted, if that can be said.
+    /// Returns the text that was expected at the place, if that is known.
     pub fn expected(&self) -> Option<&str> {
         self.0.expected.as_deref()
     }
@@ -86,7 +86,7 @@ impl LanguageError {
 
 impl fmt::Display for LanguageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Complaint { source, place, message, expected } = &*self.0;
+        let Diagnostic { source, place, message, expected } = &*self.0;
         let snippet = Snippet::source(source.text())
             .path(&source.0.0)
             .annotation(AnnotationKind::Primary.span(place.start..place.end.max(place.start)));

@@ -1,22 +1,22 @@
-//! The language of specifications: sorts, relations, axioms, actions, and what is claimed of them.
+//! The language of specifications: sorts, relations, axioms, actions, invariants and safety properties.
 //!
-//! A specification is a text of S-expressions, close to SMT-LIB, and is read into a [`Specification`].
-//! This module is the typed form and the formulas in it; `reader` knows parentheses, `elaborate`
-//! knows names and sorts, `error` says where a text is wrong.
+//! A specification is a text of S-expressions, close to SMT-LIB, and is read into a [`Specification`]. This module
+//! defines the typed form and its formulas. `reader` parses the S-expressions, `elaborate` resolves names and sorts,
+//! and `error` reports where a text is wrong.
 //!
 //! ```text
 //! ; a comment goes to the end of its line
-//! (specification NAME "what it is")
-//! (declare-sort client "c")                                elements are shown as c1, c2, …
-//! (declare-rigid le (client client) "{0} is at most {1}")  never changes; any that obeys the axioms
-//! (declare-relation holds (client grant) "{0} holds {1}")    empty at first, changed by actions
-//! (declare-relation free () "the lock is free")            about nothing; written (free)
+//! (specification NAME "a description")
+//! (declare-sort client "c")                                elements are printed as c1, c2, …
+//! (declare-rigid le (client client) "{0} is at most {1}")  never changes; satisfies the axioms
+//! (declare-relation holds (client grant) "{0} holds {1}")  initially empty; actions change it
+//! (declare-relation free () "the lock is free")            has no arguments; written (free)
 //! (define lt ((x client) (y client)) (not (le y x)))       an abbreviation
 //! (axiom NAME "in words" FORMULA)                          about rigid relations only
 //! (action NAME ((x client) …) "in words, with {x}"
-//!   (require FORMULA)                                      all of them must hold before
-//!   (set (holds x g) FORMULA)                              what the relation is afterwards
-//!   (forall ((y grant)) (set (seen x y) FORMULA)))     the same for each y
+//!   (require FORMULA)                                      a guard; all guards must hold before
+//!   (set (holds x g) FORMULA)                              holds(x, g) afterwards
+//!   (forall ((y grant)) (set (seen x y) FORMULA)))         the same for each y
 //! (invariant NAME "in words" FORMULA)
 //! (safety NAME "in words" FORMULA)
 //! ```
@@ -25,18 +25,19 @@
 //! between formulas, `(forall ((x sort) …) F)` and `(exists …)`. There are no functions and no
 //! constants: terms are variables.
 //!
-//! All `set`s of an action take place at once, and read the state before it; tuples that match no `set`
-//! stay as they are. A relation is set once in an action: where several tuples change, by a `forall` with
-//! a formula that tells them apart. After its words, `highest` may stand in a `declare-relation`: then
-//! counterexamples tell only the highest of several facts that differ in the last argument.
+//! All `set`s of an action read the state before the action, and take effect together. Tuples that match no `set`
+//! keep their value. An action sets each relation at most once. If several tuples change, one `forall` sets all of
+//! them, and its formula distinguishes them.
 //!
-//! # The fragment
+//! A `declare-relation` may end in the word `highest`. Of facts that differ only in the last argument,
+//! counterexamples then print only the highest, provided that the relation holds for all lower ones as well.
 //!
-//! "For each x there is a y" makes y depend on x. In all that has to be shown about a specification, such
-//! dependencies must lead from some sorts to others and never back in a circle (effectively propositional
-//! logic): then there are finitely many things to talk about, and every question can be decided. What
-//! has to be shown contains the opposite of each invariant and safety property, so that "there is" in one
-//! of those is "for each" there, and the other way round.
+//! # The decidable fragment
+//!
+//! "For each x there is a y" makes y depend on x. In each obligation, these dependencies between sorts must form no
+//! cycle (effectively propositional logic). Then the obligation has finitely many ground terms, and is decidable. An
+//! obligation contains the negation of an invariant or safety property, in which "there is" becomes "for each" and
+//! the reverse.
 
 mod elaborate;
 mod error;
@@ -46,7 +47,7 @@ use std::fmt;
 
 pub use self::error::{LanguageError, Place, Source};
 
-/// A kind of things: an index into [`Specification::sorts`].
+/// An index into [`Specification::sorts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sort(pub usize);
 
@@ -54,27 +55,27 @@ pub struct Sort(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Relation(pub usize);
 
-/// A variable. Every binder of a specification has its own, so that no substitution can capture one.
+/// A variable. No two quantifiers or actions bind the same variable, so a substitution cannot capture one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Variable {
     /// An index into [`Specification::variables`].
     pub index: usize,
-    /// Of what it is one.
+    /// The sort of its values.
     pub sort: Sort,
 }
 
 /// A formula over the relations of a specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Formula {
-    /// A relation holds of some things.
+    /// The relation holds for the arguments.
     Atom(Relation, Vec<Variable>),
-    /// Two things are the same.
+    /// The two variables have the same value.
     Equal(Variable, Variable),
-    /// Not.
+    /// The negation.
     Not(Box<Self>),
-    /// All of these; true if there are none.
+    /// The conjunction; true if it has no parts.
     And(Vec<Self>),
-    /// One of these at least; false if there are none.
+    /// The disjunction; false if it has no parts.
     Or(Vec<Self>),
     /// For all values of the variables.
     Forall(Vec<Variable>, Box<Self>, Place),
@@ -83,27 +84,27 @@ pub enum Formula {
 }
 
 impl Formula {
-    /// What is always so.
+    /// Returns the empty conjunction.
     pub const fn truth() -> Self {
         Self::And(Vec::new())
     }
 
-    /// What is never so.
+    /// Returns the empty disjunction.
     pub const fn falsehood() -> Self {
         Self::Or(Vec::new())
     }
 
-    /// Whether it is written as always so.
+    /// Returns true for the empty conjunction only, not for every valid formula.
     pub const fn is_truth(&self) -> bool {
         matches!(self, Self::And(all) if all.is_empty())
     }
 
-    /// Whether it is written as never so.
+    /// Returns true for the empty disjunction only, not for every contradiction.
     pub const fn is_falsehood(&self) -> bool {
         matches!(self, Self::Or(any) if any.is_empty())
     }
 
-    /// Its opposite.
+    /// Returns the negation, without a double `Not`.
     #[must_use]
     pub fn negated(self) -> Self {
         match self {
@@ -114,7 +115,7 @@ impl Formula {
         }
     }
 
-    /// All of these, without what goes without saying.
+    /// Returns the conjunction of the parts. Omits parts that are `true`, and is `false` if a part is.
     pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut kept = Vec::new();
         for part in parts {
@@ -128,7 +129,7 @@ impl Formula {
         if kept.len() == 1 { kept.remove(0) } else { Self::And(kept) }
     }
 
-    /// One of these at least, without what can not be.
+    /// Returns the disjunction of the parts. Omits parts that are `false`, and is `true` if a part is.
     pub fn any(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut kept = Vec::new();
         for part in parts {
@@ -142,7 +143,7 @@ impl Formula {
         if kept.len() == 1 { kept.remove(0) } else { Self::Or(kept) }
     }
 
-    /// The formula with each atom and variable replaced.
+    /// Returns the formula with each occurrence of an atom or a variable replaced, and simplified.
     #[must_use]
     pub fn map(
         &self,
@@ -173,7 +174,7 @@ impl Formula {
         }
     }
 
-    /// Whether it mentions a relation that satisfies a condition.
+    /// Returns true if the formula contains a relation that satisfies the condition.
     pub fn mentions(&self, condition: &impl Fn(Relation) -> bool) -> bool {
         match self {
             Self::Atom(relation, _) => condition(*relation),
@@ -186,154 +187,153 @@ impl Formula {
     }
 }
 
-/// A sort and how its elements are called.
+/// A sort, and the prefix of its elements' names.
 #[derive(Clone, Debug)]
 pub struct SortDeclaration {
     /// Its name.
     pub name: String,
-    /// Elements are this and a number.
+    /// The elements are called by this prefix and a number from 1.
     pub prefix: String,
 }
 
-/// A relation, what it is about, and how it is said.
+/// A relation with its signature and its phrase.
 #[derive(Clone, Debug)]
 pub struct RelationDeclaration {
     /// Its name.
     pub name: String,
     /// The sorts of its arguments.
     pub signature: Vec<Sort>,
-    /// Whether no action can change it.
+    /// True if no action can change the relation.
     pub rigid: bool,
-    /// How it is said that it holds of some things.
+    /// The sentence that states a fact of the relation.
     pub phrase: Phrase,
-    /// Whether, of facts that differ in the last argument only, it is enough to tell the highest, if it
-    /// holds of all below.
+    /// True if counterexamples omit a fact when the relation also holds for a higher last argument, and for all those
+    /// below that one.
     pub highest: bool,
 }
 
-/// A formula with a name.
+/// An axiom, an invariant or a safety property.
 #[derive(Clone, Debug)]
 pub struct Statement {
     /// Its name.
     pub name: String,
-    /// What it says, in words.
+    /// The formula in words.
     pub words: String,
-    /// What it says.
+    /// The formula. It has no free variables.
     pub formula: Formula,
-    /// Where it stands.
+    /// The place of the name in the text.
     pub place: Place,
 }
 
-/// What an action makes of one relation.
+/// The effect of an action on one relation.
 #[derive(Clone, Debug)]
 pub struct Update {
     /// The relation.
     pub relation: Relation,
-    /// Which tuples: variables that are [`bound`](Self::bound) match anything, others only the
-    /// argument of the action that they are.
+    /// The tuples that change. A variable in [`bound`](Self::bound) matches any element. Any other variable is a
+    /// parameter of the action, and matches its argument only.
     pub pattern: Vec<Variable>,
-    /// The variables of the pattern that are not arguments of the action, once each.
+    /// The variables of the pattern that are not parameters of the action. Each occurs once.
     pub bound: Vec<Variable>,
-    /// When the relation holds of such a tuple afterwards, in terms of the state before.
+    /// True in the state before the action if the relation holds for the tuple afterwards.
     pub formula: Formula,
 }
 
-/// Something that can happen.
+/// A guarded transition.
 #[derive(Clone, Debug)]
 pub struct Action {
     /// Its name.
     pub name: String,
-    /// Its arguments.
+    /// Its parameters.
     pub parameters: Vec<Variable>,
-    /// What happens, in words.
+    /// The sentence that states the step.
     pub phrase: Phrase,
-    /// What must hold before.
+    /// The formulas that must hold in the state before.
     pub guards: Vec<Formula>,
-    /// What it changes; each relation at most once.
+    /// The updates, at most one for each relation. Other relations keep their value.
     pub updates: Vec<Update>,
-    /// Where it stands.
+    /// The place of the name in the text.
     pub place: Place,
 }
 
-/// A transition system, and what is claimed of it.
+/// A transition system with its invariants and safety properties.
 #[derive(Clone, Debug)]
 pub struct Specification {
     /// Its name.
     pub name: String,
-    /// What it is, in words.
+    /// The description in its first form.
     pub about: String,
     /// Its sorts.
     pub sorts: Vec<SortDeclaration>,
     /// Its relations.
     pub relations: Vec<RelationDeclaration>,
-    /// The names of all variables of all formulas; several may have one name.
+    /// The names of all variables, by [`Variable::index`]. Different variables may have the same name.
     pub variables: Vec<String>,
-    /// What holds of the rigid relations.
+    /// The assumptions about the rigid relations.
     pub axioms: Vec<Statement>,
-    /// What can happen.
+    /// The transitions.
     pub actions: Vec<Action>,
-    /// What the proof carries from state to state.
+    /// The conjuncts of the invariant, which the induction uses beside the safety properties.
     pub invariants: Vec<Statement>,
-    /// What it is for.
+    /// The properties that the proof is about.
     pub safety: Vec<Statement>,
-    /// Where it is written.
+    /// Its text.
     pub source: Source,
 }
 
 impl Specification {
-    /// Reads a specification; `name` is what errors call the text.
+    /// Reads a specification. Errors call the text `name`.
     ///
-    /// What it says may be outside the fragment; [`read`](super::read) refuses that, too.
+    /// Accepts formulas outside the decidable fragment. [`read`](super::read) refuses those as well.
     ///
     /// # Errors
-    /// A text that is no specification.
+    /// Fails if the text is not a specification.
     pub fn read(name: &str, text: &str) -> Result<Self, LanguageError> {
         let source = Source::new(name, text);
         elaborate::elaborate(&source)
     }
 
-    /// What errors call its text.
+    /// Returns the name under which errors mention the text.
     pub fn file(&self) -> &str {
         self.source.name()
     }
 
-    /// The relation of a name.
+    /// Finds a relation by its name.
     pub fn relation(&self, name: &str) -> Option<Relation> {
         self.relations.iter().position(|relation| relation.name == name).map(Relation)
     }
 
-    /// The sort of a name.
+    /// Finds a sort by its name.
     pub fn sort(&self, name: &str) -> Option<Sort> {
         self.sorts.iter().position(|sort| sort.name == name).map(Sort)
     }
 
-    /// The action of a name, and its index.
+    /// Finds the index of an action by its name.
     pub fn action(&self, name: &str) -> Option<usize> {
         self.actions.iter().position(|action| action.name == name)
     }
 
-    /// What an element is called: the prefix of its sort, and its number counted from 1.
+    /// Returns the name of an element: the prefix of its sort and its number, counted from 1.
     pub fn element_name(&self, sort: Sort, element: u8) -> String {
         format!("{}{}", self.sorts[sort.0].prefix, u16::from(element) + 1)
     }
 
-    /// What the proof shows to be invariant: the conjuncts of the invariant and the safety properties.
+    /// Returns the formulas that the induction shows together: the invariants, then the safety properties.
     pub fn statements(&self) -> impl Iterator<Item = &Statement> {
         self.invariants.iter().chain(&self.safety)
     }
 
-    /// A formula in the notation of the language, which is also that of SMT-LIB, under names that
-    /// somebody gives.
+    /// Prints a formula in the notation of the language, which is also that of SMT-LIB, with the given names.
     pub fn show<'a>(
         &'a self,
         formula: &'a Formula,
         names: &'a dyn Names,
     ) -> impl fmt::Display + 'a {
-        Shown { specification: self, formula, names }
+        DisplayFormula { specification: self, formula, names }
     }
 }
 
-/// How relations and variables are called in a formula that is shown.
+/// The names that [`Specification::show`] prints.
 pub trait Names {
     /// The name of a relation.
     fn relation(&self, specification: &Specification, relation: Relation) -> String;
@@ -343,38 +343,38 @@ pub trait Names {
     fn sort(&self, specification: &Specification, sort: Sort) -> String;
 }
 
-/// A sentence with holes, `{0}` or `{name}`.
+/// A sentence with placeholders, `{0}` or `{name}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phrase(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Words(String),
-    Hole(usize),
+    Placeholder(usize),
 }
 
 impl Phrase {
-    /// The sentence, with something for each hole.
-    pub fn say(&self, hole: impl Fn(usize) -> String) -> String {
+    /// Returns the sentence with its placeholders filled in. `argument` receives the index of a placeholder's argument.
+    pub fn say(&self, argument: impl Fn(usize) -> String) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Words(words) => words.clone(),
-            Piece::Hole(index) => hole(*index),
+            Piece::Placeholder(index) => argument(*index),
         };
         self.0.iter().map(piece).collect()
     }
 }
 
-struct Shown<'a> {
+struct DisplayFormula<'a> {
     specification: &'a Specification,
     formula: &'a Formula,
     names: &'a dyn Names,
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for DisplayFormula<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { specification, formula, names } = *self;
         let name = |x: &Variable| names.variable(specification, *x);
-        let inside = |formula| Shown { specification, formula, names };
+        let inside = |formula| DisplayFormula { specification, formula, names };
         match formula {
             Formula::Atom(relation, arguments) if arguments.is_empty() => {
                 f.write_str(&names.relation(specification, *relation))

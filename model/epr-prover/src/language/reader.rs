@@ -1,4 +1,4 @@
-//! S-expressions, each with its place in the text. What they mean is not known here.
+//! Parses a text into S-expressions, each with its place. Their meaning is the business of `elaborate`.
 
 use super::error::{LanguageError, Place, Source};
 
@@ -18,13 +18,13 @@ impl Expression<'_> {
     }
 }
 
-/// How deep lists may be nested: those who read them go down as far.
+/// The greatest depth of nested lists. It bounds the recursion of the elaborator.
 const DEPTH: usize = 100;
 
 /// Reads all expressions of a text. A comment goes from `;` to the end of its line.
 pub(super) fn read(source: &Source) -> Result<Vec<Expression<'_>>, LanguageError> {
     let text = source.text();
-    // Lists that are still open, each with the place of its parenthesis; the first is the text itself.
+    // The lists that are still open, each with the offset of its parenthesis. The first is the text itself.
     let mut open: Vec<(usize, Vec<Expression<'_>>)> = vec![(0, Vec::new())];
     let mut at = 0;
     while let Some(first) = text[at..].chars().next() {
@@ -50,7 +50,7 @@ pub(super) fn read(source: &Source) -> Result<Vec<Expression<'_>>, LanguageError
                 let (begin, items) = open.pop().expect("the text itself is never popped");
                 if open.is_empty() {
                     return Err(source
-                        .error(place, "this closes nothing")
+                        .error(place, "this parenthesis closes nothing")
                         .expecting("a `(` before it"));
                 }
                 Expression::List(items, Place { start: begin, end: at })
@@ -62,11 +62,11 @@ pub(super) fn read(source: &Source) -> Result<Vec<Expression<'_>>, LanguageError
                 };
                 let content = &text[at..at + length];
                 at += length + 1;
-                // Words are said in one line; nothing else has a meaning in them.
+                // A sentence is printed in one line, so line ends are allowed and other control characters are not.
                 if let Some(odd) = content.find(|c: char| c.is_control() && c != '\n') {
                     let place = Place { start: start + 1 + odd, end: start + 2 + odd };
-                    let error = source.error(place, "this is no part of a sentence");
-                    return Err(error.expecting("letters, spaces and ends of lines"));
+                    let error = source.error(place, "a sentence cannot contain this character");
+                    return Err(error.expecting("no control characters except ends of lines"));
                 }
                 Expression::Text(content, Place { start, end: at })
             }
@@ -83,5 +83,5 @@ pub(super) fn read(source: &Source) -> Result<Vec<Expression<'_>>, LanguageError
         return Ok(items);
     }
     let place = Place { start: begin, end: begin + 1 };
-    Err(source.error(place, "this is never closed").expecting("a `)`"))
+    Err(source.error(place, "this parenthesis is never closed").expecting("a `)`"))
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use thiserror::Error;
 
-use super::types::{
+use super::state::{
     BALLOTS_MAX, Ballot, NODES_MAX, NodeId, READS_MAX, SLOTS_MAX, UNSYNCED_MAX, VALUES_MAX, Value,
 };
 

@@ -119,7 +119,7 @@ pub const BEYOND: &[Beyond] = &[Beyond {
     unseen: "the proof, the model and the lockstep have no state machine, and to trim a chosen entry is a \
              step that the protocol allows",
     seen_by: "the simulation of nodes with their stores and state machines",
-    test: "impl/node/src/simulation/unapplied.rs",
+    test: "impl/simulator/tests/nodes/faults.rs",
 }];
 
 impl fmt::Display for Beyond {

@@ -1,9 +1,11 @@
-//! How a step of the cluster can fail to be one of the specification, in words.
+//! The ways in which a step of the cluster can fail to be one of the specification.
 
 use std::fmt;
 
-use super::types::{Ballot, NodeId, Slot};
-use crate::synod::Action;
+use state_explorer::Names;
+
+use super::state::{Ballot, NodeId, Slot};
+use crate::synod::{Acceptor, Action};
 
 /// A step of the cluster that is no step of the specification.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -12,16 +14,31 @@ pub struct Fault {
     pub slot: Slot,
     /// The node that took it.
     pub node: NodeId,
-    /// What is wrong.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// What is wrong with a step.
+impl Fault {
+    /// Returns the fault with other names of the nodes.
+    pub(super) fn renamed(self, names: &Names) -> Self {
+        let of = |Acceptor(acceptor)| Acceptor(names.of(usize::from(acceptor)));
+        let reason = match self.reason {
+            Reason::NotEnabled(Action::Promise(a, b)) => {
+                Reason::NotEnabled(Action::Promise(of(a), b))
+            }
+            Reason::NotEnabled(Action::Vote(a, b)) => Reason::NotEnabled(Action::Vote(of(a), b)),
+            reason => reason,
+        };
+        Self { node: NodeId(names.of(usize::from(self.node.0))), reason, ..self }
+    }
+}
+
+/// The reason why a step is none of the specification.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
     /// This step of `synod` is not enabled.
     NotEnabled(Action),
-    /// A promise says something else than the acceptor's highest vote below the ballot.
+    /// A promise does not report the acceptor's highest vote below the ballot.
     WrongReport(Ballot),
     /// A ballot got a second, different message of the same kind.
     Contradicts(Ballot),

@@ -1,115 +1,128 @@
-//! What a state of the cluster is: nodes and their disks, and every message that ever left one.
+//! The state of a cluster: the nodes with their disks, and every message that ever left one.
 
 use std::fmt;
 
 use smallvec::SmallVec;
 
-use super::{fault::Fault, types::entries};
-pub use super::{
-    message::{Message, Network},
-    types::{
-        BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, READS_MAX, Reads, Round, SLOTS_MAX,
-        Slot, UNSYNCED_MAX, VALUES_MAX, Value, Vote, Witness,
-    },
+pub use super::node::small::{
+    BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, READS_MAX, Request, SLOTS_MAX, Slot,
+    UNSYNCED_MAX, VALUES_MAX, Value,
 };
+use super::node::{message, small::Small, state as node, step, universe::Log as _};
 
-/// What must survive a crash.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Acceptor {
-    /// maxBal, for the whole log.
-    pub promised: Option<Ballot>,
-    /// The last vote in each slot that is not trimmed.
-    pub votes: Log<Option<Vote>>,
-    /// Every slot below is chosen, and its effect is in a snapshot that is durable; its vote is gone.
-    pub trimmed: Slot,
-}
-
-/// What a node does about proposing. Its ballot is the one that it has promised.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// It waits for others.
-    #[default]
-    Follower,
-    /// It collects promises.
-    Candidate {
-        /// Who promised, itself included.
-        heard: NodeSet,
-        /// The highest vote that they reported in each slot.
-        reported: Log<Option<Vote>>,
-        /// The most that any of them has trimmed. What is chosen below has to be known here before it leads.
-        trimmed: Slot,
-    },
-    /// It has a quorum of promises and proposes.
-    Leader {
-        /// Who voted for its proposal in each slot; nobody once the value is known to be chosen.
-        votes: Log<NodeSet>,
-        /// Its rounds of reads.
-        reads: Reads,
-    },
-}
-
+/// A vote.
+pub type Vote = node::Vote<Small>;
+/// The part of a node that must survive a crash.
+pub type Acceptor = node::Acceptor<Small>;
+/// The part that a node plays in elections.
+pub type Role = node::Role<Small>;
+/// The part of a leader that serves reads.
+pub type Reads = node::Reads<Small>;
+/// A round of reads that is not yet confirmed.
+pub type Round = node::Round<Small>;
 /// A node as it runs.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Live {
-    /// Its acceptor, steps that are not yet durable included.
-    pub acceptor: Acceptor,
-    /// Lost in a crash.
-    pub role: Role,
-    /// What it knows to be chosen in the slots that it has not trimmed; lost in a crash.
-    pub chosen: Log<Option<Value>>,
-}
+pub type Live = node::Live<Small>;
+/// A message.
+pub type Message = message::Message<Small>;
+/// An input of a node.
+pub type Input = step::Input<Small>;
+/// A refusal that a node sends.
+pub type Nack = step::Nack<Small>;
+/// The step that a node takes on an input.
+pub type Step = step::Step<Small>;
+/// A read that is confirmed.
+pub type Answer = step::Answer<Small>;
 
-impl Live {
-    /// The first slot that it does not know to be chosen.
-    pub fn known_below(&self) -> Slot {
-        let trimmed = self.acceptor.trimmed.0;
-        let known = self.chosen.iter().skip(usize::from(trimmed));
-        Slot(trimmed + known.take_while(|value| value.is_some()).count() as u8)
-    }
-}
-
-/// A step that is not yet durable. Nobody knows anything of it but what it proposes.
+/// A step that is not yet durable. Nothing of it has left the node but Accept messages.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Unsynced {
-    /// What the disk will hold after its sync.
+    /// The acceptor on the disk after the sync.
     pub acceptor: Acceptor,
-    /// What leaves only then.
+    /// The messages that leave after the sync.
     pub messages: Vec<Message>,
 }
 
 /// A node and its disk.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Node {
-    /// What a crash leaves.
+    /// The acceptor on the disk. A crash leaves it.
     pub durable: Acceptor,
-    /// Steps that wait for their sync, oldest first.
+    /// The steps that wait for their sync, oldest first.
     pub unsynced: Vec<Unsynced>,
     /// The node as it runs.
     pub live: Live,
 }
 
-/// A state of the whole cluster.
+/// The set of all messages that ever left a node.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Network {
+    /// Sorted.
+    messages: SmallVec<[Message; 24]>,
+    /// The slots that a node has known to be chosen, so that news of them can arrive. The model keeps them only where
+    /// there are reads: elsewhere it makes no difference if news arrives before a node knows.
+    news: Log<bool>,
+}
+
+/// A state of a cluster.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct State {
     /// The nodes, by id.
     pub nodes: SmallVec<[Node; NODES_MAX]>,
-    /// What was sent.
+    /// The messages that were sent.
     pub network: Network,
-    /// How many crashes there were; stays 0 where they are not bounded.
-    pub crashes: u8,
-    /// What reads are judged by.
-    pub witness: Witness,
-    /// A step that is not one of the specification ends the run.
-    pub fault: Option<Fault>,
+}
+
+impl Network {
+    /// Returns the set of some messages, and the news of chosen slots.
+    pub fn of(messages: impl IntoIterator<Item = Message>, news: Log<bool>) -> Self {
+        let mut messages: SmallVec<_> = messages.into_iter().collect();
+        messages.sort_unstable();
+        messages.dedup();
+        Self { messages, news }
+    }
+
+    /// Adds a message. A message that is sent again adds nothing.
+    pub fn insert(&mut self, message: Message) {
+        if let Err(place) = self.messages.binary_search(&message) {
+            self.messages.insert(place, message);
+        }
+    }
+
+    /// Returns true if a message was ever sent.
+    pub fn contains(&self, message: Message) -> bool {
+        self.messages.binary_search(&message).is_ok()
+    }
+
+    /// Returns true if everything that was sent here was sent in `other`, too.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.iter().all(|message| other.contains(message))
+    }
+
+    /// Returns the messages, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Message> {
+        self.messages.iter().copied()
+    }
+
+    /// Adds the news that these slots are chosen.
+    pub fn add_news(&mut self, known: &Log<Option<Value>>) {
+        for (slot, _) in known.filled() {
+            self.news[usize::from(slot.0)] = true;
+        }
+    }
+
+    /// Returns the slots with news that they are chosen.
+    pub const fn news(&self) -> &Log<bool> {
+        &self.news
+    }
 }
 
 impl State {
-    /// One node.
+    /// Returns a node.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[usize::from(id.0)]
     }
 
-    /// Whether a promise of a ballot ever left a node, other than [late](Self::is_late).
+    /// Returns true if a promise of a ballot ever left a node, other than a [late](Self::is_late) one.
     pub fn has_promised(&self, node: NodeId, ballot: Ballot) -> bool {
         self.network.iter().any(|message| match message {
             Message::Promise { ballot: b, from, .. } => {
@@ -119,11 +132,11 @@ impl State {
         })
     }
 
-    /// Whether a message is a promise that was sent after a vote in its ballot: that slot was trimmed, so that
-    /// the node does not see any more that it voted. Nobody listens, for who asked for the vote leads already.
+    /// Returns true if a message is a promise that its node sent after it had voted in its ballot. The node had trimmed
+    /// the slot of the vote. The owner of the ballot led already, so no node counts such a promise.
     pub fn is_late(&self, message: Message) -> bool {
         let Message::Promise { ballot, from: node, trimmed, .. } = message else { return false };
-        // Whatever is trimmed takes no more votes, so that the vote was first.
+        // A trimmed slot takes no more votes, so the vote came before the promise.
         trimmed > Slot(0)
             && self.network.iter().any(|message| match message {
                 Message::Accepted { ballot: b, slot, from, .. } => {
@@ -133,8 +146,8 @@ impl State {
             })
     }
 
-    /// The last vote that ever left a node in a slot, of those below a ballot if one is given. It is no less
-    /// cast for having been trimmed.
+    /// Returns the last vote that ever left a node in a slot, of those below a ballot if one is given. A vote that is
+    /// trimmed counts as well.
     pub fn last_vote(&self, node: NodeId, slot: Slot, below: Option<Ballot>) -> Option<Vote> {
         let votes = self.network.iter().filter_map(|message| match message {
             Message::Accepted { ballot, slot: at, value, from } if (at, from) == (slot, node) => {
@@ -145,7 +158,7 @@ impl State {
         votes.filter(|vote| below.is_none_or(|below| vote.ballot < below)).max()
     }
 
-    /// The distinct pairs of ballot and value for which somebody voted in a slot, with the voters.
+    /// Returns the distinct votes in a slot, each with its voters.
     pub fn ballots_voted(&self, slot: Slot) -> SmallVec<[(Vote, NodeSet); 8]> {
         let mut votes: SmallVec<[(Vote, NodeSet); 8]> = SmallVec::new();
         for message in self.network.iter() {
@@ -163,45 +176,6 @@ impl State {
     }
 }
 
-impl fmt::Debug for Acceptor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.promised {
-            None => f.write_str("promised -")?,
-            Some(ballot) => write!(f, "promised b{}", ballot.0)?,
-        }
-        let votes = entries(&self.votes);
-        if !votes.is_empty() {
-            write!(f, ", voted {votes}")?;
-        }
-        let Self { trimmed, .. } = self;
-        if *trimmed == Slot(0) { Ok(()) } else { write!(f, ", trimmed below {trimmed:?}") }
-    }
-}
-
-impl fmt::Debug for Live {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}, ", self.acceptor)?;
-        match &self.role {
-            Role::Follower => f.write_str("follows")?,
-            Role::Candidate { heard, reported, trimmed } => {
-                write!(f, "candidate heard {heard:?} {}", entries(reported))?;
-                if *trimmed > Slot(0) {
-                    write!(f, ", told that all below {trimmed:?} is chosen")?;
-                }
-            }
-            Role::Leader { votes, reads } => {
-                let votes = votes.map(|votes| (!votes.is_empty()).then_some(votes));
-                write!(f, "leads {}", entries(&votes))?;
-                if let Some(Round { heard, index }) = reads.under_way {
-                    write!(f, ", reads below {index:?} once confirmed, by {heard:?} so far")?;
-                }
-            }
-        }
-        let chosen = entries(&self.chosen.map(|value| Some(format!("v{}", value?.0))));
-        if chosen.is_empty() { Ok(()) } else { write!(f, ", knows {}", chosen.replace('"', "")) }
-    }
-}
-
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (id, node) in (0..).map(NodeId).zip(&self.nodes) {
@@ -213,12 +187,6 @@ impl fmt::Debug for State {
         }
         for message in self.network.iter() {
             writeln!(f, "sent: {message:?}")?;
-        }
-        if self.witness.stale {
-            writeln!(f, "STALE: a read was answered without something that was known")?;
-        }
-        if let Some(fault) = &self.fault {
-            write!(f, "FAULT: {fault}")?;
         }
         Ok(())
     }

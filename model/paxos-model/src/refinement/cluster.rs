@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     cluster::{
-        Action, Bounds, BoundsError, Bug, Cluster,
+        Action, Bounds, BoundsError, Bug, CheckedCluster, CheckedState, Cluster,
         state::{BALLOTS_MAX, Ballot, Message, NodeId, NodeSet, Role, Slot, State, Value, Vote},
     },
     specifications::shipped,
@@ -52,7 +52,7 @@ pub const FOLLOWS: &str = "each step follows the proved specification";
 /// A cluster that is held against the text while it is explored.
 #[derive(Clone)]
 pub struct ClusterRefinement {
-    cluster: Cluster,
+    cluster: CheckedCluster,
     text: Arc<Text>,
     steps: Arc<Tally>,
 }
@@ -82,7 +82,7 @@ struct Text {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Refined {
     /// The state of the cluster.
-    pub cluster: State,
+    pub cluster: CheckedState,
     /// Who was heard when a ballot began to be led, as long as not all of it is durable.
     heard: [NodeSet; BALLOTS_MAX],
     /// On whose promises each ballot is led.
@@ -111,7 +111,7 @@ impl ClusterRefinement {
     /// Bounds that are out of range.
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         // The cluster need not look for anything of its own.
-        let cluster = Cluster::new(bounds)?.only(FOLLOWS);
+        let cluster = Cluster::new(bounds)?.with_only(&[FOLLOWS]).checked();
         let text = Arc::new(Text::new(&bounds));
         Ok(Self { cluster, text, steps: Arc::default() })
     }
@@ -119,7 +119,8 @@ impl ClusterRefinement {
     /// The same with a bug in the cluster.
     #[must_use]
     pub fn with_bug(self, bug: Bug) -> Self {
-        Self { cluster: self.cluster.with_bug(bug), ..self }
+        let cluster = self.cluster.model().clone().with_bug(bug).checked();
+        Self { cluster, ..self }
     }
 
     /// How often each action of the text explained a step of the cluster, or a part of one.
@@ -140,7 +141,7 @@ impl ClusterRefinement {
 
     /// The state after an action, or nothing if it changes nothing or may not happen.
     pub fn successor(&self, state: &Refined, action: Action) -> Option<Refined> {
-        let cluster = self.cluster.successor(&state.cluster, action)?;
+        let cluster = self.cluster.after(&state.cluster, &action)?;
         let mut next =
             Refined { cluster, heard: state.heard, led: state.led, fault: state.fault.clone() };
         self.remember(state, action, &mut next);

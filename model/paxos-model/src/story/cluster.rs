@@ -12,17 +12,17 @@ use space_time::{Arrow, Diagram, Lane};
 
 use super::{Meaning, STEP, Storied};
 use crate::cluster::{
-    Action, Cluster,
+    Action, CheckedCluster, CheckedState, Cluster,
     state::{Ballot, Message, NodeId, Role, Slot, State, Value, Vote},
 };
 use state_explorer::Behaviour;
 
-impl Storied for Cluster {
+impl Storied for CheckedCluster {
     fn diagram(&self, behaviour: &Behaviour<Self>, title: &str) -> Diagram {
         let mut diagram = Diagram::new(title).scale(STEP);
         let lanes = self.nodes().map(|node| diagram.lane(format!("{node:?}"))).collect();
         let mut picture =
-            Picture { cluster: self, diagram, lanes, sent: Vec::new(), chosen: Vec::new() };
+            Picture { cluster: self.model(), diagram, lanes, sent: Vec::new(), chosen: Vec::new() };
         let mut before = behaviour.initial();
         for (at, (action, after)) in (1..).zip(behaviour.steps()) {
             picture.step(at, *action, before, after);
@@ -43,7 +43,7 @@ struct Picture<'a> {
 }
 
 impl Picture<'_> {
-    fn step(&mut self, at: u64, action: Action, before: &State, after: &State) {
+    fn step(&mut self, at: u64, action: Action, before: &CheckedState, after: &CheckedState) {
         let node = actor(action);
         let mut notes: Vec<String> = cause(action, before, after).into_iter().collect();
         notes.extend(self.arrow(at, action));
@@ -139,7 +139,7 @@ impl Picture<'_> {
         learned.collect()
     }
 
-    fn meaning(&mut self, at: u64, before: &State, after: &State) -> Meaning {
+    fn meaning(&mut self, at: u64, before: &CheckedState, after: &CheckedState) -> Meaning {
         let mut meaning = Meaning::default();
         let bounds = self.cluster.bounds();
         for slot in (0..bounds.slots).map(Slot) {
@@ -155,10 +155,10 @@ impl Picture<'_> {
                 self.chosen.push((slot, vote, at));
             }
         }
-        if after.witness.stale && !before.witness.stale {
+        if after.history.stale && !before.history.stale {
             meaning.wrong.push("a read misses what was known".to_owned());
         }
-        if let Some(fault) = after.fault.filter(|_| before.fault.is_none()) {
+        if let Some(fault) = after.history.fault.filter(|_| before.history.fault.is_none()) {
             meaning.wrong.push(format!("no step of the specification: {fault}"));
         }
         meaning

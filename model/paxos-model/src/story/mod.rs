@@ -56,7 +56,7 @@ impl Meaning {
         if !wrong.is_empty() {
             diagram.alarm(at, label);
         } else if !chosen.is_empty() {
-            diagram.great_moment(at, label);
+            diagram.milestone(at, label);
         } else if !again.is_empty() {
             diagram.moment(at, label);
         }

@@ -7,7 +7,7 @@
 use stateright::{Model, Path, Property};
 
 use super::Storied;
-use state_explorer::Behaviour;
+use state_explorer::{Behaviour, Wrapper, lifted};
 
 /// A model, to be shown.
 pub struct Shown<M: Storied> {
@@ -19,7 +19,6 @@ impl<M: Storied> Shown<M> {
     /// Shows a model.
     pub fn new(model: M) -> Self {
         let properties = model.properties();
-        assert!(properties.len() <= PROPERTIES_MAX, "there are as many places as properties");
         Self { model, properties }
     }
 }
@@ -58,29 +57,22 @@ impl<M: Storied> Model for Shown<M> {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let places = self.model.properties().into_iter().zip(conditions::<M>());
-        let shown = |(Property { expectation, name, .. }, condition)| Property {
-            expectation,
-            name,
-            condition,
-        };
-        places.map(shown).collect()
+        lifted(self)
     }
 }
 
-type Condition<M> = fn(&Shown<M>, &<M as Model>::State) -> bool;
+impl<M: Storied> Wrapper for Shown<M> {
+    type Inner = M;
 
-/// A condition of stateright is a function without anything of its own, that cannot remember which
-/// property it stands for. So there is one for each place among them.
-fn conditions<M: Storied>() -> [Condition<M>; PROPERTIES_MAX] {
-    fn at<M: Storied, const PLACE: usize>(shown: &Shown<M>, state: &M::State) -> bool {
-        (shown.properties[PLACE].condition)(&shown.model, state)
+    fn inner(&self) -> &M {
+        &self.model
     }
-    macro_rules! places {
-        ($($place:literal)+) => { [$(at::<M, $place>),+] };
+
+    fn inner_properties(&self) -> &[Property<M>] {
+        &self.properties
     }
-    places!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23)
+
+    fn inner_state(state: &M::State) -> &M::State {
+        state
+    }
 }
-
-/// For how many properties there are places.
-const PROPERTIES_MAX: usize = 24;

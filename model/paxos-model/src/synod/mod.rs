@@ -37,6 +37,7 @@
 
 mod symmetry;
 
+use std::fmt;
 use std::fmt::Write as _;
 use std::hash::{Hash, Hasher};
 
@@ -51,12 +52,24 @@ use state_explorer::{Explorable, Packing, Symmetry, flag};
 pub struct Acceptor(pub u8);
 
 /// A numbered attempt to get a value chosen, from 0; the numbers are all the order there is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Ballot(pub u8);
 
 /// What is voted on, numbered from 0.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Value(pub u8);
+
+impl fmt::Debug for Ballot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b{}", self.0)
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{}", self.0)
+    }
+}
 
 /// The set of messages sent so far. Which bit is which message is known to [`Synod`] alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Default)]

@@ -12,7 +12,7 @@
 use smallvec::SmallVec;
 
 use super::{Ballot, State, Synod};
-use state_explorer::{Symmetry, arrangements};
+use state_explorer::{Names, Symmetry, arrangements};
 
 impl Symmetry<State> for Synod {
     fn what(&self) -> String {
@@ -23,23 +23,32 @@ impl Symmetry<State> for Synod {
         }
     }
 
-    fn canonical(&self, state: State) -> State {
-        let mut acceptors = self.said_of_acceptors(state);
-        let mut values = self.said_of_values(state);
+    /// The names of the acceptors, and behind them those of the values.
+    fn names(&self, state: &State) -> Option<Names> {
+        let acceptors = Names::sorting(0, &self.said_of_acceptors(*state));
+        let values = if self.distinct_values {
+            None
+        } else {
+            Names::sorting(0, &self.said_of_values(*state))
+        };
+        if acceptors.is_none() && values.is_none() {
+            return None;
+        }
+        let acceptors = acceptors.unwrap_or_else(|| Names::unchanged(self.acceptors));
+        Some(acceptors.and(&values.unwrap_or_else(|| Names::unchanged(self.values))))
+    }
+
+    fn rename(&self, state: State, names: &Names) -> State {
         let width = u32::from(self.ballots);
         let block = width * u32::from(self.acceptors);
-        acceptors.sort_unstable_by(|a, b| b.cmp(a));
-        if !self.distinct_values {
-            values.sort_unstable_by(|a, b| b.cmp(a));
-        }
         let mut bits = state.0 & u128::from(self.row);
-        let mut at = self.promises_at;
-        for said in acceptors {
+        for (a, said) in self.said_of_acceptors(state).into_iter().enumerate() {
+            let at = self.promises_at + width * u32::from(names.of(a));
             bits |= u128::from(said & u64::from(self.row)) << at;
             bits |= u128::from(said >> u32::BITS) << (at + block);
-            at += width;
         }
-        for (v, said) in (0..).zip(values) {
+        for (v, said) in self.said_of_values(state).into_iter().enumerate() {
+            let v = u32::from(names.of(usize::from(self.acceptors) + v));
             for b in self.ballots().filter(|b| said >> b.0 & 1 == 1) {
                 bits |= 1 << (self.proposals_bit(b) + v);
             }

@@ -13,7 +13,8 @@ use super::{
     read::{Unusable, Usable, fields, number, record, variant},
 };
 use crate::cluster::{
-    Action, Bounds, Bug, Cluster, State,
+    Action, Bounds, Bug, CheckedCluster, CheckedState, Cluster, State,
+    description::{Described, Field, Fields, Sort},
     state::{
         Acceptor, Ballot, Live, Log, Message, Node, NodeId, NodeSet, Reads, Role, Round, SLOTS_MAX,
         Slot, Unsynced, Value as Proposed, Vote,
@@ -120,7 +121,7 @@ fn read_bounds(value: &Value) -> Usable<Bounds> {
     })
 }
 
-impl Traced for Cluster {
+impl Traced for CheckedCluster {
     const VARIABLES: &'static [&'static str] = &["crashes", "network", "nodes"];
 
     fn write_bounds(&self) -> Value {
@@ -135,17 +136,17 @@ impl Traced for Cluster {
         let bounds = read_bounds(bounds).map_err(|Unusable { at, found, accepted }| {
             format!("#meta.bounds{at} is {found}; accepted is {accepted}")
         })?;
-        let cluster = Self::new(bounds).map_err(|error| format!("#meta.bounds: {error}"))?;
-        let Some(bug) = bug else { return Ok(cluster) };
+        let cluster = Cluster::new(bounds).map_err(|error| format!("#meta.bounds: {error}"))?;
+        let Some(bug) = bug else { return Ok(cluster.checked()) };
         let label = match bug {
             Value::Str(label) => label.clone(),
             other => other.to_string(),
         };
         let bug = Bug::labelled(&label).map_err(|error| format!("#meta.bug: {error}"))?;
-        Ok(cluster.with_bug(bug))
+        Ok(cluster.with_bug(bug).checked())
     }
 
-    fn write_state(&self, state: &State) -> Variables {
+    fn write_state(&self, state: &CheckedState) -> Variables {
         Codec { bounds: self.bounds() }.state(state)
     }
 
@@ -159,17 +160,17 @@ impl Traced for Cluster {
 
     /// Also beyond a step that is none of the specification, where a search goes no further: whoever
     /// looked for something else may have gone on.
-    fn offered(&self, state: &State) -> Vec<Action> {
+    fn offered(&self, state: &CheckedState) -> Vec<Action> {
         let mut offered = Vec::new();
         self.candidates(state, |action| offered.push(action));
         offered
     }
 
-    fn taken(&self, state: &State, action: &Action) -> Option<State> {
-        self.successor(state, *action)
+    fn taken(&self, state: &CheckedState, action: &Action) -> Option<CheckedState> {
+        self.after(state, action)
     }
 
-    fn why_not(&self, state: &State, action: &Action) -> String {
+    fn why_not(&self, state: &CheckedState, action: &Action) -> String {
         let bounds = self.bounds();
         let leads = |node: NodeId| matches!(state.node(node).live.role, Role::Leader { .. });
         match *action {
@@ -214,7 +215,9 @@ impl Traced for Cluster {
                 format!("not all below {below:?} is chosen")
             }
             Action::Sync(_) => "nothing waits for it".to_owned(),
-            Action::Crash(_) if bounds.crashes.is_some_and(|most| state.crashes >= most) => {
+            Action::Crash(_)
+                if bounds.crashes.is_some_and(|most| state.history.crashes >= most) =>
+            {
                 "all the crashes of these bounds have happened".to_owned()
             }
             _ if bounds.unsynced > 0 => {
@@ -335,46 +338,34 @@ impl Codec<'_> {
     }
 
     fn message(self, message: Message) -> Value {
-        let (tag, value) = match message {
-            Message::Prepare { ballot } => {
-                ("Prepare", Value::record([("ballot", ballot.0.into())]))
-            }
-            Message::Promise { ballot, from, trimmed, reports } => {
-                let fields = vec![
-                    ("ballot", ballot.0.into()),
-                    ("sender", name(from)),
-                    ("reports", self.votes(&reports)),
-                ];
-                ("Promise", self.with_trimmed(fields, trimmed))
-            }
-            Message::Accept { ballot, slot, value } => (
-                "Accept",
-                Value::record([
-                    ("ballot", ballot.0.into()),
-                    ("slot", slot.0.into()),
-                    ("value", self.proposed(value)),
-                ]),
-            ),
-            Message::Accepted { ballot, slot, value, from } => (
-                "Accepted",
-                Value::record([
-                    ("ballot", ballot.0.into()),
-                    ("slot", slot.0.into()),
-                    ("value", self.proposed(value)),
-                    ("sender", name(from)),
-                ]),
-            ),
-            Message::Confirm { ballot, round } => {
-                let fields = [("ballot", ballot.0.into()), ("round", round.into())];
-                ("Confirm", Value::record(fields))
-            }
-            Message::Confirmed { ballot, round, from } => {
-                let (ballot, round) = (ballot.0.into(), round.into());
-                let fields = [("ballot", ballot), ("round", round), ("sender", name(from))];
-                ("Confirmed", Value::record(fields))
-            }
-        };
-        Value::variant(tag, value)
+        self.described(message)
+    }
+
+    /// An action or a message, by its description.
+    fn described<D: Described>(self, thing: D) -> Value {
+        let (shape, fields) = thing.parts();
+        let shape = &D::SHAPES[shape];
+        let named = shape.fields.iter().zip(fields);
+        let written = named.filter(|((_, sort), _)| self.has(*sort));
+        let record = written.map(|((name, _), field)| (*name, self.field(field)));
+        Value::variant(shape.tag, Value::record(record))
+    }
+
+    /// Returns true if traces within these bounds have fields of a sort.
+    fn has(self, sort: Sort) -> bool {
+        sort != Sort::Trimmed || self.bounds.snapshots
+    }
+
+    fn field(self, field: Field) -> Value {
+        match field {
+            Field::Node(node) => name(node),
+            Field::Ballot(ballot) => ballot.0.into(),
+            Field::Slot(slot) => slot.0.into(),
+            Field::Value(value) => self.proposed(value),
+            Field::Number(number) => number.into(),
+            Field::Votes(votes) => self.votes(&votes),
+            Field::Message(message) => self.message(message),
+        }
     }
 
     fn node(self, node: &Node) -> Value {
@@ -396,49 +387,22 @@ impl Codec<'_> {
     }
 
     /// The variables of a state, by name.
-    fn state(self, state: &State) -> Variables {
+    fn state(self, state: &CheckedState) -> Variables {
         let nodes = (0..).map(NodeId).zip(&state.nodes);
         let nodes = nodes.map(|(id, node)| (name(id), self.node(node))).collect();
         let network = state.network.iter().map(|message| self.message(message)).collect();
         let variables = [
             ("nodes", Value::Map(nodes)),
             ("network", Value::Set(network)),
-            ("crashes", state.crashes.into()),
+            ("crashes", state.history.crashes.into()),
         ];
         variables.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
     /// An action; none is the beginning.
     fn action(self, action: Option<Action>) -> Value {
-        let (tag, value) = match action {
-            None => ("Init", Value::unit()),
-            Some(Action::Campaign(node)) => ("Campaign", Value::record([("node", name(node))])),
-            Some(Action::Propose { node, count }) => {
-                ("Propose", Value::record([("node", name(node)), ("count", count.into())]))
-            }
-            Some(Action::Deliver { to, message }) => {
-                ("Deliver", Value::record([("to", name(to)), ("message", self.message(message))]))
-            }
-            Some(Action::Nack { to, promised }) => {
-                ("Nack", Value::record([("to", name(to)), ("promised", promised.0.into())]))
-            }
-            Some(Action::Chosen { to, slot, ballot, value }) => (
-                "Chosen",
-                Value::record([
-                    ("to", name(to)),
-                    ("slot", slot.0.into()),
-                    ("ballot", ballot.0.into()),
-                    ("value", self.proposed(value)),
-                ]),
-            ),
-            Some(Action::Read(node)) => ("Read", Value::record([("node", name(node))])),
-            Some(Action::Snapshot { to, below }) => {
-                ("Snapshot", Value::record([("to", name(to)), ("below", below.0.into())]))
-            }
-            Some(Action::Sync(node)) => ("Sync", Value::record([("node", name(node))])),
-            Some(Action::Crash(node)) => ("Crash", Value::record([("node", name(node))])),
-        };
-        Value::variant(tag, value)
+        action
+            .map_or_else(|| Value::variant("Init", Value::unit()), |action| self.described(action))
     }
 
     fn read_name(self, at: &str, value: &Value) -> Usable<NodeId> {
@@ -455,15 +419,6 @@ impl Codec<'_> {
 
     fn read_slot(self, at: &str, value: &Value) -> Usable<Slot> {
         number(value, 0, self.bounds.slots - 1).map(Slot).map_err(|it| it.within(at))
-    }
-
-    /// Where a part of the log ends.
-    fn read_end(self, at: &str, value: &Value, least: u8) -> Usable<Slot> {
-        number(value, least, self.bounds.slots).map(Slot).map_err(|it| it.within(at))
-    }
-
-    fn read_round(self, at: &str, value: &Value) -> Usable<u8> {
-        number(value, 1, self.bounds.reads).map_err(|it| it.within(at))
     }
 
     fn read_proposed(self, at: &str, value: &Value) -> Usable<Proposed> {
@@ -489,133 +444,61 @@ impl Codec<'_> {
         Ok(votes)
     }
 
-    fn read_message(self, value: &Value) -> Usable<Message> {
+    /// Reads an action or a message, by its description.
+    fn read_described<D: Described>(self, value: &Value, others: &[&str]) -> Usable<D> {
         let (tag, inner) = variant(value)?;
-        let within = |unusable: Unusable| unusable.within(".value");
-        Ok(match tag {
-            "Prepare" => {
-                let [ballot] = fields(inner, ["ballot"]).map_err(within)?;
-                Message::Prepare { ballot: self.read_ballot(".value.ballot", ballot)? }
-            }
-            "Promise" => {
-                let more: &[&str] = if self.bounds.snapshots { &["trimmed"] } else { &[] };
-                let needed = [&["ballot", "sender", "reports"], more].concat();
-                let record = record(inner, &needed, &[]).map_err(within)?;
-                let trimmed = record
-                    .get("trimmed")
-                    .map_or(Ok(Slot(0)), |trimmed| self.read_end(".value.trimmed", trimmed, 0));
-                Message::Promise {
-                    ballot: self.read_ballot(".value.ballot", record["ballot"])?,
-                    from: self.read_name(".value.sender", record["sender"])?,
-                    trimmed: trimmed?,
-                    reports: self.read_votes(".value.reports", record["reports"])?,
-                }
-            }
-            "Accept" => {
-                let names = ["ballot", "slot", "value"];
-                let [ballot, slot, value] = fields(inner, names).map_err(within)?;
-                Message::Accept {
-                    ballot: self.read_ballot(".value.ballot", ballot)?,
-                    slot: self.read_slot(".value.slot", slot)?,
-                    value: self.read_proposed(".value.value", value)?,
-                }
-            }
-            "Accepted" => {
-                let names = ["ballot", "slot", "value", "sender"];
-                let [ballot, slot, value, from] = fields(inner, names).map_err(within)?;
-                Message::Accepted {
-                    ballot: self.read_ballot(".value.ballot", ballot)?,
-                    slot: self.read_slot(".value.slot", slot)?,
-                    value: self.read_proposed(".value.value", value)?,
-                    from: self.read_name(".value.sender", from)?,
-                }
-            }
-            "Confirm" => {
-                let [ballot, round] = fields(inner, ["ballot", "round"]).map_err(within)?;
-                Message::Confirm {
-                    ballot: self.read_ballot(".value.ballot", ballot)?,
-                    round: self.read_round(".value.round", round)?,
-                }
-            }
-            "Confirmed" => {
-                let names = ["ballot", "round", "sender"];
-                let [ballot, round, from] = fields(inner, names).map_err(within)?;
-                Message::Confirmed {
-                    ballot: self.read_ballot(".value.ballot", ballot)?,
-                    round: self.read_round(".value.round", round)?,
-                    from: self.read_name(".value.sender", from)?,
-                }
-            }
-            _ => {
-                let accepted = "Prepare, Promise, Accept, Accepted, Confirm or Confirmed";
-                return Err(Unusable {
-                    at: ".tag".into(),
-                    found: tag.into(),
-                    accepted: accepted.into(),
-                });
-            }
+        let Some(index) = D::SHAPES.iter().position(|shape| shape.tag == tag) else {
+            let tags = others.iter().copied().chain(D::SHAPES.iter().map(|shape| shape.tag));
+            let (at, found) = (".tag".to_owned(), tag.to_owned());
+            return Err(Unusable { at, found, accepted: any_of(tags) });
+        };
+        let shape = &D::SHAPES[index];
+        let needed: Vec<_> = shape.fields.iter().filter(|(_, sort)| self.has(*sort)).collect();
+        let names: Vec<_> = needed.iter().map(|(name, _)| *name).collect();
+        let record = record(inner, &names, &[]).map_err(|it| it.within(".value"))?;
+        let read = |&(name, sort): &(&str, Sort)| match record.get(name) {
+            Some(value) => self.read_field(&format!(".value.{name}"), sort, value),
+            None => Ok(Field::Slot(Slot(0))),
+        };
+        let fields: Fields = shape.fields.iter().map(read).collect::<Usable<_>>()?;
+        Ok(D::from_parts(index, &fields).expect("the fields are of the sorts of the shape"))
+    }
+
+    fn read_field(self, at: &str, sort: Sort, value: &Value) -> Usable<Field> {
+        let Bounds { slots, reads, .. } = *self.bounds;
+        let within = |unusable: Unusable| unusable.within(at);
+        let end = |first| number(value, first, slots).map(Slot).map_err(within);
+        Ok(match sort {
+            Sort::Node | Sort::Sender => Field::Node(self.read_name(at, value)?),
+            Sort::Ballot => Field::Ballot(self.read_ballot(at, value)?),
+            Sort::Slot => Field::Slot(self.read_slot(at, value)?),
+            Sort::Trimmed => Field::Slot(end(0)?),
+            Sort::Below => Field::Slot(end(1)?),
+            Sort::Value => Field::Value(self.read_proposed(at, value)?),
+            Sort::Round => Field::Number(number(value, 1, reads).map_err(within)?),
+            Sort::Count => Field::Number(number(value, 1, slots).map_err(within)?),
+            Sort::Votes => Field::Votes(self.read_votes(at, value)?),
+            Sort::Message => Field::Message(self.read_described(value, &[]).map_err(within)?),
         })
     }
 
     /// Reads an action; none is the beginning.
     fn read_action(self, value: &Value) -> Usable<Option<Action>> {
         let (tag, inner) = variant(value)?;
-        let within = |unusable: Unusable| unusable.within(".value");
-        let node = || {
-            let [node] = fields(inner, ["node"]).map_err(within)?;
-            self.read_name(".value.node", node)
-        };
-        Ok(Some(match tag {
-            "Init" if *inner == Value::unit() => return Ok(None),
-            "Init" => return Err(Unusable::new(".value", inner, "U_OF_UNIT")),
-            "Campaign" => Action::Campaign(node()?),
-            "Sync" => Action::Sync(node()?),
-            "Crash" => Action::Crash(node()?),
-            "Propose" => {
-                let [node, count] = fields(inner, ["node", "count"]).map_err(within)?;
-                let node = self.read_name(".value.node", node)?;
-                let count = number(count, 1, self.bounds.slots);
-                Action::Propose { node, count: count.map_err(|it| it.within(".value.count"))? }
-            }
-            "Deliver" => {
-                let [to, message] = fields(inner, ["to", "message"]).map_err(within)?;
-                let message = self.read_message(message);
-                Action::Deliver {
-                    to: self.read_name(".value.to", to)?,
-                    message: message.map_err(|it| it.within(".value.message"))?,
-                }
-            }
-            "Nack" => {
-                let [to, promised] = fields(inner, ["to", "promised"]).map_err(within)?;
-                Action::Nack {
-                    to: self.read_name(".value.to", to)?,
-                    promised: self.read_ballot(".value.promised", promised)?,
-                }
-            }
-            "Chosen" => {
-                let names = ["to", "slot", "ballot", "value"];
-                let [to, slot, ballot, value] = fields(inner, names).map_err(within)?;
-                Action::Chosen {
-                    to: self.read_name(".value.to", to)?,
-                    slot: self.read_slot(".value.slot", slot)?,
-                    ballot: self.read_ballot(".value.ballot", ballot)?,
-                    value: self.read_proposed(".value.value", value)?,
-                }
-            }
-            "Read" => Action::Read(node()?),
-            "Snapshot" => {
-                let [to, below] = fields(inner, ["to", "below"]).map_err(within)?;
-                Action::Snapshot {
-                    to: self.read_name(".value.to", to)?,
-                    below: self.read_end(".value.below", below, 1)?,
-                }
-            }
-            _ => {
-                let accepted =
-                    "Init, Campaign, Propose, Deliver, Nack, Chosen, Read, Snapshot, Sync or Crash"
-                        .to_owned();
-                return Err(Unusable { at: ".tag".into(), found: tag.into(), accepted });
-            }
-        }))
+        match tag {
+            "Init" if *inner == Value::unit() => Ok(None),
+            "Init" => Err(Unusable::new(".value", inner, "U_OF_UNIT")),
+            _ => self.read_described(value, &["Init"]).map(Some),
+        }
+    }
+}
+
+/// Lists words: `a, b or c`.
+fn any_of<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let words: Vec<_> = words.collect();
+    match &words[..] {
+        [] => String::new(),
+        [word] => (*word).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
 }

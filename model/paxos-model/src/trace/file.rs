@@ -23,7 +23,7 @@ use super::{
     itf::{Value, brief},
     read::{Unusable, record},
 };
-use crate::{cluster::Cluster, synod::Synod};
+use crate::{cluster::CheckedCluster, synod::Synod};
 
 /// How the name of a trace file ends.
 pub const EXTENSION: &str = ".itf.json";
@@ -69,7 +69,7 @@ pub enum AnyTrace {
     /// Of Lamport's Paxos.
     Synod(Trace<Synod>),
     /// Of replicas as they are built.
-    Cluster(Trace<Cluster>),
+    Cluster(Trace<CheckedCluster>),
 }
 
 impl AnyTrace {
@@ -84,10 +84,11 @@ impl AnyTrace {
             if is_of::<Synod>(&names)? {
                 return parse(&root).map(Self::Synod);
             }
-            if is_of::<Cluster>(&names)? || names.is_empty() {
+            if is_of::<CheckedCluster>(&names)? || names.is_empty() {
                 return parse(&root).map(Self::Cluster);
             }
-            let (synod, cluster) = (Synod::VARIABLES.join(", "), Cluster::VARIABLES.join(", "));
+            let (synod, cluster) =
+                (Synod::VARIABLES.join(", "), CheckedCluster::VARIABLES.join(", "));
             Err(format!(
                 "vars is {}; accepted are {synod} for synod or {cluster} for cluster, and others \
                  beside these",

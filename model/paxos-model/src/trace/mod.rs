@@ -30,7 +30,7 @@ pub use self::{
     read::{Unusable, Usable},
     replay::{Replay, Return, Stopped, Why},
 };
-use crate::cluster::{Bug, Cluster};
+use crate::cluster::{Bug, CheckedCluster};
 use state_explorer::{Behaviour, Explorable};
 
 /// The variables of a state, by name.
@@ -232,11 +232,11 @@ impl<M: Traced> Trace<M> {
     }
 }
 
-impl Trace<Cluster> {
+impl Trace<CheckedCluster> {
     /// The same trace, to be taken on a model with a bug.
     #[must_use]
     pub fn with_bug(self, bug: Bug) -> Self {
-        Self { model: self.model.with_bug(bug), ..self }
+        Self { model: self.model.model().clone().with_bug(bug).checked(), ..self }
     }
 }
 

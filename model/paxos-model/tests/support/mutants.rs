@@ -58,11 +58,11 @@ const MUTANTS: [(&str, &str, &str); 11] = [
     ),
     (
         "crash forgets the promise",
-        "; ---- why it works",
+        "; ---- the invariant",
         "(action crash ((a acceptor)) \"{a} crashes\"
   (forall ((x ballot)) (set (reached a x) false))
   (forall ((x ballot)) (set (left a x) false)))
-; ---- why it works",
+; ---- the invariant",
     ),
     ("a promise may be sent twice", PROMISE_TWICE, BELOW_PROMISE),
     ("clients need not ask", CLIENTS, ""),

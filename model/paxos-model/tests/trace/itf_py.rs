@@ -77,7 +77,8 @@ fn itf_py_reads_what_we_write_and_we_read_what_it_writes() {
         Bounds { snapshots: true, reads: 1, ..Bounds::of(3, 1, 2) },
         Bounds { unsynced: 1, ..Bounds::of(3, 1, 1) },
     ];
-    let [snapshots, unsynced] = bounds.map(|bounds| Cluster::new(bounds).expect("in range"));
+    let [snapshots, unsynced] =
+        bounds.map(|bounds| Cluster::new(bounds).expect("in range").checked());
     let written = [
         synod_text(),
         cluster_text(),

@@ -15,7 +15,7 @@ use std::{
 use behaviours::{SNAPSHOTS_AND_READS, counterexample, told};
 use expect_test::{Expect, expect};
 use paxos_model::{
-    cluster::{AGREEMENT, Bounds, Bug, Cluster},
+    cluster::{AGREEMENT, Bounds, Bug, CheckedCluster, Cluster},
     synod::{self, Synod},
     trace::{AnyTrace, Trace, Traced, write},
 };
@@ -32,8 +32,8 @@ fn synod() -> Synod {
     Synod::new(bounds).expect("bounds in range")
 }
 
-fn cluster() -> Cluster {
-    Cluster::new(Bounds::of(3, 1, 2)).expect("bounds in range")
+fn cluster() -> CheckedCluster {
+    Cluster::new(Bounds::of(3, 1, 2)).expect("bounds in range").checked()
 }
 
 /// A value of an earlier ballot that is adopted.
@@ -150,7 +150,7 @@ fn what_is_written_is_read_again_and_is_the_same_behaviour() {
 #[test]
 fn snapshots_and_reads_are_written_and_read_again() {
     let bounds = Bounds { snapshots: true, reads: 1, ..Bounds::of(3, 1, 2) };
-    let cluster = Cluster::new(bounds).expect("bounds in range");
+    let cluster = Cluster::new(bounds).expect("bounds in range").checked();
     let text =
         write(&cluster, &told(&cluster, SNAPSHOTS_AND_READS), "a new leader waits for a snapshot");
     let AnyTrace::Cluster(trace) = AnyTrace::parse("a", &text).expect("a trace") else {
@@ -447,7 +447,7 @@ fn what_is_in_the_way_is_named() {
 #[test]
 fn what_is_in_the_way_of_a_node_is_named() {
     let bounds = Bounds { nacks: false, crashes: Some(0), ..Bounds::of(3, 1, 2) };
-    let cluster = Cluster::new(bounds).expect("bounds in range");
+    let cluster = Cluster::new(bounds).expect("bounds in range").checked();
     let story = [
         "n1 campaigns",
         "n2 gets Prepare b0",
@@ -500,7 +500,8 @@ fn what_is_in_the_way_of_a_node_is_named() {
 #[test]
 fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
     let bounds = Bounds { phase2_quorum: 1, crashes: Some(0), ..Bounds::of(2, 1, 2) };
-    let broken = Cluster::new(bounds).expect("bounds in range").with_bug(Bug::IgnoresReports);
+    let broken =
+        Cluster::new(bounds).expect("bounds in range").with_bug(Bug::IgnoresReports).checked();
     let found = counterexample(&broken, AGREEMENT);
     // The specification noticed it before agreement was lost; who looked for agreement went on.
     let text = write(&broken, &found, "agreement is violated");
@@ -552,12 +553,12 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
 fn a_trace_goes_on_beyond_a_step_that_is_none_of_the_specification() {
     let bounds = Bounds { phase2_quorum: 1, crashes: Some(0), ..Bounds::of(2, 1, 2) };
     for bug in [Bug::HalfIsQuorum, Bug::IgnoresReports] {
-        let broken = Cluster::new(bounds).expect("bounds in range").with_bug(bug);
+        let broken = Cluster::new(bounds).expect("bounds in range").with_bug(bug).checked();
         let found = counterexample(&broken, AGREEMENT);
         let replay = Trace::of(&broken, &found, bug.name()).replay();
         assert_eq!(replay.stopped, None);
         let steps = replay.behaviour.steps();
-        let left = steps.iter().position(|(_, state)| state.fault.is_some());
+        let left = steps.iter().position(|(_, state)| state.history.fault.is_some());
         let left = left.expect("a second value is none that the specification allows");
         assert_eq!(left + 1 < steps.len(), bug == Bug::HalfIsQuorum, "step {left}");
     }
@@ -705,5 +706,5 @@ fn no_mutant_passes_for_another_behaviour_and_nothing_panics() {
     holds_its_own::<Synod>(&synod_text());
     holds_its_own::<Synod>(&states_only(&synod_text()));
     holds_its_own::<Synod>(&other_tools::typed(&states_only(&synod_text())));
-    holds_its_own::<Cluster>(&cluster_text());
+    holds_its_own::<CheckedCluster>(&cluster_text());
 }

@@ -11,7 +11,7 @@ use std::{
 
 use expect_test::expect;
 use paxos_model::{
-    cluster::{Bounds, Cluster},
+    cluster::{Bounds, CheckedCluster, Cluster},
     trace::{AnyTrace, Trace, Why, write},
 };
 use serde_json::{Value as Json, json};
@@ -522,7 +522,7 @@ fn a_loop_has_to_close() {
     let replay = trace.replay();
     assert_eq!((replay.returns, replay.stopped.map(|it| it.why)), (None, Some(Why::Unexplained)));
     // A node that hears of a value, forgets it in a crash and hears of it again.
-    let cluster = Cluster::new(Bounds::of(3, 1, 1)).expect("bounds in range");
+    let cluster = Cluster::new(Bounds::of(3, 1, 1)).expect("bounds in range").checked();
     let story = [
         "n1 campaigns",
         "n2 gets Prepare b0",
@@ -539,8 +539,8 @@ fn a_loop_has_to_close() {
     let closed =
         "loop     from the last state back to state 6: n2 hears that b0 got v0 chosen in s0\n";
     assert!(said.contains(closed) && said.ends_with("exit 0\n"), "{said}");
-    let trace = Trace::<Cluster>::parse("it", &lasso(6)).expect("a trace");
-    assert_eq!(Trace::<Cluster>::parse("it", &trace.to_itf()), Ok(trace));
+    let trace = Trace::<CheckedCluster>::parse("it", &lasso(6)).expect("a trace");
+    assert_eq!(Trace::<CheckedCluster>::parse("it", &trace.to_itf()), Ok(trace));
     let said = says(&lasso(3), "news.itf.json", &[]);
     assert!(
         said.contains("the loop: no action leads from the last state back to state 3"),

@@ -1,4 +1,4 @@
-//! What the engines have in common: what they are asked, and what they answer.
+//! The engines, and the types and functions that they share.
 
 mod stateright;
 pub(super) mod timely;
@@ -15,36 +15,37 @@ use itertools::Itertools as _;
 pub use self::timely::CheckpointError;
 use super::{Behaviour, Engine, Explorable, Options, Symmetry, limits::Limits, progress::Progress};
 
-/// What one search did.
+/// The result of one search.
 pub(super) struct Searched<M: Model> {
-    /// Whether it ended by itself: it found a failure, or nothing was left.
+    /// True if it ended by itself: it found a failure, or no state was left.
     pub(super) ran_out: bool,
-    /// Why it did not, if it did not.
+    /// The reason why it was cut short, if it was.
     pub(super) cut_short: Option<String>,
-    /// Distinct states visited.
+    /// The number of distinct states visited.
     pub(super) states: usize,
-    /// Steps taken from them.
+    /// The number of steps taken from them.
     pub(super) transitions: usize,
-    /// The depth of the deepest, if it is known.
+    /// The greatest depth of a state, if the search measures it.
     pub(super) depth: Option<usize>,
-    /// How often each kind of action was taken, kind by kind.
+    /// The number of actions taken, by kind.
     pub(super) actions: Vec<u64>,
-    /// How many states those visited can be renamed to, if symmetry was used.
+    /// The number of states that the visited states can be renamed to, if symmetry was used.
     pub(super) orbits: Option<u64>,
-    /// Each property that some state has settled: that it failed, or that it was seen; and a way to such a
-    /// state, where it ended the search.
+    /// The properties that some state has settled: an `always` property that is false in it, or a `sometimes`
+    /// property that is true. If the state ended the search, its property has a path to it.
     pub(super) found: HashMap<&'static str, Option<Behaviour<M>>>,
-    /// Whether no such state is nearer.
+    /// True if these paths are shortest paths.
     pub(super) nearest: bool,
-    /// How many states were taken for others, as may be expected: none if they were kept themselves.
+    /// The expected number of states that were missed because of equal fingerprints.
     pub(super) expected_missed: f64,
-    /// What searched.
+    /// The engine, its order and its threads, in words.
     pub(super) engine: String,
-    /// How it knew the states that it had visited.
+    /// The storage of visited states, in words.
     pub(super) storage: String,
 }
 
-/// Searches until an `always` property fails, or until `sought` is seen, if that is a `sometimes`.
+/// Searches until an `always` property fails. If `sought` is a `sometimes` property, also records a path to a state
+/// where it is true.
 pub(super) fn search<M: Explorable>(
     model: &M,
     options: &Options,
@@ -52,18 +53,17 @@ pub(super) fn search<M: Explorable>(
     progress: Progress,
     sought: Option<&'static str>,
 ) -> Searched<M> {
-    // Threads take memory, too.
+    // Checked first, since starting threads takes memory.
     if let Some(limit) = limits.reached(0, 0) {
-        return nothing("none", format!("{limit}, after 0 states"));
+        return not_started("none", format!("{limit}, after 0 states"));
     }
     match options.engine {
         Engine::Bfs | Engine::Dfs => stateright::search(model, options, limits, progress, sought),
-        // It sees nearest states first, and knows ways to them afterwards.
         Engine::Timely => timely::search(model, options, limits, progress, sought),
     }
 }
 
-/// What can be renamed in a search.
+/// Returns the symmetry of the model, if the search uses it.
 fn symmetry<'m, M: Explorable>(
     model: &'m M,
     options: &Options,
@@ -71,7 +71,7 @@ fn symmetry<'m, M: Explorable>(
     model.symmetry().filter(|_| options.symmetry)
 }
 
-/// The state that a search keeps for another.
+/// Returns the state that the search stores for `state`.
 fn representative<S>(symmetry: Option<&dyn Symmetry<S>>, state: S) -> S {
     match symmetry {
         Some(symmetry) => symmetry.canonical(state),
@@ -79,11 +79,11 @@ fn representative<S>(symmetry: Option<&dyn Symmetry<S>>, state: S) -> S {
     }
 }
 
-/// What is searched.
+/// The identity of a search, by which processes and checkpoints recognize it.
 pub(super) struct Identity {
-    /// In words: equal for searches that do the same.
+    /// Equal for searches of the same states and properties only.
     pub(super) words: String,
-    /// The options that make it so, as far as there are any: see [`Explorable::settings`].
+    /// The options that make the search, if the model has any: see [`Explorable::settings`].
     pub(super) settings: Vec<(String, String)>,
 }
 
@@ -104,13 +104,13 @@ fn identity_in_words<M: Explorable>(model: &M, options: &Options) -> String {
     format!("{}{up_to}; looking at: {properties}", model.identity())
 }
 
-/// An option without a value, given or not.
+/// Returns an option without a value as text: `--symmetry`, or `no --symmetry` if it is not given.
 pub fn flag(option: &str, given: bool) -> String {
     if given { option.to_owned() } else { format!("no {option}") }
 }
 
-/// A search that did not begin.
-fn nothing<M: Explorable>(engine: &str, why: String) -> Searched<M> {
+/// Returns the result of a search that did not begin.
+fn not_started<M: Explorable>(engine: &str, why: String) -> Searched<M> {
     Searched {
         ran_out: false,
         cut_short: Some(why),
@@ -127,13 +127,13 @@ fn nothing<M: Explorable>(engine: &str, why: String) -> Searched<M> {
     }
 }
 
-/// Makes sure that so many threads can be started, which takes memory and may be limited in other ways: both
-/// engines panic, or wait for ever, where only some can.
+/// Checks that the system can start this number of threads, by starting them. If it cannot, both engines would panic
+/// or wait forever.
 ///
 /// # Errors
-/// Why not, in words.
+/// Returns the reason in words.
 fn threads_can_start(threads: usize) -> Result<(), String> {
-    // Each of them ends only after the last was started.
+    // Each thread ends only after the last was started.
     let gate = Mutex::new(());
     thread::scope(|scope| {
         let _shut = gate.lock();
@@ -147,7 +147,6 @@ fn threads_can_start(threads: usize) -> Result<(), String> {
     })
 }
 
-/// What a worker said when it panicked.
 fn panic_message(payload: &(dyn Any + Send)) -> String {
     let message = payload.downcast_ref::<&str>().map(ToString::to_string);
     let message = message.or_else(|| payload.downcast_ref::<String>().cloned());

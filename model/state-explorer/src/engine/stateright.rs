@@ -1,13 +1,16 @@
-//! Breadth-first and depth-first search by stateright 0.31.0, without taking its word for anything.
+//! Breadth-first and depth-first search by stateright 0.31.0.
 //!
-//! - A search with a limit counts as done when it hits it, and its own time limit is never looked
-//!   at by a single worker. So limits are watched from outside, and the workers called off.
-//! - A worker that panics may go unnoticed. So workers are joined one by one.
-//! - A depth limit is not reported. So one more level is visited, to see whether there is one.
-//! - It panics where a thread cannot be started. So that is tried before.
-//! - Its tables double without a look at the memory that is left. So what they will ask for is guessed.
-//! - Visited states are fingerprints of 64 bits. So it is said how many are expected to have been
-//!   mistaken for others.
+//! A result of stateright alone does not say that a search was complete. This module makes up for that:
+//!
+//! - stateright counts a search that reached a limit as done, and a single worker never checks the time limit. So the
+//!   limits are checked here, and the workers called off.
+//! - stateright may not report that a worker panicked. So the workers are joined one by one.
+//! - stateright does not report that it reached its depth limit. So the search goes one level deeper than asked for,
+//!   to find out whether that level has states.
+//! - stateright panics if a thread cannot be started. So the threads are started for trial before.
+//! - stateright does not check memory before its tables double. So the size of their next growth is estimated.
+//! - stateright stores fingerprints of 64 bits instead of states. So the report has the expected number of missed
+//!   states.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -21,7 +24,7 @@ use stateright::{Checker, HasDiscoveries, Model as _};
 use verdict::memory::doubling_bytes;
 
 use super::{
-    Searched, nothing, panic_message, threads_can_start,
+    Searched, not_started, panic_message, threads_can_start,
     watched::{CalledOff, ENDS, Watched},
     workers,
 };
@@ -39,34 +42,38 @@ pub(super) fn search<M: Explorable>(
     sought: Option<&'static str>,
 ) -> Searched<M> {
     if let Err(why) = threads_can_start(options.threads.get()) {
-        return nothing(ENGINE, why);
+        return not_started(ENGINE, why);
     }
     let called_off = Arc::new(AtomicBool::new(false));
     let watched = Watched::new(model.clone(), options.symmetry, sought, Arc::clone(&called_off));
     let mut builder =
         watched.checker().threads(options.threads.get()).finish_when(HasDiscoveries::AnyFailures);
     if let Some(deepest) = options.max_depth {
-        // States at the depth that stateright is given are met, but not looked at.
+        // stateright reaches the states at its depth limit, but does not evaluate them.
         builder = builder.target_max_depth(deepest.get().saturating_add(1));
     }
     match options.engine {
         Engine::Dfs => {
             let started = start(|| builder.spawn_dfs(), &called_off);
-            started
-                .map_or_else(|why| nothing(ENGINE, why), |it| watch(it, options, limits, progress))
+            started.map_or_else(
+                |why| not_started(ENGINE, why),
+                |it| watch(it, options, limits, progress),
+            )
         }
         Engine::Bfs | Engine::Timely => {
             let started = start(|| builder.spawn_bfs(), &called_off);
-            started
-                .map_or_else(|why| nothing(ENGINE, why), |it| watch(it, options, limits, progress))
+            started.map_or_else(
+                |why| not_started(ENGINE, why),
+                |it| watch(it, options, limits, progress),
+            )
         }
     }
 }
 
 const ENGINE: &str = "stateright";
 
-/// Starts the workers. Memory that was there a moment ago may be taken by now. Then the workers that run already are
-/// called off.
+/// Starts the workers. This can fail although the trial did not, if memory has become scarce since. Then the workers
+/// that were started are called off.
 fn start<C>(spawn: impl FnOnce() -> C, called_off: &AtomicBool) -> Result<C, String> {
     catch_unwind(AssertUnwindSafe(spawn)).map_err(|panic| {
         called_off.store(true, Ordering::Relaxed);
@@ -83,11 +90,11 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
     let handles = checker.handles();
     let mut limit = None;
     let mut tables = Tables::of::<M>(options);
-    // Short searches are not to wait for a long nap, nor long ones to be woken all the time.
-    let mut nap = Duration::from_micros(100);
+    // The pause grows, so that a short search ends at once and a long one is not disturbed.
+    let mut pause = Duration::from_micros(100);
     while !handles.iter().all(thread::JoinHandle::is_finished) {
-        thread::sleep(nap);
-        nap = (nap * 2).min(Duration::from_millis(10));
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
         if limit.is_some() {
             continue;
         }
@@ -104,20 +111,20 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
     let ends: Vec<_> = handles.into_iter().map(thread::JoinHandle::join).collect();
     drop(progress);
 
-    // The counts come before the discoveries, whose paths are replayed through the model.
+    // The counts are read before the discoveries, since replaying their paths through the model counts again.
     let model = checker.model();
     model.call_off(false);
     let actions = model.actions();
     let orbits = model.orbits();
     let initial = model.init_states().iter().filter(|state| model.within_boundary(state)).count();
     let too_deep = options.max_depth.filter(|deepest| checker.max_depth() > deepest.get());
-    // What is too deep was met, but it is beyond what was asked for.
+    // If a state beyond the depth limit was reached, only the expanded states count.
     let (states, depth) = match too_deep {
         None => (checker.unique_state_count(), checker.max_depth()),
         Some(deepest) => (model.expanded() as usize, deepest.get()),
     };
     let ended = ends.iter().all(Result::is_ok);
-    // A panic weighs more than a limit that was hit meanwhile.
+    // A panic takes precedence over a limit that was reached meanwhile.
     let mut panics = ends.iter().filter_map(|end| end.as_ref().err());
     let panicked =
         panics.find(|panic| !panic.is::<CalledOff>()).map(|panic| panic_message(&**panic));
@@ -140,7 +147,7 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
                     found.insert(name, Some(behaviour.clone()));
                 }
             }
-            None => cut_short = Some("the path that was found cannot be taken again".to_owned()),
+            None => cut_short = Some("the path to a failure could not be replayed".to_owned()),
         }
     }
     Searched {
@@ -159,12 +166,12 @@ fn watch<M: Explorable, C: Checker<Watched<M>>>(
     }
 }
 
-/// The tables of stateright, which cannot be looked at: how large they must be for what is in them.
+/// The estimated sizes of stateright's tables, which it does not expose.
 struct Tables {
-    /// Fingerprints are in so many tables, each with a capacity of its own.
+    /// The number of tables for fingerprints. Each grows on its own.
     shards: usize,
     fingerprint_bytes: usize,
-    /// True if one queue has all that is queued.
+    /// True if there is one queue, instead of one for each worker.
     one_queue: bool,
     queued_bytes: usize,
     queued_most: usize,
@@ -172,21 +179,21 @@ struct Tables {
 
 impl Tables {
     fn of<M: Explorable>(options: &Options) -> Self {
-        // With each state in the queue there is a fingerprint, a path and a set of properties.
+        // A queued state has a fingerprint, a path and a set of properties.
         let queued_bytes = size_of::<M::State>() + 96;
-        // Breadth-first search keeps where a state comes from.
+        // Breadth-first search also stores the predecessor of each state.
         let fingerprint_bytes = if options.engine == Engine::Dfs { 9 } else { 17 };
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let one_queue = options.threads == NonZeroUsize::MIN;
-        // As dashmap has it.
+        // The default of dashmap.
         let shards = (4 * cores).next_power_of_two();
         Self { shards, fingerprint_bytes, one_queue, queued_bytes, queued_most: 0 }
     }
 
-    /// The memory they ask for when they grow next.
+    /// Returns the bytes that the tables ask for when they grow next.
     fn doubling_bytes(&mut self, states: usize, queued: usize) -> u64 {
         self.queued_most = self.queued_most.max(queued);
-        // Shards are not equally full: where the average has just doubled, some are yet to do so.
+        // Shards are not equally full. Soon after the average has doubled, some still have to.
         let buckets = (states / self.shards * 31 / 32 * 8 / 7).next_power_of_two();
         let shard = doubling_bytes(
             states / self.shards,
@@ -202,7 +209,7 @@ impl Tables {
     }
 }
 
-/// Expected number of collisions among as many fingerprints of 64 bits.
+/// Returns the expected number of collisions among this number of 64-bit fingerprints.
 #[expect(clippy::cast_precision_loss, reason = "an estimate of an order of magnitude")]
 fn expected_missed(states: usize) -> f64 {
     (states as f64).powi(2) / 2_f64.powi(65)

@@ -1,18 +1,18 @@
-//! A crash at every moment: whatever was acknowledged is there, and nothing that was not written.
+//! A crash at every moment: the store has every acknowledged change, and at most one change more.
 
 use std::{io::Write as _, mem};
 
 use super::{
     Recorder, contents, new, open,
-    recorder::{Deed, Image, apply},
+    recorder::{Image, Operation, apply},
 };
 use crate::{
     Disk, SnapshotFile as _, Storage as _, StorageError,
     contract::{self, Contents, Step},
 };
 
-/// Everything that can be done, so that each kind of commit is torn: with and without a snapshot,
-/// with and without something to trim, and after the store was closed, or not, and opened again.
+/// A workload with every kind of commit: with and without a snapshot, with and without a trim, and after the store
+/// was opened again, closed before or not. Returns the recorded files, and the content after each acknowledgement.
 fn workload() -> (Recorder, Vec<Contents>) {
     let recorder = Recorder::of(new().written());
     let mut store = open(recorder.files()).expect("it can be opened");
@@ -24,7 +24,7 @@ fn workload() -> (Recorder, Vec<Contents>) {
                 drop(store);
                 store = open(recorder.files()).expect("it can be opened");
             }
-            // Not closed, as if the process had been killed. What it would have done is not done.
+            // The store is not closed, as if the process had been killed.
             25 => {
                 mem::forget(store);
                 store = open(recorder.files()).expect("it can be opened");
@@ -39,17 +39,18 @@ fn workload() -> (Recorder, Vec<Contents>) {
     }
     beside_the_log(&mut store, &recorder, &mut states);
     let heads = store.log.last - 1 - 44;
-    assert!(heads >= 2, "first one file and then the other was begun anew: {heads}");
+    assert!(heads >= 2, "the log switched to the other segment and back: {heads}");
     drop(store);
     (recorder, states)
 }
 
-/// A snapshot is written in parts while the log goes on, twice: the second one in place of the one before the first.
+/// Writes two snapshots in parts while the log goes on. The second one overwrites the file of the one before the
+/// first.
 fn beside_the_log(store: &mut Disk, recorder: &Recorder, states: &mut Vec<Contents>) {
     let mut take = |store: &mut Disk, step: Option<Step>| {
         let mut state = states[states.len() - 1].clone();
         if let Some(step) = step {
-            // The snapshot itself was adopted by then.
+            // The caller has adopted the snapshot already.
             if !matches!(step, Step::Snapshot(_)) {
                 step.take(store).expect("it can be done");
             }
@@ -74,14 +75,14 @@ fn beside_the_log(store: &mut Disk, recorder: &Recorder, states: &mut Vec<Conten
     }
 }
 
-/// Of what was acknowledged when the crash came, and what came next.
+/// Asserts that the files have the content that was acknowledged last, or the next one.
 fn is_one_of(states: &[Contents], acknowledged: usize, image: &Image, when: impl Fn() -> String) {
     let found = contents(image).unwrap_or_else(|error| panic!("{}: {error}", when()));
     let may = &states[acknowledged.saturating_sub(1)..states.len().min(acknowledged + 1)];
     assert!(may.contains(&found), "{}: found {found:#?}, not one of {may:#?}", when());
 }
 
-/// How much of a write may be there.
+/// Returns the lengths at which a write of `length` bytes is torn.
 fn cuts(length: usize) -> impl Iterator<Item = usize> {
     let sectors = (0..length).step_by(512);
     let mut cuts: Vec<usize> = sectors.chain([length / 2, length - 1]).collect();
@@ -93,34 +94,34 @@ fn cuts(length: usize) -> impl Iterator<Item = usize> {
 #[test]
 fn every_prefix_of_all_writes_is_a_store() {
     let (recorder, states) = workload();
-    let (mut image, mut acknowledged) = (recorder.began(), 0);
-    for (number, deed) in recorder.deeds().iter().enumerate() {
-        if let Deed::Write(file, offset, bytes) = deed {
+    let (mut image, mut acknowledged) = (recorder.initial(), 0);
+    for (number, operation) in recorder.operations().iter().enumerate() {
+        if let Operation::Write(file, offset, bytes) = operation {
             for cut in cuts(bytes.len()) {
                 let mut torn = image.clone();
-                apply(&mut torn, &Deed::Write(*file, *offset, bytes[..cut].to_vec()));
-                let when = || format!("deed {number}, {cut} of {} bytes", bytes.len());
+                apply(&mut torn, &Operation::Write(*file, *offset, bytes[..cut].to_vec()));
+                let when = || format!("operation {number}, {cut} of {} bytes", bytes.len());
                 is_one_of(&states, acknowledged, &torn, when);
             }
         }
-        apply(&mut image, deed);
-        acknowledged += usize::from(matches!(deed, Deed::Acknowledged));
+        apply(&mut image, operation);
+        acknowledged += usize::from(matches!(operation, Operation::Acknowledged));
     }
     assert_eq!(contents(&image).expect("opens"), states[states.len() - 1]);
 }
 
-/// Between two syncs a disk writes in any order. Of the writes since the last one, all but one, only
-/// one, and every other one are there.
+/// Between two syncs a disk writes in any order. The test keeps various subsets of the writes since the last sync:
+/// all but one, only one, all from one on, and every other one.
 #[test]
 fn writes_in_any_order_are_a_store() {
     let (recorder, states) = workload();
-    let (mut synced, mut acknowledged) = (recorder.began(), 0);
-    let mut since: Vec<&Deed> = Vec::new();
-    let deeds = recorder.deeds();
-    for (number, deed) in deeds.iter().enumerate() {
-        match deed {
-            Deed::Acknowledged => acknowledged += 1,
-            Deed::Sync(synced_file) => {
+    let (mut synced, mut acknowledged) = (recorder.initial(), 0);
+    let mut since: Vec<&Operation> = Vec::new();
+    let operations = recorder.operations();
+    for (number, operation) in operations.iter().enumerate() {
+        match operation {
+            Operation::Acknowledged => acknowledged += 1,
+            Operation::Sync(synced_file) => {
                 let count = since.len();
                 let kinds: [&dyn Fn(usize, usize) -> bool; 4] = [
                     &|at, chosen| at != chosen,
@@ -132,18 +133,20 @@ fn writes_in_any_order_are_a_store() {
                     for chosen in 0..count {
                         let mut image = synced.clone();
                         for (at, &write) in since.iter().enumerate() {
-                            if there(at, chosen) || matches!(write, Deed::Length(..)) {
+                            if there(at, chosen) || matches!(write, Operation::Length(..)) {
                                 apply(&mut image, write);
                             }
                         }
-                        let when = || format!("deed {number}, write {chosen}, kind {kind}");
+                        let when = || format!("operation {number}, write {chosen}, kind {kind}");
                         is_one_of(&states, acknowledged, &image, when);
                     }
                 }
-                // The other files have not been synced, and go on being written late or not at all.
+                // The other files have not been synced, so their writes stay in question.
                 for write in mem::take(&mut since) {
                     match write {
-                        Deed::Write(file, ..) | Deed::Length(file, _) if file != synced_file => {
+                        Operation::Write(file, ..) | Operation::Length(file, _)
+                            if file != synced_file =>
+                        {
                             since.push(write);
                         }
                         _ => apply(&mut synced, write),
@@ -155,14 +158,14 @@ fn writes_in_any_order_are_a_store() {
     }
 }
 
-/// What a crash has left can be gone on with.
+/// A store accepts further changes after a crash at any operation.
 #[test]
-fn life_goes_on_after_a_crash() {
+fn a_store_goes_on_after_a_crash() {
     let (recorder, _) = workload();
-    let mut image = recorder.began();
+    let mut image = recorder.initial();
     let next = Step::Note("peers".into(), "life goes on".into());
-    for (number, deed) in recorder.deeds().iter().enumerate() {
-        apply(&mut image, deed);
+    for (number, operation) in recorder.operations().iter().enumerate() {
+        apply(&mut image, operation);
         let after = Recorder::of(image.clone());
         let went_on = (|| {
             let mut store = open(after.files())?;
@@ -170,10 +173,10 @@ fn life_goes_on_after_a_crash() {
             next.take(&mut store)?;
             expected.take(&next);
             mem::forget(store);
-            assert_eq!(contents(&after.synced())?, expected, "after deed {number}");
-            assert_eq!(contents(&after.written())?, expected, "after deed {number}");
+            assert_eq!(contents(&after.synced())?, expected, "after operation {number}");
+            assert_eq!(contents(&after.written())?, expected, "after operation {number}");
             Ok::<_, StorageError>(())
         })();
-        went_on.unwrap_or_else(|error| panic!("after deed {number}: {error}"));
+        went_on.unwrap_or_else(|error| panic!("after operation {number}: {error}"));
     }
 }

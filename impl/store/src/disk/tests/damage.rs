@@ -1,22 +1,22 @@
-//! Stores that are not as they were left.
+//! Damaged stores: each is refused, or the damage makes no difference.
 
 use std::{borrow::Cow, mem};
 
 use super::{
-    ROOM, contents, identity, new, open, place_of,
-    recorder::{Image, MARK, Recorder},
+    SIZES, contents, identity, new, offset_of, open,
+    recorder::{Image, Recorder, WATERMARK},
 };
 use crate::{
     Storage as _, StorageError, StoreId,
     contract::{self, Contents},
     disk::{
-        Change, Disk, Facts, Head, Identity, SnapshotHeader, build, contents::Contents as Read,
-        sealed::seal,
+        Change, Disk, Head, Identity, SnapshotHeader, Summary, build, contents::Contents as Read,
+        frame::append_frame,
     },
 };
 use paxos::{NodeId, Record, Slot};
 
-/// A small store, closed or not.
+/// Returns the files of a small store with every kind of commit, closed or not, and its content.
 fn small(closed: bool) -> (Image, Contents) {
     let recorder = new();
     let mut store = open(recorder.files()).expect("it can be opened");
@@ -36,7 +36,8 @@ fn small(closed: bool) -> (Image, Contents) {
     (recorder.written(), expected)
 }
 
-/// What comes of a store that was altered: it is refused and stays as it is, or it is what it was.
+/// Asserts that an altered store is refused and not written to, or has its old content. Returns true if it is
+/// refused.
 fn refused_or_whole(image: &Image, expected: &Contents, how: impl Fn() -> String) -> bool {
     let recorder = Recorder::of(image.clone());
     match open(recorder.files()) {
@@ -103,22 +104,22 @@ fn an_older_copy_is_refused() {
     store.note("peer", b"two").expect("it can be done");
     drop(store);
     let newer = recorder.written();
-    let with_mark_of = |image: &Image, other: &Image| {
+    let with_watermark_of = |image: &Image, other: &Image| {
         let mut image = image.clone();
-        image[MARK].clone_from(&other[MARK]);
+        image[WATERMARK].clone_from(&other[WATERMARK]);
         contents(&image)
     };
-    let refused = with_mark_of(&older, &newer).expect_err("it has lost the second note");
+    let refused = with_watermark_of(&older, &newer).expect_err("it has lost the second note");
     assert!(
         matches!(refused, StorageError::Lost { acknowledged: 3, found: 2 }),
         "{refused}: {refused:?}"
     );
     assert!(contents(&older).is_ok(), "a copy of everything cannot be told");
-    assert!(with_mark_of(&newer, &older).is_ok(), "a mark that is behind is no harm");
+    assert!(with_watermark_of(&newer, &older).is_ok(), "a watermark that is behind does no harm");
 }
 
 #[test]
-fn what_is_no_store_is_refused() {
+fn files_that_are_no_store_are_refused() {
     let image = new().written();
     let with = |file: usize, bytes: &[u8]| {
         let mut image = image.clone();
@@ -137,8 +138,8 @@ fn what_is_no_store_is_refused() {
         ("the beginning of log.0 is not as it was", with(0, &image[0][..20])),
         ("log.0 has no format", with(0, b"paxoslog")),
         ("neither file of the log has a commit", with(0, beginning)),
-        ("the mark has 0 bytes", with(MARK, b"")),
-        ("place 0 of the mark has a wrong checksum", with(MARK, &[0; 1024])),
+        ("the file \"mark\" has length 0, not 1024", with(WATERMARK, b"")),
+        ("copy 0 in the file \"mark\" has a wrong checksum", with(WATERMARK, &[0; 1024])),
     ] {
         let refused = contents(&image).expect_err(says).to_string();
         assert!(refused.contains(says), "{says}: {refused}");
@@ -146,11 +147,11 @@ fn what_is_no_store_is_refused() {
 }
 
 #[test]
-fn the_store_of_somebody_else_is_refused() {
+fn a_store_of_another_node_or_cluster_is_refused() {
     let image = new().written();
     let as_other = |cluster: &str, node| {
         let other = Identity { cluster: cluster.into(), node: NodeId(node) };
-        let opened = Disk::on(Recorder::of(image.clone()).files(), &other, ROOM);
+        let opened = Disk::on(Recorder::of(image.clone()).files(), &other, SIZES);
         opened.expect_err("it is another's").to_string()
     };
     assert_eq!(
@@ -161,7 +162,7 @@ fn the_store_of_somebody_else_is_refused() {
     assert!(open(Recorder::of(image.clone()).files()).is_ok());
 }
 
-/// A store with eight commits and a snapshot, closed.
+/// Returns a store with eight commits and a snapshot, closed.
 fn eight() -> Image {
     let recorder = new();
     let mut store = open(recorder.files()).expect("it can be opened");
@@ -173,34 +174,35 @@ fn eight() -> Image {
     recorder.written()
 }
 
-/// With one commit more, which no store would have written.
+/// Returns that store with one commit more, which no store would have written.
 fn and(change: &Change<'_>) -> Image {
     let recorder = Recorder::of(eight());
     let read = Read::read(&recorder.files()).expect("it can be read");
-    let mut log = read.resume(&recorder.files(), ROOM).expect("it can be written to");
+    let mut log = read.resume(&recorder.files(), SIZES).expect("it can be written to");
     log.append(change).expect("it can be written to");
     recorder.written()
 }
 
-/// With content that means nothing, and the right checksum.
+/// Returns that store with one commit more, whose content is nonsense with a correct checksum.
 fn and_nonsense(content: &[u8]) -> Image {
     let recorder = Recorder::of(eight());
     let read = Read::read(&recorder.files()).expect("it can be read");
-    let log = read.resume(&recorder.files(), ROOM).expect("it can be written to");
+    let log = read.resume(&recorder.files(), SIZES).expect("it can be written to");
     let mut row = Vec::new();
-    seal(&mut row, log.id, log.last + 1, |row| row.extend_from_slice(content));
-    let half = &log.halves[log.current];
-    half.file.write(half.end, &row).expect("it can be written to");
+    append_frame(&mut row, log.id, log.last + 1, |row| row.extend_from_slice(content));
+    let segment = &log.segments[log.current];
+    segment.file.write(segment.end, &row).expect("it can be written to");
     recorder.written()
 }
 
-/// With a part of a file overwritten.
+/// Returns that store with a part of a file overwritten.
 fn but(file: usize, at: usize, bytes: &[u8]) -> Image {
     let mut image = eight();
     image[file][at..][..bytes.len()].copy_from_slice(bytes);
     image
 }
 
+/// Returns that store with a file of another store.
 fn of_another(file: usize) -> Image {
     let other = Recorder::default();
     build(&other.files(), &identity(), StoreId(8)).expect("a store can be made");
@@ -210,30 +212,30 @@ fn of_another(file: usize) -> Image {
 }
 
 #[test]
-fn what_nobody_wrote_so_is_refused() {
-    let head = Head { identity: identity(), facts: Facts::default(), votes_end: Slot(0) };
+fn content_that_no_store_writes_is_refused() {
+    let head = Head { identity: identity(), summary: Summary::default(), votes_end: Slot(0) };
     let header = SnapshotHeader { below: Slot(3), length: 100, checksum: 1, file: 0 };
     let trimmed = [Record::Trimmed { below: Slot(4) }];
     let (no_change, image) = ([9], eight());
-    let place_of = |number| place_of(number, &image[0]);
+    let offset_of = |number| offset_of(number, &image[0]);
     for (says, image) in [
-        ("the log is of store", of_another(MARK)),
+        ("the log is of store", of_another(WATERMARK)),
         ("log.0 is of store", of_another(1)),
         ("format 3; this program knows only format 2", but(0, 8, &[3])),
-        ("commit 5 is there, but commit 4 cannot be read", but(0, place_of(4) + 24, b"?")),
+        ("commit 5 is there, but commit 4 cannot be read", but(0, offset_of(4) + 24, b"?")),
         ("neither file of the log has a commit", but(0, 512 + 24, b"?")),
-        ("ends with commit 7, but commit 8 was acknowledged", but(0, place_of(8) + 24, b"?")),
+        ("ends with commit 7, but commit 8 was acknowledged", but(0, offset_of(8) + 24, b"?")),
         ("commit 9 cannot be read", and_nonsense(&no_change)),
-        ("3 bytes follow commit 9", and_nonsense(&[3, 0, 0, 1, 2, 3])),
+        ("commit 9 is too long by 3", and_nonsense(&[3, 0, 0, 1, 2, 3])),
         ("commit 9 is out of place", and(&Change::Head(Cow::Borrowed(&head)))),
         ("the snapshot is in file 7", and(&Change::Snapshot(SnapshotHeader { file: 7, ..header }))),
         ("the snapshot has the checksum", and(&Change::Snapshot(header))),
         (
-            "the snapshot has 100 bytes, not 99",
+            "the snapshot has length 100, not 99",
             and(&Change::Snapshot(SnapshotHeader { length: 99, ..header })),
         ),
         (
-            "all below slot 4 is trimmed, but the snapshot ends at 3",
+            "every slot below 4 is trimmed, but the snapshot ends at 3",
             and(&Change::Records(Cow::Borrowed(&trimmed))),
         ),
     ] {
@@ -241,12 +243,15 @@ fn what_nobody_wrote_so_is_refused() {
         assert!(refused.contains(says), "{says}: {refused}");
     }
     assert!(contents(&eight()).is_ok());
-    assert!(contents(&and(&Change::Records(Cow::Borrowed(&[])))).is_ok(), "what should be is");
+    assert!(
+        contents(&and(&Change::Records(Cow::Borrowed(&[])))).is_ok(),
+        "a valid commit is accepted"
+    );
 }
 
-/// Both files of the log are needed, and what is damaged is the older one.
+/// The older segment is needed and damaged.
 #[test]
-fn a_gap_between_the_files_is_noticed() {
+fn a_gap_between_the_segments_is_noticed() {
     let recorder = new();
     let mut store = open(recorder.files()).expect("it can be opened");
     let mut round = 0;
@@ -260,7 +265,7 @@ fn a_gap_between_the_files_is_noticed() {
     assert!(contents(&image).is_ok());
     for number in 2..first {
         let mut damaged = image.clone();
-        damaged[0][place_of(number, &image[0]) + 24] ^= 1;
+        damaged[0][offset_of(number, &image[0]) + 24] ^= 1;
         let refused = contents(&damaged).expect_err("one is missing").to_string();
         let says = format!("commit {} is followed by commit {first}", number - 1);
         assert!(refused.contains(&says), "{says}: {refused}");

@@ -14,13 +14,14 @@ use super::{
 use crate::{
     Storage as _, StorageError,
     contract::{self, Contents},
-    disk::medium::{File, Medium},
+    disk::file::{File, SharedFile},
 };
 
-/// Whichever write or sync fails, and whether the disk recovers or not: the store is at its end, and
-/// all that was acknowledged is there, both if the disk kept what was not synced and if not.
+/// A failure of any write or sync poisons the store, even if the disk recovers. The store has all acknowledged
+/// changes then, and at most the failed one more, both if the disk kept the bytes that were not synced and if it
+/// did not.
 #[test]
-fn after_a_failure_nothing_more_and_nothing_less() {
+fn a_failure_poisons_the_store_and_loses_nothing() {
     let image = new().written();
     for lasting in [true, false] {
         for after in 0.. {
@@ -55,19 +56,19 @@ fn after_a_failure_nothing_more_and_nothing_less() {
                 let found = contents(&image).unwrap_or_else(|error| panic!("{when}: {error}"));
                 assert!(states[states.len() - 2..].contains(&found), "{when}: {found:?}");
             }
-            // Opened by the next process, on the same system, which shows what it failed to write.
+            // The next process opens the store on the same system, which shows the bytes that it failed to write.
             recorder.recover();
             let mut store =
                 open(recorder.files()).unwrap_or_else(|error| panic!("{when}: {error}"));
             let shown = Contents::read(&mut store).expect("it can be read");
             mem::forget(store);
             let durable = contents(&recorder.synced()).expect("it can be opened");
-            assert_eq!(durable, shown, "{when}: what is shown is durable");
+            assert_eq!(durable, shown, "{when}: the shown content is durable");
         }
     }
 }
 
-/// A disk that fails while the store is opened: it is refused, and is there for the next try.
+/// A disk that fails while the store is opened: opening fails, and the store is intact for the next try.
 #[test]
 fn a_failure_while_opening_harms_nothing() {
     let recorder = new();
@@ -95,7 +96,7 @@ fn a_failure_while_opening_harms_nothing() {
 /// A file whose syncs wait while a gate is closed.
 #[derive(Debug)]
 struct Stalling {
-    file: Medium,
+    file: SharedFile,
     gate: Arc<Gate>,
 }
 
@@ -107,7 +108,7 @@ struct Gate {
 
 impl Gate {
     fn close(&self, closed: bool) {
-        *self.closed.lock().expect("nobody panics here") = closed;
+        *self.closed.lock().expect("no holder panics") = closed;
         self.moved.notify_all();
     }
 }
@@ -130,7 +131,7 @@ impl File for Stalling {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let closed = self.gate.closed.lock().expect("nobody panics here");
+        let closed = self.gate.closed.lock().expect("no holder panics");
         drop(self.gate.moved.wait_while(closed, |closed| *closed));
         self.file.sync()
     }
@@ -141,16 +142,17 @@ fn nothing_is_acknowledged_before_it_is_synced() {
     let recorder = new();
     let gate = Arc::new(Gate::default());
     let mut files = recorder.files();
-    files.logs =
-        files.logs.map(|file| -> Medium { Arc::new(Stalling { file, gate: Arc::clone(&gate) }) });
+    files.logs = files
+        .logs
+        .map(|file| -> SharedFile { Arc::new(Stalling { file, gate: Arc::clone(&gate) }) });
     let mut store = open(files).expect("it can be opened");
 
     gate.close(true);
     let before = recorder.syncs();
     let (done, is_done) = mpsc::channel();
     let writing = thread::spawn(move || {
-        store.note("peer", b"fact").expect("it can be done");
-        done.send(()).expect("somebody waits");
+        store.note("peer", b"value").expect("it can be done");
+        done.send(()).expect("the test waits");
     });
     is_done.recv_timeout(Duration::from_millis(200)).expect_err("it waits for the disk");
     assert_eq!(recorder.syncs(), before);

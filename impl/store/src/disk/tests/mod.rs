@@ -1,4 +1,4 @@
-//! What files of a store can become, and what the store makes of them.
+//! Tests of the store on files in memory: crashes, failures and damage.
 
 mod crashes;
 mod damage;
@@ -12,9 +12,9 @@ use tempfile::TempDir;
 use self::recorder::{Image, Recorder};
 use super::{
     Disk, Identity, build,
-    log::Room,
-    place::Files,
-    sealed::{ALIGNMENT, unseal},
+    data_directory::Files,
+    frame::{ALIGNMENT, read_frame},
+    log::SegmentSizes,
 };
 use crate::{
     Storage as _, StorageError, StoreId,
@@ -26,33 +26,34 @@ fn identity() -> Identity {
     Identity { cluster: "tea".into(), node: NodeId(1) }
 }
 
-/// The files of a new store, in memory and recorded.
+/// Returns the recorded files of a new store.
 fn new() -> Recorder {
     let recorder = Recorder::default();
     build(&recorder.files(), &identity(), StoreId(7)).expect("a store can be made");
     recorder
 }
 
-/// Files so small that a short workload begins each of them more than once.
-const ROOM: Room = Room { grow_bytes: 1024, turn_bytes: 1024 };
+/// Sizes so small that a short workload switches segments several times.
+const SIZES: SegmentSizes = SegmentSizes { grow_bytes: 1024, switch_bytes: 1024 };
 
 fn open(files: Files) -> Result<Disk, StorageError> {
-    Disk::on(files, &identity(), ROOM)
+    Disk::on(files, &identity(), SIZES)
 }
 
-/// Where a commit is in a file of the log.
-fn place_of(number: u64, file: &[u8]) -> usize {
-    let mut places = (0..file.len()).step_by(ALIGNMENT);
-    let is_there = |at: &usize| unseal(&file[*at..], StoreId(7), |found| found == number).is_some();
-    places.find(is_there).expect("it is there")
+/// Returns the offset of a commit in a segment.
+fn offset_of(number: u64, file: &[u8]) -> usize {
+    let mut offsets = (0..file.len()).step_by(ALIGNMENT);
+    let is_there =
+        |at: &usize| read_frame(&file[*at..], StoreId(7), |found| found == number).is_some();
+    offsets.find(is_there).expect("it is there")
 }
 
-/// What is in a store that consists of these files.
+/// Opens a store that consists of these files, and returns its content.
 fn contents(image: &Image) -> Result<Contents, StorageError> {
     Contents::read(&mut open(Recorder::of(image.clone()).files())?)
 }
 
-/// Each crash leaves what was written, synced or not: that of a process.
+/// A crash of the process: it leaves all written bytes, synced or not.
 struct Killed(Recorder);
 
 impl Harness for Killed {
@@ -64,14 +65,14 @@ impl Harness for Killed {
     }
 
     fn crash(&mut self, store: Disk) -> Disk {
-        // Nothing is closed: it is gone.
+        // The image is taken before the store is dropped, since a killed process closes nothing.
         self.0 = Recorder::of(self.0.written());
         drop(store);
         open(self.0.files()).expect("it can be opened")
     }
 }
 
-/// Each crash leaves what was synced: that of the machine.
+/// A crash of the machine: it leaves the synced bytes.
 struct Unplugged(Recorder);
 
 impl Harness for Unplugged {
@@ -89,19 +90,19 @@ impl Harness for Unplugged {
     }
 }
 
-/// Each crash leaves the files of a directory as they are, and they go on in another one.
+/// A crash of a process with real files. They are copied into another directory, where the store is opened again.
 struct Moved(TempDir);
 
 impl Harness for Moved {
     type Store = Disk;
 
     fn create(&mut self) -> Disk {
-        self.0 = tempfile::tempdir().expect("there is room");
+        self.0 = tempfile::tempdir().expect("there is sizes");
         Disk::create(self.0.path(), &identity()).expect("it can be made")
     }
 
     fn crash(&mut self, store: Disk) -> Disk {
-        let elsewhere = tempfile::tempdir().expect("there is room");
+        let elsewhere = tempfile::tempdir().expect("there is sizes");
         for file in fs::read_dir(self.0.path()).expect("it is there") {
             let file = file.expect("it can be read");
             fs::copy(file.path(), elsewhere.path().join(file.file_name())).expect("copied");
@@ -114,7 +115,7 @@ impl Harness for Moved {
 
 #[test]
 fn the_contract_is_kept_in_a_directory() {
-    contract::check(&mut Moved(tempfile::tempdir().expect("there is room")));
+    contract::check(&mut Moved(tempfile::tempdir().expect("there is sizes")));
 }
 
 #[test]
@@ -128,9 +129,10 @@ fn the_contract_is_kept_when_machines_die() {
 }
 
 #[test]
-fn a_commit_is_one_sync_and_the_files_do_not_grow_for_ever() {
+fn a_commit_is_one_sync_and_the_files_stay_small() {
     let recorder = new();
-    let mut store = Disk::on(recorder.files(), &identity(), Room::default()).expect("opened");
+    let mut store =
+        Disk::on(recorder.files(), &identity(), SegmentSizes::default()).expect("opened");
     let (mut syncs, mut sizes) = (0, BTreeSet::new());
     for round in 0..3_125_u64 {
         let before = recorder.syncs();
@@ -143,8 +145,11 @@ fn a_commit_is_one_sync_and_the_files_do_not_grow_for_ever() {
             sizes.insert(store.disk_bytes());
         }
     }
-    // 200,000 votes take about 6 MB, and a file is begun anew when it has one.
-    assert!((3_126..3_125 + 10).contains(&syncs), "one for each, and one for each head: {syncs}");
+    // 200,000 votes take about 6 MB, and the log switches segments at 1 MB.
+    assert!(
+        (3_126..3_125 + 10).contains(&syncs),
+        "one for each commit, and for each head: {syncs}"
+    );
     let largest = sizes.last().copied().unwrap_or_default();
-    assert!(largest < 6 << 20, "none is kept for long, but they take {sizes:?} bytes");
+    assert!(largest < 6 << 20, "trimmed votes are overwritten, but the files take {sizes:?} bytes");
 }

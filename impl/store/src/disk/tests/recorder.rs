@@ -1,30 +1,29 @@
-//! Files in memory that remember everything that was done to them, in order, and that can be told
-//! to fail.
+//! Files in memory that record all operations in order, and that fail when a test says so.
 
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::disk::{medium::File, place::Files};
+use crate::disk::{data_directory::Files, file::File};
 
-/// The bytes of the two files of the log, of the two for snapshots, and of the mark.
+/// The bytes of the five files: two segments of the log, two snapshots, and the watermark.
 pub(super) type Image = [Vec<u8>; 5];
 
-/// The place of the mark in an image.
-pub(super) const MARK: usize = 4;
+/// The index of the watermark in an image.
+pub(super) const WATERMARK: usize = 4;
 
-/// What was done to which file.
+/// An operation on a file.
 #[derive(Clone, Debug)]
-pub(super) enum Deed {
+pub(super) enum Operation {
     Write(usize, u64, Vec<u8>),
     Length(usize, u64),
     Sync(usize),
-    /// Somebody was told that all of this is durable.
+    /// The store acknowledged that everything so far is durable.
     Acknowledged,
 }
 
-impl Deed {
+impl Operation {
     fn file(&self) -> usize {
         match self {
             Self::Write(file, ..) | Self::Length(file, _) | Self::Sync(file) => *file,
@@ -35,20 +34,20 @@ impl Deed {
 
 /// The files of a store.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Recorder(Arc<Mutex<Tape>>);
+pub(super) struct Recorder(Arc<Mutex<Recording>>);
 
 #[derive(Debug, Default)]
-struct Tape {
-    began: Image,
+struct Recording {
+    initial: Image,
     written: Image,
     synced: Image,
-    /// What the system still has to write to the disk.
-    dirty: Vec<Deed>,
-    deeds: Vec<Deed>,
+    /// The operations that were not synced.
+    dirty: Vec<Operation>,
+    operations: Vec<Operation>,
     fault: Option<Fault>,
 }
 
-/// After so many deeds more, one fails, or all from then on.
+/// A fault that begins after a number of operations. One operation fails, or all from then on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
     pub(super) after: usize,
@@ -56,62 +55,70 @@ pub(super) struct Fault {
 }
 
 impl Recorder {
-    /// Files that begin with these bytes.
+    /// Returns files that begin with these bytes.
     pub(super) fn of(image: Image) -> Self {
-        let (began, written, synced) = (image.clone(), image.clone(), image);
-        let tape = Tape { began, written, synced, ..Tape::default() };
-        Self(Arc::new(Mutex::new(tape)))
+        let (initial, written, synced) = (image.clone(), image.clone(), image);
+        let recording = Recording { initial, written, synced, ..Recording::default() };
+        Self(Arc::new(Mutex::new(recording)))
     }
 
     pub(super) fn files(&self) -> Files {
-        let file = |number| Arc::new(RecordedFile { tape: self.clone(), number });
-        Files { logs: [file(0), file(1)], snapshots: [file(2), file(3)], mark: file(MARK) }
+        let file = |number| Arc::new(RecordedFile { recording: self.clone(), number });
+        Files {
+            logs: [file(0), file(1)],
+            snapshots: [file(2), file(3)],
+            watermark: file(WATERMARK),
+        }
     }
 
-    fn tape(&self) -> MutexGuard<'_, Tape> {
+    fn recording(&self) -> MutexGuard<'_, Recording> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn began(&self) -> Image {
-        self.tape().began.clone()
+    pub(super) fn initial(&self) -> Image {
+        self.recording().initial.clone()
     }
 
     pub(super) fn written(&self) -> Image {
-        self.tape().written.clone()
+        self.recording().written.clone()
     }
 
     pub(super) fn synced(&self) -> Image {
-        self.tape().synced.clone()
+        self.recording().synced.clone()
     }
 
-    pub(super) fn deeds(&self) -> Vec<Deed> {
-        self.tape().deeds.clone()
+    pub(super) fn operations(&self) -> Vec<Operation> {
+        self.recording().operations.clone()
     }
 
     pub(super) fn syncs(&self) -> usize {
-        self.tape().deeds.iter().filter(|deed| matches!(deed, Deed::Sync(_))).count()
+        self.recording()
+            .operations
+            .iter()
+            .filter(|operation| matches!(operation, Operation::Sync(_)))
+            .count()
     }
 
     pub(super) fn acknowledge(&self) {
-        self.tape().deeds.push(Deed::Acknowledged);
+        self.recording().operations.push(Operation::Acknowledged);
     }
 
     pub(super) fn fail(&self, fault: Fault) {
-        self.tape().fault = Some(fault);
+        self.recording().fault = Some(fault);
     }
 
     pub(super) fn recover(&self) {
-        self.tape().fault = None;
+        self.recording().fault = None;
     }
 
-    /// Whether the fault is still to come.
+    /// Returns true if the fault has not begun.
     pub(super) fn awaits_fault(&self) -> bool {
-        self.tape().fault.is_some_and(|fault| fault.after > 0)
+        self.recording().fault.is_some_and(|fault| fault.after > 0)
     }
 }
 
-impl Tape {
-    fn perform(&mut self, deed: Deed) -> io::Result<()> {
+impl Recording {
+    fn perform(&mut self, operation: Operation) -> io::Result<()> {
         if let Some(fault) = &mut self.fault {
             if fault.after > 0 {
                 fault.after -= 1;
@@ -119,67 +126,67 @@ impl Tape {
                 if !fault.lasting {
                     self.fault = None;
                 }
-                if let Deed::Sync(file) = deed {
-                    // As Linux does: what could not be written counts as written from now on.
+                if let Operation::Sync(file) = operation {
+                    // As on Linux, bytes that could not be written count as written after the failed sync.
                     self.dirty.retain(|dirty| dirty.file() != file);
                 }
                 return Err(io::Error::other("the disk is on fire"));
             }
         }
-        apply(&mut self.written, &deed);
-        if let Deed::Sync(file) = deed {
+        apply(&mut self.written, &operation);
+        if let Operation::Sync(file) = operation {
             for dirty in self.dirty.extract_if(.., |dirty| dirty.file() == file) {
                 apply(&mut self.synced, &dirty);
             }
         } else {
-            self.dirty.push(deed.clone());
+            self.dirty.push(operation.clone());
         }
-        self.deeds.push(deed);
+        self.operations.push(operation);
         Ok(())
     }
 }
 
-/// What a deed makes of the files.
-pub(super) fn apply(image: &mut Image, deed: &Deed) {
-    match deed {
-        Deed::Write(file, offset, bytes) => {
+/// Applies an operation to the files.
+pub(super) fn apply(image: &mut Image, operation: &Operation) {
+    match operation {
+        Operation::Write(file, offset, bytes) => {
             let (file, offset) = (&mut image[*file], *offset as usize);
             file.resize(file.len().max(offset + bytes.len()), 0);
             file[offset..][..bytes.len()].copy_from_slice(bytes);
         }
-        Deed::Length(file, length) => image[*file].resize(*length as usize, 0),
-        Deed::Sync(_) | Deed::Acknowledged => {}
+        Operation::Length(file, length) => image[*file].resize(*length as usize, 0),
+        Operation::Sync(_) | Operation::Acknowledged => {}
     }
 }
 
 #[derive(Debug)]
 struct RecordedFile {
-    tape: Recorder,
+    recording: Recorder,
     number: usize,
 }
 
 impl File for RecordedFile {
     fn length(&self) -> io::Result<u64> {
-        Ok(self.tape.tape().written[self.number].len() as u64)
+        Ok(self.recording.recording().written[self.number].len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let tape = self.tape.tape();
-        let bytes = tape.written[self.number].get(offset as usize..);
+        let recording = self.recording.recording();
+        let bytes = recording.written[self.number].get(offset as usize..);
         let bytes = bytes.and_then(|bytes| bytes.get(..out.len()));
         out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        self.tape.tape().perform(Deed::Length(self.number, length))
+        self.recording.recording().perform(Operation::Length(self.number, length))
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.tape.tape().perform(Deed::Sync(self.number))
+        self.recording.recording().perform(Operation::Sync(self.number))
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.tape.tape().perform(Deed::Write(self.number, offset, bytes.to_vec()))
+        self.recording.recording().perform(Operation::Write(self.number, offset, bytes.to_vec()))
     }
 }

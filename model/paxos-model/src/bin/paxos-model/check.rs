@@ -132,7 +132,7 @@ pub(crate) fn run(check: Check, interrupt: &Interrupt) -> ExitCode {
             let cluster = args.model.cluster();
             let cluster =
                 if args.not_stuck { cluster.map(Cluster::with_not_stuck) } else { cluster };
-            explored(cluster, &args.search, interrupt)
+            explored(cluster.map(Cluster::checked), &args.search, interrupt)
         }
         Check::Synod(args) => {
             let synod = Synod::new(args.bounds.bounds());

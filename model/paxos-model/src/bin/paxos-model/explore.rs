@@ -9,6 +9,7 @@ use std::{
 use clap::{Args, Subcommand};
 use paxos_model::{
     arguments::SynodArgs,
+    cluster::Cluster,
     story::{Shown, Storied},
     synod::Synod,
 };
@@ -59,7 +60,7 @@ struct ServeArgs {
 pub(crate) fn run(explore: Explore) -> ExitCode {
     match explore {
         Explore::Synod(args) => served(Synod::new(args.bounds.bounds()), &args.serve),
-        Explore::Cluster(args) => served(args.model.cluster(), &args.serve),
+        Explore::Cluster(args) => served(args.model.cluster().map(Cluster::checked), &args.serve),
     }
 }
 

@@ -73,7 +73,7 @@ fn keep(bug: Bug, catalogue: &Catalogue, files: &FileArgs) -> Result<(), String>
         );
     };
     let cluster = Cluster::new(catalogue.spaces[space - 1].bounds);
-    let cluster = cluster.map_err(|error| error.to_string())?.with_bug(bug);
+    let cluster = cluster.map_err(|error| error.to_string())?.with_bug(bug).checked();
     let title = format!("{}, {property}", bug.name());
     files.write(&cluster, behaviour, &title).map_err(|error| error.to_string())
 }

@@ -10,8 +10,8 @@ use std::{
 use clap::{Args, ValueEnum};
 use epr_prover::{
     language::Specification,
+    limits::Limits,
     obligation::{Obligation, obligations},
-    patience::Patience,
     prove,
     prover::{Prover, certificate},
     read,
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &ProveArgs, interrupt: &Interrupt) -> ExitCode {
             return unusable(&error);
         }
     }
-    let patience = Patience { timeout: args.timeout, interrupt: interrupt.clone() };
+    let limits = Limits { timeout: args.timeout, interrupt: interrupt.clone() };
     let specifications = match specifications(&args.specifications) {
         Ok(specifications) => specifications,
         Err(complaint) => {
@@ -88,8 +88,7 @@ pub(crate) fn run(args: &ProveArgs, interrupt: &Interrupt) -> ExitCode {
         Err(missing) => return unusable(&missing),
     };
     let scripts = |obligation: &Obligation<'_>| vec![("smt2", script(obligation).to_string())];
-    let certificates = |obligation: &Obligation<'_>| match certificate(obligation, patience.clone())
-    {
+    let certificates = |obligation: &Obligation<'_>| match certificate(obligation, limits.clone()) {
         None => Vec::new(),
         Some((found, atoms)) => {
             vec![("cnf", found.cnf(&atoms).to_string()), ("drat", found.drat().to_string())]
@@ -106,7 +105,7 @@ pub(crate) fn run(args: &ProveArgs, interrupt: &Interrupt) -> ExitCode {
     }
     let count: usize = specifications.iter().map(|it| obligations(it).len()).sum();
     let bar = progress(count as u64, args.quiet);
-    let report = prove(&specifications, &prover, patience.clone(), |decided| {
+    let report = prove(&specifications, &prover, limits.clone(), |decided| {
         bar.set_message(format!("{}/{}", decided.moment, decided.formula));
         bar.inc(1);
     });

@@ -1,13 +1,13 @@
-//! Levels on disk, so that a run can go on after it was stopped.
+//! Checkpoints: the levels of a search on disk, so that a run can resume after it was stopped.
 //!
-//! Each worker writes a file per level: its states of that level, and what had been done and found
-//! before. A file is written under another name, synced and renamed, so that it is whole or not there; and
-//! since no worker goes on to the next level before all are done with this one, a level of which all parts
-//! are there is where the run was. A later run reads all parts, with however many workers it has: states
-//! find their owners anew.
+//! Each worker writes one file for each level: its states of that level, and the counts and findings of the levels
+//! before. A file is written under another name, synced and renamed, so it is complete or absent. No worker begins a
+//! level before all are done with the one before. So the last level with all its parts is the one to resume from.
 //!
-//! Of a graded model the last whole level is enough. Of any other all levels are kept, since they are all the
-//! states that were met.
+//! A later run reads all parts. It may have another number of workers, since the states are sent to their owners again.
+//!
+//! The last complete level suffices for a graded model. For any other model all levels are kept, since together they
+//! are the states reached.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
@@ -23,149 +23,149 @@ use crate::{Checkpoint, Options, engine::Identity, limits::Limits, packing::Key}
 
 const FORMAT: &str = "state-explorer checkpoint 1";
 const PREFIX: &str = "level-";
-/// No header is as long as this.
+/// The greatest length of a header, in bytes. A longer one is damaged.
 const HEADER_MAX: u64 = 1 << 20;
 
-/// Why a run cannot be kept, or cannot go on.
+/// The reason why a checkpoint cannot be written or resumed.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
-    /// The disk does not do what it should.
+    /// An operation on a file or directory failed.
     #[error("the checkpoint {} cannot be {what}: {error}", path.display())]
     Disk {
-        /// Which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// What was tried.
+        /// The operation, as a participle.
         what: &'static str,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
-    /// There is something already.
+    /// The directory has a checkpoint, and the run was not told to resume.
     #[error(
         "{} holds a checkpoint of {model}; give --resume to go on from it, or another directory",
         directory.display()
     )]
     Occupied {
-        /// Where.
+        /// The directory.
         directory: PathBuf,
-        /// Of what.
+        /// The model of the checkpoint.
         model: String,
     },
-    /// There is nothing to go on from.
+    /// No level has all its parts.
     #[error(
-        "{} holds no whole level to go on from{}; leave out --resume to begin, or copy there the files of \
-         all processes",
+        "{} holds no complete level to resume from{}; leave out --resume to begin, or copy the files of all \
+         processes there",
         directory.display(),
-        if *parts == 0 { String::new() } else { format!(" ({parts} parts of one are there)") }
+        if *parts == 0 { String::new() } else { format!(" (it has {parts} parts of levels)") }
     )]
     Missing {
-        /// Where.
+        /// The directory.
         directory: PathBuf,
-        /// How many parts of levels that are not whole are there.
+        /// The number of parts of incomplete levels.
         parts: usize,
     },
-    /// It was made with other options.
+    /// The checkpoint was made with other options.
     #[error(
         "the checkpoint in {} was made with {found}, this run has {wanted}; give the same options, or another \
          directory",
         directory.display()
     )]
     Options {
-        /// Where.
+        /// The directory.
         directory: PathBuf,
-        /// The options that differ, as they were.
+        /// The differing options of the checkpoint.
         found: String,
-        /// As they are.
+        /// The same options of this run.
         wanted: String,
     },
-    /// It is of another run in some way that no option tells.
+    /// The checkpoint is of another search, and no option says how they differ.
     #[error("{} is of {found}, not of {wanted}", path.display())]
     Other {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What it is of.
+        /// The search of the checkpoint.
         found: String,
-        /// What is explored.
+        /// The search of this run.
         wanted: String,
     },
-    /// It has come further than the run may go.
+    /// The checkpoint is deeper than the depth limit of the run.
     #[error(
-        "{} is at depth {depth} already; --max-depth {most} would have to be at least that",
+        "the checkpoint in {} is at depth {depth}; give a --max-depth of at least {depth} instead of {most}",
         directory.display()
     )]
     Deeper {
-        /// Where.
+        /// The directory.
         directory: PathBuf,
-        /// How deep it is.
+        /// The depth of the checkpoint.
         depth: usize,
-        /// How deep the run may go.
+        /// The depth limit of the run.
         most: NonZeroUsize,
     },
-    /// A limit was reached before it was read.
+    /// A limit was reached before the file was read.
     #[error("{} was not read: {limit}", path.display())]
     Limit {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The limit, in words.
         limit: String,
     },
-    /// A file that says what cannot be.
+    /// The contents of the file are not valid.
     #[error("{} is damaged: {what}", path.display())]
     Damaged {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The damage, in words.
         what: String,
     },
 }
 
-/// What a checkpoint is of.
+/// The search that a checkpoint is of.
 pub(super) struct Saved {
-    /// The model and its bounds.
+    /// The model, its bounds and its properties.
     pub(super) identity: Identity,
-    /// How many words a state takes.
+    /// The number of words of a state.
     pub(super) words: usize,
-    /// Whether the last level is enough.
+    /// True if the last complete level suffices to resume.
     pub(super) graded: bool,
 }
 
-/// Which worker of how many.
+/// One worker of a number of workers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Part {
     pub(super) worker: usize,
     pub(super) workers: usize,
 }
 
-/// What one worker knows when it begins a level.
+/// The data of one worker at the beginning of a level, beside its states.
 pub(super) struct Level<'a> {
     pub(super) depth: usize,
     pub(super) part: Part,
-    /// What it has done in the levels before.
+    /// The counts of this worker in the levels before.
     pub(super) totals: &'a Totals,
-    /// What all have found in the levels before.
+    /// The findings of all workers in the levels before.
     pub(super) found: &'a [Found],
 }
 
-/// Where an earlier run was, as far as this process takes it over.
+/// The part of a checkpoint that one process resumes from.
 #[derive(Default)]
 pub(super) struct Resumed<const N: usize> {
-    /// The level that comes next.
+    /// The level to expand next.
     pub(super) level: usize,
-    /// How many states it has, those of other processes included.
+    /// The number of states of that level, over all processes.
     pub(super) states: u64,
     pub(super) totals: Totals,
     pub(super) found: Vec<Found>,
-    /// The states of all levels before, if they matter.
-    pub(super) met: Vec<Key<N>>,
-    /// The states of the level.
+    /// The states of all levels before. Empty for a graded model.
+    pub(super) reached: Vec<Key<N>>,
+    /// The states of that level.
     pub(super) frontier: Vec<Key<N>>,
 }
 
-/// The first line of a file; the states follow, then a checksum of all of it.
+/// The first line of a file, as JSON. The states follow, and then a CRC-32C of everything before it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Header {
     format: String,
     model: String,
-    /// The options that make the model so. Earlier builds did not write them.
+    /// The options of [`Identity::settings`]. Empty in files of earlier builds, which did not write them.
     #[serde(default)]
     settings: Vec<(String, String)>,
     words: usize,
@@ -177,7 +177,7 @@ struct Header {
 }
 
 impl Header {
-    /// Makes sure that a file is of a run that does the same.
+    /// Checks that the file is of the same search.
     fn is_of(&self, identity: &Identity, path: &Path) -> Result<()> {
         if self.model == identity.words {
             return Ok(());
@@ -207,10 +207,10 @@ fn failed<'a>(
     move |error| CheckpointError::Disk { path: path.to_owned(), what, error }
 }
 
-/// Whether a run can begin with its checkpoint, or go on from it.
+/// Checks that a run can begin a checkpoint, or resume from it.
 ///
 /// # Errors
-/// What is in the way.
+/// Returns the first reason why it cannot.
 pub(crate) fn inspect(options: &Options, identity: &Identity) -> Result<()> {
     let Some(checkpoint) = &options.checkpoint else { return Ok(()) };
     let files = files(&checkpoint.directory)?;
@@ -219,7 +219,7 @@ pub(crate) fn inspect(options: &Options, identity: &Identity) -> Result<()> {
         let model = header(&mut open(&file.path)?, &file.path)?.model;
         return Err(CheckpointError::Occupied { directory: checkpoint.directory.clone(), model });
     }
-    for file in whole_level(&checkpoint.directory, &files)? {
+    for file in complete_level(&checkpoint.directory, &files)? {
         if let Some(most) = options.max_depth.filter(|most| most.get() < file.level) {
             let directory = checkpoint.directory.clone();
             return Err(CheckpointError::Deeper { directory, depth: file.level, most });
@@ -229,7 +229,7 @@ pub(crate) fn inspect(options: &Options, identity: &Identity) -> Result<()> {
     Ok(())
 }
 
-/// Takes over what is there, if the run is to go on; otherwise makes sure that it can begin.
+/// Reads this process's part of the checkpoint, if the run resumes. Otherwise checks that a new checkpoint can begin.
 pub(super) fn resume<const N: usize>(
     options: &Options,
     saved: &Saved,
@@ -245,23 +245,23 @@ pub(super) fn resume<const N: usize>(
     let this = options.cluster.as_ref().map_or(0, |cluster| cluster.this);
     let processes = options.processes();
     let files = files(directory)?;
-    let last = whole_level(directory, &files)?;
+    let last = complete_level(directory, &files)?;
     let level = last[0].level;
     let mut resumed = Resumed { level, ..Resumed::default() };
     for file in &files {
-        // What is beyond the last whole level will be written anew; and of all others only whole ones count.
+        // Levels beyond the last complete one will be written again. Of a graded model, earlier levels are not needed.
         let counts = file.level < level && !saved.graded || last.contains(&file);
         if !counts || file.part.worker % processes != this {
             continue;
         }
-        // States are read into a list, and then put into a set that may have just doubled.
+        // The states are read into a list, and then inserted into a set, which may have just doubled.
         let states = header(&mut open(&file.path)?, &file.path)?.states as u64;
         let needed = states.saturating_mul(8 * N as u64).saturating_mul(5);
         if let Some(limit) = limits.reached(0, needed) {
             return Err(CheckpointError::Limit { path: file.path.clone(), limit });
         }
-        let states = if file.level == level { &mut resumed.frontier } else { &mut resumed.met };
-        let header = read(&file.path, saved, states)?;
+        let states = if file.level == level { &mut resumed.frontier } else { &mut resumed.reached };
+        let header = read_file(&file.path, saved, states)?;
         if file.level == level {
             if resumed.totals.actions.is_empty() {
                 resumed.totals = Totals::nothing(header.totals.actions.len());
@@ -302,12 +302,12 @@ pub(super) fn write<const N: usize>(
         found: found.to_vec(),
         states: states.len(),
     };
-    put(&partial, &header, states).map_err(failed(&partial, "written"))?;
+    write_file(&partial, &header, states).map_err(failed(&partial, "written"))?;
     fs::rename(&partial, &path).map_err(failed(&path, "renamed"))?;
     let directory = File::open(&checkpoint.directory).and_then(|directory| directory.sync_all());
     directory.map_err(failed(&checkpoint.directory, "synced"))?;
     if saved.graded {
-        // All workers have written the level before this one, or they could not be here.
+        // All workers have written the level before this one, since no worker begins a level earlier.
         for file in files(&checkpoint.directory)?.iter().filter(|file| file.level + 1 < level) {
             remove(&file.path)?;
         }
@@ -315,7 +315,7 @@ pub(super) fn write<const N: usize>(
     Ok(())
 }
 
-fn put<const N: usize>(path: &Path, header: &Header, states: &[Key<N>]) -> io::Result<()> {
+fn write_file<const N: usize>(path: &Path, header: &Header, states: &[Key<N>]) -> io::Result<()> {
     let mut out = Summed { inner: BufWriter::new(File::create(path)?), sum: 0 };
     serde_json::to_writer(&mut out, header)?;
     out.write_all(b"\n")?;
@@ -328,19 +328,23 @@ fn put<const N: usize>(path: &Path, header: &Header, states: &[Key<N>]) -> io::R
 }
 
 /// Reads a file, and adds its states to `states`.
-fn read<const N: usize>(path: &Path, saved: &Saved, states: &mut Vec<Key<N>>) -> Result<Header> {
+fn read_file<const N: usize>(
+    path: &Path,
+    saved: &Saved,
+    states: &mut Vec<Key<N>>,
+) -> Result<Header> {
     let damaged =
         |what: &str| CheckpointError::Damaged { path: path.to_owned(), what: what.to_owned() };
     let mut file = open(path)?;
     let header = header(&mut file, path)?;
     header.is_of(&saved.identity, path)?;
     if header.words != saved.words {
-        let what = format!("its states have {} words, and not {}", header.words, saved.words);
+        let what = format!("its states have {} words, not {}", header.words, saved.words);
         return Err(CheckpointError::Damaged { path: path.to_owned(), what });
     }
     let length = fs::metadata(path).map_err(failed(path, "read"))?.len();
     if (header.states as u64).saturating_mul(8 * N as u64) > length {
-        return Err(damaged("it is shorter than it says"));
+        return Err(damaged("it is shorter than its header says"));
     }
     states.reserve(header.states);
     for _ in 0..header.states {
@@ -359,7 +363,7 @@ fn read<const N: usize>(path: &Path, saved: &Saved, states: &mut Vec<Key<N>>) ->
         return Err(damaged("its checksum is wrong"));
     }
     if file.read(&mut [0]).map_err(failed(path, "read"))? > 0 {
-        return Err(damaged("it is longer than it says"));
+        return Err(damaged("it is longer than its header says"));
     }
     Ok(header)
 }
@@ -369,7 +373,7 @@ fn open(path: &Path) -> Result<Summed<BufReader<File>>> {
     Ok(Summed { inner: BufReader::new(file), sum: 0 })
 }
 
-/// The first line of a file.
+/// Reads the header, and leaves the file at its first state.
 fn header(file: &mut Summed<BufReader<File>>, path: &Path) -> Result<Header> {
     let damaged = |what: String| CheckpointError::Damaged { path: path.to_owned(), what };
     let mut line = Vec::new();
@@ -384,7 +388,7 @@ fn header(file: &mut Summed<BufReader<File>>, path: &Path) -> Result<Header> {
     Ok(header)
 }
 
-/// Reads or writes, and sums up what passes.
+/// A reader or writer with the CRC-32C of all bytes that passed.
 struct Summed<I> {
     inner: I,
     sum: u32,
@@ -410,7 +414,7 @@ impl<R: io::Read> io::Read for Summed<R> {
     }
 }
 
-/// A file of a checkpoint, by its name.
+/// A file of a checkpoint, with the level and the part in its name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Named {
     path: PathBuf,
@@ -418,7 +422,7 @@ struct Named {
     part: Part,
 }
 
-/// All whole files; what is only partial has another name.
+/// Returns all complete files. Incomplete ones have another name.
 fn files(directory: &Path) -> Result<Vec<Named>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -442,8 +446,8 @@ fn named(path: &Path) -> Option<Named> {
     Some(Named { path: path.to_owned(), level: level.parse().ok()?, part })
 }
 
-/// The parts of the last level that is whole.
-fn whole_level<'a>(directory: &Path, files: &'a [Named]) -> Result<Vec<&'a Named>> {
+/// Returns the parts of the last complete level.
+fn complete_level<'a>(directory: &Path, files: &'a [Named]) -> Result<Vec<&'a Named>> {
     let levels = files.iter().chunk_by(|file| (file.level, file.part.workers));
     let levels = levels.into_iter().map(|(_, files)| files.collect_vec());
     let whole = levels.filter(|parts| parts.len() == parts[0].part.workers).last();
@@ -455,7 +459,7 @@ fn whole_level<'a>(directory: &Path, files: &'a [Named]) -> Result<Vec<&'a Named
 
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        // Another process of the same run may have been faster.
+        // Another process of the same run may have removed it already.
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(failed(path, "removed")(error))
         }

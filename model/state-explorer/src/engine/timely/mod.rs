@@ -1,19 +1,20 @@
 //! Search level by level on many threads and processes, with timely.
 //!
-//! A state belongs to one worker, by its key. Each worker goes on from its own states of the current
-//! level and sends what it finds to whom it belongs; timely tells when all of a level have arrived. Between
-//! two levels the workers tell each other what they found ([`note`]), so that all of them decide alike
-//! whether there is another one. A state is thus first met at its depth, and the first failure is a nearest.
+//! Each state belongs to one worker, which its key determines. In each level, a worker expands its own states and
+//! sends their successors to the workers that they belong to. timely reports when all states of the next level have
+//! arrived. Between two levels, each worker sends a [`note`] to all workers, so that all of them make the same
+//! decision whether to go on. So a state is first reached at its depth, and the first failure has a shortest
+//! counterexample.
 //!
-//! Keys are states, not what stands for them. Where each step leads one level down, a state can only be met
-//! again within its level, and only that is kept.
+//! Keys are packed states, not fingerprints, so no state is missed. In a graded model a state is reached again only
+//! within its level, so only one level is kept.
 //!
-//! What it is not: it does not survive the loss of a worker. When one process is lost all others
-//! end; what is on disk ([`checkpoint`]) lets a later run go on.
+//! The search does not survive the loss of a worker. If one process is lost, all others end. A later run can resume
+//! from a [`checkpoint`].
 
 mod checkpoint;
-mod hosts;
 mod note;
+mod processes;
 mod retrace;
 mod worker;
 
@@ -44,7 +45,7 @@ use crate::{
     progress::{Numbers, Progress},
 };
 
-/// How many words a packed state of a model takes: 1, 2, 4 or 8. Nothing if it cannot be packed.
+/// Returns the number of words of a packed state: 1, 2, 4 or 8. Returns `None` if the states cannot be packed.
 pub(crate) fn words<M: Explorable>(model: &M) -> Option<usize> {
     let packing = model.packing()?;
     let mut packer = Packer::default();
@@ -53,13 +54,13 @@ pub(crate) fn words<M: Explorable>(model: &M) -> Option<usize> {
     (words <= WORDS_MAX).then_some(words)
 }
 
-/// What workers of this process share with each other and with whoever watches them.
+/// The data that the workers of this process share with each other and with the thread that checks limits.
 #[derive(Default)]
 struct Shared {
-    /// Why the search should stop, once it should.
+    /// The first reason to end the search.
     stop: Mutex<Option<String>>,
     stopping: AtomicBool,
-    /// Whether other processes cannot be reached any more, so that nothing is worth waiting for.
+    /// True once a worker or another process is lost, so that waiting for messages is useless.
     lost: AtomicBool,
     states: AtomicU64,
     expanded: AtomicU64,
@@ -70,7 +71,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Asks all workers of this process to stop; the first reason counts.
+    /// Asks all workers of this process to end. Keeps the first reason.
     fn stop(&self, why: impl Into<String>) {
         let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
         stop.get_or_insert_with(|| why.into());
@@ -85,7 +86,7 @@ impl Shared {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Says that a worker is gone, here or elsewhere.
+    /// Records that a worker or another process, named by `whom`, is gone.
     fn lose(&self, whom: &str) {
         self.stop(format!("{whom} was lost"));
         self.lost.store(true, Ordering::Relaxed);
@@ -95,7 +96,7 @@ impl Shared {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// The memory that the tables of all workers of this process ask for when they grow next, in bytes.
+    /// Returns the bytes that the tables of all workers of this process ask for when they grow next.
     fn doubling_bytes(&self) -> u64 {
         self.doubling.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
     }
@@ -109,18 +110,18 @@ impl Shared {
     }
 }
 
-/// What the workers of one process are to do.
+/// The search, as the workers of one process share it.
 struct Job<M: Explorable, const N: usize> {
     model: M,
     options: Options,
     saved: Saved,
-    /// Where it begins.
+    /// The first level.
     level: usize,
-    /// What all have found before that.
+    /// The findings in earlier levels, from the checkpoint.
     found: Vec<Found>,
-    /// How many states there are in that level, if an earlier run has counted them.
+    /// The number of states in the first level, if a checkpoint has counted them.
     states: Option<u64>,
-    /// Where an earlier run was, for whoever comes first.
+    /// The states of the checkpoint. The first worker that asks takes them.
     resumed: Mutex<Option<Resumed<N>>>,
     shared: Arc<Shared>,
 }
@@ -134,20 +135,22 @@ impl<M: Explorable, const N: usize> Job<M, N> {
         symmetry(&self.model, &self.options)
     }
 
-    /// The key of the state that stands for `state`.
+    /// Returns the key of the representative of `state`.
     fn key(&self, state: M::State) -> Option<Key<N>> {
         let mut packer = Packer::default();
         self.packing().pack(&representative(self.symmetry(), state), &mut packer);
         packer.finish()
     }
 
-    /// What is wrong if a run begins with so many states: to lose them at the start would look like
-    /// a search that is soon done.
+    /// Returns an error message if a run must not begin with this number of states. Without the check, states lost at
+    /// the start would look like a search that ends soon.
     fn missing(&self, states: u64) -> Option<String> {
         match self.states {
-            None => (states == 0).then(|| "there was no state to begin with".to_owned()),
+            None => {
+                (states == 0).then(|| "the model has no initial state within its bounds".to_owned())
+            }
             Some(kept) => (states != kept)
-                .then(|| format!("of {kept} states that were kept, {states} have arrived")),
+                .then(|| format!("only {states} of {kept} states in the checkpoint have arrived")),
         }
     }
 
@@ -156,7 +159,7 @@ impl<M: Explorable, const N: usize> Job<M, N> {
     }
 }
 
-/// `sought` is a property to which a way is wanted, though it fails nowhere.
+/// `sought` is a `sometimes` property for which a shortest path is wanted.
 pub(super) fn search<M: Explorable>(
     model: &M,
     options: &Options,
@@ -169,16 +172,15 @@ pub(super) fn search<M: Explorable>(
         Some(2) => search_in::<M, 2>(model, options, limits, progress, sought),
         Some(4) => search_in::<M, 4>(model, options, limits, progress, sought),
         Some(_) => search_in::<M, 8>(model, options, limits, progress, sought),
-        None => nothing("the states of this model cannot be packed".to_owned()),
+        None => not_started("the states of this model cannot be packed".to_owned()),
     }
 }
 
-/// A search that did not begin.
-fn nothing<M: Explorable>(why: String) -> Searched<M> {
-    super::nothing("timely", why)
+fn not_started<M: Explorable>(why: String) -> Searched<M> {
+    super::not_started("timely", why)
 }
 
-/// The same, by states of `N` words.
+/// Searches states of `N` words.
 fn search_in<M: Explorable, const N: usize>(
     model: &M,
     options: &Options,
@@ -187,21 +189,21 @@ fn search_in<M: Explorable, const N: usize>(
     sought: Option<&'static str>,
 ) -> Searched<M> {
     if let Err(why) = threads_can_start(options.threads.get()) {
-        return nothing(why);
+        return not_started(why);
     }
     let doubling = (0..options.threads.get()).map(|_| AtomicU64::new(0)).collect();
     let shared = Arc::new(Shared { doubling, ..Shared::default() });
     let saved = Saved { identity: super::identity(model, options), words: N, graded: M::GRADED };
     let resumed = match checkpoint::resume::<N>(options, &saved, limits) {
         Ok(resumed) => resumed,
-        Err(error) => return nothing(error.to_string()),
+        Err(error) => return not_started(error.to_string()),
     };
     let (level, found) =
         resumed.as_ref().map_or((1, Vec::new()), |resumed| (resumed.level, resumed.found.clone()));
     let (builders, guard) =
-        match hosts::connect(options, &saved.identity.words, level, limits, &shared) {
+        match processes::connect(options, &saved.identity.words, level, limits, &shared) {
             Ok(net) => net,
-            Err(error) => return nothing(error),
+            Err(error) => return not_started(error),
         };
     let job = Job::<M, N> {
         model: model.clone(),
@@ -228,16 +230,16 @@ fn search_in<M: Explorable, const N: usize>(
     };
     let guards = match execute_from(builders, guard, WorkerConfig::default(), work) {
         Ok(guards) => guards,
-        Err(error) => return nothing(format!("the workers cannot be started: {error}")),
+        Err(error) => return not_started(format!("the workers cannot be started: {error}")),
     };
 
-    let mut nap = Duration::from_micros(100);
+    let mut pause = Duration::from_micros(100);
     while shared.ended() < options.threads.get() {
-        thread::sleep(nap);
-        nap = (nap * 2).min(Duration::from_millis(10));
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
         let states = shared.states.load(Ordering::Relaxed);
         if !shared.stopping() {
-            // States are spread evenly, so that this process stands for all.
+            // States are spread evenly, so the total is estimated from this process.
             let of_all = usize::try_from(states).unwrap_or(usize::MAX);
             let of_all = of_all.saturating_mul(options.processes());
             if let Some(limit) = limits.reached(of_all, shared.doubling_bytes()) {
@@ -252,10 +254,10 @@ fn search_in<M: Explorable, const N: usize>(
         progress.show(numbers, || limits.memory_bytes());
     }
     drop(progress);
-    // All that is left is to take leave of the other processes, which may not be there any more: threads
-    // that wait for one would wait for ever.
+    // Dropping the guards closes the connections, which waits for the other processes. If one is lost, it waits for
+    // ever, so another thread drops them.
     let leaving = thread::Builder::new().spawn(move || drop(guards));
-    // If that thread cannot be started, the guards are dropped here, which takes leave as well.
+    // If that thread cannot be started, the guards are dropped here.
     while leaving.as_ref().is_ok_and(|leaving| !leaving.is_finished()) && !shared.lost() {
         thread::sleep(Duration::from_millis(1));
     }
@@ -264,7 +266,7 @@ fn search_in<M: Explorable, const N: usize>(
     searched(model, options, &shared, ended, N, sought, limits)
 }
 
-/// What came of it, and the ways to what was found.
+/// Returns the result of the search, with shortest behaviours to the found states.
 fn searched<M: Explorable>(
     model: &M,
     options: &Options,
@@ -281,35 +283,41 @@ fn searched<M: Explorable>(
     let storage = format!("states themselves, in {} bytes each", 8 * words);
     let Some(Ended { totals, level, stop, found }) = ended else {
         let states = shared.states.load(Ordering::Relaxed);
-        let why = shared.why().unwrap_or_else(|| "the workers ended without a word".to_owned());
+        let why = shared.why().unwrap_or_else(|| "the workers ended without a reason".to_owned());
         let depth = shared.depth.load(Ordering::Relaxed);
         let why = format!("{why}, after {states} states in this process, at depth {depth}");
         let states = usize::try_from(states).unwrap_or(usize::MAX);
-        return Searched { states, engine, storage, ..nothing(why) };
+        return Searched { states, engine, storage, ..not_started(why) };
     };
     let Totals { states, transitions, actions, orbits } = totals;
     let mut cut_short = stop.map(|why| format!("{why}, after {states} states, at depth {level}"));
     let properties = model.properties();
-    let mut ways = HashMap::new();
+    let mut behaviours = HashMap::new();
     for Found { property, words, level } in found {
         let Property { name, expectation, .. } = &properties[property];
         let wanted = *expectation == Expectation::Always || sought == Some(name);
         let state = wanted.then(|| unpacked(model, &words));
-        let way = state.map(|state| retrace::way(model, &state, level, limits)).transpose();
-        let way = match way.map(Option::flatten) {
-            Ok(None) if wanted => Err(format!("there is no way to where {name} was found")),
-            Ok(way) => Ok(way),
-            Err(limit) => Err(format!("{limit}, on the way to where {name} was found")),
+        let behaviour = state
+            .map(|state| retrace::shortest_behaviour(model, &state, level, limits))
+            .transpose();
+        let behaviour = match behaviour.map(Option::flatten) {
+            Ok(None) if wanted => {
+                Err(format!("no path was found to the state that settles {name}"))
+            }
+            Ok(behaviour) => Ok(behaviour),
+            Err(limit) => {
+                Err(format!("{limit}, in the search for a path to the state that settles {name}"))
+            }
         };
-        let way = match way {
-            Ok(way) => way,
+        let behaviour = match behaviour {
+            Ok(behaviour) => behaviour,
             Err(why) => {
-                // It is no claim without one.
+                // A finding without a path to it is not reported.
                 cut_short = Some(why);
                 continue;
             }
         };
-        ways.insert(*name, way);
+        behaviours.insert(*name, behaviour);
     }
     Searched {
         ran_out: cut_short.is_none(),
@@ -319,7 +327,7 @@ fn searched<M: Explorable>(
         depth: Some(level),
         actions,
         orbits: options.symmetry.then_some(orbits),
-        found: ways,
+        found: behaviours,
         nearest: true,
         expected_missed: 0.0,
         engine,
@@ -327,7 +335,6 @@ fn searched<M: Explorable>(
     }
 }
 
-/// The state whose key has these words.
 fn unpacked<M: Explorable>(model: &M, words: &[u64]) -> M::State {
     let key = Key::<WORDS_MAX>(std::array::from_fn(|i| words.get(i).copied().unwrap_or(0)));
     let packing = model.packing().expect("only models that pack are searched");

@@ -1,42 +1,41 @@
-//! What a worker tells all others when it is done with a level.
+//! The note that each worker sends to all workers at the end of a level.
 
 use serde::{Deserialize, Serialize};
 
-/// One worker, about one level.
+/// The note of one worker about one level.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Note {
-    /// The worker that it is for.
+    /// The receiving worker.
     pub(super) to: usize,
-    /// How many states of this level it had.
+    /// The number of states of this level at the sender.
     pub(super) frontier: u64,
-    /// All that it has done so far.
+    /// The sender's counts so far, with this level.
     pub(super) totals: Totals,
-    /// What it found in this level.
+    /// The states found in this level that settle a property.
     pub(super) found: Vec<Found>,
-    /// Why the search must not go on.
+    /// A reason to end the search, if there is one.
     pub(super) stop: Option<String>,
 }
 
-/// What was done.
+/// The counts of a search, or of one worker.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Totals {
-    /// Distinct states met.
+    /// Distinct states.
     pub(super) states: u64,
     /// Steps taken from them.
     pub(super) transitions: u64,
-    /// How often each kind of action was taken.
+    /// The number of actions taken, by kind.
     pub(super) actions: Vec<u64>,
-    /// How many states those from which it has gone on can be renamed to.
+    /// The number of states that the expanded states can be renamed to.
     pub(super) orbits: u64,
 }
 
 impl Totals {
-    /// Nothing done, of some kinds of actions.
+    /// Zero for each kind of action.
     pub(super) fn nothing(kinds: usize) -> Self {
         Self { actions: vec![0; kinds], ..Self::default() }
     }
 
-    /// Both together.
     pub(super) fn add(&mut self, other: &Self) {
         self.states += other.states;
         self.transitions += other.transitions;
@@ -50,33 +49,33 @@ impl Totals {
 /// A state that settles a property.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(super) struct Found {
-    /// The property, by its place.
+    /// The index of the property in the model's list.
     pub(super) property: usize,
-    /// The state, packed. Of several in a level, the least counts, whoever found it.
+    /// The packed state. Of several in one level, the least is kept, so that the result does not depend on the workers.
     pub(super) words: Vec<u64>,
-    /// How deep it is, initial states being at depth 1.
+    /// The depth of the state. Initial states have depth 1.
     pub(super) level: usize,
 }
 
-/// What all workers know after a level, each the same.
-pub(super) struct Known {
-    /// How many states of this level there were.
+/// The notes of all workers about one level, merged. It is the same at each worker.
+pub(super) struct Merged {
+    /// The number of states of this level.
     pub(super) frontier: u64,
-    /// All that was done so far.
+    /// The counts of all workers so far.
     pub(super) totals: Totals,
-    /// Why the search must not go on.
+    /// A reason to end the search, if there is one.
     pub(super) stop: Option<String>,
 }
 
-/// Puts together what all said of one level; what they found is added to `found`.
-pub(super) fn gather(notes: Vec<Note>, kinds: usize, found: &mut Vec<Found>) -> Known {
-    let mut known = Known { frontier: 0, totals: Totals::nothing(kinds), stop: None };
+/// Merges the notes of all workers about one level, and adds their findings to `found`.
+pub(super) fn merge(notes: Vec<Note>, kinds: usize, found: &mut Vec<Found>) -> Merged {
+    let mut merged = Merged { frontier: 0, totals: Totals::nothing(kinds), stop: None };
     let mut news: Vec<_> = Vec::new();
     for note in notes {
-        known.frontier += note.frontier;
-        known.totals.add(&note.totals);
-        // The same whoever is asked: workers do not hear each other in the same order.
-        known.stop = match (known.stop, note.stop) {
+        merged.frontier += note.frontier;
+        merged.totals.add(&note.totals);
+        // The least reason is kept, since notes arrive in different orders at different workers.
+        merged.stop = match (merged.stop, note.stop) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
@@ -84,9 +83,9 @@ pub(super) fn gather(notes: Vec<Note>, kinds: usize, found: &mut Vec<Found>) -> 
     }
     news.sort();
     for it in news {
-        if !found.iter().any(|known| known.property == it.property) {
+        if !found.iter().any(|earlier| earlier.property == it.property) {
             found.push(it);
         }
     }
-    known
+    merged
 }

@@ -1,9 +1,8 @@
-//! A way to a state that is known to be reachable.
+//! Finds a shortest path to a state that is known to be reachable.
 //!
-//! No engine needs to remember where it came from: messages only accumulate, so that among the
-//! states that may still lead to the one in question there are few, and a search through these alone is
-//! short. It goes nearest first, through states themselves. Of the limits it keeps those on time and memory,
-//! and a signal ends it.
+//! The engine does not store predecessors. Instead, a second search visits only states that may lead to the target
+//! ([`Explorable::may_lead_to`]). In a model whose messages only accumulate, these are few. The search is breadth-first,
+//! and keeps the states themselves. It respects the limits of time and memory, and a request to end.
 
 use std::collections::HashMap;
 
@@ -11,48 +10,48 @@ use verdict::memory::doubling_bytes;
 
 use crate::{Behaviour, Explorable, limits::Limits};
 
-/// Between two looks at the limits it meets so many states.
-const AT_ONCE: usize = 1 << 12;
+/// The number of new states between two checks of the limits.
+const STATES_BETWEEN_CHECKS: usize = 1 << 12;
 
-/// The shortest way to `target`, which is to be found in level `level`, counted from 1.
-/// Nothing if it is not there.
+/// Returns a shortest behaviour that ends in `target`, whose depth is `level`. Returns `None` if there is none of
+/// that length.
 ///
 /// # Errors
-/// The limit that was reached, in words.
-pub(super) fn way<M: Explorable>(
+/// Returns the limit that was reached, in words.
+pub(super) fn shortest_behaviour<M: Explorable>(
     model: &M,
     target: &M::State,
     level: usize,
     limits: &Limits,
 ) -> Result<Option<Behaviour<M>>, String> {
-    let mut met = Met::<M> { places: HashMap::new(), from: Vec::new() };
+    let mut visited = Visited::<M> { indices: HashMap::new(), from: Vec::new() };
     let mut frontier = Vec::new();
     for state in model.init_states() {
         if state == *target {
             return Ok(Behaviour::replay(model, state, []));
         }
-        frontier.extend(met.add(&state, None).map(|place| (place, state)));
+        frontier.extend(visited.add(&state, None).map(|index| (index, state)));
     }
     let mut actions = Vec::new();
     for _ in 1..level {
         let mut next_frontier = Vec::new();
-        for (place, state) in frontier {
+        for (index, state) in frontier {
             model.actions(&state, &mut actions);
             for action in actions.drain(..) {
                 let Some(next) = model.next_state(&state, action.clone()) else { continue };
                 if !model.may_lead_to(&next, target) {
                     continue;
                 }
-                let Some(place) = met.add(&next, Some((place, action))) else { continue };
+                let Some(index) = visited.add(&next, Some((index, action))) else { continue };
                 if next == *target {
-                    return Ok(met.behaviour(model, place));
+                    return Ok(visited.behaviour(model, index));
                 }
-                if place.is_multiple_of(AT_ONCE)
-                    && let Some(limit) = limits.reached(0, met.doubling_bytes())
+                if index.is_multiple_of(STATES_BETWEEN_CHECKS)
+                    && let Some(limit) = limits.reached(0, visited.doubling_bytes())
                 {
                     return Err(limit);
                 }
-                next_frontier.push((place, next));
+                next_frontier.push((index, next));
             }
         }
         frontier = next_frontier;
@@ -60,37 +59,37 @@ pub(super) fn way<M: Explorable>(
     Ok(None)
 }
 
-/// The states met, and how each was first met.
-struct Met<M: Explorable> {
-    places: HashMap<M::State, usize>,
+/// The states reached, each with its predecessor and the action from there. Initial states have no predecessor.
+struct Visited<M: Explorable> {
+    indices: HashMap<M::State, usize>,
     from: Vec<Option<(usize, M::Action)>>,
 }
 
-impl<M: Explorable> Met<M> {
-    /// The place of a state, if it is new.
+impl<M: Explorable> Visited<M> {
+    /// Adds a state, and returns its index, or `None` if it was reached before.
     fn add(&mut self, state: &M::State, from: Option<(usize, M::Action)>) -> Option<usize> {
-        if self.places.contains_key(state) {
+        if self.indices.contains_key(state) {
             return None;
         }
-        let place = self.from.len();
-        self.places.insert(state.clone(), place);
+        let index = self.from.len();
+        self.indices.insert(state.clone(), index);
         self.from.push(from);
-        Some(place)
+        Some(index)
     }
 
     fn doubling_bytes(&self) -> u64 {
         let entry_bytes = size_of::<(M::State, usize)>() + size_of::<Option<(usize, M::Action)>>();
-        doubling_bytes(self.places.len(), self.places.capacity(), entry_bytes)
+        doubling_bytes(self.indices.len(), self.indices.capacity(), entry_bytes)
     }
 
-    fn behaviour(&self, model: &M, mut place: usize) -> Option<Behaviour<M>> {
+    fn behaviour(&self, model: &M, mut index: usize) -> Option<Behaviour<M>> {
         let mut actions = Vec::new();
-        while let Some((before, action)) = &self.from[place] {
+        while let Some((before, action)) = &self.from[index] {
             actions.push(action.clone());
-            place = *before;
+            index = *before;
         }
         actions.reverse();
-        let initial = self.places.iter().find(|(_, at)| **at == place)?.0.clone();
+        let initial = self.indices.iter().find(|(_, at)| **at == index)?.0.clone();
         Behaviour::replay(model, initial, actions)
     }
 }

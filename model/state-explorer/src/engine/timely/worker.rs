@@ -1,4 +1,4 @@
-//! One worker: level by level, through its own part of the states.
+//! One worker: expands its own part of the states, level by level.
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -21,7 +21,7 @@ use verdict::memory::doubling_bytes;
 use super::{
     Job, Shared,
     checkpoint::{self, Part},
-    note::{Found, Known, Note, Totals, gather},
+    note::{Found, Merged, Note, Totals, merge},
 };
 use crate::{
     Explorable,
@@ -29,32 +29,32 @@ use crate::{
     packing::{Key, KeySet},
 };
 
-/// From how many states a worker goes on before it looks what has arrived: what timely sends waits
-/// in queues without bounds.
-const AT_ONCE: usize = 1 << 13;
+/// The number of states that a worker expands before it receives states again. timely's queues have no bounds, so
+/// waiting longer would take more memory.
+const BATCH: usize = 1 << 13;
 
-/// How a search ended, as every worker knows it.
+/// The end of a search, the same at each worker.
 pub(super) struct Ended {
     pub(super) totals: Totals,
-    /// The deepest level in which there was a state.
+    /// The deepest level with a state.
     pub(super) level: usize,
-    /// Why it was cut short, if it was.
+    /// The reason why the search was cut short, if it was.
     pub(super) stop: Option<String>,
     pub(super) found: Vec<Found>,
 }
 
-/// The states of a worker that have been met.
+/// The reached states that belong to one worker.
 struct Shard<const N: usize> {
-    /// All of them; of a graded model, those of the next level.
-    met: KeySet<N>,
-    /// Those of the next level, unless they are all there is.
+    /// All reached states. For a graded model, only those of the next level.
+    reached: KeySet<N>,
+    /// The states of the next level. Empty for a graded model, whose next level is `reached`.
     next: Vec<Key<N>>,
     graded: bool,
-    /// Whether what arrives was met long ago.
+    /// True while the states of earlier levels arrive, from a checkpoint.
     old: bool,
-    /// In which epoch this worker is.
+    /// The epoch of this worker. It increases at each barrier.
     epoch: u64,
-    /// What others have sent who are an epoch ahead.
+    /// The states from workers that are one epoch ahead.
     ahead: Vec<Key<N>>,
 }
 
@@ -63,45 +63,45 @@ impl<const N: usize> Shard<N> {
         if epoch > self.epoch {
             self.ahead.append(keys);
         } else {
-            keys.drain(..).for_each(|key| self.meet(key));
+            keys.drain(..).for_each(|key| self.insert(key));
         }
     }
 
     #[inline]
-    fn meet(&mut self, key: Key<N>) {
-        if self.met.insert(key) && !self.graded && !self.old {
+    fn insert(&mut self, key: Key<N>) {
+        if self.reached.insert(key) && !self.graded && !self.old {
             self.next.push(key);
         }
     }
 
-    /// From now on, what others were ahead with is met.
+    /// Inserts the states that arrived one epoch early.
     fn catch_up(&mut self) {
         for key in mem::take(&mut self.ahead) {
-            self.meet(key);
+            self.insert(key);
         }
     }
 
-    /// How many states of the next level are here.
+    /// Returns the number of states of the next level.
     fn waiting(&self) -> u64 {
-        (if self.graded { self.met.len() } else { self.next.len() }) as u64
+        (if self.graded { self.reached.len() } else { self.next.len() }) as u64
     }
 
-    /// The memory its tables ask for when they grow next, or when the level is taken, in bytes.
+    /// Returns the bytes that the tables ask for when they grow next, or when the level is taken.
     fn doubling_bytes(&self) -> u64 {
         let key_bytes = size_of::<Key<N>>();
-        // A set has one byte more for each place, and is at most seven eighths full.
+        // A set has one byte of metadata for each slot, and is at most seven eighths full.
         let met_bytes = (key_bytes + 1) * 8 / 7 + 1;
-        let level = if self.graded { self.met.len() * key_bytes } else { 0 };
-        doubling_bytes(self.met.len(), self.met.capacity(), met_bytes)
+        let level = if self.graded { self.reached.len() * key_bytes } else { 0 };
+        doubling_bytes(self.reached.len(), self.reached.capacity(), met_bytes)
             + doubling_bytes(self.next.len(), self.next.capacity(), key_bytes)
             + doubling_bytes(self.ahead.len(), self.ahead.capacity(), key_bytes)
             + level as u64
     }
 
-    /// Takes the level that is whole, and makes room for the one after it.
+    /// Takes the completed level, and begins the one after it.
     fn next_level(&mut self) -> Vec<Key<N>> {
         let level = if self.graded {
-            mem::take(&mut self.met).into_iter().collect()
+            mem::take(&mut self.reached).into_iter().collect()
         } else {
             mem::take(&mut self.next)
         };
@@ -110,32 +110,32 @@ impl<const N: usize> Shard<N> {
     }
 }
 
-/// Takes part in a search. Nothing if another process was lost.
+/// Takes part in a search until it ends. Returns `None` if another process was lost.
 pub(super) fn work<M: Explorable, const N: usize>(
     worker: &mut Worker,
     job: &Job<M, N>,
 ) -> Option<Ended> {
-    let mut wires = Wires::new(worker, M::GRADED);
+    let mut channels = Channels::new(worker, M::GRADED);
     let mut explorer = Explorer::new(job, worker);
-    explorer.begin(worker, &mut wires)?;
+    explorer.begin(worker, &mut channels)?;
     let mut level = job.level;
     loop {
-        let frontier = wires.shard.borrow_mut().next_level();
-        let note = explorer.level(level, &frontier, worker, &wires);
+        let frontier = channels.shard.borrow_mut().next_level();
+        let note = explorer.level(level, &frontier, worker, &channels);
         drop(frontier);
-        wires.tell(worker.peers(), &note);
-        wires.barrier(worker, &job.shared)?;
+        channels.send_note(worker.peers(), &note);
+        channels.barrier(worker, &job.shared)?;
         explorer.totals = note.totals;
 
-        let Known { frontier, totals, stop } =
-            gather(wires.heard(), M::KINDS.len(), &mut explorer.found);
+        let Merged { frontier, totals, stop } =
+            merge(channels.received_notes(), M::KINDS.len(), &mut explorer.found);
         let too_deep = explorer.too_deep(level);
         let begins = level == job.level;
         let stop = stop.or_else(|| job.missing(frontier).filter(|_| begins)).or_else(|| {
             let deepest = job.options.max_depth.filter(|_| too_deep && frontier > 0)?;
             Some(format!("the depth limit of {deepest} was reached"))
         });
-        // Small spaces are done with before anybody looks.
+        // The thread that checks limits may be too late for a small space, so this limit is also checked here.
         let stop = stop.or_else(|| {
             let most = job.options.max_states.filter(|most| totals.states > *most as u64)?;
             Some(format!("the limit of {most} states was reached"))
@@ -148,8 +148,8 @@ pub(super) fn work<M: Explorable, const N: usize>(
     }
 }
 
-/// What goes from worker to worker, and when all of it has arrived.
-struct Wires<const N: usize> {
+/// The streams between workers, and their barrier.
+struct Channels<const N: usize> {
     states: RefCell<InputHandle<u64, CapacityContainerBuilder<Vec<Key<N>>>>>,
     notes: InputHandle<u64, CapacityContainerBuilder<Vec<Note>>>,
     probe: ProbeHandle<u64>,
@@ -157,18 +157,18 @@ struct Wires<const N: usize> {
     shard: Rc<RefCell<Shard<N>>>,
     /// The notes that have arrived, with their epochs.
     kept: Rc<RefCell<Vec<(u64, Note)>>>,
-    /// Whether one of them says to stop.
+    /// True once a note has a reason to end.
     called_off: Rc<Cell<bool>>,
 }
 
-impl<const N: usize> Wires<N> {
+impl<const N: usize> Channels<N> {
     fn new(worker: &mut Worker, graded: bool) -> Self {
-        let mut wires = Self {
+        let mut channels = Self {
             states: RefCell::new(InputHandle::new()),
             notes: InputHandle::new(),
             probe: ProbeHandle::new(),
             shard: Rc::new(RefCell::new(Shard {
-                met: KeySet::default(),
+                reached: KeySet::default(),
                 next: Vec::new(),
                 graded,
                 old: false,
@@ -178,45 +178,46 @@ impl<const N: usize> Wires<N> {
             kept: Rc::default(),
             called_off: Rc::default(),
         };
-        let shard = Rc::clone(&wires.shard);
-        let kept = Rc::clone(&wires.kept);
-        let called_off = Rc::clone(&wires.called_off);
+        let shard = Rc::clone(&channels.shard);
+        let kept = Rc::clone(&channels.kept);
+        let called_off = Rc::clone(&channels.called_off);
         worker.dataflow(|scope| {
-            // A set of keys looks at the low half of the same number.
+            // The high half chooses the worker, since a set of keys uses the low half.
             let owner = Exchange::new(|key: &Key<N>| key.spread() >> 32);
             let arrive =
                 move |epoch, keys: &mut Vec<Key<N>>| shard.borrow_mut().arrive(epoch, keys);
-            sink(wires.states.get_mut().to_stream(scope), owner, &wires.probe, arrive);
+            sink(channels.states.get_mut().to_stream(scope), owner, &channels.probe, arrive);
             let receiver = Exchange::new(|note: &Note| note.to as u64);
             let keep = move |epoch, notes: &mut Vec<Note>| {
                 let stop = notes.iter().any(|note| note.stop.is_some());
                 called_off.set(called_off.get() || stop);
                 kept.borrow_mut().extend(notes.drain(..).map(|note| (epoch, note)));
             };
-            sink(wires.notes.to_stream(scope), receiver, &wires.probe, keep);
+            sink(channels.notes.to_stream(scope), receiver, &channels.probe, keep);
         });
-        wires
+        channels
     }
 
     fn send(&self, keys: &mut Vec<Key<N>>) {
         self.states.borrow_mut().send_batch(keys);
     }
 
-    /// Tells everybody, oneself included.
-    fn tell(&mut self, workers: usize, note: &Note) {
+    /// Sends a note to all workers, including this one.
+    fn send_note(&mut self, workers: usize, note: &Note) {
         (0..workers).for_each(|to| self.notes.send(Note { to, ..note.clone() }));
     }
 
-    /// What all have told in the epoch that has just ended.
-    fn heard(&self) -> Vec<Note> {
+    /// Returns the notes of all workers from the epoch that has just ended.
+    fn received_notes(&self) -> Vec<Note> {
         let ended = self.shard.borrow().epoch - 1;
-        let (heard, ahead) = self.kept.take().into_iter().partition(|(epoch, _)| *epoch == ended);
+        let (received_notes, ahead) =
+            self.kept.take().into_iter().partition(|(epoch, _)| *epoch == ended);
         self.kept.replace(ahead);
-        let heard: Vec<(u64, Note)> = heard;
-        heard.into_iter().map(|(_, note)| note).collect()
+        let received_notes: Vec<(u64, Note)> = received_notes;
+        received_notes.into_iter().map(|(_, note)| note).collect()
     }
 
-    /// Waits until all that was sent by anybody has arrived. Nothing if that will never be.
+    /// Waits until all states and notes of the epoch have arrived at all workers. Returns `None` if a process was lost.
     fn barrier(&mut self, worker: &mut Worker, shared: &Shared) -> Option<()> {
         let epoch = self.shard.borrow().epoch + 1;
         self.states.get_mut().advance_to(epoch);
@@ -232,7 +233,7 @@ impl<const N: usize> Wires<N> {
     }
 }
 
-/// The end of a stream: whatever arrives is handed over with its epoch.
+/// Ends a stream: `arrive` receives the items with their epoch.
 fn sink<T: ExchangeData, H: FnMut(&T) -> u64 + 'static>(
     stream: Stream<'_, u64, Vec<T>>,
     to: Exchange<T, H>,
@@ -243,23 +244,23 @@ fn sink<T: ExchangeData, H: FnMut(&T) -> u64 + 'static>(
         stream.unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(to, "sink", |_, _| {
             move |input, _| {
                 input.for_each(|capability, items| {
-                    arrive(*capability.least().expect("what is sent has a time"), items);
+                    arrive(*capability.least().expect("a message has a time"), items);
                 });
             }
         });
     operator.probe_with(probe);
 }
 
-/// What a worker does with states.
+/// The search of one worker.
 struct Explorer<'a, M: Explorable, const N: usize> {
     job: &'a Job<M, N>,
     part: Part,
     properties: Vec<Property<M>>,
-    /// What it has done in the levels before.
+    /// The counts of this worker in the levels before.
     totals: Totals,
-    /// What all have found in the levels before.
+    /// The findings of all workers in the levels before.
     found: Vec<Found>,
-    /// How many states were shown as known.
+    /// The number of this worker's states that are included in `Shared::states`.
     shown: u64,
 }
 
@@ -275,44 +276,44 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
         }
     }
 
-    /// Where it begins: at the initial states, or where an earlier run was. One worker of each process sends
-    /// what the process knows.
-    fn begin(&mut self, worker: &mut Worker, wires: &mut Wires<N>) -> Option<()> {
+    /// Sends the first states to their workers: the initial states, or those of the checkpoint. One worker of each
+    /// process sends the states that the process has read.
+    fn begin(&mut self, worker: &mut Worker, channels: &mut Channels<N>) -> Option<()> {
         let begins = self.part.worker.is_multiple_of(self.job.options.threads.get());
         let resumed = || self.job.resumed.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut resumed = begins.then(resumed).flatten().unwrap_or_default();
         self.totals.add(&resumed.totals);
-        wires.shard.borrow_mut().old = true;
-        wires.send(&mut resumed.met);
-        wires.barrier(worker, &self.job.shared)?;
-        wires.shard.borrow_mut().old = false;
-        wires.shard.borrow_mut().catch_up();
+        channels.shard.borrow_mut().old = true;
+        channels.send(&mut resumed.reached);
+        channels.barrier(worker, &self.job.shared)?;
+        channels.shard.borrow_mut().old = false;
+        channels.shard.borrow_mut().catch_up();
         if self.job.level == 1 && self.part.worker == 0 {
             let initial = self.job.model.init_states().into_iter();
             let initial = initial.filter(|state| self.job.model.within_boundary(state));
             resumed.frontier = initial.filter_map(|state| self.job.key(state)).collect();
         }
-        wires.send(&mut resumed.frontier);
-        wires.barrier(worker, &self.job.shared)
+        channels.send(&mut resumed.frontier);
+        channels.barrier(worker, &self.job.shared)
     }
 
     fn too_deep(&self, level: usize) -> bool {
         self.job.options.max_depth.is_some_and(|deepest| level > deepest.get())
     }
 
-    /// Whether something of what was found should be nowhere.
+    /// Returns true if an `always` property is false in a found state.
     fn fails(&self, found: &[Found]) -> bool {
         let always = |it: &Found| self.properties[it.property].expectation == Expectation::Always;
         found.iter().any(always)
     }
 
-    /// Goes on from all states of a level.
+    /// Expands all states of a level, and returns this worker's note about it.
     fn level(
         &mut self,
         level: usize,
         frontier: &[Key<N>],
         worker: &mut Worker,
-        wires: &Wires<N>,
+        channels: &Channels<N>,
     ) -> Note {
         let states = frontier.len() as u64;
         let mut note = Note {
@@ -329,25 +330,25 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
         self.job.shared.depth.fetch_max(level, Ordering::Relaxed);
         note.stop = self.save(level, frontier).err();
         let mut sent = Vec::new();
-        for some in frontier.chunks(AT_ONCE) {
-            if note.stop.is_some() || self.job.shared.stopping() || wires.called_off.get() {
+        for some in frontier.chunks(BATCH) {
+            if note.stop.is_some() || self.job.shared.stopping() || channels.called_off.get() {
                 break;
             }
-            note.stop = self.go_on(some, level, &mut note, &mut sent).err();
-            wires.send(&mut sent);
+            note.stop = self.expand(some, level, &mut note, &mut sent).err();
+            channels.send(&mut sent);
             worker.step();
-            self.show(some.len(), note.totals.states + wires.shard.borrow().waiting());
+            self.show(some.len(), note.totals.states + channels.shard.borrow().waiting());
             let worker = self.part.worker % self.job.options.threads.get();
-            let doubling = wires.shard.borrow().doubling_bytes();
+            let doubling = channels.shard.borrow().doubling_bytes();
             self.job.shared.doubling[worker].store(doubling, Ordering::Relaxed);
         }
         if let Some(why) = &note.stop {
             self.job.shared.stop(why.clone());
         }
         note.stop = self.job.shared.why();
-        if note.stop.is_some() || wires.called_off.get() {
-            // What was met already counts as met.
-            note.totals.states += wires.shard.borrow().waiting();
+        if note.stop.is_some() || channels.called_off.get() {
+            // The next level will not be expanded, so its states are counted here.
+            note.totals.states += channels.shard.borrow().waiting();
         }
         note
     }
@@ -360,8 +361,8 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
         written.map_err(|error| error.to_string())
     }
 
-    /// Goes on from some states. A panic of the model is a reason to stop, and no more.
-    fn go_on(
+    /// Expands some states. A panic of the model becomes a reason to end.
+    fn expand(
         &self,
         states: &[Key<N>],
         level: usize,
@@ -375,8 +376,8 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
             .unwrap_or_else(|panic| Err(format!("a worker panicked: {}", panic_message(&*panic))))
     }
 
-    /// Looks at a state, and takes its steps unless some state has failed; `actions` is empty before and
-    /// after.
+    /// Evaluates the properties in a state, and takes its steps unless a property has failed. `actions` is a buffer,
+    /// empty before and after.
     fn visit(
         &self,
         key: &Key<N>,
@@ -390,7 +391,7 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
         if let Some(symmetry) = self.job.symmetry() {
             note.totals.orbits += symmetry.orbit(&state);
         }
-        self.look(key, &state, level, &mut note.found);
+        self.evaluate(key, &state, level, &mut note.found);
         if self.fails(&note.found) {
             return Ok(());
         }
@@ -402,13 +403,13 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
             note.totals.transitions += 1;
             note.totals.actions[kind] += 1;
             let key = self.job.key(next);
-            sent.push(key.ok_or("a state cannot be packed, though another engine can keep it")?);
+            sent.push(key.ok_or("a state cannot be packed; use --engine bfs or dfs")?);
         }
         Ok(())
     }
 
-    /// Evaluates what is not settled yet. Of several states that settle a property, the least is kept.
-    fn look(&self, key: &Key<N>, state: &M::State, level: usize, found: &mut Vec<Found>) {
+    /// Evaluates the properties that are not settled yet. Of several states that settle a property, the least is kept.
+    fn evaluate(&self, key: &Key<N>, state: &M::State, level: usize, found: &mut Vec<Found>) {
         for (property, Property { expectation, condition, .. }) in
             self.properties.iter().enumerate()
         {
@@ -431,7 +432,7 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
         }
     }
 
-    /// For whoever watches: so many more have been gone on from, and so many are known.
+    /// Adds to the process's counts for progress and limits.
     fn show(&mut self, expanded: usize, known: u64) {
         let more = known.saturating_sub(self.shown);
         self.shown += more;

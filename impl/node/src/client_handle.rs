@@ -1,0 +1,222 @@
+//! The handle by which a program asks the node that runs in it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, mpsc, oneshot};
+
+use super::{
+    node::Input, options::Options, proposals::ProposeError, reads::ReadError, status::Status,
+};
+use crate::{
+    machine::StateMachine,
+    session::{ClientSession, Request},
+};
+
+/// Asks a node, from any thread. Cheap to clone. The node runs until [`ClientHandle::stop`], or until the last handle
+/// is dropped.
+pub struct ClientHandle<M: StateMachine> {
+    pub(super) inputs: mpsc::Sender<Input<M>>,
+    limits: Arc<RequestLimits>,
+}
+
+/// The limits of the requests that wait in a node. Further requests wait until earlier ones are answered.
+struct RequestLimits {
+    requests: Semaphore,
+    bytes: Semaphore,
+    bytes_max: usize,
+    command_bytes_max: usize,
+}
+
+impl RequestLimits {
+    fn new(requests_max: usize, bytes_max: usize, command_bytes_max: usize) -> Self {
+        let bytes_max = bytes_max.clamp(1, u32::MAX as usize);
+        let [requests, bytes] = [requests_max, bytes_max].map(Semaphore::new);
+        Self { requests, bytes, bytes_max, command_bytes_max }
+    }
+
+    /// Waits until one more request may enter. A request that has more bytes than the limit takes all. A request that
+    /// waits for bytes does not count among the requests yet, so that those without bytes pass it.
+    async fn enter(&self, bytes: usize) -> Result<[SemaphorePermit<'_>; 2], AcquireError> {
+        let bytes = bytes.min(self.bytes_max) as u32;
+        let bytes = self.bytes.acquire_many(bytes).await?;
+        Ok([bytes, self.requests.acquire().await?])
+    }
+
+    fn check(&self, command: &Bytes) -> Result<(), ProposeError> {
+        let (found, most) = (command.len(), self.command_bytes_max);
+        if found > most { Err(ProposeError::TooLong { found, most }) } else { Ok(()) }
+    }
+}
+
+impl<M: StateMachine> Clone for ClientHandle<M> {
+    fn clone(&self) -> Self {
+        Self { inputs: self.inputs.clone(), limits: self.limits.clone() }
+    }
+}
+
+impl<M: StateMachine> ClientHandle<M> {
+    pub(super) fn new(inputs: mpsc::Sender<Input<M>>, options: &Options) -> Self {
+        let limits = RequestLimits::new(
+            options.requests_max,
+            options.request_bytes_max,
+            options.command_bytes_max,
+        );
+        Self { inputs, limits: Arc::new(limits) }
+    }
+
+    /// Proposes a command, and returns the answer of the state machine once the command is chosen and applied. Waits
+    /// while too many other requests wait.
+    ///
+    /// The command is applied once, however often the node has to send it to the leader. If the future is dropped, the
+    /// command may or may not be applied.
+    ///
+    /// # Errors
+    /// There is no answer. [`ProposeError::may_be_applied`] says whether the command may have an effect.
+    pub async fn propose(&self, command: impl Into<Bytes>) -> Result<M::Answer, ProposeError> {
+        let command = command.into();
+        self.limits.check(&command)?;
+        self.ask(command.len(), |reply| Input::Propose { command, reply }).await
+    }
+
+    /// Opens a session for a client, so that the client can ask another node if this one does not answer.
+    ///
+    /// [`propose`](Self::propose) needs no session. But if the node stops while a command waits, no node can tell
+    /// whether the command will be applied.
+    ///
+    /// # Errors
+    /// There is no session. If it was opened nevertheless, it expires.
+    pub async fn open_session(&self) -> Result<ClientSession, ProposeError> {
+        self.ask(0, Input::Open).await.map(|session| ClientSession::new(session.slot))
+    }
+
+    /// Proposes a command of a session, and returns the answer of the state machine. The command is applied once,
+    /// however often it is sent, and to whichever nodes; each time it has the same answer.
+    ///
+    /// After an error that is not [final](ProposeError::is_final), send a clone of the request again, to this node or
+    /// to another one. (The node keeps the only copy of the command while it waits.)
+    ///
+    /// # Errors
+    /// There is no answer. None is kept for a request whose answer the client has heard ([`ClientSession::heard`]).
+    pub async fn request(&self, request: Request) -> Result<M::Answer, ProposeError> {
+        self.limits.check(request.command())?;
+        self.ask(request.command().len(), |reply| Input::Request { request, reply }).await
+    }
+
+    async fn ask<A>(
+        &self,
+        bytes: usize,
+        input: impl FnOnce(oneshot::Sender<Result<A, ProposeError>>) -> Input<M>,
+    ) -> Result<A, ProposeError> {
+        let Ok(_permits) = self.limits.enter(bytes).await else {
+            return Err(ProposeError::StoppedBefore);
+        };
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(input(reply)).await.map_err(|_| ProposeError::StoppedBefore)?;
+        answer.await.unwrap_or(Err(ProposeError::Stopped))
+    }
+
+    /// Reads the state machine. The read is linearizable: it sees every command that any node has answered before this
+    /// was called. `reading` runs on the node's own thread and should be quick.
+    ///
+    /// # Errors
+    /// The machine could not be read.
+    pub async fn read<R: Send + 'static>(
+        &self,
+        reading: impl FnOnce(&M) -> R + Send + 'static,
+    ) -> Result<R, ReadError> {
+        let Ok(_permits) = self.limits.enter(0).await else { return Err(ReadError::Stopped) };
+        let (reply, answer) = oneshot::channel();
+        let reading = Box::new(move |machine: Result<&M, ReadError>| {
+            let _ = reply.send(machine.map(reading)); // The client may have gone away.
+        });
+        let asked = self.inputs.send(Input::Read(reading)).await;
+        asked.map_err(|_| ReadError::Stopped)?;
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) if self.inputs.is_closed() => Err(ReadError::Stopped),
+            Err(_) => Err(ReadError::Panicked),
+        }
+    }
+
+    /// Returns the status of the node, or `None` once it has stopped.
+    pub async fn status(&self) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(Input::Status(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Resolves once the node has stopped.
+    pub async fn stopped(&self) {
+        self.inputs.closed().await;
+    }
+
+    /// Lets the node finish the turn with all earlier inputs, and stops it. Requests that still wait get an error.
+    pub async fn stop(&self) {
+        let _ = self.inputs.send(Input::Stop).await; // It may have stopped already.
+        self.inputs.closed().await;
+    }
+}
+
+#[cfg(any(test, feature = "test-support"))]
+impl<M: StateMachine> ClientHandle<M> {
+    /// A handle without a node, to test the code that asks a node. `answer` returns the answers to proposed commands. A
+    /// command without an answer waits for ever, and so does any other request. It needs a tokio runtime.
+    pub fn without_node(
+        mut answer: impl FnMut(Bytes) -> Option<M::Answer> + Send + 'static,
+    ) -> Self {
+        let (inputs, mut arriving) = mpsc::channel(8);
+        tokio::spawn(async move {
+            let mut unanswered = Vec::new();
+            while let Some(input) = arriving.recv().await {
+                let Input::Propose { command, reply } = input else { continue };
+                match answer(command) {
+                    Some(answer) => drop(reply.send(Ok(answer))),
+                    None => unanswered.push(reply),
+                }
+            }
+        });
+        Self { inputs, limits: Arc::new(RequestLimits::new(1 << 10, usize::MAX, usize::MAX)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::machine::tests::Counter;
+
+    /// The numbers of three commands of two bytes that enter before the first is answered, and after.
+    async fn entered((requests_max, bytes_max): (usize, usize)) -> [usize; 2] {
+        let (inputs, mut arriving) = mpsc::channel(8);
+        let limits = Arc::new(RequestLimits::new(requests_max, bytes_max, 2));
+        let handle = ClientHandle::<Counter> { inputs, limits };
+        for _ in 0..3 {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.propose("ab").await });
+        }
+        let mut replies = Vec::new();
+        let mut counts = [0, 0];
+        for count in &mut counts {
+            // Time stands still until nothing else can happen.
+            while let Ok(Some(input)) = timeout(Duration::from_millis(1), arriving.recv()).await {
+                let Input::Propose { reply, .. } = input else { panic!("only commands arrive") };
+                replies.push(reply);
+                *count += 1;
+            }
+            replies.remove(0).send(Ok(Bytes::new())).unwrap();
+        }
+        counts
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_and_their_bytes_are_limited() {
+        assert_eq!(entered((3, 6)).await, [3, 0]);
+        assert_eq!(entered((2, 6)).await, [2, 1]);
+        assert_eq!(entered((3, 5)).await, [2, 1]);
+        assert_eq!(entered((3, 1)).await, [1, 1], "a command above the limit enters alone");
+    }
+}

@@ -1,0 +1,151 @@
+//! The inputs of a node: packets of peers, requests of clients, handshakes.
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::Node;
+use crate::{
+    error::NodeError,
+    machine::StateMachine,
+    packet::Packet,
+    peers::{Admission, Handshake},
+    proposals::{ProposeError, Reply, SessionReply},
+    reads::{BatchId, ReadError, Reading},
+    session::Request,
+    status::Status,
+    timers::Now,
+    transfer::Part,
+};
+use paxos::{event::Event, message::Message, types::NodeId};
+use paxos_store::Storage;
+
+/// An input of a node.
+pub(crate) enum Input<M: StateMachine> {
+    /// A packet of a peer, with the permit for its memory until the node has taken it.
+    Packet { from: NodeId, packet: Packet, room: Option<OwnedSemaphorePermit> },
+    /// A client's command, for the session of the node.
+    Propose { command: Bytes, reply: Reply<M::Answer> },
+    /// A client asks for a session of its own.
+    Open(SessionReply),
+    /// A command in a client's own session.
+    Request { request: Request, reply: Reply<M::Answer> },
+    /// A client's read.
+    Read(Reading<M>),
+    /// The handshake of a peer that has connected.
+    Handshake { peer: NodeId, handshake: Handshake, reply: oneshot::Sender<Admission> },
+    /// The answer of a peer to this node's handshake.
+    Admitted { by: NodeId, admission: Admission },
+    /// A request for the status of the node.
+    Status(oneshot::Sender<Status>),
+    /// The node is to stop after this turn. Every earlier input was taken.
+    Stop,
+}
+
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// Takes an input. Returns false if the node is to stop.
+    pub(super) fn take(&mut self, input: Input<M>, now: Now) -> Result<bool, NodeError> {
+        match input {
+            Input::Packet { from, packet, room } => {
+                self.take_packet(from, packet, now)?;
+                drop(room);
+            }
+            Input::Propose { .. } | Input::Open(_) | Input::Request { .. } | Input::Read(_)
+                if self.replicated.halted().is_some() =>
+            {
+                self.refuse(input);
+            }
+            Input::Propose { command, reply } => {
+                self.proposals.pending.propose(command, reply, now);
+            }
+            Input::Open(reply) => self.proposals.pending.open(reply, now),
+            Input::Request { request, reply } => {
+                self.proposals.pending.request(&request, reply, now);
+            }
+            Input::Read(reading) => self.reads.read(reading, now),
+            Input::Handshake { peer, handshake, reply } => {
+                let answer = self.peers.admit(peer, &handshake, &mut self.storage)?;
+                let _ = reply.send(answer); // The connection may be gone; the peer connects again.
+            }
+            Input::Admitted { by, admission } => {
+                self.peers.admitted(by, admission, &mut self.storage)?;
+            }
+            Input::Status(reply) => {
+                let _ = reply.send(self.status(now)); // The client may have gone away.
+            }
+            Input::Stop => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Refuses a client's request because the machine has halted.
+    fn refuse(&self, input: Input<M>) {
+        let Some(slot) = self.replicated.halted() else { return };
+        let error = ProposeError::Halted { slot, may_be_applied: false };
+        // The client may have gone away.
+        match input {
+            Input::Propose { reply, .. } | Input::Request { reply, .. } => {
+                let _ = reply.send(Err(error));
+            }
+            Input::Open(reply) => {
+                let _ = reply.send(Err(error));
+            }
+            Input::Read(reading) => reading(Err(ReadError::Halted(slot))),
+            _ => {}
+        }
+    }
+
+    /// Takes a packet. A packet that is not accepted counts as lost.
+    fn take_packet(&mut self, from: NodeId, packet: Packet, now: Now) -> Result<(), NodeError> {
+        let Some(index) = self.peers.index(from) else { return Ok(()) };
+        let (parts, sessions) = (self.replica.parts(), self.replicated.sessions());
+        if !self.peers.accepts(from, &packet, parts, sessions, now) {
+            self.counts.implausible += 1;
+            return Ok(());
+        }
+        self.counts.received[packet.kind()] += 1;
+        self.elections.hear(from, now);
+        match packet {
+            Packet::Message(message) => {
+                if let Message::Heartbeat { ballot, chosen_below } = message
+                    && ballot.node == from
+                    && Some(ballot) >= self.replica.parts().acceptor.promised
+                {
+                    self.elections.hear_leader(ballot, chosen_below, now);
+                    self.peers.queue(from, Packet::Following);
+                }
+                self.replica.step(Event::Message { from, message }, &mut self.output);
+            }
+            Packet::Forward(commands) if self.leads() => self.proposals.gather(commands, now),
+            Packet::ReadIndex { id } => {
+                let token = self.reads.peer_token(from, BatchId(id));
+                self.replica.step(Event::Read(vec![token]), &mut self.output);
+            }
+            Packet::ReadAt { id, at } => self.reads.confirm(BatchId(id), at),
+            Packet::PreVote => {
+                if self.elections.grants_pre_vote(self.leads(), now) {
+                    self.peers.queue(from, Packet::PreVoteGranted);
+                }
+            }
+            Packet::PreVoteGranted => {
+                self.elections.pre_vote_granted(index);
+                self.campaign_if_granted();
+            }
+            // A node that forwards to a node that does not lead asks again.
+            Packet::Forward(_) | Packet::Following => {}
+            Packet::Fetch { below, offset } => {
+                if let Some(part) = self.snapshots.part(below, offset)? {
+                    self.peers.queue(from, part);
+                }
+            }
+            Packet::Chunk { below, length, offset, part } => {
+                let part = Part { below, length, offset, bytes: &part };
+                let chosen = self.replica.parts().learner.below;
+                let storage = &mut self.storage;
+                if let Some(next) = self.snapshots.take_part(from, part, chosen, now, storage)? {
+                    self.peers.queue(from, next);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,343 @@
+//! One node, without sockets and threads.
+//!
+//! A turn of the node has two halves.
+//!
+//! 1. [`Node::begin_turn`] steps the replica for every input that is ready. It sends the messages that depend on no
+//!    record of this turn, proposes the commands of waiting clients, and sends the Accept messages that may leave
+//!    before the sync.
+//! 2. [`Node::end_turn`] makes the records of the turn durable with one write and one sync. It then sends the other
+//!    messages, applies chosen values, and answers clients.
+//!
+//! Invariant: a message, chosen value or answer leaves the node only after the records it depends on are durable.
+//! Only these two functions release such output. Timeouts, status, the admission of peers, and answers that a peer's
+//! snapshot contains depend on no record; they are released where they arise.
+//!
+//! The thread is free for transport and client work between the halves, while the disk is busy.
+//!
+//! The node only wires its parts in the order of a turn. Each part has one duty, takes what it needs as arguments,
+//! and returns what follows: [`peers`](super::peers), [`elections`](super::elections),
+//! [`proposals`](super::proposals), [`reads`](super::reads), [`replicated`](super::replicated) and
+//! [`snapshots`](super::snapshots). The steps of a turn are here; `inputs` takes inputs, `requests` asks the leader,
+//! and `release` lets output leave.
+
+mod inputs;
+mod release;
+mod requests;
+
+use std::time::Instant;
+
+use metrics::Histogram;
+
+pub(super) use self::inputs::Input;
+use super::{
+    elections::Elections,
+    error::NodeError,
+    event_log::EventLog,
+    machine::StateMachine,
+    options::Options,
+    packet::Packet,
+    peers::{Bootstrap, Handshake, Peers, begin_incarnation},
+    proposals::{Proposals, ProposeError},
+    reads::{ReadError, Reads},
+    replicated::Replicated,
+    saving::Job,
+    snapshots::{self, Snapshots},
+    status::{Counts, Role, Status},
+    timers::Now,
+};
+use paxos::{
+    config::Config,
+    event::{Event, Output},
+    message::To,
+    protocol::{RecoverError, Replica, proposer},
+    types::{NodeId, Slot},
+};
+use paxos_store::Storage;
+
+/// Carries packets to peers. A transport may lose packets; it must not block.
+pub trait Transport: Send + 'static {
+    /// Sends a packet to one or all peers.
+    fn send(&mut self, to: To, packet: Packet);
+}
+
+/// The result of the first half of a turn.
+#[derive(Clone, Copy)]
+pub(super) struct Begun {
+    /// True until the node is told to stop.
+    goes_on: bool,
+    /// True if the second half has records to sync.
+    pub(super) syncs: bool,
+}
+
+/// A node.
+pub(super) struct Node<M: StateMachine, S: Storage> {
+    replica: Replica,
+    /// The output of the replica that has not been released.
+    output: Output,
+    storage: S,
+    peers: Peers,
+    elections: Elections,
+    proposals: Proposals<M::Answer>,
+    reads: Reads<M>,
+    replicated: Replicated<M>,
+    snapshots: Snapshots<S::SnapshotFile>,
+    event_log: EventLog,
+    counts: Counts,
+    sync_seconds: Histogram,
+}
+
+/// A turn.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// Begins a turn: **steps the replica for all inputs, and releases what depends on no record of this turn.**
+    /// [`end_turn`](Self::end_turn) has to follow.
+    ///
+    /// # Errors
+    /// The store fails, or the node may not go on.
+    pub(super) fn begin_turn(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input<M>>,
+        now: Now,
+        transport: &mut impl Transport,
+    ) -> Result<Begun, NodeError> {
+        let (mut goes_on, mut settled) = (true, Output::default());
+        // Output that was produced before the first record of the turn depends on no record.
+        let mut settle = |output: &mut Output| {
+            if output.records.is_empty() {
+                settled.append(output);
+            }
+        };
+        for input in inputs {
+            settle(&mut self.output);
+            goes_on &= self.take(input, now)?;
+        }
+        self.fire_timers(now);
+        settle(&mut self.output);
+        self.release(settled, now, transport);
+        self.ask_leader(now);
+        self.release_early(transport);
+        self.send_packets(transport);
+        Ok(Begun { goes_on, syncs: !self.output.records.is_empty() })
+    }
+
+    /// Ends a turn: **makes its records durable, then sends, applies and answers.** Returns false if the node was told
+    /// to stop.
+    ///
+    /// # Errors
+    /// The store fails, or a halted machine has kept too much. If the sync fails, nothing was released. The node must not
+    /// be used any more.
+    pub(super) fn end_turn(
+        &mut self,
+        begun: Begun,
+        now: Now,
+        transport: &mut impl Transport,
+    ) -> Result<bool, NodeError> {
+        let output = self.persist()?;
+        self.release(output, now, transport);
+        self.begin_snapshot()?;
+        if self.is_idle() {
+            self.proposals.batch_done();
+        }
+        if !begun.goes_on {
+            self.stop();
+        }
+        if let Some(slot) = self.replicated.outgrown() {
+            return Err(NodeError::Halted { slot });
+        }
+        self.log_changes(now);
+        Ok(begun.goes_on)
+    }
+
+    /// Makes the records of the turn durable. Returns the output that depends on them.
+    fn persist(&mut self) -> Result<Output, NodeError> {
+        if !self.output.records.is_empty() {
+            self.counts.syncs += 1;
+            let begun = Instant::now();
+            self.storage.persist(&self.output.records)?;
+            self.sync_seconds.record(begun.elapsed());
+            self.output.records.clear();
+        }
+        Ok(std::mem::take(&mut self.output))
+    }
+
+    fn begin_snapshot(&mut self) -> Result<(), NodeError> {
+        let applied = self.replicated.applied();
+        if self.replicated.halted().is_none() && self.snapshots.is_due(applied) {
+            self.snapshots.begin(applied, self.replicated.snapshot(), &mut self.storage)?;
+        }
+        Ok(())
+    }
+
+    /// Logs a change of the role or of the leader.
+    fn log_changes(&mut self, now: Now) {
+        let (role, leader) = (self.role(), self.leader(now));
+        let promised = self.replica.parts().acceptor.promised;
+        self.event_log.log_changes(role, self.peers.missing(), promised, leader);
+    }
+
+    /// Answers every pending request: the node has stopped.
+    pub(super) fn stop(&mut self) {
+        self.proposals.pending.end(&ProposeError::Stopped);
+        self.reads.end(&ReadError::Stopped);
+    }
+}
+
+/// Start.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// Restores a node from its store. Without `handshakes` the node takes part at once.
+    ///
+    /// # Errors
+    /// The configuration cannot work, or the store fails, belongs to another node or may not take part again.
+    pub(super) fn recover(
+        config: Config,
+        options: Options,
+        machine: M,
+        mut storage: S,
+        handshakes: bool,
+    ) -> Result<Self, NodeError> {
+        let (records, snapshot) = (storage.recover()?, storage.snapshot());
+        let mut replicated = Replicated::new(machine, options.turn_max);
+        if let Some((below, file)) = &snapshot {
+            replicated.restore(*below, &mut snapshots::reader(file))?;
+        }
+        config.validate().map_err(RecoverError::from)?;
+        // The replica refuses records of other members as well, but cannot say why.
+        let bootstrap = Bootstrap::recover(&mut storage, &config, handshakes)?;
+        let replica = Replica::recover(config, records)?;
+        let config = replica.parts().config;
+        let incarnations = begin_incarnation(&mut storage)?;
+        let number = incarnations.number();
+        let unique = u128::from(config.id.0) << 64 | u128::from(incarnations.unique());
+        let below = snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
+        let mut node = Self {
+            peers: Peers::new(config, storage.id(), incarnations, bootstrap),
+            elections: Elections::new(config, &options),
+            proposals: Proposals::new(&options, unique),
+            reads: Reads::new(&options, number),
+            snapshots: Snapshots::new(snapshot, options),
+            event_log: EventLog::new(config.id),
+            replica,
+            output: Output::default(),
+            storage,
+            replicated,
+            counts: Counts::default(),
+            sync_seconds: metrics::histogram!("paxos_sync_seconds"),
+        };
+        // The slots of the snapshot need not be learned again.
+        node.replica.step(Event::Snapshot { below }, &mut node.output);
+        // A node that waits for handshakes may have no turn for a long time.
+        node.log_changes(Now::ZERO);
+        Ok(node)
+    }
+
+    /// The handshake of this node.
+    pub(super) fn handshake(&self) -> Handshake {
+        self.peers.handshake()
+    }
+}
+
+/// Between turns.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// Returns the time at which the node needs a turn even if no input arrives. A time that has passed means at once.
+    pub(super) fn wake_at(&self) -> Option<Now> {
+        if self.is_behind() {
+            return Some(Now::ZERO);
+        }
+        let waits =
+            self.proposals.pending.waiting() + self.reads.waiting() > 0 || self.snapshots.arrives();
+        let check = waits.then_some(self.elections.next_check());
+        // The timers wait until the node takes part, however long ago they ran out.
+        let timer = self.elections.next().filter(|_| self.peers.takes_part());
+        timer.into_iter().chain(check).chain(self.proposals.due_at()).min()
+    }
+
+    /// Returns true if the last turn has left entries to apply or reads to serve.
+    pub(super) fn is_behind(&self) -> bool {
+        let reads =
+            self.replicated.halted().is_none() && self.reads.are_due(self.replicated.applied());
+        reads || self.replicated.is_behind()
+    }
+
+    /// Takes the snapshot that is to be written now, if there is one. Its result goes to [`saved`](Self::saved),
+    /// between two turns.
+    pub(super) fn take_job(&mut self) -> Option<Job<S::SnapshotFile>> {
+        self.snapshots.take_job()
+    }
+}
+
+/// The state of the node.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    fn me(&self) -> NodeId {
+        self.replica.parts().config.id
+    }
+
+    fn leads(&self) -> bool {
+        matches!(self.replica.parts().role, proposer::Role::Leader(_))
+    }
+
+    /// The node to send requests to: this node if it leads with a quorum, otherwise the sender of the last heartbeat.
+    fn leader(&self, now: Now) -> Option<NodeId> {
+        self.elections.leader(self.leads(), now)
+    }
+
+    /// Returns true if nothing is in flight that this node has proposed, or asked the leader for.
+    fn is_idle(&self) -> bool {
+        if self.leads() {
+            let parts = self.replica.parts();
+            return parts.acceptor.votes.end() <= parts.learner.below;
+        }
+        self.proposals.all_gathered()
+    }
+
+    fn role(&self) -> Role {
+        match self.replica.parts().role {
+            _ if !self.peers.takes_part() => Role::Forming,
+            proposer::Role::Follower => Role::Follower,
+            proposer::Role::Candidate(_) => Role::Candidate,
+            proposer::Role::Leader(_) => Role::Leader,
+        }
+    }
+
+    fn status(&self, now: Now) -> Status {
+        let parts = self.replica.parts();
+        Status {
+            node: parts.config.id,
+            role: self.role(),
+            promised: parts.acceptor.promised,
+            leader: self.leader(now),
+            missing: self.peers.missing().to_vec(),
+            chosen_below: parts.learner.below,
+            chosen_elsewhere_below: self.elections.chosen_elsewhere().max(parts.learner.below),
+            applied_below: self.replicated.applied(),
+            trimmed_below: parts.acceptor.trimmed,
+            log_end: parts.acceptor.votes.end(),
+            snapshot_below: self.snapshots.below(),
+            disk_bytes: self.storage.disk_bytes(),
+            state_bytes: self.replicated.sessions().machine().state_bytes(),
+            halted: self.replicated.halted(),
+            sessions: self.replicated.sessions().open(),
+            waiting_proposals: self.proposals.pending.waiting(),
+            waiting_reads: self.reads.waiting(),
+            silences: self.elections.silences(now).collect(),
+            counts: self.counts.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// One turn, of both halves.
+    pub(super) fn turn(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input<M>>,
+        now: Now,
+        transport: &mut impl Transport,
+    ) -> Result<bool, NodeError> {
+        let begun = self.begin_turn(inputs, now, transport)?;
+        self.end_turn(begun, now, transport)
+    }
+
+    /// The state machine.
+    pub(super) fn machine(&self) -> &M {
+        self.replicated.sessions().machine()
+    }
+}

@@ -1,0 +1,136 @@
+//! The output of a node: messages, applied values, answers, snapshots.
+
+use super::{Node, Transport};
+use crate::{
+    error::NodeError, machine::StateMachine, packet::Packet, proposals::ProposeError,
+    reads::ReadError, replicated::Outcome, saving::Saved, snapshots, status::Counts, timers::Now,
+};
+use paxos::{
+    event::{Event, Output},
+    message::{Envelope, To},
+    types::Slot,
+};
+use paxos_store::{Storage, StorageError};
+
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// Sends the Accept messages that need not wait for the records of this turn, so that the peers sync while this
+    /// node syncs.
+    pub(super) fn release_early(&mut self, transport: &mut impl Transport) {
+        for Envelope { to, message } in self.output.take_early() {
+            send(&mut self.counts, transport, to, Packet::Message(message));
+        }
+    }
+
+    /// Sends the packets that depend on no record of this turn.
+    pub(super) fn send_packets(&mut self, transport: &mut impl Transport) {
+        for (to, packet) in self.peers.take_packets() {
+            send(&mut self.counts, transport, to, packet);
+        }
+    }
+
+    /// Releases output whose records are durable.
+    pub(super) fn release(&mut self, output: Output, now: Now, transport: &mut impl Transport) {
+        assert!(output.records.is_empty(), "nothing else leaves before its records are durable");
+        // Messages leave before answers, because peers have more to do.
+        for Envelope { to, message } in output.messages {
+            send(&mut self.counts, transport, to, Packet::Message(message));
+        }
+        self.replicated.chosen(output.chosen);
+        for ready in output.reads {
+            if let Some((peer, answer)) = self.reads.ready(ready) {
+                self.peers.queue(peer, answer);
+            }
+        }
+        for refused in output.refused {
+            self.reads.refused(refused.token);
+        }
+        self.catch_up();
+        for from in output.fetch {
+            if let Some(first) = self.snapshots.fetch(from, now) {
+                self.peers.queue(from, first);
+            }
+        }
+        for timer in output.timers {
+            self.elections.arm(timer, now);
+        }
+        self.send_packets(transport);
+    }
+
+    /// Applies chosen values and serves reads, for as long as a turn may take: at least one value and one read. The
+    /// rest waits for the next turn, so that packets and other clients do not wait for all of it.
+    fn catch_up(&mut self) {
+        let goes_on = self.replicated.turn_budget();
+        while let Some(outcome) = self.replicated.apply_next() {
+            match outcome {
+                Outcome::Applied(applied, bytes) => {
+                    self.snapshots.applied(bytes);
+                    self.proposals.pending.applied(applied);
+                    self.counts.applied += 1;
+                }
+                Outcome::Panicked(slot, panic) => {
+                    self.event_log.log_panic(slot, &*panic);
+                    let error = ProposeError::Halted { slot, may_be_applied: true };
+                    self.proposals.pending.end(&error);
+                    self.reads.end(&ReadError::Halted(slot));
+                }
+                Outcome::Nothing => {}
+            }
+            if !goes_on() {
+                break;
+            }
+        }
+        if self.replicated.halted().is_none() {
+            let (applied, machine) =
+                (self.replicated.applied(), self.replicated.sessions().machine());
+            self.reads.serve(applied, machine, goes_on);
+            // A leader that applies slowly proposes slowly.
+            self.proposals.done_below(applied);
+        } else {
+            self.proposals.done_below(self.replica.parts().learner.below);
+        }
+    }
+
+    /// Adopts a snapshot that was written, in place of the one before. The next turn trims the log.
+    ///
+    /// # Errors
+    /// The snapshot could not be written, or the store fails.
+    pub(crate) fn saved(&mut self, saved: Saved<S::SnapshotFile>) -> Result<(), NodeError> {
+        let Saved { below, is_peers, file } = saved;
+        let file = file.map_err(StorageError::io("write the snapshot"))?;
+        // The log keeps the slots between the last two snapshots, for peers that are a little behind.
+        let mut trimmed = self.snapshots.below().unwrap_or_default();
+        if is_peers {
+            // This node may have learned more in the meantime. If its machine cannot restore the snapshot, the node
+            // stays behind.
+            if below <= self.replica.parts().learner.below || !self.restore(below, &file) {
+                return Ok(self.snapshots.adopt(None, &mut self.storage)?);
+            }
+            trimmed = below;
+        }
+        self.snapshots.adopt(Some((below, file)), &mut self.storage)?;
+        self.event_log.log_snapshot(below, self.snapshots.bytes(), is_peers);
+        if is_peers {
+            self.counts.installed += 1;
+            self.proposals.pending.restored(self.replicated.sessions());
+        } else {
+            self.counts.snapshots += 1;
+        }
+        self.replica.step(Event::Snapshot { below: trimmed }, &mut self.output);
+        Ok(())
+    }
+
+    /// Replaces the machine by a peer's snapshot. Returns false if the machine cannot restore the snapshot.
+    fn restore(&mut self, below: Slot, file: &S::SnapshotFile) -> bool {
+        if let Err(error) = self.replicated.restore(below, &mut snapshots::reader(file)) {
+            tracing::error!(%error, "a peer's snapshot cannot be used");
+            return false;
+        }
+        self.snapshots.restored();
+        true
+    }
+}
+
+fn send(counts: &mut Counts, transport: &mut impl Transport, to: To, packet: Packet) {
+    counts.sent[packet.kind()] += 1;
+    transport.send(to, packet);
+}

@@ -1,0 +1,97 @@
+//! The requests of a node to others: for votes, and to the leader for commands and reads of clients.
+
+use super::Node;
+use crate::{
+    elections::Fired, machine::StateMachine, packet::Packet, proposals::proposals, reads::BatchId,
+    timers::Now,
+};
+use paxos::{
+    event::{Event, Timer},
+    types::NodeId,
+};
+use paxos_store::Storage;
+
+/// Elections.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// Fires the timers that have run out. They wait until this node takes part.
+    pub(super) fn fire_timers(&mut self, now: Now) {
+        if !self.peers.takes_part() {
+            return;
+        }
+        if self.elections.repeats_pre_vote(now) {
+            self.peers.queue_for_all(Packet::PreVote);
+        }
+        for timer in self.elections.due(now) {
+            match self.elections.fire(timer, self.leads(), now) {
+                Fired::Nothing => {}
+                Fired::PreVote => {
+                    self.peers.queue_for_all(Packet::PreVote);
+                    self.campaign_if_granted();
+                }
+                Fired::Step(timer) => self.replica.step(Event::Timer(timer), &mut self.output),
+            }
+        }
+    }
+
+    /// Begins a campaign if the pre-vote is won.
+    pub(super) fn campaign_if_granted(&mut self) {
+        if self.elections.wins_pre_vote() {
+            self.counts.campaigns += 1;
+            self.replica.step(Event::Timer(Timer::Campaign), &mut self.output);
+        }
+    }
+}
+
+/// Requests of clients.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// Sends the requests of clients to the leader. A node that leads proposes them itself.
+    pub(super) fn ask_leader(&mut self, now: Now) {
+        let check = self.elections.check(now);
+        if check {
+            self.proposals.pending.give_up(now);
+            self.reads.give_up(now);
+            self.fetch_again(now);
+        }
+        let Some(leader) = self.leader(now) else { return self.proposals.forget() };
+        let moves = self.elections.moves_to(leader);
+        if moves {
+            self.proposals.forget();
+        }
+        self.proposals.gather_pending(leader, now, check || moves);
+        let reads = self.reads.due(leader, now, check || moves);
+        if leader == self.me() {
+            self.propose(reads, now);
+        } else {
+            self.forward(leader, reads, now);
+        }
+    }
+
+    fn propose(&mut self, reads: Vec<BatchId>, now: Now) {
+        if let Some(batch) = self.proposals.take_proposed(self.is_idle(), now) {
+            self.counts.proposals += batch.len() as u64;
+            self.counts.batches += 1;
+            self.replica.step(Event::Propose(proposals(&batch)), &mut self.output);
+            self.proposals.proposed(self.replica.parts().acceptor.votes.end(), &batch);
+        }
+        if !reads.is_empty() {
+            let tokens = reads.into_iter().map(|batch| self.reads.own_token(batch)).collect();
+            self.replica.step(Event::Read(tokens), &mut self.output);
+        }
+    }
+
+    fn forward(&mut self, leader: NodeId, reads: Vec<BatchId>, now: Now) {
+        if let Some(batch) = self.proposals.take_forwarded(self.is_idle(), now) {
+            self.peers.queue(leader, Packet::Forward(batch));
+        }
+        for BatchId(id) in reads {
+            self.peers.queue(leader, Packet::ReadIndex { id });
+        }
+    }
+
+    fn fetch_again(&mut self, now: Now) {
+        let is_silent = |peer| self.elections.is_silent(peer, now);
+        if let Some((from, packet)) = self.snapshots.fetch_again(now, is_silent) {
+            self.peers.queue(from, packet);
+        }
+    }
+}

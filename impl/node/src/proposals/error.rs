@@ -1,0 +1,75 @@
+//! The reasons for which a command has no answer.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use paxos::types::Slot;
+
+/// The reason for which a command has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProposeError {
+    /// The time was up. The command may have been applied, or be applied later.
+    #[error("not applied within {} ms; it may have been, or be later", .0.as_millis())]
+    Timeout(Duration),
+    /// The time was up before a leader was known. The command will not be applied, unless it was also sent to another
+    /// node.
+    #[error("no leader was found within {} ms; nobody was asked", .0.as_millis())]
+    Unsent(Duration),
+    /// The session does not exist, or was unused for so long that it has expired. The command may have been applied,
+    /// long ago.
+    #[error(
+        "there is no such session, or it has expired; the command may have been applied before that"
+    )]
+    Expired,
+    /// The answer is not kept: the client has heard it, it was kept for too long, or too many later ones came.
+    #[error("no answer to this command is kept; it may have been applied")]
+    Forgotten,
+    /// The node has stopped. The command may have been applied, or be applied later.
+    #[error("the node has stopped; the command may have been applied, or be later")]
+    Stopped,
+    /// The node had stopped before it got the command. The command will not be applied, unless it was also sent to
+    /// another node.
+    #[error("the node has stopped; it was not asked for the command")]
+    StoppedBefore,
+    /// The state machine of this node has panicked, so the node answers nothing.
+    #[error(
+        "the state machine of this node has halted at slot {slot}{}", if *.may_be_applied {
+            "; the command may have been applied, or be later"
+        } else {
+            "; the cluster was not asked for the command"
+        }
+    )]
+    Halted {
+        /// The slot whose command has panicked.
+        slot: Slot,
+        /// True if the command was sent to the cluster before.
+        may_be_applied: bool,
+    },
+    /// The command is too long. It was not sent to the cluster.
+    #[error("the command has {found} bytes; at most {most} are allowed")]
+    TooLong {
+        /// Its length in bytes.
+        found: usize,
+        /// The most bytes that are allowed.
+        most: usize,
+    },
+}
+
+impl ProposeError {
+    /// Returns true if the command may have been applied, or may still be applied.
+    pub fn may_be_applied(&self) -> bool {
+        !matches!(
+            self,
+            Self::TooLong { .. }
+                | Self::Unsent(_)
+                | Self::StoppedBefore
+                | Self::Halted { may_be_applied: false, .. }
+        )
+    }
+
+    /// Returns true if the same request fails with the same error again.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::TooLong { .. } | Self::Expired | Self::Forgotten)
+    }
+}

@@ -1,0 +1,241 @@
+//! Reads of this node's own clients, and of other nodes that ask the leader.
+//!
+//! Reads that arrive together form a batch. A batch costs one question to the leader, and one round of the leader
+//! confirms all batches that wait there. A read runs on the state machine of its own node, as soon as that machine
+//! has applied every slot below the one that the leader has named.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use thiserror::Error;
+
+use super::{options::Options, packet::Packet, timers::Now};
+use paxos::{
+    event::{ReadReady, Token},
+    types::{NodeId, Slot},
+};
+
+/// The reason for which a read has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ReadError {
+    /// The time was up.
+    #[error("no leader has confirmed it within {} ms", .0.as_millis())]
+    Timeout(Duration),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+    /// The state machine of this node has panicked, so the node answers nothing.
+    #[error("the state machine of this node has halted at slot {0}")]
+    Halted(Slot),
+    /// The function that reads has panicked.
+    #[error("the read has panicked")]
+    Panicked,
+}
+
+/// The function that reads the machine, or takes the error.
+pub(super) type Reading<M> = Box<dyn FnOnce(Result<&M, ReadError>) + Send>;
+
+/// A read that waits.
+struct Waiting<M> {
+    deadline: Now,
+    reading: Reading<M>,
+}
+
+/// The number of a batch, on this node and in the packets that ask the leader for it. No two incarnations of a node
+/// share one, so that an answer to a question of an earlier incarnation is not taken for an answer to a present one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BatchId(pub(super) u64);
+
+/// Reads that arrived together.
+struct Batch<M> {
+    reads: Vec<Waiting<M>>,
+    /// The node that was asked last, and the time.
+    asked: Option<(NodeId, Now)>,
+}
+
+/// The batch that a round of the leader confirms.
+#[derive(Clone, Copy, Debug)]
+enum Asker {
+    /// A batch of the leader itself.
+    Own(BatchId),
+    /// A batch of another node.
+    Peer(NodeId, BatchId),
+}
+
+/// The reads that wait at a node.
+pub(super) struct Reads<M> {
+    timeout: Duration,
+    retry: Duration,
+    fresh: Vec<Waiting<M>>,
+    /// The next number of a batch or a token.
+    next: u64,
+    /// Batches that wait for the leader.
+    batches: BTreeMap<BatchId, Batch<M>>,
+    /// Reads that wait until this node has applied every slot below.
+    confirmed: BTreeMap<Slot, VecDeque<Waiting<M>>>,
+    /// At a leader: the batch for which each token was given to the replica.
+    tokens: HashMap<Token, Asker>,
+}
+
+impl<M> Reads<M> {
+    /// `incarnation` is the number of the present incarnation, which is not 0.
+    pub(super) fn new(options: &Options, incarnation: u64) -> Self {
+        Self {
+            timeout: options.request_timeout,
+            retry: options.resend,
+            fresh: Vec::new(),
+            next: incarnation << 32,
+            batches: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
+            tokens: HashMap::new(),
+        }
+    }
+
+    /// The number of reads that wait.
+    pub(super) fn waiting(&self) -> usize {
+        let batches = self.batches.values().map(|batch| batch.reads.len());
+        self.fresh.len() + batches.chain(self.confirmed.values().map(VecDeque::len)).sum::<usize>()
+    }
+
+    /// Takes a client's read.
+    pub(super) fn read(&mut self, reading: Reading<M>, now: Now) {
+        self.fresh.push(Waiting { deadline: now + self.timeout, reading });
+    }
+
+    /// Returns the batches that the leader is to be asked for now. With `overdue` it also returns older batches that
+    /// another node was asked for, or that were asked for too long ago.
+    pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<BatchId> {
+        let mut due = Vec::new();
+        if overdue {
+            let retry = self.retry;
+            for (&id, batch) in &mut self.batches {
+                if batch
+                    .asked
+                    .is_none_or(|(of, at)| of != leader || now.saturating_sub(at) >= retry)
+                {
+                    batch.asked = Some((leader, now));
+                    due.push(id);
+                }
+            }
+        }
+        if !self.fresh.is_empty() {
+            let reads = std::mem::take(&mut self.fresh);
+            let id = BatchId(self.next_number());
+            self.batches.insert(id, Batch { reads, asked: Some((leader, now)) });
+            due.push(id);
+        }
+        due
+    }
+
+    /// Answers all reads with an error: the node stops, or its machine has halted.
+    pub(super) fn end(&mut self, error: &ReadError) {
+        let fresh = std::mem::take(&mut self.fresh).into_iter();
+        let batches = std::mem::take(&mut self.batches).into_values().flat_map(|batch| batch.reads);
+        let confirmed = std::mem::take(&mut self.confirmed).into_values().flatten();
+        let all = fresh.chain(batches).chain(confirmed);
+        all.for_each(|Waiting { reading, .. }| reading(Err(error.clone())));
+    }
+
+    fn next_number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+}
+
+/// At the leader.
+impl<M> Reads<M> {
+    /// Returns the token by which the replica confirms a batch of this node.
+    pub(super) fn own_token(&mut self, batch: BatchId) -> Token {
+        self.token(Asker::Own(batch))
+    }
+
+    /// Returns the token by which the replica confirms a batch of another node.
+    pub(super) fn peer_token(&mut self, peer: NodeId, batch: BatchId) -> Token {
+        self.token(Asker::Peer(peer, batch))
+    }
+
+    fn token(&mut self, asker: Asker) -> Token {
+        let token = Token(self.next_number());
+        self.tokens.insert(token, asker);
+        token
+    }
+
+    /// The replica has confirmed a token. Returns the answer for another node, if that has asked.
+    pub(super) fn ready(&mut self, ready: ReadReady) -> Option<(NodeId, Packet)> {
+        match self.tokens.remove(&ready.token)? {
+            Asker::Own(batch) => {
+                self.confirm(batch, ready.at);
+                None
+            }
+            Asker::Peer(peer, BatchId(id)) => Some((peer, Packet::ReadAt { id, at: ready.at })),
+        }
+    }
+
+    /// The replica has refused a token. The node that has asked asks again. A token of a proposal changes nothing.
+    pub(super) fn refused(&mut self, token: Token) {
+        self.tokens.remove(&token);
+    }
+}
+
+/// Reading.
+impl<M> Reads<M> {
+    /// A batch may be read once this node has applied every slot below `at`.
+    pub(super) fn confirm(&mut self, batch: BatchId, at: Slot) {
+        if let Some(batch) = self.batches.remove(&batch) {
+            self.confirmed.entry(at).or_default().extend(batch.reads);
+        }
+    }
+
+    /// Returns true if a read may run.
+    pub(super) fn are_due(&self, applied: Slot) -> bool {
+        self.confirmed.first_key_value().is_some_and(|(at, _)| *at <= applied)
+    }
+
+    /// Runs the reads that may run: at least one, and more as long as `goes_on` returns true.
+    pub(super) fn serve(&mut self, applied: Slot, machine: &M, goes_on: impl Fn() -> bool) {
+        while let Some(mut first) = self.confirmed.first_entry()
+            && *first.key() <= applied
+        {
+            let Some(Waiting { reading, .. }) = first.get_mut().pop_front() else {
+                first.remove();
+                continue;
+            };
+            if first.get().is_empty() {
+                first.remove();
+            }
+            // A read cannot change the machine, so a panic leaves the machine intact.
+            if catch_unwind(AssertUnwindSafe(|| reading(Ok(machine)))).is_err() {
+                tracing::error!("a read has panicked");
+            }
+            if !goes_on() {
+                break;
+            }
+        }
+    }
+
+    /// Gives up the reads whose time is up.
+    pub(super) fn give_up(&mut self, now: Now) {
+        let timeout = ReadError::Timeout(self.timeout);
+        let late = |waiting: &Waiting<M>| waiting.deadline <= now;
+        let batches = self.batches.values_mut().map(|batch| &mut batch.reads);
+        for waiting in batches.chain([&mut self.fresh]) {
+            for Waiting { reading, .. } in waiting.extract_if(.., |waiting| late(waiting)) {
+                reading(Err(timeout.clone()));
+            }
+        }
+        for waiting in self.confirmed.values_mut() {
+            let (late, in_time) =
+                std::mem::take(waiting).into_iter().partition::<VecDeque<_>, _>(late);
+            *waiting = in_time;
+            for Waiting { reading, .. } in late {
+                reading(Err(timeout.clone()));
+            }
+        }
+        self.batches.retain(|_, batch| !batch.reads.is_empty());
+        self.confirmed.retain(|_, waiting| !waiting.is_empty());
+    }
+}

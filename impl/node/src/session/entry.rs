@@ -1,0 +1,130 @@
+//! The entries of the log, and the results of applying them.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use paxos::types::Slot;
+
+/// The name of a session. A client that names a session of a node by mistake, or a node one of a client, does not find
+/// it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SessionId {
+    /// The owner of the session.
+    pub owner: Owner,
+    /// The slot of the entry that opened it.
+    pub slot: Slot,
+}
+
+/// The kind of owner of a session. The owner numbers the commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Owner {
+    /// A node, for the commands of clients without a session.
+    Node,
+    /// A client, for its own commands.
+    Client,
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.slot.fmt(f)
+    }
+}
+
+/// An entry of the log. The replica sees its bytes as a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// Opens a session.
+    Open {
+        /// Lets the node that asks recognise its session. No nonce may be used twice, not even after a restart: a node
+        /// that starts again sees its old log once more.
+        nonce: u128,
+        /// The owner of the session.
+        owner: Owner,
+    },
+    /// A command for the state machine.
+    Command {
+        /// The session of the command.
+        session: SessionId,
+        /// The number of the command in its session, from 0.
+        sequence: u64,
+        /// The client has heard the answers to all commands below this number.
+        answered_below: u64,
+        /// The bytes for the state machine.
+        command: Bytes,
+    },
+}
+
+impl Entry {
+    /// Returns the bytes of the entry.
+    pub fn encode(&self) -> Bytes {
+        postcard::to_stdvec(self).expect("any entry can be written to memory").into()
+    }
+
+    /// Returns the entry with these bytes, or `None` if they are no entry.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
+
+/// An [`Entry`], read without a copy of its command.
+#[derive(Deserialize)]
+pub(super) enum BorrowedEntry<'a> {
+    Open { nonce: u128, owner: Owner },
+    Command { session: SessionId, sequence: u64, answered_below: u64, command: &'a [u8] },
+}
+
+/// The name of a command: its session, and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CommandId {
+    pub(crate) session: SessionId,
+    pub(crate) sequence: u64,
+}
+
+/// Returns the name of the command in an entry, if the entry has one.
+pub(crate) fn command_id(entry: &[u8]) -> Option<CommandId> {
+    match postcard::from_bytes(entry) {
+        Ok(BorrowedEntry::Command { session, sequence, .. }) => {
+            Some(CommandId { session, sequence })
+        }
+        _ => None,
+    }
+}
+
+/// The result of applying an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied<A = Bytes> {
+    /// A session was opened.
+    Opened {
+        /// The nonce of the entry.
+        nonce: u128,
+        /// The name of the session.
+        session: SessionId,
+    },
+    /// A command was applied, now or before.
+    Answered {
+        /// The session of the command.
+        session: SessionId,
+        /// Its number in the session.
+        sequence: u64,
+        /// The answer of the state machine when the command was applied.
+        answer: A,
+    },
+    /// A command was applied before, or given up by its client, and its answer is not kept.
+    Forgotten {
+        /// The session of the command.
+        session: SessionId,
+        /// Its number in the session.
+        sequence: u64,
+    },
+    /// The session does not exist, or has expired. The command is not applied.
+    Expired {
+        /// The session of the command.
+        session: SessionId,
+        /// Its number in the session.
+        sequence: u64,
+    },
+    /// The slot has no entry: it fills a gap, or its bytes are no entry.
+    Nothing,
+}

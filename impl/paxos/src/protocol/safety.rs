@@ -1,0 +1,161 @@
+//! The safety arguments of the protocol, each written out once. This module has no code.
+//!
+//! Each section states a claim, the reason for it, the failure without it, and the entries of the catalogue of
+//! known bugs that show the failure. `cargo run -p paxos-model -- mutants` searches the model for each entry, and
+//! `mutants --show 5` shows the failure of entry 5.
+//!
+//! The safety property is agreement: in one slot at most one value is ever chosen, and only a value that was
+//! proposed. A value is *chosen* in a slot once a phase 2 quorum has accepted it there in one ballot. The arguments
+//! take four things for granted:
+//!
+//! - Nodes do not lie.
+//! - Members do not change.
+//! - Every phase 1 quorum shares a node with every phase 2 quorum. `Config::validate` checks the sizes.
+//! - A driver keeps the contract of the [crate].
+//!
+//! # One value per ballot
+//!
+//! *Claim.* In one ballot and slot at most one value is proposed.
+//!
+//! *Reason.* A ballot contains the id of its owner, and a Prepare or Accept message from another sender is ignored.
+//! The owner begins a ballot only above its own promise, and makes that promise durable before the Prepare message
+//! leaves. So it never begins a ballot twice, not even after a crash. While it leads, it proposes in each slot
+//! once. A message that is sent again carries the value of the leader's own vote.
+//!
+//! *Papers.* Paxos Made Simple, section 2.5; The Part-Time Parliament, condition B1; Paxos Made Moderately Complex,
+//! invariants A4 and C1.
+//!
+//! *Without it* the votes of one ballot do not stand for one value, and two values can be chosen. Entry 15 begins a
+//! ballot twice, 16 changes the value in a ballot.
+//!
+//! # Adopted values
+//!
+//! *Claim.* If a value is chosen in a slot, every leader of a higher ballot proposes that value in that slot.
+//!
+//! *Reason.* A leader has promises from a phase 1 quorum. One of these nodes voted for the chosen value, because
+//! the quorums intersect. It did so before it promised the leader's ballot, and so it reports a vote in that slot,
+//! in the ballot in which the value was chosen or in a later one. By induction on ballots, every vote in such a
+//! later ballot is for the chosen value. The leader proposes the reported value of the highest ballot. If no vote
+//! is reported in a slot, nothing is chosen there in a lower ballot, and the leader may propose any value. It
+//! proposes a no-op below the end of the log, and clients' commands after it.
+//!
+//! *Papers.* Paxos Made Simple, P2c in section 2.2. The Part-Time Parliament, condition B3. Paxos Made Moderately
+//! Complex, invariants A5 and C2.
+//!
+//! *Without it* a new leader replaces a chosen value. Entries 8 and 9 ignore the reports or adopt the wrong one.
+//! Entries 10, 11 and 17 lead without a quorum. Entries 6, 7, 18 and 18b falsify the reports. Entries 23, 24 and 28
+//! propose in slots or ballots for which no report was read.
+//!
+//! # Counted votes
+//!
+//! *Claim.* A leader takes a value for chosen only if it is.
+//!
+//! *Reason.* It counts the votes for each slot as a set of nodes, so that a vote that arrives twice counts once. It
+//! counts only votes in the ballot that it leads, and drops the sets when it leaves the ballot. The slot and the
+//! ballot of a vote determine its value (see [one value per ballot](#one-value-per-ballot)).
+//!
+//! *Without it* a client is told of a value that may still be replaced. Entries 12, 13 and 14 count wrongly. In
+//! entry 22 an acceptor claims a vote that it did not cast.
+//!
+//! # The shared promise
+//!
+//! *Claim.* An acceptor needs one promise for the whole log. To accept in one slot is to promise the ballot for
+//! every slot.
+//!
+//! *Reason.* A higher promise is always safe, because an acceptor that refuses more behaves like one whose messages
+//! are lost. The raise is also necessary. A reported vote has to be the acceptor's highest in that slot. If a vote
+//! did not raise the promise, the acceptor could vote in a lower ballot afterwards and lose the higher vote. One
+//! Promise message reports the votes of all slots, so one phase 1 serves every slot in which the leader will ever
+//! propose.
+//!
+//! *Papers.* Paxos Made Simple, section 2.2: "An acceptor can ignore any request without compromising safety."
+//! Section 3 and The Part-Time Parliament, section 3.1, have one phase 1 for all slots.
+//!
+//! *Without it* a quorum no longer holds a chosen value. In entry 5 a vote does not promise. Entries 3 and 4 break
+//! the promise itself.
+//!
+//! *Repeated promises.* A Prepare message for the ballot that is already promised is answered again, because the
+//! first answer may be lost. The answer is the same as long as the acceptor has not voted in that ballot, since it
+//! votes in no lower one. Once it has voted, the owner has its quorum or has given up, and needs no answer. Entry
+//! 21 answers all the same: it does no harm.
+//!
+//! # Early Accepts
+//!
+//! *Claim.* An Accept message may leave before the records of its step are durable, if the promise of its ballot is
+//! durable.
+//!
+//! *Reason.* The message says only that the owner of the ballot proposes a value. A crash may take away the
+//! leader's own vote and its memory of the proposal. The ballot itself is not begun again, because its promise is
+//! durable, so nothing else is ever proposed in it. A quorum of followers may even choose the value without the
+//! leader's vote. Each vote rests on the record of the node that voted. The syncs of leader and followers then
+//! overlap.
+//!
+//! *The leader's own vote* is counted at once in memory. Everything that follows from it (`Chosen` messages, chosen
+//! values, reads) belongs to the same output or a later one, and waits for the record of that vote. The same holds
+//! for the node's own promise.
+//!
+//! *Without it* there are two failures. If the Accept message leaves before the promise is durable, a crash can
+//! make the node begin the ballot again and propose another value in it. That takes a node whose own promise is a
+//! quorum, since otherwise the Prepare message had to wait for the same record (entry 30). If the leader's own vote
+//! counts before it is durable, a client is told of a value that a crash can undo (entry 31).
+//!
+//! # Trimming
+//!
+//! *Claim.* A node may forget its votes and values in every slot that is chosen and whose effect is in a durable
+//! snapshot.
+//!
+//! *Reason.* A vote has one use: to tell a later leader of a value that may be chosen. In place of the forgotten
+//! votes a Promise message carries `trimmed`: every slot below is chosen. A candidate does not lead before it knows
+//! all slots below the highest `trimmed` of its quorum, from messages or by a snapshot. It then proposes only from
+//! the first slot that it does not know. In those slots every node of the quorum reported its votes, so the
+//! argument for [adopted values](#adopted-values) holds unchanged. An acceptor does not vote in a slot that it has
+//! trimmed. That is safe as any refusal is, and it answers `Trimmed` because the proposer lacks a chosen value.
+//!
+//! *Papers.* Paxos Made Moderately Complex, "Garbage Collection".
+//!
+//! *Without it* other values are chosen in place of those in the snapshot. Entry 25 trims slots that are not
+//! chosen, 18c does not report `trimmed`, 25b leads without those slots. Entry 44 trims slots that the state
+//! machine has not applied. That one is in the driver's hands, because the replica has no state machine.
+//!
+//! # Reads
+//!
+//! *Claim.* A read may be answered without an entry in the log, from a state to which every slot below
+//! [`ReadReady::at`] is applied. That state has the effect of every command whose result any client knew when the
+//! read was asked.
+//!
+//! *Reason.* The leader of ballot b first lets a phase 2 quorum confirm that it has promised nothing above b. A
+//! leader of a higher ballot needs the promise of one of these nodes, and that node promises after it has
+//! confirmed. So when the question was asked, nothing was chosen in a ballot above b. There are two kinds of values
+//! that a client can know by then:
+//!
+//! - The value was chosen in a ballot below b. Then it was reported to the leader, or trimmed and known to it. Its
+//!   slot is below `barrier`, the end of the log when this node began to lead.
+//! - The value was chosen in b. The votes of b go to its owner only, and a client hears of the value after the
+//!   leader does. So the slot is below the end of the slots that the leader knows to be chosen.
+//!
+//! `at` is the higher of the two ends, and is fixed when the round begins. It counts slots beyond a gap as well.
+//! Another node may know the value in the gap from an earlier leader, and have applied the slots after it.
+//!
+//! *Rounds.* A confirmation counts only in the round that asked for it. A confirmation of an earlier round may have
+//! been sent before the read was asked, and another leader may have been elected since.
+//!
+//! *Without it* a client sees an older state than another client has seen before. Entry 26 does not ask for
+//! confirmation, 26b leaves out the barrier, 26c counts an earlier round, 26d stops at the gap.
+//!
+//! # Recovery
+//!
+//! *Claim.* A replica that is rebuilt from its durable records behaves like one that was slow and lost some
+//! messages.
+//!
+//! *Reason.* A message other than an [early Accept](#early-accepts) leaves only after the records of its output are
+//! durable. So the other nodes have heard of no promise and no vote that the crash took away. The other state is
+//! not needed for agreement. A candidate or leader comes back as a follower and begins a higher ballot, because it
+//! no longer knows what it heard or proposed. The chosen values are learned again.
+//!
+//! *Papers.* Paxos Made Simple, section 2.5; Paxos Made Moderately Complex, "Keeping State on Disk".
+//!
+//! *Without it* a node forgets a promise or a vote on which others rely, and a chosen value is replaced. Entry 1
+//! releases messages before their records are durable, 2 takes an unreadable disk for an empty one, 15 does not
+//! store the promise of its own ballot.
+//!
+//! [`ReadReady::at`]: crate::ReadReady::at

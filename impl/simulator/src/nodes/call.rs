@@ -1,0 +1,33 @@
+//! A request to a node, which is polled instead of awaited.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+/// A request that waits for its answer. Nothing happens in it unless it is polled.
+pub struct Call<T>(Pin<Box<dyn Future<Output = T>>>);
+
+impl<T> fmt::Debug for Call<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Call")
+    }
+}
+
+impl<T> Call<T> {
+    pub(super) fn new(future: impl Future<Output = T> + 'static) -> Self {
+        Self(Box::pin(future))
+    }
+
+    /// Returns the answer once it is there.
+    ///
+    /// # Panics
+    /// The answer was returned before.
+    pub fn poll(&mut self) -> Option<T> {
+        match self.0.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The output of a node, held against what is durable there at that moment.
+
+use paxos::To;
+use paxos_node::{Packet, Transport};
+
+use crate::disk::Disk;
+
+/// The packets that leave a node in half a turn.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    disk: Disk,
+    pub(super) sent: Vec<(To, Packet)>,
+    /// The first packet that the disk does not back.
+    pub(super) early: Option<Packet>,
+}
+
+impl Outbox {
+    pub(super) fn of(disk: &Disk) -> Self {
+        Self { disk: disk.clone(), sent: Vec::new(), early: None }
+    }
+}
+
+impl Transport for Outbox {
+    fn send(&mut self, to: To, packet: Packet) {
+        let backed = match &packet {
+            Packet::Message(message) => self.disk.backs(message),
+            Packet::Chunk { below, .. } => self.disk.backs_snapshot(*below),
+            _ => true,
+        };
+        if !backed {
+            self.early.get_or_insert(packet.clone());
+        }
+        self.sent.push((to, packet));
+    }
+}

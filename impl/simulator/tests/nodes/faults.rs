@@ -1,0 +1,151 @@
+//! Machines and disks that are broken on purpose: the simulation sees each.
+
+use std::{
+    any::Any,
+    io::Read,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use paxos::NodeId;
+use paxos_node::{Frozen, RestoreError, StateMachine};
+use paxos_simulator::nodes::Simulation;
+
+use crate::ledger::{Ledger, command, simulation};
+
+/// Runs until a check fails, and returns what it says.
+fn violation(run: impl FnOnce()) -> String {
+    let panic: Box<dyn Any + Send> = catch_unwind(AssertUnwindSafe(run)).expect_err("it is broken");
+    *panic.downcast::<String>().expect("a message with the seed")
+}
+
+/// A leader has a hundred commands applied, which is enough for several snapshots. Returns a follower as well.
+fn busy<M: StateMachine>(simulation: &mut Simulation<M>) -> NodeId {
+    simulation.run(Duration::from_secs(1));
+    let leader = simulation.leaders()[0];
+    for number in 0..100 {
+        simulation.propose(leader, command(number));
+        simulation.run(Duration::from_millis(10));
+    }
+    simulation.run(Duration::from_secs(1));
+    assert_eq!(simulation.counts.answers, 100);
+    *simulation.up().iter().find(|id| **id != leader).expect("there are two")
+}
+
+/// Bug 44 of the catalogue, "trims what is not applied": only a state machine shows its harm.
+///
+/// The machine takes a command for applied before it is, so that the snapshot behind which the node trims its log
+/// lacks the command. The log of a broken node begins where that of a right node begins, and each entry that is
+/// trimmed is chosen. So the protocol and everything that is compared with it see nothing wrong. The state that the
+/// node has after a restart lacks the command.
+#[test]
+fn a_node_that_trims_what_it_has_not_applied_is_seen_after_a_restart() {
+    let restarted = |unapplied| {
+        let machine = move || Ledger { unapplied, ..Ledger::default() };
+        let mut simulation = Simulation::new(1, 3, machine);
+        let follower = busy(&mut simulation);
+        let states = simulation.history().len();
+        assert_eq!(states, 100, "all is well before a restart");
+        simulation.crash(follower);
+        simulation.start(follower);
+        simulation.run(Duration::from_secs(1));
+        simulation.propose(follower, command(100));
+        simulation.settle();
+    };
+    restarted(0);
+    let seen = violation(|| restarted(1));
+    assert!(seen.contains("a node applied") || seen.contains("is not the one to which"), "{seen}");
+}
+
+/// A machine that counts more than its own commands.
+struct Shared(Arc<AtomicU64>);
+
+impl StateMachine for Shared {
+    type Answer = Bytes;
+
+    fn apply(&mut self, _: &[u8]) -> Bytes {
+        self.0.fetch_add(1, Ordering::Relaxed).to_string().into()
+    }
+
+    fn snapshot(&self) -> Frozen {
+        Box::new(|_| Ok(()))
+    }
+
+    fn restore(&mut self, _: &mut dyn Read) -> Result<(), RestoreError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_machine_that_depends_on_more_than_the_commands_is_seen() {
+    let seen = violation(|| {
+        let count = Arc::default();
+        busy(&mut Simulation::new(1, 3, move || Shared(Arc::clone(&count))));
+    });
+    assert!(seen.starts_with("seed 1, ") && seen.contains("a node applied"), "{seen}");
+}
+
+#[test]
+fn a_disk_that_says_synced_and_forgets_is_seen() {
+    let seen = violation(|| {
+        let mut simulation = simulation(1, 3);
+        let follower = busy(&mut simulation);
+        simulation.disk(follower).forget();
+        let leader = simulation.leaders()[0];
+        simulation.propose(leader, command(100));
+        simulation.run(Duration::from_secs(1));
+    });
+    assert!(seen.contains("before that was durable"), "{seen}");
+}
+
+#[test]
+fn a_reader_that_is_not_content_is_seen() {
+    let mut simulation = simulation(1, 3);
+    let follower = busy(&mut simulation);
+    simulation.read(follower, |ledger| assert_eq!(ledger.numbers, (0..100).collect::<Vec<_>>()));
+    simulation.run(Duration::from_secs(1));
+    let seen = violation(|| {
+        simulation.read(follower, |ledger| assert!(ledger.numbers.is_empty(), "on purpose"));
+        simulation.run(Duration::from_secs(1));
+    });
+    assert!(seen.contains("a read has panicked"), "{seen}");
+}
+
+/// A machine that panics halts on each node.
+#[test]
+fn a_machine_that_panics_keeps_the_cluster_from_settling() {
+    #[derive(Default)]
+    struct Fragile(Ledger);
+
+    impl StateMachine for Fragile {
+        type Answer = Bytes;
+
+        fn apply(&mut self, bytes: &[u8]) -> Bytes {
+            assert_ne!(bytes, command(7), "this command is too much for the machine");
+            self.0.apply(bytes)
+        }
+
+        fn snapshot(&self) -> Frozen {
+            self.0.snapshot()
+        }
+
+        fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
+            self.0.restore(snapshot)
+        }
+    }
+
+    let seen = violation(|| {
+        let mut simulation = Simulation::new(1, 3, Fragile::default);
+        simulation.run(Duration::from_secs(1));
+        for number in 0..10 {
+            simulation.propose(NodeId(1), command(number));
+        }
+        simulation.settle();
+    });
+    assert!(seen.contains("does not answer a read"), "{seen}");
+}

@@ -1,0 +1,6 @@
+//! Whole nodes in virtual time: storms that they survive, and faults that the simulation sees.
+
+mod faults;
+mod ledger;
+mod sessions;
+mod storms;

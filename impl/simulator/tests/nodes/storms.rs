@@ -1,0 +1,185 @@
+//! Clusters in storms and under single faults, and their state afterwards.
+
+use std::time::Duration;
+
+use paxos::{NodeId, Record};
+use paxos_simulator::nodes::Simulation;
+
+use crate::ledger::{Ledger, command, simulation};
+
+/// Three nodes, one second after their start, and their leader.
+fn led(seed: u64) -> (Simulation<Ledger>, NodeId) {
+    let mut simulation = simulation(seed, 3);
+    simulation.run(Duration::from_secs(1));
+    let leaders = simulation.leaders();
+    assert_eq!(leaders.len(), 1, "seed {seed}");
+    (simulation, leaders[0])
+}
+
+fn others(simulation: &Simulation<Ledger>, node: NodeId) -> Vec<NodeId> {
+    simulation.up().into_iter().filter(|&id| id != node).collect()
+}
+
+#[test]
+fn a_calm_cluster_has_one_leader_and_keeps_it() {
+    let (mut simulation, leader) = led(1);
+    simulation.run(Duration::from_secs(5));
+    assert_eq!(simulation.leaders(), [leader]);
+    simulation.settle();
+}
+
+/// A follower that was away, even for long, comes back without an election.
+#[test]
+fn a_node_that_comes_back_does_not_disturb() {
+    for seed in 0..10 {
+        let (mut simulation, leader) = led(seed);
+        let follower = others(&simulation, leader)[0];
+        simulation.network.partition(&[vec![follower], others(&simulation, follower)]);
+        simulation.run(Duration::from_secs(3));
+        simulation.network.heal();
+        simulation.run(Duration::from_secs(1));
+        assert_eq!(simulation.leaders(), [leader], "seed {seed}");
+        simulation.crash(follower);
+        simulation.run(Duration::from_secs(1));
+        simulation.start(follower);
+        simulation.run(Duration::from_secs(1));
+        assert_eq!(simulation.leaders(), [leader], "seed {seed}");
+        simulation.settle();
+    }
+}
+
+/// A leader that can speak and not hear gives way.
+#[test]
+fn a_deaf_leader_is_replaced() {
+    for seed in 0..10 {
+        let (mut simulation, leader) = led(seed);
+        let others = others(&simulation, leader);
+        for &other in &others {
+            simulation.network.cut(other, leader);
+        }
+        simulation.propose(leader, command(0));
+        simulation.run(Duration::from_secs(2));
+        let leaders = simulation.leaders();
+        assert!(leaders.iter().any(|id| others.contains(id)), "seed {seed}: {leaders:?}");
+        let second = simulation.propose(others[0], command(1));
+        simulation.run(Duration::from_secs(1));
+        assert!(simulation.answer(second).is_some(), "seed {seed}");
+        simulation.settle();
+    }
+}
+
+/// A leader that was cut off, and missed the next election, serves its clients again as soon as it hears the next leader. It
+/// does not wait until a client of another node writes.
+#[test]
+fn a_leader_that_was_replaced_serves_its_clients() {
+    for (seed, nodes) in [3, 5, 7].into_iter().enumerate() {
+        let mut simulation = simulation(seed as u64, nodes);
+        simulation.run(Duration::from_secs(1));
+        let leader = simulation.leaders()[0];
+        simulation.network.partition(&[vec![leader], others(&simulation, leader)]);
+        simulation.run(Duration::from_secs(2));
+        simulation.network.heal();
+        simulation.run(Duration::from_secs(1));
+        simulation.read(leader, |_| {});
+        simulation.run(Duration::from_millis(500));
+        assert_eq!(simulation.counts.reads, 1, "{nodes} nodes");
+        let written = simulation.propose(leader, command(0));
+        simulation.run(Duration::from_secs(1));
+        assert!(simulation.answer(written).is_some(), "{nodes} nodes");
+        simulation.settle();
+    }
+}
+
+/// Loss, repetition, damage, delay, crashes, cut links, failing and stalling disks; the clients go on asking.
+#[test]
+fn storms() {
+    let seeds = std::env::var("PAXOS_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    let mut all = Vec::new();
+    for seed in 0..seeds.unwrap_or(20) {
+        println!("seed {seed}");
+        let mut simulation = simulation(seed, if seed % 3 == 0 { 5 } else { 3 });
+        let link = &mut simulation.network.link;
+        (link.loss, link.duplication, link.damage) = (0.05, 0.05, 0.01);
+        simulation.stall = if seed % 2 == 0 { 0.1 } else { 0.0 };
+        simulation.storm(150, command);
+        simulation.settle();
+        // A cluster that has settled is of use.
+        let asked = simulation.up().into_iter().map(|id| simulation.propose(id, command(1 << 32)));
+        let asked: Vec<_> = asked.collect();
+        simulation.run(Duration::from_secs(1));
+        assert!(asked.iter().all(|number| simulation.answer(*number).is_some()), "seed {seed}");
+        simulation.settle();
+        let counts = simulation.counts.clone();
+        assert!(counts.answers > asked.len() as u64 && counts.reads > 0, "seed {seed}: {counts:?}");
+        all.push(counts);
+    }
+    assert!(all.iter().any(|counts| counts.unvoted > 0), "no disk failed under a proposal");
+    assert!(all.iter().any(|counts| counts.stalls > 0), "no sync took long");
+    assert!(all.iter().any(|counts| counts.damaged > 0), "no frame was damaged");
+    assert!(all.iter().any(|counts| counts.restarts > 0), "no node came back");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = |seed| {
+        let mut simulation = simulation(seed, 3);
+        simulation.network.link.loss = 0.1;
+        simulation.stall = 0.1;
+        simulation.storm(60, command);
+        (simulation.history(), simulation.counts.clone(), simulation.leaders())
+    };
+    assert_eq!(run(5), run(5));
+    assert_ne!(run(5), run(6), "another seed is another run");
+}
+
+/// A leader whose disk stands still gives way, and says nothing then that contradicts the next one: neither when
+/// its sync is done after all, nor when it dies before that.
+#[test]
+fn a_leader_whose_disk_stalls_is_replaced() {
+    for seed in 0..10 {
+        let (mut simulation, leader) = led(seed);
+        simulation.stall_next(leader, Duration::from_millis(2500));
+        let first = simulation.propose(leader, command(0));
+        assert_eq!(simulation.counts.stalls, 1, "seed {seed}: its turn syncs");
+        simulation.run(Duration::from_millis(1500));
+        let leaders = simulation.leaders();
+        assert!(leaders.len() == 1 && leaders[0] != leader, "seed {seed}: {leaders:?}");
+        let second = simulation.propose(leaders[0], command(1));
+        simulation.run(Duration::from_millis(500));
+        assert!(simulation.answer(second).is_some(), "seed {seed}: the next leader works");
+        if seed % 2 == 0 {
+            simulation.crash(leader);
+            simulation.start(leader);
+        }
+        simulation.run(Duration::from_secs(2));
+        assert_eq!(simulation.leaders(), leaders, "seed {seed}: the first one follows");
+        simulation.settle();
+        assert_eq!(simulation.answer(first).is_some(), seed % 2 != 0, "seed {seed}");
+    }
+}
+
+/// A leader whose disk fails between its proposal and its own vote for it: its peers vote, and the outcome
+/// contradicts no node, this one included when it comes back.
+#[test]
+fn a_leader_fails_after_it_has_proposed() {
+    for seed in 0..10 {
+        let (mut simulation, leader) = led(seed);
+        let votes = |simulation: &Simulation<Ledger>| {
+            let records = simulation.disk(leader).records();
+            let votes = records.iter().filter(|record| matches!(record, Record::Accepted { .. }));
+            votes.cloned().collect::<Vec<_>>()
+        };
+        let before = votes(&simulation);
+        simulation.disk(leader).fail_after(0);
+        simulation.propose(leader, command(0));
+        assert!(simulation.counts.unvoted > 0, "seed {seed}");
+        assert!(!simulation.up().contains(&leader), "seed {seed}");
+        assert_eq!(votes(&simulation), before, "seed {seed}: its own vote is lost");
+        if seed % 2 == 0 {
+            simulation.start(leader);
+        }
+        simulation.run(Duration::from_secs(2));
+        assert_eq!(simulation.leaders().len(), 1, "seed {seed}");
+        simulation.settle();
+    }
+}

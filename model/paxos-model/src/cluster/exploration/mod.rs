@@ -1,0 +1,120 @@
+//! The cluster as a model that is explored: its title, its kinds of actions, its packed states, and its symmetry.
+
+mod packing;
+mod symmetry;
+
+use state_explorer::{
+    Explorable, Packing, Symmetry, flag,
+    packing::{Packer, Unpacker},
+};
+
+pub(super) use self::packing::Layout;
+use super::{
+    action::Action, bounds::Bounds, bugs::Bug, model::Cluster, node::rules::Rules, state::State,
+};
+
+impl Cluster {
+    /// Returns the title of a model of this cluster.
+    pub(super) fn titled(&self, name: &str) -> String {
+        let title = self.bounds().title(name);
+        match self.bug() {
+            None => title,
+            Some(bug) => format!("{title}; broken by bug {}: {}", bug.label(), bug.name()),
+        }
+    }
+}
+
+impl Explorable for Cluster {
+    const KINDS: &'static [&'static str] = &Action::KINDS;
+
+    /// A search for the properties of states alone. It counts no crashes.
+    fn title(&self) -> String {
+        self.titled("cluster without monitors")
+    }
+
+    /// The title leaves out the usual bounds.
+    fn identity(&self) -> String {
+        let bug = self.rules.bug.map_or("none".to_owned(), Bug::label);
+        format!("cluster: {:?}, bug: {bug}", self.rules.limits)
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let bounds = &self.rules.limits;
+        let optional = |option, value: Option<String>| match value {
+            Some(value) => format!("{option} {value}"),
+            None => format!("no {option}"),
+        };
+        vec![
+            ("model", "check cluster".to_owned()),
+            ("nodes", format!("--nodes {}", bounds.nodes)),
+            ("slots", format!("--slots {}", bounds.slots)),
+            ("ballots", format!("--ballots {}", bounds.ballots)),
+            ("campaigners", format!("--campaigners {}", bounds.campaigners)),
+            ("values", format!("--values {}", bounds.values)),
+            ("phase1-quorum", format!("--phase1-quorum {}", bounds.phase1_quorum)),
+            ("phase2-quorum", format!("--phase2-quorum {}", bounds.phase2_quorum)),
+            ("crashes", optional("--crashes", bounds.crashes.map(|most| most.to_string()))),
+            ("unsynced", format!("--unsynced {}", bounds.unsynced)),
+            ("no-nack", flag("--no-nack", !bounds.nacks)),
+            ("no-chosen", flag("--no-chosen", !bounds.chosen)),
+            ("snapshots", flag("--snapshots", bounds.snapshots)),
+            ("reads", format!("--reads {}", bounds.reads)),
+            ("not-stuck", flag("--not-stuck", self.not_stuck)),
+            ("bug", optional("--bug", self.rules.bug.map(Bug::label))),
+        ]
+    }
+
+    fn kind(action: &Action) -> usize {
+        action.kind()
+    }
+
+    fn leaves_out(&self, kind: usize) -> bool {
+        let bounds = &self.rules.limits;
+        match Self::KINDS[kind] {
+            "nack" => !bounds.nacks,
+            "chosen" => !bounds.chosen,
+            "sync" => bounds.unsynced == 0,
+            "crash" => bounds.crashes == Some(0),
+            "snapshot" => !bounds.snapshots,
+            "read" | "confirm" | "confirmed" => bounds.reads == 0,
+            _ => false,
+        }
+    }
+
+    fn packing(&self) -> Option<&dyn Packing<State>> {
+        Some(self)
+    }
+
+    fn symmetry(&self) -> Option<&dyn Symmetry<State>> {
+        self.rules.bug.is_none().then_some(self as _)
+    }
+
+    /// Messages are never taken back.
+    fn may_lead_to(&self, state: &State, target: &State) -> bool {
+        state.network.is_subset(&target.network)
+    }
+
+    fn smaller(&self) -> Option<Self> {
+        let limits = Bounds { ballots: self.rules.limits.ballots - 1, ..self.rules.limits };
+        limits.validate().ok()?;
+        Some(Self { rules: Rules { limits, ..self.rules }, ..self.clone() })
+    }
+
+    fn only(&self, property: &'static str) -> Self {
+        self.clone().with_only(&[property])
+    }
+
+    fn describe(&self, action: &Action) -> String {
+        format!("{action:?}")
+    }
+}
+
+impl Packing<State> for Cluster {
+    fn pack(&self, state: &State, packer: &mut Packer) {
+        packing::pack(Layout::new(&self.rules), state, packer);
+    }
+
+    fn unpack(&self, unpacker: &mut Unpacker<'_>) -> State {
+        packing::unpack(Layout::new(&self.rules), unpacker)
+    }
+}

@@ -1,0 +1,189 @@
+//! The monitors of a cluster: a budget of crashes, the check of each step against `synod`, and the check of reads.
+//!
+//! The histories are no part of a cluster's state, and no node sees them.
+
+use std::{fmt, sync::Arc};
+
+use state_explorer::{
+    Monitor, Monitored, Names, WithHistory,
+    packing::{Packer, Unpacker},
+};
+use stateright::Property;
+
+use super::{
+    action::Action,
+    exploration::Layout,
+    fault::Fault,
+    model::Cluster,
+    properties::reads::{has_rounds_under_way, under_way},
+    refinement,
+    state::{Answer, Live, NODES_MAX, NodeId, Slot, State},
+};
+use crate::synod::Synod;
+
+/// The property that each step is one of the specification.
+pub const REFINES: &str = "each step is one of the specification";
+/// The property that reads see all that was known.
+pub const READS: &str = "a read sees what was known before it";
+
+/// A cluster with its monitors: the model that is explored.
+pub type CheckedCluster = Monitored<Cluster, Monitors>;
+/// A state of a cluster, and its history.
+pub type CheckedState = WithHistory<State, History>;
+
+/// The monitors.
+#[derive(Clone)]
+pub struct Monitors {
+    spec: Arc<Synod>,
+    /// True if steps are held against the specification. A run ends with a step that is none of the specification, so
+    /// a search for another property leaves that out.
+    refines: bool,
+}
+
+/// The history of a cluster.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct History {
+    /// The number of crashes. It stays 0 where they are not bounded.
+    pub crashes: u8,
+    /// A step that is none of the specification. It ends the run.
+    pub fault: Option<Fault>,
+    /// The part of the log that was known when the round of reads began that is under way at a node.
+    pub must_see: [Slot; NODES_MAX],
+    /// True if a read was answered without a value that was known before it.
+    pub stale: bool,
+}
+
+impl Monitors {
+    pub(super) fn new(cluster: &Cluster) -> Self {
+        let spec = Arc::new(refinement::specification(cluster.bounds()));
+        Self { spec, refines: cluster.looks_for(REFINES) }
+    }
+}
+
+impl Monitor<Cluster> for Monitors {
+    type History = History;
+
+    fn title(&self, cluster: &Cluster) -> String {
+        cluster.titled("cluster")
+    }
+
+    fn allows(&self, cluster: &Cluster, history: &History, action: &Action) -> bool {
+        let budget = cluster.bounds().crashes;
+        !matches!(action, Action::Crash(_)) || budget.is_none_or(|most| history.crashes < most)
+    }
+
+    fn goes_on(&self, history: &History) -> bool {
+        history.fault.is_none()
+    }
+
+    fn observe(
+        &self,
+        cluster: &Cluster,
+        before: &CheckedState,
+        action: &Action,
+        after: &State,
+    ) -> History {
+        let mut history = before.history;
+        let node = action.node();
+        if matches!(action, Action::Crash(_)) {
+            history.crashes += u8::from(cluster.bounds().crashes.is_some());
+        } else if self.refines {
+            let durable = &after.node(node).durable;
+            let new = after.network.iter().filter(|it| !before.network.contains(*it));
+            let sent: Vec<_> = new.collect();
+            if !sent.is_empty() || *durable != before.node(node).durable {
+                let bounds = cluster.bounds();
+                history.fault =
+                    refinement::check(&self.spec, bounds, &before.state, node, durable, &sent);
+            }
+        }
+        if cluster.bounds().reads > 0 {
+            let input = cluster.input(&before.state, *action);
+            let live = &before.node(node).live;
+            let answer = input.and_then(|(me, input)| cluster.step(me, live, input).answer);
+            history.judge_reads(&before.state, node, answer, &after.node(node).live);
+        }
+        history
+    }
+
+    fn properties(&self, cluster: &Cluster) -> Vec<Property<CheckedCluster>> {
+        let bounds = cluster.bounds();
+        let mut all =
+            vec![Property::always(REFINES, |_, s: &CheckedState| s.history.fault.is_none())];
+        if bounds.reads > 0 {
+            all.push(Property::always(READS, |_, s: &CheckedState| !s.history.stale));
+            // It takes quorums that do without the leader that was overtaken.
+            let without = bounds.phase1_quorum.max(bounds.phase2_quorum) < bounds.nodes;
+            if has_rounds_under_way(bounds)
+                && bounds.ballots > 1
+                && bounds.campaigners > 1
+                && without
+            {
+                all.push(Property::sometimes(OVERTAKEN, |_, s: &CheckedState| {
+                    let must_see = |node: NodeId| s.history.must_see[usize::from(node.0)];
+                    under_way(s).any(|(node, round)| round.index < must_see(node))
+                }));
+            }
+        }
+        all.retain(|property| cluster.looks_for(property.name));
+        all
+    }
+
+    fn only(&self, property: &'static str) -> Self {
+        Self { refines: property == REFINES, ..self.clone() }
+    }
+
+    fn pack(&self, cluster: &Cluster, history: &History, packer: &mut Packer) {
+        Layout::new(&cluster.rules).pack_history(history, packer);
+    }
+
+    fn unpack(&self, cluster: &Cluster, unpacker: &mut Unpacker<'_>) -> History {
+        Layout::new(&cluster.rules).unpack_history(unpacker)
+    }
+
+    /// A round of reads is under way at leaders only, and leaders are campaigners, which are not renamed.
+    fn rename(&self, history: History, names: &Names) -> History {
+        History { fault: history.fault.map(|fault| fault.renamed(names)), ..history }
+    }
+
+    fn may_lead_to(&self, history: &History, target: &History) -> bool {
+        history.crashes <= target.crashes
+    }
+}
+
+/// The situation in which a leader is asked to read after another node began to lead and a value was chosen.
+const OVERTAKEN: &str = "a leader that was overtaken is asked";
+
+impl History {
+    /// Judges the read that a step of a node answered, and remembers what the round under way has to see.
+    fn judge_reads(&mut self, before: &State, node: NodeId, answer: Option<Answer>, after: &Live) {
+        let rounds = |live: &Live| live.reads().map_or(0, |reads| reads.rounds);
+        let begun = rounds(&before.node(node).live);
+        let known = known_below(before);
+        let place = &mut self.must_see[usize::from(node.0)];
+        // A read that waits was asked before its round began, so judging it by that asks for more.
+        let must_see = |round| if round > begun { known } else { *place };
+        if let Some(Answer { round, index }) = answer {
+            self.stale |= index < must_see(round);
+        }
+        let under_way = after.reads().filter(|reads| reads.under_way.is_some());
+        *place = under_way.map_or(Slot(0), |reads| must_see(reads.rounds));
+    }
+}
+
+/// Returns the end of the part of the log that nodes have known to be chosen, without a gap.
+fn known_below(state: &State) -> Slot {
+    Slot(state.network.news().iter().take_while(|known| **known).count() as u8)
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.stale {
+            writeln!(f, "STALE: a read was answered without something that was known")?;
+        }
+        if let Some(fault) = &self.fault {
+            write!(f, "FAULT: {fault}")?;
+        }
+        Ok(())
+    }
+}

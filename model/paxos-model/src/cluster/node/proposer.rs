@@ -1,0 +1,165 @@
+//! The proposer: it campaigns, leads, proposes values, and counts votes.
+//!
+//! A node campaigns or leads in the ballot that it has itself promised, or not at all.
+
+use super::{
+    message::Message,
+    rules::{Rules, Votes},
+    state::{Acceptor, Live, Reads, Role, Vote},
+    step::Step,
+    universe::{Limits as _, Log as _, NodeSet as _, Successor as _, Universe, end, slots},
+};
+
+impl<U: Universe> Rules<U> {
+    /// Phase 1a: begins the next ballot of the node above everything that it has promised.
+    pub(super) fn on_campaign(&self, me: U::NodeId, step: &mut Step<U>) {
+        let live = &mut step.live;
+        if matches!(live.role, Role::Leader { .. }) {
+            return;
+        }
+        let Some(ballot) = self.limits.next_ballot(me, live.acceptor.promised) else { return };
+        let before = live.acceptor.promised.replace(ballot);
+        live.acceptor.votes = self.promise_keeps(&live.acceptor.votes, ballot);
+        let reports = self.reports(&live.acceptor.votes, before);
+        let trimmed = self.says_trimmed(live.acceptor.trimmed);
+        let heard = U::NodeSet::of(me);
+        live.role = Role::Candidate { heard, reported: reports.clone(), trimmed };
+        step.messages.push(Message::Prepare { ballot });
+        step.messages.push(Message::Promise { ballot, from: me, trimmed, reports });
+        self.lead_if_promised(me, step);
+    }
+
+    /// Counts a promise.
+    pub(super) fn on_promise(
+        &self,
+        me: U::NodeId,
+        (ballot, from): (U::Ballot, U::NodeId),
+        trimmed: U::Slot,
+        reports: &Votes<U>,
+        step: &mut Step<U>,
+    ) {
+        let live = &mut step.live;
+        if self.limits.owner(ballot) == me
+            && self.counts_promise(ballot, live.acceptor.promised)
+            && let Role::Candidate { heard, reported, trimmed: most } = &mut live.role
+            && let Some(more) = self.hear_promise(heard, from)
+        {
+            *heard = more;
+            *reported = self.merge(reported, reports);
+            reported.forget(live.acceptor.trimmed);
+            *most = trimmed.max(*most);
+            self.lead_if_promised(me, step);
+        }
+    }
+
+    /// Leads, if a quorum has promised and the candidate knows what the promises leave out as trimmed. A new leader
+    /// proposes in each slot the reported value of the highest ballot. It proposes a no-op where nothing was reported
+    /// below a slot that is in use.
+    pub(super) fn lead_if_promised(&self, me: U::NodeId, step: &mut Step<U>) {
+        let Role::Candidate { heard, reported, trimmed } = &step.live.role else { return };
+        if !self.leads(heard) || !self.caught_up(step.live.known_below(), *trimmed) {
+            return;
+        }
+        let prepared = step.live.acceptor.promised.expect("a candidate has promised its ballot");
+        let believed = self.believe(reported, &step.live.acceptor);
+        let known = step.live.chosen.clone();
+        let end = end(&believed).max(end(&known)).unwrap_or_default();
+        let first = step.live.acceptor.trimmed;
+        let barrier = if self.limits.has_reads() { first.max(end) } else { U::Slot::default() };
+        let reads = Reads { barrier, ..Reads::default() };
+        step.live.role = Role::Leader { votes: U::Log::default(), reads };
+        for slot in slots(first, end).filter(|&slot| known.at(slot).is_none()) {
+            let value = believed.at(slot).map_or_else(|| self.limits.noop(), |vote| vote.value);
+            self.propose(me, prepared, slot, value, step);
+        }
+    }
+
+    /// Phase 2a for the values that clients ask for. A request that the log has no room for is not served at all.
+    pub(super) fn on_propose(&self, me: U::NodeId, request: U::Request, step: &mut Step<U>) {
+        if !matches!(step.live.role, Role::Leader { .. }) {
+            return;
+        }
+        let mut slot = self.free_slot(&step.live);
+        let mut asked = slot;
+        for _ in request.clone() {
+            if !self.limits.has_slot(asked) {
+                return;
+            }
+            asked = asked.next();
+        }
+        let prepared = step.live.acceptor.promised.expect("a leader has promised its ballot");
+        for value in request {
+            self.propose(me, prepared, slot, value, step);
+            slot = slot.next();
+        }
+    }
+
+    /// Phase 2a: the leader votes for its own proposal, and asks the other nodes to vote for it.
+    fn propose(
+        &self,
+        me: U::NodeId,
+        prepared: U::Ballot,
+        slot: U::Slot,
+        value: U::Value,
+        step: &mut Step<U>,
+    ) {
+        let Some(ballot) = self.proposal_ballot(me, prepared) else { return };
+        let acceptor = &mut step.live.acceptor;
+        acceptor.promised = acceptor.promised.max(Some(ballot));
+        acceptor.votes.put(slot, Some(Vote { ballot, value: value.clone() }));
+        step.messages.push(Message::Accept { ballot, slot, value: value.clone() });
+        step.messages.push(Message::Accepted { ballot, slot, value, from: me });
+        let Role::Leader { votes, .. } = &mut step.live.role else { unreachable!("only leaders") };
+        votes.put(slot, U::NodeSet::of(me));
+        self.choose_if_voted(slot, step);
+    }
+
+    /// Counts a vote.
+    pub(super) fn on_accepted(
+        &self,
+        me: U::NodeId,
+        slot: U::Slot,
+        vote: &Vote<U>,
+        from: U::NodeId,
+        step: &mut Step<U>,
+    ) {
+        let Acceptor { promised, votes, .. } = &step.live.acceptor;
+        let own = votes.at(slot);
+        if self.limits.owner(vote.ballot) == me && self.counts_vote(vote, *promised, own.as_ref()) {
+            self.count_vote(slot, from, step);
+        }
+    }
+
+    fn count_vote(&self, slot: U::Slot, from: U::NodeId, step: &mut Step<U>) {
+        let Role::Leader { votes, .. } = &mut step.live.role else { return };
+        let voters = votes.at(slot);
+        if voters == U::NodeSet::default() {
+            return;
+        }
+        if let Some(more) = self.hear_vote(&voters, from) {
+            votes.put(slot, more);
+            self.choose_if_voted(slot, step);
+        }
+    }
+
+    /// A value is chosen once a quorum has voted for it in one ballot.
+    fn choose_if_voted(&self, slot: U::Slot, step: &mut Step<U>) {
+        let Role::Leader { votes, .. } = &step.live.role else { return };
+        if !self.chooses(&votes.at(slot)) {
+            return;
+        }
+        let own = step.live.acceptor.votes.at(slot);
+        let value = own.expect("a leader voted for what it proposed").value;
+        step.live.learn(slot, value);
+        step.announced.push(slot);
+    }
+}
+
+/// A refused ballot is over. The node promises the higher ballot, so that its next one is above it.
+pub(super) fn on_nack<U: Universe>(ballot: U::Ballot, promised: U::Ballot, live: &mut Live<U>) {
+    let active = !matches!(live.role, Role::Follower);
+    if active && live.acceptor.promised == Some(ballot) && promised > ballot {
+        live.acceptor.promised = Some(promised);
+        live.role = Role::Follower;
+    }
+}

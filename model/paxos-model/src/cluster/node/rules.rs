@@ -1,0 +1,317 @@
+//! The decisions of Paxos, one function each, and beside each the mutants that get it wrong.
+//!
+//! Everything that decides whether the protocol is safe stands here. The handlers ([`acceptor`](super::acceptor),
+//! [`proposer`](super::proposer), [`learner`](super::learner), [`reader`](super::reader)) only move data between these
+//! answers. Without a bug, a function is the rule.
+
+use super::{
+    message::Message,
+    state::{Acceptor, Live, Vote},
+    universe::{Limits as _, Log as _, NodeSet as _, Successor as _, Universe, end, map},
+};
+use crate::cluster::bugs::Bug;
+
+/// The rules of a cluster, with at most one of them broken.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<U: Universe> {
+    /// The numbers of the cluster: quorums, owners of ballots, and what there is room for.
+    pub limits: U::Limits,
+    /// The rule that is broken, if any.
+    pub bug: Option<Bug>,
+}
+
+/// The votes of an acceptor, or reports of them, by slot.
+pub(super) type Votes<U> = <U as Universe>::Log<Option<Vote<U>>>;
+
+/// The answer of an acceptor to a Prepare message.
+pub(super) enum Prepared {
+    /// It promises.
+    Promise,
+    /// It sends the promise that it gave before once more.
+    Again,
+    /// It has promised a higher ballot.
+    Refuse,
+    /// It has voted in that ballot already.
+    Silence,
+}
+
+/// The answer of an acceptor to an Accept message.
+pub(super) enum Proposed<U: Universe> {
+    /// It votes for the value.
+    Vote {
+        /// Its promise from then on.
+        promised: Option<U::Ballot>,
+    },
+    /// It has promised a higher ballot.
+    Refuse,
+    /// It says that it voted, and did not. Only a mutant does this.
+    Claim,
+    /// The slot is trimmed. It does not answer.
+    Silence,
+}
+
+impl<U: Universe> Rules<U> {
+    fn broken(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// Phase 1b. The acceptor promises a ballot above its promise, and refuses one below. It answers an equal one
+    /// again, until it has voted in it.
+    pub(super) fn prepare(&self, acceptor: &Acceptor<U>, ballot: U::Ballot) -> Prepared {
+        match acceptor.promised {
+            Some(promised) if ballot < promised => {
+                if self.broken(Bug::PromisesBelowPromise) {
+                    Prepared::Promise
+                } else if self.broken(Bug::PromisesBelowKeptPromise) {
+                    Prepared::Again
+                } else {
+                    Prepared::Refuse
+                }
+            }
+            Some(promised) if ballot == promised => {
+                let votes = acceptor.votes.filled().filter_map(|(_, vote)| vote);
+                let voted = { votes }.any(|vote| vote.ballot == ballot);
+                let silent = voted && !self.broken(Bug::PromisesAgain);
+                if silent { Prepared::Silence } else { Prepared::Again }
+            }
+            _ => Prepared::Promise,
+        }
+    }
+
+    /// Returns the votes after a promise. They stay as they are.
+    pub(super) fn promise_keeps(&self, votes: &Votes<U>, ballot: U::Ballot) -> Votes<U> {
+        if self.broken(Bug::PromiseClearsVotes) {
+            return Votes::<U>::default();
+        }
+        if self.broken(Bug::OneBallotVariable) {
+            return map(votes, |_, vote| Some(Vote { ballot, ..vote? }));
+        }
+        votes.clone()
+    }
+
+    /// Returns the reports of a promise: the last vote in each slot. `before` is the promise before this one.
+    pub(super) fn reports(&self, votes: &Votes<U>, before: Option<U::Ballot>) -> Votes<U> {
+        if self.broken(Bug::ReportsNothing) {
+            return Votes::<U>::default();
+        }
+        if self.broken(Bug::HidesOvertakenVotes) {
+            return map(votes, |_, vote| vote.filter(|vote| Some(vote.ballot) >= before));
+        }
+        votes.clone()
+    }
+
+    /// Phase 2b. The acceptor votes unless it has promised a higher ballot, and promises the ballot of its vote. A
+    /// trimmed slot is chosen, and takes no more votes.
+    pub(super) fn accept(
+        &self,
+        acceptor: &Acceptor<U>,
+        ballot: U::Ballot,
+        slot: U::Slot,
+    ) -> Proposed<U> {
+        let promised = acceptor.promised;
+        if Some(ballot) < promised {
+            return if self.broken(Bug::AcceptsBelowPromise) {
+                Proposed::Vote { promised }
+            } else if self.broken(Bug::ClaimsVote) {
+                Proposed::Claim
+            } else {
+                Proposed::Refuse
+            };
+        }
+        if slot < acceptor.trimmed {
+            return Proposed::Silence;
+        }
+        if self.broken(Bug::VotesOnlyOnce) && acceptor.votes.at(slot).is_some() {
+            return Proposed::Silence;
+        }
+        let equal = Some(ballot) == promised;
+        if self.broken(Bug::AcceptsOnlyPromised) && !equal
+            || self.broken(Bug::AcceptsOnlyAbovePromise) && equal
+        {
+            return Proposed::Refuse;
+        }
+        let promises = !self.broken(Bug::AcceptDoesNotPromise);
+        Proposed::Vote { promised: if promises { Some(ballot) } else { promised } }
+    }
+
+    /// Returns true if a promise of `ballot` counts for a candidate in `current`.
+    pub(super) fn counts_promise(&self, ballot: U::Ballot, current: Option<U::Ballot>) -> bool {
+        let old = self.broken(Bug::CountsOldPromise) && Some(ballot) < current;
+        current == Some(ballot) || old
+    }
+
+    /// Returns true if a vote counts for a leader in `current`, whose own vote in that slot is `own`.
+    pub(super) fn counts_vote(
+        &self,
+        vote: &Vote<U>,
+        current: Option<U::Ballot>,
+        own: Option<&Vote<U>>,
+    ) -> bool {
+        let same_value = own.is_some_and(|own| own.value == vote.value);
+        current == Some(vote.ballot)
+            || self.broken(Bug::AddsUpBallots)
+            || (self.broken(Bug::MatchesByValue) && same_value)
+    }
+
+    /// Returns the nodes that promised, with one more. Returns none if the node had promised before.
+    pub(super) fn hear_promise(&self, heard: &U::NodeSet, from: U::NodeId) -> Option<U::NodeSet> {
+        self.count(heard, from, self.broken(Bug::CountsPromiseTwice))
+    }
+
+    /// Returns the nodes that voted, with one more. Returns none if the node had voted before.
+    pub(super) fn hear_vote(&self, voters: &U::NodeSet, from: U::NodeId) -> Option<U::NodeSet> {
+        self.count(voters, from, self.broken(Bug::CountsVoteTwice))
+    }
+
+    /// A node counts once. The mutant that counts a node twice adds a node that is missing in its place.
+    fn count(&self, set: &U::NodeSet, from: U::NodeId, twice: bool) -> Option<U::NodeSet> {
+        if !set.has(from) {
+            return Some(set.with(from));
+        }
+        let missing = self.limits.nodes().find(|&node| !set.has(node));
+        missing.filter(|_| twice).map(|node| set.with(node))
+    }
+
+    /// Phase 2a. Of two reports, the one of the higher ballot counts.
+    fn adopt(&self, known: Option<Vote<U>>, report: Option<Vote<U>>) -> Option<Vote<U>> {
+        match (known, report) {
+            (Some(known), Some(report)) => {
+                let higher = report.ballot > known.ballot;
+                let takes = higher != self.broken(Bug::AdoptsLowest);
+                Some(if takes { report } else { known })
+            }
+            (known, report) => known.or(report),
+        }
+    }
+
+    /// Returns the reports that count after one more promise, slot by slot.
+    pub(super) fn merge(&self, known: &Votes<U>, reports: &Votes<U>) -> Votes<U> {
+        let highest = |log: &Votes<U>| log.filled().filter_map(|(_, it)| Some(it?.ballot)).max();
+        if self.broken(Bug::AdoptsWholeLog) {
+            return if highest(reports) > highest(known) { reports } else { known }.clone();
+        }
+        let mut merged = known.clone();
+        for (slot, report) in reports.filled() {
+            merged.put(slot, self.adopt(known.at(slot), report));
+        }
+        merged
+    }
+
+    /// Returns the reports that a new leader takes for true. It takes all of them.
+    pub(super) fn believe(&self, reported: &Votes<U>, own: &Acceptor<U>) -> Votes<U> {
+        if self.broken(Bug::IgnoresReports) {
+            return Votes::<U>::default();
+        }
+        if self.broken(Bug::FillsGapUnasked) {
+            let end = end(reported);
+            let fills = |slot: U::Slot| Some(slot.next()) < end && own.votes.at(slot).is_none();
+            return map(reported, |slot, report| report.filter(|_| !fills(slot)));
+        }
+        reported.clone()
+    }
+
+    /// Returns the end of the trimmed log that a promise reports. It is that of the acceptor.
+    pub(super) fn says_trimmed(&self, trimmed: U::Slot) -> U::Slot {
+        if self.broken(Bug::HidesTrimmed) { U::Slot::default() } else { trimmed }
+    }
+
+    /// Returns true if these promises let a candidate lead.
+    pub fn leads(&self, heard: &U::NodeSet) -> bool {
+        heard.count() >= self.quorum(self.limits.phase1_quorum())
+    }
+
+    /// Returns true if a candidate knows all that is chosen in the slots of which a promise reports nothing because
+    /// they are trimmed.
+    pub(super) fn caught_up(&self, known_below: U::Slot, trimmed: U::Slot) -> bool {
+        known_below >= trimmed || self.broken(Bug::LeadsBehind)
+    }
+
+    /// Returns true if an entry may go into a snapshot of a node whose own vote is `own`. The entry has to be chosen.
+    pub fn snapshot_covers(&self, chosen: bool, own: Option<&Vote<U>>) -> bool {
+        chosen || (self.broken(Bug::TrimsUnchosen) && own.is_some())
+    }
+
+    /// Returns true if these votes choose a value.
+    pub(super) fn chooses(&self, voters: &U::NodeSet) -> bool {
+        voters.count() >= self.quorum(self.limits.phase2_quorum())
+    }
+
+    fn quorum(&self, size: usize) -> usize {
+        if self.broken(Bug::HalfIsQuorum) { (self.limits.nodes().count() / 2).max(1) } else { size }
+    }
+
+    /// Returns the ballot in which a leader proposes: the one that it prepared.
+    pub(super) fn proposal_ballot(
+        &self,
+        node: U::NodeId,
+        prepared: U::Ballot,
+    ) -> Option<U::Ballot> {
+        if self.broken(Bug::ProposesUnprepared) {
+            return self.limits.next_ballot(node, Some(prepared));
+        }
+        Some(prepared)
+    }
+
+    /// Returns the slot of the next value that a leader's client asks for: the one after all slots in which the leader
+    /// has voted, that it knows to be chosen, or that it has trimmed.
+    pub(super) fn free_slot(&self, live: &Live<U>) -> U::Slot {
+        let voted = live.acceptor.votes.filled().next_back().map(|(slot, _)| slot);
+        let known = live.chosen.filled().next_back().map(|(slot, _)| slot);
+        let Some(last) = voted.max(known) else { return live.acceptor.trimmed };
+        let again = self.broken(Bug::ChangesValue) && live.chosen.at(last).is_none();
+        if again { last } else { last.next() }
+    }
+
+    /// Returns the end of the part of the log that a read has to see: all that the leader knows to be chosen, with or
+    /// without gaps, and all that it found in the log when it began to lead.
+    pub(super) fn read_index(&self, live: &Live<U>, barrier: U::Slot) -> U::Slot {
+        let known = end(&live.chosen).unwrap_or(live.acceptor.trimmed);
+        match self.bug {
+            Some(Bug::ReadsBelowBarrier) => known,
+            Some(Bug::ReadsBelowGap) => live.known_below().max(barrier),
+            _ => known.max(barrier),
+        }
+    }
+
+    /// Returns true if the nodes that confirmed a round let its read be answered.
+    pub(super) fn confirms(&self, heard: &U::NodeSet) -> bool {
+        heard.count() >= self.quorum(self.limits.phase2_quorum())
+            || self.broken(Bug::ReadsUnconfirmed)
+    }
+
+    /// Returns true if a confirmation counts. It has to be one of the current round.
+    pub(super) fn counts_confirmation(&self, round: U::ReadRound, current: U::ReadRound) -> bool {
+        round == current || self.broken(Bug::CountsOldConfirmation)
+    }
+
+    /// Returns true if a message may leave before its step is durable, at a node with this durable promise.
+    ///
+    /// An Accept message may leave early if the promise of its ballot is durable, and no other message may. Its owner
+    /// does not begin that ballot again, so it never proposes another value in it, even if a crash makes it forget the
+    /// proposal. The owner's own vote waits, because it counts for a quorum.
+    pub fn leaves_early(&self, durable: Option<U::Ballot>, message: &Message<U>) -> bool {
+        let ballot = message.ballot();
+        let promised = durable >= Some(ballot) || self.broken(Bug::ProposesTooEarly);
+        match message {
+            _ if self.broken(Bug::RepliesBeforePersisting) => true,
+            Message::Accept { .. } => promised,
+            Message::Accepted { from, .. } if *from == self.limits.owner(ballot) => {
+                promised && self.broken(Bug::CountsOwnVoteEarly)
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the acceptor that a node finds on its disk after a crash: the durable one.
+    pub fn recovers(&self, node: U::NodeId, durable: &Acceptor<U>) -> Acceptor<U> {
+        if self.broken(Bug::UnreadableIsEmpty) {
+            return Acceptor::default();
+        }
+        let own = durable.promised.is_some_and(|ballot| self.limits.owner(ballot) == node);
+        if own && self.broken(Bug::ReusesBallot) {
+            let voted = durable.votes.filled().filter_map(|(_, vote)| Some(vote?.ballot)).max();
+            return Acceptor { promised: voted, ..durable.clone() };
+        }
+        durable.clone()
+    }
+}

@@ -1,0 +1,249 @@
+//! The properties of a state: claims that must hold in every state, and witnesses that must be seen in some.
+//!
+//! A claim that holds in no interesting state says nothing. So each claim is followed by the situations that an
+//! exhaustive search has to see for it to mean something.
+//!
+//! - this module: agreement, validity and the rest of the protocol. [`chosen`]: the values that are chosen in a state.
+//! - [`reads`] and [`snapshots`]: the properties of clusters that have them.
+//! - [`stuck`]: progress stays possible.
+//!
+//! Properties that depend on the past are those of the [monitors](super::monitors).
+
+mod chosen;
+pub(super) mod reads;
+mod snapshots;
+mod stuck;
+
+use stateright::Property;
+
+pub(super) use self::chosen::chosen_votes;
+use self::stuck::{not_stuck, undecided_and_free};
+pub use self::{snapshots::TRIMMED, stuck::NOT_STUCK};
+use super::{
+    model::Cluster,
+    state::{Message, Node, NodeId, NodeSet, Role, SLOTS_MAX, Slot, State, Value, Vote},
+};
+
+/// The property that at most one value is chosen in a slot.
+pub const AGREEMENT: &str = "agreement";
+/// The property that each chosen value was asked for.
+pub const VALIDITY: &str = "validity";
+/// The property that a ballot proposes one value.
+pub const ONE_VALUE: &str = "one value per ballot";
+/// The property that promises are kept.
+pub const PROMISES_KEPT: &str = "promises are kept";
+/// The property that each value that a node takes for chosen is chosen.
+pub const BELIEFS: &str = "what is believed chosen is chosen";
+/// The property that a quorum keeps each chosen value.
+pub const HELD: &str = "a quorum holds what is chosen";
+
+/// Returns all properties of states that make sense within the bounds of a cluster.
+pub(super) fn of_states(cluster: &Cluster) -> Vec<Property<Cluster>> {
+    let bounds = cluster.bounds();
+    let mut all = vec![
+        Property::always(AGREEMENT, agreement),
+        Property::sometimes("a value is chosen", |c, s| chosen_votes(c, s).next().is_some()),
+        Property::always(VALIDITY, validity),
+        Property::always(ONE_VALUE, one_value_per_ballot),
+        Property::always(PROMISES_KEPT, promises_kept),
+        Property::always(BELIEFS, beliefs_are_chosen),
+        Property::sometimes("a leader knows what is chosen", |_, s: &State| {
+            s.nodes.iter().any(|node| {
+                matches!(node.live.role, Role::Leader { .. })
+                    && node.live.chosen.iter().any(Option::is_some)
+            })
+        }),
+        Property::always(HELD, quorum_holds_chosen),
+        Property::sometimes("a node votes for another's proposal", |c, s| {
+            votes(s).any(|(vote, from)| c.bounds().owner(vote.ballot) != from)
+        }),
+    ];
+    if bounds.ballots > 1 {
+        all.push(Property::sometimes("a value of an earlier ballot is adopted", adopted));
+    }
+    // If all nodes must promise, the first proposer itself reports its proposal.
+    if bounds.ballots > 1 && bounds.values > 1 && bounds.phase1_quorum < bounds.nodes {
+        all.push(Property::sometimes("two values are proposed in one slot", |c, s| {
+            c.slots().any(|slot| two_proposed(s, slot))
+        }));
+    }
+    // The first leader need not hear of the second one, if the second does not need its promise.
+    if bounds.ballots > 1 && bounds.campaigners > 1 && bounds.phase1_quorum < bounds.nodes {
+        all.push(Property::sometimes("two leaders at once", |_, s: &State| {
+            let leads = |node: &&Node| matches!(node.live.role, Role::Leader { .. });
+            s.nodes.iter().filter(leads).count() > 1
+        }));
+    }
+    if bounds.crashes != Some(0) && bounds.nodes > 2 {
+        all.push(Property::sometimes("a leader crashed after one other voted", leader_crashed));
+    }
+    if bounds.slots > 1 {
+        all.push(Property::sometimes("two slots are chosen", |c, s| {
+            let slots: u8 = chosen_votes(c, s).fold(0, |set, (slot, _)| set | 1 << slot.0);
+            slots.count_ones() > 1
+        }));
+        if bounds.ballots > 1 {
+            all.push(Property::sometimes("a gap is filled with a no-op", |c, s| {
+                chosen_votes(c, s).any(|(_, vote)| vote.value == c.bounds().noop())
+            }));
+        }
+    }
+    if bounds.chosen && bounds.nodes > 1 {
+        all.push(Property::sometimes("a follower knows what is chosen", |_, s: &State| {
+            s.nodes.iter().any(|node| {
+                matches!(node.live.role, Role::Follower)
+                    && node.live.chosen.iter().any(Option::is_some)
+            })
+        }));
+    }
+    if bounds.unsynced > 0 {
+        all.push(Property::sometimes("a step waits for its sync", |_, s: &State| {
+            s.nodes.iter().any(|node| !node.unsynced.is_empty())
+        }));
+        if bounds.nodes > 1 {
+            all.push(Property::sometimes(
+                "another votes before the leader's vote is durable",
+                voted_before,
+            ));
+        }
+    }
+    if bounds.unsynced > 1 {
+        all.push(Property::sometimes("two steps wait for their sync", |_, s: &State| {
+            s.nodes.iter().any(|node| node.unsynced.len() > 1)
+        }));
+    }
+    if bounds.snapshots {
+        all.extend(snapshots::of_states(bounds));
+    }
+    if bounds.reads > 0 {
+        all.extend(reads::of_states(bounds));
+    }
+    if cluster.not_stuck {
+        all.push(Property::always(NOT_STUCK, not_stuck));
+        // If a single vote chooses, no vote is open.
+        if bounds.ballots > 1 && bounds.phase2_quorum > 1 {
+            all.push(Property::sometimes("undecided, and a quorum is free", undecided_and_free));
+        }
+    }
+    all
+}
+
+fn votes(state: &State) -> impl Iterator<Item = (Vote, NodeId)> {
+    state.network.iter().filter_map(|message| match message {
+        Message::Accepted { ballot, value, from, .. } => Some((Vote { ballot, value }, from)),
+        _ => None,
+    })
+}
+
+/// At most one value is chosen in a slot.
+fn agreement(cluster: &Cluster, state: &State) -> bool {
+    let mut known: [Option<Value>; SLOTS_MAX] = Default::default();
+    chosen_votes(cluster, state)
+        .all(|(slot, vote)| *known[usize::from(slot.0)].get_or_insert(vote.value) == vote.value)
+}
+
+/// The client of a ballot that proposed a value asked for it, or the value is the no-op of a log with several slots.
+fn validity(cluster: &Cluster, state: &State) -> bool {
+    let bounds = cluster.bounds();
+    state.network.iter().all(|message| {
+        let Message::Accepted { ballot, slot, value, .. } = message else { return true };
+        let asked = |earlier: Message| match earlier {
+            Message::Accept { ballot: earlier, slot: at, value: proposed } => {
+                at == slot
+                    && proposed == value
+                    && earlier <= ballot
+                    && bounds.client_value(earlier) == value
+            }
+            _ => false,
+        };
+        (value == bounds.noop() && bounds.slots > 1) || state.network.iter().any(asked)
+    })
+}
+
+fn two_proposed(state: &State, slot: Slot) -> bool {
+    let mut proposed = state.network.iter().filter_map(|message| match message {
+        Message::Accept { slot: at, value, .. } if at == slot => Some(value),
+        _ => None,
+    });
+    let first = proposed.next();
+    proposed.any(|value| Some(value) != first)
+}
+
+/// A ballot proposes one value in a slot.
+fn one_value_per_ballot(_: &Cluster, state: &State) -> bool {
+    let mut last = None;
+    state.network.iter().all(|message| {
+        let Message::Accept { ballot, slot, .. } = message else { return true };
+        last.replace((ballot, slot)) != Some((ballot, slot))
+    })
+}
+
+/// A node's promise is at least every ballot in which it ever promised or voted: it never went back.
+fn promises_kept(_: &Cluster, state: &State) -> bool {
+    state.network.iter().all(|message| match message {
+        Message::Promise { from, ballot, .. } | Message::Accepted { from, ballot, .. } => {
+            state.node(from).durable.promised >= Some(ballot)
+        }
+        _ => true,
+    })
+}
+
+/// Each value that a node takes for chosen has a quorum of votes in one ballot.
+fn beliefs_are_chosen(cluster: &Cluster, state: &State) -> bool {
+    // A node tells no other node what follows from its own unsynced vote.
+    let chosen = |slot: Slot, value| {
+        chosen_votes(cluster, state).any(|(at, vote)| at == slot && vote.value == value)
+    };
+    state.nodes.iter().all(|node| {
+        let known = (0..).map(Slot).zip(node.live.chosen);
+        let mut known = known.filter_map(|(slot, value)| Some((slot, value?)));
+        !node.unsynced.is_empty() || known.all(|(slot, value)| chosen(slot, value))
+    })
+}
+
+/// A quorum still keeps each chosen value: as a vote in the ballot in which it was chosen or in a higher one, or as a
+/// part of a snapshot.
+fn quorum_holds_chosen(cluster: &Cluster, state: &State) -> bool {
+    chosen_votes(cluster, state).all(|(slot, chosen)| {
+        let holds = |node: &Node| {
+            let vote = node.durable.votes[usize::from(slot.0)];
+            vote.is_some_and(|vote| vote.ballot >= chosen.ballot && vote.value == chosen.value)
+                || slot < node.durable.trimmed
+        };
+        let holders = state.nodes.iter().filter(|node| holds(node)).count();
+        holders >= usize::from(cluster.bounds().phase2_quorum)
+    })
+}
+
+/// A ballot proposes a value that the client of another ballot asked for.
+fn adopted(cluster: &Cluster, state: &State) -> bool {
+    let bounds = cluster.bounds();
+    state.network.iter().any(|message| match message {
+        Message::Accept { ballot, value, .. } => {
+            value != bounds.client_value(ballot) && value != bounds.noop()
+        }
+        _ => false,
+    })
+}
+
+/// A node has voted for a proposal of a leader whose own vote for it is not durable.
+fn voted_before(cluster: &Cluster, state: &State) -> bool {
+    let first = |(vote, voters): (Vote, NodeSet)| {
+        let owner = cluster.bounds().owner(vote.ballot);
+        !voters.has(owner) && !state.node(owner).unsynced.is_empty()
+    };
+    state.ballots_voted(Slot(0)).into_iter().any(first)
+}
+
+/// The owner of the highest ballot has lost its lead after it and one other node voted.
+fn leader_crashed(cluster: &Cluster, state: &State) -> bool {
+    let bounds = cluster.bounds();
+    state.ballots_voted(Slot(0)).into_iter().any(|(vote, voters): (Vote, NodeSet)| {
+        let owner = bounds.owner(vote.ballot);
+        let node = state.node(owner);
+        voters.len() == 2
+            && voters.has(owner)
+            && node.durable.promised == Some(vote.ballot)
+            && node.live.role == Role::Follower
+    })
+}

@@ -1,0 +1,65 @@
+//! The properties of clusters with snapshots.
+
+use stateright::Property;
+
+use super::chosen_votes;
+use crate::cluster::{
+    bounds::Bounds,
+    model::Cluster,
+    state::{Message, Role, Slot, State},
+};
+
+/// The property that each trimmed slot is chosen.
+pub const TRIMMED: &str = "what is trimmed is chosen";
+
+/// Returns the properties of a cluster with snapshots.
+pub(super) fn of_states(bounds: &Bounds) -> Vec<Property<Cluster>> {
+    let mut all = vec![
+        Property::always(TRIMMED, trimmed_is_chosen),
+        Property::sometimes("a node trims its log", |_, s: &State| {
+            s.nodes.iter().any(|node| node.durable.trimmed > Slot(0))
+        }),
+    ];
+    if bounds.phase2_quorum < bounds.nodes {
+        all.push(Property::sometimes("a snapshot covers what its node never voted for", learned));
+    }
+    // A node that leads on its own promise alone hears of no snapshot, and the first leader finds nothing trimmed.
+    let again = bounds.campaigners > 1 || bounds.crashes != Some(0);
+    if bounds.ballots > 1 && bounds.phase1_quorum > 1 && again {
+        all.push(Property::sometimes("a candidate waits for a snapshot", waits));
+        all.push(Property::sometimes("a new leader begins after a snapshot", begins_after));
+    }
+    all
+}
+
+fn trimmed_is_chosen(cluster: &Cluster, state: &State) -> bool {
+    let most = state.nodes.iter().map(|node| node.live.acceptor.trimmed).max();
+    let chosen = |slot| chosen_votes(cluster, state).any(|(at, _)| at == slot);
+    (0..most.map_or(0, |most| most.0)).map(Slot).all(chosen)
+}
+
+fn learned(cluster: &Cluster, state: &State) -> bool {
+    cluster.nodes().any(|node| {
+        let trimmed = state.node(node).durable.trimmed;
+        (0..trimmed.0).any(|slot| state.last_vote(node, Slot(slot), None).is_none())
+    })
+}
+
+fn waits(cluster: &Cluster, state: &State) -> bool {
+    state.nodes.iter().any(|node| match node.live.role {
+        Role::Candidate { heard, .. } => cluster.rules.leads(&heard),
+        _ => false,
+    })
+}
+
+/// A node leads in a ballot that an acceptor promised after it had trimmed its log.
+fn begins_after(cluster: &Cluster, state: &State) -> bool {
+    let leads = |ballot| {
+        let owner = state.node(cluster.bounds().owner(ballot)).live;
+        matches!(owner.role, Role::Leader { .. }) && owner.acceptor.promised == Some(ballot)
+    };
+    state.network.iter().any(|message| match message {
+        Message::Promise { ballot, trimmed, .. } => trimmed > Slot(0) && leads(ballot),
+        _ => false,
+    })
+}
