@@ -55,8 +55,7 @@ fn main() {
 
     group.throughput(Throughput::Elements(WALK as u64));
     let walk = walk();
-    // The lockstep tries inputs that must not change a replica once for each distinct replica, so only the first walk
-    // pays for it.
+    // The lockstep compares each distinct step once, so only the first walk pays for it.
     group.bench_function("walk, first time", |bencher| {
         let run = |lockstep: Lockstep| (replay(&lockstep, &walk), lockstep);
         bencher.iter_batched(lockstep, run, BatchSize::SmallInput);

@@ -1,7 +1,7 @@
-//! The edges of what a replica takes in: senders that may not say what they say, and limits.
+//! Inputs at the edges: senders without authority, limits, timers and questions.
 //!
-//! The model has neither strangers nor limits. So each distinct replica that the lockstep meets is
-//! tried with the last input that it must take and the first that it must not.
+//! The model has none of these. So each distinct replica that the lockstep meets gets, at each limit, the last input that
+//! it must take and the first that it must ignore.
 
 use bytes::Bytes;
 use itertools::Itertools as _;
@@ -12,28 +12,27 @@ use paxos::{
 };
 
 use crate::{
+    comparator::{Checked, Comparator},
     limits,
-    pair::{Divergence, Running, Scales},
+    tested::TestedNode,
 };
 
-type Tried = Result<(), Box<Divergence>>;
-
-/// A replica and what it is tried with.
+/// A node under test and its peers.
 struct Edges<'a> {
-    scales: &'a Scales<'a>,
-    running: &'a Running,
+    comparator: &'a Comparator<'a>,
+    tested: &'a TestedNode,
     me: NodeId,
     peers: Vec<NodeId>,
 }
 
-/// Tries all edges of a replica.
+/// Tries all edges of a node.
 ///
 /// # Errors
-/// The first input that is taken and should not be, or the other way round.
-pub fn check(scales: &Scales<'_>, running: &Running) -> Tried {
-    let config = running.subject().replica().parts().config;
+/// Fails at the first input that is taken and should be ignored, or the other way round.
+pub fn check(comparator: &Comparator<'_>, tested: &TestedNode) -> Checked {
+    let config = tested.replica().parts().config;
     let peers = config.nodes.iter().copied().filter(|&node| node != config.id).collect();
-    let edges = Edges { scales, running, me: config.id, peers };
+    let edges = Edges { comparator, tested, me: config.id, peers };
     edges.senders()?;
     edges.refusals()?;
     edges.far_slots()?;
@@ -53,18 +52,22 @@ fn value() -> Value {
 }
 
 impl Edges<'_> {
-    fn ignored(&self, from: NodeId, message: Message) -> Tried {
-        let output = self.scales.unmoved(self.running, Event::Message { from, message })?;
-        self.scales.expect("answers to what must be ignored", output.messages.is_empty(), &output)
+    fn ignored(&self, from: NodeId, message: Message) -> Checked {
+        let output = self.comparator.unmoved(self.tested, Event::Message { from, message })?;
+        self.comparator.expect(
+            "answers to an input that must be ignored",
+            output.messages.is_empty(),
+            &output,
+        )
     }
 
-    fn taken(&self, from: NodeId, message: Message) -> Tried {
+    fn taken(&self, from: NodeId, message: Message) -> Checked {
         let event = Event::Message { from, message };
-        let moved = self.scales.moved(self.running, event.clone())?;
-        self.scales.expect("what must be taken", moved, event)
+        let moved = self.comparator.moved(self.tested, event.clone())?;
+        self.comparator.expect("input that must have an effect", moved, event)
     }
 
-    /// A ballot above all of the space, of a given owner.
+    /// A ballot of this owner above all ballots of the space.
     fn fresh(owner: NodeId) -> Ballot {
         Ballot::new(1 << 32, owner).expect("not zero")
     }
@@ -73,15 +76,15 @@ impl Edges<'_> {
         Message::Accept { ballot, first: Slot(first), values: vec![value(); count].into() }
     }
 
-    /// The first slot that is too far.
+    /// The first slot that is too far beyond the log.
     fn limit(&self) -> u64 {
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let end = parts.acceptor.votes.end().max(parts.learner.chosen.end());
         end.0 + limits::SLOTS_AHEAD_MAX
     }
 
-    /// Only its owner speaks in a ballot; strangers and a node's own echo say nothing.
-    fn senders(&self) -> Tried {
+    /// Only the owner of a ballot may send its messages. Strangers, and a node's own messages that come back, are ignored.
+    fn senders(&self) -> Checked {
         let stranger = NodeId(99);
         let speaks = |owner| {
             let ballot = Self::fresh(owner);
@@ -109,9 +112,9 @@ impl Edges<'_> {
         Ok(())
     }
 
-    /// A refusal that names no higher ballot, or one of nobody, is none.
-    fn refusals(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+    /// A Nack that names no higher ballot, or a ballot of a node outside the cluster, is ignored.
+    fn refusals(&self) -> Checked {
+        let parts = self.tested.replica().parts();
         let (Some(ballot), Some(&peer)) = (parts.acceptor.promised, self.peers.first()) else {
             return Ok(());
         };
@@ -121,8 +124,8 @@ impl Edges<'_> {
         Ok(())
     }
 
-    /// What is too far beyond the log is as good as lost, and nothing nearer is.
-    fn far_slots(&self) -> Tried {
+    /// A message about a slot too far beyond the log is ignored; one about the slot before is not.
+    fn far_slots(&self) -> Checked {
         let Some(&peer) = self.peers.first() else { return Ok(()) };
         let (ballot, limit) = (Self::fresh(peer), self.limit());
         self.taken(peer, Self::accept(ballot, limit - 1, 1))?;
@@ -134,9 +137,9 @@ impl Edges<'_> {
         self.ignored(peer, learned(limit))
     }
 
-    /// A promise that reports what is too far does not count, but says where to ask.
-    fn far_reports(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+    /// A promise that reports a vote too far beyond the log does not count; the candidate asks its sender for chosen values.
+    fn far_reports(&self) -> Checked {
+        let parts = self.tested.replica().parts();
         let (Role::Candidate(candidate), Some(ballot)) = (parts.role, parts.acceptor.promised)
         else {
             return Ok(());
@@ -152,15 +155,15 @@ impl Edges<'_> {
         };
         self.taken(peer, promise(self.limit() - 1))?;
         let far = Event::Message { from: peer, message: promise(self.limit()) };
-        let output = self.scales.unmoved(self.running, far)?;
+        let output = self.comparator.unmoved(self.tested, far)?;
         let asks = Message::Learn { from: parts.learner.below };
         let expected = [Envelope { to: To::Node(peer), message: asks }];
-        self.scales.expect("the answer to a far report", output.messages == expected, &output)
+        self.comparator.expect("answer to a far report", output.messages == expected, &output)
     }
 
-    /// A full batch of news asks for the next.
-    fn batches(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+    /// A full batch of chosen values makes the receiver ask for the next batch.
+    fn batches(&self) -> Checked {
+        let parts = self.tested.replica().parts();
         let Some(&peer) = self.peers.first() else { return Ok(()) };
         let first = parts.acceptor.trimmed;
         let known = (first.0..parts.learner.below.0).map(Slot);
@@ -170,19 +173,19 @@ impl Edges<'_> {
             let values = known[..count].into();
             let message = Message::Learned { first, values };
             let event = Event::Message { from: peer, message };
-            let output = self.scales.unmoved(self.running, event)?;
+            let output = self.comparator.unmoved(self.tested, event)?;
             let full = count as u64 == limits::BATCH_SLOTS_MAX;
             let asks = !output.messages.is_empty();
-            self.scales.expect("whether a batch asks for more", asks == full, &output)?;
+            self.comparator.expect("request for the next batch", asks == full, &output)?;
         }
         Ok(())
     }
 
-    /// A leader's heartbeat says what it knows; what was not answered is sent again.
-    fn timers(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+    /// A leader's heartbeat names the chosen slots that it knows. Unanswered messages are sent again.
+    fn timers(&self) -> Checked {
+        let parts = self.tested.replica().parts();
         let due = Event::Timer(paxos::Timer::Heartbeat);
-        let output = self.scales.unmoved(self.running, due)?;
+        let output = self.comparator.unmoved(self.tested, due)?;
         let says = match (parts.role, parts.acceptor.promised) {
             (Role::Leader(_), Some(ballot)) => {
                 let message = Message::Heartbeat { ballot, chosen_below: parts.learner.below };
@@ -190,16 +193,16 @@ impl Edges<'_> {
             }
             _ => Vec::new(),
         };
-        self.scales.expect("the heartbeat", output.messages == says, &output)?;
+        self.comparator.expect("heartbeat", output.messages == says, &output)?;
         let again = Event::Timer(paxos::Timer::Resend);
-        let output = self.scales.unmoved(self.running, again)?;
+        let output = self.comparator.unmoved(self.tested, again)?;
         let expected = self.unanswered();
-        self.scales.expect("what is sent again", output.messages == expected, &output)
+        self.comparator.expect("resent messages", output.messages == expected, &output)
     }
 
-    /// What each peer has not answered, peer by peer, in batches as long as they may be.
+    /// The messages that each peer has not answered, peer by peer, in batches of the greatest length.
     fn unanswered(&self) -> Vec<Envelope> {
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let Some(ballot) = parts.acceptor.promised else { return Vec::new() };
         let mut all = Vec::new();
         for (index, &node) in parts.config.nodes.iter().enumerate() {
@@ -239,9 +242,10 @@ impl Edges<'_> {
         all
     }
 
-    /// An old leader is refused, another is asked for what it knows more, and is otherwise believed.
-    fn heartbeats(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+    /// The heartbeat of an old ballot is refused. A leader that knows more chosen slots is asked for them. Any other
+    /// heartbeat has no answer.
+    fn heartbeats(&self) -> Checked {
+        let parts = self.tested.replica().parts();
         let (promised, below) = (parts.acceptor.promised, parts.learner.below);
         for &owner in &self.peers {
             let old = Ballot::new(1, owner);
@@ -250,7 +254,7 @@ impl Edges<'_> {
             for (ballot, chosen_below) in ballots.cartesian_product([below, below.plus(1)]) {
                 let message = Message::Heartbeat { ballot, chosen_below };
                 let event = Event::Message { from: owner, message };
-                let output = self.scales.unmoved(self.running, event)?;
+                let output = self.comparator.unmoved(self.tested, event)?;
                 let answer = match promised {
                     Some(promised) if promised > ballot => Some(Message::Nack { ballot, promised }),
                     _ if chosen_below > below => Some(Message::Learn { from: below }),
@@ -258,25 +262,25 @@ impl Edges<'_> {
                 };
                 let answer = answer.map(|message| Envelope { to: To::Node(owner), message });
                 let answered = output.messages.iter().eq(answer.iter());
-                self.scales.expect("the answer to a heartbeat", answered, &output)?;
+                self.comparator.expect("answer to a heartbeat", answered, &output)?;
             }
         }
         Ok(())
     }
 
-    /// Who asks what is chosen is told what this node knows, from there on and without a gap.
-    fn questions(&self) -> Tried {
+    /// A peer that asks for chosen values gets those that this node knows, from the slot it names up to the first gap.
+    fn questions(&self) -> Checked {
         let Some(&peer) = self.peers.first() else { return Ok(()) };
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let (trimmed, chosen) = (parts.acceptor.trimmed, &parts.learner.chosen);
         for first in 0..=chosen.end().0 {
             let event =
                 Event::Message { from: peer, message: Message::Learn { from: Slot(first) } };
-            let output = self.scales.unmoved(self.running, event)?;
+            let output = self.comparator.unmoved(self.tested, event)?;
             if first < trimmed.0 {
                 let message = Message::Trimmed { below: trimmed };
                 let told = output.messages == [Envelope { to: To::Node(peer), message }];
-                self.scales.expect("what it tells to be trimmed", told, &output)?;
+                self.comparator.expect("answer about trimmed slots", told, &output)?;
                 continue;
             }
             let known = (first..).map_while(|slot| chosen.get(Slot(slot)).cloned());
@@ -285,20 +289,21 @@ impl Edges<'_> {
             let answer = Envelope { to: To::Node(peer), message };
             let answer = (!values.is_empty()).then_some(answer);
             let told = output.messages.iter().eq(answer.iter());
-            self.scales.expect("what it tells to be chosen", told, &output)?;
+            self.comparator.expect("answer about chosen values", told, &output)?;
         }
         Ok(())
     }
 
-    /// An older snapshot is none, and who has trimmed what this node knows has nothing for it.
-    fn snapshots(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+    /// A snapshot that covers no more than is trimmed has no effect. The snapshot of a peer is wanted only if the peer has
+    /// trimmed a slot that this node does not know to be chosen.
+    fn snapshots(&self) -> Checked {
+        let parts = self.tested.replica().parts();
         let (below, trimmed) = (parts.learner.below, parts.acceptor.trimmed);
         for below in 0..=trimmed.0 {
             let output =
-                self.scales.unmoved(self.running, Event::Snapshot { below: Slot(below) })?;
-            self.scales.expect(
-                "what an older snapshot does",
+                self.comparator.unmoved(self.tested, Event::Snapshot { below: Slot(below) })?;
+            self.comparator.expect(
+                "effect of an older snapshot",
                 output == Output::default(),
                 &output,
             )?;
@@ -306,18 +311,18 @@ impl Edges<'_> {
         let Some(&peer) = self.peers.first() else { return Ok(()) };
         for (below, wanted) in [(below, Vec::new()), (below.plus(1), vec![peer])] {
             let event = Event::Message { from: peer, message: Message::Trimmed { below } };
-            let output = self.scales.unmoved(self.running, event)?;
+            let output = self.comparator.unmoved(self.tested, event)?;
             let expected = Output { fetch: wanted, ..Output::default() };
-            self.scales.expect("whose snapshot is wanted", output == expected, &output)?;
+            self.comparator.expect("wanted snapshots", output == expected, &output)?;
         }
         Ok(())
     }
 
-    /// Reads that are asked for together are confirmed together; who does not lead refuses all of them.
-    fn reads(&self) -> Tried {
-        let parts = self.running.subject().replica().parts();
+    /// Reads that arrive together are confirmed together. A node that does not lead refuses all of them.
+    fn reads(&self) -> Checked {
+        let parts = self.tested.replica().parts();
         let tokens = vec![Token(7), Token(8)];
-        let output = self.scales.tried(self.running, Event::Read(tokens.clone()))?;
+        let output = self.comparator.tried(self.tested, Event::Read(tokens.clone()))?;
         let all = |found: Vec<Token>| found == tokens;
         let refused = all(output.refused.iter().map(|refused| refused.token).collect());
         let ready = all(output.reads.iter().map(|ready| ready.token).collect());
@@ -331,7 +336,7 @@ impl Edges<'_> {
             }
             Role::Follower | Role::Candidate(_) => refused && output.messages.is_empty(),
         };
-        self.scales.expect("what becomes of two reads", is_so, &output)?;
+        self.comparator.expect("effect of two reads", is_so, &output)?;
         let (Some(&peer), Some(ballot)) = (self.peers.first(), parts.acceptor.promised) else {
             return Ok(());
         };
@@ -341,20 +346,20 @@ impl Edges<'_> {
         self.ignored(peer, Message::Confirm { ballot, round: 1 })
     }
 
-    /// A record that comes again changes nothing, an older one neither, and one that contradicts is
+    /// A record that comes again changes nothing, and neither does an older one. A record that contradicts another is
     /// refused.
-    fn records(&self) -> Tried {
-        let config = self.running.subject().replica().parts().config;
-        let stored = self.running.disk().records();
+    fn records(&self) -> Checked {
+        let config = self.tested.replica().parts().config;
+        let stored = self.tested.disk().records();
         let recover = |more: Vec<Record>| {
             let records = stored.iter().cloned().chain(more);
             Replica::recover(config.clone(), records)
         };
         let once = recover(Vec::new());
         let twice = recover(stored.clone());
-        self.scales.expect("what records told twice make", once == twice, &twice)?;
+        self.comparator.expect("recovery from repeated records", once == twice, &twice)?;
         let recovered = once.ok();
-        let acceptor = self.running.disk().image();
+        let acceptor = self.tested.disk().image();
         for (slot, vote) in acceptor.votes.iter() {
             let record = |ballot, value| {
                 vec![Record::Accepted { ballot, first: slot, values: [value].into() }]
@@ -363,23 +368,27 @@ impl Edges<'_> {
             let lowest = lowest.filter(|&lowest| lowest < vote.ballot);
             if let Some(older) = lowest {
                 let older = recover(record(older, Value::Noop)).ok();
-                self.scales.expect("what an older record makes", older == recovered, &older)?;
+                self.comparator.expect(
+                    "recovery from an older record",
+                    older == recovered,
+                    &older,
+                )?;
             }
             let other = Value::Command(Bytes::from_static(b"other"));
             let refused = recover(record(vote.ballot, other));
-            self.scales.expect("what a contradiction makes", refused.is_err(), &refused)?;
+            self.comparator.expect("recovery from a contradiction", refused.is_err(), &refused)?;
         }
         Ok(())
     }
 
-    /// A leader takes as many proposals as it has room for, others none; nobody forgets one.
-    fn proposals(&self) -> Tried {
+    /// A leader takes as many proposals as it has room for, other nodes take none, and each proposal is taken or refused.
+    fn proposals(&self) -> Checked {
         const COUNT: u64 = limits::IN_FLIGHT_MAX + 2;
-        let parts = self.running.subject().replica().parts();
+        let parts = self.tested.replica().parts();
         let command = Bytes::from_static(b"v0");
         let proposal = |token| Proposal { token: Token(token), command: command.clone() };
         let event = Event::Propose((0..COUNT).map(proposal).collect());
-        let output: Output = self.scales.tried(self.running, event)?;
+        let output: Output = self.comparator.tried(self.tested, event)?;
         let next = parts.acceptor.votes.end().max(parts.learner.chosen.end()).0;
         let room = parts.learner.below.0 + limits::IN_FLIGHT_MAX;
         let (room, refusal) = match parts.role {
@@ -392,9 +401,9 @@ impl Edges<'_> {
         };
         let taken: Vec<_> = output.taken.iter().map(|taken| (taken.token, taken.slot)).collect();
         let expected: Vec<_> = (0..room.min(COUNT)).map(|i| (Token(i), Slot(next + i))).collect();
-        self.scales.expect("which proposals are taken", taken == expected, &output)?;
+        self.comparator.expect("taken proposals", taken == expected, &output)?;
         let refused: Vec<_> = output.refused.iter().map(|r| (r.token, r.refusal)).collect();
         let expected: Vec<_> = (room.min(COUNT)..COUNT).map(|i| (Token(i), refusal)).collect();
-        self.scales.expect("which proposals are refused", refused == expected, &output)
+        self.comparator.expect("refused proposals", refused == expected, &output)
     }
 }

@@ -1,15 +1,30 @@
-//! The production replica held against the model.
+//! Conformance of the production replica to the model.
 //!
-//! This is the only crate that sees both. [`projection`] says which field of the implementation is
-//! which of the model; [`lockstep`] takes every step of the model with the production replicas as
-//! well; [`faulty`] breaks the production replica on purpose, to show that it would be noticed.
+//! This is the only crate that sees both. It takes every transition of the model, within bounds, with the production code as
+//! well, and compares the results. `cargo verify` runs this check and all others of the project.
+//!
+//! It is not a test of a node: it has no clock, no sockets and no disk. And it does not say that the model is right; the other
+//! links of the chain do.
+//!
+//! In reading order:
+//!
+//! - [`projection`]: the table of corresponding fields.
+//! - [`tested`]: a node under test: a replica, its disk, and records that wait.
+//! - [`comparator`]: compares one node under test with the model's node.
+//! - [`lockstep`]: the model whose states are pairs; [`memo`]: comparisons that were made before are not made again.
+//! - [`edges`]: inputs that the model does not have; [`limits`]: the limits of the replicas.
+//! - [`mutants`]: production replicas with a bug of the catalogue, which the lockstep must find.
+//! - [`trace`]: traces of the model, taken on production replicas.
+//! - [`spaces`]: the table of spaces, with pinned counts; [`verify`]: `cargo verify`.
 
+pub mod comparator;
 pub mod edges;
-pub mod faulty;
 pub mod limits;
 pub mod lockstep;
-pub mod pair;
+pub mod memo;
+pub mod mutants;
 pub mod projection;
 pub mod spaces;
+pub mod tested;
 pub mod trace;
 pub mod verify;

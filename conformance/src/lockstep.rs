@@ -1,37 +1,40 @@
 //! Model and implementation side by side: a model whose states are pairs.
 //!
-//! Every step of the model is taken by the production replicas as well, and everything that comes of
-//! it is compared: the disk, each field of the replica, the records, the messages, and which of these
-//! leave before the records are durable. Inputs that change nothing in the model are delivered, too, and
-//! must change nothing; so are batches as a whole, resends, heartbeats and requests for what was missed. A
-//! difference becomes part of the state, and so the shortest path to it is found like any other
-//! counterexample.
+//! The production replicas take every step of the model, and the [comparator](crate::comparator) compares the results.
+//! Further checks follow each step:
 //!
-//! Each step of the model runs the production code. What should change nothing is tried once for each
-//! distinct replica, not in each state of the cluster that contains it: a replica is a pure function
-//! of itself and the input, and nothing else is looked at.
+//! - An input that changes nothing in the model is delivered as well, and must change nothing.
+//! - A batch is delivered as a whole and by parts; news of a chosen value is delivered with and without the value.
+//! - The messages that a node sends again were sent before.
+//! - Inputs that the model does not have are tried on each distinct replica ([`edges`]).
 //!
-//! What it is not: it says nothing about a driver, a disk or a network; those are other links.
+//! A difference becomes part of the state, so the search finds the shortest path to it like that to any other
+//! counterexample. A step of one node that was compared before is not compared again; [`memo`](crate::memo) says why that
+//! loses nothing.
+//!
+//! The lockstep says nothing about a driver, a disk or a network. Other links of the chain do.
 
 use std::{
-    collections::HashSet,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard},
+    hash::{Hash, Hasher},
+    sync::Arc,
 };
 
-use paxos::{Envelope, Event, Message as RealMessage, Timer};
+use paxos::{Event, Message as RealMessage, Timer, To};
 use paxos_model::cluster::{
     AGREEMENT, Action, Bounds, BoundsError, Bug, CheckedCluster, CheckedState, Cluster,
-    state::{Input, Live, Message, NodeId, Role, Slot, State},
+    state::{Input, Live, Message, NODES_MAX, Node, NodeId, Role, State},
 };
-use state_explorer::Explorable;
+use smallvec::SmallVec;
+use state_explorer::{Explorable, WithHistory};
 use stateright::{Model, Property};
 
 use crate::{
+    comparator::{Checked, Comparator, Divergence},
     edges,
-    faulty::Subject,
-    pair::{Divergence, Running, Scales},
+    memo::{LocalStep, Memo, NodePair, Resends, Reshaped, Stimulus},
+    mutants::TestedReplica,
     projection::{Projection, real_node, real_slot},
+    tested::TestedNode,
 };
 
 /// The property that there is no difference.
@@ -42,47 +45,29 @@ pub const LOCKSTEP: &str = "model and implementation agree";
 pub struct Lockstep {
     cluster: CheckedCluster,
     projection: Projection,
-    bug: Option<Bug>,
-    tried: Arc<Tried>,
+    mutant: Option<Bug>,
+    memo: Arc<Memo>,
 }
 
-/// What was already tried without effect, by replica and input.
-#[derive(Default)]
-struct Tried(Mutex<HashSet<u64>>);
-
-impl Tried {
-    /// Makes a check that was not made before. A difference is not remembered: it must show again
-    /// when the path to it is replayed.
-    fn once(
-        &self,
-        running: &Running,
-        input: impl Hash,
-        check: impl FnOnce() -> Result<(), Box<Divergence>>,
-    ) -> Result<(), Box<Divergence>> {
-        let mut hasher = DefaultHasher::new();
-        (running.digest(), input).hash(&mut hasher);
-        let key = hasher.finish();
-        if !self.known().contains(&key) {
-            check()?;
-            self.known().insert(key);
-        }
-        Ok(())
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashSet<u64>> {
-        self.0.lock().expect("nobody panics while holding it")
-    }
-}
-
-/// A state of the model, and production replicas in the same state.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// A state of the model, and nodes under test in the same state.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Pair {
     /// The model's state.
     pub model: CheckedState,
-    /// The replicas, by node.
-    pub replicas: Vec<Arc<Running>>,
+    /// Each node on both sides.
+    pub nodes: SmallVec<[Arc<NodePair>; NODES_MAX]>,
     /// The first difference; it ends the run.
     pub divergence: Option<Box<Divergence>>,
+}
+
+impl Hash for Pair {
+    /// Hashes each node of the model with its pair, where the hash is computed once. A field that is added to the model's
+    /// state does not compile here before it is hashed.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let WithHistory { state: State { nodes: _, network }, history } = &self.model;
+        self.nodes.iter().for_each(|pair| pair.hash(state));
+        (network, history, &self.divergence).hash(state);
+    }
 }
 
 impl std::fmt::Debug for Pair {
@@ -99,36 +84,45 @@ impl Lockstep {
     /// Model and production replicas within some bounds.
     ///
     /// # Errors
-    /// Bounds that are out of range.
+    /// Fails if the bounds are out of range.
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         // The model's own properties are checked in its own run.
         let cluster = Cluster::new(bounds)?.with_only(&[AGREEMENT]).checked();
-        Ok(Self { cluster, projection: Projection::new(bounds), bug: None, tried: Arc::default() })
+        let memo = Arc::new(Memo::default());
+        Ok(Self { cluster, projection: Projection::new(bounds), mutant: None, memo })
     }
 
-    /// How many distinct inputs were tried that should change nothing.
-    pub fn tried(&self) -> usize {
-        self.tried.known().len()
+    /// The comparisons that were made.
+    pub fn memo(&self) -> &Memo {
+        &self.memo
     }
 
-    /// The same with a broken replica, which must be noticed.
+    /// The same with a memo of another size.
     #[must_use]
-    pub fn with_faulty_replica(self, bug: Bug) -> Self {
-        Self { bug: Some(bug), ..self }
+    pub fn with_memo(self, memo: Memo) -> Self {
+        Self { memo: Arc::new(memo), ..self }
     }
 
-    /// The pair before anything happened.
+    /// The same with a mutant in place of each replica. The run must find a difference.
+    #[must_use]
+    pub fn with_mutant(self, mutant: Bug) -> Self {
+        Self { mutant: Some(mutant), memo: Arc::new(Memo::default()), ..self }
+    }
+
+    /// The pair before any step.
     pub fn start(&self) -> Pair {
         let model = self.cluster.init_states().remove(0);
-        let replica = |node| {
+        let pair = |node| {
             let config = self.projection.config(node);
-            let subject = Subject::new(config, self.bug).expect("checked by the bounds");
-            Arc::new(Running::new(subject, self.projection.reads()))
+            let replica = TestedReplica::new(config, self.mutant).expect("checked by the bounds");
+            let tested = TestedNode::new(replica, self.projection.reads());
+            self.memo.shared(NodePair::new(node, model.node(node).clone(), tested))
         };
-        Pair { model, replicas: self.cluster.nodes().map(replica).collect(), divergence: None }
+        let nodes = self.cluster.nodes().map(pair).collect();
+        Pair { model, nodes, divergence: None }
     }
 
-    /// The pair after an action; nothing if it changes nothing on either side.
+    /// The pair after an action; `None` if the action changes nothing on either side.
     pub fn successor(&self, pair: &Pair, action: Action) -> Option<Pair> {
         let next = self.cluster.after(&pair.model, &action);
         let outcome = match &next {
@@ -136,73 +130,98 @@ impl Lockstep {
             None => self.ignore(pair, action).map(|()| None),
         };
         match outcome {
-            Ok(replica) => {
-                let (id, running) = replica?;
-                let mut replicas = pair.replicas.clone();
-                replicas[usize::from(id.0)] = Arc::new(running);
-                Some(Pair { model: next?, replicas, divergence: None })
+            Ok(reached) => {
+                let reached = reached?;
+                let mut nodes = pair.nodes.clone();
+                let place = usize::from(reached.node.0);
+                nodes[place] = reached;
+                let model = next?;
+                debug_assert!(
+                    nodes.iter().map(|pair| &pair.model).eq(&model.nodes),
+                    "an action changes one node"
+                );
+                Some(Pair { model, nodes, divergence: None })
             }
             Err(divergence) => Some(Pair {
                 model: next.unwrap_or_else(|| pair.model.clone()),
-                replicas: pair.replicas.clone(),
+                nodes: pair.nodes.clone(),
                 divergence: Some(divergence),
             }),
         }
     }
 
-    fn scales(&self, node: NodeId) -> Scales<'_> {
-        Scales { projection: &self.projection, node }
+    fn comparator(&self, node: NodeId) -> Comparator<'_> {
+        Comparator { projection: &self.projection, node }
     }
 
-    /// Takes a step of the model with the implementation.
-    fn follow(
-        &self,
-        pair: &Pair,
-        next: &State,
-        action: Action,
-    ) -> Result<(NodeId, Running), Box<Divergence>> {
-        if let Action::Sync(node) | Action::Crash(node) = action {
-            let running = &pair.replicas[usize::from(node.0)];
-            let after = next.node(node);
-            let scales = self.scales(node);
-            let running = match action {
-                Action::Sync(_) => scales.sync(running, &after.durable)?,
-                _ => scales.crash(running, &after.live)?,
-            };
-            scales.compare_disk(running.disk(), &after.durable)?;
-            return Ok((node, running));
+    /// Takes a step of the model with the node under test.
+    fn follow(&self, pair: &Pair, next: &State, action: Action) -> Checked<Arc<NodePair>> {
+        let (node, stimulus) = match action {
+            Action::Sync(node) => (node, Stimulus::Sync),
+            Action::Crash(node) => (node, Stimulus::Crash),
+            _ => {
+                let input = self.cluster.input(&pair.model, action);
+                let (node, input) = input.expect("other actions are inputs of a node");
+                (node, Stimulus::Input(input))
+            }
+        };
+        let (before, after) = (&pair.nodes[usize::from(node.0)], next.node(node));
+        let input = matches!(stimulus, Stimulus::Input(_));
+        let early = if input && !after.unsynced.is_empty() {
+            // Both networks are sorted, and messages are only added.
+            let mut known = pair.model.network.iter().peekable();
+            let is_new = |message: &Message| known.next_if_eq(message).is_none();
+            next.network.iter().filter(is_new).collect()
+        } else {
+            SmallVec::new()
+        };
+        let step = LocalStep { stimulus, reshaped: self.reshaped(&pair.model, action), early };
+        let compare = || self.compare(before, &step, after);
+        let reached = self.memo.taken(before, &step, after, compare)?;
+        if input {
+            self.undisturbed(next, &reached)?;
         }
-        let (node, input) = self.cluster.input(&pair.model, action).expect("an input of a node");
-        let (before, after) = (pair.model.node(node), next.node(node));
-        let running = &pair.replicas[usize::from(node.0)];
-        let scales = self.scales(node);
-        let expected = self.cluster.step(node, &before.live, input);
-        let fresh = || next.network.iter().filter(|message| !pair.model.network.contains(*message));
-        let early = (!after.unsynced.is_empty()).then(|| fresh().collect());
-        self.said_otherwise(pair, node, action)?;
-        let running = scales.step(running, &before.live, input, &expected, early)?;
-        scales.compare_disk(running.disk(), &after.durable)?;
-        self.undisturbed(next, node, &running)?;
-        Ok((node, running))
+        Ok(reached)
     }
 
-    /// Delivers what changes nothing in the model.
-    fn ignore(&self, pair: &Pair, action: Action) -> Result<(), Box<Divergence>> {
+    /// Compares a step of one node, of which nothing was compared before. It reads its arguments and nothing else of the
+    /// cluster, so that the [memo](crate::memo) can stand for it.
+    fn compare(&self, before: &NodePair, step: &LocalStep, after: &Node) -> Checked<TestedNode> {
+        let NodePair { node, model, tested, .. } = before;
+        let comparator = self.comparator(*node);
+        let tested = match step.stimulus {
+            Stimulus::Sync => comparator.sync(tested, &after.durable)?,
+            Stimulus::Crash => comparator.crash(tested, &after.live)?,
+            Stimulus::Input(input) => {
+                if let Some(reshaped) = step.reshaped {
+                    self.compare_reshaped(before, input, reshaped)?;
+                }
+                let expected = self.cluster.step(*node, &model.live, input);
+                let early = (!after.unsynced.is_empty()).then(|| step.early.to_vec());
+                comparator.step(tested, &model.live, input, &expected, early)?
+            }
+        };
+        comparator.compare_disk(tested.disk(), &after.durable)?;
+        Ok(tested)
+    }
+
+    /// Delivers an action that changes nothing in the model.
+    fn ignore(&self, pair: &Pair, action: Action) -> Checked {
         let Some((node, input)) = self.cluster.input(&pair.model, action) else { return Ok(()) };
-        let running = &pair.replicas[usize::from(node.0)];
-        self.tried.once(running, (0, input), || {
-            let live = &pair.model.node(node).live;
-            let expected = self.cluster.step(node, live, input);
-            // Not ignored, only out of bounds: too many unsynced steps, or ballots or slots that
-            // this space does not have.
-            if expected.live != *live || self.beyond_bounds(live, node, input) {
+        let before = &pair.nodes[usize::from(node.0)];
+        self.memo.ignored(before, input, || {
+            let NodePair { model, tested, .. } = &**before;
+            let expected = self.cluster.step(node, &model.live, input);
+            // The node does not ignore the input. The space only has no room for its effect: too many steps would
+            // wait for their sync, or the ballot or slot is out of bounds.
+            if expected.live != model.live || self.beyond_bounds(&model.live, node, input) {
                 return Ok(());
             }
-            self.scales(node).ignores(running, live, input, &expected)
+            self.comparator(node).ignores(tested, &model.live, input, &expected)
         })
     }
 
-    /// What a production replica would do and the space has no room for.
+    /// Returns true if a production replica acts on the input and the space has no room for the effect.
     fn beyond_bounds(&self, live: &Live, node: NodeId, input: Input) -> bool {
         let leads = matches!(live.role, Role::Leader { .. });
         let bounds = self.cluster.bounds();
@@ -217,156 +236,136 @@ impl Lockstep {
         }
     }
 
-    /// The same input in another shape: a batch that says this and more, or news without the value.
-    fn said_otherwise(
-        &self,
-        pair: &Pair,
-        node: NodeId,
-        action: Action,
-    ) -> Result<(), Box<Divergence>> {
-        let running = &pair.replicas[usize::from(node.0)];
-        let scales = self.scales(node);
-        let live = &pair.model.node(node).live;
+    /// Returns another shape of an input: a batch with the message of the next slot, or news without the value.
+    fn reshaped(&self, state: &State, action: Action) -> Option<Reshaped> {
         match action {
-            Action::Deliver { message: message @ Message::Accept { ballot, slot, .. }, .. } => {
-                let following = pair.model.network.iter().find(|other| {
-                    matches!(other, Message::Accept { ballot: b, slot: s, .. }
-                        if *b == ballot && s.0 == slot.0 + 1)
-                });
-                let Some(following) = following else { return Ok(()) };
-                let (from, parts) = self.accepts(&[message, following]);
-                let values = parts.iter().map(|(_, value)| value.clone()).collect();
-                let from = real_node(from);
-                let ballot = self.projection.real_ballot(ballot);
-                let whole = RealMessage::Accept { ballot, first: real_slot(slot), values };
-                let whole = Event::Message { from, message: whole };
-                let part = |part| self.projection.event(node, Input::Message(part));
-                self.tried.once(running, (1, message, following), || {
-                    let parts = [message, following].map(part).to_vec();
-                    scales.batch(running, whole, parts)
-                })
-            }
-            Action::Deliver { message: message @ Message::Accepted { .. }, .. } => {
-                let Message::Accepted { ballot, slot, from, .. } = message else { return Ok(()) };
-                let following = pair.model.network.iter().find(|other| {
-                    matches!(other, Message::Accepted { ballot: b, slot: s, from: f, .. }
-                        if *b == ballot && s.0 == slot.0 + 1 && *f == from)
-                });
-                let Some(following) = following else { return Ok(()) };
-                let ballot = self.projection.real_ballot(ballot);
-                let whole = RealMessage::Accepted { ballot, first: real_slot(slot), count: 2 };
-                let whole = Event::Message { from: real_node(from), message: whole };
-                let part = |part| self.projection.event(node, Input::Message(part));
-                self.tried.once(running, (1, message, following), || {
-                    let parts = [message, following].map(part).to_vec();
-                    scales.batch(running, whole, parts)
-                })
-            }
-            Action::Chosen { slot, ballot, value, .. } => {
-                let voted = live.acceptor.votes[usize::from(slot.0)];
-                let other = real_node(NodeId(u8::from(node.0 == 0)));
-                let (real_ballot, first) = (self.projection.real_ballot(ballot), real_slot(slot));
-                let news = RealMessage::Chosen { ballot: real_ballot, first, count: 1 };
-                let news = Event::Message { from: other, message: news };
-                self.tried.once(running, (2, action), || {
-                    if voted.is_some_and(|vote| vote.ballot == ballot) {
-                        let told = self.projection.event(node, Input::Chosen { slot, value });
-                        scales.same_effect(running, told, news)
-                    } else {
-                        scales.unmoved(running, news).map(drop)
+            Action::Chosen { ballot, .. } => Some(Reshaped::News(ballot)),
+            Action::Deliver { message, .. } if self.cluster.bounds().slots > 1 => {
+                let follows = |other: &Message| match (message, *other) {
+                    (
+                        Message::Accept { ballot, slot, .. },
+                        Message::Accept { ballot: b, slot: s, .. },
+                    ) => b == ballot && s.0 == slot.0 + 1,
+                    (
+                        Message::Accepted { ballot, slot, from, .. },
+                        Message::Accepted { ballot: b, slot: s, from: f, .. },
+                    ) => b == ballot && s.0 == slot.0 + 1 && f == from,
+                    _ => false,
+                };
+                match message {
+                    Message::Accept { .. } | Message::Accepted { .. } => {
+                        state.network.iter().find(follows).map(Reshaped::Batch)
                     }
-                })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn accepts(&self, messages: &[Message]) -> (NodeId, Vec<(Slot, paxos::Value)>) {
-        let owner = self.projection.owner(messages[0].ballot());
-        let parts = messages.iter().filter_map(|message| match message {
-            Message::Accept { slot, value, .. } => {
-                Some((*slot, self.projection.real_value(*value)))
+                    _ => None,
+                }
             }
             _ => None,
-        });
-        (owner, parts.collect())
+        }
     }
 
-    /// What a candidate or leader sends again was sent before; or waits, and then it waits again.
-    fn sends_again(
-        &self,
-        state: &State,
-        node: NodeId,
-        running: &Running,
-    ) -> Result<(), Box<Divergence>> {
-        let waiting = &state.node(node).unsynced;
-        let mut output = self.scales(node).unmoved(running, Event::Timer(Timer::Resend))?;
-        let early = running.take_early(&mut output);
-        self.was_sent(state, node, early, |_| false)?;
-        self.was_sent(state, node, output.messages, |message| {
-            waiting.iter().any(|step| step.messages.contains(message))
-        })
+    /// Delivers an input in another shape to a copy. The effect must be the same.
+    fn compare_reshaped(&self, before: &NodePair, input: Input, reshaped: Reshaped) -> Checked {
+        let NodePair { node, model, tested, .. } = before;
+        let (comparator, live) = (self.comparator(*node), &model.live);
+        let projection = &self.projection;
+        let event = |input| projection.event(*node, input);
+        match (input, reshaped) {
+            (Input::Message(message), Reshaped::Batch(following)) => {
+                let ballot = projection.real_ballot(message.ballot());
+                let (from, whole) = match (message, following) {
+                    (Message::Accept { slot, value, .. }, Message::Accept { value: next, .. }) => {
+                        let values = [value, next].map(|value| projection.real_value(value)).into();
+                        let whole = RealMessage::Accept { ballot, first: real_slot(slot), values };
+                        (projection.owner(message.ballot()), whole)
+                    }
+                    (Message::Accepted { slot, from, .. }, _) => {
+                        let first = real_slot(slot);
+                        (from, RealMessage::Accepted { ballot, first, count: 2 })
+                    }
+                    _ => unreachable!(
+                        "only votes and their answers have a slot that another follows"
+                    ),
+                };
+                let whole = Event::Message { from: real_node(from), message: whole };
+                let parts = [message, following].map(|part| event(Input::Message(part)));
+                comparator.batch(tested, whole, parts.to_vec())
+            }
+            (Input::Chosen { slot, .. }, Reshaped::News(ballot)) => {
+                let voted = live.acceptor.votes[usize::from(slot.0)];
+                let other = real_node(NodeId(u8::from(node.0 == 0)));
+                let (real_ballot, first) = (projection.real_ballot(ballot), real_slot(slot));
+                let news = RealMessage::Chosen { ballot: real_ballot, first, count: 1 };
+                let news = Event::Message { from: other, message: news };
+                if voted.is_some_and(|vote| vote.ballot == ballot) {
+                    comparator.same_effect(tested, event(input), news)
+                } else {
+                    comparator.unmoved(tested, news).map(drop)
+                }
+            }
+            _ => unreachable!("an input has a shape of its own kind"),
+        }
     }
 
-    /// These were sent before, or wait to be.
-    fn was_sent(
-        &self,
-        state: &State,
-        node: NodeId,
-        mut resent: Vec<Envelope>,
-        waits: impl Fn(&Message) -> bool,
-    ) -> Result<(), Box<Divergence>> {
-        let now = state.node(node);
-        for envelope in &mut resent {
-            envelope.to = match &envelope.message {
-                RealMessage::Prepare { .. }
-                | RealMessage::Accept { .. }
-                | RealMessage::Confirm { .. } => paxos::To::Peers,
-                _ => envelope.to,
-            };
-        }
-        let sent = self.projection.sent(node, &now.live.acceptor, &resent);
-        let sent = sent.map_err(|what| {
-            Box::new(diverged(node, "what is sent again", "nothing new", what.0))
-        })?;
-        let known = |message: &Message| state.network.contains(*message) || waits(message);
-        if let Some(new) = sent.messages.iter().find(|message| !known(message)) {
-            return Err(Box::new(diverged(
-                node,
-                "what is sent again",
-                "nothing new",
-                format!("{new:?}"),
-            )));
-        }
-        if !sent.nacks.is_empty() || !sent.announced.is_empty() {
-            return Err(Box::new(diverged(
-                node,
-                "what is sent again",
-                "nothing new",
-                format!("{sent:?}"),
-            )));
+    /// Timers, and messages that the model does not have, change nothing.
+    fn undisturbed(&self, state: &State, reached: &NodePair) -> Checked {
+        self.sends_nothing_new(state, reached)?;
+        if reached.edges_hold.get().is_none() {
+            edges::check(&self.comparator(reached.node), &reached.tested)?;
+            reached.edges_hold.get_or_init(|| ());
         }
         Ok(())
     }
 
-    /// Timers and messages that the model does not have: they change nothing.
-    fn undisturbed(
-        &self,
-        state: &State,
-        node: NodeId,
-        running: &Running,
-    ) -> Result<(), Box<Divergence>> {
-        let now = state.node(node);
-        if now.live.role != Role::Follower {
-            self.sends_again(state, node, running)?;
+    /// Each message that a candidate or leader sends again was sent before; or it waits for a sync, and then waits again.
+    fn sends_nothing_new(&self, state: &State, reached: &NodePair) -> Checked {
+        let Resends { early, late } = if let Some(known) = reached.resends.get() {
+            known
+        } else {
+            let resends = self.resends(reached)?;
+            reached.resends.get_or_init(|| resends)
+        };
+        let sent = |message: &Message| state.network.contains(*message);
+        let waits = |message: &Message| {
+            reached.model.unsynced.iter().any(|step| step.messages.contains(message))
+        };
+        let new_early = early.iter().find(|message| !sent(message));
+        let new_late = || late.iter().find(|message| !sent(message) && !waits(message));
+        match new_early.or_else(new_late) {
+            None => Ok(()),
+            Some(new) => self.comparator(reached.node).differ(RESENT, "nothing new", new),
         }
-        self.tried.once(running, 3, || edges::check(&self.scales(node), running))
+    }
+
+    /// The messages that a candidate or leader sends again, in the model's words.
+    fn resends(&self, pair: &NodePair) -> Checked<Resends> {
+        let NodePair { node, model, tested, .. } = pair;
+        if model.live.role == Role::Follower {
+            return Ok(Resends::default());
+        }
+        let comparator = self.comparator(*node);
+        let mut output = comparator.unmoved(tested, Event::Timer(Timer::Resend))?;
+        let early = tested.take_early(&mut output);
+        let in_words = |mut resent: Vec<paxos::Envelope>| {
+            for envelope in &mut resent {
+                envelope.to = match &envelope.message {
+                    RealMessage::Prepare { .. }
+                    | RealMessage::Accept { .. }
+                    | RealMessage::Confirm { .. } => To::Peers,
+                    _ => envelope.to,
+                };
+            }
+            let sent = self.projection.sent(*node, &model.live.acceptor, &resent);
+            let sent = comparator.mapped(RESENT, sent)?;
+            if !sent.nacks.is_empty() || !sent.announced.is_empty() {
+                return comparator.differ(RESENT, "nothing new", sent);
+            }
+            Ok(sent.messages)
+        };
+        Ok(Resends { early: in_words(early)?, late: in_words(output.messages)? })
     }
 }
 
-fn diverged(node: NodeId, field: &'static str, model: &str, implementation: String) -> Divergence {
-    Divergence { node, field, model: model.to_owned(), implementation }
-}
+const RESENT: &str = "resent messages";
 
 impl Model for Lockstep {
     type State = Pair;
@@ -383,8 +382,7 @@ impl Model for Lockstep {
     }
 
     fn next_state(&self, pair: &Pair, action: Action) -> Option<Pair> {
-        let next = self.successor(pair, action)?;
-        Some(next)
+        self.successor(pair, action)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -404,7 +402,7 @@ impl Explorable for Lockstep {
     }
 
     fn only(&self, _: &'static str) -> Self {
-        Self { tried: Arc::default(), ..self.clone() }
+        Self { memo: Arc::new(Memo::default()), ..self.clone() }
     }
 
     fn describe(&self, action: &Action) -> String {

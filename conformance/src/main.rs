@@ -1,6 +1,6 @@
 //! The command `paxos-conformance`: `cargo verify`, and its parts.
 //!
-//! Arguments, output and exit codes are decided here; what is true is decided by the libraries.
+//! This file parses arguments, prints output and chooses exit codes. The libraries decide each verdict.
 
 use std::{
     fs,
@@ -29,12 +29,12 @@ use paxos_model::{
 use state_explorer::{Options, explore, refuse};
 use verdict::{Interrupt, signals};
 
-/// For arguments and input that cannot be used, as clap has it too.
+/// The exit code for unusable arguments or input; clap uses the same.
 const UNUSABLE: u8 = 2;
-/// For a verdict that could not be delivered: nobody may take silence for success.
+/// The exit code if a verdict that holds could not be printed: silence must not look like success.
 const UNDELIVERED: u8 = 3;
 
-/// The production replica held against the model.
+/// Compares the production replica with the model.
 #[derive(Parser)]
 #[command(
     version,
@@ -82,10 +82,10 @@ struct VerifyArgs {
     /// Larger spaces as well: about fifty minutes of CPU time.
     #[arg(long)]
     deep: bool,
-    /// Write all that was found to a file, as one JSON object.
+    /// Write the results to a file, as one JSON object.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How many spaces to explore at once [default: one per core].
+    /// The number of spaces to explore at once [default: one per core].
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZeroUsize>,
 }
@@ -106,13 +106,13 @@ fn main() -> ExitCode {
     match command {
         Command::Verify(args) => run_verify(&args, &interrupt()),
         Command::Lockstep(args) => run_lockstep(&args, &interrupt()),
-        // These have nothing to report if a signal ends them.
+        // These commands have nothing to report if a signal ends them.
         Command::Traces(args) => run_traces(&args),
         Command::Replay(args) => run_replay(&args),
     }
 }
 
-/// The wish of the first signal to stop with a report of what was found so far.
+/// Requested by the first signal. The command then stops with a report of what it found so far.
 fn interrupt() -> Interrupt {
     signals::interrupt().unwrap_or_else(|error| {
         eprintln!("warning: signals will end this without a report: {error}");
@@ -173,7 +173,7 @@ fn run_traces(args: &TracesArgs) -> ExitCode {
         }
         Err(error) => {
             if new {
-                // Nothing is in it. One that is not empty is not removed.
+                // Removes the folder if it is empty.
                 let _ = fs::remove_dir(&args.out);
             }
             unusable(&error.to_string())
@@ -204,7 +204,7 @@ fn run_replay(args: &ReplayArgs) -> ExitCode {
             Ok(replayed) => steps += replayed.steps,
             Err(failure) => {
                 eprintln!("{}: {failure}", file_name(file));
-                // A difference of the implementation outweighs a file that is no trace.
+                // A difference outweighs a file that is no trace.
                 let code = failure.exit_code();
                 worst = if worst == 1 || code == 1 { 1 } else { worst.max(code) };
             }

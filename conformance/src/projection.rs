@@ -1,4 +1,4 @@
-//! Which field of the implementation is which of the model: the one table of it.
+//! The table of corresponding fields of the implementation and the model.
 //!
 //! | implementation | model |
 //! |---|---|
@@ -9,13 +9,13 @@
 //! | `acceptor.promised`, `acceptor.votes`, `acceptor.trimmed` | the same |
 //! | `role` with `heard`, `reported`, `trimmed`, `votes` | `role` with the same |
 //! | `reader` with `barrier`, `round`, `heard` and `index` | `reads` with `barrier`, `rounds`, `under_way` |
-//! | `reader.asked`, `reader.waiting`: one read or none | whether a round is `under_way`, `waits` |
+//! | `reader.asked`, `reader.waiting`: one read or none | a round is `under_way` or not, a read `waits` or not |
 //! | `learner.chosen` | `chosen` |
-//! | `learner.below`, `leader.first` | none: they follow from `chosen`, and are checked to |
+//! | `learner.below`, `leader.first` | none: they are checked against `chosen`, from which they follow |
 //! | `config` | none: it never changes, and is checked to be what the replica was given |
 //!
-//! Every structure is taken apart field by field without `..`, so that a field that is added to the
-//! implementation does not compile here before it has found its place.
+//! Every structure is destructured without `..`. So a field that is added to the implementation does not compile here before
+//! it has a place in the table.
 
 use crate::limits;
 use bytes::Bytes;
@@ -38,10 +38,10 @@ use paxos_model::cluster::{
     },
 };
 
-/// Every read has the same name: the model has at most one in each round.
+/// The token of every read; the model has at most one read in each round.
 pub const READ: real::Token = real::Token(0);
 
-/// Something of the implementation that has no place in the model.
+/// A part of the implementation that has no place in the model, as text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Unmapped(pub String);
 
@@ -57,7 +57,7 @@ pub struct Projection {
     bounds: Bounds,
 }
 
-/// What a replica sends in a step, in the model's words.
+/// The messages that a replica sends in a step, in the model's terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     /// Messages that the network keeps, sorted.
@@ -75,12 +75,12 @@ impl Projection {
         Self { bounds }
     }
 
-    /// Whether anybody reads in this space.
+    /// Returns true if the space has reads.
     pub fn reads(&self) -> bool {
         self.bounds.reads > 0
     }
 
-    /// Who owns a ballot.
+    /// The owner of a ballot.
     pub fn owner(&self, ballot: Ballot) -> NodeId {
         self.bounds.owner(ballot)
     }
@@ -112,7 +112,7 @@ impl Projection {
         real::Value::Command(Bytes::from_static(NAMES[usize::from(value.0)]))
     }
 
-    /// A message as it goes over the wire, and who sent it.
+    /// A message with its sender.
     pub fn real_message(&self, message: Message) -> (NodeId, RealMessage) {
         let owner = self.bounds.owner(message.ballot());
         let ballot = self.real_ballot(message.ballot());
@@ -144,7 +144,7 @@ impl Projection {
         }
     }
 
-    /// An input as an event, from a node that may have sent it.
+    /// An input as an event; a message without a sender in the model gets a possible one.
     pub fn event(&self, me: NodeId, input: Input) -> Event {
         let other = NodeId(u8::from(me.0 == 0));
         let (from, message) = match input {
@@ -180,7 +180,7 @@ impl Projection {
     /// A whole replica.
     ///
     /// # Errors
-    /// The first thing that has no counterpart, or does not follow from what it should follow from.
+    /// Fails at the first part that has no counterpart, or that does not follow from the parts that determine it.
     pub fn live(&self, node: NodeId, parts: Parts<'_>) -> Mapped<Live> {
         let Parts { config, acceptor, role, learner } = parts;
         if config.id != real_node(node) {
@@ -219,10 +219,10 @@ impl Projection {
         Ok(Live { acceptor, role, chosen })
     }
 
-    /// What is durable.
+    /// The durable state.
     ///
     /// # Errors
-    /// The first thing that has no counterpart.
+    /// Fails at the first part that has no counterpart.
     pub fn acceptor(&self, acceptor: &RealAcceptor) -> Mapped<Acceptor> {
         let RealAcceptor { promised, trimmed, votes } = acceptor;
         let promised = promised.map(|ballot| self.ballot(ballot)).transpose()?;
@@ -230,11 +230,11 @@ impl Projection {
         Ok(Acceptor { promised, votes, trimmed: self.end(*trimmed)? })
     }
 
-    /// What a step of `me` sends; `after` is its acceptor afterwards, whose votes say what it is that
-    /// was accepted.
+    /// The messages that `me` sends in a step. `after` is its acceptor after the step; its votes hold the values, which
+    /// `Accepted` messages do not name.
     ///
     /// # Errors
-    /// A message without a counterpart, or to the wrong receiver.
+    /// Fails at a message that has no counterpart, or that goes to the wrong receiver.
     pub fn sent(&self, me: NodeId, after: &Acceptor, envelopes: &[real::Envelope]) -> Mapped<Sent> {
         let mut sent = Sent::default();
         for real::Envelope { to, message } in envelopes {
@@ -310,7 +310,7 @@ impl Projection {
         if slot.0 < u64::from(self.bounds.slots) { Ok(slot.0 as usize) } else { unmapped(slot) }
     }
 
-    /// A slot that nothing need be in: the end of a log, or of a part of it.
+    /// The end of a log or of a part of it: a slot that may be one beyond the last.
     fn end(&self, slot: real::Slot) -> Mapped<Slot> {
         if slot.0 <= u64::from(self.bounds.slots) { Ok(Slot(slot.0 as u8)) } else { unmapped(slot) }
     }
@@ -319,7 +319,7 @@ impl Projection {
         if round <= u64::from(self.bounds.reads) { Ok(round as u8) } else { unmapped(round) }
     }
 
-    /// The rounds of a leader. Where there are no reads, nothing depends on the barrier.
+    /// The rounds of a leader. The barrier is left out in a space without reads, because nothing depends on it there.
     fn reader(&self, reader: &Reader) -> Mapped<Reads> {
         let Reader { barrier, round, heard, index, asked, waiting } = reader;
         let (all, none) = ([READ].as_slice(), [].as_slice());

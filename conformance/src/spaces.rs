@@ -1,9 +1,8 @@
-//! What `cargo verify` proves and explores: a table of spaces, chosen by measurement.
+//! The specifications and spaces that `cargo verify` checks, chosen by measurement.
 //!
-//! No space has everything, for the parts multiply. Between them, every kind of message, a crash at
-//! every point, one and two unsynced steps, the interaction of slots, and duplicates that matter
-//! occur; [`Bounds::leaves_out`] says what a space lacks. The counts are pinned: another one is a
-//! change of the protocol, and has to be explained.
+//! No space has everything, because the parts multiply. Together the spaces have every kind of message, a crash at every
+//! point, one and two unsynced steps, the interaction of slots, and duplicates that matter; [`Bounds::leaves_out`] lists
+//! what one space lacks. The counts are pinned: another count is a change of the protocol and must be explained.
 
 use epr_prover::language::Specification;
 use paxos_model::{
@@ -11,24 +10,24 @@ use paxos_model::{
     specifications::{SPECIFICATIONS, shipped},
 };
 
-/// All that one verification runs.
+/// The specifications and spaces of one verification.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    /// What is proved, without bounds.
+    /// The specifications that are proved, for any number of nodes, ballots and values.
     pub specifications: Vec<Specification>,
-    /// Where Lamport's specification has the counts of other tools.
+    /// The spaces in which Lamport's specification has the counts of other tools.
     pub known: Vec<Known>,
-    /// Where it is held against the text of a specification, by its name.
+    /// The spaces in which it is checked against the text of a specification, which is given by name.
     pub synod_refinements: Vec<(&'static str, Known)>,
-    /// Where the cluster is held against `multipaxos.epr`. The text remembers who was heard, so that
+    /// The spaces in which the cluster is checked against `multipaxos.epr`. The text remembers which nodes answered, so
     /// there are more states than in the same space of the model alone.
     pub cluster_refinements: Vec<Space>,
-    /// Where the cluster is explored, by itself and in lockstep with production replicas.
+    /// The spaces in which the cluster is explored, alone and in lockstep with production replicas.
     pub spaces: Vec<Space>,
 }
 
 impl Table {
-    /// What every run can afford: one to three minutes on two cores.
+    /// The table of every run: one to three minutes on two cores.
     pub fn quick() -> Self {
         Self {
             specifications: SPECIFICATIONS.iter().map(|(name, _)| shipped(name)).collect(),
@@ -39,7 +38,7 @@ impl Table {
         }
     }
 
-    /// That, and larger spaces.
+    /// The quick table and larger spaces.
     pub fn deep() -> Self {
         let mut table = Self::quick();
         table.known.push(KNOWN_DEEP);
@@ -79,7 +78,7 @@ pub const KNOWN: &[Known] = &[
 /// The count that only the deep run recomputes.
 pub const KNOWN_DEEP: Known = known((3, 2, 4), 8_220_065, 23_340_612, 33);
 
-/// Where Lamport's specification, in Rust, is held against its text.
+/// The spaces in which Lamport's specification, in Rust, is checked against its text.
 pub const SYNOD_REFINEMENTS: &[(&str, Known)] = &[
     ("synod", known((3, 2, 2), 3_921, 9_442, 17)),
     ("synod", known((3, 2, 3), 185_369, 491_535, 25)),
@@ -87,7 +86,7 @@ pub const SYNOD_REFINEMENTS: &[(&str, Known)] = &[
     ("flexible", Known { quorums: Some((1, 3)), ..known((3, 2, 2), 12_513, 35_092, 17) }),
 ];
 
-/// Where the cluster is held against `multipaxos.epr`.
+/// The spaces in which the cluster is checked against `multipaxos.epr`.
 pub const CLUSTER_REFINEMENTS: &[Space] = &[
     space(Bounds::of(3, 1, 2), "every message, any crash", 9_825, 52_572),
     space(
@@ -122,9 +121,9 @@ pub const CLUSTER_REFINEMENTS_DEEP: &[Space] = &[
 /// One space of the cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct Space {
-    /// What is explored.
+    /// The bounds of the cluster.
     pub bounds: Bounds,
-    /// Why.
+    /// The reason to explore it.
     pub shows: &'static str,
     /// Distinct states.
     pub states: usize,
@@ -144,7 +143,7 @@ const fn flexible(phase1_quorum: u8, phase2_quorum: u8) -> Bounds {
     Bounds { phase1_quorum, phase2_quorum, ..Bounds::of(3, 1, 3) }
 }
 
-/// What every run explores, in the model and in lockstep.
+/// The spaces of every run, for the model and for the lockstep.
 pub const DEFAULT: &[Space] = &[
     space(
         quiet(Bounds::of(3, 2, 3)),
@@ -233,8 +232,7 @@ pub const DEFAULT: &[Space] = &[
     space(Bounds::of(2, 3, 1), "three slots", 316, 1_580),
 ];
 
-/// What the deep run explores besides: five nodes with three ballots, five ballots, and much more of
-/// everything together. All of it, the default table included, takes about fifty minutes of CPU
+/// The spaces that the deep run adds: five nodes with three ballots, five ballots, and larger combinations. All of it, the default table included, takes about fifty minutes of CPU
 /// time, nearly half of it for the first row.
 pub const DEEP: &[Space] = &[
     space(

@@ -147,8 +147,8 @@ fn nearest(texts: &BTreeMap<Module, String>, mut path: Module) -> Option<Module>
     Some(path)
 }
 
-/// The modules of a circle, if there is one: those that are left when one after the other is taken away that imports from
-/// none of the others, or from which none of the others imports.
+/// The modules of a circle, if there is one. It removes each module that imports from none of the others, or from which none
+/// of the others imports, until no such module is left.
 fn circle(imports: &Imports) -> Option<Vec<String>> {
     let mut left = imports.clone();
     loop {

@@ -1,6 +1,6 @@
 //! Traces are replayed on the production replicas, and nothing that was tampered with passes.
 //!
-//! `UPDATE_TRACES=1 cargo test -p paxos-conformance --test traces` writes the stories anew.
+//! `UPDATE_TRACES=1 cargo test -p paxos-conformance --test traces` writes the scenarios anew.
 
 use std::{
     collections::HashSet,
@@ -14,8 +14,8 @@ use paxos_conformance::trace::{
     EXTENSION, Trace,
     cover::{self, CoverError},
     in_folder,
-    replay::{ReplayFailure, replay, replay_broken},
-    stories::STORIES,
+    replay::{ReplayFailure, replay, replay_on_mutants},
+    scenarios::SCENARIOS,
 };
 use paxos_model::{
     cluster::{Bounds, Bug, Cluster},
@@ -24,15 +24,15 @@ use paxos_model::{
 use state_explorer::{Options, explore};
 use stateright::Model as _;
 
-/// Where the stories are kept; written anew first if that is asked for.
+/// The folder of the kept traces, which are written anew first if `UPDATE_TRACES` is set.
 fn folder() -> PathBuf {
     static UPDATE: Once = Once::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
     UPDATE.call_once(|| {
         if std::env::var_os("UPDATE_TRACES").is_some() {
-            for story in STORIES {
-                let text = story.trace().unwrap_or_else(|error| panic!("{error}")).to_itf();
-                let file = folder.join(format!("{}{EXTENSION}", story.name));
+            for scenario in SCENARIOS {
+                let text = scenario.trace().unwrap_or_else(|error| panic!("{error}")).to_itf();
+                let file = folder.join(format!("{}{EXTENSION}", scenario.name));
                 fs::write(file, text).expect("it can be written");
             }
         }
@@ -40,14 +40,15 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// What the story of a name writes.
-fn story(name: &str) -> String {
-    let story = STORIES.iter().find(|story| story.name == name).expect("there is such a story");
-    story.trace().expect("it can happen").to_itf()
+/// The trace of the scenario of this name.
+fn scenario(name: &str) -> String {
+    let scenario =
+        SCENARIOS.iter().find(|scenario| scenario.name == name).expect("there is such a scenario");
+    scenario.trace().expect("it can happen").to_itf()
 }
 
-/// What becomes of a text that claims to be a trace.
-fn fate(text: &str) -> Result<usize, String> {
+/// The result of the replay of a text: the number of steps, or the failure.
+fn replayed(text: &str) -> Result<usize, String> {
     let trace = Trace::parse("a.itf.json", text).map_err(|error| error.to_string())?;
     let replayed = replay(&trace).map_err(|failure| {
         assert_eq!(failure.exit_code(), 2, "{failure}");
@@ -56,29 +57,29 @@ fn fate(text: &str) -> Result<usize, String> {
     Ok(replayed.steps)
 }
 
-/// With one part replaced by another.
+/// The text with one part replaced.
 fn altered(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "nothing says {from}");
     text.replacen(from, to, 1)
 }
 
 #[test]
-fn the_stories_are_what_is_kept() {
-    for story in STORIES {
-        let text = story.trace().unwrap_or_else(|error| panic!("{error}")).to_itf();
-        let file = folder().join(format!("{}{EXTENSION}", story.name));
+fn the_scenarios_are_what_is_kept() {
+    for scenario in SCENARIOS {
+        let text = scenario.trace().unwrap_or_else(|error| panic!("{error}")).to_itf();
+        let file = folder().join(format!("{}{EXTENSION}", scenario.name));
         let kept = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
-        assert!(kept == text, "{file:?} is not what the story says; set UPDATE_TRACES=1");
+        assert!(kept == text, "{file:?} is not what the scenario writes; set UPDATE_TRACES=1");
     }
-    let names: HashSet<_> = STORIES.iter().map(|story| story.name).collect();
-    assert_eq!(names.len(), STORIES.len(), "a name is there twice");
+    let names: HashSet<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+    assert_eq!(names.len(), SCENARIOS.len(), "a name is there twice");
 }
 
 #[test]
 fn every_kept_trace_is_replayed() {
     let files = in_folder(&folder()).expect("there are traces");
     assert!(files.len() >= 12, "only {} traces are left", files.len());
-    assert_eq!(files.len(), STORIES.len(), "a trace tells no story");
+    assert_eq!(files.len(), SCENARIOS.len(), "a trace belongs to no scenario");
     for file in files {
         let trace = Trace::read(&file).unwrap_or_else(|error| panic!("{error}"));
         let replayed = replay(&trace).unwrap_or_else(|failure| panic!("{file:?}: {failure}"));
@@ -88,8 +89,8 @@ fn every_kept_trace_is_replayed() {
     }
 }
 
-/// There is no story of snapshots or of reads yet.
-fn is_told(bug: Bug) -> bool {
+/// There is no scenario of snapshots or of reads yet.
+fn has_scenario(bug: Bug) -> bool {
     !matches!(
         bug,
         Bug::HidesTrimmed
@@ -103,12 +104,12 @@ fn is_told(bug: Bug) -> bool {
 }
 
 #[test]
-fn broken_replicas_do_not_get_through_the_stories() {
+fn no_mutant_gets_through_the_scenarios() {
     let mut missed = Vec::new();
-    for &bug in Bug::ALL.iter().filter(|&&bug| is_told(bug)) {
-        let noticed = STORIES.iter().any(|story| {
-            let trace = story.trace().expect("it can happen");
-            match replay_broken(&trace, bug) {
+    for &bug in Bug::ALL.iter().filter(|&&bug| has_scenario(bug)) {
+        let noticed = SCENARIOS.iter().any(|scenario| {
+            let trace = scenario.trace().expect("it can happen");
+            match replay_on_mutants(&trace, bug) {
                 Ok(_) => false,
                 Err(failure @ ReplayFailure::Diverged { .. }) => failure.exit_code() == 1,
                 Err(failure) => panic!("{failure}"),
@@ -180,8 +181,8 @@ fn the_cover_of_one_ballot_is_written_and_replayed() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn a_trace_that_was_tampered_with_is_refused_or_found() {
-    let text = &story("happy-path");
-    assert_eq!(fate(text), Ok(8));
+    let text = &scenario("happy-path");
+    assert_eq!(replayed(text), Ok(8));
     let find = |what: &str| text.find(what).expect("it is there");
     let cut = |from: usize, to: usize| format!("{}{}", &text[..from], &text[to..]);
     let last = text.rfind(",\n    {").expect("the last state");
@@ -269,10 +270,10 @@ fn a_trace_that_was_tampered_with_is_refused_or_found() {
         ("two states swapped", unnumbered),
         ("two states swapped and numbered", exchanged),
     ];
-    let mut fates = String::new();
+    let mut failures = String::new();
     for (what, text) in &tampered {
-        let fate = fate(text).expect_err(what);
-        fates.extend([what, "\n  ", &fate.replace('\n', "\n  "), "\n"]);
+        let failure = replayed(text).expect_err(what);
+        failures.extend([what, "\n  ", &failure.replace('\n', "\n  "), "\n"]);
     }
     expect![[r#"
         nothing in it
@@ -351,27 +352,27 @@ fn a_trace_that_was_tampered_with_is_refused_or_found() {
           a.itf.json: states[4].#meta.index is 5; accepted is 4
         two states swapped and numbered
           state 4 is no successor of the one before: "n2 gets Accept b0 s0=v0" may not happen there
-    "#]].assert_eq(&fates);
+    "#]].assert_eq(&failures);
 }
 
 #[test]
 fn traces_that_are_not_for_replicas_are_refused() {
-    let text = story("happy-path");
+    let text = scenario("happy-path");
     let broken = altered(&text, "\"bounds\":{", "\"bug\":8,\"bounds\":{");
-    let why = fate(&broken).expect_err("the replicas have no bug");
+    let why = replayed(&broken).expect_err("the replicas have no bug");
     assert_eq!(
         why,
         "it is a trace of a cluster with IgnoresReports; the replicas have no such bug"
     );
     let lines = text.lines().filter(|line| !line.starts_with("      \"action\":"));
     let bare: String = lines.map(|line| line.to_owned() + "\n").collect();
-    let why = fate(&altered(&bare, "[\"action\",", "[")).expect_err("there is no action");
+    let why = replayed(&altered(&bare, "[\"action\",", "[")).expect_err("there is no action");
     assert!(why.starts_with("state 1 does not say what led to it; `paxos-model trace`"), "{why}");
 }
 
 /// A node hears of a value, forgets it in a crash, and hears of it again.
 fn lasso(to: usize) -> String {
-    let story = [
+    let actions = [
         r#"{"tag":"Campaign","value":{"node":"n1"}}"#,
         r#"{"tag":"Deliver","value":{"to":"n2","message":{"tag":"Prepare","value":{"ballot":0}}}}"#,
         r##"{"tag":"Deliver","value":{"to":"n1","message":{"tag":"Promise","value":{"ballot":0,"sender":"n2","reports":{"#map":[]}}}}}"##,
@@ -385,7 +386,7 @@ fn lasso(to: usize) -> String {
         let value = serde_json::from_str(text).expect("a value");
         cluster.read_action(&value).expect("an action").expect("not the beginning")
     };
-    let actions: Vec<_> = story.iter().map(action).collect();
+    let actions: Vec<_> = actions.iter().map(action).collect();
     let text = Trace::record(&cluster, "a lasso", &actions).expect("it can happen").to_itf();
     altered(&text, "\"params\": []", &format!("\"params\": [], \"loop\": {to}"))
 }
@@ -393,13 +394,13 @@ fn lasso(to: usize) -> String {
 #[test]
 fn the_loop_of_a_lasso_is_closed_on_the_replicas() {
     // Seven steps, and one that closes the loop.
-    assert_eq!(fate(&lasso(6)), Ok(8));
+    assert_eq!(replayed(&lasso(6)), Ok(8));
     // The last state is the one before the news.
-    assert_eq!(fate(&lasso(5)), Ok(7));
-    assert_eq!(fate(&lasso(7)), Ok(7));
-    let why = fate(&lasso(3)).expect_err("the message stays in the network");
+    assert_eq!(replayed(&lasso(5)), Ok(7));
+    assert_eq!(replayed(&lasso(7)), Ok(7));
+    let why = replayed(&lasso(3)).expect_err("the message stays in the network");
     assert!(why.starts_with("no action leads from the last state back to state 3"), "{why}");
-    let why = fate(&lasso(8)).expect_err("there is no such state");
+    let why = replayed(&lasso(8)).expect_err("there is no such state");
     assert_eq!(why, "a.itf.json: loop is 8; accepted is the number of a state, 0 to 7, or nothing");
 }
 
@@ -408,34 +409,34 @@ fn find_from(text: &str, from: usize, what: &str) -> usize {
 }
 
 #[test]
-fn no_mutant_passes_for_another_behaviour_and_nothing_panics() {
-    let text = story("leader-crashes-after-one-vote-and-its-value-is-adopted");
+fn no_altered_text_passes_for_another_behaviour_and_nothing_panics() {
+    let text = scenario("leader-crashes-after-one-vote-and-its-value-is-adopted");
     let original = Trace::parse("a.itf.json", &text).expect("it is a trace");
-    // Each line left out, each twice, each digit changed; at every seventh byte: it left out, it
-    // spoilt, all from there on cut off.
+    // Omits each line, repeats each line, and changes each digit. At every seventh byte, omits the byte, spoils it, and cuts
+    // off the rest.
     let lines: Vec<&str> = text.lines().collect();
-    let mut mutants = Vec::new();
+    let mut texts = Vec::new();
     for i in 0..lines.len() {
         let (before, after) = (lines[..i].join("\n"), lines[i + 1..].join("\n"));
-        mutants.push(format!("{before}\n{after}"));
-        mutants.push(format!("{before}\n{line}\n{line}\n{after}", line = lines[i]));
+        texts.push(format!("{before}\n{after}"));
+        texts.push(format!("{before}\n{line}\n{line}\n{after}", line = lines[i]));
     }
     for (i, _) in text.char_indices().step_by(7) {
-        mutants.push(format!("{}{}", &text[..i], &text[i + 1..]));
-        mutants.push(text[..i].to_owned());
-        mutants.push(format!("{}\0{}", &text[..i], &text[i + 1..]));
+        texts.push(format!("{}{}", &text[..i], &text[i + 1..]));
+        texts.push(text[..i].to_owned());
+        texts.push(format!("{}\0{}", &text[..i], &text[i + 1..]));
     }
     for (i, c) in text.char_indices().filter(|(_, c)| c.is_ascii_digit()) {
         let other = if c == '0' { '1' } else { '0' };
-        mutants.push(format!("{}{other}{}", &text[..i], &text[i + 1..]));
+        texts.push(format!("{}{other}{}", &text[..i], &text[i + 1..]));
     }
-    for mutant in mutants {
-        let Ok(trace) = Trace::parse("a.itf.json", &mutant) else { continue };
-        // What is left is the same trace, written otherwise or with other words about it, ...
+    for text in texts {
+        let Ok(trace) = Trace::parse("a.itf.json", &text) else { continue };
+        // A text that is still a trace is the same trace in another notation or with another description, ...
         let same = trace.actions().eq(original.actions());
         match replay(&trace) {
             // ... or in a space where just this can happen, too.
-            Ok(replayed) => assert!(same && replayed.steps == original.steps(), "{mutant}"),
+            Ok(replayed) => assert!(same && replayed.steps == original.steps(), "{text}"),
             Err(failure) => assert_eq!(failure.exit_code(), 2, "{failure}"),
         }
     }

@@ -1,4 +1,4 @@
-//! `cargo verify` holds over a small table, and a table that is wrong is noticed.
+//! `cargo verify` holds for a small table, and reports a table that is wrong.
 
 use paxos_conformance::{
     spaces::{
@@ -32,7 +32,9 @@ fn a_small_table_holds_link_by_link() {
     let (states, pairs) = (model.explored().expect("it is"), lockstep.explored().expect("it is"));
     assert_eq!(states.states, pairs.states, "as many pairs as states");
     assert_eq!(states.actions, pairs.actions, "every transition of every kind");
-    assert!(lockstep.tried > Some(0), "ignored inputs were tried");
+    let compared = lockstep.compared.expect("a lockstep compares");
+    assert!(compared.inputs > 0, "ignored inputs were compared");
+    assert!((1..pairs.transitions).contains(&compared.steps), "{compared:?}");
 }
 
 /// Two spaces that differ only in what they leave out are not taken for each other.
@@ -58,12 +60,12 @@ fn counts_that_differ_from_the_pinned_ones_are_a_failure() {
     assert_eq!(verified(&table(&[], &[wrong_depth]), 1).verdict, Verdict::Violated);
 }
 
-/// A cluster that is held against its text over a small space, in which all of the text occurs.
+/// A small space for the refinement of the cluster, in which each action of the text occurs.
 const FOLLOWS: Space =
     Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 9_825, transitions: 52_572 };
 
 #[test]
-fn proof_and_tie_are_links_like_the_others() {
+fn proof_and_refinement_are_links_like_the_others() {
     let known = KNOWN[1];
     let table = Table {
         specifications: vec![shipped("synod")],
@@ -95,15 +97,15 @@ fn a_proof_that_fails_fails_the_whole() {
 }
 
 #[test]
-fn a_tie_with_other_counts_or_an_idle_text_is_a_failure() {
+fn a_refinement_with_other_counts_or_an_idle_text_is_a_failure() {
     let refined = |space| Table { cluster_refinements: vec![space], ..Table::default() };
     let verification = verified(&refined(Space { states: 1, ..FOLLOWS }), 1);
     assert!(verification.to_string().contains("9825 states where 1 are pinned"));
-    // With one ballot nobody withdraws.
+    // With one ballot no acceptor withdraws.
     let one = Space { bounds: Bounds::of(3, 2, 1), states: 5_217, transitions: 37_749, ..FOLLOWS };
     let text = verified(&refined(one), 1).to_string();
     assert!(text.contains("nothing that the cluster does is the action withdraw"), "{text}");
-    // A refinement to a text that is not in the table is not quietly left out.
+    // A refinement of a text that is not in the table is an error.
     let lost = Table { synod_refinements: vec![("synod", KNOWN[0])], ..Table::default() };
     assert!(std::panic::catch_unwind(|| verified(&lost, 1)).is_err());
 }
@@ -113,7 +115,7 @@ fn nothing_run_is_nothing_shown() {
     assert!(matches!(verified(&Table::default(), 1).verdict, Verdict::Inconclusive { .. }));
 }
 
-/// What the table must contain between its spaces.
+/// The parts that the spaces of the table must contain together.
 #[test]
 fn the_table_leaves_nothing_out_everywhere() {
     let has = |what: fn(&Bounds) -> bool| DEFAULT.iter().any(|space| what(&space.bounds));
@@ -134,7 +136,7 @@ fn the_table_leaves_nothing_out_everywhere() {
     }
 }
 
-/// A search that was called off is no failure.
+/// An interrupted search is inconclusive.
 #[test]
 fn what_is_called_off_is_inconclusive() {
     let interrupt = Interrupt::default();

@@ -1,8 +1,7 @@
 //! Traces that together take every transition of a space.
 //!
-//! The space is enumerated here, not by the search that checks it. Then one walk after another
-//! starts at the initial state, goes to the nearest state with a transition that none has taken, and
-//! takes as many of them as it can.
+//! The space is enumerated here, not by the search that checks it. Each walk starts at the initial state, goes to the
+//! nearest state with a transition that no walk has taken, and takes as many such transitions as it can.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,25 +15,25 @@ use thiserror::Error;
 
 use super::{EXTENSION, Trace};
 
-/// How many steps a trace has at most, unless more are needed to get where it goes.
+/// The most steps of a trace, unless the way to its first new transition is longer.
 pub const LONGEST: usize = 100;
 
-/// How many transitions a space may have; beyond that nobody wants them in files.
+/// The most transitions of a space that is written to files.
 pub const MOST_TRANSITIONS: usize = 1_000_000;
 
-/// How many states a walk that got stuck looks at for a way on.
+/// The most states that a walk without new transitions searches for a way on.
 const DETOUR: usize = 500;
 
-/// What was written.
+/// The size of a cover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Covered {
-    /// How many traces.
+    /// Number of traces.
     pub traces: usize,
-    /// How many steps they have, all together.
+    /// Number of steps of all traces.
     pub steps: usize,
-    /// How many distinct transitions they take: all that there are.
+    /// Number of distinct transitions, which are all of the space.
     pub transitions: usize,
-    /// How many distinct states they visit: all that there are.
+    /// Number of distinct states, which are all of the space.
     pub states: usize,
 }
 
@@ -44,26 +43,26 @@ pub enum CoverError {
     /// Bounds that are out of range.
     #[error(transparent)]
     Bounds(#[from] BoundsError),
-    /// Too large a space.
+    /// The space is too large.
     #[error(
         "the space of {bounds} has more than {MOST_TRANSITIONS} transitions; choose smaller bounds"
     )]
     TooLarge {
-        /// Whose.
+        /// The bounds of the space.
         bounds: Box<Bounds>,
     },
-    /// Traces of something else would be mixed with these.
+    /// The folder has traces, which would be mixed with these.
     #[error("{folder} has traces in it; choose a folder that is empty or not there yet")]
     Occupied {
-        /// Which.
+        /// The folder.
         folder: PathBuf,
     },
     /// A file or folder that cannot be written.
     #[error("{path} cannot be written: {error}")]
     Unwritten {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         error: io::Error,
     },
 }
@@ -71,7 +70,7 @@ pub enum CoverError {
 /// A space as a graph; state 0 is the initial one.
 struct Graph {
     edges: Vec<Vec<(Action, usize)>>,
-    /// How a state is first reached.
+    /// The state and action by which each state is first reached.
     parents: Vec<Option<(usize, Action)>>,
     transitions: usize,
 }
@@ -102,7 +101,7 @@ impl Graph {
         Ok(Self { edges, parents, transitions })
     }
 
-    /// The shortest way from the initial state.
+    /// The shortest path from the initial state.
     fn way_to(&self, state: usize) -> Vec<Action> {
         let steps = std::iter::successors(self.parents[state], |&(from, _)| self.parents[from]);
         let mut way: Vec<_> = steps.map(|(_, action)| action).collect();
@@ -111,14 +110,14 @@ impl Graph {
     }
 }
 
-/// Which transitions are not yet taken: of each state, the first `left` of its list.
+/// The transitions that no walk has taken: of each state, the first `left` of its list.
 struct Walker<'g> {
     graph: &'g mut Graph,
     left: Vec<usize>,
 }
 
 impl Walker<'_> {
-    /// Takes a transition that none has taken, if there is one; rather one that leads on.
+    /// Takes a transition that no walk has taken, if there is one. It prefers a transition after which another follows.
     fn take(&mut self, state: usize) -> Option<(Action, usize)> {
         let last = self.left[state].checked_sub(1)?;
         let edges = &mut self.graph.edges[state];
@@ -129,7 +128,7 @@ impl Walker<'_> {
         Some(edges[last])
     }
 
-    /// A short way to a state with something left, over transitions taken before.
+    /// A short path to a state with a transition that is not taken yet.
     fn detour(&self, from: usize, longest: usize) -> Option<(Vec<Action>, usize)> {
         let mut seen: HashMap<usize, Option<(usize, Action)>> = HashMap::from([(from, None)]);
         let mut queue = VecDeque::from([(from, 0)]);
@@ -153,10 +152,10 @@ impl Walker<'_> {
     }
 }
 
-/// Hands out walks that together take every transition of a space, as they are found.
+/// Finds walks that together take every transition of a space, and passes each of them to `visit`.
 ///
 /// # Errors
-/// Bounds that are out of range, too large a space, and whatever `visit` says.
+/// Fails if the bounds are out of range, if the space is too large, or if `visit` fails.
 pub fn cover(
     bounds: Bounds,
     mut visit: impl FnMut(&[Action]) -> Result<(), CoverError>,
@@ -193,10 +192,10 @@ pub fn cover(
     Ok(covered)
 }
 
-/// The same, all at once.
+/// Returns walks that together take every transition of a space.
 ///
 /// # Errors
-/// As [`cover`].
+/// Fails as [`cover`] does.
 pub fn traces(bounds: Bounds) -> Result<Vec<Vec<Action>>, CoverError> {
     let mut all = Vec::new();
     cover(bounds, |walk| {
@@ -206,10 +205,10 @@ pub fn traces(bounds: Bounds) -> Result<Vec<Vec<Action>>, CoverError> {
     Ok(all)
 }
 
-/// Writes them into a folder, one file each, one at a time.
+/// Writes the walks into a folder, one file each.
 ///
 /// # Errors
-/// As [`cover`], and if the folder has traces already or cannot be written.
+/// Fails as [`cover`] does, and if the folder has traces already or cannot be written.
 pub fn write_all(bounds: Bounds, folder: &Path) -> Result<Covered, CoverError> {
     let unwritten = |path: &Path| {
         let path = path.to_owned();

@@ -1,12 +1,13 @@
-//! Traces of the model, and what they are good for here.
+//! Traces of the model on production replicas.
 //!
-//! The model says what a trace is, and reads and writes it. [`replay`] takes it on the production
-//! replicas; [`cover`] writes traces that together take every transition of a space; [`stories`] are a
-//! few that people read.
+//! The model defines, reads and writes traces. [`replay`] takes a trace on the production replicas. [`cover`] writes traces
+//! that together take every transition of a space. [`scenarios`] are a few traces for people; [`scenario`] says what one
+//! is.
 
 pub mod cover;
 pub mod replay;
-pub mod stories;
+pub mod scenario;
+pub mod scenarios;
 
 use std::{
     fs,
@@ -16,13 +17,13 @@ use std::{
 use paxos_model::cluster::CheckedCluster;
 pub use paxos_model::trace::{EXTENSION, NoBehaviour, TraceError, file_name};
 
-/// A behaviour of a cluster, or what claims to be one.
+/// A behaviour of a cluster, or a file that claims to be one.
 pub type Trace = paxos_model::trace::Trace<CheckedCluster>;
 
-/// The traces in a folder, by name.
+/// The traces in a folder, sorted by name.
 ///
 /// # Errors
-/// If the folder cannot be read, or has none.
+/// Fails if the folder cannot be read, or has no traces.
 pub fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, TraceError> {
     let refuse = |what| TraceError { file: folder.display().to_string(), what };
     let entries = fs::read_dir(folder)

@@ -1,8 +1,7 @@
 //! Takes a trace on the production replicas.
 //!
-//! Three things are told apart: a file that is no trace, which is refused before it comes here; a
-//! trace that is no behaviour of the model; and an implementation that does not do what the model
-//! does.
+//! The replay distinguishes a trace that is no behaviour of the model from an implementation that differs from the model.
+//! A file that is no trace is refused before it gets here.
 
 use paxos_model::{
     cluster::{Action, Bug, CheckedCluster},
@@ -14,74 +13,74 @@ use thiserror::Error;
 
 use super::Trace;
 use crate::{
+    comparator::Divergence,
     lockstep::{Lockstep, Pair},
-    pair::Divergence,
 };
 
 /// A trace that was replayed to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replayed {
-    /// How many steps were taken and compared.
+    /// Number of steps that were taken and compared.
     pub steps: usize,
-    /// How many inputs on the way should change nothing, and changed nothing.
+    /// Number of inputs on the way that change nothing in the model, and changed nothing in the replicas.
     pub ignored: usize,
 }
 
 /// Why a trace was not replayed to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReplayFailure {
-    /// Its bounds are out of range.
+    /// The bounds are out of range.
     #[error("no such space: {0}")]
     Bounds(#[from] paxos_model::cluster::BoundsError),
-    /// A step of which only the state is recorded.
+    /// A step is recorded without its action.
     #[error(
         "state {state} does not say what led to it; `paxos-model trace` finds out, and this takes \
          traces that do"
     )]
     NoAction {
-        /// The state.
+        /// The number of the state.
         state: usize,
     },
-    /// A trace of a cluster that is meant to be broken.
+    /// The trace is of a cluster with a bug.
     #[error("it is a trace of a cluster with {bug:?}; the replicas have no such bug")]
-    Broken {
+    OfMutant {
         /// The bug.
         bug: Bug,
     },
-    /// An action that is not possible where it stands.
+    /// An action is not possible in the state before it.
     #[error("state {state} is no successor of the one before: \"{action}\" may not happen there")]
     MayNotHappen {
-        /// The state that it is said to lead to.
+        /// The number of the state after it.
         state: usize,
-        /// What.
+        /// The action.
         action: String,
     },
-    /// An action that is possible, but without effect.
+    /// An action is possible but has no effect.
     #[error("state {state} is no successor of the one before: \"{action}\" changes nothing there")]
     ChangesNothing {
-        /// The state that it is said to lead to.
+        /// The number of the state after it.
         state: usize,
-        /// What.
+        /// The action.
         action: String,
     },
-    /// A recorded state that is another one in the model.
+    /// A recorded state differs from the state of the model.
     #[error(
         "state {state} is not what the model does after \"{action}\": {field} differs\n  \
          recorded  {recorded}\n  model     {model}"
     )]
     Altered {
-        /// Which state.
+        /// The number of the state.
         state: usize,
-        /// What led to it.
+        /// The action before it.
         action: String,
         /// The part that differs.
         field: String,
-        /// What the trace says.
+        /// The part in the trace.
         recorded: String,
-        /// What the model does.
+        /// The part in the model.
         model: String,
     },
-    /// A loop that does not close.
+    /// No action closes the loop.
     #[error(
         "no action leads from the last state back to state {to}, as loop says; \
          `paxos-model trace` shows those that are possible"
@@ -90,20 +89,20 @@ pub enum ReplayFailure {
         /// The state where the loop starts.
         to: usize,
     },
-    /// The implementation is not the model's.
+    /// The implementation differs from the model.
     #[error("after \"{action}\", step {step} of the trace: {divergence}")]
     Diverged {
-        /// The step, counted from 1.
+        /// The number of the step, counted from 1.
         step: usize,
-        /// What was done.
+        /// The action.
         action: String,
-        /// How they differ.
+        /// The difference.
         divergence: Box<Divergence>,
     },
 }
 
 impl ReplayFailure {
-    /// For the process that reports it: 1 if the implementation failed, 2 if the trace did.
+    /// The exit code: 1 if the implementation failed, 2 if the trace did.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Diverged { .. } => 1,
@@ -112,29 +111,28 @@ impl ReplayFailure {
     }
 }
 
-/// Takes a trace on production replicas, from the initial state, and compares after each step the
-/// recorded state with the model and the model with the replicas. In each state, whatever may happen
-/// there without effect is tried on the replicas as well. If the trace is a lasso, the step that closes its
-/// loop is compared, too.
+/// Takes a trace on production replicas. After each step it compares the recorded state with the model, and the model with
+/// the replicas. In each state it delivers the inputs that change nothing in the model, too. If the trace is a lasso, the
+/// step that closes the loop is also compared.
 ///
 /// # Errors
-/// The first thing that is not as it should be.
+/// Returns the first failure.
 pub fn replay(trace: &Trace) -> Result<Replayed, ReplayFailure> {
     replay_on(trace, &Lockstep::new(*trace.model().bounds())?)
 }
 
-/// The same on replicas that are broken, which should be noticed.
+/// Takes a trace on mutants. They should differ from the model.
 ///
 /// # Errors
-/// The first thing that is not as it should be.
-pub fn replay_broken(trace: &Trace, bug: Bug) -> Result<Replayed, ReplayFailure> {
-    replay_on(trace, &Lockstep::new(*trace.model().bounds())?.with_faulty_replica(bug))
+/// Returns the first failure.
+pub fn replay_on_mutants(trace: &Trace, bug: Bug) -> Result<Replayed, ReplayFailure> {
+    replay_on(trace, &Lockstep::new(*trace.model().bounds())?.with_mutant(bug))
 }
 
 fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailure> {
     let cluster = trace.model();
     if let Some(bug) = cluster.bug() {
-        return Err(ReplayFailure::Broken { bug });
+        return Err(ReplayFailure::OfMutant { bug });
     }
     let mut pair = lockstep.start();
     let mut offered = Vec::new();
@@ -187,8 +185,8 @@ fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailu
     Ok(replayed)
 }
 
-/// Takes the step from the last state of a lasso back to the state where its loop starts. The trace does not
-/// say which action that is. Both states were compared with the model before.
+/// Takes the step from the last state of a lasso back to the state where its loop starts. Both states were compared with
+/// the model before. The trace does not name the action, so it is searched for.
 fn closes(
     trace: &Trace,
     lockstep: &Lockstep,
@@ -212,7 +210,7 @@ fn closes(
     }
 }
 
-/// Whether an action changes nothing in the model; it must change nothing in the replica, either.
+/// Returns true if an action changes nothing in the model. Then it must change nothing in the replica, either.
 fn ignored(
     cluster: &CheckedCluster,
     lockstep: &Lockstep,
@@ -232,7 +230,7 @@ fn ignored(
     }
 }
 
-/// An action, for people; none is the beginning.
+/// The description of an action; `None` is the beginning.
 fn does(cluster: &CheckedCluster, action: Option<Action>) -> String {
     action.map_or("initially".to_owned(), |action| cluster.describe(&action))
 }

@@ -1,4 +1,4 @@
-//! One piece of a verification: what it runs, and what its result is held against.
+//! One job of a verification, and the comparison of its result with the table.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use paxos_model::{
 use state_explorer::{Engine, Explorable, Finding, Options, Report, explore};
 use verdict::Interrupt;
 
-use super::{Evidence, Link, Row};
+use super::{Compared, Evidence, Link, Row};
 use crate::{
     lockstep::Lockstep,
     spaces::{Known, Space, Table},
 };
 
-/// How long the prover may take for one obligation. It takes milliseconds.
+/// The time limit for one obligation, which takes milliseconds.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// One piece of work.
+/// One job.
 pub(super) enum Job {
     Proof(Specification),
     Specification(Known),
@@ -31,7 +31,7 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// All that a table asks for.
+    /// All jobs of a table.
     pub(super) fn all(table: &Table) -> Vec<Self> {
         let specifications = || table.specifications.iter().cloned();
         let text = |name: &str| {
@@ -52,15 +52,14 @@ impl Job {
             .collect()
     }
 
-    /// A guess at its share of the work.
+    /// An estimate of the job's share of the work.
     pub(super) fn cost(&self) -> u64 {
         match self {
             Self::Proof(_) => 10_000,
             Self::Specification(known) => known.transitions as u64 / 4,
-            Self::Model(space) => space.transitions as u64,
-            Self::Lockstep(space) => 2 * space.transitions as u64,
-            Self::ClusterRefinement(space) => 4 * space.transitions as u64,
-            Self::SynodRefinement(_, known) => 8 * known.transitions as u64,
+            Self::Model(space) | Self::Lockstep(space) => space.transitions as u64,
+            Self::ClusterRefinement(space) => 5 * space.transitions as u64,
+            Self::SynodRefinement(_, known) => 10 * known.transitions as u64,
         }
     }
 
@@ -76,10 +75,10 @@ impl Job {
         }
     }
 
-    /// The command that runs it alone, if there is one.
+    /// The command that runs the job alone, if there is one.
     pub(super) fn command(&self) -> Option<String> {
         let with = |bin, what: &str, settings: Vec<(&str, String)>| {
-            // The first setting names the model, and those that are not given begin with "no".
+            // The first setting names the model. A setting that is not given begins with "no".
             let given = settings.into_iter().skip(1).map(|(_, setting)| setting);
             let given: Vec<_> = given.filter(|setting| !setting.starts_with("no ")).collect();
             format!("cargo run --release --bin {bin} -- {what} {}", given.join(" "))
@@ -129,9 +128,9 @@ impl Job {
         }
     }
 
-    /// Does it, and holds what came out against the table.
+    /// Runs the job, and compares its result with the table.
     pub(super) fn run(&self, interrupt: &Interrupt) -> Row {
-        let (mut tried, mut explained) = (None, Vec::new());
+        let (mut compared, mut explained) = (None, Vec::new());
         let evidence = match self {
             Self::Proof(specification) => {
                 let one = std::slice::from_ref(specification);
@@ -158,7 +157,8 @@ impl Job {
             Self::Lockstep(space) => {
                 let pairs = Lockstep::new(space.bounds).expect("the table has valid bounds");
                 let evidence = searched(&pairs, interrupt);
-                tried = Some(pairs.tried());
+                let (steps, inputs) = (pairs.memo().steps(), pairs.memo().ignored_or_reshaped());
+                compared = Some(Compared { steps, inputs });
                 evidence
             }
         };
@@ -170,11 +170,11 @@ impl Job {
             leaves_out: self.leaves_out(),
             verdict: evidence.verdict().clone(),
             complaints: Vec::new(),
-            tried,
+            compared,
             explained,
             evidence,
         };
-        self.hold_against_table(&mut row);
+        self.compare_with_table(&mut row);
         row
     }
 
@@ -185,7 +185,7 @@ impl Job {
         }
     }
 
-    fn hold_against_table(&self, row: &mut Row) {
+    fn compare_with_table(&self, row: &mut Row) {
         let Evidence::Explored(report) = &row.evidence else { return };
         if !report.complete {
             return;
@@ -215,7 +215,7 @@ impl Job {
     }
 }
 
-/// Depth-first is lighter; a failure is looked for again, breadth-first.
+/// Explores a model depth-first, which takes less memory. The engine searches for a failure again, breadth-first.
 fn searched<M: Explorable>(model: &M, interrupt: &Interrupt) -> Evidence {
     let interrupt = interrupt.clone();
     let options = Options { engine: Engine::Dfs, interrupt, ..Options::default() };

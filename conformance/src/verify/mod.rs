@@ -1,5 +1,4 @@
-//! One command for the whole chain: every link, what it covered, and a verdict that says no more than
-//! what ran.
+//! `cargo verify`: runs every link of the chain, and reports what each link covered and a verdict about just that.
 
 mod job;
 mod progress;
@@ -16,7 +15,7 @@ use verdict::{Interrupt, Verdict};
 use self::{job::Job, progress::Progress};
 use crate::spaces::Table;
 
-/// The links that are checked.
+/// The links of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Link {
@@ -36,7 +35,7 @@ impl Link {
     const ALL: [Self; 5] =
         [Self::Proof, Self::Specification, Self::Refinement, Self::Model, Self::Lockstep];
 
-    /// What it claims, in a line.
+    /// The claim of the link, in a line.
     const fn claim(self) -> &'static str {
         match self {
             Self::Proof => "agreement and validity, for any number of everything",
@@ -60,7 +59,7 @@ impl fmt::Display for Link {
     }
 }
 
-/// What a row rests on.
+/// The evidence for a row.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Evidence {
@@ -79,34 +78,42 @@ impl Evidence {
     }
 }
 
-/// What came of one piece of it.
+/// The distinct comparisons of a lockstep; see [`memo`](crate::memo).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    /// Distinct steps of a node.
+    pub steps: usize,
+    /// Distinct inputs of a node that change nothing, or that were delivered in another shape as well.
+    pub inputs: usize,
+}
+
+/// The result of one job.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// To which link it belongs.
+    /// The link to which the job belongs.
     pub link: Link,
-    /// What was proved or explored.
+    /// The specification or space.
     pub space: String,
-    /// Its bounds, if it is a cluster: what makes two spaces the same.
+    /// The bounds of a cluster. Two spaces with equal bounds are the same.
     pub bounds: Option<Bounds>,
-    /// What for.
+    /// The purpose of the job.
     pub shows: &'static str,
-    /// What it lacks.
+    /// The parts that the space leaves out.
     pub leaves_out: Vec<&'static str>,
     /// The verdict, after all comparisons.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Why it is violated, where the run itself found nothing.
+    /// The reasons of a violation that the run itself did not find.
     pub complaints: Vec<String>,
-    /// Inputs that the model ignores, and other shapes of those that it does not, tried on distinct
-    /// replicas.
-    pub tried: Option<usize>,
-    /// How often each action of the specification explained a step of the model, in a refinement.
+    /// The comparisons behind the transitions, in a lockstep.
+    pub compared: Option<Compared>,
+    /// The number of steps of the model that each action of the specification explained, in a refinement.
     pub explained: Vec<(String, u64)>,
-    /// What the verdict rests on.
+    /// The evidence for the verdict.
     pub evidence: Evidence,
 }
 
-/// What came of all of them.
+/// The results of all jobs.
 #[derive(Debug, Serialize)]
 pub struct Verification {
     /// The worst verdict.
@@ -122,24 +129,24 @@ const SMALL: u64 = 300_000;
 /// The least memory that is to be left for one more search at the same time.
 const THREAD_BYTES: u64 = 256 << 20;
 
-/// Runs all links on as many threads as asked for and can be started. A failure is shown on standard error as soon as it is
-/// found. After a wish to stop, what is left is inconclusive.
+/// Runs all jobs on `threads` threads, or on as many as can be started. A failure is printed to standard error as soon as it
+/// is found. After an interrupt the remaining jobs are inconclusive.
 pub fn verify(table: &Table, threads: usize, interrupt: &Interrupt) -> Verification {
     let jobs = Job::all(table);
     let progress = Progress::new(jobs.iter().map(Job::cost).sum());
     let (queue, done) = (Mutex::new(in_order(jobs)), Mutex::new(Vec::new()));
     let work = || {
         loop {
-            let job = queue.lock().expect("nobody panics while holding it").pop_front();
+            let job = queue.lock().expect("no thread panics while it holds this lock").pop_front();
             let Some(job) = job else { return };
             progress.begins(&job);
             let row = job.run(interrupt);
             progress.ends(&job, &row);
-            done.lock().expect("nobody panics while holding it").push(row);
+            done.lock().expect("no thread panics while it holds this lock").push(row);
         }
     };
     std::thread::scope(|scope| {
-        // This thread works as well, so that where no other can be started nothing is lost but time.
+        // This thread works as well, so all jobs run even if no other thread can be started.
         for _ in 1..threads {
             let scarce = available_bytes().is_some_and(|bytes| bytes < THREAD_BYTES);
             if scarce || std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
@@ -148,7 +155,7 @@ pub fn verify(table: &Table, threads: usize, interrupt: &Interrupt) -> Verificat
         }
         work();
     });
-    let mut rows = done.into_inner().expect("nobody panics while holding it");
+    let mut rows = done.into_inner().expect("no thread panics while it holds this lock");
     let order = |row: &Row| {
         let place = |bounds| table.spaces.iter().position(|space| Some(space.bounds) == bounds);
         let states = row.explored().map(|report| report.states);
@@ -161,8 +168,8 @@ pub fn verify(table: &Table, threads: usize, interrupt: &Interrupt) -> Verificat
     Verification { verdict, rows }
 }
 
-/// Small pieces come first, the smallest at the very first: most faults show in a space of some hundred states. Then come the
-/// large pieces, the largest first, so that no thread is left with a large one at the end.
+/// Small jobs come first, the smallest at the very first: most mistakes show in a space of some hundred states. The large jobs
+/// follow, the largest first, so that no thread is left with a large one at the end.
 fn in_order(mut jobs: Vec<Job>) -> VecDeque<Job> {
     jobs.sort_by_key(|job| {
         let cost = job.cost();
@@ -171,11 +178,12 @@ fn in_order(mut jobs: Vec<Job>) -> VecDeque<Job> {
     jobs.into()
 }
 
-/// The lockstep must have taken every transition of the model, kind by kind, and no pair may differ
-/// where the model has one state: that would be hidden state of the implementation.
+/// If both explorations of a space are complete, the lockstep must have taken every transition of the model, kind by kind,
+/// and there must be one pair for each state of the model: two pairs with the same state would be hidden state of the
+/// implementation.
 fn compare_links(rows: &mut [Row]) {
     let counts = |row: &Row| {
-        let report = row.explored()?;
+        let report = row.explored().filter(|report| report.complete)?;
         Some((row.bounds, report.states, report.transitions, report.actions.clone()))
     };
     let of_model = rows.iter().filter(|row| row.link == Link::Model);
@@ -195,12 +203,12 @@ fn compare_links(rows: &mut [Row]) {
     }
 }
 
-/// An action of the proved specification that explains nothing in any space is one that the cluster
-/// does not have: then something else than the cluster was proved.
+/// Each action of the proved specification must explain a step in some space. The cluster does not have an action that
+/// explains none, so the proof would be about something else.
 fn every_action_explains_something(rows: &mut [Row]) {
     let refinements = || rows.iter().filter(|row| !row.explained.is_empty());
     let Some(first) = refinements().next() else { return };
-    // A refinement that was cut short may have missed the only step that an action explains.
+    // A refinement that was interrupted may have missed the only step that an action explains.
     if refinements().any(|row| matches!(row.verdict, Verdict::Inconclusive { .. })) {
         return;
     }
@@ -215,7 +223,7 @@ fn every_action_explains_something(rows: &mut [Row]) {
 }
 
 impl Row {
-    /// The exploration, unless it rests on a proof.
+    /// The report of an exploration; `None` for a proof.
     pub const fn explored(&self) -> Option<&Report> {
         match &self.evidence {
             Evidence::Explored(report) => Some(report),
@@ -230,7 +238,7 @@ impl Row {
         }
     }
 
-    /// Holds the counts against those that are pinned.
+    /// Compares a count with the pinned one.
     fn expect(&mut self, what: &'static str, pinned: usize, found: usize) {
         if pinned != found {
             self.complain(format!("{found} {what} where {pinned} are pinned"));
@@ -242,9 +250,9 @@ impl Row {
 mod tests {
     use super::*;
 
-    /// A fault that any space shows is seen at once, and no thread ends with the largest piece.
+    /// A mistake that any space shows is seen at once, and no thread ends with the largest job.
     #[test]
-    fn small_pieces_come_first_and_large_ones_before_others() {
+    fn small_jobs_come_first_and_large_ones_before_others() {
         let jobs = in_order(Job::all(&Table::quick()));
         let costs: Vec<_> = jobs.iter().map(Job::cost).collect();
         let (small, large) = costs.split_at(costs.partition_point(|cost| *cost <= SMALL));
@@ -252,8 +260,22 @@ mod tests {
         assert!(small.len() > 10 && large.len() > 10, "{costs:?}");
     }
 
+    /// An interrupt may come when the lockstep of a space is complete and its model is not. That is no violation.
     #[test]
-    fn a_piece_can_be_run_alone() {
+    fn a_lockstep_is_not_compared_with_a_model_that_was_interrupted() {
+        let space = *Table::quick().spaces.last().expect("the table has spaces");
+        let interrupted = Interrupt::default();
+        interrupted.request();
+        let lockstep = Job::Lockstep(space).run(&Interrupt::default());
+        let mut rows = [Job::Model(space).run(&interrupted), lockstep];
+        compare_links(&mut rows);
+        let [model, lockstep] = rows;
+        assert!(matches!(model.verdict, Verdict::Inconclusive { .. }), "{model:?}");
+        assert_eq!((lockstep.verdict, lockstep.complaints), (Verdict::Holds, Vec::new()));
+    }
+
+    #[test]
+    fn a_job_can_be_run_alone() {
         let commands = Job::all(&Table::quick()).iter().map(Job::command).collect::<Vec<_>>();
         let known = |command: &str| commands.iter().flatten().any(|it| it == command);
         for command in [

@@ -1,4 +1,4 @@
-//! How far a verification is, on standard error: a bar on a terminal, plain lines elsewhere.
+//! The progress of a verification on standard error: a bar on a terminal, plain lines elsewhere.
 
 use std::{
     io::{IsTerminal as _, stderr},
@@ -11,7 +11,7 @@ use verdict::Verdict;
 
 use super::{Evidence, Row, job::Job};
 
-/// How far it is.
+/// Prints the progress.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
 }
@@ -22,7 +22,7 @@ impl Progress {
             let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {elapsed}  {msg}");
             let bar = ProgressBar::new(total);
             bar.set_style(style.expect("the template is a constant"));
-            // The bar starts a thread for this, and panics where none can be started.
+            // The bar starts a thread for this, and panics if it cannot.
             if std::thread::Builder::new().spawn(|| ()).is_ok() {
                 bar.enable_steady_tick(Duration::from_millis(200));
             }
@@ -61,7 +61,7 @@ impl Progress {
     }
 }
 
-/// What fails, in full, and the command that shows it again.
+/// The failure of a job in full, with the command that shows it again.
 fn failure(job: &Job, row: &Row) -> String {
     let evidence = match &row.evidence {
         Evidence::Proved(proof) => proof.to_string(),

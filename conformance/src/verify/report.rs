@@ -1,4 +1,4 @@
-//! A verification for people: a table of all that ran, a line for each link, and what went wrong.
+//! The report of a verification: a table of all jobs, a line for each link, and the failure in full.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -58,11 +58,13 @@ impl fmt::Display for Verification {
             let transitions = count(reports().map(|report| report.transitions).sum());
             let unit = if link == Link::Lockstep { "pairs" } else { "states" };
             write!(f, "{} spaces, {states} {unit}, {transitions} transitions", rows().count())?;
-            let tried: usize = rows().filter_map(|row| row.tried).sum();
-            match tried {
-                0 => writeln!(f)?,
-                tried => writeln!(f, ", {} ignored or reshaped inputs", count(tried))?,
+            let compared = || rows().filter_map(|row| row.compared);
+            if compared().next().is_some() {
+                let steps = count(compared().map(|compared| compared.steps).sum());
+                let inputs = count(compared().map(|compared| compared.inputs).sum());
+                write!(f, " by {steps} distinct steps, {inputs} ignored or reshaped inputs")?;
             }
+            writeln!(f)?;
         }
         self.actions(f)?;
         for row in &self.rows {
@@ -70,13 +72,13 @@ impl fmt::Display for Verification {
                 writeln!(f, "\n{}, {}: {complaint}", row.link, row.space)?;
             }
         }
-        self.story(f)?;
+        self.counterexample(f)?;
         writeln!(f, "\nverdict: {}", self.verdict)
     }
 }
 
 impl Verification {
-    /// How many transitions of the model the production replicas took, kind by kind.
+    /// The number of transitions of the model, and of those that were compared with production replicas, kind by kind.
     fn actions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum = |link| {
             let mut sum: BTreeMap<&str, u64> = BTreeMap::new();
@@ -91,7 +93,11 @@ impl Verification {
         let (model, replayed) = (sum(Link::Model), sum(Link::Lockstep));
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
-        table.set_header(["transitions by kind", "of the model", "taken by production replicas"]);
+        table.set_header([
+            "transitions by kind",
+            "of the model",
+            "compared with production replicas",
+        ]);
         for (kind, count) in &model {
             let taken = replayed.get(kind).copied().unwrap_or(0);
             table.add_row([
@@ -108,9 +114,8 @@ impl Verification {
         writeln!(f, "\n{table}")
     }
 
-    /// What fails, in full: a proof that does, or else the shortest counterexample of all; one is enough
-    /// to begin with.
-    fn story(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// One failure in full: a proof that failed, or else the shortest counterexample of all.
+    fn counterexample(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.rows {
             if let Evidence::Proved(proof) = &row.evidence
                 && proof.verdict != Verdict::Holds

@@ -75,6 +75,10 @@ fn difference(
     other: &Structure,
     names: &Names<'_>,
 ) -> Option<(String, bool)> {
+    // The structures are nearly always equal, and the search below asks for each fact by its name.
+    if one == other {
+        return None;
+    }
     let relations = specification.relations.iter().enumerate();
     relations.into_iter().find_map(|(index, declaration)| {
         let relation = Relation(index);

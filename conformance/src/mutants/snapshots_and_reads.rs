@@ -1,16 +1,16 @@
-//! The bugs of snapshots and reads that are in what a replica does, and not in what it hears.
+//! The bugs of snapshots and reads that change what a replica does; those that alter an event are in `steps`.
 
 use paxos::{Event, Message, Output, Replica, Slot, protocol::proposer::Role};
 use paxos_model::cluster::Bug;
 
-/// Takes a step as one of these bugs has it.
-pub(super) fn misstep(bug: Bug, replica: &mut Replica, event: Event, out: &mut Output) {
+/// Takes a step with one of these bugs.
+pub(super) fn mutated_step(bug: Bug, replica: &mut Replica, event: Event, out: &mut Output) {
     let votes = matches!(&event, Event::Message { message: Message::Accept { .. }, .. });
     replica.step(event, out);
     match bug {
         Bug::HidesTrimmed => hide_trimmed(out),
         Bug::ReadsUnconfirmed => confirm_by_itself(replica, out),
-        // 25: its own vote goes into a snapshot, chosen or not.
+        // 25: the replica trims its own vote, chosen or not.
         Bug::TrimsUnchosen if votes => {
             let below = replica.parts().acceptor.votes.end();
             replica.step(Event::Snapshot { below }, out);
@@ -20,7 +20,7 @@ pub(super) fn misstep(bug: Bug, replica: &mut Replica, event: Event, out: &mut O
     }
 }
 
-/// 18: a promise does not say what is trimmed, and so reports nothing of it.
+/// 18: a promise does not say which slots are trimmed, and reports no votes in them.
 fn hide_trimmed(out: &mut Output) {
     for envelope in &mut out.messages {
         if let Message::Promise { trimmed, .. } = &mut envelope.message {
@@ -29,7 +29,7 @@ fn hide_trimmed(out: &mut Output) {
     }
 }
 
-/// 26: a leader is content with itself.
+/// 26: a leader confirms its reads without its peers.
 fn confirm_by_itself(replica: &mut Replica, out: &mut Output) {
     let parts = replica.parts();
     let (Role::Leader(leader), Some(ballot)) = (parts.role, parts.acceptor.promised) else {
@@ -46,7 +46,7 @@ fn confirm_by_itself(replica: &mut Replica, out: &mut Output) {
     }
 }
 
-/// 26: a read does not wait for what was reported, or for what comes after a gap.
+/// 26: a read does not wait for the reported slots, or for the slots after a gap.
 fn read_less(bug: Bug, replica: &Replica, out: &mut Output) {
     let parts = replica.parts();
     let Role::Leader(leader) = parts.role else { return };

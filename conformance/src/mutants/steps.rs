@@ -1,5 +1,7 @@
-//! One function for each bug. Where it matters which votes or promises a replica holds, it is built
-//! again from records that say so; it then follows, and knows what it knew to be chosen.
+//! One function for each bug, under its number in the catalogue.
+//!
+//! A bug that changes the votes or the promise of a replica recovers the replica from other records. The recovered replica
+//! follows, and is told the chosen values that it knew.
 
 use paxos::{
     Ballot, Envelope, Event, Message, NodeId, Output, Record, Replica, Report, Slot, Timer, To,
@@ -12,11 +14,11 @@ use paxos::{
 };
 use paxos_model::cluster::Bug;
 
-use super::{Subject, snapshots_and_reads};
+use super::{TestedReplica, snapshots_and_reads};
 
-impl Subject {
-    /// Takes a step as the bug has it.
-    pub(super) fn misstep(&mut self, bug: Bug, event: Event, output: &mut Output) {
+impl TestedReplica {
+    /// Takes a step with this bug.
+    pub(super) fn mutated_step(&mut self, bug: Bug, event: Event, output: &mut Output) {
         let replica = &mut self.replica;
         if is_nonsense(replica, &event) {
             return replica.step(event, output);
@@ -57,7 +59,7 @@ impl Subject {
             Bug::OneBallotVariable => {
                 let voted = votes(replica);
                 let ballot = prepared(&event);
-                let event = misheard(bug, replica, event);
+                let event = altered(bug, replica, event);
                 replica.step(event, &mut out);
                 if let Some(ballot) = ballot {
                     renew_votes(replica, ballot, voted, &mut out);
@@ -91,7 +93,7 @@ impl Subject {
                     instead_of_nack(&claimed, &mut out);
                 }
             }
-            // They are in what a crash leaves, or in what leaves early.
+            // These bugs change what a crash leaves, or what leaves early.
             Bug::ReusesBallot
             | Bug::UnreadableIsEmpty
             | Bug::ProposesTooEarly
@@ -100,7 +102,9 @@ impl Subject {
             | Bug::TrimsUnchosen
             | Bug::ReadsUnconfirmed
             | Bug::ReadsBelowBarrier
-            | Bug::ReadsBelowGap => snapshots_and_reads::misstep(bug, replica, event, &mut out),
+            | Bug::ReadsBelowGap => {
+                snapshots_and_reads::mutated_step(bug, replica, event, &mut out);
+            }
             Bug::IgnoresReports
             | Bug::AdoptsLowest
             | Bug::CountsOldPromise
@@ -111,7 +115,7 @@ impl Subject {
             | Bug::LeadsBehind
             | Bug::CountsOldConfirmation
             | Bug::AdoptsWholeLog => {
-                let event = misheard(bug, replica, event);
+                let event = altered(bug, replica, event);
                 replica.step(event, &mut out);
             }
         }
@@ -119,8 +123,8 @@ impl Subject {
     }
 }
 
-/// Whether a message is from nobody, not the sender's to say, about nothing, or beyond what can be held: none
-/// of the bugs is about that.
+/// Returns true for a message that every replica and every mutant ignores. It comes from outside the cluster, names a ballot
+/// that its sender does not own, has no values, or is too far beyond the log.
 fn is_nonsense(replica: &Replica, event: &Event) -> bool {
     let Event::Message { from, message } = event else { return false };
     let parts = replica.parts();
@@ -139,8 +143,8 @@ fn is_nonsense(replica: &Replica, event: &Event) -> bool {
     !(peer && sound)
 }
 
-/// What the replica hears instead of what was said.
-fn misheard(bug: Bug, replica: &Replica, event: Event) -> Event {
+/// Alters an event before it reaches the replica.
+fn altered(bug: Bug, replica: &Replica, event: Event) -> Event {
     let Event::Message { mut from, mut message } = event else { return event };
     match (bug, &mut message) {
         (Bug::IgnoresReports, Message::Promise { reports, .. }) => reports.clear(),
@@ -177,14 +181,14 @@ fn misheard(bug: Bug, replica: &Replica, event: Event) -> Event {
     Event::Message { from, message }
 }
 
-/// 1: what the messages depend on never reaches the disk.
+/// 1: the records that messages depend on never reach the disk.
 fn lose_records(out: &mut Output) {
     if !out.messages.is_empty() {
         out.records.clear();
     }
 }
 
-/// 3: a proposal below the promise is voted for; the promise stays.
+/// 3: a vote for a proposal below the promise. The promise stays.
 fn accept_below(replica: &mut Replica, event: Event, out: &mut Output) {
     match event {
         Event::Message { message: Message::Accept { ballot, .. }, .. }
@@ -196,7 +200,7 @@ fn accept_below(replica: &mut Replica, event: Event, out: &mut Output) {
     }
 }
 
-/// 4, the one: a ballot below the promise is promised, unless a higher one was voted in; the promise falls.
+/// 4: a promise of a ballot below the promise, unless the replica voted in a higher one. The promise falls.
 fn promise_below(replica: &mut Replica, event: Event, out: &mut Output) {
     if let Event::Message { message: Message::Prepare { ballot }, .. } = event
         && Some(ballot) < promised(replica)
@@ -207,8 +211,7 @@ fn promise_below(replica: &mut Replica, event: Event, out: &mut Output) {
     replica.step(event, out);
 }
 
-/// 4, the other one, and 21: a Prepare that is refused, or passed over in silence, gets a promise; nothing
-/// else changes.
+/// 4b and 21: a promise in answer to a Prepare that is refused, or that has no answer. Nothing else changes.
 fn promise_anyway(bug: Bug, replica: &Replica, ballot: Option<Ballot>, out: &mut Output) {
     let Some(ballot) = ballot else { return };
     let message = Message::Promise { ballot, trimmed: Slot(0), reports: reports(replica) };
@@ -221,7 +224,7 @@ fn promise_anyway(bug: Bug, replica: &Replica, ballot: Option<Ballot>, out: &mut
     }
 }
 
-/// 5: only what was promised outright binds, not what was voted in.
+/// 5: a promise binds only if it answered a Prepare, and not if a vote implies it.
 fn obey_prepared(
     replica: &mut Replica,
     prepared: &mut Option<Ballot>,
@@ -249,7 +252,7 @@ fn obey_prepared(
     }
 }
 
-/// 6: the votes are gone before a new promise reports them.
+/// 6: the votes are dropped before a new promise reports them.
 fn clear_votes(replica: &mut Replica, event: &Event) {
     if let Event::Message { message: Message::Prepare { ballot }, .. } = event
         && Some(*ballot) > promised(replica)
@@ -259,8 +262,8 @@ fn clear_votes(replica: &mut Replica, event: &Event) {
     }
 }
 
-/// 7: a promise gives the votes its own ballot. What the node then says to itself, when it campaigns,
-/// stays as it was: whoever votes again renews it.
+/// 7: a promise gives the votes its own ballot. When the node campaigns, its promise to itself keeps the old ballots; its
+/// next vote renews them.
 fn renew_votes(replica: &mut Replica, ballot: Ballot, voted: Vec<(Slot, Vote)>, out: &mut Output) {
     let promises = |message: &Message| matches!(message, Message::Promise { .. });
     if voted.is_empty() || !out.messages.iter().any(|sent| promises(&sent.message)) {
@@ -279,32 +282,32 @@ fn renew_votes(replica: &mut Replica, ballot: Ballot, voted: Vec<(Slot, Vote)>, 
     }));
 }
 
-/// 7: all reports are of the ballot that was promised, so that the one that came first stays.
+/// 7: all reports name the ballot that was promised, so the first report of a slot stays.
 fn keep_first(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
     let Some(candidate) = candidate_in(replica, ballot) else { return };
     reports.retain(|report| candidate.reported.get(report.slot).is_none());
 }
 
-/// 9: of two reports the one of the lower ballot is kept.
+/// 9: the lower ballot of two reports is kept.
 fn lowest(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
     let Some(candidate) = candidate_in(replica, ballot) else { return };
     let known = |report: &Report| candidate.reported.get(report.slot).map(|vote| vote.ballot);
     reports.retain(|report| known(report).is_none_or(|known| report.ballot < known));
     for report in reports {
         if known(report).is_some() {
-            report.ballot = ballot; // To be taken for the highest.
+            report.ballot = ballot; // The candidate takes the highest.
         }
     }
 }
 
-/// 10 and 13: what was said in an earlier ballot is taken as said in the present one.
+/// 10 and 13: a message of an earlier ballot counts as one of the present ballot.
 fn renew(replica: &Replica, ballot: &mut Ballot) {
     if let Some(current) = promised(replica).filter(|current| *ballot < *current) {
         *ballot = current;
     }
 }
 
-/// 11 and 12: whoever was counted already is counted in the place of one that is missing.
+/// 11 and 12: a node that was counted already is counted in place of a missing one.
 fn stand_in(replica: &Replica, counted: NodeSet, from: NodeId) -> NodeId {
     let nodes = &replica.parts().config.nodes;
     let index = nodes.iter().position(|&node| node == from);
@@ -314,7 +317,7 @@ fn stand_in(replica: &Replica, counted: NodeSet, from: NodeId) -> NodeId {
     uncounted(replica, counted).unwrap_or(from)
 }
 
-/// 14: a vote of an earlier ballot is taken for one of the present, if it is for the same value.
+/// 14: a vote of an earlier ballot counts in the present one if it is for the same value.
 fn vote_by_value(replica: &Replica, proposed: &[(Ballot, Slot, Value)], event: Event) -> Event {
     let Event::Message { from, message: Message::Accepted { ballot, first, count } } = event else {
         return event;
@@ -330,7 +333,7 @@ fn vote_by_value(replica: &Replica, proposed: &[(Ballot, Slot, Value)], event: E
     Event::Message { from, message: Message::Accepted { ballot, first, count } }
 }
 
-/// Once each: what is sent again is known.
+/// Remembers each proposal once; proposals are sent again.
 fn remember_proposals(proposed: &mut Vec<(Ballot, Slot, Value)>, out: &Output) {
     for envelope in &out.messages {
         if let Message::Accept { ballot, first, values } = &envelope.message {
@@ -344,12 +347,12 @@ fn remember_proposals(proposed: &mut Vec<(Ballot, Slot, Value)>, out: &Output) {
     }
 }
 
-/// 15: a promise to oneself is not stored, unless a vote implies it.
+/// 15: a node's promise of its own ballot is not stored, unless a vote implies it.
 pub(super) fn forget_own_promise(me: NodeId, records: &mut Vec<Record>) {
     records.retain(|record| !matches!(record, Record::Promised(ballot) if ballot.node == me));
 }
 
-/// 16: what the client asks for goes out, and is voted for, in a slot that is already in use.
+/// 16: a client's command is proposed and voted for in a slot that is already in use.
 fn put_in_place_of(last: Slot, out: &mut Output) {
     for envelope in &mut out.messages {
         if let Message::Accept { first, .. } = &mut envelope.message {
@@ -363,7 +366,7 @@ fn put_in_place_of(last: Slot, out: &mut Output) {
     }
 }
 
-/// 17: half of the nodes is one less than a majority, so one is made up.
+/// 17: half of the nodes is one less than a majority, so one answer is invented.
 fn fill_up_quorum(replica: &mut Replica, out: &mut Output) {
     let config = replica.parts().config.clone();
     let half = (config.nodes.len() / 2).max(1);
@@ -386,7 +389,7 @@ fn fill_up_quorum(replica: &mut Replica, out: &mut Output) {
     }
 }
 
-/// 18: others are told of no votes, or of none below what was promised before.
+/// 18: a promise reports no votes, or none below the previous promise.
 fn hide_reports(bug: Bug, before: Option<Ballot>, out: &mut Output) {
     for envelope in &mut out.messages {
         if let Message::Promise { reports, .. } = &mut envelope.message {
@@ -396,7 +399,7 @@ fn hide_reports(bug: Bug, before: Option<Ballot>, out: &mut Output) {
     }
 }
 
-/// 19 and 20: only the ballot that was promised is voted in, or only others.
+/// 19 and 20: the replica votes only in the ballot that it promised, or only in others.
 fn refuse_to_vote(bug: Bug, replica: &mut Replica, event: Event, out: &mut Output) {
     let Event::Message { message: Message::Accept { ballot, .. }, .. } = event else {
         return replica.step(event, out);
@@ -411,7 +414,7 @@ fn refuse_to_vote(bug: Bug, replica: &mut Replica, event: Event, out: &mut Outpu
     }
 }
 
-/// 22: what a node says that has voted for a proposal.
+/// 22: the answer of a node that voted for the proposal.
 fn claimed(event: &Event) -> Option<Message> {
     match event {
         Event::Message { message: Message::Accept { ballot, first, values }, .. } => {
@@ -422,7 +425,7 @@ fn claimed(event: &Event) -> Option<Message> {
     }
 }
 
-/// 23: what was reported below the last slot in use is dropped, unless voted for here as well.
+/// 23: reports below the last used slot are dropped, unless this node voted in the slot as well.
 fn drop_gaps(replica: &Replica, reports: &mut Vec<Report>) {
     let Role::Candidate(candidate) = replica.parts().role else { return };
     let reported = reports.last().map_or(Slot(0), |last| last.slot.plus(1));
@@ -431,7 +434,7 @@ fn drop_gaps(replica: &Replica, reports: &mut Vec<Report>) {
     reports.retain(|report| report.slot.plus(1) >= end || own.get(report.slot).is_some());
 }
 
-/// 24: the log of whoever reports the highest ballot replaces what others reported.
+/// 24: the log of the node that reports the highest ballot replaces the reports of others.
 fn whole_log(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
     let Some(candidate) = candidate_in(replica, ballot) else { return };
     let known = candidate.reported.iter().map(|(_, vote)| vote.ballot).max();
@@ -440,13 +443,13 @@ fn whole_log(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
     }
     for (slot, _) in candidate.reported.iter() {
         match reports.iter_mut().find(|report| report.slot == slot) {
-            Some(report) => report.ballot = ballot, // To be taken for the highest.
+            Some(report) => report.ballot = ballot, // The candidate takes the highest.
             None => reports.push(Report { slot, ballot, value: Value::Noop }),
         }
     }
 }
 
-/// 28: a value goes out, and is voted for, under the next ballot of this node.
+/// 28: a value is proposed and voted for in the next ballot of this node.
 fn renumber(replica: &Replica, out: &mut Output) {
     let next = Ballot::next(replica.parts().config.id, promised(replica));
     let proposes = |message: &Message| matches!(message, Message::Accept { .. });
@@ -466,7 +469,7 @@ fn renumber(replica: &Replica, out: &mut Output) {
     }
 }
 
-/// 29: whether a proposal comes too late for a slot.
+/// 29: true if the replica has voted in one of the slots of a proposal.
 fn has_voted(replica: &Replica, event: &Event) -> bool {
     let Event::Message { message: Message::Accept { first, values, .. }, .. } = event else {
         return false;
@@ -475,13 +478,13 @@ fn has_voted(replica: &Replica, event: &Event) -> bool {
     slots.any(|slot| replica.parts().acceptor.votes.get(slot).is_some())
 }
 
-/// 30: no proposal waits.
+/// 30: each proposal leaves early.
 pub(super) fn take_proposals(output: &mut Output) -> Vec<Envelope> {
     let proposes = |sent: &mut Envelope| matches!(sent.message, Message::Accept { .. });
     output.messages.extract_if(.., proposes).collect()
 }
 
-/// 31: with what it proposes leaves what follows from its own vote.
+/// 31: announcements that depend on the leader's own vote leave with its proposals.
 pub(super) fn take_with_own_vote(output: &mut Output) -> Vec<Envelope> {
     let mut early: Vec<_> = output.take_early().collect();
     let Output { records, messages, .. } = output;
@@ -500,7 +503,7 @@ fn prepared(event: &Event) -> Option<Ballot> {
     }
 }
 
-/// Says something else where a replica refuses.
+/// Sends another message in place of a refusal.
 fn instead_of_nack(message: &Message, out: &mut Output) {
     for envelope in &mut out.messages {
         if matches!(envelope.message, Message::Nack { .. }) {
@@ -509,7 +512,7 @@ fn instead_of_nack(message: &Message, out: &mut Output) {
     }
 }
 
-/// Its votes, as a promise reports them.
+/// The votes of the replica, as a promise reports them.
 fn reports(replica: &Replica) -> Vec<Report> {
     let report = |(slot, Vote { ballot, value })| Report { slot, ballot, value };
     votes(replica).into_iter().map(report).collect()
@@ -524,7 +527,7 @@ fn votes(replica: &Replica) -> Vec<(Slot, Vote)> {
     votes.map(|(slot, vote)| (slot, vote.clone())).collect()
 }
 
-/// What a candidate has heard, if it is one in this ballot.
+/// The candidate, if the replica is one in this ballot.
 fn candidate_in(replica: &Replica, ballot: Ballot) -> Option<&Candidate> {
     match replica.parts().role {
         Role::Candidate(candidate) if promised(replica) == Some(ballot) => Some(candidate),
@@ -532,7 +535,7 @@ fn candidate_in(replica: &Replica, ballot: Ballot) -> Option<&Candidate> {
     }
 }
 
-/// Who voted for what a leader proposed in a slot, if it is in flight in this ballot.
+/// The voters for a leader's proposal in a slot, if it is in flight in this ballot.
 fn voters(replica: &Replica, ballot: Ballot, slot: Slot) -> Option<NodeSet> {
     let Role::Leader(leader) = replica.parts().role else { return None };
     let index = usize::try_from(slot.0.checked_sub(leader.first.0)?).ok()?;
@@ -551,7 +554,7 @@ fn uncounted(replica: &Replica, counted: NodeSet) -> Option<NodeId> {
     nodes.find(|&(index, _)| !counted.contains(index)).map(|(_, &node)| node)
 }
 
-/// Takes a step with nothing promised or voted in above a ballot, and then remembers it again.
+/// Takes a step without the promise and votes above a ballot, and then restores them.
 fn as_if_promised_less(replica: &mut Replica, ballot: Ballot, event: Event, out: &mut Output) {
     let (mut remembered, promised) = (votes(replica), promised(replica));
     let below = remembered.iter().filter(|(_, vote)| vote.ballot <= ballot).cloned();
@@ -563,8 +566,7 @@ fn as_if_promised_less(replica: &mut Replica, ballot: Ballot, event: Event, out:
     *replica = rebuilt(replica, remembered, promised);
 }
 
-/// A replica with these votes and this promise, as after a crash, that knows what `replica` knew to be
-/// chosen.
+/// A replica that recovers with these votes and this promise, and knows the chosen values that `replica` knew.
 fn rebuilt(replica: &Replica, votes: Vec<(Slot, Vote)>, promised: Option<Ballot>) -> Replica {
     let parts = replica.parts();
     let votes = votes.into_iter().map(|(first, Vote { ballot, value })| Record::Accepted {

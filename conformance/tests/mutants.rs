@@ -1,10 +1,11 @@
-//! The lockstep notices every bug of the catalogue in the production replica: in the smallest spaces
-//! that have room for it, after how many steps, and by what difference.
+//! The lockstep finds every mutant of the production replica, in the smallest spaces that have room for its bug. The table
+//! pins the length of the path and the part that differs.
 
 use expect_test::expect;
 use paxos_conformance::{
-    faulty::Subject,
     lockstep::{LOCKSTEP, Lockstep},
+    memo::Memo,
+    mutants::TestedReplica,
 };
 use paxos_model::cluster::{AGREEMENT, Bounds, Bug, Cluster};
 use state_explorer::{Options, Report, explore};
@@ -41,7 +42,7 @@ fn three(ballots: u8) -> Bounds {
     space([3, 1, ballots, 2])
 }
 
-/// A bug, and the spaces in which it is looked for.
+/// Each bug with the spaces in which its mutant must be found.
 fn rows() -> Vec<(Bug, Vec<Bounds>)> {
     let two_slots = space([3, 2, 2, 2]);
     let two = |ballots, campaigners| space([2, 1, ballots, campaigners]);
@@ -100,10 +101,10 @@ fn rows() -> Vec<(Bug, Vec<Bounds>)> {
     ]
 }
 
-/// Spaces in which a bug makes no difference.
+/// Spaces in which a mutant behaves like the replica.
 fn misses() -> Vec<(Bug, Bounds)> {
     vec![
-        // Of one ballot none is below, and none comes after it.
+        // With one ballot there is none below it or after it.
         (Bug::AcceptsBelowPromise, three(1)),
         (Bug::PromisesBelowPromise, three(1)),
         (Bug::AcceptDoesNotPromise, three(1)),
@@ -114,12 +115,12 @@ fn misses() -> Vec<(Bug, Bounds)> {
         (Bug::ReportsNothing, three(1)),
         (Bug::HidesOvertakenVotes, three(1)),
         (Bug::ClaimsVote, three(1)),
-        // The record of a vote is a promise, too, so that this bug shows only to a ballot below it; and
-        // two nodes both promise a ballot before they vote in it.
+        // The record of a vote is a promise, too, so this bug shows only for a ballot below it. And of two nodes, both
+        // promise a ballot before they vote in it.
         (Bug::AcceptDoesNotPromise, space([2, 1, 2, 2])),
         // Two reports that differ take two ballots before this one.
         (Bug::AdoptsLowest, three(2)),
-        // One's own earlier ballot takes a second one.
+        // An earlier ballot of the same node takes a third ballot.
         (Bug::CountsOldPromise, three(2)),
         (Bug::AddsUpBallots, three(2)),
         (Bug::MatchesByValue, three(2)),
@@ -131,7 +132,7 @@ fn misses() -> Vec<(Bug, Bounds)> {
         // Without a crash nothing is recovered.
         (Bug::ReusesBallot, three(2)),
         (Bug::UnreadableIsEmpty, three(2)),
-        // Who alone is a quorum of promises hears of nothing that is trimmed.
+        // A candidate that is a quorum of promises by itself hears of nothing that is trimmed.
         (Bug::LeadsBehind, snapshots(quorums(1, 2, space([2, 1, 2, 2])))),
         // The first leader of all finds nothing reported; and of one round none is older.
         (Bug::ReadsBelowBarrier, reads(1, three(1))),
@@ -142,9 +143,9 @@ fn misses() -> Vec<(Bug, Bounds)> {
         (Bug::AdoptsWholeLog, three(2)),
         (Bug::FillsGapUnasked, space([3, 2, 1, 1])),
         (Bug::AdoptsWholeLog, space([3, 2, 1, 1])),
-        // Who needs the promise of another has made its own durable before.
+        // A candidate that needs the promise of another node has made its own durable before.
         (Bug::ProposesTooEarly, unsynced(2, three(2))),
-        // Where steps are synced at once nothing is early.
+        // If each step is synced at once, no message is early.
         (Bug::ProposesTooEarly, crash(quorums(1, 2, space([2, 1, 2, 1])))),
         (Bug::CountsOwnVoteEarly, three(2)),
     ]
@@ -154,7 +155,7 @@ fn lockstep(bounds: Bounds) -> Lockstep {
     Lockstep::new(bounds).expect("the bounds are good")
 }
 
-/// How many steps there are to the first difference, and in what it is.
+/// The part that differs first, and the number of steps to it.
 fn first_difference(report: &Report) -> String {
     let [property] = &report.properties[..] else { panic!("one property") };
     assert_eq!(property.name, LOCKSTEP);
@@ -170,15 +171,18 @@ fn first_difference(report: &Report) -> String {
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 #[expect(clippy::too_many_lines, reason = "it is one table")]
-fn every_bug_is_noticed() {
+fn every_mutant_is_found() {
     let mut table = Vec::new();
     let mut seen = Vec::new();
     for (bug, spaces) in rows() {
         seen.push(bug);
         table.push(format!("{:2} {bug:?}", bug.number()));
         for bounds in spaces {
-            let report = explore(&lockstep(bounds).with_faulty_replica(bug), &Options::default());
-            table.push(format!("   {bounds}: {}", first_difference(&report)));
+            let pairs = lockstep(bounds).with_mutant(bug);
+            let difference = first_difference(&explore(&pairs, &Options::default()));
+            let unremembered = explore(&pairs.with_memo(Memo::new(0)), &Options::default());
+            assert_eq!(difference, first_difference(&unremembered), "{bug:?} without a memo");
+            table.push(format!("   {bounds}: {difference}"));
         }
     }
     assert_eq!(seen, Bug::ALL);
@@ -191,16 +195,16 @@ fn every_bug_is_noticed() {
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 1 crashes: promised, 2
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 1 crashes: promised, 2
          3 AcceptsBelowPromise
-           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 6
-           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 6
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: state after an ignored input, 6
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: state after an ignored input, 6
          4 PromisesBelowPromise
-           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 3
-           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 3
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: state after an ignored input, 3
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: state after an ignored input, 3
          4 PromisesBelowKeptPromise
            2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 3
            3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: messages, 3
          5 AcceptDoesNotPromise
-           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 7
+           3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: state after an ignored input, 7
          6 PromiseClearsVotes
            2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 6
            3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 6
@@ -213,20 +217,20 @@ fn every_bug_is_noticed() {
          9 AdoptsLowest
            3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: votes, 12
         10 CountsOldPromise
-           2 nodes, 1 slots, 2 ballots, 1 campaigners, 0 crashes: what an ignored input changes, 4
-           3 nodes, 1 slots, 2 ballots, 1 campaigners, 0 crashes: what an ignored input changes, 4
+           2 nodes, 1 slots, 2 ballots, 1 campaigners, 0 crashes: state after an ignored input, 4
+           3 nodes, 1 slots, 2 ballots, 1 campaigners, 0 crashes: state after an ignored input, 4
         11 CountsPromiseTwice
-           3 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 3/1, 0 crashes: what an ignored input changes, 4
-           5 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: what an ignored input changes, 4
+           3 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 3/1, 0 crashes: state after an ignored input, 4
+           5 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: state after an ignored input, 4
         12 CountsVoteTwice
-           3 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 1/3, 0 crashes: what an ignored input changes, 5
-           5 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: what an ignored input changes, 9
+           3 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 1/3, 0 crashes: state after an ignored input, 5
+           5 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: state after an ignored input, 9
         13 AddsUpBallots
-           2 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes: what an ignored input changes, 10
-           3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 11
+           2 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes: state after an ignored input, 10
+           3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: state after an ignored input, 11
         14 MatchesByValue
-           2 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes: what an ignored input changes, 10
-           3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: what an ignored input changes, 11
+           2 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes: state after an ignored input, 10
+           3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: state after an ignored input, 11
         15 ReusesBallot
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 1 crashes: promised, 2
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 1 crashes: promised, 2
@@ -247,8 +251,8 @@ fn every_bug_is_noticed() {
            2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes, snapshots: messages, 7
            3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes, snapshots: messages, 7
         19 AcceptsOnlyPromised
-           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: what must be taken, 1
-           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: what must be taken, 1
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: input that must have an effect, 1
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: input that must have an effect, 1
         20 AcceptsOnlyAbovePromise
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: votes, 5
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: votes, 5
@@ -268,14 +272,14 @@ fn every_bug_is_noticed() {
         25 LeadsBehind
            2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes, snapshots: role, 8
         26 ReadsUnconfirmed
-           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes, 1 reads: what becomes of two reads, 3
-           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes, 1 reads: what becomes of two reads, 3
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes, 1 reads: effect of two reads, 3
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes, 1 reads: effect of two reads, 3
         26 ReadsBelowBarrier
-           2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 1/2, 0 crashes, 1 reads: which reads are answered, 7
+           2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 1/2, 0 crashes, 1 reads: answered reads, 7
         26 CountsOldConfirmation
-           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes, 2 reads: what an ignored input changes, 8
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes, 2 reads: state after an ignored input, 8
         26 ReadsBelowGap
-           2 nodes, 2 slots, 2 ballots, 2 campaigners, quorums 1/2, 0 crashes, 1 reads: which reads are answered, 7
+           2 nodes, 2 slots, 2 ballots, 2 campaigners, quorums 1/2, 0 crashes, 1 reads: answered reads, 7
         28 ProposesUnprepared
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: messages, 4
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: messages, 4
@@ -283,26 +287,25 @@ fn every_bug_is_noticed() {
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: messages, 6
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: messages, 6
         30 ProposesTooEarly
-           2 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 1/2, 2 unsynced, 0 crashes: what leaves before it is durable, 2
-           2 nodes, 1 slots, 2 ballots, 1 campaigners, quorums 1/2, 1 unsynced, 1 crashes: what leaves before it is durable, 6
-           3 nodes, 1 slots, 1 ballots, 2 campaigners, quorums 1/3, 2 unsynced, 0 crashes: what leaves before it is durable, 2
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 1/2, 2 unsynced, 0 crashes: messages that leave before the sync, 2
+           2 nodes, 1 slots, 2 ballots, 1 campaigners, quorums 1/2, 1 unsynced, 1 crashes: messages that leave before the sync, 6
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, quorums 1/3, 2 unsynced, 0 crashes: messages that leave before the sync, 2
         31 CountsOwnVoteEarly
-           2 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 2/1, 1 unsynced, 0 crashes: what leaves before it is durable, 6
-           2 nodes, 1 slots, 1 ballots, 1 campaigners, 1 unsynced, 0 crashes: what leaves before it is durable, 9
-           3 nodes, 1 slots, 1 ballots, 2 campaigners, 1 unsynced, 0 crashes: what leaves before it is durable, 9
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, quorums 2/1, 1 unsynced, 0 crashes: messages that leave before the sync, 6
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 1 unsynced, 0 crashes: messages that leave before the sync, 9
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 1 unsynced, 0 crashes: messages that leave before the sync, 9
     "#]].assert_eq(&(table.join("\n") + "\n"));
 }
 
 #[test]
 fn bounds_that_are_too_small_miss_it() {
     for (bug, bounds) in misses() {
-        let report = explore(&lockstep(bounds).with_faulty_replica(bug), &Options::default());
+        let report = explore(&lockstep(bounds).with_mutant(bug), &Options::default());
         assert_eq!(report.verdict, Verdict::Holds, "{bug:?} in {bounds}\n{report}");
     }
 }
 
-/// What is noticed of the broken replica is not noticed of the one that is not; and the pairs are the
-/// states of the model, one for one.
+/// The production replica agrees with the model in each of these spaces, and there is one pair for each state of the model.
 #[test]
 fn the_replica_itself_holds_in_all_these_bounds() {
     let mut spaces: Vec<_> = rows().into_iter().flat_map(|(_, spaces)| spaces).collect();
@@ -326,18 +329,18 @@ fn the_replica_itself_holds_in_all_these_bounds() {
     }
 }
 
-/// Without a bug, a subject is the replica and nothing else.
+/// Without a bug, a replica is the replica and nothing else.
 #[test]
 fn without_a_bug_it_is_the_production_replica() {
     use paxos::{Config, Event, NodeId, Output, Replica, Timer};
     let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
-    let mut subject = Subject::new(config.clone(), None).expect("the configuration is good");
+    let mut tested = TestedReplica::new(config.clone(), None).expect("the configuration is good");
     let mut replica = Replica::new(config).expect("the configuration is good");
-    let (mut of_subject, mut of_replica) = (Output::default(), Output::default());
+    let (mut of_tested, mut of_replica) = (Output::default(), Output::default());
     for _ in 0..2 {
-        subject.step(Event::Timer(Timer::Campaign), &mut of_subject);
+        tested.step(Event::Timer(Timer::Campaign), &mut of_tested);
         replica.step(Event::Timer(Timer::Campaign), &mut of_replica);
     }
-    assert_eq!(subject.replica(), &replica);
-    assert_eq!(of_subject, of_replica);
+    assert_eq!(tested.production(), &replica);
+    assert_eq!(of_tested, of_replica);
 }

@@ -1,9 +1,11 @@
-//! One node twice: as the model has it, and as the production replica is.
+//! Compares one node under test with the model's node.
+//!
+//! A comparison covers all that a step produces: the disk, each field of the replica, the records, the messages, and which
+//! messages leave before the records are durable. The first difference ends it.
 
 use std::{
     cell::Cell,
     fmt,
-    hash::{DefaultHasher, Hash, Hasher},
     panic::{self, AssertUnwindSafe},
     sync::Once,
     thread,
@@ -16,20 +18,21 @@ use paxos_model::cluster::state::{
 use paxos_store::Memory;
 
 use crate::{
-    faulty::Subject,
+    mutants::TestedReplica,
     projection::{Projection, READ, Sent, Unmapped, real_node, real_slot},
+    tested::TestedNode,
 };
 
 /// A difference between the model and the implementation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Divergence {
-    /// At which node.
+    /// The node at which they differ.
     pub node: NodeId,
-    /// In what.
+    /// The part that differs.
     pub field: &'static str,
-    /// What the model says.
+    /// The model's version of the part.
     pub model: String,
-    /// What the implementation does.
+    /// The implementation's version of the part.
     pub implementation: String,
 }
 
@@ -42,81 +45,28 @@ impl fmt::Display for Divergence {
     }
 }
 
-/// A production replica and its disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Running {
-    subject: Subject,
-    disk: Memory,
-    /// Records of steps that are not yet synced, oldest first.
-    unsynced: Vec<Vec<Record>>,
-    /// Of all the above: they are told apart by every field, and hashed once.
-    digest: u64,
-}
-
-impl Hash for Running {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.digest);
-    }
-}
-
-/// Holds one node of the implementation against the model's.
-pub struct Scales<'a> {
-    /// What is which.
+/// Compares one node of the implementation with the model's.
+pub struct Comparator<'a> {
+    /// Translates between model and implementation.
     pub projection: &'a Projection,
     /// The node.
     pub node: NodeId,
-}
-
-impl Running {
-    /// A replica that starts for the first time.
-    ///
-    /// `reads` says whether anybody reads in this space.
-    pub fn new(subject: Subject, reads: bool) -> Self {
-        Self::sealed(subject, Memory::default(), Vec::new(), reads)
-    }
-
-    fn sealed(subject: Subject, disk: Memory, unsynced: Vec<Vec<Record>>, reads: bool) -> Self {
-        let mut hasher = DefaultHasher::new();
-        subject.tell(reads, &mut hasher);
-        (&disk, &unsynced).hash(&mut hasher);
-        Self { subject, disk, unsynced, digest: hasher.finish() }
-    }
-
-    /// The replica.
-    pub fn subject(&self) -> &Subject {
-        &self.subject
-    }
-
-    /// Tells it from others, by every field of the replica, its disk and what waits for it.
-    pub fn digest(&self) -> u64 {
-        self.digest
-    }
-
-    /// What it has on its disk.
-    pub fn disk(&self) -> &Memory {
-        &self.disk
-    }
-
-    /// Takes out what leaves before the records are durable: its own, and those that wait.
-    pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
-        output.records.splice(..0, self.unsynced.iter().flatten().cloned());
-        self.subject.take_early(output)
-    }
 }
 
 fn says_trimmed(envelope: &Envelope) -> bool {
     matches!(envelope.message, Message::Trimmed { .. })
 }
 
-type Balanced<T> = Result<T, Box<Divergence>>;
+/// A result, or the first difference.
+pub(crate) type Checked<T = ()> = Result<T, Box<Divergence>>;
 
-impl Scales<'_> {
-    fn differ<T>(
+impl Comparator<'_> {
+    pub(crate) fn differ<T>(
         &self,
         field: &'static str,
         model: impl fmt::Debug,
         implementation: impl fmt::Debug,
-    ) -> Balanced<T> {
+    ) -> Checked<T> {
         let (model, implementation) = (format!("{model:?}"), format!("{implementation:?}"));
         Err(Box::new(Divergence { node: self.node, field, model, implementation }))
     }
@@ -126,24 +76,24 @@ impl Scales<'_> {
         field: &'static str,
         model: &T,
         implementation: &T,
-    ) -> Balanced<()> {
+    ) -> Checked {
         if model == implementation {
             return Ok(());
         }
         self.differ(field, model, implementation)
     }
 
-    fn mapped<T>(&self, field: &'static str, mapped: Result<T, Unmapped>) -> Balanced<T> {
+    pub(crate) fn mapped<T>(&self, field: &'static str, mapped: Result<T, Unmapped>) -> Checked<T> {
         mapped.map_err(|Unmapped(what)| {
             let (model, node) = ("nothing like it".to_owned(), self.node);
             Box::new(Divergence { node, field, model, implementation: what })
         })
     }
 
-    /// Steps a replica; a panic is a difference, too.
-    fn run(&self, subject: &mut Subject, event: Event) -> Balanced<Output> {
+    /// Steps a replica. A panic is a difference.
+    fn run(&self, replica: &mut TestedReplica, event: Event) -> Checked<Output> {
         let mut output = Output::default();
-        silently(|| subject.step(event, &mut output)).or_else(|panic| {
+        silently(|| replica.step(event, &mut output)).or_else(|panic| {
             let message = panic.downcast_ref::<String>().map(String::as_str);
             let message = message.or(panic.downcast_ref::<&str>().copied());
             self.differ("taking the step", "takes it", message.unwrap_or("panics"))
@@ -151,177 +101,186 @@ impl Scales<'_> {
         Ok(output)
     }
 
-    /// Takes a step that changes the model's node, and compares all that comes of it.
+    /// Takes a step that changes the model's node, and compares its whole result.
     ///
-    /// `early` is what of it enters the model's network before it is synced; if there is nothing to be
-    /// synced, it is nothing, and all of it leaves.
+    /// `early` holds the messages that enter the model's network before the sync. It is `None` if no step waits for a
+    /// sync; then the step is durable at once and all messages leave.
     ///
     /// # Errors
-    /// The first difference.
+    /// Returns the first difference.
     pub fn step(
         &self,
-        running: &Running,
+        tested: &TestedNode,
         before: &Live,
         input: Input,
         expected: &Step,
         early: Option<Vec<ModelMessage>>,
-    ) -> Balanced<Running> {
-        let mut subject = running.subject.clone();
+    ) -> Checked<TestedNode> {
+        let mut replica = tested.replica().clone();
         let event = self.projection.event(self.node, input);
-        let output = self.run(&mut subject, event)?;
-        self.compare(&subject, before, input, expected, output.clone())?;
-        let (mut disk, mut unsynced) = (running.disk.clone(), running.unsynced.clone());
+        let output = self.run(&mut replica, event.clone())?;
+        let mut again = tested.replica().clone();
+        let output_again = self.run(&mut again, event)?;
+        self.same("replica after the same step again", &replica, &again)?;
+        self.same("output of the same step again", &output, &output_again)?;
+        self.compare(&replica, before, input, expected, output.clone())?;
+        let (mut disk, mut unsynced) = (tested.disk().clone(), tested.unsynced().to_vec());
         match early {
             None => self.append(&mut disk, &output.records)?,
             Some(early) => {
-                self.compare_early(running, &expected.live.acceptor, early, output.clone())?;
+                self.compare_early(tested, &expected.live.acceptor, early, output.clone())?;
                 if !output.records.is_empty() {
                     unsynced.push(output.records);
                 }
             }
         }
-        Ok(Running::sealed(subject, disk, unsynced, self.projection.reads()))
+        Ok(TestedNode::of(replica, disk, unsynced, self.projection.reads()))
     }
 
-    /// What leaves before its records are durable: that, and nothing else, has entered the model's network.
+    /// Compares the messages that leave before their records are durable with those that entered the model's network.
     fn compare_early(
         &self,
-        running: &Running,
+        tested: &TestedNode,
         after: &Acceptor,
         messages: Vec<ModelMessage>,
         mut output: Output,
-    ) -> Balanced<()> {
-        let early = running.take_early(&mut output);
+    ) -> Checked {
+        let early = tested.take_early(&mut output);
         let early = self.mapped("messages", self.projection.sent(self.node, after, &early))?;
         let expected = Sent { messages, ..Sent::default() };
-        self.same("what leaves before it is durable", &expected, &early)
+        self.same("messages that leave before the sync", &expected, &early)
     }
 
-    /// Delivers what the model ignores: it must change nothing, and answer what the model answers.
+    /// Delivers an input that changes nothing in the model. The replica must not change either, and must give the same
+    /// answers.
     ///
     /// # Errors
-    /// The first difference.
+    /// Returns the first difference.
     pub fn ignores(
         &self,
-        running: &Running,
+        tested: &TestedNode,
         before: &Live,
         input: Input,
         expected: &Step,
-    ) -> Balanced<()> {
-        let mut subject = running.subject.clone();
+    ) -> Checked {
+        let mut replica = tested.replica().clone();
         let event = self.projection.event(self.node, input);
-        let output = self.run(&mut subject, event)?;
-        self.unchanged(running, &subject, &output)?;
-        self.compare(&subject, before, input, expected, output)
+        let output = self.run(&mut replica, event)?;
+        self.unchanged(tested, &replica, &output)?;
+        self.compare(&replica, before, input, expected, output)
     }
 
-    /// Delivers events that the model does not know at all: nothing may change.
+    /// Delivers an event that the model does not have. The replica must not change.
     ///
     /// # Errors
-    /// The first difference.
-    pub fn unmoved(&self, running: &Running, event: Event) -> Balanced<Output> {
-        let mut subject = running.subject.clone();
-        let output = self.run(&mut subject, event)?;
-        self.unchanged(running, &subject, &output)?;
+    /// Returns the first difference.
+    pub fn unmoved(&self, tested: &TestedNode, event: Event) -> Checked<Output> {
+        let mut replica = tested.replica().clone();
+        let output = self.run(&mut replica, event)?;
+        self.unchanged(tested, &replica, &output)?;
         Ok(output)
     }
 
-    /// Steps a copy of a replica, for its output.
+    /// Returns the output of an event at a copy of the replica.
     ///
     /// # Errors
-    /// If it panics.
-    pub fn tried(&self, running: &Running, event: Event) -> Balanced<Output> {
-        self.run(&mut running.subject.clone(), event)
+    /// Fails if the replica panics.
+    pub fn tried(&self, tested: &TestedNode, event: Event) -> Checked<Output> {
+        self.run(&mut tested.replica().clone(), event)
     }
 
-    /// Whether an event changes a replica.
+    /// Returns true if an event changes the replica.
     ///
     /// # Errors
-    /// If it panics.
-    pub fn moved(&self, running: &Running, event: Event) -> Balanced<bool> {
-        let mut subject = running.subject.clone();
-        let _ = self.run(&mut subject, event)?;
-        Ok(subject != running.subject)
+    /// Fails if the replica panics.
+    pub fn moved(&self, tested: &TestedNode, event: Event) -> Checked<bool> {
+        let mut replica = tested.replica().clone();
+        let _ = self.run(&mut replica, event)?;
+        Ok(replica != *tested.replica())
     }
 
-    /// Something that the model has no word for must be so.
+    /// Checks a claim about something that the model does not have.
     ///
     /// # Errors
-    /// If it is not.
-    pub fn expect(&self, field: &'static str, is_so: bool, found: impl fmt::Debug) -> Balanced<()> {
-        if is_so { Ok(()) } else { self.differ(field, "otherwise (see `edges`)", found) }
+    /// Fails if the claim is false.
+    pub fn expect(&self, field: &'static str, is_so: bool, found: impl fmt::Debug) -> Checked {
+        if is_so { Ok(()) } else { self.differ(field, "another result (see `edges`)", found) }
     }
 
-    fn unchanged(&self, running: &Running, after: &Subject, output: &Output) -> Balanced<()> {
-        if *after != running.subject {
-            let (before, after) = (running.subject.replica(), after.replica());
-            return self.differ("what an ignored input changes", before, after);
+    fn unchanged(&self, tested: &TestedNode, after: &TestedReplica, output: &Output) -> Checked {
+        if after != tested.replica() {
+            let (before, after) = (tested.replica().production(), after.production());
+            return self.differ("state after an ignored input", before, after);
         }
         if !output.records.is_empty() {
             return self.differ("records", "none", &output.records);
         }
-        // Proposals are sent again; anything else waits for what it may follow from.
-        let early = match running.unsynced[..] {
+        // A proposal may be sent again at once. Any other message waits for the records on which it may depend.
+        let early = match tested.unsynced() {
             [] => Vec::new(),
-            _ => running.take_early(&mut output.clone()),
+            _ => tested.take_early(&mut output.clone()),
         };
         let proposes = |sent: &Envelope| matches!(sent.message, Message::Accept { .. });
-        self.expect("what leaves before what it follows from", early.iter().all(proposes), &early)
+        self.expect("messages that leave before their records", early.iter().all(proposes), &early)
     }
 
-    /// Delivers the parts of a batch one by one and the batch as a whole: it must be the same.
+    /// Delivers the parts of a batch one by one, and the batch as a whole. Both must have the same effect.
     ///
     /// # Errors
-    /// The first difference.
-    pub fn batch(&self, running: &Running, whole: Event, parts: Vec<Event>) -> Balanced<()> {
-        let mut by_parts = running.subject.clone();
-        let (mut disk, mut sent) = (running.disk.clone(), Vec::new());
+    /// Returns the first difference.
+    pub fn batch(&self, tested: &TestedNode, whole: Event, parts: Vec<Event>) -> Checked {
+        let mut by_parts = tested.replica().clone();
+        let (mut disk, mut sent) = (tested.disk().clone(), Vec::new());
         for part in parts {
             let output = self.run(&mut by_parts, part)?;
             self.stored(disk.append(&output.records))?;
             sent.extend(output.messages);
         }
-        let mut at_once = running.subject.clone();
+        let mut at_once = tested.replica().clone();
         let output = self.run(&mut at_once, whole)?;
-        let mut disk_at_once = running.disk.clone();
+        let mut disk_at_once = tested.disk().clone();
         self.stored(disk_at_once.append(&output.records))?;
-        self.same("what a batch makes of it, by parts and at once", &by_parts, &at_once)?;
-        self.same("what a batch leaves on disk, by parts and at once", &disk, &disk_at_once)?;
-        let after = self.projection.acceptor(by_parts.replica().parts().acceptor);
+        self.same("state after a batch, by parts and at once", &by_parts, &at_once)?;
+        self.same("disk after a batch, by parts and at once", &disk, &disk_at_once)?;
+        let after = self.projection.acceptor(by_parts.parts().acceptor);
         let after = self.mapped("votes", after)?;
-        let map = |sent: &[Envelope]| -> Balanced<(Vec<Envelope>, Sent)> {
+        let map = |sent: &[Envelope]| -> Checked<(Vec<Envelope>, Sent)> {
             let (mut trims, sent): (Vec<_>, Vec<_>) = sent.iter().cloned().partition(says_trimmed);
-            trims.dedup(); // Each part of a batch is answered by itself.
+            trims.dedup(); // Each part of a batch gets its own answer.
             Ok((trims, self.mapped("messages", self.projection.sent(self.node, &after, &sent))?))
         };
         let ((trims, mut sent), (trims_at_once, at_once)) = (map(&sent)?, map(&output.messages)?);
-        self.same("what is said to be trimmed, by parts and at once", &trims, &trims_at_once)?;
+        self.same("answers Trimmed, by parts and at once", &trims, &trims_at_once)?;
         let told = |envelope: &&Envelope| matches!(envelope.message, Message::Chosen { .. });
         let told = output.messages.iter().filter(told).count();
         let gaps = at_once.announced.windows(2).filter(|pair| pair[1].0 != pair[0].0 + 1).count();
         let runs = if at_once.announced.is_empty() { 0 } else { gaps + 1 };
-        self.expect("in how many runs a batch is announced", told == runs, &output.messages)?;
-        sent.nacks.dedup(); // Each part of a batch is refused by itself.
-        self.same("what a batch sends, by parts and at once", &sent, &at_once)
+        self.expect(
+            "number of runs in which a batch is announced",
+            told == runs,
+            &output.messages,
+        )?;
+        sent.nacks.dedup(); // Each part of a batch is refused on its own.
+        self.same("messages after a batch, by parts and at once", &sent, &at_once)
     }
 
-    /// The same replica, told in another way, must become the same.
+    /// Delivers two events to copies of the replica. Both copies must end in the same state.
     ///
     /// # Errors
-    /// The first difference.
-    pub fn same_effect(&self, running: &Running, one: Event, other: Event) -> Balanced<()> {
-        let (mut first, mut second) = (running.subject.clone(), running.subject.clone());
+    /// Returns the first difference.
+    pub fn same_effect(&self, tested: &TestedNode, one: Event, other: Event) -> Checked {
+        let (mut first, mut second) = (tested.replica().clone(), tested.replica().clone());
         let _ = self.run(&mut first, one)?;
         let _ = self.run(&mut second, other)?;
-        self.same("what two ways of saying it make of it", &first, &second)
+        self.same("state after the same input in two shapes", &first, &second)
     }
 
     /// Makes the oldest step durable.
     ///
     /// # Errors
-    /// If the disk then differs.
-    pub fn sync(&self, running: &Running, durable: &Acceptor) -> Balanced<Running> {
-        let (mut disk, mut unsynced) = (running.disk.clone(), running.unsynced.clone());
+    /// Fails if the disk differs afterwards.
+    pub fn sync(&self, tested: &TestedNode, durable: &Acceptor) -> Checked<TestedNode> {
+        let (mut disk, mut unsynced) = (tested.disk().clone(), tested.unsynced().to_vec());
         if unsynced.is_empty() {
             return self.differ("unsynced steps", "one to sync", "none");
         }
@@ -329,39 +288,39 @@ impl Scales<'_> {
         self.append(&mut disk, &oldest)?;
         self.compare_disk(&disk, durable)?;
         let reads = self.projection.reads();
-        Ok(Running::sealed(running.subject.clone(), disk, unsynced, reads))
+        Ok(TestedNode::of(tested.replica().clone(), disk, unsynced, reads))
     }
 
-    /// Crashes a replica and builds it again from its disk.
+    /// Crashes the node and recovers it from its disk.
     ///
     /// # Errors
-    /// If what comes back differs.
-    pub fn crash(&self, running: &Running, after: &Live) -> Balanced<Running> {
+    /// Fails if the recovered replica differs.
+    pub fn crash(&self, tested: &TestedNode, after: &Live) -> Checked<TestedNode> {
         let config = self.projection.config(self.node);
-        let subject = match running.subject.recover(config, running.disk.records()) {
-            Ok(subject) => subject,
+        let replica = match tested.replica().recover(config, tested.disk().records()) {
+            Ok(replica) => replica,
             Err(error) => return self.differ("recovery", "recovers", error.to_string()),
         };
-        self.compare_live(&subject, after)?;
+        self.compare_live(&replica, after)?;
         let reads = self.projection.reads();
-        Ok(Running::sealed(subject, running.disk.clone(), Vec::new(), reads))
+        Ok(TestedNode::of(replica, tested.disk().clone(), Vec::new(), reads))
     }
 
-    /// Whether the disk holds what the model's does.
+    /// Compares the disk with the model's.
     ///
     /// # Errors
-    /// If it does not.
-    pub fn compare_disk(&self, disk: &Memory, durable: &Acceptor) -> Balanced<()> {
+    /// Fails if they differ.
+    pub fn compare_disk(&self, disk: &Memory, durable: &Acceptor) -> Checked {
         let image = self.mapped("the disk", self.projection.acceptor(disk.image()))?;
         self.same("the disk", durable, &image)
     }
 
-    /// Whether the replica is in the model's state.
+    /// Compares the replica with the state of the model's node.
     ///
     /// # Errors
-    /// If it is not, with the part that differs.
-    pub fn compare_live(&self, subject: &Subject, expected: &Live) -> Balanced<()> {
-        let parts = subject.replica().parts();
+    /// Returns the first part that differs.
+    pub fn compare_live(&self, replica: &TestedReplica, expected: &Live) -> Checked {
+        let parts = replica.parts();
         let live = self.mapped("the replica", self.projection.live(self.node, parts))?;
         self.same("promised", &expected.acceptor.promised, &live.acceptor.promised)?;
         self.same("votes", &expected.acceptor.votes, &live.acceptor.votes)?;
@@ -373,13 +332,13 @@ impl Scales<'_> {
 
     fn compare(
         &self,
-        subject: &Subject,
+        replica: &TestedReplica,
         before: &Live,
         input: Input,
         expected: &Step,
         mut output: Output,
-    ) -> Balanced<()> {
-        self.compare_live(subject, &expected.live)?;
+    ) -> Checked {
+        self.compare_live(replica, &expected.live)?;
         self.compare_trims(before, input, expected, &mut output)?;
         self.compare_reads(before, input, expected, &output)?;
         let after = &expected.live.acceptor;
@@ -398,24 +357,25 @@ impl Scales<'_> {
         if changed == output.records.is_empty() {
             return self.differ("records", if changed { "some" } else { "none" }, &output.records);
         }
-        // What a snapshot holds was applied by whoever took it.
+        // The effect of the slots that a snapshot covers is in the snapshot; they are not handed out.
         let (from, to) = (before.known_below().max(after.trimmed), expected.live.known_below());
         let ready = (from.0..to.0).filter_map(|slot| {
             let value = self.projection.real_value(expected.live.chosen[usize::from(slot)]?);
             Some((paxos::Slot(slot.into()), value))
         });
-        self.same("what is handed out to be applied", &ready.collect(), &output.chosen)
+        self.same("values to apply", &ready.collect(), &output.chosen)
     }
 
-    /// Who asks for votes in slots that are trimmed is told so, and who promises with more trimmed than
-    /// this node knows is asked for its snapshot. The model has neither: both only say where to ask.
+    /// Compares two outputs that the model does not have, because they only say which peer to ask. A node that is asked to
+    /// vote in a trimmed slot answers `Trimmed`. A candidate that gets a promise of a node that has trimmed more than the
+    /// candidate knows wants that node's snapshot.
     fn compare_trims(
         &self,
         before: &Live,
         input: Input,
         expected: &Step,
         output: &mut Output,
-    ) -> Balanced<()> {
+    ) -> Checked {
         let (said, fetched) = match input {
             Input::Message(ModelMessage::Accept { ballot, slot, .. }) => {
                 let trimmed = before.acceptor.trimmed;
@@ -434,24 +394,24 @@ impl Scales<'_> {
         let (trims, rest) =
             std::mem::take(&mut output.messages).into_iter().partition(says_trimmed);
         output.messages = rest;
-        self.same("what is said to be trimmed", &Vec::from_iter(said), &trims)?;
-        self.same("whose snapshot is wanted", &Vec::from_iter(fetched), &output.fetch)
+        self.same("answers Trimmed", &Vec::from_iter(said), &trims)?;
+        self.same("wanted snapshots", &Vec::from_iter(fetched), &output.fetch)
     }
 
-    /// The read that is confirmed, and those that a leader gives up with its lead, or that ask who does not
-    /// lead.
+    /// Compares the read that is confirmed and the reads that are refused: those of a leader that stops leading, and those
+    /// of a node that does not lead.
     fn compare_reads(
         &self,
         before: &Live,
         input: Input,
         expected: &Step,
         output: &Output,
-    ) -> Balanced<()> {
+    ) -> Checked {
         let ready = output.reads.iter().map(|ready| (ready.token, ready.at)).collect();
         let answer = expected.answer.map(|answer| (READ, real_slot(answer.index)));
-        self.same("which reads are answered", &Vec::from_iter(answer), &ready)?;
+        self.same("answered reads", &Vec::from_iter(answer), &ready)?;
         if matches!(input, Input::Propose { .. }) {
-            return Ok(()); // What becomes of proposals is looked at in `edges`.
+            return Ok(()); // The fate of proposals is checked in `edges`.
         }
         let given_up = match (&before.role, &expected.live.role) {
             (Role::Leader { .. }, Role::Leader { .. }) => 0,
@@ -460,26 +420,26 @@ impl Scales<'_> {
             }
             (Role::Follower | Role::Candidate { .. }, _) => usize::from(input == Input::Read),
         };
-        self.same("how many reads are refused", &given_up, &output.refused.len())
+        self.same("number of refused reads", &given_up, &output.refused.len())
     }
 
-    /// A node's promise and votes for its own ballot do not travel.
+    /// Returns true for a node's promise and votes for its own ballot, which are not sent.
     fn says_to_itself(&self, message: ModelMessage) -> bool {
         let own = self.projection.owner(message.ballot()) == self.node;
         own && matches!(message, ModelMessage::Promise { .. } | ModelMessage::Accepted { .. })
     }
 
-    fn stored(&self, stored: Result<(), paxos::RecoverError>) -> Balanced<()> {
+    fn stored(&self, stored: Result<(), paxos::RecoverError>) -> Checked {
         stored.or_else(|error| self.differ("records", "records that fit", error.to_string()))
     }
 
-    /// Writes records, each of which must say something new.
-    fn append(&self, disk: &mut Memory, records: &[Record]) -> Balanced<()> {
+    /// Writes records. Each record must change the disk.
+    fn append(&self, disk: &mut Memory, records: &[Record]) -> Checked {
         for record in records {
             let before = disk.clone();
             self.stored(disk.append(std::slice::from_ref(record)))?;
             if before == *disk {
-                return self.differ("records", "nothing that is stored already", record);
+                return self.differ("records", "records that change the disk", record);
             }
         }
         Ok(())
@@ -491,8 +451,7 @@ thread_local! {
     static STEPS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets a replica take a step. A panic of the replica is a difference, and the report shows it as one, so its usual
-/// message is not printed.
+/// Lets a replica take a step, without the usual message if it panics: the report shows the panic as a difference.
 fn silently(step: impl FnOnce()) -> thread::Result<()> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,0 +1,98 @@
+//! Mutants: the production replica with one bug of the catalogue.
+//!
+//! The production code stays as it is. A mutant changes the events that go into the replica, the output that comes out, the
+//! messages that leave early, or the records that it recovers from. From outside it behaves as if the bug were in the
+//! code. The module `steps` has one function for each bug.
+
+mod snapshots_and_reads;
+mod steps;
+
+use std::hash::{Hash, Hasher};
+
+use paxos::{
+    Ballot, Config, ConfigError, Envelope, Event, Output, Record, RecoverError, Replica, Slot,
+    Value,
+    protocol::{
+        Parts,
+        proposer::{Leader, Role},
+        reader::Reader,
+    },
+};
+use paxos_model::cluster::Bug;
+
+/// The replica under test: the production replica, or a mutant of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TestedReplica {
+    replica: Replica,
+    mutant: Option<Bug>,
+    /// The highest ballot that was promised other than by a vote; kept for [`Bug::AcceptDoesNotPromise`] alone.
+    prepared: Option<Ballot>,
+    /// All proposals so far; kept for [`Bug::MatchesByValue`] alone, since votes do not name their value.
+    proposed: Vec<(Ballot, Slot, Value)>,
+}
+
+impl TestedReplica {
+    /// A replica that has never run.
+    ///
+    /// # Errors
+    /// Fails if the configuration cannot work.
+    pub fn new(config: Config, mutant: Option<Bug>) -> Result<Self, ConfigError> {
+        Ok(Self { replica: Replica::new(config)?, mutant, prepared: None, proposed: Vec::new() })
+    }
+
+    /// The replica after a crash.
+    ///
+    /// # Errors
+    /// Fails if the records cannot be the replica's own.
+    pub fn recover(&self, config: Config, mut records: Vec<Record>) -> Result<Self, RecoverError> {
+        match self.mutant {
+            Some(Bug::ReusesBallot) => steps::forget_own_promise(config.id, &mut records),
+            Some(Bug::UnreadableIsEmpty) => records.clear(),
+            _ => {}
+        }
+        let replica = Replica::recover(config, records)?;
+        Ok(Self { replica, ..self.clone() })
+    }
+
+    /// Hashes every field. In a space without reads nothing depends on a leader's barrier, and the model does not have
+    /// it; there it is left out.
+    pub(crate) fn hash_fields(&self, reads: bool, hasher: &mut impl Hasher) {
+        let Parts { config, acceptor, role, learner } = self.replica.parts();
+        (config, acceptor, learner, self.mutant, self.prepared, &self.proposed).hash(hasher);
+        match role {
+            Role::Leader(leader) if !reads => {
+                let Leader { first, votes, reader } = leader;
+                let Reader { barrier: _, round, heard, index, asked, waiting } = reader;
+                (first, votes, round, heard, index, asked, waiting).hash(hasher);
+            }
+            role => role.hash(hasher),
+        }
+    }
+
+    /// The production replica.
+    pub fn production(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// The parts of the production replica.
+    pub fn parts(&self) -> Parts<'_> {
+        self.replica.parts()
+    }
+
+    /// Takes a step.
+    pub fn step(&mut self, event: Event, output: &mut Output) {
+        match self.mutant {
+            None => self.replica.step(event, output),
+            Some(bug) => self.mutated_step(bug, event, output),
+        }
+    }
+
+    /// Removes from `output` the messages that may leave before its records are durable.
+    pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
+        match self.mutant {
+            Some(Bug::ProposesTooEarly) => steps::take_proposals(output),
+            Some(Bug::CountsOwnVoteEarly) => steps::take_with_own_vote(output),
+            _ => output.take_early().collect(),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A node under test: a replica, its disk, and the records that are not yet synced.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use paxos::{Envelope, Output, Record};
+use paxos_store::Memory;
+
+use crate::mutants::TestedReplica;
+
+/// A production replica with its disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestedNode {
+    replica: TestedReplica,
+    disk: Memory,
+    /// The records of steps that are not yet synced, oldest first.
+    unsynced: Vec<Vec<Record>>,
+    /// The hash of the fields above. It is computed once, because nodes are hashed for every state.
+    digest: u64,
+}
+
+impl Hash for TestedNode {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.digest);
+    }
+}
+
+impl TestedNode {
+    /// A node that starts for the first time. `reads` is true if the space has reads.
+    pub fn new(replica: TestedReplica, reads: bool) -> Self {
+        Self::of(replica, Memory::default(), Vec::new(), reads)
+    }
+
+    /// A node of these parts.
+    pub(crate) fn of(
+        replica: TestedReplica,
+        disk: Memory,
+        unsynced: Vec<Vec<Record>>,
+        reads: bool,
+    ) -> Self {
+        let mut hasher = DefaultHasher::new();
+        replica.hash_fields(reads, &mut hasher);
+        (&disk, &unsynced).hash(&mut hasher);
+        Self { replica, disk, unsynced, digest: hasher.finish() }
+    }
+
+    /// The replica.
+    pub fn replica(&self) -> &TestedReplica {
+        &self.replica
+    }
+
+    /// What is durable.
+    pub fn disk(&self) -> &Memory {
+        &self.disk
+    }
+
+    /// The records of steps that are not yet synced, oldest first.
+    pub fn unsynced(&self) -> &[Vec<Record>] {
+        &self.unsynced
+    }
+
+    /// Removes from `output` the messages that may leave before its records, and the records that wait already, are
+    /// durable.
+    pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
+        output.records.splice(..0, self.unsynced.iter().flatten().cloned());
+        self.replica.take_early(output)
+    }
+}
