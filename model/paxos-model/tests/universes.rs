@@ -262,7 +262,7 @@ fn compare(
     if is_out_of_bounds(cluster.bounds(), me, live, &input) && !proposed {
         return Ok(());
     }
-    let there = rules.step(node(me), &embedding.live(live), &embedding.input(&input));
+    let there = rules.step(node(me), embedding.live(live), embedding.input(&input));
     let here = embedding.step(&here);
     if here != there {
         return Err(format!("here {here:?}\nthere {there:?}"));
@@ -315,21 +315,21 @@ fn a_log_has_any_number_of_slots_and_ballots() {
     let (me, mut live) = (unbounded::NodeId(1), Live::<Unbounded>::default());
     live.acceptor.promised =
         Some(unbounded::Ballot { round: 1 << 40, owner: unbounded::NodeId(7) });
-    live = rules.step(me, &live, &Input::Campaign).live;
+    live = rules.step(me, live, Input::Campaign).live;
     let ballot = live.acceptor.promised.expect("it campaigns");
     assert_eq!(ballot, unbounded::Ballot { round: (1 << 40) + 1, owner: me });
     for from in (2..=5).map(unbounded::NodeId) {
         let (trimmed, reports) = (unbounded::Slot(0), unbounded::Log::default());
         let promise = Message::Promise { ballot, from, trimmed, reports };
-        live = rules.step(me, &live, &Input::Message(promise)).live;
+        live = rules.step(me, live, Input::Message(promise)).live;
     }
     let value = |number: u64| unbounded::Value::Command(number.to_le_bytes().to_vec().into());
     let request = (0..1_000).map(value).collect();
-    live = rules.step(me, &live, &Input::Propose { request }).live;
+    live = rules.step(me, live, Input::Propose { request }).live;
     for from in (2..=5).map(unbounded::NodeId) {
         let (slot, value) = (unbounded::Slot(999), value(999));
         let accepted = Message::Accepted { ballot, slot, value, from };
-        live = rules.step(me, &live, &Input::Message(accepted)).live;
+        live = rules.step(me, live, Input::Message(accepted)).live;
     }
     assert_eq!(live.chosen.at(unbounded::Slot(999)), Some(value(999)));
     assert_eq!(live.chosen.at(unbounded::Slot(998)), None);

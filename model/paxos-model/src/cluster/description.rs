@@ -75,6 +75,9 @@ pub trait Described: Sized {
     /// The shapes. A value knows its shape by the index.
     const SHAPES: &'static [Shape];
 
+    /// Returns the index of the shape of a value.
+    fn shape(&self) -> usize;
+
     /// Takes a value apart.
     fn parts(self) -> (usize, Fields);
 
@@ -95,6 +98,13 @@ macro_rules! described {
                 kind: $kind,
                 fields: &[$(($name, Sort::$sort)),+],
             }),+];
+
+            #[expect(unused_variables, reason = "a variant is written once, with all of its fields")]
+            fn shape(&self) -> usize {
+                match *self {
+                    $($($variant)+ => $index,)+
+                }
+            }
 
             fn parts(self) -> (usize, Fields) {
                 match self {
@@ -203,9 +213,9 @@ impl Action {
     /// Returns the index of its kind.
     pub fn kind(self) -> usize {
         if let Self::Deliver { message, .. } = self {
-            return DELIVER + message.parts().0;
+            return DELIVER + message.shape();
         }
-        let (shape, _) = self.parts();
+        let shape = self.shape();
         if shape < DELIVER { shape } else { shape - 1 + Message::SHAPES.len() }
     }
 }
@@ -236,6 +246,7 @@ mod tests {
             let mut fields: Fields = shape.fields.iter().map(|(_, sort)| example(*sort)).collect();
             let value = D::from_parts(index, &fields).expect(shape.tag);
             assert_eq!(value.parts(), (index, fields.clone()), "{}", shape.tag);
+            assert_eq!(value.shape(), index, "{}", shape.tag);
             fields.push(example(Sort::Node));
             assert!(D::from_parts(index, &fields).is_none(), "{} has a field more", shape.tag);
         }

@@ -67,7 +67,7 @@ impl Cluster {
 
     /// Returns the step of a node on an input.
     pub fn step(&self, me: NodeId, live: &Live, input: Input) -> Step {
-        self.rules.step(me, live, &input)
+        self.rules.step(me, *live, input)
     }
 
     /// Returns all nodes.

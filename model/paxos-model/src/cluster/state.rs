@@ -46,7 +46,7 @@ pub struct Unsynced {
 }
 
 /// A node and its disk.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Default, PartialEq, Eq, Hash)]
 pub struct Node {
     /// The acceptor on the disk. A crash leaves it.
     pub durable: Acceptor,
@@ -57,7 +57,7 @@ pub struct Node {
 }
 
 /// The set of all messages that ever left a node.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Default, PartialEq, Eq, Hash)]
 pub struct Network {
     /// Sorted.
     messages: SmallVec<[Message; 24]>,
@@ -73,6 +73,20 @@ pub struct State {
     pub nodes: SmallVec<[Node; NODES_MAX]>,
     /// The messages that were sent.
     pub network: Network,
+}
+
+/// Copies, where a derived clone would take the generic parts of a node apart.
+impl Clone for Node {
+    fn clone(&self) -> Self {
+        Self { durable: self.durable, unsynced: self.unsynced.clone(), live: self.live }
+    }
+}
+
+/// Copies the messages at once, where a derived clone would take each of them apart.
+impl Clone for Network {
+    fn clone(&self) -> Self {
+        Self { messages: SmallVec::from_slice(&self.messages), news: self.news }
+    }
 }
 
 impl Network {
@@ -99,6 +113,14 @@ impl Network {
     /// Returns true if everything that was sent here was sent in `other`, too.
     pub fn is_subset(&self, other: &Self) -> bool {
         self.iter().all(|message| other.contains(message))
+    }
+
+    /// Returns the messages that were sent here and not in `before`, of which this is a superset.
+    pub fn sent_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = Message> + 'a {
+        let mut known = before.messages.iter().peekable();
+        let none = self.messages.len() == before.messages.len();
+        let all = if none { &[] } else { &self.messages[..] };
+        all.iter().filter(move |message| known.next_if_eq(message).is_none()).copied()
     }
 
     /// Returns the messages, in order.

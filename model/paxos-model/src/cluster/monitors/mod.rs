@@ -6,6 +6,7 @@ mod packing;
 
 use std::{fmt, sync::Arc};
 
+use smallvec::SmallVec;
 use state_explorer::{
     Monitor, Monitored, Names, WithHistory,
     packing::{Packer, Unpacker},
@@ -99,8 +100,7 @@ impl Monitor<Cluster> for Monitors {
             history.crashes += u8::from(cluster.bounds().crashes.is_some());
         } else if self.refines {
             let durable = &after.node(node).durable;
-            let new = after.network.iter().filter(|it| !before.network.contains(*it));
-            let sent: Vec<_> = new.collect();
+            let sent: SmallVec<[_; 4]> = after.network.sent_since(&before.network).collect();
             if !sent.is_empty() || *durable != before.node(node).durable {
                 let bounds = cluster.bounds();
                 history.fault =

@@ -33,9 +33,9 @@ use self::{
 
 impl<U: Universe> Rules<U> {
     /// Returns the step of node `me` on an input.
-    pub fn step(&self, me: U::NodeId, live: &Live<U>, input: &Input<U>) -> Step<U> {
+    pub fn step(&self, me: U::NodeId, live: Live<U>, input: Input<U>) -> Step<U> {
         let mut step = Step::of(live);
-        match input.clone() {
+        match input {
             Input::Campaign => self.on_campaign(me, &mut step),
             Input::Propose { request } => self.on_propose(me, request, &mut step),
             Input::Message(message) => self.receive(me, message, &mut step),

@@ -75,9 +75,9 @@ pub struct Answer<U: Universe> {
 
 impl<U: Universe> Step<U> {
     /// The step that changes nothing.
-    pub(super) fn of(live: &Live<U>) -> Self {
+    pub(super) fn of(live: Live<U>) -> Self {
         Self {
-            live: live.clone(),
+            live,
             messages: SmallVec::new(),
             nack: None,
             announced: SmallVec::new(),
