@@ -1,20 +1,19 @@
-//! The catalogue of known bugs, each looked for in larger and larger spaces.
+//! The catalogue of known bugs: each is searched for in larger and larger spaces.
 //!
-//! The spaces are a [ladder](LADDER): a list by hand, in the order of how many states the right protocol has
-//! in them. A bug's *smallest space* is the first one of the ladder in which something sees it; nothing is
-//! said of spaces that are not on it. *First* is what needs the fewest steps there; where several properties
-//! fail after equally many, it is one of them.
+//! The spaces are a [schedule](SCHEDULE), a list by hand. The correct protocol has more states in each space than in the one
+//! before. The *smallest space* of a bug is the first one of the schedule in which a property fails; other spaces are not
+//! searched. The property that is reported *first* fails after the fewest steps in that space. If several fail after equally
+//! many, it is one of them.
 //!
-//! To be seen is one thing, to do harm another: that a step is none of the specification is nothing that
-//! users feel. So each bug is also looked for where they do: in [agreement](AGREEMENT), in what nodes
-//! [believe](BELIEFS) to be chosen, have [trimmed](TRIMMED) as such or [read](READS), or at least in what a
-//! quorum [holds](HELD) of it; and, if it does nothing
-//! of the kind anywhere on the ladder, in whether something can [still be chosen](NOT_STUCK). What comes of it
-//! must be what the catalogue says.
+//! A failing property need not be harm: users do not feel that a step is none of the specification. So each bug is also
+//! searched for where users feel it: in [agreement](AGREEMENT), in the values that nodes [take](BELIEFS) for chosen, have
+//! [trimmed](TRIMMED) as chosen or have [read](READS), and in the chosen values that a quorum [keeps](HELD). A bug that fails
+//! none of these in any space is searched for where nothing can be [chosen any more](NOT_STUCK). The result must be the harm
+//! that the catalogue states.
 //!
-//! A bug in a part that the model does not have is not looked for, and named at the end ([`BEYOND`]).
+//! A bug in a part that the model does not have is not searched for, and named at the end ([`BEYOND`]).
 //!
-//! What it is not: the bugs ([`Bug`]), and how they break the rules ([`crate::cluster::rules`]).
+//! The bugs themselves are in [`Bug`], and the rules that they break in [`crate::cluster::node::rules`].
 
 use std::{
     fmt,
@@ -31,7 +30,7 @@ use crate::cluster::{
 use state_explorer::{Behaviour, Counterexample, Options, Path, explore_and_keep};
 use verdict::{Interrupt, Verdict};
 
-/// Nodes, slots, ballots and campaigners; no crashes, and nothing that only spreads news.
+/// Returns the bounds of some nodes, slots, ballots and campaigners, without crashes, refusals and news.
 const fn space([nodes, slots, ballots, campaigners]: [u8; 4]) -> Bounds {
     let base = Bounds::of(nodes, slots, ballots);
     Bounds { campaigners, crashes: Some(0), nacks: false, chosen: false, ..base }
@@ -57,18 +56,18 @@ const fn reads(reads: u8, bounds: Bounds) -> Bounds {
     Bounds { reads, ..bounds }
 }
 
-/// Spaces to look in.
-pub struct Ladder {
-    /// Those with fewer states of the right protocol first.
-    pub rungs: &'static [Bounds],
-    /// More, which are large: only for a bug that ought to do harm and has done none so far. That the protocol
-    /// is not stuck is looked for on the rungs only.
-    pub top: &'static [Bounds],
+/// The spaces of a search.
+pub struct Schedule {
+    /// The spaces for all bugs. A space in which the correct protocol has fewer states comes first.
+    pub spaces: &'static [Bounds],
+    /// Larger spaces, for bugs that should do harm and have done none so far. They are not searched for states that are
+    /// stuck.
+    pub larger: &'static [Bounds],
 }
 
-/// The spaces that the command looks in.
-pub const LADDER: Ladder = Ladder {
-    rungs: &[
+/// The schedule of the command `mutants`.
+pub const SCHEDULE: Schedule = Schedule {
+    spaces: &[
         space([1, 1, 2, 1]),
         crash(space([1, 1, 2, 1])),
         crash(unsynced(1, space([1, 1, 2, 1]))),
@@ -96,136 +95,136 @@ pub const LADDER: Ladder = Ladder {
         space([3, 1, 3, 2]),
         reads(1, space([3, 1, 2, 2])),
     ],
-    top: &[space([3, 1, 4, 2]), reads(2, space([3, 1, 2, 2]))],
+    larger: &[space([3, 1, 4, 2]), reads(2, space([3, 1, 2, 2]))],
 };
 
-/// How harm is looked for: first what contradicts, then what is lost.
+/// The properties that are harm: first those of contradictions, then that of losses.
 const WRONG: [&[&str]; 2] = [&[AGREEMENT, BELIEFS, TRIMMED, READS], &[HELD]];
 
-/// One space of the ladder.
+/// A space that was searched.
 #[derive(Clone, Debug, Serialize)]
-pub struct Rung {
-    /// What it is called in the table, from 1.
+pub struct Space {
+    /// The number in the table, from 1.
     pub number: usize,
-    /// The space.
+    /// The bounds.
     pub bounds: Bounds,
-    /// How many states the right protocol has in it.
+    /// The number of states of the correct protocol.
     pub states: usize,
-    /// Whether all properties hold there without a bug, as they must.
+    /// The verdict on the correct protocol, which must hold.
     #[serde(flatten)]
     pub verdict: Verdict,
 }
 
-/// A bug, seen.
+/// A failure that a bug causes.
 #[derive(Clone, Serialize)]
 pub struct Sighting {
-    /// By the property that fails.
+    /// The property that fails.
     pub property: &'static str,
-    /// After so many steps; there is no shorter way.
+    /// The number of steps of the shortest counterexample.
     pub steps: usize,
-    /// The number of the space on the ladder.
+    /// The number of the space.
     pub space: usize,
-    /// What happens.
+    /// The counterexample in words.
     pub counterexample: Counterexample,
-    /// The same, for whoever draws it.
+    /// The counterexample as a behaviour, which can be drawn.
     #[serde(skip)]
     pub behaviour: Behaviour<CheckedCluster>,
 }
 
-/// What became of one bug.
+/// The result for one bug.
 #[derive(Clone, Serialize)]
 pub struct Entry {
-    /// Which.
+    /// The bug.
     pub bug: Bug,
     /// Its number in the catalogue, with a letter for a variant.
     pub label: String,
-    /// What people call it.
+    /// The name.
     pub name: &'static str,
-    /// What it is, and why it matters.
-    pub story: [&'static str; 2],
-    /// What users come to feel of it, as the catalogue says.
+    /// The fault in one sentence, and its consequence in another.
+    pub explanation: [&'static str; 2],
+    /// The harm that the catalogue states.
     pub harm: Harm,
-    /// Whether that is what was found.
+    /// Holds if the search found this harm and no other.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Where something sees it first, other than that a state is stuck.
+    /// The first failure, other than a stuck state.
     pub seen: Option<Sighting>,
-    /// Where it does harm: where what is chosen is contradicted, wrongly believed or lost.
+    /// The first harm: a chosen value is contradicted, wrongly taken for chosen, or lost.
     pub wrong: Option<Sighting>,
-    /// Where a state is stuck; looked for if it does no harm.
+    /// The first stuck state. It is searched for if there is no harm.
     pub stuck: Option<Sighting>,
 }
 
-/// What became of the catalogue, or of a part of it.
+/// The result for the catalogue, or for a part of it.
 #[derive(Clone, Serialize)]
 pub struct Catalogue {
     /// The worst verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Time spent in all.
+    /// The time of the search.
     pub seconds: f64,
-    /// Where it was looked for.
-    pub spaces: Vec<Rung>,
-    /// Bug by bug.
+    /// The spaces that were searched.
+    pub spaces: Vec<Space>,
+    /// The results, bug by bug.
     pub bugs: Vec<Entry>,
-    /// Known bugs that the model cannot be given; nothing here says that anything sees them.
+    /// The known bugs that the model cannot be given. They were not searched for.
     pub beyond: &'static [Beyond],
 }
 
-/// Looks for bugs on a ladder; `done` is told of each rung and each bug that is done with.
-pub fn hunt(
+/// Searches for bugs in the spaces of a schedule. Calls `done` with a name after each space and each bug.
+pub fn search(
     bugs: &[Bug],
-    ladder: &Ladder,
+    schedule: &Schedule,
     timeout: Option<Duration>,
     interrupt: &Interrupt,
     mut done: impl FnMut(&str),
 ) -> Catalogue {
     let begun = Instant::now();
-    let mut hunter = Hunter { begun, timeout, interrupt, rungs: Vec::new() };
-    for &bounds in ladder.rungs {
-        hunter.climb(bounds, true);
+    let mut search = Search { begun, timeout, interrupt, spaces: Vec::new() };
+    for &bounds in schedule.spaces {
+        search.add_space(bounds, true);
         done("the protocol itself");
     }
     let mut entries = Vec::new();
     for &bug in bugs {
-        entries.push(hunter.entry(bug));
+        entries.push(search.entry(bug));
         done(bug.name());
     }
-    // What the rungs were too small for.
+    // Some bugs need a larger space.
     for entry in entries.iter_mut().filter(|entry| entry.is_harmless_so_far()) {
-        let looked = hunter.look_higher(ladder, entry);
+        let looked = search.in_larger_spaces(schedule, entry);
         entry.settle(looked);
     }
-    let verdicts = hunter.rungs.iter().map(|rung| &rung.verdict);
+    let verdicts = search.spaces.iter().map(|space| &space.verdict);
     let verdict = Verdict::worst(verdicts.chain(entries.iter().map(|entry| &entry.verdict)));
     let seconds = begun.elapsed().as_secs_f64();
-    Catalogue { verdict, seconds, spaces: hunter.rungs, bugs: entries, beyond: BEYOND }
+    Catalogue { verdict, seconds, spaces: search.spaces, bugs: entries, beyond: BEYOND }
 }
 
-/// Why nothing can be said.
+/// The reason why a search has no result.
 type Stopped = String;
 
-struct Hunter<'a> {
+struct Search<'a> {
     begun: Instant,
     timeout: Option<Duration>,
     interrupt: &'a Interrupt,
-    rungs: Vec<Rung>,
+    spaces: Vec<Space>,
 }
 
-impl Hunter<'_> {
-    /// Counts the states of a space, where everything must hold.
-    fn climb(&mut self, bounds: Bounds, not_stuck: bool) {
+impl Search<'_> {
+    /// Explores the correct protocol in a space. All properties must hold.
+    fn add_space(&mut self, bounds: Bounds, not_stuck: bool) {
         let cluster = cluster(bounds);
         let cluster = if not_stuck { cluster.with_not_stuck() } else { cluster };
         let explored = explore_and_keep(&cluster.checked(), &self.options()).report;
-        let (states, number) = (explored.states, self.rungs.len() + 1);
+        let (states, number) = (explored.states, self.spaces.len() + 1);
         let mut verdict = explored.verdict;
-        let larger = self.rungs.last().is_none_or(|last| last.states <= states);
+        let larger = self.spaces.last().is_none_or(|last| last.states <= states);
         if verdict == Verdict::Holds && !larger {
             let why = format!("space {number} has fewer states than the one before it");
             verdict = Verdict::Inconclusive { why };
         }
-        self.rungs.push(Rung { number, bounds, states, verdict });
+        self.spaces.push(Space { number, bounds, states, verdict });
     }
 
     fn options(&self) -> Options {
@@ -234,10 +233,11 @@ impl Hunter<'_> {
     }
 
     fn entry(&self, bug: Bug) -> Entry {
-        let (label, name, story, harm) = (bug.label(), bug.name(), bug.story(), bug.harm());
+        let (label, name, explanation, harm) =
+            (bug.label(), bug.name(), bug.explanation(), bug.harm());
         let (seen, wrong, stuck) = (None, None, None);
         let verdict = Verdict::Holds;
-        let mut entry = Entry { bug, label, name, story, harm, verdict, seen, wrong, stuck };
+        let mut entry = Entry { bug, label, name, explanation, harm, verdict, seen, wrong, stuck };
         let looked = self.look_for(&mut entry);
         entry.settle(looked);
         entry
@@ -245,7 +245,7 @@ impl Hunter<'_> {
 
     fn look_for(&self, entry: &mut Entry) -> Result<(), Stopped> {
         entry.seen = self.first(entry.bug, 0, &[])?;
-        // Where nothing was seen nothing fails, and no step was wrong that could have hidden it.
+        // Without a failure there is no harm: no wrong step ended a run before it.
         if let Some(seen) = &entry.seen {
             for properties in WRONG {
                 if entry.wrong.is_none() {
@@ -259,11 +259,11 @@ impl Hunter<'_> {
         Ok(())
     }
 
-    /// Looks where the rungs are too small, until there is harm.
-    fn look_higher(&mut self, ladder: &Ladder, entry: &mut Entry) -> Result<(), Stopped> {
-        for (place, &bounds) in (ladder.rungs.len()..).zip(ladder.top) {
-            if self.rungs.len() == place {
-                self.climb(bounds, false);
+    /// Searches the larger spaces for harm.
+    fn in_larger_spaces(&mut self, schedule: &Schedule, entry: &mut Entry) -> Result<(), Stopped> {
+        for (place, &bounds) in (schedule.spaces.len()..).zip(schedule.larger) {
+            if self.spaces.len() == place {
+                self.add_space(bounds, false);
             }
             entry.wrong = self.first(entry.bug, place, WRONG[0])?;
             if entry.wrong.is_some() {
@@ -276,26 +276,30 @@ impl Hunter<'_> {
         Ok(())
     }
 
-    /// The first space, from one on, in which one of some properties fails; or any, if none is named.
+    /// Returns the first failure of some properties, or of any if none is named, in the spaces from one on.
     fn first(
         &self,
         bug: Bug,
         from: usize,
         properties: &[&'static str],
     ) -> Result<Option<Sighting>, Stopped> {
-        for rung in &self.rungs[from..] {
-            let broken = cluster(rung.bounds).with_bug(bug).with_only(properties);
+        for space in &self.spaces[from..] {
+            let mutant = cluster(space.bounds).with_bug(bug).with_only(properties);
             let stuck = properties.contains(&NOT_STUCK);
-            let broken = if stuck { broken.with_not_stuck() } else { broken };
-            if let Some(sighting) = self.sighting(rung, &broken.checked())? {
+            let mutant = if stuck { mutant.with_not_stuck() } else { mutant };
+            if let Some(sighting) = self.sighting(space, &mutant.checked())? {
                 return Ok(Some(sighting));
             }
         }
         Ok(None)
     }
 
-    fn sighting(&self, rung: &Rung, broken: &CheckedCluster) -> Result<Option<Sighting>, Stopped> {
-        let mut explored = explore_and_keep(broken, &self.options());
+    fn sighting(
+        &self,
+        space: &Space,
+        mutant: &CheckedCluster,
+    ) -> Result<Option<Sighting>, Stopped> {
+        let mut explored = explore_and_keep(mutant, &self.options());
         if let Verdict::Inconclusive { why } = explored.report.verdict {
             return Err(why);
         }
@@ -309,24 +313,25 @@ impl Hunter<'_> {
         if !counterexample.shortest {
             return Err(format!("the shortest way to where {property} fails was not found"));
         }
-        let behaviour = explored.behaviours.remove(property).expect("what fails fails somewhere");
-        let space = rung.number;
+        let behaviour =
+            explored.behaviours.remove(property).expect("a failing property has a behaviour");
+        let space = space.number;
         Ok(Some(Sighting { property, steps, space, counterexample, behaviour }))
     }
 }
 
 impl Entry {
-    /// Whether it ought to do harm, and nothing was found.
+    /// Returns true if the bug should do harm and none was found.
     fn is_harmless_so_far(&self) -> bool {
         self.harm == Harm::Unsafe && self.wrong.is_none() && self.verdict == Verdict::Violated
     }
 
-    /// The way to the harm that it does, or else to where it is seen at all.
+    /// Returns the failure that is harm, or else any failure.
     pub fn worst(&self) -> Option<&Sighting> {
         self.wrong.as_ref().or(self.stuck.as_ref()).or(self.seen.as_ref())
     }
 
-    /// Comes to a verdict, after looking.
+    /// Sets the verdict after a search.
     fn settle(&mut self, looked: Result<(), Stopped>) {
         self.verdict = match looked {
             Err(why) => Verdict::Inconclusive { why },
@@ -335,7 +340,7 @@ impl Entry {
         };
     }
 
-    /// Whether the harm is what the catalogue says.
+    /// Returns true if the harm is the one that the catalogue states.
     fn is_as_it_should_be(&self) -> bool {
         match self.harm {
             Harm::Unsafe => self.wrong.is_some(),
@@ -344,26 +349,26 @@ impl Entry {
         }
     }
 
-    /// What was found, in a few words.
+    /// Returns the result in a few words.
     fn outcome(&self) -> String {
         match (&self.verdict, self.harm) {
             (Verdict::Violated, Harm::Unsafe) => "NOT CAUGHT".to_owned(),
-            (Verdict::Violated, harm) => format!("NOT {}", harm.as_told()),
+            (Verdict::Violated, harm) => format!("NOT {}", harm.in_words()),
             (Verdict::Inconclusive { .. }, _) => "undecided".to_owned(),
             (Verdict::Holds, Harm::None) if self.seen.is_none() => {
-                format!("{}: only lockstep sees it", self.harm.as_told())
+                format!("{}: only lockstep sees it", self.harm.in_words())
             }
-            (Verdict::Holds, harm) => harm.as_told().to_owned(),
+            (Verdict::Holds, harm) => harm.in_words().to_owned(),
         }
     }
 }
 
 fn cluster(bounds: Bounds) -> Cluster {
-    Cluster::new(bounds).expect("the ladder has valid bounds")
+    Cluster::new(bounds).expect("the schedule has valid bounds")
 }
 
 impl Harm {
-    const fn as_told(self) -> &'static str {
+    const fn in_words(self) -> &'static str {
         match self {
             Self::Unsafe => "unsafe",
             Self::Stuck => "safe, stuck",
@@ -373,9 +378,9 @@ impl Harm {
 }
 
 impl Catalogue {
-    /// Bugs one by one: what each is, and its shortest counterexamples.
-    pub fn shown(&self) -> Shown<'_> {
-        Shown(self)
+    /// Returns the catalogue in the form that explains each bug with its shortest counterexamples.
+    pub const fn explained(&self) -> Explained<'_> {
+        Explained(self)
     }
 }
 
@@ -413,7 +418,7 @@ impl fmt::Display for Catalogue {
 
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_header(["space", "states", ""]);
-        for Rung { number, bounds, states, verdict } in &self.spaces {
+        for Space { number, bounds, states, verdict } in &self.spaces {
             let what = match verdict {
                 Verdict::Holds => bounds.to_string(),
                 verdict => format!("{bounds}; without a bug: {verdict}"),
@@ -422,7 +427,7 @@ impl fmt::Display for Catalogue {
         }
         right(&mut table, &[0, 1]);
         print(f, &table)?;
-        let holds = self.spaces.iter().all(|rung| rung.verdict == Verdict::Holds);
+        let holds = self.spaces.iter().all(|space| space.verdict == Verdict::Holds);
         let holds = if holds { "holds" } else { "DOES NOT HOLD" };
         writeln!(
             f,
@@ -451,21 +456,21 @@ fn print(f: &mut fmt::Formatter<'_>, table: &Table) -> fmt::Result {
     Ok(())
 }
 
-/// A catalogue that tells each bug as a story. For programs it is the catalogue.
+/// A catalogue that explains each bug with its counterexamples. For programs it is the catalogue.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub struct Shown<'a>(&'a Catalogue);
+pub struct Explained<'a>(&'a Catalogue);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Explained<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for entry in &self.0.bugs {
-            let Entry { label, name, story: [what, why], .. } = entry;
+            let Entry { label, name, explanation: [what, why], .. } = entry;
             writeln!(f, "{label}  {name}\n\n{what}\n{why}\n")?;
             writeln!(f, "{}", entry.outcome())?;
             let sightings = [&entry.seen, &entry.wrong, &entry.stuck].into_iter().flatten();
             let mut told: Option<&Sighting> = None;
             for sighting in sightings {
-                // Harm is often what is seen first.
+                // The first failure is often the harm.
                 if told.is_some_and(|told| told.counterexample == sighting.counterexample) {
                     continue;
                 }

@@ -7,7 +7,7 @@
 //!   several slots. Each of its steps is held against `synod`. `state_explorer` explores both.
 //! - [`refinement`] holds the models against the texts, so that what is explored is what is proved.
 //! - [`catalogue`] looks for known bugs of Paxos in `cluster`, and says what sees them.
-//! - [`story`] draws what a model did, [`trace`] writes it to a file and reads it again.
+//! - [`diagrams`] draws behaviours, [`trace`] writes them to files and reads them again.
 //! - [`outputs`] tries the files that a command is to write, and [`arguments`] are those that several commands share.
 //!
 //! This crate knows nothing of the implementation, and shares no type with it.
@@ -15,9 +15,9 @@
 pub mod arguments;
 pub mod catalogue;
 pub mod cluster;
+pub mod diagrams;
 pub mod outputs;
 pub mod refinement;
 pub mod specifications;
-pub mod story;
 pub mod synod;
 pub mod trace;

@@ -255,7 +255,7 @@ impl Drop for Folder {
 const SYNOD: &str = include_str!("../../specs/synod.epr");
 
 #[test]
-fn an_edited_guard_is_refuted_with_a_story() {
+fn an_edited_guard_is_refuted_with_a_counterexample() {
     let folder = Folder::new("edited");
     let file = folder.write("mine.epr", &SYNOD.replace("  (require (not (left a b)))\n", ""));
     let output = paxos_model(&format!("prove {file}"));

@@ -15,7 +15,7 @@ use std::{
 
 use paxos_model::{
     cluster::{Bounds, CheckedCluster, Cluster},
-    story::{Shown, Storied},
+    diagrams::{Drawn, ExplorerAdapter},
     synod::{self, Synod},
 };
 use stateright::Model as _;
@@ -72,8 +72,8 @@ impl Drop for Explorer {
 }
 
 /// The address of a state within the Explorer: the places of the actions that lead there.
-fn address<M: Storied<Action: std::fmt::Debug>>(model: M, way: &[&str]) -> String {
-    let shown = Shown::new(model);
+fn address<M: Drawn<Action: std::fmt::Debug>>(model: M, way: &[&str]) -> String {
+    let shown = ExplorerAdapter::new(model);
     let mut state = shown.init_states().remove(0);
     let mut address = "/0".to_owned();
     for does in way {

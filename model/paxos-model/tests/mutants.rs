@@ -1,17 +1,17 @@
-//! The catalogue on its ladder: what sees each bug first, what harm it does, and that this can fail.
+//! The catalogue in its schedule of spaces: the first failure of each bug, its harm, and that the search can fail.
 
 use std::process::{Command, Output};
 
 use expect_test::expect;
 use paxos_model::{
-    catalogue::{Catalogue, LADDER, Ladder, hunt},
+    catalogue::{Catalogue, SCHEDULE, Schedule, search},
     cluster::{BEYOND, Bounds, Bug},
 };
 use serde_json::Value;
 use verdict::{Interrupt, Verdict};
 
-fn hunted(bugs: &[Bug], ladder: &Ladder) -> Catalogue {
-    hunt(bugs, ladder, None, &Interrupt::default(), |_| ())
+fn searched(bugs: &[Bug], schedule: &Schedule) -> Catalogue {
+    search(bugs, schedule, None, &Interrupt::default(), |_| ())
 }
 
 fn mutants(arguments: &str) -> Output {
@@ -24,16 +24,16 @@ fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).expect("it is text")
 }
 
-/// A ladder of one small rung, on which little can be seen, and a top that is no larger.
-const SHORT: Ladder = {
+/// A schedule of one small space, in which few bugs fail, and no larger space.
+const SHORT: Schedule = {
     let one = Bounds { crashes: Some(0), nacks: false, chosen: false, ..Bounds::of(2, 1, 2) };
-    Ladder { rungs: &[one], top: &[one] }
+    Schedule { spaces: &[one], larger: &[one] }
 };
 
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn the_whole_catalogue_is_caught() {
-    let catalogue = hunted(Bug::ALL, &LADDER);
+    let catalogue = searched(Bug::ALL, &SCHEDULE);
     expect![[r#"
            #  bug                              seen first by                          steps  space  harm                                  steps  space  it is
            1  replies before persisting        promises are kept                          1      3  agreement                                 7      3  unsafe
@@ -114,7 +114,7 @@ fn the_whole_catalogue_is_caught() {
 
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
-fn a_bug_is_told_as_a_story() {
+fn a_bug_is_explained_with_its_counterexamples() {
     let output = mutants("--show 16 --quiet");
     expect![[r#"
         16  changes the value in a ballot
@@ -209,7 +209,7 @@ fn programs_get_an_object() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).expect("one object of JSON");
     assert_eq!(report["verdict"], "holds");
-    assert_eq!(report["spaces"].as_array().map(Vec::len), Some(LADDER.rungs.len()));
+    assert_eq!(report["spaces"].as_array().map(Vec::len), Some(SCHEDULE.spaces.len()));
     let bugs = report["bugs"].as_array().expect("a list");
     let names: Vec<_> = bugs.iter().map(|bug| &bug["bug"]).collect();
     assert_eq!(names, ["HidesOvertakenVotes"]);
@@ -246,7 +246,7 @@ fn a_bug_beyond_the_model_is_refused_with_the_reason() {
     }
     for beyond in BEYOND {
         assert!(Bug::ALL.iter().all(|bug| bug.number() != beyond.number));
-        for sentence in beyond.story {
+        for sentence in beyond.explanation {
             assert!(sentence.ends_with('.') && sentence.matches(". ").count() == 0, "{sentence}");
         }
         let test = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(beyond.test);
@@ -257,16 +257,16 @@ fn a_bug_beyond_the_model_is_refused_with_the_reason() {
     assert_eq!(report["beyond"][0]["number"], 44);
 }
 
-/// What the ladder is too short for is not caught, and says so; and so is harm that nothing does.
+/// A bug that the spaces are too small for is not caught, and the report says so. Neither is harm without a cause.
 #[test]
 fn it_can_fail() {
-    let catalogue = hunted(&[Bug::AdoptsLowest, Bug::IgnoresReports], &SHORT);
+    let catalogue = searched(&[Bug::AdoptsLowest, Bug::IgnoresReports], &SHORT);
     assert_eq!(catalogue.verdict, Verdict::Violated);
     let verdicts: Vec<_> = catalogue.bugs.iter().map(|entry| &entry.verdict).collect();
     assert_eq!(verdicts, [&Verdict::Violated, &Verdict::Violated]);
     assert!(catalogue.to_string().contains("NOT CAUGHT"), "{catalogue}");
     assert!(catalogue.to_string().contains("0 of 2 bugs are what the catalogue says"));
-    let catalogue = hunted(&[Bug::VotesOnlyOnce], &SHORT);
+    let catalogue = searched(&[Bug::VotesOnlyOnce], &SHORT);
     assert_eq!(catalogue.verdict, Verdict::Violated);
     assert!(catalogue.to_string().contains("NOT safe, stuck"), "{catalogue}");
 }
@@ -275,7 +275,7 @@ fn it_can_fail() {
 fn what_is_stopped_is_inconclusive() {
     let interrupt = Interrupt::default();
     interrupt.request();
-    let catalogue = hunt(&[Bug::IgnoresReports], &LADDER, None, &interrupt, |_| ());
+    let catalogue = search(&[Bug::IgnoresReports], &SCHEDULE, None, &interrupt, |_| ());
     assert_eq!(catalogue.verdict.exit_code(), 3, "{catalogue}");
     let output = mutants("--timeout 0 --quiet");
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
@@ -287,7 +287,7 @@ fn what_is_stopped_is_inconclusive() {
 fn each_bug_is_told_in_two_sentences() {
     for &bug in Bug::ALL {
         assert_eq!(Bug::labelled(&bug.label()), Ok(bug));
-        for sentence in bug.story() {
+        for sentence in bug.explanation() {
             assert!(sentence.ends_with('.') && sentence.matches(". ").count() == 0, "{sentence}");
         }
         let called = Bug::ALL.iter().filter(|other| other.name() == bug.name());

@@ -234,8 +234,8 @@ fn every_guard_matters() {
 /// What somebody who edits a guard gets to read.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
-fn a_counterexample_reads_like_a_story() {
-    let story = |name| {
+fn a_counterexample_reads_like_prose() {
+    let text = |name| {
         let (_, mutant) = mutants().into_iter().find(|(known, _)| *known == name).expect("known");
         let report = proved(&mutant);
         let (_, found): (_, &Counterexample) = report.smallest().expect("it is broken");
@@ -255,7 +255,7 @@ fn a_counterexample_reads_like_a_story() {
                 + a1 stores a vote in b1 or above
         broken  reports-are-complete: a promise knows of each vote below it: it reports that or a higher one
                 for a = a1, b = b2, m = b1, v = v1
-    "#]].assert_eq(&story("accept below the promise"));
+    "#]].assert_eq(&text("accept below the promise"));
     expect![[r#"
         always  b1 < b2 < b3
                 a1 is a member of q1, a2 is a member of q1
@@ -280,7 +280,7 @@ fn a_counterexample_reads_like_a_story() {
         after   + v2 was proposed in b3 (2a)
         broken  nothing-else-below: below a proposal no other value can be chosen any more: of each quorum, a member has left that ballot without voting for it
                 for b = b2, c = b3, v = v1, w = v2, q = q1
-    "#]].assert_eq(&story("lowest reported ballot wins"));
+    "#]].assert_eq(&text("lowest reported ballot wins"));
 }
 
 /// The invariant is not empty of what it is about: each action can happen in a state that satisfies it,

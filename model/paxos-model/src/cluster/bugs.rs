@@ -41,7 +41,7 @@ macro_rules! bugs {
             }
 
             /// What it is, in a sentence; and why it matters, in another.
-            pub const fn story(self) -> [&'static str; 2] {
+            pub const fn explanation(self) -> [&'static str; 2] {
                 match self { $(Self::$bug => [$what, $why]),+ }
             }
 
@@ -98,7 +98,7 @@ pub struct Beyond {
     /// Its name.
     pub name: &'static str,
     /// The bug, in a sentence; and why it matters, in another.
-    pub story: [&'static str; 2],
+    pub explanation: [&'static str; 2],
     /// Why the model and the lockstep cannot see it.
     pub unseen: &'static str,
     /// What sees it.
@@ -111,7 +111,7 @@ pub struct Beyond {
 pub const BEYOND: &[Beyond] = &[Beyond {
     number: 44,
     name: "trims what is not applied",
-    story: [
+    explanation: [
         "A node trims log entries that are chosen, but that its state machine has not applied.",
         "After a restart its state lacks their effect, and its log no longer has them, so that its users are \
          told something else than those of other nodes.",

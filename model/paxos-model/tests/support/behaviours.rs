@@ -3,10 +3,10 @@
 use state_explorer::{Behaviour, Explorable, Options, explore_and_keep};
 
 /// The actions that are described so, one after the other.
-pub(crate) fn told<M: Explorable>(model: &M, story: &[&str]) -> Behaviour<M> {
+pub(crate) fn told<M: Explorable>(model: &M, scenario: &[&str]) -> Behaviour<M> {
     let initial = model.init_states().remove(0);
     let mut behaviour = Behaviour::replay(model, initial, []).expect("nothing is always possible");
-    for does in story {
+    for does in scenario {
         let mut actions = Vec::new();
         model.actions(behaviour.last(), &mut actions);
         let action = actions.into_iter().find(|action| model.describe(action) == *does);

@@ -61,7 +61,7 @@ fn synod_text() -> String {
 
 /// The walk of a cluster that is not quite the usual one.
 fn cluster_text() -> String {
-    let story = [
+    let scenario = [
         "n1 campaigns",
         "n2 gets Prepare b0",
         "n1 gets Promise b0 from n2 reporting nothing",
@@ -69,7 +69,7 @@ fn cluster_text() -> String {
         "n2 campaigns",
         "n3 gets Accept b0 s0=v0",
     ];
-    write(&cluster(), &told(&cluster(), &story), "two ballots")
+    write(&cluster(), &told(&cluster(), &scenario), "two ballots")
 }
 
 /// With one part replaced by another.
@@ -448,7 +448,7 @@ fn what_is_in_the_way_is_named() {
 fn what_is_in_the_way_of_a_node_is_named() {
     let bounds = Bounds { nacks: false, crashes: Some(0), ..Bounds::of(3, 1, 2) };
     let cluster = Cluster::new(bounds).expect("bounds in range").checked();
-    let story = [
+    let scenario = [
         "n1 campaigns",
         "n2 gets Prepare b0",
         "n1 gets Promise b0 from n2 reporting nothing",
@@ -457,7 +457,7 @@ fn what_is_in_the_way_of_a_node_is_named() {
         "n1 gets Accepted b0 s0=v0 from n3",
         "n2 campaigns",
     ];
-    let behaviour = told(&cluster, &story);
+    let behaviour = told(&cluster, &scenario);
     let mut actions: Vec<_> = behaviour.steps().iter().map(|(action, _)| *action).collect();
     let more = [
         r#"{"tag":"Campaign","value":{"node":"n3"}}"#,

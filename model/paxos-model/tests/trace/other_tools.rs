@@ -523,7 +523,7 @@ fn a_loop_has_to_close() {
     assert_eq!((replay.returns, replay.stopped.map(|it| it.why)), (None, Some(Why::Unexplained)));
     // A node that hears of a value, forgets it in a crash and hears of it again.
     let cluster = Cluster::new(Bounds::of(3, 1, 1)).expect("bounds in range").checked();
-    let story = [
+    let scenario = [
         "n1 campaigns",
         "n2 gets Prepare b0",
         "n1 gets Promise b0 from n2 reporting nothing",
@@ -532,7 +532,7 @@ fn a_loop_has_to_close() {
         "n2 hears that b0 got v0 chosen in s0",
         "n2 crashes and starts again",
     ];
-    let text = write(&cluster, &told(&cluster, &story), "the news comes again and again");
+    let text = write(&cluster, &told(&cluster, &scenario), "the news comes again and again");
     let lasso =
         |to: usize| altered(&text, r#""params": []"#, &format!(r#""params": [], "loop": {to}"#));
     let said = says(&lasso(6), "news.itf.json", &[]);

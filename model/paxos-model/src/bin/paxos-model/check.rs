@@ -12,8 +12,8 @@ use itertools::Itertools as _;
 use paxos_model::{
     arguments::{RunArgs, SynodArgs},
     cluster::Cluster,
+    diagrams::Drawn,
     outputs,
-    story::Storied,
     synod::Synod,
     trace::Traced,
 };
@@ -178,7 +178,7 @@ fn prospects<M: Explorable>(model: &M, options: &Options) -> Result<(), String> 
 }
 
 /// Explores a model, if its bounds make one, and delivers the report.
-fn explored<M: Storied + Traced, E: std::error::Error>(
+fn explored<M: Drawn + Traced, E: std::error::Error>(
     model: Result<M, E>,
     args: &SearchArgs,
     interrupt: &Interrupt,

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use paxos_model::{
     arguments::SynodArgs,
     cluster::Cluster,
-    story::{Shown, Storied},
+    diagrams::{Drawn, ExplorerAdapter},
     synod::Synod,
 };
 use stateright::Model as _;
@@ -65,7 +65,7 @@ pub(crate) fn run(explore: Explore) -> ExitCode {
 }
 
 /// Serves a model until the process is stopped.
-fn served<M: Storied, E: std::error::Error>(model: Result<M, E>, args: &ServeArgs) -> ExitCode
+fn served<M: Drawn, E: std::error::Error>(model: Result<M, E>, args: &ServeArgs) -> ExitCode
 where
     M::Action: std::fmt::Debug + Send + Sync,
 {
@@ -84,7 +84,7 @@ where
         }
     };
     complain(&format!("{}\nexplore it at http://{address}/ until you stop this", model.title()));
-    let _ = Shown::new(model).checker().serve(address);
+    let _ = ExplorerAdapter::new(model).checker().serve(address);
     ExitCode::SUCCESS
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use itertools::Itertools as _;
 use paxos_model::{
+    diagrams::Drawn,
     outputs::{self, OutputError},
-    story::Storied,
     trace::{self, Traced},
 };
 use state_explorer::{Behaviour, Explorable, Explored};
@@ -45,7 +45,7 @@ impl FileArgs {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub(crate) fn write<M: Storied + Traced>(
+    pub(crate) fn write<M: Drawn + Traced>(
         &self,
         model: &M,
         behaviour: &Behaviour<M>,
@@ -98,7 +98,7 @@ impl KeepArgs {
     ///
     /// # Errors
     /// If a file cannot be written, or if there is nothing to write.
-    pub(crate) fn keep<M: Storied + Traced>(
+    pub(crate) fn keep<M: Drawn + Traced>(
         &self,
         model: &M,
         explored: &Explored<M>,

@@ -1,4 +1,4 @@
-//! `paxos-model mutants`: known bugs, put into the model and looked for.
+//! `paxos-model mutants`: the model is given each known bug, and explored.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use paxos_model::{
     arguments::seconds,
-    catalogue::{Catalogue, LADDER, Sighting, hunt},
+    catalogue::{Catalogue, SCHEDULE, Sighting, search},
     cluster::{Bug, Cluster},
 };
 use verdict::Interrupt;
@@ -43,15 +43,15 @@ pub(crate) fn run(args: &MutantsArgs, interrupt: &Interrupt) -> ExitCode {
         return unusable(&error);
     }
     let bugs = args.show.map_or(Bug::ALL.to_vec(), |bug| vec![bug]);
-    let bar = progress((LADDER.rungs.len() + bugs.len()) as u64, args.quiet);
-    let catalogue = hunt(&bugs, &LADDER, args.timeout, interrupt, |done| {
+    let bar = progress((SCHEDULE.spaces.len() + bugs.len()) as u64, args.quiet);
+    let catalogue = search(&bugs, &SCHEDULE, args.timeout, interrupt, |done| {
         bar.set_message(done.to_owned());
         bar.inc(1);
     });
     bar.finish_and_clear();
     match args.show {
         Some(bug) => {
-            let delivered = deliver(&catalogue.shown(), &catalogue.verdict, args.json);
+            let delivered = deliver(&catalogue.explained(), &catalogue.verdict, args.json);
             match keep(bug, &catalogue, &args.files) {
                 Ok(()) => delivered,
                 Err(error) => unusable(&error),
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &MutantsArgs, interrupt: &Interrupt) -> ExitCode {
     }
 }
 
-/// Writes the way to the harm that a bug does, or else to where it is seen at all.
+/// Writes the counterexample that is the harm of a bug, or else any counterexample.
 fn keep(bug: Bug, catalogue: &Catalogue, files: &FileArgs) -> Result<(), String> {
     if !files.wanted() {
         return Ok(());
@@ -82,7 +82,7 @@ fn progress(count: u64, quiet: bool) -> ProgressBar {
     if quiet {
         return ProgressBar::hidden();
     }
-    // Where standard error is no terminal, nothing is shown: it takes seconds.
+    // The search takes seconds. Without a terminal no progress is shown.
     let style = ProgressStyle::with_template("{bar:30} {pos} of {len} done  {msg}");
     ProgressBar::new(count).with_style(style.expect("the template is a constant"))
 }

@@ -5,8 +5,8 @@ use std::{fmt, path::PathBuf, process::ExitCode};
 use clap::Args;
 use paxos_model::{
     cluster::Bug,
+    diagrams::Drawn,
     outputs,
-    story::Storied,
     trace::{AnyTrace, Reading, Return, Stopped, Trace, Traced, file_name},
 };
 use serde::Serialize;
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &TraceArgs) -> ExitCode {
                 Some(bug) => trace.with_bug(bug),
             };
             let told = |bug: Bug, told| {
-                let [what, _] = bug.story();
+                let [what, _] = bug.explanation();
                 Broken { bug: bug.label(), what, told }
             };
             let bug = asked.map(|bug| told(bug, "the command line"));
@@ -82,11 +82,7 @@ pub(crate) fn run(args: &TraceArgs) -> ExitCode {
     }
 }
 
-fn replay<M: Storied + Traced>(
-    trace: &Trace<M>,
-    bug: Option<Broken>,
-    args: &TraceArgs,
-) -> ExitCode {
+fn replay<M: Drawn + Traced>(trace: &Trace<M>, bug: Option<Broken>, args: &TraceArgs) -> ExitCode {
     let replay = trace.replay();
     let model = trace.model();
     let Reading { names, ignored, assumed } = trace.reading();

@@ -1,23 +1,23 @@
-//! How a cluster is drawn: a lane for each node.
+//! The diagram of a cluster: a lane for each node.
 //!
-//! A message leaves where it enters the network: at the step of its node, or at the sync of that step.
-//! Beside a lane stands what the node says from then on, and what it becomes. Refusals and news of
-//! what is chosen are not kept by the model, so that nobody has sent them; they are drawn as coming
-//! from who is sure to know, the owner of the higher ballot and the owner of the chosen one.
+//! A message leaves where it enters the network: at the step of its node, or at the sync of that step. The notes beside a lane
+//! are the promises and votes of the node, and its changes of role. The model derives refusals and news of chosen values
+//! instead of storing them, so they have no sender. Their arrows begin at a node that is certain to know: the owner of the
+//! higher ballot, and the owner of the ballot in which the value was chosen.
 
 use std::collections::BTreeMap;
 
 use itertools::Itertools as _;
 use space_time::{Arrow, Diagram, Lane};
 
-use super::{Meaning, STEP, Storied};
+use super::{Drawn, Meaning, STEP};
 use crate::cluster::{
     Action, CheckedCluster, CheckedState, Cluster,
     state::{Ballot, Message, NodeId, Role, Slot, State, Value, Vote},
 };
 use state_explorer::Behaviour;
 
-impl Storied for CheckedCluster {
+impl Drawn for CheckedCluster {
     fn diagram(&self, behaviour: &Behaviour<Self>, title: &str) -> Diagram {
         let mut diagram = Diagram::new(title).scale(STEP);
         let lanes = self.nodes().map(|node| diagram.lane(format!("{node:?}"))).collect();
@@ -36,9 +36,9 @@ struct Picture<'a> {
     cluster: &'a Cluster,
     diagram: Diagram,
     lanes: Vec<Lane>,
-    /// Who sent each message, and when.
+    /// The messages with their senders and times.
     sent: Vec<(Message, NodeId, u64)>,
-    /// What was chosen where, and when.
+    /// The chosen votes with their slots and times.
     chosen: Vec<(Slot, Vote, u64)>,
 }
 
@@ -67,8 +67,8 @@ impl Picture<'_> {
         self.meaning(at, before, after).draw(at, &mut self.diagram);
     }
 
-    /// What was read, from where it was said. In words, if that was before the behaviour began, or by the
-    /// same node.
+    /// Draws the arrow of the message that is read. Returns words instead if the message was sent before the behaviour
+    /// began, or by the same node.
     fn arrow(&mut self, at: u64, action: Action) -> Option<String> {
         let owner = |ballot| self.cluster.bounds().owner(ballot);
         let (from, label) = match action {
@@ -105,8 +105,8 @@ impl Picture<'_> {
         None
     }
 
-    /// What a node has said for good. What it asks of others shows where they hear it, and the promise of
-    /// its own ballot goes with its campaign.
+    /// Returns the promises, votes and confirmations that a node has sent. Requests show where they are read, and the
+    /// promise of a node's own ballot is part of its campaign.
     fn says(&self, fresh: &[Message]) -> Vec<String> {
         let mut says = Vec::new();
         let mut votes: BTreeMap<Ballot, Vec<String>> = BTreeMap::new();
@@ -129,7 +129,7 @@ impl Picture<'_> {
         says
     }
 
-    /// What a node knows to be chosen from here on.
+    /// Returns the values that a node learns in a step.
     fn learns(&self, node: NodeId, before: &State, after: &State) -> Vec<String> {
         let (old, new) = (&before.node(node).live.chosen, &after.node(node).live.chosen);
         let slots = (0..).map(Slot).zip(old.iter().zip(new));
@@ -193,7 +193,7 @@ impl Picture<'_> {
         }
     }
 
-    /// A value, and where; the only slot of a log goes without saying.
+    /// Returns a value with its slot. The slot of a log with one slot is left out.
     fn at(&self, slot: Slot, value: Value) -> String {
         let bounds = self.cluster.bounds();
         let value =

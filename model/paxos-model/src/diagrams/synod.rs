@@ -6,11 +6,11 @@
 
 use space_time::{Arrow, Diagram, Lane};
 
-use super::{Meaning, STEP, Storied};
+use super::{Drawn, Meaning, STEP};
 use crate::synod::{Acceptor, Action, Ballot, State, Synod};
 use state_explorer::Behaviour;
 
-impl Storied for Synod {
+impl Drawn for Synod {
     fn diagram(&self, behaviour: &Behaviour<Self>, title: &str) -> Diagram {
         let mut picture = Picture::new(self, behaviour, title);
         let mut before = *behaviour.initial();

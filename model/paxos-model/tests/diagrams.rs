@@ -7,7 +7,7 @@ use behaviours::{SNAPSHOTS_AND_READS, counterexample, told};
 use expect_test::expect;
 use paxos_model::{
     cluster::{AGREEMENT, Bounds, Bug, Cluster, REFINES},
-    story::Storied as _,
+    diagrams::Drawn as _,
     synod::{self, Synod},
 };
 
@@ -205,7 +205,7 @@ fn a_second_chosen_value_cannot_be_overlooked() {
     let cluster =
         Cluster::new(bounds).expect("bounds in range").with_bug(Bug::IgnoresReports).checked();
     let diagram =
-        cluster.diagram(&counterexample(&cluster, AGREEMENT), Bug::IgnoresReports.story()[0]);
+        cluster.diagram(&counterexample(&cluster, AGREEMENT), Bug::IgnoresReports.explanation()[0]);
     keep("alarm", &diagram);
     assert_eq!(diagram.svg().matches("<line class=\"alarm\"").count(), 1);
     expect![[r"

@@ -1,35 +1,33 @@
-//! A behaviour as a picture: a lane for whoever acts, an arrow for whatever was heard, and the moment
-//! in which a value is chosen.
+//! Behaviours as diagrams: a lane for each node, an arrow for each message that is read, and a mark where a value is chosen.
 //!
-//! Both models keep what was said and not who carried it where, so an arrow is drawn when a message
-//! is *read*: from the step that sent it to the step that it made possible. What nobody reads has no
-//! arrow. Time is counted in steps; the first step is 1, and 0 is before it.
+//! Both models keep the messages that were sent, and not their deliveries. So an arrow is drawn when a message is *read*: it
+//! leads from the step that sent the message to the step that read it. A message that no node reads has no arrow. Time is
+//! counted in steps from 1, and 0 is before the first step.
 //!
-//! `synod` and `cluster` say what is drawn for a step of each; [`Shown`] puts the pictures into
-//! stateright's Explorer. What it is not: a judge. Nothing
-//! is checked here, and whatever a behaviour does is drawn, a second chosen value included.
+//! The modules `synod` and `cluster` draw the steps of the two models. [`ExplorerAdapter`] puts the diagrams into
+//! stateright's Explorer. A diagram judges nothing: it draws every behaviour, also one with a second chosen value.
 
 mod cluster;
-mod shown;
+mod explorer;
 mod synod;
 
 use itertools::Itertools as _;
 use space_time::Diagram;
 
-pub use self::shown::Shown;
+pub use self::explorer::ExplorerAdapter;
 use crate::synod::Value;
 use state_explorer::{Behaviour, Explorable};
 
-/// How many pixels a step is high: room for a note, and for the label of an arrow beside it.
+/// The height of a step in pixels. A note and the label of an arrow fit into it, one below the other.
 const STEP: u8 = 40;
 
 /// A model whose behaviours can be drawn.
-pub trait Storied: Explorable {
-    /// The behaviour as a diagram, for `svg()` or `mermaid()`.
+pub trait Drawn: Explorable {
+    /// Returns the behaviour as a diagram.
     fn diagram(&self, behaviour: &Behaviour<Self>, title: &str) -> Diagram;
 }
 
-/// What a step means for everybody: values that are chosen now, and what is wrong with that.
+/// The meaning of a step for the whole cluster: the values that are chosen in it, and the violations.
 #[derive(Default)]
 struct Meaning {
     chosen: Vec<String>,
@@ -38,7 +36,7 @@ struct Meaning {
 }
 
 impl Meaning {
-    /// A value is chosen in a ballot, after some others were.
+    /// Adds a value that is chosen in a ballot, after some other values.
     fn chosen(&mut self, value: Value, what: &str, ballot: &str, before: &[Value]) {
         if before.iter().any(|other| *other != value) {
             self.wrong.push(format!("A SECOND VALUE IS CHOSEN: {what} in {ballot}"));
@@ -49,7 +47,7 @@ impl Meaning {
         }
     }
 
-    /// One line across the picture, so that nothing covers anything.
+    /// Draws one line across the diagram, so that no label covers another.
     fn draw(self, at: u64, diagram: &mut Diagram) {
         let Self { chosen, again, wrong } = self;
         let label = wrong.iter().chain(&chosen).chain(&again).join("; ");

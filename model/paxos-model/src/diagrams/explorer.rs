@@ -1,29 +1,28 @@
-//! A model as stateright's Explorer shows it: actions in words, and the way so far as a picture.
+//! An adapter that shows a model in stateright's Explorer: actions in words, and the path so far as a diagram.
 //!
-//! It is the model within, with two differences that only matter to somebody who clicks through it.
-//! Actions that change nothing are not offered; stateright would list them, and stop its server where
-//! one is taken from an address. And what is printed of an action or a step is what people read.
+//! The adapter offers only actions that change the state. stateright would list the others as well, and its server would
+//! stop when an address takes one of them.
 
 use stateright::{Model, Path, Property};
 
-use super::Storied;
+use super::Drawn;
 use state_explorer::{Behaviour, Wrapper, lifted};
 
-/// A model, to be shown.
-pub struct Shown<M: Storied> {
+/// A model for stateright's Explorer.
+pub struct ExplorerAdapter<M: Drawn> {
     model: M,
     properties: Vec<Property<M>>,
 }
 
-impl<M: Storied> Shown<M> {
-    /// Shows a model.
+impl<M: Drawn> ExplorerAdapter<M> {
+    /// Adapts a model.
     pub fn new(model: M) -> Self {
         let properties = model.properties();
         Self { model, properties }
     }
 }
 
-impl<M: Storied> Model for Shown<M> {
+impl<M: Drawn> Model for ExplorerAdapter<M> {
     type State = M::State;
     type Action = M::Action;
 
@@ -61,7 +60,7 @@ impl<M: Storied> Model for Shown<M> {
     }
 }
 
-impl<M: Storied> Wrapper for Shown<M> {
+impl<M: Drawn> Wrapper for ExplorerAdapter<M> {
     type Inner = M;
 
     fn inner(&self) -> &M {
