@@ -1,4 +1,4 @@
-//! Arguments that the commands of this package and of those who build on it have in common.
+//! The command-line arguments that several commands share.
 
 use std::{fmt::Display, num::NonZeroUsize, str::FromStr, time::Duration};
 
@@ -13,26 +13,26 @@ use crate::{
 };
 use state_explorer::{self, Options};
 
-/// How to explore, whatever the model.
+/// The options of a search, for every model.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// What visits the states, and in which order.
+    /// The engine of the search, which decides the order of the states.
     #[arg(long, value_enum, default_value_t = Engine::Bfs)]
     pub engine: Engine,
-    /// How many workers to search with; with more than one, bfs measures no depth.
+    /// The number of workers. With more than one, bfs measures no depth.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN, value_parser = threads)]
     pub threads: NonZeroUsize,
-    /// Go no deeper than this; an initial state is at depth 1. Not with dfs.
+    /// The highest depth of the search. An initial state is at depth 1. Not with dfs.
     #[arg(long, value_name = "DEPTH", value_parser = number(NonZeroUsize::MIN, NonZeroUsize::MAX))]
     pub max_depth: Option<NonZeroUsize>,
-    /// Give up when the process holds more than so many megabytes; in any case before it has used up what the
-    /// system allows it.
+    /// The highest amount of memory, in megabytes. The search always ends before it has used up the memory that the system
+    /// allows.
     #[arg(long, value_name = "MB", value_parser = megabytes)]
     pub max_memory: Option<u64>,
-    /// Give up after so many seconds.
+    /// The longest time of the search, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
-    /// Give up when more than so many distinct states are known.
+    /// The highest number of distinct states.
     #[arg(long, value_name = "N", value_parser = number(0, usize::MAX))]
     pub max_states: Option<usize>,
     /// Print the report as one JSON object.
@@ -50,18 +50,18 @@ pub enum Engine {
     Bfs,
     /// Deepest states first: lighter, and its counterexamples are shortened afterwards.
     Dfs,
-    /// Level by level, on any number of threads and machines: keeps states themselves, in few bytes, and
-    /// finds shortest counterexamples.
+    /// Level by level, on any number of threads and machines: keeps whole states in a few bytes, and finds shortest
+    /// counterexamples.
     Timely,
 }
 
-/// More workers than any machine has cores only wait for each other.
+/// The highest number of workers. More workers than cores only wait for each other.
 const THREADS_MAX: usize = 256;
 
 /// A number of workers, as an argument.
 ///
 /// # Errors
-/// A number that is out of range, with the range.
+/// Fails if the number is out of range, and names the range.
 pub fn threads(argument: &str) -> Result<NonZeroUsize, String> {
     let threads =
         argument.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= THREADS_MAX);
@@ -91,14 +91,14 @@ fn range(least: u8, most: usize) -> RangedI64ValueParser<u8> {
 /// A number of seconds, as an argument.
 ///
 /// # Errors
-/// If it is no number, negative, or more than a clock can count.
+/// Fails if it is no number, negative, or more than a clock can count.
 pub fn seconds(argument: &str) -> Result<Duration, String> {
     let seconds = argument.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
     seconds.ok_or_else(|| format!("give a number of seconds from 0 to {}", u64::MAX))
 }
 
 impl RunArgs {
-    /// The options they ask for.
+    /// Returns the options of a search.
     pub fn options(&self) -> Options {
         Options {
             engine: match self.engine {
@@ -120,49 +120,49 @@ impl RunArgs {
 /// The bounds of a cluster.
 #[derive(Clone, Debug, Args)]
 pub struct BoundsArgs {
-    /// How many nodes, each of which plays all roles.
+    /// The number of nodes. Each node plays all roles.
     #[arg(long, default_value_t = 3, value_parser = range(1, NODES_MAX))]
     pub nodes: u8,
-    /// How many slots the log has.
+    /// The number of slots of the log.
     #[arg(long, default_value_t = 1, value_parser = range(1, SLOTS_MAX))]
     pub slots: u8,
-    /// How many ballots may be begun in all, owned round robin by the campaigners.
+    /// The number of ballots. The campaigners own them in turn.
     #[arg(long, default_value_t = 3, value_parser = range(1, BALLOTS_MAX))]
     pub ballots: u8,
-    /// How many nodes campaign [default: two, or one if there is only one].
+    /// The number of nodes that campaign [default: two, or one if there is only one].
     #[arg(long, value_name = "N", value_parser = range(1, NODES_MAX))]
     pub campaigners: Option<u8>,
-    /// How many different values clients ask for.
+    /// The number of different values that clients ask for.
     #[arg(long, default_value_t = 2, value_parser = range(1, VALUES_MAX))]
     pub values: u8,
-    /// How many promises let a candidate lead [default: a majority].
+    /// The number of promises that let a candidate lead [default: a majority].
     #[arg(long, value_name = "SIZE", value_parser = range(1, NODES_MAX))]
     pub phase1_quorum: Option<u8>,
-    /// How many votes choose a value [default: a majority].
+    /// The number of votes that choose a value [default: a majority].
     #[arg(long, value_name = "SIZE", value_parser = range(1, NODES_MAX))]
     pub phase2_quorum: Option<u8>,
-    /// How many crashes there are in all [default: any number].
+    /// The highest number of crashes in a run [default: any number].
     #[arg(long, value_name = "N")]
     pub crashes: Option<u8>,
-    /// How many steps of a node may wait for their sync.
+    /// The highest number of steps of a node that wait for their sync.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = range(0, UNSYNCED_MAX.into()))]
     pub unsynced: u8,
     /// Leave out refusals.
     #[arg(long)]
     pub no_nack: bool,
-    /// Leave out news of what is chosen.
+    /// Leave out news of chosen values.
     #[arg(long)]
     pub no_chosen: bool,
     /// Let nodes take snapshots, and trim the log.
     #[arg(long)]
     pub snapshots: bool,
-    /// How many rounds of reads a leader begins in a ballot.
+    /// The highest number of rounds of reads that a leader begins in a ballot.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = range(0, READS_MAX.into()))]
     pub reads: u8,
 }
 
 impl BoundsArgs {
-    /// The bounds they ask for, not yet validated.
+    /// Returns the bounds, which are not validated.
     pub fn bounds(&self) -> Bounds {
         let usual = Bounds::of(self.nodes, self.slots, self.ballots);
         Bounds {
@@ -184,25 +184,25 @@ impl BoundsArgs {
 /// The bounds of the specification.
 #[derive(Clone, Debug, Args)]
 pub struct SynodArgs {
-    /// How many acceptors promise and vote.
+    /// The number of acceptors.
     #[arg(long, default_value_t = 3, value_parser = range(1, synod::ACCEPTORS_MAX))]
     pub acceptors: u8,
-    /// How many values may be proposed.
+    /// The number of values that may be proposed.
     #[arg(long, default_value_t = 2, value_parser = range(1, synod::VALUES_MAX))]
     pub values: u8,
-    /// How many ballots may be started.
+    /// The number of ballots that may be started.
     #[arg(long, default_value_t = 3, value_parser = range(1, synod::BALLOTS_MAX))]
     pub ballots: u8,
-    /// How many promises allow a proposal [default: a majority].
+    /// The number of promises that allow a proposal [default: a majority].
     #[arg(long, value_name = "SIZE", value_parser = range(1, synod::ACCEPTORS_MAX))]
     pub phase1_quorum: Option<u8>,
-    /// How many votes choose a value [default: a majority].
+    /// The number of votes that choose a value [default: a majority].
     #[arg(long, value_name = "SIZE", value_parser = range(1, synod::ACCEPTORS_MAX))]
     pub phase2_quorum: Option<u8>,
 }
 
 impl SynodArgs {
-    /// The bounds they ask for, not yet validated.
+    /// Returns the bounds, which are not validated.
     pub fn bounds(&self) -> synod::Bounds {
         let &Self { acceptors, values, ballots, phase1_quorum, phase2_quorum } = self;
         synod::Bounds { acceptors, values, ballots, phase1_quorum, phase2_quorum }

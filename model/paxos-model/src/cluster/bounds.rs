@@ -1,4 +1,4 @@
-//! How large a cluster is explored, and what is left out.
+//! The bounds of an explored cluster, and the parts that it leaves out.
 
 use serde::Serialize;
 use thiserror::Error;
@@ -10,75 +10,75 @@ use super::types::{
 /// The bounds of one space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Bounds {
-    /// How many nodes.
+    /// The number of nodes.
     pub nodes: u8,
-    /// How many promises let a candidate lead.
+    /// The number of promises that let a candidate lead.
     pub phase1_quorum: u8,
-    /// How many votes choose a value.
+    /// The number of votes that choose a value.
     pub phase2_quorum: u8,
-    /// How many ballots in all, owned round robin by the campaigners.
+    /// The number of ballots. The campaigners own them in turn.
     pub ballots: u8,
-    /// How many of the nodes campaign.
+    /// The number of nodes that campaign.
     pub campaigners: u8,
-    /// How many slots the log has.
+    /// The number of slots of the log.
     pub slots: u8,
-    /// How many distinct values clients ask for: the client behind ballot `b` asks for `b mod values`.
+    /// The number of distinct values that clients ask for. The client behind ballot `b` asks for `b mod values`.
     pub values: u8,
-    /// How often nodes crash, all together; any number of times without it.
+    /// The highest number of crashes in a run, of all nodes together. Without it there is no limit.
     pub crashes: Option<u8>,
-    /// How many steps of a node may wait for their sync; 0 makes each step durable at once.
+    /// The highest number of steps of a node that wait for their sync. With 0 each step is durable at once.
     pub unsynced: u8,
-    /// Whether refusals arrive.
+    /// True if refusals arrive.
     pub nacks: bool,
-    /// Whether others than the leader hear what is chosen.
+    /// True if other nodes than the leader hear what is chosen.
     pub chosen: bool,
-    /// Whether nodes take snapshots, and trim the log.
+    /// True if nodes take snapshots and trim the log.
     pub snapshots: bool,
-    /// How many rounds of reads a leader begins in a ballot.
+    /// The highest number of rounds of reads that a leader begins in a ballot.
     pub reads: u8,
 }
 
-/// Bounds that no state has room for, or that mean nothing.
+/// Bounds that are out of range.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BoundsError {
     /// A number out of range.
     #[error("{name} is {found}; it must be {least} to {most}")]
     Range {
-        /// Which.
+        /// The name of the bound.
         name: &'static str,
-        /// What was asked for.
+        /// The number.
         found: u8,
-        /// The least that makes sense.
+        /// The lowest number that is accepted.
         least: u8,
-        /// The most that fits.
+        /// The highest number that is accepted.
         most: u8,
     },
-    /// Quorums that may miss each other.
+    /// Quorums that need not share a node.
     #[error(
         "quorums of {phase1} (phase 1) and {phase2} (phase 2) of {nodes} nodes need not share a \
          node; their sum must be at least {}", nodes + 1
     )]
     QuorumsDoNotIntersect {
-        /// Phase 1.
+        /// The size of a quorum of phase 1.
         phase1: u8,
-        /// Phase 2.
+        /// The size of a quorum of phase 2.
         phase2: u8,
-        /// Nodes.
+        /// The number of nodes.
         nodes: u8,
     },
 }
 
 impl Default for Bounds {
-    /// Three nodes, two of which campaign, one slot, three ballots, any crashes, nothing left out but
-    /// unsynced steps.
+    /// Three nodes, of which two campaign, one slot, three ballots and any number of crashes. Unsynced steps, snapshots and
+    /// reads are left out.
     fn default() -> Self {
         Self::of(3, 1, 3)
     }
 }
 
 impl Bounds {
-    /// Majority quorums, two campaigners and values, any number of crashes, atomic syncs, all messages; no
-    /// snapshots, and no reads.
+    /// Returns bounds with majority quorums, two campaigners, two values, any number of crashes, steps that are durable at
+    /// once, and all messages. There are no snapshots and no reads.
     pub const fn of(nodes: u8, slots: u8, ballots: u8) -> Self {
         Self {
             nodes,
@@ -97,10 +97,10 @@ impl Bounds {
         }
     }
 
-    /// Says whether the space can be explored.
+    /// Checks that the space can be explored.
     ///
     /// # Errors
-    /// The first bound that is out of range.
+    /// Fails with the first bound that is out of range.
     pub fn validate(&self) -> Result<(), BoundsError> {
         let range = |name, found, least, most| {
             if (least..=most).contains(&found) {
@@ -127,37 +127,36 @@ impl Bounds {
         Ok(())
     }
 
-    /// Who owns a ballot.
+    /// Returns the owner of a ballot.
     pub fn owner(&self, ballot: Ballot) -> NodeId {
         NodeId(ballot.0 % self.campaigners)
     }
 
-    /// The value that fills gaps, beside those of the clients.
+    /// Returns the value that fills gaps. It is none of the clients' values.
     pub fn noop(&self) -> Value {
         Value(self.values)
     }
 
-    /// What the client behind a ballot asks for. That it asks for one thing only loses nothing: the
-    /// protocol never looks into a value, so only whether two are equal matters, and with two values
-    /// that alternate by ballot, neighbouring ballots always compete.
+    /// Returns the value that the client behind a ballot asks for. One value for each ballot loses nothing: the protocol can
+    /// only compare values for equality, and with two values that alternate by ballot, neighbouring ballots always compete.
     pub fn client_value(&self, ballot: Ballot) -> Value {
         Value(ballot.0 % self.values)
     }
 
-    /// The least ballot of a node above what it has seen, within the bounds.
+    /// Returns the lowest ballot of a node above the one that it has seen, if there is one within the bounds.
     pub fn next_ballot(&self, node: NodeId, seen: Option<Ballot>) -> Option<Ballot> {
         let above = seen.map_or(0, |seen| seen.0 + 1);
         (above..self.ballots).map(Ballot).find(|&ballot| self.owner(ballot) == node)
     }
 
-    /// What is explored, and what is not, in a line.
+    /// Returns the bounds and the parts that are left out, in one line.
     pub fn title(&self, of: &str) -> String {
         let out = self.leaves_out();
         let without = if out.is_empty() { "nothing".to_owned() } else { out.join(", ") };
         format!("{of}: {self}; leaves out {without}")
     }
 
-    /// What the space leaves out, for the line that reports it.
+    /// Returns the parts that the space leaves out.
     pub fn leaves_out(&self) -> Vec<&'static str> {
         let mut out = Vec::new();
         if self.unsynced == 0 {

@@ -1,7 +1,7 @@
 //! One description of each action and message: its name in a trace, its kind in a report, and its fields.
 //!
-//! Everything that has to name all actions or all messages is derived from these two tables: the kinds that a search
-//! counts, the records in a trace, the digits of a packed message, and the renaming of its sender.
+//! These two tables are the only places that name all actions and all messages. The kinds that a search counts, the records
+//! in a trace, the digits of a packed message, and the renaming of its sender follow from them.
 
 use smallvec::SmallVec;
 

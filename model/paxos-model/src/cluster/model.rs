@@ -197,7 +197,7 @@ impl Cluster {
         }
     }
 
-    /// Returns true if a node can hear that a slot is chosen. Where there are reads, another node has to know first.
+    /// Returns true if a node can hear that a slot is chosen. In a cluster with reads, another node has to know it first.
     fn has_news(&self, state: &State, slot: Slot) -> bool {
         self.bounds().reads == 0 || state.network.news()[usize::from(slot.0)]
     }

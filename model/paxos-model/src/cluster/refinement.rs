@@ -1,18 +1,17 @@
 //! Each step of the cluster is, in each slot, a step of Lamport's specification.
 //!
-//! What left a node is read as the message set of `synod`, slot by slot. What becomes durable, or leaves before
-//! it is (nothing else has happened yet), must be, in every slot,
-//! - a stutter, or
-//! - a short sequence of steps of `synod`: a node plays all roles, so that it may propose and vote
-//!   for its own proposal at once, or
-//! - a silent rise of maxBal: a vote in another slot, or a refusal heard, raised the promise of the
-//!   whole log. That is a 1b that nobody receives: it forbids the acceptor what a sent one forbids,
-//!   and it is not counted when a proposal needs a quorum of promises.
+//! The messages that left a node are read as the message set of `synod`, slot by slot. A step of the cluster counts when it
+//! becomes durable, and an Accept message counts when it leaves. In every slot that must be
+//! - no step at all, or
+//! - a short sequence of steps of `synod`, because a node plays all roles and may propose and vote for its own proposal at
+//!   once, or
+//! - a silent rise of maxBal: a vote in another slot, or a refusal, raised the promise for the whole log. That is a 1b that no
+//!   node receives. It binds the acceptor like a sent one, and it is not counted when a proposal needs a quorum of promises.
 //!
-//! Besides, what a promise reports and what the disk holds must be what the messages imply. Of a slot that is
-//! trimmed they say nothing, which has to be so of both: the votes that were cast there are still among the
-//! messages, and the promise is the one that would have reported them. One that is said again for having
-//! trimmed more is none, and so is one that is [late](State::is_late).
+//! The report of a promise, and the acceptor on the disk, must be what the messages imply. A report and a disk leave out the
+//! slots that are trimmed. The votes that were cast there are still among the messages, and a promise that leaves them out
+//! stands for the one that would have reported them. A promise that is sent again because the node has trimmed more is no
+//! step, and neither is a [late](State::is_late) one.
 
 use super::{
     bounds::Bounds,
@@ -21,10 +20,10 @@ use super::{
 };
 use crate::synod::{self, Action, Synod};
 
-/// Lamport's specification for one slot of a cluster.
+/// Returns Lamport's specification for one slot of a cluster.
 ///
 /// # Panics
-/// If the bounds were not validated: everything that passes fits.
+/// Panics if the bounds were not validated. All valid bounds fit.
 pub fn specification(bounds: &Bounds) -> Synod {
     Synod::new(synod::Bounds {
         acceptors: bounds.nodes,
@@ -36,9 +35,9 @@ pub fn specification(bounds: &Bounds) -> Synod {
     .expect("every valid cluster fits")
 }
 
-/// Holds what becomes durable at one node, and leaves it with that or before, against the specification.
+/// Checks the messages that leave a node, and its acceptor on the disk, against the specification. Returns the first fault.
 ///
-/// `before` is the cluster before it does; `disk` what the node's disk holds afterwards.
+/// `before` is the cluster before they leave, and `disk` the acceptor on the disk afterwards.
 pub fn check(
     spec: &Synod,
     bounds: &Bounds,
@@ -63,7 +62,7 @@ fn wrong(
 ) -> Option<Reason> {
     let me = synod::Acceptor(node.0);
     let mut heard = messages(spec, before, slot);
-    // What nobody hears, but binds this acceptor.
+    // The promises that no node receives, but that bind this acceptor.
     let mut silent = synod::State::default();
     if let Some(promised) = before.node(node).durable.promised
         && spec.max_bal(heard, me) < Some(promised)
@@ -97,12 +96,12 @@ fn wrong(
             (Action::Promise(_, ballot), Message::Promise { trimmed, reports, .. }) => {
                 let (late, again) = (before.is_late(message), spec.promised(heard, me, ballot));
                 let left_out = slot < trimmed;
-                // Said again, or late, it is for nobody; but it says no more than it knows.
+                // No node counts a promise that is sent again, or late. It must be true all the same.
                 let voted = !left_out && spec.voted(heard, me, ballot);
                 if again && !trims_more(before, node, ballot, trimmed) || late && voted {
                     return Some(Reason::Contradicts(ballot));
                 }
-                // The promise was given in silence, and is now said.
+                // A silent promise is now sent.
                 let silently = spec.promised(silent, me, ballot);
                 if !late && !again && !silently && !spec.enabled(all, action) {
                     return Some(Reason::NotEnabled(action));
@@ -142,7 +141,7 @@ fn wrong(
     (disk.promised < spec.max_bal(heard.union(silent), me)).then_some(Reason::PromiseFell)
 }
 
-/// Whether more is trimmed than in any promise of a ballot that a node has sent.
+/// Returns true if a node has trimmed more than it said in each promise of a ballot so far.
 fn trims_more(state: &State, node: NodeId, ballot: Ballot, trimmed: Slot) -> bool {
     let mut sent = state.network.iter().filter_map(|message| match message {
         Message::Promise { ballot: b, from, trimmed, .. } if (b, from) == (ballot, node) => {
@@ -153,7 +152,7 @@ fn trims_more(state: &State, node: NodeId, ballot: Ballot, trimmed: Slot) -> boo
     sent.all(|earlier| earlier < trimmed)
 }
 
-/// The messages of one slot as a state of the specification.
+/// Returns the messages of one slot as a state of the specification.
 fn messages(spec: &Synod, state: &State, slot: Slot) -> synod::State {
     let acceptor = |node: NodeId| synod::Acceptor(node.0);
     state.network.iter().fold(synod::State::default(), |set, message| match message {

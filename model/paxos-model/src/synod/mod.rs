@@ -1,11 +1,8 @@
 //! Lamport's Paxos for one value, as a set of messages that only grows.
 //!
-//! This is the specification, with the semantics of Lamport's `Paxos.tla`: acceptors promise and
-//! vote, and whoever likes may start a ballot or propose in it. It is not a description of
-//! processes: nobody leads, nothing is lost, delayed or repeated, and nobody crashes, because a set
-//! of messages from which anybody may read anything at any time, or never, already covers all of
-//! that. How replicas get the same effect is the business of other models; this one says what the
-//! effect is.
+//! This is the specification, with the semantics of Lamport's `Paxos.tla`: acceptors promise and vote, and any proposer may
+//! start a ballot or propose in it. It describes no processes. There are no leaders, no lost, delayed or repeated messages,
+//! and no crashes. Any proposer or acceptor may read any message of the set at any time, or never, which covers all of them. The specification says what is to be achieved; other models show how replicas achieve it.
 //!
 //! The messages, and when they may be sent:
 //!
@@ -16,24 +13,23 @@
 //! | 2a(b, v)  | [`Action::Propose`]   | no 2a in b yet, and a quorum of 1b in b allows v            |
 //! | 2b(a, b)  | [`Action::Vote`]      | a 2a in b was sent, and b is not below what `a` has answered |
 //!
-//! A quorum of promises allows a value if it is the one of the highest vote that they report, or any
-//! value at all if they report no vote.
+//! A quorum of promises allows the value of the highest vote that they report. It allows any value if they report no vote.
 //!
 //! # Why the messages are enough
 //!
-//! A [`State`] is the set of messages and nothing else: one bit each, in one `u128`. What
-//! `Paxos.tla` keeps beside them can be read off:
+//! A [`State`] is the set of messages and nothing else, with one bit for each in one `u128`. The other variables of
+//! `Paxos.tla` follow from the messages:
 //!
 //! - *maxBal* of an acceptor is the highest ballot in which it has promised or voted.
-//! - *maxVBal*, its latest vote, is its highest vote: an acceptor never votes below its maxBal.
-//! - *maxVal* is the value of that vote, and *the value of a vote* is the one proposed in its
-//!   ballot, for no ballot has two proposals. So a 2b needs no value.
-//! - *What a 1b reports* is the acceptor's highest vote below the promised ballot. It was so when
-//!   the promise was made, since all votes were below it then, and it stays so, since after it the
-//!   acceptor never votes below it again. So a 1b needs no report.
+//! - *maxVBal* is the ballot of its highest vote. That is its latest vote, because an acceptor never votes below its maxBal.
+//! - *maxVal* is the value of that vote. The value of a vote is the one proposed in its ballot, because no ballot has two
+//!   proposals. So a 2b needs no value.
+//! - The report of a 1b is the acceptor's highest vote below the promised ballot. It is so when the promise is made, because
+//!   all votes are below the ballot then. It stays so, because the acceptor never votes below that ballot afterwards. So a 1b
+//!   needs no report.
 //!
-//! Every action adds exactly one message. The depth of a state is therefore its number of messages,
-//! the initial state counting as 1, whichever way it was reached.
+//! Every action adds exactly one message. So the depth of a state is its number of messages on every path to it, where the
+//! initial state counts as 1.
 
 mod symmetry;
 
@@ -47,15 +43,15 @@ use stateright::{Model, Property};
 use state_explorer::packing::{Packer, Unpacker};
 use state_explorer::{Explorable, Packing, Symmetry, flag};
 
-/// One who promises and votes, numbered from 0.
+/// An acceptor, numbered from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize)]
 pub struct Acceptor(pub u8);
 
-/// A numbered attempt to get a value chosen, from 0; the numbers are all the order there is.
+/// A ballot, numbered from 0. A higher number is a higher ballot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Ballot(pub u8);
 
-/// What is voted on, numbered from 0.
+/// A value, numbered from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Value(pub u8);
 
@@ -71,11 +67,11 @@ impl fmt::Debug for Value {
     }
 }
 
-/// The set of messages sent so far. Which bit is which message is known to [`Synod`] alone.
+/// The set of messages sent so far. Only [`Synod`] knows the message of each bit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Default)]
 pub struct State(u128);
 
-/// States are told apart by millions of them, and most need one word only.
+/// Hashes one word for most states, because states are told apart by millions of them.
 impl Hash for State {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0 as u64);
@@ -86,12 +82,12 @@ impl Hash for State {
 }
 
 impl State {
-    /// How many messages have been sent.
+    /// Returns the number of messages that were sent.
     pub const fn messages(self) -> u32 {
         self.0.count_ones()
     }
 
-    /// The messages of both.
+    /// Returns the messages of both states.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -105,32 +101,32 @@ impl State {
 /// The sending of one message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum Action {
-    /// 1a: somebody starts a ballot.
+    /// 1a: a proposer starts a ballot.
     Prepare(Ballot),
     /// 1b: an acceptor leaves every lower ballot, and reports its highest vote.
     Promise(Acceptor, Ballot),
-    /// 2a: somebody proposes a value that a quorum of promises allows.
+    /// 2a: a proposer proposes a value that a quorum of promises allows.
     Propose(Ballot, Value),
-    /// 2b: an acceptor votes for what was proposed in a ballot.
+    /// 2b: an acceptor votes for the proposal of a ballot.
     Vote(Acceptor, Ballot),
 }
 
-/// How large a model to build. Quorums are majorities unless given.
+/// The size of a model. Quorums are majorities unless given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
-    /// How many acceptors there are.
+    /// The number of acceptors.
     pub acceptors: u8,
-    /// How many values may be proposed.
+    /// The number of values that may be proposed.
     pub values: u8,
-    /// How many ballots may be started.
+    /// The number of ballots that may be started.
     pub ballots: u8,
-    /// How many promises allow a proposal.
+    /// The number of promises that allow a proposal.
     pub phase1_quorum: Option<u8>,
-    /// How many votes choose a value.
+    /// The number of votes that choose a value.
     pub phase2_quorum: Option<u8>,
 }
 
-/// Why no model can be built within some [`Bounds`].
+/// The reason why [`Bounds`] have no model.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BoundsError {
     /// A count that must be positive is zero.
@@ -143,16 +139,16 @@ pub enum BoundsError {
         room(*acceptors, *values)
     )]
     TooLarge {
-        /// As asked for.
+        /// The number of acceptors.
         acceptors: u8,
-        /// As asked for.
+        /// The number of values.
         values: u8,
-        /// As asked for.
+        /// The number of ballots.
         ballots: u8,
-        /// How many bits these would take.
+        /// The number of messages, with one bit each.
         bits: u32,
     },
-    /// A quorum of nobody, or of more acceptors than there are.
+    /// A quorum without acceptors, or with more acceptors than there are.
     #[error(
         "a phase-{phase} quorum of {size} is not a quorum of {acceptors} acceptors; \
          give a size from 1 to {acceptors}"
@@ -162,10 +158,10 @@ pub enum BoundsError {
         phase: u8,
         /// The size asked for.
         size: u8,
-        /// How many acceptors there are.
+        /// The number of acceptors.
         acceptors: u8,
     },
-    /// A quorum of promises may know nothing of a quorum of votes.
+    /// A quorum of promises and a quorum of votes need not share an acceptor.
     #[error(
         "a phase-1 quorum of {phase1} and a phase-2 quorum of {phase2} need not meet among \
          {acceptors} acceptors; the two sizes must add up to more than {acceptors}, so with a \
@@ -177,21 +173,21 @@ pub enum BoundsError {
         phase1: u8,
         /// Size of a quorum of votes.
         phase2: u8,
-        /// How many acceptors there are.
+        /// The number of acceptors.
         acceptors: u8,
     },
 }
 
 const STATE_BITS: u32 = u128::BITS;
 
-/// The most acceptors that a state has room for, with one value and one ballot.
+/// The highest number of acceptors, with one value and one ballot.
 pub const ACCEPTORS_MAX: usize = (STATE_BITS as usize - 2) / 2;
-/// The most values, with one acceptor and one ballot.
+/// The highest number of values, with one acceptor and one ballot.
 pub const VALUES_MAX: usize = STATE_BITS as usize - 3;
-/// The most ballots, with one acceptor and one value.
+/// The highest number of ballots, with one acceptor and one value.
 pub const BALLOTS_MAX: usize = STATE_BITS as usize / 4;
 
-/// Bits per ballot: the 1a, a 1b and a 2b of each acceptor, a 2a of each value.
+/// Returns the number of bits for a ballot: the 1a, a 1b and a 2b of each acceptor, and a 2a of each value.
 fn ballot_bits(acceptors: u8, values: u8) -> u32 {
     1 + 2 * u32::from(acceptors) + u32::from(values)
 }
@@ -209,12 +205,12 @@ fn room(acceptors: u8, values: u8) -> String {
 
 /// The specification within some [`Bounds`].
 ///
-/// Methods that ask about a state take constant time and allocate nothing, unless they say so: a
-/// larger model that maps its states to these asks on every step.
+/// Methods that read a state take constant time and allocate nothing, unless they say so. A larger model that maps its
+/// states to these calls them at every step.
 ///
-/// Bits are laid out by kind of message, and promises and votes by acceptor: the ballots of one
-/// acceptor are then adjacent, so that its highest vote is one instruction, and the acceptors of one
-/// ballot are evenly spread, so that counting them is one mask.
+/// The bits are ordered by kind of message, and those of promises and votes by acceptor. So the ballots of one acceptor are
+/// adjacent, and its highest vote is one instruction. The acceptors of one ballot are evenly spread, and counting them is
+/// one mask.
 #[derive(Clone, Debug)]
 pub struct Synod {
     acceptors: u8,
@@ -231,19 +227,19 @@ pub struct Synod {
     column: u64,
     /// One bit per value.
     any_value: u128,
-    /// Whether one word is enough: shifting two takes several times as long.
+    /// True if one word is enough. Shifting two words takes several times as long.
     narrow: bool,
-    /// Whether values are told apart even where they could be renamed.
+    /// True if values are told apart even where they could be renamed.
     distinct_values: bool,
     only: Option<&'static str>,
 }
 
 impl Synod {
-    /// The specification within `bounds`.
+    /// Returns the specification within `bounds`.
     ///
     /// # Errors
-    /// If a count is zero, if the messages do not fit in a [`State`], or if two quorums, one of
-    /// each phase, could miss each other.
+    /// Fails if a count is zero, if the messages do not fit in a [`State`], or if two quorums, one of each phase, need not
+    /// share an acceptor.
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         let Bounds { acceptors, values, ballots, phase1_quorum, phase2_quorum } = bounds;
         for (count, what) in [(acceptors, "acceptor"), (values, "value"), (ballots, "ballot")] {
@@ -288,13 +284,13 @@ impl Synod {
         })
     }
 
-    /// The same, but with symmetry only acceptors are renamed.
+    /// Returns the same specification with a symmetry that renames acceptors only.
     #[must_use]
     pub fn with_distinct_values(self) -> Self {
         Self { distinct_values: true, ..self }
     }
 
-    /// The bounds, with the quorum sizes that were settled on.
+    /// Returns the bounds, with the sizes of quorums filled in.
     pub const fn bounds(&self) -> Bounds {
         Bounds {
             acceptors: self.acceptors,
@@ -305,22 +301,22 @@ impl Synod {
         }
     }
 
-    /// All acceptors.
+    /// Returns all acceptors.
     pub fn acceptors(&self) -> impl Iterator<Item = Acceptor> + use<> {
         (0..self.acceptors).map(Acceptor)
     }
 
-    /// All ballots, lowest first.
+    /// Returns all ballots, lowest first.
     pub fn ballots(&self) -> impl DoubleEndedIterator<Item = Ballot> + use<> {
         (0..self.ballots).map(Ballot)
     }
 
-    /// The state after an action, or `None` if it is not enabled or its message was sent before.
+    /// Returns the state after an action, or none if the action is not enabled or its message was sent before.
     pub fn step(&self, state: State, action: Action) -> Option<State> {
         self.enabled(state, action).then(|| self.send(state, action))
     }
 
-    /// Whether an action may be taken, and would change the state.
+    /// Returns true if an action may be taken and changes the state.
     pub fn enabled(&self, state: State, action: Action) -> bool {
         match action {
             Action::Prepare(b) => b.0 < self.ballots && !self.prepared(state, b),
@@ -341,91 +337,90 @@ impl Synod {
         }
     }
 
-    /// Whether 1a(b) was sent.
+    /// Returns true if 1a(b) was sent.
     pub fn prepared(&self, state: State, b: Ballot) -> bool {
         state.has(self.prepare_bit(b))
     }
 
-    /// Whether 1b(a, b) was sent.
+    /// Returns true if 1b(a, b) was sent.
     pub fn promised(&self, state: State, a: Acceptor, b: Ballot) -> bool {
         state.has(self.promise_bit(a, b))
     }
 
-    /// The value proposed in a ballot.
+    /// Returns the value proposed in a ballot.
     ///
-    /// No reachable state has two; of a state built by hand this is the least of them, and
-    /// [`Synod::proposals`] has them all.
+    /// No reachable state has two. For a state built by hand this is the lowest of them; [`Synod::proposals`] returns all.
     pub fn proposal(&self, state: State, b: Ballot) -> Option<Value> {
         least(self.proposals_mask(state, b))
     }
 
-    /// The values v for which 2a(b, v) was sent, least first.
+    /// Returns the values v for which 2a(b, v) was sent, lowest first.
     pub fn proposals(&self, state: State, b: Ballot) -> impl Iterator<Item = Value> + use<> {
         values(self.proposals_mask(state, b))
     }
 
-    /// Whether 2b(a, b) was sent.
+    /// Returns true if 2b(a, b) was sent.
     pub fn voted(&self, state: State, a: Acceptor, b: Ballot) -> bool {
         state.has(self.vote_bit(a, b))
     }
 
-    /// maxBal of an acceptor: the highest ballot in which it has promised or voted.
+    /// Returns maxBal of an acceptor: the highest ballot in which it has promised or voted.
     pub fn max_bal(&self, state: State, a: Acceptor) -> Option<Ballot> {
         highest(self.ballots_of(state, a, self.promises_at) | self.votes_of(state, a))
     }
 
-    /// What a promise of `a` in `b` reports: the highest vote of `a` below `b`.
+    /// Returns the report of a promise of `a` in `b`: the highest vote of `a` below `b`.
     pub fn report(&self, state: State, a: Acceptor, b: Ballot) -> Option<(Ballot, Value)> {
         let ballot = self.reported_ballot(state, a, b)?;
         Some((ballot, self.proposal(state, ballot)?))
     }
 
-    /// maxVBal and maxVal of an acceptor: its highest vote, and thereby its latest.
+    /// Returns maxVBal and maxVal of an acceptor: its highest vote, which is its latest.
     pub fn last_vote(&self, state: State, a: Acceptor) -> Option<(Ballot, Value)> {
-        // Not a report below one ballot more: with 32 ballots there is no bit for that one.
+        // This is not the report below the next ballot: with 32 ballots there is no bit for the next one.
         let ballot = highest(self.votes_of(state, a))?;
         Some((ballot, self.proposal(state, ballot)?))
     }
 
-    /// Whether a quorum has voted in a ballot.
+    /// Returns true if a quorum has voted in a ballot.
     pub fn chosen_in(&self, state: State, b: Ballot) -> bool {
         let votes = self.sent(state, self.votes_at) >> b.0 & self.column;
         votes.count_ones() >= u32::from(self.phase2_quorum)
     }
 
-    /// The values that are chosen, least first: more than one only if Paxos is broken.
+    /// Returns the chosen values, lowest first. There are several only if Paxos is broken.
     pub fn chosen(&self, state: State) -> impl Iterator<Item = Value> + use<> {
         values(self.chosen_mask(state))
     }
 
-    /// The values that promises in a ballot allow to be proposed there, least first; none once
-    /// something is proposed.
+    /// Returns the values that the promises in a ballot allow to be proposed there, lowest first. There are none after a
+    /// proposal.
     pub fn proposable(&self, state: State, b: Ballot) -> impl Iterator<Item = Value> + use<> {
         values(self.allowed(state, b))
     }
 
-    /// The state with 1a(b) sent, allowed or not.
+    /// Returns the state with 1a(b) sent, allowed or not.
     #[must_use]
     pub fn with_prepare(&self, state: State, b: Ballot) -> State {
         assert!(b.0 < self.ballots, "{b:?} is out of bounds");
         State(state.0 | 1 << self.prepare_bit(b))
     }
 
-    /// The state with 1b(a, b) sent, allowed or not.
+    /// Returns the state with 1b(a, b) sent, allowed or not.
     #[must_use]
     pub fn with_promise(&self, state: State, a: Acceptor, b: Ballot) -> State {
         assert!(self.knows(a, b), "{a:?} or {b:?} is out of bounds");
         State(state.0 | 1 << self.promise_bit(a, b))
     }
 
-    /// The state with 2a(b, v) sent, allowed or not: a ballot may get two values this way.
+    /// Returns the state with 2a(b, v) sent, allowed or not. A ballot may get two values.
     #[must_use]
     pub fn with_proposal(&self, state: State, b: Ballot, v: Value) -> State {
         assert!(b.0 < self.ballots && v.0 < self.values, "{b:?} or {v:?} is out of bounds");
         State(state.0 | 1 << (self.proposals_bit(b) + u32::from(v.0)))
     }
 
-    /// The state with 2b(a, b) sent, allowed or not: the vote may be for nothing this way.
+    /// Returns the state with 2b(a, b) sent, allowed or not. The vote may be for no proposal.
     #[must_use]
     pub fn with_vote(&self, state: State, a: Acceptor, b: Ballot) -> State {
         assert!(self.knows(a, b), "{a:?} or {b:?} is out of bounds");
@@ -437,7 +432,7 @@ impl Synod {
         at_most_one(self.chosen_mask(state))
     }
 
-    /// Whatever got a vote was proposed, so whatever is chosen was.
+    /// Each value that got a vote was proposed, so each chosen value was.
     pub fn validity(&self, state: State) -> bool {
         let voted = self.acceptors().fold(0, |voted, a| voted | self.votes_of(state, a));
         self.ballots().all(|b| voted >> b.0 & 1 == 0 || self.proposals_mask(state, b) != 0)
@@ -448,8 +443,8 @@ impl Synod {
         self.ballots().all(|b| at_most_one(self.proposals_mask(state, b)))
     }
 
-    /// Some value was proposed that only a reported vote can have allowed: fewer promises than a
-    /// quorum report nothing, so no quorum left the choice free.
+    /// A value was proposed that only a reported vote can have allowed: fewer promises than a quorum report no vote, so no
+    /// quorum left the choice free.
     pub fn adopted(&self, state: State) -> bool {
         self.ballots().any(|b| {
             let unbound = |a: &Acceptor| {
@@ -460,7 +455,7 @@ impl Synod {
         })
     }
 
-    /// How many messages there are to send.
+    /// Returns the number of messages that can be sent.
     fn bits(&self) -> u32 {
         u32::from(self.ballots) * ballot_bits(self.acceptors, self.values)
     }
@@ -478,11 +473,11 @@ impl Synod {
         }
     }
 
-    /// The values that may be proposed in `b`, as a mask.
+    /// Returns the values that may be proposed in `b`, as a mask.
     ///
-    /// Quorums are not enumerated. A quorum whose highest report is the one of acceptor `a` exists
-    /// exactly if enough promises report nothing higher than `a` does; and larger quorums than
-    /// needed allow nothing more, for one may leave out any but the highest reporter.
+    /// It does not enumerate quorums. A quorum whose highest report is that of acceptor `a` exists exactly if enough
+    /// promises report no higher vote than `a` does. A larger quorum allows no further value, because it contains a smaller
+    /// one with the same highest report.
     fn allowed(&self, state: State, b: Ballot) -> u128 {
         let promises = self.sent(state, self.promises_at) >> b.0 & self.column;
         if promises.count_ones() < u32::from(self.phase1_quorum)
@@ -524,13 +519,13 @@ impl Synod {
         self.ballots_of(state, a, self.votes_at)
     }
 
-    /// The messages of the kind that begins at bit `at`, which acceptors send: as there are two such kinds,
-    /// one takes less than half of the bits.
+    /// Returns the messages of the kind that begins at bit `at`, one of the two that acceptors send. One kind takes less than
+    /// half of the bits.
     const fn sent(&self, state: State, at: u32) -> u64 {
         if self.narrow { (state.0 as u64) >> at } else { (state.0 >> at) as u64 }
     }
 
-    /// The ballots in which `a` has sent the kind of message that begins at bit `at`.
+    /// Returns the ballots in which `a` has sent the kind of message that begins at bit `at`.
     fn ballots_of(&self, state: State, a: Acceptor, at: u32) -> u32 {
         (self.sent(state, at) >> (u32::from(a.0) * u32::from(self.ballots))) as u32 & self.row
     }
@@ -550,7 +545,7 @@ impl Synod {
         self.votes_at + u32::from(a.0) * u32::from(self.ballots) + u32::from(b.0)
     }
 
-    /// The first of the bits that hold the proposals of `b`.
+    /// Returns the first of the bits that hold the proposals of `b`.
     fn proposals_bit(&self, b: Ballot) -> u32 {
         debug_assert!(b.0 < self.ballots);
         self.proposals_at + u32::from(b.0) * u32::from(self.values)
@@ -593,7 +588,7 @@ impl Model for Synod {
         vec![State::default()]
     }
 
-    /// All actions that are [enabled](Synod::enabled), by masks of ballots rather than one by one.
+    /// Lists all [enabled](Synod::enabled) actions, by masks of ballots instead of one by one.
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         let prepared = state.0 as u32 & self.row;
         let proposed = self.ballots().filter(|b| self.proposals_mask(*state, *b) != 0);
@@ -602,7 +597,7 @@ impl Model for Synod {
         for a in self.acceptors() {
             let voted = self.votes_of(*state, a);
             let answered = self.ballots_of(*state, a, self.promises_at) | voted;
-            // The ballots from maxBal on, and those above it; all of them if there is none.
+            // The ballots from maxBal on, and those above it. Without a maxBal these are all ballots.
             let from = u32::MAX << highest(answered).map_or(0, |max_bal| max_bal.0);
             let above = from & !(answered & from);
             actions.extend(ballots_in(prepared & above).map(|b| Action::Promise(a, b)));
@@ -705,8 +700,8 @@ impl Explorable for Synod {
         }
     }
 
-    /// Ballot by ballot: `0: 1a 1b(0) 1b(1) 2a(1) 2b(0)`, a promise that reports a vote in ballot c
-    /// being `1b(0 c)`.
+    /// Writes a state ballot by ballot: `0: 1a 1b(0) 1b(1) 2a(1) 2b(0)`. A promise that reports a vote in ballot c is
+    /// `1b(0 c)`.
     fn render(&self, state: &State) -> String {
         let mut text = String::new();
         for b in self.ballots() {

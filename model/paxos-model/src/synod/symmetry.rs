@@ -1,13 +1,15 @@
-//! What can be renamed in the specification: acceptors, and values.
+//! Renaming the acceptors and the values of the specification.
 //!
-//! The specification asks of both only which are equal, and its properties do not name any. Ballots cannot
-//! be renamed, for they are ordered.
+//! Claim: exchanging the names of two acceptors, or of two values, leads from behaviours to behaviours, and keeps each
+//! property true or false.
 //!
-//! A state is then, of each acceptor, the ballots in which it promised and voted; of each value, the
-//! ballots in which it was proposed; and the ballots that were prepared. No bit speaks of two acceptors, of
-//! two values, or of one of each, since a vote names no value. So to sort the acceptors by what is said of
-//! them, and the values likewise, leads from all states that can be renamed to each other to the same one,
-//! and their number is the number of ways to order what is said.
+//! Reason. The specification compares acceptors for equality, and values as well, and its properties name none of them.
+//! Ballots are ordered, so they cannot be renamed.
+//!
+//! A state consists of the ballots in which each acceptor promised and voted, the ballots in which each value was proposed,
+//! and the ballots that were prepared. No bit relates two acceptors, two values, or an acceptor and a value: a vote names no
+//! value. So sorting the acceptors by their ballots, and the values by theirs, leads from all states that can be renamed to
+//! each other to the same one. The number of those states is the number of distinct orders of these lists.
 
 use smallvec::SmallVec;
 
@@ -23,7 +25,7 @@ impl Symmetry<State> for Synod {
         }
     }
 
-    /// The names of the acceptors, and behind them those of the values.
+    /// Returns the names of the acceptors, and behind them those of the values.
     fn names(&self, state: &State) -> Option<Names> {
         let acceptors = Names::sorting(0, &self.said_of_acceptors(*state));
         let values = if self.distinct_values {
@@ -66,7 +68,7 @@ impl Symmetry<State> for Synod {
 }
 
 impl Synod {
-    /// The ballots in which each acceptor has promised, and above them those in which it has voted.
+    /// Returns for each acceptor the ballots in which it has promised, and above them those in which it has voted.
     fn said_of_acceptors(&self, state: State) -> SmallVec<[u64; 8]> {
         let said = |a| {
             let promises = self.ballots_of(state, a, self.promises_at);
@@ -75,7 +77,7 @@ impl Synod {
         self.acceptors().map(said).collect()
     }
 
-    /// The ballots in which each value was proposed.
+    /// Returns for each value the ballots in which it was proposed.
     fn said_of_values(&self, state: State) -> SmallVec<[u64; 8]> {
         let proposed = |v: u8, b: Ballot| self.proposals_mask(state, b) >> v & 1 == 1;
         let said =

@@ -16,10 +16,10 @@ use crate::cluster::{
     },
 };
 
-/// How many different promises there is room for at most.
+/// The highest number of different promises of a node in a ballot.
 const PROMISES_MAX: usize = 1 + SLOTS_MAX;
 
-/// How many of each thing there are, as radices of digits.
+/// The numbers of things within the bounds, as radices of digits.
 #[derive(Clone, Copy)]
 pub(in crate::cluster) struct Layout {
     nodes: u8,
@@ -30,7 +30,7 @@ pub(in crate::cluster) struct Layout {
     unsynced: u8,
     snapshots: bool,
     reads: u8,
-    /// How many different promises there is room for in a ballot, of each node.
+    /// The number of different promises of a node in a ballot that a packed state holds.
     promises: usize,
 }
 
@@ -70,7 +70,7 @@ impl Layout {
         self.maybe_vote().pow(u32::from(self.slots))
     }
 
-    /// Radix of where the trimmed slots end.
+    /// Radix of the end of the trimmed part of a log.
     fn trimmed(self) -> u64 {
         if self.snapshots { 1 + u64::from(self.slots) } else { 1 }
     }
@@ -80,12 +80,12 @@ impl Layout {
         self.votes() * self.trimmed()
     }
 
-    /// Radix of what must survive a crash.
+    /// Radix of an acceptor.
     fn acceptor(self) -> u64 {
         self.kept_votes() * self.maybe_ballot()
     }
 
-    /// Radix of a candidate: whom it heard, and what they reported.
+    /// Radix of a candidate.
     fn candidate(self) -> u64 {
         self.node_set() * self.kept_votes()
     }
@@ -100,7 +100,7 @@ impl Layout {
         1 << self.values
     }
 
-    /// Radix of a place in the log that somebody reads up to, or where the log ended.
+    /// Radix of the end of a part of the log: of an index of reads, or of a barrier.
     fn read_to(self) -> u64 {
         if self.reads > 0 { 1 + u64::from(self.slots) } else { 1 }
     }
@@ -110,12 +110,12 @@ impl Layout {
         if self.reads > 0 { 1 + self.node_set() * self.read_to() } else { 1 }
     }
 
-    /// Radix of how many rounds there were, and whether a read waits for the next.
+    /// Radix of the number of rounds, and of a read that may wait for the next one.
     fn rounds(self) -> u64 {
         if self.reads > 0 { 2 * (1 + u64::from(self.reads)) } else { 1 }
     }
 
-    /// Radix of what a leader keeps for the sake of reads.
+    /// Radix of the part of a leader that serves reads.
     fn reads(self) -> u64 {
         self.read_to() * self.rounds() * self.round()
     }
@@ -125,19 +125,18 @@ impl Layout {
         1 << self.reads
     }
 
-    /// Radix of something that is so or not, which is only asked where there are reads.
+    /// Radix of a truth value that exists only in a cluster with reads.
     fn whether(self) -> u64 {
         if self.reads > 0 { 2 } else { 1 }
     }
 
-    /// Radix of a role: a follower; a candidate with whom it heard and what they reported; a leader with who
-    /// voted in each slot, and its rounds of reads.
+    /// Radix of a role. A candidate has the promises that it heard, and a leader has the votes in each slot and its reads.
     fn role(self) -> u64 {
         1 + self.candidate() + self.node_set().pow(u32::from(self.slots)) * self.reads()
     }
 
-    /// The most messages that a step is given room for: those of a leader that fills the whole log at
-    /// once, and one more; and what may be said of each round of reads.
+    /// Returns the highest number of messages of a step. A leader that fills the whole log at once sends most of them; a
+    /// confirmation of each round of reads may join them.
     fn messages(self) -> usize {
         3 + 2 * usize::from(self.slots) + usize::from(self.ballots) * usize::from(self.reads)
     }
@@ -168,7 +167,7 @@ impl Layout {
         Message::SHAPES.iter().map(|shape| self.shape(shape)).sum()
     }
 
-    /// What must survive a crash, as one digit.
+    /// Returns an acceptor as one digit.
     pub(super) fn acceptor_digit(self, acceptor: &Acceptor) -> u64 {
         let promised = acceptor.promised.map_or(0, |ballot| 1 + u64::from(ballot.0));
         let votes = kept_votes_digit(self, acceptor.votes, acceptor.trimmed);

@@ -3,8 +3,8 @@
 //! Claim: exchanging the names of two nodes that own no ballot leads from behaviours to behaviours, and keeps each
 //! property true or false.
 //!
-//! Reason. No rule names such a node. It promises, votes and learns by the messages that it gets; others count it as one
-//! of a set; and no property asks which one it is. Ballots are ordered, each has an owner, and the client of the owner
+//! Reason. No rule names such a node. It promises, votes and learns by the messages that it gets. Other nodes count it as a
+//! member of a set, and no property depends on its name. Ballots are ordered, each has an owner, and the client of the owner
 //! asks for one value. So neither ballots nor values nor campaigners can be renamed. A broken rule may name a node (one
 //! takes the *first* node that is missing), so a cluster with a bug has no symmetry.
 //!

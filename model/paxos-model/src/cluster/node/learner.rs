@@ -13,8 +13,8 @@
 //! - A candidate that hears such promises leads only once it knows what is chosen below the highest of these ends. So
 //!   it proposes nothing there. In all other slots the promises are as complete as ever.
 //!
-//! Two values can be chosen if a promise hides where the trimmed part ends (mutant 18c), if a snapshot covers a slot that
-//! is not chosen (25), or if a candidate leads without what is trimmed (25b).
+//! Two values can be chosen without these rules. Mutant 18c hides the end of the trimmed part, 25 takes a snapshot of a slot
+//! that is not chosen, and 25b leads without the trimmed slots.
 //!
 //! A Prepare message that arrives twice may be answered twice. If the node has trimmed in between, the second promise
 //! reports less; both agree on what they report. A node that has trimmed all slots in which it voted in a ballot
