@@ -1,0 +1,29 @@
+//! The commands of `paxos-conformance` in the documents do what the documents say.
+
+#[path = "../../model/paxos-model/tests/support/documents.rs"]
+mod support;
+
+use support::{Binary, try_document};
+
+const PAXOS_CONFORMANCE: Binary = Binary {
+    path: env!("CARGO_BIN_EXE_paxos-conformance"),
+    starts: &[("cargo run --release --bin paxos-conformance -- ", ""), ("cargo verify", "verify")],
+    only_parsed: &[("verify", "it takes minutes; tests/verify.rs runs a small table")],
+};
+
+#[test]
+fn checking_does_what_it_says() {
+    let (ran, parsed) = try_document("checking.md", &PAXOS_CONFORMANCE);
+    assert!(ran >= 3 && parsed >= 2, "{ran} ran, {parsed} were parsed");
+}
+
+/// `cargo verify` is an alias for the command that the test parses.
+#[test]
+fn the_alias_is_the_command() {
+    let alias = include_str!("../../.cargo/config.toml");
+    assert!(
+        alias.contains("verify = \"run --release --bin paxos-conformance -- verify\""),
+        "{alias}"
+    );
+    assert!(PAXOS_CONFORMANCE.parse("verify --deepest").is_err());
+}
