@@ -9,7 +9,11 @@
 //! It has no protocol and no storage of its own: these are in `paxos`, `paxos-store`, `paxos-node` and `paxos-kv`.
 //!
 //! Exit codes: 0 success; 1 a defect or a failing disk; 2 bad input; 3 undecided. The help of each command has the
-//! details.
+//! details. A command whose reader is gone (`paxos log d1 | head -1`) ends in silence, with the exit code that it would have
+//! had.
+
+// `println!` and `eprintln!` panic if the reader is gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod address;
 mod cluster;
@@ -18,7 +22,11 @@ mod serve;
 mod status;
 mod vote;
 
-use std::process::ExitCode;
+use std::{
+    fmt,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -52,4 +60,9 @@ fn main() -> ExitCode {
         Command::Log(args) => log::main(&args),
         Command::Vote(args) => vote::main(args),
     }
+}
+
+/// Prints a line on standard error. If that is closed, the exit code alone reports the error.
+fn complain(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

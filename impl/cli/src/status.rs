@@ -14,7 +14,7 @@ use comfy_table::{Table, presets};
 use itertools::Itertools as _;
 use serde_json::{Value, json};
 
-use crate::address::with_port;
+use crate::{address::with_port, complain};
 
 /// The time that a node has to connect, and to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -57,7 +57,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
     if let Err(error) = writeln!(io::stdout(), "{text}")
         && error.kind() != io::ErrorKind::BrokenPipe
     {
-        eprintln!("error: {error}");
+        complain(format_args!("error: {error}"));
         return ExitCode::from(2);
     }
     if healthy(&answers) { ExitCode::SUCCESS } else { ExitCode::from(3) }

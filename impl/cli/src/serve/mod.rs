@@ -23,7 +23,10 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::settings::{Args, Log};
 use self::settings::{Settings, SettingsError};
-use crate::log::{is_disk_fault, with_directory};
+use crate::{
+    complain,
+    log::{is_disk_fault, with_directory},
+};
 
 /// The time that a node that has stopped has to send the last answers to its clients.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -62,9 +65,10 @@ pub(crate) fn main(args: Args) -> ExitCode {
 fn fail(error: &ServeError, log: Log) -> ExitCode {
     let text = error.to_string();
     match log {
-        Log::Text => eprintln!("error: {text}"),
+        Log::Text => complain(format_args!("error: {text}")),
         Log::Json => {
-            eprintln!("{}", serde_json::json!({ "level": "ERROR", "fields": { "message": text } }));
+            let line = serde_json::json!({ "level": "ERROR", "fields": { "message": text } });
+            complain(format_args!("{line}"));
         }
     }
     match error {
@@ -77,6 +81,8 @@ fn fail(error: &ServeError, log: Log) -> ExitCode {
 fn start_logging(log: Log, level: tracing::level_filters::LevelFilter) {
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
+        // It reports an error of the log by a macro that panics if standard error is closed.
+        .log_internal_errors(false)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
     match log {

@@ -20,6 +20,7 @@ mod libraries;
 mod member;
 mod namespace;
 mod noise;
+mod pipes;
 mod process;
 mod proxy;
 mod requests;
