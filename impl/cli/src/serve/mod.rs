@@ -101,6 +101,12 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let store = open(&settings.data, &settings.cluster, settings.id)?;
     let nodes = settings.peers.keys().copied().chain([settings.id]);
     let config = Config { batch_slots_max: 1 << 12, ..Config::new(settings.id, nodes) };
+    if settings.peers.is_empty() {
+        tracing::warn!(
+            "no --peer is given: this node is a cluster of one. Its data has no copy, and no node can join it later. For \
+             a cluster of several nodes, start with an empty --data and with --peer ID=ADDR for each other node"
+        );
+    }
     let shares = descriptors::divide(settings.peers.len(), settings.limits.clients_max);
     let limits = paxos_kv::Limits { clients_max: shares.clients, ..settings.limits };
     let addresses = Addresses {

@@ -46,7 +46,8 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     given: Given,
-    /// Another node, and the address at which it listens for this one
+    /// Another node, and the address at which it listens for this one. May be repeated. Without it, the node is a
+    /// cluster of one
     #[arg(long = "peer", value_name = "ID=ADDR")]
     peers: Vec<Peer>,
 }
