@@ -12,6 +12,8 @@ use std::{
 
 use comfy_table::{Table, presets};
 use itertools::Itertools as _;
+use paxos::NodeId;
+use paxos_node::ReadError;
 use serde_json::{Value, json};
 
 use crate::{address::with_port, complain};
@@ -157,8 +159,10 @@ fn as_table(answers: &[(&String, Answer)]) -> String {
             }
         };
         if let Some(missing) = said.get("paxos_missing").filter(|missing| !missing.is_empty()) {
-            writeln!(notes, "{address}: waits for its first contact with {missing}")
-                .expect("memory");
+            let missing = missing.split(',').filter_map(|node| Some(NodeId(node.parse().ok()?)));
+            // A client of this node is told the same.
+            let error = ReadError::Forming(missing.collect());
+            writeln!(notes, "{address}: {error}").expect("memory");
         }
         if let Some(slot) = halted(answer) {
             writeln!(

@@ -50,9 +50,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 drop(room);
             }
             Input::Propose { .. } | Input::Open(_) | Input::Request { .. } | Input::Read(_)
-                if self.replicated.halted().is_some() =>
+                if let Some(refusal) = self.refusal() =>
             {
-                self.refuse(input);
+                refuse(input, refusal);
             }
             Input::Propose { command, reply } => {
                 self.proposals.pending.propose(command, reply, now);
@@ -77,21 +77,16 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         Ok(true)
     }
 
-    /// Refuses a client's request because the machine has halted.
-    fn refuse(&self, input: Input<M>) {
-        let Some(slot) = self.replicated.halted() else { return };
-        let error = ProposeError::Halted { slot, may_be_applied: false };
-        // The client may have gone away.
-        match input {
-            Input::Propose { reply, .. } | Input::Request { reply, .. } => {
-                let _ = reply.send(Err(error));
-            }
-            Input::Open(reply) => {
-                let _ = reply.send(Err(error));
-            }
-            Input::Read(reading) => reading(Err(ReadError::Halted(slot))),
-            _ => {}
+    /// Returns the reason to refuse the requests of clients at once, if there is one.
+    fn refusal(&self) -> Option<(ProposeError, ReadError)> {
+        if let Some(slot) = self.replicated.halted() {
+            let error = ProposeError::Halted { slot, may_be_applied: false };
+            return Some((error, ReadError::Halted(slot)));
         }
+        let missing = self.peers.missing();
+        let forming =
+            || (ProposeError::Forming(missing.to_vec()), ReadError::Forming(missing.to_vec()));
+        (!self.peers.takes_part()).then(forming)
     }
 
     /// Takes a packet. A packet that is not accepted counts as lost.
@@ -147,5 +142,20 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses a client's request.
+fn refuse<M: StateMachine>(input: Input<M>, (error, unread): (ProposeError, ReadError)) {
+    // The client may have gone away.
+    match input {
+        Input::Propose { reply, .. } | Input::Request { reply, .. } => {
+            let _ = reply.send(Err(error));
+        }
+        Input::Open(reply) => {
+            let _ = reply.send(Err(error));
+        }
+        Input::Read(reading) => reading(Err(unread)),
+        _ => {}
     }
 }
