@@ -190,6 +190,11 @@ impl Elections {
         (recent && ballot.node != self.me).then_some(ballot.node)
     }
 
+    /// The ballot of the last heartbeat of another node.
+    pub(super) fn heard_ballot(&self) -> Option<Ballot> {
+        self.heartbeat.map(|(ballot, _)| ballot)
+    }
+
     /// Notes that requests go to this leader. Returns true if the last ones went to another node.
     pub(super) fn moves_to(&mut self, leader: NodeId) -> bool {
         self.asked.replace(leader) != Some(leader)

@@ -158,7 +158,7 @@ async fn until_stopped(
         ended = &mut serving => { ended?; None }
         signal = stop_signal() => { tracing::info!(signal = signal?, "stopping"); None }
     };
-    node.stop().await;
+    node.leave().await;
     // All pending requests have their answers now. `serving` ends when each connection has sent them. The time is
     // limited, so that a client that does not read cannot keep the process running.
     if !serving.is_finished()
