@@ -3,6 +3,7 @@
 //! - `serve`: runs one node.
 //! - `cluster`: runs all nodes of a cluster in one terminal, for trying.
 //! - `status`: asks the nodes of a cluster for their state.
+//! - `transfer`: lets a node lead.
 //! - `log`: prints the data directory of a node that does not run.
 //! - `vote`: simulates one decision over a bad network.
 //!
@@ -20,6 +21,7 @@ mod cluster;
 mod log;
 mod serve;
 mod status;
+mod transfer;
 mod vote;
 
 use std::{
@@ -48,6 +50,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Cluster(cluster::Args),
     Status(status::Args),
+    Transfer(transfer::Args),
     Log(log::Args),
     Vote(vote::Args),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::main(*args),
         Command::Cluster(args) => cluster::main(&args),
         Command::Status(args) => status::main(&args),
+        Command::Transfer(args) => transfer::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Vote(args) => vote::main(args),
     }

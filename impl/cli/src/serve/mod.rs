@@ -152,13 +152,19 @@ async fn until_stopped(
     let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
     // This task ends when the node has stopped.
     let mut serving = tokio::spawn(paxos_kv::serve(clients, node.clone(), limits));
+    // The transport works on while the node hands over.
+    let leaving = async {
+        tracing::info!(signal = stop_signal().await?, "stopping");
+        node.leave().await;
+        io::Result::Ok(())
+    };
     let ended = tokio::select! {
         ended = &mut stopped => Some(ended),
         ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }
         ended = &mut serving => { ended?; None }
-        signal = stop_signal() => { tracing::info!(signal = signal?, "stopping"); None }
+        left = leaving => { left?; None }
     };
-    node.leave().await;
+    node.stop().await;
     // All pending requests have their answers now. `serving` ends when each connection has sent them. The time is
     // limited, so that a client that does not read cannot keep the process running.
     if !serving.is_finished()

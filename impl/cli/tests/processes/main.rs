@@ -14,6 +14,7 @@ mod commands;
 mod cuts;
 mod expensive;
 mod forged;
+mod hand_over;
 mod history;
 mod large;
 mod libraries;
