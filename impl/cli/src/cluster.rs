@@ -14,7 +14,11 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
+    process::{Pid, Signal, kill_process},
+};
 
 use crate::{complain, serve::Log};
 
@@ -93,6 +97,7 @@ fn watch(args: &Args, nodes: &mut [Node], stop: &Stop) -> io::Result<()> {
     }
     while !stop.is_due() {
         thread::sleep(Duration::from_millis(100));
+        stop.look_for_readers()?;
         for node in &mut *nodes {
             let Some(status) = node.ended()? else { continue };
             // Ctrl-C reaches the nodes as well. They may end before the handler of this process has run.
@@ -133,6 +138,19 @@ impl Stop {
     /// Returns true after the second signal.
     fn asks_to_kill(&self) -> bool {
         self.signals.load(Ordering::Relaxed) > 1
+    }
+
+    /// Notes that the output is closed, even if nothing is printed.
+    fn look_for_readers(&self) -> io::Result<()> {
+        let (output, log) = (io::stdout(), io::stderr());
+        // An error is reported without being asked for: the pipe has no reader.
+        let mut pipes =
+            [PollFd::new(&output, PollFlags::empty()), PollFd::new(&log, PollFlags::empty())];
+        retry_on_intr(|| poll(&mut pipes, Some(&Timespec::default())))?;
+        if pipes.iter().any(|pipe| pipe.revents().contains(PollFlags::ERR)) {
+            self.output_closed.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Prints a line on standard output. Notes that the output is closed, instead of failing.
@@ -227,6 +245,11 @@ impl Node {
             thread::sleep(Duration::from_millis(10));
         }
         if let Some(child) = &mut self.child {
+            let reason = if stop.asks_to_kill() { "a second signal" } else { "3 seconds" };
+            stop.print(format_args!(
+                "node {} has not ended, and is killed after {reason}",
+                self.id
+            ))?;
             child.kill()?;
             child.wait()?;
         }

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, pipe},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -83,8 +84,10 @@ fn a_command_ends_as_usual_if_its_reader_is_gone() {
 
 /// Starts a cluster whose standard output is a pipe, and reads the first line of it.
 fn cluster(data: &str, stderr: Stdio) -> (Killed, BufReader<ChildStdout>, String) {
-    // A node whose port is taken ends at once. That is no difference to what is tested here.
-    let [client, listen] = [18_410, 18_420].map(|port| port.to_string());
+    // A node whose port is taken ends at once. That is no difference to what is tested here, unless all three end.
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let first = 8_000 + (std::process::id() + TRIED.fetch_add(1, Ordering::Relaxed)) % 1_000 * 8;
+    let [client, listen] = [first, first + 4].map(|port| port.to_string());
     let words = ["cluster", "--data", data, "--client-port", &client, "--listen-port", &listen];
     let mut child = paxos(&words).stdout(Stdio::piped()).stderr(stderr).spawn().expect("it runs");
     let mut output = BufReader::new(child.stdout.take().expect("piped"));

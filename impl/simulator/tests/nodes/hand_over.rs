@@ -33,7 +33,7 @@ fn next_leader(simulation: &mut Simulation<Ledger>, before: NodeId) -> (NodeId, 
     let start = simulation.now();
     loop {
         simulation.run(STEP);
-        let took = simulation.now() - start;
+        let took = simulation.now().saturating_sub(start);
         if let Some(&leader) = simulation.leaders().iter().find(|leader| **leader != before) {
             return (leader, took);
         }
