@@ -19,7 +19,10 @@ use paxos_node::{
 };
 use paxos_store::{Disk, Identity, StorageError};
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 pub(crate) use self::settings::{Args, Log};
 use self::settings::{Settings, SettingsError};
@@ -152,17 +155,20 @@ async fn until_stopped(
     let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
     // This task ends when the node has stopped.
     let mut serving = tokio::spawn(paxos_kv::serve(clients, node.clone(), limits));
+    let mut signals = Signals::new()?;
     // The transport works on while the node hands over.
     let leaving = async {
-        tracing::info!(signal = stop_signal().await?, "stopping");
-        node.leave().await;
-        io::Result::Ok(())
+        tracing::info!(signal = signals.next().await, "stopping");
+        tokio::select! {
+            () = node.leave() => {}
+            signal = signals.next() => tracing::info!(signal, "stopping at once"),
+        }
     };
     let ended = tokio::select! {
         ended = &mut stopped => Some(ended),
         ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }
         ended = &mut serving => { ended?; None }
-        left = leaving => { left?; None }
+        () = leaving => None,
     };
     node.stop().await;
     // All pending requests have their answers now. `serving` ends when each connection has sent them. The time is
@@ -187,15 +193,25 @@ fn of_node(error: NodeError, data: &Path) -> ServeError {
     }
 }
 
-/// Waits for a signal that stops the process, and returns its name.
-async fn stop_signal() -> io::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// The signals that stop the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// Waits for the next signal, and returns its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 /// Opens the store of a node. Creates it if the directory never had one.

@@ -5,6 +5,8 @@ use std::{
     thread,
 };
 
+use rustix::process::Signal;
+
 use super::{
     clients::Reply,
     cluster::Cluster,
@@ -62,6 +64,28 @@ fn a_leader_that_is_stopped_hands_over_and_no_write_is_refused() {
     let next = leader_but(&cluster, leader);
     let count = cluster.connect(next).expect("it runs").ask(&["GET", "count"]).expect("an answer");
     assert_eq!(count, Reply::Bulk(written.load(Ordering::Relaxed).to_string()), "each counts once");
+}
+
+/// Without followers, a leader waits for an election timeout, unless a second signal arrives.
+#[test]
+fn a_second_signal_stops_a_node_at_once() {
+    let mut cluster = Cluster::formed(3, seed(), slow);
+    let leader = cluster.leader().expect("it was waited for");
+    for id in cluster.ids().filter(|&id| id != leader) {
+        cluster.kill(id);
+    }
+    let mut client = cluster.connect(leader).expect("it runs");
+    let asking = thread::spawn(move || client.ask(&["SET", "key", "value"]));
+    eventually("the write waits", || {
+        cluster.info(leader).is_some_and(|info| info["paxos_waiting_proposals"] != "0")
+    });
+    cluster.process(leader).signal(Signal::TERM);
+    assert!(cluster.process(leader).line("\"stopping\"").is_some());
+    let ended = cluster.stop(leader);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert!(ended.log.contains("\"stopping at once\""), "{}", ended.log);
+    let answer = asking.join().expect("it does not panic").expect("an answer");
+    assert!(answer.is("MAYBE "), "{answer:?}");
 }
 
 #[test]
