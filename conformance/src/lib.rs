@@ -17,6 +17,9 @@
 //! - [`trace`]: traces of the model, taken on production replicas.
 //! - [`spaces`]: the table of spaces, with pinned counts; [`verify`]: `cargo verify`.
 
+// `println!` and `eprintln!` panic if the reader is gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod comparator;
 pub mod edges;
 pub mod limits;

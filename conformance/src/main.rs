@@ -2,6 +2,9 @@
 //!
 //! This file parses arguments, prints output and chooses exit codes. The libraries decide each verdict.
 
+// `println!` and `eprintln!` panic if the reader is gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::{
     fs,
     io::{self, Write as _},
@@ -101,7 +104,7 @@ struct LockstepArgs {
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     if let Err(error) = signals::abort_is_inconclusive() {
-        eprintln!("warning: too little memory may end this with SIGABRT: {error}");
+        complain(&format!("warning: too little memory may end this with SIGABRT: {error}"));
     }
     match command {
         Command::Verify(args) => run_verify(&args, &interrupt()),
@@ -115,7 +118,7 @@ fn main() -> ExitCode {
 /// Requested by the first signal. The command then stops with a report of what it found so far.
 fn interrupt() -> Interrupt {
     signals::interrupt().unwrap_or_else(|error| {
-        eprintln!("warning: signals will end this without a report: {error}");
+        complain(&format!("warning: signals will end this without a report: {error}"));
         Interrupt::default()
     })
 }
@@ -168,7 +171,7 @@ fn run_traces(args: &TracesArgs) -> ExitCode {
             deliver(print(&line), 0)
         }
         Err(error @ CoverError::Unwritten { .. }) => {
-            eprintln!("error: {error}");
+            complain(&format!("error: {error}"));
             ExitCode::from(UNDELIVERED)
         }
         Err(error) => {
@@ -203,7 +206,7 @@ fn run_replay(args: &ReplayArgs) -> ExitCode {
         match replay(&trace) {
             Ok(replayed) => steps += replayed.steps,
             Err(failure) => {
-                eprintln!("{}: {failure}", file_name(file));
+                complain(&format!("{}: {failure}", file_name(file)));
                 // A difference outweighs a file that is no trace.
                 let code = failure.exit_code();
                 worst = if worst == 1 || code == 1 { 1 } else { worst.max(code) };
@@ -228,13 +231,18 @@ fn deliver(delivered: io::Result<()>, code: u8) -> ExitCode {
     match delivered {
         Ok(()) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: the verdict could not be delivered: {error}");
+            complain(&format!("error: the verdict could not be delivered: {error}"));
             ExitCode::from(if code == 0 { UNDELIVERED } else { code })
         }
     }
 }
 
 fn unusable(message: &str) -> ExitCode {
-    eprintln!("error: {message}");
+    complain(&format!("error: {message}"));
     ExitCode::from(UNUSABLE)
+}
+
+/// Prints a line on standard error. If that is closed, the exit code alone reports the error.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -1,7 +1,7 @@
 //! The progress of a verification on standard error: a bar on a terminal, plain lines elsewhere.
 
 use std::{
-    io::{IsTerminal as _, stderr},
+    io::{IsTerminal as _, Write as _, stderr},
     time::Duration,
 };
 
@@ -35,7 +35,7 @@ impl Progress {
         let what = format!("{}: {}", job.link(), job.name());
         match &self.bar {
             Some(bar) => bar.set_message(what),
-            None => eprintln!("begins  {what}"),
+            None => line(&format!("begins  {what}")),
         }
     }
 
@@ -56,9 +56,14 @@ impl Progress {
                 bar.println(lines);
                 bar.inc(job.cost());
             }
-            None => eprintln!("{lines}"),
+            None => line(&lines),
         }
     }
+}
+
+/// Prints lines on standard error. If that is closed, the progress is lost and the verification goes on.
+fn line(text: &str) {
+    let _ = writeln!(stderr(), "{text}");
 }
 
 /// The failure of a job in full, with the command that shows it again.

@@ -1,28 +1,34 @@
 //! `paxos cluster`: a whole cluster in one terminal. Each node is a process of its own, so that a user can kill it.
 
 use std::{
-    io::{self, BufRead as _, BufReader},
+    fmt,
+    io::{self, BufRead as _, BufReader, Write as _},
     iter,
     path::PathBuf,
     process::{Child, Command, ExitCode, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
+    process::{Pid, Signal, kill_process},
+};
 
-use crate::serve::Log;
+use crate::{complain, serve::Log};
 
 /// Run a whole cluster in one terminal, for trying
 ///
 /// Each node is a process of its own. When a node ends, the command prints how to start it again. With --restart it
-/// starts the node again after a second. Ctrl-C stops all nodes, and a second Ctrl-C kills them.
+/// starts the node again after a second. Ctrl-C stops all nodes, and a second Ctrl-C kills them. The nodes also stop
+/// when the reader of the output is gone, as in `paxos cluster --data trying | head -1`.
 ///
-/// Exit codes: 0 stopped by a signal; 2 bad input, or no node runs any more.
+/// Exit codes: 0 stopped by a signal, or the output was closed; 2 bad input, or no node runs any more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   paxos cluster --nodes 3 --data trying
@@ -56,68 +62,110 @@ struct Node {
     child: Option<Child>,
 }
 
-/// Runs the cluster until it is told to stop.
+/// Runs the cluster until it is told to stop, or until its output is closed.
 pub(crate) fn main(args: &Args) -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(format_args!("error: {error}"));
             ExitCode::from(2)
         }
     }
 }
 
 fn run(args: &Args) -> io::Result<()> {
-    let signals = Signals::default();
-    let counted = signals.clone();
+    let stop = Stop::default();
+    let counted = stop.clone();
     let count = move || {
-        counted.0.fetch_add(1, Ordering::Relaxed);
+        counted.signals.fetch_add(1, Ordering::Relaxed);
     };
     ctrlc::set_handler(count).map_err(io::Error::other)?;
     let mut nodes: Vec<_> = (1..=args.nodes).map(|id| Node::new(id, args)).collect();
-    for node in &mut nodes {
-        node.start()?;
+    let ran = watch(args, &mut nodes, &stop);
+    // No node outlives this process, whatever the reason for the end is.
+    let terminated = nodes.iter().map(Node::terminate).fold(Ok(()), Result::and);
+    let ended = nodes.iter_mut().map(|node| node.wait_or_kill(&stop)).fold(Ok(()), Result::and);
+    ran.and(terminated).and(ended)
+}
+
+/// Starts the nodes, and reports each that ends. Returns when the nodes are to be stopped.
+fn watch(args: &Args, nodes: &mut [Node], stop: &Stop) -> io::Result<()> {
+    for node in &mut *nodes {
+        node.start(stop)?;
         let (port, pid) = (args.client_port + node.id, node.pid());
-        println!("node {}: process {pid}, redis-cli -p {port}", node.id);
+        stop.print(format_args!("node {}: process {pid}, redis-cli -p {port}", node.id))?;
     }
-    while !signals.ask_to_stop() {
+    while !stop.is_due() {
         thread::sleep(Duration::from_millis(100));
-        for node in &mut nodes {
+        stop.look_for_readers()?;
+        for node in &mut *nodes {
             let Some(status) = node.ended()? else { continue };
             // Ctrl-C reaches the nodes as well. They may end before the handler of this process has run.
             thread::sleep(Duration::from_millis(100));
-            if signals.ask_to_stop() {
+            if stop.is_due() {
                 break;
             }
-            println!("node {} has ended: {status}. To start it again:", node.id);
-            println!("  {}", node.command());
+            stop.print(format_args!("node {} has ended: {status}. To start it again:", node.id))?;
+            stop.print(format_args!("  {}", node.command()))?;
             // Exit code 2: the node refused its arguments, and would refuse them again.
             if args.restart && status.code() != Some(2) {
                 thread::sleep(Duration::from_secs(1));
-                node.start()?;
-                println!("node {}: process {}", node.id, node.pid());
+                node.start(stop)?;
+                stop.print(format_args!("node {}: process {}", node.id, node.pid()))?;
             }
         }
-        if !signals.ask_to_stop() && nodes.iter().all(|node| node.child.is_none()) {
+        if !stop.is_due() && nodes.iter().all(|node| node.child.is_none()) {
             return Err(io::Error::other("no node is running any more"));
         }
     }
-    nodes.iter().try_for_each(Node::terminate)?;
-    nodes.iter_mut().try_for_each(|node| node.wait_or_kill(&signals))
+    Ok(())
 }
 
-/// The number of signals that asked this process to stop.
+/// The reasons to stop the nodes.
 #[derive(Clone, Default)]
-struct Signals(Arc<AtomicUsize>);
+struct Stop {
+    /// The number of signals that asked this process to stop.
+    signals: Arc<AtomicUsize>,
+    /// True if the reader of standard output or of standard error is gone.
+    output_closed: Arc<AtomicBool>,
+}
 
-impl Signals {
-    fn ask_to_stop(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+impl Stop {
+    fn is_due(&self) -> bool {
+        self.signals.load(Ordering::Relaxed) > 0 || self.output_closed.load(Ordering::Relaxed)
     }
 
     /// Returns true after the second signal.
-    fn ask_to_kill(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 1
+    fn asks_to_kill(&self) -> bool {
+        self.signals.load(Ordering::Relaxed) > 1
+    }
+
+    /// Notes that the output is closed, even if nothing is printed.
+    fn look_for_readers(&self) -> io::Result<()> {
+        let (output, log) = (io::stdout(), io::stderr());
+        // An error is reported without being asked for: the pipe has no reader.
+        let mut pipes =
+            [PollFd::new(&output, PollFlags::empty()), PollFd::new(&log, PollFlags::empty())];
+        retry_on_intr(|| poll(&mut pipes, Some(&Timespec::default())))?;
+        if pipes.iter().any(|pipe| pipe.revents().contains(PollFlags::ERR)) {
+            self.output_closed.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Prints a line on standard output. Notes that the output is closed, instead of failing.
+    fn print(&self, line: fmt::Arguments<'_>) -> io::Result<()> {
+        self.unless_closed(writeln!(io::stdout(), "{line}"))
+    }
+
+    fn unless_closed(&self, written: io::Result<()>) -> io::Result<()> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.output_closed.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            written => written,
+        }
     }
 }
 
@@ -139,15 +187,17 @@ impl Node {
         Self { id, arguments, child: None }
     }
 
-    fn start(&mut self) -> io::Result<()> {
+    fn start(&mut self, stop: &Stop) -> io::Result<()> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(&self.arguments).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
-        let (id, log) = (self.id, child.stderr.take());
+        let (id, log, stop) = (self.id, child.stderr.take(), stop.clone());
         thread::spawn(move || {
             let lines = log.into_iter().flat_map(|log| BufReader::new(log).lines());
+            // The log is read to its end, even if it can no longer be passed on: the node must not wait for a reader.
             for line in lines.map_while(Result::ok) {
-                eprintln!("{id} | {line}");
+                // Another error loses this line, and may pass.
+                let _ = stop.unless_closed(writeln!(io::stderr(), "{id} | {line}"));
             }
         });
         self.child = Some(child);
@@ -184,17 +234,22 @@ impl Node {
     }
 
     /// Waits for the process for 3 seconds, or until the second signal, and then kills it.
-    fn wait_or_kill(&mut self, signals: &Signals) -> io::Result<()> {
+    fn wait_or_kill(&mut self, stop: &Stop) -> io::Result<()> {
         for _ in 0..300 {
             if self.child.is_none() || self.ended()?.is_some() {
                 return Ok(());
             }
-            if signals.ask_to_kill() {
+            if stop.asks_to_kill() {
                 break;
             }
             thread::sleep(Duration::from_millis(10));
         }
         if let Some(child) = &mut self.child {
+            let reason = if stop.asks_to_kill() { "a second signal" } else { "3 seconds" };
+            stop.print(format_args!(
+                "node {} has not ended, and is killed after {reason}",
+                self.id
+            ))?;
             child.kill()?;
             child.wait()?;
         }

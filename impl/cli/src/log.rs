@@ -17,6 +17,8 @@ use paxos_store::{
 };
 use thiserror::Error;
 
+use crate::complain;
+
 /// Print a node's data directory: its identity, its metadata, its snapshot and its records
 ///
 /// The node must not be running. Nothing is changed.
@@ -47,7 +49,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
     let reader = match Reader::open(&args.data) {
         Ok(reader) => reader,
         Err(error) => {
-            eprintln!("error: {}", with_directory(&args.data, &error));
+            complain(format_args!("error: {}", with_directory(&args.data, &error)));
             return ExitCode::from(if is_disk_fault(&error) { 1 } else { 2 });
         }
     };
@@ -59,11 +61,11 @@ pub(crate) fn main(args: &Args) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(LogError::Output(error)) => {
-            eprintln!("error: {error}");
+            complain(format_args!("error: {error}"));
             ExitCode::from(2)
         }
         Err(LogError::Storage(error)) => {
-            eprintln!("error: {}", with_directory(&args.data, &error));
+            complain(format_args!("error: {}", with_directory(&args.data, &error)));
             ExitCode::from(1)
         }
     }

@@ -3,22 +3,32 @@
 //! - `serve`: runs one node.
 //! - `cluster`: runs all nodes of a cluster in one terminal, for trying.
 //! - `status`: asks the nodes of a cluster for their state.
+//! - `transfer`: lets a node lead.
 //! - `log`: prints the data directory of a node that does not run.
 //! - `vote`: simulates one decision over a bad network.
 //!
 //! It has no protocol and no storage of its own: these are in `paxos`, `paxos-store`, `paxos-node` and `paxos-kv`.
 //!
 //! Exit codes: 0 success; 1 a defect or a failing disk; 2 bad input; 3 undecided. The help of each command has the
-//! details.
+//! details. A command whose reader is gone (`paxos log d1 | head -1`) ends in silence, with the exit code that it would have
+//! had.
+
+// `println!` and `eprintln!` panic if the reader is gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod address;
 mod cluster;
 mod log;
 mod serve;
 mod status;
+mod transfer;
 mod vote;
 
-use std::process::ExitCode;
+use std::{
+    fmt,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -40,6 +50,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Cluster(cluster::Args),
     Status(status::Args),
+    Transfer(transfer::Args),
     Log(log::Args),
     Vote(vote::Args),
 }
@@ -49,7 +60,13 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::main(*args),
         Command::Cluster(args) => cluster::main(&args),
         Command::Status(args) => status::main(&args),
+        Command::Transfer(args) => transfer::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Vote(args) => vote::main(args),
     }
+}
+
+/// Prints a line on standard error. If that is closed, the exit code alone reports the error.
+fn complain(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

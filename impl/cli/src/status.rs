@@ -12,9 +12,11 @@ use std::{
 
 use comfy_table::{Table, presets};
 use itertools::Itertools as _;
+use paxos::NodeId;
+use paxos_node::ReadError;
 use serde_json::{Value, json};
 
-use crate::address::with_port;
+use crate::{address::with_port, complain};
 
 /// The time that a node has to connect, and to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,7 +46,7 @@ type Answer = Result<BTreeMap<String, String>, String>;
 
 /// Asks all nodes at once, prints their answers, and returns the exit code.
 pub(crate) fn main(args: &Args) -> ExitCode {
-    let ask_in_words = |node: &String| ask(node).map_err(|error| error.to_string());
+    let ask_in_words = |node: &String| info(node, TIMEOUT).map_err(|error| error.to_string());
     let answers: Vec<(&String, Answer)> = thread::scope(|scope| {
         let asked = args.nodes.iter().map(|node| (node, scope.spawn(move || ask_in_words(node))));
         let asked: Vec<_> = asked.collect(); // All threads run before the first is joined.
@@ -57,7 +59,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
     if let Err(error) = writeln!(io::stdout(), "{text}")
         && error.kind() != io::ErrorKind::BrokenPipe
     {
-        eprintln!("error: {error}");
+        complain(format_args!("error: {error}"));
         return ExitCode::from(2);
     }
     if healthy(&answers) { ExitCode::SUCCESS } else { ExitCode::from(3) }
@@ -81,39 +83,66 @@ fn leader(answer: &Answer) -> Option<&str> {
     (leader != "unknown").then_some(leader)
 }
 
-/// Sends `INFO` to a node and returns the fields of its answer.
-fn ask(node: &str) -> io::Result<BTreeMap<String, String>> {
+/// Sends `INFO` to a node, and returns the fields of its answer.
+pub(crate) fn info(node: &str, patience: Duration) -> io::Result<BTreeMap<String, String>> {
+    let text = ask(node, &["INFO"], patience, read_bulk)?;
+    let pairs = text.lines().filter_map(|line| line.split_once(':'));
+    let pairs: BTreeMap<_, _> =
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    if pairs.contains_key("paxos_node") { Ok(pairs) } else { Err(odd()) }
+}
+
+/// Sends a request to a node, and returns its answer, for which it waits for `patience`. `read` reads the answer after its first line.
+///
+/// # Errors
+/// The node cannot be reached, or answers with an error or in another form.
+pub(crate) fn ask(
+    node: &str,
+    words: &[&str],
+    patience: Duration,
+    read: impl FnOnce(&str, &mut dyn io::Read) -> io::Result<String>,
+) -> io::Result<String> {
+    let mut stream = connect(node)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
+    let words = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
+    let words: Vec<_> = words.collect();
+    stream.write_all(format!("*{}\r\n{}", words.len(), words.concat()).as_bytes())?;
+    let mut reader = BufReader::new(stream.take(ANSWER_MAX));
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    match line.strip_prefix('-') {
+        // For example, the node has as many clients as it allows.
+        Some(error) => Err(io::Error::other(error.trim().to_owned())),
+        None => read(line.trim(), &mut reader),
+    }
+}
+
+fn connect(node: &str) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "not an address");
     for address in node.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, TIMEOUT) {
-            Ok(stream) => return info(stream),
+            Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }
     Err(last)
 }
 
-fn info(mut stream: TcpStream) -> io::Result<BTreeMap<String, String>> {
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    stream.write_all(b"*1\r\n$4\r\nINFO\r\n")?;
-    let mut reader = BufReader::new(stream.take(ANSWER_MAX));
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    if let Some(error) = line.strip_prefix('-') {
-        // For example, the node has as many clients as it allows.
-        return Err(io::Error::other(error.trim().to_owned()));
-    }
-    let odd = || io::Error::new(io::ErrorKind::InvalidData, "not the answer of a node");
-    let length = line.strip_prefix('$').and_then(|length| length.trim().parse().ok());
+fn odd() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not the answer of a node")
+}
+
+fn read_bulk(line: &str, rest: &mut dyn io::Read) -> io::Result<String> {
+    let length = line.strip_prefix('$').and_then(|length| length.parse().ok());
     let length: usize = length.filter(|&length| length < ANSWER_MAX as usize).ok_or_else(odd)?;
     let mut text = vec![0; length];
-    reader.read_exact(&mut text)?;
-    let text = String::from_utf8(text).map_err(|_| odd())?;
-    let pairs = text.lines().filter_map(|line| line.split_once(':'));
-    let pairs: BTreeMap<_, _> =
-        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    if pairs.contains_key("paxos_node") { Ok(pairs) } else { Err(odd()) }
+    rest.read_exact(&mut text)?;
+    String::from_utf8(text).map_err(|_| odd())
+}
+
+pub(crate) fn read_integer(line: &str, _: &mut dyn io::Read) -> io::Result<String> {
+    line.strip_prefix(':').map(str::to_owned).ok_or_else(odd)
 }
 
 fn as_json(answers: &[(&String, Answer)]) -> String {
@@ -157,8 +186,10 @@ fn as_table(answers: &[(&String, Answer)]) -> String {
             }
         };
         if let Some(missing) = said.get("paxos_missing").filter(|missing| !missing.is_empty()) {
-            writeln!(notes, "{address}: waits for its first contact with {missing}")
-                .expect("memory");
+            let missing = missing.split(',').filter_map(|node| Some(NodeId(node.parse().ok()?)));
+            // A client of this node is told the same.
+            let error = ReadError::Forming(missing.collect());
+            writeln!(notes, "{address}: {error}").expect("memory");
         }
         if let Some(slot) = halted(answer) {
             writeln!(

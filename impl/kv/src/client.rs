@@ -56,6 +56,8 @@ pub enum Action {
     OpenSession,
     /// Propose this request of a session, and send its answer as for a [`Write`](Self::Write).
     Once(session::Request),
+    /// Let this node lead, and send the number of the node that leads then.
+    Transfer(paxos::types::NodeId),
     /// Send information about the server: these sections, or all if there are none. The answer is a [`Reply::Bulk`]
     /// with lines of the form `key:value`.
     Info(Vec<Bytes>),
@@ -125,6 +127,7 @@ impl Client {
                 Action::Write { entry: Entry::One(command).to_bytes(), copies }
             }
             (Request::OpenSession, None) => Action::OpenSession,
+            (Request::Transfer(node), None) => Action::Transfer(node),
             (Request::Once(Ok(request)), None) => Action::Once(request),
             (Request::Info(sections), None) => Action::Info(sections),
             (Request::Hello(hello), None) => Action::Reply(self.hello(hello)),

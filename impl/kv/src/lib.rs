@@ -34,7 +34,7 @@
 //!         Action::HangUp => break,
 //!         Action::Read(question) => kv.answer(&question),
 //!         Action::Write { entry, .. } => kv.apply(&entry),
-//!         Action::OpenSession | Action::Once(_) => Reply::error("ERR there is no log here"),
+//!         Action::OpenSession | Action::Once(_) | Action::Transfer(_) => Reply::error("ERR there is no log here"),
 //!         Action::Info(_) => Reply::Bulk("# Server\r\n".into()),
 //!     };
 //!     resp::encode(&reply, client.protocol(), &mut output);

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::{
-    node::Input, options::Options, proposals::ProposeError, reads::ReadError, status::Status,
+    hand_over::TransferError, node::Input, options::Options, proposals::ProposeError,
+    reads::ReadError, status::Status,
 };
 use crate::{
     machine::StateMachine,
     session::{ClientSession, Request},
 };
+use paxos::types::NodeId;
 
 /// Asks a node, from any thread. Cheap to clone. The node runs until [`ClientHandle::stop`], or until the last handle
 /// is dropped.
@@ -148,6 +150,26 @@ impl<M: StateMachine> ClientHandle<M> {
 
     /// Resolves once the node has stopped.
     pub async fn stopped(&self) {
+        self.inputs.closed().await;
+    }
+
+    /// Lets another node lead: `to`, or the follower that has voted for most of the log. Returns the node that leads
+    /// then. Requests of clients wait meanwhile, and none is refused.
+    ///
+    /// # Errors
+    /// This node does not lead, or no other node has begun to lead within an election timeout.
+    pub async fn transfer(&self, to: Option<NodeId>) -> Result<NodeId, TransferError> {
+        let (reply, ended) = oneshot::channel();
+        let asked = self.inputs.send(Input::Transfer { to, reply }).await;
+        asked.map_err(|_| TransferError::Stopped)?;
+        ended.await.unwrap_or(Err(TransferError::Stopped))
+    }
+
+    /// Lets the node [hand over](Self::transfer) if it leads, finish the requests that it has, and stop. It stops after
+    /// an election timeout at the latest; requests that still wait then get an error. New requests are refused once
+    /// another node leads.
+    pub async fn leave(&self) {
+        let _ = self.inputs.send(Input::Leave).await; // It may have stopped already.
         self.inputs.closed().await;
     }
 

@@ -3,7 +3,8 @@
 //! Nothing here matters for safety. Two rules keep a cluster from losing a leader that works:
 //!
 //! - A node campaigns only after a pre-vote (`PreVote`, `PreVoteGranted`), in which a quorum of phase 1 says that it
-//!   hears no leader either. So a node that returns after a cut does not depose a leader.
+//!   hears no leader either. So a node that returns after a cut does not depose a leader. A node that the leader asks to
+//!   take over needs no pre-vote ([`hand_over`](super::hand_over)).
 //! - A leader that hears fewer peers than it needs for a quorum of phase 2 stops its heartbeats, so that the other
 //!   nodes can elect another one. Otherwise a link that is cut in one direction would keep up a leader that can get
 //!   nothing chosen.
@@ -188,6 +189,11 @@ impl Elections {
         let (ballot, heard) = self.heartbeat?;
         let recent = now.saturating_sub(heard) < self.election_timeout * 2;
         (recent && ballot.node != self.me).then_some(ballot.node)
+    }
+
+    /// The ballot of the last heartbeat of another node.
+    pub(super) fn heard_ballot(&self) -> Option<Ballot> {
+        self.heartbeat.map(|(ballot, _)| ballot)
     }
 
     /// Notes that requests go to this leader. Returns true if the last ones went to another node.

@@ -32,7 +32,8 @@
 //!   - `peers`: the peers that take part. `handshake` is what nodes say on connecting, and `bootstrap` forms a
 //!     cluster. `incarnations` finds stores that have lost memory, `metadata` is what a store keeps beside the log,
 //!     and `plausible` refuses packets with absurd numbers.
-//!   - `elections`, `timers`: pre-votes, the leader that is heard, and the times for everything.
+//!   - `elections`, `timers`: pre-votes, the leader that is heard, and the times for everything. `hand_over`: a leader
+//!     lets another node lead.
 //!   - `proposals`: commands that wait (`pending`), batches (`batching`, `batch_delay`), and proposals in flight
 //!     (`in_flight`).
 //!   - `reads`: linearizable reads.
@@ -120,6 +121,7 @@ mod client_handle;
 mod elections;
 mod error;
 mod event_log;
+mod hand_over;
 pub mod machine;
 mod node;
 mod options;
@@ -151,6 +153,7 @@ use tokio::{
 pub use self::{
     client_handle::ClientHandle,
     error::NodeError,
+    hand_over::TransferError,
     machine::{Answer, Frozen, RestoreError, StateMachine},
     node::Transport,
     options::{Options, OptionsBuilder, OptionsError},

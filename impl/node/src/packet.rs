@@ -5,7 +5,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use paxos::{message::Message, types::Slot};
+use paxos::{
+    message::Message,
+    types::{Ballot, Slot},
+};
 
 /// A packet from one node to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +54,11 @@ pub enum Packet {
         /// The bytes of the part.
         part: Bytes,
     },
+    /// The sender leads, and asks the receiver to campaign at once, without a pre-vote.
+    HandOver {
+        /// The ballot in which the sender leads. The receiver has promised no higher one.
+        ballot: Ballot,
+    },
 }
 
 impl Packet {
@@ -76,6 +84,7 @@ impl Packet {
         "following",
         "fetch",
         "chunk",
+        "hand_over",
     ];
 
     /// Returns the kind of the packet, as an index of [`Packet::KINDS`].
@@ -103,6 +112,7 @@ impl Packet {
             Self::Following => 17,
             Self::Fetch { .. } => 18,
             Self::Chunk { .. } => 19,
+            Self::HandOver { .. } => 20,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::{options::Options, packet::Packet, timers::Now};
+use super::{options::Options, packet::Packet, status::forming, timers::Now};
 use paxos::{
     event::{ReadReady, Token},
     types::{NodeId, Slot},
@@ -24,6 +24,9 @@ pub enum ReadError {
     /// The time was up.
     #[error("no leader has confirmed it within {} ms", .0.as_millis())]
     Timeout(Duration),
+    /// The cluster is forming: this node has still to meet these nodes.
+    #[error("{}", forming(.0))]
+    Forming(Vec<NodeId>),
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use itertools::Itertools as _;
+
 use super::packet::Packet;
 use paxos::types::{Ballot, NodeId, Slot};
 
@@ -28,6 +30,16 @@ impl Role {
             Self::Leader => "leader",
         }
     }
+}
+
+/// Returns the sentence that the cluster is forming, with the nodes that are missing.
+pub(super) fn forming(missing: &[NodeId]) -> String {
+    let nodes = match missing {
+        [node] => format!("node {node}"),
+        [nodes @ .., last] => format!("nodes {} and {last}", nodes.iter().join(", ")),
+        [] => "other nodes".to_owned(),
+    };
+    format!("the cluster is forming: waiting for {nodes}")
 }
 
 /// The status of a node at one moment.
@@ -98,4 +110,19 @@ pub struct Counts {
     pub sent: [u64; Packet::KINDS.len()],
     /// Packets received, by [`Packet::kind`].
     pub received: [u64; Packet::KINDS.len()],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_forming_names_the_missing_nodes() {
+        for (missing, nodes) in
+            [(&[2][..], "node 2"), (&[2, 3], "nodes 2 and 3"), (&[2, 3, 5], "nodes 2, 3 and 5")]
+        {
+            let missing: Vec<_> = missing.iter().copied().map(NodeId).collect();
+            assert_eq!(forming(&missing), format!("the cluster is forming: waiting for {nodes}"));
+        }
+    }
 }

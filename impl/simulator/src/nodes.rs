@@ -65,7 +65,8 @@ use std::{collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
 
 use paxos::{Config, Message, NodeId, To};
 use paxos_node::{
-    ClientHandle, NodeError, Options, Packet, Role, StateMachine, Status, turn::ManualNode, wire,
+    ClientHandle, NodeError, Options, Packet, Role, StateMachine, Status, TransferError,
+    turn::ManualNode, wire,
 };
 use paxos_store::StoreId;
 use rand::{RngExt as _, SeedableRng as _};
@@ -278,6 +279,21 @@ impl<M: StateMachine> Simulation<M> {
         self.hear(id);
     }
 
+    /// A node is told to leave: it hands over if it leads, finishes the requests that it has, and goes down.
+    pub fn leave(&mut self, id: NodeId) {
+        // The input is on its way once the request was polled.
+        drop(self.ask(id, |handle| async move { handle.leave().await }));
+    }
+
+    /// A node is told to let another node lead; `None` if the node is down.
+    pub fn transfer(
+        &mut self,
+        id: NodeId,
+        to: Option<NodeId>,
+    ) -> Option<Call<Result<NodeId, TransferError>>> {
+        self.ask(id, move |handle| async move { handle.transfer(to).await })
+    }
+
     /// Starts a node that is down, with its disk, and without the faults that its disk had.
     ///
     /// # Panics
@@ -345,13 +361,14 @@ impl<M: StateMachine> Simulation<M> {
             }
         }
         let ended = begun.and_then(|_| running.node.end_turn(&mut outbox));
-        self.ended(id, ended.map(drop), outbox);
+        self.ended(id, ended, outbox);
     }
 
-    /// The end of half a turn, or of a snapshot.
-    fn ended(&mut self, id: NodeId, ended: Result<(), NodeError>, outbox: Outbox) {
+    /// The end of half a turn, or of a snapshot. It returns false once the node was told to stop.
+    fn ended(&mut self, id: NodeId, ended: Result<bool, NodeError>, outbox: Outbox) {
         match ended {
-            Ok(()) => {
+            Ok(false) => self.node(id).running = None,
+            Ok(true) => {
                 self.plan_wake(id);
                 self.plan_snapshot(id);
             }
@@ -420,7 +437,7 @@ impl<M: StateMachine> Simulation<M> {
         let Some(running) = self.started(start) else { return };
         running.stalled = false;
         let ended = running.node.end_turn(&mut outbox);
-        self.ended(id, ended.map(drop), outbox);
+        self.ended(id, ended, outbox);
         self.turn(id);
     }
 
@@ -435,7 +452,7 @@ impl<M: StateMachine> Simulation<M> {
         }
         running.writing = false;
         let written = running.node.write_snapshot();
-        self.ended(id, written, outbox);
+        self.ended(id, written.map(|()| true), outbox);
         self.turn(id);
     }
 

@@ -22,6 +22,9 @@
 //! - [`packing`]: states as a few words, exactly.
 //! - `behaviour` and `report`: a path through a model, and the report of a search.
 
+// `println!` and `eprintln!` panic if the reader is gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod behaviour;
 mod engine;
 mod estimate;

@@ -4,7 +4,7 @@
 //! the report only. The number of states left is not known, so the bar on a terminal shows the used share of the
 //! memory limit.
 
-use std::io::{IsTerminal as _, stderr};
+use std::io::{IsTerminal as _, Write as _, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
@@ -77,7 +77,10 @@ impl Progress {
                 bar.set_message(text);
                 bar.tick();
             }
-            Output::Lines(label) => eprintln!("{label}  {text}"),
+            Output::Lines(label) => {
+                // If standard error is closed, the progress is lost and the search goes on.
+                let _ = writeln!(stderr(), "{label}  {text}");
+            }
             Output::Hidden => {}
         }
     }

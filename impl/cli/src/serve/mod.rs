@@ -19,11 +19,17 @@ use paxos_node::{
 };
 use paxos_store::{Disk, Identity, StorageError};
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 pub(crate) use self::settings::{Args, Log};
 use self::settings::{Settings, SettingsError};
-use crate::log::{is_disk_fault, with_directory};
+use crate::{
+    complain,
+    log::{is_disk_fault, with_directory},
+};
 
 /// The time that a node that has stopped has to send the last answers to its clients.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -62,9 +68,10 @@ pub(crate) fn main(args: Args) -> ExitCode {
 fn fail(error: &ServeError, log: Log) -> ExitCode {
     let text = error.to_string();
     match log {
-        Log::Text => eprintln!("error: {text}"),
+        Log::Text => complain(format_args!("error: {text}")),
         Log::Json => {
-            eprintln!("{}", serde_json::json!({ "level": "ERROR", "fields": { "message": text } }));
+            let line = serde_json::json!({ "level": "ERROR", "fields": { "message": text } });
+            complain(format_args!("{line}"));
         }
     }
     match error {
@@ -77,6 +84,8 @@ fn fail(error: &ServeError, log: Log) -> ExitCode {
 fn start_logging(log: Log, level: tracing::level_filters::LevelFilter) {
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
+        // It reports an error of the log by a macro that panics if standard error is closed.
+        .log_internal_errors(false)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
     match log {
@@ -95,6 +104,12 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let store = open(&settings.data, &settings.cluster, settings.id)?;
     let nodes = settings.peers.keys().copied().chain([settings.id]);
     let config = Config { batch_slots_max: 1 << 12, ..Config::new(settings.id, nodes) };
+    if settings.peers.is_empty() {
+        tracing::warn!(
+            "no --peer is given: this node is a cluster of one. Its data has no copy, and no node can join it later. For \
+             a cluster of several nodes, start with an empty --data and with --peer ID=ADDR for each other node"
+        );
+    }
     let shares = descriptors::divide(settings.peers.len(), settings.limits.clients_max);
     let limits = paxos_kv::Limits { clients_max: shares.clients, ..settings.limits };
     let addresses = Addresses {
@@ -140,11 +155,20 @@ async fn until_stopped(
     let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
     // This task ends when the node has stopped.
     let mut serving = tokio::spawn(paxos_kv::serve(clients, node.clone(), limits));
+    let mut signals = Signals::new()?;
+    // The transport works on while the node hands over.
+    let leaving = async {
+        tracing::info!(signal = signals.next().await, "stopping");
+        tokio::select! {
+            () = node.leave() => {}
+            signal = signals.next() => tracing::info!(signal, "stopping at once"),
+        }
+    };
     let ended = tokio::select! {
         ended = &mut stopped => Some(ended),
         ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }
         ended = &mut serving => { ended?; None }
-        signal = stop_signal() => { tracing::info!(signal = signal?, "stopping"); None }
+        () = leaving => None,
     };
     node.stop().await;
     // All pending requests have their answers now. `serving` ends when each connection has sent them. The time is
@@ -169,15 +193,25 @@ fn of_node(error: NodeError, data: &Path) -> ServeError {
     }
 }
 
-/// Waits for a signal that stops the process, and returns its name.
-async fn stop_signal() -> io::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// The signals that stop the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// Waits for the next signal, and returns its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 /// Opens the store of a node. Creates it if the directory never had one.

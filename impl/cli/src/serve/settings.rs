@@ -24,6 +24,9 @@ const CLUSTER_BYTES_MAX: usize = 255;
 ///
 /// A new node makes its data directory. A cluster is formed once all its nodes have met. From then on any majority of
 /// them is enough, and a node that has lost its data directory is refused.
+///
+/// SIGTERM and Ctrl-C stop the node. It first lets another node lead, if it leads, and answers the requests that it has; that
+/// takes an election timeout at most. A second signal stops it at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example, one command for each of three terminals:
   paxos serve --id 1 --data d1 --listen 127.0.0.1:7101 --client 127.0.0.1:7001 --peer 2=127.0.0.1:7102 --peer 3=127.0.0.1:7103
@@ -46,7 +49,8 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     given: Given,
-    /// Another node, and the address at which it listens for this one
+    /// Another node, and the address at which it listens for this one. May be repeated. Without it, the node is a
+    /// cluster of one
     #[arg(long = "peer", value_name = "ID=ADDR")]
     peers: Vec<Peer>,
 }

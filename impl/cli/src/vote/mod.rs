@@ -20,7 +20,7 @@ mod verdict;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -33,6 +33,7 @@ use self::{
     rows::Rows,
     scenario::{Delay, Scenario},
 };
+use crate::complain;
 use crate::vote::faults::{Crash, Partition};
 
 /// Simulate one decision: clients ask for different values, and replicas in one process choose one over an
@@ -105,8 +106,7 @@ enum WriteError {
 /// Runs the simulation and returns the exit code.
 pub(crate) fn main(args: Args) -> ExitCode {
     run(args).unwrap_or_else(|error| {
-        // If standard error is closed as well, the exit code alone reports the error.
-        let _ = writeln!(io::stderr(), "error: {error}");
+        complain(format_args!("error: {error}"));
         ExitCode::from(2)
     })
 }

@@ -22,8 +22,8 @@ use super::{
     process,
 };
 
-/// The time that a client waits for an answer. It does not read a later answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The time that a client of a storm waits for an answer. It does not read a later answer, and asks again or another node.
+const BRIEF: Duration = Duration::from_secs(3);
 
 /// A reply of the kinds that these tests need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,19 +41,22 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Returns a connection that waits for an answer for as long as an answer may take on a busy machine.
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Self::open_for(address, process::PATIENCE)
     }
 
-    /// Returns a connection that waits longer for answers.
-    pub(crate) fn patiently(self, patience: Duration) -> Self {
-        self.stream.get_ref().set_read_timeout(Some(patience)).expect("a socket");
-        self.stream.get_ref().set_write_timeout(Some(patience)).expect("a socket");
-        self
+    /// Returns a connection that gives up soon, because the node may be paused or cut off.
+    fn open_briefly(address: SocketAddr) -> io::Result<Self> {
+        Self::open_for(address, BRIEF)
+    }
+
+    fn open_for(address: SocketAddr, patience: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        Ok(Self { stream: BufReader::new(stream) })
     }
 
     pub(crate) fn ask<A: AsRef<str>>(&mut self, arguments: &[A]) -> io::Result<Reply> {
@@ -227,7 +230,7 @@ impl Client {
             }
             if connection.is_none() {
                 let address = self.any_address();
-                connection = address.and_then(|address| Connection::open(address).ok());
+                connection = address.and_then(|address| Connection::open_briefly(address).ok());
             }
             if let Some(open) = &mut connection
                 && !self.ask_once(open)
@@ -306,7 +309,7 @@ impl Client {
             *connection = loop {
                 assert!(begun.elapsed() < process::PATIENCE * 2, "no answer to {request:?}");
                 thread::sleep(Duration::from_millis(self.random.random_range(0..50)));
-                if let Some(Ok(other)) = self.any_address().map(Connection::open) {
+                if let Some(Ok(other)) = self.any_address().map(Connection::open_briefly) {
                     break other;
                 }
             };

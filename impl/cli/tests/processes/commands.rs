@@ -171,6 +171,36 @@ fn status_tells_whether_all_agree() {
     }
 }
 
+/// A node that waits for others tells its clients and its operator at once.
+#[test]
+fn a_node_that_is_forming_names_the_nodes_that_are_missing() {
+    let minutes = ["--request-timeout-ms", "600000"].map(str::to_owned);
+    let mut cluster = Cluster::new(3, seed(), |_| minutes.to_vec());
+    cluster.start(1);
+    let reason = "the cluster is forming: waiting for nodes 2 and 3";
+    let mut node = cluster.connect(1).expect("it serves");
+    for request in [&["SET", "key", "value"][..], &["GET", "key"], &["PAXOS", "SESSION"]] {
+        let reply = node.ask(request).expect("an answer long before the time is up");
+        assert_eq!(reply, Reply::Error(format!("CLUSTERDOWN {reason}")), "{request:?}");
+    }
+    let address = cluster.client_address(1).to_string();
+    let status = run(["status", &address]);
+    assert!(status.output.contains(&format!("\n{address}: {reason}")), "{}", status.output);
+    cluster.form();
+    set(&cluster, 1, "key", "value");
+}
+
+#[test]
+fn a_node_without_peers_says_that_it_is_a_cluster_of_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = Process::start(alone(&directory.path().join("data")));
+    let line = node.line("cluster of one").expect("it says so");
+    assert!(line.contains("WARN") && line.contains("--peer ID=ADDR"), "{line}");
+    let mut cluster = Cluster::new(2, seed(), |_| Vec::new());
+    cluster.start(1);
+    assert!(!cluster.process(1).log().contains("cluster of one"), "it has a peer");
+}
+
 #[test]
 fn a_file_has_the_same_settings_as_flags() {
     let directory = tempfile::tempdir().expect("a directory");

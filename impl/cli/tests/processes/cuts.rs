@@ -153,8 +153,8 @@ impl Case {
 fn write(cluster: &Cluster, id: u32, value: &str) {
     let start = Instant::now();
     loop {
-        let node = cluster.connect(id).map(|node| node.patiently(PATIENCE));
-        let reply = node.map(|mut node| node.ask(&["SET", &format!("key of {id}"), value]));
+        let reply =
+            cluster.connect(id).map(|mut node| node.ask(&["SET", &format!("key of {id}"), value]));
         if let Some(Ok(Reply::Simple(_))) = reply {
             return;
         }

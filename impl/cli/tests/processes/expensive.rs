@@ -15,12 +15,7 @@ use std::{
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::{
-    clients::Reply,
-    cluster::Cluster,
-    process::{PATIENCE, eventually},
-    storm::seed,
-};
+use super::{clients::Reply, cluster::Cluster, process::eventually, storm::seed};
 
 /// The memory of a node, in bytes.
 const MEMORY_MAX: u64 = 1 << 30;
@@ -208,9 +203,7 @@ impl Attacker<'_> {
 /// Runs a client with small requests. Returns the time that each took.
 fn probe(address: SocketAddr, goes_on: &AtomicBool) -> Vec<Duration> {
     let mut waits = Vec::new();
-    let connect = || {
-        super::clients::Connection::open(address).expect("a place for a client").patiently(PATIENCE)
-    };
+    let connect = || super::clients::Connection::open(address).expect("a place for a client");
     let mut connection = connect();
     while goes_on.load(Ordering::Relaxed) {
         let start = Instant::now();

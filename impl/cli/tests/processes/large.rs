@@ -2,12 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use super::{
-    clients::Reply,
-    cluster::Cluster,
-    process::{PATIENCE, eventually},
-    storm::seed,
-};
+use super::{clients::Reply, cluster::Cluster, process::eventually, storm::seed};
 
 /// The number of clients at once. Their values of `BYTES` bytes together exceed a frame.
 const CLIENTS: usize = 10;
@@ -27,7 +22,7 @@ fn large_values_are_written_and_survive_a_leader() {
             cluster.pause(id);
         }
         for client in 0..CLIENTS {
-            let mut node = cluster.connect(leader).expect("it runs").patiently(PATIENCE);
+            let mut node = cluster.connect(leader).expect("it runs");
             scope.spawn(move || {
                 let reply = node.ask(&["SET", &client.to_string(), &"x".repeat(BYTES)]);
                 assert_eq!(reply.expect("an answer"), Reply::Simple("OK".to_owned()));
@@ -41,9 +36,8 @@ fn large_values_are_written_and_survive_a_leader() {
     cluster.kill(leader);
     eventually("another leads", || cluster.leader().is_some());
     for client in 0..CLIENTS {
-        let length = cluster
-            .connect(follower)
-            .map(|node| node.patiently(PATIENCE).ask(&["STRLEN", &client.to_string()]));
+        let length =
+            cluster.connect(follower).map(|mut node| node.ask(&["STRLEN", &client.to_string()]));
         assert!(matches!(length, Some(Ok(Reply::Integer(length))) if length == BYTES as u64));
     }
 }

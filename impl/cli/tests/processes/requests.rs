@@ -90,7 +90,7 @@ fn a_pipeline_is_answered_like_its_requests_one_by_one() {
 #[test]
 fn long_answers_take_little_memory() {
     let cluster = cluster(1, &[]);
-    let mut node = cluster.connect(1).expect("it serves").patiently(PATIENCE);
+    let mut node = cluster.connect(1).expect("it serves");
     let value = "x".repeat(4 << 20);
     node.ask(&["SET", "big", &value]).expect("an answer");
     let answers = node.ask_all(&vec![vec!["GET", "big"]; 50]).expect("answers");

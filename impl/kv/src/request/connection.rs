@@ -2,14 +2,23 @@
 
 use bytes::Bytes;
 
-use super::{ClientRequest, Hello, errors};
+use super::{ClientRequest, Hello, Request, errors};
 use crate::{limits::NAME_MAX, number::integer, reply::Reply, resp::Protocol};
+use paxos::types::NodeId;
 
 pub(super) fn ping(arguments: &[Bytes]) -> Reply {
     match arguments {
         [_] => Reply::simple("PONG"),
         [_, text] => Reply::Bulk(text.clone()),
         _ => errors::arity("ping"),
+    }
+}
+
+/// Parses `PAXOS TRANSFER node`.
+pub(super) fn transfer(arguments: &[Bytes]) -> Request {
+    match integer(&arguments[2]).map(u32::try_from) {
+        Some(Ok(node)) => Request::Transfer(NodeId(node)),
+        _ => errors::not_an_integer().into(),
     }
 }
 

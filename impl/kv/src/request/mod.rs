@@ -15,6 +15,7 @@ mod table;
 use bytes::Bytes;
 
 use super::{command::Command, limits::KEYS_MAX, query::Query, reply::Reply, resp::Protocol};
+use paxos::types::NodeId;
 use paxos_node::session;
 
 /// A request of a client.
@@ -30,6 +31,8 @@ pub enum Request {
     OpenSession,
     /// `PAXOS ONCE`: a change of the store that may be a retry, or the error in its arguments.
     Once(Result<session::Request, Reply>),
+    /// `PAXOS TRANSFER`: this node is to lead.
+    Transfer(NodeId),
     /// `HELLO`.
     Hello(Hello),
     /// `CLIENT`.

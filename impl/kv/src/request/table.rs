@@ -103,6 +103,7 @@ static COMMAND: &[CommandSpec] = &[
 static PAXOS: &[CommandSpec] = &[
     other("once", -6, |given| Request::Once(once::once(given))),
     other("session", 2, |_| Request::OpenSession),
+    other("transfer", 3, connection::transfer),
 ];
 
 /// Finds the command with which these arguments begin, and checks their number.

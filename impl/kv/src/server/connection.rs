@@ -222,6 +222,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     self.answer(&reply).await?;
                     continue;
                 }
+                Action::Transfer(node) => {
+                    self.ask().await?;
+                    self.wait_for_cluster(true);
+                    let ended = self.node.transfer(Some(node)).await;
+                    self.wait_for_cluster(false);
+                    let reply = match ended {
+                        Ok(leader) => Reply::Integer(leader.0.into()),
+                        Err(error) => Reply::Error(format!("ERR {error}").into()),
+                    };
+                    self.answer(&reply).await?;
+                    continue;
+                }
                 Action::Info(sections) => {
                     self.ask().await?;
                     self.wait_for_cluster(true);

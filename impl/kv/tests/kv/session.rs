@@ -72,6 +72,7 @@ impl Session {
                 let command = paxos_kv::describe(request.command()).expect("an entry");
                 Reply::Bulk((told + &command).into())
             }
+            Action::Transfer(node) => Reply::Integer(node.0.into()),
             Action::Info(sections) => Reply::Bulk(format!("{} sections", sections.len()).into()),
         })
     }

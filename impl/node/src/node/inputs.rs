@@ -6,6 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::Node;
 use crate::{
     error::NodeError,
+    hand_over::TransferReply,
     machine::StateMachine,
     packet::Packet,
     peers::{Admission, Handshake},
@@ -37,6 +38,10 @@ pub(crate) enum Input<M: StateMachine> {
     Admitted { by: NodeId, admission: Admission },
     /// A request for the status of the node.
     Status(oneshot::Sender<Status>),
+    /// The node is to let another node lead: this one, or one of its choice.
+    Transfer { to: Option<NodeId>, reply: TransferReply },
+    /// The node is to hand over, to finish the requests of clients, and to stop.
+    Leave,
     /// The node is to stop after this turn. Every earlier input was taken.
     Stop,
 }
@@ -50,9 +55,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 drop(room);
             }
             Input::Propose { .. } | Input::Open(_) | Input::Request { .. } | Input::Read(_)
-                if self.replicated.halted().is_some() =>
+                if let Some(refusal) = self.refusal() =>
             {
-                self.refuse(input);
+                refuse(input, refusal);
             }
             Input::Propose { command, reply } => {
                 self.proposals.pending.propose(command, reply, now);
@@ -72,26 +77,29 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             Input::Status(reply) => {
                 let _ = reply.send(self.status(now)); // The client may have gone away.
             }
+            Input::Transfer { to, reply } => self.transfer(to, Some(reply), now),
+            Input::Leave => {
+                self.hand_over.leave(now);
+                self.transfer(None, None, now);
+            }
             Input::Stop => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Refuses a client's request because the machine has halted.
-    fn refuse(&self, input: Input<M>) {
-        let Some(slot) = self.replicated.halted() else { return };
-        let error = ProposeError::Halted { slot, may_be_applied: false };
-        // The client may have gone away.
-        match input {
-            Input::Propose { reply, .. } | Input::Request { reply, .. } => {
-                let _ = reply.send(Err(error));
-            }
-            Input::Open(reply) => {
-                let _ = reply.send(Err(error));
-            }
-            Input::Read(reading) => reading(Err(ReadError::Halted(slot))),
-            _ => {}
+    /// Returns the reason to refuse the requests of clients at once, if there is one.
+    fn refusal(&self) -> Option<(ProposeError, ReadError)> {
+        if let Some(slot) = self.replicated.halted() {
+            let error = ProposeError::Halted { slot, may_be_applied: false };
+            return Some((error, ReadError::Halted(slot)));
         }
+        if self.hand_over.leaves() && !self.hand_over.holds() {
+            return Some((ProposeError::StoppedBefore, ReadError::Stopped));
+        }
+        let missing = self.peers.missing();
+        let forming =
+            || (ProposeError::Forming(missing.to_vec()), ReadError::Forming(missing.to_vec()));
+        (!self.peers.takes_part()).then(forming)
     }
 
     /// Takes a packet. A packet that is not accepted counts as lost.
@@ -113,6 +121,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                     self.elections.hear_leader(ballot, chosen_below, now);
                     self.peers.queue(from, Packet::Following);
                 }
+                if let Message::Accepted { first, count, .. } = message {
+                    self.hand_over.voted(from, first.plus(count));
+                }
                 self.replica.step(Event::Message { from, message }, &mut self.output);
             }
             Packet::Forward(commands) if self.leads() => self.proposals.gather(commands, now),
@@ -130,6 +141,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 self.elections.pre_vote_granted(index);
                 self.campaign_if_granted();
             }
+            Packet::HandOver { ballot } => self.take_over(from, ballot),
             // A node that forwards to a node that does not lead asks again.
             Packet::Forward(_) | Packet::Following => {}
             Packet::Fetch { below, offset } => {
@@ -147,5 +159,20 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses a client's request.
+fn refuse<M: StateMachine>(input: Input<M>, (error, unread): (ProposeError, ReadError)) {
+    // The client may have gone away.
+    match input {
+        Input::Propose { reply, .. } | Input::Request { reply, .. } => {
+            let _ = reply.send(Err(error));
+        }
+        Input::Open(reply) => {
+            let _ = reply.send(Err(error));
+        }
+        Input::Read(reading) => reading(Err(unread)),
+        _ => {}
     }
 }

@@ -33,6 +33,7 @@ use super::{
     elections::Elections,
     error::NodeError,
     event_log::EventLog,
+    hand_over::HandOver,
     machine::StateMachine,
     options::Options,
     packet::Packet,
@@ -77,6 +78,7 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     storage: S,
     peers: Peers,
     elections: Elections,
+    hand_over: HandOver,
     proposals: Proposals<M::Answer>,
     reads: Reads<M>,
     replicated: Replicated<M>,
@@ -113,6 +115,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.fire_timers(now);
         settle(&mut self.output);
         self.release(settled, now, transport);
+        goes_on &= self.hand_over(now);
         self.ask_leader(now);
         self.release_early(transport);
         self.send_packets(transport);
@@ -178,6 +181,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     pub(super) fn stop(&mut self) {
         self.proposals.pending.end(&ProposeError::Stopped);
         self.reads.end(&ReadError::Stopped);
+        self.hand_over.stop();
     }
 }
 
@@ -211,6 +215,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let mut node = Self {
             peers: Peers::new(config, storage.id(), incarnations, bootstrap),
             elections: Elections::new(config, &options),
+            hand_over: HandOver::new(&options),
             proposals: Proposals::new(&options, unique),
             reads: Reads::new(&options, number),
             snapshots: Snapshots::new(snapshot, options),
@@ -242,12 +247,19 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if self.is_behind() {
             return Some(Now::ZERO);
         }
-        let waits =
-            self.proposals.pending.waiting() + self.reads.waiting() > 0 || self.snapshots.arrives();
+        let waiting = self.waiting();
+        let waits = waiting > 0 || self.snapshots.arrives();
         let check = waits.then_some(self.elections.next_check());
         // The timers wait until the node takes part, however long ago they ran out.
         let timer = self.elections.next().filter(|_| self.peers.takes_part());
-        timer.into_iter().chain(check).chain(self.proposals.due_at()).min()
+        let batch = self.proposals.due_at().filter(|_| !self.hand_over.holds());
+        let hand_over = self.hand_over.next(waiting);
+        timer.into_iter().chain(check).chain(batch).chain(hand_over).min()
+    }
+
+    /// The number of requests of clients that wait.
+    fn waiting(&self) -> usize {
+        self.proposals.pending.waiting() + self.reads.waiting()
     }
 
     /// Returns true if the last turn has left entries to apply or reads to serve.

@@ -2,12 +2,17 @@
 
 use super::Node;
 use crate::{
-    elections::Fired, machine::StateMachine, packet::Packet, proposals::proposals, reads::BatchId,
+    elections::Fired,
+    hand_over::{TransferError, TransferReply},
+    machine::StateMachine,
+    packet::Packet,
+    proposals::proposals,
+    reads::BatchId,
     timers::Now,
 };
 use paxos::{
     event::{Event, Timer},
-    types::NodeId,
+    types::{Ballot, NodeId},
 };
 use paxos_store::Storage;
 
@@ -42,6 +47,45 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     }
 }
 
+/// Handing over.
+impl<M: StateMachine, S: Storage> Node<M, S> {
+    /// Begins to let another node lead.
+    pub(super) fn transfer(&mut self, to: Option<NodeId>, reply: Option<TransferReply>, now: Now) {
+        let promised = self.replica.parts().acceptor.promised;
+        let result = match promised.filter(|_| self.leads()) {
+            Some(_) if to == Some(self.me()) => Ok(self.me()),
+            Some(ballot) => return self.hand_over.begin(ballot, to, reply, now),
+            None => Err(TransferError::NotLeader(self.leader(now))),
+        };
+        if let Some(reply) = reply {
+            let _ = reply.send(result); // The client may have gone away.
+        }
+    }
+
+    /// Goes on with handing over. Returns false if the node is to stop now.
+    pub(super) fn hand_over(&mut self, now: Now) -> bool {
+        self.hand_over.end(self.elections.heard_ballot(), now);
+        if self.leads()
+            && self.is_idle()
+            && let Some((peer, ballot)) = self.hand_over.ask(self.elections.silences(now), now)
+        {
+            tracing::info!(node = self.me().0, to = peer.0, "hands over");
+            self.peers.queue(peer, Packet::HandOver { ballot });
+        }
+        !self.hand_over.has_left(self.waiting(), now)
+    }
+
+    /// Campaigns at once, because the leader asks for it. A node that has not promised the ballot of the leader would
+    /// campaign in vain, and a node that has promised a higher one has another leader.
+    pub(super) fn take_over(&mut self, from: NodeId, ballot: Ballot) {
+        let promised = self.replica.parts().acceptor.promised;
+        if promised == Some(ballot) && ballot.node == from && !self.hand_over.leaves() {
+            self.counts.campaigns += 1;
+            self.replica.step(Event::Timer(Timer::Campaign), &mut self.output);
+        }
+    }
+}
+
 /// Requests of clients.
 impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Sends the requests of clients to the leader. A node that leads proposes them itself.
@@ -51,6 +95,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.proposals.pending.give_up(now);
             self.reads.give_up(now);
             self.fetch_again(now);
+        }
+        if self.hand_over.holds() {
+            return; // They wait for the next leader.
         }
         let Some(leader) = self.leader(now) else { return self.proposals.forget() };
         let moves = self.elections.moves_to(leader);

@@ -164,6 +164,7 @@ fn check<M: StateMachine>(
     };
     match packet {
         Packet::Message(message) => known.message(message),
+        Packet::HandOver { ballot } => known.ballot(*ballot),
         Packet::ReadAt { at, .. } => known.slot(*at),
         Packet::Fetch { below, .. } => below.map_or(Ok(()), |below| known.slot(below)),
         &Packet::Chunk { below, length, offset, ref part } => {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use paxos::types::Slot;
+use crate::status::forming;
+use paxos::types::{NodeId, Slot};
 
 /// The reason for which a command has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -16,6 +17,9 @@ pub enum ProposeError {
     /// node.
     #[error("no leader was found within {} ms; nobody was asked", .0.as_millis())]
     Unsent(Duration),
+    /// The cluster is forming: this node has still to meet these nodes. The command was not sent to the cluster.
+    #[error("{}", forming(.0))]
+    Forming(Vec<NodeId>),
     /// The session does not exist, or was unused for so long that it has expired. The command may have been applied,
     /// long ago.
     #[error(
@@ -63,6 +67,7 @@ impl ProposeError {
             self,
             Self::TooLong { .. }
                 | Self::Unsent(_)
+                | Self::Forming(_)
                 | Self::StoppedBefore
                 | Self::Halted { may_be_applied: false, .. }
         )

@@ -9,7 +9,8 @@ use crate::Handshake;
 use paxos::types::NodeId;
 
 /// The version of the protocol between nodes. Since version 4, frames are acknowledged.
-pub const PROTOCOL: u32 = 4;
+/// Since version 5, a leader hands over.
+pub const PROTOCOL: u32 = 5;
 
 /// Distinguishes this protocol from others that might connect.
 const MAGIC: [u8; 8] = *b"paxos-rs";

@@ -42,6 +42,7 @@ fn packets() -> Vec<Packet> {
         Packet::Following,
         Packet::Fetch { below: Some(slot), offset: 9 },
         Packet::Chunk { below: slot, length: 10, offset: 9, part: Bytes::from_static(b"z") },
+        Packet::HandOver { ballot },
     ];
     messages.into_iter().map(Packet::Message).chain(others).collect()
 }

@@ -3,6 +3,9 @@
 //! Arguments, output and exit codes are decided here; what is true is decided by the library.
 //! The report goes to standard output, progress and complaints to standard error.
 
+// `println!` and `eprintln!` panic if the reader is gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod broken;
 mod check;
 mod explore;

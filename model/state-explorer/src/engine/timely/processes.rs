@@ -8,7 +8,7 @@
 //! a [`Link`] reports the loss itself, and parks its thread instead of returning an error.
 
 use std::any::Any;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Write, stderr};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::thread;
@@ -119,7 +119,9 @@ fn connect_all(
         if options.progress && printed.elapsed() > Duration::from_secs(2) {
             printed = Instant::now();
             let because = last_error.as_ref().map_or(String::new(), |error| format!(": {error}"));
-            eprintln!("waiting for process {first} at {}{because}", addresses[first]);
+            // If standard error is closed, the process waits in silence.
+            let _ =
+                writeln!(stderr(), "waiting for process {first} at {}{because}", addresses[first]);
         }
         // This process connects to those before it in the list. Those after it connect to this one.
         for at in missing(&links).into_iter().filter(|at| at < this) {
