@@ -180,7 +180,7 @@ pub(crate) fn try_document(name: &str, binary: &Binary) -> (usize, usize) {
                 }
             }
             "lisp" => {
-                let file = block.lines[0].strip_prefix("; ").filter(|file| file.ends_with(".epr"));
+                let file = block.lines[0].strip_prefix("; ");
                 let file =
                     file.unwrap_or_else(|| panic!("{name}: no file in {:?}", block.lines[0]));
                 fs::write(folder.join(file), block.lines.join("\n") + "\n").expect("there is room");
