@@ -319,7 +319,7 @@ fn a_trace_that_was_tampered_with_is_refused_or_found() {
         a node that may not
           state 1 is no successor of the one before: "n3 campaigns" changes nothing there
         an unknown action
-          a.itf.json: states[1].action.tag is Abdicate; accepted is Init, Campaign, Propose, Deliver, Nack, Chosen, Read, Snapshot, Sync or Crash
+          a.itf.json: states[1].action.tag is Abdicate; accepted is Init, Campaign, Propose, Deliver, Nack, Chosen, Sync, Crash, Snapshot or Read
         a second beginning
           a.itf.json: states[1].action is "n1 campaigns"; accepted is anything but Init
         a ballot out of bounds
