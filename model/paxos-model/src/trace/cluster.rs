@@ -1,11 +1,11 @@
-//! How bounds, actions and states of a cluster are written in ITF, and read again.
+//! Writes the bounds, actions and states of a cluster in ITF, and reads bounds and actions.
 //!
-//! Ballots and slots are integers, and a ballot that is not there is -1, as in the literature. Nodes
-//! are `"n1"`, `"n2"`, …; values `"v0"`, `"v1"`, … and `"noop"`. Logs are maps from slots, with
-//! nothing where nothing is. What is not usual, snapshots and reads, has fields only where there are any.
+//! Ballots and slots are integers. As in the literature, -1 stands for no ballot. Nodes are `"n1"`, `"n2"`, …;
+//! values are `"v0"`, `"v1"`, … and `"noop"`. A log is a map from slots to entries, without the empty slots.
+//! Snapshots and reads have fields only if the bounds allow them.
 //!
-//! Actions are read, with every number in range. States are only written: a recorded state is never
-//! believed, it is compared with what the model does.
+//! An action is refused if a number in it is out of range. States are written and not read: the replay compares
+//! a recorded state with the state of the model in written form.
 
 use super::{
     Traced, Variables,
@@ -21,7 +21,7 @@ use crate::cluster::{
     },
 };
 
-/// The name of a node, as people count.
+/// The name of a node, counted from 1.
 fn name(node: NodeId) -> Value {
     Value::string(format!("{node:?}"))
 }
@@ -30,13 +30,14 @@ fn ballot(ballot: Option<Ballot>) -> Value {
     ballot.map_or(Value::Int(-1), |ballot| ballot.0.into())
 }
 
-/// A map from the slots where something is.
+/// A map from the slots that have an entry.
 fn log<T: Copy>(log: &Log<Option<T>>, entry: impl Fn(T) -> Value) -> Value {
     let entries = (0u8..).zip(log);
     Value::Map(entries.filter_map(|(at, it)| Some((at.into(), entry((*it)?)))).collect())
 }
 
-/// Bounds as they stand in a trace. Every field is named, so that a new one finds its place.
+/// Bounds as written in a trace. The pattern names every field, so a new field does not compile until it is
+/// written here.
 fn bounds(bounds: &Bounds) -> Value {
     let Bounds {
         nodes,
@@ -75,7 +76,7 @@ fn bounds(bounds: &Bounds) -> Value {
     Value::record(fields)
 }
 
-/// Reads bounds; whether they make a cluster is asked elsewhere.
+/// Reads bounds. [`Cluster::new`] checks that a cluster can have them.
 fn read_bounds(value: &Value) -> Usable<Bounds> {
     let names = [
         "nodes",
@@ -158,8 +159,8 @@ impl Traced for CheckedCluster {
         Codec { bounds: self.bounds() }.read_action(value)
     }
 
-    /// Also beyond a step that is none of the specification, where a search goes no further: whoever
-    /// looked for something else may have gone on.
+    /// Includes actions after a step that violates the specification. A search stops there, but a search for
+    /// another property may have recorded a trace that goes on.
     fn offered(&self, state: &CheckedState) -> Vec<Action> {
         let mut offered = Vec::new();
         self.candidates(state, |action| offered.push(action));
@@ -229,7 +230,7 @@ impl Traced for CheckedCluster {
 }
 
 impl Cluster {
-    /// Why a message that is on its way changes nothing.
+    /// The reason why the delivery of a sent message changes nothing.
     fn deaf(&self, state: &State, to: NodeId, message: Message) -> String {
         let live = &state.node(to).live;
         let ballot = message.ballot();
@@ -263,7 +264,7 @@ impl Cluster {
     }
 }
 
-/// Writes and reads what depends on the bounds.
+/// Writes and reads the values whose notation depends on the bounds.
 #[derive(Clone, Copy)]
 struct Codec<'b> {
     bounds: &'b Bounds,
@@ -296,7 +297,8 @@ impl Codec<'_> {
         self.with_trimmed(fields, *trimmed)
     }
 
-    /// A record, with where the trimmed slots end if any may be.
+    /// A record of these fields. If the bounds allow snapshots, `trimmed` is added: the first slot that is not
+    /// trimmed.
     fn with_trimmed(self, mut fields: Vec<(&str, Value)>, trimmed: Slot) -> Value {
         if self.bounds.snapshots {
             fields.push(("trimmed", trimmed.0.into()));
@@ -323,7 +325,7 @@ impl Codec<'_> {
         }
     }
 
-    /// Without a round under way, nobody was heard, and nothing is read.
+    /// The reads of a leader. Without a round under way, `heard` is empty and `index` is 0.
     fn reads(self, reads: Reads) -> Value {
         let Reads { barrier, rounds, under_way, waits } = reads;
         let Round { heard, index } =
@@ -341,7 +343,7 @@ impl Codec<'_> {
         self.described(message)
     }
 
-    /// An action or a message, by its description.
+    /// An action or a message as a variant, from its description.
     fn described<D: Described>(self, thing: D) -> Value {
         let (shape, fields) = thing.parts();
         let shape = &D::SHAPES[shape];
@@ -399,7 +401,7 @@ impl Codec<'_> {
         variables.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
-    /// An action; none is the beginning.
+    /// An action. `None` is the initial state.
     fn action(self, action: Option<Action>) -> Value {
         action
             .map_or_else(|| Value::variant("Init", Value::unit()), |action| self.described(action))
@@ -482,7 +484,7 @@ impl Codec<'_> {
         })
     }
 
-    /// Reads an action; none is the beginning.
+    /// Reads an action. `None` is the initial state.
     fn read_action(self, value: &Value) -> Usable<Option<Action>> {
         let (tag, inner) = variant(value)?;
         match tag {

@@ -1,13 +1,14 @@
-//! A trace as it stands in a file.
+//! Reads and writes trace files.
 //!
-//! A file with actions and bounds is one of this program, and must have all that it writes, and nothing else.
+//! A file with actions and bounds is a file of this program. It must have exactly the fields that this program
+//! writes.
 //!
-//! Any other file is another program's. Its `#meta` may lack what ours has, as long as the model can be told.
-//! Its states may have other variables and parameters, which are not looked at: they have no part in the steps
-//! of the model. Its names and its notation are translated into those of the model ([`Traced::translate`]).
+//! Any other file is a file of another tool. Its `#meta` may lack fields if the states determine the model. Its
+//! states may have other variables and parameters. These are ignored, because the steps of the model do not
+//! depend on them. [`Traced::translate`] translates its names and its notation.
 //!
-//! A `loop` says that the behaviour goes on for ever: after the last state comes the state of that number
-//! again. The replay checks that it can.
+//! A `loop` is the number of the state that follows the last one, so the behaviour goes on for ever. The replay
+//! checks that a step leads back to that state.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{cluster::CheckedCluster, synod::Synod};
 
-/// How the name of a trace file ends.
+/// The end of the name of a trace file.
 pub const EXTENSION: &str = ".itf.json";
 
 const FORMAT: &str = "ITF";
@@ -33,14 +34,14 @@ const FORMAT_DESCRIPTION: &str = "https://apalache-mc.org/docs/adr/015adr-trace.
 const ACTION: &str = "action";
 const META: &str = "#meta";
 
-/// The most bytes that a trace file may have. Values take many times the memory of their text: eighty times for
-/// a file that is one set of small messages. A larger file could use up the memory of a machine.
+/// The limit on the size of a trace file, in bytes. Values take many times the memory of their text: eighty
+/// times for a file that is one set of small messages. A larger file could use up the memory of a machine.
 pub const LARGEST: u64 = 32 << 20;
 
 /// The path that stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// The name of a trace file, for people: `-` is standard input.
+/// The name of a trace file for messages. `-` is standard input.
 pub fn file_name(path: &Path) -> String {
     if path == Path::new(STANDARD_INPUT) {
         return "standard input".to_owned();
@@ -48,22 +49,22 @@ pub fn file_name(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// A file that is no trace.
+/// A file cannot be read as a trace.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{file}: {what}")]
 pub struct TraceError {
-    /// Which file.
+    /// The name of the file.
     pub file: String,
-    /// What is wrong with it, where, and what would be accepted.
+    /// The unexpected value, its place, and the values that are accepted.
     pub what: String,
 }
 
 impl TraceError {
-    /// For the process that refuses it.
+    /// The exit code of a command that refuses the file.
     pub const EXIT_CODE: u8 = 2;
 }
 
-/// A trace of either model: its variables say which.
+/// A trace of either model. The variables of the file determine the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnyTrace {
     /// Of Lamport's Paxos.
@@ -127,7 +128,7 @@ impl<M: Traced> Trace<M> {
         Self::parse(&file, &text)
     }
 
-    /// As it stands in a file: one line for each element of a set or map.
+    /// The text of the trace file, with one line for each element of a set or map.
     pub fn to_itf(&self) -> String {
         let json = |value: &Value| serde_json::to_string(value).expect("it is JSON already");
         let list = |items: &mut dyn Iterator<Item = String>| {
@@ -196,17 +197,17 @@ impl<M: Traced> Trace<M> {
         Value::Record(fields.map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
-    /// Whether what led to each state is recorded.
+    /// Returns true if every state after the first records its action.
     pub fn has_actions(&self) -> bool {
         self.states.iter().skip(1).all(|state| state.action.is_some())
     }
 }
 
-/// The name of a file, for complaints, and its text.
+/// The name of a file for errors, and its text.
 fn contents(path: &Path) -> Result<(String, String), TraceError> {
     let file = file_name(path);
     let mut bytes = Vec::new();
-    // One byte more than is accepted tells a file that is too large; a device may have no end.
+    // Reads one byte more than is accepted, to detect a file that is too large. A device may have no end.
     let read = if path == Path::new(STANDARD_INPUT) {
         io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes)
     } else {
@@ -228,7 +229,7 @@ fn contents(path: &Path) -> Result<(String, String), TraceError> {
     }
 }
 
-/// The object that a file is.
+/// Parses the JSON object of a file.
 fn root(text: &str) -> Result<Value, String> {
     // Editors on Windows write a byte order mark, which is no part of the JSON.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -264,7 +265,7 @@ fn listed(place: &str, value: Option<&Value>) -> Result<BTreeSet<String>, String
     items.iter().enumerate().map(name).collect()
 }
 
-/// The names of the variables, as far as they are told.
+/// The names of the variables. Empty if the file has no `vars`.
 fn names(root: &Value) -> Result<BTreeSet<String>, String> {
     let Value::Record(record) = root else { return Ok(BTreeSet::new()) };
     listed("vars", record.get("vars"))
@@ -294,9 +295,9 @@ fn is_of<M: Traced>(names: &BTreeSet<String>) -> Result<bool, String> {
     found.map(|name| name.map(|name| name.is_some())).try_fold(true, |all, it| Ok(it? && all))
 }
 
-/// True if a file is held to all that ours have. Other tools may well have a variable named `action`, but
-/// they write neither bounds nor a number of steps. A file that names no variables is of no tool, and gets
-/// the complaints that one of ours would get.
+/// Returns true if a file must have all fields of a file of this program. Files of other tools may have a variable
+/// named `action`, but they have neither bounds nor a number of steps. A file that names no variables is from no
+/// known tool. It gets the same errors as a file of this program.
 fn is_ours(root: &Value, names: &BTreeSet<String>) -> bool {
     let Value::Record(root) = root else { return true };
     let ours = |meta: &Value| {
@@ -319,7 +320,7 @@ struct Meta<'v> {
 }
 
 impl<'v> Meta<'v> {
-    /// As this program writes it: all that is needed, and nothing that is not known here.
+    /// `#meta` as this program writes it: all needed fields, and no unknown ones.
     fn ours(
         place: String,
         value: &'v Value,
@@ -330,7 +331,7 @@ impl<'v> Meta<'v> {
         Ok(Self { place, fields })
     }
 
-    /// As others write it, or not at all.
+    /// `#meta` as another tool writes it. It may be missing.
     fn theirs(place: String, value: Option<&'v Value>) -> Self {
         let fields = match value {
             Some(Value::Record(record)) => record.iter().map(|(k, v)| (k.as_str(), v)).collect(),
@@ -374,7 +375,7 @@ fn parse<M: Traced>(root: &Value) -> Result<Trace<M>, String> {
     }
     let description = meta.text("description")?.unwrap_or_default().to_owned();
     let bounds = meta.get("bounds");
-    // Bounds come first, since what may stand in the rest depends on them.
+    // The bounds are read first, because they determine which actions and states are accepted.
     let told = bounds.map(|bounds| M::read(bounds, meta.get("bug"))).transpose()?;
     let exact = !ours || names.len() == M::VARIABLES.len() + 1;
     if !exact || !is_of::<M>(&names)? {
@@ -430,7 +431,7 @@ fn parse<M: Traced>(root: &Value) -> Result<Trace<M>, String> {
     Ok(Trace { description, model, states, returns_to, reading })
 }
 
-/// The state where the loop of a lasso starts, if there is one. itf-py writes null if there is none.
+/// The state where the loop of a lasso starts. itf-py writes null for a trace without a loop.
 fn returns_to(value: Option<&Value>, states: usize) -> Result<Option<usize>, String> {
     let to = match value {
         None => return Ok(None),
@@ -452,15 +453,14 @@ fn parameters<M: Traced>(params: &BTreeSet<String>, first: &Value) -> Variables 
     given.filter_map(|name| Some((name.clone(), first.get(name)?.clone()))).collect()
 }
 
-/// A state as it stands in a file, its action not yet understood.
+/// A state as written in a file. Its action is not parsed yet.
 struct Entry<'v> {
     does: Option<&'v str>,
     action: Option<&'v Value>,
 }
 
 impl<'v> Entry<'v> {
-    /// A state, with its variables as they stand there. The names of those that the model does not have are
-    /// added to `ignored`.
+    /// Reads a state and its variables. Adds the names of variables that the model does not have to `ignored`.
     fn of<M: Traced>(
         i: usize,
         state: &'v Value,

@@ -1,19 +1,18 @@
 //! Values of the Informal Trace Format, the JSON that Apalache and Quint write.
 //!
 //! Integers are `{"#bigint": "7"}`, tuples `{"#tup": […]}`, sets `{"#set": […]}`, maps
-//! `{"#map": [[key, value], …]}`; sequences, records, strings and truth values are what they are in
-//! JSON. A plain number is read as an integer, too, as long as it is one. Sets and maps have no order
-//! here, and have nothing twice.
+//! `{"#map": [[key, value], …]}`. Sequences, records, strings and truth values are plain JSON. A plain
+//! number is also read as an integer if it is whole. Sets and maps have no order and no duplicates.
 //!
 //! A variant is a record of `tag` and `value`. A variant that holds nothing has the string `"U_OF_UNIT"` for its
 //! value, as Apalache writes it. Quint writes an empty tuple there and itf-py writes null. Both are read as
 //! the same unit.
 //!
-//! Other tools also write null, fractions, and `#unserializable` for what they have no notation for. These are
-//! read as [`Value::Foreign`], so that the reader of a trace can ignore them where it ignores the variable, and
-//! can name the place where it cannot.
+//! Other tools also write null, fractions, and `#unserializable` for values without a notation. These are read as
+//! [`Value::Foreign`]. The reader of a trace ignores them in variables that it ignores, and refuses them with
+//! their place elsewhere.
 //!
-//! What it is not: it knows nothing of Paxos.
+//! This module does not depend on Paxos.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,14 +46,14 @@ pub enum Value {
     Map(BTreeMap<Value, Value>),
     /// A record.
     Record(BTreeMap<String, Value>),
-    /// Null, a fraction, or `#unserializable`: no value of ITF, as it is shown to people.
+    /// Null, a fraction, or `#unserializable`, as text for people. It is not a value of ITF.
     Foreign(String),
 }
 
 /// The value of a variant that holds nothing.
 const UNIT: &str = "U_OF_UNIT";
 
-/// The largest integer that a JSON number holds exactly, whichever program reads it.
+/// The largest integer that every JSON reader reads exactly from a number.
 const EXACT: f64 = 9_007_199_254_740_991.0;
 
 impl Value {
@@ -69,7 +68,7 @@ impl Value {
         Self::Record(fields.collect())
     }
 
-    /// One of several kinds of things, as Apalache and Quint have them.
+    /// A variant, as Apalache and Quint write it.
     pub fn variant(tag: &str, value: Self) -> Self {
         Self::record([("tag", Self::string(tag)), ("value", value)])
     }
@@ -79,7 +78,7 @@ impl Value {
         Self::string(UNIT)
     }
 
-    /// The first [`Self::Foreign`] in a value: its place, seen from the value, and its text.
+    /// The first [`Self::Foreign`] in a value: its place, relative to the value, and its text.
     pub fn foreign(&self) -> Option<(String, &str)> {
         match self {
             Self::Foreign(text) => Some((String::new(), text)),
@@ -97,7 +96,7 @@ impl Value {
         }
     }
 
-    /// As it stands in `#meta`, where other readers expect plain JSON.
+    /// The value as plain JSON. Other readers expect this form in `#meta`.
     pub fn plain(&self) -> serde_json::Value {
         let all = |items: &mut dyn Iterator<Item = &Self>| items.map(Self::plain).collect();
         match self {
@@ -111,7 +110,7 @@ impl Value {
         }
     }
 
-    /// Where two values first differ, and what stands there in each; nothing if they do not.
+    /// The first difference of two values. None if they are equal.
     pub fn difference(&self, other: &Self) -> Option<Difference> {
         let mut at = String::new();
         let (left, right) = differ(self, other, &mut at)?;
@@ -134,7 +133,7 @@ impl From<u8> for Value {
     }
 }
 
-/// A count; nothing has so many that it would not fit.
+/// A count. Every count of this crate fits.
 impl From<usize> for Value {
     fn from(count: usize) -> Self {
         Self::Int(i64::try_from(count).unwrap_or(i64::MAX))
@@ -144,11 +143,11 @@ impl From<usize> for Value {
 /// The first difference of two values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Where it is.
+    /// The place, relative to the values.
     pub at: String,
-    /// What the one has there.
+    /// The part of the first value at that place.
     pub left: String,
-    /// What the other has there.
+    /// The part of the second value at that place.
     pub right: String,
 }
 
@@ -194,7 +193,7 @@ fn differ_in<K: Ord>(
     }
 }
 
-/// A value as an error shows it: cut where a longer text would hide the rest of the error.
+/// The text of a value for an error. A long text is cut, so that it does not hide the rest of the error.
 pub fn brief(value: &Value) -> String {
     const LONGEST: usize = 200;
     let text = value.to_string();
@@ -204,7 +203,7 @@ pub fn brief(value: &Value) -> String {
     }
 }
 
-/// As people read it, near to TLA+.
+/// The text of a value for people, close to TLA+.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fn list<T: fmt::Display>(
@@ -231,7 +230,7 @@ impl fmt::Display for Value {
                 (Some(tag), Some(value)) if *value == Self::unit() => write!(f, "{tag}"),
                 (Some(tag), Some(value)) => write!(f, "{tag} {value}"),
                 _ => {
-                    // The messages of `Paxos.tla` say in this field which kind they are of.
+                    // The kind of a message of `Paxos.tla`.
                     let kind = fields.get("type");
                     if let Some(kind) = kind {
                         write!(f, "{kind} ")?;
@@ -293,7 +292,7 @@ impl<'de> Visitor<'de> for Reader {
         Ok(i64::try_from(it).map_or_else(|_| Value::Large(it.to_string()), Value::Int))
     }
 
-    /// A whole number may be written as `1.0` or `1e3`. Beyond [`EXACT`] its digits are lost by now.
+    /// A whole number may be written as `1.0` or `1e3`. Digits beyond [`EXACT`] are already lost here.
     fn visit_f64<E>(self, it: f64) -> Result<Value, E> {
         let whole = it.fract() == 0.0 && it.abs() <= EXACT;
         Ok(if whole { Value::Int(it as i64) } else { Value::Foreign(it.to_string()) })
@@ -364,7 +363,7 @@ fn integer(text: &str) -> Option<Value> {
     large.then(|| Value::Large(format!("{sign}{}", digits.trim_start_matches('0'))))
 }
 
-/// Reads an object whose only field says what it is.
+/// Reads an object whose only field names its kind, such as `#set`.
 fn unmark(mark: &str, value: Value) -> Result<Value, String> {
     match (mark, value) {
         ("#bigint", Value::Str(digits)) => {

@@ -1,16 +1,19 @@
 //! Traces: behaviours in files, in ITF, the JSON that Apalache and Quint write.
 //!
-//! A trace holds what makes its model, and for each state the action that led to it and all of the
-//! state. [`mod@file`] is how it stands in a file, [`itf`] the values in there; [`cluster`] and [`synod`]
-//! say what of each model is written how. [`replay`] takes a trace on its model, step by step.
+//! A trace holds the bounds and the bug of its model. It holds each state in full, and the action that led to
+//! the state.
 //!
-//! A file is not believed. It says how many steps it has, so that a cut one is refused; each state has
-//! its number; and what it records is compared with what the model does. What it cannot tell is a file
-//! that was altered into another behaviour of the model: that is one, and replayed as one.
+//! - [`mod@file`] reads and writes trace files, and [`itf`] the values in them.
+//! - [`cluster`] and [`synod`] define the notation for the bounds, actions and states of each model.
+//! - [`replay`] takes a trace on its model, step by step.
 //!
-//! Other tools write states only. Such a file is read, too, and held to less: the replay then looks for
-//! an action that explains each step. Its names and notation are those of its author; [`mod@paxos_tla`]
-//! translates them for Lamport's Paxos.
+//! A file is not trusted. It records its number of steps, so a truncated file is refused. Each state records its
+//! index. The replay compares each recorded state with the state of the model. It does not detect a file that
+//! was altered into another behaviour of the model: it replays that behaviour.
+//!
+//! Other tools write states only. The replay of such a file looks for an action that explains each step. The
+//! names and the notation in such a file are those of its author. [`mod@paxos_tla`] translates them for
+//! Lamport's Paxos.
 
 pub mod cluster;
 pub mod file;
@@ -38,35 +41,35 @@ pub type Variables = BTreeMap<String, Value>;
 
 /// A model whose behaviours can be written to a file and read again.
 pub trait Traced: Explorable {
-    /// The variables of its states, in order; beside them there is `action`.
+    /// The variables of its states, in order. The variable `action` is not among them.
     const VARIABLES: &'static [&'static str];
 
-    /// Its bounds, as they stand in a file.
+    /// Its bounds, as written in a file.
     fn write_bounds(&self) -> Value;
 
-    /// The bug that it has, as it stands in a file.
+    /// Its bug, as written in a file. None if the model has no bug.
     fn write_bug(&self) -> Option<Value> {
         None
     }
 
-    /// The model within some bounds, with a bug if there is one.
+    /// The model within these bounds, with this bug.
     ///
     /// # Errors
-    /// What is wrong with them, and where.
+    /// Fails if the bounds or the bug cannot be used. The error names the place in the file.
     fn read(bounds: &Value, bug: Option<&Value>) -> Result<Self, String>;
 
-    /// A state of a file that this program wrote, perhaps an earlier version of it, in the form in which
-    /// [`Self::write_state`] writes one.
+    /// Converts a state from a file of this program to the form that [`Self::write_state`] writes. An earlier
+    /// version of the program may have written the file.
     fn in_our_form(state: Variables) -> Variables {
         state
     }
 
-    /// The states of a file that another tool wrote, in the names and the form in which
-    /// [`Self::write_state`] writes them. `parameters` are the constants of the specification as far as the
-    /// file has them, and `told` is the model, if the file has its bounds.
+    /// Converts the states from a file of another tool to the names and the form that [`Self::write_state`]
+    /// writes. `parameters` are the constants of the specification that the file has. `told` is the model if
+    /// the file has bounds.
     ///
     /// # Errors
-    /// If the states have a notation that is unknown, or more of something than the model has room for.
+    /// Fails if the notation of the states is unknown, or if the states exceed the capacity of the model.
     fn translate(
         states: Vec<Variables>,
         _parameters: &Variables,
@@ -75,56 +78,56 @@ pub trait Traced: Explorable {
         Ok(Translation { states, ..Translation::default() })
     }
 
-    /// A state.
+    /// Converts a state to ITF values.
     fn write_state(&self, state: &Self::State) -> Variables;
 
-    /// An action; none is the beginning.
+    /// Converts an action to an ITF value. `None` is the initial state.
     fn write_action(&self, action: Option<&Self::Action>) -> Value;
 
-    /// Reads an action; none is the beginning.
+    /// Reads an action. `None` is the initial state.
     ///
     /// # Errors
-    /// If it is none, or has a number out of bounds.
+    /// Fails if the value is not an action, or if a number in it is out of bounds.
     fn read_action(&self, value: &Value) -> Usable<Option<Self::Action>>;
 
-    /// The actions that may be tried in a state, whatever came before; some may change nothing.
+    /// The actions that may be tried in a state. Some may change nothing.
     fn offered(&self, state: &Self::State) -> Vec<Self::Action>;
 
-    /// The state after an action, or nothing if it changes nothing or may not happen.
+    /// The state after an action. None if the action changes nothing or cannot be taken.
     fn taken(&self, state: &Self::State, action: &Self::Action) -> Option<Self::State>;
 
-    /// Why an action that cannot be taken in a state cannot.
+    /// The reason why an action cannot be taken in a state.
     fn why_not(&self, state: &Self::State, action: &Self::Action) -> String;
 }
 
-/// States of another tool in the names and the form of a model.
+/// States of another tool, converted to the names and the form of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Translation {
     /// The states.
     pub states: Vec<Variables>,
-    /// The least bounds within which such states are possible, if that can be told.
+    /// The least bounds that allow such states. None if the states do not determine them.
     pub bounds: Option<Value>,
-    /// The names that are others here than in the file: here, and there.
+    /// The names that differ: the name here, and the name in the file.
     pub names: Vec<(String, String)>,
-    /// The assumptions about things that neither the states nor the parameters tell.
+    /// The assumptions about facts that neither the states nor the parameters record.
     pub assumed: Vec<String>,
 }
 
 /// The differences between a file and the trace that was read from it. A file of this program has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// The names that are others here than in the file: here, and there.
+    /// The names that differ: the name here, and the name in the file.
     pub names: Vec<(String, String)>,
     /// The variables of the file that the model does not have.
     pub ignored: Vec<String>,
-    /// The assumptions about things that the file does not tell.
+    /// The assumptions about facts that the file does not record.
     pub assumed: Vec<String>,
 }
 
-/// A behaviour of a model, or what claims to be one.
+/// A recorded behaviour of a model. Only a replay shows that the model allows it.
 #[derive(Clone)]
 pub struct Trace<M: Traced> {
-    /// What it shows, in a sentence.
+    /// A sentence about the behaviour, for people.
     pub description: String,
     model: M,
     states: Vec<Recorded<M::Action>>,
@@ -135,25 +138,25 @@ pub struct Trace<M: Traced> {
 /// One state of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded<A> {
-    /// What led to it; nothing led to the first, and what led to the others may not be recorded.
+    /// The action that led to the state. None for the first state, and where the file does not record it.
     pub action: Option<A>,
-    /// The same, for people; nothing if it is not recorded.
+    /// The action in words. None if the file does not record it.
     pub does: Option<String>,
-    /// The state, as it is recorded.
+    /// The recorded state.
     pub variables: Variables,
 }
 
-/// An action that may not happen, or changes nothing, so that some actions are no behaviour.
+/// A sequence of actions is not a behaviour: one action cannot be taken, or changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("step {step} may not happen: {action}")]
 pub struct NoBehaviour {
-    /// Which, counted from 1.
+    /// The number of the step, counted from 1.
     pub step: usize,
-    /// What.
+    /// The action in words.
     pub action: String,
 }
 
-/// The behaviour as the text of a trace file.
+/// Returns the text of a trace file for a behaviour.
 pub fn write<M: Traced>(model: &M, behaviour: &Behaviour<M>, description: &str) -> String {
     Trace::of(model, behaviour, description).to_itf()
 }
@@ -172,10 +175,10 @@ impl<M: Traced> Trace<M> {
         }
     }
 
-    /// The trace of some actions, from the initial state.
+    /// Takes actions from the initial state and returns the trace.
     ///
     /// # Errors
-    /// If they are no behaviour of the model.
+    /// Fails if the actions are not a behaviour of the model.
     pub fn record(
         model: &M,
         description: &str,
@@ -200,12 +203,12 @@ impl<M: Traced> Trace<M> {
         })
     }
 
-    /// What it is a behaviour of, or claims to be.
+    /// The model that the trace is recorded for.
     pub fn model(&self) -> &M {
         &self.model
     }
 
-    /// How many steps it has.
+    /// The number of steps: one less than the number of states.
     pub fn steps(&self) -> usize {
         self.states.len() - 1
     }
@@ -215,8 +218,8 @@ impl<M: Traced> Trace<M> {
         &self.states
     }
 
-    /// The state that comes after the last one, if the trace is a lasso: its end is said to go on with that
-    /// state again, for ever.
+    /// The index of the state that follows the last one, if the trace is a lasso. The behaviour then repeats
+    /// from that state for ever.
     pub const fn returns_to(&self) -> Option<usize> {
         self.returns_to
     }
@@ -226,14 +229,14 @@ impl<M: Traced> Trace<M> {
         &self.reading
     }
 
-    /// Its actions, as far as they are recorded.
+    /// The recorded actions.
     pub fn actions(&self) -> impl Iterator<Item = &M::Action> {
         self.states.iter().filter_map(|state| state.action.as_ref())
     }
 }
 
 impl Trace<CheckedCluster> {
-    /// The same trace, to be taken on a model with a bug.
+    /// The same trace for a model with this bug.
     #[must_use]
     pub fn with_bug(self, bug: Bug) -> Self {
         Self { model: self.model.model().clone().with_bug(bug).checked(), ..self }
@@ -253,12 +256,12 @@ impl<A> Recorded<A> {
     }
 }
 
-/// An action, for people; none is the beginning.
+/// An action in words. `None` is the initial state.
 fn does<M: Explorable>(model: &M, action: Option<&M::Action>) -> String {
     action.map_or("initially".to_owned(), |action| model.describe(action))
 }
 
-/// Equal traces are equal as files.
+/// Traces are equal if their files are equal.
 impl<M: Traced> PartialEq for Trace<M> {
     fn eq(&self, other: &Self) -> bool {
         let model = |trace: &Self| (trace.model.write_bounds(), trace.model.write_bug());

@@ -1,36 +1,35 @@
-//! Reading values of ITF as what they should be, and saying where they are not.
+//! Reads values of ITF as records, variants and numbers. An error names the place of the unexpected value.
 
 use std::collections::BTreeMap;
 
 use super::itf::{Value, brief};
 
-/// What makes a recorded thing unusable.
+/// A recorded value that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable {
-    /// Where, from the thing that was to be read.
+    /// The place of the value, relative to the value that was read.
     pub at: String,
-    /// What is there.
+    /// The value found, shortened for an error.
     pub found: String,
-    /// What would be accepted.
+    /// The values that are accepted.
     pub accepted: String,
 }
 
 impl Unusable {
-    /// That `found` stands at a place.
     pub(super) fn new(at: impl Into<String>, found: &Value, accepted: impl Into<String>) -> Self {
         Self { at: at.into(), found: brief(found), accepted: accepted.into() }
     }
 
-    /// The same, seen from what it is in.
+    /// The same error, with the place relative to an outer value.
     pub(super) fn within(self, outer: &str) -> Self {
         Self { at: format!("{outer}{}", self.at), ..self }
     }
 }
 
-/// Something that was read, or why it was not.
+/// A value that was read, or the reason why it cannot be used.
 pub type Usable<T> = Result<T, Unusable>;
 
-/// The fields of a record: all that are needed, and beside them only those that may be there.
+/// The fields of a record. It must have all fields of `needed`, and may have those of `more` but no others.
 pub(super) fn record<'v>(
     value: &'v Value,
     needed: &[&str],
@@ -54,7 +53,7 @@ pub(super) fn record<'v>(
     Ok(record.iter().map(|(name, value)| (name.as_str(), value)).collect())
 }
 
-/// The fields of a record: exactly those named, in that order.
+/// The fields of a record, in the order of `names`. It must have exactly these.
 pub(super) fn fields<'v, const N: usize>(
     value: &'v Value,
     names: [&str; N],
@@ -63,7 +62,7 @@ pub(super) fn fields<'v, const N: usize>(
     Ok(names.map(|name| record[name]))
 }
 
-/// The tag of a variant, and what is in it.
+/// The tag of a variant, and its value.
 pub(super) fn variant(value: &Value) -> Usable<(&str, &Value)> {
     let [tag, value] = fields(value, ["tag", "value"])?;
     match tag {

@@ -1,6 +1,6 @@
-//! A trace, taken on its model step by step, up to where it stops being a behaviour.
+//! Takes a trace on its model, step by step, until a step is not one of the model.
 //!
-//! What it is not: a check of the protocol. A trace of a model with a bug is a behaviour of that model.
+//! A replay is not a check of the protocol: a trace of a model with a bug is a behaviour of that model.
 
 use std::fmt;
 
@@ -12,62 +12,62 @@ use super::{
 };
 use state_explorer::Behaviour;
 
-/// What became of a trace.
+/// The result of a replay.
 pub struct Replay<M: Traced> {
-    /// The behaviour, as far as it is one.
+    /// The behaviour up to the end of the trace, or up to the step that is not one of the model.
     pub behaviour: Behaviour<M>,
-    /// How many steps changed nothing; other tools write those, too.
+    /// The number of steps that change nothing. Other tools write such steps.
     pub unchanged: usize,
-    /// Where it stops being a behaviour, if it does.
+    /// The first step that is not one of the model.
     pub stopped: Option<Stopped>,
-    /// The step that closes the loop of a lasso. Nothing if the trace is none, or stops being a behaviour.
+    /// The step that closes the loop of a lasso. None if the trace is not a lasso, or if the replay stopped.
     pub returns: Option<Return>,
 }
 
-/// The step from the last state of a lasso to the one where its loop starts.
+/// The step from the last state of a lasso to the state where its loop starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Return {
     /// The number of the state where the loop starts.
     pub to: usize,
-    /// The action that leads there; nothing if the last state is the same as that one.
+    /// The action that leads there. None if the last state equals that state.
     pub action: Option<String>,
 }
 
-/// Where a trace stops being a behaviour of its model.
+/// The first step of a trace that is not a step of its model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stopped {
-    /// The step that is none, counted from 1; 0 is the beginning. The step that closes the loop of a lasso
-    /// comes after all the others.
+    /// The number of the step, counted from 1. 0 is the initial state. The step that closes the loop of a lasso
+    /// has the number after the last step.
     pub step: usize,
-    /// What it is said to be, if that is recorded.
+    /// The recorded action in words. None if the file has no actions.
     pub action: Option<String>,
-    /// Why it is none.
+    /// The reason.
     pub why: Why,
-    /// What would have been possible instead.
+    /// The actions that were possible instead.
     pub possible: Vec<String>,
 }
 
-/// Why a step is none of the model.
+/// The reason why a step is not one of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// Its action cannot be taken where it stands.
+    /// Its action cannot be taken in the state before it.
     NotPossible {
-        /// What is in the way.
+        /// The reason, in words.
         since: String,
     },
-    /// Its action leads elsewhere.
+    /// Its action leads to another state than the recorded one.
     Differs {
         /// The part of the state that differs.
         field: String,
-        /// What is recorded there.
+        /// The value in the file.
         recorded: String,
-        /// What the model has there.
+        /// The value in the model.
         model: String,
     },
-    /// It has no action, and no action leads to what is recorded.
+    /// The file has no actions, and no action of the model leads to the recorded state.
     Unexplained,
-    /// No action leads from the last state to the one where the loop starts.
+    /// No action leads from the last state to the state where the loop starts.
     DoesNotReturn {
         /// The number of the state where the loop starts.
         to: usize,
@@ -102,9 +102,11 @@ impl Stopped {
 }
 
 impl<M: Traced> Trace<M> {
-    /// Takes it on its model, from the initial state, and compares after each step. At the end of a lasso, it
-    /// looks for an action that leads back to where the loop starts. Since nothing there says which, the loop
-    /// may also be closed by doing nothing, as Apalache closes it.
+    /// Takes the trace on its model from the initial state, and compares the states after each step.
+    ///
+    /// At the end of a lasso, the replay looks for an action that leads back to the state where the loop starts.
+    /// The file does not record that action. The last state may also equal that state: Apalache closes loops
+    /// this way.
     pub fn replay(&self) -> Replay<M> {
         let mut walk =
             Walk { model: &self.model, state: initial(&self.model), actions: Vec::new() };
@@ -163,7 +165,7 @@ fn initial<M: Traced>(model: &M) -> M::State {
     model.init_states().remove(0)
 }
 
-/// Where a replay is, and how it came there.
+/// The current state of a replay, and the actions that led to it.
 struct Walk<'m, M: Traced> {
     model: &'m M,
     state: M::State,
@@ -195,8 +197,8 @@ impl<M: Traced> Walk<'_, M> {
         self.actions.push(action);
     }
 
-    /// The first action that leads to what is recorded, and where it leads. If several do, they lead to the
-    /// same.
+    /// The first action that leads to the recorded state, and that state. All actions that do so lead to the
+    /// same state.
     fn explanation(&self, said: &Value) -> Option<(M::Action, M::State)> {
         self.model.offered(&self.state).into_iter().find_map(|action| {
             let next = self.model.taken(&self.state, &action)?;
@@ -212,7 +214,8 @@ impl<M: Traced> Walk<'_, M> {
         })
     }
 
-    /// What changes the state here; and how far each is from what is recorded, if that is asked.
+    /// The actions that change the current state. With `said`, each is listed with the first difference
+    /// between its state and the recorded one.
     fn possible(&self, said: Option<&Value>) -> Vec<String> {
         let mut possible = Vec::new();
         for action in self.model.offered(&self.state) {

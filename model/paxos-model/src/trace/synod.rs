@@ -1,9 +1,9 @@
-//! How bounds, actions and states of Lamport's Paxos are written in ITF, and read again.
+//! Writes and reads the bounds, actions and states of Lamport's Paxos in ITF.
 //!
-//! The variables are those of `Paxos.tla`: `msgs`, `maxBal`, `maxVBal` and `maxVal`, with its messages
-//! as records that have a `type`. Ballots are integers, and a ballot that is not there is -1; acceptors
-//! are `"a0"`, `"a1"`, …; values `"v0"`, `"v1"`, …, and a value that is not there is `"none"`. Files of other
-//! tools may have other names: see [`super::paxos_tla`].
+//! The variables are those of `Paxos.tla`: `msgs`, `maxBal`, `maxVBal` and `maxVal`. Messages are records that
+//! have a `type`. Ballots are integers, and -1 stands for no ballot. Acceptors are `"a0"`, `"a1"`, …. Values are
+//! `"v0"`, `"v1"`, …, and `"none"` stands for no value. Files of other tools may have other names: see
+//! [`super::paxos_tla`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
