@@ -1,29 +1,30 @@
 //! Each step of `cluster` is a short sequence of steps of `multipaxos.epr`, or none.
 //!
-//! What is durable or was sent is read as a structure: messages are the messages, what acceptors store
-//! is what is on the disks. What is not synced has not happened yet, but for the proposals that leave before
-//! it is. A step of the cluster is explained by steps of the text that lead from the one structure to exactly
-//! the other, and that the interpreter allows, one after the other.
+//! The structure of a state consists of its sent messages and its durable state: messages are the messages of the
+//! text, and the disks are what its acceptors store. A step that is not yet synced has not happened. Accept
+//! messages are the exception, because they may leave before the sync. Steps of the text explain a step of the
+//! cluster if they lead from the structure before it to exactly the structure after it. The interpreter must
+//! allow each of them.
 //!
-//! Logs are trimmed in the cluster, and not in the text. What was cast in a trimmed slot is still among the
-//! messages, so that there it is read from those: the last vote of the acceptor is the one that it stores,
-//! and a promise that leaves the slot out is the one that reports what it then stored. A trim is no step of the
-//! text, and neither is a promise that is said again because of one, or [late](State::is_late).
+//! The cluster trims its logs, and the text does not. The votes of a trimmed slot are still among the messages, so
+//! they are read from there. The last vote of the acceptor in that slot counts as stored. A promise that leaves the
+//! slot out counts as reporting the vote that the acceptor stored when it promised. A trim is no step of the text.
+//! Neither is a promise that is repeated because of a trim, or a [late](State::is_late) one.
 //!
-//! Reads are not in the text either: whoever confirms a round changes nothing.
+//! The text has no reads. A node that confirms a round of reads changes nothing in the text.
 //!
-//! Two things in the text are not in a state of the cluster:
-//! - *Who was heard.* The text remembers for ever on which promises a ballot is led; a node forgets when
-//!   it leads, and when it crashes. So a state of the refinement is one of the cluster and, beside it, that.
-//!   A ballot is led from when its owner leads and all promises that it rests on are durable, its own
-//!   included.
-//! - *What was decided.* Nodes learn and forget; in the text, decisions are for ever. A decision is made
-//!   as soon as it can be, so that all that anybody could learn is there; and whatever a node believes
-//!   chosen must be among it.
+//! The text has two facts that are not in a state of the cluster:
+//! - *The promises behind a ballot.* The text keeps the promises on which a ballot is led for ever. A node forgets
+//!   them when it leads, and when it crashes. So the state of the refinement is a state of the cluster and these
+//!   promises. A ballot is led as soon as its owner leads and all promises behind it are durable, including the
+//!   owner's.
+//! - *Decisions.* Nodes learn and forget chosen values. In the text, decisions are for ever. The refinement makes a
+//!   decision as soon as it is possible, so every value that a node could learn is decided. Each value that a
+//!   node believes chosen must be among the decisions.
 //!
-//! The client behind a ballot asks for one value; in the text, what any client asks for may be proposed in
-//! any ballot. So that a ballot proposes another client's value unasked would not be noticed here; that
-//! a value is proposed which no client asks for is.
+//! The check is weaker than the model in one place. In the cluster, the client of a ballot asks for one value. In
+//! the text, any ballot may propose a value that any client asks for. So the check does not notice a ballot that
+//! proposes the value of another ballot's client. It does notice a value that no client asks for.
 
 use std::{fmt, sync::Arc};
 
@@ -49,7 +50,7 @@ use state_explorer::{Explorable, Tally};
 /// The property that each step of the cluster is explained by steps of the text.
 pub const FOLLOWS: &str = "each step follows the proved specification";
 
-/// A cluster that is held against the text while it is explored.
+/// A cluster whose steps are checked against the text during exploration.
 #[derive(Clone)]
 pub struct ClusterRefinement {
     cluster: CheckedCluster,
@@ -57,7 +58,7 @@ pub struct ClusterRefinement {
     steps: Arc<Tally>,
 }
 
-/// The text, and where in it everything is.
+/// The text, with its quorums and relations.
 struct Text {
     specification: Specification,
     /// The structure of the initial state.
@@ -78,16 +79,16 @@ struct Text {
     accepted_ge: Relation,
 }
 
-/// A state of the cluster, and what the text remembers besides.
+/// A state of the cluster, and the promises behind each ballot, which the text keeps.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Refined {
     /// The state of the cluster.
     pub cluster: CheckedState,
-    /// Who was heard when a ballot began to be led, as long as not all of it is durable.
+    /// For each ballot, the nodes whose promises its leader counted. Empty once all these promises are durable.
     heard: [NodeSet; BALLOTS_MAX],
-    /// On whose promises each ballot is led.
+    /// For each ballot that is led, the nodes whose promises it is led on.
     led: [NodeSet; BALLOTS_MAX],
-    /// Why the last step is not explained.
+    /// The reason why the last step is not explained.
     fault: Option<String>,
 }
 
@@ -105,31 +106,31 @@ impl fmt::Debug for Refined {
 }
 
 impl ClusterRefinement {
-    /// Between the cluster within some bounds and `multipaxos.epr`.
+    /// The refinement of `multipaxos.epr` by the cluster within these bounds.
     ///
     /// # Errors
-    /// Bounds that are out of range.
+    /// Fails if the bounds are out of range.
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
-        // The cluster need not look for anything of its own.
+        // The cluster's own properties are not checked here.
         let cluster = Cluster::new(bounds)?.with_only(&[FOLLOWS]).checked();
         let text = Arc::new(Text::new(&bounds));
         Ok(Self { cluster, text, steps: Arc::default() })
     }
 
-    /// The same with a bug in the cluster.
+    /// The same refinement with a bug in the cluster.
     #[must_use]
     pub fn with_bug(self, bug: Bug) -> Self {
         let cluster = self.cluster.model().clone().with_bug(bug).checked();
         Self { cluster, ..self }
     }
 
-    /// How often each action of the text explained a step of the cluster, or a part of one.
+    /// The number of times that each action of the text explained a step of the cluster, or a part of a step.
     pub fn explained(&self) -> Vec<(String, u64)> {
         let actions = self.text.specification.actions.iter().enumerate();
         actions.map(|(index, action)| (action.name.clone(), self.steps.get(index))).collect()
     }
 
-    /// The state before anything has happened.
+    /// The initial state.
     pub fn initial(&self) -> Refined {
         Refined {
             cluster: self.cluster.init_states().remove(0),
@@ -139,7 +140,7 @@ impl ClusterRefinement {
         }
     }
 
-    /// The state after an action, or nothing if it changes nothing or may not happen.
+    /// The state after an action. None if the action changes nothing or cannot be taken.
     pub fn successor(&self, state: &Refined, action: Action) -> Option<Refined> {
         let cluster = self.cluster.after(&state.cluster, &action)?;
         let mut next =
@@ -149,8 +150,8 @@ impl ClusterRefinement {
         Some(next)
     }
 
-    /// Who was heard by a node that leads from now on, and which ballots are led on promises that are
-    /// all durable now.
+    /// Updates `heard` for nodes that begin to lead or crash. Updates `led` for ballots whose promises are all
+    /// durable now.
     fn remember(&self, before: &Refined, action: Action, after: &mut Refined) {
         let bounds = self.cluster.bounds();
         for id in self.cluster.nodes() {
@@ -192,7 +193,7 @@ impl ClusterRefinement {
         }
     }
 
-    /// Why what happened is not a sequence of steps of the text.
+    /// The reason why a step is not a sequence of steps of the text. None if it is one.
     fn unexplained(&self, before: &Refined, after: &Refined) -> Option<String> {
         let nothing_new = before.cluster.network == after.cluster.network
             && before.led == after.led
@@ -226,7 +227,7 @@ impl ClusterRefinement {
                 let said = describe(specification, &step, &|sort, it| self.text.name(sort, it));
                 format!("the specification does not allow that {said}")
             })?;
-            // A withdrawal may be no step at all: a promise or a vote has raised the promise already.
+            // A withdrawal changes nothing if a promise or a vote has already raised the promise.
             if next != at {
                 self.steps.count(action);
                 at = next;
@@ -240,7 +241,7 @@ impl ClusterRefinement {
         }
     }
 
-    /// What the text calls what is new, in an order in which one node can do it at once.
+    /// The steps of the text for the new messages, promises and decisions, in an order that the text allows.
     fn steps_between(
         &self,
         before: &Refined,
@@ -306,8 +307,8 @@ impl ClusterRefinement {
         Ok(steps)
     }
 
-    /// What nodes believe is so in the text, as far as it has left them: whoever believes it leads is the
-    /// leader, and what is believed chosen, or trimmed, is decided.
+    /// Checks the beliefs of the nodes that have no unsynced steps. A node that leads has a quorum of promises
+    /// behind its ballot. A slot that a node has trimmed is decided, and so is a value that it believes chosen.
     fn beliefs(&self, state: &Refined) -> Result<(), String> {
         for id in self.cluster.nodes() {
             let node = state.cluster.node(id);
@@ -370,7 +371,7 @@ impl Text {
             let Value(asked) = bounds.client_value(ballot);
             nothing.set(named("proposed_by_client"), &[Element(asked)], true);
         }
-        // With one slot there is no gap to fill.
+        // No-ops fill gaps, and one slot has no gap.
         nothing.set(named("noop"), &[Element(bounds.noop().0)], bounds.slots > 1);
         for high in 0..bounds.ballots {
             for low in 0..=high {
@@ -398,7 +399,7 @@ impl Text {
         }
     }
 
-    /// What the cluster calls an element.
+    /// The name of an element in the cluster.
     fn name(&self, sort: Sort, Element(number): Element) -> String {
         let nodes = |quorums: &[Acceptors]| format!("{:?}", NodeSet(quorums[usize::from(number)]));
         match &*self.specification.sorts[sort.0].name {
@@ -419,7 +420,7 @@ impl Text {
         self.voters.iter().position(|&quorum| quorum == nodes.0).map(|at| Element(at as u8))
     }
 
-    /// A state of the cluster as one of the text.
+    /// The structure of a state of the cluster.
     fn structure(&self, bounds: &Bounds, state: &Refined) -> Structure {
         let mut structure = self.nothing.clone();
         let up_to = |ballot: Ballot| (0..=ballot.0).map(Element);
@@ -541,7 +542,7 @@ impl Explorable for ClusterRefinement {
     }
 
     fn only(&self, _: &'static str) -> Self {
-        // There is one property that can fail.
+        // Only one property can fail.
         Self { ..self.clone() }
     }
 

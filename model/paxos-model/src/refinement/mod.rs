@@ -1,12 +1,14 @@
-//! What is explored is what is proved: the models held against the texts of the specifications.
+//! The refinement checks: they compare the explored models with the proved texts of the specifications.
 //!
-//! The proof ([`specifications`](crate::specifications)) is about texts, and the models are Rust. Here a state of a model is read as a
-//! structure of the specification, and the interpreter says what may happen in that:
-//! - [`synod`] can do in each state what the text can do there, and nothing else;
-//! - each step of [`cluster`] is a short sequence of steps of the text, or none at all.
+//! The proof is about texts ([`specifications`](crate::specifications)), and the models are written in Rust. A
+//! refinement check reads a state of a model as a structure of the specification. The interpreter computes the steps
+//! that the text allows in that structure.
 //!
-//! So what is proved of the texts for any number of everything holds in particular of the models, and
-//! what is explored there is no other protocol.
+//! - [`synod`] has the same steps as the text in each state.
+//! - Each step of [`cluster`] is a short sequence of steps of the text, or no step of the text.
+//!
+//! The proof holds for any number of acceptors, ballots, values and slots. So it holds for the models within their
+//! bounds, and the models explore the proved protocol.
 
 pub mod cluster;
 pub mod synod;
@@ -20,27 +22,27 @@ use epr_prover::{
 /// A set of acceptors, as bits.
 type Acceptors = u8;
 
-/// All sets of so many acceptors or more, of so many in all.
+/// All sets of at least `least` of the acceptors.
 fn quorums(acceptors: u8, least: u8) -> Vec<Acceptors> {
     (0..1 << acceptors).filter(|set: &Acceptors| set.count_ones() >= u32::from(least)).collect()
 }
 
-/// The relation of a name.
+/// The relation with this name.
 ///
 /// # Panics
-/// If there is none: a refinement is to a certain text.
+/// Panics if the specification has no such relation. A refinement check requires the relations of its text.
 fn relation(specification: &Specification, name: &str) -> Relation {
     let found = specification.relation(name);
     found.unwrap_or_else(|| panic!("{} has no relation {name}", specification.name))
 }
 
-/// How many there are of a sort, said by its name, for all sorts of a specification.
+/// The number of elements of each sort of a specification. `size` maps the name of a sort to its number.
 fn sizes(specification: &Specification, size: impl Fn(&str) -> usize) -> Vec<u8> {
     let size = |name: &str| u8::try_from(size(name)).expect("structures are small");
     specification.sorts.iter().map(|sort| size(&sort.name)).collect()
 }
 
-/// Lets acceptors be members of quorums.
+/// Adds the members of each quorum to a structure.
 fn set_members(structure: &mut Structure, member: Relation, quorums: &[Acceptors], acceptors: u8) {
     for (place, quorum) in quorums.iter().enumerate() {
         for acceptor in (0..acceptors).filter(|acceptor| quorum >> acceptor & 1 == 1) {
@@ -49,33 +51,33 @@ fn set_members(structure: &mut Structure, member: Relation, quorums: &[Acceptors
     }
 }
 
-/// What the proof takes for granted is so.
+/// Asserts that the axioms of the specification hold in a structure.
 ///
 /// # Panics
-/// If it is not: then nothing proved says anything about this structure.
+/// Panics if an axiom does not hold: the proof then does not apply to this structure.
 fn assert_axioms(interpreter: Interpreter<'_>, structure: &Structure) {
     for axiom in &interpreter.specification().axioms {
         assert!(interpreter.holds(structure, &axiom.formula), "it is not so that {}", axiom.words);
     }
 }
 
-/// What an element of a structure is called in the model.
+/// Returns the name that the model has for an element of a structure.
 type Names<'a> = dyn Fn(Sort, Element) -> String + 'a;
 
-/// A step, in the words of the text and with the names of the model.
+/// A step in the words of the text, with the names of the model.
 fn describe(specification: &Specification, step: &Step, names: &Names<'_>) -> String {
     let action = &specification.actions[step.action];
     action.phrase.say(|place| names(action.parameters[place].sort, step.arguments[place]))
 }
 
-/// The first fact on which two structures differ, in words, and whether it holds in the first.
+/// The first fact on which two structures differ, in words. The flag is true if the fact holds in `one`.
 fn difference(
     specification: &Specification,
     one: &Structure,
     other: &Structure,
     names: &Names<'_>,
 ) -> Option<(String, bool)> {
-    // The structures are nearly always equal, and the search below asks for each fact by its name.
+    // The structures are nearly always equal, and the search below is slow: it looks up each fact.
     if one == other {
         return None;
     }

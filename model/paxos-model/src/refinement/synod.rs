@@ -1,16 +1,17 @@
 //! `synod` is the text of `synod.epr`, and of `flexible.epr` with quorums of two kinds.
 //!
-//! The message set of `synod` is read as a structure: relations for messages are the messages, and what
-//! acceptors store is what follows from those. In each state the labelled successors must be the same:
-//! the same actions, and the same states after them.
+//! The message set of `synod` is read as a structure. Its messages are the relations for messages, and they
+//! determine what the acceptors store. In each state the model and the text must have the same labelled
+//! successors: the same actions, and the same states after them.
 //!
-//! Two differences are by design. The text says on which quorum a proposal rests, and the model only
-//! that there is one. And the text has an action for finding out that a value is chosen, where the model
-//! has votes only; so no decision is in the structure of a state, and what could be decided there is
-//! compared with what is chosen. No guard reads decisions, so that nothing depends on them.
+//! Two differences are by design:
 //!
-//! In the model, any value may be proposed; so clients ask for all of them in the structure, and validity
-//! says nothing here.
+//! - The text names the quorum that a proposal rests on. The model only requires that there is one.
+//! - The text has an action that decides a chosen value. The model has votes only. So the structure of a state has no
+//!   decisions, and the check compares the possible decisions with the chosen values. No guard reads decisions, so
+//!   no other step depends on them.
+//!
+//! The model may propose any value. So clients ask for all values in the structure, and validity is not checked here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,17 +32,17 @@ use epr_prover::{
 };
 use state_explorer::Explorable;
 
-/// The property that the model and the text can do the same.
+/// The property that the model and the text have the same steps.
 pub const FOLLOWS: &str = "the model and its text can do the same";
 
-/// A model that is held against its text while it is explored.
+/// A model that is compared with its text during exploration.
 #[derive(Clone)]
 pub struct SynodRefinement {
     synod: Synod,
     text: Arc<Text>,
 }
 
-/// The text, and where in it everything is.
+/// The text and its relations.
 struct Text {
     specification: Specification,
     relations: Relations,
@@ -63,11 +64,11 @@ struct Relations {
 }
 
 impl SynodRefinement {
-    /// Between a model and `synod.epr`, `flexible.epr`, or a text with the same relations and actions.
+    /// The refinement of `synod.epr`, `flexible.epr`, or a text with the same relations and actions.
     ///
     /// # Panics
-    /// If the text is another one, or what it takes for granted does not hold in the model: with
-    /// `synod.epr`, that any two quorums meet.
+    /// Panics if the text has other relations or actions, or if its axioms do not hold in the model. An axiom of
+    /// `synod.epr` is that any two quorums intersect.
     pub fn new(synod: Synod, specification: Specification) -> Self {
         let text = Arc::new(Text::new(&synod, specification));
         Self { synod, text }
@@ -78,10 +79,10 @@ impl SynodRefinement {
         &self.synod
     }
 
-    /// A state of the model as one of the text.
+    /// The structure of a state of the model.
     ///
-    /// It means something where the model means something: votes are for proposals, of which a ballot
-    /// has one at most. States that are not reachable are otherwise as good as any.
+    /// The state need not be reachable. But its votes must be for proposals, and a ballot must have at most one
+    /// proposal.
     pub fn structure(&self, state: State) -> Structure {
         let (synod, names) = (&self.synod, &self.text.relations);
         let mut structure = self.text.nothing.clone();
@@ -126,10 +127,10 @@ impl SynodRefinement {
         structure
     }
 
-    /// Compares what the model and the text can do in a state.
+    /// Compares the steps of the model and of the text in a state.
     ///
     /// # Errors
-    /// What one of them can do and the other can not, or does otherwise.
+    /// Fails if only one of them has a step, or if a step leads to different states.
     pub fn compare(&self, state: State) -> Result<(), String> {
         let specification = &self.text.specification;
         let interpreter = Interpreter::new(specification);
@@ -144,7 +145,7 @@ impl SynodRefinement {
                     decided.insert((b, v));
                 }
                 Label::Action(action) => {
-                    // Several quorums may stand behind one proposal.
+                    // One proposal may rest on several quorums.
                     let known = of_text.entry(action).or_insert((step, next.clone()));
                     assert_eq!(known.1, next, "one action has one effect");
                 }
@@ -157,7 +158,7 @@ impl SynodRefinement {
             let Some((step, next)) = of_text.remove(action) else {
                 return Err(format!("only the model can {what}"));
             };
-            let state = self.synod.step(state, *action).expect("what is listed may be taken");
+            let state = self.synod.step(state, *action).expect("a listed action can be taken");
             let after = self.structure(state);
             if let Some((fact, in_text)) = difference(specification, &next, &after, &names) {
                 let (so, not) = if in_text { ("text", "model") } else { ("model", "text") };
@@ -181,7 +182,7 @@ impl SynodRefinement {
         Ok(())
     }
 
-    /// A step of the text as an action of the model.
+    /// Converts a step of the text to an action of the model.
     fn read(&self, step: &Step) -> Label {
         let name = &*self.text.specification.actions[step.action].name;
         let numbers: Vec<_> = step.arguments.iter().map(|element| element.0).collect();

@@ -187,7 +187,7 @@ impl Traced for CheckedCluster {
             Action::Propose { node, .. } if !leads(node) => format!("{node:?} does not lead"),
             Action::Propose { .. } => "the log has no room for so many".to_owned(),
             Action::Deliver { message, .. } if !state.network.contains(message) => {
-                "nobody has sent that".to_owned()
+                "no node has sent that".to_owned()
             }
             Action::Deliver { to, message } if self.receivers(message).all(|node| node != to) => {
                 format!("it does not go to {to:?}")

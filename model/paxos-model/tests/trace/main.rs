@@ -346,7 +346,7 @@ fn where_it_stops_being_a_behaviour_is_said() {
     let said = says(&unsent, "unsent.itf.json", &[]);
     assert!(
         said.contains(
-            "step 6: n3 gets Accept b1 s0=v0: not possible here, since nobody has sent that\n"
+            "step 6: n3 gets Accept b1 s0=v0: not possible here, since no node has sent that\n"
         ),
         "{said}"
     );
@@ -488,7 +488,7 @@ fn what_is_in_the_way_of_a_node_is_named() {
             n2 proposes in 1 slots: n2 does not lead
             n1 gets Accept b0 s0=v0: it does not go to n1
             n2 gets Accept b0 s0=v0: n2 has promised b1
-            n2 gets Accept b1 s0=v0: nobody has sent that
+            n2 gets Accept b1 s0=v0: no node has sent that
             n1 is refused: b1 was promised: these bounds leave out refusals
             n2 hears that b1 got v1 chosen in s0: no quorum has voted for that
             n1 syncs: nothing waits for it

@@ -1,4 +1,4 @@
-//! `paxos-model check`: a model, explored within bounds.
+//! `paxos-model check`: explores a model within bounds.
 
 use std::{
     fs,
@@ -28,7 +28,7 @@ use crate::{broken::ClusterModelArgs, complain, deliver, keep::KeepArgs, unusabl
 pub(crate) enum Check {
     /// The specification: Lamport's Paxos as a set of messages.
     Synod(SynodCheckArgs),
-    /// Replicas as they are built, each step held against the specification.
+    /// Replicas as they are built, with each step checked against the specification.
     Cluster(ClusterArgs),
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum Check {
 pub(crate) struct ClusterArgs {
     #[command(flatten)]
     model: ClusterModelArgs,
-    /// Also look in each state whether it is stuck: whether no value can be chosen any more, although a
+    /// Also check that no state is stuck. A state is stuck if no value can be chosen any more, although a
     /// node could still begin a ballot that a quorum has not gone beyond.
     #[arg(long)]
     not_stuck: bool,
@@ -55,28 +55,27 @@ pub(crate) struct SynodCheckArgs {
     search: SearchArgs,
 }
 
-/// How to search, beside what every search has.
+/// The search options that only `check` has.
 #[derive(Args)]
 struct SearchArgs {
     #[command(flatten)]
     run: RunArgs,
     #[command(flatten)]
     keep: KeepArgs,
-    /// Count states that can be renamed to each other as one; not with --bug.
+    /// Count states that differ only in the names of nodes or values as one; not with --bug.
     #[arg(long)]
     symmetry: bool,
-    /// Keep each level in DIR, so that a run that was stopped can go on (timely only).
+    /// Keep each level in DIR, so that a stopped run can be resumed (timely only).
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
-    /// Go on from what is in the directory of --checkpoint; the number of threads and processes may be
-    /// another.
+    /// Resume from the directory of --checkpoint; the number of threads and processes may differ.
     #[arg(long, requires = "checkpoint")]
     resume: bool,
-    /// Explore together with other processes: FILE has a line `host:port` for each (timely only). There
+    /// Explore together with other processes. FILE has a line `host:port` for each process (timely only). There
     /// is no authentication, so the network between them has to be trusted.
     #[arg(long, value_name = "FILE", requires = "process")]
     hosts: Option<PathBuf>,
-    /// Which line of --hosts this process is, counted from 0.
+    /// The line of --hosts for this process, counted from 0.
     #[arg(long, value_name = "N", requires = "hosts", value_parser = line)]
     process: Option<usize>,
 }
@@ -103,7 +102,7 @@ impl SearchArgs {
     }
 }
 
-/// Reads the list of processes; empty lines and what follows a `#` are not meant.
+/// Reads the list of processes. Empty lines, and text after a `#`, are ignored.
 fn hosts(file: &Path, this: usize) -> Result<Processes, String> {
     let text = fs::read_to_string(file)
         .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
@@ -144,17 +143,17 @@ pub(crate) fn run(check: Check, interrupt: &Interrupt) -> ExitCode {
     }
 }
 
-/// Says what a long search will take, before it begins.
+/// Prints an estimate of a long search before it begins.
 ///
 /// # Errors
-/// If it is hopeless, and nothing else will end it.
+/// Fails if the search cannot finish and no limit ends it.
 fn prospects<M: Explorable>(model: &M, options: &Options) -> Result<(), String> {
     let limited = options.max_states.is_some()
         || options.max_depth.is_some()
         || options.timeout.is_some()
         || options.max_memory_bytes.is_some();
     if limited && !options.progress {
-        // Nothing would be refused, and nobody wants to know.
+        // A search with a limit is never refused, and the estimate is not shown with --quiet.
         return Ok(());
     }
     let Some(estimate) = estimate(model, options) else { return Ok(()) };
@@ -177,7 +176,7 @@ fn prospects<M: Explorable>(model: &M, options: &Options) -> Result<(), String> 
     Ok(())
 }
 
-/// Explores a model, if its bounds make one, and delivers the report.
+/// Explores a model and delivers the report. Fails if the bounds were refused.
 fn explored<M: Drawn + Traced, E: std::error::Error>(
     model: Result<M, E>,
     args: &SearchArgs,

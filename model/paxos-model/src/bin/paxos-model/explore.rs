@@ -1,4 +1,4 @@
-//! `paxos-model explore`: a model in the browser, one step after the other.
+//! `paxos-model explore`: shows a model in the browser, one step at a time.
 
 use std::{
     io,
@@ -17,11 +17,11 @@ use stateright::Model as _;
 
 use crate::{broken::ClusterModelArgs, complain, unusable};
 
-/// Open a model in the browser: choose one step after the other, and see the way so far as a picture
+/// Open a model in the browser: choose one step after the other, and see a diagram of the path so far
 ///
 /// This is stateright's Explorer, served to this machine only until you stop it. "Run to completion"
-/// searches the space; a property that does not hold is then a link to a way there. What it says of
-/// the others may come of a search that ended early: for a verdict, use `check`.
+/// searches the space. A property that does not hold then links to a path that violates it. The search may
+/// end early, so the other properties may not have been checked: for a verdict, use `check`.
 #[derive(Subcommand)]
 #[command(after_help = "Examples:
   paxos-model explore synod
@@ -52,7 +52,7 @@ pub(crate) struct ClusterArgs {
 
 #[derive(Args)]
 struct ServeArgs {
-    /// Where to listen, on this machine only; 0 takes any port that is free.
+    /// The port to listen on, on this machine only; 0 takes any free port.
     #[arg(long, default_value_t = 3000)]
     port: u16,
 }
@@ -88,7 +88,7 @@ where
     ExitCode::SUCCESS
 }
 
-/// The address of a port, which is free: stateright panics where it is not.
+/// The address of a port. Fails if the port is in use, because stateright would panic.
 fn free(port: u16) -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.local_addr()
 }

@@ -1,4 +1,4 @@
-//! Behaviours in files: as pictures, and as traces that can be replayed.
+//! Writes behaviours to files: as diagrams, and as traces that can be replayed.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use paxos_model::{
 use state_explorer::{Behaviour, Explorable, Explored};
 use stateright::Expectation;
 
-/// Where to write a behaviour that was found.
+/// The files for a behaviour that was found.
 #[derive(Args)]
 pub(crate) struct FileArgs {
     /// Draw the counterexample as a space-time diagram.
@@ -27,24 +27,24 @@ pub(crate) struct FileArgs {
 }
 
 impl FileArgs {
-    /// Whether there is anything to write.
+    /// Returns true if any file is named.
     pub(crate) fn wanted(&self) -> bool {
         self.svg.is_some() || self.mermaid.is_some() || self.itf.is_some()
     }
 
-    /// Tries the files, before the search.
+    /// Tries the files before the search.
     ///
     /// # Errors
-    /// If one cannot be written.
+    /// Fails if a file cannot be written.
     pub(crate) fn check(&self) -> Result<(), OutputError> {
         let Self { svg, mermaid, itf } = self;
         outputs::try_files([("--svg", svg), ("--mermaid", mermaid), ("--itf", itf)])
     }
 
-    /// Writes a behaviour of a model, with whatever bug that has.
+    /// Writes a behaviour of a model, which may have a bug.
     ///
     /// # Errors
-    /// If a file cannot be written.
+    /// Fails if a file cannot be written.
     pub(crate) fn write<M: Drawn + Traced>(
         &self,
         model: &M,
@@ -65,11 +65,11 @@ impl FileArgs {
     }
 }
 
-/// What to tell of a behaviour that was found, beside the counterexample.
+/// The options that choose a behaviour to show, and the files to write it to.
 #[derive(Args)]
 pub(crate) struct KeepArgs {
-    /// Also show a shortest way to where this `sometimes` property is seen; if nothing is violated, it is
-    /// what --svg, --mermaid and --itf are about.
+    /// Also show a shortest path to a state with this `sometimes` property; if nothing is violated, --svg,
+    /// --mermaid and --itf write this path.
     #[arg(long, value_name = "PROPERTY")]
     pub(crate) show: Option<String>,
     #[command(flatten)]
@@ -77,10 +77,10 @@ pub(crate) struct KeepArgs {
 }
 
 impl KeepArgs {
-    /// Says whether --show names something that can be shown, and tries the files.
+    /// Checks that --show names a property that can be shown, and tries the files.
     ///
     /// # Errors
-    /// If it does not, with what it could name; or if a file cannot be written.
+    /// Fails if it does not, with the names that are accepted. Fails if a file cannot be written.
     pub(crate) fn check<M: Explorable>(&self, model: &M) -> Result<(), String> {
         self.files.check().map_err(|error| error.to_string())?;
         let Some(asked) = &self.show else { return Ok(()) };
@@ -93,11 +93,11 @@ impl KeepArgs {
         Err(format!("there is no sometimes property {asked:?} here; give one of {names}"))
     }
 
-    /// Writes what was found: the counterexample of the first property that fails, or what was to be
-    /// shown. `model` is the model with whatever bug it has.
+    /// Writes the counterexample of the first property that fails, or else the path of --show. `model` includes
+    /// the bug, if there is one.
     ///
     /// # Errors
-    /// If a file cannot be written, or if there is nothing to write.
+    /// Fails if a file cannot be written, or if there is nothing to write.
     pub(crate) fn keep<M: Drawn + Traced>(
         &self,
         model: &M,

@@ -1,7 +1,7 @@
-//! The command `paxos-model`: checks and proves what this package is about, from the command line.
+//! The command `paxos-model`: checks models and proves specifications.
 //!
-//! Arguments, output and exit codes are decided here; what is true is decided by the library.
-//! The report goes to standard output, progress and complaints to standard error.
+//! The command handles arguments, output and exit codes. The library decides the verdicts.
+//! Reports go to standard output, progress and errors to standard error.
 
 // `println!` and `eprintln!` panic if the reader is gone.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -24,13 +24,14 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use verdict::{Interrupt, Verdict, memory::allocator_reserves_ahead, signals};
 
-/// A search allocates a path for each state that it queues: a sixth of the time of breadth-first search.
+/// A search allocates a path for each state that it queues. With the system's allocator, this takes a sixth of the
+/// time of breadth-first search.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// For arguments that cannot be used, as clap has it too.
+/// The exit code for arguments that cannot be used. clap uses the same.
 const UNUSABLE: u8 = 2;
-/// For a verdict that could not be delivered: nobody may take silence for success.
+/// The exit code for a verdict that could not be delivered, so that a lost report does not pass for success.
 const UNDELIVERED: u8 = 3;
 
 /// Paxos, as models that can be explored to the last state, and as specifications that are proved.
@@ -68,13 +69,13 @@ fn main() -> ExitCode {
         Command::Check(check) => check::run(check, &interrupt()),
         Command::Prove(args) => prove::run(&args, &interrupt()),
         Command::Mutants(args) => mutants::run(&args, &interrupt()),
-        // These have nothing to report if a signal ends them.
+        // These commands have nothing to report if a signal ends them.
         Command::Trace(args) => trace::run(&args),
         Command::Explore(explore) => explore::run(explore),
     }
 }
 
-/// The wish of the first signal to stop with a report of what was found so far.
+/// The request of the first signal to stop and to report the results so far.
 fn interrupt() -> Interrupt {
     signals::interrupt().unwrap_or_else(|error| {
         complain(&format!("warning: signals will end this without a report: {error}"));
@@ -82,7 +83,7 @@ fn interrupt() -> Interrupt {
     })
 }
 
-/// Prints a report, and exits as its verdict says.
+/// Prints a report, and returns the exit code of its verdict.
 fn deliver<R: Serialize + Display>(report: &R, verdict: &Verdict, json: bool) -> ExitCode {
     let print = || {
         let mut out = io::stdout().lock();
@@ -108,7 +109,7 @@ fn unusable(error: &dyn Display) -> ExitCode {
     ExitCode::from(UNUSABLE)
 }
 
-/// Says it on standard error; where that is closed, the exit code has to do.
+/// Prints a message on standard error. If that is closed, only the exit code reports the failure.
 fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "{what}");
 }

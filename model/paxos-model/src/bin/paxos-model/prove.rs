@@ -1,4 +1,4 @@
-//! `paxos-model prove`: specifications, proved without bounds.
+//! `paxos-model prove`: proves specifications without bounds.
 
 use std::{
     fs, io,
@@ -26,14 +26,14 @@ use crate::{deliver, unusable};
 
 #[derive(Args)]
 pub(crate) struct ProveArgs {
-    /// What to prove: synod, multipaxos or flexible, as they were when the program was built, or files
+    /// The specifications to prove: synod, multipaxos or flexible, as built into the program, or files
     /// [default: all three].
     #[arg(value_name = "NAME|FILE")]
     specifications: Vec<String>,
-    /// Who decides: the built-in prover needs nothing; z3 and cvc5 must be installed.
+    /// The prover. The built-in one needs no other program; z3 and cvc5 must be installed.
     #[arg(long, value_enum, default_value_t = Choice::Builtin)]
     prover: Choice,
-    /// Give up on one obligation after so many seconds.
+    /// Give up on an obligation after this number of seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
     timeout: Duration,
     /// Also write each obligation to this folder, as SMT-LIB.
@@ -117,12 +117,12 @@ fn progress(count: u64, quiet: bool) -> ProgressBar {
     if quiet {
         return ProgressBar::hidden();
     }
-    // Where standard error is no terminal, nothing is shown: a proof takes seconds at most.
+    // The bar is hidden unless standard error is a terminal. A proof takes seconds at most.
     let style = ProgressStyle::with_template("{bar:30} {pos} of {len} obligations  {msg}");
     ProgressBar::new(count).with_style(style.expect("the template is a constant"))
 }
 
-/// Those that are named, or all that come with the program; or what is wrong with one.
+/// The named specifications, or all built-in ones if none is named. Fails if a specification cannot be read.
 fn specifications(named: &[String]) -> Result<Vec<Specification>, String> {
     let shipped = |(name, text): &(&str, &str)| {
         read(&format!("{name}.epr"), text).map_err(|error| error.to_string())
@@ -143,10 +143,10 @@ fn specifications(named: &[String]) -> Result<Vec<Specification>, String> {
     named.iter().map(find).collect()
 }
 
-/// What is to be written of an obligation: what each file ends in, and what it holds.
+/// Returns the files to write for an obligation: the extension and the text of each.
 type Contents<'a> = dyn Fn(&Obligation<'_>) -> Vec<(&'static str, String)> + 'a;
 
-/// Files for each obligation, in a folder for each specification.
+/// Writes the files of each obligation, in a folder for each specification.
 fn write(
     folder: &Path,
     specifications: &[Specification],
@@ -174,7 +174,7 @@ fn write(
     Ok(())
 }
 
-/// A name that somebody chose, without what means something in a path.
+/// A name in a form that is safe in a path: other characters than letters, digits, `-` and `_` become `_`.
 fn file_name(name: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
     name.chars().map(plain).collect()

@@ -1,4 +1,4 @@
-//! `paxos-model trace`: a recorded behaviour, replayed on its model and drawn.
+//! `paxos-model trace`: replays a recorded behaviour on its model, and draws it.
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
@@ -14,18 +14,18 @@ use verdict::Verdict;
 
 use crate::{broken::bug, deliver, unusable};
 
-/// Replay a trace on its model, step by step, and say where it stops being a behaviour
+/// Replay a trace on its model, step by step, and report the first step that the model does not allow
 ///
-/// A trace is a file in ITF (JSON). The variables say which model it is of. A file that this program or
+/// A trace is a file in ITF (JSON). Its variables determine the model. A file that this program or
 /// `paxos-conformance traces` wrote has actions and bounds.
 ///
 /// A file of another tool has states only. The command looks for an action that explains each step. It accepts
 /// traces of Lamport's Paxos.tla from Apalache and Quint. Acceptors and values may have any names, and ballots
-/// any numbers; the report says which are others here. Messages are records with a type, or variants whose tags
+/// any numbers; the report lists the names that differ here. Messages are records with a type, or variants whose tags
 /// end in 1a, 1b, 2a or 2b. The number of acceptors, values and ballots comes from the states, and the quorums
-/// from the parameter Quorum; without it they are majorities. Other variables are not looked at.
+/// from the parameter Quorum; without it they are majorities. Other variables are ignored.
 ///
-/// If the file has a `loop`, a step must lead from the last state back to that one, or they must be the same.
+/// If the file has a `loop`, a step must lead from the last state back to that state, or both must be equal.
 #[derive(Args)]
 #[command(after_help = "Exit codes: 0 a behaviour to its end; 1 not, and where; 2 no trace.
 
@@ -38,10 +38,10 @@ pub(crate) struct TraceArgs {
     /// The trace; - is standard input.
     #[arg(value_name = "FILE.itf.json")]
     file: PathBuf,
-    /// Take it on a cluster with this bug of the catalogue, whatever the file says.
+    /// Replay it on a cluster with this bug of the catalogue, instead of the bug in the file.
     #[arg(long, value_name = "N", value_parser = bug)]
     bug: Option<Bug>,
-    /// Draw it as a space-time diagram: as far as it is a behaviour.
+    /// Draw it as a space-time diagram, up to the first step that the model does not allow.
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
     /// Draw it as a Mermaid sequence diagram.
@@ -121,27 +121,27 @@ fn replay<M: Drawn + Traced>(trace: &Trace<M>, bug: Option<Broken>, args: &Trace
     deliver(&report, &report.verdict, args.json)
 }
 
-/// What came of a trace.
+/// The report of a replay.
 #[derive(Serialize)]
 struct Report {
     file: String,
     description: String,
     model: String,
-    /// What is wrong with the model, and who says so.
+    /// The bug of the model, and its source: the file or the command line.
     bug: Option<Broken>,
-    /// Whether the file has no actions, so that they were looked for.
+    /// True if the file has no actions, so the replay found them from the states.
     explained: bool,
-    /// The names that are others here than in the file: here, and there.
+    /// The names that differ: the name here, and the name in the file.
     names: Vec<(String, String)>,
     /// The variables of the file that the model does not have.
     ignored: Vec<String>,
-    /// The assumptions about things that the file does not tell.
+    /// The assumptions about facts that the file does not record.
     assumed: Vec<String>,
-    /// How many steps the file has.
+    /// The number of steps in the file.
     recorded: usize,
-    /// How many of them change nothing.
+    /// The number of steps in the file that change nothing.
     unchanged: usize,
-    /// Those that were taken.
+    /// The steps that were taken, in words.
     steps: Vec<String>,
     /// The step that closes the loop, if the file has one.
     returns: Option<Return>,
