@@ -82,7 +82,7 @@ struct VerifyArgs {
     /// The usual table of spaces: some minutes of CPU time at most. The default.
     #[arg(long, conflicts_with = "deep")]
     quick: bool,
-    /// Larger spaces as well: about fifty minutes of CPU time.
+    /// Larger spaces as well: tens of minutes of CPU time.
     #[arg(long)]
     deep: bool,
     /// Write the results to a file, as one JSON object.

@@ -27,7 +27,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table of every run: one to three minutes on two cores.
+    /// The table of every run: one to two minutes on two cores.
     pub fn quick() -> Self {
         Self {
             specifications: SPECIFICATIONS.iter().map(|(name, _)| shipped(name)).collect(),
@@ -232,8 +232,8 @@ pub const DEFAULT: &[Space] = &[
     space(Bounds::of(2, 3, 1), "three slots", 316, 1_580),
 ];
 
-/// The spaces that the deep run adds: five nodes with three ballots, five ballots, and larger combinations. All of it, the default table included, takes about fifty minutes of CPU
-/// time, nearly half of it for the first row.
+/// The spaces that the deep run adds: five nodes with three ballots, five ballots, and larger combinations. All of it, with
+/// the default table, takes tens of minutes of CPU time, nearly half of it for the first row.
 pub const DEEP: &[Space] = &[
     space(
         quiet(Bounds { nacks: false, crashes: Some(0), ..Bounds::of(5, 1, 3) }),
