@@ -1,16 +1,19 @@
-//! Paxos as two models that can be explored to the last state, and as texts that are proved.
+//! Paxos as texts that are proved, and as two models that are explored to the last state.
 //!
-//! - [`specifications`] are the texts that `epr_prover` proves, for any number of everything.
-//! - [`synod`] is Lamport's specification: a set of messages, packed into one integer. Its counts of
-//!   states are known from other tools.
-//! - [`cluster`] is replicas as they are built, message by message and disk by disk, over a log of
-//!   several slots. Each of its steps is held against `synod`. `state_explorer` explores both.
-//! - [`refinement`] holds the models against the texts, so that what is explored is what is proved.
-//! - [`catalogue`] looks for known bugs of Paxos in `cluster`, and says what sees them.
-//! - [`diagrams`] draws behaviours, [`trace`] writes them to files and reads them again.
-//! - [`outputs`] tries the files that a command is to write, and [`arguments`] are those that several commands share.
+//! This crate knows nothing of the implementation, and shares no type with it. It proves and explores by `epr_prover` and
+//! `state_explorer`, which know nothing of Paxos. Its models have no time, no sizes and no connections.
 //!
-//! This crate knows nothing of the implementation, and shares no type with it.
+//! # Modules, in reading order
+//!
+//! - [`specifications`]: the texts that are proved, for any number of nodes, ballots, slots and values.
+//! - [`synod`]: Lamport's specification as a set of messages, packed into one integer. Other tools count the same states.
+//! - [`cluster`]: replicas as they are built, message by message and disk by disk, over a log of several slots. Each of their
+//!   steps is checked against `synod`.
+//! - [`refinement`]: the models checked against the texts, so that the explored protocol is the proved one.
+//! - [`catalogue`]: known bugs of Paxos, each searched for in `cluster`.
+//! - [`diagrams`] and [`trace`]: behaviours as pictures, and as files.
+//! - [`arguments`] and [`outputs`]: command-line arguments that several commands share, and files that are tried before a
+//!   command begins.
 
 pub mod arguments;
 pub mod catalogue;
@@ -21,3 +24,8 @@ pub mod refinement;
 pub mod specifications;
 pub mod synod;
 pub mod trace;
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -11,11 +11,11 @@
 //!
 //! A node has no disk and no network here; [`Cluster`](super::Cluster) puts those around it.
 
-mod acceptor;
-mod learner;
+pub mod acceptor;
+pub mod learner;
 pub mod message;
-mod proposer;
-mod reader;
+pub mod proposer;
+pub mod reader;
 pub mod rules;
 pub mod small;
 pub mod state;
