@@ -1,4 +1,4 @@
-//! What is kept on disk is enough to go on, and what is not right is refused.
+//! A run resumes from its checkpoint, and a damaged checkpoint is refused.
 
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "nothing is killed here")]
@@ -71,7 +71,7 @@ fn a_run_up_to_symmetry_goes_on() {
     );
 }
 
-/// Where states may be met again in other levels, all levels are kept.
+/// All levels are kept if a state may occur in several levels.
 #[test]
 fn a_cluster_goes_on() {
     let directory = directory();
@@ -183,7 +183,7 @@ fn a_full_disk_is_inconclusive() {
     assert!(text.contains("inconclusive: the checkpoint "), "{text}");
     assert!(text.contains(" cannot be written: "), "{text}");
     assert!(text.contains(" states, at depth "), "{text}");
-    // What was whole before is still enough to go on.
+    // The levels that were complete before are enough to resume.
     let levels = place.path().join("levels");
     assert_eq!(run(&levels, &["--resume"]).counts(), (185_369, 491_535, 25));
 }
@@ -206,7 +206,7 @@ fn a_signal_is_inconclusive() {
     }
 }
 
-/// What is kept is of one model only: with a bug, another value or another property it is another.
+/// A checkpoint belongs to one model. A bug, another bound or another property makes another model.
 #[test]
 fn another_model_does_not_go_on_from_it() {
     let place = directory();

@@ -128,8 +128,8 @@ fn what_is_larger_than_it_looks_is_refused() {
     assert!(error.to_string().contains("the text is empty"));
 }
 
-/// Where time runs out while a counterexample is made small, it is shown as far as it came, or the
-/// obligation is open; and it does not take for ever.
+/// If time runs out while a counterexample is made smaller, the smallest so far is shown, or the obligation is open.
+/// The prover ends in time.
 #[test]
 fn time_that_runs_out_is_no_panic() {
     let many: Vec<_> = (1..=7).map(|n| format!("(x{n} s)")).collect();

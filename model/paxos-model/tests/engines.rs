@@ -48,7 +48,7 @@ fn with(engine: Engine, threads: usize, symmetry: bool) -> Options {
     Options { engine, threads, symmetry, ..Options::default() }
 }
 
-/// What has to be the same whatever explores.
+/// The results that must be equal for all engines.
 fn counts(report: &Report) -> impl PartialEq + std::fmt::Debug + use<> {
     assert_eq!(report.verdict, Verdict::Holds, "{report}");
     let findings: Vec<_> = report.properties.iter().map(|it| (it.name, it.finding)).collect();
@@ -249,7 +249,7 @@ fn counterexamples_are_equally_short() {
     }
 }
 
-/// Whoever finds it: the same state, by the same number of workers or another.
+/// The counterexample ends in the same state for any number of workers.
 #[test]
 fn a_counterexample_does_not_depend_on_the_number_of_workers() {
     let bounds = Bounds { crashes: Some(0), ..Bounds::of(3, 1, 2) };
@@ -264,7 +264,7 @@ fn a_counterexample_does_not_depend_on_the_number_of_workers() {
 
 #[test]
 fn symmetric_counterexamples_are_behaviours_of_the_model() {
-    // Nobody ever chooses two values; so this property of a correct model fails in a known place.
+    // Two values are never chosen, so this property of a correct model fails in a known state.
     let synod = synod(3, 2, 2);
     for engine in [Engine::Bfs, Engine::Dfs, Engine::Timely] {
         let show = Some("a value is chosen".to_owned());

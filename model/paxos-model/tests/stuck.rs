@@ -48,7 +48,7 @@ fn the_protocol_is_never_stuck() {
         still(Bounds::of(3, 2, 2)),
         Bounds { unsynced: 1, ..Bounds::of(2, 2, 2) },
         Bounds::of(2, 3, 1),
-        // Who waits for what is trimmed can get it.
+        // A node that lacks a trimmed slot can get the snapshot.
         Bounds { snapshots: true, ..Bounds::of(3, 1, 2) },
         Bounds { snapshots: true, unsynced: 1, ..Bounds::of(2, 2, 2) },
         Bounds { snapshots: true, reads: 1, ..Bounds::of(2, 1, 3) },
@@ -60,7 +60,7 @@ fn the_protocol_is_never_stuck() {
         let free = (bounds.ballots > 1).then_some(Finding::Seen);
         assert_eq!(finding(&report, FREE), free, "{bounds}");
     }
-    // Where the first vote chooses nothing is ever undecided, and nothing else is said of it.
+    // If the first vote chooses, no vote leaves a value undecided, so these properties are not reported.
     let report = looked_through(quorums(3, 1, Bounds::of(3, 1, 3)), None);
     assert_eq!(report.verdict, Verdict::Holds);
     assert_eq!(finding(&report, NOT_STUCK), Some(Finding::Holds));
@@ -74,7 +74,7 @@ fn it_is_looked_for_only_where_that_is_asked_for() {
     assert_eq!(finding(&report, NOT_STUCK), None);
 }
 
-/// Of what is safe but wrong, who waits for ever is told from who does not.
+/// Among the safe bugs, the check finds those that leave states stuck.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn bugs_that_are_safe_may_be_stuck() {
