@@ -463,7 +463,7 @@ fn bounds_that_are_too_small_miss_it() {
     }
 }
 
-/// An acceptor that votes only once violates no property: safety holds, and each `sometimes` property is still seen.
+/// An acceptor that votes only once violates no property of this search: safety holds, and each `sometimes` property is still seen.
 /// The space only has fewer states.
 #[test]
 fn voting_only_once_is_safe_and_hardly_shows() {

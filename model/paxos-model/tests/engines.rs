@@ -1,5 +1,5 @@
-//! All engines explore the same: equal counts, equal verdicts, equally short counterexamples, with
-//! symmetry and without, on any number of threads.
+//! All engines agree on counts, verdicts and the length of counterexamples, with and without symmetry, on any number
+//! of threads.
 
 use std::num::NonZeroUsize;
 
@@ -24,7 +24,7 @@ fn cluster(bounds: Bounds) -> Cluster {
     Cluster::new(bounds).expect("the bounds are good")
 }
 
-/// Small spaces, each with something of its own.
+/// Small spaces that differ in their features.
 fn clusters() -> Vec<Bounds> {
     let base = Bounds::of(3, 1, 2);
     let quiet = Bounds { nacks: false, chosen: false, crashes: Some(0), ..base };
@@ -95,7 +95,7 @@ fn engines_agree_on_clusters() {
     }
 }
 
-/// The counts that others published for states up to symmetry, and the sum of the orbits.
+/// The published counts of states up to symmetry, and the sum of the orbits.
 #[test]
 fn orbits_add_up() {
     for (ballots, both, acceptors, all) in
@@ -114,7 +114,7 @@ fn orbits_add_up() {
         let all = explore(&cluster(bounds).checked(), &with(all, 1, false));
         let some = explore(&cluster(bounds).checked(), &with(some, 1, true));
         assert_eq!(some.symmetry.expect("it was used").orbits, all.states as u64, "{bounds}");
-        // Only those who do not campaign can be renamed, and it takes two of them.
+        // Only nodes that do not campaign can be renamed, and it takes two of them.
         assert_eq!(some.states < all.states, bounds.nodes > bounds.campaigners + 1, "{bounds}");
     }
 }
@@ -150,7 +150,7 @@ fn least_name(synod: &Synod, state: synod::State) -> (String, usize) {
     (all[0].clone(), all.len())
 }
 
-/// A representative is its own, and all that it can be renamed to has it, too.
+/// A representative is its own representative, and that of every state that it can be renamed to.
 #[test]
 fn a_wrong_representative_would_be_noticed() {
     let synod = synod(3, 2, 2);
@@ -165,7 +165,7 @@ fn a_wrong_representative_would_be_noticed() {
     assert_eq!(representatives.len(), 443);
 }
 
-/// All reachable states, by a loop that is as plain as can be.
+/// All reachable states, found by a simple loop.
 fn states<M: Explorable>(model: &M) -> Vec<M::State> {
     let mut states = model.init_states();
     let mut known: std::collections::HashSet<_> = states.iter().cloned().collect();
@@ -237,7 +237,7 @@ fn counterexamples_are_equally_short() {
             assert_eq!(found.behaviours[AGREEMENT].steps().len(), steps, "{bug:?} {engine:?}");
             let property = &found.report.properties[0];
             assert!(property.counterexample.as_ref().expect("it is violated").shortest);
-            // With all properties, each that is said to be violated has as short a way as it has alone.
+            // A violated property has a counterexample of the same length with all properties as alone.
             let all = cluster(bounds).with_bug(bug).checked();
             for property in explore(&all, &options).properties {
                 let Some(found) = property.counterexample else { continue };
@@ -293,7 +293,7 @@ fn limits_are_told_with_how_far_it_came() {
             assert!(why.contains(&format!("the depth limit of {deepest} was reached")), "{why}");
             assert!(!report.complete);
         }
-        // Deep enough is no limit.
+        // A limit beyond the depth of the space has no effect.
         let whole = Options { max_depth: NonZeroUsize::new(25), ..options(engine) };
         assert_eq!(explore(&synod, &whole).verdict, Verdict::Holds);
     }

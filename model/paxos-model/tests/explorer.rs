@@ -1,4 +1,4 @@
-//! `paxos-model explore`, asked as a browser asks, and looked at in one.
+//! `paxos-model explore`, tested by HTTP requests and in a browser.
 //!
 //! The browser is chromium, without a window. No other test needs it. If it is not installed, the test prints this
 //! on standard error, past the capture of the test runner, and checks no page.

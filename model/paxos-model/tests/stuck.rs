@@ -1,4 +1,5 @@
-//! No state is stuck: where that holds, that it says something, and what it sees that nothing else does.
+//! No state of the correct protocol is stuck. The tests also show that the property can fail, and which bugs only this
+//! property notices.
 
 use expect_test::expect;
 use paxos_model::cluster::{Bounds, Bug, Cluster, Harm, NOT_STUCK};
@@ -7,7 +8,7 @@ use verdict::Verdict;
 
 const FREE: &str = "undecided, and a quorum is free";
 
-/// No crashes, and nothing that only spreads news.
+/// The same bounds without crashes, Nacks and Chosen messages.
 fn still(bounds: Bounds) -> Bounds {
     Bounds { crashes: Some(0), nacks: false, chosen: false, ..bounds }
 }
@@ -60,7 +61,7 @@ fn the_protocol_is_never_stuck() {
         let free = (bounds.ballots > 1).then_some(Finding::Seen);
         assert_eq!(finding(&report, FREE), free, "{bounds}");
     }
-    // If the first vote chooses, no vote leaves a value undecided, so these properties are not reported.
+    // If one vote chooses a value, no state has undecided votes. The property that looks for one is not reported.
     let report = looked_through(quorums(3, 1, Bounds::of(3, 1, 3)), None);
     assert_eq!(report.verdict, Verdict::Holds);
     assert_eq!(finding(&report, NOT_STUCK), Some(Finding::Holds));
