@@ -1,8 +1,7 @@
-//! Files and folders that a command is to write: tried before it begins, written when there is a result.
+//! Tries the files and folders of a command before it begins, and writes them when it has a result.
 //!
-//! A search may take hours, so a path that cannot be written must not be found out afterwards. An
-//! existing file stays as it is until there is a result to take its place, and a command that fails leaves nothing
-//! new behind.
+//! A search may take hours, so a path that cannot be written is refused before the search. An existing file is
+//! unchanged until a result replaces it. A command that fails leaves no new file or folder behind.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,10 +12,10 @@ use std::{
 use itertools::Itertools as _;
 use thiserror::Error;
 
-/// Why something cannot be written.
+/// An output cannot be written.
 #[derive(Debug, Error)]
 pub enum OutputError {
-    /// A file.
+    /// A file cannot be written.
     #[error(
         "{option} {} cannot be written: {error}; name a file in a folder that exists and can be written to",
         path.display()
@@ -29,7 +28,7 @@ pub enum OutputError {
         /// The error of the system.
         error: io::Error,
     },
-    /// A folder.
+    /// A folder cannot be made or written to.
     #[error(
         "{option} {} cannot be written to: {error}; name a folder that can be written to, or one that can be \
          made",
@@ -43,22 +42,22 @@ pub enum OutputError {
         /// The error of the system.
         error: io::Error,
     },
-    /// One file for two purposes.
+    /// Two options name the same file.
     #[error("{first} and {second} both name {}; give each a file of its own", path.display())]
     Twice {
-        /// An option.
+        /// The first option.
         first: &'static str,
-        /// Another one.
+        /// The second option.
         second: &'static str,
         /// The file that both name.
         path: PathBuf,
     },
 }
 
-/// Tries the files that options name, and leaves everything as it was.
+/// Tries the files that options name, and changes nothing.
 ///
 /// # Errors
-/// The first that cannot be written, or that two options name.
+/// Fails if a file cannot be written, or if two options name the same file.
 pub fn try_files<'a>(
     files: impl IntoIterator<Item = (&'static str, &'a Option<PathBuf>)>,
 ) -> Result<(), OutputError> {
@@ -81,7 +80,7 @@ pub fn try_files<'a>(
 
 fn try_file(path: &Path) -> io::Result<()> {
     if path.exists_and_is_special() {
-        // To open a pipe would wait for its reader.
+        // Opening a pipe would wait for its reader.
         return Ok(());
     }
     if path.exists() {
@@ -92,7 +91,7 @@ fn try_file(path: &Path) -> io::Result<()> {
 }
 
 trait Special {
-    /// True if there is something, and it is neither a file nor a folder.
+    /// Returns true if the path exists and is neither a file nor a folder.
     fn exists_and_is_special(&self) -> bool;
 }
 
@@ -102,29 +101,28 @@ impl Special for Path {
     }
 }
 
-/// Tries a folder that may have to be made, and leaves everything as it was.
+/// Tries a folder, which need not exist, and changes nothing.
 ///
 /// # Errors
-/// If it cannot be made or written to.
+/// Fails if it cannot be made or written to.
 pub fn try_folder(option: &'static str, path: &Path) -> Result<(), OutputError> {
     let there = path.ancestors().find(|folder| folder.exists()).filter(|it| *it != Path::new(""));
-    // A file without a name, which is gone when it is closed. A file in the place of a folder is refused by that,
-    // too.
+    // The temporary file has no name, and is gone when it is closed. This also fails if the path is a file.
     tempfile::tempfile_in(there.unwrap_or(Path::new("."))).map(drop).map_err(|error| {
         let path = path.to_owned();
         OutputError::Folder { option, path, error }
     })
 }
 
-/// Writes a file, all of it or nothing new.
+/// Writes a file. A new file is removed again if it cannot be written in full.
 ///
 /// # Errors
-/// If it cannot be written. An earlier file of that name may be lost then.
+/// Fails if the file cannot be written. An earlier file of that name may then be lost.
 pub fn write(option: &'static str, path: &Path, text: &str) -> Result<(), OutputError> {
     let new = !path.exists();
     File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
         if new {
-            // If there is none, or it cannot be removed, the error says enough.
+            // The error below is reported, even if there is no file or it cannot be removed.
             let _ = fs::remove_file(path);
         }
         OutputError::File { option, path: path.to_owned(), error }

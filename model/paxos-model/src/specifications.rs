@@ -12,7 +12,7 @@ pub const SPECIFICATIONS: [(&str, &str); 3] = [
 /// Returns one of the specifications.
 ///
 /// # Panics
-/// If there is none of that name.
+/// Panics if no specification has this name.
 pub fn shipped(name: &str) -> Specification {
     let text = SPECIFICATIONS.iter().find(|(known, _)| *known == name);
     let (name, text) = text.unwrap_or_else(|| panic!("there is no specification {name}"));

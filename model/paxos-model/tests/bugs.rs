@@ -1,7 +1,8 @@
-//! Every bug of the catalogue is caught, and where: the smallest spaces that show it, what shows it
-//! first, and in how many steps. A property that no broken model ever violates would check nothing.
+//! Every bug of the catalogue is caught. The tests pin the smallest space that shows each bug, the property that fails
+//! first, and the number of steps to its violation. They also pin that some bug violates each property of states: a
+//! property that no bug violates would check nothing.
 //!
-//! Small means few states of the correct protocol. Two nodes with quorums that differ see most of it.
+//! A small space has few states of the correct protocol. Two nodes with quorums of different sizes show most bugs.
 
 use expect_test::expect;
 use itertools::iproduct;
@@ -12,7 +13,7 @@ use paxos_model::cluster::{
 use state_explorer::{Explorable as _, Finding, Options, Report, explore};
 use verdict::Verdict;
 
-/// Nodes, slots, ballots and campaigners; no crashes, and nothing that only spreads news.
+/// Bounds with these numbers of nodes, slots, ballots and campaigners. There are no crashes, Nacks or Chosen messages.
 fn space([nodes, slots, ballots, campaigners]: [u8; 4]) -> Bounds {
     let crashes = Some(0);
     let base = Bounds::of(nodes, slots, ballots);
@@ -39,8 +40,8 @@ fn reads(reads: u8, bounds: Bounds) -> Bounds {
     Bounds { reads, ..bounds }
 }
 
-/// A bug; a space where something sees it; then a property of states that sees it without the
-/// specification's help, and a space where it does.
+/// A bug, and a space in which the check fails. Then a property of states that the bug violates even if the
+/// specification is not checked, and a space in which it does.
 type Row = (Bug, Bounds, Option<(&'static str, Bounds)>);
 
 fn rows() -> Vec<Row> {
@@ -57,16 +58,16 @@ fn rows() -> Vec<Row> {
             unsynced(1, n1(1)),
             Some((AGREEMENT, crash(unsynced(1, n1(2))))),
         ),
-        // The client of a ballot asks for the same thing again, so that it takes a second ballot.
+        // The client of a ballot asks for the same value again, so agreement takes a second ballot to break.
         (Bug::UnreadableIsEmpty, crash(n1(1)), Some((AGREEMENT, crash(all_promise(2, 1))))),
         (Bug::AcceptsBelowPromise, all_promise(2, 2), Some((AGREEMENT, all_vote(2, 2)))),
         (Bug::PromisesBelowPromise, all_promise(2, 1), Some((AGREEMENT, all_vote(2, 2)))),
-        // Safe: the step is wrong, but what is promised is kept.
+        // Safe: the step is wrong, but the node keeps its promises.
         (Bug::PromisesBelowKeptPromise, all_promise(2, 1), None),
-        // Up to three nodes agreement never sees it (see below), but a quorum forgets what it holds.
+        // Up to three nodes, agreement is never violated (see below), but a quorum forgets a value that it holds.
         (Bug::AcceptDoesNotPromise, all_vote(1, 1), Some((HELD, crash(all_vote(2, 1))))),
         (Bug::PromiseClearsVotes, crash(n1(2)), Some((AGREEMENT, crash(n1(2))))),
-        // What is reported is wrong at once; that it ties with something else takes three ballots.
+        // The report is wrong at once. It takes three ballots until it ties with another report.
         (Bug::OneBallotVariable, crash(n1(2)), Some((AGREEMENT, three(3)))),
         (Bug::IgnoresReports, all_promise(2, 2), Some((AGREEMENT, all_promise(2, 2)))),
         (Bug::AdoptsLowest, three(3), Some((AGREEMENT, three(3)))),
@@ -76,9 +77,9 @@ fn rows() -> Vec<Row> {
             quorums(3, 1, space([3, 1, 1, 1])),
             Some((AGREEMENT, quorums(3, 1, three(2)))),
         ),
-        // These two make a leader believe what is not so; what it votes for stays right. Votes go only to
-        // the owner of their ballot, which proposes what it voted for itself, so that to add them up
-        // takes more than two of them.
+        // These two bugs give a leader a wrong belief, and its votes stay right. Votes go only to the owner of
+        // their ballot, which proposes the value that it voted for itself. So it takes more than two votes to
+        // add up wrong ones.
         (
             Bug::CountsVoteTwice,
             quorums(3, 3, space([3, 1, 1, 1])),
@@ -94,21 +95,21 @@ fn rows() -> Vec<Row> {
             crash(quorums(1, 3, space([3, 1, 2, 1]))),
             Some((BELIEFS, crash(quorums(1, 3, space([3, 1, 2, 1]))))),
         ),
-        // The own vote is reported, which hides the bug from majorities; the promise that was lost
-        // matters where the candidate needs everybody's.
+        // The candidate's own vote is reported, which hides the bug from majorities. The lost promise matters
+        // if the candidate needs the promises of all nodes.
         (Bug::ReusesBallot, crash(n1(1)), Some((AGREEMENT, crash(all_promise(3, 2))))),
         (Bug::ChangesValue, space([2, 1, 2, 2]), Some((AGREEMENT, space([2, 1, 2, 2])))),
         (Bug::HalfIsQuorum, all_promise(1, 1), Some((AGREEMENT, all_promise(2, 2)))),
         (Bug::ReportsNothing, crash(n1(2)), Some((AGREEMENT, all_promise(2, 2)))),
         (Bug::HidesOvertakenVotes, all_promise(2, 2), Some((AGREEMENT, all_promise(2, 2)))),
-        // Whoever trimmed never says so to itself; it takes another to be misled.
+        // A candidate knows which slots it has trimmed itself, so it takes another node to be misled.
         (
             Bug::HidesTrimmed,
             snapshots(crash(n1(2))),
             Some((AGREEMENT, snapshots(all_promise(2, 2)))),
         ),
-        // Safe, and no step is wrong: it votes too seldom. Only who expects an answer, as the lockstep
-        // does, misses it; the second of them leaves states stuck, which `stuck.rs` sees.
+        // Safe, and no step is wrong: the acceptor votes too seldom. Only a test that expects an answer notices
+        // this, such as the lockstep. The second bug leaves states stuck, as `stuck.rs` shows.
         (Bug::AcceptsOnlyPromised, three(3), None),
         (Bug::AcceptsOnlyAbovePromise, three(3), None),
         // Safe: it is one message too many, to a leader that does not listen.
@@ -116,23 +117,23 @@ fn rows() -> Vec<Row> {
         (Bug::ClaimsVote, all_promise(2, 2), Some((AGREEMENT, all_vote(2, 2)))),
         (Bug::FillsGapUnasked, two_slots, Some((AGREEMENT, two_slots))),
         (Bug::AdoptsWholeLog, two_slots, Some((AGREEMENT, two_slots))),
-        // The votes of others never contradict it, for whoever hears of the snapshot believes it.
+        // The votes of other nodes never contradict it: a node that gets the snapshot believes it.
         (Bug::TrimsUnchosen, snapshots(all_vote(1, 1)), Some((TRIMMED, snapshots(all_vote(1, 1))))),
         (
             Bug::LeadsBehind,
             snapshots(all_promise(2, 2)),
             Some((AGREEMENT, snapshots(all_promise(2, 2)))),
         ),
-        // Reads are in no specification. To be overtaken takes a quorum that does without this leader.
+        // No specification has reads. A leader is overtaken only if a quorum without it exists.
         (Bug::ReadsUnconfirmed, reads(1, three(2)), Some((READS, reads(1, three(2))))),
         (Bug::ReadsBelowBarrier, reads(1, all_vote(2, 2)), Some((READS, reads(1, all_vote(2, 2))))),
         (Bug::CountsOldConfirmation, reads(2, three(2)), Some((READS, reads(2, three(2))))),
         (Bug::ReadsBelowGap, reads(1, gap), Some((READS, reads(1, gap)))),
         (Bug::ProposesUnprepared, n1(2), Some((AGREEMENT, three(4)))),
-        // As the other two that vote too seldom.
+        // Safe, as the other two bugs that vote too seldom.
         (Bug::VotesOnlyOnce, three(3), None),
-        // All have to vote, its owner among them, so that it cannot get both its values chosen; but it takes
-        // votes for the one for votes for the other.
+        // All nodes have to vote, including the owner of the ballot, so it cannot get both its values chosen.
+        // But it mistakes votes for one value for votes for the other.
         (
             Bug::ProposesTooEarly,
             unsynced(2, n1(1)),
@@ -146,7 +147,7 @@ fn cluster(bounds: Bounds) -> Cluster {
     Cluster::new(bounds).expect("the bounds are good")
 }
 
-/// What fails first, and after how many steps.
+/// The property that fails first, and the number of steps to its violation.
 fn first_failure(report: &Report) -> String {
     let failures = report.properties.iter().filter_map(|property| {
         let found = property.counterexample.as_ref()?;
@@ -288,7 +289,7 @@ fn every_bug_is_caught() {
     "#]].assert_eq(&(table.join("\n") + "\n"));
 }
 
-/// Of the spaces with fewer states than 100, none smaller than that of a row shows its bug.
+/// No space of fewer than 100 states that is smaller than the space of a row shows its bug.
 #[test]
 fn nothing_smaller_shows_them() {
     let few = 100;
@@ -322,7 +323,7 @@ fn nothing_smaller_shows_them() {
     assert_eq!((spaces.len(), compared), (175, 1172));
 }
 
-/// The same in majorities of three nodes, or of five where three do not show it.
+/// The first failures with majorities of three nodes, or of five nodes if three do not show the bug.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn majorities_show_most_of_it() {
@@ -391,7 +392,7 @@ fn majorities_show_most_of_it() {
     "#]].assert_eq(&table.concat());
 }
 
-/// Bounds in which a property never sees a bug: smaller is not always enough.
+/// Bounds in which a bug never violates a property, because they are too small.
 #[test]
 fn bounds_that_are_too_small_miss_it() {
     let three = |ballots| space([3, 1, ballots, 2]);
@@ -400,55 +401,55 @@ fn bounds_that_are_too_small_miss_it() {
     let one_leads = quorums(1, 2, space([2, 1, 1, 1]));
     let all = "";
     let rows: &[(Bug, Bounds, &[&'static str])] = &[
-        // Two ballots have no third that could go wrong.
+        // These bugs need a third ballot.
         (Bug::AdoptsLowest, three(2), &[all]),
         (Bug::OneBallotVariable, three(2), &[AGREEMENT, BELIEFS, PROMISES_KEPT, HELD]),
         (Bug::CountsOldPromise, three(2), &[all]),
         (Bug::CountsOldPromise, space([3, 1, 2, 1]), &[AGREEMENT, BELIEFS, PROMISES_KEPT, HELD]),
         (Bug::AddsUpBallots, three(2), &[all]),
         (Bug::MatchesByValue, three(2), &[all]),
-        // One ballot has one client, which asks for one thing.
+        // One ballot has one client, which asks for one value.
         (Bug::ChangesValue, three(1), &[all]),
         (Bug::UnreadableIsEmpty, crash(three(1)), &[AGREEMENT, VALIDITY, ONE_VALUE]),
-        // One ballot comes after no vote, and is below no promise.
+        // A single ballot has no earlier votes, and no higher promise.
         (Bug::ReportsNothing, three(1), &[all]),
         (Bug::HidesOvertakenVotes, three(1), &[all]),
         (Bug::ClaimsVote, three(1), &[all]),
-        // The specification sees what goes unprepared at once; agreement only when it is overtaken.
+        // An unprepared proposal violates the specification at once, and agreement only after a later ballot.
         (Bug::ProposesUnprepared, three(3), &[AGREEMENT, BELIEFS, PROMISES_KEPT, HELD, ONE_VALUE]),
-        // Of three nodes, one message is all that a majority needs besides the own vote.
+        // With three nodes, a majority needs only one message beside the node's own vote.
         (Bug::CountsPromiseTwice, three(3), &[all]),
         (Bug::CountsVoteTwice, three(3), &[all]),
         (Bug::AddsUpBallots, three(3), &[all]),
         (Bug::MatchesByValue, three(3), &[all]),
         (Bug::CountsPromiseTwice, quorums(1, 3, three(2)), &[all]),
         (Bug::CountsVoteTwice, quorums(3, 1, three(2)), &[all]),
-        // The promise that fell is seen at once, and the value that is forgotten later. But of three
-        // nodes one that voted is in every quorum of promises, and reports it.
+        // The lowered promise fails at once, and the forgotten value later. But with three nodes, every quorum of
+        // promises contains a node that voted and reports its vote.
         (Bug::AcceptDoesNotPromise, three(2), &[AGREEMENT, BELIEFS]),
         (Bug::AcceptDoesNotPromise, three(3), &[AGREEMENT, BELIEFS]),
         (Bug::ReusesBallot, crash(three(2)), &[AGREEMENT, BELIEFS, HELD, ONE_VALUE]),
-        // Without a crash nothing is lost.
+        // Without a crash, no state is lost.
         (Bug::ReusesBallot, three(3), &[all]),
         (Bug::RepliesBeforePersisting, three(3), &[all]),
         (Bug::UnreadableIsEmpty, three(3), &[all]),
-        // One slot has no gap, and one ballot nothing to adopt.
+        // One slot has no gap, and one ballot has no value to adopt.
         (Bug::FillsGapUnasked, three(3), &[all]),
         (Bug::AdoptsWholeLog, flexible, &[all]),
         (Bug::FillsGapUnasked, two_slots_one_ballot, &[all]),
         (Bug::AdoptsWholeLog, two_slots_one_ballot, &[all]),
-        // Who needs the promise of another has made its own durable before.
+        // A node that needs the promise of another node has already made its own durable.
         (Bug::ProposesTooEarly, crash(unsynced(2, three(2))), &[all]),
         (Bug::ProposesTooEarly, crash(unsynced(2, space([2, 1, 2, 2]))), &[all]),
-        // One ballot that is begun again proposes the same again; and one step at a time is not enough where
-        // nothing is reported.
+        // A ballot that is begun again proposes the same value again. One unsynced step is not enough if no vote
+        // is reported.
         (
             Bug::ProposesTooEarly,
             crash(unsynced(2, one_leads)),
             &[AGREEMENT, BELIEFS, ONE_VALUE, HELD],
         ),
         (Bug::ProposesTooEarly, crash(unsynced(1, one_leads)), &[all]),
-        // Where steps are synced at once nothing is early.
+        // If steps are synced at once, no message is early.
         (Bug::ProposesTooEarly, crash(quorums(1, 2, space([2, 1, 2, 2]))), &[all]),
         (Bug::CountsOwnVoteEarly, crash(three(2)), &[all]),
     ];
@@ -462,8 +463,8 @@ fn bounds_that_are_too_small_miss_it() {
     }
 }
 
-/// An acceptor that votes only once leaves nothing undone that has to happen somewhere: of safety and
-/// of what is reachable it takes nothing away, but there are fewer states.
+/// An acceptor that votes only once violates no property of this search: safety holds, and each `sometimes` property is still seen.
+/// The space only has fewer states.
 #[test]
 fn voting_only_once_is_safe_and_hardly_shows() {
     let bounds = space([3, 1, 3, 2]);
@@ -478,7 +479,7 @@ fn voting_only_once_is_safe_and_hardly_shows() {
     }
 }
 
-/// Each property of states is violated by some bug in these small spaces.
+/// Some bug violates each property of states in these small spaces.
 #[test]
 fn every_property_can_fail() {
     let all_promise = quorums(2, 1, space([2, 1, 2, 2]));
@@ -499,7 +500,7 @@ fn every_property_can_fail() {
     }
 }
 
-/// What is held against the bugs is not held against the protocol.
+/// Without a bug, no property fails in these bounds.
 #[test]
 fn the_protocol_itself_holds_in_all_these_bounds() {
     let mut spaces = vec![quorums(1, 3, space([3, 1, 2, 2])), crash(space([3, 1, 2, 2]))];

@@ -28,8 +28,8 @@ fn read(text: &str) -> Vec<Clause> {
     lines.map(numbers).collect()
 }
 
-/// Whether a clause follows from others by unit propagation: if all its literals were false, and all that
-/// must be true then were, one of the others would be false.
+/// Returns true if a clause follows from others by unit propagation: with all its literals false, propagation makes
+/// one of the other clauses false.
 fn follows(clause: &Clause, from: &[Clause]) -> bool {
     let most = from.iter().chain([clause]).flatten().map(|literal| literal.unsigned_abs()).max();
     let mut values = vec![0; most.unwrap_or(0) as usize + 1];
@@ -62,7 +62,7 @@ fn follows(clause: &Clause, from: &[Clause]) -> bool {
     }
 }
 
-/// Whether a proof shows that clauses contradict each other.
+/// Returns true if a proof shows that clauses contradict each other.
 fn is_refuted(cnf: &str, drat: &str) -> bool {
     let mut known = read(cnf);
     for lemma in read(drat) {
@@ -97,7 +97,7 @@ fn every_proof_is_believed() {
     assert!(lemmas > proved, "{lemmas} lemmas");
 }
 
-/// What does not hold has no certificate.
+/// An obligation that does not hold has no certificate.
 #[test]
 fn no_mutant_is_certified() {
     for (name, mutant) in support::mutants() {

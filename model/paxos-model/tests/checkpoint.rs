@@ -1,4 +1,4 @@
-//! What is kept on disk is enough to go on, and what is not right is refused.
+//! A run resumes from its checkpoint, and a damaged checkpoint is refused.
 
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "nothing is killed here")]
@@ -37,7 +37,7 @@ fn a_run_goes_on_where_a_limit_ended_it() {
     let directory = directory();
     let limited = run(directory.path(), &["--max-depth", "9"]);
     assert!(limited.why().contains("the depth limit of 9 was reached"), "{}", limited.why());
-    // A level and the one before it, and nothing else.
+    // The directory has a level and the one before it, and nothing else.
     let names: Vec<_> = files(directory.path());
     assert!(names.iter().all(|path| path.extension().is_none()), "{names:?}");
     assert!(names.len() <= 2, "{names:?}");
@@ -47,7 +47,7 @@ fn a_run_goes_on_where_a_limit_ended_it() {
     assert_eq!(shallow.code(), Some(2));
     assert!(shallow.complaint().contains("instead of 5"));
     assert_eq!(run(directory.path(), &["--resume"]).counts(), (185_369, 491_535, 25));
-    // Nothing is found anew in the last levels; what was found before is remembered.
+    // The last levels have no new findings. The earlier findings are remembered.
     let report = run(directory.path(), &["--resume"]).report();
     assert_eq!(report["properties"][3]["finding"], "seen", "{report}");
     assert_eq!(report["warnings"], serde_json::json!([]));
@@ -71,7 +71,7 @@ fn a_run_up_to_symmetry_goes_on() {
     );
 }
 
-/// Where states may be met again in other levels, all levels are kept.
+/// All levels are kept if a state may occur in several levels.
 #[test]
 fn a_cluster_goes_on() {
     let directory = directory();
@@ -157,7 +157,7 @@ fn what_is_not_right_is_refused() {
     assert_eq!(run(&kept, &["--resume"]).counts(), (185_369, 491_535, 25));
 }
 
-/// A level of which a part is missing is not one: the one before it counts.
+/// A level with a missing part does not count: the run resumes from the level before it.
 #[test]
 fn a_level_that_is_not_whole_does_not_count() {
     let place = directory();
@@ -183,12 +183,12 @@ fn a_full_disk_is_inconclusive() {
     assert!(text.contains("inconclusive: the checkpoint "), "{text}");
     assert!(text.contains(" cannot be written: "), "{text}");
     assert!(text.contains(" states, at depth "), "{text}");
-    // What was whole before is still enough to go on.
+    // The levels that were complete before are enough to resume.
     let levels = place.path().join("levels");
     assert_eq!(run(&levels, &["--resume"]).counts(), (185_369, 491_535, 25));
 }
 
-/// A signal ends a run with a report of how far it came.
+/// A signal ends a run with a report of its progress.
 #[test]
 fn a_signal_is_inconclusive() {
     for signal in ["INT", "TERM"] {
@@ -206,7 +206,7 @@ fn a_signal_is_inconclusive() {
     }
 }
 
-/// What is kept is of one model only: with a bug, another value or another property it is another.
+/// A checkpoint belongs to one model. A bug, another bound or another property makes another model.
 #[test]
 fn another_model_does_not_go_on_from_it() {
     let place = directory();

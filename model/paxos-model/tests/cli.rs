@@ -1,4 +1,4 @@
-//! The command `paxos-model` as its users meet it: what it prints, where, and how it exits.
+//! The command `paxos-model`: its output and its exit codes.
 
 use std::process::{Command, Output};
 
@@ -96,7 +96,7 @@ fn bad_bounds_are_unusable_and_say_why() {
     }
 }
 
-/// Each bound names the range that is accepted, and both its ends are.
+/// The error for each bound names the accepted range, and both ends of the range are accepted.
 #[test]
 fn bounds_of_a_cluster_name_their_ranges() {
     for (bound, least, most) in [
@@ -134,7 +134,7 @@ fn bounds_of_a_cluster_name_their_ranges() {
     }
 }
 
-/// Nothing is searched for where what is found could not be written; and nothing is touched.
+/// No search begins if its outputs cannot be written, and no file is changed.
 #[test]
 fn outputs_are_tried_before_anything_runs() {
     let folder = Folder::new("outputs");
@@ -170,7 +170,7 @@ fn outputs_are_tried_before_anything_runs() {
             assert!(stderr(&output).contains(&format!("{bad} cannot be written to: ")));
         }
     }
-    // A path that is tried and then not written stays as it was.
+    // A path that is tried and then not written is unchanged.
     let new = folder.0.join("new.svg").display().to_string();
     for search in
         ["check synod --ballots 1", "check synod --ballots 5 --max-states 1000", "trace nothing"]
@@ -184,7 +184,7 @@ fn outputs_are_tried_before_anything_runs() {
     }
     let output = paxos_model(&format!("check synod --svg {new} --itf {new}"));
     assert!(stderr(&output).contains("--svg and --itf both name "), "{}", stderr(&output));
-    // A counterexample takes its place.
+    // A counterexample replaces the file.
     let output = paxos_model(&format!("check cluster --bug 8 --ballots 2 --quiet --svg {file}"));
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(std::fs::read_to_string(&file).expect("it is there").starts_with("<svg"));
@@ -228,7 +228,7 @@ fn the_specifications_are_proved() {
     assert!(!stdout(&output).contains("multipaxos"));
 }
 
-/// A folder that goes away with the test.
+/// A folder that is removed at the end of the test.
 struct Folder(std::path::PathBuf);
 
 impl Folder {

@@ -1,4 +1,5 @@
-//! Small clusters, explored to the last state: exact counts, all properties, nothing vacuous.
+//! Small clusters, explored to the last state. The tests pin exact counts, check all properties, and show that none
+//! is vacuous.
 
 use paxos_model::cluster::{Bounds, BoundsError, Cluster};
 use state_explorer::{Expectation, Finding, Options, explore};
@@ -12,7 +13,7 @@ fn snapshots(bounds: Bounds) -> Bounds {
     Bounds { snapshots: true, ..bounds }
 }
 
-/// Bounds, and the states, transitions and depth they have.
+/// Bounds, and the numbers of states and transitions and the depth of their spaces.
 fn spaces() -> Vec<(Bounds, usize, usize, usize)> {
     let flexible = |phase1_quorum, phase2_quorum| Bounds {
         phase1_quorum,
@@ -59,7 +60,7 @@ fn every_state_is_safe_and_the_counts_are_exact() {
     }
 }
 
-/// Each `always` means something only beside a `sometimes`.
+/// An `always` property may hold vacuously, so each has a `sometimes` property beside it.
 #[test]
 fn there_are_as_many_witnesses_as_claims() {
     let report =

@@ -22,7 +22,7 @@ fn synod() -> Synod {
     Synod::new(bounds).expect("bounds in range")
 }
 
-/// Where somebody can look at it.
+/// Writes a diagram to a file that people can view.
 fn keep(name: &str, diagram: &space_time::Diagram) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(folder.join(format!("{name}.svg")), diagram.svg()).expect("writable");

@@ -1,4 +1,4 @@
-//! Nothing is believed too easily: specifications that say nothing, words that mean something elsewhere, and
+//! The prover does not accept specifications too easily: vacuous ones, words that have a meaning for a solver, and
 //! texts that are larger than they look.
 
 use std::{fmt::Write as _, time::Duration};
@@ -23,7 +23,7 @@ fn proved_by(text: &str, prover: &Prover) -> SpecificationReport {
     prove(&[specification], prover, Duration::from_secs(20), |_| ()).specifications.remove(0)
 }
 
-/// The verdict of the built-in prover, and of those that are installed, which must be the same.
+/// The verdict of the built-in prover. Asserts that the installed solvers have the same verdict.
 fn verdict(forms: &str) -> (Verdict, String) {
     let report = proved_by(&text(forms), &Prover::Builtin);
     for kind in [Kind::Z3, Kind::Cvc5] {
@@ -56,7 +56,7 @@ fn an_action_that_can_never_happen_proves_nothing() {
     assert!(text.contains("idle is possible in no state"), "{text}");
 }
 
-/// Safety that carries itself from state to state needs no invariant.
+/// A safety property that is inductive needs no invariant.
 #[test]
 fn what_the_induction_carries_holds() {
     let stop = "(action stop ((x s)) \"stop {x}\" (set (R x) false))";
@@ -65,11 +65,11 @@ fn what_the_induction_carries_holds() {
     assert!(text.contains("never is not implied by the invariant alone"), "{text}");
 }
 
-/// Names and words of a specification mean nothing to a solver, whatever they are.
+/// The names and words of a specification have no meaning for a solver.
 #[test]
 fn names_and_words_are_only_that() {
     let all = "(forall ((x s) (y s)) (=> (R x) (R y)))";
-    // The variable was once taken for a place of the relation.
+    // An earlier version mistook the variable for a place of the relation.
     let captured = format!(
         "(action go ((place s)) \"go {{place}}\" (set (R place) true))
          (invariant i \"all or none\" {all}) (safety all \"all or none\" {all})"
@@ -128,8 +128,8 @@ fn what_is_larger_than_it_looks_is_refused() {
     assert!(error.to_string().contains("the text is empty"));
 }
 
-/// Where time runs out while a counterexample is made small, it is shown as far as it came, or the
-/// obligation is open; and it does not take for ever.
+/// If time runs out while a counterexample is made smaller, the smallest so far is shown, or the obligation is open.
+/// The prover ends in time.
 #[test]
 fn time_that_runs_out_is_no_panic() {
     let many: Vec<_> = (1..=7).map(|n| format!("(x{n} s)")).collect();

@@ -1,5 +1,5 @@
-//! All engines explore the same: equal counts, equal verdicts, equally short counterexamples, with
-//! symmetry and without, on any number of threads.
+//! All engines agree on counts, verdicts and the length of counterexamples, with and without symmetry, on any number
+//! of threads.
 
 use std::num::NonZeroUsize;
 
@@ -24,7 +24,7 @@ fn cluster(bounds: Bounds) -> Cluster {
     Cluster::new(bounds).expect("the bounds are good")
 }
 
-/// Small spaces, each with something of its own.
+/// Small spaces that differ in their features.
 fn clusters() -> Vec<Bounds> {
     let base = Bounds::of(3, 1, 2);
     let quiet = Bounds { nacks: false, chosen: false, crashes: Some(0), ..base };
@@ -48,7 +48,7 @@ fn with(engine: Engine, threads: usize, symmetry: bool) -> Options {
     Options { engine, threads, symmetry, ..Options::default() }
 }
 
-/// What has to be the same whatever explores.
+/// The results that must be equal for all engines.
 fn counts(report: &Report) -> impl PartialEq + std::fmt::Debug + use<> {
     assert_eq!(report.verdict, Verdict::Holds, "{report}");
     let findings: Vec<_> = report.properties.iter().map(|it| (it.name, it.finding)).collect();
@@ -95,7 +95,7 @@ fn engines_agree_on_clusters() {
     }
 }
 
-/// The counts that others published for states up to symmetry, and the sum of the orbits.
+/// The published counts of states up to symmetry, and the sum of the orbits.
 #[test]
 fn orbits_add_up() {
     for (ballots, both, acceptors, all) in
@@ -114,7 +114,7 @@ fn orbits_add_up() {
         let all = explore(&cluster(bounds).checked(), &with(all, 1, false));
         let some = explore(&cluster(bounds).checked(), &with(some, 1, true));
         assert_eq!(some.symmetry.expect("it was used").orbits, all.states as u64, "{bounds}");
-        // Only those who do not campaign can be renamed, and it takes two of them.
+        // Only nodes that do not campaign can be renamed, and it takes two of them.
         assert_eq!(some.states < all.states, bounds.nodes > bounds.campaigners + 1, "{bounds}");
     }
 }
@@ -150,7 +150,7 @@ fn least_name(synod: &Synod, state: synod::State) -> (String, usize) {
     (all[0].clone(), all.len())
 }
 
-/// A representative is its own, and all that it can be renamed to has it, too.
+/// A representative is its own representative, and that of every state that it can be renamed to.
 #[test]
 fn a_wrong_representative_would_be_noticed() {
     let synod = synod(3, 2, 2);
@@ -165,7 +165,7 @@ fn a_wrong_representative_would_be_noticed() {
     assert_eq!(representatives.len(), 443);
 }
 
-/// All reachable states, by a loop that is as plain as can be.
+/// All reachable states, found by a simple loop.
 fn states<M: Explorable>(model: &M) -> Vec<M::State> {
     let mut states = model.init_states();
     let mut known: std::collections::HashSet<_> = states.iter().cloned().collect();
@@ -237,7 +237,7 @@ fn counterexamples_are_equally_short() {
             assert_eq!(found.behaviours[AGREEMENT].steps().len(), steps, "{bug:?} {engine:?}");
             let property = &found.report.properties[0];
             assert!(property.counterexample.as_ref().expect("it is violated").shortest);
-            // With all properties, each that is said to be violated has as short a way as it has alone.
+            // A violated property has a counterexample of the same length with all properties as alone.
             let all = cluster(bounds).with_bug(bug).checked();
             for property in explore(&all, &options).properties {
                 let Some(found) = property.counterexample else { continue };
@@ -249,7 +249,7 @@ fn counterexamples_are_equally_short() {
     }
 }
 
-/// Whoever finds it: the same state, by the same number of workers or another.
+/// The counterexample ends in the same state for any number of workers.
 #[test]
 fn a_counterexample_does_not_depend_on_the_number_of_workers() {
     let bounds = Bounds { crashes: Some(0), ..Bounds::of(3, 1, 2) };
@@ -264,7 +264,7 @@ fn a_counterexample_does_not_depend_on_the_number_of_workers() {
 
 #[test]
 fn symmetric_counterexamples_are_behaviours_of_the_model() {
-    // Nobody ever chooses two values; so this property of a correct model fails in a known place.
+    // Two values are never chosen, so this property of a correct model fails in a known state.
     let synod = synod(3, 2, 2);
     for engine in [Engine::Bfs, Engine::Dfs, Engine::Timely] {
         let show = Some("a value is chosen".to_owned());
@@ -293,7 +293,7 @@ fn limits_are_told_with_how_far_it_came() {
             assert!(why.contains(&format!("the depth limit of {deepest} was reached")), "{why}");
             assert!(!report.complete);
         }
-        // Deep enough is no limit.
+        // A limit beyond the depth of the space has no effect.
         let whole = Options { max_depth: NonZeroUsize::new(25), ..options(engine) };
         assert_eq!(explore(&synod, &whole).verdict, Verdict::Holds);
     }

@@ -1,8 +1,7 @@
-//! `paxos-model explore`, asked as a browser asks, and looked at in one.
+//! `paxos-model explore`, tested by HTTP requests and in a browser.
 //!
-//! The browser is chromium, without a window. It is a program of others, and not needed for anything
-//! else: where it is not installed, this says so on standard error, past the capture of the test
-//! runner, and nothing is claimed about it.
+//! The browser is chromium, without a window. No other test needs it. If it is not installed, the test prints this
+//! on standard error, past the capture of the test runner, and checks no page.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _, stderr},
@@ -47,13 +46,13 @@ impl Explorer {
         let explorer = Self { process, address: said.expect("it says where it is") };
         let start = Instant::now();
         while TcpStream::connect(&explorer.address).is_err() {
-            assert!(start.elapsed() < PATIENCE, "nobody listens at {}", explorer.address);
+            assert!(start.elapsed() < PATIENCE, "no server listens at {}", explorer.address);
             thread::sleep(Duration::from_millis(20));
         }
         explorer
     }
 
-    /// What it answers, headers included.
+    /// The response, including its headers.
     fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
@@ -97,7 +96,7 @@ fn chromium() -> Option<PathBuf> {
     })
 }
 
-/// What a page looks like once its scripts have run; nothing where there is no browser.
+/// The text of a page after its scripts have run. None if there is no browser.
 fn page(url: &str, name: &str) -> Option<String> {
     let Some(chromium) = chromium() else {
         writeln!(stderr(), "not tried in a browser: chromium is not on the PATH")

@@ -79,8 +79,8 @@ fn level_is_there(directory: &Path, level: usize) -> bool {
     })
 }
 
-/// One of two is killed; the other ends, and says so. Whoever goes on, with however many workers, counts
-/// exactly what there is.
+/// One of two processes is killed. The other ends and reports it. A resumed run with any number of workers counts
+/// exactly the states of the space.
 #[test]
 fn a_run_goes_on_after_one_process_was_killed() {
     let place = Place::of(2);
@@ -100,7 +100,7 @@ fn a_run_goes_on_after_one_process_was_killed() {
     let resumed = Run::synod(&[&arguments[..], &["--resume", "--threads", "3"]].concat());
     assert_eq!(resumed.ended().counts(), (8_220_065, 23_340_612, 33));
 
-    // What is done is done, whoever asks again.
+    // A complete run stays complete: each resumed run reports the same counts.
     let again = [&arguments[..], &["--resume"]].concat();
     let (first, second) = (place.begin(0, &again), place.begin(1, &again));
     assert_eq!(first.ended().counts(), (8_220_065, 23_340_612, 33));
@@ -124,7 +124,7 @@ fn processes_that_would_do_something_else_are_refused() {
     }
 }
 
-/// Whoever else calls is not listened to, and does no harm.
+/// Connections from other programs are refused and do no harm.
 #[test]
 fn strangers_are_ignored() {
     let place = Place::of(2);
@@ -159,7 +159,7 @@ fn unusable_hosts_say_why() {
     let bad = place.directory.path().join("bad").display().to_string();
     fs::write(&bad, "127.0.0.1\n").expect("there is room");
     let empty = place.directory.path().join("empty").display().to_string();
-    fs::write(&empty, "# nobody\n").expect("there is room");
+    fs::write(&empty, "# no host\n").expect("there is room");
     let twice = place.directory.path().join("twice").display().to_string();
     fs::write(&twice, "127.0.0.1:4\n127.0.0.1:4\n").expect("there is room");
     for (arguments, complaint) in [
@@ -176,7 +176,7 @@ fn unusable_hosts_say_why() {
     }
 }
 
-/// The bounds may look alike: whoever has a bug, or looks at another property, does something else.
+/// Equal bounds are not enough: a process with a bug or another property explores another model.
 #[test]
 fn clusters_that_only_look_alike_are_refused() {
     for other in [&["--bug", "16"][..], &["--values", "3"], &["--not-stuck"]] {
@@ -191,7 +191,7 @@ fn clusters_that_only_look_alike_are_refused() {
 }
 
 #[test]
-fn nobody_waits_longer_than_the_time_limit() {
+fn no_process_waits_longer_than_the_time_limit() {
     let place = Place::of(2);
     let why = place.begin(1, &["--timeout", "0.2"]).ended().why();
     assert!(

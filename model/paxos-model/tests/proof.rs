@@ -117,7 +117,7 @@ fn each_mutant_breaks_what_it_should() {
     "#]].assert_eq(&lines(&table));
 }
 
-/// What a search of all states finds, with three acceptors and two values, at two ballots.
+/// The result of a search of all states with three acceptors, two values and two ballots.
 fn explored_at_two_ballots(specification: &Specification, quorums: &[u8]) -> &'static str {
     let (acceptors, ballots, values) = (3, 2, 2);
     let named = |name| specification.relation(name).expect("it is in the text");
@@ -149,8 +149,8 @@ fn explored_at_two_ballots(specification: &Specification, quorums: &[u8]) -> &'s
     "clean"
 }
 
-/// Two of the mutants pass a search that is bounded by two ballots, which is why there is a proof; and
-/// one of them fails only the proof: what can not be shown is not yet a bug of the protocol.
+/// Two of the mutants pass a search that is bounded by two ballots, so the proof is needed. One of them fails only
+/// the proof: an obligation that cannot be proved is not yet a bug of the protocol.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn bounded_search_misses_what_the_proof_sees() {
@@ -177,8 +177,8 @@ fn bounded_search_misses_what_the_proof_sees() {
     .assert_eq(&found.collect::<String>());
 }
 
-/// Whoever takes out any guard gets a counterexample, of three ballots at most; or the guard is one that
-/// safety does not need.
+/// Each specification without one of its guards has a counterexample of at most three ballots, unless safety does
+/// not need the guard.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn every_guard_matters() {
@@ -231,7 +231,7 @@ fn every_guard_matters() {
     .assert_eq(&lines(&table));
 }
 
-/// What somebody who edits a guard gets to read.
+/// The report for a specification with an edited guard.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn a_counterexample_reads_like_prose() {
@@ -331,12 +331,12 @@ fn a_contradiction_has_no_model() {
 /// A goal that an action breaks in every state is one that the prover must refute.
 #[test]
 fn what_is_not_so_is_not_proved() {
-    let wrong = "(safety silence \"nobody votes\"
+    let wrong = "(safety silence \"no acceptor votes\"
         (forall ((a acceptor) (b ballot) (v value)) (not (vote a b v))))";
     let specification =
         epr_prover::read("synod", &format!("{}{wrong}", SPECIFICATIONS[0].1)).expect("it is one");
     let report = proved(&specification);
-    // Where nobody votes nothing is chosen; but somebody may vote next, and nothing forbids it.
+    // Without votes no value is chosen. But an acceptor may vote next, and no guard forbids it.
     assert_eq!(report.failures(), ["accept/silence", "implied/silence"]);
 }
 

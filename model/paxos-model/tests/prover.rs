@@ -1,8 +1,8 @@
 //! The prover against a search of finite models, on formulas made at random.
 //!
 //! The two share the formula and the SAT solver and nothing else: one makes clauses, functions and
-//! instances, the other tries all elements. Where the prover finds a contradiction no structure may
-//! exist; where it finds none, a structure no larger than its terms must.
+//! instances, the other tries all elements. If the prover finds a contradiction, no structure may exist. If
+//! it finds none, a structure that is no larger than its terms must exist.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -117,8 +117,8 @@ impl Maker {
     }
 }
 
-/// What is given where something could exist: what exists of sort high may depend on what is given of
-/// sort low, and nothing else on anything.
+/// The universal variables in scope. An existential variable of sort high may depend on a universal one of sort low.
+/// No other dependency is allowed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Given {
     Nothing,

@@ -1,5 +1,5 @@
-//! What is explored is what is proved: in every state, in states that cannot be reached, and on long walks
-//! through spaces that are too large to explore. And each way to be different is noticed.
+//! The models refine the proved texts: in every state, in states that cannot be reached, and on long walks through
+//! spaces that are too large to explore. The tests also show that each kind of difference is noticed.
 
 #[path = "support/mutants.rs"]
 mod support;
@@ -290,7 +290,7 @@ fn bugs_do_not_follow_the_text() {
         10 CountsOldPromise: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 4 steps
             NOT EXPLAINED: n1 leads in b2 without a quorum
         11 CountsPromiseTwice: 3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 3/3, 4 steps
-            NOT EXPLAINED: b0 is led on the promises of {n1, n2}, who are no quorum
+            NOT EXPLAINED: b0 is led on the promises of {n1, n2}, which are no quorum
         12 CountsVoteTwice: 3 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 3/3, 9 steps
             NOT EXPLAINED: n1 believes that v0 is chosen in s0, which is not decided
         13 AddsUpBallots: 3 nodes, 1 slots, 2 ballots, 1 campaigners, quorums 1/3, 8 steps
@@ -302,7 +302,7 @@ fn bugs_do_not_follow_the_text() {
         16 ChangesValue: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 14 steps
             NOT EXPLAINED: the specification does not allow that v1 is proposed in s0, b1, on the promises of {n1, n2}
         17 HalfIsQuorum: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 2 steps
-            NOT EXPLAINED: b0 is led on the promises of {n1}, who are no quorum
+            NOT EXPLAINED: b0 is led on the promises of {n1}, which are no quorum
         18 ReportsNothing: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 10 steps
             NOT EXPLAINED: it should now be so that the promise of b1 by n2 reports in s0: v0 in b0
         18 HidesOvertakenVotes: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 12 steps
@@ -328,10 +328,10 @@ fn bugs_do_not_follow_the_text() {
         26 CountsOldConfirmation: follows it
         26 ReadsBelowGap: follows it
         28 ProposesUnprepared: 3 nodes, 1 slots, 3 ballots, 2 campaigners, 4 steps
-            NOT EXPLAINED: b2 is led on the promises of {}, who are no quorum
+            NOT EXPLAINED: b2 is led on the promises of {}, which are no quorum
         29 VotesOnlyOnce: follows it
         30 ProposesTooEarly: 2 nodes, 1 slots, 1 ballots, 2 campaigners, quorums 1/2, 2 unsynced, 2 steps
-            NOT EXPLAINED: b0 is led on the promises of {}, who are no quorum
+            NOT EXPLAINED: b0 is led on the promises of {}, which are no quorum
         31 CountsOwnVoteEarly: 2 nodes, 1 slots, 2 ballots, 2 campaigners, 1 unsynced, 6 steps
             NOT EXPLAINED: it should now be so that n1 stores in s0: v0 in b0 as its last vote
     "#]].assert_eq(&lines(&table));

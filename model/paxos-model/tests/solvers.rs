@@ -1,7 +1,7 @@
 //! z3 and cvc5 agree with the built-in prover on every obligation of every specification and mutant.
 //!
-//! They are programs of others, and not needed for anything else: where one is not installed, this says
-//! so on standard error, past the capture of the test runner, and nothing is claimed.
+//! No other test needs these programs. If one is not installed, its test prints this on standard error, past the
+//! capture of the test runner, and checks nothing.
 
 #[path = "support/mutants.rs"]
 mod support;

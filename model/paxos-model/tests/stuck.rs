@@ -1,4 +1,5 @@
-//! No state is stuck: where that holds, that it says something, and what it sees that nothing else does.
+//! No state of the correct protocol is stuck. The tests also show that the property can fail, and which bugs only this
+//! property notices.
 
 use expect_test::expect;
 use paxos_model::cluster::{Bounds, Bug, Cluster, Harm, NOT_STUCK};
@@ -7,7 +8,7 @@ use verdict::Verdict;
 
 const FREE: &str = "undecided, and a quorum is free";
 
-/// No crashes, and nothing that only spreads news.
+/// The same bounds without crashes, Nacks and Chosen messages.
 fn still(bounds: Bounds) -> Bounds {
     Bounds { crashes: Some(0), nacks: false, chosen: false, ..bounds }
 }
@@ -48,7 +49,7 @@ fn the_protocol_is_never_stuck() {
         still(Bounds::of(3, 2, 2)),
         Bounds { unsynced: 1, ..Bounds::of(2, 2, 2) },
         Bounds::of(2, 3, 1),
-        // Who waits for what is trimmed can get it.
+        // A node that lacks a trimmed slot can get the snapshot.
         Bounds { snapshots: true, ..Bounds::of(3, 1, 2) },
         Bounds { snapshots: true, unsynced: 1, ..Bounds::of(2, 2, 2) },
         Bounds { snapshots: true, reads: 1, ..Bounds::of(2, 1, 3) },
@@ -60,7 +61,7 @@ fn the_protocol_is_never_stuck() {
         let free = (bounds.ballots > 1).then_some(Finding::Seen);
         assert_eq!(finding(&report, FREE), free, "{bounds}");
     }
-    // Where the first vote chooses nothing is ever undecided, and nothing else is said of it.
+    // If one vote chooses a value, no state has undecided votes. The property that looks for one is not reported.
     let report = looked_through(quorums(3, 1, Bounds::of(3, 1, 3)), None);
     assert_eq!(report.verdict, Verdict::Holds);
     assert_eq!(finding(&report, NOT_STUCK), Some(Finding::Holds));
@@ -74,7 +75,7 @@ fn it_is_looked_for_only_where_that_is_asked_for() {
     assert_eq!(finding(&report, NOT_STUCK), None);
 }
 
-/// Of what is safe but wrong, who waits for ever is told from who does not.
+/// Among the safe bugs, the check finds those that leave states stuck.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn bugs_that_are_safe_may_be_stuck() {

@@ -1,6 +1,6 @@
 //! The rules do the same in the small universe, which is explored, and in the unbounded one.
 //!
-//! Both run one text of the rules. What could differ is a universe: a set that counts wrongly, a log that forgets too
+//! Both run one text of the rules. Only the universes can differ: a set that counts wrongly, a log that forgets too
 //! much, a ballot that is not the next one. So each step of random walks through a small cluster is taken in the
 //! unbounded universe as well, and everything that follows from it is compared. A correct walk meets each handler, and a
 //! rule that is broken on one side only is noticed.

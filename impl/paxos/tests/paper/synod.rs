@@ -24,8 +24,10 @@ fn only_a_proposed_value_is_chosen() {
     assert_eq!(output.chosen, [(Slot(0), value("x"))]);
 }
 
-/// "A process never learns that a value has been chosen unless it actually has been." A node that has not voted in
-/// the ballot of a Chosen message does not take its own vote of another ballot for the chosen value.
+/// "A process never learns that a value has been chosen unless it actually has been."
+///
+/// A node that has not voted in the ballot of a Chosen message does not take its own vote of another ballot for the
+/// chosen value.
 #[test]
 fn only_a_chosen_value_is_learned() {
     let mut replica = replica(3, 3);
@@ -113,8 +115,7 @@ fn p2b_every_higher_proposal_has_the_chosen_value() {
     }
 }
 
-/// P2c (a): a value may be proposed freely if "no acceptor in S has accepted any proposal numbered less
-/// than n".
+/// P2c, case a. A value may be proposed freely if "no acceptor in S has accepted any proposal numbered less than n".
 #[test]
 fn p2c_a_free_choice_when_nothing_was_accepted() {
     let mut candidate = replica(1, 3);
@@ -125,7 +126,7 @@ fn p2c_a_free_choice_when_nothing_was_accepted() {
     assert_eq!(sent(&output), [accept_all(ballot(1, 1), 0, &["mine"])]);
 }
 
-/// P2c (b): otherwise v is "the value of the highest-numbered proposal among all proposals numbered less than n
+/// P2c, case b. Otherwise v is "the value of the highest-numbered proposal among all proposals numbered less than n
 /// accepted by the acceptors in S". The test has three such proposals, in every order of arrival. One of them is
 /// the candidate's own vote.
 #[test]
@@ -159,8 +160,8 @@ fn phase_1a_a_new_number_to_all() {
     assert_eq!(sent(&output), [all], "above 4.3, and owned");
 }
 
-/// Phase 1b: an acceptor responds to a prepare request with a new highest number "with a promise not to accept any
-/// more proposals numbered less than n and with the highest-numbered proposal (if any) that it has accepted".
+/// Phase 1b, for a prepare request with a new highest number. The response of the acceptor is "a promise not to accept
+/// any more proposals numbered less than n", with "the highest-numbered proposal (if any) that it has accepted".
 #[test]
 fn phase_1b_a_promise_with_the_last_vote() {
     let mut replica = replica(2, 3);
@@ -380,8 +381,9 @@ fn a_single_proposer_succeeds() {
 
 // Section 2.5, the implementation.
 
-/// "An acceptor records its intended response in stable storage before actually sending the response." A new
-/// promise or vote comes with its record in the same output, and the records alone rebuild the acceptor.
+/// "An acceptor records its intended response in stable storage before actually sending the response."
+///
+/// A new promise or vote comes with its record in the same output. The records alone rebuild the acceptor.
 #[test]
 fn a_response_comes_with_its_record() {
     let mut replica = replica(2, 3);

@@ -1,8 +1,8 @@
-//! How Lamport's Paxos is drawn: ballots to the left, acceptors to the right.
+//! Draws Lamport's Paxos: ballots to the left, acceptors to the right.
 //!
-//! A ballot stands for whoever leads it. A promise has read the 1a of its ballot, a proposal the 1b
-//! of everybody who had promised by then, and a vote the 2a. That a proposal needs no more than a
-//! quorum of the promises is not shown: any of them may have been among it.
+//! The lane of a ballot stands for its leader. An arrow leads from the 1a message of a ballot to each promise, from
+//! each 1b message so far to the proposal, and from the 2a message to each vote. A proposal needs only a quorum of
+//! the promises. The diagram does not show which quorum, because the model does not choose one.
 
 use space_time::{Arrow, Diagram, Lane};
 
@@ -26,10 +26,10 @@ impl Drawn for Synod {
 struct Picture<'a> {
     synod: &'a Synod,
     diagram: Diagram,
-    /// Those that do something; the others have no lane.
+    /// The ballots that take a step, and their lanes. Other ballots have no lane.
     ballots: Vec<(Ballot, Lane)>,
     acceptors: Vec<Lane>,
-    /// When each message was sent. What was there from the start was sent at 0.
+    /// The time at which each message was sent. Messages of the first state have the time 0.
     sent: Vec<(Action, u64)>,
 }
 
@@ -85,7 +85,7 @@ impl<'a> Picture<'a> {
 
     fn ballot(&self, b: Ballot) -> Lane {
         let lane = self.ballots.iter().find(|(ballot, _)| *ballot == b);
-        lane.expect("whoever acts has a lane").1
+        lane.expect("a ballot that takes a step has a lane").1
     }
 
     fn acceptor(&self, a: Acceptor) -> Lane {

@@ -253,7 +253,7 @@ impl ClusterRefinement {
         let quorum_of = |ballot: Ballot| {
             let led = after.led[usize::from(ballot.0)];
             text.promisers_of(led).ok_or_else(|| {
-                format!("b{} is led on the promises of {led:?}, who are no quorum", ballot.0)
+                format!("b{} is led on the promises of {led:?}, which are no quorum", ballot.0)
             })
         };
         let mut steps = Vec::new();

@@ -34,7 +34,7 @@ impl Run {
         self.0.as_ref().expect("it runs").id()
     }
 
-    /// Ends it as the power does, and nothing else.
+    /// Kills the process, as a power failure would.
     pub(crate) fn kill(mut self) {
         let mut child = self.0.take().expect("it runs");
         child.kill().expect("it can be killed");
@@ -59,7 +59,7 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         if let Some(mut child) = self.0.take() {
-            // A test has failed; whether this works is no matter any more.
+            // A test has failed already, so errors are ignored here.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -75,7 +75,7 @@ impl Ended {
         self.0.status.code()
     }
 
-    /// What it complained of.
+    /// The text on standard error.
     pub(crate) fn complaint(&self) -> &str {
         std::str::from_utf8(&self.0.stderr).expect("it writes UTF-8")
     }

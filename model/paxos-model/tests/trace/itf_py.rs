@@ -1,6 +1,6 @@
 //! itf-py reads what we write, and we read what it writes.
 //!
-//! itf-py is a library for Python, and needed for nothing else. Where it is not installed, the test says so on
+//! itf-py is a library for Python, and needed for nothing else. If it is not installed, the test says so on
 //! standard error, past the capture of the test runner, and claims nothing. The library makes a Python name out
 //! of each tag and each field, so a tag such as `1a` and a field such as `from` are errors there.
 

@@ -116,7 +116,7 @@ fn command(name: &str, more: &[&str]) -> Output {
         .expect("the binary was built for this test")
 }
 
-/// What the command says about a file, and how it exits.
+/// The output and the exit code of the command for a file.
 fn says(text: &str, name: &str, more: &[&str]) -> String {
     file(name, text);
     let output = command(name, more);
@@ -390,7 +390,7 @@ fn where_it_stops_being_a_behaviour_is_said() {
     assert!(said.contains("step 5: acceptor 2 votes in ballot 0: the recorded state differs at"));
 }
 
-/// What cannot be done in a state, and why.
+/// The actions that cannot be taken in a state, each with the reason.
 fn refusals<M: Traced>(model: &M, state: &M::State, actions: &[M::Action]) -> String {
     let mut said = String::new();
     let offered = model.offered(state);
@@ -503,7 +503,7 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
     let broken =
         Cluster::new(bounds).expect("bounds in range").with_bug(Bug::IgnoresReports).checked();
     let found = counterexample(&broken, AGREEMENT);
-    // The specification noticed it before agreement was lost; who looked for agreement went on.
+    // The specification is violated before agreement is lost. A search for agreement goes on.
     let text = write(&broken, &found, "agreement is violated");
     let said = says(&text, "broken.itf.json", &["--svg", "broken.svg", "--mermaid", "broken.mmd"]);
     check(
@@ -548,7 +548,7 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
     );
 }
 
-/// Who looks for one property goes on where the specification has long been left; so does the replay.
+/// A search for one property goes on after a step that violates the specification. So does the replay.
 #[test]
 fn a_trace_goes_on_beyond_a_step_that_is_none_of_the_specification() {
     let bounds = Bounds { phase2_quorum: 1, crashes: Some(0), ..Bounds::of(2, 1, 2) };
