@@ -1,6 +1,6 @@
 //! One node: its state, its messages, and the step that it takes on an input.
 //!
-//! All roles are in every node. The rules are generic over a [`Universe`](universe::Universe): the same text runs with
+//! All roles are in every node. The rules are generic over a [`Universe`]: the same text runs with
 //! a few nodes, ballots, slots and values, packed for exploration, and with any number of them.
 //!
 //! - [`universe`]: the things that the rules name, and all that they can do with them. [`small`] and [`unbounded`] are

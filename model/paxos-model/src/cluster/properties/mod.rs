@@ -4,8 +4,8 @@
 //! exhaustive search has to see for it to mean something.
 //!
 //! - this module: agreement, validity and the rest of the protocol.
-//! - [`reads`] and [`snapshots`]: the properties of clusters that have them.
-//! - [`stuck`]: progress stays possible.
+//! - `reads` and `snapshots`: the properties of clusters that have them.
+//! - `stuck`: progress stays possible.
 //!
 //! Properties that depend on the past are those of the [monitors](super::monitors).
 
