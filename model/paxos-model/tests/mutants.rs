@@ -282,7 +282,7 @@ fn what_is_stopped_is_inconclusive() {
     assert!(text(&output.stdout).contains("undecided"), "{}", text(&output.stdout));
 }
 
-/// Each has its two sentences and a name of its own.
+/// Each bug has two sentences and a name of its own.
 #[test]
 fn each_bug_is_told_in_two_sentences() {
     for &bug in Bug::ALL {
