@@ -6,8 +6,8 @@
 //! Claim: a run that compares each distinct step once finds a difference exactly if a run that compares the step of every
 //! transition does.
 //!
-//! - The comparison reads three things: the node before the step on both sides ([`NodePair`]), the step ([`LocalStep`]), and the
-//!   model's node after the step. `Lockstep::compare` has no other argument, and nothing else that it sees changes during a
+//! - The comparison reads the node before the step on both sides ([`NodePair`]), the step ([`LocalStep`]), and the model's node
+//!   after the step. `Lockstep::compare` has no other argument, and nothing else that it sees changes during a
 //!   run. The memo compares the same three by value. Hashes only find the place to look at.
 //! - Both sides are deterministic. The model's step is a pure function. So is the replica's: its crate has no clock, no
 //!   randomness and no global state, and the equality of replicas covers every field. The comparator takes each distinct

@@ -178,8 +178,8 @@ fn in_order(mut jobs: Vec<Job>) -> VecDeque<Job> {
     jobs.into()
 }
 
-/// If both explorations of a space are complete, the lockstep must have taken every transition of the model, kind by kind,
-/// and there must be one pair for each state of the model: two pairs with the same state would be hidden state of the
+/// If both explorations of a space are complete, the lockstep must have taken every transition of the model, kind by kind.
+/// There must also be one pair for each state of the model. Two pairs with the same state would be hidden state of the
 /// implementation.
 fn compare_links(rows: &mut [Row]) {
     let counts = |row: &Row| {

@@ -1,5 +1,5 @@
-//! Certificates: each proved obligation comes with ground clauses and a proof that they contradict each
-//! other, and a checker that shares nothing with the prover but the file formats believes it.
+//! Certificates: each proved obligation has ground clauses and a proof that they contradict each other. A checker that
+//! shares only the file formats with the prover accepts each proof.
 
 #[path = "support/mutants.rs"]
 mod support;
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 type Clause = Vec<i32>;
 
-/// Reads clauses that end in 0; comments and the heading of DIMACS are passed over.
+/// Reads clauses that end in 0. Skips comments and the heading of DIMACS.
 fn read(text: &str) -> Vec<Clause> {
     let lines = text.lines().filter(|line| !line.starts_with(['c', 'p']));
     let numbers = |line: &str| -> Clause {
@@ -109,7 +109,7 @@ fn no_mutant_is_certified() {
     }
 }
 
-/// A checker that believes everything would check nothing.
+/// The checker refuses wrong proofs: a checker that accepts everything would check nothing.
 #[test]
 fn the_checker_doubts() {
     let specification = shipped("synod");

@@ -1,5 +1,5 @@
-//! Several processes explore together, over real connections: they count what one would, notice when one is
-//! gone, and go on from where they were.
+//! Several processes explore together over real connections. They have the counts of a single process, notice the
+//! end of a process, and resume from their checkpoints.
 
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "signals are for others")]
@@ -17,7 +17,7 @@ use std::{
 use command::Run;
 use tempfile::TempDir;
 
-/// A directory with a list of hosts on ports that are free.
+/// A directory with a list of hosts on free ports.
 struct Place {
     directory: TempDir,
     addresses: Vec<String>,
@@ -45,7 +45,7 @@ impl Place {
         self.directory.path().join("levels")
     }
 
-    /// Begins one of the processes.
+    /// Starts one of the processes.
     fn begin(&self, process: usize, more: &[&str]) -> Run {
         let (hosts, process) = (self.hosts(), process.to_string());
         let mut arguments = vec!["--hosts", &hosts, "--process", &process];
@@ -144,7 +144,7 @@ fn strangers_are_ignored() {
             drop(stranger);
             continue;
         }
-        // One that says nothing at all is hung up on after a while.
+        // A silent connection is closed after a while.
         strangers.push(stranger);
     }
     let second = place.begin(1, &arguments);

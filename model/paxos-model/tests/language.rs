@@ -1,10 +1,11 @@
-//! The language of specifications: what is no specification is refused, at its place, with what would do.
+//! The language of specifications: a text that is no specification is refused with the place of the error and the
+//! forms that are accepted.
 
 use expect_test::{Expect, expect};
 use paxos_model::specifications::SPECIFICATIONS;
 use proptest::prelude::*;
 
-/// A small specification, into which a form or a formula is put.
+/// A small specification with this form and this formula in it.
 fn text(form: &str, formula: &str) -> String {
     format!(
         r#"(specification small "for tests")
@@ -25,7 +26,7 @@ fn text(form: &str, formula: &str) -> String {
 
 const GOOD: &str = "(forall ((x node) (c color) (d color)) (=> (has x c) (has x d) (= c d)))";
 
-/// Line, column, complaint, and what would do.
+/// Asserts that a text is refused. The expected text is the line, the column, the error and the accepted forms.
 fn refused(text: &str, expected: &Expect) {
     let error = epr_prover::read("small.epr", text).expect_err("it is refused");
     let (line, column) = error.position();
@@ -116,7 +117,7 @@ fn formulas_that_are_none_are_refused() {
             "12:4 a formula begins with a word | a formula: `true`, `false`, `(RELATION x …)`, `(= x y)`, `(distinct x y)`, `(not F)`, `(and F …)`, `(or F …)`, `(=> F G)`, `(= F G)`, `(forall ((x sort) …) F)` or `(exists ((x sort) …) F)`"
         ],
     );
-    // From nodes to colors and back again.
+    // The quantifiers lead from nodes to colors and back.
     refused(
         "(and (forall ((x node)) (exists ((c color)) (has x c)))
        (forall ((c color)) (exists ((x node)) (has x c))))",
@@ -288,7 +289,7 @@ fn the_place_is_shown() {
 }
 
 proptest! {
-    /// Whatever is done to a text, it is read or refused, and never anything else.
+    /// Any altered text is read or refused, without a panic.
     #[test]
     fn no_text_panics(cut in 0_usize..4000, length in 0_usize..40, put in "[()\" a-z;{}=é]{0,12}") {
         for (name, whole) in SPECIFICATIONS {

@@ -1,4 +1,4 @@
-//! Too little memory makes a search inconclusive; it says so and how far it came.
+//! A search with too little memory is inconclusive. Its report names the reason and the progress.
 #![cfg(target_os = "linux")]
 
 use std::process::{Command, Output};
@@ -39,7 +39,7 @@ fn a_search_ends_before_the_memory_does() {
     }
 }
 
-/// The limit is no reason to give up what fits.
+/// A search that fits into the limit is complete.
 #[test]
 fn what_fits_is_explored_to_its_end() {
     for engine in ["bfs", "dfs", "timely"] {
@@ -66,7 +66,7 @@ fn threads_that_cannot_be_started_are_inconclusive() {
     }
 }
 
-/// With hardly more than the program itself takes, everything is inconclusive, and nothing is killed.
+/// With hardly more memory than the program itself takes, every run is inconclusive, and none is killed.
 #[test]
 fn hardly_any_memory_is_inconclusive() {
     for (kib, arguments) in [
@@ -81,7 +81,7 @@ fn hardly_any_memory_is_inconclusive() {
     }
 }
 
-/// A proof that takes longer than a moment looks at the memory, too.
+/// A proof that takes longer than a moment also checks the available memory.
 #[test]
 fn a_proof_ends_before_the_memory_does() {
     let many: Vec<_> = (1..=12).map(|n| format!("(x{n} s)")).collect();

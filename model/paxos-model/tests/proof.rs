@@ -1,5 +1,4 @@
-//! The three specifications are proved; and each thing that makes the proof one is missed when it is not
-//! there.
+//! The three specifications are proved. The proof fails without any one of its parts.
 
 #[path = "support/mutants.rs"]
 mod support;
@@ -41,13 +40,13 @@ fn all_three_are_proved() {
     {
         let report = proved(&shipped(name));
         assert_eq!(report.verdict, Verdict::Holds, "{report}");
-        // At first and after each action all formulas, and that the invariant implies what it is for.
+        // All formulas hold initially and after each action, and the invariant implies safety.
         assert_eq!(report.proved().1, (1 + actions) * formulas + 2);
         assert_eq!(report.order_of_sorts.len(), shipped(name).sorts.len());
     }
 }
 
-/// Each conjunct carries weight: without it something else can not be shown.
+/// Each conjunct of the invariant is needed: without it, another obligation cannot be proved.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn no_conjunct_can_be_dropped() {
@@ -283,8 +282,8 @@ fn a_counterexample_reads_like_prose() {
     "#]].assert_eq(&text("lowest reported ballot wins"));
 }
 
-/// The invariant is not empty of what it is about: each action can happen in a state that satisfies it,
-/// also one where a value is decided and a later ballot proposes.
+/// The invariant is not vacuous: each action can happen in a state that satisfies it. Such a state may have a decided
+/// value and a later ballot that proposes.
 #[test]
 fn the_invariant_is_not_vacuous() {
     for (name, _) in SPECIFICATIONS {
@@ -318,7 +317,7 @@ fn the_invariant_is_not_vacuous() {
     }
 }
 
-/// A premise that cannot be true proves anything, so that it must be noticed: by the test above.
+/// A contradictory premise proves anything. The check of the test above notices it.
 #[test]
 fn a_contradiction_has_no_model() {
     let specification = shipped("synod");
@@ -328,7 +327,7 @@ fn a_contradiction_has_no_model() {
     assert_eq!(models.find(&[]), Answer::Contradiction);
 }
 
-/// A goal that an action breaks in every state is one that the prover must refute.
+/// The prover refutes a goal that an action breaks in every state.
 #[test]
 fn what_is_not_so_is_not_proved() {
     let wrong = "(safety silence \"no acceptor votes\"
@@ -340,7 +339,7 @@ fn what_is_not_so_is_not_proved() {
     assert_eq!(report.failures(), ["accept/silence", "implied/silence"]);
 }
 
-/// Without time there is no verdict.
+/// A proof without time is inconclusive.
 #[test]
 fn out_of_time_is_inconclusive() {
     let specification = shipped("synod");
@@ -351,7 +350,7 @@ fn out_of_time_is_inconclusive() {
     assert!(matches!(nothing.verdict, Verdict::Inconclusive { .. }));
 }
 
-/// All obligations are named, and each once.
+/// Each obligation has a name of its own.
 #[test]
 fn obligations_have_names_of_their_own() {
     let specification = shipped("multipaxos");

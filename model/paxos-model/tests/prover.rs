@@ -1,7 +1,7 @@
 //! The prover against a search of finite models, on formulas made at random.
 //!
-//! The two share the formula and the SAT solver and nothing else: one makes clauses, functions and
-//! instances, the other tries all elements. If the prover finds a contradiction, no structure may exist. If
+//! Both use the same formula and the same SAT solver, and share nothing else. The prover makes clauses, functions and
+//! instances, and the search tries all elements. If the prover finds a contradiction, no structure may exist. If
 //! it finds none, a structure that is no larger than its terms must exist.
 
 use std::{
@@ -168,6 +168,6 @@ fn the_prover_agrees_with_a_search_of_finite_models() {
             contradictions += 1;
         }
     }
-    // Both happen often, or nothing was tested.
+    // Both outcomes occur often, otherwise the test would be vacuous.
     assert!(contradictions > 100 && models > 100, "{contradictions} and {models}");
 }

@@ -40,7 +40,7 @@ fn depth_first() -> Options {
     Options { engine: Engine::Dfs, ..Options::default() }
 }
 
-/// The same labelled successors in every reachable state, and as many states as other tools count.
+/// Model and text have the same labelled successors in every reachable state. The counts are those of other tools.
 #[test]
 fn synod_is_its_text_wherever_it_gets() {
     let of = |ballots| {
@@ -60,18 +60,18 @@ fn synod_with_two_kinds_of_quorums_is_the_flexible_text() {
     };
     assert_eq!(of((3, 1)), (513, 1048));
     assert_eq!(of((1, 3)), (12_513, 35_092));
-    // Majorities are the special case.
+    // Majorities are a special case.
     assert_eq!(of((2, 2)), (3921, 9442));
 }
 
 #[test]
 #[should_panic(expected = "it is not so that any two quorums share an acceptor")]
 fn what_the_proof_takes_for_granted_must_be_so() {
-    // Quorums of one kind only, and not all of them meet.
+    // There is one kind of quorums, and some do not intersect.
     let _ = SynodRefinement::new(synod(3, 2, 2, Some((1, 3))), shipped("synod"));
 }
 
-/// Any set of messages that means something: votes are for proposals, of which a ballot has one at most.
+/// A random set of messages in which votes are for proposals, and a ballot has at most one proposal.
 fn random_state(synod: &Synod, random: &mut ChaCha8Rng) -> State {
     let bounds = synod.bounds();
     let density = random.random_range(0.1..0.9);
@@ -98,7 +98,7 @@ fn random_state(synod: &Synod, random: &mut ChaCha8Rng) -> State {
 }
 
 fn seed() -> u64 {
-    // A fresh one each time; given in the environment, the run is the same again.
+    // The seed is random, unless the environment names one to repeat a run.
     let seed =
         std::env::var("PAXOS_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
     seed.unwrap_or_else(|| RandomState::new().hash_one(0))
@@ -108,8 +108,7 @@ fn announce(what: &str, seed: u64) {
     writeln!(stderr(), "{what}: PAXOS_SEED={seed}").expect("it can be said");
 }
 
-/// Most of these states are not reachable, so that a rule that is only right where the protocol gets is
-/// noticed, too.
+/// Most of these states are not reachable. So the test also notices a rule that is right only in reachable states.
 #[test]
 fn synod_is_its_text_anywhere() {
     let seed = seed();
@@ -134,8 +133,8 @@ fn synod_is_its_text_anywhere() {
     assert!(steps > 100_000, "only {steps} steps");
 }
 
-/// A text that is another protocol is noticed. That the lowest report wins makes no difference in any
-/// state that can be reached with two ballots; random states see it at once.
+/// A text of another protocol is noticed. A rule that adopts the lowest report makes no difference in the states that
+/// are reachable with two ballots. Random states show it at once.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn another_text_is_noticed() {
@@ -195,7 +194,7 @@ fn cluster_spaces() -> Vec<ClusterBounds> {
     ]
 }
 
-/// Every transition, explained by steps of the text; and each action of the text explains something.
+/// Steps of the text explain every transition, and each action of the text explains a transition.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn cluster_follows_its_text() {
@@ -233,7 +232,7 @@ fn cluster_follows_its_text() {
     "#]].assert_eq(&lines(&table));
 }
 
-/// Of the catalogue, what the text does not allow, where and after how many steps.
+/// The bugs of the catalogue that the text does not allow, with the bounds and the number of steps to the difference.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn bugs_do_not_follow_the_text() {
@@ -360,7 +359,7 @@ fn cluster_follows_its_text_on_long_walks() {
                 refinement.actions(&state, &mut actions);
                 let next = (0..50).find_map(|_| {
                     let action = *actions.choose(&mut random)?;
-                    // Crashes are cheap, and would leave nothing to see.
+                    // Crashes are always possible, and too many would leave no other steps.
                     let rare =
                         ClusterRefinement::KINDS[ClusterRefinement::kind(&action)] == "crash";
                     if rare && random.random_bool(0.9) {

@@ -1,5 +1,5 @@
-//! Signals end every command at once: with a report where there is something to report, and by the signal where
-//! there is not. A second signal needs no help from the command.
+//! A signal ends every command at once. A command with results prints its report, and any other dies of the signal. A
+//! second signal ends the process without help from the command.
 #![cfg(unix)]
 
 use std::{
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 const SIGNALS: [(&str, i32); 2] = [("INT", 2), ("TERM", 15)];
 
-/// The command, with a search path of its own if that is given.
+/// Starts the command, with its own search path if one is given.
 fn begin(arguments: &str, path: Option<&Path>) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_paxos-model"));
     if let Some(path) = path {
@@ -118,7 +118,7 @@ fn a_proof_is_called_off() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("a signal came"));
 }
 
-/// A solver that never answers, and writes down which process it is.
+/// A solver that never answers, and writes its process id to a file.
 fn solver(place: &Path) {
     let script = format!(
         "#!/bin/sh\n[ \"$1\" = --version ] && exec echo version 1.2\necho $$ > {0}/new\nmv {0}/new {0}/pid\n\
@@ -155,7 +155,7 @@ fn no_solver_is_left_behind() {
     }
 }
 
-/// A process that waits for another to say who it is looks at nothing else for a while.
+/// A process that waits for the handshake of another process does not react to a first signal for a while.
 #[test]
 fn a_second_signal_ends_what_is_busy() {
     let place = tempfile::tempdir().expect("there is room");

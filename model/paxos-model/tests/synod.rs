@@ -1,4 +1,4 @@
-//! The packed specification against known counts, and against itself written out in full.
+//! Compares the packed specification with known counts and with a naive version.
 //!
 //! The naive version below is a transcription of Lamport's `Paxos.tla` that shares nothing with the
 //! packed one: messages carry their reports and values, acceptors have variables, and quorums are
@@ -43,7 +43,7 @@ fn counts_are_those_of_other_tools() {
     }
 }
 
-/// Ballots and values; nothing is what the specification writes as -1 and `None`.
+/// Ballots and values. `None` stands for the -1 and the `None` of the specification.
 type Vote = Option<(u8, u8)>;
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,7 +146,7 @@ impl Naive {
     }
 }
 
-/// All that can be asked about a state, asked of both.
+/// Asserts that all queries about a state have the same results in both versions.
 fn assert_alike(synod: &Synod, packed: State, naive: &Naive) {
     let bounds = synod.bounds();
     for acceptor in 0..bounds.acceptors {
@@ -183,7 +183,7 @@ fn assert_alike(synod: &Synod, packed: State, naive: &Naive) {
     assert_eq!(synod.agreement(packed), chosen.len() <= 1);
 }
 
-/// The steps of both, which must be the same.
+/// The steps of both versions. Asserts that they are the same.
 fn steps(synod: &Synod, packed: State, naive: &Naive) -> Vec<(State, Naive)> {
     let mut listed = Vec::new();
     synod.actions(&packed, &mut listed);
@@ -210,7 +210,7 @@ fn every_state_and_step_of_two_ballots_is_the_naive_one() {
         assert_alike(&synod, packed, &naive);
         for (next, naive) in steps(&synod, packed, &naive) {
             transitions += 1;
-            // Equal packed states are equal naive states: nothing was left out of the packed one.
+            // Equal packed states are equal naive states: the packed state omits nothing.
             if let Some(known) = seen.get(&next) {
                 assert!(*known == naive);
             } else {
@@ -219,7 +219,7 @@ fn every_state_and_step_of_two_ballots_is_the_naive_one() {
             }
         }
     }
-    // And different packed states are different naive states.
+    // Different packed states are different naive states.
     assert_eq!(seen.values().collect::<BTreeSet<_>>().len(), seen.len());
     assert_eq!((seen.len(), transitions), (3921, 9442));
 }
@@ -261,7 +261,7 @@ proptest! {
         }
     }
 
-    /// Broken states too, where values may be chosen against each other.
+    /// Includes unreachable states, in which several values may be chosen.
     #[test]
     fn chosen_values_are_those_of_some_quorum(
         bounds in any_bounds(),
@@ -310,7 +310,7 @@ fn properties_can_fail() {
 
 #[test]
 fn quorum_sizes_are_used() {
-    // Every acceptor promises, one vote chooses; and the reverse.
+    // All acceptors must promise and one vote chooses, or the reverse.
     for (phase1, phase2) in [(3, 1), (1, 3)] {
         let sizes =
             Bounds { phase1_quorum: Some(phase1), phase2_quorum: Some(phase2), ..bounds(3, 2, 2) };
@@ -374,7 +374,7 @@ fn bad_bounds_say_what_would_be_good() {
         .assert_eq(&refused(Bounds { phase1_quorum: Some(1), ..bounds(3, 2, 2) }));
 }
 
-/// The number of states is guessed from the same model with fewer ballots.
+/// The number of states is estimated from the same model with fewer ballots.
 #[test]
 fn a_guess_is_of_the_right_order() {
     let guess = |ballots| state_explorer::estimate(&synod(3, 2, ballots), &Options::default());

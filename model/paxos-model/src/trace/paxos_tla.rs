@@ -3,19 +3,18 @@
 //! Three things differ from file to file:
 //!
 //! - **Names.** An acceptor may be called `a1`, `"a1_OF_ACCEPTOR"` or 1, and a value likewise. The value that
-//!   stands for no value is the one that `maxVal` has in the first state: `Init` puts it there, whatever
-//!   `None` is.
+//!   stands for no value is that of `maxVal` in the first state, because `Init` sets it to `None`.
 //! - **Ballots.** A solver may choose any ballots, such as 5 and 10^30.
 //! - **Messages.** Lamport has records with a `type`. Typed specifications for Apalache have variants with tags
 //!   such as `M1a`, and Quint's has `Msg1a` with fields of other names.
 //!
 //! The translation is sound: the steps of `Paxos.tla` compare acceptors and values for equality only, and ballots
-//! for their order only. So a renaming that is one-to-one, and for ballots keeps the order, makes a behaviour out
-//! of a behaviour, and out of nothing else. Each name is therefore renamed, including names that stand where the
-//! specification allows none: left as they are, they could coincide with a name of the model. Negative ballots
-//! keep their number, which no ballot of the model has.
+//! for their order only. So a one-to-one renaming that keeps the order of ballots maps behaviours to behaviours,
+//! and all other sequences of states to sequences that are not behaviours. Each name is therefore renamed,
+//! including names in places where the specification allows none. An unchanged name could coincide with a name of
+//! the model. Negative ballots keep their number, which no ballot of the model has.
 //!
-//! A notation that is unknown here is refused. It is never taken for a difference.
+//! An unknown notation is refused. It is never reported as a difference.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +28,7 @@ use super::{
 };
 use crate::synod::{Bounds, Synod};
 
-/// The name that the model has for no value.
+/// The name in the model that stands for no value.
 pub(super) const NONE: &str = "none";
 
 /// The parameters of `Paxos.tla`.
@@ -37,7 +36,7 @@ const VALUE: &str = "Value";
 const ACCEPTOR: &str = "Acceptor";
 const QUORUM: &str = "Quorum";
 
-/// The kinds of things that have names.
+/// The sorts of names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Acceptor,
@@ -45,7 +44,7 @@ enum Sort {
     Proposed,
 }
 
-/// A field of a message: its name here, the names that it has elsewhere, and what it holds.
+/// A field of a message: its name here, its names in other tools, and its sort.
 type Field = (&'static str, &'static [&'static str], Sort);
 
 const ACC: Field = ("acc", &["acceptor"], Sort::Acceptor);
@@ -71,8 +70,8 @@ pub(super) fn message<'n>(kind: &str, fields: impl IntoIterator<Item = (&'n str,
     Value::record([("type", Value::string(kind))].into_iter().chain(fields))
 }
 
-/// A message in the form of the model, if it is a variant with the same fields: so this program wrote them
-/// at first.
+/// Converts a message to the form of the model if it is a variant with the same fields. Earlier versions of this
+/// program wrote such variants.
 pub(super) fn in_our_form(value: Value) -> Value {
     match parts(&value) {
         Ok(Message { kind, fields }) => {
@@ -89,7 +88,7 @@ struct Message<'v> {
     fields: Vec<(&'static Field, &'v Value)>,
 }
 
-/// Reads a message, in any of the forms that are known.
+/// Reads a message in any known form.
 fn parts(value: &Value) -> Result<Message<'_>, Unusable> {
     let accepted = "a record with a type, or a variant of a tag and a record";
     let Value::Record(record) = value else { return Err(Unusable::new("", value, accepted)) };
@@ -134,7 +133,7 @@ fn listed(fields: &[Field]) -> String {
     names.join(", ")
 }
 
-/// A function. Those of TLA+ include records, whose domain are strings, and sequences, from 1 on.
+/// A function. In TLA+, a record is a function of strings, and a sequence is a function of 1, 2, 3 and so on.
 fn function(value: &Value) -> Option<BTreeMap<Value, &Value>> {
     let numbered = |items: &'_ [Value]| (1..=items.len()).map(Value::from).collect::<Vec<_>>();
     match value {
@@ -155,8 +154,8 @@ fn refused(place: impl fmt::Display, found: &Value, accepted: &str) -> String {
     format!("{place} is {found}; accepted is {accepted}")
 }
 
-/// A state in the form of the model, with every name as `rename` says. The first argument of that is the
-/// sort of the name, the second its place.
+/// Converts a state to the form of the model, and replaces each name by the result of `rename`. The first argument
+/// of `rename` is the sort of the name, the second is its place.
 fn rebuild(
     i: usize,
     state: &Variables,
@@ -203,8 +202,8 @@ fn rebuild(
     Ok(rebuilt)
 }
 
-/// A ballot as a key that sorts by number: how many digits it has, and the digits. Nothing if it is negative
-/// or no integer.
+/// A ballot as a key that sorts by number: the number of its digits, and the digits. None if it is negative or not
+/// an integer.
 fn natural(value: &Value) -> Option<(usize, String)> {
     let digits = match value {
         Value::Int(number) if *number >= 0 => number.to_string(),
@@ -235,13 +234,13 @@ fn in_option(value: &Value) -> &Value {
 
 /// The names that the states of a file have.
 struct Found {
-    /// The acceptors, and after them names that stand for acceptors and are none.
+    /// The acceptors, followed by names in the places of acceptors that are not acceptors.
     acceptors: Vec<Value>,
     /// The number of acceptors.
     acceptor_count: usize,
-    /// The values that occur. A value that does not has no part in any step.
+    /// The values that occur. No step depends on any other value.
     values: Vec<Value>,
-    /// Names that stand for values, and that the parameter `Value` lacks.
+    /// Names in the places of values that the parameter `Value` lacks.
     no_values: Vec<Value>,
     /// The value that stands for no value.
     none: Value,
@@ -249,7 +248,7 @@ struct Found {
     ballots: BTreeSet<(usize, String)>,
 }
 
-/// Looks for all names. This also finds every notation that is unknown here.
+/// Collects all names. Fails at the first unknown notation.
 fn look(states: &[Variables], parameters: &Variables) -> Result<(Vec<Variables>, Found), String> {
     let (mut acceptors, mut values) = (BTreeSet::new(), BTreeSet::new());
     let mut ballots = BTreeSet::new();
@@ -305,7 +304,7 @@ fn number(name: &Value) -> Option<u8> {
 
 /// The quorums of a file.
 struct Quorums {
-    /// The sizes for phase 1 and phase 2; nothing for majorities.
+    /// The sizes for phase 1 and phase 2. None for majorities.
     sizes: Option<(u8, u8)>,
     /// The difference to the quorums of the file, or the guess if it has none.
     assumed: Option<String>,
@@ -351,16 +350,16 @@ fn quorums(parameters: &Variables, found: &Found) -> Result<Quorums, String> {
     let assumed = (subsets != Some(smallest as u64)).then(|| {
         format!("each {least} of the {n} acceptors are a quorum; the file has fewer quorums")
     });
-    // Quorums of votes have no part in the steps, but the model wants them to meet those of promises.
+    // The steps do not depend on quorums of votes, but the model requires that they intersect those of promises.
     let phase2 = least.max(n + 1 - least);
     let sizes = u8::try_from(least).ok().zip(u8::try_from(phase2).ok());
     Ok(Quorums { sizes, assumed })
 }
 
-/// The states of a file, and the bounds within which they are possible.
+/// Translates the states of a file, and returns the bounds that allow them.
 ///
 /// # Errors
-/// If the file has a notation that is unknown, or more acceptors, values or ballots than the model has room for.
+/// Fails if the file has an unknown notation, or more acceptors, values or ballots than the model can have.
 pub(super) fn translate(
     states: &[Variables],
     parameters: &Variables,
@@ -381,8 +380,9 @@ pub(super) fn translate(
         };
         Ok(Synod::new(bounds).map_err(|error| error.to_string())?.write_bounds())
     };
-    // Values and ballots that have names of ours keep them if there is room: so a trace of ours is read in its own
-    // words. Beside values that are none they do not, since the model would have those as well.
+    // Values and ballots with names of the model keep these names if the model has room, so a trace of this program
+    // is read unchanged. They do not keep them if the file has names that are not values, because the model would
+    // have those names as values.
     let numbers: Option<Vec<u8>> = found.values.iter().map(number).collect();
     let numbers =
         numbers.filter(|_| found.none == Value::string(NONE) && found.no_values.is_empty());
@@ -417,7 +417,7 @@ pub(super) fn translate(
     Ok(Translation { states, bounds: model, names: names.changed(), assumed })
 }
 
-/// The names of the model for those of the file.
+/// The name in the model for each name in the file.
 struct Names {
     acceptors: BTreeMap<Value, Value>,
     values: BTreeMap<Value, Value>,
@@ -455,7 +455,7 @@ impl Names {
         name.unwrap_or_else(|| value.clone())
     }
 
-    /// The names that are not the same as in the file: here, and there.
+    /// The names that differ: the name here, and the name in the file.
     fn changed(&self) -> Vec<(String, String)> {
         let names = self.acceptors.iter().chain(&self.values);
         let mut changed: Vec<_> = names

@@ -19,8 +19,8 @@ use crate::{
     cluster_text, synod_text,
 };
 
-/// Reads a trace, and writes what it has understood. A named tuple is equal to any other with the same
-/// fields; so a set that has lost an element has merged two that differ.
+/// A script that reads a trace and writes the values that it read. A named tuple equals any other with the same
+/// fields, so a set that lost an element has merged two different ones.
 const SCRIPT: &str = r##"
 import json, sys
 from itf_py import trace_from_json, trace_to_json

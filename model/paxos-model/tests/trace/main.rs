@@ -1,4 +1,4 @@
-//! Traces: written, read again, replayed; and nothing that is no behaviour passes for one.
+//! Traces are written, read again and replayed. A trace that is not a behaviour is refused.
 
 #[path = "../support/behaviours.rs"]
 mod behaviours;
@@ -36,7 +36,7 @@ fn cluster() -> CheckedCluster {
     Cluster::new(Bounds::of(3, 1, 2)).expect("bounds in range").checked()
 }
 
-/// A value of an earlier ballot that is adopted.
+/// A behaviour in which a later ballot adopts the value of an earlier one.
 fn adopted() -> Behaviour<Synod> {
     told(
         &synod(),
@@ -72,13 +72,13 @@ fn cluster_text() -> String {
     write(&cluster(), &told(&cluster(), &scenario), "two ballots")
 }
 
-/// With one part replaced by another.
+/// A text with one part replaced by another.
 fn altered(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "nothing says {from}");
     text.replacen(from, to, 1)
 }
 
-/// Without actions, and without anything that another program would not know.
+/// A text without actions, and without the fields that only this program knows.
 fn states_only(text: &str) -> String {
     let root: serde_json::Value = serde_json::from_str(text).expect("JSON");
     let mut root = root.as_object().expect("an object").clone();
@@ -100,7 +100,7 @@ fn unnumbered(states: &mut [serde_json::Value]) {
     }
 }
 
-/// A file of some content, where the command finds it.
+/// Writes a file for the command.
 fn file(name: &str, text: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, text).expect("it can be written");
@@ -146,7 +146,7 @@ fn what_is_written_is_read_again_and_is_the_same_behaviour() {
     assert_eq!(trace.replay().behaviour.steps().len(), 6);
 }
 
-/// Of what only some bounds have, too.
+/// Snapshots and reads have fields that only some bounds have.
 #[test]
 fn snapshots_and_reads_are_written_and_read_again() {
     let bounds = Bounds { snapshots: true, reads: 1, ..Bounds::of(3, 1, 2) };
@@ -251,7 +251,7 @@ fn states_alone_are_explained() {
         panic!("of synod")
     };
     assert_eq!(trace.replay().behaviour.steps(), adopted().steps());
-    // Other tools repeat a state where nothing changes.
+    // Other tools repeat a state if nothing changes.
     let root: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let mut stutters = root;
     let states = stutters["states"].as_array_mut().expect("a list");
@@ -262,7 +262,7 @@ fn states_alone_are_explained() {
     assert!(said.ends_with(
         "verdict  holds: a behaviour to its end, 10 steps, and 1 that change nothing\nexit 0\n"
     ));
-    // One state is missing: two steps at once are none.
+    // One state is missing: no action explains two steps at once.
     let mut jumps: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let states = jumps["states"].as_array_mut().expect("a list");
     states.remove(5);
@@ -531,11 +531,11 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
     assert!(
         svg.contains("A SECOND VALUE IS CHOSEN") && mermaid.contains("A SECOND VALUE IS CHOSEN")
     );
-    // A right cluster does not do that, ...
+    // A correct cluster does not have this behaviour, ...
     let unmarked = altered(&text, r#""bug":"8","#, "");
     let said = says(&unmarked, "unmarked.itf.json", &[]);
     assert!(said.contains("verdict  violated: not a behaviour of the model"), "{said}");
-    // ... unless it is told to; and one with another bug does something else.
+    // ... unless --bug gives it the bug. A cluster with another bug does not have this behaviour either.
     let said = says(&unmarked, "unmarked.itf.json", &["--bug", "8"]);
     assert!(said.contains("broken   by bug 8, as the command line says"), "{said}");
     assert!(said.ends_with("exit 0\n"), "{said}");
@@ -676,7 +676,7 @@ fn what_is_no_trace_is_refused_with_its_place() {
     }
 }
 
-/// Whatever is done to a file: it is refused, it is no behaviour, or it is the same behaviour.
+/// Asserts that an altered file is refused, is not a behaviour, or is the same behaviour.
 fn holds_its_own<M: Traced>(text: &str) {
     let original = Trace::<M>::parse("a", text).expect("a trace").replay().behaviour;
     let digits = text.char_indices().filter(|(_, c)| c.is_ascii_digit()).map(|(i, _)| {

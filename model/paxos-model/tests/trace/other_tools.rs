@@ -18,14 +18,14 @@ use serde_json::{Value as Json, json};
 
 use crate::{altered, behaviours::told, check, command, file, says, states_only, synod_text};
 
-/// Each string as `f` says, wherever it stands in the states.
+/// Replaces each string in the states by the result of `f`.
 fn renamed(text: &str, f: &dyn Fn(&str) -> Option<Json>) -> String {
     fn walk(value: &mut Json, f: &dyn Fn(&str) -> Option<Json>) {
         match value {
             Json::String(it) => *value = f(it).unwrap_or_else(|| value.clone()),
             Json::Array(items) => items.iter_mut().for_each(|it| walk(it, f)),
             Json::Object(fields) => {
-                // The digits of an integer are no name.
+                // The digits of an integer are not a name.
                 let named = fields.iter_mut().filter(|(name, _)| *name != "#bigint");
                 named.for_each(|(_, it)| walk(it, f));
             }
@@ -37,7 +37,7 @@ fn renamed(text: &str, f: &dyn Fn(&str) -> Option<Json>) -> String {
     root.to_string()
 }
 
-/// The ballots as `f` says.
+/// Replaces each ballot by the result of `f`.
 fn balloted(text: &str, f: &dyn Fn(i64) -> Json) -> String {
     fn walk(value: &mut Json, f: &dyn Fn(i64) -> Json) {
         if let Some(digits) = value.get("#bigint") {
@@ -58,7 +58,7 @@ fn balloted(text: &str, f: &dyn Fn(i64) -> Json) -> String {
     root.to_string()
 }
 
-/// Each message as `f` says.
+/// Replaces each message by the result of `f`.
 fn messages(text: &str, f: &dyn Fn(&str, serde_json::Map<String, Json>) -> Json) -> String {
     let mut root: Json = serde_json::from_str(text).expect("JSON");
     for state in root["states"].as_array_mut().expect("a list") {
@@ -71,7 +71,7 @@ fn messages(text: &str, f: &dyn Fn(&str, serde_json::Map<String, Json>) -> Json)
     root.to_string()
 }
 
-/// With more in the object that the file is, and in its first state.
+/// Adds fields to the object of the file, and to its first state.
 fn with(text: &str, more: &Json, first: &Json) -> String {
     let mut root: Json = serde_json::from_str(text).expect("JSON");
     let add = |to: &mut Json, more: &Json| {
@@ -83,14 +83,14 @@ fn with(text: &str, more: &Json, first: &Json) -> String {
     root.to_string()
 }
 
-/// With one value replaced, by its JSON pointer.
+/// Replaces the value at a JSON pointer.
 fn replaced(text: &str, pointer: &str, by: Json) -> String {
     let mut root: Json = serde_json::from_str(text).expect("JSON");
     *root.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}")) = by;
     root.to_string()
 }
 
-/// As Apalache writes it for a typed `Paxos.tla`: uninterpreted names, and variants.
+/// The text as Apalache writes it for a typed `Paxos.tla`: with uninterpreted names and variants.
 pub(crate) fn typed(text: &str) -> String {
     let name = |it: &str| match it.split_at_checked(1) {
         Some(("a", number)) => Some(json!(format!("a{number}_OF_ACCEPTOR"))),
@@ -101,7 +101,7 @@ pub(crate) fn typed(text: &str) -> String {
     renamed(&text, &name)
 }
 
-/// The same with constants, whose values Apalache writes into the first state.
+/// The same text with constants. Apalache writes their values into the first state.
 fn apalache(text: &str) -> String {
     let text = typed(text);
     let acceptors = ["a0_OF_ACCEPTOR", "a1_OF_ACCEPTOR", "a2_OF_ACCEPTOR"];
@@ -114,8 +114,8 @@ fn apalache(text: &str) -> String {
     with(&text, &json!({"params": ["Acceptor", "Quorum", "Value"]}), &constants)
 }
 
-/// As Quint writes it: integers and options, tags and fields of its own, modules before names, and the
-/// variables of model-based testing, which it lists twice.
+/// The text as Quint writes it: with integers, options, other tags and fields, and modules before names. It also has
+/// the variables of model-based testing, which Quint lists twice.
 fn quint(text: &str) -> String {
     let name = |it: &str| match it.split_at_checked(1) {
         Some(("v", number)) => Some(json!({"tag": "Some", "value": {"#bigint": number}})),
@@ -123,7 +123,7 @@ fn quint(text: &str) -> String {
     };
     let text = messages(&renamed(text, &name), &|kind, mut fields| {
         if let Some(mut value) = fields.remove("val") {
-            // A proposal is a value, a vote that may not be there is an option.
+            // A proposal is a value. A vote is an option, because it may be missing.
             fields.insert("value".to_owned(), value["value"].take());
         }
         if kind == "1b" {
@@ -162,7 +162,7 @@ fn steps(text: &str) -> Result<usize, String> {
     }
 }
 
-/// The bounds that a file of ours has.
+/// The bounds as written in a file of this program.
 fn bounds(values: u8, ballots: u8) -> Json {
     let bounds = json!({
         "acceptors": 3, "values": values, "ballots": ballots, "phase1_quorum": 2, "phase2_quorum": 2,
@@ -231,7 +231,7 @@ fn traces_of_quint_are_understood() {
             exit 0
         "]],
     );
-    // Two variables of the same name are not guessed at.
+    // Two variables with the same name are refused.
     let both = altered(&text, r#""vars":["#, r#""vars":["other::msgs","#);
     let error = AnyTrace::parse("it", &both).expect_err("two candidates").to_string();
     assert_eq!(
@@ -418,7 +418,7 @@ fn quorums_are_those_of_the_file() {
     assert_eq!(assumed(&quorum(json!({"#unserializable": "SUBSET Acceptor"}))), majority);
     let two = "each 2 of the 3 acceptors are a quorum; the file has fewer quorums";
     assert_eq!(assumed(&quorum(json!({"#set": [set(&["a0", "a1"])]}))), two);
-    // Nothing is proposed before all have promised, or else one promise is enough.
+    // Either no value is proposed before all acceptors have promised, or one promise is enough.
     let everyone = quorum(json!({"#set": [set(&["a0", "a1", "a2"])]}));
     assert_eq!(steps(&everyone), Err("step 4: no action leads to the recorded state".to_owned()));
     let mut early: Json = serde_json::from_str(&bare).expect("JSON");
@@ -457,7 +457,7 @@ fn quorums_are_those_of_the_file() {
 fn a_loop_has_to_close() {
     let bare = bare();
     let lasso = |to: usize| with(&bare, &json!({ "loop": to }), &json!({}));
-    // Messages are never taken back, so that only a state that stays as it is comes again.
+    // Messages are never removed, so a state recurs only if nothing changes.
     check(
         &says(&lasso(10), "stays.itf.json", &[]),
         &expect![[r"
@@ -514,7 +514,7 @@ fn a_loop_has_to_close() {
     assert_eq!(output.status.code(), Some(1));
     let object: Json = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(object["stopped"]["why"]["does_not_return"]["to"], 9);
-    // It is not asked for where the states before are no behaviour.
+    // The loop is not checked if the states before it are not a behaviour.
     let broken = replaced(&lasso(10), "/states/2/msgs/#set/0/acc", json!("a1"));
     let AnyTrace::Synod(trace) = AnyTrace::parse("it", &broken).expect("a trace") else {
         panic!("of synod")

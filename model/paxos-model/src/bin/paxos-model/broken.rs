@@ -1,4 +1,4 @@
-//! A cluster from arguments, with a bug of the catalogue in it if one is asked for.
+//! The arguments that describe a cluster, optionally with a bug of the catalogue.
 
 use clap::Args;
 use paxos_model::{

@@ -1,4 +1,4 @@
-//! `paxos-model mutants`: the model is given each known bug, and explored.
+//! `paxos-model mutants`: explores the model with each known bug.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -19,12 +19,12 @@ use crate::{broken::bug, deliver, keep::FileArgs, unusable};
                         2 unusable arguments; 3 not all could be decided."
 )]
 pub(crate) struct MutantsArgs {
-    /// Show one bug only: what it is, why it matters, and the shortest ways to see it.
+    /// Show one bug only: its description, its harm, and its shortest counterexamples.
     #[arg(long, value_name = "N", value_parser = bug)]
     show: Option<Bug>,
     #[command(flatten)]
     files: FileArgs,
-    /// Give up after so many seconds.
+    /// Give up after this number of seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
     /// Print the report as one JSON object.
