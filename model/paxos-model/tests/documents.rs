@@ -53,7 +53,7 @@ fn other_commands_exist() {
             let known = match words[..] {
                 ["cargo", "test", "-p", package, "--test", test, ..] => has_test(package, test),
                 ["cargo", "test", "-p", package] => {
-                    ["paxos-node", "paxos-store"].contains(&package)
+                    ["paxos-simulator", "paxos-store"].contains(&package)
                 }
                 ["cargo", "run", "--release", "--bin", binary, "--", ..] => {
                     ["paxos-model", "paxos-conformance"].contains(&binary)
