@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 
 use super::{
-    hand_over::TransferError, node::Input, options::Options, proposals::ProposeError,
-    reads::ReadError, status::Status,
+    hand_over::TransferError, leadership::Leadership, node::Input, options::Options,
+    proposals::ProposeError, reads::ReadError, status::Status,
 };
 use crate::{
     machine::StateMachine,
@@ -20,10 +20,11 @@ use paxos::types::NodeId;
 pub struct ClientHandle<M: StateMachine> {
     pub(super) inputs: mpsc::Sender<Input<M>>,
     limits: Arc<RequestLimits>,
+    leadership: watch::Receiver<Leadership>,
 }
 
 /// The limits of the requests that wait in a node. Further requests wait until earlier ones are answered.
-struct RequestLimits {
+pub(super) struct RequestLimits {
     requests: Semaphore,
     bytes: Semaphore,
     bytes_max: usize,
@@ -31,7 +32,11 @@ struct RequestLimits {
 }
 
 impl RequestLimits {
-    fn new(requests_max: usize, bytes_max: usize, command_bytes_max: usize) -> Self {
+    pub(super) fn new(options: &Options) -> Self {
+        Self::with(options.requests_max, options.request_bytes_max, options.command_bytes_max)
+    }
+
+    fn with(requests_max: usize, bytes_max: usize, command_bytes_max: usize) -> Self {
         let bytes_max = bytes_max.clamp(1, u32::MAX as usize);
         let [requests, bytes] = [requests_max, bytes_max].map(Semaphore::new);
         Self { requests, bytes, bytes_max, command_bytes_max }
@@ -53,18 +58,18 @@ impl RequestLimits {
 
 impl<M: StateMachine> Clone for ClientHandle<M> {
     fn clone(&self) -> Self {
-        Self { inputs: self.inputs.clone(), limits: self.limits.clone() }
+        let Self { inputs, limits, leadership } = self;
+        Self { inputs: inputs.clone(), limits: limits.clone(), leadership: leadership.clone() }
     }
 }
 
 impl<M: StateMachine> ClientHandle<M> {
-    pub(super) fn new(inputs: mpsc::Sender<Input<M>>, options: &Options) -> Self {
-        let limits = RequestLimits::new(
-            options.requests_max,
-            options.request_bytes_max,
-            options.command_bytes_max,
-        );
-        Self { inputs, limits: Arc::new(limits) }
+    pub(super) fn new(
+        inputs: mpsc::Sender<Input<M>>,
+        limits: RequestLimits,
+        leadership: watch::Receiver<Leadership>,
+    ) -> Self {
+        Self { inputs, limits: Arc::new(limits), leadership }
     }
 
     /// Proposes a command, and returns the answer of the state machine once the command is chosen and applied. Waits
@@ -148,6 +153,22 @@ impl<M: StateMachine> ClientHandle<M> {
         answer.await.ok()
     }
 
+    /// Returns a watch of the leader, as this node knows it. `wait_for` waits until the leader is as wanted, and
+    /// `changed` waits for the next change. Both fail once the node has stopped.
+    ///
+    /// ```
+    /// # use paxos_node::{ClientHandle, StateMachine, Leadership};
+    /// # use paxos::NodeId;
+    /// # async fn wait<M: StateMachine>(node: ClientHandle<M>) -> Option<NodeId> {
+    /// let mut leadership = node.leadership();
+    /// let with_leader = leadership.wait_for(|now| now.leader.is_some()).await;
+    /// # with_leader.ok().and_then(|now| now.leader)
+    /// # }
+    /// ```
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.clone()
+    }
+
     /// Resolves once the node has stopped.
     pub async fn stopped(&self) {
         self.inputs.closed().await;
@@ -181,6 +202,9 @@ impl<M: StateMachine> ClientHandle<M> {
 }
 
 #[cfg(any(test, feature = "test-support"))]
+use super::leadership::Publisher;
+
+#[cfg(any(test, feature = "test-support"))]
 impl<M: StateMachine> ClientHandle<M> {
     /// A handle without a node, to test the code that asks a node. `answer` returns the answers to proposed commands. A
     /// command without an answer waits for ever, and so does any other request. It needs a tokio runtime.
@@ -198,7 +222,8 @@ impl<M: StateMachine> ClientHandle<M> {
                 }
             }
         });
-        Self { inputs, limits: Arc::new(RequestLimits::new(1 << 10, usize::MAX, usize::MAX)) }
+        let limits = RequestLimits::with(1 << 10, usize::MAX, usize::MAX);
+        Self::new(inputs, limits, Publisher::new().watch())
     }
 }
 
@@ -214,8 +239,8 @@ mod tests {
     /// The numbers of three commands of two bytes that enter before the first is answered, and after.
     async fn entered((requests_max, bytes_max): (usize, usize)) -> [usize; 2] {
         let (inputs, mut arriving) = mpsc::channel(8);
-        let limits = Arc::new(RequestLimits::new(requests_max, bytes_max, 2));
-        let handle = ClientHandle::<Counter> { inputs, limits };
+        let limits = RequestLimits::with(requests_max, bytes_max, 2);
+        let handle = ClientHandle::<Counter>::new(inputs, limits, Publisher::new().watch());
         for _ in 0..3 {
             let handle = handle.clone();
             tokio::spawn(async move { handle.propose("ab").await });

@@ -1,5 +1,7 @@
 //! The reasons for which a node does not run.
 
+use std::io;
+
 use thiserror::Error;
 
 use super::peers::handshake::Members;
@@ -22,6 +24,9 @@ pub enum NodeError {
     /// The state machine cannot restore the snapshot of the store.
     #[error("the snapshot on the disk: {0}")]
     Restore(#[from] RestoreError),
+    /// The system has no thread for the node, or accepts no connections of peers any more.
+    #[error("the system does not let the node run: {0}")]
+    System(#[source] io::Error),
     /// The store belongs to a node with other members.
     #[error(
         "the store is of a cluster of nodes {noted}; this node was told that they are {given}. Members cannot be \

@@ -122,6 +122,7 @@ mod elections;
 mod error;
 mod event_log;
 mod hand_over;
+mod leadership;
 pub mod machine;
 mod node;
 mod options;
@@ -141,6 +142,7 @@ pub mod tcp;
 mod timers;
 mod transfer;
 pub mod turn;
+pub mod typed;
 pub mod wire;
 
 use std::{io, pin::pin, thread};
@@ -154,6 +156,7 @@ pub use self::{
     client_handle::ClientHandle,
     error::NodeError,
     hand_over::TransferError,
+    leadership::Leadership,
     machine::{Answer, Frozen, RestoreError, StateMachine},
     node::Transport,
     options::{Options, OptionsBuilder, OptionsError},
@@ -165,6 +168,7 @@ pub use self::{
     status::{Counts, Role, Status},
 };
 use self::{
+    client_handle::RequestLimits,
     node::{Begun, Input, Node},
     saving::Writing,
 };
@@ -212,10 +216,11 @@ pub fn ready<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
 ) -> Result<(Running<M>, impl Future<Output = ()> + Send + 'static), NodeError> {
     let inputs_max = options.inputs_per_turn_max;
     let (inputs, arriving) = mpsc::channel(inputs_max * 4);
-    let clients = ClientHandle::new(inputs.clone(), &options);
-    let peers = PeerHandle { inputs };
+    let limits = RequestLimits::new(&options);
     let handshakes = handshakes == Handshakes::Made;
     let node = Node::recover(config, options, machine, storage, handshakes)?;
+    let clients = ClientHandle::new(inputs.clone(), limits, node.leadership());
+    let peers = PeerHandle { inputs };
     let handshake = node.handshake();
     let (end, stopped) = oneshot::channel();
     let running = async move {

@@ -12,7 +12,7 @@ use std::{fmt, iter, sync::atomic::AtomicBool, time::Duration};
 use tokio::sync::mpsc;
 
 use super::{
-    client_handle::ClientHandle,
+    client_handle::{ClientHandle, RequestLimits},
     error::NodeError,
     machine::StateMachine,
     node::{Begun, Input, Node, Transport},
@@ -56,8 +56,9 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         store: S,
     ) -> Result<(ClientHandle<M>, Self), NodeError> {
         let (inputs, arriving) = mpsc::channel(options.inputs_per_turn_max * 4);
-        let handle = ClientHandle::new(inputs, &options);
+        let limits = RequestLimits::new(&options);
         let node = Node::recover(config, options, machine, store, false)?;
+        let handle = ClientHandle::new(inputs, limits, node.leadership());
         Ok((handle, Self { node, packets: Vec::new(), arriving, begun: None, job: None }))
     }
 

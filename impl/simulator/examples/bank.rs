@@ -67,7 +67,12 @@ fn transfer(number: u64) -> Vec<u8> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let seeds = env::args().nth(1).map_or(Ok(10), |seeds| seeds.parse())?;
+    run(env::args().nth(1).map_or(Ok(10), |seeds| seeds.parse())?);
+    Ok(())
+}
+
+/// Runs this many seeds, from 0.
+pub(crate) fn run(seeds: u64) {
     for seed in 0..seeds {
         let mut simulation = Simulation::new(seed, 3, Bank::default);
         (simulation.network.link.loss, simulation.network.link.duplication) = (0.05, 0.05);
@@ -84,5 +89,4 @@ fn main() -> Result<(), Box<dyn Error>> {
             simulation.counts
         );
     }
-    Ok(())
 }

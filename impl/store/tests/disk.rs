@@ -66,6 +66,21 @@ fn opening_creates_no_store() {
 }
 
 #[test]
+fn a_store_is_created_only_where_there_was_none() {
+    let dir = temporary();
+    let new = dir.path().join("new");
+    let open_or_create = || Disk::open_or_create(&new, &identity());
+    let promise = [Record::Promised(ballot())];
+    open_or_create().expect("it is created").persist(&promise).expect("it can be written to");
+    assert_eq!(open_or_create().expect("it is opened").recover().expect("it can be read"), promise);
+    fs::remove_file(new.join("log.0")).expect("it is there");
+    assert!(
+        refused(open_or_create()).contains("\"log.0\" is missing"),
+        "a damaged store is not replaced"
+    );
+}
+
+#[test]
 fn one_process_writes_at_a_time() {
     let dir = temporary();
     let store = made(dir.path());

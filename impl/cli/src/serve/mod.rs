@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use paxos::{Config, NodeId};
+use paxos::Config;
 use paxos_kv::{self, Kv};
 use paxos_node::{
     self, Handshakes, NodeError, Running,
@@ -101,7 +101,9 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     };
     let peers = bind("listen", &settings.listen).await?;
     let clients = bind("client", &settings.client).await?;
-    let store = open(&settings.data, &settings.cluster, settings.id)?;
+    let identity = Identity { cluster: settings.cluster.clone(), node: settings.id };
+    let store = Disk::open_or_create(&settings.data, &identity)
+        .map_err(|error| ServeError::Data(settings.data.clone(), error))?;
     let nodes = settings.peers.keys().copied().chain([settings.id]);
     let config = Config { batch_slots_max: 1 << 12, ..Config::new(settings.id, nodes) };
     if settings.peers.is_empty() {
@@ -212,14 +214,4 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
-}
-
-/// Opens the store of a node. Creates it if the directory never had one.
-fn open(data: &Path, cluster: &str, id: NodeId) -> Result<Disk, ServeError> {
-    let identity = Identity { cluster: cluster.to_owned(), node: id };
-    match Disk::open(data, &identity) {
-        Err(StorageError::Missing { .. }) => Disk::create(data, &identity),
-        opened => opened,
-    }
-    .map_err(|error| ServeError::Data(data.to_owned(), error))
 }

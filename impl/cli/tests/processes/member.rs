@@ -62,11 +62,5 @@ impl Member {
 /// Returns the name of the cluster and the addresses of the members, as node `id` has them.
 pub(crate) fn addresses(id: u32, peers: impl IntoIterator<Item = (u32, SocketAddr)>) -> Addresses {
     let peers = peers.into_iter().map(|(peer, address)| (NodeId(peer), address.to_string()));
-    Addresses {
-        cluster: "paxos".to_owned(),
-        id: NodeId(id),
-        peers: peers.collect(),
-        ack_timeout: tcp::ack_timeout(Options::default().election_timeout()),
-        handshakes_max: 64,
-    }
+    Addresses::new("paxos", NodeId(id), peers)
 }

@@ -27,6 +27,7 @@ mod requests;
 use std::time::Instant;
 
 use metrics::Histogram;
+use tokio::sync::watch;
 
 pub(super) use self::inputs::Input;
 use super::{
@@ -34,6 +35,7 @@ use super::{
     error::NodeError,
     event_log::EventLog,
     hand_over::HandOver,
+    leadership::{Leadership, Publisher},
     machine::StateMachine,
     options::Options,
     packet::Packet,
@@ -84,6 +86,7 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     replicated: Replicated<M>,
     snapshots: Snapshots<S::SnapshotFile>,
     event_log: EventLog,
+    leadership: Publisher,
     counts: Counts,
     sync_seconds: Histogram,
 }
@@ -146,7 +149,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if let Some(slot) = self.replicated.outgrown() {
             return Err(NodeError::Halted { slot });
         }
-        self.log_changes(now);
+        self.report_changes(now);
         Ok(begun.goes_on)
     }
 
@@ -170,9 +173,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         Ok(())
     }
 
-    /// Logs a change of the role or of the leader.
-    fn log_changes(&mut self, now: Now) {
+    /// Logs and publishes a change of the role or of the leader.
+    fn report_changes(&mut self, now: Now) {
         let (role, leader) = (self.role(), self.leader(now));
+        self.leadership.publish(Leadership { role, leader });
         let promised = self.replica.parts().acceptor.promised;
         self.event_log.log_changes(role, self.peers.missing(), promised, leader);
     }
@@ -220,6 +224,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             reads: Reads::new(&options, number),
             snapshots: Snapshots::new(snapshot, options),
             event_log: EventLog::new(config.id),
+            leadership: Publisher::new(),
             replica,
             output: Output::default(),
             storage,
@@ -230,13 +235,18 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         // The slots of the snapshot need not be learned again.
         node.replica.step(Event::Snapshot { below }, &mut node.output);
         // A node that waits for handshakes may have no turn for a long time.
-        node.log_changes(Now::ZERO);
+        node.report_changes(Now::ZERO);
         Ok(node)
     }
 
     /// The handshake of this node.
     pub(super) fn handshake(&self) -> Handshake {
         self.peers.handshake()
+    }
+
+    /// A watch of the leader.
+    pub(super) fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.watch()
     }
 }
 

@@ -28,16 +28,18 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::JoinSet,
 };
 
-use super::{Packet, Running, Transport};
+use super::{Handshakes, NodeError, Options, Packet, Running, Transport, ready};
 use crate::{machine::StateMachine, wire};
 use paxos::{
+    config::Config,
     message::{Message, To},
     types::{NodeId, Slot, Value},
 };
+use paxos_store::Storage;
 
 /// The most frames that wait for a peer. Further frames are dropped.
 const FRAMES_WAITING_MAX: usize = 4096;
@@ -64,6 +66,24 @@ pub struct Addresses {
     pub ack_timeout: Duration,
     /// The number of connections that may be in their handshakes. A further one takes the place of the oldest.
     pub handshakes_max: usize,
+}
+
+impl Addresses {
+    /// Returns the addresses of a cluster whose nodes have the default options. Every node names the same cluster.
+    /// `peers` are all nodes but `id`.
+    pub fn new(
+        cluster: impl Into<String>,
+        id: NodeId,
+        peers: impl IntoIterator<Item = (NodeId, String)>,
+    ) -> Self {
+        Self {
+            cluster: cluster.into(),
+            id,
+            peers: peers.into_iter().collect(),
+            ack_timeout: ack_timeout(Options::default().election_timeout()),
+            handshakes_max: 64,
+        }
+    }
 }
 
 /// The [`Addresses::ack_timeout`] for nodes with this election timeout: twice as long, and at least a second, because
@@ -254,6 +274,49 @@ fn cut(packet: Packet) -> Vec<Packet> {
         _ => unreachable!("only these are batches"),
     };
     parts.into_iter().flat_map(cut).collect()
+}
+
+/// Starts a node that talks to its peers over TCP. The node runs on a thread of its own, and the connections are tasks of
+/// the runtime in which this is called. Its members are the nodes of `addresses`, with majorities as quorums. The node
+/// runs until it is stopped, or until the runtime ends.
+///
+/// [`Running::stopped`] resolves when the node has stopped, also because no connection can be accepted any more.
+///
+/// # Errors
+/// The addresses cannot work, the contents of the store cannot be read or belong to another node, or there is no
+/// thread.
+///
+/// # Panics
+/// There is no tokio runtime.
+pub fn start<M: StateMachine, S: Storage + Send + 'static>(
+    addresses: Addresses,
+    listener: TcpListener,
+    options: Options,
+    machine: M,
+    storage: S,
+) -> Result<Running<M>, NodeError> {
+    let nodes = addresses.peers.keys().copied().chain([addresses.id]);
+    let config = Config::new(addresses.id, nodes);
+    let (transport, queues) = Tcp::new(&addresses);
+    let (mut running, node) =
+        ready(config, options, Handshakes::Made, machine, storage, transport)?;
+    crate::start(node).map_err(NodeError::System)?;
+    let (end, stopped) = oneshot::channel();
+    let inside = Running {
+        clients: running.clients.clone(),
+        peers: running.peers.clone(),
+        handshake: running.handshake.clone(),
+        stopped: std::mem::replace(&mut running.stopped, stopped),
+    };
+    tokio::spawn(async move {
+        let network = run(addresses, listener, queues, &inside).await;
+        inside.clients.stop().await;
+        let panicked = || io::Error::other("the thread of the node has panicked");
+        let ended = inside.stopped.await.unwrap_or_else(|_| Err(NodeError::System(panicked())));
+        let ended = network.map_err(NodeError::System).and(ended);
+        let _ = end.send(ended); // The receiver may have been dropped.
+    });
+    Ok(running)
 }
 
 /// Listens for peers, and connects to them, until the node stops or the future is dropped.

@@ -72,11 +72,11 @@ use paxos::{event::Record, types::Slot};
 /// let identity = Identity { cluster: "tea".into(), node: NodeId(1) };
 /// let promise = Record::Promised(Ballot::new(1, NodeId(1)).unwrap());
 ///
-/// let mut store = Disk::create(dir.path(), &identity)?;
+/// let mut store = Disk::open_or_create(dir.path(), &identity)?;
 /// store.persist(&[promise.clone()])?;
 /// drop(store);
 ///
-/// let mut store = Disk::open(dir.path(), &identity)?;
+/// let mut store = Disk::open_or_create(dir.path(), &identity)?;
 /// assert_eq!(store.recover()?, [promise]);
 /// assert!(Disk::create(dir.path(), &identity).is_err(), "there is one already");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -117,6 +117,23 @@ impl Disk {
     /// durable. A store that is refused is not written to.
     pub fn open(dir: impl AsRef<Path>, identity: &Identity) -> Result<Self, StorageError> {
         Self::at(DataDirectory::take(dir.as_ref())?, identity)
+    }
+
+    /// Opens the store in a directory. Makes a new one if the directory never had a store.
+    ///
+    /// A directory that was emptied or replaced looks like a new one. The other nodes refuse a node that comes back
+    /// with a new store, if the transport carries their handshakes.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`create`](Self::create). A store that is damaged is an error, and never replaced.
+    pub fn open_or_create(
+        dir: impl AsRef<Path>,
+        identity: &Identity,
+    ) -> Result<Self, StorageError> {
+        match Self::open(&dir, identity) {
+            Err(StorageError::Missing { .. }) => Self::create(dir, identity),
+            opened => opened,
+        }
     }
 
     fn at(dir: DataDirectory, identity: &Identity) -> Result<Self, StorageError> {

@@ -1,0 +1,232 @@
+//! A store of one's own, held against the contract.
+//!
+//! The store has one file for everything but the snapshots, and writes all of it on each change: first to a new file,
+//! which it syncs and then renames. That is slow, and easy to see right: a change takes effect as a whole or not at all.
+//!
+//! `cargo run -p paxos-store --example own_store` runs the tests of the contract.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use paxos::{Record, Slot};
+use paxos_store::{
+    Memory, SnapshotFile, Storage, StorageError, StoreId,
+    contract::{self, Harness},
+};
+use serde::{Deserialize, Serialize};
+
+/// The content of the file.
+#[derive(Clone, Serialize, Deserialize)]
+struct Contents {
+    id: StoreId,
+    records: Vec<Record>,
+    notes: BTreeMap<String, Vec<u8>>,
+    /// The durable snapshot: the slots that it covers, and its file, 0 or 1.
+    snapshot: Option<(Slot, u8)>,
+}
+
+/// A store in a directory that belongs to one process.
+pub(crate) struct OwnStore {
+    directory: PathBuf,
+    contents: Contents,
+    failed: Option<String>,
+}
+
+impl OwnStore {
+    /// Makes a new store. A program draws the id at random.
+    pub(crate) fn create(directory: &Path, id: StoreId) -> Result<Self, StorageError> {
+        let contents = Contents { id, records: Vec::new(), notes: BTreeMap::new(), snapshot: None };
+        let mut store =
+            Self { directory: directory.into(), contents: contents.clone(), failed: None };
+        store.write(contents)?;
+        Ok(store)
+    }
+
+    /// Opens the store. A file that is missing or damaged is an error, and never a new store.
+    pub(crate) fn open(directory: &Path) -> Result<Self, StorageError> {
+        let bytes =
+            fs::read(directory.join("store")).map_err(StorageError::io("read the store"))?;
+        let contents = read(&bytes).ok_or(StorageError::damaged("the checksum is wrong"))?;
+        Ok(Self { directory: directory.into(), contents, failed: None })
+    }
+
+    fn write(&mut self, contents: Contents) -> Result<(), StorageError> {
+        let replace = || {
+            let (new, store) = (self.directory.join("new"), self.directory.join("store"));
+            let mut file = File::create(&new)?;
+            file.write_all(&written(&contents))?;
+            file.sync_all()?;
+            fs::rename(new, store)?;
+            File::open(&self.directory)?.sync_all() // The rename is durable once the directory is.
+        };
+        replace().map_err(StorageError::io("write the store"))?;
+        self.contents = contents;
+        Ok(())
+    }
+
+    /// Makes a change durable. After a failure the file may have either content, so nothing more is changed.
+    fn change(
+        &mut self,
+        change: impl FnOnce(&mut Contents) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        if let Some(first) = self.failed.clone() {
+            return Err(StorageError::Poisoned { first });
+        }
+        let mut contents = self.contents.clone();
+        let changed = change(&mut contents).and_then(|()| self.write(contents));
+        self.failed = changed.as_ref().err().map(ToString::to_string);
+        changed
+    }
+
+    fn snapshot_path(&self, file: u8) -> PathBuf {
+        self.directory.join(format!("snapshot-{file}"))
+    }
+}
+
+/// The contents behind their checksum.
+fn written(contents: &Contents) -> Vec<u8> {
+    let bytes = postcard::to_stdvec(contents).expect("it can be written to memory");
+    [&crc32c::crc32c(&bytes).to_le_bytes()[..], &bytes].concat()
+}
+
+fn read(bytes: &[u8]) -> Option<Contents> {
+    let (checksum, bytes) = bytes.split_first_chunk()?;
+    let intact = crc32c::crc32c(bytes) == u32::from_le_bytes(*checksum);
+    postcard::from_bytes(bytes).ok().filter(|_| intact)
+}
+
+/// Fails unless the snapshot covers the trimmed slots.
+fn covered(contents: &Contents, trimmed: Slot) -> Result<(), StorageError> {
+    let snapshot = contents.snapshot.map(|(below, _)| below);
+    if snapshot.unwrap_or_default() < trimmed {
+        return Err(StorageError::Uncovered { trimmed, snapshot });
+    }
+    Ok(())
+}
+
+impl Storage for OwnStore {
+    type SnapshotFile = OwnSnapshot;
+
+    fn recover(&mut self) -> Result<Vec<Record>, StorageError> {
+        Ok(self.contents.records.clone())
+    }
+
+    fn persist(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        self.change(|contents| {
+            // `Memory` reduces the records to the state that they lead to, so that the file does not grow for ever.
+            let mut memory = Memory::default();
+            memory.append(&contents.records)?;
+            memory.append(records)?;
+            contents.records = memory.records();
+            covered(contents, memory.image().trimmed)
+        })
+    }
+
+    fn snapshot(&self) -> Option<(Slot, OwnSnapshot)> {
+        let (below, number) = self.contents.snapshot?;
+        let file = File::open(self.snapshot_path(number)).ok()?;
+        Some((below, OwnSnapshot { number, file }))
+    }
+
+    fn begin_snapshot(&mut self) -> Result<OwnSnapshot, StorageError> {
+        // The other file, so that the durable snapshot can be read meanwhile.
+        let number = self.contents.snapshot.map_or(0, |(_, durable)| 1 - durable);
+        let mut options = OpenOptions::new();
+        let options = options.create(true).read(true).write(true).truncate(true);
+        let file = options.open(self.snapshot_path(number));
+        Ok(OwnSnapshot { number, file: file.map_err(StorageError::io("begin a snapshot"))? })
+    }
+
+    fn adopt_snapshot(&mut self, below: Slot, mut file: OwnSnapshot) -> Result<(), StorageError> {
+        self.change(|contents| {
+            file.sync().map_err(StorageError::io("sync the snapshot"))?;
+            contents.snapshot = Some((below, file.number));
+            let mut memory = Memory::default();
+            memory.append(&contents.records)?;
+            covered(contents, memory.image().trimmed)
+        })
+    }
+
+    fn note(&mut self, name: &str, value: &[u8]) -> Result<(), StorageError> {
+        self.change(|contents| {
+            contents.notes.insert(name.into(), value.into());
+            Ok(())
+        })
+    }
+
+    fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
+        Ok(self.contents.notes.get(name).cloned().map(Bytes::from))
+    }
+
+    fn id(&self) -> StoreId {
+        self.contents.id
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        let files = [self.directory.join("store"), self.snapshot_path(0), self.snapshot_path(1)];
+        files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum()
+    }
+}
+
+/// The file of a snapshot.
+pub(crate) struct OwnSnapshot {
+    number: u8,
+    file: File,
+}
+
+impl Write for OwnSnapshot {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl SnapshotFile for OwnSnapshot {
+    fn length(&self) -> u64 {
+        self.file.metadata().map_or(0, |file| file.len())
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(out, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+}
+
+/// Makes stores in directories of their own. Its crash is the end of the process: the operating system has all that was
+/// written. Power cuts need faults below the store, such as a file system that forgets.
+struct InDirectories(Vec<tempfile::TempDir>);
+
+impl Harness for InDirectories {
+    type Store = OwnStore;
+
+    fn create(&mut self) -> OwnStore {
+        let directory = tempfile::tempdir().expect("there is room");
+        let store = OwnStore::create(directory.path(), StoreId(7)).expect("it can be made");
+        self.0.push(directory);
+        store
+    }
+
+    fn crash(&mut self, store: OwnStore) -> OwnStore {
+        let directory = store.directory.clone();
+        drop(store);
+        OwnStore::open(&directory).expect("it can be opened again")
+    }
+}
+
+/// Runs the example, and panics if it fails.
+pub(crate) fn main() {
+    contract::check(&mut InDirectories(Vec::new()));
+    println!("the store keeps the contract, as far as the tests see");
+}
