@@ -26,7 +26,8 @@
 //!
 //! # Modules, in reading order
 //!
-//! - [`machine`]: the state machine that a program brings. [`session`]: the client table, by which a command that is
+//! - [`machine`]: the state machine that a program brings. [`typed`]: the same with Rust types in place of bytes.
+//!   [`session`]: the client table, by which a command that is
 //!   chosen twice is applied once.
 //! - `node`: one turn, and the parts that it wires:
 //!   - `peers`: the peers that take part. `handshake` is what nodes say on connecting, and `bootstrap` forms a
@@ -40,7 +41,7 @@
 //!   - `replicated`: applies the log to the state machine.
 //!   - `snapshots`: takes and fetches them (`saving`, `transfer`).
 //! - `client_handle`, `peer_handle`: the ways into a node, from any thread. `options`, `status`, `event_log`: for its
-//!   operator.
+//!   operator. `leadership`: a watch of the leader.
 //! - [`wire`] and [`tcp`]: frames, and connections between processes. For another network, implement [`Transport`].
 //! - [`turn`]: a node whose turns the caller begins and ends. The crate `paxos-simulator` runs clusters of them in virtual
 //!   time.
@@ -116,6 +117,11 @@
 //! # Ok(())
 //! # }
 //! ```
+
+/// The code of the document compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/embedding.md")]
+mod embedding {}
 
 mod client_handle;
 mod elections;
