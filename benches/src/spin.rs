@@ -13,8 +13,8 @@ use crate::process::{self, Measured, ProcessError};
 /// The model in Promela.
 const PROMELA: &str = include_str!("../spin/paxos.pml");
 
-/// The options that `pan.c` is compiled with. It visits each state once and stores it exactly: without hash
-/// compaction or bit states, which lose states, and without partial-order reduction, which omits states.
+/// The options that `pan.c` is compiled with. It visits each state once and stores it exactly. Hash
+/// compaction and bit states would lose states, and partial-order reduction would omit some.
 pub const COMPILE: [&str; 6] = ["-O3", "-w", "-DSAFETY", "-DNOREDUCE", "-DNOFAIR", "-DMEMLIM=8000"];
 
 /// The greatest number of ballots that the model supports.

@@ -230,8 +230,8 @@ impl Projection {
         Ok(Acceptor { promised, votes, trimmed: self.end(*trimmed)? })
     }
 
-    /// The messages that `me` sends in a step. `after` is its acceptor after the step; its votes hold the values, which
-    /// `Accepted` messages do not name.
+    /// The messages that `me` sends in a step. `after` is its acceptor after the step. The votes there hold the values,
+    /// since `Accepted` messages do not name them.
     ///
     /// # Errors
     /// Fails at a message that has no counterpart, or that goes to the wrong receiver.

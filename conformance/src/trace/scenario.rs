@@ -1,7 +1,7 @@
 //! A scenario: a short behaviour that people read, kept as a trace.
 //!
 //! Each step is an action of the model that must be possible and have an effect. Some scenarios also name actions that may
-//! happen at the end without effect; the replay delivers them to the replicas, which must ignore them as well.
+//! happen at the end without effect. The replay delivers them to the replicas, which must ignore them as well.
 
 use paxos_model::cluster::{Action, Bounds, BoundsError, CheckedState, Cluster, state::State};
 use state_explorer::Explorable as _;

@@ -1,10 +1,9 @@
 //! Replicas in one thread, with their disks and the messages between them.
 //!
 //! A [`Cluster`] keeps the driver's side of the contract of [`paxos`]: records are durable before anything leaves.
-//! Its user decides what happens next: which message arrives, which timer fires, which node crashes. Monitors watch
-//! from outside. They count the durable votes themselves, and after every step and every sync they check what Paxos
-//! promises. Nothing that a replica believes is taken as evidence. A promise that is broken is returned as a
-//! [`Violation`].
+//! Its user decides what happens next: a message arrives, a timer fires, a node crashes. Monitors watch from outside.
+//! They count the durable votes themselves, and after every step and every sync they check what Paxos promises.
+//! Nothing that a replica believes is taken as evidence. A promise that is broken is returned as a [`Violation`].
 
 mod monitors;
 

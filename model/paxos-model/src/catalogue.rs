@@ -6,8 +6,8 @@
 //! many, it is one of them.
 //!
 //! A failing property need not be harm: users do not feel that a step is none of the specification. So each bug is also
-//! searched for where users feel it: in [agreement](AGREEMENT), in the values that nodes [take](BELIEFS) for chosen, have
-//! [trimmed](TRIMMED) as chosen or have [read](READS), and in the chosen values that a quorum [keeps](HELD). A bug that fails
+//! searched for where users feel it: in [agreement](AGREEMENT), and in the values that nodes [take](BELIEFS) for chosen, have
+//! [trimmed](TRIMMED) as chosen or have [read](READS). Chosen values that no quorum [keeps](HELD) are harm, too. A bug that fails
 //! none of these in any space is searched for where nothing can be [chosen any more](NOT_STUCK). The result must be the harm
 //! that the catalogue states.
 //!

@@ -55,7 +55,7 @@ fn raised() -> Option<u64> {
 fn shares(limit: Option<u64>, open: u64, peers: u64, clients_wanted: usize) -> Shares {
     let reserved = open + SPARE + peers * FOR_EACH_PEER;
     let free = limit.unwrap_or(u64::MAX).saturating_sub(reserved);
-    // Anyone may hold all connections of these two kinds, so they get a small part.
+    // A stranger may hold all connections of these two kinds, so they get a small part.
     let handshakes = (free / 8).clamp(2, 64);
     let metrics = (free / 16).clamp(1, 16);
     let clients = free.saturating_sub(handshakes + metrics).max(1);

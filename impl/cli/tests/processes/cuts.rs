@@ -23,8 +23,8 @@ use super::{
 };
 
 /// The length of a cut unless `PAXOS_CUT_SECONDS` says otherwise. TCP by itself sends a lost segment again after
-/// about 0.2, 0.5, 1.5, 3, 6.5, 13 and 26 seconds, so that a connection which is left to TCP is back 12 seconds
-/// after such a cut.
+/// about 0.2, 0.5, 1.5, 3, 6.5, 13 and 26 seconds. So a connection that is left to TCP is back 12 seconds after such a
+/// cut.
 const CUT: Duration = Duration::from_secs(14);
 
 /// The time in which service has to be back. It takes less than 2 seconds on an idle machine. A machine that is busy

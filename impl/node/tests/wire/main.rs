@@ -78,8 +78,8 @@ fn the_corpus_has_every_kind() {
     }
 }
 
-/// Whatever a stream brings, in one piece or byte by byte, the same frames are in it; damage ends it,
-/// and no length that is claimed makes room for itself.
+/// Any bytes contain the same frames, in one piece or byte by byte. Damage ends the stream, and a length that a frame
+/// claims allocates nothing.
 #[test]
 fn streams() {
     bolero::check!().for_each(|bytes: &[u8]| {

@@ -6,7 +6,7 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster 3 phase1=2 phase2=2 in_flight=8 slots_ahead=8 batch=8` | nodes 1 to 3; options may be left out; must come first |
+//! | `cluster 3 phase1=2 phase2=2 in_flight=8 slots_ahead=8 batch=8` | nodes 1 to 3; must come first, and may leave out options |
 //! | `campaign 1` | short for `timer 1 campaign` |
 //! | `timer 1 campaign` / `heartbeat` / `resend` | a timer fires |
 //! | `propose 1 x y` | clients ask node 1 for two commands at once |
@@ -20,7 +20,7 @@
 //! | `crash 2`, `restart 2` | loses what is not durable; comes back with the rest |
 //! | `stabilize` | delivers, oldest first, until nothing is under way |
 //! | `under-way` | shows what is |
-//! | `state` | shows all nodes, and what the durable votes say is chosen, known to anybody or not |
+//! | `state` | shows all nodes, and the values that the durable votes choose, even if no node knows them |
 //! | `timers` | from here on shows the timers that are armed |
 
 use std::fmt::Write;

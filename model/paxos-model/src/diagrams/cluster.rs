@@ -206,7 +206,7 @@ impl Picture<'_> {
     }
 }
 
-/// What a node does by itself, in words.
+/// Describes an action that a node takes by itself.
 fn cause(action: Action, before: &State, after: &State) -> Option<String> {
     match action {
         Action::Campaign(node) => {
@@ -226,7 +226,7 @@ fn cause(action: Action, before: &State, after: &State) -> Option<String> {
     }
 }
 
-/// What a leader reads, once that is confirmed.
+/// Describes the answer to a read that the action confirms.
 fn answers(node: NodeId, before: &State, after: &State) -> Option<String> {
     let rounds = |state: &State| match state.node(node).live.role {
         Role::Leader { reads, .. } => Some((reads.rounds, reads.under_way)),

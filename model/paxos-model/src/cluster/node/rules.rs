@@ -262,8 +262,8 @@ impl<U: Universe> Rules<U> {
         if again { last } else { last.next() }
     }
 
-    /// Returns the end of the part of the log that a read has to see: all that the leader knows to be chosen, with or
-    /// without gaps, and all that it found in the log when it began to lead.
+    /// Returns the end of the part of the log that a read has to see. This part has all that the leader knows to be chosen,
+    /// with or without gaps, and all that it found in the log when it began to lead.
     pub(super) fn read_index(&self, live: &Live<U>, barrier: U::Slot) -> U::Slot {
         let known = end(&live.chosen).unwrap_or(live.acceptor.trimmed);
         match self.bug {
