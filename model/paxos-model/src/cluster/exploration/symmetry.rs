@@ -1,16 +1,19 @@
 //! Renaming the nodes that do not campaign.
 //!
-//! Claim: exchanging the names of two nodes that own no ballot leads from behaviours to behaviours, and keeps each
+//! *Claim.* Exchanging the names of two nodes that own no ballot leads from behaviours to behaviours, and keeps each
 //! property true or false.
 //!
-//! Reason. No rule names such a node. It promises, votes and learns by the messages that it gets. Other nodes count it as a
+//! *Reason.* No rule names such a node. It promises, votes and learns by the messages that it gets. Other nodes count it as a
 //! member of a set, and no property depends on its name. Ballots are ordered, each has an owner, and the client of the owner
 //! asks for one value. So neither ballots nor values nor campaigners can be renamed. A broken rule may name a node (one
 //! takes the *first* node that is missing), so a cluster with a bug has no symmetry.
 //!
 //! No part of a state relates two nodes that do not campaign. So the facts about each such node can be listed by
 //! themselves. Sorting the nodes by these lists leads from all states that can be renamed to each other to the same one.
-//! A test counts: the orbits of all representatives add up to the states of the search without symmetry.
+//!
+//! *Without it* a search visits one state of several that differ in more than names, and misses what follows from the
+//! others. A bug that names a node has this effect, so mutants are searched without symmetry. The test `orbits_add_up`
+//! counts: the orbits of all representatives add up to the states of the search without symmetry.
 
 use smallvec::SmallVec;
 
