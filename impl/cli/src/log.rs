@@ -85,11 +85,17 @@ pub(crate) fn is_disk_fault(error: &StorageError) -> bool {
     )
 }
 
-/// Returns the text of an error with the data directory, which some errors name themselves.
+/// Returns the text of an error with the data directory, which some errors name themselves, and with a remedy.
 pub(crate) fn with_directory(data: &Path, error: &StorageError) -> String {
-    use StorageError::{Exists, InUse, Missing};
+    use StorageError::{Exists, Foreign, InUse, Missing};
     match error {
-        Missing { .. } | Exists { .. } | InUse { .. } => error.to_string(),
+        Missing { .. } | Exists { .. } => error.to_string(),
+        InUse { .. } => format!("{error}; stop the process that uses it first"),
+        Foreign { what, found, .. } => {
+            let flag = if *what == "node" { "id" } else { what };
+            let data = data.display();
+            format!("{data}: {error}; start it with --{flag} {found}, or choose another --data")
+        }
         _ => format!("{}: {error}", data.display()),
     }
 }
@@ -104,7 +110,7 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
         reader.id()
     )?;
     for (name, value) in reader.notes() {
-        writeln!(out, "metadata: {name}: {}", metadata(name, value))?;
+        writeln!(out, "metadata: {}", metadata(name, value))?;
     }
     match reader.snapshot_header() {
         None => writeln!(out, "no snapshot")?,
@@ -128,7 +134,7 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
                 writeln!(out, "{number:>8}  snapshot of slots below {}", header.below)?;
             }
             Change::Note { name, value } => {
-                writeln!(out, "{number:>8}  metadata {name}: {}", metadata(name, value))?;
+                writeln!(out, "{number:>8}  metadata {}", metadata(name, value))?;
             }
             Change::Records(records) => {
                 for record in &**records {
@@ -141,9 +147,12 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
     Ok(reader.verify()?)
 }
 
+/// Describes an item of metadata: its name for operators, and its value.
 fn metadata(name: &str, value: &[u8]) -> String {
-    paxos_node::describe_metadata(name, value)
-        .unwrap_or_else(|| format!("\"{}\"", value.escape_ascii()))
+    let value = paxos_node::describe_metadata(name, value)
+        .unwrap_or_else(|| format!("\"{}\"", value.escape_ascii()));
+    // The number of starts has an older name on disk.
+    format!("{}: {value}", if name == "lives" { "starts" } else { name })
 }
 
 fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {

@@ -137,11 +137,12 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     if let Some(metrics) = metrics {
         tokio::spawn(metrics::publish(running.clients.clone(), traffic, depths, metrics));
     }
-    // Scripts and tests wait for this line.
+    let signals = Signals::new()?;
+    // Scripts and tests wait for this line, and may send a signal at once.
     let (listen, client) = (peers.local_addr()?, clients.local_addr()?);
     tracing::info!(id = settings.id.0, %listen, %client, "serving");
     let data = &settings.data;
-    until_stopped(addresses, peers, (clients, limits), queues, running)
+    until_stopped(addresses, peers, (clients, limits), queues, running, signals)
         .await?
         .map_err(|error| of_node(error, data))
 }
@@ -152,12 +153,12 @@ async fn until_stopped(
     (clients, limits): (TcpListener, paxos_kv::Limits),
     queues: tcp::Queues,
     mut running: Running<Kv>,
+    mut signals: Signals,
 ) -> Result<Result<(), NodeError>, io::Error> {
     let node = running.clients.clone();
     let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
     // This task ends when the node has stopped.
     let mut serving = tokio::spawn(paxos_kv::serve(clients, node.clone(), limits));
-    let mut signals = Signals::new()?;
     // The transport works on while the node hands over.
     let leaving = async {
         tracing::info!(signal = signals.next().await, "stopping");

@@ -97,6 +97,21 @@ fn the_others_go_on(cluster: &Cluster) {
 }
 
 #[test]
+fn a_node_with_the_data_of_another_one_does_not_start() {
+    let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
+    cluster.kill(1);
+    cluster.kill(2);
+    let others = cluster.data(1).clone();
+    for (ended, remedy) in [
+        (cluster.start_copy(2, &others).wait(), "start it with --id 1, or choose another --data"),
+        (cluster.start_with(1, &["--cluster", "b"]).wait(), "start it with --cluster paxos, or"),
+    ] {
+        assert_eq!(ended.code, Some(2), "{}", ended.log);
+        assert!(ended.log.contains(remedy), "{}", ended.log);
+    }
+}
+
+#[test]
 fn a_node_with_other_members_in_its_settings_does_not_start() {
     let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());
     cluster.kill(1);

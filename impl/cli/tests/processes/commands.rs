@@ -116,13 +116,15 @@ fn a_log_is_printed_of_a_node_that_does_not_run() {
     let log = || run([Path::new("log"), &data]);
     let running = log();
     assert_eq!(running.code, Some(2), "{running:?}");
-    assert!(running.log.contains("is in use"), "{}", running.log);
+    let reason = "is in use; stop the process that uses it first";
+    assert!(running.log.contains(reason), "{}", running.log);
     cluster.stop(1);
     let stopped = log();
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
     for part in [
         "node 1 of cluster `paxos`",
         "metadata: members: 1, 2, 3\n",
+        "metadata: starts: 1\n",
         "metadata: node 2: start 1 of store ",
         "promised",
         "accepted",
