@@ -119,7 +119,7 @@ fn describe() {
         ("paxos_packets_sent_total", "Packets sent, by kind; a packet to all peers counts once."),
         ("paxos_packets_received_total", "Packets received, by kind."),
         ("paxos_rejected_frames_total", "Invalid frames received; each closed its connection."),
-        ("paxos_refused_greetings_total", "Connections of peers refused in the handshake."),
+        ("paxos_refused_handshakes_total", "Connections of peers refused in the handshake."),
         ("paxos_packets_dropped_total", "Packets dropped because the queue of a peer was full."),
         ("paxos_connections_total", "Connections made to peers."),
         (
@@ -218,7 +218,7 @@ fn publish_status(status: &Status) {
 fn publish_traffic(traffic: &Traffic) {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     counter!("paxos_rejected_frames_total").absolute(read(&traffic.rejected_frames));
-    counter!("paxos_refused_greetings_total").absolute(read(&traffic.refused_handshakes));
+    counter!("paxos_refused_handshakes_total").absolute(read(&traffic.refused_handshakes));
     counter!("paxos_packets_dropped_total").absolute(read(&traffic.dropped));
     counter!("paxos_connections_total").absolute(read(&traffic.connected));
     counter!("paxos_unacknowledged_total").absolute(read(&traffic.unacknowledged));

@@ -11,11 +11,11 @@ use paxos::types::{NodeId, Slot};
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProposeError {
     /// The time was up. The command may have been applied, or be applied later.
-    #[error("not applied within {} ms; it may have been, or be later", .0.as_millis())]
+    #[error("no answer within {} ms; the command may be applied, now or later", .0.as_millis())]
     Timeout(Duration),
     /// The time was up before a leader was known. The command will not be applied, unless it was also sent to another
     /// node.
-    #[error("no leader was found within {} ms; nobody was asked", .0.as_millis())]
+    #[error("no leader was found within {} ms; the command was not sent", .0.as_millis())]
     Unsent(Duration),
     /// The cluster is forming: this node has still to meet these nodes. The command was not sent to the cluster.
     #[error("{}", forming(.0))]
@@ -30,18 +30,18 @@ pub enum ProposeError {
     #[error("no answer to this command is kept; it may have been applied")]
     Forgotten,
     /// The node has stopped. The command may have been applied, or be applied later.
-    #[error("the node has stopped; the command may have been applied, or be later")]
+    #[error("the node has stopped; the command may be applied, now or later")]
     Stopped,
     /// The node had stopped before it got the command. The command will not be applied, unless it was also sent to
     /// another node.
-    #[error("the node has stopped; it was not asked for the command")]
+    #[error("the node has stopped; it did not get the command")]
     StoppedBefore,
     /// The state machine of this node has panicked, so the node answers nothing.
     #[error(
         "the state machine of this node has halted at slot {slot}{}", if *.may_be_applied {
-            "; the command may have been applied, or be later"
+            "; the command may be applied, now or later"
         } else {
-            "; the cluster was not asked for the command"
+            "; the command was not sent"
         }
     )]
     Halted {
