@@ -7,8 +7,8 @@
 //! states may have other variables and parameters. These are ignored, because the steps of the model do not
 //! depend on them. [`Traced::translate`] translates its names and its notation.
 //!
-//! A `loop` is the number of the state that follows the last one, so the behaviour goes on for ever. The replay
-//! checks that a step leads back to that state.
+//! A `loop` is the number of the state that follows the last one, so the behaviour never ends. The replay checks that a step
+//! leads back to that state.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,14 +34,14 @@ const FORMAT_DESCRIPTION: &str = "https://apalache-mc.org/docs/adr/015adr-trace.
 const ACTION: &str = "action";
 const META: &str = "#meta";
 
-/// The limit on the size of a trace file, in bytes. Values take many times the memory of their text: eighty
-/// times for a file that is one set of small messages. A larger file could use up the memory of a machine.
+/// The limit on the size of a trace file, in bytes. Values take many times the memory of their text: eighty times for a file
+/// that is one set of small messages. Without the limit, a file could use up the memory of a machine.
 pub const LARGEST: u64 = 32 << 20;
 
 /// The path that stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// The name of a trace file for messages. `-` is standard input.
+/// Returns the name of a trace file for messages. `-` is standard input.
 pub fn file_name(path: &Path) -> String {
     if path == Path::new(STANDARD_INPUT) {
         return "standard input".to_owned();
@@ -49,7 +49,7 @@ pub fn file_name(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// A file cannot be read as a trace.
+/// The error for a file that cannot be read as a trace.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{file}: {what}")]
 pub struct TraceError {
@@ -60,24 +60,24 @@ pub struct TraceError {
 }
 
 impl TraceError {
-    /// The exit code of a command that refuses the file.
+    /// Returns the exit code of a command that refuses the file.
     pub const EXIT_CODE: u8 = 2;
 }
 
 /// A trace of either model. The variables of the file determine the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnyTrace {
-    /// Of Lamport's Paxos.
+    /// A trace of Lamport's Paxos.
     Synod(Trace<Synod>),
-    /// Of replicas as they are built.
+    /// A trace of replicas as they are built.
     Cluster(Trace<CheckedCluster>),
 }
 
 impl AnyTrace {
-    /// Reads a trace; `file` is only for complaints.
+    /// Reads a trace from a text. `file` is the name of the file for errors.
     ///
     /// # Errors
-    /// If it is none.
+    /// Fails if the text is no trace.
     pub fn parse(file: &str, text: &str) -> Result<Self, TraceError> {
         let either = || {
             let root = root(text)?;
@@ -102,7 +102,7 @@ impl AnyTrace {
     /// Reads a trace from a file, or from standard input if the path is `-`.
     ///
     /// # Errors
-    /// If it cannot be read, or is none.
+    /// Fails if the file cannot be read, or is no trace.
     pub fn read(path: &Path) -> Result<Self, TraceError> {
         let (file, text) = contents(path)?;
         Self::parse(&file, &text)
@@ -110,10 +110,10 @@ impl AnyTrace {
 }
 
 impl<M: Traced> Trace<M> {
-    /// Reads a trace; `file` is only for complaints.
+    /// Reads a trace from a text. `file` is the name of the file for errors.
     ///
     /// # Errors
-    /// If it is none.
+    /// Fails if the text is no trace.
     pub fn parse(file: &str, text: &str) -> Result<Self, TraceError> {
         let trace = root(text).and_then(|root| parse(&root));
         trace.map_err(|what| TraceError { file: file.to_owned(), what })
@@ -122,7 +122,7 @@ impl<M: Traced> Trace<M> {
     /// Reads a trace from a file, or from standard input if the path is `-`.
     ///
     /// # Errors
-    /// If it cannot be read, or is none.
+    /// Fails if the file cannot be read, or is no trace.
     pub fn read(path: &Path) -> Result<Self, TraceError> {
         let (file, text) = contents(path)?;
         Self::parse(&file, &text)

@@ -1,6 +1,6 @@
-//! Takes a trace on its model, step by step, until a step is not one of the model.
+//! Takes the steps of a trace in its model, up to the first one that is not a step of the model.
 //!
-//! A replay is not a check of the protocol: a trace of a model with a bug is a behaviour of that model.
+//! A replay does not check the protocol: a trace of a model with a bug is a behaviour of that model.
 
 use std::fmt;
 
@@ -197,8 +197,7 @@ impl<M: Traced> Walk<'_, M> {
         self.actions.push(action);
     }
 
-    /// The first action that leads to the recorded state, and that state. All actions that do so lead to the
-    /// same state.
+    /// Returns the first action that leads to the recorded state, and that state. All such actions lead to the same state.
     fn explanation(&self, said: &Value) -> Option<(M::Action, M::State)> {
         self.model.offered(&self.state).into_iter().find_map(|action| {
             let next = self.model.taken(&self.state, &action)?;
@@ -214,8 +213,8 @@ impl<M: Traced> Walk<'_, M> {
         })
     }
 
-    /// The actions that change the current state. With `said`, each is listed with the first difference
-    /// between its state and the recorded one.
+    /// Returns the actions that change the current state, in words. If `said` is given, each is listed with the first
+    /// difference between its state and the recorded one.
     fn possible(&self, said: Option<&Value>) -> Vec<String> {
         let mut possible = Vec::new();
         for action in self.model.offered(&self.state) {
