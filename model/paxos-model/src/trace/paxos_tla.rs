@@ -2,17 +2,17 @@
 //!
 //! Three things differ from file to file:
 //!
-//! - **Names.** An acceptor may be called `a1`, `"a1_OF_ACCEPTOR"` or 1, and a value likewise. The value that
-//!   stands for no value is that of `maxVal` in the first state, because `Init` sets it to `None`.
+//! - **Names.** An acceptor may be called `a1`, `"a1_OF_ACCEPTOR"` or 1, and a value likewise. The content of `maxVal` in the
+//!   first state is the name for no value, because `Init` sets `maxVal` to `None`.
 //! - **Ballots.** A solver may choose any ballots, such as 5 and 10^30.
 //! - **Messages.** Lamport has records with a `type`. Typed specifications for Apalache have variants with tags
 //!   such as `M1a`, and Quint's has `Msg1a` with fields of other names.
 //!
-//! The translation is sound: the steps of `Paxos.tla` compare acceptors and values for equality only, and ballots
-//! for their order only. So a one-to-one renaming that keeps the order of ballots maps behaviours to behaviours,
-//! and all other sequences of states to sequences that are not behaviours. Each name is therefore renamed,
-//! including names in places where the specification allows none. An unchanged name could coincide with a name of
-//! the model. Negative ballots keep their number, which no ballot of the model has.
+//! The translation is sound, because the steps of `Paxos.tla` only compare acceptors and values for equality, and ballots
+//! by their order. So a one-to-one renaming that keeps the order of ballots maps behaviours to behaviours, and all other
+//! sequences of states to sequences that are not behaviours. The translation renames every name, even in places where the
+//! specification allows none, because an unchanged name could coincide with a name of the model. Negative ballots keep
+//! their number, which no ballot of the model has.
 //!
 //! An unknown notation is refused. It is never reported as a difference.
 
@@ -61,11 +61,11 @@ const MESSAGES: [(&str, &[Field]); 4] = [
     ("2b", &[ACC, BAL, VAL]),
 ];
 
-/// The variables that are functions of acceptors, and what they lead to.
+/// The variables that are functions of acceptors, with the sort of their results.
 const FUNCTIONS: [(&str, Sort); 3] =
     [("maxBal", Sort::Ballot), ("maxVBal", Sort::Ballot), ("maxVal", Sort::Proposed)];
 
-/// A message of the model: a record with the type in it, as Lamport has it.
+/// Returns a message of the model: a record with a `type`, as in Lamport's specification.
 pub(super) fn message<'n>(kind: &str, fields: impl IntoIterator<Item = (&'n str, Value)>) -> Value {
     Value::record([("type", Value::string(kind))].into_iter().chain(fields))
 }
@@ -133,7 +133,8 @@ fn listed(fields: &[Field]) -> String {
     names.join(", ")
 }
 
-/// A function. In TLA+, a record is a function of strings, and a sequence is a function of 1, 2, 3 and so on.
+/// Returns a value as a function. In TLA+, a record is a function of strings, and a sequence is a function of 1, 2, 3 and so
+/// on.
 fn function(value: &Value) -> Option<BTreeMap<Value, &Value>> {
     let numbered = |items: &'_ [Value]| (1..=items.len()).map(Value::from).collect::<Vec<_>>();
     match value {
@@ -202,8 +203,8 @@ fn rebuild(
     Ok(rebuilt)
 }
 
-/// A ballot as a key that sorts by number: the number of its digits, and the digits. None if it is negative or not
-/// an integer.
+/// Returns a ballot as a key that sorts by number: the number of its digits, and the digits. Returns none if the ballot is
+/// negative or not an integer.
 fn natural(value: &Value) -> Option<(usize, String)> {
     let digits = match value {
         Value::Int(number) if *number >= 0 => number.to_string(),
@@ -213,7 +214,7 @@ fn natural(value: &Value) -> Option<(usize, String)> {
     Some((digits.len(), digits))
 }
 
-/// Names in the order of their numbers here: a2 comes before a10.
+/// Returns names in the order of their numbers: a2 comes before a10.
 fn sorted(names: BTreeSet<Value>) -> Vec<Value> {
     let mut names: Vec<_> = names.into_iter().collect();
     names.sort_by_cached_key(|name| {
@@ -223,7 +224,7 @@ fn sorted(names: BTreeSet<Value>) -> Vec<Value> {
     names
 }
 
-/// The value of an option, or the value itself. Quint writes a vote as an option.
+/// Returns the value of an option, or the value itself. Quint writes a vote as an option.
 fn in_option(value: &Value) -> &Value {
     let Value::Record(record) = value else { return value };
     match (record.get("tag"), record.get("value")) {
@@ -295,7 +296,7 @@ fn look(states: &[Variables], parameters: &Variables) -> Result<(Vec<Variables>,
     Ok((formed, Found { acceptors, acceptor_count, values, no_values, none, ballots }))
 }
 
-/// The number in a name of ours, `v0` for one.
+/// Returns the number in a name of the model, such as `v0`.
 fn number(name: &Value) -> Option<u8> {
     let Value::Str(text) = name else { return None };
     let number: u8 = text.strip_prefix('v')?.parse().ok()?;
@@ -455,7 +456,7 @@ impl Names {
         name.unwrap_or_else(|| value.clone())
     }
 
-    /// The names that differ: the name here, and the name in the file.
+    /// Returns the names that differ: the name here, and the name in the file.
     fn changed(&self) -> Vec<(String, String)> {
         let names = self.acceptors.iter().chain(&self.values);
         let mut changed: Vec<_> = names

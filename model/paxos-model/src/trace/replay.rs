@@ -51,12 +51,12 @@ pub struct Stopped {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// Its action cannot be taken in the state before it.
+    /// The action of the step cannot be taken in the state before it.
     NotPossible {
         /// The reason, in words.
         since: String,
     },
-    /// Its action leads to another state than the recorded one.
+    /// The action of the step leads to another state than the recorded one, or has other words than those in the file.
     Differs {
         /// The part of the state that differs.
         field: String,
@@ -91,7 +91,7 @@ impl fmt::Display for Why {
 }
 
 impl Stopped {
-    /// The part of the trace that is no step of the model, for people.
+    /// Returns the place in the trace where the replay stopped, for people.
     pub fn place(&self) -> String {
         match (self.step, &self.why) {
             (_, Why::DoesNotReturn { .. }) => "the loop".to_owned(),
@@ -102,11 +102,10 @@ impl Stopped {
 }
 
 impl<M: Traced> Trace<M> {
-    /// Takes the trace on its model from the initial state, and compares the states after each step.
+    /// Takes the steps of the trace in its model from the initial state, and compares the states after each step.
     ///
-    /// At the end of a lasso, the replay looks for an action that leads back to the state where the loop starts.
-    /// The file does not record that action. The last state may also equal that state: Apalache closes loops
-    /// this way.
+    /// At the end of a lasso, the replay searches for an action that leads back to the state where the loop starts. The file
+    /// does not record that action. The last state may also equal that state, because Apalache closes loops this way.
     pub fn replay(&self) -> Replay<M> {
         let mut walk =
             Walk { model: &self.model, state: initial(&self.model), actions: Vec::new() };
