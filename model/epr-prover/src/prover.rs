@@ -38,7 +38,7 @@ impl fmt::Display for Prover {
 pub struct Decision {
     /// The result.
     pub finding: Finding,
-    /// The time it took.
+    /// The time of the decision.
     pub took: Duration,
     /// The numbers of ground terms and of ground clauses, for the built-in prover.
     pub size: Option<(usize, usize)>,
@@ -65,9 +65,11 @@ impl Prover {
     }
 }
 
-/// Decides whether an action is possible in some state that satisfies all invariants and safety properties. Without
-/// an action, decides whether the axioms are satisfiable. [`Finding::Proved`] means yes. After no, proofs about the
-/// action or from the axioms mean nothing, since they hold vacuously.
+/// Decides whether an action is possible in some state that satisfies all invariants and safety properties. Without an
+/// action, decides whether the axioms are satisfiable.
+///
+/// [`Finding::Proved`] means yes, and [`Finding::Refuted`] means no. If the answer is no, proofs about the action or from
+/// the axioms mean nothing, because they hold vacuously.
 pub fn possible(
     specification: &Specification,
     action: Option<usize>,

@@ -147,7 +147,7 @@ pub struct Entry {
     pub explanation: [&'static str; 2],
     /// The harm that the catalogue states.
     pub harm: Harm,
-    /// Holds if the searches found the harm that the catalogue states.
+    /// Holds if the searches found the harm that the catalogue states, and no worse harm.
     #[serde(flatten)]
     pub verdict: Verdict,
     /// The first failure, other than a stuck state.

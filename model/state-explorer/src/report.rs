@@ -110,7 +110,8 @@ pub struct Report {
     /// The greatest depth of a visited state: the number of states on a shortest path to it. Initial states have
     /// depth 1. `None` if the search does not measure it.
     pub depth: Option<usize>,
-    /// The time of the search. A second search for a shortest counterexample does not count.
+    /// The time of the search. It excludes the second search that finds a shortest counterexample for stateright. It includes
+    /// the search for paths by timely.
     pub seconds: f64,
     /// The properties, in the model's order.
     pub properties: Vec<PropertyReport>,

@@ -1,7 +1,7 @@
 //! One description of each action and message: its name in a trace, its kind in a report, and its fields.
 //!
 //! Two tables in this file describe all messages and all actions. From them follow the kinds of actions that a search
-//! counts, the records in a trace, the digit of a message in a packed step, and the renaming of its sender.
+//! counts, the records in a trace, the digit of a message in a packed step, and the renaming of a message's sender.
 
 use smallvec::SmallVec;
 

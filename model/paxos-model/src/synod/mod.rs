@@ -206,8 +206,8 @@ fn room(acceptors: u8, values: u8) -> String {
 
 /// The specification within some [`Bounds`].
 ///
-/// The methods that read a state for a step allocate nothing, because a larger model that maps its states to these states
-/// calls the methods at every step.
+/// The methods that read a state allocate no memory, unless they return text or names. A larger model that maps its states
+/// to these states calls the methods at every step.
 ///
 /// The bits are ordered by kind of message, and the bits of promises and votes then by acceptor. So the ballots of one
 /// acceptor are adjacent, and one instruction finds its highest vote. The acceptors of one ballot are evenly spread, and one

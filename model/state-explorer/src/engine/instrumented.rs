@@ -1,6 +1,6 @@
 //! The instrumented model: the model that stateright explores in place of ours.
 //!
-//! The instrumented model counts actions and expanded states, renames states, and can stop a search. stateright itself cannot
+//! The instrumented model counts actions and expanded states, renames states, and can stop a search. The engine itself cannot
 //! count actions or stop a search, and its breadth-first search ignores symmetry without an error. All workers call the
 //! model for every state, so the model is the place for all these tasks.
 //!
@@ -118,8 +118,8 @@ impl<M: Explorable> Instrumented<M> {
         self.model.symmetry().filter(|_| self.symmetry)
     }
 
-    /// Turns a path of representatives into a behaviour of the model: each of its steps leads to the same
-    /// representative.
+    /// Returns a behaviour of the model for a path of representatives. Each state of the behaviour has the representative at
+    /// the same place in the path.
     pub(super) fn behaviour(&self, path: Path<M::State, M::Action>) -> Option<Behaviour<M>> {
         let path = path.into_vec();
         let symmetry = self.symmetry();

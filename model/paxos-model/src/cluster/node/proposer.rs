@@ -53,8 +53,11 @@ impl<U: Universe> Rules<U> {
     }
 
     /// Makes a candidate the leader if a quorum has promised, and if the candidate knows the slots that the promises leave
-    /// out as trimmed. The new leader proposes in each slot whose chosen value it does not know, up to the last slot with a
-    /// report or a known value. There it proposes the reported value of the highest ballot, or a no-op if there is no report.
+    /// out as trimmed.
+    ///
+    /// The new leader proposes in all slots up to the last one with a report or a known value, except in slots that it has
+    /// trimmed or whose chosen value it knows. It proposes the reported value of the highest ballot, or a no-op in a slot
+    /// without a report.
     pub(super) fn lead_if_promised(&self, me: U::NodeId, step: &mut Step<U>) {
         let Role::Candidate { heard, reported, trimmed } = &step.live.role else { return };
         if !self.leads(heard) || !self.caught_up(step.live.known_below(), *trimmed) {
