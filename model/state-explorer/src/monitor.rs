@@ -349,7 +349,7 @@ mod tests {
         }
     }
 
-    /// Counts how often the lamp was switched on, up to a budget, and ends a run at some number.
+    /// Counts how often the lamp was switched on, up to a budget, and ends a behaviour at some number.
     #[derive(Clone)]
     struct Counter {
         budget: u8,

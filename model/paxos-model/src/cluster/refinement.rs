@@ -1,10 +1,10 @@
 //! The check that each step of the cluster refines Lamport's specification in each slot.
 //!
 //! The check reads the messages in the network as the message set of `synod`, slot by slot. A step of the cluster counts when
-//! it becomes durable, and an Accept message counts when it leaves. In each slot, a step must be
-//! - no step of `synod`, or
-//! - one or a few steps of `synod`: a node plays all roles, so in one step it may propose and vote for its own proposal, or
-//! - a silent rise of maxBal: a vote in another slot, or a refusal, raised the promise for the whole log. This is a 1b that no
+//! it becomes durable, and an Accept message counts when it leaves. In each slot, a step of the cluster must be one of these:
+//! - No step of `synod`.
+//! - One step of `synod`, or a few. A node plays all roles, so in one step it may propose and vote for its own proposal.
+//! - A silent rise of maxBal: a vote in another slot, or a refusal, raised the promise for the whole log. This is a 1b that no
 //!   node receives. It binds the acceptor like a 1b that was sent, but it does not count for the quorum of a proposal.
 //!
 //! The report of a promise, and the acceptor on the disk, must be those that the messages imply. Both leave out the trimmed

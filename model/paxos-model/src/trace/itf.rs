@@ -133,7 +133,7 @@ impl From<u8> for Value {
     }
 }
 
-/// A count. Every count of this crate fits.
+/// Converts a count. Every count of this crate is within the range of the integers.
 impl From<usize> for Value {
     fn from(count: usize) -> Self {
         Self::Int(i64::try_from(count).unwrap_or(i64::MAX))

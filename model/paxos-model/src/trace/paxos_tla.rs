@@ -342,12 +342,12 @@ fn quorums(parameters: &Variables, found: &Found) -> Result<Quorums, String> {
     let Some(&least) = sizes.iter().min() else {
         return Err("states[0].Quorum is empty; accepted is a set with a quorum in it".to_owned());
     };
-    // The number of subsets of that size. Each division is exact. A file has no more than fit in u64.
+    // The number of subsets of that size, or none if it exceeds u64. Each division is exact. No file has so many subsets.
     let subsets = (1..=least as u64)
         .try_fold(1u64, |count, i| Some(count.checked_mul((n - least) as u64 + i)? / i));
     let smallest = sizes.iter().filter(|size| **size == least).count();
-    // More quorums, and smaller ones, allow more proposals. So each step that the quorums of the file allow is
-    // a step of the model.
+    // More quorums, or smaller ones, allow more proposals. So the model allows each step that the quorums of the file
+    // allow.
     let assumed = (subsets != Some(smallest as u64)).then(|| {
         format!("each {least} of the {n} acceptors are a quorum; the file has fewer quorums")
     });

@@ -4,9 +4,11 @@
 //!
 //! A node that has a durable snapshot of all slots below an end drops its votes below that end, and the values that it knew
 //! to be chosen there. It stores the end. The node may have taken the snapshot, or may have got it from another node. The
-//! protocol treats both alike, so there is one input for both. The model allows a snapshot as soon as each slot in it has a
-//! chosen value. In an implementation, a node can take a snapshot only of values that it knows to be chosen. So the model
-//! allows every snapshot of an implementation, and more.
+//! protocol treats both alike, so there is one input for both.
+//!
+//! The model allows a snapshot as soon as each slot in it has a chosen value. In a cluster with reads, a node must also have
+//! known these values. In an implementation, a node takes a snapshot only of values that it itself knows to be chosen. So the
+//! model allows every snapshot of an implementation, and more.
 //!
 //! Safety does not need the dropped votes. It needs votes only in slots in which a node may still propose a value:
 //! - A node does not vote in a trimmed slot, and its promises report nothing there. Each promise reports the end of the
@@ -18,8 +20,8 @@
 //! Without one of these rules, users can see a value that is replaced later. Mutant 18c hides the end of the trimmed part.
 //! Mutant 25 takes a snapshot of a slot without a chosen value. Mutant 25b leads without the trimmed slots.
 //!
-//! A node may answer a Prepare message that arrives twice with two promises. If it has trimmed in between, the second
-//! promise reports fewer slots. Both report the same votes in the slots that both report.
+//! If a Prepare message arrives twice, a node may answer with two promises. If the node has trimmed in between, the second
+//! promise reports fewer slots. In the slots that both report, they report the same votes.
 //!
 //! A node that has voted in a ballot does not answer the Prepare message of that ballot. But once it has trimmed all its
 //! votes of that ballot, it no longer sees that it voted, and answers. Such a promise is *late*: the owner of the ballot
@@ -64,7 +66,7 @@ impl<U: Universe> Rules<U> {
 }
 
 impl<U: Universe> Live<U> {
-    /// Stores a chosen value, unless the slot is trimmed or its value is known. A leader then stops to count the votes there.
+    /// Stores a chosen value, unless the slot is trimmed or its value is known. A leader then counts no more votes there.
     pub(super) fn learn(&mut self, slot: U::Slot, value: U::Value) {
         if slot < self.acceptor.trimmed || self.chosen.at(slot).is_some() {
             return;

@@ -39,8 +39,8 @@ pub enum Input<U: Universe> {
     Read,
 }
 
-/// A refusal that a node sends to the owner of a ballot. The network does not keep it. It serves to compare the model with
-/// the implementation.
+/// A refusal that a node sends to the owner of a ballot. The network does not keep refusals. The lockstep compares them with
+/// those of the implementation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nack<U: Universe> {
     /// The ballot that is refused.

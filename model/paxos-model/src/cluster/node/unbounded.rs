@@ -1,6 +1,6 @@
 //! A universe without bounds: any number of nodes, ballots, slots and values.
 //!
-//! It serves recorded runs of real clusters, with their real numbers. No search explores it.
+//! No search explores it. A test takes the steps of random walks in this universe and in the small one, and compares them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,8 +1,8 @@
 //! The types over which the rules are generic: nodes, ballots, slots and values, and the limits of a cluster.
 //!
-//! The rules can use these types only by the traits of this module. Ballots have an order, an owner, and a next ballot of an
-//! owner. Values can be equal. Nodes are members of sets, and sets are counted. Slots have an order and a successor. No rule
-//! sees the number of a node, ballot or slot.
+//! The rules can use these types only through the traits of this module. Ballots have an order, an owner, and a next ballot of
+//! an owner. Values can be equal. Nodes are members of sets, and sets have a size. Slots have an order and a successor. No
+//! rule sees the number of a node, ballot or slot.
 //!
 //! There are two universes. [`Small`](super::small::Small) has room for a few nodes, ballots, slots and values, in a few
 //! bytes, and is explored exhaustively. [`Unbounded`](super::unbounded::Unbounded) has any number of each. The code of the
@@ -37,9 +37,9 @@ pub trait Universe: Copy + Debug + Default + Eq + Ord + Hash + Send + Sync + 'st
     type Limits: Limits<Self>;
 }
 
-/// A type whose values each have a next, greater one.
+/// A type in which each value has a successor that is greater.
 pub trait Successor {
-    /// Returns the next value.
+    /// Returns the successor.
     #[must_use]
     fn next(self) -> Self;
 }
