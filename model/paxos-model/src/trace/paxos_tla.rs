@@ -243,7 +243,7 @@ struct Found {
     values: Vec<Value>,
     /// Names in the places of values that the parameter `Value` lacks.
     no_values: Vec<Value>,
-    /// The value that stands for no value.
+    /// The name for no value.
     none: Value,
     /// The ballots, lowest first.
     ballots: BTreeSet<(usize, String)>,
@@ -272,7 +272,7 @@ fn look(states: &[Variables], parameters: &Variables) -> Result<(Vec<Variables>,
             Ok(value.clone())
         })?);
     }
-    // `rebuild` has made maps of both, with at least one acceptor.
+    // `rebuild` has made maps of `maxBal` and `maxVal`, each with at least one acceptor.
     let first = &formed[0];
     let (domain, none) = match (&first["maxBal"], &first["maxVal"]) {
         (Value::Map(max_bal), Value::Map(max_val)) => {
@@ -307,7 +307,7 @@ fn number(name: &Value) -> Option<u8> {
 struct Quorums {
     /// The sizes for phase 1 and phase 2. None for majorities.
     sizes: Option<(u8, u8)>,
-    /// The difference to the quorums of the file, or the guess if it has none.
+    /// The assumption about the quorums, if the file has fewer quorums or does not list them.
     assumed: Option<String>,
 }
 
@@ -342,7 +342,7 @@ fn quorums(parameters: &Variables, found: &Found) -> Result<Quorums, String> {
     let Some(&least) = sizes.iter().min() else {
         return Err("states[0].Quorum is empty; accepted is a set with a quorum in it".to_owned());
     };
-    // The number of subsets of that size, or none if it exceeds u64. Each division is exact. No file has so many subsets.
+    // The number of subsets of that size, or none if it exceeds u64: no file lists so many quorums. Each division is exact.
     let subsets = (1..=least as u64)
         .try_fold(1u64, |count, i| Some(count.checked_mul((n - least) as u64 + i)? / i));
     let smallest = sizes.iter().filter(|size| **size == least).count();
@@ -381,9 +381,9 @@ pub(super) fn translate(
         };
         Ok(Synod::new(bounds).map_err(|error| error.to_string())?.write_bounds())
     };
-    // Values and ballots with names of the model keep these names if the model has room, so a trace of this program
-    // is read unchanged. They do not keep them if the file has names that are not values, because the model would
-    // have those names as values.
+    // Values and ballots with names of the model keep these names if the model has room. So a trace of this program is read
+    // unchanged. Values do not keep their names if the file has other names in the places of values, because the model
+    // would take those names as values.
     let numbers: Option<Vec<u8>> = found.values.iter().map(number).collect();
     let numbers =
         numbers.filter(|_| found.none == Value::string(NONE) && found.no_values.is_empty());
@@ -436,7 +436,7 @@ impl Names {
         } else {
             numbered("v", 0, &found.values)
         };
-        // The model has one value at least; none of these is that one.
+        // These names are no values, so they get numbers above those of the values. The model has at least one value.
         values.extend(numbered("v", found.values.len().max(1), &found.no_values));
         values.insert(found.none.clone(), Value::string(NONE));
         let ballots = if own_ballots { BTreeSet::new() } else { found.ballots.clone() };
