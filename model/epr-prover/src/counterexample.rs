@@ -113,7 +113,7 @@ fn as_state_and_step(
 ) -> (Structure, Option<Step>) {
     let specification = obligation.specification;
     if obligation.moment == Moment::Initially {
-        // The model leaves these relations open, since the obligation does not mention them. They are empty initially.
+        // The obligation does not mention these relations, so the model leaves them open. In an initial state, they are empty.
         for relation in finite::changing(specification) {
             let tuples: Vec<_> = found.tuples(relation).collect();
             for tuple in tuples {

@@ -101,8 +101,8 @@ pub fn possible(
 /// Returns a proof that an obligation holds, and one line about each variable in it. Returns nothing if the built-in
 /// prover does not prove the obligation within the limits.
 ///
-/// The proof shows that certain ground clauses are unsatisfiable. It does not show that they are instances of the
-/// negated obligation. That step depends on the prover.
+/// The proof shows that certain ground clauses are unsatisfiable. It does not show that these clauses are instances of the
+/// negated obligation. For that, a reader must trust the prover.
 pub fn certificate(
     obligation: &Obligation<'_>,
     limits: impl Into<Limits>,

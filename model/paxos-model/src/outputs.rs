@@ -107,7 +107,7 @@ impl Special for Path {
 /// Fails if the folder cannot be made or written to.
 pub fn try_folder(option: &'static str, path: &Path) -> Result<(), OutputError> {
     let there = path.ancestors().find(|folder| folder.exists()).filter(|it| *it != Path::new(""));
-    // The temporary file has no name, and disappears when it is closed. This also fails if the path is a file.
+    // The temporary file has no name, and disappears when it is closed. The call also fails if the path is a file.
     tempfile::tempfile_in(there.unwrap_or(Path::new("."))).map(drop).map_err(|error| {
         let path = path.to_owned();
         OutputError::Folder { option, path, error }

@@ -37,8 +37,8 @@
 //! message may be lost.
 //!
 //! An Accept message leaves before the sync of its step if the promise of its ballot is durable
-//! ([`Rules::leaves_early`](node::rules::Rules::leaves_early)). This covers an implementation that lets the message wait,
-//! because any message may be late.
+//! ([`Rules::leaves_early`](node::rules::Rules::leaves_early)). The model also covers an implementation that lets the message
+//! wait, because any message may be late.
 
 pub mod action;
 pub mod bounds;

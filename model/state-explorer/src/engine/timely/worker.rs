@@ -277,8 +277,8 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
         }
     }
 
-    /// Sends the first states to their workers: the initial states, or those of the checkpoint. One worker of each
-    /// process sends the states that the process has read.
+    /// Sends the first states to their workers: the initial states, or the states of the checkpoint. For the checkpoint, one
+    /// worker of each process sends the states that the process has read.
     fn begin(&mut self, worker: &mut Worker, channels: &mut Channels<N>) -> Option<()> {
         let begins = self.part.worker.is_multiple_of(self.job.options.threads.get());
         let resumed = || self.job.resumed.lock().unwrap_or_else(PoisonError::into_inner).take();
