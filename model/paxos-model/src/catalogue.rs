@@ -316,7 +316,7 @@ impl Search<'_> {
             return Ok(None);
         };
         if !counterexample.shortest {
-            return Err(format!("the shortest way to where {property} fails was not found"));
+            return Err(format!("no shortest path to a state where {property} fails was found"));
         }
         let behaviour =
             explored.behaviours.remove(property).expect("a failing property has a behaviour");

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn to_try_a_file_changes_nothing() {
+    fn the_test_of_a_file_changes_nothing() {
         let place = tempfile::tempdir().expect("there is room");
         let (new, old) = (place.path().join("new.svg"), place.path().join("old.svg"));
         fs::write(&old, "old").expect("there is room");
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_named() {
+    fn a_file_that_cannot_be_written_is_named() {
         let place = tempfile::tempdir().expect("there is room");
         let folder = place.path().to_str().expect("UTF-8");
         for path in [folder, "/nowhere/x.svg", "/proc/x.svg"] {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_tried_and_not_made() {
+    fn the_test_of_a_folder_does_not_create_it() {
         let place = tempfile::tempdir().expect("there is room");
         let new = place.path().join("a/b");
         try_folder("--out", &new).expect("it can be made");

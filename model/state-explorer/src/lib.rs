@@ -131,9 +131,10 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
             (property.condition)(model, behaviour.last()) != (finding == Finding::Seen)
         });
         if finding == Finding::Violated && way.is_none() {
-            // A failure without a counterexample is not reported as violated. It keeps the verdict from `holds`.
+            // A failure without a counterexample is no violation. It still keeps the verdict from being `holds`.
             finding = Finding::Undecided;
-            unshown.push(format!("{} failed, but no way to where could be had", property.name));
+            let name = property.name;
+            unshown.push(format!("{name} failed, but no way to a state where it fails was found"));
         }
         let told = way
             .as_ref()
@@ -365,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_happens_is_a_warning() {
+    fn a_situation_that_is_never_seen_is_a_warning() {
         let model =
             Counter::to(10).with_always().with(Property::sometimes("it is 11", |_, n| *n == 11));
         let report = explore(&model, &Options::default());
@@ -375,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn counterexamples_are_the_shortest_whatever_searched() {
+    fn each_engine_reports_a_shortest_counterexample() {
         // Later failures, within the same block of work, would overwrite the first.
         let model = Counter::to(1000)
             .with_always()
@@ -389,7 +390,7 @@ mod tests {
             assert_eq!(report.properties[0].finding, Finding::Undecided);
             let found = report.properties[1].counterexample.as_ref().expect("it is violated");
             assert!(found.shortest);
-            // 2 + 2 + 2 + 1, or any other way in four steps.
+            // 2 + 2 + 2 + 1, or any other path of four steps.
             assert_eq!(found.steps.len(), 1 + 4);
             assert_eq!(found.steps[0], Step { action: None, state: "0".to_owned() });
         }
@@ -491,9 +492,9 @@ mod tests {
         }
     }
 
-    /// A property that fails in a state, and no longer fails when the counterexample is replayed.
+    /// The property `fickle` fails in a state, and no longer fails in the replay of the counterexample.
     #[test]
-    fn a_failure_that_cannot_be_shown_is_no_finding_and_hides_none() {
+    fn a_failure_without_a_counterexample_is_undecided_and_hides_no_other() {
         use std::sync::atomic::{AtomicBool, Ordering};
         static FAILED: AtomicBool = AtomicBool::new(false);
         let fickle = Property::always("fickle", |_: &Counter, n| {
@@ -524,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_shown_is_shown_by_a_shortest_way() {
+    fn a_sought_property_is_shown_by_a_shortest_path() {
         let model =
             Counter::to(1000).with_always().with(Property::sometimes("is 500", |_, n| *n == 500));
         for options in [Options::default(), dfs(), two_threads(), timely()] {

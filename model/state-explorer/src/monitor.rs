@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_where_its_history_says_so() {
+    fn a_history_can_end_a_behaviour() {
         let report = explored(Counter { ends_at: Some(2), ..COUNTER }, Engine::Bfs);
         assert_eq!((report.verdict, report.states), (Verdict::Holds, 4));
     }

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_has_a_name_of_its_own() {
+    fn no_two_kinds_have_the_same_name() {
         assert!(Action::KINDS.iter().all_unique());
         let kind = |action: Action| Action::KINDS[action.kind()];
         assert_eq!(kind(Action::Campaign(NodeId(0))), "campaign");

@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_refused() {
+    fn text_that_is_no_value_is_refused() {
         for (text, why) in [
             (r#"{"a": 1, "a": 1}"#, r#"the field "a" is there twice"#),
             (r##"{"#set": [1, 1]}"##, "a set that has the element 1 twice"),
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_of_itf_is_found_where_it_stands() {
+    fn a_foreign_value_is_found_with_its_place() {
         for (text, at, what) in [
             ("null", "", "null"),
             ("[1, 1.5]", "[1]", "1.5"),
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_says_where() {
+    fn a_difference_has_its_place() {
         let node = |promised| Value::record([("promised", Value::Int(promised))]);
         let nodes = |promised| Value::Map([(Value::string("n1"), node(promised))].into());
         let difference = nodes(1).difference(&nodes(2)).expect("one");
