@@ -1,8 +1,8 @@
 //! Turns formulas into clauses, and checks that they are in the decidable fragment.
 //!
-//! A formula is brought to negation normal form. A Skolem function, of the variables it depends on, replaces each
-//! variable that an existential quantifier binds. The result is split into clauses. New predicates stand for parts
-//! that would multiply the number of clauses.
+//! A formula is first brought to negation normal form. A Skolem function then replaces each variable that an existential
+//! quantifier binds. The arguments of the function are the universal variables on which the variable depends. The result is
+//! split into clauses. New predicates replace the parts that would multiply the number of clauses.
 //!
 //! The formulas are in the decidable fragment if the sorts can be ordered so that each function goes upwards, from
 //! lower sorts to a higher one. Then there are finitely many ground terms.
@@ -92,7 +92,7 @@ impl Clauses {
         self.functions.len() - 1
     }
 
-    /// Adds a formula. Its free variables are parameters.
+    /// Adds a formula. Each free variable of the formula must be a parameter.
     pub fn assert(&mut self, formula: &Formula) {
         let mut translation = Translation { clauses: self, sorts: Vec::new() };
         let tree = translation.normal(formula, true, &BTreeMap::new());
@@ -105,7 +105,7 @@ impl Clauses {
     /// Returns the sorts in an order, lowest first, in which each function goes upwards.
     ///
     /// # Errors
-    /// Returns a function on a cycle of sorts, or behind one, if there is no such order.
+    /// If there is no such order, returns a function whose sort is on a cycle of sorts or depends on one.
     pub fn stratify(&self, specification: &Specification) -> Result<Vec<Sort>, &Function> {
         let edges = || {
             let all = self.functions.iter();
@@ -299,7 +299,7 @@ impl Term {
 }
 
 impl Clause {
-    /// Returns the clause of some literals, or nothing if it is always true. `sorts` has the sorts of the variables
+    /// Returns the clause of these literals, or nothing if the clause is always true. `sorts` has the sorts of the variables
     /// in the literals. The clause numbers its variables anew.
     fn of(mut literals: Vec<Literal>, sorts: &[Sort]) -> Option<Self> {
         // "x ≠ t, or F(x)" is equivalent to "F(t)".

@@ -1,7 +1,7 @@
 //! Counterexamples to the induction: a state that satisfies the invariant, a step, and a state that does not.
 //!
-//! A counterexample is for people to read, so it has as few elements as possible, and then as few facts as the time
-//! limit allows. The interpreter replays it before it is reported. A counterexample that does not replay is an error.
+//! People read a counterexample, so it has as few elements as possible, and then as few facts as the time limit allows. The
+//! interpreter replays each counterexample before the report. A counterexample that does not replay is an error.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -79,8 +79,8 @@ pub fn find(obligation: &Obligation<'_>, watch: &Watch) -> Result<Counterexample
 /// The greatest number of elements beyond one of each sort.
 const SPARE_MAX: usize = 24;
 
-/// Reduces the model that was found last: makes one fact after the other false, as long as a model remains. Returns
-/// the best model when a limit is reached.
+/// Returns the last model with as few true facts as possible. Makes one fact after the other false, as long as a model
+/// remains. If a limit is reached, returns the best model so far.
 fn smallest(
     specification: &Specification,
     mut models: FiniteModels<'_>,
@@ -105,7 +105,7 @@ fn smallest(
     }
 }
 
-/// Returns the model as a state and a step from it. The elements of a sort that has an order are renumbered upwards.
+/// Returns the model as a state and a step from it. Renumbers the elements of a sort with an order upwards.
 fn as_state_and_step(
     obligation: &Obligation<'_>,
     mut found: Structure,
@@ -113,7 +113,7 @@ fn as_state_and_step(
 ) -> (Structure, Option<Step>) {
     let specification = obligation.specification;
     if obligation.moment == Moment::Initially {
-        // The model leaves these relations open, since the obligation does not mention them. They are empty initially.
+        // The obligation does not mention these relations, so the model leaves them open. In an initial state, they are empty.
         for relation in finite::changing(specification) {
             let tuples: Vec<_> = found.tuples(relation).collect();
             for tuple in tuples {

@@ -1,9 +1,8 @@
 //! Finite models: structures of a given size in which given formulas hold, found by a SAT solver.
 //!
 //! A quantifier becomes a conjunction or a disjunction over all elements, and an equation becomes true or false. The
-//! rest is propositional. The result says nothing about larger structures: this module finds small counterexamples,
-//! and does not decide whether there is one. It shares no code with the prover that decides, apart from the SAT
-//! solver.
+//! rest is propositional. The result says nothing about larger structures: this module finds small counterexamples, and
+//! does not decide whether an obligation fails. It shares only the language and the SAT solver with the prover that decides.
 
 use itertools::Itertools as _;
 
@@ -37,7 +36,7 @@ enum Ground {
 }
 
 impl<'s> FiniteModels<'s> {
-    /// Admits all structures with these numbers of elements, and all values of the parameters.
+    /// Returns all structures with these numbers of elements, with all values of the parameters.
     pub fn new(
         specification: &'s Specification,
         sizes: &[u8],
@@ -66,7 +65,7 @@ impl<'s> FiniteModels<'s> {
         Self { specification, shape, sat, parameters, watch, grounded: 0, late: false }
     }
 
-    /// Requires that a formula holds. Its free variables are parameters.
+    /// Requires that a formula holds. Each free variable of the formula must be a parameter.
     pub fn assert(&mut self, formula: &Formula) {
         let mut assignment = Assignment::of(self.specification);
         let free: Vec<_> = self.parameters.iter().map(|(parameter, _)| *parameter).collect();

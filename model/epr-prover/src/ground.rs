@@ -1,14 +1,14 @@
 //! The built-in prover: a SAT solver decides clauses by their instances for ground terms.
 //!
-//! Only instances that matter are made, in a loop:
+//! The prover makes only the instances that it needs, in a loop:
 //!
 //! 1. The solver searches for an assignment to the atoms of the instances made so far. If there is none, the clauses
 //!    are unsatisfiable: further instances cannot change that.
-//! 2. All other atoms count as false. If some instances are false then, or contain a term that does not exist yet,
-//!    they are made, and the loop goes on.
-//! 3. Otherwise the assignment is a model, since each clause is true for all ground terms that exist.
+//! 2. The prover takes all other atoms as false. It searches for further instances that are then false, or that contain a
+//!    term that does not exist yet. If there are such instances, it makes some of them and begins again.
+//! 3. Otherwise the assignment is a model, because each clause is true for all ground terms that exist.
 //!
-//! The loop ends in the decidable fragment, since there are finitely many ground terms.
+//! The loop ends in the decidable fragment, because there are finitely many ground terms.
 //!
 //! Equality is a predicate like the others. An instance of one of its laws is added when an assignment breaks it.
 
@@ -74,7 +74,8 @@ enum PlanStep {
 const BATCH: usize = 64;
 
 impl Grounding {
-    /// Prepares the clauses. Adds a constant to each of the `sorts` that has none, since no sort is empty.
+    /// Prepares the clauses. `sorts` is the number of sorts. Adds a constant to each sort without one, because no sort is
+    /// empty.
     pub fn new(mut clauses: Clauses, sorts: usize, watch: &Watch) -> Self {
         for sort in (0..sorts).map(Sort) {
             let constant =
@@ -112,8 +113,8 @@ impl Grounding {
         self.sat.record();
     }
 
-    /// Returns the proof that the instances are unsatisfiable, and one line about each variable. Returns nothing
-    /// unless this was found and recorded.
+    /// Returns the proof that the instances are unsatisfiable, and one line about each variable. Returns nothing unless
+    /// [`solve`](Self::solve) found a contradiction and [recorded](Self::record) the proof.
     pub fn certificate(&self, specification: &Specification) -> Option<(Certificate, Vec<String>)> {
         let sort = |ground_term: GroundTerm| {
             let (function, _) = self.terms[ground_term.0 as usize];
@@ -224,7 +225,7 @@ impl Grounding {
         }
     }
 
-    /// Returns the ground term that a term is, if its variables are bound and the ground term exists.
+    /// Returns the ground term of a term under a binding, if all variables are bound and the ground term exists.
     fn find(&self, term: &Term, binding: &[Option<GroundTerm>]) -> Option<GroundTerm> {
         match term {
             Term::Variable(x) => binding[*x],
@@ -236,7 +237,8 @@ impl Grounding {
         }
     }
 
-    /// Returns false instances, at most [`BATCH`] for each clause. Returns nothing if a limit was reached.
+    /// Returns instances that the assignment does not satisfy, at most [`BATCH`] for each clause. Returns nothing if a limit
+    /// was reached.
     fn broken_instances(&self, model: &SatModel) -> Option<Vec<(usize, Vec<GroundTerm>)>> {
         let mut broken = Vec::new();
         let mut steps = 0;

@@ -1,7 +1,7 @@
 //! Runs a specification as a transition system over finite structures.
 //!
-//! A counterexample is replayed here before it is reported. The interpreter shares nothing with the provers but the
-//! specification, so a fault of a prover does not repeat itself in the replay.
+//! It replays each counterexample before the report. The interpreter shares only the specification with the provers, so a
+//! fault of a prover does not repeat itself in the replay.
 
 use super::{
     language::{Formula, Specification},

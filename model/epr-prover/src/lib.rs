@@ -7,14 +7,14 @@
 //!
 //! The report also says whether the invariant alone implies the safety properties. Contradictory axioms would make any
 //! claim provable, and an impossible action preserves any formula. So the prover checks that the axioms are
-//! satisfiable, and that each action is possible in some state that satisfies the invariant.
+//! satisfiable, and that each action is possible in some state that satisfies the invariant and the safety properties.
 //!
-//! Each [obligation] is the question whether a set of formulas is satisfiable. All obligations are in a fragment of
-//! logic that is decidable. A satisfiable obligation has a counterexample to the induction.
+//! Each [obligation] holds if a set of formulas is unsatisfiable. All these sets are in a fragment of logic that is
+//! decidable. If an obligation of the induction fails, the report has a counterexample.
 //!
 //! The modules, in the order in which a specification flows through them:
 //!
-//! - [`language`] reads a specification, and reports where a text is not one.
+//! - [`language`] reads a specification, and reports the place of an error in the text.
 //! - [`obligation`] lists the obligations of a specification.
 //! - [`clause`] turns an obligation into clauses, and checks that it is in the decidable fragment.
 //! - [`ground`] decides clauses by their instances, with the SAT solver of [`sat`]. [`smtlib`] asks z3 or cvc5 instead.
@@ -101,8 +101,8 @@ pub fn prove(
         let mut decided = Vec::new();
         for obligation in obligations(specification) {
             let decision = prover.decide(&obligation, limits.clone());
-            // A safety property that the invariant does not imply needs no counterexample: the verdict is that of the
-            // induction.
+            // If the invariant alone does not imply a safety property, that needs no counterexample: the verdict does not
+            // depend on it.
             let fails =
                 decision.finding == Finding::Refuted && obligation.moment != Moment::Implied;
             let found = fails.then(|| counterexample::find(&obligation, &limits.watch()));
@@ -122,8 +122,8 @@ pub fn prove(
     ProofReport::of(reports, started.elapsed())
 }
 
-/// Returns the names of the sorts in one order in which the functions of all obligations go upwards. Returns nothing if
-/// there is no common order. Each single obligation has an order, since [`read`] refuses a text otherwise.
+/// Returns the names of the sorts in an order in which the functions of all obligations go upwards. Returns nothing if there
+/// is no common order. Each single obligation has an order, because [`read`] refuses a text otherwise.
 fn order_of_sorts(specification: &Specification) -> Vec<String> {
     let mut all = Clauses::default();
     for obligation in obligations(specification) {

@@ -8,7 +8,7 @@ use std::{
 
 use verdict::{Interrupt, memory::Memory};
 
-/// The time limit of each obligation, and a request to stop that is shared by all obligations.
+/// The time limit of each obligation, and a request to stop that all obligations share.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
     /// The time limit of each obligation.
@@ -31,7 +31,7 @@ impl Limits {
     }
 }
 
-/// Checks the limits of one obligation. Clones share its state. The default has no limits.
+/// The check of the limits of one obligation. All clones share its state. The default has no limits.
 #[derive(Clone, Default)]
 pub struct Watch(Option<Rc<WatchState>>);
 
@@ -52,7 +52,7 @@ impl Watch {
         self.why().is_some()
     }
 
-    /// Returns the reason to end in words, once there is one.
+    /// Returns the first reason to end, in words, or none so far.
     pub(super) fn why(&self) -> Option<&str> {
         let state = self.0.as_deref()?;
         if state.ended.get().is_none() {
@@ -62,12 +62,12 @@ impl Watch {
         state.ended.get().map(String::as_str)
     }
 
-    /// Returns a reason other than time, in words: a request to stop, or too little memory.
+    /// Returns a reason to end other than the time limit, in words: a request to stop, or too little memory.
     pub(super) fn called_off(&self) -> Option<String> {
         self.0.as_deref()?.called_off()
     }
 
-    /// The time limit.
+    /// Returns the time limit.
     pub(super) fn timeout(&self) -> Duration {
         self.0.as_deref().map_or(Duration::MAX, |state| state.limits.timeout)
     }
@@ -83,7 +83,8 @@ impl WatchState {
         }
         let mut memory = self.memory.borrow_mut();
         let memory = memory.get_or_insert_with(Memory::of_this_process);
-        // The largest table of a prover holds about half of its memory, so its next growth asks for as much as is held.
+        // The largest table of a prover takes about half of its memory. So when it doubles, it asks for as much memory as the
+        // process holds.
         let next = memory.held_bytes();
         memory.exhausted(next)
     }

@@ -9,7 +9,7 @@
 
 use super::language::{Action, Formula, Relation, Specification, Statement, Update, Variable};
 
-/// The states in which a formula has to hold.
+/// The states in which a formula must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Moment {
     /// The initial states, in which all relations that are not rigid are empty.
@@ -20,7 +20,7 @@ pub enum Moment {
     Implied,
 }
 
-/// A formula and the states in which it has to hold.
+/// A formula and the states in which it must hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Obligation<'s> {
     /// The specification.
@@ -58,7 +58,7 @@ pub fn obligations(specification: &Specification) -> Vec<Obligation<'_>> {
 }
 
 impl<'s> Obligation<'s> {
-    /// Returns the action after which the formula has to hold, if it is after one.
+    /// Returns the action after which the formula must hold, or none if the moment is not after an action.
     pub fn action(&self) -> Option<&'s Action> {
         match self.moment {
             Moment::After(action) => Some(&self.specification.actions[action]),
@@ -75,7 +75,7 @@ impl<'s> Obligation<'s> {
         }
     }
 
-    /// Returns the axioms, the formulas that may be assumed of the state before, and the guards of the action.
+    /// Returns the axioms, the formulas that hold in the state before the action by assumption, and the guards of the action.
     pub fn premises(&self) -> Vec<&'s Formula> {
         let axioms = self.specification.axioms.iter();
         let before: Vec<_> = match self.moment {
@@ -117,7 +117,7 @@ impl<'s> Obligation<'s> {
     }
 }
 
-/// Returns the formula about the state before that is true if the relation holds for the arguments after the update.
+/// Returns a formula about the state before an update. It is true if the relation holds for the arguments after the update.
 fn after(update: &Update, arguments: &[Variable], before: Formula) -> Formula {
     let places = || update.pattern.iter().zip(arguments);
     let value = |variable: Variable| {

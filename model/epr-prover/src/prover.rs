@@ -38,7 +38,7 @@ impl fmt::Display for Prover {
 pub struct Decision {
     /// The result.
     pub finding: Finding,
-    /// The time it took.
+    /// The time of the decision.
     pub took: Duration,
     /// The numbers of ground terms and of ground clauses, for the built-in prover.
     pub size: Option<(usize, usize)>,
@@ -65,9 +65,11 @@ impl Prover {
     }
 }
 
-/// Decides whether an action is possible in some state that satisfies all invariants and safety properties. Without
-/// an action, decides whether the axioms are satisfiable. [`Finding::Proved`] means yes. After no, proofs about the
-/// action or from the axioms mean nothing, since they hold vacuously.
+/// Decides whether an action is possible in some state that satisfies all invariants and safety properties. Without an
+/// action, decides whether the axioms are satisfiable.
+///
+/// [`Finding::Proved`] means yes, and [`Finding::Refuted`] means no. If the answer is no, proofs about the action or from
+/// the axioms mean nothing, because they hold vacuously.
 pub fn possible(
     specification: &Specification,
     action: Option<usize>,
@@ -99,8 +101,8 @@ pub fn possible(
 /// Returns a proof that an obligation holds, and one line about each variable in it. Returns nothing if the built-in
 /// prover does not prove the obligation within the limits.
 ///
-/// The proof shows that certain ground clauses are unsatisfiable. It does not show that they are instances of the
-/// negated obligation. That step depends on the prover.
+/// The proof shows that certain ground clauses are unsatisfiable. It does not show that these clauses are instances of the
+/// negated obligation. For that, a reader must trust the prover.
 pub fn certificate(
     obligation: &Obligation<'_>,
     limits: impl Into<Limits>,

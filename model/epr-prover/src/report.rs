@@ -24,7 +24,7 @@ pub struct ObligationReport {
     /// specification's verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The time to decide it.
+    /// The time to decide the obligation.
     pub seconds: f64,
     /// The number of ground terms of the built-in prover.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,11 +44,11 @@ pub struct ObligationReport {
 pub struct PossibilityReport {
     /// The name of an action, or `initially` for the axioms.
     pub moment: String,
-    /// Holds if the action is possible, or the axioms satisfiable. Otherwise inconclusive, and not violated: the
-    /// proofs that depend on it are vacuous, but no property is broken.
+    /// Holds if the action is possible, or the axioms are satisfiable. Otherwise the verdict is inconclusive, and not
+    /// violated: the proofs about the action, or from the axioms, are vacuous, but no property is broken.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The time to decide it.
+    /// The time of the check.
     pub seconds: f64,
 }
 
@@ -68,8 +68,8 @@ pub struct SpecificationReport {
     pub prover: String,
     /// The axioms in words.
     pub axioms: Vec<String>,
-    /// The sorts in one order in which the Skolem functions of all obligations go upwards. Such an order makes the
-    /// obligations decidable. Empty if only each single obligation has one.
+    /// The sorts in an order in which the Skolem functions of all obligations go upwards. Such an order makes the obligations
+    /// decidable. The list is empty if there is no common order, but one for each obligation.
     pub order_of_sorts: Vec<String>,
     /// The possibility checks: of the axioms, then of each action.
     pub possible: Vec<PossibilityReport>,
@@ -85,7 +85,7 @@ pub struct ProofReport {
     pub verdict: Verdict,
     /// The time in total.
     pub seconds: f64,
-    /// The results of each.
+    /// The result of each specification.
     pub specifications: Vec<SpecificationReport>,
 }
 
@@ -95,7 +95,7 @@ impl ObligationReport {
         decision: &Decision,
         counterexample: Option<Result<Counterexample, String>>,
     ) -> Self {
-        // A refutation without a counterexample that replays is not reported as a violation.
+        // In the induction, a refutation is a violation only with a counterexample that replays.
         let verdict = match (&decision.finding, &counterexample) {
             (Finding::Proved, _) => Verdict::Holds,
             (Finding::Refuted, Some(Ok(_)) | None) => Verdict::Violated,

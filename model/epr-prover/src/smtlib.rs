@@ -1,8 +1,8 @@
 //! Obligations as SMT-LIB scripts, and their decision by z3 or cvc5.
 //!
-//! A script shares no step with the built-in prover, not even the substitution of an action's effect: it defines the
-//! relations after the action, and states the goal about them. So a fault in the built-in prover does not repeat
-//! itself here.
+//! A script does not use the clauses of the built-in prover. It does not even use its substitution of an action's effect:
+//! the script defines the relations after the action, and states the goal about them. So a fault in the built-in prover does
+//! not repeat itself here.
 
 use std::{
     fmt,
@@ -34,7 +34,7 @@ pub struct Solver {
     version: String,
 }
 
-/// A solver is not installed, or does not run.
+/// The error for a solver that is not installed or does not run.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{program} is not on the PATH ({why}); install it (Debian has a package of that name), or use \
@@ -116,15 +116,15 @@ impl Solver {
         let mut input = running.0.stdin.take().expect("it is piped");
         let mut output = running.0.stdout.take().expect("it is piped");
         let script = script.to_owned();
-        // Two threads write and read, since the solver may answer before it has read the whole script. If it ends
-        // before that, the write fails, and the answer tells why.
+        // Two threads write and read, because the solver may answer before it has read the whole script. If the solver ends
+        // before that, the write fails, and the answer has the reason.
         let writer =
             thread::Builder::new().spawn(move || drop(input.write_all(script.as_bytes())))?;
         let reader = thread::Builder::new().spawn(move || {
             let mut answer = String::new();
             output.read_to_string(&mut answer).map(|_| answer)
         })?;
-        // The solver has the time limit as an argument. It is killed if it does not keep to it.
+        // The solver gets the time limit as an argument. If it still runs five seconds later, it is killed.
         let time = timeout.saturating_add(Duration::from_secs(5));
         let deadline = Instant::now().checked_add(time);
         let mut called_off = None;
@@ -159,15 +159,15 @@ impl fmt::Display for Solver {
     }
 }
 
-/// Returns the script of an obligation. It is unsatisfiable if the obligation holds.
+/// Returns the script of an obligation. The script is unsatisfiable if and only if the obligation holds.
 pub fn script<'a>(obligation: &'a Obligation<'a>) -> impl fmt::Display + 'a {
     Script(obligation)
 }
 
 struct Script<'a>(&'a Obligation<'a>);
 
-/// Names of a kind letter and a number. So no name of a specification has a meaning to the solver, and all names are
-/// unique. Comments in the script have the original names.
+/// Names that consist of a letter for the kind and a number. So all names are unique, and none has a meaning to the solver.
+/// Comments in the script have the original names.
 struct Numbered {
     /// True for relations in the state after the action.
     after: bool,
@@ -248,9 +248,9 @@ impl fmt::Display for Script<'_> {
     }
 }
 
-/// Defines a relation in the state after the action. For tuples that match the pattern of the update it is `formula`,
-/// and for others it is unchanged. Without an update it is `formula` for all tuples, or unchanged if `formula` is
-/// empty.
+/// Defines a relation in the state after the action. For tuples that match the pattern of the update, the relation is
+/// `formula`. For other tuples, it is unchanged. Without an update, the relation is `formula` for all tuples, or unchanged if
+/// `formula` is empty.
 fn define(
     f: &mut fmt::Formatter<'_>,
     specification: &Specification,

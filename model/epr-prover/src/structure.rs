@@ -126,7 +126,7 @@ impl Structure {
         self.facts.set(fact, holds);
     }
 
-    /// Makes the fact true or false whose tuple is the values of the variables.
+    /// Makes a fact true or false. Its tuple consists of the values of the variables.
     pub(super) fn set_of(
         &mut self,
         relation: Relation,
@@ -192,8 +192,8 @@ impl Structure {
         }
     }
 
-    /// Returns true if `check` is true for all values of the variables. Stops at the first values for which it is
-    /// false, and leaves these in the assignment.
+    /// Returns true if `check` is true for all values of the variables. Stops at the first values for which `check` is false,
+    /// and leaves these values in the assignment.
     pub fn every(
         &self,
         bound: &[Variable],

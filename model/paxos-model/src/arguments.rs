@@ -58,17 +58,17 @@ pub enum Engine {
 /// The highest number of workers. More workers than cores only wait for each other.
 const THREADS_MAX: usize = 256;
 
-/// A number of workers, as an argument.
+/// Parses a number of workers.
 ///
 /// # Errors
-/// Fails if the number is out of range, and names the range.
+/// Fails if the argument is no number from 1 to the highest number of workers.
 pub fn threads(argument: &str) -> Result<NonZeroUsize, String> {
     let threads =
         argument.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= THREADS_MAX);
     threads.ok_or_else(|| format!("give a number from 1 to {THREADS_MAX}"))
 }
 
-/// A number that only its type limits, as an argument.
+/// Returns a parser of numbers that only their type limits. `least` and `most` are for its errors.
 fn number<T: FromStr + Display + Clone + Send + Sync>(
     least: T,
     most: T,
@@ -76,22 +76,22 @@ fn number<T: FromStr + Display + Clone + Send + Sync>(
     move |argument| argument.parse().map_err(|_| format!("give a number from {least} to {most}"))
 }
 
-/// A number of megabytes, as an argument, in bytes.
+/// Parses a number of megabytes, and returns it in bytes.
 fn megabytes(argument: &str) -> Result<u64, String> {
     const BYTES: u64 = 1_000_000;
     let bytes = argument.parse().ok().and_then(|megabytes: u64| megabytes.checked_mul(BYTES));
     bytes.ok_or_else(|| format!("give a number of megabytes from 0 to {}", u64::MAX / BYTES))
 }
 
-/// A number of a small range, as an argument.
+/// Returns a parser of the numbers from `least` to `most`. `most` must fit in one byte.
 fn range(least: u8, most: usize) -> RangedI64ValueParser<u8> {
     clap::value_parser!(u8).range(i64::from(least)..=i64::from(most as u8))
 }
 
-/// A number of seconds, as an argument.
+/// Parses a number of seconds.
 ///
 /// # Errors
-/// Fails if it is no number, negative, or more than a clock can count.
+/// Fails if the argument is no number, is negative, or exceeds the range of [`Duration`].
 pub fn seconds(argument: &str) -> Result<Duration, String> {
     let seconds = argument.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
     seconds.ok_or_else(|| format!("give a number of seconds from 0 to {}", u64::MAX))

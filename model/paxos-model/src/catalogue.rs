@@ -1,19 +1,23 @@
-//! The catalogue of known bugs: each is searched for in larger and larger spaces.
+//! The search for the failures that each known bug causes, in larger and larger spaces.
 //!
-//! The spaces are a [schedule](SCHEDULE), a list by hand. The correct protocol has more states in each space than in the one
-//! before. The *smallest space* of a bug is the first one of the schedule in which a property fails; other spaces are not
-//! searched. The property that is reported *first* fails after the fewest steps in that space. If several fail after equally
-//! many, it is one of them.
+//! The spaces are a [schedule](SCHEDULE), a list written by hand. The correct protocol has at least as many states in each
+//! space as in the one before. A search for a failure ends with the first space in which it finds one. If several properties
+//! fail in that space, it reports one that fails after the fewest steps.
 //!
-//! A failing property need not be harm: users do not feel that a step is none of the specification. So each bug is also
-//! searched for where users feel it: in [agreement](AGREEMENT), and in the values that nodes [take](BELIEFS) for chosen, have
-//! [trimmed](TRIMMED) as chosen or have [read](READS). Chosen values that no quorum [keeps](HELD) are harm, too. A bug that fails
-//! none of these in any space is searched for where nothing can be [chosen any more](NOT_STUCK). The result must be the harm
-//! that the catalogue states.
+//! The first search for a bug looks for any failure. Not every failure harms users: a step that does not refine the
+//! specification may do no harm. So further searches look only for failures that harm users:
+//! - two chosen values in a slot ([`AGREEMENT`]);
+//! - a value that a node wrongly [believes](BELIEFS) to be chosen, or a slot that it has [trimmed](TRIMMED) without a chosen
+//!   value;
+//! - a [read](READS) that misses a value;
+//! - a chosen value that no quorum [holds](HELD) any more, if none of the other failures is found.
 //!
-//! A bug in a part that the model does not have is not searched for, and named at the end ([`BEYOND`]).
+//! If they find none, and the catalogue does not call the bug unsafe, another search looks for a state in which nothing can
+//! be [chosen any more](NOT_STUCK). The result must be the harm that the catalogue states.
 //!
-//! The bugs themselves are in [`Bug`], and the rules that they break in [`crate::cluster::node::rules`].
+//! A bug in a part that the model does not have is only named at the end ([`BEYOND`]).
+//!
+//! [`Bug`] lists the bugs. The rules that they break are in [`crate::cluster::node::rules`].
 
 use std::{
     fmt,
@@ -56,12 +60,11 @@ const fn reads(reads: u8, bounds: Bounds) -> Bounds {
     Bounds { reads, ..bounds }
 }
 
-/// The spaces of a search.
+/// The spaces of the searches.
 pub struct Schedule {
-    /// The spaces for all bugs. A space in which the correct protocol has fewer states comes first.
+    /// The spaces for all bugs, by the number of states of the correct protocol.
     pub spaces: &'static [Bounds],
-    /// Larger spaces, for bugs that should do harm and have done none so far. They are not searched for states that are
-    /// stuck.
+    /// Larger spaces, for the unsafe bugs that do no harm in the other spaces. No search looks for stuck states there.
     pub larger: &'static [Bounds],
 }
 
@@ -98,7 +101,7 @@ pub const SCHEDULE: Schedule = Schedule {
     larger: &[space([3, 1, 4, 2]), reads(2, space([3, 1, 2, 2]))],
 };
 
-/// The properties that are harm: first those of contradictions, then that of losses.
+/// The properties whose failure harms users: first wrong values, then the loss of a chosen value.
 const WRONG: [&[&str]; 2] = [&[AGREEMENT, BELIEFS, TRIMMED, READS], &[HELD]];
 
 /// A space that was searched.
@@ -140,18 +143,18 @@ pub struct Entry {
     pub label: String,
     /// The name.
     pub name: &'static str,
-    /// The fault in one sentence, and its consequence in another.
+    /// The mistake in one sentence, and its consequence in another.
     pub explanation: [&'static str; 2],
     /// The harm that the catalogue states.
     pub harm: Harm,
-    /// Holds if the search found this harm and no other.
+    /// Holds if the searches found the harm that the catalogue states, and no worse harm.
     #[serde(flatten)]
     pub verdict: Verdict,
     /// The first failure, other than a stuck state.
     pub seen: Option<Sighting>,
-    /// The first harm: a chosen value is contradicted, wrongly taken for chosen, or lost.
+    /// The first failure of a property whose failure harms users.
     pub wrong: Option<Sighting>,
-    /// The first stuck state. It is searched for if there is no harm.
+    /// The first stuck state, if the catalogue does not call the bug unsafe and the searches found no other harm.
     pub stuck: Option<Sighting>,
 }
 
@@ -167,7 +170,7 @@ pub struct Catalogue {
     pub spaces: Vec<Space>,
     /// The results, bug by bug.
     pub bugs: Vec<Entry>,
-    /// The known bugs that the model cannot be given. They were not searched for.
+    /// The known bugs that the model cannot have.
     pub beyond: &'static [Beyond],
 }
 
@@ -245,7 +248,8 @@ impl Search<'_> {
 
     fn look_for(&self, entry: &mut Entry) -> Result<(), Stopped> {
         entry.seen = self.first(entry.bug, 0, &[])?;
-        // Without a failure there is no harm: no wrong step ended a run before it.
+        // The first search checks all properties. So without a failure there is no harm. A failing step may end a behaviour
+        // before the harm shows, so the harm gets searches of its own.
         if let Some(seen) = &entry.seen {
             for properties in WRONG {
                 if entry.wrong.is_none() {
@@ -259,7 +263,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Searches the larger spaces for harm.
+    /// Searches for harm in the larger spaces.
     fn in_larger_spaces(&mut self, schedule: &Schedule, entry: &mut Entry) -> Result<(), Stopped> {
         for (place, &bounds) in (schedule.spaces.len()..).zip(schedule.larger) {
             if self.spaces.len() == place {
@@ -276,7 +280,8 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Returns the first failure of some properties, or of any if none is named, in the spaces from one on.
+    /// Returns the first failure of one of the properties, or of any property if the list is empty. Searches the spaces from
+    /// the index `from` on.
     fn first(
         &self,
         bug: Bug,
@@ -311,7 +316,7 @@ impl Search<'_> {
             return Ok(None);
         };
         if !counterexample.shortest {
-            return Err(format!("the shortest way to where {property} fails was not found"));
+            return Err(format!("no shortest path to a state where {property} fails was found"));
         }
         let behaviour =
             explored.behaviours.remove(property).expect("a failing property has a behaviour");
@@ -321,12 +326,12 @@ impl Search<'_> {
 }
 
 impl Entry {
-    /// Returns true if the bug should do harm and none was found.
+    /// Returns true if the bug should be unsafe, and the searches found no harm.
     fn is_harmless_so_far(&self) -> bool {
         self.harm == Harm::Unsafe && self.wrong.is_none() && self.verdict == Verdict::Violated
     }
 
-    /// Returns the failure that is harm, or else any failure.
+    /// Returns the failure that harms users, or else any failure.
     pub fn worst(&self) -> Option<&Sighting> {
         self.wrong.as_ref().or(self.stuck.as_ref()).or(self.seen.as_ref())
     }
@@ -456,7 +461,7 @@ fn print(f: &mut fmt::Formatter<'_>, table: &Table) -> fmt::Result {
     Ok(())
 }
 
-/// A catalogue that explains each bug with its counterexamples. For programs it is the catalogue.
+/// A catalogue whose text explains each bug with its counterexamples. Its JSON is that of the catalogue.
 #[derive(Serialize)]
 #[serde(transparent)]
 pub struct Explained<'a>(&'a Catalogue);

@@ -1,7 +1,7 @@
-//! Tries the files and folders of a command before it begins, and writes them when it has a result.
+//! Tests before a command begins that its output files and folders can be written, and writes the files at the end.
 //!
-//! A search may take hours, so a path that cannot be written is refused before the search. An existing file is
-//! unchanged until a result replaces it. A command that fails leaves no new file or folder behind.
+//! A search may take hours, so the tests refuse a path that cannot be written before the search. A test changes no file. So
+//! a command that fails before it writes leaves no new file or folder behind.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -21,9 +21,9 @@ pub enum OutputError {
         path.display()
     )]
     File {
-        /// The option that names it.
+        /// The option that names the file.
         option: &'static str,
-        /// As it was given.
+        /// The path, as the user gave it.
         path: PathBuf,
         /// The error of the system.
         error: io::Error,
@@ -35,9 +35,9 @@ pub enum OutputError {
         path.display()
     )]
     Folder {
-        /// The option that names it.
+        /// The option that names the folder.
         option: &'static str,
-        /// As it was given.
+        /// The path, as the user gave it.
         path: PathBuf,
         /// The error of the system.
         error: io::Error,
@@ -54,7 +54,7 @@ pub enum OutputError {
     },
 }
 
-/// Tries the files that options name, and changes nothing.
+/// Tests that the files that options name can be written. Changes nothing.
 ///
 /// # Errors
 /// Fails if a file cannot be written, or if two options name the same file.
@@ -101,13 +101,13 @@ impl Special for Path {
     }
 }
 
-/// Tries a folder, which need not exist, and changes nothing.
+/// Tests that a folder can be written to, or can be made if it does not exist. Changes nothing.
 ///
 /// # Errors
-/// Fails if it cannot be made or written to.
+/// Fails if the folder cannot be made or written to.
 pub fn try_folder(option: &'static str, path: &Path) -> Result<(), OutputError> {
     let there = path.ancestors().find(|folder| folder.exists()).filter(|it| *it != Path::new(""));
-    // The temporary file has no name, and is gone when it is closed. This also fails if the path is a file.
+    // The temporary file has no name, and disappears when it is closed. The call also fails if the path is a file.
     tempfile::tempfile_in(there.unwrap_or(Path::new("."))).map(drop).map_err(|error| {
         let path = path.to_owned();
         OutputError::Folder { option, path, error }
@@ -122,7 +122,7 @@ pub fn write(option: &'static str, path: &Path, text: &str) -> Result<(), Output
     let new = !path.exists();
     File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
         if new {
-            // The error below is reported, even if there is no file or it cannot be removed.
+            // The caller gets the error of the write, even if there is no file to remove or its removal fails.
             let _ = fs::remove_file(path);
         }
         OutputError::File { option, path: path.to_owned(), error }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn to_try_a_file_changes_nothing() {
+    fn the_test_of_a_file_changes_nothing() {
         let place = tempfile::tempdir().expect("there is room");
         let (new, old) = (place.path().join("new.svg"), place.path().join("old.svg"));
         fs::write(&old, "old").expect("there is room");
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_named() {
+    fn a_file_that_cannot_be_written_is_named() {
         let place = tempfile::tempdir().expect("there is room");
         let folder = place.path().to_str().expect("UTF-8");
         for path in [folder, "/nowhere/x.svg", "/proc/x.svg"] {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_tried_and_not_made() {
+    fn the_test_of_a_folder_does_not_create_it() {
         let place = tempfile::tempdir().expect("there is room");
         let new = place.path().join("a/b");
         try_folder("--out", &new).expect("it can be made");

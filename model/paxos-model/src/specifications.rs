@@ -1,4 +1,4 @@
-//! The specifications that are proved: the texts in `specs/`.
+//! The proved specifications: the texts in `specs/`.
 
 use epr_prover::language::Specification;
 

@@ -4,7 +4,7 @@ use stateright::Model;
 
 /// A path from an initial state of a model.
 ///
-/// It can be constructed only by taking its actions ([`Behaviour::replay`]), so each step is a step of the model.
+/// The only way to construct a behaviour is to take its actions ([`Behaviour::replay`]). So each step is a step of the model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Behaviour<M: Model> {
     initial: M::State,

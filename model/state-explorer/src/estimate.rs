@@ -1,7 +1,7 @@
 //! Estimates the number of states and the memory of a search before it begins.
 //!
-//! The model with smaller bounds is explored for a short time, and the growth from one size to the next is
-//! extrapolated. The result is a guess. It serves for warnings only, and never for a verdict.
+//! An estimate explores the model with smaller bounds for a short time, and extrapolates the growth from one size to the
+//! next. The result is a guess. It serves for warnings only, and never for a verdict.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Estimate {
     /// The number of states.
     pub states: f64,
-    /// The memory that they need, in bytes.
+    /// The memory that the states need, in bytes.
     pub memory_bytes: u64,
     /// The memory that is available, in bytes, if that is known.
     pub available_bytes: Option<u64>,
@@ -30,8 +30,8 @@ impl Estimate {
     }
 }
 
-/// Estimates the size of a search. Returns `None` if it has fewer than a million states, or if there are too few
-/// smaller models to extrapolate from.
+/// Estimates the size of a search. Returns `None` if the estimate is below a million states, or if there are too few smaller
+/// models to extrapolate from.
 pub fn estimate<M: Explorable>(model: &M, options: &Options) -> Option<Estimate> {
     let smaller: Vec<M> = std::iter::successors(model.smaller(), Explorable::smaller).collect();
     let counts: Vec<f64> = smaller.iter().rev().map_while(|it| count(it, options)).collect();
@@ -82,9 +82,9 @@ fn extrapolate(counts: &[f64], steps: usize) -> Option<f64> {
     Some(states)
 }
 
-/// Returns the measured memory of a state. stateright stores fingerprints, and for breadth-first search also their
-/// predecessors. timely stores packed states, in tables that may be half empty. Of a graded model it keeps a few
-/// levels only.
+/// Returns the memory that an engine needs for a state, in bytes. The numbers are measured. stateright stores fingerprints,
+/// and for breadth-first search also their predecessors. timely stores packed states, in tables that may be half empty. Of a
+/// graded model, it keeps only a few levels.
 #[expect(clippy::cast_precision_loss, reason = "at most 8 words")]
 fn bytes_per_state<M: Explorable>(model: &M, options: &Options) -> f64 {
     match options.engine {

@@ -22,8 +22,8 @@ pub trait Explorable:
     /// The names of the kinds of actions. [`kind`](Self::kind) is an index into it. At most [`Tally::KINDS`].
     const KINDS: &'static [&'static str];
 
-    /// True if all paths to a state have the same length. Then any search knows the depth, and a state is reached
-    /// again only within its own level.
+    /// True if all paths to a state have the same length. Then every search knows the depth, and reaches a state again only
+    /// at the same depth.
     const GRADED: bool = false;
 
     /// Returns the name of the model with its bounds, in one line.
@@ -31,8 +31,8 @@ pub trait Explorable:
         std::any::type_name::<Self>().to_owned()
     }
 
-    /// Returns a text that is equal for two models only if they have the same states and steps. Processes that
-    /// explore together compare it, and so does a run that resumes from a checkpoint.
+    /// Returns a text that is equal for two models only if they have the same states and steps. Processes that explore
+    /// together compare their texts. A run that resumes compares its text with that of the checkpoint.
     fn identity(&self) -> String {
         self.title()
     }
@@ -89,31 +89,32 @@ pub trait Explorable:
 
 /// Converts states to a few words, and back.
 pub trait Packing<S>: Sync {
-    /// Writes a state. Each state of one model must use the same [radices](Packer::push) in the same order, since the
-    /// size of all states is taken from the first.
+    /// Writes a state. Each state of one model must use the same [radices](Packer::push) in the same order, because the
+    /// first state determines the size of all states.
     fn pack(&self, state: &S, packer: &mut Packer);
 
     /// Reads the state that [`Packing::pack`] wrote.
     fn unpack(&self, unpacker: &mut Unpacker<'_>) -> S;
 }
 
-/// The renamings under which the behaviours and the properties of a model are unchanged. A model numbers some things that
-/// are alike, such as nodes, and a renaming gives them other numbers.
+/// The renamings that change neither the behaviours nor the properties of a model. A model numbers some things that are
+/// alike, such as nodes. A renaming gives them other numbers.
+///
+/// Of all states that differ only by a renaming, one is the *representative*.
 pub trait Symmetry<S>: Sync {
     /// Returns the renamed things in words, for example "managers".
     fn what(&self) -> String;
 
-    /// Returns the names that lead from a state to the one that stands for all that it can be renamed to. Returns
-    /// none if it is that state.
+    /// Returns the renaming of a state to its representative, or none if the state is the representative.
     fn names(&self, state: &S) -> Option<Names>;
 
-    /// Returns a state with other names.
+    /// Returns a state after a renaming.
     fn rename(&self, state: S, names: &Names) -> S;
 
-    /// Returns the number of states that a state can be renamed to, itself included.
+    /// Returns the number of states that differ from a state only by a renaming, including the state itself.
     fn orbit(&self, state: &S) -> u64;
 
-    /// Returns the state that stands for all that a state can be renamed to.
+    /// Returns the representative of a state.
     fn canonical(&self, state: S) -> S {
         match self.names(&state) {
             None => state,
@@ -122,13 +123,13 @@ pub trait Symmetry<S>: Sync {
     }
 }
 
-/// The new numbers of the things that are alike, by their old numbers.
+/// A renaming: the new numbers of the things that are alike, by their old numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names(SmallVec<[u8; 8]>);
 
 impl Names {
-    /// Returns the names that put things into descending order. The things are numbered from `first`; those below keep
-    /// their numbers, and equal things keep their order. Returns none if all are in order.
+    /// Returns the renaming that puts things into descending order, or none if all are in order. The things are numbered from
+    /// `first`. Lower numbers do not change, and equal things keep their order.
     pub fn sorting<T: Ord>(first: u8, things: &[T]) -> Option<Self> {
         if things.is_sorted_by(|a, b| a >= b) {
             return None;
@@ -143,12 +144,12 @@ impl Names {
         Some(Self(names))
     }
 
-    /// Returns the names of `count` things that change none.
+    /// Returns the renaming of `count` things that changes no number.
     pub fn unchanged(count: u8) -> Self {
         Self((0..count).collect())
     }
 
-    /// Returns these names, with those of other things behind them.
+    /// Returns these names, followed by those of other things.
     #[must_use]
     pub fn and(mut self, others: &Self) -> Self {
         self.0.extend_from_slice(&others.0);
@@ -158,7 +159,7 @@ impl Names {
     /// Returns the new number of a thing.
     ///
     /// # Panics
-    /// If there is no such thing.
+    /// Panics if there is no such thing.
     pub fn of(&self, thing: usize) -> u8 {
         self.0[thing]
     }

@@ -1,17 +1,18 @@
 //! Exhaustive exploration of models, with reports that claim no more than was explored.
 //!
-//! [`explore`] hands a model to an engine, and turns the result into a [`Report`]. The engines search; this crate adds
-//! distrust, because a search that ends is easily taken for a search that is complete:
+//! [`explore`] passes a model to an engine, and turns the result into a [`Report`]. It doubts the result, because a search
+//! that ends is easily taken for a search that is complete:
 //!
-//! - A search that was cut short never *holds*. A limit, a signal, a panic, a full disk or too little memory cuts it short.
-//! - A model without properties holds nothing.
-//! - The first failure that a search finds need not be the nearest one. Unless the engine is strict, a second search, alone
-//!   and breadth-first, looks for the shortest counterexample.
-//! - No search here establishes an `eventually`, so such a property is undecided.
-//! - A counterexample is a claim as well. It is replayed from the initial state, step by step, and the property is evaluated
-//!   in its last state, before it is reported.
+//! - If a search was cut short, its verdict is never that the model holds. A limit, a signal, a panic, a full disk or too
+//!   little memory cuts a search short.
+//! - The verdict on a model without properties is inconclusive.
+//! - The first failure that a search finds need not be the nearest one. Unless the engine finds shortest paths, a second
+//!   search looks for the shortest counterexample. It is breadth-first, with one thread and one property.
+//! - No engine establishes an `eventually` property, so such a property is undecided.
+//! - A counterexample may be wrong as well. Before `explore` reports it, it replays the counterexample step by step from the
+//!   initial state, and evaluates the property in the last state.
 //!
-//! The crate knows no protocol. It proves nothing about infinite models; it explores finite ones.
+//! The crate knows no protocol. It explores finite models, and proves nothing about infinite ones.
 //!
 //! # Modules, in reading order
 //!
@@ -19,7 +20,7 @@
 //!   around any model.
 //! - `options`, `refusal`, `estimate`: the options of a search, the reasons to refuse it, and its expected size.
 //! - `engine`: the engines. `limits` and `progress`: the limits of a search, and its progress on standard error.
-//! - [`packing`]: states as a few words, exactly.
+//! - [`packing`]: the exact packing of states into a few words.
 //! - `behaviour` and `report`: a path through a model, and the report of a search.
 
 // `println!` and `eprintln!` panic if the reader is gone.
@@ -66,12 +67,12 @@ use verdict::Verdict;
 pub struct Explored<M: Model> {
     /// The report.
     pub report: Report,
-    /// A behaviour by the name of its property: a counterexample for each violated property, and a path to a state that
-    /// has the property that is to be [shown](Options::show).
+    /// The behaviours, by the names of their properties: a counterexample for each violated property, and a path to a state
+    /// in which the property to be [shown](Options::show) is true.
     pub behaviours: BTreeMap<&'static str, Behaviour<M>>,
 }
 
-/// Explores a model until an `always` property fails, a limit is hit, or nothing is left.
+/// Explores a model until an `always` property fails, a limit is reached, or no state is left.
 pub fn explore<M: Explorable>(model: &M, options: &Options) -> Report {
     explore_and_keep(model, options).report
 }
@@ -88,7 +89,7 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
     let progress = Progress::new(options.progress, &model.title());
     let properties_named = |name: &str| properties.iter().find(|it| it.name == name);
     let sought = options.show.as_deref().and_then(properties_named).map(|property| property.name);
-    // An engine of stateright would end its search at the sought property.
+    // Only timely gets the sought property, because a search of stateright would end there.
     let timely = options.engine == Engine::Timely;
     let mut search = engine::search(model, options, &limits, progress, sought.filter(|_| timely));
     let seconds = limits.elapsed().as_secs_f64();
@@ -97,7 +98,7 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
         property.expectation == E::Always && search.found.contains_key(property.name)
     };
     let any_violated = properties.iter().any(|property| failed(&property));
-    // A violation stands however the search ended. The report says how it ended.
+    // A violation is reported even if the search was cut short. The reason then becomes a warning.
     let cut_short = search.cut_short.take();
     let complete = search.ran_out && !any_violated;
     let mut warnings = if complete {
@@ -130,9 +131,10 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
             (property.condition)(model, behaviour.last()) != (finding == Finding::Seen)
         });
         if finding == Finding::Violated && way.is_none() {
-            // A failure without a counterexample is not reported as violated. It keeps the verdict from `holds`.
+            // A failure without a counterexample is no violation. It still keeps the verdict from being `holds`.
             finding = Finding::Undecided;
-            unshown.push(format!("{} failed, but no way to where could be had", property.name));
+            let name = property.name;
+            unshown.push(format!("{name} failed, but no way to a state where it fails was found"));
         }
         let told = way
             .as_ref()
@@ -181,7 +183,8 @@ pub fn explore_and_keep<M: Explorable>(model: &M, options: &Options) -> Explored
     Explored { report, behaviours }
 }
 
-/// Returns the situations that a complete search without a failure should have found, and did not find.
+/// Returns the warnings about a complete search without a failure: the situations that it did not find, the kinds of actions
+/// that it did not take, and counts that differ.
 fn warnings<M: Explorable>(
     model: &M,
     search: &Searched<M>,
@@ -208,7 +211,7 @@ fn warnings<M: Explorable>(
     warnings
 }
 
-/// Returns the shortest path to a state that settles a property, if a search within the limits finds one.
+/// Returns a shortest path to a state that settles a property, if a search within the limits finds one.
 fn nearest<M: Explorable>(
     model: &M,
     property: &'static str,
@@ -363,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_happens_is_a_warning() {
+    fn a_situation_that_is_never_seen_is_a_warning() {
         let model =
             Counter::to(10).with_always().with(Property::sometimes("it is 11", |_, n| *n == 11));
         let report = explore(&model, &Options::default());
@@ -373,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn counterexamples_are_the_shortest_whatever_searched() {
+    fn each_engine_reports_a_shortest_counterexample() {
         // Later failures, within the same block of work, would overwrite the first.
         let model = Counter::to(1000)
             .with_always()
@@ -387,7 +390,7 @@ mod tests {
             assert_eq!(report.properties[0].finding, Finding::Undecided);
             let found = report.properties[1].counterexample.as_ref().expect("it is violated");
             assert!(found.shortest);
-            // 2 + 2 + 2 + 1, or any other way in four steps.
+            // 2 + 2 + 2 + 1, or any other path of four steps.
             assert_eq!(found.steps.len(), 1 + 4);
             assert_eq!(found.steps[0], Step { action: None, state: "0".to_owned() });
         }
@@ -489,9 +492,9 @@ mod tests {
         }
     }
 
-    /// A property that fails in a state, and no longer fails when the counterexample is replayed.
+    /// The property `fickle` fails in a state, and no longer fails in the replay of the counterexample.
     #[test]
-    fn a_failure_that_cannot_be_shown_is_no_finding_and_hides_none() {
+    fn a_failure_without_a_counterexample_is_undecided_and_hides_no_other() {
         use std::sync::atomic::{AtomicBool, Ordering};
         static FAILED: AtomicBool = AtomicBool::new(false);
         let fickle = Property::always("fickle", |_: &Counter, n| {
@@ -522,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_shown_is_shown_by_a_shortest_way() {
+    fn a_sought_property_is_shown_by_a_shortest_path() {
         let model =
             Counter::to(1000).with_always().with(Property::sometimes("is 500", |_, n| *n == 500));
         for options in [Options::default(), dfs(), two_threads(), timely()] {

@@ -1,4 +1,7 @@
-//! The limits of a search, the same for all engines: time, states, memory, and a request to end.
+//! The limits of a run, the same for all engines: time, states, memory, and a request to end.
+//!
+//! A run may need several searches, for example a second one for a shortest counterexample. All searches of a run share its
+//! limits, but each search counts its own states.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -6,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::options::Options;
 use verdict::{Interrupt, memory::Memory};
 
-/// The limits of one run, which all its searches share.
+/// The limits of one run.
 pub(super) struct Limits {
     started: Instant,
     deadline: Option<Deadline>,
@@ -45,8 +48,9 @@ impl Limits {
         self.started.elapsed()
     }
 
-    /// Returns a reason to end in words, if there is one: a request to end, or a limit that is reached. `next_bytes`
-    /// is the memory that the tables of the search ask for when they grow next.
+    /// Returns the reason why a search must end, in words: a request to end, or a limit that is reached. Returns none if it
+    /// may go on. `states` is the number of its states. `next_bytes` is the memory for which its tables will ask when they
+    /// grow next.
     pub(super) fn reached(&self, states: usize, next_bytes: u64) -> Option<String> {
         if self.interrupt.requested() {
             return Some("a signal came".to_owned());

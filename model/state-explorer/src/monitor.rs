@@ -1,8 +1,8 @@
 //! Monitors: history variables beside the states of a model, and properties of both.
 //!
-//! Some properties depend on the past: a counter of what has happened, or the highest value that was ever seen. A
-//! [`Monitor`] remembers it. [`Monitored`] is the model with the monitor around it, and a model itself: its states are
-//! those of the model [with a history](WithHistory), and its properties are those of the model and of the monitor.
+//! Some properties depend on the past, for example on a number of events, or on the highest value so far. A [`Monitor`]
+//! keeps such facts as a history. [`Monitored`] is a model with a monitor, and is itself a model. Its states are those of the
+//! model [with a history](WithHistory), and its properties are those of the model and of the monitor.
 //!
 //! No step of the model sees the history. So without [`Monitor::allows`] and [`Monitor::goes_on`], the monitored model
 //! has exactly the behaviours of the model.
@@ -23,7 +23,7 @@ use crate::{
 
 /// A monitor of a model.
 pub trait Monitor<M: Explorable>: Clone + Send + Sync + 'static {
-    /// The history that it keeps.
+    /// The history that the monitor keeps.
     type History: Clone + Debug + Default + Eq + Hash + Send + Sync + 'static;
 
     /// Returns the title of the model with its monitor.
@@ -40,12 +40,12 @@ pub trait Monitor<M: Explorable>: Clone + Send + Sync + 'static {
         after: &M::State,
     ) -> Self::History;
 
-    /// Returns false if the history forbids an action: for instance, if all of a budget is used.
+    /// Returns false if the history forbids an action, for example because a limit of such actions is reached.
     fn allows(&self, _model: &M, _history: &Self::History, _action: &M::Action) -> bool {
         true
     }
 
-    /// Returns false if a run ends with this history.
+    /// Returns false if a behaviour ends with this history.
     fn goes_on(&self, _history: &Self::History) -> bool {
         true
     }
@@ -63,7 +63,7 @@ pub trait Monitor<M: Explorable>: Clone + Send + Sync + 'static {
     /// Reads what [`Monitor::pack`] wrote.
     fn unpack(&self, model: &M, unpacker: &mut Unpacker<'_>) -> Self::History;
 
-    /// Returns the history with other names, see [`Symmetry::rename`].
+    /// Returns the history after a renaming, see [`Symmetry::rename`].
     fn rename(&self, history: Self::History, names: &Names) -> Self::History;
 
     /// Returns false if no history `target` follows from `history`, see [`Explorable::may_lead_to`].
@@ -79,7 +79,7 @@ pub struct Monitored<M: Model, O> {
     properties: Vec<Property<M>>,
 }
 
-/// A state of a model, and the history that a monitor keeps of the run that led to it.
+/// A state of a model, and the history of the behaviour that led to it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct WithHistory<S, H> {
     /// The state.
@@ -105,7 +105,8 @@ impl<M: Explorable, O: Monitor<M>> Monitored<M, O> {
         &self.monitor
     }
 
-    /// Returns the state after an action, also where a run has ended: the action has to be one that the model offers.
+    /// Returns the state after an action, or none if the monitor forbids the action or it changes nothing. The caller must
+    /// pass an action that the model offers. The monitor may have ended the behaviour before.
     pub fn after(
         &self,
         before: &WithHistory<M::State, O::History>,
@@ -348,7 +349,7 @@ mod tests {
         }
     }
 
-    /// Counts how often the lamp was switched on, up to a budget, and ends a run at some number.
+    /// Counts how often the lamp was switched on, up to a budget, and ends a behaviour at some number.
     #[derive(Clone)]
     struct Counter {
         budget: u8,
@@ -431,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_where_its_history_says_so() {
+    fn a_history_can_end_a_behaviour() {
         let report = explored(Counter { ends_at: Some(2), ..COUNTER }, Engine::Bfs);
         assert_eq!((report.verdict, report.states), (Verdict::Holds, 4));
     }

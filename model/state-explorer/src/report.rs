@@ -53,7 +53,7 @@ pub enum Finding {
 pub struct Step {
     /// The action; `None` for the initial state.
     pub action: Option<String>,
-    /// The state that it led to.
+    /// The state after the action.
     pub state: String,
 }
 
@@ -71,24 +71,24 @@ pub struct Counterexample {
 pub struct Symmetric {
     /// The renamed things, in words.
     pub of: String,
-    /// The number of states that the visited states can be renamed to. After a complete search, it is the number of
-    /// states without symmetry.
+    /// The number of all states that differ from a visited state only by a renaming. After a complete search, it is the
+    /// number of states without symmetry.
     pub orbits: u64,
 }
 
 /// A property and its result.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PropertyReport {
-    /// Its name.
+    /// The name of the property.
     pub name: &'static str,
-    /// Its kind.
+    /// The kind of the property.
     pub expectation: Expectation,
-    /// Its result.
+    /// The result.
     pub finding: Finding,
-    /// A path to a state where it is false, if it is violated.
+    /// A path to a state where the property is false, if it is violated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counterexample: Option<Counterexample>,
-    /// A path to a state where it is true, if it was asked for by [`Options::show`](super::Options::show).
+    /// A path to a state where the property is true, if [`Options::show`](super::Options::show) names the property.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub witness: Option<Counterexample>,
 }
@@ -110,7 +110,8 @@ pub struct Report {
     /// The greatest depth of a visited state: the number of states on a shortest path to it. Initial states have
     /// depth 1. `None` if the search does not measure it.
     pub depth: Option<usize>,
-    /// The time of the search, without that for shortest counterexamples.
+    /// The time of the search. It excludes the second search that finds a shortest counterexample for stateright. It includes
+    /// the search for paths by timely.
     pub seconds: f64,
     /// The properties, in the model's order.
     pub properties: Vec<PropertyReport>,
@@ -126,7 +127,7 @@ pub struct Report {
     /// The expected number of states that were missed because two states have the same fingerprint. 0 if the search
     /// kept the states themselves.
     pub expected_missed: f64,
-    /// The most memory that the process was measured to hold.
+    /// The most memory that the process was measured to hold, in bytes.
     pub peak_memory_bytes: u64,
     /// Reasons why the verdict says less than it seems to, or why the search ended.
     pub warnings: Vec<String>,

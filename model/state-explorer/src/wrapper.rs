@@ -1,8 +1,8 @@
-//! Properties of a model, looked at through a wrapper around it.
+//! The properties of a model, as properties of a wrapper around the model.
 
 use stateright::{Model, Property};
 
-/// A model around another one, with states that contain those of the other one.
+/// A model around another model. Its states contain the states of the other model.
 pub trait Wrapper: Model {
     /// The model inside.
     type Inner: Model;
@@ -10,7 +10,7 @@ pub trait Wrapper: Model {
     /// Returns the model inside.
     fn inner(&self) -> &Self::Inner;
 
-    /// Returns the properties of the model inside. They are the same at each call.
+    /// Returns the properties of the model inside. Each call must return the same properties.
     fn inner_properties(&self) -> &[Property<Self::Inner>];
 
     /// Returns the state of the model inside.
@@ -20,7 +20,7 @@ pub trait Wrapper: Model {
 /// Returns the properties of the model inside, as properties of the wrapper.
 ///
 /// # Panics
-/// If the model has more than [`PROPERTIES_MAX`] properties.
+/// Panics if the model has more than [`PROPERTIES_MAX`] properties.
 pub fn lifted<W: Wrapper>(wrapper: &W) -> Vec<Property<W>> {
     let inner = wrapper.inner_properties();
     assert!(inner.len() <= PROPERTIES_MAX, "there is room for {PROPERTIES_MAX} properties");
@@ -34,8 +34,8 @@ pub fn lifted<W: Wrapper>(wrapper: &W) -> Vec<Property<W>> {
 
 type Condition<W> = fn(&W, &<W as Model>::State) -> bool;
 
-/// A condition of stateright is a function without captured values, so it cannot remember which property it stands for.
-/// There is one function for each place in the list of properties.
+/// Returns one function for each place in the list of properties. A condition of stateright is a function without captured
+/// values, so one function cannot serve several properties.
 fn conditions<W: Wrapper>() -> [Condition<W>; PROPERTIES_MAX] {
     fn at<W: Wrapper, const PLACE: usize>(wrapper: &W, state: &W::State) -> bool {
         let condition = wrapper.inner_properties()[PLACE].condition;

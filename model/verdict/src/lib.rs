@@ -1,12 +1,12 @@
 //! The outcome of a check, and the reasons to end a check early.
 //!
-//! A check of the model, of a specification or of the replica against the model ends in a [`Verdict`]. A check that
-//! ends early never holds: it is violated if it has found a counterexample, and inconclusive otherwise. This crate
-//! checks nothing itself.
+//! A check of the model, of a specification or of the replica against the model ends in a [`Verdict`]. The verdict of a
+//! check that ends early is never `Holds`. It is `Violated` if the check has found a counterexample, and `Inconclusive`
+//! otherwise. This crate checks nothing itself.
 //!
 //! - [`outcome`]: verdicts, and their exit codes.
 //! - [`interrupt`]: a request to end a check.
-//! - [`signals`]: turns the first signal into such a request, and lets the second end the process.
+//! - [`signals`]: turns the first signal into such a request, and lets the second signal end the process.
 //! - [`memory`]: measures the memory that the process can still get.
 
 pub mod interrupt;

@@ -1,7 +1,7 @@
 //! The memory that this process holds, and the memory that it can still get.
 //!
 //! Rust aborts when the system refuses memory. Linux kills a process when the machine or a control group has no memory
-//! left. Neither leaves a report. So a search measures how much memory is left, and ends before it is used up. These
+//! left. Neither leaves a report. So a search measures how much memory is left, and ends before the memory is used up. These
 //! limits are measured:
 //!
 //! - `RLIMIT_AS` (`ulimit -v`) and `RLIMIT_DATA` (`ulimit -d`),
@@ -9,11 +9,11 @@
 //!   below `/sys/fs/cgroup`,
 //! - the memory that the machine has available, without its swap.
 //!
-//! Two margins are kept. One is for the memory that a search takes between two measurements. The other is for the next
-//! growth of its tables ([`doubling_bytes`]), since a table that doubles holds the old and the new memory for a moment.
-//! The caller passes this second margin, because only it knows its tables.
+//! A search must leave two margins free. One is for the memory that the search takes between two measurements. The other is
+//! for the next growth of its tables ([`doubling_bytes`]), because a table that doubles holds the old and the new memory for
+//! a moment. The caller passes the second margin, because only the caller knows its tables.
 //!
-//! Not measured, so that a process can still abort or be killed, are
+//! A process can still abort or be killed, because some things are not measured:
 //!
 //! - limits on locked memory, on the number of mappings (`vm.max_map_count`) and on overcommitment
 //!   (`vm.overcommit_memory=2`);
@@ -30,10 +30,10 @@ use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, Sys
 
 const MIB: u64 = 1 << 20;
 
-/// The bytes that the machine or a control group must have left.
+/// The number of bytes that the machine or a control group must have left.
 const MARGIN: u64 = 32 * MIB;
 
-/// The bytes of a thread's stack. All of them are mapped, and hardly any is used.
+/// The size of a thread's stack, in bytes. The whole stack is mapped, and hardly any of it is used.
 const STACK: u64 = 2 * MIB;
 
 static RESERVES_AHEAD: AtomicBool = AtomicBool::new(false);
@@ -97,8 +97,8 @@ impl Memory {
         self.peak_bytes
     }
 
-    /// Returns a message that names the reached limit, if one leaves too little memory for a search whose tables ask
-    /// for `next` bytes when they grow.
+    /// Returns a message that names a limit, if the limit leaves too little memory for the search. `next` is the number of
+    /// bytes for which the tables of the search ask when they grow.
     pub fn exhausted(&mut self, next: u64) -> Option<String> {
         self.held_bytes();
         let ceiling = self.ceilings.iter().find(|ceiling| !ceiling.admits(next))?;
@@ -139,9 +139,9 @@ struct Ceiling {
 }
 
 enum Headroom {
-    /// Of a limit on memory that is used.
+    /// The bytes that are left below a limit on used memory.
     Physical { left: u64 },
-    /// Of a limit on memory that is mapped, used or not.
+    /// The bytes that are left below a limit on mapped memory, which need not be used.
     Mapped {
         /// The bytes that can still be mapped.
         left: u64,
@@ -151,7 +151,7 @@ enum Headroom {
 }
 
 impl Ceiling {
-    /// Returns true if enough is left for a search whose tables ask for `next` bytes when they grow.
+    /// Returns true if enough memory is left for a search whose tables ask for `next` bytes when they grow.
     fn admits(&self, next: u64) -> bool {
         match self.headroom {
             Headroom::Physical { left } => left >= MARGIN + next,
@@ -217,9 +217,9 @@ impl Limits {
 
 /// The memory that is mapped into this process, in bytes.
 struct Mapped {
-    /// All of it (`VmSize`).
+    /// All mapped memory (`VmSize`).
     size: u64,
-    /// The part that is private and writable (`VmData`).
+    /// The part of `size` that is private and writable (`VmData`).
     data: u64,
     /// The part of `data` that is used (`RssAnon`).
     used: u64,
@@ -246,7 +246,7 @@ impl Mapped {
     }
 }
 
-/// A control group whose folder has a file for a memory limit. The file may say that there is none.
+/// A control group whose folder has a file for a memory limit. The file may say that there is no limit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct ControlGroup {
     folder: PathBuf,
@@ -274,8 +274,8 @@ const VERSION_2: Files = Files {
     reclaimable: ["inactive_file ", "active_file "],
 };
 
-/// Returns the control groups that a process is in, from its own up to the root. `membership` is the text of
-/// `/proc/self/cgroup`. In a container its paths may be those of the host; then only the root is found.
+/// Returns the control groups of a process, from its own up to the root. `membership` is the text of `/proc/self/cgroup`. In
+/// a container, the paths in this text may be those of the host. Then only the root is found.
 fn control_groups(membership: &str, mounted: &Path) -> Vec<ControlGroup> {
     let mut groups = Vec::new();
     for line in membership.lines() {
@@ -299,7 +299,7 @@ fn control_groups(membership: &str, mounted: &Path) -> Vec<ControlGroup> {
 impl ControlGroup {
     /// Returns the limit of the group, if it has one.
     fn ceiling(&self) -> Option<Ceiling> {
-        /// For "none", version 1 writes the largest number of whole pages, which is above this.
+        /// If there is no limit, version 1 writes the largest number of whole pages, which is above this number.
         const NONE: u64 = 1 << 60;
         let read = |name| fs::read_to_string(self.folder.join(name)).ok();
         let number = |name| read(name)?.trim().parse::<u64>().ok();
@@ -317,8 +317,8 @@ impl ControlGroup {
     }
 }
 
-/// Returns the bytes that a table of `len` entries asks for when it doubles. Returns 0 while the table is less than
-/// three quarters full.
+/// Returns the number of bytes for which a table of `len` entries asks when it doubles. Returns 0 while the table is less
+/// than three quarters full.
 pub const fn doubling_bytes(len: usize, capacity: usize, entry_bytes: usize) -> u64 {
     if len / 3 < capacity / 4 {
         0

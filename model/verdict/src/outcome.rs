@@ -12,9 +12,9 @@ pub enum Verdict {
     Holds,
     /// A check failed, and there is a counterexample.
     Violated,
-    /// The check ended before it was complete, without a counterexample.
+    /// The check has no counterexample, and does not show that everything holds. Most often it ended early.
     Inconclusive {
-        /// The reason why it ended.
+        /// The reason why the check does not decide.
         why: String,
     },
 }
@@ -29,9 +29,8 @@ impl Verdict {
         }
     }
 
-    /// Returns the worst verdict: a violation is worse than an inconclusive verdict, which is worse than one that
-    /// holds. Returns the first of several that are equally bad. Without any verdict, the result is inconclusive:
-    /// nothing was run.
+    /// Returns the worst verdict. `Violated` is worse than `Inconclusive`, which is worse than `Holds`. If several verdicts
+    /// are equally bad, returns the first of them. Without any verdict, the result is inconclusive, because nothing was run.
     pub fn worst<'v>(all: impl IntoIterator<Item = &'v Self>) -> Self {
         let severity = |verdict: &&Self| match verdict {
             Self::Holds => 0,

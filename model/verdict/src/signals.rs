@@ -1,9 +1,8 @@
 //! Signals that end a command. The first signal asks the command for its report, and the second ends the process.
 //!
-//! A command with a report takes the first SIGINT, SIGTERM or SIGHUP as an [`Interrupt`]. The second signal ends the
-//! process from within the signal handler, so it works however busy the process is. If the command is still running
-//! [`GRACE`] after the first signal, the process ends as well. A command without a report installs no handler, and the
-//! first signal ends it.
+//! A command with a report takes the first SIGINT, SIGTERM or SIGHUP as an [`Interrupt`]. The signal handler itself ends the
+//! process on the second signal, so this works even if the process is busy. The process also ends if the command still runs
+//! [`GRACE`] after the first signal. A command without a report installs no handler, so the first signal ends it.
 
 use std::io;
 use std::sync::{Arc, atomic::AtomicBool, mpsc};
@@ -22,7 +21,8 @@ pub const GRACE: Duration = Duration::from_secs(5);
 
 const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// The thread only sleeps, so a small stack suffices. It matters where memory is limited.
+/// The size of the stack of the thread that waits for signals. The thread only sleeps, so a small stack is enough. A large
+/// one would matter where memory is limited.
 const STACK_BYTES: usize = 128 << 10;
 
 /// Installs the handlers, and returns the request that the first signal makes.

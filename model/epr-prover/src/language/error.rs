@@ -48,7 +48,7 @@ impl Source {
     }
 }
 
-/// A text is not a specification. Displays as a message with the marked source line.
+/// The error for a text that is not a specification. Its text is a message with the marked source line.
 #[derive(Debug, Clone)]
 pub struct LanguageError(Box<Diagnostic>);
 

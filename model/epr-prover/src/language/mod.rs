@@ -115,7 +115,7 @@ impl Formula {
         }
     }
 
-    /// Returns the conjunction of the parts. Omits parts that are `true`, and is `false` if a part is.
+    /// Returns the conjunction of the parts. Omits the parts that are `true`. Returns `false` if a part is `false`.
     pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut kept = Vec::new();
         for part in parts {
@@ -129,7 +129,7 @@ impl Formula {
         if kept.len() == 1 { kept.remove(0) } else { Self::And(kept) }
     }
 
-    /// Returns the disjunction of the parts. Omits parts that are `false`, and is `true` if a part is.
+    /// Returns the disjunction of the parts. Omits the parts that are `false`. Returns `true` if a part is `true`.
     pub fn any(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut kept = Vec::new();
         for part in parts {
@@ -143,7 +143,7 @@ impl Formula {
         if kept.len() == 1 { kept.remove(0) } else { Self::Or(kept) }
     }
 
-    /// Returns the formula with each occurrence of an atom or a variable replaced, and simplified.
+    /// Replaces each occurrence of an atom or a variable, and returns the simplified formula.
     #[must_use]
     pub fn map(
         &self,
@@ -207,8 +207,8 @@ pub struct RelationDeclaration {
     pub rigid: bool,
     /// The sentence that states a fact of the relation.
     pub phrase: Phrase,
-    /// True if counterexamples omit a fact when the relation also holds for a higher last argument, and for all those
-    /// below that one.
+    /// True if counterexamples omit some facts. They omit a fact if the relation also holds for a higher last argument, and
+    /// for all last arguments below that one.
     pub highest: bool,
 }
 
@@ -235,7 +235,7 @@ pub struct Update {
     pub pattern: Vec<Variable>,
     /// The variables of the pattern that are not parameters of the action. Each occurs once.
     pub bound: Vec<Variable>,
-    /// True in the state before the action if the relation holds for the tuple afterwards.
+    /// A formula about the state before the action. It is true if the relation holds for the tuple afterwards.
     pub formula: Formula,
 }
 
@@ -335,11 +335,11 @@ impl Specification {
 
 /// The names that [`Specification::show`] prints.
 pub trait Names {
-    /// The name of a relation.
+    /// Returns the name of a relation.
     fn relation(&self, specification: &Specification, relation: Relation) -> String;
-    /// The name of a variable.
+    /// Returns the name of a variable.
     fn variable(&self, specification: &Specification, variable: Variable) -> String;
-    /// The name of a sort.
+    /// Returns the name of a sort.
     fn sort(&self, specification: &Specification, sort: Sort) -> String;
 }
 

@@ -1,4 +1,4 @@
-//! Parses a text into S-expressions, each with its place. Their meaning is the business of `elaborate`.
+//! Parses a text into S-expressions, each with its place. `elaborate` gives them a meaning.
 
 use super::error::{LanguageError, Place, Source};
 

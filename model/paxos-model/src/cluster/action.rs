@@ -9,7 +9,7 @@ use super::state::{Ballot, Message, NodeId, Slot, Value};
 pub enum Action {
     /// A node tries to become the leader.
     Campaign(NodeId),
-    /// Clients ask a leader for values in the next free slots.
+    /// A client asks a leader to propose its value in each of the next free slots.
     Propose {
         /// The leader.
         node: NodeId,
@@ -43,11 +43,11 @@ pub enum Action {
     },
     /// A client asks a leader to read.
     Read(NodeId),
-    /// A snapshot is durable at a node, its own or that of another node.
+    /// A snapshot becomes durable at a node. The node took it, or another node sent it.
     Snapshot {
         /// The node.
         to: NodeId,
-        /// The snapshot has the effect of every slot below.
+        /// The end of the snapshot: it contains the effect of every slot below this one.
         below: Slot,
     },
     /// The oldest waiting step of a node becomes durable, and its messages leave.
@@ -57,7 +57,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Returns the node that it happens to.
+    /// Returns the node that takes the action.
     pub const fn node(self) -> NodeId {
         let (Self::Campaign(node)
         | Self::Propose { node, .. }

@@ -1,4 +1,4 @@
-//! The bounds of an explored cluster, and the parts that it leaves out.
+//! The bounds of an explored cluster, and the parts of the protocol that they leave out.
 
 use serde::Serialize;
 use thiserror::Error;
@@ -7,7 +7,7 @@ use super::types::{
     BALLOTS_MAX, Ballot, NODES_MAX, NodeId, READS_MAX, SLOTS_MAX, UNSYNCED_MAX, VALUES_MAX, Value,
 };
 
-/// The bounds of one space.
+/// The bounds of one state space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Bounds {
     /// The number of nodes.
@@ -24,13 +24,13 @@ pub struct Bounds {
     pub slots: u8,
     /// The number of distinct values that clients ask for. The client behind ballot `b` asks for `b mod values`.
     pub values: u8,
-    /// The highest number of crashes in a run, of all nodes together. Without it there is no limit.
+    /// The highest number of crashes in a behaviour, counted over all nodes. None means no limit.
     pub crashes: Option<u8>,
-    /// The highest number of steps of a node that wait for their sync. With 0 each step is durable at once.
+    /// The highest number of steps of a node that wait for their sync at once. With 0 each step is durable at once.
     pub unsynced: u8,
     /// True if refusals arrive.
     pub nacks: bool,
-    /// True if other nodes than the leader hear what is chosen.
+    /// True if nodes hear from other nodes that a value is chosen.
     pub chosen: bool,
     /// True if nodes take snapshots and trim the log.
     pub snapshots: bool,
@@ -97,10 +97,10 @@ impl Bounds {
         }
     }
 
-    /// Checks that the space can be explored.
+    /// Checks that a search can explore the state space.
     ///
     /// # Errors
-    /// Fails with the first bound that is out of range.
+    /// Fails if a bound is out of range, or if a quorum of phase 1 and one of phase 2 need not share a node.
     pub fn validate(&self) -> Result<(), BoundsError> {
         let range = |name, found, least, most| {
             if (least..=most).contains(&found) {
@@ -137,26 +137,26 @@ impl Bounds {
         Value(self.values)
     }
 
-    /// Returns the value that the client behind a ballot asks for. One value for each ballot loses nothing: the protocol can
-    /// only compare values for equality, and with two values that alternate by ballot, neighbouring ballots always compete.
+    /// Returns the value that the client behind a ballot asks for. One value for each ballot is enough. The protocol only
+    /// compares values for equality, and with two values or more the clients of neighbouring ballots ask for different ones.
     pub fn client_value(&self, ballot: Ballot) -> Value {
         Value(ballot.0 % self.values)
     }
 
-    /// Returns the lowest ballot of a node above the one that it has seen, if there is one within the bounds.
+    /// Returns the lowest ballot of a node above `seen`, or none if the bounds have no such ballot.
     pub fn next_ballot(&self, node: NodeId, seen: Option<Ballot>) -> Option<Ballot> {
         let above = seen.map_or(0, |seen| seen.0 + 1);
         (above..self.ballots).map(Ballot).find(|&ballot| self.owner(ballot) == node)
     }
 
-    /// Returns the bounds and the parts that are left out, in one line.
+    /// Returns one line: `of`, the bounds, and the parts that they leave out.
     pub fn title(&self, of: &str) -> String {
         let out = self.leaves_out();
         let without = if out.is_empty() { "nothing".to_owned() } else { out.join(", ") };
         format!("{of}: {self}; leaves out {without}")
     }
 
-    /// Returns the parts that the space leaves out.
+    /// Returns the parts of the protocol that the bounds leave out.
     pub fn leaves_out(&self) -> Vec<&'static str> {
         let mut out = Vec::new();
         if self.unsynced == 0 {

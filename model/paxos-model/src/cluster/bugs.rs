@@ -1,12 +1,13 @@
-//! The catalogue: the known bugs of Paxos implementations that the model can be given.
+//! The catalogue: the known bugs of Paxos implementations that the model can have.
 //!
-//! The numbers are those of a longer list, so some are missing. Number 27 is about commands that are applied twice, and the
-//! model applies no commands. A number with a letter is a variant: a bug that can be made in several ways, which show in
-//! different bounds.
+//! The numbers are those of a longer list, so some are missing. Number 27, for example, is about commands that are applied
+//! twice, and the model applies no commands. A letter after a number marks a variant: the same mistake, made in another way.
+//! The variants of a number may need different bounds to show.
 //!
-//! A known bug in a part that the model does not have is listed apart ([`BEYOND`]), with the link of the chain that detects it.
+//! [`BEYOND`] lists the known bugs in parts that the model does not have, each with the check that detects it.
 //!
-//! A mutant is a model with one of these bugs. The broken rule stands beside the rule, in [`rules`](super::node::rules).
+//! A mutant is a model with one of these bugs. The broken rule stands beside the correct one, in
+//! [`rules`](super::node::rules).
 
 use std::fmt;
 
@@ -38,7 +39,7 @@ macro_rules! bugs {
                 match self { $(Self::$bug => $name),+ }
             }
 
-            /// Returns the fault in one sentence, and its consequence in another.
+            /// Returns the mistake in one sentence, and its consequence in another.
             pub const fn explanation(self) -> [&'static str; 2] {
                 match self { $(Self::$bug => [$what, $why]),+ }
             }
@@ -70,7 +71,7 @@ impl Bug {
     }
 }
 
-/// A label of no bug, or of a bug that the model cannot be given.
+/// A label that names no bug, or a bug that the model cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct UnknownBug {
     /// The label.
@@ -88,14 +89,14 @@ impl fmt::Display for UnknownBug {
     }
 }
 
-/// A known bug in a part that the model does not have, so that the model cannot be given it.
+/// A known bug in a part that the model does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Beyond {
     /// Its number in the longer list.
     pub number: u8,
     /// Its name.
     pub name: &'static str,
-    /// The fault in one sentence, and its consequence in another.
+    /// The mistake in one sentence, and its consequence in another.
     pub explanation: [&'static str; 2],
     /// The reason why the model and the lockstep cannot detect it.
     pub unseen: &'static str,
@@ -105,7 +106,7 @@ pub struct Beyond {
     pub test: &'static str,
 }
 
-/// The known bugs that the model cannot be given.
+/// The known bugs that the model cannot have.
 pub const BEYOND: &[Beyond] = &[Beyond {
     number: 44,
     name: "trims what is not applied",
@@ -211,13 +212,13 @@ bugs! {
         "Votes of different ballots are added up.",
         "A leader tells its client that a value is chosen, although no quorum has voted for it in one ballot and it \
          may still change.",
-        "Votes go only to the owner of their ballot, so the ballots belong to one node.",
+        "Votes go only to the owner of their ballot, so the bug adds up ballots of the same owner.",
     }
     MatchesByValue = (14, "adds up equal values", Unsafe) {
         "Votes for the same value are added up, whatever their ballots.",
         "Equal votes of two ballots are a quorum in neither, so a value that a leader reports as chosen may still \
          change.",
-        "Votes go only to the owner of their ballot, so the ballots belong to one node.",
+        "Votes go only to the owner of their ballot, so the bug adds up ballots of the same owner.",
     }
     ReusesBallot = (15, "reuses a ballot after a crash", Unsafe) {
         "A candidate does not store its own promise, and begins the same ballot again after a \
@@ -228,7 +229,7 @@ bugs! {
         "A leader whose value is not chosen yet puts another one in its place, in the same \
          ballot.",
         "Votes of one ballot are for two values, and both can be chosen.",
-        "The client behind a ballot asks for one value only, so the replaced value is an adopted one.",
+        "The client behind a ballot asks for one value only, so the leader adopted the value that it replaces.",
     }
     HalfIsQuorum = (17, "half is a quorum", Unsafe) {
         "Half of the nodes, rounded down, count as a quorum.",
@@ -312,8 +313,8 @@ bugs! {
         "An Accept message leaves before the promise of its ballot is durable.",
         "A crash then makes its node forget the ballot, begin it again and propose another value, so votes of one \
          ballot are for two values.",
-        "A candidate that needs another promise has made its own durable before its Prepare message left. So the bug \
-         takes a node whose own promise is enough.",
+        "A candidate that needs the promise of another node has made its own promise durable before its Prepare message \
+         left. So the bug shows only if a node's own promise is a quorum.",
     }
     CountsOwnVoteEarly = (31, "counts its own vote too early", Unsafe) {
         "A leader's own vote counts before it is durable.",

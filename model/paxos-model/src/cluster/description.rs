@@ -1,7 +1,7 @@
 //! One description of each action and message: its name in a trace, its kind in a report, and its fields.
 //!
-//! These two tables are the only places that name all actions and all messages. The kinds that a search counts, the records
-//! in a trace, the digits of a packed message, and the renaming of its sender follow from them.
+//! Two tables in this file describe all messages and all actions. From them follow the kinds of actions that a search
+//! counts, the records in a trace, the digit of a message in a packed step, and the renaming of a message's sender.
 
 use smallvec::SmallVec;
 
@@ -10,7 +10,7 @@ use super::{
     state::{Ballot, Log, Message, NodeId, Slot, Value, Vote},
 };
 
-/// An action or message without its fields.
+/// The names of an action or message and of its fields.
 #[derive(Debug)]
 pub struct Shape {
     /// The name in a trace.
@@ -32,9 +32,9 @@ pub enum Sort {
     Ballot,
     /// A slot of the log.
     Slot,
-    /// The end of a trimmed log, which may be empty. Traces of clusters without snapshots leave it out.
+    /// The end of the trimmed part of a log, from 0. Traces of clusters without snapshots leave it out.
     Trimmed,
-    /// The end of a snapshot, which is not empty.
+    /// The end of a snapshot, from 1.
     Below,
     /// A value.
     Value,
@@ -72,16 +72,16 @@ pub type Fields = SmallVec<[Field; 4]>;
 
 /// A type whose values consist of a shape and fields.
 pub trait Described: Sized {
-    /// The shapes. A value knows its shape by the index.
+    /// All shapes of the type.
     const SHAPES: &'static [Shape];
 
     /// Returns the index of the shape of a value.
     fn shape(&self) -> usize;
 
-    /// Takes a value apart.
+    /// Returns the index of the shape of a value, and its fields.
     fn parts(self) -> (usize, Fields);
 
-    /// Puts a value together, or returns none if the fields do not belong to the shape.
+    /// Returns the value with a shape and fields, or none if the fields do not belong to the shape.
     fn from_parts(shape: usize, fields: &[Field]) -> Option<Self>;
 }
 
@@ -190,7 +190,7 @@ const DELIVER: usize = 2;
 const KINDS: usize = Action::SHAPES.len() - 1 + Message::SHAPES.len();
 
 impl Action {
-    /// The kinds of actions. The messages stand where the delivery stands among the actions.
+    /// The kinds of actions, in the order of their shapes. The kinds of the messages stand in the place of the delivery.
     pub const KINDS: [&'static str; KINDS] = {
         let mut kinds = [""; KINDS];
         let (mut action, mut kind) = (0, 0);
@@ -210,7 +210,7 @@ impl Action {
         kinds
     };
 
-    /// Returns the index of its kind.
+    /// Returns the index of the action's kind among [`KINDS`](Self::KINDS).
     pub fn kind(self) -> usize {
         if let Self::Deliver { message, .. } = self {
             return DELIVER + message.shape();
@@ -240,7 +240,7 @@ mod tests {
         }
     }
 
-    /// Each shape makes a value that knows its shape, and no fields make a value of another one.
+    /// Asserts that a shape with its fields makes a value of that shape, and that a further field is refused.
     fn assert_describes<D: Described + Copy + Debug>() {
         for (index, shape) in D::SHAPES.iter().enumerate() {
             let mut fields: Fields = shape.fields.iter().map(|(_, sort)| example(*sort)).collect();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_has_a_name_of_its_own() {
+    fn no_two_kinds_have_the_same_name() {
         assert!(Action::KINDS.iter().all_unique());
         let kind = |action: Action| Action::KINDS[action.kind()];
         assert_eq!(kind(Action::Campaign(NodeId(0))), "campaign");

@@ -1,4 +1,4 @@
-//! The ways in which a step of the cluster can fail to be one of the specification.
+//! The ways in which a step of the cluster can fail to refine the specification.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use state_explorer::Names;
 use super::state::{Ballot, NodeId, Slot};
 use crate::synod::{Acceptor, Action};
 
-/// A step of the cluster that is no step of the specification.
+/// A step of the cluster that does not refine the specification.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Fault {
-    /// The slot in which it is not.
+    /// The first slot in which the step does not refine the specification.
     pub slot: Slot,
-    /// The node that took it.
+    /// The node that took the step.
     pub node: NodeId,
     /// The reason.
     pub reason: Reason,
 }
 
 impl Fault {
-    /// Returns the fault with other names of the nodes.
+    /// Returns the fault with its nodes renamed.
     pub(super) fn renamed(self, names: &Names) -> Self {
         let of = |Acceptor(acceptor)| Acceptor(names.of(usize::from(acceptor)));
         let reason = match self.reason {
@@ -33,18 +33,18 @@ impl Fault {
     }
 }
 
-/// The reason why a step is none of the specification.
+/// The reason why a step does not refine the specification.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
     /// This step of `synod` is not enabled.
     NotEnabled(Action),
-    /// A promise does not report the acceptor's highest vote below the ballot.
+    /// A promise does not report the acceptor's highest vote below the ballot, or not the end of its trimmed log.
     WrongReport(Ballot),
-    /// A ballot got a second, different message of the same kind.
+    /// A message contradicts an earlier message of the same ballot.
     Contradicts(Ballot),
-    /// The disk does not hold the acceptor's last vote.
+    /// The vote on the disk is not the acceptor's last vote.
     WrongVoteOnDisk,
-    /// The disk holds a lower promise than the messages imply, or than it held before.
+    /// The promise on the disk is lower than the messages imply, or lower than before.
     PromiseFell,
 }
 

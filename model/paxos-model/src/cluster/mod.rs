@@ -1,18 +1,19 @@
-//! Replicas as they are built, message by message and disk by disk, over a log of several slots.
+//! Replicas as they are built: single messages, a disk for each node, and a log of several slots.
 //!
 //! The model has no time, no sizes and no connections, and it shares nothing with the implementation.
 //!
 //! # Layers, from the inside out
 //!
-//! 1. [`types`]: nodes, slots and ballots. [`node`]: one node, without disk and network. Its rules are generic over the size of everything.
+//! 1. [`types`]: nodes, slots and ballots. [`node`]: one node, without disk and network. Its rules work for any number of
+//!    nodes, ballots, slots and values.
 //! 2. [`state`], [`action`] and [`model`]: nodes, disks and the network together, within [`bounds`]. [`description`] names
-//!    actions and messages for everything else.
-//! 3. [`monitors`]: history variables beside the states. One of them checks that each step [refines](refinement)
-//!    Lamport's specification.
+//!    the actions and messages, and their fields.
+//! 3. [`monitors`]: history variables beside the states, and the properties that depend on them. One monitor checks that
+//!    each step [refines](refinement) Lamport's specification.
 //! 4. [`properties`]: the claims about states.
-//! 5. `exploration`: packed states, symmetry, and the names of things for a search.
+//! 5. `exploration`: the title, packed states and symmetry that a search needs.
 //!
-//! [`bugs`] is the catalogue of known bugs that the rules can be given.
+//! [`bugs`] is the catalogue of the known bugs that the model can have.
 //!
 //! # Network
 //!
@@ -21,22 +22,23 @@
 //!
 //! Two kinds of messages are derived instead of stored, because storing them multiplies the number of states:
 //!
-//! - A Nack that names a ballot may reach any node in a lower ballot once the higher one was begun, because its owner
-//!   itself refuses lower ballots.
-//! - News that a value is chosen may reach any node once a quorum has voted for the value. In a cluster with reads,
-//!   where the time of knowing matters, another node has to know first.
+//! - A Nack that names a ballot may reach a node that has prepared a lower ballot and has promised none above that. The
+//!   Prepare message of the named ballot must be in the network. Its sender itself refuses lower ballots.
+//! - News that a value is chosen may reach any node once a quorum has voted for the value. In a cluster with reads, a
+//!   node must have known it first, because there the time of knowing matters.
 //!
 //! Both allow more deliveries than a real network would, so every real behaviour is covered.
 //!
 //! # Disk
 //!
-//! A step of a node is durable, and its messages leave, when it is synced. Up to `unsynced` steps of a node wait. The
-//! oldest is synced first, and a crash forgets those that wait. A crash that keeps some of them is a sync and then a
-//! crash: the messages that leave at the sync make no difference, because any message may be lost.
+//! The sync of a step makes it durable, and then its messages leave. Up to `unsynced` steps of a node wait for their
+//! sync. The oldest is synced first, and a crash forgets all that wait. A real crash may keep some of the waiting steps.
+//! The model covers this by a sync before the crash: the messages that leave at the sync make no difference, because any
+//! message may be lost.
 //!
-//! An Accept message does not wait. It leaves in the step itself if the promise of its ballot is durable
-//! ([`Rules::leaves_early`](node::rules::Rules::leaves_early)). An implementation that lets it wait is covered as well,
-//! because any message may be late.
+//! An Accept message leaves before the sync of its step if the promise of its ballot is durable
+//! ([`Rules::leaves_early`](node::rules::Rules::leaves_early)). The model also covers an implementation that lets the message
+//! wait, because any message may be late.
 
 pub mod action;
 pub mod bounds;

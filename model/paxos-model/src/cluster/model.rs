@@ -11,12 +11,12 @@ use super::{
     },
 };
 
-/// The model of a cluster. Its states are the nodes, their disks and the network, and nothing else; see
-/// [`Cluster::checked`] for the properties that depend on the past.
+/// The model of a cluster. A state consists of the nodes, their disks and the network. [`Cluster::checked`] adds the
+/// properties that depend on the past.
 #[derive(Clone)]
 pub struct Cluster {
     pub(super) rules: Rules<Small>,
-    /// The properties that are looked for; all if none is named.
+    /// The properties to check. An empty list means all.
     pub(super) only: Vec<&'static str>,
     pub(super) not_stuck: bool,
 }
@@ -25,7 +25,7 @@ impl Cluster {
     /// Returns the cluster within some bounds.
     ///
     /// # Errors
-    /// Bounds that are out of range.
+    /// Fails if the bounds are not [valid](Bounds::validate).
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         bounds.validate()?;
         Ok(Self { rules: Rules { limits: bounds, bug: None }, only: Vec::new(), not_stuck: false })
@@ -37,8 +37,8 @@ impl Cluster {
         Self { rules: Rules { bug: Some(bug), ..self.rules }, ..self }
     }
 
-    /// Returns the same cluster, with the property that no state is [stuck](super::NOT_STUCK). It takes time, so
-    /// it is left out otherwise.
+    /// Returns the same cluster, with the property that no state is [stuck](super::NOT_STUCK). A cluster does not have the
+    /// property by default, because its check takes much time.
     #[must_use]
     pub fn with_not_stuck(self) -> Self {
         Self { not_stuck: true, ..self }
@@ -55,12 +55,12 @@ impl Cluster {
         &self.rules.limits
     }
 
-    /// Returns the bug in it, if it has one.
+    /// Returns the bug of the cluster, if it has one.
     pub const fn bug(&self) -> Option<Bug> {
         self.rules.bug
     }
 
-    /// Returns true if a property is looked for.
+    /// Returns true if a property is to be checked.
     pub(super) fn looks_for(&self, property: &str) -> bool {
         self.only.is_empty() || self.only.contains(&property)
     }
@@ -80,7 +80,7 @@ impl Cluster {
         (0..self.bounds().slots).map(Slot)
     }
 
-    /// Returns the votes that a quorum cast in one ballot, slot by slot.
+    /// Returns each vote that a quorum of nodes has cast, slot by slot.
     pub fn chosen_votes<'a>(&'a self, state: &'a State) -> impl Iterator<Item = (Slot, Vote)> + 'a {
         self.slots().flat_map(move |slot| {
             let voted = state.ballots_voted(slot).into_iter();
@@ -90,7 +90,8 @@ impl Cluster {
         })
     }
 
-    /// Returns the input that an action is for a node, and the node. Syncs and crashes are no inputs.
+    /// Returns the node that takes an action, and the input that the node gets. Returns none for a sync and a crash, which
+    /// are no inputs, and for a refusal at a node that has promised no ballot.
     pub fn input(&self, state: &State, action: Action) -> Option<(NodeId, Input)> {
         Some(match action {
             Action::Campaign(node) => (node, Input::Campaign),
@@ -118,7 +119,7 @@ impl Cluster {
         self.nodes().filter(move |&node| (node == owner) == to_owner)
     }
 
-    /// Offers all actions that may be tried in a state. Many of them change nothing.
+    /// Offers all actions to try in a state. Many of them change nothing.
     pub fn candidates(&self, state: &State, mut offer: impl FnMut(Action)) {
         let bounds = self.bounds();
         for node in self.nodes() {
@@ -151,13 +152,13 @@ impl Cluster {
         }
     }
 
-    /// Returns true if a node may be asked to read: the bounds have room for the read, or the node does not lead.
+    /// Returns true if a client may ask a node to read: the bounds include reads, and a leader has room for one more.
     fn takes_read(&self, state: &State, node: NodeId) -> bool {
         let reads = state.node(node).live.reads();
         self.bounds().reads > 0 && reads.is_none_or(|reads| self.rules.takes_read(reads))
     }
 
-    /// Offers the snapshots that a node may take, or get from another node.
+    /// Offers the snapshots that a node may take or get from another node.
     pub(super) fn offer_snapshots(
         &self,
         state: &State,
@@ -171,7 +172,7 @@ impl Cluster {
         }
     }
 
-    /// Returns the end of the longest snapshot that a node may take, or get from another node.
+    /// Returns the end of the longest snapshot that a node may take or get from another node.
     fn coverable(&self, state: &State, node: NodeId) -> Slot {
         let live = &state.node(node).live;
         let covers = |&slot: &Slot| {
@@ -197,12 +198,13 @@ impl Cluster {
         }
     }
 
-    /// Returns true if a node can hear that a slot is chosen. In a cluster with reads, another node has to know it first.
+    /// Returns true if news that a slot is chosen can arrive. In a cluster with reads, a node must have known it first.
     fn has_news(&self, state: &State, slot: Slot) -> bool {
         self.bounds().reads == 0 || state.network.news()[usize::from(slot.0)]
     }
 
-    /// Returns true if a node can hear that its ballot is refused. Its own Prepare message has to be in the network.
+    /// Returns true if a node can hear that its ballot is refused, because another node has promised the ballot `promised`.
+    /// The Prepare message of the refused ballot must be in the network.
     fn can_be_refused(&self, state: &State, to: NodeId, promised: Ballot) -> bool {
         let current = state.node(to).live.acceptor.promised;
         current.is_some_and(|ballot| {
@@ -212,8 +214,8 @@ impl Cluster {
         })
     }
 
-    /// Returns the state after an action, or none if it changes nothing or may not happen. It does not ask whether the
-    /// action is among the [candidates](Self::candidates), and it counts no crashes.
+    /// Returns the state after an action, or none if the action changes nothing or may not happen. The function does not
+    /// check that the action is among the [candidates](Self::candidates), and it does not limit crashes.
     pub fn successor(&self, state: &State, action: Action) -> Option<State> {
         let mut next = match action {
             Action::Sync(node) => sync(state, node),
@@ -225,7 +227,7 @@ impl Cluster {
             }
         }?;
         let Node { unsynced, live, .. } = &next.nodes[usize::from(action.node().0)];
-        // No other node can know what follows from steps that are not synced.
+        // While a node has unsynced steps, no other node can know what follows from them.
         if self.bounds().reads > 0 && unsynced.is_empty() {
             next.network.add_news(&live.chosen);
         }
@@ -247,7 +249,7 @@ impl Cluster {
             return Some(next);
         }
         if records && node.unsynced.len() == waits {
-            return None; // Another step has to be synced first.
+            return None; // An earlier step must be synced first.
         }
         let leaves = |message: &Message| self.rules.leaves_early(node.durable.promised, message);
         let (early, late): (Vec<_>, Vec<_>) = step.messages.into_iter().partition(leaves);
@@ -257,7 +259,7 @@ impl Cluster {
         if records {
             node.unsynced.push(Unsynced { acceptor: step.live.acceptor, messages: late });
         } else if let Some(last) = node.unsynced.last_mut() {
-            // A step without records leaves with the last step before it.
+            // The messages of a step without records leave with the last step before it.
             for message in late {
                 if !last.messages.contains(&message) {
                     last.messages.push(message);
@@ -290,7 +292,7 @@ fn sync(state: &State, id: NodeId) -> Option<State> {
     Some(next)
 }
 
-/// Makes a step durable: the disk changes, and messages leave.
+/// Writes the acceptor of a node to its disk, and lets messages leave.
 fn release(state: &State, id: NodeId, disk: Acceptor, sent: &[Message]) -> State {
     let mut next = state.clone();
     next.nodes[usize::from(id.0)].durable = disk;

@@ -1,17 +1,16 @@
-//! Each step of the cluster is, in each slot, a step of Lamport's specification.
+//! The check that each step of the cluster refines Lamport's specification in each slot.
 //!
-//! The messages that left a node are read as the message set of `synod`, slot by slot. A step of the cluster counts when it
-//! becomes durable, and an Accept message counts when it leaves. In every slot that must be
-//! - no step at all, or
-//! - a short sequence of steps of `synod`, because a node plays all roles and may propose and vote for its own proposal at
-//!   once, or
-//! - a silent rise of maxBal: a vote in another slot, or a refusal, raised the promise for the whole log. That is a 1b that no
-//!   node receives. It binds the acceptor like a sent one, and it is not counted when a proposal needs a quorum of promises.
+//! The check reads the messages in the network as the message set of `synod`, slot by slot. A step of the cluster counts when
+//! it becomes durable, and an Accept message counts when it leaves. In each slot, a step of the cluster must be one of these:
+//! - No step of `synod`.
+//! - One step of `synod`, or a few. A node plays all roles, so in one step it may propose and vote for its own proposal.
+//! - A silent rise of maxBal: a vote in another slot, or a refusal, raised the promise for the whole log. This is a 1b that no
+//!   node receives. It binds the acceptor like a 1b that was sent, but it does not count for the quorum of a proposal.
 //!
-//! The report of a promise, and the acceptor on the disk, must be what the messages imply. A report and a disk leave out the
-//! slots that are trimmed. The votes that were cast there are still among the messages, and a promise that leaves them out
-//! stands for the one that would have reported them. A promise that is sent again because the node has trimmed more is no
-//! step, and neither is a [late](State::is_late) one.
+//! The report of a promise, and the acceptor on the disk, must be those that the messages imply. Both leave out the trimmed
+//! slots, although the votes there are still among the messages. The check treats a promise that leaves such a vote out like
+//! the promise that reports it. A promise that is sent again because the node has trimmed more is no step, and neither is a
+//! [late](State::is_late) one.
 
 use super::{
     bounds::Bounds,
@@ -23,7 +22,7 @@ use crate::synod::{self, Action, Synod};
 /// Returns Lamport's specification for one slot of a cluster.
 ///
 /// # Panics
-/// Panics if the bounds were not validated. All valid bounds fit.
+/// Panics if `synod` refuses the bounds. It accepts all bounds that are [valid](Bounds::validate).
 pub fn specification(bounds: &Bounds) -> Synod {
     Synod::new(synod::Bounds {
         acceptors: bounds.nodes,
@@ -32,12 +31,12 @@ pub fn specification(bounds: &Bounds) -> Synod {
         phase1_quorum: Some(bounds.phase1_quorum),
         phase2_quorum: Some(bounds.phase2_quorum),
     })
-    .expect("every valid cluster fits")
+    .expect("synod accepts the bounds of every valid cluster")
 }
 
 /// Checks the messages that leave a node, and its acceptor on the disk, against the specification. Returns the first fault.
 ///
-/// `before` is the cluster before they leave, and `disk` the acceptor on the disk afterwards.
+/// `before` is the cluster before the messages leave, and `disk` is the acceptor on the disk afterwards.
 pub fn check(
     spec: &Synod,
     bounds: &Bounds,
@@ -62,7 +61,7 @@ fn wrong(
 ) -> Option<Reason> {
     let me = synod::Acceptor(node.0);
     let mut heard = messages(spec, before, slot);
-    // The promises that no node receives, but that bind this acceptor.
+    // The promise that no node receives, but that binds this acceptor.
     let mut silent = synod::State::default();
     if let Some(promised) = before.node(node).durable.promised
         && spec.max_bal(heard, me) < Some(promised)
@@ -77,7 +76,7 @@ fn wrong(
                 Action::Propose(ballot, value)
             }
             Message::Accepted { ballot, slot: at, .. } if at == slot => Action::Vote(me, ballot),
-            // Nothing is promised or proposed by these.
+            // These messages are no step of the specification in this slot.
             Message::Accept { .. }
             | Message::Accepted { .. }
             | Message::Confirm { .. }
@@ -85,7 +84,7 @@ fn wrong(
         };
         let all = heard.union(silent);
         match (action, message) {
-            // A proposal needs promises that were sent.
+            // A silent promise does not count for a proposal.
             (Action::Propose(..), _) => {
                 let next = spec.step(heard, action);
                 heard = match next {
@@ -96,12 +95,12 @@ fn wrong(
             (Action::Promise(_, ballot), Message::Promise { trimmed, reports, .. }) => {
                 let (late, again) = (before.is_late(message), spec.promised(heard, me, ballot));
                 let left_out = slot < trimmed;
-                // No node counts a promise that is sent again, or late. It must be true all the same.
+                // No node counts a promise that is late or sent again, but the promise must be true.
                 let voted = !left_out && spec.voted(heard, me, ballot);
                 if again && !trims_more(before, node, ballot, trimmed) || late && voted {
                     return Some(Reason::Contradicts(ballot));
                 }
-                // A silent promise is now sent.
+                // The acceptor may have made this promise silently before, and sends it only now.
                 let silently = spec.promised(silent, me, ballot);
                 if !late && !again && !silently && !spec.enabled(all, action) {
                     return Some(Reason::NotEnabled(action));
@@ -141,7 +140,7 @@ fn wrong(
     (disk.promised < spec.max_bal(heard.union(silent), me)).then_some(Reason::PromiseFell)
 }
 
-/// Returns true if a node has trimmed more than it said in each promise of a ballot so far.
+/// Returns true if `trimmed` is above the end of the trimmed log in every promise of the ballot that the node has sent.
 fn trims_more(state: &State, node: NodeId, ballot: Ballot, trimmed: Slot) -> bool {
     let mut sent = state.network.iter().filter_map(|message| match message {
         Message::Promise { ballot: b, from, trimmed, .. } if (b, from) == (ballot, node) => {
@@ -152,7 +151,7 @@ fn trims_more(state: &State, node: NodeId, ballot: Ballot, trimmed: Slot) -> boo
     sent.all(|earlier| earlier < trimmed)
 }
 
-/// Returns the messages of one slot as a state of the specification.
+/// Returns the messages in the network as a state of the specification for one slot.
 fn messages(spec: &Synod, state: &State, slot: Slot) -> synod::State {
     let acceptor = |node: NodeId| synod::Acceptor(node.0);
     state.network.iter().fold(synod::State::default(), |set, message| match message {

@@ -36,7 +36,7 @@ pub type Step = step::Step<Small>;
 /// A read that is confirmed.
 pub type Answer = step::Answer<Small>;
 
-/// A step that is not yet durable. Nothing of it has left the node but Accept messages.
+/// A step that is not yet durable. Of its messages, only Accept messages may have left the node.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Unsynced {
     /// The acceptor on the disk after the sync.
@@ -48,7 +48,7 @@ pub struct Unsynced {
 /// A node and its disk.
 #[derive(Default, PartialEq, Eq, Hash)]
 pub struct Node {
-    /// The acceptor on the disk. A crash leaves it.
+    /// The acceptor on the disk. It survives a crash.
     pub durable: Acceptor,
     /// The steps that wait for their sync, oldest first.
     pub unsynced: Vec<Unsynced>,
@@ -61,8 +61,8 @@ pub struct Node {
 pub struct Network {
     /// Sorted.
     messages: SmallVec<[Message; 24]>,
-    /// The slots that a node has known to be chosen, so that news of them can arrive. The model keeps them only where
-    /// there are reads: elsewhere it makes no difference if news arrives before a node knows.
+    /// The slots that some node has known to be chosen, so that news of them can arrive. No slot is marked in a cluster
+    /// without reads: there it makes no difference if news arrives before a node knows.
     news: Log<bool>,
 }
 
@@ -75,14 +75,14 @@ pub struct State {
     pub network: Network,
 }
 
-/// Copies, where a derived clone would take the generic parts of a node apart.
+/// Copies the acceptor and the live node as a whole. A derived clone would clone each of their parts.
 impl Clone for Node {
     fn clone(&self) -> Self {
         Self { durable: self.durable, unsynced: self.unsynced.clone(), live: self.live }
     }
 }
 
-/// Copies the messages at once, where a derived clone would take each of them apart.
+/// Copies all messages at once. A derived clone would clone each message and its parts.
 impl Clone for Network {
     fn clone(&self) -> Self {
         Self { messages: SmallVec::from_slice(&self.messages), news: self.news }
@@ -90,7 +90,7 @@ impl Clone for Network {
 }
 
 impl Network {
-    /// Returns the set of some messages, and the news of chosen slots.
+    /// Returns the network with these messages, and with news of these slots.
     pub fn of(messages: impl IntoIterator<Item = Message>, news: Log<bool>) -> Self {
         let mut messages: SmallVec<_> = messages.into_iter().collect();
         messages.sort_unstable();
@@ -98,7 +98,7 @@ impl Network {
         Self { messages, news }
     }
 
-    /// Adds a message. A message that is sent again adds nothing.
+    /// Adds a message, unless it was sent before.
     pub fn insert(&mut self, message: Message) {
         if let Err(place) = self.messages.binary_search(&message) {
             self.messages.insert(place, message);
@@ -110,12 +110,12 @@ impl Network {
         self.messages.binary_search(&message).is_ok()
     }
 
-    /// Returns true if everything that was sent here was sent in `other`, too.
+    /// Returns true if `other` has every message of this network.
     pub fn is_subset(&self, other: &Self) -> bool {
         self.iter().all(|message| other.contains(message))
     }
 
-    /// Returns the messages that were sent here and not in `before`, of which this is a superset.
+    /// Returns the messages that `before` does not have. The caller must pass a `before` that is a subset of this network.
     pub fn sent_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = Message> + 'a {
         let mut known = before.messages.iter().peekable();
         let none = self.messages.len() == before.messages.len();
@@ -128,14 +128,14 @@ impl Network {
         self.messages.iter().copied()
     }
 
-    /// Adds the news that these slots are chosen.
+    /// Adds the news that the slots with a known value are chosen.
     pub fn add_news(&mut self, known: &Log<Option<Value>>) {
         for (slot, _) in known.filled() {
             self.news[usize::from(slot.0)] = true;
         }
     }
 
-    /// Returns the slots with news that they are chosen.
+    /// Returns true for each slot with news that it is chosen.
     pub const fn news(&self) -> &Log<bool> {
         &self.news
     }
@@ -147,7 +147,7 @@ impl State {
         &self.nodes[usize::from(id.0)]
     }
 
-    /// Returns true if a promise of a ballot ever left a node, other than a [late](Self::is_late) one.
+    /// Returns true if a node ever sent a promise of a ballot. A [late](Self::is_late) promise does not count.
     pub fn has_promised(&self, node: NodeId, ballot: Ballot) -> bool {
         self.network.iter().any(|message| match message {
             Message::Promise { ballot: b, from, .. } => {
@@ -157,8 +157,8 @@ impl State {
         })
     }
 
-    /// Returns true if a message is a promise that its node sent after it had voted in its ballot. The node had trimmed
-    /// the slot of the vote. The owner of the ballot led already, so no node counts such a promise.
+    /// Returns true if a message is a late promise: its sender had voted in the same ballot before, and had then trimmed
+    /// the slot of the vote. The owner of the ballot led already, so it does not count such a promise.
     pub fn is_late(&self, message: Message) -> bool {
         let Message::Promise { ballot, from: node, trimmed, .. } = message else { return false };
         // A trimmed slot takes no more votes, so the vote came before the promise.
@@ -171,8 +171,8 @@ impl State {
             })
     }
 
-    /// Returns the last vote that ever left a node in a slot, of those below a ballot if one is given. A vote that is
-    /// trimmed counts as well.
+    /// Returns the highest vote that a node ever sent in a slot. If `below` is given, only votes in lower ballots count.
+    /// Votes that the node has trimmed count as well.
     pub fn last_vote(&self, node: NodeId, slot: Slot, below: Option<Ballot>) -> Option<Vote> {
         let votes = self.network.iter().filter_map(|message| match message {
             Message::Accepted { ballot, slot: at, value, from } if (at, from) == (slot, node) => {

@@ -1,4 +1,4 @@
-//! The nouns of a small cluster: nodes, slots and sets of nodes, and the highest numbers of each.
+//! The small types of the explored cluster: nodes, slots and sets of nodes, and the limits of the bounds.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub const READS_MAX: u8 = 3;
 /// The highest number of steps of a node that wait for their sync.
 pub const UNSYNCED_MAX: u8 = 3;
 
-/// A node, counted from 0. People count from 1.
+/// A node, counted from 0. Its `Debug` text counts from 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u8);
 
@@ -29,7 +29,7 @@ pub struct Slot(pub u8);
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct NodeSet(pub u8);
 
-/// A thing for each slot.
+/// One entry for each slot.
 pub type Log<T> = [T; SLOTS_MAX];
 
 impl NodeSet {
@@ -38,7 +38,7 @@ impl NodeSet {
         Self(1 << node.0)
     }
 
-    /// Returns the set with one node more.
+    /// Returns the set with a node added.
     #[must_use]
     pub const fn with(self, node: NodeId) -> Self {
         Self(self.0 | 1 << node.0)

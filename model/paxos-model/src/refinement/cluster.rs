@@ -1,26 +1,25 @@
-//! Each step of `cluster` is a short sequence of steps of `multipaxos.epr`, or none.
+//! The check that each step of `cluster` is a short sequence of steps of `multipaxos.epr`, or no step.
 //!
-//! The structure of a state consists of its sent messages and its durable state: messages are the messages of the
-//! text, and the disks are what its acceptors store. A step that is not yet synced has not happened. Accept
-//! messages are the exception, because they may leave before the sync. Steps of the text explain a step of the
-//! cluster if they lead from the structure before it to exactly the structure after it. The interpreter must
-//! allow each of them.
+//! The check reads a state of the cluster as a structure of the text. The sent messages are the messages of the text, and the
+//! disks are what its acceptors store. The check treats a step that is not yet synced as not taken. Accept messages are the
+//! exception, because they may leave before the sync. Steps of the text explain a step of the cluster if they lead from the
+//! structure before it to exactly the structure after it. The interpreter must allow each of them.
 //!
-//! The cluster trims its logs, and the text does not. The votes of a trimmed slot are still among the messages, so
-//! they are read from there. The last vote of the acceptor in that slot counts as stored. A promise that leaves the
-//! slot out counts as reporting the vote that the acceptor stored when it promised. A trim is no step of the text.
-//! Neither is a promise that is repeated because of a trim, or a [late](State::is_late) one.
+//! The cluster trims its logs, and the text does not. The votes of a trimmed slot are still among the messages, so the check
+//! takes them from there. The last vote of the acceptor in that slot counts as stored. A promise that leaves the slot out
+//! counts as reporting the vote that the acceptor stored when it promised. A trim is no step of the text. Neither is a
+//! promise that is repeated because of a trim, or a [late](State::is_late) one.
 //!
 //! The text has no reads. A node that confirms a round of reads changes nothing in the text.
 //!
 //! The text has two facts that are not in a state of the cluster:
-//! - *The promises behind a ballot.* The text keeps the promises on which a ballot is led for ever. A node forgets
-//!   them when it leads, and when it crashes. So the state of the refinement is a state of the cluster and these
-//!   promises. A ballot is led as soon as its owner leads and all promises behind it are durable, including the
-//!   owner's.
-//! - *Decisions.* Nodes learn and forget chosen values. In the text, decisions are for ever. The refinement makes a
-//!   decision as soon as it is possible, so every value that a node could learn is decided. Each value that a
-//!   node believes chosen must be among the decisions.
+//! - *The promises behind a ballot*, which are those that its leader counted. The text keeps them for ever. A node forgets
+//!   them when it begins to lead, and when it crashes. So a state of the refinement consists of a state of the cluster and
+//!   these promises. A ballot is led as soon as its owner leads and all promises behind the ballot are durable, including
+//!   the owner's.
+//! - *Decisions.* Nodes learn and forget chosen values. In the text, decisions are for ever. The check takes each decision
+//!   as soon as the text allows it, so every value that a node can learn is decided. Each value that a node believes chosen
+//!   must be among the decisions.
 //!
 //! The check is weaker than the model in one place. In the cluster, the client of a ballot asks for one value. In
 //! the text, any ballot may propose a value that any client asks for. So the check does not notice a ballot that
@@ -84,9 +83,10 @@ struct Text {
 pub struct Refined {
     /// The state of the cluster.
     pub cluster: CheckedState,
-    /// For each ballot, the nodes whose promises its leader counted. Empty once all these promises are durable.
+    /// For each ballot, the nodes whose promises its leader counted. The set is empty before, and once all these promises
+    /// are durable.
     heard: [NodeSet; BALLOTS_MAX],
-    /// For each ballot that is led, the nodes whose promises it is led on.
+    /// For each ballot that is led, the nodes whose promises its leader counted.
     led: [NodeSet; BALLOTS_MAX],
     /// The reason why the last step is not explained.
     fault: Option<String>,
@@ -106,7 +106,7 @@ impl fmt::Debug for Refined {
 }
 
 impl ClusterRefinement {
-    /// The refinement of `multipaxos.epr` by the cluster within these bounds.
+    /// Returns the refinement of `multipaxos.epr` by the cluster within these bounds.
     ///
     /// # Errors
     /// Fails if the bounds are out of range.
@@ -117,20 +117,20 @@ impl ClusterRefinement {
         Ok(Self { cluster, text, steps: Arc::default() })
     }
 
-    /// The same refinement with a bug in the cluster.
+    /// Returns the same refinement with a bug in the cluster.
     #[must_use]
     pub fn with_bug(self, bug: Bug) -> Self {
         let cluster = self.cluster.model().clone().with_bug(bug).checked();
         Self { cluster, ..self }
     }
 
-    /// The number of times that each action of the text explained a step of the cluster, or a part of a step.
+    /// Returns each action of the text, and the number of times that it explained a step of the cluster or a part of one.
     pub fn explained(&self) -> Vec<(String, u64)> {
         let actions = self.text.specification.actions.iter().enumerate();
         actions.map(|(index, action)| (action.name.clone(), self.steps.get(index))).collect()
     }
 
-    /// The initial state.
+    /// Returns the initial state.
     pub fn initial(&self) -> Refined {
         Refined {
             cluster: self.cluster.init_states().remove(0),
@@ -140,7 +140,7 @@ impl ClusterRefinement {
         }
     }
 
-    /// The state after an action. None if the action changes nothing or cannot be taken.
+    /// Returns the state after an action, or none if the action changes nothing or may not happen.
     pub fn successor(&self, state: &Refined, action: Action) -> Option<Refined> {
         let cluster = self.cluster.after(&state.cluster, &action)?;
         let mut next =
@@ -193,7 +193,7 @@ impl ClusterRefinement {
         }
     }
 
-    /// The reason why a step is not a sequence of steps of the text. None if it is one.
+    /// Returns the reason why no steps of the text explain a step, or why a belief of a node is wrong after it.
     fn unexplained(&self, before: &Refined, after: &Refined) -> Option<String> {
         let nothing_new = before.cluster.network == after.cluster.network
             && before.led == after.led
@@ -209,7 +209,7 @@ impl ClusterRefinement {
         result.and_then(|()| self.beliefs(after)).err()
     }
 
-    /// Takes the steps of the text that lead from one state to the other.
+    /// Checks that steps of the text lead from the structure of `before` to exactly the structure of `after`.
     fn explain(
         &self,
         structure: &Structure,
@@ -241,7 +241,7 @@ impl ClusterRefinement {
         }
     }
 
-    /// The steps of the text for the new messages, promises and decisions, in an order that the text allows.
+    /// Returns the steps of the text for the new messages, promises and decisions, in an order that the text allows.
     fn steps_between(
         &self,
         before: &Refined,
@@ -307,8 +307,8 @@ impl ClusterRefinement {
         Ok(steps)
     }
 
-    /// Checks the beliefs of the nodes that have no unsynced steps. A node that leads has a quorum of promises
-    /// behind its ballot. A slot that a node has trimmed is decided, and so is a value that it believes chosen.
+    /// Checks the beliefs of the nodes without unsynced steps. A leader must have a quorum of promises behind its ballot. Each
+    /// slot that a node has trimmed must have a decision. Each value that a node believes chosen must be decided.
     fn beliefs(&self, state: &Refined) -> Result<(), String> {
         for id in self.cluster.nodes() {
             let node = state.cluster.node(id);
@@ -399,7 +399,7 @@ impl Text {
         }
     }
 
-    /// The name of an element in the cluster.
+    /// Returns the name of an element in the cluster.
     fn name(&self, sort: Sort, Element(number): Element) -> String {
         let nodes = |quorums: &[Acceptors]| format!("{:?}", NodeSet(quorums[usize::from(number)]));
         match &*self.specification.sorts[sort.0].name {
@@ -420,7 +420,7 @@ impl Text {
         self.voters.iter().position(|&quorum| quorum == nodes.0).map(|at| Element(at as u8))
     }
 
-    /// The structure of a state of the cluster.
+    /// Returns the structure of a state of the cluster.
     fn structure(&self, bounds: &Bounds, state: &Refined) -> Structure {
         let mut structure = self.nothing.clone();
         let up_to = |ballot: Ballot| (0..=ballot.0).map(Element);

@@ -4,8 +4,8 @@
 //! refinement check reads a state of a model as a structure of the specification. The interpreter computes the steps
 //! that the text allows in that structure.
 //!
-//! - [`synod`] has the same steps as the text in each state.
-//! - Each step of [`cluster`] is a short sequence of steps of the text, or no step of the text.
+//! - [`synod`] checks that the model `synod` has the same steps as its text in each state.
+//! - [`cluster`] checks that each step of the model `cluster` is a short sequence of steps of its text, or no step.
 //!
 //! The proof holds for any number of acceptors, ballots, values and slots. So it holds for the models within their
 //! bounds, and the models explore the proved protocol.
@@ -22,12 +22,12 @@ use epr_prover::{
 /// A set of acceptors, as bits.
 type Acceptors = u8;
 
-/// All sets of at least `least` of the acceptors.
+/// Returns all sets of at least `least` acceptors.
 fn quorums(acceptors: u8, least: u8) -> Vec<Acceptors> {
     (0..1 << acceptors).filter(|set: &Acceptors| set.count_ones() >= u32::from(least)).collect()
 }
 
-/// The relation with this name.
+/// Returns the relation with this name.
 ///
 /// # Panics
 /// Panics if the specification has no such relation. A refinement check requires the relations of its text.
@@ -36,7 +36,7 @@ fn relation(specification: &Specification, name: &str) -> Relation {
     found.unwrap_or_else(|| panic!("{} has no relation {name}", specification.name))
 }
 
-/// The number of elements of each sort of a specification. `size` maps the name of a sort to its number.
+/// Returns the number of elements of each sort of a specification. `size` maps the name of a sort to its number.
 fn sizes(specification: &Specification, size: impl Fn(&str) -> usize) -> Vec<u8> {
     let size = |name: &str| u8::try_from(size(name)).expect("structures are small");
     specification.sorts.iter().map(|sort| size(&sort.name)).collect()
@@ -64,13 +64,13 @@ fn assert_axioms(interpreter: Interpreter<'_>, structure: &Structure) {
 /// Returns the name that the model has for an element of a structure.
 type Names<'a> = dyn Fn(Sort, Element) -> String + 'a;
 
-/// A step in the words of the text, with the names of the model.
+/// Returns a step in the words of the text, with the names of the model.
 fn describe(specification: &Specification, step: &Step, names: &Names<'_>) -> String {
     let action = &specification.actions[step.action];
     action.phrase.say(|place| names(action.parameters[place].sort, step.arguments[place]))
 }
 
-/// The first fact on which two structures differ, in words. The flag is true if the fact holds in `one`.
+/// Returns the first fact on which two structures differ, in words. The flag is true if the fact holds in `one`.
 fn difference(
     specification: &Specification,
     one: &Structure,

@@ -1,17 +1,18 @@
-//! `synod` is the text of `synod.epr`, and of `flexible.epr` with quorums of two kinds.
+//! The check that `synod` has the same steps as the text of `synod.epr`, or of `flexible.epr` with quorums of two kinds.
 //!
-//! The message set of `synod` is read as a structure. Its messages are the relations for messages, and they
-//! determine what the acceptors store. In each state the model and the text must have the same labelled
-//! successors: the same actions, and the same states after them.
+//! The check reads the message set of `synod` as a structure of the text. The messages determine the stored state of the
+//! acceptors. In each state, the model and the text must have the same labelled successors: the same actions, and the same
+//! states after them.
 //!
 //! Two differences are by design:
 //!
-//! - The text names the quorum that a proposal rests on. The model only requires that there is one.
+//! - The text names the quorum that allows a proposal. The model only requires that such a quorum exists.
 //! - The text has an action that decides a chosen value. The model has votes only. So the structure of a state has no
 //!   decisions, and the check compares the possible decisions with the chosen values. No guard reads decisions, so
 //!   no other step depends on them.
 //!
-//! The model may propose any value. So clients ask for all values in the structure, and validity is not checked here.
+//! The model may propose any value. So in the structure, clients ask for all values, and this check says nothing about
+//! validity.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -64,7 +65,7 @@ struct Relations {
 }
 
 impl SynodRefinement {
-    /// The refinement of `synod.epr`, `flexible.epr`, or a text with the same relations and actions.
+    /// Returns the refinement of `synod.epr`, `flexible.epr`, or a text with the same relations and actions.
     ///
     /// # Panics
     /// Panics if the text has other relations or actions, or if its axioms do not hold in the model. An axiom of
@@ -74,15 +75,14 @@ impl SynodRefinement {
         Self { synod, text }
     }
 
-    /// The model.
+    /// Returns the model.
     pub fn model(&self) -> &Synod {
         &self.synod
     }
 
-    /// The structure of a state of the model.
+    /// Returns the structure of a state of the model.
     ///
-    /// The state need not be reachable. But its votes must be for proposals, and a ballot must have at most one
-    /// proposal.
+    /// The state need not be reachable. But each ballot must have at most one proposal, and each vote must be for one.
     pub fn structure(&self, state: State) -> Structure {
         let (synod, names) = (&self.synod, &self.text.relations);
         let mut structure = self.text.nothing.clone();
@@ -130,7 +130,8 @@ impl SynodRefinement {
     /// Compares the steps of the model and of the text in a state.
     ///
     /// # Errors
-    /// Fails if only one of them has a step, or if a step leads to different states.
+    /// Fails if only one of them has a step, if a step leads to different states, or if the possible decisions of the text
+    /// are not the chosen values of the model.
     pub fn compare(&self, state: State) -> Result<(), String> {
         let specification = &self.text.specification;
         let interpreter = Interpreter::new(specification);
@@ -145,7 +146,7 @@ impl SynodRefinement {
                     decided.insert((b, v));
                 }
                 Label::Action(action) => {
-                    // One proposal may rest on several quorums.
+                    // Several quorums may allow the same proposal.
                     let known = of_text.entry(action).or_insert((step, next.clone()));
                     assert_eq!(known.1, next, "one action has one effect");
                 }

@@ -2,7 +2,8 @@
 //!
 //! This is the specification, with the semantics of Lamport's `Paxos.tla`: acceptors promise and vote, and any proposer may
 //! start a ballot or propose in it. It describes no processes. There are no leaders, no lost, delayed or repeated messages,
-//! and no crashes. Any proposer or acceptor may read any message of the set at any time, or never, which covers all of them. The specification says what is to be achieved; other models show how replicas achieve it.
+//! and no crashes. Any proposer or acceptor may read any message of the set at any time, or never, and this covers loss,
+//! delay, repetition and crashes. The specification says what replicas must achieve. Other models show how they achieve it.
 //!
 //! The messages, and when they may be sent:
 //!
@@ -24,12 +25,12 @@
 //! - *maxVBal* is the ballot of its highest vote. That is its latest vote, because an acceptor never votes below its maxBal.
 //! - *maxVal* is the value of that vote. The value of a vote is the one proposed in its ballot, because no ballot has two
 //!   proposals. So a 2b needs no value.
-//! - The report of a 1b is the acceptor's highest vote below the promised ballot. It is so when the promise is made, because
-//!   all votes are below the ballot then. It stays so, because the acceptor never votes below that ballot afterwards. So a 1b
-//!   needs no report.
+//! - The report of a 1b is the acceptor's highest vote below the promised ballot. At the time of the promise, all votes of
+//!   the acceptor are below that ballot. Afterwards the acceptor never votes below that ballot, so its highest vote below it
+//!   stays the same. So a 1b needs no report.
 //!
-//! Every action adds exactly one message. So the depth of a state is its number of messages on every path to it, where the
-//! initial state counts as 1.
+//! Every action adds exactly one message. So all paths to a state have the same length. The depth of a state is its number
+//! of messages plus 1, because the initial state is at depth 1.
 
 mod symmetry;
 
@@ -71,7 +72,7 @@ impl fmt::Debug for Value {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Default)]
 pub struct State(u128);
 
-/// Hashes one word for most states, because states are told apart by millions of them.
+/// Hashes only one word for most states, because a search hashes many millions of states.
 impl Hash for State {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0 as u64);
@@ -126,7 +127,7 @@ pub struct Bounds {
     pub phase2_quorum: Option<u8>,
 }
 
-/// The reason why [`Bounds`] have no model.
+/// The reason why [`Bounds`] are refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BoundsError {
     /// A count that must be positive is zero.
@@ -205,12 +206,12 @@ fn room(acceptors: u8, values: u8) -> String {
 
 /// The specification within some [`Bounds`].
 ///
-/// Methods that read a state take constant time and allocate nothing, unless they say so. A larger model that maps its
-/// states to these calls them at every step.
+/// The methods that read a state allocate no memory, unless they return text or names. A larger model that maps its states
+/// to these states calls the methods at every step.
 ///
-/// The bits are ordered by kind of message, and those of promises and votes by acceptor. So the ballots of one acceptor are
-/// adjacent, and its highest vote is one instruction. The acceptors of one ballot are evenly spread, and counting them is
-/// one mask.
+/// The bits are ordered by kind of message, and the bits of promises and votes then by acceptor. So the ballots of one
+/// acceptor are adjacent, and one instruction finds its highest vote. The acceptors of one ballot are evenly spread, and one
+/// mask selects them.
 #[derive(Clone, Debug)]
 pub struct Synod {
     acceptors: u8,
@@ -227,9 +228,9 @@ pub struct Synod {
     column: u64,
     /// One bit per value.
     any_value: u128,
-    /// True if one word is enough. Shifting two words takes several times as long.
+    /// True if all bits are in the lower word. Shifting two words takes several times as long.
     narrow: bool,
-    /// True if values are told apart even where they could be renamed.
+    /// True if the symmetry does not rename values.
     distinct_values: bool,
     only: Option<&'static str>,
 }
@@ -259,7 +260,7 @@ impl Synod {
                 return Err(BoundsError::QuorumSize { phase, size, acceptors });
             }
         }
-        // No overflow: neither is more than the acceptors, of whom fewer than 64 fit in a state.
+        // No overflow: neither size is above the number of acceptors, and a state has room for fewer than 64.
         if phase1 + phase2 <= acceptors {
             return Err(BoundsError::QuorumsMiss { phase1, phase2, acceptors });
         }
@@ -311,7 +312,7 @@ impl Synod {
         (0..self.ballots).map(Ballot)
     }
 
-    /// Returns the state after an action, or none if the action is not enabled or its message was sent before.
+    /// Returns the state after an action, or none if the action is not [enabled](Self::enabled).
     pub fn step(&self, state: State, action: Action) -> Option<State> {
         self.enabled(state, action).then(|| self.send(state, action))
     }
@@ -347,9 +348,10 @@ impl Synod {
         state.has(self.promise_bit(a, b))
     }
 
-    /// Returns the value proposed in a ballot.
+    /// Returns the value proposed in a ballot, or none.
     ///
-    /// No reachable state has two. For a state built by hand this is the lowest of them; [`Synod::proposals`] returns all.
+    /// No reachable state has two such values. In a state built by hand, this is the lowest one, and [`Synod::proposals`]
+    /// returns all.
     pub fn proposal(&self, state: State, b: Ballot) -> Option<Value> {
         least(self.proposals_mask(state, b))
     }
@@ -377,7 +379,7 @@ impl Synod {
 
     /// Returns maxVBal and maxVal of an acceptor: its highest vote, which is its latest.
     pub fn last_vote(&self, state: State, a: Acceptor) -> Option<(Ballot, Value)> {
-        // This is not the report below the next ballot: with 32 ballots there is no bit for the next one.
+        // This does not call `report` for the next ballot, because with 32 ballots there is no bit for the next one.
         let ballot = highest(self.votes_of(state, a))?;
         Some((ballot, self.proposal(state, ballot)?))
     }
@@ -427,24 +429,24 @@ impl Synod {
         State(state.0 | 1 << self.vote_bit(a, b))
     }
 
-    /// At most one value is chosen.
+    /// Returns true if at most one value is chosen.
     pub fn agreement(&self, state: State) -> bool {
         at_most_one(self.chosen_mask(state))
     }
 
-    /// Each value that got a vote was proposed, so each chosen value was.
+    /// Returns true if each ballot with a vote has a proposal. So each chosen value was proposed.
     pub fn validity(&self, state: State) -> bool {
         let voted = self.acceptors().fold(0, |voted, a| voted | self.votes_of(state, a));
         self.ballots().all(|b| voted >> b.0 & 1 == 0 || self.proposals_mask(state, b) != 0)
     }
 
-    /// No ballot has two proposals.
+    /// Returns true if no ballot has two proposals.
     pub fn one_value_per_ballot(&self, state: State) -> bool {
         self.ballots().all(|b| at_most_one(self.proposals_mask(state, b)))
     }
 
-    /// A value was proposed that only a reported vote can have allowed: fewer promises than a quorum report no vote, so no
-    /// quorum left the choice free.
+    /// Returns true if a ballot has a proposal that only a reported vote can have allowed. In such a ballot, the promises
+    /// without a report are fewer than a quorum, so no quorum allowed any value.
     pub fn adopted(&self, state: State) -> bool {
         self.ballots().any(|b| {
             let unbound = |a: &Acceptor| {
@@ -455,7 +457,7 @@ impl Synod {
         })
     }
 
-    /// Returns the number of messages that can be sent.
+    /// Returns the number of different messages, which is the number of bits of a state.
     fn bits(&self) -> u32 {
         u32::from(self.ballots) * ballot_bits(self.acceptors, self.values)
     }
@@ -475,9 +477,9 @@ impl Synod {
 
     /// Returns the values that may be proposed in `b`, as a mask.
     ///
-    /// It does not enumerate quorums. A quorum whose highest report is that of acceptor `a` exists exactly if enough
-    /// promises report no higher vote than `a` does. A larger quorum allows no further value, because it contains a smaller
-    /// one with the same highest report.
+    /// The function does not enumerate quorums. A quorum whose highest report is that of acceptor `a` exists exactly if
+    /// enough promises report no higher vote than `a` does. A larger quorum allows no further value, because it contains a
+    /// smaller one with the same highest report.
     fn allowed(&self, state: State, b: Ballot) -> u128 {
         let promises = self.sent(state, self.promises_at) >> b.0 & self.column;
         if promises.count_ones() < u32::from(self.phase1_quorum)
@@ -519,13 +521,13 @@ impl Synod {
         self.ballots_of(state, a, self.votes_at)
     }
 
-    /// Returns the messages of the kind that begins at bit `at`, one of the two that acceptors send. One kind takes less than
-    /// half of the bits.
+    /// Returns the bits from `at` on. The caller must pass the first bit of the promises or of the votes. Each of these kinds
+    /// takes less than half of the bits of a state, so one word holds all its messages.
     const fn sent(&self, state: State, at: u32) -> u64 {
         if self.narrow { (state.0 as u64) >> at } else { (state.0 >> at) as u64 }
     }
 
-    /// Returns the ballots in which `a` has sent the kind of message that begins at bit `at`.
+    /// Returns the ballots in which `a` has promised or voted, as a mask. `at` is the first bit of the promises or votes.
     fn ballots_of(&self, state: State, a: Acceptor, at: u32) -> u32 {
         (self.sent(state, at) >> (u32::from(a.0) * u32::from(self.ballots))) as u32 & self.row
     }
@@ -588,7 +590,7 @@ impl Model for Synod {
         vec![State::default()]
     }
 
-    /// Lists all [enabled](Synod::enabled) actions, by masks of ballots instead of one by one.
+    /// Lists all [enabled](Synod::enabled) actions. Masks of ballots replace the test of each single action.
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         let prepared = state.0 as u32 & self.row;
         let proposed = self.ballots().filter(|b| self.proposals_mask(*state, *b) != 0);
@@ -609,7 +611,7 @@ impl Model for Synod {
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
-        // Only enabled actions are listed, so the guards need not be evaluated once more.
+        // `actions` lists only enabled actions, so this need not check the action again.
         debug_assert!(self.enabled(*state, action), "{action:?} is not enabled");
         Some(self.send(*state, action))
     }
@@ -667,7 +669,7 @@ impl Explorable for Synod {
         Some(self)
     }
 
-    /// Messages are never taken back.
+    /// Returns true if the target has all messages of the state, because no action removes a message.
     fn may_lead_to(&self, state: &State, target: &State) -> bool {
         state.0 & !target.0 == 0
     }
@@ -729,7 +731,7 @@ impl Explorable for Synod {
     }
 }
 
-/// A state is its bits: one word of them, or two.
+/// Packs a state as its bits, in one word or two.
 impl Packing<State> for Synod {
     fn pack(&self, state: &State, packer: &mut Packer) {
         packer.push_word(state.0 as u64);

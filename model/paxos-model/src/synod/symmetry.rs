@@ -1,19 +1,19 @@
-//! Renaming the acceptors and the values of the specification.
+//! The symmetry of the specification: it renames the acceptors and the values.
 //!
-//! *Claim.* Exchanging the names of two acceptors, or of two values, leads from behaviours to behaviours, and keeps each
-//! property true or false.
+//! *Claim.* Exchanging the names of two acceptors, or of two values, turns each behaviour into a behaviour, and changes the
+//! truth of no property.
 //!
-//! *Reason.* The specification compares acceptors for equality, and values as well, and its properties name none of them.
+//! *Reason.* The specification only compares acceptors for equality, and values as well, and its properties name none of them.
 //! Ballots are ordered, so they cannot be renamed.
 //!
 //! A state consists of the ballots in which each acceptor promised and voted, the ballots in which each value was proposed,
 //! and the ballots that were prepared. No bit relates two acceptors, two values, or an acceptor and a value: a vote names no
-//! value. So sorting the acceptors by their ballots, and the values by theirs, leads from all states that can be renamed to
-//! each other to the same one. The number of those states is the number of distinct orders of these lists.
+//! value. So each acceptor and each value has its own list of ballots. Sorting the acceptors and the values by their lists
+//! turns all states that differ only by a renaming into the same state. The number of such states is the number of distinct
+//! orders of the lists of acceptors, times that of the lists of values.
 //!
 //! *Without it* a search visits one state of several that differ in more than names, and misses what follows from the
-//! others. The test `orbits_add_up` counts: the orbits of all representatives add up to the states of the search without
-//! symmetry.
+//! others. The test `orbits_add_up` adds up the numbers of states that the representatives stand for.
 
 use smallvec::SmallVec;
 
@@ -29,7 +29,7 @@ impl Symmetry<State> for Synod {
         }
     }
 
-    /// Returns the names of the acceptors, and behind them those of the values.
+    /// Returns the new names of the acceptors, followed by those of the values.
     fn names(&self, state: &State) -> Option<Names> {
         let acceptors = Names::sorting(0, &self.said_of_acceptors(*state));
         let values = if self.distinct_values {

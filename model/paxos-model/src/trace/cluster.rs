@@ -21,7 +21,7 @@ use crate::cluster::{
     },
 };
 
-/// The name of a node, counted from 1.
+/// Returns the name of a node, counted from 1.
 fn name(node: NodeId) -> Value {
     Value::string(format!("{node:?}"))
 }
@@ -30,13 +30,13 @@ fn ballot(ballot: Option<Ballot>) -> Value {
     ballot.map_or(Value::Int(-1), |ballot| ballot.0.into())
 }
 
-/// A map from the slots that have an entry.
+/// Returns a map from the slots that have an entry.
 fn log<T: Copy>(log: &Log<Option<T>>, entry: impl Fn(T) -> Value) -> Value {
     let entries = (0u8..).zip(log);
     Value::Map(entries.filter_map(|(at, it)| Some((at.into(), entry((*it)?)))).collect())
 }
 
-/// Bounds as written in a trace. The pattern names every field, so a new field does not compile until it is
+/// Returns the bounds as written in a trace. The pattern names every field, so a new field does not compile until it is
 /// written here.
 fn bounds(bounds: &Bounds) -> Value {
     let Bounds {
@@ -159,8 +159,8 @@ impl Traced for CheckedCluster {
         Codec { bounds: self.bounds() }.read_action(value)
     }
 
-    /// Includes actions after a step that violates the specification. A search stops there, but a search for
-    /// another property may have recorded a trace that goes on.
+    /// Returns actions even after a step that violates the specification. A search for that property stops there, but a
+    /// search for another property may have recorded a longer trace.
     fn offered(&self, state: &CheckedState) -> Vec<Action> {
         let mut offered = Vec::new();
         self.candidates(state, |action| offered.push(action));
@@ -230,7 +230,7 @@ impl Traced for CheckedCluster {
 }
 
 impl Cluster {
-    /// The reason why the delivery of a sent message changes nothing.
+    /// Returns the reason why the delivery of a sent message changes nothing.
     fn deaf(&self, state: &State, to: NodeId, message: Message) -> String {
         let live = &state.node(to).live;
         let ballot = message.ballot();
@@ -297,8 +297,8 @@ impl Codec<'_> {
         self.with_trimmed(fields, *trimmed)
     }
 
-    /// A record of these fields. If the bounds allow snapshots, `trimmed` is added: the first slot that is not
-    /// trimmed.
+    /// Returns a record of these fields. If the bounds allow snapshots, the record also has `trimmed`: the first slot that
+    /// is not trimmed.
     fn with_trimmed(self, mut fields: Vec<(&str, Value)>, trimmed: Slot) -> Value {
         if self.bounds.snapshots {
             fields.push(("trimmed", trimmed.0.into()));
@@ -325,7 +325,7 @@ impl Codec<'_> {
         }
     }
 
-    /// The reads of a leader. Without a round under way, `heard` is empty and `index` is 0.
+    /// Returns the reads of a leader. Without a round under way, `heard` is empty and `index` is 0.
     fn reads(self, reads: Reads) -> Value {
         let Reads { barrier, rounds, under_way, waits } = reads;
         let Round { heard, index } =
@@ -343,7 +343,7 @@ impl Codec<'_> {
         self.described(message)
     }
 
-    /// An action or a message as a variant, from its description.
+    /// Returns an action or a message as a variant, by its description.
     fn described<D: Described>(self, thing: D) -> Value {
         let (shape, fields) = thing.parts();
         let shape = &D::SHAPES[shape];
@@ -388,7 +388,7 @@ impl Codec<'_> {
         self.with_trimmed(fields, acceptor.trimmed)
     }
 
-    /// The variables of a state, by name.
+    /// Returns the variables of a state, by name.
     fn state(self, state: &CheckedState) -> Variables {
         let nodes = (0..).map(NodeId).zip(&state.nodes);
         let nodes = nodes.map(|(id, node)| (name(id), self.node(node))).collect();
@@ -401,7 +401,7 @@ impl Codec<'_> {
         variables.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
-    /// An action. `None` is the initial state.
+    /// Returns an action as a value. `None` is the initial state.
     fn action(self, action: Option<Action>) -> Value {
         action
             .map_or_else(|| Value::variant("Init", Value::unit()), |action| self.described(action))

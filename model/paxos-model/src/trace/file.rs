@@ -7,8 +7,8 @@
 //! states may have other variables and parameters. These are ignored, because the steps of the model do not
 //! depend on them. [`Traced::translate`] translates its names and its notation.
 //!
-//! A `loop` is the number of the state that follows the last one, so the behaviour goes on for ever. The replay
-//! checks that a step leads back to that state.
+//! A `loop` is the number of the state that follows the last one, so the behaviour never ends. The replay checks that a step
+//! leads back to that state.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,14 +34,14 @@ const FORMAT_DESCRIPTION: &str = "https://apalache-mc.org/docs/adr/015adr-trace.
 const ACTION: &str = "action";
 const META: &str = "#meta";
 
-/// The limit on the size of a trace file, in bytes. Values take many times the memory of their text: eighty
-/// times for a file that is one set of small messages. A larger file could use up the memory of a machine.
+/// The limit on the size of a trace file, in bytes. Values take many times the memory of their text: eighty times for a file
+/// that is one set of small messages. Without the limit, a file could use up the memory of a machine.
 pub const LARGEST: u64 = 32 << 20;
 
 /// The path that stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// The name of a trace file for messages. `-` is standard input.
+/// Returns the name of a trace file for messages. `-` is standard input.
 pub fn file_name(path: &Path) -> String {
     if path == Path::new(STANDARD_INPUT) {
         return "standard input".to_owned();
@@ -49,7 +49,7 @@ pub fn file_name(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// A file cannot be read as a trace.
+/// The error for a file that cannot be read as a trace.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{file}: {what}")]
 pub struct TraceError {
@@ -60,24 +60,24 @@ pub struct TraceError {
 }
 
 impl TraceError {
-    /// The exit code of a command that refuses the file.
+    /// Returns the exit code of a command that refuses the file.
     pub const EXIT_CODE: u8 = 2;
 }
 
 /// A trace of either model. The variables of the file determine the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnyTrace {
-    /// Of Lamport's Paxos.
+    /// A trace of Lamport's Paxos.
     Synod(Trace<Synod>),
-    /// Of replicas as they are built.
+    /// A trace of replicas as they are built.
     Cluster(Trace<CheckedCluster>),
 }
 
 impl AnyTrace {
-    /// Reads a trace; `file` is only for complaints.
+    /// Reads a trace from a text. `file` is the name of the file for errors.
     ///
     /// # Errors
-    /// If it is none.
+    /// Fails if the text is no trace.
     pub fn parse(file: &str, text: &str) -> Result<Self, TraceError> {
         let either = || {
             let root = root(text)?;
@@ -102,7 +102,7 @@ impl AnyTrace {
     /// Reads a trace from a file, or from standard input if the path is `-`.
     ///
     /// # Errors
-    /// If it cannot be read, or is none.
+    /// Fails if the file cannot be read, or is no trace.
     pub fn read(path: &Path) -> Result<Self, TraceError> {
         let (file, text) = contents(path)?;
         Self::parse(&file, &text)
@@ -110,10 +110,10 @@ impl AnyTrace {
 }
 
 impl<M: Traced> Trace<M> {
-    /// Reads a trace; `file` is only for complaints.
+    /// Reads a trace from a text. `file` is the name of the file for errors.
     ///
     /// # Errors
-    /// If it is none.
+    /// Fails if the text is no trace.
     pub fn parse(file: &str, text: &str) -> Result<Self, TraceError> {
         let trace = root(text).and_then(|root| parse(&root));
         trace.map_err(|what| TraceError { file: file.to_owned(), what })
@@ -122,13 +122,13 @@ impl<M: Traced> Trace<M> {
     /// Reads a trace from a file, or from standard input if the path is `-`.
     ///
     /// # Errors
-    /// If it cannot be read, or is none.
+    /// Fails if the file cannot be read, or is no trace.
     pub fn read(path: &Path) -> Result<Self, TraceError> {
         let (file, text) = contents(path)?;
         Self::parse(&file, &text)
     }
 
-    /// The text of the trace file, with one line for each element of a set or map.
+    /// Returns the text of the trace file, with one line for each element of a set or map.
     pub fn to_itf(&self) -> String {
         let json = |value: &Value| serde_json::to_string(value).expect("it is JSON already");
         let list = |items: &mut dyn Iterator<Item = String>| {
@@ -203,7 +203,7 @@ impl<M: Traced> Trace<M> {
     }
 }
 
-/// The name of a file for errors, and its text.
+/// Returns the name of a file for errors, and its text.
 fn contents(path: &Path) -> Result<(String, String), TraceError> {
     let file = file_name(path);
     let mut bytes = Vec::new();
@@ -250,7 +250,7 @@ fn root(text: &str) -> Result<Value, String> {
     })
 }
 
-/// A list of names: `vars` or `params`. Quint names some variables twice.
+/// Returns the names in `vars` or `params`. Quint lists some variables twice.
 fn listed(place: &str, value: Option<&Value>) -> Result<BTreeSet<String>, String> {
     let refused = |it: &Value| format!("{place} is {}; accepted is a list of names", brief(it));
     let items = match value {
@@ -265,14 +265,14 @@ fn listed(place: &str, value: Option<&Value>) -> Result<BTreeSet<String>, String
     items.iter().enumerate().map(name).collect()
 }
 
-/// The names of the variables. Empty if the file has no `vars`.
+/// Returns the names of the variables, or none if the file has no `vars`.
 fn names(root: &Value) -> Result<BTreeSet<String>, String> {
     let Value::Record(record) = root else { return Ok(BTreeSet::new()) };
     listed("vars", record.get("vars"))
 }
 
-/// The name under which a file has a variable of the model. Quint writes the module before it, as in
-/// `three::Paxos::msgs`; `mbt::` is no module.
+/// Returns the name under which a file has a variable of the model. Quint writes the module before the variable, as in
+/// `three::Paxos::msgs`. The prefix `mbt::` is no module.
 fn find<'n>(names: &'n BTreeSet<String>, variable: &str) -> Result<Option<&'n str>, String> {
     if let Some(name) = names.get(variable) {
         return Ok(Some(name));
@@ -295,9 +295,9 @@ fn is_of<M: Traced>(names: &BTreeSet<String>) -> Result<bool, String> {
     found.map(|name| name.map(|name| name.is_some())).try_fold(true, |all, it| Ok(it? && all))
 }
 
-/// Returns true if a file must have all fields of a file of this program. Files of other tools may have a variable
-/// named `action`, but they have neither bounds nor a number of steps. A file that names no variables is from no
-/// known tool. It gets the same errors as a file of this program.
+/// Returns true if the reader treats a file as one of this program, which must have all fields. Files of other tools may
+/// have a variable named `action`, but they have neither bounds nor a number of steps. A file that names no variables is
+/// from no known tool, and gets the same errors as a file of this program.
 fn is_ours(root: &Value, names: &BTreeSet<String>) -> bool {
     let Value::Record(root) = root else { return true };
     let ours = |meta: &Value| {
@@ -320,7 +320,7 @@ struct Meta<'v> {
 }
 
 impl<'v> Meta<'v> {
-    /// `#meta` as this program writes it: all needed fields, and no unknown ones.
+    /// Reads `#meta` as this program writes it: with all needed fields, and no unknown ones.
     fn ours(
         place: String,
         value: &'v Value,
@@ -331,7 +331,7 @@ impl<'v> Meta<'v> {
         Ok(Self { place, fields })
     }
 
-    /// `#meta` as another tool writes it. It may be missing.
+    /// Reads `#meta` as another tool writes it. It may be missing.
     fn theirs(place: String, value: Option<&'v Value>) -> Self {
         let fields = match value {
             Some(Value::Record(record)) => record.iter().map(|(k, v)| (k.as_str(), v)).collect(),
@@ -344,7 +344,7 @@ impl<'v> Meta<'v> {
         self.fields.get(name).copied()
     }
 
-    /// A string, if it is there.
+    /// Returns the string in a field, or none if the field is missing.
     fn text(&self, name: &str) -> Result<Option<&'v str>, String> {
         match self.get(name) {
             None => Ok(None),
@@ -431,7 +431,7 @@ fn parse<M: Traced>(root: &Value) -> Result<Trace<M>, String> {
     Ok(Trace { description, model, states, returns_to, reading })
 }
 
-/// The state where the loop of a lasso starts. itf-py writes null for a trace without a loop.
+/// Returns the number of the state where the loop of a lasso starts. itf-py writes null for a trace without a loop.
 fn returns_to(value: Option<&Value>, states: usize) -> Result<Option<usize>, String> {
     let to = match value {
         None => return Ok(None),
@@ -446,7 +446,7 @@ fn returns_to(value: Option<&Value>, states: usize) -> Result<Option<usize>, Str
     })
 }
 
-/// The values of the parameters. Apalache writes them into the first state; they need not be there.
+/// Returns the values of the parameters that are in the first state. Apalache writes them there. Other tools may not.
 fn parameters<M: Traced>(params: &BTreeSet<String>, first: &Value) -> Variables {
     let Value::Record(first) = first else { return Variables::new() };
     let given = params.iter().filter(|name| !M::VARIABLES.contains(&name.as_str()));

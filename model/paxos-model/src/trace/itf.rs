@@ -57,28 +57,28 @@ const UNIT: &str = "U_OF_UNIT";
 const EXACT: f64 = 9_007_199_254_740_991.0;
 
 impl Value {
-    /// A string.
+    /// Returns a string.
     pub fn string(text: impl Into<String>) -> Self {
         Self::Str(text.into())
     }
 
-    /// A record.
+    /// Returns a record.
     pub fn record<'n>(fields: impl IntoIterator<Item = (&'n str, Self)>) -> Self {
         let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
         Self::Record(fields.collect())
     }
 
-    /// A variant, as Apalache and Quint write it.
+    /// Returns a variant, as Apalache and Quint write it.
     pub fn variant(tag: &str, value: Self) -> Self {
         Self::record([("tag", Self::string(tag)), ("value", value)])
     }
 
-    /// The value of a variant that holds nothing.
+    /// Returns the value of a variant that holds nothing.
     pub fn unit() -> Self {
         Self::string(UNIT)
     }
 
-    /// The first [`Self::Foreign`] in a value: its place, relative to the value, and its text.
+    /// Returns the place and the text of the first [`Self::Foreign`] in a value. The place is relative to the value.
     pub fn foreign(&self) -> Option<(String, &str)> {
         match self {
             Self::Foreign(text) => Some((String::new(), text)),
@@ -96,7 +96,7 @@ impl Value {
         }
     }
 
-    /// The value as plain JSON. Other readers expect this form in `#meta`.
+    /// Returns the value as plain JSON. Other readers expect this form in `#meta`.
     pub fn plain(&self) -> serde_json::Value {
         let all = |items: &mut dyn Iterator<Item = &Self>| items.map(Self::plain).collect();
         match self {
@@ -110,7 +110,7 @@ impl Value {
         }
     }
 
-    /// The first difference of two values. None if they are equal.
+    /// Returns the first difference of two values, or none if they are equal.
     pub fn difference(&self, other: &Self) -> Option<Difference> {
         let mut at = String::new();
         let (left, right) = differ(self, other, &mut at)?;
@@ -133,7 +133,7 @@ impl From<u8> for Value {
     }
 }
 
-/// A count. Every count of this crate fits.
+/// Converts a count. Every count of this crate is within the range of the integers.
 impl From<usize> for Value {
     fn from(count: usize) -> Self {
         Self::Int(i64::try_from(count).unwrap_or(i64::MAX))
@@ -193,7 +193,7 @@ fn differ_in<K: Ord>(
     }
 }
 
-/// The text of a value for an error. A long text is cut, so that it does not hide the rest of the error.
+/// Returns the text of a value for an error. Cuts a long text, so that it does not hide the rest of the error.
 pub fn brief(value: &Value) -> String {
     const LONGEST: usize = 200;
     let text = value.to_string();
@@ -292,7 +292,7 @@ impl<'de> Visitor<'de> for Reader {
         Ok(i64::try_from(it).map_or_else(|_| Value::Large(it.to_string()), Value::Int))
     }
 
-    /// A whole number may be written as `1.0` or `1e3`. Digits beyond [`EXACT`] are already lost here.
+    /// Reads a whole number such as `1.0` or `1e3` as an integer. Digits beyond [`EXACT`] are already lost here.
     fn visit_f64<E>(self, it: f64) -> Result<Value, E> {
         let whole = it.fract() == 0.0 && it.abs() <= EXACT;
         Ok(if whole { Value::Int(it as i64) } else { Value::Foreign(it.to_string()) })
@@ -343,7 +343,7 @@ impl<'de> Visitor<'de> for Reader {
     }
 }
 
-/// True for each way in which tools write the value of a variant that holds nothing.
+/// Returns true for each notation of tools for the value of a variant that holds nothing.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Tup(items) => items.is_empty(),
@@ -353,7 +353,7 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// An integer of any size, in decimal digits.
+/// Reads an integer of any size, in decimal digits.
 fn integer(text: &str) -> Option<Value> {
     if let Ok(small) = text.parse() {
         return Some(Value::Int(small));
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_refused() {
+    fn text_that_is_no_value_is_refused() {
         for (text, why) in [
             (r#"{"a": 1, "a": 1}"#, r#"the field "a" is there twice"#),
             (r##"{"#set": [1, 1]}"##, "a set that has the element 1 twice"),
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_of_itf_is_found_where_it_stands() {
+    fn a_foreign_value_is_found_with_its_place() {
         for (text, at, what) in [
             ("null", "", "null"),
             ("[1, 1.5]", "[1]", "1.5"),
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_says_where() {
+    fn a_difference_has_its_place() {
         let node = |promised| Value::record([("promised", Value::Int(promised))]);
         let nodes = |promised| Value::Map([(Value::string("n1"), node(promised))].into());
         let difference = nodes(1).difference(&nodes(2)).expect("one");

@@ -1,19 +1,17 @@
 //! Traces: behaviours in files, in ITF, the JSON that Apalache and Quint write.
 //!
-//! A trace holds the bounds and the bug of its model. It holds each state in full, and the action that led to
-//! the state.
+//! A trace contains the bounds and the bug of its model, each state in full, and the action that led to each state.
 //!
 //! - [`mod@file`] reads and writes trace files, and [`itf`] the values in them.
 //! - [`cluster`] and [`synod`] define the notation for the bounds, actions and states of each model.
-//! - [`replay`] takes a trace on its model, step by step.
+//! - [`replay`] takes the steps of a trace in its model.
 //!
-//! A file is not trusted. It records its number of steps, so a truncated file is refused. Each state records its
-//! index. The replay compares each recorded state with the state of the model. It does not detect a file that
-//! was altered into another behaviour of the model: it replays that behaviour.
+//! The program does not trust a file. The file records its number of steps, so the reader refuses a truncated file. Each
+//! state records its index. The replay compares each recorded state with the state of the model. If a file was altered into
+//! another behaviour of the model, the replay does not detect it and replays that behaviour.
 //!
-//! Other tools write states only. The replay of such a file looks for an action that explains each step. The
-//! names and the notation in such a file are those of its author. [`mod@paxos_tla`] translates them for
-//! Lamport's Paxos.
+//! Other tools write states only. The replay of such a file searches for an action that explains each step. The file has its
+//! author's names and notation. [`mod@paxos_tla`] translates them for Lamport's Paxos.
 
 pub mod cluster;
 pub mod file;
@@ -41,18 +39,18 @@ pub type Variables = BTreeMap<String, Value>;
 
 /// A model whose behaviours can be written to a file and read again.
 pub trait Traced: Explorable {
-    /// The variables of its states, in order. The variable `action` is not among them.
+    /// The variables of the states, in order. The variable `action` is not among them.
     const VARIABLES: &'static [&'static str];
 
-    /// Its bounds, as written in a file.
+    /// Returns the bounds of the model, as written in a file.
     fn write_bounds(&self) -> Value;
 
-    /// Its bug, as written in a file. None if the model has no bug.
+    /// Returns the bug of the model, as written in a file, or none if the model has no bug.
     fn write_bug(&self) -> Option<Value> {
         None
     }
 
-    /// The model within these bounds, with this bug.
+    /// Returns the model within these bounds, with this bug.
     ///
     /// # Errors
     /// Fails if the bounds or the bug cannot be used. The error names the place in the file.
@@ -90,13 +88,13 @@ pub trait Traced: Explorable {
     /// Fails if the value is not an action, or if a number in it is out of bounds.
     fn read_action(&self, value: &Value) -> Usable<Option<Self::Action>>;
 
-    /// The actions that may be tried in a state. Some may change nothing.
+    /// Returns the actions to try in a state. Some may change nothing.
     fn offered(&self, state: &Self::State) -> Vec<Self::Action>;
 
-    /// The state after an action. None if the action changes nothing or cannot be taken.
+    /// Returns the state after an action, or none if the action changes nothing or cannot be taken.
     fn taken(&self, state: &Self::State, action: &Self::Action) -> Option<Self::State>;
 
-    /// The reason why an action cannot be taken in a state.
+    /// Returns the reason why an action cannot be taken in a state.
     fn why_not(&self, state: &Self::State, action: &Self::Action) -> String;
 }
 
@@ -146,7 +144,7 @@ pub struct Recorded<A> {
     pub variables: Variables,
 }
 
-/// A sequence of actions is not a behaviour: one action cannot be taken, or changes nothing.
+/// The error for a sequence of actions that is not a behaviour: one action cannot be taken, or changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("step {step} may not happen: {action}")]
 pub struct NoBehaviour {
@@ -162,7 +160,7 @@ pub fn write<M: Traced>(model: &M, behaviour: &Behaviour<M>, description: &str) 
 }
 
 impl<M: Traced> Trace<M> {
-    /// The trace of a behaviour.
+    /// Returns the trace of a behaviour.
     pub fn of(model: &M, behaviour: &Behaviour<M>, description: &str) -> Self {
         let steps = behaviour.steps().iter().map(|(action, state)| (Some(action), state));
         let states = [(None, behaviour.initial())].into_iter().chain(steps);
@@ -175,7 +173,7 @@ impl<M: Traced> Trace<M> {
         }
     }
 
-    /// Takes actions from the initial state and returns the trace.
+    /// Takes actions from the initial state, and returns the trace.
     ///
     /// # Errors
     /// Fails if the actions are not a behaviour of the model.
@@ -203,40 +201,40 @@ impl<M: Traced> Trace<M> {
         })
     }
 
-    /// The model that the trace is recorded for.
+    /// Returns the model of the trace.
     pub fn model(&self) -> &M {
         &self.model
     }
 
-    /// The number of steps: one less than the number of states.
+    /// Returns the number of steps, which is one less than the number of states.
     pub fn steps(&self) -> usize {
         self.states.len() - 1
     }
 
-    /// Its states, the initial one first.
+    /// Returns the recorded states, the initial one first.
     pub fn states(&self) -> &[Recorded<M::Action>] {
         &self.states
     }
 
-    /// The index of the state that follows the last one, if the trace is a lasso. The behaviour then repeats
-    /// from that state for ever.
+    /// Returns the index of the state that follows the last one, if the trace is a lasso. Its behaviour then repeats the
+    /// states from this one on for ever.
     pub const fn returns_to(&self) -> Option<usize> {
         self.returns_to
     }
 
-    /// The differences between the file and this trace.
+    /// Returns the differences between the file and this trace.
     pub const fn reading(&self) -> &Reading {
         &self.reading
     }
 
-    /// The recorded actions.
+    /// Returns the recorded actions.
     pub fn actions(&self) -> impl Iterator<Item = &M::Action> {
         self.states.iter().filter_map(|state| state.action.as_ref())
     }
 }
 
 impl Trace<CheckedCluster> {
-    /// The same trace for a model with this bug.
+    /// Returns the same trace for a model with this bug.
     #[must_use]
     pub fn with_bug(self, bug: Bug) -> Self {
         Self { model: self.model.model().clone().with_bug(bug).checked(), ..self }
@@ -256,12 +254,12 @@ impl<A> Recorded<A> {
     }
 }
 
-/// An action in words. `None` is the initial state.
+/// Returns an action in words. `None` is the initial state.
 fn does<M: Explorable>(model: &M, action: Option<&M::Action>) -> String {
     action.map_or("initially".to_owned(), |action| model.describe(action))
 }
 
-/// Traces are equal if their files are equal.
+/// Compares traces by the content of their files.
 impl<M: Traced> PartialEq for Trace<M> {
     fn eq(&self, other: &Self) -> bool {
         let model = |trace: &Self| (trace.model.write_bounds(), trace.model.write_bug());

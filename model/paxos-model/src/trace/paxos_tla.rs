@@ -2,17 +2,17 @@
 //!
 //! Three things differ from file to file:
 //!
-//! - **Names.** An acceptor may be called `a1`, `"a1_OF_ACCEPTOR"` or 1, and a value likewise. The value that
-//!   stands for no value is that of `maxVal` in the first state, because `Init` sets it to `None`.
+//! - **Names.** An acceptor may be called `a1`, `"a1_OF_ACCEPTOR"` or 1, and a value likewise. The content of `maxVal` in the
+//!   first state is the name for no value, because `Init` sets `maxVal` to `None`.
 //! - **Ballots.** A solver may choose any ballots, such as 5 and 10^30.
 //! - **Messages.** Lamport has records with a `type`. Typed specifications for Apalache have variants with tags
 //!   such as `M1a`, and Quint's has `Msg1a` with fields of other names.
 //!
-//! The translation is sound: the steps of `Paxos.tla` compare acceptors and values for equality only, and ballots
-//! for their order only. So a one-to-one renaming that keeps the order of ballots maps behaviours to behaviours,
-//! and all other sequences of states to sequences that are not behaviours. Each name is therefore renamed,
-//! including names in places where the specification allows none. An unchanged name could coincide with a name of
-//! the model. Negative ballots keep their number, which no ballot of the model has.
+//! The translation is sound, because the steps of `Paxos.tla` only compare acceptors and values for equality, and ballots
+//! by their order. So a one-to-one renaming that keeps the order of ballots maps behaviours to behaviours, and all other
+//! sequences of states to sequences that are not behaviours. The translation renames every name, even in places where the
+//! specification allows none, because an unchanged name could coincide with a name of the model. Negative ballots keep
+//! their number, which no ballot of the model has.
 //!
 //! An unknown notation is refused. It is never reported as a difference.
 
@@ -61,11 +61,11 @@ const MESSAGES: [(&str, &[Field]); 4] = [
     ("2b", &[ACC, BAL, VAL]),
 ];
 
-/// The variables that are functions of acceptors, and what they lead to.
+/// The variables that are functions of acceptors, with the sort of their results.
 const FUNCTIONS: [(&str, Sort); 3] =
     [("maxBal", Sort::Ballot), ("maxVBal", Sort::Ballot), ("maxVal", Sort::Proposed)];
 
-/// A message of the model: a record with the type in it, as Lamport has it.
+/// Returns a message of the model: a record with a `type`, as in Lamport's specification.
 pub(super) fn message<'n>(kind: &str, fields: impl IntoIterator<Item = (&'n str, Value)>) -> Value {
     Value::record([("type", Value::string(kind))].into_iter().chain(fields))
 }
@@ -133,7 +133,8 @@ fn listed(fields: &[Field]) -> String {
     names.join(", ")
 }
 
-/// A function. In TLA+, a record is a function of strings, and a sequence is a function of 1, 2, 3 and so on.
+/// Returns a value as a function. In TLA+, a record is a function of strings, and a sequence is a function of 1, 2, 3 and so
+/// on.
 fn function(value: &Value) -> Option<BTreeMap<Value, &Value>> {
     let numbered = |items: &'_ [Value]| (1..=items.len()).map(Value::from).collect::<Vec<_>>();
     match value {
@@ -202,8 +203,8 @@ fn rebuild(
     Ok(rebuilt)
 }
 
-/// A ballot as a key that sorts by number: the number of its digits, and the digits. None if it is negative or not
-/// an integer.
+/// Returns a ballot as a key that sorts by number: the number of its digits, and the digits. Returns none if the ballot is
+/// negative or not an integer.
 fn natural(value: &Value) -> Option<(usize, String)> {
     let digits = match value {
         Value::Int(number) if *number >= 0 => number.to_string(),
@@ -213,7 +214,7 @@ fn natural(value: &Value) -> Option<(usize, String)> {
     Some((digits.len(), digits))
 }
 
-/// Names in the order of their numbers here: a2 comes before a10.
+/// Returns names in the order of their numbers: a2 comes before a10.
 fn sorted(names: BTreeSet<Value>) -> Vec<Value> {
     let mut names: Vec<_> = names.into_iter().collect();
     names.sort_by_cached_key(|name| {
@@ -223,7 +224,7 @@ fn sorted(names: BTreeSet<Value>) -> Vec<Value> {
     names
 }
 
-/// The value of an option, or the value itself. Quint writes a vote as an option.
+/// Returns the value of an option, or the value itself. Quint writes a vote as an option.
 fn in_option(value: &Value) -> &Value {
     let Value::Record(record) = value else { return value };
     match (record.get("tag"), record.get("value")) {
@@ -242,7 +243,7 @@ struct Found {
     values: Vec<Value>,
     /// Names in the places of values that the parameter `Value` lacks.
     no_values: Vec<Value>,
-    /// The value that stands for no value.
+    /// The name for no value.
     none: Value,
     /// The ballots, lowest first.
     ballots: BTreeSet<(usize, String)>,
@@ -271,7 +272,7 @@ fn look(states: &[Variables], parameters: &Variables) -> Result<(Vec<Variables>,
             Ok(value.clone())
         })?);
     }
-    // `rebuild` has made maps of both, with at least one acceptor.
+    // `rebuild` has made maps of `maxBal` and `maxVal`, each with at least one acceptor.
     let first = &formed[0];
     let (domain, none) = match (&first["maxBal"], &first["maxVal"]) {
         (Value::Map(max_bal), Value::Map(max_val)) => {
@@ -295,7 +296,7 @@ fn look(states: &[Variables], parameters: &Variables) -> Result<(Vec<Variables>,
     Ok((formed, Found { acceptors, acceptor_count, values, no_values, none, ballots }))
 }
 
-/// The number in a name of ours, `v0` for one.
+/// Returns the number in a name of the model, such as `v0`.
 fn number(name: &Value) -> Option<u8> {
     let Value::Str(text) = name else { return None };
     let number: u8 = text.strip_prefix('v')?.parse().ok()?;
@@ -306,7 +307,7 @@ fn number(name: &Value) -> Option<u8> {
 struct Quorums {
     /// The sizes for phase 1 and phase 2. None for majorities.
     sizes: Option<(u8, u8)>,
-    /// The difference to the quorums of the file, or the guess if it has none.
+    /// The assumption about the quorums, if the file has fewer quorums or does not list them.
     assumed: Option<String>,
 }
 
@@ -341,12 +342,12 @@ fn quorums(parameters: &Variables, found: &Found) -> Result<Quorums, String> {
     let Some(&least) = sizes.iter().min() else {
         return Err("states[0].Quorum is empty; accepted is a set with a quorum in it".to_owned());
     };
-    // The number of subsets of that size. Each division is exact. A file has no more than fit in u64.
+    // The number of subsets of that size, or none if it exceeds u64: no file lists so many quorums. Each division is exact.
     let subsets = (1..=least as u64)
         .try_fold(1u64, |count, i| Some(count.checked_mul((n - least) as u64 + i)? / i));
     let smallest = sizes.iter().filter(|size| **size == least).count();
-    // More quorums, and smaller ones, allow more proposals. So each step that the quorums of the file allow is
-    // a step of the model.
+    // More quorums, or smaller ones, allow more proposals. So the model allows each step that the quorums of the file
+    // allow.
     let assumed = (subsets != Some(smallest as u64)).then(|| {
         format!("each {least} of the {n} acceptors are a quorum; the file has fewer quorums")
     });
@@ -380,9 +381,9 @@ pub(super) fn translate(
         };
         Ok(Synod::new(bounds).map_err(|error| error.to_string())?.write_bounds())
     };
-    // Values and ballots with names of the model keep these names if the model has room, so a trace of this program
-    // is read unchanged. They do not keep them if the file has names that are not values, because the model would
-    // have those names as values.
+    // Values and ballots with names of the model keep these names if the model has room. So a trace of this program is read
+    // unchanged. Values do not keep their names if the file has other names in the places of values, because the model
+    // would take those names as values.
     let numbers: Option<Vec<u8>> = found.values.iter().map(number).collect();
     let numbers =
         numbers.filter(|_| found.none == Value::string(NONE) && found.no_values.is_empty());
@@ -435,7 +436,7 @@ impl Names {
         } else {
             numbered("v", 0, &found.values)
         };
-        // The model has one value at least; none of these is that one.
+        // These names are no values, so they get numbers above those of the values. The model has at least one value.
         values.extend(numbered("v", found.values.len().max(1), &found.no_values));
         values.insert(found.none.clone(), Value::string(NONE));
         let ballots = if own_ballots { BTreeSet::new() } else { found.ballots.clone() };
@@ -455,7 +456,7 @@ impl Names {
         name.unwrap_or_else(|| value.clone())
     }
 
-    /// The names that differ: the name here, and the name in the file.
+    /// Returns the names that differ: the name here, and the name in the file.
     fn changed(&self) -> Vec<(String, String)> {
         let names = self.acceptors.iter().chain(&self.values);
         let mut changed: Vec<_> = names

@@ -20,7 +20,7 @@ impl Unusable {
         Self { at: at.into(), found: brief(found), accepted: accepted.into() }
     }
 
-    /// The same error, with the place relative to an outer value.
+    /// Returns the same error, with the place relative to an outer value.
     pub(super) fn within(self, outer: &str) -> Self {
         Self { at: format!("{outer}{}", self.at), ..self }
     }
@@ -29,7 +29,8 @@ impl Unusable {
 /// A value that was read, or the reason why it cannot be used.
 pub type Usable<T> = Result<T, Unusable>;
 
-/// The fields of a record. It must have all fields of `needed`, and may have those of `more` but no others.
+/// Returns the fields of a record. The record must have all fields of `needed`, may have those of `more`, and must have no
+/// others.
 pub(super) fn record<'v>(
     value: &'v Value,
     needed: &[&str],
@@ -53,7 +54,7 @@ pub(super) fn record<'v>(
     Ok(record.iter().map(|(name, value)| (name.as_str(), value)).collect())
 }
 
-/// The fields of a record, in the order of `names`. It must have exactly these.
+/// Returns the fields of a record, in the order of `names`. The record must have exactly these fields.
 pub(super) fn fields<'v, const N: usize>(
     value: &'v Value,
     names: [&str; N],
@@ -62,7 +63,7 @@ pub(super) fn fields<'v, const N: usize>(
     Ok(names.map(|name| record[name]))
 }
 
-/// The tag of a variant, and its value.
+/// Returns the tag of a variant, and its value.
 pub(super) fn variant(value: &Value) -> Usable<(&str, &Value)> {
     let [tag, value] = fields(value, ["tag", "value"])?;
     match tag {
@@ -71,7 +72,7 @@ pub(super) fn variant(value: &Value) -> Usable<(&str, &Value)> {
     }
 }
 
-/// An integer in a range, both ends included.
+/// Returns an integer from `least` to `most`, both included.
 pub(super) fn number(value: &Value, least: u8, most: u8) -> Usable<u8> {
     let in_range = match value {
         Value::Int(number) => u8::try_from(*number).ok(),

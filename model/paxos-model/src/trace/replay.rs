@@ -1,6 +1,6 @@
-//! Takes a trace on its model, step by step, until a step is not one of the model.
+//! Takes the steps of a trace in its model, up to the first one that is not a step of the model.
 //!
-//! A replay is not a check of the protocol: a trace of a model with a bug is a behaviour of that model.
+//! A replay does not check the protocol: a trace of a model with a bug is a behaviour of that model.
 
 use std::fmt;
 
@@ -51,12 +51,12 @@ pub struct Stopped {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// Its action cannot be taken in the state before it.
+    /// The action of the step cannot be taken in the state before it.
     NotPossible {
         /// The reason, in words.
         since: String,
     },
-    /// Its action leads to another state than the recorded one.
+    /// The action of the step leads to another state than the recorded one, or has other words than those in the file.
     Differs {
         /// The part of the state that differs.
         field: String,
@@ -91,7 +91,7 @@ impl fmt::Display for Why {
 }
 
 impl Stopped {
-    /// The part of the trace that is no step of the model, for people.
+    /// Returns the place in the trace where the replay stopped, for people.
     pub fn place(&self) -> String {
         match (self.step, &self.why) {
             (_, Why::DoesNotReturn { .. }) => "the loop".to_owned(),
@@ -102,11 +102,10 @@ impl Stopped {
 }
 
 impl<M: Traced> Trace<M> {
-    /// Takes the trace on its model from the initial state, and compares the states after each step.
+    /// Takes the steps of the trace in its model from the initial state, and compares the states after each step.
     ///
-    /// At the end of a lasso, the replay looks for an action that leads back to the state where the loop starts.
-    /// The file does not record that action. The last state may also equal that state: Apalache closes loops
-    /// this way.
+    /// At the end of a lasso, the replay searches for an action that leads back to the state where the loop starts. The file
+    /// does not record that action. The last state may also equal that state, because Apalache closes loops this way.
     pub fn replay(&self) -> Replay<M> {
         let mut walk =
             Walk { model: &self.model, state: initial(&self.model), actions: Vec::new() };
@@ -197,8 +196,7 @@ impl<M: Traced> Walk<'_, M> {
         self.actions.push(action);
     }
 
-    /// The first action that leads to the recorded state, and that state. All actions that do so lead to the
-    /// same state.
+    /// Returns the first action that leads to the recorded state, and that state. All such actions lead to the same state.
     fn explanation(&self, said: &Value) -> Option<(M::Action, M::State)> {
         self.model.offered(&self.state).into_iter().find_map(|action| {
             let next = self.model.taken(&self.state, &action)?;
@@ -214,8 +212,8 @@ impl<M: Traced> Walk<'_, M> {
         })
     }
 
-    /// The actions that change the current state. With `said`, each is listed with the first difference
-    /// between its state and the recorded one.
+    /// Returns the actions that change the current state, in words. If `said` is given, each is listed with the first
+    /// difference between its state and the recorded one.
     fn possible(&self, said: Option<&Value>) -> Vec<String> {
         let mut possible = Vec::new();
         for action in self.model.offered(&self.state) {

@@ -1,12 +1,12 @@
 //! The instrumented model: the model that stateright explores in place of ours.
 //!
-//! It counts actions and expanded states, renames states, and can stop a search. stateright offers no place for the first
-//! and the last, and its breadth-first search ignores symmetry without an error. All workers pass through the model all
-//! the time, so the model is the place for all of it.
+//! The instrumented model counts actions and expanded states, renames states, and can stop a search. The engine itself cannot
+//! count actions or stop a search, and its breadth-first search ignores symmetry without an error. All workers call the
+//! model for every state, so the model is the place for all these tasks.
 //!
-//! The instrumented model has a single property: no state ends the search. With several properties stateright skips states
-//! once all are settled, and it may report a later failure in place of an earlier one. It also looks up each property by
-//! its name for every state, which takes a third of its time. With one property it stops at the first failure.
+//! The instrumented model has a single property: no state ends the search. With several properties, stateright skips states
+//! once all properties are settled, and it may report a later failure in place of an earlier one. It also looks up each
+//! property by its name for every state, which takes a third of its time. With one property, it stops at the first failure.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -21,9 +21,10 @@ use crate::{Behaviour, Explorable, Symmetry, Tally};
 pub(super) struct Instrumented<M: Model> {
     model: M,
     properties: Vec<Property<M>>,
-    /// For each property, true once a state settled it: a state that is false for an `always`, or true for a `sometimes`.
+    /// For each property, true once a state has settled it: an `always` property is false in the state, or a `sometimes`
+    /// property is true.
     found: Vec<AtomicBool>,
-    /// A `sometimes` that ends the search once it is seen.
+    /// A `sometimes` property that ends the search once a state settles it.
     sought: Option<&'static str>,
     symmetry: bool,
     tally: Tally,
@@ -32,7 +33,7 @@ pub(super) struct Instrumented<M: Model> {
     called_off: Arc<AtomicBool>,
 }
 
-/// The name of the single property. It is short, because it is hashed for every state.
+/// The name of the single property. The name is short, because stateright hashes it for every state.
 pub(super) const ENDS: &str = "ends";
 
 /// The payload with which a worker unwinds when its search is stopped.
@@ -71,23 +72,23 @@ impl<M: Explorable> Instrumented<M> {
         self.expanded.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of states that the expanded states can be renamed to.
+    /// Returns the number of all states that differ from an expanded state only by a renaming.
     pub(super) fn orbits(&self) -> Option<u64> {
         self.symmetry.then(|| self.orbits.load(Ordering::Relaxed))
     }
 
-    /// Makes every worker unwind at its next step, or lets all of them go on.
+    /// Makes every worker unwind at its next step if `off` is true. Otherwise withdraws that.
     pub(super) fn call_off(&self, off: bool) {
         self.called_off.store(off, Ordering::Relaxed);
     }
 
-    /// Returns the properties that a state settled.
+    /// Returns the properties that some state has settled.
     pub(super) fn found(&self) -> impl Iterator<Item = &Property<M>> {
         let found = self.properties.iter().zip(&self.found);
         found.filter(|(_, found)| found.load(Ordering::Relaxed)).map(|(property, _)| property)
     }
 
-    /// Returns the properties that a state settles, of those that end the search.
+    /// Returns the properties that end the search and that a state settles.
     pub(super) fn settled_by(&self, state: &M::State) -> Vec<&'static str> {
         let settles = |property: &&Property<M>| {
             let failure = property.expectation == Expectation::Always;
@@ -117,8 +118,8 @@ impl<M: Explorable> Instrumented<M> {
         self.model.symmetry().filter(|_| self.symmetry)
     }
 
-    /// Turns a path of representatives into a behaviour of the model: each of its steps leads to the same
-    /// representative.
+    /// Returns a behaviour of the model for a path of representatives. Each state of the behaviour has the representative at
+    /// the same place in the path.
     pub(super) fn behaviour(&self, path: Path<M::State, M::Action>) -> Option<Behaviour<M>> {
         let path = path.into_vec();
         let symmetry = self.symmetry();
@@ -156,7 +157,7 @@ impl<M: Explorable> Model for Instrumented<M> {
         states.map(|state| representative(self.symmetry(), state)).collect()
     }
 
-    /// stateright calls it once for each distinct state.
+    /// Lists the actions, and counts the state as expanded. stateright calls this once for each distinct state.
     fn actions(&self, state: &M::State, actions: &mut Vec<M::Action>) {
         self.expanded.fetch_add(1, Ordering::Relaxed);
         if let Some(symmetry) = self.symmetry() {
@@ -177,7 +178,7 @@ impl<M: Explorable> Model for Instrumented<M> {
         Some(representative(self.symmetry(), next))
     }
 
-    /// The single property: no state ends the search.
+    /// Returns the single property: no state ends the search.
     fn properties(&self) -> Vec<Property<Self>> {
         vec![Property::always(ENDS, |instrumented: &Self, state| !instrumented.ends(state))]
     }

@@ -17,9 +17,9 @@ use super::{Behaviour, Engine, Explorable, Options, Symmetry, limits::Limits, pr
 
 /// The result of one search.
 pub(super) struct Searched<M: Model> {
-    /// True if it ended by itself: it found a failure, or no state was left.
+    /// True if the search ended by itself: it found a failure, or no state was left.
     pub(super) ran_out: bool,
-    /// The reason why it was cut short, if it was.
+    /// The reason why the search was cut short, or none.
     pub(super) cut_short: Option<String>,
     /// The number of distinct states visited.
     pub(super) states: usize,
@@ -29,12 +29,12 @@ pub(super) struct Searched<M: Model> {
     pub(super) depth: Option<usize>,
     /// The number of actions taken, by kind.
     pub(super) actions: Vec<u64>,
-    /// The number of states that the visited states can be renamed to, if symmetry was used.
+    /// The number of all states that differ from a visited state only by a renaming, if symmetry was used.
     pub(super) orbits: Option<u64>,
-    /// The properties that some state has settled: an `always` property that is false in it, or a `sometimes`
-    /// property that is true. If the state ended the search, its property has a path to it.
+    /// The properties that some state has settled: an `always` property that is false in the state, or a `sometimes` property
+    /// that is true. The entry is a path to the state if the state ended the search.
     pub(super) found: HashMap<&'static str, Option<Behaviour<M>>>,
-    /// True if these paths are shortest paths.
+    /// True if the paths in `found` are shortest paths.
     pub(super) nearest: bool,
     /// The expected number of states that were missed because of equal fingerprints.
     pub(super) expected_missed: f64,
@@ -53,7 +53,7 @@ pub(super) fn search<M: Explorable>(
     progress: Progress,
     sought: Option<&'static str>,
 ) -> Searched<M> {
-    // Checked first, since starting threads takes memory.
+    // The limits are checked before the start of threads, because threads take memory.
     if let Some(limit) = limits.reached(0, 0) {
         return not_started("none", format!("{limit}, after 0 states"));
     }
@@ -81,7 +81,7 @@ fn representative<S>(symmetry: Option<&dyn Symmetry<S>>, state: S) -> S {
 
 /// The identity of a search, by which processes and checkpoints recognize it.
 pub(super) struct Identity {
-    /// Equal for searches of the same states and properties only.
+    /// A text that is equal for two searches only if they search the same states for the same properties.
     pub(super) words: String,
     /// The options that make the search, if the model has any: see [`Explorable::settings`].
     pub(super) settings: Vec<(String, String)>,

@@ -1,16 +1,15 @@
 //! Breadth-first and depth-first search by stateright 0.31.0.
 //!
-//! A result of stateright alone does not say that a search was complete. This module makes up for that:
+//! A result of stateright alone does not say that a search was complete. This module adds what is missing:
 //!
-//! - stateright counts a search that reached a limit as done, and a single worker never checks the time limit. So the
-//!   limits are checked here, and the workers called off.
-//! - stateright may not report that a worker panicked. So the workers are joined one by one.
-//! - stateright does not report that it reached its depth limit. So the search goes one level deeper than asked for,
-//!   to find out whether that level has states.
-//! - stateright panics if a thread cannot be started. So the threads are started for trial before.
-//! - stateright does not check memory before its tables double. So the size of their next growth is estimated.
-//! - stateright stores fingerprints of 64 bits instead of states. So the report has the expected number of missed
-//!   states.
+//! - stateright counts a search that reached a limit as done, and a single worker never checks the time limit. So this module
+//!   checks the limits, and makes the workers stop.
+//! - stateright may not report that a worker panicked. So this module joins the workers one by one.
+//! - stateright does not report that it reached its depth limit. So the search goes one level deeper than the limit, to
+//!   find out whether that level has states.
+//! - stateright panics if a thread cannot be started. So this module first starts as many threads as a trial.
+//! - stateright does not check memory before its tables double. So this module estimates the size of their next growth.
+//! - stateright stores fingerprints of 64 bits instead of states. So the report has the expected number of missed states.
 //!
 //! # Fingerprints
 //!
@@ -86,8 +85,8 @@ pub(super) fn search<M: Explorable>(
 
 const ENGINE: &str = "stateright";
 
-/// Starts the workers. This can fail although the trial did not, if memory has become scarce since. Then the workers
-/// that were started are called off.
+/// Starts the workers. If memory has become scarce, the start can fail although the trial did not. The workers that were
+/// started must then stop.
 fn start<C>(spawn: impl FnOnce() -> C, called_off: &AtomicBool) -> Result<C, String> {
     catch_unwind(AssertUnwindSafe(spawn)).map_err(|panic| {
         called_off.store(true, Ordering::Relaxed);
@@ -125,7 +124,7 @@ fn run<M: Explorable, C: Checker<Instrumented<M>>>(
     let ends: Vec<_> = handles.into_iter().map(thread::JoinHandle::join).collect();
     drop(progress);
 
-    // The counts are read before the discoveries, since replaying their paths through the model counts again.
+    // The counts are read before the discoveries, because a replay of their paths in the model adds to the counts.
     let model = checker.model();
     model.call_off(false);
     let actions = model.actions();
@@ -207,7 +206,7 @@ impl Tables {
     /// Returns the bytes that the tables ask for when they grow next.
     fn doubling_bytes(&mut self, states: usize, queued: usize) -> u64 {
         self.queued_most = self.queued_most.max(queued);
-        // Shards are not equally full. Soon after the average has doubled, some still have to.
+        // Shards are not equally full. So some shards double later than the average one.
         let buckets = (states / self.shards * 31 / 32 * 8 / 7).next_power_of_two();
         let shard = doubling_bytes(
             states / self.shards,

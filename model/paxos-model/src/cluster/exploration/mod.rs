@@ -1,4 +1,4 @@
-//! The cluster as a model that is explored: its title, its kinds of actions, its packed states, and its symmetry.
+//! The cluster as an explorable model: its title, its kinds of actions, its packed states, and its symmetry.
 
 mod packing;
 mod symmetry;
@@ -59,12 +59,12 @@ impl Model for Cluster {
 impl Explorable for Cluster {
     const KINDS: &'static [&'static str] = &Action::KINDS;
 
-    /// A search for the properties of states alone. It counts no crashes.
+    /// A search of this model checks the properties of states only. It does not limit crashes.
     fn title(&self) -> String {
         self.titled("cluster without monitors")
     }
 
-    /// The title leaves out the usual bounds.
+    /// Names all bounds. The title leaves out the usual ones.
     fn identity(&self) -> String {
         let bug = self.rules.bug.map_or("none".to_owned(), Bug::label);
         format!("cluster: {:?}, bug: {bug}", self.rules.limits)
@@ -121,7 +121,7 @@ impl Explorable for Cluster {
         self.rules.bug.is_none().then_some(self as _)
     }
 
-    /// Messages are never taken back.
+    /// Returns true if the target has all messages of the state, because no action removes a message.
     fn may_lead_to(&self, state: &State, target: &State) -> bool {
         state.network.is_subset(&target.network)
     }

@@ -1,8 +1,10 @@
-//! A state of the cluster in a few words, exactly.
+//! The exact packing of a state of the cluster into a few words.
 //!
-//! Of each possible message the packed network says whether it was sent, so the order of messages costs nothing. A
-//! correct node sends one promise for a ballot, and another one only after it has trimmed more. A node with a bug has
-//! room for two. A state with more promises than that cannot be packed, and the search says so.
+//! The packed network has one bit for each possible message but a promise: it is set if the message was sent. For each node
+//! and ballot it has room for a fixed number of promises. A correct node sends one promise in a ballot, and another one only
+//! after it has trimmed more. So the room is for one promise, or for one with each end of the trimmed log in a cluster with
+//! snapshots. In a cluster with a bug it is for at least two. A state with more promises cannot be packed, and the search
+//! reports that.
 
 use state_explorer::packing::{Packer, Unpacker};
 
@@ -16,16 +18,16 @@ use crate::cluster::{
     },
 };
 
-/// The highest number of different promises of a node in a ballot.
+/// The highest number of different promises of a node in a ballot for which there is room.
 const PROMISES_MAX: usize = 1 + SLOTS_MAX;
 
-/// The numbers of things within the bounds, as radices of digits.
+/// The limits of a cluster, from which the radices of the digits follow.
 #[derive(Clone, Copy)]
 pub(in crate::cluster) struct Layout {
     nodes: u8,
     slots: u8,
     ballots: u8,
-    /// With the no-op.
+    /// Includes the no-op.
     values: u8,
     unsynced: u8,
     snapshots: bool,
@@ -55,17 +57,17 @@ impl Layout {
         (0..self.nodes).map(NodeId)
     }
 
-    /// Radix of a ballot that may not be there.
+    /// Radix of an optional ballot.
     fn maybe_ballot(self) -> u64 {
         1 + u64::from(self.ballots)
     }
 
-    /// Radix of a vote that may not be there.
+    /// Radix of an optional vote.
     fn maybe_vote(self) -> u64 {
         1 + u64::from(self.ballots) * u64::from(self.values)
     }
 
-    /// Radix of a vote, or none, for each slot.
+    /// Radix of an optional vote in each slot.
     fn votes(self) -> u64 {
         self.maybe_vote().pow(u32::from(self.slots))
     }
@@ -75,7 +77,7 @@ impl Layout {
         if self.snapshots { 1 + u64::from(self.slots) } else { 1 }
     }
 
-    /// Radix of a vote, or none, for each slot that is not trimmed.
+    /// Radix of an optional vote in each slot, and of the end of the trimmed part.
     fn kept_votes(self) -> u64 {
         self.votes() * self.trimmed()
     }
@@ -85,7 +87,7 @@ impl Layout {
         self.kept_votes() * self.maybe_ballot()
     }
 
-    /// Radix of a candidate.
+    /// Radix of a candidate: the nodes whose promises it has, and their merged reports.
     fn candidate(self) -> u64 {
         self.node_set() * self.kept_votes()
     }
@@ -100,17 +102,17 @@ impl Layout {
         1 << self.values
     }
 
-    /// Radix of the end of a part of the log: of an index of reads, or of a barrier.
+    /// Radix of the index or the barrier of a leader's reads.
     fn read_to(self) -> u64 {
         if self.reads > 0 { 1 + u64::from(self.slots) } else { 1 }
     }
 
-    /// Radix of a round of reads, or none.
+    /// Radix of an optional round of reads.
     fn round(self) -> u64 {
         if self.reads > 0 { 1 + self.node_set() * self.read_to() } else { 1 }
     }
 
-    /// Radix of the number of rounds, and of a read that may wait for the next one.
+    /// Radix of the number of rounds, and of the truth value that a read waits for the next one.
     fn rounds(self) -> u64 {
         if self.reads > 0 { 2 * (1 + u64::from(self.reads)) } else { 1 }
     }
@@ -130,18 +132,18 @@ impl Layout {
         if self.reads > 0 { 2 } else { 1 }
     }
 
-    /// Radix of a role. A candidate has the promises that it heard, and a leader has the votes in each slot and its reads.
+    /// Radix of a role: a follower, a candidate, or a leader with the voters in each slot and its reads.
     fn role(self) -> u64 {
         1 + self.candidate() + self.node_set().pow(u32::from(self.slots)) * self.reads()
     }
 
-    /// Returns the highest number of messages of a step. A leader that fills the whole log at once sends most of them; a
-    /// confirmation of each round of reads may join them.
+    /// Returns the highest number of messages that wait for the sync of one step. A leader that fills the whole log in one
+    /// step sends the most. Confirmations may join them, one for each ballot and round of reads.
     fn messages(self) -> usize {
         3 + 2 * usize::from(self.slots) + usize::from(self.ballots) * usize::from(self.reads)
     }
 
-    /// Radix of a field. The sender of a message is known from its place.
+    /// Radix of a field of a message. The sender takes no digit, because the message is packed with its sender.
     fn field(self, sort: Sort) -> u64 {
         match sort {
             Sort::Sender => 1,
@@ -157,7 +159,7 @@ impl Layout {
         }
     }
 
-    /// Radix of a message of some shape.
+    /// Radix of the messages of one shape.
     fn shape(self, shape: &Shape) -> u64 {
         shape.fields.iter().map(|(_, sort)| self.field(*sort)).product()
     }
@@ -209,7 +211,7 @@ pub(super) fn unpack(layout: Layout, unpacker: &mut Unpacker<'_>) -> State {
     State { nodes, network: unpack_network(layout, unpacker) }
 }
 
-/// A node and its disk.
+/// Writes a node and its disk.
 fn pack_node(layout: Layout, node: &Node, packer: &mut Packer) {
     pack_acceptor(layout, &node.durable, packer);
     pack_acceptor(layout, &node.live.acceptor, packer);
@@ -271,7 +273,7 @@ fn unpack_acceptor(layout: Layout, unpacker: &mut Unpacker<'_>) -> Acceptor {
 }
 
 fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
-    // Room for the largest bounds there are.
+    // Room for the largest valid bounds.
     const ALL: usize = NODES_MAX * BALLOTS_MAX;
     let places = usize::from(layout.ballots) * usize::from(layout.nodes);
     let at = |ballot: Ballot, node: NodeId| usize::from(ballot.0 * layout.nodes + node.0);

@@ -1,19 +1,20 @@
-//! Renaming the nodes that do not campaign.
+//! The symmetry of the cluster: it renames the nodes that do not campaign.
 //!
-//! *Claim.* Exchanging the names of two nodes that own no ballot leads from behaviours to behaviours, and keeps each
-//! property true or false.
+//! *Claim.* Exchanging the names of two nodes that own no ballot turns each behaviour into a behaviour, and changes the truth
+//! of no property.
 //!
 //! *Reason.* No rule names such a node. It promises, votes and learns by the messages that it gets. Other nodes count it as a
-//! member of a set, and no property depends on its name. Ballots are ordered, each has an owner, and the client of the owner
-//! asks for one value. So neither ballots nor values nor campaigners can be renamed. A broken rule may name a node (one
-//! takes the *first* node that is missing), so a cluster with a bug has no symmetry.
+//! member of a set, and no property depends on its name.
 //!
-//! No part of a state relates two nodes that do not campaign. So the facts about each such node can be listed by
-//! themselves. Sorting the nodes by these lists leads from all states that can be renamed to each other to the same one.
+//! Ballots, values and campaigners cannot be renamed. Ballots are ordered, each has an owner, and its client asks for a fixed
+//! value. A cluster with a bug has no symmetry, because a broken rule may name a node: one takes the *first* missing node.
+//!
+//! No part of a state relates two nodes that do not campaign. So each such node has its own list of facts. Sorting the nodes
+//! by their lists turns all states that differ only by a renaming into the same state. A test checks that the orbits of all
+//! representatives together have as many states as the search without symmetry finds.
 //!
 //! *Without it* a search visits one state of several that differ in more than names, and misses what follows from the
-//! others. A bug that names a node has this effect, so mutants are searched without symmetry. The test `orbits_add_up`
-//! counts: the orbits of all representatives add up to the states of the search without symmetry.
+//! others. A bug that names a node has this effect, so mutants are searched without symmetry. The test is `orbits_add_up`.
 
 use smallvec::SmallVec;
 
@@ -65,7 +66,8 @@ impl Cluster {
     }
 }
 
-/// Returns the facts about a node. Each list comes after its length, so that different facts are never written alike.
+/// Returns the facts about a node, in the same order for each node of a state. A list of varying length comes after its
+/// length, or last. So nodes with different facts never get equal lists.
 fn facts_of(layout: Layout, state: &State, id: NodeId) -> Facts {
     let mut facts = Facts::new();
     let Node { durable, unsynced, live } = state.node(id);

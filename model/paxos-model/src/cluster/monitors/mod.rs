@@ -1,6 +1,6 @@
-//! The monitors of a cluster: a budget of crashes, the check of each step against `synod`, and the check of reads.
+//! The monitors of a cluster: the limit of crashes, the check of each step against `synod`, and the check of reads.
 //!
-//! The histories are no part of a cluster's state, and no node sees them.
+//! A history is no part of the cluster's state, and no node sees it.
 
 mod packing;
 
@@ -24,9 +24,9 @@ use super::{
 };
 use crate::synod::Synod;
 
-/// The property that each step is one of the specification.
+/// The property that each step of the cluster refines the specification.
 pub const REFINES: &str = "each step is one of the specification";
-/// The property that reads see all that was known.
+/// The property that a read sees each value that was known to be chosen before it.
 pub const READS: &str = "a read sees what was known before it";
 
 /// A cluster with its monitors: the model that is explored.
@@ -38,21 +38,22 @@ pub type CheckedState = WithHistory<State, History>;
 #[derive(Clone)]
 pub struct Monitors {
     spec: Arc<Synod>,
-    /// True if steps are held against the specification. A run ends with a step that is none of the specification, so
-    /// a search for another property leaves that out.
+    /// True if each step is checked against the specification. A behaviour ends with a step that fails the check, so a search
+    /// for another property leaves the check out.
     refines: bool,
 }
 
 /// The history of a cluster.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct History {
-    /// The number of crashes. It stays 0 where they are not bounded.
+    /// The number of crashes. It stays 0 if the bounds do not limit crashes.
     pub crashes: u8,
-    /// A step that is none of the specification. It ends the run.
+    /// The step that does not refine the specification. The behaviour ends with it.
     pub fault: Option<Fault>,
-    /// The part of the log that was known when the round of reads began that is under way at a node.
+    /// The end of the log that the round of reads under way at each node must see: all that was known to be chosen when the
+    /// round began. It is 0 for a node without such a round.
     pub must_see: [Slot; NODES_MAX],
-    /// True if a read was answered without a value that was known before it.
+    /// True if a read was answered without a value that was known to be chosen before it.
     pub stale: bool,
 }
 
@@ -122,7 +123,7 @@ impl Monitor<Cluster> for Monitors {
             vec![Property::always(REFINES, |_, s: &CheckedState| s.history.fault.is_none())];
         if bounds.reads > 0 {
             all.push(Property::always(READS, |_, s: &CheckedState| !s.history.stale));
-            // It takes quorums that do without the leader that was overtaken.
+            // The situation needs quorums that do not contain the overtaken leader.
             let without = bounds.phase1_quorum.max(bounds.phase2_quorum) < bounds.nodes;
             if has_rounds_under_way(bounds)
                 && bounds.ballots > 1
@@ -151,7 +152,8 @@ impl Monitor<Cluster> for Monitors {
         Layout::new(cluster.bounds()).unpack(unpacker)
     }
 
-    /// A round of reads is under way at leaders only, and leaders are campaigners, which are not renamed.
+    /// Renames the nodes of the fault only. `must_see` is 0 for all nodes but leaders, and no renaming affects leaders,
+    /// because they are campaigners.
     fn rename(&self, history: History, names: &Names) -> History {
         History { fault: history.fault.map(|fault| fault.renamed(names)), ..history }
     }
@@ -161,17 +163,18 @@ impl Monitor<Cluster> for Monitors {
     }
 }
 
-/// The situation in which a leader is asked to read after another node began to lead and a value was chosen.
+/// The situation in which the index of a leader's round is too low: another leader got a value chosen, and a node knew it
+/// when the round began.
 const OVERTAKEN: &str = "a leader that was overtaken is asked";
 
 impl History {
-    /// Judges the read that a step of a node answered, and remembers what the round under way has to see.
+    /// Checks the read that a step of a node answered, and stores the slots that the round under way must see.
     fn judge_reads(&mut self, before: &State, node: NodeId, answer: Option<Answer>, after: &Live) {
         let rounds = |live: &Live| live.reads().map_or(0, |reads| reads.rounds);
         let begun = rounds(&before.node(node).live);
         let known = known_below(before);
         let place = &mut self.must_see[usize::from(node.0)];
-        // A read that waits was asked before its round began, so judging it by that asks for more.
+        // A client may ask for a read before its round begins. The check counts from the round on, which is stricter.
         let must_see = |round| if round > begun { known } else { *place };
         if let Some(Answer { round, index }) = answer {
             self.stale |= index < must_see(round);
@@ -181,7 +184,7 @@ impl History {
     }
 }
 
-/// Returns the end of the part of the log that nodes have known to be chosen, without a gap.
+/// Returns the first slot that no node has known to be chosen.
 fn known_below(state: &State) -> Slot {
     Slot(state.network.news().iter().take_while(|known| **known).count() as u8)
 }

@@ -1,4 +1,4 @@
-//! A history in a few digits, exactly.
+//! The exact packing of a history into a few digits.
 
 use state_explorer::packing::{Packer, Unpacker};
 
@@ -12,7 +12,7 @@ use crate::{
     synod::{Acceptor, Action},
 };
 
-/// The number of reasons, without their ballots, acceptors and values.
+/// The number of kinds of reasons: each action of `synod` that is not enabled is a kind of its own.
 const REASONS: u64 = 8;
 
 /// The radices of a history.
@@ -20,7 +20,7 @@ pub(super) struct Layout {
     nodes: u64,
     slots: u64,
     ballots: u64,
-    /// For an acceptor or a value, with the no-op.
+    /// The number of acceptors, or of values including the no-op, whichever is higher.
     operands: u64,
     crashes: u64,
     has_reads: bool,
@@ -65,7 +65,7 @@ impl Layout {
         history
     }
 
-    /// The number of faults that can be told apart.
+    /// Returns the number of different faults.
     const fn faults(&self) -> u64 {
         self.slots * self.nodes * REASONS * self.ballots * self.operands
     }
@@ -119,7 +119,7 @@ impl Layout {
 mod tests {
     use super::*;
 
-    /// Each fault within the bounds is packed as a number of its own, and read again.
+    /// Asserts that each fault within the bounds is the same after packing and unpacking.
     #[test]
     fn faults_are_packed_exactly() {
         let bounds = Bounds { values: 3, ..Bounds::of(3, 2, 4) };

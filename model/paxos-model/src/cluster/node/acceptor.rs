@@ -1,4 +1,4 @@
-//! The acceptor: it promises ballots, votes for values, and confirms that a ballot is still the highest.
+//! The acceptor: it promises ballots, votes for values, and confirms that it has promised no higher ballot.
 
 use super::{
     message::Message,
@@ -59,7 +59,7 @@ impl<U: Universe> Rules<U> {
         step.messages.push(Message::Accepted { ballot, slot, value, from: me });
     }
 
-    /// Confirms that the node has promised no higher ballot, if that is true. Nothing is stored.
+    /// Answers a Confirm message: confirms that the node has promised no higher ballot, or else refuses. Changes no state.
     pub(super) fn on_confirm(
         &self,
         me: U::NodeId,

@@ -1,25 +1,31 @@
-//! The learner: it knows which values are chosen, and trims the log behind a snapshot.
+//! The learner: it stores the values that are known to be chosen, and trims the log behind a snapshot.
 //!
 //! # Trimming
 //!
-//! A node that has a durable snapshot of everything below a slot drops its votes below that slot, and the values that
-//! it knew to be chosen there. It stores where the trimmed part of its log ends. The snapshot may be its own or that
-//! of another node: the protocol treats both alike, so there is one input for both. The model lets a snapshot reach a
-//! node as soon as everything in it is chosen. In an implementation a node has to know that, so the model allows more.
+//! A node that has a durable snapshot of all slots below an end drops its votes below that end, and the values that it knew
+//! to be chosen there. It stores the end. The node may have taken the snapshot, or may have got it from another node. The
+//! protocol treats both alike, so there is one input for both.
 //!
-//! Safety does not need the dropped votes, because it asks for votes only where something may still be proposed:
-//! - A node no longer votes in a trimmed slot, and its promises report nothing there. They say where the trimmed part
-//!   ends, and everything below that is chosen.
-//! - A candidate that hears such promises leads only once it knows what is chosen below the highest of these ends. So
-//!   it proposes nothing there. In all other slots the promises are as complete as ever.
+//! The model allows a snapshot as soon as each slot in it has a chosen value. In a cluster with reads, a node must also have
+//! known these values. In an implementation, a node takes a snapshot only of values that it itself knows to be chosen. So the
+//! model allows every snapshot of an implementation, and more.
 //!
-//! Two values can be chosen without these rules. Mutant 18c hides the end of the trimmed part, 25 takes a snapshot of a slot
-//! that is not chosen, and 25b leads without the trimmed slots.
+//! Safety does not need the dropped votes. It needs votes only in slots in which a node may still propose a value:
+//! - A node does not vote in a trimmed slot, and its promises report nothing there. Each promise reports the end of the
+//!   trimmed part. Each slot below the end has a chosen value.
+//! - A candidate takes the highest end that its promises report. It leads only once it knows the chosen value of each slot
+//!   below this end, or has trimmed the slot. So it proposes nothing there. In all other slots its promises report the same
+//!   votes as without trimming.
 //!
-//! A Prepare message that arrives twice may be answered twice. If the node has trimmed in between, the second promise
-//! reports less; both agree on what they report. A node that has trimmed all slots in which it voted in a ballot
-//! answers the Prepare message of that ballot, because it no longer sees that it voted. Such a promise is *late*: the
-//! owner of the ballot leads already, or has left the ballot for good.
+//! Without one of these rules, users can see a value that is replaced later. Mutant 18c hides the end of the trimmed part.
+//! Mutant 25 takes a snapshot of a slot without a chosen value. Mutant 25b leads without the trimmed slots.
+//!
+//! If a Prepare message arrives twice, a node may answer with two promises. If the node has trimmed in between, the second
+//! promise reports fewer slots. In the slots that both report, they report the same votes.
+//!
+//! A node that has voted in a ballot does not answer the Prepare message of that ballot. But once it has trimmed all its
+//! votes of that ballot, it no longer sees that it voted, and answers. Such a promise is *late*: the owner of the ballot
+//! leads already, or has left the ballot for good.
 
 use super::{
     rules::Rules,
@@ -29,7 +35,7 @@ use super::{
 };
 
 impl<U: Universe> Rules<U> {
-    /// Learns that a value is chosen. A candidate may have waited for that.
+    /// Learns that a value is chosen. A candidate that waited only for this value becomes the leader.
     pub(super) fn on_chosen(
         &self,
         me: U::NodeId,
@@ -41,7 +47,7 @@ impl<U: Universe> Rules<U> {
         self.lead_if_promised(me, step);
     }
 
-    /// Trims the log to the end of a snapshot. A candidate may have waited for that.
+    /// Drops everything below the end of a snapshot. A candidate that waited only for these slots becomes the leader.
     pub(super) fn on_snapshot(&self, me: U::NodeId, below: U::Slot, step: &mut Step<U>) {
         let live = &mut step.live;
         if below <= live.acceptor.trimmed {
@@ -60,7 +66,7 @@ impl<U: Universe> Rules<U> {
 }
 
 impl<U: Universe> Live<U> {
-    /// Learns that a value is chosen. A trimmed slot is known already, though no longer by its value.
+    /// Stores a chosen value, unless the slot is trimmed or its value is known. A leader then counts no more votes there.
     pub(super) fn learn(&mut self, slot: U::Slot, value: U::Value) {
         if slot < self.acceptor.trimmed || self.chosen.at(slot).is_some() {
             return;

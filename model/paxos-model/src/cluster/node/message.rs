@@ -7,8 +7,8 @@ use super::{
     universe::{SlotMap as _, Universe},
 };
 
-/// A message of the protocol. A node's promise and votes for its own ballot are messages as well: they are not
-/// delivered, but they say what the node has done.
+/// A message of the protocol. A node's promise of its own ballot, and its votes in it, are messages as well. The network
+/// does not deliver them, but keeps them as a record of the node's actions.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Message<U: Universe> {
     /// 1a, from the owner of the ballot to every other node.
@@ -22,12 +22,13 @@ pub enum Message<U: Universe> {
         ballot: U::Ballot,
         /// The acceptor.
         from: U::NodeId,
-        /// The acceptor has a snapshot of everything below this slot. All of that is chosen.
+        /// The end of the acceptor's trimmed log. Each slot below it has a chosen value.
         trimmed: U::Slot,
         /// The acceptor's last vote in each slot that it has not trimmed.
         reports: U::Log<Option<Vote<U>>>,
     },
-    /// 2a, from the owner of the ballot to every other node. A batch of the implementation is the set of its slots.
+    /// 2a, from the owner of the ballot to every other node. The implementation may send a batch of slots in one message.
+    /// The model sends one message for each slot.
     Accept {
         /// The leader's ballot.
         ballot: U::Ballot,
@@ -42,12 +43,13 @@ pub enum Message<U: Universe> {
         ballot: U::Ballot,
         /// The slot of the vote.
         slot: U::Slot,
-        /// The value voted for. The ballot and the slot imply it as long as the protocol is right.
+        /// The value of the vote. In a correct protocol, the ballot and the slot determine it.
         value: U::Value,
         /// The acceptor.
         from: U::NodeId,
     },
-    /// From the owner of the ballot to every other node: asks it to confirm that it has promised no higher ballot.
+    /// A request to confirm that the receiver has promised no higher ballot, from the owner of the ballot to every other
+    /// node.
     Confirm {
         /// The leader's ballot.
         ballot: U::Ballot,
@@ -58,7 +60,7 @@ pub enum Message<U: Universe> {
     Confirmed {
         /// The leader's ballot.
         ballot: U::Ballot,
-        /// The round that it confirms.
+        /// The round that the node confirms.
         round: U::ReadRound,
         /// The node that confirms.
         from: U::NodeId,
@@ -77,7 +79,7 @@ impl<U: Universe> Message<U> {
         *ballot
     }
 
-    /// Returns the sender of an answer. Messages that are no answer have none; the owner of their ballot sends them.
+    /// Returns the sender of an answer, or none for any other message. The owner of the ballot sends the other messages.
     pub const fn answered_by(&self) -> Option<U::NodeId> {
         match self {
             Self::Promise { from, .. }

@@ -1,15 +1,15 @@
 //! One node: its state, its messages, and the step that it takes on an input.
 //!
-//! All roles are in every node. The rules are generic over a [`Universe`]: the same text runs with
-//! a few nodes, ballots, slots and values, packed for exploration, and with any number of them.
+//! Every node plays all roles. The rules are generic over a [`Universe`]: the same code runs with a few nodes, ballots,
+//! slots and values, packed for exploration, and with any number of them.
 //!
-//! - [`universe`]: the things that the rules name, and all that they can do with them. [`small`] and [`unbounded`] are
-//!   the two universes.
-//! - [`state`], [`message`] and [`step`]: the state of a node, the messages, and inputs with the steps that follow.
+//! - [`universe`]: the types of nodes, ballots, slots and values, and their operations. [`small`] and [`unbounded`] are the
+//!   two universes.
+//! - [`state`], [`message`] and [`step`]: the state of a node, the messages, and the inputs and steps of a node.
 //! - [`rules`]: the decisions, and beside each the mutants that get it wrong.
 //! - [`acceptor`], [`proposer`], [`learner`], [`reader`]: a handler for each input, by role.
 //!
-//! A node has no disk and no network here; [`Cluster`](super::Cluster) puts those around it.
+//! A node has no disk and no network here. [`Cluster`](super::Cluster) adds them.
 
 pub mod acceptor;
 pub mod learner;

@@ -1,6 +1,6 @@
 //! The proposer: it campaigns, leads, proposes values, and counts votes.
 //!
-//! A node campaigns or leads in the ballot that it has itself promised, or not at all.
+//! The ballot of a candidate or leader is always the ballot that the node itself has promised.
 
 use super::{
     message::Message,
@@ -11,7 +11,7 @@ use super::{
 };
 
 impl<U: Universe> Rules<U> {
-    /// Phase 1a: begins the next ballot of the node above everything that it has promised.
+    /// Phase 1a: begins the lowest ballot of the node above its promise. A leader begins no ballot.
     pub(super) fn on_campaign(&self, me: U::NodeId, step: &mut Step<U>) {
         let live = &mut step.live;
         if matches!(live.role, Role::Leader { .. }) {
@@ -52,9 +52,12 @@ impl<U: Universe> Rules<U> {
         }
     }
 
-    /// Leads, if a quorum has promised and the candidate knows what the promises leave out as trimmed. A new leader
-    /// proposes in each slot the reported value of the highest ballot. It proposes a no-op where nothing was reported
-    /// below a slot that is in use.
+    /// Makes a candidate the leader if a quorum has promised, and if the candidate knows the slots that the promises leave
+    /// out as trimmed.
+    ///
+    /// The new leader proposes in all slots up to the last one with a report or a known value, except in slots that it has
+    /// trimmed or whose chosen value it knows. It proposes the reported value of the highest ballot, or a no-op in a slot
+    /// without a report.
     pub(super) fn lead_if_promised(&self, me: U::NodeId, step: &mut Step<U>) {
         let Role::Candidate { heard, reported, trimmed } = &step.live.role else { return };
         if !self.leads(heard) || !self.caught_up(step.live.known_below(), *trimmed) {
@@ -74,7 +77,8 @@ impl<U: Universe> Rules<U> {
         }
     }
 
-    /// Phase 2a for the values that clients ask for. A request that the log has no room for is not served at all.
+    /// Phase 2a: proposes the values of a client's request in the next free slots. Proposes none of them if the log has no
+    /// room for all.
     pub(super) fn on_propose(&self, me: U::NodeId, request: U::Request, step: &mut Step<U>) {
         if !matches!(step.live.role, Role::Leader { .. }) {
             return;
@@ -142,7 +146,7 @@ impl<U: Universe> Rules<U> {
         }
     }
 
-    /// A value is chosen once a quorum has voted for it in one ballot.
+    /// Learns and announces the value of a slot, once a quorum has voted for it in the leader's ballot.
     fn choose_if_voted(&self, slot: U::Slot, step: &mut Step<U>) {
         let Role::Leader { votes, .. } = &step.live.role else { return };
         if !self.chooses(&votes.at(slot)) {
@@ -155,7 +159,8 @@ impl<U: Universe> Rules<U> {
     }
 }
 
-/// A refused ballot is over. The node promises the higher ballot, so that its next one is above it.
+/// Makes a candidate or leader whose ballot is refused a follower. The node promises the higher ballot, so that its own
+/// next ballot is above that.
 pub(super) fn on_nack<U: Universe>(ballot: U::Ballot, promised: U::Ballot, live: &mut Live<U>) {
     let active = !matches!(live.role, Role::Follower);
     if active && live.acceptor.promised == Some(ballot) && promised > ballot {

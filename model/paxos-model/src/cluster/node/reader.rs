@@ -1,21 +1,25 @@
 //! Reads without an entry in the log.
 //!
-//! A read has to see every value that was known to be chosen when the client asked. A leader whose ballot is not the
-//! highest may know less. So it begins a round: it asks all nodes to confirm that they have promised no ballot above
-//! its own. Once a quorum of phase 2 has confirmed, it answers from everything below the *index* of the round.
+//! A read must see every value that was known to be chosen when the client asked. A leader whose ballot is no longer the
+//! highest may not know all of them. So a leader begins a round: it asks all nodes to confirm that they have promised no
+//! ballot above its own. Once a quorum of phase 2 has confirmed, the leader answers the read from all slots below the
+//! *index* of the round.
 //!
-//! Claim: the index is above every slot that was known to be chosen when the round began. Let a slot be one of those.
-//! - If it was chosen in an earlier ballot, the promises on which this ballot is led reported it, or left it out as
-//!   trimmed. So it lies below the *barrier*, which is the end of the log when the leader began to lead.
-//! - If it was chosen in this ballot, this leader knew it first. So it lies below the end of what the leader knows.
-//!   There may be gaps below it that another node knows, so the index counts the slots behind a gap as well.
-//! - If it was chosen in a later ballot, a quorum of phase 1 has promised that ballot. One node of that quorum is among
-//!   those that confirm, and it would refuse.
+//! Claim: if a quorum confirms a round, its index is above every slot that was known to be chosen when the round began. Let
+//! S be such a slot.
+//! - If the value of S was chosen in an earlier ballot, the leader's quorum of promises reported it, or left S out as
+//!   trimmed. So S lies below the *barrier*, which is the end of the log when the leader began to lead.
+//! - If the value of S was chosen in the leader's ballot, the leader was the first to know it. So S lies below the end of the
+//!   slots that the leader knows. The leader may not know each slot below S, so the index also counts the slots behind a gap.
+//! - If the value of S was chosen in a later ballot, a quorum of phase 1 had promised that ballot. Each quorum of phase 2
+//!   contains a node of that quorum, and this node refuses to confirm. So no quorum confirms the round.
 //!
-//! Without the confirmation, the barrier or the slots behind a gap a read can miss a value (mutants 26 to 26d). The
-//! rounds of a ballot are numbered, so that a confirmation of one is not taken for one of another.
+//! The rounds of a ballot are numbered, so that a confirmation counts only for its own round.
 //!
-//! In the model the reads of a round are one read, and at most one waits for the next round.
+//! Each part is needed: without it a read can miss a value. Mutant 26 lacks the confirmation, 26b the barrier, 26c the
+//! numbers, and 26d the slots behind a gap.
+//!
+//! In the model a round serves one read, and at most one more read waits for the next round.
 
 use super::{
     message::Message,
@@ -26,7 +30,8 @@ use super::{
 };
 
 impl<U: Universe> Rules<U> {
-    /// A client asks for a read. The read joins those that wait. A round begins, unless one is under way.
+    /// Takes the read of a client, if the node leads and has room for the read. Its round begins at once, or after the round
+    /// that is under way.
     pub(super) fn on_read(&self, me: U::NodeId, step: &mut Step<U>) {
         let Role::Leader { reads, .. } = &mut step.live.role else { return };
         if !self.takes_read(reads) {
@@ -75,7 +80,7 @@ impl<U: Universe> Rules<U> {
         }
     }
 
-    /// Answers the read once a quorum has confirmed its round, and begins the next round if a read waits for it.
+    /// Answers the read if a quorum has confirmed its round. Then begins the next round if a read waits for it.
     fn answer_if_confirmed(&self, me: U::NodeId, step: &mut Step<U>) {
         let Role::Leader { reads, .. } = &mut step.live.role else { return };
         if let Some(Round { index, .. }) =

@@ -1,8 +1,8 @@
-//! The decisions of Paxos, one function each, and beside each the mutants that get it wrong.
+//! The decisions of Paxos, one function for each, and in the function the mutants that get the decision wrong.
 //!
-//! Everything that decides whether the protocol is safe stands here. The handlers ([`acceptor`](super::acceptor),
-//! [`proposer`](super::proposer), [`learner`](super::learner), [`reader`](super::reader)) only move data between these
-//! answers. Without a bug, a function is the rule.
+//! The handlers ([`acceptor`](super::acceptor), [`proposer`](super::proposer), [`learner`](super::learner),
+//! [`reader`](super::reader)) ask these functions and change the state of the node. Without a bug, each function is the
+//! rule of the protocol.
 
 use super::{
     message::Message,
@@ -14,7 +14,7 @@ use crate::cluster::bugs::Bug;
 /// The rules of a cluster, with at most one of them broken.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<U: Universe> {
-    /// The numbers of the cluster: quorums, owners of ballots, and what there is room for.
+    /// The limits of the cluster: its nodes, quorums, owners of ballots, slots, and rounds of reads.
     pub limits: U::Limits,
     /// The rule that is broken, if any.
     pub bug: Option<Bug>,
@@ -25,13 +25,13 @@ pub(super) type Votes<U> = <U as Universe>::Log<Option<Vote<U>>>;
 
 /// The answer of an acceptor to a Prepare message.
 pub(super) enum Prepared {
-    /// It promises.
+    /// It promises the ballot.
     Promise,
-    /// It sends the promise that it gave before once more.
+    /// It sends a promise of the ballot, and its own promise stays as it is.
     Again,
     /// It has promised a higher ballot.
     Refuse,
-    /// It has voted in that ballot already.
+    /// It does not answer, because it has voted in that ballot.
     Silence,
 }
 
@@ -39,14 +39,14 @@ pub(super) enum Prepared {
 pub(super) enum Proposed<U: Universe> {
     /// It votes for the value.
     Vote {
-        /// Its promise from then on.
+        /// Its promise after the vote.
         promised: Option<U::Ballot>,
     },
     /// It has promised a higher ballot.
     Refuse,
-    /// It says that it voted, and did not. Only a mutant does this.
+    /// It sends an Accepted message without a vote. Only a mutant does this.
     Claim,
-    /// The slot is trimmed. It does not answer.
+    /// It does not answer, because the slot is trimmed.
     Silence,
 }
 
@@ -55,8 +55,8 @@ impl<U: Universe> Rules<U> {
         self.bug == Some(bug)
     }
 
-    /// Phase 1b. The acceptor promises a ballot above its promise, and refuses one below. It answers an equal one
-    /// again, until it has voted in it.
+    /// Phase 1b. The acceptor promises a ballot above its promise, and refuses a ballot below. It answers the ballot that it
+    /// has promised as long as its log has no vote in it.
     pub(super) fn prepare(&self, acceptor: &Acceptor<U>, ballot: U::Ballot) -> Prepared {
         match acceptor.promised {
             Some(promised) if ballot < promised => {
@@ -78,7 +78,7 @@ impl<U: Universe> Rules<U> {
         }
     }
 
-    /// Returns the votes after a promise. They stay as they are.
+    /// Returns the votes after a promise: the same as before.
     pub(super) fn promise_keeps(&self, votes: &Votes<U>, ballot: U::Ballot) -> Votes<U> {
         if self.broken(Bug::PromiseClearsVotes) {
             return Votes::<U>::default();
@@ -89,7 +89,8 @@ impl<U: Universe> Rules<U> {
         votes.clone()
     }
 
-    /// Returns the reports of a promise: the last vote in each slot. `before` is the promise before this one.
+    /// Returns the reports of a promise: the last vote in each slot. `before` is the ballot that the acceptor had promised
+    /// before.
     pub(super) fn reports(&self, votes: &Votes<U>, before: Option<U::Ballot>) -> Votes<U> {
         if self.broken(Bug::ReportsNothing) {
             return Votes::<U>::default();
@@ -100,8 +101,8 @@ impl<U: Universe> Rules<U> {
         votes.clone()
     }
 
-    /// Phase 2b. The acceptor votes unless it has promised a higher ballot, and promises the ballot of its vote. A
-    /// trimmed slot is chosen, and takes no more votes.
+    /// Phase 2b. The acceptor refuses if it has promised a higher ballot. Otherwise it votes, and thereby promises the
+    /// ballot. It does not vote in a trimmed slot, which has a chosen value.
     pub(super) fn accept(
         &self,
         acceptor: &Acceptor<U>,
@@ -134,13 +135,13 @@ impl<U: Universe> Rules<U> {
         Proposed::Vote { promised: if promises { Some(ballot) } else { promised } }
     }
 
-    /// Returns true if a promise of `ballot` counts for a candidate in `current`.
+    /// Returns true if a promise of `ballot` counts for a candidate in the ballot `current`.
     pub(super) fn counts_promise(&self, ballot: U::Ballot, current: Option<U::Ballot>) -> bool {
         let old = self.broken(Bug::CountsOldPromise) && Some(ballot) < current;
         current == Some(ballot) || old
     }
 
-    /// Returns true if a vote counts for a leader in `current`, whose own vote in that slot is `own`.
+    /// Returns true if a vote counts for a leader in the ballot `current`. `own` is the leader's own vote in the slot.
     pub(super) fn counts_vote(
         &self,
         vote: &Vote<U>,
@@ -153,17 +154,18 @@ impl<U: Universe> Rules<U> {
             || (self.broken(Bug::MatchesByValue) && same_value)
     }
 
-    /// Returns the nodes that promised, with one more. Returns none if the node had promised before.
+    /// Returns the nodes that promised, with one node added. Returns none if the node is among them already.
     pub(super) fn hear_promise(&self, heard: &U::NodeSet, from: U::NodeId) -> Option<U::NodeSet> {
         self.count(heard, from, self.broken(Bug::CountsPromiseTwice))
     }
 
-    /// Returns the nodes that voted, with one more. Returns none if the node had voted before.
+    /// Returns the nodes that voted, with one node added. Returns none if the node is among them already.
     pub(super) fn hear_vote(&self, voters: &U::NodeSet, from: U::NodeId) -> Option<U::NodeSet> {
         self.count(voters, from, self.broken(Bug::CountsVoteTwice))
     }
 
-    /// A node counts once. The mutant that counts a node twice adds a node that is missing in its place.
+    /// Returns the set with a node added, or none if the node is in it already. A mutant counts such a node `twice`: it adds
+    /// another node in its place.
     fn count(&self, set: &U::NodeSet, from: U::NodeId, twice: bool) -> Option<U::NodeSet> {
         if !set.has(from) {
             return Some(set.with(from));
@@ -172,7 +174,7 @@ impl<U: Universe> Rules<U> {
         missing.filter(|_| twice).map(|node| set.with(node))
     }
 
-    /// Phase 2a. Of two reports, the one of the higher ballot counts.
+    /// Phase 2a. Returns the report with the higher ballot.
     fn adopt(&self, known: Option<Vote<U>>, report: Option<Vote<U>>) -> Option<Vote<U>> {
         match (known, report) {
             (Some(known), Some(report)) => {
@@ -184,7 +186,7 @@ impl<U: Universe> Rules<U> {
         }
     }
 
-    /// Returns the reports that count after one more promise, slot by slot.
+    /// Returns the reports of several promises merged with those of one more promise, slot by slot.
     pub(super) fn merge(&self, known: &Votes<U>, reports: &Votes<U>) -> Votes<U> {
         let highest = |log: &Votes<U>| log.filled().filter_map(|(_, it)| Some(it?.ballot)).max();
         if self.broken(Bug::AdoptsWholeLog) {
@@ -197,7 +199,7 @@ impl<U: Universe> Rules<U> {
         merged
     }
 
-    /// Returns the reports that a new leader takes for true. It takes all of them.
+    /// Returns the reports that a new leader uses: all of them.
     pub(super) fn believe(&self, reported: &Votes<U>, own: &Acceptor<U>) -> Votes<U> {
         if self.broken(Bug::IgnoresReports) {
             return Votes::<U>::default();
@@ -210,28 +212,27 @@ impl<U: Universe> Rules<U> {
         reported.clone()
     }
 
-    /// Returns the end of the trimmed log that a promise reports. It is that of the acceptor.
+    /// Returns the end of the trimmed log that a promise reports: that of the acceptor.
     pub(super) fn says_trimmed(&self, trimmed: U::Slot) -> U::Slot {
         if self.broken(Bug::HidesTrimmed) { U::Slot::default() } else { trimmed }
     }
 
-    /// Returns true if these promises let a candidate lead.
+    /// Returns true if the promises of these nodes let a candidate lead.
     pub fn leads(&self, heard: &U::NodeSet) -> bool {
         heard.count() >= self.quorum(self.limits.phase1_quorum())
     }
 
-    /// Returns true if a candidate knows all that is chosen in the slots of which a promise reports nothing because
-    /// they are trimmed.
+    /// Returns true if a candidate knows all slots that its promises leave out as trimmed.
     pub(super) fn caught_up(&self, known_below: U::Slot, trimmed: U::Slot) -> bool {
         known_below >= trimmed || self.broken(Bug::LeadsBehind)
     }
 
-    /// Returns true if an entry may go into a snapshot of a node whose own vote is `own`. The entry has to be chosen.
+    /// Returns true if a snapshot of a node may contain a slot: its value must be chosen. `own` is the node's vote there.
     pub fn snapshot_covers(&self, chosen: bool, own: Option<&Vote<U>>) -> bool {
         chosen || (self.broken(Bug::TrimsUnchosen) && own.is_some())
     }
 
-    /// Returns true if these votes choose a value.
+    /// Returns true if the votes of these nodes choose a value.
     pub(super) fn chooses(&self, voters: &U::NodeSet) -> bool {
         voters.count() >= self.quorum(self.limits.phase2_quorum())
     }
@@ -252,8 +253,8 @@ impl<U: Universe> Rules<U> {
         Some(prepared)
     }
 
-    /// Returns the slot of the next value that a leader's client asks for: the one after all slots in which the leader
-    /// has voted, that it knows to be chosen, or that it has trimmed.
+    /// Returns the slot in which a leader proposes the next value of a client. It is the first slot after all slots in which
+    /// the leader has voted, or whose chosen value it knows, or which it has trimmed.
     pub(super) fn free_slot(&self, live: &Live<U>) -> U::Slot {
         let voted = live.acceptor.votes.filled().next_back().map(|(slot, _)| slot);
         let known = live.chosen.filled().next_back().map(|(slot, _)| slot);
@@ -262,8 +263,8 @@ impl<U: Universe> Rules<U> {
         if again { last } else { last.next() }
     }
 
-    /// Returns the end of the part of the log that a read has to see. This part has all that the leader knows to be chosen,
-    /// with or without gaps, and all that it found in the log when it began to lead.
+    /// Returns the end of the part of the log that a read must see. It is the barrier, or the end of the slots whose chosen
+    /// value the leader knows if that is higher. Slots behind a gap count.
     pub(super) fn read_index(&self, live: &Live<U>, barrier: U::Slot) -> U::Slot {
         let known = end(&live.chosen).unwrap_or(live.acceptor.trimmed);
         match self.bug {
@@ -273,22 +274,22 @@ impl<U: Universe> Rules<U> {
         }
     }
 
-    /// Returns true if the nodes that confirmed a round let its read be answered.
+    /// Returns true if the leader may answer a read whose round these nodes have confirmed.
     pub(super) fn confirms(&self, heard: &U::NodeSet) -> bool {
         heard.count() >= self.quorum(self.limits.phase2_quorum())
             || self.broken(Bug::ReadsUnconfirmed)
     }
 
-    /// Returns true if a confirmation counts. It has to be one of the current round.
+    /// Returns true if a confirmation counts: it must be of the current round.
     pub(super) fn counts_confirmation(&self, round: U::ReadRound, current: U::ReadRound) -> bool {
         round == current || self.broken(Bug::CountsOldConfirmation)
     }
 
-    /// Returns true if a message may leave before its step is durable, at a node with this durable promise.
+    /// Returns true if a message may leave its sender before the step is durable. `durable` is the sender's durable promise.
     ///
-    /// An Accept message may leave early if the promise of its ballot is durable, and no other message may. Its owner
-    /// does not begin that ballot again, so it never proposes another value in it, even if a crash makes it forget the
-    /// proposal. The owner's own vote waits, because it counts for a quorum.
+    /// Only an Accept message may leave early, and only if the promise of its ballot is durable. The leader then does not
+    /// begin that ballot again after a crash. So it never proposes another value in the ballot, even if the crash makes it
+    /// forget the proposal. The leader's own vote waits for the sync, because it counts for a quorum.
     pub fn leaves_early(&self, durable: Option<U::Ballot>, message: &Message<U>) -> bool {
         let ballot = message.ballot();
         let promised = durable >= Some(ballot) || self.broken(Bug::ProposesTooEarly);
@@ -302,7 +303,7 @@ impl<U: Universe> Rules<U> {
         }
     }
 
-    /// Returns the acceptor that a node finds on its disk after a crash: the durable one.
+    /// Returns the acceptor that a node reads from its disk after a crash: the durable one.
     pub fn recovers(&self, node: U::NodeId, durable: &Acceptor<U>) -> Acceptor<U> {
         if self.broken(Bug::UnreadableIsEmpty) {
             return Acceptor::default();

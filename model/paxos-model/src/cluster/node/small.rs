@@ -20,7 +20,7 @@ use crate::cluster::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Small;
 
-/// The same value, asked for in several slots at once.
+/// A client's request for the same value in several slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     /// The value.
@@ -50,7 +50,7 @@ impl Universe for Small {
     type Limits = Bounds;
 }
 
-/// One word for each message, because states are told apart by millions of them.
+/// Hashes each message as one word, because a search hashes many millions of messages.
 impl Hash for Message<Small> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let word = |bytes: [u8; 5]| bytes.into_iter().fold(0, |word, b| word << 8 | u64::from(b));
@@ -86,7 +86,7 @@ impl Hash for Input<Small> {
     }
 }
 
-/// Everything about a small node is a few bytes.
+/// Each of these types takes a few bytes, so it can be `Copy`.
 macro_rules! copied {
     ($($thing:ident)+) => { $(impl Copy for $thing<Small> {})+ };
 }

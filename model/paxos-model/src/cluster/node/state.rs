@@ -16,15 +16,16 @@ pub struct Vote<U: Universe> {
 /// The part of a node that must survive a crash.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Acceptor<U: Universe> {
-    /// The highest ballot that the node has promised, in all slots at once: maxBal.
+    /// The highest ballot that the node has promised, for all slots at once: maxBal.
     pub promised: Option<U::Ballot>,
     /// The last vote in each slot that is not trimmed.
     pub votes: U::Log<Option<Vote<U>>>,
-    /// The end of the trimmed part of the log. Each slot below it is chosen, and a durable snapshot has its effect.
+    /// The end of the trimmed part of the log. Each slot below it has a chosen value, and a durable snapshot of the node
+    /// contains its effect.
     pub trimmed: U::Slot,
 }
 
-/// The part that a node plays in elections. A candidate or leader is one in the ballot that it has itself promised.
+/// The role of a node in elections. The ballot of a candidate or leader is the ballot that the node itself has promised.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub enum Role<U: Universe> {
     /// It neither campaigns nor leads.
@@ -32,31 +33,32 @@ pub enum Role<U: Universe> {
     Follower,
     /// It collects promises.
     Candidate {
-        /// The nodes whose promises it has, itself included.
+        /// The nodes whose promises the candidate has, including itself.
         heard: U::NodeSet,
-        /// The highest vote in each slot that the promises report.
+        /// The highest vote that the promises report in each slot.
         reported: U::Log<Option<Vote<U>>>,
-        /// The highest end of a trimmed log that the promises report. The candidate leads only once it knows what is
-        /// chosen below.
+        /// The highest end of a trimmed log that the promises report. The candidate leads only once it knows the chosen
+        /// value of each slot below, or has trimmed the slot.
         trimmed: U::Slot,
     },
     /// It has a quorum of promises, and proposes.
     Leader {
-        /// The nodes that voted for its proposal in each slot. The set is empty where the value is known to be chosen.
+        /// The nodes that voted for the leader's proposal in each slot. The set is empty if the leader knows the chosen
+        /// value, or has proposed nothing.
         votes: U::Log<U::NodeSet>,
         /// Its rounds of reads.
         reads: Reads<U>,
     },
 }
 
-/// The part of a leader that serves reads. It is the default in a cluster without reads.
+/// The part of a leader that serves reads. In a cluster without reads it keeps its default value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reads<U: Universe> {
-    /// The end of the log when the node began to lead. All that was chosen in earlier ballots lies below.
+    /// The end of the log when the node began to lead. Each slot with a value chosen in an earlier ballot lies below.
     pub barrier: U::Slot,
     /// The number of rounds that have begun.
     pub rounds: U::ReadRound,
-    /// The last of them, while it is under way.
+    /// The last of these rounds, until a quorum has confirmed it.
     pub under_way: Option<Round<U>>,
     /// True if a read waits for the next round.
     pub waits: bool,
@@ -65,20 +67,20 @@ pub struct Reads<U: Universe> {
 /// A round of reads that is not yet confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Round<U: Universe> {
-    /// The nodes that have confirmed it, the leader included.
+    /// The nodes that have confirmed it, including the leader.
     pub heard: U::NodeSet,
-    /// The end of the part of the log that the leader must know before it answers.
+    /// The end of the part of the log that the answer must see.
     pub index: U::Slot,
 }
 
 /// A node as it runs.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Live<U: Universe> {
-    /// Its acceptor, with the changes that are not yet durable.
+    /// The acceptor, including changes that are not yet durable.
     pub acceptor: Acceptor<U>,
-    /// Its role. A crash makes it a follower.
+    /// The role. A crash makes the node a follower.
     pub role: Role<U>,
-    /// The values that it knows to be chosen, in the slots that it has not trimmed. A crash makes it forget them.
+    /// The values that the node knows to be chosen, in the slots that it has not trimmed. A crash makes it forget them.
     pub chosen: U::Log<Option<U::Value>>,
 }
 
@@ -102,7 +104,7 @@ impl<U: Universe> Default for Live<U> {
 }
 
 impl<U: Universe> Live<U> {
-    /// Returns the first slot that the node does not know to be chosen.
+    /// Returns the first slot that the node has not trimmed and whose chosen value it does not know.
     pub fn known_below(&self) -> U::Slot {
         let mut below = self.acceptor.trimmed;
         while self.chosen.at(below).is_some() {
@@ -111,7 +113,7 @@ impl<U: Universe> Live<U> {
         below
     }
 
-    /// Returns its rounds of reads, if it leads.
+    /// Returns the rounds of reads of a leader, or none for any other node.
     pub fn reads(&self) -> Option<&Reads<U>> {
         match &self.role {
             Role::Leader { reads, .. } => Some(reads),
@@ -173,7 +175,7 @@ impl<U: Universe> fmt::Debug for Live<U> {
     }
 }
 
-/// Writes the entries of a log as `s0=… s1=…`, or a word if there are none.
+/// Writes the entries of a log as `s0=… s1=…`, or the text `none` if there are no entries.
 pub(super) fn write_entries<S: fmt::Debug, T: fmt::Debug>(
     f: &mut fmt::Formatter<'_>,
     entries: impl Iterator<Item = (S, Option<T>)>,

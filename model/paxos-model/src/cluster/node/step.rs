@@ -30,17 +30,17 @@ pub enum Input<U: Universe> {
         /// The value.
         value: U::Value,
     },
-    /// A snapshot is durable at the node, its own or that of another node.
+    /// A snapshot becomes durable at the node. The node took it, or another node sent it.
     Snapshot {
-        /// The snapshot has the effect of every slot below.
+        /// The end of the snapshot: it contains the effect of every slot below this one.
         below: U::Slot,
     },
     /// A client of the node asks to read.
     Read,
 }
 
-/// A refusal that a node sends to the owner of a ballot. It is compared with that of the implementation, and not kept
-/// in the network.
+/// A refusal that a node sends to the owner of a ballot. The network does not keep refusals. The lockstep compares them with
+/// those of the implementation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nack<U: Universe> {
     /// The ballot that is refused.
@@ -58,7 +58,7 @@ pub struct Step<U: Universe> {
     pub messages: SmallVec<[Message<U>; 4]>,
     /// The refusal that it sends.
     pub nack: Option<Nack<U>>,
-    /// The slots that it has found to be chosen by counting votes. It tells the other nodes.
+    /// The slots whose value the node has found to be chosen by counting votes. The node announces them to other nodes.
     pub announced: SmallVec<[U::Slot; 4]>,
     /// The read that is confirmed.
     pub answer: Option<Answer<U>>,
@@ -69,12 +69,12 @@ pub struct Step<U: Universe> {
 pub struct Answer<U: Universe> {
     /// The round that confirmed it, counted from 1.
     pub round: U::ReadRound,
-    /// The end of the part of the log that the answer has to see.
+    /// The end of the part of the log that the answer must see.
     pub index: U::Slot,
 }
 
 impl<U: Universe> Step<U> {
-    /// The step that changes nothing.
+    /// Returns the step that changes nothing.
     pub(super) fn of(live: Live<U>) -> Self {
         Self {
             live,
@@ -85,7 +85,7 @@ impl<U: Universe> Step<U> {
         }
     }
 
-    /// Refuses a ballot. The refusal names the promise that is in the way.
+    /// Refuses a ballot, and names the ballot that the node has promised.
     pub(super) fn refuse(&mut self, ballot: U::Ballot) {
         self.nack = self.live.acceptor.promised.map(|promised| Nack { ballot, promised });
     }

@@ -1,6 +1,6 @@
 //! A universe without bounds: any number of nodes, ballots, slots and values.
 //!
-//! It serves runs that were recorded, where the numbers are those of real clusters. It is not explored.
+//! No search explores it. A test takes the steps of random walks in this universe and in the small one, and compares them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,8 +23,8 @@ pub struct Unbounded;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
-/// A ballot: a round, and the node that owns it. A higher round is a higher ballot; the node decides between equal
-/// rounds.
+/// A ballot: a round, and the node that owns the ballot. The round decides which of two ballots is higher, and then the
+/// number of the owner.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ballot {
     /// The round.
@@ -54,11 +54,11 @@ pub enum Value {
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct NodeSet(BTreeSet<NodeId>);
 
-/// A thing for each slot. Invariant: no thing that is stored is the default.
+/// One entry for each slot. Invariant: no stored entry is the default.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Log<T>(BTreeMap<Slot, T>);
 
-/// The numbers of a cluster: its nodes, and its quorums.
+/// The nodes of a cluster, and the sizes of its quorums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     nodes: BTreeSet<NodeId>,
@@ -67,7 +67,8 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Returns the cluster of these nodes with quorums of these sizes, or none if two quorums need not share a node.
+    /// Returns the cluster of these nodes with quorums of these sizes. Returns none if a size is out of range, or if a quorum
+    /// of phase 1 and one of phase 2 need not share a node.
     pub fn new(
         nodes: impl IntoIterator<Item = NodeId>,
         phase1_quorum: usize,
@@ -99,7 +100,8 @@ impl Limits<Unbounded> for Membership {
         ballot.owner
     }
 
-    /// Returns the ballot of the same round if it is higher, and otherwise that of the next round. The first round is 1.
+    /// Returns the owner's ballot of the same round if it is higher, and otherwise that of the next round. The first round is
+    /// 1. Returns none if there is no next round.
     fn next_ballot(&self, owner: NodeId, above: Option<Ballot>) -> Option<Ballot> {
         let Some(above) = above else { return Some(Ballot { round: 1, owner }) };
         let same_round = Ballot { round: above.round, owner };

@@ -1,7 +1,7 @@
-//! The properties of a state: claims that must hold in every state, and witnesses that must be seen in some.
+//! The properties of a state: claims that must hold in every state, and situations that must occur in some state.
 //!
-//! A claim that holds in no interesting state says nothing. So each claim is followed by the situations that an
-//! exhaustive search has to see for it to mean something.
+//! A claim says little if no state of the search puts it to the test. So the claims stand together with the situations that
+//! an exhaustive search must find.
 //!
 //! - this module: agreement, validity and the rest of the protocol.
 //! - `reads` and `snapshots`: the properties of clusters that have them.
@@ -24,18 +24,18 @@ use super::{
 
 /// The property that at most one value is chosen in a slot.
 pub const AGREEMENT: &str = "agreement";
-/// The property that each chosen value was asked for.
+/// The property that a client asked for each value that got a vote, or that the value is the no-op.
 pub const VALIDITY: &str = "validity";
-/// The property that a ballot proposes one value.
+/// The property that a ballot proposes at most one value in a slot.
 pub const ONE_VALUE: &str = "one value per ballot";
-/// The property that promises are kept.
+/// The property that the promise of each node is at least each ballot in which it promised or voted.
 pub const PROMISES_KEPT: &str = "promises are kept";
-/// The property that each value that a node takes for chosen is chosen.
+/// The property that each value that a node believes to be chosen is chosen.
 pub const BELIEFS: &str = "what is believed chosen is chosen";
-/// The property that a quorum keeps each chosen value.
+/// The property that a quorum holds each chosen value on its disks.
 pub const HELD: &str = "a quorum holds what is chosen";
 
-/// Returns all properties of states that make sense within the bounds of a cluster.
+/// Returns all properties of states. It leaves out the situations that the bounds of the cluster exclude.
 pub(super) fn of_states(cluster: &Cluster) -> Vec<Property<Cluster>> {
     let bounds = cluster.bounds();
     let mut all = vec![
@@ -59,13 +59,13 @@ pub(super) fn of_states(cluster: &Cluster) -> Vec<Property<Cluster>> {
     if bounds.ballots > 1 {
         all.push(Property::sometimes("a value of an earlier ballot is adopted", adopted));
     }
-    // If all nodes must promise, the first proposer itself reports its proposal.
+    // If all nodes must promise, the first proposer reports its own vote, and the second leader adopts the value.
     if bounds.ballots > 1 && bounds.values > 1 && bounds.phase1_quorum < bounds.nodes {
         all.push(Property::sometimes("two values are proposed in one slot", |c, s| {
             c.slots().any(|slot| two_proposed(s, slot))
         }));
     }
-    // The first leader need not hear of the second one, if the second does not need its promise.
+    // The first leader keeps its role if the second one does not need its promise.
     if bounds.ballots > 1 && bounds.campaigners > 1 && bounds.phase1_quorum < bounds.nodes {
         all.push(Property::sometimes("two leaders at once", |_, s: &State| {
             let leads = |node: &&Node| matches!(node.live.role, Role::Leader { .. });
@@ -118,7 +118,7 @@ pub(super) fn of_states(cluster: &Cluster) -> Vec<Property<Cluster>> {
     }
     if cluster.not_stuck {
         all.push(Property::always(NOT_STUCK, not_stuck));
-        // If a single vote chooses, no vote is open.
+        // If a single vote chooses a value, a vote always leaves a value chosen.
         if bounds.ballots > 1 && bounds.phase2_quorum > 1 {
             all.push(Property::sometimes("undecided, and a quorum is free", undecided_and_free));
         }
@@ -133,7 +133,7 @@ fn votes(state: &State) -> impl Iterator<Item = (Vote, NodeId)> {
     })
 }
 
-/// At most one value is chosen in a slot.
+/// Returns true if at most one value is chosen in each slot.
 fn agreement(cluster: &Cluster, state: &State) -> bool {
     let mut known: [Option<Value>; SLOTS_MAX] = Default::default();
     cluster
@@ -141,7 +141,8 @@ fn agreement(cluster: &Cluster, state: &State) -> bool {
         .all(|(slot, vote)| *known[usize::from(slot.0)].get_or_insert(vote.value) == vote.value)
 }
 
-/// The client of a ballot that proposed a value asked for it, or the value is the no-op of a log with several slots.
+/// Returns true if each value that got a vote in a slot was proposed there, in the same or a lower ballot whose client
+/// asked for it. In a log with several slots the value may be the no-op as well.
 fn validity(cluster: &Cluster, state: &State) -> bool {
     let bounds = cluster.bounds();
     state.network.iter().all(|message| {
@@ -168,7 +169,7 @@ fn two_proposed(state: &State, slot: Slot) -> bool {
     proposed.any(|value| Some(value) != first)
 }
 
-/// A ballot proposes one value in a slot.
+/// Returns true if each ballot proposes at most one value in a slot.
 fn one_value_per_ballot(_: &Cluster, state: &State) -> bool {
     let mut last = None;
     state.network.iter().all(|message| {
@@ -177,7 +178,7 @@ fn one_value_per_ballot(_: &Cluster, state: &State) -> bool {
     })
 }
 
-/// A node's promise is at least every ballot in which it ever promised or voted: it never went back.
+/// Returns true if the durable promise of each node is at least each ballot in which the node ever promised or voted.
 fn promises_kept(_: &Cluster, state: &State) -> bool {
     state.network.iter().all(|message| match message {
         Message::Promise { from, ballot, .. } | Message::Accepted { from, ballot, .. } => {
@@ -187,9 +188,10 @@ fn promises_kept(_: &Cluster, state: &State) -> bool {
     })
 }
 
-/// Each value that a node takes for chosen has a quorum of votes in one ballot.
+/// Returns true if each value that a node believes to be chosen has a quorum of votes in one ballot. Nodes with unsynced
+/// steps are left out.
 fn beliefs_are_chosen(cluster: &Cluster, state: &State) -> bool {
-    // A node tells no other node what follows from its own unsynced vote.
+    // While a node has unsynced steps, it may count its own vote before the vote is durable. It tells no other node yet.
     let chosen = |slot: Slot, value| {
         cluster.chosen_votes(state).any(|(at, vote)| at == slot && vote.value == value)
     };
@@ -200,8 +202,8 @@ fn beliefs_are_chosen(cluster: &Cluster, state: &State) -> bool {
     })
 }
 
-/// A quorum still keeps each chosen value: as a vote in the ballot in which it was chosen or in a higher one, or as a
-/// part of a snapshot.
+/// Returns true if a quorum holds each chosen value on its disks. A node holds the value in a snapshot, or by a vote in the
+/// ballot in which the value was chosen or in a higher one.
 fn quorum_holds_chosen(cluster: &Cluster, state: &State) -> bool {
     cluster.chosen_votes(state).all(|(slot, chosen)| {
         let holds = |node: &Node| {
@@ -214,7 +216,7 @@ fn quorum_holds_chosen(cluster: &Cluster, state: &State) -> bool {
     })
 }
 
-/// A ballot proposes a value that the client of another ballot asked for.
+/// Returns true if a ballot proposes a value that its own client does not ask for and that is no no-op.
 fn adopted(cluster: &Cluster, state: &State) -> bool {
     let bounds = cluster.bounds();
     state.network.iter().any(|message| match message {
@@ -225,7 +227,7 @@ fn adopted(cluster: &Cluster, state: &State) -> bool {
     })
 }
 
-/// A node has voted for a proposal of a leader whose own vote for it is not durable.
+/// Returns true if a node has voted for a proposal in the first slot, and the vote of the proposer itself is not durable.
 fn voted_before(cluster: &Cluster, state: &State) -> bool {
     let first = |(vote, voters): (Vote, NodeSet)| {
         let owner = cluster.bounds().owner(vote.ballot);
@@ -234,7 +236,8 @@ fn voted_before(cluster: &Cluster, state: &State) -> bool {
     state.ballots_voted(Slot(0)).into_iter().any(first)
 }
 
-/// The owner of the highest ballot has lost its lead after it and one other node voted.
+/// Returns true if the proposer of a value in the first slot and exactly one other node have voted for it, and the proposer
+/// has crashed since. The crash shows because the proposer is a follower, but has promised no higher ballot.
 fn leader_crashed(cluster: &Cluster, state: &State) -> bool {
     let bounds = cluster.bounds();
     state.ballots_voted(Slot(0)).into_iter().any(|(vote, voters): (Vote, NodeSet)| {

@@ -1,4 +1,4 @@
-//! The properties of clusters with reads, as far as they do not depend on the past.
+//! The properties of clusters with reads that do not depend on the past.
 
 use stateright::Property;
 
@@ -30,7 +30,7 @@ pub(super) fn of_states(bounds: &Bounds) -> Vec<Property<Cluster>> {
     all
 }
 
-/// Returns true if a round of reads can be under way. If a single vote chooses, none ever is.
+/// Returns true if a round of reads can be under way. If a quorum of phase 2 is one node, each round ends as it begins.
 pub(in crate::cluster) const fn has_rounds_under_way(bounds: &Bounds) -> bool {
     bounds.phase2_quorum > 1
 }

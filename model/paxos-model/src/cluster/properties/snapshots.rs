@@ -22,7 +22,8 @@ pub(super) fn of_states(bounds: &Bounds) -> Vec<Property<Cluster>> {
     if bounds.phase2_quorum < bounds.nodes {
         all.push(Property::sometimes("a snapshot covers what its node never voted for", learned));
     }
-    // A node that leads on its own promise alone hears of no snapshot, and the first leader finds nothing trimmed.
+    // These situations need a leader that hears promises of other nodes, and that is not the first leader: the first one
+    // finds no trimmed slots.
     let again = bounds.campaigners > 1 || bounds.crashes != Some(0);
     if bounds.ballots > 1 && bounds.phase1_quorum > 1 && again {
         all.push(Property::sometimes("a candidate waits for a snapshot", waits));
@@ -51,7 +52,7 @@ fn waits(cluster: &Cluster, state: &State) -> bool {
     })
 }
 
-/// A node leads in a ballot that an acceptor promised after it had trimmed its log.
+/// Returns true if a node leads in a ballot that an acceptor promised after it had trimmed slots.
 fn begins_after(cluster: &Cluster, state: &State) -> bool {
     let leads = |ballot| {
         let owner = state.node(cluster.bounds().owner(ballot)).live;

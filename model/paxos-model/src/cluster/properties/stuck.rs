@@ -1,14 +1,17 @@
-//! No state is stuck: while a node can still begin a ballot that a quorum has not gone beyond, a state can be reached
-//! in which every slot has a chosen value.
+//! The property that no state is stuck.
 //!
-//! The property does not say that this happens. No node need campaign, every message may be lost, and two leaders may
-//! hinder each other for ever. It says that it *can* happen, so it is a property of one state, and a search can look at
-//! it in each. It says nothing about states in which all ballots of the bounds are used up.
+//! Let a node own a ballot above its promise, and above the promises of a quorum. Then actions can lead to a state in which
+//! every slot has a chosen value.
 //!
-//! The property takes little for granted: waiting steps can be synced, and any message that was ever sent may still
-//! arrive. It needs no crash. The bounds decide whether refusals and news of chosen values arrive. The property asks for
-//! *every* slot, not for some slot. That is the stronger claim, and it holds: a new leader proposes again what is
-//! reported, fills the gaps, and proposes its client's values in the rest.
+//! The property does not say that the cluster reaches such a state. No node need campaign, every message may be lost, and
+//! two leaders may hinder each other for ever. It says that the cluster *can* reach one. So it is a property of one state,
+//! and a search can check it in each state. It says nothing about states in which all ballots of the bounds are used up.
+//!
+//! The property assumes little: waiting steps can be synced, and any message that was ever sent may still arrive. It needs
+//! no crash. The bounds decide whether refusals and news of chosen values arrive.
+//!
+//! The property asks for a chosen value in *every* slot, which is stronger than in some slot. It holds: a new leader
+//! proposes the reported values again, fills the gaps, and proposes its client's values in the other slots.
 
 use std::collections::HashSet;
 
@@ -25,8 +28,8 @@ pub const NOT_STUCK: &str = "no state is stuck";
 
 /// Returns true if a state is not stuck.
 ///
-/// It tries a schedule first, which nearly always succeeds. If it does not, it looks through all states that can be
-/// reached, so that a state is called stuck only if it is.
+/// The check tries a fixed schedule first, which nearly always succeeds. Otherwise it searches all states that can be
+/// reached without a crash, so the answer is exact.
 pub(super) fn not_stuck(cluster: &Cluster, state: &State) -> bool {
     if all_chosen(cluster, state) {
         return true;
@@ -39,7 +42,7 @@ pub(super) fn not_stuck(cluster: &Cluster, state: &State) -> bool {
         || reaches_all_chosen(cluster, state)
 }
 
-/// A node has voted, nothing is chosen, and a quorum is free. The property says most there.
+/// Returns true if a node has voted, no value is chosen, and a campaigner is free: [`not_stuck`] then claims progress.
 pub(super) fn undecided_and_free(cluster: &Cluster, state: &State) -> bool {
     let voted = |slot| !state.ballots_voted(slot).is_empty();
     cluster.slots().any(voted)
@@ -53,8 +56,8 @@ fn all_chosen(cluster: &Cluster, state: &State) -> bool {
     slots.count_ones() == u32::from(cluster.bounds().slots)
 }
 
-/// Returns the campaigners whose last ballot is above all that they, and enough other nodes for both kinds of quorum,
-/// have promised.
+/// Returns the campaigners whose last ballot is above their own promise, and above the promises of enough nodes for both
+/// kinds of quorum.
 fn free_campaigners<'a>(
     cluster: &'a Cluster,
     state: &'a State,
@@ -70,8 +73,11 @@ fn free_campaigners<'a>(
     })
 }
 
-/// Lets everything go well for one node, in its present ballot or else in its next ones: it campaigns, and all nodes
-/// answer. A leader that was overtaken hears of that first. Returns true if all slots are then chosen.
+/// Returns true if a schedule without losses leads from a state to one in which all slots have a chosen value.
+///
+/// All nodes answer the node in its current ballot, if it campaigns or leads. If that is not enough, the node campaigns in
+/// its next ballots, one after the other. A leader must first get the Prepare message of a higher ballot, because a leader
+/// does not campaign.
 fn schedule(cluster: &Cluster, mut state: State, node: NodeId) -> bool {
     sync_all(cluster, &mut state);
     loop {
@@ -92,8 +98,9 @@ fn schedule(cluster: &Cluster, mut state: State, node: NodeId) -> bool {
     }
 }
 
-/// Delivers all messages of the present ballot of a node, and a snapshot of the chosen slots if there are any, and lets
-/// the node propose. After one round it has the promises, after two it leads, after three there are votes.
+/// Runs up to three rounds for a node in its current ballot, and returns true as soon as all slots have a chosen value. In
+/// each round the node gets the snapshots that the model offers and proposes, and then all messages of its ballot arrive.
+/// After one round the node has the promises, after two it leads, and after three there are votes.
 fn answered(cluster: &Cluster, state: &mut State, node: NodeId) -> bool {
     let Some(ballot) = state.node(node).live.acceptor.promised else { return false };
     (0..3).any(|_| {
@@ -133,9 +140,9 @@ fn take(cluster: &Cluster, state: &mut State, action: Action) -> bool {
     taken
 }
 
-/// Looks through all states that can be reached without a crash, deepest first.
+/// Searches all states that can be reached without a crash, depth first.
 fn reaches_all_chosen(cluster: &Cluster, state: &State) -> bool {
-    // It keeps whole states, because two states with one hash might hide the way out.
+    // The set keeps whole states. If it kept hashes, two states with the same hash could hide a path.
     let mut seen = HashSet::from([state.clone()]);
     let mut open = vec![state.clone()];
     let mut actions = Vec::new();

@@ -1,13 +1,14 @@
 //! Checkpoints: the levels of a search on disk, so that a run can resume after it was stopped.
 //!
 //! Each worker writes one file for each level: its states of that level, and the counts and findings of the levels
-//! before. A file is written under another name, synced and renamed, so it is complete or absent. No worker begins a
-//! level before all are done with the one before. So the last level with all its parts is the one to resume from.
+//! before. The worker writes the file under another name, syncs it and renames it, so a file is complete or absent. No
+//! worker begins a level before all workers have finished the level before. A run resumes from the last level with all its
+//! parts.
 //!
-//! A later run reads all parts. It may have another number of workers, since the states are sent to their owners again.
+//! A later run reads all parts. It may have another number of workers, because it sends each state to its owner again.
 //!
-//! The last complete level suffices for a graded model. For any other model all levels are kept, since together they
-//! are the states reached.
+//! For a graded model, the last complete level is enough. For any other model, all levels stay on disk, because the reached
+//! states are those of all levels.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};

@@ -9,8 +9,8 @@
 //! Keys are packed states, not fingerprints, so no state is missed. In a graded model a state is reached again only
 //! within its level, so only one level is kept.
 //!
-//! The search does not survive the loss of a worker. If one process is lost, all others end. A later run can resume
-//! from a [`checkpoint`].
+//! The search does not survive the loss of a worker. If one process is lost, all others end. A later run can resume from a
+//! [`checkpoint`].
 
 mod checkpoint;
 mod note;
@@ -159,7 +159,7 @@ impl<M: Explorable, const N: usize> Job<M, N> {
     }
 }
 
-/// `sought` is a `sometimes` property for which a shortest path is wanted.
+/// Searches level by level. `sought` is a `sometimes` property for which the caller wants a shortest path.
 pub(super) fn search<M: Explorable>(
     model: &M,
     options: &Options,

@@ -9,7 +9,7 @@ pub(super) struct Note {
     pub(super) to: usize,
     /// The number of states of this level at the sender.
     pub(super) frontier: u64,
-    /// The sender's counts so far, with this level.
+    /// The sender's counts so far, including this level.
     pub(super) totals: Totals,
     /// The states found in this level that settle a property.
     pub(super) found: Vec<Found>,
@@ -20,18 +20,18 @@ pub(super) struct Note {
 /// The counts of a search, or of one worker.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Totals {
-    /// Distinct states.
+    /// The number of distinct states.
     pub(super) states: u64,
-    /// Steps taken from them.
+    /// The number of steps taken from these states.
     pub(super) transitions: u64,
     /// The number of actions taken, by kind.
     pub(super) actions: Vec<u64>,
-    /// The number of states that the expanded states can be renamed to.
+    /// The number of all states that differ from an expanded state only by a renaming.
     pub(super) orbits: u64,
 }
 
 impl Totals {
-    /// Zero for each kind of action.
+    /// Returns counts that are all zero.
     pub(super) fn nothing(kinds: usize) -> Self {
         Self { actions: vec![0; kinds], ..Self::default() }
     }
@@ -57,7 +57,7 @@ pub(super) struct Found {
     pub(super) level: usize,
 }
 
-/// The notes of all workers about one level, merged. It is the same at each worker.
+/// The merged notes of all workers about one level. The result is the same at each worker.
 pub(super) struct Merged {
     /// The number of states of this level.
     pub(super) frontier: u64,

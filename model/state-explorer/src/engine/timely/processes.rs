@@ -1,8 +1,8 @@
 //! The connections between the processes of a run, and the detection of a lost one.
 //!
-//! Each process listens at its address in the list of processes. It connects to the processes before it in the list,
-//! and accepts connections from those after it. Both sides send a greeting that describes the search, and go on only
-//! if the greetings agree. The connections are plain TCP without authentication, for trusted networks only.
+//! Each process listens at its address in the list of processes. It connects to the processes before it in the list, and
+//! accepts connections from the processes after it. Both sides send a greeting that describes the search. The search begins
+//! only if the greetings agree. The connections are plain TCP without authentication, for trusted networks only.
 //!
 //! timely does not handle a lost connection: one of its threads panics, and others wait for that thread forever. So
 //! a [`Link`] reports the loss itself, and parks its thread instead of returning an error.
@@ -26,7 +26,7 @@ use crate::{Options, Processes, limits::Limits};
 
 /// The longest time that processes wait for each other at the start.
 const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
-/// The time limit for a connection attempt, and for reading a greeting. A request to end takes effect only afterwards.
+/// The time limit of a connection attempt, and of the wait for a greeting. A request to end takes effect only afterwards.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The greatest length of a greeting, in bytes. A longer one is not from this program.
 const GREETING_MAX: u32 = 1 << 16;
@@ -152,7 +152,8 @@ fn dial(name: &str) -> io::Result<TcpStream> {
     Err(error)
 }
 
-/// Exchanges greetings. Returns `None` if the other side sends no valid one, since the right process may still connect.
+/// Exchanges greetings. Returns `None` if the other side sends no valid greeting, because the right process may still
+/// connect.
 ///
 /// # Errors
 /// Fails if the other side is a process that explores something else, or is not the expected one.
@@ -225,7 +226,7 @@ struct Link {
     stream: TcpStream,
     process: usize,
     name: String,
-    /// The number of zeros at the end of the bytes read so far. A process that is done sends a header of zeros.
+    /// The number of zeros at the end of the bytes read so far. A process that has finished sends a header of zeros.
     zeros: usize,
     shared: Arc<Shared>,
 }

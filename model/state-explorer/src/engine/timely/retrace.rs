@@ -13,8 +13,7 @@ use crate::{Behaviour, Explorable, limits::Limits};
 /// The number of new states between two checks of the limits.
 const STATES_BETWEEN_CHECKS: usize = 1 << 12;
 
-/// Returns a shortest behaviour that ends in `target`, whose depth is `level`. Returns `None` if there is none of
-/// that length.
+/// Returns a shortest behaviour that ends in `target`. Returns `None` if `target` is not within the depth `level`.
 ///
 /// # Errors
 /// Returns the limit that was reached, in words.

@@ -33,7 +33,7 @@ use crate::{
 /// waiting longer would take more memory.
 const BATCH: usize = 1 << 13;
 
-/// The end of a search, the same at each worker.
+/// The result of a search. It is the same at each worker.
 pub(super) struct Ended {
     pub(super) totals: Totals,
     /// The deepest level with a state.
@@ -110,7 +110,7 @@ impl<const N: usize> Shard<N> {
     }
 }
 
-/// Takes part in a search until it ends. Returns `None` if another process was lost.
+/// Takes part in a search until it ends. Returns `None` if a worker or another process was lost.
 pub(super) fn work<M: Explorable, const N: usize>(
     worker: &mut Worker,
     job: &Job<M, N>,
@@ -217,7 +217,8 @@ impl<const N: usize> Channels<N> {
         received_notes.into_iter().map(|(_, note)| note).collect()
     }
 
-    /// Waits until all states and notes of the epoch have arrived at all workers. Returns `None` if a process was lost.
+    /// Waits until all states and notes of the epoch have arrived at all workers. Returns `None` if a worker or another
+    /// process was lost.
     fn barrier(&mut self, worker: &mut Worker, shared: &Shared) -> Option<()> {
         let epoch = self.shard.borrow().epoch + 1;
         self.states.get_mut().advance_to(epoch);
@@ -276,8 +277,8 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
         }
     }
 
-    /// Sends the first states to their workers: the initial states, or those of the checkpoint. One worker of each
-    /// process sends the states that the process has read.
+    /// Sends the first states to their workers: the initial states, or the states of the checkpoint. For the checkpoint, one
+    /// worker of each process sends the states that the process has read.
     fn begin(&mut self, worker: &mut Worker, channels: &mut Channels<N>) -> Option<()> {
         let begins = self.part.worker.is_multiple_of(self.job.options.threads.get());
         let resumed = || self.job.resumed.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -347,7 +348,7 @@ impl<'a, M: Explorable, const N: usize> Explorer<'a, M, N> {
         }
         note.stop = self.job.shared.why();
         if note.stop.is_some() || channels.called_off.get() {
-            // The next level will not be expanded, so its states are counted here.
+            // No worker will expand the next level, so its states count now.
             note.totals.states += channels.shard.borrow().waiting();
         }
         note
