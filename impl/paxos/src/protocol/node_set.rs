@@ -10,7 +10,7 @@ impl NodeSet {
         Self(1 << index)
     }
 
-    /// Adds a node. A node that is added twice counts once.
+    /// Adds a node. The index must be below 64.
     pub fn insert(&mut self, index: usize) {
         self.0 |= 1 << index;
     }
