@@ -1,7 +1,7 @@
-//! A store of one's own, held against the contract.
+//! Your own store, checked against the contract.
 //!
-//! The store has one file for everything but the snapshots, and writes all of it on each change: first to a new file,
-//! which it syncs and then renames. That is slow, and easy to see right: a change takes effect as a whole or not at all.
+//! The store keeps everything but the snapshots in one file. On each change it writes the whole content to a new file,
+//! syncs that file, and renames it. This is slow, but plainly correct: a change takes effect as a whole or not at all.
 //!
 //! `cargo run -p paxos-store --example own_store` runs the tests of the contract.
 

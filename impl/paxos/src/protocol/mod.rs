@@ -90,7 +90,7 @@ impl Replica {
     /// to be chosen, and the driver's snapshot has their effect.
     ///
     /// # Errors
-    /// Fails if the configuration is invalid, if a record names a node that is not in the configuration, if records
+    /// Fails if the configuration is invalid, or if a record names a node that is not in it. Fails also if records
     /// contradict each other, or if a slot is too far beyond the trimmed ones.
     pub fn recover(
         config: Config,

@@ -1,4 +1,4 @@
-//! The monitors: they count the durable votes, and check each step and each sync of a replica against them.
+//! The monitors. They count the durable votes, and check each step and each sync of a replica against these votes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::Node;
 
-/// A promise of Paxos that was broken, in words.
+/// A guarantee of Paxos that does not hold, in words.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct Violation(String);
@@ -40,9 +40,9 @@ type Checked<T = ()> = Result<T, Violation>;
 pub struct Choice {
     /// The value.
     pub value: Value,
-    /// The ballot in which it was chosen first, by the order of syncs.
+    /// The first ballot that chose the value, in the order of the syncs.
     pub ballot: Ballot,
-    /// The quorum: the nodes whose votes in that ballot were durable at that moment.
+    /// The nodes whose votes in that ballot were durable when the value was chosen.
     pub voters: BTreeSet<NodeId>,
 }
 
@@ -53,21 +53,21 @@ struct Poll {
     voters: BTreeSet<NodeId>,
 }
 
-/// The truth about the votes.
+/// The durable votes, and the events that later checks depend on.
 #[derive(Debug, Default)]
 pub(super) struct Monitors {
     polls: BTreeMap<(Slot, Ballot), Poll>,
     chosen: BTreeMap<Slot, Choice>,
-    /// By ballot, the nodes whose promises have reached its owner, and the least slot that each promise said was
-    /// trimmed.
+    /// For each ballot, the nodes whose promises have reached the owner of the ballot, each with the lowest `trimmed`
+    /// of its promises.
     promises: BTreeMap<Ballot, BTreeMap<NodeId, Slot>>,
-    /// Some node has applied every slot below, even if it has crashed since.
+    /// Some node has applied every slot below this one. It may have crashed since then.
     applied_below: Slot,
-    /// For each read that waits for an answer, `applied_below` at the moment when it was asked.
+    /// For each read that waits for an answer, the value of `applied_below` when the read was asked.
     must_see: BTreeMap<Token, Slot>,
 }
 
-/// Checks the changes of one step.
+/// Checks the changes and the output of one step.
 pub(super) fn check_step(
     id: NodeId,
     before: &Acceptor,
@@ -95,7 +95,7 @@ pub(super) fn check_step(
     Ok(())
 }
 
-/// Chosen values are handed out in the order of the log. Returns the slot that is next.
+/// Checks that a step releases chosen values in the order of the log. Returns the next slot.
 pub(super) fn check_order(id: NodeId, mut next: Slot, output: &Output) -> Checked<Slot> {
     for (slot, _) in &output.chosen {
         ensure!(*slot == next, "node {id} hands out slot {slot}, not {next}");
@@ -104,13 +104,13 @@ pub(super) fn check_order(id: NodeId, mut next: Slot, output: &Output) -> Checke
     Ok(next)
 }
 
-/// A node that asks for a snapshot lacks something that the snapshot has.
+/// Checks that a node asks for a snapshot only if it lacks slots that the snapshot has.
 pub(super) fn check_fetch(id: NodeId, peer: NodeId, has: Slot, lacks: Slot) -> Checked {
     ensure!(has > lacks, "node {id} would fetch from {peer} what it has itself");
     Ok(())
 }
 
-/// The disk has the state of the replica, and no lower promise than before.
+/// Checks that the disk has the state of the replica, and no lower promise than before.
 pub(super) fn check_disk(node: &Node, before: Option<Ballot>) -> Checked {
     let (id, image) = (node.config.id, node.disk.image());
     ensure!(before <= image.promised, "node {id} took back a durable promise");
@@ -124,7 +124,7 @@ impl Monitors {
         &self.chosen
     }
 
-    /// Notes what later answers are held against.
+    /// Remembers a promise, or reads, for later checks.
     pub(super) fn hear(&mut self, event: &Event) {
         match event {
             Event::Read(tokens) => {
@@ -139,14 +139,14 @@ impl Monitors {
         }
     }
 
-    /// A leader has the promises of a quorum, and the effect of every slot that a node of this quorum has trimmed.
+    /// Checks that a leader has the promises of a quorum, and knows every slot that a node of this quorum has trimmed.
     pub(super) fn check_leader(&self, node: &Node) -> Checked {
         let id = node.config.id;
         let acceptor = node.replica.as_ref().expect("the node is up").parts().acceptor;
         let Some(ballot) = acceptor.promised.filter(|ballot| ballot.node == id) else {
             return Err(Violation(format!("node {id} leads in no ballot of its own")));
         };
-        // The replica may have left out promises that ask for more, so those that ask for least count.
+        // The replica may have left out promises with a higher `trimmed`, so the quorum with the lowest ones counts.
         let promises = self.promises.get(&ballot).into_iter().flat_map(BTreeMap::values);
         let mut trimmed: Vec<Slot> = promises.copied().collect();
         trimmed.sort_unstable();
@@ -177,8 +177,8 @@ impl Monitors {
         Ok(())
     }
 
-    /// In each slot, all votes of one ballot are for one value. Once a ballot has chosen a value, all votes of
-    /// higher ballots are for that value (P2a), also those that were counted before.
+    /// Counts a vote. Checks that all votes of one ballot in a slot are for one value. Checks that all votes of ballots
+    /// above one that has chosen a value are for that value (P2a), including those that were counted before.
     fn count_vote(&mut self, node: &Node, slot: Slot, ballot: Ballot, value: &Value) -> Checked {
         let poll = self.polls.entry((slot, ballot));
         let poll = poll.or_insert_with(|| Poll { value: value.clone(), voters: BTreeSet::new() });
@@ -208,7 +208,7 @@ impl Monitors {
         Ok(())
     }
 
-    /// Chosen values are applied in the order of the log, and were chosen. Returns the slot that is next.
+    /// Checks that a node applies values in the order of the log, and that they are chosen. Returns the next slot.
     pub(super) fn check_chosen(&mut self, node: &Node, chosen: &[(Slot, Value)]) -> Checked<Slot> {
         let (id, mut next) = (node.config.id, node.apply_next);
         for (slot, value) in chosen {
@@ -221,7 +221,8 @@ impl Monitors {
         Ok(next)
     }
 
-    /// A read is answered once, by a state that has every slot that had been applied anywhere when it was asked.
+    /// Checks that a read is answered once, and from a state with every slot that any node had applied when the read
+    /// was asked.
     pub(super) fn check_reads(&mut self, id: NodeId, released: &Output) -> Checked {
         for read in &released.reads {
             let Some(must_see) = self.must_see.remove(&read.token) else {
@@ -235,7 +236,7 @@ impl Monitors {
         Ok(())
     }
 
-    /// Messages say nothing of promises and votes that are not durable.
+    /// Checks that no message depends on a promise or a vote that is not durable.
     pub(super) fn check_messages(&self, node: &Node, messages: &[Envelope]) -> Checked {
         messages.iter().try_for_each(|envelope| {
             let (id, message) = (node.config.id, &envelope.message);
@@ -278,12 +279,12 @@ impl Monitors {
             }
             Message::Trimmed { below } => *below <= image.trimmed,
             Message::Confirm { ballot, .. } => ballot.node == id,
-            // They say nothing of what is durable.
+            // These messages do not depend on a durable state.
             Message::Confirmed { .. } | Message::Learn { .. } => true,
         }
     }
 
-    /// Returns true if a node has voted durably in a ballot, in so many slots.
+    /// Returns true if a node has durable votes in a ballot, in `count` slots from `first` on.
     fn voted(&self, id: NodeId, ballot: Ballot, first: Slot, count: u64) -> bool {
         (first.0..first.0 + count).map(Slot).all(|slot| {
             self.polls.get(&(slot, ballot)).is_some_and(|poll| poll.voters.contains(&id))
