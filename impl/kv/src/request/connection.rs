@@ -123,7 +123,7 @@ pub(super) fn on_or_off(arguments: &[Bytes]) -> Reply {
     if known { Reply::ok() } else { errors::syntax() }
 }
 
-/// Checks that a name fits into a list with spaces between its items.
+/// Fails if a name is too long, or has characters that do not fit into a list with spaces between its items.
 fn check_name(what: &str, name: &[u8]) -> Result<(), Reply> {
     if name.len() > NAME_MAX {
         return Err(errors::too_many("bytes in a name", name.len(), NAME_MAX));
