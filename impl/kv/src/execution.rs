@@ -87,8 +87,8 @@ impl<'a> Execution<'a> {
         if !end.is_empty() && self.store.bytes() + end.len() as u64 > self.state_max {
             return Err(Exceeded::State(self.state_max));
         }
-        // The cost is that of a copy on every node, so that all replicas stop at the same cost. Whether a node really
-        // copies the value depends on the answers that it still holds.
+        // A copy is counted on every node, so that all replicas stop at the same cost. A node that still holds an
+        // answer with the value really copies it, and another node may not.
         self.meter.copy(sum)?;
         // A value that an answer still shares is copied. Any other value grows in its allocation. The store gives up
         // the value for this time, because a shared value cannot grow.

@@ -26,9 +26,10 @@
 //!
 //! While other connections wait, the pool closes those with the greatest counts, if their counts have reached
 //! [`GRACE`]. So a request of 8 MiB has at most 13 s to arrive. A client gains little if it gives memory back for a
-//! moment: a client that holds memory for 3 s again and again, and sends 60 kB each time, is closed in the second
-//! round. An account holds all the memory that its client has announced, so a client keeps this memory only if it sends
-//! faster than [`RATE`]. The pool does not close a fast client that sends long requests one after the other.
+//! moment. For example, a client that holds memory for 3 s again and again, and sends 60 kB each time, is closed in
+//! the second round. An account holds all the memory that its client has announced, so a client keeps this memory
+//! only if it sends faster than [`RATE`]. The pool does not close a fast client that sends long requests one after
+//! the other.
 //!
 //! # Copies
 //!

@@ -1,4 +1,4 @@
-//! Trimming, which the paper leaves open: votes and values below a snapshot are forgotten.
+//! Trimming, which the paper leaves open: a node drops the votes and values below a snapshot.
 
 use itertools::Itertools;
 use paxos::{Message, NodeId, Output, Record, Replica, Slot, Timer, To, protocol::proposer::Role};
@@ -10,8 +10,8 @@ use crate::helpers::{
     trimmed, value, vote,
 };
 
-/// A durable snapshot takes the place of the votes and values below it. They are dropped, with a record. An older
-/// snapshot changes nothing.
+/// A durable snapshot replaces the votes and values below it. The node drops them, with a record. An older snapshot
+/// changes nothing.
 #[test]
 fn a_snapshot_takes_the_place_of_the_log() {
     let mut replica = replica(2, 3);
