@@ -29,9 +29,9 @@ pub enum Entry<T = Bytes> {
     ///
     /// All entries of the pipeline share one limit on the cost and one on the length of the answers. The entry that
     /// exceeds what is left is undone, and the pipeline ends before it. So the pipeline may have fewer answers than
-    /// entries, and the entries without an answer have no effect. If the first entry alone exceeds a limit, it is
-    /// undone as well, and its answer is an error. An entry that exceeds the limit of the whole state is answered
-    /// with an error, and the pipeline continues.
+    /// entries, and the entries without an answer have no effect. If the first entry alone exceeds one of these two
+    /// limits, it is undone, its answer is an error, and the pipeline ends after it. An entry that exceeds the limit
+    /// of the whole state is undone and answered with an error, and the pipeline continues.
     Pipeline(Vec<T>),
     /// An entry of another kind, and the limit of the whole state. The node that proposes the entry writes its own
     /// limit into it, so that all nodes check the entry against the same limit.

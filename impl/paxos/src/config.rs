@@ -74,7 +74,7 @@ pub enum ConfigError {
         /// The number of nodes.
         nodes: usize,
     },
-    /// A limit is zero or too high. With a limit of zero, the replica could do nothing.
+    /// A limit is zero or too high.
     #[error("`{name}` is {found}; it must be 1 to {most}")]
     Limit {
         /// The field of [`Config`].

@@ -126,7 +126,7 @@ pub(super) struct Account {
     signals: Arc<Signals>,
 }
 
-/// The connection has to be closed, because other connections need its memory.
+/// The error of a connection that must be closed, because other connections need its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("other clients needed the memory of this one")]
 pub(super) struct Closed;
@@ -171,7 +171,7 @@ impl Account {
     /// until the bytes are free. For more bytes than the whole pool has, waits until no other account holds any.
     ///
     /// # Errors
-    /// Fails if the connection has to be closed.
+    /// Fails if the connection must be closed.
     pub(super) async fn hold(&self, bytes: usize) -> Result<(), Closed> {
         let Some(_guard) = QueueGuard::enter(self, bytes) else { return Ok(()) };
         loop {

@@ -36,7 +36,7 @@ pub(super) enum ClusterRequest {
 /// A request to the cluster that answers the first waiting requests.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Round {
-    /// The answers to these questions, all about one state.
+    /// One read of the node: these questions about one state.
     Read(Vec<Question>),
     /// One entry of the log, for the first `requests` requests.
     Propose {

@@ -39,7 +39,9 @@ impl History {
     pub(super) fn check_answer(&mut self, index: u64, command: &Bytes, answer: &Bytes) {
         let told = Applied { command: command.clone(), answer: answer.clone() };
         if self.applied.get(index as usize) != Some(&told) {
-            self.violate(format!("a client was told of {told:?} at {index}, which is not so"));
+            self.violate(format!(
+                "a client got {told:?} at index {index}, which is not in the history"
+            ));
         }
     }
 
@@ -47,7 +49,7 @@ impl History {
     pub(super) fn check_order(&mut self, words: &str, commands: u64, must_see: u64) {
         if commands < must_see {
             self.violate(format!(
-                "{words} {commands} commands, but {must_see} had been seen before"
+                "{words} {commands} commands, but a client had seen {must_see} before"
             ));
         }
     }
@@ -57,7 +59,9 @@ impl History {
             Some(known) if *known == applied => {}
             Some(known) => {
                 let known = known.clone();
-                self.violate(format!("a node applied {applied:?} at {index}, another {known:?}"));
+                self.violate(format!(
+                    "a node applied {applied:?} at index {index}, and another node {known:?}"
+                ));
             }
             None => {
                 let left = self.asked.get_mut(&applied.command).filter(|left| **left > 0);

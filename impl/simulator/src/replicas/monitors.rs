@@ -74,8 +74,8 @@ pub(super) fn check_step(
     after: &Acceptor,
     output: &Output,
 ) -> Checked {
-    ensure!(before.promised <= after.promised, "node {id} took back its promise");
-    ensure!(before.trimmed <= after.trimmed, "node {id} has again what it had trimmed");
+    ensure!(before.promised <= after.promised, "node {id} lowered its promise");
+    ensure!(before.trimmed <= after.trimmed, "node {id} lowered its `trimmed` slot");
     for (slot, vote) in after.votes.iter() {
         ensure!(slot >= after.trimmed, "node {id} voted in slot {slot}, which is trimmed");
         ensure!(Some(vote.ballot) <= after.promised, "node {id} voted above its promise");
@@ -86,10 +86,13 @@ pub(super) fn check_step(
         ensure!(after.votes.get(slot).is_some(), "node {id} forgot its vote in slot {slot}");
     }
     let recorded = before == after || !output.records.is_empty();
-    ensure!(recorded, "node {id} changed what must be durable, without a record");
+    ensure!(recorded, "node {id} changed its durable state without a record");
     for envelope in &output.messages {
         if let Message::Confirmed { ballot, .. } = &envelope.message {
-            ensure!(after.promised <= Some(*ballot), "node {id} knows of a higher ballot");
+            ensure!(
+                after.promised <= Some(*ballot),
+                "node {id} confirms {ballot}, but has promised a higher ballot"
+            );
         }
     }
     Ok(())
@@ -98,7 +101,7 @@ pub(super) fn check_step(
 /// Checks that a step releases chosen values in the order of the log. Returns the next slot.
 pub(super) fn check_order(id: NodeId, mut next: Slot, output: &Output) -> Checked<Slot> {
     for (slot, _) in &output.chosen {
-        ensure!(*slot == next, "node {id} hands out slot {slot}, not {next}");
+        ensure!(*slot == next, "node {id} releases slot {slot}, not {next}");
         next = slot.plus(1);
     }
     Ok(next)
@@ -106,14 +109,14 @@ pub(super) fn check_order(id: NodeId, mut next: Slot, output: &Output) -> Checke
 
 /// Checks that a node asks for a snapshot only if it lacks slots that the snapshot has.
 pub(super) fn check_fetch(id: NodeId, peer: NodeId, has: Slot, lacks: Slot) -> Checked {
-    ensure!(has > lacks, "node {id} would fetch from {peer} what it has itself");
+    ensure!(has > lacks, "node {id} wants the snapshot of {peer}, but lacks none of its slots");
     Ok(())
 }
 
 /// Checks that the disk has the state of the replica, and no lower promise than before.
 pub(super) fn check_disk(node: &Node, before: Option<Ballot>) -> Checked {
     let (id, image) = (node.config.id, node.disk.image());
-    ensure!(before <= image.promised, "node {id} took back a durable promise");
+    ensure!(before <= image.promised, "node {id} lowered its durable promise");
     let state = node.replica.as_ref().map(|replica| replica.parts().acceptor);
     ensure!(state.is_none_or(|state| state == image), "node {id}: its records are not its state");
     Ok(())
@@ -153,7 +156,10 @@ impl Monitors {
         let peers = node.config.phase1_quorum - 1;
         ensure!(trimmed.len() >= peers, "node {id} leads without a quorum of promises");
         let lacked = trimmed[..peers].last().copied().unwrap_or_default();
-        ensure!(node.hand_out_next >= lacked, "node {id} leads and lacks what is trimmed");
+        ensure!(
+            node.hand_out_next >= lacked,
+            "node {id} leads, but lacks slots that its quorum has trimmed"
+        );
         Ok(())
     }
 
@@ -170,7 +176,7 @@ impl Monitors {
                 }
                 Record::Trimmed { below } => {
                     let chosen = (0..below.0).all(|slot| self.chosen.contains_key(&Slot(slot)));
-                    ensure!(chosen, "node {id} trimmed what is not chosen");
+                    ensure!(chosen, "node {id} trimmed a slot that is not chosen");
                 }
             }
         }
@@ -193,7 +199,7 @@ impl Monitors {
             if let Some(chosen) = &chosen {
                 ensure!(
                     chosen.value == *value,
-                    "slot {slot} has another vote in {ballot}, above the ballot that chose"
+                    "slot {slot} has another vote in {ballot}, above the ballot that chose a value"
                 );
             } else if voters.len() >= node.config.phase2_quorum {
                 let (value, voters) = (value.clone(), voters.clone());
@@ -228,7 +234,11 @@ impl Monitors {
             let Some(must_see) = self.must_see.remove(&read.token) else {
                 return Err(Violation(format!("node {id} answers a read twice")));
             };
-            ensure!(read.at >= must_see, "node {id} reads below {}, not {must_see}", read.at);
+            ensure!(
+                read.at >= must_see,
+                "node {id} answers a read from the slots below {}, not {must_see}",
+                read.at
+            );
         }
         for refused in &released.refused {
             self.must_see.remove(&refused.token);
@@ -240,7 +250,10 @@ impl Monitors {
     pub(super) fn check_messages(&self, node: &Node, messages: &[Envelope]) -> Checked {
         messages.iter().try_for_each(|envelope| {
             let (id, message) = (node.config.id, &envelope.message);
-            ensure!(self.is_true(node, message), "node {id} may not say {message:?} yet");
+            ensure!(
+                self.is_true(node, message),
+                "node {id} sends {message:?}, which the durable records do not support"
+            );
             Ok(())
         })
     }

@@ -90,7 +90,7 @@ impl Harness for Unplugged {
     }
 }
 
-/// A crash of a process with real files. They are copied into another directory, where the store is opened again.
+/// A crash of a process with real files. The test copies the files into another directory and opens the store there.
 struct Moved(TempDir);
 
 impl Harness for Moved {
