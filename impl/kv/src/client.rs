@@ -84,7 +84,7 @@ impl Client {
         self.protocol
     }
 
-    /// Returns the number of bytes of the transaction that the client has begun, or 0 if there is none.
+    /// Returns the number of bytes of the steps of the transaction that the client has begun, or 0 if there is none.
     pub fn queued_bytes(&self) -> usize {
         self.transaction.as_ref().map_or(0, |transaction| transaction.steps.bytes())
     }
@@ -138,7 +138,7 @@ impl Client {
 
     fn refuse(&mut self, refusal: Refusal) -> Reply {
         match refusal.reply {
-            // An EXEC with a wrong number of arguments ends the transaction as well.
+            // An EXEC with arguments is an error, and ends the transaction as well.
             Reply::Error(text) if refusal.exec => {
                 self.transaction = None;
                 let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);

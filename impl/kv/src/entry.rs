@@ -257,7 +257,7 @@ impl Steps {
         self.least
     }
 
-    /// Returns the ways in which the answer may take memory.
+    /// Returns the ways in which the answer may take further memory.
     pub(crate) fn copies(&self) -> Copies {
         self.copies
     }

@@ -53,7 +53,7 @@
 //! `PAXOS SESSION` opens a session at any node, and returns its number. A write that is sent as `PAXOS ONCE session
 //! number heard-below command …` is applied at most once. Each retry, at any node, gets the first answer. The client
 //! must give each command of a session its own `number`. With `heard-below` it says that it has the answers to all
-//! numbers below, and the cluster forgets these answers.
+//! numbers below `heard-below`, and the cluster forgets these answers.
 //!
 //! - After `MAYBE` the command may have been applied. Retry.
 //! - After `CLUSTERDOWN` the command was not proposed. Retry.

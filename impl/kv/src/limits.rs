@@ -16,8 +16,8 @@
 use super::reply::Reply;
 use paxos_node::machine::Answer as _;
 
-/// The highest number of bytes of a request, of a transaction, and of the entry that the server writes for it. An entry
-/// with its headers must fit into one message.
+/// The highest number of bytes of the arguments of a request, and of the steps of a transaction. The entry of the log
+/// is a little longer, and must fit into one message.
 pub const REQUEST_MAX: usize = 8 << 20;
 
 /// The length of the longest value, in bytes.

@@ -52,7 +52,7 @@ pub enum Query<T = Bytes> {
     Keys(T),
     /// Some keys, and the next cursor.
     Scan {
-        /// The position of the first key.
+        /// The position at which the scan begins.
         cursor: u64,
         /// The number of keys to visit, approximately.
         count: u64,
@@ -186,7 +186,7 @@ fn all_keys(store: &Store, pattern: &[u8], meter: &mut Meter) -> Result<Vec<Repl
 /// take. The client then continues with the next cursor.
 const SCAN_BYTES: usize = 1 << 20;
 
-/// Visits about `count` keys. Returns the next cursor, and the keys that match.
+/// Visits about `count` keys, or fewer if these cost too much. Returns the next cursor, and the keys that match.
 fn some_keys(
     store: &Store,
     (cursor, count): (u64, u64),

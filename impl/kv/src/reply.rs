@@ -165,7 +165,8 @@ impl Reply {
 }
 
 impl Answer for Reply {
-    /// Returns the bytes of all texts, and [`HEAD_BYTES`](Self::HEAD_BYTES) for each reply in the reply.
+    /// Returns the number of bytes of all texts, and [`HEAD_BYTES`](Self::HEAD_BYTES) for the reply and for each reply
+    /// in it.
     fn size(&self) -> usize {
         let inside = match self {
             Self::Simple(text) | Self::Error(text) | Self::Bulk(text) => text.len(),

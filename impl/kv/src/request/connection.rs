@@ -40,7 +40,8 @@ pub(super) fn select(arguments: &[Bytes]) -> Reply {
 const WRONG_USER: Reply =
     Reply::error("WRONGPASS invalid username-password pair or user is disabled.");
 
-/// Accepts any password for the only user, because no password is set.
+/// Accepts any password together with the name of the only user, because no password is set. A password without a name
+/// is an error, as in Redis.
 pub(super) fn auth(arguments: &[Bytes]) -> Reply {
     match arguments {
         [_, _password] => Reply::error(

@@ -2,7 +2,7 @@
 //!
 //! The decoder removes complete parts from the front of a buffer and keeps its state. So it reads each byte once, for
 //! any division of a request into pieces. The arguments share the memory of the buffer, so that an argument needs no
-//! allocation.
+//! allocation of its own. Only the words of an inline command are copied.
 //!
 //! The decoder checks every announced length against its limit before it waits for more bytes.
 

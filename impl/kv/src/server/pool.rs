@@ -62,7 +62,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// The number of bytes that a connection may hold on either side without an account.
+/// The number of bytes that a connection may hold in each direction without counting them in an account.
 pub(super) const OWN_BYTES: usize = 64 << 10;
 /// A connection may be closed if its client has delayed others for this time.
 const GRACE: Duration = Duration::from_secs(5);

@@ -28,7 +28,7 @@ pub(super) enum ClusterRequest {
     Read(Question),
     Write {
         entry: Bytes,
-        /// The ways in which the answer may take memory.
+        /// The ways in which the answer may take further memory.
         copies: Copies,
     },
 }
@@ -42,7 +42,7 @@ pub(super) enum Round {
     Propose {
         entry: Bytes,
         requests: usize,
-        /// The ways in which the answer may take memory.
+        /// The ways in which the answer may take further memory.
         copies: Copies,
     },
 }

@@ -30,7 +30,7 @@
 //!
 //! # Adopted values
 //!
-//! *Claim.* If a value is chosen in a slot, every leader of a higher ballot proposes that value in that slot.
+//! *Claim.* If a value is chosen in a slot, no leader of a higher ballot proposes another value in that slot.
 //!
 //! *Reason.* A leader has promises from a phase 1 quorum. One of these nodes voted for the chosen value, because
 //! the quorums intersect. It did so before it promised the leader's ballot, and so it reports a vote in that slot,

@@ -37,8 +37,8 @@ impl Contents {
     /// Reads the log and the commit watermark of a store.
     ///
     /// # Errors
-    /// Fails if the files cannot be read or decoded. [`recovered`](Self::recovered) fails with other faults, so that a
-    /// reader can show a damaged store.
+    /// Fails if the files cannot be read or decoded, or if they belong to different stores.
+    /// [`recovered`](Self::recovered) fails with other faults, so that a reader can show a damaged store.
     pub(super) fn read(files: &Files) -> Result<Self, StorageError> {
         let read = |file: &SharedFile| read_all(&**file).map_err(StorageError::io("read the log"));
         let bytes = [read(&files.logs[0])?, read(&files.logs[1])?];

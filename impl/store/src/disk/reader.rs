@@ -23,7 +23,8 @@ impl Reader {
     /// decoded. [`verify`](Self::verify) looks for damage.
     ///
     /// # Errors
-    /// Fails if there is no store, if it is in use, or if the log or the watermark cannot be decoded.
+    /// Fails if there is no store, if it is in use, if a file is missing, or if the log or the watermark cannot be
+    /// decoded.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StorageError> {
         let dir = DataDirectory::share(dir.as_ref())?;
         let files = dir.files(OpenOptions::new().read(true))?;

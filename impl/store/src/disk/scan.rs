@@ -84,7 +84,7 @@ impl Scan {
 }
 
 /// Searches these bytes for a commit with a number above `last`, and returns the number. The log writes a commit only
-/// when the one before is durable. So if such a commit exists, commit `last + 1` was durable and is missing now.
+/// when the one before is durable. So such a commit shows that commit `last + 1` is damaged or not in its place.
 pub(super) fn beyond(bytes: &[u8], id: StoreId, last: u64) -> Option<u64> {
     // So many bytes have no space for commits with higher numbers. With this limit, bytes of a command are unlikely to
     // pass for a number.
