@@ -287,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_make_up_an_entry() {
+    fn steps_have_the_bytes_of_a_transaction() {
         for count in [0, 1, 2, 127, 128, 300] {
             let step = |at: usize| match at % 3 {
                 0 => Step::Read(Query::Get(at.to_string().into())),

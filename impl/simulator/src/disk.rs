@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn without_faults_it_is_a_store() {
+    fn a_disk_without_faults_is_a_store() {
         contract::check(&mut Disks(Disk::new(StoreId(7))));
     }
 
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn it_fails_and_forgets_when_it_is_told_to() {
+    fn a_disk_fails_and_forgets_on_demand() {
         let disk = Disk::new(StoreId(7));
         let promised = |round| [Record::Promised(ballot(round))];
         let mut store = disk.open();

@@ -585,7 +585,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_was_slow_long_ago_is_forgiven() {
+    async fn the_delay_of_a_client_falls_while_it_holds_nothing() {
         let pool = Pool::new(10);
         let account = pool.account();
         account.hold(10).await.unwrap();

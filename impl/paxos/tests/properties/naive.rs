@@ -64,7 +64,7 @@ proptest! {
     /// Promises and votes count once for each node, for any number and order of messages. Those of nodes that are
     /// not members never count.
     #[test]
-    fn answers_are_counted_as_sets(
+    fn promises_and_votes_are_counted_as_sets(
         (nodes, phase1, phase2) in quorums(),
         promises in vec(0u32..10, 0..20),
         votes in vec(0u32..10, 0..20),

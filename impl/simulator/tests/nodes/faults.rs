@@ -103,7 +103,7 @@ fn a_disk_that_says_synced_and_forgets_is_seen() {
 }
 
 #[test]
-fn a_reader_that_is_not_content_is_seen() {
+fn a_read_that_panics_is_seen() {
     let mut simulation = simulation(1, 3);
     let follower = busy(&mut simulation);
     simulation.read(follower, |ledger| assert_eq!(ledger.numbers, (0..100).collect::<Vec<_>>()));

@@ -107,7 +107,7 @@ fn the_node_that_is_named_leads() {
 
 /// A leader without followers keeps its requests for an election timeout, and goes down.
 #[test]
-fn a_leader_that_is_cut_off_leaves_all_the_same() {
+fn a_leader_that_is_cut_off_can_leave() {
     let (mut simulation, leader) = led(1, 3);
     let others = simulation.up().into_iter().filter(|&id| id != leader).collect();
     simulation.network.partition(&[vec![leader], others]);

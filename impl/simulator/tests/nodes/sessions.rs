@@ -50,7 +50,7 @@ fn request(simulation: &mut Simulation<Ledger>, request: &Request) -> Call<Answe
 /// The client sends each command again until it has two answers. The second answer must equal the first, and the
 /// command must be applied once.
 #[test]
-fn a_session_outlives_the_nodes_that_it_is_used_through() {
+fn a_session_survives_crashes_of_nodes() {
     let mut deaths = 0;
     for seed in 0..10 {
         println!("seed {seed}");

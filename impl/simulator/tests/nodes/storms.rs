@@ -30,7 +30,7 @@ fn a_calm_cluster_has_one_leader_and_keeps_it() {
 
 /// A follower that was cut off, even for long, comes back without an election.
 #[test]
-fn a_node_that_comes_back_does_not_disturb() {
+fn a_node_that_comes_back_causes_no_election() {
     for seed in 0..10 {
         let (mut simulation, leader) = led(seed);
         let follower = others(&simulation, leader)[0];
@@ -161,7 +161,7 @@ fn a_leader_whose_disk_stalls_is_replaced() {
 /// The disk of a leader fails after the Accept messages have left and before the leader's own vote is durable. The
 /// peers may vote. No node contradicts another, and neither does the leader if it comes back.
 #[test]
-fn a_leader_fails_after_it_has_proposed() {
+fn a_disk_fails_between_a_proposal_and_the_leaders_vote() {
     for seed in 0..10 {
         let (mut simulation, leader) = led(seed);
         let votes = |simulation: &Simulation<Ledger>| {

@@ -161,7 +161,7 @@ fn writes_in_any_order_are_a_store() {
 
 /// A store accepts further changes after a crash at any operation.
 #[test]
-fn a_store_goes_on_after_a_crash() {
+fn a_store_accepts_changes_after_a_crash() {
     let (recorder, _) = workload();
     let mut image = recorder.initial();
     let next = Step::Note("peers".into(), "life goes on".into());

@@ -119,12 +119,12 @@ fn the_contract_is_kept_in_a_directory() {
 }
 
 #[test]
-fn the_contract_is_kept_when_processes_die() {
+fn the_contract_is_kept_when_processes_crash() {
     contract::check(&mut Killed(Recorder::default()));
 }
 
 #[test]
-fn the_contract_is_kept_when_machines_die() {
+fn the_contract_is_kept_when_machines_crash() {
     contract::check(&mut Unplugged(Recorder::default()));
 }
 
