@@ -1,4 +1,5 @@
-//! The client of a connection: its protocol version, its name, its transaction, and the next action for each request.
+//! The client of a connection: its protocol version, its names, and its transaction. It returns the next action for
+//! each request.
 
 use bytes::Bytes;
 
@@ -23,25 +24,25 @@ pub struct Client {
     transaction: Option<Transaction>,
 }
 
-/// The length of the longest reply that a transaction keeps, unless it repeats an argument.
+/// The highest number of bytes of a reply that a transaction keeps, unless the reply repeats an argument.
 const KNOWN_BYTES_MAX: usize = 1 << 10;
 
 /// A transaction between `MULTI` and `EXEC`.
 #[derive(Clone, Debug, Default)]
 struct Transaction {
     steps: Steps,
-    /// True if a step was refused, so that `EXEC` will refuse the transaction.
+    /// True if a request was refused. `EXEC` then refuses the transaction.
     refused: bool,
 }
 
-/// The next action for a client's request. Answers must leave in the order of the requests.
+/// The next action for a client's request. The caller must send the answers in the order of the requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send this answer.
     Reply(Reply),
     /// Send this answer and close the connection.
     Close(Reply),
-    /// Close the connection without an answer, and read nothing more.
+    /// Close the connection at once. Read nothing more, and write no answer, not even to earlier requests.
     HangUp,
     /// Send the answer of [`Kv::answer`](super::Kv::answer).
     Read(Question),
@@ -49,22 +50,22 @@ pub enum Action {
     Write {
         /// The entry, as [`Entry::to_bytes`] writes it.
         entry: Bytes,
-        /// The ways in which the answer may take memory.
+        /// The ways in which the answer may take further memory.
         copies: Copies,
     },
     /// Open a session, and send its number.
     OpenSession,
     /// Propose this request of a session, and send its answer as for a [`Write`](Self::Write).
     Once(session::Request),
-    /// Let this node lead, and send the number of the node that leads then.
+    /// Let the node with this number lead, and send the number of the node that leads then.
     Transfer(paxos::types::NodeId),
-    /// Send information about the server: these sections, or all if there are none. The answer is a [`Reply::Bulk`]
-    /// with lines of the form `key:value`.
+    /// Send information about the server: these sections, or all if the list is empty. The answer is a
+    /// [`Reply::Bulk`] with lines of the form `key:value`.
     Info(Vec<Bytes>),
 }
 
 impl Client {
-    /// Returns a client that has just connected. No other client has the same `id`.
+    /// Returns a client that has just connected. The caller must give each client an `id` of its own.
     pub fn new(id: u64) -> Self {
         Self {
             id,
@@ -76,14 +77,14 @@ impl Client {
         }
     }
 
-    /// Returns the protocol version for the answer to the last request. Call this after each
-    /// [`handle`](Self::handle), and keep the version until the answer is written. The answer to a `HELLO` has the
-    /// version that it asks for. A later `HELLO` does not change the version of earlier answers.
+    /// Returns the protocol version for the answer to the last request. The answer to a `HELLO` has the version that
+    /// the `HELLO` asks for. The caller must call this after each [`handle`](Self::handle) and keep the version until
+    /// the answer is written, because a later `HELLO` does not change the version of earlier answers.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// Returns the number of bytes of the transaction that the client has begun.
+    /// Returns the number of bytes of the steps of the transaction that the client has begun, or 0 if there is none.
     pub fn queued_bytes(&self) -> usize {
         self.transaction.as_ref().map_or(0, |transaction| transaction.steps.bytes())
     }
@@ -137,7 +138,7 @@ impl Client {
 
     fn refuse(&mut self, refusal: Refusal) -> Reply {
         match refusal.reply {
-            // An EXEC with wrong arguments ends the transaction as well.
+            // An EXEC with arguments is an error, and ends the transaction as well.
             Reply::Error(text) if refusal.exec => {
                 self.transaction = None;
                 let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);
@@ -245,7 +246,7 @@ impl Transaction {
             }
         };
         if self.refused {
-            return Reply::simple("QUEUED"); // The transaction will be refused, so its steps are not kept.
+            return Reply::simple("QUEUED"); // `EXEC` will refuse the transaction, so its steps are not kept.
         }
         self.steps.push(&step);
         if self.steps.bytes() > REQUEST_MAX || self.steps.least_steps() > STEPS_MAX {
@@ -266,7 +267,7 @@ impl Transaction {
 mod tests {
     use super::*;
 
-    /// A transaction is limited for a few large steps and for many small ones.
+    /// The length of a transaction has a limit, for a few large steps and for many small ones.
     #[test]
     fn the_length_of_a_transaction_is_limited() {
         let large = Bytes::from(vec![b'x'; REQUEST_MAX / 4]);

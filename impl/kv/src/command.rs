@@ -1,7 +1,7 @@
 //! Commands: changes of the store.
 //!
-//! A command is read twice. When it comes from a client, its texts share the client's buffer. When it comes from
-//! the log, they are borrowed from the entry. `T` is the type of such a text.
+//! `T` is the type of the texts of a command. In a command from a client, they share the client's buffer. In a command
+//! from the log, they are borrowed from the entry.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use super::{
     store::ENTRY_BYTES,
 };
 
-/// One change. New kinds come last, since entries of a log outlive the code that wrote them.
+/// One change. New kinds must come last, because entries of a log outlive the code that wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command<T = Bytes> {
     /// Sets the value of a key, if a condition holds.
@@ -29,25 +29,25 @@ pub enum Command<T = Bytes> {
         /// The kind of answer.
         answer: SetAnswer,
     },
-    /// Sets the values of several keys. If `new`, sets none of them when one of the keys exists.
+    /// Sets the values of several keys. If `new` is true and one of the keys exists, sets none of them.
     SetAll {
-        /// Keys and values.
+        /// The keys and their new values.
         pairs: Vec<(T, T)>,
         /// True if all keys have to be new.
         new: bool,
     },
-    /// Removes keys. Answers the number of keys that existed.
+    /// Removes keys. The answer is the number of keys that existed.
     Delete(Vec<T>),
-    /// Removes a key. Answers its value.
+    /// Removes a key. The answer is its value.
     Take(T),
-    /// Adds to a number. Answers the sum.
+    /// Adds to a number. The answer is the sum.
     Add {
         /// The key of the number. A missing key counts as 0.
         key: T,
         /// The summand.
         by: i64,
     },
-    /// Appends to a value. Answers its length.
+    /// Appends to a value. The answer is the new length.
     Append {
         /// The key of the value. A missing key counts as empty.
         key: T,
@@ -80,7 +80,7 @@ pub enum SetAnswer {
     Old,
 }
 
-/// The highest number of digits of a number, with its sign.
+/// The highest number of characters of a number: its digits and its sign.
 const DIGITS_MAX: usize = 20;
 
 impl<T: AsRef<[u8]>> Command<T> {
@@ -112,7 +112,7 @@ impl<T: AsRef<[u8]>> Command<T> {
         Bounds { steps: keys * cost::KEY + copied, answer, growth }
     }
 
-    /// Returns the ways in which the answer may take memory.
+    /// Returns the ways in which the answer may take further memory.
     pub(crate) fn copies(&self) -> Copies {
         let answers_values =
             matches!(self, Self::Set { answer: SetAnswer::Old, .. } | Self::Take(_));
@@ -133,7 +133,8 @@ impl<T: AsRef<[u8]>> Command<T> {
     /// Makes the change and returns the answer.
     ///
     /// # Errors
-    /// Fails with the limit that the command would exceed. The caller has to undo the changes that were made before.
+    /// Fails with the limit that the command would exceed. The caller must undo the changes that the command has made
+    /// so far.
     pub(crate) fn execute(&self, on: &mut Execution<'_>) -> Result<Reply, Exceeded> {
         match self {
             Self::Set { key, value, when, answer } => {

@@ -1,4 +1,4 @@
-//! Entries of the log as text, in the form in which a user could type them.
+//! Entries of the log as text, mostly in a form that a user could type.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ fn quoted(texts: &[&[u8]]) -> String {
     texts.iter().map(|text| Quoted(text)).join(" ")
 }
 
-/// Writes a transaction with `MULTI` and `EXEC`. Separates steps, and the entries of a pipeline, by semicolons.
+/// Writes a transaction with `MULTI` and `EXEC`. Writes semicolons between steps and between the entries of a pipeline.
 impl fmt::Display for Entry<&[u8]> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -39,8 +39,8 @@ impl fmt::Display for Entry<&[u8]> {
                 write!(f, "EXEC")
             }
             Self::Pipeline(entries) => {
-                // An entry within an entry of the same kind is invalid. Its bytes are written, so that nothing
-                // recurses.
+                // An entry within an entry of the same kind is invalid. It is written as bytes, so that this function
+                // does not recurse deeply.
                 let described = |entry: &&[u8]| match Entry::from_bytes(entry) {
                     None | Some(Entry::Pipeline(_) | Entry::Within { .. }) => quoted(&[entry]),
                     Some(entry) => entry.to_string(),

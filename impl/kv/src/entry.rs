@@ -1,4 +1,4 @@
-//! Entries of the log: a command, a transaction of several commands, or a pipeline of several entries in their order.
+//! Entries of the log: one command, one query, a transaction of several steps, or a pipeline of several entries.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -12,24 +12,31 @@ use super::{
     store::Store,
 };
 
-/// One entry of the log. No entry contains another of its kind, so that reading one never recurses deeply.
+/// One entry of the log. No entry contains another entry of its own kind, so that the code that reads it never recurses
+/// deeply.
 ///
-/// New kinds come last, because entries of a log outlive the code that wrote them.
+/// New kinds must come last, because entries of a log outlive the code that wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry<T = Bytes> {
     /// A command by itself.
     One(Command<T>),
-    /// Steps that execute without anything in between. Each step is answered, and a step that fails does not stop the
-    /// others, as in Redis. If the transaction exceeds a limit, none of its steps takes effect.
+    /// Steps that execute without another change in between. Each step has an answer, and a step that fails does not
+    /// stop the others, as in Redis. If the transaction exceeds a limit, none of its steps takes effect, and its only
+    /// answer is an error.
     Transaction(Vec<Step<T>>),
-    /// Entries that a client sent without waiting for answers, each as [`to_bytes`](Entry::to_bytes) writes it.
-    /// They execute in this order. The pipeline stops where a limit is reached: it then has fewer answers than
-    /// entries, at least one, and the entries without an answer were not executed.
+    /// Entries that a client sent without waiting for answers, each as [`to_bytes`](Entry::to_bytes) writes it. They
+    /// execute in this order.
+    ///
+    /// All entries of the pipeline share one limit on the cost and one on the length of the answers. The entry that
+    /// exceeds what is left is undone, and the pipeline ends before it. So the pipeline may have fewer answers than
+    /// entries, and the entries without an answer have no effect. If the first entry alone exceeds one of these two
+    /// limits, it is undone, its answer is an error, and the pipeline ends after it. An entry that exceeds the limit
+    /// of the whole state is undone and answered with an error, and the pipeline continues.
     Pipeline(Vec<T>),
-    /// An entry of another kind, and the limit of the whole state in bytes. The node that proposes the entry
-    /// writes its own limit, so that all nodes check the entry against the same one.
+    /// An entry of another kind, and the limit of the whole state. The node that proposes the entry writes its own
+    /// limit into it, so that all nodes check the entry against the same limit.
     Within {
-        /// The highest number of bytes of the state after it has grown ([`Store::bytes`]).
+        /// The highest number of bytes of the state after a change that makes it grow ([`Store::bytes`]).
         state_max: u64,
         /// The entry, as [`to_bytes`](Entry::to_bytes) writes it.
         entry: T,
@@ -45,8 +52,8 @@ pub enum Step<T = Bytes> {
     Read(Query<T>),
     /// A change.
     Write(Command<T>),
-    /// A reply that is known already, as [`Reply::to_bytes`] writes it: the answer to a `PING`, or
-    /// an error that has to wait for its turn.
+    /// A reply that does not depend on the store, as [`Reply::to_bytes`] writes it: for example the answer to a `PING`,
+    /// or an error in the arguments of a step.
     Known(T),
 }
 
@@ -66,7 +73,8 @@ impl<'a> Entry<&'a [u8]> {
         }
     }
 
-    /// Executes the entry. Returns its answer, and a store that was cleared and may take long to drop.
+    /// Executes the entry. Returns its answer, and a store that the entry has cleared or an empty one. To drop this
+    /// store may take long.
     pub(crate) fn execute(&self, store: &mut Store) -> (Reply, Store) {
         match self {
             Self::Within { state_max, entry } => match Entry::from_bytes(entry) {
@@ -90,8 +98,8 @@ impl<'a> Entry<&'a [u8]> {
                 Some(entry) => entry.execute_alone(store, state_max, &mut own),
                 None => malformed(),
             };
-            // An entry that exceeds what the others left is not executed. It goes into a further entry of the log,
-            // where it has the full limits.
+            // An entry that exceeds what the earlier ones have left was undone, and has no answer. The server proposes
+            // it again in another entry of the log, where it has the full limits.
             if own.is_exceeded() && !replies.is_empty() {
                 break;
             }
@@ -107,14 +115,14 @@ impl<'a> Entry<&'a [u8]> {
         (Reply::Array(replies), dropped)
     }
 
-    /// Executes an entry that holds no other entries. If it exceeds a limit, nothing is changed.
+    /// Executes an entry that contains no other entries. If it exceeds a limit, its changes are undone.
     fn execute_alone(
         &self,
         store: &mut Store,
         state_max: u64,
         meter: &mut Meter,
     ) -> (Reply, Store) {
-        // Changes are recorded for undoing only if a limit may be exceeded.
+        // Changes are recorded, so that they can be undone, only if the entry may exceed a limit.
         let bounds = self.bounds();
         let fits = meter.covers(bounds) && store.bytes().saturating_add(bounds.growth) <= state_max;
         let mut on = Execution::new(store, state_max, meter, !fits);
@@ -134,7 +142,7 @@ impl<'a> Entry<&'a [u8]> {
         }
     }
 
-    /// Returns upper bounds on the cost of an entry that holds no other entries.
+    /// Returns upper bounds on the cost of an entry that contains no other entries.
     fn bounds(&self) -> Bounds {
         match self {
             Self::One(command) => command.bounds(),
@@ -146,7 +154,7 @@ impl<'a> Entry<&'a [u8]> {
         }
     }
 
-    /// Answers a transaction that only reads.
+    /// Answers a transaction that only reads. Any other entry is answered with an error.
     pub(crate) fn answer(&self, store: &Store, meter: &mut Meter) -> Reply {
         let step = |step: &Step<&[u8]>| match step {
             Step::Read(query) => {
@@ -169,7 +177,7 @@ impl<T: AsRef<[u8]>> Step<T> {
         step.and(match self {
             Self::Read(query) => query.bounds(),
             Self::Write(command) => command.bounds(),
-            // A malformed reply is answered as an error, which may be longer.
+            // The answer to a malformed reply is an error, which may be longer.
             Self::Known(reply) => {
                 Bounds { answer: reply.as_ref().len() * Reply::HEAD_BYTES, ..Bounds::default() }
                     .and(Bounds { answer: 2 * Reply::HEAD_BYTES, ..Bounds::default() })
@@ -207,18 +215,18 @@ fn known(reply: &[u8]) -> Reply {
         .unwrap_or_else(|_| Reply::error("ERR malformed reply in a transaction"))
 }
 
-/// The answer to bytes that no node of this version writes.
+/// Returns the answer to bytes that no node of this version writes.
 fn malformed() -> (Reply, Store) {
     (Reply::error("ERR malformed entry in the log"), Store::default())
 }
 
-/// The steps of a transaction that is not complete yet, as bytes of the later entry. So the transaction does not
-/// hold the buffers in which its parts arrived, and its length is known.
+/// The steps of a transaction that is not complete yet, as the bytes that its entry will have. So the transaction does
+/// not hold the buffers in which its parts arrived, and its length is known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Steps {
     count: usize,
     bytes: Vec<u8>,
-    /// A lower bound on the steps that the execution takes.
+    /// A lower bound on the cost of the execution, in the unit of [`STEPS_MAX`](super::limits::STEPS_MAX).
     least: u64,
     copies: Copies,
     writes: bool,
@@ -243,17 +251,18 @@ impl Steps {
         self.bytes.len()
     }
 
-    /// Returns a lower bound on the steps that the execution takes.
+    /// Returns a lower bound on the cost of the execution, in the unit of
+    /// [`STEPS_MAX`](super::limits::STEPS_MAX).
     pub(crate) fn least_steps(&self) -> u64 {
         self.least
     }
 
-    /// Returns the ways in which the answer may take memory.
+    /// Returns the ways in which the answer may take further memory.
     pub(crate) fn copies(&self) -> Copies {
         self.copies
     }
 
-    /// Returns true if a step may change something.
+    /// Returns true if a step may change the store.
     pub(crate) fn writes(&self) -> bool {
         self.writes
     }
@@ -278,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_make_up_an_entry() {
+    fn steps_have_the_bytes_of_a_transaction() {
         for count in [0, 1, 2, 127, 128, 300] {
             let step = |at: usize| match at % 3 {
                 0 => Step::Read(Query::Get(at.to_string().into())),

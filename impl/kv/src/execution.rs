@@ -1,5 +1,5 @@
-//! The execution of one request on the store. It is metered, keeps the limit of the whole state, and is undone if
-//! the request exceeds a limit half-way.
+//! The execution of one request on the store. A meter counts its cost. If the request exceeds a limit of the meter, or
+//! the limit of the whole state, its changes are undone.
 
 use bytes::{Bytes, BytesMut};
 
@@ -8,15 +8,15 @@ use super::{
     store::Store,
 };
 
-/// A request that executes.
+/// A request in execution.
 pub(crate) struct Execution<'a> {
     pub(crate) store: &'a mut Store,
     /// The highest number of bytes of the store after a change that makes it grow.
     state_max: u64,
     /// Counts the cost of the request.
     pub(crate) meter: &'a mut Meter,
-    /// The changes so far, to be undone in reverse order. `None` if the request cannot exceed a limit after its
-    /// first change.
+    /// The changes so far, to be undone in reverse order. `None` if changes are not recorded, because the request
+    /// cannot exceed a limit.
     undo: Option<Vec<Undo>>,
     /// A store that was cleared and is not needed to undo anything.
     cleared: Store,
@@ -24,11 +24,11 @@ pub(crate) struct Execution<'a> {
 
 /// A change, with the state before it.
 enum Undo {
-    /// The value of a key was set or removed. This is the value before.
+    /// The value of a key was set or removed. Has the value before.
     Put(Bytes, Option<Bytes>),
-    /// The value of a key has grown at its end. This is the length before.
+    /// The value of a key has grown at its end. Has the length before.
     Grown(Bytes, usize),
-    /// All keys were removed. This is the store before.
+    /// All keys were removed. Has the store before.
     Cleared(Store),
 }
 
@@ -49,7 +49,7 @@ impl<'a> Execution<'a> {
         Ok(self.store.get(key))
     }
 
-    /// Sets the value of a key, and returns the one before.
+    /// Sets the value of a key, and returns the value before.
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<Option<Bytes>, Exceeded> {
         self.meter.spend(cost::KEY)?;
         self.meter.copy(value.len())?;
@@ -76,7 +76,8 @@ impl<'a> Execution<'a> {
         Ok(before)
     }
 
-    /// Appends to a value, and returns its length. Returns `None` if it would be longer than [`VALUE_MAX`].
+    /// Appends to a value, and returns the new length. Changes nothing and returns `None` if the value would be longer
+    /// than [`VALUE_MAX`].
     pub(crate) fn append(&mut self, key: &[u8], end: &[u8]) -> Result<Option<usize>, Exceeded> {
         let length = match self.get(key)? {
             Some(value) => value.len(),
@@ -86,11 +87,11 @@ impl<'a> Execution<'a> {
         if !end.is_empty() && self.store.bytes() + end.len() as u64 > self.state_max {
             return Err(Exceeded::State(self.state_max));
         }
-        // Metered as if the value were copied. It may be copied on one node and not on another, depending on the
-        // answers that the node still holds, but all replicas have to stop at the same step.
+        // A copy is counted on every node, so that all replicas stop at the same cost. A node that still holds an
+        // answer with the value really copies it, and another node may not.
         self.meter.copy(sum)?;
-        // A value that an answer still shares is copied. Any other value grows in its allocation. The store gives
-        // the value up for that, because a shared value cannot grow.
+        // A value that an answer still shares is copied. Any other value grows in its allocation. The store gives up
+        // the value for this time, because a shared value cannot grow.
         let value = self.store.insert(key, Bytes::new()).unwrap_or_default();
         let mut value = value.try_into_mut().unwrap_or_else(|shared| {
             let mut copy = BytesMut::with_capacity(sum);
@@ -103,13 +104,13 @@ impl<'a> Execution<'a> {
         Ok(Some(sum))
     }
 
-    /// Removes all keys. That takes the same time however many there are: the store is dropped elsewhere.
+    /// Removes all keys. The time does not depend on their number, because another thread drops a large store.
     pub(crate) fn clear(&mut self) -> Result<(), Exceeded> {
         self.meter.spend(cost::CLEAR)?;
         let cleared = std::mem::take(self.store);
         match &mut self.undo {
             Some(undo) => undo.push(Undo::Cleared(cleared)),
-            // Only the first can be large: a later one holds what this request itself has written.
+            // Only the first store can be large: a later one has only the keys that this request has written.
             None if self.cleared.is_empty() => self.cleared = cleared,
             None => drop(cleared),
         }
@@ -133,7 +134,7 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Keeps all changes. Returns the store that was cleared, or an empty one. It may take long to drop.
+    /// Keeps all changes. Returns the first store that was cleared, or an empty one. To drop it may take long.
     pub(crate) fn keep(self) -> Store {
         let cleared = self.undo.into_iter().flatten().filter_map(|undo| match undo {
             Undo::Cleared(store) => Some(store),
@@ -150,7 +151,7 @@ impl<'a> Execution<'a> {
     }
 }
 
-/// Returns the length of a value after `more` bytes were appended, if it is allowed.
+/// Returns the length of a value after `more` bytes are appended, if a value may be so long.
 fn appended(length: usize, more: usize) -> Option<usize> {
     length.checked_add(more).filter(|sum| *sum <= VALUE_MAX)
 }

@@ -1,11 +1,11 @@
 //! Patterns for keys: `*`, `?`, `[a-z]`, `[^a-z]`, and `\` before a character that stands for itself.
 //!
-//! No crate is used, because crates for globs support paths, braces or UTF-8, and keys are bytes.
+//! This module uses no crate. Crates for globs support paths, braces or UTF-8, and keys are bytes.
 
 use super::limits::{Exceeded, Meter, cost};
 
-/// Returns true if the pattern matches the whole text. The number of comparisons is at most the product of their
-/// lengths.
+/// Returns true if the pattern matches the whole text. The number of comparisons grows at most with the product of the
+/// lengths of pattern and text.
 ///
 /// # Errors
 /// Fails if the meter allows no more comparisons.
@@ -17,11 +17,11 @@ pub(crate) fn matches(pattern: &[u8], text: &[u8], meter: &mut Meter) -> Result<
     matched.ok_or_else(|| meter.exceed(Exceeded::Steps))
 }
 
-/// Returns true if the text matches, or `None` if that takes too many comparisons.
+/// Returns true if the pattern matches the text, or `None` if more than `most` comparisons are needed.
 fn compare(pattern: &[u8], text: &[u8], comparisons: &mut u64, most: u64) -> Option<bool> {
     let (mut pattern, mut text) = (pattern, text);
-    // Every element except a star takes exactly one byte. So only the last star has to be tried with more bytes: it
-    // can take the bytes that an earlier star could take.
+    // Every element except a star takes exactly one byte. So only the last star has to be tried with more bytes. It
+    // can also take the bytes that an earlier star could take.
     let mut last_star = None;
     loop {
         *comparisons += 1;
@@ -58,7 +58,8 @@ fn one<'a>(pattern: &'a [u8], byte: u8, comparisons: &mut u64) -> Option<&'a [u8
     }
 }
 
-/// The same for a class after its opening bracket. A class without a closing bracket ends with the pattern.
+/// Returns the rest of the pattern after a class, if the class has this byte, or for a negated class if it does not.
+/// `class` begins after the opening bracket. A class without a closing bracket ends with the pattern.
 fn class_of<'a>(
     mut class: &'a [u8],
     byte: u8,
@@ -125,7 +126,7 @@ mod tests {
         }
     }
 
-    /// A matcher that tries every division of the text between the stars would never end.
+    /// A matcher that tried every division of the text between the stars would take for ever.
     #[test]
     fn many_stars_take_few_comparisons() {
         assert!(!matches(&b"a*".repeat(50), &[b'a'; 10_000].map(|a| a + 1)));

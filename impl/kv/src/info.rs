@@ -7,10 +7,10 @@ use itertools::Itertools as _;
 
 use paxos_node::Status;
 
-/// The version of Redis whose answers the tests compare with, byte for byte.
+/// The version of Redis with whose answers the tests compare those of this store.
 const REDIS_VERSION: &str = "7.0.15";
 
-/// Returns the given sections, or all if there are none.
+/// Returns the text of these sections, or of all sections if the list is empty.
 pub(super) fn text(status: &Status, state_max: u64, sections: &[Bytes]) -> String {
     let wanted = |name: &str| {
         let is = |section: &Bytes| {
@@ -35,7 +35,7 @@ pub(super) fn text(status: &Status, state_max: u64, sections: &[Bytes]) -> Strin
     section(
         "Server",
         &[
-            // Clients read this to find out which commands exist.
+            // Clients derive from it which commands exist.
             ("redis_version", REDIS_VERSION.to_owned()),
             ("redis_mode", "standalone".to_owned()),
             ("paxos_version", env!("CARGO_PKG_VERSION").to_owned()),

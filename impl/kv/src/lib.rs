@@ -1,4 +1,4 @@
-//! A replicated key-value store that speaks the protocol of Redis. `paxos-node` replicates it.
+//! A replicated key-value store that speaks the protocol of Redis. The crate `paxos-node` replicates the store.
 //!
 //! # Modules, in reading order
 //!
@@ -10,7 +10,7 @@
 //! - `server`: the sockets ([`serve`]). No other module has any.
 //! - `info`, `display`: the reply to `INFO`, and entries of the log as text, for operators.
 //!
-//! A request takes the following way. The code that calls this crate does the two steps in brackets.
+//! A request takes the following way. The server of this crate takes the two steps in brackets with `paxos-node`.
 //!
 //! ```text
 //! bytes -> resp::Decoder -> arguments -> Client -> Action::Reply ------------------+
@@ -43,21 +43,21 @@
 //! # Ok::<(), resp::ProtocolError>(())
 //! ```
 //!
-//! # What it is not
+//! # Limits
 //!
-//! It is not all of Redis. It has only strings, in one database. Keys do not expire, because that would need a
-//! clock that all nodes share. Instead of `WATCH` it has `SET key value IFEQ old`, as in Valkey.
+//! The store has only a part of Redis: strings, in one database. Keys do not expire, because that would need a
+//! clock that all nodes share. Instead of `WATCH` there is `SET key value IFEQ old`, as in Valkey.
 //!
 //! # Retries
 //!
 //! `PAXOS SESSION` opens a session at any node, and returns its number. A write that is sent as `PAXOS ONCE session
-//! number heard-below command …` is applied at most once. Each retry, at any node, gets the first answer. `number`
-//! is for this command alone. The client has heard the answers to all numbers below `heard-below`, and the cluster
-//! forgets them.
+//! number heard-below command …` is applied at most once. Each retry, at any node, gets the first answer. The client
+//! must give each command of a session its own `number`. With `heard-below` it says that it has the answers to all
+//! numbers below `heard-below`, and the cluster forgets these answers.
 //!
 //! - After `MAYBE` the command may have been applied. Retry.
 //! - After `CLUSTERDOWN` the command was not proposed. Retry.
-//! - After `NOANSWER` a retry is useless. The session has expired, or its answer is not kept any more. See
+//! - After `NOANSWER` a retry is useless. The session has expired, or the cluster has forgotten the answer. See
 //!   [`session`](paxos_node::session).
 
 mod client;

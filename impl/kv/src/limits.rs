@@ -1,21 +1,23 @@
 //! Bounds on the memory and the time that one request may cost, and the meter that enforces them.
 //!
-//! Every replica executes every entry of the log, so an entry that costs too much would stop the whole cluster, and
-//! again after each restart. Two checks prevent that:
+//! Every replica executes every entry of the log. An entry that costs too much would stop the whole cluster, and would
+//! stop it again after each restart. Two checks prevent this:
 //!
-//! 1. A request whose cost follows from its own text is refused before it is proposed.
-//! 2. A request whose cost depends on the values that it finds is metered while it executes. It stops at a
-//!    fixed limit, leaves the state as it was, and is answered with an error.
+//! 1. If the cost of a request follows from its text and exceeds a limit, the node refuses the request before it
+//!    proposes it.
+//! 2. If the cost depends on the values that the request finds, a meter counts it during the execution. A request that
+//!    exceeds a fixed limit leaves the state as it was, and is answered with an error.
 //!
-//! The second check influences the state, so all replicas must reach the same verdict. The limits are therefore
-//! constants, or travel in the entry ([`Entry::Within`](super::Entry::Within)), and the meter counts steps instead
-//! of time. `docs/commands.md` lists the bounds of each command.
+//! The second check influences the state, so all replicas must come to the same result. Therefore the limits are
+//! constants, or are in the entry ([`Entry::Within`](super::Entry::Within)), and the meter counts steps instead of
+//! time. Such a step is a unit of cost, and not a [`Step`](super::Step) of a transaction. `docs/commands.md` lists the
+//! bounds of each command.
 
 use super::reply::Reply;
 use paxos_node::machine::Answer as _;
 
-/// The length of the longest request, the longest transaction, and the longest entry of the log that the server
-/// writes, in bytes. An entry with its headers has to fit into one message.
+/// The highest number of bytes of the arguments of a request, and of the steps of a transaction. The entry of the log
+/// is a little longer, and must fit into one message.
 pub const REQUEST_MAX: usize = 8 << 20;
 
 /// The length of the longest value, in bytes.
@@ -28,23 +30,23 @@ pub const ANSWER_MAX: usize = 2 * VALUE_MAX + (64 << 10);
 /// The highest number of keys in one command.
 pub const KEYS_MAX: usize = 25_000;
 
-/// The highest number of steps of one request, one transaction or one entry of the log. A step takes between 5 ns
-/// and 100 ns. The private module `cost` has the steps of each action.
+/// The highest cost of one request, one transaction or one entry of the log, in steps. A step is a unit of cost, and
+/// takes between 5 ns and 100 ns. The private module `cost` has the number of steps of each action.
 pub const STEPS_MAX: u64 = KEYS_MAX as u64 * cost::KEY;
 
-/// The length of the longest name of a client or its library, in bytes.
+/// The highest number of bytes of the name of a client or of its library.
 pub(crate) const NAME_MAX: usize = 1 << 10;
 
 /// The highest number of names in `COMMAND INFO` and `INFO`.
 pub(crate) const NAMES_MAX: usize = 1 << 10;
 
-/// The steps that an action takes.
+/// The number of steps that an action takes.
 pub(crate) mod cost {
     /// A key is looked up, inserted or removed.
     pub(crate) const KEY: u64 = 8;
     /// All keys are removed. The next key needs new shards of the store.
     pub(crate) const CLEAR: u64 = 16 * KEY;
-    /// A key is visited while all keys are walked through, and perhaps sorted.
+    /// A key is visited in a walk through all keys, and perhaps sorted.
     pub(crate) const VISIT: u64 = 2;
     /// The number of bytes that are copied in one step.
     pub(crate) const COPIED_BYTES: u64 = 1 << 10;
@@ -52,7 +54,7 @@ pub(crate) mod cost {
     pub(crate) const COMPARISONS: u64 = 16;
 }
 
-/// Upper bounds on the cost of a request, as its own text shows them.
+/// Upper bounds on the cost of a request that follow from its text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(crate) steps: u64,
@@ -73,14 +75,14 @@ impl Bounds {
     }
 }
 
-/// The ways in which the answer to an entry can take memory that is neither in the state nor in the entry itself.
+/// The ways in which the answer to an entry can take memory beside that of the state and of the entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copies {
-    /// The answer has whole values, which share memory with the state.
+    /// The answer contains whole values, which share memory with the state.
     pub(crate) answers_values: bool,
-    /// Values grow. A value that an answer shares is copied.
+    /// The entry makes values grow. A value that an answer shares is then copied.
     pub(crate) grows_values: bool,
-    /// The answer has parts of values, which are copied.
+    /// The answer contains parts of values, which are copied.
     pub(crate) answers_parts: bool,
 }
 
@@ -95,7 +97,7 @@ impl Copies {
         }
     }
 
-    /// Returns an upper bound on the bytes that are copied.
+    /// Returns an upper bound on the number of copied bytes.
     pub fn bytes_max(self) -> usize {
         let copies = self.answers_parts || self.answers_values && self.grows_values;
         if copies { ANSWER_MAX } else { 0 }
@@ -149,7 +151,7 @@ impl Default for Meter {
 }
 
 impl Meter {
-    /// Returns true if a request with these bounds cannot exceed the rest.
+    /// Returns true if a request with these bounds cannot exceed what is left.
     pub(crate) fn covers(&self, bounds: Bounds) -> bool {
         bounds.steps <= self.steps && bounds.answer <= self.answer
     }
@@ -159,7 +161,7 @@ impl Meter {
         self.steps
     }
 
-    /// Returns true if a request has exceeded a limit.
+    /// Returns true if a request has exceeded a limit of the meter. The limit of the whole state is none of these.
     pub(crate) fn is_exceeded(&self) -> bool {
         self.exceeded
     }
@@ -173,12 +175,12 @@ impl Meter {
         Ok(())
     }
 
-    /// Counts bytes that are copied.
+    /// Counts the steps of copying bytes.
     pub(crate) fn copy(&mut self, bytes: usize) -> Result<(), Exceeded> {
         self.spend(bytes as u64 / cost::COPIED_BYTES)
     }
 
-    /// Counts an answer, or a part of one, and returns it.
+    /// Counts the bytes of an answer or of a part of one, and returns it.
     pub(crate) fn answered(&mut self, reply: Reply) -> Result<Reply, Exceeded> {
         match self.answer.checked_sub(reply.size()) {
             Some(left) => self.answer = left,
@@ -187,7 +189,7 @@ impl Meter {
         Ok(reply)
     }
 
-    /// Records that a limit would be exceeded, and returns it.
+    /// Records that a request would exceed this limit, and returns the limit.
     pub(crate) fn exceed(&mut self, limit: Exceeded) -> Exceeded {
         self.exceeded = true;
         limit

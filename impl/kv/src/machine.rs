@@ -13,7 +13,7 @@ use super::{
 };
 use paxos_node::machine::{Answer as _, Frozen, RestoreError, StateMachine};
 
-/// An answer is longer than the caller allows.
+/// The error of an answer that is longer than the caller allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnswerTooLong {
     /// The length of the answer in bytes.
@@ -35,11 +35,12 @@ impl Kv {
         self.answer_within(question, &mut Meter::default())
     }
 
-    /// Answers the first of several questions about the present state. The answers together take at most
-    /// `bytes_max` bytes, and at most the steps that one request may take. At least one question is answered.
+    /// Answers several questions about the present state: the first, and as many of the next ones as fit. All answers
+    /// together take at most `bytes_max` bytes, and cost at most as much as one request may cost. If the first question
+    /// alone costs more, its answer is an error.
     ///
     /// # Errors
-    /// Fails if the first answer alone takes more bytes.
+    /// Fails if the first answer alone has more than `bytes_max` bytes.
     pub fn answer_some(
         &self,
         questions: &[Question],
@@ -162,7 +163,7 @@ fn text(file: &mut dyn Read, length: usize) -> io::Result<Bytes> {
     Ok(bytes.into())
 }
 
-/// Drops a store on another thread if that may take long, so that the log does not wait.
+/// Drops a store, on another thread if that may take long. So the next entries of the log do not wait.
 fn drop_elsewhere(store: Store) {
     const FEW_KEYS: usize = 10_000;
     const FEW_BYTES: u64 = 16 << 20;

@@ -1,7 +1,7 @@
-//! Integers in the form that Redis accepts, which is exactly the form that it writes.
+//! Integers in the form that Redis accepts. Redis writes each integer in this form, and accepts no other.
 
-/// Parses a number. Accepts only its shortest form: no plus sign, no leading zero, no space. So each number has one
-/// text, and a counter equals the text that a client stored.
+/// Parses a number of 64 bits. Accepts only the shortest form: no plus sign, no leading zero, no space. So each number
+/// has one text, and a counter equals the text that a client stored.
 pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         b"0" => return Some(0),
@@ -11,7 +11,7 @@ pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     if !matches!(digits.first(), Some(b'1'..=b'9')) {
         return None;
     }
-    // The number is built below zero, because there is one more number below zero than above.
+    // The sum is negative, because there is one more number below zero than above.
     let mut number = 0_i64;
     for digit in digits {
         let digit = digit.is_ascii_digit().then(|| i64::from(digit - b'0'))?;

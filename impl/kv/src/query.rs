@@ -21,7 +21,7 @@ pub enum Question {
     Transaction(Bytes),
 }
 
-/// One query. New kinds come last, as for [`Command`](super::Command), because the log may have transactions with
+/// One query. New kinds must come last, as for [`Command`](super::Command), because entries of the log may have
 /// queries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Query<T = Bytes> {
@@ -33,7 +33,7 @@ pub enum Query<T = Bytes> {
     Exists(Vec<T>),
     /// The length of a value.
     Length(T),
-    /// A part of a value. Negative positions count from its end.
+    /// A part of a value. A negative position counts from the end of the value.
     Range {
         /// The key of the value.
         key: T,
@@ -52,13 +52,13 @@ pub enum Query<T = Bytes> {
     Keys(T),
     /// Some keys, and the next cursor.
     Scan {
-        /// The position of the first key.
+        /// The position at which the scan begins.
         cursor: u64,
         /// The number of keys to visit, approximately.
         count: u64,
         /// The pattern that keys have to match.
         pattern: Option<T>,
-        /// True if values of another kind than strings are asked for. There are none.
+        /// True if the client asks for values of another kind than strings. There are none, so no key matches.
         none: bool,
     },
 }
@@ -79,7 +79,7 @@ impl<T: AsRef<[u8]>> Query<T> {
         Bounds { steps, answer, growth: 0 }
     }
 
-    /// Returns the ways in which the answer may take memory.
+    /// Returns the ways in which the answer may take further memory.
     pub(crate) fn copies(&self) -> Copies {
         let answers_values = matches!(self, Self::Get(_) | Self::GetAll(_));
         let answers_parts = matches!(self, Self::Range { .. });
@@ -95,7 +95,7 @@ impl<T: AsRef<[u8]>> Query<T> {
         }
     }
 
-    /// Returns true if the query costs as little as a write, so that it may stand in the log between two writes.
+    /// Returns true if the query costs so little that it may be in the log between two writes.
     pub fn is_light(&self) -> bool {
         !matches!(self, Self::Keys(_) | Self::Scan { .. }) && self.keys() <= LIGHT_KEYS_MAX
     }
@@ -158,12 +158,12 @@ impl<T: AsRef<[u8]>> Query<T> {
     }
 }
 
-/// The highest number of keys in a query that may stand in the log between two writes.
+/// The highest number of keys in a query that may be in the log between two writes.
 const LIGHT_KEYS_MAX: usize = 16;
 
 /// Returns all keys that match a pattern, in order.
 fn all_keys(store: &Store, pattern: &[u8], meter: &mut Meter) -> Result<Vec<Reply>, Exceeded> {
-    // A walk that cannot reach its end is not begun.
+    // A walk that would exceed the limit in any case is not begun.
     if store.len() as u64 * cost::VISIT > meter.steps() {
         return Err(meter.exceed(Exceeded::Steps));
     }
@@ -182,11 +182,11 @@ fn all_keys(store: &Store, pattern: &[u8], meter: &mut Meter) -> Result<Vec<Repl
     Ok(keys.into_iter().map(Reply::Bulk).collect())
 }
 
-/// A scan stops early when its keys have more bytes than this, or when it has taken an eighth of its steps. The
-/// client goes on with the next cursor.
+/// A scan stops early when its keys have more bytes than this, or when it has taken an eighth of the steps that it may
+/// take. The client then continues with the next cursor.
 const SCAN_BYTES: usize = 1 << 20;
 
-/// Returns the next cursor, and the matching keys of the positions that were visited.
+/// Visits about `count` keys, or fewer if these cost too much. Returns the next cursor, and the keys that match.
 fn some_keys(
     store: &Store,
     (cursor, count): (u64, u64),

@@ -1,7 +1,7 @@
-//! Replies to clients, and their form as bytes, in which they leave the state machine.
+//! Replies to clients, and the bytes as which they leave the state machine.
 //!
-//! As bytes a reply is a sequence of tokens in postcard's format. A list is a token with its length, and then its
-//! elements. So the reader can limit the depth for any bytes, and texts need not be copied.
+//! The bytes of a reply are a sequence of tokens in postcard's format. A list is a token with the number of elements,
+//! followed by the elements. So the reader can limit the depth of arbitrary bytes, and need not copy texts.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use paxos_node::machine::Answer;
 
-/// One reply of the protocol. [`encode`](super::resp::encode) writes it in either of its versions.
+/// One reply of the protocol. [`encode`](super::resp::encode) writes it in either version of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// A word that reports success.
@@ -32,12 +32,12 @@ pub enum Reply {
     Set(Vec<Reply>),
 }
 
-/// These bytes were not written by [`Reply::to_bytes`].
+/// The error of bytes that are no reply: [`Reply::to_bytes`] has not written them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("these bytes are no reply")]
 pub struct NotAReply;
 
-/// The depth of nested lists, which is more than any answer has.
+/// The highest depth of nested replies. No answer has so many.
 const DEPTH_MAX: usize = 8;
 
 impl Reply {
@@ -115,10 +115,10 @@ impl Reply {
         }
     }
 
-    /// Decodes a reply. Its texts share the memory of the bytes.
+    /// Decodes a reply. Its texts share the memory of the bytes. No bytes make it panic.
     ///
     /// # Errors
-    /// Fails if [`to_bytes`](Self::to_bytes) has not written the bytes. Never panics.
+    /// Fails if the bytes are not one reply.
     pub fn from_bytes(bytes: &Bytes) -> Result<Self, NotAReply> {
         let mut rest = &bytes[..];
         let reply = Self::read(bytes, &mut rest, DEPTH_MAX)?;
@@ -129,7 +129,7 @@ impl Reply {
         let depth = depth.checked_sub(1).ok_or(NotAReply)?;
         let token;
         (token, *rest) = postcard::take_from_bytes(rest).map_err(|_| NotAReply)?;
-        // A vector grows with its elements: a wrong length reserves no memory.
+        // A vector grows with its elements, so a wrong length reserves no memory.
         Ok(match token {
             Token::Simple(word) => Self::Simple(bytes.slice_ref(word)),
             Token::Error(text) => Self::Error(bytes.slice_ref(text)),
@@ -165,7 +165,8 @@ impl Reply {
 }
 
 impl Answer for Reply {
-    /// Returns the bytes of all texts, and [`HEAD_BYTES`](Self::HEAD_BYTES) for each reply in the reply.
+    /// Returns the number of bytes of all texts, and [`HEAD_BYTES`](Self::HEAD_BYTES) for the reply and for each reply
+    /// in it.
     fn size(&self) -> usize {
         let inside = match self {
             Self::Simple(text) | Self::Error(text) | Self::Bulk(text) => text.len(),

@@ -1,10 +1,10 @@
 //! Keys and their values, in an order that is the same on every node.
 //!
-//! Keys are ordered by a hash that never changes, their *position*. So a look-up compares integers. A client can
-//! walk through all keys with an integer as its cursor, while keys are added and removed.
+//! The *position* of a key is a hash that never changes. Keys are ordered by their positions. So a look-up compares
+//! integers, and a client can walk through all keys with an integer as its cursor while keys are added and removed.
 //!
-//! The keys lie in some thousands of shards, which a clone of the store shares. So a clone takes the same short
-//! time for any number of keys. A change copies its shard if that is still shared. So a snapshot can be written
+//! The keys are in 4,096 shards, and a clone of the store shares these shards. So a clone takes the same short time for
+//! any number of keys. A change of a shard copies it first, if a clone still shares it. So a snapshot can be written
 //! from a clone while the store changes.
 
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
@@ -16,32 +16,34 @@ use smallvec::SmallVec;
 /// All keys and values of one database.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
-    /// The shards by the first bits of a position. Empty before the first key.
+    /// The shards, by the first bits of a position. Empty until the first key is inserted.
     shards: Vec<Arc<Shard>>,
     len: usize,
     /// The bytes of all keys and values, and [`ENTRY_BYTES`] for each key.
     bytes: u64,
 }
 
-/// The keys of successive positions. Invariant: each position has at least one key, and its keys are in order.
+/// The keys and values of a range of positions. Invariant: each position in the map has at least one key, and its keys
+/// are in order.
 type Shard = BTreeMap<u64, SmallVec<[Entry; 1]>>;
 
 type Entry = (Bytes, Bytes);
 
-/// The memory that a key and its value take beside their own bytes: an element of the map, and the heads
-/// of two allocations that were shared with an answer.
+/// The memory that a key and its value take beside their own bytes: an element of the map, and the heads of two
+/// allocations that were shared with an answer.
 pub const ENTRY_BYTES: u64 = 256;
 
-/// The number of bits of a position. A cursor of `SCAN` is a position, and many clients keep a cursor in a
-/// floating-point number, which is exact below 2^53. In tests keys often share a position.
+/// The number of bits of a position. A cursor of `SCAN` is a position. Many clients keep a cursor in a floating-point
+/// number, which is exact below 2^53. In tests there are few bits, so that keys often share a position.
 const POSITION_BITS: u32 = if cfg!(test) { 3 } else { 53 };
 
-/// The number of bits that select a shard. With a million keys, a shard has some hundreds, which are copied within
+/// The number of bits that select a shard. With a million keys, a shard has some hundreds, and is copied within
 /// microseconds.
 const SHARD_BITS: u32 = if cfg!(test) { 1 } else { 12 };
 
-/// Returns the position of a key. The hash has no secret, because all nodes must agree on it. Keys that share a
-/// position are as hard to find as for any hash of this length, and cost only the time to compare them.
+/// Returns the position of a key. The hash has no secret, because all nodes must agree on it. An attacker who looks for
+/// keys that share a position has as much work as with any hash of this length. Such keys cost only the time to compare
+/// them.
 fn position(key: &[u8]) -> u64 {
     SipHasher13::new().hash(key) >> (u64::BITS - POSITION_BITS)
 }
@@ -91,7 +93,7 @@ impl Store {
 
     /// Removes a key. Returns its value.
     pub fn remove(&mut self, key: &[u8]) -> Option<Bytes> {
-        self.get(key)?; // A shard is not copied for a missing key.
+        self.get(key)?; // For a missing key, no shard is copied.
         let position = position(key);
         let shard = self.shard_mut(position);
         let entries = shard.get_mut(&position)?;
@@ -105,7 +107,7 @@ impl Store {
         Some(value)
     }
 
-    /// Returns the shard of a position, after copying it if a clone shares it.
+    /// Returns the shard of a position. Copies it first if a clone shares it.
     fn shard_mut(&mut self, position: u64) -> &mut Shard {
         if self.shards.is_empty() {
             self.shards.resize_with(1 << SHARD_BITS, Arc::default);
@@ -134,12 +136,11 @@ impl Store {
         positions.flatten().map(|(key, value)| (key, value))
     }
 
-    /// Shows all keys of one position after the other, from a cursor on, until `show` breaks off before a position.
-    /// Returns the next cursor, which is 0 after the last position. All keys of a position are shown together, so
-    /// that a cursor never falls between two keys.
+    /// Calls `show` once for each position from `cursor` on, with all keys of that position, until `show` breaks.
+    /// Returns the position at which it broke, which is the next cursor. Returns 0 after the last position.
     ///
     /// # Errors
-    /// Fails if `show` does.
+    /// Fails if `show` fails.
     pub fn scan<'a, E>(
         &'a self,
         cursor: u64,
@@ -165,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// Clients can see the order of keys, and snapshots have it.
+    /// Clients and snapshots depend on the order of keys.
     #[test]
     fn the_hash_never_changes() {
         assert_eq!(SipHasher13::new().hash(b"key"), 0xdf61_b30b_6842_17c0);
@@ -195,7 +196,7 @@ mod tests {
             prop_assert_eq!(content(&clone), before);
         }
 
-        /// A walk shows every key that exists from its beginning to its end.
+        /// A walk shows every key that exists during the whole walk.
         #[test]
         fn a_walk_misses_nothing(
             stay in vec(0..200_u8, 0..60),

@@ -1,7 +1,7 @@
 //! Agreement on one value: three clients want three different options, and all nodes learn the same one.
 //!
-//! This is a driver of one's own around [`paxos::Replica`], in its smallest form: a queue is the network, and a list of
-//! records is the disk of a node. The network loses messages, and nodes crash.
+//! The example is a minimal driver of [`paxos::Replica`]. A queue is the network, and a list of records is the disk
+//! of a node. The network loses messages, and nodes crash.
 //!
 //! `cargo run -p paxos --example agreement`
 
@@ -17,7 +17,7 @@ const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 /// One node with its disk and its client.
 struct Node {
     replica: Replica,
-    /// The durable records. They are all that a crash leaves.
+    /// The durable records. Only they survive a crash.
     disk: Vec<Record>,
     /// The option that the client of this node wants.
     wanted: &'static str,
@@ -37,7 +37,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// Steps one replica, and then does what the contract asks: records first, everything else after them.
+    /// Steps one replica. As the contract of the driver requires, makes the records durable before anything else.
     fn step(&mut self, id: NodeId, event: Event) {
         let node = self.nodes.get_mut(&id).expect("it is one of the three");
         let mut output = Output::default();
@@ -66,7 +66,8 @@ impl Cluster {
         }
     }
 
-    /// A node tries to lead. If it does, it proposes the option of its client, unless it has found an earlier vote.
+    /// Lets a node try to lead. If it then leads, and has neither voted nor heard of a vote, it proposes the option of
+    /// its client.
     fn try_to_lead(&mut self, id: NodeId) {
         self.step(id, Event::Timer(Timer::Campaign));
         self.deliver_all();
@@ -79,7 +80,7 @@ impl Cluster {
         self.deliver_all();
     }
 
-    /// A node loses all that is not on its disk.
+    /// Crashes a node, and starts it again with the records on its disk.
     fn crash(&mut self, id: NodeId) {
         let node = self.nodes.get_mut(&id).expect("it is one of the three");
         let records = node.disk.iter().cloned();
@@ -88,7 +89,8 @@ impl Cluster {
     }
 }
 
-/// Lets the nodes try in turn until each knows the chosen value, and returns the value that each of them knows.
+/// Lets the nodes try to lead, one after the other, until each knows the chosen value. Returns the value that each node
+/// knows.
 pub(crate) fn agree(options: [&'static str; 3], loss: u64, seed: u64) -> Vec<Value> {
     let node = |id, wanted| {
         let replica = Replica::new(Config::new(id, NODES)).expect("three nodes are a cluster");

@@ -5,13 +5,13 @@ use thiserror::Error;
 
 use crate::types::NodeId;
 
-/// The highest number of nodes in a cluster: votes are counted in the bits of one word.
+/// The highest number of nodes in a cluster. A [`NodeSet`](crate::protocol::NodeSet) has one bit for each node.
 pub const NODES_MAX: usize = 64;
 
-/// The highest `slots_ahead_max` and `in_flight_max`.
+/// The highest value of `slots_ahead_max` and of `in_flight_max`.
 pub const SLOTS_AHEAD_LIMIT: u64 = 1 << 32;
 
-/// The configuration of one replica. All replicas of a cluster must agree on `nodes` and quorums.
+/// The configuration of one replica. All replicas of a cluster must have the same `nodes` and the same quorum sizes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Config {
@@ -19,20 +19,22 @@ pub struct Config {
     pub id: NodeId,
     /// All nodes, this one included.
     pub nodes: Vec<NodeId>,
-    /// The number of promises with which a candidate leads.
+    /// The number of promises that a candidate needs to lead, its own included.
     pub phase1_quorum: usize,
     /// The number of votes that choose a value.
     pub phase2_quorum: usize,
-    /// The number of slots that a leader proposes beyond the chosen prefix of its log (Lamport's α).
+    /// A leader proposes clients' commands only in the first `in_flight_max` slots after the chosen prefix of its log
+    /// (Lamport's α).
     pub in_flight_max: u64,
-    /// The number of slots that a replica accepts beyond the end of its log. A message about later slots is ignored
-    /// as if it were lost, so that a wrong slot number cannot use up the memory.
+    /// The number of slots beyond the end of its log for which a replica takes values. It treats a Promise, Accept or
+    /// Learned message with later slots as lost, so that a wrong slot number cannot use up the memory.
     pub slots_ahead_max: u64,
-    /// The highest number of slots in one message that is sent again, or that helps a node catch up.
+    /// The highest number of slots in an Accept message that proposes adopted values or is sent again, and in a
+    /// Learned message. An Accept message with new commands has as many slots as the replica got commands at once.
     pub batch_slots_max: u64,
 }
 
-/// A configuration that cannot be used.
+/// The reason why a configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// This node is not one of the nodes.
@@ -49,7 +51,7 @@ pub enum ConfigError {
     /// There are more than [`NODES_MAX`] nodes.
     #[error("{0} nodes are too many; at most {NODES_MAX} are supported")]
     TooManyNodes(usize),
-    /// A quorum of no node, or of more nodes than there are.
+    /// A quorum is empty or has more nodes than the cluster.
     #[error("the phase {phase} quorum is {size}; with {nodes} nodes it must be 1 to {nodes}")]
     QuorumSize {
         /// 1 or 2.
@@ -72,7 +74,7 @@ pub enum ConfigError {
         /// The number of nodes.
         nodes: usize,
     },
-    /// A limit that is zero, and would stop all work, or that is too high.
+    /// A limit is zero or too high.
     #[error("`{name}` is {found}; it must be 1 to {most}")]
     Limit {
         /// The field of [`Config`].
@@ -113,7 +115,7 @@ impl Config {
     /// Checks that a replica can run with this configuration.
     ///
     /// # Errors
-    /// Fails with the first field that is wrong.
+    /// Fails with the first fault that it finds.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let nodes = self.nodes.len();
         if let Some(node) = self.nodes.iter().duplicates().next() {
@@ -134,7 +136,8 @@ impl Config {
         if phase1 + phase2 <= nodes {
             return Err(ConfigError::QuorumsDoNotIntersect { phase1, phase2, nodes });
         }
-        // A replica ignores a batch that is longer than `slots_ahead_max`, so such a batch would be sent for ever.
+        // A replica that has none of the slots of a batch ignores the batch if it is longer than `slots_ahead_max`.
+        // Its peers would send it again for ever.
         for (name, found, most) in [
             ("in_flight_max", self.in_flight_max, SLOTS_AHEAD_LIMIT),
             ("slots_ahead_max", self.slots_ahead_max, SLOTS_AHEAD_LIMIT),
@@ -147,7 +150,8 @@ impl Config {
         Ok(())
     }
 
-    /// Returns the index of a node in `nodes`, which is its bit in a [`NodeSet`](crate::protocol::NodeSet).
+    /// Returns the index of a node in `nodes`. The index is the bit of the node in a
+    /// [`NodeSet`](crate::protocol::NodeSet).
     pub(crate) fn index(&self, node: NodeId) -> Option<usize> {
         self.nodes.iter().position(|&other| other == node)
     }

@@ -1,4 +1,4 @@
-//! The input and the output of a step: the events that go into a replica, and the output that comes out.
+//! The input and the output of a step of a replica.
 
 use bytes::Bytes;
 
@@ -10,33 +10,34 @@ use crate::{
 /// An input of [`Replica::step`](crate::Replica::step).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A message arrived. Messages may be lost, late, repeated and out of order. They are not altered: the
-    /// transport detects damage and drops the damaged message.
+    /// A message arrived. Messages may be lost, late, repeated and out of order. The transport must detect and drop
+    /// damaged messages.
     Message {
         /// The sender, as the transport knows it.
         from: NodeId,
         /// The message.
         message: Message,
     },
-    /// Clients ask for these commands, one slot each, in this order. Each comes back in [`Output::taken`] or
-    /// [`Output::refused`].
+    /// Clients propose these commands, one slot for each, in this order. The token of each proposal comes back in
+    /// [`Output::taken`] or [`Output::refused`] of the same step.
     Propose(Vec<Proposal>),
-    /// Clients ask to read. Each read comes back in [`Output::reads`] or [`Output::refused`].
+    /// Clients ask to read. Each token comes back in [`Output::reads`] or [`Output::refused`] of this step or of a
+    /// later one.
     Read(Vec<Token>),
-    /// This node has a durable snapshot that holds the effect of every slot below `below`. The node took it itself,
-    /// or got it from a peer. The replica trims its log.
+    /// This node has a durable snapshot that holds the effect of every slot below `below`. The node took the
+    /// snapshot itself, or got it from a peer. The replica then trims its log below `below`.
     Snapshot {
         /// The first slot whose effect the snapshot does not hold.
         below: Slot,
     },
-    /// A timer ran out.
+    /// A timer fired.
     Timer(Timer),
 }
 
 /// A client's request for one slot of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
-    /// Comes back in [`Taken`] or [`Refused`].
+    /// The replica returns it in [`Taken`] or [`Refused`].
     pub token: Token,
     /// The command. The replica does not look into it.
     pub command: Bytes,
@@ -46,25 +47,26 @@ pub struct Proposal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 
-/// The timers of a replica. They are needed for progress, and never for safety.
+/// The timers of a replica. Progress depends on them, and safety does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timer {
-    /// No leader was heard of for long enough: the replica begins a ballot. The driver should randomise the delay.
+    /// The node has heard of no leader for too long. A replica that does not lead begins a ballot. The driver should
+    /// randomise the delay.
     Campaign,
-    /// The leader sends a heartbeat.
+    /// A leader sends a heartbeat.
     Heartbeat,
-    /// A candidate or leader sends messages again that were not answered.
+    /// A candidate or leader sends messages again to the nodes that have not answered them.
     Resend,
 }
 
-/// A change of the acceptor that must be durable. The records of one output are atomic: all or none of them survive
-/// a crash.
+/// A change of the acceptor that must be durable. The driver must store the records of one output atomically, so
+/// that all or none of them survive a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Record {
-    /// The acceptor promised this ballot, and accepts nothing below it any more.
+    /// The acceptor promised this ballot. From then on it accepts nothing in a lower ballot.
     Promised(Ballot),
-    /// The acceptor accepted these values in consecutive slots, which also promises `ballot`.
+    /// The acceptor accepted these values in consecutive slots. With these votes it also promised `ballot`.
     Accepted {
         /// The ballot of the votes.
         ballot: Ballot,
@@ -73,35 +75,38 @@ pub enum Record {
         /// One value per slot.
         values: Batch,
     },
-    /// Every slot below is chosen, and its effect is in a durable snapshot. The votes below may be forgotten.
+    /// Every slot below `below` is chosen, and its effect is in a durable snapshot. The store may drop the votes in
+    /// these slots.
     Trimmed {
-        /// The first slot that is kept.
+        /// The first slot that is not trimmed.
         below: Slot,
     },
 }
 
-/// The work that steps leave to the driver. A driver that reuses an output and [clears](Output::clear) it allocates
-/// no new memory.
+/// The work that steps leave to the driver.
 ///
-/// Everything but `records` and `timers` waits until the records of this and of every earlier output are durable.
-/// The messages that [`take_early`](Output::take_early) returns are the exception.
+/// The driver must make the `records` durable. It may arm the `timers` at any time. It must hold back everything
+/// else until the records of this output and of every earlier one are durable, except the messages that
+/// [`take_early`](Output::take_early) returns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
     /// Records to make durable, in this order.
     pub records: Vec<Record>,
     /// Messages to send.
     pub messages: Vec<Envelope>,
-    /// Chosen values to apply, in the order of the log and without a gap.
+    /// Chosen values to apply, in the order of the log. Slots are left out only if a snapshot of [`Event::Snapshot`]
+    /// has their effect.
     pub chosen: Vec<(Slot, Value)>,
-    /// Proposals that got a slot. They are not chosen yet: another leader may still get another value chosen there.
+    /// Proposals that got a slot. Another leader may still get another value chosen in that slot.
     pub taken: Vec<Taken>,
-    /// Proposals and reads that the replica refused. It has forgotten them.
+    /// Proposals and reads that the replica refused. The replica does not come back to them.
     pub refused: Vec<Refused>,
-    /// Reads that may be answered.
+    /// Reads that the driver may answer.
     pub reads: Vec<ReadReady>,
-    /// Peers that have trimmed slots that this node lacks. The driver should install the snapshot of one of them.
+    /// Peers that have trimmed slots that this node does not know to be chosen. The driver should install the
+    /// snapshot of one of these peers.
     pub fetch: Vec<NodeId>,
-    /// Timers to arm, or to arm again. A timer that fires without need does no harm.
+    /// Timers to arm. A timer that is armed already begins again. A timer that fires without need does no harm.
     pub timers: Vec<Timer>,
 }
 
@@ -110,7 +115,7 @@ pub struct Output {
 pub struct ReadReady {
     /// The read.
     pub token: Token,
-    /// The driver answers the read from a state to which every slot below this one is applied.
+    /// The driver must answer the read from a state to which every slot below this one is applied.
     pub at: Slot,
 }
 
@@ -137,10 +142,12 @@ pub struct Refused {
 pub enum Refusal {
     /// This node does not lead.
     NotLeader {
-        /// The owner of the ballot this node has promised, unless that is itself. It may lead.
+        /// The owner of the promised ballot, which may lead. `None` if this node is the owner, or has promised nothing.
         leader: Option<NodeId>,
     },
-    /// `in_flight_max` slots are waiting to be chosen. A client can ask again when some are.
+    /// The log of the leader already ends `in_flight_max` slots, or more, after the first slot that it does not know
+    /// to be chosen. No command gets a slot until that slot is chosen. Of one Propose event, a leader refuses only
+    /// the commands for which no slot is left.
     Busy,
 }
 
@@ -157,8 +164,8 @@ impl Output {
         self.timers.clear();
     }
 
-    /// Moves the content of `later` to the end of this output. If `later` has records that are not durable, nothing
-    /// of the combined output may leave before they are.
+    /// Moves the content of `later`, the output of later steps, to the end of this output. The rules for one output
+    /// then hold for the combined output.
     pub fn append(&mut self, later: &mut Self) {
         self.records.append(&mut later.records);
         self.messages.append(&mut later.messages);
@@ -171,12 +178,12 @@ impl Output {
     }
 
     /// Removes and returns the messages that may leave before `records` are durable. These are the
-    /// [`Message::Accept`] messages whose ballot was promised in an earlier, durable output. The sync of this node
-    /// then overlaps with those of its peers.
+    /// [`Message::Accept`] messages whose ballot was promised in an earlier, durable output. If they leave early, the
+    /// sync of this node overlaps with the syncs of its peers. No driver has to call this function.
     ///
-    /// [Early Accepts](crate::protocol::safety#early-accepts) has the reason why this is safe. It takes for granted
-    /// that `records` holds every record of this node that is not yet durable. So a driver makes each output
-    /// durable before the next step, or steps on into the same output. No driver has to call this.
+    /// The caller must ensure that `records` holds every record of this node that is not durable. So it makes each
+    /// output durable before the next step, or lets the next step append to the same output. [Early
+    /// Accepts](crate::protocol::safety#early-accepts) has the reason why this is safe.
     pub fn take_early(&mut self) -> impl Iterator<Item = Envelope> {
         let Self { records, messages, .. } = self;
         messages.extract_if(.., |envelope| match envelope.message {

@@ -12,35 +12,38 @@
 //! # Ok::<(), paxos::ConfigError>(())
 //! ```
 //!
-//! # What it is not
+//! # Limits
 //!
-//! [`protocol`] has no clock, no randomness, no socket and no file. A timer that fires is an event, and everything
-//! that has to be sent, stored or awaited is output. The crates `paxos-store` and `paxos-node` have files, sockets
-//! and clocks. Membership is fixed. Nodes crash and do not lie. The protocol does not look into commands or
+//! [`protocol`] has no clock, no randomness, no socket and no file. A timer that fires is an event. Messages to send,
+//! records to store and timers to arm are output. The crates `paxos-store` and `paxos-node` add files, sockets and
+//! clocks. Membership is fixed. Nodes may crash, and do not lie. The protocol does not look into commands or
 //! snapshots.
 //!
 //! # The driver's contract
 //!
 //! The driver is the code that calls [`Replica::step`] and acts on the [`Output`]. It keeps three rules.
 //!
-//! 1. *Messages, chosen values and answers leave only after the records of the same and of every earlier output are
-//!    durable.* A driver may step many events into one [`Output`], write and sync its records once, and then
-//!    release the rest (group commit). The one exception is an Accept message, which may leave before the sync if
-//!    the promise of its ballot is already durable ([`Output::take_early`]).
-//! 2. *A snapshot is durable before its replica is told of it* ([`Event::Snapshot`]), because the replica then
-//!    trims the log. If a crash comes between the two, the driver sends the event again. After the driver has
-//!    installed a peer's snapshot ([`Output::fetch`]) and sent the event, the replica releases no chosen value
-//!    below it.
-//! 3. *After a crash the driver hands the durable records to [`Replica::recover`].* Records that cannot be read are
-//!    an error and never a fresh start: an acceptor that forgets its promises breaks agreement.
+//! 1. *Records before all else.* The driver makes the records of an output durable before it releases the messages,
+//!    chosen values and answers of this output or a later one. Only an Accept message may leave earlier, if the
+//!    promise of its ballot is already durable ([`Output::take_early`]). A driver may step many events into one
+//!    [`Output`], write and sync its records once, and then release the rest (group commit).
+//! 2. *A snapshot before its event.* The driver makes a snapshot durable before it sends [`Event::Snapshot`], because
+//!    the replica then trims its log. After a crash between the two, the driver sends the event again. If the
+//!    snapshot is a peer's ([`Output::fetch`]), this step and later ones release only chosen values of the slots
+//!    after it. The output of earlier steps may still contain values of slots in the snapshot, and the driver must
+//!    not apply these.
+//! 3. *The records after a crash.* The driver hands the durable records to [`Replica::recover`]. If it cannot read
+//!    them, it must fail. It must not start with an empty replica, because an acceptor that forgets its promises breaks
+//!    agreement.
 //!
 //! # Modules, in reading order
 //!
 //! - [`types`], [`message`], [`config`]: ballots, slots and values; the messages; the members and quorum sizes.
 //! - [`event`]: the events that go in, and the output that comes out.
-//! - [`protocol`]: the replica. Its four roles come first ([`acceptor`](protocol::acceptor), [`proposer`](protocol::proposer),
-//!   [`learner`](protocol::learner), [`reader`](protocol::reader)), then the handlers of events.
-//! - [`protocol::safety`]: the arguments why it is safe. The code refers to them by name.
+//! - [`protocol`]: the replica. Its four roles come first ([`acceptor`](protocol::acceptor),
+//!   [`proposer`](protocol::proposer), [`learner`](protocol::learner), [`reader`](protocol::reader)), then the
+//!   handlers of events.
+//! - [`protocol::safety`]: the arguments why the protocol is safe. The code refers to them by name.
 
 pub mod config;
 pub mod event;

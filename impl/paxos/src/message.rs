@@ -1,18 +1,18 @@
 //! The messages between replicas.
 //!
-//! Paxos itself takes the first six. The next two let a leader answer reads. These eight have counterparts in the
-//! model. The other messages carry no vote and no promise: they can change only the receiver's knowledge of what is
-//! chosen.
+//! The first six messages are those of Paxos itself. With the next two a leader answers reads. These eight have
+//! counterparts in the model. The last four carry no vote and no promise. Of these, only a Learned message changes
+//! the state of its receiver: the receiver learns chosen values, and a candidate that waited for them may then lead.
 
 use crate::types::{Ballot, Batch, NodeId, Slot, Value};
 
-/// One accepted entry, as a promise reports it.
+/// One vote, as a Promise message reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Report {
     /// The slot of the vote.
     pub slot: Slot,
-    /// The ballot of the vote; always below the ballot that is promised.
+    /// The ballot of the vote. It is below the ballot that the message promises.
     pub ballot: Ballot,
     /// The value voted for.
     pub value: Value,
@@ -22,18 +22,19 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Message {
-    /// Phase 1a: the owner of `ballot` asks for promises, for the whole log.
+    /// Phase 1a: the owner of `ballot` asks for promises. A promise covers the whole log.
     Prepare {
         /// The ballot that the sender begins.
         ballot: Ballot,
     },
-    /// Phase 1b: the sender will accept nothing below `ballot`, and reports its votes.
+    /// Phase 1b: the sender promises to accept nothing in a ballot below `ballot`, and reports its votes.
     Promise {
         /// The ballot promised.
         ballot: Ballot,
-        /// Every slot below is chosen. The sender has its effect in a snapshot, and no longer its vote.
+        /// Every slot below this one is chosen. The sender has trimmed its votes in these slots. A snapshot of the
+        /// sender has their effect.
         trimmed: Slot,
-        /// The last vote of every other slot that has one, by rising slot.
+        /// The sender's last vote in each other slot in which it has voted, by rising slot.
         reports: Vec<Report>,
     },
     /// Phase 2a: the leader of `ballot` proposes `values` in consecutive slots.
@@ -54,15 +55,16 @@ pub enum Message {
         /// The number of consecutive slots.
         count: u64,
     },
-    /// The sender refuses a message of `ballot`. The owner can begin a ballot above `promised` at once.
+    /// The sender refuses a message of `ballot`, because it has promised a higher ballot. The receiver's next ballot
+    /// is then above `promised`.
     Nack {
         /// The ballot refused.
         ballot: Ballot,
         /// The higher ballot that the sender has promised.
         promised: Ballot,
     },
-    /// The values that `ballot` proposed in these slots are chosen. The message carries no values: a node that
-    /// voted in that ballot has them, and any other node asks with [`Message::Learn`].
+    /// The values that `ballot` proposed in these slots are chosen. The message carries no values. A node that voted
+    /// in that ballot has them, and any other node asks for them with [`Message::Learn`].
     Chosen {
         /// The ballot in which a quorum voted.
         ballot: Ballot,
@@ -71,7 +73,7 @@ pub enum Message {
         /// The number of consecutive slots.
         count: u64,
     },
-    /// The leader of `ballot` asks for a confirmation that no higher ballot is promised.
+    /// The leader of `ballot` asks each receiver to confirm that it has promised no higher ballot.
     Confirm {
         /// The leader's ballot.
         ballot: Ballot,
@@ -94,7 +96,7 @@ pub enum Message {
     },
     /// The sender asks for chosen values.
     Learn {
-        /// The first slot that the sender does not know.
+        /// The first slot that the sender does not know to be chosen.
         from: Slot,
     },
     /// The chosen values of consecutive slots.
@@ -104,7 +106,7 @@ pub enum Message {
         /// One value per slot.
         values: Batch,
     },
-    /// The sender has trimmed the values of the slots below, and has their effect in a snapshot.
+    /// The sender has trimmed the values of the slots below `below`. A snapshot of the sender has their effect.
     Trimmed {
         /// The first slot that the sender has not trimmed.
         below: Slot,
@@ -123,7 +125,7 @@ pub enum To {
 /// A message and its receivers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Envelope {
-    /// One peer, or all.
+    /// The receivers.
     pub to: To,
     /// The message.
     pub message: Message,

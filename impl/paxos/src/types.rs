@@ -13,13 +13,13 @@ pub struct NodeId(pub u32);
 
 /// A ballot: Lamport's proposal number. Ballots are totally ordered, and each is owned by one node.
 ///
-/// Invariant: no two nodes share a ballot, since the owner is part of it. Its owner never begins it twice, because
-/// it begins a ballot only above its own durable promise. In Paxos Made Simple, section 2.5: "different proposers
-/// choose their numbers from disjoint sets".
+/// Invariant: no two nodes share a ballot, because the owner is part of the ballot. No node uses a ballot twice: it
+/// begins only ballots above its promise, and makes its promise of the new ballot durable before it sends a message
+/// of that ballot. In Paxos Made Simple, section 2.5: "different proposers choose their numbers from disjoint sets".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ballot {
-    /// Compared first. It is never zero, so that an `Option<Ballot>` takes no more space.
+    /// Compared first. The type excludes zero, so that an `Option<Ballot>` takes no more space than a `Ballot`.
     pub round: NonZeroU64,
     /// The owner. Compared second.
     pub node: NodeId,
@@ -31,7 +31,7 @@ impl Ballot {
         Some(Self { round: NonZeroU64::new(round)?, node })
     }
 
-    /// Returns the least ballot of `node` above `seen`, or `None` once the rounds are used up.
+    /// Returns the least ballot of `node` above `seen`, or `None` if no round is left.
     pub fn next(node: NodeId, seen: Option<Self>) -> Option<Self> {
         let round = match seen {
             None => NonZeroU64::MIN,
@@ -48,7 +48,7 @@ impl Ballot {
 pub struct Slot(pub u64);
 
 impl Slot {
-    /// Returns the slot `count` positions further on. Saturates at the last slot.
+    /// Returns the slot that is `count` positions later, or the last slot if there is none.
     #[must_use]
     pub fn plus(self, count: u64) -> Self {
         Self(self.0.saturating_add(count))
@@ -65,7 +65,7 @@ pub enum Value {
     Command(Bytes),
 }
 
-/// Values of consecutive slots, shared between the log, the record and the messages.
+/// Values of consecutive slots. The record and the message of a proposal share one allocation.
 pub type Batch = Arc<[Value]>;
 
 impl fmt::Debug for NodeId {

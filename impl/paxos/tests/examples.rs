@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use paxos::Value;
 
 #[test]
-fn all_nodes_learn_one_of_the_options_however_much_is_lost() {
+fn all_nodes_learn_one_of_the_options_despite_losses() {
     agreement::main();
     let mut all = BTreeSet::new();
     for (loss, seed) in

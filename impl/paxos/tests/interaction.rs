@@ -1,8 +1,10 @@
 //! Interaction files: scenarios of a cluster, each with commands and the exact output.
 //!
 //! `support/script.rs` describes the commands. The monitors of `paxos_simulator::replicas` count the votes while
-//! a scenario runs, and check agreement. After a change of behaviour, `UPDATE_EXPECT=1 cargo test -p paxos --test interaction` rewrites
-//! the output. Read the difference as carefully as code.
+//! a scenario runs, and check agreement.
+//!
+//! After a change of behaviour, `UPDATE_EXPECT=1 cargo test -p paxos --test interaction` rewrites the output. Read the
+//! difference as carefully as code.
 
 #[path = "support/script.rs"]
 mod script;

@@ -24,7 +24,8 @@ impl Default for Bank {
 impl StateMachine for Bank {
     type Answer = Bytes;
 
-    /// A command is three bytes: from this account, to that one, so much. The answer is 1 if there was enough money.
+    /// A command begins with three bytes: the account that pays, the account that gets the money, and the amount. The
+    /// answer is 1 if there was enough money.
     fn apply(&mut self, command: &[u8]) -> Bytes {
         let [from, to, amount, ..] = *command else { return Bytes::from_static(&[0]) };
         let amount = u64::from(amount);
@@ -60,7 +61,8 @@ impl StateMachine for Bank {
     }
 }
 
-/// Transfers between ten accounts that depend on the number alone, with the number itself so that no two are equal.
+/// Returns a transfer between two of ten accounts. It depends only on the number, and ends with the number, so that no
+/// two transfers are equal.
 fn transfer(number: u64) -> Vec<u8> {
     let [from, to, amount] = [3, 7, 11].map(|factor| (number * factor % 10) as u8);
     [&[from, to, amount * 9][..], &number.to_le_bytes()].concat()
@@ -71,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Runs this many seeds, from 0.
+/// Runs this many seeds, from 0 on.
 pub(crate) fn run(seeds: u64) {
     for seed in 0..seeds {
         let mut simulation = Simulation::new(seed, 3, Bank::default);

@@ -1,4 +1,4 @@
-//! The disk of a node: a store in memory that outlives the node, and that fails or forgets when it is told to.
+//! The disk of a node: a store in memory that outlives the node. A test can make it fail or forget.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use paxos::{Ballot, Message, Record, Slot};
 use paxos_store::{MemorySnapshot, MemoryStore, Storage, StorageError, StoreId};
 
-/// A disk. Clones are the same disk.
+/// A disk. A clone is the same disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
     store: Arc<MemoryStore>,
@@ -15,13 +15,14 @@ pub struct Disk {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Fault {
-    /// The number of changes that succeed before the first that fails.
+    /// The number of changes that succeed before all changes fail. `None` if the disk does not fail.
     changes_left: Option<u64>,
+    /// True if the disk drops records that it calls durable.
     forgets: bool,
 }
 
 impl Disk {
-    /// An empty disk.
+    /// Returns an empty disk.
     pub fn new(id: StoreId) -> Self {
         Self { store: Arc::new(MemoryStore::new(id)), fault: Arc::default() }
     }
@@ -31,12 +32,12 @@ impl Disk {
         FaultyStore { inner: self.store.reopen(), fault: self.fault.clone() }
     }
 
-    /// The disk fails at the change after so many others, and at each later one.
+    /// Makes each change fail, after `changes` more that succeed.
     pub fn fail_after(&self, changes: u64) {
         self.fault().changes_left = Some(changes);
     }
 
-    /// From now on the disk says that records are durable, and loses them.
+    /// From now on the disk says that new records are durable, but drops them. It keeps snapshots and metadata.
     pub fn forget(&self) {
         self.fault().forgets = true;
     }
@@ -46,13 +47,15 @@ impl Disk {
         *self.fault() = Fault::default();
     }
 
-    /// The durable records.
+    /// Returns the durable records.
     pub fn records(&self) -> Vec<Record> {
         self.store.reopen().recover().expect("memory can be read")
     }
 
-    /// Returns true if all that a message says of its sender's promises and votes is durable. A proposal needs the
-    /// promise of its ballot. A value that is said to be chosen needs the sender's own vote.
+    /// Returns true if the durable records of the sender allow a message. Most messages need the promise of their
+    /// ballot, and a Nack message needs the promise that it names. Accepted and Chosen messages need the sender's own
+    /// votes. A Trimmed message needs its trim. Learn, Learned and Confirmed messages need nothing. The reports of a
+    /// Promise message are not checked.
     pub fn backs(&self, message: &Message) -> bool {
         let durable = self.records();
         let promised = |ballot: Ballot| {
@@ -87,7 +90,7 @@ impl Disk {
         }
     }
 
-    /// Returns true if there is a durable snapshot of all slots below.
+    /// Returns true if a durable snapshot has the effect of all slots below `below`.
     pub fn backs_snapshot(&self, below: Slot) -> bool {
         self.store.snapshot().is_some_and(|(durable, _)| durable >= below)
     }
@@ -105,7 +108,7 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// Counts a change. Returns false if the disk forgets it.
+    /// Counts a change, and fails if it is the turn of the fault. Returns false if the disk forgets records.
     fn change(&self) -> Result<bool, StorageError> {
         let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut fault.changes_left {
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn without_faults_it_is_a_store() {
+    fn a_disk_without_faults_is_a_store() {
         contract::check(&mut Disks(Disk::new(StoreId(7))));
     }
 
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn it_fails_and_forgets_when_it_is_told_to() {
+    fn a_disk_fails_and_forgets_on_demand() {
         let disk = Disk::new(StoreId(7));
         let promised = |round| [Record::Promised(ballot(round))];
         let mut store = disk.open();
@@ -205,7 +208,7 @@ mod tests {
         assert_eq!(disk.records(), promised(1), "the second failed, and the third is forgotten");
     }
 
-    /// A proposal of a ballot that is not promised, and anything that follows from a vote, is not backed.
+    /// A proposal needs the durable promise of its ballot. A message that follows from a vote needs the durable vote.
     #[test]
     fn messages_are_backed_by_what_is_durable() {
         let (first, value) = (Slot(4), Value::Noop);

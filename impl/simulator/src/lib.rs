@@ -1,25 +1,25 @@
 //! Clusters of Paxos in virtual time: replicas, or whole nodes with your state machine, over a bad network and bad
-//! disks. Monitors check after each step what must hold. One seed gives one run, so a failure can be looked at
-//! again.
+//! disks. Monitors check after each step that the guarantees of Paxos hold. A seed determines the run, so a failure
+//! can be repeated.
 //!
-//! Start with [`nodes::Simulation`] to test a state machine of your own. Its page has an example of ten lines.
+//! Start with [`nodes::Simulation`] to test a state machine of your own. Its module begins with a complete example.
 //!
 //! # Modules, in reading order
 //!
 //! - [`schedule`]: virtual time, and a queue of plans.
 //! - [`network`]: frames that are lost, repeated, delayed and damaged; links that are cut, in one direction or both.
-//! - [`disk`]: the store of a node, in memory, which fails or forgets when it is told to.
-//! - [`replicas`]: replicas of the crate `paxos` with their disks. The caller chooses each step; the monitors count
-//!   the durable votes. The storms and the interaction files of that crate, and the command `paxos vote`, are built
-//!   on it.
+//! - [`disk`]: the store of a node, in memory. A test can make it fail or forget.
+//! - [`replicas`]: replicas of the crate `paxos` with their disks. The caller chooses each step, and the monitors count
+//!   the durable votes. The storms and the interaction files of that crate use this module, and so does the command
+//!   `paxos vote`.
 //! - `nodes` (feature `nodes`): nodes of the crate `paxos-node` with a state machine, clients, crashes, and disks
 //!   that stall.
 //!
-//! # What it is not
+//! # Limits
 //!
-//! It is not a proof, and it does not explore all orders of events: it samples them. The models in `model/`
-//! explore, and `conformance` compares the production replica with them on every transition. It does not test
-//! sockets, threads or the disk of an operating system either; the tests of `paxos-cli` and `paxos-store` do.
+//! A simulation is not a proof: it samples the orders of events, and does not explore all of them. The models in
+//! `model/` explore, and `conformance` compares the production replica with them on every transition. A simulation
+//! tests no sockets, no threads and no disk of an operating system. The tests of `paxos-cli` and `paxos-store` do.
 
 pub mod disk;
 pub mod network;

@@ -1,7 +1,7 @@
 //! A network that loses, repeats, delays and damages frames, and links that are cut, in one direction or both.
 //!
-//! A frame is bytes, so that it can be damaged. All chance comes from the generator that the caller passes. Sending
-//! draws numbers in a fixed order, which is part of the meaning of a seed.
+//! A frame is bytes, so that it can be damaged. All random numbers come from the generator that the caller passes. The
+//! order in which [`Network::send`] draws them is fixed: if it changed, a seed would lead to another run.
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
@@ -9,13 +9,13 @@ use paxos::NodeId;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-/// The one source of chance of a run.
+/// The generator of all random numbers of a run.
 pub type Random = ChaCha8Rng;
 
-/// The most bits that damage flips. The checksum of a frame detects so many for certain.
+/// The highest number of bits that damage flips. The checksum of a frame detects up to so many for certain.
 const FLIPS_MAX: usize = 3;
 
-/// The faults of each link. The probabilities lie between 0 and 1.
+/// The faults of a link. The probabilities lie between 0 and 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Link {
     /// The probability that a copy is lost.
@@ -24,12 +24,13 @@ pub struct Link {
     pub duplication: f64,
     /// The probability that bits of a copy flip.
     pub damage: f64,
-    /// The ticks that a copy takes. Copies overtake each other where this is a range.
+    /// The range of the number of ticks that a copy takes. Copies may overtake each other if it has more than one
+    /// number.
     pub delay: RangeInclusive<u64>,
 }
 
 impl Link {
-    /// A link without faults.
+    /// Returns a link without faults.
     pub fn calm(delay: RangeInclusive<u64>) -> Self {
         Self { loss: 0.0, duplication: 0.0, damage: 0.0, delay }
     }
@@ -38,7 +39,7 @@ impl Link {
 /// One copy of a frame that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
-    /// The number of ticks after which it arrives, or would have arrived.
+    /// The number of ticks after which the copy arrives, or would have arrived.
     pub delay: u64,
     /// True for the second copy of a frame.
     pub again: bool,
@@ -49,22 +50,22 @@ pub struct Copy {
 /// The reason why a copy does not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// By chance.
+    /// The copy was lost at random.
     Lost,
-    /// The link was cut when it was sent.
+    /// The link was cut when the frame was sent.
     Cut,
 }
 
 /// All links between all nodes.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// The faults of each link.
+    /// The faults that each link has.
     pub link: Link,
     cut: BTreeSet<(NodeId, NodeId)>,
 }
 
 impl Network {
-    /// A network without cuts.
+    /// Returns a network without cuts.
     pub fn new(link: Link) -> Self {
         Self { link, cut: BTreeSet::new() }
     }
@@ -94,7 +95,7 @@ impl Network {
         !self.cut.contains(&(from, to))
     }
 
-    /// Sends a frame. Returns all copies, also those that do not arrive.
+    /// Sends a frame. Returns all copies, including those that do not arrive.
     ///
     /// The first draw decides the duplication. Then each copy draws its delay and its loss, and its damage if it
     /// arrives.

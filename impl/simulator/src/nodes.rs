@@ -40,20 +40,20 @@
 //! }
 //! ```
 //!
-//! A [`Simulation`] checks all the time:
+//! A [`Simulation`] checks during the whole run:
 //!
-//! - A message leaves a node only when the records that it depends on are durable there.
-//! - All nodes apply the same commands in the same order, and answer them alike. A command is applied at most as
-//!   often as clients have asked for it.
-//! - Commands and reads are linearizable. A command is applied after all commands that were answered before a
-//!   client asked for it. A read sees all those, and all that an earlier read saw.
+//! - A message leaves a node only when the records on which it depends are durable there.
+//! - All nodes apply the same commands in the same order, with the same answers. No command is applied more often than
+//!   clients have asked for it.
+//! - Commands and reads are linearizable. Each comes after all commands whose effect a client had seen, in an answer
+//!   or in a read, when it was asked for.
 //!
-//! [`Simulation::settle`] also checks that every client has an answer at last, and that the state of every node is
-//! the one to which the history leads.
+//! [`Simulation::settle`] also checks that in the end no request waits, and that the state of every node is the one to
+//! which the history leads.
 //!
 //! A simulation does not check the sockets of a transport, the disk of an operating system, or a state machine that
-//! reads a clock. The same seed gives the same run. (The identity that a node draws for each start differs. Nothing
-//! depends on it.)
+//! reads a clock. The same seed leads to the same run. (Only the identity that a node draws for each start differs, and
+//! nothing depends on it.)
 
 mod call;
 mod clients;
@@ -92,11 +92,11 @@ const SNAPSHOT_MAX: u64 = 50_000;
 
 /// A cluster of nodes, their network and their clients. A tick is a microsecond.
 pub struct Simulation<M: StateMachine> {
-    /// The network, whose faults can be changed at any time.
+    /// The network. Its faults can be changed at any time.
     pub network: Network,
-    /// The probability that a sync takes long. The node stands still meanwhile.
+    /// The probability that a sync takes long. The node does nothing else during the sync.
     pub stall: f64,
-    /// The number of times that things have happened.
+    /// The number of events of each kind so far.
     pub counts: Counts,
     seed: u64,
     random: Random,
@@ -108,7 +108,7 @@ pub struct Simulation<M: StateMachine> {
     clients: Clients<M::Answer>,
 }
 
-/// The number of times that things have happened in a simulation.
+/// The number of events of each kind in a simulation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Commands that clients have asked for.
@@ -125,7 +125,7 @@ pub struct Counts {
     pub stalls: u64,
     /// Nodes that ended because their disk failed.
     pub failures: u64,
-    /// Proposals of a leader whose disk failed before its own vote was durable.
+    /// Accept messages that left a leader in a turn in which its disk then failed.
     pub unvoted: u64,
 }
 
@@ -134,9 +134,9 @@ enum Plan {
     Frame { from: NodeId, to: NodeId, frame: Vec<u8> },
     /// A node needs a turn.
     Wake(Start),
-    /// A sync that took long is done.
+    /// A sync that took long ends.
     Sync(Start),
-    /// A snapshot is written.
+    /// A node writes its snapshot.
     Snapshot(Start),
 }
 
@@ -148,7 +148,7 @@ struct Start(NodeId, u64);
 struct Node<M: StateMachine> {
     disk: Disk,
     starts: u64,
-    /// The time that the next sync takes, if it was set.
+    /// The time that the next sync takes, if a test has set it.
     stall: Option<u64>,
     /// `None` while the node is down.
     running: Option<Running<M>>,
@@ -179,11 +179,11 @@ impl<M: StateMachine> fmt::Debug for Simulation<M> {
 
 /// Time, nodes and faults.
 impl<M: StateMachine> Simulation<M> {
-    /// Nodes 1 to `nodes` over a calm network. Each starts with the state that `machine` makes, and with options
-    /// that let much happen in little time: elections after 150 ms, a snapshot every 20 slots.
+    /// Starts the nodes 1 to `nodes` over a network without faults. Each begins with the state that `machine` makes.
+    /// The options let much happen in little time: elections after 150 ms, a snapshot every 20 slots.
     ///
     /// # Panics
-    /// There are more nodes than a cluster can have.
+    /// Panics if there are more nodes than a cluster can have.
     pub fn new(seed: u64, nodes: u32, machine: impl Fn() -> M + 'static) -> Self {
         let options = Options::builder()
             .election_timeout(Duration::from_millis(150))
@@ -196,10 +196,11 @@ impl<M: StateMachine> Simulation<M> {
         Self::with_options(seed, nodes, options, machine)
     }
 
-    /// The same with other options. The simulation sets the seed and `turn_max` of each node.
+    /// Starts nodes like [`new`](Self::new), with other options. The simulation sets the seed and `turn_max` of each
+    /// node itself.
     ///
     /// # Panics
-    /// There are more nodes than a cluster can have.
+    /// Panics if there are more nodes than a cluster can have.
     pub fn with_options(
         seed: u64,
         nodes: u32,
@@ -228,12 +229,12 @@ impl<M: StateMachine> Simulation<M> {
         simulation
     }
 
-    /// The time since the start.
+    /// Returns the time since the start of the simulation.
     pub fn now(&self) -> Duration {
         Duration::from_micros(self.schedule.now())
     }
 
-    /// The generator from which all chance comes.
+    /// Returns the generator of all random numbers.
     pub fn random(&mut self) -> &mut Random {
         &mut self.random
     }
@@ -241,7 +242,8 @@ impl<M: StateMachine> Simulation<M> {
     /// Lets time pass.
     ///
     /// # Panics
-    /// A check fails, now as in all other methods that let something happen. The message has the seed and the time.
+    /// Panics if a check fails, as do all other methods that let something happen. The message has the seed and the
+    /// time.
     pub fn run(&mut self, time: Duration) {
         let end = self.schedule.now() + ticks(time);
         while let Some((_, plan)) = self.schedule.advance_until(end) {
@@ -254,38 +256,38 @@ impl<M: StateMachine> Simulation<M> {
         }
     }
 
-    /// The nodes that are up.
+    /// Returns the nodes that are up.
     pub fn up(&self) -> Vec<NodeId> {
         let up = self.nodes.iter().filter(|(_, node)| node.running.is_some());
         up.map(|(id, _)| *id).collect()
     }
 
-    /// The disk of a node, to give it faults.
+    /// Returns the disk of a node, for example to make it fail.
     ///
     /// # Panics
-    /// There is no such node.
+    /// Panics if there is no such node.
     pub fn disk(&self, id: NodeId) -> &Disk {
         &self.nodes[&id].disk
     }
 
-    /// The next sync of a node takes this long.
+    /// Lets the next sync of a node take this long.
     pub fn stall_next(&mut self, id: NodeId, time: Duration) {
         self.node(id).stall = Some(ticks(time));
     }
 
-    /// The process of a node ends. Everything that is not durable is lost, and its clients get no answers.
+    /// Ends the process of a node. Everything that is not durable is lost, and the node's clients get no answers.
     pub fn crash(&mut self, id: NodeId) {
         self.node(id).running = None;
         self.hear(id);
     }
 
-    /// A node is told to leave: it hands over if it leads, finishes the requests that it has, and goes down.
+    /// Tells a node to leave. If the node leads, it hands over. It finishes the requests that it has, and goes down.
     pub fn leave(&mut self, id: NodeId) {
-        // The input is on its way once the request was polled.
+        // `ask` has polled the call once, so the node has the request.
         drop(self.ask(id, |handle| async move { handle.leave().await }));
     }
 
-    /// A node is told to let another node lead; `None` if the node is down.
+    /// Tells a node to let another node lead. Returns `None` if the node is down.
     pub fn transfer(
         &mut self,
         id: NodeId,
@@ -294,16 +296,16 @@ impl<M: StateMachine> Simulation<M> {
         self.ask(id, move |handle| async move { handle.transfer(to).await })
     }
 
-    /// Starts a node that is down, with its disk, and without the faults that its disk had.
+    /// Starts a node that is down, with its disk. Ends the faults of the disk. Does nothing if the node is up.
     ///
     /// # Panics
-    /// The node cannot use its own disk.
+    /// Panics if the node does not start with its own disk.
     pub fn start(&mut self, id: NodeId) {
         if self.nodes[&id].running.is_some() {
             return;
         }
         let config = Config::new(id, self.nodes.keys().copied());
-        // Some nodes apply one entry in a turn, and others all.
+        // At random, the node applies one entry in a turn, or all.
         let turn_max = if self.random.random() { Duration::ZERO } else { Duration::MAX };
         let options = self.options.to_builder().seed(self.random.random()).turn_max(turn_max);
         let options = options.build().expect("any seed and any limit will do");
@@ -325,12 +327,12 @@ impl<M: StateMachine> Simulation<M> {
         self.plan_wake(id);
     }
 
-    /// The status of a node; `None` if it is down or waits for its disk.
+    /// Returns the status of a node, or `None` if the node is down or waits for its disk.
     pub fn status(&mut self, id: NodeId) -> Option<Status> {
         self.ask(id, |handle| async move { handle.status().await })?.poll().flatten()
     }
 
-    /// The nodes that lead, or believe so.
+    /// Returns the nodes that lead or believe that they do.
     pub fn leaders(&mut self) -> Vec<NodeId> {
         let all = self.up();
         let leads = |status: Status| status.role == Role::Leader;
@@ -340,7 +342,7 @@ impl<M: StateMachine> Simulation<M> {
 
 /// Turns.
 impl<M: StateMachine> Simulation<M> {
-    /// One turn of a node. While the node waits for its disk, its input waits as well.
+    /// Runs one turn of a node. Does nothing while the node waits for its disk, so that its input waits as well.
     fn turn(&mut self, id: NodeId) {
         let (now, stall) = (self.schedule.now(), self.stall);
         let node = self.nodes.get_mut(&id).expect("the node exists");
@@ -364,7 +366,8 @@ impl<M: StateMachine> Simulation<M> {
         self.ended(id, ended, outbox);
     }
 
-    /// The end of half a turn, or of a snapshot. It returns false once the node was told to stop.
+    /// Handles the result of half a turn or of a snapshot, and sends the packets. `Ok(false)` says that the node has
+    /// ended, because it was told to stop.
     fn ended(&mut self, id: NodeId, ended: Result<bool, NodeError>, outbox: Outbox) {
         match ended {
             Ok(false) => self.node(id).running = None,
@@ -430,7 +433,7 @@ impl<M: StateMachine> Simulation<M> {
         }
     }
 
-    /// The second half of a turn whose sync took long, and then a turn for all that has arrived meanwhile.
+    /// Runs the second half of a turn whose sync took long, and then a turn for the input that arrived during the sync.
     fn on_sync(&mut self, start: Start) {
         let id = start.0;
         let mut outbox = Outbox::of(self.disk(id));
@@ -446,7 +449,7 @@ impl<M: StateMachine> Simulation<M> {
         let outbox = Outbox::of(self.disk(id));
         let Some(running) = self.started(start) else { return };
         if running.stalled {
-            // The node takes the snapshot between two turns.
+            // A snapshot is written between two turns, and this turn has not ended.
             self.schedule.plan(1_000, Plan::Snapshot(start));
             return;
         }
@@ -462,7 +465,7 @@ impl<M: StateMachine> Simulation<M> {
         let node = self.nodes.get_mut(&id).expect("the node exists");
         let Some(running) = &mut node.running else { return };
         let Some(wake_at) = running.node.wake_at() else { return };
-        // A tick later at least, and not a part of a tick too early: otherwise time would not pass.
+        // The turn comes at least one tick later, and after the whole tick of `wake_at`. Otherwise time would not pass.
         let at = (running.since + ticks(wake_at) + 1).max(now + 1);
         if running.wakes_at.is_none_or(|planned| at < planned) {
             running.wakes_at = Some(at);
@@ -480,7 +483,7 @@ impl<M: StateMachine> Simulation<M> {
         }
     }
 
-    /// The node, if it still runs since that start.
+    /// Returns the node, if it is up and has not started again since that start.
     fn started(&mut self, start: Start) -> Option<&mut Running<M>> {
         let node = self.nodes.get_mut(&start.0)?;
         node.running.as_mut().filter(|_| node.starts == start.1)

@@ -1,9 +1,9 @@
 //! Replicas in one thread, with their disks and the messages between them.
 //!
-//! A [`Cluster`] keeps the driver's side of the contract of [`paxos`]: records are durable before anything leaves.
-//! Its user decides what happens next: a message arrives, a timer fires, a node crashes. Monitors watch from outside.
-//! They count the durable votes themselves, and after every step and every sync they check what Paxos promises.
-//! Nothing that a replica believes is taken as evidence. A promise that is broken is returned as a [`Violation`].
+//! A [`Cluster`] keeps the driver's side of the contract of [`paxos`]: records are durable before any message, chosen
+//! value or answer leaves. The user of the cluster decides which message arrives, which timer fires, and which node
+//! crashes. Monitors count the durable votes themselves, and do not rely on the beliefs of a replica. After every step
+//! and every sync they check the guarantees of Paxos. If one does not hold, they return a [`Violation`].
 
 mod monitors;
 
@@ -21,19 +21,19 @@ pub use self::monitors::{Choice, Violation};
 /// One node and its disk.
 #[derive(Debug)]
 pub struct Node {
-    /// The configuration with which it starts.
+    /// The configuration with which the node starts.
     pub config: Config,
     /// `None` while the node is down.
     pub replica: Option<Replica>,
     /// The records that are durable.
     pub disk: Memory,
-    /// The durable snapshot has the effect of every slot below.
+    /// The durable snapshot has the effect of every slot below this one.
     pub snapshot: Slot,
-    /// The slot that must be applied next. Chosen values are applied when the records before them are durable.
+    /// The slot that must be applied next. A sync applies the chosen values.
     pub apply_next: Slot,
-    /// All output since the last sync. A crash takes it away.
+    /// All output since the last sync. A crash drops it.
     unsynced: Output,
-    /// The slot that the replica must hand out next. A node that restarts begins at its snapshot.
+    /// The slot whose chosen value the replica must release next. After a restart this is the end of the snapshot.
     hand_out_next: Slot,
 }
 
@@ -61,10 +61,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// One node for each configuration. Each starts with an empty disk.
+    /// Returns a cluster with one node for each configuration. Each node is up and has an empty disk.
     ///
     /// # Errors
-    /// The first configuration that cannot be used.
+    /// Fails with the fault of the first configuration that cannot be used.
     pub fn new(configs: impl IntoIterator<Item = Config>) -> Result<Self, ConfigError> {
         let node = |config: Config| {
             let node = Node {
@@ -83,21 +83,21 @@ impl Cluster {
         Ok(Self { nodes, under_way, held, monitors: Monitors::default() })
     }
 
-    /// Steps a node, and syncs it unless its disk is held. Returns the released output; `None` if the node is down
+    /// Steps a node, and syncs it unless its disk is held. Returns the released output, or `None` if the node is down
     /// or its disk is held.
     ///
     /// # Errors
-    /// A broken promise.
+    /// Fails if a guarantee of Paxos does not hold.
     pub fn handle(&mut self, id: NodeId, event: Event) -> Result<Option<Output>, Violation> {
         let stepped = self.step(id, event)?.is_some();
         (stepped && !self.held.contains(&id)).then(|| self.sync(id)).transpose()
     }
 
-    /// Steps a node. Nothing leaves it before [`sync`](Self::sync). Returns the output of this step; `None` if the
-    /// node is down.
+    /// Steps a node. Its output leaves at the next [`sync`](Self::sync). Returns the output of this step, or `None` if
+    /// the node is down.
     ///
     /// # Errors
-    /// A broken promise.
+    /// Fails if a guarantee of Paxos does not hold.
     pub fn step(&mut self, id: NodeId, event: Event) -> Result<Option<Output>, Violation> {
         let node = self.nodes.get_mut(&id).expect("the node exists");
         let Some(replica) = &mut node.replica else { return Ok(None) };
@@ -124,11 +124,11 @@ impl Cluster {
         Ok(Some(output))
     }
 
-    /// Makes the records of a node durable, and then releases everything else that its steps have put out since the
-    /// last sync. Its messages are under way afterwards. Returns all of it.
+    /// Makes the records of a node durable, and then releases all other output of its steps since the last sync. Puts
+    /// the messages of this output under way. Returns the output.
     ///
     /// # Errors
-    /// A broken promise.
+    /// Fails if a guarantee of Paxos does not hold.
     pub fn sync(&mut self, id: NodeId) -> Result<Output, Violation> {
         let node = self.nodes.get_mut(&id).expect("the node exists");
         let released = std::mem::take(&mut node.unsynced);
@@ -150,8 +150,8 @@ impl Cluster {
         Ok(released)
     }
 
-    /// A node takes a snapshot of what it has applied. The snapshot is durable at once. Returns the event for its
-    /// replica.
+    /// Lets a node take a snapshot with the effect of the slots below `below`, all of which it must have applied. The
+    /// snapshot is durable at once. Returns the event for the node's replica.
     pub fn snapshot(&mut self, id: NodeId, below: Slot) -> Event {
         let node = self.node(id);
         assert!(below <= node.apply_next, "node {id} has not applied that much");
@@ -160,8 +160,9 @@ impl Cluster {
         Event::Snapshot { below }
     }
 
-    /// A node installs the snapshot of another, and does not apply the slots below it any more. Returns the event
-    /// for its replica; `None` if its own snapshot has as much, or if it is down.
+    /// Lets a node install the snapshot of another node. The node then no longer applies the slots that the snapshot
+    /// has. Returns the event for the node's replica, or `None` if the node's own snapshot has as much, or if the node
+    /// is down.
     pub fn install(&mut self, id: NodeId, from: NodeId) -> Option<Event> {
         let below = self.nodes[&from].snapshot;
         let node = self.node(id);
@@ -174,7 +175,7 @@ impl Cluster {
         Some(Event::Snapshot { below })
     }
 
-    /// The process of a node ends. Everything that is not durable is lost.
+    /// Ends the process of a node. Everything that is not durable is lost.
     pub fn crash(&mut self, id: NodeId) {
         self.held.remove(&id);
         let node = self.node(id);
@@ -184,11 +185,11 @@ impl Cluster {
         node.apply_next = node.snapshot;
     }
 
-    /// A node that is down starts again with its disk. Returns an event for its replica if the crash came between a
+    /// Starts a node that is down, with its disk. Returns an event for its replica if the crash came between a
     /// snapshot and the record that follows from it.
     ///
     /// # Errors
-    /// The replica does not start with its own records, or starts in another state.
+    /// Fails if the replica does not start with its own records, or starts in another state.
     pub fn restart(&mut self, id: NodeId) -> Result<Option<Event>, Violation> {
         let node = self.node(id);
         assert!(node.replica.is_none(), "node {id} is not down");
@@ -200,7 +201,7 @@ impl Cluster {
         Ok((below > node.disk.image().trimmed).then_some(Event::Snapshot { below }))
     }
 
-    /// The chosen values, by the durable votes. A node may not know them yet.
+    /// Returns the values that are chosen according to the durable votes. The nodes need not know them yet.
     pub fn chosen(&self) -> &BTreeMap<Slot, Choice> {
         self.monitors.chosen()
     }

@@ -1,12 +1,12 @@
 //! Virtual time: a clock, and a queue of plans.
 //!
 //! Plans happen in the order of their times. Plans for the same time happen in the order in which they were made.
-//! So the order of a run depends on nothing but the plans. Time is counted in ticks; the user of a schedule decides
-//! what a tick is.
+//! So the order of a run depends only on the plans. Time is counted in ticks. The user of a schedule decides the length
+//! of a tick.
 
 use std::collections::BTreeMap;
 
-/// A clock, and what is planned.
+/// A clock and a queue of plans.
 #[derive(Clone, Debug)]
 pub struct Schedule<P> {
     now: u64,
@@ -21,20 +21,20 @@ impl<P> Default for Schedule<P> {
 }
 
 impl<P> Schedule<P> {
-    /// The time in ticks, 0 at the start.
+    /// Returns the time in ticks. It is 0 at the start.
     pub fn now(&self) -> u64 {
         self.now
     }
 
-    /// Plans something `after` so many ticks from now. Returns the number of the plan, which no other plan of this
-    /// schedule has.
+    /// Adds a plan for the time `after` ticks from now. Returns the number of the plan. No other plan of this
+    /// schedule has the same number.
     pub fn plan(&mut self, after: u64, plan: P) -> u64 {
         self.planned += 1;
         self.plans.insert((self.now + after, self.planned), plan);
         self.planned
     }
 
-    /// The time of the next plan.
+    /// Returns the time of the next plan.
     pub fn next_at(&self) -> Option<u64> {
         self.plans.first_key_value().map(|((at, _), _)| *at)
     }
@@ -46,7 +46,8 @@ impl<P> Schedule<P> {
         Some((number, plan))
     }
 
-    /// The same for a plan no later than `end`. If there is none, moves the clock to `end`.
+    /// Moves the clock to the next plan if it is no later than `end`, and returns that plan with its number.
+    /// Otherwise moves the clock to `end`.
     pub fn advance_until(&mut self, end: u64) -> Option<(u64, P)> {
         if self.next_at().is_some_and(|at| at <= end) {
             return self.advance();

@@ -1,4 +1,4 @@
-//! The monitors of replicas can fail.
+//! The monitors of replicas report a disk that forgets and a node that lies.
 
 use paxos::{Config, Event, NodeId, Proposal, Slot, Timer, Token};
 use paxos_simulator::replicas::{Cluster, Violation};
@@ -21,7 +21,7 @@ fn deliver_between(cluster: &mut Cluster, pair: [NodeId; 2]) -> Result<(), Viola
     Ok(())
 }
 
-/// A node campaigns and proposes, and only its partner hears of it.
+/// Lets the first node of a pair campaign and propose a command. Only the other node of the pair gets its messages.
 fn choose(
     cluster: &mut Cluster,
     pair: [NodeId; 2],
@@ -45,7 +45,7 @@ fn a_disk_that_forgets_a_vote_is_seen() {
         assert_eq!(choice.voters, [one, two].into());
         cluster.crash(two);
         if forgets {
-            // Nodes start again with what their disks have, and this one said "synced" and lost it.
+            // The disk has confirmed the vote, and has lost it.
             cluster.nodes.get_mut(&two).expect("it exists").disk = Memory::default();
         }
         cluster.restart(two).expect("its disk can be read");
@@ -70,7 +70,7 @@ fn a_disk_that_loses_records_while_its_node_runs_is_seen() {
     assert_eq!(again.to_string(), "node 2: its records are not its state");
 }
 
-/// Messages of nodes that lie: their receivers cannot know, and the monitors can.
+/// The receiver of a lie cannot find it out, and the monitors can.
 #[test]
 fn a_value_that_was_not_chosen_is_seen_when_it_is_learned() {
     let mut cluster = cluster();

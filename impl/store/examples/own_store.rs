@@ -1,7 +1,7 @@
-//! A store of one's own, held against the contract.
+//! Your own store, checked against the contract.
 //!
-//! The store has one file for everything but the snapshots, and writes all of it on each change: first to a new file,
-//! which it syncs and then renames. That is slow, and easy to see right: a change takes effect as a whole or not at all.
+//! The store keeps everything but the snapshots in one file. On each change it writes the whole content to a new file,
+//! syncs that file, and renames it. This is slow, but plainly correct: a change takes effect as a whole or not at all.
 //!
 //! `cargo run -p paxos-store --example own_store` runs the tests of the contract.
 
@@ -27,11 +27,11 @@ struct Contents {
     id: StoreId,
     records: Vec<Record>,
     notes: BTreeMap<String, Vec<u8>>,
-    /// The durable snapshot: the slots that it covers, and its file, 0 or 1.
+    /// The durable snapshot: the slot below which it has the effect of every slot, and the number of its file, 0 or 1.
     snapshot: Option<(Slot, u8)>,
 }
 
-/// A store in a directory that belongs to one process.
+/// A store in a directory. Only one process may use the directory.
 pub(crate) struct OwnStore {
     directory: PathBuf,
     contents: Contents,
@@ -39,8 +39,11 @@ pub(crate) struct OwnStore {
 }
 
 impl OwnStore {
-    /// Makes a new store. A program draws the id at random.
+    /// Makes a new store with an id that the caller draws at random. Fails if the directory has a store.
     pub(crate) fn create(directory: &Path, id: StoreId) -> Result<Self, StorageError> {
+        if directory.join("store").exists() {
+            return Err(StorageError::Exists { dir: directory.into() });
+        }
         let contents = Contents { id, records: Vec::new(), notes: BTreeMap::new(), snapshot: None };
         let mut store =
             Self { directory: directory.into(), contents: contents.clone(), failed: None };
@@ -48,7 +51,7 @@ impl OwnStore {
         Ok(store)
     }
 
-    /// Opens the store. A file that is missing or damaged is an error, and never a new store.
+    /// Opens the store. Fails if the file is missing or damaged, and never makes a new store.
     pub(crate) fn open(directory: &Path) -> Result<Self, StorageError> {
         let bytes =
             fs::read(directory.join("store")).map_err(StorageError::io("read the store"))?;
@@ -63,14 +66,14 @@ impl OwnStore {
             file.write_all(&written(&contents))?;
             file.sync_all()?;
             fs::rename(new, store)?;
-            File::open(&self.directory)?.sync_all() // The rename is durable once the directory is.
+            File::open(&self.directory)?.sync_all() // The rename is durable once the directory is synced.
         };
         replace().map_err(StorageError::io("write the store"))?;
         self.contents = contents;
         Ok(())
     }
 
-    /// Makes a change durable. After a failure the file may have either content, so nothing more is changed.
+    /// Makes a change durable. After a failure the file may have either content, so all later changes are refused.
     fn change(
         &mut self,
         change: impl FnOnce(&mut Contents) -> Result<(), StorageError>,
@@ -89,7 +92,7 @@ impl OwnStore {
     }
 }
 
-/// The contents behind their checksum.
+/// Returns the bytes of the file: the checksum, and then the contents.
 fn written(contents: &Contents) -> Vec<u8> {
     let bytes = postcard::to_stdvec(contents).expect("it can be written to memory");
     [&crc32c::crc32c(&bytes).to_le_bytes()[..], &bytes].concat()
@@ -135,7 +138,7 @@ impl Storage for OwnStore {
     }
 
     fn begin_snapshot(&mut self) -> Result<OwnSnapshot, StorageError> {
-        // The other file, so that the durable snapshot can be read meanwhile.
+        // The file that is not the durable snapshot, so that the durable one can still be read.
         let number = self.contents.snapshot.map_or(0, |(_, durable)| 1 - durable);
         let mut options = OpenOptions::new();
         let options = options.create(true).read(true).write(true).truncate(true);
@@ -204,8 +207,8 @@ impl SnapshotFile for OwnSnapshot {
     }
 }
 
-/// Makes stores in directories of their own. Its crash is the end of the process: the operating system has all that was
-/// written. Power cuts need faults below the store, such as a file system that forgets.
+/// Makes stores in directories of their own. A crash is the end of the process, after which the operating system still
+/// has all written bytes. A test of power cuts needs faults below the store, such as a file system that forgets.
 struct InDirectories(Vec<tempfile::TempDir>);
 
 impl Harness for InDirectories {

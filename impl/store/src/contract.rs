@@ -43,7 +43,7 @@ pub trait Harness {
     /// Makes a new store.
     fn create(&mut self) -> Self::Store;
 
-    /// Crashes the user of the store, in the worst way that the store has to withstand, and opens the store again.
+    /// Simulates the worst crash that the store has to withstand, and opens the store again.
     fn crash(&mut self, store: Self::Store) -> Self::Store;
 }
 
@@ -64,7 +64,7 @@ pub fn check<H: Harness>(harness: &mut H) {
     }
 }
 
-/// A new store is empty, before a crash and after it, and keeps its id.
+/// A new store is empty and keeps its id. A crash does not change either.
 pub fn a_new_store_is_empty<H: Harness>(harness: &mut H) {
     let mut store = harness.create();
     assert_eq!(Contents::of(&mut store), Contents::default(), "new");
@@ -74,7 +74,7 @@ pub fn a_new_store_is_empty<H: Harness>(harness: &mut H) {
     assert_eq!(store.id(), id, "the id stays");
 }
 
-/// A change that was acknowledged survives a crash, and can be read any number of times.
+/// A change that the store acknowledged survives a crash, and can be read any number of times.
 pub fn durable_changes_survive<H: Harness>(harness: &mut H) {
     let steps = [
         Step::Persist(vec![promised(1)]),
@@ -101,7 +101,7 @@ pub fn durable_changes_survive<H: Harness>(harness: &mut H) {
     assert_eq!(store.noted("unknown").expect("reads"), None);
 }
 
-/// A trim is refused unless a durable snapshot covers the slots.
+/// The store refuses a trim unless a durable snapshot covers the trimmed slots.
 pub fn a_trim_needs_a_snapshot<H: Harness>(harness: &mut H) {
     for covered in [None, Some(2)] {
         let mut store = harness.create();
@@ -121,7 +121,7 @@ pub fn a_trim_needs_a_snapshot<H: Harness>(harness: &mut H) {
     }
 }
 
-/// A snapshot is refused if it does not cover the trimmed slots.
+/// The store refuses a snapshot that does not cover the trimmed slots.
 pub fn a_snapshot_covers_what_is_trimmed<H: Harness>(harness: &mut H) {
     let mut store = harness.create();
     store.persist(&[accepted(1, 0, 4)]).expect("persists");
@@ -141,7 +141,7 @@ pub fn a_snapshot_covers_what_is_trimmed<H: Harness>(harness: &mut H) {
     assert_eq!(Contents::of(&mut store), before, "nothing was changed");
 }
 
-/// A snapshot is durable once it is adopted, and not before, even if all of it was written and synced.
+/// A snapshot replaces the durable one only when it is adopted, even if all of it was written and synced before.
 pub fn a_snapshot_that_is_not_adopted_changes_nothing<H: Harness>(harness: &mut H) {
     let mut store = harness.create();
     store.persist_snapshot(&snapshot(3, 300_000)).expect("persists");
@@ -192,7 +192,7 @@ pub fn the_store_is_used_while_a_snapshot_is_written<H: Harness>(harness: &mut H
     assert_eq!(Contents::of(&mut store), expected, "after a crash");
 }
 
-/// After an error every change is refused until the store is opened again.
+/// After an error the store refuses every change until it is opened again.
 pub fn an_error_poisons_the_store<H: Harness>(harness: &mut H) {
     let mut store = harness.create();
     store.persist(&[promised(1)]).expect("persists");
@@ -240,7 +240,7 @@ impl Step {
     /// Performs the step on a store.
     ///
     /// # Errors
-    /// Fails if the store does.
+    /// Fails if the change of the store fails.
     pub fn take(&self, store: &mut impl Storage) -> Result<(), StorageError> {
         match self {
             Self::Persist(records) => store.persist(records),
@@ -250,7 +250,7 @@ impl Step {
     }
 }
 
-/// The content of a store, for comparison: records are reduced to the state that they lead to.
+/// The content of a store, for comparison. The records are reduced to the state that they lead to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     /// All records.
@@ -268,7 +268,7 @@ impl Contents {
     /// Reads the content of a store.
     ///
     /// # Errors
-    /// Fails if the store does.
+    /// Fails if the store cannot be read, or if its records contradict each other.
     pub fn read(store: &mut impl Storage) -> Result<Self, StorageError> {
         let mut records = Memory::default();
         records.append(&store.recover()?)?;
@@ -306,8 +306,8 @@ impl Contents {
     }
 }
 
-/// Returns random steps of the kinds that a node takes. Promises rise, votes move to later slots, and some
-/// snapshots are followed by their trim. Equal seeds give equal steps.
+/// Returns random steps of the kinds that a node takes. The rounds of promises and votes do not fall, the votes move
+/// to later slots, and some snapshots are followed by their trim. Equal seeds lead to equal steps.
 pub fn steps(seed: u64) -> impl Iterator<Item = Step> {
     let mut chance = Chance(seed);
     let (mut round, mut end, mut covered, mut trimmed) = (1, 0, 0, 0);
@@ -343,7 +343,7 @@ pub fn steps(seed: u64) -> impl Iterator<Item = Step> {
     })
 }
 
-/// A small generator of random numbers (splitmix64), so that the contract needs no dependency.
+/// A generator of random numbers (splitmix64), so that the contract needs no other crate for it.
 struct Chance(u64);
 
 impl Chance {
@@ -364,7 +364,7 @@ fn promised(round: u64) -> Record {
     Record::Promised(ballot(round))
 }
 
-/// Votes whose values are determined by slot and round, so that no two of them contradict each other.
+/// Returns votes in consecutive slots. Slot and round determine each value, so no two votes contradict each other.
 pub(crate) fn accepted(round: u64, first: u64, count: u64) -> Record {
     let value = |slot: u64| match slot % 7 {
         6 => Value::Noop,

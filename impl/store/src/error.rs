@@ -17,7 +17,7 @@ pub enum StorageError {
         /// The state of the directory.
         found: &'static str,
     },
-    /// A new store was asked for in a directory that has one.
+    /// A new store cannot be made in a directory that has a store.
     #[error("{} already holds a store", dir.display())]
     Exists {
         /// The directory.
@@ -53,7 +53,7 @@ pub enum StorageError {
         /// The fault.
         found: String,
     },
-    /// The store is intact but older than it once was.
+    /// The commits of the store are intact, but the last ones are missing.
     #[error(
         "the store ends with commit {found}, but commit {acknowledged} was acknowledged: it is \
          damaged, or an old copy, or its disk confirmed what it had not written"
@@ -102,7 +102,7 @@ impl StorageError {
         Self::Damaged { found: found.into() }
     }
 
-    /// Returns a function for `map_err`, which makes an [`StorageError::Io`] of the failed operation.
+    /// Returns a function for `map_err`. It makes a [`StorageError::Io`] of the error of the system.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         |cause| Self::Io { doing, cause }

@@ -1,15 +1,16 @@
 //! Stores for the records and snapshots that a replica keeps through crashes.
 //!
 //! A [`Storage`] makes records durable. After a crash it returns all of them, or an error that says what was found.
-//! A store that is damaged, lost or of another node is an error and never a fresh start, because an acceptor that
-//! forgets a promise breaks agreement.
+//! A store that is damaged, lost or of another node leads to an error, and never to an empty store, because an
+//! acceptor that forgets a promise breaks agreement.
 //!
-//! A store does not decide when records have to be durable. That is the driver's contract with the replica
-//! ([`paxos`]), which the crate `paxos-node` keeps.
+//! The driver decides when records have to be durable, by its contract with the replica ([`paxos`]). The driver in the
+//! crate `paxos-node` keeps this contract.
 //!
 //! # Modules, in reading order
 //!
-//! - [`Storage`], in this file, is the contract of a store. [`contract`] has tests of it for any store.
+//! - [`Storage`], in this file, is the contract of a store. [`contract`] has tests that check the contract for any
+//!   store.
 //! - [`StorageError`] has the ways in which a store can fail.
 //! - [`MemoryStore`] is a store that ends with its process, for tests and simulations.
 //! - [`disk`] is a store in a data directory, on a Unix, with the feature `disk`.
@@ -43,8 +44,8 @@ use paxos::{event::Record, types::Slot};
 /// the crash of a node, but not the end of its process.)
 ///
 /// A change that fails or is refused poisons the store, because the outcome of the change may be unknown. The store
-/// then refuses all later changes ([`StorageError::Poisoned`]) until it is opened again. Errors of reading do not
-/// poison it.
+/// then refuses all later changes ([`StorageError::Poisoned`]) until it is opened again, and may refuse to be read.
+/// An error of reading does not poison the store.
 ///
 /// The caller replaces records by a snapshot in this order: [`adopt_snapshot`](Self::adopt_snapshot), then
 /// [`Event::Snapshot`](paxos::Event::Snapshot), then [`persist`](Self::persist) of the resulting [`Record::Trimmed`].
@@ -55,36 +56,38 @@ pub trait Storage {
     /// Returns all durable records, as [`Replica::recover`](paxos::Replica::recover) needs them.
     ///
     /// # Errors
-    /// Fails if the content differs from what was made durable, or if the snapshot does not cover the trimmed slots.
+    /// Fails if the store finds that its content is not what was made durable, if the snapshot does not cover the
+    /// trimmed slots, or if the store cannot be read.
     fn recover(&mut self) -> Result<Vec<Record>, StorageError>;
 
-    /// Makes records durable, after all earlier ones. The records of one call are atomic. A [`Record::Trimmed`]
-    /// drops the votes below it in the same step.
+    /// Appends records to the earlier ones and makes them durable. The records of one call are atomic. A
+    /// [`Record::Trimmed`] drops the votes below it in the same step.
     ///
     /// # Errors
-    /// After an error these records may be durable or not. All earlier ones are. A `Trimmed` beyond the durable
-    /// snapshot is refused.
+    /// After an error these records may be durable or not. All earlier records are durable. The store refuses a
+    /// `Trimmed` beyond the durable snapshot.
     fn persist(&mut self, records: &[Record]) -> Result<(), StorageError>;
 
-    /// Returns the durable snapshot: its bytes, and the slot below which it has the effect of every slot. The bytes
-    /// can be read while the next snapshot is written. Once the next one is adopted and a further one is begun,
-    /// they are lost.
+    /// Returns the durable snapshot: the slot below which it has the effect of every slot, and its bytes. The bytes
+    /// can be read while the next snapshot is written. They may be overwritten once the next snapshot is adopted and
+    /// a further one is begun.
     fn snapshot(&self) -> Option<(Slot, Self::SnapshotFile)>;
 
-    /// Returns an empty file for the next snapshot, beside the durable one. Another thread may write it while the
-    /// store is used. There is one such file at a time: after this call the caller does not write to a file that
-    /// was begun earlier.
+    /// Returns an empty file for the next snapshot. The durable snapshot stays as it is. Another thread may write
+    /// the file while the store is used. There is one such file at a time: after this call the caller must not write
+    /// to a file that was begun earlier.
     ///
     /// # Errors
     /// Fails if the store has failed before.
     fn begin_snapshot(&mut self) -> Result<Self::SnapshotFile, StorageError>;
 
-    /// Makes the snapshot in a file the durable one, in place of the earlier one. It has the effect of every slot
-    /// below `below`. Syncs the file if that was not done. Drops no record.
+    /// Makes the snapshot in `file` the durable one, in place of the earlier one. Syncs the file if that was not
+    /// done. Drops no record. The file must come from the last call of [`begin_snapshot`](Self::begin_snapshot), and
+    /// must have the effect of every slot below `below`.
     ///
     /// # Errors
-    /// After an error either snapshot may be the durable one. A snapshot that does not cover the trimmed slots is
-    /// refused, and so is a file that could not be written.
+    /// After an error either snapshot may be the durable one. The store refuses a snapshot that does not cover the
+    /// trimmed slots, and a file of which a write failed.
     fn adopt_snapshot(&mut self, below: Slot, file: Self::SnapshotFile)
     -> Result<(), StorageError>;
 
@@ -99,8 +102,8 @@ pub trait Storage {
         written.map_err(StorageError::io("write the snapshot"))
     }
 
-    /// Makes a metadata value durable under a name, in place of the earlier value of that name. The driver of the
-    /// replica uses it; the protocol does not.
+    /// Makes a metadata value durable under a name, in place of the earlier value of that name. Metadata is for the
+    /// driver, and the replica does not use it.
     ///
     /// # Errors
     /// After an error either value may be the durable one.
@@ -112,7 +115,7 @@ pub trait Storage {
     /// Fails if the store is damaged or has failed before.
     fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError>;
 
-    /// Returns the random number of this store. A node that comes back with another store has lost its promises and
+    /// Returns the random number of this store. A node that comes back with another number has lost its promises and
     /// votes.
     fn id(&self) -> StoreId;
 
@@ -128,13 +131,13 @@ pub trait SnapshotFile: Write + Send + 'static {
     /// Fills `out` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// Fails if the snapshot ends before, or if it cannot be read.
+    /// Fails if the snapshot ends before `out` is full, or if it cannot be read.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
 
     /// Makes all written bytes durable.
     ///
     /// # Errors
-    /// After an error the durable bytes are unknown.
+    /// After an error it is unknown which bytes are durable.
     fn sync(&mut self) -> io::Result<()>;
 
     /// Returns a reader of all bytes.
@@ -167,10 +170,10 @@ impl<F: SnapshotFile> Read for SnapshotReader<'_, F> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StoreId(pub u128);
 
-/// The state of a state machine, in place of the commands that led to it.
+/// The state of a state machine. It replaces the commands that led to this state.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Snapshot {
-    /// The state contains the effect of every slot below.
+    /// The state contains the effect of every slot below this one.
     pub below: Slot,
     /// The state, as the state machine wrote it.
     pub state: Bytes,
@@ -195,7 +198,7 @@ impl fmt::Display for StoreId {
     }
 }
 
-/// Fails unless a snapshot covers the trimmed slots, because their effect is nowhere else.
+/// Fails unless a snapshot covers the trimmed slots, because only a snapshot has their effect.
 fn check_covered(snapshot: Option<Slot>, trimmed: Slot) -> Result<(), StorageError> {
     if snapshot.unwrap_or_default() < trimmed {
         return Err(StorageError::Uncovered { trimmed, snapshot });
@@ -203,7 +206,7 @@ fn check_covered(snapshot: Option<Slot>, trimmed: Slot) -> Result<(), StorageErr
     Ok(())
 }
 
-/// Returns the highest trim among records.
+/// Returns the highest slot up to which these records trim the log, if one does.
 fn highest_trim(records: &[Record]) -> Option<Slot> {
     let trims = records.iter().filter_map(|record| match record {
         Record::Trimmed { below } => Some(*below),

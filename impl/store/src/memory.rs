@@ -1,4 +1,4 @@
-//! Stores in memory. They keep their content through crashes of a node, but not beyond the end of the process.
+//! Stores in memory. Their content survives the crash of a node, and ends with the process.
 
 use std::{
     collections::BTreeMap,
@@ -15,8 +15,8 @@ use paxos::{
     types::{Slot, Value},
 };
 
-/// The durable records, reduced to the state that they lead to: the promise, the trim, and the last vote of every
-/// slot. That is the state of an acceptor.
+/// The durable records, reduced to the state that they lead to. This is the state of an acceptor: the promise, the
+/// trimmed slots, and the last vote in every other slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Memory {
     image: Acceptor,
@@ -26,8 +26,8 @@ impl Memory {
     /// Makes records durable.
     ///
     /// # Errors
-    /// Fails at the first record that contradicts the stored ones. The records before it are stored, and those
-    /// after it are not.
+    /// Fails at the first record that contradicts the stored ones. The records before it are stored. The record
+    /// itself may be stored in part. The records after it are not stored.
     pub fn append(&mut self, records: &[Record]) -> Result<(), RecoverError> {
         records.iter().try_for_each(|record| self.image.replay(record))
     }
@@ -58,7 +58,7 @@ struct Kept {
     notes: BTreeMap<String, Bytes>,
 }
 
-/// A snapshot in memory. The store does not have its bytes before it adopts it.
+/// A snapshot in memory. The store gets its bytes when it adopts the snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct MemorySnapshot(Arc<Vec<u8>>);
 
@@ -101,7 +101,7 @@ impl MemoryStore {
         Self { id: self.id, kept: Arc::clone(&self.kept), failed: None }
     }
 
-    /// Locks the content. It stays valid if a thread panics while it holds the lock.
+    /// Locks the content. A panic of a thread that holds the lock does not damage the content.
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -17,6 +17,7 @@ fn a_store_of_ones_own_keeps_the_contract() {
 fn a_damaged_store_is_not_opened() {
     let directory = tempfile::tempdir().expect("there is room");
     drop(OwnStore::create(directory.path(), StoreId(7)).expect("it can be made"));
+    assert!(OwnStore::create(directory.path(), StoreId(8)).is_err(), "there is one already");
     let path = directory.path().join("store");
     let bytes = fs::read(&path).expect("it is there");
     for bit in 0..bytes.len() * 8 {

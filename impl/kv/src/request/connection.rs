@@ -40,7 +40,8 @@ pub(super) fn select(arguments: &[Bytes]) -> Reply {
 const WRONG_USER: Reply =
     Reply::error("WRONGPASS invalid username-password pair or user is disabled.");
 
-/// Accepts any password for the only user, because no password is set.
+/// Accepts any password together with the name of the only user, because no password is set. A password without a name
+/// is an error, as in Redis.
 pub(super) fn auth(arguments: &[Bytes]) -> Reply {
     match arguments {
         [_, _password] => Reply::error(
@@ -123,7 +124,7 @@ pub(super) fn on_or_off(arguments: &[Bytes]) -> Reply {
     if known { Reply::ok() } else { errors::syntax() }
 }
 
-/// Checks that a name fits into a list with spaces between its items.
+/// Fails if a name is too long, or has characters that do not fit into a list with spaces between its items.
 fn check_name(what: &str, name: &[u8]) -> Result<(), Reply> {
     if name.len() > NAME_MAX {
         return Err(errors::too_many("bytes in a name", name.len(), NAME_MAX));

@@ -1,30 +1,30 @@
-//! Errors with the texts of Redis, because clients compare them.
+//! Errors. Most have the text of Redis, because clients compare it.
 
 use bytes::Bytes;
 
 use crate::Reply;
 
-/// An option is unknown, or contradicts another.
+/// Returns the error for an option that is unknown or contradicts another.
 pub(crate) const fn syntax() -> Reply {
     Reply::error("ERR syntax error")
 }
 
-/// An argument is not a number of 64 bits.
+/// Returns the error for an argument that is not a number of 64 bits.
 pub(crate) const fn not_an_integer() -> Reply {
     Reply::error("ERR value is not an integer or out of range")
 }
 
-/// There are too many or too few arguments.
+/// Returns the error for too many or too few arguments.
 pub(crate) fn arity(command: &str) -> Reply {
     Reply::Error(format!("ERR wrong number of arguments for '{command}' command").into())
 }
 
-/// A request has more of something than is allowed.
+/// Returns the error for a request with `found` of something, of which `most` are allowed.
 pub(crate) fn too_many(what: &str, found: usize, most: usize) -> Reply {
     Reply::Error(format!("ERR too many {what}: {found}; at most {most} are allowed").into())
 }
 
-/// The command is unknown. The error repeats its first arguments.
+/// Returns the error for an unknown command. It repeats the first arguments.
 pub(crate) fn unknown(arguments: &[Bytes]) -> Reply {
     const SHOWN_MAX: usize = 128;
     let mut shown = Vec::new();
@@ -39,7 +39,7 @@ pub(crate) fn unknown(arguments: &[Bytes]) -> Reply {
     Reply::Error(text.concat().into())
 }
 
-/// The command is known, and its subcommand is not.
+/// Returns the error for an unknown subcommand of a known command.
 pub(crate) fn unknown_subcommand(command: &str, subcommand: &[u8]) -> Reply {
     let rest = format!("'. Try {} HELP.", command.to_ascii_uppercase());
     let text = [b"ERR unknown subcommand '", part(subcommand, 128), rest.as_bytes()];

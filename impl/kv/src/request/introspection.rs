@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{limits::NAMES_MAX, reply::Reply};
 
-/// Describes these commands of the table, or all.
+/// Describes the commands of the table with these names, or all commands if the list is empty.
 pub(super) fn info(table: &'static [CommandSpec], names: &[Bytes]) -> Reply {
     if names.len() > NAMES_MAX {
         return errors::too_many("names", names.len(), NAMES_MAX);
@@ -29,7 +29,7 @@ pub(super) fn sections(arguments: &[Bytes]) -> Request {
     }
 }
 
-/// Returns the names in the table.
+/// Returns the names of all commands in the table.
 pub(super) fn list(table: &[CommandSpec], arguments: &[Bytes]) -> Result<Reply, Reply> {
     if arguments.len() > 2 {
         return Err(errors::syntax());

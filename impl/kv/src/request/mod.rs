@@ -1,7 +1,7 @@
-//! The meaning of requests: from arguments to a [`Request`].
+//! The meaning of requests: [`parse`] makes a [`Request`] of the arguments of a command.
 //!
-//! The table of `table.rs` has all commands, with the number of their arguments. That number is checked first. Then the
-//! command parses its arguments.
+//! The table in `table.rs` has all commands. For each command it has the number of arguments, which is checked first,
+//! and a function that parses the arguments.
 
 mod connection;
 pub(crate) mod errors;
@@ -21,7 +21,7 @@ use paxos_node::session;
 /// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// A request that is answered without the store. The answer may be an error.
+    /// A request that needs neither the store nor the state of the client. Has the answer, which may be an error.
     Local(Reply),
     /// A query.
     Read(Query),
@@ -29,9 +29,9 @@ pub enum Request {
     Write(Command),
     /// `PAXOS SESSION`.
     OpenSession,
-    /// `PAXOS ONCE`: a change of the store that may be a retry, or the error in its arguments.
+    /// `PAXOS ONCE`: a change of the store that may be a retry, or the answer to wrong arguments.
     Once(Result<session::Request, Reply>),
-    /// `PAXOS TRANSFER`: this node is to lead.
+    /// `PAXOS TRANSFER`: the node with this number shall lead.
     Transfer(NodeId),
     /// `HELLO`.
     Hello(Hello),
@@ -47,8 +47,8 @@ pub enum Request {
     Discard,
     /// `WATCH`, which is not supported.
     Watch,
-    /// A line of an HTTP request, which a web page can make a browser send. The connection ends at once, as in
-    /// Redis, before a later line runs as a command.
+    /// A line of an HTTP request. A web page can make a browser send such a request. The connection ends at once, as in
+    /// Redis, before a later line of the request is executed as a command.
     Http,
     /// `RESET`, which resets the client's state.
     Reset,
@@ -84,12 +84,13 @@ pub enum ClientRequest {
     Info,
 }
 
-/// A request that is refused before its arguments are parsed. A transaction with such a request is not executed.
+/// The refusal of a request: its command does not exist, or the number of its arguments or of its keys is wrong. `EXEC`
+/// refuses a transaction with such a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The error.
     pub reply: Reply,
-    /// True if the command was `EXEC`, which ends the transaction even if it is refused.
+    /// True if the command was `EXEC`. Even a refused `EXEC` ends the transaction.
     pub exec: bool,
 }
 
@@ -111,7 +112,7 @@ pub fn parse(arguments: &[Bytes]) -> Result<Request, Refusal> {
     }
 }
 
-/// Returns true if this is a line of an HTTP request.
+/// Returns true if these are the words of a line of an HTTP request.
 fn is_http(arguments: &[Bytes]) -> bool {
     let first = arguments.first();
     first.is_some_and(|first| {
@@ -160,7 +161,7 @@ impl From<ClientRequest> for Request {
     }
 }
 
-/// An error in the arguments is the answer to the command, and not a refusal. So a transaction goes on.
+/// An error in the arguments is the answer to the command, and not a refusal. So the transaction is not refused.
 impl<T: Into<Self>> From<Result<T, Reply>> for Request {
     fn from(result: Result<T, Reply>) -> Self {
         result.map_or_else(Self::Local, Into::into)

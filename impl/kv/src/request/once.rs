@@ -1,5 +1,5 @@
-//! `PAXOS ONCE`, which Redis does not have: a command of a session. If its answer is lost, the client can retry it
-//! at any node, and it is applied once.
+//! `PAXOS ONCE`, a command of a session. Redis does not have it. If the answer is lost, the client can retry the
+//! command at any node, and the command is applied at most once.
 
 use bytes::Bytes;
 
@@ -17,7 +17,7 @@ pub(super) fn once(arguments: &[Bytes]) -> Result<session::Request, Reply> {
     let (opened, sequence, heard_below) = (Slot(number(2)?), number(3)?, number(4)?);
     let refused = Reply::error("ERR PAXOS ONCE is for single commands that write");
     if arguments[5].eq_ignore_ascii_case(b"paxos") {
-        return Err(refused); // Not parsed, so that nested `PAXOS ONCE` cannot recurse.
+        return Err(refused); // A nested `PAXOS ONCE` is not parsed, so that it cannot recurse.
     }
     let command = match parse(&arguments[5..]).map_err(|refusal| refusal.reply)? {
         Request::Write(command) => Entry::One(command).to_bytes(),

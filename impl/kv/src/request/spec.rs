@@ -13,15 +13,15 @@ pub(super) type Parse = fn(&[Bytes]) -> Request;
 pub(super) struct CommandSpec {
     /// The name in lower case.
     pub(super) name: &'static str,
-    /// The number of arguments, the name included. If it is negative, the least number.
+    /// The number of arguments, the name included. A negative number `-n` stands for `n` or more arguments.
     pub(super) arity: i8,
     /// The kind of access to keys.
     pub(super) access: Access,
     /// The arguments that are keys.
     pub(super) keys: Keys,
-    /// The subcommands, if the second argument names one.
+    /// The subcommands. Empty if the second argument does not name a subcommand.
     pub(super) subcommands: &'static [CommandSpec],
-    /// Parses the arguments, whose number was checked.
+    /// Parses the arguments. The caller must check their number first.
     pub(super) parse: Parse,
 }
 
@@ -33,8 +33,8 @@ pub(super) enum Access {
     Neither,
 }
 
-/// The arguments that are keys: the index of the first, the index of the last, and the step from one to the next. A
-/// negative index counts from the end.
+/// The arguments that are keys: the index of the first key, the index of the last key, and the distance between keys. A
+/// negative index counts from the end. All are 0 if no argument is a key.
 #[derive(Clone, Copy)]
 pub(super) struct Keys(pub(super) i8, pub(super) i8, pub(super) i8);
 

@@ -106,7 +106,10 @@ static PAXOS: &[CommandSpec] = &[
     other("transfer", 3, connection::transfer),
 ];
 
-/// Finds the command with which these arguments begin, and checks their number.
+/// Returns the command or subcommand with which these arguments begin.
+///
+/// # Errors
+/// Fails if there is no such command, or if it does not take this number of arguments.
 pub(super) fn find(arguments: &[Bytes]) -> Result<&'static CommandSpec, Refusal> {
     let refused = |reply| Refusal { reply, exec: false };
     let Some((name, rest)) = arguments.split_first() else {

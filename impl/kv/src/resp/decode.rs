@@ -1,10 +1,10 @@
 //! Decodes requests that arrive in pieces.
 //!
-//! The decoder removes complete parts from the front of a buffer and keeps its state. So it reads each byte once,
-//! however a request is cut. Arguments share the memory of the buffer: there is one allocation for each buffer, and
-//! none for each argument.
+//! The decoder removes complete parts from the front of a buffer and keeps its state. So it reads each byte once, for
+//! any division of a request into pieces. The arguments share the memory of the buffer, so that an argument needs no
+//! allocation of its own. Only the words of an inline command are copied.
 //!
-//! Every length is checked against its limit when it is announced, before the decoder waits for more bytes.
+//! The decoder checks every announced length against its limit before it waits for more bytes.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use smallvec::SmallVec;
@@ -13,10 +13,10 @@ use thiserror::Error;
 use super::inline;
 use crate::{KEYS_MAX, REQUEST_MAX, Reply, number::integer};
 
-/// A command: its name and its arguments. Never empty when it comes from a [`Decoder`].
+/// A command: its name and its arguments. A [`Decoder`] never returns an empty one.
 pub type Arguments = SmallVec<[Bytes; 4]>;
 
-/// The highest lengths in requests.
+/// The highest lengths in requests. An inline command has only the limit of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The number of arguments of one request.
@@ -41,7 +41,7 @@ impl Default for Limits {
     }
 }
 
-/// The bytes are not a request, or exceed a limit. The bytes after them have no meaning, so the connection has to
+/// The reason why bytes are not a request, or exceed a limit. The later bytes have no meaning, so the connection must
 /// be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ProtocolError {
@@ -84,20 +84,20 @@ impl ProtocolError {
     }
 }
 
-/// The memory that an argument takes beside its bytes, and the bytes that announce it.
+/// The memory that an argument takes beside its own bytes, including the bytes that announce it.
 const ARGUMENT_BYTES: usize = 64;
 
 /// The decoder for the requests of one client.
 #[derive(Debug, Default)]
 pub struct Decoder {
     limits: Limits,
-    /// The number of bytes that were searched for the end of the first line.
+    /// The number of bytes in which the decoder has looked for the end of the first line.
     searched: usize,
     /// The number of arguments that were announced and have not arrived.
     missing: usize,
     /// The length of the next argument, once it is known.
     length: Option<usize>,
-    /// The bytes of the request so far, with the announced argument.
+    /// The bytes of the arguments so far, including an announced argument that has not arrived.
     size: usize,
     arguments: Arguments,
 }
@@ -108,7 +108,8 @@ impl Decoder {
         Self { limits, ..Self::default() }
     }
 
-    /// Returns an upper bound on the bytes of the request that has begun, or 0 if none has.
+    /// Returns an upper bound on the bytes of all arguments of the incomplete request, or 0 if the number of its
+    /// arguments has not arrived.
     pub fn expects(&self) -> usize {
         match (self.missing, self.length) {
             (0, _) => 0,
@@ -133,11 +134,11 @@ impl Decoder {
         }
     }
 
-    /// Removes the next request from the buffer and returns it, or `None` until it is complete. Between calls the
-    /// caller may append to the buffer, and may not change it otherwise.
+    /// Removes the next request from the buffer and returns it. Returns `None` if the request is not complete. Between
+    /// calls the caller may append to the buffer, and must not change it otherwise.
     ///
     /// # Errors
-    /// Fails if the bytes are not a request or exceed a limit. The decoder cannot go on after that.
+    /// Fails if the bytes are not a request or exceed a limit. After an error the decoder must not be used again.
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Arguments>, ProtocolError> {
         while self.missing > 0 || !input.is_empty() {
             let done = if self.missing > 0 {
@@ -156,7 +157,7 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Decodes `*2\r\n`, the number of arguments. Zero arguments are no request and no error.
+    /// Decodes the number of arguments: `*2\r\n`. Zero arguments are no request and no error.
     fn count(&mut self, input: &mut BytesMut) -> Result<Option<()>, ProtocolError> {
         let Some(end) = self.line(input, b'\r', ProtocolError::CountTooLong)? else {
             return Ok(None);
@@ -182,7 +183,7 @@ impl Decoder {
                 None => return Ok(None),
             },
         };
-        // The two bytes after an argument are not checked, because its length is known.
+        // The two bytes after the argument are not checked, because its length is known.
         if input.len() < length + 2 {
             return Ok(None);
         }
@@ -221,15 +222,15 @@ impl Decoder {
         Ok(Some(()))
     }
 
-    /// Returns the offset of the end of the first line, once the line is complete. A carriage return needs the byte
-    /// after it.
+    /// Returns the offset of the end of the first line, or `None` if the line is not complete. A line that ends with a
+    /// carriage return is complete only with the byte after it.
     fn line(
         &mut self,
         input: &BytesMut,
         end: u8,
         too_long: ProtocolError,
     ) -> Result<Option<usize>, ProtocolError> {
-        // The search stops at the longest line, so that the result does not depend on later bytes.
+        // The search stops after the longest line, so that the result does not depend on later bytes.
         let within = input.len().min(self.limits.line + 1);
         let found = input[self.searched..within].iter().position(|byte| *byte == end);
         match found {
@@ -386,7 +387,7 @@ mod tests {
         assert_eq!(decode(b"*0\r\nping\n"), (vec![vec!["ping".into()]], None));
     }
 
-    /// Short arguments take more memory than their bytes, and hold the buffer in which they arrived.
+    /// Short arguments take more memory than their bytes, and keep the buffer in which they arrived.
     #[test]
     fn arguments_of_an_unfinished_request_are_counted() {
         let mut input = BytesMut::from("*9\r\n$1\r\na\r\n$0\r\n\r\n$0\r\n\r\n$7\r\nabc");

@@ -4,10 +4,10 @@ use bytes::{Bytes, BytesMut};
 
 use crate::Reply;
 
-/// The version of the protocol for replies. Requests are the same in both.
+/// The version of the protocol for replies. Requests are the same in both versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// Version 2, which has no maps, sets or booleans.
+    /// Version 2. It has no maps, sets or booleans.
     #[default]
     Resp2,
     /// Version 3.
@@ -74,7 +74,7 @@ fn header(sign: u8, number: impl itoa::Integer, output: &mut impl Sink) {
     output.put(b"\r\n");
 }
 
-/// Writes a line. Line breaks in the text become spaces, because an error may repeat arbitrary bytes of a client.
+/// Writes a line. Writes spaces for line breaks in the text, because an error may repeat arbitrary bytes of a client.
 fn line(sign: u8, text: &[u8], output: &mut impl Sink) {
     output.put(&[sign]);
     let mut rest = text;

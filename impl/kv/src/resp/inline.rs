@@ -1,13 +1,14 @@
-//! Inline commands, which a user can type: words separated by spaces, with quotes around a word that has spaces.
+//! Inline commands, which a user can type. Spaces separate the words, and a word with spaces is in quotes.
 
 use bytes::Bytes;
 
 use super::Arguments;
 
-/// Splits a line into words. Returns `None` if a quote is not closed, or if its end is not followed by a space.
+/// Splits a line into words. Returns `None` if a quote is not closed, or if neither a space nor the end of the line
+/// follows the closing quote.
 ///
-/// Between double quotes `\n`, `\r`, `\t`, `\a`, `\b` and `\xff` stand for one byte, and `\` before any other byte
-/// stands for that byte. Between single quotes only `\'` is special.
+/// Between double quotes `\n`, `\r`, `\t`, `\a`, `\b` and `\x` with two hexadecimal digits stand for one byte, and `\`
+/// before any other byte stands for that byte. Between single quotes only `\'` is special.
 pub(super) fn words(line: &[u8]) -> Option<Arguments> {
     let mut rest = line;
     let mut words = Arguments::new();
@@ -74,7 +75,7 @@ fn hex(digit: u8) -> u8 {
     }
 }
 
-/// Returns true for the spaces of C, which include the vertical tab.
+/// Returns true for the bytes that are spaces in C. They include the vertical tab.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }

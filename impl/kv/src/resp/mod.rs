@@ -1,7 +1,7 @@
 //! RESP, the protocol of Redis: decodes requests and encodes replies.
 //!
-//! The crate `redis-protocol` is not used: it has no limits on lengths and reads no inline commands. It also reads
-//! a request again from its first byte whenever more of it arrives.
+//! This module does not use the crate `redis-protocol`, which has no limits on lengths and reads no inline commands.
+//! That crate also reads a request again from its first byte each time that more of it arrives.
 
 mod decode;
 mod encode;

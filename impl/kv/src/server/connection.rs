@@ -1,5 +1,5 @@
-//! The connection of one client: reads requests, asks the cluster, and writes answers. It takes no more memory than
-//! its accounts hold.
+//! The connection of one client. It reads requests, asks the cluster, and writes answers. Beside a small buffer of its
+//! own, it takes no more memory than its accounts hold.
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
@@ -20,10 +20,11 @@ use crate::{
 };
 use paxos_node::{ClientHandle, ProposeError, ReadError, machine::Answer as _, session};
 
-/// The highest number of bytes that are read at once. These requests are answered before the next ones are read.
+/// The highest number of bytes of short requests that are read at once. These requests are answered before the next
+/// bytes are read.
 const READ_BYTES: usize = 16 << 10;
-/// The highest number of requests that wait before the cluster is request. Each takes memory that is not in an
-/// account.
+/// The number of waiting requests at which the connection asks the cluster. Each waiting request takes memory that is
+/// not in an account.
 const WAITING_MAX: usize = 1 << 10;
 /// The time after which a client that makes no progress in reading its answers is disconnected.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,9 +39,9 @@ pub(super) struct Connection<S> {
     pub(super) node: ClientHandle<Kv>,
     pub(super) client: Client,
     pub(super) state_max: u64,
-    /// The memory of requests that are read and not answered.
+    /// The memory of long requests that are not answered.
     pub(super) incoming: Account,
-    /// The memory of answers that are not written.
+    /// The memory of long answers that are not written.
     pub(super) outgoing: Account,
     pub(super) waiting: VecDeque<Waiting>,
     /// True if a long request, or a part of one, has made the input buffer long.
@@ -85,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Reads more of a request, or further requests. Returns false at the end of the input, or when the node has
+    /// Reads more of a request, or further requests. Returns false at the end of the input, or if the node has
     /// stopped.
     async fn read_more(&mut self, decoder: &mut Decoder, input: &mut BytesMut) -> io::Result<bool> {
         let unfinished = decoder.collected() + input.len();
@@ -98,8 +99,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.incoming.shrink(0);
         } else {
             self.has_long_buffer = true;
-            // All memory that the request may need is taken at once. Clients that each had a part of it would wait
-            // for each other.
+            // The account takes all the memory that the request may need at once. If several clients each had a part
+            // of their memory, they would wait for each other.
             let rest = decoder.expects().saturating_sub(unfinished);
             self.incoming.hold(held + rest + READ_BYTES).await?;
             bytes_max += rest;
@@ -108,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut input = input.limit(bytes_max);
         tokio::select! {
             biased;
-            // The requests that a client sends after the node has stopped are not read. So each client is told once.
+            // Requests that a client sends after the node has stopped are not read.
             () = self.node.stopped() => Ok(false),
             read = self.stream.read_buf(&mut input) => {
                 let read = read?;
@@ -121,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Copies the bytes after a long request, so that they do not share its buffer.
+    /// Copies the bytes after a long request into a new buffer, so that the long buffer can be dropped.
     fn release_buffer(&mut self, decoder: &mut Decoder, input: &mut BytesMut) {
         decoder.release_buffer();
         *input = BytesMut::from(&input[..]);
@@ -148,7 +149,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    /// Reads and drops the rest of a refused request, so that its client comes to read the error.
+    /// Reads and drops the rest of a refused request, because the client may read the error only after it has sent the
+    /// whole request.
     async fn drain(&mut self) -> io::Result<()> {
         self.incoming.shrink(0);
         self.stream.shutdown().await?;
@@ -183,8 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             let action = self.client.handle(&arguments);
             drop(arguments);
-            // The entry is a copy of the request, so its buffer can be released. Further requests are copied for
-            // that only if they are short.
+            // The entry is a copy of the request, so the buffer of the request can be dropped. Further requests in the
+            // buffer are copied for this purpose only if they are short.
             if self.has_long_buffer && decoder.collected() + input.len() <= OWN_BYTES {
                 self.release_buffer(decoder, input);
             }
@@ -256,14 +258,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Answers all requests that wait, and then sends this reply.
+    /// Answers all requests that wait, and then adds this reply to the output.
     async fn answer(&mut self, reply: &Reply) -> io::Result<()> {
         self.ask().await?;
         self.output.push(reply, self.client.protocol());
         self.write_if_long().await
     }
 
-    /// Sends all requests that wait to the cluster, and answers them.
+    /// Sends all waiting requests to the cluster, and adds their answers to the output.
     async fn ask(&mut self) -> io::Result<()> {
         while let Some(round) = rounds::next(&mut self.waiting) {
             let replies = match round {
@@ -292,7 +294,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    /// Answers some of the questions, at least the first, from one state.
+    /// Returns the answers to some of the questions, at least to the first, from one state. If the node cannot read,
+    /// returns an error for each question.
     async fn read(&mut self, questions: Vec<Question>) -> io::Result<Vec<Reply>> {
         let questions: Arc<[Question]> = questions.into();
         let mut bytes_max = OWN_BYTES;
@@ -303,7 +306,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.wait_for_cluster(false);
             match answered {
                 Ok(Ok(replies)) => return Ok(replies),
-                // The first answer may have grown when it is request for again.
+                // The account must hold the first answer. The answer may have grown when the node reads again.
                 Ok(Err(AnswerTooLong { bytes })) => {
                     bytes_max = if bytes_max == OWN_BYTES { bytes } else { ANSWER_MAX };
                     self.hold_outgoing(self.output.bytes() + bytes_max).await?;
@@ -313,8 +316,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Proposes an entry, and returns the answers to the requests that were executed: all, or the first ones of a
-    /// pipeline.
+    /// Proposes an entry, and returns the answers to its requests: to all, or to the first ones of a pipeline that
+    /// ended early.
     async fn propose(
         &mut self,
         entry: Bytes,
@@ -347,8 +350,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         reply
     }
 
-    /// Makes the account hold an answer that exists. So far the answer shared the memory of the state, or the
-    /// account held enough for it. The next write may make the answer the only holder of that memory.
+    /// Makes the account for answers hold an answer that exists. So far the answer shared the memory of the state, or
+    /// the account held enough for it. After the next write the answer may be the only holder of that memory.
     fn account_for(&self, size: usize) {
         let bytes = self.output.bytes() + size;
         self.outgoing.take(if bytes > OWN_BYTES { bytes } else { 0 });
@@ -359,7 +362,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Entry::Within { state_max: self.state_max, entry }.to_bytes()
     }
 
-    /// Makes the account for answers hold this number of bytes. While it waits, the client does not count as slow.
+    /// Makes the account for answers hold this number of bytes. While the connection waits for them, its client does
+    /// not count as slow.
     async fn hold_outgoing(&self, bytes: usize) -> io::Result<()> {
         self.incoming.set_waiting(true);
         let held = self.outgoing.hold(bytes).await;
@@ -429,7 +433,7 @@ mod tests {
         }
     }
 
-    /// A request to set a key to a value of that length.
+    /// Returns a request that sets a key to a value of this length.
     fn set(length: usize) -> Vec<u8> {
         let mut request = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${length}\r\n").into_bytes();
         request.extend(vec![b'x'; length]);

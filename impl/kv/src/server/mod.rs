@@ -1,12 +1,12 @@
-//! The sockets of the store, to which clients of Redis connect.
+//! The server, to whose sockets clients of Redis connect.
 //!
-//! Requests that arrive together are answered together, in their order ([`rounds`]). The reply to a write that
-//! could not be confirmed is an error: `MAYBE` if the command may have been or may yet be applied, `CLUSTERDOWN` if
-//! it was not proposed.
+//! The server answers requests that arrive together with as few requests to the cluster as possible, in their order
+//! ([`rounds`]). If a write could not be confirmed, the reply is an error. It is `MAYBE` if the command may have been
+//! applied or may yet be applied, and `CLUSTERDOWN` if the command was not proposed.
 //!
-//! The memory of the server is bounded. Each client has [`pool::OWN_BYTES`] in each direction. Long requests and
-//! long answers of all clients share two [pools](pool). A client that makes no progress in reading its answers is
-//! disconnected.
+//! The memory of the server is bounded. Each client has [`pool::OWN_BYTES`] in each direction. The long requests of all
+//! clients share one [pool](pool), and their long answers another. The server disconnects a client that makes no
+//! progress in reading its answers.
 
 mod connection;
 mod output;
@@ -26,16 +26,16 @@ use self::{connection::Connection, output::Output, pool::Pool};
 use super::{Client, Kv};
 use paxos_node::ClientHandle;
 
-/// The resources of a node that clients may take.
+/// The limits on the resources of a node that clients may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The highest number of clients that are connected at once. A further client gets an error and is disconnected.
     pub clients_max: usize,
-    /// The highest number of bytes of the state ([`Store::bytes`](super::Store::bytes)). Writes that would exceed
-    /// it are refused.
+    /// The highest number of bytes of the state ([`Store::bytes`](super::Store::bytes)). A write that would exceed it
+    /// changes nothing, and is answered with an error.
     pub state_max: u64,
-    /// The highest number of bytes of long requests, over all clients, that are read and not answered. The limit
-    /// for long answers is the same.
+    /// The highest number of bytes of the long requests of all clients that are not answered yet. The limit for the
+    /// long answers that are not written yet is the same.
     pub pool_bytes: usize,
 }
 
@@ -60,7 +60,8 @@ pub async fn serve(listener: TcpListener, node: ClientHandle<Kv>, limits: Limits
         };
         while connections.try_join_next().is_some() {}
         let Ok(permit) = permits.clone().try_acquire_owned() else {
-            // The error is written as far as the socket takes it at once. Nothing waits for such a client.
+            // Only the part of the error that the socket takes at once is written. The server does not wait for such
+            // a client.
             let _ = stream.try_write(TOO_MANY);
             continue;
         };
@@ -97,7 +98,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
             Err(error) => {
-                // Most likely there are too many open files, which may pass.
+                // The likely cause is that too many files are open. Some may be closed soon.
                 tracing::warn!(%error, "a client could not be accepted");
                 sleep(Duration::from_millis(100)).await;
             }

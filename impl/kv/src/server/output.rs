@@ -13,10 +13,10 @@ use crate::{
     resp::{self, Protocol, Sink},
 };
 
-/// The length of a text from which on it is shared and not copied.
+/// A text with at least this number of bytes is shared and not copied.
 const SHARED_BYTES: usize = 16 << 10;
 
-/// The encoded replies.
+/// The encoded replies that are not written.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     chunks: VecDeque<Bytes>,
@@ -35,10 +35,10 @@ impl Output {
         self.bytes
     }
 
-    /// Writes all bytes, and reports the number of bytes of each write.
+    /// Writes all bytes, and calls `progress` with the number of bytes of each write.
     ///
     /// # Errors
-    /// Fails if the connection breaks, or if the client has read nothing for the time `patience`.
+    /// Fails if the connection breaks, or if no byte could be written for the time `patience`.
     pub(super) async fn write_to(
         &mut self,
         stream: &mut (impl AsyncWrite + Unpin),
@@ -51,7 +51,7 @@ impl Output {
                 self.chunks.pop_front();
                 continue;
             }
-            // Each write gets the full time, because any number of bytes is progress.
+            // Each write has the full time, because any number of bytes is progress.
             let written = timeout(patience, stream.write(chunk)).await;
             let written = written.map_err(|_| io::ErrorKind::TimedOut)??;
             if written == 0 {
@@ -113,7 +113,7 @@ mod tests {
         );
     }
 
-    /// A client that reads slowly is not disconnected, however long it takes to read everything.
+    /// A client that reads slowly is not disconnected, even if it takes very long to read everything.
     #[tokio::test(start_paused = true)]
     async fn only_a_client_that_makes_no_progress_is_disconnected() {
         let (mut ours, mut theirs) = tokio::io::duplex(1000);

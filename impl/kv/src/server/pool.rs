@@ -1,49 +1,50 @@
 //! Pools of memory that the connections of all clients share.
 //!
 //! A connection has a small buffer of its own. It takes the memory for a long request or a long answer from a
-//! pool. When the pool is used up, further connections wait.
+//! pool. If the pool has too little memory left, the connection waits.
 //!
 //! # Order
 //!
 //! Connections get memory in the order in which they began to wait, so that short requests do not overtake a long
 //! one for ever. The first connection that waits blocks all later ones, even those whose requests would fit. There
-//! is one exception: a connection that holds memory already comes before those that hold none, because it gives its
+//! is one exception: a connection that already holds memory comes before those that hold none, because it gives its
 //! memory back only after it gets the rest. It cannot overtake for ever, because the length of a request and of a
-//! transaction is limited. If all connections that hold memory wait for more, the one that began to wait last is
-//! closed.
+//! transaction has a limit. If all connections that hold memory wait for more, the pool closes the one that began to
+//! wait last.
 //!
-//! A semaphore cannot be used. An existing answer may exceed the pool ([`Account::take`]), and two connections that
-//! both hold memory and wait for more would wait for each other.
+//! The pool is no semaphore, for two reasons. An existing answer may exceed the pool ([`Account::take`]). And with a
+//! semaphore, two connections that both hold memory and wait for more would wait for each other.
 //!
 //! # Slow clients
 //!
-//! A client that neither sends nor reads must not keep others waiting. Each account counts the time for which its
-//! client has delayed others:
+//! A client that neither sends nor reads must not keep other clients waiting. Each account counts the time for which
+//! its client has delayed others:
 //!
 //! - The count grows while the account holds memory, except while the connection waits for the cluster or for memory.
 //! - Each byte that the client sends or reads takes 1 s / [`RATE`] off the count, down to zero.
 //! - While the account holds nothing, the count falls too, but [`FORGETTING`] times as slowly as it grows.
 //!
-//! While others wait, the connections with the greatest counts are closed, if these have reached [`GRACE`]. So a
-//! request of 8 MiB gets at most 13 s. A client gains little if it gives memory back for a moment. One that holds
-//! memory for 3 s again and again, and sends 60 kB each time, is closed in the second round. An account holds the
-//! memory that its client announced, so a client keeps it only if it sends faster than [`RATE`]. A fast client that
-//! sends long requests one after the other is not closed.
+//! While other connections wait, the pool closes those with the greatest counts, if their counts have reached
+//! [`GRACE`]. So a request of 8 MiB has at most 13 s to arrive. A client gains little if it gives memory back for a
+//! moment. For example, a client that holds memory for 3 s again and again, and sends 60 kB each time, is closed in
+//! the second round. An account holds all the memory that its client has announced, so a client keeps this memory
+//! only if it sends faster than [`RATE`]. The pool does not close a fast client that sends long requests one after
+//! the other.
 //!
 //! # Copies
 //!
-//! A request is counted once, from its announcement until the connection reads again. For most of that time there
-//! is one copy of it. Its forms, one after the other, are the input buffer, the entry of the key-value store, the
-//! entry with the limit of the state, and the entry of the session. Each step copies the request and then drops its
-//! source, so there are two copies only while one thread makes the second. The connection drops the input buffer
+//! A request is counted once, from its announcement until the connection reads again. For most of that time there is
+//! one copy of it. Its forms, one after the other, are the input buffer, the entry of the key-value store, the entry
+//! with the limit of the state, and the entry of the session. Each form is a copy of the one before, which is then
+//! dropped. So there are two copies only while a thread makes the second. The connection drops the input buffer
 //! before it asks the cluster, and keeps no copy while it waits.
 //!
-//! Not counted here are:
+//! The pool does not count:
 //!
-//! - a second copy of the short requests that share an entry, with [`OWN_BYTES`] per
-//!   connection at most;
+//! - a second copy of the short requests that share an entry, with at most [`OWN_BYTES`] per connection;
 //! - the unused part of the buffer that holds a transaction, which is at most as long as the transaction;
-//! - an input buffer in which more than 64 KiB of further requests follow the long one, until these are read as well;
+//! - an input buffer in which more than 64 KiB of further requests follow the long one, until these are handled as
+//!   well;
 //! - the frames to and from peers, which have bounds of their own;
 //! - the buffer from which a record is written to the disk;
 //! - the log: on the leader it shares the memory of the entry of the session, on a follower it has a copy.
@@ -61,18 +62,18 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// The number of bytes that a connection may hold on either side without an account.
+/// The number of bytes that a connection may hold in each direction without counting them in an account.
 pub(super) const OWN_BYTES: usize = 64 << 10;
-/// The delay of others after which a connection may be closed.
+/// A connection may be closed if its client has delayed others for this time.
 const GRACE: Duration = Duration::from_secs(5);
-/// The number of bytes per second that a client has to send or to read while it holds memory.
+/// The number of bytes per second that a client must send or read while it holds memory.
 const RATE: u32 = 1 << 20;
-/// The time without memory after which a client is forgiven one unit of time with memory.
+/// The number of seconds without memory that take one second off the count of a client.
 const FORGETTING: u32 = 10;
-/// The time after which the first waiting connection looks for slow clients again.
+/// The interval at which the first waiting connection looks for slow clients.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Memory that accounts share.
+/// A number of bytes of memory that accounts share.
 #[derive(Debug)]
 pub(super) struct Pool {
     bytes_max: usize,
@@ -84,7 +85,8 @@ struct State {
     taken: usize,
     accounts: BTreeMap<u64, Entry>,
     next: u64,
-    /// The accounts that wait, the next to be served first. Those that hold memory come before those that hold none.
+    /// The accounts that wait, in the order in which they get memory. Those that hold memory come before those that
+    /// hold none.
     queue: VecDeque<Wanted>,
 }
 
@@ -98,7 +100,7 @@ struct Wanted {
 #[derive(Debug)]
 struct Entry {
     bytes: usize,
-    /// The time for which the client delayed others, as of `counted_at`.
+    /// The time for which the client had delayed others at `counted_at`.
     delay: Duration,
     counted_at: Instant,
     /// True while the connection waits for something other than its client.
@@ -108,11 +110,11 @@ struct Entry {
     signals: Arc<Signals>,
 }
 
-/// The events of an account.
+/// The signals to the connection of an account.
 #[derive(Debug, Default)]
 struct Signals {
     closed: Notify,
-    /// The account has become the first of the queue, or has left the queue.
+    /// The account may have become the first of the queue, or may have left it.
     moved: Notify,
 }
 
@@ -124,7 +126,7 @@ pub(super) struct Account {
     signals: Arc<Signals>,
 }
 
-/// The connection has to be closed, because other connections need its memory.
+/// The error of a connection that must be closed, because other connections need its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("other clients needed the memory of this one")]
 pub(super) struct Closed;
@@ -165,11 +167,11 @@ impl Pool {
 }
 
 impl Account {
-    /// Makes the account hold this number of bytes. Waits until they are free, and until all accounts that waited
-    /// earlier have theirs. For more than the whole pool, waits until no other account holds anything.
+    /// Makes the account hold this number of bytes. Waits until all accounts before it in the queue have theirs, and
+    /// until the bytes are free. For more bytes than the whole pool has, waits until no other account holds any.
     ///
     /// # Errors
-    /// Fails if the connection has to be closed.
+    /// Fails if the connection must be closed.
     pub(super) async fn hold(&self, bytes: usize) -> Result<(), Closed> {
         let Some(_guard) = QueueGuard::enter(self, bytes) else { return Ok(()) };
         loop {
@@ -191,7 +193,7 @@ impl Account {
     }
 
     /// Makes the account hold this number of bytes at once, because they are in use already. If that exceeds the
-    /// pool, the slowest other connections are closed, even if they are within [`GRACE`].
+    /// pool, closes the slowest other connections, even if they have delayed others for less than [`GRACE`].
     pub(super) fn take(&self, bytes: usize) {
         let mut state = self.pool.state();
         state.set(self.id, bytes);
@@ -208,7 +210,7 @@ impl Account {
         }
     }
 
-    /// Records if the connection waits for something other than its client: the cluster, or memory.
+    /// Records whether the connection waits for something other than its client: the cluster, or memory.
     pub(super) fn set_waiting(&self, waits: bool) {
         if let Some(entry) = self.pool.state().accounts.get_mut(&self.id) {
             entry.count();
@@ -225,18 +227,19 @@ impl Account {
         }
     }
 
-    /// Waits until the connection has to be closed, because others need its memory.
+    /// Waits until the connection must be closed, because others need its memory.
     pub(super) async fn closed(&self) -> Closed {
         self.signals.closed.notified().await;
         Closed
     }
 }
 
-/// An account in the queue. It leaves the queue when this is dropped.
+/// An account in the queue. It leaves the queue when this guard is dropped.
 struct QueueGuard<'a>(&'a Account);
 
 impl<'a> QueueGuard<'a> {
-    /// Makes the account hold this number of bytes, or enters it into the queue.
+    /// Makes the account hold this number of bytes and returns `None`, if it need not wait. Otherwise enters it into
+    /// the queue.
     fn enter(account: &'a Account, bytes: usize) -> Option<Self> {
         let mut state = account.pool.state();
         let held = state.held(account.id);
@@ -284,7 +287,7 @@ impl State {
         self.queue.partition_point(|wanted| self.held(wanted.id) > 0)
     }
 
-    /// Gives memory to the first accounts of the queue, as long as some is free.
+    /// Gives memory to accounts from the front of the queue, until the next one does not fit.
     fn serve(&mut self, bytes_max: usize) {
         while let Some(&Wanted { id, bytes }) = self.queue.front() {
             let others = self.taken - self.held(id);
@@ -302,8 +305,8 @@ impl State {
         }
     }
 
-    /// Closes the connections for which the first account of the queue waits: slow ones, or the last of those that
-    /// wait for each other.
+    /// Closes connections for which the first account of the queue waits. If all accounts that hold memory wait for
+    /// more, closes the last of these. Otherwise closes slow ones.
     fn close_others(&mut self, bytes_max: usize) {
         let Some(&Wanted { id, bytes }) = self.queue.front() else { return };
         let waiting = self.waiting_holders();
@@ -432,7 +435,7 @@ mod tests {
         }
     }
 
-    /// An account that no longer waits does not block others.
+    /// An account that leaves the queue does not block others.
     #[tokio::test(start_paused = true)]
     async fn an_account_can_leave_the_queue() {
         let pool = Pool::new(10);
@@ -463,7 +466,7 @@ mod tests {
         assert_eq!(long.await.unwrap(), Ok(()));
     }
 
-    /// No memory would ever be given back, and none of their clients is slow.
+    /// None of these accounts would ever give memory back, and none of their clients is slow.
     #[tokio::test(start_paused = true)]
     async fn of_accounts_that_wait_for_each_other_the_last_is_closed() {
         let pool = Pool::new(10);
@@ -477,7 +480,7 @@ mod tests {
         assert_eq!(last.await.unwrap(), Ok(Err(Closed)));
     }
 
-    /// An existing answer has to be held. The slowest connection is closed for it at once.
+    /// An account holds an existing answer at once. The pool closes the slowest other connection for it.
     #[tokio::test(start_paused = true)]
     async fn an_existing_answer_is_held_at_once() {
         let pool = Pool::new(10);
@@ -582,7 +585,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_was_slow_long_ago_is_forgiven() {
+    async fn the_delay_of_a_client_falls_while_it_holds_nothing() {
         let pool = Pool::new(10);
         let account = pool.account();
         account.hold(10).await.unwrap();

@@ -1,11 +1,11 @@
-//! Rounds: the requests of one client that arrived together are answered with as few requests to the cluster as
-//! possible.
+//! Rounds: a connection answers the requests of its client that arrived together with as few requests to the cluster as
+//! possible, in their order.
 //!
-//! Requests are answered in their order. Successive reads are one read of the node. Successive writes are one entry
-//! of the log, which keeps their order.
+//! Successive reads become one read of the node. Successive writes become one entry of the log, which keeps their
+//! order.
 //!
-//! A read between two writes would cost two more rounds. So a read that costs little becomes a part of the entry.
-//! Each replica then computes its answer, which shares the memory of the value.
+//! A read between two writes would cost two more rounds. So a read that costs little becomes a part of the entry. Each
+//! replica then computes the answer to that read. The answer shares the memory of the value.
 
 use std::collections::VecDeque;
 
@@ -22,13 +22,13 @@ pub(super) struct Waiting {
     pub(super) protocol: Protocol,
 }
 
-/// A request to the cluster.
+/// A client's request that needs the cluster.
 #[derive(Debug)]
 pub(super) enum ClusterRequest {
     Read(Question),
     Write {
         entry: Bytes,
-        /// The ways in which the answer may take memory.
+        /// The ways in which the answer may take further memory.
         copies: Copies,
     },
 }
@@ -36,13 +36,13 @@ pub(super) enum ClusterRequest {
 /// A request to the cluster that answers the first waiting requests.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Round {
-    /// Questions about one state.
+    /// One read of the node: these questions about one state.
     Read(Vec<Question>),
     /// One entry of the log, for the first `requests` requests.
     Propose {
         entry: Bytes,
         requests: usize,
-        /// The ways in which the answer may take memory.
+        /// The ways in which the answer may take further memory.
         copies: Copies,
     },
 }
@@ -50,11 +50,11 @@ pub(super) enum Round {
 /// The highest number of requests that share an entry.
 const REQUESTS_MAX: usize = 4096;
 
-/// Returns the next round, or `None` if no request waits.
+/// Returns the next round, or `None` if no request waits. The requests stay in `waiting` until they are answered.
 ///
-/// A write that is an entry by itself is moved out of `waiting`, because the entry answers it in any case. Requests
-/// that share an entry are copied and stay in `waiting`, because they may have to be proposed again. So a long
-/// write never shares an entry.
+/// If a write is an entry by itself, its bytes are moved out of `waiting`, because it is not proposed again. The bytes
+/// of requests that share an entry are copied, because some of them may have to be proposed again. A long write never
+/// shares an entry, so that it is not copied.
 pub(super) fn next(waiting: &mut VecDeque<Waiting>) -> Option<Round> {
     if matches!(waiting.front()?.request, ClusterRequest::Read(_)) {
         let questions = waiting.iter().map_while(|waiting| match &waiting.request {
@@ -64,7 +64,7 @@ pub(super) fn next(waiting: &mut VecDeque<Waiting>) -> Option<Round> {
         return Some(Round::Read(questions.collect()));
     }
     let (mut parts, mut bytes, mut copies) = (Vec::new(), 0, Copies::default());
-    // The length of the entry up to its last write. Reads after that need not be in the log.
+    // The number of requests up to the last write, and their copies. Reads after that write need not be in the log.
     let mut end = (0, copies);
     for Waiting { request, .. } in waiting.iter().take(REQUESTS_MAX) {
         let (part, own) = match request {

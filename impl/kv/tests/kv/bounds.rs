@@ -1,4 +1,4 @@
-//! No request costs more than `docs/commands.md` says. Each command gets requests that try to exceed its bounds.
+//! No request costs more than `docs/commands.md` says. For each command, a test tries to exceed its bounds.
 
 use std::collections::{BTreeMap, BTreeSet};
 

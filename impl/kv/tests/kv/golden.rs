@@ -1,7 +1,7 @@
 //! Golden files: the exact answers of Redis, and the answers that only this store gives.
 //!
-//! A line `> …` is sent as it is. A line `>> …` is sent unescaped and without an end of line. The next line is the
-//! answer. Each headline begins a new connection with an empty store.
+//! The test sends a line `> …` as it is, with an end of line. It resolves the escapes of a line `>> …`, and sends it
+//! without an end of line. The next line is the answer. Each headline begins a new connection with an empty store.
 
 use std::{fmt::Write as _, io::Read as _, io::Write as _, net::TcpStream, time::Duration};
 

@@ -1,10 +1,11 @@
-//! The key-value store on simulated nodes: all replicas execute the same requests with the same answers, whatever crashes.
+//! The key-value store on simulated nodes. All replicas execute the same requests with the same answers, although nodes
+//! crash.
 
 use bytes::Bytes;
 use paxos_kv::{Action, Client, Kv};
 use paxos_simulator::nodes::Simulation;
 
-/// The entry of a request. All requests are for few keys, so that they meet.
+/// Returns the entry of a request. There are few keys, so that many requests have a key in common.
 fn entry(number: u64) -> Bytes {
     let (key, value) = (format!("key {}", number % 5), format!("value {number}"));
     let words: &[&str] = match number * 7 % 11 {

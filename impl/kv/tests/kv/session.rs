@@ -1,4 +1,4 @@
-//! A server without sockets, with one client and a log of its own.
+//! A server without sockets, with one client, and with a list of entries as its log.
 
 use bytes::{Bytes, BytesMut};
 use paxos_kv::{self, Action, Client, Kv, Reply, resp};

@@ -1,7 +1,7 @@
 //! The acceptor: the promise and the votes of this node.
 //!
-//! This is the durable part of a replica. Each change appends a record, and the records rebuild the acceptor after
-//! a crash ([recovery](super::safety#recovery)).
+//! The acceptor is the durable part of a replica. Each change appends a record. After a crash the records rebuild the
+//! acceptor ([recovery](super::safety#recovery)).
 
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 
@@ -15,11 +15,11 @@ use crate::{
     types::{Ballot, Batch, Slot, Value},
 };
 
-/// The highest number of slots between the first that is not trimmed and the end of the log. [`Acceptor::replay`]
-/// refuses records beyond it, because every slot in between takes memory and few machines have room for more.
+/// The highest number of slots from the first that is not trimmed to the end of the log. [`Acceptor::replay`] refuses
+/// records of later slots: each slot takes memory, and few machines have memory for more.
 const SLOTS_HELD_MAX: u64 = 1 << 28;
 
-/// A vote: a value accepted in a ballot.
+/// A vote: the value that the acceptor accepted in a ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Vote {
     /// `maxVBal` in Lamport's specification.
@@ -33,27 +33,27 @@ pub struct Vote {
 /// Invariant: no vote is in a ballot above `promised`, and none is in a slot below `trimmed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Acceptor {
-    /// The highest ballot promised, for the whole log ([the shared promise](super::safety#the-shared-promise)).
-    /// `maxBal` in Lamport's specification. It only rises.
+    /// The highest promised ballot. It covers the whole log ([the shared promise](super::safety#the-shared-promise))
+    /// and only rises. `maxBal` in Lamport's specification.
     pub promised: Option<Ballot>,
-    /// Every slot below is chosen, and its effect is in a durable snapshot. It only rises.
+    /// Every slot below this one is chosen, and its effect is in a durable snapshot. `trimmed` only rises.
     pub trimmed: Slot,
-    /// The last vote in each slot that is not trimmed.
+    /// The last vote in each slot, for the slots that are not trimmed.
     pub votes: SlotLog<Vote>,
 }
 
 /// The acceptor's reply to a Prepare message.
 #[derive(Debug)]
 pub(crate) enum PrepareReply {
-    /// A promise, with the last vote of each slot.
+    /// A promise, with the last vote in each slot.
     Promise(Vec<Report>),
-    /// A refusal, because this higher ballot is promised.
+    /// A refusal, because the acceptor has promised this higher ballot.
     Nack(Ballot),
     /// No reply: the acceptor has already voted in that ballot, so its owner needs no promise any more.
     Ignore,
 }
 
-/// Records from which this node cannot recover.
+/// The reason why this node cannot recover from its records.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RecoverError {
     /// Two records have different values in one slot and ballot.
@@ -77,7 +77,7 @@ pub enum RecoverError {
         /// The ballot of the record.
         ballot: Ballot,
     },
-    /// A record names a slot that is too far beyond the trimmed slots.
+    /// A record has a slot that is too far beyond the trimmed slots.
     #[error(
         "a record names slot {slot}; no log keeps more than {SLOTS_HELD_MAX} slots that are not \
          trimmed"
@@ -92,9 +92,9 @@ pub enum RecoverError {
 }
 
 impl Acceptor {
-    /// Phase 1b: promises a ballot unless a higher one is promised, and reports the last vote of each slot.
+    /// Phase 1b: promises a ballot unless a higher one is promised, and reports the last vote in each slot.
     ///
-    /// A repeated Prepare message is answered again until the acceptor votes in that ballot
+    /// Answers a repeated Prepare message again, unless the acceptor still has a vote in that ballot
     /// ([the shared promise](super::safety#the-shared-promise)).
     pub(crate) fn prepare(&mut self, ballot: Ballot, records: &mut Vec<Record>) -> PrepareReply {
         match self.promised {
@@ -109,7 +109,7 @@ impl Acceptor {
         PrepareReply::Promise(self.reports())
     }
 
-    /// Raises the promise. Requires that `ballot` is above it.
+    /// Raises the promise to `ballot`, which must be above the present promise.
     pub(crate) fn promise(&mut self, ballot: Ballot, records: &mut Vec<Record>) {
         assert!(self.promised < Some(ballot), "a promise only rises");
         self.promised = Some(ballot);
@@ -120,10 +120,10 @@ impl Acceptor {
     /// Returns the slots in which the acceptor now has a vote of this ballot: all but the trimmed ones.
     ///
     /// A vote also promises its ballot ([the shared promise](super::safety#the-shared-promise)). If all slots are
-    /// trimmed, there is no vote and no promise. Votes that were cast earlier are not recorded again.
+    /// trimmed, the acceptor neither votes nor promises. It does not record a vote again that it already has.
     ///
     /// # Errors
-    /// Fails with the promised ballot if that is higher.
+    /// Fails with the promised ballot if that is above `ballot`.
     pub(crate) fn accept(
         &mut self,
         ballot: Ballot,
@@ -168,7 +168,7 @@ impl Acceptor {
         records.push(Record::Accepted { ballot, first, values });
     }
 
-    /// Forgets the votes below a slot. Requires that a durable snapshot has their effect
+    /// Drops the votes below a slot. A durable snapshot must have the effect of these slots
     /// ([trimming](super::safety#trimming)).
     pub(crate) fn trim(&mut self, below: Slot, records: &mut Vec<Record>) {
         assert!(below > self.trimmed, "what is trimmed only grows");
@@ -177,7 +177,7 @@ impl Acceptor {
         records.push(Record::Trimmed { below });
     }
 
-    /// Returns the last vote of each slot, as a promise reports it.
+    /// Returns the last vote in each slot, as a Promise message reports it.
     pub(crate) fn reports(&self) -> Vec<Report> {
         let votes = self.votes.iter();
         votes
@@ -186,10 +186,10 @@ impl Acceptor {
     }
 
     /// Applies a durable record. The promise and `trimmed` only rise, and each slot keeps the vote of the highest
-    /// ballot, so a repeated record changes nothing.
+    /// ballot. So a record that is applied twice changes nothing the second time.
     ///
     /// # Errors
-    /// Fails if the record contradicts an earlier one, or if its slots are too far beyond the trimmed ones.
+    /// Fails if the record contradicts an earlier one, or if a slot of the record is too far beyond the trimmed ones.
     pub fn replay(&mut self, record: &Record) -> Result<(), RecoverError> {
         match record {
             Record::Promised(ballot) => self.promised = self.promised.max(Some(*ballot)),
@@ -226,8 +226,8 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Returns records from which [`replay`](Self::replay) rebuilds this acceptor: one for each vote, the promise
-    /// and `trimmed`.
+    /// Returns records from which [`replay`](Self::replay) rebuilds this acceptor: one for `trimmed`, one for each
+    /// vote, and one for the promise.
     pub fn records(&self) -> Vec<Record> {
         let trimmed = Record::Trimmed { below: self.trimmed };
         let trimmed = (self.trimmed > Slot(0)).then_some(trimmed);

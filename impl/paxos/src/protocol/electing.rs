@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl Replica {
-    /// Phase 1a: begins the node's least ballot above its promise, promises it, and asks all peers for promises.
+    /// Phase 1a: begins the node's least ballot above its promise, promises it, and asks all peers for promises. Does
+    /// nothing if the node leads.
     ///
     /// Papers: Paxos Made Simple, section 2.2, phase 1a; Paxos Made Moderately Complex, a scout.
     ///
@@ -58,7 +59,7 @@ impl Replica {
         }
     }
 
-    /// Counts a promise for the node's present ballot. With a quorum the node leads.
+    /// Counts a promise for the node's present ballot, and leads once it can.
     ///
     /// Papers: Paxos Made Simple, section 2.2, phase 2a: "a response to its prepare requests (numbered n) from a
     /// majority".
@@ -85,8 +86,8 @@ impl Replica {
             return; // The promise arrived twice.
         }
         if reports.iter().any(|report| report.slot >= limit) {
-            // The reports do not fit into the log, because this node is far behind. The promise counts as lost, and
-            // the node asks for chosen values first.
+            // The reports do not fit into the log, because this node is far behind. The node treats the promise as
+            // lost, and asks for chosen values first.
             output.send(from, Message::Learn { from: self.learner.below });
             return;
         }
@@ -95,17 +96,17 @@ impl Replica {
         self.lead_if_promised(output);
     }
 
-    /// Phase 2a of the slots in use: becomes the leader once a quorum has promised, and proposes again every value
-    /// that an earlier leader may have got chosen. In a slot without a report, below the end of the log, it
-    /// proposes a no-op.
+    /// Phase 2a of the slots in use: becomes the leader if a quorum has promised, and if this node knows every slot
+    /// that its quorum has trimmed. A trimmed slot is chosen but not reported, so the node must first learn it, from
+    /// messages or by a snapshot.
     ///
-    /// The node first learns every slot that its quorum has trimmed, from messages or by a snapshot. Such a slot is
-    /// chosen but not reported.
+    /// The new leader proposes in each slot before the end of the log that it does not know to be chosen. It proposes
+    /// the reported value, which an earlier leader may have got chosen, or a no-op if no value is reported.
     ///
     /// Papers: Paxos Made Simple, section 3; The Part-Time Parliament, section 3.1; Paxos Made Moderately Complex,
     /// `adopted`.
     ///
-    /// Invariant: the value of each proposal is the reported one of the highest ballot. See
+    /// Invariant: if values are reported in a slot, the leader proposes the one of the highest ballot. See
     /// [adopted values](super::safety#adopted-values) and [trimming](super::safety#trimming).
     pub(super) fn lead_if_promised(&mut self, output: &mut Output) {
         let Role::Candidate(candidate) = &self.role else { return };
@@ -132,8 +133,8 @@ impl Replica {
 
     /// Abandons the present ballot, because an acceptor has promised a higher one.
     ///
-    /// The node promises the higher ballot itself, so that its next ballot is above it. A higher promise is always
-    /// safe ([the shared promise](super::safety#the-shared-promise)).
+    /// The node promises the higher ballot itself, so that its own next ballot is above that one. A higher promise is
+    /// always safe ([the shared promise](super::safety#the-shared-promise)).
     ///
     /// Papers: Paxos Made Simple, end of section 2.2: the proposer "should then abandon its proposal"; Paxos Made
     /// Moderately Complex, `preempted`.

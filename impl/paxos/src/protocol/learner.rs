@@ -1,19 +1,19 @@
 //! The learner: the values that this node knows to be chosen.
 //!
-//! A crash loses them, and the node learns them again from other nodes.
+//! A crash loses these values, and the node learns them again from other nodes or by a snapshot.
 
 use super::log::SlotLog;
 use crate::types::{Slot, Value};
 
-/// Chosen values by slot, from the first that is not trimmed.
+/// The known chosen values, from the first slot that is not trimmed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Learner {
     /// The known values.
     pub chosen: SlotLog<Value>,
-    /// The first slot that is not known to be chosen. All values below were released to be applied, or are in a
-    /// snapshot.
+    /// The first slot that is not known to be chosen. Every value below this slot was released to be applied, or is
+    /// in a snapshot.
     ///
-    /// Invariant: `chosen` has an entry for every slot below that is not trimmed, and none for this slot.
+    /// Invariant: `chosen` has an entry for every slot below this one that is not trimmed, and none for this slot.
     pub below: Slot,
 }
 
@@ -23,8 +23,8 @@ impl Learner {
         Self { chosen: SlotLog::trimmed(below), below }
     }
 
-    /// Forgets the values that are in a snapshot. Releases values that follow the snapshot, since the snapshot may
-    /// fill a gap.
+    /// Drops the values of the slots below `below`, which a snapshot holds. The snapshot may fill a gap, so known
+    /// values after it are then released.
     pub(crate) fn trim(&mut self, below: Slot, ready: &mut Vec<(Slot, Value)>) {
         self.chosen.trim(below);
         self.below = self.below.max(below);
@@ -35,7 +35,8 @@ impl Learner {
     /// the slot is known or trimmed.
     ///
     /// # Panics
-    /// If another value is known to be chosen there. Agreement is broken then, and to go on would spread the damage.
+    /// Panics if another value is known to be chosen in the slot. Agreement is then broken, and a node that
+    /// continued would spread the damage.
     pub(crate) fn learn(&mut self, slot: Slot, value: &Value, ready: &mut Vec<(Slot, Value)>) {
         if let Some(known) = self.chosen.get(slot) {
             assert_eq!(known, value, "two values chosen in slot {slot}");
@@ -45,8 +46,8 @@ impl Learner {
         self.release(ready);
     }
 
-    /// Appends to `ready` the known values from `below` up to the first gap, in the order of the log (Paxos Made
-    /// Moderately Complex, `perform` of the replica).
+    /// Appends to `ready` the known values from slot `below` up to the first gap, and moves `below` to that gap
+    /// (Paxos Made Moderately Complex, `perform` of the replica).
     fn release(&mut self, ready: &mut Vec<(Slot, Value)>) {
         while let Some(value) = self.chosen.get(self.below) {
             ready.push((self.below, value.clone()));

@@ -1,8 +1,8 @@
 //! Learning: a leader announces chosen values, and a node that missed some asks for them (Paxos Made Simple,
 //! section 2.3).
 //!
-//! Nothing here votes or promises. A chosen value never changes, so these messages may be late, repeated or
-//! answered by any node that knows the value.
+//! A chosen value never changes. So these messages may be late or repeated, and any node that knows a value may send
+//! it.
 
 use super::{Replica, proposer::Role};
 use crate::{
@@ -12,11 +12,12 @@ use crate::{
 };
 
 impl Replica {
-    /// Learns the values of these slots, in those in which this node voted in the same ballot.
+    /// Learns the values of those slots in which this node's vote is in `ballot`. The node asks for the values of the
+    /// other slots after the next heartbeat.
     ///
     /// Invariant: the node's own vote has the chosen value, because one ballot proposes only one value in a slot.
-    /// See [one value per ballot](super::safety#one-value-per-ballot). A vote of another ballot may be for another
-    /// value. The values of other slots are asked for after the next heartbeat.
+    /// See [one value per ballot](super::safety#one-value-per-ballot). A vote in another ballot may be for another
+    /// value.
     pub(super) fn on_chosen(
         &mut self,
         ballot: Ballot,
@@ -37,8 +38,8 @@ impl Replica {
         self.lead_if_promised(output);
     }
 
-    /// Learns chosen values from another node, and asks for more if the batch was full. A candidate may have waited
-    /// for them.
+    /// Learns chosen values from another node, and asks that node for more if the batch is full. A candidate that
+    /// waited for these values may then lead.
     pub(super) fn on_learned(
         &mut self,
         from: NodeId,
@@ -60,8 +61,8 @@ impl Replica {
         }
     }
 
-    /// Sends known chosen values from a slot on, up to the first gap and at most one batch. If the slot is trimmed,
-    /// says so instead: the other node then needs a snapshot.
+    /// Sends the chosen values from slot `first` on, up to the first that this node does not know and at most one
+    /// batch. If `first` is trimmed, sends a Trimmed message instead: the other node then needs a snapshot.
     pub(super) fn on_learn(&self, from: NodeId, first: Slot, output: &mut Output) {
         let below = self.acceptor.trimmed;
         if first < below {
@@ -75,8 +76,8 @@ impl Replica {
         }
     }
 
-    /// Arms the campaign timer again, because a leader is alive, and asks it for values that this node lacks.
-    /// Refuses a ballot below the promise, so that the sender stops leading.
+    /// Arms the campaign timer again, because a leader is alive. Asks the leader for chosen values that this node
+    /// lacks. Refuses a ballot below the promise, so that the sender stops leading.
     pub(super) fn on_heartbeat(
         &mut self,
         from: NodeId,
@@ -99,7 +100,7 @@ impl Replica {
         }
     }
 
-    /// Sends a heartbeat with the end of the chosen prefix, if this node leads.
+    /// Sends a heartbeat with the end of the known chosen prefix, if this node leads.
     pub(super) fn on_heartbeat_due(&self, output: &mut Output) {
         let (Role::Leader(_), Some(ballot)) = (&self.role, self.acceptor.promised) else { return };
         output.broadcast(Message::Heartbeat { ballot, chosen_below: self.learner.below });
@@ -113,7 +114,7 @@ impl Replica {
         }
     }
 
-    /// Lets the leader, if this node is one, begin at the first slot that is not known to be chosen.
+    /// If this node leads, drops the votes in the slots below the first that is not known to be chosen.
     pub(super) fn advance(&mut self) {
         if let Role::Leader(leader) = &mut self.role {
             leader.advance(self.learner.below);

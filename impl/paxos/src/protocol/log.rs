@@ -6,10 +6,12 @@ use itertools::Itertools as _;
 
 use crate::types::{Batch, Slot, Value};
 
-/// A map from slots to entries, found by index. A slot without an entry, below one that has an entry, costs the
-/// memory of an entry. A trimmed slot costs nothing and stays empty.
+/// A map from slots to entries, stored as an array. The array reaches from the first slot that is not trimmed to
+/// the last slot with an entry. So a gap takes as much memory as entries do. Trimmed slots take none, and get no
+/// entry again.
 ///
-/// Invariant: the last element of `entries` is never `None`, so that logs with equal entries are equal.
+/// Invariant: the last element of `entries` is never `None`. So two logs are equal if they have the same entries and
+/// are trimmed up to the same slot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SlotLog<T> {
     /// The slot of the first element. All slots below are trimmed.
@@ -41,7 +43,7 @@ impl<T> SlotLog<T> {
 
     /// Sets the entry of a slot. Does nothing if the slot is trimmed.
     ///
-    /// Memory grows with the highest slot, so callers check the slot against a limit first.
+    /// The caller must check the slot against a limit first, because the memory grows with the highest slot.
     pub fn insert(&mut self, slot: Slot, entry: T) {
         let Some(index) = self.index(slot) else { return };
         if index < self.entries.len() {
@@ -52,7 +54,7 @@ impl<T> SlotLog<T> {
         }
     }
 
-    /// Removes all entries below a slot.
+    /// Removes all entries below a slot, for good.
     pub fn trim(&mut self, below: Slot) {
         let Some(count) = self.index(below) else { return };
         self.entries.drain(..count.min(self.entries.len()));
@@ -71,7 +73,9 @@ impl<T> SlotLog<T> {
     }
 }
 
-/// Divides values by rising slot into batches of consecutive slots. No batch is longer than `most`.
+/// Divides values into batches of consecutive slots, each with its first slot. No batch has more than `most` slots.
+///
+/// The caller must pass the values by rising slot.
 pub(crate) fn runs(
     slots: impl IntoIterator<Item = (Slot, Value)>,
     most: u64,

@@ -2,23 +2,23 @@
 //!
 //! A replica plays all roles of Paxos. Each role has a module with its state:
 //!
-//! - [`acceptor`]: the promise and the votes. Durable.
+//! - [`acceptor`]: the promise and the votes. Only this state is durable.
 //! - [`proposer`]: the promises that a candidate received, and the votes that a leader received.
 //! - [`learner`]: the values that are known to be chosen.
 //! - [`reader`]: the reads that wait for a confirmation.
 //!
-//! The handlers of events are in modules of their own. In the order in which things happen, these are `electing`
-//! for phase 1, `proposing` for phase 2, then `learning`, `reading`, `trimming` and `resending`. A handler begins
-//! with the cases that it ignores. [`safety`] has the arguments why all this is safe.
+//! The handlers of events have modules of their own: `electing` for phase 1, `proposing` for phase 2, then
+//! `learning`, `reading`, `trimming` and `resending`. A handler begins with the cases that it ignores. [`safety`] has
+//! the arguments why the protocol is safe.
 //!
 //! # Departures from "Paxos Made Simple"
 //!
 //! - One promise covers the whole log, as in section 3 of the paper, and a vote promises its ballot
 //!   ([the shared promise](safety#the-shared-promise)).
-//! - An acceptor answers a refused message with a Nack message. In the paper it may stay silent.
+//! - An acceptor answers a message that it refuses with a Nack message. In the paper it may stay silent.
 //! - A node counts its own promise and vote at once, without a message. Its driver releases nothing that follows
 //!   from them before they are durable ([early Accepts](safety#early-accepts)).
-//! - A candidate needs the effect of the slots that its quorum has trimmed before it leads
+//! - Before a candidate leads, it learns every slot that its quorum has trimmed, from messages or by a snapshot
 //!   ([trimming](safety#trimming)).
 
 pub mod acceptor;
@@ -47,9 +47,7 @@ use crate::{
     types::{NodeId, Slot},
 };
 
-/// The protocol state of one node.
-///
-/// Invariant: it has no counters and no caches. So replicas that are not equal differ in what they may do.
+/// The protocol state of one node. It contains no statistics and no caches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Replica {
     config: Arc<Config>,
@@ -72,8 +70,8 @@ pub struct Parts<'a> {
 }
 
 impl Replica {
-    /// Returns a replica that has never run. Use it only if no earlier state of this node can exist: a node that
-    /// comes back without its promises breaks agreement.
+    /// Returns the replica of a node that has never run. The caller must ensure that no earlier state of this node
+    /// exists, because a node that comes back without its promises breaks agreement.
     ///
     /// # Errors
     /// Fails if the configuration is invalid.
@@ -87,13 +85,13 @@ impl Replica {
         })
     }
 
-    /// Returns the replica that wrote these records, as it is after a crash ([recovery](safety#recovery)). It has
-    /// its promise and votes, and is a follower. It knows only the trimmed slots to be chosen, whose effect is in
-    /// the driver's snapshot.
+    /// Returns the replica that wrote these records, as it is after a crash ([recovery](safety#recovery)). The
+    /// replica is a follower with the recorded promise and votes. The trimmed slots are the only ones that it knows
+    /// to be chosen, and the driver's snapshot has their effect.
     ///
     /// # Errors
-    /// Fails if the configuration is invalid, if a record names a node that is not in it, or if records contradict
-    /// each other.
+    /// Fails if the configuration is invalid, or if a record names a node that is not in it. Fails also if records
+    /// contradict each other, or if a slot is too far beyond the trimmed ones.
     pub fn recover(
         config: Config,
         records: impl IntoIterator<Item = Record>,
@@ -121,9 +119,8 @@ impl Replica {
         }
     }
 
-    /// Returns the node that leads, as far as this node can tell: this node if it is the leader, or else the owner
-    /// of the promised ballot. Returns `None` if this node has promised nothing, or only its own ballot without
-    /// leading.
+    /// Returns the node that leads, as far as this node can tell. This is the owner of the promised ballot. Returns
+    /// `None` if nothing is promised, or if this node is the owner but does not lead.
     pub fn leader(&self) -> Option<NodeId> {
         let promised = self.acceptor.promised?;
         let may_lead = promised.node != self.config.id || matches!(self.role, Role::Leader(_));
@@ -133,7 +130,7 @@ impl Replica {
     /// Handles one event and appends the resulting records, messages and answers to `output`. The [crate]
     /// documentation has the rules for drivers.
     ///
-    /// Messages of nodes that are not in the configuration, and of this node itself, are ignored.
+    /// Ignores messages from nodes that are not in the configuration, and from this node itself.
     pub fn step(&mut self, event: Event, output: &mut Output) {
         match event {
             Event::Message { from, message } => {
@@ -184,7 +181,8 @@ impl Replica {
 
 /// Helpers that several handlers share.
 impl Replica {
-    /// Becomes a follower, because another node's ballot was promised. Refuses the reads that waited.
+    /// Becomes a follower, because another node's ballot is promised. Refuses the reads that wait, and arms the
+    /// campaign timer.
     fn follow(&mut self, output: &mut Output) {
         if let Role::Leader(leader) = std::mem::take(&mut self.role) {
             self.refuse(leader.reader.into_tokens(), output);
@@ -192,7 +190,7 @@ impl Replica {
         output.timers.push(Timer::Campaign);
     }
 
-    /// Refuses proposals or reads, because this node does not lead.
+    /// Refuses these proposals or reads, because this node does not lead.
     fn refuse(&self, tokens: impl IntoIterator<Item = Token>, output: &mut Output) {
         let refusal = Refusal::NotLeader { leader: self.leader() };
         output.refused.extend(tokens.into_iter().map(|token| Refused { token, refusal }));
@@ -207,7 +205,7 @@ impl Replica {
         self.acceptor.votes.end().max(self.learner.chosen.end())
     }
 
-    /// Returns the first slot for which this node does not accept messages yet.
+    /// Returns the first slot for which this node takes no values yet.
     fn slot_limit(&self) -> Slot {
         self.log_end().plus(self.config.slots_ahead_max)
     }

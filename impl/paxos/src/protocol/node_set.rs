@@ -10,12 +10,12 @@ impl NodeSet {
         Self(1 << index)
     }
 
-    /// Adds a node. A node that is added twice counts once.
+    /// Adds the node with this index, which must be below 64.
     pub fn insert(&mut self, index: usize) {
         self.0 |= 1 << index;
     }
 
-    /// Returns true if the set has this node.
+    /// Returns true if the set has the node with this index.
     pub fn contains(self, index: usize) -> bool {
         self.0 & (1 << index) != 0
     }

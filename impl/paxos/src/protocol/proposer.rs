@@ -1,10 +1,10 @@
 //! The proposer: the promises that a candidate has received, and the votes that a leader has received.
 //!
-//! A crash loses them. A candidate is what "Paxos Made Moderately Complex" calls a scout, and a leader keeps one
-//! commander for each slot in flight.
+//! A crash loses this state. In "Paxos Made Moderately Complex" a candidate is a scout, and a leader has one commander
+//! for each slot in flight.
 //!
-//! Invariant: a candidate or leader has promised its own ballot and none above. A node that promises another ballot
-//! becomes a follower in the same step. So no ballot is kept here: it is
+//! Invariant: a candidate or leader has promised its own ballot and none above. A node that promises another node's
+//! ballot becomes a follower in the same step. So this module stores no ballot: the ballot of a candidate or leader is
 //! [`Acceptor::promised`](super::acceptor::Acceptor::promised).
 
 use std::collections::VecDeque;
@@ -24,14 +24,14 @@ pub enum Role {
     Leader(Leader),
 }
 
-/// Phase 1, half done.
+/// The state of phase 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Candidate {
-    /// The nodes that promised, this node included.
+    /// The nodes that have promised, this node included.
     pub heard: NodeSet,
-    /// The highest slot below which one of these nodes has trimmed its log. Every slot below is chosen.
+    /// The highest slot below which one of these nodes has trimmed its log. Every slot below this one is chosen.
     pub trimmed: Slot,
-    /// The reported vote of the highest ballot, for each slot that this node has not trimmed.
+    /// The reported vote of the highest ballot in each slot, for the slots that this node has not trimmed.
     pub reported: SlotLog<Vote>,
 }
 
@@ -56,13 +56,14 @@ impl Candidate {
     }
 }
 
-/// Phase 2, slot by slot. A slot is in flight while the leader counts votes for it.
+/// The state of phase 2. A slot is in flight while the leader counts votes for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Leader {
-    /// The slot of the first set of votes. Invariant: the first slot that the node does not know to be chosen.
+    /// The slot of the first element of `votes`. Invariant: it is the first slot that the node does not know to be
+    /// chosen.
     pub first: Slot,
-    /// The nodes that voted for this leader's proposals, from slot `first` on. A set is empty if the slot is not in
-    /// flight: nothing is proposed there, or the value is known to be chosen.
+    /// The nodes that voted for this leader's proposals: one set for each slot, from `first` on. A set is empty if its
+    /// slot is not in flight, because nothing is proposed there or the value is known to be chosen.
     pub votes: VecDeque<NodeSet>,
     /// The reads that wait.
     pub reader: Reader,
@@ -81,7 +82,7 @@ impl Leader {
         (!votes.is_empty()).then_some(votes)
     }
 
-    /// Puts a slot in flight, with the vote of the leader.
+    /// Puts a slot in flight, with the vote of the leader. The slot must not be below `first`.
     pub(crate) fn open(&mut self, slot: Slot, own: NodeSet) {
         let index = (slot.0 - self.first.0) as usize;
         if index >= self.votes.len() {
@@ -96,14 +97,14 @@ impl Leader {
         slots.filter(|(_, votes)| !votes.is_empty())
     }
 
-    /// Stops counting votes for a slot, whose value is known to be chosen.
+    /// Stops counting votes for a slot, because its value is known to be chosen.
     pub(crate) fn close(&mut self, slot: Slot) {
         if let Some(votes) = self.votes(slot) {
             *votes = NodeSet::default();
         }
     }
 
-    /// Drops the slots below the first that is not known to be chosen.
+    /// Drops the votes in the slots below `first`, which is now the first slot that is not known to be chosen.
     pub(crate) fn advance(&mut self, first: Slot) {
         let count = (first.0 - self.first.0) as usize;
         self.votes.drain(..count.min(self.votes.len()));

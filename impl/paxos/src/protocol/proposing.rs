@@ -8,13 +8,14 @@ use crate::{
 };
 
 impl Replica {
-    /// Gives the commands of clients the next free slots and proposes them. Refuses all of them if this node does
-    /// not lead, and those beyond `in_flight_max` slots.
+    /// Proposes the commands of clients in the next free slots. Refuses all commands if this node does not lead.
+    /// Refuses the commands for which `in_flight_max` leaves no slot.
     ///
     /// Papers: Paxos Made Simple, section 3; Paxos Made Moderately Complex, `propose`.
     ///
-    /// Invariant: a free slot is above every slot that was reported to this leader, or in which it has proposed. So
-    /// nothing is chosen there in a lower ballot, and nothing else is proposed there in this one.
+    /// Invariant: a free slot is above every slot that was reported to this leader, and above every slot in which it
+    /// has proposed. So no lower ballot has a chosen value in the free slot, and this ballot has no other proposal
+    /// there.
     pub(super) fn on_propose(&mut self, proposals: Vec<Proposal>, output: &mut Output) {
         let next = self.log_end();
         let Role::Leader(leader) = &self.role else {
@@ -35,8 +36,8 @@ impl Replica {
         }
     }
 
-    /// Phase 2a: the leader votes for its own proposal and asks its peers to vote. Requires that the slots are free
-    /// or that the values are [adopted](super::safety#adopted-values).
+    /// Phase 2a: votes for the leader's own proposal and asks the peers to vote. The caller must pass free slots or
+    /// [adopted](super::safety#adopted-values) values.
     ///
     /// Papers: Paxos Made Simple, section 2.2, phase 2a; Paxos Made Moderately Complex, a commander for each slot.
     ///
@@ -60,8 +61,8 @@ impl Replica {
 
     /// Phase 2b: votes for the proposed values, or refuses.
     ///
-    /// A vote promises its ballot, so the node becomes a follower. In trimmed slots it does not vote, and tells the
-    /// leader so.
+    /// A vote promises its ballot, so the node becomes a follower. If some slots are trimmed, the node does not vote
+    /// in these, and tells the leader that they are trimmed.
     ///
     /// Papers: Paxos Made Simple, section 2.2, phase 2b; Paxos Made Moderately Complex, `p2b`.
     ///
@@ -93,7 +94,7 @@ impl Replica {
         }
     }
 
-    /// Counts a node's votes in the leader's ballot.
+    /// Counts a node's votes, if they are in the leader's ballot.
     ///
     /// Papers: Paxos Made Simple, section 2.3, where the leader is the "distinguished learner".
     pub(super) fn on_accepted(
@@ -110,8 +111,8 @@ impl Replica {
         self.count_votes(index, ballot, first, count, output);
     }
 
-    /// Adds one node's vote to each of the slots that is in flight. A value with a quorum of votes is chosen: the
-    /// leader learns it and announces it, in runs of consecutive slots.
+    /// Adds one node's vote to each of these slots that is in flight. The leader learns each value that now has a
+    /// quorum of votes. It announces the values with one Chosen message for each range of consecutive slots.
     ///
     /// Invariant: each node counts once in each slot ([counted votes](super::safety#counted-votes)).
     fn count_votes(

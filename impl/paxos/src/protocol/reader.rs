@@ -1,6 +1,7 @@
 //! The reader: the reads that wait until a quorum confirms that this node still leads.
 //!
-//! It is part of a [`Leader`](super::proposer::Leader), so it is lost in a crash and when another ballot is promised.
+//! The reader is part of a [`Leader`](super::proposer::Leader). It is lost when the node crashes or promises another
+//! ballot.
 
 use super::node_set::NodeSet;
 use crate::{event::Token, types::Slot};
@@ -12,11 +13,11 @@ pub struct Reader {
     /// The end of the log when this node began to lead. Every slot in which an earlier leader got a value chosen is
     /// below it.
     pub barrier: Slot,
-    /// The last round that was begun. The first is 1.
+    /// The number of the last round that was begun. The first is 1.
     pub round: u64,
-    /// The nodes that confirmed the round, this node included. Empty if no round is under way.
+    /// The nodes that have confirmed this round, this node included. Empty if no round is under way.
     pub heard: NodeSet,
-    /// The reads of this round are answered from a state with every slot below this one. The default if no round is
+    /// The reads of this round must be answered from a state with every slot below this one. Slot 0 if no round is
     /// under way.
     pub index: Slot,
     /// The reads of this round.
@@ -31,7 +32,8 @@ impl Reader {
         Self { barrier, ..Self::default() }
     }
 
-    /// Begins a round for all waiting reads, and fixes the slots that they have to see.
+    /// Begins a round for all waiting reads. They have to see all slots below `known_end`, the end of the slots known
+    /// to be chosen, and below the barrier.
     pub(crate) fn begin(&mut self, known_end: Slot, own: NodeSet) {
         self.round += 1;
         self.heard = own;
@@ -45,7 +47,7 @@ impl Reader {
         (std::mem::take(&mut self.asked), std::mem::take(&mut self.index))
     }
 
-    /// Returns true if a round is under way that this node has not confirmed.
+    /// Returns true if a round is under way that the node with this index has not confirmed.
     pub(crate) fn awaits(&self, index: usize) -> bool {
         !self.heard.is_empty() && !self.heard.contains(index)
     }

@@ -2,8 +2,8 @@
 //!
 //! A leader may have been deposed without knowing it. So it asks its peers to confirm that they have promised no
 //! higher ballot, and answers the read once a phase 2 quorum has confirmed. [Reads](super::safety#reads) has the
-//! argument. None of the papers has this protocol: "Paxos Made Moderately Complex" reads through the log or with
-//! leases, which need clocks.
+//! safety argument. None of the papers has this protocol. In "Paxos Made Moderately Complex" a read goes through the
+//! log or relies on leases, which need clocks.
 
 use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl Replica {
-    /// Adds reads to the next round, and begins that round if none is under way. Refuses them if this node does not
-    /// lead.
+    /// Adds reads to the next round, and begins that round if none is under way. Refuses the reads if this node does
+    /// not lead.
     pub(super) fn on_read(&mut self, tokens: Vec<Token>, output: &mut Output) {
         let Role::Leader(leader) = &mut self.role else {
             return self.refuse(tokens, output);
@@ -25,7 +25,7 @@ impl Replica {
 
     /// Begins the next round, unless one is under way or no read waits.
     ///
-    /// Invariant: the slots that the reads have to see are fixed here, before any answer of the round.
+    /// Invariant: this function fixes the slots that the reads have to see, before any peer answers in this round.
     fn confirm_if_asked(&mut self, output: &mut Output) {
         let own = NodeSet::of(self.own_index());
         let (Role::Leader(leader), Some(ballot)) = (&mut self.role, self.acceptor.promised) else {
@@ -64,11 +64,11 @@ impl Replica {
         }
     }
 
-    /// Counts a confirmation of the present round. With a quorum the reads of the round are released, and the next
-    /// round begins.
+    /// Counts a confirmation of the present round. With a quorum, releases the reads of the round and begins the next
+    /// round if reads wait.
     ///
-    /// Invariant: each node counts once, and only with an answer to this very round. An earlier answer may be older
-    /// than the reads.
+    /// Invariant: each node counts once, and only with an answer to this very round. An answer to an earlier round may
+    /// be older than the reads.
     pub(super) fn on_confirmed(
         &mut self,
         index: usize,
@@ -82,7 +82,7 @@ impl Replica {
         let Role::Leader(leader) = &mut self.role else { return };
         let reader = &mut leader.reader;
         if round != reader.round || !reader.awaits(index) {
-            return; // The answer is to an earlier round, or came twice.
+            return; // The answer belongs to an earlier round, or came twice.
         }
         reader.heard.insert(index);
         self.finish_if_confirmed(output);

@@ -1,4 +1,4 @@
-//! Sending messages again that may have been lost (Paxos Made Simple, section 2.4: needed for progress only).
+//! Sending messages again that may have been lost. Only progress depends on it (Paxos Made Simple, section 2.4).
 
 use super::{Replica, log::runs, proposer::Role};
 use crate::{
@@ -7,8 +7,8 @@ use crate::{
 };
 
 impl Replica {
-    /// Sends messages again to each peer that has not answered: a candidate its Prepare message, a leader its
-    /// proposals in flight and the question of its round of reads.
+    /// Sends messages again to each peer that has not answered them. A candidate sends its Prepare message. A leader
+    /// sends the Accept messages of the slots in flight, and the Confirm message of its round of reads.
     ///
     /// Invariant: a proposal that is sent again has the value of the leader's own vote, so it is the same proposal.
     /// See [one value per ballot](super::safety#one-value-per-ballot).

@@ -11,26 +11,26 @@
 //! - Nodes do not lie.
 //! - Members do not change.
 //! - Every phase 1 quorum shares a node with every phase 2 quorum. `Config::validate` checks the sizes.
-//! - A driver keeps the contract of the [crate].
+//! - Every driver keeps the contract of the [crate].
 //!
 //! # One value per ballot
 //!
 //! *Claim.* In one ballot and slot at most one value is proposed.
 //!
 //! *Reason.* A ballot contains the id of its owner, and a Prepare or Accept message from another sender is ignored.
-//! The owner begins a ballot only above its own promise, and makes that promise durable before the Prepare message
-//! leaves. So it never begins a ballot twice, not even after a crash. While it leads, it proposes in each slot
-//! once. A message that is sent again carries the value of the leader's own vote.
+//! The owner begins only ballots above its promise. It promises each new ballot itself, and this promise is durable
+//! before the Prepare message leaves. So it never uses a ballot twice, not even after a crash. While it leads, it
+//! proposes in each slot at most once. A message that is sent again carries the value of the leader's own vote.
 //!
 //! *Papers.* Paxos Made Simple, section 2.5; The Part-Time Parliament, condition B1; Paxos Made Moderately Complex,
 //! invariants A4 and C1.
 //!
 //! *Without it* the votes of one ballot do not stand for one value, and two values can be chosen. Entry 15 begins a
-//! ballot twice, 16 changes the value in a ballot.
+//! ballot twice. Entry 16 changes the value in a ballot.
 //!
 //! # Adopted values
 //!
-//! *Claim.* If a value is chosen in a slot, every leader of a higher ballot proposes that value in that slot.
+//! *Claim.* If a value is chosen in a slot, no leader of a higher ballot proposes another value in that slot.
 //!
 //! *Reason.* A leader has promises from a phase 1 quorum. One of these nodes voted for the chosen value, because
 //! the quorums intersect. It did so before it promised the leader's ballot, and so it reports a vote in that slot,
@@ -48,11 +48,11 @@
 //!
 //! # Counted votes
 //!
-//! *Claim.* A leader takes a value for chosen only if it is.
+//! *Claim.* Each value that a leader takes for chosen is chosen.
 //!
-//! *Reason.* It counts the votes for each slot as a set of nodes, so that a vote that arrives twice counts once. It
-//! counts only votes in the ballot that it leads, and drops the sets when it leaves the ballot. The slot and the
-//! ballot of a vote determine its value (see [one value per ballot](#one-value-per-ballot)).
+//! *Reason.* The leader counts the votes for each slot as a set of nodes, so that a vote that arrives twice counts
+//! once. It counts only votes in the ballot that it leads, and drops the sets when it leaves the ballot. The slot and
+//! the ballot of a vote determine its value (see [one value per ballot](#one-value-per-ballot)).
 //!
 //! *Without it* a client is told of a value that may still be replaced. Entries 12, 13 and 14 count wrongly. In
 //! entry 22 an acceptor claims a vote that it did not cast.
@@ -62,11 +62,11 @@
 //! *Claim.* An acceptor needs one promise for the whole log. To accept in one slot is to promise the ballot for
 //! every slot.
 //!
-//! *Reason.* A higher promise is always safe, because an acceptor that refuses more behaves like one whose messages
-//! are lost. The raise is also necessary. A reported vote has to be the acceptor's highest in that slot. If a vote
-//! did not raise the promise, the acceptor could vote in a lower ballot afterwards and lose the higher vote. One
-//! Promise message reports the votes of all slots, so one phase 1 serves every slot in which the leader will ever
-//! propose.
+//! *Reason.* To raise the promise is always safe, because an acceptor that refuses more behaves like one whose
+//! messages are lost. To raise it with each vote is also necessary, because a reported vote has to be the acceptor's
+//! highest in that slot. If a vote did not raise the promise, the acceptor could vote in a lower ballot afterwards and
+//! lose the higher vote. One Promise message reports the votes of all slots, so one phase 1 serves every slot in which
+//! the leader will ever propose.
 //!
 //! *Papers.* Paxos Made Simple, section 2.2: "An acceptor can ignore any request without compromising safety."
 //! Section 3 and The Part-Time Parliament, section 3.1, have one phase 1 for all slots.
@@ -74,10 +74,11 @@
 //! *Without it* a quorum no longer holds a chosen value. In entry 5 a vote does not promise. Entries 3 and 4 break
 //! the promise itself.
 //!
-//! *Repeated promises.* A Prepare message for the ballot that is already promised is answered again, because the
-//! first answer may be lost. The answer is the same as long as the acceptor has not voted in that ballot, since it
-//! votes in no lower one. Once it has voted, the owner has its quorum or has given up, and needs no answer. Entry
-//! 21 answers all the same: it does no harm.
+//! *Repeated promises.* An acceptor answers a Prepare message again if the ballot is already promised, because the
+//! first answer may be lost. The reports are the same as in the first answer, except for slots trimmed since then,
+//! because the acceptor votes in no lower ballot. Once the acceptor has voted in the ballot, it does not answer: the
+//! owner has had its quorum, and needs no answer. Once the acceptor has trimmed all its votes of the ballot, it no
+//! longer sees that it voted, and answers again. That does no harm. Entry 21 always answers, and does no harm either.
 //!
 //! # Early Accepts
 //!
@@ -95,27 +96,29 @@
 //! for the node's own promise.
 //!
 //! *Without it* there are two failures. If the Accept message leaves before the promise is durable, a crash can
-//! make the node begin the ballot again and propose another value in it. That takes a node whose own promise is a
-//! quorum, since otherwise the Prepare message had to wait for the same record (entry 30). If the leader's own vote
-//! counts before it is durable, a client is told of a value that a crash can undo (entry 31).
+//! make the node begin the ballot again and propose another value in it (entry 30). Only a node whose own promise is
+//! a quorum can fail in this way: any other node needs the answers to its Prepare message, which waits for the same
+//! record. If an effect of the leader's own vote leaves before that vote is durable, a client is told of a value that
+//! a crash can undo (entry 31).
 //!
 //! # Trimming
 //!
 //! *Claim.* A node may forget its votes and values in every slot that is chosen and whose effect is in a durable
 //! snapshot.
 //!
-//! *Reason.* A vote has one use: to tell a later leader of a value that may be chosen. In place of the forgotten
-//! votes a Promise message carries `trimmed`: every slot below is chosen. A candidate does not lead before it knows
-//! all slots below the highest `trimmed` of its quorum, from messages or by a snapshot. It then proposes only from
-//! the first slot that it does not know. In those slots every node of the quorum reported its votes, so the
-//! argument for [adopted values](#adopted-values) holds unchanged. An acceptor does not vote in a slot that it has
-//! trimmed. That is safe as any refusal is, and it answers `Trimmed` because the proposer lacks a chosen value.
+//! *Reason.* A vote has one use: it tells a later leader of a value that may be chosen. In place of the forgotten
+//! votes, a Promise message carries `trimmed`, which says that every slot below `trimmed` is chosen. A candidate does
+//! not lead before it knows all slots below the highest `trimmed` of its quorum, from messages or by a snapshot. It
+//! then proposes only in slots that it does not know to be chosen. In those slots every node of the quorum reported
+//! its votes, so the argument for [adopted values](#adopted-values) holds unchanged. An acceptor does not vote in a
+//! slot that it has trimmed. To refuse a vote is always safe. The acceptor answers with a Trimmed message, because the
+//! proposer lacks a chosen value.
 //!
 //! *Papers.* Paxos Made Moderately Complex, "Garbage Collection".
 //!
 //! *Without it* other values are chosen in place of those in the snapshot. Entry 25 trims slots that are not
-//! chosen, 18c does not report `trimmed`, 25b leads without those slots. Entry 44 trims slots that the state
-//! machine has not applied. That one is in the driver's hands, because the replica has no state machine.
+//! chosen, 18c does not report `trimmed`, and 25b leads without the trimmed slots. Entry 44 trims slots that the state
+//! machine has not applied. Only the driver can prevent this fault, because the replica has no state machine.
 //!
 //! # Reads
 //!
@@ -123,24 +126,25 @@
 //! [`ReadReady::at`] is applied. That state has the effect of every command whose result any client knew when the
 //! read was asked.
 //!
-//! *Reason.* The leader of ballot b first lets a phase 2 quorum confirm that it has promised nothing above b. A
-//! leader of a higher ballot needs the promise of one of these nodes, and that node promises after it has
-//! confirmed. So when the question was asked, nothing was chosen in a ballot above b. There are two kinds of values
-//! that a client can know by then:
+//! *Reason.* The leader of ballot b first lets a phase 2 quorum of nodes confirm that they have promised nothing above
+//! b. A leader of a higher ballot needs the promise of one of these nodes, and that node promises after it has
+//! confirmed. So when the leader of b asked for the confirmation, nothing was chosen in a ballot above b. There are two
+//! kinds of values that a client can know by then:
 //!
-//! - The value was chosen in a ballot below b. Then it was reported to the leader, or trimmed and known to it. Its
-//!   slot is below `barrier`, the end of the log when this node began to lead.
+//! - The value was chosen in a ballot below b. Then it was reported to the leader, or the leader knew it to be chosen.
+//!   Its slot is below `barrier`, the end of the log when this node began to lead.
 //! - The value was chosen in b. The votes of b go to its owner only, and a client hears of the value after the
 //!   leader does. So the slot is below the end of the slots that the leader knows to be chosen.
 //!
-//! `at` is the higher of the two ends, and is fixed when the round begins. It counts slots beyond a gap as well.
-//! Another node may know the value in the gap from an earlier leader, and have applied the slots after it.
+//! `at` is the higher of the two ends. It is fixed when the round begins, and may lie beyond a gap in the values that
+//! the leader knows. Another node may know the value in the gap from an earlier leader, and may have applied the slots
+//! after it.
 //!
 //! *Rounds.* A confirmation counts only in the round that asked for it. A confirmation of an earlier round may have
 //! been sent before the read was asked, and another leader may have been elected since.
 //!
 //! *Without it* a client sees an older state than another client has seen before. Entry 26 does not ask for
-//! confirmation, 26b leaves out the barrier, 26c counts an earlier round, 26d stops at the gap.
+//! confirmation, 26b leaves out the barrier, 26c counts an earlier round, and 26d stops at the gap.
 //!
 //! # Recovery
 //!
@@ -148,14 +152,15 @@
 //! messages.
 //!
 //! *Reason.* A message other than an [early Accept](#early-accepts) leaves only after the records of its output are
-//! durable. So the other nodes have heard of no promise and no vote that the crash took away. The other state is
-//! not needed for agreement. A candidate or leader comes back as a follower and begins a higher ballot, because it
-//! no longer knows what it heard or proposed. The chosen values are learned again.
+//! durable. So the other nodes have heard of no promise and no vote that the crash took away. Agreement does not
+//! depend on the state that is not recorded. A candidate or leader comes back as a follower. It leads again only in a
+//! higher ballot, because it no longer knows the promises that it received and the values that it proposed. It learns
+//! the chosen values again.
 //!
 //! *Papers.* Paxos Made Simple, section 2.5; Paxos Made Moderately Complex, "Keeping State on Disk".
 //!
-//! *Without it* a node forgets a promise or a vote on which others rely, and a chosen value is replaced. Entry 1
-//! releases messages before their records are durable, 2 takes an unreadable disk for an empty one, 15 does not
+//! *Without it* a node forgets a promise or a vote on which other nodes rely, and a chosen value is replaced. Entry 1
+//! releases messages before their records are durable, 2 takes an unreadable disk for an empty one, and 15 does not
 //! store the promise of its own ballot.
 //!
 //! [`ReadReady::at`]: crate::ReadReady::at

@@ -1,5 +1,5 @@
-//! Trimming: votes and values below a durable snapshot are dropped (Paxos Made Moderately Complex, "Garbage
-//! Collection").
+//! Trimming: a replica drops the votes and values that a durable snapshot replaces (Paxos Made Moderately Complex,
+//! "Garbage Collection").
 //!
 //! The snapshot may be this node's own or a peer's. The replica does the same in both cases.
 
@@ -10,8 +10,9 @@ use crate::{
 };
 
 impl Replica {
-    /// Drops the votes and values below `below`, whose effect a durable snapshot holds. The snapshot may fill a
-    /// gap, so later values may be released, and a candidate that waited for these slots may lead.
+    /// Drops the votes and values below `below`, because a durable snapshot has their effect. The snapshot may fill a
+    /// gap in the known values. So known values after the gap may be released, and a candidate that waited for these
+    /// slots may lead.
     ///
     /// Invariant: every trimmed slot is chosen and its effect is durable here ([trimming](super::safety#trimming)).
     pub(super) fn on_snapshot(&mut self, below: Slot, output: &mut Output) {
@@ -27,7 +28,8 @@ impl Replica {
         self.lead_if_promised(output);
     }
 
-    /// Asks the driver for the snapshot of a peer that has trimmed slots which this node does not know.
+    /// Asks the driver for the snapshot of peer `from`, if that peer has trimmed slots that this node does not know to
+    /// be chosen.
     pub(super) fn on_trimmed(&self, from: NodeId, below: Slot, output: &mut Output) {
         if below > self.learner.below {
             output.fetch.push(from);

@@ -1,4 +1,4 @@
-//! Section 3: a replicated state machine, which takes a log of values.
+//! Section 3: a replicated state machine, which needs a log of values.
 
 use paxos::{Config, Message, Refusal, Replica, Slot, To, Value, protocol::proposer::Role};
 
@@ -102,7 +102,7 @@ fn a_leader_gets_alpha_commands_ahead() {
         assert_eq!(propose(&mut leader, "x").taken[0].slot, Slot(slot));
     }
     assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
-    // That later slots are chosen allows no new proposal.
+    // A later slot that is chosen allows no new proposal.
     accepted(&mut leader, 2, ballot(1, 1), 1, 2);
     assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
     accepted(&mut leader, 2, ballot(1, 1), 0, 1);

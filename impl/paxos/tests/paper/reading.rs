@@ -8,8 +8,9 @@ use crate::helpers::{
     snapshot,
 };
 
-/// A read needs no slot of the log. It may be answered once a quorum has confirmed, after it was asked, that no
-/// higher ballot is promised. Each node counts once, and only for that round and ballot.
+/// A read needs no slot of the log. It may be answered once a quorum has confirmed that it has promised no higher
+/// ballot. The leader must ask the quorum after it got the read. Each node counts once, and only for that round and
+/// ballot.
 #[test]
 fn a_read_is_confirmed_by_a_quorum() {
     let mut leader = leader(1, 5);
@@ -39,7 +40,8 @@ fn a_read_is_confirmed_by_a_quorum() {
     assert_eq!(confirmed(&mut leader, 2, ballot(1, 1), 2), Output::default());
 }
 
-/// With a phase 2 quorum of one, every other leader needs the promise of this one. So it confirms its reads alone.
+/// With a phase 2 quorum of one, every other leader needs the promise of this leader. So this leader confirms its reads
+/// alone.
 #[test]
 fn one_vote_is_enough_to_read() {
     let mut leader = Replica::new(config(1, 3).with_quorums(3, 1)).unwrap();
@@ -99,8 +101,8 @@ fn a_new_leaders_reads_see_reported_slots() {
     assert_eq!(ready(&confirmed(&mut candidate, 3, ballot(1, 1), 1)), [(1, 5)]);
 }
 
-/// A confirmation says that no higher ballot is promised. It promises nothing, and goes only to the owner of the
-/// ballot.
+/// A confirmation says that its sender has promised no higher ballot. It is no promise, and goes only to the owner of
+/// the ballot.
 #[test]
 fn a_node_that_has_promised_a_higher_ballot_does_not_confirm() {
     let mut replica = replica(2, 3);
@@ -156,7 +158,7 @@ fn reads_are_refused_without_the_lead() {
     }
 }
 
-/// Messages "can be lost". Nodes that have not confirmed are asked again, as long as the round lasts.
+/// Messages "can be lost". During a round, the leader asks the nodes again that have not confirmed.
 #[test]
 fn a_round_is_asked_again() {
     let mut leader = leader(1, 5);

@@ -1,4 +1,4 @@
-//! Trimming, which the paper leaves open: votes and values below a snapshot are forgotten.
+//! Trimming, which the paper leaves open: a node drops the votes and values below a snapshot.
 
 use itertools::Itertools;
 use paxos::{Message, NodeId, Output, Record, Replica, Slot, Timer, To, protocol::proposer::Role};
@@ -10,8 +10,8 @@ use crate::helpers::{
     trimmed, value, vote,
 };
 
-/// A durable snapshot takes the place of the votes and values below it. They are dropped, with a record. An older
-/// snapshot changes nothing.
+/// A durable snapshot replaces the votes and values below it. The node drops them, with a record. An older snapshot
+/// changes nothing.
 #[test]
 fn a_snapshot_takes_the_place_of_the_log() {
     let mut replica = replica(2, 3);
@@ -30,7 +30,7 @@ fn a_snapshot_takes_the_place_of_the_log() {
 /// The snapshot of a peer may hold slots that this node never knew. The values that the node knows of later slots
 /// are then released in order.
 #[test]
-fn after_a_snapshot_the_log_goes_on() {
+fn values_after_a_snapshot_are_released() {
     let mut replica = replica(2, 3);
     hear(&mut replica, 1, learned(3, &["d", "e"]));
     let output = snapshot(&mut replica, 3);
@@ -161,7 +161,7 @@ fn no_votes_in_trimmed_slots() {
 /// A leader that hears that its slots are trimmed elsewhere asks for the snapshot. With the snapshot it stops
 /// proposing in those slots, and in no others.
 #[test]
-fn a_leader_gives_up_slots_that_others_have_trimmed() {
+fn a_leader_stops_proposing_in_slots_that_others_have_trimmed() {
     let mut leader = leader(1, 3);
     for command in ["a", "b", "c"] {
         propose(&mut leader, command);

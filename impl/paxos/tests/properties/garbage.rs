@@ -34,13 +34,13 @@ enum Garbage {
     ValuesNothingChosen,
 }
 
-/// Slots that the replica of the garbage tests holds beyond the end of its log.
+/// The number of slots beyond the end of its log that the replica of these tests accepts.
 const SLOTS_AHEAD_MAX: u64 = 16;
 
-/// Stands for the first slot that the replica does not know at the time of a snapshot. A snapshot may not hold more.
+/// Stands for the first slot that the replica does not know when it gets a snapshot. A snapshot must not hold more.
 const KNOWN_END: Slot = Slot(u64::MAX);
 
-/// Events that are mostly nonsense, with some that fit.
+/// Returns events of which most make no sense and some do.
 fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
     let most = SLOTS_AHEAD_MAX + 4;
     let number = || prop_oneof![6 => 0..most, 1 => any::<u64>(), 1 => u64::MAX - 2..=u64::MAX];
@@ -120,7 +120,7 @@ fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
         prop_oneof![11 => event, 1 => propose, 1 => Just(Event::Snapshot { below: KNOWN_END })]
             .boxed()
     } else {
-        // A snapshot says that its slots are chosen, like a message.
+        // A snapshot says that its slots are chosen, as a Learned message does.
         let snapshot = (0..most).prop_map(|below| Event::Snapshot { below: Slot(below) });
         prop_oneof![16 => event, 1 => snapshot].boxed()
     }
@@ -133,9 +133,8 @@ fn garbage_value(kind: Garbage, ballot: Ballot, slot: Slot) -> Value {
     }
 }
 
-/// Feeds events to node 1 of three. Its memory must stay bounded, and its records must rebuild its state. Every
-/// other Promise, Accepted or Confirmed message gets the node's present ballot, so that the node leads now and
-/// then.
+/// Feeds events to node 1 of three. Its memory must stay bounded, and its records must rebuild its state. Promise,
+/// Accepted and Confirmed messages at even places get the node's present ballot, so that the node sometimes leads.
 fn feed(events: &[Event]) -> Result<(), TestCaseError> {
     let config = Config {
         in_flight_max: 8,

@@ -14,8 +14,8 @@ use proptest::{collection::vec, prelude::*};
 proptest! {
     #![proptest_config(persistent())]
 
-    /// The log behaves like a map by slot from which the lowest slots are removed for good. Logs with equal entries
-    /// are equal, whatever the order of the insertions.
+    /// The log behaves like a map by slot from which the lowest slots are removed for good. Two logs with the same
+    /// entries and the same trimmed slots are equal, for any order of the insertions.
     #[test]
     fn the_log_is_a_map(
         changes in vec((0u64..40, proptest::option::weighted(0.9, 0u8..4)), 0..60),
@@ -61,10 +61,10 @@ proptest! {
         }
     }
 
-    /// Promises and votes count once for each node, whatever their number and order. Those of nodes that are not
-    /// members never count.
+    /// Promises and votes count once for each node, for any number and order of messages. Those of nodes that are
+    /// not members never count.
     #[test]
-    fn answers_are_counted_as_sets(
+    fn promises_and_votes_are_counted_as_sets(
         (nodes, phase1, phase2) in quorums(),
         promises in vec(0u32..10, 0..20),
         votes in vec(0u32..10, 0..20),

@@ -11,7 +11,7 @@ pub(crate) fn persistent() -> ProptestConfig {
     ProptestConfig { failure_persistence: Some(Box::new(beside)), ..ProptestConfig::default() }
 }
 
-/// A number of nodes, and sizes of phase 1 and phase 2 quorums that intersect.
+/// Returns a number of nodes, and sizes of phase 1 and phase 2 quorums that intersect.
 pub(crate) fn quorums_of(
     nodes: std::ops::RangeInclusive<u32>,
 ) -> impl Strategy<Value = (u32, usize, usize)> {
@@ -30,7 +30,7 @@ pub(crate) fn quorums() -> impl Strategy<Value = (u32, usize, usize)> {
     quorums_of(1..=6)
 }
 
-/// Records that do not contradict each other, because slot and ballot determine the value.
+/// Returns records that do not contradict each other, because slot and ballot determine the value.
 pub(crate) fn records() -> impl Strategy<Value = Record> {
     let ballots = (1u64..5, 1u32..5).prop_map(|(round, node)| ballot(round, node));
     let accepted = (ballots.clone(), 0u64..10, 0u64..4).prop_map(|(ballot, first, count)| {

@@ -12,9 +12,9 @@ proptest! {
     #![proptest_config(persistent())]
 
     /// Messages are lost, repeated and reordered. Disks are slow. Nodes crash, lose everything that is not synced,
-    /// and come back. They take snapshots, and install those of other nodes, also without having asked. The
-    /// monitors of the cluster check agreement and promises after every step. After the storm, all nodes learn the
-    /// same log, a new command is chosen, and a read is answered.
+    /// and come back. They take snapshots, and install those of other nodes, even if they have not asked for them.
+    /// After every step the monitors of the cluster check agreement and promises. After the storm, all nodes learn
+    /// the same log, a new command is chosen, and a read is answered.
     #[test]
     fn a_storm_breaks_nothing(
         (nodes, phase1, phase2) in quorums_of(3..=5),
@@ -45,31 +45,31 @@ proptest! {
 /// A cluster in a storm.
 struct Storm {
     cluster: Cluster,
-    /// The nodes that want a snapshot, and the peer that each named last.
+    /// The nodes that want a snapshot, each with the last peer that it named.
     wanted: BTreeMap<NodeId, NodeId>,
     /// The number of proposals and reads so far.
     asked: u64,
     answered: Vec<ReadReady>,
 }
 
-/// What can happen. Numbers are taken modulo what there is.
+/// The events of a storm. An index is taken modulo the number of nodes or messages.
 #[derive(Clone, Debug)]
 enum Fault {
     Deliver(usize),
-    /// So many, oldest first: without some order nothing is ever chosen.
+    /// Delivers so many messages, oldest first. Without some order nothing is ever chosen.
     DeliverOldest(usize),
     Lose(usize),
-    /// All that is on its way to one node: it falls behind.
+    /// Loses all messages on their way to one node, so that the node falls behind.
     CutOff(usize),
     Repeat(usize),
     Timer(usize, Timer),
     Propose(usize, u64),
     Read(usize, u64),
-    /// Of all but so many slots that were applied.
+    /// Lets a node take a snapshot of all slots that it has applied, but for so many.
     Snapshot(usize, u64),
-    /// The snapshot that is wanted arrives.
+    /// Lets a node install the snapshot that it wants.
     Fetch(usize),
-    /// The first node installs the snapshot of the second without having asked for it.
+    /// Lets the first node install the snapshot of the second, even if it has not asked for it.
     Install(usize, usize),
     HoldDisk(usize),
     Sync(usize),
@@ -105,7 +105,7 @@ impl Storm {
     fn suffer(&mut self, fault: &Fault) {
         let nodes = self.cluster.nodes.keys().copied().collect_vec();
         let node = |index: &usize| nodes[index % nodes.len()];
-        // Most clients have found a node that leads, or believes so.
+        // Most clients have found a node that leads or believes that it does.
         let leaders = nodes.iter().copied().filter(|&id| self.cluster.leads(id)).collect_vec();
         let client_of = |index: &usize| match leaders.len() {
             some @ 1.. if *index > 0 => leaders[index % some],
@@ -210,7 +210,7 @@ impl Storm {
         self.step(id, Event::Read(tokens));
     }
 
-    /// Every command is another one, so that a value in the wrong place is seen.
+    /// All commands differ, so that the test finds a value in the wrong slot.
     fn propose(&mut self, id: NodeId, count: u64) {
         let proposals = self
             .tokens(count)
@@ -219,15 +219,15 @@ impl Storm {
         self.step(id, Event::Propose(proposals.collect()));
     }
 
-    /// No more faults: one leader, everybody knows the same, a new command is chosen everywhere, and a
-    /// read sees it.
+    /// Ends the faults. Asserts that then one node leads, that all nodes know the same log, that a new command is
+    /// chosen, and that a read sees it.
     fn calm_down(&mut self) {
         let nodes = self.cluster.nodes.keys().copied().collect_vec();
         for &id in &nodes {
             self.sync_if_held(id);
             self.restart_if_down(id);
         }
-        // A node that is too far behind to hold the reported values cannot lead. Another one does.
+        // A node that is too far behind to hold the reported values cannot lead. Another node does.
         let leaders = nodes.iter().flat_map(|&id| std::iter::repeat_n(id, 10));
         for leader in leaders {
             self.deliver_all();
@@ -239,7 +239,7 @@ impl Storm {
                 self.step(leader, Event::Timer(timer));
             }
             self.deliver_all();
-            // It may have led in a ballot that is over, and been told so just now.
+            // A leader of an old ballot may have been refused just now.
             if self.cluster.leads(leader) && self.agree() {
                 let before = self.cluster.chosen().len();
                 self.propose(leader, 1);
@@ -270,7 +270,7 @@ impl Storm {
         }
     }
 
-    /// Everybody knows all that is chosen, and it has no gaps.
+    /// Returns true if all nodes know all chosen values, and if there is no gap between these.
     fn agree(&self) -> bool {
         let chosen = self.cluster.chosen();
         let gapless = chosen.keys().enumerate().all(|(index, slot)| slot.0 == index as u64);

@@ -1,26 +1,26 @@
-//! Interaction files: commands, and below each block what they led to.
+//! Interaction files: commands, and below each block of commands their output.
 //!
-//! A block is one or more lines with commands, then `----`, then output up to an empty line. Lines
-//! with `#` are comments. Output is written anew by the test, so only the commands matter. Anything
-//! that is not a command, or that finds nothing to act on, fails.
+//! A block is one or more lines with commands, then `----`, then output up to an empty line. Lines that begin with `#`
+//! are comments. The test ignores the output in the file and writes it anew. It fails at a line that is no command, and
+//! at a command that finds nothing to act on.
 //!
-//! | command | what happens |
+//! | command | effect |
 //! |---|---|
 //! | `cluster 3 phase1=2 phase2=2 in_flight=8 slots_ahead=8 batch=8` | nodes 1 to 3; must come first, and may leave out options |
 //! | `campaign 1` | short for `timer 1 campaign` |
 //! | `timer 1 campaign` / `heartbeat` / `resend` | a timer fires |
 //! | `propose 1 x y` | clients ask node 1 for two commands at once |
 //! | `read 1 r1 r2` | clients ask node 1 to read |
-//! | `snapshot 1 below=3` | node 1 has a snapshot of what it has applied below slot 3, and says so to its replica |
-//! | `install 2 from=1` | node 2 has got the snapshot of node 1 |
+//! | `snapshot 1 below=3` | node 1 makes a snapshot of the slots below 3 durable, and tells its replica |
+//! | `install 2 from=1` | node 2 installs the snapshot of node 1, and tells its replica |
 //! | `deliver 1->2 Accept slot=0` | the oldest message from 1 to 2 that has all these words; with `*` for a node, all such messages that are under way now |
-//! | `drop 1->2 …`, `duplicate 1->2 …` | the same choice of messages; lost, or under way once more |
-//! | `hold 2` | the disk of 2 is slow: nothing becomes durable, nothing leaves, until `sync 2` |
-//! | `sync 2` | all of it at once |
-//! | `crash 2`, `restart 2` | loses what is not durable; comes back with the rest |
-//! | `stabilize` | delivers, oldest first, until nothing is under way |
-//! | `under-way` | shows what is |
-//! | `state` | shows all nodes, and the values that the durable votes choose, even if no node knows them |
+//! | `drop 1->2 …`, `duplicate 1->2 …` | the same messages as for `deliver` are lost, or are under way once more |
+//! | `hold 2` | the disk of node 2 is slow: until `sync 2`, nothing becomes durable and nothing leaves |
+//! | `sync 2` | makes all records of node 2 durable at once, and releases its output |
+//! | `crash 2`, `restart 2` | node 2 loses everything that is not durable, and comes back with the rest |
+//! | `stabilize` | delivers messages, oldest first, until none is under way |
+//! | `under-way` | shows the messages that are under way |
+//! | `state` | shows all nodes, and the values that the durable votes have chosen, even if no node knows it |
 //! | `timers` | from here on shows the timers that are armed |
 
 use std::fmt::Write;
@@ -33,7 +33,7 @@ use paxos::{
 
 use paxos_simulator::replicas::{Cluster, Sent};
 
-/// Runs a file and gives it back with its output.
+/// Runs the commands of a file. Returns the file with their output.
 pub(crate) fn run(file: &str) -> String {
     let mut script = Script::default();
     let mut text = String::new();
@@ -46,7 +46,7 @@ pub(crate) fn run(file: &str) -> String {
         script.command(line);
         let ends = lines.peek().is_none_or(|next| next.is_empty() || *next == "----");
         if ends {
-            // The output of the last run is dropped.
+            // The output in the file is dropped.
             while lines.next_if(|old| !old.is_empty()).is_some() {}
             let output = std::mem::take(&mut script.output);
             let output = if output.is_empty() { "(nothing)\n".to_owned() } else { output };
@@ -96,7 +96,7 @@ impl Script {
                 self.perform(id(node), event, "");
             }
             ["deliver", route, ref words @ ..] => {
-                // Each one taken moves those behind it up by one; new ones come at the end.
+                // Each delivered message moves the later ones up by one. New messages come at the end.
                 for (taken, index) in self.find(line, route, words).into_iter().enumerate() {
                     self.deliver(index - taken);
                 }
@@ -169,7 +169,7 @@ impl Script {
         self.cluster = Some(Cluster::new(configs).expect("the configuration is valid"));
     }
 
-    /// The places of the messages meant, oldest first; only the oldest, unless `*` asks for all.
+    /// Returns the indexes of the messages that a command names, oldest first. Without `*`, returns only the oldest.
     fn find(&mut self, line: &str, route: &str, words: &[&str]) -> Vec<usize> {
         let (from, to) = route
             .split_once("->")
@@ -240,7 +240,7 @@ impl Script {
         }
     }
 
-    /// Everything that waited for the records.
+    /// Syncs a node, and writes the output that waited for the records.
     fn release(&mut self, id: NodeId, indent: &str) {
         let Output { messages, chosen, taken, refused, reads, fetch, .. } =
             self.cluster().sync(id).unwrap();
@@ -339,7 +339,7 @@ impl Script {
         }
     }
 
-    /// A name for what a client asks for.
+    /// Returns a new token for a proposal or a read with this name.
     fn token(&mut self, name: &str) -> Token {
         self.asked.push(name.to_owned());
         Token(self.asked.len() as u64 - 1)
@@ -362,7 +362,7 @@ fn id(word: &str) -> NodeId {
     NodeId(number(word) as u32)
 }
 
-/// What follows `name=`.
+/// Returns the value of the option `name=value`.
 fn valued<'a>(option: &'a str, name: &str) -> &'a str {
     let (found, value) = option.split_once('=').unwrap_or_default();
     assert_eq!(found, name, "`{option}` is not an option here");

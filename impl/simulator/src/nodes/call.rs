@@ -1,4 +1,4 @@
-//! A request to a node, which is polled instead of awaited.
+//! A request to a node that the caller polls instead of awaiting it.
 
 use std::{
     fmt,
@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// A request that waits for its answer. Nothing happens in it unless it is polled.
+/// A request that waits for its answer. It makes progress only when it is polled.
 pub struct Call<T>(Pin<Box<dyn Future<Output = T>>>);
 
 impl<T> fmt::Debug for Call<T> {
@@ -23,7 +23,7 @@ impl<T> Call<T> {
     /// Returns the answer once it is there.
     ///
     /// # Panics
-    /// The answer was returned before.
+    /// Panics if it has returned the answer before.
     pub fn poll(&mut self) -> Option<T> {
         match self.0.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Some(answer),

@@ -15,13 +15,13 @@ use super::{
     history::{History, Indexed, Observed},
 };
 
-/// All clients, and what they have seen.
+/// The requests of all clients, and the answers.
 #[derive(Debug)]
 pub(super) struct Clients<A> {
     proposals: BTreeMap<u64, Proposal<A>>,
     answers: BTreeMap<u64, A>,
     reads: Vec<Read>,
-    /// The number of commands whose effect a client has seen. Later requests have to come after those commands.
+    /// The number of commands whose effect a client has seen. Later requests must come after these commands.
     seen: u64,
 }
 
@@ -35,7 +35,7 @@ struct Proposal<A> {
     call: Call<Result<Indexed<A>, ProposeError>>,
 }
 
-/// A read that waits for its answer, which is the number of commands that had been applied.
+/// A read that waits for its answer. The answer is the number of commands that the node had applied.
 #[derive(Debug)]
 struct Read {
     at: NodeId,
@@ -51,12 +51,12 @@ impl<A> Default for Clients<A> {
 }
 
 impl<A: Answer> Clients<A> {
-    /// The number of requests that wait for an answer.
+    /// Returns the number of requests that wait for an answer.
     pub(super) fn waiting(&self) -> usize {
         self.proposals.len() + self.reads.len()
     }
 
-    /// Hears the answers of a node. Each is checked.
+    /// Takes the answers of a node that have arrived, and checks each.
     fn hear(&mut self, id: NodeId, history: &mut History, counts: &mut Counts) {
         let Self { proposals, answers, reads, seen } = self;
         proposals.retain(|number, proposal| {
@@ -88,7 +88,7 @@ impl<A: Answer> Clients<A> {
 }
 
 impl<M: StateMachine> Simulation<M> {
-    /// A client asks a node for a command. Returns the number of the proposal, counted from 0.
+    /// Lets a client propose a command at a node. Returns the number of the proposal. The first is 0.
     pub fn propose(&mut self, id: NodeId, command: impl Into<Bytes>) -> u64 {
         let (command, number) = (command.into(), self.counts.proposals);
         self.counts.proposals += 1;
@@ -102,12 +102,12 @@ impl<M: StateMachine> Simulation<M> {
         number
     }
 
-    /// The answer to a proposal, once it is there.
+    /// Returns the answer to a proposal, if it has arrived.
     pub fn answer(&self, number: u64) -> Option<&M::Answer> {
         self.clients.answers.get(&number)
     }
 
-    /// A client reads at a node. `reading` may assert what it sees.
+    /// Lets a client read at a node. `reading` gets the state machine, and may assert something about it.
     pub fn read(&mut self, id: NodeId, reading: impl FnOnce(&M) + Send + 'static) {
         let seen = self.clients.seen;
         let reading = move |observed: &Observed<M>| {
@@ -120,7 +120,7 @@ impl<M: StateMachine> Simulation<M> {
         }
     }
 
-    /// A client opens a session at a node; `None` if the node is down.
+    /// Lets a client open a session at a node. Returns `None` if the node is down.
     pub fn open_session(
         &mut self,
         id: NodeId,
@@ -128,8 +128,10 @@ impl<M: StateMachine> Simulation<M> {
         self.ask(id, |handle| async move { handle.open_session().await })
     }
 
-    /// A client asks a node for a command of its session; `None` if the node is down. The history lets each call
-    /// apply the command once; that all calls together apply it once is for the caller to check.
+    /// Lets a client send a command of its session to a node. Returns `None` if the node is down.
+    ///
+    /// The simulation allows one application of the command for each call. The caller must check that all calls with
+    /// one request together apply it once.
     pub fn request(
         &mut self,
         id: NodeId,
@@ -142,12 +144,12 @@ impl<M: StateMachine> Simulation<M> {
         )
     }
 
-    /// All commands that were applied, in their order.
+    /// Returns all commands that were applied, in their order.
     pub fn history(&self) -> Vec<Bytes> {
         self.history.lock().applied.iter().map(|applied| applied.command.clone()).collect()
     }
 
-    /// Gives a request to a node, which has a turn at once.
+    /// Sends a request to a node, and runs a turn of that node. Returns `None` if the node is down.
     pub(super) fn ask<T: 'static, F: Future<Output = T> + 'static>(
         &mut self,
         id: NodeId,
@@ -155,7 +157,7 @@ impl<M: StateMachine> Simulation<M> {
     ) -> Option<Call<T>> {
         let running = self.nodes[&id].running.as_ref()?;
         let mut call = Call::new(request(running.handle.clone()));
-        // The first poll sends the request, or refuses it.
+        // The first poll sends the request, or returns the reason why it is refused.
         if let Some(refused) = call.poll() {
             return Some(Call::new(future::ready(refused)));
         }
@@ -163,7 +165,7 @@ impl<M: StateMachine> Simulation<M> {
         Some(call)
     }
 
-    /// Clients hear the answers of a node.
+    /// Lets the clients take the answers of a node. Panics if a check has failed.
     pub(super) fn hear(&mut self, id: NodeId) {
         let mut history = self.history.lock();
         self.clients.hear(id, &mut history, &mut self.counts);

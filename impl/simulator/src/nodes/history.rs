@@ -1,7 +1,7 @@
-//! The commands that were applied, in their order, and a state machine that is held against them.
+//! The commands that were applied, in their order, and a state machine that checks itself against them.
 //!
-//! The first node that applies a command writes the history. Each other node has to apply the same command at the
-//! same index with the same answer.
+//! The first node that applies a command at an index adds the command to the history. Every other node has to apply the
+//! same command at that index, with the same answer.
 
 use std::{
     collections::BTreeMap,
@@ -23,31 +23,33 @@ pub(super) struct Applied {
 #[derive(Debug, Default)]
 pub(super) struct History {
     pub(super) applied: Vec<Applied>,
-    /// The number of times that each command may still be applied.
+    /// The number of times that each command may still be added to `applied`.
     asked: BTreeMap<Bytes, u64>,
     /// The first fault.
     pub(super) violation: Option<String>,
 }
 
 impl History {
-    /// A client asks for a command, which may be applied once more.
+    /// Allows that a command is applied once more, because a client asks for it.
     pub(super) fn ask(&mut self, command: Bytes) {
         *self.asked.entry(command).or_default() += 1;
     }
 
-    /// Checks what a client was told: the answer at an index.
+    /// Checks an answer that a client got for a command at an index.
     pub(super) fn check_answer(&mut self, index: u64, command: &Bytes, answer: &Bytes) {
         let told = Applied { command: command.clone(), answer: answer.clone() };
         if self.applied.get(index as usize) != Some(&told) {
-            self.violate(format!("a client was told of {told:?} at {index}, which is not so"));
+            self.violate(format!(
+                "a client got {told:?} at index {index}, which is not in the history"
+            ));
         }
     }
 
-    /// Checks that a request comes after all commands whose effect had been seen when it was asked for.
+    /// Checks that a request comes after all commands whose effect a client had seen when it was asked for.
     pub(super) fn check_order(&mut self, words: &str, commands: u64, must_see: u64) {
         if commands < must_see {
             self.violate(format!(
-                "{words} {commands} commands, but {must_see} had been seen before"
+                "{words} {commands} commands, but a client had seen {must_see} before"
             ));
         }
     }
@@ -57,7 +59,9 @@ impl History {
             Some(known) if *known == applied => {}
             Some(known) => {
                 let known = known.clone();
-                self.violate(format!("a node applied {applied:?} at {index}, another {known:?}"));
+                self.violate(format!(
+                    "a node applied {applied:?} at index {index}, and another node {known:?}"
+                ));
             }
             None => {
                 let left = self.asked.get_mut(&applied.command).filter(|left| **left > 0);
@@ -85,10 +89,10 @@ impl Shared {
     }
 }
 
-/// A state machine that is held against the history.
+/// A state machine that checks each command and answer against the history.
 pub(super) struct Observed<M> {
     pub(super) machine: M,
-    /// The number of commands that were applied, including those of the snapshot.
+    /// The number of applied commands, including those in the restored snapshot.
     pub(super) applied: u64,
     history: Shared,
 }
@@ -132,7 +136,7 @@ impl<M: StateMachine> StateMachine for Observed<M> {
     }
 }
 
-/// An answer, and the number of commands before its own.
+/// An answer, and the number of commands that were applied before.
 #[derive(Clone)]
 pub(super) struct Indexed<A> {
     pub(super) index: u64,
@@ -163,7 +167,7 @@ mod tests {
         Applied { command: command.into(), answer: answer.into() }
     }
 
-    /// The history of `a`, applied by one node.
+    /// Returns the history of one command, `a`, applied by one node.
     fn history() -> History {
         let mut history = History::default();
         history.ask("a".into());

@@ -1,4 +1,4 @@
-//! The output of a node, held against what is durable there at that moment.
+//! The packets that leave a node, each checked against the disk of the node at that moment.
 
 use paxos::To;
 use paxos_node::{Packet, Transport};
@@ -10,7 +10,7 @@ use crate::disk::Disk;
 pub(super) struct Outbox {
     disk: Disk,
     pub(super) sent: Vec<(To, Packet)>,
-    /// The first packet that the disk does not back.
+    /// The first packet that left before the disk had what it depends on.
     pub(super) early: Option<Packet>,
 }
 

@@ -15,9 +15,9 @@ use super::{DELAY, Simulation};
 use crate::network::Link;
 
 impl<M: StateMachine> Simulation<M> {
-    /// So many times something happens, at random: crashes, restarts, failing disks, cut links, nodes that are cut
-    /// off, reads and commands. `command` makes the command with a number. The faults of links, and syncs that take
-    /// long, are those that are set.
+    /// Lets `events` random events happen, with random times between them: crashes, restarts, failing disks, cut links,
+    /// nodes that are cut off, reads and commands. `command` makes the command for the number of a proposal. The faults
+    /// of links and the probability of long syncs stay as the caller has set them.
     pub fn storm<C: Into<Bytes>>(&mut self, events: u32, mut command: impl FnMut(u64) -> C) {
         let all: Vec<_> = self.nodes.keys().copied().collect();
         for _ in 0..events {
@@ -49,13 +49,13 @@ impl<M: StateMachine> Simulation<M> {
         }
     }
 
-    /// Ends all faults, starts all nodes, and waits until they are at rest. Then each client has an answer, each
-    /// node answers a read, and all states are equal to the one to which the history leads.
+    /// Ends all faults, starts all nodes, and lets enough time pass for all requests to end. Then checks that no
+    /// request waits, that each node answers a read, and that each state is the one to which the history leads.
     ///
-    /// Equal states have to write equal snapshots.
+    /// The check compares snapshots, so equal states must write equal snapshots.
     ///
     /// # Panics
-    /// A check fails.
+    /// Panics if a check fails.
     pub fn settle(&mut self) {
         self.stall = 0.0;
         self.network.heal();
@@ -92,7 +92,7 @@ impl<M: StateMachine> Simulation<M> {
         }
     }
 
-    /// A machine that has applied the history, once.
+    /// Returns a new machine that has applied the history. Checks the answers.
     fn replayed(&self) -> M {
         let mut machine = (self.machine)();
         for (index, applied) in self.history.lock().applied.iter().enumerate() {
@@ -106,7 +106,7 @@ impl<M: StateMachine> Simulation<M> {
     }
 }
 
-/// The state of a machine as it writes it.
+/// Returns the snapshot that a machine writes.
 fn bytes_of(machine: &impl StateMachine) -> Vec<u8> {
     let mut bytes = Vec::new();
     machine.snapshot()(&mut bytes).expect("a snapshot can be written to memory");

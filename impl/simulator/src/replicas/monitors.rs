@@ -1,4 +1,4 @@
-//! The monitors: they count the durable votes, and check each step and each sync of a replica against them.
+//! The monitors. They count the durable votes, and check each step and each sync of a replica against these votes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::Node;
 
-/// A promise of Paxos that was broken, in words.
+/// A guarantee of Paxos that does not hold, in words.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct Violation(String);
@@ -40,9 +40,9 @@ type Checked<T = ()> = Result<T, Violation>;
 pub struct Choice {
     /// The value.
     pub value: Value,
-    /// The ballot in which it was chosen first, by the order of syncs.
+    /// The first ballot that chose the value, in the order of the syncs.
     pub ballot: Ballot,
-    /// The quorum: the nodes whose votes in that ballot were durable at that moment.
+    /// The nodes whose votes in that ballot were durable when the value was chosen.
     pub voters: BTreeSet<NodeId>,
 }
 
@@ -53,29 +53,29 @@ struct Poll {
     voters: BTreeSet<NodeId>,
 }
 
-/// The truth about the votes.
+/// The durable votes, and the events that later checks depend on.
 #[derive(Debug, Default)]
 pub(super) struct Monitors {
     polls: BTreeMap<(Slot, Ballot), Poll>,
     chosen: BTreeMap<Slot, Choice>,
-    /// By ballot, the nodes whose promises have reached its owner, and the least slot that each promise said was
-    /// trimmed.
+    /// For each ballot, the nodes whose promises have reached the owner of the ballot, each with the lowest `trimmed`
+    /// of its promises.
     promises: BTreeMap<Ballot, BTreeMap<NodeId, Slot>>,
-    /// Some node has applied every slot below, even if it has crashed since.
+    /// Some node has applied every slot below this one. It may have crashed since then.
     applied_below: Slot,
-    /// For each read that waits for an answer, `applied_below` at the moment when it was asked.
+    /// For each read that waits for an answer, the value of `applied_below` when the read was asked.
     must_see: BTreeMap<Token, Slot>,
 }
 
-/// Checks the changes of one step.
+/// Checks the changes and the output of one step.
 pub(super) fn check_step(
     id: NodeId,
     before: &Acceptor,
     after: &Acceptor,
     output: &Output,
 ) -> Checked {
-    ensure!(before.promised <= after.promised, "node {id} took back its promise");
-    ensure!(before.trimmed <= after.trimmed, "node {id} has again what it had trimmed");
+    ensure!(before.promised <= after.promised, "node {id} lowered its promise");
+    ensure!(before.trimmed <= after.trimmed, "node {id} lowered its `trimmed` slot");
     for (slot, vote) in after.votes.iter() {
         ensure!(slot >= after.trimmed, "node {id} voted in slot {slot}, which is trimmed");
         ensure!(Some(vote.ballot) <= after.promised, "node {id} voted above its promise");
@@ -86,34 +86,37 @@ pub(super) fn check_step(
         ensure!(after.votes.get(slot).is_some(), "node {id} forgot its vote in slot {slot}");
     }
     let recorded = before == after || !output.records.is_empty();
-    ensure!(recorded, "node {id} changed what must be durable, without a record");
+    ensure!(recorded, "node {id} changed its durable state without a record");
     for envelope in &output.messages {
         if let Message::Confirmed { ballot, .. } = &envelope.message {
-            ensure!(after.promised <= Some(*ballot), "node {id} knows of a higher ballot");
+            ensure!(
+                after.promised <= Some(*ballot),
+                "node {id} confirms {ballot}, but has promised a higher ballot"
+            );
         }
     }
     Ok(())
 }
 
-/// Chosen values are handed out in the order of the log. Returns the slot that is next.
+/// Checks that a step releases chosen values in the order of the log. Returns the next slot.
 pub(super) fn check_order(id: NodeId, mut next: Slot, output: &Output) -> Checked<Slot> {
     for (slot, _) in &output.chosen {
-        ensure!(*slot == next, "node {id} hands out slot {slot}, not {next}");
+        ensure!(*slot == next, "node {id} releases slot {slot}, not {next}");
         next = slot.plus(1);
     }
     Ok(next)
 }
 
-/// A node that asks for a snapshot lacks something that the snapshot has.
+/// Checks that a node asks for a snapshot only if it lacks slots that the snapshot has.
 pub(super) fn check_fetch(id: NodeId, peer: NodeId, has: Slot, lacks: Slot) -> Checked {
-    ensure!(has > lacks, "node {id} would fetch from {peer} what it has itself");
+    ensure!(has > lacks, "node {id} wants the snapshot of {peer}, but lacks none of its slots");
     Ok(())
 }
 
-/// The disk has the state of the replica, and no lower promise than before.
+/// Checks that the disk has the state of the replica, and no lower promise than before.
 pub(super) fn check_disk(node: &Node, before: Option<Ballot>) -> Checked {
     let (id, image) = (node.config.id, node.disk.image());
-    ensure!(before <= image.promised, "node {id} took back a durable promise");
+    ensure!(before <= image.promised, "node {id} lowered its durable promise");
     let state = node.replica.as_ref().map(|replica| replica.parts().acceptor);
     ensure!(state.is_none_or(|state| state == image), "node {id}: its records are not its state");
     Ok(())
@@ -124,7 +127,7 @@ impl Monitors {
         &self.chosen
     }
 
-    /// Notes what later answers are held against.
+    /// Remembers a promise, or reads, for later checks.
     pub(super) fn hear(&mut self, event: &Event) {
         match event {
             Event::Read(tokens) => {
@@ -139,21 +142,24 @@ impl Monitors {
         }
     }
 
-    /// A leader has the promises of a quorum, and the effect of every slot that a node of this quorum has trimmed.
+    /// Checks that a leader has the promises of a quorum, and knows every slot that a node of this quorum has trimmed.
     pub(super) fn check_leader(&self, node: &Node) -> Checked {
         let id = node.config.id;
         let acceptor = node.replica.as_ref().expect("the node is up").parts().acceptor;
         let Some(ballot) = acceptor.promised.filter(|ballot| ballot.node == id) else {
             return Err(Violation(format!("node {id} leads in no ballot of its own")));
         };
-        // The replica may have left out promises that ask for more, so those that ask for least count.
+        // The replica may have left out promises with a higher `trimmed`, so the quorum with the lowest ones counts.
         let promises = self.promises.get(&ballot).into_iter().flat_map(BTreeMap::values);
         let mut trimmed: Vec<Slot> = promises.copied().collect();
         trimmed.sort_unstable();
         let peers = node.config.phase1_quorum - 1;
         ensure!(trimmed.len() >= peers, "node {id} leads without a quorum of promises");
         let lacked = trimmed[..peers].last().copied().unwrap_or_default();
-        ensure!(node.hand_out_next >= lacked, "node {id} leads and lacks what is trimmed");
+        ensure!(
+            node.hand_out_next >= lacked,
+            "node {id} leads, but lacks slots that its quorum has trimmed"
+        );
         Ok(())
     }
 
@@ -170,15 +176,15 @@ impl Monitors {
                 }
                 Record::Trimmed { below } => {
                     let chosen = (0..below.0).all(|slot| self.chosen.contains_key(&Slot(slot)));
-                    ensure!(chosen, "node {id} trimmed what is not chosen");
+                    ensure!(chosen, "node {id} trimmed a slot that is not chosen");
                 }
             }
         }
         Ok(())
     }
 
-    /// In each slot, all votes of one ballot are for one value. Once a ballot has chosen a value, all votes of
-    /// higher ballots are for that value (P2a), also those that were counted before.
+    /// Counts a vote. Checks that all votes of one ballot in a slot are for one value. Checks that all votes of ballots
+    /// above one that has chosen a value are for that value (P2a), including those that were counted before.
     fn count_vote(&mut self, node: &Node, slot: Slot, ballot: Ballot, value: &Value) -> Checked {
         let poll = self.polls.entry((slot, ballot));
         let poll = poll.or_insert_with(|| Poll { value: value.clone(), voters: BTreeSet::new() });
@@ -193,7 +199,7 @@ impl Monitors {
             if let Some(chosen) = &chosen {
                 ensure!(
                     chosen.value == *value,
-                    "slot {slot} has another vote in {ballot}, above the ballot that chose"
+                    "slot {slot} has another vote in {ballot}, above the ballot that chose a value"
                 );
             } else if voters.len() >= node.config.phase2_quorum {
                 let (value, voters) = (value.clone(), voters.clone());
@@ -208,7 +214,7 @@ impl Monitors {
         Ok(())
     }
 
-    /// Chosen values are applied in the order of the log, and were chosen. Returns the slot that is next.
+    /// Checks that a node applies values in the order of the log, and that they are chosen. Returns the next slot.
     pub(super) fn check_chosen(&mut self, node: &Node, chosen: &[(Slot, Value)]) -> Checked<Slot> {
         let (id, mut next) = (node.config.id, node.apply_next);
         for (slot, value) in chosen {
@@ -221,13 +227,18 @@ impl Monitors {
         Ok(next)
     }
 
-    /// A read is answered once, by a state that has every slot that had been applied anywhere when it was asked.
+    /// Checks that a read is answered once, and from a state with every slot that any node had applied when the read
+    /// was asked.
     pub(super) fn check_reads(&mut self, id: NodeId, released: &Output) -> Checked {
         for read in &released.reads {
             let Some(must_see) = self.must_see.remove(&read.token) else {
                 return Err(Violation(format!("node {id} answers a read twice")));
             };
-            ensure!(read.at >= must_see, "node {id} reads below {}, not {must_see}", read.at);
+            ensure!(
+                read.at >= must_see,
+                "node {id} answers a read from the slots below {}, not {must_see}",
+                read.at
+            );
         }
         for refused in &released.refused {
             self.must_see.remove(&refused.token);
@@ -235,11 +246,14 @@ impl Monitors {
         Ok(())
     }
 
-    /// Messages say nothing of promises and votes that are not durable.
+    /// Checks that no message depends on a promise or a vote that is not durable.
     pub(super) fn check_messages(&self, node: &Node, messages: &[Envelope]) -> Checked {
         messages.iter().try_for_each(|envelope| {
             let (id, message) = (node.config.id, &envelope.message);
-            ensure!(self.is_true(node, message), "node {id} may not say {message:?} yet");
+            ensure!(
+                self.is_true(node, message),
+                "node {id} sends {message:?}, which the durable records do not support"
+            );
             Ok(())
         })
     }
@@ -278,12 +292,12 @@ impl Monitors {
             }
             Message::Trimmed { below } => *below <= image.trimmed,
             Message::Confirm { ballot, .. } => ballot.node == id,
-            // They say nothing of what is durable.
+            // These messages do not depend on a durable state.
             Message::Confirmed { .. } | Message::Learn { .. } => true,
         }
     }
 
-    /// Returns true if a node has voted durably in a ballot, in so many slots.
+    /// Returns true if a node has durable votes in a ballot, in `count` slots from `first` on.
     fn voted(&self, id: NodeId, ballot: Ballot, first: Slot, count: u64) -> bool {
         (first.0..first.0 + count).map(Slot).all(|slot| {
             self.polls.get(&(slot, ballot)).is_some_and(|poll| poll.voters.contains(&id))

@@ -1,4 +1,4 @@
-//! Machines and disks that are broken on purpose: the simulation sees each.
+//! State machines and disks that are broken on purpose. The simulation finds each fault.
 
 use std::{
     any::Any,
@@ -18,13 +18,13 @@ use paxos_simulator::nodes::Simulation;
 
 use crate::ledger::{Ledger, command, simulation};
 
-/// Runs until a check fails, and returns what it says.
+/// Runs `run` until a check fails, and returns the message of the check.
 fn violation(run: impl FnOnce()) -> String {
     let panic: Box<dyn Any + Send> = catch_unwind(AssertUnwindSafe(run)).expect_err("it is broken");
     *panic.downcast::<String>().expect("a message with the seed")
 }
 
-/// A leader has a hundred commands applied, which is enough for several snapshots. Returns a follower as well.
+/// Lets a leader propose a hundred commands, which is enough for several snapshots. Returns a follower.
 fn busy<M: StateMachine>(simulation: &mut Simulation<M>) -> NodeId {
     simulation.run(Duration::from_secs(1));
     let leader = simulation.leaders()[0];
@@ -37,12 +37,11 @@ fn busy<M: StateMachine>(simulation: &mut Simulation<M>) -> NodeId {
     *simulation.up().iter().find(|id| **id != leader).expect("there are two")
 }
 
-/// Bug 44 of the catalogue, "trims what is not applied": only a state machine shows its harm.
+/// Bug 44 of the catalogue, "trims what is not applied". Only a state machine shows its harm.
 ///
-/// The machine takes a command for applied before it is, so that the snapshot behind which the node trims its log
-/// lacks the command. The log of a broken node begins where that of a right node begins, and each entry that is
-/// trimmed is chosen. So the protocol and everything that is compared with it see nothing wrong. The state that the
-/// node has after a restart lacks the command.
+/// Each snapshot lacks a command that counts as applied, and the node trims its log behind the snapshot. The node trims
+/// the same slots as a correct node, and each of them is chosen. So the protocol and its comparison with the model find
+/// no fault. After a restart the state of the node lacks the command.
 #[test]
 fn a_node_that_trims_what_it_has_not_applied_is_seen_after_a_restart() {
     let restarted = |unapplied| {
@@ -62,7 +61,7 @@ fn a_node_that_trims_what_it_has_not_applied_is_seen_after_a_restart() {
     assert!(seen.contains("a node applied") || seen.contains("is not the one to which"), "{seen}");
 }
 
-/// A machine that counts more than its own commands.
+/// A machine whose answer depends on a counter that all machines share.
 struct Shared(Arc<AtomicU64>);
 
 impl StateMachine for Shared {
@@ -104,7 +103,7 @@ fn a_disk_that_says_synced_and_forgets_is_seen() {
 }
 
 #[test]
-fn a_reader_that_is_not_content_is_seen() {
+fn a_read_that_panics_is_seen() {
     let mut simulation = simulation(1, 3);
     let follower = busy(&mut simulation);
     simulation.read(follower, |ledger| assert_eq!(ledger.numbers, (0..100).collect::<Vec<_>>()));
@@ -116,7 +115,7 @@ fn a_reader_that_is_not_content_is_seen() {
     assert!(seen.contains("a read has panicked"), "{seen}");
 }
 
-/// A machine that panics halts on each node.
+/// A command at which the machine panics halts the machine on each node.
 #[test]
 fn a_machine_that_panics_keeps_the_cluster_from_settling() {
     #[derive(Default)]

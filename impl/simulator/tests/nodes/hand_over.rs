@@ -12,7 +12,7 @@ use crate::ledger::{Ledger, command, simulation};
 const ELECTION_TIMEOUT: Duration = Duration::from_millis(150);
 const STEP: Duration = Duration::from_millis(1);
 
-/// A cluster one second after its start, and its leader.
+/// Returns a cluster one second after its start, and its leader.
 fn led(seed: u64, nodes: u32) -> (Simulation<Ledger>, NodeId) {
     let mut simulation = simulation(seed, nodes);
     simulation.run(Duration::from_secs(1));
@@ -21,14 +21,14 @@ fn led(seed: u64, nodes: u32) -> (Simulation<Ledger>, NodeId) {
     (simulation, leaders[0])
 }
 
-/// Each node is asked for a write.
+/// Proposes a command at each node.
 fn write_everywhere(simulation: &mut Simulation<Ledger>) {
     for id in simulation.up() {
         simulation.propose(id, command(simulation.counts.proposals));
     }
 }
 
-/// Writes at all nodes until a new node leads. Returns that node and the time that it took.
+/// Lets time pass until another node than `before` leads. Returns that node and the time that this took.
 fn next_leader(simulation: &mut Simulation<Ledger>, before: NodeId) -> (NodeId, Duration) {
     let start = simulation.now();
     loop {
@@ -41,8 +41,8 @@ fn next_leader(simulation: &mut Simulation<Ledger>, before: NodeId) -> (NodeId, 
     }
 }
 
-/// All that was asked for is answered, so no write was refused. [`Simulation::settle`] checks that no answered write is
-/// lost.
+/// Asserts that every write was answered, so that none was refused. [`Simulation::settle`] checks that no answered
+/// write is lost.
 fn assert_all_answered(simulation: &mut Simulation<Ledger>) {
     simulation.settle();
     assert_eq!(simulation.counts.answers, simulation.counts.proposals, "{simulation:?}");
@@ -70,7 +70,7 @@ fn a_leader_that_leaves_hands_over_and_refuses_no_write() {
     }
 }
 
-/// Writes arrive at the leader until it refuses them: before, each has its answer.
+/// Each write that arrives at a node during a hand-over is answered.
 #[test]
 fn writes_that_arrive_while_a_node_hands_over_are_answered() {
     for seed in 0..50 {
@@ -107,7 +107,7 @@ fn the_node_that_is_named_leads() {
 
 /// A leader without followers keeps its requests for an election timeout, and goes down.
 #[test]
-fn a_leader_that_is_cut_off_leaves_all_the_same() {
+fn a_leader_that_is_cut_off_can_leave() {
     let (mut simulation, leader) = led(1, 3);
     let others = simulation.up().into_iter().filter(|&id| id != leader).collect();
     simulation.network.partition(&[vec![leader], others]);

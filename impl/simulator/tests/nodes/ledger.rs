@@ -1,4 +1,4 @@
-//! A state machine that remembers everything, and the ways to break it.
+//! A state machine that remembers all commands. Its snapshots can be made to lack some of them.
 
 use std::io::Read;
 
@@ -10,7 +10,7 @@ use paxos_simulator::nodes::Simulation;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ledger {
     pub(crate) numbers: Vec<u64>,
-    /// The number of commands that its snapshots lack.
+    /// The number of the last commands that each snapshot lacks.
     pub(crate) unapplied: usize,
 }
 

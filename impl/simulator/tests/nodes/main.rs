@@ -1,4 +1,4 @@
-//! Whole nodes in virtual time: storms that they survive, and faults that the simulation sees.
+//! Whole nodes in virtual time: storms that the nodes survive, and faults that the simulation finds.
 
 mod faults;
 mod hand_over;

@@ -1,4 +1,4 @@
-//! A client with a session of its own, which goes from node to node while they die under it.
+//! A client with a session. It moves from node to node while nodes crash.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, command, simulation};
 
 type Answered = Result<Bytes, ProposeError>;
 
-/// A node that is up. Starts all nodes if half of them are down.
+/// Returns a node that is up. First starts all nodes if fewer than two are up.
 fn any_up(simulation: &mut Simulation<Ledger>) -> NodeId {
     if simulation.up().len() < 2 {
         (1..=3).map(NodeId).for_each(|id| simulation.start(id));
@@ -35,7 +35,7 @@ fn open_session(simulation: &mut Simulation<Ledger>) -> ClientSession {
     }
 }
 
-/// Asks some node, which may die at once, or a little later.
+/// Sends a request to a random node. That node may crash soon after.
 fn request(simulation: &mut Simulation<Ledger>, request: &Request) -> Call<Answered> {
     let node = any_up(simulation);
     let call = simulation.request(node, request.clone()).expect("it is up");
@@ -47,9 +47,10 @@ fn request(simulation: &mut Simulation<Ledger>, request: &Request) -> Call<Answe
     call
 }
 
-/// Each command is asked for until two nodes have answered, of which the second had nothing more to do.
+/// The client sends each command again until it has two answers. The second answer must equal the first, and the
+/// command must be applied once.
 #[test]
-fn a_session_outlives_the_nodes_that_it_is_used_through() {
+fn a_session_survives_crashes_of_nodes() {
     let mut deaths = 0;
     for seed in 0..10 {
         println!("seed {seed}");

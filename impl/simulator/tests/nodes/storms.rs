@@ -7,7 +7,7 @@ use paxos_simulator::nodes::Simulation;
 
 use crate::ledger::{Ledger, command, simulation};
 
-/// Three nodes, one second after their start, and their leader.
+/// Returns three nodes, one second after their start, and their leader.
 fn led(seed: u64) -> (Simulation<Ledger>, NodeId) {
     let mut simulation = simulation(seed, 3);
     simulation.run(Duration::from_secs(1));
@@ -28,9 +28,9 @@ fn a_calm_cluster_has_one_leader_and_keeps_it() {
     simulation.settle();
 }
 
-/// A follower that was away, even for long, comes back without an election.
+/// A follower that was cut off, even for long, comes back without an election.
 #[test]
-fn a_node_that_comes_back_does_not_disturb() {
+fn a_node_that_comes_back_causes_no_election() {
     for seed in 0..10 {
         let (mut simulation, leader) = led(seed);
         let follower = others(&simulation, leader)[0];
@@ -48,7 +48,7 @@ fn a_node_that_comes_back_does_not_disturb() {
     }
 }
 
-/// A leader that can speak and not hear gives way.
+/// A leader that can send but not receive is replaced.
 #[test]
 fn a_deaf_leader_is_replaced() {
     for seed in 0..10 {
@@ -68,8 +68,8 @@ fn a_deaf_leader_is_replaced() {
     }
 }
 
-/// A leader that was cut off, and missed the next election, serves its clients again as soon as it hears the next leader. It
-/// does not wait until a client of another node writes.
+/// A leader that was cut off during the next election serves its clients again as soon as it hears of the next leader.
+/// It does not wait until a client of another node writes.
 #[test]
 fn a_leader_that_was_replaced_serves_its_clients() {
     for (seed, nodes) in [3, 5, 7].into_iter().enumerate() {
@@ -90,7 +90,7 @@ fn a_leader_that_was_replaced_serves_its_clients() {
     }
 }
 
-/// Loss, repetition, damage, delay, crashes, cut links, failing and stalling disks; the clients go on asking.
+/// The cluster survives loss, repetition, damage, delay, crashes, cut links, and failing and stalling disks.
 #[test]
 fn storms() {
     let seeds = std::env::var("PAXOS_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
@@ -103,7 +103,7 @@ fn storms() {
         simulation.stall = if seed % 2 == 0 { 0.1 } else { 0.0 };
         simulation.storm(150, command);
         simulation.settle();
-        // A cluster that has settled is of use.
+        // A cluster that has settled answers each client.
         let asked = simulation.up().into_iter().map(|id| simulation.propose(id, command(1 << 32)));
         let asked: Vec<_> = asked.collect();
         simulation.run(Duration::from_secs(1));
@@ -132,8 +132,8 @@ fn the_same_seed_gives_the_same_run() {
     assert_ne!(run(5), run(6), "another seed is another run");
 }
 
-/// A leader whose disk stands still gives way, and says nothing then that contradicts the next one: neither when
-/// its sync is done after all, nor when it dies before that.
+/// A leader whose disk stalls is replaced. It contradicts the next leader neither when its sync ends at last, nor when
+/// it crashes before.
 #[test]
 fn a_leader_whose_disk_stalls_is_replaced() {
     for seed in 0..10 {
@@ -158,10 +158,10 @@ fn a_leader_whose_disk_stalls_is_replaced() {
     }
 }
 
-/// A leader whose disk fails between its proposal and its own vote for it: its peers vote, and the outcome
-/// contradicts no node, this one included when it comes back.
+/// The disk of a leader fails after the Accept messages have left and before the leader's own vote is durable. The
+/// peers may vote. No node contradicts another, and neither does the leader if it comes back.
 #[test]
-fn a_leader_fails_after_it_has_proposed() {
+fn a_disk_fails_between_a_proposal_and_the_leaders_vote() {
     for seed in 0..10 {
         let (mut simulation, leader) = led(seed);
         let votes = |simulation: &Simulation<Ledger>| {

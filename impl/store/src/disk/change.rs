@@ -37,17 +37,17 @@ pub struct Head {
     pub identity: Identity,
     /// The summary of all earlier commits.
     pub summary: Summary,
-    /// The slot after the last vote in the other segment. Once all slots below are trimmed, that segment is not
-    /// needed.
+    /// The slot after the last vote in the other segment. Once all slots below this one are trimmed, that segment is
+    /// not needed.
     pub votes_end: Slot,
 }
 
-/// The state that results from commits, except for votes.
+/// The state that results from commits, without the votes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// The highest promise.
     pub promised: Option<Ballot>,
-    /// The snapshot has the effect of every slot below, and their votes are dropped.
+    /// The snapshot has the effect of every slot below this one. The votes in these slots are dropped.
     pub trimmed: Slot,
     /// The durable snapshot.
     pub snapshot: Option<SnapshotHeader>,
@@ -58,7 +58,7 @@ pub struct Summary {
 /// The description of a snapshot in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotHeader {
-    /// The snapshot contains the effect of every slot below.
+    /// The snapshot contains the effect of every slot below this one.
     pub below: Slot,
     /// The number of bytes of the state.
     pub length: u64,
@@ -69,7 +69,7 @@ pub struct SnapshotHeader {
 }
 
 impl Summary {
-    /// Adds one commit.
+    /// Adds the effect of one commit.
     pub(super) fn apply(&mut self, change: &Change<'_>) {
         match change {
             Change::Head(_) => {}
@@ -90,7 +90,7 @@ impl Summary {
         }
     }
 
-    /// Refuses a change after which trimmed slots would not be covered by the snapshot.
+    /// Fails if the snapshot would not cover the trimmed slots after the change.
     pub(super) fn check(&self, change: &Change<'_>) -> Result<(), StorageError> {
         let snapshot = self.snapshot.map(|header| header.below);
         match change {
@@ -102,14 +102,14 @@ impl Summary {
         }
     }
 
-    /// Returns records with the same promise and the same trim as all records that were summed up.
+    /// Returns records that lead to the same promise and the same trimmed slots as all records in the summary.
     pub(super) fn records(&self) -> impl Iterator<Item = Record> {
         let trimmed = (self.trimmed > Slot(0)).then_some(Record::Trimmed { below: self.trimmed });
         trimmed.into_iter().chain(self.promised.map(Record::Promised))
     }
 }
 
-/// Returns the slot after the last vote of a change, or the first slot if it has no vote.
+/// Returns the slot after the last vote of a change, or slot 0 if the change has no vote.
 pub(super) fn votes_end(change: &Change<'_>) -> Slot {
     let Change::Records(records) = change else { return Slot(0) };
     let ends = records.iter().filter_map(|record| match record {

@@ -1,4 +1,4 @@
-//! The content of all files of a store, read and checked against each other.
+//! The content of a store: all files are read, and checked against each other.
 
 use std::{io, mem};
 
@@ -14,7 +14,7 @@ use super::{
 use crate::{Snapshot, SnapshotFile as _, StorageError, StoreId, check_covered};
 use paxos::event::Record;
 
-/// The content of a store, and the first fault that was found in it.
+/// The content of a store, and a fault that was found in the log.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) id: StoreId,
@@ -26,7 +26,7 @@ pub(super) struct Contents {
     pub(super) summary: Summary,
     /// The number of the last commit.
     pub(super) last: u64,
-    /// The highest commit that is known to have been acknowledged.
+    /// The commit watermark. The commit with this number was durable.
     pub(super) acknowledged: u64,
     scans: [Scan; 2],
     current: usize,
@@ -37,8 +37,8 @@ impl Contents {
     /// Reads the log and the commit watermark of a store.
     ///
     /// # Errors
-    /// Fails if they cannot be read or decoded. Other faults are kept for [`recovered`](Self::recovered), so that a
-    /// reader can show a damaged store.
+    /// Fails if the files cannot be read or decoded, or if they belong to different stores.
+    /// [`recovered`](Self::recovered) fails with other faults, so that a reader can show a damaged store.
     pub(super) fn read(files: &Files) -> Result<Self, StorageError> {
         let read = |file: &SharedFile| read_all(&**file).map_err(StorageError::io("read the log"));
         let bytes = [read(&files.logs[0])?, read(&files.logs[1])?];
@@ -81,10 +81,10 @@ impl Contents {
         Ok(Self { id, head, commits, summary, last, acknowledged, scans, current, wrong })
     }
 
-    /// Returns all durable records, after everything was checked: the log, the watermark and the snapshot.
+    /// Checks the log, the watermark and the snapshot. Returns records that lead to the same state as all durable ones.
     ///
     /// # Errors
-    /// Fails with the first fault.
+    /// Fails with the first fault that it finds.
     pub(super) fn recovered(&self, files: &Files) -> Result<Vec<Record>, StorageError> {
         if let Some(wrong) = &self.wrong {
             return Err(StorageError::damaged(wrong.clone()));
@@ -135,8 +135,9 @@ impl Contents {
 
     /// Returns the log, to append to.
     ///
-    /// Writes the last commit once more. If its sync failed earlier, the system may show bytes that the disk does
-    /// not have, and treat them as already written, so that another sync alone would do nothing.
+    /// Writes the last commit again and syncs it. If an earlier sync of that commit failed, the system may show bytes
+    /// that the disk does not have. It may treat these bytes as written, so that a sync without a write would do
+    /// nothing.
     pub(super) fn resume(&self, files: &Files, sizes: SegmentSizes) -> Result<Log, StorageError> {
         let (scan, file) = (&self.scans[self.current], &files.logs[self.current]);
         let start = scan.end - scan.last_row.len();
@@ -155,7 +156,7 @@ impl Contents {
     }
 }
 
-/// Reads a snapshot piece by piece, shows each piece, and compares the checksum.
+/// Reads a snapshot piece by piece, calls `show` with each piece, and compares the checksum.
 fn check(snapshot: &DiskSnapshot, mut show: impl FnMut(&[u8])) -> Result<(), StorageError> {
     const PIECE_BYTES: usize = 1 << 20;
     let (mut reader, mut piece, mut checksum) = (snapshot.reader(), vec![0; PIECE_BYTES], 0);

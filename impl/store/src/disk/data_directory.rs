@@ -10,11 +10,11 @@ use std::{
 use super::{file::SharedFile, log::START, watermark};
 use crate::StorageError;
 
-/// The two files of the log. A store exists when it has the first.
+/// The two files of the log. A directory has a store if it has the first of them.
 const LOGS: [&str; 2] = ["log.0", "log.1"];
-/// The first file of the log during creation. It is renamed when everything else is complete.
+/// The name of the first file of the log during creation. The file is renamed when all files are complete.
 const UNFINISHED: &str = "log.new";
-/// The durable snapshot, and the one before or the next.
+/// The durable snapshot, and the one before it or the next one.
 const SNAPSHOTS: [&str; 2] = ["snapshot.0", "snapshot.1"];
 /// The commit watermark.
 const WATERMARK: &str = "mark";
@@ -41,7 +41,7 @@ impl DataDirectory {
     /// Locks a directory for a new store. Makes the directory if it does not exist.
     ///
     /// # Errors
-    /// Fails if the directory is in use, has a store, or has files of one whose log is gone.
+    /// Fails if the directory is in use, has a store, or has files of a store whose log is gone.
     pub(super) fn make(dir: &Path) -> Result<Self, StorageError> {
         let made = fs::create_dir_all(dir).and_then(|()| sync_above(dir));
         made.map_err(StorageError::io(doing("make", dir)))?;
@@ -101,7 +101,8 @@ impl DataDirectory {
     }
 
     /// Checks that a directory without a log never had a store. An unfinished creation leaves a watermark that is 0
-    /// or torn, the preamble of a log, and empty snapshot files. Anything else is of a store whose log is gone.
+    /// or torn, the preamble of a log, and empty snapshot files. Any other content belongs to a store whose log is
+    /// gone.
     fn was_never_used(&self) -> Result<(), StorageError> {
         let missing = |and: String| {
             Err(StorageError::damaged(format!("the file \"{}\" is missing; {and}", LOGS[0])))
@@ -133,7 +134,7 @@ impl DataDirectory {
         }
     }
 
-    /// Makes the names of the files durable. The process that created them may have been killed before it did so.
+    /// Makes the names of the files durable. The process that created the files may have ended before it did so.
     pub(super) fn sync(&self) -> Result<(), StorageError> {
         sync(&self.dir).map_err(StorageError::io(doing("sync", &self.dir)))
     }
@@ -150,8 +151,9 @@ impl DataDirectory {
         }
     }
 
-    /// Makes the files of a store. `build` fills them and makes them durable. The store exists once its log gets
-    /// its name, which is the last step and atomic. The caller makes that name durable with [`sync`](Self::sync).
+    /// Makes the files of a store. `build` must fill the files and make them durable. In the last step the log gets its
+    /// name. This step is atomic, and after it the store exists. The caller must make the name durable with
+    /// [`sync`](Self::sync).
     pub(super) fn build(
         &self,
         build: impl FnOnce(&Files) -> Result<(), StorageError>,
@@ -197,7 +199,7 @@ fn shared(file: io::Result<File>) -> io::Result<SharedFile> {
 fn sync_above(dir: &Path) -> io::Result<()> {
     for above in fs::canonicalize(dir)?.ancestors().skip(1) {
         match sync(above) {
-            // This process cannot have made it.
+            // This process cannot have made that directory.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
             synced => synced?,
         }

@@ -1,15 +1,14 @@
-//! The files of a store behind a small trait, so that tests can replace them by files that record all operations,
-//! or fail.
+//! The files of a store behind a small trait. Tests replace them by files that record all operations, or that fail.
 
 use std::{fmt::Debug, fs, io, os::unix::fs::FileExt as _, sync::Arc};
 
-/// A file of a store: bytes that can be read, written and synced. It is not locked: the directory is locked as a
-/// whole.
+/// A file of a store: bytes that can be read, written and synced. It has no lock of its own, because one lock covers
+/// the directory.
 pub(super) trait File: Debug + Send + Sync {
     /// Returns the number of bytes.
     fn length(&self) -> io::Result<u64>;
 
-    /// Fills `out` with the bytes from `offset` on. Fails if the file ends before.
+    /// Fills `out` with the bytes from `offset` on. Fails if the file ends before `out` is full.
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
 
     /// Writes all of `bytes` at `offset`. The file grows if it is too short.
@@ -22,7 +21,7 @@ pub(super) trait File: Debug + Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A file of a store that several owners hold: the reader that checks it on opening, and then the writer.
+/// A file of a store, shared by the parts of the store that read and write it.
 pub(super) type SharedFile = Arc<dyn File>;
 
 /// Returns all bytes of a file.

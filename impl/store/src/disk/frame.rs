@@ -4,9 +4,10 @@
 //! | number: u64 | length: u64 | checksums: 2 u32 | content | zeros up to a multiple of 8 bytes |
 //! ```
 //!
-//! The first checksum (CRC-32C) covers store, number and length, the second covers store, number and content. So
-//! old bytes of an earlier use of the file, or bytes of another store, are not taken for the expected frame. The
-//! first checksum also protects the reader from arbitrary bytes that look like a header and claim a large length.
+//! The checksums are CRC-32C. The first one covers store, number and length. The second one covers store, number and
+//! content. So the reader does not take old bytes of an earlier use of the file, or bytes of another store, for the
+//! expected frame. The first checksum also protects it from arbitrary bytes that look like a header with a large
+//! length.
 
 use crate::StoreId;
 
@@ -14,7 +15,7 @@ use crate::StoreId;
 pub(super) const ALIGNMENT: usize = 8;
 const HEADER: usize = 24;
 
-/// Appends a frame to `row`. Its content is the bytes that `write` appends.
+/// Appends a frame to `row`. The content of the frame is the bytes that `write` appends.
 pub(super) fn append_frame(
     row: &mut Vec<u8>,
     store: StoreId,

@@ -1,12 +1,13 @@
 //! The log: commits in two segments, written in turn.
 //!
-//! A commit is appended to the current segment with one write and one sync. A segment is longer than its commits:
-//! zeros are written ahead, so that a sync has to write only the commit.
+//! The log appends a commit to the current segment with one write and one sync. It writes zeros behind the commits in
+//! advance, so that most syncs have to write only the commit.
 //!
-//! The log switches segments when the current one has grown and the other has no vote that is still needed. It then
-//! overwrites the other segment, and begins it with a [`Head`] that sums up all earlier commits.
+//! The log switches segments when the current one is long enough and the other has no vote that is still needed. It
+//! then overwrites the other segment from its beginning. The first commit there is a [`Head`], which sums up all
+//! earlier commits.
 //!
-//! Invariant: a commit is written only when the one before is durable. So after a crash the log ends with the last
+//! Invariant: the log writes a commit only when the one before is durable. So after a crash the log ends with the last
 //! commit that was acknowledged, or with the one after it.
 
 use std::borrow::Cow;
@@ -29,7 +30,7 @@ const MAGIC: &[u8; 8] = b"paxoslog";
 /// The sizes at which segments grow and switch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SegmentSizes {
-    /// A segment's length is a multiple of this, once it has grown.
+    /// A segment that grows gets a multiple of this length.
     pub(super) grow_bytes: u64,
     /// The log switches to the other segment when the current one has this many bytes and the other is not needed.
     pub(super) switch_bytes: u64,
@@ -51,7 +52,7 @@ pub(super) struct Log {
     /// The number of the last commit.
     pub(super) last: u64,
     pub(super) sizes: SegmentSizes,
-    /// The bytes of the commit that is being written. A field, so that its memory is reused.
+    /// The bytes of the commit that is being written. The field exists so that its memory is reused.
     row: Vec<u8>,
 }
 
@@ -102,7 +103,7 @@ impl Log {
         let segment = &mut self.segments[self.current];
         let end = segment.end + row.len() as u64;
         if end > segment.length {
-            // The zeros are written: in a file with holes every sync would have to allocate blocks.
+            // The zeros are really written, because in a file with holes every sync would have to allocate blocks.
             let length = end.next_multiple_of(sizes.grow_bytes);
             row.resize(row.len() + (length - end) as usize, 0);
             segment.length = length;
@@ -135,7 +136,7 @@ impl Log {
     }
 }
 
-/// Returns the first bytes of each segment, which never change: a magic number, the format and the id of the store.
+/// Returns the first bytes of each segment: a magic number, the format and the id of the store. They never change.
 fn preamble(id: StoreId) -> [u8; START as usize] {
     let mut preamble = [0; START as usize];
     preamble[..8].copy_from_slice(MAGIC);
@@ -154,7 +155,7 @@ pub(super) fn recognise(name: &str, bytes: &[u8]) -> Result<StoreId, StorageErro
     let Some(rest) = bytes.strip_prefix(MAGIC) else {
         return Err(StorageError::damaged(format!("{name} does not begin like a log")));
     };
-    // Every version has the format at this offset, so that an unknown one can be named.
+    // Every format has its number at this offset, so that the error can name an unknown format.
     let Some((format, rest)) = rest.split_first_chunk() else {
         return Err(StorageError::damaged(format!("{name} has no format")));
     };

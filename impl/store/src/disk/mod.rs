@@ -2,28 +2,31 @@
 //!
 //! ```text
 //! log.0, log.1             two segments with commits, written in turn
-//! snapshot.0, snapshot.1   the state of the machine; the log has the number and the checksum of the durable one
-//! mark                     the commit watermark: the number of the last commit that was acknowledged
+//! snapshot.0, snapshot.1   the durable snapshot, and an earlier or unfinished one; the log says which, with a checksum
+//! mark                     the commit watermark: the number of a commit that was durable, in most cases the last
 //! lock                     locked by the process that uses the store
 //! ```
 //!
-//! Every change is one numbered commit: records, a metadata value, or a snapshot that is complete in its file. So
-//! missing, damaged and misplaced content shows as a wrong checksum or a missing number. The number of the last
-//! commit says how old the store is. [`Reader`] shows the content of a store without changing it.
+//! Every change is one numbered commit with a checksum: records, a metadata value, or the description of a snapshot
+//! that is complete in its file. So a wrong checksum or a missing number shows that content is missing, damaged or
+//! misplaced. A last number below the watermark shows that the store is an old copy. [`Reader`] shows the content of a
+//! store without changing it.
 //!
 //! # Assumptions
 //!
-//! - Synced bytes stay, and a write does not damage the bytes beside it, even if the power fails meanwhile.
+//! - Synced bytes stay. A write does not damage the bytes beside it, even if the power fails during the write.
 //! - The system is a Unix, where directories can be synced.
 //!
 //! # Modules, in reading order
 //!
-//! - `data_directory`, `identity`, `file`: the names of the files and the lock; the owner; files that tests can
-//!   replace.
-//! - `change`, `frame`: the content of a commit, and its form on disk, with number and checksum.
-//! - `log`, `watermark`: writing commits, and the number of the last one.
-//! - `scan`, `contents`: reading one segment, and checking all files against each other.
-//! - `snapshot`, `reader`: the file of a snapshot; a store that is only read.
+//! - `data_directory`: the names of the files, and the lock.
+//! - `identity`: the owner of the store.
+//! - `file`: files that tests can replace.
+//! - `change`, `frame`: the content of a commit, and its form on disk with number and checksums.
+//! - `log`, `watermark`: the writing of commits, and of the number of the last one.
+//! - `scan`, `contents`: the reading of one segment, and the check of all files against each other.
+//! - `snapshot`: the file of a snapshot.
+//! - `reader`: a store that is only read.
 
 #[cfg(not(unix))]
 compile_error!("the feature `disk` needs a Unix, where directories can be synced");
@@ -87,9 +90,10 @@ pub struct Disk {
     log: Log,
     summary: Summary,
     watermark: Watermark,
-    /// The records that were read when the store was opened. `None` once they were returned or anything changed.
+    /// The records that were read when the store was opened. `None` after `recover` has returned them, and after any
+    /// change.
     recovered: Option<Vec<Record>>,
-    /// The first failure.
+    /// The error of the change that failed, if one did.
     failed: Option<String>,
     files: Files,
     /// The last field, so that the lock is released after all files are closed. `None` in tests.
@@ -97,7 +101,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Makes a new store. A crash meanwhile leaves no store or a complete one.
+    /// Makes a new store. A crash during the creation leaves no store or a complete one.
     ///
     /// # Errors
     /// Fails if the directory has a store already, is in use, or cannot be written.
@@ -113,8 +117,8 @@ impl Disk {
     /// Opens an existing store.
     ///
     /// # Errors
-    /// Fails if there is no store, it is in use, it is of another node, or its content is not exactly what was made
-    /// durable. A store that is refused is not written to.
+    /// Fails if there is no store, or if the store is in use, belongs to another node, is damaged, or is older than
+    /// its watermark says. Then nothing is written to the store.
     pub fn open(dir: impl AsRef<Path>, identity: &Identity) -> Result<Self, StorageError> {
         Self::at(DataDirectory::take(dir.as_ref())?, identity)
     }
@@ -125,7 +129,7 @@ impl Disk {
     /// with a new store, if the transport carries their handshakes.
     ///
     /// # Errors
-    /// As [`open`](Self::open) and [`create`](Self::create). A store that is damaged is an error, and never replaced.
+    /// As [`open`](Self::open) and [`create`](Self::create). Does not replace a damaged store, but fails.
     pub fn open_or_create(
         dir: impl AsRef<Path>,
         identity: &Identity,
@@ -144,15 +148,15 @@ impl Disk {
         Ok(store)
     }
 
-    /// Opens the store in these files. Reads all of it before anything is written.
+    /// Opens the store in these files. Reads and checks the whole store before it writes anything.
     fn on(files: Files, expected: &Identity, sizes: SegmentSizes) -> Result<Self, StorageError> {
         let contents = Contents::read(&files)?;
         contents.head.identity.expect(expected)?;
         let recovered = Some(contents.recovered(&files)?);
         let log = contents.resume(&files, sizes)?;
         let mut watermark = Watermark::of(files.watermark.clone(), log.id);
-        // The watermark is synced here, so that a later open notices if the log is gone and does not take the
-        // directory for new.
+        // After this sync the watermark is above 0. So if the log is gone, a later open does not take the directory for
+        // one without a store.
         watermark.raise(log.last)?;
         watermark.sync()?;
         let (identity, summary) = (contents.head.identity, contents.summary);
@@ -256,7 +260,8 @@ impl Storage for Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         if self.failed.is_none() {
-            // Safety does not need this sync: the watermark may be behind. So a failure is not reported.
+            // The store does not depend on this sync, because the watermark may be behind. So a failure is not
+            // reported.
             let _ = self.watermark.sync();
         }
     }

@@ -19,11 +19,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens a store, and keeps other processes from writing to it. The store may be damaged in part:
-    /// [`verify`](Self::verify) checks that.
+    /// Opens a store, and keeps other processes from writing to it. Opens a damaged store as well, if its log can be
+    /// decoded. [`verify`](Self::verify) looks for damage.
     ///
     /// # Errors
-    /// Fails if there is no store, it is in use, or nothing in it can be read.
+    /// Fails if there is no store, if it is in use, if a file is missing, or if the log or the watermark cannot be
+    /// decoded.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StorageError> {
         let dir = DataDirectory::share(dir.as_ref())?;
         let files = dir.files(OpenOptions::new().read(true))?;
@@ -40,28 +41,27 @@ impl Reader {
         self.contents.id
     }
 
-    /// Returns the commit watermark: the highest commit that is known to have been acknowledged. The log may have
-    /// one more.
+    /// Returns the commit watermark. The commit with this number was durable, and the log may have later ones.
     pub fn acknowledged(&self) -> u64 {
         self.contents.acknowledged
     }
 
-    /// Returns the summary of the commits that are not kept.
+    /// Returns the summary of the commits before those that [`commits`](Self::commits) returns.
     pub fn base(&self) -> &Summary {
         &self.contents.head.summary
     }
 
-    /// Returns the kept commits, in order.
+    /// Returns the commits that are still in the log, in order.
     pub fn commits(&self) -> &[Commit] {
         &self.contents.commits
     }
 
-    /// Returns the description of the snapshot.
+    /// Returns the description of the durable snapshot.
     pub fn snapshot_header(&self) -> Option<SnapshotHeader> {
         self.contents.summary.snapshot
     }
 
-    /// Reads the snapshot.
+    /// Reads the durable snapshot.
     ///
     /// # Errors
     /// Fails if it is damaged or cannot be read.

@@ -1,4 +1,4 @@
-//! Reading one segment of the log: its commits, up to the first that is not complete.
+//! Reading one segment of the log: its commits, up to the first that is torn or missing.
 
 use super::{
     change::{Change, Head, votes_end},
@@ -8,10 +8,10 @@ use super::{
 use crate::{StorageError, StoreId};
 use paxos::types::Slot;
 
-/// No store reaches commits with this number, and small sums with lower numbers do not overflow.
+/// No store ever has so many commits. Numbers of commits are below it, so that sums with small numbers do not overflow.
 const NUMBER_MAX: u64 = 1 << 63;
 
-/// One commit: everything in it became durable in one step.
+/// One commit: a change that became durable in one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
     /// The position among all commits of the store. The first is 1, and there are no gaps.
@@ -83,11 +83,11 @@ impl Scan {
     }
 }
 
-/// Searches these bytes for a commit after `last`, and returns its number. A commit is written only when the one
-/// before is durable. So if there is one, the commit before it was durable and is damaged now.
+/// Searches these bytes for a commit with a number above `last`, and returns the number. The log writes a commit only
+/// when the one before is durable. So such a commit shows that commit `last + 1` is damaged or not in its place.
 pub(super) fn beyond(bytes: &[u8], id: StoreId, last: u64) -> Option<u64> {
-    // These bytes have no space for more commits. The bound makes it unlikely that bytes of a command are taken for
-    // a number.
+    // So many bytes have no space for commits with higher numbers. With this limit, bytes of a command are unlikely to
+    // pass for a number.
     let most = last + (bytes.len() / ALIGNMENT) as u64;
     let offsets = (0..bytes.len()).step_by(ALIGNMENT);
     let mut found = offsets.filter_map(|at| {
@@ -96,7 +96,7 @@ pub(super) fn beyond(bytes: &[u8], id: StoreId, last: u64) -> Option<u64> {
     found.next().map(|found| found.number)
 }
 
-/// Decodes the content of a commit. It may make no sense even though its checksum is correct.
+/// Decodes the content of a commit. Fails if the content makes no sense although its checksum is correct.
 fn decode(content: &[u8], number: u64) -> Result<Change<'static>, StorageError> {
     match postcard::take_from_bytes(content) {
         Ok((change, [])) => Ok(change),

@@ -6,8 +6,8 @@ use super::{SnapshotHeader, file::SharedFile};
 use crate::SnapshotFile;
 use paxos::types::Slot;
 
-/// The highest number of bytes that wait to be synced. They are few, because a sync of the log may have to wait for
-/// them.
+/// The snapshot is synced each time that this many of its bytes are written. The number is small, because a sync of the
+/// log may have to wait for these bytes.
 const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
 
 /// A snapshot in a file.
@@ -17,8 +17,9 @@ pub struct DiskSnapshot {
     /// The number of the file, 0 or 1.
     file: u8,
     length: u64,
-    /// The CRC-32C of its bytes.
+    /// The CRC-32C of the bytes.
     checksum: u32,
+    /// The number of bytes written since the last sync.
     unsynced: u64,
     /// True if the file ends where the snapshot ends, and all of it is durable.
     is_whole: bool,
@@ -34,8 +35,8 @@ impl DiskSnapshot {
         Self { medium, file, length, checksum, unsynced: 0, is_whole: true, failed: None }
     }
 
-    /// Returns an empty snapshot. Its bytes overwrite those of an earlier one, because that is faster to sync than
-    /// new blocks.
+    /// Returns an empty snapshot. Its bytes will overwrite those of an earlier snapshot, because a sync of overwritten
+    /// blocks is faster than a sync of new ones.
     pub(super) fn begin(files: &[SharedFile; 2], file: u8) -> Self {
         let medium = files[usize::from(file)].clone();
         let (length, checksum, unsynced) = (0, 0, 0);
@@ -52,12 +53,12 @@ impl DiskSnapshot {
         changed
     }
 
-    /// Returns the CRC-32C of its bytes.
+    /// Returns the CRC-32C of the bytes.
     pub(super) fn checksum(&self) -> u32 {
         self.checksum
     }
 
-    /// Returns its description for the log.
+    /// Returns the description of the snapshot for the log.
     pub(super) fn header(&self, below: Slot) -> SnapshotHeader {
         let Self { file, length, checksum, .. } = *self;
         SnapshotHeader { below, length, checksum, file }

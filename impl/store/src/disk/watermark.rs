@@ -1,15 +1,15 @@
-//! The commit watermark: the number of the last commit that was acknowledged, in the file `mark`.
+//! The commit watermark: the number of a commit that was durable, in the file `mark`.
 //!
-//! A commit is one sync, so a crash may tear the last one. The log then ends with the commit before, as it must.
-//! Damage to a last commit that was acknowledged looks the same, but to drop that commit would forget a promise.
-//! The watermark tells the two apart.
+//! A crash may tear the last commit before the store acknowledges it. The log then rightly ends with the commit before.
+//! Damage to a last commit that was acknowledged looks the same, but the store must not drop such a commit, because it
+//! may contain a promise. The watermark tells the two cases apart.
 //!
-//! The number of each commit is written here after the commit is durable and before the store acknowledges it. The
-//! write is not synced, so it costs little. It survives the end of the process, and in most cases that of the
-//! machine.
+//! The store writes the number of each commit to the watermark, after the commit is durable and before it acknowledges
+//! the commit. It does not sync this write, so the write costs little. The written number survives the end of the
+//! process, and in most cases a crash of the machine.
 //!
-//! Invariant: the watermark is at most the number of the last durable commit. It may be lower, which does no harm.
-//! A log that ends below it has lost a commit.
+//! Invariant: the watermark is at most the number of the last durable commit. A log that ends before the watermark has
+//! lost a commit. If the watermark is behind, the store may not notice such a loss.
 
 use super::{
     file::{File, SharedFile},
@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{StorageError, StoreId};
 
-/// The copies are written in turn, each in a sector of its own. A torn write of one leaves the other.
+/// The number of copies. They are written in turn, each in a sector of its own. A torn write of one copy leaves the
+/// other intact.
 const COPIES: u64 = 2;
 const SECTOR: u64 = 512;
 /// The length of a copy: the id of the store, and an empty frame with the number.
@@ -73,7 +74,7 @@ impl Watermark {
 /// Reads the watermark of a store.
 ///
 /// # Errors
-/// Fails if it is damaged, or of another store.
+/// Fails if the watermark is damaged or belongs to another store.
 pub(super) fn acknowledged(file: &dyn File, id: StoreId) -> Result<u64, StorageError> {
     let (commit, found) = read(file)?;
     if found != id {

@@ -11,8 +11,9 @@ use crate::{
     contract::{self, Contents, Step},
 };
 
-/// A workload with every kind of commit: with and without a snapshot, with and without a trim, and after the store
-/// was opened again, closed before or not. Returns the recorded files, and the content after each acknowledgement.
+/// Runs a workload with every kind of commit: with and without a snapshot, with and without a trim, and after the store
+/// was opened again. Before that, the store was closed or not. Returns the recorded files, and the content after each
+/// acknowledgement.
 fn workload() -> (Recorder, Vec<Contents>) {
     let recorder = Recorder::of(new().written());
     let mut store = open(recorder.files()).expect("it can be opened");
@@ -44,8 +45,8 @@ fn workload() -> (Recorder, Vec<Contents>) {
     (recorder, states)
 }
 
-/// Writes two snapshots in parts while the log goes on. The second one overwrites the file of the one before the
-/// first.
+/// Writes two snapshots in parts while the log grows. The second snapshot overwrites the file of the snapshot that was
+/// durable before the first.
 fn beside_the_log(store: &mut Disk, recorder: &Recorder, states: &mut Vec<Contents>) {
     let mut take = |store: &mut Disk, step: Option<Step>| {
         let mut state = states[states.len() - 1].clone();
@@ -110,8 +111,8 @@ fn every_prefix_of_all_writes_is_a_store() {
     assert_eq!(contents(&image).expect("opens"), states[states.len() - 1]);
 }
 
-/// Between two syncs a disk writes in any order. The test keeps various subsets of the writes since the last sync:
-/// all but one, only one, all from one on, and every other one.
+/// Between two syncs a disk writes in any order. After a crash the test keeps various subsets of the writes since the
+/// last sync: all but one, only one, all from one on, and every second one.
 #[test]
 fn writes_in_any_order_are_a_store() {
     let (recorder, states) = workload();
@@ -160,7 +161,7 @@ fn writes_in_any_order_are_a_store() {
 
 /// A store accepts further changes after a crash at any operation.
 #[test]
-fn a_store_goes_on_after_a_crash() {
+fn a_store_accepts_changes_after_a_crash() {
     let (recorder, _) = workload();
     let mut image = recorder.initial();
     let next = Step::Note("peers".into(), "life goes on".into());

@@ -174,7 +174,7 @@ fn eight() -> Image {
     recorder.written()
 }
 
-/// Returns that store with one commit more, which no store would have written.
+/// Returns that store with one more commit, which no store would have written.
 fn and(change: &Change<'_>) -> Image {
     let recorder = Recorder::of(eight());
     let read = Read::read(&recorder.files()).expect("it can be read");
@@ -183,7 +183,7 @@ fn and(change: &Change<'_>) -> Image {
     recorder.written()
 }
 
-/// Returns that store with one commit more, whose content is nonsense with a correct checksum.
+/// Returns that store with one more commit. Its content makes no sense, and its checksum is correct.
 fn and_nonsense(content: &[u8]) -> Image {
     let recorder = Recorder::of(eight());
     let read = Read::read(&recorder.files()).expect("it can be read");

@@ -17,9 +17,9 @@ use crate::{
     disk::file::{File, SharedFile},
 };
 
-/// A failure of any write or sync poisons the store, even if the disk recovers. The store has all acknowledged
-/// changes then, and at most the failed one more, both if the disk kept the bytes that were not synced and if it
-/// did not.
+/// A failure of any write or sync poisons the store, even if the disk recovers. When the store is opened again, it has
+/// all acknowledged changes, and at most also the one that failed. This holds if the disk has kept the bytes that were
+/// not synced, and if it has lost them.
 #[test]
 fn a_failure_poisons_the_store_and_loses_nothing() {
     let image = new().written();
@@ -68,7 +68,7 @@ fn a_failure_poisons_the_store_and_loses_nothing() {
     }
 }
 
-/// A disk that fails while the store is opened: opening fails, and the store is intact for the next try.
+/// If the disk fails while the store is opened, the opening fails. The next opening finds the store intact.
 #[test]
 fn a_failure_while_opening_harms_nothing() {
     let recorder = new();

@@ -90,7 +90,7 @@ impl Harness for Unplugged {
     }
 }
 
-/// A crash of a process with real files. They are copied into another directory, where the store is opened again.
+/// A crash of a process with real files. The test copies the files into another directory and opens the store there.
 struct Moved(TempDir);
 
 impl Harness for Moved {
@@ -119,12 +119,12 @@ fn the_contract_is_kept_in_a_directory() {
 }
 
 #[test]
-fn the_contract_is_kept_when_processes_die() {
+fn the_contract_is_kept_when_processes_crash() {
     contract::check(&mut Killed(Recorder::default()));
 }
 
 #[test]
-fn the_contract_is_kept_when_machines_die() {
+fn the_contract_is_kept_when_machines_crash() {
     contract::check(&mut Unplugged(Recorder::default()));
 }
 

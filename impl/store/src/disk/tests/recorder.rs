@@ -47,7 +47,7 @@ struct Recording {
     fault: Option<Fault>,
 }
 
-/// A fault that begins after a number of operations. One operation fails, or all from then on.
+/// A fault that begins after a number of operations. The next operation fails, or all later ones fail.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
     pub(super) after: usize,
