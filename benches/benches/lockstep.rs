@@ -18,8 +18,8 @@ fn lockstep() -> Lockstep {
     Lockstep::new(BOUNDS).expect("the bounds are in range")
 }
 
-/// Returns a fixed walk. The walk chooses another position among the enabled actions at each step, so that it takes many
-/// kinds of actions.
+/// Returns a fixed walk. The walk chooses another position among the enabled actions at each step, so that it takes
+/// many kinds of actions.
 fn walk() -> Vec<Action> {
     let cluster = Cluster::new(BOUNDS).expect("the bounds are in range").checked();
     let mut state = lockstep().start().model;

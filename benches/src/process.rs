@@ -66,8 +66,8 @@ impl ProcessError {
 /// Runs a child to its end, or kills it after `limit`. Its standard error is that of this process.
 ///
 /// # Errors
-/// Fails if the child cannot be started, is not done in time, or its output or exit cannot be read. A child that fails is
-/// not an error: see [`Measured::status`].
+/// Fails if the child cannot be started, is not done in time, or its output or exit cannot be read. A child that fails
+/// is not an error: see [`Measured::status`].
 pub fn run(command: &mut Command, limit: Duration) -> Result<Measured, ProcessError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let lost = |error| ProcessError::Lost { program: program.clone(), error };
@@ -77,8 +77,8 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Measured, ProcessEr
         .spawn()
         .map_err(|error| ProcessError::Start { program: program.clone(), error })?;
 
-    // Waits for the end of the output in place of the end of the child, because this wait can have a limit. A child that
-    // ends closes its output. The thread then ends, too.
+    // Waits for the end of the output in place of the end of the child, because this wait can have a limit. A child
+    // that ends closes its output. The thread then ends, too.
     let mut output = child.stdout.take().expect("it is piped");
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {

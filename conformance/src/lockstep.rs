@@ -212,7 +212,7 @@ impl Lockstep {
         self.memo.ignored(before, input, || {
             let NodePair { model, tested, .. } = &**before;
             let expected = self.cluster.step(node, &model.live, input);
-            // In these two cases the node acts on the input, but the space has no room for the effect: too many steps
+            // In these two cases the node acts on the input, but the space has no room for the effect. Too many steps
             // would wait for their sync, or the ballot or slot would be out of bounds.
             if expected.live != model.live || self.beyond_bounds(&model.live, node, input) {
                 return Ok(());

@@ -211,8 +211,8 @@ fn promise_below(replica: &mut Replica, event: Event, out: &mut Output) {
     replica.step(event, out);
 }
 
-/// 4b and 21: the replica answers a Prepare with a promise where it should refuse it (4b), or send no answer (21). Nothing
-/// else changes.
+/// 4b and 21: the replica answers a Prepare with a promise. In 4b it should refuse the Prepare, and in 21 it should not answer.
+/// Nothing else changes.
 fn promise_anyway(bug: Bug, replica: &Replica, ballot: Option<Ballot>, out: &mut Output) {
     let Some(ballot) = ballot else { return };
     let message = Message::Promise { ballot, trimmed: Slot(0), reports: reports(replica) };

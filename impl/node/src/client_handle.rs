@@ -16,7 +16,8 @@ use crate::{
 use paxos::types::NodeId;
 
 /// Sends requests to a node, from any thread. Cheap to clone. The node runs until [`ClientHandle::stop`] or
-/// [`ClientHandle::leave`], or until its last [`ClientHandle`] and its last [`PeerHandle`](crate::PeerHandle) are dropped.
+/// [`ClientHandle::leave`], or until its last [`ClientHandle`] and its last [`PeerHandle`](crate::PeerHandle) are
+/// dropped.
 pub struct ClientHandle<M: StateMachine> {
     pub(super) inputs: mpsc::Sender<Input<M>>,
     limits: Arc<RequestLimits>,
@@ -97,8 +98,8 @@ impl<M: StateMachine> ClientHandle<M> {
         self.ask(0, Input::Open).await.map(|session| ClientSession::new(session.slot))
     }
 
-    /// Proposes a command of a session, and returns the answer of the state machine. The command is applied once, even if
-    /// it is sent several times or to several nodes. Each time it has the same answer.
+    /// Proposes a command of a session, and returns the answer of the state machine. The command is applied once, even
+    /// if it is sent several times or to several nodes. Each time it has the same answer.
     ///
     /// After an error that is not [final](ProposeError::is_final), send a clone of the request again, to this node or
     /// to another one.
@@ -174,12 +175,12 @@ impl<M: StateMachine> ClientHandle<M> {
         self.inputs.closed().await;
     }
 
-    /// Lets another node lead: `to`, or the follower that has voted for most of the log. Returns the new leader. Requests
-    /// of clients wait meanwhile, and none is refused.
+    /// Lets another node lead: `to`, or the follower that has voted for most of the log. Returns the new leader.
+    /// Requests of clients wait meanwhile, and none is refused.
     ///
     /// # Errors
-    /// [`TransferError`] lists the reasons: for example, this node does not lead, or no other node has begun to lead within
-    /// an election timeout.
+    /// [`TransferError`] lists the reasons: for example, this node does not lead, or no other node has begun to lead
+    /// within an election timeout.
     pub async fn transfer(&self, to: Option<NodeId>) -> Result<NodeId, TransferError> {
         let (reply, ended) = oneshot::channel();
         let asked = self.inputs.send(Input::Transfer { to, reply }).await;
@@ -188,8 +189,8 @@ impl<M: StateMachine> ClientHandle<M> {
     }
 
     /// Lets the node [hand over](Self::transfer) if it leads, finish the requests that it has, and stop. The node stops
-    /// after an election timeout at the latest. Requests that still wait then get an error. The node refuses new requests
-    /// once the transfer has ended, or at once if it does not lead.
+    /// after an election timeout at the latest. Requests that still wait then get an error. The node refuses new
+    /// requests once the transfer has ended, or at once if it does not lead.
     pub async fn leave(&self) {
         let _ = self.inputs.send(Input::Leave).await; // It may have stopped already.
         self.inputs.closed().await;
@@ -208,8 +209,8 @@ use super::leadership::Publisher;
 #[cfg(any(test, feature = "test-support"))]
 impl<M: StateMachine> ClientHandle<M> {
     /// Returns a handle without a node, to test code that sends requests to a node. `answer` returns the answers to
-    /// proposed commands. A command for which it returns `None` waits for ever. Other requests get no answer. This needs a
-    /// tokio runtime.
+    /// proposed commands. A command for which it returns `None` waits for ever. Other requests get no answer. This
+    /// needs a tokio runtime.
     pub fn without_node(
         mut answer: impl FnMut(Bytes) -> Option<M::Answer> + Send + 'static,
     ) -> Self {
@@ -238,7 +239,8 @@ mod tests {
     use super::*;
     use crate::machine::tests::Counter;
 
-    /// Sends three commands of two bytes. Returns the numbers of those that enter before the first is answered, and after.
+    /// Sends three commands of two bytes. Returns the numbers of those that enter before the first is answered, and
+    /// after.
     async fn entered((requests_max, bytes_max): (usize, usize)) -> [usize; 2] {
         let (inputs, mut arriving) = mpsc::channel(8);
         let limits = RequestLimits::with(requests_max, bytes_max, 2);

@@ -2,9 +2,9 @@
 //!
 //! Nothing here matters for safety. Two rules keep a cluster from losing a leader that works:
 //!
-//! - A node campaigns only after a pre-vote (`PreVote`, `PreVoteGranted`), in which the nodes of a quorum of phase 1 say
-//!   that they hear no leader. So a node that returns after a cut does not depose a leader. A node that the leader asks
-//!   to take over needs no pre-vote ([`hand_over`](super::hand_over)).
+//! - A node campaigns only after a pre-vote (`PreVote`, `PreVoteGranted`), in which the nodes of a quorum of phase 1
+//!   say that they hear no leader. So a node that returns after a cut does not depose a leader. A node that the leader
+//!   asks to take over needs no pre-vote ([`hand_over`](super::hand_over)).
 //! - A leader that hears fewer peers than it needs for a quorum of phase 2 stops its heartbeats, so that the other
 //!   nodes can elect another leader. Otherwise, if a link is cut in one direction only, a leader that can get nothing
 //!   chosen would stay in place.
@@ -173,7 +173,8 @@ impl Elections {
         self.heard.insert(peer, now);
     }
 
-    /// Notes a leader's heartbeat, and ends a pre-vote. The ballot must not be below the one that this node has promised.
+    /// Notes a leader's heartbeat, and ends a pre-vote. The ballot must not be below the one that this node has
+    /// promised.
     pub(super) fn hear_leader(&mut self, ballot: Ballot, chosen_below: Slot, now: Now) {
         self.chosen_elsewhere = self.chosen_elsewhere.max(chosen_below);
         self.heartbeat = Some((ballot, now));
@@ -181,8 +182,8 @@ impl Elections {
     }
 
     /// Returns the node to send requests to: this node if it leads with a quorum, otherwise the sender of the last
-    /// heartbeat, unless that is older than two election timeouts. A leader without a quorum may have been replaced. The
-    /// heartbeat of its successor then says so.
+    /// heartbeat, unless that is older than two election timeouts. A leader without a quorum may have been replaced.
+    /// The heartbeat of its successor then says so.
     pub(super) fn leader(&self, leads: bool, now: Now) -> Option<NodeId> {
         if leads && self.is_followed(now) {
             return Some(self.me);

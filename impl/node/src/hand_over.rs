@@ -1,5 +1,5 @@
-//! Handing over: a leader lets another node lead, without the pause of an election timeout. A node that leaves hands over
-//! if it leads, finishes the requests of its clients, and stops.
+//! Handing over: a leader lets another node lead, without the pause of an election timeout. A node that leaves hands
+//! over if it leads, finishes the requests of its clients, and stops.
 //!
 //! The leader takes three steps:
 //!
@@ -135,8 +135,8 @@ impl HandOver {
         times.into_iter().flatten().chain([self.leaves_at]).flatten().min()
     }
 
-    /// Ends the transfer if a new leader is heard, or if the time of the transfer is up. `heard` is the ballot of the last
-    /// heartbeat.
+    /// Ends the transfer if a new leader is heard, or if the time of the transfer is up. `heard` is the ballot of the
+    /// last heartbeat.
     pub(super) fn end(&mut self, heard: Option<Ballot>, now: Now) {
         let Some(transfer) = &mut self.transfer else { return };
         transfer.again_at.take_if(|at| *at <= now);
@@ -148,8 +148,8 @@ impl HandOver {
         self.finish(result);
     }
 
-    /// Returns the follower that is to be asked now, if it is time to ask, and the ballot of this leader. `silences` are
-    /// the times for which the peers have been silent. Ends the transfer if no follower can be asked.
+    /// Returns the follower that is to be asked now, if it is time to ask, and the ballot of this leader. `silences`
+    /// are the times for which the peers have been silent. Ends the transfer if no follower can be asked.
     pub(super) fn ask(
         &mut self,
         silences: impl Iterator<Item = (NodeId, Duration)>,

@@ -7,9 +7,9 @@ use paxos::types::NodeId;
 
 /// The leader as one node knows it. [`ClientHandle::leadership`](super::ClientHandle::leadership) watches it.
 ///
-/// It is a hint. A leader that was cut off keeps its role until it hears of a higher ballot, so two nodes may say at the
-/// same time that they lead. Work that only one node may do must be a command of the log, or carry a fencing number that
-/// a command has returned.
+/// It is a hint. A leader that was cut off keeps its role until it hears of a higher ballot, so two nodes may say at
+/// the same time that they lead. Work that only one node may do must be a command of the log, or carry a fencing number
+/// that a command has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leadership {
     /// The role of this node.

@@ -42,8 +42,8 @@
 //! - `client_handle`, `peer_handle`: the ways into a node, from any thread. `leadership`: a watch of the leader.
 //!   `options`, `status`, `event_log`, `error`: for the operator of a node. `packet`: the data that nodes send.
 //! - [`wire`] and [`tcp`]: frames, and connections between processes. For another network, implement [`Transport`].
-//! - [`turn`]: a node whose turns the caller begins and ends. The crate `paxos-simulator` runs clusters of them in virtual
-//!   time.
+//! - [`turn`]: a node whose turns the caller begins and ends. The crate `paxos-simulator` runs clusters of them in
+//!   virtual time.
 //! - `simulation`, in tests: one node, turn by turn.
 //!
 //! # Embedding: your own machine, your own transport
@@ -194,8 +194,8 @@ pub struct Running<M: StateMachine> {
     pub peers: PeerHandle<M>,
     /// The handshake that the transport carries to each peer, on every connection.
     pub handshake: Handshake,
-    /// Resolves when the node has stopped, with an error if the node had to stop. Dropping the receiver does not stop the
-    /// node.
+    /// Resolves when the node has stopped, with an error if the node had to stop. Dropping the receiver does not stop
+    /// the node.
     pub stopped: oneshot::Receiver<Result<(), NodeError>>,
 }
 

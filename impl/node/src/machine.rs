@@ -1,9 +1,9 @@
 //! The deterministic state machine to which the replicated log is applied.
 //!
 //! Every node applies the same commands in the same order, so all nodes have the same state. This requires that the
-//! effect of a command depends on the state and the command alone, and not on a clock, a random source or the order of a
-//! hash map. A machine also answers a command that makes no sense, with the same answer on each node. The machine must
-//! not panic, because it would panic on all nodes.
+//! effect of a command depends on the state and the command alone, and not on a clock, a random source or the order of
+//! a hash map. A machine also answers a command that makes no sense, with the same answer on each node. The machine
+//! must not panic, because it would panic on all nodes.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -56,8 +56,8 @@ use std::{
 use bytes::Bytes;
 use thiserror::Error;
 
-/// The state of a machine at one moment, as a function that writes the state. Another thread may call the function while
-/// the machine applies further commands.
+/// The state of a machine at one moment, as a function that writes the state. Another thread may call the function
+/// while the machine applies further commands.
 pub type Frozen = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
 
 /// A state that commands change, one after the other, the same way on every node.

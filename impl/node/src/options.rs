@@ -36,8 +36,8 @@ macro_rules! options {
 }
 
 options! {
-    /// The least time for which a follower waits for a sign of a leader before it begins a pre-vote. The wait is random,
-    /// and shorter than twice this time. The first one after a start is at most half as long. Default: 1 s.
+    /// The least time for which a follower waits for a sign of a leader before it begins a pre-vote. The wait is
+    /// random, and shorter than twice this time. The first one after a start is at most half as long. Default: 1 s.
     election_timeout: Duration = Duration::from_secs(1),
     /// The pause between two heartbeats of a leader; half of `election_timeout` at most. Default: 100 ms.
     heartbeat: Duration = Duration::from_millis(100),
@@ -50,8 +50,8 @@ options! {
     /// The most bytes of commands that wait in a node at once, less than 4 GiB. Further commands wait outside. Default:
     /// 64 MiB.
     request_bytes_max: usize = 64 << 20,
-    /// The longest time for which a command waits for others that share its batch, at its node and again at the leader. A
-    /// command does not wait if no other is in flight or was just answered. Must be shorter than `resend`, and is as
+    /// The longest time for which a command waits for others that share its batch, at its node and again at the leader.
+    /// A command does not wait if no other is in flight or was just answered. Must be shorter than `resend`, and is as
     /// exact as the timers of tokio, which count milliseconds. Default: 4 ms.
     batch_wait: Duration = Duration::from_millis(4),
     /// The most bytes of a command. Default: 1 MiB.

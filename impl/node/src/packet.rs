@@ -1,7 +1,7 @@
 //! Packets: the messages of the protocol, and the questions and answers of the nodes around it.
 //!
-//! Any packet may be lost, repeated or delayed. That does not matter for safety. If the sender still needs the effect, it
-//! sends the packet again.
+//! Any packet may be lost, repeated or delayed. That does not matter for safety. If the sender still needs the effect,
+//! it sends the packet again.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,8 @@ use paxos::{
 pub enum Packet {
     /// A message of the protocol.
     Message(Message),
-    /// To the leader: commands of the sender's clients. There is no answer: the sender sends the commands again until it
-    /// has applied them.
+    /// To the leader: commands of the sender's clients. There is no answer: the sender sends the commands again until
+    /// it has applied them.
     Forward(Vec<Bytes>),
     /// To the leader: asks for the slot below which the sender must have applied every slot before its clients read.
     ReadIndex {
@@ -57,7 +57,8 @@ pub enum Packet {
     },
     /// The sender leads, and asks the receiver to campaign at once, without a pre-vote.
     HandOver {
-        /// The ballot in which the sender leads. The receiver campaigns only if this is the ballot that it has promised.
+        /// The ballot in which the sender leads. The receiver campaigns only if this is the ballot that it has
+        /// promised.
         ballot: Ballot,
     },
 }

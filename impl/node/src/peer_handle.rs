@@ -41,8 +41,8 @@ impl<M: StateMachine> PeerHandle<M> {
 
     /// Passes a peer's handshake to the node. Returns the answer for the peer, or `None` once the node has stopped.
     ///
-    /// The transport must not deliver packets of a peer before the answer [`Admission::Welcome`]. After it, the transport
-    /// must not deliver packets from an earlier connection of that peer.
+    /// The transport must not deliver packets of a peer before the answer [`Admission::Welcome`]. After it, the
+    /// transport must not deliver packets from an earlier connection of that peer.
     pub async fn admit(&self, peer: NodeId, handshake: Handshake) -> Option<Admission> {
         let (reply, answer) = oneshot::channel();
         self.inputs.send(Input::Handshake { peer, handshake, reply }).await.ok()?;

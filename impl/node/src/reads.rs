@@ -108,8 +108,8 @@ impl<M> Reads<M> {
         self.fresh.push(Waiting { deadline: now + self.timeout, reading });
     }
 
-    /// Returns the batches that the leader is to be asked to confirm now: the new one, and, if `overdue` is true, also
-    /// older batches for which another node was asked, or the leader too long ago.
+    /// Returns the batches that the leader is to be asked to confirm now. The fresh reads form a new batch. If
+    /// `overdue` is true, also returns older batches for which another node was asked, or the leader too long ago.
     pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<BatchId> {
         let mut due = Vec::new();
         if overdue {
@@ -167,8 +167,8 @@ impl<M> Reads<M> {
         token
     }
 
-    /// Takes a token that the replica has confirmed. Confirms the batch of this node, or returns the answer for the node
-    /// that has asked.
+    /// Takes a token that the replica has confirmed. Confirms the batch of this node, or returns the answer for the
+    /// node that has asked.
     pub(super) fn ready(&mut self, ready: ReadReady) -> Option<(NodeId, Packet)> {
         match self.tokens.remove(&ready.token)? {
             Asker::Own(batch) => {
@@ -179,8 +179,8 @@ impl<M> Reads<M> {
         }
     }
 
-    /// Forgets a token that the replica has refused. The node that has asked asks again. Does nothing for the token of a
-    /// proposal.
+    /// Forgets a token that the replica has refused. The node that has asked asks again. Does nothing for the token of
+    /// a proposal.
     pub(super) fn refused(&mut self, token: Token) {
         self.tokens.remove(&token);
     }

@@ -2,8 +2,8 @@
 //!
 //! A panic halts the machine. The node still votes, so that the log is not lost, but does not use the machine any more.
 //! The node does not end its process: each replica meets the same panic in the same slot, so all processes would end,
-//! again after each start. The snapshot of a peer ends the halt. A halted node stops with an error once more than 256 MiB
-//! of commands were chosen since.
+//! again after each start. The snapshot of a peer ends the halt. A halted node stops with an error once more than 256
+//! MiB of commands were chosen since.
 
 use std::{
     any::Any,
@@ -58,8 +58,8 @@ impl<M: StateMachine> Replicated<M> {
         Self { sessions, backlog, halted: None, turn_max }
     }
 
-    /// Begins the time for which a turn applies entries and serves reads. Returns a function that returns true until the
-    /// time is up.
+    /// Begins the time for which a turn applies entries and serves reads. Returns a function that returns true until
+    /// the time is up.
     pub(super) fn turn_budget(&self) -> impl Fn() -> bool + Copy + use<M> {
         let until = Instant::now().checked_add(self.turn_max);
         move || until.is_none_or(|until| Instant::now() < until)

@@ -1,8 +1,8 @@
 //! Writes a snapshot while the node takes further turns.
 //!
-//! The node hands out a [`Job`]. A thread writes the snapshot ([`Writing`]), and the loop that runs the node returns the
-//! result to the node ([`Saved`]). Only then does the store adopt the snapshot. After a snapshot of its own, the node
-//! trims the log below the previous snapshot. After a peer's snapshot, it trims the log below that snapshot.
+//! The node hands out a [`Job`]. A thread writes the snapshot ([`Writing`]), and the loop that runs the node returns
+//! the result to the node ([`Saved`]). Only then does the store adopt the snapshot. After a snapshot of its own, the
+//! node trims the log below the previous snapshot. After a peer's snapshot, it trims the log below that snapshot.
 
 use std::{
     io::{self, BufWriter, Write},

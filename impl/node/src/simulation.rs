@@ -1,5 +1,5 @@
-//! One node in virtual time, turn by turn, among peers that a test plays. The crate `paxos-simulator` simulates clusters
-//! of nodes. These tests use its disk.
+//! One node in virtual time, turn by turn, among peers that a test plays. The crate `paxos-simulator` simulates
+//! clusters of nodes. These tests use its disk.
 
 mod absurd;
 mod outbox;

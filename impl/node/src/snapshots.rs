@@ -179,8 +179,8 @@ impl<F: SnapshotFile> Snapshots<F> {
         Some((transfer.from(), transfer.again(now)))
     }
 
-    /// Takes a part of a peer's snapshot. Returns the question for the next part. Gives up a whole snapshot if this node
-    /// knows all slots below its end to be chosen.
+    /// Takes a part of a peer's snapshot. Returns the question for the next part. Gives up a whole snapshot if this
+    /// node knows all slots below its end to be chosen.
     ///
     /// # Errors
     /// The store has failed.

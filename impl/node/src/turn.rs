@@ -4,8 +4,8 @@
 //! its clients use the [`ClientHandle`], as in any other program. The crate `paxos-simulator` runs clusters of such
 //! nodes in virtual time.
 //!
-//! One thing depends on the clock of the system: the limit of the time for which a turn applies entries
-//! ([`Options::turn_max`]). A simulation that must be repeatable sets this limit to zero or to [`Duration::MAX`].
+//! A turn measures the time for which it applies entries by the clock of the system ([`Options::turn_max`]). A
+//! simulation that must be repeatable sets this limit to zero or to [`Duration::MAX`].
 
 use std::{fmt, iter, sync::atomic::AtomicBool, time::Duration};
 
@@ -42,8 +42,8 @@ impl<M: StateMachine, S: Storage> fmt::Debug for ManualNode<M, S> {
 }
 
 impl<M: StateMachine, S: Storage> ManualNode<M, S> {
-    /// Starts a node with the contents of its store. The nodes exchange no handshakes, so the caller must make sure that
-    /// each node starts with its own store.
+    /// Starts a node with the contents of its store. The nodes exchange no handshakes, so the caller must make sure
+    /// that each node starts with its own store.
     ///
     /// The futures of the handle need no runtime. They make progress when they are polled after a turn.
     ///
@@ -67,9 +67,9 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         self.packets.push(Input::Packet { from, packet, room: None });
     }
 
-    /// Runs the first half of a turn: takes all delivered packets and all requests of the handles, and sends what depends
-    /// on no record of this turn. `now` is the time since the start of the node. Returns true if the second half makes
-    /// records durable.
+    /// Runs the first half of a turn: takes all delivered packets and all requests of the handles, and sends what
+    /// depends on no record of this turn. `now` is the time since the start of the node. Returns true if the second
+    /// half makes records durable.
     ///
     /// # Errors
     /// The node cannot go on.
@@ -105,8 +105,8 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         Ok(goes_on)
     }
 
-    /// Returns the time, since the start of the node, at which the node needs a turn even if nothing arrives. A time that
-    /// has passed means at once, and `None` means that the node needs no turn before something arrives.
+    /// Returns the time, since the start of the node, at which the node needs a turn even if nothing arrives. A time
+    /// that has passed means at once, and `None` means that the node needs no turn before something arrives.
     pub fn wake_at(&self) -> Option<Duration> {
         self.node.wake_at()
     }
@@ -116,8 +116,8 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         self.job.is_some()
     }
 
-    /// Writes the snapshot that waits, if there is one. The next turn trims the log. The caller must call this between two
-    /// turns.
+    /// Writes the snapshot that waits, if there is one. The next turn trims the log. The caller must call this between
+    /// two turns.
     ///
     /// # Errors
     /// The node cannot go on. It must not be used any more.

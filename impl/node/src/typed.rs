@@ -33,13 +33,13 @@
 //!
 //! Commands are in the log, and the state is in snapshots, so both outlive a version of the program. Add a new command
 //! as the last variant of an `enum`. A node that does not know a command answers [`TypedError::UnknownCommand`] and
-//! changes nothing. A node that knows the command changes its state, so the states of the two nodes differ from then on.
-//! So replace the program on all nodes before a client sends the first new command.
+//! changes nothing. A node that knows the command changes its state, so the states of the two nodes differ from then
+//! on. So replace the program on all nodes before a client sends the first new command.
 //!
 //! # Limits
 //!
-//! - A snapshot begins with a clone of the machine, and requests wait for the clone. A machine with a large state shares
-//!   it between clones, for example by [`Arc`](std::sync::Arc) or a persistent map.
+//! - A snapshot begins with a clone of the machine, and requests wait for the clone. A machine with a large state
+//!   shares it between clones, for example by [`Arc`](std::sync::Arc) or a persistent map.
 //! - Equal states should have equal bytes. So use ordered maps and sets.
 //! - postcard cannot write or read every type: `#[serde(untagged)]`, `#[serde(flatten)]` and `skip_serializing_if` do
 //!   not work.
@@ -56,8 +56,8 @@ use crate::{
 
 /// A deterministic state machine whose commands, answers and state are Rust types.
 ///
-/// The rules of [`StateMachine`] hold here, too. The effect and the answer of a command must depend on the state and the
-/// command alone. The machine must bound the time and the memory that one command takes.
+/// The rules of [`StateMachine`] hold here, too. The effect and the answer of a command must depend on the state and
+/// the command alone. The machine must bound the time and the memory that one command takes.
 pub trait TypedMachine: Clone + Serialize + DeserializeOwned + Send + 'static {
     /// A command of a client.
     type Command: Serialize + DeserializeOwned;

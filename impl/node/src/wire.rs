@@ -2,8 +2,8 @@
 //!
 //! A frame is a version byte, the length of the payload, a CRC-32C of these two, a CRC-32C of the payload, and the
 //! payload in postcard's format. Any one, two or three flipped bits are detected for certain, because CRC-32C has a
-//! Hamming distance of at least four at every length allowed here. More flipped bits are detected with a probability
-//! of 1 - 2⁻³². The protocol tolerates lost messages, but no damaged ones. So a frame that cannot be read counts as a lost
+//! Hamming distance of at least four at every length allowed here. More flipped bits are detected with a probability of
+//! 1 - 2⁻³². The protocol tolerates lost messages, but no damaged ones. So a frame that cannot be read counts as a lost
 //! message.
 //!
 //! The length has a checksum of its own, because a reader relies on the length before the payload has arrived. A reader
@@ -18,8 +18,8 @@ use thiserror::Error;
 pub const VERSION: u8 = 3;
 /// The bytes of the header, which precedes the payload.
 pub const HEADER: usize = 13;
-/// The longest payload in bytes. Both ends refuse longer ones. A Promise needs this length, because it reports the whole
-/// log since the last snapshot but one. A node that cannot send its Promise keeps other nodes from leading.
+/// The longest payload in bytes. Both ends refuse longer ones. A Promise needs this length, because it reports the
+/// whole log since the last snapshot but one. A node that cannot send its Promise keeps other nodes from leading.
 pub const PAYLOAD_MAX: usize = 1 << 30;
 /// The longest payload of a handshake, in bytes. It is short, because the sender is not known yet.
 pub const HANDSHAKE_MAX: usize = 1 << 13;

@@ -209,7 +209,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             replicated.restore(*below, &mut snapshots::reader(file))?;
         }
         config.validate().map_err(RecoverError::from)?;
-        // The replica also refuses the records of a cluster with other members, but its error does not name the members.
+        // The replica also refuses the records of a cluster with other members, but its error does not name the
+        // members.
         let bootstrap = Bootstrap::recover(&mut storage, &config, handshakes)?;
         let replica = Replica::recover(config, records)?;
         let config = replica.parts().config;
@@ -281,8 +282,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         reads || self.replicated.is_behind()
     }
 
-    /// Returns the snapshot that is to be written now, if there is one. The caller must write it, and pass the result to
-    /// [`saved`](Self::saved) between two turns.
+    /// Returns the snapshot that is to be written now, if there is one. The caller must write it, and pass the result
+    /// to [`saved`](Self::saved) between two turns.
     pub(super) fn take_job(&mut self) -> Option<Job<S::SnapshotFile>> {
         self.snapshots.take_job()
     }

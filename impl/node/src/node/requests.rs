@@ -19,7 +19,8 @@ use paxos_store::Storage;
 
 /// Elections.
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// Fires the timers that have run out, and repeats a pre-vote that is due. Does nothing before this node takes part.
+    /// Fires the timers that have run out, and repeats a pre-vote that is due. Does nothing before this node takes
+    /// part.
     pub(super) fn fire_timers(&mut self, now: Now) {
         if !self.peers.takes_part() {
             return;
@@ -77,8 +78,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         !self.hand_over.has_left(self.waiting(), now)
     }
 
-    /// Campaigns at once, because the leader asks for it. Does nothing if this node leaves, or if its promise is not for
-    /// the ballot of the leader: below that ballot it would campaign in vain, and above it it has another leader.
+    /// Campaigns at once, because the leader asks for it. Does nothing if this node leaves, or if it has not promised
+    /// the ballot of the leader. With a lower promise it would campaign in vain. With a higher one it has another
+    /// leader.
     pub(super) fn take_over(&mut self, from: NodeId, ballot: Ballot) {
         let promised = self.replica.parts().acceptor.promised;
         if promised == Some(ballot) && ballot.node == from && !self.hand_over.leaves() {
@@ -90,8 +92,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
 /// Requests of clients.
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// Sends the requests of clients to the leader, or proposes them if this node leads. Gives up requests whose time is
-    /// up.
+    /// Sends the requests of clients to the leader, or proposes them if this node leads. Gives up requests whose time
+    /// is up.
     pub(super) fn ask_leader(&mut self, now: Now) {
         let check = self.elections.check(now);
         if check {

@@ -7,8 +7,8 @@
 //!
 //! An older copy of a store has forgotten promises as well. So each member notes the last
 //! [incarnation](super::incarnations) that it has met of each peer, and refuses a store that does not remember that
-//! incarnation. This finds most accidents, not all: a member that was away does not know the last incarnation, and a copy
-//! remembers the incarnation in which it was made.
+//! incarnation. This finds most accidents, not all: a member that was away does not know the last incarnation, and a
+//! copy remembers the incarnation in which it was made.
 //!
 //! A node notes the members and the sizes of quorums when it first meets a peer that was given the same ones. They stay
 //! from then on, because quorums of different members need not share a node.
@@ -145,8 +145,8 @@ impl Bootstrap {
     }
 }
 
-/// Notes that a peer has met an incarnation of this node that the store does not remember. The node will not start again
-/// with this store.
+/// Notes that a peer has met an incarnation of this node that the store does not remember. The node will not start
+/// again with this store.
 pub(super) fn ban(
     by: NodeId,
     reason: &str,

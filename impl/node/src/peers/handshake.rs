@@ -27,7 +27,8 @@ pub enum Admission {
     Welcome,
     /// The peer refuses this handshake. It may accept a later one, once an operator has corrected a setting.
     Refused(String),
-    /// The peer knows another store under this id: the disk of the node was lost or replaced, or this is the wrong node.
+    /// The peer knows another store under this id: the disk of the node was lost or replaced, or this is the wrong
+    /// node.
     Replaced(String),
     /// The store has lost a part of its memory. The node must never take part again with this store.
     Banned(String),
@@ -39,8 +40,8 @@ impl Handshake {
         self.incarnations.present(self.store)
     }
 
-    /// Returns true if the store remembers an incarnation that was met earlier. The store has then lost nothing from before
-    /// that incarnation.
+    /// Returns true if the store remembers an incarnation that was met earlier. The store has then lost nothing from
+    /// before that incarnation.
     pub(super) fn remembers(&self, met: &Incarnation) -> bool {
         self.store == met.store && self.incarnations.contain(met)
     }

@@ -1,12 +1,12 @@
 //! Numbers in packets that no correct cluster reaches. A packet with such a number is refused.
 //!
-//! A node promises every higher ballot that it hears of, and begins its own ballots above that one. So a single frame with
-//! round 2^64 - 2, forged or damaged, would use up all ballots for ever. The same holds for slots, for the starts of a
-//! node and for the numbers of a session: they only rise, and a high number is remembered.
+//! A node promises every higher ballot that it hears of, and begins its own ballots above that one. So a single frame
+//! with round 2^64 - 2, forged or damaged, would use up all ballots for ever. The same holds for slots, for the starts
+//! of a node and for the numbers of a session: they only rise, and a high number is remembered.
 //!
-//! Safety does not depend on this check. A node treats a refused packet as one that the network has lost, and the protocol
-//! allows every packet to be lost. Liveness does not suffer either: the limits lie so far ahead that no cluster reaches
-//! them by itself.
+//! Safety does not depend on this check. A node treats a refused packet as one that the network has lost, and the
+//! protocol allows every packet to be lost. Liveness does not suffer either: the limits lie so far ahead that no
+//! cluster reaches them by itself.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -5,7 +5,8 @@
 //!
 //! So a batch waits a short time for the clients that were just answered, if such clients tend to return. The time is
 //! short, so that clients that come by chance do not count. The node finds the tendency by trial: after each delay, it
-//! makes a pause, in which some batches do not wait. A delay in vain doubles the pause, and a delay that paid halves it.
+//! makes a pause, in which some batches do not wait. A delay in vain doubles the pause, and a delay that paid halves
+//! it.
 
 use std::time::Duration;
 
@@ -53,8 +54,8 @@ impl BatchDelay {
     }
 
     /// Notes that a batch of `gathered` commands leaves. If the batch was held back, the delay has paid if all expected
-    /// clients have returned in time, and was in vain if the time was up before. If the batch leaves for another reason,
-    /// the delay was neither.
+    /// clients have returned in time, and was in vain if the time was up before. If the batch leaves for another
+    /// reason, the delay was neither.
     pub(super) fn settle(&mut self, gathered: usize, now: Now) {
         let held = std::mem::take(&mut self.held);
         let Some((all, until)) = self.expected.take().filter(|_| held) else { return };

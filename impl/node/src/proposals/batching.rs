@@ -2,9 +2,9 @@
 //!
 //! A batch costs each node one sync and a few messages, however many commands it has. So the next batch waits while a
 //! batch is in flight. When that one is done, the next batch waits for the clients that were just answered, as long as
-//! that [pays](super::batch_delay). Both waits together take at most [`Options::batch_wait`](crate::Options::batch_wait),
-//! so that several batches can be in flight over a long network path. A command does not wait if nothing is in flight
-//! and no client was just answered.
+//! that [pays](super::batch_delay). Both waits together take at most
+//! [`Options::batch_wait`](crate::Options::batch_wait), so that several batches can be in flight over a long network
+//! path. A command does not wait if nothing is in flight and no client was just answered.
 
 use std::time::Duration;
 
@@ -64,7 +64,8 @@ impl Batching {
         self.commands.len()
     }
 
-    /// Returns the time at which the batch has to leave even if another one is in flight, or `None` if it has no commands.
+    /// Returns the time at which the batch has to leave even if another one is in flight, or `None` if it has no
+    /// commands.
     pub(super) fn due_at(&self) -> Option<Now> {
         let due_at = self.since + self.wait;
         let awaited_until = self.delay.awaited_until(self.len()).unwrap_or(due_at);

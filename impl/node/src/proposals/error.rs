@@ -32,8 +32,8 @@ pub enum ProposeError {
     /// The node has stopped. The command may have been applied, or be applied later.
     #[error("the node has stopped; the command may have been applied, or be later")]
     Stopped,
-    /// The node leaves, or had stopped before it got the command. The command will not be applied, unless the client has
-    /// also sent it to another node.
+    /// The node leaves, or had stopped before it got the command. The command will not be applied, unless the client
+    /// has also sent it to another node.
     #[error("the node has stopped; it was not asked for the command")]
     StoppedBefore,
     /// The state machine of this node has panicked, so the node answers nothing.

@@ -1,8 +1,8 @@
 //! The proposals of a leader that it has not applied yet.
 //!
 //! The leader does not propose a command again while it is in flight. Otherwise the log would hold the command twice,
-//! and a slow cluster would become slower with every retry. The bytes in flight are bounded, so that a follower does not
-//! have to receive too many bytes before it hears the next heartbeat.
+//! and a slow cluster would become slower with every retry. The bytes in flight are bounded, so that a follower does
+//! not have to receive too many bytes before it hears the next heartbeat.
 //!
 //! Nothing here matters for safety. A command that is left out counts as lost on its way, and the node of its client
 //! sends it again.

@@ -3,8 +3,8 @@
 //! The node has one session, in which it numbers the commands of its clients. A client may have a session of its own,
 //! and then numbers its commands itself. The node keeps a command, and sends it to the leader again and again, until it
 //! has applied the command, the time is up, or no client waits any more. So it does not matter where a command was
-//! lost: on its way to the leader, at the leader, or to a competing proposal. The session makes sure that the command is
-//! applied once.
+//! lost: on its way to the leader, at the leader, or to a competing proposal. The session makes sure that the command
+//! is applied once.
 
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
@@ -142,8 +142,8 @@ impl<A: Answer> PendingProposals<A> {
 
 /// Sending.
 impl<A: Answer> PendingProposals<A> {
-    /// Returns the entries that are to be sent to the leader now: new commands, requests for sessions that are due, and,
-    /// if `overdue` is true, also commands that were sent to another node or too long ago.
+    /// Returns the entries that are to be sent to the leader now: new commands, and requests for sessions that are due.
+    /// If `overdue` is true, also returns commands that were sent to another node or too long ago.
     pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<Bytes> {
         let retry = self.retry;
         if matches!(self.session, OwnSession::None) && !self.early.is_empty() {

@@ -12,8 +12,8 @@ use paxos::types::Slot;
 /// of the cluster.
 ///
 /// A client can write its session down and use it again after a restart. It must then write down both the request and
-/// the session after each [`request`](Self::request), before it sends the request. Otherwise two commands could have the
-/// same number, and only the first of them would be applied.
+/// the session after each [`request`](Self::request), before it sends the request. Otherwise two commands could have
+/// the same number, and only the first of them would be applied.
 ///
 /// The cluster keeps at most [`ANSWERS_MAX`](super::ANSWERS_MAX) answers of a session, so confirm the answers that were
 /// [`heard`](Self::heard).
@@ -68,8 +68,8 @@ impl ClientSession {
         Request { session: self.id, sequence, answered_below, command: command.into() }
     }
 
-    /// Confirms that the answer to a request was heard, or is not wanted any more. The cluster may then forget the answer,
-    /// and the client must not send the request again. Does nothing for a request of another session.
+    /// Confirms that the answer to a request was heard, or is not wanted any more. The cluster may then forget the
+    /// answer, and the client must not send the request again. Does nothing for a request of another session.
     pub fn heard(&mut self, request: &Request) {
         if request.session == self.id {
             self.open.remove(&request.sequence);
@@ -83,8 +83,8 @@ impl ClientSession {
 }
 
 impl Request {
-    /// Returns a request with these numbers, for a client that numbers its commands without a [`ClientSession`]. Returns
-    /// `None` if the client has heard the answer to the request.
+    /// Returns a request with these numbers, for a client that numbers its commands without a [`ClientSession`].
+    /// Returns `None` if the client has heard the answer to the request.
     pub fn new(
         opened: Slot,
         sequence: u64,

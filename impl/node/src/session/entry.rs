@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use paxos::types::Slot;
 
-/// The id of a session. It contains the kind of the owner, so that a client cannot use the session of a node by mistake,
-/// nor a node the session of a client.
+/// The id of a session. It contains the kind of the owner, so that a client cannot use the session of a node by
+/// mistake, nor a node the session of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId {
     /// The owner of the session.

@@ -1,9 +1,9 @@
 //! Sessions: a command that is chosen twice is applied once.
 //!
 //! A client that hears no answer sends its command again, perhaps to another node. So the log may contain a command
-//! more than once; Paxos allows that. Each command therefore carries its session and its number in the session, and only
-//! the first entry with that number is applied. The client table keeps the answer until the client confirms it, as far
-//! as [`ANSWERS_MAX`] and [`ANSWERS_BYTES_MAX`] allow. Snapshots contain the client table.
+//! more than once; Paxos allows that. Each command therefore carries its session and its number in the session, and
+//! only the first entry with that number is applied. The client table keeps the answer until the client confirms it, as
+//! far as [`ANSWERS_MAX`] and [`ANSWERS_BYTES_MAX`] allow. Snapshots contain the client table.
 //!
 //! An entry of the log opens a session, and the slot of that entry names the session. When there are more than
 //! [`SESSIONS_MAX`], the session that was unused for the longest stretch of the log expires. The log alone decides, and
@@ -158,8 +158,8 @@ mod tests {
         })
     }
 
-    /// A command whose answer was dropped is not applied again. The session that was used last drops its answers last. Both
-    /// also hold after a snapshot was restored.
+    /// A command whose answer was dropped is not applied again. The session that was used last drops its answers last.
+    /// Both also hold after a snapshot was restored.
     #[test]
     fn answers_have_no_more_bytes_than_allowed() {
         let mut sessions = Sessions::new(Counter(0));

@@ -107,8 +107,8 @@ impl<A: Answer> ClientTable<A> {
         &self.by_id
     }
 
-    /// Opens a session. If [`SESSIONS_MAX`] are open already, the session that was unused for the longest stretch of the
-    /// log expires.
+    /// Opens a session. If [`SESSIONS_MAX`] are open already, the session that was unused for the longest stretch of
+    /// the log expires.
     pub(super) fn open(&mut self, id: SessionId) {
         if self.by_id.len() == SESSIONS_MAX
             && let Some((_, unused)) = self.by_use.pop_first()

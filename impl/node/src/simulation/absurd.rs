@@ -48,7 +48,8 @@ fn from(node: u32, packet: Packet) -> Input<Ledger> {
     Input::Packet { from: NodeId(node), packet, room: None }
 }
 
-/// A single packet with an absurd number leaves no trace: the node then leads in its first ballot, and its log is empty.
+/// A single packet with an absurd number leaves no trace: the node then leads in its first ballot, and its log is
+/// empty.
 #[test]
 fn one_absurd_packet_leaves_no_trace() {
     let most = u64::MAX - 1;
@@ -212,8 +213,8 @@ fn packet() -> BoxedStrategy<Packet> {
 }
 
 proptest! {
-    /// Nothing panics, no turn takes long, and the node's log stays short. The node also gets reads and commands, so that
-    /// packets with its own numbers occur, too.
+    /// Nothing panics, no turn takes long, and the node's log stays short. The node also gets reads and commands, so
+    /// that packets with its own numbers occur, too.
     #[test]
     fn any_numbers_are_survived(packets in vec((2u32..=3, packet()), 0..60)) {
         let (mut node, store) = node();

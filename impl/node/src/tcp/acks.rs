@@ -1,10 +1,10 @@
 //! Acknowledgements, by which both ends of a connection notice that nothing passes any more.
 //!
 //! A network that drops packets in silence breaks no connection, and TCP sends again after longer and longer pauses, up
-//! to two minutes. So the receiver sends a byte back after something has arrived, at most ten times a second. The sender
-//! closes a connection on which it hears nothing for [`Addresses::ack_timeout`](super::Addresses::ack_timeout). The
-//! receiver acknowledges parts of a frame, too, so that a large frame on a slow link does not seem a cut. A sender that
-//! has nothing to send sends an empty frame as a beat. A receiver closes a connection that is silent for too long.
+//! to two minutes. So the receiver sends a byte back after something has arrived, at most ten times a second. The
+//! sender closes a connection on which it hears nothing for [`Addresses::ack_timeout`](super::Addresses::ack_timeout).
+//! The receiver acknowledges parts of a frame, too, so that a large frame on a slow link does not seem a cut. A sender
+//! that has nothing to send sends an empty frame as a beat. A receiver closes a connection that is silent for too long.
 //!
 //! Time in which this process does not run, because its disk is slow or because it was stopped, must not count as
 //! silence of the other end. So each end measures the time in several steps, and reads in each of them.

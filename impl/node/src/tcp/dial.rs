@@ -111,8 +111,8 @@ impl Line {
         reached
     }
 
-    /// Looks up the name of the peer. Keeps the last addresses if there is no answer soon, because a cut may also separate
-    /// this node from its name server.
+    /// Looks up the name of the peer. Keeps the last addresses if there is no answer soon, because a cut may also
+    /// separate this node from its name server.
     async fn resolve(&mut self) -> io::Result<()> {
         let known = !self.resolved.is_empty();
         let patience = if known { self.ack_timeout / 4 } else { PATIENCE };

@@ -24,8 +24,8 @@ pub struct Hello {
     /// The node that connects.
     pub from: NodeId,
     to: NodeId,
-    /// The [`Handshake`] of the node that connects. It is in bytes of its own, so that the other fields can be read even
-    /// if the handshake has another format.
+    /// The [`Handshake`] of the node that connects. It is in bytes of its own, so that the other fields can be read
+    /// even if the handshake has another format.
     handshake: Vec<u8>,
 }
 

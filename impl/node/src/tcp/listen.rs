@@ -102,7 +102,8 @@ impl Incoming {
         }
     }
 
-    /// Passes the packets of a peer to the node, until the connection ends or a newer connection of the peer replaces it.
+    /// Passes the packets of a peer to the node, until the connection ends or a newer connection of the peer replaces
+    /// it.
     async fn read<M: StateMachine>(
         &self,
         peer: NodeId,

@@ -2,8 +2,8 @@
 //!
 //! A node connects to each peer, and sends on the connection that it made. It receives on the connections that its
 //! peers made. So a connection carries packets in one direction. If a connection breaks or carries damaged bytes, only
-//! the packets on their way are lost. The node makes the connection again, after growing pauses, and the nodes send again
-//! what they still need. Nothing here is encrypted or authenticated.
+//! the packets on their way are lost. The node makes the connection again, after growing pauses, and the nodes send
+//! again what they still need. Nothing here is encrypted or authenticated.
 //!
 //! The receiver acknowledges what arrives with single bytes on the same connection. The sender closes a connection on
 //! which nothing was acknowledged for [`Addresses::ack_timeout`], and makes a new one. So a network that drops packets
@@ -62,8 +62,8 @@ pub struct Addresses {
     /// The address of each peer: a name or an IP address, with a port.
     pub peers: BTreeMap<NodeId, String>,
     /// The longest time for which a peer may acknowledge nothing. The connection is then closed, and made again. An
-    /// attempt to connect to one address takes a quarter of this time at most. The function [`ack_timeout`] returns a value
-    /// that suits an election timeout.
+    /// attempt to connect to one address takes a quarter of this time at most. The function [`ack_timeout`] returns a
+    /// value that suits an election timeout.
     pub ack_timeout: Duration,
     /// The number of connections that may be in their handshakes. A further connection takes the place of the oldest.
     pub handshakes_max: usize,
@@ -277,10 +277,10 @@ fn cut(packet: Packet) -> Vec<Packet> {
     parts.into_iter().flat_map(cut).collect()
 }
 
-/// Starts a node that talks to its peers over TCP. The node runs on a thread of its own, and the connections are tasks of
-/// the runtime in which this is called. The members of the cluster are the nodes of `addresses`, with majorities as
-/// quorums. The node runs until it is stopped. If the runtime ends, the node loses its connections, and stops once all its
-/// handles are dropped.
+/// Starts a node that talks to its peers over TCP. The node runs on a thread of its own, and the connections are tasks
+/// of the runtime in which this is called. The members of the cluster are the nodes of `addresses`, with majorities as
+/// quorums. The node runs until it is stopped. If the runtime ends, the node loses its connections, and stops once all
+/// its handles are dropped.
 ///
 /// [`Running::stopped`] resolves when the node has stopped.
 ///

@@ -1,5 +1,5 @@
-//! Places for connections in their handshakes. Their number is bounded: if all are taken, a new connection takes the place
-//! of the oldest.
+//! Places for connections in their handshakes. Their number is bounded: if all are taken, a new connection takes the
+//! place of the oldest.
 //!
 //! A stranger can connect and say nothing. If strangers kept their places until their time is up, peers would wait
 //! for a place behind them. A peer sends its handshake at once, so it keeps its place long enough unless hundreds of
