@@ -83,7 +83,7 @@ impl HandOver {
         }
     }
 
-    /// Notes that a peer has reported votes in slots that end below `end`.
+    /// Notes that a peer has reported a vote for the slot before `end`.
     pub(super) fn voted(&mut self, peer: NodeId, end: Slot) {
         let known = self.voted_below.entry(peer).or_default();
         *known = end.max(*known);

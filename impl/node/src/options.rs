@@ -37,7 +37,8 @@ macro_rules! options {
 
 options! {
     /// The least time for which a follower waits for a sign of a leader before it begins a pre-vote. The wait is
-    /// random, and shorter than twice this time. The first one after a start is at most half as long. Default: 1 s.
+    /// random, and shorter than twice this time. After a start, the first wait is at most half of this time. Default:
+    /// 1 s.
     election_timeout: Duration = Duration::from_secs(1),
     /// The pause between two heartbeats of a leader; half of `election_timeout` at most. Default: 100 ms.
     heartbeat: Duration = Duration::from_millis(100),

@@ -77,9 +77,9 @@ pub struct Status {
     pub halted: Option<Slot>,
     /// The number of open sessions, over the whole cluster.
     pub sessions: usize,
-    /// The number of pending commands and sessions to open, of this node's own clients.
+    /// The number of pending commands of the node's own clients, and of sessions that are to be opened.
     pub waiting_proposals: usize,
-    /// The number of pending reads of this node's own clients.
+    /// The number of pending reads of the node's own clients.
     pub waiting_reads: usize,
     /// The time for which each peer has been silent. A peer from which nothing has arrived yet is missing.
     pub silences: Vec<(NodeId, Duration)>,

@@ -40,8 +40,8 @@ impl Handshake {
         self.incarnations.present(self.store)
     }
 
-    /// Returns true if the store remembers an incarnation that was met earlier. The store has then lost nothing from
-    /// before that incarnation.
+    /// Returns true if this is the store that was met, and it remembers the incarnation that was met or has forgotten the
+    /// number of that incarnation.
     pub(super) fn remembers(&self, met: &Incarnation) -> bool {
         self.store == met.store && self.incarnations.contain(met)
     }

@@ -30,7 +30,7 @@ pub(crate) struct Incarnation {
 }
 
 impl Incarnations {
-    /// The number of incarnations that are remembered. A peer that has last met an earlier one cannot check it.
+    /// The number of incarnations that are remembered. A peer that has last met an earlier one cannot check the store.
     const REMEMBERED_MAX: usize = 256;
 
     /// Begins a new incarnation with a random number.

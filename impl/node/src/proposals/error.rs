@@ -10,12 +10,12 @@ use paxos::types::{NodeId, Slot};
 /// The reason for which a command has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProposeError {
-    /// The time was up. The command may have been applied, or be applied later.
-    #[error("not applied within {} ms; it may have been, or be later", .0.as_millis())]
+    /// The time was up. The command may have been applied, or may be applied later.
+    #[error("no answer within {} ms; the command may have been applied, or may be applied later", .0.as_millis())]
     Timeout(Duration),
     /// The time was up before the command was sent to a leader. The command will not be applied, unless the client has
     /// also sent it to another node.
-    #[error("no leader was found within {} ms; nobody was asked", .0.as_millis())]
+    #[error("the command was not sent to a leader within {} ms", .0.as_millis())]
     Unsent(Duration),
     /// The cluster is forming: this node has still to meet these nodes. The command was not sent to the cluster.
     #[error("{}", forming(.0))]
@@ -29,31 +29,31 @@ pub enum ProposeError {
     /// The answer is not kept: the client has confirmed it, or it was dropped because too many answers were kept.
     #[error("no answer to this command is kept; it may have been applied")]
     Forgotten,
-    /// The node has stopped. The command may have been applied, or be applied later.
-    #[error("the node has stopped; the command may have been applied, or be later")]
+    /// The node has stopped. The command may have been applied, or may be applied later.
+    #[error("the node has stopped; the command may have been applied, or may be applied later")]
     Stopped,
     /// The node leaves, or had stopped before it got the command. The command will not be applied, unless the client
     /// has also sent it to another node.
-    #[error("the node has stopped; it was not asked for the command")]
+    #[error("the node has stopped or is about to stop; it did not take the command")]
     StoppedBefore,
     /// The state machine of this node has panicked, so the node answers nothing.
     #[error(
         "the state machine of this node has halted at slot {slot}{}", if *.may_be_applied {
-            "; the command may have been applied, or be later"
+            "; the command may have been applied, or may be applied later"
         } else {
-            "; the cluster was not asked for the command"
+            "; the command was not sent to the cluster"
         }
     )]
     Halted {
         /// The slot whose command has panicked.
         slot: Slot,
-        /// True if the command was sent to the cluster before.
+        /// True if the command may have been sent to the cluster before.
         may_be_applied: bool,
     },
     /// The command is too long. It was not sent to the cluster.
     #[error("the command has {found} bytes; at most {most} are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// The length of the command in bytes.
         found: usize,
         /// The most bytes that are allowed.
         most: usize,
