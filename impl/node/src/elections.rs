@@ -38,7 +38,7 @@ pub(super) struct Elections {
     /// The ballot of the last heartbeat, and the time at which it arrived.
     heartbeat: Option<(Ballot, Now)>,
     pre_vote: Option<PreVote>,
-    /// The leader that was last asked for something.
+    /// The node to which requests were last sent.
     asked: Option<NodeId>,
     /// The highest end of the chosen slots that a leader has reported.
     chosen_elsewhere: Slot,

@@ -10,7 +10,7 @@
 //!
 //! The leader gives up after an election timeout, and leads on if no other node has begun a ballot.
 //!
-//! Nothing here matters for safety. The follower campaigns as if its pre-vote was won, and the leader promises the new
+//! Nothing here matters for safety. The follower campaigns as if it had won a pre-vote, and the leader promises the new
 //! ballot as any node does.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -125,7 +125,7 @@ impl HandOver {
         self.leaves_at.is_some_and(|at| is_done || at <= now)
     }
 
-    /// The time at which the node needs a turn. `waiting` is the number of requests that wait.
+    /// Returns the time at which the node needs a turn for handing over. `waiting` is the number of requests that wait.
     pub(super) fn next(&self, waiting: usize) -> Option<Now> {
         if self.has_left(waiting, Now::ZERO) {
             return Some(Now::ZERO);

@@ -24,7 +24,7 @@ pub enum ReadError {
     /// The time was up.
     #[error("the read was not served within {} ms", .0.as_millis())]
     Timeout(Duration),
-    /// The cluster is forming: this node has still to meet these nodes.
+    /// The cluster is forming: these nodes have not met this node yet.
     #[error("{}", forming(.0))]
     Forming(Vec<NodeId>),
     /// The node has stopped.
@@ -222,7 +222,7 @@ impl<M> Reads<M> {
         }
     }
 
-    /// Gives up the reads whose time is up.
+    /// Answers the reads whose time is up with an error.
     pub(super) fn give_up(&mut self, now: Now) {
         let timeout = ReadError::Timeout(self.timeout);
         let late = |waiting: &Waiting<M>| waiting.deadline <= now;

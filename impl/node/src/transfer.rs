@@ -69,14 +69,14 @@ impl<F: SnapshotFile> Transfer<F> {
         self.asked
     }
 
-    /// Asks for the next part.
+    /// Returns the question for the next part.
     fn next(&self) -> Packet {
         let below = self.what.as_ref().map(|what| what.below);
         let offset = self.what.as_ref().map_or(0, |what| what.file.length());
         Packet::Fetch { below, offset }
     }
 
-    /// Asks for the next part once more.
+    /// Returns the question for the next part, and notes the time of it.
     pub(super) fn again(&mut self, now: Now) -> Packet {
         self.asked = now;
         self.next()

@@ -1,4 +1,4 @@
-//! Bootstrap: forming a cluster of the members that were agreed on, each with all of its memory.
+//! Bootstrap: forms a cluster whose members agree on the members, and each have all of their memory.
 //!
 //! A node that has lost its disk has forgotten its promises, and must not return under its id. So each store has a
 //! random identity, made with the store. A node with a new store takes no part until each other member has durably
@@ -155,7 +155,7 @@ pub(super) fn ban(
     BANNED.write(&format!("refused by node {by}: {reason}"), storage)
 }
 
-/// The refusal of a store that does not remember the incarnation that was met.
+/// Returns the refusal of a store that does not remember the incarnation that was met.
 fn refuse_forgetful(peer: NodeId, incarnation: &Incarnation, met: &Incarnation) -> Admission {
     let only = "It may not come back under this id. Start it with its own data, or not at all (replacing a node is not \
                 offered yet)";

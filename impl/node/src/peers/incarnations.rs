@@ -16,7 +16,7 @@ use paxos_store::StoreId;
 pub(crate) struct Incarnations {
     /// The number of incarnations that are not remembered any more.
     forgotten: u64,
-    /// A random number for each of the others, oldest first.
+    /// A random number for each remembered incarnation, oldest first.
     nonces: VecDeque<u64>,
 }
 

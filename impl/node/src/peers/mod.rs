@@ -1,4 +1,4 @@
-//! The peers of a node: which of them take part, which packets are accepted from them, and the packets for them.
+//! The peers of a node: their admission, the check of their packets, and the packets for them.
 
 mod bootstrap;
 pub(super) mod handshake;

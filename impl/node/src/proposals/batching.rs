@@ -78,8 +78,8 @@ impl Batching {
         self.in_flight = 0;
     }
 
-    /// Returns the batch that has to leave now. `idle` is true if nothing is in flight: if the last batch is not marked
-    /// as done yet, its clients were answered just now. The returned batch has at most `bytes_max` bytes, or a single
+    /// Returns the batch that has to leave now. `idle` is true if nothing is in flight. If the last batch is then not
+    /// marked as done, its clients were answered just now. The returned batch has at most `bytes_max` bytes, or a single
     /// command that is longer. If `bytes_max` is 0, returns `None`.
     pub(super) fn take_due(
         &mut self,

@@ -11,13 +11,13 @@ use paxos::types::{NodeId, Slot};
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProposeError {
     /// The time was up. The command may have been applied, or may be applied later.
-    #[error("no answer within {} ms; the command may have been applied, or may be applied later", .0.as_millis())]
+    #[error("no answer within {} ms; the command may be applied, now or later", .0.as_millis())]
     Timeout(Duration),
     /// The time was up before the command was sent to a leader. The command will not be applied, unless the client has
     /// also sent it to another node.
-    #[error("the command was not sent to a leader within {} ms", .0.as_millis())]
+    #[error("no leader was found within {} ms; the command was not sent", .0.as_millis())]
     Unsent(Duration),
-    /// The cluster is forming: this node has still to meet these nodes. The command was not sent to the cluster.
+    /// The cluster is forming: these nodes have not met this node yet. The command was not sent to the cluster.
     #[error("{}", forming(.0))]
     Forming(Vec<NodeId>),
     /// The session does not exist, or has expired because too many other sessions were used since. The command may have
@@ -30,18 +30,18 @@ pub enum ProposeError {
     #[error("no answer to this command is kept; it may have been applied")]
     Forgotten,
     /// The node has stopped. The command may have been applied, or may be applied later.
-    #[error("the node has stopped; the command may have been applied, or may be applied later")]
+    #[error("the node has stopped; the command may be applied, now or later")]
     Stopped,
     /// The node leaves, or had stopped before it got the command. The command will not be applied, unless the client
     /// has also sent it to another node.
-    #[error("the node has stopped or is about to stop; it did not take the command")]
+    #[error("the node has stopped; it did not get the command")]
     StoppedBefore,
     /// The state machine of this node has panicked, so the node answers nothing.
     #[error(
         "the state machine of this node has halted at slot {slot}{}", if *.may_be_applied {
-            "; the command may have been applied, or may be applied later"
+            "; the command may be applied, now or later"
         } else {
-            "; the command was not sent to the cluster"
+            "; the command was not sent"
         }
     )]
     Halted {

@@ -171,7 +171,7 @@ impl<A: Answer> PendingProposals<A> {
         entries
     }
 
-    /// Gives up the requests whose time is up, and the commands whose clients have all gone away.
+    /// Answers the requests whose time is up with an error, and drops the commands whose clients have all gone away.
     pub(crate) fn give_up(&mut self, now: Now) {
         let (timeout, unsent) =
             (ProposeError::Timeout(self.timeout), ProposeError::Unsent(self.timeout));

@@ -116,7 +116,7 @@ impl Request {
         &self.command
     }
 
-    /// Returns the request with the command that `command` makes of its command.
+    /// Applies a function to the command of the request.
     #[must_use]
     pub fn map(mut self, command: impl FnOnce(Bytes) -> Bytes) -> Self {
         self.command = command(self.command);

@@ -102,7 +102,7 @@ impl<A: Answer> ClientTable<A> {
         self.by_id = by_id;
     }
 
-    /// The sessions, by name.
+    /// The sessions, by id.
     pub(super) fn sessions(&self) -> &BTreeMap<SessionId, Arc<Session<A>>> {
         &self.by_id
     }
