@@ -2,8 +2,8 @@
 //!
 //! A comparison covers the replica, its disk, the messages, the messages that leave before the records are durable, the values
 //! to apply, the answered and refused reads, and the wanted snapshots. It covers records only by their effect on the disk, and
-//! the trimmed slots of the replica only by their effect on the disk, the learner and the messages. It does not cover timers.
-//! The first difference ends the comparison.
+//! the trimmed slots of the replica only by their effect on the disk, the learner and the messages. It does not cover timers,
+//! nor the taken and refused proposals, which [`edges`](crate::edges) checks. The first difference ends the comparison.
 
 use std::{
     cell::Cell,

@@ -46,10 +46,11 @@ options! {
     resend: Duration = Duration::from_millis(300),
     /// The longest time for which a request of a client waits in a node. Default: 10 s.
     request_timeout: Duration = Duration::from_secs(10),
-    /// The most requests of clients that wait in a node at once. Further requests wait outside. Default: 10,000.
+    /// The most requests of clients that wait in a node at once. Further requests wait in the client handle. Default:
+    /// 10,000.
     requests_max: usize = 10_000,
-    /// The most bytes of commands that wait in a node at once, less than 4 GiB. Further commands wait outside. Default:
-    /// 64 MiB.
+    /// The most bytes of commands that wait in a node at once, less than 4 GiB. Further commands wait in the client
+    /// handle. Default: 64 MiB.
     request_bytes_max: usize = 64 << 20,
     /// The longest time for which a command waits for others that share its batch, at its node and again at the leader.
     /// A command does not wait if no other is in flight or was just answered. Must be shorter than `resend`, and is as

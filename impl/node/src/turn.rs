@@ -1,8 +1,7 @@
-//! A node without a thread and without a clock, for simulations.
+//! A node without a thread of its own, for simulations.
 //!
-//! The caller says when each half of a turn happens and what time it is. It owns the transport and the store, and
-//! its clients use the [`ClientHandle`], as in any other program. The crate `paxos-simulator` runs clusters of such
-//! nodes in virtual time.
+//! The caller decides when each half of a turn happens and what time it is, and owns the transport. Clients use the
+//! [`ClientHandle`], as in any other program. The crate `paxos-simulator` runs clusters of such nodes in virtual time.
 //!
 //! A turn measures the time for which it applies entries by the clock of the system ([`Options::turn_max`]). A
 //! simulation that must be repeatable sets this limit to zero or to [`Duration::MAX`].
