@@ -83,8 +83,8 @@ impl Edges<'_> {
         end.0 + limits::SLOTS_AHEAD_MAX
     }
 
-    /// A message of a ballot is ignored if it comes from another node than the owner of the ballot, from a node outside the
-    /// cluster, or from the receiver itself. An Accept message without values is ignored, too.
+    /// A Prepare, Accept or Heartbeat message is ignored if it does not come from the owner of its ballot, or if the owner is
+    /// outside the cluster or is the receiver itself. An Accept message without values is ignored, too.
     fn senders(&self) -> Checked {
         let stranger = NodeId(99);
         let speaks = |owner| {

@@ -5,9 +5,9 @@
 //!
 //! Claim: a run with the memo finds a difference if and only if a run that compares the step of every transition finds one.
 //!
-//! - The arguments of `Lockstep::compare` are the node before the step on both sides ([`NodePair`]), the step ([`LocalStep`])
-//!   and the model's node after the step. Nothing else that it reads changes during a run. The memo compares the same three
-//!   by value. It uses hashes only to find the candidates.
+//! - `Lockstep::compare` reads three things: the node before the step on both sides, the step, and the model's node after the
+//!   step. It has no other argument, and nothing else that it reads changes during a run. The memo compares the same three
+//!   things by value. It uses hashes only to find the candidates.
 //! - Both sides are deterministic. The model's step is a pure function. The replica's step is one, too: its crate has no clock,
 //!   no randomness and no global state, and the equality of replicas covers every field. As a check, the comparator takes each
 //!   step for an input twice, and the results must be equal.

@@ -11,11 +11,11 @@
 //! | `reader` with `barrier`, `round`, `heard` and `index` | `reads` with `barrier`, `rounds`, `under_way` |
 //! | `reader.asked`, `reader.waiting`: one read or none | a round is `under_way` or not, a read `waits` or not |
 //! | `learner.chosen` | `chosen` |
-//! | `learner.below`, `leader.first` | none: they are checked against `chosen`, from which they follow |
+//! | `learner.below`, `leader.first` | none: they follow from `chosen` and `trimmed`, and are checked against these |
 //! | `config` | none: it never changes; its node id is checked |
 //!
-//! Every structure is destructured without `..`. So this module does not compile if the implementation has a field that has
-//! no place in the table.
+//! Every structure of a replica but its configuration is destructured without `..`. So this module does not compile if the
+//! replica has a field that has no place in the table.
 
 use crate::limits;
 use bytes::Bytes;
