@@ -1,4 +1,4 @@
-//! The number of transitions that model and production replicas take side by side in a given time.
+//! The number of transitions that the model and production replicas take side by side in a given time.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ fn lockstep() -> Lockstep {
     Lockstep::new(BOUNDS).expect("the bounds are in range")
 }
 
-/// Returns a fixed walk. At each step it chooses another position among the enabled actions, so that it takes many
-/// kinds of actions.
+/// Returns a fixed walk. The walk chooses another position among the enabled actions at each step, so that it takes
+/// many kinds of actions.
 fn walk() -> Vec<Action> {
     let cluster = Cluster::new(BOUNDS).expect("the bounds are in range").checked();
     let mut state = lockstep().start().model;
@@ -55,7 +55,7 @@ fn main() {
 
     group.throughput(Throughput::Elements(WALK as u64));
     let walk = walk();
-    // The lockstep compares each distinct step once, so only the first walk pays for it.
+    // The lockstep compares each distinct step once, so only the first walk pays for the comparisons.
     group.bench_function("walk, first time", |bencher| {
         let run = |lockstep: Lockstep| (replay(&lockstep, &walk), lockstep);
         bencher.iter_batched(lockstep, run, BatchSize::SmallInput);

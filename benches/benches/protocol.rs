@@ -1,4 +1,4 @@
-//! The number of entries that a cluster of three chooses and applies in a given time, if only the protocol takes time.
+//! The number of entries that a cluster of three chooses and applies in a given time, without disks and a network.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Runs a child process with a time limit, and measures it as a whole.
 //!
-//! CPU time is the user and system time of the child and of the children that it waited for. Unlike wall time, it is
-//! affected by other work on the machine only through shared caches. Peak memory is the resident memory of the whole
-//! process. It is never less than that of the measuring process, a few megabytes.
+//! CPU time is the user and system time of the child and of the children that it waited for. Other work on the machine
+//! affects CPU time only through shared caches. Peak memory is the greatest resident memory of the whole process. It is
+//! never less than that of the measuring process, a few megabytes.
 
 use std::{
     io::{self, Read as _},
@@ -17,20 +17,20 @@ use wait4::Wait4 as _;
 /// The result of a child process, and its cost.
 #[derive(Debug)]
 pub struct Measured {
-    /// Its exit status.
+    /// The exit status of the child.
     pub status: ExitStatus,
-    /// Its standard output.
+    /// The standard output of the child.
     pub stdout: String,
-    /// The processor time of it and its children.
+    /// The processor time of the child and its children.
     pub cpu: Duration,
-    /// The peak of its memory, in bytes.
+    /// The peak of the memory, in bytes.
     pub peak: u64,
 }
 
-/// The reason why a program could not be measured.
+/// The reason for which a program could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
-    /// It could not be started.
+    /// The program could not be started.
     #[error("{program} cannot be started: {error}")]
     Start {
         /// The program.
@@ -38,7 +38,7 @@ pub enum ProcessError {
         /// The error of the system.
         error: io::Error,
     },
-    /// It was not done within the time limit, and was killed.
+    /// The program was not done within the time limit, and was killed.
     #[error("{program} was not done after {} seconds", limit.as_secs())]
     TooLong {
         /// The program.
@@ -46,7 +46,7 @@ pub enum ProcessError {
         /// The time limit.
         limit: Duration,
     },
-    /// It was started, but its output or its end could not be read.
+    /// The program was started, but its output or its exit could not be read.
     #[error("the output or exit of {program} could not be read: {error}")]
     Lost {
         /// The program.
@@ -66,8 +66,8 @@ impl ProcessError {
 /// Runs a child to its end, or kills it after `limit`. Its standard error is that of this process.
 ///
 /// # Errors
-/// Fails if the child cannot be started, or is not done in time. A child that fails is not an error: see
-/// [`Measured::status`].
+/// Fails if the child cannot be started, is not done in time, or its output or exit cannot be read. A child that fails
+/// is not an error: see [`Measured::status`].
 pub fn run(command: &mut Command, limit: Duration) -> Result<Measured, ProcessError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let lost = |error| ProcessError::Lost { program: program.clone(), error };
@@ -77,8 +77,8 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Measured, ProcessEr
         .spawn()
         .map_err(|error| ProcessError::Start { program: program.clone(), error })?;
 
-    // A child that ends closes its output. So this waits for the end of the output instead, since that wait can have
-    // a limit. The thread ends with the child, too.
+    // Waits for the end of the output in place of the end of the child, because this wait can have a limit. A child
+    // that ends closes its output. The thread then ends, too.
     let mut output = child.stdout.take().expect("it is piped");
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {

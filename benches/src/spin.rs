@@ -13,8 +13,8 @@ use crate::process::{self, Measured, ProcessError};
 /// The model in Promela.
 const PROMELA: &str = include_str!("../spin/paxos.pml");
 
-/// The options that `pan.c` is compiled with. It visits each state once and stores it exactly. Hash
-/// compaction and bit states would lose states, and partial-order reduction would omit some.
+/// The options with which `pan.c` is compiled. The verifier then visits each state once and stores it exactly: without
+/// hash compaction or bit states, which lose states, and without partial-order reduction, which omits states.
 pub const COMPILE: [&str; 6] = ["-O3", "-w", "-DSAFETY", "-DNOREDUCE", "-DNOFAIR", "-DMEMLIM=8000"];
 
 /// The greatest number of ballots that the model supports.
@@ -28,7 +28,7 @@ const BUILD_LIMIT: Duration = Duration::from_mins(2);
 pub enum Variant {
     /// Lamport's Paxos.
     Correct,
-    /// Proposers ignore what promises report.
+    /// Proposers ignore the votes that promises report.
     Bug,
 }
 
@@ -54,7 +54,7 @@ pub struct Report {
     pub measured: Measured,
 }
 
-/// The reason why there is no report.
+/// The reason for which there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum SpinError {
     /// Spin, or the C compiler that it needs, is not installed.
@@ -113,8 +113,8 @@ impl Pan {
     /// Fails if the verifier does not end in time, or if its report cannot be read.
     pub fn run(&self, limit: Duration) -> Result<Report, SpinError> {
         let mut command = Command::new(self.directory.path().join("pan"));
-        // A path sends each message once, 8 for each ballot, so its length is below 100. The hash table has 2^w
-        // entries. For four ballots, eight times the number of states is fastest. Fewer ballots need less.
+        // A path sends each message at most once, and there are 8 for each ballot, so its length is below 100. The hash
+        // table has 2^w entries. For four ballots, eight entries for each state are fastest. Fewer ballots need fewer.
         let table = if self.ballots < MOST_BALLOTS { "-w20" } else { "-w26" };
         command.args(["-m100", table]).current_dir(&self.directory);
         let measured = process::run(&mut command, limit)?;

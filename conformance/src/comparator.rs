@@ -1,7 +1,9 @@
 //! Compares one node under test with the model's node.
 //!
-//! A comparison covers all that a step produces: the disk, each field of the replica, the records, the messages, and which
-//! messages leave before the records are durable. The first difference ends it.
+//! A comparison covers the replica, its disk, the messages, the messages that leave before the records are durable, the values
+//! to apply, the answered and refused reads, and the wanted snapshots. It covers records only by their effect on the disk, and
+//! the trimmed slots of the replica only by their effect on the disk, the learner and the messages. It does not cover timers,
+//! nor the taken and refused proposals, which [`edges`](crate::edges) checks. The first difference ends the comparison.
 
 use std::{
     cell::Cell,
@@ -45,7 +47,7 @@ impl fmt::Display for Divergence {
     }
 }
 
-/// Compares one node of the implementation with the model's.
+/// Compares one node of the implementation with the model's node.
 pub struct Comparator<'a> {
     /// Translates between model and implementation.
     pub projection: &'a Projection,
@@ -90,7 +92,7 @@ impl Comparator<'_> {
         })
     }
 
-    /// Steps a replica. A panic is a difference.
+    /// Steps a replica, and returns its output. A panic is a difference.
     fn run(&self, replica: &mut TestedReplica, event: Event) -> Checked<Output> {
         let mut output = Output::default();
         silently(|| replica.step(event, &mut output)).or_else(|panic| {
@@ -103,8 +105,8 @@ impl Comparator<'_> {
 
     /// Takes a step that changes the model's node, and compares its whole result.
     ///
-    /// `early` holds the messages that enter the model's network before the sync. It is `None` if no step waits for a
-    /// sync; then the step is durable at once and all messages leave.
+    /// `early` holds the messages that enter the model's network before the sync. It is `None` if no step of the node waits
+    /// for a sync after this one. The records of the step are then written to the disk at once.
     ///
     /// # Errors
     /// Returns the first difference.
@@ -170,7 +172,7 @@ impl Comparator<'_> {
         self.compare(&replica, before, input, expected, output)
     }
 
-    /// Delivers an event that the model does not have. The replica must not change.
+    /// Delivers an event that the model does not have. The replica must not change. Returns the output.
     ///
     /// # Errors
     /// Returns the first difference.
@@ -189,7 +191,7 @@ impl Comparator<'_> {
         self.run(&mut tested.replica().clone(), event)
     }
 
-    /// Returns true if an event changes the replica.
+    /// Returns true if an event changes a copy of the replica.
     ///
     /// # Errors
     /// Fails if the replica panics.
@@ -199,12 +201,12 @@ impl Comparator<'_> {
         Ok(replica != *tested.replica())
     }
 
-    /// Checks a claim about something that the model does not have.
+    /// Checks a claim about a part that the model does not have.
     ///
     /// # Errors
     /// Fails if the claim is false.
     pub fn expect(&self, field: &'static str, is_so: bool, found: impl fmt::Debug) -> Checked {
-        if is_so { Ok(()) } else { self.differ(field, "another result (see `edges`)", found) }
+        if is_so { Ok(()) } else { self.differ(field, "another result", found) }
     }
 
     fn unchanged(&self, tested: &TestedNode, after: &TestedReplica, output: &Output) -> Checked {
@@ -215,7 +217,7 @@ impl Comparator<'_> {
         if !output.records.is_empty() {
             return self.differ("records", "none", &output.records);
         }
-        // A proposal may be sent again at once. Any other message waits for the records on which it may depend.
+        // An Accept message may be sent again at once. Any other message waits for the records on which it may depend.
         let early = match tested.unsynced() {
             [] => Vec::new(),
             _ => tested.take_early(&mut output.clone()),
@@ -246,25 +248,22 @@ impl Comparator<'_> {
         let after = self.mapped("votes", after)?;
         let map = |sent: &[Envelope]| -> Checked<(Vec<Envelope>, Sent)> {
             let (mut trims, sent): (Vec<_>, Vec<_>) = sent.iter().cloned().partition(says_trimmed);
-            trims.dedup(); // Each part of a batch gets its own answer.
+            trims.dedup(); // Each part of a batch gets an answer of its own.
             Ok((trims, self.mapped("messages", self.projection.sent(self.node, &after, &sent))?))
         };
         let ((trims, mut sent), (trims_at_once, at_once)) = (map(&sent)?, map(&output.messages)?);
         self.same("answers Trimmed, by parts and at once", &trims, &trims_at_once)?;
+        // Each run of consecutive slots is announced in one message.
         let told = |envelope: &&Envelope| matches!(envelope.message, Message::Chosen { .. });
         let told = output.messages.iter().filter(told).count();
         let gaps = at_once.announced.windows(2).filter(|pair| pair[1].0 != pair[0].0 + 1).count();
         let runs = if at_once.announced.is_empty() { 0 } else { gaps + 1 };
-        self.expect(
-            "number of runs in which a batch is announced",
-            told == runs,
-            &output.messages,
-        )?;
+        self.expect("number of Chosen messages after a batch", told == runs, &output.messages)?;
         sent.nacks.dedup(); // Each part of a batch is refused on its own.
         self.same("messages after a batch, by parts and at once", &sent, &at_once)
     }
 
-    /// Delivers two events to copies of the replica. Both copies must end in the same state.
+    /// Delivers two events, each to its own copy of the replica. Both copies must end in the same state.
     ///
     /// # Errors
     /// Returns the first difference.
@@ -275,10 +274,10 @@ impl Comparator<'_> {
         self.same("state after the same input in two shapes", &first, &second)
     }
 
-    /// Makes the oldest step durable.
+    /// Makes the oldest unsynced step durable.
     ///
     /// # Errors
-    /// Fails if the disk differs afterwards.
+    /// Fails if there is no such step, or if the disk differs afterwards.
     pub fn sync(&self, tested: &TestedNode, durable: &Acceptor) -> Checked<TestedNode> {
         let (mut disk, mut unsynced) = (tested.disk().clone(), tested.unsynced().to_vec());
         if unsynced.is_empty() {
@@ -294,7 +293,7 @@ impl Comparator<'_> {
     /// Crashes the node and recovers it from its disk.
     ///
     /// # Errors
-    /// Fails if the recovered replica differs.
+    /// Fails if the replica does not recover, or differs afterwards.
     pub fn crash(&self, tested: &TestedNode, after: &Live) -> Checked<TestedNode> {
         let config = self.projection.config(self.node);
         let replica = match tested.replica().recover(config, tested.disk().records()) {
@@ -357,7 +356,7 @@ impl Comparator<'_> {
         if changed == output.records.is_empty() {
             return self.differ("records", if changed { "some" } else { "none" }, &output.records);
         }
-        // The effect of the slots that a snapshot covers is in the snapshot; they are not handed out.
+        // The values of slots that a snapshot covers are not handed out, because the snapshot has their effect.
         let (from, to) = (before.known_below().max(after.trimmed), expected.live.known_below());
         let ready = (from.0..to.0).filter_map(|slot| {
             let value = self.projection.real_value(expected.live.chosen[usize::from(slot)]?);
@@ -366,9 +365,9 @@ impl Comparator<'_> {
         self.same("values to apply", &ready.collect(), &output.chosen)
     }
 
-    /// Compares two outputs that the model does not have, because they only say which peer to ask. A node that is asked to
-    /// vote in a trimmed slot answers `Trimmed`. A candidate that gets a promise of a node that has trimmed more than the
-    /// candidate knows wants that node's snapshot.
+    /// Compares two outputs that the model does not have: the answers `Trimmed` and the wanted snapshots. A node that is
+    /// asked to vote in a trimmed slot answers `Trimmed`. A candidate wants the snapshot of a node whose promise counts, and
+    /// which has trimmed a slot that the candidate does not know to be chosen.
     fn compare_trims(
         &self,
         before: &Live,
@@ -398,8 +397,8 @@ impl Comparator<'_> {
         self.same("wanted snapshots", &Vec::from_iter(fetched), &output.fetch)
     }
 
-    /// Compares the read that is confirmed and the reads that are refused: those of a leader that stops leading, and those
-    /// of a node that does not lead.
+    /// Compares the answered read and the number of refused reads. A leader that stops leading refuses its reads, and a
+    /// node that does not lead refuses a new read.
     fn compare_reads(
         &self,
         before: &Live,
@@ -423,7 +422,7 @@ impl Comparator<'_> {
         self.same("number of refused reads", &given_up, &output.refused.len())
     }
 
-    /// Returns true for a node's promise and votes for its own ballot, which are not sent.
+    /// Returns true for the promise and the votes of this node in its own ballot. They are not sent.
     fn says_to_itself(&self, message: ModelMessage) -> bool {
         let own = self.projection.owner(message.ballot()) == self.node;
         own && matches!(message, ModelMessage::Promise { .. } | ModelMessage::Accepted { .. })
@@ -451,7 +450,7 @@ thread_local! {
     static STEPS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets a replica take a step, without the usual message if it panics: the report shows the panic as a difference.
+/// Lets a replica take a step. Does not print a panic, because the report shows it as a difference.
 fn silently(step: impl FnOnce()) -> thread::Result<()> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,7 +1,7 @@
 //! Inputs at the edges: senders without authority, limits, timers and questions.
 //!
-//! The model has none of these. So each distinct replica that the lockstep meets gets, at each limit, the last input that
-//! it must take and the first that it must ignore.
+//! The model has none of these. So the lockstep tries them on each distinct node that it reaches by an input. At each limit,
+//! the node gets the last input that it must take and the first input that it must ignore.
 
 use bytes::Bytes;
 use itertools::Itertools as _;
@@ -28,7 +28,7 @@ struct Edges<'a> {
 /// Tries all edges of a node.
 ///
 /// # Errors
-/// Fails at the first input that is taken and should be ignored, or the other way round.
+/// Fails at the first input with a wrong result.
 pub fn check(comparator: &Comparator<'_>, tested: &TestedNode) -> Checked {
     let config = tested.replica().parts().config;
     let peers = config.nodes.iter().copied().filter(|&node| node != config.id).collect();
@@ -67,7 +67,7 @@ impl Edges<'_> {
         self.comparator.expect("input that must have an effect", moved, event)
     }
 
-    /// A ballot of this owner above all ballots of the space.
+    /// Returns a ballot of this owner above all ballots of the space.
     fn fresh(owner: NodeId) -> Ballot {
         Ballot::new(1 << 32, owner).expect("not zero")
     }
@@ -76,14 +76,15 @@ impl Edges<'_> {
         Message::Accept { ballot, first: Slot(first), values: vec![value(); count].into() }
     }
 
-    /// The first slot that is too far beyond the log.
+    /// Returns the first slot that is too far beyond the log.
     fn limit(&self) -> u64 {
         let parts = self.tested.replica().parts();
         let end = parts.acceptor.votes.end().max(parts.learner.chosen.end());
         end.0 + limits::SLOTS_AHEAD_MAX
     }
 
-    /// Only the owner of a ballot may send its messages. Strangers, and a node's own messages that come back, are ignored.
+    /// A Prepare, Accept or Heartbeat message is ignored if it does not come from the owner of its ballot, or if the owner is
+    /// outside the cluster or is the receiver itself. An Accept message without values is ignored, too.
     fn senders(&self) -> Checked {
         let stranger = NodeId(99);
         let speaks = |owner| {
@@ -124,7 +125,7 @@ impl Edges<'_> {
         Ok(())
     }
 
-    /// A message about a slot too far beyond the log is ignored; one about the slot before is not.
+    /// A message about a slot too far beyond the log is ignored. A message about the slot before that has an effect.
     fn far_slots(&self) -> Checked {
         let Some(&peer) = self.peers.first() else { return Ok(()) };
         let (ballot, limit) = (Self::fresh(peer), self.limit());
@@ -137,7 +138,7 @@ impl Edges<'_> {
         self.ignored(peer, learned(limit))
     }
 
-    /// A promise that reports a vote too far beyond the log does not count; the candidate asks its sender for chosen values.
+    /// A promise that reports a vote too far beyond the log does not count. The candidate asks its sender for chosen values.
     fn far_reports(&self) -> Checked {
         let parts = self.tested.replica().parts();
         let (Role::Candidate(candidate), Some(ballot)) = (parts.role, parts.acceptor.promised)
@@ -181,7 +182,7 @@ impl Edges<'_> {
         Ok(())
     }
 
-    /// A leader's heartbeat names the chosen slots that it knows. Unanswered messages are sent again.
+    /// A leader's heartbeat names the end of the chosen slots that the leader knows. Unanswered messages are sent again.
     fn timers(&self) -> Checked {
         let parts = self.tested.replica().parts();
         let due = Event::Timer(paxos::Timer::Heartbeat);
@@ -200,7 +201,7 @@ impl Edges<'_> {
         self.comparator.expect("resent messages", output.messages == expected, &output)
     }
 
-    /// The messages that each peer has not answered, peer by peer, in batches of the greatest length.
+    /// Returns the messages that each peer has not answered, peer by peer, in the longest batches allowed.
     fn unanswered(&self) -> Vec<Envelope> {
         let parts = self.tested.replica().parts();
         let Some(ballot) = parts.acceptor.promised else { return Vec::new() };
@@ -268,7 +269,8 @@ impl Edges<'_> {
         Ok(())
     }
 
-    /// A peer that asks for chosen values gets those that this node knows, from the slot it names up to the first gap.
+    /// A peer that asks for chosen values gets one batch of those that this node knows, from the slot that it names up to the
+    /// first gap. If that slot is trimmed, it gets the answer `Trimmed`.
     fn questions(&self) -> Checked {
         let Some(&peer) = self.peers.first() else { return Ok(()) };
         let parts = self.tested.replica().parts();
@@ -294,8 +296,8 @@ impl Edges<'_> {
         Ok(())
     }
 
-    /// A snapshot that covers no more than is trimmed has no effect. The snapshot of a peer is wanted only if the peer has
-    /// trimmed a slot that this node does not know to be chosen.
+    /// A snapshot that covers no more than the trimmed slots has no effect. The snapshot of a peer is wanted only if the peer
+    /// has trimmed a slot that this node does not know to be chosen.
     fn snapshots(&self) -> Checked {
         let parts = self.tested.replica().parts();
         let (below, trimmed) = (parts.learner.below, parts.acceptor.trimmed);
@@ -318,7 +320,8 @@ impl Edges<'_> {
         Ok(())
     }
 
-    /// Reads that arrive together are confirmed together. A node that does not lead refuses all of them.
+    /// Reads that arrive together are confirmed together. A node that does not lead refuses all of them. A Confirm message
+    /// from another node than the owner of the ballot is ignored.
     fn reads(&self) -> Checked {
         let parts = self.tested.replica().parts();
         let tokens = vec![Token(7), Token(8)];
@@ -346,8 +349,8 @@ impl Edges<'_> {
         self.ignored(peer, Message::Confirm { ballot, round: 1 })
     }
 
-    /// A record that comes again changes nothing, and neither does an older one. A record that contradicts another is
-    /// refused.
+    /// A repeated record changes nothing, and neither does a record of an older ballot. A record that contradicts another
+    /// one is refused.
     fn records(&self) -> Checked {
         let config = self.tested.replica().parts().config;
         let stored = self.tested.disk().records();
@@ -381,7 +384,7 @@ impl Edges<'_> {
         Ok(())
     }
 
-    /// A leader takes as many proposals as it has room for, other nodes take none, and each proposal is taken or refused.
+    /// A leader takes as many proposals as it has room for. Other nodes take none. Each proposal is taken or refused.
     fn proposals(&self) -> Checked {
         const COUNT: u64 = limits::IN_FLIGHT_MAX + 2;
         let parts = self.tested.replica().parts();

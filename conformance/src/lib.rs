@@ -1,17 +1,17 @@
 //! Conformance of the production replica to the model.
 //!
 //! This is the only crate that sees both. It takes every transition of the model, within bounds, with the production code as
-//! well, and compares the results. `cargo verify` runs this check and all others of the project.
+//! well, and compares the results. `cargo verify` runs this check and the other links of the chain.
 //!
-//! It is not a test of a node: it has no clock, no sockets and no disk. And it does not say that the model is right; the other
-//! links of the chain do.
+//! It does not test a whole node: it has no clock, no sockets and no disk. It also does not show that the model is right; the
+//! other links of the chain do that.
 //!
 //! In reading order:
 //!
 //! - [`projection`]: the table of corresponding fields.
-//! - [`tested`]: a node under test: a replica, its disk, and records that wait.
+//! - [`tested`]: a node under test: a replica, its disk, and the records that are not yet synced.
 //! - [`comparator`]: compares one node under test with the model's node.
-//! - [`lockstep`]: the model whose states are pairs; [`memo`]: comparisons that were made before are not made again.
+//! - [`lockstep`]: the model whose states are pairs; [`memo`]: the comparisons that need not be made again.
 //! - [`edges`]: inputs that the model does not have; [`limits`]: the limits of the replicas.
 //! - [`mutants`]: production replicas with a bug of the catalogue, which the lockstep must find.
 //! - [`trace`]: traces of the model, taken on production replicas.

@@ -3,16 +3,15 @@
 //! The production replicas take every step of the model, and the [comparator](crate::comparator) compares the results.
 //! Further checks follow each step:
 //!
-//! - An input that changes nothing in the model is delivered as well, and must change nothing.
-//! - A batch is delivered as a whole and by parts; news of a chosen value is delivered with and without the value.
+//! - An input that changes nothing in the model is delivered to the replica, too, and must change nothing.
+//! - A batch is delivered as a whole and by parts. A chosen value is announced with and without the value.
 //! - The messages that a node sends again were sent before.
-//! - Inputs that the model does not have are tried on each distinct replica ([`edges`]).
+//! - Inputs that the model does not have are tried on each distinct node after an input ([`edges`]).
 //!
-//! A difference becomes part of the state, so the search finds the shortest path to it like that to any other
-//! counterexample. A step of one node that was compared before is not compared again; [`memo`](crate::memo) says why that
-//! loses nothing.
+//! A difference becomes part of the state. So the search finds the shortest path to it, as to any other counterexample. A
+//! step of one node that was compared before is not compared again; [`memo`](crate::memo) says why that loses nothing.
 //!
-//! The lockstep says nothing about a driver, a disk or a network. Other links of the chain do.
+//! The lockstep says nothing about a driver, a disk or a network.
 
 use std::{
     hash::{Hash, Hasher},
@@ -40,7 +39,7 @@ use crate::{
 /// The property that there is no difference.
 pub const LOCKSTEP: &str = "model and implementation agree";
 
-/// A cluster of pairs.
+/// A model of a cluster whose states are pairs.
 #[derive(Clone)]
 pub struct Lockstep {
     cluster: CheckedCluster,
@@ -56,13 +55,13 @@ pub struct Pair {
     pub model: CheckedState,
     /// Each node on both sides.
     pub nodes: SmallVec<[Arc<NodePair>; NODES_MAX]>,
-    /// The first difference; it ends the run.
+    /// The first difference. A pair with a difference has no successors.
     pub divergence: Option<Box<Divergence>>,
 }
 
 impl Hash for Pair {
-    /// Hashes each node of the model with its pair, where the hash is computed once. A field that is added to the model's
-    /// state does not compile here before it is hashed.
+    /// Hashes each node of the model by the digest of its pair, which is computed once. This does not compile if the
+    /// model's state has a field that is not named here.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let WithHistory { state: State { nodes: _, network }, history } = &self.model;
         self.nodes.iter().for_each(|pair| pair.hash(state));
@@ -81,12 +80,12 @@ impl std::fmt::Debug for Pair {
 }
 
 impl Lockstep {
-    /// Model and production replicas within some bounds.
+    /// Returns the lockstep of model and production replicas within these bounds.
     ///
     /// # Errors
     /// Fails if the bounds are out of range.
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
-        // The model's own properties are checked in its own run.
+        // The properties of the model are checked in the run of the model.
         let cluster = Cluster::new(bounds)?.with_only(&[AGREEMENT]).checked();
         let memo = Arc::new(Memo::default());
         Ok(Self { cluster, projection: Projection::new(bounds), mutant: None, memo })
@@ -97,13 +96,13 @@ impl Lockstep {
         &self.memo
     }
 
-    /// The same with a memo of another size.
+    /// Returns the same lockstep with another memo, which must be empty.
     #[must_use]
     pub fn with_memo(self, memo: Memo) -> Self {
         Self { memo: Arc::new(memo), ..self }
     }
 
-    /// The same with a mutant in place of each replica. The run must find a difference.
+    /// Returns the same lockstep with a mutant in place of each replica.
     #[must_use]
     pub fn with_mutant(self, mutant: Bug) -> Self {
         Self { mutant: Some(mutant), memo: Arc::new(Memo::default()), ..self }
@@ -122,7 +121,8 @@ impl Lockstep {
         Pair { model, nodes, divergence: None }
     }
 
-    /// The pair after an action; `None` if the action changes nothing on either side.
+    /// Returns the pair after an action, or `None` if the action changes nothing on either side. If the sides differ, the
+    /// pair contains the difference.
     pub fn successor(&self, pair: &Pair, action: Action) -> Option<Pair> {
         let next = self.cluster.after(&pair.model, &action);
         let outcome = match &next {
@@ -154,7 +154,7 @@ impl Lockstep {
         Comparator { projection: &self.projection, node }
     }
 
-    /// Takes a step of the model with the node under test.
+    /// Takes a step of the model with the node under test, and returns the node on both sides after the step.
     fn follow(&self, pair: &Pair, next: &State, action: Action) -> Checked<Arc<NodePair>> {
         let (node, stimulus) = match action {
             Action::Sync(node) => (node, Stimulus::Sync),
@@ -184,8 +184,8 @@ impl Lockstep {
         Ok(reached)
     }
 
-    /// Compares a step of one node, of which nothing was compared before. It reads its arguments and nothing else of the
-    /// cluster, so that the [memo](crate::memo) can stand for it.
+    /// Compares a step of one node. Reads its arguments and nothing else of the state of the cluster, so that the
+    /// [memo](crate::memo) can replace the comparison.
     fn compare(&self, before: &NodePair, step: &LocalStep, after: &Node) -> Checked<TestedNode> {
         let NodePair { node, model, tested, .. } = before;
         let comparator = self.comparator(*node);
@@ -205,15 +205,15 @@ impl Lockstep {
         Ok(tested)
     }
 
-    /// Delivers an action that changes nothing in the model.
+    /// Delivers an action that changes nothing in the model. The replica must not change either.
     fn ignore(&self, pair: &Pair, action: Action) -> Checked {
         let Some((node, input)) = self.cluster.input(&pair.model, action) else { return Ok(()) };
         let before = &pair.nodes[usize::from(node.0)];
         self.memo.ignored(before, input, || {
             let NodePair { model, tested, .. } = &**before;
             let expected = self.cluster.step(node, &model.live, input);
-            // The node does not ignore the input. The space only has no room for its effect: too many steps would
-            // wait for their sync, or the ballot or slot is out of bounds.
+            // In these two cases the node acts on the input, but the space has no room for the effect. Too many steps
+            // would wait for their sync, or the ballot or slot would be out of bounds.
             if expected.live != model.live || self.beyond_bounds(&model.live, node, input) {
                 return Ok(());
             }
@@ -236,7 +236,7 @@ impl Lockstep {
         }
     }
 
-    /// Returns another shape of an input: a batch with the message of the next slot, or news without the value.
+    /// Returns another shape of an input: a batch with the message of the next slot, or an announcement without the value.
     fn reshaped(&self, state: &State, action: Action) -> Option<Reshaped> {
         match action {
             Action::Chosen { ballot, .. } => Some(Reshaped::News(ballot)),
@@ -306,7 +306,7 @@ impl Lockstep {
         }
     }
 
-    /// Timers, and messages that the model does not have, change nothing.
+    /// Checks that timers, and messages that the model does not have, change nothing.
     fn undisturbed(&self, state: &State, reached: &NodePair) -> Checked {
         self.sends_nothing_new(state, reached)?;
         if reached.edges_hold.get().is_none() {
@@ -316,7 +316,8 @@ impl Lockstep {
         Ok(())
     }
 
-    /// Each message that a candidate or leader sends again was sent before; or it waits for a sync, and then waits again.
+    /// Checks the messages that a candidate or leader sends again. Each must have been sent before, or must still wait for
+    /// a sync in both cases.
     fn sends_nothing_new(&self, state: &State, reached: &NodePair) -> Checked {
         let Resends { early, late } = if let Some(known) = reached.resends.get() {
             known
@@ -336,7 +337,7 @@ impl Lockstep {
         }
     }
 
-    /// The messages that a candidate or leader sends again, in the model's words.
+    /// Returns the messages that a candidate or leader sends again, in the model's terms.
     fn resends(&self, pair: &NodePair) -> Checked<Resends> {
         let NodePair { node, model, tested, .. } = pair;
         if model.live.role == Role::Follower {

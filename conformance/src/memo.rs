@@ -1,21 +1,20 @@
-//! Comparisons that were made before are not made again.
+//! The comparisons that need not be made again.
 //!
-//! A transition of the cluster is a step of one node, and many transitions are the same step of the same node in other
-//! surroundings. The memo remembers which steps were compared without a difference.
+//! A transition of the cluster is a step of one node. Many transitions are the same step of the same node, and differ only in
+//! the rest of the cluster. The memo remembers the steps that were compared without a difference.
 //!
-//! Claim: a run that compares each distinct step once finds a difference exactly if a run that compares the step of every
-//! transition does.
+//! Claim: a run with the memo finds a difference if and only if a run that compares the step of every transition finds one.
 //!
-//! - The comparison reads the node before the step on both sides ([`NodePair`]), the step ([`LocalStep`]), and the model's node
-//!   after the step. `Lockstep::compare` has no other argument, and nothing else that it sees changes during a
-//!   run. The memo compares the same three by value. Hashes only find the place to look at.
-//! - Both sides are deterministic. The model's step is a pure function. So is the replica's: its crate has no clock, no
-//!   randomness and no global state, and the equality of replicas covers every field. The comparator takes each distinct
-//!   step twice, and the results must be equal.
-//! - A difference is never remembered: it ends the run, and the replay of the path to it must find it again.
+//! - `Lockstep::compare` reads three things: the node before the step on both sides, the step, and the model's node after the
+//!   step. It has no other argument, and nothing else that it reads changes during a run. The memo compares the same three
+//!   things by value. It uses hashes only to find the candidates.
+//! - Both sides are deterministic. The model's step is a pure function. The replica's step is one, too: its crate has no clock,
+//!   no randomness and no global state, and the equality of replicas covers every field. As a check, the comparator takes each
+//!   step for an input twice, and the results must be equal.
+//! - A difference is never remembered. It ends the run, and a replay of the path to it must find it again.
 //!
-//! The comparisons that read the rest of the cluster, such as the search of the network for what a node sends again, are
-//! made for every transition. A comparison that read the rest of the cluster and were remembered would break the claim.
+//! A comparison that reads the rest of the cluster must not be remembered, because that would break the claim. So the search of
+//! the network for the messages that a node sends again is made for every transition by an input.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -42,7 +41,7 @@ pub struct NodePair {
     pub model: Node,
     /// The production replica with its disk.
     pub tested: TestedNode,
-    /// The messages that the replica sends again, in the model's words; computed when they are first needed.
+    /// The messages that the replica sends again, in the model's terms. They are computed when they are first needed.
     pub(crate) resends: OnceLock<Resends>,
     /// Set when all [edges](crate::edges) of the replica were tried without a difference.
     pub(crate) edges_hold: OnceLock<()>,
@@ -54,20 +53,20 @@ pub struct NodePair {
 /// The messages that a replica sends again when its timer runs out.
 #[derive(Default)]
 pub(crate) struct Resends {
-    /// Those that leave before the waiting records are durable.
+    /// The messages that leave before the unsynced records are durable.
     pub(crate) early: Vec<Message>,
-    /// The others.
+    /// The other messages.
     pub(crate) late: Vec<Message>,
 }
 
-/// A step of one node: all that a comparison reads, except the node before and after it.
+/// A step of one node: all that a comparison reads, except the node before and after the step.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LocalStep {
     /// The cause of the step.
     pub stimulus: Stimulus,
-    /// Another shape in which the same input is delivered, to a copy.
+    /// Another shape in which the same input is delivered to a copy of the node.
     pub reshaped: Option<Reshaped>,
-    /// The messages that enter the model's network in the step itself, while the step waits for its sync.
+    /// The messages that enter the model's network at once, if a step of the node then waits for its sync.
     pub early: SmallVec<[Message; 2]>,
 }
 
@@ -85,23 +84,23 @@ pub enum Stimulus {
 /// Another shape of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reshaped {
-    /// The message and this one, which is of the next slot, are also delivered as one batch.
+    /// The message, and this one about the next slot, are also delivered as one batch.
     Batch(Message),
-    /// The chosen value is also announced without the value, as chosen in this ballot.
+    /// The slot is also announced as chosen in this ballot, without the value.
     News(Ballot),
 }
 
-/// The comparisons from one pair that found no difference.
+/// The comparisons from one pair onwards that found no difference.
 #[derive(Default)]
 struct Remembered {
     /// Inputs that change nothing.
     ignored: HashSet<Input>,
-    /// Steps, and the pairs that they lead to: one for each node of the model after the step.
+    /// Steps, and the pairs that they lead to: one for each state of the model's node after the step.
     taken: HashMap<LocalStep, SmallVec<[Weak<NodePair>; 1]>>,
 }
 
 impl NodePair {
-    /// A pair of which nothing is remembered yet.
+    /// Returns a pair for which nothing is remembered yet.
     pub(crate) fn new(node: NodeId, model: Node, tested: TestedNode) -> Self {
         let mut hasher = DefaultHasher::new();
         (node, &model, &tested).hash(&mut hasher);
@@ -135,9 +134,9 @@ impl Hash for NodePair {
     }
 }
 
-/// All pairs that a run has met, each of them once, with the comparisons that were made.
+/// The pairs that a run has met, each of them once, with the comparisons that were made.
 pub struct Memo {
-    /// It owns the pairs; what is remembered refers to them weakly, because steps lead in circles.
+    /// The pairs. Remembered steps refer to them weakly, because steps lead in circles.
     pairs: Mutex<HashSet<Arc<NodePair>>>,
     remembered_max: usize,
     remembered: AtomicUsize,
@@ -146,7 +145,8 @@ pub struct Memo {
 }
 
 impl Memo {
-    /// A memo that remembers at most this many comparisons. Once it is full, others are made for every transition.
+    /// Returns a memo that remembers at most this many comparisons. Once it is full, further comparisons are made for every
+    /// transition.
     pub fn new(remembered_max: usize) -> Self {
         Self {
             pairs: Mutex::default(),
@@ -162,12 +162,12 @@ impl Memo {
         self.steps.load(Relaxed)
     }
 
-    /// The number of inputs that were compared because they change nothing, or in another shape.
+    /// The number of compared inputs that change nothing, and of inputs that were also compared in another shape.
     pub fn ignored_or_reshaped(&self) -> usize {
         self.ignored_or_reshaped.load(Relaxed)
     }
 
-    /// The pair that is equal to this one and shared by all states, unless the memo is full.
+    /// Returns the known pair that equals this one, or this one if none is known. Adds it unless the memo is full.
     pub(crate) fn shared(&self, pair: NodePair) -> Arc<NodePair> {
         let mut pairs = self.pairs.lock().expect("no thread panics while it holds this lock");
         if let Some(known) = pairs.get(&pair) {
@@ -180,7 +180,7 @@ impl Memo {
         pair
     }
 
-    /// The pair after a step, which is compared unless it was before.
+    /// Returns the pair after a step. Calls `compare` unless the step is remembered.
     pub(crate) fn taken(
         &self,
         before: &NodePair,
@@ -205,7 +205,7 @@ impl Memo {
         Ok(reached)
     }
 
-    /// Compares an input that changes nothing, unless it was compared before.
+    /// Calls `compare` for an input that changes nothing, unless the input is remembered.
     pub(crate) fn ignored(
         &self,
         before: &NodePair,

@@ -11,11 +11,11 @@
 //! | `reader` with `barrier`, `round`, `heard` and `index` | `reads` with `barrier`, `rounds`, `under_way` |
 //! | `reader.asked`, `reader.waiting`: one read or none | a round is `under_way` or not, a read `waits` or not |
 //! | `learner.chosen` | `chosen` |
-//! | `learner.below`, `leader.first` | none: they are checked against `chosen`, from which they follow |
-//! | `config` | none: it never changes, and is checked to be what the replica was given |
+//! | `learner.below`, `leader.first` | none: they follow from `chosen` and `trimmed`, and are checked against these |
+//! | `config` | none: it never changes; its node id is checked |
 //!
-//! Every structure is destructured without `..`. So a field that is added to the implementation does not compile here before
-//! it has a place in the table.
+//! Every structure of a replica but its configuration is destructured without `..`. So this module does not compile if the
+//! replica has a field that has no place in the table.
 
 use crate::limits;
 use bytes::Bytes;
@@ -38,10 +38,10 @@ use paxos_model::cluster::{
     },
 };
 
-/// The token of every read; the model has at most one read in each round.
+/// The token of every read. The model has at most one read in each round.
 pub const READ: real::Token = real::Token(0);
 
-/// A part of the implementation that has no place in the model, as text.
+/// A part of the implementation that has no counterpart in the model, as text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Unmapped(pub String);
 
@@ -51,7 +51,7 @@ fn unmapped<T>(what: impl std::fmt::Debug) -> Mapped<T> {
     Err(Unmapped(format!("{what:?} has no counterpart in the model")))
 }
 
-/// The table for a cluster of some bounds.
+/// The table for a cluster within some bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Projection {
     bounds: Bounds,
@@ -70,7 +70,7 @@ pub struct Sent {
 
 /// From the model to the implementation.
 impl Projection {
-    /// The table for these bounds.
+    /// Returns the table for these bounds.
     pub fn new(bounds: Bounds) -> Self {
         Self { bounds }
     }
@@ -85,7 +85,7 @@ impl Projection {
         self.bounds.owner(ballot)
     }
 
-    /// The configuration of a replica.
+    /// Returns the configuration of the replica of a node.
     pub fn config(&self, node: NodeId) -> real::Config {
         let nodes = (0..self.bounds.nodes).map(|node| real_node(NodeId(node)));
         let quorums = (self.bounds.phase1_quorum.into(), self.bounds.phase2_quorum.into());
@@ -97,13 +97,13 @@ impl Projection {
         }
     }
 
-    /// A ballot.
+    /// Returns the implementation's ballot.
     pub fn real_ballot(&self, ballot: Ballot) -> real::Ballot {
         let round = u64::from(ballot.0 / self.bounds.campaigners) + 1;
         real::Ballot::new(round, real_node(self.bounds.owner(ballot))).expect("rounds begin at 1")
     }
 
-    /// A value.
+    /// Returns the implementation's value.
     pub fn real_value(&self, value: Value) -> real::Value {
         const NAMES: [&[u8]; 5] = [b"v0", b"v1", b"v2", b"v3", b"v4"];
         if value == self.bounds.noop() {
@@ -112,7 +112,7 @@ impl Projection {
         real::Value::Command(Bytes::from_static(NAMES[usize::from(value.0)]))
     }
 
-    /// A message with its sender.
+    /// Returns the implementation's message, with its sender.
     pub fn real_message(&self, message: Message) -> (NodeId, RealMessage) {
         let owner = self.bounds.owner(message.ballot());
         let ballot = self.real_ballot(message.ballot());
@@ -144,7 +144,7 @@ impl Projection {
         }
     }
 
-    /// An input as an event; a message without a sender in the model gets a possible one.
+    /// Returns the event of an input. A message that has no sender in the model gets a possible sender.
     pub fn event(&self, me: NodeId, input: Input) -> Event {
         let other = NodeId(u8::from(me.0 == 0));
         let (from, message) = match input {
@@ -177,7 +177,7 @@ impl Projection {
 
 /// From the implementation to the model.
 impl Projection {
-    /// A whole replica.
+    /// Returns the model's state of a whole replica.
     ///
     /// # Errors
     /// Fails at the first part that has no counterpart, or that does not follow from the parts that determine it.
@@ -219,7 +219,7 @@ impl Projection {
         Ok(Live { acceptor, role, chosen })
     }
 
-    /// The durable state.
+    /// Returns the model's acceptor: the durable state.
     ///
     /// # Errors
     /// Fails at the first part that has no counterpart.
@@ -230,8 +230,8 @@ impl Projection {
         Ok(Acceptor { promised, votes, trimmed: self.end(*trimmed)? })
     }
 
-    /// The messages that `me` sends in a step. `after` is its acceptor after the step. The votes there hold the values,
-    /// since `Accepted` messages do not name them.
+    /// Returns the messages that `me` sends in a step. `after` is its acceptor after the step. The votes in it supply the
+    /// values, which `Accepted` messages do not name.
     ///
     /// # Errors
     /// Fails at a message that has no counterpart, or that goes to the wrong receiver.
@@ -310,7 +310,7 @@ impl Projection {
         if slot.0 < u64::from(self.bounds.slots) { Ok(slot.0 as usize) } else { unmapped(slot) }
     }
 
-    /// The end of a log or of a part of it: a slot that may be one beyond the last.
+    /// Maps the end of a log, or of a part of it. This slot may be one beyond the last slot of the space.
     fn end(&self, slot: real::Slot) -> Mapped<Slot> {
         if slot.0 <= u64::from(self.bounds.slots) { Ok(Slot(slot.0 as u8)) } else { unmapped(slot) }
     }
@@ -319,7 +319,8 @@ impl Projection {
         if round <= u64::from(self.bounds.reads) { Ok(round as u8) } else { unmapped(round) }
     }
 
-    /// The rounds of a leader. The barrier is left out in a space without reads, because nothing depends on it there.
+    /// Maps the read rounds of a leader. Leaves out the barrier in a space without reads, because nothing depends on it
+    /// there.
     fn reader(&self, reader: &Reader) -> Mapped<Reads> {
         let Reader { barrier, round, heard, index, asked, waiting } = reader;
         let (all, none) = ([READ].as_slice(), [].as_slice());
@@ -382,12 +383,12 @@ impl Projection {
     }
 }
 
-/// A node.
+/// Returns the implementation's id of a node.
 pub fn real_node(node: NodeId) -> real::NodeId {
     real::NodeId(u32::from(node.0) + 1)
 }
 
-/// A slot.
+/// Returns the implementation's slot.
 pub fn real_slot(slot: Slot) -> real::Slot {
     real::Slot(slot.0.into())
 }

@@ -25,12 +25,12 @@ impl Hash for TestedNode {
 }
 
 impl TestedNode {
-    /// A node that starts for the first time. `reads` is true if the space has reads.
+    /// Returns a node that starts for the first time. `reads` is true if the space has reads.
     pub fn new(replica: TestedReplica, reads: bool) -> Self {
         Self::of(replica, Memory::default(), Vec::new(), reads)
     }
 
-    /// A node of these parts.
+    /// Returns a node of these parts.
     pub(crate) fn of(
         replica: TestedReplica,
         disk: Memory,
@@ -48,7 +48,7 @@ impl TestedNode {
         &self.replica
     }
 
-    /// What is durable.
+    /// The disk: the durable records.
     pub fn disk(&self) -> &Memory {
         &self.disk
     }
@@ -58,8 +58,8 @@ impl TestedNode {
         &self.unsynced
     }
 
-    /// Removes from `output` the messages that may leave before its records, and the records that wait already, are
-    /// durable.
+    /// Removes and returns the messages of `output` that may leave before the unsynced records and the records of `output`
+    /// are durable. Adds the unsynced records to `output`.
     pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
         output.records.splice(..0, self.unsynced.iter().flatten().cloned());
         self.replica.take_early(output)

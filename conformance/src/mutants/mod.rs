@@ -2,7 +2,7 @@
 //!
 //! The production code stays as it is. A mutant changes the events that go into the replica, the output that comes out, the
 //! messages that leave early, or the records that it recovers from. From outside it behaves as if the bug were in the
-//! code. The module `steps` has one function for each bug.
+//! code. The modules `steps` and `snapshots_and_reads` have the functions for the bugs.
 
 mod snapshots_and_reads;
 mod steps;
@@ -25,14 +25,14 @@ use paxos_model::cluster::Bug;
 pub struct TestedReplica {
     replica: Replica,
     mutant: Option<Bug>,
-    /// The highest ballot that was promised other than by a vote; kept for [`Bug::AcceptDoesNotPromise`] alone.
+    /// The last ballot that was promised without a vote in it. Only [`Bug::AcceptDoesNotPromise`] uses it.
     prepared: Option<Ballot>,
-    /// All proposals so far; kept for [`Bug::MatchesByValue`] alone, since votes do not name their value.
+    /// All proposals so far. Only [`Bug::MatchesByValue`] fills it, because an Accepted message does not name the value.
     proposed: Vec<(Ballot, Slot, Value)>,
 }
 
 impl TestedReplica {
-    /// A replica that has never run.
+    /// Returns a replica that has taken no step.
     ///
     /// # Errors
     /// Fails if the configuration cannot work.
@@ -40,7 +40,7 @@ impl TestedReplica {
         Ok(Self { replica: Replica::new(config)?, mutant, prepared: None, proposed: Vec::new() })
     }
 
-    /// The replica after a crash.
+    /// Returns the replica that recovers from these records after a crash.
     ///
     /// # Errors
     /// Fails if the records cannot be the replica's own.
@@ -54,8 +54,8 @@ impl TestedReplica {
         Ok(Self { replica, ..self.clone() })
     }
 
-    /// Hashes every field. In a space without reads nothing depends on a leader's barrier, and the model does not have
-    /// it; there it is left out.
+    /// Hashes every field but one: in a space without reads, the barrier of a leader is left out, because nothing depends on
+    /// it there.
     pub(crate) fn hash_fields(&self, reads: bool, hasher: &mut impl Hasher) {
         let Parts { config, acceptor, role, learner } = self.replica.parts();
         (config, acceptor, learner, self.mutant, self.prepared, &self.proposed).hash(hasher);
@@ -87,7 +87,7 @@ impl TestedReplica {
         }
     }
 
-    /// Removes from `output` the messages that may leave before its records are durable.
+    /// Removes and returns the messages of `output` that may leave before its records are durable.
     pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
         match self.mutant {
             Some(Bug::ProposesTooEarly) => steps::take_proposals(output),

@@ -1,4 +1,4 @@
-//! The bugs of snapshots and reads that change what a replica does; those that alter an event are in `steps`.
+//! The bugs of snapshots and reads that change the output of a replica. Those that change an event are in `steps`.
 
 use paxos::{Event, Message, Output, Replica, Slot, protocol::proposer::Role};
 use paxos_model::cluster::Bug;

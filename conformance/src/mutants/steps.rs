@@ -1,7 +1,7 @@
-//! One function for each bug, under its number in the catalogue.
+//! The steps of mutants. The number at a function is the number of its bug in the catalogue.
 //!
-//! A bug that changes the votes or the promise of a replica recovers the replica from other records. The recovered replica
-//! follows, and is told the chosen values that it knew.
+//! To change the votes or the promise of a replica, a mutant recovers the replica from other records. The recovered replica
+//! is a follower, and learns again the chosen values that it knew.
 
 use paxos::{
     Ballot, Envelope, Event, Message, NodeId, Output, Record, Replica, Report, Slot, Timer, To,
@@ -93,7 +93,7 @@ impl TestedReplica {
                     instead_of_nack(&claimed, &mut out);
                 }
             }
-            // These bugs change what a crash leaves, or what leaves early.
+            // These bugs change the records after a crash, or the messages that leave early.
             Bug::ReusesBallot
             | Bug::UnreadableIsEmpty
             | Bug::ProposesTooEarly
@@ -123,8 +123,8 @@ impl TestedReplica {
     }
 }
 
-/// Returns true for a message that every replica and every mutant ignores. It comes from outside the cluster, names a ballot
-/// that its sender does not own, has no values, or is too far beyond the log.
+/// Returns true for a message that every replica and every mutant ignores. Such a message comes from outside the cluster or
+/// from the replica itself, names a ballot that its sender does not own, has no values, or is too far beyond the log.
 fn is_nonsense(replica: &Replica, event: &Event) -> bool {
     let Event::Message { from, message } = event else { return false };
     let parts = replica.parts();
@@ -188,7 +188,7 @@ fn lose_records(out: &mut Output) {
     }
 }
 
-/// 3: a vote for a proposal below the promise. The promise stays.
+/// 3: the replica votes for a proposal below its promise. The promise stays.
 fn accept_below(replica: &mut Replica, event: Event, out: &mut Output) {
     match event {
         Event::Message { message: Message::Accept { ballot, .. }, .. }
@@ -200,7 +200,7 @@ fn accept_below(replica: &mut Replica, event: Event, out: &mut Output) {
     }
 }
 
-/// 4: a promise of a ballot below the promise, unless the replica voted in a higher one. The promise falls.
+/// 4: the replica promises a ballot below its promise, unless it voted in a higher one. Its promise falls.
 fn promise_below(replica: &mut Replica, event: Event, out: &mut Output) {
     if let Event::Message { message: Message::Prepare { ballot }, .. } = event
         && Some(ballot) < promised(replica)
@@ -211,7 +211,8 @@ fn promise_below(replica: &mut Replica, event: Event, out: &mut Output) {
     replica.step(event, out);
 }
 
-/// 4b and 21: a promise in answer to a Prepare that is refused, or that has no answer. Nothing else changes.
+/// 4b and 21: the replica answers a Prepare with a promise. In 4b it should refuse the Prepare, and in 21 it should not answer.
+/// Nothing else changes.
 fn promise_anyway(bug: Bug, replica: &Replica, ballot: Option<Ballot>, out: &mut Output) {
     let Some(ballot) = ballot else { return };
     let message = Message::Promise { ballot, trimmed: Slot(0), reports: reports(replica) };
@@ -224,7 +225,7 @@ fn promise_anyway(bug: Bug, replica: &Replica, ballot: Option<Ballot>, out: &mut
     }
 }
 
-/// 5: a promise binds only if it answered a Prepare, and not if a vote implies it.
+/// 5: a promise binds only if it was made for a Prepare or a campaign, and not if only a vote implies it.
 fn obey_prepared(
     replica: &mut Replica,
     prepared: &mut Option<Ballot>,
@@ -307,7 +308,7 @@ fn renew(replica: &Replica, ballot: &mut Ballot) {
     }
 }
 
-/// 11 and 12: a node that was counted already is counted in place of a missing one.
+/// 11 and 12: a second answer of a node is counted as the answer of a node that has not answered.
 fn stand_in(replica: &Replica, counted: NodeSet, from: NodeId) -> NodeId {
     let nodes = &replica.parts().config.nodes;
     let index = nodes.iter().position(|&node| node == from);
@@ -366,7 +367,7 @@ fn put_in_place_of(last: Slot, out: &mut Output) {
     }
 }
 
-/// 17: half of the nodes is one less than a majority, so one answer is invented.
+/// 17: half of the nodes counts as a quorum. That is one less than a majority, so the mutant invents one answer.
 fn fill_up_quorum(replica: &mut Replica, out: &mut Output) {
     let config = replica.parts().config.clone();
     let half = (config.nodes.len() / 2).max(1);
@@ -469,7 +470,7 @@ fn renumber(replica: &Replica, out: &mut Output) {
     }
 }
 
-/// 29: true if the replica has voted in one of the slots of a proposal.
+/// 29: returns true if the replica has voted in one of the slots of a proposal.
 fn has_voted(replica: &Replica, event: &Event) -> bool {
     let Event::Message { message: Message::Accept { first, values, .. }, .. } = event else {
         return false;
@@ -554,7 +555,7 @@ fn uncounted(replica: &Replica, counted: NodeSet) -> Option<NodeId> {
     nodes.find(|&(index, _)| !counted.contains(index)).map(|(_, &node)| node)
 }
 
-/// Takes a step without the promise and votes above a ballot, and then restores them.
+/// Takes a step as if the replica had no promise and no votes above a ballot, and then restores both.
 fn as_if_promised_less(replica: &mut Replica, ballot: Ballot, event: Event, out: &mut Output) {
     let (mut remembered, promised) = (votes(replica), promised(replica));
     let below = remembered.iter().filter(|(_, vote)| vote.ballot <= ballot).cloned();
@@ -566,7 +567,7 @@ fn as_if_promised_less(replica: &mut Replica, ballot: Ballot, event: Event, out:
     *replica = rebuilt(replica, remembered, promised);
 }
 
-/// A replica that recovers with these votes and this promise, and knows the chosen values that `replica` knew.
+/// Returns a replica that recovers with these votes and this promise, and knows the chosen values that `replica` knows.
 fn rebuilt(replica: &Replica, votes: Vec<(Slot, Vote)>, promised: Option<Ballot>) -> Replica {
     let parts = replica.parts();
     let votes = votes.into_iter().map(|(first, Vote { ballot, value })| Record::Accepted {

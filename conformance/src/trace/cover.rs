@@ -1,7 +1,7 @@
 //! Traces that together take every transition of a space.
 //!
-//! The space is enumerated here, not by the search that checks it. Each walk starts at the initial state, goes to the
-//! nearest state with a transition that no walk has taken, and takes as many such transitions as it can.
+//! This module enumerates the space itself, independently of the search that checks it. Each walk starts at the initial
+//! state, goes to the nearest state with a transition that no walk has taken, and takes as many such transitions as it can.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,7 +21,7 @@ pub const LONGEST: usize = 100;
 /// The most transitions of a space that is written to files.
 pub const MOST_TRANSITIONS: usize = 1_000_000;
 
-/// The most states that a walk without new transitions searches for a way on.
+/// The most states that the search for the next new transition visits.
 const DETOUR: usize = 500;
 
 /// The size of a cover.
@@ -37,7 +37,7 @@ pub struct Covered {
     pub states: usize,
 }
 
-/// Why traces were not written.
+/// The reason for which traces were not written.
 #[derive(Debug, Error)]
 pub enum CoverError {
     /// Bounds that are out of range.
@@ -51,7 +51,7 @@ pub enum CoverError {
         /// The bounds of the space.
         bounds: Box<Bounds>,
     },
-    /// The folder has traces, which would be mixed with these.
+    /// The folder contains other traces already.
     #[error("{folder} has traces in it; choose a folder that is empty or not there yet")]
     Occupied {
         /// The folder.
@@ -110,14 +110,14 @@ impl Graph {
     }
 }
 
-/// The transitions that no walk has taken: of each state, the first `left` of its list.
+/// The walks through a graph. The transitions that no walk has taken are, for each state, the first `left` of its list.
 struct Walker<'g> {
     graph: &'g mut Graph,
     left: Vec<usize>,
 }
 
 impl Walker<'_> {
-    /// Takes a transition that no walk has taken, if there is one. It prefers a transition after which another follows.
+    /// Takes a transition that no walk has taken, if there is one. Prefers a transition after which the walk can take another.
     fn take(&mut self, state: usize) -> Option<(Action, usize)> {
         let last = self.left[state].checked_sub(1)?;
         let edges = &mut self.graph.edges[state];
@@ -128,7 +128,7 @@ impl Walker<'_> {
         Some(edges[last])
     }
 
-    /// A short path to a state with a transition that is not taken yet.
+    /// Returns a short path to a state with a transition that no walk has taken, and that state.
     fn detour(&self, from: usize, longest: usize) -> Option<(Vec<Action>, usize)> {
         let mut seen: HashMap<usize, Option<(usize, Action)>> = HashMap::from([(from, None)]);
         let mut queue = VecDeque::from([(from, 0)]);

@@ -1,8 +1,8 @@
 //! Traces of the model on production replicas.
 //!
-//! The model defines, reads and writes traces. [`replay`] takes a trace on the production replicas. [`cover`] writes traces
-//! that together take every transition of a space. [`scenarios`] are a few traces for people; [`scenario`] says what one
-//! is.
+//! The crate of the model defines, reads and writes traces. [`replay`] takes a trace on the production replicas. [`cover`]
+//! writes traces that together take every transition of a space. [`scenario`] defines a scenario: a short trace for people.
+//! [`scenarios`] lists all of them.
 
 pub mod cover;
 pub mod replay;
@@ -20,7 +20,7 @@ pub use paxos_model::trace::{EXTENSION, NoBehaviour, TraceError, file_name};
 /// A behaviour of a cluster, or a file that claims to be one.
 pub type Trace = paxos_model::trace::Trace<CheckedCluster>;
 
-/// The traces in a folder, sorted by name.
+/// Returns the files of the traces in a folder, sorted by name.
 ///
 /// # Errors
 /// Fails if the folder cannot be read, or has no traces.

@@ -1,7 +1,7 @@
 //! Takes a trace on the production replicas.
 //!
 //! The replay distinguishes a trace that is no behaviour of the model from an implementation that differs from the model.
-//! A file that is no trace is refused before it gets here.
+//! The model's reader of traces has already refused a file that is no trace.
 
 use paxos_model::{
     cluster::{Action, Bug, CheckedCluster},
@@ -22,11 +22,11 @@ use crate::{
 pub struct Replayed {
     /// Number of steps that were taken and compared.
     pub steps: usize,
-    /// Number of inputs on the way that change nothing in the model, and changed nothing in the replicas.
+    /// Number of delivered inputs that change nothing in the model, and have changed nothing in the replicas.
     pub ignored: usize,
 }
 
-/// Why a trace was not replayed to its end.
+/// The reason for which a trace was not replayed to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReplayFailure {
     /// The bounds are out of range.
@@ -102,7 +102,7 @@ pub enum ReplayFailure {
 }
 
 impl ReplayFailure {
-    /// The exit code: 1 if the implementation failed, 2 if the trace did.
+    /// The exit code: 1 if the implementation differs from the model, and 2 if the trace cannot be replayed.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Diverged { .. } => 1,
@@ -111,9 +111,9 @@ impl ReplayFailure {
     }
 }
 
-/// Takes a trace on production replicas. After each step it compares the recorded state with the model, and the model with
-/// the replicas. In each state it delivers the inputs that change nothing in the model, too. If the trace is a lasso, the
-/// step that closes the loop is also compared.
+/// Takes a trace on production replicas. After each step, compares the recorded state with the model, and the model with
+/// the replicas. In each state, also delivers the inputs that change nothing in the model. If the trace is a lasso, also
+/// compares the step that closes the loop.
 ///
 /// # Errors
 /// Returns the first failure.
@@ -121,7 +121,7 @@ pub fn replay(trace: &Trace) -> Result<Replayed, ReplayFailure> {
     replay_on(trace, &Lockstep::new(*trace.model().bounds())?)
 }
 
-/// Takes a trace on mutants. They should differ from the model.
+/// Takes a trace on mutants. The caller expects a difference.
 ///
 /// # Errors
 /// Returns the first failure.
@@ -186,7 +186,7 @@ fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailu
 }
 
 /// Takes the step from the last state of a lasso back to the state where its loop starts. Both states were compared with
-/// the model before. The trace does not name the action, so it is searched for.
+/// the model before. The trace does not name the action of this step, so this function searches for it.
 fn closes(
     trace: &Trace,
     lockstep: &Lockstep,
@@ -210,7 +210,7 @@ fn closes(
     }
 }
 
-/// Returns true if an action changes nothing in the model. Then it must change nothing in the replica, either.
+/// Returns true if an action changes nothing in the model. Fails if the action then changes the replica.
 fn ignored(
     cluster: &CheckedCluster,
     lockstep: &Lockstep,
@@ -230,7 +230,7 @@ fn ignored(
     }
 }
 
-/// The description of an action; `None` is the beginning.
+/// Returns the description of an action. `None` stands for the initial state.
 fn does(cluster: &CheckedCluster, action: Option<Action>) -> String {
     action.map_or("initially".to_owned(), |action| cluster.describe(&action))
 }

@@ -1,7 +1,7 @@
 //! A scenario: a short behaviour that people read, kept as a trace.
 //!
-//! Each step is an action of the model that must be possible and have an effect. Some scenarios also name actions that may
-//! happen at the end without effect. The replay delivers them to the replicas, which must ignore them as well.
+//! Each step is an action of the model that must be possible and have an effect. Some scenarios also name actions that are
+//! possible at the end and have no effect. The replay delivers them to the replicas, which must ignore them as well.
 
 use paxos_model::cluster::{Action, Bounds, BoundsError, CheckedState, Cluster, state::State};
 use state_explorer::Explorable as _;
@@ -23,11 +23,11 @@ pub struct Scenario {
     pub actions: &'static [Action],
     /// Actions that are possible at the end, and change nothing.
     pub ignored: &'static [Action],
-    /// True of the last state.
+    /// The condition that the last state must satisfy.
     pub ends: fn(&State) -> bool,
 }
 
-/// Why a scenario is not a behaviour of the model.
+/// The reason for which a scenario is not a behaviour of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ScenarioError {
     /// A step that is not possible, or has no effect.
@@ -39,7 +39,7 @@ pub enum ScenarioError {
         step: usize,
         /// The action, as the model describes it.
         action: String,
-        /// The actions that have an effect there.
+        /// The actions that have an effect at this step.
         possible: Vec<String>,
     },
     /// An action that should be possible at the end without effect, and is not.
@@ -50,7 +50,7 @@ pub enum ScenarioError {
         /// The action, as the model describes it.
         action: String,
     },
-    /// Another end than the scenario says.
+    /// The last state does not satisfy the condition of the scenario.
     #[error("{scenario} ends otherwise:\n{end}")]
     EndsOtherwise {
         /// The scenario.
@@ -67,10 +67,10 @@ pub enum ScenarioError {
 }
 
 impl Scenario {
-    /// Takes the steps in the model and checks the end.
+    /// Takes the steps in the model, and checks the last state and the ignored actions.
     ///
     /// # Errors
-    /// Fails if a step is not possible, or if the end is another.
+    /// Fails if a step is not possible, an ignored action has an effect, or the last state is wrong.
     pub fn check(&self) -> Result<(), ScenarioError> {
         let cluster = Cluster::new(self.bounds)?.checked();
         let mut state = cluster.init_states().remove(0);
@@ -107,7 +107,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// The trace of the scenario.
+    /// Returns the trace of the scenario.
     ///
     /// # Errors
     /// Fails as [`Scenario::check`] does.

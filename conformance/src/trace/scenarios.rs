@@ -1,7 +1,7 @@
 //! The scenarios: one for each thing that Paxos has to get right.
 //!
-//! The constructors below make the actions of the model. Nodes, ballots, slots and values are constants, so that a
-//! scenario reads like the trace that it writes.
+//! The functions below make the actions of the model. Nodes, ballots, slots and values are constants, so that a
+//! scenario reads like its trace.
 
 use paxos_model::cluster::{
     Action, Bounds,
@@ -27,7 +27,7 @@ const S1: Slot = Slot(1);
 const V0: Value = Value(0);
 /// The value that the client of ballot 1 asks for.
 const V1: Value = Value(1);
-/// The value after those of the clients, of which there are two.
+/// The no-op, which is the value after the two values of the clients.
 const NOOP: Value = Value(2);
 
 const fn campaign(node: NodeId) -> Action {

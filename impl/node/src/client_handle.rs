@@ -1,4 +1,4 @@
-//! The handle by which a program asks the node that runs in it.
+//! The handle by which a program sends requests to the node that runs in it.
 
 use std::sync::Arc;
 
@@ -15,8 +15,9 @@ use crate::{
 };
 use paxos::types::NodeId;
 
-/// Asks a node, from any thread. Cheap to clone. The node runs until [`ClientHandle::stop`], or until the last handle
-/// is dropped.
+/// Sends requests to a node, from any thread. Cheap to clone. The node runs until [`ClientHandle::stop`] or
+/// [`ClientHandle::leave`], or until its last [`ClientHandle`] and its last [`PeerHandle`](crate::PeerHandle) are
+/// dropped.
 pub struct ClientHandle<M: StateMachine> {
     pub(super) inputs: mpsc::Sender<Input<M>>,
     limits: Arc<RequestLimits>,
@@ -42,8 +43,8 @@ impl RequestLimits {
         Self { requests, bytes, bytes_max, command_bytes_max }
     }
 
-    /// Waits until one more request may enter. A request that has more bytes than the limit takes all. A request that
-    /// waits for bytes does not count among the requests yet, so that those without bytes pass it.
+    /// Waits until one more request may enter. A request with more bytes than the limit takes all permits for bytes. A
+    /// request that waits for bytes does not yet count among the requests, so that requests without bytes overtake it.
     async fn enter(&self, bytes: usize) -> Result<[SemaphorePermit<'_>; 2], AcquireError> {
         let bytes = bytes.min(self.bytes_max) as u32;
         let bytes = self.bytes.acquire_many(bytes).await?;
@@ -97,14 +98,14 @@ impl<M: StateMachine> ClientHandle<M> {
         self.ask(0, Input::Open).await.map(|session| ClientSession::new(session.slot))
     }
 
-    /// Proposes a command of a session, and returns the answer of the state machine. The command is applied once,
-    /// however often it is sent, and to whichever nodes; each time it has the same answer.
+    /// Proposes a command of a session, and returns the answer of the state machine. The command is applied once, even
+    /// if it is sent several times or to several nodes. Each time it has the same answer.
     ///
     /// After an error that is not [final](ProposeError::is_final), send a clone of the request again, to this node or
-    /// to another one. (The node keeps the only copy of the command while it waits.)
+    /// to another one.
     ///
     /// # Errors
-    /// There is no answer. None is kept for a request whose answer the client has heard ([`ClientSession::heard`]).
+    /// There is no answer. The cluster keeps no answer that the client has heard ([`ClientSession::heard`]).
     pub async fn request(&self, request: Request) -> Result<M::Answer, ProposeError> {
         self.limits.check(request.command())?;
         self.ask(request.command().len(), |reply| Input::Request { request, reply }).await
@@ -124,7 +125,7 @@ impl<M: StateMachine> ClientHandle<M> {
     }
 
     /// Reads the state machine. The read is linearizable: it sees every command that any node has answered before this
-    /// was called. `reading` runs on the node's own thread and should be quick.
+    /// call. `reading` runs on the node's own thread and should be quick.
     ///
     /// # Errors
     /// The machine could not be read.
@@ -153,8 +154,8 @@ impl<M: StateMachine> ClientHandle<M> {
         answer.await.ok()
     }
 
-    /// Returns a watch of the leader, as this node knows it. `wait_for` waits until the leader is as wanted, and
-    /// `changed` waits for the next change. Both fail once the node has stopped.
+    /// Returns a watch of the leader, as this node knows it. Its method `wait_for` waits for a state that satisfies a
+    /// condition, and `changed` waits for the next change. Both fail once the node has stopped.
     ///
     /// ```
     /// # use paxos_node::{ClientHandle, StateMachine, Leadership};
@@ -174,11 +175,12 @@ impl<M: StateMachine> ClientHandle<M> {
         self.inputs.closed().await;
     }
 
-    /// Lets another node lead: `to`, or the follower that has voted for most of the log. Returns the node that leads
-    /// then. Requests of clients wait meanwhile, and none is refused.
+    /// Lets another node lead: `to`, or the follower that has voted for most of the log. Returns the new leader.
+    /// Requests of clients wait meanwhile, and none is refused.
     ///
     /// # Errors
-    /// This node does not lead, or no other node has begun to lead within an election timeout.
+    /// [`TransferError`] lists the reasons: for example, this node does not lead, or no other node has begun to lead
+    /// within an election timeout.
     pub async fn transfer(&self, to: Option<NodeId>) -> Result<NodeId, TransferError> {
         let (reply, ended) = oneshot::channel();
         let asked = self.inputs.send(Input::Transfer { to, reply }).await;
@@ -186,15 +188,15 @@ impl<M: StateMachine> ClientHandle<M> {
         ended.await.unwrap_or(Err(TransferError::Stopped))
     }
 
-    /// Lets the node [hand over](Self::transfer) if it leads, finish the requests that it has, and stop. It stops after
-    /// an election timeout at the latest; requests that still wait then get an error. New requests are refused once
-    /// another node leads.
+    /// Lets the node [hand over](Self::transfer) if it leads, finish the requests that it has, and stop. The node stops
+    /// after an election timeout at the latest. Requests that still wait then get an error. The node refuses new
+    /// requests once the transfer has ended, or at once if it does not lead.
     pub async fn leave(&self) {
         let _ = self.inputs.send(Input::Leave).await; // It may have stopped already.
         self.inputs.closed().await;
     }
 
-    /// Lets the node finish the turn with all earlier inputs, and stops it. Requests that still wait get an error.
+    /// Stops the node after the turn that takes this input. Requests that still wait get an error.
     pub async fn stop(&self) {
         let _ = self.inputs.send(Input::Stop).await; // It may have stopped already.
         self.inputs.closed().await;
@@ -206,8 +208,9 @@ use super::leadership::Publisher;
 
 #[cfg(any(test, feature = "test-support"))]
 impl<M: StateMachine> ClientHandle<M> {
-    /// A handle without a node, to test the code that asks a node. `answer` returns the answers to proposed commands. A
-    /// command without an answer waits for ever, and so does any other request. It needs a tokio runtime.
+    /// Returns a handle without a node, to test code that sends requests to a node. `answer` returns the answers to
+    /// proposed commands. A command for which it returns `None` waits for ever. Other requests get no answer. This
+    /// needs a tokio runtime.
     pub fn without_node(
         mut answer: impl FnMut(Bytes) -> Option<M::Answer> + Send + 'static,
     ) -> Self {
@@ -236,7 +239,8 @@ mod tests {
     use super::*;
     use crate::machine::tests::Counter;
 
-    /// The numbers of three commands of two bytes that enter before the first is answered, and after.
+    /// Sends three commands of two bytes. Returns the numbers of those that enter before the first is answered, and
+    /// after.
     async fn entered((requests_max, bytes_max): (usize, usize)) -> [usize; 2] {
         let (inputs, mut arriving) = mpsc::channel(8);
         let limits = RequestLimits::with(requests_max, bytes_max, 2);

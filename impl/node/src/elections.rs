@@ -2,12 +2,12 @@
 //!
 //! Nothing here matters for safety. Two rules keep a cluster from losing a leader that works:
 //!
-//! - A node campaigns only after a pre-vote (`PreVote`, `PreVoteGranted`), in which a quorum of phase 1 says that it
-//!   hears no leader either. So a node that returns after a cut does not depose a leader. A node that the leader asks to
-//!   take over needs no pre-vote ([`hand_over`](super::hand_over)).
+//! - A node campaigns only after a pre-vote (`PreVote`, `PreVoteGranted`), in which the nodes of a quorum of phase 1
+//!   say that they hear no leader. So a node that returns after a cut does not depose a leader. A node that the leader
+//!   asks to take over needs no pre-vote ([`hand_over`](super::hand_over)).
 //! - A leader that hears fewer peers than it needs for a quorum of phase 2 stops its heartbeats, so that the other
-//!   nodes can elect another one. Otherwise a link that is cut in one direction would keep up a leader that can get
-//!   nothing chosen.
+//!   nodes can elect another leader. Otherwise, if a link is cut in one direction only, a leader that can get nothing
+//!   chosen would stay in place.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -26,19 +26,19 @@ use paxos::{
 #[derive(Debug)]
 pub(super) struct Elections {
     me: NodeId,
-    /// The set that has this node only.
+    /// The set of this node alone.
     alone: NodeSet,
     phase1_quorum: usize,
     phase2_quorum: usize,
     election_timeout: Duration,
     resend: Duration,
     timers: Timers,
-    /// The time at which each peer was last heard.
+    /// The time at which the last packet of each peer has arrived.
     heard: BTreeMap<NodeId, Now>,
     /// The ballot of the last heartbeat, and the time at which it arrived.
     heartbeat: Option<(Ballot, Now)>,
     pre_vote: Option<PreVote>,
-    /// The leader that was last asked for something.
+    /// The node to which requests were last sent.
     asked: Option<NodeId>,
     /// The highest end of the chosen slots that a leader has reported.
     chosen_elsewhere: Slot,
@@ -47,10 +47,10 @@ pub(super) struct Elections {
 /// A pre-vote that this node has begun.
 #[derive(Debug)]
 struct PreVote {
-    /// The nodes that have not heard of a leader, this node included.
+    /// The nodes that have granted the pre-vote, this node included.
     granted: NodeSet,
-    /// The time at which the question is sent again. The first one may be lost, and the next campaign comes only after
-    /// one to two election timeouts: too late for a network that has just come back.
+    /// The time at which the question is sent again. The first question may be lost, and the next pre-vote comes only
+    /// after one to two election timeouts: too late for a network that has just come back.
     again_at: Now,
 }
 
@@ -59,14 +59,14 @@ struct PreVote {
 pub(super) enum Fired {
     /// There is nothing to do.
     Nothing,
-    /// A pre-vote has begun: all peers are to be asked.
+    /// A pre-vote has begun. The node must ask all peers.
     PreVote,
-    /// The replica is to be told.
+    /// The replica must take a step for this timer.
     Step(Timer),
 }
 
 impl Elections {
-    /// The state of a node that has just started. The configuration is valid.
+    /// Returns the state of a node that has just started. The configuration must be valid.
     pub(super) fn new(config: &Config, options: &Options) -> Self {
         let me = config.nodes.iter().position(|&node| node == config.id);
         Self {
@@ -88,7 +88,7 @@ impl Elections {
 
 /// Timers.
 impl Elections {
-    /// Arms a timer that the replica asks for.
+    /// Arms a timer that the replica asks for. The campaign timer ends a pre-vote.
     pub(super) fn arm(&mut self, timer: Timer, now: Now) {
         self.timers.arm(timer, now);
         if timer == Timer::Campaign {
@@ -96,12 +96,12 @@ impl Elections {
         }
     }
 
-    /// Returns the timers that have run out. Each is to be passed to [`fire`](Self::fire).
+    /// Returns the timers that have run out. The caller must pass each of them to [`fire`](Self::fire).
     pub(super) fn due(&mut self, now: Now) -> impl Iterator<Item = Timer> + use<> {
         self.timers.due(now)
     }
 
-    /// Decides what follows from a timer that has run out.
+    /// Returns the action that follows from a timer that has run out.
     pub(super) fn fire(&mut self, timer: Timer, leads: bool, now: Now) -> Fired {
         match timer {
             Timer::Campaign if leads => Fired::Nothing,
@@ -110,7 +110,7 @@ impl Elections {
                 self.pre_vote = Some(PreVote { granted: self.alone, again_at: now + self.resend });
                 Fired::PreVote
             }
-            // A leader without a quorum falls silent, so that it does not keep the others from electing one.
+            // A leader without a quorum falls silent, so that the other nodes can elect another leader.
             Timer::Heartbeat | Timer::Resend if leads && !self.is_followed(now) => {
                 self.timers.arm(timer, now);
                 Fired::Nothing
@@ -125,7 +125,7 @@ impl Elections {
         self.timers.next().into_iter().chain(again_at).min()
     }
 
-    /// Returns true if pending requests are to be checked now.
+    /// Returns true if pending requests are to be checked now, and sets the time of the next check.
     pub(super) fn check(&mut self, now: Now) -> bool {
         self.timers.check(now)
     }
@@ -138,7 +138,7 @@ impl Elections {
 
 /// Pre-votes.
 impl Elections {
-    /// Returns true if the question of the pre-vote is to be sent again now.
+    /// Returns true if the question of the pre-vote is to be sent again now, and sets the time of the next repetition.
     pub(super) fn repeats_pre_vote(&mut self, now: Now) -> bool {
         let due = self.pre_vote.as_mut().filter(|pre_vote| pre_vote.again_at <= now);
         due.map(|pre_vote| pre_vote.again_at = now + self.resend).is_some()
@@ -152,14 +152,14 @@ impl Elections {
         !leader_works
     }
 
-    /// The node with this index in the configuration grants the pre-vote.
+    /// Notes that the node with this index in the configuration grants the pre-vote.
     pub(super) fn pre_vote_granted(&mut self, index: usize) {
         if let Some(pre_vote) = &mut self.pre_vote {
             pre_vote.granted.insert(index);
         }
     }
 
-    /// Returns true if the pre-vote is won, and ends it: the campaign begins.
+    /// Returns true if the pre-vote is won, and ends it. The caller must then begin the campaign.
     pub(super) fn wins_pre_vote(&mut self) -> bool {
         let won = |pre_vote: &mut PreVote| pre_vote.granted.len() >= self.phase1_quorum;
         self.pre_vote.take_if(won).is_some()
@@ -168,20 +168,22 @@ impl Elections {
 
 /// Leaders and peers.
 impl Elections {
-    /// A packet of a peer has arrived.
+    /// Notes that a packet of a peer has arrived.
     pub(super) fn hear(&mut self, peer: NodeId, now: Now) {
         self.heard.insert(peer, now);
     }
 
-    /// A leader's heartbeat has arrived. Its ballot is not below the one that this node has promised.
+    /// Notes a leader's heartbeat, and ends a pre-vote. The ballot must not be below the one that this node has
+    /// promised.
     pub(super) fn hear_leader(&mut self, ballot: Ballot, chosen_below: Slot, now: Now) {
         self.chosen_elsewhere = self.chosen_elsewhere.max(chosen_below);
         self.heartbeat = Some((ballot, now));
         self.pre_vote = None;
     }
 
-    /// The node to send requests to: this node if it leads with a quorum, otherwise the sender of the last heartbeat. A
-    /// leader without a quorum may have been replaced, and hears so from its successor alone.
+    /// Returns the node to send requests to: this node if it leads with a quorum, otherwise the sender of the last
+    /// heartbeat, unless that is older than two election timeouts. A leader without a quorum may have been replaced.
+    /// The heartbeat of its successor then says so.
     pub(super) fn leader(&self, leads: bool, now: Now) -> Option<NodeId> {
         if leads && self.is_followed(now) {
             return Some(self.me);
@@ -196,7 +198,8 @@ impl Elections {
         self.heartbeat.map(|(ballot, _)| ballot)
     }
 
-    /// Notes that requests go to this leader. Returns true if the last ones went to another node.
+    /// Notes that requests go to this leader. Returns true if the last ones went to another node, or if these are the
+    /// first.
     pub(super) fn moves_to(&mut self, leader: NodeId) -> bool {
         self.asked.replace(leader) != Some(leader)
     }
@@ -207,12 +210,12 @@ impl Elections {
         self.heard.values().filter(recent).count() + 1 >= self.phase2_quorum
     }
 
-    /// The time for which each peer has been silent. A peer that was never heard is missing.
+    /// The time for which each peer has been silent. A peer from which nothing has arrived yet is missing.
     pub(super) fn silences(&self, now: Now) -> impl Iterator<Item = (NodeId, Duration)> {
         self.heard.iter().map(move |(&peer, &heard)| (peer, now.saturating_sub(heard)))
     }
 
-    /// Returns true if a peer was heard once, and not within the last election timeout.
+    /// Returns true if packets of a peer have arrived, but none within the last election timeout.
     pub(super) fn is_silent(&self, peer: NodeId, now: Now) -> bool {
         let heard = self.heard.get(&peer);
         heard.is_some_and(|&heard| now.saturating_sub(heard) > self.election_timeout)
@@ -277,7 +280,7 @@ mod tests {
         assert!(elections.grants_pre_vote(false, seconds(2)), "an election timeout later");
     }
 
-    /// The silent leader neither sends heartbeats nor refuses a pre-vote, nor does it take requests.
+    /// The silent leader sends no heartbeats, grants pre-votes, and takes no requests.
     #[test]
     fn a_leader_without_a_quorum_falls_silent() {
         let mut elections = elections();

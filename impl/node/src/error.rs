@@ -24,7 +24,7 @@ pub enum NodeError {
     /// The state machine cannot restore the snapshot of the store.
     #[error("the snapshot on the disk: {0}")]
     Restore(#[from] RestoreError),
-    /// The system has no thread for the node, or accepts no connections of peers any more.
+    /// The system cannot start the thread of the node, or that thread has panicked.
     #[error("the system does not let the node run: {0}")]
     System(#[source] io::Error),
     /// The store belongs to a node with other members.
@@ -39,7 +39,7 @@ pub enum NodeError {
         /// The members of the configuration.
         given: Members,
     },
-    /// The state machine has panicked, and this node has kept too many commands that the others have chosen since.
+    /// The state machine has panicked, and too many commands were chosen since.
     #[error(
         "the state machine has halted at slot {slot}, and the log has grown since; started again, this node gets a \
          snapshot from a node that has applied the slot"

@@ -20,8 +20,8 @@ impl EventLog {
         Self { node, role: None, leader: None }
     }
 
-    /// Logs a change of the role or of the leader. `missing` are the peers that have still to be met, `ballot` is
-    /// promised, and `leader` is the node to send requests to.
+    /// Logs a change of the role or of the leader. `missing` are the peers that have not met this node yet, `ballot` is
+    /// the promised ballot, and `leader` is the node to send requests to.
     pub(super) fn log_changes(
         &mut self,
         role: Role,
@@ -30,7 +30,7 @@ impl EventLog {
         leader: Option<NodeId>,
     ) {
         let node = self.node.0;
-        // It is formatted only if it is logged, because most turns change nothing.
+        // The ballot is formatted only if it is logged, because most turns change nothing.
         let ballot = ballot.as_ref().map(tracing::field::display);
         let before = self.role.replace(role);
         if before != Some(role) {

@@ -1,16 +1,16 @@
-//! Handing over: a leader lets another node lead, without the pause of an election timeout. A node that leaves hands over,
-//! finishes the requests of its clients, and stops.
+//! Handing over: a leader lets another node lead, without the pause of an election timeout. A node that leaves hands
+//! over if it leads, finishes the requests of its clients, and stops.
 //!
 //! The leader takes three steps:
 //!
 //! 1. It proposes nothing new, and waits until its proposals in flight are chosen. Requests of clients wait.
 //! 2. It asks the follower that has voted for most of the log to campaign at once (`HandOver`). If it hears of no new
 //!    leader within [`Options::resend`](crate::Options::resend), it asks the next follower.
-//! 3. It hears the heartbeat of a new leader. The requests that wait go there.
+//! 3. It hears the heartbeat of a new leader, and sends the requests that wait to that leader.
 //!
-//! It gives up after an election timeout, and leads on if no other node has begun a ballot.
+//! The leader gives up after an election timeout, and leads on if no other node has begun a ballot.
 //!
-//! Nothing here matters for safety. The follower campaigns as if its pre-vote was won, and the leader promises the new
+//! Nothing here matters for safety. The follower campaigns as if it had won a pre-vote, and the leader promises the new
 //! ballot as any node does.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -24,13 +24,13 @@ use paxos::types::{Ballot, NodeId, Slot};
 /// The reason for which a leader has not handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TransferError {
-    /// The node does not lead. It knows this leader.
+    /// The node does not lead. It knows this leader, if any.
     #[error("this node does not lead{}", .0.map_or(String::new(), |leader| format!("; ask node {leader}")))]
     NotLeader(Option<NodeId>),
     /// Another transfer has begun, and has not ended.
     #[error("another transfer has begun; wait for its end")]
     Busy,
-    /// The leader has not heard of a node that could lead, or of the node that was named.
+    /// The leader hears no node that could lead, or does not hear the node that was named.
     #[error("the leader does not hear of {}", .0.map_or("any follower".to_owned(), |node| format!("node {node}")))]
     Silent(Option<NodeId>),
     /// No new leader was heard in time. The node leads on, or an election follows.
@@ -41,13 +41,13 @@ pub enum TransferError {
     Stopped,
 }
 
-/// The channel for the end of a transfer: the node that leads now.
+/// The channel for the result of a transfer: the node that leads after it.
 pub(super) type TransferReply = oneshot::Sender<Result<NodeId, TransferError>>;
 
-/// The transfer that has begun, and what the choice of the next leader depends on.
+/// The present transfer, and the data by which the next leader is chosen.
 #[derive(Debug)]
 pub(super) struct HandOver {
-    /// The longest time of a transfer, and of leaving. A peer that was silent for longer is not asked.
+    /// The longest time of a transfer, and of leaving. A peer that has been silent for that long is not asked.
     patience: Duration,
     retry: Duration,
     /// The end of the votes that each peer has reported to this node.
@@ -68,7 +68,7 @@ struct Transfer {
     deadline: Now,
     /// The nodes that were asked to campaign.
     asked: Vec<NodeId>,
-    /// The time at which the next node is asked. `None` as long as no node waits for a campaign.
+    /// The time at which the next node is asked. `None` if a node may be asked at once.
     again_at: Option<Now>,
 }
 
@@ -83,7 +83,7 @@ impl HandOver {
         }
     }
 
-    /// A peer has voted for all slots of this leader below `end`, except for lost messages.
+    /// Notes that a peer has reported a vote for the slot before `end`.
     pub(super) fn voted(&mut self, peer: NodeId, end: Slot) {
         let known = self.voted_below.entry(peer).or_default();
         *known = end.max(*known);
@@ -104,7 +104,7 @@ impl HandOver {
         self.transfer = Some(Transfer { ballot, to, reply, deadline, asked, again_at: None });
     }
 
-    /// The node is to stop once no request waits, and after an election timeout at the latest.
+    /// Notes that the node is to stop once no request waits, and after an election timeout at the latest.
     pub(super) fn leave(&mut self, now: Now) {
         self.leaves_at.get_or_insert(now + self.patience);
     }
@@ -125,7 +125,7 @@ impl HandOver {
         self.leaves_at.is_some_and(|at| is_done || at <= now)
     }
 
-    /// The time at which the node needs a turn. `waiting` is the number of requests that wait.
+    /// Returns the time at which the node needs a turn for handing over. `waiting` is the number of requests that wait.
     pub(super) fn next(&self, waiting: usize) -> Option<Now> {
         if self.has_left(waiting, Now::ZERO) {
             return Some(Now::ZERO);
@@ -135,7 +135,8 @@ impl HandOver {
         times.into_iter().flatten().chain([self.leaves_at]).flatten().min()
     }
 
-    /// Ends the transfer if a new leader is heard, or if its time is up. `heard` is the ballot of the last heartbeat.
+    /// Ends the transfer if a new leader is heard, or if the time of the transfer is up. `heard` is the ballot of the
+    /// last heartbeat.
     pub(super) fn end(&mut self, heard: Option<Ballot>, now: Now) {
         let Some(transfer) = &mut self.transfer else { return };
         transfer.again_at.take_if(|at| *at <= now);
@@ -147,8 +148,8 @@ impl HandOver {
         self.finish(result);
     }
 
-    /// Returns the follower that is to be asked now. `silences` are the times for which the peers have been silent. Ends
-    /// the transfer if no follower can be asked.
+    /// Returns the follower that is to be asked now, if it is time to ask, and the ballot of this leader. `silences`
+    /// are the times for which the peers have been silent. Ends the transfer if no follower can be asked.
     pub(super) fn ask(
         &mut self,
         silences: impl Iterator<Item = (NodeId, Duration)>,

@@ -7,14 +7,14 @@ use paxos::types::NodeId;
 
 /// The leader as one node knows it. [`ClientHandle::leadership`](super::ClientHandle::leadership) watches it.
 ///
-/// It is a hint. A leader that was cut off believes that it leads until it hears of the next one, so two nodes may say
-/// at the same time that they lead. Work that only one node may do is a command of the log, or carries a number that
-/// a command has returned.
+/// It is a hint. A leader that was cut off keeps its role until it hears of a higher ballot, so two nodes may say at
+/// the same time that they lead. Work that only one node may do must be a command of the log, or carry a fencing number
+/// that a command has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leadership {
     /// The role of this node.
     pub role: Role,
-    /// The leader: this node if it leads and hears of a quorum, otherwise the node whose heartbeats it hears.
+    /// The leader: this node if it leads and hears a quorum, otherwise the node whose heartbeats it hears.
     pub leader: Option<NodeId>,
 }
 
@@ -23,7 +23,7 @@ impl Leadership {
     const NONE: Self = Self { role: Role::Follower, leader: None };
 }
 
-/// The node's end: it publishes each change.
+/// The sender of the watch. The node publishes each change through it.
 pub(super) struct Publisher(watch::Sender<Leadership>);
 
 impl Publisher {
@@ -40,7 +40,7 @@ impl Publisher {
     }
 }
 
-/// A node that has stopped follows nothing.
+/// Publishes that a node that has stopped knows no leader.
 impl Drop for Publisher {
     fn drop(&mut self) {
         self.publish(Leadership::NONE);

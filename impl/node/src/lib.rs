@@ -19,32 +19,31 @@
 //!   followers sync at the same time.
 //! - A message that depends only on earlier syncs leaves before the sync.
 //!
-//! This crate decides nothing about safety; [`paxos::protocol`] does. The protocol needs two things. The order of a
-//! turn makes records durable before anything that depends on them leaves, and the store loses no record. Messages
-//! that are lost, repeated or delayed cost only time. Nothing here is encrypted or authenticated, and the members of
-//! a cluster cannot change.
+//! Safety is decided in [`paxos::protocol`]. The protocol needs two things from its surroundings: the node makes
+//! records durable before anything that depends on them leaves, and the store loses no record. Messages that are lost,
+//! repeated or delayed cost only time. Nothing here is encrypted or authenticated, and the members of a cluster cannot
+//! change.
 //!
 //! # Modules, in reading order
 //!
-//! - [`machine`]: the state machine that a program brings. [`typed`]: the same with Rust types in place of bytes.
-//!   [`session`]: the client table, by which a command that is
-//!   chosen twice is applied once.
-//! - `node`: one turn, and the parts that it wires:
-//!   - `peers`: the peers that take part. `handshake` is what nodes say on connecting, and `bootstrap` forms a
-//!     cluster. `incarnations` finds stores that have lost memory, `metadata` is what a store keeps beside the log,
-//!     and `plausible` refuses packets with absurd numbers.
+//! - [`machine`]: the state machine that a program brings. [`typed`]: machines and clients with Rust types in place of
+//!   bytes. [`session`]: the client table, by which a command that is chosen twice is applied once.
+//! - `node`: one turn, and the parts that it connects:
+//!   - `peers`: the peers that take part. `handshake` is the data that nodes exchange on connecting, and `bootstrap`
+//!     forms a cluster. `incarnations` finds stores that have lost memory, `metadata` is the data that a store keeps
+//!     beside the log, and `plausible` refuses packets with absurd numbers.
 //!   - `elections`, `timers`: pre-votes, the leader that is heard, and the times for everything. `hand_over`: a leader
 //!     lets another node lead.
 //!   - `proposals`: commands that wait (`pending`), batches (`batching`, `batch_delay`), and proposals in flight
 //!     (`in_flight`).
 //!   - `reads`: linearizable reads.
 //!   - `replicated`: applies the log to the state machine.
-//!   - `snapshots`: takes and fetches them (`saving`, `transfer`).
-//! - `client_handle`, `peer_handle`: the ways into a node, from any thread. `options`, `status`, `event_log`: for its
-//!   operator. `leadership`: a watch of the leader.
+//!   - `snapshots`: takes snapshots (`saving`), and fetches those of peers (`transfer`).
+//! - `client_handle`, `peer_handle`: the ways into a node, from any thread. `leadership`: a watch of the leader.
+//!   `options`, `status`, `event_log`, `error`: for the operator of a node. `packet`: the data that nodes send.
 //! - [`wire`] and [`tcp`]: frames, and connections between processes. For another network, implement [`Transport`].
-//! - [`turn`]: a node whose turns the caller begins and ends. The crate `paxos-simulator` runs clusters of them in virtual
-//!   time.
+//! - [`turn`]: a node whose turns the caller begins and ends. The crate `paxos-simulator` runs clusters of them in
+//!   virtual time.
 //! - `simulation`, in tests: one node, turn by turn.
 //!
 //! # Embedding: your own machine, your own transport
@@ -187,12 +186,12 @@ pub enum Handshakes {
     /// The transport carries a handshake on each connection ([`Running::handshake`], [`PeerHandle::admit`],
     /// [`PeerHandle::admitted`]), so that a node that has lost its disk does not take part again.
     Made,
-    /// There are no handshakes. A node that has lost its memory, or was given other members, is not noticed, and
+    /// There are no handshakes. The nodes do not notice a node that has lost its memory or was given other members, and
     /// agreement may be lost. This is for tests, and for clusters that exclude both by other means.
     Omitted,
 }
 
-/// A node that is ready, from the outside.
+/// The handles of a node.
 pub struct Running<M: StateMachine> {
     /// The handle for clients, which also stops the node.
     pub clients: ClientHandle<M>,
@@ -200,15 +199,16 @@ pub struct Running<M: StateMachine> {
     pub peers: PeerHandle<M>,
     /// The handshake that the transport carries to each peer, on every connection.
     pub handshake: Handshake,
-    /// Resolves when the node has stopped: with an error if it had to stop. Dropping it changes nothing.
+    /// Resolves when the node has stopped, with an error if the node had to stop. Dropping the receiver does not stop
+    /// the node.
     pub stopped: oneshot::Receiver<Result<(), NodeError>>,
 }
 
-/// Makes a node. It runs while the future is polled, and has stopped when the future is done.
+/// Makes a node. The node runs while the future is polled, and has stopped when the future is done.
 ///
-/// The future needs a tokio runtime with time. While it waits for its disk, its thread waits with it, so share the
-/// thread only with tasks that can wait as well. The tasks that carry its packets and serve its clients can, and
-/// become faster: nothing has to be passed from thread to thread.
+/// The future needs a tokio runtime with time. A sync blocks the thread, so share the thread only with tasks that can
+/// wait for the disk. The tasks that carry the packets of the node and serve its clients can wait. They become faster,
+/// because nothing has to be passed from thread to thread.
 ///
 /// # Errors
 /// The configuration cannot work, or the contents of the store cannot be read or belong to another node.
@@ -236,10 +236,10 @@ pub fn ready<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
     Ok((Running { clients, peers, handshake, stopped }, running))
 }
 
-/// Runs a node that is [`ready`] on a thread of its own.
+/// Runs the future that [`ready`] has returned on a thread of its own.
 ///
 /// # Errors
-/// The system has no thread.
+/// The system cannot start the thread.
 pub fn start(node: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     thread::Builder::new().name("paxos".into()).spawn(move || runtime.block_on(node))?;
@@ -286,7 +286,7 @@ async fn run<M: StateMachine, S: Storage>(
         let now = start.elapsed();
         let begun = node.begin_turn(inputs.drain(..), now, &mut transport);
         if matches!(begun, Ok(Begun { syncs: true, .. })) {
-            // Tasks on this thread that carry packets and answers come before the disk.
+            // Lets the tasks on this thread that carry packets and answers run before the sync blocks the thread.
             tokio::task::yield_now().await;
         }
         match begun.and_then(|begun| node.end_turn(begun, now, &mut transport)) {
@@ -298,7 +298,7 @@ async fn run<M: StateMachine, S: Storage>(
             writing = Some(Writing::start(job));
         }
         if node.is_behind() {
-            // The next turn follows at once. Other tasks on this thread come between the two.
+            // The next turn follows at once. Lets other tasks on this thread run between the two.
             tokio::task::yield_now().await;
         }
     };

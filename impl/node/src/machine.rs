@@ -1,8 +1,9 @@
 //! The deterministic state machine to which the replicated log is applied.
 //!
 //! Every node applies the same commands in the same order, so all nodes have the same state. This requires that the
-//! effect of a command depends on nothing else: no clock, no random source, no order of a hash map. A command that
-//! makes no sense has an answer too, the same on each node. It must not panic, because it would panic on all nodes.
+//! effect of a command depends on the state and the command alone, and not on a clock, a random source or the order of
+//! a hash map. A machine also answers a command that makes no sense, with the same answer on each node. The machine
+//! must not panic, because it would panic on all nodes.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -55,8 +56,8 @@ use std::{
 use bytes::Bytes;
 use thiserror::Error;
 
-/// The state of a machine at one moment, as a function that writes it. Another thread calls it while the machine
-/// goes on.
+/// The state of a machine at one moment, as a function that writes the state. Another thread may call the function
+/// while the machine applies further commands.
 pub type Frozen = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
 
 /// A state that commands change, one after the other, the same way on every node.
@@ -72,9 +73,9 @@ pub trait StateMachine: Send + 'static {
     /// ([`Status::halted`](crate::Status::halted)).
     fn apply(&mut self, command: &[u8]) -> Self::Answer;
 
-    /// The whole present state, for a snapshot. Commands wait for this call, but not while the snapshot is written.
-    /// So the call should take little time, however large the state is. The state and the result may share all that
-    /// does not change.
+    /// Returns the whole present state, for a snapshot. Commands wait for this call, but not while the snapshot is
+    /// written. So the call should take little time, however large the state is. The state and the result may share all
+    /// that does not change.
     ///
     /// Equal states should write equal bytes, so that nodes can be compared.
     fn snapshot(&self) -> Frozen;
@@ -82,7 +83,7 @@ pub trait StateMachine: Send + 'static {
     /// Replaces the whole state by the state of a snapshot.
     ///
     /// # Errors
-    /// The bytes are no snapshot of this machine, or cannot be read. The state is as it was.
+    /// The bytes are no snapshot of this machine, or cannot be read. The state must then be as it was.
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError>;
 
     /// The number of bytes that the state takes, for operators; 0 if the machine does not count them.
@@ -93,9 +94,9 @@ pub trait StateMachine: Send + 'static {
 
 /// The answer of a state machine to a command.
 ///
-/// Every node makes the answer, but only one node sends it to a client. So making an answer should cost
-/// little: it may share memory with the state, as [`Bytes`] does. [`to_bytes`](Self::to_bytes) is called only
-/// for a snapshot that keeps the answer for a client that may ask again.
+/// Every node makes the answer, but usually only one node sends it to a client. So making an answer should cost
+/// little: the answer may share memory with the state, as [`Bytes`] can. [`to_bytes`](Self::to_bytes) is called only
+/// when a snapshot is written, for the answers that clients have not confirmed.
 pub trait Answer: Clone + Send + Sync + 'static {
     /// The number of bytes that keeping the answer takes. The same answer has the same size on every node,
     /// also after a snapshot was restored.
@@ -104,7 +105,7 @@ pub trait Answer: Clone + Send + Sync + 'static {
     /// The answer as bytes.
     fn to_bytes(&self) -> Bytes;
 
-    /// The answer that [`to_bytes`](Self::to_bytes) has written; `None` for any other bytes.
+    /// Returns the answer that [`to_bytes`](Self::to_bytes) has written, or `None` for any other bytes.
     fn from_bytes(bytes: Bytes) -> Option<Self>;
 }
 
@@ -140,7 +141,7 @@ pub struct RestoreError {
 }
 
 impl RestoreError {
-    /// An error for this reason.
+    /// Returns an error with this reason.
     pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
         Self { reason: reason.into() }
     }

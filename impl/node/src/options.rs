@@ -36,36 +36,38 @@ macro_rules! options {
 }
 
 options! {
-    /// The least time for which a follower waits for a sign of a leader before it campaigns. It waits less than twice
-    /// as long, at random. Default: 1 s.
+    /// The least time for which a follower waits for a sign of a leader before it begins a pre-vote. The wait is
+    /// random, and shorter than twice this time. After a start, the first wait is at most half of this time. Default:
+    /// 1 s.
     election_timeout: Duration = Duration::from_secs(1),
     /// The pause between two heartbeats of a leader; half of `election_timeout` at most. Default: 100 ms.
     heartbeat: Duration = Duration::from_millis(100),
     /// The pause before a message without an answer is sent again. Default: 300 ms.
     resend: Duration = Duration::from_millis(300),
-    /// The longest time for which a client waits. Default: 10 s.
+    /// The longest time for which a request of a client waits in a node. Default: 10 s.
     request_timeout: Duration = Duration::from_secs(10),
-    /// The number of clients' requests that wait at once in a node. Further requests wait outside. Default: 10,000.
+    /// The most requests of clients that wait in a node at once. Further requests wait in the client handle. Default:
+    /// 10,000.
     requests_max: usize = 10_000,
-    /// The bytes of the commands that wait at once in a node, up to 4 GiB. Further commands wait outside. Default: 64
-    /// MiB.
+    /// The most bytes of commands that wait in a node at once, less than 4 GiB. Further commands wait in the client
+    /// handle. Default: 64 MiB.
     request_bytes_max: usize = 64 << 20,
-    /// The longest time for which a command waits for others that share its batch, both at its node and at the
-    /// leader. No command waits if no other is in flight or was just answered. Shorter than `resend`, and as exact as
-    /// the timers of tokio, which count milliseconds. Default: 4 ms.
+    /// The longest time for which a command waits for others that share its batch, at its node and again at the leader.
+    /// A command does not wait if no other is in flight or was just answered. Must be shorter than `resend`, and is as
+    /// exact as the timers of tokio, which count milliseconds. Default: 4 ms.
     batch_wait: Duration = Duration::from_millis(4),
     /// The most bytes of a command. Default: 1 MiB.
     command_bytes_max: usize = 1 << 20,
-    /// The number of inputs that share a turn, and so a sync. Default: 1,024.
+    /// The most inputs that share a turn, and so a sync. Default: 1,024.
     inputs_per_turn_max: usize = 1024,
     /// The time for which a turn applies entries and serves reads. The rest waits for the next turn. Each turn
     /// applies at least one entry, if there is one, and serves one read. Default: 20 ms.
     turn_max: Duration = Duration::from_millis(20),
-    /// A snapshot is taken when commands of so many bytes were applied since the last one, and the log has a quarter of
-    /// its bytes. Default: 8 MiB.
+    /// The bytes of applied commands after which a node takes the next snapshot, provided that the log has grown by a
+    /// quarter of the bytes of the last snapshot. Default: 8 MiB.
     snapshot_bytes: u64 = 8 << 20,
-    /// A snapshot is taken when so many slots were applied since the last one, and the log has a quarter of its bytes.
-    /// Default: 200,000.
+    /// The number of applied slots after which a node takes the next snapshot, provided that the log has grown by a
+    /// quarter of the bytes of the last snapshot. Default: 200,000.
     snapshot_slots: u64 = 200_000,
     /// The seed of the random election timeouts. Default: 0.
     seed: u64 = 0,
@@ -102,16 +104,16 @@ pub struct OptionsError {
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_hours(24);
-/// The most inputs of a turn. Four times as many wait for the next turns.
+/// The largest `inputs_per_turn_max`. The queue for later turns has room for four times as many inputs.
 const INPUTS_MAX: usize = 1 << 20;
 
 impl Options {
-    /// A builder that begins with the defaults.
+    /// Returns a builder that begins with the defaults.
     pub fn builder() -> OptionsBuilder {
         OptionsBuilder::default()
     }
 
-    /// A builder that begins with these options.
+    /// Returns a builder that begins with these options.
     pub fn to_builder(&self) -> OptionsBuilder {
         OptionsBuilder(self.clone())
     }

@@ -1,6 +1,7 @@
-//! Packets: the messages of the protocol, and the questions and answers of the drivers.
+//! Packets: the messages of the protocol, and the questions and answers of the nodes around it.
 //!
-//! Only [`Packet::Message`] matters for safety. Any packet may be lost; its sender sends it again, or gives up.
+//! Any packet may be lost, repeated or delayed. That does not matter for safety. If the sender still needs the effect,
+//! it sends the packet again.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -15,10 +16,10 @@ use paxos::{
 pub enum Packet {
     /// A message of the protocol.
     Message(Message),
-    /// To the leader: commands of the sender's clients. There is no answer: the sender applies them, or sends them
-    /// again.
+    /// To the leader: commands of the sender's clients. There is no answer: the sender sends the commands again until
+    /// it has applied them.
     Forward(Vec<Bytes>),
-    /// To the leader: asks for the slot from which the clients of the sender may read.
+    /// To the leader: asks for the slot below which the sender must have applied every slot before its clients read.
     ReadIndex {
         /// The number of the question, which the answer repeats.
         id: u64,
@@ -56,7 +57,8 @@ pub enum Packet {
     },
     /// The sender leads, and asks the receiver to campaign at once, without a pre-vote.
     HandOver {
-        /// The ballot in which the sender leads. The receiver has promised no higher one.
+        /// The ballot in which the sender leads. The receiver campaigns only if this is the ballot that it has
+        /// promised.
         ballot: Ballot,
     },
 }

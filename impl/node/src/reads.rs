@@ -1,8 +1,8 @@
 //! Reads of this node's own clients, and of other nodes that ask the leader.
 //!
 //! Reads that arrive together form a batch. A batch costs one question to the leader, and one round of the leader
-//! confirms all batches that wait there. A read runs on the state machine of its own node, as soon as that machine
-//! has applied every slot below the one that the leader has named.
+//! confirms all batches that wait at the leader. A read runs on the state machine of its own node, as soon as that
+//! machine has applied every slot below the one that the leader has named.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -22,9 +22,9 @@ use paxos::{
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReadError {
     /// The time was up.
-    #[error("no leader has confirmed it within {} ms", .0.as_millis())]
+    #[error("the read was not served within {} ms", .0.as_millis())]
     Timeout(Duration),
-    /// The cluster is forming: this node has still to meet these nodes.
+    /// The cluster is forming: these nodes have not met this node yet.
     #[error("{}", forming(.0))]
     Forming(Vec<NodeId>),
     /// The node has stopped.
@@ -47,19 +47,19 @@ struct Waiting<M> {
     reading: Reading<M>,
 }
 
-/// The number of a batch, on this node and in the packets that ask the leader for it. No two incarnations of a node
-/// share one, so that an answer to a question of an earlier incarnation is not taken for an answer to a present one.
+/// The number of a batch, on this node and in the packets that ask the leader to confirm it. No two incarnations of a
+/// node use the same number, so a node does not take an answer to an earlier incarnation for its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BatchId(pub(super) u64);
 
 /// Reads that arrived together.
 struct Batch<M> {
     reads: Vec<Waiting<M>>,
-    /// The node that was asked last, and the time.
+    /// The node that was asked last, and the time of that.
     asked: Option<(NodeId, Now)>,
 }
 
-/// The batch that a round of the leader confirms.
+/// The origin of a batch that this node confirms as the leader.
 #[derive(Clone, Copy, Debug)]
 enum Asker {
     /// A batch of the leader itself.
@@ -77,14 +77,14 @@ pub(super) struct Reads<M> {
     next: u64,
     /// Batches that wait for the leader.
     batches: BTreeMap<BatchId, Batch<M>>,
-    /// Reads that wait until this node has applied every slot below.
+    /// The confirmed reads. Each waits until this node has applied every slot below its key.
     confirmed: BTreeMap<Slot, VecDeque<Waiting<M>>>,
     /// At a leader: the batch for which each token was given to the replica.
     tokens: HashMap<Token, Asker>,
 }
 
 impl<M> Reads<M> {
-    /// `incarnation` is the number of the present incarnation, which is not 0.
+    /// `incarnation` is the number of the present incarnation. It must not be 0.
     pub(super) fn new(options: &Options, incarnation: u64) -> Self {
         Self {
             timeout: options.request_timeout,
@@ -108,8 +108,8 @@ impl<M> Reads<M> {
         self.fresh.push(Waiting { deadline: now + self.timeout, reading });
     }
 
-    /// Returns the batches that the leader is to be asked for now. With `overdue` it also returns older batches that
-    /// another node was asked for, or that were asked for too long ago.
+    /// Returns the batches that the leader is to be asked to confirm now. The fresh reads form a new batch. If
+    /// `overdue` is true, also returns older batches for which another node was asked, or the leader too long ago.
     pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<BatchId> {
         let mut due = Vec::new();
         if overdue {
@@ -167,7 +167,8 @@ impl<M> Reads<M> {
         token
     }
 
-    /// The replica has confirmed a token. Returns the answer for another node, if that has asked.
+    /// Takes a token that the replica has confirmed. Confirms the batch of this node, or returns the answer for the
+    /// node that has asked.
     pub(super) fn ready(&mut self, ready: ReadReady) -> Option<(NodeId, Packet)> {
         match self.tokens.remove(&ready.token)? {
             Asker::Own(batch) => {
@@ -178,7 +179,8 @@ impl<M> Reads<M> {
         }
     }
 
-    /// The replica has refused a token. The node that has asked asks again. A token of a proposal changes nothing.
+    /// Forgets a token that the replica has refused. The node that has asked asks again. Does nothing for the token of
+    /// a proposal.
     pub(super) fn refused(&mut self, token: Token) {
         self.tokens.remove(&token);
     }
@@ -186,7 +188,7 @@ impl<M> Reads<M> {
 
 /// Reading.
 impl<M> Reads<M> {
-    /// A batch may be read once this node has applied every slot below `at`.
+    /// Lets the reads of a batch run once this node has applied every slot below `at`.
     pub(super) fn confirm(&mut self, batch: BatchId, at: Slot) {
         if let Some(batch) = self.batches.remove(&batch) {
             self.confirmed.entry(at).or_default().extend(batch.reads);
@@ -220,7 +222,7 @@ impl<M> Reads<M> {
         }
     }
 
-    /// Gives up the reads whose time is up.
+    /// Answers the reads whose time is up with an error.
     pub(super) fn give_up(&mut self, now: Now) {
         let timeout = ReadError::Timeout(self.timeout);
         let late = |waiting: &Waiting<M>| waiting.deadline <= now;

@@ -1,9 +1,9 @@
 //! The replicated state machine of a node. It applies chosen values in the order of the log, each once.
 //!
-//! A panic halts the machine. The node goes on to vote, so that the log is not lost, but it does not use the machine
-//! any more. Each replica meets the same panic in the same slot, so to end the process instead would end all of them,
-//! again after each start. The snapshot of a peer ends the halt. While the other nodes go on, a halted node keeps 256
-//! MiB of commands, and then stops with an error.
+//! A panic halts the machine. The node still votes, so that the log is not lost, but does not use the machine any more.
+//! The node does not end its process: each replica meets the same panic in the same slot, so all processes would end,
+//! again after each start. The snapshot of a peer ends the halt. A halted node stops with an error once more than 256
+//! MiB of commands were chosen since.
 
 use std::{
     any::Any,
@@ -20,8 +20,8 @@ use crate::{
     session::{Applied, Sessions},
 };
 
-/// The most bytes of commands that a node keeps whose machine has halted, while other nodes go on. It then ends, and
-/// gets a snapshot when it is started again.
+/// The most bytes of commands that are chosen while the machine of a node has halted. The node then stops. When it is
+/// started again, it gets a snapshot from a node that has applied the slot.
 const HALTED_BYTES_MAX: u64 = 256 << 20;
 
 /// The machine, and the chosen values that it has not applied yet.
@@ -43,7 +43,7 @@ struct Halted {
 
 /// The result of one slot.
 pub(super) enum Outcome<A> {
-    /// The value was applied; its command has so many bytes.
+    /// The value was applied. The number is the bytes of its command.
     Applied(Applied<A>, u64),
     /// The machine has panicked.
     Panicked(Slot, Box<dyn Any + Send>),
@@ -52,13 +52,14 @@ pub(super) enum Outcome<A> {
 }
 
 impl<M: StateMachine> Replicated<M> {
-    /// A machine to which nothing was applied.
+    /// Returns the state with a machine to which nothing was applied.
     pub(super) fn new(machine: M, turn_max: Duration) -> Self {
         let (sessions, backlog) = (Sessions::new(machine), VecDeque::new());
         Self { sessions, backlog, halted: None, turn_max }
     }
 
-    /// Begins the time for which a turn applies entries and serves reads. The result returns true until the time is up.
+    /// Begins the time for which a turn applies entries and serves reads. Returns a function that returns true until
+    /// the time is up.
     pub(super) fn turn_budget(&self) -> impl Fn() -> bool + Copy + use<M> {
         let until = Instant::now().checked_add(self.turn_max);
         move || until.is_none_or(|until| Instant::now() < until)
@@ -74,7 +75,7 @@ impl<M: StateMachine> Replicated<M> {
         self.halted.as_ref().map(|halted| halted.slot)
     }
 
-    /// The slot at which the machine has panicked, if so many bytes were chosen since that the node has to stop.
+    /// Returns the slot at which the machine has panicked, if so many bytes were chosen since that the node must stop.
     pub(super) fn outgrown(&self) -> Option<Slot> {
         let halted = self.halted.as_ref().filter(|halted| halted.bytes > HALTED_BYTES_MAX);
         halted.map(|halted| halted.slot)
@@ -85,7 +86,7 @@ impl<M: StateMachine> Replicated<M> {
         self.halted().unwrap_or(self.sessions.applied())
     }
 
-    /// Returns true if a chosen value is not applied.
+    /// Returns true if a chosen value is not applied yet.
     pub(super) fn is_behind(&self) -> bool {
         !self.backlog.is_empty()
     }
@@ -126,7 +127,7 @@ impl<M: StateMachine> Replicated<M> {
     /// Replaces the machine by a snapshot that has the effect of every slot below. This ends a halt.
     ///
     /// # Errors
-    /// The bytes are no snapshot of this machine. It is as it was.
+    /// The bytes are no snapshot of this machine. The machine is as it was.
     pub(super) fn restore(
         &mut self,
         below: Slot,

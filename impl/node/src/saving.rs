@@ -1,9 +1,8 @@
-//! Writing a snapshot while the node goes on.
+//! Writes a snapshot while the node takes further turns.
 //!
-//! The node gives away a [`Job`] and goes on with its turns. A thread writes the snapshot ([`Writing`]), and the loop
-//! that runs the node returns the result to the node ([`Saved`]). Only then does the store adopt the snapshot. After
-//! a snapshot of its own, a node trims the log below the previous snapshot. After a peer's snapshot, it trims the log
-//! below that snapshot.
+//! The node hands out a [`Job`]. A thread writes the snapshot ([`Writing`]), and the loop that runs the node returns
+//! the result to the node ([`Saved`]). Only then does the store adopt the snapshot. After a snapshot of its own, the
+//! node trims the log below the previous snapshot. After a peer's snapshot, it trims the log below that snapshot.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -26,9 +25,9 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// The origin of the state in a snapshot.
 pub(super) enum Source {
-    /// The node's own state at one moment, which is to be written.
+    /// The node's own state at one moment. The job writes it.
     Own(Frozen),
-    /// The state of a peer. All of it is written already.
+    /// The state of a peer. The file contains all of it already.
     Peer,
 }
 
@@ -44,7 +43,7 @@ pub(super) struct Job<F> {
 pub(super) struct Saved<F> {
     pub(super) below: Slot,
     pub(super) is_peers: bool,
-    /// The file, with all of the snapshot durable.
+    /// The file. The whole snapshot in it is durable.
     pub(super) file: io::Result<F>,
 }
 
@@ -90,8 +89,8 @@ impl<W: Write> Write for Cancellable<'_, W> {
     }
 }
 
-/// A job that runs on a thread of its own. Dropping it ends the thread, so that nothing is written to the store after
-/// it was closed.
+/// A job that runs on a thread of its own. Dropping this value cancels the job and waits for the end of the thread, so
+/// that nothing is written to the store after it was closed.
 pub(super) struct Writing<F> {
     cancelled: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -99,7 +98,7 @@ pub(super) struct Writing<F> {
 }
 
 impl<F: SnapshotFile> Writing<F> {
-    /// Starts the thread. If the system has none, the job is done before this returns.
+    /// Starts the thread. If the system cannot start it, runs the job before this returns.
     pub(super) fn start(job: Job<F>) -> Self {
         let (done, saved) = oneshot::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
@@ -130,7 +129,7 @@ impl<F> Drop for Writing<F> {
     fn drop(&mut self) {
         self.cancelled.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // It has not panicked, or has said so already.
+            let _ = thread.join(); // A panic of the thread was reported when it happened.
         }
     }
 }
@@ -161,7 +160,7 @@ mod tests {
         assert_eq!(saved.file.unwrap_err().to_string(), "it has panicked");
     }
 
-    /// A machine that writes for ever is stopped with its node.
+    /// A snapshot that would be written for ever ends with its node.
     #[test]
     fn dropping_it_ends_the_thread() {
         let endless = |file: &mut dyn Write| loop {

@@ -1,5 +1,5 @@
-//! One node in virtual time, turn by turn, among peers that a test plays. Clusters of nodes are simulated by the
-//! crate `paxos-simulator`, whose disk these tests share.
+//! One node in virtual time, turn by turn, among peers that a test plays. The crate `paxos-simulator` simulates
+//! clusters of nodes. These tests use its disk.
 
 mod absurd;
 mod outbox;
@@ -13,7 +13,7 @@ use super::Options;
 use crate::machine::{Frozen, RestoreError, StateMachine};
 use paxos::event::Record;
 
-/// A machine that keeps the numbers of all commands in their order, and answers how many there are.
+/// A machine that keeps the numbers of all commands in their order. The answer is the count of these numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Ledger(Vec<u64>);
 

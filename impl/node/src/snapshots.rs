@@ -17,8 +17,8 @@ use crate::{
     transfer::{self, Part, Taken, Transfer},
 };
 
-/// A snapshot costs as much as the state has bytes. So none is taken before the log has grown by this part of the last
-/// snapshot.
+/// The cost of a snapshot grows with the size of the state. So a node takes no snapshot before the log has grown by the
+/// size of the last snapshot, divided by this number.
 const GROWTH: u64 = 4;
 
 /// The bytes that a slot of the log takes beside its command.
@@ -39,18 +39,18 @@ pub(super) struct Snapshots<F> {
 
 /// The next snapshot.
 enum Next<F> {
-    /// There is none yet.
+    /// There is no next snapshot yet.
     None,
-    /// A peer sends one.
+    /// A peer sends a snapshot.
     Arrives(Transfer<F>),
-    /// One is to be written and synced.
+    /// A snapshot is to be written and synced.
     Due(Job<F>),
-    /// A thread writes and syncs one.
+    /// The snapshot is being written and synced.
     UnderWay,
 }
 
 impl<F: SnapshotFile> Snapshots<F> {
-    /// The snapshots of a node that starts with this durable one.
+    /// Returns the snapshots of a node that starts with this durable snapshot.
     pub(super) fn new(durable: Option<(Slot, F)>, options: Options) -> Self {
         Self { durable, applied_bytes: 0, next: Next::None, options }
     }
@@ -97,7 +97,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         Ok(())
     }
 
-    /// Takes the snapshot that is to be written and synced now, if there is one.
+    /// Returns the snapshot that is to be written and synced now, if there is one.
     pub(super) fn take_job(&mut self) -> Option<Job<F>> {
         match std::mem::replace(&mut self.next, Next::UnderWay) {
             Next::Due(job) => Some(job),
@@ -108,7 +108,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         }
     }
 
-    /// Makes a snapshot that was written the durable one. `None` gives it up.
+    /// Adopts a written snapshot as the durable one. `None` gives up the next snapshot.
     ///
     /// # Errors
     /// The store fails.
@@ -125,7 +125,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         Ok(())
     }
 
-    /// The state was replaced by a peer's snapshot.
+    /// Notes that a peer's snapshot has replaced the state.
     pub(super) fn restored(&mut self) {
         self.applied_bytes = 0;
     }
@@ -133,7 +133,7 @@ impl<F: SnapshotFile> Snapshots<F> {
 
 /// The snapshot of a peer.
 impl<F: SnapshotFile> Snapshots<F> {
-    /// The part that a peer asks for, if there is a durable snapshot.
+    /// Returns the part that a peer asks for, if there is a durable snapshot.
     ///
     /// # Errors
     /// The part cannot be read.
@@ -151,7 +151,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         matches!(self.next, Next::Arrives(_))
     }
 
-    /// Asks a peer for its snapshot, unless another one is written or arrives.
+    /// Begins to fetch the snapshot of a peer, unless another one is written or arrives. Returns the first question.
     pub(super) fn fetch(&mut self, from: NodeId, now: Now) -> Option<Packet> {
         if !matches!(self.next, Next::None) {
             return None;
@@ -161,8 +161,8 @@ impl<F: SnapshotFile> Snapshots<F> {
         Some(first)
     }
 
-    /// Asks again for a part that has not come in time. A peer that is silent for too long is given up: another one
-    /// that has trimmed its log will say so.
+    /// Asks again for a part that has not come in time. Gives up a peer that was silent for too long; another peer that
+    /// has trimmed its log says so when it is asked for trimmed slots.
     pub(super) fn fetch_again(
         &mut self,
         now: Now,
@@ -179,8 +179,8 @@ impl<F: SnapshotFile> Snapshots<F> {
         Some((transfer.from(), transfer.again(now)))
     }
 
-    /// Takes a part of a peer's snapshot. Returns the question for the next one. A snapshot that is not beyond what
-    /// this node knows to be chosen has been overtaken, and is given up.
+    /// Takes a part of a peer's snapshot. Returns the question for the next part. Gives up a whole snapshot if this
+    /// node knows all slots below its end to be chosen.
     ///
     /// # Errors
     /// The store has failed.
@@ -194,7 +194,7 @@ impl<F: SnapshotFile> Snapshots<F> {
     ) -> Result<Option<Packet>, StorageError> {
         let Next::Arrives(transfer) = &mut self.next else { return Ok(None) };
         if transfer.from() != from {
-            return Ok(None); // It is not asked any more.
+            return Ok(None); // This node does not ask that peer any more.
         }
         match transfer.take(part, || storage.begin_snapshot())? {
             Taken::Whole(below, file) if below > chosen_below => {

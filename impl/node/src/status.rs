@@ -10,13 +10,13 @@ use paxos::types::{Ballot, NodeId, Slot};
 /// The part that a node plays in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It waits until all other nodes have met it for the first time.
+    /// The node waits until all other nodes have met it for the first time.
     Forming,
-    /// It follows a leader, or waits for one.
+    /// The node follows a leader, or waits for one.
     Follower,
-    /// It has begun a ballot, and collects promises.
+    /// The node has begun a ballot, and collects promises.
     Candidate,
-    /// A quorum has promised its ballot. It proposes.
+    /// A quorum has promised the ballot of the node. The node proposes.
     Leader,
 }
 
@@ -49,13 +49,13 @@ pub struct Status {
     pub node: NodeId,
     /// Its role.
     pub role: Role,
-    /// The highest ballot it has promised.
+    /// The highest ballot that the node has promised.
     pub promised: Option<Ballot>,
     /// The leader, as far as the node knows.
     pub leader: Option<NodeId>,
     /// The peers that have not met the node yet, while the cluster is formed.
     pub missing: Vec<NodeId>,
-    /// Every slot below is known to be chosen.
+    /// The node knows every slot below to be chosen.
     pub chosen_below: Slot,
     /// Every slot below is chosen, as far as leaders have reported.
     pub chosen_elsewhere_below: Slot,
@@ -63,27 +63,27 @@ pub struct Status {
     pub applied_below: Slot,
     /// Every slot below is trimmed from the log.
     pub trimmed_below: Slot,
-    /// The slot after the last one in which it has voted.
+    /// The slot after the last one in which the node has voted.
     pub log_end: Slot,
     /// The last snapshot has the effect of every slot below.
     pub snapshot_below: Option<Slot>,
     /// The bytes of its store.
     pub disk_bytes: u64,
-    /// The bytes of the machine's state, if it counts them
+    /// The bytes of the machine's state; 0 if the machine does not count them
     /// ([`StateMachine::state_bytes`](crate::StateMachine::state_bytes)).
     pub state_bytes: u64,
-    /// The slot at which the state machine has panicked. The node still accepts and votes, but from this slot on it
-    /// applies and answers nothing, until it is started with a machine that can apply the slot.
+    /// The slot at which the state machine has panicked. The node still votes, but from this slot on it applies and
+    /// answers nothing, until it gets a peer's snapshot, or is started with a machine that can apply the slot.
     pub halted: Option<Slot>,
     /// The number of open sessions, over the whole cluster.
     pub sessions: usize,
-    /// The number of its own clients' commands that wait.
+    /// The number of pending commands of the node's own clients, and of sessions that are to be opened.
     pub waiting_proposals: usize,
-    /// The number of its own clients' reads that wait.
+    /// The number of pending reads of the node's own clients.
     pub waiting_reads: usize,
-    /// The time for which each peer has been silent. A peer that was never heard is missing.
+    /// The time for which each peer has been silent. A peer from which nothing has arrived yet is missing.
     pub silences: Vec<(NodeId, Duration)>,
-    /// The events since its start.
+    /// The numbers of events since the node has started.
     pub counts: Counts,
 }
 
@@ -106,9 +106,9 @@ pub struct Counts {
     pub installed: u64,
     /// Packets of peers that were refused, because of a ballot or another number that no correct cluster reaches.
     pub implausible: u64,
-    /// Packets sent, by [`Packet::kind`]; one to all peers counts once.
+    /// Packets sent, by [`Packet::kind`]. A packet to all peers counts once.
     pub sent: [u64; Packet::KINDS.len()],
-    /// Packets received, by [`Packet::kind`].
+    /// Packets received and not refused, by [`Packet::kind`].
     pub received: [u64; Packet::KINDS.len()],
 }
 

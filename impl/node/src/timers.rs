@@ -11,7 +11,7 @@ use paxos::{event::Timer, types::NodeId};
 /// The time since the node started.
 pub(super) type Now = Duration;
 
-/// The pause between two checks of pending requests: for timeouts, and for questions that had no answer.
+/// The pause between two checks of pending requests, for timeouts and for requests that must be sent again.
 const CHECK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The times at which the timers of a node fire.
@@ -32,7 +32,7 @@ impl Timers {
         // Nodes that are given the same seed must not all campaign at once.
         let seed = options.seed ^ u64::from(me.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        // No node leads yet, so the first campaign need not wait as long as a later one.
+        // The first timer is short, because a new cluster has no leader. If there is one, the pre-vote fails.
         let most = options.election_timeout.as_micros() as u64 / 2;
         let campaign_at = Some(Duration::from_micros(random.random_range(0..=most)));
         Self {

@@ -26,12 +26,12 @@ pub(super) struct Part<'a> {
 /// The use of a part that has arrived.
 #[derive(Debug)]
 pub(super) enum Taken<F> {
-    /// It was the last. The snapshot has the effect of every slot below.
+    /// The part was the last one. The snapshot has the effect of every slot below.
     Whole(Slot, F),
-    /// The next one is wanted.
+    /// The part was taken, and the next one is wanted.
     Part,
-    /// It has come before, or belongs to another snapshot. No part is asked for in return: otherwise each repetition
-    /// would cause another one, for as long as the transfer lasts.
+    /// The part was not taken: it has come before, belongs to another snapshot, or does not fit. The node asks for no
+    /// part in return. Otherwise each repetition would cause another one, for as long as the transfer lasts.
     Nothing,
 }
 
@@ -39,7 +39,7 @@ pub(super) enum Taken<F> {
 #[derive(Debug)]
 pub(super) struct Transfer<F> {
     from: NodeId,
-    /// The snapshot, as far as it has arrived; unknown until the first part has.
+    /// The snapshot, as far as it has arrived; `None` until the first part has arrived.
     what: Option<What<F>>,
     asked: Now,
 }
@@ -52,14 +52,14 @@ struct What<F> {
 }
 
 impl<F: SnapshotFile> Transfer<F> {
-    /// Begins to ask a peer.
+    /// Begins a transfer from a peer. Returns it with the question for the first part.
     pub(super) fn begin(from: NodeId, now: Now) -> (Self, Packet) {
         let transfer = Self { from, what: None, asked: now };
         let first = transfer.next();
         (transfer, first)
     }
 
-    /// The peer that sends it.
+    /// The peer that sends the snapshot.
     pub(super) fn from(&self) -> NodeId {
         self.from
     }
@@ -69,14 +69,14 @@ impl<F: SnapshotFile> Transfer<F> {
         self.asked
     }
 
-    /// Asks for the next part.
+    /// Returns the question for the next part.
     fn next(&self) -> Packet {
         let below = self.what.as_ref().map(|what| what.below);
         let offset = self.what.as_ref().map_or(0, |what| what.file.length());
         Packet::Fetch { below, offset }
     }
 
-    /// Asks for the next part once more.
+    /// Returns the question for the next part, and notes the time of it.
     pub(super) fn again(&mut self, now: Now) -> Packet {
         self.asked = now;
         self.next()
@@ -99,7 +99,7 @@ impl<F: SnapshotFile> Transfer<F> {
             self.what.as_ref().is_some_and(|what| (what.below, what.length) == (below, length));
         let newest = self.what.as_ref().is_none_or(|what| what.below <= below);
         if !same && offset == 0 && newest {
-            // The first part, or the peer has taken another one meanwhile.
+            // This is the first part, or the peer has a newer snapshot by now.
             self.what = Some(What { below, length, file: begin()? });
         }
         let fits = |what: &&mut What<F>| {

@@ -1,11 +1,10 @@
-//! A node without a thread and without a clock, for simulations.
+//! A node without a thread of its own, for simulations.
 //!
-//! The caller says when each half of a turn happens and what time it is. It owns the transport and the store, and
-//! its clients use the [`ClientHandle`], as in any other program. The crate `paxos-simulator` runs clusters of such
-//! nodes in virtual time.
+//! The caller decides when each half of a turn happens and what time it is, and owns the transport. Clients use the
+//! [`ClientHandle`], as in any other program. The crate `paxos-simulator` runs clusters of such nodes in virtual time.
 //!
-//! A node limits the time for which a turn applies entries ([`Options::turn_max`]) by the clock of the system. So a
-//! simulation that has to repeat itself sets this limit to zero or to [`Duration::MAX`].
+//! A turn measures the time for which it applies entries by the clock of the system ([`Options::turn_max`]). A
+//! simulation that must be repeatable sets this limit to zero or to [`Duration::MAX`].
 
 use std::{fmt, iter, sync::atomic::AtomicBool, time::Duration};
 
@@ -26,10 +25,10 @@ use paxos_store::Storage;
 /// A node whose turns the caller begins and ends.
 pub struct ManualNode<M: StateMachine, S: Storage> {
     node: Node<M, S>,
-    /// The packets for the next turn.
+    /// The packets that the next turn takes.
     packets: Vec<Input<M>>,
     arriving: mpsc::Receiver<Input<M>>,
-    /// The first half of a turn, and its time.
+    /// The result of the first half of a turn, and its time, until the second half.
     begun: Option<(Begun, Duration)>,
     /// A snapshot that is to be written.
     job: Option<Job<S::SnapshotFile>>,
@@ -42,13 +41,13 @@ impl<M: StateMachine, S: Storage> fmt::Debug for ManualNode<M, S> {
 }
 
 impl<M: StateMachine, S: Storage> ManualNode<M, S> {
-    /// Starts a node with the contents of its store. The nodes exchange no handshakes, so the caller has to keep
-    /// the stores apart.
+    /// Starts a node with the contents of its store. The nodes exchange no handshakes, so the caller must make sure
+    /// that each node starts with its own store.
     ///
     /// The futures of the handle need no runtime. They make progress when they are polled after a turn.
     ///
     /// # Errors
-    /// The configuration cannot be used; the store cannot be read, or belongs to another node.
+    /// The configuration cannot work, or the store cannot be read or belongs to another node.
     pub fn recover(
         config: Config,
         options: Options,
@@ -62,13 +61,14 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         Ok((handle, Self { node, packets: Vec::new(), arriving, begun: None, job: None }))
     }
 
-    /// Delivers a packet of a peer, which the next turn takes.
+    /// Keeps a packet of a peer for the next turn.
     pub fn deliver(&mut self, from: NodeId, packet: Packet) {
         self.packets.push(Input::Packet { from, packet, room: None });
     }
 
-    /// The first half of a turn: takes all that the handles have sent, and sends what depends on no record of this
-    /// turn. `now` is the time since the start of the node. Returns true if the second half has to wait for a sync.
+    /// Runs the first half of a turn: takes all delivered packets and all requests of the handles, and sends what
+    /// depends on no record of this turn. `now` is the time since the start of the node. Returns true if the second
+    /// half makes records durable.
     ///
     /// # Errors
     /// The node cannot go on.
@@ -89,8 +89,8 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         Ok(begun.syncs)
     }
 
-    /// The second half: makes the records durable, and then sends, applies and answers. Returns false once the node
-    /// was told to stop.
+    /// Runs the second half of a turn: makes the records durable, and then sends, applies and answers. Returns false if
+    /// the node was told to stop.
     ///
     /// # Errors
     /// The node cannot go on. It must not be used any more.
@@ -104,7 +104,8 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         Ok(goes_on)
     }
 
-    /// The time since the start of the node at which it needs a turn even if nothing arrives. Zero means at once.
+    /// Returns the time, since the start of the node, at which the node needs a turn even if nothing arrives. A time
+    /// that has passed means at once, and `None` means that the node needs no turn before something arrives.
     pub fn wake_at(&self) -> Option<Duration> {
         self.node.wake_at()
     }
@@ -114,7 +115,8 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         self.job.is_some()
     }
 
-    /// Writes the snapshot that waits, between two turns. The next turn trims the log.
+    /// Writes the snapshot that waits, if there is one. The next turn trims the log. The caller must call this between
+    /// two turns.
     ///
     /// # Errors
     /// The node cannot go on. It must not be used any more.

@@ -1,8 +1,8 @@
 //! State machines and clients with Rust types in place of bytes.
 //!
 //! A [`TypedMachine`] has types for its commands and answers, and is its own snapshot. [`Typed`] makes a
-//! [`StateMachine`] of it, and [`TypedClient`] proposes its commands. All three are written with [postcard], a compact
-//! format without names of fields.
+//! [`StateMachine`] of it, and [`TypedClient`] proposes its commands. Commands, answers and snapshots are written with
+//! [postcard], a compact format without names of fields.
 //!
 //! ```
 //! use paxos_node::{StateMachine as _, typed::{Typed, TypedMachine, encode}};
@@ -33,14 +33,14 @@
 //!
 //! Commands are in the log, and the state is in snapshots, so both outlive a version of the program. Add a new command
 //! as the last variant of an `enum`. A node that does not know a command answers [`TypedError::UnknownCommand`] and
-//! changes nothing. A node that knows it changes its state, so the two states differ from then on. Replace the program
-//! on all nodes before a client sends the first new command.
+//! changes nothing. A node that knows the command changes its state, so the states of the two nodes differ from then
+//! on. So replace the program on all nodes before a client sends the first new command.
 //!
 //! # Limits
 //!
-//! - A snapshot begins with a clone of the machine, and requests wait for the clone. A machine with a large state shares
-//!   it between clones, for example by [`Arc`](std::sync::Arc) or a persistent map.
-//! - Equal states are to have equal bytes. So use ordered maps and sets.
+//! - A snapshot begins with a clone of the machine, and requests wait for the clone. A machine with a large state
+//!   shares it between clones, for example by [`Arc`](std::sync::Arc) or a persistent map.
+//! - Equal states should have equal bytes. So use ordered maps and sets.
 //! - postcard cannot write or read every type: `#[serde(untagged)]`, `#[serde(flatten)]` and `skip_serializing_if` do
 //!   not work.
 
@@ -56,8 +56,8 @@ use crate::{
 
 /// A deterministic state machine whose commands, answers and state are Rust types.
 ///
-/// The rules of [`StateMachine`] hold: the effect and the answer of a command depend on the state and the command alone,
-/// and the machine bounds the time and the memory of a command.
+/// The rules of [`StateMachine`] hold here, too. The effect and the answer of a command must depend on the state and
+/// the command alone. The machine must bound the time and the memory that one command takes.
 pub trait TypedMachine: Clone + Serialize + DeserializeOwned + Send + 'static {
     /// A command of a client.
     type Command: Serialize + DeserializeOwned;
@@ -90,7 +90,7 @@ impl<M> Typed<M> {
 }
 
 impl<M: TypedMachine> StateMachine for Typed<M> {
-    /// The bytes of an `Option` of the answer. It is `None` if the command is unknown.
+    /// The bytes of an `Option` of the answer, which is `None` if the command is unknown.
     type Answer = Bytes;
 
     fn apply(&mut self, command: &[u8]) -> Bytes {
@@ -133,7 +133,7 @@ pub fn encode<M: TypedMachine>(command: &M::Command) -> Result<Bytes, TypedError
     bytes.map(Bytes::from).map_err(|error| TypedError::Unwritable(error.to_string()))
 }
 
-/// Asks a node for typed commands, from any thread. Cheap to clone.
+/// Sends typed commands and reads to a node, from any thread. Cheap to clone.
 pub struct TypedClient<M: TypedMachine>(ClientHandle<Typed<M>>);
 
 impl<M: TypedMachine> Clone for TypedClient<M> {
@@ -149,7 +149,7 @@ impl<M: TypedMachine> From<ClientHandle<Typed<M>>> for TypedClient<M> {
 }
 
 impl<M: TypedMachine> TypedClient<M> {
-    /// The handle of the node, for everything that has no types: status, leadership, sessions, stopping.
+    /// The handle of the node, for status, leadership, sessions and stopping.
     pub fn handle(&self) -> &ClientHandle<Typed<M>> {
         &self.0
     }
@@ -197,11 +197,10 @@ pub enum TypedError {
     /// postcard cannot write the command. The command was not sent.
     #[error("the command cannot be written as bytes: {0}")]
     Unwritable(String),
-    /// The state machine of the node does not know the command. The command has changed nothing there.
+    /// The state machine of the node does not know the command. The command has changed nothing at that node.
     #[error("the node does not know this command; it may run another version of the program")]
     UnknownCommand,
-    /// The answer was kept since an earlier version of the program, and this version cannot read it. The command was
-    /// applied.
+    /// The answer was made by another version of the program, and this version cannot read it. The command was applied.
     #[error("the command was applied, but its answer is one of another version of the program")]
     UnreadableAnswer,
 }
@@ -217,7 +216,7 @@ impl TypedError {
         }
     }
 
-    /// Returns true if the same request fails with the same error again.
+    /// Returns true if the same request would fail again with the same error.
     pub fn is_final(&self) -> bool {
         match self {
             Self::Propose(error) => error.is_final(),

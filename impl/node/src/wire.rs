@@ -2,12 +2,13 @@
 //!
 //! A frame is a version byte, the length of the payload, a CRC-32C of these two, a CRC-32C of the payload, and the
 //! payload in postcard's format. Any one, two or three flipped bits are detected for certain, because CRC-32C has a
-//! Hamming distance of at least four at every length allowed here. More flipped bits are detected with a probability
-//! of 1 - 2⁻³². The protocol tolerates loss, and only loss: a frame that cannot be read is a message that was lost.
+//! Hamming distance of at least four at every length allowed here. More flipped bits are detected with a probability of
+//! 1 - 2⁻³². The protocol tolerates lost messages, but no damaged ones. So a frame that cannot be read counts as a lost
+//! message.
 //!
 //! The length has a checksum of its own, because a reader relies on the length before the payload has arrived. A reader
-//! with a damaged length would take all later frames for a part of the payload. A quiet connection would then seem
-//! to work, and deliver nothing, for hours.
+//! with a damaged length would take later frames for a part of the payload. A quiet connection could then seem to work,
+//! and deliver nothing, for hours.
 
 use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,8 +18,8 @@ use thiserror::Error;
 pub const VERSION: u8 = 3;
 /// The bytes of the header, which precedes the payload.
 pub const HEADER: usize = 13;
-/// The longest payload in bytes. Both ends refuse longer ones. A Promise needs this length: it reports the whole log
-/// since the last snapshot but one, and a node that cannot send its Promise keeps others from leading.
+/// The longest payload in bytes. Both ends refuse longer ones. A Promise needs this length, because it reports the
+/// whole log since the last snapshot but one. A node that cannot send its Promise keeps other nodes from leading.
 pub const PAYLOAD_MAX: usize = 1 << 30;
 /// The longest payload of a handshake, in bytes. It is short, because the sender is not known yet.
 pub const HANDSHAKE_MAX: usize = 1 << 13;
@@ -73,7 +74,7 @@ pub enum FrameError {
 /// Appends the frame of a message.
 ///
 /// # Errors
-/// [`FrameError::TooLong`]. `frames` is as it was.
+/// [`FrameError::TooLong`] if the message is too long. `frames` is then as it was.
 pub fn encode(message: &impl Serialize, frames: &mut Vec<u8>) -> Result<(), FrameError> {
     encode_within(PAYLOAD_MAX, message, frames)
 }
@@ -126,7 +127,7 @@ pub fn payload_length(header: &[u8; HEADER], most: usize) -> Result<usize, Frame
 /// Takes one whole frame from the front of a stream. Returns `None` if the frame is not complete yet.
 ///
 /// # Errors
-/// As [`payload_length`]. Nothing more can be read from the stream.
+/// Fails as [`payload_length`] does. Nothing more can then be read from the stream.
 pub fn split(stream: &mut BytesMut, most: usize) -> Result<Option<Bytes>, FrameError> {
     let Some(header) = stream.first_chunk::<HEADER>() else { return Ok(None) };
     let length = HEADER + payload_length(header, most)?;
@@ -136,7 +137,7 @@ pub fn split(stream: &mut BytesMut, most: usize) -> Result<Option<Bytes>, FrameE
 /// Reads exactly one frame.
 ///
 /// # Errors
-/// The bytes are not what [`encode`] has written. Never panics.
+/// The bytes are not a frame that [`encode`] has written.
 pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, FrameError> {
     let Some((header, payload)) = frame.split_first_chunk::<HEADER>() else {
         return Err(FrameError::NoHeader { found: frame.len() });
@@ -275,7 +276,7 @@ mod tests {
         }
 
         #[test]
-        fn a_frame_cut_short_or_run_on_is_no_frame(message in message(), more in vec(any::<u8>(), 1..20)) {
+        fn a_frame_with_missing_or_further_bytes_is_no_frame(message in message(), more in vec(any::<u8>(), 1..20)) {
             let mut frame = frame(&message);
             for length in 0..frame.len() {
                 prop_assert!(decode(&frame[..length]).is_err());
@@ -289,7 +290,7 @@ mod tests {
             let _ = decode(&bytes);
         }
 
-        /// The checksum is right here, so that the payload itself is read.
+        /// The checksum is right, so that the payload itself is read.
         #[test]
         fn no_payload_makes_it_panic(payload in vec(any::<u8>(), 0..200)) {
             let _ = decode(&sealed(&payload));

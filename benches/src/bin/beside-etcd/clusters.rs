@@ -15,7 +15,7 @@ pub(crate) struct Cluster {
     processes: Vec<Child>,
     /// The addresses for clients.
     pub(crate) clients: Vec<String>,
-    /// The request by which a node is asked whether it leads, and a part of its answer if it does.
+    /// The request that asks a node for its role, and a part of the answer that only the leader gives.
     leads: (&'static str, &'static str),
 }
 

@@ -12,7 +12,8 @@ use tokio::{net::TcpStream, task::JoinSet};
 
 use crate::{Load, Unusable};
 
-/// Puts `requests` values with all clients of the load together. Returns the total time, and the time of each put.
+/// Puts `requests` values, shared equally among the clients of the load. Returns the total time, and the time of each
+/// put.
 pub(crate) async fn load(
     address: &str,
     Load { clients, keys, .. }: Load,

@@ -1,8 +1,8 @@
 //! Compares durable puts of three nodes of `paxos serve` with those of three nodes of etcd.
 //!
 //! In both clusters, clients talk to the leader. The load generator shares the machine with the nodes. It is
-//! redis-benchmark for `paxos serve`, and [`grpc`] for etcd. Both clusters run all the time and are loaded in turns,
-//! so the other one is idle.
+//! redis-benchmark for `paxos serve`, and [`grpc`] for etcd. Both clusters run all the time and are loaded in turns.
+//! While one is loaded, the other one is idle.
 
 mod clusters;
 mod grpc;
@@ -74,7 +74,7 @@ struct Args {
     json: bool,
 }
 
-/// The reason why there is no comparison.
+/// The reason for which there is no comparison.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
     #[error("the times of a debug build mean nothing; add --profile dist")]
@@ -193,7 +193,7 @@ fn sample((took, mut latencies): (Duration, Vec<Duration>)) -> Sample {
     }
 }
 
-/// `redis-benchmark -t set`, with random keys if there are several.
+/// Runs `redis-benchmark -t set`, with random keys if there are several.
 fn redis_benchmark(
     address: &str,
     load: Load,

@@ -23,7 +23,7 @@ pub(crate) struct Sample {
 pub(crate) struct Comparison {
     ballots: u8,
     rounds: usize,
-    /// The difference, if the programs did not do the same work. Then there are no ratios.
+    /// The difference, if the programs did not do the same work. There are then no ratios.
     #[serde(skip_serializing_if = "Option::is_none")]
     disagreement: Option<String>,
     /// True if all targets are met. `None` if there are no targets for this number of ballots.
@@ -89,7 +89,7 @@ fn disagreement(contender: &Contender, samples: &[Sample], spin: &[Sample]) -> O
     let odd = |sample: &&Sample| {
         if contender.symmetry { sample.states > expected.0 } else { counts(sample) != expected }
     };
-    // Spin's later rounds are compared with its first round as well.
+    // The later rounds of Spin are compared with its first round, too.
     let (who, odd) = match spin.iter().find(|sample| counts(sample) != expected) {
         Some(sample) => ("spin", sample),
         None => (contender.name, samples.iter().find(odd)?),

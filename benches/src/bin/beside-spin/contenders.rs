@@ -5,12 +5,12 @@ use serde::Serialize;
 /// A way to explore with `paxos-model`.
 #[derive(Debug)]
 pub(crate) struct Contender {
-    /// Its name in tables and for `--only`.
+    /// The name in tables and for `--only`.
     pub(crate) name: &'static str,
     /// The arguments of `paxos-model check synod` beside the bounds.
     pub(crate) arguments: &'static [&'static str],
-    /// True if states that are equal up to renaming count as one. Then it visits fewer states than Spin, and
-    /// otherwise exactly as many.
+    /// True if states that are equal up to renaming count as one. The contender then visits fewer states than Spin.
+    /// Otherwise it visits exactly as many.
     pub(crate) symmetry: bool,
     /// The most that it may take.
     pub(crate) target: Target,
@@ -26,7 +26,7 @@ pub(crate) struct Target {
     pub(crate) peak_mib: Option<f64>,
 }
 
-/// The number of ballots that the targets are for. With fewer ballots, half of the time is spent on startup.
+/// The number of ballots for which the targets are. With fewer ballots, half of the time is spent on startup.
 pub(crate) const TARGET_BALLOTS: u8 = 4;
 
 pub(crate) const CONTENDERS: [Contender; 4] = [

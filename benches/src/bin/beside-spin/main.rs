@@ -67,7 +67,7 @@ struct Args {
     json: bool,
 }
 
-/// The reason why there is no comparison.
+/// The reason for which there is no comparison.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
     #[error("the times of a debug build mean nothing; add --profile dist")]
@@ -114,7 +114,7 @@ fn main() -> ExitCode {
         Ok(comparison) if comparison.is_good() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(MISSED),
         Err(error) => {
-            // If standard error is closed, the exit code is all there is.
+            // If standard error is closed, only the exit code reports the error.
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::from(UNUSABLE)
         }

@@ -22,7 +22,7 @@ use paxos_store::Storage;
 
 /// An input of a node.
 pub(crate) enum Input<M: StateMachine> {
-    /// A packet of a peer, with the permit for its memory until the node has taken it.
+    /// A packet of a peer. `room` is the permit for its memory. The node releases it once it has taken the packet.
     Packet { from: NodeId, packet: Packet, room: Option<OwnedSemaphorePermit> },
     /// A client's command, for the session of the node.
     Propose { command: Bytes, reply: Reply<M::Answer> },
@@ -38,11 +38,11 @@ pub(crate) enum Input<M: StateMachine> {
     Admitted { by: NodeId, admission: Admission },
     /// A request for the status of the node.
     Status(oneshot::Sender<Status>),
-    /// The node is to let another node lead: this one, or one of its choice.
+    /// The node is to let another node lead: `to`, or a node that it chooses.
     Transfer { to: Option<NodeId>, reply: TransferReply },
-    /// The node is to hand over, to finish the requests of clients, and to stop.
+    /// The node is to hand over if it leads, to finish the requests of clients, and to stop.
     Leave,
-    /// The node is to stop after this turn. Every earlier input was taken.
+    /// The node is to stop at the end of the turn that takes this input.
     Stop,
 }
 
@@ -87,7 +87,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         Ok(true)
     }
 
-    /// Returns the reason to refuse the requests of clients at once, if there is one.
+    /// Returns the errors with which this node refuses requests of clients at once, if it does.
     fn refusal(&self) -> Option<(ProposeError, ReadError)> {
         if let Some(slot) = self.replicated.halted() {
             let error = ProposeError::Halted { slot, may_be_applied: false };
@@ -142,7 +142,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 self.campaign_if_granted();
             }
             Packet::HandOver { ballot } => self.take_over(from, ballot),
-            // A node that forwards to a node that does not lead asks again.
+            // This node does not lead, so it drops forwarded commands. The sender sends them again.
             Packet::Forward(_) | Packet::Following => {}
             Packet::Fetch { below, offset } => {
                 if let Some(part) = self.snapshots.part(below, offset)? {

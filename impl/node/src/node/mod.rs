@@ -9,16 +9,17 @@
 //!    messages, applies chosen values, and answers clients.
 //!
 //! Invariant: a message, chosen value or answer leaves the node only after the records it depends on are durable.
-//! Only these two functions release such output. Timeouts, status, the admission of peers, and answers that a peer's
-//! snapshot contains depend on no record; they are released where they arise.
+//! Only these two functions release such output. Refusals, timeouts, status, the admission of peers, and answers that
+//! a peer's snapshot contains depend on no record; they are released where they arise.
 //!
-//! The thread is free for transport and client work between the halves, while the disk is busy.
+//! Between the halves, other tasks on the thread may run: transport and clients. The sync of the second half blocks
+//! the thread.
 //!
-//! The node only wires its parts in the order of a turn. Each part has one duty, takes what it needs as arguments,
-//! and returns what follows: [`peers`](super::peers), [`elections`](super::elections),
-//! [`proposals`](super::proposals), [`reads`](super::reads), [`replicated`](super::replicated) and
-//! [`snapshots`](super::snapshots). The steps of a turn are here; `inputs` takes inputs, `requests` asks the leader,
-//! and `release` lets output leave.
+//! The node only connects its parts, in the order of a turn. Each part has one duty, takes what it needs as arguments,
+//! and returns its results: [`peers`](super::peers), [`elections`](super::elections),
+//! [`hand_over`](super::hand_over), [`proposals`](super::proposals), [`reads`](super::reads),
+//! [`replicated`](super::replicated) and [`snapshots`](super::snapshots). The steps of a turn are here. The module
+//! `inputs` takes inputs, `requests` fires timers and sends requests to peers, and `release` releases output.
 
 mod inputs;
 mod release;
@@ -94,30 +95,30 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
 /// A turn.
 impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Begins a turn: **steps the replica for all inputs, and releases what depends on no record of this turn.**
-    /// [`end_turn`](Self::end_turn) has to follow.
+    /// The caller must call [`end_turn`](Self::end_turn) next.
     ///
     /// # Errors
-    /// The store fails, or the node may not go on.
+    /// The store fails, or a peer refuses this node for good.
     pub(super) fn begin_turn(
         &mut self,
         inputs: impl IntoIterator<Item = Input<M>>,
         now: Now,
         transport: &mut impl Transport,
     ) -> Result<Begun, NodeError> {
-        let (mut goes_on, mut settled) = (true, Output::default());
+        let (mut goes_on, mut independent) = (true, Output::default());
         // Output that was produced before the first record of the turn depends on no record.
-        let mut settle = |output: &mut Output| {
+        let mut set_aside = |output: &mut Output| {
             if output.records.is_empty() {
-                settled.append(output);
+                independent.append(output);
             }
         };
         for input in inputs {
-            settle(&mut self.output);
+            set_aside(&mut self.output);
             goes_on &= self.take(input, now)?;
         }
         self.fire_timers(now);
-        settle(&mut self.output);
-        self.release(settled, now, transport);
+        set_aside(&mut self.output);
+        self.release(independent, now, transport);
         goes_on &= self.hand_over(now);
         self.ask_leader(now);
         self.release_early(transport);
@@ -129,8 +130,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// to stop.
     ///
     /// # Errors
-    /// The store fails, or a halted machine has kept too much. If the sync fails, nothing was released. The node must not
-    /// be used any more.
+    /// The store fails, or too many bytes were chosen since the machine has halted. If the sync fails, the output that
+    /// depends on it is not released. After an error the node must not be used any more.
     pub(super) fn end_turn(
         &mut self,
         begun: Begun,
@@ -181,7 +182,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.event_log.log_changes(role, self.peers.missing(), promised, leader);
     }
 
-    /// Answers every pending request: the node has stopped.
+    /// Answers every pending request with the error that the node has stopped.
     pub(super) fn stop(&mut self) {
         self.proposals.pending.end(&ProposeError::Stopped);
         self.reads.end(&ReadError::Stopped);
@@ -208,7 +209,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             replicated.restore(*below, &mut snapshots::reader(file))?;
         }
         config.validate().map_err(RecoverError::from)?;
-        // The replica refuses records of other members as well, but cannot say why.
+        // The replica also refuses the records of a cluster with other members, but its error does not name the
+        // members.
         let bootstrap = Bootstrap::recover(&mut storage, &config, handshakes)?;
         let replica = Replica::recover(config, records)?;
         let config = replica.parts().config;
@@ -234,7 +236,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         };
         // The slots of the snapshot need not be learned again.
         node.replica.step(Event::Snapshot { below }, &mut node.output);
-        // A node that waits for handshakes may have no turn for a long time.
+        // Reports the first state now, because a node that waits for handshakes may have no turn for a long time.
         node.report_changes(Now::ZERO);
         Ok(node)
     }
@@ -252,7 +254,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
 /// Between turns.
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// Returns the time at which the node needs a turn even if no input arrives. A time that has passed means at once.
+    /// Returns the time at which the node needs a turn even if no input arrives. A time that has passed means at once,
+    /// and `None` means that the node needs no turn before an input arrives.
     pub(super) fn wake_at(&self) -> Option<Now> {
         if self.is_behind() {
             return Some(Now::ZERO);
@@ -260,14 +263,14 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let waiting = self.waiting();
         let waits = waiting > 0 || self.snapshots.arrives();
         let check = waits.then_some(self.elections.next_check());
-        // The timers wait until the node takes part, however long ago they ran out.
+        // No timer fires before the node takes part.
         let timer = self.elections.next().filter(|_| self.peers.takes_part());
         let batch = self.proposals.due_at().filter(|_| !self.hand_over.holds());
         let hand_over = self.hand_over.next(waiting);
         timer.into_iter().chain(check).chain(batch).chain(hand_over).min()
     }
 
-    /// The number of requests of clients that wait.
+    /// The number of pending requests of this node's clients.
     fn waiting(&self) -> usize {
         self.proposals.pending.waiting() + self.reads.waiting()
     }
@@ -279,8 +282,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         reads || self.replicated.is_behind()
     }
 
-    /// Takes the snapshot that is to be written now, if there is one. Its result goes to [`saved`](Self::saved),
-    /// between two turns.
+    /// Returns the snapshot that is to be written now, if there is one. The caller must write it, and pass the result
+    /// to [`saved`](Self::saved) between two turns.
     pub(super) fn take_job(&mut self) -> Option<Job<S::SnapshotFile>> {
         self.snapshots.take_job()
     }
@@ -296,18 +299,20 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         matches!(self.replica.parts().role, proposer::Role::Leader(_))
     }
 
-    /// The node to send requests to: this node if it leads with a quorum, otherwise the sender of the last heartbeat.
+    /// The node to send requests to: this node if it leads with a quorum, otherwise the sender of the last heartbeat,
+    /// unless that heartbeat is too old.
     fn leader(&self, now: Now) -> Option<NodeId> {
         self.elections.leader(self.leads(), now)
     }
 
-    /// Returns true if nothing is in flight that this node has proposed, or asked the leader for.
+    /// Returns true if nothing is in flight. At a leader: every slot in which this node has voted is chosen. At another
+    /// node: no forwarded command of its clients is unanswered.
     fn is_idle(&self) -> bool {
         if self.leads() {
             let parts = self.replica.parts();
             return parts.acceptor.votes.end() <= parts.learner.below;
         }
-        self.proposals.all_gathered()
+        self.proposals.none_forwarded()
     }
 
     fn role(&self) -> Role {
@@ -347,7 +352,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
 #[cfg(test)]
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// One turn, of both halves.
+    /// Runs both halves of a turn.
     pub(super) fn turn(
         &mut self,
         inputs: impl IntoIterator<Item = Input<M>>,

@@ -30,8 +30,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// Releases output whose records are durable.
     pub(super) fn release(&mut self, output: Output, now: Now, transport: &mut impl Transport) {
-        assert!(output.records.is_empty(), "nothing else leaves before its records are durable");
-        // Messages leave before answers, because peers have more to do.
+        assert!(output.records.is_empty(), "the records are durable before the output leaves");
+        // Messages leave before answers, because a peer has more work to do than a client.
         for Envelope { to, message } in output.messages {
             send(&mut self.counts, transport, to, Packet::Message(message));
         }
@@ -56,8 +56,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.send_packets(transport);
     }
 
-    /// Applies chosen values and serves reads, for as long as a turn may take: at least one value and one read. The
-    /// rest waits for the next turn, so that packets and other clients do not wait for all of it.
+    /// Applies chosen values and serves reads until the time of [`Options::turn_max`](crate::Options::turn_max) is up,
+    /// but at least one value and one read. The rest waits for the next turn, so that other inputs are not held up.
     fn catch_up(&mut self) {
         let goes_on = self.replicated.turn_budget();
         while let Some(outcome) = self.replicated.apply_next() {
@@ -83,14 +83,14 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             let (applied, machine) =
                 (self.replicated.applied(), self.replicated.sessions().machine());
             self.reads.serve(applied, machine, goes_on);
-            // A leader that applies slowly proposes slowly.
+            // Proposals stay in flight until they are applied, so a leader that applies slowly proposes slowly.
             self.proposals.done_below(applied);
         } else {
             self.proposals.done_below(self.replica.parts().learner.below);
         }
     }
 
-    /// Adopts a snapshot that was written, in place of the one before. The next turn trims the log.
+    /// Adopts a written snapshot in place of the previous one. The next turn trims the log.
     ///
     /// # Errors
     /// The snapshot could not be written, or the store fails.
@@ -100,8 +100,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         // The log keeps the slots between the last two snapshots, for peers that are a little behind.
         let mut trimmed = self.snapshots.below().unwrap_or_default();
         if is_peers {
-            // This node may have learned more in the meantime. If its machine cannot restore the snapshot, the node
-            // stays behind.
+            // The snapshot is dropped if this node has learned as many slots in the meantime, or if its machine cannot
+            // restore the snapshot. In the second case the node stays behind.
             if below <= self.replica.parts().learner.below || !self.restore(below, &file) {
                 return Ok(self.snapshots.adopt(None, &mut self.storage)?);
             }
@@ -119,7 +119,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         Ok(())
     }
 
-    /// Replaces the machine by a peer's snapshot. Returns false if the machine cannot restore the snapshot.
+    /// Replaces the state by a peer's snapshot. Returns false if the machine cannot restore the snapshot.
     fn restore(&mut self, below: Slot, file: &S::SnapshotFile) -> bool {
         if let Err(error) = self.replicated.restore(below, &mut snapshots::reader(file)) {
             tracing::error!(%error, "a peer's snapshot cannot be used");

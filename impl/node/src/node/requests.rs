@@ -1,4 +1,5 @@
-//! The requests of a node to others: for votes, and to the leader for commands and reads of clients.
+//! The requests that a node sends to its peers: for pre-votes, to take over, and to the leader for the commands and
+//! reads of clients.
 
 use super::Node;
 use crate::{
@@ -18,7 +19,8 @@ use paxos_store::Storage;
 
 /// Elections.
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// Fires the timers that have run out. They wait until this node takes part.
+    /// Fires the timers that have run out, and repeats a pre-vote that is due. Does nothing before this node takes
+    /// part.
     pub(super) fn fire_timers(&mut self, now: Now) {
         if !self.peers.takes_part() {
             return;
@@ -49,7 +51,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
 /// Handing over.
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// Begins to let another node lead.
+    /// Begins to let another node lead: `to`, or a follower that this node chooses. If this node does not lead, or is
+    /// itself `to`, answers `reply` at once.
     pub(super) fn transfer(&mut self, to: Option<NodeId>, reply: Option<TransferReply>, now: Now) {
         let promised = self.replica.parts().acceptor.promised;
         let result = match promised.filter(|_| self.leads()) {
@@ -62,7 +65,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
     }
 
-    /// Goes on with handing over. Returns false if the node is to stop now.
+    /// Takes the next step of handing over, if one is due. Returns false if the node is to stop now.
     pub(super) fn hand_over(&mut self, now: Now) -> bool {
         self.hand_over.end(self.elections.heard_ballot(), now);
         if self.leads()
@@ -75,8 +78,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         !self.hand_over.has_left(self.waiting(), now)
     }
 
-    /// Campaigns at once, because the leader asks for it. A node that has not promised the ballot of the leader would
-    /// campaign in vain, and a node that has promised a higher one has another leader.
+    /// Campaigns at once, because the leader asks for it. Does nothing if this node leaves, or if it has not promised
+    /// the ballot of the leader. With a lower promise it would campaign in vain. With a higher one it has another
+    /// leader.
     pub(super) fn take_over(&mut self, from: NodeId, ballot: Ballot) {
         let promised = self.replica.parts().acceptor.promised;
         if promised == Some(ballot) && ballot.node == from && !self.hand_over.leaves() {
@@ -88,7 +92,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
 /// Requests of clients.
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// Sends the requests of clients to the leader. A node that leads proposes them itself.
+    /// Sends the requests of clients to the leader, or proposes them if this node leads. Gives up requests whose time
+    /// is up.
     pub(super) fn ask_leader(&mut self, now: Now) {
         let check = self.elections.check(now);
         if check {
@@ -97,7 +102,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.fetch_again(now);
         }
         if self.hand_over.holds() {
-            return; // They wait for the next leader.
+            return; // The requests wait for the next leader.
         }
         let Some(leader) = self.leader(now) else { return self.proposals.forget() };
         let moves = self.elections.moves_to(leader);

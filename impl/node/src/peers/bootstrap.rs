@@ -1,17 +1,17 @@
-//! Bootstrap: forming a cluster of the members that were agreed on, each with all of its memory.
+//! Bootstrap: forms a cluster whose members agree on the members, and each have all of their memory.
 //!
 //! A node that has lost its disk has forgotten its promises, and must not return under its id. So each store has a
 //! random identity, made with the store. A node with a new store takes no part until each other member has durably
-//! noted that identity under the node's id; a member that has noted another identity refuses. All members have to meet
-//! once, when the cluster is formed; from then on any quorum can go on.
+//! noted that identity under the node's id. A member that has noted another identity refuses the node. All members must
+//! meet once, when the cluster is formed. From then on a quorum is enough.
 //!
 //! An older copy of a store has forgotten promises as well. So each member notes the last
 //! [incarnation](super::incarnations) that it has met of each peer, and refuses a store that does not remember that
-//! incarnation. This finds most accidents, not all: members that were away do not know the incarnation, and a copy
-//! remembers the one in which it was made.
+//! incarnation. This finds most accidents, not all: a member that was away does not know the last incarnation, and a
+//! copy remembers the incarnation in which it was made.
 //!
-//! The members and the sizes of quorums are noted with the first peer that names the same. They stay from then on,
-//! because quorums of different members need not share a node.
+//! A node notes the members and the sizes of quorums when it first meets a peer that was given the same ones. They stay
+//! from then on, because quorums of different members need not share a node.
 
 use super::{
     handshake::{Admission, Handshake, Members},
@@ -30,12 +30,12 @@ pub(crate) struct Bootstrap {
     members: Members,
     /// True once the store has noted the members.
     noted: bool,
-    /// The peers that have not yet said that they know this node's store.
+    /// The peers that have not yet welcomed this node.
     missing: Vec<NodeId>,
 }
 
 impl Bootstrap {
-    /// Restores the state from the store. Without handshakes no peer has to be met.
+    /// Restores the state from the store. Without `handshakes`, no peer is missing.
     ///
     /// # Errors
     /// The store fails, belongs to a node with other members, or may not take part again.
@@ -64,12 +64,12 @@ impl Bootstrap {
         Ok(bootstrap)
     }
 
-    /// Returns true if each other member has met this node.
+    /// Returns true if no peer is missing.
     pub(super) fn is_complete(&self) -> bool {
         self.missing.is_empty()
     }
 
-    /// The peers that have still to be met.
+    /// The peers that have not yet welcomed this node.
     pub(super) fn missing(&self) -> &[NodeId] {
         &self.missing
     }
@@ -79,7 +79,7 @@ impl Bootstrap {
         &self.members
     }
 
-    /// Notes the members. They stay from now on.
+    /// Notes the members, if they are not noted yet. They stay from now on.
     fn bind(&mut self, storage: &mut impl Storage) -> Result<(), StorageError> {
         if !self.noted {
             MEMBERS.write(&self.members, storage)?;
@@ -88,7 +88,7 @@ impl Bootstrap {
         Ok(())
     }
 
-    /// A peer says that it knows this node's store, and has the same members.
+    /// Notes that a peer has welcomed this node: the peer has noted this node's store, and was given the same members.
     pub(super) fn welcomed(
         &mut self,
         by: NodeId,
@@ -103,7 +103,7 @@ impl Bootstrap {
         Ok(())
     }
 
-    /// Answers a peer's handshake. The incarnation of a peer that is welcome is noted durably before this returns.
+    /// Returns the answer to a peer's handshake. If the peer is welcome, notes its incarnation durably first.
     ///
     /// # Errors
     /// The store fails.
@@ -129,7 +129,7 @@ impl Bootstrap {
             }
             Some(met) if met == incarnation => {}
             met => {
-                // The number is noted, so an absurd one would ban the real node for ever.
+                // The number is going to be noted, so an absurd one would ban the real node for ever.
                 let most = met.map_or(0, |met| met.number).saturating_add(STARTS_AHEAD_MAX);
                 if incarnation.number > most {
                     return Ok(Admission::Refused(format!(
@@ -145,7 +145,7 @@ impl Bootstrap {
     }
 }
 
-/// Notes that a peer has met an incarnation of this node that the store does not remember. The node does not start
+/// Notes that a peer has met an incarnation of this node that the store does not remember. The node will not start
 /// again with this store.
 pub(super) fn ban(
     by: NodeId,
@@ -155,7 +155,7 @@ pub(super) fn ban(
     BANNED.write(&format!("refused by node {by}: {reason}"), storage)
 }
 
-/// The refusal of a store that does not remember the incarnation that was met.
+/// Returns the refusal of a store that does not remember the incarnation that was met.
 fn refuse_forgetful(peer: NodeId, incarnation: &Incarnation, met: &Incarnation) -> Admission {
     let only = "It may not come back under this id. Start it with its own data, or not at all (replacing a node is not \
                 offered yet)";
@@ -275,7 +275,7 @@ mod tests {
         assert!(error.contains("refused by node 3: it forgot"), "{error}");
     }
 
-    /// Until two have agreed on them, members can be corrected.
+    /// The members can be corrected until two nodes have agreed on them.
     #[test]
     fn members_stay_once_two_agree() {
         let storage = MemoryStore::new(StoreId(1));
@@ -305,7 +305,7 @@ mod tests {
         assert!(error.contains("1, 2, 3 with quorums of 3 (phase 1) and 1 (phase 2)"), "{error}");
     }
 
-    /// A node that leads alone, or that makes no handshakes, has no peer to agree with.
+    /// A node without peers, or without handshakes, has no peer to agree with.
     #[test]
     fn members_stay_at_once_where_no_peer_is_met() {
         for (nodes, handshakes) in [(&[1][..], true), (&[1, 2], false)] {

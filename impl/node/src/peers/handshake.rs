@@ -1,7 +1,7 @@
-//! The handshake: what a node says to a peer before anything else, and the peer's answer.
+//! The handshake: the first data that a node sends to a peer, and the peer's answer.
 //!
 //! A transport carries a [`Handshake`] to each peer whenever it connects, and brings the [`Admission`] back. The nodes
-//! decide; the transport only closes connections that are refused.
+//! decide. The transport only closes connections that are refused.
 
 use std::fmt;
 
@@ -25,11 +25,12 @@ pub struct Handshake {
 pub enum Admission {
     /// The peer accepts packets of the node.
     Welcome,
-    /// The peer refuses this handshake. A later one may be accepted, once an operator has corrected a setting.
+    /// The peer refuses this handshake. It may accept a later one, once an operator has corrected a setting.
     Refused(String),
-    /// The peer knows another store under this id: its disk was lost or replaced, or this is the wrong node.
+    /// The peer knows another store under this id: the disk of the node was lost or replaced, or this is the wrong
+    /// node.
     Replaced(String),
-    /// The store has lost a part of its memory. It must never take part again.
+    /// The store has lost a part of its memory. The node must never take part again with this store.
     Banned(String),
 }
 
@@ -39,13 +40,14 @@ impl Handshake {
         self.incarnations.present(self.store)
     }
 
-    /// Returns true if the store remembers an incarnation that was met earlier: then it has lost nothing since.
+    /// Returns true if this is the store that was met, and it remembers the incarnation that was met or has forgotten the
+    /// number of that incarnation.
     pub(super) fn remembers(&self, met: &Incarnation) -> bool {
         self.store == met.store && self.incarnations.contain(met)
     }
 }
 
-/// The members of a cluster and the sizes of its quorums. All members have the same, and they never change.
+/// The members of a cluster and the sizes of its quorums. They are the same at all members, and never change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {
     /// In ascending order.
@@ -66,7 +68,7 @@ impl Members {
     }
 }
 
-/// As in "1, 2, 3", with the quorums unless they are majorities.
+/// Writes the members as in "1, 2, 3", and the sizes of the quorums unless they are majorities.
 impl fmt::Display for Members {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.nodes.iter().join(", "))?;

@@ -1,8 +1,8 @@
 //! Incarnations: the starts of a node on its store.
 //!
-//! A copy of a store has forgotten what the node promised after the copy was made. So a store remembers a random number
-//! for each start of its node, and each peer notes the last start that it has met. A node whose store does not remember
-//! the start that a peer has met runs on an older copy.
+//! A copy of a store does not contain the promises that the node has made after the copy. So a store remembers a random
+//! number for each start of its node, and each peer notes the last start that it has met. A node whose store does not
+//! remember the start that a peer has met runs on an older copy.
 
 use std::collections::VecDeque;
 
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use paxos_store::StoreId;
 
-/// The incarnations of a node, as its store remembers them. A copy of the store shares those from before it was made,
-/// and no later one, however often it is started.
+/// The incarnations of a node, as its store remembers them. A copy of the store shares the incarnations from before the
+/// copy was made, and no later one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Incarnations {
     /// The number of incarnations that are not remembered any more.
     forgotten: u64,
-    /// A random number for each of the others, oldest first.
+    /// A random number for each remembered incarnation, oldest first.
     nonces: VecDeque<u64>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Incarnation {
 }
 
 impl Incarnations {
-    /// The number of incarnations that are remembered. A peer that has met none of them has to believe the rest.
+    /// The number of incarnations that are remembered. A peer that has last met an earlier one cannot check the store.
     const REMEMBERED_MAX: usize = 256;
 
     /// Begins a new incarnation with a random number.
@@ -48,7 +48,7 @@ impl Incarnations {
         self.forgotten.saturating_add(self.nonces.len() as u64)
     }
 
-    /// A number that no other incarnation of the node has, and most likely no incarnation of a copy either.
+    /// A number that no other incarnation on this store has, and most likely no incarnation on a copy of it.
     pub(crate) fn unique(&self) -> u64 {
         self.number() << 32 | self.last_nonce() >> 32
     }
@@ -58,7 +58,7 @@ impl Incarnations {
         Incarnation { store, number: self.number(), nonce: self.last_nonce() }
     }
 
-    /// Returns true if these incarnations contain the one that was met, or have forgotten it.
+    /// Returns true if these incarnations contain the one that was met, or have forgotten its number.
     pub(super) fn contain(&self, met: &Incarnation) -> bool {
         met.number <= self.forgotten || self.nonce(met.number) == Some(met.nonce)
     }

@@ -1,4 +1,4 @@
-//! Metadata: what a node notes in its store beside the records of the protocol.
+//! Metadata: the data that a node notes in its store beside the records of the protocol.
 //!
 //! The names and the encoding (postcard) are part of the format on disk.
 
@@ -31,7 +31,7 @@ pub(super) const BANNED: Item<String> =
 /// The members of the cluster.
 pub(super) const MEMBERS: Item<Members> =
     Item { name: Cow::Borrowed("members"), describe: |members| members.to_string() };
-/// Present once every other member knows this store.
+/// Present once every other member has met this node with this store.
 pub(super) const FORMED: Item<()> =
     Item { name: Cow::Borrowed("formed"), describe: |()| "all nodes have met".to_owned() };
 

@@ -1,4 +1,4 @@
-//! The peers of a node: which of them take part, which packets are accepted from them, and the packets for them.
+//! The peers of a node: their admission, the check of their packets, and the packets for them.
 
 mod bootstrap;
 pub(super) mod handshake;
@@ -17,7 +17,7 @@ use crate::machine::StateMachine;
 use paxos::{config::Config, message::To, protocol::Parts, types::NodeId};
 use paxos_store::{Storage, StorageError, StoreId};
 
-/// The other members, and what is said to them beside the messages of the replica.
+/// The other members, and the packets for them beside the messages of the replica.
 #[derive(Debug)]
 pub(super) struct Peers {
     me: NodeId,
@@ -27,11 +27,11 @@ pub(super) struct Peers {
     incarnations: Incarnations,
     bootstrap: Bootstrap,
     guard: Guard,
-    /// Packets that depend on no record of the present turn: they say nothing of promises and votes.
+    /// Packets that depend on no record of the present turn, because they do not report promises and votes.
     packets: Vec<(To, Packet)>,
 }
 
-/// Begins a new incarnation, durably, so that messages to an earlier one are not taken for messages to this one.
+/// Begins a new incarnation, durably. Its numbers keep answers to an earlier incarnation apart from those to this one.
 ///
 /// # Errors
 /// The store fails, or the system has no random numbers.
@@ -65,12 +65,12 @@ impl Peers {
 
 /// Admission.
 impl Peers {
-    /// Returns true if this node takes part: each other member has met it.
+    /// Returns true if this node takes part. With handshakes, each other member must have met it.
     pub(super) fn takes_part(&self) -> bool {
         self.bootstrap.is_complete()
     }
 
-    /// The peers that this node has still to meet before it takes part.
+    /// The peers that must still meet this node before it takes part.
     pub(super) fn missing(&self) -> &[NodeId] {
         self.bootstrap.missing()
     }
@@ -97,7 +97,7 @@ impl Peers {
     /// Takes a peer's answer to this node's handshake.
     ///
     /// # Errors
-    /// The store fails, or this node may not go on.
+    /// The store fails, or the peer refuses this node for good.
     pub(super) fn admitted(
         &mut self,
         by: NodeId,
@@ -136,17 +136,17 @@ impl Peers {
 
 /// Packets.
 impl Peers {
-    /// Queues a packet for one peer. It must not depend on a record of the present turn.
+    /// Queues a packet for one peer. The packet must not depend on a record of the present turn.
     pub(super) fn queue(&mut self, to: NodeId, packet: Packet) {
         self.packets.push((To::Node(to), packet));
     }
 
-    /// Queues a packet for all peers. It must not depend on a record of the present turn.
+    /// Queues a packet for all peers. The packet must not depend on a record of the present turn.
     pub(super) fn queue_for_all(&mut self, packet: Packet) {
         self.packets.push((To::Peers, packet));
     }
 
-    /// Takes out the packets in the order in which they were queued.
+    /// Removes and returns the packets, in the order in which they were queued.
     pub(super) fn take_packets(&mut self) -> std::vec::Drain<'_, (To, Packet)> {
         self.packets.drain(..)
     }

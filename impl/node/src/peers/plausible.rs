@@ -1,12 +1,12 @@
 //! Numbers in packets that no correct cluster reaches. A packet with such a number is refused.
 //!
-//! A node promises every higher ballot that it hears of, and begins its own ballots above it. So a single frame with
-//! round 2^64 - 2, forged or damaged, would use up all ballots for ever. The same holds for slots, for the starts of a
-//! node and for the numbers of a session: they only rise, and a high one is remembered.
+//! A node promises every higher ballot that it hears of, and begins its own ballots above that one. So a single frame
+//! with round 2^64 - 2, forged or damaged, would use up all ballots for ever. The same holds for slots, for the starts
+//! of a node and for the numbers of a session: they only rise, and a high number is remembered.
 //!
-//! Safety does not depend on this check. A refused packet is treated as one that the network has lost, and the protocol
-//! allows every packet to be lost. Liveness does not suffer either: the limits lie so far ahead that no cluster gets
-//! there by itself.
+//! Safety does not depend on this check. A node treats a refused packet as one that the network has lost, and the
+//! protocol allows every packet to be lost. Liveness does not suffer either: the limits lie so far ahead that no
+//! cluster reaches them by itself.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,15 +25,15 @@ use paxos::{
     types::{Ballot, NodeId, Slot},
 };
 
-/// The number of rounds by which a ballot may be above the highest that this node knows. At one campaign a second it
-/// takes 136 years to get there.
+/// The number of rounds by which a ballot may be above the highest that this node knows. At one campaign a second, a
+/// cluster reaches that in 136 years.
 const ROUNDS_AHEAD_MAX: u64 = 1 << 32;
-/// The number of slots by which a peer may be ahead of the log of this node. At a million slots a second it takes nine
-/// years to get there.
+/// The number of slots by which a peer may be ahead of the log of this node. At a million slots a second, a cluster
+/// reaches that in nine years.
 const SLOTS_AHEAD_MAX: u64 = 1 << 48;
-/// The number of commands of a node's session by which it may be ahead of what was applied here.
+/// The number of commands by which a node's session may be ahead of the commands that this node has applied.
 const COMMANDS_AHEAD_MAX: u64 = 1 << 48;
-/// The number of starts by which a node may be ahead of the last start that was met.
+/// The number of starts by which a peer may be ahead of its last start that this node has met.
 pub(super) const STARTS_AHEAD_MAX: u64 = 1 << 32;
 
 /// The least time between two lines in the log about the same peer.
@@ -64,7 +64,7 @@ pub(super) enum Implausible {
     Part { length: u64, offset: u64, part: usize },
 }
 
-/// Refuses packets with implausible numbers, and logs that.
+/// Refuses packets with implausible numbers, and logs the refusals.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     logged_at: BTreeMap<NodeId, Now>,
@@ -91,7 +91,7 @@ impl Guard {
     }
 }
 
-/// The state of a node against which packets are held.
+/// The state of a node to which the numbers in packets are compared.
 struct Known {
     round: u64,
     slot: Slot,
@@ -110,7 +110,7 @@ impl Known {
         if slot > most { Err(Implausible::Slot { slot, known }) } else { Ok(()) }
     }
 
-    /// Checks consecutive slots. Adding saturates, so that the end of absurd ones is still absurd.
+    /// Checks consecutive slots. The addition saturates, so the end of absurd slots is absurd, too.
     fn slots(&self, first: Slot, count: u64) -> Result<(), Implausible> {
         self.slot(first.plus(count))
     }
@@ -151,7 +151,7 @@ impl Known {
     }
 }
 
-/// Checks every number in a packet that a node remembers or counts on from.
+/// Checks every number in a packet that a node remembers, or from which it counts on.
 fn check<M: StateMachine>(
     packet: &Packet,
     parts: Parts<'_>,
@@ -184,8 +184,8 @@ fn check<M: StateMachine>(
     }
 }
 
-/// Checks the numbers of a forwarded command. A client numbers the commands of its own session as it likes,
-/// so that those are not checked.
+/// Checks the numbers of a forwarded command. Does not check those of a client's own session, because the client may
+/// choose them freely.
 fn entry<M: StateMachine>(bytes: &[u8], sessions: &Sessions<M>) -> Result<(), Implausible> {
     // The beginning of `Entry::Command`, without a copy of its command. Other entries have no such numbers.
     const COMMAND: u32 = 1;
@@ -199,7 +199,7 @@ fn entry<M: StateMachine>(bytes: &[u8], sessions: &Sessions<M>) -> Result<(), Im
     else {
         return Ok(());
     };
-    // All commands that were heard are forgotten, so the one before `least` has to be.
+    // All commands whose answers were heard are forgotten, so the command before `least` must be forgotten, too.
     let became = sessions.became(session, least - 1);
     if session.owner == Owner::Client || matches!(became, Some(Applied::Forgotten { .. })) {
         return Ok(());
@@ -341,7 +341,7 @@ mod tests {
         assert!(refused(most, 0, PART + 1));
     }
 
-    /// A node would get no answer any more in a session of which all answers are said to have been heard.
+    /// If all answers of a session are said to have been heard, its node would get no answer any more.
     #[test]
     fn a_session_whose_numbers_would_be_used_up_is_refused() {
         let (replica, mut sessions) = known();

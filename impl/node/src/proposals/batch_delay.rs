@@ -1,20 +1,21 @@
 //! The delay of a batch for clients that are expected to return.
 //!
-//! Clients that ask without a pause would otherwise form two groups that take turns: one group is answered while the
-//! batch of the other is in flight. Each of the two batches then costs as much as one batch of both groups.
+//! Without this delay, clients that ask without a pause form two groups that take turns: one group is answered while
+//! the batch of the other is in flight. Each of the two batches then costs as much as one batch of both groups.
 //!
-//! So a batch waits for the clients that were just answered, for a short time, if they tend to return. The short time
-//! excludes clients that come by chance. The tendency is found by trial. After a delay in vain, twice as many batches
-//! as after the last one do not wait. After a delay that paid, half as many do not wait.
+//! So a batch waits a short time for the clients that were just answered, if such clients tend to return. The time is
+//! short, so that clients that come by chance do not count. The node finds the tendency by trial: after each delay, it
+//! makes a pause, in which some batches do not wait. A delay in vain doubles the pause, and a delay that paid halves
+//! it.
 
 use std::time::Duration;
 
 use crate::timers::Now;
 
-/// The time in which clients have to return: so much, and so much more for each of them.
+/// The time in which the clients have to return: `ANY`, and `EACH` more for each client.
 const ANY: Duration = Duration::from_micros(400);
 const EACH: Duration = Duration::from_micros(50);
-/// The most batches in a row that do not wait. The next one tries again.
+/// The longest pause, in batches.
 const PAUSE_MAX: u32 = 64;
 
 /// The clients that are expected, and the results of earlier delays.
@@ -22,17 +23,17 @@ const PAUSE_MAX: u32 = 64;
 pub(super) struct BatchDelay {
     /// The number of commands once all clients have returned, and the time until which a batch waits for them.
     expected: Option<(usize, Now)>,
-    /// True if a command has been held back.
+    /// True if the next batch has been held back.
     held: bool,
-    /// The number of batches that will not wait.
+    /// The number of batches that are left of the pause.
     pause: u32,
     /// The length of the last pause, in batches.
     last_pause: u32,
 }
 
 impl BatchDelay {
-    /// A batch of `answered` commands is done, and its clients are expected again. The `gathered` commands of the next
-    /// batch wait for them, for `most` at most.
+    /// Notes that a batch of `answered` commands is done. Unless there is a pause, the `gathered` commands of the next
+    /// batch wait for the clients of that batch, for at most `most`.
     pub(super) fn expect(&mut self, answered: usize, gathered: usize, now: Now, most: Duration) {
         let quick = u32::try_from(answered).map_or(most, |answered| ANY + EACH * answered);
         let expected = (answered + gathered, now + quick.min(most));
@@ -40,19 +41,21 @@ impl BatchDelay {
         self.pause = self.pause.saturating_sub(1);
     }
 
-    /// Returns the time until which these `gathered` commands should wait for more, if they should.
+    /// Returns the time until which a batch of `gathered` commands waits for more commands, or `None` if it does not
+    /// wait.
     pub(super) fn awaited_until(&self, gathered: usize) -> Option<Now> {
         let (_, until) = self.expected.filter(|&(all, _)| gathered < all)?;
         Some(until)
     }
 
-    /// Commands are held back.
+    /// Notes that the batch is held back.
     pub(super) fn hold(&mut self) {
         self.held = true;
     }
 
-    /// These `gathered` commands leave. A delay that held some back was useful or was in vain. If they leave before
-    /// the time is up, it was neither.
+    /// Notes that a batch of `gathered` commands leaves. If the batch was held back, the delay has paid if all expected
+    /// clients have returned in time, and was in vain if the time was up before. If the batch leaves for another
+    /// reason, the delay was neither.
     pub(super) fn settle(&mut self, gathered: usize, now: Now) {
         let held = std::mem::take(&mut self.held);
         let Some((all, until)) = self.expected.take().filter(|_| held) else { return };
@@ -66,7 +69,7 @@ impl BatchDelay {
         self.pause = self.last_pause;
     }
 
-    /// No client is expected any more.
+    /// Forgets the expected clients.
     pub(super) fn clear(&mut self) {
         (self.expected, self.held) = (None, false);
     }
@@ -102,8 +105,9 @@ mod tests {
         }
     }
 
-    /// Each batch is held back if a client is expected, and leaves with so many commands of two at this time. Returns
-    /// the number of batches before each that are not held back.
+    /// Holds back each batch that may wait for a client. `leave` has the number of commands with which each of them
+    /// leaves, 2 if the client has returned, and the time. Returns the number of batches before each of them that do
+    /// not wait.
     fn pauses<const N: usize>(delay: &mut BatchDelay, leave: [(usize, Now); N]) -> [usize; N] {
         leave.map(|(gathered, now)| {
             let left_alone = std::iter::from_fn(|| {
@@ -140,9 +144,9 @@ mod tests {
         assert_eq!(pauses(&mut delay, [(2, UNTIL)]), [2]);
 
         delay.expect(1, 1, DONE, MOST);
-        delay.settle(1, DONE); // The pause after that.
+        delay.settle(1, DONE); // The pause of one batch.
         delay.expect(1, 1, DONE, MOST);
-        delay.settle(1, UNTIL); // Nothing was held.
+        delay.settle(1, UNTIL); // The batch was not held back.
         assert_eq!(pauses(&mut delay, [(1, UNTIL)]), [0]);
     }
 

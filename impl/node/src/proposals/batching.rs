@@ -1,10 +1,10 @@
 //! Batching of commands before they are proposed, or forwarded to the leader: group commit.
 //!
-//! A batch costs each node one sync and a few messages, however many commands it has. So while one batch is in flight,
-//! the commands of the next one gather. When the first batch is done, the next one waits for the clients that were just
-//! answered, as long as that [pays](super::batch_delay). No command waits longer than
-//! [`Options::batch_wait`](crate::Options::batch_wait) for either, so that over a long network path several batches are
-//! in flight. No command waits if nothing is in flight and no client was just answered.
+//! A batch costs each node one sync and a few messages, however many commands it has. So the next batch waits while a
+//! batch is in flight. When that one is done, the next batch waits for the clients that were just answered, as long as
+//! that [pays](super::batch_delay). Both waits together take at most
+//! [`Options::batch_wait`](crate::Options::batch_wait), so that several batches can be in flight over a long network
+//! path. A command does not wait if nothing is in flight and no client was just answered.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::batch_delay::BatchDelay;
 use crate::timers::Now;
 
-/// The most bytes of commands that gather, except for the last command.
+/// The most bytes of waiting commands. The last command that is added may exceed the limit.
 const BYTES_MAX: usize = 64 << 20;
 
 /// The commands of the next batch.
@@ -22,22 +22,22 @@ pub(super) struct Batching {
     commands: Vec<Bytes>,
     /// The bytes of `commands`.
     bytes: usize,
-    /// The time at which the first of them arrived.
+    /// The time at which a command was last added to an empty `commands`.
     since: Now,
     wait: Duration,
-    /// The number of commands in the batch in flight; 0 once it is done.
+    /// The number of commands in the last batch that left; 0 once that batch is done.
     in_flight: usize,
     delay: BatchDelay,
 }
 
 impl Batching {
-    /// No commands yet. A batch waits for others for `wait` at most.
+    /// Creates a batch without commands. The batch waits at most `wait` for more commands.
     pub(super) fn new(wait: Duration) -> Self {
         let (since, delay) = (Now::ZERO, BatchDelay::default());
         Self { commands: Vec::new(), bytes: 0, since, wait, in_flight: 0, delay }
     }
 
-    /// Adds commands. Those beyond the limit of bytes are dropped: their clients ask again.
+    /// Adds commands. Drops the commands beyond the limit of bytes; the nodes of their clients send them again.
     pub(super) fn extend(&mut self, commands: impl IntoIterator<Item = Bytes>, now: Now) {
         if self.commands.is_empty() {
             self.since = now;
@@ -50,8 +50,8 @@ impl Batching {
         }
     }
 
-    /// Drops all commands. The node of each client asks again, after [`Options::resend`](crate::Options::resend), or at
-    /// once if another node leads.
+    /// Drops all commands. The node of each client sends them again, after [`Options::resend`](crate::Options::resend),
+    /// or at once if another node leads.
     pub(super) fn clear(&mut self) {
         self.commands.clear();
         self.bytes = 0;
@@ -64,22 +64,23 @@ impl Batching {
         self.commands.len()
     }
 
-    /// The time at which the batch has to leave, whatever is in flight.
+    /// Returns the time at which the batch has to leave even if another one is in flight, or `None` if it has no
+    /// commands.
     pub(super) fn due_at(&self) -> Option<Now> {
         let due_at = self.since + self.wait;
         let awaited_until = self.delay.awaited_until(self.len()).unwrap_or(due_at);
         (!self.commands.is_empty()).then_some(due_at.min(awaited_until))
     }
 
-    /// The batch in flight is done at the end of a turn, which is also when its answers leave. Clients that return at
-    /// once may be in the next turn already, so that none is expected.
+    /// Marks the last batch as done, and expects no clients. The node calls this at the end of a turn, if nothing is in
+    /// flight. The answers leave in the same turn, so clients that return at once may be in the next turn already.
     pub(super) fn done(&mut self) {
         self.in_flight = 0;
     }
 
-    /// Returns the batch that has to leave now. `idle` says that nothing is in flight: if the last batch still was so
-    /// far, it was answered just now. The batch has `bytes_max` bytes at most, except for a single command that is
-    /// longer. If `bytes_max` is 0 there is none.
+    /// Returns the batch that has to leave now. `idle` is true if nothing is in flight. If the last batch is then not
+    /// marked as done, its clients were answered just now. The returned batch has at most `bytes_max` bytes, or a single
+    /// command that is longer. If `bytes_max` is 0, returns `None`.
     pub(super) fn take_due(
         &mut self,
         idle: bool,
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_batch_in_flight_nothing_waits() {
+    fn nothing_waits_if_no_batch_is_in_flight_and_no_client_is_expected() {
         let mut batching = Batching::new(WAIT);
         assert_eq!((batching.due_at(), batching.take_due(true, usize::MAX, ms(0))), (None, None));
         for now in [ms(0), ms(1), ms(1000)] {

@@ -1,10 +1,11 @@
 //! The proposals of a leader that it has not applied yet.
 //!
-//! A command that is asked for again while it is in flight is not proposed again: the log would hold it twice, and a
-//! slow cluster would become slower with every retry. The bytes in flight are bounded, so that a follower has to take
-//! in no more than that before it hears the next heartbeat.
+//! The leader does not propose a command again while it is in flight. Otherwise the log would hold the command twice,
+//! and a slow cluster would become slower with every retry. The bytes in flight are bounded, so that a follower does
+//! not have to receive too many bytes before it hears the next heartbeat.
 //!
-//! Nothing here matters for safety. A command that is left out counts as lost on its way, and its client asks again.
+//! Nothing here matters for safety. A command that is left out counts as lost on its way, and the node of its client
+//! sends it again.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -44,7 +45,7 @@ impl InFlight {
             && session::command_id(entry).is_some_and(|id| self.commands.contains(&id))
     }
 
-    /// Adds entries that were proposed in slots that end at `end`.
+    /// Adds entries that were proposed in slots below `end`.
     pub(super) fn add(&mut self, end: Slot, entries: &[Bytes]) {
         let commands: Vec<_> =
             entries.iter().filter_map(|entry| session::command_id(entry)).collect();
@@ -66,7 +67,7 @@ impl InFlight {
         }
     }
 
-    /// Removes all: this node does not lead any more.
+    /// Removes all batches.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -1,10 +1,11 @@
 //! Proposals: from the commands of clients to batches that a leader proposes.
 //!
-//! A command passes three places, in this order:
+//! A command is in up to three places:
 //!
-//! 1. [`pending`]: it waits until this node has applied it, and is sent to the leader again and again.
-//! 2. [`batching`]: at this node and at the leader, it waits for others that share its batch.
-//! 3. [`in_flight`]: at the leader, it is proposed and not applied yet.
+//! 1. [`pending`], at the node of its client: from its arrival until that node has applied it. The node sends it to the
+//!    leader again and again.
+//! 2. [`batching`], at that node and at the leader: while it waits for other commands that share its batch.
+//! 3. [`in_flight`], at the leader: from its proposal until the leader has applied it.
 
 mod attempt;
 mod batch_delay;
@@ -38,7 +39,7 @@ pub(super) struct Proposals<A> {
 }
 
 impl<A: Answer> Proposals<A> {
-    /// No other incarnation of any node has the number `incarnation`.
+    /// `incarnation` must be a number that no other incarnation of any node has.
     pub(super) fn new(options: &Options, incarnation: u128) -> Self {
         let (timeout, retry) = (options.request_timeout, options.resend);
         Self {
@@ -54,51 +55,53 @@ impl<A: Answer> Proposals<A> {
         self.batching.extend(commands, now);
     }
 
-    /// Adds the pending commands that are due to the next batch; `overdue` as for
-    /// [`PendingProposals::due`].
+    /// Adds to the next batch what [`PendingProposals::due`] returns.
     pub(super) fn gather_pending(&mut self, leader: NodeId, now: Now, overdue: bool) {
         let entries = self.pending.due(leader, now, overdue);
         self.gather(entries, now);
     }
 
-    /// Forgets the batch and the proposals in flight: another node leads, or none does. Pending commands are sent
-    /// again.
+    /// Forgets the batch and the proposals in flight. The node calls this if the leader has changed, also if this node
+    /// now leads, and while no leader is known. Pending commands are sent again.
     pub(super) fn forget(&mut self) {
         self.batching.clear();
         self.in_flight.clear();
     }
 
-    /// Returns true if a follower waits for no command that it has forwarded.
-    pub(super) fn all_gathered(&self) -> bool {
+    /// Returns true if a follower waits for no command that it has forwarded: at most as many commands are pending as
+    /// the next batch has.
+    pub(super) fn none_forwarded(&self) -> bool {
         self.pending.commands() <= self.batching.len()
     }
 
-    /// The time at which the next batch has to leave. While too many bytes are in flight, it waits for an answer.
+    /// Returns the time at which the next batch has to leave. Returns `None` while too many bytes are in flight: the
+    /// batch then waits until this node has applied earlier commands.
     pub(super) fn due_at(&self) -> Option<Now> {
         self.batching.due_at().filter(|_| self.in_flight.bytes_left() > 0)
     }
 
-    /// Returns the batch that a leader has to propose now. `idle` says that none of its proposals is in flight.
+    /// Returns the batch that a leader has to propose now. `idle` is true if none of its proposals is in flight.
     pub(super) fn take_proposed(&mut self, idle: bool, now: Now) -> Option<Vec<Bytes>> {
         self.batching.take_due(idle, self.in_flight.bytes_left(), now)
     }
 
-    /// Returns the batch that a follower has to forward now. `idle` says that the leader has answered all before.
+    /// Returns the batch that a follower has to forward now. `idle` is true if this node waits for no command that it
+    /// forwarded earlier.
     pub(super) fn take_forwarded(&mut self, idle: bool, now: Now) -> Option<Vec<Bytes>> {
         self.batching.take_due(idle, usize::MAX, now)
     }
 
-    /// The batch was proposed in slots that end at `end`.
+    /// Notes that `batch` was proposed in slots below `end`.
     pub(super) fn proposed(&mut self, end: Slot, batch: &[Bytes]) {
         self.in_flight.add(end, batch);
     }
 
-    /// All slots below are done: applied here, or chosen if the machine has halted.
+    /// Notes that all slots below `below` are done: applied at this node, or chosen if its machine has halted.
     pub(super) fn done_below(&mut self, below: Slot) {
         self.in_flight.remove_below(below);
     }
 
-    /// The batch in flight is done at the end of a turn.
+    /// Marks the last batch as done. The node calls this at the end of a turn, if nothing is in flight.
     pub(super) fn batch_done(&mut self) {
         self.batching.done();
     }

@@ -12,13 +12,13 @@ use crate::{
 };
 use paxos::types::NodeId;
 
-/// The channel for the name of a new session.
+/// The channel for the id of a new session.
 pub(crate) type SessionReply = oneshot::Sender<Result<SessionId, ProposeError>>;
 
 /// The owner of a session that is to be opened.
 #[derive(Debug)]
 pub(super) enum Opener {
-    /// The node itself, for as long as it takes.
+    /// The node itself, which waits without a deadline.
     Node,
     /// A client, which waits until a deadline.
     Client(SessionReply, Now),
@@ -38,7 +38,7 @@ pub(super) struct Openings {
 }
 
 impl Openings {
-    /// The nonces start above this one, which no other incarnation of any node uses.
+    /// The first nonce is the one after `last_nonce`. No other incarnation of any node may use the same nonces.
     pub(super) fn new(last_nonce: u128) -> Self {
         Self { last_nonce, openings: BTreeMap::new() }
     }
@@ -69,8 +69,8 @@ impl Openings {
         entries
     }
 
-    /// A session with this nonce was opened. Returns its opener, unless another node has opened it, or it was opened
-    /// before.
+    /// Removes and returns the opener of the session with this nonce. Returns `None` if another node has opened the
+    /// session, or if it was opened before.
     pub(super) fn opened(&mut self, nonce: u128) -> Option<Opener> {
         self.openings.remove(&nonce).map(|opening| opening.opener)
     }

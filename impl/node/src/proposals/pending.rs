@@ -1,9 +1,10 @@
 //! The commands of this node's own clients, from their arrival until this node has applied them.
 //!
 //! The node has one session, in which it numbers the commands of its clients. A client may have a session of its own,
-//! and then numbers its commands itself. A command is kept, and sent to the leader again and again, until this node
-//! applies it or its time is up. So it does not matter where a command was lost: on its way to the leader, at the
-//! leader, or to a competing proposal. The session makes sure that the command is applied once.
+//! and then numbers its commands itself. The node keeps a command, and sends it to the leader again and again, until it
+//! has applied the command, the time is up, or no client waits any more. So it does not matter where a command was
+//! lost: on its way to the leader, at the leader, or to a competing proposal. The session makes sure that the command
+//! is applied once.
 
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
@@ -41,7 +42,7 @@ struct Pending<A> {
 #[derive(Debug)]
 enum OwnSession {
     None,
-    /// It is among the openings.
+    /// The session is among the openings.
     Opening,
     Open(SessionId),
 }
@@ -70,7 +71,7 @@ pub(crate) struct PendingProposals<A> {
 
 /// Arrival.
 impl<A: Answer> PendingProposals<A> {
-    /// No other incarnation of any node has the number `incarnation`.
+    /// `incarnation` must be a number that no other incarnation of any node has.
     pub(super) fn new(timeout: Duration, retry: Duration, incarnation: u128) -> Self {
         Self {
             timeout,
@@ -94,7 +95,7 @@ impl<A: Answer> PendingProposals<A> {
         self.pending.len()
     }
 
-    /// Takes a client's command, and numbers it in the session of the node.
+    /// Takes a client's command, and numbers it in the session of the node once that is open.
     pub(crate) fn propose(&mut self, command: Bytes, reply: Reply<A>, now: Now) {
         let deadline = now + self.timeout;
         match self.session {
@@ -109,8 +110,8 @@ impl<A: Answer> PendingProposals<A> {
         self.openings.begin(Opener::Client(reply, deadline));
     }
 
-    /// Takes a command of a client's own session. If the command waits already, all its clients wait until the deadline
-    /// of the last one.
+    /// Takes a command of a client's own session. If the command is pending already, all its clients wait until the
+    /// deadline of the last one.
     pub(crate) fn request(&mut self, request: &Request, reply: Reply<A>, now: Now) {
         let id = CommandId { session: request.session(), sequence: request.sequence() };
         match self.pending.get_mut(&id) {
@@ -141,8 +142,8 @@ impl<A: Answer> PendingProposals<A> {
 
 /// Sending.
 impl<A: Answer> PendingProposals<A> {
-    /// Returns the entries that the leader is to be asked for now: the new ones, and with `overdue` also those that
-    /// were sent to another node, or too long ago.
+    /// Returns the entries that are to be sent to the leader now: new commands, and requests for sessions that are due.
+    /// If `overdue` is true, also returns commands that were sent to another node or too long ago.
     pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<Bytes> {
         let retry = self.retry;
         if matches!(self.session, OwnSession::None) && !self.early.is_empty() {
@@ -170,7 +171,7 @@ impl<A: Answer> PendingProposals<A> {
         entries
     }
 
-    /// Gives up the requests whose time is up, and the commands whose clients have all gone away.
+    /// Answers the requests whose time is up with an error, and drops the commands whose clients have all gone away.
     pub(crate) fn give_up(&mut self, now: Now) {
         let (timeout, unsent) =
             (ProposeError::Timeout(self.timeout), ProposeError::Unsent(self.timeout));
@@ -189,7 +190,7 @@ impl<A: Answer> PendingProposals<A> {
 
 /// Answering.
 impl<A: Answer> PendingProposals<A> {
-    /// An entry was applied at this node.
+    /// Answers the clients of an entry that this node has applied.
     pub(crate) fn applied(&mut self, applied: Applied<A>) {
         match applied {
             Applied::Opened { nonce, session } => self.opened(nonce, session),
@@ -228,9 +229,10 @@ impl<A: Answer> PendingProposals<A> {
         }
     }
 
-    /// The state of a peer's snapshot was restored. It has the answers to the commands that other nodes have applied.
+    /// Answers the clients whose commands or sessions are settled by a restored snapshot of a peer. The snapshot has
+    /// answers to commands that this node has not applied itself.
     pub(crate) fn restored<M: StateMachine<Answer = A>>(&mut self, sessions: &Sessions<M>) {
-        // The snapshot does not know a session that is opened above its last slot.
+        // The snapshot does not know a session that was opened in a later slot.
         let expired = |id: SessionId| id.slot < sessions.applied() && !sessions.is_open(id);
         if let OwnSession::Open(session) = self.session
             && expired(session)
@@ -262,7 +264,7 @@ impl<A: Answer> PendingProposals<A> {
         matches!(self.session, OwnSession::Open(own) if own == session)
     }
 
-    /// A session has expired, and it is unknown which of its commands were applied.
+    /// Answers the pending commands of an expired session with an error. It is unknown which of them were applied.
     fn expire(&mut self, session: SessionId) {
         if self.is_own(session) {
             self.session = OwnSession::None;
@@ -272,8 +274,8 @@ impl<A: Answer> PendingProposals<A> {
         }
     }
 
-    /// The log shows that the node's own session has expired. Each command of it that was applied has its answer, and
-    /// no other will be applied. So the others go into the next session.
+    /// Moves the pending commands of the node's own session, which has expired, into the next session. This node has
+    /// applied the log up to the expiry, so each command that was applied has its answer, and no other will be applied.
     fn begin_anew(&mut self, session: SessionId) {
         self.session = OwnSession::None;
         for (_, pending) in self.pending.extract_if(all_of(session), |_, _| true) {
@@ -395,7 +397,8 @@ mod tests {
         assert_eq!(second.try_recv().unwrap().unwrap(), "2");
     }
 
-    /// A node that lags behind the session of a client does not know it yet; one that is ahead of its end does.
+    /// A node that has not applied the opening of a session does not know the session yet. A node that has applied the
+    /// slot of the opening, and does not know the session, knows that it has expired.
     #[test]
     fn a_session_that_a_snapshot_does_not_know_yet_has_not_expired() {
         let mut other = Node::new();

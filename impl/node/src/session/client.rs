@@ -11,11 +11,11 @@ use paxos::types::Slot;
 /// A client's session. It numbers the commands, and remembers which answers are still to come. It works with every node
 /// of the cluster.
 ///
-/// A client can write its session down and use it again after a restart. It then has to write down both the request
-/// and the session after [`request`](Self::request) before it sends the request, because of two commands with the
-/// same number only the first is applied.
+/// A client can write its session down and use it again after a restart. It must then write down both the request and
+/// the session after each [`request`](Self::request), before it sends the request. Otherwise two commands could have
+/// the same number, and only the first of them would be applied.
 ///
-/// The cluster keeps [`ANSWERS_MAX`](super::ANSWERS_MAX) answers of a session at most, so confirm those that were
+/// The cluster keeps at most [`ANSWERS_MAX`](super::ANSWERS_MAX) answers of a session, so confirm the answers that were
 /// [`heard`](Self::heard).
 ///
 /// ```
@@ -37,8 +37,8 @@ pub struct ClientSession {
     open: BTreeSet<u64>,
 }
 
-/// A command with its number in a session. However often and to whichever nodes it is sent, it is applied once, and has
-/// the same answer each time.
+/// A command with its number in a session. The cluster applies it once, even if it is sent several times or to several
+/// nodes. Each time it has the same answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     session: SessionId,
@@ -48,13 +48,13 @@ pub struct Request {
 }
 
 impl ClientSession {
-    /// The session that the entry in this slot has opened, without requests so far.
+    /// Returns the session that the entry in this slot has opened, without requests so far.
     pub fn new(opened: Slot) -> Self {
         let id = SessionId { owner: Owner::Client, slot: opened };
         Self { id, next: 0, open: BTreeSet::new() }
     }
 
-    /// The name of the session.
+    /// The id of the session.
     pub fn id(&self) -> SessionId {
         self.id
     }
@@ -68,23 +68,23 @@ impl ClientSession {
         Request { session: self.id, sequence, answered_below, command: command.into() }
     }
 
-    /// Confirms that the answer to a request was heard, or is not wanted any more. The request must not be sent
-    /// again, and its answer may be forgotten. A request of another session changes nothing.
+    /// Confirms that the answer to a request was heard, or is not wanted any more. The cluster may then forget the
+    /// answer, and the client must not send the request again. Does nothing for a request of another session.
     pub fn heard(&mut self, request: &Request) {
         if request.session == self.id {
             self.open.remove(&request.sequence);
         }
     }
 
-    /// Confirms all requests so far. None of them may be sent again.
+    /// Confirms all requests so far. The client must not send any of them again.
     pub fn forget_all(&mut self) {
         self.open.clear();
     }
 }
 
 impl Request {
-    /// Returns a request by its numbers, for a client that counts them without a [`ClientSession`]. Returns `None` if
-    /// the answer to the request was heard.
+    /// Returns a request with these numbers, for a client that numbers its commands without a [`ClientSession`].
+    /// Returns `None` if the client has heard the answer to the request.
     pub fn new(
         opened: Slot,
         sequence: u64,
@@ -106,7 +106,7 @@ impl Request {
         self.sequence
     }
 
-    /// The client had heard all answers below this number when it made the request.
+    /// The client has heard the answers to all commands below this number.
     pub fn answered_below(&self) -> u64 {
         self.answered_below
     }
@@ -116,7 +116,7 @@ impl Request {
         &self.command
     }
 
-    /// Returns the request with its command in another form.
+    /// Applies a function to the command of the request.
     #[must_use]
     pub fn map(mut self, command: impl FnOnce(Bytes) -> Bytes) -> Self {
         self.command = command(self.command);

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use paxos::types::Slot;
 
-/// The name of a session. A client that names a session of a node by mistake, or a node one of a client, does not find
-/// it.
+/// The id of a session. It contains the kind of the owner, so that a client cannot use the session of a node by
+/// mistake, nor a node the session of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId {
     /// The owner of the session.
     pub owner: Owner,
-    /// The slot of the entry that opened it.
+    /// The slot of the entry that opened the session.
     pub slot: Slot,
 }
 
@@ -37,8 +37,8 @@ impl fmt::Display for SessionId {
 pub enum Entry {
     /// Opens a session.
     Open {
-        /// Lets the node that asks recognise its session. No nonce may be used twice, not even after a restart: a node
-        /// that starts again sees its old log once more.
+        /// The number by which the node that asks recognises its session. No nonce may be used twice, not even after a
+        /// restart, because a node that starts again applies its old log once more.
         nonce: u128,
         /// The owner of the session.
         owner: Owner,
@@ -75,14 +75,14 @@ pub(super) enum BorrowedEntry<'a> {
     Command { session: SessionId, sequence: u64, answered_below: u64, command: &'a [u8] },
 }
 
-/// The name of a command: its session, and its number there.
+/// The id of a command: its session, and its number in the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CommandId {
     pub(crate) session: SessionId,
     pub(crate) sequence: u64,
 }
 
-/// Returns the name of the command in an entry, if the entry has one.
+/// Returns the id of the command in an entry, if the entry has a command.
 pub(crate) fn command_id(entry: &[u8]) -> Option<CommandId> {
     match postcard::from_bytes(entry) {
         Ok(BorrowedEntry::Command { session, sequence, .. }) => {
@@ -99,7 +99,7 @@ pub enum Applied<A = Bytes> {
     Opened {
         /// The nonce of the entry.
         nonce: u128,
-        /// The name of the session.
+        /// The id of the session.
         session: SessionId,
     },
     /// A command was applied, now or before.
@@ -111,7 +111,7 @@ pub enum Applied<A = Bytes> {
         /// The answer of the state machine when the command was applied.
         answer: A,
     },
-    /// A command was applied before, or given up by its client, and its answer is not kept.
+    /// The answer to a command is not kept. The command was applied before, or its client has confirmed it before.
     Forgotten {
         /// The session of the command.
         session: SessionId,

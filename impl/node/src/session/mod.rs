@@ -1,9 +1,9 @@
 //! Sessions: a command that is chosen twice is applied once.
 //!
 //! A client that hears no answer sends its command again, perhaps to another node. So the log may contain a command
-//! more than once; Paxos allows that. Each command therefore carries the session of its client and a number, and only
-//! the first entry with a number is applied. The client table keeps the answer until the client confirms that it has
-//! heard the answer, also in snapshots, as far as [`ANSWERS_MAX`] and [`ANSWERS_BYTES_MAX`] allow.
+//! more than once; Paxos allows that. Each command therefore carries its session and its number in the session, and
+//! only the first entry with that number is applied. The client table keeps the answer until the client confirms it, as
+//! far as [`ANSWERS_MAX`] and [`ANSWERS_BYTES_MAX`] allow. Snapshots contain the client table.
 //!
 //! An entry of the log opens a session, and the slot of that entry names the session. When there are more than
 //! [`SESSIONS_MAX`], the session that was unused for the longest stretch of the log expires. The log alone decides, and
@@ -27,8 +27,8 @@ use paxos::types::{Slot, Value};
 /// The most sessions that are open at once, over the whole cluster.
 pub const SESSIONS_MAX: usize = 4096;
 
-/// The most answers that are kept for a session. The oldest are forgotten first, as if the client had heard them. A
-/// client that has not heard such an answer, and sends the command again, gets none.
+/// The most answers that are kept for a session. The oldest are forgotten first, as if the client had heard them. If a
+/// client has not heard such an answer, and sends the command again, it gets no answer.
 pub const ANSWERS_MAX: usize = 1 << 16;
 
 /// The most bytes that all sessions keep: their answers, and [`ANSWER_BYTES`] for each. The answers of the session
@@ -37,7 +37,7 @@ pub const ANSWERS_MAX: usize = 1 << 16;
 /// session forgets all of them, as if its client had heard them.
 pub const ANSWERS_BYTES_MAX: usize = 64 << 20;
 
-/// The bytes that it takes to keep an answer, or the number of a command, beside the bytes of the answer itself.
+/// The bytes that an answer takes beside its own bytes, or that the number of a command takes.
 pub const ANSWER_BYTES: usize = 64;
 
 /// A state machine with its client table. The log is applied to it, entry by entry.
@@ -50,7 +50,7 @@ pub struct Sessions<M: StateMachine> {
 }
 
 impl<M: StateMachine> Sessions<M> {
-    /// A machine to which nothing was applied.
+    /// Returns a machine to which nothing was applied.
     pub fn new(machine: M) -> Self {
         Self { machine, applied: Slot(0), table: ClientTable::new() }
     }
@@ -80,7 +80,7 @@ impl<M: StateMachine> Sessions<M> {
         self.table.result(CommandId { session, sequence })
     }
 
-    /// Applies the value that was chosen in the next slot.
+    /// Applies the value that was chosen in `slot`, which must be the first slot that is not applied.
     pub fn apply(&mut self, slot: Slot, value: &Value) -> Applied<M::Answer> {
         assert_eq!(slot, self.applied, "slots are applied in their order");
         self.applied = slot.plus(1);
@@ -158,8 +158,8 @@ mod tests {
         })
     }
 
-    /// A command whose answer was dropped is not applied again, and the session in use drops its answers last. A
-    /// snapshot has the same.
+    /// A command whose answer was dropped is not applied again. The session that was used last drops its answers last.
+    /// Both also hold after a snapshot was restored.
     #[test]
     fn answers_have_no_more_bytes_than_allowed() {
         let mut sessions = Sessions::new(Counter(0));
@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    /// Sessions that keep only numbers keep no more bytes than allowed either.
+    /// The limit of bytes also holds for sessions that keep only numbers.
     #[test]
     fn numbers_of_dropped_answers_have_a_limit() {
         let mut sessions = Sessions::new(Counter(0));
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(bytes(frozen), before);
     }
 
-    /// A client that is wrong about its session does not spoil that of a node.
+    /// A client that names the session of a node by mistake does not use that session.
     #[test]
     fn no_owner_uses_the_session_of_another() {
         for (owner, applied) in [(Owner::Client, 1), (Owner::Node, 0)] {

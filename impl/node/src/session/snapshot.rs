@@ -46,7 +46,7 @@ impl<M: StateMachine> Sessions<M> {
     /// Replaces the state by a snapshot that has the effect of every slot below `below`.
     ///
     /// # Errors
-    /// The bytes are no snapshot, or one of other slots. The state is as it was.
+    /// The bytes are no snapshot, or a snapshot that ends at another slot. The state is as it was.
     pub fn restore(&mut self, below: Slot, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
         let head: Head = read(snapshot)?;
         if head.version != VERSION {
@@ -86,7 +86,7 @@ fn read<T: DeserializeOwned>(file: &mut dyn Read) -> Result<T, RestoreError> {
     if length > SESSION_BYTES_MAX {
         return Err(RestoreError::new(format!("a session of {length} bytes is too long")));
     }
-    // A length that is claimed takes no more memory than there are bytes.
+    // The buffer takes no more memory than there are bytes, whatever length they claim.
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;
     postcard::from_bytes(&bytes)

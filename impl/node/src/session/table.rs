@@ -67,12 +67,12 @@ fn kept_bytes(answer: &impl Answer) -> usize {
     answer.size() + ANSWER_BYTES
 }
 
-/// The client table. It makes retries harmless: it knows which commands were applied, and their answers.
+/// The client table. It makes retries harmless, because it contains the applied commands and their answers.
 #[derive(Debug)]
 pub(super) struct ClientTable<A> {
-    /// A snapshot that is being written shares the sessions.
+    /// The sessions. A snapshot that is being written shares them.
     by_id: BTreeMap<SessionId, Arc<Session<A>>>,
-    /// The session of each last use, oldest first. Follows from `by_id`.
+    /// The sessions by the slot of their last use. Follows from `by_id`.
     by_use: BTreeMap<Slot, SessionId>,
     /// The part of `by_use` whose sessions keep something.
     keeping: BTreeMap<Slot, SessionId>,
@@ -82,7 +82,7 @@ pub(super) struct ClientTable<A> {
 }
 
 impl<A: Answer> ClientTable<A> {
-    /// A table without sessions.
+    /// Returns a table without sessions.
     pub(super) fn new() -> Self {
         Self {
             by_id: BTreeMap::new(),
@@ -102,12 +102,13 @@ impl<A: Answer> ClientTable<A> {
         self.by_id = by_id;
     }
 
-    /// The sessions, by name.
+    /// The sessions, by id.
     pub(super) fn sessions(&self) -> &BTreeMap<SessionId, Arc<Session<A>>> {
         &self.by_id
     }
 
-    /// Opens a session. If there are too many, the session that was unused for the longest stretch of the log expires.
+    /// Opens a session. If [`SESSIONS_MAX`] are open already, the session that was unused for the longest stretch of
+    /// the log expires.
     pub(super) fn open(&mut self, id: SessionId) {
         if self.by_id.len() == SESSIONS_MAX
             && let Some((_, unused)) = self.by_use.pop_first()
@@ -149,7 +150,8 @@ impl<A: Answer> ClientTable<A> {
         Some(Applied::Answered { session, sequence, answer })
     }
 
-    /// Keeps the answer to a command of the session that this slot uses. Drops older answers beyond the limits.
+    /// Keeps the answer to a command. `slot` must be the one in which its session was used last. Drops older answers
+    /// beyond the limits.
     pub(super) fn keep(&mut self, slot: Slot, command: CommandId, answer: A) {
         let CommandId { session: id, sequence } = command;
         let session = Arc::make_mut(self.by_id.get_mut(&id).expect("it is open"));

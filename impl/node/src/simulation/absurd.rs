@@ -1,4 +1,4 @@
-//! A node whose peers send it any numbers at all.
+//! A node whose peers send packets with arbitrary numbers.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ fn node() -> (Node<Ledger, FaultyStore>, Disk) {
         batch_slots_max: 8,
         ..Config::new(NodeId(1), [1, 2, 3].map(NodeId))
     };
-    // Made-up snapshots and values contradict each other, so that the node is to take none of its own.
+    // Made-up snapshots and values contradict each other, so the node takes no snapshot of its own.
     let options = Options { snapshot_slots: u64::MAX, ..quick() };
     let node = Node::recover(config, options, Ledger::default(), store.open(), false);
     (node.expect("its own store"), store)
@@ -48,8 +48,8 @@ fn from(node: u32, packet: Packet) -> Input<Ledger> {
     Input::Packet { from: NodeId(node), packet, room: None }
 }
 
-/// A single packet with an absurd number leaves no trace: afterwards the node leads in the next ballot, at the slot
-/// where its log ends.
+/// A single packet with an absurd number leaves no trace: the node then leads in its first ballot, and its log is
+/// empty.
 #[test]
 fn one_absurd_packet_leaves_no_trace() {
     let most = u64::MAX - 1;
@@ -103,7 +103,7 @@ fn one_absurd_packet_leaves_no_trace() {
         let (mut node, store) = node();
         let (mut now, mut sent) = (Duration::ZERO, Vec::new());
         let mut absurd = Some(packet.clone());
-        // The others agree to whatever it says, until it leads.
+        // The peers agree to each message of the node, until it leads.
         while status(&mut node, &store, now).leader != Some(NodeId(1)) {
             assert!(now < Duration::from_secs(5), "it does not lead after {packet:?}");
             now += Duration::from_millis(5);
@@ -112,7 +112,7 @@ fn one_absurd_packet_leaves_no_trace() {
                 let answer = match packet {
                     Packet::PreVote => Packet::PreVoteGranted,
                     Packet::Message(Message::Prepare { ballot }) => {
-                        // Its campaign is the time at which most of these packets could do harm.
+                        // The packet arrives while the node campaigns, when most of these packets could do harm.
                         inputs.extend(absurd.take().map(|packet| from(2, packet)));
                         let reports = Vec::new();
                         Packet::Message(Message::Promise { ballot, trimmed: slot, reports })
@@ -213,8 +213,8 @@ fn packet() -> BoxedStrategy<Packet> {
 }
 
 proptest! {
-    /// Nothing panics, no turn takes long, and the node's log stays short. The node is asked for reads and commands
-    /// meanwhile, so that numbers of its own are met, too.
+    /// Nothing panics, no turn takes long, and the node's log stays short. The node also gets reads and commands, so
+    /// that packets with its own numbers occur, too.
     #[test]
     fn any_numbers_are_survived(packets in vec((2u32..=3, packet()), 0..60)) {
         let (mut node, store) = node();

@@ -1,10 +1,10 @@
-//! The output of a node, held against what is durable at that moment.
+//! The output of a node, compared with the contents of its disk at that moment.
 
 use crate::{Packet, node::Transport};
 use paxos::message::{Message, To};
 use paxos_simulator::disk::Disk;
 
-/// The packets that leave a node in a turn. The disk has to back each of them.
+/// The packets that leave a node in a turn. The disk must hold the records that each of them depends on.
 pub(super) struct Outbox {
     disk: Disk,
     pub(super) sent: Vec<(To, Packet)>,

@@ -1,4 +1,4 @@
-//! One node, turn by turn, among peers that agree to whatever it says.
+//! One node, turn by turn, among peers that agree to each of its messages.
 
 use std::time::Duration;
 
@@ -23,14 +23,14 @@ use paxos::{
 use paxos_simulator::disk::{Disk, FaultyStore};
 use paxos_store::StoreId;
 
-/// Node 1, whose store does not fail.
+/// Node 1 of three, whose store does not fail. `introduced` is true if the nodes make handshakes.
 fn one_of_three(store: &Disk, introduced: bool) -> Node<Ledger, FaultyStore> {
     let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
     Node::recover(config, quick(), Ledger::default(), store.open(), introduced)
         .expect("its own store")
 }
 
-/// A node that waits for the others to be started does so without a turn.
+/// A node that waits for the other nodes needs no turn before they have met it.
 #[test]
 fn a_node_that_has_not_met_the_others_rests() {
     let memory = Disk::new(StoreId(1));
@@ -45,8 +45,8 @@ fn a_node_that_has_not_met_the_others_rests() {
     assert!(outbox.sent.contains(&(To::Peers, Packet::PreVote)), "now it takes part");
 }
 
-/// A follower without a leader repeats its question, which may have been lost, until there is an answer. It does not
-/// wait for its next campaign, which may be two election timeouts away.
+/// A follower without a leader repeats the question of its pre-vote, because the question may be lost. It does not wait
+/// for the next pre-vote, which may be two election timeouts away.
 #[test]
 fn a_follower_asks_again_for_a_leader() {
     let memory = Disk::new(StoreId(1));
@@ -69,23 +69,22 @@ fn a_follower_asks_again_for_a_leader() {
     let now = asked[19] + STEP;
     questions(&mut node, says(&Packet::PreVoteGranted), now);
     for step in 1..100 {
-        // Now it is a candidate, and asks for promises instead.
+        // Now the node is a candidate, and asks for promises instead.
         let again = questions(&mut node, Vec::new(), now + STEP * step);
-        assert_eq!(again, 0, "it goes on to ask");
+        assert_eq!(again, 0, "a candidate repeats its pre-vote");
     }
 }
 
-/// The one order: nothing leaves before the records that it depends on are durable, and a proposal depends on the
-/// promise of its ballot alone. The store fails at one change of a node, and each change has its turn. Everything
-/// that left before was backed by the store at that moment: proposals, and answers to commands that were chosen
-/// before. A node whose own promise is enough to lead proposes in the turn in which it promises.
+/// Nothing leaves before the records that it depends on are durable. A proposal depends on the promise of its ballot
+/// alone. In each run the store fails at another change. The outbox checks that the store held the records for each
+/// packet that left. With phase-1 quorums of one, a node proposes in the turn in which it promises.
 #[test]
 fn nothing_leaves_before_it_is_durable() {
     let nodes = [NodeId(1), NodeId(2), NodeId(3)];
     // Without snapshots all changes are of records.
     let options = Options { snapshot_slots: u64::MAX, ..quick() };
     let (mut bereft, mut answered) = (0, 0);
-    // The first changes are who the members are, and that it has started.
+    // The first two changes are the members and the incarnation.
     for ((phase1, phase2), changes) in [(2, 2), (1, 3), (3, 1)].into_iter().cartesian_product(2..8)
     {
         let store = Disk::new(StoreId(1));
@@ -98,7 +97,7 @@ fn nothing_leaves_before_it_is_durable() {
         let (mut answers, mut acknowledged) = (Vec::new(), 0);
         loop {
             now += STEP;
-            // Its peers are there, and agree to all that it says.
+            // The peers follow, and agree to all messages of the node.
             let mut inputs = says(&Packet::Following);
             for packet in std::mem::take(&mut sent) {
                 inputs.extend(agree(packet).iter().flat_map(says));
@@ -125,8 +124,8 @@ fn nothing_leaves_before_it_is_durable() {
         // The first slot opened the session.
         assert!(acknowledged <= voted.saturating_sub(1), "answers without votes");
     }
-    assert!(bereft > 0, "nothing has left early");
-    assert!(answered > 0, "answers have waited for a sync that they do not depend on");
+    assert!(bereft > 0, "no proposal has left before the sync");
+    assert!(answered > 0, "no answer has left before a sync that it does not depend on");
 }
 
 /// Commands wait at the leader while a batch is in flight, and for a short time for the clients that it has just
@@ -160,7 +159,7 @@ fn a_leader_proposes_one_batch_after_the_other() {
         proposed.collect()
     };
 
-    // It comes to lead, opens its session, and has one command chosen.
+    // The node comes to lead, opens its session, and gets one command chosen.
     let (mut sent, mut begun) = (turn(Vec::new(), 1, STEP).0, 0);
     for _ in 0..1000 {
         begun += proposed(&sent).len();
@@ -177,7 +176,7 @@ fn a_leader_proposes_one_batch_after_the_other() {
     let (second, wakes_in) = turn(agreed(first), 0, Duration::ZERO);
     assert!(proposed(&second).is_empty() && wakes_in < quick().batch_wait);
     let (second, _) = turn(Vec::new(), 2, Duration::ZERO);
-    assert_eq!(proposed(&second), [3], "the first is chosen, and its clients have come again");
+    assert_eq!(proposed(&second), [3], "the first batch is chosen, and its clients have returned");
     turn(Vec::new(), 1, Duration::ZERO);
     let (third, _) = turn(Vec::new(), 0, quick().batch_wait);
     assert_eq!(proposed(&third), [1], "it has waited long enough");
@@ -210,7 +209,7 @@ fn what_is_applied_makes_room_for_more() {
         sent.into_iter().filter_map(agree).flat_map(|packet| says(&packet)).collect()
     };
     let proposes_any = |sent: &[Packet]| sent.iter().any(proposes);
-    // It comes to lead, and opens its session.
+    // The node comes to lead, and opens its session.
     let mut sent = turn(Vec::new(), Some(8), STEP).0;
     for _ in 0..1000 {
         sent = turn(agreed(sent), None, STEP).0;
@@ -228,7 +227,7 @@ fn what_is_applied_makes_room_for_more() {
     assert!(proposes_any(&turn(Vec::new(), None, Duration::ZERO).0));
 }
 
-/// Both peers say the same.
+/// Returns the same packet from both peers.
 fn says(packet: &Packet) -> Vec<Input<Ledger>> {
     [2, 3]
         .map(|from| Input::Packet { from: NodeId(from), packet: packet.clone(), room: None })
@@ -281,17 +280,17 @@ fn a_follower_forwards_one_batch_after_the_other() {
     let sizes = |batches: &[Vec<Bytes>]| batches.iter().map(Vec::len).collect::<Vec<_>>();
     let opening = turn(None, 1, STEP).remove(0);
     let first = turn(Some((0, opening)), 1, STEP).remove(0);
-    assert_eq!(first.len(), 2, "nothing is on its way");
-    assert!(turn(None, 2, Duration::ZERO).is_empty(), "the first is");
-    assert!(turn(Some((1, first)), 0, Duration::ZERO).is_empty(), "the first is applied");
+    assert_eq!(first.len(), 2, "no batch is on its way");
+    assert!(turn(None, 2, Duration::ZERO).is_empty(), "the first batch is on its way");
+    assert!(turn(Some((1, first)), 0, Duration::ZERO).is_empty(), "the first batch is applied");
     let second = turn(None, 2, Duration::ZERO);
-    assert_eq!(sizes(&second), [4], "its clients have come again");
+    assert_eq!(sizes(&second), [4], "the clients of the first batch have returned");
     assert!(turn(None, 1, Duration::ZERO).is_empty());
     let third = turn(None, 0, quick().batch_wait);
     assert_eq!(sizes(&third), [1], "it has waited long enough");
 }
 
-/// However much there is to apply and to read, a node takes in what has arrived after each part of it.
+/// A turn applies and reads for a bounded time, so that a node takes new inputs before all is applied and read.
 #[test]
 fn a_turn_applies_and_reads_for_a_bounded_time() {
     let store = Disk::new(StoreId(1));
@@ -325,13 +324,13 @@ fn a_turn_applies_and_reads_for_a_bounded_time() {
         assert!(sent.contains(&(To::Node(NodeId(2)), Packet::Following)), "it hears the leader");
         seen.push((applied_below.0, reads, wakes_at_once));
     }
-    // A turn applies and reads twice, and the status was asked for before that.
+    // A turn applies and reads once in each half. The status is from before both.
     assert_eq!(seen, [(2, 2, true), (4, 1, false), (4, 0, false)]);
 }
 
-/// A command that makes the machine panic halts the machine, and not the node: it votes on, answers what waits, and
-/// refuses what comes. Started again with the same machine it halts at the same slot, and with one that can apply the
-/// command it goes on.
+/// A command that makes the machine panic halts the machine, and not the node. The node still votes, answers pending
+/// requests with an error, and refuses new ones. Started again with the same machine, the node halts at the same slot.
+/// Started again with a machine that can apply the command, it does not halt.
 #[test]
 fn a_panic_halts_the_machine_and_not_the_node() {
     let store = Disk::new(StoreId(1));
@@ -385,7 +384,7 @@ fn a_panic_halts_the_machine_and_not_the_node() {
             });
             ask(&mut node, &mut sent, vec![Input::Read(reading)]);
             assert_eq!(read.try_recv().unwrap(), Err(ReadError::Halted(slot)));
-            // It goes on to vote for what others propose.
+            // The node still votes for proposals of other nodes.
             let end = status(&mut node).log_end;
             let (ballot, values) = (Ballot::new(round, NodeId(2)).unwrap(), [Value::Noop].into());
             let accept = Packet::Message(Message::Accept { ballot, first: end, values });

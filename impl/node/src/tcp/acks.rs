@@ -1,13 +1,13 @@
 //! Acknowledgements, by which both ends of a connection notice that nothing passes any more.
 //!
 //! A network that drops packets in silence breaks no connection, and TCP sends again after longer and longer pauses, up
-//! to two minutes. So the receiver sends a byte back whenever something has arrived, and the sender closes a connection
-//! on which it hears nothing for [`Addresses::ack_timeout`](super::Addresses::ack_timeout). Each byte that arrives
-//! counts, so that a large frame on a slow link is no cut. A sender that has nothing to send sends an empty frame as a
-//! beat. A receiver closes a connection that is silent for too long.
+//! to two minutes. So the receiver sends a byte back after something has arrived, at most ten times a second. The
+//! sender closes a connection on which it hears nothing for [`Addresses::ack_timeout`](super::Addresses::ack_timeout).
+//! The receiver acknowledges parts of a frame, too, so that a large frame on a slow link does not seem a cut. A sender
+//! that has nothing to send sends an empty frame as a beat. A receiver closes a connection that is silent for too long.
 //!
 //! Time in which this process does not run, because its disk is slow or because it was stopped, must not count as
-//! silence of the other end. So the time is measured in several steps, and what has arrived is read in each of them.
+//! silence of the other end. So each end measures the time in several steps, and reads in each of them.
 
 use std::{io, time::Duration};
 
@@ -24,13 +24,13 @@ use crate::wire;
 const BEAT: Duration = Duration::from_millis(500);
 /// The least time between two acknowledgements.
 const ACK_PAUSE: Duration = Duration::from_millis(100);
-/// The time in which a receiver hears nothing before it closes a connection. No peer waits for that: it makes another
-/// one, which supersedes this one. It is long, so that no sender is cut off whose disk is slow.
+/// The time after which a receiver closes a silent connection. No peer waits for that: it makes a new connection, which
+/// supersedes the silent one. The time is long, so that a sender with a slow disk is not cut off.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// The number of steps in which time is measured.
 const STEPS: u32 = 4;
 
-/// The longest time in which a sender sends nothing: there are several beats within its patience.
+/// Returns the longest time in which a sender sends nothing. Several beats fit into `ack_timeout`.
 pub(super) fn beat(ack_timeout: Duration) -> Duration {
     (ack_timeout / STEPS).min(BEAT)
 }
@@ -47,7 +47,7 @@ pub(super) fn is_empty(frame: &[u8]) -> bool {
     frame.len() == wire::HEADER
 }
 
-/// Reads acknowledgements until the connection ends, or until there was none for too long. Returns the reason.
+/// Reads acknowledgements until the connection ends, or until none has come for `ack_timeout`. Returns the reason.
 pub(super) async fn await_acks(
     mut reader: impl AsyncRead + Unpin,
     ack_timeout: Duration,
@@ -64,8 +64,8 @@ pub(super) async fn await_acks(
     io::ErrorKind::TimedOut.into()
 }
 
-/// Acknowledges what arrives, of which `arrived` is notified, until the connection breaks or is silent for too long.
-/// Returns the reason.
+/// Sends an acknowledgement when `arrived` is notified, until the connection breaks or is silent for too long. Returns
+/// the reason.
 pub(super) async fn send_acks(mut writer: impl AsyncWrite + Unpin, arrived: &Notify) -> io::Error {
     let mut silent = 0;
     while silent < STEPS {
@@ -82,8 +82,8 @@ pub(super) async fn send_acks(mut writer: impl AsyncWrite + Unpin, arrived: &Not
     io::ErrorKind::TimedOut.into()
 }
 
-/// Waits for a node to take a frame. Meanwhile, the peer learns that the connection works, because a node that is
-/// behind is no cut.
+/// Waits until a node has taken a frame. Notifies `arrived` meanwhile, so that the peer gets acknowledgements and does
+/// not take a node that is behind for a cut.
 pub(super) async fn while_waiting(arrived: &Notify, taken_in: impl Future<Output = ()>) {
     let mut taken_in = std::pin::pin!(taken_in);
     while timeout(BEAT, &mut taken_in).await.is_err() {
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(ended.kind(), io::ErrorKind::ConnectionAborted);
     }
 
-    /// Time has passed, but the process did not run, and so sent nothing that could be acknowledged meanwhile.
+    /// Time passes in which the process does not run, and so reads no acknowledgements.
     #[tokio::test(start_paused = true)]
     async fn a_sender_that_was_stopped_does_not_blame_the_other_end() {
         let (near, mut far) = duplex(64);

@@ -1,4 +1,4 @@
-//! The connection to one peer. It is made, used until it breaks, and made again.
+//! The connection to one peer. The node makes it, uses it until it breaks, and makes it again.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,16 +21,16 @@ use paxos::types::NodeId;
 
 /// The first pause after a connection could not be made; the next is twice as long.
 const PAUSE_LEAST: Duration = Duration::from_millis(20);
-/// The longest pause. After a cut, a node is back only when the pause is over.
+/// The longest pause. After a cut, a node connects again only when the pause is over.
 const PAUSE_MOST: Duration = Duration::from_millis(200);
 /// The pause after a peer has refused this node. An operator has to correct that.
 const PAUSE_REFUSED: Duration = Duration::from_secs(1);
 /// The longest time for a handshake, and for the first look-up of a name.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The bytes that are gathered before they are written.
+/// The bytes of frames that are collected before they are written.
 const WRITE_BYTES: usize = 256 << 10;
 
-/// The line to a peer.
+/// The data for connections to one peer.
 pub(super) struct Line {
     pub(super) cluster: String,
     pub(super) me: NodeId,
@@ -44,7 +44,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Keeps the line connected, until the node stops.
+    /// Connects to the peer and sends the queued frames, again and again, until the node stops or the peer refuses this
+    /// node for good.
     pub(super) async fn keep<M: StateMachine>(
         mut self,
         mut queue: mpsc::Receiver<Waiting>,
@@ -89,7 +90,7 @@ impl Line {
         }
     }
 
-    /// Makes a connection, and sends the handshake.
+    /// Makes a connection, and exchanges the handshake. Returns the connection and the answer of the peer.
     async fn connect(&mut self) -> io::Result<(TcpStream, Admission)> {
         let connection = self.reach().await?;
         connection.set_nodelay(true)?;
@@ -110,8 +111,8 @@ impl Line {
         reached
     }
 
-    /// Looks up the name of the peer. A cut may also separate this node from its name server, so the last addresses are
-    /// used if there is no answer soon.
+    /// Looks up the name of the peer. Keeps the last addresses if there is no answer soon, because a cut may also
+    /// separate this node from its name server.
     async fn resolve(&mut self) -> io::Result<()> {
         let known = !self.resolved.is_empty();
         let patience = if known { self.ack_timeout / 4 } else { PATIENCE };

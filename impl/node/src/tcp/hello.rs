@@ -1,7 +1,7 @@
 //! The first frame on a connection: a handshake with its addressee.
 //!
 //! The node that connects names itself and the node that it wants, and adds its [`Handshake`]. The node that listens
-//! answers with an [`Admission`](crate::Admission). Each checks the other.
+//! checks these, and answers with an [`Admission`](crate::Admission).
 
 use serde::{Deserialize, Serialize};
 
@@ -24,12 +24,13 @@ pub struct Hello {
     /// The node that connects.
     pub from: NodeId,
     to: NodeId,
-    /// Its [`Handshake`], as bytes, so that a handshake of another version can be distinguished from noise.
+    /// The [`Handshake`] of the node that connects. It is in bytes of its own, so that the other fields can be read
+    /// even if the handshake has another format.
     handshake: Vec<u8>,
 }
 
 impl Hello {
-    /// The first frame from one node to another.
+    /// Returns the first frame from one node to another.
     pub fn new(cluster: &str, from: NodeId, to: NodeId, handshake: &Handshake) -> Self {
         let handshake = postcard::to_stdvec(handshake);
         let handshake = handshake.expect("a handshake can be written to memory");
@@ -93,7 +94,7 @@ mod tests {
         assert_eq!(check("paxos", 1, 1), wrong("it says that it is node 1, and has found node 1"));
     }
 
-    /// Little is read from a node that is not known yet. The longest handshake has to fit.
+    /// The longest handshake fits into the few bytes that are read from a node that is not known yet.
     #[test]
     fn the_longest_handshake_is_not_too_long() {
         let most = u32::MAX - NODES_MAX as u32;

@@ -27,7 +27,7 @@ use paxos::types::NodeId;
 /// The longest time for a handshake.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The most bytes of frames of one peer that have arrived and that the node has not taken yet, except for a single
-/// frame that is longer. A busy node must not keep any number of them.
+/// frame that is longer. The limit bounds the memory of a busy node.
 const BYTES_ARRIVED_MAX: usize = 32 << 20;
 /// The most bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -70,7 +70,7 @@ pub(super) async fn accept<M: StateMachine>(
 struct Incoming {
     addresses: Addresses,
     traffic: Arc<Traffic>,
-    /// The number of connections of each peer that were admitted. Only the last one is read, because an earlier one may
+    /// The number of admitted connections of each peer. Only the last connection is read, because an earlier one may
     /// belong to an earlier incarnation.
     latest: Arc<BTreeMap<NodeId, watch::Sender<u64>>>,
 }
@@ -102,7 +102,8 @@ impl Incoming {
         }
     }
 
-    /// Gives the node the packets of a peer, until the connection ends or a newer one of this peer replaces it.
+    /// Passes the packets of a peer to the node, until the connection ends or a newer connection of the peer replaces
+    /// it.
     async fn read<M: StateMachine>(
         &self,
         peer: NodeId,
@@ -161,7 +162,7 @@ impl Incoming {
         let answer = match hello.check(cluster, *id) {
             Err(reason) => Admission::Refused(reason),
             Ok(handshake) => {
-                // A peer is not crowded out while the node waits for its disk.
+                // A member gives its place back now, so that it is not crowded out while the node waits for its disk.
                 let stranger = (!self.latest.contains_key(&hello.from)).then_some(place);
                 let answer = node.admit(hello.from, handshake).await;
                 drop(stranger);

@@ -1,9 +1,9 @@
 //! Packets over TCP.
 //!
 //! A node connects to each peer, and sends on the connection that it made. It receives on the connections that its
-//! peers made. So a connection carries packets in one direction. A connection that breaks or carries damage costs the
-//! packets on their way, and nothing else: it is made again, with growing pauses, and the nodes send again what they
-//! still need. Nothing here is encrypted or authenticated.
+//! peers made. So a connection carries packets in one direction. If a connection breaks or carries damaged bytes, only
+//! the packets on their way are lost. The node makes the connection again, after growing pauses, and the nodes send
+//! again what they still need. Nothing here is encrypted or authenticated.
 //!
 //! The receiver acknowledges what arrives with single bytes on the same connection. The sender closes a connection on
 //! which nothing was acknowledged for [`Addresses::ack_timeout`], and makes a new one. So a network that drops packets
@@ -43,8 +43,8 @@ use paxos_store::Storage;
 
 /// The most frames that wait for a peer. Further frames are dropped.
 const FRAMES_WAITING_MAX: usize = 4096;
-/// The most bytes of these frames, except for the last one and for short frames. A peer that stands still must not take
-/// the memory of the others.
+/// The most bytes of these frames, except for the last one and for short frames. The limit bounds the memory for a peer
+/// that does not read.
 const BYTES_WAITING_MAX: usize = 32 << 20;
 /// Frames up to this length, such as heartbeats, may wait even if long frames have used up all bytes.
 const SHORT_BYTES: usize = 1 << 10;
@@ -55,16 +55,17 @@ const BATCH_BYTES: usize = 1 << 20;
 /// The addresses of a node's cluster.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    /// The name of the cluster. Nodes of another cluster are refused.
+    /// The name of the cluster. The node refuses nodes of another cluster.
     pub cluster: String,
     /// This node.
     pub id: NodeId,
     /// The address of each peer: a name or an IP address, with a port.
     pub peers: BTreeMap<NodeId, String>,
     /// The longest time for which a peer may acknowledge nothing. The connection is then closed, and made again. An
-    /// attempt to connect takes a quarter of this at most. [`ack_timeout`] returns one that suits an election timeout.
+    /// attempt to connect to one address takes a quarter of this time at most. The function [`ack_timeout`] returns a
+    /// value that suits an election timeout.
     pub ack_timeout: Duration,
-    /// The number of connections that may be in their handshakes. A further one takes the place of the oldest.
+    /// The number of connections that may be in their handshakes. A further connection takes the place of the oldest.
     pub handshakes_max: usize,
 }
 
@@ -105,7 +106,7 @@ pub struct Traffic {
     pub connected: AtomicU64,
     /// Connections to peers closed because nothing was acknowledged for [`Addresses::ack_timeout`].
     pub unacknowledged: AtomicU64,
-    /// Connections closed before their handshake, because newer ones needed their places.
+    /// Connections closed during their handshake, because newer connections needed their places.
     pub crowded_out: AtomicU64,
 }
 
@@ -134,7 +135,7 @@ struct Queue {
     room: Arc<Semaphore>,
 }
 
-/// The depths of the queues, for metrics. It does not keep the queues open.
+/// The depths of the queues, for metrics. This value does not keep the queues open.
 pub struct Depths(BTreeMap<NodeId, (mpsc::WeakSender<Waiting>, Arc<Semaphore>)>);
 
 /// The depth of the queue of a peer.
@@ -241,7 +242,7 @@ impl Transport for Tcp {
     }
 }
 
-/// Cuts a long batch into packets that together mean the same.
+/// Cuts a long batch into packets that together have the same effect.
 fn cut(packet: Packet) -> Vec<Packet> {
     let bytes = |value: &Value| match value {
         Value::Noop => 1,
@@ -276,15 +277,16 @@ fn cut(packet: Packet) -> Vec<Packet> {
     parts.into_iter().flat_map(cut).collect()
 }
 
-/// Starts a node that talks to its peers over TCP. The node runs on a thread of its own, and the connections are tasks of
-/// the runtime in which this is called. Its members are the nodes of `addresses`, with majorities as quorums. The node
-/// runs until it is stopped, or until the runtime ends.
+/// Starts a node that talks to its peers over TCP. The node runs on a thread of its own, and the connections are tasks
+/// of the runtime in which this is called. The members of the cluster are the nodes of `addresses`, with majorities as
+/// quorums. The node runs until it is stopped. If the runtime ends, the node loses its connections, and stops once all
+/// its handles are dropped.
 ///
-/// [`Running::stopped`] resolves when the node has stopped, also because no connection can be accepted any more.
+/// [`Running::stopped`] resolves when the node has stopped.
 ///
 /// # Errors
-/// The addresses cannot work, the contents of the store cannot be read or belong to another node, or there is no
-/// thread.
+/// The addresses cannot work, the contents of the store cannot be read or belong to another node, or the system cannot
+/// start the thread.
 ///
 /// # Panics
 /// There is no tokio runtime.
@@ -322,7 +324,7 @@ pub fn start<M: StateMachine, S: Storage + Send + 'static>(
 /// Listens for peers, and connects to them, until the node stops or the future is dropped.
 ///
 /// # Errors
-/// No connection can be accepted any more.
+/// There are none at present. If a connection cannot be accepted, the node logs a warning and tries again.
 pub async fn run<M: StateMachine>(
     addresses: Addresses,
     listener: TcpListener,

@@ -1,4 +1,5 @@
-//! Places for connections in their handshakes. Their number is bounded: a new one takes the place of the oldest.
+//! Places for connections in their handshakes. Their number is bounded: if all are taken, a new connection takes the
+//! place of the oldest.
 //!
 //! A stranger can connect and say nothing. If strangers kept their places until their time is up, peers would wait
 //! for a place behind them. A peer sends its handshake at once, so it keeps its place long enough unless hundreds of
@@ -11,7 +12,7 @@ use std::{
 
 use tokio::task::AbortHandle;
 
-/// The right to stay during a handshake. Dropping it gives it back.
+/// The right of a connection to stay during its handshake. Dropping it gives the place back.
 pub(super) struct Place {
     _held: Arc<()>,
 }
@@ -23,13 +24,13 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// No place is taken; `most` can be.
+    /// Returns `most` places, none of them taken.
     pub(super) fn new(most: usize) -> Self {
         Self { most, taken: VecDeque::new() }
     }
 
-    /// Gives a place to a new task, which `spawn` starts with it. If all places are taken, the task that has had its
-    /// place for the longest time is aborted. Returns true in this case.
+    /// Gives a place to a new task, which `spawn` must start. If all places are taken, aborts the task that has had its
+    /// place for the longest time, and returns true.
     pub(super) fn give(&mut self, spawn: impl FnOnce(Place) -> AbortHandle) -> bool {
         self.taken.retain(|(place, _)| place.strong_count() > 0);
         let crowded = self.taken.len() >= self.most;
