@@ -1,9 +1,9 @@
 //! Compares one node under test with the model's node.
 //!
 //! A comparison covers the replica, its disk, the messages, the messages that leave before the records are durable, the values
-//! to apply, the answered and refused reads, and the wanted snapshots. It covers records only by their effect on the disk, and
-//! the trimmed slots of the replica only by their effect on the disk, the learner and the messages. It does not cover timers,
-//! nor the taken and refused proposals, which [`edges`](crate::edges) checks. The first difference ends the comparison.
+//! to apply, the answered and refused reads, and the wanted snapshots. It covers records only by their effect on the disk. It
+//! does not cover timers, nor the taken and refused proposals, which [`edges`](crate::edges) checks. The first difference ends
+//! the comparison.
 
 use std::{
     cell::Cell,
@@ -322,6 +322,7 @@ impl Comparator<'_> {
         let parts = replica.parts();
         let live = self.mapped("the replica", self.projection.live(self.node, parts))?;
         self.same("promised", &expected.acceptor.promised, &live.acceptor.promised)?;
+        self.same("trimmed", &expected.acceptor.trimmed, &live.acceptor.trimmed)?;
         self.same("votes", &expected.acceptor.votes, &live.acceptor.votes)?;
         if live.role != expected.role {
             return self.differ("role", expected, live);

@@ -24,9 +24,9 @@ pub enum NodeError {
     /// The state machine cannot restore the snapshot of the store.
     #[error("the snapshot on the disk: {0}")]
     Restore(#[from] RestoreError),
-    /// The system cannot start the thread of the node, or that thread has panicked.
-    #[error("the system does not let the node run: {0}")]
-    System(#[source] io::Error),
+    /// The system cannot start the thread of the node.
+    #[error("cannot start the thread of the node: {0}")]
+    Thread(#[source] io::Error),
     /// The store belongs to a node with other members.
     #[error(
         "the store is of a cluster of nodes {noted}; this node was told that they are {given}. Members cannot be \

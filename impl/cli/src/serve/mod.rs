@@ -169,7 +169,7 @@ async fn until_stopped(
     };
     let ended = tokio::select! {
         ended = &mut stopped => Some(ended),
-        ended = tcp::run(addresses, peers, queues, &running) => { ended?; None }
+        () = tcp::run(addresses, peers, queues, &running.peers, &running.handshake) => None,
         ended = &mut serving => { ended?; None }
         () = leaving => None,
     };

@@ -53,7 +53,7 @@ impl Member {
         runtime.spawn(node);
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
-            tcp::run(addresses, listener, queues, &running).await
+            tcp::run(addresses, listener, queues, &running.peers, &running.handshake).await;
         });
         Self { transport, traffic, handle, runtime }
     }

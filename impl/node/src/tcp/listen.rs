@@ -38,7 +38,7 @@ pub(super) async fn accept<M: StateMachine>(
     listener: TcpListener,
     node: PeerHandle<M>,
     traffic: &Arc<Traffic>,
-) -> io::Result<()> {
+) {
     let latest = addresses.peers.keys().map(|&peer| (peer, watch::Sender::new(0)));
     let latest: Arc<BTreeMap<_, _>> = Arc::new(latest.collect());
     let (mut connections, mut places) = (JoinSet::new(), Places::new(addresses.handshakes_max));

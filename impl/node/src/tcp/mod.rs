@@ -17,7 +17,6 @@ mod places;
 
 use std::{
     collections::BTreeMap,
-    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -28,11 +27,13 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinSet,
 };
 
-use super::{Handshakes, NodeError, Options, Packet, Running, Transport, ready};
+use super::{
+    Handshake, Handshakes, NodeError, Options, Packet, PeerHandle, Running, Transport, ready,
+};
 use crate::{machine::StateMachine, wire};
 use paxos::{
     config::Config,
@@ -300,56 +301,40 @@ pub fn start<M: StateMachine, S: Storage + Send + 'static>(
     let nodes = addresses.peers.keys().copied().chain([addresses.id]);
     let config = Config::new(addresses.id, nodes);
     let (transport, queues) = Tcp::new(&addresses);
-    let (mut running, node) =
-        ready(config, options, Handshakes::Made, machine, storage, transport)?;
-    crate::start(node).map_err(NodeError::System)?;
-    let (end, stopped) = oneshot::channel();
-    let inside = Running {
-        clients: running.clients.clone(),
-        peers: running.peers.clone(),
-        handshake: running.handshake.clone(),
-        stopped: std::mem::replace(&mut running.stopped, stopped),
-    };
-    tokio::spawn(async move {
-        let network = run(addresses, listener, queues, &inside).await;
-        inside.clients.stop().await;
-        let panicked = || io::Error::other("the thread of the node has panicked");
-        let ended = inside.stopped.await.unwrap_or_else(|_| Err(NodeError::System(panicked())));
-        let ended = network.map_err(NodeError::System).and(ended);
-        let _ = end.send(ended); // The receiver may have been dropped.
-    });
+    let (running, node) = ready(config, options, Handshakes::Made, machine, storage, transport)?;
+    crate::start(node).map_err(NodeError::Thread)?;
+    let (peers, handshake) = (running.peers.clone(), running.handshake.clone());
+    tokio::spawn(async move { run(addresses, listener, queues, &peers, &handshake).await });
     Ok(running)
 }
 
-/// Listens for peers, and connects to them, until the node stops or the future is dropped.
-///
-/// # Errors
-/// There are none at present. If a connection cannot be accepted, the node logs a warning and tries again.
+/// Listens for peers, and connects to them, until the node stops or the future is dropped. If a connection cannot be
+/// accepted, the node logs a warning and tries again.
 pub async fn run<M: StateMachine>(
     addresses: Addresses,
     listener: TcpListener,
     queues: Queues,
-    running: &Running<M>,
-) -> io::Result<()> {
+    node: &PeerHandle<M>,
+    handshake: &Handshake,
+) {
     let Queues { peers, traffic } = queues;
     let mut tasks = JoinSet::new();
     for (peer, queue) in peers {
         let line = dial::Line {
             cluster: addresses.cluster.clone(),
             me: addresses.id,
-            handshake: running.handshake.clone(),
+            handshake: handshake.clone(),
             peer,
             address: addresses.peers[&peer].clone(),
             resolved: Vec::new(),
             ack_timeout: addresses.ack_timeout,
             traffic: traffic.clone(),
         };
-        tasks.spawn(line.keep(queue, running.peers.clone()));
+        tasks.spawn(line.keep(queue, node.clone()));
     }
-    let handle = running.peers.clone();
     tokio::select! {
-        ended = listen::accept(&addresses, listener, handle, &traffic) => ended,
-        () = running.peers.stopped() => Ok(()),
+        () = listen::accept(&addresses, listener, node.clone(), &traffic) => {}
+        () = node.stopped() => {}
     }
 }
 
