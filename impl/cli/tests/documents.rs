@@ -29,16 +29,18 @@ fn documents(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Returns the arguments of the commands of `paxos` in a text: in lines of their own, and in backticks. Words in capitals
-/// stand for numbers and files.
+/// stand for numbers, files and addresses.
 fn commands(text: &str) -> Vec<String> {
     let joined = text.replace("\\\n", " ");
     let lines = joined.lines().filter(|line| !line.contains('`')).map(str::to_owned);
     let spans = text.split("\n\n").flat_map(|it| it.split('`').skip(1).step_by(2));
     let stands = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase());
-    let spans = spans.map(|span| {
-        let words = span.split_whitespace().map(|word| if stands(word) { "1" } else { word });
-        words.collect::<Vec<_>>().join(" ")
-    });
+    let word = |word| match word {
+        "ADDR" | "ADDR..." => "127.0.0.1:7001",
+        word if stands(word) => "1",
+        word => word,
+    };
+    let spans = spans.map(|span| span.split_whitespace().map(word).collect::<Vec<_>>().join(" "));
     let arguments = |code: String| {
         let code = code.split(" #").next().unwrap_or_default().trim().trim_start_matches("$ ");
         STARTS.iter().find_map(|start| code.strip_prefix(start).map(str::to_owned))
@@ -78,8 +80,8 @@ fn every_command_parses() {
 
 #[test]
 fn a_command_that_does_not_parse_is_noticed() {
-    let text = "Run `paxos log DIR` or\n\n    paxos serve --id 1 \\\n      --data d # once\n";
-    assert_eq!(commands(text), ["serve --id 1        --data d", "log 1"]);
+    let text = "Run `paxos log DIR`, `paxos status ADDR...` or\n\n    paxos serve --id 1 \\\n      --data d # once\n";
+    assert_eq!(commands(text), ["serve --id 1        --data d", "log 1", "status 127.0.0.1:7001"]);
     assert!(commands(text).iter().all(|arguments| parses(arguments)));
     for arguments in ["serve --ids 1", "sreve --id 1", "cluster --nodes many", "vote A=1 --los 1"] {
         assert!(!parses(arguments), "{arguments}");
