@@ -7,7 +7,11 @@ use support::{Binary, try_document};
 
 const PAXOS_CONFORMANCE: Binary = Binary {
     path: env!("CARGO_BIN_EXE_paxos-conformance"),
-    starts: &[("cargo run --release --bin paxos-conformance -- ", ""), ("cargo verify", "verify")],
+    starts: &[
+        ("cargo run --release --bin paxos-conformance -- ", ""),
+        ("paxos-conformance ", ""),
+        ("cargo verify", "verify"),
+    ],
     only_parsed: &[("verify", "it takes minutes; tests/verify.rs runs a small table")],
 };
 
@@ -26,4 +30,10 @@ fn the_alias_is_the_command() {
         "{alias}"
     );
     assert!(PAXOS_CONFORMANCE.parse("verify --deepest").is_err());
+}
+
+#[test]
+fn every_command_in_every_document_parses() {
+    let parsed = PAXOS_CONFORMANCE.parse_everywhere();
+    assert!(parsed >= 20, "{parsed} were parsed");
 }

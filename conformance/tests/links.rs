@@ -96,7 +96,8 @@ impl Tree {
     fn wrong_path(&self, word: &str) -> bool {
         let begins = || self.paths.iter().any(|path| path.starts_with(word.trim_end_matches('/')));
         let in_root = word.split_once('/').is_some_and(|(first, _)| self.paths.contains(first));
-        let is_missing = || !EXAMPLES.contains(&word) && !self.has_end("", word);
+        let is_foreign = || word.starts_with('/') || EXAMPLES.contains(&word);
+        let is_missing = || !is_foreign() && !self.has_end("", word);
         in_root && !begins() || is_file_name(word) && is_missing()
     }
 
@@ -304,6 +305,7 @@ fn a_way_to_nowhere_is_noticed() {
         ("impl/src/b.rs", "/// In b.md.", Some("1: no b.md")),
         ("impl/src/b.rs", "let gone = \"docs/gone.md\";", None),
         ("README.md", "`src/node` `safety.rs` `mine.epr` `a/b` `node/mod.rs`", None),
+        ("README.md", "`/etc/paxos/node.toml` and /etc/a.md", None),
         ("README.md", "`a\nb` `src/nodes`", Some("2: no src/nodes")),
         ("README.md", "`node/mods.rs`", Some("1: no node/mods.rs")),
         ("README.md", "`impl/safety.rs`", Some("1: no impl/safety.rs")),

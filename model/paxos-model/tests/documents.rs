@@ -5,14 +5,17 @@
 #[path = "support/documents.rs"]
 mod support;
 
-use support::{Binary, cargo_lines, has_test, try_document};
+use std::{fs, path::Path};
+
+use support::{Binary, blocks, read, try_document};
 
 const PAXOS_MODEL: Binary = Binary {
     path: env!("CARGO_BIN_EXE_paxos-model"),
-    starts: &[("cargo run --release --bin paxos-model -- ", "")],
+    starts: &[("cargo run --release --bin paxos-model -- ", ""), ("paxos-model ", "")],
     only_parsed: &[
         ("explore", "it serves a page until it is stopped"),
-        ("mutants --timeout", "it takes most of a minute; tests/mutants.rs has the table"),
+        ("mutants\n", "it takes most of a minute; tests/mutants.rs has the table"),
+        ("mutants --timeout", "the same"),
         ("prove --prover", "z3 and cvc5 may be missing; tests/solvers.rs asks them"),
     ],
 };
@@ -44,24 +47,39 @@ fn a_command_that_does_not_parse_is_noticed() {
     }
 }
 
-/// Every other command in these documents is one of `paxos-conformance`, which has a test of its own, or a test that exists.
 #[test]
-fn other_commands_exist() {
-    for name in ["checking.md", "learning.md", "claims.md"] {
-        for line in cargo_lines(name) {
-            let words: Vec<_> = line.split_whitespace().collect();
-            let known = match words[..] {
-                ["cargo", "test", "-p", package, "--test", test, ..] => has_test(package, test),
-                ["cargo", "test", "-p", package] => {
-                    ["paxos-simulator", "paxos-store"].contains(&package)
-                }
-                ["cargo", "run", "--release", "--bin", binary, "--", ..] => {
-                    ["paxos-model", "paxos-conformance"].contains(&binary)
-                }
-                _ => line.starts_with("cargo verify"),
-            };
-            assert!(known, "{name}: {line}");
-        }
+fn the_readmes_do_what_they_say() {
+    for (path, least) in [("README.md", 1), ("model/paxos-model/README.md", 3)] {
+        let ran = PAXOS_MODEL.run_commands(path);
+        assert!(ran >= least, "{path}: {ran} ran");
     }
-    assert!(!has_test("paxos-model", "missing") && !has_test("missing", "proof"));
+}
+
+/// The README says which line of `synod.epr` to remove, and shows the counterexample.
+#[test]
+fn the_readme_shows_a_counterexample() {
+    const GUARD: &str = "(require (not (left a b)))";
+    let text = read("README.md");
+    assert!(text.contains(GUARD), "the README removes another line");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("counterexample");
+    fs::create_dir_all(&folder).expect("there is room");
+    let specification = read("model/specs/synod.epr").replace(GUARD, "");
+    fs::write(folder.join("mine.epr"), specification).expect("there is room");
+    let output = PAXOS_MODEL.run("prove mine.epr", &folder);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let printed = String::from_utf8(output.stdout).expect("text");
+    let shown = blocks(&text)
+        .into_iter()
+        .find(|block| block.lines.first().is_some_and(|line| line.starts_with("before  ")));
+    let mut lines = printed.lines();
+    for shown in shown.expect("the README shows it").lines.iter().filter(|it| it.trim() != "…") {
+        let found = shown.is_empty() || lines.any(|line| line.trim_end() == *shown);
+        assert!(found, "the README shows\n{shown}\nbut prove prints\n{printed}");
+    }
+}
+
+#[test]
+fn every_command_in_every_document_parses() {
+    let parsed = PAXOS_MODEL.parse_everywhere();
+    assert!(parsed >= 40, "{parsed} were parsed");
 }

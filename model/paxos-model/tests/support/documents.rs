@@ -7,6 +7,10 @@
 //! - A `mermaid` block is the picture that the command before it wrote with `--mermaid`. With `UPDATE_EXPECT=1` in the
 //!   environment, the test writes the new picture into the document.
 //! - A `lisp` block whose first line is `; FILE.epr` is written to that file.
+//!
+//! Commands in other documents, and in backticks, are parsed. `conformance/tests/blocks.rs` has a table of all documents.
+
+#![allow(dead_code, reason = "each of the tests that share this file needs a part of it")]
 
 use std::{
     fs,
@@ -15,29 +19,93 @@ use std::{
 };
 
 /// The root of the repository: both crates with tests of documents are two folders or one below it.
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors()
         .find(|it| it.join("Cargo.lock").exists())
         .expect("the workspace has a lock file")
 }
 
-/// A code block: its language and its lines.
-struct Block<'a> {
-    language: &'a str,
-    lines: Vec<&'a str>,
+/// A code block: its language, the number of its first line of code, and its lines. An indented block has the language
+/// `indented`.
+pub(crate) struct Block<'a> {
+    pub(crate) language: &'a str,
+    pub(crate) first: usize,
+    pub(crate) lines: Vec<&'a str>,
 }
 
-fn blocks(text: &str) -> Vec<Block<'_>> {
+pub(crate) fn blocks(text: &str) -> Vec<Block<'_>> {
     let mut blocks = Vec::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
+    let mut lines = text.lines().enumerate().peekable();
+    let mut after_empty = true;
+    while let Some((index, line)) = lines.next() {
         if let Some(language) = line.strip_prefix("```") {
-            let lines = lines.by_ref().take_while(|line| *line != "```").collect();
-            blocks.push(Block { language, lines });
+            let lines = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```");
+            blocks.push(Block { language, first: index + 2, lines: lines.collect() });
+        } else if let (true, Some(code)) = (after_empty, line.strip_prefix("    ")) {
+            let mut block = Block { language: "indented", first: index + 1, lines: vec![code] };
+            let is_code = |line: &str| line.starts_with("    ") || line.is_empty();
+            while let Some((_, line)) = lines.next_if(|(_, line)| is_code(line)) {
+                block.lines.push(line.strip_prefix("    ").unwrap_or(line));
+            }
+            blocks.push(block);
+            after_empty = true;
+            continue;
         }
+        after_empty = line.is_empty();
     }
     blocks
+}
+
+/// Every document of the repository, by its path from the root. The changelog is not among them: it has the commands of its
+/// time.
+pub(crate) fn documents() -> Vec<String> {
+    let mut documents = Vec::new();
+    let mut folders = vec![root().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("it is a folder") {
+            let path = entry.expect("it can be listed").path();
+            let name = path.file_name().expect("it has a name").to_string_lossy();
+            if path.is_dir() && name != "target" && !name.starts_with('.') {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "md") && name != "CHANGELOG.md" {
+                let path = path.strip_prefix(root()).expect("it is below the root");
+                documents.push(path.to_str().expect("names are text").to_owned());
+            }
+        }
+    }
+    documents.sort();
+    documents
+}
+
+/// The text of a document.
+pub(crate) fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The lines of a block, with the number of each. A line that a backslash continues is one line, and a prompt is no part of it.
+pub(crate) fn lines(block: &Block<'_>) -> Vec<(usize, String)> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    for (index, line) in block.lines.iter().enumerate() {
+        match lines.last_mut().filter(|(_, last)| last.ends_with('\\')) {
+            Some((_, last)) => {
+                last.pop();
+                last.push_str(line);
+            }
+            None => lines.push((block.first + index, line.trim_start_matches("$ ").to_owned())),
+        }
+    }
+    lines
+}
+
+/// The code of a text in backticks. Words in capitals stand for numbers, files and others; they are replaced by `1`.
+pub(crate) fn spans(text: &str) -> Vec<String> {
+    let word = |word: &str| {
+        let stands = word.chars().all(|c| c.is_ascii_uppercase()) && !word.is_empty();
+        if stands { "1".to_owned() } else { word.to_owned() }
+    };
+    let code = text.split("\n\n").flat_map(|paragraph| paragraph.split('`').skip(1).step_by(2));
+    code.map(|code| code.split_whitespace().map(word).collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// The commands of one binary.
@@ -46,7 +114,7 @@ pub(crate) struct Binary {
     pub(crate) path: &'static str,
     /// The text with which its commands begin, and the argument that it stands for, if any.
     pub(crate) starts: &'static [(&'static str, &'static str)],
-    /// Arguments of commands that are parsed and not run, and the reason.
+    /// Starts of commands that are parsed and not run, and the reason. A command ends with a line break.
     pub(crate) only_parsed: &'static [(&'static str, &'static str)],
 }
 
@@ -63,7 +131,7 @@ impl Binary {
     }
 
     /// Runs the binary in a shell, which knows quotes.
-    fn run(&self, arguments: &str, folder: &Path) -> Output {
+    pub(crate) fn run(&self, arguments: &str, folder: &Path) -> Output {
         let line = format!("'{}' {arguments}", self.path);
         let output = Command::new("sh").args(["-c", &line]).current_dir(folder).output();
         output.expect("there is a shell")
@@ -75,46 +143,55 @@ impl Binary {
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() { Ok(()) } else { Err(format!("{arguments}: {complaint}")) }
     }
-}
 
-/// The lines of a document's `sh` blocks that begin with `cargo`.
-#[allow(dead_code, reason = "one of the tests that share this file needs it")]
-pub(crate) fn cargo_lines(name: &str) -> Vec<String> {
-    let text = fs::read_to_string(root().join("docs").join(name)).expect("the document exists");
-    let lines = blocks(&text)
-        .into_iter()
-        .filter(|block| block.language == "sh")
-        .flat_map(|block| block.lines);
-    lines.filter(|line| line.starts_with("cargo ")).map(str::to_owned).collect()
-}
+    /// Parses the commands of this binary in every document, and returns their number.
+    pub(crate) fn parse_everywhere(&self) -> usize {
+        let mut parsed = 0;
+        for path in documents() {
+            let text = read(&path);
+            let lines = blocks(&text).iter().flat_map(lines).map(|(_, line)| line).collect();
+            let all: Vec<String> = [lines, spans(&text)].concat();
+            for arguments in all.iter().filter_map(|line| self.arguments(line)) {
+                self.parse(&arguments).unwrap_or_else(|error| panic!("{path}: {error}"));
+                parsed += 1;
+            }
+        }
+        parsed
+    }
 
-/// True if a package has a test of this name.
-#[allow(dead_code, reason = "one of the tests that share this file needs it")]
-pub(crate) fn has_test(package: &str, test: &str) -> bool {
-    let folders = [
-        "impl/paxos",
-        "impl/store",
-        "impl/node",
-        "impl/kv",
-        "impl/cli",
-        "model/paxos-model",
-        "model/epr-prover",
-        "model/state-explorer",
-        "conformance",
-    ];
-    folders.iter().map(|folder| root().join(folder)).any(|folder| {
-        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("it is a package");
-        let tests = folder.join("tests");
-        manifest.contains(&format!("name = \"{package}\""))
-            && (tests.join(format!("{test}.rs")).exists()
-                || tests.join(test).join("main.rs").exists())
-    })
+    /// Runs the commands of this binary in the blocks of a document, and copies files as it says. Returns the number of
+    /// commands.
+    pub(crate) fn run_commands(&self, path: &str) -> usize {
+        let (text, folder) = (read(path), folder(path, self));
+        let mut ran = 0;
+        for (_, line) in blocks(&text).iter().flat_map(lines) {
+            let output = if let Some(arguments) = self.arguments(&line) {
+                if self.is_only_parsed(&arguments) {
+                    continue;
+                }
+                ran += 1;
+                self.run(&arguments, &folder)
+            } else if line.starts_with("cp ") {
+                let output = Command::new("sh").args(["-c", &line]).current_dir(&folder).output();
+                output.expect("there is a shell")
+            } else {
+                continue;
+            };
+            assert!(output.status.success(), "{path}: {line}\n{output:?}");
+        }
+        ran
+    }
+
+    fn is_only_parsed(&self, arguments: &str) -> bool {
+        let arguments = format!("{arguments}\n");
+        self.only_parsed.iter().any(|(start, _)| arguments.starts_with(start))
+    }
 }
 
 /// Tries a document, and returns the number of its commands that ran and that were only parsed.
 pub(crate) fn try_document(name: &str, binary: &Binary) -> (usize, usize) {
     let path = root().join("docs").join(name);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let text = read(&format!("docs/{name}"));
     let folder = folder(name, binary);
     let (mut ran, mut parsed) = (0, 0);
     let mut last: Option<(&str, Output)> = None;
@@ -133,12 +210,8 @@ pub(crate) fn try_document(name: &str, binary: &Binary) -> (usize, usize) {
                         last = None;
                         continue;
                     };
-                    if let Some((_, reason)) =
-                        binary.only_parsed.iter().find(|(start, _)| arguments.starts_with(start))
-                    {
-                        binary
-                            .parse(&arguments)
-                            .unwrap_or_else(|error| panic!("{name}: {error} ({reason})"));
+                    if binary.is_only_parsed(&arguments) {
+                        binary.parse(&arguments).unwrap_or_else(|error| panic!("{name}: {error}"));
                         parsed += 1;
                         continue;
                     }
