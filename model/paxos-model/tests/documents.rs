@@ -55,12 +55,11 @@ fn the_readmes_do_what_they_say() {
     }
 }
 
-/// The README says which line of `synod.epr` to remove, and shows the counterexample.
+/// The README says which line of `synod.epr` to remove. The proof breaks without it.
 #[test]
-fn the_readme_shows_a_counterexample() {
+fn the_readme_names_a_guard_that_the_proof_needs() {
     const GUARD: &str = "(require (not (left a b)))";
-    let text = read("README.md");
-    assert!(text.contains(GUARD), "the README removes another line");
+    assert!(read("README.md").contains(GUARD), "the README removes another line");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("counterexample");
     fs::create_dir_all(&folder).expect("there is room");
     let specification = read("model/specs/synod.epr").replace(GUARD, "");
@@ -68,13 +67,8 @@ fn the_readme_shows_a_counterexample() {
     let output = PAXOS_MODEL.run("prove mine.epr", &folder);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let printed = String::from_utf8(output.stdout).expect("text");
-    let shown = blocks(&text)
-        .into_iter()
-        .find(|block| block.lines.first().is_some_and(|line| line.starts_with("before  ")));
-    let mut lines = printed.lines();
-    for shown in shown.expect("the README shows it").lines.iter().filter(|it| it.trim() != "…") {
-        let found = shown.is_empty() || lines.any(|line| line.trim_end() == *shown);
-        assert!(found, "the README shows\n{shown}\nbut prove prints\n{printed}");
+    for part in ["step    ", "broken  "] {
+        assert!(printed.lines().any(|line| line.starts_with(part)), "{printed}");
     }
 }
 
