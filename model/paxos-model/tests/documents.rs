@@ -7,7 +7,7 @@ mod support;
 
 use std::{fs, path::Path};
 
-use support::{Binary, blocks, read, try_document};
+use support::{Binary, read, try_document};
 
 const PAXOS_MODEL: Binary = Binary {
     path: env!("CARGO_BIN_EXE_paxos-model"),
