@@ -1,13 +1,19 @@
 //! The catalogue in its schedule of spaces: the first failure of each bug, its harm, and that the search can fail.
 
+#[path = "support/labels.rs"]
+mod labels;
+
 use std::process::{Command, Output};
 
 use expect_test::expect;
+use labels::assert_readable;
 use paxos_model::{
     catalogue::{Catalogue, SCHEDULE, Schedule, search},
-    cluster::{BEYOND, Bounds, Bug},
+    cluster::{BEYOND, Bounds, Bug, Cluster},
+    diagrams::Drawn as _,
 };
 use serde_json::Value;
+use state_explorer::Explorable as _;
 use verdict::{
     Interrupt, Verdict,
     layout::{WIDTH, laid_out},
@@ -118,6 +124,18 @@ fn the_whole_catalogue_is_caught() {
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
     assert_eq!(catalogue.verdict, Verdict::Holds);
+    let mut labels = 0;
+    for entry in &catalogue.bugs {
+        for sighting in [&entry.seen, &entry.wrong, &entry.stuck].into_iter().flatten() {
+            let bounds = catalogue.spaces[sighting.space - 1].bounds;
+            let cluster = Cluster::new(bounds).expect("it was searched").with_bug(entry.bug);
+            let cluster = cluster.checked();
+            let name = format!("{}, {}: {}", entry.name, sighting.property, cluster.title());
+            let svg = cluster.diagram(&sighting.behaviour, &name).svg();
+            labels += assert_readable(&svg, &name);
+        }
+    }
+    assert!(labels > 1000, "{labels}");
 }
 
 #[test]
