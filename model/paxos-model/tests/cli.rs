@@ -64,6 +64,26 @@ fn no_line_is_wider_than_a_page() {
     }
 }
 
+/// The clients' values are v0 and v1. The text has the same words as the picture.
+#[test]
+fn the_way_to_a_filled_gap_names_the_no_op() {
+    let bounds = "--slots 2 --ballots 2 --crashes 0 --no-nack --no-chosen";
+    let arguments = ["check", "cluster", "--show", "a gap is filled with a no-op"];
+    let arguments = arguments.into_iter().chain(bounds.split_whitespace());
+    let command = Command::new(env!("CARGO_BIN_EXE_paxos-model")).args(arguments).output();
+    let output = command.expect("the binary was built for this test");
+    let (_, way) = stdout(&output).split_once("is seen after").expect("the way to it");
+    for said in ["voted s0=b1:noop", "sent: Accept b1 s0=noop", "sent: Accepted b1 s0=noop from n2"]
+    {
+        assert!(way.contains(said), "{said} is not in\n{way}");
+    }
+    assert!(!way.contains("v2"), "{way}");
+    // The bug fills a gap with a no-op where the specification does not allow it.
+    let output = paxos_model("mutants --show 23 --quiet");
+    let fault = "FAULT: in s0, n2: may not propose noop in b1";
+    assert!(stdout(&output).contains(fault), "{}", stdout(&output));
+}
+
 #[test]
 fn details_are_printed_if_asked_for() {
     for (arguments, detail) in [

@@ -14,7 +14,7 @@ use paxos_model::{
     synod::{self, Synod},
 };
 use state_explorer::{Options, explore_and_keep};
-use stateright::{Expectation, Model as _};
+use stateright::Expectation;
 
 fn synod() -> Synod {
     let bounds = synod::Bounds {

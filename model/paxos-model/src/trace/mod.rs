@@ -58,6 +58,11 @@ pub trait Traced: Explorable {
     /// Fails if the bounds or the bug cannot be used. The error names the place in the file.
     fn read(bounds: &Value, bug: Option<&Value>) -> Result<Self, String>;
 
+    /// Returns the text of an action in a file.
+    fn does(&self, action: &Self::Action) -> String {
+        self.describe(action)
+    }
+
     /// Converts a state from a file of this program to the form that [`Self::write_state`] writes. An earlier
     /// version of the program may have written the file.
     fn in_our_form(state: Variables) -> Variables {
@@ -256,9 +261,9 @@ impl<A> Recorded<A> {
     }
 }
 
-/// An action in words. `None` is the initial state.
-fn does<M: Explorable>(model: &M, action: Option<&M::Action>) -> String {
-    action.map_or("initially".to_owned(), |action| model.describe(action))
+/// The text of an action in a file. `None` is the initial state.
+fn does<M: Traced>(model: &M, action: Option<&M::Action>) -> String {
+    action.map_or("initially".to_owned(), |action| model.does(action))
 }
 
 /// Traces are equal if their files are equal.
