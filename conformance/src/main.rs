@@ -30,7 +30,11 @@ use paxos_model::{
     outputs,
 };
 use state_explorer::{Options, explore, refuse};
-use verdict::{Interrupt, signals};
+use verdict::{
+    Interrupt,
+    layout::{laid_out, terminal_width},
+    signals,
+};
 
 /// The exit code for unusable arguments or input; clap uses the same.
 const UNUSABLE: u8 = 2;
@@ -88,6 +92,9 @@ struct VerifyArgs {
     /// Write the results to a file, as one JSON object.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also print what each space shows and leaves out, and the number of transitions of each kind.
+    #[arg(long, short)]
+    verbose: bool,
     /// The number of spaces to explore at once [default: one per core].
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZeroUsize>,
@@ -134,7 +141,9 @@ fn run_verify(args: &VerifyArgs, interrupt: &Interrupt) -> ExitCode {
         let json = serde_json::to_string(&verification)? + "\n";
         outputs::write("--json", path, &json).map_err(io::Error::other)
     });
-    deliver(written.and_then(|()| print(&verification)), verification.verdict.exit_code())
+    let printed =
+        written.and_then(|()| print(&laid_out(&verification, args.verbose, terminal_width())));
+    deliver(printed, verification.verdict.exit_code())
 }
 
 fn run_lockstep(args: &LockstepArgs, interrupt: &Interrupt) -> ExitCode {
@@ -150,7 +159,7 @@ fn run_lockstep(args: &LockstepArgs, interrupt: &Interrupt) -> ExitCode {
     let printed = if args.run.json {
         serde_json::to_string(&report).map_err(io::Error::from).and_then(|json| print(&json))
     } else {
-        print(&report)
+        print(&laid_out(&report, args.run.verbose, terminal_width()))
     };
     deliver(printed, report.verdict.exit_code())
 }

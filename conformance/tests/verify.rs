@@ -7,7 +7,10 @@ use paxos_conformance::{
     verify::{Link, Verification, verify},
 };
 use paxos_model::{cluster::Bounds, specifications::shipped};
-use verdict::{Interrupt, Verdict};
+use verdict::{
+    Interrupt, Verdict,
+    layout::{WIDTH, laid_out},
+};
 
 const SMALL: Space =
     Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 5_624, transitions: 31_621 };
@@ -34,6 +37,14 @@ fn a_small_table_holds_link_by_link() {
     assert_eq!(states.actions, pairs.actions, "every transition of every kind");
     let compared = lockstep.compared.expect("a lockstep compares");
     assert!(compared.inputs > 0, "ignored inputs were compared");
+    let (brief, full) =
+        (laid_out(&verification, false, WIDTH), laid_out(&verification, true, WIDTH));
+    for line in brief.lines().chain(full.lines()) {
+        assert!(line.chars().count() <= WIDTH, "{full}");
+    }
+    for detail in ["shows: a test", "leaves out: unsynced steps", "transitions by kind"] {
+        assert!(full.contains(detail) && !brief.contains(detail), "{full}");
+    }
     assert!((1..pairs.transitions).contains(&compared.steps), "{compared:?}");
 }
 

@@ -1,20 +1,26 @@
-//! Positions of labels along arrows. A label is placed where it covers the least of the text placed before. All
-//! lengths are in pixels.
+//! Positions of labels, so that no label covers another. All lengths are in pixels.
+//!
+//! Notes and moments have given positions. The label of an arrow is beside its line: in the nearest row that has a free
+//! position. If no row has one, the caller draws the picture again, with more space between the times of the arrow.
 
 use std::collections::HashMap;
 
-/// The width of a character of a label.
-const CHARACTER: f64 = 6.7;
-/// The least distance of two lines of text.
-const LINE: f64 = 12.0;
-/// The height of the middle of a label above its line.
-const LABEL_HEIGHT: f64 = 7.0;
-/// The number of positions that are tried along an arrow.
-const CANDIDATES: u8 = 15;
-/// The distance of labels from both ends of an arrow.
+/// The greatest width of a character of an arrow's label or of a note.
+pub(crate) const CHARACTER: f64 = 6.8;
+/// The height of a line of text.
+pub(crate) const LINE: f64 = 13.0;
+/// The height of the middle of a text above its baseline.
+pub(crate) const MIDDLE: f64 = 4.0;
+/// The least distance of a label from both ends of an arrow, where there is space.
 const MARGIN: f64 = 14.0;
+/// The distances of the middle of a label from the line, by rows: above the line, below it, and further away.
+const ROWS: [[f64; 2]; 3] = [[-8.0, 9.0], [-21.0, 22.0], [-34.0, 35.0]];
+/// The number of positions that are tried along a stretch.
+const POSITIONS: u8 = 15;
+/// The height of a band: areas are compared with those of the same bands only.
+const BAND: f64 = 64.0;
 
-/// The part of an arrow along which a label may be placed.
+/// A part of an arrow along which a label may be placed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stretch {
     pub(crate) start: (f64, f64),
@@ -23,104 +29,196 @@ pub(crate) struct Stretch {
     pub(crate) length: f64,
 }
 
-/// The text placed so far, as points by cells. A cell is [`LINE`] wide and high, so all points nearer than [`LINE`]
-/// are in the same cell or in a neighbouring one.
+/// The position of a label beside an arrow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Position {
+    /// The point of the arrow's line beside which the middle of the text is.
+    pub(crate) beside: (f64, f64),
+    /// The distance of the baseline from the line, downwards in the direction of the text.
+    pub(crate) baseline: f64,
+}
+
+/// A rectangle, which may be rotated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Area {
+    middle: (f64, f64),
+    half: (f64, f64),
+    /// The direction of its width, of length 1.
+    direction: (f64, f64),
+}
+
+impl Area {
+    /// Returns an area that is not rotated, by its upper left corner and its size.
+    pub(crate) fn upright((x, y): (f64, f64), (width, height): (f64, f64)) -> Self {
+        let half = (width / 2.0, height / 2.0);
+        Self { middle: (x + half.0, y + half.1), half, direction: (1.0, 0.0) }
+    }
+
+    /// Returns true if no line separates the two areas. A line that does is parallel to a side of one of them.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        let apart = (other.middle.0 - self.middle.0, other.middle.1 - self.middle.1);
+        let sides = [self, other].map(|area| area.direction);
+        let axes = sides.into_iter().flat_map(|(x, y)| [(x, y), (-y, x)]);
+        axes.into_iter().all(|axis| dot(apart, axis).abs() < self.reach(axis) + other.reach(axis))
+    }
+
+    /// Returns half the length of the area's shadow on an axis.
+    fn reach(&self, axis: (f64, f64)) -> f64 {
+        let (x, y) = self.direction;
+        self.half.0 * dot((x, y), axis).abs() + self.half.1 * dot((-y, x), axis).abs()
+    }
+
+    fn bands(&self) -> impl Iterator<Item = i32> {
+        let reach = self.reach((0.0, 1.0));
+        let [top, bottom] = [-reach, reach].map(|by| ((self.middle.1 + by) / BAND).floor() as i32);
+        top..=bottom
+    }
+}
+
+fn dot(a: (f64, f64), b: (f64, f64)) -> f64 {
+    a.0 * b.0 + a.1 * b.1
+}
+
+/// The areas that are taken.
 #[derive(Debug, Default)]
 pub(crate) struct Labels {
-    taken: HashMap<(i32, i32), Vec<(f64, f64)>>,
+    text: Bands,
+    marks: Bands,
+}
+
+/// Areas by the bands that they touch.
+#[derive(Debug, Default)]
+struct Bands(HashMap<i32, Vec<Area>>);
+
+impl Bands {
+    fn add(&mut self, area: Area) {
+        for band in area.bands() {
+            self.0.entry(band).or_default().push(area);
+        }
+    }
+
+    fn overlaps(&self, area: &Area) -> bool {
+        let mut near = area.bands().filter_map(|band| self.0.get(&band)).flatten();
+        near.any(|taken| taken.overlaps(area))
+    }
 }
 
 impl Labels {
-    /// Records text whose position is given: the start of its baseline.
-    pub(crate) fn fixed(&mut self, (x, y): (f64, f64), label: &str) {
-        self.take((x + width(label) / 2.0, y), (1.0, 0.0), label);
+    /// Returns true if the area covers no text.
+    pub(crate) fn is_free(&self, area: &Area) -> bool {
+        !self.text.overlaps(area)
     }
 
-    /// Places a label along a stretch, and returns the position of its middle.
-    pub(crate) fn place(&mut self, stretch: Stretch, label: &str) -> (f64, f64) {
-        let Stretch { start, direction, length } = stretch;
-        let half = width(label) / 2.0;
-        let slack = (length / 2.0 - half - MARGIN).max(0.0);
-        let mut best: Option<(usize, (f64, f64))> = None;
-        // The candidates go from the middle outwards. The first of equally good ones is taken.
-        for place in 0..CANDIDATES {
-            let step = f64::from(place.div_ceil(2)) / f64::from(CANDIDATES / 2);
-            let side = if place % 2 == 0 { 1.0 } else { -1.0 };
-            let along = length / 2.0 + side * step * slack;
-            let middle = (start.0 + direction.0 * along, start.1 + direction.1 * along);
-            let covered = points(middle, direction, label).filter(|&point| self.covers(point));
-            let covered = covered.count();
-            if best.is_none_or(|(least, _)| covered < least) {
-                best = Some((covered, middle));
+    /// Records an area of text.
+    pub(crate) fn take(&mut self, area: Area) {
+        self.text.add(area);
+    }
+
+    /// Records the dot of an event. A label covers it only where no other position is free.
+    pub(crate) fn mark(&mut self, (x, y): (f64, f64), radius: f64) {
+        let size = 2.0 * radius;
+        self.marks.add(Area::upright((x - radius, y - radius), (size, size)));
+    }
+
+    /// Places a label beside one of some stretches, the earlier ones first. Returns its position, and true if it covers no
+    /// other text.
+    pub(crate) fn place(&mut self, stretches: &[Stretch], label: &str) -> (Position, bool) {
+        let candidates = || {
+            let rows = ROWS.into_iter();
+            rows.map(|row| stretches.iter().flat_map(move |stretch| along(*stretch, label, row)))
+        };
+        let covers_no_mark = |(_, area): &(Position, Area)| !self.marks.overlaps(area);
+        for row in candidates() {
+            let free: Vec<_> = row.filter(|(_, area)| self.is_free(area)).collect();
+            let best = free.iter().find(|it| covers_no_mark(it)).or(free.first());
+            if let Some(&(position, area)) = best {
+                self.take(area);
+                return (position, true);
             }
         }
-        let (_, middle) = best.expect("there are candidates");
-        self.take(middle, direction, label);
-        middle
-    }
-
-    fn take(&mut self, middle: (f64, f64), direction: (f64, f64), label: &str) {
-        for point in points(middle, direction, label) {
-            self.taken.entry(cell(point)).or_default().push(point);
-        }
-    }
-
-    fn covers(&self, (x, y): (f64, f64)) -> bool {
-        let (column, row) = cell((x, y));
-        let beside = (column - 1..=column + 1)
-            .flat_map(|column| (row - 1..=row + 1).map(move |row| (column, row)));
-        let mut near = beside.filter_map(|cell| self.taken.get(&cell)).flatten();
-        near.any(|&(a, b)| (x - a).hypot(y - b) < LINE)
+        let (position, area) = candidates().flatten().next().expect("there are candidates");
+        self.take(area);
+        (position, false)
     }
 }
 
-fn cell((x, y): (f64, f64)) -> (i32, i32) {
-    ((x / LINE).floor() as i32, (y / LINE).floor() as i32)
-}
-
-fn width(label: &str) -> f64 {
-    CHARACTER * f64::from(characters(label))
-}
-
-fn characters(label: &str) -> u16 {
-    u16::try_from(label.chars().count()).unwrap_or(u16::MAX)
-}
-
-/// Returns points along the middle of the text, one for each character and one more.
-fn points(
-    (x, y): (f64, f64),
-    (dx, dy): (f64, f64),
+/// Returns the positions of a row, from the middle of the stretch outwards.
+fn along(
+    Stretch { start, direction, length }: Stretch,
     label: &str,
-) -> impl Iterator<Item = (f64, f64)> {
-    // Text reads from left to right for both directions of the arrow, and is above the line.
-    let (cos, sin) = if dx < 0.0 { (-dx, -dy) } else { (dx, dy) };
-    let (x, y) = (x + LABEL_HEIGHT * sin, y - LABEL_HEIGHT * cos);
-    let half = width(label) / 2.0;
-    (0..=characters(label)).map(move |index| {
-        let along = CHARACTER * f64::from(index) - half;
-        (x + cos * along, y + sin * along)
+    row: [f64; 2],
+) -> impl Iterator<Item = (Position, Area)> {
+    let half = (width(label) / 2.0, LINE / 2.0);
+    let slack = (length / 2.0 - half.0 - MARGIN).max(0.0);
+    // Text reads from left to right for both directions of the arrow.
+    let (x, y) = direction;
+    let direction = if x < 0.0 { (-x, -y) } else { (x, y) };
+    row.into_iter().flat_map(move |away| {
+        (0..POSITIONS).map(move |place| {
+            let step = f64::from(place.div_ceil(2)) / f64::from(POSITIONS / 2);
+            let side = if place % 2 == 0 { 1.0 } else { -1.0 };
+            let along = length / 2.0 + side * step * slack;
+            let beside = (start.0 + x * along, start.1 + y * along);
+            let middle = (beside.0 - away * direction.1, beside.1 + away * direction.0);
+            let position = Position { beside, baseline: away + MIDDLE };
+            (position, Area { middle, half, direction })
+        })
     })
+}
+
+/// Returns the greatest width of a label or of a note.
+pub(crate) fn width(label: &str) -> f64 {
+    CHARACTER * f64::from(u16::try_from(label.chars().count()).unwrap_or(u16::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_label_is_placed_beside_an_earlier_one() {
-        let stretch = Stretch { start: (0.0, 0.0), direction: (1.0, 0.0), length: 300.0 };
-        let mut labels = Labels::default();
-        let first = labels.place(stretch, "first");
-        let second = labels.place(stretch, "second");
-        assert_eq!(first, (150.0, 0.0));
-        assert!((second.0 - first.0).abs() > width("second"), "{second:?}");
+    fn level(length: f64) -> [Stretch; 1] {
+        [Stretch { start: (0.0, 0.0), direction: (1.0, 0.0), length }]
     }
 
     #[test]
-    fn a_label_that_is_too_long_stays_in_the_middle() {
-        let stretch = Stretch { start: (0.0, 0.0), direction: (1.0, 0.0), length: 30.0 };
+    fn a_label_is_placed_beside_an_earlier_one() {
         let mut labels = Labels::default();
-        labels.place(stretch, "a long label");
-        assert_eq!(labels.place(stretch, "another long label"), (15.0, 0.0));
+        let (first, _) = labels.place(&level(300.0), "first");
+        let (second, free) = labels.place(&level(300.0), "second");
+        assert_eq!(first.beside, (150.0, 0.0));
+        assert!(free && (second.beside.0 - first.beside.0).abs() > width("second"), "{second:?}");
+    }
+
+    #[test]
+    fn labels_that_are_too_long_are_in_rows_until_no_row_is_free() {
+        let mut labels = Labels::default();
+        let placed = |_| labels.place(&level(30.0), "a long label");
+        let placed: Vec<_> = (0..7).map(placed).collect();
+        assert!(placed.iter().all(|(position, _)| position.beside == (15.0, 0.0)));
+        let rows: Vec<_> = placed.iter().map(|(position, _)| position.baseline).collect();
+        assert_eq!(rows, [-4.0, 13.0, -17.0, 26.0, -30.0, 39.0, -4.0]);
+        let free: Vec<_> = placed.iter().map(|(_, free)| *free).collect();
+        assert_eq!(free, [true, true, true, true, true, true, false]);
+    }
+
+    #[test]
+    fn a_label_avoids_a_mark_where_it_can() {
+        let mut labels = Labels::default();
+        labels.mark((150.0, -8.0), 4.0);
+        let (position, free) = labels.place(&level(300.0), "label");
+        assert!(free && (position.beside.0 - 150.0).abs() > width("label") / 2.0, "{position:?}");
+        let (position, free) =
+            labels.place(&level(30.0), "a label that is far too long to avoid it");
+        assert!(free, "{position:?}");
+    }
+
+    #[test]
+    fn rotated_areas_overlap_if_no_side_separates_them() {
+        let half = (50.0, 5.0);
+        let slope = std::f64::consts::FRAC_1_SQRT_2;
+        let flat = Area { middle: (0.0, 0.0), half, direction: (1.0, 0.0) };
+        let steep = |middle| Area { middle, half, direction: (slope, slope) };
+        assert!(flat.overlaps(&steep((0.0, 20.0))));
+        assert!(!flat.overlaps(&steep((0.0, 60.0))), "their bounds overlap, and they do not");
+        assert!(!steep((0.0, 0.0)).overlaps(&steep((12.0, -12.0))));
     }
 }

@@ -14,14 +14,20 @@ pub(crate) const PER_UNIT: u8 = 6;
 pub(crate) struct Scale(BTreeMap<u64, f64>);
 
 impl Scale {
-    /// Returns the scale whose first time is at `top`.
-    pub(crate) fn new(times: impl Iterator<Item = u64>, top: f64, per_unit: u8) -> Self {
+    /// Returns the scale whose first time is at `top`. `room` has the least distance from some times to the next.
+    pub(crate) fn new(
+        times: impl Iterator<Item = u64>,
+        top: f64,
+        per_unit: u8,
+        room: &BTreeMap<u64, f64>,
+    ) -> Self {
         let times: BTreeSet<u64> = times.collect();
         let mut heights = BTreeMap::new();
         let mut last: Option<(u64, f64)> = None;
         for at in times {
             let height = last.map_or(top, |(before, height)| {
-                height + (width(at - before) * f64::from(per_unit)).clamp(NEAR, FAR)
+                let distance = (width(at - before) * f64::from(per_unit)).clamp(NEAR, FAR);
+                height + room.get(&before).map_or(distance, |room| distance.max(*room))
             });
             heights.insert(at, height);
             last = Some((at, height));
@@ -32,6 +38,12 @@ impl Scale {
     /// Returns the position of a time. The time must be one of those passed to [`new`](Self::new).
     pub(crate) fn at(&self, time: u64) -> f64 {
         self.0[&time]
+    }
+
+    /// Returns the distance from a time to the next one, or 0 for the last.
+    pub(crate) fn after(&self, time: u64) -> f64 {
+        let mut next = self.0.range(time..).map(|(_, height)| *height);
+        next.next().zip(next.next()).map_or(0.0, |(here, there)| there - here)
     }
 
     /// Returns all times with their positions, from the top.
@@ -56,13 +68,17 @@ mod tests {
 
     #[test]
     fn later_is_lower_within_the_least_and_greatest_distance() {
-        let scale = Scale::new([0, 1, 1_000_000, 10, u64::MAX].into_iter(), 100.0, PER_UNIT);
+        let none = BTreeMap::new();
+        let scale = Scale::new([0, 1, 1_000_000, 10, u64::MAX].into_iter(), 100.0, PER_UNIT, &none);
         let heights: Vec<f64> = scale.ticks().map(|(_, height)| height).collect();
         assert_eq!(heights, [100.0, 124.0, 178.0, 250.0, 322.0]);
-        let scale = Scale::new([0, 1, 2].into_iter(), 100.0, 40);
+        let scale = Scale::new([0, 1, 2].into_iter(), 100.0, 40, &none);
         assert_eq!(
             scale.ticks().map(|(_, height)| height).collect::<Vec<_>>(),
             [100.0, 140.0, 180.0]
         );
+        let room = BTreeMap::from([(0, 10.0), (1, 90.0)]);
+        let scale = Scale::new([0, 1, 2].into_iter(), 100.0, 40, &room);
+        assert_eq!((scale.at(1), scale.bottom()), (140.0, 230.0));
     }
 }

@@ -1,29 +1,42 @@
 //! A diagram as SVG. All lengths are in pixels.
 
-use std::fmt::{self, Write};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+};
 
 use crate::{
     Arrow, Diagram, Down, End, Event, Lane, Moment, Weight,
-    labels::{Labels, Stretch},
+    labels::{Area, CHARACTER, LINE, Labels, Stretch, width},
     scale::Scale,
 };
 
 /// The position of the first lane.
 const LEFT: f64 = 130.0;
-/// The distance of two lanes.
+/// The least distance of two lanes.
 const APART: f64 = 250.0;
+/// The space that a label leaves between two lanes.
+const BETWEEN: f64 = 40.0;
 /// The least width to the right of the last lane, for notes and moments.
 const RIGHT: f64 = 330.0;
-/// The least distance from the note before it at which a note may be above its dot.
-const NOTE_GAP: f64 = 36.0;
-/// The greatest width of a character of a note.
-const NOTE_CHARACTER: f64 = 6.8;
+/// The distance of a note from its lane.
+const NOTE_GAP: f64 = 9.0;
+/// The radius of the dot of an event.
+const DOT: f64 = 4.0;
 /// The greatest width of a character of a moment.
 const MOMENT_CHARACTER: f64 = 7.4;
 /// The greatest width of a character of the title.
 const TITLE_CHARACTER: f64 = 9.3;
-/// The height of the first time.
-const TOP: f64 = 110.0;
+/// The height of the title's line.
+const TITLE: f64 = 20.0;
+/// The least width that a title has before it is wrapped.
+const TITLE_WIDTH: f64 = 600.0;
+/// The height of the first time below the title.
+const TOP: f64 = 80.0;
+/// The space that is added after each time of an arrow whose label has no free position.
+const MORE: f64 = 12.0;
+/// The number of pictures that are drawn to find free positions for all labels.
+const ROUNDS: usize = 60;
 /// The distance of an arrow's tip from its lane, so that heads do not cover the lane.
 const TIP_GAP: f64 = 4.0;
 
@@ -57,36 +70,173 @@ text{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f
 .alarm-label{fill:#fff;font-weight:bold}";
 
 pub(crate) fn draw(diagram: &Diagram) -> String {
-    let scale = Scale::new(diagram.times(), TOP, diagram.pixels);
-    let mut picture = Picture {
-        diagram,
-        scale,
-        labels: Labels::default(),
-        beside: beside(diagram),
-        svg: String::new(),
-        labels_svg: String::new(),
-        notes_svg: String::new(),
-    };
-    picture.all().expect("writing to a string cannot fail");
+    let mut room = room_for_notes(diagram);
+    let mut picture = Picture::draw(diagram, &room);
+    for _ in 0..ROUNDS {
+        let Some((from, to)) = picture.crowded else { break };
+        for at in diagram.times().filter(|at| (from..to.max(from + 1)).contains(at)) {
+            let distance = picture.scale.after(at);
+            room.insert(at, distance + MORE);
+        }
+        picture = Picture::draw(diagram, &room);
+    }
     picture.svg
+}
+
+/// Returns the least distance from each time with notes to the next time. The notes of a time are above the next time.
+fn room_for_notes(diagram: &Diagram) -> BTreeMap<u64, f64> {
+    let layout = Layout::of(diagram);
+    let mut room = BTreeMap::new();
+    for Note { at, lines, .. } in layout.notes {
+        let height = LINE * f64::from(u16::try_from(lines.len()).unwrap_or(u16::MAX)) + 12.0;
+        let least = room.entry(at).or_insert(height);
+        *least = least.max(height);
+    }
+    room
+}
+
+/// The notes beside a lane at one time, joined and then wrapped.
+struct Note {
+    lane: Lane,
+    at: u64,
+    lines: Vec<String>,
+}
+
+/// The positions that do not depend on the heights of times.
+struct Layout {
+    /// The distance of two lanes: each label fits between them.
+    apart: f64,
+    /// The notes, by time and lane.
+    notes: Vec<Note>,
+    /// The position of the names of moments: to the right of all notes beside the last lane.
+    beside: f64,
+    /// The width of the picture.
+    width: f64,
+    /// The lines of the title.
+    title: Vec<String>,
+}
+
+impl Layout {
+    fn of(diagram: &Diagram) -> Self {
+        let labels = diagram.arrows.iter().map(|arrow| width(&arrow.label) + BETWEEN);
+        let names = diagram.lanes.iter().map(|name| 2.0 * half_width_of(name) + BETWEEN);
+        let apart = labels.chain(names).fold(APART, f64::max);
+        let last = diagram.lanes.len().saturating_sub(1);
+        let notes = notes(diagram, columns(apart - 2.0 * NOTE_GAP, CHARACTER));
+        let beside_last = notes.iter().filter(|note| note.lane.0 == last);
+        let widths = beside_last.flat_map(|note| &note.lines).map(|line| 24.0 + width(line));
+        let right = x(Lane(last), apart);
+        let beside = right + widths.fold(92.0, f64::max);
+        let mut moments: BTreeMap<u64, f64> = BTreeMap::new();
+        for moment in &diagram.moments {
+            *moments.entry(moment.at).or_insert(beside) += moment_width(moment);
+        }
+        let moments = moments.into_values().map(|end| end + BETWEEN);
+        let width = moments.fold((right + RIGHT).max(TITLE_WIDTH), f64::max);
+        let title = wrapped(&diagram.title, columns(width - BETWEEN, TITLE_CHARACTER));
+        Self { apart, notes, beside, width, title }
+    }
+
+    fn title_height(&self) -> f64 {
+        10.0 + TITLE * count_lines(&self.title)
+    }
+}
+
+/// Half the width of the box with the name of a lane.
+fn half_width_of(name: &str) -> f64 {
+    14.0 + 4.0 * count(name)
+}
+
+/// The width of the name of a moment, with the space around it.
+fn moment_width(moment: &Moment) -> f64 {
+    MOMENT_CHARACTER * count(&moment.label) + 24.0
+}
+
+/// Returns the notes by time and lane, those at the same lane and time joined into one.
+fn notes(diagram: &Diagram, columns: usize) -> Vec<Note> {
+    let mut joined: BTreeMap<(u64, usize), String> = BTreeMap::new();
+    for Event { lane, at, label } in &diagram.events {
+        let note = joined.entry((*at, lane.0)).or_default();
+        if !note.is_empty() {
+            note.push_str("; ");
+        }
+        note.push_str(label);
+    }
+    let joined = joined.into_iter();
+    let note = |((at, lane), note): ((u64, usize), String)| Note {
+        lane: Lane(lane),
+        at,
+        lines: wrapped(&note, columns),
+    };
+    joined.map(note).collect()
+}
+
+/// Returns the number of characters that fit in a width.
+fn columns(width: f64, character: f64) -> usize {
+    (1..u16::MAX).take_while(|&count| f64::from(count) * character <= width).count()
+}
+
+/// Wraps text between words. A word that is longer than a line is broken. Returns one line at least.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut length = 0;
+    for word in text.split(' ') {
+        let mut characters: Vec<char> = word.chars().collect();
+        if length > 0 && length + 1 + characters.len() > columns {
+            lines.push(String::new());
+            length = 0;
+        }
+        while characters.len() > columns {
+            let rest = characters.split_off(columns);
+            lines.last_mut().expect("there is a line").extend(characters);
+            lines.push(String::new());
+            characters = rest;
+        }
+        let line = lines.last_mut().expect("there is a line");
+        if length > 0 {
+            line.push(' ');
+            length += 1;
+        }
+        length += characters.len();
+        line.extend(characters);
+    }
+    lines
 }
 
 struct Picture<'a> {
     diagram: &'a Diagram,
+    layout: Layout,
     scale: Scale,
     labels: Labels,
-    /// The position of the names of moments: to the right of all notes beside the last lane.
-    beside: f64,
+    /// The times of the first arrow whose label has no free position.
+    crowded: Option<(u64, u64)>,
     svg: String,
     /// Appended to `svg` at the end, labels before notes, so that notes are on top.
     labels_svg: String,
     notes_svg: String,
 }
 
-impl Picture<'_> {
+impl<'a> Picture<'a> {
+    fn draw(diagram: &'a Diagram, room: &BTreeMap<u64, f64>) -> Self {
+        let layout = Layout::of(diagram);
+        let top = layout.title_height() + TOP;
+        let mut picture = Self {
+            diagram,
+            layout,
+            scale: Scale::new(diagram.times(), top, diagram.pixels, room),
+            labels: Labels::default(),
+            crowded: None,
+            svg: String::new(),
+            labels_svg: String::new(),
+            notes_svg: String::new(),
+        };
+        picture.all().expect("writing to a string cannot fail");
+        picture
+    }
+
     fn all(&mut self) -> fmt::Result {
         let diagram = self.diagram;
-        let (width, height) = (self.width(), self.scale.bottom() + 40.0);
+        let (width, height) = (self.layout.width, self.height());
         writeln!(
             self.svg,
             r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">"#
@@ -94,11 +244,9 @@ impl Picture<'_> {
         writeln!(self.svg, "<title>{}</title>", Escaped(&diagram.title))?;
         writeln!(self.svg, "<style>{STYLE}</style>")?;
         writeln!(self.svg, r##"<rect width="{width}" height="{height}" fill="#fff"/>"##)?;
-        writeln!(
-            self.svg,
-            r#"<text class="title" x="20" y="30">{}</text>"#,
-            Escaped(&diagram.title)
-        )?;
+        for (line, y) in self.layout.title.iter().zip(rows(30.0, TITLE)) {
+            writeln!(self.svg, r#"<text class="title" x="20" y="{y}">{}</text>"#, Escaped(line))?;
+        }
         self.grid()?;
         for (index, name) in diagram.lanes.iter().enumerate() {
             self.lane(Lane(index), name)?;
@@ -112,9 +260,7 @@ impl Picture<'_> {
         for arrow in diagram.arrows.iter().filter(|arrow| arrow.faint) {
             self.arrow(arrow)?;
         }
-        for moment in &diagram.moments {
-            self.moment(moment)?;
-        }
+        self.moments()?;
         for arrow in diagram.arrows.iter().filter(|arrow| !arrow.faint) {
             self.arrow(arrow)?;
         }
@@ -122,8 +268,20 @@ impl Picture<'_> {
         writeln!(self.svg, "</svg>")
     }
 
+    /// Returns the height of the picture. The notes of the last time are within it.
+    fn height(&self) -> f64 {
+        let last = self.diagram.times().max().unwrap_or(0);
+        let notes = self.layout.notes.iter().filter(|note| note.at == last);
+        let notes = notes.map(|note| LINE * count_lines(&note.lines) + 20.0);
+        self.scale.bottom() + notes.fold(40.0, f64::max)
+    }
+
+    fn x(&self, lane: Lane) -> f64 {
+        x(lane, self.layout.apart)
+    }
+
     fn grid(&mut self) -> fmt::Result {
-        let right = right(self.diagram);
+        let right = self.x(Lane(self.diagram.lanes.len().saturating_sub(1)));
         for (time, y) in self.scale.ticks() {
             let unit = Escaped(&self.diagram.unit);
             writeln!(
@@ -136,19 +294,22 @@ impl Picture<'_> {
     }
 
     fn lane(&mut self, lane: Lane, name: &str) -> fmt::Result {
-        let (x, end) = (x(lane), self.scale.bottom() + 20.0);
-        let half = 14.0 + 4.0 * count(name);
+        let (x, end) = (self.x(lane), self.scale.bottom() + 20.0);
+        let half = half_width_of(name);
+        let top = self.layout.title_height() + 26.0;
         writeln!(
             self.svg,
-            r#"<line class="lane" x1="{x}" y1="80" x2="{x}" y2="{end}"/><rect class="box" x="{}" y="56" width="{}" height="26" rx="6"/><text class="name" x="{x}" y="73">{}</text>"#,
+            r#"<line class="lane" x1="{x}" y1="{}" x2="{x}" y2="{end}"/><rect class="box" x="{}" y="{top}" width="{}" height="26" rx="6"/><text class="name" x="{x}" y="{}">{}</text>"#,
+            top + 24.0,
             x - half,
             2.0 * half,
+            top + 17.0,
             Escaped(name)
         )
     }
 
     fn down(&mut self, down: &Down) -> fmt::Result {
-        let (x, from) = (x(down.lane), self.scale.at(down.from));
+        let (x, from) = (self.x(down.lane), self.scale.at(down.from));
         let until = down.until.map_or(self.scale.bottom() + 20.0, |until| self.scale.at(until));
         writeln!(
             self.svg,
@@ -158,9 +319,22 @@ impl Picture<'_> {
         )
     }
 
-    fn moment(&mut self, moment: &Moment) -> fmt::Result {
+    fn moments(&mut self) -> fmt::Result {
+        let diagram = self.diagram;
+        // The names of moments at the same time are beside each other.
+        let mut ends: BTreeMap<u64, f64> = BTreeMap::new();
+        for moment in &diagram.moments {
+            let end = ends.entry(moment.at).or_insert(self.layout.beside);
+            let beside = *end;
+            *end += moment_width(moment);
+            self.moment(moment, beside)?;
+        }
+        Ok(())
+    }
+
+    fn moment(&mut self, moment: &Moment, end: f64) -> fmt::Result {
         let (y, label) = (self.scale.at(moment.at), Escaped(&moment.label));
-        let (end, text) = (self.beside, self.beside + 8.0);
+        let text = end + 8.0;
         let class = match moment.weight {
             Weight::Small => {
                 return writeln!(
@@ -183,8 +357,8 @@ impl Picture<'_> {
     }
 
     fn arrow(&mut self, arrow: &Arrow) -> fmt::Result {
-        let (x1, y1) = (x(arrow.from.0), self.scale.at(arrow.from.1));
-        let (x2, y2) = (x(arrow.to.0), self.scale.at(arrow.to.1));
+        let (x1, y1) = (self.x(arrow.from.0), self.scale.at(arrow.from.1));
+        let (x2, y2) = (self.x(arrow.to.0), self.scale.at(arrow.to.1));
         let length = (x2 - x1).hypot(y2 - y1).max(1.0);
         let (dx, dy) = ((x2 - x1) / length, (y2 - y1) / length);
         let reach = if arrow.end == End::Lost { 0.6 * length } else { length - TIP_GAP };
@@ -216,41 +390,53 @@ impl Picture<'_> {
                 r#"<path class="cross" d="M{a:.1} {b:.1}L{c:.1} {d:.1}M{a:.1} {d:.1}L{c:.1} {b:.1}"/>"#
             )?;
         }
-        // Arrows that leave together are apart where they arrive, so a label is in the last gap between two lanes.
-        // That of a lost arrow is in the first gap, since the arrow may not reach the last.
-        let gap = (APART / (x2 - x1).abs().max(1.0) * length).min(length);
-        let (start, length) =
-            if arrow.end == End::Lost { (0.0, gap.min(reach)) } else { (length - gap, gap) };
-        let start = (x1 + dx * start, y1 + dy * start);
-        let stretch = Stretch { start, direction: (dx, dy), length };
-        let (x, y) = self.labels.place(stretch, &arrow.label);
+        // Arrows that leave together are apart where they arrive, so a label is in the last gap between two lanes if there is
+        // space. That of a lost arrow is in the first gap, since the arrow may not reach the last.
+        let gap = (self.layout.apart / (x2 - x1).abs().max(1.0) * length).min(length);
+        let lost = arrow.end == End::Lost;
+        let (start, part) = if lost { (0.0, gap.min(reach)) } else { (length - gap, gap) };
+        let direction = (dx, dy);
+        let near = Stretch { start: (x1 + dx * start, y1 + dy * start), direction, length: part };
+        let all = Stretch { start: (x1, y1), direction, length: if lost { reach } else { length } };
+        let (position, free) = self.labels.place(&[near, all], &arrow.label);
+        if !free {
+            self.crowded.get_or_insert((arrow.from.1, arrow.to.1));
+        }
+        let ((x, y), baseline) = (position.beside, position.baseline);
         let slope = (dy / if dx < 0.0 { -1.0 } else { 1.0 }).atan2(dx.abs()).to_degrees();
         writeln!(
             self.labels_svg,
-            r#"<text class="along {kind}{faint}" x="{x:.1}" y="{y:.1}" dy="-3" transform="rotate({slope:.2} {x:.1} {y:.1})">{}</text>"#,
+            r#"<text class="along {kind}{faint}" x="{x:.1}" y="{y:.1}" dy="{baseline}" transform="rotate({slope:.2} {x:.1} {y:.1})">{}</text>"#,
             Escaped(&arrow.label)
         )?;
         writeln!(self.svg, "</g>")
     }
 
     fn notes(&mut self) -> fmt::Result {
-        let notes_by_place = notes_by_place(self.diagram);
-        for (lane, at, label) in &notes_by_place {
-            let (x, y) = (x(*lane), self.scale.at(*at));
-            let before =
-                notes_by_place.iter().filter(|(other, earlier, _)| other == lane && earlier < at);
-            let gap = before.map(|(_, earlier, _)| y - self.scale.at(*earlier)).fold(y, f64::min);
+        for note in &self.layout.notes {
+            self.labels.mark((self.x(note.lane), self.scale.at(note.at)), DOT);
+        }
+        for Note { lane, at, lines } in std::mem::take(&mut self.layout.notes) {
+            let (x, y) = (self.x(lane), self.scale.at(at));
+            let height = LINE * count_lines(&lines);
+            let size = (lines.iter().map(|line| width(line)).fold(0.0, f64::max), height);
+            let [above, below] = [y - 4.0 - height, y + 3.0];
+            let area = |top| Area::upright((x + NOTE_GAP, top), size);
             // An arrow to the right goes down from here, so the note is above it if there is space.
-            let above = gap > NOTE_GAP && self.only_leaves_to_the_right(*lane, *at);
-            let text = (x + 9.0, if above { y - 7.0 } else { y + 13.0 });
-            self.labels.fixed(text, label);
-            writeln!(
-                self.notes_svg,
-                r#"<circle class="dot" cx="{x}" cy="{y}" r="4"/><text class="note" x="{}" y="{}">{}</text>"#,
-                text.0,
-                text.1,
-                Escaped(label)
-            )?;
+            let above = (self.only_leaves_to_the_right(lane, at)
+                && self.labels.is_free(&area(above)))
+            .then_some(above);
+            let top = above.unwrap_or(below);
+            self.labels.take(area(top));
+            writeln!(self.notes_svg, r#"<circle class="dot" cx="{x}" cy="{y}" r="{DOT}"/>"#)?;
+            for (line, y) in lines.iter().zip(rows(top + LINE - 3.0, LINE)) {
+                writeln!(
+                    self.notes_svg,
+                    r#"<text class="note" x="{}" y="{y}">{}</text>"#,
+                    x + NOTE_GAP,
+                    Escaped(line)
+                )?;
+            }
         }
         Ok(())
     }
@@ -263,42 +449,6 @@ impl Picture<'_> {
         let leaves = arrows.clone().any(|arrow| to_the_right((arrow.from, arrow.to)));
         leaves && !arrows.any(|arrow| to_the_right((arrow.to, arrow.from)))
     }
-
-    /// Returns the width of the picture.
-    fn width(&self) -> f64 {
-        let moments = self.diagram.moments.iter();
-        let moments = moments.map(|moment| MOMENT_CHARACTER * count(&moment.label));
-        let title = 40.0 + TITLE_CHARACTER * count(&self.diagram.title);
-        let moments = moments.map(|width| self.beside + width + 36.0);
-        moments.fold(title.max(right(self.diagram) + RIGHT), f64::max)
-    }
-}
-
-fn beside(diagram: &Diagram) -> f64 {
-    let last = diagram.lanes.len().saturating_sub(1);
-    let notes = notes_by_place(diagram).into_iter().filter(|(lane, ..)| lane.0 == last);
-    let notes = notes.map(|(.., label)| 24.0 + NOTE_CHARACTER * count(&label));
-    right(diagram) + notes.fold(92.0, f64::max)
-}
-
-/// Returns the position of the last lane.
-fn right(diagram: &Diagram) -> f64 {
-    x(Lane(diagram.lanes.len().saturating_sub(1)))
-}
-
-/// Returns the notes, those at the same lane and time joined into one.
-fn notes_by_place(diagram: &Diagram) -> Vec<(Lane, u64, String)> {
-    let mut notes_by_place: Vec<(Lane, u64, String)> = Vec::new();
-    for Event { lane, at, label } in &diagram.events {
-        match notes_by_place.iter_mut().find(|place| (place.0, place.1) == (*lane, *at)) {
-            Some((.., labels)) => {
-                labels.push_str("; ");
-                labels.push_str(label);
-            }
-            None => notes_by_place.push((*lane, *at, label.clone())),
-        }
-    }
-    notes_by_place
 }
 
 /// Returns the number of characters, capped at `u16::MAX`.
@@ -306,8 +456,17 @@ fn count(text: &str) -> f64 {
     f64::from(u16::try_from(text.chars().count()).unwrap_or(u16::MAX))
 }
 
-fn x(lane: Lane) -> f64 {
-    LEFT + APART * f64::from(u16::try_from(lane.0).unwrap_or(u16::MAX))
+fn count_lines(lines: &[String]) -> f64 {
+    f64::from(u16::try_from(lines.len()).unwrap_or(u16::MAX))
+}
+
+/// Returns the heights of lines below each other.
+fn rows(first: f64, distance: f64) -> impl Iterator<Item = f64> {
+    (0..u16::MAX).map(move |row| first + distance * f64::from(row))
+}
+
+fn x(lane: Lane, apart: f64) -> f64 {
+    LEFT + apart * f64::from(u16::try_from(lane.0).unwrap_or(u16::MAX))
 }
 
 /// Escapes text for XML, and replaces control characters by spaces.
@@ -349,7 +508,7 @@ mod tests {
         diagram.event(lane, 1, &note);
         diagram.alarm(1, &name);
         let svg = diagram.svg();
-        let note_ends = number(&svg, "class=\"note\"", "x") + 6.6 * count(&note);
+        let note_ends = number(&svg, "class=\"note\"", "x") + 6.6 * 34.0;
         let (begins, wide) = (
             number(&svg, "class=\"alarm-box\"", "x"),
             number(&svg, "class=\"alarm-box\"", "width"),

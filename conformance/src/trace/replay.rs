@@ -7,7 +7,6 @@ use paxos_model::{
     cluster::{Action, Bug, CheckedCluster},
     trace::{Traced as _, itf::Value},
 };
-use state_explorer::Explorable as _;
 use stateright::Model as _;
 use thiserror::Error;
 
@@ -230,7 +229,7 @@ fn ignored(
     }
 }
 
-/// Returns the description of an action. `None` stands for the initial state.
+/// Returns the text of an action in a file. `None` stands for the initial state.
 fn does(cluster: &CheckedCluster, action: Option<Action>) -> String {
-    action.map_or("initially".to_owned(), |action| cluster.describe(&action))
+    action.map_or("initially".to_owned(), |action| cluster.does(&action))
 }

@@ -7,7 +7,10 @@ use std::{
 
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-use verdict::Verdict;
+use verdict::{
+    Verdict,
+    layout::{laid_out, terminal_width},
+};
 
 use super::{Evidence, Row, job::Job};
 
@@ -69,8 +72,8 @@ fn line(text: &str) {
 /// The failure of a job in full, with the command that shows it again.
 fn failure(job: &Job, row: &Row) -> String {
     let evidence = match &row.evidence {
-        Evidence::Proved(proof) => proof.to_string(),
-        Evidence::Explored(report) => report.to_string(),
+        Evidence::Proved(proof) => laid_out(proof, false, terminal_width()),
+        Evidence::Explored(report) => laid_out(report, false, terminal_width()),
     };
     let complaints = row.complaints.iter().map(|complaint| format!("{complaint}\n"));
     let again = job.command().map(|command| format!("to see it again: {command}\n"));

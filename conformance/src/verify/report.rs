@@ -1,42 +1,39 @@
-//! The report of a verification: a table of all jobs, a line for each link, and the failure in full.
+//! The report of a verification: a table of all jobs, a line for each link, and the failure in full. `{report:#}` also says
+//! for each space what it shows and leaves out, and counts transitions by kind.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::HumanCount;
 
 use state_explorer::Report;
-use verdict::Verdict;
+use verdict::{Verdict, layout::write_table};
 
 use super::{Evidence, Link, Row, Verification};
 
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |n: usize| HumanCount(n as u64).to_string();
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table.set_header(["link", "space", "shows", "leaves out", "states", "transitions", ""]);
-        for row in &self.rows {
+        let rows = self.rows.iter().map(|row| {
             let (states, transitions) = match &row.evidence {
                 Evidence::Proved(proof) => (String::new(), obligations(proof.proved().1)),
                 Evidence::Explored(report) => (count(report.states), count(report.transitions)),
             };
-            table.add_row([
-                row.link.to_string(),
-                row.space.clone(),
-                row.shows.to_owned(),
-                row.leaves_out.join(", "),
-                states,
-                transitions,
-                row.verdict.to_string(),
-            ]);
-        }
-        for column in [4, 5] {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
+            let mut space = row.space.clone();
+            if f.alternate() {
+                write!(space, "\n  shows: {}", row.shows).expect("a string has room");
+                if !row.leaves_out.is_empty() {
+                    let leaves_out = row.leaves_out.join(", ");
+                    write!(space, "\n  leaves out: {leaves_out}").expect("a string has room");
+                }
             }
-        }
-        writeln!(f, "{table}\n")?;
+            vec![row.link.to_string(), space, states, transitions, row.verdict.to_string()]
+        });
+        let rows: Vec<_> = rows.collect();
+        write_table(f, &["link", "space", "states", "transitions", ""], rows, &[2, 3])?;
+        writeln!(f)?;
         for link in Link::ALL {
             let rows = || self.rows.iter().filter(move |row| row.link == link);
             if rows().next().is_none() {
@@ -66,7 +63,9 @@ impl fmt::Display for Verification {
             }
             writeln!(f)?;
         }
-        self.actions(f)?;
+        if f.alternate() {
+            self.actions(f)?;
+        }
         for row in &self.rows {
             for complaint in &row.complaints {
                 writeln!(f, "\n{}, {}: {complaint}", row.link, row.space)?;
@@ -91,27 +90,14 @@ impl Verification {
             sum
         };
         let (model, replayed) = (sum(Link::Model), sum(Link::Lockstep));
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table.set_header([
-            "transitions by kind",
-            "of the model",
-            "compared with production replicas",
-        ]);
-        for (kind, count) in &model {
+        let rows = model.iter().map(|(kind, count)| {
             let taken = replayed.get(kind).copied().unwrap_or(0);
-            table.add_row([
-                (*kind).to_owned(),
-                HumanCount(*count).to_string(),
-                HumanCount(taken).to_string(),
-            ]);
-        }
-        for column in [1, 2] {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        writeln!(f, "\n{table}")
+            let [count, taken] = [*count, taken].map(|count| HumanCount(count).to_string());
+            vec![(*kind).to_owned(), count, taken]
+        });
+        let header = ["transitions by kind", "of the model", "compared with production replicas"];
+        writeln!(f)?;
+        write_table(f, &header, rows, &[1, 2])
     }
 
     /// One failure in full: a proof that failed, or else the shortest counterexample of all.
@@ -120,7 +106,9 @@ impl Verification {
             if let Evidence::Proved(proof) = &row.evidence
                 && proof.verdict != Verdict::Holds
             {
-                return writeln!(f, "\n{proof}");
+                writeln!(f)?;
+                fmt::Display::fmt(proof, f)?;
+                return writeln!(f);
             }
         }
         let length = |report: &&Report| {
@@ -130,7 +118,11 @@ impl Verification {
         let failed = self.rows.iter().filter_map(Row::explored);
         match failed.filter(|report| length(report).is_some()).min_by_key(length) {
             None => Ok(()),
-            Some(report) => writeln!(f, "\nThe shortest path to a failure:\n\n{report}"),
+            Some(report) => {
+                writeln!(f, "\nThe shortest path to a failure:\n")?;
+                fmt::Display::fmt(report, f)?;
+                writeln!(f)
+            }
         }
     }
 }

@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use comfy_table::{Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use console::Term;
 use itertools::Itertools as _;
 use paxos::NodeId;
 use paxos_node::ReadError;
@@ -20,6 +21,8 @@ use crate::{address::with_port, complain};
 
 /// The time that a node has to connect, and to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// The width of the table, in columns, if standard output is not a terminal.
+const WIDTH: u16 = 100;
 /// The length of the longest answer that is read, in bytes.
 const ANSWER_MAX: u64 = 1 << 20;
 
@@ -39,6 +42,9 @@ pub(crate) struct Args {
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
+    /// Also print the ballot, the chosen slots and the trimmed slots
+    #[arg(long, short, conflicts_with = "json")]
+    verbose: bool,
 }
 
 /// The fields of `INFO` by name, or the text of an error.
@@ -55,7 +61,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
         };
         asked.into_iter().map(answered).collect()
     });
-    let text = if args.json { as_json(&answers) } else { as_table(&answers) };
+    let text = if args.json { as_json(&answers) } else { as_table(&answers, args.verbose) };
     if let Err(error) = writeln!(io::stdout(), "{text}")
         && error.kind() != io::ErrorKind::BrokenPipe
     {
@@ -164,17 +170,19 @@ fn as_json(answers: &[(&String, Answer)]) -> String {
         .to_string()
 }
 
-fn as_table(answers: &[(&String, Answer)]) -> String {
+/// Returns a table as wide as the terminal at most, and notes below it. Addresses are wrapped, and numbers are not.
+fn as_table(answers: &[(&String, Answer)], verbose: bool) -> String {
     let number =
         |answer: &Answer, key| -> Option<u64> { answer.as_ref().ok()?.get(key)?.parse().ok() };
     let furthest = answers.iter().filter_map(|(_, answer)| number(answer, "paxos_applied_below"));
     let furthest = furthest.max().unwrap_or(0);
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    table.set_header([
-        "address", "node", "role", "leader", "ballot", "chosen", "applied", "lag", "trimmed",
-        "disk KiB",
-    ]);
+    let mut header = vec!["address", "node", "role", "leader", "applied", "lag", "disk KiB"];
+    if verbose {
+        header.extend(["ballot", "chosen", "trimmed"]);
+    }
+    table.set_header(header);
     let mut notes = String::new();
     for (address, answer) in answers {
         let said = match answer {
@@ -203,19 +211,27 @@ fn as_table(answers: &[(&String, Answer)]) -> String {
         let disk = number(answer, "paxos_disk_bytes").map(|bytes| bytes / 1024);
         let shown =
             |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
-        table.add_row([
+        let mut row = vec![
             (*address).clone(),
             word("paxos_node"),
             word("paxos_role"),
             word("paxos_leader"),
-            word("paxos_ballot"),
-            word("paxos_chosen_below"),
             word("paxos_applied_below"),
             shown(lag),
-            word("paxos_trimmed_below"),
             shown(disk),
-        ]);
+        ];
+        if verbose {
+            row.extend(["paxos_ballot", "paxos_chosen_below", "paxos_trimmed_below"].map(word));
+        }
+        table.add_row(row);
+    }
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    let width = Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| columns);
+    table.set_width(width);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
     }
     let lines = table.lines().map(|line| line.trim_end().to_owned());
-    lines.chain(notes.lines().map(str::to_owned)).join("\n")
+    let options = textwrap::Options::new(width.into()).subsequent_indent("  ").break_words(false);
+    lines.chain(notes.lines().map(|note| textwrap::fill(note, &options))).join("\n")
 }

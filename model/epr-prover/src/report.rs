@@ -1,8 +1,8 @@
-//! The results of a proof: for people a table of formulas and actions, for programs a serializable object.
+//! The results of a proof, for people ([`Display`](fmt::Display)) and for programs ([`Serialize`]). `{report:#}` also has a
+//! table of formulas and actions.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, iter, time::Duration};
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::{
@@ -11,7 +11,10 @@ use super::{
     obligation::{Finding, Moment, Obligation},
     prover::{Decision, Prover},
 };
-use verdict::Verdict;
+use verdict::{
+    Verdict,
+    layout::{WIDTH, write_table},
+};
 
 /// The result of one obligation.
 #[derive(Clone, Debug, Serialize)]
@@ -180,7 +183,8 @@ impl SpecificationReport {
         (held.count(), self.obligations.len())
     }
 
-    fn table(&self) -> Table {
+    /// Writes a row for each formula and a column for each moment. Moments that do not fit the width are in further tables.
+    fn write_tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut moments: BTreeMap<Moment, &str> = BTreeMap::new();
         let mut formulas: Vec<&str> = Vec::new();
         for report in &self.obligations {
@@ -189,32 +193,57 @@ impl SpecificationReport {
                 formulas.push(&report.formula);
             }
         }
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        let heading = std::iter::once("milliseconds").chain(moments.values().copied());
-        table.set_header(heading);
         let possible = self.possible.iter().map(|it| match it.verdict {
             Verdict::Holds => milliseconds(it.seconds),
             Verdict::Violated | Verdict::Inconclusive { .. } => "?".to_owned(),
         });
-        table.add_row(std::iter::once("possible".to_owned()).chain(possible));
-        for formula in formulas {
-            let mut row = vec![formula.to_owned()];
-            for moment in moments.keys() {
-                let cell = self
-                    .obligations
-                    .iter()
-                    .find(|report| report.formula == formula && report.moment_at == *moment);
-                row.push(cell.map_or(String::new(), cell_of));
-            }
-            table.add_row(row);
+        let mut possible = possible.chain(iter::repeat(String::new()));
+        let columns = moments.into_iter().map(|(at, moment)| {
+            let cell = |formula: &&str| {
+                let mut reports = self.obligations.iter();
+                let found = reports.find(|it| it.formula == *formula && it.moment_at == at);
+                found.map_or(String::new(), cell_of)
+            };
+            let heading = [moment.to_owned()].into_iter().chain(possible.next());
+            heading.chain(formulas.iter().map(cell)).collect::<Vec<_>>()
+        });
+        let columns: Vec<_> = columns.collect();
+        let names = ["milliseconds", "possible"].into_iter().chain(formulas.iter().copied());
+        let names: Vec<_> = names.collect();
+        let width = |cells: &mut dyn Iterator<Item = &str>| {
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0) + BETWEEN
+        };
+        let widths = columns.iter().map(|cells| width(&mut cells.iter().map(String::as_str)));
+        let widths: Vec<_> = widths.collect();
+        let room = f.width().unwrap_or(WIDTH).saturating_sub(width(&mut names.iter().copied()));
+        let mut first = 0;
+        while first < columns.len() {
+            let mut used = 0;
+            let fitting = widths[first..].iter().take_while(|width| {
+                used += **width;
+                used <= room
+            });
+            let shown = &columns[first..first + fitting.count().max(1)];
+            let right: Vec<_> = (1..=shown.len()).collect();
+            let row = |(at, name): (usize, &&str)| {
+                let cells = shown.iter().map(|cells| cells[at].clone());
+                iter::once((*name).to_owned()).chain(cells).collect::<Vec<_>>()
+            };
+            // Most formulas have no obligation in a table that has the last moment alone.
+            let rows = names.iter().enumerate().map(row);
+            let mut rows = rows.filter(|row| row[1..].iter().any(|cell| !cell.is_empty()));
+            let header = rows.next().expect("the heading is a row");
+            let header: Vec<_> = header.iter().map(String::as_str).collect();
+            write_table(f, &header, rows, &right)?;
+            writeln!(f)?;
+            first += shown.len();
         }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        table
+        Ok(())
     }
 }
+
+/// The width of the space around a cell.
+const BETWEEN: usize = 2;
 
 fn cell_of(report: &ObligationReport) -> String {
     let fails = if report.moment_at == Moment::Implied { "no" } else { "FAILS" };
@@ -235,10 +264,11 @@ fn milliseconds(seconds: f64) -> String {
 impl fmt::Display for SpecificationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} ({}): {}\n", self.specification, self.file, self.about)?;
-        let table = self.table().to_string();
-        table.lines().try_for_each(|line| writeln!(f, "{}", line.trim_end()))?;
+        if f.alternate() {
+            self.write_tables(f)?;
+        }
         let (held, all) = self.proved();
-        writeln!(f, "\n{held} of {all} obligations hold, decided by {}", self.prover)?;
+        writeln!(f, "{held} of {all} obligations hold, decided by {}", self.prover)?;
         let upwards = match &self.order_of_sorts[..] {
             [] => "no common order, one for each obligation".to_owned(),
             order => order.join(", "),
@@ -292,7 +322,9 @@ impl fmt::Display for SpecificationReport {
 impl fmt::Display for ProofReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for report in &self.specifications {
-            writeln!(f, "{report}")?;
+            // With the width and the alternate form of this report.
+            fmt::Display::fmt(report, f)?;
+            writeln!(f)?;
         }
         writeln!(f, "verdict: {}", self.verdict)?;
         if self.specifications.iter().any(|report| report.smallest().is_some()) {

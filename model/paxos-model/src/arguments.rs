@@ -38,6 +38,9 @@ pub struct RunArgs {
     /// Print the report as one JSON object.
     #[arg(long)]
     pub json: bool,
+    /// Also print the number of actions of each kind.
+    #[arg(long, short, conflicts_with = "json")]
+    pub verbose: bool,
     /// Show no progress.
     #[arg(long, short)]
     pub quiet: bool,

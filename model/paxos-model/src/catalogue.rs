@@ -24,7 +24,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::cluster::{
@@ -32,7 +31,7 @@ use crate::cluster::{
     NOT_STUCK, READS, TRIMMED,
 };
 use state_explorer::{Behaviour, Counterexample, Options, Path, explore_and_keep};
-use verdict::{Interrupt, Verdict};
+use verdict::{Interrupt, Verdict, layout::write_table};
 
 /// Returns the bounds of some nodes, slots, ballots and campaigners, without crashes, refusals and news.
 const fn space([nodes, slots, ballots, campaigners]: [u8; 4]) -> Bounds {
@@ -391,53 +390,14 @@ impl Catalogue {
 
 impl fmt::Display for Catalogue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header([
-            "#",
-            "bug",
-            "seen first by",
-            "steps",
-            "space",
-            "harm",
-            "steps",
-            "space",
-            "it is",
-        ]);
-        for entry in &self.bugs {
-            let cells = |sighting: &Option<Sighting>| match sighting {
-                None => ["-".to_owned(), String::new(), String::new()],
-                Some(Sighting { property, steps, space, .. }) => {
-                    [(*property).to_owned(), steps.to_string(), space.to_string()]
-                }
-            };
-            let felt = if entry.wrong.is_some() { &entry.wrong } else { &entry.stuck };
-            let [seen, harm] = [&entry.seen, felt].map(cells);
-            let mut row = vec![entry.label.clone(), entry.name.to_owned()];
-            row.extend(seen.into_iter().chain(harm));
-            row.push(entry.outcome());
-            table.add_row(row);
-        }
-        right(&mut table, &[0, 3, 4, 6, 7]);
-        print(f, &table)?;
+        self.write_bugs(f)?;
         writeln!(f)?;
-
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header(["space", "states", ""]);
-        for Space { number, bounds, states, verdict } in &self.spaces {
-            let what = match verdict {
-                Verdict::Holds => bounds.to_string(),
-                verdict => format!("{bounds}; without a bug: {verdict}"),
-            };
-            table.add_row([number.to_string(), states.to_string(), what]);
+        if f.alternate() {
+            self.write_spaces(f)?;
         }
-        right(&mut table, &[0, 1]);
-        print(f, &table)?;
         let holds = self.spaces.iter().all(|space| space.verdict == Verdict::Holds);
         let holds = if holds { "holds" } else { "DOES NOT HOLD" };
-        writeln!(
-            f,
-            "\nstates are those of the protocol without a bug, which {holds} in each space"
-        )?;
+        writeln!(f, "the protocol without a bug {holds} in each of {} spaces", self.spaces.len())?;
         let caught = self.bugs.iter().filter(|entry| entry.verdict == Verdict::Holds).count();
         writeln!(f, "{caught} of {} bugs are what the catalogue says", self.bugs.len())?;
         for beyond in self.beyond {
@@ -447,18 +407,50 @@ impl fmt::Display for Catalogue {
     }
 }
 
-fn right(table: &mut Table, columns: &[usize]) {
-    for &column in columns {
-        let column = table.column_mut(column).expect("there is such a column");
-        column.set_cell_alignment(CellAlignment::Right);
+impl Catalogue {
+    /// Writes a row for each bug: its harm, and the number of steps to it. The alternate form also has the first failure, and
+    /// the numbers of the spaces.
+    fn write_bugs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |entry: &Entry| {
+            let cells = |sighting: &Option<Sighting>| match sighting {
+                None => ["-".to_owned(), String::new(), String::new()],
+                Some(Sighting { property, steps, space, .. }) => {
+                    [(*property).to_owned(), steps.to_string(), space.to_string()]
+                }
+            };
+            let felt = if entry.wrong.is_some() { &entry.wrong } else { &entry.stuck };
+            let [seen, [harm, steps, space]] = [&entry.seen, felt].map(cells);
+            let mut row = vec![entry.label.clone(), entry.name.to_owned()];
+            if f.alternate() {
+                row.extend(seen);
+            }
+            row.extend([harm, steps]);
+            row.extend(f.alternate().then_some(space));
+            row.push(entry.outcome());
+            row
+        };
+        let rows: Vec<_> = self.bugs.iter().map(row).collect();
+        if f.alternate() {
+            let header =
+                ["#", "bug", "seen first by", "steps", "space", "harm", "steps", "space", "it is"];
+            write_table(f, &header, rows, &[0, 3, 4, 6, 7])
+        } else {
+            write_table(f, &["#", "bug", "harm", "steps", "it is"], rows, &[0, 3])
+        }
     }
-}
 
-fn print(f: &mut fmt::Formatter<'_>, table: &Table) -> fmt::Result {
-    for line in table.lines() {
-        writeln!(f, "{}", line.trim_end())?;
+    /// Writes a row for each space.
+    fn write_spaces(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |Space { number, bounds, states, verdict }: &Space| {
+            let what = match verdict {
+                Verdict::Holds => bounds.to_string(),
+                verdict => format!("{bounds}; without a bug: {verdict}"),
+            };
+            vec![number.to_string(), states.to_string(), what]
+        };
+        write_table(f, &["space", "states", ""], self.spaces.iter().map(row), &[0, 1])?;
+        writeln!(f, "\nstates are those of the protocol without a bug")
     }
-    Ok(())
 }
 
 /// A catalogue whose text explains each bug with its counterexamples. Its JSON is that of the catalogue.

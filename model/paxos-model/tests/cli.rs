@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use verdict::layout::WIDTH;
 
 fn paxos_model(arguments: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_paxos-model"))
@@ -38,6 +39,61 @@ fn json_is_one_object_with_the_known_numbers() {
         let actions = report["actions"].as_object().expect("counts by kind");
         assert_eq!(actions.len(), 4);
         assert_eq!(actions.values().filter_map(Value::as_u64).sum::<u64>(), 491_535);
+    }
+}
+
+#[test]
+fn no_line_is_wider_than_a_page() {
+    let trace = "../../conformance/traces/each-slot-adopts-its-own-highest-vote.itf.json";
+    for arguments in [
+        "check synod --ballots 2",
+        "check synod --ballots 2 --verbose",
+        "check cluster --ballots 2 --slots 2 --crashes 0 --no-nack --no-chosen --verbose",
+        "check cluster --nodes 2 --phase2-quorum 1 --ballots 2 --bug 8",
+        "prove",
+        "prove --verbose",
+        "mutants --show 24",
+        "mutants --show 24 --verbose",
+        &format!("trace {trace}"),
+        &format!("trace {trace} --bug 24"),
+    ] {
+        let output = paxos_model(arguments);
+        assert!(output.stdout.len() > 200, "{arguments}: {}", stderr(&output));
+        let wide = stdout(&output).lines().find(|line| line.chars().count() > WIDTH);
+        assert_eq!(wide, None, "{arguments}");
+    }
+}
+
+/// The clients' values are v0 and v1. The text has the same words as the picture.
+#[test]
+fn the_way_to_a_filled_gap_names_the_no_op() {
+    let bounds = "--slots 2 --ballots 2 --crashes 0 --no-nack --no-chosen";
+    let arguments = ["check", "cluster", "--show", "a gap is filled with a no-op"];
+    let arguments = arguments.into_iter().chain(bounds.split_whitespace());
+    let command = Command::new(env!("CARGO_BIN_EXE_paxos-model")).args(arguments).output();
+    let output = command.expect("the binary was built for this test");
+    let (_, way) = stdout(&output).split_once("is seen after").expect("the way to it");
+    for said in ["voted s0=b1:noop", "sent: Accept b1 s0=noop", "sent: Accepted b1 s0=noop from n2"]
+    {
+        assert!(way.contains(said), "{said} is not in\n{way}");
+    }
+    assert!(!way.contains("v2"), "{way}");
+    // The bug fills a gap with a no-op where the specification does not allow it.
+    let output = paxos_model("mutants --show 23 --quiet");
+    let fault = "FAULT: in s0, n2: may not propose noop in b1";
+    assert!(stdout(&output).contains(fault), "{}", stdout(&output));
+}
+
+#[test]
+fn details_are_printed_if_asked_for() {
+    for (arguments, detail) in [
+        ("check synod --ballots 2", "action       "),
+        ("prove synod", "milliseconds"),
+        ("check cluster --nodes 2 --ballots 1", "action       crash"),
+    ] {
+        let verbose = paxos_model(&format!("{arguments} --verbose"));
+        assert!(stdout(&verbose).contains(detail), "{}", stdout(&verbose));
+        assert!(!stdout(&paxos_model(arguments)).contains(detail), "{arguments}");
     }
 }
 

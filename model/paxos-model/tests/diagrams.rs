@@ -2,14 +2,19 @@
 
 #[path = "support/behaviours.rs"]
 mod behaviours;
+#[path = "support/labels.rs"]
+mod labels;
 
 use behaviours::{SNAPSHOTS_AND_READS, counterexample, told};
 use expect_test::expect;
+use labels::assert_readable;
 use paxos_model::{
     cluster::{AGREEMENT, Bounds, Bug, Cluster, REFINES},
-    diagrams::Drawn as _,
+    diagrams::Drawn,
     synod::{self, Synod},
 };
+use state_explorer::{Options, explore_and_keep};
+use stateright::Expectation;
 
 fn synod() -> Synod {
     let bounds = synod::Bounds {
@@ -22,8 +27,9 @@ fn synod() -> Synod {
     Synod::new(bounds).expect("bounds in range")
 }
 
-/// Writes a diagram to a file that people can view.
+/// Writes a diagram to a file that people can view. No label covers another.
 fn keep(name: &str, diagram: &space_time::Diagram) {
+    assert!(assert_readable(&diagram.svg(), name) > 10);
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(folder.join(format!("{name}.svg")), diagram.svg()).expect("writable");
     std::fs::write(folder.join(format!("{name}.mmd")), diagram.mermaid()).expect("writable");
@@ -190,6 +196,35 @@ fn snapshots_and_reads_are_told() {
             Note over L1: 14 · has a snapshot below s1<br/>leads
     "]]
     .assert_eq(&diagram.mermaid());
+}
+
+/// Draws the way to each property that `--show` accepts.
+fn assert_ways_are_readable<M: Drawn>(model: &M) {
+    let properties = model.properties();
+    let sought: Vec<_> =
+        properties.iter().filter(|it| it.expectation == Expectation::Sometimes).collect();
+    assert!(!sought.is_empty());
+    for property in sought {
+        let options = Options { show: Some(property.name.to_owned()), ..Options::default() };
+        let explored = explore_and_keep(model, &options);
+        let way = explored.behaviours.get(property.name).expect("it is seen in these bounds");
+        let title = format!("{}: {}", property.name, model.title());
+        assert_readable(&model.diagram(way, &title).svg(), &title);
+    }
+}
+
+#[test]
+fn the_labels_of_what_can_be_shown_are_readable() {
+    let quiet = Bounds { crashes: Some(0), nacks: false, chosen: false, ..Bounds::of(3, 2, 2) };
+    for bounds in [
+        quiet,
+        Bounds { snapshots: true, ..Bounds { slots: 1, ..quiet } },
+        Bounds { reads: 1, ..Bounds { slots: 1, ..quiet } },
+        Bounds::of(2, 1, 3),
+    ] {
+        assert_ways_are_readable(&Cluster::new(bounds).expect("bounds in range").checked());
+    }
+    assert_ways_are_readable(&synod());
 }
 
 #[test]

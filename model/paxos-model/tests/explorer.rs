@@ -4,7 +4,7 @@
 //! on standard error, past the capture of the test runner, and checks no page.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _, stderr},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _, stderr},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -54,13 +54,16 @@ impl Explorer {
 
     /// The response, including its headers.
     fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers, in text");
-        answer
+        get(&self.address, path).expect("it answers, in text")
     }
+}
+
+fn get(address: &str, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map(|_| answer)
 }
 
 impl Drop for Explorer {
@@ -133,6 +136,76 @@ fn page(url: &str, name: &str) -> Option<String> {
     let page = reader.join().expect("no panic").expect("a page is text");
     let _ = std::fs::remove_dir_all(&profile);
     Some(page)
+}
+
+/// A page that has the Explorer in a frame of 1280 x 800 pixels and says where in it the picture is.
+const MEASURE: &str = "<pre id=said>no picture</pre>
+<iframe id=frame width=1280 height=800 style='border:0'></iframe>
+<script>
+frame.src = '/' + location.hash;
+setInterval(() => {
+    const picture = frame.contentDocument.querySelector('.hscroll svg');
+    if (!picture) return;
+    const { top, bottom, left, right } = picture.getBoundingClientRect();
+    said.textContent = `the picture: ${[top, bottom, left, right].map(Math.round).join(' ')}.`;
+}, 50);
+</script>";
+
+/// Serves [`MEASURE`] at /measure, and everything else from the Explorer: only a page of the same address can look into
+/// the frame. Returns its address. The thread ends with the process.
+fn measuring(explorer: &Explorer) -> String {
+    let explorer = explorer.address.clone();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("it has one").to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let explorer = explorer.clone();
+            // A browser may open connections that it does not use.
+            thread::spawn(move || {
+                let mut stream = stream.expect("a connection");
+                let mut lines = BufReader::new(stream.try_clone().expect("a handle")).lines();
+                let Some(Ok(request)) = lines.next() else { return };
+                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+                let path = request.split(' ').nth(1).expect("a request has a path");
+                let answer = if path == "/measure" {
+                    format!("HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n{MEASURE}")
+                } else {
+                    // At the end of the test, the Explorer is gone before the browser.
+                    get(&explorer, path).unwrap_or_default()
+                };
+                let _ = stream.write_all(answer.as_bytes()); // The browser may have closed it.
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn the_picture_is_seen_without_scrolling() {
+    let explorer = Explorer::start("cluster --nodes 3 --ballots 2");
+    let address_of = |way: &[&str]| {
+        let cluster = Cluster::new(Bounds::of(3, 1, 2)).expect("bounds in range").checked();
+        address(cluster, way)
+    };
+    let way = [
+        "n1 campaigns",
+        "n2 gets Prepare b0",
+        "n1 gets Promise b0 from n2 reporting nothing",
+        "n1 proposes in 1 slots",
+        "n2 gets Accept b0 s0=v0",
+    ];
+    let server = measuring(&explorer);
+    for (name, way) in [("begin", &way[..1]), ("end", &way[..])] {
+        let url = format!("http://{server}/measure#/steps{}", address_of(way));
+        let Some(page) = page(&url, name) else { return };
+        let (_, rest) = page.split_once("the picture: ").expect("the frame has a picture");
+        let (numbers, _) = rest.split_once('.').expect("four numbers");
+        let numbers = numbers.split(' ').map(|number| number.parse().expect("a number"));
+        let numbers: Vec<i32> = numbers.collect();
+        let [top, bottom, left, right] = numbers[..] else { panic!("{numbers:?}") };
+        assert!(0 < top && bottom < 800 && 0 < left && right < 1280, "{numbers:?}");
+        assert!(bottom - top > 100 && right - left > 500, "{numbers:?}");
+    }
 }
 
 fn cluster() -> CheckedCluster {

@@ -433,7 +433,8 @@ mod tests {
                2  add 2
                     3
         "#]]
-        .assert_eq(&report.to_string());
+        .assert_eq(&format!("{report:#}"));
+        assert!(report.to_string().contains("\n\nnever taken  three\n\n"), "{report}");
     }
 
     #[test]

@@ -31,6 +31,11 @@ pub trait Monitor<M: Explorable>: Clone + Send + Sync + 'static {
         model.title()
     }
 
+    /// Returns a history as a text for people, as [`Explorable::render`] does for states.
+    fn render(&self, _model: &M, history: &Self::History) -> String {
+        format!("{history:?}")
+    }
+
     /// Returns the history after a step. The default history is that of an initial state.
     fn observe(
         &self,
@@ -226,6 +231,10 @@ impl<M: Explorable, O: Monitor<M>> Explorable for Monitored<M, O> {
 
     fn describe(&self, action: &M::Action) -> String {
         self.model.describe(action)
+    }
+
+    fn render(&self, state: &Self::State) -> String {
+        self.model.render(&state.state) + &self.monitor.render(&self.model, &state.history)
     }
 
     fn packing(&self) -> Option<&dyn Packing<Self::State>> {

@@ -1,4 +1,5 @@
-//! The report of an exploration, for people ([`Display`](fmt::Display)) and for programs ([`Serialize`]).
+//! The report of an exploration, for people ([`Display`](fmt::Display)) and for programs ([`Serialize`]). `{report:#}` also has
+//! the number of actions of each kind.
 //!
 //! This module has the types and their texts. [`explore`](super::explore) decides the verdict.
 
@@ -174,17 +175,7 @@ impl fmt::Display for Report {
             writeln!(f, "{expectation:<11}  {name:<width$}  {finding}")?;
         }
 
-        let fired: Vec<_> = self
-            .actions
-            .iter()
-            .map(|(kind, count)| (*kind, HumanCount(*count).to_string()))
-            .collect();
-        let width = fired.iter().map(|(kind, _)| kind.len()).max().unwrap_or(0);
-        let digits = fired.iter().map(|(_, count)| count.len()).max().unwrap_or(0);
-        writeln!(f)?;
-        for (kind, count) in fired {
-            writeln!(f, "{:<11}  {kind:<width$}  {count:>digits$}", "action")?;
-        }
+        self.write_actions(f)?;
 
         if !self.warnings.is_empty() {
             writeln!(f)?;
@@ -202,6 +193,29 @@ impl fmt::Display for Report {
                 writeln!(f, "\n{} {what} after {length} steps ({which}):", property.name)?;
                 write!(f, "{}", Path(steps))?;
             }
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// Writes the number of times that each kind of action was taken, or else only the kinds that never were.
+    fn write_actions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let never = self.actions.iter().filter(|(_, count)| **count == 0);
+        let never: Vec<_> = never.map(|(kind, _)| *kind).collect();
+        if !f.alternate() && !never.is_empty() {
+            return writeln!(f, "\n{:<11}  {}", "never taken", never.join(", "));
+        }
+        if !f.alternate() {
+            return Ok(());
+        }
+        let taken = self.actions.iter().map(|(kind, n)| (*kind, HumanCount(*n).to_string()));
+        let taken: Vec<_> = taken.collect();
+        let width = taken.iter().map(|(kind, _)| kind.len()).max().unwrap_or(0);
+        let digits = taken.iter().map(|(_, count)| count.len()).max().unwrap_or(0);
+        writeln!(f)?;
+        for (kind, count) in taken {
+            writeln!(f, "{:<11}  {kind:<width$}  {count:>digits$}", "action")?;
         }
         Ok(())
     }

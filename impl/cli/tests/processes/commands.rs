@@ -160,7 +160,19 @@ fn status_tells_whether_all_agree() {
         table.contains("leader") && addresses.iter().all(|node| table.contains(node)),
         "{table}"
     );
+    let fits = |table: &str| table.lines().all(|line| line.chars().count() <= 100);
+    let all = run(["status", "--verbose"].into_iter().chain(addresses.iter().map(String::as_str)));
+    assert!(all.output.contains("trimmed") && !table.contains("trimmed"), "{all:?}");
+    assert!(fits(&table) && fits(&all.output), "{all:?}");
     cluster.kill(1);
+    // The name is as long as a name can be, and has to be wrapped.
+    let long = format!("{}.invalid:7001", ["node"; 12].join("."));
+    let unknown = run(["status", &long]).output;
+    let row = unknown.lines().take_while(|line| !line.starts_with(&long));
+    assert!(
+        row.clone().count() > 1 && row.clone().all(|line| line.chars().count() <= 100),
+        "{unknown}"
+    );
     let one_is_down = status();
     assert_eq!(one_is_down.code, Some(3), "{one_is_down:?}");
     let why = format!("\n{}: ", addresses[0]);

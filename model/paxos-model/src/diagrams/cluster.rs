@@ -159,6 +159,7 @@ impl Picture<'_> {
             meaning.wrong.push("a read misses what was known".to_owned());
         }
         if let Some(fault) = after.history.fault.filter(|_| before.history.fault.is_none()) {
+            let fault = self.cluster.in_words(fault.to_string());
             meaning.wrong.push(format!("no step of the specification: {fault}"));
         }
         meaning

@@ -8,6 +8,17 @@ use stateright::{Model, Path, Property};
 use super::Drawn;
 use state_explorer::{Behaviour, Wrapper, lifted};
 
+/// The layout of the Explorer's page in a window of usual size. The Explorer writes the picture into its page as it is, with this
+/// style. Without it, a picture that is wider than its column moves below the list of properties, where it is not seen. The
+/// picture stays in the window while the list of actions is scrolled.
+const LAYOUT: &str = "<style>@media (min-width:900px){\
+    .main-flex{flex-wrap:nowrap}\
+    .main-flex-left{flex:0 0 380px}\
+    .main-flex-right{flex:1 1 0;min-width:0;position:sticky;top:0;align-self:flex-start;\
+    max-height:100vh;overflow-y:auto}\
+    .hscroll svg{max-width:100%;height:auto}\
+    }</style>";
+
 /// A model for stateright's Explorer.
 pub struct ExplorerAdapter<M: Drawn> {
     model: M,
@@ -52,7 +63,8 @@ impl<M: Drawn> Model for ExplorerAdapter<M> {
         let (initial, first) = path.next()?;
         let actions = [first].into_iter().chain(path.map(|(_, action)| action)).flatten();
         let behaviour = Behaviour::replay(&self.model, initial, actions)?;
-        Some(self.model.diagram(&behaviour, &self.model.title()).svg())
+        let picture = self.model.diagram(&behaviour, &self.model.title()).svg();
+        Some(format!("{LAYOUT}{picture}"))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

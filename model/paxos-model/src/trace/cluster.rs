@@ -147,6 +147,11 @@ impl Traced for CheckedCluster {
         Ok(cluster.with_bug(bug).checked())
     }
 
+    /// The no-op is one more value here, as in files of earlier versions. Such a file would not be replayed if its texts differed.
+    fn does(&self, action: &Action) -> String {
+        format!("{action:?}")
+    }
+
     fn write_state(&self, state: &CheckedState) -> Variables {
         Codec { bounds: self.bounds() }.state(state)
     }

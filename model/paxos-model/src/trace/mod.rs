@@ -56,6 +56,11 @@ pub trait Traced: Explorable {
     /// Fails if the bounds or the bug cannot be used. The error names the place in the file.
     fn read(bounds: &Value, bug: Option<&Value>) -> Result<Self, String>;
 
+    /// Returns the text of an action in a file.
+    fn does(&self, action: &Self::Action) -> String {
+        self.describe(action)
+    }
+
     /// Converts a state from a file of this program to the form that [`Self::write_state`] writes. An earlier
     /// version of the program may have written the file.
     fn in_our_form(state: Variables) -> Variables {
@@ -254,9 +259,9 @@ impl<A> Recorded<A> {
     }
 }
 
-/// Returns an action in words. `None` is the initial state.
-fn does<M: Explorable>(model: &M, action: Option<&M::Action>) -> String {
-    action.map_or("initially".to_owned(), |action| model.describe(action))
+/// Returns the text of an action in a file. `None` is the initial state.
+fn does<M: Traced>(model: &M, action: Option<&M::Action>) -> String {
+    action.map_or("initially".to_owned(), |action| model.does(action))
 }
 
 /// Compares traces by the content of their files.

@@ -282,10 +282,14 @@ fn states_alone_are_explained() {
             step 5: no action leads to the recorded state
             possible there:
               prepare ballot 1; but the recorded state differs at maxVBal[a0]: recorded 0, the model has -1
-              acceptor 0 votes in ballot 0; but the recorded state differs at msgs: recorded 1a [bal: 1], the model has nothing
-              acceptor 1 votes in ballot 0; but the recorded state differs at maxVBal[a0]: recorded 0, the model has -1
-              acceptor 2 promises ballot 0; but the recorded state differs at maxBal[a2]: recorded -1, the model has 0
-              acceptor 2 votes in ballot 0; but the recorded state differs at maxBal[a2]: recorded -1, the model has 0
+              acceptor 0 votes in ballot 0; but the recorded state differs at msgs: recorded 1a [bal: 1], the
+                model has nothing
+              acceptor 1 votes in ballot 0; but the recorded state differs at maxVBal[a0]: recorded 0, the model
+                has -1
+              acceptor 2 promises ballot 0; but the recorded state differs at maxBal[a2]: recorded -1, the model
+                has 0
+              acceptor 2 votes in ballot 0; but the recorded state differs at maxBal[a2]: recorded -1, the model
+                has 0
             exit 1
         "]],
     );
@@ -318,7 +322,8 @@ fn where_it_stops_being_a_behaviour_is_said() {
         &expect![[r"
             trace    elsewhere.itf.json
             shows    two ballots
-            model    cluster: 3 nodes, 1 slots, 2 ballots, 2 campaigners; leaves out unsynced steps, snapshots, reads
+            model    cluster: 3 nodes, 1 slots, 2 ballots, 2 campaigners; leaves out unsynced steps, snapshots,
+                     reads
                  1   n1 campaigns
                  2   n2 gets Prepare b0
                  3   n1 gets Promise b0 from n2 reporting nothing
@@ -362,10 +367,11 @@ fn where_it_stops_being_a_behaviour_is_said() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let mermaid = fs::read_to_string(folder.join("forgot.mmd")).expect("it was drawn");
     assert!(mermaid.contains("5 · step 5 is none of the model: the recorded state differs"));
+    let words: Vec<_> = said.split_whitespace().collect();
     assert!(
-        said.contains(
+        words.join(" ").contains(
             "step 5: n2 campaigns: the recorded state differs at nodes[n2].disk.promised: \
-             recorded 0, the model has 1\npossible there:\n"
+             recorded 0, the model has 1 possible there:"
         ),
         "{said}"
     );
@@ -511,7 +517,8 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
         &expect![[r"
             trace    broken.itf.json
             shows    agreement is violated
-            model    cluster: 2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes; leaves out unsynced steps, crashes, snapshots, reads; broken by bug 8: ignores what is reported
+            model    cluster: 2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes; leaves out
+                     unsynced steps, crashes, snapshots, reads; broken by bug 8: ignores what is reported
             broken   by bug 8, as the file says: A new leader ignores what the promises report.
                  1   n1 campaigns
                  2   n2 gets Prepare b0

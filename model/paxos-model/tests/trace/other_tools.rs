@@ -185,7 +185,8 @@ fn traces_of_apalache_are_understood() {
             trace    apalache.itf.json
             model    synod: 3 acceptors, 1 values, 2 ballots, quorums of 2 and 2
             actions  not in the file; found from the states
-            names    in the file: a0 is a0_OF_ACCEPTOR, a1 is a1_OF_ACCEPTOR, a2 is a2_OF_ACCEPTOR, v0 is 1_OF_VALUE, none is None_OF_VALUE
+            names    in the file: a0 is a0_OF_ACCEPTOR, a1 is a1_OF_ACCEPTOR, a2 is a2_OF_ACCEPTOR, v0 is
+                     1_OF_VALUE, none is None_OF_VALUE
                  1   prepare ballot 0
                  2   acceptor 0 promises ballot 0
                  3   acceptor 1 promises ballot 0
@@ -483,29 +484,33 @@ fn a_loop_has_to_close() {
     check(
         &says(&lasso(9), "lasso.itf.json", &["--mermaid", "lasso.mmd"]),
         &expect![[r"
-        trace    lasso.itf.json
-        model    synod: 3 acceptors, 2 values, 2 ballots, quorums of 2 and 2
-        actions  not in the file; found from the states
-        assumed  each majority of the 3 acceptors is a quorum
-             1   prepare ballot 0
-             2   acceptor 0 promises ballot 0
-             3   acceptor 1 promises ballot 0
-             4   propose value 1 in ballot 0
-             5   acceptor 0 votes in ballot 0
-             6   prepare ballot 1
-             7   acceptor 0 promises ballot 1
-             8   acceptor 2 promises ballot 1
-             9   propose value 1 in ballot 1
-            10   acceptor 2 votes in ballot 1
-        verdict  violated: not a behaviour of the model
-        the loop: no action leads from the last state back to state 9, as loop says
-        possible there:
-          acceptor 0 votes in ballot 1; but the recorded state differs at maxVBal[a0]: recorded 0, the model has 1
-          acceptor 1 promises ballot 1; but the recorded state differs at maxBal[a1]: recorded 0, the model has 1
-          acceptor 1 votes in ballot 0; but the recorded state differs at maxVBal[a1]: recorded -1, the model has 0
-          acceptor 1 votes in ballot 1; but the recorded state differs at maxBal[a1]: recorded 0, the model has 1
-        exit 1
-    "]],
+            trace    lasso.itf.json
+            model    synod: 3 acceptors, 2 values, 2 ballots, quorums of 2 and 2
+            actions  not in the file; found from the states
+            assumed  each majority of the 3 acceptors is a quorum
+                 1   prepare ballot 0
+                 2   acceptor 0 promises ballot 0
+                 3   acceptor 1 promises ballot 0
+                 4   propose value 1 in ballot 0
+                 5   acceptor 0 votes in ballot 0
+                 6   prepare ballot 1
+                 7   acceptor 0 promises ballot 1
+                 8   acceptor 2 promises ballot 1
+                 9   propose value 1 in ballot 1
+                10   acceptor 2 votes in ballot 1
+            verdict  violated: not a behaviour of the model
+            the loop: no action leads from the last state back to state 9, as loop says
+            possible there:
+              acceptor 0 votes in ballot 1; but the recorded state differs at maxVBal[a0]: recorded 0, the model
+                has 1
+              acceptor 1 promises ballot 1; but the recorded state differs at maxBal[a1]: recorded 0, the model
+                has 1
+              acceptor 1 votes in ballot 0; but the recorded state differs at maxVBal[a1]: recorded -1, the
+                model has 0
+              acceptor 1 votes in ballot 1; but the recorded state differs at maxBal[a1]: recorded 0, the model
+                has 1
+            exit 1
+        "]],
     );
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let mermaid = fs::read_to_string(folder.join("lasso.mmd")).expect("it was drawn");

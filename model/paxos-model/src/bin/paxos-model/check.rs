@@ -22,7 +22,7 @@ use state_explorer::{
 };
 use verdict::Interrupt;
 
-use crate::{broken::ClusterModelArgs, complain, deliver, keep::KeepArgs, unusable};
+use crate::{Form, broken::ClusterModelArgs, complain, deliver, keep::KeepArgs, unusable};
 
 #[derive(Subcommand)]
 pub(crate) enum Check {
@@ -205,7 +205,11 @@ fn explored<M: Drawn + Traced, E: std::error::Error>(
         return unusable(&error);
     }
     let explored = explore_and_keep(&model, &options);
-    let delivered = deliver(&explored.report, &explored.report.verdict, args.run.json);
+    let delivered = deliver(
+        &explored.report,
+        &explored.report.verdict,
+        Form::of(args.run.json, args.run.verbose),
+    );
     match args.keep.keep(&model, &explored) {
         Ok(()) => delivered,
         Err(error) => unusable(&error),

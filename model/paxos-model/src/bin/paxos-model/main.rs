@@ -22,7 +22,12 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
-use verdict::{Interrupt, Verdict, memory::allocator_reserves_ahead, signals};
+use verdict::{
+    Interrupt, Verdict,
+    layout::{laid_out, terminal_width},
+    memory::allocator_reserves_ahead,
+    signals,
+};
 
 /// A search allocates a path for each state that it queues. With the system's allocator, this takes a sixth of the
 /// time of breadth-first search.
@@ -83,15 +88,31 @@ fn interrupt() -> Interrupt {
     })
 }
 
+/// The form of a printed report.
+#[derive(Clone, Copy)]
+enum Form {
+    Json,
+    Text { verbose: bool },
+}
+
+impl Form {
+    const fn of(json: bool, verbose: bool) -> Self {
+        if json { Self::Json } else { Self::Text { verbose } }
+    }
+}
+
 /// Prints a report, and returns the exit code of its verdict.
-fn deliver<R: Serialize + Display>(report: &R, verdict: &Verdict, json: bool) -> ExitCode {
+fn deliver<R: Serialize + Display>(report: &R, verdict: &Verdict, form: Form) -> ExitCode {
     let print = || {
         let mut out = io::stdout().lock();
-        if json {
-            serde_json::to_writer(&mut out, report)?;
-            writeln!(out)?;
-        } else {
-            write!(out, "{report}")?;
+        match form {
+            Form::Json => {
+                serde_json::to_writer(&mut out, report)?;
+                writeln!(out)?;
+            }
+            Form::Text { verbose } => {
+                write!(out, "{}", laid_out(report, verbose, terminal_width()))?;
+            }
         }
         out.flush()
     };

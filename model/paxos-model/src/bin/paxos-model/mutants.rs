@@ -11,7 +11,7 @@ use paxos_model::{
 };
 use verdict::Interrupt;
 
-use crate::{broken::bug, deliver, keep::FileArgs, unusable};
+use crate::{Form, broken::bug, deliver, keep::FileArgs, unusable};
 
 #[derive(Args)]
 #[command(
@@ -30,6 +30,9 @@ pub(crate) struct MutantsArgs {
     /// Print the report as one JSON object.
     #[arg(long)]
     json: bool,
+    /// Also print the property that fails first, and the spaces.
+    #[arg(long, short, conflicts_with = "json")]
+    verbose: bool,
     /// Show no progress.
     #[arg(long, short)]
     quiet: bool,
@@ -49,15 +52,16 @@ pub(crate) fn run(args: &MutantsArgs, interrupt: &Interrupt) -> ExitCode {
         bar.inc(1);
     });
     bar.finish_and_clear();
+    let form = Form::of(args.json, args.verbose);
     match args.show {
         Some(bug) => {
-            let delivered = deliver(&catalogue.explained(), &catalogue.verdict, args.json);
+            let delivered = deliver(&catalogue.explained(), &catalogue.verdict, form);
             match keep(bug, &catalogue, &args.files) {
                 Ok(()) => delivered,
                 Err(error) => unusable(&error),
             }
         }
-        None => deliver(&catalogue, &catalogue.verdict, args.json),
+        None => deliver(&catalogue, &catalogue.verdict, form),
     }
 }
 

@@ -22,7 +22,7 @@ use itertools::Itertools as _;
 use paxos_model::{arguments::seconds, outputs, specifications::SPECIFICATIONS};
 use verdict::Interrupt;
 
-use crate::{deliver, unusable};
+use crate::{Form, deliver, unusable};
 
 #[derive(Args)]
 pub(crate) struct ProveArgs {
@@ -46,6 +46,9 @@ pub(crate) struct ProveArgs {
     /// Print the report as one JSON object.
     #[arg(long)]
     json: bool,
+    /// Also print a table of all obligations, with the time that each took.
+    #[arg(long, short, conflicts_with = "json")]
+    verbose: bool,
     /// Show no progress.
     #[arg(long, short)]
     quiet: bool,
@@ -110,7 +113,7 @@ pub(crate) fn run(args: &ProveArgs, interrupt: &Interrupt) -> ExitCode {
         bar.inc(1);
     });
     bar.finish_and_clear();
-    deliver(&report, &report.verdict, args.json)
+    deliver(&report, &report.verdict, Form::of(args.json, args.verbose))
 }
 
 fn progress(count: u64, quiet: bool) -> ProgressBar {

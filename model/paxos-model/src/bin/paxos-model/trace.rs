@@ -12,7 +12,7 @@ use paxos_model::{
 use serde::Serialize;
 use verdict::Verdict;
 
-use crate::{broken::bug, deliver, unusable};
+use crate::{Form, broken::bug, deliver, unusable};
 
 /// Replay a trace on its model, step by step, and report the first step that the model does not allow
 ///
@@ -118,7 +118,7 @@ fn replay<M: Drawn + Traced>(trace: &Trace<M>, bug: Option<Broken>, args: &Trace
             return unusable(&error);
         }
     }
-    deliver(&report, &report.verdict, args.json)
+    deliver(&report, &report.verdict, Form::of(args.json, false))
 }
 
 /// The report of a replay.

@@ -22,6 +22,14 @@ use super::{
 };
 
 impl Cluster {
+    /// Returns a text with the name of the no-op. An action and a state do not know the number of the clients' values, so
+    /// their texts have the no-op as one more value, such as `v2`.
+    pub(crate) fn in_words(&self, text: String) -> String {
+        let noop = format!("{:?}", self.bounds().noop());
+        // A log with one slot has no gap, and so no no-op.
+        if self.bounds().slots == 1 { text } else { text.replace(&noop, "noop") }
+    }
+
     /// Returns the title of a model of this cluster.
     pub(super) fn titled(&self, name: &str) -> String {
         let title = self.bounds().title(name);
@@ -137,7 +145,11 @@ impl Explorable for Cluster {
     }
 
     fn describe(&self, action: &Action) -> String {
-        format!("{action:?}")
+        self.in_words(format!("{action:?}"))
+    }
+
+    fn render(&self, state: &State) -> String {
+        self.in_words(format!("{state:?}"))
     }
 }
 

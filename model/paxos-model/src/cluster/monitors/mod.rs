@@ -79,6 +79,10 @@ impl Monitor<Cluster> for Monitors {
         cluster.titled("cluster")
     }
 
+    fn render(&self, cluster: &Cluster, history: &History) -> String {
+        cluster.in_words(format!("{history:?}"))
+    }
+
     fn allows(&self, cluster: &Cluster, history: &History, action: &Action) -> bool {
         let budget = cluster.bounds().crashes;
         !matches!(action, Action::Crash(_)) || budget.is_none_or(|most| history.crashes < most)

@@ -1,0 +1,98 @@
+//! The layout of reports: no line is longer than the terminal is wide, and nothing is cut.
+//!
+//! A report is a [`Display`]. `{report:width$}` writes its tables in `width` columns, and `{report:#width$}` also has the
+//! details. [`laid_out`] does both, and wraps the lines that are not in tables.
+
+use std::fmt::{self, Display};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use console::Term;
+use textwrap::{Options, WordSplitter};
+
+/// The width of a report, in columns, if standard output is not a terminal.
+pub const WIDTH: usize = 100;
+
+/// Returns the width of the terminal that is standard output, in columns, or else [`WIDTH`].
+pub fn terminal_width() -> usize {
+    Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns))
+}
+
+/// Returns the text of a report with lines of at most `width` columns. Only a word that is longer makes a longer line.
+/// The details are in it if `verbose`.
+pub fn laid_out(report: &impl Display, verbose: bool, width: usize) -> String {
+    let text = if verbose { format!("{report:#width$}") } else { format!("{report:width$}") };
+    text.split_inclusive('\n').map(|line| wrapped(line, width)).collect()
+}
+
+/// Wraps a line between words. Further lines begin below the last part of the line that two spaces set off, such as the
+/// text behind a name, or else two columns to the right of the first.
+fn wrapped(line: &str, width: usize) -> String {
+    if line.trim_end().chars().count() <= width {
+        return line.to_owned();
+    }
+    let start = line.len() - line.trim_start().len();
+    let set_off = line[..line.len().min(width / 2)].rfind("  ").map_or(0, |gap| gap + 2);
+    let indent = " ".repeat(if set_off > start { set_off } else { start + 2 });
+    let options = Options::new(width)
+        .subsequent_indent(&indent)
+        .break_words(false)
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::fill(line, options)
+}
+
+/// Writes a table in the width of the formatter, or in [`WIDTH`] columns. Cells that are too wide are wrapped. The
+/// columns `right`, counted from 0, are aligned to the right and are not wrapped.
+///
+/// # Errors
+/// Fails if the formatter does.
+pub fn write_table(
+    f: &mut fmt::Formatter<'_>,
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+    right: &[usize],
+) -> fmt::Result {
+    let width = u16::try_from(f.width().unwrap_or(WIDTH)).unwrap_or(u16::MAX);
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header).add_rows(rows);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    for &column in right {
+        let column = table.column_mut(column).expect("a header names each column");
+        column.set_cell_alignment(CellAlignment::Right);
+        column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+    }
+    table.lines().try_for_each(|line| writeln!(f, "{}", line.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Report;
+
+    impl Display for Report {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let long = "many words ".repeat(9);
+            write_table(f, &["name", "number"], [vec![long.clone(), "1234567".to_owned()]], &[1])?;
+            writeln!(f, "warning  {long}")?;
+            writeln!(f, "    {long}")?;
+            if f.alternate() { writeln!(f, "a detail") } else { Ok(()) }
+        }
+    }
+
+    #[test]
+    fn nothing_is_wider_than_asked_for_and_nothing_is_lost() {
+        for width in [30, 60, WIDTH] {
+            let text = laid_out(&Report, false, width);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            assert_eq!(text.matches("many").count(), 27, "{text}");
+            assert!(text.contains("1234567"), "{text}");
+        }
+        assert!(laid_out(&Report, true, WIDTH).ends_with("a detail\n"));
+    }
+
+    #[test]
+    fn a_wrapped_line_goes_on_below_its_text() {
+        assert_eq!(wrapped("why    one two three\n", 16), "why    one two\n       three\n");
+        assert_eq!(wrapped("  one two three four", 12), "  one two\n    three\n    four");
+    }
+}
