@@ -267,8 +267,8 @@ fn every_mutant_is_found() {
         24 AdoptsWholeLog
            3 nodes, 2 slots, 2 ballots, 2 campaigners, 0 crashes: votes, 8
         25 TrimsUnchosen
-           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes, snapshots: votes, 5
-           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes, snapshots: votes, 5
+           2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes, snapshots: trimmed, 5
+           3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes, snapshots: trimmed, 5
         25 LeadsBehind
            2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes, snapshots: role, 8
         26 ReadsUnconfirmed

@@ -182,13 +182,13 @@ impl Elections {
     }
 
     /// Returns the node to send requests to: this node if it leads with a quorum, otherwise the sender of the last
-    /// heartbeat, unless that is older than two election timeouts. A leader without a quorum may have been replaced.
-    /// The heartbeat of its successor then says so.
-    pub(super) fn leader(&self, leads: bool, now: Now) -> Option<NodeId> {
-        if leads && self.is_followed(now) {
+    /// heartbeat, unless that is older than two election timeouts. `leads_in` is the ballot in which this node leads. A
+    /// leader without a quorum may have been replaced. The heartbeat of its successor has a higher ballot.
+    pub(super) fn leader(&self, leads_in: Option<Ballot>, now: Now) -> Option<NodeId> {
+        if leads_in.is_some() && self.is_followed(now) {
             return Some(self.me);
         }
-        let (ballot, heard) = self.heartbeat?;
+        let (ballot, heard) = self.heartbeat.filter(|(ballot, _)| Some(*ballot) > leads_in)?;
         let recent = now.saturating_sub(heard) < self.election_timeout * 2;
         (recent && ballot.node != self.me).then_some(ballot.node)
     }
@@ -289,9 +289,17 @@ mod tests {
             let fired = elections.fire(Timer::Heartbeat, true, seconds(1));
             assert_eq!(matches!(fired, Fired::Step(Timer::Heartbeat)), followed);
             assert_eq!(elections.grants_pre_vote(true, seconds(1)), !followed);
-            assert_eq!(elections.leader(true, seconds(1)), followed.then_some(ME));
+            assert_eq!(elections.leader(Some(ballot(4)), seconds(1)), followed.then_some(ME));
         }
-        assert_eq!(elections.leader(true, seconds(2)), None, "an election timeout later");
+        assert_eq!(
+            elections.leader(Some(ballot(4)), seconds(2)),
+            None,
+            "an election timeout later"
+        );
+        elections.hear_leader(ballot(2), Slot(0), seconds(2));
+        assert_eq!(elections.leader(Some(ballot(4)), seconds(2)), None, "a predecessor was heard");
+        elections.hear_leader(ballot(5), Slot(0), seconds(2));
+        assert_eq!(elections.leader(Some(ballot(4)), seconds(2)), Some(NodeId(5)), "a successor");
         assert!(
             elections.is_silent(NodeId(2), seconds(3))
                 && !elections.is_silent(NodeId(4), seconds(3))
@@ -302,8 +310,8 @@ mod tests {
     fn requests_go_to_the_last_leader_for_two_election_timeouts() {
         let mut elections = elections();
         elections.hear_leader(ballot(2), Slot(0), seconds(1));
-        assert_eq!(elections.leader(false, seconds(2)), Some(NodeId(2)));
-        assert_eq!(elections.leader(false, seconds(3)), None);
+        assert_eq!(elections.leader(None, seconds(2)), Some(NodeId(2)));
+        assert_eq!(elections.leader(None, seconds(3)), None);
         assert!(elections.moves_to(NodeId(2)) && !elections.moves_to(NodeId(2)));
         assert!(elections.moves_to(ME));
     }

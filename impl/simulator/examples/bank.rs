@@ -5,7 +5,6 @@
 use std::{collections::BTreeMap, env, error::Error, io::Read};
 
 use bytes::Bytes;
-use paxos::NodeId;
 use paxos_node::{Frozen, RestoreError, StateMachine};
 use paxos_simulator::nodes::Simulation;
 
@@ -81,9 +80,11 @@ pub(crate) fn run(seeds: u64) {
         simulation.stall = 0.02;
         for _ in 0..10 {
             simulation.storm(10, transfer);
-            simulation.read(NodeId(1), |bank| assert_eq!(bank.0.values().sum::<u64>(), TOTAL));
+            for node in simulation.up() {
+                simulation.read(node, |bank| assert_eq!(bank.0.values().sum::<u64>(), TOTAL));
+            }
         }
-        simulation.settle();
+        simulation.settle(); // It waits for the reads.
         println!(
             "seed {seed}: {} transfers, {:?} of virtual time, {:?}",
             simulation.history().len(),

@@ -300,9 +300,15 @@ impl fmt::Display for SpecificationReport {
         for report in &self.obligations {
             if report.moment_at == Moment::Implied && report.verdict == Verdict::Violated {
                 let formula = &report.formula;
+                write!(f, "{formula} is not implied by the invariant alone")?;
+                let mut inductive = self.obligations.iter().filter(|other| {
+                    other.formula == *formula && other.moment_at != Moment::Implied
+                });
+                let is_proved = inductive.all(|other| other.verdict == Verdict::Holds);
                 writeln!(
                     f,
-                    "{formula} is not implied by the invariant alone; it is proved as part of the induction"
+                    "{}",
+                    if is_proved { "; it is proved as part of the induction" } else { "" }
                 )?;
             }
         }

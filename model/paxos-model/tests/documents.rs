@@ -7,6 +7,7 @@ mod support;
 
 use std::{fs, path::Path};
 
+use paxos_model::cluster::{BEYOND, Bug};
 use support::{Binary, read, try_document};
 
 const PAXOS_MODEL: Binary = Binary {
@@ -69,6 +70,24 @@ fn the_readme_names_a_guard_that_the_proof_needs() {
     let printed = String::from_utf8(output.stdout).expect("text");
     for part in ["step    ", "broken  "] {
         assert!(printed.lines().any(|line| line.starts_with(part)), "{printed}");
+    }
+}
+
+#[test]
+fn the_numbers_of_known_bugs_are_those_of_the_catalogue() {
+    let (switched, all) = (Bug::ALL.len(), Bug::ALL.len() + BEYOND.len());
+    for (document, text) in [
+        ("README.md", format!("catalogue has {all} known bugs")),
+        ("docs/claims.md", format!("the {all} bugs of the catalogue")),
+        ("docs/claims.md", format!("has {all} known bugs. {switched} can be switched on")),
+        (
+            "docs/checking.md",
+            format!("has {all} known bugs of Paxos implementations. {switched} of them"),
+        ),
+        ("docs/checking.md", format!("each of the {switched} in larger")),
+    ] {
+        let one_line = read(document).replace('\n', " ");
+        assert!(one_line.contains(&text), "{document} does not have: {text}");
     }
 }
 

@@ -302,7 +302,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// The node to send requests to: this node if it leads with a quorum, otherwise the sender of the last heartbeat,
     /// unless that heartbeat is too old.
     fn leader(&self, now: Now) -> Option<NodeId> {
-        self.elections.leader(self.leads(), now)
+        let promised = self.replica.parts().acceptor.promised;
+        self.elections.leader(promised.filter(|_| self.leads()), now)
     }
 
     /// Returns true if nothing is in flight. At a leader: every slot in which this node has voted is chosen. At another

@@ -107,7 +107,9 @@ impl<M: StateMachine> Simulation<M> {
         self.clients.answers.get(&number)
     }
 
-    /// Lets a client read at a node. `reading` gets the state machine, and may assert something about it.
+    /// Lets a client begin a read at a node. `reading` gets the state machine, and may assert something about it. It is called
+    /// while time passes, so call [`run`](Self::run) or [`settle`](Self::settle) afterwards. `settle` fails if the read has
+    /// no answer. Does nothing if the node is down.
     pub fn read(&mut self, id: NodeId, reading: impl FnOnce(&M) + Send + 'static) {
         let seen = self.clients.seen;
         let reading = move |observed: &Observed<M>| {

@@ -1,8 +1,9 @@
 //! The catalogue: the known bugs of Paxos implementations that the model can have.
 //!
-//! The numbers are those of a longer list, so some are missing. Number 27, for example, is about commands that are applied
-//! twice, and the model applies no commands. A letter after a number marks a variant: the same mistake, made in another way.
-//! The variants of a number may need different bounds to show.
+//! Some numbers are missing: their bugs are in parts that the model does not have. Number 27, for example, is about commands
+//! that are applied twice, and the model applies no commands. A letter after a number marks a variant: the same mistake, made
+//! in another way. The variants of a number may need different bounds to show. A new variant stands behind the last one of
+//! its number, so that the other labels stay. A new kind of mistake gets a number above all others.
 //!
 //! [`BEYOND`] lists the known bugs in parts that the model does not have, each with the check that detects it.
 //!
