@@ -175,7 +175,7 @@ fn wrong_command(line: &str) -> Option<String> {
             places.filter(|place| place.exists()).collect::<Vec<_>>()
         };
         let exists = match word {
-            "--all-targets" | "--open" | "--release" | "--workspace" => true,
+            "--all" | "--all-targets" | "--open" | "--release" | "--workspace" => true,
             "-p" | "--package" => {
                 named.push(words.next()?);
                 folders = packages();

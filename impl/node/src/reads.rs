@@ -1,4 +1,4 @@
-//! Reads of this node's own clients, and of other nodes that ask the leader.
+//! The reads of this node's clients. At the leader, also the questions of other nodes about their reads.
 //!
 //! Reads that arrive together form a batch. A batch costs one question to the leader, and one round of the leader
 //! confirms all batches that wait at the leader. A read runs on the state machine of its own node, as soon as that
@@ -48,7 +48,7 @@ struct Waiting<M> {
 }
 
 /// The number of a batch, on this node and in the packets that ask the leader to confirm it. No two incarnations of a
-/// node use the same number, so a node does not take an answer to an earlier incarnation for its own.
+/// node use the same number. So a node never mistakes an answer to an earlier incarnation for an answer to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BatchId(pub(super) u64);
 
@@ -108,8 +108,9 @@ impl<M> Reads<M> {
         self.fresh.push(Waiting { deadline: now + self.timeout, reading });
     }
 
-    /// Returns the batches that the leader is to be asked to confirm now. The fresh reads form a new batch. If
-    /// `overdue` is true, also returns older batches for which another node was asked, or the leader too long ago.
+    /// Returns the batches for which this node must ask the leader now. The fresh reads form a new batch. If `overdue` is
+    /// true, this also returns two kinds of older batches: those for which this node last asked another node, and those for
+    /// which it asked the leader too long ago.
     pub(super) fn due(&mut self, leader: NodeId, now: Now, overdue: bool) -> Vec<BatchId> {
         let mut due = Vec::new();
         if overdue {

@@ -1,8 +1,9 @@
 //! Finite models: structures of a given size in which given formulas hold, found by a SAT solver.
 //!
 //! A quantifier becomes a conjunction or a disjunction over all elements, and an equation becomes true or false. The
-//! rest is propositional. The result says nothing about larger structures: this module finds small counterexamples, and
-//! does not decide whether an obligation fails. It shares only the language and the SAT solver with the prover that decides.
+//! rest is propositional. A search without a result says nothing about larger structures. So this module decides no obligation:
+//! it finds a small counterexample to an obligation that the prover has refuted. The module and the prover share only the
+//! language, the SAT solver and the limits.
 
 use itertools::Itertools as _;
 
@@ -28,7 +29,7 @@ pub struct FiniteModels<'s> {
     late: bool,
 }
 
-/// A propositional formula: a constant, or a literal that is equivalent to it.
+/// The propositional form of a formula: a constant, or a literal that is equivalent to the formula.
 #[derive(Clone, Copy)]
 enum Ground {
     Constant(bool),
@@ -70,7 +71,8 @@ impl<'s> FiniteModels<'s> {
         let mut assignment = Assignment::of(self.specification);
         let free: Vec<_> = self.parameters.iter().map(|(parameter, _)| *parameter).collect();
         let shape = self.shape.clone();
-        // For each choice of elements: the formula holds for them, or a parameter is another element.
+        // For each choice of values for the parameters, the solver requires that the formula holds for these values, or
+        // that a parameter has another value.
         shape.every(&free, &mut assignment, &mut |assignment| {
             let otherwise = self.parameters.iter().map(|(parameter, is)| {
                 literal(is[usize::from(assignment.get(*parameter).0)], false)
@@ -167,13 +169,14 @@ impl<'s> FiniteModels<'s> {
             [] => Ground::Constant(every),
             [one] => Ground::Literal(one),
             _ => {
-                // One part settles a disjunction if it is true, and a conjunction if it is false.
+                // A false part settles a conjunction, and a true part settles a disjunction. `gate` is true if no part
+                // settles the formula, and `leaves_open(part)` if this part does not.
                 let gate = literal(self.sat.new_variable(), every);
-                let settle = |part: SatLiteral| if every { part } else { !part };
+                let leaves_open = |part: SatLiteral| if every { part } else { !part };
                 for &part in &open {
-                    self.sat.add_clause(&[!gate, settle(part)]);
+                    self.sat.add_clause(&[!gate, leaves_open(part)]);
                 }
-                let mut all: Vec<_> = open.iter().map(|&part| !settle(part)).collect();
+                let mut all: Vec<_> = open.iter().map(|&part| !leaves_open(part)).collect();
                 all.push(gate);
                 self.sat.add_clause(&all);
                 Ground::Literal(if every { gate } else { !gate })

@@ -19,11 +19,11 @@ pub trait Explorable:
     + Sync
     + 'static
 {
-    /// The names of the kinds of actions. [`kind`](Self::kind) is an index into it. At most [`Tally::KINDS`].
+    /// The names of the kinds of actions, at most [`Tally::KINDS`]. [`kind`](Self::kind) returns an index into this list.
     const KINDS: &'static [&'static str];
 
-    /// True if all paths to a state have the same length. Then every search knows the depth, and reaches a state again only
-    /// at the same depth.
+    /// True if all paths from initial states to a state have the same length. A search then reaches a state again only at the
+    /// same depth.
     const GRADED: bool = false;
 
     /// Returns the name of the model with its bounds, in one line.
@@ -74,8 +74,8 @@ pub trait Explorable:
         None
     }
 
-    /// Returns false only if no path leads from `state` to `target`. It is always correct to return true. Returning
-    /// false often makes it cheap to find a path to a state that is known to be reachable.
+    /// Returns false only if no path leads from `state` to `target`. It is always correct to return true. The more
+    /// often this returns false, the cheaper is the search for a path to a state that is known to be reachable.
     fn may_lead_to(&self, _state: &Self::State, _target: &Self::State) -> bool {
         true
     }
@@ -128,8 +128,8 @@ pub trait Symmetry<S>: Sync {
 pub struct Names(SmallVec<[u8; 8]>);
 
 impl Names {
-    /// Returns the renaming that puts things into descending order, or none if all are in order. The things are numbered from
-    /// `first`. Lower numbers do not change, and equal things keep their order.
+    /// Returns the renaming that puts things into descending order, or none if all are in order. The things have
+    /// the numbers from `first` on. The renaming keeps all numbers below `first`. Equal things keep their order.
     pub fn sorting<T: Ord>(first: u8, things: &[T]) -> Option<Self> {
         if things.is_sorted_by(|a, b| a >= b) {
             return None;
@@ -149,7 +149,8 @@ impl Names {
         Self((0..count).collect())
     }
 
-    /// Returns these names, followed by those of other things.
+    /// Returns a renaming of these things and of things of another kind. [`of`](Self::of) finds the other things at the indices
+    /// after these things. Their new numbers stay those in `others`, which count from 0 for their own kind.
     #[must_use]
     pub fn and(mut self, others: &Self) -> Self {
         self.0.extend_from_slice(&others.0);
@@ -176,7 +177,7 @@ where
     for equal in things.chunk_by(|a, b| a == b) {
         for one in 1..=equal.len() as u64 {
             placed += 1;
-            // The division is exact: the product so far is a multinomial coefficient.
+            // The division is exact, because the quotient is a multinomial coefficient, too.
             ways = ways.saturating_mul(placed) / one;
         }
     }

@@ -17,7 +17,7 @@ use crate::machine::StateMachine;
 use paxos::{config::Config, message::To, protocol::Parts, types::NodeId};
 use paxos_store::{Storage, StorageError, StoreId};
 
-/// The other members, and the packets for them beside the messages of the replica.
+/// The members, and the packets for peers that are no messages of the replica.
 #[derive(Debug)]
 pub(super) struct Peers {
     me: NodeId,
@@ -27,11 +27,12 @@ pub(super) struct Peers {
     incarnations: Incarnations,
     bootstrap: Bootstrap,
     guard: Guard,
-    /// Packets that depend on no record of the present turn, because they do not report promises and votes.
+    /// Packets that may leave before the records of the present turn are durable. They report neither promises nor votes.
     packets: Vec<(To, Packet)>,
 }
 
-/// Begins a new incarnation, durably. Its numbers keep answers to an earlier incarnation apart from those to this one.
+/// Begins a new incarnation, and makes it durable. The node derives the numbers of its requests from the incarnation. So it
+/// can tell an answer to an earlier incarnation from an answer to this one.
 ///
 /// # Errors
 /// The store fails, or the system has no random numbers.
@@ -65,7 +66,8 @@ impl Peers {
 
 /// Admission.
 impl Peers {
-    /// Returns true if this node takes part. With handshakes, each other member must have met it.
+    /// Returns true if this node takes part. If the cluster uses handshakes, each other member must first have welcomed
+    /// this node.
     pub(super) fn takes_part(&self) -> bool {
         self.bootstrap.is_complete()
     }
@@ -106,7 +108,7 @@ impl Peers {
     ) -> Result<(), NodeError> {
         match admission {
             Admission::Welcome => Ok(self.bootstrap.welcomed(by, storage)?),
-            Admission::Refused(_) => Ok(()), // The operator of the peer may correct it.
+            Admission::Refused(_) => Ok(()), // An operator may correct the setting that differs.
             Admission::Replaced(reason) => Err(NodeError::Refused { by, reason }),
             Admission::Banned(reason) => {
                 bootstrap::ban(by, &reason, storage)?;
@@ -121,7 +123,7 @@ impl Peers {
         index.filter(|_| self.takes_part() && peer != self.me)
     }
 
-    /// Returns true if every number in a packet is plausible for a node in this state.
+    /// Returns true if every number in a packet is plausible, given the present state of this node: `parts` and `sessions`.
     pub(super) fn accepts<M: StateMachine>(
         &mut self,
         from: NodeId,
@@ -136,12 +138,12 @@ impl Peers {
 
 /// Packets.
 impl Peers {
-    /// Queues a packet for one peer. The packet must not depend on a record of the present turn.
+    /// Queues a packet for one peer. The packet must report neither a promise nor a vote.
     pub(super) fn queue(&mut self, to: NodeId, packet: Packet) {
         self.packets.push((To::Node(to), packet));
     }
 
-    /// Queues a packet for all peers. The packet must not depend on a record of the present turn.
+    /// Queues a packet for all peers. The packet must report neither a promise nor a vote.
     pub(super) fn queue_for_all(&mut self, packet: Packet) {
         self.packets.push((To::Peers, packet));
     }

@@ -32,7 +32,7 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// An entry of the log. The replica sees its bytes as a command.
+/// An entry of the log. The replica treats the bytes of each entry as a command that it does not look into.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// Opens a session.
@@ -111,7 +111,8 @@ pub enum Applied<A = Bytes> {
         /// The answer of the state machine when the command was applied.
         answer: A,
     },
-    /// The answer to a command is not kept. The command was applied before, or its client has confirmed it before.
+    /// The command is not applied now, and no answer to it is kept. Either the command was applied before and its answer was
+    /// dropped, or the client has said (`answered_below`) that it needs no answer.
     Forgotten {
         /// The session of the command.
         session: SessionId,
@@ -125,6 +126,6 @@ pub enum Applied<A = Bytes> {
         /// Its number in the session.
         sequence: u64,
     },
-    /// The slot has no entry: it fills a gap, or its bytes are no entry.
+    /// The value of the slot is no entry. It is a no-op that fills a gap, or its bytes cannot be decoded.
     Nothing,
 }

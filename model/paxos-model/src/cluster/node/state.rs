@@ -37,8 +37,8 @@ pub enum Role<U: Universe> {
         heard: U::NodeSet,
         /// The highest vote that the promises report in each slot.
         reported: U::Log<Option<Vote<U>>>,
-        /// The highest end of a trimmed log that the promises report. The candidate leads only once it knows the chosen
-        /// value of each slot below, or has trimmed the slot.
+        /// The highest end of a trimmed part that the promises report. For each slot below this end, the candidate must know
+        /// the chosen value or have trimmed the slot. Only then does it lead.
         trimmed: U::Slot,
     },
     /// It has a quorum of promises, and proposes.
@@ -163,7 +163,7 @@ impl<U: Universe> fmt::Debug for Live<U> {
                 let votes = votes.filled().map(|(slot, voters)| (slot, Some(voters)));
                 write_entries(f, votes, "")?;
                 if let Some(Round { heard, index }) = &reads.under_way {
-                    write!(f, ", reads below {index:?} once confirmed, by {heard:?} so far")?;
+                    write!(f, ", a read of the slots below {index:?} is confirmed by {heard:?}")?;
                 }
             }
         }
@@ -175,7 +175,7 @@ impl<U: Universe> fmt::Debug for Live<U> {
     }
 }
 
-/// Writes the entries of a log as `s0=… s1=…`, or the text `none` if there are no entries.
+/// Writes the entries of a log as `s0=… s1=…`, or the argument `none` if there are no entries.
 pub(super) fn write_entries<S: fmt::Debug, T: fmt::Debug>(
     f: &mut fmt::Formatter<'_>,
     entries: impl Iterator<Item = (S, Option<T>)>,
