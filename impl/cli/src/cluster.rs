@@ -29,7 +29,7 @@ use crate::{complain, serve::Log};
 /// Ctrl-C kills them. The nodes also stop when the reader of the output is gone, as in
 /// `paxos cluster --data trying | head -1`.
 ///
-/// Exit codes: 0 stopped by a signal, or the output was closed; 2 bad input, or no node runs any more.
+/// Exit codes: 0 stopped by a signal or a closed output; 2 bad input, or no node runs any more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   paxos cluster --nodes 3 --data trying

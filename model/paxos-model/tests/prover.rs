@@ -72,7 +72,8 @@ impl Maker {
         made.unwrap_or(Formula::truth())
     }
 
-    /// Returns a formula under some variables. The polarity decides if a quantifier is existential or universal.
+    /// Returns a random formula in the scope of some variables. `positive` is false below an odd number of negations, where
+    /// `forall` makes an existential variable.
     fn formula(
         &mut self,
         scope: &[Variable],

@@ -1,8 +1,8 @@
 //! The linearizability check for the history of one key.
 //!
 //! The algorithm of Wing and Gong tries every order that the times allow. Lowe's extension remembers each set of executed
-//! operations with the resulting value, and continues each such pair only once. stateright's tester lacks the extension, and
-//! takes too long for more than a few concurrent operations. The tests below compare the two on small histories.
+//! operations with the resulting value, and continues each such pair only once. The tester of stateright lacks the extension,
+//! and takes too long for more than a few concurrent operations. The tests below compare the two on small histories.
 
 use std::collections::HashSet;
 
