@@ -42,8 +42,8 @@ use crate::vote::faults::{Crash, Partition};
 /// Prints each message when it arrives or is lost. The last line is the outcome. Time is virtual: the same
 /// arguments and seed give the same output, byte for byte.
 ///
-/// Exit codes: 0 a node learned the chosen value, 1 nodes disagree (a defect of the protocol), 2 bad input or an output that
-/// cannot be written, 3 no node learned a value.
+/// Exit codes: 0 a node learned the chosen value, 1 a defect of the protocol let nodes disagree, 2 bad input or output, 3 no
+/// node learned a value.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   paxos vote A=1 B=2 C=3

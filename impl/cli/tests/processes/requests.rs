@@ -1,4 +1,4 @@
-//! Requests that are large, many at once, or of another protocol; and the limit on clients.
+//! Large requests, many requests at once, requests of another protocol, and the limit on clients.
 
 use std::{
     io::{Read as _, Write as _},
