@@ -38,7 +38,7 @@ use verdict::{
 
 /// The exit code for unusable arguments or input; clap uses the same.
 const UNUSABLE: u8 = 2;
-/// The exit code if a verdict that holds could not be printed: silence must not look like success.
+/// The exit code if the verdict is `holds` and could not be printed, so that a lost report does not pass for success.
 const UNDELIVERED: u8 = 3;
 
 /// Compares the production replica with the model.
@@ -122,7 +122,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Requested by the first signal. The command then stops with a report of what it found so far.
+/// Returns an interrupt that the first signal requests. The command then stops and reports its results so far.
 fn interrupt() -> Interrupt {
     signals::interrupt().unwrap_or_else(|error| {
         complain(&format!("warning: signals will end this without a report: {error}"));
@@ -236,6 +236,7 @@ fn print(what: &impl std::fmt::Display) -> io::Result<()> {
     out.flush()
 }
 
+/// Returns the exit code of a verdict that was to be delivered. Reports a failed delivery.
 fn deliver(delivered: io::Result<()>, code: u8) -> ExitCode {
     match delivered {
         Ok(()) => ExitCode::from(code),

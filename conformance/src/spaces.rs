@@ -1,8 +1,9 @@
 //! The specifications and spaces that `cargo verify` checks, chosen by measurement.
 //!
-//! No space has everything, because the parts multiply. Together the spaces have every kind of message, a crash at every
-//! point, one and two unsynced steps, the interaction of slots, and duplicates that matter; [`Bounds::leaves_out`] lists
-//! what one space lacks. The counts are pinned: another count is a change of the protocol and must be explained.
+//! No space has every part of the protocol, because each part multiplies the number of states. Together the spaces have every
+//! kind of message, a crash at every point, one and two unsynced steps, the interaction of slots, and duplicates that matter.
+//! [`Bounds::leaves_out`] lists the parts that one space lacks. The counts are pinned: another count is a change of the
+//! protocol and must be explained.
 
 use epr_prover::language::Specification;
 use paxos_model::{
@@ -15,19 +16,19 @@ use paxos_model::{
 pub struct Table {
     /// The specifications that are proved, for any number of nodes, ballots and values.
     pub specifications: Vec<Specification>,
-    /// The spaces in which Lamport's specification has the counts of other tools.
+    /// The spaces of Lamport's Paxos whose counts are compared with those of other tools.
     pub known: Vec<Known>,
-    /// The spaces in which it is checked against the text of a specification, which is given by name.
+    /// The spaces in which the Rust model of Lamport's Paxos is checked against a proved text, with the name of the text.
     pub synod_refinements: Vec<(&'static str, Known)>,
-    /// The spaces in which the cluster is checked against `multipaxos.epr`. The text remembers which nodes answered, so
-    /// there are more states than in the same space of the model alone.
+    /// The spaces in which the cluster is checked against `multipaxos.epr`. A state of such a space also has the nodes that
+    /// answered, which the text remembers. A space can therefore have more states than the model alone within the same bounds.
     pub cluster_refinements: Vec<Space>,
     /// The spaces in which the cluster is explored, alone and in lockstep with production replicas.
     pub spaces: Vec<Space>,
 }
 
 impl Table {
-    /// The table of every run: one to two minutes on two cores.
+    /// Returns the table of every run. A run of this table takes one to two minutes on two cores.
     pub fn quick() -> Self {
         Self {
             specifications: SPECIFICATIONS.iter().map(|(name, _)| shipped(name)).collect(),
@@ -38,7 +39,7 @@ impl Table {
         }
     }
 
-    /// The quick table and larger spaces.
+    /// Returns the quick table with larger spaces added.
     pub fn deep() -> Self {
         let mut table = Self::quick();
         table.known.push(KNOWN_DEEP);
@@ -48,19 +49,19 @@ impl Table {
     }
 }
 
-/// A space of Lamport's specification, and its counts. Those with majorities are the ones on which TLC,
-/// Spin and an independent program agree.
+/// A space of Lamport's Paxos, and its counts. TLC, Spin and an independent program agree on the counts of spaces with
+/// majority quorums.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
-    /// Acceptors, values and ballots.
+    /// The numbers of acceptors, values and ballots.
     pub bounds: (u8, u8, u8),
-    /// Sizes of the quorums of both phases, if they are not majorities.
+    /// The sizes of the quorums of both phases, if they are not majorities.
     pub quorums: Option<(u8, u8)>,
-    /// Distinct states.
+    /// The number of distinct states.
     pub states: usize,
-    /// Transitions.
+    /// The number of transitions.
     pub transitions: usize,
-    /// Depth, the initial state counted as 1.
+    /// The depth of the search. The initial state has depth 1.
     pub depth: usize,
 }
 
@@ -68,17 +69,17 @@ const fn known(bounds: (u8, u8, u8), states: usize, transitions: usize, depth: u
     Known { bounds, quorums: None, states, transitions, depth }
 }
 
-/// The counts that every run recomputes.
+/// The spaces of Lamport's Paxos that every run counts.
 pub const KNOWN: &[Known] = &[
     known((3, 2, 1), 73, 141, 9),
     known((3, 2, 2), 3_921, 9_442, 17),
     known((3, 2, 3), 185_369, 491_535, 25),
 ];
 
-/// The count that only the deep run recomputes.
+/// The space of Lamport's Paxos that only the deep run counts.
 pub const KNOWN_DEEP: Known = known((3, 2, 4), 8_220_065, 23_340_612, 33);
 
-/// The spaces in which Lamport's specification, in Rust, is checked against its text.
+/// The spaces in which the Rust model of Lamport's Paxos is checked against a proved text.
 pub const SYNOD_REFINEMENTS: &[(&str, Known)] = &[
     ("synod", known((3, 2, 2), 3_921, 9_442, 17)),
     ("synod", known((3, 2, 3), 185_369, 491_535, 25)),
@@ -105,7 +106,7 @@ pub const CLUSTER_REFINEMENTS: &[Space] = &[
     space(Bounds { ballots: 2, ..flexible(1, 3) }, "phase 2 asks all", 5_553, 28_392),
 ];
 
-/// The same for the deep run.
+/// The spaces that the deep run adds to [`CLUSTER_REFINEMENTS`].
 pub const CLUSTER_REFINEMENTS_DEEP: &[Space] = &[
     space(Bounds::of(3, 1, 3), "every message, any crash", 283_437, 1_712_550),
     space(flexible(1, 3), "phase 2 asks all", 140_093, 796_234),
@@ -123,11 +124,11 @@ pub const CLUSTER_REFINEMENTS_DEEP: &[Space] = &[
 pub struct Space {
     /// The bounds of the cluster.
     pub bounds: Bounds,
-    /// The reason to explore it.
+    /// The reason to explore the space.
     pub shows: &'static str,
-    /// Distinct states.
+    /// The number of distinct states.
     pub states: usize,
-    /// Transitions.
+    /// The number of transitions.
     pub transitions: usize,
 }
 
@@ -135,6 +136,7 @@ const fn space(bounds: Bounds, shows: &'static str, states: usize, transitions: 
     Space { bounds, shows, states, transitions }
 }
 
+/// Returns the bounds without Chosen messages.
 const fn quiet(bounds: Bounds) -> Bounds {
     Bounds { chosen: false, ..bounds }
 }
@@ -143,7 +145,7 @@ const fn flexible(phase1_quorum: u8, phase2_quorum: u8) -> Bounds {
     Bounds { phase1_quorum, phase2_quorum, ..Bounds::of(3, 1, 3) }
 }
 
-/// The spaces of every run, for the model and for the lockstep.
+/// The spaces that every run explores, with the model alone and in lockstep with production replicas.
 pub const DEFAULT: &[Space] = &[
     space(
         quiet(Bounds::of(3, 2, 3)),
@@ -232,8 +234,8 @@ pub const DEFAULT: &[Space] = &[
     space(Bounds::of(2, 3, 1), "three slots", 316, 1_580),
 ];
 
-/// The spaces that the deep run adds: five nodes with three ballots, five ballots, and larger combinations. All of it, with
-/// the default table, takes tens of minutes of CPU time, nearly half of it for the first row.
+/// The spaces that the deep run adds: five nodes with three ballots, five ballots, and larger combinations. The whole deep run
+/// takes tens of minutes of CPU time. The first space of this table takes nearly half of it.
 pub const DEEP: &[Space] = &[
     space(
         quiet(Bounds { nacks: false, crashes: Some(0), ..Bounds::of(5, 1, 3) }),

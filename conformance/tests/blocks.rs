@@ -19,19 +19,20 @@ use support::{Block, blocks, documents, lines, read, root, spans};
 /// The code that tries a line of a document.
 #[derive(Clone, Copy, Debug)]
 enum Owner {
-    /// The test in this file runs or parses the commands that begin so, in every document.
+    /// The test in this file runs or parses the commands with these beginnings, in every document.
     Commands(&'static str, &'static [&'static str]),
-    /// The test in this file runs whole documents, which it names: it compares outputs and pictures, and runs other programs.
+    /// The test in this file tries whole documents, and names them. It compares outputs and pictures, and runs other programs.
     Outputs(&'static str),
-    /// The documentation of the crate, which begins in this file, includes the document. So its Rust is compiled and run.
+    /// The documentation of a crate, which begins in this file, includes the document. The doctests of the crate therefore
+    /// compile and run its Rust.
     Rustdoc(&'static str),
-    /// Commands of cargo that run nothing of this project, or tests.
+    /// The tests of this file check the names in commands of cargo, and do not run the commands.
     Cargo,
-    /// A block that begins so is an excerpt of this file.
+    /// A block with this beginning is an excerpt of this file.
     Excerpt(&'static str, &'static str),
-    /// A block that begins so is read and not tried.
+    /// A block with this beginning is for readers only. No test tries it.
     Drawing(&'static str),
-    /// The tests in this folder try all blocks of the document, which one of them names.
+    /// The tests in this folder try all blocks of the document. One of the tests names the document.
     All(&'static str),
 }
 use Owner::{All, Cargo, Commands, Drawing, Excerpt, Outputs, Rustdoc};
@@ -49,7 +50,7 @@ const CLI: Owner = Commands(
     "impl/cli/tests/documents.rs",
     &["cargo run --release --bin paxos -- ", "target/release/paxos ", "paxos "],
 );
-/// The tests that start a cluster do with it what the README does.
+/// The tests that start a cluster run the commands of the README on it.
 const CLUSTER: Owner = Commands("impl/cli/tests", &["redis-cli -p ", "kill -9 PROCESS"]);
 const BENCHES: Owner = Commands(
     "benches/tests/documents.rs",
@@ -154,7 +155,7 @@ fn wrong(document: &str, text: &str, owners: &[Owner]) -> Vec<String> {
     wrong
 }
 
-/// Returns what is wrong with a command of cargo, if it is one: the first thing that it names and that does not exist.
+/// Returns the first thing that a command of cargo names and that does not exist. Returns `None` for other commands.
 fn wrong_command(line: &str) -> Option<String> {
     let command = line.split(" # ").next().unwrap_or_default();
     // An environment variable may come first.
@@ -223,7 +224,7 @@ fn wrong_command(line: &str) -> Option<String> {
     None
 }
 
-/// True if a file has a function or module whose name contains the filter.
+/// Returns true if a file has a function or module whose name contains the filter.
 fn has_test(file: &Path, filter: &str) -> bool {
     let text = fs::read_to_string(file).expect("it is text");
     let names = ["fn ", "mod "].into_iter().flat_map(|word| text.split(word).skip(1));

@@ -1,7 +1,7 @@
-//! No modules of a crate import each other in a circle, so that each can be read after those that it rests on.
+//! No modules of a crate import each other in a circle. A reader can therefore read each module after its imports.
 //!
-//! The imports are read from the text: every `use` of `crate::` or `super::` outside of tests. A module that imports from one
-//! of those in which it lies is not counted: a parent declares its parts and is their common ground.
+//! The test reads the imports from the text: every `use` of `crate::` or `super::` outside of tests. It does not count imports
+//! from a module that contains the importing module: a parent declares its parts and is their common ground.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use std::{
 /// The path of a module in its crate; the root has none.
 type Module = Vec<String>;
 
-/// Each module of a crate, and those that it imports from.
+/// Each module of a crate, with the modules from which it imports.
 type Imports = BTreeMap<Module, BTreeSet<Module>>;
 
 #[test]
@@ -125,7 +125,7 @@ fn paths(tree: &str) -> Vec<Module> {
     all
 }
 
-/// The path from the root of the crate; `None` if it leads out of the crate.
+/// Returns the path from the root of the crate, or `None` if it leads out of the crate.
 fn resolve(module: &Module, path: &Module) -> Option<Module> {
     let supers = path.iter().take_while(|name| *name == "super").count();
     match path.first()?.as_str() {
@@ -139,7 +139,7 @@ fn resolve(module: &Module, path: &Module) -> Option<Module> {
     }
 }
 
-/// The module in which the named thing lies.
+/// Returns the module that contains the item with this path.
 fn nearest(texts: &BTreeMap<Module, String>, mut path: Module) -> Option<Module> {
     while !texts.contains_key(&path) {
         path.pop()?;
@@ -147,8 +147,8 @@ fn nearest(texts: &BTreeMap<Module, String>, mut path: Module) -> Option<Module>
     Some(path)
 }
 
-/// The modules of a circle, if there is one. It removes each module that imports from none of the others, or from which none
-/// of the others imports, until no such module is left.
+/// Returns the modules of circles and between circles, if there are any. Repeatedly removes each module that imports from no
+/// other module, or that no other module imports.
 fn circle(imports: &Imports) -> Option<Vec<String>> {
     let mut left = imports.clone();
     loop {

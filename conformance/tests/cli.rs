@@ -1,4 +1,4 @@
-//! The command line: verdicts, exit codes, and what is said about bad input.
+//! The command line: verdicts, exit codes, and the complaints about bad input.
 
 use std::{
     io::Write as _,
@@ -124,7 +124,8 @@ mod unix {
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Sends a signal, and waits for the end: for less time than a command is given for its report.
+    /// Sends a signal, and waits for the end of the process. The wait is shorter than the time that a command has for its
+    /// report.
     fn signalled(mut child: Child, signal: &str) -> Output {
         let kill =
             Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
@@ -166,7 +167,7 @@ mod unix {
         let folder = std::env::temp_dir().join(format!("paxos-traces-{}", std::process::id()));
         let traces = begin(&["traces", "--slots", "2", "--out", folder.to_str().unwrap()]);
         assert_eq!(signalled(traces, "TERM").status.signal(), Some(15));
-        // It may have been made already.
+        // The command may have created the folder already.
         let _ = fs::remove_dir_all(folder);
     }
 
@@ -185,7 +186,7 @@ mod unix {
             "inconclusive: too little memory is left: the address space of a process is limited";
         assert!(text(&output.stdout).contains(why), "{output:?}");
         assert!(output.stderr.is_empty(), "{output:?}");
-        // With so little no search begins, and no thread beside the first.
+        // With so little memory, no search begins, and no second thread starts.
         let output = limited(36_000, &["verify", "--threads", "8"]);
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         assert!(text(&output.stdout).contains("memory"), "{output:?}");

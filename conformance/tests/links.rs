@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 
-/// Files that a reader makes. They are not in the repository.
+/// Files that a reader creates. They are not in the repository.
 const EXAMPLES: [&str; 2] = ["mine.epr", "node.toml"];
 const FILE_ENDINGS: [&str; 5] = [".rs", ".md", ".epr", ".pml", ".toml"];
 
@@ -50,7 +50,7 @@ impl Tree {
         }
     }
 
-    /// Returns everything that leads nowhere, with its place.
+    /// Returns every link, anchor and path that leads nowhere, with its place.
     fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
         for (path, text) in &self.texts {
@@ -92,7 +92,7 @@ impl Tree {
         (is_path && wrong).then(|| code.to_owned())
     }
 
-    /// True for a path that does not exist. Most words are no paths.
+    /// Returns true if a word is a path that does not exist. Most words are no paths.
     fn wrong_path(&self, word: &str) -> bool {
         let begins = || self.paths.iter().any(|path| path.starts_with(word.trim_end_matches('/')));
         let in_root = word.split_once('/').is_some_and(|(first, _)| self.paths.contains(first));
@@ -107,7 +107,7 @@ impl Tree {
         let there = if target.is_empty() || target.contains("://") {
             true
         } else if comment_mark(from) == Some("//") {
-            // rustdoc checks the item.
+            // rustdoc checks the item itself.
             let mut modules = self.texts.iter().filter(|(path, _)| is_module(path, file, from));
             anchor.is_empty() || modules.any(|(_, text)| has_heading("a.rs", text, anchor))
         } else {
@@ -121,7 +121,7 @@ impl Tree {
         (!there).then(|| target.to_owned())
     }
 
-    /// True if a path that begins with the prefix has this end.
+    /// Returns true if a path that begins with the prefix has this end.
     fn has_end(&self, prefix: &str, end: &str) -> bool {
         let end = format!("/{}", end.trim_end_matches('/'));
         self.paths.iter().any(|path| path.starts_with(prefix) && format!("/{path}").ends_with(&end))
@@ -172,7 +172,8 @@ fn beside(from: &str, target: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// True if a file has the module of a path such as `super::safety`, in the same crate. The empty path is that of the file.
+/// Returns true if a file has the module of a path such as `super::safety`, in the crate of the file `from`. The empty path
+/// means `from` itself.
 fn is_module(path: &str, module: &str, from: &str) -> bool {
     let name = module.rsplit("::").next().unwrap_or_default();
     let in_crate = |it: &str| it.split_once("/src/").map(|(folder, _)| folder.to_owned());
@@ -184,8 +185,8 @@ fn is_module(path: &str, module: &str, from: &str) -> bool {
     }
 }
 
-/// True if a text has a heading with this anchor: in lower case, without punctuation, and with hyphens for spaces. A heading
-/// that is there before gets a number.
+/// Returns true if a text has a heading with this anchor. An anchor is a heading in lower case, without punctuation, and with
+/// hyphens for spaces. The anchor of a repeated heading also has a number.
 fn has_heading(path: &str, text: &str, anchor: &str) -> bool {
     let mut counts = BTreeMap::new();
     prose(path, text).into_iter().flatten().any(|line| {
@@ -201,7 +202,7 @@ fn has_heading(path: &str, text: &str, anchor: &str) -> bool {
     })
 }
 
-/// The characters that begin a comment in a file. A document needs none, and a file without prose has none.
+/// Returns the characters that begin a comment in a file: an empty text for a document, and `None` for a file without prose.
 fn comment_mark(path: &str) -> Option<&'static str> {
     match path.rsplit('.').next()? {
         "md" => Some(""),
@@ -212,7 +213,7 @@ fn comment_mark(path: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns each line without what is not prose. A line without any is `None`.
+/// Returns the prose of each line, or `None` for a line without prose.
 fn prose<'a>(path: &str, text: &'a str) -> Vec<Option<&'a str>> {
     let mark = comment_mark(path).expect("it has prose");
     let behind = format!(" {mark} ");

@@ -1,13 +1,13 @@
-//! A run that remembers its comparisons finds what a run finds that makes all of them.
+//! A lockstep that remembers its comparisons has the same counts and the same verdict as a lockstep that compares every step.
 //!
-//! `mutants.rs` shows the same for runs that end in a difference.
+//! `mutants.rs` shows the same for a lockstep that ends in a difference.
 
 use paxos_conformance::{lockstep::Lockstep, memo::Memo};
 use paxos_model::cluster::Bounds;
 use state_explorer::{Options, Report, explore};
 use verdict::Verdict;
 
-/// Spaces that have between them each kind of step.
+/// Spaces that together have every kind of step.
 fn spaces() -> Vec<Bounds> {
     let two = Bounds::of(2, 1, 2);
     vec![

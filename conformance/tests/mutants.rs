@@ -11,7 +11,7 @@ use paxos_model::cluster::{AGREEMENT, Bounds, Bug, Cluster};
 use state_explorer::{Options, Report, explore};
 use verdict::Verdict;
 
-/// Nodes, slots, ballots and campaigners; no crashes, and nothing that only spreads news.
+/// Returns bounds with these numbers of nodes, slots, ballots and campaigners, without crashes, Nacks and Chosen messages.
 fn space([nodes, slots, ballots, campaigners]: [u8; 4]) -> Bounds {
     let crashes = Some(0);
     let base = Bounds::of(nodes, slots, ballots);
@@ -104,7 +104,7 @@ fn rows() -> Vec<(Bug, Vec<Bounds>)> {
 /// Spaces in which a mutant behaves like the replica.
 fn misses() -> Vec<(Bug, Bounds)> {
     vec![
-        // With one ballot there is none below it or after it.
+        // A single ballot has no ballot below it or after it.
         (Bug::AcceptsBelowPromise, three(1)),
         (Bug::PromisesBelowPromise, three(1)),
         (Bug::AcceptDoesNotPromise, three(1)),
@@ -115,35 +115,35 @@ fn misses() -> Vec<(Bug, Bounds)> {
         (Bug::ReportsNothing, three(1)),
         (Bug::HidesOvertakenVotes, three(1)),
         (Bug::ClaimsVote, three(1)),
-        // The record of a vote is a promise, too, so this bug shows only for a ballot below it. And of two nodes, both
-        // promise a ballot before they vote in it.
+        // The record of a vote is also a promise, so this bug shows only for a lower ballot. With two nodes, both promise a
+        // ballot before they vote in it.
         (Bug::AcceptDoesNotPromise, space([2, 1, 2, 2])),
-        // Two reports that differ take two ballots before this one.
+        // Two different reports need two ballots before the ballot that reads them.
         (Bug::AdoptsLowest, three(2)),
-        // An earlier ballot of the same node takes a third ballot.
+        // A second ballot of the same node needs a third ballot.
         (Bug::CountsOldPromise, three(2)),
         (Bug::AddsUpBallots, three(2)),
         (Bug::MatchesByValue, three(2)),
-        // A second request takes a second slot.
+        // A second request needs a second slot.
         (Bug::ChangesValue, three(2)),
-        // One message is all that a majority of three needs.
+        // A majority of three needs only one message.
         (Bug::CountsPromiseTwice, three(2)),
         (Bug::CountsVoteTwice, three(2)),
-        // Without a crash nothing is recovered.
+        // Without a crash, no node recovers.
         (Bug::ReusesBallot, three(2)),
         (Bug::UnreadableIsEmpty, three(2)),
-        // A candidate that is a quorum of promises by itself hears of nothing that is trimmed.
+        // A candidate that is a quorum of promises by itself hears of no trimmed slots.
         (Bug::LeadsBehind, snapshots(quorums(1, 2, space([2, 1, 2, 2])))),
-        // The first leader of all finds nothing reported; and of one round none is older.
+        // The first leader gets no reports, and a single round has no older round.
         (Bug::ReadsBelowBarrier, reads(1, three(1))),
         (Bug::CountsOldConfirmation, reads(1, three(1))),
-        // One slot has no gap, and is a whole log.
+        // A log of one slot has no gap, and is a whole log.
         (Bug::ReadsBelowGap, reads(1, space([2, 1, 2, 2]))),
         (Bug::FillsGapUnasked, three(2)),
         (Bug::AdoptsWholeLog, three(2)),
         (Bug::FillsGapUnasked, space([3, 2, 1, 1])),
         (Bug::AdoptsWholeLog, space([3, 2, 1, 1])),
-        // A candidate that needs the promise of another node has made its own durable before.
+        // A candidate that needs the promise of another node has already made its own promise durable.
         (Bug::ProposesTooEarly, unsynced(2, three(2))),
         // If each step is synced at once, no message is early.
         (Bug::ProposesTooEarly, crash(quorums(1, 2, space([2, 1, 2, 1])))),
@@ -310,7 +310,7 @@ fn bounds_that_are_too_small_miss_it() {
 fn the_replica_itself_holds_in_all_these_bounds() {
     let mut spaces: Vec<_> = rows().into_iter().flat_map(|(_, spaces)| spaces).collect();
     spaces.extend(misses().into_iter().map(|(_, bounds)| bounds));
-    // And where everything can happen to it.
+    // These spaces have every kind of fault.
     spaces.push(Bounds { unsynced: 1, ..Bounds::of(3, 1, 1) });
     spaces.push(Bounds::of(3, 1, 2));
     spaces.sort_by_key(|bounds| format!("{bounds:?}"));
@@ -329,7 +329,7 @@ fn the_replica_itself_holds_in_all_these_bounds() {
     }
 }
 
-/// Without a bug, a replica is the replica and nothing else.
+/// Without a bug, a [`TestedReplica`] behaves exactly like the production replica.
 #[test]
 fn without_a_bug_it_is_the_production_replica() {
     use paxos::{Config, Event, NodeId, Output, Replica, Timer};

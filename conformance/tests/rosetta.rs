@@ -1,5 +1,5 @@
-//! `docs/rosetta.md` names each step of the protocol as it is called in the text, the model, the replica and the traces. Here
-//! each name is looked for where it should be, and each step of those places in the table.
+//! `docs/rosetta.md` has the name of each step of the protocol in the text, the model, the replica and the traces. The tests
+//! look for each name of the table in its place, and for each step of the places in the table.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -38,7 +38,7 @@ impl Table {
     }
 }
 
-/// The differences between a column and its place, in words.
+/// Returns the differences between a column and its place, in words.
 fn compare(column: &str, named: &BTreeSet<String>, there: &BTreeSet<String>) -> Vec<String> {
     let gone = named.difference(there).map(|name| format!("{column}: there is no {name}"));
     let missing =
@@ -46,7 +46,7 @@ fn compare(column: &str, named: &BTreeSet<String>, there: &BTreeSet<String>) -> 
     gone.chain(missing).collect()
 }
 
-/// All that is wrong with a table.
+/// Returns all differences between a table and the code.
 fn wrong(text: &str) -> Vec<String> {
     let table = Table::of(text);
     let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -62,7 +62,7 @@ fn wrong(text: &str) -> Vec<String> {
         ("messages", variants(&code("impl/paxos/src/message.rs"), "Message")),
         ("broken by", bugs.map(|number| number.to_string()).collect()),
     ];
-    // Handlers: those that take an input have to be in the table, and others may.
+    // The handlers of inputs have to be in the table. Other functions may be in it.
     for (column, code) in [
         ("model", code("model/paxos-model/src/cluster")),
         ("replica", [protocol, code("impl/paxos/src/event.rs")].concat()),
@@ -112,7 +112,7 @@ fn each_step_is_named_everywhere() {
     assert_eq!(wrong(ROSETTA), [""; 0]);
 }
 
-/// A name that is changed on one side, or a step that is left out, is noticed.
+/// The comparison notices a name that is changed on one side, and a step that is left out.
 #[test]
 fn what_is_renamed_is_noticed() {
     for (there, instead, column, complaints) in [

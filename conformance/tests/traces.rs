@@ -1,6 +1,6 @@
-//! Traces are replayed on the production replicas, and nothing that was tampered with passes.
+//! Production replicas replay the traces, and no altered trace passes.
 //!
-//! `UPDATE_TRACES=1 cargo test -p paxos-conformance --test traces` writes the scenarios anew.
+//! `UPDATE_TRACES=1 cargo test -p paxos-conformance --test traces` writes the traces of the scenarios again.
 
 use std::{
     collections::HashSet,
@@ -24,7 +24,7 @@ use paxos_model::{
 use state_explorer::{Options, explore};
 use stateright::Model as _;
 
-/// The folder of the kept traces, which are written anew first if `UPDATE_TRACES` is set.
+/// Returns the folder of the kept traces. Writes the traces again first if `UPDATE_TRACES` is set.
 fn folder() -> PathBuf {
     static UPDATE: Once = Once::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
@@ -40,14 +40,14 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// The trace of the scenario of this name.
+/// Returns the trace of the scenario with this name.
 fn scenario(name: &str) -> String {
     let scenario =
         SCENARIOS.iter().find(|scenario| scenario.name == name).expect("there is such a scenario");
     scenario.trace().expect("it can happen").to_itf()
 }
 
-/// The result of the replay of a text: the number of steps, or the failure.
+/// Replays a text. Returns the number of steps, or the failure.
 fn replayed(text: &str) -> Result<usize, String> {
     let trace = Trace::parse("a.itf.json", text).map_err(|error| error.to_string())?;
     let replayed = replay(&trace).map_err(|failure| {
@@ -57,7 +57,7 @@ fn replayed(text: &str) -> Result<usize, String> {
     Ok(replayed.steps)
 }
 
-/// The text with one part replaced.
+/// Returns a text with one part replaced.
 fn altered(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "nothing says {from}");
     text.replacen(from, to, 1)
@@ -89,7 +89,7 @@ fn every_kept_trace_is_replayed() {
     }
 }
 
-/// There is no scenario of snapshots or of reads yet.
+/// Returns true if a scenario shows the bug. No scenario has snapshots or reads.
 fn has_scenario(bug: Bug) -> bool {
     !matches!(
         bug,
@@ -122,7 +122,7 @@ fn no_mutant_gets_through_the_scenarios() {
     assert!(missed.is_empty(), "{missed:?}");
 }
 
-/// Counts what traces take, one by one, and compares with what a search finds.
+/// Counts the transitions that traces take, one by one, and compares the number with the count of a search.
 fn covers(bounds: Bounds, transitions: usize) {
     let cluster = Cluster::new(bounds).expect("bounds in range").checked();
     let report = explore(&cluster, &Options::default());
@@ -370,7 +370,7 @@ fn traces_that_are_not_for_replicas_are_refused() {
     assert!(why.starts_with("state 1 does not say what led to it; `paxos-model trace`"), "{why}");
 }
 
-/// A node hears of a value, forgets it in a crash, and hears of it again.
+/// Returns a trace in which a node hears of a value and forgets it in a crash. The loop begins at state `to`.
 fn lasso(to: usize) -> String {
     let actions = [
         r#"{"tag":"Campaign","value":{"node":"n1"}}"#,
@@ -393,9 +393,9 @@ fn lasso(to: usize) -> String {
 
 #[test]
 fn the_loop_of_a_lasso_is_closed_on_the_replicas() {
-    // Seven steps, and one that closes the loop.
+    // The trace has seven steps, and one more step closes the loop.
     assert_eq!(replayed(&lasso(6)), Ok(8));
-    // The last state is the one before the news.
+    // The last state equals state 5, before the node hears of the value.
     assert_eq!(replayed(&lasso(5)), Ok(7));
     assert_eq!(replayed(&lasso(7)), Ok(7));
     let why = replayed(&lasso(3)).expect_err("the message stays in the network");
@@ -435,7 +435,7 @@ fn no_altered_text_passes_for_another_behaviour_and_nothing_panics() {
         // A text that is still a trace is the same trace in another notation or with another description, ...
         let same = trace.actions().eq(original.actions());
         match replay(&trace) {
-            // ... or in a space where just this can happen, too.
+            // ... or the same behaviour in other bounds that allow it.
             Ok(replayed) => assert!(same && replayed.steps == original.steps(), "{text}"),
             Err(failure) => assert_eq!(failure.exit_code(), 2, "{failure}"),
         }

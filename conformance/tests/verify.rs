@@ -15,7 +15,7 @@ use verdict::{
 const SMALL: Space =
     Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 5_624, transitions: 31_621 };
 
-/// A table with nothing else in it.
+/// Returns a table with only these spaces.
 fn table(spaces: &[Space], known: &[Known]) -> Table {
     Table { spaces: spaces.to_vec(), known: known.to_vec(), ..Table::default() }
 }
@@ -48,7 +48,7 @@ fn a_small_table_holds_link_by_link() {
     assert!((1..pairs.transitions).contains(&compared.steps), "{compared:?}");
 }
 
-/// Two spaces that differ only in what they leave out are not taken for each other.
+/// Two spaces that differ only in the parts that they leave out are not taken for each other.
 #[test]
 fn spaces_that_look_alike_are_told_apart() {
     let quiet = Bounds { chosen: false, ..Bounds::of(3, 1, 3) };
@@ -112,7 +112,7 @@ fn a_refinement_with_other_counts_or_an_idle_text_is_a_failure() {
     let refined = |space| Table { cluster_refinements: vec![space], ..Table::default() };
     let verification = verified(&refined(Space { states: 1, ..FOLLOWS }), 1);
     assert!(verification.to_string().contains("9825 states where 1 are pinned"));
-    // With one ballot no acceptor withdraws.
+    // With a single ballot, no acceptor withdraws.
     let one = Space { bounds: Bounds::of(3, 2, 1), states: 5_217, transitions: 37_749, ..FOLLOWS };
     let text = verified(&refined(one), 1).to_string();
     assert!(text.contains("nothing that the cluster does is the action withdraw"), "{text}");

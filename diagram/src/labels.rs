@@ -1,7 +1,7 @@
-//! Positions of labels, so that no label covers another. All lengths are in pixels.
+//! Finds positions for the labels of arrows, so that no label covers other text. All lengths are in pixels.
 //!
-//! Notes and moments have given positions. The label of an arrow is beside its line: in the nearest row that has a free
-//! position. If no row has one, the caller draws the picture again, with more space between the times of the arrow.
+//! The caller takes the areas of the notes first. A label is in a row beside the line of its arrow: in the nearest row that has
+//! a free position. If no row has one, the caller draws the picture again, with more space between the times of the arrow.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ pub(crate) const CHARACTER: f64 = 6.8;
 pub(crate) const LINE: f64 = 13.0;
 /// The height of the middle of a text above its baseline.
 pub(crate) const MIDDLE: f64 = 4.0;
-/// The least distance of a label from both ends of an arrow, where there is space.
+/// The least distance of a label from both ends of a stretch, where there is space.
 const MARGIN: f64 = 14.0;
-/// The distances of the middle of a label from the line, by rows: above the line, below it, and further away.
+/// The distances of the middle of a label from the line of its arrow. Each row has a distance above the line and one below it.
 const ROWS: [[f64; 2]; 3] = [[-8.0, 9.0], [-21.0, 22.0], [-34.0, 35.0]];
-/// The number of positions that are tried along a stretch.
+/// The number of positions that are tried along a stretch, on each side of its line.
 const POSITIONS: u8 = 15;
-/// The height of a band: areas are compared with those of the same bands only.
+/// The height of a horizontal band of the picture. An area is compared only with areas that touch the same band.
 const BAND: f64 = 64.0;
 
 /// A part of an arrow along which a label may be placed.
@@ -32,9 +32,9 @@ pub(crate) struct Stretch {
 /// The position of a label beside an arrow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Position {
-    /// The point of the arrow's line beside which the middle of the text is.
+    /// The point on the arrow's line that is nearest to the middle of the text.
     pub(crate) beside: (f64, f64),
-    /// The distance of the baseline from the line, downwards in the direction of the text.
+    /// The distance of the text's baseline from the arrow's line. It is negative if the baseline is above the line.
     pub(crate) baseline: f64,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Position {
 pub(crate) struct Area {
     middle: (f64, f64),
     half: (f64, f64),
-    /// The direction of its width, of length 1.
+    /// The direction of the width, as a vector of length 1.
     direction: (f64, f64),
 }
 
@@ -54,7 +54,8 @@ impl Area {
         Self { middle: (x + half.0, y + half.1), half, direction: (1.0, 0.0) }
     }
 
-    /// Returns true if no line separates the two areas. A line that does is parallel to a side of one of them.
+    /// Returns true if the two areas overlap. If they do not, a line parallel to a side of one of them separates them, so it is
+    /// enough to try the directions of the sides.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let apart = (other.middle.0 - self.middle.0, other.middle.1 - self.middle.1);
         let sides = [self, other].map(|area| area.direction);
@@ -62,12 +63,13 @@ impl Area {
         axes.into_iter().all(|axis| dot(apart, axis).abs() < self.reach(axis) + other.reach(axis))
     }
 
-    /// Returns half the length of the area's shadow on an axis.
+    /// Returns half the length of the area's projection onto an axis. The axis must have length 1.
     fn reach(&self, axis: (f64, f64)) -> f64 {
         let (x, y) = self.direction;
         self.half.0 * dot((x, y), axis).abs() + self.half.1 * dot((-y, x), axis).abs()
     }
 
+    /// Returns the bands that the area touches.
     fn bands(&self) -> impl Iterator<Item = i32> {
         let reach = self.reach((0.0, 1.0));
         let [top, bottom] = [-reach, reach].map(|by| ((self.middle.1 + by) / BAND).floor() as i32);
@@ -79,7 +81,7 @@ fn dot(a: (f64, f64), b: (f64, f64)) -> f64 {
     a.0 * b.0 + a.1 * b.1
 }
 
-/// The areas that are taken.
+/// The areas of text and of the dots of events.
 #[derive(Debug, Default)]
 pub(crate) struct Labels {
     text: Bands,
@@ -114,14 +116,14 @@ impl Labels {
         self.text.add(area);
     }
 
-    /// Records the dot of an event. A label covers it only where no other position is free.
+    /// Records the dot of an event. A label covers it only if no other free position of the same row avoids all dots.
     pub(crate) fn mark(&mut self, (x, y): (f64, f64), radius: f64) {
         let size = 2.0 * radius;
         self.marks.add(Area::upright((x - radius, y - radius), (size, size)));
     }
 
-    /// Places a label beside one of some stretches, the earlier ones first. Returns its position, and true if it covers no
-    /// other text.
+    /// Places a label beside one of the stretches, and records its area. Prefers the nearest row, then a position that covers no
+    /// dot, then an earlier stretch. Returns the position, and true if the label covers no other text.
     pub(crate) fn place(&mut self, stretches: &[Stretch], label: &str) -> (Position, bool) {
         let candidates = || {
             let rows = ROWS.into_iter();
@@ -142,7 +144,7 @@ impl Labels {
     }
 }
 
-/// Returns the positions of a row, from the middle of the stretch outwards.
+/// Returns the positions of a row: those above the line first, each time from the middle of the stretch outwards.
 fn along(
     Stretch { start, direction, length }: Stretch,
     label: &str,
@@ -150,7 +152,7 @@ fn along(
 ) -> impl Iterator<Item = (Position, Area)> {
     let half = (width(label) / 2.0, LINE / 2.0);
     let slack = (length / 2.0 - half.0 - MARGIN).max(0.0);
-    // Text reads from left to right for both directions of the arrow.
+    // Text reads from left to right, also beside an arrow to the left.
     let (x, y) = direction;
     let direction = if x < 0.0 { (-x, -y) } else { (x, y) };
     row.into_iter().flat_map(move |away| {
@@ -166,7 +168,7 @@ fn along(
     })
 }
 
-/// Returns the greatest width of a label or of a note.
+/// Returns an upper bound of the width of a label, or of a line of a note.
 pub(crate) fn width(label: &str) -> f64 {
     CHARACTER * f64::from(u16::try_from(label.chars().count()).unwrap_or(u16::MAX))
 }

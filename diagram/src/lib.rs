@@ -12,9 +12,10 @@
 //! assert!(diagram.mermaid().starts_with("sequenceDiagram"));
 //! ```
 //!
-//! In SVG, the distance between two times is to scale between a least and a greatest distance, so that labels are
-//! readable and long pauses are short. Mermaid has only an order of times, no scale. Equal diagrams have equal text,
-//! byte for byte.
+//! In SVG, the distance of two neighbouring times is proportional to the time between them, within a least and a greatest
+//! distance. The least distance keeps labels readable, and the greatest keeps long pauses short. Notes and labels that need
+//! more space extend the distance further. Mermaid shows the order of times, without a scale. Equal diagrams have equal
+//! text, byte for byte.
 //!
 //! This crate draws diagrams, and knows nothing of Paxos. This file has the diagram itself. `svg` draws it as SVG, with
 //! `scale` for the heights of times and `labels` for the positions of labels. `mermaid` writes it as Mermaid.
@@ -31,27 +32,27 @@ pub struct Lane(usize);
 /// The end of an arrow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum End {
-    /// It arrives.
+    /// The message arrives.
     #[default]
     Arrives,
-    /// It ends on its way.
+    /// The message is lost on its way.
     Lost,
-    /// It arrives and is refused.
+    /// The message arrives, and its receiver refuses it.
     Refused,
 }
 
 /// A message from lane to lane.
 #[derive(Clone, Debug)]
 pub struct Arrow {
-    /// The lane and the time that it leaves.
+    /// The lane of the sender, and the time at which the message leaves.
     pub from: (Lane, u64),
-    /// The lane and the time that it arrives, or would have arrived.
+    /// The lane of the receiver, and the time at which the message arrives. A lost message would have arrived then.
     pub to: (Lane, u64),
     /// The text along the arrow.
     pub label: String,
     /// The end of the arrow.
     pub end: End,
-    /// True to draw it in a pale colour.
+    /// True to draw an arrow that arrives in a pale colour in SVG, and dotted in Mermaid.
     pub faint: bool,
 }
 
@@ -70,7 +71,7 @@ struct Event {
     label: String,
 }
 
-/// A time in which a lane does not act.
+/// A time span in which a lane is down. Without `until`, the lane stays down.
 #[derive(Clone, Debug)]
 struct Down {
     lane: Lane,
@@ -124,15 +125,15 @@ impl Diagram {
         }
     }
 
-    /// Sets the unit of time, which is written after each time.
+    /// Sets the unit of time. The diagram writes it after each time.
     #[must_use]
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
         self.unit = unit.into();
         self
     }
 
-    /// Sets the height of one unit of time in SVG, in pixels. Neighbouring times keep a least and a greatest distance
-    /// all the same. A larger scale leaves more space for notes.
+    /// Sets the height of one unit of time in SVG, in pixels. The least and the greatest distance of neighbouring times stay
+    /// the same. A larger scale leaves more space for notes.
     #[must_use]
     pub fn scale(mut self, pixels: u8) -> Self {
         self.pixels = pixels;
@@ -155,12 +156,12 @@ impl Diagram {
         self.events.push(Event { lane, at, label: label.into() });
     }
 
-    /// Marks a time in which a lane is down, until some time or forever.
+    /// Marks a time span in which a lane is down. Without `until`, the lane stays down.
     pub fn down(&mut self, lane: Lane, from: u64, until: Option<u64>) {
         self.downs.push(Down { lane, from, until });
     }
 
-    /// Adds a thin line across all lanes.
+    /// Adds a thin line with a label across all lanes.
     pub fn moment(&mut self, at: u64, label: impl Into<String>) {
         self.moments.push(Moment { at, label: label.into(), weight: Weight::Small });
     }
@@ -175,7 +176,7 @@ impl Diagram {
         self.moments.push(Moment { at, label: label.into(), weight: Weight::Alarm });
     }
 
-    /// Extends the lanes to this time at least.
+    /// Extends the lanes at least to this time. Mermaid does not show it.
     pub fn end(&mut self, at: u64) {
         self.end = self.end.max(at);
     }
@@ -190,7 +191,7 @@ impl Diagram {
         mermaid::draw(self)
     }
 
-    /// Returns all times at which something is drawn, in no order, with repetitions.
+    /// Returns time 0, the end, and all times at which something is drawn. They are in no order and may repeat.
     fn times(&self) -> impl Iterator<Item = u64> {
         let arrows = self.arrows.iter().flat_map(|arrow| [arrow.from.1, arrow.to.1]);
         let events = self.events.iter().map(|event| event.at);

@@ -1,10 +1,10 @@
 //! A diagram as a Mermaid `sequenceDiagram`, which code forges and many editors draw.
 //!
-//! Mermaid has an order of lines and no clock, and an arrow is one line. So an arrow is at the time of its arrival,
-//! and each line begins with its time. An arrow that was on its way while something else happened also has the time
-//! when it was sent. A lost arrow is dashed with a cross, and a refused one is solid with a cross.
+//! Mermaid has no axis of time: it draws lines of text in their order. An arrow is one line, at the time of its arrival. Each
+//! label begins with its time. If anything happened while a message was on its way, the label also names the time at which
+//! the message was sent. A lost arrow is dashed with a cross, and a refused arrow is solid with a cross.
 //!
-//! The layout is Mermaid's. Labels are [escaped](Escaped), so that Mermaid cannot take them for syntax.
+//! Mermaid decides the layout. Labels are [escaped](Escaped), so that Mermaid cannot take them for syntax.
 
 use std::fmt::{self, Write};
 
@@ -45,7 +45,7 @@ impl Sequence<'_> {
         Ok(())
     }
 
-    /// Writes the lines of one time: first arrivals, then notes beside lanes, then lines across all lanes.
+    /// Writes the lines of one time: first the arrows that end then, then the notes of lanes, then the notes across all lanes.
     fn lines_at(&mut self, at: u64) -> fmt::Result {
         let diagram = self.diagram;
         for arrow in diagram.arrows.iter().filter(|arrow| arrow.to.1 == at) {
@@ -87,7 +87,7 @@ impl Sequence<'_> {
         writeln!(self.text, "    L{from}{end}L{to}: {time}{}", Escaped(&label))
     }
 
-    /// Returns the note that a lane is down, unless it is up again before anything else happens.
+    /// Returns the note that a lane is down, unless the lane is up again before anything else happens.
     fn down(&self, down: &Down) -> Option<String> {
         match down.until {
             None => Some("down from here on".to_owned()),
@@ -125,14 +125,14 @@ impl Sequence<'_> {
     }
 }
 
-/// Escapes text: characters with a meaning in Mermaid are written as `#code;`.
+/// Escapes text. Writes characters with a meaning in Mermaid, and the first letter of a keyword, as `#code;`. Writes control
+/// characters as spaces.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0;
         for (place, character) in text.char_indices() {
-            // The first letter of a keyword is written as a code.
             let word_begins = !text[..place].ends_with(char::is_alphanumeric);
             match character {
                 other if other.is_control() => f.write_char(' ')?,
@@ -157,7 +157,7 @@ fn code(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
     write!(f, "#{};", u32::from(character))
 }
 
-/// Returns true if the text begins with a word that is a Mermaid keyword anywhere in a line.
+/// Returns true if the text begins with a word that Mermaid takes for a keyword anywhere in a line.
 fn keyword(text: &str) -> bool {
     let end = text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len());
     ["end", "wrap", "nowrap", "style", "classDef"]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The least distance of two neighbouring times, in pixels.
 const NEAR: f64 = 24.0;
-/// The greatest distance of two neighbouring times, in pixels.
+/// The greatest distance of two neighbouring times that need no more room for text, in pixels.
 const FAR: f64 = 72.0;
 /// The default height of one unit of time, in pixels.
 pub(crate) const PER_UNIT: u8 = 6;
@@ -14,7 +14,7 @@ pub(crate) const PER_UNIT: u8 = 6;
 pub(crate) struct Scale(BTreeMap<u64, f64>);
 
 impl Scale {
-    /// Returns the scale whose first time is at `top`. `room` has the least distance from some times to the next.
+    /// Returns a scale whose first time is at `top`. `room` has, for some times, the least distance to the next time.
     pub(crate) fn new(
         times: impl Iterator<Item = u64>,
         top: f64,
@@ -57,7 +57,7 @@ impl Scale {
     }
 }
 
-/// Converts a time span, capped at `u32::MAX`. Such a span has the greatest distance anyway.
+/// Converts a time span, capped at `u32::MAX`. A span that is cut off has the greatest distance anyway.
 fn width(span: u64) -> f64 {
     f64::from(u32::try_from(span).unwrap_or(u32::MAX))
 }

@@ -15,7 +15,7 @@ use crate::{
 const LEFT: f64 = 130.0;
 /// The least distance of two lanes.
 const APART: f64 = 250.0;
-/// The space that a label leaves between two lanes.
+/// The space that a label leaves free between two lanes.
 const BETWEEN: f64 = 40.0;
 /// The least width to the right of the last lane, for notes and moments.
 const RIGHT: f64 = 330.0;
@@ -29,13 +29,13 @@ const MOMENT_CHARACTER: f64 = 7.4;
 const TITLE_CHARACTER: f64 = 9.3;
 /// The height of the title's line.
 const TITLE: f64 = 20.0;
-/// The least width that a title has before it is wrapped.
+/// The least width of the picture, so that a title is not wrapped early.
 const TITLE_WIDTH: f64 = 600.0;
-/// The height of the first time below the title.
+/// The distance of the first time from the title.
 const TOP: f64 = 80.0;
-/// The space that is added after each time of an arrow whose label has no free position.
+/// The space that a new picture adds after each time of an arrow whose label has no free position.
 const MORE: f64 = 12.0;
-/// The number of pictures that are drawn to find free positions for all labels.
+/// The greatest number of new pictures that are drawn to find free positions for all labels.
 const ROUNDS: usize = 60;
 /// The distance of an arrow's tip from its lane, so that heads do not cover the lane.
 const TIP_GAP: f64 = 4.0;
@@ -83,7 +83,7 @@ pub(crate) fn draw(diagram: &Diagram) -> String {
     picture.svg
 }
 
-/// Returns the least distance from each time with notes to the next time. The notes of a time are above the next time.
+/// Returns the least distance from each time with notes to the next time, so that the notes fit above the next time.
 fn room_for_notes(diagram: &Diagram) -> BTreeMap<u64, f64> {
     let layout = Layout::of(diagram);
     let mut room = BTreeMap::new();
@@ -95,7 +95,7 @@ fn room_for_notes(diagram: &Diagram) -> BTreeMap<u64, f64> {
     room
 }
 
-/// The notes beside a lane at one time, joined and then wrapped.
+/// The notes beside a lane at one time, joined and wrapped.
 struct Note {
     lane: Lane,
     at: u64,
@@ -104,11 +104,11 @@ struct Note {
 
 /// The positions that do not depend on the heights of times.
 struct Layout {
-    /// The distance of two lanes: each label fits between them.
+    /// The distance of two lanes. Each label of an arrow fits between them.
     apart: f64,
     /// The notes, by time and lane.
     notes: Vec<Note>,
-    /// The position of the names of moments: to the right of all notes beside the last lane.
+    /// The position of the labels of moments, to the right of all notes beside the last lane.
     beside: f64,
     /// The width of the picture.
     width: f64,
@@ -142,17 +142,17 @@ impl Layout {
     }
 }
 
-/// Half the width of the box with the name of a lane.
+/// Returns half the width of the box with the name of a lane.
 fn half_width_of(name: &str) -> f64 {
     14.0 + 4.0 * count(name)
 }
 
-/// The width of the name of a moment, with the space around it.
+/// Returns the width of the label of a moment, with the space around it.
 fn moment_width(moment: &Moment) -> f64 {
     MOMENT_CHARACTER * count(&moment.label) + 24.0
 }
 
-/// Returns the notes by time and lane, those at the same lane and time joined into one.
+/// Returns the notes in the order of times and lanes. Joins the events of the same lane and time into one note.
 fn notes(diagram: &Diagram, columns: usize) -> Vec<Note> {
     let mut joined: BTreeMap<(u64, usize), String> = BTreeMap::new();
     for Event { lane, at, label } in &diagram.events {
@@ -176,7 +176,7 @@ fn columns(width: f64, character: f64) -> usize {
     (1..u16::MAX).take_while(|&count| f64::from(count) * character <= width).count()
 }
 
-/// Wraps text between words. A word that is longer than a line is broken. Returns one line at least.
+/// Wraps text between words, and breaks a word that is longer than a line. Returns at least one line.
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut length = 0;
@@ -211,7 +211,7 @@ struct Picture<'a> {
     /// The times of the first arrow whose label has no free position.
     crowded: Option<(u64, u64)>,
     svg: String,
-    /// Appended to `svg` at the end, labels before notes, so that notes are on top.
+    /// The labels of arrows. They and then the notes are appended to `svg` at the end, so that notes are on top.
     labels_svg: String,
     notes_svg: String,
 }
@@ -254,7 +254,7 @@ impl<'a> Picture<'a> {
         for down in &diagram.downs {
             self.down(down)?;
         }
-        // Notes have given positions, so they are placed before labels. Text is drawn above all lines.
+        // Notes have fewer possible positions than labels, so they are placed first. Both are drawn above all lines.
         self.notes()?;
         // Faint arrows are drawn below everything that is not faint.
         for arrow in diagram.arrows.iter().filter(|arrow| arrow.faint) {
@@ -268,7 +268,7 @@ impl<'a> Picture<'a> {
         writeln!(self.svg, "</svg>")
     }
 
-    /// Returns the height of the picture. The notes of the last time are within it.
+    /// Returns the height of the picture. It includes the notes of the last time.
     fn height(&self) -> f64 {
         let last = self.diagram.times().max().unwrap_or(0);
         let notes = self.layout.notes.iter().filter(|note| note.at == last);
@@ -321,7 +321,7 @@ impl<'a> Picture<'a> {
 
     fn moments(&mut self) -> fmt::Result {
         let diagram = self.diagram;
-        // The names of moments at the same time are beside each other.
+        // The labels of moments at the same time are beside each other.
         let mut ends: BTreeMap<u64, f64> = BTreeMap::new();
         for moment in &diagram.moments {
             let end = ends.entry(moment.at).or_insert(self.layout.beside);
@@ -390,8 +390,8 @@ impl<'a> Picture<'a> {
                 r#"<path class="cross" d="M{a:.1} {b:.1}L{c:.1} {d:.1}M{a:.1} {d:.1}L{c:.1} {b:.1}"/>"#
             )?;
         }
-        // Arrows that leave together are apart where they arrive, so a label is in the last gap between two lanes if there is
-        // space. That of a lost arrow is in the first gap, since the arrow may not reach the last.
+        // Arrows that leave together are apart where they arrive. A label is therefore in the last gap between two lanes if there
+        // is space. The label of a lost arrow is in the first gap, because the arrow may not reach the last one.
         let gap = (self.layout.apart / (x2 - x1).abs().max(1.0) * length).min(length);
         let lost = arrow.end == End::Lost;
         let (start, part) = if lost { (0.0, gap.min(reach)) } else { (length - gap, gap) };
@@ -422,7 +422,7 @@ impl<'a> Picture<'a> {
             let size = (lines.iter().map(|line| width(line)).fold(0.0, f64::max), height);
             let [above, below] = [y - 4.0 - height, y + 3.0];
             let area = |top| Area::upright((x + NOTE_GAP, top), size);
-            // An arrow to the right goes down from here, so the note is above it if there is space.
+            // An arrow that leaves to the right goes down, so the note is above it if there is space.
             let above = (self.only_leaves_to_the_right(lane, at)
                 && self.labels.is_free(&area(above)))
             .then_some(above);
@@ -460,7 +460,7 @@ fn count_lines(lines: &[String]) -> f64 {
     f64::from(u16::try_from(lines.len()).unwrap_or(u16::MAX))
 }
 
-/// Returns the heights of lines below each other.
+/// Returns the vertical positions of lines below each other.
 fn rows(first: f64, distance: f64) -> impl Iterator<Item = f64> {
     (0..u16::MAX).map(move |row| first + distance * f64::from(row))
 }

@@ -17,10 +17,10 @@ use crate::{
     spaces::{Known, Space, Table},
 };
 
-/// The time limit for one obligation, which takes milliseconds.
+/// The time limit for one obligation. An obligation usually takes milliseconds.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// One job.
+/// One proof or one exploration of a space.
 pub(super) enum Job {
     Proof(Specification),
     Specification(Known),
@@ -31,7 +31,7 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// All jobs of a table.
+    /// Returns all jobs of a table.
     pub(super) fn all(table: &Table) -> Vec<Self> {
         let specifications = || table.specifications.iter().cloned();
         let text = |name: &str| {
@@ -52,7 +52,7 @@ impl Job {
             .collect()
     }
 
-    /// An estimate of the job's share of the work.
+    /// Returns an estimate of the time that the job takes. A transition of the model alone counts as 1.
     pub(super) fn cost(&self) -> u64 {
         match self {
             Self::Proof(_) => 10_000,
@@ -75,7 +75,7 @@ impl Job {
         }
     }
 
-    /// The command that runs the job alone, if there is one.
+    /// Returns the command that runs the job alone, if there is one.
     pub(super) fn command(&self) -> Option<String> {
         let with = |bin, what: &str, settings: Vec<(&str, String)>| {
             // The first setting names the model. A setting that is not given begins with "no".
@@ -185,6 +185,8 @@ impl Job {
         }
     }
 
+    /// Compares the counts of a complete exploration with the table, and complains about `sometimes` properties that no state
+    /// has.
     fn compare_with_table(&self, row: &mut Row) {
         let Evidence::Explored(report) = &row.evidence else { return };
         if !report.complete {
@@ -215,7 +217,8 @@ impl Job {
     }
 }
 
-/// Explores a model depth-first, which takes less memory. The engine searches for a failure again, breadth-first.
+/// Explores a model depth-first, which takes less memory. If there is a failure, the engine looks for a shortest path to it,
+/// breadth-first.
 fn searched<M: Explorable>(model: &M, interrupt: &Interrupt) -> Evidence {
     let interrupt = interrupt.clone();
     let options = Options { engine: Engine::Dfs, interrupt, ..Options::default() };

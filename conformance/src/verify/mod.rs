@@ -1,4 +1,4 @@
-//! `cargo verify`: runs every link of the chain, and reports what each link covered and a verdict about just that.
+//! `cargo verify`: runs every link of the chain, and reports the coverage and the verdict of each link.
 
 mod job;
 mod progress;
@@ -23,7 +23,7 @@ pub enum Link {
     Proof,
     /// Lamport's specification has the states that other tools count.
     Specification,
-    /// The models do what the texts say.
+    /// Each step of the models is a step of the texts.
     Refinement,
     /// The cluster is safe, and each of its steps is one of the specification.
     Model,
@@ -35,7 +35,7 @@ impl Link {
     const ALL: [Self; 5] =
         [Self::Proof, Self::Specification, Self::Refinement, Self::Model, Self::Lockstep];
 
-    /// The claim of the link, in a line.
+    /// Returns the claim of the link, in one line.
     const fn claim(self) -> &'static str {
         match self {
             Self::Proof => "agreement and validity, for any number of everything",
@@ -81,9 +81,9 @@ impl Evidence {
 /// The distinct comparisons of a lockstep; see [`memo`](crate::memo).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Compared {
-    /// Distinct steps of a node.
+    /// The number of distinct steps of a node.
     pub steps: usize,
-    /// Distinct inputs of a node that change nothing, or that were delivered in another shape as well.
+    /// The number of distinct inputs of a node that change nothing, or that were also delivered in another shape.
     pub inputs: usize,
 }
 
@@ -94,7 +94,7 @@ pub struct Row {
     pub link: Link,
     /// The specification or space.
     pub space: String,
-    /// The bounds of a cluster. Two spaces with equal bounds are the same.
+    /// The bounds, if the job explores a cluster. Two spaces with equal bounds are the same.
     pub bounds: Option<Bounds>,
     /// The purpose of the job.
     pub shows: &'static str,
@@ -103,7 +103,7 @@ pub struct Row {
     /// The verdict, after all comparisons.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The reasons of a violation that the run itself did not find.
+    /// The violations that only a comparison of counts found, in words.
     pub complaints: Vec<String>,
     /// The comparisons behind the transitions, in a lockstep.
     pub compared: Option<Compared>,
@@ -119,18 +119,18 @@ pub struct Verification {
     /// The worst verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// One row per exploration, link by link.
+    /// One row for each job, link by link.
     pub rows: Vec<Row>,
 }
 
-/// The cost of a piece that takes about a second.
+/// The cost of a job that takes about a second.
 const SMALL: u64 = 300_000;
 
 /// The least memory that is to be left for one more search at the same time.
 const THREAD_BYTES: u64 = 256 << 20;
 
-/// Runs all jobs on `threads` threads, or on as many as can be started. A failure is printed to standard error as soon as it
-/// is found. After an interrupt the remaining jobs are inconclusive.
+/// Runs all jobs on `threads` threads, or on fewer if memory is scarce or a thread cannot be started. Prints a failed job to
+/// standard error as soon as it ends. After an interrupt the remaining jobs are inconclusive.
 pub fn verify(table: &Table, threads: usize, interrupt: &Interrupt) -> Verification {
     let jobs = Job::all(table);
     let progress = Progress::new(jobs.iter().map(Job::cost).sum());
@@ -168,8 +168,8 @@ pub fn verify(table: &Table, threads: usize, interrupt: &Interrupt) -> Verificat
     Verification { verdict, rows }
 }
 
-/// Small jobs come first, the smallest at the very first: most mistakes show in a space of some hundred states. The large jobs
-/// follow, the largest first, so that no thread is left with a large one at the end.
+/// Sorts the jobs. The small jobs come first, in rising order, because most mistakes show in a space of some hundred states.
+/// The large jobs follow, the largest first, so that no thread begins a large job at the end.
 fn in_order(mut jobs: Vec<Job>) -> VecDeque<Job> {
     jobs.sort_by_key(|job| {
         let cost = job.cost();
@@ -178,9 +178,10 @@ fn in_order(mut jobs: Vec<Job>) -> VecDeque<Job> {
     jobs.into()
 }
 
-/// If both explorations of a space are complete, the lockstep must have taken every transition of the model, kind by kind.
-/// There must also be one pair for each state of the model. Two pairs with the same state would be hidden state of the
-/// implementation.
+/// Compares the lockstep of each space with the exploration of the model, if both are complete.
+///
+/// The lockstep must have taken every transition of the model, kind by kind. It must also have one pair for each state of the
+/// model. If two pairs had the same state of the model, the implementation would have state that the model does not show.
 fn compare_links(rows: &mut [Row]) {
     let counts = |row: &Row| {
         let report = row.explored().filter(|report| report.complete)?;
@@ -203,8 +204,8 @@ fn compare_links(rows: &mut [Row]) {
     }
 }
 
-/// Each action of the proved specification must explain a step in some space. The cluster does not have an action that
-/// explains none, so the proof would be about something else.
+/// Complains about each action of the proved specification that explains no step in any space. The cluster never takes such
+/// an action, so the proof would be about another protocol.
 fn every_action_explains_something(rows: &mut [Row]) {
     let refinements = || rows.iter().filter(|row| !row.explained.is_empty());
     let Some(first) = refinements().next() else { return };
@@ -223,7 +224,7 @@ fn every_action_explains_something(rows: &mut [Row]) {
 }
 
 impl Row {
-    /// The report of an exploration; `None` for a proof.
+    /// Returns the report of an exploration, or `None` for a proof.
     pub const fn explored(&self) -> Option<&Report> {
         match &self.evidence {
             Evidence::Explored(report) => Some(report),
@@ -231,6 +232,7 @@ impl Row {
         }
     }
 
+    /// Adds a complaint. A verdict that holds becomes a violation.
     fn complain(&mut self, complaint: String) {
         self.complaints.push(complaint);
         if self.verdict == Verdict::Holds {
@@ -238,7 +240,7 @@ impl Row {
         }
     }
 
-    /// Compares a count with the pinned one.
+    /// Compares a count with the pinned count, and complains if they differ.
     fn expect(&mut self, what: &'static str, pinned: usize, found: usize) {
         if pinned != found {
             self.complain(format!("{found} {what} where {pinned} are pinned"));
@@ -250,7 +252,7 @@ impl Row {
 mod tests {
     use super::*;
 
-    /// A mistake that any space shows is seen at once, and no thread ends with the largest job.
+    /// The smallest job shows most mistakes early, and no thread begins the largest job at the end.
     #[test]
     fn small_jobs_come_first_and_large_ones_before_others() {
         let jobs = in_order(Job::all(&Table::quick()));
@@ -260,7 +262,8 @@ mod tests {
         assert!(small.len() > 10 && large.len() > 10, "{costs:?}");
     }
 
-    /// An interrupt may come when the lockstep of a space is complete and its model is not. That is no violation.
+    /// An interrupt may come when the lockstep of a space is complete and the exploration of its model is not. That is no
+    /// violation.
     #[test]
     fn a_lockstep_is_not_compared_with_a_model_that_was_interrupted() {
         let space = *Table::quick().spaces.last().expect("the table has spaces");

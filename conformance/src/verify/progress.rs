@@ -14,7 +14,7 @@ use verdict::{
 
 use super::{Evidence, Row, job::Job};
 
-/// Prints the progress.
+/// The bar, if standard error is a terminal.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
 }
@@ -25,7 +25,7 @@ impl Progress {
             let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {elapsed}  {msg}");
             let bar = ProgressBar::new(total);
             bar.set_style(style.expect("the template is a constant"));
-            // The bar starts a thread for this, and panics if it cannot.
+            // A steady tick needs a thread, and the bar panics if it cannot start one.
             if std::thread::Builder::new().spawn(|| ()).is_ok() {
                 bar.enable_steady_tick(Duration::from_millis(200));
             }
@@ -64,12 +64,12 @@ impl Progress {
     }
 }
 
-/// Prints lines on standard error. If that is closed, the progress is lost and the verification goes on.
+/// Prints lines on standard error. If standard error is closed, the lines are lost and the verification continues.
 fn line(text: &str) {
     let _ = writeln!(stderr(), "{text}");
 }
 
-/// The failure of a job in full, with the command that shows it again.
+/// Returns the failure of a job in full, with the command that shows it again.
 fn failure(job: &Job, row: &Row) -> String {
     let evidence = match &row.evidence {
         Evidence::Proved(proof) => laid_out(proof, false, terminal_width()),

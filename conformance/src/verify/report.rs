@@ -1,5 +1,5 @@
-//! The report of a verification: a table of all jobs, a line for each link, and the failure in full. `{report:#}` also says
-//! for each space what it shows and leaves out, and counts transitions by kind.
+//! The report of a verification: a table of all jobs, a line for each link, and one failure in full. `{report:#}` also names
+//! the purpose of each space and the parts that it leaves out, and counts transitions by kind.
 
 use std::{
     collections::BTreeMap,
@@ -77,7 +77,7 @@ impl fmt::Display for Verification {
 }
 
 impl Verification {
-    /// The number of transitions of the model, and of those that were compared with production replicas, kind by kind.
+    /// Writes, for each kind, the number of transitions of the model and the number that was compared with production replicas.
     fn actions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum = |link| {
             let mut sum: BTreeMap<&str, u64> = BTreeMap::new();
@@ -100,7 +100,7 @@ impl Verification {
         write_table(f, &header, rows, &[1, 2])
     }
 
-    /// One failure in full: a proof that failed, or else the shortest counterexample of all.
+    /// Writes one failure in full: the first proof that does not hold, or else the shortest counterexample of all spaces.
     fn counterexample(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.rows {
             if let Evidence::Proved(proof) = &row.evidence

@@ -1,4 +1,4 @@
-//! `paxos cluster`: a whole cluster in one terminal. Each node is a process of its own, so that a user can kill it.
+//! `paxos cluster`: a whole cluster in one terminal. Each node is a process of its own, so that a user can kill one node.
 
 use std::{
     fmt,
@@ -25,10 +25,11 @@ use crate::{complain, serve::Log};
 /// Run a whole cluster in one terminal, for trying
 ///
 /// Each node is a process of its own. When a node ends, the command prints how to start it again. With --restart it
-/// starts the node again after a second. Ctrl-C stops all nodes, and a second Ctrl-C kills them. The nodes also stop
-/// when the reader of the output is gone, as in `paxos cluster --data trying | head -1`.
+/// starts the node again after a second, unless the node refused its arguments. Ctrl-C stops all nodes, and a second
+/// Ctrl-C kills them. The nodes also stop when the reader of the output is gone, as in
+/// `paxos cluster --data trying | head -1`.
 ///
-/// Exit codes: 0 stopped by a signal, or the output was closed; 2 bad input, or no node runs any more.
+/// Exit codes: 0 stopped by a signal or a closed output; 2 bad input, or no node runs any more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   paxos cluster --nodes 3 --data trying
@@ -50,7 +51,7 @@ pub(crate) struct Args {
     /// Start a node again when it has ended
     #[arg(long)]
     restart: bool,
-    /// The form of the nodes' log
+    /// The form of the log of each node
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     log: Log,
 }
@@ -62,7 +63,7 @@ struct Node {
     child: Option<Child>,
 }
 
-/// Runs the cluster until it is told to stop, or until its output is closed.
+/// Runs the cluster until a signal stops it, its output is closed, or no node runs any more. Returns the exit code.
 pub(crate) fn main(args: &Args) -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,13 +83,13 @@ fn run(args: &Args) -> io::Result<()> {
     ctrlc::set_handler(count).map_err(io::Error::other)?;
     let mut nodes: Vec<_> = (1..=args.nodes).map(|id| Node::new(id, args)).collect();
     let ran = watch(args, &mut nodes, &stop);
-    // No node outlives this process, whatever the reason for the end is.
+    // The nodes are stopped even if `watch` has failed.
     let terminated = nodes.iter().map(Node::terminate).fold(Ok(()), Result::and);
     let ended = nodes.iter_mut().map(|node| node.wait_or_kill(&stop)).fold(Ok(()), Result::and);
     ran.and(terminated).and(ended)
 }
 
-/// Starts the nodes, and reports each that ends. Returns when the nodes are to be stopped.
+/// Starts the nodes, and reports each node that ends. Returns when the nodes are to be stopped. Fails if no node runs any more.
 fn watch(args: &Args, nodes: &mut [Node], stop: &Stop) -> io::Result<()> {
     for node in &mut *nodes {
         node.start(stop)?;
@@ -140,10 +141,10 @@ impl Stop {
         self.signals.load(Ordering::Relaxed) > 1
     }
 
-    /// Notes that the output is closed, even if nothing is printed.
+    /// Sets `output_closed` if standard output or standard error has no reader any more.
     fn look_for_readers(&self) -> io::Result<()> {
         let (output, log) = (io::stdout(), io::stderr());
-        // An error is reported without being asked for: the pipe has no reader.
+        // `poll` reports `ERR` without a request for it. `ERR` means that the pipe has no reader.
         let mut pipes =
             [PollFd::new(&output, PollFlags::empty()), PollFd::new(&log, PollFlags::empty())];
         retry_on_intr(|| poll(&mut pipes, Some(&Timespec::default())))?;
@@ -153,7 +154,7 @@ impl Stop {
         Ok(())
     }
 
-    /// Prints a line on standard output. Notes that the output is closed, instead of failing.
+    /// Prints a line on standard output. If the output is closed, sets `output_closed` and does not fail.
     fn print(&self, line: fmt::Arguments<'_>) -> io::Result<()> {
         self.unless_closed(writeln!(io::stdout(), "{line}"))
     }
@@ -194,9 +195,9 @@ impl Node {
         let (id, log, stop) = (self.id, child.stderr.take(), stop.clone());
         thread::spawn(move || {
             let lines = log.into_iter().flat_map(|log| BufReader::new(log).lines());
-            // The log is read to its end, even if it can no longer be passed on: the node must not wait for a reader.
+            // This thread reads the log to its end even if it cannot print it, so that the node never waits for a reader.
             for line in lines.map_while(Result::ok) {
-                // Another error loses this line, and may pass.
+                // Another error loses this line only.
                 let _ = stop.unless_closed(writeln!(io::stderr(), "{id} | {line}"));
             }
         });
@@ -225,15 +226,15 @@ impl Node {
         Ok(status)
     }
 
-    /// Sends SIGTERM to the process. Ctrl-C has reached all processes of the terminal already, but SIGTERM reaches
-    /// only this one.
+    /// Sends SIGTERM to the process. Ctrl-C reaches all processes of the terminal, but a SIGTERM to this process does not reach
+    /// its nodes.
     fn terminate(&self) -> io::Result<()> {
         let Some(child) = &self.child else { return Ok(()) };
         // The process id is valid even if the process has ended, because it was not waited for.
         Ok(kill_process(Pid::from_child(child), Signal::TERM)?)
     }
 
-    /// Waits for the process for 3 seconds, or until the second signal, and then kills it.
+    /// Waits until the process ends. Kills it after 3 seconds, or after the second signal.
     fn wait_or_kill(&mut self, stop: &Stop) -> io::Result<()> {
         for _ in 0..300 {
             if self.child.is_none() || self.ended()?.is_some() {

@@ -21,7 +21,7 @@ use crate::complain;
 
 /// Print a node's data directory: its identity, its metadata, its snapshot and its records
 ///
-/// The node must not be running. Nothing is changed.
+/// The node must not be running. The command changes nothing.
 ///
 /// Exit codes: 0 the store is intact; 1 it is damaged; 2 bad input.
 #[derive(Debug, clap::Args)]
@@ -71,7 +71,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
     }
 }
 
-/// Returns true if the disk failed or the store is damaged, so that the arguments are not the cause.
+/// Returns true if the cause of the error is a failed disk or a damaged store, and not an argument.
 pub(crate) fn is_disk_fault(error: &StorageError) -> bool {
     use StorageError::{Contradiction, Damaged, Io, Lost, Poisoned, Uncovered};
     matches!(
@@ -85,7 +85,7 @@ pub(crate) fn is_disk_fault(error: &StorageError) -> bool {
     )
 }
 
-/// Returns the text of an error with the data directory, which some errors name themselves, and with a remedy.
+/// Returns the text of an error with the data directory, and with a remedy if the user has one.
 pub(crate) fn with_directory(data: &Path, error: &StorageError) -> String {
     use StorageError::{Exists, Foreign, InUse, Missing};
     match error {
@@ -147,7 +147,7 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
     Ok(reader.verify()?)
 }
 
-/// Describes an item of metadata: its name for operators, and its value.
+/// Describes an item of metadata by the name that operators know, and its value.
 fn metadata(name: &str, value: &[u8]) -> String {
     let value = paxos_node::describe_metadata(name, value)
         .unwrap_or_else(|| format!("\"{}\"", value.escape_ascii()));
@@ -176,7 +176,7 @@ fn show(record: &Record, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// Describes a value: an entry of a session with its command, or escaped bytes if it is neither.
+/// Describes a value: a no-op, the opening of a session, a command of a session, or else the escaped bytes.
 fn described(value: &Value) -> String {
     let Value::Command(bytes) = value else { return "no-op".to_owned() };
     match Entry::decode(bytes) {

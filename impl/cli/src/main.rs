@@ -3,15 +3,15 @@
 //! - `serve`: runs one node.
 //! - `cluster`: runs all nodes of a cluster in one terminal, for trying.
 //! - `status`: asks the nodes of a cluster for their state.
-//! - `transfer`: lets a node lead.
+//! - `transfer`: lets a node of the user's choice lead.
 //! - `log`: prints the data directory of a node that does not run.
 //! - `vote`: simulates one decision over a bad network.
 //!
-//! It has no protocol and no storage of its own: these are in `paxos`, `paxos-store`, `paxos-node` and `paxos-kv`.
+//! The protocol and the storage are in `paxos`, `paxos-store`, `paxos-node` and `paxos-kv`.
 //!
 //! Exit codes: 0 success; 1 a defect or a failing disk; 2 bad input; 3 undecided. The help of each command has the
-//! details. A command whose reader is gone (`paxos log d1 | head -1`) ends in silence, with the exit code that it would have
-//! had.
+//! details. If the reader of the output is gone (`paxos log d1 | head -1`), a command reports no error about it, and its exit
+//! code is the same.
 
 // `println!` and `eprintln!` panic if the reader is gone.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

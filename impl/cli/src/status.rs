@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{address::with_port, complain};
 
-/// The time that a node has to connect, and to answer.
+/// The longest time to wait for a connection to a node, and for its answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The width of the table, in columns, if standard output is not a terminal.
 const WIDTH: u16 = 100;
@@ -28,8 +28,8 @@ const ANSWER_MAX: u64 = 1 << 20;
 
 /// Print the state of each node: its leader, the chosen and applied slots, and the size of its store
 ///
-/// Each node is asked and answers for itself. Lag is the number of slots that a node has to apply to reach the node
-/// that has applied most.
+/// The command asks each node for its own state. Lag is the number of slots that a node still has to apply to reach the node
+/// that has applied the most.
 ///
 /// Exit codes: 0 all nodes answered, agree on the leader, and none has halted; 3 otherwise; 2 bad input.
 #[derive(Debug, clap::Args)]
@@ -98,10 +98,11 @@ pub(crate) fn info(node: &str, patience: Duration) -> io::Result<BTreeMap<String
     if pairs.contains_key("paxos_node") { Ok(pairs) } else { Err(odd()) }
 }
 
-/// Sends a request to a node, and returns its answer, for which it waits for `patience`. `read` reads the answer after its first line.
+/// Sends a request to a node, and returns the answer. Each read and write waits at most for `patience`. `read` gets the first
+/// line of the answer and reads the rest.
 ///
 /// # Errors
-/// The node cannot be reached, or answers with an error or in another form.
+/// Fails if the node cannot be reached, or answers with an error or in another form.
 pub(crate) fn ask(
     node: &str,
     words: &[&str],
@@ -118,7 +119,7 @@ pub(crate) fn ask(
     let mut line = String::new();
     reader.read_line(&mut line)?;
     match line.strip_prefix('-') {
-        // For example, the node has as many clients as it allows.
+        // An example is the error of a node that has as many clients as it allows.
         Some(error) => Err(io::Error::other(error.trim().to_owned())),
         None => read(line.trim(), &mut reader),
     }
@@ -170,7 +171,7 @@ fn as_json(answers: &[(&String, Answer)]) -> String {
         .to_string()
 }
 
-/// Returns a table as wide as the terminal at most, and notes below it. Addresses are wrapped, and numbers are not.
+/// Returns a table that is at most as wide as the terminal, with notes below it. Wraps addresses, and no numbers.
 fn as_table(answers: &[(&String, Answer)], verbose: bool) -> String {
     let number =
         |answer: &Answer, key| -> Option<u64> { answer.as_ref().ok()?.get(key)?.parse().ok() };

@@ -1,4 +1,4 @@
-//! `paxos transfer`: lets a node lead.
+//! `paxos transfer`: lets a node of the user's choice lead.
 
 use std::{
     io::{self, Write as _},
@@ -12,13 +12,13 @@ use crate::{
     status::{self, ask},
 };
 
-/// The time that a node has to answer. A leader gives up after its election timeout.
+/// The longest time to wait for the answer of a node. The leader itself gives up the transfer after its election timeout.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Let a node lead, without the pause of an election
 ///
-/// The leader finishes what it has proposed, and asks the node to take over. Requests of clients wait meanwhile, and none
-/// is refused. The leader is found by asking the nodes at the given addresses.
+/// The leader finishes the commands that it has proposed, and asks the node to take over. Requests of clients wait meanwhile,
+/// and none is refused. The command asks the nodes at the given addresses one after the other until it finds the leader.
 ///
 /// Exit codes: 0 the node leads; 3 it does not; 2 bad input.
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     nodes: Vec<String>,
 }
 
-/// Asks the leader to hand over, and returns the exit code.
+/// Asks the leader to hand over to the node, and returns the exit code.
 pub(crate) fn main(args: &Args) -> ExitCode {
     match transfer(args) {
         Ok(leader) if leader == args.node.to_string() => {
@@ -52,7 +52,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
     }
 }
 
-/// Returns the number of the node that leads.
+/// Asks the leader to hand over to the node. Returns the number of the node that then leads.
 fn transfer(args: &Args) -> Result<String, String> {
     let mut silent = String::new();
     for address in &args.nodes {

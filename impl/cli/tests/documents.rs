@@ -10,7 +10,7 @@ use std::{
 const STARTS: [&str; 3] =
     ["cargo run --release --bin paxos -- ", "target/release/paxos ", "paxos "];
 
-/// Returns the documents in a folder, and in those below it. The changelog is not among them: it has the commands of its time.
+/// Returns the documents in a folder, and in the folders below it. Leaves out the changelog, which has the commands of its time.
 fn documents(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("it is a folder");
     let paths = entries.map(|entry| entry.expect("it can be listed").path());

@@ -1,4 +1,4 @@
-//! `paxos vote`, as a user runs it.
+//! `paxos vote` as a process: its output, its diagrams and its exit codes.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ fn last_line(output: &Output) -> String {
     stdout(output).lines().last().unwrap_or_default().to_owned()
 }
 
-/// A file of one test, which is removed at its end.
+/// A file of one test. The end of the test removes the file.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -134,7 +134,7 @@ fn clients_go_elsewhere_when_their_node_does_not_answer() {
         last_line(&output),
         "chosen: 1 (asked for by A); learned by 3,4,5; not by 1,2: down or cut off for ever"
     );
-    // The client's node and another one are cut off for ever.
+    // The client's node and another node are cut off for ever.
     let output = paxos(&["A=1", "--nodes", "5", "--partition", "1,2/3,4,5"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(last_line(&output).starts_with("chosen: 1"), "{output:?}");

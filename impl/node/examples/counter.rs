@@ -1,4 +1,4 @@
-//! A replicated counter on three nodes: TCP between them, a directory for each. One process is one node.
+//! A replicated counter on three nodes. Each node is a process with a directory of its own. The nodes are connected by TCP.
 //!
 //! ```sh
 //! cargo run -p paxos-node --example counter -- 1 /tmp/counter-1 127.0.0.1:7101 127.0.0.1:7102 127.0.0.1:7103
@@ -6,7 +6,7 @@
 //! cargo run -p paxos-node --example counter -- 3 /tmp/counter-3 127.0.0.1:7101 127.0.0.1:7102 127.0.0.1:7103
 //! ```
 //!
-//! Then type a number at any of them. It is added, and the sum is printed. An empty line prints the sum.
+//! Then type a number at any node. The node adds it to the counter, and prints the sum. Any other line prints the sum.
 
 use std::{env, error::Error, path::Path};
 
@@ -23,7 +23,7 @@ use tokio::{
     net::TcpListener,
 };
 
-/// The state that is replicated.
+/// The replicated state.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Counter(pub(crate) i64);
 
@@ -39,7 +39,7 @@ impl TypedMachine for Counter {
     }
 }
 
-/// Starts node `id`. `addresses` are those of the nodes 1, 2, 3 and so on.
+/// Starts node `id`. `addresses` has the addresses of the nodes 1, 2, 3 and so on, in this order.
 pub(crate) fn start(
     id: NodeId,
     directory: &Path,

@@ -1,6 +1,6 @@
 //! Waiting for a change of leader: work that one node at a time should do, such as a clean-up every hour.
 //!
-//! Three nodes run in this process. The leader leaves, and the others notice who leads then.
+//! Three nodes run in this process. The leader leaves, and another node notices the next leader.
 //!
 //! `cargo run -p paxos-node --example leader_change`
 
@@ -41,22 +41,22 @@ pub(crate) async fn next_leader(
     changed.ok()?.leader
 }
 
-/// Runs the example, and fails if it does.
+/// Runs the example.
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let nodes = three_nodes(directory.path()).await?;
     let mut leader = None;
     for _ in 0..2 {
-        // Ask a node that stays. Any node will do, but one that has stopped hears of no leader.
+        // Watch a node that still runs. A node that has stopped hears of no leader.
         let watching =
             nodes.iter().rev().find(|node| node.clients.leadership().has_changed().is_ok());
         let watching = watching.ok_or("all nodes have stopped")?;
         leader = next_leader(&watching.clients, leader).await;
         let Some(NodeId(number)) = leader else { return Err("the node has stopped".into()) };
         println!("node {number} leads");
-        // A node starts the work when it sees that it leads, and stops it when it sees that it does not. Two nodes may
-        // do the work for a moment, so each piece of it is a command that may come twice without harm.
+        // A node starts the work when it sees that it leads, and stops the work when it sees that it does not lead. Two nodes
+        // may do the work for a moment, so each piece of the work is a command that may be applied twice without harm.
         nodes[number as usize - 1].clients.leave().await;
         println!("node {number} has left");
     }

@@ -1,7 +1,7 @@
-//! A client that retries safely: it sends a command to one node after the other until one answers. The command counts
-//! once, however often it was sent.
+//! A client that retries safely. It sends a command to one node after the other until a node answers. The cluster applies the
+//! command once, however often the client sends it.
 //!
-//! Three nodes run in this process, and one of them stops meanwhile.
+//! Three nodes run in this process. One of them stops while the client works.
 //!
 //! `cargo run -p paxos-node --example retrying_client`
 
@@ -18,13 +18,13 @@ use paxos_node::{
     typed::{TypedClient, TypedError, encode},
 };
 
-/// The pause before the next node is asked.
+/// The pause before the client asks the next node.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A client of a cluster, with a session of its own.
 pub(crate) struct Client {
     nodes: Vec<TypedClient<Counter>>,
-    /// The node that is asked next, as an index.
+    /// The index of the node that the client asks next.
     next: usize,
     session: ClientSession,
 }
@@ -34,7 +34,7 @@ impl Client {
     /// when there are too many.
     ///
     /// # Errors
-    /// No node can open a session, however often it is asked.
+    /// Fails if there are no nodes, or if retrying cannot help.
     pub(crate) async fn connect(nodes: Vec<TypedClient<Counter>>) -> Result<Self, TypedError> {
         for (next, node) in nodes.iter().enumerate().cycle() {
             match node.handle().open_session().await {
@@ -49,7 +49,7 @@ impl Client {
     /// Adds a number once, and returns the sum.
     ///
     /// # Errors
-    /// The same request would fail again: the session has expired, or no node can read the command.
+    /// Fails if retrying cannot help: the session has expired, or no node can read the command.
     pub(crate) async fn add(&mut self, number: i64) -> Result<i64, TypedError> {
         let request = self.session.request(encode::<Counter>(&number)?);
         // A client that survives its own crashes writes the session and the request to its disk here.
@@ -68,7 +68,7 @@ impl Client {
     }
 }
 
-/// Runs the example, and fails if it does.
+/// Runs the example.
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;

@@ -37,7 +37,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// Steps one replica. As the contract of the driver requires, makes the records durable before anything else.
+    /// Steps one replica. Makes the records durable before it uses the other output, as the contract of a driver requires.
     fn step(&mut self, id: NodeId, event: Event) {
         let node = self.nodes.get_mut(&id).expect("it is one of the three");
         let mut output = Output::default();
@@ -89,8 +89,8 @@ impl Cluster {
     }
 }
 
-/// Lets the nodes try to lead, one after the other, until each knows the chosen value. Returns the value that each node
-/// knows.
+/// Lets the nodes try to lead, one after the other, until each node knows the chosen value. After each attempt, crashes the
+/// node that is next. Returns the value that each node knows.
 pub(crate) fn agree(options: [&'static str; 3], loss: u64, seed: u64) -> Vec<Value> {
     let node = |id, wanted| {
         let replica = Replica::new(Config::new(id, NODES)).expect("three nodes are a cluster");

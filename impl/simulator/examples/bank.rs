@@ -24,7 +24,7 @@ impl StateMachine for Bank {
     type Answer = Bytes;
 
     /// A command begins with three bytes: the account that pays, the account that gets the money, and the amount. The
-    /// answer is 1 if there was enough money.
+    /// answer is 1 if there was enough money, and 0 otherwise.
     fn apply(&mut self, command: &[u8]) -> Bytes {
         let [from, to, amount, ..] = *command else { return Bytes::from_static(&[0]) };
         let amount = u64::from(amount);
@@ -60,8 +60,8 @@ impl StateMachine for Bank {
     }
 }
 
-/// Returns a transfer between two of ten accounts. It depends only on the number, and ends with the number, so that no
-/// two transfers are equal.
+/// Returns a transfer between two of ten accounts, or within one. The transfer depends only on the number. It ends with the
+/// number, so that no two transfers are equal.
 fn transfer(number: u64) -> Vec<u8> {
     let [from, to, amount] = [3, 7, 11].map(|factor| (number * factor % 10) as u8);
     [&[from, to, amount * 9][..], &number.to_le_bytes()].concat()
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Runs this many seeds, from 0 on.
+/// Runs the seeds from 0 to `seeds - 1`.
 pub(crate) fn run(seeds: u64) {
     for seed in 0..seeds {
         let mut simulation = Simulation::new(seed, 3, Bank::default);

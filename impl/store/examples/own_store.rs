@@ -1,4 +1,4 @@
-//! Your own store, checked against the contract.
+//! A store of your own, checked against the contract of [`Storage`].
 //!
 //! The store keeps everything but the snapshots in one file. On each change it writes the whole content to a new file,
 //! syncs that file, and renames it. This is slow, but plainly correct: a change takes effect as a whole or not at all.
@@ -27,7 +27,7 @@ struct Contents {
     id: StoreId,
     records: Vec<Record>,
     notes: BTreeMap<String, Vec<u8>>,
-    /// The durable snapshot: the slot below which it has the effect of every slot, and the number of its file, 0 or 1.
+    /// The durable snapshot, by its end and the number of its file, 0 or 1. It has the effect of every slot below its end.
     snapshot: Option<(Slot, u8)>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct OwnStore {
 }
 
 impl OwnStore {
-    /// Makes a new store with an id that the caller draws at random. Fails if the directory has a store.
+    /// Creates a new store with an id that the caller draws at random. Fails if the directory has a store.
     pub(crate) fn create(directory: &Path, id: StoreId) -> Result<Self, StorageError> {
         if directory.join("store").exists() {
             return Err(StorageError::Exists { dir: directory.into() });
@@ -51,7 +51,7 @@ impl OwnStore {
         Ok(store)
     }
 
-    /// Opens the store. Fails if the file is missing or damaged, and never makes a new store.
+    /// Opens an existing store. Fails if the file is missing or damaged.
     pub(crate) fn open(directory: &Path) -> Result<Self, StorageError> {
         let bytes =
             fs::read(directory.join("store")).map_err(StorageError::io("read the store"))?;
@@ -122,7 +122,7 @@ impl Storage for OwnStore {
 
     fn persist(&mut self, records: &[Record]) -> Result<(), StorageError> {
         self.change(|contents| {
-            // `Memory` reduces the records to the state that they lead to, so that the file does not grow for ever.
+            // `Memory` reduces the records to the state that they result in, so that the file does not grow for ever.
             let mut memory = Memory::default();
             memory.append(&contents.records)?;
             memory.append(records)?;
@@ -138,7 +138,7 @@ impl Storage for OwnStore {
     }
 
     fn begin_snapshot(&mut self) -> Result<OwnSnapshot, StorageError> {
-        // The file that is not the durable snapshot, so that the durable one can still be read.
+        // There are two files. A new snapshot never overwrites the file of the durable one.
         let number = self.contents.snapshot.map_or(0, |(_, durable)| 1 - durable);
         let mut options = OpenOptions::new();
         let options = options.create(true).read(true).write(true).truncate(true);
@@ -207,8 +207,8 @@ impl SnapshotFile for OwnSnapshot {
     }
 }
 
-/// Makes stores in directories of their own. A crash is the end of the process, after which the operating system still
-/// has all written bytes. A test of power cuts needs faults below the store, such as a file system that forgets.
+/// Creates each store in a directory of its own. A crash here is the end of a process: the operating system still has all
+/// written bytes. A test of power cuts needs faults below the store, such as a file system that loses unsynced bytes.
 struct InDirectories(Vec<tempfile::TempDir>);
 
 impl Harness for InDirectories {

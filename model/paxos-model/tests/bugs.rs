@@ -1,6 +1,6 @@
-//! Every bug of the catalogue is caught. The tests pin the smallest space that shows each bug, the property that fails
-//! first, and the number of steps to its violation. They also pin that some bug violates each property of states: a
-//! property that no bug violates would check nothing.
+//! The checks detect every bug of the catalogue that makes a wrong step. The tests pin the smallest space that shows each such
+//! bug, the property that fails first, and the number of steps to its violation. They also pin that some bug violates each
+//! property of states. A property that no bug violates would check nothing.
 //!
 //! A small space has few states of the correct protocol. Two nodes with quorums of different sizes show most bugs.
 
@@ -13,7 +13,7 @@ use paxos_model::cluster::{
 use state_explorer::{Explorable as _, Finding, Options, Report, explore};
 use verdict::Verdict;
 
-/// Bounds with these numbers of nodes, slots, ballots and campaigners. There are no crashes, Nacks or Chosen messages.
+/// Returns bounds with these numbers of nodes, slots, ballots and campaigners, without crashes, Nacks and Chosen messages.
 fn space([nodes, slots, ballots, campaigners]: [u8; 4]) -> Bounds {
     let crashes = Some(0);
     let base = Bounds::of(nodes, slots, ballots);
@@ -40,13 +40,13 @@ fn reads(reads: u8, bounds: Bounds) -> Bounds {
     Bounds { reads, ..bounds }
 }
 
-/// A bug, and a space in which the check fails. Then a property of states that the bug violates even if the
-/// specification is not checked, and a space in which it does.
+/// A bug, and a space in which the check fails, unless every step of the bug is allowed. Then a property of states that the
+/// bug violates even if the specification is not checked, and a space in which it violates the property.
 type Row = (Bug, Bounds, Option<(&'static str, Bounds)>);
 
 fn rows() -> Vec<Row> {
     let n1 = |ballots| space([1, 1, ballots, 1]);
-    // Two nodes: all must promise and one vote chooses, or the other way round.
+    // With two nodes, either all must promise and one vote chooses, or the reverse.
     let all_promise = |ballots, campaigners| quorums(2, 1, space([2, 1, ballots, campaigners]));
     let all_vote = |ballots, campaigners| quorums(1, 2, space([2, 1, ballots, campaigners]));
     let two_slots = quorums(2, 1, space([2, 2, 2, 2]));
@@ -58,7 +58,7 @@ fn rows() -> Vec<Row> {
             unsynced(1, n1(1)),
             Some((AGREEMENT, crash(unsynced(1, n1(2))))),
         ),
-        // The client of a ballot asks for the same value again, so agreement takes a second ballot to break.
+        // The client of a ballot asks for the same value again, so a violation of agreement needs a second ballot.
         (Bug::UnreadableIsEmpty, crash(n1(1)), Some((AGREEMENT, crash(all_promise(2, 1))))),
         (Bug::AcceptsBelowPromise, all_promise(2, 2), Some((AGREEMENT, all_vote(2, 2)))),
         (Bug::PromisesBelowPromise, all_promise(2, 1), Some((AGREEMENT, all_vote(2, 2)))),
@@ -67,7 +67,7 @@ fn rows() -> Vec<Row> {
         // Up to three nodes, agreement is never violated (see below), but a quorum forgets a value that it holds.
         (Bug::AcceptDoesNotPromise, all_vote(1, 1), Some((HELD, crash(all_vote(2, 1))))),
         (Bug::PromiseClearsVotes, crash(n1(2)), Some((AGREEMENT, crash(n1(2))))),
-        // The report is wrong at once. It takes three ballots until it ties with another report.
+        // The report is wrong at once. Only with three ballots can it have the same ballot as another report.
         (Bug::OneBallotVariable, crash(n1(2)), Some((AGREEMENT, three(3)))),
         (Bug::IgnoresReports, all_promise(2, 2), Some((AGREEMENT, all_promise(2, 2)))),
         (Bug::AdoptsLowest, three(3), Some((AGREEMENT, three(3)))),
@@ -77,9 +77,8 @@ fn rows() -> Vec<Row> {
             quorums(3, 1, space([3, 1, 1, 1])),
             Some((AGREEMENT, quorums(3, 1, three(2)))),
         ),
-        // These two bugs give a leader a wrong belief, and its votes stay right. Votes go only to the owner of
-        // their ballot, which proposes the value that it voted for itself. So it takes more than two votes to
-        // add up wrong ones.
+        // These bugs give a leader a wrong belief, and its votes stay right. A vote goes only to the owner of its ballot,
+        // which proposes the value that it voted for itself. A wrong sum of votes therefore needs a quorum of more than two.
         (
             Bug::CountsVoteTwice,
             quorums(3, 3, space([3, 1, 1, 1])),
@@ -102,22 +101,22 @@ fn rows() -> Vec<Row> {
         (Bug::HalfIsQuorum, all_promise(1, 1), Some((AGREEMENT, all_promise(2, 2)))),
         (Bug::ReportsNothing, crash(n1(2)), Some((AGREEMENT, all_promise(2, 2)))),
         (Bug::HidesOvertakenVotes, all_promise(2, 2), Some((AGREEMENT, all_promise(2, 2)))),
-        // A candidate knows which slots it has trimmed itself, so it takes another node to be misled.
+        // A candidate knows the slots that it has trimmed itself, so only another node can be misled.
         (
             Bug::HidesTrimmed,
             snapshots(crash(n1(2))),
             Some((AGREEMENT, snapshots(all_promise(2, 2)))),
         ),
-        // Safe, and no step is wrong: the acceptor votes too seldom. Only a test that expects an answer notices
-        // this, such as the lockstep. The second bug leaves states stuck, as `stuck.rs` shows.
+        // Safe, and no step is wrong: the acceptor votes too seldom. Only a test that expects an answer, such as the lockstep,
+        // notices the bug. The second bug leaves states stuck, as `stuck.rs` shows.
         (Bug::AcceptsOnlyPromised, three(3), None),
         (Bug::AcceptsOnlyAbovePromise, three(3), None),
-        // Safe: it is one message too many, to a leader that does not listen.
+        // Safe: the bug sends one message too many, to a leader that ignores it.
         (Bug::PromisesAgain, all_promise(1, 1), None),
         (Bug::ClaimsVote, all_promise(2, 2), Some((AGREEMENT, all_vote(2, 2)))),
         (Bug::FillsGapUnasked, two_slots, Some((AGREEMENT, two_slots))),
         (Bug::AdoptsWholeLog, two_slots, Some((AGREEMENT, two_slots))),
-        // The votes of other nodes never contradict it: a node that gets the snapshot believes it.
+        // The votes of other nodes never contradict the snapshot, because a node that gets it believes it.
         (Bug::TrimsUnchosen, snapshots(all_vote(1, 1)), Some((TRIMMED, snapshots(all_vote(1, 1))))),
         (
             Bug::LeadsBehind,
@@ -130,10 +129,10 @@ fn rows() -> Vec<Row> {
         (Bug::CountsOldConfirmation, reads(2, three(2)), Some((READS, reads(2, three(2))))),
         (Bug::ReadsBelowGap, reads(1, gap), Some((READS, reads(1, gap)))),
         (Bug::ProposesUnprepared, n1(2), Some((AGREEMENT, three(4)))),
-        // Safe, as the other two bugs that vote too seldom.
+        // Safe, like the other two bugs with too few votes.
         (Bug::VotesOnlyOnce, three(3), None),
-        // All nodes have to vote, including the owner of the ballot, so it cannot get both its values chosen.
-        // But it mistakes votes for one value for votes for the other.
+        // All nodes have to vote, including the owner of the ballot, so the owner cannot get both its values chosen.
+        // But the owner takes votes for one value as votes for the other.
         (
             Bug::ProposesTooEarly,
             unsynced(2, n1(1)),
@@ -289,7 +288,7 @@ fn every_bug_is_caught() {
     "#]].assert_eq(&(table.join("\n") + "\n"));
 }
 
-/// No space of fewer than 100 states that is smaller than the space of a row shows its bug.
+/// No space with fewer than 100 states shows a bug, if it is smaller than the space in the row of that bug.
 #[test]
 fn nothing_smaller_shows_them() {
     let few = 100;

@@ -28,7 +28,7 @@ fn read(text: &str) -> Vec<Clause> {
     lines.map(numbers).collect()
 }
 
-/// Returns true if a clause follows from others by unit propagation: with all its literals false, propagation makes
+/// Returns true if a clause follows from other clauses by unit propagation: if all its literals are false, propagation makes
 /// one of the other clauses false.
 fn follows(clause: &Clause, from: &[Clause]) -> bool {
     let most = from.iter().chain([clause]).flatten().map(|literal| literal.unsigned_abs()).max();
@@ -92,7 +92,7 @@ fn every_proof_is_believed() {
             lemmas += certificate.proof.len();
         }
     }
-    // Each ends in the empty clause, and some need more than unit propagation.
+    // Each proof ends in the empty clause, and some proofs need more than unit propagation.
     assert_eq!(proved, 92 + 122 + 92);
     assert!(lemmas > proved, "{lemmas} lemmas");
 }
@@ -109,7 +109,7 @@ fn no_mutant_is_certified() {
     }
 }
 
-/// The checker refuses wrong proofs: a checker that accepts everything would check nothing.
+/// The checker refuses wrong proofs. A checker that accepts everything would check nothing.
 #[test]
 fn the_checker_doubts() {
     let specification = shipped("synod");

@@ -37,7 +37,7 @@ fn a_run_goes_on_where_a_limit_ended_it() {
     let directory = directory();
     let limited = run(directory.path(), &["--max-depth", "9"]);
     assert!(limited.why().contains("the depth limit of 9 was reached"), "{}", limited.why());
-    // The directory has a level and the one before it, and nothing else.
+    // The directory has the last two levels, and nothing else.
     let names: Vec<_> = files(directory.path());
     assert!(names.iter().all(|path| path.extension().is_none()), "{names:?}");
     assert!(names.len() <= 2, "{names:?}");

@@ -1,4 +1,4 @@
-//! Pictures of behaviours: what is drawn for each kind of step, and that what is wrong stands out.
+//! Pictures of behaviours: the drawing of each kind of step, and the red lines of violations.
 
 #[path = "support/behaviours.rs"]
 mod behaviours;
@@ -198,7 +198,7 @@ fn snapshots_and_reads_are_told() {
     .assert_eq(&diagram.mermaid());
 }
 
-/// Draws the way to each property that `--show` accepts.
+/// Draws a shortest path to each property that `--show` accepts.
 fn assert_ways_are_readable<M: Drawn>(model: &M) {
     let properties = model.properties();
     let sought: Vec<_> =

@@ -1,5 +1,5 @@
-//! The prover does not accept specifications too easily: vacuous ones, words that have a meaning for a solver, and
-//! texts that are larger than they look.
+//! The prover does not accept specifications too easily. The tests try vacuous specifications, words that have a meaning for a
+//! solver, and texts that are larger than they look.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -11,7 +11,7 @@ use epr_prover::{
 };
 use verdict::Verdict;
 
-/// A specification of one sort and one relation with more forms in it.
+/// Returns a specification with one sort, one relation, and these forms.
 fn text(forms: &str) -> String {
     format!(
         "(specification t \"t\")\n(declare-sort s \"s\")\n(declare-relation R (s) \"R {{0}}\")\n{forms}"
@@ -23,7 +23,7 @@ fn proved_by(text: &str, prover: &Prover) -> SpecificationReport {
     prove(&[specification], prover, Duration::from_secs(20), |_| ()).specifications.remove(0)
 }
 
-/// The verdict of the built-in prover. Asserts that the installed solvers have the same verdict.
+/// Returns the verdict of the built-in prover. Asserts that the installed solvers have the same verdict.
 fn verdict(forms: &str) -> (Verdict, String) {
     let report = proved_by(&text(forms), &Prover::Builtin);
     for kind in [Kind::Z3, Kind::Cvc5] {
@@ -88,7 +88,7 @@ fn names_and_words_are_only_that() {
     }
 }
 
-/// Corners of the language mean what they say.
+/// Unusual forms of the language have their literal meaning.
 #[test]
 fn corners_mean_what_they_say() {
     let holds = |forms: &str| assert_eq!(verdict(forms).0, Verdict::Holds, "{forms}");
@@ -128,7 +128,7 @@ fn what_is_larger_than_it_looks_is_refused() {
     assert!(error.to_string().contains("the text is empty"));
 }
 
-/// If time runs out while a counterexample is made smaller, the smallest so far is shown, or the obligation is open.
+/// If time runs out while the prover makes a counterexample smaller, it shows the smallest so far, or the obligation is open.
 /// The prover ends in time.
 #[test]
 fn time_that_runs_out_is_no_panic() {

@@ -150,7 +150,7 @@ fn least_name(synod: &Synod, state: synod::State) -> (String, usize) {
     (all[0].clone(), all.len())
 }
 
-/// A representative is its own representative, and that of every state that it can be renamed to.
+/// A representative is its own representative. It is also the representative of every state that results from it by renaming.
 #[test]
 fn a_wrong_representative_would_be_noticed() {
     let synod = synod(3, 2, 2);
@@ -165,7 +165,7 @@ fn a_wrong_representative_would_be_noticed() {
     assert_eq!(representatives.len(), 443);
 }
 
-/// All reachable states, found by a simple loop.
+/// Returns all reachable states, found by a simple loop.
 fn states<M: Explorable>(model: &M) -> Vec<M::State> {
     let mut states = model.init_states();
     let mut known: std::collections::HashSet<_> = states.iter().cloned().collect();
@@ -237,7 +237,7 @@ fn counterexamples_are_equally_short() {
             assert_eq!(found.behaviours[AGREEMENT].steps().len(), steps, "{bug:?} {engine:?}");
             let property = &found.report.properties[0];
             assert!(property.counterexample.as_ref().expect("it is violated").shortest);
-            // A violated property has a counterexample of the same length with all properties as alone.
+            // The counterexample of a property has the same length whether the search checks all properties or this one.
             let all = cluster(bounds).with_bug(bug).checked();
             for property in explore(&all, &options).properties {
                 let Some(found) = property.counterexample else { continue };

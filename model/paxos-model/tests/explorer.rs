@@ -21,10 +21,10 @@ use stateright::Model as _;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The command, serving until this is dropped.
+/// The command. It serves until this value is dropped.
 struct Explorer {
     process: Child,
-    /// Such as `127.0.0.1:40000`.
+    /// The address, such as `127.0.0.1:40000`.
     address: String,
 }
 
@@ -52,7 +52,7 @@ impl Explorer {
         explorer
     }
 
-    /// The response, including its headers.
+    /// Returns the response, including its headers.
     fn get(&self, path: &str) -> String {
         get(&self.address, path).expect("it answers, in text")
     }
@@ -73,7 +73,7 @@ impl Drop for Explorer {
     }
 }
 
-/// The address of a state within the Explorer: the places of the actions that lead there.
+/// Returns the address of a state within the Explorer: the indices of the actions that lead to the state.
 fn address<M: Drawn<Action: std::fmt::Debug>>(model: M, way: &[&str]) -> String {
     let shown = ExplorerAdapter::new(model);
     let mut state = shown.init_states().remove(0);
@@ -99,7 +99,7 @@ fn chromium() -> Option<PathBuf> {
     })
 }
 
-/// The text of a page after its scripts have run. None if there is no browser.
+/// Returns the text of a page after its scripts have run, or `None` if there is no browser.
 fn page(url: &str, name: &str) -> Option<String> {
     let Some(chromium) = chromium() else {
         writeln!(stderr(), "not tried in a browser: chromium is not on the PATH")
@@ -138,7 +138,7 @@ fn page(url: &str, name: &str) -> Option<String> {
     Some(page)
 }
 
-/// A page that has the Explorer in a frame of 1280 x 800 pixels and says where in it the picture is.
+/// A page that shows the Explorer in a frame of 1280 x 800 pixels, and writes the position of the picture in the frame.
 const MEASURE: &str = "<pre id=said>no picture</pre>
 <iframe id=frame width=1280 height=800 style='border:0'></iframe>
 <script>
@@ -151,8 +151,8 @@ setInterval(() => {
 }, 50);
 </script>";
 
-/// Serves [`MEASURE`] at /measure, and everything else from the Explorer: only a page of the same address can look into
-/// the frame. Returns its address. The thread ends with the process.
+/// Serves [`MEASURE`] at /measure, and everything else from the Explorer, because only a page of the same address can look into
+/// the frame. Returns the address of this server. Its thread ends with the process.
 fn measuring(explorer: &Explorer) -> String {
     let explorer = explorer.address.clone();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");

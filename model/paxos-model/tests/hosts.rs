@@ -79,7 +79,7 @@ fn level_is_there(directory: &Path, level: usize) -> bool {
     })
 }
 
-/// One of two processes is killed. The other ends and reports it. A resumed run with any number of workers counts
+/// If one of two processes is killed, the other process ends and reports it. A resumed run with any number of workers counts
 /// exactly the states of the space.
 #[test]
 fn a_run_goes_on_after_one_process_was_killed() {

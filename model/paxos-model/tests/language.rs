@@ -5,7 +5,7 @@ use expect_test::{Expect, expect};
 use paxos_model::specifications::SPECIFICATIONS;
 use proptest::prelude::*;
 
-/// A small specification with this form and this formula in it.
+/// Returns a small specification with this form and this formula in it.
 fn text(form: &str, formula: &str) -> String {
     format!(
         r#"(specification small "for tests")

@@ -51,8 +51,8 @@ fn what_fits_is_explored_to_its_end() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
 }
 
-/// The stacks of the threads take all of the memory. On a busy machine a thread may then find none for itself
-/// before the last one is started, and the command ends for that reason.
+/// The stacks of the threads take all of the memory. On a busy machine, a thread may then get no memory before the last thread
+/// is started. The command then ends for that reason.
 #[test]
 fn threads_that_cannot_be_started_are_inconclusive() {
     for engine in ["bfs", "dfs", "timely"] {
@@ -66,7 +66,7 @@ fn threads_that_cannot_be_started_are_inconclusive() {
     }
 }
 
-/// With hardly more memory than the program itself takes, every run is inconclusive, and none is killed.
+/// With hardly more memory than the program itself takes, every run is inconclusive, and no run is killed.
 #[test]
 fn hardly_any_memory_is_inconclusive() {
     for (kib, arguments) in [

@@ -258,7 +258,7 @@ fn a_number_that_there_is_not_is_unusable() {
     assert!(text(&output.stderr).contains(complaint), "{}", text(&output.stderr));
 }
 
-/// A bug in a part that the model does not have is named, with the reason and the test that shows what sees it.
+/// The report names each bug in a part that the model does not have, with the reason and the test that detects the bug.
 #[test]
 fn a_bug_beyond_the_model_is_refused_with_the_reason() {
     let output = mutants("--show 44");
@@ -283,7 +283,7 @@ fn a_bug_beyond_the_model_is_refused_with_the_reason() {
     assert_eq!(report["beyond"][0]["number"], 44);
 }
 
-/// A bug that the spaces are too small for is not caught, and the report says so. Neither is harm without a cause.
+/// If the spaces are too small for a bug or for its harm, the search does not find it, and the report says so.
 #[test]
 fn it_can_fail() {
     let catalogue = searched(&[Bug::AdoptsLowest, Bug::IgnoresReports], &SHORT);
@@ -308,7 +308,7 @@ fn what_is_stopped_is_inconclusive() {
     assert!(text(&output.stdout).contains("undecided"), "{}", text(&output.stdout));
 }
 
-/// The fault and its consequence take a sentence or two each, and the name of each bug is its own.
+/// The fault and its consequence take a sentence or two each. No two bugs have the same name.
 #[test]
 fn each_bug_is_explained_in_few_sentences() {
     for &bug in Bug::ALL {

@@ -46,7 +46,7 @@ fn all_three_are_proved() {
     }
 }
 
-/// Each conjunct of the invariant is needed: without it, another obligation cannot be proved.
+/// Each conjunct of the invariant is needed. Without it, another obligation cannot be proved.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn no_conjunct_can_be_dropped() {
@@ -116,7 +116,7 @@ fn each_mutant_breaks_what_it_should() {
     "#]].assert_eq(&lines(&table));
 }
 
-/// The result of a search of all states with three acceptors, two values and two ballots.
+/// Returns the result of a search of all states with three acceptors, two values and two ballots.
 fn explored_at_two_ballots(specification: &Specification, quorums: &[u8]) -> &'static str {
     let (acceptors, ballots, values) = (3, 2, 2);
     let named = |name| specification.relation(name).expect("it is in the text");
@@ -230,7 +230,7 @@ fn every_guard_matters() {
     .assert_eq(&lines(&table));
 }
 
-/// The report for a specification with an edited guard.
+/// Returns the report for a specification with an edited guard.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn a_counterexample_reads_like_prose() {
@@ -317,7 +317,7 @@ fn the_invariant_is_not_vacuous() {
     }
 }
 
-/// A contradictory premise proves anything. The check of the test above notices it.
+/// A contradictory premise proves anything. The check of the test above notices such a premise.
 #[test]
 fn a_contradiction_has_no_model() {
     let specification = shipped("synod");
@@ -339,7 +339,7 @@ fn what_is_not_so_is_not_proved() {
     assert_eq!(report.failures(), ["accept/silence", "implied/silence"]);
 }
 
-/// A proof without time is inconclusive.
+/// A proof with a time limit of zero is inconclusive.
 #[test]
 fn out_of_time_is_inconclusive() {
     let specification = shipped("synod");
@@ -350,7 +350,7 @@ fn out_of_time_is_inconclusive() {
     assert!(matches!(nothing.verdict, Verdict::Inconclusive { .. }));
 }
 
-/// Each obligation has a name of its own.
+/// No two obligations have the same name.
 #[test]
 fn obligations_have_names_of_their_own() {
     let specification = shipped("multipaxos");

@@ -1,8 +1,8 @@
-//! The prover against a search of finite models, on formulas made at random.
+//! Compares the prover with a search of finite models, on random formulas.
 //!
-//! Both use the same formula and the same SAT solver, and share nothing else. The prover makes clauses, functions and
-//! instances, and the search tries all elements. If the prover finds a contradiction, no structure may exist. If
-//! it finds none, a structure that is no larger than its terms must exist.
+//! Both get the same formula and use the same SAT solver, and share nothing else. The prover makes clauses, functions and
+//! instances, and the search tries all elements. If the prover finds a contradiction, no structure may satisfy the formula. If
+//! it finds none, a structure that is no larger than the prover's terms must satisfy the formula.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -32,8 +32,8 @@ const SIGNATURE: &str = r#"
 (safety nothing "nothing is claimed" true)
 "#;
 
-/// Makes formulas in which what exists of sort high may depend on what is given of sort low, and never
-/// the other way round: they are in the decidable fragment.
+/// Makes formulas of the decidable fragment: an existential variable of sort high may depend on a universal variable of sort
+/// low, and never the other way round.
 struct Maker {
     random: ChaCha8Rng,
     variables: usize,
@@ -72,7 +72,8 @@ impl Maker {
         made.unwrap_or(Formula::truth())
     }
 
-    /// A formula under some variables. Polarity tells what exists from what is given.
+    /// Returns a random formula in the scope of some variables. `positive` is false below an odd number of negations, where
+    /// `forall` makes an existential variable.
     fn formula(
         &mut self,
         scope: &[Variable],

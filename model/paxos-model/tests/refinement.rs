@@ -67,11 +67,11 @@ fn synod_with_two_kinds_of_quorums_is_the_flexible_text() {
 #[test]
 #[should_panic(expected = "it is not so that any two quorums share an acceptor")]
 fn what_the_proof_takes_for_granted_must_be_so() {
-    // There is one kind of quorums, and some do not intersect.
+    // The text has one kind of quorums, and some of these quorums do not intersect.
     let _ = SynodRefinement::new(synod(3, 2, 2, Some((1, 3))), shipped("synod"));
 }
 
-/// A random set of messages in which votes are for proposals, and a ballot has at most one proposal.
+/// Returns a random set of messages in which votes are for proposals, and a ballot has at most one proposal.
 fn random_state(synod: &Synod, random: &mut ChaCha8Rng) -> State {
     let bounds = synod.bounds();
     let density = random.random_range(0.1..0.9);
@@ -108,7 +108,7 @@ fn announce(what: &str, seed: u64) {
     writeln!(stderr(), "{what}: PAXOS_SEED={seed}").expect("it can be said");
 }
 
-/// Most of these states are not reachable. So the test also notices a rule that is right only in reachable states.
+/// Most of these states are not reachable. The test therefore also notices a rule that is right only in reachable states.
 #[test]
 fn synod_is_its_text_anywhere() {
     let seed = seed();
@@ -133,8 +133,8 @@ fn synod_is_its_text_anywhere() {
     assert!(steps > 100_000, "only {steps} steps");
 }
 
-/// A text of another protocol is noticed. A rule that adopts the lowest report makes no difference in the states that
-/// are reachable with two ballots. Random states show it at once.
+/// The comparison notices the text of another protocol. A rule that adopts the lowest report makes no difference in the states
+/// that are reachable with two ballots. Random states show the difference at once.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn another_text_is_noticed() {
@@ -232,7 +232,7 @@ fn cluster_follows_its_text() {
     "#]].assert_eq(&lines(&table));
 }
 
-/// The bugs of the catalogue that the text does not allow, with the bounds and the number of steps to the difference.
+/// The bugs of the catalogue that the text does not allow, with the bounds, and the number of steps to the difference.
 #[test]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 fn bugs_do_not_follow_the_text() {

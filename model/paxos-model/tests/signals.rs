@@ -1,4 +1,4 @@
-//! A signal ends every command at once. A command with results prints its report, and any other dies of the signal. A
+//! A signal ends every command at once. A command with results prints its report, and any other command dies of the signal. A
 //! second signal ends the process without help from the command.
 #![cfg(unix)]
 
@@ -27,8 +27,8 @@ fn begin(arguments: &str, path: Option<&Path>) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command runs")
 }
 
-/// True if this process ignores a signal, and so each process that it begins: a shell that runs it in the background
-/// makes it ignore SIGINT.
+/// Returns true if this process, and therefore each process that it starts, ignores a signal. A shell makes a process that it
+/// runs in the background ignore SIGINT.
 fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -41,7 +41,7 @@ fn kill(id: u32, signal: &str) {
     assert!(kill.expect("there is kill").success());
 }
 
-/// Waits for the end. The limit is far above what it takes, and below what a command is given for its report.
+/// Waits for the end. The limit is far above the usual time, and below the time that a command has for its report.
 fn ended(mut child: Child) -> Output {
     let until = Instant::now() + Duration::from_secs(4);
     while child.try_wait().expect("it can be waited for").is_none() {

@@ -22,7 +22,7 @@ use support::mutants;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The solver, if it is there.
+/// Returns the solver, if it is installed.
 fn solver(kind: Kind) -> Option<Prover> {
     match Solver::find(kind) {
         Ok(solver) => Some(Prover::External(solver)),

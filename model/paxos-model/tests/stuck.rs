@@ -1,4 +1,4 @@
-//! No state of the correct protocol is stuck. The tests also show that the property can fail, and which bugs only this
+//! No state of the correct protocol is stuck. The tests also show that the property can fail, and the bugs that only this
 //! property notices.
 
 use expect_test::expect;
@@ -8,7 +8,7 @@ use verdict::Verdict;
 
 const FREE: &str = "undecided, and a quorum is free";
 
-/// The same bounds without crashes, Nacks and Chosen messages.
+/// Returns the bounds without crashes, Nacks and Chosen messages.
 fn still(bounds: Bounds) -> Bounds {
     Bounds { crashes: Some(0), nacks: false, chosen: false, ..bounds }
 }
@@ -36,7 +36,7 @@ fn finding(report: &Report, name: &str) -> Option<Finding> {
 #[test]
 fn the_protocol_is_never_stuck() {
     let spaces = [
-        // Three nodes and three ballots, with refusals, news, and any number of crashes.
+        // Three nodes and three ballots, with Nacks, Chosen messages, and any number of crashes.
         Bounds::of(3, 1, 2),
         Bounds { chosen: false, ..Bounds::of(3, 1, 3) },
         still(Bounds { campaigners: 3, ..Bounds::of(3, 1, 3) }),
@@ -45,7 +45,7 @@ fn the_protocol_is_never_stuck() {
         Bounds { unsynced: 2, ..Bounds::of(2, 1, 3) },
         quorums(1, 3, Bounds::of(3, 1, 2)),
         quorums(3, 3, Bounds::of(3, 1, 2)),
-        // A value in each of two slots, and of three.
+        // A value in each of two slots, and in each of three.
         still(Bounds::of(3, 2, 2)),
         Bounds { unsynced: 1, ..Bounds::of(2, 2, 2) },
         Bounds::of(2, 3, 1),

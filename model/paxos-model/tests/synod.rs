@@ -183,7 +183,7 @@ fn assert_alike(synod: &Synod, packed: State, naive: &Naive) {
     assert_eq!(synod.agreement(packed), chosen.len() <= 1);
 }
 
-/// The steps of both versions. Asserts that they are the same.
+/// Returns the steps of a state. Asserts that both versions have the same steps.
 fn steps(synod: &Synod, packed: State, naive: &Naive) -> Vec<(State, Naive)> {
     let mut listed = Vec::new();
     synod.actions(&packed, &mut listed);
@@ -261,7 +261,7 @@ proptest! {
         }
     }
 
-    /// Includes unreachable states, in which several values may be chosen.
+    /// The states include unreachable states, in which several values may be chosen.
     #[test]
     fn chosen_values_are_those_of_some_quorum(
         bounds in any_bounds(),

@@ -1,9 +1,9 @@
-//! The rules do the same in the small universe, which is explored, and in the unbounded one.
+//! The rules do the same in the small universe, which is explored, and in the unbounded universe.
 //!
-//! Both run one text of the rules. Only the universes can differ: a set that counts wrongly, a log that forgets too
-//! much, a ballot that is not the next one. So each step of random walks through a small cluster is taken in the
-//! unbounded universe as well, and everything that follows from it is compared. A correct walk meets each handler, and a
-//! rule that is broken on one side only is noticed.
+//! Both universes run one text of the rules. A difference can only come from the universes: a set that counts wrongly, a log
+//! that forgets too much, a ballot that is not the next one. The tests take each step of random walks through a small cluster in
+//! the unbounded universe as well, and compare all results of the step. A correct walk meets each handler. The comparison
+//! notices a rule that is broken on one side only.
 
 use paxos_model::cluster::{
     Action, Bounds, Bug, Cluster,
@@ -24,7 +24,7 @@ use rand_chacha::ChaCha8Rng;
 use state_explorer::Explorable as _;
 use stateright::Model as _;
 
-/// The names of small things in the unbounded universe.
+/// Translates nodes, ballots, slots and values of the small universe into the unbounded universe.
 #[derive(Clone, Copy)]
 struct Embedding(Bounds);
 
@@ -189,7 +189,7 @@ impl Embedding {
     }
 }
 
-/// Returns true if the bounds of the small universe, and not the rules, say what follows from an input.
+/// Returns true if the bounds of the small universe, and not the rules, determine the result of an input.
 fn is_out_of_bounds(
     bounds: &Bounds,
     me: types::NodeId,
@@ -306,7 +306,7 @@ fn a_bug_in_one_universe_is_noticed() {
     }
 }
 
-/// The unbounded universe has room for more than any small one.
+/// The unbounded universe has more nodes, slots and ballots than any small universe.
 #[test]
 fn a_log_has_any_number_of_slots_and_ballots() {
     let nodes = (1..=9).map(unbounded::NodeId);
@@ -336,7 +336,7 @@ fn a_log_has_any_number_of_slots_and_ballots() {
     assert!(unbounded::Membership::new((1..=4).map(unbounded::NodeId), 2, 2).is_none());
 }
 
-/// The two universes are used through one interface.
+/// The tests use both universes through one interface.
 #[test]
 fn sets_count_alike() {
     fn counts<U: Universe>(nodes: &[U::NodeId]) -> Vec<(usize, bool)> {

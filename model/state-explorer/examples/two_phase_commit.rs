@@ -1,4 +1,4 @@
-//! Two-phase commit, as Gray and Lamport specify it in `TwoPhase.tla`, and a property that it does not have.
+//! Two-phase commit, as Gray and Lamport specify it in `TwoPhase.tla`, and a property that the protocol does not have.
 //!
 //! `cargo run --example two_phase_commit`
 
@@ -17,28 +17,28 @@ pub struct TwoPhaseCommit {
 /// The state of a resource manager.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Manager {
-    /// It works on the transaction.
+    /// The manager works on the transaction.
     Working,
-    /// It can commit and can abort.
+    /// The manager can commit and can abort.
     Prepared,
-    /// It has committed.
+    /// The manager has committed.
     Committed,
-    /// It has aborted.
+    /// The manager has aborted.
     Aborted,
 }
 
 /// The decision of the transaction manager.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Decision {
-    /// None yet.
+    /// The transaction manager has not decided yet.
     None,
-    /// To commit.
+    /// The decision is to commit.
     Commit,
-    /// To abort.
+    /// The decision is to abort.
     Abort,
 }
 
-/// The whole system. Messages stay in the network once they are sent. The decision is also its message to all managers.
+/// The whole system. A message stays in the network once it is sent. The decision is also the message that announces it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct State {
     managers: Vec<Manager>,

@@ -1,7 +1,7 @@
-//! The layout of reports: no line is longer than the terminal is wide, and nothing is cut.
+//! The layout of reports: text is wrapped to the width of the terminal, and nothing is cut off.
 //!
-//! A report is a [`Display`]. `{report:width$}` writes its tables in `width` columns, and `{report:#width$}` also has the
-//! details. [`laid_out`] does both, and wraps the lines that are not in tables.
+//! A report is a [`Display`]. `{report:width$}` writes its tables in `width` columns, and `{report:#width$}` also writes the
+//! details. [`laid_out`] chooses between the two forms, and wraps the lines that are not in tables.
 
 use std::fmt::{self, Display};
 
@@ -12,20 +12,20 @@ use textwrap::{Options, WordSplitter};
 /// The width of a report, in columns, if standard output is not a terminal.
 pub const WIDTH: usize = 100;
 
-/// Returns the width of the terminal that is standard output, in columns, or else [`WIDTH`].
+/// Returns the width of the terminal in columns, or [`WIDTH`] if standard output is not a terminal.
 pub fn terminal_width() -> usize {
     Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns))
 }
 
-/// Returns the text of a report with lines of at most `width` columns. Only a word that is longer makes a longer line.
-/// The details are in it if `verbose`.
+/// Returns the text of a report in lines of at most `width` columns, with the details if `verbose`. Only a word that is longer
+/// makes a longer line.
 pub fn laid_out(report: &impl Display, verbose: bool, width: usize) -> String {
     let text = if verbose { format!("{report:#width$}") } else { format!("{report:width$}") };
     text.split_inclusive('\n').map(|line| wrapped(line, width)).collect()
 }
 
-/// Wraps a line between words. Further lines begin below the last part of the line that two spaces set off, such as the
-/// text behind a name, or else two columns to the right of the first.
+/// Wraps a line between words. Further lines are indented to the text behind the last two spaces in the first half of the
+/// width, such as the text behind a name. Without such spaces, they are indented by two columns more than the first line.
 fn wrapped(line: &str, width: usize) -> String {
     if line.trim_end().chars().count() <= width {
         return line.to_owned();
@@ -40,8 +40,8 @@ fn wrapped(line: &str, width: usize) -> String {
     textwrap::fill(line, options)
 }
 
-/// Writes a table in the width of the formatter, or in [`WIDTH`] columns. Cells that are too wide are wrapped. The
-/// columns `right`, counted from 0, are aligned to the right and are not wrapped.
+/// Writes a table in the width of the formatter, or in [`WIDTH`] columns. Wraps cells that are too wide. Aligns the columns
+/// `right`, counted from 0, to the right, and does not wrap them.
 ///
 /// # Errors
 /// Fails if the formatter does.

@@ -1,17 +1,17 @@
 //! The limit of open files, divided between clients, peers and metrics.
 //!
 //! If clients used up all descriptors, the node could not connect to its peers and would drop out of its cluster.
-//! So the store, the peers and the metrics have descriptors reserved, and clients get the rest.
+//! Therefore some descriptors are reserved for the store, the peers and the metrics, and the clients get the rest.
 
 use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors for each peer: a connection in each direction, and a new one while the old one ends.
+/// The number of descriptors for each peer: a connection in each direction, and for each a new one while the old one ends.
 const FOR_EACH_PEER: u64 = 4;
-/// Open descriptors of a node without peers and clients, on a system that does not report them.
+/// The assumed number of open descriptors, without peers and clients, on a system that does not report it.
 const OPEN_USUALLY: u64 = 24;
-/// Descriptors for short uses, as a snapshot or the look-up of a name.
+/// The number of descriptors for short uses, such as a snapshot or the look-up of a name.
 const SPARE: u64 = 8;
 
 /// The highest number of connections of each kind.
@@ -55,7 +55,7 @@ fn raised() -> Option<u64> {
 fn shares(limit: Option<u64>, open: u64, peers: u64, clients_wanted: usize) -> Shares {
     let reserved = open + SPARE + peers * FOR_EACH_PEER;
     let free = limit.unwrap_or(u64::MAX).saturating_sub(reserved);
-    // A stranger may hold all connections of these two kinds, so they get a small part.
+    // A stranger may hold all connections of these two kinds, so each kind gets a small part.
     let handshakes = (free / 8).clamp(2, 64);
     let metrics = (free / 16).clamp(1, 16);
     let clients = free.saturating_sub(handshakes + metrics).max(1);

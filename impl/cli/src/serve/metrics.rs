@@ -1,4 +1,4 @@
-//! Metrics for Prometheus: the status of the node, published once a second.
+//! Metrics for Prometheus: the status and the traffic of the node, published once a second.
 
 use std::{
     collections::VecDeque,
@@ -43,8 +43,8 @@ const SYNC_SECONDS: &[f64] =
 /// The longest time for which a connection stays open.
 const CONNECTION_TIME: Duration = Duration::from_secs(30);
 
-/// Starts to serve metrics on an address. At most `connections_max` connections are open at once: a further one
-/// closes the oldest.
+/// Installs the recorder of metrics, and serves them on an address. At most `connections_max` connections are open at once: a
+/// further connection closes the oldest.
 pub(super) async fn listen(
     address: SocketAddr,
     connections_max: usize,
@@ -66,8 +66,10 @@ pub(super) async fn listen(
     Ok(metrics)
 }
 
-/// Accepts connections and answers on them. The exporter's own listener is not used, because it keeps any number of
-/// silent connections for ever, and so takes the descriptors that peers and clients need.
+/// Accepts connections and answers their requests.
+///
+/// The exporter has a listener of its own. It keeps any number of silent connections for ever, and would so take the
+/// descriptors that peers and clients need.
 async fn accept(listener: TcpListener, metrics: PrometheusHandle, connections_max: usize) {
     let mut connections = VecDeque::<AbortHandle>::new();
     loop {

@@ -31,7 +31,7 @@ use crate::{
     log::{is_disk_fault, with_directory},
 };
 
-/// The time that a node that has stopped has to send the last answers to its clients.
+/// The longest time for which the process of a stopped node still sends answers to clients.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The reason why a node does not serve, or stopped serving.
@@ -51,7 +51,7 @@ enum ServeError {
     Io(#[from] io::Error),
 }
 
-/// Runs a node until a signal stops it, and returns the exit code.
+/// Runs a node until a signal stops it or until it fails, and returns the exit code.
 pub(crate) fn main(args: Args) -> ExitCode {
     let settings = match Settings::gather(args) {
         Ok(settings) => settings,
@@ -84,7 +84,7 @@ fn fail(error: &ServeError, log: Log) -> ExitCode {
 fn start_logging(log: Log, level: tracing::level_filters::LevelFilter) {
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
-        // It reports an error of the log by a macro that panics if standard error is closed.
+        // tracing-subscriber would report an error of the log by a macro that panics if standard error is closed.
         .log_internal_errors(false)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
@@ -124,7 +124,7 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let (transport, queues) = Tcp::new(&addresses);
     let (traffic, depths) = (queues.traffic(), transport.depths());
     let metrics = match settings.metrics {
-        // Before the node starts, because the node keeps the recorder that is installed then.
+        // The recorder must be installed before the node starts, because the node keeps the recorder that it finds at its start.
         Some(address) => Some(metrics::listen(address, shares.metrics).await?),
         None => None,
     };
@@ -159,7 +159,7 @@ async fn until_stopped(
     let mut stopped = std::mem::replace(&mut running.stopped, tokio::sync::oneshot::channel().1);
     // This task ends when the node has stopped.
     let mut serving = tokio::spawn(paxos_kv::serve(clients, node.clone(), limits));
-    // The transport works on while the node hands over.
+    // The transport keeps running while the node hands over.
     let leaving = async {
         tracing::info!(signal = signals.next().await, "stopping");
         tokio::select! {

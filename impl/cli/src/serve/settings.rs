@@ -22,11 +22,11 @@ const CLUSTER_BYTES_MAX: usize = 255;
 
 /// Run one node of a durable cluster. Clients of Redis can connect to any node
 ///
-/// A new node makes its data directory. A cluster is formed once all its nodes have met. From then on any majority of
+/// A new node creates its data directory. A cluster is formed once all its nodes have met. From then on any majority of
 /// them is enough, and a node that has lost its data directory is refused.
 ///
-/// SIGTERM and Ctrl-C stop the node. It first lets another node lead, if it leads, and answers the requests that it has; that
-/// takes an election timeout at most. A second signal stops it at once.
+/// SIGTERM and Ctrl-C stop the node. Before it stops, the node lets another node lead if it leads, and answers pending
+/// requests. That takes at most an election timeout. A second signal stops the node at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example, one command for each of three terminals:
   paxos serve --id 1 --data d1 --listen 127.0.0.1:7101 --client 127.0.0.1:7001 --peer 2=127.0.0.1:7102 --peer 3=127.0.0.1:7103
@@ -65,7 +65,7 @@ struct Given {
     /// The name of the cluster; nodes of other clusters are refused [default: paxos]
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
-    /// The data directory; made if it does not exist
+    /// The data directory; the node creates it if it does not exist
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The address at which this node listens for the other nodes
@@ -298,11 +298,13 @@ impl Settings {
     }
 }
 
-/// Returns a seed that differs between nodes, so that two nodes do not campaign at the same moments.
+/// Returns a random seed, or else the process id. The seeds of two nodes should differ, so that they do not campaign at the
+/// same moments.
 fn random_seed() -> u64 {
     getrandom::u64().unwrap_or_else(|_| std::process::id().into())
 }
 
+/// Reads the settings and the peers from a file.
 fn read(path: &PathBuf) -> Result<(Given, Vec<Peer>), SettingsError> {
     let text = fs::read_to_string(path)
         .map_err(|error| SettingsError::Unreadable { file: path.clone(), error })?;

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use super::input::{self, ArgError, Window};
 
-/// A node is down for a time. It keeps its records and forgets the rest.
+/// A time span in which a node is down. The node keeps its records and forgets everything else.
 #[derive(Clone, Debug)]
 pub(crate) struct Crash {
     pub(crate) node: u32,
     pub(crate) window: Window,
 }
 
-/// Groups of nodes cannot reach each other for a time.
+/// A time span in which groups of nodes cannot reach each other. The nodes that are in no group form one more group.
 #[derive(Clone, Debug)]
 pub(crate) struct Partition {
     pub(crate) groups: Vec<Vec<u32>>,
@@ -37,7 +37,7 @@ impl FromStr for Partition {
     }
 }
 
-/// `1,2 / 3`.
+/// Writes the groups as in `1,2 / 3`.
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, group) in self.groups.iter().enumerate() {
@@ -75,7 +75,7 @@ impl Faults {
         !active.any(|partition| partition.separates(one, other))
     }
 
-    /// Returns the times at which a fault begins or ends, and the start.
+    /// Returns the times at which a fault begins or ends, and time 0.
     pub(crate) fn changes(&self) -> BTreeSet<u64> {
         let crashes = self.crashes.iter().flat_map(|crash| crash.window.edges());
         let partitions = self.partitions.iter().flat_map(|partition| partition.window.edges());
@@ -87,14 +87,14 @@ impl Faults {
         self.nodes as usize / 2 + 1
     }
 
-    /// Returns true if a node is up and reaches a majority, itself included.
+    /// Returns true if a node is up and directly reaches a majority, itself included.
     fn is_in_majority(&self, node: u32, at: u64) -> bool {
         let reached = (1..=self.nodes)
             .filter(|&other| self.is_up(other, at) && self.are_linked(node, other, at));
         self.is_up(node, at) && reached.count() >= self.majority()
     }
 
-    /// Returns true if a node is in a majority at some time from now on.
+    /// Returns true if a node is in a majority now or at some later time.
     pub(crate) fn has_prospects(&self, node: u32, now: u64) -> bool {
         let later = self.changes().into_iter().filter(|&at| at > now);
         later.chain([now]).any(|at| self.is_in_majority(node, at))

@@ -1,20 +1,20 @@
-//! The events of a run, as its output shows them.
+//! The events of a run that its output shows.
 
 use paxos::{Ballot, Message, Value};
 use paxos_node::wire::FrameError;
 
-/// One event of a run. Its time is passed beside it.
+/// One event of a run. Its time is a separate argument of the functions that take it.
 #[derive(Debug)]
 pub(crate) enum Happening {
     /// A client asks a node to get its value chosen.
     Asks { client: usize, node: u32 },
-    /// A node tells a client what is chosen.
+    /// A node tells a client the chosen value.
     Told { client: usize, node: u32, value: Value },
     /// A message arrives or is lost. `again` is true for the second copy of a duplicated message.
     Message { from: u32, to: u32, sent: u64, due: u64, message: Message, again: bool, fate: Fate },
     /// A node stops, and forgets everything but its records.
     Crashes { node: u32 },
-    /// A node goes on from its records.
+    /// A node starts again from its records.
     Restarts { node: u32, promised: Option<Ballot>, accepted: Option<(Ballot, Value)> },
     /// A partition begins: messages between the groups are lost.
     Partition { groups: String },
@@ -22,7 +22,7 @@ pub(crate) enum Happening {
     Heals { groups: String },
     /// A node has a majority of promises.
     Leads { node: u32, ballot: Ballot },
-    /// A majority has accepted a value in one ballot. No node knows that yet.
+    /// A majority has accepted a value in one ballot. The nodes learn the value after this event.
     Chosen { value: Value, ballot: Ballot, nodes: Vec<u32> },
     /// A node learns the chosen value.
     Learns { node: u32, value: Value },
@@ -37,7 +37,7 @@ pub(crate) enum Fate {
     Cut,
     /// Lost because its receiver is down.
     Down,
-    /// Damaged on its way. The receiver noticed and dropped it.
+    /// Damaged on its way. The receiver detects the damage and drops the message.
     Damaged(FrameError),
 }
 
@@ -68,7 +68,7 @@ fn list(values: &[Value]) -> String {
     values.iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns a value as a client wrote it.
+/// Returns a value as its client wrote it, or `no-op`.
 pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Noop => "no-op".to_owned(),

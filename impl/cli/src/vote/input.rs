@@ -20,14 +20,14 @@ pub(crate) struct Choice {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Probability(pub(crate) f64);
 
-/// The time from `from` to `until` in ms, or for ever. `until` itself is outside.
+/// A time span from `from` to `until`, in ms. `until` itself is outside. A span without `until` never ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) from: u64,
     pub(crate) until: Option<u64>,
 }
 
-/// An argument with wrong syntax. The message shows the right one.
+/// An argument with wrong syntax. The message shows the right syntax.
 #[derive(Debug, Error)]
 pub(crate) enum ArgError {
     #[error("there is no `=`; write CLIENT=VALUE, as in A=1")]

@@ -1,12 +1,12 @@
 //! `paxos vote`: clients ask for different values, and a simulated cluster chooses one.
 //!
-//! It simulates production replicas in virtual time. It has no disks, sockets or threads.
+//! The command runs production replicas in virtual time, in one thread. Their disks and their network are simulated.
 //!
 //! # Modules, in reading order
 //!
 //! - `input`, `scenario`: the syntax of arguments, and the checks of all arguments together.
 //! - `faults`: the planned crashes and partitions.
-//! - `simulation`, `happening`: the run, and the events that it reports.
+//! - `simulation`, `happening`: the simulation, and the events that it reports.
 //! - `rows`, `picture`, `verdict`: the output, the diagram and the outcome.
 
 mod faults;
@@ -39,17 +39,18 @@ use crate::vote::faults::{Crash, Partition};
 /// Simulate one decision: clients ask for different values, and replicas in one process choose one over an
 /// unreliable network
 ///
-/// Each message is printed when it arrives or is lost. The last line is the chosen value. Time is virtual: the same
+/// Prints each message when it arrives or is lost. The last line is the outcome. Time is virtual: the same
 /// arguments and seed give the same output, byte for byte.
 ///
-/// Exit codes: 0 a value was chosen; 1 nodes disagree, a defect of the protocol; 2 bad input; 3 nothing was chosen.
+/// Exit codes: 0 a node learned the chosen value, 1 a defect of the protocol let nodes disagree, 2 bad input or output, 3 no
+/// node learned a value.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   paxos vote A=1 B=2 C=3
   paxos vote A=1 B=2 C=3 --loss 0.3 --duplicate 0.3 --corrupt 0.1 --seed 7 --diagram run.svg
   paxos vote A=tea B=coffee --nodes 5 --crash 1@20..300 --partition 1,2/3,4,5@50..200")]
 pub(crate) struct Args {
-    /// The clients and the value that each asks for; the first asks node 1, the second node 2, and so on
+    /// The clients and the values that they ask for; the first client asks node 1, the second node 2, and so on
     #[arg(required = true, value_name = "CLIENT=VALUE")]
     choices: Vec<Choice>,
     /// The number of nodes; their names are 1, 2, ...
@@ -61,18 +62,18 @@ pub(crate) struct Args {
     /// The probability that a message arrives twice
     #[arg(long, default_value_t, value_name = "P", allow_negative_numbers = true)]
     duplicate: Probability,
-    /// The probability that bits of a message flip; the damage is noticed and the message dropped
+    /// The probability that bits of a message flip; the receiver detects the damage and drops the message
     #[arg(long, default_value_t, value_name = "P", allow_negative_numbers = true)]
     corrupt: Probability,
     /// The delay of a message in ms: a range, or one number
     #[arg(long, default_value = "1..20", value_name = "LEAST..MOST")]
     delay: Delay,
-    /// A node is down from one time to another, in ms, and keeps its records. Without `..UNTIL` it is down for
-    /// ever, without `@FROM` from the start. May be repeated
+    /// A time span, in ms, in which a node is down. The node keeps its records. Without `..UNTIL` the node stays down,
+    /// without `@FROM` it is down from the start. May be repeated
     #[arg(long = "crash", value_name = "NODE@FROM..UNTIL")]
     crashes: Vec<Crash>,
-    /// Groups of nodes that cannot reach each other for a time, as in `1,2/3,4@100..400`. Nodes that are not
-    /// named are one more group. Times are as for --crash. May be repeated
+    /// Groups of nodes that cannot reach each other for a time, as in `1,2/3,4@100..400`. The nodes that are not
+    /// named form one more group. Times are as for --crash. May be repeated
     #[arg(long = "partition", value_name = "GROUPS@FROM..UNTIL")]
     partitions: Vec<Partition>,
     /// The seed of all random decisions
@@ -84,7 +85,7 @@ pub(crate) struct Args {
     /// Write the run as a space-time diagram: a lane per node, an arrow per message
     #[arg(long, visible_alias = "svg", value_name = "FILE.svg")]
     diagram: Option<PathBuf>,
-    /// Write the same as a Mermaid sequence diagram, which code forges draw in documents
+    /// Write the run as a Mermaid sequence diagram, which code forges draw in documents
     #[arg(long, value_name = "FILE.mmd")]
     mermaid: Option<PathBuf>,
     /// Print one JSON object with the outcome, and nothing else
@@ -115,7 +116,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let Args { diagram, mermaid, json, .. } = &args;
     let (diagram, mermaid, json) = (diagram.clone(), mermaid.clone(), *json);
     let scenario = Scenario::try_from(args)?;
-    // Checked first, so that no run is started whose diagram cannot be written.
+    // The files are checked before the simulation, so that the command does not simulate a run that it cannot draw.
     let svg = diagram.map(DiagramFile::check).transpose()?;
     let mermaid = mermaid.map(DiagramFile::check).transpose()?;
 
@@ -143,13 +144,13 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(ExitCode::from(verdict.exit_code()))
 }
 
-/// A file for a diagram, which was checked to be writable.
+/// A file for a diagram, checked to be writable.
 struct DiagramFile {
     path: PathBuf,
 }
 
 impl DiagramFile {
-    /// Checks that the file can be written, and changes nothing.
+    /// Checks that the file can be written. Leaves an existing file unchanged, and creates no file.
     fn check(path: PathBuf) -> Result<Self, WriteError> {
         match try_to_write(&path) {
             Ok(()) => Ok(Self { path }),
@@ -157,7 +158,7 @@ impl DiagramFile {
         }
     }
 
-    /// Writes the file. If that fails, removes a file that did not exist before.
+    /// Writes the file. If the write fails, removes the file unless it existed before.
     fn write(self, text: &str) -> Result<(), WriteError> {
         let Self { path } = self;
         let new = !path.exists();
@@ -173,7 +174,7 @@ impl DiagramFile {
 
 fn try_to_write(path: &Path) -> io::Result<()> {
     match path.metadata() {
-        // A pipe or device is not opened, because opening a pipe waits for its reader.
+        // Pipes and devices are not opened, because opening a pipe waits for a reader.
         Ok(there) if !there.is_file() && !there.is_dir() => Ok(()),
         Ok(_) => OpenOptions::new().append(true).open(path).map(drop),
         Err(_) => {

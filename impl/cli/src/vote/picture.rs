@@ -19,7 +19,7 @@ pub(crate) struct Picture<'a> {
     lanes: Vec<Lane>,
     down_since: Vec<Option<u64>>,
     messages: usize,
-    /// The time at which there were too many messages. Later events are not drawn, except that a value is chosen.
+    /// The time at which the diagram had too many messages. Of later events, only the choice of a value is drawn.
     cut_at: Option<u64>,
 }
 
@@ -101,7 +101,7 @@ impl<'a> Picture<'a> {
         }
     }
 
-    /// Returns the diagram.
+    /// Returns the diagram, with the end of the run.
     pub(crate) fn finish(mut self, verdict: &Verdict) -> Diagram {
         for node in 1..=self.scenario.faults.nodes {
             self.up(node, None);

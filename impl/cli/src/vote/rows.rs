@@ -11,7 +11,7 @@ use super::{
 /// The width of the column of messages. A longer message moves its note to the right.
 const WORDS: usize = 34;
 
-/// Writes rows until the reader closes the output.
+/// Writes rows until a write fails.
 pub(crate) struct Rows<'a, W> {
     scenario: &'a Scenario,
     out: W,
@@ -21,7 +21,7 @@ pub(crate) struct Rows<'a, W> {
 }
 
 impl<'a, W: Write> Rows<'a, W> {
-    /// Returns a writer that writes rows only if `shown`. [`line`](Self::line) always writes.
+    /// Returns a writer. If `shown` is false, it writes no heading and no rows, but [`line`](Self::line) still writes.
     pub(crate) fn new(scenario: &'a Scenario, out: W, shown: bool) -> Self {
         let clients = scenario.clients.iter().map(|choice| choice.client.len());
         let width = clients.chain([scenario.faults.nodes.to_string().len()]).max().unwrap_or(1);
@@ -46,7 +46,7 @@ impl<'a, W: Write> Rows<'a, W> {
         }
     }
 
-    /// Writes a line. Writes nothing more after an error.
+    /// Writes a line, unless an earlier write failed.
     pub(crate) fn line(&mut self, line: &str) {
         if self.failed.is_none() {
             self.failed = writeln!(self.out, "{line}").err();

@@ -13,7 +13,7 @@ use super::{
 const DELAY_MAX: u64 = 1_000;
 const CLIENTS_MAX: usize = 64;
 
-/// The range of delays of messages, in ms.
+/// The range of the delays of messages, in ms. Both ends are included.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delay {
     pub(crate) least: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Scenario {
     pub(crate) limit: u64,
 }
 
-/// Arguments that are well formed and contradict each other.
+/// Well-formed arguments that together are no valid scenario.
 #[derive(Debug, Error)]
 pub(crate) enum ScenarioError {
     #[error("client `{0}` is given more than once; every client needs a name of its own")]

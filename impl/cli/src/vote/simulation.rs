@@ -1,10 +1,10 @@
-//! The run: replicas, their disks, the network between them and the clients, in virtual time.
+//! Simulates a scenario in virtual time: replicas, their disks, the network between them, and the clients.
 //!
-//! Replicas, network and time are those of `paxos_simulator`. A tick is a millisecond. All chance comes from one
-//! generator, so a scenario determines its run.
+//! The replicas, the network and the schedule are those of `paxos_simulator`. A tick is a millisecond. All random numbers
+//! come from one generator, so a scenario determines its run.
 //!
-//! A vote is a log with one slot: a leader proposes a client's value only while its
-//! log is empty, and otherwise the value that it had to adopt gets chosen.
+//! A run uses only the first slot of the log. A leader proposes a client's value only while its log is empty. If its log is
+//! not empty, the leader proposes the value that it had to adopt.
 
 use std::mem;
 
@@ -27,11 +27,12 @@ use super::{
     verdict::{Choosing, Ending, Verdict},
 };
 
-/// The run ends after this number of rows, whatever the time limit. A user does not read more.
+/// The number of events after which a run ends before its time limit. No user reads more.
 const ROWS_MAX: u64 = 1_000_000;
 const VOTE: Slot = Slot(0);
 
-/// Runs a scenario to its end and shows everything that happens.
+/// Runs a scenario to its end, and calls `show` with the time and each event. A scenario in which nothing can be chosen is not
+/// run.
 pub(crate) fn run(scenario: &Scenario, show: &mut dyn FnMut(u64, &Happening)) -> Verdict {
     if let Some(why) = scenario.impossible() {
         return Verdict { ending: Ending::Impossible(why), ..Verdict::default() };
@@ -44,28 +45,28 @@ pub(crate) fn run(scenario: &Scenario, show: &mut dyn FnMut(u64, &Happening)) ->
     simulation.verdict
 }
 
-/// A plan.
+/// An event on the schedule.
 enum Due {
     /// Planned faults begin or end.
     Faults,
-    /// A client that has no answer asks, and asks again.
+    /// A client asks, if it has no answer yet.
     Client(usize),
-    /// A timer, unless it was armed anew since.
+    /// A timer expires, unless it was armed again or its node crashed in the meantime.
     Timer { node: u32, timer: Timer },
-    /// A frame reaches the end of its way. The message is the one that was sent.
+    /// A frame reaches its receiver. `sent` has the undamaged message, and `at` is the time at which it was sent.
     Frame { sent: Sent, at: u64, frame: Vec<u8>, again: bool },
 }
 
-/// A node beside its replica.
+/// The state of a node outside its replica.
 #[derive(Default)]
 struct Node {
-    /// Clients that wait for an answer; forgotten in a crash, for they ask again.
+    /// The clients that wait for an answer. A crash clears the list, and the clients ask again.
     requests: Vec<usize>,
-    /// The plan that each timer was last armed with.
+    /// The number, in the schedule, of the pending expiry of each timer.
     armed: [Option<u64>; 3],
-    /// The last ballot in which it was seen to lead.
+    /// The last ballot in which the node was seen to lead.
     led: Option<Ballot>,
-    /// The value that it learned, even if it forgot it since.
+    /// The value that the node learned, even if it has forgotten the value in a crash.
     learned: Option<Value>,
 }
 
@@ -79,7 +80,7 @@ struct Client {
 struct Simulation<'a> {
     scenario: &'a Scenario,
     show: &'a mut dyn FnMut(u64, &Happening),
-    /// The number of rows that were shown.
+    /// The number of events that were shown.
     shown: u64,
     random: Random,
     schedule: Schedule<Due>,
@@ -129,7 +130,7 @@ impl<'a> Simulation<'a> {
 
     fn run(&mut self) {
         let hopeless = self.scenario.faults.hopeless_from();
-        // Time enough for what was under way when the majority went.
+        // The last messages of the last majority still have time to arrive and to be answered.
         let hopeless = hopeless.map(|from| (from, from + 5 * self.scenario.delay.most));
         let changes = self.scenario.faults.changes();
         while let Some(at) = self.schedule.next_at() {
@@ -168,7 +169,7 @@ impl<'a> Simulation<'a> {
                 if current.take_if(|armed| *armed == number).is_none() {
                     return Ok(());
                 }
-                // A node that knows what is chosen has nothing left to campaign for.
+                // A node that knows the chosen value does not campaign.
                 if timer == Timer::Campaign && decided {
                     return Ok(());
                 }
@@ -178,8 +179,11 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Some node has learned the value, and each node that will ever be in a majority knows it. All clients are
-    /// told, unless no node knows it any more.
+    /// Returns true if these three conditions hold:
+    ///
+    /// 1. A node has learned the value.
+    /// 2. Each node knows the value, or is in no majority now or later.
+    /// 3. All clients have their answer, or no node that is up knows the value.
     fn is_settled(&self) -> bool {
         let ever = self.nodes.iter().any(|node| node.learned.is_some());
         let faults = &self.scenario.faults;
@@ -230,8 +234,10 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    /// A client asks its node first. Without an answer it takes turns: whom that node takes for the
-    /// leader, then the next node in the round.
+    /// Lets a client ask a node, if the client has no answer yet, and plans its next attempt.
+    ///
+    /// The client first asks its own node. After that it alternates between the node that the last asked node takes for the
+    /// leader, and the next node in the order of numbers. It passes over nodes that are down.
     fn on_client(&mut self, client: usize) -> Result<(), Violation> {
         let Client { answered, tries, asked } = self.clients[client];
         if answered {
@@ -263,7 +269,7 @@ impl Simulation<'_> {
             node.requests.push(client);
         }
         if self.replica(id).is_some_and(|replica| replica.leader().is_none()) {
-            // A client waits and no leader is known, so the node does not wait for long.
+            // A client waits and the node knows no leader, so the node campaigns soon.
             let wait = self.random.random_range(0..=self.base() / 2);
             self.arm(id, Timer::Campaign, wait);
         }
@@ -298,7 +304,8 @@ impl Simulation<'_> {
         self.propose(id)
     }
 
-    /// If the node leads and the log is still empty, it proposes the value of the first client that has asked it.
+    /// Lets a leader whose log is still empty propose the value of the first client that waits at it. Reports the leader if it
+    /// is new.
     fn propose(&mut self, id: u32) -> Result<(), Violation> {
         let Some(parts) = self.replica(id).map(Replica::parts) else { return Ok(()) };
         let (Role::Leader(_), Some(ballot)) = (parts.role, parts.acceptor.promised) else {
@@ -317,7 +324,7 @@ impl Simulation<'_> {
         self.step(id, Event::Propose(vec![proposal]))
     }
 
-    /// Nodes cannot see the moment at which a value is chosen. The monitors, which see all disks, can.
+    /// Reports the chosen value once the durable votes of the nodes choose it. The replicas report only what they learn.
     fn see_choice(&mut self) {
         let Some(Choice { value, ballot, voters }) = self.cluster.chosen().get(&VOTE) else {
             return;
@@ -348,7 +355,7 @@ impl Simulation<'_> {
         self.verdict.contradiction.get_or_insert(words);
     }
 
-    /// The value that a node knows to be chosen at present.
+    /// Returns the value that a node knows to be chosen. A node that is down knows none.
     fn knows(&self, id: u32) -> Option<Value> {
         self.replica(id)?.parts().learner.chosen.get(VOTE).cloned()
     }
@@ -356,7 +363,7 @@ impl Simulation<'_> {
 
 /// The network.
 impl Simulation<'_> {
-    /// Cuts the links that are cut at this time.
+    /// Cuts the links that planned partitions cut at this time, and no others.
     fn cut(&mut self) {
         let (faults, now) = (&self.scenario.faults, self.schedule.now());
         self.network.heal();
@@ -439,12 +446,12 @@ impl Simulation<'_> {
         self.node(node).armed[timer as usize] = Some(plan);
     }
 
-    /// All waiting is measured by it: longer than it takes to get promises and votes.
+    /// Returns the unit of all timeouts, in ms. Both phases together take less if no message is lost.
     fn base(&self) -> u64 {
         5 * self.scenario.delay.most + 10
     }
 
-    /// The time that a node waits before it campaigns: different from time to time and node to node.
+    /// Returns the time that a node waits before it campaigns, in ms. It is random, so that rivals rarely campaign at once.
     fn patience(&mut self) -> u64 {
         let base = self.base();
         self.random.random_range(base..=2 * base)

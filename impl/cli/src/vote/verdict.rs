@@ -10,9 +10,10 @@ use super::{faults::names, happening::plain, scenario::Scenario};
 pub(crate) struct Verdict {
     /// The first value that a majority accepted in one ballot.
     pub(crate) chosen: Option<Choosing>,
-    /// The value that each node learned, by rising node. A node that crashed afterwards counts.
+    /// The nodes that learned a value, in rising order, with that value. A node that crashed afterwards counts.
     pub(crate) learned: Vec<(u32, Value)>,
-    /// A defect of the protocol: a second value was chosen or learned, or one that no client asked for.
+    /// The first violation of the run, in words: a defect of the protocol. An example is a second chosen value, or a
+    /// chosen value that no client asked for.
     pub(crate) contradiction: Option<String>,
     /// The reason why the run ended.
     pub(crate) ending: Ending,
@@ -20,7 +21,7 @@ pub(crate) struct Verdict {
     pub(crate) counts: Counts,
 }
 
-/// The moment at which a majority had accepted one value in one ballot.
+/// The choice of a value: a majority accepted it in `ballot`, at the virtual time `at`, in ms.
 #[derive(Debug)]
 pub(crate) struct Choosing {
     pub(crate) value: Value,
@@ -30,16 +31,16 @@ pub(crate) struct Choosing {
 
 #[derive(Debug, Default)]
 pub(crate) enum Ending {
-    /// Every node that ever can has learned the value.
+    /// Every node that can still learn the value knows it. A run that ends with a contradiction has this ending too.
     #[default]
     Settled,
     /// The scenario allows no value to be chosen. The text is the reason.
     Impossible(String),
-    /// From this time on no majority is ever up and connected again.
+    /// From this time on, no majority is ever up and connected.
     Hopeless(u64),
     /// The time limit was reached.
     Limit,
-    /// The run had this many events, which is the limit.
+    /// The run showed this number of events, which is the limit.
     TooMuch(u64),
 }
 
@@ -62,7 +63,7 @@ impl Verdict {
         }
     }
 
-    /// Returns the outcome in one line.
+    /// Returns the outcome as one line.
     pub(crate) fn statement(&self, scenario: &Scenario) -> String {
         if let Some(contradiction) = &self.contradiction {
             return format!("DISAGREEMENT: {contradiction}");

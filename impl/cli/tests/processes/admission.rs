@@ -35,8 +35,8 @@ fn has_met_the_others(cluster: &Cluster, id: u32) {
     });
 }
 
-/// The copy was made between the first and the second start. The node is refused however often it is started with
-/// it, both while the other nodes run and after starts without them.
+/// The copy of a store is made between the first and the second start of its node. The node is refused however often it is
+/// started with the copy, both while the other nodes run and after starts without them.
 #[test]
 fn a_node_with_an_older_copy_of_its_data_is_refused() {
     for away in [false, true] {
@@ -75,7 +75,7 @@ fn a_node_with_an_older_copy_of_its_data_is_refused() {
     }
 }
 
-/// Of two nodes with copies of one store, the one that starts later is admitted, and the other one ends.
+/// Of two nodes with copies of one store, the node that starts later is admitted, and the other node ends.
 #[test]
 fn a_node_ends_when_a_second_one_starts_with_a_copy_of_its_store() {
     let mut cluster = Cluster::formed(3, seed(), |_| Vec::new());

@@ -1,15 +1,14 @@
 //! The linearizability check for the history of one key.
 //!
-//! The algorithm is that of Wing and Gong: it tries every order that the times allow. With Lowe's extension it
-//! remembers each set of executed operations with the resulting value, and continues it only once. stateright's
-//! tester does not, and takes too long for more than a few concurrent operations. The tests below compare the two
-//! on small histories.
+//! The algorithm of Wing and Gong tries every order that the times allow. Lowe's extension remembers each set of executed
+//! operations with the resulting value, and continues each such pair only once. The tester of stateright lacks the extension,
+//! and takes too long for more than a few concurrent operations. The tests below compare the two on small histories.
 
 use std::collections::HashSet;
 
 use super::history::{Answer, Operation, Request};
 
-/// The highest number of operations of one key: a set of operations is the bits of a word.
+/// The highest number of operations of one key. A set of operations is represented by the bits of a word.
 pub(crate) const OPERATIONS_MAX: usize = 128;
 
 /// The value of a key in a sequential execution.
@@ -47,7 +46,7 @@ pub(crate) fn is_linearizable(operations: &[Operation]) -> bool {
 
 struct Search {
     operations: Vec<Operation>,
-    /// Executed operations and the resulting value, from which the rest is known to be impossible.
+    /// Sets of executed operations with the resulting value, from which the other operations cannot follow.
     seen: HashSet<(u128, Key)>,
 }
 
@@ -62,7 +61,7 @@ impl Search {
         if self.seen.contains(&(done, key.clone())) {
             return false;
         }
-        // An operation that began after another had its answer comes after it.
+        // An operation that began after the answer of another operation comes after that operation.
         let next = rest().filter(|&index| self.operations[index].invoked < first_return);
         // Of equal operations without an answer, only the first has to be tried next.
         let request = |index: usize| &self.operations[index].request;
@@ -109,8 +108,8 @@ mod tests {
         }
     }
 
-    /// Returns the result of stateright's tester. Each operation is a client of its own there, because a client
-    /// goes on after an operation without an answer.
+    /// Returns the result of stateright's tester. There, each operation has a client of its own, because the tester's clients
+    /// wait for an answer, and the clients here continue without one.
     fn reference(operations: &[Operation]) -> bool {
         let mut tester = LinearizabilityTester::new(Reference(None));
         let mut events = Vec::new();

@@ -22,7 +22,8 @@ use super::{
     process,
 };
 
-/// The time that a client of a storm waits for an answer. It does not read a later answer, and asks again or another node.
+/// The time that a client of a storm waits for an answer. The client then asks again, or asks another node, and does not read
+/// the late answer.
 const BRIEF: Duration = Duration::from_secs(3);
 
 /// A reply of the kinds that these tests need.
@@ -41,7 +42,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Returns a connection that waits for an answer for as long as an answer may take on a busy machine.
+    /// Returns a connection that waits for an answer for as long as one may take on a busy machine.
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
         Self::open_for(address, process::PATIENCE)
     }
@@ -291,7 +292,7 @@ impl Client {
         answer
     }
 
-    /// Sends a request to this node and then to others, until there is an answer. Sometimes it leaves a node
+    /// Sends a request to this node and then to others, until there is an answer. Sometimes the client leaves a node
     /// without waiting for the answer.
     fn until_answered(&mut self, connection: &mut Connection, request: &[&str]) -> Answer {
         let begun = Instant::now();
@@ -330,7 +331,7 @@ impl Client {
     }
 }
 
-/// The keys in use. Each is replaced after a number of operations, so that its history can be checked.
+/// The keys in use. Each key is replaced after a number of operations, so that its history stays short enough to check.
 #[derive(Default)]
 struct Keys(Mutex<Window>);
 
@@ -343,7 +344,7 @@ struct Window {
 #[derive(Default)]
 struct Use {
     operations: u32,
-    /// The number of operations without an answer. The check has to try each with and without its effect.
+    /// The number of operations without an answer. The check has to try each such operation with and without its effect.
     doubts: u32,
 }
 

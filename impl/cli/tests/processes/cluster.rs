@@ -18,7 +18,7 @@ use super::{
     proxy::{Direction, Network},
 };
 
-/// A cluster. Each of its nodes runs or not.
+/// A cluster, some of whose nodes may not run.
 pub(crate) struct Cluster {
     pub(crate) network: Network,
     pub(crate) addresses: Addresses,
@@ -48,7 +48,8 @@ impl Cluster {
         Self::with_links(nodes, seed, network, listen, |direction| addresses[&direction], flags)
     }
 
-    /// Returns a new cluster without proxies. A node connects to another at the address of that direction.
+    /// Returns a new cluster without proxies. `address` returns the address at which the first node of a direction connects to
+    /// the second.
     pub(crate) fn without_proxies(
         nodes: u32,
         seed: u64,
@@ -245,7 +246,7 @@ impl Cluster {
             .all(|node| !node.has_ended())
     }
 
-    /// Asserts that no node has ended by itself, which is a bug whatever the faults were.
+    /// Asserts that no node has ended by itself. Such an end is a bug, whatever the faults were.
     pub(crate) fn assert_no_node_has_ended(&mut self) {
         for (id, node) in &mut self.nodes {
             if let Some(process) = &mut node.process {

@@ -1,5 +1,5 @@
 //! Cuts of the network in which packets are dropped and no connection is reset, as by a broken switch or a firewall.
-//! Service has to be back soon after the end of a cut, however long it was.
+//! Service has to be back soon after the end of a cut, however long the cut was.
 
 use std::{
     env,
@@ -22,13 +22,12 @@ use super::{
     storm::seed,
 };
 
-/// The length of a cut unless `PAXOS_CUT_SECONDS` says otherwise. TCP by itself sends a lost segment again after
-/// about 0.2, 0.5, 1.5, 3, 6.5, 13 and 26 seconds. So a connection that is left to TCP is back 12 seconds after such a
-/// cut.
+/// The length of a cut, unless `PAXOS_CUT_SECONDS` sets another. TCP by itself sends a lost segment again after about 0.2,
+/// 0.5, 1.5, 3, 6.5, 13 and 26 seconds. A connection that is left to TCP is therefore back 12 seconds after such a cut.
 const CUT: Duration = Duration::from_secs(14);
 
-/// The time in which service has to be back. It takes less than 2 seconds on an idle machine. A machine that is busy
-/// with other tests gets more, but less than TCP by itself would need.
+/// The time within which service has to be back. On an idle machine it is back in less than 2 seconds. A machine that is busy
+/// with other tests gets more time, but less than TCP by itself would need.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 fn length() -> Duration {

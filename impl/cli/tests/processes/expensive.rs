@@ -1,5 +1,5 @@
-//! Requests that cost as much as a request may. Clients that know the limits compose them at random, while other
-//! clients measure the time for which they wait.
+//! Requests that are as expensive as the limits allow. Clients that know the limits compose such requests at random, while
+//! other clients measure the time that they wait for small requests.
 //!
 //! The nodes have little memory. No request may end a node. `PAXOS_EXPENSIVE_SECONDS` makes the run longer.
 
@@ -58,7 +58,7 @@ struct Attacker<'a> {
     sent: &'a AtomicUsize,
 }
 
-/// The requests that clients choose from.
+/// The requests from which clients choose.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mix {
     /// All requests that are expensive in some way.

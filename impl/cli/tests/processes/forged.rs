@@ -34,8 +34,8 @@ fn forged(round: u64) -> Vec<Message> {
     ]
 }
 
-/// The other nodes refuse the packets, log that, and go on. They can elect another leader afterwards, so there are
-/// ballots left.
+/// The other nodes refuse the packets, log the refusal, and keep serving. Afterwards they can elect another leader, so they
+/// have not used up their ballots.
 #[test]
 fn a_forged_ballot_does_not_use_up_the_ballots() {
     let mut cluster = Cluster::new(3, seed(), |id| {

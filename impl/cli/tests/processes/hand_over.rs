@@ -66,7 +66,7 @@ fn a_leader_that_is_stopped_hands_over_and_no_write_is_refused() {
     assert_eq!(count, Reply::Bulk(written.load(Ordering::Relaxed).to_string()), "each counts once");
 }
 
-/// Without followers, a leader waits for an election timeout, unless a second signal arrives.
+/// A leader that has no followers stops only after an election timeout, or at a second signal.
 #[test]
 fn a_second_signal_stops_a_node_at_once() {
     let mut cluster = Cluster::formed(3, seed(), slow);

@@ -10,7 +10,7 @@ use std::sync::{
 pub(crate) enum Request {
     Get,
     Set(String),
-    /// Sets the value, and answers the one before.
+    /// Sets the value. The answer is the previous value.
     Swap(String),
     Append(String),
     Increment,
@@ -34,7 +34,7 @@ pub(crate) struct Operation {
     pub(crate) returned: Option<(u64, Answer)>,
 }
 
-/// A logical clock. An event that ended before another began has the lower number.
+/// A logical clock. A later call of `tick` returns a higher number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock(Arc<AtomicU64>);
 

@@ -1,4 +1,4 @@
-//! A few large values, which together are longer than a frame may be.
+//! A few large values, which together exceed the greatest length of a frame.
 
 use std::{thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The page for operators, `docs/server.md`: its commands run, and its tables have all flags, keys and metrics.
+//! The page for operators, `docs/server.md`. Its commands run, and its tables have all flags, keys and metrics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +33,7 @@ fn shell(script: &str, directory: &Path) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Returns the words of a command after `paxos`, or `None` if it is another command.
+/// Returns the words of a command after `paxos`, or `None` for a command of another program.
 fn arguments(line: &str) -> Option<Vec<String>> {
     let words = shlex::split(line).expect("a line for a shell");
     let (first, rest) = words.split_first()?;
@@ -120,7 +120,7 @@ fn copy_to_a_new_cluster(page: Document<'_>, cluster: &Trying, directory: &Path)
     }
 }
 
-/// The flags, the file and the unit start the same node. It waits for two others.
+/// The flags, the file and the unit start the same node, which waits for two other nodes.
 #[test]
 fn the_settings_of_the_page_start_a_node() {
     let text = server_page();
@@ -161,7 +161,7 @@ fn the_settings_of_the_page_start_a_node() {
     }
 }
 
-/// Tests above run `cluster` and `serve`. The other commands are tried where no node is.
+/// Tests above run `cluster` and `serve`. This test tries the other commands at addresses without a node.
 #[test]
 fn every_command_of_the_page_is_accepted() {
     let text = server_page();

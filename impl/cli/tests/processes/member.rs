@@ -1,5 +1,5 @@
-//! A member of a cluster inside the test process. It does the handshake with its peers as a node does, and then
-//! sends only the packets of the test.
+//! A member of a cluster inside the test process. The member does the handshake with its peers as a node does, and then sends
+//! only the packets of the test.
 
 use std::{
     net::{SocketAddr, TcpListener},

@@ -1,7 +1,7 @@
 //! A network of its own for a test, in which packets can be dropped.
 //!
-//! The test starts itself again in new user, network and process namespaces. The kernel removes these together with
-//! all that is in them when the process ends, however it ends, so there is nothing to clean up.
+//! The test starts itself again in new user, network and process namespaces. When that process ends, for whatever reason, the
+//! kernel removes the namespaces with everything in them, so there is nothing to clean up.
 
 use std::{
     env, fs,
@@ -18,7 +18,7 @@ const INSIDE: &str = "PAXOS_IN_NAMESPACE";
 /// The commands that a test needs, beside `unshare`.
 const TOOLS: [&str; 2] = ["ip", "nft"];
 
-/// Packets to these addresses, and from these, are dropped on arrival. Their sender gets no sign of it.
+/// The kernel drops packets to and from these addresses on arrival. The sender does not notice.
 const RULES: &str = "
     add table ip cuts
     add set ip cuts to { type ipv4_addr; }
@@ -33,9 +33,9 @@ pub(crate) struct Namespace(());
 
 #[expect(clippy::unused_self, reason = "only inside a namespace may the network be changed")]
 impl Namespace {
-    /// Runs the calling test, whose full name is `test`, once more inside a new namespace. In the process inside,
-    /// returns the namespace, and the caller does its work. In the process outside, returns `None` after the one
-    /// inside has succeeded, or if the machine has no such namespaces.
+    /// Runs the calling test, whose full name is `test`, again in a process inside a new namespace. In the inner process,
+    /// returns the namespace, and the caller does its work. In the outer process, returns `None` after the inner process has
+    /// succeeded, or if the machine has no such namespaces.
     pub(crate) fn enter(test: &str) -> Option<Self> {
         if env::var_os(INSIDE).is_some() {
             run("ip", &["link", "set", "lo", "up"], "").expect("a loopback interface");
@@ -56,39 +56,39 @@ impl Namespace {
         None
     }
 
-    /// The address at which `from` finds `to` in cluster `cluster`. Each direction has an address of its own, by
+    /// Returns the address at which `from` finds `to` in cluster `cluster`. Each direction has an address of its own, by
     /// which the packet filter recognises its connections.
     pub(crate) fn address(cluster: u8, (from, to): Direction) -> SocketAddr {
         let host = Ipv4Addr::new(127, cluster, from as u8, to as u8);
         SocketAddr::from((host, 7100 + 100 * u16::from(cluster) + to as u16))
     }
 
-    /// Drops all that `from` sends to `to`: on the connections that `from` makes and on those that `to` makes.
+    /// Drops all packets from `from` to `to`, on the connections that `from` makes and on the connections that `to` makes.
     pub(crate) fn cut(&self, cluster: u8, direction: Direction) {
         self.change("add", cluster, direction);
     }
 
-    /// Delivers again what `from` sends to `to`.
+    /// Delivers packets from `from` to `to` again.
     pub(crate) fn join(&self, cluster: u8, direction: Direction) {
         self.change("delete", cluster, direction);
     }
 
     /// Lets all packets pass at this rate, in bytes per second. Fails where the kernel cannot do that.
     pub(crate) fn slow_down(&self, rate: usize) -> Result<(), String> {
-        // Packets that are as long as a loopback interface allows are longer than what passes at once.
+        // The greatest packet of a loopback interface is longer than the burst that the filter lets pass.
         run("ip", &["link", "set", "lo", "mtu", "1500"], "")?;
         let rate = format!("{rate}bps");
         let words = ["qdisc", "add", "dev", "lo", "root", "tbf", "rate", &rate];
         run("tc", &[&words[..], &["burst", "16k", "latency", "100ms"]].concat(), "")
     }
 
-    /// The number of connections that were made to a node's port for peers and are not closed at the node's end,
-    /// whether the other end still exists or not.
+    /// Returns the number of connections that were made to a node's port for peers and that the node has not closed. The other
+    /// end of such a connection need not exist any more.
     pub(crate) fn received(&self, cluster: u8, node: u32) -> usize {
         let port = Self::address(cluster, (node, node)).port();
         let table = fs::read_to_string("/proc/self/net/tcp").expect("a table of connections");
-        // A row has a number, the local address, the other address and the state. A process holds those of state 01
-        // (established) and 08 (closed by the other end only). The kernel gets rid of the others by itself.
+        // A row has a number, the local address, the other address and the state. A process holds the connections in state 01
+        // (established) and 08 (closed by the other end only). The kernel removes the others by itself.
         let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
         let own = rows.filter(|row| row[1].ends_with(&format!(":{port:04X}")));
         own.filter(|row| ["01", "08"].contains(&row[3])).count()
@@ -111,7 +111,7 @@ fn unshare() -> Command {
     command
 }
 
-/// Fails with the reason for which no test can enter a namespace here.
+/// Checks that tests can enter a namespace on this machine. Fails with the reason if they cannot.
 fn available() -> Result<(), String> {
     for tool in TOOLS {
         let found = Command::new(tool).arg("-V").output();

@@ -84,7 +84,7 @@ fn a_command_ends_as_usual_if_its_reader_is_gone() {
 
 /// Starts a cluster whose standard output is a pipe, and reads the first line of it.
 fn cluster(data: &str, stderr: Stdio) -> (Killed, BufReader<ChildStdout>, String) {
-    // A node whose port is taken ends at once. That is no difference to what is tested here, unless all three end.
+    // A node whose port is taken ends at once. The test works as long as one of the three nodes runs.
     static TRIED: AtomicU32 = AtomicU32::new(0);
     let first = 8_000 + (std::process::id() + TRIED.fetch_add(1, Ordering::Relaxed)) % 1_000 * 8;
     let [client, listen] = [first, first + 4].map(|port| port.to_string());
@@ -139,7 +139,7 @@ fn a_cluster_stops_its_nodes_if_the_reader_of_its_log_is_gone() {
     assert_no_node_runs(&data);
 }
 
-/// A node serves on without a reader of its log.
+/// A node without a reader of its log keeps serving.
 #[test]
 fn a_node_serves_without_a_reader_of_its_log() {
     let directory = tempfile::tempdir().expect("a directory");

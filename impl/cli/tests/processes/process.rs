@@ -11,7 +11,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The time after which a wait fails. It is longer than any awaited event takes on a busy machine.
+/// The time after which a wait fails. Any awaited event takes less, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The pause between two checks of an awaited condition.
@@ -112,7 +112,7 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// The lines that a stream has brought.
+/// The lines of a stream so far.
 #[derive(Default)]
 struct Lines {
     state: Mutex<State>,

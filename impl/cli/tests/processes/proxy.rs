@@ -1,7 +1,7 @@
 //! The network between nodes: a proxy for each directed link, which can be cut and can damage bytes.
 //!
-//! A node sends on the connections that it has made, and receives on those that peers have made. So the proxy of a
-//! direction carries the packets of that direction, and the replies of the handshake.
+//! A node sends on the connections that it has made, and receives on the connections that peers have made. Therefore the
+//! proxy of a direction carries the packets of that direction, and the replies of the handshake.
 
 use std::{
     collections::BTreeMap,
@@ -42,7 +42,7 @@ pub(crate) type Direction = (u32, u32);
 pub(crate) struct Network {
     links: BTreeMap<Direction, Link>,
     targets: Targets,
-    /// All proxies run here. They end when it is dropped.
+    /// The runtime of all proxies. The proxies end when it is dropped.
     _runtime: Runtime,
 }
 

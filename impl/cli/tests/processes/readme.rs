@@ -1,6 +1,6 @@
 //! The example of the README: start a cluster, write, kill the leader, read.
 //!
-//! It needs `redis-cli`. Without it, the test prints that and tries nothing.
+//! The test needs `redis-cli`. Without it, the test prints that `redis-cli` is missing and tries nothing.
 
 use std::process::{Command, Stdio};
 
@@ -53,7 +53,7 @@ fn a_cluster_that_is_interrupted_with_its_nodes_ends_in_order() {
     assert!(!cluster.lines.iter().any(|line| line.contains("has ended")));
 }
 
-/// SIGTERM reaches only the cluster's own process, which has to pass it on.
+/// SIGTERM reaches only the process of `paxos cluster`, which has to pass it on to the nodes.
 #[test]
 fn a_cluster_that_is_terminated_terminates_its_nodes() {
     let data = tempfile::tempdir().unwrap();
@@ -77,7 +77,7 @@ fn a_cluster_that_is_terminated_twice_kills_its_nodes() {
     kill("-STOP", &cluster.pids[&1]);
     let own = cluster.process.id().to_string();
     kill("-TERM", &own);
-    // A node that is not paused has its signal, so the first signal has arrived.
+    // A node that is not paused logs this line, so the first signal has arrived.
     cluster.line_with("stopping");
     assert!(matches!(cluster.process.try_wait(), Ok(None)), "it waits for the node");
     kill("-TERM", &own);

@@ -1,4 +1,4 @@
-//! Requests that are large, many at once, or of another protocol; and the limit on clients.
+//! Large requests, many requests at once, requests of another protocol, and the limit on clients.
 
 use std::{
     io::{Read as _, Write as _},
@@ -26,8 +26,8 @@ fn conversation(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     answers
 }
 
-/// A pipeline is answered as if each request had been sent after the answer to the one before, and reads between
-/// writes cost no round of their own.
+/// The answers to a pipeline are the same as if the client sent each request after the answer to the previous request. Reads
+/// between writes cost no round of their own.
 #[test]
 fn a_pipeline_is_answered_like_its_requests_one_by_one() {
     let cluster = cluster(1, &[]);

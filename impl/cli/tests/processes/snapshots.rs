@@ -1,4 +1,4 @@
-//! A node that was down for so long that its peers have trimmed the slots that it lacks.
+//! Snapshots for a node that was down while its peers trimmed the slots that it lacks.
 
 use super::{cluster::Cluster, process::eventually, storm::seed};
 

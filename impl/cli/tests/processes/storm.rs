@@ -113,7 +113,7 @@ impl Storm {
             }
         }
         cluster.heal();
-        // The clients go on until every node answers, so that they also ask the nodes that come back.
+        // The clients continue until every node answers, so that they also ask the nodes that come back.
         eventually("every node answers", || {
             cluster.ids().all(|id| cluster.connect(id).is_some_and(|mut node| answers(&mut node)))
         });

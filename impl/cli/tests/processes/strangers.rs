@@ -17,14 +17,14 @@ use super::{
     storm::seed,
 };
 
-/// The number of connections that strangers keep open on the port for peers: more than twice the number of
-/// handshakes at once. If each stayed open until its timeout, a peer would wait too long.
+/// The number of connections that strangers keep open on the port for peers. It is far above the number of handshakes that a
+/// node allows at once. If each connection stayed open until its timeout, a peer would wait too long.
 const KEPT: usize = 600;
 
-/// The number on the port for metrics.
+/// The number of connections that strangers keep open on the port for metrics.
 const KEPT_METRICS: usize = 50;
 
-/// The pause before connections that were closed are made again.
+/// The pause before strangers replace the connections that the node has closed.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Keeps `count` silent connections open until `over` is true.
@@ -45,8 +45,7 @@ fn pester(address: SocketAddr, count: usize, over: &AtomicBool, made: &AtomicUsi
     }
 }
 
-/// Returns true if the connection is open. The other end sends nothing, so only the end of the connection can be
-/// read.
+/// Returns true if the connection is open. The node sends nothing, so a read can only return the end of the connection.
 fn is_open(connection: &TcpStream) -> bool {
     let nothing = connection.peek(&mut [0]);
     nothing.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)

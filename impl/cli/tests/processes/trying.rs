@@ -1,4 +1,4 @@
-//! A whole cluster in one process, as `paxos cluster` starts it, on ports that are free.
+//! A cluster that `paxos cluster` starts, on free ports.
 
 use std::{
     collections::BTreeMap,
@@ -43,7 +43,7 @@ impl Trying {
         )
     }
 
-    /// Starts a cluster of so many nodes with these arguments, and with ports that are free.
+    /// Starts a cluster of this number of nodes with these arguments, on free ports.
     pub(crate) fn with<A: AsRef<OsStr>>(
         nodes: u16,
         arguments: impl IntoIterator<Item = A>,
@@ -66,7 +66,7 @@ impl Trying {
         cluster
     }
 
-    /// Waits for a line that begins like this.
+    /// Waits for a line with this beginning.
     pub(crate) fn line(&self, start: &str) -> String {
         self.find(start, |line| line.starts_with(start))
     }
@@ -117,7 +117,7 @@ impl Trying {
 
 impl Drop for Trying {
     fn drop(&mut self) {
-        // SIGTERM lets it stop its nodes as well. After `kill -9` they would go on.
+        // On SIGTERM, `paxos cluster` also stops its nodes. After `kill -9` the nodes would keep running.
         if matches!(self.process.try_wait(), Ok(None)) {
             let _ = Command::new("kill").arg(self.process.id().to_string()).status();
             let _ = self.process.wait();
@@ -134,8 +134,8 @@ fn read(stream: impl Read + Send + 'static, sender: mpsc::Sender<String>) {
     });
 }
 
-/// Returns a port that is followed by three free ports. They are below those that systems give to connections, and no two
-/// tests of this process get the same, so that they are still free when the cluster starts.
+/// Returns a port that is followed by three free ports. These are below the ports that systems give to connections, and no two
+/// tests of this process get the same ports. They are therefore still free when the cluster starts.
 fn free_ports() -> u16 {
     static TRIED: AtomicU16 = AtomicU16::new(0);
     let own = std::process::id() as u16 % 3000 * 4;
@@ -148,7 +148,7 @@ fn free_ports() -> u16 {
     }
 }
 
-/// Returns true if `redis-cli` is installed. Prints that a part of the test is skipped if it is not.
+/// Returns true if `redis-cli` is installed. Otherwise prints that a part of the test is skipped.
 pub(crate) fn has_redis_cli() -> bool {
     let found = Command::new("redis-cli").arg("--version").output().is_ok();
     if !found {

@@ -78,8 +78,8 @@ fn the_corpus_has_every_kind() {
     }
 }
 
-/// Any bytes contain the same frames, in one piece or byte by byte. Damage ends the stream, and a length that a frame
-/// claims allocates nothing.
+/// Bytes contain the same frames whether they arrive in one piece or one by one. Damage ends the stream. The length that a
+/// frame claims allocates nothing.
 #[test]
 fn streams() {
     bolero::check!().for_each(|bytes: &[u8]| {
@@ -107,7 +107,7 @@ fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Bytes>, Option
     (frames, None)
 }
 
-/// No room is made for as many elements as a packet announces: so many would not fit into any machine.
+/// The decoder reserves no memory for the number of elements that a packet announces.
 #[test]
 fn announced_counts_reserve_nothing() {
     let (ballot, slot) = (Ballot::new(3, NodeId(2)).expect("not zero"), Slot(7));
@@ -127,14 +127,14 @@ fn announced_counts_reserve_nothing() {
             payload.extend(postcard::to_stdvec(&count).expect("memory"));
             let read = postcard::from_bytes::<Packet>(&payload);
             assert!(read.is_err(), "{read:?}");
-            // A few elements that are there change nothing.
+            // The packet may contain a few of the elements.
             payload.extend([0; 100]);
             assert!(postcard::from_bytes::<Packet>(&payload).is_err());
         }
     }
 }
 
-/// A snapshot says which slots it holds, and is not taken for one of others.
+/// A snapshot names the slots that it contains, and is refused as a snapshot of other slots.
 #[test]
 fn a_snapshot_of_other_slots_is_refused() {
     let mut sessions = Sessions::new(Nothing);
@@ -149,8 +149,7 @@ fn a_snapshot_of_other_slots_is_refused() {
     assert_eq!((other.applied(), other.open()), (Slot(1), 1));
 }
 
-/// The checksum is right here, so that what is inside is read: by packets, handshakes, entries of sessions and
-/// snapshots of them.
+/// Decodes bytes without a frame and its checksum: as packets, handshakes, and the entries and snapshots of sessions.
 #[test]
 fn contents() {
     bolero::check!().for_each(|bytes: &[u8]| {

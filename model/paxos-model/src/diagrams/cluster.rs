@@ -1,9 +1,11 @@
 //! The diagram of a cluster: a lane for each node.
 //!
-//! A message leaves where it enters the network: at the step of its node, or at the sync of that step. The notes beside a lane
-//! are the promises and votes of the node, and its changes of role. The model derives refusals and news of chosen values
-//! instead of storing them, so they have no sender. Their arrows begin at a node that is certain to know: the owner of the
-//! higher ballot, and the owner of the ballot in which the value was chosen.
+//! An arrow begins at the step that puts the message into the network: the step of its sender, or the sync of that step. The
+//! notes beside a lane are the promises, votes and answers of the node, its changes of role, and the values that it learns.
+//!
+//! The model derives Nack and Chosen messages instead of storing them, so these messages have no sender. The arrow of a Nack
+//! begins where the owner of the higher ballot sends its Prepare message. The arrow of a Chosen message begins at the owner
+//! of the ballot in which the value was chosen, at the step that chose the value.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +40,7 @@ struct Picture<'a> {
     lanes: Vec<Lane>,
     /// The messages with their senders and times.
     sent: Vec<(Message, NodeId, u64)>,
-    /// The chosen votes with their slots and times.
+    /// The votes that a quorum has accepted, with their slots and the times at which they were chosen.
     chosen: Vec<(Slot, Vote, u64)>,
 }
 
@@ -67,8 +69,8 @@ impl Picture<'_> {
         self.meaning(at, before, after).draw(at, &mut self.diagram);
     }
 
-    /// Draws the arrow of the message that is read. Returns words instead if the message was sent before the behaviour
-    /// began, or by the same node.
+    /// Draws the arrow of the message that an action reads. Returns a note instead if the message was sent before the
+    /// behaviour began, or by the same node.
     fn arrow(&mut self, at: u64, action: Action) -> Option<String> {
         let owner = |ballot| self.cluster.bounds().owner(ballot);
         let (from, label) = match action {
@@ -105,8 +107,8 @@ impl Picture<'_> {
         None
     }
 
-    /// Returns the promises, votes and confirmations that a node has sent. Requests show where they are read, and the
-    /// promise of a node's own ballot is part of its campaign.
+    /// Returns notes of the promises, votes and confirmations among new messages. Requests need no note, because their arrows
+    /// name them. The promise of a node's own ballot needs none either, because it is part of the campaign.
     fn says(&self, fresh: &[Message]) -> Vec<String> {
         let mut says = Vec::new();
         let mut votes: BTreeMap<Ballot, Vec<String>> = BTreeMap::new();
@@ -129,7 +131,7 @@ impl Picture<'_> {
         says
     }
 
-    /// Returns the values that a node learns in a step.
+    /// Returns notes of the values that a node learns in a step.
     fn learns(&self, node: NodeId, before: &State, after: &State) -> Vec<String> {
         let (old, new) = (&before.node(node).live.chosen, &after.node(node).live.chosen);
         let slots = (0..).map(Slot).zip(old.iter().zip(new));
@@ -139,6 +141,7 @@ impl Picture<'_> {
         learned.collect()
     }
 
+    /// Returns the values that a step chooses, and its violations. Records the chosen values.
     fn meaning(&mut self, at: u64, before: &CheckedState, after: &CheckedState) -> Meaning {
         let mut meaning = Meaning::default();
         let bounds = self.cluster.bounds();
@@ -194,7 +197,7 @@ impl Picture<'_> {
         }
     }
 
-    /// Returns a value with its slot. The slot of a log with one slot is left out.
+    /// Returns a value with its slot, or the value alone if the log has only one slot.
     fn at(&self, slot: Slot, value: Value) -> String {
         let bounds = self.cluster.bounds();
         let value =
@@ -207,7 +210,7 @@ impl Picture<'_> {
     }
 }
 
-/// Describes an action that a node takes by itself.
+/// Describes an action that reads no message.
 fn cause(action: Action, before: &State, after: &State) -> Option<String> {
     match action {
         Action::Campaign(node) => {
@@ -227,7 +230,7 @@ fn cause(action: Action, before: &State, after: &State) -> Option<String> {
     }
 }
 
-/// Describes the answer to a read that the action confirms.
+/// Describes the reads that a leader answers in a step, if there are any.
 fn answers(node: NodeId, before: &State, after: &State) -> Option<String> {
     let rounds = |state: &State| match state.node(node).live.role {
         Role::Leader { reads, .. } => Some((reads.rounds, reads.under_way)),
@@ -245,7 +248,7 @@ fn answers(node: NodeId, before: &State, after: &State) -> Option<String> {
     Some(format!("reads all below {:?}", index.unwrap_or_else(known)))
 }
 
-/// A new role, if it is one.
+/// Returns a note if a node begins to lead, or stops leading or campaigning. The start of a campaign is described by [`cause`].
 fn role(node: NodeId, before: &State, after: &State) -> Option<&'static str> {
     let rank = |state: &State| match state.node(node).live.role {
         Role::Follower => 0,
@@ -259,7 +262,7 @@ fn role(node: NodeId, before: &State, after: &State) -> Option<&'static str> {
     }
 }
 
-/// The node that takes a step.
+/// Returns the node that takes a step.
 fn actor(action: Action) -> NodeId {
     match action {
         Action::Campaign(node)

@@ -1,16 +1,16 @@
 //! An adapter that shows a model in stateright's Explorer: actions in words, and the path so far as a diagram.
 //!
-//! The adapter offers only actions that change the state. stateright would list the others as well, and its server would
-//! stop when an address takes one of them.
+//! The adapter offers only actions that have a next state. The Explorer would list the other actions as well, and its server
+//! would stop if the address of a page named one of them.
 
 use stateright::{Model, Path, Property};
 
 use super::Drawn;
 use state_explorer::{Behaviour, Wrapper, lifted};
 
-/// The layout of the Explorer's page in a window of usual size. The Explorer writes the picture into its page as it is, with this
-/// style. Without it, a picture that is wider than its column moves below the list of properties, where it is not seen. The
-/// picture stays in the window while the list of actions is scrolled.
+/// The style of the Explorer's page in windows of at least 900 pixels. [`ExplorerAdapter`] puts it before the picture, and the
+/// Explorer copies both into its page. The style keeps the picture in the window while the user scrolls the list of actions.
+/// Without the style, a picture that is wider than its column is below the list of properties, out of sight.
 const LAYOUT: &str = "<style>@media (min-width:900px){\
     .main-flex{flex-wrap:nowrap}\
     .main-flex-left{flex:0 0 380px}\

@@ -1,7 +1,7 @@
 //! Draws Lamport's Paxos: ballots to the left, acceptors to the right.
 //!
 //! The lane of a ballot stands for its leader. An arrow leads from the 1a message of a ballot to each promise, from
-//! each 1b message so far to the proposal, and from the 2a message to each vote. A proposal needs only a quorum of
+//! each earlier 1b message to the proposal, and from the 2a message to each vote. A proposal needs only a quorum of
 //! the promises. The diagram does not show which quorum, because the model does not choose one.
 
 use space_time::{Arrow, Diagram, Lane};
@@ -29,7 +29,7 @@ struct Picture<'a> {
     /// The ballots that take a step, and their lanes. Other ballots have no lane.
     ballots: Vec<(Ballot, Lane)>,
     acceptors: Vec<Lane>,
-    /// The time at which each message was sent. Messages of the first state have the time 0.
+    /// The actions so far with their times. Each action sends one message.
     sent: Vec<(Action, u64)>,
 }
 
@@ -79,6 +79,7 @@ impl<'a> Picture<'a> {
         self.sent.push((action, at));
     }
 
+    /// Returns the time at which an action sent its message, or 0 for a message of the initial state.
     fn when(&self, action: Action) -> u64 {
         self.sent.iter().find(|(sent, _)| *sent == action).map_or(0, |(_, at)| *at)
     }

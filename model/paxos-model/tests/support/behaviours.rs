@@ -2,7 +2,7 @@
 
 use state_explorer::{Behaviour, Explorable, Options, explore_and_keep};
 
-/// The actions that are described so, one after the other.
+/// Returns the behaviour of the actions with these descriptions, one after the other.
 pub(crate) fn told<M: Explorable>(model: &M, scenario: &[&str]) -> Behaviour<M> {
     let initial = model.init_states().remove(0);
     let mut behaviour = Behaviour::replay(model, initial, []).expect("nothing is always possible");
@@ -16,14 +16,14 @@ pub(crate) fn told<M: Explorable>(model: &M, scenario: &[&str]) -> Behaviour<M> 
     behaviour
 }
 
-/// The shortest way to a state where a property does not hold.
+/// Returns a shortest behaviour to a state in which a property does not hold.
 pub(crate) fn counterexample<M: Explorable>(model: &M, property: &'static str) -> Behaviour<M> {
     let mut explored = explore_and_keep(&model.only(property), &Options::default());
     explored.behaviours.remove(property).expect("it is violated")
 }
 
-/// A read, and then a new leader that lacks what another node has trimmed. For 3 nodes, 1 slot, 2 ballots, with
-/// snapshots and a read.
+/// A read, and then a new leader that lacks a slot that another node has trimmed. The bounds must have 3 nodes, 1 slot and
+/// 2 ballots, with snapshots and a read.
 pub(crate) const SNAPSHOTS_AND_READS: &[&str] = &[
     "n1 campaigns",
     "n2 gets Prepare b0",

@@ -1,4 +1,4 @@
-//! The command, run by tests.
+//! Runs the command `paxos-model` for tests.
 
 use std::{
     process::{Child, Command, Output, Stdio},
@@ -7,16 +7,16 @@ use std::{
 
 use serde_json::Value;
 
-/// A run of `paxos-model check synod` that has begun.
+/// A run of `paxos-model check` that has begun, with the engine timely.
 pub(crate) struct Run(Option<Child>);
 
 impl Run {
-    /// Begins one: three acceptors, two values, and whatever else is asked for.
+    /// Starts a run of Lamport's Paxos with these arguments.
     pub(crate) fn synod(arguments: &[&str]) -> Self {
         Self::of("synod", arguments)
     }
 
-    /// Begins one of a cluster with two ballots.
+    /// Starts a run of a cluster with two ballots.
     pub(crate) fn cluster(arguments: &[&str]) -> Self {
         Self::of("cluster", &[&["--ballots", "2"], arguments].concat())
     }
@@ -29,7 +29,7 @@ impl Run {
         Self(Some(child.expect("the command runs")))
     }
 
-    /// The process.
+    /// Returns the id of the process.
     pub(crate) fn id(&self) -> u32 {
         self.0.as_ref().expect("it runs").id()
     }
@@ -41,7 +41,7 @@ impl Run {
         child.wait().expect("it ends");
     }
 
-    /// Waits for its end, within reason.
+    /// Waits for the end of the process, up to a limit.
     pub(crate) fn ended(mut self) -> Ended {
         let mut child = self.0.take().expect("it runs");
         let until = Instant::now() + Duration::from_mins(4);
@@ -70,7 +70,7 @@ impl Drop for Run {
 pub(crate) struct Ended(Output);
 
 impl Ended {
-    /// How it ended.
+    /// The exit status.
     pub(crate) fn code(&self) -> Option<i32> {
         self.0.status.code()
     }
@@ -80,13 +80,13 @@ impl Ended {
         std::str::from_utf8(&self.0.stderr).expect("it writes UTF-8")
     }
 
-    /// Its report.
+    /// Returns the report.
     pub(crate) fn report(&self) -> Value {
         let report = serde_json::from_slice(&self.0.stdout);
         report.unwrap_or_else(|error| panic!("no report: {error}\n{}", self.complaint()))
     }
 
-    /// States, transitions and depth of a search that was complete.
+    /// Returns the numbers of states and transitions, and the depth. The search must be complete.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let report = self.report();
         assert_eq!((self.code(), &report["verdict"]), (Some(0), &"holds".into()), "{report}");
@@ -94,7 +94,7 @@ impl Ended {
         (count("states"), count("transitions"), count("depth"))
     }
 
-    /// Why it is inconclusive.
+    /// Returns the reason why the run is inconclusive.
     pub(crate) fn why(&self) -> String {
         let report = self.report();
         assert_eq!((self.code(), &report["verdict"]), (Some(3), &"inconclusive".into()));

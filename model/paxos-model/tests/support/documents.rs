@@ -1,4 +1,4 @@
-//! The code blocks of a document, tried in a folder of their own.
+//! Tries the code blocks of a document, in a folder of their own.
 //!
 //! - A line of a `sh` block that begins with `cargo` runs the binary that the test was built with. The comment
 //!   `# exit code N` says that the command ends with another exit code than 0. Other lines run in a shell.
@@ -8,7 +8,7 @@
 //!   environment, the test writes the new picture into the document.
 //! - A `lisp` block whose first line is `; FILE.epr` is written to that file.
 //!
-//! Commands in other documents, and in backticks, are parsed. `conformance/tests/blocks.rs` has a table of all documents.
+//! Commands in other documents, and in backticks, are only parsed. `conformance/tests/blocks.rs` has a table of all documents.
 
 #![allow(dead_code, reason = "each of the tests that share this file needs a part of it")]
 
@@ -18,7 +18,7 @@ use std::{
     process::{Command, Output},
 };
 
-/// The root of the repository: both crates with tests of documents are two folders or one below it.
+/// Returns the root of the repository. A crate with tests of documents is one or two folders below it.
 pub(crate) fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors()
@@ -57,7 +57,7 @@ pub(crate) fn blocks(text: &str) -> Vec<Block<'_>> {
     blocks
 }
 
-/// Every document of the repository, by its path from the root. The changelog is not among them: it has the commands of its
+/// Returns every document of the repository, by its path from the root. Leaves out the changelog, which has the commands of its
 /// time.
 pub(crate) fn documents() -> Vec<String> {
     let mut documents = Vec::new();
@@ -98,7 +98,7 @@ pub(crate) fn lines(block: &Block<'_>) -> Vec<(usize, String)> {
     lines
 }
 
-/// The code of a text in backticks. Words in capitals stand for numbers, files and others; they are replaced by `1`.
+/// Returns the code of a text in backticks. Replaces words in capitals, which stand for numbers or files, by `1`.
 pub(crate) fn spans(text: &str) -> Vec<String> {
     let word = |word: &str| {
         let stands = word.chars().all(|c| c.is_ascii_uppercase()) && !word.is_empty();

@@ -1,5 +1,5 @@
-//! The labels of a drawn diagram, as boxes. The boxes are computed from the SVG alone, so that a mistake of the layout does
-//! not hide itself.
+//! The labels of a drawn diagram, as boxes. The boxes are computed from the SVG alone, so that a mistake of the layout cannot
+//! hide itself.
 
 /// The width of a character as a part of the font size, rounded up. Common monospaced fonts have 0.6 to 0.602.
 const ADVANCE: f64 = 0.61;
@@ -62,7 +62,7 @@ fn label(element: &str) -> Label {
     Label { text, corners }
 }
 
-/// Returns true if no line along a side of one of the boxes is between them.
+/// Returns true if no line parallel to a side of one of the boxes separates them.
 fn overlap(a: &Label, b: &Label) -> bool {
     let sides = [a, b].into_iter().flat_map(|label| {
         let [first, second, third, _] = label.corners;

@@ -14,7 +14,7 @@ const PROMISE_TWICE: &str = "  (require (not (reached a b)))\n";
 const BELOW_PROMISE: &str = "  (require (not (left a b)))\n";
 const CLIENTS: &str = "        (proposed_by_client v)\n";
 
-/// Name, what is replaced, and by what.
+/// The name of a mutant, the replaced text, and the new text.
 const MUTANTS: [(&str, &str, &str); 11] = [
     (
         "any value may be proposed",

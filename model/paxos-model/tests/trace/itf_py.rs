@@ -1,8 +1,8 @@
-//! itf-py reads what we write, and we read what it writes.
+//! itf-py reads the traces of this project, and this project reads the traces of itf-py.
 //!
-//! itf-py is a library for Python, and needed for nothing else. If it is not installed, the test says so on
-//! standard error, past the capture of the test runner, and claims nothing. The library makes a Python name out
-//! of each tag and each field, so a tag such as `1a` and a field such as `from` are errors there.
+//! itf-py is a library for Python. No other test needs it. If it is not installed, the test prints this on standard error,
+//! past the capture of the test runner, and checks nothing. The library makes a Python name out of each tag and each field,
+//! so a tag such as `1a` and a field such as `from` are errors there.
 
 use std::{
     io::{Write as _, stderr},

@@ -59,7 +59,7 @@ fn synod_text() -> String {
     write(&synod(), &adopted(), "a value is adopted")
 }
 
-/// The walk of a cluster that is not quite the usual one.
+/// Returns the trace of a cluster in which a second campaign begins before an acceptor votes for the proposal of the first.
 fn cluster_text() -> String {
     let scenario = [
         "n1 campaigns",
@@ -146,7 +146,7 @@ fn what_is_written_is_read_again_and_is_the_same_behaviour() {
     assert_eq!(trace.replay().behaviour.steps().len(), 6);
 }
 
-/// Snapshots and reads have fields that only some bounds have.
+/// With snapshots or reads, a state has fields that it does not have with other bounds.
 #[test]
 fn snapshots_and_reads_are_written_and_read_again() {
     let bounds = Bounds { snapshots: true, reads: 1, ..Bounds::of(3, 1, 2) };
@@ -509,7 +509,7 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
     let broken =
         Cluster::new(bounds).expect("bounds in range").with_bug(Bug::IgnoresReports).checked();
     let found = counterexample(&broken, AGREEMENT);
-    // The specification is violated before agreement is lost. A search for agreement goes on.
+    // The specification is violated before agreement is lost. A search for a violation of agreement continues.
     let text = write(&broken, &found, "agreement is violated");
     let said = says(&text, "broken.itf.json", &["--svg", "broken.svg", "--mermaid", "broken.mmd"]);
     check(
@@ -555,7 +555,7 @@ fn a_counterexample_of_a_broken_model_is_one_of_that_model_only() {
     );
 }
 
-/// A search for one property goes on after a step that violates the specification. So does the replay.
+/// A search for one property continues after a step that violates the specification. The replay continues as well.
 #[test]
 fn a_trace_goes_on_beyond_a_step_that_is_none_of_the_specification() {
     let bounds = Bounds { phase2_quorum: 1, crashes: Some(0), ..Bounds::of(2, 1, 2) };

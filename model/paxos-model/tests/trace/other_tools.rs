@@ -1,5 +1,5 @@
-//! Traces of Lamport's Paxos as other tools write them. Names and notation make no difference to the verdict. A
-//! notation that the reader does not know is refused, and never called a violation.
+//! Traces of Lamport's Paxos as other tools write them. Names and notation make no difference to the verdict. The reader
+//! refuses a notation that it does not know, and never reports it as a violation.
 
 use std::{
     fmt::Write as _,
@@ -526,7 +526,7 @@ fn a_loop_has_to_close() {
     };
     let replay = trace.replay();
     assert_eq!((replay.returns, replay.stopped.map(|it| it.why)), (None, Some(Why::Unexplained)));
-    // A node that hears of a value, forgets it in a crash and hears of it again.
+    // A node hears of a value, forgets it in a crash, and hears of it again.
     let cluster = Cluster::new(Bounds::of(3, 1, 1)).expect("bounds in range").checked();
     let scenario = [
         "n1 campaigns",
@@ -581,7 +581,7 @@ fn standard_input_is_a_file_too() {
     assert!(said.starts_with("error: standard input is a trace of synod"), "{said}");
 }
 
-/// None of these is a violation: the reader does not understand the file, and names the place.
+/// None of these files is a violation. The reader does not understand the file, and names the place.
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn unreadable_notation_is_refused_with_its_place() {

@@ -10,12 +10,13 @@ use paxos_model::{
 pub(crate) struct ClusterModelArgs {
     #[command(flatten)]
     bounds: BoundsArgs,
-    /// Break it with this bug of the catalogue, which `paxos-model mutants` lists.
+    /// Give the cluster this bug of the catalogue. `paxos-model mutants` lists the bugs.
     #[arg(long, value_name = "N", value_parser = bug)]
     bug: Option<Bug>,
 }
 
 impl ClusterModelArgs {
+    /// Returns the cluster, with the bug if one is given.
     pub(crate) fn cluster(&self) -> Result<Cluster, BoundsError> {
         let cluster = Cluster::new(self.bounds.bounds())?;
         Ok(match self.bug {
@@ -25,7 +26,7 @@ impl ClusterModelArgs {
     }
 }
 
-/// A bug of the catalogue, as an argument.
+/// Parses the number of a bug of the catalogue.
 pub(crate) fn bug(argument: &str) -> Result<Bug, String> {
     Bug::labelled(argument).map_err(|error| error.to_string())
 }

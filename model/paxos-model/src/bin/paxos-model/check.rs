@@ -80,7 +80,7 @@ struct SearchArgs {
     process: Option<usize>,
 }
 
-/// The number of a line, as an argument.
+/// Parses the number of a line.
 fn line(argument: &str) -> Result<usize, String> {
     argument.parse().map_err(|_| "give the number of a line of --hosts, counted from 0".to_owned())
 }
@@ -102,7 +102,7 @@ impl SearchArgs {
     }
 }
 
-/// Reads the list of processes. Empty lines, and text after a `#`, are ignored.
+/// Reads the list of processes. Ignores empty lines, and text after a `#`.
 fn hosts(file: &Path, this: usize) -> Result<Processes, String> {
     let text = fs::read_to_string(file)
         .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
@@ -176,7 +176,8 @@ fn prospects<M: Explorable>(model: &M, options: &Options) -> Result<(), String> 
     Ok(())
 }
 
-/// Explores a model and delivers the report. Fails if the bounds were refused.
+/// Explores a model, prints the report, and writes the files. Returns the exit code of unusable arguments if `model` is an
+/// error.
 fn explored<M: Drawn + Traced, E: std::error::Error>(
     model: Result<M, E>,
     args: &SearchArgs,

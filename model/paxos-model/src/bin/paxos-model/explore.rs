@@ -19,9 +19,9 @@ use crate::{broken::ClusterModelArgs, complain, unusable};
 
 /// Open a model in the browser: choose one step after the other, and see a diagram of the path so far
 ///
-/// This is stateright's Explorer, served to this machine only until you stop it. "Run to completion"
+/// The command serves stateright's Explorer, to this machine only, until you stop it. "Run to completion"
 /// searches the space. A property that does not hold then links to a path that violates it. The search may
-/// end early, so the other properties may not have been checked: for a verdict, use `check`.
+/// end early, before it has checked the other properties. For a verdict, use `check`.
 #[derive(Subcommand)]
 #[command(after_help = "Examples:
   paxos-model explore synod
@@ -88,7 +88,7 @@ where
     ExitCode::SUCCESS
 }
 
-/// The address of a port. Fails if the port is in use, because stateright would panic.
+/// Returns the address of a free port: `port`, or any if it is 0. Fails if the port is in use, because stateright would panic.
 fn free(port: u16) -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.local_addr()
 }

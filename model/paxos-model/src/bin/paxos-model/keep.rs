@@ -32,7 +32,7 @@ impl FileArgs {
         self.svg.is_some() || self.mermaid.is_some() || self.itf.is_some()
     }
 
-    /// Tries the files before the search.
+    /// Checks, before the search, that the files can be written.
     ///
     /// # Errors
     /// Fails if a file cannot be written.
@@ -41,7 +41,7 @@ impl FileArgs {
         outputs::try_files([("--svg", svg), ("--mermaid", mermaid), ("--itf", itf)])
     }
 
-    /// Writes a behaviour of a model, which may have a bug.
+    /// Writes a behaviour of a model to each file that is named. The model may have a bug.
     ///
     /// # Errors
     /// Fails if a file cannot be written.
@@ -77,10 +77,10 @@ pub(crate) struct KeepArgs {
 }
 
 impl KeepArgs {
-    /// Checks that --show names a property that can be shown, and tries the files.
+    /// Checks that the files can be written, and that --show names a `sometimes` property.
     ///
     /// # Errors
-    /// Fails if it does not, with the names that are accepted. Fails if a file cannot be written.
+    /// Fails if a file cannot be written. Fails if --show names no such property, with the names of those that exist.
     pub(crate) fn check<M: Explorable>(&self, model: &M) -> Result<(), String> {
         self.files.check().map_err(|error| error.to_string())?;
         let Some(asked) = &self.show else { return Ok(()) };
@@ -110,9 +110,11 @@ impl KeepArgs {
         let names = failed.map(|property| property.name).chain(self.show.as_deref());
         let mut found = names.filter_map(|name| Some((name, explored.behaviours.get(name)?)));
         let Some((name, behaviour)) = found.next() else {
-            return Err("there is nothing to draw or write: no counterexample was found; with \
-                        --show a way to where something is seen would be"
-                .to_owned());
+            return Err(
+                "there is nothing to draw or write: no counterexample was found; use --show \
+                        PROPERTY to write a path to a state with that property"
+                    .to_owned(),
+            );
         };
         self.files.write(model, behaviour, name).map_err(|error| error.to_string())
     }

@@ -29,8 +29,8 @@ use verdict::{
     signals,
 };
 
-/// A search allocates a path for each state that it queues. With the system's allocator, this takes a sixth of the
-/// time of breadth-first search.
+/// A search allocates a path for each state that it queues. With the system's allocator, these allocations take a sixth of
+/// the time of a breadth-first search.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -57,7 +57,7 @@ enum Command {
     Check(check::Check),
     /// Prove a specification, for any number of acceptors, ballots, values and slots.
     Prove(prove::ProveArgs),
-    /// Look for known bugs of Paxos in small clusters, and say what sees each and what harm it does.
+    /// Explore small clusters with each known bug of Paxos, and report the check that detects the bug and its harm.
     Mutants(mutants::MutantsArgs),
     Trace(trace::TraceArgs),
     #[command(subcommand)]
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The request of the first signal to stop and to report the results so far.
+/// Returns an interrupt that the first signal requests. The command then stops and reports its results so far.
 fn interrupt() -> Interrupt {
     signals::interrupt().unwrap_or_else(|error| {
         complain(&format!("warning: signals will end this without a report: {error}"));

@@ -15,8 +15,8 @@ use crate::{Form, broken::bug, deliver, keep::FileArgs, unusable};
 
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes: 0 each bug is what the catalogue says, unsafe, stuck or safe; 1 one is not; \
-                        2 unusable arguments; 3 not all could be decided."
+    after_help = "Exit codes: 0 each bug has the harm that the catalogue states (unsafe, stuck or safe); \
+                        1 a bug has another harm; 2 unusable arguments; 3 not all bugs could be decided."
 )]
 pub(crate) struct MutantsArgs {
     /// Show one bug only: its description, its harm, and its shortest counterexamples.
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &MutantsArgs, interrupt: &Interrupt) -> ExitCode {
     }
 }
 
-/// Writes the counterexample that is the harm of a bug, or else any counterexample.
+/// Writes the counterexample that shows the harm of a bug, or else any counterexample.
 fn keep(bug: Bug, catalogue: &Catalogue, files: &FileArgs) -> Result<(), String> {
     if !files.wanted() {
         return Ok(());

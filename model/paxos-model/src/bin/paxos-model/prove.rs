@@ -125,7 +125,7 @@ fn progress(count: u64, quiet: bool) -> ProgressBar {
     ProgressBar::new(count).with_style(style.expect("the template is a constant"))
 }
 
-/// The named specifications, or all built-in ones if none is named. Fails if a specification cannot be read.
+/// Returns the named specifications, or all built-in ones if none is named. Fails if a specification cannot be read.
 fn specifications(named: &[String]) -> Result<Vec<Specification>, String> {
     let shipped = |(name, text): &(&str, &str)| {
         read(&format!("{name}.epr"), text).map_err(|error| error.to_string())
@@ -146,7 +146,7 @@ fn specifications(named: &[String]) -> Result<Vec<Specification>, String> {
     named.iter().map(find).collect()
 }
 
-/// Returns the files to write for an obligation: the extension and the text of each.
+/// A function that returns the files to write for an obligation: the extension and the text of each.
 type Contents<'a> = dyn Fn(&Obligation<'_>) -> Vec<(&'static str, String)> + 'a;
 
 /// Writes the files of each obligation, in a folder for each specification.
@@ -177,7 +177,7 @@ fn write(
     Ok(())
 }
 
-/// A name in a form that is safe in a path: other characters than letters, digits, `-` and `_` become `_`.
+/// Returns a name that is safe in a path: replaces all characters but letters, digits, `-` and `_` by `_`.
 fn file_name(name: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
     name.chars().map(plain).collect()

@@ -27,24 +27,26 @@ use crate::{Form, broken::bug, deliver, unusable};
 ///
 /// If the file has a `loop`, a step must lead from the last state back to that state, or both must be equal.
 #[derive(Args)]
-#[command(after_help = "Exit codes: 0 a behaviour to its end; 1 not, and where; 2 no trace.
+#[command(
+    after_help = "Exit codes: 0 a behaviour of the model; 1 not one, with the first wrong step; 2 no trace.
 
 Examples:
   paxos-model trace conformance/traces/happy-path.itf.json
   paxos-model trace found.itf.json --svg found.svg
   paxos-model trace found.itf.json --bug 8
-  paxos-model trace - < found.itf.json")]
+  paxos-model trace - < found.itf.json"
+)]
 pub(crate) struct TraceArgs {
     /// The trace; - is standard input.
     #[arg(value_name = "FILE.itf.json")]
     file: PathBuf,
-    /// Replay it on a cluster with this bug of the catalogue, instead of the bug in the file.
+    /// Replay the trace on a cluster with this bug of the catalogue, instead of the bug in the file.
     #[arg(long, value_name = "N", value_parser = bug)]
     bug: Option<Bug>,
-    /// Draw it as a space-time diagram, up to the first step that the model does not allow.
+    /// Draw the trace as a space-time diagram, up to the first step that the model does not allow.
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
-    /// Draw it as a Mermaid sequence diagram.
+    /// Draw the trace as a Mermaid sequence diagram, up to the same step.
     #[arg(long, value_name = "FILE.mmd")]
     mermaid: Option<PathBuf>,
     /// Print one JSON object.
@@ -131,7 +133,7 @@ struct Report {
     bug: Option<Broken>,
     /// True if the file has no actions, so the replay found them from the states.
     explained: bool,
-    /// The names that differ: the name here, and the name in the file.
+    /// The names that differ, each as the name in the model and the name in the file.
     names: Vec<(String, String)>,
     /// The variables of the file that the model does not have.
     ignored: Vec<String>,
@@ -141,7 +143,7 @@ struct Report {
     recorded: usize,
     /// The number of steps in the file that change nothing.
     unchanged: usize,
-    /// The steps that were taken, in words.
+    /// The steps that the replay took, in words.
     steps: Vec<String>,
     /// The step that closes the loop, if the file has one.
     returns: Option<Return>,
@@ -150,6 +152,7 @@ struct Report {
     stopped: Option<Stopped>,
 }
 
+/// A bug of the model. `told` names its source: the file or the command line.
 #[derive(Serialize)]
 struct Broken {
     bug: String,
