@@ -1,7 +1,9 @@
-//! The specifications and spaces that `cargo verify` checks, chosen by measurement.
+//! The specifications and spaces that `cargo verify` checks. A space is the set of all states of a model within given bounds.
+//! The bounds were chosen after the sizes of many spaces had been measured.
 //!
 //! No space has every part of the protocol, because each part multiplies the number of states. Together the spaces have every
-//! kind of message, a crash at every point, one and two unsynced steps, the interaction of slots, and duplicates that matter.
+//! kind of message, a crash at every point, one and two unsynced steps, the interaction of slots, and quorums of three,
+//! in which a duplicate could be counted as a further node.
 //! [`Bounds::leaves_out`] lists the parts that one space lacks. The counts are pinned: another count is a change of the
 //! protocol and must be explained.
 
@@ -18,17 +20,18 @@ pub struct Table {
     pub specifications: Vec<Specification>,
     /// The spaces of Lamport's Paxos whose counts are compared with those of other tools.
     pub known: Vec<Known>,
-    /// The spaces in which the Rust model of Lamport's Paxos is checked against a proved text, with the name of the text.
+    /// The spaces in which the Rust model of Lamport's Paxos is checked against a proved specification, with its name.
     pub synod_refinements: Vec<(&'static str, Known)>,
-    /// The spaces in which the cluster is checked against `multipaxos.epr`. A state of such a space also has the nodes that
-    /// answered, which the text remembers. A space can therefore have more states than the model alone within the same bounds.
+    /// The spaces in which the cluster is checked against `multipaxos.epr`. The specification
+    /// remembers for ever which promises the leader of each ballot counted, and the model forgets them. So a state of such a
+    /// space also contains these promises, and there can be more states than in the model alone.
     pub cluster_refinements: Vec<Space>,
     /// The spaces in which the cluster is explored, alone and in lockstep with production replicas.
     pub spaces: Vec<Space>,
 }
 
 impl Table {
-    /// Returns the table of every run. A run of this table takes one to two minutes on two cores.
+    /// Returns the table that every run checks. Such a run takes one to two minutes on two cores.
     pub fn quick() -> Self {
         Self {
             specifications: SPECIFICATIONS.iter().map(|(name, _)| shipped(name)).collect(),
@@ -79,7 +82,7 @@ pub const KNOWN: &[Known] = &[
 /// The space of Lamport's Paxos that only the deep run counts.
 pub const KNOWN_DEEP: Known = known((3, 2, 4), 8_220_065, 23_340_612, 33);
 
-/// The spaces in which the Rust model of Lamport's Paxos is checked against a proved text.
+/// The spaces in which the Rust model of Lamport's Paxos is checked against a proved specification.
 pub const SYNOD_REFINEMENTS: &[(&str, Known)] = &[
     ("synod", known((3, 2, 2), 3_921, 9_442, 17)),
     ("synod", known((3, 2, 3), 185_369, 491_535, 25)),
@@ -159,7 +162,12 @@ pub const DEFAULT: &[Space] = &[
         889_006,
         3_403_354,
     ),
-    space(quiet(Bounds::of(5, 1, 2)), "quorums of three: duplicates matter", 435_333, 2_513_480),
+    space(
+        quiet(Bounds::of(5, 1, 2)),
+        "quorums of three: a duplicate must not count",
+        435_333,
+        2_513_480,
+    ),
     space(quiet(Bounds::of(3, 1, 4)), "four ballots", 554_839, 1_850_550),
     space(
         quiet(Bounds { unsynced: 1, ..Bounds::of(3, 2, 2) }),
@@ -182,7 +190,7 @@ pub const DEFAULT: &[Space] = &[
     ),
     space(
         Bounds { unsynced: 2, ..Bounds::of(3, 1, 2) },
-        "the same, and every message",
+        "two steps wait for their sync, every message",
         41_149,
         242_550,
     ),
@@ -196,7 +204,7 @@ pub const DEFAULT: &[Space] = &[
     space(flexible(1, 3), "phase 2 asks all: duplicate votes", 140_093, 796_234),
     space(
         Bounds { snapshots: true, ..Bounds::of(3, 1, 2) },
-        "snapshots, trimmed logs, candidates behind them",
+        "snapshots, trimmed logs, candidates that lack trimmed slots",
         41_499,
         228_134,
     ),

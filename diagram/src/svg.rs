@@ -33,9 +33,10 @@ const TITLE: f64 = 20.0;
 const TITLE_WIDTH: f64 = 600.0;
 /// The distance of the first time from the title.
 const TOP: f64 = 80.0;
-/// The space that a new picture adds after each time of an arrow whose label has no free position.
+/// If the label of an arrow has no free position, the picture is drawn again with more space: this much after each time from
+/// the start of the arrow until before its end.
 const MORE: f64 = 12.0;
-/// The greatest number of new pictures that are drawn to find free positions for all labels.
+/// The greatest number of times that the picture is drawn again.
 const ROUNDS: usize = 60;
 /// The distance of an arrow's tip from its lane, so that heads do not cover the lane.
 const TIP_GAP: f64 = 4.0;
@@ -211,7 +212,7 @@ struct Picture<'a> {
     /// The times of the first arrow whose label has no free position.
     crowded: Option<(u64, u64)>,
     svg: String,
-    /// The labels of arrows. They and then the notes are appended to `svg` at the end, so that notes are on top.
+    /// The labels of arrows. At the end, `svg` gets these labels first and the notes after them. So the notes are on top.
     labels_svg: String,
     notes_svg: String,
 }
@@ -256,7 +257,7 @@ impl<'a> Picture<'a> {
         }
         // Notes have fewer possible positions than labels, so they are placed first. Both are drawn above all lines.
         self.notes()?;
-        // Faint arrows are drawn below everything that is not faint.
+        // Faint arrows are drawn below the moments and below all other arrows.
         for arrow in diagram.arrows.iter().filter(|arrow| arrow.faint) {
             self.arrow(arrow)?;
         }
@@ -518,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_does_not_cover_arrows() {
+    fn a_note_is_above_its_dot_only_if_arrows_leave_and_none_arrive() {
         let drawn = |leaves: bool, arrives: bool| {
             let mut diagram = Diagram::new("").scale(40);
             let (left, right) = (diagram.lane("a"), diagram.lane("b"));

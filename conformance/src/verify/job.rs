@@ -212,7 +212,10 @@ impl Job {
         }
         let taken: u64 = report.actions.values().sum();
         if taken != report.transitions as u64 {
-            row.complain(format!("{taken} steps were counted, not {transitions}"));
+            row.complain(format!(
+                "{taken} steps were counted by kind, and {} in all",
+                report.transitions
+            ));
         }
     }
 }

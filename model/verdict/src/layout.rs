@@ -31,7 +31,9 @@ fn wrapped(line: &str, width: usize) -> String {
         return line.to_owned();
     }
     let start = line.len() - line.trim_start().len();
-    let set_off = line[..line.len().min(width / 2)].rfind("  ").map_or(0, |gap| gap + 2);
+    let half = line.char_indices().nth(width / 2).map_or(line.len(), |(end, _)| end);
+    let set_off = line[..half].rfind("  ").map_or(0, |gap| gap + 2);
+    let set_off = line[..set_off].chars().count();
     let indent = " ".repeat(if set_off > start { set_off } else { start + 2 });
     let options = Options::new(width)
         .subsequent_indent(&indent)
@@ -77,6 +79,20 @@ mod tests {
             writeln!(f, "    {long}")?;
             if f.alternate() { writeln!(f, "a detail") } else { Ok(()) }
         }
+    }
+
+    #[test]
+    fn a_line_is_cut_between_characters() {
+        let line = format!("größer  {}", "ä ".repeat(60));
+        for width in 2..80 {
+            let lines = wrapped(&line, width);
+            assert_eq!(lines.matches('ä').count(), 60, "{width}: {lines}");
+        }
+        assert!(
+            wrapped(&line, 40).contains("\n        ä"),
+            "behind the name: {}",
+            wrapped(&line, 40)
+        );
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub(crate) struct Args {
     /// Write the run as a space-time diagram: a lane per node, an arrow per message
     #[arg(long, visible_alias = "svg", value_name = "FILE.svg")]
     diagram: Option<PathBuf>,
-    /// Write the run as a Mermaid sequence diagram, which code forges draw in documents
+    /// Write the run as a Mermaid sequence diagram; GitHub and similar sites draw it in documents
     #[arg(long, value_name = "FILE.mmd")]
     mermaid: Option<PathBuf>,
     /// Print one JSON object with the outcome, and nothing else
@@ -150,7 +150,7 @@ struct DiagramFile {
 }
 
 impl DiagramFile {
-    /// Checks that the file can be written. Leaves an existing file unchanged, and creates no file.
+    /// Checks that the file can be written. Leaves an existing file unchanged. Creates a missing file, and removes it again.
     fn check(path: PathBuf) -> Result<Self, WriteError> {
         match try_to_write(&path) {
             Ok(()) => Ok(Self { path }),

@@ -3,8 +3,9 @@
 //! An arrow begins at the step that puts the message into the network: the step of its sender, or the sync of that step. The
 //! notes beside a lane are the promises, votes and answers of the node, its changes of role, and the values that it learns.
 //!
-//! The model derives Nack and Chosen messages instead of storing them, so these messages have no sender. The arrow of a Nack
-//! begins where the owner of the higher ballot sends its Prepare message. The arrow of a Chosen message begins at the owner
+//! The model derives Nack and Chosen messages instead of storing them, so these messages have no sender. A Nack names
+//! the ballot that the refusing node has promised. The arrow of the Nack begins where the owner of that ballot sends the Prepare
+//! message of the ballot. The arrow of a Chosen message begins at the owner
 //! of the ballot in which the value was chosen, at the step that chose the value.
 
 use std::collections::BTreeMap;
@@ -40,7 +41,7 @@ struct Picture<'a> {
     lanes: Vec<Lane>,
     /// The messages with their senders and times.
     sent: Vec<(Message, NodeId, u64)>,
-    /// The votes that a quorum has accepted, with their slots and the times at which they were chosen.
+    /// The ballots and values for which a quorum has voted, each with its slot and the time at which the value was chosen.
     chosen: Vec<(Slot, Vote, u64)>,
 }
 
