@@ -103,8 +103,10 @@ impl<'a> Picture<'a> {
 
     /// Returns the diagram, with the end of the run.
     pub(crate) fn finish(mut self, verdict: &Verdict) -> Diagram {
+        // A picture that is cut does not know what happens later to a node that is down.
+        let until = self.cut_at;
         for node in 1..=self.scenario.faults.nodes {
-            self.up(node, None);
+            self.up(node, until);
         }
         self.diagram.end(verdict.ended_at);
         if verdict.chosen.is_none() {

@@ -84,7 +84,9 @@ fn read<T: DeserializeOwned>(file: &mut dyn Read) -> Result<T, RestoreError> {
     file.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
     if length > SESSION_BYTES_MAX {
-        return Err(RestoreError::new(format!("a session of {length} bytes is too long")));
+        return Err(RestoreError::new(format!(
+            "a part of {length} bytes is too long; a part has at most {SESSION_BYTES_MAX}"
+        )));
     }
     // The buffer takes no more memory than there are bytes, whatever length they claim.
     let mut bytes = Vec::new();

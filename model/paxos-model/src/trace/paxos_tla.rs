@@ -370,7 +370,8 @@ pub(super) fn translate(
     let Quorums { sizes, assumed } = quorums(parameters, &found)?;
     let bounds = |values: usize, ballots: usize| -> Result<Value, String> {
         let many = |count: usize, what| {
-            u8::try_from(count).map_err(|_| format!("{count} {what}; accepted are at most 63"))
+            u8::try_from(count)
+                .map_err(|_| format!("{count} {what}; at most {} can be read", u8::MAX))
         };
         let bounds = Bounds {
             acceptors: many(found.acceptor_count, "acceptors")?,

@@ -697,7 +697,7 @@ fn unreadable_notation_is_refused_with_its_place() {
             too many acceptors
               it: the states are beyond synod: 64 acceptors, 1 values and 1 ballots make 130 possible messages, and a state holds 128; give fewer acceptors or values: twice the number of acceptors and that of values together may be 127 at most
             far too many acceptors
-              it: the states are beyond synod: 300 acceptors; accepted are at most 63
+              it: the states are beyond synod: 300 acceptors; at most 255 can be read
             too many ballots
               it: the states are beyond synod: 3 acceptors, 1 values and 21 ballots make 168 possible messages, and a state holds 128; with so many acceptors and values, give at most 16 ballots
             a loop that is a name
