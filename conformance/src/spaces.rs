@@ -2,10 +2,12 @@
 //! The bounds were chosen after the sizes of many spaces had been measured.
 //!
 //! No space has every part of the protocol, because each part multiplies the number of states. Together the spaces have every
-//! kind of message, a crash at every point, one and two unsynced steps, the interaction of slots, and quorums of three,
-//! in which a duplicate could be counted as a further node.
-//! [`Bounds::leaves_out`] lists the parts that one space lacks. The counts are pinned: another count is a change of the
-//! protocol and must be explained.
+//! kind of message, a crash at every point, one and two unsynced steps, the interaction of slots, and quorums of three.
+//! A second copy of a message can complete a quorum by mistake only from three on: a quorum of two is complete with the node
+//! itself and the first copy.
+//!
+//! [`Bounds::leaves_out`] lists the parts that one space lacks. This table fixes the numbers of states and transitions of each
+//! space. If a number differs, the protocol has changed, and the change must be explained.
 
 use epr_prover::language::Specification;
 use paxos_model::{
@@ -31,7 +33,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Returns the table that every run checks. Such a run takes one to two minutes on two cores.
+    /// Returns the table that a run without `--deep` checks. This takes one to two minutes on two cores. A deep run checks this
+    /// table, too.
     pub fn quick() -> Self {
         Self {
             specifications: SPECIFICATIONS.iter().map(|(name, _)| shipped(name)).collect(),

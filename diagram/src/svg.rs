@@ -1,4 +1,7 @@
 //! A diagram as SVG. All lengths are in pixels.
+//!
+//! A *time* is a number at which something happens; later times are lower in the picture. A *moment* is a labelled line across
+//! all lanes at one time.
 
 use std::{
     collections::BTreeMap,
@@ -17,13 +20,13 @@ const LEFT: f64 = 130.0;
 const APART: f64 = 250.0;
 /// The space that a label leaves free between two lanes.
 const BETWEEN: f64 = 40.0;
-/// The least width to the right of the last lane, for notes and moments.
+/// The least width to the right of the last lane, for notes and the labels of moments.
 const RIGHT: f64 = 330.0;
 /// The distance of a note from its lane.
 const NOTE_GAP: f64 = 9.0;
 /// The radius of the dot of an event.
 const DOT: f64 = 4.0;
-/// The greatest width of a character of a moment.
+/// The greatest width of a character in the label of a moment.
 const MOMENT_CHARACTER: f64 = 7.4;
 /// The greatest width of a character of the title.
 const TITLE_CHARACTER: f64 = 9.3;
@@ -31,10 +34,10 @@ const TITLE_CHARACTER: f64 = 9.3;
 const TITLE: f64 = 20.0;
 /// The least width of the picture, so that a title is not wrapped early.
 const TITLE_WIDTH: f64 = 600.0;
-/// The distance of the first time from the title.
+/// The vertical distance from the title to the earliest time.
 const TOP: f64 = 80.0;
-/// If the label of an arrow has no free position, the picture is drawn again with more space: this much after each time from
-/// the start of the arrow until before its end.
+/// The space that is added if the label of an arrow has no free position. The picture is then drawn again, with this much more
+/// space below each time from the start of the arrow up to, but not including, its end.
 const MORE: f64 = 12.0;
 /// The greatest number of times that the picture is drawn again.
 const ROUNDS: usize = 60;
@@ -103,7 +106,7 @@ struct Note {
     lines: Vec<String>,
 }
 
-/// The positions that do not depend on the heights of times.
+/// The parts of the layout that do not depend on the vertical positions of times.
 struct Layout {
     /// The distance of two lanes. Each label of an arrow fits between them.
     apart: f64,
@@ -255,9 +258,9 @@ impl<'a> Picture<'a> {
         for down in &diagram.downs {
             self.down(down)?;
         }
-        // Notes have fewer possible positions than labels, so they are placed first. Both are drawn above all lines.
+        // Notes have fewer possible positions than labels, so they are placed first. Both are drawn last, on top of all lines.
         self.notes()?;
-        // Faint arrows are drawn below the moments and below all other arrows.
+        // Faint arrows are drawn first, so that the moments and all other arrows cover them.
         for arrow in diagram.arrows.iter().filter(|arrow| arrow.faint) {
             self.arrow(arrow)?;
         }
@@ -269,7 +272,7 @@ impl<'a> Picture<'a> {
         writeln!(self.svg, "</svg>")
     }
 
-    /// Returns the height of the picture. It includes the notes of the last time.
+    /// Returns the height of the picture, including the notes at the latest time.
     fn height(&self) -> f64 {
         let last = self.diagram.times().max().unwrap_or(0);
         let notes = self.layout.notes.iter().filter(|note| note.at == last);

@@ -84,7 +84,8 @@ pub(super) struct Reads<M> {
 }
 
 impl<M> Reads<M> {
-    /// `incarnation` is the number of the present incarnation. It must not be 0.
+    /// `incarnation` is the number of the present incarnation. It must not be 0, because token 0 stands for
+    /// proposals.
     pub(super) fn new(options: &Options, incarnation: u64) -> Self {
         Self {
             timeout: options.request_timeout,
@@ -180,8 +181,8 @@ impl<M> Reads<M> {
         }
     }
 
-    /// Forgets a token that the replica has refused. The node that has asked asks again. Does nothing for the token of
-    /// a proposal.
+    /// Forgets a token that the replica has refused. The node that asked will ask again. The caller passes the refusals of
+    /// proposals, too. They have token 0, which no read has, so they change nothing.
     pub(super) fn refused(&mut self, token: Token) {
         self.tokens.remove(&token);
     }

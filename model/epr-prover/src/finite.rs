@@ -14,10 +14,11 @@ use super::{
     structure::{Assignment, Element, Structure},
 };
 
-/// The structures of one size, with a value for each parameter, in which all asserted formulas hold.
+/// The structures with given numbers of elements, together with a value for each parameter of an action, in which all
+/// asserted formulas hold. A parameter is a free variable of these formulas.
 pub struct FiniteModels<'s> {
     specification: &'s Specification,
-    /// The empty structure of that size.
+    /// The structure with these numbers of elements in which every fact is false. It gives each fact its number.
     shape: Structure,
     sat: Sat,
     /// For each parameter, one propositional variable for each element: true if the parameter is that element.

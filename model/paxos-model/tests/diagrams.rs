@@ -270,6 +270,6 @@ fn a_second_chosen_value_cannot_be_overlooked() {
     .assert_eq(&diagram.mermaid());
     // The specification detects it one step earlier, and the picture says so.
     let diagram = cluster.diagram(&counterexample(&cluster, REFINES), "");
-    let alarm = "no step of the specification: in s0, n2: may not propose v1 in b1";
+    let alarm = "the specification does not allow this step: in s0, n2: may not propose v1 in b1";
     assert!(diagram.svg().contains(alarm), "{}", diagram.mermaid());
 }

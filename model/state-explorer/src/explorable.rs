@@ -149,8 +149,9 @@ impl Names {
         Self((0..count).collect())
     }
 
-    /// Returns a renaming of these things and of things of another kind. [`of`](Self::of) finds the other things at the indices
-    /// after these things. Their new numbers stay those in `others`, which count from 0 for their own kind.
+    /// Returns one renaming for two kinds of things: first those of `self`, then those of `others`. In [`of`](Self::of), the
+    /// index of a thing of the second kind is its old number plus the number of things in `self`. The result is its new number
+    /// within its own kind, counted from 0.
     #[must_use]
     pub fn and(mut self, others: &Self) -> Self {
         self.0.extend_from_slice(&others.0);
@@ -177,7 +178,7 @@ where
     for equal in things.chunk_by(|a, b| a == b) {
         for one in 1..=equal.len() as u64 {
             placed += 1;
-            // The division is exact, because the quotient is a multinomial coefficient, too.
+            // The division is exact: `ways` is a multinomial coefficient before and after each step.
             ways = ways.saturating_mul(placed) / one;
         }
     }

@@ -17,7 +17,8 @@ use crate::machine::StateMachine;
 use paxos::{config::Config, message::To, protocol::Parts, types::NodeId};
 use paxos_store::{Storage, StorageError, StoreId};
 
-/// The members, and the packets for peers that are no messages of the replica.
+/// The peers as a node sees them: the members, the admission of each, the check of their packets, and a queue of packets to
+/// them. Messages of the replica are not in this queue.
 #[derive(Debug)]
 pub(super) struct Peers {
     me: NodeId,
@@ -27,7 +28,7 @@ pub(super) struct Peers {
     incarnations: Incarnations,
     bootstrap: Bootstrap,
     guard: Guard,
-    /// Packets that may leave before the records of the present turn are durable. They report neither promises nor votes.
+    /// Packets that report neither promises nor votes. So they may leave before the node has made any record durable.
     packets: Vec<(To, Packet)>,
 }
 
@@ -108,7 +109,7 @@ impl Peers {
     ) -> Result<(), NodeError> {
         match admission {
             Admission::Welcome => Ok(self.bootstrap.welcomed(by, storage)?),
-            Admission::Refused(_) => Ok(()), // An operator may correct the setting that differs.
+            Admission::Refused(_) => Ok(()), // The peer may accept a later handshake.
             Admission::Replaced(reason) => Err(NodeError::Refused { by, reason }),
             Admission::Banned(reason) => {
                 bootstrap::ban(by, &reason, storage)?;

@@ -37,7 +37,7 @@ impl fmt::Display for SessionId {
 pub enum Entry {
     /// Opens a session.
     Open {
-        /// The number by which the node that asks recognises its session. No nonce may be used twice, not even after a
+        /// The number by which the node that asked for the session recognises the result. No nonce may be used twice, not even after a
         /// restart, because a node that starts again applies its old log once more.
         nonce: u128,
         /// The owner of the session.
@@ -49,7 +49,7 @@ pub enum Entry {
         session: SessionId,
         /// The number of the command in its session, from 0.
         sequence: u64,
-        /// The client has heard the answers to all commands below this number.
+        /// The owner of the session needs no answer to any command below this number any more.
         answered_below: u64,
         /// The bytes for the state machine.
         command: Bytes,
@@ -112,7 +112,7 @@ pub enum Applied<A = Bytes> {
         answer: A,
     },
     /// The command is not applied now, and no answer to it is kept. Either the command was applied before and its answer was
-    /// dropped, or the client has said (`answered_below`) that it needs no answer.
+    /// dropped, or the owner of the session has said (`answered_below`) that it needs no answer.
     Forgotten {
         /// The session of the command.
         session: SessionId,

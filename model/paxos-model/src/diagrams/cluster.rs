@@ -3,9 +3,9 @@
 //! An arrow begins at the step that puts the message into the network: the step of its sender, or the sync of that step. The
 //! notes beside a lane are the promises, votes and answers of the node, its changes of role, and the values that it learns.
 //!
-//! The model derives Nack and Chosen messages instead of storing them, so these messages have no sender. A Nack names
-//! the ballot that the refusing node has promised. The arrow of the Nack begins where the owner of that ballot sends the Prepare
-//! message of the ballot. The arrow of a Chosen message begins at the owner
+//! The model derives Nack and Chosen messages instead of storing them, so it does not record who sends them. Their arrows begin at
+//! a node and step that can be found instead. A Nack names only the ballot that the refusing node has promised. Its arrow begins
+//! where the owner of that ballot sends the Prepare message of the ballot. The arrow of a Chosen message begins at the owner
 //! of the ballot in which the value was chosen, at the step that chose the value.
 
 use std::collections::BTreeMap;
@@ -160,11 +160,11 @@ impl Picture<'_> {
             }
         }
         if after.history.stale && !before.history.stale {
-            meaning.wrong.push("a read misses what was known".to_owned());
+            meaning.wrong.push("a read misses a value that was known before".to_owned());
         }
         if let Some(fault) = after.history.fault.filter(|_| before.history.fault.is_none()) {
             let fault = self.cluster.in_words(fault.to_string());
-            meaning.wrong.push(format!("no step of the specification: {fault}"));
+            meaning.wrong.push(format!("the specification does not allow this step: {fault}"));
         }
         meaning
     }
@@ -218,7 +218,7 @@ fn cause(action: Action, before: &State, after: &State) -> Option<String> {
             let ballot = after.node(node).live.acceptor.promised;
             Some(format!("campaigns{}", ballot.map_or(String::new(), |b| format!(" in b{}", b.0))))
         }
-        Action::Propose { .. } => Some("is asked".to_owned()),
+        Action::Propose { .. } => Some("is asked to propose".to_owned()),
         Action::Read(_) => Some("is asked to read".to_owned()),
         Action::Snapshot { below, .. } => Some(format!("has a snapshot below {below:?}")),
         Action::Sync(_) => Some("syncs".to_owned()),
