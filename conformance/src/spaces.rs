@@ -3,11 +3,11 @@
 //!
 //! No space has every part of the protocol, because each part multiplies the number of states. Together the spaces have every
 //! kind of message, a crash at every point, one and two unsynced steps, the interaction of slots, and quorums of three.
-//! A second copy of a message can complete a quorum by mistake only from three on: a quorum of two is complete with the node
-//! itself and the first copy.
+//! A second copy of a message can complete a quorum by mistake only if the quorum has three nodes or more. A quorum of two is
+//! already complete with the node itself and the first copy.
 //!
-//! [`Bounds::leaves_out`] lists the parts that one space lacks. This table fixes the numbers of states and transitions of each
-//! space. If a number differs, the protocol has changed, and the change must be explained.
+//! [`Bounds::leaves_out`] lists the parts that one space lacks. The constants of this module fix the numbers of states and
+//! transitions of each space. If a number differs, the protocol has changed, and the change must be explained.
 
 use epr_prover::language::Specification;
 use paxos_model::{
@@ -22,7 +22,8 @@ pub struct Table {
     pub specifications: Vec<Specification>,
     /// The spaces of Lamport's Paxos whose counts are compared with those of other tools.
     pub known: Vec<Known>,
-    /// The spaces in which the Rust model of Lamport's Paxos is checked against a proved specification, with its name.
+    /// The spaces in which the Rust model of Lamport's Paxos is checked against a proved specification. Each has
+    /// the name of its specification beside it.
     pub synod_refinements: Vec<(&'static str, Known)>,
     /// The spaces in which the cluster is checked against `multipaxos.epr`. The specification
     /// remembers for ever which promises the leader of each ballot counted, and the model forgets them. So a state of such a
@@ -95,7 +96,7 @@ pub const SYNOD_REFINEMENTS: &[(&str, Known)] = &[
 
 /// The spaces in which the cluster is checked against `multipaxos.epr`.
 pub const CLUSTER_REFINEMENTS: &[Space] = &[
-    space(Bounds::of(3, 1, 2), "every message, any crash", 9_825, 52_572),
+    space(Bounds::of(3, 1, 2), "Nack and Chosen messages, any crash", 9_825, 52_572),
     space(
         quiet(Bounds { unsynced: 2, ..Bounds::of(3, 1, 3) }),
         "two steps wait for their sync",
@@ -108,14 +109,14 @@ pub const CLUSTER_REFINEMENTS: &[Space] = &[
         891_535,
         4_320_825,
     ),
-    space(flexible(3, 1), "phase 1 asks all", 18_354, 97_361),
-    space(Bounds { ballots: 2, ..flexible(1, 3) }, "phase 2 asks all", 5_553, 28_392),
+    space(flexible(3, 1), "phase 1 needs all nodes", 18_354, 97_361),
+    space(Bounds { ballots: 2, ..flexible(1, 3) }, "phase 2 needs all nodes", 5_553, 28_392),
 ];
 
 /// The spaces that the deep run adds to [`CLUSTER_REFINEMENTS`].
 pub const CLUSTER_REFINEMENTS_DEEP: &[Space] = &[
-    space(Bounds::of(3, 1, 3), "every message, any crash", 283_437, 1_712_550),
-    space(flexible(1, 3), "phase 2 asks all", 140_093, 796_234),
+    space(Bounds::of(3, 1, 3), "Nack and Chosen messages, any crash", 283_437, 1_712_550),
+    space(flexible(1, 3), "phase 2 needs all nodes", 140_093, 796_234),
     space(quiet(Bounds::of(5, 1, 2)), "quorums of three", 1_712_753, 9_066_210),
     space(
         quiet(Bounds::of(3, 2, 3)),
@@ -178,7 +179,7 @@ pub const DEFAULT: &[Space] = &[
         569_138,
         2_770_756,
     ),
-    space(Bounds::of(3, 1, 3), "every message, any crash", 113_504, 728_082),
+    space(Bounds::of(3, 1, 3), "Nack and Chosen messages, any crash", 113_504, 728_082),
     space(
         quiet(Bounds { unsynced: 1, ..Bounds::of(3, 1, 3) }),
         "a crash between step and sync",
@@ -193,18 +194,28 @@ pub const DEFAULT: &[Space] = &[
     ),
     space(
         Bounds { unsynced: 2, ..Bounds::of(3, 1, 2) },
-        "two steps wait for their sync, every message",
+        "two steps wait for their sync, Nack and Chosen messages",
         41_149,
         242_550,
     ),
     space(
         Bounds { unsynced: 1, ..Bounds::of(3, 2, 1) },
-        "slots, and every message",
+        "slots, Nack and Chosen messages",
         17_613,
         125_036,
     ),
-    space(flexible(3, 1), "phase 1 asks all: duplicate promises", 15_354, 84_549),
-    space(flexible(1, 3), "phase 2 asks all: duplicate votes", 140_093, 796_234),
+    space(
+        flexible(3, 1),
+        "phase 1 needs all nodes: a duplicate promise must not count",
+        15_354,
+        84_549,
+    ),
+    space(
+        flexible(1, 3),
+        "phase 2 needs all nodes: a duplicate vote must not count",
+        140_093,
+        796_234,
+    ),
     space(
         Bounds { snapshots: true, ..Bounds::of(3, 1, 2) },
         "snapshots, trimmed logs, candidates that lack trimmed slots",
@@ -237,7 +248,7 @@ pub const DEFAULT: &[Space] = &[
     ),
     space(
         Bounds { reads: 1, phase1_quorum: 1, phase2_quorum: 2, ..Bounds::of(2, 2, 2) },
-        "reads at a leader that knows what comes after a gap",
+        "reads at a leader that knows the chosen value of a slot above a gap",
         61_119,
         308_153,
     ),
@@ -246,7 +257,7 @@ pub const DEFAULT: &[Space] = &[
 ];
 
 /// The spaces that the deep run adds: five nodes with three ballots, five ballots, and larger combinations. The whole deep run
-/// takes tens of minutes of CPU time. The first space of this table takes nearly half of it.
+/// takes tens of minutes of CPU time. The first space of this list takes nearly half of that time.
 pub const DEEP: &[Space] = &[
     space(
         quiet(Bounds { nacks: false, crashes: Some(0), ..Bounds::of(5, 1, 3) }),
@@ -257,20 +268,20 @@ pub const DEEP: &[Space] = &[
     space(quiet(Bounds::of(3, 1, 5)), "five ballots", 9_662_415, 32_458_749),
     space(
         Bounds { unsynced: 1, crashes: Some(1), ..Bounds::of(3, 2, 2) },
-        "slots, every message, unsynced steps",
+        "slots, Nack and Chosen messages, unsynced steps",
         7_048_155,
         49_179_373,
     ),
-    space(Bounds::of(3, 2, 2), "slots, every message, any crash", 593_426, 5_373_265),
+    space(Bounds::of(3, 2, 2), "slots, Nack and Chosen messages, any crash", 593_426, 5_373_265),
     space(
         Bounds { unsynced: 1, crashes: Some(1), campaigners: 3, ..Bounds::of(3, 1, 3) },
-        "three rivals, every message, unsynced steps",
+        "three rivals, Nack and Chosen messages, unsynced steps",
         1_177_913,
         6_071_950,
     ),
     space(
         Bounds { unsynced: 2, ..Bounds::of(3, 1, 3) },
-        "two unsynced, every message",
+        "two unsynced, Nack and Chosen messages",
         1_682_801,
         11_016_131,
     ),

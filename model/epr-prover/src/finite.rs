@@ -170,8 +170,9 @@ impl<'s> FiniteModels<'s> {
             [] => Ground::Constant(every),
             [one] => Ground::Literal(one),
             _ => {
-                // A false part settles a conjunction, and a true part settles a disjunction. `gate` is true if no part
-                // settles the formula, and `leaves_open(part)` if this part does not.
+                // A false part makes a conjunction false, and a true part makes a disjunction true: such a part settles the
+                // formula. `leaves_open(part)` is true if this part does not settle it, and `gate` is true if no part does.
+                // So a conjunction equals `gate`, and a disjunction is its opposite.
                 let gate = literal(self.sat.new_variable(), every);
                 let leaves_open = |part: SatLiteral| if every { part } else { !part };
                 for &part in &open {

@@ -87,7 +87,7 @@ pub trait Explorable:
     }
 }
 
-/// Converts states to a few words, and back.
+/// Converts states to a few 64-bit words, and back.
 pub trait Packing<S>: Sync {
     /// Writes a state. Each state of one model must use the same [radices](Packer::push) in the same order, because the
     /// first state determines the size of all states.
@@ -149,9 +149,9 @@ impl Names {
         Self((0..count).collect())
     }
 
-    /// Returns one renaming for two kinds of things: first those of `self`, then those of `others`. In [`of`](Self::of), the
-    /// index of a thing of the second kind is its old number plus the number of things in `self`. The result is its new number
-    /// within its own kind, counted from 0.
+    /// Returns one renaming for two kinds of things: first those of `self`, then those of `others`. To look up a
+    /// thing of the second kind, pass to [`of`](Self::of) its old number plus the number of things in `self`. `of` then returns
+    /// its new number within the second kind, counted from 0.
     #[must_use]
     pub fn and(mut self, others: &Self) -> Self {
         self.0.extend_from_slice(&others.0);

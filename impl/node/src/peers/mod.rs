@@ -73,7 +73,7 @@ impl Peers {
         self.bootstrap.is_complete()
     }
 
-    /// The peers that must still meet this node before it takes part.
+    /// The peers that must still welcome this node before it takes part.
     pub(super) fn missing(&self) -> &[NodeId] {
         self.bootstrap.missing()
     }

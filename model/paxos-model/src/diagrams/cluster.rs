@@ -160,7 +160,9 @@ impl Picture<'_> {
             }
         }
         if after.history.stale && !before.history.stale {
-            meaning.wrong.push("a read misses a value that was known before".to_owned());
+            meaning.wrong.push(
+                "a read misses a value that was known to be chosen before it began".to_owned(),
+            );
         }
         if let Some(fault) = after.history.fault.filter(|_| before.history.fault.is_none()) {
             let fault = self.cluster.in_words(fault.to_string());
