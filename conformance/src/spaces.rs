@@ -118,12 +118,7 @@ pub const CLUSTER_REFINEMENTS_DEEP: &[Space] = &[
     space(Bounds::of(3, 1, 3), "Nack and Chosen messages, any crash", 283_437, 1_712_550),
     space(flexible(1, 3), "phase 2 needs all nodes", 140_093, 796_234),
     space(quiet(Bounds::of(5, 1, 2)), "quorums of three", 1_712_753, 9_066_210),
-    space(
-        quiet(Bounds::of(3, 2, 3)),
-        "slots under one promise, gaps, batches",
-        7_022_127,
-        29_319_408,
-    ),
+    space(quiet(Bounds::of(3, 2, 3)), "slots under one promise, gaps", 7_022_127, 29_319_408),
 ];
 
 /// One space of the cluster.
@@ -156,7 +151,7 @@ const fn flexible(phase1_quorum: u8, phase2_quorum: u8) -> Bounds {
 pub const DEFAULT: &[Space] = &[
     space(
         quiet(Bounds::of(3, 2, 3)),
-        "slots under one promise, gaps, batches",
+        "slots under one promise, gaps, messages with a batch of slots",
         3_422_738,
         14_696_369,
     ),
@@ -281,7 +276,7 @@ pub const DEEP: &[Space] = &[
     ),
     space(
         Bounds { unsynced: 2, ..Bounds::of(3, 1, 3) },
-        "two unsynced, Nack and Chosen messages",
+        "two steps wait for their sync, Nack and Chosen messages",
         1_682_801,
         11_016_131,
     ),

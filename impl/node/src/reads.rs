@@ -79,7 +79,7 @@ pub(super) struct Reads<M> {
     batches: BTreeMap<BatchId, Batch<M>>,
     /// The confirmed reads. Each waits until this node has applied every slot below its key.
     confirmed: BTreeMap<Slot, VecDeque<Waiting<M>>>,
-    /// At a leader: the batch for which each token was given to the replica.
+    /// At a leader: the tokens that the replica was given and has neither confirmed nor refused, each with its batch.
     tokens: HashMap<Token, Asker>,
 }
 

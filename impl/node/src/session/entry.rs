@@ -111,8 +111,13 @@ pub enum Applied<A = Bytes> {
         /// The answer of the state machine when the command was applied.
         answer: A,
     },
-    /// The command is not applied now, and no answer to it is kept. Either the command was applied before and its answer was
-    /// dropped, or the owner of the session has said (`answered_below`) that it needs no answer.
+    /// The command is not applied now, and no answer to it is kept. There are three possible reasons:
+    ///
+    /// - The command was applied before, and its answer was dropped.
+    /// - The owner of the session has said (`answered_below`) that it needs no answer.
+    /// - Too many answers were kept, so the session has dropped all commands up to this number or a higher one.
+    ///
+    /// In the last two cases the command may never have been applied.
     Forgotten {
         /// The session of the command.
         session: SessionId,

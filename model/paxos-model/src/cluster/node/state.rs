@@ -7,16 +7,16 @@ use super::universe::{SlotMap as _, Successor as _, Universe};
 /// A vote: a value accepted in a ballot.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Vote<U: Universe> {
-    /// The ballot of the vote: maxVBal.
+    /// The ballot of the vote (`maxVBal` in Lamport's `Paxos.tla`).
     pub ballot: U::Ballot,
-    /// The value voted for: maxVal.
+    /// The value voted for (`maxVal` there).
     pub value: U::Value,
 }
 
 /// The part of a node that must survive a crash.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Acceptor<U: Universe> {
-    /// The highest ballot that the node has promised, for all slots at once: maxBal.
+    /// The highest ballot that the node has promised, for all slots at once (`maxBal` in Lamport's `Paxos.tla`).
     pub promised: Option<U::Ballot>,
     /// The last vote in each slot that is not trimmed.
     pub votes: U::Log<Option<Vote<U>>>,
