@@ -38,7 +38,8 @@ enum Ground {
 }
 
 impl<'s> FiniteModels<'s> {
-    /// Returns all structures with these numbers of elements, with all values of the parameters.
+    /// Returns the models before any formula is asserted: each structure with `sizes[s]` elements of each sort `s`, combined
+    /// with each choice of values for the parameters.
     pub fn new(
         specification: &'s Specification,
         sizes: &[u8],

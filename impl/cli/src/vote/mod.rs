@@ -68,8 +68,8 @@ pub(crate) struct Args {
     /// The delay of a message in ms: a range, or one number
     #[arg(long, default_value = "1..20", value_name = "LEAST..MOST")]
     delay: Delay,
-    /// A time span, in ms, in which a node is down. The node keeps its records. Without `..UNTIL` the node stays down,
-    /// without `@FROM` it is down from the start. May be repeated
+    /// A time span, in ms, in which a node is down. The node keeps its records. Without `..UNTIL` the node stays down.
+    /// Without FROM it is down from the start, as in `1@..300`. May be repeated
     #[arg(long = "crash", value_name = "NODE@FROM..UNTIL")]
     crashes: Vec<Crash>,
     /// Groups of nodes that cannot reach each other for a time, as in `1,2/3,4@100..400`. The nodes that are not

@@ -113,9 +113,9 @@ pub enum Applied<A = Bytes> {
     },
     /// The command is not applied now, and no answer to it is kept. There are three possible reasons:
     ///
-    /// - The command was applied before, and its answer was dropped.
+    /// - The command was applied before. Its answer was dropped to save space, and the session keeps only its number.
     /// - The owner of the session has said (`answered_below`) that it needs no answer.
-    /// - Too many answers were kept, so the session has dropped all commands up to this number or a higher one.
+    /// - To save space, the session has forgotten which commands it has applied, up to this number or a higher one.
     ///
     /// In the last two cases the command may never have been applied.
     Forgotten {

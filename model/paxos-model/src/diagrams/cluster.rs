@@ -3,10 +3,10 @@
 //! An arrow begins at the step that puts the message into the network: the step of its sender, or the sync of that step. The
 //! notes beside a lane are the promises, votes and answers of the node, its changes of role, and the values that it learns.
 //!
-//! The model derives Nack and Chosen messages instead of storing them, so it does not record who sends them. Their arrows begin at
-//! a node and step that can be found instead. A Nack names only the ballot that the refusing node has promised. Its arrow begins
-//! where the owner of that ballot sends the Prepare message of the ballot. The arrow of a Chosen message begins at the owner
-//! of the ballot in which the value was chosen, at the step that chose the value.
+//! The model derives Nack and Chosen messages instead of storing them, so it does not record who sends them. So each of their
+//! arrows begins at another node and step, which the content of the message determines. A Nack names only the ballot that the
+//! refusing node has promised. Its arrow begins where the owner of that ballot sends the Prepare message of the ballot. The
+//! arrow of a Chosen message begins at the owner of the ballot in which the value was chosen, at the step that chose the value.
 
 use std::collections::BTreeMap;
 
