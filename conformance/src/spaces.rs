@@ -3,8 +3,8 @@
 //!
 //! No space has every part of the protocol, because each part multiplies the number of states. Together the spaces have every
 //! kind of message, a crash at every point, one and two unsynced steps, the interaction of slots, and quorums of three.
-//! A second copy of a message can complete a quorum by mistake only if the quorum has three nodes or more. A quorum of two is
-//! already complete with the node itself and the first copy.
+//! A second copy of a message can complete a quorum by mistake only if the quorum has three nodes or more. A node
+//! that collects answers counts itself first, so the first copy already completes a quorum of two.
 //!
 //! [`Bounds::leaves_out`] lists the parts that one space lacks. The constants of this module fix the numbers of states and
 //! transitions of each space. If a number differs, the protocol has changed, and the change must be explained.

@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_moment_covers_no_note_and_is_within_the_picture() {
+    fn the_label_of_a_moment_covers_no_note_and_is_within_the_picture() {
         let (note, name) = ("a note that is longer than most".repeat(3), "an alarm ".repeat(20));
         let mut diagram = Diagram::new("");
         let lane = diagram.lane("a");

@@ -123,7 +123,7 @@ fn nodes_say_what_they_do_and_what_was_lost() {
     );
     let diagram = cluster.diagram(&behaviour, "a step that was lost, and a leader that is deposed");
     keep("cluster", &diagram);
-    expect![[r"
+    expect![[r#"
         sequenceDiagram
             title a step that was lost, and a leader that is deposed
             participant L0 as n1
@@ -139,7 +139,7 @@ fn nodes_say_what_they_do_and_what_was_lost() {
             Note over L1: 6 · syncs<br/>promises b0
             L1->>L0: 7 · Promise b0: no vote
             Note over L0: 7 · leads
-            Note over L0: 8 · is asked<br/>not yet synced
+            Note over L0: 8 · is asked to propose<br/>not yet synced
             Note over L1: 9 · campaigns in b1<br/>not yet synced
             Note over L1: 10 · syncs
             Note over L0: 11 · syncs<br/>votes v0 in b0
@@ -153,7 +153,7 @@ fn nodes_say_what_they_do_and_what_was_lost() {
             Note over L1: 14 · knows v0
             L1->>L0: 15 · Nack: b1 is promised (sent at 10)
             Note over L0: 15 · follows<br/>not yet synced
-    "]]
+    "#]]
     .assert_eq(&diagram.mermaid());
 }
 
@@ -164,7 +164,7 @@ fn snapshots_and_reads_are_told() {
     let behaviour = told(&cluster, SNAPSHOTS_AND_READS);
     let diagram = cluster.diagram(&behaviour, "a read, and a new leader that waits for a snapshot");
     keep("snapshots", &diagram);
-    expect![[r"
+    expect![[r#"
         sequenceDiagram
             title a read, and a new leader that waits for a snapshot
             participant L0 as n1
@@ -175,7 +175,7 @@ fn snapshots_and_reads_are_told() {
             Note over L1: 2 · promises b0
             L1->>L0: 3 · Promise b0: no vote
             Note over L0: 3 · leads
-            Note over L0: 4 · is asked<br/>votes v0 in b0
+            Note over L0: 4 · is asked to propose<br/>votes v0 in b0
             L0->>L1: 5 · Accept b0: v0
             Note over L1: 5 · votes v0 in b0
             rect rgb(220, 252, 231)
@@ -194,7 +194,7 @@ fn snapshots_and_reads_are_told() {
             Note over L0: 12 · follows<br/>promises b1
             L0->>L1: 13 · Promise b1: trimmed below s1
             Note over L1: 14 · has a snapshot below s1<br/>leads
-    "]]
+    "#]]
     .assert_eq(&diagram.mermaid());
 }
 
@@ -243,7 +243,7 @@ fn a_second_chosen_value_cannot_be_overlooked() {
         cluster.diagram(&counterexample(&cluster, AGREEMENT), Bug::IgnoresReports.explanation()[0]);
     keep("alarm", &diagram);
     assert_eq!(diagram.svg().matches("<line class=\"alarm\"").count(), 1);
-    expect![[r"
+    expect![[r#"
         sequenceDiagram
             title A new leader ignores what the promises report.
             participant L0 as n1
@@ -254,7 +254,7 @@ fn a_second_chosen_value_cannot_be_overlooked() {
             Note over L1: 3 · campaigns in b1
             L1->>L0: 4 · Promise b0: no vote (sent at 2)
             Note over L0: 4 · leads
-            Note over L0: 5 · is asked<br/>votes v0 in b0<br/>knows v0
+            Note over L0: 5 · is asked to propose<br/>votes v0 in b0<br/>knows v0
             rect rgb(220, 252, 231)
                 Note over L0,L1: 5 · v0 is chosen in b0
             end
@@ -262,11 +262,11 @@ fn a_second_chosen_value_cannot_be_overlooked() {
             Note over L0: 6 · follows<br/>promises b1
             L0->>L1: 7 · Promise b1: v0 in b0
             Note over L1: 7 · leads
-            Note over L1: 8 · is asked<br/>votes v1 in b1<br/>knows v1
+            Note over L1: 8 · is asked to propose<br/>votes v1 in b1<br/>knows v1
             rect rgb(254, 202, 202)
                 Note over L0,L1: 8 · A SECOND VALUE IS CHOSEN: v1 in b1
             end
-    "]]
+    "#]]
     .assert_eq(&diagram.mermaid());
     // The specification detects it one step earlier, and the picture says so.
     let diagram = cluster.diagram(&counterexample(&cluster, REFINES), "");

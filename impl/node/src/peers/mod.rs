@@ -67,7 +67,7 @@ impl Peers {
 
 /// Admission.
 impl Peers {
-    /// Returns true if this node takes part. If the cluster uses handshakes, each other member must first have welcomed
+    /// Returns true if this node takes part in the protocol. If the cluster uses handshakes, each other member must first have welcomed
     /// this node.
     pub(super) fn takes_part(&self) -> bool {
         self.bootstrap.is_complete()

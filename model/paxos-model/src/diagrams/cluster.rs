@@ -3,8 +3,8 @@
 //! An arrow begins at the step that puts the message into the network: the step of its sender, or the sync of that step. The
 //! notes beside a lane are the promises, votes and answers of the node, its changes of role, and the values that it learns.
 //!
-//! The model derives Nack and Chosen messages instead of storing them, so it does not record who sends them. So each of their
-//! arrows begins at another node and step, which the content of the message determines. A Nack names only the ballot that the
+//! The model derives Nack and Chosen messages instead of storing them, so it does not record who sends them, nor when. The
+//! content of such a message determines the node and the step at which its arrow begins. A Nack names only the ballot that the
 //! refusing node has promised. Its arrow begins where the owner of that ballot sends the Prepare message of the ballot. The
 //! arrow of a Chosen message begins at the owner of the ballot in which the value was chosen, at the step that chose the value.
 
@@ -70,8 +70,8 @@ impl Picture<'_> {
         self.meaning(at, before, after).draw(at, &mut self.diagram);
     }
 
-    /// Draws the arrow of the message that an action reads. Returns a note instead if the message was sent before the
-    /// behaviour began, or by the same node.
+    /// Draws the arrow of the message that an action reads. Returns a note instead if the beginning of the arrow
+    /// is not in the behaviour, or is on the lane of the receiver, as for a value that was chosen in the receiver's ballot.
     fn arrow(&mut self, at: u64, action: Action) -> Option<String> {
         let owner = |ballot| self.cluster.bounds().owner(ballot);
         let (from, label) = match action {

@@ -69,7 +69,7 @@ pub struct Reads<U: Universe> {
 pub struct Round<U: Universe> {
     /// The nodes that have confirmed it, including the leader.
     pub heard: U::NodeSet,
-    /// The end of the part of the log that the reads of this round must see: each slot below it.
+    /// The reads of this round must see the effect of each slot below this one.
     pub index: U::Slot,
 }
 
