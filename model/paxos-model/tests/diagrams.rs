@@ -123,7 +123,7 @@ fn nodes_say_what_they_do_and_what_was_lost() {
     );
     let diagram = cluster.diagram(&behaviour, "a step that was lost, and a leader that is deposed");
     keep("cluster", &diagram);
-    expect![[r#"
+    expect![[r"
         sequenceDiagram
             title a step that was lost, and a leader that is deposed
             participant L0 as n1
@@ -153,7 +153,7 @@ fn nodes_say_what_they_do_and_what_was_lost() {
             Note over L1: 14 · knows v0
             L1->>L0: 15 · Nack: b1 is promised (sent at 10)
             Note over L0: 15 · follows<br/>not yet synced
-    "#]]
+    "]]
     .assert_eq(&diagram.mermaid());
 }
 
@@ -164,7 +164,7 @@ fn snapshots_and_reads_are_told() {
     let behaviour = told(&cluster, SNAPSHOTS_AND_READS);
     let diagram = cluster.diagram(&behaviour, "a read, and a new leader that waits for a snapshot");
     keep("snapshots", &diagram);
-    expect![[r#"
+    expect![[r"
         sequenceDiagram
             title a read, and a new leader that waits for a snapshot
             participant L0 as n1
@@ -194,7 +194,7 @@ fn snapshots_and_reads_are_told() {
             Note over L0: 12 · follows<br/>promises b1
             L0->>L1: 13 · Promise b1: trimmed below s1
             Note over L1: 14 · has a snapshot below s1<br/>leads
-    "#]]
+    "]]
     .assert_eq(&diagram.mermaid());
 }
 
@@ -243,7 +243,7 @@ fn a_second_chosen_value_cannot_be_overlooked() {
         cluster.diagram(&counterexample(&cluster, AGREEMENT), Bug::IgnoresReports.explanation()[0]);
     keep("alarm", &diagram);
     assert_eq!(diagram.svg().matches("<line class=\"alarm\"").count(), 1);
-    expect![[r#"
+    expect![[r"
         sequenceDiagram
             title A new leader ignores what the promises report.
             participant L0 as n1
@@ -266,7 +266,7 @@ fn a_second_chosen_value_cannot_be_overlooked() {
             rect rgb(254, 202, 202)
                 Note over L0,L1: 8 · A SECOND VALUE IS CHOSEN: v1 in b1
             end
-    "#]]
+    "]]
     .assert_eq(&diagram.mermaid());
     // The specification detects it one step earlier, and the picture says so.
     let diagram = cluster.diagram(&counterexample(&cluster, REFINES), "");
