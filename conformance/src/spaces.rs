@@ -56,8 +56,8 @@ impl Table {
     }
 }
 
-/// A space of Lamport's Paxos, and its counts. TLC, Spin and an independent program agree on the counts of spaces with
-/// majority quorums.
+/// A space of Lamport's Paxos, and its counts. The counts of spaces with majority quorums are those that TLC and Spin gave.
+/// `cargo verify` runs neither.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     /// The numbers of acceptors, values and ballots.

@@ -30,7 +30,8 @@ pub enum ReadError {
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
-    /// The state machine of this node has panicked, so the node answers nothing.
+    /// The state machine of this node has panicked. Until the node has restored the snapshot of a peer, it refuses all
+    /// requests of its clients.
     #[error("the state machine of this node has halted at slot {0}")]
     Halted(Slot),
     /// The function that reads has panicked.

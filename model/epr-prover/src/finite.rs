@@ -210,7 +210,7 @@ pub fn sizes(sorts: usize, total: usize) -> impl Iterator<Item = Vec<u8>> {
             sizes
         })
     });
-    // Without sorts there is one structure without elements.
+    // Without sorts there is one way: no sizes, for a total of 0.
     choices.chain((sorts == 0 && total == 0).then(Vec::new))
 }
 

@@ -124,7 +124,8 @@ impl Peers {
         index.filter(|_| self.takes_part() && peer != self.me)
     }
 
-    /// Returns true if every number in a packet is plausible, given the present state of this node: `parts` and `sessions`.
+    /// Returns true if this node may take a packet. Returns false if a number that the node would remember or count on from,
+    /// such as a ballot or a slot, is implausible, compared with its present state: `parts` and `sessions`.
     pub(super) fn accepts<M: StateMachine>(
         &mut self,
         from: NodeId,

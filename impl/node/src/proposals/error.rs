@@ -36,7 +36,8 @@ pub enum ProposeError {
     /// has also sent it to another node.
     #[error("the node has stopped; it did not get the command")]
     StoppedBefore,
-    /// The state machine of this node has panicked, so the node answers nothing.
+    /// The state machine of this node has panicked. Until the node has restored the snapshot of a peer, it refuses all
+    /// requests of its clients.
     #[error(
         "the state machine of this node has halted at slot {slot}{}", if *.may_be_applied {
             "; the command may be applied, now or later"

@@ -1,7 +1,10 @@
 //! The diagram of a cluster: a lane for each node.
 //!
-//! An arrow begins at the step that puts the message into the network: the step of its sender, or the sync of that step. The
-//! notes beside a lane are the promises, votes and answers of the node, its changes of role, and the values that it learns.
+//! An arrow begins at the step that puts the message into the network: the step of its sender, or the sync of that step.
+//!
+//! The notes beside a lane say what the node does: the action, if it reads no message; its changes of role; its promises, votes
+//! and confirmations; the values that it learns; and the reads that it answers. A note also says that a step is not yet synced,
+//! or that the node gets a message whose arrow cannot be drawn.
 //!
 //! The model derives Nack and Chosen messages instead of storing them, so it does not record who sends them, nor when. The
 //! content of such a message determines the node and the step at which its arrow begins. A Nack names only the ballot that the
