@@ -118,7 +118,12 @@ pub const CLUSTER_REFINEMENTS_DEEP: &[Space] = &[
     space(Bounds::of(3, 1, 3), "Nack and Chosen messages, any crash", 283_437, 1_712_550),
     space(flexible(1, 3), "phase 2 needs all nodes", 140_093, 796_234),
     space(quiet(Bounds::of(5, 1, 2)), "quorums of three", 1_712_753, 9_066_210),
-    space(quiet(Bounds::of(3, 2, 3)), "slots under one promise, gaps", 7_022_127, 29_319_408),
+    space(
+        quiet(Bounds::of(3, 2, 3)),
+        "one promise for several slots, gaps in the log",
+        7_022_127,
+        29_319_408,
+    ),
 ];
 
 /// One space of the cluster.
@@ -151,7 +156,7 @@ const fn flexible(phase1_quorum: u8, phase2_quorum: u8) -> Bounds {
 pub const DEFAULT: &[Space] = &[
     space(
         quiet(Bounds::of(3, 2, 3)),
-        "slots under one promise, gaps, messages with a batch of slots",
+        "one promise for several slots, gaps in the log, messages with a batch of slots",
         3_422_738,
         14_696_369,
     ),
@@ -213,7 +218,7 @@ pub const DEFAULT: &[Space] = &[
     ),
     space(
         Bounds { snapshots: true, ..Bounds::of(3, 1, 2) },
-        "snapshots, trimmed logs, candidates that lack trimmed slots",
+        "snapshots, trimmed logs, candidates that do not know slots that others have trimmed",
         41_499,
         228_134,
     ),

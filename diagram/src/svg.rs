@@ -36,8 +36,8 @@ const TITLE: f64 = 20.0;
 const TITLE_WIDTH: f64 = 600.0;
 /// The vertical distance from the title to the earliest time.
 const TOP: f64 = 80.0;
-/// The space that is added if the label of an arrow has no free position. The picture is then drawn again. Each
-/// *time* from the start of the arrow up to, but not including, its end gets this much more space below it.
+/// The space that is added if the label of an arrow has no free position. The picture is then drawn again. This
+/// much space is added below each *time* at or after the start of the arrow and before its end.
 const MORE: f64 = 12.0;
 /// The greatest number of times that the picture is drawn again.
 const ROUNDS: usize = 60;

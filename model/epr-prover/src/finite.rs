@@ -172,7 +172,8 @@ impl<'s> FiniteModels<'s> {
             [one] => Ground::Literal(one),
             _ => {
                 // A false part makes a conjunction false, and a true part makes a disjunction true: such a part settles the
-                // formula. `leaves_open(part)` is true if this part does not settle it, and `gate` is true if no part does.
+                // formula. `leaves_open(part)` is true if this part does not settle the formula. `gate` is true if none of the
+                // parts settles it.
                 // So a conjunction equals `gate`, and a disjunction is its opposite.
                 let gate = literal(self.sat.new_variable(), every);
                 let leaves_open = |part: SatLiteral| if every { part } else { !part };

@@ -124,8 +124,8 @@ impl Peers {
         index.filter(|_| self.takes_part() && peer != self.me)
     }
 
-    /// Returns true if this node may take a packet. Returns false if a number that the node would remember or count on from,
-    /// such as a ballot or a slot, is implausible, compared with its present state: `parts` and `sessions`.
+    /// Returns true if this node may take a packet. Returns false if the packet has an implausible number, such as a ballot far
+    /// above those in `parts` and `sessions`. This concerns the numbers that the node would store or continue to count from.
     pub(super) fn accepts<M: StateMachine>(
         &mut self,
         from: NodeId,

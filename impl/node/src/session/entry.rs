@@ -115,7 +115,7 @@ pub enum Applied<A = Bytes> {
     ///
     /// - The command was applied before. Its answer was dropped to save space, and the session keeps only its number.
     /// - The owner of the session has said (`answered_below`) that it needs no answer.
-    /// - To save space, the session has forgotten which commands it has applied, up to this number or a higher one.
+    /// - To save space, the session no longer knows which of its older commands were applied, and this is one of them.
     ///
     /// In the last two cases the command may never have been applied.
     Forgotten {

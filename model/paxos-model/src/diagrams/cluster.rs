@@ -7,9 +7,12 @@
 //! or that the node gets a message whose arrow cannot be drawn.
 //!
 //! The model derives Nack and Chosen messages instead of storing them, so it does not record who sends them, nor when. The
-//! content of such a message determines the node and the step at which its arrow begins. A Nack names only the ballot that the
-//! refusing node has promised. Its arrow begins where the owner of that ballot sends the Prepare message of the ballot. The
-//! arrow of a Chosen message begins at the owner of the ballot in which the value was chosen, at the step that chose the value.
+//! content of such a message determines the node and the step at which its arrow begins.
+//!
+//! - A Nack names the promised ballot, and not the node that refuses. So its arrow begins at the owner of that ballot, at the step
+//!   that sends the Prepare message of the ballot.
+//! - A Chosen message names the ballot in which the value was chosen. So its arrow begins at the owner of that ballot, at the step
+//!   that chose the value.
 
 use std::collections::BTreeMap;
 
@@ -73,8 +76,9 @@ impl Picture<'_> {
         self.meaning(at, before, after).draw(at, &mut self.diagram);
     }
 
-    /// Draws the arrow of the message that an action reads. Returns a note instead if the beginning of the arrow
-    /// is not in the behaviour, or is on the lane of the receiver, as for a value that was chosen in the receiver's ballot.
+    /// Draws the arrow of the message that an action reads. Returns a note instead if the arrow cannot be drawn:
+    /// the behaviour does not contain its beginning, or it would begin on the receiver's own lane. The latter happens if a node
+    /// gets a Chosen message for a ballot that it owns.
     fn arrow(&mut self, at: u64, action: Action) -> Option<String> {
         let owner = |ballot| self.cluster.bounds().owner(ballot);
         let (from, label) = match action {
