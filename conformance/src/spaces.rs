@@ -218,7 +218,7 @@ pub const DEFAULT: &[Space] = &[
     ),
     space(
         Bounds { snapshots: true, ..Bounds::of(3, 1, 2) },
-        "snapshots, trimmed logs, candidates that do not know slots that others have trimmed",
+        "snapshots, trimmed logs, candidates that lack the values of slots trimmed by other nodes",
         41_499,
         228_134,
     ),

@@ -36,8 +36,8 @@ const TITLE: f64 = 20.0;
 const TITLE_WIDTH: f64 = 600.0;
 /// The vertical distance from the title to the earliest time.
 const TOP: f64 = 80.0;
-/// The space that is added if the label of an arrow has no free position. The picture is then drawn again. This
-/// much space is added below each *time* at or after the start of the arrow and before its end.
+/// The space that is added if the label of an arrow has no free position. It is added below each *time* from the start of the
+/// arrow up to, but not including, its end. Then the picture is drawn again.
 const MORE: f64 = 12.0;
 /// The greatest number of times that the picture is drawn again.
 const ROUNDS: usize = 60;
@@ -394,8 +394,8 @@ impl<'a> Picture<'a> {
                 r#"<path class="cross" d="M{a:.1} {b:.1}L{c:.1} {d:.1}M{a:.1} {d:.1}L{c:.1} {b:.1}"/>"#
             )?;
         }
-        // Arrows that leave together are apart where they arrive. A label is therefore in the last gap between two lanes if there
-        // is space. The label of a lost arrow is in the first gap, because the arrow may not reach the last one.
+        // Arrows that begin at the same point spread out towards their ends. So a label is placed in the last gap between lanes
+        // that its arrow crosses, if there is space. The label of a lost arrow is in the first gap, because the arrow may not reach the last one.
         let gap = (self.layout.apart / (x2 - x1).abs().max(1.0) * length).min(length);
         let lost = arrow.end == End::Lost;
         let (start, part) = if lost { (0.0, gap.min(reach)) } else { (length - gap, gap) };
@@ -496,7 +496,7 @@ impl fmt::Display for Escaped<'_> {
 mod tests {
     use super::*;
 
-    /// The number behind the first `name="` after a mark.
+    /// Returns the value of the first attribute called `name` after the text `mark`.
     fn number(svg: &str, mark: &str, name: &str) -> f64 {
         let (_, rest) = svg.split_once(mark).expect("the mark is there");
         let (_, rest) = rest.split_once(&format!("{name}=\"")).expect("the attribute is there");

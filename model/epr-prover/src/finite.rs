@@ -18,7 +18,7 @@ use super::{
 /// asserted formulas hold. A parameter is a free variable of these formulas.
 pub struct FiniteModels<'s> {
     specification: &'s Specification,
-    /// The structure with these numbers of elements in which every fact is false. It gives each fact its number.
+    /// A structure of the given size in which every fact is false. It determines the index of each fact.
     shape: Structure,
     sat: Sat,
     /// For each parameter, one propositional variable for each element: true if the parameter is that element.
@@ -211,7 +211,7 @@ pub fn sizes(sorts: usize, total: usize) -> impl Iterator<Item = Vec<u8>> {
             sizes
         })
     });
-    // Without sorts there is one way: no sizes, for a total of 0.
+    // If there are no sorts, the only possible total is 0, and the only result is the empty list of sizes.
     choices.chain((sorts == 0 && total == 0).then(Vec::new))
 }
 

@@ -125,7 +125,7 @@ impl Peers {
     }
 
     /// Returns true if this node may take a packet. Returns false if the packet has an implausible number, such as a ballot far
-    /// above those in `parts` and `sessions`. This concerns the numbers that the node would store or continue to count from.
+    /// above those in `parts` and `sessions`. The check covers only the numbers that the node would store, and those from which its own numbers would go on.
     pub(super) fn accepts<M: StateMachine>(
         &mut self,
         from: NodeId,

@@ -37,8 +37,9 @@ impl fmt::Display for SessionId {
 pub enum Entry {
     /// Opens a session.
     Open {
-        /// The number by which the node that asked for the session recognises the result. No nonce may be used twice, not even after a
-        /// restart, because a node that starts again applies its old log once more.
+        /// The number by which the node that asked for the session recognises the result. No nonce may be used twice, not even
+        /// after a restart. A node that starts again applies its old log once more, and would take the result of an old entry
+        /// with the same nonce for the result of its new request.
         nonce: u128,
         /// The owner of the session.
         owner: Owner,
@@ -115,7 +116,8 @@ pub enum Applied<A = Bytes> {
     ///
     /// - The command was applied before. Its answer was dropped to save space, and the session keeps only its number.
     /// - The owner of the session has said (`answered_below`) that it needs no answer.
-    /// - To save space, the session no longer knows which of its older commands were applied, and this is one of them.
+    /// - The command is so old that the session no longer knows whether it was applied. The session has dropped this
+    ///   knowledge to save space.
     ///
     /// In the last two cases the command may never have been applied.
     Forgotten {

@@ -1,6 +1,7 @@
 //! The diagram of a cluster: a lane for each node.
 //!
-//! An arrow begins at the step that puts the message into the network: the step of its sender, or the sync of that step.
+//! An arrow begins where its message enters the network. That is the step that made the message, or, if this step had to wait
+//! for its sync, the sync.
 //!
 //! The notes beside a lane say what the node does: the action, if it reads no message; its changes of role; its promises, votes
 //! and confirmations; the values that it learns; and the reads that it answers. A note also says that a step is not yet synced,
