@@ -4,9 +4,12 @@
 //! all lanes at one time.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt::{self, Write},
 };
+
+use textwrap::{Options, WordSplitter, WrapAlgorithm};
 
 use crate::{
     Arrow, Diagram, Down, End, Event, Lane, Moment, Weight,
@@ -74,26 +77,26 @@ text{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f
 .alarm-label{fill:#fff;font-weight:bold}";
 
 pub(crate) fn draw(diagram: &Diagram) -> String {
-    let mut room = room_for_notes(diagram);
-    let mut picture = Picture::draw(diagram, &room);
+    let layout = Layout::of(diagram);
+    let mut room = room_for_notes(&layout);
+    let mut picture = Picture::draw(diagram, &layout, &room);
     for _ in 0..ROUNDS {
         let Some((from, to)) = picture.crowded else { break };
         for at in diagram.times().filter(|at| (from..to.max(from + 1)).contains(at)) {
             let distance = picture.scale.after(at);
             room.insert(at, distance + MORE);
         }
-        picture = Picture::draw(diagram, &room);
+        picture = Picture::draw(diagram, &layout, &room);
     }
     picture.svg
 }
 
 /// Returns the least distance from each time with notes to the next time, so that the notes fit above the next time.
-fn room_for_notes(diagram: &Diagram) -> BTreeMap<u64, f64> {
-    let layout = Layout::of(diagram);
+fn room_for_notes(layout: &Layout) -> BTreeMap<u64, f64> {
     let mut room = BTreeMap::new();
-    for Note { at, lines, .. } in layout.notes {
+    for Note { at, lines, .. } in &layout.notes {
         let height = LINE * f64::from(u16::try_from(lines.len()).unwrap_or(u16::MAX)) + 12.0;
-        let least = room.entry(at).or_insert(height);
+        let least = room.entry(*at).or_insert(height);
         *least = least.max(height);
     }
     room
@@ -176,40 +179,22 @@ fn notes(diagram: &Diagram, columns: usize) -> Vec<Note> {
 }
 
 /// Returns the number of characters that fit in a width.
+#[expect(clippy::cast_sign_loss, reason = "a width is not negative")]
 fn columns(width: f64, character: f64) -> usize {
-    (1..u16::MAX).take_while(|&count| f64::from(count) * character <= width).count()
+    (width / character) as usize
 }
 
 /// Wraps text between words, and breaks a word that is longer than a line. Returns at least one line.
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut length = 0;
-    for word in text.split(' ') {
-        let mut characters: Vec<char> = word.chars().collect();
-        if length > 0 && length + 1 + characters.len() > columns {
-            lines.push(String::new());
-            length = 0;
-        }
-        while characters.len() > columns {
-            let rest = characters.split_off(columns);
-            lines.last_mut().expect("there is a line").extend(characters);
-            lines.push(String::new());
-            characters = rest;
-        }
-        let line = lines.last_mut().expect("there is a line");
-        if length > 0 {
-            line.push(' ');
-            length += 1;
-        }
-        length += characters.len();
-        line.extend(characters);
-    }
-    lines
+    let options = Options::new(columns)
+        .wrap_algorithm(WrapAlgorithm::FirstFit)
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options).into_iter().map(Cow::into_owned).collect()
 }
 
 struct Picture<'a> {
     diagram: &'a Diagram,
-    layout: Layout,
+    layout: &'a Layout,
     scale: Scale,
     labels: Labels,
     /// The times of the first arrow whose label has no free position.
@@ -221,8 +206,7 @@ struct Picture<'a> {
 }
 
 impl<'a> Picture<'a> {
-    fn draw(diagram: &'a Diagram, room: &BTreeMap<u64, f64>) -> Self {
-        let layout = Layout::of(diagram);
+    fn draw(diagram: &'a Diagram, layout: &'a Layout, room: &BTreeMap<u64, f64>) -> Self {
         let top = layout.title_height() + TOP;
         let mut picture = Self {
             diagram,
@@ -420,9 +404,9 @@ impl<'a> Picture<'a> {
         for note in &self.layout.notes {
             self.labels.mark((self.x(note.lane), self.scale.at(note.at)), DOT);
         }
-        for Note { lane, at, lines } in std::mem::take(&mut self.layout.notes) {
+        for &Note { lane, at, ref lines } in &self.layout.notes {
             let (x, y) = (self.x(lane), self.scale.at(at));
-            let height = LINE * count_lines(&lines);
+            let height = LINE * count_lines(lines);
             let size = (lines.iter().map(|line| width(line)).fold(0.0, f64::max), height);
             let [above, below] = [y - 4.0 - height, y + 3.0];
             let area = |top| Area::upright((x + NOTE_GAP, top), size);

@@ -42,7 +42,7 @@
 //!   shares it between clones, for example by [`Arc`](std::sync::Arc) or a persistent map.
 //! - Equal states should have equal bytes. So use ordered maps and sets.
 //! - postcard cannot write or read every type: `#[serde(untagged)]`, `#[serde(flatten)]` and `skip_serializing_if` do
-//!   not work.
+//!   not work. An answer that postcard cannot write halts the machine, as a panic does.
 
 use std::io::Read;
 

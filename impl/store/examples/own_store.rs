@@ -1,22 +1,21 @@
 //! A store of your own, checked against the contract of [`Storage`].
 //!
-//! The store keeps everything but the snapshots in one file. On each change it writes the whole content to a new file,
+//! The store keeps everything in one file, the snapshot included. On each change it writes the whole content to a new file,
 //! syncs that file, and renames it. This is slow, but plainly correct: a change takes effect as a whole or not at all.
 //!
 //! `cargo run -p paxos-store --example own_store` runs the tests of the contract.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::FileExt as _,
+    fs::{self, File},
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
 use paxos::{Record, Slot};
 use paxos_store::{
-    Memory, SnapshotFile, Storage, StorageError, StoreId,
+    Memory, MemorySnapshot, SnapshotFile as _, Storage, StorageError, StoreId,
     contract::{self, Harness},
 };
 use serde::{Deserialize, Serialize};
@@ -27,8 +26,8 @@ struct Contents {
     id: StoreId,
     records: Vec<Record>,
     notes: BTreeMap<String, Vec<u8>>,
-    /// The durable snapshot, by its end and the number of its file, 0 or 1. It has the effect of every slot below its end.
-    snapshot: Option<(Slot, u8)>,
+    /// The durable snapshot, with its end. It has the effect of every slot below its end.
+    snapshot: Option<(Slot, Vec<u8>)>,
 }
 
 /// A store in a directory. Only one process may use the directory.
@@ -86,10 +85,6 @@ impl OwnStore {
         self.failed = changed.as_ref().err().map(ToString::to_string);
         changed
     }
-
-    fn snapshot_path(&self, file: u8) -> PathBuf {
-        self.directory.join(format!("snapshot-{file}"))
-    }
 }
 
 /// Returns the bytes of the file: the checksum, and then the contents.
@@ -104,9 +99,15 @@ fn read(bytes: &[u8]) -> Option<Contents> {
     postcard::from_bytes(bytes).ok().filter(|_| intact)
 }
 
-/// Fails unless the snapshot covers the trimmed slots.
-fn covered(contents: &Contents, trimmed: Slot) -> Result<(), StorageError> {
-    let snapshot = contents.snapshot.map(|(below, _)| below);
+/// Adds records to those in the contents. Fails unless the snapshot covers the trimmed slots.
+fn add(contents: &mut Contents, records: &[Record]) -> Result<(), StorageError> {
+    // `Memory` reduces the records to the state that they result in, so that the file does not grow for ever.
+    let mut memory = Memory::default();
+    memory.append(&contents.records)?;
+    memory.append(records)?;
+    contents.records = memory.records();
+    let trimmed = memory.image().trimmed;
+    let snapshot = contents.snapshot.as_ref().map(|(below, _)| *below);
     if snapshot.unwrap_or_default() < trimmed {
         return Err(StorageError::Uncovered { trimmed, snapshot });
     }
@@ -114,45 +115,34 @@ fn covered(contents: &Contents, trimmed: Slot) -> Result<(), StorageError> {
 }
 
 impl Storage for OwnStore {
-    type SnapshotFile = OwnSnapshot;
+    type SnapshotFile = MemorySnapshot;
 
     fn recover(&mut self) -> Result<Vec<Record>, StorageError> {
         Ok(self.contents.records.clone())
     }
 
     fn persist(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        self.change(|contents| add(contents, records))
+    }
+
+    fn snapshot(&self) -> Option<(Slot, MemorySnapshot)> {
+        let (below, bytes) = self.contents.snapshot.as_ref()?;
+        let mut file = MemorySnapshot::default();
+        file.write_all(bytes).expect("there is memory");
+        Some((*below, file))
+    }
+
+    fn begin_snapshot(&mut self) -> Result<MemorySnapshot, StorageError> {
+        Ok(MemorySnapshot::default())
+    }
+
+    fn adopt_snapshot(&mut self, below: Slot, file: MemorySnapshot) -> Result<(), StorageError> {
         self.change(|contents| {
-            // `Memory` reduces the records to the state that they result in, so that the file does not grow for ever.
-            let mut memory = Memory::default();
-            memory.append(&contents.records)?;
-            memory.append(records)?;
-            contents.records = memory.records();
-            covered(contents, memory.image().trimmed)
-        })
-    }
-
-    fn snapshot(&self) -> Option<(Slot, OwnSnapshot)> {
-        let (below, number) = self.contents.snapshot?;
-        let file = File::open(self.snapshot_path(number)).ok()?;
-        Some((below, OwnSnapshot { number, file }))
-    }
-
-    fn begin_snapshot(&mut self) -> Result<OwnSnapshot, StorageError> {
-        // There are two files. A new snapshot never overwrites the file of the durable one.
-        let number = self.contents.snapshot.map_or(0, |(_, durable)| 1 - durable);
-        let mut options = OpenOptions::new();
-        let options = options.create(true).read(true).write(true).truncate(true);
-        let file = options.open(self.snapshot_path(number));
-        Ok(OwnSnapshot { number, file: file.map_err(StorageError::io("begin a snapshot"))? })
-    }
-
-    fn adopt_snapshot(&mut self, below: Slot, mut file: OwnSnapshot) -> Result<(), StorageError> {
-        self.change(|contents| {
-            file.sync().map_err(StorageError::io("sync the snapshot"))?;
-            contents.snapshot = Some((below, file.number));
-            let mut memory = Memory::default();
-            memory.append(&contents.records)?;
-            covered(contents, memory.image().trimmed)
+            let mut bytes = Vec::new();
+            let read = file.reader().read_to_end(&mut bytes);
+            read.map_err(StorageError::io("read the snapshot"))?;
+            contents.snapshot = Some((below, bytes));
+            add(contents, &[])
         })
     }
 
@@ -172,38 +162,7 @@ impl Storage for OwnStore {
     }
 
     fn disk_bytes(&self) -> u64 {
-        let files = [self.directory.join("store"), self.snapshot_path(0), self.snapshot_path(1)];
-        files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum()
-    }
-}
-
-/// The file of a snapshot.
-pub(crate) struct OwnSnapshot {
-    number: u8,
-    file: File,
-}
-
-impl Write for OwnSnapshot {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl SnapshotFile for OwnSnapshot {
-    fn length(&self) -> u64 {
-        self.file.metadata().map_or(0, |file| file.len())
-    }
-
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(out, offset)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_all()
+        fs::metadata(self.directory.join("store")).map_or(0, |file| file.len())
     }
 }
 

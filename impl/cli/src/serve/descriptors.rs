@@ -5,6 +5,7 @@
 
 use std::fs;
 
+use paxos_node::tcp::HANDSHAKES_MAX;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The number of descriptors for each peer: a connection in each direction, and for each a new one while the old one ends.
@@ -56,7 +57,7 @@ fn shares(limit: Option<u64>, open: u64, peers: u64, clients_wanted: usize) -> S
     let reserved = open + SPARE + peers * FOR_EACH_PEER;
     let free = limit.unwrap_or(u64::MAX).saturating_sub(reserved);
     // A stranger may hold all connections of these two kinds, so each kind gets a small part.
-    let handshakes = (free / 8).clamp(2, 64);
+    let handshakes = (free / 8).clamp(2, HANDSHAKES_MAX as u64);
     let metrics = (free / 16).clamp(1, 16);
     let clients = free.saturating_sub(handshakes + metrics).max(1);
     let clients = usize::try_from(clients).unwrap_or(usize::MAX).min(clients_wanted);

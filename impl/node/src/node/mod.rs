@@ -54,7 +54,7 @@ use paxos::{
     event::{Event, Output},
     message::To,
     protocol::{RecoverError, Replica, proposer},
-    types::{NodeId, Slot},
+    types::{Ballot, NodeId, Slot},
 };
 use paxos_store::Storage;
 
@@ -296,14 +296,20 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     }
 
     fn leads(&self) -> bool {
-        matches!(self.replica.parts().role, proposer::Role::Leader(_))
+        self.leads_in().is_some()
+    }
+
+    /// The ballot in which this node leads.
+    fn leads_in(&self) -> Option<Ballot> {
+        let parts = self.replica.parts();
+        let leads = matches!(parts.role, proposer::Role::Leader(_));
+        parts.acceptor.promised.filter(|_| leads)
     }
 
     /// The node to send requests to: this node if it leads with a quorum, otherwise the sender of the last heartbeat,
     /// unless that heartbeat is too old.
     fn leader(&self, now: Now) -> Option<NodeId> {
-        let promised = self.replica.parts().acceptor.promised;
-        self.elections.leader(promised.filter(|_| self.leads()), now)
+        self.elections.leader(self.leads_in(), now)
     }
 
     /// Returns true if nothing is in flight. At a leader: every slot in which this node has voted is chosen. At another

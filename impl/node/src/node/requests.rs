@@ -54,8 +54,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Begins to let another node lead: `to`, or a follower that this node chooses. If this node does not lead, or is
     /// itself `to`, answers `reply` at once.
     pub(super) fn transfer(&mut self, to: Option<NodeId>, reply: Option<TransferReply>, now: Now) {
-        let promised = self.replica.parts().acceptor.promised;
-        let result = match promised.filter(|_| self.leads()) {
+        let result = match self.leads_in() {
             Some(_) if to == Some(self.me()) => Ok(self.me()),
             Some(ballot) => return self.hand_over.begin(ballot, to, reply, now),
             None => Err(TransferError::NotLeader(self.leader(now))),

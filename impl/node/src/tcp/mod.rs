@@ -53,6 +53,9 @@ const SHORT_BYTES: usize = 1 << 10;
 /// A batch of values that is longer than this, in bytes, is cut into several frames.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// The number of connections that may be in their handshakes, where file descriptors are not scarce.
+pub const HANDSHAKES_MAX: usize = 64;
+
 /// The addresses of a node's cluster.
 #[derive(Clone, Debug)]
 pub struct Addresses {
@@ -83,7 +86,7 @@ impl Addresses {
             id,
             peers: peers.into_iter().collect(),
             ack_timeout: ack_timeout(Options::default().election_timeout()),
-            handshakes_max: 64,
+            handshakes_max: HANDSHAKES_MAX,
         }
     }
 }
