@@ -8,7 +8,7 @@
 #[path = "counter.rs"]
 pub(crate) mod counter;
 
-use std::{error::Error, path::Path};
+use std::{collections::BTreeMap, error::Error, path::Path};
 
 use counter::Counter;
 use paxos::NodeId;
@@ -46,19 +46,18 @@ pub(crate) async fn next_leader(
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let nodes = three_nodes(directory.path()).await?;
+    let mut nodes: BTreeMap<_, _> = (1..).map(NodeId).zip(nodes).collect();
     let mut leader = None;
     for _ in 0..2 {
-        // Watch a node that still runs. A node that has stopped hears of no leader.
-        let watching =
-            nodes.iter().rev().find(|node| node.clients.leadership().has_changed().is_ok());
-        let watching = watching.ok_or("all nodes have stopped")?;
+        let watching = nodes.values().next().ok_or("no node is left")?;
         leader = next_leader(&watching.clients, leader).await;
-        let Some(NodeId(number)) = leader else { return Err("the node has stopped".into()) };
-        println!("node {number} leads");
+        let id = leader.ok_or("the node has stopped")?;
+        let leading = nodes.remove(&id).ok_or("a node that has left leads")?;
+        println!("node {id} leads");
         // A node starts the work when it sees that it leads, and stops the work when it sees that it does not lead. Two nodes
         // may do the work for a moment, so each piece of the work is a command that may be applied twice without harm.
-        nodes[number as usize - 1].clients.leave().await;
-        println!("node {number} has left");
+        leading.clients.leave().await;
+        println!("node {id} has left");
     }
     Ok(())
 }
