@@ -1,6 +1,6 @@
 //! The reasons for which a node does not run.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
@@ -27,6 +27,15 @@ pub enum NodeError {
     /// The system cannot start the thread of the node.
     #[error("cannot start the thread of the node: {0}")]
     Thread(#[source] io::Error),
+    /// The recording cannot be created.
+    #[error("cannot record in {}: {error}", directory.display())]
+    Recording {
+        /// The directory of the recordings.
+        directory: PathBuf,
+        /// The error.
+        #[source]
+        error: io::Error,
+    },
     /// The store belongs to a node with other members.
     #[error(
         "the store is of a cluster of nodes {noted}; this node was told that they are {given}. Members cannot be \

@@ -136,6 +136,7 @@ mod peer_handle;
 mod peers;
 mod proposals;
 mod reads;
+mod recording;
 mod replicated;
 mod saving;
 pub mod session;

@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
+use paxos_recording::RecordingOptions;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -12,11 +13,12 @@ macro_rules! options {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Options {
             $(pub(crate) $name: $type,)*
+            pub(crate) recording: Option<RecordingOptions>,
         }
 
         impl Default for Options {
             fn default() -> Self {
-                Self { $($name: $default,)* }
+                Self { $($name: $default,)* recording: None }
             }
         }
 
@@ -120,6 +122,13 @@ impl Options {
 }
 
 impl OptionsBuilder {
+    /// Records each step of the node ([`paxos_recording`]). Default: no recording.
+    #[must_use]
+    pub fn recording(mut self, recording: RecordingOptions) -> Self {
+        self.0.recording = Some(recording);
+        self
+    }
+
     /// Returns the options.
     ///
     /// # Errors

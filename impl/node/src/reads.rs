@@ -62,7 +62,7 @@ struct Batch<M> {
 
 /// The origin of a batch that this node confirms as the leader.
 #[derive(Clone, Copy, Debug)]
-enum Asker {
+pub(super) enum Asker {
     /// A batch of the leader itself.
     Own(BatchId),
     /// A batch of another node.
@@ -154,17 +154,8 @@ impl<M> Reads<M> {
 
 /// At the leader.
 impl<M> Reads<M> {
-    /// Returns the token by which the replica confirms a batch of this node.
-    pub(super) fn own_token(&mut self, batch: BatchId) -> Token {
-        self.token(Asker::Own(batch))
-    }
-
-    /// Returns the token by which the replica confirms a batch of another node.
-    pub(super) fn peer_token(&mut self, peer: NodeId, batch: BatchId) -> Token {
-        self.token(Asker::Peer(peer, batch))
-    }
-
-    fn token(&mut self, asker: Asker) -> Token {
+    /// Returns the token by which the replica confirms a batch.
+    pub(super) fn token(&mut self, asker: Asker) -> Token {
         let token = Token(self.next_number());
         self.tokens.insert(token, asker);
         token
@@ -203,8 +194,15 @@ impl<M> Reads<M> {
         self.confirmed.first_key_value().is_some_and(|(at, _)| *at <= applied)
     }
 
-    /// Runs the reads that may run: at least one, and more as long as `goes_on` returns true.
-    pub(super) fn serve(&mut self, applied: Slot, machine: &M, goes_on: impl Fn() -> bool) {
+    /// Runs the reads that may run: at least one, and more as long as `goes_on` returns true. Passes to `runs`, for each
+    /// read, the slot below which the read must see every slot.
+    pub(super) fn serve(
+        &mut self,
+        applied: Slot,
+        machine: &M,
+        goes_on: impl Fn() -> bool,
+        mut runs: impl FnMut(Slot),
+    ) {
         while let Some(mut first) = self.confirmed.first_entry()
             && *first.key() <= applied
         {
@@ -212,6 +210,7 @@ impl<M> Reads<M> {
                 first.remove();
                 continue;
             };
+            runs(*first.key());
             if first.get().is_empty() {
                 first.remove();
             }

@@ -46,7 +46,7 @@ pub(super) enum Outcome<A> {
     /// The value was applied. The number is the bytes of its command.
     Applied(Applied<A>, u64),
     /// The machine has panicked.
-    Panicked(Slot, Box<dyn Any + Send>),
+    Panicked(Box<dyn Any + Send>),
     /// A snapshot has the effect of the slot already, or the machine has halted.
     Nothing,
 }
@@ -96,27 +96,32 @@ impl<M: StateMachine> Replicated<M> {
         self.backlog.extend(values);
     }
 
-    /// Applies the next value, if there is one.
-    pub(super) fn apply_next(&mut self) -> Option<Outcome<M::Answer>> {
+    /// Applies the next value, if there is one. Returns its slot, the value and the result.
+    pub(super) fn apply_next(&mut self) -> Option<(Slot, Value, Outcome<M::Answer>)> {
         let (slot, value) = self.backlog.pop_front()?;
+        let outcome = self.apply(slot, &value);
+        Some((slot, value, outcome))
+    }
+
+    fn apply(&mut self, slot: Slot, value: &Value) -> Outcome<M::Answer> {
         if slot < self.sessions.applied() {
-            return Some(Outcome::Nothing);
+            return Outcome::Nothing;
         }
-        let bytes = match &value {
+        let bytes = match value {
             Value::Command(bytes) => bytes.len() as u64,
             Value::Noop => 0,
         };
         if let Some(halted) = &mut self.halted {
             halted.bytes += bytes;
-            return Some(Outcome::Nothing);
+            return Outcome::Nothing;
         }
-        Some(match catch_unwind(AssertUnwindSafe(|| self.sessions.apply(slot, &value))) {
+        match catch_unwind(AssertUnwindSafe(|| self.sessions.apply(slot, value))) {
             Ok(applied) => Outcome::Applied(applied, bytes),
             Err(panic) => {
                 self.halted = Some(Halted { slot, bytes });
-                Outcome::Panicked(slot, panic)
+                Outcome::Panicked(panic)
             }
-        })
+        }
     }
 
     /// The present state, for a snapshot.

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::machine::Frozen;
 use paxos::types::Slot;
+use paxos_recording::identity::{Hashed, StateId};
 use paxos_store::SnapshotFile;
 
 /// The most bytes that are written at once.
@@ -43,6 +44,8 @@ pub(super) struct Job<F> {
 pub(super) struct Saved<F> {
     pub(super) below: Slot,
     pub(super) is_peers: bool,
+    /// The digest of the bytes that the job has written.
+    pub(super) state: StateId,
     /// The file. The whole snapshot in it is durable.
     pub(super) file: io::Result<F>,
 }
@@ -54,19 +57,21 @@ impl<F: SnapshotFile> Job<F> {
         let is_peers = matches!(source, Source::Peer);
         let written = match source {
             Source::Own(frozen) => {
-                let to = Cancellable { to: &mut file, cancelled };
+                let to = Hashed::new(Cancellable { to: &mut file, cancelled });
                 let mut to = BufWriter::with_capacity(PIECE_BYTES, to);
                 let written = catch_unwind(AssertUnwindSafe(|| frozen(&mut to)));
                 let written = written.unwrap_or_else(|_| Err(io::Error::other("it has panicked")));
                 let written = written.and_then(|()| to.flush());
                 // The buffer may still hold bytes after an error. They are not written.
-                drop(to.into_parts());
-                written
+                let (hashed, _) = to.into_parts();
+                written.map(|()| hashed.state())
             }
-            Source::Peer => Ok(()),
+            // The digest is computed when the node restores the snapshot.
+            Source::Peer => Ok(StateId(0)),
         };
+        let (state, written) = (*written.as_ref().unwrap_or(&StateId(0)), written.map(|_| ()));
         let file = written.and_then(|()| file.sync()).map(|()| file);
-        Saved { below, is_peers, file }
+        Saved { below, is_peers, state, file }
     }
 }
 

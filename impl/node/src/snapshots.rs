@@ -3,15 +3,17 @@
 //! A store holds one snapshot beside the durable one. So a node writes no snapshot of its own while that of a peer
 //! arrives, and asks no peer for one while it writes its own.
 
-use std::io::BufReader;
+use std::io::{self, BufReader};
 
 use paxos::{NodeId, Slot};
+use paxos_recording::identity::{Hashed, StateId};
 use paxos_store::{SnapshotFile, Storage, StorageError};
 
 use crate::{
-    machine::Frozen,
+    machine::{Frozen, RestoreError, StateMachine},
     options::Options,
     packet::Packet,
+    replicated::Replicated,
     saving::{Job, Source},
     timers::Now,
     transfer::{self, Part, Taken, Transfer},
@@ -208,7 +210,17 @@ impl<F: SnapshotFile> Snapshots<F> {
     }
 }
 
-/// Reads a snapshot from its beginning, in large pieces.
-pub(super) fn reader(file: &impl SnapshotFile) -> impl std::io::Read + '_ {
-    BufReader::with_capacity(READ_BYTES, file.reader())
+/// Replaces the state by that of a snapshot, which is read in large pieces. Returns the digest of the snapshot.
+///
+/// # Errors
+/// The bytes are no snapshot of this machine, or cannot be read. The machine is as it was.
+pub(super) fn restore<M: StateMachine>(
+    replicated: &mut Replicated<M>,
+    below: Slot,
+    file: &impl SnapshotFile,
+) -> Result<StateId, RestoreError> {
+    let mut hashed = Hashed::new(BufReader::with_capacity(READ_BYTES, file.reader()));
+    replicated.restore(below, &mut hashed)?;
+    io::copy(&mut hashed, &mut io::sink())?;
+    Ok(hashed.state())
 }

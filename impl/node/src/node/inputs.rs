@@ -11,7 +11,7 @@ use crate::{
     packet::Packet,
     peers::{Admission, Handshake},
     proposals::{ProposeError, Reply, SessionReply},
-    reads::{BatchId, ReadError, Reading},
+    reads::{Asker, BatchId, ReadError, Reading},
     session::Request,
     status::Status,
     timers::Now,
@@ -124,14 +124,17 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 if let Message::Accepted { first, count, .. } = message {
                     self.hand_over.voted(from, first.plus(count));
                 }
-                self.replica.step(Event::Message { from, message }, &mut self.output);
+                self.step(Event::Message { from, message });
             }
             Packet::Forward(commands) if self.leads() => self.proposals.gather(commands, now),
             Packet::ReadIndex { id } => {
-                let token = self.reads.peer_token(from, BatchId(id));
-                self.replica.step(Event::Read(vec![token]), &mut self.output);
+                let token = self.token(Asker::Peer(from, BatchId(id)));
+                self.step(Event::Read(vec![token]));
             }
-            Packet::ReadAt { id, at } => self.reads.confirm(BatchId(id), at),
+            Packet::ReadAt { id, at } => {
+                self.recording.answered(from, BatchId(id), at);
+                self.reads.confirm(BatchId(id), at);
+            }
             Packet::PreVote => {
                 if self.elections.grants_pre_vote(self.leads(), now) {
                     self.peers.queue(from, Packet::PreVoteGranted);

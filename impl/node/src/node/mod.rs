@@ -43,6 +43,7 @@ use super::{
     peers::{Bootstrap, Handshake, Peers, begin_incarnation},
     proposals::{Proposals, ProposeError},
     reads::{ReadError, Reads},
+    recording::Recording,
     replicated::Replicated,
     saving::Job,
     snapshots::{self, Snapshots},
@@ -56,6 +57,7 @@ use paxos::{
     protocol::{RecoverError, Replica, proposer},
     types::{Ballot, NodeId, Slot},
 };
+use paxos_recording::StartedFrom;
 use paxos_store::Storage;
 
 /// Carries packets to peers. A transport may lose packets; it must not block.
@@ -78,6 +80,7 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     replica: Replica,
     /// The output of the replica that has not been released.
     output: Output,
+    recording: Recording,
     storage: S,
     peers: Peers,
     elections: Elections,
@@ -144,8 +147,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if self.is_idle() {
             self.proposals.batch_done();
         }
+        self.recording.flush();
         if !begun.goes_on {
             self.stop();
+            self.recording.end();
         }
         if let Some(slot) = self.replicated.outgrown() {
             return Err(NodeError::Halted { slot });
@@ -158,10 +163,12 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn persist(&mut self) -> Result<Output, NodeError> {
         if !self.output.records.is_empty() {
             self.counts.syncs += 1;
+            self.recording.flush();
             let begun = Instant::now();
             self.storage.persist(&self.output.records)?;
             self.sync_seconds.record(begun.elapsed());
             self.output.records.clear();
+            self.recording.durable();
         }
         Ok(std::mem::take(&mut self.output))
     }
@@ -205,9 +212,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     ) -> Result<Self, NodeError> {
         let (records, snapshot) = (storage.recover()?, storage.snapshot());
         let mut replicated = Replicated::new(machine, options.turn_max);
-        if let Some((below, file)) = &snapshot {
-            replicated.restore(*below, &mut snapshots::reader(file))?;
-        }
+        let restored = snapshot.as_ref().map(|(below, file)| {
+            Ok::<_, NodeError>((*below, snapshots::restore(&mut replicated, *below, file)?))
+        });
+        let restored = restored.transpose()?;
         config.validate().map_err(RecoverError::from)?;
         // The replica also refuses the records of a cluster with other members, but its error does not name the
         // members.
@@ -218,6 +226,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let number = incarnations.number();
         let unique = u128::from(config.id.0) << 64 | u128::from(incarnations.unique());
         let below = snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
+        let from =
+            StartedFrom { incarnation: number, nonce: incarnations.unique(), snapshot: restored };
+        let recording = Recording::begin(options.recording.clone(), from, &replica)?;
         let mut node = Self {
             peers: Peers::new(config, storage.id(), incarnations, bootstrap),
             elections: Elections::new(config, &options),
@@ -229,16 +240,22 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             leadership: Publisher::new(),
             replica,
             output: Output::default(),
+            recording,
             storage,
             replicated,
             counts: Counts::default(),
             sync_seconds: metrics::histogram!("paxos_sync_seconds"),
         };
         // The slots of the snapshot need not be learned again.
-        node.replica.step(Event::Snapshot { below }, &mut node.output);
+        node.step(Event::Snapshot { below });
         // Reports the first state now, because a node that waits for handshakes may have no turn for a long time.
         node.report_changes(Now::ZERO);
         Ok(node)
+    }
+
+    /// Lets the replica take a step.
+    fn step(&mut self, event: Event) {
+        self.recording.step(&mut self.replica, event, &mut self.output);
     }
 
     /// The handshake of this node.

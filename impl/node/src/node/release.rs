@@ -10,20 +10,25 @@ use paxos::{
     message::{Envelope, To},
     types::Slot,
 };
+use paxos_recording::identity::StateId;
 use paxos_store::{Storage, StorageError};
 
 impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Sends the Accept messages that need not wait for the records of this turn, so that the peers sync while this
     /// node syncs.
     pub(super) fn release_early(&mut self, transport: &mut impl Transport) {
-        for Envelope { to, message } in self.output.take_early() {
+        let early: Vec<_> = self.output.take_early().collect();
+        self.recording.messages_leave(&early);
+        for Envelope { to, message } in early {
             send(&mut self.counts, transport, to, Packet::Message(message));
         }
     }
 
     /// Sends the packets that depend on no record of this turn.
     pub(super) fn send_packets(&mut self, transport: &mut impl Transport) {
-        for (to, packet) in self.peers.take_packets() {
+        let packets = self.peers.take_packets();
+        self.recording.packets_leave(&packets);
+        for (to, packet) in packets {
             send(&mut self.counts, transport, to, packet);
         }
     }
@@ -31,6 +36,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Releases output whose records are durable.
     pub(super) fn release(&mut self, output: Output, now: Now, transport: &mut impl Transport) {
         assert!(output.records.is_empty(), "the records are durable before the output leaves");
+        self.recording.messages_leave(&output.messages);
         // Messages leave before answers, because a peer has more work to do than a client.
         for Envelope { to, message } in output.messages {
             send(&mut self.counts, transport, to, Packet::Message(message));
@@ -60,14 +66,15 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// but at least one value and one read. The rest waits for the next turn, so that other inputs are not held up.
     fn catch_up(&mut self) {
         let goes_on = self.replicated.turn_budget();
-        while let Some(outcome) = self.replicated.apply_next() {
+        while let Some((slot, value, outcome)) = self.replicated.apply_next() {
             match outcome {
                 Outcome::Applied(applied, bytes) => {
+                    self.recording.applied(slot, &value, &applied);
                     self.snapshots.applied(bytes);
                     self.proposals.pending.applied(applied);
                     self.counts.applied += 1;
                 }
-                Outcome::Panicked(slot, panic) => {
+                Outcome::Panicked(panic) => {
                     self.event_log.log_panic(slot, &*panic);
                     let error = ProposeError::Halted { slot, may_be_applied: true };
                     self.proposals.pending.end(&error);
@@ -82,7 +89,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if self.replicated.halted().is_none() {
             let (applied, machine) =
                 (self.replicated.applied(), self.replicated.sessions().machine());
-            self.reads.serve(applied, machine, goes_on);
+            let recording = &mut self.recording;
+            self.reads.serve(applied, machine, goes_on, |at| recording.served(at, applied));
             // Proposals stay in flight until they are applied, so a leader that applies slowly proposes slowly.
             self.proposals.done_below(applied);
         } else {
@@ -95,19 +103,21 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// # Errors
     /// The snapshot could not be written, or the store fails.
     pub(crate) fn saved(&mut self, saved: Saved<S::SnapshotFile>) -> Result<(), NodeError> {
-        let Saved { below, is_peers, file } = saved;
+        let Saved { below, is_peers, mut state, file } = saved;
         let file = file.map_err(StorageError::io("write the snapshot"))?;
         // The log keeps the slots between the last two snapshots, for peers that are a little behind.
         let mut trimmed = self.snapshots.below().unwrap_or_default();
         if is_peers {
             // The snapshot is dropped if this node has learned as many slots in the meantime, or if its machine cannot
             // restore the snapshot. In the second case the node stays behind.
-            if below <= self.replica.parts().learner.below || !self.restore(below, &file) {
+            let wanted = below > self.replica.parts().learner.below;
+            let Some(restored) = wanted.then(|| self.restore(below, &file)).flatten() else {
                 return Ok(self.snapshots.adopt(None, &mut self.storage)?);
-            }
-            trimmed = below;
+            };
+            (state, trimmed) = (restored, below);
         }
         self.snapshots.adopt(Some((below, file)), &mut self.storage)?;
+        self.recording.saved(below, state, is_peers);
         self.event_log.log_snapshot(below, self.snapshots.bytes(), is_peers);
         if is_peers {
             self.counts.installed += 1;
@@ -115,18 +125,18 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         } else {
             self.counts.snapshots += 1;
         }
-        self.replica.step(Event::Snapshot { below: trimmed }, &mut self.output);
+        self.step(Event::Snapshot { below: trimmed });
         Ok(())
     }
 
-    /// Replaces the state by a peer's snapshot. Returns false if the machine cannot restore the snapshot.
-    fn restore(&mut self, below: Slot, file: &S::SnapshotFile) -> bool {
-        if let Err(error) = self.replicated.restore(below, &mut snapshots::reader(file)) {
-            tracing::error!(%error, "a peer's snapshot cannot be used");
-            return false;
-        }
+    /// Replaces the state by a peer's snapshot, and returns the digest of the snapshot. Returns `None` if the machine cannot
+    /// restore the snapshot.
+    fn restore(&mut self, below: Slot, file: &S::SnapshotFile) -> Option<StateId> {
+        let restored = snapshots::restore(&mut self.replicated, below, file);
+        let restored = restored
+            .inspect_err(|error| tracing::error!(%error, "a peer's snapshot cannot be used"));
         self.snapshots.restored();
-        true
+        restored.ok()
     }
 }
 

@@ -8,11 +8,11 @@ use crate::{
     machine::StateMachine,
     packet::Packet,
     proposals::proposals,
-    reads::BatchId,
+    reads::{Asker, BatchId},
     timers::Now,
 };
 use paxos::{
-    event::{Event, Timer},
+    event::{Event, Timer, Token},
     types::{Ballot, NodeId},
 };
 use paxos_store::Storage;
@@ -35,7 +35,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                     self.peers.queue_for_all(Packet::PreVote);
                     self.campaign_if_granted();
                 }
-                Fired::Step(timer) => self.replica.step(Event::Timer(timer), &mut self.output),
+                Fired::Step(timer) => self.step(Event::Timer(timer)),
             }
         }
     }
@@ -44,7 +44,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     pub(super) fn campaign_if_granted(&mut self) {
         if self.elections.wins_pre_vote() {
             self.counts.campaigns += 1;
-            self.replica.step(Event::Timer(Timer::Campaign), &mut self.output);
+            self.step(Event::Timer(Timer::Campaign));
         }
     }
 }
@@ -84,7 +84,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let promised = self.replica.parts().acceptor.promised;
         if promised == Some(ballot) && ballot.node == from && !self.hand_over.leaves() {
             self.counts.campaigns += 1;
-            self.replica.step(Event::Timer(Timer::Campaign), &mut self.output);
+            self.step(Event::Timer(Timer::Campaign));
         }
     }
 }
@@ -121,13 +121,20 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         if let Some(batch) = self.proposals.take_proposed(self.is_idle(), now) {
             self.counts.proposals += batch.len() as u64;
             self.counts.batches += 1;
-            self.replica.step(Event::Propose(proposals(&batch)), &mut self.output);
+            self.step(Event::Propose(proposals(&batch)));
             self.proposals.proposed(self.replica.parts().acceptor.votes.end(), &batch);
         }
         if !reads.is_empty() {
-            let tokens = reads.into_iter().map(|batch| self.reads.own_token(batch)).collect();
-            self.replica.step(Event::Read(tokens), &mut self.output);
+            let tokens = reads.into_iter().map(|batch| self.token(Asker::Own(batch))).collect();
+            self.step(Event::Read(tokens));
         }
+    }
+
+    /// Returns the token by which the replica confirms a batch of reads.
+    pub(super) fn token(&mut self, asker: Asker) -> Token {
+        let token = self.reads.token(asker);
+        self.recording.asked(self.me(), asker, token.0);
+        token
     }
 
     fn forward(&mut self, leader: NodeId, reads: Vec<BatchId>, now: Now) {

@@ -151,7 +151,7 @@ impl Peers {
     }
 
     /// Removes and returns the packets, in the order in which they were queued.
-    pub(super) fn take_packets(&mut self) -> std::vec::Drain<'_, (To, Packet)> {
-        self.packets.drain(..)
+    pub(super) fn take_packets(&mut self) -> Vec<(To, Packet)> {
+        std::mem::take(&mut self.packets)
     }
 }
