@@ -130,9 +130,10 @@ impl Recording {
         }
     }
 
-    /// Notes that a snapshot is durable.
+    /// Notes that a snapshot is complete, and is about to become this node's.
     pub(super) fn saved(&mut self, below: Slot, state: StateId, is_peers: bool) {
         self.push(Body::Saved { below, state, is_peers });
+        self.flush();
     }
 
     /// Notes that the node stops by itself.

@@ -63,7 +63,7 @@ pub enum Body {
         /// The first slot that is not applied to the machine.
         applied: Slot,
     },
-    /// A snapshot became durable. It contains the effect of every slot below.
+    /// A snapshot is complete, and is about to replace the last one of this node. It contains the effect of every slot below.
     Saved {
         /// The end of the snapshot.
         below: Slot,

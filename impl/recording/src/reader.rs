@@ -199,6 +199,15 @@ impl StartRecording {
         }
     }
 
+    /// Returns the path of the first file that is missing: there are later ones.
+    pub fn missing_file(&self) -> Option<PathBuf> {
+        let missing = if self.open.is_none() { self.name.file } else { self.name.file + 1 };
+        let entries = fs::read_dir(&self.directory).ok()?;
+        let mut names = entries.filter_map(|entry| FileName::parse(&entry.ok()?.path()));
+        let later = names.any(|(name, _)| name.start == self.name.start && name.file > missing);
+        later.then(|| FileName { file: missing, ..self.name }.within(&self.directory))
+    }
+
     /// Returns the frames, up to the end of the bytes that are there.
     pub fn frames(&self) -> impl Iterator<Item = Result<Frame, ReadError>> + use<> {
         let mut reader = Self::new(&self.directory, self.start());

@@ -116,8 +116,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             };
             (state, trimmed) = (restored, below);
         }
-        self.snapshots.adopt(Some((below, file)), &mut self.storage)?;
+        // The recording names the snapshot first: a node that is killed here starts with either snapshot.
         self.recording.saved(below, state, is_peers);
+        self.snapshots.adopt(Some((below, file)), &mut self.storage)?;
         self.event_log.log_snapshot(below, self.snapshots.bytes(), is_peers);
         if is_peers {
             self.counts.installed += 1;

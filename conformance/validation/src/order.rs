@@ -1,0 +1,399 @@
+//! All nodes of a run, in an order in which messages are sent before they arrive.
+//!
+//! Each node has a lane: its recordings, one start after the other. The [`Validator`] takes frames from a lane until the next
+//! frame waits for a message that no taken frame has sent, and then goes on with another lane. If all lanes wait, the run is no
+//! behaviour of the model, unless the recording of a node that has to send has a gap. A message of such a node is assumed to
+//! be sent, and the verdict is inconclusive at best.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::{Path, PathBuf},
+};
+
+use paxos::NodeId;
+use paxos_recording::{
+    Directory, Frame, ReadError, StartRecording,
+    files::{Placed, StartId},
+    frame::{Body, Departure, Event},
+    reader::Tail,
+};
+
+use crate::{
+    history::Contradiction,
+    node::{Node, SENT_BEFORE, Shared, Wait},
+    report::{Excerpt, Report, Violation},
+};
+
+/// The number of frames that are remembered for the excerpt of a violation.
+const RECENT: usize = 256;
+/// The number of frames of one lane after which another lane is tried.
+const TURN: usize = 256;
+
+/// Validates the recordings in a directory.
+#[derive(Debug)]
+pub struct Validator {
+    directory: PathBuf,
+    lanes: BTreeMap<NodeId, Lane>,
+    shared: Shared,
+    recent: VecDeque<Recent>,
+    frames: u64,
+}
+
+/// A frame that was taken.
+#[derive(Debug)]
+pub struct Recent {
+    /// The node.
+    pub node: NodeId,
+    /// The number of the start.
+    pub incarnation: u64,
+    /// The frame.
+    pub frame: Frame,
+}
+
+/// The recordings of one node.
+#[derive(Debug)]
+struct Lane {
+    node: Node,
+    /// The recordings that are not begun, oldest first.
+    later: VecDeque<StartId>,
+    reading: Option<StartRecording>,
+    /// The next frame.
+    head: Option<Frame>,
+    /// True if the recordings have no further whole frame yet.
+    at_end: bool,
+    /// The reasons for which the recordings of the node are not complete.
+    doubts: Vec<String>,
+}
+
+/// The reason for which a validation does not go on.
+#[derive(Debug)]
+pub enum Halt {
+    /// A frame contradicts a claim.
+    Violated(Box<Violation>),
+    /// The directory cannot be read.
+    Unreadable(ReadError),
+}
+
+impl From<Box<Violation>> for Halt {
+    fn from(violation: Box<Violation>) -> Self {
+        Self::Violated(violation)
+    }
+}
+
+impl From<ReadError> for Halt {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// The progress of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Frames were taken.
+    Taken,
+    /// No frame can be taken before a recording grows.
+    Nothing,
+}
+
+impl Validator {
+    /// Returns a validator of the recordings in a directory, which may still be empty.
+    pub fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            lanes: BTreeMap::new(),
+            shared: Shared::default(),
+            recent: VecDeque::new(),
+            frames: 0,
+        }
+    }
+
+    /// The number of frames that were taken.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// The state that all nodes share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The bytes that were read and belong to frames that were not taken, by node, and the description of the node.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, String)> {
+        self.lanes.iter().map(|(id, lane)| (*id, lane.node.describe()))
+    }
+
+    /// Looks for starts that have no lane yet.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn scan(&mut self) -> Result<(), ReadError> {
+        for start in Directory::scan(&self.directory)? {
+            let lane = self.lanes.entry(start.node).or_insert_with(|| Lane {
+                node: Node::new(start.node),
+                later: VecDeque::new(),
+                reading: None,
+                head: None,
+                at_end: false,
+                doubts: Vec::new(),
+            });
+            let last = lane.later.back().copied();
+            let last = last.or(lane.reading.as_ref().map(StartRecording::start));
+            if last.is_none_or(|last| last < start) {
+                lane.later.push_back(start);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes every frame that can be taken, and looks for new starts.
+    ///
+    /// # Errors
+    /// A frame contradicts a claim, or a recording is damaged.
+    pub fn advance(&mut self) -> Result<Progress, Halt> {
+        self.scan()?;
+        let mut progress = Progress::Nothing;
+        loop {
+            let mut any = false;
+            let ids: Vec<_> = self.lanes.keys().copied().collect();
+            for id in ids {
+                for _ in 0..TURN {
+                    if !self.take_next(id)? {
+                        break;
+                    }
+                    any = true;
+                }
+            }
+            self.forget();
+            if !any {
+                return Ok(progress);
+            }
+            progress = Progress::Taken;
+        }
+    }
+
+    /// Takes the next frame of a node. Returns false if there is none, or if it has to wait.
+    fn take_next(&mut self, id: NodeId) -> Result<bool, Box<Violation>> {
+        if !self.read_head(id) {
+            return Ok(false);
+        }
+        let lane = self.lanes.get_mut(&id).expect("it was just read");
+        let head = lane.head.as_ref().expect("it was just read");
+        if lane.node.waits(&head.body, &self.shared).is_some() {
+            return Ok(false);
+        }
+        let taken = lane.node.take(&head.body, &mut self.shared);
+        let frame = lane.head.take().expect("it was just read");
+        let incarnation = lane.node.incarnation();
+        self.recent.push_back(Recent { node: id, incarnation, frame });
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+        match taken {
+            Ok(doubt) => lane.doubts.extend(doubt),
+            Err(contradiction) => return Err(self.violation(id, contradiction)),
+        }
+        self.frames += 1;
+        Ok(true)
+    }
+
+    /// Reads the next frame of a node, if it was not read before. Returns false if there is none yet.
+    fn read_head(&mut self, id: NodeId) -> bool {
+        let lane = self.lanes.get_mut(&id).expect("the lanes do not change meanwhile");
+        while lane.head.is_none() {
+            let Some(reading) = &mut lane.reading else {
+                let Some(next) = lane.later.pop_front() else { return false };
+                lane.reading = Some(StartRecording::new(&self.directory, next));
+                continue;
+            };
+            match reading.read_next() {
+                Ok(Some(frame)) => (lane.head, lane.at_end) = (Some(frame), false),
+                Ok(None) if lane.later.is_empty() => {
+                    lane.at_end = true;
+                    return false;
+                }
+                // The node has started again since, so that the recording grows no more.
+                Ok(None) => {
+                    if let Some(doubt) = incomplete(reading) {
+                        lane.doubts.push(doubt);
+                        lane.node.lose();
+                    }
+                    lane.reading = None;
+                }
+                Err(error) => {
+                    lane.doubts.push(format!("{}: {error}", reading.start()));
+                    lane.node.lose();
+                    lane.reading = None;
+                }
+            }
+        }
+        true
+    }
+
+    fn forget(&mut self) {
+        let members = &self.shared.members;
+        let trimmed = members.iter().map(|id| self.lanes.get(id).map_or(0, |lane| lane.node.trimmed()));
+        if let Some(below) = trimmed.min() {
+            self.shared.history.forget(below);
+        }
+    }
+
+    /// Ends the validation: no recording grows any more. Takes the remaining frames, and returns the report.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn finish(mut self) -> Result<Report, ReadError> {
+        let violation = match self.finish_lanes() {
+            Ok(()) => None,
+            Err(Halt::Violated(violation)) => Some(violation),
+            Err(Halt::Unreadable(error)) => return Err(error),
+        };
+        Ok(self.report(violation))
+    }
+
+    /// Returns the report of the frames that were taken.
+    pub fn report(self, violation: Option<Box<Violation>>) -> Report {
+        let doubts = self.doubts();
+        Report::new(violation, doubts, self.frames, self.lanes.len(), self.shared)
+    }
+
+    fn finish_lanes(&mut self) -> Result<(), Halt> {
+        loop {
+            self.advance()?;
+            if let Some(id) = self.assumable() {
+                let lane = self.lanes.get_mut(&id).expect("it waits");
+                let head = lane.head.as_ref().expect("it waits");
+                let assumed = lane.node.assume(&head.body, &mut self.shared);
+                assumed.map_err(|contradiction| self.violation(id, contradiction))?;
+                continue;
+            }
+            return match self.stuck() {
+                Some(violation) => Err(violation.into()),
+                None => Ok(()),
+            };
+        }
+    }
+
+    /// The frame of each node that waits.
+    fn waiting(&self) -> impl Iterator<Item = (NodeId, &Frame, Wait)> {
+        self.lanes.iter().filter_map(|(id, lane)| {
+            let head = lane.head.as_ref()?;
+            Some((*id, head, lane.node.waits(&head.body, &self.shared)?))
+        })
+    }
+
+    /// Returns a node that waits for a message of a node whose recordings are not complete.
+    fn assumable(&self) -> Option<NodeId> {
+        let doubtful = |id: &NodeId| self.lanes.get(id).is_none_or(|lane| !lane.doubts().is_empty());
+        let any = self.shared.members.iter().any(doubtful);
+        let mut waiting = self.waiting();
+        waiting
+            .find(|(_, _, wait)| wait.sender().map_or(any, |sender| doubtful(&sender)))
+            .map(|(id, _, _)| id)
+    }
+
+    /// Returns the violation if nodes wait for messages that do not come.
+    ///
+    /// The nodes that wait may wait for each other. Then the first node in the cycle is at fault as much as any other.
+    pub fn stuck(&self) -> Option<Box<Violation>> {
+        let waiting: BTreeMap<_, _> =
+            self.waiting().map(|(id, frame, wait)| (id, (frame, wait))).collect();
+        let is_last = |(_, (_, wait)): &(&NodeId, &(&Frame, Wait))| {
+            wait.sender().is_none_or(|sender| !waiting.contains_key(&sender))
+        };
+        let (id, (frame, wait)) = waiting.iter().find(is_last).or(waiting.iter().next())?;
+        let what = describe(&frame.body);
+        let facts = match wait.sender() {
+            None => format!("{what}; no node has taken this snapshot"),
+            Some(sender) if waiting.contains_key(&sender) => {
+                format!("{what}; node {sender} did not send it before, and waits itself: the order has a cycle")
+            }
+            Some(sender) => format!("{what}; node {sender} never sent it"),
+        };
+        Some(self.violation_at(*id, frame, Contradiction { claim: SENT_BEFORE, facts }))
+    }
+
+    /// Returns the reasons for which the recordings do not show the whole run.
+    fn doubts(&self) -> Vec<String> {
+        let mut doubts: Vec<_> = self.lanes.values().flat_map(Lane::doubts).collect();
+        for id in &self.shared.members {
+            if !self.lanes.contains_key(id) {
+                doubts.push(format!("node {id} has no recording"));
+            }
+        }
+        doubts
+    }
+
+    fn violation(&self, id: NodeId, contradiction: Contradiction) -> Box<Violation> {
+        match self.recent.back() {
+            Some(recent) if recent.node == id => self.violation_at(id, &recent.frame, contradiction),
+            _ => Box::new(Violation { node: Some(id), contradiction, ..Violation::default() }),
+        }
+    }
+
+    fn violation_at(&self, id: NodeId, frame: &Frame, contradiction: Contradiction) -> Box<Violation> {
+        let incarnation = self.lanes.get(&id).map(|lane| lane.node.incarnation());
+        Box::new(Violation {
+            node: Some(id),
+            incarnation,
+            frame: Some(frame.number),
+            place: self.place(id),
+            contradiction,
+            excerpt: Excerpt::new(&self.recent, id, incarnation.unwrap_or_default(), frame),
+        })
+    }
+
+    fn place(&self, id: NodeId) -> Option<Placed> {
+        self.lanes.get(&id)?.reading.as_ref().map(StartRecording::place)
+    }
+
+}
+
+impl Lane {
+    fn doubts(&self) -> Vec<String> {
+        let mut doubts = self.doubts.clone();
+        if let Some(reading) = self.reading.as_ref().filter(|_| self.at_end) {
+            doubts.extend(incomplete(reading));
+            if reading.tail() == Tail::Torn {
+                doubts.push(format!("the last frame of {} is torn", reading.start()));
+            }
+        }
+        doubts
+    }
+}
+
+/// Returns the reason for which a recording that grows no more is not complete. A torn frame at its end is no such reason: the
+/// node was killed before it handed the whole frame to the system, so that nothing of the frame has left the node. A start
+/// after it shows that the node was killed.
+fn incomplete(reading: &StartRecording) -> Option<String> {
+    let start = reading.start();
+    if reading.tail() == Tail::GivenUp {
+        return Some(format!("{start} could not write its recording any more"));
+    }
+    let missing = reading.missing_file()?;
+    Some(format!("{} is missing", missing.display()))
+}
+
+/// Describes a frame.
+pub fn describe(body: &Body) -> String {
+    match body {
+        Body::Step(step) => match &step.event {
+            Event::Message { from, message } => {
+                let message = message.map(|batch| step.batch(*batch).len());
+                format!("a message of node {from} arrives: {message:?}")
+            }
+            Event::Propose { batch } => {
+                format!("clients propose {} commands", step.batch(*batch).len())
+            }
+            event => format!("{event:?}"),
+        },
+        Body::Left(departures) => {
+            let messages = departures.iter().filter(|it| matches!(it, Departure::Message { .. }));
+            format!("{} messages leave", messages.count())
+        }
+        Body::Applied { first, applications } => {
+            format!("{} values are applied from {first:?} on", applications.len())
+        }
+        Body::Start(start) => format!("starts for the {}. time", start.incarnation),
+        body => format!("{body:?}"),
+    }
+}
