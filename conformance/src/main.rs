@@ -5,6 +5,8 @@
 // `println!` and `eprintln!` panic if the reader is gone.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod recorded;
+
 use std::{
     fs,
     io::{self, Write as _},
@@ -36,6 +38,8 @@ use verdict::{
     signals,
 };
 
+use self::recorded::{Printed, ShowArgs, Unusable, ValidateArgs, WatchArgs};
+
 /// The exit code for unusable arguments or input; clap uses the same.
 const UNUSABLE: u8 = 2;
 /// The exit code if the verdict is `holds` and could not be printed, so that a lost report does not pass for success.
@@ -61,6 +65,12 @@ enum Command {
     Lockstep(LockstepArgs),
     /// Write traces that together take every transition of a small space, as ITF files.
     Traces(TracesArgs),
+    /// Validate the recordings of a cluster: decide whether its run was a behaviour of the model.
+    Validate(ValidateArgs),
+    /// Watch a running cluster that records, and raise an alarm at the first step that is not the model's.
+    Watch(WatchArgs),
+    /// Print the recordings of a cluster.
+    Show(ShowArgs),
     /// Replay ITF traces of the model on production replicas, comparing after each step.
     Replay(ReplayArgs),
 }
@@ -119,6 +129,17 @@ fn main() -> ExitCode {
         // These commands have nothing to report if a signal ends them.
         Command::Traces(args) => run_traces(&args),
         Command::Replay(args) => run_replay(&args),
+        Command::Validate(args) => printed(recorded::validate(&args)),
+        Command::Watch(args) => printed(recorded::watch(&args, &interrupt())),
+        Command::Show(args) => printed(recorded::show(&args, |line| print(&line))),
+    }
+}
+
+/// Prints the result of a command.
+fn printed(result: Result<Printed, Unusable>) -> ExitCode {
+    match result {
+        Ok(Printed { text, code }) => deliver(print(&text), code),
+        Err(error) => unusable(&error),
     }
 }
 

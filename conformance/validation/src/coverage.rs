@@ -107,6 +107,11 @@ impl Coverage {
         self.0[kind as usize] += 1;
     }
 
+    /// Adds the transitions of another run.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(count, more)| *count += more);
+    }
+
     /// The number of transitions of a kind.
     pub fn count(&self, kind: Kind) -> u64 {
         self.0[kind as usize]

@@ -26,11 +26,14 @@
 //! - [`node`]: one node: its starts, steps, disk, departures, applied values, reads and snapshots.
 //! - [`order`]: all nodes, in an order in which messages are sent before they arrive.
 //! - [`coverage`] and [`report`]: the kinds of transitions that a run has exercised; the verdict, for people and machines.
+//!   [`excerpt`]: the part of a run that leads to a violation. [`itf`]: a run as a trace for other tools.
 //!
 //! This crate does not see the implementation: it reads recordings alone. What a recording does not contain is not checked.
 
 pub mod coverage;
+pub mod excerpt;
 pub mod history;
+pub mod itf;
 pub mod network;
 pub mod node;
 pub mod order;

@@ -46,7 +46,8 @@ pub const SNAPSHOTS: &str = "a snapshot contains only slots that its node has ap
 /// Only slots in a durable snapshot are trimmed.
 pub const TRIMS: &str = "a node trims only slots whose effect is in a durable snapshot";
 /// A recording has the frames of a node in order.
-pub const FORM: &str = "a recording begins with a start, and no two starts of a node have the same number";
+pub const FORM: &str =
+    "a recording begins with a start; no two starts of a node have one number, and all have the same members";
 
 /// All claims that a validation checks.
 pub const CLAIMS: &[&str] = &[
@@ -76,8 +77,10 @@ pub struct Shared {
     pub history: History,
     /// The kinds of transitions so far.
     pub coverage: Coverage,
-    /// All nodes of the cluster, in the order of the configuration.
+    /// All nodes of the cluster, sorted.
     pub members: Vec<NodeId>,
+    /// The sizes of the quorums of phase 1 and of phase 2.
+    pub quorums: (u64, u64),
 }
 
 /// A frame of another node that has to come first.
@@ -342,11 +345,17 @@ impl Node {
         if start.node != self.id {
             return contradicts(FORM, format!("the recording of node {} is node {}'s", self.id, start.node));
         }
+        let mut members = start.nodes.clone();
+        members.sort_unstable();
+        let quorums = (start.phase1_quorum, start.phase2_quorum);
         if shared.members.is_empty() {
-            shared.members.clone_from(&start.nodes);
+            (shared.members, shared.quorums) = (members, quorums);
             shared.history.set_quorum(start.phase2_quorum);
-        } else if shared.members != start.nodes {
-            let facts = format!("the nodes are {:?} here and {:?} elsewhere", start.nodes, shared.members);
+        } else if (&shared.members, shared.quorums) != (&members, quorums) {
+            let facts = format!(
+                "the nodes are {members:?} with quorums {quorums:?} here, and {:?} with quorums {:?} elsewhere",
+                shared.members, shared.quorums
+            );
             return contradicts(FORM, facts);
         }
         let votes = said::votes(&start.votes, &shared.history);

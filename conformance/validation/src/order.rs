@@ -14,14 +14,14 @@ use paxos::NodeId;
 use paxos_recording::{
     Directory, Frame, ReadError, StartRecording,
     files::{Placed, StartId},
-    frame::{Body, Departure, Event},
     reader::Tail,
 };
 
 use crate::{
     history::Contradiction,
     node::{Node, SENT_BEFORE, Shared, Wait},
-    report::{Excerpt, Report, Violation},
+    excerpt::{self, Excerpt},
+    report::{Report, Violation},
 };
 
 /// The number of frames that are remembered for the excerpt of a violation.
@@ -37,6 +37,8 @@ pub struct Validator {
     shared: Shared,
     recent: VecDeque<Recent>,
     frames: u64,
+    /// The place of the lane whose frames are taken, and the number of frames that were taken from it in turn.
+    turn: (usize, usize),
 }
 
 /// A frame that was taken.
@@ -86,15 +88,6 @@ impl From<ReadError> for Halt {
     }
 }
 
-/// The progress of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Frames were taken.
-    Taken,
-    /// No frame can be taken before a recording grows.
-    Nothing,
-}
-
 impl Validator {
     /// Returns a validator of the recordings in a directory, which may still be empty.
     pub fn new(directory: &Path) -> Self {
@@ -104,6 +97,7 @@ impl Validator {
             shared: Shared::default(),
             recent: VecDeque::new(),
             frames: 0,
+            turn: (0, 0),
         }
     }
 
@@ -117,9 +111,14 @@ impl Validator {
         &self.shared
     }
 
-    /// The bytes that were read and belong to frames that were not taken, by node, and the description of the node.
-    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, String)> {
-        self.lanes.iter().map(|(id, lane)| (*id, lane.node.describe()))
+    /// The nodes with recordings, in their present states.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.lanes.iter().map(|(id, lane)| (*id, &lane.node))
+    }
+
+    /// The number of recorded bytes that were not read yet.
+    pub fn bytes_behind(&self) -> u64 {
+        self.lanes.values().filter_map(|lane| lane.reading.as_ref()).map(StartRecording::bytes_behind).sum()
     }
 
     /// Looks for starts that have no lane yet.
@@ -145,30 +144,44 @@ impl Validator {
         Ok(())
     }
 
-    /// Takes every frame that can be taken, and looks for new starts.
+    /// Looks for new starts, and takes every frame that can be taken. Returns true if there was one.
     ///
     /// # Errors
-    /// A frame contradicts a claim, or a recording is damaged.
-    pub fn advance(&mut self) -> Result<Progress, Halt> {
+    /// A frame contradicts a claim, or the directory cannot be read.
+    pub fn advance(&mut self) -> Result<bool, Halt> {
         self.scan()?;
-        let mut progress = Progress::Nothing;
-        loop {
-            let mut any = false;
-            let ids: Vec<_> = self.lanes.keys().copied().collect();
-            for id in ids {
-                for _ in 0..TURN {
-                    if !self.take_next(id)? {
-                        break;
-                    }
-                    any = true;
-                }
-            }
-            self.forget();
-            if !any {
-                return Ok(progress);
-            }
-            progress = Progress::Taken;
+        let mut any = false;
+        while self.next_frame()? {
+            any = true;
         }
+        Ok(any)
+    }
+
+    /// Takes one frame. Returns false if no frame can be taken before a recording grows.
+    ///
+    /// # Errors
+    /// The frame contradicts a claim.
+    pub fn next_frame(&mut self) -> Result<bool, Box<Violation>> {
+        for _ in 0..=self.lanes.len() {
+            let (place, taken) = self.turn;
+            let id = self.lanes.keys().nth(place).copied();
+            let Some(id) = id.filter(|_| taken < TURN) else {
+                self.turn = (if place < self.lanes.len() { place + 1 } else { 0 }, 0);
+                self.forget();
+                continue;
+            };
+            if self.take_next(id)? {
+                self.turn.1 += 1;
+                return Ok(true);
+            }
+            self.turn = (place + 1, 0);
+        }
+        Ok(false)
+    }
+
+    /// The frame that was taken last.
+    pub fn last_frame(&self) -> Option<&Recent> {
+        self.recent.back()
     }
 
     /// Takes the next frame of a node. Returns false if there is none, or if it has to wait.
@@ -259,18 +272,24 @@ impl Validator {
     fn finish_lanes(&mut self) -> Result<(), Halt> {
         loop {
             self.advance()?;
-            if let Some(id) = self.assumable() {
-                let lane = self.lanes.get_mut(&id).expect("it waits");
-                let head = lane.head.as_ref().expect("it waits");
-                let assumed = lane.node.assume(&head.body, &mut self.shared);
-                assumed.map_err(|contradiction| self.violation(id, contradiction))?;
-                continue;
+            if !self.assume_one()? {
+                return self.stuck().map_or(Ok(()), |violation| Err(violation.into()));
             }
-            return match self.stuck() {
-                Some(violation) => Err(violation.into()),
-                None => Ok(()),
-            };
         }
+    }
+
+    /// Assumes that a message was sent for which a node waits, if the recording of the sender is not complete. Returns false if
+    /// there is no such message.
+    ///
+    /// # Errors
+    /// The message contradicts a claim.
+    pub fn assume_one(&mut self) -> Result<bool, Box<Violation>> {
+        let Some(id) = self.assumable() else { return Ok(false) };
+        let lane = &self.lanes[&id];
+        let head = lane.head.as_ref().expect("it waits");
+        let assumed = lane.node.assume(&head.body, &mut self.shared);
+        assumed.map_err(|contradiction| self.violation(id, contradiction))?;
+        Ok(true)
     }
 
     /// The frame of each node that waits.
@@ -301,7 +320,7 @@ impl Validator {
             wait.sender().is_none_or(|sender| !waiting.contains_key(&sender))
         };
         let (id, (frame, wait)) = waiting.iter().find(is_last).or(waiting.iter().next())?;
-        let what = describe(&frame.body);
+        let what = excerpt::describe(&frame.body);
         let facts = match wait.sender() {
             None => format!("{what}; no node has taken this snapshot"),
             Some(sender) if waiting.contains_key(&sender) => {
@@ -371,29 +390,4 @@ fn incomplete(reading: &StartRecording) -> Option<String> {
     }
     let missing = reading.missing_file()?;
     Some(format!("{} is missing", missing.display()))
-}
-
-/// Describes a frame.
-pub fn describe(body: &Body) -> String {
-    match body {
-        Body::Step(step) => match &step.event {
-            Event::Message { from, message } => {
-                let message = message.map(|batch| step.batch(*batch).len());
-                format!("a message of node {from} arrives: {message:?}")
-            }
-            Event::Propose { batch } => {
-                format!("clients propose {} commands", step.batch(*batch).len())
-            }
-            event => format!("{event:?}"),
-        },
-        Body::Left(departures) => {
-            let messages = departures.iter().filter(|it| matches!(it, Departure::Message { .. }));
-            format!("{} messages leave", messages.count())
-        }
-        Body::Applied { first, applications } => {
-            format!("{} values are applied from {first:?} on", applications.len())
-        }
-        Body::Start(start) => format!("starts for the {}. time", start.incarnation),
-        body => format!("{body:?}"),
-    }
 }

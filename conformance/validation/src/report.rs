@@ -1,25 +1,19 @@
 //! The report of a validation, for people and for machines.
 
-use std::{
-    collections::VecDeque,
-    fmt::{self, Write as _},
-};
+use std::fmt;
 
 use indicatif::HumanCount;
 use paxos::NodeId;
-use paxos_recording::{Frame, files::Placed};
+use paxos_recording::files::Placed;
 use serde::{Serialize, ser::SerializeStruct as _};
 use verdict::Verdict;
 
 use crate::{
     coverage::Coverage,
+    excerpt::Excerpt,
     history::Contradiction,
     node::Shared,
-    order::{Recent, describe},
 };
-
-/// The number of frames of an excerpt.
-const EXCERPT: usize = 12;
 
 /// A claim that does not hold, and the place.
 #[derive(Clone, Debug, Default)]
@@ -38,47 +32,6 @@ pub struct Violation {
     pub excerpt: Excerpt,
 }
 
-/// The last frames before a violation, oldest first.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Excerpt(pub Vec<Line>);
-
-/// One frame of an excerpt.
-#[derive(Clone, Debug, Serialize)]
-pub struct Line {
-    /// The node.
-    pub node: u32,
-    /// The number of the start of the node.
-    pub start: u64,
-    /// The number of the frame in the recording of the start.
-    pub frame: u64,
-    /// The content of the frame.
-    pub text: String,
-}
-
-impl Excerpt {
-    /// Returns the last frames, with `last` at the end.
-    pub fn new(recent: &VecDeque<Recent>, id: NodeId, incarnation: u64, last: &Frame) -> Self {
-        let line = |node: NodeId, start, frame: &Frame| Line {
-            node: node.0,
-            start,
-            frame: frame.number,
-            text: describe(&frame.body),
-        };
-        let before = recent.iter().filter(|recent| {
-            let is_last = recent.node == id
-                && recent.incarnation == incarnation
-                && recent.frame.number == last.number;
-            !is_last
-        });
-        let mut lines: Vec<_> = before
-            .map(|recent| line(recent.node, recent.incarnation, &recent.frame))
-            .collect();
-        lines.drain(..lines.len().saturating_sub(EXCERPT - 1));
-        lines.push(line(id, incarnation, last));
-        Self(lines)
-    }
-}
-
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Contradiction { claim, facts } = &self.contradiction;
@@ -91,13 +44,10 @@ impl fmt::Display for Violation {
             writeln!(f)?;
         }
         writeln!(f, "  {facts}")?;
-        if !self.excerpt.0.is_empty() {
-            writeln!(f, "the last frames, in an order in which they can have happened:")?;
+        if !self.excerpt.is_empty() {
+            writeln!(f, "the frames that lead to it, in an order in which they can have happened:")?;
         }
-        for Line { node, start, frame, text } in &self.excerpt.0 {
-            writeln!(f, "  node {node} start {start} frame {frame:>6}  {text}")?;
-        }
-        Ok(())
+        write!(f, "{}", self.excerpt)
     }
 }
 
@@ -167,11 +117,10 @@ impl fmt::Display for Report {
                 writeln!(f, "  {:>12}  {kind}", HumanCount(count).to_string())?;
             }
         }
-        let mut text = String::new();
-        for kind in &never {
-            writeln!(text, "  never: {kind}")?;
+        if violation.is_none() {
+            never.iter().try_for_each(|kind| writeln!(f, "  never: {kind}"))?;
         }
-        f.write_str(text.trim_end_matches('\n'))
+        Ok(())
     }
 }
 

@@ -182,6 +182,13 @@ impl StartRecording {
         self.bytes
     }
 
+    /// The bytes of the file that were not read yet.
+    pub fn bytes_behind(&self) -> u64 {
+        let length = self.open.as_ref().and_then(|(_, file)| file.metadata().ok());
+        let read = self.before + self.buffer.len() as u64;
+        length.map_or(0, |metadata| metadata.len().saturating_sub(read))
+    }
+
     /// The place of the next frame.
     pub fn place(&self) -> Placed {
         let file = self.name.within(&self.directory);

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, str::FromStr, time::Duration
 
 use paxos::NodeId;
 use paxos_node::{Options, OptionsError};
+use paxos_recording::RecordingOptions;
 use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
@@ -104,6 +105,12 @@ struct Given {
     /// The seed for the random part of timeouts [default: a random number]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Record each step of the node in this directory, for `paxos-conformance validate`. Nodes may share it
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Record commands themselves; without it, a recording has only their digests
+    #[arg(long)]
+    record_values: bool,
 }
 
 /// The content of a file of settings.
@@ -270,6 +277,10 @@ impl Settings {
         }
         if let Some(bytes) = flags.snapshot_bytes.or(file.snapshot_bytes) {
             options = options.snapshot_bytes(bytes.0);
+        }
+        if let Some(directory) = flags.record.or(file.record) {
+            let values = flags.record_values || file.record_values;
+            options = options.recording(RecordingOptions::new(directory).with_values(values));
         }
         let options = options.build()?;
         let mut limits = paxos_kv::Limits::default();

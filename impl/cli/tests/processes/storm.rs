@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    env, thread,
+    env,
+    path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -84,6 +86,14 @@ fn duration() -> Duration {
     Duration::from_secs(given.unwrap_or(6))
 }
 
+/// Returns the flags with which the nodes of this test record, if the environment has a directory for recordings.
+fn recording() -> Vec<String> {
+    let Some(directory) = env::var_os("PAXOS_RECORDINGS") else { return Vec::new() };
+    let test = thread::current().name().unwrap_or("storm").replace("::", "-");
+    let directory = Path::new(&directory).join(test);
+    vec!["--record".to_owned(), directory.display().to_string()]
+}
+
 impl Storm {
     /// Runs the storm, and checks the cluster and the histories afterwards.
     pub(crate) fn rage(&self) {
@@ -93,7 +103,7 @@ impl Storm {
             // A flag may be given only once, so the storm's own flags replace the usual ones.
             let own = (self.flags)(id);
             let usual = FLAGS.chunks(2).filter(|flag| !own.contains(&flag[0])).flatten();
-            usual.chain(own).map(|&word| word.to_owned()).collect()
+            usual.chain(own).map(|&word| word.to_owned()).chain(recording()).collect()
         });
         let workload = Workload::start(&cluster.addresses, 4, seed);
         for id in cluster.ids().sample(&mut random, self.down as usize) {

@@ -1,0 +1,263 @@
+//! The commands about recorded runs: `validate`, `watch` and `show`.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use paxos_model::outputs;
+use paxos_recording::{Directory, ReadError};
+use paxos_validation::{
+    coverage::{Coverage, Kind},
+    itf,
+    order::{Halt, Validator},
+    report::{Report, Violation},
+};
+use verdict::{
+    Interrupt, Verdict,
+    layout::{laid_out, terminal_width},
+};
+
+/// The pause between two looks at the recordings of a running cluster.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The pause between two lines of progress.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// Arguments of `validate`.
+#[derive(Args)]
+pub(crate) struct ValidateArgs {
+    /// Directories with the recordings of all nodes of a cluster, one directory for each run.
+    #[arg(required = true, value_name = "DIR")]
+    directories: Vec<PathBuf>,
+    /// Write the reports to a file, as a JSON array with an object for each run.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Also print the number of transitions of each kind.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Arguments of `watch`.
+#[derive(Args)]
+pub(crate) struct WatchArgs {
+    /// The directory to which all nodes of the cluster record. The nodes and this command run on one machine.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Keep rate, lag and coverage in a file, in the text format of Prometheus.
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
+    /// End when no node has recorded anything for this long, in ms. Without it, watch until a signal.
+    #[arg(long, value_name = "MS")]
+    idle_ms: Option<u64>,
+    /// Also print the number of transitions of each kind.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Args)]
+pub(crate) struct ShowArgs {
+    /// The directory with the recordings.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Also write the run to a file, as a trace in the format ITF.
+    #[arg(long, value_name = "FILE")]
+    itf: Option<PathBuf>,
+}
+
+/// The result of a command: its text, and the exit code.
+pub(crate) struct Printed {
+    pub(crate) text: String,
+    pub(crate) code: u8,
+}
+
+/// Unusable input.
+pub(crate) type Unusable = String;
+
+/// Validates each run.
+pub(crate) fn validate(args: &ValidateArgs) -> Result<Printed, Unusable> {
+    outputs::try_files([("--json", &args.json)]).map_err(|error| error.to_string())?;
+    let (mut text, mut reports) = (String::new(), Vec::new());
+    for directory in &args.directories {
+        let report = report_of(directory)?;
+        if args.directories.len() > 1 {
+            writeln!(text, "{}:", directory.display()).expect("a string has room");
+        }
+        text += &laid_out(&report, args.verbose, terminal_width());
+        reports.push(report);
+    }
+    if reports.len() > 1 {
+        text += &summary(&reports);
+    }
+    if let Some(path) = &args.json {
+        let json = serde_json::to_string(&reports).expect("a report is JSON") + "\n";
+        outputs::write("--json", path, &json).map_err(|error| error.to_string())?;
+    }
+    let verdict = Verdict::worst(reports.iter().map(|report| &report.verdict));
+    Ok(Printed { text: text.trim_end().to_owned(), code: verdict.exit_code() })
+}
+
+fn report_of(directory: &Path) -> Result<Report, Unusable> {
+    Directory::read(directory).map_err(|error| error.to_string())?;
+    Validator::new(directory).finish().map_err(|error| error.to_string())
+}
+
+/// Returns the verdict over several runs, and the kinds of transitions that none of them has exercised.
+fn summary(reports: &[Report]) -> String {
+    let verdict = Verdict::worst(reports.iter().map(|report| &report.verdict));
+    let frames: u64 = reports.iter().map(|report| report.frames).sum();
+    let mut coverage = Coverage::default();
+    reports.iter().for_each(|report| coverage.merge(&report.coverage));
+    let never: Vec<_> = coverage.never().map(|kind| format!("  never: {kind}\n")).collect();
+    let exercised = coverage.exercised().count();
+    format!(
+        "all {} runs: {verdict}; {frames} frames; {exercised} of {} kinds of transitions\n{}",
+        reports.len(),
+        exercised + never.len(),
+        never.concat()
+    )
+}
+
+/// Watches a running cluster until a step is not the model's, or until a signal.
+pub(crate) fn watch(args: &WatchArgs, interrupt: &Interrupt) -> Result<Printed, Unusable> {
+    outputs::try_files([("--metrics", &args.metrics)]).map_err(|error| error.to_string())?;
+    let mut validator = Validator::new(&args.directory);
+    let (mut stuck, mut shown, mut frames_shown) = (None, Instant::now(), 0);
+    let (mut frames, mut grown) = (0, Instant::now());
+    let idle = args.idle_ms.map(Duration::from_millis);
+    loop {
+        match validator.advance() {
+            Ok(_) => {}
+            Err(Halt::Unreadable(error)) => return Err(error.to_string()),
+            Err(Halt::Violated(violation)) => return Ok(alarm(args, validator, violation)),
+        }
+        // A message that a node receives is in the recording of its sender before. So two looks that miss it are enough.
+        let now = validator.stuck();
+        let place = now.as_ref().map(|violation| (violation.node, violation.frame));
+        if place.is_some() && place == stuck {
+            match validator.assume_one() {
+                Ok(true) => continue,
+                Ok(false) => {
+                    let violation = now.expect("its place was compared");
+                    return Ok(alarm(args, validator, violation));
+                }
+                Err(violation) => return Ok(alarm(args, validator, violation)),
+            }
+        }
+        stuck = place;
+        if validator.frames() > frames {
+            (frames, grown) = (validator.frames(), Instant::now());
+        }
+        if shown.elapsed() >= PROGRESS {
+            let rate = (frames - frames_shown) as f64 / shown.elapsed().as_secs_f64();
+            progress(&validator, rate);
+            write_metrics(args, &validator, rate, false)?;
+            (shown, frames_shown) = (Instant::now(), frames);
+        }
+        let is_idle = idle.is_some_and(|idle| frames > 0 && grown.elapsed() >= idle);
+        if interrupt.requested() || is_idle {
+            write_metrics(args, &validator, 0.0, false)?;
+            let report = validator.report(None);
+            let code = report.verdict.exit_code();
+            return Ok(Printed { text: laid_out(&report, args.verbose, terminal_width()), code });
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+fn alarm(args: &WatchArgs, validator: Validator, violation: Box<Violation>) -> Printed {
+    // The alarm is more important than the metrics.
+    let _ = write_metrics(args, &validator, 0.0, true);
+    let report = validator.report(Some(violation));
+    let mut text = laid_out(&report, args.verbose, terminal_width());
+    if let Some(violation) = &report.violation {
+        let diagram = violation.excerpt.diagram(violation.contradiction.claim);
+        write!(text, "\n{}", diagram.mermaid()).expect("a string has room");
+    }
+    Printed { text, code: 1 }
+}
+
+fn progress(validator: &Validator, rate: f64) {
+    let coverage = &validator.shared().coverage;
+    let line = format!(
+        "{} frames, {rate:.0}/s, {} bytes behind, {} of {} kinds of transitions",
+        validator.frames(),
+        validator.bytes_behind(),
+        coverage.exercised().count(),
+        Kind::ALL.len()
+    );
+    let mut err = io::stderr().lock();
+    // If standard error is closed, the alarm and the exit code remain.
+    let _ = if err.is_terminal() { write!(err, "\r\x1b[2K{line}") } else { writeln!(err, "{line}") };
+    let _ = err.flush();
+}
+
+fn write_metrics(
+    args: &WatchArgs,
+    validator: &Validator,
+    rate: f64,
+    violated: bool,
+) -> Result<(), Unusable> {
+    let Some(path) = &args.metrics else { return Ok(()) };
+    let mut text = String::new();
+    let mut gauge = |name: &str, help: &str, value: String| {
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}")
+            .expect("a string has room");
+    };
+    let coverage = &validator.shared().coverage;
+    gauge("paxos_watch_frames_total", "Frames that were validated.", validator.frames().to_string());
+    gauge("paxos_watch_frames_per_second", "Frames in the last second.", format!("{rate:.1}"));
+    let behind = validator.bytes_behind().to_string();
+    gauge("paxos_watch_bytes_behind", "Recorded bytes that were not validated.", behind);
+    let kinds = coverage.exercised().count().to_string();
+    gauge("paxos_watch_kinds_exercised", "Kinds of transitions that were exercised.", kinds);
+    let violated = u8::from(violated).to_string();
+    gauge("paxos_watch_violated", "1 if a step was not the model's.", violated);
+    // A reader must not find half of the file.
+    let new = path.with_extension("new");
+    fs::write(&new, text)
+        .and_then(|()| fs::rename(&new, path))
+        .map_err(|error| format!("--metrics {}: {error}", path.display()))
+}
+
+/// Prints all frames, in an order in which messages are sent before they arrive. Stops at a violation.
+pub(crate) fn show(
+    args: &ShowArgs,
+    mut print: impl FnMut(String) -> io::Result<()>,
+) -> Result<Printed, Unusable> {
+    outputs::try_files([("--itf", &args.itf)]).map_err(|error| error.to_string())?;
+    let unusable = |error: ReadError| error.to_string();
+    Directory::read(&args.directory).map_err(unusable)?;
+    let mut trace = args.itf.as_ref().map(|_| itf::Trace::default());
+    let mut validator = Validator::new(&args.directory);
+    validator.scan().map_err(unusable)?;
+    let violation = loop {
+        match validator.next_frame() {
+            Ok(true) => {
+                let recent = validator.last_frame().expect("it was just taken");
+                print(recent.to_string()).map_err(|error| error.to_string())?;
+                if let Some(trace) = &mut trace {
+                    trace.add(recent, &validator);
+                }
+            }
+            Ok(false) => match validator.assume_one() {
+                Ok(true) => {}
+                Ok(false) => break validator.stuck(),
+                Err(violation) => break Some(violation),
+            },
+            Err(violation) => break Some(violation),
+        }
+    };
+    if let (Some(path), Some(trace)) = (&args.itf, &trace) {
+        outputs::write("--itf", path, &trace.to_json()).map_err(|error| error.to_string())?;
+    }
+    let report = validator.report(violation);
+    let text = laid_out(&report, false, terminal_width());
+    Ok(Printed { text, code: report.verdict.exit_code() })
+}
