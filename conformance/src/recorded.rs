@@ -193,7 +193,8 @@ fn progress(validator: &Validator, rate: f64) {
     );
     let mut err = io::stderr().lock();
     // If standard error is closed, the alarm and the exit code remain.
-    let _ = if err.is_terminal() { write!(err, "\r\x1b[2K{line}") } else { writeln!(err, "{line}") };
+    let _ =
+        if err.is_terminal() { write!(err, "\r\x1b[2K{line}") } else { writeln!(err, "{line}") };
     let _ = err.flush();
 }
 
@@ -211,7 +212,11 @@ fn write_metrics(
             .expect("a string has room");
     };
     let coverage = &validator.shared().coverage;
-    gauge("paxos_watch_frames_total", "Frames that were validated.", validator.frames().to_string());
+    gauge(
+        "paxos_watch_frames_total",
+        "Frames that were validated.",
+        validator.frames().to_string(),
+    );
     gauge("paxos_watch_frames_per_second", "Frames in the last second.", format!("{rate:.1}"));
     let behind = validator.bytes_behind().to_string();
     gauge("paxos_watch_bytes_behind", "Recorded bytes that were not validated.", behind);

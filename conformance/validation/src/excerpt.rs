@@ -118,8 +118,7 @@ impl Excerpt {
         nodes.sort_unstable();
         nodes.dedup();
         let mut diagram = Diagram::new(claim);
-        let lanes: Vec<_> =
-            nodes.iter().map(|node| diagram.lane(format!("node {node}"))).collect();
+        let lanes: Vec<_> = nodes.iter().map(|node| diagram.lane(format!("node {node}"))).collect();
         let lane = |node: u32| lanes[nodes.iter().position(|it| *it == node).expect("it has one")];
         for (at, line) in (0..).zip(&self.0) {
             match line.sent_by {
@@ -147,7 +146,12 @@ impl fmt::Display for Excerpt {
 impl fmt::Display for Recent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { node, incarnation, frame } = self;
-        write!(f, "node {node} start {incarnation} frame {:>6}  {}", frame.number, describe(&frame.body))
+        write!(
+            f,
+            "node {node} start {incarnation} frame {:>6}  {}",
+            frame.number,
+            describe(&frame.body)
+        )
     }
 }
 
@@ -165,7 +169,9 @@ pub fn describe(body: &Body) -> String {
         Body::Left(departures) => {
             let all = departures.iter().map(|departure| match departure {
                 Departure::Message { to, .. } => format!("to {to:?}"),
-                Departure::Answer { to, at, .. } => format!("an answer to node {to}: reads below {at:?}"),
+                Departure::Answer { to, at, .. } => {
+                    format!("an answer to node {to}: reads below {at:?}")
+                }
             });
             format!("sends {}", all.collect::<Vec<_>>().join(", "))
         }

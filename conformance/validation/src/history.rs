@@ -66,11 +66,13 @@ fn contradicts(claim: &'static str, facts: String) -> Checked {
 /// One ballot has one value in each slot.
 pub const ONE_VALUE: &str = "a ballot has one value in each slot";
 /// A quorum of durable votes is behind each value that a node takes as chosen.
-pub const QUORUM: &str = "a quorum of durable votes is behind each value that a node takes as chosen";
+pub const QUORUM: &str =
+    "a quorum of durable votes is behind each value that a node takes as chosen";
 /// No two values are chosen in a slot.
 pub const AGREEMENT: &str = "one value is chosen in each slot";
 /// Nodes apply the chosen values.
-pub const APPLIES_CHOSEN: &str = "a node applies the values that are chosen, each once and in the order of the log";
+pub const APPLIES_CHOSEN: &str =
+    "a node applies the values that are chosen, each once and in the order of the log";
 /// All nodes get the same results.
 pub const DETERMINISM: &str = "all nodes get the same result when they apply the same log";
 
@@ -98,7 +100,11 @@ impl History {
             Some(known) if known.value == *value => Ok(()),
             Some(known) => contradicts(
                 ONE_VALUE,
-                format!("ballot {ballot:?} has {} and {} in {slot:?}", short(&known.value), short(value)),
+                format!(
+                    "ballot {ballot:?} has {} and {} in {slot:?}",
+                    short(&known.value),
+                    short(value)
+                ),
             ),
         }
     }
@@ -141,7 +147,8 @@ impl History {
             entry.chosen = Some(value.clone());
             return Ok(());
         }
-        let votes = of_value.map(|it| format!("{} in ballot {:?}", it.votes.count_ones(), it.ballot));
+        let votes =
+            of_value.map(|it| format!("{} in ballot {:?}", it.votes.count_ones(), it.ballot));
         let votes: Vec<_> = votes.collect();
         let votes = if votes.is_empty() { "none".to_owned() } else { votes.join(", ") };
         let facts = format!(
@@ -179,7 +186,8 @@ impl History {
         match entry.answer {
             None => entry.answer = Some((node, applied.answer)),
             Some((other, answer)) if answer != applied.answer => {
-                let facts = format!("node {node} gets another result than node {other} in {slot:?}");
+                let facts =
+                    format!("node {node} gets another result than node {other} in {slot:?}");
                 return contradicts(DETERMINISM, facts);
             }
             Some(_) => {}

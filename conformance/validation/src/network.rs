@@ -92,9 +92,7 @@ fn ranged(message: &Message<u64>, to: Option<NodeId>) -> Option<(Group, Range<u6
         }
         Message::Chosen { ballot, first, count } => all(Ranged::Chosen, ballot, run(first, count)),
         Message::Confirm { ballot, round } => all(Ranged::Confirm, ballot, one(round)),
-        Message::Confirmed { ballot, round } => {
-            ((Ranged::Confirmed, Some(ballot), to), one(round))
-        }
+        Message::Confirmed { ballot, round } => ((Ranged::Confirmed, Some(ballot), to), one(round)),
         Message::Heartbeat { ballot, chosen_below } => {
             all(Ranged::Heartbeat, ballot, one(chosen_below.0))
         }

@@ -6,16 +6,10 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use paxos::{NodeId, Slot};
-use paxos_model::cluster::node::{
-    state::Acceptor,
-    unbounded::Unbounded,
-    universe::SlotMap as _,
-};
+use paxos_model::cluster::node::{state::Acceptor, unbounded::Unbounded, universe::SlotMap as _};
 use paxos_recording::{
     MessageId,
-    frame::{
-        Body, ChosenValues, Departure, Event, Message, Record, Refused, Start, Step, To,
-    },
+    frame::{Body, ChosenValues, Departure, Event, Message, Record, Refused, Start, Step, To},
     identity::{StateId, of_batch},
 };
 
@@ -34,7 +28,8 @@ pub const DURABLE: &str = "what was durable before a node ended is there when it
 /// A node recovers only its own records.
 pub const RECORDED: &str = "a node recovers only what its steps have recorded";
 /// Messages leave after their records.
-pub const AFTER_RECORDS: &str = "a message leaves only after the records on which it depends are durable";
+pub const AFTER_RECORDS: &str =
+    "a message leaves only after the records on which it depends are durable";
 /// Only messages of the replica leave.
 pub const PRODUCED: &str = "a node sends only the messages that its replica has produced";
 /// Each received message was sent.
@@ -42,12 +37,12 @@ pub const SENT_BEFORE: &str = "a message that a node receives was sent before";
 /// Reads see what they have to see.
 pub const READS: &str = "a read runs only on a state that has every slot that the read must see";
 /// Snapshots contain only applied slots.
-pub const SNAPSHOTS: &str = "a snapshot contains only slots that its node has applied, or is the snapshot of another node";
+pub const SNAPSHOTS: &str =
+    "a snapshot contains only slots that its node has applied, or is the snapshot of another node";
 /// Only slots in a durable snapshot are trimmed.
 pub const TRIMS: &str = "a node trims only slots whose effect is in a durable snapshot";
 /// A recording has the frames of a node in order.
-pub const FORM: &str =
-    "a recording begins with a start; no two starts of a node have one number, and all have the same members";
+pub const FORM: &str = "a recording begins with a start; no two starts of a node have one number, and all have the same members";
 
 /// All claims that a validation checks.
 pub const CLAIMS: &[&str] = &[
@@ -208,9 +203,11 @@ impl Node {
         match body {
             Body::Step(step) => {
                 let Event::Message { from, message } = &step.event else { return None };
-                let known = shared.members.contains(from) && *from != self.id;
+                // A replica ignores the messages of strangers.
+                let stranger = !shared.members.contains(from);
                 let (message, id) = measured(step, message);
-                let sent = !known || shared.network.has(*from, self.id, &message, id);
+                let sent = stranger
+                    || *from != self.id && shared.network.has(*from, self.id, &message, id);
                 (!sent).then_some(Wait::Message(*from))
             }
             Body::Answer { from, batch, at } => {
@@ -343,7 +340,10 @@ fn assume_effects(
 impl Node {
     fn start(&mut self, start: &Start, shared: &mut Shared) -> Checked<Option<Doubt>> {
         if start.node != self.id {
-            return contradicts(FORM, format!("the recording of node {} is node {}'s", self.id, start.node));
+            return contradicts(
+                FORM,
+                format!("the recording of node {} is node {}'s", self.id, start.node),
+            );
         }
         let mut members = start.nodes.clone();
         members.sort_unstable();
@@ -368,9 +368,8 @@ impl Node {
             None if follows => {
                 let fresh = recovered == Acceptor::default() && start.snapshot.is_none();
                 shared.coverage.add(Kind::Start);
-                (!fresh).then(|| {
-                    format!("node {} had a state when its first recording began", self.id)
-                })
+                (!fresh)
+                    .then(|| format!("node {} had a state when its first recording began", self.id))
             }
             _ if start.incarnation <= self.incarnation => {
                 let facts = format!("there are two recordings of start {}", start.incarnation);
@@ -396,7 +395,10 @@ impl Node {
         }
         let applied = start.snapshot.map_or(Slot(0), |(below, _)| below);
         if applied.0 < recovered.trimmed.0 {
-            let facts = format!("slots below {:?} are trimmed, and the snapshot has those below {applied:?}", recovered.trimmed);
+            let facts = format!(
+                "slots below {:?} are trimmed, and the snapshot has those below {applied:?}",
+                recovered.trimmed
+            );
             return contradicts(TRIMS, facts);
         }
         let Some(replica) = Replica::start(start, recovered) else {
@@ -491,8 +493,11 @@ fn missing(durable: &Acceptor<Unbounded>, recovered: &Acceptor<Unbounded>) -> Op
     durable.votes.filled().find_map(|(slot, vote)| {
         let vote = vote?;
         let is = recovered.votes.at(slot);
-        let there = slot < recovered.trimmed || is.as_ref().is_some_and(|is| is.ballot >= vote.ballot);
-        (!there).then(|| format!("the vote in {slot:?} was in ballot {:?}, and is missing", vote.ballot))
+        let there =
+            slot < recovered.trimmed || is.as_ref().is_some_and(|is| is.ballot >= vote.ballot);
+        (!there).then(|| {
+            format!("the vote in {slot:?} was in ballot {:?}, and is missing", vote.ballot)
+        })
     })
 }
 
@@ -505,7 +510,9 @@ impl Running {
         if let Event::Snapshot { below } = step.event {
             let durable = self.snapshots.iter().map(|(below, _)| *below).max().unwrap_or_default();
             if below > durable {
-                let facts = format!("it trims the slots below {below:?}; its snapshots have those below {durable:?}");
+                let facts = format!(
+                    "it trims the slots below {below:?}; its snapshots have those below {durable:?}"
+                );
                 return contradicts(TRIMS, facts);
             }
         }
@@ -559,27 +566,44 @@ impl Running {
         }
         let votes = self.compare_records(step, expected, history)?;
         self.compare_chosen(step, expected, history)?;
-        let taken: Vec<_> = step.taken.iter().map(|run| run.first.0..run.first.0 + run.count).collect();
+        let taken: Vec<_> =
+            step.taken.iter().map(|run| run.first.0..run.first.0 + run.count).collect();
         if !expected.taken.iter().eq(&taken) {
-            return differ("slots of proposals", format!("{:?}", expected.taken), format!("{taken:?}"));
+            return differ(
+                "slots of proposals",
+                format!("{:?}", expected.taken),
+                format!("{taken:?}"),
+            );
         }
-        let reads: Vec<_> = step.reads.iter().map(|(token, at)| (*token, said::slot(*at))).collect();
+        let reads: Vec<_> =
+            step.reads.iter().map(|(token, at)| (*token, said::slot(*at))).collect();
         if reads != expected.reads {
-            return differ("confirmed reads", format!("{:?}", expected.reads), format!("{reads:?}"));
+            return differ(
+                "confirmed reads",
+                format!("{:?}", expected.reads),
+                format!("{reads:?}"),
+            );
         }
         let refused: u64 = step.refused.iter().map(|refused| refused.count).sum();
         let reads = expected.refused_reads.as_ref().map_or(0, |(tokens, _)| tokens.len() as u64);
         let wanted = expected.refused_proposals.map_or(0, |(count, _)| count) + reads;
         let reasons = expected.refused_proposals.iter().map(|(_, refusal)| refusal);
         let mut reasons = reasons.chain(expected.refused_reads.iter().map(|(_, refusal)| refusal));
-        let wrong = step.refused.iter().find(|Refused { refusal, .. }| !reasons.clone().any(|it| it == refusal));
+        let wrong = step
+            .refused
+            .iter()
+            .find(|Refused { refusal, .. }| !reasons.clone().any(|it| it == refusal));
         if refused != wanted || wrong.is_some() {
             let model = format!("{wanted} refused: {:?}", reasons.next());
             return differ("refused requests", model, format!("{:?}", step.refused));
         }
         let fetch: Vec<_> = step.fetch.iter().map(|&id| said::node(id)).collect();
         if fetch != expected.fetch {
-            return differ("wanted snapshots", format!("{:?}", expected.fetch), format!("{fetch:?}"));
+            return differ(
+                "wanted snapshots",
+                format!("{:?}", expected.fetch),
+                format!("{fetch:?}"),
+            );
         }
         Ok(votes)
     }
@@ -594,14 +618,19 @@ impl Running {
         let (mut votes, mut promised, mut trimmed) = (Vec::new(), None, None);
         for record in &step.records {
             match record {
-                Record::Promised(ballot) if promised.is_none() => promised = Some(said::ballot(*ballot)),
-                Record::Trimmed { below } if trimmed.is_none() => trimmed = Some(said::slot(*below)),
+                Record::Promised(ballot) if promised.is_none() => {
+                    promised = Some(said::ballot(*ballot))
+                }
+                Record::Trimmed { below } if trimmed.is_none() => {
+                    trimmed = Some(said::slot(*below))
+                }
                 Record::Promised(_) | Record::Trimmed { .. } => {
                     return differ("records", "no two of a kind", format!("{record:?}"));
                 }
                 Record::Accepted { ballot, first, batch } => {
                     let ballot = said::ballot(*ballot);
-                    for (slot, value) in (first.0..).map(said::Slot).zip(step.batch(*batch).iter()) {
+                    for (slot, value) in (first.0..).map(said::Slot).zip(step.batch(*batch).iter())
+                    {
                         let value = said::Values::value(history, slot, value);
                         let vote = acceptor.votes.at(slot);
                         if vote.is_none_or(|vote| vote.ballot != ballot || vote.value != value) {
@@ -618,7 +647,8 @@ impl Running {
         let mut new: Vec<_> = expected.change.votes.iter().map(|(slot, _)| *slot).collect();
         new.sort_unstable();
         if !votes.iter().map(|(slot, _)| *slot).eq(new.iter().copied()) {
-            let found = format!("votes in {:?}", votes.iter().map(|(slot, _)| slot).collect::<Vec<_>>());
+            let found =
+                format!("votes in {:?}", votes.iter().map(|(slot, _)| slot).collect::<Vec<_>>());
             return differ("records", format!("votes in {new:?}"), found);
         }
         let raised = expected.change.promised.is_some();
@@ -652,7 +682,9 @@ impl Running {
             for number in 0..count {
                 let slot = said::slot(chosen.first.plus(number));
                 let value = match listed {
-                    Some(values) => Some(said::Values::value(history, slot, &values[number as usize])),
+                    Some(values) => {
+                        Some(said::Values::value(history, slot, &values[number as usize]))
+                    }
                     None => self.replica.acceptor().votes.at(slot).map(|vote| vote.value),
                 };
                 let next = slots.next();
@@ -689,19 +721,28 @@ fn received_values(
     history: &History,
 ) -> Checked {
     let mut wrong = None;
-    said::parts(message, history, |batch| step.batch(*batch), |said| {
-        let known = match &said {
-            said::Said::Accept(ballot, slot, value) => history.has_proposed(*slot, *ballot, value),
-            said::Said::Learned(slot, value) => history.is_chosen(*slot, value),
-            _ => true,
-        };
-        if !known {
-            wrong.get_or_insert(said);
-        }
-    });
+    said::parts(
+        message,
+        history,
+        |batch| step.batch(*batch),
+        |said| {
+            let known = match &said {
+                said::Said::Accept(ballot, slot, value) => {
+                    history.has_proposed(*slot, *ballot, value)
+                }
+                said::Said::Learned(slot, value) => history.is_chosen(*slot, value),
+                _ => true,
+            };
+            if !known {
+                wrong.get_or_insert(said);
+            }
+        },
+    );
     match wrong {
         None => Ok(()),
-        Some(said) => contradicts(SENT_BEFORE, format!("{said:?} arrives; its sender sent another value")),
+        Some(said) => {
+            contradicts(SENT_BEFORE, format!("{said:?} arrives; its sender sent another value"))
+        }
     }
 }
 
@@ -739,7 +780,9 @@ impl Running {
                 if left > 1 {
                     self.answers.insert(answer, left - 1);
                 } else if self.answers.remove(&answer).is_none() {
-                    let facts = format!("node {to} is told that its batch {batch} must see the slots below {at:?}; no such batch is confirmed");
+                    let facts = format!(
+                        "node {to} is told that its batch {batch} must see the slots below {at:?}; no such batch is confirmed"
+                    );
                     return contradicts(READS, facts);
                 }
                 shared.network.send_answer(id, *to, *batch, *at);
@@ -748,7 +791,10 @@ impl Running {
                 let mut produced = self.produced.iter();
                 let place = produced.position(|it| it.to == *to && it.id == *message);
                 let Some(produced) = place.and_then(|place| self.produced.remove(place)) else {
-                    return contradicts(PRODUCED, format!("a message to {to:?} leaves that no step has produced"));
+                    return contradicts(
+                        PRODUCED,
+                        format!("a message to {to:?} leaves that no step has produced"),
+                    );
                 };
                 if self.pending.iter().any(|pending| pending.step <= produced.step) {
                     let early = match produced.message {
@@ -758,7 +804,10 @@ impl Running {
                         _ => false,
                     };
                     if !early {
-                        return contradicts(AFTER_RECORDS, format!("{:?} leaves", produced.message));
+                        return contradicts(
+                            AFTER_RECORDS,
+                            format!("{:?} leaves", produced.message),
+                        );
                     }
                     shared.coverage.add(Kind::LeftEarly);
                 }
@@ -816,7 +865,10 @@ impl Running {
             self.applied = below;
         } else {
             if below > self.applied {
-                let facts = format!("the snapshot names the slots below {below:?}; those below {:?} are applied", self.applied);
+                let facts = format!(
+                    "the snapshot names the slots below {below:?}; those below {:?} are applied",
+                    self.applied
+                );
                 return contradicts(SNAPSHOTS, facts);
             }
             shared.coverage.add(Kind::Saved);

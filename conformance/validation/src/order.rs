@@ -18,9 +18,9 @@ use paxos_recording::{
 };
 
 use crate::{
+    excerpt::{self, Excerpt},
     history::Contradiction,
     node::{Node, SENT_BEFORE, Shared, Wait},
-    excerpt::{self, Excerpt},
     report::{Report, Violation},
 };
 
@@ -118,7 +118,11 @@ impl Validator {
 
     /// The number of recorded bytes that were not read yet.
     pub fn bytes_behind(&self) -> u64 {
-        self.lanes.values().filter_map(|lane| lane.reading.as_ref()).map(StartRecording::bytes_behind).sum()
+        self.lanes
+            .values()
+            .filter_map(|lane| lane.reading.as_ref())
+            .map(StartRecording::bytes_behind)
+            .sum()
     }
 
     /// Looks for starts that have no lane yet.
@@ -162,7 +166,8 @@ impl Validator {
     /// # Errors
     /// The frame contradicts a claim.
     pub fn next_frame(&mut self) -> Result<bool, Box<Violation>> {
-        for _ in 0..=self.lanes.len() {
+        // Each lane is tried once more after the lane at which the turn began, with a step between the last lane and the first.
+        for _ in 0..self.lanes.len() + 2 {
             let (place, taken) = self.turn;
             let id = self.lanes.keys().nth(place).copied();
             let Some(id) = id.filter(|_| taken < TURN) else {
@@ -244,7 +249,8 @@ impl Validator {
 
     fn forget(&mut self) {
         let members = &self.shared.members;
-        let trimmed = members.iter().map(|id| self.lanes.get(id).map_or(0, |lane| lane.node.trimmed()));
+        let trimmed =
+            members.iter().map(|id| self.lanes.get(id).map_or(0, |lane| lane.node.trimmed()));
         if let Some(below) = trimmed.min() {
             self.shared.history.forget(below);
         }
@@ -302,7 +308,8 @@ impl Validator {
 
     /// Returns a node that waits for a message of a node whose recordings are not complete.
     fn assumable(&self) -> Option<NodeId> {
-        let doubtful = |id: &NodeId| self.lanes.get(id).is_none_or(|lane| !lane.doubts().is_empty());
+        let doubtful =
+            |id: &NodeId| self.lanes.get(id).is_none_or(|lane| !lane.doubts().is_empty());
         let any = self.shared.members.iter().any(doubtful);
         let mut waiting = self.waiting();
         waiting
@@ -316,15 +323,17 @@ impl Validator {
     pub fn stuck(&self) -> Option<Box<Violation>> {
         let waiting: BTreeMap<_, _> =
             self.waiting().map(|(id, frame, wait)| (id, (frame, wait))).collect();
-        let is_last = |(_, (_, wait)): &(&NodeId, &(&Frame, Wait))| {
-            wait.sender().is_none_or(|sender| !waiting.contains_key(&sender))
+        let is_last = |(id, (_, wait)): &(&NodeId, &(&Frame, Wait))| {
+            wait.sender().is_none_or(|sender| sender == **id || !waiting.contains_key(&sender))
         };
         let (id, (frame, wait)) = waiting.iter().find(is_last).or(waiting.iter().next())?;
         let what = excerpt::describe(&frame.body);
         let facts = match wait.sender() {
             None => format!("{what}; no node has taken this snapshot"),
-            Some(sender) if waiting.contains_key(&sender) => {
-                format!("{what}; node {sender} did not send it before, and waits itself: the order has a cycle")
+            Some(sender) if sender != *id && waiting.contains_key(&sender) => {
+                format!(
+                    "{what}; node {sender} did not send it before, and waits itself: the order has a cycle"
+                )
             }
             Some(sender) => format!("{what}; node {sender} never sent it"),
         };
@@ -344,12 +353,19 @@ impl Validator {
 
     fn violation(&self, id: NodeId, contradiction: Contradiction) -> Box<Violation> {
         match self.recent.back() {
-            Some(recent) if recent.node == id => self.violation_at(id, &recent.frame, contradiction),
+            Some(recent) if recent.node == id => {
+                self.violation_at(id, &recent.frame, contradiction)
+            }
             _ => Box::new(Violation { node: Some(id), contradiction, ..Violation::default() }),
         }
     }
 
-    fn violation_at(&self, id: NodeId, frame: &Frame, contradiction: Contradiction) -> Box<Violation> {
+    fn violation_at(
+        &self,
+        id: NodeId,
+        frame: &Frame,
+        contradiction: Contradiction,
+    ) -> Box<Violation> {
         let incarnation = self.lanes.get(&id).map(|lane| lane.node.incarnation());
         Box::new(Violation {
             node: Some(id),
@@ -364,7 +380,6 @@ impl Validator {
     fn place(&self, id: NodeId) -> Option<Placed> {
         self.lanes.get(&id)?.reading.as_ref().map(StartRecording::place)
     }
-
 }
 
 impl Lane {

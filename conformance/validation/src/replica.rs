@@ -165,7 +165,8 @@ impl Replica {
 
     /// Returns the slot after the last one that has a vote or a known chosen value.
     fn log_end(&self) -> Slot {
-        let end = |slot: Option<Slot>| slot.map_or(self.live.acceptor.trimmed, |Slot(n)| Slot(n + 1));
+        let end =
+            |slot: Option<Slot>| slot.map_or(self.live.acceptor.trimmed, |Slot(n)| Slot(n + 1));
         let voted = self.live.acceptor.votes.filled().next_back().map(|(slot, _)| slot);
         let known = self.live.chosen.filled().next_back().map(|(slot, _)| slot);
         end(voted).max(end(known))
@@ -360,13 +361,7 @@ impl Turn<'_> {
         });
     }
 
-    fn promise(
-        &mut self,
-        from: NodeId,
-        ballot: Ballot,
-        trimmed: Slot,
-        reports: said::Votes,
-    ) {
+    fn promise(&mut self, from: NodeId, ballot: Ballot, trimmed: Slot, reports: said::Votes) {
         let replica = &mut *self.replica;
         let Role::Candidate { heard, .. } = &replica.live.role else {
             return self.cover(Kind::PromiseLate);
@@ -505,11 +500,7 @@ impl Turn<'_> {
         self.cover(Kind::LearnAnswers);
     }
 
-    fn propose(
-        &mut self,
-        batch: &[paxos_recording::frame::Value],
-        values: &impl Values,
-    ) {
+    fn propose(&mut self, batch: &[paxos_recording::frame::Value], values: &impl Values) {
         if !self.replica.leads() {
             let refusal = Refusal::NotLeader { leader: self.replica.leader() };
             self.expected.refused_proposals = Some((batch.len() as u64, refusal));

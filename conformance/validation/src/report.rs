@@ -8,12 +8,7 @@ use paxos_recording::files::Placed;
 use serde::{Serialize, ser::SerializeStruct as _};
 use verdict::Verdict;
 
-use crate::{
-    coverage::Coverage,
-    excerpt::Excerpt,
-    history::Contradiction,
-    node::Shared,
-};
+use crate::{coverage::Coverage, excerpt::Excerpt, history::Contradiction, node::Shared};
 
 /// A claim that does not hold, and the place.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +40,10 @@ impl fmt::Display for Violation {
         }
         writeln!(f, "  {facts}")?;
         if !self.excerpt.is_empty() {
-            writeln!(f, "the frames that lead to it, in an order in which they can have happened:")?;
+            writeln!(
+                f,
+                "the frames that lead to it, in an order in which they can have happened:"
+            )?;
         }
         write!(f, "{}", self.excerpt)
     }
@@ -128,9 +126,10 @@ impl Serialize for Report {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_struct("Report", 7)?;
         map.serialize_field("verdict", &self.verdict)?;
-        map.serialize_field("violation", &self.violation.as_deref().map(|violation| {
-            serde_violation(violation)
-        }))?;
+        map.serialize_field(
+            "violation",
+            &self.violation.as_deref().map(|violation| serde_violation(violation)),
+        )?;
         map.serialize_field("incomplete", &self.doubts)?;
         map.serialize_field("frames", &self.frames)?;
         map.serialize_field("nodes", &self.nodes)?;

@@ -109,7 +109,10 @@ impl Said {
     }
 
     /// Returns the message of the model as it is sent, or none if the implementation does not send it.
-    pub fn of_model(me: NodeId, message: ModelMessage<Unbounded>) -> Option<(Option<NodeId>, Self)> {
+    pub fn of_model(
+        me: NodeId,
+        message: ModelMessage<Unbounded>,
+    ) -> Option<(Option<NodeId>, Self)> {
         let own = message.ballot().owner == me;
         let to_owner = Some(message.ballot().owner);
         match message {
@@ -125,9 +128,7 @@ impl Said {
             ModelMessage::Accepted { ballot, slot, .. } => {
                 Some((to_owner, Self::Accepted(ballot, slot)))
             }
-            ModelMessage::Confirm { ballot, round } => {
-                Some((None, Self::Confirm(ballot, round.0)))
-            }
+            ModelMessage::Confirm { ballot, round } => Some((None, Self::Confirm(ballot, round.0))),
             ModelMessage::Confirmed { ballot, round, .. } => {
                 Some((to_owner, Self::Confirmed(ballot, round.0)))
             }

@@ -39,7 +39,7 @@
 //!
 //! - [`frame`]: the content of a recording.
 //! - [`identity`]: digests of values, and the identity by which a message that left is found again where it arrives.
-//! - [`recorder`]: the writer, which a node calls.
+//! - [`recorder`]: records a node, which calls it. [`writer`]: writes frames.
 //! - [`files`]: names of files, frames on disk, the chain, rotation.
 //! - [`reader`]: a recording that is read, also while it grows.
 //!
@@ -50,9 +50,11 @@ pub mod frame;
 pub mod identity;
 pub mod reader;
 pub mod recorder;
+pub mod writer;
 
 pub use files::{FileName, Placed};
 pub use frame::{Body, Frame};
 pub use identity::{Digest, MessageId};
 pub use reader::{Damage, Directory, ReadError, StartRecording};
 pub use recorder::{Recorder, RecordingOptions, StartedFrom};
+pub use writer::FrameWriter;

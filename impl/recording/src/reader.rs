@@ -237,8 +237,8 @@ impl StartRecording {
                 }
                 let number = self.frames;
                 let meaningless = || Damage::Meaningless { frame: number };
-                let (body, rest) = postcard::take_from_bytes(&payload)
-                    .map_err(|_| self.damaged(meaningless()))?;
+                let (body, rest) =
+                    postcard::take_from_bytes(&payload).map_err(|_| self.damaged(meaningless()))?;
                 let is_whole = match &body {
                     Body::Step(step) => step.is_whole(),
                     _ => true,

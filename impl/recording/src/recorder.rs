@@ -5,8 +5,7 @@
 //! its store.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,12 +14,13 @@ use itertools::Itertools as _;
 use paxos::{Batch, Output, Replica, Slot, protocol::Parts};
 
 use crate::{
-    files::{Chain, FileName, GIVEN_UP, Header, MAGIC, StartId, VERSION},
+    files::StartId,
     frame::{
-        BatchRef, Body, Chosen, ChosenValues, Departure, Event, Message, Record,
-        Refusal, Refused, Report, Run, Start, Step, Timer, To, Value,
+        BatchRef, Body, Chosen, ChosenValues, Departure, Event, Message, Record, Refusal, Refused,
+        Report, Run, Start, Step, Timer, To, Value,
     },
     identity::{Digest, MessageId, StateId, of_batch},
+    writer::FrameWriter,
 };
 
 /// The size after which a file is followed by the next, unless told otherwise.
@@ -29,8 +29,8 @@ pub const FILE_BYTES_MAX: u64 = 64 << 20;
 /// The place and the form of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordingOptions {
-    directory: PathBuf,
-    file_bytes_max: u64,
+    pub(crate) directory: PathBuf,
+    pub(crate) file_bytes_max: u64,
     values: bool,
 }
 
@@ -74,8 +74,7 @@ pub struct StartedFrom {
 #[derive(Debug)]
 pub struct Recorder {
     options: RecordingOptions,
-    start: StartId,
-    file: Files,
+    writer: FrameWriter,
     /// The batch that was converted last. The record, the message and the departure of a proposal share one batch.
     last: Option<(Batch, Arc<[Value]>)>,
 }
@@ -93,9 +92,8 @@ impl Recorder {
         let StartedFrom { incarnation, nonce, snapshot } = from;
         let Parts { config, acceptor, .. } = replica;
         let start = StartId { node: config.id, incarnation, nonce };
-        fs::create_dir_all(&options.directory)?;
-        let file = Files::create(&options, start)?;
-        let mut recorder = Self { options, start, file, last: None };
+        let writer = FrameWriter::create(options.clone(), start)?;
+        let mut recorder = Self { options, writer, last: None };
         let values = recorder.options.values;
         let votes = acceptor.votes.iter().map(|(slot, vote)| Report {
             slot,
@@ -139,7 +137,7 @@ impl Recorder {
 
     /// Notes anything else that the node does.
     pub fn push(&mut self, body: &Body) {
-        self.file.push(body);
+        self.writer.push(body);
     }
 
     /// Returns the departure of a message.
@@ -154,7 +152,7 @@ impl Recorder {
     /// The file cannot be written. The file is then renamed, so that a reader learns that the node gave it up. The recorder
     /// must not be used any more.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.file.flush(&self.options, self.start)
+        self.writer.flush()
     }
 
     /// Ends the recording: the node stops by itself.
@@ -296,9 +294,8 @@ fn chosen(
     batches: &mut Batches<'_>,
 ) -> Vec<Chosen> {
     let votes = &replica.parts().acceptor.votes;
-    let voted = |slot: Slot, value: &paxos::Value| {
-        votes.get(slot).is_some_and(|vote| vote.value == *value)
-    };
+    let voted =
+        |slot: Slot, value: &paxos::Value| votes.get(slot).is_some_and(|vote| vote.value == *value);
     let mut runs: Vec<(bool, Slot, Vec<Value>, u64)> = Vec::new();
     for (slot, chosen) in chosen {
         let voted = voted(*slot, chosen);
@@ -374,11 +371,7 @@ fn value(value: &paxos::Value, values: bool) -> Value {
 }
 
 /// Returns a message as it is recorded. `values` is true if commands are recorded.
-fn message<B>(
-    sent: &paxos::Message,
-    values: bool,
-    batch: impl FnOnce(&Batch) -> B,
-) -> Message<B> {
+fn message<B>(sent: &paxos::Message, values: bool, batch: impl FnOnce(&Batch) -> B) -> Message<B> {
     use paxos::Message as Sent;
     match sent {
         &Sent::Prepare { ballot } => Message::Prepare { ballot },
@@ -412,84 +405,4 @@ fn message<B>(
 fn boot() -> Option<u128> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
-}
-
-/// The files of a recording that is being written.
-#[derive(Debug)]
-struct Files {
-    path: PathBuf,
-    file: File,
-    /// The bytes of the file, without those in the buffer.
-    length: u64,
-    /// The number of the file.
-    number: u32,
-    /// The number of frames so far, without headers.
-    frames: u64,
-    chain: Chain,
-    buffer: Vec<u8>,
-}
-
-impl Files {
-    fn create(options: &RecordingOptions, start: StartId) -> io::Result<Self> {
-        let name = FileName { start, file: 0 };
-        let path = name.within(&options.directory);
-        let file = create(&path)?;
-        let (length, chain, buffer) = (0, Chain::new(start), Vec::new());
-        let mut files = Self { path, file, length, number: 0, frames: 0, chain, buffer };
-        files.header(start);
-        Ok(files)
-    }
-
-    fn header(&mut self, start: StartId) {
-        self.buffer.extend(MAGIC);
-        self.buffer.extend(VERSION.to_le_bytes());
-        self.frame(&Header { start, file: self.number, frames_before: self.frames });
-    }
-
-    fn push(&mut self, body: &Body) {
-        self.frame(body);
-        self.frames += 1;
-    }
-
-    fn frame(&mut self, payload: &impl serde::Serialize) {
-        let begin = self.buffer.len();
-        self.buffer.extend([0; size_of::<u32>()]);
-        let buffer = std::mem::take(&mut self.buffer);
-        self.buffer = postcard::to_extend(payload, buffer).expect("there is memory");
-        let content = begin + size_of::<u32>();
-        let length = (self.buffer.len() - content) as u32;
-        self.buffer[begin..content].copy_from_slice(&length.to_le_bytes());
-        self.chain = self.chain.after(&self.buffer[content..]);
-        self.buffer.extend(self.chain.0.to_le_bytes());
-    }
-
-    fn flush(&mut self, options: &RecordingOptions, start: StartId) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        self.write(options, start).inspect_err(|_| {
-            // A rename needs no room on the disk. If it fails as well, the reader finds a torn frame.
-            let mut given_up = self.path.clone().into_os_string();
-            given_up.push(".");
-            given_up.push(GIVEN_UP);
-            let _ = fs::rename(&self.path, given_up);
-        })
-    }
-
-    fn write(&mut self, options: &RecordingOptions, start: StartId) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
-        self.length += self.buffer.len() as u64;
-        self.buffer.clear();
-        if self.length >= options.file_bytes_max {
-            let next = FileName { start, file: self.number + 1 }.within(&options.directory);
-            self.file = create(&next)?;
-            (self.path, self.number, self.length) = (next, self.number + 1, 0);
-            self.header(start);
-        }
-        Ok(())
-    }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create_new(true).open(path)
 }

@@ -1,0 +1,108 @@
+//! The writer of frames: the chain, the buffer and the rotation of files.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    files::{Chain, FileName, GIVEN_UP, Header, MAGIC, StartId, VERSION},
+    frame::Body,
+    recorder::RecordingOptions,
+};
+
+/// Writes frames to the files of one start.
+#[derive(Debug)]
+pub struct FrameWriter {
+    options: RecordingOptions,
+    start: StartId,
+    path: PathBuf,
+    file: File,
+    /// The bytes of the file, without those in the buffer.
+    length: u64,
+    /// The number of the file.
+    number: u32,
+    /// The number of frames so far, without headers.
+    frames: u64,
+    chain: Chain,
+    buffer: Vec<u8>,
+}
+
+impl FrameWriter {
+    /// Creates the first file of a start, and its directory if that does not exist.
+    ///
+    /// # Errors
+    /// The directory or the file cannot be created. A file of the same start exists already.
+    pub fn create(options: RecordingOptions, start: StartId) -> io::Result<Self> {
+        fs::create_dir_all(&options.directory)?;
+        let path = FileName { start, file: 0 }.within(&options.directory);
+        let file = create(&path)?;
+        let (length, number, frames) = (0, 0, 0);
+        let (chain, buffer) = (Chain::new(start), Vec::new());
+        let mut writer = Self { options, start, path, file, length, number, frames, chain, buffer };
+        writer.header();
+        Ok(writer)
+    }
+
+    fn header(&mut self) {
+        let start = self.start;
+        self.buffer.extend(MAGIC);
+        self.buffer.extend(VERSION.to_le_bytes());
+        self.frame(&Header { start, file: self.number, frames_before: self.frames });
+    }
+
+    /// Adds a frame. It stays in memory until [`flush`](Self::flush).
+    pub fn push(&mut self, body: &Body) {
+        self.frame(body);
+        self.frames += 1;
+    }
+
+    fn frame(&mut self, payload: &impl serde::Serialize) {
+        let begin = self.buffer.len();
+        self.buffer.extend([0; size_of::<u32>()]);
+        let buffer = std::mem::take(&mut self.buffer);
+        self.buffer = postcard::to_extend(payload, buffer).expect("there is memory");
+        let content = begin + size_of::<u32>();
+        let length = (self.buffer.len() - content) as u32;
+        self.buffer[begin..content].copy_from_slice(&length.to_le_bytes());
+        self.chain = self.chain.after(&self.buffer[content..]);
+        self.buffer.extend(self.chain.0.to_le_bytes());
+    }
+
+    /// Hands all frames so far to the operating system.
+    ///
+    /// # Errors
+    /// The file cannot be written. It is then renamed, so that a reader learns that its node gave it up. The writer must not
+    /// be used any more.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.write().inspect_err(|_| {
+            // A rename needs no room on the disk. If it fails as well, the reader finds a torn frame.
+            let mut given_up = self.path.clone().into_os_string();
+            given_up.push(".");
+            given_up.push(GIVEN_UP);
+            let _ = fs::rename(&self.path, given_up);
+        })
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let Self { start, .. } = *self;
+        self.file.write_all(&self.buffer)?;
+        self.length += self.buffer.len() as u64;
+        self.buffer.clear();
+        if self.length >= self.options.file_bytes_max {
+            let next = FileName { start, file: self.number + 1 }.within(&self.options.directory);
+            self.file = create(&next)?;
+            (self.path, self.number, self.length) = (next, self.number + 1, 0);
+            self.header();
+        }
+        Ok(())
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create_new(true).open(path)
+}
