@@ -15,7 +15,12 @@ use paxos_model::{
     specifications::{SPECIFICATIONS, shipped},
 };
 
-/// The specifications and spaces of one verification.
+use crate::verify::Run;
+
+/// The number of runs of simulated clusters. Half of them have three nodes, and the others five.
+const RUNS: u64 = 20;
+
+/// The specifications, spaces and runs of one verification.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     /// The specifications that are proved, for any number of nodes, ballots and values.
@@ -31,6 +36,8 @@ pub struct Table {
     pub cluster_refinements: Vec<Space>,
     /// The spaces in which the cluster is explored, alone and in lockstep with production replicas.
     pub spaces: Vec<Space>,
+    /// The runs of simulated clusters that are recorded and validated.
+    pub runs: Vec<Run>,
 }
 
 impl Table {
@@ -43,6 +50,9 @@ impl Table {
             synod_refinements: SYNOD_REFINEMENTS.to_vec(),
             cluster_refinements: CLUSTER_REFINEMENTS.to_vec(),
             spaces: DEFAULT.to_vec(),
+            runs: (0..RUNS)
+                .map(|seed| Run { nodes: if seed % 2 == 0 { 3 } else { 5 }, seed })
+                .collect(),
         }
     }
 

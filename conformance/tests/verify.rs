@@ -4,7 +4,7 @@ use paxos_conformance::{
     spaces::{
         CLUSTER_REFINEMENTS, CLUSTER_REFINEMENTS_DEEP, DEEP, DEFAULT, KNOWN, Known, Space, Table,
     },
-    verify::{Link, Verification, verify},
+    verify::{Link, Run, Verification, verify},
 };
 use paxos_model::{cluster::Bounds, specifications::shipped};
 use verdict::{
@@ -46,6 +46,20 @@ fn a_small_table_holds_link_by_link() {
         assert!(full.contains(detail) && !brief.contains(detail), "{full}");
     }
     assert!((1..pairs.transitions).contains(&compared.steps), "{compared:?}");
+}
+
+/// The production driver is held against the model as well.
+#[test]
+fn recorded_runs_hold() {
+    let runs = vec![Run { nodes: 3, seed: 1 }, Run { nodes: 5, seed: 2 }];
+    let verification = verified(&Table { runs, ..Table::default() }, 2);
+    assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
+    for row in &verification.rows {
+        let report = row.validated().expect("it is a run");
+        assert!(row.link == Link::Runs && report.frames > 1000, "{report}");
+    }
+    let text = laid_out(&verification, false, WIDTH);
+    assert!(text.contains("recorded runs of production nodes are behaviours of the model"));
 }
 
 /// Two spaces that differ only in the parts that they leave out are not taken for each other.

@@ -11,7 +11,9 @@ use paxos_model::{
 use state_explorer::{Engine, Explorable, Finding, Options, Report, explore};
 use verdict::Interrupt;
 
-use super::{Compared, Evidence, Link, Row};
+use paxos_validation::report::Report as RunReport;
+
+use super::{Compared, Evidence, Link, Row, Run};
 use crate::{
     lockstep::Lockstep,
     spaces::{Known, Space, Table},
@@ -28,6 +30,7 @@ pub(super) enum Job {
     ClusterRefinement(Space),
     Model(Space),
     Lockstep(Space),
+    Run(Run),
 }
 
 impl Job {
@@ -49,6 +52,7 @@ impl Job {
             .chain(table.cluster_refinements.iter().copied().map(Self::ClusterRefinement))
             .chain(spaces().map(Self::Model))
             .chain(spaces().map(Self::Lockstep))
+            .chain(table.runs.iter().copied().map(Self::Run))
             .collect()
     }
 
@@ -56,6 +60,7 @@ impl Job {
     pub(super) fn cost(&self) -> u64 {
         match self {
             Self::Proof(_) => 10_000,
+            Self::Run(_) => 30_000,
             Self::Specification(known) => known.transitions as u64 / 4,
             Self::Model(space) | Self::Lockstep(space) => space.transitions as u64,
             Self::ClusterRefinement(space) => 5 * space.transitions as u64,
@@ -72,6 +77,7 @@ impl Job {
             }
             Self::ClusterRefinement(space) => format!("multipaxos.epr: {}", space.bounds),
             Self::Model(space) | Self::Lockstep(space) => space.bounds.to_string(),
+            Self::Run(Run { nodes, seed }) => format!("{nodes} nodes, simulated storm {seed}"),
         }
     }
 
@@ -94,7 +100,7 @@ impl Job {
             }
             Self::Model(space) => Some(with("paxos-model", "check cluster", cluster(space)?)),
             Self::Lockstep(space) => Some(with("paxos-conformance", "lockstep", cluster(space)?)),
-            Self::SynodRefinement(..) | Self::ClusterRefinement(_) => None,
+            Self::SynodRefinement(..) | Self::ClusterRefinement(_) | Self::Run(_) => None,
         }
     }
 
@@ -105,6 +111,7 @@ impl Job {
             Self::SynodRefinement(..) | Self::ClusterRefinement(_) => Link::Refinement,
             Self::Model(_) => Link::Model,
             Self::Lockstep(_) => Link::Lockstep,
+            Self::Run(_) => Link::Runs,
         }
     }
 
@@ -113,7 +120,9 @@ impl Job {
             Self::ClusterRefinement(space) | Self::Model(space) | Self::Lockstep(space) => {
                 Some(space.bounds)
             }
-            Self::Proof(_) | Self::Specification(_) | Self::SynodRefinement(..) => None,
+            Self::Proof(_) | Self::Specification(_) | Self::SynodRefinement(..) | Self::Run(_) => {
+                None
+            }
         }
     }
 
@@ -121,6 +130,7 @@ impl Job {
         match self {
             Self::Proof(_) => "any number of acceptors, ballots, values, slots",
             Self::Specification(_) => "the literature's counts",
+            Self::Run(_) => "nodes with their driver, loss, repetition, restarts, snapshots",
             Self::SynodRefinement(..) => "the same actions and states, both ways",
             Self::ClusterRefinement(space) | Self::Model(space) | Self::Lockstep(space) => {
                 space.shows
@@ -161,6 +171,11 @@ impl Job {
                 compared = Some(Compared { steps, inputs });
                 evidence
             }
+            Self::Run(run) => {
+                Evidence::Validated(Box::new(run.validate().unwrap_or_else(|error| {
+                    RunReport::inconclusive(format!("the run cannot be recorded: {error}"))
+                })))
+            }
         };
         let mut row = Row {
             link: self.link(),
@@ -181,6 +196,7 @@ impl Job {
     fn leaves_out(&self) -> Vec<&'static str> {
         match self {
             Self::Proof(_) => vec!["liveness", "trimming", "members that change"],
+            Self::Run(_) => vec!["TCP", "the disk of an operating system"],
             _ => self.bounds().map_or(Vec::new(), |bounds| bounds.leaves_out()),
         }
     }
@@ -193,7 +209,7 @@ impl Job {
             return;
         }
         let (states, transitions, depth) = match self {
-            Self::Proof(_) => return,
+            Self::Proof(_) | Self::Run(_) => return,
             Self::Specification(known) | Self::SynodRefinement(_, known) => {
                 (known.states, known.transitions, Some(known.depth))
             }

@@ -3,15 +3,18 @@
 mod job;
 mod progress;
 mod report;
+mod run;
 
 use std::{collections::VecDeque, fmt, sync::Mutex};
 
 use epr_prover::report::SpecificationReport;
 use paxos_model::cluster::Bounds;
+use paxos_validation::report::Report as RunReport;
 use serde::Serialize;
 use state_explorer::{Report, available_bytes};
 use verdict::{Interrupt, Verdict};
 
+pub use self::run::Run;
 use self::{job::Job, progress::Progress};
 use crate::spaces::Table;
 
@@ -29,11 +32,19 @@ pub enum Link {
     Model,
     /// The production replica does what the model does.
     Lockstep,
+    /// Recorded runs of production nodes are behaviours of the model.
+    Runs,
 }
 
 impl Link {
-    const ALL: [Self; 5] =
-        [Self::Proof, Self::Specification, Self::Refinement, Self::Model, Self::Lockstep];
+    const ALL: [Self; 6] = [
+        Self::Proof,
+        Self::Specification,
+        Self::Refinement,
+        Self::Model,
+        Self::Lockstep,
+        Self::Runs,
+    ];
 
     /// Returns the claim of the link, in one line.
     const fn claim(self) -> &'static str {
@@ -43,6 +54,7 @@ impl Link {
             Self::Refinement => "what is explored is what is proved, step by step",
             Self::Model => "small clusters are safe; each step is one of the specification",
             Self::Lockstep => "production replica and model agree on every transition",
+            Self::Runs => "recorded runs of production nodes are behaviours of the model",
         }
     }
 }
@@ -55,6 +67,7 @@ impl fmt::Display for Link {
             Self::Refinement => "refinement",
             Self::Model => "model",
             Self::Lockstep => "lockstep",
+            Self::Runs => "runs",
         })
     }
 }
@@ -67,6 +80,8 @@ pub enum Evidence {
     Proved(SpecificationReport),
     /// An exploration of all states within some bounds.
     Explored(Report),
+    /// The validation of a recorded run.
+    Validated(Box<RunReport>),
 }
 
 impl Evidence {
@@ -74,6 +89,7 @@ impl Evidence {
         match self {
             Self::Proved(proof) => &proof.verdict,
             Self::Explored(report) => &report.verdict,
+            Self::Validated(report) => &report.verdict,
         }
     }
 }
@@ -224,11 +240,19 @@ fn every_action_explains_something(rows: &mut [Row]) {
 }
 
 impl Row {
-    /// Returns the report of an exploration, or `None` for a proof.
+    /// Returns the report of an exploration, or `None` for any other job.
     pub const fn explored(&self) -> Option<&Report> {
         match &self.evidence {
             Evidence::Explored(report) => Some(report),
-            Evidence::Proved(_) => None,
+            Evidence::Proved(_) | Evidence::Validated(_) => None,
+        }
+    }
+
+    /// Returns the report of a validated run, or `None` for any other job.
+    pub fn validated(&self) -> Option<&RunReport> {
+        match &self.evidence {
+            Evidence::Validated(report) => Some(report),
+            Evidence::Proved(_) | Evidence::Explored(_) => None,
         }
     }
 

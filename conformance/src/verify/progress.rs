@@ -48,6 +48,7 @@ impl Progress {
             Evidence::Explored(report) => {
                 format!("{} transitions", HumanCount(report.transitions as u64))
             }
+            Evidence::Validated(report) => format!("{} frames", HumanCount(report.frames)),
         };
         let mut lines =
             format!("{:<7} {}: {}: {did}", row.verdict.to_string(), job.link(), job.name());
@@ -74,6 +75,7 @@ fn failure(job: &Job, row: &Row) -> String {
     let evidence = match &row.evidence {
         Evidence::Proved(proof) => laid_out(proof, false, terminal_width()),
         Evidence::Explored(report) => laid_out(report, false, terminal_width()),
+        Evidence::Validated(report) => laid_out(&**report, false, terminal_width()),
     };
     let complaints = row.complaints.iter().map(|complaint| format!("{complaint}\n"));
     let again = job.command().map(|command| format!("to see it again: {command}\n"));

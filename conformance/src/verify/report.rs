@@ -8,6 +8,7 @@ use std::{
 
 use indicatif::HumanCount;
 
+use paxos_validation::coverage::Coverage;
 use state_explorer::Report;
 use verdict::{Verdict, layout::write_table};
 
@@ -20,6 +21,7 @@ impl fmt::Display for Verification {
             let (states, transitions) = match &row.evidence {
                 Evidence::Proved(proof) => (String::new(), obligations(proof.proved().1)),
                 Evidence::Explored(report) => (count(report.states), count(report.transitions)),
+                Evidence::Validated(report) => (String::new(), frames(report.frames)),
             };
             let mut space = row.space.clone();
             if f.alternate() {
@@ -44,10 +46,19 @@ impl fmt::Display for Verification {
             if link == Link::Proof {
                 let proofs = rows().filter_map(|row| match &row.evidence {
                     Evidence::Proved(proof) => Some(proof.proved().1),
-                    Evidence::Explored(_) => None,
+                    Evidence::Explored(_) | Evidence::Validated(_) => None,
                 });
                 let sum = obligations(proofs.sum());
                 writeln!(f, "{} specifications, {sum}", rows().count())?;
+                continue;
+            }
+            if link == Link::Runs {
+                let mut coverage = Coverage::default();
+                let reports = rows().filter_map(Row::validated);
+                let sum = reports.inspect(|report| coverage.merge(&report.coverage));
+                let sum = frames(sum.map(|report| report.frames).sum());
+                let kinds = coverage.exercised().count();
+                writeln!(f, "{} runs, {sum}, {kinds} kinds of transitions", rows().count())?;
                 continue;
             }
             let reports = || rows().filter_map(Row::explored);
@@ -110,6 +121,10 @@ impl Verification {
                 fmt::Display::fmt(proof, f)?;
                 return writeln!(f);
             }
+            if let Some(report) = row.validated().filter(|report| report.verdict != Verdict::Holds)
+            {
+                return writeln!(f, "\n{}: {report}", row.space);
+            }
         }
         let length = |report: &&Report| {
             let found = report.properties.iter().filter_map(|p| p.counterexample.as_ref());
@@ -125,6 +140,10 @@ impl Verification {
             }
         }
     }
+}
+
+fn frames(count: u64) -> String {
+    format!("{} frames", HumanCount(count))
 }
 
 fn obligations(count: usize) -> String {

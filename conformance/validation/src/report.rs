@@ -69,6 +69,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Returns the report of a run that could not be validated.
+    pub fn inconclusive(why: String) -> Self {
+        let (doubts, shared) = (vec![why.clone()], Shared::default());
+        Self { verdict: Verdict::Inconclusive { why }, ..Self::new(None, doubts, 0, 0, shared) }
+    }
+
     /// Returns the report of a validation that has ended.
     pub(crate) fn new(
         violation: Option<Box<Violation>>,

@@ -161,7 +161,9 @@ async fn until_stopped(
     let mut serving = tokio::spawn(paxos_kv::serve(clients, node.clone(), limits));
     // The transport keeps running while the node hands over.
     let leaving = async {
-        tracing::info!(signal = signals.next().await, "stopping");
+        // Not within the macro, which does nothing at all if the level of the log is higher.
+        let signal = signals.next().await;
+        tracing::info!(signal, "stopping");
         tokio::select! {
             () = node.leave() => {}
             signal = signals.next() => tracing::info!(signal, "stopping at once"),

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     path::Path,
     thread,
 };
@@ -56,6 +56,25 @@ fn a_node_that_is_stopped_keeps_its_data() {
         let value = Some(Reply::Bulk("value".to_owned()));
         eventually("it is still there", || get(&cluster, id, "key") == value);
     }
+}
+
+/// The level of the log decides about the log and about nothing else.
+#[test]
+fn a_node_without_a_log_serves() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let client = free.local_addr().expect("an address");
+    let mut arguments = alone(directory.path());
+    *arguments.last_mut().expect("the address for clients") = client.to_string();
+    arguments.extend(["--log-level", "off"].map(str::to_owned));
+    drop(free);
+    let mut node = Process::start(&arguments);
+    eventually("it serves", || {
+        assert!(!node.has_ended(), "it has ended");
+        let reply =
+            Connection::open(client).ok().map(|mut node| node.ask(&["SET", "key", "value"]));
+        matches!(reply, Some(Ok(Reply::Simple(_))))
+    });
 }
 
 #[test]
