@@ -78,6 +78,7 @@ const OWNERS: &[(&str, &[Owner])] = &[
     ("docs/claims.md", &[MODEL, MODEL_OUTPUTS, Cargo]),
     ("docs/embedding.md", &[Rustdoc("impl/node/src/lib.rs"), Cargo, Drawing("[dependencies]")]),
     ("docs/learning.md", &[MODEL, MODEL_OUTPUTS]),
+    ("docs/recording.md", &[CLI, CONFORMANCE, Drawing("- run: target/release/paxos serve")]),
     ("docs/server.md", &[All("impl/cli/tests")]),
     (
         "impl/simulator/README.md",

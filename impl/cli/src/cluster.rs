@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Start a node again when it has ended
     #[arg(long)]
     restart: bool,
+    /// Record each step of the nodes in this directory, for `paxos-conformance validate`
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
     /// The form of the log of each node
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     log: Log,
