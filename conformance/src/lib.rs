@@ -15,6 +15,7 @@
 //! - [`edges`]: inputs that the model does not have; [`limits`]: the limits of the replicas.
 //! - [`mutants`]: production replicas with a bug of the catalogue, which the lockstep must find.
 //! - [`trace`]: traces of the model, taken on production replicas.
+//! - [`run`]: a simulated cluster that records, and the validation of its recordings by the crate `paxos_validation`.
 //! - [`spaces`]: the table of spaces, with pinned counts; [`verify`]: `cargo verify`.
 
 // `println!` and `eprintln!` panic if the reader is gone.
@@ -27,6 +28,7 @@ pub mod lockstep;
 pub mod memo;
 pub mod mutants;
 pub mod projection;
+pub mod run;
 pub mod spaces;
 pub mod tested;
 pub mod trace;

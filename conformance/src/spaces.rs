@@ -15,7 +15,7 @@ use paxos_model::{
     specifications::{SPECIFICATIONS, shipped},
 };
 
-use crate::verify::Run;
+use crate::run::Run;
 
 /// The number of runs of simulated clusters. Half of them have three nodes, and the others five.
 const RUNS: u64 = 20;

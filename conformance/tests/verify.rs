@@ -1,10 +1,11 @@
 //! `cargo verify` holds for a small table, and reports a table that is wrong.
 
 use paxos_conformance::{
+    run::Run,
     spaces::{
         CLUSTER_REFINEMENTS, CLUSTER_REFINEMENTS_DEEP, DEEP, DEFAULT, KNOWN, Known, Space, Table,
     },
-    verify::{Link, Run, Verification, verify},
+    verify::{Link, Verification, verify},
 };
 use paxos_model::{cluster::Bounds, specifications::shipped};
 use verdict::{

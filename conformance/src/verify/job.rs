@@ -13,9 +13,10 @@ use verdict::Interrupt;
 
 use paxos_validation::report::Report as RunReport;
 
-use super::{Compared, Evidence, Link, Row, Run};
+use super::{Compared, Evidence, Link, Row};
 use crate::{
     lockstep::Lockstep,
+    run::Run,
     spaces::{Known, Space, Table},
 };
 

@@ -3,7 +3,6 @@
 mod job;
 mod progress;
 mod report;
-mod run;
 
 use std::{collections::VecDeque, fmt, sync::Mutex};
 
@@ -14,7 +13,6 @@ use serde::Serialize;
 use state_explorer::{Report, available_bytes};
 use verdict::{Interrupt, Verdict};
 
-pub use self::run::Run;
 use self::{job::Job, progress::Progress};
 use crate::spaces::Table;
 

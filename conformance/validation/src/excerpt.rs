@@ -14,12 +14,21 @@ use paxos_recording::{
 use serde::Serialize;
 use space_time::{Arrow, Diagram};
 
-use crate::order::Recent;
-
 /// The most frames of an excerpt.
 const FRAMES_MAX: usize = 12;
 /// The number of earlier frames of the same node.
 const BEFORE: usize = 3;
+
+/// A frame that was taken.
+#[derive(Debug)]
+pub struct Recent {
+    /// The node.
+    pub node: NodeId,
+    /// The number of the start.
+    pub incarnation: u64,
+    /// The frame.
+    pub frame: Frame,
+}
 
 /// The frames that lead to a violation, oldest first.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -6,9 +6,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    excerpt::describe,
+    excerpt::{Recent, describe},
     node::Node,
-    order::{Recent, Validator},
+    order::Validator,
 };
 
 /// A trace that grows with each frame.

@@ -18,7 +18,7 @@ use paxos_recording::{
 };
 
 use crate::{
-    excerpt::{self, Excerpt},
+    excerpt::{self, Excerpt, Recent},
     history::Contradiction,
     node::{Node, SENT_BEFORE, Shared, Wait},
     report::{Report, Violation},
@@ -39,17 +39,6 @@ pub struct Validator {
     frames: u64,
     /// The place of the lane whose frames are taken, and the number of frames that were taken from it in turn.
     turn: (usize, usize),
-}
-
-/// A frame that was taken.
-#[derive(Debug)]
-pub struct Recent {
-    /// The node.
-    pub node: NodeId,
-    /// The number of the start.
-    pub incarnation: u64,
-    /// The frame.
-    pub frame: Frame,
 }
 
 /// The recordings of one node.

@@ -185,6 +185,9 @@ impl Node {
         for peer in (1..=args.nodes).filter(|&peer| peer != id) {
             arguments.extend(["--peer".to_owned(), format!("{peer}={}", listen(peer))]);
         }
+        if let Some(directory) = &args.record {
+            arguments.extend(["--record".to_owned(), directory.display().to_string()]);
+        }
         if args.log == Log::Json {
             arguments.extend(["--log", "json"].map(str::to_owned));
         }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use paxos::{Ballot, NodeId, Slot};
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{AnswerId, Digest, MessageId, StateId, ValueId};
+use crate::digest::{AnswerId, Digest, MessageId, StateId, ValueId};
 
 /// A frame, and its place in the recording of one start of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]

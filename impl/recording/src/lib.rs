@@ -39,15 +39,18 @@
 //!
 //! - [`frame`]: the content of a recording.
 //! - [`identity`]: digests of values, and the identity by which a message that left is found again where it arrives.
+//! - [`options`]: the place and the form of a recording.
 //! - [`recorder`]: records a node, which calls it. [`writer`]: writes frames.
 //! - [`files`]: names of files, frames on disk, the chain, rotation.
 //! - [`reader`]: a recording that is read, also while it grows.
 //!
 //! This crate judges nothing. It does not know the rules of Paxos.
 
+mod digest;
 pub mod files;
 pub mod frame;
 pub mod identity;
+pub mod options;
 pub mod reader;
 pub mod recorder;
 pub mod writer;
@@ -55,6 +58,7 @@ pub mod writer;
 pub use files::{FileName, Placed};
 pub use frame::{Body, Frame};
 pub use identity::{Digest, MessageId};
+pub use options::RecordingOptions;
 pub use reader::{Damage, Directory, ReadError, StartRecording};
-pub use recorder::{Recorder, RecordingOptions, StartedFrom};
+pub use recorder::{Recorder, StartedFrom};
 pub use writer::FrameWriter;

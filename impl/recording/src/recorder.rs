@@ -4,11 +4,7 @@
 //! [`Recorder::flush`] hands them to the operating system. A node flushes before anything leaves it and before it writes to
 //! its store.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs, io, sync::Arc};
 
 use itertools::Itertools as _;
 use paxos::{Batch, Output, Replica, Slot, protocol::Parts};
@@ -20,44 +16,9 @@ use crate::{
         Report, Run, Start, Step, Timer, To, Value,
     },
     identity::{Digest, MessageId, StateId, of_batch},
+    options::RecordingOptions,
     writer::FrameWriter,
 };
-
-/// The size after which a file is followed by the next, unless told otherwise.
-pub const FILE_BYTES_MAX: u64 = 64 << 20;
-
-/// The place and the form of a recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordingOptions {
-    pub(crate) directory: PathBuf,
-    pub(crate) file_bytes_max: u64,
-    values: bool,
-}
-
-impl RecordingOptions {
-    /// Returns the options of a recording in a directory, which several nodes may share. The recording has digests in place
-    /// of commands.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), file_bytes_max: FILE_BYTES_MAX, values: false }
-    }
-
-    /// Records commands themselves, so that a reader sees them.
-    #[must_use]
-    pub fn with_values(self, values: bool) -> Self {
-        Self { values, ..self }
-    }
-
-    /// Begins the next file when a file has this many bytes. Default: 64 MiB.
-    #[must_use]
-    pub fn file_bytes_max(self, file_bytes_max: u64) -> Self {
-        Self { file_bytes_max, ..self }
-    }
-
-    /// The directory.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-}
 
 /// The facts about a start that the replica does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     files::{Chain, FileName, GIVEN_UP, Header, MAGIC, StartId, VERSION},
     frame::Body,
-    recorder::RecordingOptions,
+    options::RecordingOptions,
 };
 
 /// Writes frames to the files of one start.

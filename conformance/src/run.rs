@@ -57,7 +57,7 @@ impl Run {
     ///
     /// # Errors
     /// The directory cannot be created or read.
-    pub(super) fn validate(self) -> io::Result<Report> {
+    pub(crate) fn validate(self) -> io::Result<Report> {
         let directory = tempfile::tempdir()?;
         let options = Options::builder()
             .election_timeout(Duration::from_millis(150))
