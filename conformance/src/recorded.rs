@@ -112,7 +112,9 @@ fn summary(reports: &[Report]) -> String {
     let verdict = Verdict::worst(reports.iter().map(|report| &report.verdict));
     let frames: u64 = reports.iter().map(|report| report.frames).sum();
     let mut coverage = Coverage::default();
-    reports.iter().for_each(|report| coverage.merge(&report.coverage));
+    for report in reports {
+        coverage.merge(&report.coverage);
+    }
     let never: Vec<_> = coverage.never().map(|kind| format!("  never: {kind}\n")).collect();
     let exercised = coverage.exercised().count();
     format!(
@@ -154,14 +156,14 @@ pub(crate) fn watch(args: &WatchArgs, interrupt: &Interrupt) -> Result<Printed, 
             (frames, grown) = (validator.frames(), Instant::now());
         }
         if shown.elapsed() >= PROGRESS {
-            let rate = (frames - frames_shown) as f64 / shown.elapsed().as_secs_f64();
+            let rate = (frames - frames_shown) * 1000 / (shown.elapsed().as_millis() as u64).max(1);
             progress(&validator, rate);
             write_metrics(args, &validator, rate, false)?;
             (shown, frames_shown) = (Instant::now(), frames);
         }
         let is_idle = idle.is_some_and(|idle| frames > 0 && grown.elapsed() >= idle);
         if interrupt.requested() || is_idle {
-            write_metrics(args, &validator, 0.0, false)?;
+            write_metrics(args, &validator, 0, false)?;
             let report = validator.report(None);
             let code = report.verdict.exit_code();
             return Ok(Printed { text: laid_out(&report, args.verbose, terminal_width()), code });
@@ -172,7 +174,7 @@ pub(crate) fn watch(args: &WatchArgs, interrupt: &Interrupt) -> Result<Printed, 
 
 fn alarm(args: &WatchArgs, validator: Validator, violation: Box<Violation>) -> Printed {
     // The alarm is more important than the metrics.
-    let _ = write_metrics(args, &validator, 0.0, true);
+    let _ = write_metrics(args, &validator, 0, true);
     let report = validator.report(Some(violation));
     let mut text = laid_out(&report, args.verbose, terminal_width());
     if let Some(violation) = &report.violation {
@@ -182,10 +184,10 @@ fn alarm(args: &WatchArgs, validator: Validator, violation: Box<Violation>) -> P
     Printed { text, code: 1 }
 }
 
-fn progress(validator: &Validator, rate: f64) {
+fn progress(validator: &Validator, rate: u64) {
     let coverage = &validator.shared().coverage;
     let line = format!(
-        "{} frames, {rate:.0}/s, {} bytes behind, {} of {} kinds of transitions",
+        "{} frames, {rate}/s, {} bytes behind, {} of {} kinds of transitions",
         validator.frames(),
         validator.bytes_behind(),
         coverage.exercised().count(),
@@ -201,7 +203,7 @@ fn progress(validator: &Validator, rate: f64) {
 fn write_metrics(
     args: &WatchArgs,
     validator: &Validator,
-    rate: f64,
+    rate: u64,
     violated: bool,
 ) -> Result<(), Unusable> {
     let Some(path) = &args.metrics else { return Ok(()) };
@@ -217,7 +219,7 @@ fn write_metrics(
         "Frames that were validated.",
         validator.frames().to_string(),
     );
-    gauge("paxos_watch_frames_per_second", "Frames in the last second.", format!("{rate:.1}"));
+    gauge("paxos_watch_frames_per_second", "Frames in the last second.", rate.to_string());
     let behind = validator.bytes_behind().to_string();
     gauge("paxos_watch_bytes_behind", "Recorded bytes that were not validated.", behind);
     let kinds = coverage.exercised().count().to_string();

@@ -13,10 +13,10 @@
 //! 2. each message that a node received was sent before, and
 //! 3. there is an order of all steps in which each message is sent before it is received: the order has no cycle.
 //!
-//! Therefore no search is needed. The [validator](order) takes the steps of the nodes in any order in which messages are sent
+//! Therefore no search is needed. The [validator](mod@order) takes the steps of the nodes in any order in which messages are sent
 //! before they arrive. If it can take all of them, there is such an order. If it cannot, the messages that the nodes wait for
 //! were never sent, or they wait for each other in a cycle. Each frame is read once. A message that was sent stays in the
-//! [network](network), as ranges of slots.
+//! [`network`], as ranges of slots.
 //!
 //! # Modules, in reading order
 //!
@@ -28,7 +28,7 @@
 //! - [`coverage`] and [`report`]: the kinds of transitions that a run has exercised; the verdict, for people and machines.
 //!   [`excerpt`]: the part of a run that leads to a violation. [`itf`]: a run as a trace for other tools.
 //!
-//! This crate does not see the implementation: it reads recordings alone. What a recording does not contain is not checked.
+//! This crate does not see the implementation: it reads recordings alone. It does not check anything that a recording does not contain.
 
 pub mod coverage;
 pub mod excerpt;

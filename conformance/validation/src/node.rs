@@ -619,10 +619,10 @@ impl Running {
         for record in &step.records {
             match record {
                 Record::Promised(ballot) if promised.is_none() => {
-                    promised = Some(said::ballot(*ballot))
+                    promised = Some(said::ballot(*ballot));
                 }
                 Record::Trimmed { below } if trimmed.is_none() => {
-                    trimmed = Some(said::slot(*below))
+                    trimmed = Some(said::slot(*below));
                 }
                 Record::Promised(_) | Record::Trimmed { .. } => {
                     return differ("records", "no two of a kind", format!("{record:?}"));

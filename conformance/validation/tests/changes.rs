@@ -363,6 +363,8 @@ fn a_recovered_state() {
     });
 }
 
+type Change = fn(&mut Vec<Body>, usize);
+
 /// A step with an effect and the frame after it change places, or the step is dropped, or it happens twice.
 #[test]
 fn the_order_of_frames() {
@@ -379,7 +381,7 @@ fn the_order_of_frames() {
             }
         }
     }
-    let changes: [(&str, fn(&mut Vec<Body>, usize)); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("moved", |frames, place| frames.swap(place, place + 1)),
         ("dropped", |frames, place| drop(frames.remove(place))),
         ("repeated", |frames, place| frames.insert(place, frames[place].clone())),

@@ -3,7 +3,7 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
 
-use paxos_validation::coverage::Coverage;
+use paxos_validation::coverage::{Coverage, Kind};
 use verdict::Verdict;
 
 #[test]
@@ -16,7 +16,7 @@ fn storms_are_behaviours_of_the_model() {
         assert_eq!(report.verdict, Verdict::Holds, "seed {seed}\n{report}");
         coverage.merge(&report.coverage);
     }
-    let never: Vec<_> = coverage.never().map(|kind| kind.text()).collect();
+    let never: Vec<_> = coverage.never().map(Kind::text).collect();
     println!("never: {never:#?}");
     assert!(coverage.exercised().count() > 40, "never: {never:#?}");
 }

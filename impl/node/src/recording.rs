@@ -113,12 +113,12 @@ impl Recording {
             Asker::Own(batch) => (me, batch),
             Asker::Peer(peer, batch) => (peer, batch),
         };
-        self.push(Body::Question { token, asker, batch });
+        self.push(&Body::Question { token, asker, batch });
     }
 
     /// Notes that a leader has answered a question about reads.
     pub(super) fn answered(&mut self, from: NodeId, BatchId(batch): BatchId, at: Slot) {
-        self.push(Body::Answer { from, batch, at });
+        self.push(&Body::Answer { from, batch, at });
     }
 
     /// Notes that a read runs which must see every slot below `at`.
@@ -126,27 +126,27 @@ impl Recording {
         let Some(active) = &mut self.0 else { return };
         if active.served != Some((at, applied)) {
             active.served = Some((at, applied));
-            self.push(Body::Served { at, applied });
+            self.push(&Body::Served { at, applied });
         }
     }
 
     /// Notes that a snapshot is complete, and is about to become this node's.
     pub(super) fn saved(&mut self, below: Slot, state: StateId, is_peers: bool) {
-        self.push(Body::Saved { below, state, is_peers });
+        self.push(&Body::Saved { below, state, is_peers });
         self.flush();
     }
 
     /// Notes that the node stops by itself.
     pub(super) fn end(&mut self) {
-        self.push(Body::End);
+        self.push(&Body::End);
         self.flush();
         self.0 = None;
     }
 
-    fn push(&mut self, body: Body) {
+    fn push(&mut self, body: &Body) {
         if let Some(active) = &mut self.0 {
             active.push_applications();
-            active.recorder.push(&body);
+            active.recorder.push(body);
         }
     }
 

@@ -80,7 +80,9 @@ pub(crate) fn write(run: &Run, directory: &Path) {
     for (start, frames) in run {
         let options = RecordingOptions::new(directory);
         let mut writer = FrameWriter::create(options, *start).expect("a new file");
-        frames.iter().for_each(|body| writer.push(body));
+        for body in frames {
+            writer.push(body);
+        }
         writer.flush().expect("there is room");
     }
 }
