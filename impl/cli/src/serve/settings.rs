@@ -108,7 +108,7 @@ struct Given {
     /// Record each step of the node in this directory, for `paxos-conformance validate`. Nodes may share it
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// Record commands themselves; without it, a recording has only their digests
+    /// Record commands themselves, and not only their digests [default: off]
     #[arg(long)]
     record_values: bool,
 }
