@@ -44,7 +44,8 @@
 //! - [`wire`] and [`tcp`]: frames, and connections between processes. For another network, implement [`Transport`].
 //! - [`turn`]: a node whose turns the caller begins and ends. The crate `paxos-simulator` runs clusters of them in
 //!   virtual time.
-//! - `simulation`, in tests: one node, turn by turn.
+//! - `recording`: writes each thing that the node does to a recording, if the options ask for one.
+//! - `simulation`, in tests: one node, turn by turn. `faults`: known bugs of drivers, which tests inject.
 //!
 //! # Embedding: your own machine, your own transport
 //!
@@ -126,6 +127,7 @@ mod client_handle;
 mod elections;
 mod error;
 mod event_log;
+mod faults;
 mod hand_over;
 mod leadership;
 pub mod machine;
@@ -158,6 +160,8 @@ use tokio::{
     time::Instant,
 };
 
+#[cfg(feature = "faults")]
+pub use self::faults::Fault;
 pub use self::{
     client_handle::ClientHandle,
     error::NodeError,

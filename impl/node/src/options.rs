@@ -6,6 +6,8 @@ use paxos_recording::RecordingOptions;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
+use crate::faults::Fault;
+
 /// Defines the options once: each with its documentation, its type and its default.
 macro_rules! options {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr,)*) => {
@@ -14,11 +16,12 @@ macro_rules! options {
         pub struct Options {
             $(pub(crate) $name: $type,)*
             pub(crate) recording: Option<RecordingOptions>,
+            pub(crate) fault: Option<Fault>,
         }
 
         impl Default for Options {
             fn default() -> Self {
-                Self { $($name: $default,)* recording: None }
+                Self { $($name: $default,)* recording: None, fault: None }
             }
         }
 
@@ -126,6 +129,14 @@ impl OptionsBuilder {
     #[must_use]
     pub fn recording(mut self, recording: RecordingOptions) -> Self {
         self.0.recording = Some(recording);
+        self
+    }
+
+    /// Gives the node a known bug, for tests. Default: none.
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.0.fault = Some(fault);
         self
     }
 

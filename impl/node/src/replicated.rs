@@ -16,6 +16,7 @@ use std::{
 use paxos::{Slot, Value};
 
 use crate::{
+    faults::Fault,
     machine::{Frozen, RestoreError, StateMachine},
     session::{Applied, Sessions},
 };
@@ -125,8 +126,8 @@ impl<M: StateMachine> Replicated<M> {
     }
 
     /// The present state, for a snapshot.
-    pub(super) fn snapshot(&self) -> Frozen {
-        self.sessions.snapshot()
+    pub(super) fn snapshot(&self, fault: Option<Fault>) -> Frozen {
+        self.sessions.snapshot_with(fault)
     }
 
     /// Replaces the machine by a snapshot that has the effect of every slot below. This ends a halt.

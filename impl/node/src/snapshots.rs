@@ -74,7 +74,7 @@ impl<F: SnapshotFile> Snapshots<F> {
 
     /// Returns true if the state at this slot is to become the next snapshot.
     pub(super) fn is_due(&self, applied: Slot) -> bool {
-        let slots = applied.0 - self.below().unwrap_or_default().0;
+        let slots = applied.0.saturating_sub(self.below().unwrap_or_default().0);
         let is_long = slots >= self.options.snapshot_slots
             || self.applied_bytes >= self.options.snapshot_bytes;
         matches!(self.next, Next::None)

@@ -35,6 +35,7 @@ use super::{
     elections::Elections,
     error::NodeError,
     event_log::EventLog,
+    faults::Fault,
     hand_over::HandOver,
     leadership::{Leadership, Publisher},
     machine::StateMachine,
@@ -93,6 +94,7 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     leadership: Publisher,
     counts: Counts,
     sync_seconds: Histogram,
+    fault: Option<Fault>,
 }
 
 /// A turn.
@@ -141,6 +143,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         now: Now,
         transport: &mut impl Transport,
     ) -> Result<bool, NodeError> {
+        if self.fault == Some(Fault::SendsBeforeSync) {
+            let messages = std::mem::take(&mut self.output.messages);
+            self.send_messages(messages, transport);
+        }
         let output = self.persist()?;
         self.release(output, now, transport);
         self.begin_snapshot()?;
@@ -176,7 +182,12 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     fn begin_snapshot(&mut self) -> Result<(), NodeError> {
         let applied = self.replicated.applied();
         if self.replicated.halted().is_none() && self.snapshots.is_due(applied) {
-            self.snapshots.begin(applied, self.replicated.snapshot(), &mut self.storage)?;
+            let below = match self.fault {
+                Some(Fault::NamesTooMuch) => applied.plus(1),
+                _ => applied,
+            };
+            let state = self.replicated.snapshot(self.fault);
+            self.snapshots.begin(below, state, &mut self.storage)?;
         }
         Ok(())
     }
@@ -235,6 +246,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             hand_over: HandOver::new(&options),
             proposals: Proposals::new(&options, unique),
             reads: Reads::new(&options, number),
+            fault: options.fault,
             snapshots: Snapshots::new(snapshot, options),
             event_log: EventLog::new(config.id),
             leadership: Publisher::new(),

@@ -2,8 +2,9 @@
 
 use super::{Node, Transport};
 use crate::{
-    error::NodeError, machine::StateMachine, packet::Packet, proposals::ProposeError,
-    reads::ReadError, replicated::Outcome, saving::Saved, snapshots, status::Counts, timers::Now,
+    error::NodeError, faults::Fault, machine::StateMachine, packet::Packet,
+    proposals::ProposeError, reads::ReadError, replicated::Outcome, saving::Saved, snapshots,
+    status::Counts, timers::Now,
 };
 use paxos::{
     event::{Event, Output},
@@ -17,9 +18,18 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Sends the Accept messages that need not wait for the records of this turn, so that the peers sync while this
     /// node syncs.
     pub(super) fn release_early(&mut self, transport: &mut impl Transport) {
-        let early: Vec<_> = self.output.take_early().collect();
-        self.recording.messages_leave(&early);
-        for Envelope { to, message } in early {
+        let early = self.output.take_early().collect();
+        self.send_messages(early, transport);
+    }
+
+    /// Sends messages of the replica.
+    pub(super) fn send_messages(
+        &mut self,
+        messages: Vec<Envelope>,
+        transport: &mut impl Transport,
+    ) {
+        self.recording.messages_leave(&messages);
+        for Envelope { to, message } in messages {
             send(&mut self.counts, transport, to, Packet::Message(message));
         }
     }
@@ -36,11 +46,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Releases output whose records are durable.
     pub(super) fn release(&mut self, output: Output, now: Now, transport: &mut impl Transport) {
         assert!(output.records.is_empty(), "the records are durable before the output leaves");
-        self.recording.messages_leave(&output.messages);
         // Messages leave before answers, because a peer has more work to do than a client.
-        for Envelope { to, message } in output.messages {
-            send(&mut self.counts, transport, to, Packet::Message(message));
-        }
+        self.send_messages(output.messages, transport);
         self.replicated.chosen(output.chosen);
         for ready in output.reads {
             if let Some((peer, answer)) = self.reads.ready(ready) {
@@ -90,7 +97,11 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             let (applied, machine) =
                 (self.replicated.applied(), self.replicated.sessions().machine());
             let recording = &mut self.recording;
-            self.reads.serve(applied, machine, goes_on, |at| recording.served(at, applied));
+            let may_see = match self.fault {
+                Some(Fault::ReadsTooEarly) => Slot(u64::MAX),
+                _ => applied,
+            };
+            self.reads.serve(may_see, machine, goes_on, |at| recording.served(at, applied));
             // Proposals stay in flight until they are applied, so a leader that applies slowly proposes slowly.
             self.proposals.done_below(applied);
         } else {

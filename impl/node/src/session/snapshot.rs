@@ -9,7 +9,10 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Sessions, entry::SessionId, table::Session};
-use crate::machine::{Answer as _, Frozen, RestoreError, StateMachine};
+use crate::{
+    faults::Fault,
+    machine::{Answer as _, Frozen, RestoreError, StateMachine},
+};
 use paxos::types::Slot;
 
 /// The version of the format that is written, and the only one that is read.
@@ -29,7 +32,14 @@ const SESSION_BYTES_MAX: u64 = 1 << 30;
 impl<M: StateMachine> Sessions<M> {
     /// Returns the present state, for a snapshot.
     pub fn snapshot(&self) -> Frozen {
-        let sessions = self.table.sessions().clone();
+        self.snapshot_with(None)
+    }
+
+    pub(crate) fn snapshot_with(&self, fault: Option<Fault>) -> Frozen {
+        let mut sessions = self.table.sessions().clone();
+        if fault == Some(Fault::ForgetsClients) {
+            sessions.clear();
+        }
         let head =
             Head { version: VERSION, applied: self.applied, sessions: sessions.len() as u64 };
         let machine = self.machine.snapshot();

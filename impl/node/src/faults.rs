@@ -1,0 +1,18 @@
+//! Known bugs of drivers. Tests inject them into a node, to show that recordings give them away.
+//!
+//! Only the feature `faults` has a way to inject one ([`OptionsBuilder::fault`](crate::OptionsBuilder::fault)). Without it, no node
+//! has a fault.
+
+/// A bug of the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "faults"), allow(dead_code, unreachable_pub, reason = "no fault can be injected"))]
+pub enum Fault {
+    /// The node sends messages before the records on which they depend are durable.
+    SendsBeforeSync,
+    /// A snapshot names a slot that its node has not applied.
+    NamesTooMuch,
+    /// A snapshot does not contain the client table.
+    ForgetsClients,
+    /// The node runs reads before it has applied the slots that they must see.
+    ReadsTooEarly,
+}
