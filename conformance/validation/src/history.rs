@@ -10,7 +10,7 @@
 //!
 //! A slot is forgotten once every node has trimmed it. No node acts on a value in a trimmed slot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 
 use paxos::{NodeId, Slot};
 use paxos_recording::{
@@ -20,6 +20,9 @@ use paxos_recording::{
 use smallvec::SmallVec;
 
 use crate::said::{self, Ballot, Values};
+
+/// The most slots that are kept at once. No cluster has a log of so many slots that some node has not trimmed.
+const SLOTS_MAX: u64 = 1 << 28;
 
 /// The proposal of a ballot in a slot.
 #[derive(Clone, Debug)]
@@ -40,8 +43,9 @@ struct Entry {
 /// The history of the log.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    entries: BTreeMap<u64, Entry>,
-    /// The slots below this one are forgotten.
+    /// The entries of the slots that are not forgotten.
+    entries: VecDeque<Entry>,
+    /// The slots below this one are forgotten. It is the slot of the first entry.
     forgotten: u64,
     /// The snapshots that nodes have taken or recovered: the end, the digest, and the node.
     snapshots: HashMap<Slot, Vec<(StateId, NodeId)>>,
@@ -82,8 +86,18 @@ impl History {
         self.phase2_quorum = phase2_quorum.try_into().unwrap_or(u32::MAX);
     }
 
+    /// Returns the entry of a slot, or none if the slot is forgotten or impossible.
     fn entry(&mut self, slot: said::Slot) -> Option<&mut Entry> {
-        (slot.0 >= self.forgotten).then(|| self.entries.entry(slot.0).or_default())
+        let place = slot.0.checked_sub(self.forgotten).filter(|place| *place < SLOTS_MAX)? as usize;
+        if place >= self.entries.len() {
+            self.entries.resize_with(place + 1, Entry::default);
+        }
+        self.entries.get_mut(place)
+    }
+
+    /// Returns the entry of a slot, if the slot is known and not forgotten.
+    fn known(&self, slot: said::Slot) -> Option<&Entry> {
+        self.entries.get(usize::try_from(slot.0.checked_sub(self.forgotten)?).ok()?)
     }
 
     /// Notes a proposal: a vote, or an Accept message.
@@ -112,7 +126,7 @@ impl History {
     /// Returns true if the ballot has proposed this value in the slot, or if the slot is forgotten.
     pub fn has_proposed(&self, slot: said::Slot, ballot: Ballot, value: &said::Value) -> bool {
         slot.0 < self.forgotten
-            || self.entries.get(&slot.0).is_some_and(|entry| {
+            || self.known(slot).is_some_and(|entry| {
                 let mut all = entry.proposals.iter();
                 all.any(|proposal| proposal.ballot == ballot && proposal.value == *value)
             })
@@ -168,7 +182,7 @@ impl History {
     /// Returns true if the value is known to be chosen in the slot, or if the slot is forgotten.
     pub fn is_chosen(&self, slot: said::Slot, value: &said::Value) -> bool {
         slot.0 < self.forgotten
-            || self.entries.get(&slot.0).is_some_and(|entry| entry.chosen.as_ref() == Some(value))
+            || self.known(slot).is_some_and(|entry| entry.chosen.as_ref() == Some(value))
     }
 
     /// Notes the result of applying a slot.
@@ -219,7 +233,8 @@ impl History {
     /// Forgets the slots below `below`, which every node has trimmed.
     pub fn forget(&mut self, below: u64) {
         if below > self.forgotten {
-            self.entries = self.entries.split_off(&below);
+            let gone = usize::try_from(below - self.forgotten).unwrap_or(usize::MAX);
+            self.entries.drain(..gone.min(self.entries.len()));
             self.forgotten = below;
         }
     }
@@ -238,7 +253,7 @@ impl Values for History {
             frame::Value::Digest(digest) => *digest,
             frame::Value::Command(bytes) => paxos_recording::Digest::of(bytes),
         };
-        let known = self.entries.get(&slot.0).into_iter().flat_map(|entry| &entry.proposals);
+        let known = self.known(slot).into_iter().flat_map(|entry| &entry.proposals);
         let mut known = known.map(|proposal| &proposal.value);
         let shared = known.find(|known| match known {
             said::Value::Command(bytes) => **bytes == digest.0,

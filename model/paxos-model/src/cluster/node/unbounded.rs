@@ -54,9 +54,12 @@ pub enum Value {
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct NodeSet(BTreeSet<NodeId>);
 
-/// One entry for each slot. Invariant: no stored entry is the default.
+/// The number of slots whose entries are stored together. A run of slots then costs few searches.
+const CHUNK: u64 = 32;
+
+/// One entry for each slot, in chunks of consecutive slots. Invariant: each stored chunk has an entry that is not the default.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Log<T>(BTreeMap<Slot, T>);
+pub struct Log<T>(BTreeMap<u64, Box<[T; CHUNK as usize]>>);
 
 /// The nodes of a cluster, and the sizes of its quorums.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,25 +187,50 @@ impl<T> Default for Log<T> {
     }
 }
 
+/// Returns the chunk of a slot, and the place in it.
+fn place(Slot(slot): Slot) -> (u64, usize) {
+    (slot / CHUNK, (slot % CHUNK) as usize)
+}
+
+impl<T: Thing + Default> Log<T> {
+    fn drop_if_empty(&mut self, chunk: u64) {
+        if self.0.get(&chunk).is_some_and(|chunk| chunk.iter().all(|it| *it == T::default())) {
+            self.0.remove(&chunk);
+        }
+    }
+}
+
 impl<T: Thing + Default> universe::SlotMap<Slot, T> for Log<T> {
     fn at(&self, slot: Slot) -> T {
-        self.0.get(&slot).cloned().unwrap_or_default()
+        let (chunk, place) = place(slot);
+        self.0.get(&chunk).map_or_else(T::default, |chunk| chunk[place].clone())
     }
 
     fn put(&mut self, slot: Slot, thing: T) {
-        if thing == T::default() {
-            self.0.remove(&slot);
-        } else {
-            self.0.insert(slot, thing);
+        let (number, place) = place(slot);
+        if thing != T::default() {
+            let empty = || Box::new(std::array::from_fn(|_| T::default()));
+            self.0.entry(number).or_insert_with(empty)[place] = thing;
+        } else if let Some(chunk) = self.0.get_mut(&number) {
+            chunk[place] = thing;
+            self.drop_if_empty(number);
         }
     }
 
     fn filled(&self) -> impl DoubleEndedIterator<Item = (Slot, T)> {
-        self.0.iter().map(|(slot, thing)| (*slot, thing.clone()))
+        self.0.iter().flat_map(|(number, chunk)| {
+            let filled = (0..CHUNK).filter(|&place| chunk[place as usize] != T::default());
+            filled.map(move |place| (Slot(number * CHUNK + place), chunk[place as usize].clone()))
+        })
     }
 
     fn forget(&mut self, below: Slot) {
-        self.0 = self.0.split_off(&below);
+        let (number, end) = place(below);
+        self.0 = self.0.split_off(&number);
+        if let Some(chunk) = self.0.get_mut(&number) {
+            chunk[..end].fill_with(T::default);
+            self.drop_if_empty(number);
+        }
     }
 }
 
