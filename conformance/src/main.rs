@@ -15,7 +15,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use paxos_conformance::{
     lockstep::Lockstep,
     spaces::Table,
@@ -23,7 +23,7 @@ use paxos_conformance::{
         Trace,
         cover::{self, CoverError},
         file_name, in_folder,
-        replay::replay,
+        replay::{replay, replay_on_nodes},
     },
     verify::verify,
 };
@@ -86,9 +86,20 @@ struct TracesArgs {
 
 #[derive(Args)]
 struct ReplayArgs {
+    /// The implementation that takes the traces.
+    #[arg(long, value_enum, default_value = "replicas")]
+    on: On,
     /// Trace files, or folders of them; - is standard input.
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum On {
+    /// Replicas, with their records in memory.
+    Replicas,
+    /// Replicas with a store on disk: syncs write to it, and crashes recover from it.
+    Nodes,
 }
 
 #[derive(Args)]
@@ -233,7 +244,11 @@ fn run_replay(args: &ReplayArgs) -> ExitCode {
             Ok(trace) => trace,
             Err(error) => return unusable(&error.to_string()),
         };
-        match replay(&trace) {
+        let replayed = match args.on {
+            On::Replicas => replay(&trace),
+            On::Nodes => replay_on_nodes(&trace, None),
+        };
+        match replayed {
             Ok(replayed) => steps += replayed.steps,
             Err(failure) => {
                 complain(&format!("{}: {failure}", file_name(file)));
@@ -245,6 +260,9 @@ fn run_replay(args: &ReplayArgs) -> ExitCode {
     }
     if worst != 0 {
         return ExitCode::from(worst);
+    }
+    if steps == 0 {
+        return unusable("the traces have no step; a trace of one step or more would be replayed");
     }
     let count = files.len();
     let line = format!("holds: {count} traces, {steps} steps, model and implementation agree");

@@ -14,7 +14,8 @@ use paxos_conformance::trace::{
     EXTENSION, Trace,
     cover::{self, CoverError},
     in_folder,
-    replay::{ReplayFailure, replay, replay_on_mutants},
+    on_disk::Fault,
+    replay::{ReplayFailure, replay, replay_on_mutants, replay_on_nodes},
     scenarios::SCENARIOS,
 };
 use paxos_model::{
@@ -453,4 +454,26 @@ fn folders_without_traces_are_refused() {
         "has no traces; their names end in .itf.json"
     );
     assert!(Trace::read(&none.join("a")).expect_err("no file").what.starts_with("cannot be read"));
+}
+
+#[test]
+fn every_kept_trace_is_replayed_on_nodes_with_stores() {
+    for file in in_folder(&folder()).unwrap() {
+        let trace = Trace::read(&file).unwrap();
+        let replayed = replay_on_nodes(&trace, None);
+        let replayed = replayed.unwrap_or_else(|failure| panic!("{}: {failure}", file.display()));
+        assert_eq!(Ok(replayed), replay(&trace), "{}", file.display());
+    }
+}
+
+#[test]
+fn each_fault_of_a_store_is_found() {
+    for fault in [Fault::DropsTheLastRecord, Fault::KeepsUnsynced] {
+        let files = in_folder(&folder()).unwrap();
+        let found = files.iter().any(|file| {
+            let replayed = replay_on_nodes(&Trace::read(file).unwrap(), Some(fault));
+            matches!(replayed, Err(ReplayFailure::Diverged { .. }))
+        });
+        assert!(found, "no kept trace finds {fault:?}");
+    }
 }
