@@ -88,8 +88,8 @@ impl Nodes {
         action: Action,
     ) -> Checked {
         let input = cluster.input(&before.model, action);
-        let id = match (action, &input) {
-            (Action::Sync(node) | Action::Crash(node), _) | (_, Some((node, _))) => *node,
+        let id = match (action, input) {
+            (Action::Sync(node) | Action::Crash(node), _) | (_, Some((node, _))) => node,
             _ => unreachable!("other actions are inputs of a node"),
         };
         let comparator = lockstep.comparator(id);
