@@ -150,7 +150,7 @@ impl Lockstep {
         }
     }
 
-    fn comparator(&self, node: NodeId) -> Comparator<'_> {
+    pub(crate) fn comparator(&self, node: NodeId) -> Comparator<'_> {
         Comparator { projection: &self.projection, node }
     }
 

@@ -15,15 +15,16 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use paxos_conformance::{
     lockstep::Lockstep,
     spaces::Table,
     trace::{
-        Trace,
+        EXTENSION, Trace,
         cover::{self, CoverError},
         file_name, in_folder,
-        replay::replay,
+        replay::{ReplayFailure, Replayed, replay, replay_on_nodes},
+        shorten::shorten,
     },
     verify::verify,
 };
@@ -86,9 +87,33 @@ struct TracesArgs {
 
 #[derive(Args)]
 struct ReplayArgs {
+    /// The implementation that takes the traces.
+    #[arg(long, value_enum, default_value = "replicas")]
+    on: On,
+    /// The file for the shortened trace of the first difference [default: a file in the temporary directory].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Trace files, or folders of them; - is standard input.
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum On {
+    /// Replicas, with their records in memory.
+    Replicas,
+    /// Replicas with a store on disk: syncs write to it, and crashes recover from it.
+    Nodes,
+}
+
+impl On {
+    /// Replays a trace.
+    fn replay(self, trace: &Trace) -> Result<Replayed, ReplayFailure> {
+        match self {
+            Self::Replicas => replay(trace),
+            Self::Nodes => replay_on_nodes(trace, None),
+        }
+    }
 }
 
 #[derive(Args)]
@@ -215,6 +240,9 @@ fn run_traces(args: &TracesArgs) -> ExitCode {
 }
 
 fn run_replay(args: &ReplayArgs) -> ExitCode {
+    if let Err(error) = outputs::try_files([("--out", &args.out)]) {
+        return unusable(&error.to_string());
+    }
     let mut files = Vec::new();
     for path in &args.files {
         if path.is_dir() {
@@ -233,12 +261,15 @@ fn run_replay(args: &ReplayArgs) -> ExitCode {
             Ok(trace) => trace,
             Err(error) => return unusable(&error.to_string()),
         };
-        match replay(&trace) {
+        match args.on.replay(&trace) {
             Ok(replayed) => steps += replayed.steps,
             Err(failure) => {
                 complain(&format!("{}: {failure}", file_name(file)));
                 // A difference outweighs a file that is no trace.
                 let code = failure.exit_code();
+                if code == 1 && worst != 1 {
+                    keep_shortened(args, &trace);
+                }
                 worst = if worst == 1 || code == 1 { 1 } else { worst.max(code) };
             }
         }
@@ -246,9 +277,30 @@ fn run_replay(args: &ReplayArgs) -> ExitCode {
     if worst != 0 {
         return ExitCode::from(worst);
     }
+    if steps == 0 {
+        return unusable("the traces have no step; a trace of one step or more would be replayed");
+    }
     let count = files.len();
     let line = format!("holds: {count} traces, {steps} steps, model and implementation agree");
     deliver(print(&line), 0)
+}
+
+/// Shortens a trace that shows a difference, prints it, and writes it to a file.
+fn keep_shortened(args: &ReplayArgs, trace: &Trace) {
+    let Some(shortened) = shorten(trace, |trace| args.on.replay(trace)) else {
+        return complain("the trace is not shortened: only its loop shows the difference");
+    };
+    let name = format!("paxos-difference-{}{EXTENSION}", std::process::id());
+    let path = args.out.clone().unwrap_or_else(|| std::env::temp_dir().join(name));
+    complain(&format!("shortened to {} steps:\n{shortened}", shortened.trace.steps()));
+    match outputs::write("--out", &path, &shortened.trace.to_itf()) {
+        Err(error) => complain(&format!("error: {error}")),
+        Ok(()) => {
+            let on = args.on.to_possible_value().expect("no value is skipped");
+            let (on, path) = (on.get_name(), path.display());
+            complain(&format!("to see it again: paxos-conformance replay --on {on} {path}"));
+        }
+    }
 }
 
 fn print(what: &impl std::fmt::Display) -> io::Result<()> {

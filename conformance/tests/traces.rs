@@ -14,8 +14,10 @@ use paxos_conformance::trace::{
     EXTENSION, Trace,
     cover::{self, CoverError},
     in_folder,
-    replay::{ReplayFailure, replay, replay_on_mutants},
+    on_disk::Fault,
+    replay::{ReplayFailure, replay, replay_on_mutants, replay_on_nodes},
     scenarios::SCENARIOS,
+    shorten::shorten,
 };
 use paxos_model::{
     cluster::{Bounds, Bug, Cluster},
@@ -172,6 +174,11 @@ fn the_cover_of_one_ballot_is_written_and_replayed() {
         replay(&trace).unwrap_or_else(|failure| panic!("{file:?}: {failure}")).steps
     });
     assert_eq!(replayed.sum::<usize>(), covered.steps);
+    let on_nodes = files.iter().map(|file| {
+        let replayed = replay_on_nodes(&Trace::read(file).unwrap(), None);
+        replayed.unwrap_or_else(|failure| panic!("{file:?}: {failure}")).steps
+    });
+    assert_eq!(on_nodes.sum::<usize>(), covered.steps);
     let again = cover::write_all(Bounds::of(3, 1, 1), &folder);
     assert!(matches!(again, Err(CoverError::Occupied { .. })));
     let large = cover::traces(Bounds::of(5, 3, 7));
@@ -453,4 +460,54 @@ fn folders_without_traces_are_refused() {
         "has no traces; their names end in .itf.json"
     );
     assert!(Trace::read(&none.join("a")).expect_err("no file").what.starts_with("cannot be read"));
+}
+
+#[test]
+fn every_kept_trace_is_replayed_on_nodes_with_stores() {
+    for file in in_folder(&folder()).unwrap() {
+        let trace = Trace::read(&file).unwrap();
+        let replayed = replay_on_nodes(&trace, None);
+        let replayed = replayed.unwrap_or_else(|failure| panic!("{}: {failure}", file.display()));
+        assert_eq!(Ok(replayed), replay(&trace), "{}", file.display());
+    }
+}
+
+#[test]
+fn each_fault_of_a_store_is_found() {
+    for fault in [Fault::DropsTheLastRecord, Fault::KeepsUnsynced] {
+        let files = in_folder(&folder()).unwrap();
+        let found = files.iter().any(|file| {
+            let replayed = replay_on_nodes(&Trace::read(file).unwrap(), Some(fault));
+            matches!(replayed, Err(ReplayFailure::Diverged { .. }))
+        });
+        assert!(found, "no kept trace finds {fault:?}");
+    }
+}
+
+#[test]
+fn a_shortened_trace_shows_a_difference_and_needs_each_step() {
+    let mut shorter = 0;
+    for &bug in Bug::ALL.iter().filter(|&&bug| has_scenario(bug)) {
+        for scenario in SCENARIOS {
+            let trace = scenario.trace().expect("it can happen");
+            let differs = |trace: &Trace| {
+                matches!(replay_on_mutants(trace, bug), Err(ReplayFailure::Diverged { .. }))
+            };
+            let Some(short) = shorten(&trace, |trace| replay_on_mutants(trace, bug)) else {
+                assert!(!differs(&trace), "{bug:?} in {}", scenario.name);
+                continue;
+            };
+            let read = Trace::parse("a.itf.json", &short.trace.to_itf()).unwrap();
+            assert!(differs(&read), "{bug:?} in {}", scenario.name);
+            shorter += trace.steps() - short.trace.steps();
+            let actions: Vec<_> = short.trace.actions().copied().collect();
+            for i in 0..actions.len() {
+                let mut fewer = actions.clone();
+                fewer.remove(i);
+                let fewer = Trace::record(trace.model(), "", &fewer);
+                assert!(!fewer.is_ok_and(|fewer| differs(&fewer)), "{bug:?}: step {i} is needed");
+            }
+        }
+    }
+    assert!(shorter > 0, "no trace became shorter");
 }

@@ -1,13 +1,16 @@
 //! Traces of the model on production replicas.
 //!
-//! The crate of the model defines, reads and writes traces. [`replay`] takes a trace on the production replicas. [`cover`]
+//! The crate of the model defines, reads and writes traces. [`replay`] takes a trace on the production replicas, and
+//! [`on_disk`] gives each of them a store on disk. [`cover`]
 //! writes traces that together take every transition of a space. [`scenario`] defines a scenario: a short trace for people.
-//! [`scenarios`] lists all of them.
+//! [`scenarios`] lists all of them. [`shorten`] shortens a trace that shows a difference.
 
 pub mod cover;
+pub mod on_disk;
 pub mod replay;
 pub mod scenario;
 pub mod scenarios;
+pub mod shorten;
 
 use std::{
     fs,

@@ -10,7 +10,10 @@ use paxos_model::{
 use stateright::Model as _;
 use thiserror::Error;
 
-use super::Trace;
+use super::{
+    Trace,
+    on_disk::{Fault, Nodes},
+};
 use crate::{
     comparator::Divergence,
     lockstep::{Lockstep, Pair},
@@ -88,6 +91,9 @@ pub enum ReplayFailure {
         /// The state where the loop starts.
         to: usize,
     },
+    /// The stores cannot be made.
+    #[error("the nodes cannot get their stores: {0}")]
+    NoStores(String),
     /// The implementation differs from the model.
     #[error("after \"{action}\", step {step} of the trace: {divergence}")]
     Diverged {
@@ -101,10 +107,12 @@ pub enum ReplayFailure {
 }
 
 impl ReplayFailure {
-    /// The exit code: 1 if the implementation differs from the model, and 2 if the trace cannot be replayed.
+    /// The exit code: 1 if the implementation differs from the model, 2 if the trace cannot be replayed,
+    /// and 3 if the stores cannot be made.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Diverged { .. } => 1,
+            Self::NoStores(_) => 3,
             _ => 2,
         }
     }
@@ -117,7 +125,19 @@ impl ReplayFailure {
 /// # Errors
 /// Returns the first failure.
 pub fn replay(trace: &Trace) -> Result<Replayed, ReplayFailure> {
-    replay_on(trace, &Lockstep::new(*trace.model().bounds())?)
+    replay_on(trace, &Lockstep::new(*trace.model().bounds())?, None)
+}
+
+/// Takes a trace on production replicas in memory, and on nodes that store their records on [disk](super::on_disk). A fault of
+/// the stores is for tests, which expect a difference.
+///
+/// # Errors
+/// Returns the first failure.
+pub fn replay_on_nodes(trace: &Trace, fault: Option<Fault>) -> Result<Replayed, ReplayFailure> {
+    let lockstep = Lockstep::new(*trace.model().bounds())?;
+    let nodes = Nodes::start(&lockstep.start(), fault);
+    let nodes = nodes.map_err(|error| ReplayFailure::NoStores(error.to_string()))?;
+    replay_on(trace, &lockstep, Some(nodes))
 }
 
 /// Takes a trace on mutants. The caller expects a difference.
@@ -125,10 +145,14 @@ pub fn replay(trace: &Trace) -> Result<Replayed, ReplayFailure> {
 /// # Errors
 /// Returns the first failure.
 pub fn replay_on_mutants(trace: &Trace, bug: Bug) -> Result<Replayed, ReplayFailure> {
-    replay_on(trace, &Lockstep::new(*trace.model().bounds())?.with_mutant(bug))
+    replay_on(trace, &Lockstep::new(*trace.model().bounds())?.with_mutant(bug), None)
 }
 
-fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailure> {
+fn replay_on(
+    trace: &Trace,
+    lockstep: &Lockstep,
+    mut nodes: Option<Nodes>,
+) -> Result<Replayed, ReplayFailure> {
     let cluster = trace.model();
     if let Some(bug) = cluster.bug() {
         return Err(ReplayFailure::OfMutant { bug });
@@ -145,7 +169,7 @@ fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailu
             if !offered.contains(&action) {
                 return Err(ReplayFailure::MayNotHappen { state: i, action: does });
             }
-            match lockstep.successor(&pair, action) {
+            match taken(cluster, lockstep, nodes.as_mut(), &pair, action) {
                 None => return Err(ReplayFailure::ChangesNothing { state: i, action: does }),
                 Some(Pair { divergence: Some(divergence), .. }) => {
                     return Err(ReplayFailure::Diverged { step: i, action: does, divergence });
@@ -178,10 +202,25 @@ fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailu
     if let Some(to) = trace.returns_to()
         && trace.states()[to].variables != cluster.write_state(&pair.model)
     {
-        closes(trace, lockstep, &pair, &offered, to)?;
+        closes(trace, lockstep, nodes.as_mut(), &pair, &offered, to)?;
         replayed.steps += 1;
     }
     Ok(replayed)
+}
+
+/// Takes a step in memory, and then on the nodes that have stores. Returns `None` if the step changes nothing.
+fn taken(
+    cluster: &CheckedCluster,
+    lockstep: &Lockstep,
+    nodes: Option<&mut Nodes>,
+    pair: &Pair,
+    action: Action,
+) -> Option<Pair> {
+    let mut next = lockstep.successor(pair, action)?;
+    if let (Some(nodes), None) = (nodes, &next.divergence) {
+        next.divergence = nodes.follow(cluster, lockstep, (pair, &next), action).err();
+    }
+    Some(next)
 }
 
 /// Takes the step from the last state of a lasso back to the state where its loop starts. Both states were compared with
@@ -189,6 +228,7 @@ fn replay_on(trace: &Trace, lockstep: &Lockstep) -> Result<Replayed, ReplayFailu
 fn closes(
     trace: &Trace,
     lockstep: &Lockstep,
+    nodes: Option<&mut Nodes>,
     pair: &Pair,
     offered: &[Action],
     to: usize,
@@ -200,7 +240,7 @@ fn closes(
         next.is_some_and(|next| cluster.write_state(&next) == *start)
     });
     let Some(&action) = closing else { return Err(ReplayFailure::DoesNotReturn { to }) };
-    match lockstep.successor(pair, action).and_then(|next| next.divergence) {
+    match taken(cluster, lockstep, nodes, pair, action).and_then(|next| next.divergence) {
         None => Ok(()),
         Some(divergence) => {
             let (step, action) = (trace.steps() + 1, does(cluster, Some(action)));

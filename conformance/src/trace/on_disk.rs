@@ -1,0 +1,194 @@
+//! Nodes whose records are in a real store: each is a production replica with a [`Disk`] in a temporary directory.
+//!
+//! The nodes take the steps that the [lockstep](crate::lockstep) takes in memory. The records of a step wait for its sync
+//! unless the model makes them durable at once. A sync persists the oldest waiting records. A snapshot is written to the store
+//! before the replica trims its log. A crash drops the replica, the store and the waiting records. Then the node opens its
+//! directory and recovers.
+//!
+//! After each step the replica, its output and its waiting records are those of the node in memory, which the lockstep has
+//! compared with the model. After each step that reaches the disk, and after each crash, a copy of the directory is opened, and
+//! its records are compared with the acceptor that is durable in the model.
+//!
+//! The nodes say nothing about the driver's loop, about TCP, or about a loss of power: the operating system stays up, so no
+//! sync is lost. The bytes of a snapshot are a name, because the model has no state machine.
+
+use std::{fs, path::Path};
+
+use bytes::Bytes;
+use paxos::{Output, Record};
+use paxos_model::cluster::{
+    Action, CheckedCluster,
+    state::{Input, NodeId},
+};
+use paxos_store::{Disk, Identity, Memory, Snapshot, Storage as _, StorageError};
+use tempfile::TempDir;
+
+use crate::{
+    comparator::{Checked, Comparator},
+    lockstep::{Lockstep, Pair},
+    mutants::TestedReplica,
+    projection::{real_node, real_slot},
+};
+
+/// A fault of a store. Tests show that the replay finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The last record is missing when the directory is opened after a crash.
+    DropsTheLastRecord,
+    /// Records that no sync made durable survive a crash.
+    KeepsUnsynced,
+}
+
+/// The nodes of a cluster, each with a directory.
+#[derive(Debug)]
+pub struct Nodes {
+    nodes: Vec<Node>,
+    fault: Option<Fault>,
+}
+
+#[derive(Debug)]
+struct Node {
+    replica: TestedReplica,
+    /// `None` only while the node is down.
+    store: Option<Disk>,
+    /// The records of steps that are not yet synced, oldest first.
+    unsynced: Vec<Vec<Record>>,
+    identity: Identity,
+    /// The last field, so that the store is closed before its directory is removed.
+    directory: TempDir,
+}
+
+impl Nodes {
+    /// Makes the nodes of the first state, each with a new store.
+    ///
+    /// # Errors
+    /// Fails if a directory or a store cannot be made.
+    pub fn start(pair: &Pair, fault: Option<Fault>) -> Result<Self, StorageError> {
+        let node = |id: u8, replica: &TestedReplica| {
+            let directory = TempDir::with_prefix("paxos-replay-")
+                .map_err(StorageError::io("make a temporary directory"))?;
+            let identity = Identity { cluster: "replay".into(), node: real_node(NodeId(id)) };
+            let store = Some(Disk::create(directory.path(), &identity)?);
+            let replica = replica.clone();
+            Ok(Node { replica, store, unsynced: Vec::new(), identity, directory })
+        };
+        let nodes = (0..).zip(&pair.nodes).map(|(id, pair)| node(id, pair.tested.replica()));
+        Ok(Self { nodes: nodes.collect::<Result<_, StorageError>>()?, fault })
+    }
+
+    /// Takes the step that leads from `before` to `after`, which agree with the model.
+    ///
+    /// # Errors
+    /// Returns the first difference from the model. An error of a store is a difference.
+    pub(crate) fn follow(
+        &mut self,
+        cluster: &CheckedCluster,
+        lockstep: &Lockstep,
+        (before, after): (&Pair, &Pair),
+        action: Action,
+    ) -> Checked {
+        let input = cluster.input(&before.model, action);
+        let id = match (action, input) {
+            (Action::Sync(node) | Action::Crash(node), _) | (_, Some((node, _))) => node,
+            _ => unreachable!("other actions are inputs of a node"),
+        };
+        let comparator = lockstep.comparator(id);
+        let place = usize::from(id.0);
+        let (node, expected) = (&mut self.nodes[place], &after.nodes[place]);
+        match (action, input) {
+            (Action::Sync(_), _) => {
+                if node.unsynced.is_empty() {
+                    return comparator.differ("unsynced steps", "one to sync", "none");
+                }
+                let oldest = node.unsynced.remove(0);
+                stored(&comparator, node.store().persist(&oldest))?;
+            }
+            (Action::Crash(_), _) => node.crash(&comparator, self.fault)?,
+            (_, Some((_, input))) => {
+                if let Input::Snapshot { below } = input {
+                    let state = Bytes::from(format!("below {}", below.0));
+                    let snapshot = Snapshot { below: real_slot(below), state };
+                    stored(&comparator, node.store().persist_snapshot(&snapshot))?;
+                }
+                let event = comparator.projection.event(id, input);
+                let (mut output, mut in_memory) = (Output::default(), Output::default());
+                node.replica.step(event.clone(), &mut output);
+                before.nodes[place].tested.replica().clone().step(event, &mut in_memory);
+                if output != in_memory {
+                    return comparator.differ("output of the node", in_memory, output);
+                }
+                if expected.model.unsynced.is_empty() {
+                    stored(&comparator, node.store().persist(&output.records))?;
+                } else if !output.records.is_empty() {
+                    node.unsynced.push(output.records);
+                }
+            }
+            _ => unreachable!("other actions are inputs of a node"),
+        }
+        comparator.compare_live(&node.replica, &expected.model.live)?;
+        if node.replica != *expected.tested.replica() {
+            let (one, other) = (expected.tested.replica(), &node.replica);
+            return comparator.differ("replica of the node", one, other);
+        }
+        if node.unsynced != expected.tested.unsynced() {
+            let waiting = expected.tested.unsynced();
+            return comparator.differ("records that wait", waiting, &node.unsynced);
+        }
+        let found = stored(&comparator, node.found())?;
+        comparator.compare_disk(&found, &expected.model.durable)
+    }
+}
+
+impl Node {
+    fn store(&mut self) -> &mut Disk {
+        self.store.as_mut().expect("the node is up")
+    }
+
+    /// Loses the replica and all that is not durable, and recovers.
+    fn crash(&mut self, comparator: &Comparator<'_>, fault: Option<Fault>) -> Checked {
+        let unsynced = std::mem::take(&mut self.unsynced);
+        if fault == Some(Fault::KeepsUnsynced) {
+            stored(comparator, self.store().persist(&unsynced.concat()))?;
+        }
+        self.store = None;
+        let mut store = stored(comparator, Disk::open(self.directory.path(), &self.identity))?;
+        let mut records = stored(comparator, store.recover())?;
+        if fault == Some(Fault::DropsTheLastRecord) {
+            records.pop();
+        }
+        self.store = Some(store);
+        let config = comparator.projection.config(comparator.node);
+        match self.replica.recover(config, records) {
+            Ok(replica) => self.replica = replica,
+            Err(error) => return comparator.differ("recovery", "recovers", error.to_string()),
+        }
+        Ok(())
+    }
+
+    /// Returns the records in a copy of the directory. The store keeps the lock on the directory itself.
+    fn found(&self) -> Result<Memory, StorageError> {
+        let copy = copied(self.directory.path()).map_err(StorageError::io("copy the store"))?;
+        let records = Disk::open(copy.path(), &self.identity)?.recover()?;
+        let mut memory = Memory::default();
+        memory
+            .append(&records)
+            .map_err(std::io::Error::other)
+            .map_err(StorageError::io("replay"))?;
+        Ok(memory)
+    }
+}
+
+/// Copies the files of a directory to a new temporary directory.
+fn copied(directory: &Path) -> std::io::Result<TempDir> {
+    let copy = TempDir::with_prefix("paxos-replay-")?;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        fs::copy(entry.path(), copy.path().join(entry.file_name()))?;
+    }
+    Ok(copy)
+}
+
+/// Makes an error of a store a difference.
+fn stored<T>(comparator: &Comparator<'_>, result: Result<T, StorageError>) -> Checked<T> {
+    result.or_else(|error| comparator.differ("the store", "works", error.to_string()))
+}

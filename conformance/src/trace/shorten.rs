@@ -1,0 +1,65 @@
+//! Shortens a trace that shows a difference, until no step of it can be left out.
+//!
+//! A shortened trace is a behaviour of the model and shows a difference. The difference may be another one than in the whole
+//! trace. The result need not be the shortest trace: the search leaves steps out, and never puts others in.
+
+use std::fmt;
+
+use super::{
+    Trace,
+    replay::{ReplayFailure, Replayed},
+};
+
+/// A shortened trace, with the difference that it shows.
+#[derive(Debug)]
+pub struct Shortened {
+    /// The trace.
+    pub trace: Trace,
+    /// The difference.
+    pub failure: ReplayFailure,
+}
+
+/// Shortens a trace. `replayed` replays it. Returns `None` if the steps show no difference by themselves, as in a lasso of
+/// which only the step that closes the loop shows one.
+pub fn shorten(
+    trace: &Trace,
+    replayed: impl Fn(&Trace) -> Result<Replayed, ReplayFailure>,
+) -> Option<Shortened> {
+    let shows = |actions: &[_]| {
+        let trace = Trace::record(trace.model(), "a shortened trace", actions).ok()?;
+        let failure = replayed(&trace).err()?;
+        let differs = matches!(failure, ReplayFailure::Diverged { .. });
+        differs.then_some(Shortened { trace, failure })
+    };
+    let mut actions: Vec<_> = trace.actions().copied().collect();
+    let mut shortest = shows(&actions)?;
+    let mut length = actions.len();
+    while length > 0 {
+        let (mut start, mut shortened) = (0, false);
+        while start < actions.len() {
+            let mut fewer = actions.clone();
+            fewer.drain(start..(start + length).min(actions.len()));
+            if let Some(found) = shows(&fewer) {
+                (actions, shortest, shortened) = (fewer, found, true);
+            } else {
+                start += length;
+            }
+        }
+        // A step may become superfluous once a later one is gone.
+        if !(shortened && length == 1) {
+            length /= 2;
+        }
+    }
+    Some(shortest)
+}
+
+/// The steps of the trace in words, and the difference.
+impl fmt::Display for Shortened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let states = (0..).zip(self.trace.states().iter().filter_map(|state| state.does.as_ref()));
+        for (step, does) in states {
+            writeln!(f, "{step:>4}  {does}")?;
+        }
+        write!(f, "{}", self.failure)
+    }
+}
