@@ -293,14 +293,12 @@ fn keep_shortened(args: &ReplayArgs, trace: &Trace) {
     let name = format!("paxos-difference-{}{EXTENSION}", std::process::id());
     let path = args.out.clone().unwrap_or_else(|| std::env::temp_dir().join(name));
     complain(&format!("shortened to {} steps:\n{shortened}", shortened.trace.steps()));
-    match outputs::write("--out", &path, &shortened.trace.to_itf()) {
-        Err(error) => complain(&format!("error: {error}")),
-        Ok(()) => {
-            let on = args.on.to_possible_value().expect("no value is skipped");
-            let (on, path) = (on.get_name(), path.display());
-            complain(&format!("to see it again: paxos-conformance replay --on {on} {path}"));
-        }
+    if let Err(error) = outputs::write("--out", &path, &shortened.trace.to_itf()) {
+        return complain(&format!("error: {error}"));
     }
+    let on = args.on.to_possible_value().expect("no value is skipped");
+    let (on, path) = (on.get_name(), path.display());
+    complain(&format!("to see it again: paxos-conformance replay --on {on} {path}"));
 }
 
 fn print(what: &impl std::fmt::Display) -> io::Result<()> {

@@ -88,9 +88,9 @@ impl Nodes {
         action: Action,
     ) -> Checked {
         let input = cluster.input(&before.model, action);
-        let id = match (action, input) {
-            (Action::Sync(node) | Action::Crash(node), _) | (_, Some((node, _))) => node,
-            _ => unreachable!("other actions are inputs of a node"),
+        let ((Action::Sync(id) | Action::Crash(id), _) | (_, Some((id, _)))) = (action, input)
+        else {
+            unreachable!("other actions are inputs of a node")
         };
         let comparator = lockstep.comparator(id);
         let place = usize::from(id.0);

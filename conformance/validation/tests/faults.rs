@@ -259,14 +259,16 @@ impl<'a> Cluster<'a> {
             let mut failed = Vec::new();
             for (&id, node) in &mut self.nodes {
                 let mut link = Link(id, Vec::new());
-                let time = self.now - node.since;
+                let time = self.now.saturating_sub(node.since);
                 let turn = node.running.begin_turn(time, &mut link);
                 let turn = turn.and_then(|_| node.running.end_turn(&mut link));
                 let turn = turn.and_then(|_| node.running.write_snapshot());
                 self.sent.0.borrow_mut().extend(link.1);
                 failed.extend(turn.is_err().then_some(id));
             }
-            failed.into_iter().for_each(|id| self.restart(id));
+            for id in failed {
+                self.restart(id);
+            }
             let mut context = Context::from_waker(Waker::noop());
             self.calls.retain_mut(|call| call.as_mut().poll(&mut context).is_pending());
         }

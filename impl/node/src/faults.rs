@@ -5,7 +5,10 @@
 
 /// A bug of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "faults"), allow(dead_code, unreachable_pub, reason = "no fault can be injected"))]
+#[cfg_attr(
+    not(feature = "faults"),
+    allow(dead_code, unreachable_pub, reason = "no fault can be injected")
+)]
 pub enum Fault {
     /// The node sends messages before the records on which they depend are durable.
     SendsBeforeSync,
