@@ -156,7 +156,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => run_replay(&args),
         Command::Validate(args) => printed(recorded::validate(&args)),
         Command::Watch(args) => printed(recorded::watch(&args, &interrupt())),
-        Command::Show(args) => printed(recorded::show(&args, |line| print(&line))),
+        Command::Show(args) => printed(recorded::show(&args, |recent| print(recent))),
     }
 }
 
@@ -254,8 +254,7 @@ fn run_replay(args: &ReplayArgs) -> ExitCode {
             files.push(path.clone());
         }
     }
-    let mut worst = 0;
-    let mut steps = 0;
+    let (mut worst, mut steps) = (0, 0);
     for file in &files {
         let trace = match Trace::read(file) {
             Ok(trace) => trace,
@@ -265,12 +264,11 @@ fn run_replay(args: &ReplayArgs) -> ExitCode {
             Ok(replayed) => steps += replayed.steps,
             Err(failure) => {
                 complain(&format!("{}: {failure}", file_name(file)));
-                // A difference outweighs a file that is no trace.
-                let code = failure.exit_code();
-                if code == 1 && worst != 1 {
+                if failure.exit_code() == 1 {
                     keep_shortened(args, &trace);
+                    return ExitCode::from(1);
                 }
-                worst = if worst == 1 || code == 1 { 1 } else { worst.max(code) };
+                worst = worst.max(failure.exit_code());
             }
         }
     }
@@ -287,8 +285,12 @@ fn run_replay(args: &ReplayArgs) -> ExitCode {
 
 /// Shortens a trace that shows a difference, prints it, and writes it to a file.
 fn keep_shortened(args: &ReplayArgs, trace: &Trace) {
-    let Some(shortened) = shorten(trace, |trace| args.on.replay(trace)) else {
-        return complain("the trace is not shortened: only its loop shows the difference");
+    let shortened = match shorten(trace, |trace| args.on.replay(trace)) {
+        Ok(Some(shortened)) => shortened,
+        Ok(None) => {
+            return complain("the trace is not shortened: only its loop shows the difference");
+        }
+        Err(failure) => return complain(&format!("the trace is not shortened: {failure}")),
     };
     let name = format!("paxos-difference-{}{EXTENSION}", std::process::id());
     let path = args.out.clone().unwrap_or_else(|| std::env::temp_dir().join(name));
@@ -297,7 +299,8 @@ fn keep_shortened(args: &ReplayArgs, trace: &Trace) {
         return complain(&format!("error: {error}"));
     }
     let on = args.on.to_possible_value().expect("no value is skipped");
-    let (on, path) = (on.get_name(), path.display());
+    let (on, path) = (on.get_name(), path.display().to_string());
+    let path = shlex::try_quote(&path).unwrap_or_else(|_| path.as_str().into());
     complain(&format!("to see it again: paxos-conformance replay --on {on} {path}"));
 }
 

@@ -4,16 +4,17 @@ use std::{
     fmt::Write as _,
     fs,
     io::{self, IsTerminal as _, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
 use clap::Args;
+use indicatif::HumanCount;
 use paxos_model::outputs;
-use paxos_recording::{Directory, ReadError};
 use paxos_validation::{
     coverage::{Coverage, Kind},
+    excerpt::Recent,
     itf,
     order::{Halt, Validator},
     report::{Report, Violation},
@@ -82,20 +83,22 @@ pub(crate) type Unusable = String;
 /// Validates each run.
 pub(crate) fn validate(args: &ValidateArgs) -> Result<Printed, Unusable> {
     outputs::try_files([("--json", &args.json)]).map_err(|error| error.to_string())?;
+    let several = args.directories.len() > 1;
     let (mut text, mut reports) = (String::new(), Vec::new());
     for directory in &args.directories {
-        let report = report_of(directory)?;
-        if args.directories.len() > 1 {
+        let report = Validator::new(directory).finish(|_| ());
+        let report = report.map_err(|error| error.to_string())?;
+        if several {
             writeln!(text, "{}:", directory.display()).expect("a string has room");
         }
         let report_text = laid_out(&report, args.verbose, terminal_width());
         // The summary of several runs names the kinds that none of them has exercised.
-        let several = args.directories.len() > 1 && !args.verbose;
+        let brief = several && !args.verbose;
         let lines = report_text.split_inclusive('\n');
-        text.extend(lines.filter(|line| !(several && line.starts_with("  never: "))));
+        text.extend(lines.filter(|line| !(brief && line.starts_with("  never: "))));
         reports.push(report);
     }
-    if reports.len() > 1 {
+    if several {
         text += &summary(&reports);
     }
     if let Some(path) = &args.json {
@@ -104,11 +107,6 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<Printed, Unusable> {
     }
     let verdict = Verdict::worst(reports.iter().map(|report| &report.verdict));
     Ok(Printed { text: text.trim_end().to_owned(), code: verdict.exit_code() })
-}
-
-fn report_of(directory: &Path) -> Result<Report, Unusable> {
-    Directory::read(directory).map_err(|error| error.to_string())?;
-    Validator::new(directory).finish().map_err(|error| error.to_string())
 }
 
 /// Returns the verdict over several runs, and the kinds of transitions that none of them has exercised.
@@ -122,8 +120,9 @@ fn summary(reports: &[Report]) -> String {
     let never: Vec<_> = coverage.never().map(|kind| format!("  never: {kind}\n")).collect();
     let exercised = coverage.exercised().count();
     format!(
-        "all {} runs: {verdict}; {frames} frames; {exercised} of {} kinds of transitions\n{}",
+        "all {} runs: {verdict}; {} frames; {exercised} of {} kinds of transitions\n{}",
         reports.len(),
+        HumanCount(frames),
         exercised + never.len(),
         never.concat()
     )
@@ -133,29 +132,30 @@ fn summary(reports: &[Report]) -> String {
 pub(crate) fn watch(args: &WatchArgs, interrupt: &Interrupt) -> Result<Printed, Unusable> {
     outputs::try_files([("--metrics", &args.metrics)]).map_err(|error| error.to_string())?;
     let mut validator = Validator::new(&args.directory);
-    let (mut stuck, mut shown, mut frames_shown) = (None, Instant::now(), 0);
+    let (mut waited, mut shown, mut frames_shown) = (Vec::new(), Instant::now(), 0);
     let (mut frames, mut grown) = (0, Instant::now());
     let idle = args.idle_ms.map(Duration::from_millis);
     loop {
         match validator.advance() {
-            Ok(_) => {}
+            Ok(()) => {}
             Err(Halt::Unreadable(error)) => return Err(error.to_string()),
             Err(Halt::Violated(violation)) => return Ok(alarm(args, validator, violation)),
         }
-        // A message that a node receives is in the recording of its sender before. So two looks that miss it are enough.
-        let now = validator.stuck();
-        let place = now.as_ref().map(|violation| (violation.node, violation.frame));
-        if place.is_some() && place == stuck {
+        // A message that arrives is in the recording of its sender already. So two looks that miss it are enough.
+        let waits = validator.waits();
+        let violation = if waits.iter().any(|wait| waited.contains(wait)) {
             match validator.assume_one() {
                 Ok(true) => continue,
-                Ok(false) => {
-                    let violation = now.expect("its place was compared");
-                    return Ok(alarm(args, validator, violation));
-                }
-                Err(violation) => return Ok(alarm(args, validator, violation)),
+                Ok(false) => validator.stuck(),
+                Err(violation) => Some(violation),
             }
+        } else {
+            None
+        };
+        if let Some(violation) = violation {
+            return Ok(alarm(args, validator, violation));
         }
-        stuck = place;
+        waited = waits;
         if validator.frames() > frames {
             (frames, grown) = (validator.frames(), Instant::now());
         }
@@ -231,7 +231,7 @@ fn write_metrics(
     let violated = u8::from(violated).to_string();
     gauge("paxos_watch_violated", "1 if a step was not the model's.", violated);
     // A reader must not find half of the file.
-    let new = path.with_extension("new");
+    let new = path.with_added_extension("new");
     fs::write(&new, text)
         .and_then(|()| fs::rename(&new, path))
         .map_err(|error| format!("--metrics {}: {error}", path.display()))
@@ -240,35 +240,22 @@ fn write_metrics(
 /// Prints all frames, in an order in which messages are sent before they arrive. Stops at a violation.
 pub(crate) fn show(
     args: &ShowArgs,
-    mut print: impl FnMut(String) -> io::Result<()>,
+    print: impl Fn(&Recent) -> io::Result<()>,
 ) -> Result<Printed, Unusable> {
     outputs::try_files([("--itf", &args.itf)]).map_err(|error| error.to_string())?;
-    let unusable = |error: ReadError| error.to_string();
-    Directory::read(&args.directory).map_err(unusable)?;
     let mut trace = args.itf.as_ref().map(|_| itf::Trace::default());
-    let mut validator = Validator::new(&args.directory);
-    validator.scan().map_err(unusable)?;
-    let violation = loop {
-        match validator.next_frame() {
-            Ok(true) => {
-                let recent = validator.last_frame().expect("it was just taken");
-                print(recent.to_string()).map_err(|error| error.to_string())?;
-                if let Some(trace) = &mut trace {
-                    trace.add(recent, &validator);
-                }
-            }
-            Ok(false) => match validator.assume_one() {
-                Ok(true) => {}
-                Ok(false) => break validator.stuck(),
-                Err(violation) => break Some(violation),
-            },
-            Err(violation) => break Some(violation),
+    let report = Validator::new(&args.directory).finish(|validator| {
+        let Some(recent) = validator.last_frame() else { return };
+        // If standard output is closed, the report cannot be delivered either, and its delivery fails.
+        let _ = print(recent);
+        if let Some(trace) = &mut trace {
+            trace.add(recent, validator);
         }
-    };
+    });
+    let report = report.map_err(|error| error.to_string())?;
     if let (Some(path), Some(trace)) = (&args.itf, &trace) {
         outputs::write("--itf", path, &trace.to_json()).map_err(|error| error.to_string())?;
     }
-    let report = validator.report(violation);
     let text = laid_out(&report, false, terminal_width());
     Ok(Printed { text, code: report.verdict.exit_code() })
 }

@@ -4,16 +4,13 @@
 //! and lose what is not synced. A simulation has no TCP and no real disk; the storms of real processes are recorded and
 //! validated by the tests of the command `paxos`.
 
-use std::{
-    io::{self, Read},
-    time::Duration,
-};
+use std::io;
 
-use bytes::Bytes;
-use paxos_node::{Frozen, Options, RestoreError, StateMachine};
+use paxos_node::typed::{Typed, TypedMachine, encode};
 use paxos_recording::RecordingOptions;
-use paxos_simulator::nodes::Simulation;
+use paxos_simulator::nodes::{Simulation, options};
 use paxos_validation::{order::Validator, report::Report};
+use serde::{Deserialize, Serialize};
 
 /// The number of random events in a run.
 const EVENTS: u32 = 150;
@@ -27,28 +24,17 @@ pub struct Run {
     pub seed: u64,
 }
 
-/// Answers each command with the number of bytes of all commands so far.
-#[derive(Default)]
-struct Length(u64);
+/// Adds up the commands, and answers each with the sum.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Sum(u64);
 
-impl StateMachine for Length {
-    type Answer = Bytes;
+impl TypedMachine for Sum {
+    type Command = u64;
+    type Answer = u64;
 
-    fn apply(&mut self, command: &[u8]) -> Bytes {
-        self.0 += command.len() as u64;
-        Bytes::copy_from_slice(&self.0.to_le_bytes())
-    }
-
-    fn snapshot(&self) -> Frozen {
-        let length = self.0;
-        Box::new(move |file| file.write_all(&length.to_le_bytes()))
-    }
-
-    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
-        let mut bytes = [0; 8];
-        snapshot.read_exact(&mut bytes)?;
-        self.0 = u64::from_le_bytes(bytes);
-        Ok(())
+    fn apply(&mut self, command: u64) -> u64 {
+        self.0 += command;
+        self.0
     }
 }
 
@@ -59,22 +45,16 @@ impl Run {
     /// The directory cannot be created or read.
     pub(crate) fn validate(self) -> io::Result<Report> {
         let directory = tempfile::tempdir()?;
-        let options = Options::builder()
-            .election_timeout(Duration::from_millis(150))
-            .heartbeat(Duration::from_millis(20))
-            .resend(Duration::from_millis(40))
-            .request_timeout(Duration::from_secs(3))
-            .snapshot_slots(20)
-            .recording(RecordingOptions::new(directory.path()));
+        let options = options().recording(RecordingOptions::new(directory.path()));
         let options = options.build().expect("options with which a node can work");
-        let mut simulation =
-            Simulation::with_options(self.seed, self.nodes, options, Length::default);
+        let machine = || Typed::new(Sum::default());
+        let mut simulation = Simulation::with_options(self.seed, self.nodes, options, machine);
         simulation.network.link.loss = 0.05;
         simulation.network.link.duplication = 0.05;
         simulation.stall = 0.01;
-        simulation.storm(EVENTS, |number| vec![0; number as usize % 10]);
+        simulation.storm(EVENTS, |number| encode::<Sum>(&number).expect("a number has bytes"));
         simulation.settle();
         drop(simulation);
-        Validator::new(directory.path()).finish().map_err(io::Error::other)
+        Validator::new(directory.path()).finish(|_| ()).map_err(io::Error::other)
     }
 }

@@ -70,7 +70,7 @@ fn a_run_is_validated_and_shown() {
     assert!(text.contains("never: a node starts again"), "{text}");
     let reports = fs::read_to_string(json).expect("it was written");
     let reports: serde_json::Value = serde_json::from_str(&reports).expect("JSON");
-    assert_eq!(reports[0]["verdict"]["verdict"], "holds");
+    assert_eq!(reports[0]["verdict"], "holds");
     let (code, text, _) = run(&["show", &path("run"), "--itf", &itf]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.lines().any(|line| line.ends_with("Timer(Campaign)")), "{text}");
@@ -149,6 +149,24 @@ fn a_watcher_does_not_wait_for_a_message_that_never_comes() {
     let text = String::from_utf8(watcher.stdout).expect("text");
     assert_eq!(watcher.status.code(), Some(1), "{text}");
     assert!(text.contains("node 2 never sent it"), "{text}");
+}
+
+/// A watch that ends while a frame waits does not say that the run holds.
+#[test]
+fn a_watch_that_ends_too_early_is_inconclusive() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let nodes = [NodeId(1), NodeId(2)];
+    let mut replica = Replica::new(Config::new(NodeId(1), nodes)).expect("a cluster of two");
+    let from = StartedFrom { incarnation: 1, nonce: 7, snapshot: None };
+    let options = RecordingOptions::new(directory.path());
+    let mut recorder = Recorder::create(options, from, replica.parts()).expect("a new file");
+    let event = Event::Message { from: NodeId(2), message: Message::Learn { from: Slot(0) } };
+    recorder.step(&mut replica, event, &mut Steps::default());
+    recorder.flush().expect("there is room");
+    // Node 2 has not recorded anything yet.
+    let path = directory.path().display().to_string();
+    let (code, text, _) = run(&["watch", &path, "--idle-ms", "0"]);
+    assert_eq!(code, Some(3), "{text}");
 }
 
 /// A cluster that stops is watched to its end.

@@ -493,7 +493,8 @@ fn a_shortened_trace_shows_a_difference_and_needs_each_step() {
             let differs = |trace: &Trace| {
                 matches!(replay_on_mutants(trace, bug), Err(ReplayFailure::Diverged { .. }))
             };
-            let Some(short) = shorten(&trace, |trace| replay_on_mutants(trace, bug)) else {
+            let short = shorten(&trace, |trace| replay_on_mutants(trace, bug));
+            let Some(short) = short.expect("there is no store to fail") else {
                 assert!(!differs(&trace), "{bug:?} in {}", scenario.name);
                 continue;
             };

@@ -8,6 +8,7 @@ use paxos_conformance::{
     verify::{Link, Verification, verify},
 };
 use paxos_model::{cluster::Bounds, specifications::shipped};
+use paxos_validation::coverage::{Coverage, Kind};
 use verdict::{
     Interrupt, Verdict,
     layout::{WIDTH, laid_out},
@@ -61,6 +62,20 @@ fn recorded_runs_hold() {
     }
     let text = laid_out(&verification, false, WIDTH);
     assert!(text.contains("recorded runs of production nodes are behaviours of the model"));
+}
+
+/// The runs of the table exercise most kinds of transitions, and the missing ones are known.
+#[test]
+fn the_runs_of_the_table_exercise_most_kinds() {
+    let runs = Table::quick().runs;
+    let verification = verified(&Table { runs, ..Table::default() }, 2);
+    assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
+    let mut coverage = Coverage::default();
+    for row in &verification.rows {
+        coverage.merge(&row.validated().expect("it is a run").coverage);
+    }
+    let never: Vec<_> = coverage.never().map(Kind::text).collect();
+    assert!(coverage.exercised().count() > 40, "never: {never:#?}");
 }
 
 /// Two spaces that differ only in the parts that they leave out are not taken for each other.

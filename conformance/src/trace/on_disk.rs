@@ -24,7 +24,7 @@ use paxos_store::{Disk, Identity, Memory, Snapshot, Storage as _, StorageError};
 use tempfile::TempDir;
 
 use crate::{
-    comparator::{Checked, Comparator},
+    comparator::{Comparator, Divergence},
     lockstep::{Lockstep, Pair},
     mutants::TestedReplica,
     projection::{real_node, real_slot},
@@ -38,6 +38,23 @@ pub enum Fault {
     /// Records that no sync made durable survive a crash.
     KeepsUnsynced,
 }
+
+/// The reason for which the nodes do not follow.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// They differ from the model.
+    Differs(Box<Divergence>),
+    /// The system has failed a store.
+    System(StorageError),
+}
+
+impl From<Box<Divergence>> for Trouble {
+    fn from(divergence: Box<Divergence>) -> Self {
+        Self::Differs(divergence)
+    }
+}
+
+type Followed<T = ()> = Result<T, Trouble>;
 
 /// The nodes of a cluster, each with a directory.
 #[derive(Debug)]
@@ -79,14 +96,14 @@ impl Nodes {
     /// Takes the step that leads from `before` to `after`, which agree with the model.
     ///
     /// # Errors
-    /// Returns the first difference from the model. An error of a store is a difference.
+    /// Returns the first difference from the model, or the error of the system that the store met.
     pub(crate) fn follow(
         &mut self,
         cluster: &CheckedCluster,
         lockstep: &Lockstep,
         (before, after): (&Pair, &Pair),
         action: Action,
-    ) -> Checked {
+    ) -> Followed {
         let input = cluster.input(&before.model, action);
         let ((Action::Sync(id) | Action::Crash(id), _) | (_, Some((id, _)))) = (action, input)
         else {
@@ -98,7 +115,7 @@ impl Nodes {
         match (action, input) {
             (Action::Sync(_), _) => {
                 if node.unsynced.is_empty() {
-                    return comparator.differ("unsynced steps", "one to sync", "none");
+                    return Ok(comparator.differ("unsynced steps", "one to sync", "none")?);
                 }
                 let oldest = node.unsynced.remove(0);
                 stored(&comparator, node.store().persist(&oldest))?;
@@ -115,7 +132,7 @@ impl Nodes {
                 node.replica.step(event.clone(), &mut output);
                 before.nodes[place].tested.replica().clone().step(event, &mut in_memory);
                 if output != in_memory {
-                    return comparator.differ("output of the node", in_memory, output);
+                    return Ok(comparator.differ("output of the node", in_memory, output)?);
                 }
                 if expected.model.unsynced.is_empty() {
                     stored(&comparator, node.store().persist(&output.records))?;
@@ -128,14 +145,14 @@ impl Nodes {
         comparator.compare_live(&node.replica, &expected.model.live)?;
         if node.replica != *expected.tested.replica() {
             let (one, other) = (expected.tested.replica(), &node.replica);
-            return comparator.differ("replica of the node", one, other);
+            return Ok(comparator.differ("replica of the node", one, other)?);
         }
         if node.unsynced != expected.tested.unsynced() {
             let waiting = expected.tested.unsynced();
-            return comparator.differ("records that wait", waiting, &node.unsynced);
+            return Ok(comparator.differ("records that wait", waiting, &node.unsynced)?);
         }
         let found = stored(&comparator, node.found())?;
-        comparator.compare_disk(&found, &expected.model.durable)
+        Ok(comparator.compare_disk(&found, &expected.model.durable)?)
     }
 }
 
@@ -145,7 +162,7 @@ impl Node {
     }
 
     /// Loses the replica and all that is not durable, and recovers.
-    fn crash(&mut self, comparator: &Comparator<'_>, fault: Option<Fault>) -> Checked {
+    fn crash(&mut self, comparator: &Comparator<'_>, fault: Option<Fault>) -> Followed {
         let unsynced = std::mem::take(&mut self.unsynced);
         if fault == Some(Fault::KeepsUnsynced) {
             stored(comparator, self.store().persist(&unsynced.concat()))?;
@@ -160,7 +177,7 @@ impl Node {
         let config = comparator.projection.config(comparator.node);
         match self.replica.recover(config, records) {
             Ok(replica) => self.replica = replica,
-            Err(error) => return comparator.differ("recovery", "recovers", error.to_string()),
+            Err(error) => comparator.differ("recovery", "recovers", error.to_string())?,
         }
         Ok(())
     }
@@ -188,7 +205,11 @@ fn copied(directory: &Path) -> std::io::Result<TempDir> {
     Ok(copy)
 }
 
-/// Makes an error of a store a difference.
-fn stored<T>(comparator: &Comparator<'_>, result: Result<T, StorageError>) -> Checked<T> {
-    result.or_else(|error| comparator.differ("the store", "works", error.to_string()))
+/// Makes an error of a store a difference, but for an error of the system: that says nothing about the store.
+fn stored<T>(comparator: &Comparator<'_>, result: Result<T, StorageError>) -> Followed<T> {
+    match result {
+        Ok(done) => Ok(done),
+        Err(error @ StorageError::Io { .. }) => Err(Trouble::System(error)),
+        Err(error) => Ok(comparator.differ("the store", "works", error.to_string())?),
+    }
 }

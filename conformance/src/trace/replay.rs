@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::{
     Trace,
-    on_disk::{Fault, Nodes},
+    on_disk::{Fault, Nodes, Trouble},
 };
 use crate::{
     comparator::Divergence,
@@ -91,9 +91,9 @@ pub enum ReplayFailure {
         /// The state where the loop starts.
         to: usize,
     },
-    /// The stores cannot be made.
-    #[error("the nodes cannot get their stores: {0}")]
-    NoStores(String),
+    /// The system has failed a store.
+    #[error("the stores of the nodes cannot be used: {0}")]
+    Store(String),
     /// The implementation differs from the model.
     #[error("after \"{action}\", step {step} of the trace: {divergence}")]
     Diverged {
@@ -108,11 +108,11 @@ pub enum ReplayFailure {
 
 impl ReplayFailure {
     /// The exit code: 1 if the implementation differs from the model, 2 if the trace cannot be replayed,
-    /// and 3 if the stores cannot be made.
+    /// and 3 if the stores cannot be used.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Diverged { .. } => 1,
-            Self::NoStores(_) => 3,
+            Self::Store(_) => 3,
             _ => 2,
         }
     }
@@ -136,7 +136,7 @@ pub fn replay(trace: &Trace) -> Result<Replayed, ReplayFailure> {
 pub fn replay_on_nodes(trace: &Trace, fault: Option<Fault>) -> Result<Replayed, ReplayFailure> {
     let lockstep = Lockstep::new(*trace.model().bounds())?;
     let nodes = Nodes::start(&lockstep.start(), fault);
-    let nodes = nodes.map_err(|error| ReplayFailure::NoStores(error.to_string()))?;
+    let nodes = nodes.map_err(|error| ReplayFailure::Store(error.to_string()))?;
     replay_on(trace, &lockstep, Some(nodes))
 }
 
@@ -169,7 +169,7 @@ fn replay_on(
             if !offered.contains(&action) {
                 return Err(ReplayFailure::MayNotHappen { state: i, action: does });
             }
-            match taken(cluster, lockstep, nodes.as_mut(), &pair, action) {
+            match taken(cluster, lockstep, nodes.as_mut(), &pair, action)? {
                 None => return Err(ReplayFailure::ChangesNothing { state: i, action: does }),
                 Some(Pair { divergence: Some(divergence), .. }) => {
                     return Err(ReplayFailure::Diverged { step: i, action: does, divergence });
@@ -215,12 +215,16 @@ fn taken(
     nodes: Option<&mut Nodes>,
     pair: &Pair,
     action: Action,
-) -> Option<Pair> {
-    let mut next = lockstep.successor(pair, action)?;
+) -> Result<Option<Pair>, ReplayFailure> {
+    let Some(mut next) = lockstep.successor(pair, action) else { return Ok(None) };
     if let (Some(nodes), None) = (nodes, &next.divergence) {
-        next.divergence = nodes.follow(cluster, lockstep, (pair, &next), action).err();
+        match nodes.follow(cluster, lockstep, (pair, &next), action) {
+            Ok(()) => {}
+            Err(Trouble::Differs(divergence)) => next.divergence = Some(divergence),
+            Err(Trouble::System(error)) => return Err(ReplayFailure::Store(error.to_string())),
+        }
     }
-    Some(next)
+    Ok(Some(next))
 }
 
 /// Takes the step from the last state of a lasso back to the state where its loop starts. Both states were compared with
@@ -240,7 +244,7 @@ fn closes(
         next.is_some_and(|next| cluster.write_state(&next) == *start)
     });
     let Some(&action) = closing else { return Err(ReplayFailure::DoesNotReturn { to }) };
-    match taken(cluster, lockstep, nodes, pair, action).and_then(|next| next.divergence) {
+    match taken(cluster, lockstep, nodes, pair, action)?.and_then(|next| next.divergence) {
         None => Ok(()),
         Some(divergence) => {
             let (step, action) = (trace.steps() + 1, does(cluster, Some(action)));

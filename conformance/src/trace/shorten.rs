@@ -21,25 +21,32 @@ pub struct Shortened {
 
 /// Shortens a trace. `replayed` replays it. Returns `None` if the steps show no difference by themselves, as in a lasso of
 /// which only the step that closes the loop shows one.
+///
+/// # Errors
+/// The stores of the nodes cannot be used.
 pub fn shorten(
     trace: &Trace,
     replayed: impl Fn(&Trace) -> Result<Replayed, ReplayFailure>,
-) -> Option<Shortened> {
+) -> Result<Option<Shortened>, ReplayFailure> {
     let shows = |actions: &[_]| {
-        let trace = Trace::record(trace.model(), "a shortened trace", actions).ok()?;
-        let failure = replayed(&trace).err()?;
-        let differs = matches!(failure, ReplayFailure::Diverged { .. });
-        differs.then_some(Shortened { trace, failure })
+        let Ok(trace) = Trace::record(trace.model(), "a shortened trace", actions) else {
+            return Ok(None);
+        };
+        match replayed(&trace) {
+            Err(failure @ ReplayFailure::Diverged { .. }) => Ok(Some(Shortened { trace, failure })),
+            Err(failure @ ReplayFailure::Store(_)) => Err(failure),
+            Ok(_) | Err(_) => Ok(None),
+        }
     };
     let mut actions: Vec<_> = trace.actions().copied().collect();
-    let mut shortest = shows(&actions)?;
+    let Some(mut shortest) = shows(&actions)? else { return Ok(None) };
     let mut length = actions.len();
     while length > 0 {
         let (mut start, mut shortened) = (0, false);
         while start < actions.len() {
             let mut fewer = actions.clone();
             fewer.drain(start..(start + length).min(actions.len()));
-            if let Some(found) = shows(&fewer) {
+            if let Some(found) = shows(&fewer)? {
                 (actions, shortest, shortened) = (fewer, found, true);
             } else {
                 start += length;
@@ -50,7 +57,7 @@ pub fn shorten(
             length /= 2;
         }
     }
-    Some(shortest)
+    Ok(Some(shortest))
 }
 
 /// The steps of the trace in words, and the difference.

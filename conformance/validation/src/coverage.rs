@@ -1,8 +1,8 @@
 //! The kinds of transitions that a run has exercised.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 macro_rules! kinds {
     ($($kind:ident: $text:literal,)*) => {
@@ -86,8 +86,18 @@ kinds! {
 }
 
 impl Serialize for Kind {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.text())
+    }
+}
+
+/// An object with the kinds that were exercised and their numbers, and the kinds that never were.
+impl Serialize for Coverage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Coverage", 2)?;
+        object.serialize_field("exercised", &self.exercised().collect::<BTreeMap<_, _>>())?;
+        object.serialize_field("never", &self.never().collect::<Vec<_>>())?;
+        object.end()
     }
 }
 

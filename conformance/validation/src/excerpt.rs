@@ -8,8 +8,7 @@ use std::{collections::HashSet, fmt};
 use paxos::NodeId;
 use paxos_recording::{
     Frame, MessageId,
-    frame::{Body, Departure, Event, Step},
-    identity::of_batch,
+    frame::{Body, Departure, Event},
 };
 use serde::Serialize;
 use space_time::{Arrow, Diagram};
@@ -60,15 +59,12 @@ impl Candidate<'_> {
     fn received(&self) -> Option<(NodeId, MessageId)> {
         let Body::Step(step) = &self.frame.body else { return None };
         let Event::Message { from, message } = &step.event else { return None };
-        Some((*from, MessageId::of(&message.map(|batch| of_batch(step.batch(*batch))))))
+        Some((*from, step.id(message)))
     }
 
     fn sends(&self, message: (NodeId, MessageId)) -> bool {
         let Body::Step(step) = &self.frame.body else { return false };
-        let id = |step: &Step, sent: &paxos_recording::frame::Message<_>| {
-            MessageId::of(&sent.map(|batch| of_batch(step.batch(*batch))))
-        };
-        self.node == message.0 && step.messages.iter().any(|(_, sent)| id(step, sent) == message.1)
+        self.node == message.0 && step.messages.iter().any(|(_, sent)| step.id(sent) == message.1)
     }
 }
 

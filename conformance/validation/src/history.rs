@@ -19,7 +19,10 @@ use paxos_recording::{
 };
 use smallvec::SmallVec;
 
-use crate::said::{self, Ballot, Values};
+use crate::{
+    claims::{AGREEMENT, APPLIES_CHOSEN, Checked, DETERMINISM, ONE_VALUE, QUORUM, contradicts},
+    said::{self, Ballot, Values},
+};
 
 /// The most slots that are kept at once. No cluster has a log of so many slots that some node has not trimmed.
 const SLOTS_MAX: u64 = 1 << 28;
@@ -51,34 +54,6 @@ pub struct History {
     snapshots: HashMap<Slot, Vec<(StateId, NodeId)>>,
     phase2_quorum: u32,
 }
-
-/// A claim that does not hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contradiction {
-    /// The claim.
-    pub claim: &'static str,
-    /// The facts that contradict it.
-    pub facts: String,
-}
-
-type Checked = Result<(), Contradiction>;
-
-fn contradicts(claim: &'static str, facts: String) -> Checked {
-    Err(Contradiction { claim, facts })
-}
-
-/// One ballot has one value in each slot.
-pub const ONE_VALUE: &str = "a ballot has one value in each slot";
-/// A quorum of durable votes is behind each value that a node takes as chosen.
-pub const QUORUM: &str =
-    "a quorum of durable votes is behind each value that a node takes as chosen";
-/// No two values are chosen in a slot.
-pub const AGREEMENT: &str = "one value is chosen in each slot";
-/// Nodes apply the chosen values.
-pub const APPLIES_CHOSEN: &str =
-    "a node applies the values that are chosen, each once and in the order of the log";
-/// All nodes get the same results.
-pub const DETERMINISM: &str = "all nodes get the same result when they apply the same log";
 
 impl History {
     /// Sets the number of votes that choose a value.
@@ -179,6 +154,15 @@ impl History {
         }
     }
 
+    /// Takes the value that a ballot has proposed as chosen, on the word of a node without a complete recording.
+    pub fn assume_chosen_in(&mut self, slot: said::Slot, ballot: Ballot) {
+        let proposals = self.known(slot).into_iter().flat_map(|entry| &entry.proposals);
+        let value = { proposals }.find(|it| it.ballot == ballot).map(|it| it.value.clone());
+        if let Some(value) = value {
+            self.assume_chosen(slot, &value);
+        }
+    }
+
     /// Returns true if the value is known to be chosen in the slot, or if the slot is forgotten.
     pub fn is_chosen(&self, slot: said::Slot, value: &said::Value) -> bool {
         slot.0 < self.forgotten
@@ -237,11 +221,6 @@ impl History {
             self.entries.drain(..gone.min(self.entries.len()));
             self.forgotten = below;
         }
-    }
-
-    /// The number of slots that are kept.
-    pub fn slots(&self) -> usize {
-        self.entries.len()
     }
 }
 

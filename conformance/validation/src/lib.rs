@@ -23,6 +23,7 @@
 //! - [`said`]: messages and values of recordings in the terms of the model.
 //! - [`replica`]: the model's replica takes an event, and says what must come out.
 //! - [`network`]: all messages ever sent. [`history`]: the log, and the claims about all nodes.
+//! - [`claims`]: the claims about a run.
 //! - [`node`]: one node: its starts, steps, disk, departures, applied values, reads and snapshots.
 //! - [`order`]: all nodes, in an order in which messages are sent before they arrive.
 //! - [`coverage`] and [`report`]: the kinds of transitions that a run has exercised; the verdict, for people and machines.
@@ -30,6 +31,7 @@
 //!
 //! This crate does not see the implementation: it reads recordings alone. It does not check anything that a recording does not contain.
 
+pub mod claims;
 pub mod coverage;
 pub mod excerpt;
 pub mod history;

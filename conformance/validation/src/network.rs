@@ -14,8 +14,8 @@ use std::{
 };
 
 use paxos_recording::{
-    MessageId,
-    frame::{Message, To},
+    MessageId, Step,
+    frame::{BatchRef, Message, To},
 };
 
 use paxos::{Ballot, NodeId, Slot};
@@ -123,15 +123,15 @@ impl Network {
         }
     }
 
-    /// Returns true if `from` has sent a message to `to`.
-    pub fn has(&self, from: NodeId, to: NodeId, message: &Message<u64>, id: MessageId) -> bool {
+    /// Returns true if `from` has sent the message that a step receives to `to`.
+    pub fn has(&self, from: NodeId, to: NodeId, step: &Step, message: &Message<BatchRef>) -> bool {
         let Some(sender) = self.0.get(&from) else { return false };
-        match ranged(message, Some(to)) {
-            Some((group, range)) => {
-                sender.ranges.get(&group).is_some_and(|ranges| ranges.contains(&range))
-            }
-            None => sender.single.contains(&(receiver(message, Some(to)), id)),
+        let measured = step.measured(message);
+        if let Some((group, range)) = ranged(&measured, Some(to)) {
+            return sender.ranges.get(&group).is_some_and(|ranges| ranges.contains(&range));
         }
+        let receiver = receiver(&measured, Some(to));
+        sender.single.contains(&(receiver, step.id(message)))
     }
 
     /// Adds the answer to a question about reads.

@@ -12,15 +12,16 @@ use std::{
 
 use paxos::NodeId;
 use paxos_recording::{
-    Directory, Frame, ReadError, StartRecording,
+    Frame, ReadError, StartRecording,
     files::{Placed, StartId},
     reader::Tail,
+    starts,
 };
 
 use crate::{
+    claims::{Contradiction, SENT_BEFORE},
     excerpt::{self, Excerpt, Recent},
-    history::Contradiction,
-    node::{Node, SENT_BEFORE, Shared, Wait},
+    node::{Node, Shared, Wait},
     report::{Report, Violation},
 };
 
@@ -45,6 +46,8 @@ pub struct Validator {
 #[derive(Debug)]
 struct Lane {
     node: Node,
+    /// The last start that was found.
+    found: Option<StartId>,
     /// The recordings that are not begun, oldest first.
     later: VecDeque<StartId>,
     reading: Option<StartRecording>,
@@ -118,43 +121,40 @@ impl Validator {
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn scan(&mut self) -> Result<(), ReadError> {
-        for start in Directory::scan(&self.directory)? {
+    fn scan(&mut self) -> Result<(), ReadError> {
+        for start in starts(&self.directory)? {
             let lane = self.lanes.entry(start.node).or_insert_with(|| Lane {
                 node: Node::new(start.node),
+                found: None,
                 later: VecDeque::new(),
                 reading: None,
                 head: None,
                 at_end: false,
                 doubts: Vec::new(),
             });
-            let last = lane.later.back().copied();
-            let last = last.or(lane.reading.as_ref().map(StartRecording::start));
-            if last.is_none_or(|last| last < start) {
+            if lane.found < Some(start) {
+                lane.found = Some(start);
                 lane.later.push_back(start);
             }
         }
         Ok(())
     }
 
-    /// Looks for new starts, and takes every frame that can be taken. Returns true if there was one.
+    /// Looks for new starts, and takes every frame that can be taken.
     ///
     /// # Errors
     /// A frame contradicts a claim, or the directory cannot be read.
-    pub fn advance(&mut self) -> Result<bool, Halt> {
+    pub fn advance(&mut self) -> Result<(), Halt> {
         self.scan()?;
-        let mut any = false;
-        while self.next_frame()? {
-            any = true;
-        }
-        Ok(any)
+        while self.next_frame()? {}
+        Ok(())
     }
 
     /// Takes one frame. Returns false if no frame can be taken before a recording grows.
     ///
     /// # Errors
     /// The frame contradicts a claim.
-    pub fn next_frame(&mut self) -> Result<bool, Box<Violation>> {
+    fn next_frame(&mut self) -> Result<bool, Box<Violation>> {
         // Each lane is tried once more after the lane at which the turn began, with a step between the last lane and the first.
         for _ in 0..self.lanes.len() + 2 {
             let (place, taken) = self.turn;
@@ -245,30 +245,40 @@ impl Validator {
         }
     }
 
-    /// Ends the validation: no recording grows any more. Takes the remaining frames, and returns the report.
+    /// Validates recordings that grow no more, and returns the report. Calls `taken` after each frame.
     ///
     /// # Errors
-    /// The directory cannot be read.
-    pub fn finish(mut self) -> Result<Report, ReadError> {
-        let violation = match self.finish_lanes() {
-            Ok(()) => None,
-            Err(Halt::Violated(violation)) => Some(violation),
-            Err(Halt::Unreadable(error)) => return Err(error),
-        };
+    /// The directory cannot be read, or has no recordings.
+    pub fn finish(mut self, mut taken: impl FnMut(&Self)) -> Result<Report, ReadError> {
+        self.scan()?;
+        if self.lanes.is_empty() {
+            return Err(ReadError::Empty(self.directory));
+        }
+        let violation = self.finish_lanes(&mut taken).err();
         Ok(self.report(violation))
     }
 
-    /// Returns the report of the frames that were taken.
+    /// Returns the report of the frames that were taken. A frame that was read and waits for another makes the report
+    /// inconclusive.
     pub fn report(self, violation: Option<Box<Violation>>) -> Report {
-        let doubts = self.doubts();
+        let mut doubts = self.doubts();
+        if violation.is_none() {
+            let waiting = self.waiting().map(|(id, frame, _)| {
+                let what = excerpt::describe(&frame.body);
+                format!("node {id}, frame {}, is not validated: {what}", frame.number)
+            });
+            doubts.extend(waiting);
+        }
         Report::new(violation, doubts, self.frames, self.lanes.len(), self.shared)
     }
 
-    fn finish_lanes(&mut self) -> Result<(), Halt> {
+    fn finish_lanes(&mut self, taken: &mut impl FnMut(&Self)) -> Result<(), Box<Violation>> {
         loop {
-            self.advance()?;
+            while self.next_frame()? {
+                taken(self);
+            }
             if !self.assume_one()? {
-                return self.stuck().map_or(Ok(()), |violation| Err(violation.into()));
+                return self.stuck().map_or(Ok(()), Err);
             }
         }
     }
@@ -304,6 +314,11 @@ impl Validator {
         waiting
             .find(|(_, _, wait)| wait.sender().map_or(any, |sender| doubtful(&sender)))
             .map(|(id, _, _)| id)
+    }
+
+    /// Returns the nodes that wait, and the numbers of the frames that wait.
+    pub fn waits(&self) -> Vec<(NodeId, u64)> {
+        self.waiting().map(|(id, frame, _)| (id, frame.number)).collect()
     }
 
     /// Returns the violation if nodes wait for messages that do not come.

@@ -5,23 +5,25 @@ use std::fmt;
 use indicatif::HumanCount;
 use paxos::NodeId;
 use paxos_recording::files::Placed;
-use serde::{Serialize, ser::SerializeStruct as _};
+use serde::Serialize;
 use verdict::Verdict;
 
-use crate::{coverage::Coverage, excerpt::Excerpt, history::Contradiction, node::Shared};
+use crate::{claims::Contradiction, coverage::Coverage, excerpt::Excerpt, node::Shared};
 
 /// A claim that does not hold, and the place.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Violation {
     /// The node whose frame contradicts the claim.
     pub node: Option<NodeId>,
     /// The number of the start of the node.
+    #[serde(rename = "start")]
     pub incarnation: Option<u64>,
     /// The number of the frame in the recording of the start.
     pub frame: Option<u64>,
     /// The place after the frame.
     pub place: Option<Placed>,
     /// The claim and the facts.
+    #[serde(flatten)]
     pub contradiction: Contradiction,
     /// The frames that lead to it.
     pub excerpt: Excerpt,
@@ -50,13 +52,15 @@ impl fmt::Display for Violation {
 }
 
 /// The result of a validation.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Report {
     /// The verdict.
+    #[serde(flatten)]
     pub verdict: Verdict,
     /// The violation, if there is one.
     pub violation: Option<Box<Violation>>,
     /// The reasons for which the recordings do not show the whole run.
+    #[serde(rename = "incomplete")]
     pub doubts: Vec<String>,
     /// The number of frames that were taken.
     pub frames: u64,
@@ -65,6 +69,7 @@ pub struct Report {
     /// The number of nodes of the cluster.
     pub members: usize,
     /// The kinds of transitions.
+    #[serde(flatten)]
     pub coverage: Coverage,
 }
 
@@ -125,49 +130,5 @@ impl fmt::Display for Report {
             never.iter().try_for_each(|kind| writeln!(f, "  never: {kind}"))?;
         }
         Ok(())
-    }
-}
-
-impl Serialize for Report {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_struct("Report", 7)?;
-        map.serialize_field("verdict", &self.verdict)?;
-        map.serialize_field(
-            "violation",
-            &self.violation.as_deref().map(|violation| serde_violation(violation)),
-        )?;
-        map.serialize_field("incomplete", &self.doubts)?;
-        map.serialize_field("frames", &self.frames)?;
-        map.serialize_field("nodes", &self.nodes)?;
-        map.serialize_field("members", &self.members)?;
-        let exercised: Vec<_> = self.coverage.exercised().collect();
-        map.serialize_field("exercised", &exercised)?;
-        let never: Vec<_> = self.coverage.never().collect();
-        map.serialize_field("never", &never)?;
-        map.end()
-    }
-}
-
-/// A violation, for machines.
-#[derive(Serialize)]
-struct Machine<'a> {
-    claim: &'a str,
-    facts: &'a str,
-    node: Option<u32>,
-    start: Option<u64>,
-    frame: Option<u64>,
-    place: Option<String>,
-    excerpt: &'a Excerpt,
-}
-
-fn serde_violation(violation: &Violation) -> Machine<'_> {
-    Machine {
-        claim: violation.contradiction.claim,
-        facts: &violation.contradiction.facts,
-        node: violation.node.map(|node| node.0),
-        start: violation.incarnation,
-        frame: violation.frame,
-        place: violation.place.as_ref().map(ToString::to_string),
-        excerpt: &violation.excerpt,
     }
 }

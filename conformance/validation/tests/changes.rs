@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 
 use paxos::{Ballot, NodeId, Slot};
 use paxos_recording::{
-    Body,
+    Body, ReadError,
     files::FileName,
     frame::{
         BatchRef, ChosenValues, Departure, Event, Message, Record, Report, Run as Slots, Step, To,
@@ -17,6 +17,7 @@ use paxos_recording::{
     },
     identity::{AnswerId, Digest, MessageId, StateId, ValueId},
 };
+use paxos_validation::order::Validator;
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 use support::{Run, read, record, validate, write};
@@ -37,7 +38,7 @@ fn recorded(directory: &Path) -> Run {
 }
 
 /// Changes frames, one at a time, and asserts that each change is found. `change` returns false if it does not apply to a
-/// frame. Returns the claims that were contradicted.
+/// frame.
 fn each_is_found(name: &str, change: impl Fn(&mut Body, &mut ChaCha8Rng) -> bool) {
     let directory = tempfile::tempdir().expect("a directory");
     let run = recorded(directory.path());
@@ -427,7 +428,7 @@ fn a_departure_before_the_sync() {
             write(&changed, directory.path());
             let report = validate(directory.path());
             let claim = report.violation.as_ref().map(|it| it.contradiction.claim);
-            assert_eq!(claim, Some(paxos_validation::node::AFTER_RECORDS), "{report}");
+            assert_eq!(claim, Some(paxos_validation::claims::AFTER_RECORDS), "{report}");
             found += 1;
         }
     }
@@ -509,18 +510,21 @@ fn whole_files() {
 #[test]
 fn a_missing_node_is_no_violation() {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut run = recorded(directory.path());
-    run.retain(|start, _| start.node != NodeId(2));
-    write(&run, directory.path());
-    let report = validate(directory.path());
-    assert_eq!(report.violation.map(|it| it.to_string()), None);
-    let Verdict::Inconclusive { why } = report.verdict else { panic!("{:?}", report.verdict) };
-    assert_eq!(why, "node 2 has no recording");
+    let run = recorded(directory.path());
+    for missing in 1..=5 {
+        let mut run = run.clone();
+        run.retain(|start, _| start.node != NodeId(missing));
+        write(&run, directory.path());
+        let report = validate(directory.path());
+        assert_eq!(report.violation.map(|it| it.to_string()), None);
+        let Verdict::Inconclusive { why } = report.verdict else { panic!("{:?}", report.verdict) };
+        assert_eq!(why, format!("node {missing} has no recording"));
+    }
 }
 
 #[test]
 fn nothing_is_not_enough() {
     let directory = tempfile::tempdir().expect("a directory");
-    let report = validate(directory.path());
-    assert!(matches!(report.verdict, Verdict::Inconclusive { .. }), "{report}");
+    let error = Validator::new(directory.path()).finish(|_| ()).expect_err("there is nothing");
+    assert!(matches!(error, ReadError::Empty { .. }), "{error}");
 }

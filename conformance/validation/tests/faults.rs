@@ -4,13 +4,11 @@
 //! the catalogue of known bugs. The last test runs the cluster without a bug.
 
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     io::{self, Read},
     mem,
     path::Path,
     pin::Pin,
-    rc::Rc,
     sync::{Arc, Mutex},
     task::{Context, Waker},
     time::Duration,
@@ -25,8 +23,7 @@ use paxos_node::{
 use paxos_recording::RecordingOptions;
 use paxos_store::{Memory, MemorySnapshot, MemoryStore, Storage, StorageError, StoreId};
 use paxos_validation::{
-    history::DETERMINISM,
-    node::{AFTER_RECORDS, DURABLE, READS, RECORDED, SENT_BEFORE, SNAPSHOTS, TRIMS},
+    claims::{AFTER_RECORDS, DETERMINISM, DURABLE, READS, RECORDED, SENT_BEFORE, SNAPSHOTS, TRIMS},
     order::Validator,
     report::Report,
 };
@@ -162,15 +159,18 @@ impl Storage for Store {
     }
 }
 
-/// The packets that have left a node.
-#[derive(Clone, Default)]
-struct Sent(Rc<RefCell<Vec<(NodeId, To, Packet)>>>);
+/// A packet, its sender, and its targets.
+type Sent = (NodeId, To, Packet);
 
-struct Link(NodeId, Vec<(NodeId, To, Packet)>);
+/// The packets that leave a node in a turn.
+struct Link {
+    from: NodeId,
+    sent: Vec<Sent>,
+}
 
 impl Transport for Link {
     fn send(&mut self, to: To, packet: Packet) {
-        self.1.push((self.0, to, packet));
+        self.sent.push((self.from, to, packet));
     }
 }
 
@@ -187,7 +187,7 @@ struct Cluster<'a> {
     directory: &'a Path,
     bug: Bug,
     nodes: BTreeMap<NodeId, Node>,
-    sent: Sent,
+    sent: Vec<Sent>,
     now: Duration,
     calls: Vec<Call>,
 }
@@ -199,8 +199,7 @@ const TICK: Duration = Duration::from_millis(5);
 
 impl<'a> Cluster<'a> {
     fn new(directory: &'a Path, bug: Bug) -> Self {
-        let (nodes, sent, now, calls) =
-            (BTreeMap::new(), Sent::default(), Duration::ZERO, Vec::new());
+        let (nodes, sent, now, calls) = (BTreeMap::new(), Vec::new(), Duration::ZERO, Vec::new());
         let mut cluster = Self { directory, bug, nodes, sent, now, calls };
         for id in NODES {
             let bug = bug.store.filter(|_| id == BUGGY);
@@ -248,8 +247,7 @@ impl<'a> Cluster<'a> {
     fn run(&mut self, ticks: u32) {
         for _ in 0..ticks {
             self.now += TICK;
-            let packets = mem::take(&mut *self.sent.0.borrow_mut());
-            for (from, to, packet) in packets {
+            for (from, to, packet) in mem::take(&mut self.sent) {
                 for (&id, node) in &mut self.nodes {
                     if id != from && (to == To::Peers || to == To::Node(id)) {
                         node.running.deliver(from, packet.clone());
@@ -258,12 +256,12 @@ impl<'a> Cluster<'a> {
             }
             let mut failed = Vec::new();
             for (&id, node) in &mut self.nodes {
-                let mut link = Link(id, Vec::new());
+                let mut link = Link { from: id, sent: Vec::new() };
                 let time = self.now.saturating_sub(node.since);
                 let turn = node.running.begin_turn(time, &mut link);
                 let turn = turn.and_then(|_| node.running.end_turn(&mut link));
                 let turn = turn.and_then(|_| node.running.write_snapshot());
-                self.sent.0.borrow_mut().extend(link.1);
+                self.sent.extend(link.sent);
                 failed.extend(turn.is_err().then_some(id));
             }
             for id in failed {
@@ -329,7 +327,7 @@ fn run(bug: Bug) -> Report {
     cluster.propose(NodeId(1), 5);
     cluster.run(100);
     drop(cluster);
-    Validator::new(directory.path()).finish().expect("the directory can be read")
+    Validator::new(directory.path()).finish(|_| ()).expect("the directory can be read")
 }
 
 #[track_caller]

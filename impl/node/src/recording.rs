@@ -5,6 +5,8 @@
 //! Invariant: the frames of all steps so far are handed to the operating system before a message leaves, and before
 //! records are written to the store.
 
+use std::io;
+
 use paxos::{Envelope, Event, Output, Replica, Slot, To, Value};
 use paxos_recording::{
     Body, Recorder, RecordingOptions, StartedFrom,
@@ -36,19 +38,25 @@ struct Active {
 }
 
 impl Recording {
-    /// Begins the recording of a node that has recovered, if the options ask for one.
+    /// Begins the recording of a node that has recovered, if the options ask for one. `incarnation` is the number of the start,
+    /// and `nonce` its random number. `snapshot` is the snapshot that was restored, with the digest of its bytes.
     ///
     /// # Errors
-    /// The recording cannot be created.
+    /// The recording cannot be created, or the snapshot has no digest.
     pub(super) fn begin(
         options: Option<RecordingOptions>,
-        from: StartedFrom,
+        (incarnation, nonce): (u64, u64),
+        snapshot: Option<(Slot, io::Result<StateId>)>,
         replica: &Replica,
     ) -> Result<Self, NodeError> {
         let Some(options) = options else { return Ok(Self(None)) };
         let directory = options.directory().to_owned();
-        let recorder = Recorder::create(options, from, replica.parts())
-            .map_err(|error| NodeError::Recording { directory, error })?;
+        let snapshot = snapshot.map(|(below, state)| Ok((below, state?))).transpose();
+        let recorder = snapshot.and_then(|snapshot| {
+            let from = StartedFrom { incarnation, nonce, snapshot };
+            Recorder::create(options, from, replica.parts())
+        });
+        let recorder = recorder.map_err(|error| NodeError::Recording { directory, error })?;
         Ok(Self(Some(Active {
             recorder,
             departures: Vec::new(),
@@ -130,10 +138,16 @@ impl Recording {
         }
     }
 
-    /// Notes that a snapshot is complete, and is about to become this node's.
-    pub(super) fn saved(&mut self, below: Slot, state: StateId, is_peers: bool) {
-        self.push(&Body::Saved { below, state, is_peers });
-        self.flush();
+    /// Notes that a snapshot is complete, and is about to become this node's. Gives up the recording if the snapshot has no
+    /// digest.
+    pub(super) fn saved(&mut self, below: Slot, state: io::Result<StateId>, is_peers: bool) {
+        match state {
+            Ok(state) => {
+                self.push(&Body::Saved { below, state, is_peers });
+                self.flush();
+            }
+            Err(error) => self.give_up(&error),
+        }
     }
 
     /// Notes that the node stops by itself.
@@ -159,8 +173,14 @@ impl Recording {
             active.recorder.push(&Body::Left(std::mem::take(&mut active.departures)));
         }
         if let Err(error) = active.recorder.flush() {
+            self.give_up(&error);
+        }
+    }
+
+    fn give_up(&mut self, error: &io::Error) {
+        if let Some(active) = self.0.take() {
             tracing::error!(%error, "the recording cannot be written, and is given up");
-            self.0 = None;
+            active.recorder.give_up();
         }
     }
 }
@@ -178,9 +198,9 @@ impl Active {
 fn id<A: Answer>(applied: &Applied<A>) -> AnswerId {
     match applied {
         Applied::Answered { answer, .. } => AnswerId::of(&answer.to_bytes()),
-        Applied::Opened { session, .. } => AnswerId(session.slot.0),
-        Applied::Forgotten { .. } => AnswerId(1),
-        Applied::Expired { .. } => AnswerId(2),
-        Applied::Nothing => AnswerId(3),
+        Applied::Opened { session, .. } => AnswerId::of(&session.slot.0.to_le_bytes()),
+        Applied::Forgotten { .. } => AnswerId::of(b"forgotten"),
+        Applied::Expired { .. } => AnswerId::of(b"expired"),
+        Applied::Nothing => AnswerId::of(b"nothing"),
     }
 }

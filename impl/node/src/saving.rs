@@ -43,9 +43,8 @@ pub(super) struct Job<F> {
 /// The result of a job.
 pub(super) struct Saved<F> {
     pub(super) below: Slot,
-    pub(super) is_peers: bool,
-    /// The digest of the bytes that the job has written.
-    pub(super) state: StateId,
+    /// The digest of the bytes that the job has written, or `None` for the snapshot of a peer.
+    pub(super) own: Option<StateId>,
     /// The file. The whole snapshot in it is durable.
     pub(super) file: io::Result<F>,
 }
@@ -54,8 +53,7 @@ impl<F: SnapshotFile> Job<F> {
     /// Writes and syncs the snapshot. Ends with an error soon after `cancelled` is set.
     pub(super) fn run(self, cancelled: &AtomicBool) -> Saved<F> {
         let Self { below, source, mut file } = self;
-        let is_peers = matches!(source, Source::Peer);
-        let written = match source {
+        let (own, written) = match source {
             Source::Own(frozen) => {
                 let to = Hashed::new(Cancellable { to: &mut file, cancelled });
                 let mut to = BufWriter::with_capacity(PIECE_BYTES, to);
@@ -64,14 +62,12 @@ impl<F: SnapshotFile> Job<F> {
                 let written = written.and_then(|()| to.flush());
                 // The buffer may still hold bytes after an error. They are not written.
                 let (hashed, _) = to.into_parts();
-                written.map(|()| hashed.state())
+                (Some(hashed.state()), written)
             }
-            // The digest is computed when the node restores the snapshot.
-            Source::Peer => Ok(StateId(0)),
+            Source::Peer => (None, Ok(())),
         };
-        let (state, written) = (*written.as_ref().unwrap_or(&StateId(0)), written.map(|_| ()));
         let file = written.and_then(|()| file.sync()).map(|()| file);
-        Saved { below, is_peers, state, file }
+        Saved { below, own, file }
     }
 }
 
@@ -155,7 +151,7 @@ mod tests {
             file.write_all(&vec![7; 3 * PIECE_BYTES])
         };
         let saved = Writing::start(job(Box::new(writes))).saved().await;
-        assert_eq!((saved.below, saved.is_peers), (Slot(7), false));
+        assert_eq!((saved.below, saved.own.is_some()), (Slot(7), true));
         assert_eq!(saved.file.unwrap().length(), 3 * PIECE_BYTES as u64);
     }
 

@@ -210,7 +210,8 @@ impl<F: SnapshotFile> Snapshots<F> {
     }
 }
 
-/// Replaces the state by that of a snapshot, which is read in large pieces. Returns the digest of the snapshot.
+/// Replaces the state by that of a snapshot, which is read in large pieces. Returns the digest of all bytes, or the error with
+/// which the bytes cannot be read that the machine did not need.
 ///
 /// # Errors
 /// The bytes are no snapshot of this machine, or cannot be read. The machine is as it was.
@@ -218,9 +219,8 @@ pub(super) fn restore<M: StateMachine>(
     replicated: &mut Replicated<M>,
     below: Slot,
     file: &impl SnapshotFile,
-) -> Result<StateId, RestoreError> {
+) -> Result<io::Result<StateId>, RestoreError> {
     let mut hashed = Hashed::new(BufReader::with_capacity(READ_BYTES, file.reader()));
     replicated.restore(below, &mut hashed)?;
-    io::copy(&mut hashed, &mut io::sink())?;
-    Ok(hashed.state())
+    Ok(io::copy(&mut hashed, &mut io::sink()).map(|_| hashed.state()))
 }

@@ -27,7 +27,7 @@ pub const VERSION: u16 = 1;
 /// The ending of the name of each file.
 pub const EXTENSION: &str = "paxrec";
 /// The ending of the name of a file to which its node could not write any more.
-pub const GIVEN_UP: &str = "given-up";
+pub(crate) const GIVEN_UP: &str = "given-up";
 /// The bytes of [`MAGIC`] and [`VERSION`].
 pub(crate) const PREAMBLE: usize = MAGIC.len() + size_of::<u16>();
 /// The most bytes of a payload.
@@ -96,6 +96,11 @@ impl FileName {
     pub fn within(&self, directory: &Path) -> PathBuf {
         directory.join(self.to_string())
     }
+
+    /// Returns the path of the file in a directory, once its node has given it up.
+    pub(crate) fn given_up_within(&self, directory: &Path) -> PathBuf {
+        self.within(directory).with_added_extension(GIVEN_UP)
+    }
 }
 
 /// The payload of the first frame of a file.
@@ -128,7 +133,7 @@ impl Chain {
 }
 
 /// A place in the files of a recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Placed {
     /// The file.
     pub file: PathBuf,
@@ -153,7 +158,8 @@ mod tests {
         assert_eq!(name.to_string(), "node-3-start-12-000000000000feed-00007.paxrec");
         let path = name.within(Path::new("/some/where"));
         assert_eq!(FileName::parse(&path), Some((name, false)));
-        let given_up = path.with_extension("paxrec.given-up");
+        let given_up = name.given_up_within(Path::new("/some/where"));
+        assert_eq!(given_up.extension(), Some(GIVEN_UP.as_ref()));
         assert_eq!(FileName::parse(&given_up), Some((name, true)));
         for other in ["notes.txt", "node-3-start-12-00.paxrec", "node-x-start-1-0-0.paxrec"] {
             assert_eq!(FileName::parse(Path::new(other)), None, "{other}");

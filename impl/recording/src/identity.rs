@@ -5,7 +5,7 @@
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 pub use crate::digest::{AnswerId, Digest, Hashed, MessageId, StateId, ValueId};
-use crate::frame::{Message, Value};
+use crate::frame::{BatchRef, Message, Step, Value};
 
 impl Value {
     /// Returns the value without its command: the no-op, or the digest.
@@ -28,7 +28,7 @@ impl Value {
 }
 
 /// Returns the digest of the values of consecutive slots.
-pub fn of_batch(values: &[Value]) -> Digest {
+pub(crate) fn of_batch(values: &[Value]) -> Digest {
     let mut hasher = Xxh3::new();
     for value in values {
         match value {
@@ -46,10 +46,21 @@ pub fn of_batch(values: &[Value]) -> Digest {
     Digest(hasher.digest128().to_le_bytes())
 }
 
+impl Step {
+    /// Returns the digest of a message of the event or of the output.
+    pub fn id(&self, message: &Message<BatchRef>) -> MessageId {
+        MessageId::of(message.map(|batch| of_batch(self.batch(*batch))))
+    }
+
+    /// Returns a message of the event or of the output with the length of its batch in place of the batch.
+    pub fn measured(&self, message: &Message<BatchRef>) -> Message<u64> {
+        message.map(|batch| self.batch(*batch).len() as u64)
+    }
+}
+
 impl MessageId {
     /// Returns the digest of a message whose batch was replaced by its digest.
-    pub fn of(message: &Message<Digest>) -> Self {
-        let mut message = message.clone();
+    pub(crate) fn of(mut message: Message<Digest>) -> Self {
         if let Message::Promise { reports, .. } = &mut message {
             for report in reports {
                 report.value = report.value.digested();

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use paxos::{Config, Event, NodeId, Output, Replica, Timer};
-//! use paxos_recording::{Body, Directory, Recorder, RecordingOptions, StartedFrom};
+//! use paxos_recording::{Body, Recorder, RecordingOptions, StartRecording, StartedFrom, starts};
 //!
 //! let folder = tempfile::tempdir()?;
 //! let mut replica = Replica::new(Config::new(NodeId(1), [NodeId(1), NodeId(2), NodeId(3)]))?;
@@ -16,8 +16,8 @@
 //! recorder.step(&mut replica, Event::Timer(Timer::Campaign), &mut Output::default());
 //! recorder.end()?;
 //!
-//! let starts = Directory::read(folder.path())?;
-//! let frames: Vec<_> = starts[0].frames().collect::<Result<_, _>>()?;
+//! let start = *starts(folder.path())?.first().expect("there is one");
+//! let frames: Vec<_> = StartRecording::new(folder.path(), start).collect::<Result<_, _>>()?;
 //! assert!(matches!(frames[0].body, Body::Start(_)));
 //! assert!(matches!(frames[1].body, Body::Step(_)));
 //! assert!(matches!(frames[2].body, Body::End));
@@ -56,9 +56,9 @@ pub mod recorder;
 pub mod writer;
 
 pub use files::{FileName, Placed};
-pub use frame::{Body, Frame};
+pub use frame::{Body, Frame, Step};
 pub use identity::{Digest, MessageId};
 pub use options::RecordingOptions;
-pub use reader::{Damage, Directory, ReadError, StartRecording};
+pub use reader::{Damage, ReadError, StartRecording, starts};
 pub use recorder::{Recorder, StartedFrom};
 pub use writer::FrameWriter;

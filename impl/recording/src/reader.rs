@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io::{self, Read as _},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -11,8 +12,8 @@ use thiserror::Error;
 
 use crate::{
     files::{
-        Chain, EXTENSION, FRAME_BYTES, FileName, GIVEN_UP, Header, MAGIC, PAYLOAD_MAX, PREAMBLE,
-        Placed, StartId, VERSION,
+        Chain, EXTENSION, FRAME_BYTES, FileName, Header, MAGIC, PAYLOAD_MAX, PREAMBLE, Placed,
+        StartId, VERSION,
     },
     frame::{Body, Frame},
 };
@@ -63,6 +64,14 @@ pub enum Damage {
         /// The number of the file in the header.
         found_file: u32,
     },
+    /// Frames are missing at the end of the file before.
+    #[error("its header says that {claimed} frames come before it; {found} were found")]
+    Gap {
+        /// The number in the header.
+        claimed: u64,
+        /// The number of frames that were found.
+        found: u64,
+    },
     /// The chain is broken: a frame was changed, dropped, moved or added.
     #[error("the chain is broken at frame {frame}: a frame was changed, dropped, moved or added")]
     Chain {
@@ -85,42 +94,24 @@ pub enum Damage {
     },
 }
 
-/// The recordings in a directory.
-#[derive(Debug)]
-pub struct Directory;
-
-impl Directory {
-    /// Returns the recordings of all starts in a directory: those of each node one after the other, in the order of the
-    /// starts.
-    ///
-    /// # Errors
-    /// The directory cannot be read, or has no recordings.
-    pub fn read(directory: &Path) -> Result<Vec<StartRecording>, ReadError> {
-        let starts = Self::scan(directory)?;
-        if starts.is_empty() {
-            return Err(ReadError::Empty(directory.to_owned()));
+/// Returns the starts that have files in a directory, which may be empty or not exist yet: those of each node one after the
+/// other, in their order.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn starts(directory: &Path) -> Result<BTreeSet<StartId>, ReadError> {
+    let failed = |error| ReadError::Io { path: directory.to_owned(), error };
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut starts = BTreeSet::new();
+    for entry in entries {
+        if let Some((name, _)) = FileName::parse(&entry.map_err(failed)?.path()) {
+            starts.insert(name.start);
         }
-        Ok(starts.into_iter().map(|start| StartRecording::new(directory, start)).collect())
     }
-
-    /// Returns the starts that have files in a directory, which may be empty or not exist yet.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub fn scan(directory: &Path) -> Result<Vec<StartId>, ReadError> {
-        let failed = |error| ReadError::Io { path: directory.to_owned(), error };
-        let entries = match fs::read_dir(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed)?,
-        };
-        let mut starts = BTreeSet::new();
-        for entry in entries {
-            if let Some((name, _)) = FileName::parse(&entry.map_err(failed)?.path()) {
-                starts.insert(name.start);
-            }
-        }
-        Ok(starts.into_iter().collect())
-    }
+    Ok(starts)
 }
 
 /// The state of a recording at the end of the bytes that were read so far.
@@ -141,7 +132,6 @@ pub struct StartRecording {
     name: FileName,
     /// The file that is being read, with its path. `None` before the first file exists.
     open: Option<(PathBuf, File)>,
-    given_up: bool,
     buffer: Vec<u8>,
     /// The bytes of the buffer that were taken.
     taken: usize,
@@ -151,7 +141,6 @@ pub struct StartRecording {
     at_header: bool,
     chain: Chain,
     frames: u64,
-    bytes: u64,
 }
 
 impl StartRecording {
@@ -161,25 +150,18 @@ impl StartRecording {
             directory: directory.to_owned(),
             name: FileName { start, file: 0 },
             open: None,
-            given_up: false,
             buffer: Vec::new(),
             taken: 0,
             before: 0,
             at_header: true,
             chain: Chain::new(start),
             frames: 0,
-            bytes: 0,
         }
     }
 
     /// The start.
     pub fn start(&self) -> StartId {
         self.name.start
-    }
-
-    /// The bytes that were read so far.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     /// The bytes of the file that were not read yet.
@@ -195,11 +177,13 @@ impl StartRecording {
         Placed { file, offset: self.before + self.taken as u64 }
     }
 
-    /// The state of the recording at the end of the bytes that were read so far.
+    /// The state of the recording at the end of the bytes that were read so far. A node may be killed right after it has begun
+    /// a further file, so an empty one is no sign of a torn frame.
     pub fn tail(&self) -> Tail {
-        if self.given_up {
+        let begun = self.taken < self.buffer.len();
+        if self.name.given_up_within(&self.directory).exists() {
             Tail::GivenUp
-        } else if self.taken < self.buffer.len() || self.at_header {
+        } else if begun || self.at_header && self.name.file == 0 {
             Tail::Torn
         } else {
             Tail::Whole
@@ -215,12 +199,6 @@ impl StartRecording {
         later.then(|| FileName { file: missing, ..self.name }.within(&self.directory))
     }
 
-    /// Returns the frames, up to the end of the bytes that are there.
-    pub fn frames(&self) -> impl Iterator<Item = Result<Frame, ReadError>> + use<> {
-        let mut reader = Self::new(&self.directory, self.start());
-        std::iter::from_fn(move || reader.read_next().transpose())
-    }
-
     /// Returns the next frame, or `None` if the files have no further whole frame yet.
     ///
     /// # Errors
@@ -232,20 +210,19 @@ impl StartRecording {
             }
             if let Some(payload) = self.payload()? {
                 if self.at_header {
-                    self.read_header(&payload)?;
+                    self.read_header(payload)?;
                     continue;
                 }
                 let number = self.frames;
-                let meaningless = || Damage::Meaningless { frame: number };
-                let (body, rest) =
-                    postcard::take_from_bytes(&payload).map_err(|_| self.damaged(meaningless()))?;
-                let is_whole = match &body {
+                let body = postcard::take_from_bytes(&self.buffer[payload]);
+                let body = body.ok().filter(|(_, rest)| rest.is_empty()).map(|(body, _)| body);
+                let is_whole = |body: &Body| match body {
                     Body::Step(step) => step.is_whole(),
                     _ => true,
                 };
-                if !rest.is_empty() || !is_whole {
-                    return Err(self.damaged(meaningless()));
-                }
+                let body = body.filter(is_whole);
+                let body =
+                    body.ok_or_else(|| self.damaged(Damage::Meaningless { frame: number }))?;
                 self.frames += 1;
                 return Ok(Some(Frame { number, body }));
             }
@@ -254,7 +231,8 @@ impl StartRecording {
             }
             // The node writes to the next file only once this one is complete.
             let next = FileName { file: self.name.file + 1, ..self.name };
-            if self.tail() != Tail::Whole || !next.within(&self.directory).exists() {
+            let torn = self.taken < self.buffer.len() || self.at_header;
+            if torn || !next.within(&self.directory).exists() {
                 return Ok(None);
             }
             if self.fill()? {
@@ -268,14 +246,11 @@ impl StartRecording {
 
     /// Opens the file, if it exists.
     fn open(&mut self) -> Result<bool, ReadError> {
-        let path = self.name.within(&self.directory);
-        let mut given_up = path.clone().into_os_string();
-        given_up.push(".");
-        given_up.push(GIVEN_UP);
-        for (path, given_up) in [(path, false), (PathBuf::from(given_up), true)] {
+        let names = [self.name.within(&self.directory), self.name.given_up_within(&self.directory)];
+        for path in names {
             match File::open(&path) {
                 Ok(file) => {
-                    (self.open, self.given_up) = (Some((path, file)), given_up);
+                    self.open = Some((path, file));
                     return Ok(true);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -297,12 +272,11 @@ impl StartRecording {
             .read(&mut self.buffer[begin..])
             .map_err(|error| ReadError::Io { path: path.clone(), error })?;
         self.buffer.truncate(begin + count);
-        self.bytes += count as u64;
         Ok(count > 0)
     }
 
-    /// Returns the payload of the next frame, if the buffer has all of it.
-    fn payload(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
+    /// Takes the next frame, if the buffer has all of it, and returns the place of its payload in the buffer.
+    fn payload(&mut self) -> Result<Option<Range<usize>>, ReadError> {
         let mut rest = &self.buffer[self.taken..];
         let mut skipped = 0;
         if self.at_header && self.before == 0 && self.taken == 0 {
@@ -330,18 +304,24 @@ impl StartRecording {
         if u64::from_le_bytes(*chain) != chained.0 {
             return Err(self.damaged(Damage::Chain { frame: self.frames }));
         }
-        let payload = payload.to_vec();
         self.chain = chained;
+        let begin = self.taken + skipped + size_of::<u32>();
+        let place = begin..begin + payload.len();
         self.taken += skipped + FRAME_BYTES + payload.len();
-        Ok(Some(payload))
+        Ok(Some(place))
     }
 
-    fn read_header(&mut self, payload: &[u8]) -> Result<(), ReadError> {
-        let Ok(Header { start, file, frames_before }) = postcard::from_bytes(payload) else {
+    fn read_header(&mut self, payload: Range<usize>) -> Result<(), ReadError> {
+        let header = postcard::from_bytes(&self.buffer[payload]);
+        let Ok(Header { start, file, frames_before }) = header else {
             return Err(self.damaged(Damage::Meaningless { frame: self.frames }));
         };
-        if (FileName { start, file }) != self.name || frames_before != self.frames {
+        if (FileName { start, file }) != self.name {
             let damage = Damage::Misnamed { named: self.name, found: start, found_file: file };
+            return Err(self.damaged(damage));
+        }
+        if frames_before != self.frames {
+            let damage = Damage::Gap { claimed: frames_before, found: self.frames };
             return Err(self.damaged(damage));
         }
         self.at_header = false;
@@ -350,5 +330,14 @@ impl StartRecording {
 
     fn damaged(&self, damage: Damage) -> ReadError {
         ReadError::Damaged { place: self.place(), damage }
+    }
+}
+
+/// The frames, up to the end of the bytes that are there.
+impl Iterator for StartRecording {
+    type Item = Result<Frame, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read_next().transpose()
     }
 }

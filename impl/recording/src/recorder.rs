@@ -104,16 +104,20 @@ impl Recorder {
     /// Returns the departure of a message.
     pub fn departure(&mut self, to: paxos::To, sent: &paxos::Message) -> Departure {
         let message = message(sent, self.options.values, |batch| of_batch(&self.convert(batch)));
-        Departure::Message { to: receivers(to), id: MessageId::of(&message) }
+        Departure::Message { to: receivers(to), id: MessageId::of(message) }
     }
 
     /// Hands all frames so far to the operating system.
     ///
     /// # Errors
-    /// The file cannot be written. The file is then renamed, so that a reader learns that the node gave it up. The recorder
-    /// must not be used any more.
+    /// The file cannot be written. The caller must [give it up](Self::give_up).
     pub fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
+    }
+
+    /// Gives up the recording, so that a reader learns that the node records no more.
+    pub fn give_up(self) {
+        self.writer.give_up();
     }
 
     /// Ends the recording: the node stops by itself.

@@ -3,11 +3,11 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use crate::{
-    files::{Chain, FileName, GIVEN_UP, Header, MAGIC, StartId, VERSION},
+    files::{Chain, FileName, Header, MAGIC, StartId, VERSION},
     frame::Body,
     options::RecordingOptions,
 };
@@ -16,13 +16,10 @@ use crate::{
 #[derive(Debug)]
 pub struct FrameWriter {
     options: RecordingOptions,
-    start: StartId,
-    path: PathBuf,
+    name: FileName,
     file: File,
     /// The bytes of the file, without those in the buffer.
     length: u64,
-    /// The number of the file.
-    number: u32,
     /// The number of frames so far, without headers.
     frames: u64,
     chain: Chain,
@@ -36,20 +33,19 @@ impl FrameWriter {
     /// The directory or the file cannot be created. A file of the same start exists already.
     pub fn create(options: RecordingOptions, start: StartId) -> io::Result<Self> {
         fs::create_dir_all(&options.directory)?;
-        let path = FileName { start, file: 0 }.within(&options.directory);
-        let file = create(&path)?;
-        let (length, number, frames) = (0, 0, 0);
+        let name = FileName { start, file: 0 };
+        let file = create(&name.within(&options.directory))?;
         let (chain, buffer) = (Chain::new(start), Vec::new());
-        let mut writer = Self { options, start, path, file, length, number, frames, chain, buffer };
+        let mut writer = Self { options, name, file, length: 0, frames: 0, chain, buffer };
         writer.header();
         Ok(writer)
     }
 
     fn header(&mut self) {
-        let start = self.start;
+        let FileName { start, file } = self.name;
         self.buffer.extend(MAGIC);
         self.buffer.extend(VERSION.to_le_bytes());
-        self.frame(&Header { start, file: self.number, frames_before: self.frames });
+        self.frame(&Header { start, file, frames_before: self.frames });
     }
 
     /// Adds a frame. It stays in memory until [`flush`](Self::flush).
@@ -73,33 +69,28 @@ impl FrameWriter {
     /// Hands all frames so far to the operating system.
     ///
     /// # Errors
-    /// The file cannot be written. It is then renamed, so that a reader learns that its node gave it up. The writer must not
-    /// be used any more.
+    /// The file cannot be written. The caller must [give it up](Self::give_up).
     pub fn flush(&mut self) -> io::Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        self.write().inspect_err(|_| {
-            // A rename needs no room on the disk. If it fails as well, the reader finds a torn frame.
-            let mut given_up = self.path.clone().into_os_string();
-            given_up.push(".");
-            given_up.push(GIVEN_UP);
-            let _ = fs::rename(&self.path, given_up);
-        })
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        let Self { start, .. } = *self;
         self.file.write_all(&self.buffer)?;
         self.length += self.buffer.len() as u64;
         self.buffer.clear();
         if self.length >= self.options.file_bytes_max {
-            let next = FileName { start, file: self.number + 1 }.within(&self.options.directory);
-            self.file = create(&next)?;
-            (self.path, self.number, self.length) = (next, self.number + 1, 0);
+            let next = FileName { file: self.name.file + 1, ..self.name };
+            self.file = create(&next.within(&self.options.directory))?;
+            (self.name, self.length) = (next, 0);
             self.header();
         }
         Ok(())
+    }
+
+    /// Renames the last file, so that a reader learns that its node records no more.
+    pub fn give_up(self) {
+        let (name, directory) = (self.name, &self.options.directory);
+        // A rename needs no room on the disk. If it fails, the reader can only find a torn frame.
+        let _ = fs::rename(name.within(directory), name.given_up_within(directory));
     }
 }
 

@@ -65,8 +65,8 @@ use std::{collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
 
 use paxos::{Config, Message, NodeId, To};
 use paxos_node::{
-    ClientHandle, NodeError, Options, Packet, Role, StateMachine, Status, TransferError,
-    turn::ManualNode, wire,
+    ClientHandle, NodeError, Options, OptionsBuilder, Packet, Role, StateMachine, Status,
+    TransferError, turn::ManualNode, wire,
 };
 use paxos_store::StoreId;
 use rand::{RngExt as _, SeedableRng as _};
@@ -177,22 +177,25 @@ impl<M: StateMachine> fmt::Debug for Simulation<M> {
     }
 }
 
+/// Returns options that let much happen in little time: elections after 150 ms, a snapshot every 20 slots.
+pub fn options() -> OptionsBuilder {
+    Options::builder()
+        .election_timeout(Duration::from_millis(150))
+        .heartbeat(Duration::from_millis(20))
+        .resend(Duration::from_millis(40))
+        .request_timeout(Duration::from_secs(3))
+        .snapshot_slots(20)
+}
+
 /// Time, nodes and faults.
 impl<M: StateMachine> Simulation<M> {
-    /// Starts the nodes 1 to `nodes` over a network without faults. Each begins with the state that `machine` makes.
-    /// The options let much happen in little time: elections after 150 ms, a snapshot every 20 slots.
+    /// Starts the nodes 1 to `nodes` over a network without faults, with the [`options`] of this module. Each begins with the
+    /// state that `machine` makes.
     ///
     /// # Panics
     /// Panics if there are more nodes than a cluster can have.
     pub fn new(seed: u64, nodes: u32, machine: impl Fn() -> M + 'static) -> Self {
-        let options = Options::builder()
-            .election_timeout(Duration::from_millis(150))
-            .heartbeat(Duration::from_millis(20))
-            .resend(Duration::from_millis(40))
-            .request_timeout(Duration::from_secs(3))
-            .snapshot_slots(20)
-            .build()
-            .expect("options with which a node can work");
+        let options = options().build().expect("options with which a node can work");
         Self::with_options(seed, nodes, options, machine)
     }
 

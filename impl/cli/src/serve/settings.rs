@@ -278,9 +278,13 @@ impl Settings {
         if let Some(bytes) = flags.snapshot_bytes.or(file.snapshot_bytes) {
             options = options.snapshot_bytes(bytes.0);
         }
-        if let Some(directory) = flags.record.or(file.record) {
-            let values = flags.record_values || file.record_values;
-            options = options.recording(RecordingOptions::new(directory).with_values(values));
+        let values = flags.record_values || file.record_values;
+        match flags.record.or(file.record) {
+            Some(directory) => {
+                options = options.recording(RecordingOptions::new(directory).with_values(values));
+            }
+            None if values => return Err(SettingsError::Missing("record")),
+            None => {}
         }
         let options = options.build()?;
         let mut limits = paxos_kv::Limits::default();

@@ -58,7 +58,6 @@ use paxos::{
     protocol::{RecoverError, Replica, proposer},
     types::{Ballot, NodeId, Slot},
 };
-use paxos_recording::StartedFrom;
 use paxos_store::Storage;
 
 /// Carries packets to peers. A transport may lose packets; it must not block.
@@ -223,10 +222,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     ) -> Result<Self, NodeError> {
         let (records, snapshot) = (storage.recover()?, storage.snapshot());
         let mut replicated = Replicated::new(machine, options.turn_max);
-        let restored = snapshot.as_ref().map(|(below, file)| {
-            Ok::<_, NodeError>((*below, snapshots::restore(&mut replicated, *below, file)?))
-        });
-        let restored = restored.transpose()?;
+        let mut restored = None;
+        if let Some((below, file)) = &snapshot {
+            restored = Some((*below, snapshots::restore(&mut replicated, *below, file)?));
+        }
         config.validate().map_err(RecoverError::from)?;
         // The replica also refuses the records of a cluster with other members, but its error does not name the
         // members.
@@ -237,9 +236,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let number = incarnations.number();
         let unique = u128::from(config.id.0) << 64 | u128::from(incarnations.unique());
         let below = snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
-        let from =
-            StartedFrom { incarnation: number, nonce: incarnations.unique(), snapshot: restored };
-        let recording = Recording::begin(options.recording.clone(), from, &replica)?;
+        let start = (number, incarnations.unique());
+        let recording = Recording::begin(options.recording.clone(), start, restored, &replica)?;
         let mut node = Self {
             peers: Peers::new(config, storage.id(), incarnations, bootstrap),
             elections: Elections::new(config, &options),

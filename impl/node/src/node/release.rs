@@ -1,5 +1,7 @@
 //! The output of a node: messages, applied values, answers, snapshots.
 
+use std::io;
+
 use super::{Node, Transport};
 use crate::{
     error::NodeError, faults::Fault, machine::StateMachine, packet::Packet,
@@ -36,9 +38,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// Sends the packets that depend on no record of this turn.
     pub(super) fn send_packets(&mut self, transport: &mut impl Transport) {
-        let packets = self.peers.take_packets();
-        self.recording.packets_leave(&packets);
-        for (to, packet) in packets {
+        self.recording.packets_leave(self.peers.packets());
+        for (to, packet) in self.peers.take_packets() {
             send(&mut self.counts, transport, to, packet);
         }
     }
@@ -114,19 +115,23 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// # Errors
     /// The snapshot could not be written, or the store fails.
     pub(crate) fn saved(&mut self, saved: Saved<S::SnapshotFile>) -> Result<(), NodeError> {
-        let Saved { below, is_peers, mut state, file } = saved;
+        let Saved { below, own, file } = saved;
+        let is_peers = own.is_none();
         let file = file.map_err(StorageError::io("write the snapshot"))?;
         // The log keeps the slots between the last two snapshots, for peers that are a little behind.
         let mut trimmed = self.snapshots.below().unwrap_or_default();
-        if is_peers {
+        let state = if let Some(state) = own {
+            Ok(state)
+        } else {
             // The snapshot is dropped if this node has learned as many slots in the meantime, or if its machine cannot
             // restore the snapshot. In the second case the node stays behind.
             let wanted = below > self.replica.parts().learner.below;
             let Some(restored) = wanted.then(|| self.restore(below, &file)).flatten() else {
                 return Ok(self.snapshots.adopt(None, &mut self.storage)?);
             };
-            (state, trimmed) = (restored, below);
-        }
+            trimmed = below;
+            restored
+        };
         // The recording names the snapshot first: a node that is killed here starts with either snapshot.
         self.recording.saved(below, state, is_peers);
         self.snapshots.adopt(Some((below, file)), &mut self.storage)?;
@@ -143,12 +148,17 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// Replaces the state by a peer's snapshot, and returns the digest of the snapshot. Returns `None` if the machine cannot
     /// restore the snapshot.
-    fn restore(&mut self, below: Slot, file: &S::SnapshotFile) -> Option<StateId> {
-        let restored = snapshots::restore(&mut self.replicated, below, file);
-        let restored = restored
-            .inspect_err(|error| tracing::error!(%error, "a peer's snapshot cannot be used"));
-        self.snapshots.restored();
-        restored.ok()
+    fn restore(&mut self, below: Slot, file: &S::SnapshotFile) -> Option<io::Result<StateId>> {
+        match snapshots::restore(&mut self.replicated, below, file) {
+            Ok(state) => {
+                self.snapshots.restored();
+                Some(state)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a peer's snapshot cannot be used");
+                None
+            }
+        }
     }
 }
 

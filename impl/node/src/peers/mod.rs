@@ -150,8 +150,13 @@ impl Peers {
         self.packets.push((To::Peers, packet));
     }
 
+    /// The packets that are queued.
+    pub(super) fn packets(&self) -> &[(To, Packet)] {
+        &self.packets
+    }
+
     /// Removes and returns the packets, in the order in which they were queued.
-    pub(super) fn take_packets(&mut self) -> Vec<(To, Packet)> {
-        std::mem::take(&mut self.packets)
+    pub(super) fn take_packets(&mut self) -> std::vec::Drain<'_, (To, Packet)> {
+        self.packets.drain(..)
     }
 }
