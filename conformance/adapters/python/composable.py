@@ -6,6 +6,7 @@
 The package has no store. The adapter persists the state of an acceptor, as the package demands. A proposer that restarts begins
 at round 0 again, unless `--keep-round` makes the adapter persist its round too.
 """
+
 import base64
 import io
 import pickle

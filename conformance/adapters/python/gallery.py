@@ -6,6 +6,7 @@
 Each bug is a class that overrides a role of the template, or its adapter. The number is the place in the catalogue of known
 bugs; it is "-" for a bug outside the catalogue.
 """
+
 import os
 import random
 import re

@@ -15,6 +15,7 @@ To judge your own implementation, copy this file and change three parts of it:
    out: equal requests must get equal replies.
 3. Change `CAPS` to the capabilities of your implementation. The judge relies on them: a wrong one gives a wrong verdict.
 """
+
 import json
 import sys
 from collections import namedtuple
@@ -179,12 +180,12 @@ class Adapter:
         return {"impl": self.NAME, "caps": self.CAPS}
 
     def op_init(self, request):
-        self.cluster = {key: request[key] for key in ("acceptors", "proposers", "learners", "host")}
         if sorted(request["proposers"]) != request["proposers"]:
             raise ValueError("ballots compare proposers by their names; list them in that order")
+        self.cluster = {key: request[key] for key in ("acceptors", "proposers", "learners", "host")}
         self.nodes = {at: self.new_node(at) for at in request["host"]}
         for at, blob in (request.get("store") or {}).items():
-            self.nodes[at].recover(json.loads(blob))
+            self.nodes[at].recover(json.loads(blob or "{}"))
         return self.observed(request["host"])
 
     def op_propose(self, request):
@@ -195,8 +196,8 @@ class Adapter:
         return self.step(request, handler, request["from"], self.decode(request["msg"]))
 
     def op_timer(self, request):
-        if not self.node(request).waiting:
-            raise ValueError(f"the timer of {request['at']} is not armed")
+        if request["timer"] != "retry" or not self.node(request).waiting:
+            raise ValueError(f"timer {request['timer']} of {request['at']} is not armed")
         return self.step(request, self.node(request).start_round)
 
     def op_crash(self, request):

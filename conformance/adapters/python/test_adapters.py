@@ -1,7 +1,8 @@
-"""Tests the adapters as the judge uses them: as processes that answer requests on their standard input.
+"""Tests the adapters as the judge uses them: as processes that answer requests on their standard input. Run them by
 
-    python3 -m unittest discover -s conformance/adapters/python
+python3 -m unittest discover -s conformance/adapters/python
 """
+
 import importlib.util
 import json
 import pathlib
@@ -125,6 +126,17 @@ class AdapterTests:
             after = subject.ask("query", at="a1", slot=0)
             self.assertEqual({**before, "id": None}, {**after, "id": None})
 
+    def test_store_survives_the_process(self):
+        with self.subject() as subject:
+            subject.start()
+            subject.ask("propose", at="p1", slot=0, value="v1")
+            subject.deliver_all()
+            store, before = subject.store["a1"], subject.ask("query", at="a1", slot=0)
+        with self.subject() as other:
+            init = other.ask("init", **CLUSTER, host=["a1"], seed=7, store={"a1": store})
+            self.assertEqual({"id": before["id"], **init["state"]["a1"]}, before)
+            self.assertEqual((set(init["state"]), init["timers"]), ({"a1"}, {"a1": []}))
+
     def test_second_proposer_adopts_vote_and_stale_proposer_is_refused(self):
         with self.subject() as subject:
             subject.start()
@@ -187,6 +199,7 @@ class AdapterTests:
                 {"op": "deliver", "at": "a1", "from": "p1", "mid": 1, "msg": {"k": "prepare"}},
                 {"op": "timer", "at": "p1", "timer": "retry"},
                 {"op": "timer", "at": "a1", "timer": "retry"},
+                {"op": "timer", "at": "p1", "timer": "nonsense"},
                 {"op": "restart", "at": "a1", "store": None},
                 {"op": "crash", "at": "x"},
                 {"op": "load", "blob": "nonsense"},
