@@ -80,6 +80,7 @@ const OWNERS: &[(&str, &[Owner])] = &[
     ("docs/learning.md", &[MODEL, MODEL_OUTPUTS]),
     ("docs/recording.md", &[CLI, CONFORMANCE, Drawing("- run: target/release/paxos serve")]),
     ("docs/server.md", &[All("impl/cli/tests")]),
+    ("docs/subject-protocol.md", &[Drawing("> {"), Drawing("{")]),
     (
         "impl/simulator/README.md",
         &[Excerpt("let mut simulation", "impl/simulator/examples/bank.rs")],
