@@ -6,6 +6,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod recorded;
+mod subject;
 
 use std::{
     fs,
@@ -39,7 +40,10 @@ use verdict::{
     signals,
 };
 
-use self::recorded::{Printed, ShowArgs, Unusable, ValidateArgs, WatchArgs};
+use self::{
+    recorded::{Printed, ShowArgs, Unusable, ValidateArgs, WatchArgs},
+    subject::SubjectArgs,
+};
 
 /// The exit code for unusable arguments or input; clap uses the same.
 const UNUSABLE: u8 = 2;
@@ -72,6 +76,8 @@ enum Command {
     Watch(WatchArgs),
     /// Print the recordings of a cluster.
     Show(ShowArgs),
+    /// Judge an implementation of Paxos in any language, behind an adapter.
+    Subject(SubjectArgs),
     /// Replay ITF traces of the model on production replicas, comparing after each step.
     Replay(ReplayArgs),
 }
@@ -156,6 +162,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => run_replay(&args),
         Command::Validate(args) => printed(recorded::validate(&args)),
         Command::Watch(args) => printed(recorded::watch(&args, &interrupt())),
+        Command::Subject(args) => printed(subject::subject(&args, &interrupt())),
         Command::Show(args) => printed(recorded::show(&args, |recent| print(recent))),
     }
 }

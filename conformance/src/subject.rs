@@ -1,0 +1,152 @@
+//! The command `subject`: judges an implementation in any language.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, IsTerminal as _, Write as _},
+    num::NonZeroU64,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use indicatif::HumanCount;
+use paxos_model::outputs;
+use paxos_subject::{
+    Options,
+    judge::{Progress, judge, rerun},
+    process::Limits,
+    report::Report,
+    schedule::File,
+};
+use verdict::{
+    Interrupt,
+    layout::{laid_out, terminal_width},
+};
+
+use crate::recorded::{Printed, Unusable};
+
+/// The pause between two lines of progress.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Arguments of `subject`.
+#[derive(Args)]
+pub(crate) struct SubjectArgs {
+    /// The time for the search, in seconds. A finding about safety ends it earlier.
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    time: NonZeroU64,
+    /// The seed of random schedules.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Only run the schedule of a file again.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["time", "seed"])]
+    schedule: Option<PathBuf>,
+    /// The file for the schedule of the first finding [default: a file in the temporary directory].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write a picture of the first finding to a file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Write the report to a file, as one JSON object.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report to a file, as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// The longest time until a reply, in ms.
+    #[arg(long, value_name = "MS", default_value = "10000")]
+    reply_ms: NonZeroU64,
+    /// The most memory of the adapter, in MiB.
+    #[arg(long, value_name = "MIB", default_value = "1024")]
+    memory_mib: NonZeroU64,
+    /// The command of the adapter.
+    #[arg(required = true, last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// Judges a subject, or runs a schedule again.
+pub(crate) fn subject(args: &SubjectArgs, interrupt: &Interrupt) -> Result<Printed, Unusable> {
+    let files = [
+        ("--out", &args.out),
+        ("--svg", &args.svg),
+        ("--json", &args.json),
+        ("--junit", &args.junit),
+    ];
+    outputs::try_files(files).map_err(|error| error.to_string())?;
+    let limits = Limits {
+        reply: Duration::from_millis(args.reply_ms.get()),
+        memory_bytes: args.memory_mib.get().saturating_mul(1 << 20),
+        ..Limits::default()
+    };
+    let started = Instant::now();
+    let report = match &args.schedule {
+        Some(path) => {
+            let error =
+                |error: &dyn std::fmt::Display| format!("--schedule {}: {error}", path.display());
+            let text = fs::read_to_string(path).map_err(|it| error(&it))?;
+            let file = File::read(&text).map_err(|it| error(&it))?;
+            rerun(&file, &args.command, limits).map_err(|it| error(&it))?
+        }
+        None => {
+            let (command, time) = (args.command.clone(), Duration::from_secs(args.time.get()));
+            let options = Options { command, limits, time, seed: args.seed };
+            let mut shown = Instant::now();
+            judge(&options, interrupt, |progress| {
+                if shown.elapsed() >= PAUSE {
+                    shown = Instant::now();
+                    show(progress);
+                }
+            })
+        }
+    };
+    let mut text = laid_out(&report, false, terminal_width());
+    if let Some(path) = kept(args, &report)? {
+        let words = args.command.iter().map(String::as_str);
+        let path = path.display().to_string();
+        let again = shlex::try_join(["--schedule", &path, "--"].into_iter().chain(words));
+        let again = again.map_err(|error| error.to_string())?;
+        write!(text, "\nto see it again: paxos-conformance subject {again}")
+            .expect("a string has room");
+    }
+    let output = |option: &'static str, path: &Option<PathBuf>, content: &dyn Fn() -> String| {
+        path.as_ref().map_or(Ok(()), |path| {
+            outputs::write(option, path, &content()).map_err(|error| error.to_string())
+        })
+    };
+    let json = || serde_json::to_string(&report).expect("a report is JSON") + "\n";
+    output("--json", &args.json, &json)?;
+    output("--junit", &args.junit, &|| report.junit(started.elapsed()))?;
+    let picture = || match report.findings.first() {
+        Some(first) => first.steps.diagram(first.claim).svg(),
+        None => String::new(),
+    };
+    output("--svg", &args.svg.clone().filter(|_| !report.findings.is_empty()), &picture)?;
+    Ok(Printed { text, code: report.verdict().exit_code() })
+}
+
+/// Writes the schedule of the first finding to a file, and returns its path.
+fn kept(args: &SubjectArgs, report: &Report) -> Result<Option<PathBuf>, Unusable> {
+    let Some(schedule) = report.findings.first().and_then(|first| first.schedule.as_ref()) else {
+        return Ok(None);
+    };
+    if args.schedule.is_some() && args.out.is_none() {
+        return Ok(args.schedule.clone());
+    }
+    let name = format!("paxos-schedule-{}.json", std::process::id());
+    let path = args.out.clone().unwrap_or_else(|| std::env::temp_dir().join(name));
+    let json = serde_json::to_string_pretty(schedule).expect("a schedule is JSON") + "\n";
+    outputs::write("--out", &path, &json).map_err(|error| error.to_string())?;
+    Ok(Some(path))
+}
+
+fn show(progress: Progress) {
+    let line = match progress {
+        Progress::Search(explored) => explored.to_string(),
+        Progress::Random(count) => format!("{} random schedules", HumanCount(count)),
+    };
+    let mut err = io::stderr().lock();
+    // If standard error is closed, the report remains.
+    let _ =
+        if err.is_terminal() { write!(err, "\r\x1b[2K{line}") } else { writeln!(err, "{line}") };
+    let _ = err.flush();
+}

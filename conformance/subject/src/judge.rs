@@ -1,0 +1,316 @@
+//! The judgement of a subject: one check after the other, until a finding ends it or the time is over.
+
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use verdict::Interrupt;
+
+use crate::{
+    claims::{Class, DECIDES, DETERMINISTIC, Finding, INDEPENDENT, QUORUM_IS_ENOUGH, REPLIES},
+    cluster::{Cluster, Size, Stop},
+    process::{Broken, Limits},
+    report::{Report, Reported},
+    schedule::{self, File, NoSchedule},
+    search::{Bounds, BrokenAt, Budget, Explored, Findings, Found, Schedule, explore},
+    walk::{fair, random, shorten},
+};
+
+/// The number of random schedules after which one is run on the subject with all nodes together.
+const TOGETHER: u64 = 64;
+/// The number of schedules by which determinism is checked.
+const REPEATED: u64 = 5;
+
+/// The searches, in their order: small ones first, and each adds something that some fault needs.
+const SEARCHES: [Bounds; 11] = [
+    SMALL,
+    Bounds { restarts: 1, size: size(3, 1), ..SMALL },
+    Bounds { size: size(4, 2), ..SMALL },
+    Bounds { wishes: 2, size: size(3, 1), ..SMALL },
+    Bounds { restarts: 1, ..SMALL },
+    Bounds { loses_nacks: false, ..SMALL },
+    Bounds { ballots: 3, ..SMALL },
+    Bounds { size: size(5, 2), ..SMALL },
+    Bounds { ballots: 3, restarts: 1, ..SMALL },
+    Bounds { ballots: 4, ..SMALL },
+    Bounds { ballots: 4, size: size(3, 3), ..SMALL },
+];
+
+/// The smallest search.
+const SMALL: Bounds =
+    Bounds { size: size(3, 2), ballots: 2, restarts: 0, wishes: 1, loses_nacks: true };
+
+const fn size(acceptors: usize, proposers: usize) -> Size {
+    Size { acceptors, proposers }
+}
+
+/// What to judge, and how long.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The command of the adapter, with its arguments.
+    pub command: Vec<String>,
+    /// The limits of its process.
+    pub limits: Limits,
+    /// The time for all searches and random schedules.
+    pub time: Duration,
+    /// The seed of random schedules.
+    pub seed: u64,
+}
+
+/// The work of a judgement, while it goes on.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress {
+    /// A search.
+    Search(Explored),
+    /// The number of random schedules.
+    Random(u64),
+}
+
+/// Judges a subject.
+pub fn judge(
+    options: &Options,
+    interrupt: &Interrupt,
+    mut progress: impl FnMut(Progress),
+) -> Report {
+    let mut judgement = Judgement { report: Report::default(), options, interrupt };
+    if let Err(broken) = judgement.run(&mut progress) {
+        judgement.report.findings.push(of_broken(&broken, None));
+    }
+    judgement.report.findings.sort_by_key(|finding| finding.class);
+    judgement.report
+}
+
+/// Runs the schedule of a file again.
+///
+/// # Errors
+/// The file is no schedule.
+pub fn rerun(file: &File, command: &[String], limits: Limits) -> Result<Report, NoSchedule> {
+    let again = file.run(command, limits)?;
+    let mut report = Report::default();
+    let Some(mut cluster) = again.cluster else {
+        report.findings.extend(again.broken.map(|broken| of_broken(&broken, None)));
+        return Ok(report);
+    };
+    report.name = cluster.subject.clone();
+    for (finding, class, at) in again.findings {
+        let found = Found { finding, class, schedule: again.schedule[..at].to_vec() };
+        report.findings.push(reported(&mut cluster, &found));
+    }
+    if let Some(broken) = again.broken {
+        report.findings.push(of_broken(&broken, Some((&mut cluster, &again.schedule))));
+    }
+    report.impossible = again
+        .impossible
+        .map(|step| format!("step {step} is not possible: the subject does something else before"));
+    report.findings.sort_by_key(|finding| finding.class);
+    report.requests = cluster.requests;
+    Ok(report)
+}
+
+struct Judgement<'a> {
+    report: Report,
+    options: &'a Options,
+    interrupt: &'a Interrupt,
+}
+
+impl Judgement<'_> {
+    fn run(&mut self, progress: &mut impl FnMut(Progress)) -> Result<(), Broken> {
+        let Options { command, limits, time, seed } = self.options;
+        let end = Instant::now() + *time;
+        let budget = Budget { until: end, interrupt: self.interrupt };
+        let first = Cluster::new(command, *limits, SEARCHES[0].size)?;
+        self.report.name = first.subject.clone();
+        let sizes = first.rules.caps.sizes.clone();
+        let allowed = |bounds: &&Bounds| {
+            sizes.as_ref().is_none_or(|sizes| sizes.contains(&bounds.size.acceptors))
+        };
+        let searches: Vec<_> = SEARCHES.iter().filter(allowed).copied().collect();
+        let mut clusters = vec![(SEARCHES[0].size, first)];
+        if let Some(size) = sizes.iter().flatten().copied().find(|_| searches.is_empty()) {
+            let size = Size { acceptors: size, proposers: 2 };
+            clusters = vec![(size, Cluster::new(command, *limits, size)?)];
+        }
+        let start = clusters[0].0;
+        self.with(&mut clusters, start, |judgement, cluster, found| {
+            judgement.try_alone(cluster, found)?;
+            judgement.repeat(cluster, found)
+        })?;
+        let vacuous = self.report.findings.iter().any(|it| it.class == Class::Vacuous);
+        for (place, bounds) in searches.iter().enumerate() {
+            if self.is_over() || vacuous || budget.is_spent() {
+                break;
+            }
+            // Later searches are larger. Each has an equal part of the time that is left, and random schedules have one.
+            let left = end.saturating_duration_since(Instant::now());
+            let parts = u32::try_from(searches.len() - place + 1).expect("some searches");
+            let until = Instant::now() + left / parts;
+            let budget = Budget { until, interrupt: self.interrupt };
+            self.with(&mut clusters, bounds.size, |judgement, cluster, found| {
+                let explored = explore(cluster, *bounds, &budget, found, |explored| {
+                    progress(Progress::Search(explored));
+                })?;
+                judgement.report.searches.push(explored);
+                Ok(())
+            })?;
+        }
+        let mut generator = ChaCha8Rng::seed_from_u64(*seed);
+        let sizes: Vec<_> = clusters.iter().map(|(size, _)| *size).collect();
+        while !self.is_over() && !vacuous && !budget.is_spent() {
+            let size = sizes
+                [usize::try_from(self.report.random).expect("few schedules") / 256 % sizes.len()];
+            self.with(&mut clusters, size, |judgement, cluster, found| {
+                for _ in 0..256 {
+                    let schedule = random(cluster, &mut generator, &budget, found)?;
+                    judgement.report.random += 1;
+                    if judgement.report.random % TOGETHER == 0 {
+                        together(cluster, &schedule, found, &INDEPENDENT)?;
+                    }
+                    if found.is_final() || budget.is_spent() {
+                        break;
+                    }
+                }
+                progress(Progress::Random(judgement.report.random));
+                Ok(())
+            })?;
+        }
+        self.report.requests = clusters.iter().map(|(_, cluster)| cluster.requests).sum();
+        self.report.unfinished = !self.report.searches.iter().any(|it| it.complete);
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.report.class().is_some_and(|class| class <= Class::Safety)
+    }
+
+    /// Does something with a cluster of a size, and reports what it finds.
+    fn with(
+        &mut self,
+        clusters: &mut Vec<(Size, Cluster)>,
+        size: Size,
+        work: impl FnOnce(&mut Self, &mut Cluster, &mut Findings) -> Result<(), BrokenAt>,
+    ) -> Result<(), Broken> {
+        let place = match clusters.iter().position(|(of, _)| *of == size) {
+            Some(place) => place,
+            None => {
+                let cluster = Cluster::new(&self.options.command, self.options.limits, size)?;
+                clusters.push((size, cluster));
+                clusters.len() - 1
+            }
+        };
+        let cluster = &mut clusters[place].1;
+        let mut found = Findings::default();
+        let broken = work(self, cluster, &mut found).err();
+        for found in found.0 {
+            let known = self
+                .report
+                .findings
+                .iter()
+                .any(|it| it.class == found.class && it.claim == found.finding.claim.text);
+            if !known {
+                let confirmed = confirmed(cluster, found)?;
+                self.report.findings.push(reported(cluster, &confirmed));
+            }
+        }
+        if let Some((broken, schedule)) = broken {
+            self.report.findings.push(of_broken(&broken, Some((cluster, &schedule))));
+        }
+        Ok(())
+    }
+
+    /// Fair schedules: a subject that decides nothing in them makes every search void.
+    fn try_alone(&mut self, cluster: &mut Cluster, found: &mut Findings) -> Result<(), BrokenAt> {
+        let (schedule, decided) = fair(cluster, 0, found)?;
+        if !decided {
+            let facts = format!("no node took a value as chosen in {} steps", schedule.len());
+            found.add(DECIDES.fails(facts), DECIDES.class, || schedule);
+            return Ok(());
+        }
+        let silent = cluster.rules.setup.acceptors.len() - cluster.rules.quorum;
+        if silent > 0 {
+            let (schedule, decided) = fair(cluster, silent, found)?;
+            if !decided {
+                let facts = format!("with {silent} silent, no node took a value as chosen");
+                found.add(QUORUM_IS_ENOUGH.fails(facts), QUORUM_IS_ENOUGH.class, || schedule);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same schedules several times, in one process and in a new one.
+    fn repeat(&mut self, cluster: &mut Cluster, found: &mut Findings) -> Result<(), BrokenAt> {
+        let never = Budget { until: Instant::now() + self.options.time, interrupt: self.interrupt };
+        let mut generator = ChaCha8Rng::seed_from_u64(self.options.seed);
+        for _ in 0..REPEATED {
+            let schedule = random(cluster, &mut generator, &never, &mut Findings::default())?;
+            together(cluster, &schedule, found, &DETERMINISTIC)?;
+            if found.is_final() {
+                break;
+            }
+            cluster.start_again().map_err(|broken| (broken, Vec::new()))?;
+            together(cluster, &schedule, found, &DETERMINISTIC)?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a schedule on the subject, with all nodes together, and compares the replies.
+fn together(
+    cluster: &mut Cluster,
+    schedule: &Schedule,
+    found: &mut Findings,
+    claim: &'static crate::claims::Claim,
+) -> Result<(), BrokenAt> {
+    match cluster.run(schedule) {
+        Ok(()) => Ok(()),
+        Err(Stop::Broken(broken)) => Err((broken, schedule.clone())),
+        Err(Stop::Differs { expected, got }) => {
+            found.add(claim.fails(format!("{expected} before, {got} now")), claim.class, || {
+                schedule.clone()
+            });
+            Ok(())
+        }
+    }
+}
+
+/// Shortens the schedule of a finding, and runs it on the subject with all nodes together. If the replies differ, then the
+/// finding is that.
+fn confirmed(cluster: &mut Cluster, mut found: Found) -> Result<Found, Broken> {
+    if matches!(found.class, Class::Nondeterministic | Class::Vacuous)
+        || *found.finding.claim == QUORUM_IS_ENOUGH
+    {
+        return Ok(found);
+    }
+    let of = (found.finding.claim, found.class);
+    found.schedule = shorten(cluster, &found.schedule, of).map_err(|(broken, _)| broken)?;
+    let mut differing = Findings::default();
+    together(cluster, &found.schedule, &mut differing, &INDEPENDENT)
+        .map_err(|(broken, _)| broken)?;
+    Ok(differing.0.pop().unwrap_or(found))
+}
+
+fn reported(cluster: &mut Cluster, found: &Found) -> Reported {
+    let Found { finding: Finding { claim, facts }, class, schedule } = found;
+    Reported {
+        class: *class,
+        claim: claim.text,
+        facts: facts.clone(),
+        steps: schedule::shown(cluster, schedule),
+        schedule: Some(schedule::file(cluster, schedule, claim.text, facts)),
+    }
+}
+
+fn of_broken(broken: &Broken, at: Option<(&mut Cluster, &Schedule)>) -> Reported {
+    let finding = REPLIES.fails(broken.to_string());
+    match at {
+        Some((cluster, schedule)) => {
+            reported(cluster, &Found { finding, class: REPLIES.class, schedule: schedule.clone() })
+        }
+        None => Reported {
+            class: REPLIES.class,
+            claim: REPLIES.text,
+            facts: broken.to_string(),
+            steps: schedule::Shown::default(),
+            schedule: None,
+        },
+    }
+}

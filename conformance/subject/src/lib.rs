@@ -1,0 +1,39 @@
+//! Judges an implementation of Paxos in any language.
+//!
+//! The implementation stands behind an adapter: a program that takes one event at a time, over JSON lines (the protocol
+//! paxos-conf/1 in `docs/subject-protocol.md`). The judge is the network, the clock and the disk. It chooses the events, and
+//! holds each reply against the rules of Paxos.
+//!
+//! A judgement has these parts, in this order:
+//!
+//! 1. Fair schedules. A subject that decides nothing in them would pass every search, so they come first.
+//! 2. The same schedules several times. All that follows needs a subject that repeats itself.
+//! 3. All schedules within small bounds, shortest first ([`search`]).
+//! 4. Random schedules, until the time is over.
+//!
+//! Each finding has a schedule with the fewest steps, which is run on the subject once more, with all nodes together.
+//!
+//! # Modules, in reading order
+//!
+//! - [`protocol`]: what is said. [`process`]: the process of an adapter, with its limits.
+//! - `memory`: the judge's memory of one node. `facts`: claims about several nodes. [`claims`]: all claims.
+//! - `cluster`: the nodes of a subject, one step at a time.
+//! - [`search`], `walk`: schedules. [`judge`](mod@judge): the judgement.
+//! - [`schedule`], [`report`]: for people and machines.
+//!
+//! This crate does not see our own implementation or our model. A bounded search finds no fault that needs more than its bounds.
+
+pub mod claims;
+mod cluster;
+mod facts;
+pub mod judge;
+mod memory;
+pub mod process;
+pub mod protocol;
+pub mod report;
+pub mod schedule;
+pub mod search;
+mod walk;
+
+pub use cluster::Size;
+pub use judge::{Options, judge};

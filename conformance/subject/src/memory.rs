@@ -1,0 +1,490 @@
+//! What the judge remembers of one node: the events and messages of that node, and the claims that they contradict.
+//!
+//! Claims about several nodes are in [`facts`](crate::facts).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+
+use crate::{
+    claims::{
+        ADOPTS, Finding, KEEPS_PROMISE, ONE_PROPOSER, ONE_VALUE, PROMISE_QUORUM, REMEMBERS_PROMISE,
+        REMEMBERS_VOTE, REPORTS_TRULY, REPORTS_VOTE, RISES, RISES_AFTER_RESTART, ROUND_IS_KEPT,
+        VOTES,
+    },
+    facts::Fact,
+    protocol::{
+        Ballot, BallotForm, Capabilities, Entry, Field, Kind, Malformed, Message, Setup, Slot,
+        Value, value,
+    },
+};
+
+/// The cluster under test, and what its nodes can do.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) caps: Capabilities,
+    pub(crate) setup: Setup,
+    pub(crate) quorum: usize,
+}
+
+impl Rules {
+    /// Returns a ballot as text.
+    pub(crate) fn text(&self, ballot: &Ballot) -> String {
+        ballot.text(&self.setup.proposers)
+    }
+}
+
+/// The name of a node.
+pub(crate) type Name = std::rc::Rc<str>;
+
+/// What an acceptor has reported about a slot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Report {
+    NoVote,
+    Vote(Ballot, Option<Value>),
+    /// The promise does not say.
+    Unknown,
+}
+
+/// A Promise that reached a proposer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Reports {
+    entries: BTreeMap<Slot, (Field<Ballot>, Option<Value>)>,
+    first: Slot,
+    decided_below: Slot,
+    more: bool,
+}
+
+/// What the judge remembers of a node. It follows from the events and replies of the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Memory {
+    pub(crate) restarts: u32,
+    /// The highest ballot that the node has promised or voted in.
+    promised: Option<Ballot>,
+    votes: BTreeMap<Slot, BTreeMap<Ballot, Option<Value>>>,
+    /// The slots of a Promise that was sent in parts.
+    parts: BTreeMap<Ballot, BTreeMap<Slot, Entry>>,
+    decided: BTreeMap<Slot, Value>,
+    pub(crate) asked: BTreeSet<Value>,
+    /// The ballots that the node has prepared, with the number of restarts before.
+    prepared: BTreeMap<Ballot, u32>,
+    /// Ballots that an Accept has promised in advance.
+    next: BTreeSet<Ballot>,
+    promises: BTreeMap<Ballot, BTreeMap<Name, Reports>>,
+    proposed: BTreeMap<(Slot, Ballot), Option<Value>>,
+}
+
+/// What a step of a node adds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Noticed {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) facts: Vec<Fact>,
+    /// A ballot was used again, which the contract of the subject forbids to its caller.
+    pub(crate) reuse: bool,
+}
+
+impl Memory {
+    /// Returns true if the node knows a decision.
+    pub(crate) fn has_decided(&self) -> bool {
+        !self.decided.is_empty()
+    }
+
+    /// Takes a message that the node receives.
+    pub(crate) fn receives(&mut self, from: &Name, message: &Message) {
+        let Message { kind, ballot, entries, .. } = message;
+        match (kind, ballot) {
+            (Kind::Promise, Some(ballot)) if self.prepared.contains_key(ballot) => {
+                let promises = self.promises.entry(ballot.clone()).or_default();
+                let reports = promises.entry(from.clone()).or_default();
+                let votes = entries.iter().map(|it| (it.slot, (it.vote.clone(), it.value.clone())));
+                reports.entries.extend(votes);
+                reports.first = message.first;
+                reports.decided_below = message.decided_below;
+                reports.more = message.more;
+            }
+            (Kind::Decided, _) => {
+                for Entry { slot, value, .. } in entries {
+                    let value = value.clone().unwrap_or_else(|| "".into());
+                    self.decided.entry(*slot).or_insert(value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a message that the node `name` sends to `to`.
+    pub(crate) fn sends(
+        &mut self,
+        rules: &Rules,
+        name: &Name,
+        to: &Name,
+        message: &Message,
+        noticed: &mut Noticed,
+    ) {
+        let Some(ballot) = &message.ballot else { return };
+        match message.kind {
+            Kind::Prepare => self.prepares(rules, name, ballot, noticed),
+            Kind::Promise => {
+                let fact = Fact::Promised {
+                    acceptor: name.clone(),
+                    ballot: ballot.clone(),
+                    to: to.clone(),
+                };
+                noticed.facts.push(fact);
+                self.promises(rules, ballot, message, noticed);
+            }
+            Kind::Accept => {
+                self.next.extend(message.next.clone());
+                for entry in &message.entries {
+                    self.proposes(rules, name, ballot, entry, noticed);
+                }
+            }
+            Kind::Accepted => {
+                for entry in &message.entries {
+                    self.votes(rules, name, ballot, entry, noticed);
+                }
+            }
+            Kind::Nack | Kind::Decided | Kind::Other => {}
+        }
+    }
+
+    fn prepares(&mut self, rules: &Rules, name: &Name, ballot: &Ballot, noticed: &mut Noticed) {
+        let text = rules.text(ballot);
+        if let Some(place) = ballot.owner() {
+            let owner = &rules.setup.proposers[place];
+            if **owner != **name {
+                noticed.findings.push(
+                    ONE_PROPOSER.fails(format!("{name} prepares {text}, a ballot of {owner}")),
+                );
+            }
+        }
+        noticed.facts.push(Fact::Prepared { proposer: name.clone(), ballot: ballot.clone() });
+        match self.prepared.get(ballot) {
+            Some(restarts) if *restarts == self.restarts => return, // It is sent again.
+            Some(_) => {
+                let facts = format!("{name} prepares {text} again after a restart");
+                noticed.findings.push(if rules.caps.keeps_rounds() {
+                    RISES_AFTER_RESTART.fails(facts)
+                } else {
+                    noticed.reuse = true;
+                    ROUND_IS_KEPT.fails(facts)
+                });
+            }
+            None => {
+                if let Some((highest, restarts)) =
+                    self.prepared.last_key_value().filter(|(it, _)| *it > ballot)
+                {
+                    let facts = format!("{name} prepares {text} after {}", rules.text(highest));
+                    noticed.findings.push(if *restarts == self.restarts {
+                        RISES.fails(facts)
+                    } else if rules.caps.keeps_rounds() {
+                        RISES_AFTER_RESTART.fails(facts)
+                    } else {
+                        noticed.reuse = true;
+                        ROUND_IS_KEPT.fails(facts)
+                    });
+                }
+            }
+        }
+        self.prepared.insert(ballot.clone(), self.restarts);
+    }
+
+    /// A promise for a lower ballot is harmless, if its report is true and no vote follows.
+    fn promises(
+        &mut self,
+        rules: &Rules,
+        ballot: &Ballot,
+        message: &Message,
+        noticed: &mut Noticed,
+    ) {
+        let text = rules.text(ballot);
+        let mut entries = self.parts.remove(ballot).unwrap_or_default();
+        entries.extend(message.entries.iter().map(|entry| (entry.slot, entry.clone())));
+        for Entry { slot, vote, value } in entries.values() {
+            let Field::Just(vote) = vote else { continue };
+            let cast = self.votes.get(slot).and_then(|votes| votes.get(vote));
+            let same = |cast: &Option<Value>| cast.is_none() || value.is_none() || cast == value;
+            if !cast.is_some_and(same) {
+                let facts = format!(
+                    "the promise for {text} reports a vote for {} at {} in slot {slot}",
+                    value.as_deref().unwrap_or("a value"),
+                    rules.text(vote)
+                );
+                noticed.findings.push(REPORTS_TRULY.fails(facts));
+            }
+        }
+        if message.more {
+            self.parts.insert(ballot.clone(), entries);
+        } else {
+            for (slot, votes) in self.votes.range(message.first.max(message.decided_below)..) {
+                let Some((last, value)) = votes.range(..ballot).next_back() else { continue };
+                let reported = entries.get(slot).map(|entry| &entry.vote);
+                let enough = match reported {
+                    Some(Field::Just(vote)) => vote >= last,
+                    Some(Field::NotCarried) => true,
+                    Some(Field::Nothing) | None => false,
+                };
+                if !enough {
+                    let facts = format!(
+                        "the promise for {text} does not report the vote for {} at {} in slot {slot}",
+                        value.as_deref().unwrap_or("a value"),
+                        rules.text(last)
+                    );
+                    noticed.findings.push(REPORTS_VOTE.fails(facts));
+                }
+            }
+        }
+        self.promised = self.promised.take().max(Some(ballot.clone()));
+    }
+
+    fn proposes(
+        &mut self,
+        rules: &Rules,
+        name: &Name,
+        ballot: &Ballot,
+        entry: &Entry,
+        noticed: &mut Noticed,
+    ) {
+        let Entry { slot, value, .. } = entry;
+        let (text, slot) = (rules.text(ballot), *slot);
+        noticed.facts.push(Fact::Proposed {
+            proposer: name.clone(),
+            slot,
+            ballot: ballot.clone(),
+            value: value.clone(),
+        });
+        let before = self.proposed.insert((slot, ballot.clone()), value.clone());
+        if let Some(before) = before {
+            if before != *value {
+                let name_of = |value: &Option<Value>| value.as_deref().unwrap_or("none").to_owned();
+                let (before, after) = (name_of(&before), name_of(value));
+                let facts =
+                    format!("{name} proposes {before} and {after} at {text} in slot {slot}");
+                noticed.findings.push(ONE_VALUE.fails(facts));
+            }
+            return;
+        }
+        if self.next.contains(ballot) {
+            return;
+        }
+        // A ballot that was never prepared stands on the promises for the one below, unless another proposer prepared one
+        // between.
+        let base = match self.prepared.range(..=ballot).next_back() {
+            Some((base, _)) => base.clone(),
+            None => {
+                let facts =
+                    format!("{name} proposes at {text} and has prepared no ballot up to it");
+                noticed.findings.push(PROMISE_QUORUM.fails(facts));
+                return;
+            }
+        };
+        if base != *ballot {
+            let (name, ballot) = (name.clone(), ballot.clone());
+            noticed.facts.push(Fact::Skipped { proposer: name, base: base.clone(), ballot });
+        }
+        let promises = self.promises.get(&base);
+        let count = promises.map_or(0, BTreeMap::len);
+        if count < rules.quorum {
+            let facts = format!(
+                "{name} proposes at {text} with promises of {count} acceptors; a quorum is {}",
+                rules.quorum
+            );
+            noticed.findings.push(PROMISE_QUORUM.fails(facts));
+            return;
+        }
+        let reports: Vec<_> =
+            promises.into_iter().flat_map(BTreeMap::values).map(|it| it.about(slot)).collect();
+        if let Some(value) = value
+            && !may_propose(&reports, value, rules.quorum)
+        {
+            let highest = reports.iter().filter_map(|report| match report {
+                Report::Vote(ballot, value) => Some((ballot, value)),
+                _ => None,
+            });
+            let highest = highest.max_by_key(|(ballot, _)| *ballot);
+            let reported = highest.map_or_else(String::new, |(ballot, value)| {
+                format!(
+                    "; {} was reported with {}",
+                    value.as_deref().unwrap_or("a value"),
+                    rules.text(ballot)
+                )
+            });
+            let facts = format!("{name} proposes {value} at {text} in slot {slot}{reported}");
+            noticed.findings.push(ADOPTS.fails(facts));
+        }
+    }
+
+    fn votes(
+        &mut self,
+        rules: &Rules,
+        name: &Name,
+        ballot: &Ballot,
+        entry: &Entry,
+        noticed: &mut Noticed,
+    ) {
+        let votes = self.votes.entry(entry.slot).or_default();
+        if votes.contains_key(ballot) {
+            return; // A vote that was cast may be acknowledged again.
+        }
+        if let Some(promised) = self.promised.as_ref().filter(|it| *it > ballot) {
+            let facts = format!(
+                "{name} votes at {} after it has promised or voted at {}",
+                rules.text(ballot),
+                rules.text(promised)
+            );
+            noticed.findings.push(KEEPS_PROMISE.fails(facts));
+        }
+        votes.insert(ballot.clone(), entry.value.clone());
+        self.promised = self.promised.take().max(Some(ballot.clone()));
+        noticed.facts.push(Fact::Voted {
+            acceptor: name.clone(),
+            slot: entry.slot,
+            ballot: ballot.clone(),
+            value: entry.value.clone(),
+        });
+    }
+
+    /// Takes a value that the node takes as chosen.
+    pub(crate) fn decides(
+        &mut self,
+        name: &Name,
+        slot: Slot,
+        value: &Value,
+        noticed: &mut Noticed,
+    ) {
+        self.decided.entry(slot).or_insert_with(|| value.clone());
+        noticed.facts.push(Fact::Decided { learner: name.clone(), slot, value: value.clone() });
+    }
+
+    /// Takes the state that a node reports after a step.
+    pub(crate) fn reports(
+        &mut self,
+        rules: &Rules,
+        name: &Name,
+        state: &Json,
+        noticed: &mut Noticed,
+    ) -> Result<(), Malformed> {
+        let proposers = &rules.setup.proposers;
+        let seen = |part: &str| rules.caps.observe.iter().any(|it| it == part);
+        let ballot = |json: &Json| match json {
+            Json::Null => Ok(None),
+            json => Ballot::read(json, proposers).map(Some),
+        };
+        if seen("promised") && state.get("promised").is_some() {
+            let promised = ballot(&state["promised"])?;
+            if promised < self.promised {
+                let facts = format!(
+                    "{name} reports {}, and has promised or voted at {}",
+                    promised.as_ref().map_or("no promise".to_owned(), |it| rules.text(it)),
+                    self.promised.as_ref().map_or_else(String::new, |it| rules.text(it))
+                );
+                noticed.findings.push(REMEMBERS_PROMISE.fails(facts));
+            }
+            self.promised = self.promised.take().max(promised);
+        }
+        let entries: Vec<(Slot, &Json)> = match state["slots"].as_array() {
+            Some(slots) => slots.iter().map(|it| (it["s"].as_u64().unwrap_or(0), it)).collect(),
+            None => vec![(0, state)],
+        };
+        for (slot, entry) in entries {
+            let decided = !entry["decided"].is_null() || self.decided.contains_key(&slot);
+            if !seen("accepted") || entry.get("accepted").is_none() || decided {
+                continue;
+            }
+            let accepted = match &entry["accepted"] {
+                Json::Null => None,
+                vote => ballot(&vote["b"])?,
+            };
+            let Some(votes) = self.votes.get(&slot) else { continue };
+            let last = votes.last_key_value().map(|(last, _)| last);
+            if accepted.as_ref() < last {
+                let facts = format!(
+                    "{name} reports {}, and has voted at {}",
+                    accepted
+                        .as_ref()
+                        .map_or("no vote".to_owned(), |it| format!("a vote at {}", rules.text(it))),
+                    last.map_or_else(String::new, |it| rules.text(it))
+                );
+                noticed.findings.push(REMEMBERS_VOTE.fails(facts));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a finding if the node, before it voted on an Accept message, may and does not. `self` is what was
+    /// remembered before the message, `after` what is remembered after it.
+    pub(crate) fn refuses(
+        &self,
+        rules: &Rules,
+        name: &Name,
+        message: &Message,
+        after: &Self,
+    ) -> Option<Finding> {
+        if message.kind != Kind::Accept || !rules.setup.acceptors.iter().any(|it| **it == **name) {
+            return None;
+        }
+        let ballot = message.ballot.as_ref()?;
+        for Entry { slot, .. } in &message.entries {
+            let voted = after.votes.get(slot).is_some_and(|votes| votes.contains_key(ballot));
+            let decided = self.decided.contains_key(slot) || after.decided.contains_key(slot);
+            let higher = self.votes.get(slot).and_then(|votes| votes.last_key_value());
+            let may = self.promised.as_ref() <= Some(ballot)
+                && higher.is_none_or(|(last, _)| last < ballot);
+            if may && !voted && !decided {
+                let promised =
+                    self.promised.as_ref().map_or("nothing".to_owned(), |it| rules.text(it));
+                let facts = format!(
+                    "{name} has promised {promised} and does not vote at {}",
+                    rules.text(ballot)
+                );
+                return Some(VOTES.fails(facts));
+            }
+        }
+        None
+    }
+}
+
+impl Reports {
+    fn about(&self, slot: Slot) -> Report {
+        match self.entries.get(&slot) {
+            Some((Field::Just(ballot), value)) => Report::Vote(ballot.clone(), value.clone()),
+            Some((Field::Nothing, _)) => Report::NoVote,
+            Some((Field::NotCarried, _)) => Report::Unknown,
+            None if self.more || slot < self.first.max(self.decided_below) => Report::Unknown,
+            None => Report::NoVote,
+        }
+    }
+}
+
+/// Returns true if some quorum of the reports allows the value: none of them has a vote, or the value is that of the
+/// highest vote among them.
+fn may_propose(reports: &[Report], value: &Value, quorum: usize) -> bool {
+    if reports.contains(&Report::Unknown) {
+        return true;
+    }
+    let up_to = |limit: Option<&Ballot>| {
+        let fits = |report: &&Report| match report {
+            Report::Vote(ballot, _) => limit.is_some_and(|limit| ballot <= limit),
+            _ => true,
+        };
+        reports.iter().filter(fits).count()
+    };
+    up_to(None) >= quorum
+        || reports.iter().any(|report| match report {
+            Report::Vote(ballot, reported) => {
+                reported.as_ref().is_none_or(|reported| reported == value)
+                    && up_to(Some(ballot)) >= quorum
+            }
+            _ => false,
+        })
+}
+
+/// Returns true if two proposers may prepare the same ballot, as long as no quorum promises it to both.
+pub(crate) fn ballots_are_shared(rules: &Rules) -> bool {
+    rules.caps.ballot == BallotForm::IntShared
+}
+
+/// Returns the values of the subject that stand for no command.
+pub(crate) fn noops(rules: &Rules) -> BTreeSet<Value> {
+    rules.caps.noop.iter().map(value).collect()
+}

@@ -1,0 +1,470 @@
+//! All schedules within bounds, shortest first.
+//!
+//! A state of the cluster is the state of each node, and all messages and facts so far. The network may deliver any message
+//! that was ever sent, any number of times, at any later moment, or never. So a message stays, and loss and repetition need no
+//! steps of their own. Schedules that differ only in the order of steps of different nodes lead to the same state, and it is
+//! visited once. That is the partial order reduction.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
+
+use itertools::Itertools as _;
+use verdict::Interrupt;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::{
+    claims::{Claim, Class, Finding},
+    cluster::{Cluster, FactId, Input, LocalId, MessageId, Node, Size, Transition},
+    facts::{Fact, contradictions},
+    process::Broken,
+    protocol::Kind,
+};
+
+/// The most states of a search. A visited state takes some fifty bytes.
+const STATES_MAX: usize = 8_000_000;
+/// The most states with the same number of steps. Each takes some hundred bytes until its steps were taken.
+const LEVEL_MAX: usize = 2_000_000;
+
+/// The steps of a run: nodes and their inputs.
+pub(crate) type Schedule = Vec<(Node, Input)>;
+
+/// The limits of an exhaustive search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The numbers of nodes.
+    pub size: Size,
+    /// The most ballots that are prepared.
+    pub ballots: usize,
+    /// The most restarts of all nodes together.
+    pub restarts: u32,
+    /// The number of values that clients ask each proposer for.
+    pub wishes: usize,
+    /// True if all refusals are lost.
+    pub loses_nacks: bool,
+}
+
+/// The moment at which a search ends, and a request to end it.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget<'a> {
+    pub(crate) until: Instant,
+    pub(crate) interrupt: &'a Interrupt,
+}
+
+impl Budget<'_> {
+    pub(crate) fn is_spent(&self) -> bool {
+        self.interrupt.requested() || Instant::now() >= self.until
+    }
+}
+
+/// A finding, and a schedule that leads to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) finding: Finding,
+    pub(crate) class: Class,
+    pub(crate) schedule: Schedule,
+}
+
+/// The first finding for each claim.
+#[derive(Debug, Default)]
+pub(crate) struct Findings(pub(crate) Vec<Found>);
+
+impl Findings {
+    /// Keeps a finding, unless one for the same claim is known, with a schedule that is not longer.
+    pub(crate) fn add(
+        &mut self,
+        finding: Finding,
+        class: Class,
+        schedule: impl FnOnce() -> Schedule,
+    ) {
+        if !self.has(finding.claim, class) {
+            self.0.push(Found { finding, class, schedule: schedule() });
+        }
+    }
+
+    fn has(&self, claim: &Claim, class: Class) -> bool {
+        self.0.iter().any(|found| found.finding.claim == claim && found.class == class)
+    }
+
+    /// Returns true if there is a finding that ends the search.
+    pub(crate) fn is_final(&self) -> bool {
+        self.0.iter().any(|found| found.class <= Class::Safety)
+    }
+}
+
+/// The result of a search.
+#[derive(Clone, Copy, Debug)]
+pub struct Explored {
+    /// The bounds.
+    pub bounds: Bounds,
+    /// The number of states of the cluster.
+    pub states: usize,
+    /// The greatest number of steps after which all states were visited.
+    pub steps: usize,
+    /// True if all states within the bounds were visited.
+    pub complete: bool,
+}
+
+/// A state of the cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) locals: Vec<LocalId>,
+    /// The messages that were sent, sorted.
+    pub(crate) messages: Vec<MessageId>,
+    facts: Vec<FactId>,
+    /// The number of different ballots that were prepared.
+    ballots: usize,
+    /// True if a ballot was used again.
+    reuse: bool,
+    /// The sum of the hashes of all parts. Equal states have equal sums.
+    sum: u128,
+    /// The node that has ended, if one has.
+    down: Option<Node>,
+}
+
+impl State {
+    pub(crate) fn first(cluster: &Cluster) -> Self {
+        let locals = cluster.initial.clone();
+        let sum =
+            locals.iter().fold(0, |sum: u128, local| sum.wrapping_add(hash(LOCAL, local.number())));
+        let (messages, facts) = (Vec::new(), Vec::new());
+        Self { locals, messages, facts, ballots: 0, reuse: false, sum, down: None }
+    }
+
+    /// Returns the sum that the state has after a step.
+    fn sum_after(&self, node: Node, step: &Transition, sent: &[MessageId]) -> u128 {
+        let messages = sent.iter().filter(|id| self.messages.binary_search(id).is_err());
+        let facts = step.facts.iter().filter(|id| self.facts.binary_search(id).is_err());
+        let added = messages.map(|id| hash(MESSAGE, id.0)).chain(facts.map(|id| hash(FACT, id.0)));
+        let moved = self.sum.wrapping_sub(hash(LOCAL, self.locals[node].number()));
+        let moved = moved.wrapping_add(hash(LOCAL, step.next.number()));
+        let reused = if step.reuse && !self.reuse { hash(REUSE, 0) } else { 0 };
+        added.fold(moved.wrapping_add(reused), u128::wrapping_add)
+    }
+
+    /// Takes a step whose messages `sent` are not lost. Returns the findings with their classes.
+    pub(crate) fn take(
+        &mut self,
+        cluster: &Cluster,
+        node: Node,
+        step: &Transition,
+        sent: &[MessageId],
+    ) -> Vec<(Finding, Class)> {
+        self.sum = self.sum_after(node, step, sent);
+        self.locals[node] = step.next;
+        for id in sent {
+            insert(&mut self.messages, *id);
+        }
+        let mut findings = step.findings.clone();
+        self.reuse |= step.reuse;
+        self.down = self.down.or(step.fault.then_some(node));
+        findings.extend(self.notice(cluster, step));
+        let class = |finding: Finding| {
+            let class = finding.claim.class_after(self.reuse);
+            (finding, class)
+        };
+        findings.into_iter().map(class).collect()
+    }
+
+    /// Takes the facts of a step, and returns what they contradict.
+    fn notice(&mut self, cluster: &Cluster, step: &Transition) -> Vec<Finding> {
+        let new: Vec<_> =
+            step.facts.iter().copied().filter(|id| insert(&mut self.facts, *id)).collect();
+        if new.is_empty() {
+            return Vec::new();
+        }
+        let all: Vec<&Fact> = self.facts.iter().map(|id| cluster.fact(*id)).collect();
+        let new: Vec<_> = new.into_iter().map(|id| cluster.fact(id).clone()).collect();
+        if new.iter().any(|fact| matches!(fact, Fact::Prepared { .. })) {
+            let prepared = all.iter().filter_map(|fact| match fact {
+                Fact::Prepared { ballot, .. } => Some(ballot),
+                _ => None,
+            });
+            self.ballots = prepared.unique().count();
+        }
+        contradictions(&cluster.rules, &all, &new)
+    }
+
+    /// Returns true if a node has ended.
+    pub(crate) fn is_down(&self, node: Node) -> bool {
+        self.down == Some(node)
+    }
+
+    /// Returns true if a node has taken a value as chosen.
+    pub(crate) fn has_decided(&self, cluster: &Cluster) -> bool {
+        self.facts.iter().any(|id| matches!(cluster.fact(*id), Fact::Decided { .. }))
+    }
+}
+
+/// The kinds of the parts of a state, in hashes.
+const LOCAL: u32 = 0;
+const MESSAGE: u32 = 1;
+const FACT: u32 = 2;
+const REUSE: u32 = 3;
+
+fn hash(kind: u32, id: u32) -> u128 {
+    xxh3_128(&(u64::from(kind) << 32 | u64::from(id)).to_le_bytes())
+}
+
+/// Inserts an element into a sorted list. Returns false if it is there.
+fn insert<T: Ord>(list: &mut Vec<T>, element: T) -> bool {
+    match list.binary_search(&element) {
+        Ok(_) => false,
+        Err(place) => {
+            list.insert(place, element);
+            true
+        }
+    }
+}
+
+/// The state before an entry, and the step between.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    before: usize,
+    node: Node,
+    input: Input,
+}
+
+struct Search<'a> {
+    cluster: &'a mut Cluster,
+    bounds: Bounds,
+    found: &'a mut Findings,
+    /// How each visited state was reached first.
+    entries: Vec<Entry>,
+    visited: HashSet<u128>,
+    /// Nodes that only learn, and have sent nothing.
+    silent: Vec<Node>,
+    /// The inputs of nodes that do not come from other nodes.
+    own_inputs: HashMap<LocalId, Vec<Input>>,
+    /// The messages to a learner, with the votes, whose deliveries were searched.
+    learned: HashSet<u128>,
+    /// False if a node that was assumed to be silent has sent something.
+    is_silent: bool,
+}
+
+/// A subject that broke, and the schedule at which it did.
+pub(crate) type BrokenAt = (Broken, Schedule);
+
+/// Visits all states within bounds, breadth first. `progress` is called with the number of states and steps.
+pub(crate) fn explore(
+    cluster: &mut Cluster,
+    bounds: Bounds,
+    budget: &Budget<'_>,
+    found: &mut Findings,
+    mut progress: impl FnMut(Explored),
+) -> Result<Explored, BrokenAt> {
+    let silent = (0..cluster.nodes()).filter(|node| cluster.only_learns(*node)).collect();
+    match explore_beside(cluster, silent, bounds, budget, found, &mut progress)? {
+        Some(explored) => Ok(explored),
+        // A node that only learns has sent something. So it is a part of the cluster like all others.
+        None => Ok(explore_beside(cluster, Vec::new(), bounds, budget, found, &mut progress)?
+            .expect("no node is assumed to be silent")),
+    }
+}
+
+/// Visits all states, where some nodes are assumed to be silent. Returns `None` if one of them is not.
+fn explore_beside(
+    cluster: &mut Cluster,
+    silent: Vec<Node>,
+    bounds: Bounds,
+    budget: &Budget<'_>,
+    found: &mut Findings,
+    progress: &mut impl FnMut(Explored),
+) -> Result<Option<Explored>, BrokenAt> {
+    let mut search = Search {
+        cluster,
+        bounds,
+        found,
+        entries: Vec::new(),
+        visited: HashSet::new(),
+        silent,
+        own_inputs: HashMap::new(),
+        learned: HashSet::new(),
+        is_silent: true,
+    };
+    let first = State::first(search.cluster);
+    search.visited.insert(first.sum);
+    // The first state has no entry. Places of others are counted from 1.
+    let mut level = vec![(0, first)];
+    let mut explored = Explored { bounds, states: 1, steps: 0, complete: false };
+    while !level.is_empty() {
+        let mut next = Vec::new();
+        for (count, (place, state)) in level.iter().enumerate() {
+            search.expand(*place, state, &mut next)?;
+            if !search.is_silent {
+                return Ok(None);
+            }
+            explored.states = search.visited.len();
+            if count % 64 == 0 {
+                progress(explored);
+                if budget.is_spent() || explored.states > STATES_MAX || next.len() > LEVEL_MAX {
+                    return Ok(Some(explored));
+                }
+            }
+        }
+        if search.found.is_final() {
+            return Ok(Some(explored));
+        }
+        explored.steps += usize::from(!next.is_empty());
+        level = next;
+    }
+    explored.complete = true;
+    Ok(Some(explored))
+}
+
+impl Search<'_> {
+    fn expand(
+        &mut self,
+        place: usize,
+        state: &State,
+        next: &mut Vec<(usize, State)>,
+    ) -> Result<(), BrokenAt> {
+        for node in 0..self.cluster.nodes() {
+            if self.silent.contains(&node) {
+                continue;
+            }
+            for input in self.inputs(state, node) {
+                let step = self.step(place, state.locals[node], node, input)?;
+                let sent = self.arriving(&step);
+                if step.findings.is_empty()
+                    && self.visited.contains(&state.sum_after(node, &step, &sent))
+                {
+                    continue;
+                }
+                let mut after = state.clone();
+                let findings = after.take(self.cluster, node, &step, &sent);
+                let mut goes_on = !step.fault;
+                for (finding, class) in findings {
+                    goes_on &= class > Class::Fault;
+                    let entries = &self.entries;
+                    self.found.add(finding, class, || {
+                        let mut schedule = path(entries, place);
+                        schedule.push((node, input));
+                        schedule
+                    });
+                }
+                if !goes_on || after.ballots > self.bounds.ballots {
+                    continue;
+                }
+                if self.visited.insert(after.sum) {
+                    self.entries.push(Entry { before: place, node, input });
+                    let place = self.entries.len();
+                    self.learn(place, &after, &step)?;
+                    next.push((place, after));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The messages of a step that are not lost at once.
+    fn arriving(&self, step: &Transition) -> Vec<MessageId> {
+        let lost = |id: &&MessageId| {
+            self.bounds.loses_nacks && self.cluster.message(**id).message.kind == Kind::Nack
+        };
+        step.sent.iter().filter(|id| !lost(id)).copied().collect()
+    }
+
+    fn inputs(&mut self, state: &State, node: Node) -> Vec<Input> {
+        let local = state.locals[node];
+        let cluster = &*self.cluster;
+        // Acceptors that nothing has reached are alike. So the first of them takes the next message.
+        let rank = cluster.rank(node);
+        if rank > 0
+            && local == cluster.initial[node]
+            && state.locals[node - 1] == cluster.initial[node - 1]
+        {
+            return Vec::new();
+        }
+        let own = self.own_inputs.entry(local).or_insert_with(|| cluster.own_inputs(local));
+        let restarts: u32 = state.locals.iter().map(|local| cluster.restarts(*local)).sum();
+        let allowed = |input: &Input| match input {
+            Input::Restart => restarts < self.bounds.restarts,
+            Input::Propose(wish) => cluster.round_of(*wish) < self.bounds.wishes,
+            Input::Timer(_) => (cluster.fired(local) as usize) < self.bounds.ballots,
+            _ => true,
+        };
+        let mut inputs: Vec<_> = own.iter().copied().filter(allowed).collect();
+        let arrives =
+            |id: &MessageId| cluster.message(*id).to == node && cluster.may_take(local, *id);
+        inputs.extend(state.messages.iter().copied().filter(arrives).map(Input::Deliver));
+        inputs
+    }
+
+    fn step(
+        &mut self,
+        place: usize,
+        local: LocalId,
+        node: Node,
+        input: Input,
+    ) -> Result<std::rc::Rc<Transition>, BrokenAt> {
+        self.cluster.step(local, input).map_err(|broken| {
+            let mut schedule = path(&self.entries, place);
+            schedule.push((node, input));
+            (broken, schedule)
+        })
+    }
+
+    /// Delivers messages to the nodes that only learn, in all orders, after a step that sent them something. They send nothing.
+    /// So their states are no part of the state of the cluster.
+    fn learn(&mut self, place: usize, state: &State, step: &Transition) -> Result<(), BrokenAt> {
+        let to = |node: Node, cluster: &Cluster, ids: &[MessageId]| -> Vec<MessageId> {
+            ids.iter().copied().filter(|id| cluster.message(*id).to == node).collect()
+        };
+        for node in self.silent.clone() {
+            if to(node, self.cluster, &step.sent).is_empty() {
+                continue;
+            }
+            let messages = to(node, self.cluster, &state.messages);
+            let sum = messages
+                .iter()
+                .map(|id| hash(MESSAGE, id.0))
+                .fold(hash(LOCAL, 0), u128::wrapping_add);
+            if !self.learned.insert(sum) {
+                continue;
+            }
+            let mut seen = HashSet::from([state.locals[node]]);
+            let mut open: Vec<(LocalId, Schedule)> = vec![(state.locals[node], Vec::new())];
+            while let Some((local, steps)) = open.pop() {
+                for input in messages
+                    .iter()
+                    .copied()
+                    .filter(|id| self.cluster.may_take(local, *id))
+                    .collect_vec()
+                {
+                    let input = Input::Deliver(input);
+                    let step = self.step(place, local, node, input)?;
+                    self.is_silent &= step.sent.is_empty();
+                    let mut steps = steps.clone();
+                    steps.push((node, input));
+                    let mut after = state.clone();
+                    for (finding, class) in after.take(self.cluster, node, &step, &step.sent) {
+                        let entries = &self.entries;
+                        self.found.add(finding, class, || {
+                            let mut schedule = path(entries, place);
+                            schedule.extend(&steps);
+                            schedule
+                        });
+                    }
+                    if !step.fault && seen.insert(step.next) {
+                        open.push((step.next, steps));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the steps that lead to a state.
+fn path(entries: &[Entry], mut place: usize) -> Schedule {
+    let mut steps = Vec::new();
+    while place > 0 {
+        let Entry { before, node, input } = entries[place - 1];
+        steps.push((node, input));
+        place = before;
+    }
+    steps.reverse();
+    steps
+}

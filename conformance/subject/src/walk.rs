@@ -1,0 +1,210 @@
+//! Single schedules: fair ones, random ones, and shorter ones.
+
+use std::collections::VecDeque;
+
+use rand::{RngExt as _, seq::IndexedRandom as _};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    claims::{Claim, Class},
+    cluster::{Cluster, Input, MessageId, Node},
+    search::{BrokenAt, Budget, Findings, Schedule, State},
+};
+
+/// The most steps of a fair schedule.
+const FAIR_STEPS_MAX: usize = 500;
+/// The most steps of a random schedule.
+const RANDOM_STEPS_MAX: usize = 120;
+
+/// A state and the steps that lead to it.
+struct Walk<'a> {
+    cluster: &'a mut Cluster,
+    state: State,
+    schedule: Schedule,
+}
+
+impl<'a> Walk<'a> {
+    fn new(cluster: &'a mut Cluster) -> Self {
+        let state = State::first(cluster);
+        Self { cluster, state, schedule: Vec::new() }
+    }
+
+    /// Takes a step, and returns the messages that it sends. Keeps the findings.
+    fn take(
+        &mut self,
+        node: Node,
+        input: Input,
+        found: &mut Findings,
+    ) -> Result<Vec<MessageId>, BrokenAt> {
+        self.schedule.push((node, input));
+        let step = self.cluster.step(self.state.locals[node], input);
+        let step = step.map_err(|broken| (broken, self.schedule.clone()))?;
+        for (finding, class) in self.state.take(self.cluster, node, &step, &step.sent) {
+            found.add(finding, class, || self.schedule.clone());
+        }
+        Ok(step.sent.clone())
+    }
+
+    fn own_inputs(&self, node: Node) -> Vec<Input> {
+        self.cluster.own_inputs(self.state.locals[node])
+    }
+}
+
+/// Runs a schedule in which the first proposer alone has a value, each message arrives once and in order, and timers fire when no
+/// message is on its way. The last `silent` acceptors get nothing. Returns the schedule and whether a value was decided.
+pub(crate) fn fair(
+    cluster: &mut Cluster,
+    silent: usize,
+    found: &mut Findings,
+) -> Result<(Schedule, bool), BrokenAt> {
+    let first = cluster.wishes[0].0;
+    let acceptors = &cluster.rules.setup.acceptors;
+    let silent: Vec<_> = acceptors[acceptors.len() - silent..].to_vec();
+    let is_silent: Vec<_> = (0..cluster.nodes())
+        .map(|node| silent.iter().any(|it| **it == **cluster.name(node)))
+        .collect();
+    let mut walk = Walk::new(cluster);
+    let mut on_their_way = VecDeque::new();
+    while walk.schedule.len() < FAIR_STEPS_MAX && !walk.state.has_decided(walk.cluster) {
+        let (node, input) = match on_their_way.pop_front() {
+            Some(id) => {
+                let to = walk.cluster.message(id).to;
+                if !is_silent[to] {
+                    (to, Input::Deliver(id))
+                } else if walk.own_inputs(walk.cluster.message(id).from).contains(&Input::Fail(id))
+                {
+                    (walk.cluster.message(id).from, Input::Fail(id))
+                } else {
+                    continue;
+                }
+            }
+            None => {
+                let others =
+                    (0..walk.cluster.nodes()).filter(|node| *node != first && !is_silent[*node]);
+                let mut inputs = [first].into_iter().chain(others).flat_map(|node| {
+                    let inputs = walk.own_inputs(node).into_iter();
+                    inputs.map(move |input| (node, input))
+                });
+                let mut wishes = inputs
+                    .clone()
+                    .filter(|(node, input)| *node == first && matches!(input, Input::Propose(_)));
+                // A request without an effect is repeated after a timer has fired.
+                let repeats = matches!(walk.schedule.last(), Some((_, Input::Propose(_))));
+                let wish = if repeats { None } else { wishes.next() };
+                let next =
+                    wish.or_else(|| inputs.find(|(_, input)| matches!(input, Input::Timer(_))));
+                match next {
+                    Some(next) => next,
+                    None => break,
+                }
+            }
+        };
+        if matches!(input, Input::Deliver(id) if !walk.cluster.may_take(walk.state.locals[node], id))
+        {
+            continue;
+        }
+        on_their_way.extend(walk.take(node, input, found)?);
+    }
+    let decided = walk.state.has_decided(walk.cluster);
+    Ok((walk.schedule, decided))
+}
+
+/// Runs a random schedule: messages are lost, repeated and late, and nodes start again. Stops at a finding that ends the search.
+pub(crate) fn random(
+    cluster: &mut Cluster,
+    random: &mut ChaCha8Rng,
+    budget: &Budget<'_>,
+    found: &mut Findings,
+) -> Result<Schedule, BrokenAt> {
+    // Each schedule has its own habits, since many faults need few restarts or much loss.
+    let loss = *[0.0, 0.1, 0.4].choose(random).expect("there are some");
+    let repetition = *[0.0, 0.1, 0.3].choose(random).expect("there are some");
+    let restarts = *[0.0, 0.02, 0.1].choose(random).expect("there are some");
+    let own = *[0.05, 0.15, 0.4].choose(random).expect("there are some");
+    let mut walk = Walk::new(cluster);
+    let mut on_their_way: Vec<MessageId> = Vec::new();
+    for _ in 0..RANDOM_STEPS_MAX {
+        if found.is_final() || budget.is_spent() {
+            break;
+        }
+        let picks_own = on_their_way.is_empty() || random.random_bool(own);
+        let (node, input) = if picks_own {
+            let node = random.random_range(0..walk.cluster.nodes());
+            let inputs = walk.own_inputs(node);
+            let Some(input) = inputs.choose(random).copied() else { continue };
+            if input == Input::Restart && !random.random_bool(restarts) {
+                continue;
+            }
+            (node, input)
+        } else if random.random_bool(repetition) {
+            let id = *walk.state.messages.choose(random).expect("something was sent");
+            (walk.cluster.message(id).to, Input::Deliver(id))
+        } else {
+            let id = on_their_way.swap_remove(random.random_range(0..on_their_way.len()));
+            if random.random_bool(loss) {
+                continue;
+            }
+            (walk.cluster.message(id).to, Input::Deliver(id))
+        };
+        if let Input::Deliver(id) = input
+            && !walk.cluster.may_take(walk.state.locals[node], id)
+        {
+            continue;
+        }
+        on_their_way.extend(walk.take(node, input, found)?);
+        if walk.state.is_down(node) {
+            break;
+        }
+    }
+    Ok(walk.schedule)
+}
+
+/// Takes the steps of a schedule that are possible. Returns the steps up to the first finding for a claim, if there is one.
+fn taken_to(
+    cluster: &mut Cluster,
+    schedule: &[(Node, Input)],
+    (claim, class): (&Claim, Class),
+) -> Result<Option<Schedule>, BrokenAt> {
+    let mut walk = Walk::new(cluster);
+    for (node, input) in schedule {
+        let possible = match input {
+            Input::Deliver(id) => {
+                walk.state.messages.contains(id)
+                    && walk.cluster.may_take(walk.state.locals[*node], *id)
+            }
+            own => walk.own_inputs(*node).contains(own),
+        };
+        if !possible {
+            return Ok(None);
+        }
+        let mut found = Findings::default();
+        walk.take(*node, *input, &mut found)?;
+        if found.0.iter().any(|it| it.finding.claim == claim && it.class == class) {
+            return Ok(Some(walk.schedule));
+        }
+    }
+    Ok(None)
+}
+
+/// Leaves out the steps of a schedule that a finding does not need.
+pub(crate) fn shorten(
+    cluster: &mut Cluster,
+    schedule: &[(Node, Input)],
+    finding: (&Claim, Class),
+) -> Result<Schedule, BrokenAt> {
+    let mut shortest = schedule.to_vec();
+    let mut place = shortest.len();
+    while place > 0 {
+        place -= 1;
+        if place >= shortest.len() {
+            continue;
+        }
+        let mut without = shortest.clone();
+        without.remove(place);
+        if let Some(taken) = taken_to(cluster, &without, finding)? {
+            shortest = taken;
+            place = shortest.len();
+        }
+    }
+    Ok(shortest)
+}
