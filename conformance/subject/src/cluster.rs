@@ -8,12 +8,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{Hash, Hasher},
     rc::Rc,
 };
 
 use serde::Deserialize as _;
 use serde_json::{Map, Value as Json, json};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     claims::{Finding, NO_FAULT},
@@ -104,6 +105,15 @@ struct Local {
     waits: BTreeSet<MessageId>,
 }
 
+/// States with equal hashes are one state. The steps that led there do not count.
+impl Hash for Local {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { node, before: _, blob, store, reported, timers, fired, memory, taken, waits } =
+            self;
+        (node, blob, store, reported, timers, fired, memory, taken, waits).hash(hasher);
+    }
+}
+
 /// A value, and the proposer that is asked for it.
 pub(crate) type Wish = (Node, Json);
 
@@ -131,7 +141,7 @@ pub(crate) struct Cluster {
     limits: Limits,
     /// The name of the implementation.
     pub(crate) subject: String,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Rc<Rules>,
     pub(crate) wishes: Vec<Wish>,
     names: Vec<Name>,
     timer_names: Vec<String>,
@@ -246,7 +256,7 @@ impl Cluster {
             command: command.to_vec(),
             limits,
             subject: hello.name,
-            rules: Rules { caps: hello.caps, setup, quorum },
+            rules: Rc::new(Rules { caps: hello.caps, setup, quorum }),
             wishes,
             names,
             timer_names: Vec::new(),
@@ -395,13 +405,26 @@ impl Cluster {
         if let Some(known) = self.transitions.get(&(local, input)) {
             return Ok(known.clone());
         }
-        self.bring_to(local)?;
-        let replies = self.ask_all(local, input)?;
+        let mut requests = self.bring_to(local)?;
+        requests.extend(self.requests_of(local, input));
+        let mut replies = if self.rules.caps.save {
+            let loads = requests.len() - self.requests_of(local, input).len();
+            requests.push(Request::Save.json());
+            self.ask(&requests)?.split_off(loads)
+        } else {
+            self.ask_each(&requests)?
+        };
         self.at = None;
-        let transition = Rc::new(self.observe(local, input, replies)?);
+        let blob = if self.rules.caps.save {
+            let mut saved = replies.pop().expect("each request has a reply");
+            Some(saved["blob"].take())
+        } else {
+            None
+        };
+        let transition = Rc::new(self.observe(local, input, replies, blob)?);
         let next = transition.next;
         self.transitions.insert((local, input), transition.clone());
-        // If the state was reached before by other inputs, the process is still in the same state.
+        // If the state was reached before by other inputs, the process is in the same state.
         self.at = Some(next);
         Ok(transition)
     }
@@ -420,7 +443,7 @@ impl Cluster {
             return Err(Stop::Differs { expected: self.first_reply.clone(), got: first });
         }
         for (local, input, transition) in transitions {
-            let replies = self.ask_all(local, input)?;
+            let replies = self.ask_each(&self.requests_of(local, input))?;
             for (expected, got) in transition.replies.iter().zip(replies) {
                 if *expected != got {
                     return Err(Stop::Differs { expected: expected.clone(), got });
@@ -436,92 +459,67 @@ impl Cluster {
         self.init().map(drop)
     }
 
-    fn ask(&mut self, request: &Request<'_>) -> Result<Json, Broken> {
-        self.requests += 1;
+    fn ask(&mut self, requests: &[Json]) -> Result<Vec<Json>, Broken> {
+        self.requests += requests.len() as u64;
         let mut process = match self.process.take() {
             Some(process) => process,
             None => Process::start(&self.command, self.limits)?.0,
         };
         // A process that broke is not used again.
-        let reply = process.ask(request)?;
+        let replies = process.ask(requests)?;
         self.process = Some(process);
-        Ok(reply)
+        Ok(replies)
+    }
+
+    /// Sends each request after the reply to the one before.
+    fn ask_each(&mut self, requests: &[Json]) -> Result<Vec<Json>, Broken> {
+        let mut replies = Vec::new();
+        for request in requests {
+            replies.append(&mut self.ask(std::slice::from_ref(request))?);
+        }
+        Ok(replies)
     }
 
     /// Brings all nodes into their first states.
     fn init(&mut self) -> Result<Json, Broken> {
-        let setup = self.rules.setup.clone();
-        let reply = self.ask(&Request::Init(setup))?;
+        let request = Request::Init(self.rules.setup.clone()).json();
+        let mut replies = self.ask(&[request])?;
         self.at = None;
-        Ok(reply)
+        Ok(replies.swap_remove(0))
     }
 
     fn save(&mut self) -> Result<Option<Json>, Broken> {
         if !self.rules.caps.save {
             return Ok(None);
         }
-        let mut reply = self.ask(&Request::Save)?;
-        Ok(Some(reply["blob"].take()))
+        let mut replies = self.ask(&[Request::Save.json()])?;
+        Ok(Some(replies[0]["blob"].take()))
     }
 
-    /// Brings a node into a state, and all others into their first states.
-    fn bring_to(&mut self, id: LocalId) -> Result<(), Broken> {
+    /// Brings a node into a state, and all others into their first states. Returns a request that is still to be sent for that.
+    fn bring_to(&mut self, id: LocalId) -> Result<Vec<Json>, Broken> {
         if self.at == Some(id) && self.process.is_some() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        if let Some(blob) = self.at_local(id).blob.clone() {
-            if self.process.is_none() {
-                self.init()?;
-            }
-            self.ask(&Request::Load { blob: &blob })?;
-        } else {
+        if self.process.is_none() || self.at_local(id).blob.is_none() {
             self.init()?;
-            let mut steps = Vec::new();
-            let mut place = id;
-            while let Some((before, input)) = self.at_local(place).before {
-                steps.push((before, input));
-                place = before;
-            }
-            for (local, input) in steps.into_iter().rev() {
-                self.ask_all(local, input)?;
-            }
         }
-        self.at = Some(id);
-        Ok(())
+        if let Some(blob) = &self.at_local(id).blob {
+            return Ok(vec![Request::Load { blob }.json()]);
+        }
+        let mut steps = Vec::new();
+        let mut place = id;
+        while let Some((before, input)) = self.at_local(place).before {
+            steps.push((before, input));
+            place = before;
+        }
+        for (local, input) in steps.into_iter().rev() {
+            self.ask_each(&self.requests_of(local, input))?;
+        }
+        Ok(Vec::new())
     }
 
-    /// Asks the subject for the step of a node.
-    fn ask_all(&mut self, id: LocalId, input: Input) -> Result<Vec<Json>, Broken> {
-        let local = self.at_local(id);
-        let (at, store) = (self.names[local.node].clone(), local.store.clone());
-        let slot = (self.rules.caps.slots == Slots::Client).then_some(0);
-        match input {
-            Input::Propose(place) => {
-                let value = self.wishes[place].1.clone();
-                Ok(vec![self.ask(&Request::Propose { at: &at, slot, value })?])
-            }
-            Input::Deliver(id) => {
-                let Sent { from, mid, json, .. } = self.message(id).clone();
-                let from = self.names[from].clone();
-                Ok(vec![self.ask(&Request::Deliver { at: &at, from: &from, mid, msg: &json })?])
-            }
-            Input::Timer(timer) => {
-                let timer = self.timer_names[timer].clone();
-                Ok(vec![self.ask(&Request::Timer { at: &at, timer: &timer })?])
-            }
-            Input::Fail(id) => {
-                let Sent { to, mid, json, .. } = self.message(id).clone();
-                let to = self.names[to].clone();
-                Ok(vec![self.ask(&Request::Fail { at: &at, mid, to: &to, msg: &json })?])
-            }
-            Input::Restart => Ok(vec![
-                self.ask(&Request::Crash { at: &at })?,
-                self.ask(&Request::Restart { at: &at, store: store.as_ref() })?,
-            ]),
-        }
-    }
-
-    /// Returns the requests of an input, for a file.
+    /// Returns the requests of an input.
     pub(crate) fn requests_of(&self, id: LocalId, input: Input) -> Vec<Json> {
         let local = self.at_local(id);
         let at: &str = &self.names[local.node];
@@ -543,7 +541,7 @@ impl Cluster {
                 vec![Request::Crash { at }, Request::Restart { at, store: local.store.as_ref() }]
             }
         };
-        requests.iter().map(|it| serde_json::to_value(it).expect("a request is JSON")).collect()
+        requests.iter().map(Request::json).collect()
     }
 
     fn read_step(&self, reply: &Json) -> Result<Step, Broken> {
@@ -590,6 +588,7 @@ impl Cluster {
         id: LocalId,
         input: Input,
         replies: Vec<Json>,
+        blob: Option<Json>,
     ) -> Result<Transition, Broken> {
         let rules = self.rules.clone();
         let last = replies.last().expect("each input has a reply");
@@ -598,6 +597,8 @@ impl Cluster {
         let name = self.names[local.node].clone();
         local.before = Some((id, input));
         let mut noticed = Noticed::default();
+        // A node that is in the same state as before, and says nothing, has ignored its input. Nothing can follow from it.
+        let ignores = blob.is_some() && blob == local.blob && step.is_silent();
         match input {
             Input::Propose(place) => {
                 let wish = value(&self.wishes[place].1);
@@ -609,7 +610,9 @@ impl Cluster {
             }
             Input::Deliver(id) => {
                 let Sent { from, message, .. } = self.message(id).clone();
-                local.memory.receives(&self.names[from], &message);
+                if !ignores {
+                    local.memory.receives(&rules, &self.names[from], &message);
+                }
                 if !rules.caps.save || !rules.caps.dup_ok {
                     *local.taken.entry(id).or_default() += 1;
                 }
@@ -669,9 +672,7 @@ impl Cluster {
             noticed.findings.extend(memory_before.refuses(&rules, &name, message, &local.memory));
         }
         let fault = step.fault.is_some();
-        if !fault {
-            local.blob = self.save()?;
-        }
+        local.blob = blob;
         let facts = noticed.facts.into_iter().map(|fact| self.fact_id(fact)).collect();
         Ok(Transition {
             next: self.local(local),
@@ -699,7 +700,7 @@ impl Cluster {
             let message =
                 Message::read(&own.msg, &rules.setup.proposers)?.answering(asked.as_ref());
             local.memory.sends(rules, &name, &name, &message, noticed);
-            local.memory.receives(&name, &message);
+            local.memory.receives(rules, &name, &message);
             if message.is_request() {
                 asked = Some(message);
             }
@@ -745,16 +746,15 @@ impl Cluster {
 
     /// Returns the id of a state of a node.
     fn local(&mut self, local: Local) -> LocalId {
-        let Local { node, before, blob, store, reported, timers, fired, memory, taken, waits } =
-            &local;
+        let mut hash = Xxh3::new();
+        local.hash(&mut hash);
         // A subject that neither saves nor reports its state is in a new state after each input.
-        let unknown = blob.is_none() && !(self.rules.caps.reports_state() && reported.is_some());
-        let history = before.filter(|_| unknown);
-        let text = format!(
-            "{node} {blob:?} {store:?} {reported:?} {timers:?} {fired} {memory:?} {taken:?} {waits:?} {history:?}"
-        );
+        let reports = self.rules.caps.reports_state() && local.reported.is_some();
+        if local.blob.is_none() && !reports {
+            local.before.hash(&mut hash);
+        }
         let next = LocalId(u32::try_from(self.locals.len()).expect("fewer states"));
-        let id = *self.local_ids.entry(xxh3_128(text.as_bytes())).or_insert(next);
+        let id = *self.local_ids.entry(hash.digest128()).or_insert(next);
         if id == next {
             self.locals.push(local);
         }

@@ -9,10 +9,12 @@ use verdict::Interrupt;
 use crate::{
     claims::{Class, DECIDES, DETERMINISTIC, Finding, INDEPENDENT, QUORUM_IS_ENOUGH, REPLIES},
     cluster::{Cluster, Size, Stop},
-    process::{Broken, Limits},
+    process::{Broken, Limits, Process},
     report::{Report, Reported},
     schedule::{self, File, NoSchedule},
-    search::{Bounds, BrokenAt, Budget, Explored, Findings, Found, Schedule, explore},
+    search::{
+        Bounds, BrokenAt, Budget, Explored, Findings, Found, Schedule, explore, explore_rounds,
+    },
     walk::{fair, random, shorten},
 };
 
@@ -21,19 +23,38 @@ const TOGETHER: u64 = 64;
 /// The number of schedules by which determinism is checked.
 const REPEATED: u64 = 5;
 
-/// The searches, in their order: small ones first, and each adds something that some fault needs.
-const SEARCHES: [Bounds; 11] = [
-    SMALL,
-    Bounds { restarts: 1, size: size(3, 1), ..SMALL },
-    Bounds { size: size(4, 2), ..SMALL },
-    Bounds { wishes: 2, size: size(3, 1), ..SMALL },
-    Bounds { restarts: 1, ..SMALL },
-    Bounds { loses_nacks: false, ..SMALL },
-    Bounds { ballots: 3, ..SMALL },
-    Bounds { size: size(5, 2), ..SMALL },
-    Bounds { ballots: 3, restarts: 1, ..SMALL },
-    Bounds { ballots: 4, ..SMALL },
-    Bounds { ballots: 4, size: size(3, 3), ..SMALL },
+/// A search, and its part of the time that is left.
+struct Planned {
+    bounds: Bounds,
+    by_rounds: bool,
+    part: u32,
+}
+
+const fn steps(bounds: Bounds, part: u32) -> Planned {
+    Planned { bounds, by_rounds: false, part }
+}
+
+const fn rounds(bounds: Bounds, part: u32) -> Planned {
+    Planned { bounds, by_rounds: true, part }
+}
+
+/// The searches, in their order: small ones first, and each adds something that some fault needs. A part of 8 is an eighth of the
+/// time that is left.
+const SEARCHES: [Planned; 14] = [
+    steps(Bounds { size: size(3, 1), ..SMALL }, 4),
+    steps(Bounds { size: size(3, 1), wishes: 2, ..SMALL }, 8),
+    steps(SMALL, 8),
+    steps(Bounds { size: size(3, 1), restarts: 1, ..SMALL }, 16),
+    steps(Bounds { size: size(4, 2), ..SMALL }, 16),
+    rounds(Bounds { ballots: 3, ..SMALL }, 4),
+    rounds(Bounds { size: size(5, 2), ..SMALL }, 8),
+    steps(Bounds { restarts: 1, ..SMALL }, 8),
+    steps(Bounds { loses_nacks: false, ..SMALL }, 8),
+    steps(Bounds { size: size(5, 2), ..SMALL }, 8),
+    steps(Bounds { ballots: 3, ..SMALL }, 3),
+    rounds(Bounds { ballots: 4, ..SMALL }, 4),
+    steps(Bounds { ballots: 3, restarts: 1, ..SMALL }, 4),
+    steps(Bounds { ballots: 4, size: size(3, 3), ..SMALL }, 4),
 ];
 
 /// The smallest search.
@@ -118,37 +139,36 @@ impl Judgement<'_> {
         let Options { command, limits, time, seed } = self.options;
         let end = Instant::now() + *time;
         let budget = Budget { until: end, interrupt: self.interrupt };
-        let first = Cluster::new(command, *limits, SEARCHES[0].size)?;
-        self.report.name = first.subject.clone();
-        let sizes = first.rules.caps.sizes.clone();
-        let allowed = |bounds: &&Bounds| {
-            sizes.as_ref().is_none_or(|sizes| sizes.contains(&bounds.size.acceptors))
+        let (_, hello) = Process::start(command, *limits)?;
+        self.report.name = hello.name;
+        let sizes = hello.caps.sizes;
+        let allowed = |it: &&Planned| {
+            sizes.as_ref().is_none_or(|sizes| sizes.contains(&it.bounds.size.acceptors))
         };
-        let searches: Vec<_> = SEARCHES.iter().filter(allowed).copied().collect();
-        let mut clusters = vec![(SEARCHES[0].size, first)];
-        if let Some(size) = sizes.iter().flatten().copied().find(|_| searches.is_empty()) {
-            let size = Size { acceptors: size, proposers: 2 };
-            clusters = vec![(size, Cluster::new(command, *limits, size)?)];
-        }
-        let start = clusters[0].0;
+        let searches: Vec<_> = SEARCHES.iter().filter(allowed).collect();
+        let start = match sizes.iter().flatten().next() {
+            Some(acceptors) if searches.is_empty() => size(*acceptors, 2),
+            _ => searches.first().map_or(size(3, 2), |it| it.bounds.size),
+        };
+        let mut clusters = Vec::new();
         self.with(&mut clusters, start, |judgement, cluster, found| {
             judgement.try_alone(cluster, found)?;
             judgement.repeat(cluster, found)
         })?;
         let vacuous = self.report.findings.iter().any(|it| it.class == Class::Vacuous);
-        for (place, bounds) in searches.iter().enumerate() {
+        for Planned { bounds, by_rounds, part } in searches {
             if self.is_over() || vacuous || budget.is_spent() {
                 break;
             }
-            // Later searches are larger. Each has an equal part of the time that is left, and random schedules have one.
             let left = end.saturating_duration_since(Instant::now());
-            let parts = u32::try_from(searches.len() - place + 1).expect("some searches");
-            let until = Instant::now() + left / parts;
-            let budget = Budget { until, interrupt: self.interrupt };
+            let budget = Budget { until: Instant::now() + left / *part, interrupt: self.interrupt };
             self.with(&mut clusters, bounds.size, |judgement, cluster, found| {
-                let explored = explore(cluster, *bounds, &budget, found, |explored| {
-                    progress(Progress::Search(explored));
-                })?;
+                let show = |explored| progress(Progress::Search(explored));
+                let explored = if *by_rounds {
+                    explore_rounds(cluster, *bounds, &budget, found, show)?
+                } else {
+                    explore(cluster, *bounds, &budget, found, show)?
+                };
                 judgement.report.searches.push(explored);
                 Ok(())
             })?;

@@ -90,10 +90,14 @@ impl Memory {
     }
 
     /// Takes a message that the node receives.
-    pub(crate) fn receives(&mut self, from: &Name, message: &Message) {
+    pub(crate) fn receives(&mut self, rules: &Rules, from: &Name, message: &Message) {
         let Message { kind, ballot, entries, .. } = message;
         match (kind, ballot) {
-            (Kind::Promise, Some(ballot)) if self.prepared.contains_key(ballot) => {
+            // A promise that comes after the proposal of its ballot changes nothing, if there is only one slot.
+            (Kind::Promise, Some(ballot))
+                if self.prepared.contains_key(ballot)
+                    && (rules.caps.multi || !self.proposed.contains_key(&(0, ballot.clone()))) =>
+            {
                 let promises = self.promises.entry(ballot.clone()).or_default();
                 let reports = promises.entry(from.clone()).or_default();
                 let votes = entries.iter().map(|it| (it.slot, (it.vote.clone(), it.value.clone())));

@@ -2,21 +2,26 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, Read as _, Write as _},
+    mem,
     os::unix::process::CommandExt as _,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
-    thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    process::{Pid, Signal, kill_process_group},
+};
+use serde::{Deserialize as _, Serialize};
 use serde_json::Value as Json;
 
 use crate::protocol::{Hello, PROTOCOL, Request};
 
 /// The pause between two looks at the memory of an adapter.
 const LOOK: Duration = Duration::from_millis(100);
+/// The bytes that a pipe takes at once, if it takes any.
+const PIPE_BYTES: usize = 4096;
 
 /// The limits of an adapter.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +85,10 @@ pub enum Broken {
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
-    requests: Sender<String>,
-    lines: Receiver<Result<String, Broken>>,
+    input: ChildStdin,
+    output: ChildStdout,
+    /// The bytes of the output that belong to no reply yet.
+    unread: Vec<u8>,
     limits: Limits,
     next_id: u64,
     looked: Instant,
@@ -90,12 +97,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts an adapter, and greets it.
     pub(crate) fn start(command: &[String], limits: Limits) -> Result<(Self, Hello), Broken> {
-        let failed = |error: std::io::Error| Broken::NotStarted {
+        let failed = |error: io::Error| Broken::NotStarted {
             command: command.join(" "),
             error: error.to_string(),
         };
         let [program, arguments @ ..] = command else {
-            return Err(failed(std::io::ErrorKind::InvalidInput.into()));
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
         };
         // A group of its own, so that processes that the adapter starts end with it.
         let mut child = Command::new(program)
@@ -107,40 +114,42 @@ impl Process {
             .map_err(failed)?;
         let input = child.stdin.take().expect("it is piped");
         let output = child.stdout.take().expect("it is piped");
-        // One line may wait. So an adapter that floods is stopped by its pipe.
-        let (sender, lines) = sync_channel(1);
-        thread::spawn(move || read_lines(output, limits.reply_bytes, &sender));
-        // An adapter that does not read blocks this thread, and not the judge.
-        let (requests, waiting) = channel();
-        thread::spawn(move || write_lines(input, &waiting));
-        let (next_id, looked) = (0, Instant::now());
-        let mut process = Self { child, requests, lines, limits, next_id, looked };
-        let reply = process.ask(&Request::Hello { proto: PROTOCOL })?;
-        let hello = serde_json::from_value(reply.clone());
+        let (unread, next_id, looked) = (Vec::new(), 0, Instant::now());
+        let mut process = Self { child, input, output, unread, limits, next_id, looked };
+        let reply = process.ask(&[Request::Hello { proto: PROTOCOL }.json()])?.swap_remove(0);
+        let hello = Hello::deserialize(&reply);
         let hello = hello.map_err(|error| garbage(&error, &reply.to_string()))?;
         Ok((process, hello))
     }
 
-    /// Sends a request, and returns the reply without its id.
-    pub(crate) fn ask(&mut self, request: &Request<'_>) -> Result<Json, Broken> {
-        let id = self.next_id;
-        self.next_id += 1;
-        let request = serde_json::to_value(request).expect("a request is JSON");
-        let mut sent = request.clone();
-        sent["id"] = id.into();
-        let mut line = sent.to_string();
-        line.push('\n');
-        if self.requests.send(line).is_err() {
-            return Err(Broken::Ended);
+    /// Sends requests, one after the other, and then reads their replies. Returns them without their ids.
+    ///
+    /// The adapter answers each request before it reads the next. So several requests at once only save time.
+    pub(crate) fn ask(&mut self, requests: &[Json]) -> Result<Vec<Json>, Broken> {
+        let first = self.next_id;
+        self.next_id += requests.len() as u64;
+        let mut lines = Vec::new();
+        for (id, request) in (first..).zip(requests) {
+            serde_json::to_writer(&mut lines, &Numbered { id, request })
+                .expect("a request is JSON");
+            lines.push(b'\n');
         }
-        let line = self.line()?;
-        let mut reply: Json =
-            serde_json::from_str(&line).map_err(|error| garbage(&error, &line))?;
+        let until = Instant::now() + self.limits.reply;
+        self.write(&lines, until)?;
+        let replies = (first..).zip(requests).map(|(id, request)| self.reply(id, request));
+        replies.collect()
+    }
+
+    fn reply(&mut self, id: u64, request: &Json) -> Result<Json, Broken> {
+        let line = self.read_line(Instant::now() + self.limits.reply)?;
+        let mut reply: Json = serde_json::from_slice(&line)
+            .map_err(|error| garbage(&error, &String::from_utf8_lossy(&line)))?;
         let Some(fields) = reply.as_object_mut() else {
-            return Err(garbage(&"a reply is an object", &line));
+            return Err(garbage(&"a reply is an object", &reply.to_string()));
         };
         if fields.remove("id") != Some(id.into()) {
-            return Err(garbage(&format_args!("a reply has the id of its request, {id}"), &line));
+            let what = format!("a reply has the id of its request, {id}");
+            return Err(garbage(&what, &String::from_utf8_lossy(&line)));
         }
         match fields.get("error") {
             Some(error) => {
@@ -150,27 +159,92 @@ impl Process {
         }
     }
 
-    /// Returns the next line, in the time and memory that an adapter has.
-    fn line(&mut self) -> Result<String, Broken> {
-        let until = Instant::now() + self.limits.reply;
+    /// Writes lines. An adapter that does not read has no more time for that than for a reply.
+    fn write(&mut self, mut lines: &[u8], until: Instant) -> Result<(), Broken> {
+        while !lines.is_empty() {
+            let (takes, gives) = self.wait(true);
+            if gives {
+                // An adapter whose reply is not read may not read either.
+                self.read()?;
+            }
+            if takes {
+                // A pipe that is ready has room for that many bytes.
+                let part = lines.len().min(PIPE_BYTES);
+                match self.input.write(&lines[..part]) {
+                    Ok(written) => lines = &lines[written..],
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => return Err(Broken::Ended),
+                }
+            }
+            self.look(until)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the next line, without its end.
+    fn read_line(&mut self, until: Instant) -> Result<Vec<u8>, Broken> {
+        let mut searched = 0;
         loop {
-            if self.looked.elapsed() > LOOK {
-                self.looked = Instant::now();
-                if memory_of_group(self.child.id()) > self.limits.memory_bytes {
-                    return Err(Broken::Leaks(self.limits.memory_bytes));
-                }
+            if let Some(end) = self.unread[searched..].iter().position(|byte| *byte == b'\n') {
+                let rest = self.unread.split_off(searched + end + 1);
+                let mut line = mem::replace(&mut self.unread, rest);
+                line.pop();
+                return Ok(line);
             }
-            let left = until.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left.min(LOOK)) {
-                Ok(line) => return line,
-                Err(RecvTimeoutError::Timeout) if left.is_zero() => {
-                    return Err(Broken::Hangs(self.limits.reply));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(Broken::Ended),
+            searched = self.unread.len();
+            let (_, gives) = self.wait(false);
+            if gives {
+                self.read()?;
             }
+            self.look(until)?;
         }
     }
+
+    /// Reads what the adapter has written.
+    fn read(&mut self) -> Result<(), Broken> {
+        let mut part = [0; 1 << 16];
+        match self.output.read(&mut part) {
+            Ok(0) => return Err(Broken::Ended),
+            Ok(count) => self.unread.extend_from_slice(&part[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Err(Broken::Ended),
+        }
+        let bytes_max = self.limits.reply_bytes;
+        if self.unread.len() as u64 > bytes_max { Err(Broken::Floods(bytes_max)) } else { Ok(()) }
+    }
+
+    /// Waits until the adapter has written something, or takes something if `writes`. Returns whether it takes and whether it gives.
+    /// A pipe whose other end is closed does.
+    fn wait(&self, writes: bool) -> (bool, bool) {
+        let output = PollFd::new(&self.output, PollFlags::IN);
+        let input = PollFd::new(&self.input, PollFlags::OUT);
+        let mut pipes = [output, input];
+        let pipes = if writes { &mut pipes[..] } else { &mut pipes[..1] };
+        let time = Timespec::try_from(LOOK).expect("a short time");
+        // An interrupted call leaves the pipes as not ready. The caller tries again.
+        let _ = rustix::event::poll(pipes, Some(&time));
+        let is_ready = |pipe: Option<&PollFd<'_>>| pipe.is_some_and(|it| !it.revents().is_empty());
+        (is_ready(pipes.get(1)), is_ready(pipes.first()))
+    }
+
+    /// Fails if the adapter has had its time or its memory.
+    fn look(&mut self, until: Instant) -> Result<(), Broken> {
+        if self.looked.elapsed() > LOOK {
+            self.looked = Instant::now();
+            if memory_of_group(self.child.id()) > self.limits.memory_bytes {
+                return Err(Broken::Leaks(self.limits.memory_bytes));
+            }
+        }
+        if Instant::now() > until { Err(Broken::Hangs(self.limits.reply)) } else { Ok(()) }
+    }
+}
+
+/// A request with its number.
+#[derive(Serialize)]
+struct Numbered<'a> {
+    id: u64,
+    #[serde(flatten)]
+    request: &'a Json,
 }
 
 impl Drop for Process {
@@ -187,34 +261,6 @@ impl Drop for Process {
 fn garbage(what: &impl std::fmt::Display, line: &str) -> Broken {
     let line = line.chars().take(200).collect();
     Broken::Garbage { what: what.to_string(), line }
-}
-
-fn write_lines(mut input: ChildStdin, lines: &Receiver<String>) {
-    while let Ok(line) = lines.recv() {
-        // The adapter has ended. Then there is no reply either, and the judge notices that.
-        if input.write_all(line.as_bytes()).is_err() {
-            return;
-        }
-    }
-}
-
-fn read_lines(output: ChildStdout, bytes_max: u64, lines: &SyncSender<Result<String, Broken>>) {
-    let mut output = BufReader::new(output);
-    loop {
-        let mut line = Vec::new();
-        let read = (&mut output).take(bytes_max + 1).read_until(b'\n', &mut line);
-        let line = match read {
-            Ok(0) | Err(_) => return,
-            Ok(_) if line.len() as u64 > bytes_max => Err(Broken::Floods(bytes_max)),
-            Ok(_) => String::from_utf8(line).map_err(|error| {
-                garbage(&"it is not UTF-8", &String::from_utf8_lossy(error.as_bytes()))
-            }),
-        };
-        let last = line.is_err();
-        if lines.send(line).is_err() || last {
-            return;
-        }
-    }
 }
 
 /// Returns the resident memory of all processes of a group, in bytes, or 0 where the system does not tell.

@@ -55,6 +55,13 @@ pub enum Request<'a> {
     Bye,
 }
 
+impl Request<'_> {
+    /// Returns the request without its id.
+    pub(crate) fn json(&self) -> Json {
+        serde_json::to_value(self).expect("a request is JSON")
+    }
+}
+
 /// The cluster that `init` asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
@@ -236,6 +243,18 @@ pub struct Step {
     pub state: Map<String, Json>,
     /// The reason for which the node has ended.
     pub fault: Option<Fault>,
+}
+
+impl Step {
+    /// Returns true if nothing left the node.
+    pub(crate) fn is_silent(&self) -> bool {
+        let Self { send, own, persist, timers: _, decided, state: _, fault } = self;
+        send.is_empty()
+            && own.is_empty()
+            && persist.is_empty()
+            && decided.is_empty()
+            && fault.is_none()
+    }
 }
 
 /// A message to some nodes.

@@ -57,6 +57,7 @@ fn searches<S: Serializer>(searches: &[Explored], serializer: S) -> Result<S::Ok
             "restarts": it.bounds.restarts,
             "wishes": it.bounds.wishes,
             "nacks_lost": it.bounds.loses_nacks,
+            "by_rounds": it.by_rounds,
             "states": it.states,
             "steps": it.steps,
             "complete": it.complete,
@@ -165,12 +166,15 @@ impl fmt::Display for Bounds {
 
 impl fmt::Display for Explored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bounds, states, steps, complete } = self;
-        let states = HumanCount(*states as u64);
-        if *complete {
-            write!(f, "{bounds}: all {states} states")
-        } else {
-            write!(f, "{bounds}: {states} states, all schedules of up to {steps} steps")
+        let Self { bounds, by_rounds, states, steps, complete } = self;
+        let (states, unit) =
+            (HumanCount(*states as u64), if *by_rounds { "rounds" } else { "steps" });
+        match (by_rounds, complete) {
+            (false, true) => write!(f, "{bounds}: all {states} states"),
+            (true, true) => write!(f, "{bounds}: all {steps} rounds, {states} states"),
+            (_, false) => {
+                write!(f, "{bounds}: {states} states, all schedules of up to {steps} {unit}")
+            }
         }
     }
 }

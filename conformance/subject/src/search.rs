@@ -98,9 +98,11 @@ impl Findings {
 pub struct Explored {
     /// The bounds.
     pub bounds: Bounds,
+    /// True if only whole rounds were taken, one after the other.
+    pub by_rounds: bool,
     /// The number of states of the cluster.
     pub states: usize,
-    /// The greatest number of steps after which all states were visited.
+    /// The greatest number of steps, or of rounds, after which all states were visited.
     pub steps: usize,
     /// True if all states within the bounds were visited.
     pub complete: bool,
@@ -272,22 +274,12 @@ fn explore_beside(
     found: &mut Findings,
     progress: &mut impl FnMut(Explored),
 ) -> Result<Option<Explored>, BrokenAt> {
-    let mut search = Search {
-        cluster,
-        bounds,
-        found,
-        entries: Vec::new(),
-        visited: HashSet::new(),
-        silent,
-        own_inputs: HashMap::new(),
-        learned: HashSet::new(),
-        is_silent: true,
-    };
+    let mut search = Search::new(cluster, silent, bounds, found);
     let first = State::first(search.cluster);
     search.visited.insert(first.sum);
     // The first state has no entry. Places of others are counted from 1.
     let mut level = vec![(0, first)];
-    let mut explored = Explored { bounds, states: 1, steps: 0, complete: false };
+    let mut explored = Explored { bounds, by_rounds: false, states: 1, steps: 0, complete: false };
     while !level.is_empty() {
         let mut next = Vec::new();
         for (count, (place, state)) in level.iter().enumerate() {
@@ -313,7 +305,174 @@ fn explore_beside(
     Ok(Some(explored))
 }
 
-impl Search<'_> {
+/// Visits the states that whole rounds lead to, one round after the other: a proposer prepares, some acceptors promise in some
+/// order, and some vote. All that is left out is lost. Such schedules are long and have few shapes.
+pub(crate) fn explore_rounds(
+    cluster: &mut Cluster,
+    bounds: Bounds,
+    budget: &Budget<'_>,
+    found: &mut Findings,
+    mut progress: impl FnMut(Explored),
+) -> Result<Explored, BrokenAt> {
+    let silent = (0..cluster.nodes()).filter(|node| cluster.only_learns(*node)).collect();
+    let mut search = Search::new(cluster, silent, bounds, found);
+    let mut explored = Explored { bounds, by_rounds: true, states: 1, steps: 0, complete: false };
+    let mut level = vec![(0, State::first(search.cluster))];
+    for _ in 0..bounds.ballots {
+        let mut next = Vec::new();
+        for (place, state) in &level {
+            search.round(*place, state, &mut next)?;
+            explored.states = search.visited.len();
+            progress(explored);
+            if search.found.is_final() || budget.is_spent() {
+                return Ok(explored);
+            }
+        }
+        explored.steps += 1;
+        level = next;
+    }
+    explored.complete = true;
+    Ok(explored)
+}
+
+/// A place in a search, and the state there.
+type At = (usize, State);
+
+impl<'a> Search<'a> {
+    fn new(
+        cluster: &'a mut Cluster,
+        silent: Vec<Node>,
+        bounds: Bounds,
+        found: &'a mut Findings,
+    ) -> Self {
+        Self {
+            cluster,
+            bounds,
+            found,
+            entries: Vec::new(),
+            visited: HashSet::new(),
+            silent,
+            own_inputs: HashMap::new(),
+            learned: HashSet::new(),
+            is_silent: true,
+        }
+    }
+
+    /// Takes all rounds that may come next.
+    fn round(&mut self, place: usize, state: &State, next: &mut Vec<At>) -> Result<(), BrokenAt> {
+        for proposer in 0..self.cluster.nodes() {
+            for input in self.inputs(state, proposer) {
+                if !matches!(input, Input::Propose(_) | Input::Timer(_)) {
+                    continue;
+                }
+                let begun = (place, state.clone());
+                let Some((begun, sent)) = self.pass(&begun, proposer, input)? else { continue };
+                let prepares = self.of_kind(&sent, Kind::Prepare);
+                let (acceptors, quorum) = (prepares.len(), self.cluster.rules.quorum);
+                for count in [quorum, acceptors]
+                    .into_iter()
+                    .unique()
+                    .filter(|it| (1..=acceptors).contains(it))
+                {
+                    for reached in prepares.iter().copied().permutations(count) {
+                        self.promises(&begun, proposer, &reached, next)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets acceptors promise, and the proposer propose.
+    fn promises(
+        &mut self,
+        begun: &At,
+        proposer: Node,
+        prepares: &[MessageId],
+        next: &mut Vec<At>,
+    ) -> Result<(), BrokenAt> {
+        let (mut at, mut accepts) = (begun.clone(), Vec::new());
+        for prepare in prepares {
+            let acceptor = self.cluster.message(*prepare).to;
+            if !self.inputs(&at.1, acceptor).contains(&Input::Deliver(*prepare)) {
+                return Ok(());
+            }
+            let Some((after, answers)) = self.pass(&at, acceptor, Input::Deliver(*prepare))? else {
+                return Ok(());
+            };
+            at = after;
+            for answer in self.of_kind(&answers, Kind::Promise) {
+                let Some((after, sent)) = self.pass(&at, proposer, Input::Deliver(answer))? else {
+                    return Ok(());
+                };
+                accepts.extend(self.of_kind(&sent, Kind::Accept));
+                at = after;
+            }
+        }
+        for taken in accepts.iter().copied().unique().powerset() {
+            self.votes(&at, proposer, &taken, next)?;
+        }
+        Ok(())
+    }
+
+    /// Lets acceptors vote. The proposer hears of all votes, or of none.
+    fn votes(
+        &mut self,
+        begun: &At,
+        proposer: Node,
+        accepts: &[MessageId],
+        next: &mut Vec<At>,
+    ) -> Result<(), BrokenAt> {
+        let (mut at, mut votes) = (begun.clone(), Vec::new());
+        for accept in accepts {
+            let acceptor = self.cluster.message(*accept).to;
+            let Some((after, answers)) = self.pass(&at, acceptor, Input::Deliver(*accept))? else {
+                return Ok(());
+            };
+            votes.extend(self.of_kind(&answers, Kind::Accepted));
+            at = after;
+        }
+        if self.visited.insert(at.1.sum) {
+            next.push(at.clone());
+        }
+        for vote in
+            votes.into_iter().filter(|id| self.cluster.message(*id).to == proposer).collect_vec()
+        {
+            let Some((after, _)) = self.pass(&at, proposer, Input::Deliver(vote))? else {
+                return Ok(());
+            };
+            at = after;
+        }
+        if self.visited.insert(at.1.sum) {
+            next.push(at);
+        }
+        Ok(())
+    }
+
+    /// Takes a step on the way through a round. Returns the messages that it sends.
+    fn pass(
+        &mut self,
+        (place, state): &At,
+        node: Node,
+        input: Input,
+    ) -> Result<Option<(At, Vec<MessageId>)>, BrokenAt> {
+        if matches!(input, Input::Deliver(id) if !self.cluster.may_take(state.locals[node], id)) {
+            return Ok(None);
+        }
+        let sent = self.step(*place, state.locals[node], node, input)?.sent.clone();
+        let Some(after) = self.advance(*place, state, node, input)? else { return Ok(None) };
+        self.entries.push(Entry { before: *place, node, input });
+        Ok(Some(((self.entries.len(), after), sent)))
+    }
+
+    fn of_kind(&self, messages: &[MessageId], kind: Kind) -> Vec<MessageId> {
+        messages
+            .iter()
+            .copied()
+            .filter(|id| self.cluster.message(*id).message.kind == kind)
+            .collect()
+    }
+
     fn expand(
         &mut self,
         place: usize,
@@ -325,37 +484,41 @@ impl Search<'_> {
                 continue;
             }
             for input in self.inputs(state, node) {
-                let step = self.step(place, state.locals[node], node, input)?;
-                let sent = self.arriving(&step);
-                if step.findings.is_empty()
-                    && self.visited.contains(&state.sum_after(node, &step, &sent))
-                {
-                    continue;
-                }
-                let mut after = state.clone();
-                let findings = after.take(self.cluster, node, &step, &sent);
-                let mut goes_on = !step.fault;
-                for (finding, class) in findings {
-                    goes_on &= class > Class::Fault;
-                    let entries = &self.entries;
-                    self.found.add(finding, class, || {
-                        let mut schedule = path(entries, place);
-                        schedule.push((node, input));
-                        schedule
-                    });
-                }
-                if !goes_on || after.ballots > self.bounds.ballots {
-                    continue;
-                }
+                let Some(after) = self.advance(place, state, node, input)? else { continue };
                 if self.visited.insert(after.sum) {
                     self.entries.push(Entry { before: place, node, input });
-                    let place = self.entries.len();
-                    self.learn(place, &after, &step)?;
-                    next.push((place, after));
+                    next.push((self.entries.len(), after));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Takes a step, keeps its findings, and returns the state after it. Returns `None` if the search does not go on from there, or was
+    /// there before.
+    fn advance(
+        &mut self,
+        place: usize,
+        state: &State,
+        node: Node,
+        input: Input,
+    ) -> Result<Option<State>, BrokenAt> {
+        let step = self.step(place, state.locals[node], node, input)?;
+        let sent = self.arriving(&step);
+        if step.findings.is_empty() && self.visited.contains(&state.sum_after(node, &step, &sent)) {
+            return Ok(None);
+        }
+        let mut after = state.clone();
+        let findings = after.take(self.cluster, node, &step, &sent);
+        let mut goes_on = !step.fault && after.ballots <= self.bounds.ballots;
+        for (finding, class) in findings {
+            goes_on &= class > Class::Fault;
+            self.found.add(finding, class, || path_to(&self.entries, place, (node, input)));
+        }
+        if goes_on {
+            self.learn(place, (node, input), &after, &step)?;
+        }
+        Ok(goes_on.then_some(after))
     }
 
     /// The messages of a step that are not lost at once.
@@ -399,16 +562,19 @@ impl Search<'_> {
         node: Node,
         input: Input,
     ) -> Result<std::rc::Rc<Transition>, BrokenAt> {
-        self.cluster.step(local, input).map_err(|broken| {
-            let mut schedule = path(&self.entries, place);
-            schedule.push((node, input));
-            (broken, schedule)
-        })
+        let broken_at = |broken| (broken, path_to(&self.entries, place, (node, input)));
+        self.cluster.step(local, input).map_err(broken_at)
     }
 
     /// Delivers messages to the nodes that only learn, in all orders, after a step that sent them something. They send nothing.
     /// So their states are no part of the state of the cluster.
-    fn learn(&mut self, place: usize, state: &State, step: &Transition) -> Result<(), BrokenAt> {
+    fn learn(
+        &mut self,
+        place: usize,
+        last: (Node, Input),
+        state: &State,
+        step: &Transition,
+    ) -> Result<(), BrokenAt> {
         let to = |node: Node, cluster: &Cluster, ids: &[MessageId]| -> Vec<MessageId> {
             ids.iter().copied().filter(|id| cluster.message(*id).to == node).collect()
         };
@@ -427,12 +593,12 @@ impl Search<'_> {
             let mut seen = HashSet::from([state.locals[node]]);
             let mut open: Vec<(LocalId, Schedule)> = vec![(state.locals[node], Vec::new())];
             while let Some((local, steps)) = open.pop() {
-                for input in messages
-                    .iter()
-                    .copied()
-                    .filter(|id| self.cluster.may_take(local, *id))
-                    .collect_vec()
-                {
+                let taken =
+                    |id: &MessageId| steps.iter().filter(|it| it.1 == Input::Deliver(*id)).count();
+                // A learner that counts repeated messages would never come to an end.
+                let may_take = |id: &MessageId| taken(id) < 2 && self.cluster.may_take(local, *id);
+                let next = messages.iter().copied().filter(may_take).collect_vec();
+                for input in next {
                     let input = Input::Deliver(input);
                     let step = self.step(place, local, node, input)?;
                     self.is_silent &= step.sent.is_empty();
@@ -440,9 +606,8 @@ impl Search<'_> {
                     steps.push((node, input));
                     let mut after = state.clone();
                     for (finding, class) in after.take(self.cluster, node, &step, &step.sent) {
-                        let entries = &self.entries;
                         self.found.add(finding, class, || {
-                            let mut schedule = path(entries, place);
+                            let mut schedule = path_to(&self.entries, place, last);
                             schedule.extend(&steps);
                             schedule
                         });
@@ -457,9 +622,9 @@ impl Search<'_> {
     }
 }
 
-/// Returns the steps that lead to a state.
-fn path(entries: &[Entry], mut place: usize) -> Schedule {
-    let mut steps = Vec::new();
+/// Returns the steps that lead to a state, and one more.
+fn path_to(entries: &[Entry], mut place: usize, last: (Node, Input)) -> Schedule {
+    let mut steps = vec![last];
     while place > 0 {
         let Entry { before, node, input } = entries[place - 1];
         steps.push((node, input));
