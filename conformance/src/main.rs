@@ -163,7 +163,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => printed(recorded::validate(&args)),
         Command::Watch(args) => printed(recorded::watch(&args, &interrupt())),
         Command::Subject(args) => printed(subject::subject(&args, &interrupt())),
-        Command::Show(args) => printed(recorded::show(&args, |recent| print(recent))),
+        Command::Show(args) => printed(recorded::show(&args, print)),
     }
 }
 

@@ -1,19 +1,20 @@
 //! The command `subject`: judges an implementation in any language.
 
 use std::{
-    fmt::Write as _,
+    fmt::{Display, Write as _},
     fs,
     io::{self, IsTerminal as _, Write as _},
     num::NonZeroU64,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::HumanCount;
 use paxos_model::outputs;
 use paxos_subject::{
     Options,
+    claims::Class,
     judge::{Progress, judge, rerun},
     process::Limits,
     report::Report,
@@ -38,8 +39,11 @@ pub(crate) struct SubjectArgs {
     /// The seed of random schedules.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// End at a finding of this class, or of a worse one.
+    #[arg(long, value_name = "CLASS", value_enum, default_value = "safety")]
+    stop_at: StopAt,
     /// Only run the schedule of a file again.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["time", "seed"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["time", "seed", "stop_at"])]
     schedule: Option<PathBuf>,
     /// The file for the schedule of the first finding [default: a file in the temporary directory].
     #[arg(long, value_name = "FILE")]
@@ -50,7 +54,7 @@ pub(crate) struct SubjectArgs {
     /// Write the report to a file, as one JSON object.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the report to a file, as JUnit XML.
+    /// Write the report to a file, as `JUnit` XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// The longest time until a reply, in ms.
@@ -62,6 +66,26 @@ pub(crate) struct SubjectArgs {
     /// The command of the adapter.
     #[arg(required = true, last = true, value_name = "CMD")]
     command: Vec<String>,
+}
+
+/// The classes of findings that may end a judgement.
+#[derive(Clone, Copy, ValueEnum)]
+enum StopAt {
+    Safety,
+    Fault,
+    Contract,
+    Liveness,
+}
+
+impl StopAt {
+    fn class(self) -> Class {
+        match self {
+            Self::Safety => Class::Safety,
+            Self::Fault => Class::Fault,
+            Self::Contract => Class::Contract,
+            Self::Liveness => Class::Liveness,
+        }
+    }
 }
 
 /// Judges a subject, or runs a schedule again.
@@ -80,25 +104,12 @@ pub(crate) fn subject(args: &SubjectArgs, interrupt: &Interrupt) -> Result<Print
     };
     let started = Instant::now();
     let report = match &args.schedule {
-        Some(path) => {
-            let error =
-                |error: &dyn std::fmt::Display| format!("--schedule {}: {error}", path.display());
-            let text = fs::read_to_string(path).map_err(|it| error(&it))?;
-            let file = File::read(&text).map_err(|it| error(&it))?;
-            rerun(&file, &args.command, limits).map_err(|it| error(&it))?
-        }
-        None => {
-            let (command, time) = (args.command.clone(), Duration::from_secs(args.time.get()));
-            let options = Options { command, limits, time, seed: args.seed };
-            let mut shown = Instant::now();
-            judge(&options, interrupt, |progress| {
-                if shown.elapsed() >= PAUSE {
-                    shown = Instant::now();
-                    show(progress);
-                }
-            })
-        }
+        Some(path) => repeated(args, path, limits)?,
+        None => searched(args, limits, interrupt),
     };
+    if let Some(why) = &report.unusable {
+        return Err(why.clone());
+    }
     let mut text = laid_out(&report, false, terminal_width());
     if let Some(path) = kept(args, &report)? {
         let words = args.command.iter().map(String::as_str);
@@ -122,6 +133,28 @@ pub(crate) fn subject(args: &SubjectArgs, interrupt: &Interrupt) -> Result<Print
     };
     output("--svg", &args.svg.clone().filter(|_| !report.findings.is_empty()), &picture)?;
     Ok(Printed { text, code: report.verdict().exit_code() })
+}
+
+/// Runs the schedule of a file again.
+fn repeated(args: &SubjectArgs, path: &Path, limits: Limits) -> Result<Report, Unusable> {
+    let unusable = |error: &dyn Display| format!("--schedule {}: {error}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| unusable(&error))?;
+    let file = File::read(&text).map_err(|error| unusable(&error))?;
+    rerun(&file, &args.command, limits).map_err(|error| unusable(&error))
+}
+
+/// Searches for a schedule that contradicts a claim.
+fn searched(args: &SubjectArgs, limits: Limits, interrupt: &Interrupt) -> Report {
+    let (command, time) = (args.command.clone(), Duration::from_secs(args.time.get()));
+    let stop_at = args.stop_at.class();
+    let options = Options { command, limits, time, seed: args.seed, stop_at };
+    let mut shown = Instant::now();
+    judge(&options, interrupt, |progress| {
+        if shown.elapsed() >= PAUSE {
+            shown = Instant::now();
+            show(progress);
+        }
+    })
 }
 
 /// Writes the schedule of the first finding to a file, and returns its path.

@@ -52,6 +52,11 @@ const CLI: Owner = Commands(
 );
 /// The tests that start a cluster run the commands of the README on it.
 const CLUSTER: Owner = Commands("impl/cli/tests", &["redis-cli -p ", "kill -9 PROCESS"]);
+/// The test of the documents runs every line of the page.
+const GALLERY: Owner = Commands(
+    "conformance/tests/documents.rs",
+    &["python3 conformance/adapters/python/gallery.py --list"],
+);
 const BENCHES: Owner = Commands(
     "benches/tests/documents.rs",
     &["cargo run --profile dist -p paxos-benches --bin ", "target/dist/beside-"],
@@ -81,6 +86,7 @@ const OWNERS: &[(&str, &[Owner])] = &[
     ("docs/recording.md", &[CLI, CONFORMANCE, Drawing("- run: target/release/paxos serve")]),
     ("docs/server.md", &[All("impl/cli/tests")]),
     ("docs/subject-protocol.md", &[Drawing("> {"), Drawing("{")]),
+    ("docs/subjects.md", &[CONFORMANCE, GALLERY, Drawing("- run: cargo install")]),
     (
         "impl/simulator/README.md",
         &[Excerpt("let mut simulation", "impl/simulator/examples/bank.rs")],

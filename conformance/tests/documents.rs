@@ -21,6 +21,13 @@ fn checking_does_what_it_says() {
     assert!(ran >= 3 && parsed >= 2, "{ran} ran, {parsed} were parsed");
 }
 
+/// The judge is tried on the adapters in Python.
+#[test]
+fn subjects_does_what_it_says() {
+    let (ran, _) = try_document("subjects.md", &PAXOS_CONFORMANCE);
+    assert!(ran >= 4, "{ran} ran");
+}
+
 /// `cargo verify` is an alias for the command that the test parses.
 #[test]
 fn the_alias_is_the_command() {

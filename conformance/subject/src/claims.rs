@@ -1,9 +1,9 @@
 //! The claims about a subject, and what contradicts one.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The class of a finding. Classes come in the order in which they make the headline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
     /// The same schedule has given different replies.

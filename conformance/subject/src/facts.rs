@@ -29,12 +29,7 @@ pub(crate) enum Fact {
         ballot: Ballot,
         to: Name,
     },
-    Proposed {
-        proposer: Name,
-        slot: Slot,
-        ballot: Ballot,
-        value: Option<Value>,
-    },
+    Proposed(Proposal),
     /// A proposal at a ballot that was not prepared. `base` is the highest prepared ballot below.
     Skipped {
         proposer: Name,
@@ -54,6 +49,15 @@ pub(crate) enum Fact {
     },
 }
 
+/// A value that a proposer proposes at a ballot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Proposal {
+    pub(crate) proposer: Name,
+    pub(crate) slot: Slot,
+    pub(crate) ballot: Ballot,
+    pub(crate) value: Option<Value>,
+}
+
 /// Returns the claims that new facts contradict, together with the facts before them. `all` has the new facts as well.
 pub(crate) fn contradictions(rules: &Rules, all: &[&Fact], new: &[Fact]) -> Vec<Finding> {
     new.iter().filter_map(|fact| contradiction(rules, all, fact)).collect()
@@ -62,130 +66,144 @@ pub(crate) fn contradictions(rules: &Rules, all: &[&Fact], new: &[Fact]) -> Vec<
 fn contradiction(rules: &Rules, all: &[&Fact], new: &Fact) -> Option<Finding> {
     match new {
         Fact::Asked { .. } => None,
-        Fact::Prepared { proposer, ballot } => {
-            if ballots_are_shared(rules) {
-                return None;
-            }
-            let other = all.iter().find_map(|fact| match fact {
-                Fact::Prepared { proposer: other, ballot: same } => {
-                    (same == ballot && other != proposer).then_some(other)
-                }
-                _ => None,
-            })?;
-            Some(
-                ONE_PROPOSER
-                    .fails(format!("{other} and {proposer} prepare {}", rules.text(ballot))),
-            )
-        }
-        Fact::Promised { ballot, .. } => {
-            let promises = all.iter().filter_map(|fact| match fact {
-                Fact::Promised { acceptor, ballot: same, to } if same == ballot => {
-                    Some((to, acceptor))
-                }
-                _ => None,
-            });
-            let by_proposer = promises.into_group_map();
-            let with_quorum: Vec<_> = by_proposer
-                .iter()
-                .filter(|(_, acceptors)| acceptors.iter().unique().count() >= rules.quorum)
-                .map(|(to, _)| to.to_string())
-                .sorted()
-                .collect();
-            (with_quorum.len() > 1).then(|| {
-                ONE_PROPOSER.fails(format!(
-                    "quorums have promised {} to {}",
-                    rules.text(ballot),
-                    with_quorum.join(" and to ")
-                ))
-            })
-        }
-        Fact::Skipped { proposer, base, ballot } => {
-            let between = all.iter().find_map(|fact| match fact {
-                Fact::Prepared { proposer: other, ballot: between } => {
-                    (other != proposer && base < between && between < ballot).then_some(between)
-                }
-                _ => None,
-            })?;
-            Some(PROMISE_QUORUM.fails(format!(
-                "{proposer} proposes at {} without a promise, after {} was prepared",
-                rules.text(ballot),
-                rules.text(between)
-            )))
-        }
-        Fact::Proposed { slot, ballot, value, proposer } => {
-            if let Some(value) = value
-                && !noops(rules).contains(value)
-                && !all
-                    .iter()
-                    .any(|fact| matches!(fact, Fact::Asked { value: asked } if asked == value))
-            {
-                return Some(VALIDITY.fails(format!("no client has asked for {value}")));
-            }
-            if ballots_are_shared(rules) {
-                return None;
-            }
-            all.iter().find_map(|fact| match fact {
-                Fact::Proposed { slot: same, ballot: at, value: other, proposer: by }
-                    if same == slot && at == ballot && (other, by) != (value, proposer) =>
-                {
-                    let text = rules.text(ballot);
-                    let facts = format!("{by} and {proposer} propose at {text} in slot {slot}");
-                    Some(if by == proposer {
-                        ONE_VALUE.fails(facts)
-                    } else {
-                        ONE_PROPOSER.fails(facts)
-                    })
-                }
-                _ => None,
-            })
-        }
+        Fact::Prepared { proposer, ballot } => prepared(rules, all, proposer, ballot),
+        Fact::Promised { ballot, .. } => promised(rules, all, ballot),
+        Fact::Skipped { proposer, base, ballot } => skipped(rules, all, proposer, base, ballot),
+        Fact::Proposed(proposal) => proposed(rules, all, proposal),
         Fact::Voted { acceptor, slot, ballot, value } => {
-            let mut proposed = all.iter().filter_map(|fact| match fact {
-                Fact::Proposed { slot: same, ballot: at, value, .. } => {
-                    (same == slot && at == ballot).then_some(value)
-                }
-                _ => None,
-            });
-            if !proposed.any(|proposed| value.is_none() || proposed.is_none() || proposed == value)
-            {
-                return Some(VOTES_PROPOSED.fails(format!(
-                    "{acceptor} votes for {} at {} in slot {slot}, which was not proposed there",
-                    value.as_deref().unwrap_or("a value"),
-                    rules.text(ballot)
-                )));
-            }
-            let chosen = chosen(rules, all, *slot);
-            (chosen.len() > 1).then(|| {
-                AGREEMENT.fails(format!(
-                    "quorums have voted for {} in slot {slot}",
-                    chosen.iter().join(" and for ")
-                ))
-            })
+            voted(rules, all, acceptor, (*slot, ballot, value))
         }
-        Fact::Decided { learner, slot, value } => {
-            if !chosen(rules, all, *slot).contains(value) {
-                return Some(
-                    DECIDED.fails(format!("{learner} takes {value} as chosen in slot {slot}")),
-                );
-            }
-            all.iter().find_map(|fact| match fact {
-                Fact::Decided { learner: other, slot: same, value: differs } => {
-                    (same == slot && differs != value).then(|| {
-                        let facts = format!("{other} takes {differs} as chosen in slot {slot}, and {learner} {value}");
-                        AGREEMENT.fails(facts)
-                    })
-                }
-                _ => None,
-            })
-        }
+        Fact::Decided { learner, slot, value } => decided(rules, all, learner, (*slot, value)),
     }
+}
+
+fn prepared(rules: &Rules, all: &[&Fact], proposer: &Name, ballot: &Ballot) -> Option<Finding> {
+    if ballots_are_shared(rules) {
+        return None;
+    }
+    let other = all.iter().find_map(|fact| match fact {
+        Fact::Prepared { proposer: other, ballot: same } => {
+            (same == ballot && other != proposer).then_some(other)
+        }
+        _ => None,
+    })?;
+    Some(ONE_PROPOSER.fails(format!("{other} and {proposer} prepare {}", rules.text(ballot))))
+}
+
+fn promised(rules: &Rules, all: &[&Fact], ballot: &Ballot) -> Option<Finding> {
+    let promises = all.iter().filter_map(|fact| match fact {
+        Fact::Promised { acceptor, ballot: same, to } if same == ballot => Some((to, acceptor)),
+        _ => None,
+    });
+    let by_proposer = promises.into_group_map().into_iter();
+    let has_quorum = |acceptors: Vec<&Name>| acceptors.iter().unique().count() >= rules.quorum;
+    let with_quorum = by_proposer.filter_map(|(to, acceptors)| has_quorum(acceptors).then_some(to));
+    let with_quorum: Vec<_> = with_quorum.sorted().collect();
+    let (text, to) = (rules.text(ballot), with_quorum.iter().join(" and to "));
+    (with_quorum.len() > 1)
+        .then(|| ONE_PROPOSER.fails(format!("quorums have promised {text} to {to}")))
+}
+
+fn skipped(
+    rules: &Rules,
+    all: &[&Fact],
+    proposer: &Name,
+    base: &Ballot,
+    ballot: &Ballot,
+) -> Option<Finding> {
+    let between = all.iter().find_map(|fact| match fact {
+        Fact::Prepared { proposer: other, ballot: between } => {
+            (other != proposer && base < between && between < ballot).then_some(between)
+        }
+        _ => None,
+    })?;
+    let (ballot, between) = (rules.text(ballot), rules.text(between));
+    let facts =
+        format!("{proposer} proposes at {ballot} without a promise, after {between} was prepared");
+    Some(PROMISE_QUORUM.fails(facts))
+}
+
+fn proposed(rules: &Rules, all: &[&Fact], proposal: &Proposal) -> Option<Finding> {
+    let Proposal { proposer, slot, ballot, value } = proposal;
+    if let Some(value) = value
+        && !noops(rules).contains(value)
+        && !all.iter().any(|fact| matches!(fact, Fact::Asked { value: asked } if asked == value))
+    {
+        return Some(VALIDITY.fails(format!("no client has asked for {value}")));
+    }
+    if ballots_are_shared(rules) {
+        return None;
+    }
+    let other = proposals(all, *slot, ballot)
+        .find(|other| (&other.proposer, &other.value) != (proposer, value))?;
+    let text = rules.text(ballot);
+    let facts = format!("{} and {proposer} propose at {text} in slot {slot}", other.proposer);
+    let claim = if other.proposer == *proposer { &ONE_VALUE } else { &ONE_PROPOSER };
+    Some(claim.fails(facts))
+}
+
+fn voted(
+    rules: &Rules,
+    all: &[&Fact],
+    acceptor: &Name,
+    (slot, ballot, value): (Slot, &Ballot, &Option<Value>),
+) -> Option<Finding> {
+    let fits = |proposal: &Proposal| {
+        value.is_none() || proposal.value.is_none() || proposal.value == *value
+    };
+    if !proposals(all, slot, ballot).any(fits) {
+        let (value, text) = (value.as_deref().unwrap_or("a value"), rules.text(ballot));
+        let facts = format!("{acceptor} votes for {value} at {text} in slot {slot}");
+        return Some(VOTES_PROPOSED.fails(facts));
+    }
+    let chosen = chosen(rules, all, slot);
+    let values = chosen.iter().join(" and for ");
+    (chosen.len() > 1)
+        .then(|| AGREEMENT.fails(format!("quorums have voted for {values} in slot {slot}")))
+}
+
+fn decided(
+    rules: &Rules,
+    all: &[&Fact],
+    learner: &Name,
+    (slot, value): (Slot, &Value),
+) -> Option<Finding> {
+    if !chosen(rules, all, slot).contains(value) {
+        let facts = format!("{learner} takes {value} as chosen in slot {slot}");
+        return Some(DECIDED.fails(facts));
+    }
+    all.iter().find_map(|fact| match fact {
+        Fact::Decided { learner: other, slot: same, value: differs } => {
+            let facts =
+                || format!("{other} takes {differs}, and {learner} {value}, in slot {slot}");
+            (*same == slot && differs != value).then(|| AGREEMENT.fails(facts()))
+        }
+        _ => None,
+    })
+}
+
+/// Returns the proposals at a ballot.
+fn proposals<'a>(
+    all: &[&'a Fact],
+    slot: Slot,
+    ballot: &Ballot,
+) -> impl Iterator<Item = &'a Proposal> {
+    all.iter().filter_map(move |fact| match fact {
+        Fact::Proposed(proposal) => {
+            (proposal.slot == slot && proposal.ballot == *ballot).then_some(proposal)
+        }
+        _ => None,
+    })
 }
 
 /// Returns the values for which a quorum has voted at one ballot.
 fn chosen(rules: &Rules, all: &[&Fact], slot: Slot) -> BTreeSet<Value> {
     let votes = all.iter().filter_map(|fact| match fact {
         Fact::Voted { acceptor, slot: same, ballot, value } if *same == slot => {
-            let value = value.clone().or_else(|| proposed(all, slot, ballot))?;
+            let value = value.clone().or_else(|| {
+                let proposed = proposals(all, slot, ballot).next();
+                proposed.and_then(|it| it.value.clone())
+            })?;
             Some(((ballot, value), acceptor))
         }
         _ => None,
@@ -195,13 +213,4 @@ fn chosen(rules: &Rules, all: &[&Fact], slot: Slot) -> BTreeSet<Value> {
         .into_iter()
         .filter(|(_, acceptors)| acceptors.iter().unique().count() >= rules.quorum);
     with_quorum.map(|((_, value), _)| value).collect()
-}
-
-fn proposed(all: &[&Fact], slot: Slot, ballot: &Ballot) -> Option<Value> {
-    all.iter().find_map(|fact| match fact {
-        Fact::Proposed { slot: same, ballot: at, value, .. } if *same == slot && at == ballot => {
-            value.clone()
-        }
-        _ => None,
-    })
 }

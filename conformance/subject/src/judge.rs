@@ -23,39 +23,44 @@ const TOGETHER: u64 = 64;
 /// The number of schedules by which determinism is checked.
 const REPEATED: u64 = 5;
 
-/// A search, and its part of the time that is left.
+/// A search: by steps, or by whole rounds.
+#[derive(Clone, Copy)]
 struct Planned {
     bounds: Bounds,
     by_rounds: bool,
-    part: u32,
 }
 
-const fn steps(bounds: Bounds, part: u32) -> Planned {
-    Planned { bounds, by_rounds: false, part }
+const fn steps(bounds: Bounds) -> Planned {
+    Planned { bounds, by_rounds: false }
 }
 
-const fn rounds(bounds: Bounds, part: u32) -> Planned {
-    Planned { bounds, by_rounds: true, part }
+const fn rounds(bounds: Bounds) -> Planned {
+    Planned { bounds, by_rounds: true }
 }
 
-/// The searches, in their order: small ones first, and each adds something that some fault needs. A part of 8 is an eighth of the
-/// time that is left.
+/// The searches, in their order: small ones first, and each adds something that some fault needs.
 const SEARCHES: [Planned; 14] = [
-    steps(Bounds { size: size(3, 1), ..SMALL }, 4),
-    steps(Bounds { size: size(3, 1), wishes: 2, ..SMALL }, 8),
-    steps(SMALL, 8),
-    steps(Bounds { size: size(3, 1), restarts: 1, ..SMALL }, 16),
-    steps(Bounds { size: size(4, 2), ..SMALL }, 16),
-    rounds(Bounds { ballots: 3, ..SMALL }, 4),
-    rounds(Bounds { size: size(5, 2), ..SMALL }, 8),
-    steps(Bounds { restarts: 1, ..SMALL }, 8),
-    steps(Bounds { loses_nacks: false, ..SMALL }, 8),
-    steps(Bounds { size: size(5, 2), ..SMALL }, 8),
-    steps(Bounds { ballots: 3, ..SMALL }, 3),
-    rounds(Bounds { ballots: 4, ..SMALL }, 4),
-    steps(Bounds { ballots: 3, restarts: 1, ..SMALL }, 4),
-    steps(Bounds { ballots: 4, size: size(3, 3), ..SMALL }, 4),
+    steps(Bounds { size: size(3, 1), ..SMALL }),
+    steps(Bounds { size: size(3, 1), restarts: 1, ..SMALL }),
+    steps(Bounds { size: size(3, 1), wishes: 2, ..SMALL }),
+    rounds(SMALL),
+    rounds(Bounds { ballots: 3, ..SMALL }),
+    steps(SMALL),
+    steps(Bounds { size: size(4, 2), ..SMALL }),
+    rounds(Bounds { size: size(5, 2), ..SMALL }),
+    steps(Bounds { restarts: 1, ..SMALL }),
+    steps(Bounds { loses_nacks: false, ..SMALL }),
+    steps(Bounds { ballots: 3, ..SMALL }),
+    rounds(Bounds { ballots: 4, ..SMALL }),
+    steps(Bounds { ballots: 3, restarts: 1, ..SMALL }),
+    steps(Bounds { ballots: 4, size: size(3, 3), ..SMALL }),
 ];
+
+/// The most states of a search, pass by pass. A pass goes through all searches, so that a fault in a later one does not wait for all
+/// states of an earlier one. Steps of nodes are remembered from pass to pass.
+const STATES_MAX: [usize; 6] = [1_000, 8_000, 60_000, 400_000, 2_000_000, 8_000_000];
+/// The number of random schedules after each pass.
+const RANDOM: u64 = 64;
 
 /// The smallest search.
 const SMALL: Bounds =
@@ -76,6 +81,8 @@ pub struct Options {
     pub time: Duration,
     /// The seed of random schedules.
     pub seed: u64,
+    /// A finding of this class, or of one before it, ends the judgement.
+    pub stop_at: Class,
 }
 
 /// The work of a judgement, while it goes on.
@@ -93,9 +100,11 @@ pub fn judge(
     interrupt: &Interrupt,
     mut progress: impl FnMut(Progress),
 ) -> Report {
-    let mut judgement = Judgement { report: Report::default(), options, interrupt };
+    // The name of the implementation is known after its first reply.
+    let report = Report { name: options.command.join(" "), ..Report::default() };
+    let mut judgement = Judgement { report, options, interrupt };
     if let Err(broken) = judgement.run(&mut progress) {
-        judgement.report.findings.push(of_broken(&broken, None));
+        judgement.report.add_broken(&broken, None);
     }
     judgement.report.findings.sort_by_key(|finding| finding.class);
     judgement.report
@@ -107,18 +116,20 @@ pub fn judge(
 /// The file is no schedule.
 pub fn rerun(file: &File, command: &[String], limits: Limits) -> Result<Report, NoSchedule> {
     let again = file.run(command, limits)?;
-    let mut report = Report::default();
+    let mut report = Report { name: command.join(" "), rerun: true, ..Report::default() };
     let Some(mut cluster) = again.cluster else {
-        report.findings.extend(again.broken.map(|broken| of_broken(&broken, None)));
+        if let Some(broken) = &again.broken {
+            report.add_broken(broken, None);
+        }
         return Ok(report);
     };
-    report.name = cluster.subject.clone();
+    report.name.clone_from(&cluster.subject);
     for (finding, class, at) in again.findings {
         let found = Found { finding, class, schedule: again.schedule[..at].to_vec() };
         report.findings.push(reported(&mut cluster, &found));
     }
     if let Some(broken) = again.broken {
-        report.findings.push(of_broken(&broken, Some((&mut cluster, &again.schedule))));
+        report.add_broken(&broken, Some((&mut cluster, &again.schedule)));
     }
     report.impossible = again
         .impossible
@@ -128,6 +139,9 @@ pub fn rerun(file: &File, command: &[String], limits: Limits) -> Result<Report, 
     Ok(report)
 }
 
+/// The clusters that were needed so far. Each has a process of its own.
+type Clusters = Vec<(Size, Cluster)>;
+
 struct Judgement<'a> {
     report: Report,
     options: &'a Options,
@@ -136,9 +150,8 @@ struct Judgement<'a> {
 
 impl Judgement<'_> {
     fn run(&mut self, progress: &mut impl FnMut(Progress)) -> Result<(), Broken> {
-        let Options { command, limits, time, seed } = self.options;
+        let Options { command, limits, time, seed, stop_at: _ } = self.options;
         let end = Instant::now() + *time;
-        let budget = Budget { until: end, interrupt: self.interrupt };
         let (_, hello) = Process::start(command, *limits)?;
         self.report.name = hello.name;
         let sizes = hello.caps.sizes;
@@ -150,77 +163,111 @@ impl Judgement<'_> {
             Some(acceptors) if searches.is_empty() => size(*acceptors, 2),
             _ => searches.first().map_or(size(3, 2), |it| it.bounds.size),
         };
-        let mut clusters = Vec::new();
+        let mut clusters = Clusters::new();
         self.with(&mut clusters, start, |judgement, cluster, found| {
-            judgement.try_alone(cluster, found)?;
+            try_alone(cluster, found)?;
             judgement.repeat(cluster, found)
         })?;
-        let vacuous = self.report.findings.iter().any(|it| it.class == Class::Vacuous);
-        for Planned { bounds, by_rounds, part } in searches {
-            if self.is_over() || vacuous || budget.is_spent() {
-                break;
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            let budget = Budget { until: Instant::now() + left / *part, interrupt: self.interrupt };
-            self.with(&mut clusters, bounds.size, |judgement, cluster, found| {
-                let show = |explored| progress(Progress::Search(explored));
-                let explored = if *by_rounds {
-                    explore_rounds(cluster, *bounds, &budget, found, show)?
-                } else {
-                    explore(cluster, *bounds, &budget, found, show)?
-                };
-                judgement.report.searches.push(explored);
-                Ok(())
-            })?;
-        }
         let mut generator = ChaCha8Rng::seed_from_u64(*seed);
-        let sizes: Vec<_> = clusters.iter().map(|(size, _)| *size).collect();
-        while !self.is_over() && !vacuous && !budget.is_spent() {
-            let size = sizes
-                [usize::try_from(self.report.random).expect("few schedules") / 256 % sizes.len()];
-            self.with(&mut clusters, size, |judgement, cluster, found| {
-                for _ in 0..256 {
-                    let schedule = random(cluster, &mut generator, &budget, found)?;
-                    judgement.report.random += 1;
-                    if judgement.report.random % TOGETHER == 0 {
-                        together(cluster, &schedule, found, &INDEPENDENT)?;
-                    }
-                    if found.is_final() || budget.is_spent() {
-                        break;
-                    }
+        for states_max in STATES_MAX {
+            let budget = Budget { until: end, states_max, interrupt: self.interrupt };
+            for planned in &searches {
+                if self.is_over() || budget.is_spent() {
+                    break;
                 }
-                progress(Progress::Random(judgement.report.random));
-                Ok(())
-            })?;
+                self.search(&mut clusters, planned, &budget, progress)?;
+            }
+            self.random(&mut clusters, &mut generator, RANDOM, &budget, progress)?;
         }
-        self.report.requests = clusters.iter().map(|(_, cluster)| cluster.requests).sum();
-        self.report.unfinished = !self.report.searches.iter().any(|it| it.complete);
+        let budget = Budget { until: end, states_max: 0, interrupt: self.interrupt };
+        self.random(&mut clusters, &mut generator, u64::MAX, &budget, progress)?;
+        for (_, cluster) in &clusters {
+            cluster.count(&mut self.report.messages);
+        }
         Ok(())
     }
 
     fn is_over(&self) -> bool {
-        self.report.class().is_some_and(|class| class <= Class::Safety)
+        let is_last = |class| class <= self.options.stop_at || class == Class::Vacuous;
+        self.report.unusable.is_some() || self.report.class().is_some_and(is_last)
+    }
+
+    /// Does one search, unless it was complete before.
+    fn search(
+        &mut self,
+        clusters: &mut Clusters,
+        Planned { bounds, by_rounds }: &Planned,
+        budget: &Budget<'_>,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<(), Broken> {
+        let is_same = |it: &Explored| it.bounds == *bounds && it.by_rounds == *by_rounds;
+        let before = self.report.searches.iter().position(is_same);
+        if before.is_some_and(|place| self.report.searches[place].complete) {
+            return Ok(());
+        }
+        self.with(clusters, bounds.size, |judgement, cluster, found| {
+            let show = |explored| progress(Progress::Search(explored));
+            let explored = if *by_rounds {
+                explore_rounds(cluster, *bounds, budget, found, show)?
+            } else {
+                explore(cluster, *bounds, budget, found, show)?
+            };
+            let searches = &mut judgement.report.searches;
+            match before {
+                // The time may have ended the search earlier than in the pass before.
+                Some(place) if explored.complete || explored.states > searches[place].states => {
+                    searches[place] = explored;
+                }
+                Some(_) => {}
+                None => searches.push(explored),
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs random schedules on clusters of all sizes so far.
+    fn random(
+        &mut self,
+        clusters: &mut Clusters,
+        generator: &mut ChaCha8Rng,
+        count: u64,
+        budget: &Budget<'_>,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<(), Broken> {
+        let sizes: Vec<_> = clusters.iter().map(|(size, _)| *size).collect();
+        for (size, _) in sizes.iter().cycle().zip(0..count) {
+            if self.is_over() || budget.is_spent() {
+                break;
+            }
+            self.with(clusters, *size, |judgement, cluster, found| {
+                let schedule = random(cluster, generator, budget, found)?;
+                judgement.report.random += 1;
+                if judgement.report.random.is_multiple_of(TOGETHER) {
+                    together(cluster, &schedule, found, &INDEPENDENT)?;
+                }
+                Ok(())
+            })?;
+            progress(Progress::Random(self.report.random));
+        }
+        Ok(())
     }
 
     /// Does something with a cluster of a size, and reports what it finds.
     fn with(
         &mut self,
-        clusters: &mut Vec<(Size, Cluster)>,
+        clusters: &mut Clusters,
         size: Size,
         work: impl FnOnce(&mut Self, &mut Cluster, &mut Findings) -> Result<(), BrokenAt>,
     ) -> Result<(), Broken> {
-        let place = match clusters.iter().position(|(of, _)| *of == size) {
-            Some(place) => place,
-            None => {
-                let cluster = Cluster::new(&self.options.command, self.options.limits, size)?;
-                clusters.push((size, cluster));
-                clusters.len() - 1
-            }
-        };
-        let cluster = &mut clusters[place].1;
-        let mut found = Findings::default();
+        if !clusters.iter().any(|(of, _)| *of == size) {
+            let cluster = Cluster::new(&self.options.command, self.options.limits, size)?;
+            clusters.push((size, cluster));
+        }
+        let cluster = clusters.iter_mut().find(|(of, _)| *of == size);
+        let (_, cluster) = cluster.expect("it was added");
+        let mut found = Findings::new(self.options.stop_at);
         let broken = work(self, cluster, &mut found).err();
-        for found in found.0 {
+        for found in found.all {
             let known = self
                 .report
                 .findings
@@ -232,36 +279,19 @@ impl Judgement<'_> {
             }
         }
         if let Some((broken, schedule)) = broken {
-            self.report.findings.push(of_broken(&broken, Some((cluster, &schedule))));
-        }
-        Ok(())
-    }
-
-    /// Fair schedules: a subject that decides nothing in them makes every search void.
-    fn try_alone(&mut self, cluster: &mut Cluster, found: &mut Findings) -> Result<(), BrokenAt> {
-        let (schedule, decided) = fair(cluster, 0, found)?;
-        if !decided {
-            let facts = format!("no node took a value as chosen in {} steps", schedule.len());
-            found.add(DECIDES.fails(facts), DECIDES.class, || schedule);
-            return Ok(());
-        }
-        let silent = cluster.rules.setup.acceptors.len() - cluster.rules.quorum;
-        if silent > 0 {
-            let (schedule, decided) = fair(cluster, silent, found)?;
-            if !decided {
-                let facts = format!("with {silent} silent, no node took a value as chosen");
-                found.add(QUORUM_IS_ENOUGH.fails(facts), QUORUM_IS_ENOUGH.class, || schedule);
-            }
+            self.report.add_broken(&broken, Some((cluster, &schedule)));
         }
         Ok(())
     }
 
     /// The same schedules several times, in one process and in a new one.
     fn repeat(&mut self, cluster: &mut Cluster, found: &mut Findings) -> Result<(), BrokenAt> {
-        let never = Budget { until: Instant::now() + self.options.time, interrupt: self.interrupt };
+        let until = Instant::now() + self.options.time;
+        let never = Budget { until, states_max: 0, interrupt: self.interrupt };
         let mut generator = ChaCha8Rng::seed_from_u64(self.options.seed);
         for _ in 0..REPEATED {
-            let schedule = random(cluster, &mut generator, &never, &mut Findings::default())?;
+            let schedule =
+                random(cluster, &mut generator, &never, &mut Findings::new(Class::Safety))?;
             together(cluster, &schedule, found, &DETERMINISTIC)?;
             if found.is_final() {
                 break;
@@ -271,6 +301,25 @@ impl Judgement<'_> {
         }
         Ok(())
     }
+}
+
+/// Fair schedules: a subject that decides nothing in them makes every search void.
+fn try_alone(cluster: &mut Cluster, found: &mut Findings) -> Result<(), BrokenAt> {
+    let (schedule, decided) = fair(cluster, 0, found)?;
+    if !decided {
+        let facts = format!("no node took a value as chosen in {} steps", schedule.len());
+        found.add(DECIDES.fails(facts), DECIDES.class, || schedule);
+        return Ok(());
+    }
+    let silent = cluster.rules.setup.acceptors.len() - cluster.rules.quorum;
+    if silent > 0 {
+        let (schedule, decided) = fair(cluster, silent, found)?;
+        if !decided {
+            let facts = format!("with {silent} silent, no node took a value as chosen");
+            found.add(QUORUM_IS_ENOUGH.fails(facts), QUORUM_IS_ENOUGH.class, || schedule);
+        }
+    }
+    Ok(())
 }
 
 /// Runs a schedule on the subject, with all nodes together, and compares the replies.
@@ -302,10 +351,10 @@ fn confirmed(cluster: &mut Cluster, mut found: Found) -> Result<Found, Broken> {
     }
     let of = (found.finding.claim, found.class);
     found.schedule = shorten(cluster, &found.schedule, of).map_err(|(broken, _)| broken)?;
-    let mut differing = Findings::default();
+    let mut differing = Findings::new(found.class);
     together(cluster, &found.schedule, &mut differing, &INDEPENDENT)
         .map_err(|(broken, _)| broken)?;
-    Ok(differing.0.pop().unwrap_or(found))
+    Ok(differing.all.pop().unwrap_or(found))
 }
 
 fn reported(cluster: &mut Cluster, found: &Found) -> Reported {
@@ -319,18 +368,26 @@ fn reported(cluster: &mut Cluster, found: &Found) -> Reported {
     }
 }
 
-fn of_broken(broken: &Broken, at: Option<(&mut Cluster, &Schedule)>) -> Reported {
-    let finding = REPLIES.fails(broken.to_string());
-    match at {
-        Some((cluster, schedule)) => {
-            reported(cluster, &Found { finding, class: REPLIES.class, schedule: schedule.clone() })
+impl Report {
+    /// Reports an adapter that broke, in a schedule if there was one.
+    fn add_broken(&mut self, broken: &Broken, at: Option<(&mut Cluster, &Schedule)>) {
+        if broken.is_bad_input() {
+            self.unusable = Some(broken.to_string());
+            return;
         }
-        None => Reported {
-            class: REPLIES.class,
-            claim: REPLIES.text,
-            facts: broken.to_string(),
-            steps: schedule::Shown::default(),
-            schedule: None,
-        },
+        let finding = REPLIES.fails(broken.to_string());
+        self.findings.push(match at {
+            Some((cluster, schedule)) => reported(
+                cluster,
+                &Found { finding, class: REPLIES.class, schedule: schedule.clone() },
+            ),
+            None => Reported {
+                class: REPLIES.class,
+                claim: REPLIES.text,
+                facts: finding.facts,
+                steps: schedule::Shown::default(),
+                schedule: None,
+            },
+        });
     }
 }

@@ -19,7 +19,7 @@
 //! - `memory`: the judge's memory of one node. `facts`: claims about several nodes. [`claims`]: all claims.
 //! - `cluster`: the nodes of a subject, one step at a time.
 //! - [`search`], `walk`: schedules. [`judge`](mod@judge): the judgement.
-//! - [`schedule`], [`report`]: for people and machines.
+//! - [`schedule`], [`report`], `junit`: for people and machines.
 //!
 //! This crate does not see our own implementation or our model. A bounded search finds no fault that needs more than its bounds.
 
@@ -27,6 +27,7 @@ pub mod claims;
 mod cluster;
 mod facts;
 pub mod judge;
+mod junit;
 mod memory;
 pub mod process;
 pub mod protocol;
@@ -35,5 +36,5 @@ pub mod schedule;
 pub mod search;
 mod walk;
 
-pub use cluster::Size;
+pub use cluster::{Counts, Size};
 pub use judge::{Options, judge};

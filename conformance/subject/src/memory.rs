@@ -12,7 +12,7 @@ use crate::{
         REMEMBERS_VOTE, REPORTS_TRULY, REPORTS_VOTE, RISES, RISES_AFTER_RESTART, ROUND_IS_KEPT,
         VOTES,
     },
-    facts::Fact,
+    facts::{Fact, Proposal},
     protocol::{
         Ballot, BallotForm, Capabilities, Entry, Field, Kind, Malformed, Message, Setup, Slot,
         Value, value,
@@ -251,12 +251,9 @@ impl Memory {
     ) {
         let Entry { slot, value, .. } = entry;
         let (text, slot) = (rules.text(ballot), *slot);
-        noticed.facts.push(Fact::Proposed {
-            proposer: name.clone(),
-            slot,
-            ballot: ballot.clone(),
-            value: value.clone(),
-        });
+        let (proposer, ballot_of) = (name.clone(), ballot.clone());
+        let proposal = Proposal { proposer, slot, ballot: ballot_of, value: value.clone() };
+        noticed.facts.push(Fact::Proposed(proposal));
         let before = self.proposed.insert((slot, ballot.clone()), value.clone());
         if let Some(before) = before {
             if before != *value {
@@ -273,15 +270,12 @@ impl Memory {
         }
         // A ballot that was never prepared stands on the promises for the one below, unless another proposer prepared one
         // between.
-        let base = match self.prepared.range(..=ballot).next_back() {
-            Some((base, _)) => base.clone(),
-            None => {
-                let facts =
-                    format!("{name} proposes at {text} and has prepared no ballot up to it");
-                noticed.findings.push(PROMISE_QUORUM.fails(facts));
-                return;
-            }
+        let Some((base, _)) = self.prepared.range(..=ballot).next_back() else {
+            let facts = format!("{name} proposes at {text} and has prepared no ballot up to it");
+            noticed.findings.push(PROMISE_QUORUM.fails(facts));
+            return;
         };
+        let base = base.clone();
         if base != *ballot {
             let (name, ballot) = (name.clone(), ballot.clone());
             noticed.facts.push(Fact::Skipped { proposer: name, base: base.clone(), ballot });
@@ -452,10 +446,9 @@ impl Reports {
     fn about(&self, slot: Slot) -> Report {
         match self.entries.get(&slot) {
             Some((Field::Just(ballot), value)) => Report::Vote(ballot.clone(), value.clone()),
-            Some((Field::Nothing, _)) => Report::NoVote,
             Some((Field::NotCarried, _)) => Report::Unknown,
             None if self.more || slot < self.first.max(self.decided_below) => Report::Unknown,
-            None => Report::NoVote,
+            Some((Field::Nothing, _)) | None => Report::NoVote,
         }
     }
 }

@@ -81,6 +81,13 @@ pub enum Broken {
     },
 }
 
+impl Broken {
+    /// Returns true if the command or the adapter is bad input, and nothing can be said of the subject.
+    pub fn is_bad_input(&self) -> bool {
+        matches!(self, Self::NotStarted { .. } | Self::Refused { .. })
+    }
+}
+
 /// A running adapter.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -202,7 +209,7 @@ impl Process {
 
     /// Reads what the adapter has written.
     fn read(&mut self) -> Result<(), Broken> {
-        let mut part = [0; 1 << 16];
+        let mut part = [0; 1 << 13];
         match self.output.read(&mut part) {
             Ok(0) => return Err(Broken::Ended),
             Ok(count) => self.unread.extend_from_slice(&part[..count]),

@@ -167,6 +167,7 @@ pub enum Durable {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "docs/subject-protocol.md describes each capability")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the protocol")]
 pub struct Capabilities {
     pub topology: Topology,
     pub sizes: Option<Vec<usize>>,
@@ -502,6 +503,11 @@ impl Message {
         }
     }
 
+    /// Returns true if the message is a Promise with a vote, or one that cannot say.
+    pub(crate) fn reports_vote(&self) -> bool {
+        self.kind == Kind::Promise && self.entries.iter().any(|entry| entry.vote != Field::Nothing)
+    }
+
     /// Returns true if acceptors answer the message.
     pub(crate) fn is_request(&self) -> bool {
         matches!(self.kind, Kind::Prepare | Kind::Accept)
@@ -511,7 +517,7 @@ impl Message {
     pub(crate) fn answering(mut self, answered: Option<&Self>) -> Self {
         if let Some(answered) = answered {
             if self.ballot.is_none() && self.kind != Kind::Nack {
-                self.ballot = answered.ballot.clone();
+                self.ballot.clone_from(&answered.ballot);
             }
             if self.kind == Kind::Promise {
                 self.first = answered.first;

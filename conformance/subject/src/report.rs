@@ -1,14 +1,14 @@
 //! The report about a subject, for people and for machines.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use indicatif::HumanCount;
-use quick_xml::escape::escape;
 use serde::{Serialize, Serializer};
 use verdict::Verdict;
 
 use crate::{
-    claims::{self, Class},
+    claims::Class,
+    cluster::Counts,
     schedule::{File, Shown},
     search::{Bounds, Explored},
 };
@@ -42,8 +42,12 @@ pub struct Report {
     pub random: u64,
     /// The number of requests to the subject.
     pub requests: u64,
-    /// True if the time or a signal ended the judgement before the first search was complete.
-    pub unfinished: bool,
+    /// The messages of the subject in all schedules.
+    pub messages: Counts,
+    /// The reason for which the command or the adapter is no input.
+    pub unusable: Option<String>,
+    /// True if only one schedule was run again.
+    pub rerun: bool,
     /// The reason for which a schedule could not be run again.
     pub impossible: Option<String>,
 }
@@ -76,56 +80,14 @@ impl Report {
         match self.class() {
             Some(Class::Vacuous) => Verdict::Inconclusive { why: "nothing is decided".to_owned() },
             Some(_) => Verdict::Violated,
-            None => match (&self.impossible, self.unfinished) {
-                (Some(why), _) => Verdict::Inconclusive { why: why.clone() },
-                (None, true) => Verdict::Inconclusive { why: "no search was complete".to_owned() },
-                (None, false) => Verdict::Holds,
+            None => match &self.impossible {
+                Some(why) => Verdict::Inconclusive { why: why.clone() },
+                None if !self.rerun && self.messages.votes_reported == 0 => Verdict::Inconclusive {
+                    why: "no promise reported a vote, so no proposer had to adopt one".to_owned(),
+                },
+                None => Verdict::Holds,
             },
         }
-    }
-}
-
-impl Report {
-    /// Returns the report as JUnit XML: one test case for each claim. A case fails if its claim does not hold.
-    pub fn junit(&self, time: Duration) -> String {
-        let failures = self.findings.len();
-        let mut cases = String::new();
-        for claim in claims::ALL {
-            let name = escape(claim.text);
-            let mut found =
-                self.findings.iter().filter(|finding| finding.claim == claim.text).peekable();
-            if found.peek().is_none() {
-                cases += &format!("  <testcase classname=\"paxos\" name=\"{name}\"/>\n");
-                continue;
-            }
-            cases += &format!("  <testcase classname=\"paxos\" name=\"{name}\">\n");
-            for Reported { class, facts, steps, .. } in found {
-                let steps = steps.to_string();
-                let (facts, steps) = (escape(facts), escape(&steps));
-                cases += &format!(
-                    "    <failure type=\"{class}\" message=\"{facts}\">{steps}</failure>\n"
-                );
-            }
-            cases += "  </testcase>\n";
-        }
-        // A report that is not conclusive must not look as if all claims hold.
-        let error = match self.verdict() {
-            Verdict::Inconclusive { why } if failures == 0 => {
-                let why = escape(&why);
-                cases += &format!(
-                    "  <testcase classname=\"paxos\" name=\"verdict\">\n    <error message=\"{why}\"/>\n  \
-                     </testcase>\n"
-                );
-                1
-            }
-            _ => 0,
-        };
-        let (tests, name) = (claims::ALL.len() + error, escape(&self.name));
-        let seconds = time.as_secs_f64();
-        format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"{name}\" tests=\"{tests}\" \
-             failures=\"{failures}\" errors=\"{error}\" time=\"{seconds:.3}\">\n{cases}</testsuite>\n"
-        )
     }
 }
 
@@ -195,6 +157,16 @@ impl fmt::Display for Report {
         for explored in &self.searches {
             writeln!(f, "searched: {explored}")?;
         }
+        if self.rerun {
+            return write!(f, "one schedule was run again");
+        }
+        let Counts { prepares, promises, votes_reported, accepts, accepted, others } =
+            self.messages;
+        writeln!(
+            f,
+            "messages: {prepares} prepare, {promises} promise ({votes_reported} with a vote), {accepts} accept, \
+             {accepted} accepted, {others} other"
+        )?;
         write!(
             f,
             "{} random schedules; {} requests to the subject",

@@ -154,26 +154,20 @@ fn describe(cluster: &Cluster, message: &Message) -> String {
         Kind::Decided => "decided",
         Kind::Other => "another message",
     };
-    let mut text = kind.to_owned();
-    if let Some(ballot) = &message.ballot {
-        text += " ";
-        text += &cluster.rules.text(ballot);
-    }
+    let ballot = message.ballot.as_ref().map(|ballot| cluster.rules.text(ballot));
     let several = message.entries.iter().any(|entry| entry.slot != 0);
-    for Entry { slot, vote, value } in &message.entries {
-        if several {
-            text += &format!(" slot {slot}");
-        }
-        match (vote, value) {
+    let entries = message.entries.iter().flat_map(|Entry { slot, vote, value }| {
+        let content = match (vote, value) {
             (Field::Just(vote), value) => {
                 let value = value.as_deref().unwrap_or("a value");
-                text += &format!(" with its vote for {value} at {}", cluster.rules.text(vote));
+                Some(format!("with its vote for {value} at {}", cluster.rules.text(vote)))
             }
-            (_, Some(value)) => text += &format!(" {value}"),
-            _ => {}
-        }
-    }
-    text
+            (_, value) => value.as_deref().map(str::to_owned),
+        };
+        [several.then(|| format!("slot {slot}")), content]
+    });
+    let words = [Some(kind.to_owned()), ballot].into_iter().chain(entries).flatten();
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Returns a schedule for a file.
@@ -258,14 +252,16 @@ impl File {
                 return Ok(again);
             }
         };
-        let mut state = State::first(&cluster);
+        // The numbers of messages have to be known before the subject sends them.
+        let mut inputs = Vec::new();
         for (place, step) in (1..).zip(&self.steps) {
-            let Some((node, input)) = self
-                .input(&mut cluster, step)
-                .map_err(|error| NoSchedule(format!("step {place}: {error}: {step}")))?
-            else {
-                continue; // A crash is one step together with the restart that follows.
-            };
+            let input = Self::input(&mut cluster, step);
+            let input = input.map_err(|why| NoSchedule(format!("step {place}: {why}: {step}")))?;
+            // A crash is one step together with the restart that follows.
+            inputs.extend(input.map(|(node, input)| (place, node, input)));
+        }
+        let mut state = State::first(&cluster);
+        for (place, node, input) in inputs {
             let local = state.locals[node];
             let possible = match input {
                 Input::Deliver(id) => state.messages.contains(&id) && cluster.may_take(local, id),
@@ -297,7 +293,7 @@ impl File {
         Ok(again)
     }
 
-    fn input(&self, cluster: &mut Cluster, step: &Json) -> Result<Option<(Node, Input)>, String> {
+    fn input(cluster: &mut Cluster, step: &Json) -> Result<Option<(Node, Input)>, String> {
         let text = |name: &str| step[name].as_str().ok_or_else(|| format!("{name:?} is missing"));
         let at = text("at")?;
         let node = (0..cluster.nodes()).find(|node| **cluster.name(*node) == *at);

@@ -22,8 +22,6 @@ use crate::{
     protocol::Kind,
 };
 
-/// The most states of a search. A visited state takes some fifty bytes.
-const STATES_MAX: usize = 8_000_000;
 /// The most states with the same number of steps. Each takes some hundred bytes until its steps were taken.
 const LEVEL_MAX: usize = 2_000_000;
 
@@ -45,10 +43,12 @@ pub struct Bounds {
     pub loses_nacks: bool,
 }
 
-/// The moment at which a search ends, and a request to end it.
+/// The limits of a search, and a request to end it.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget<'a> {
     pub(crate) until: Instant,
+    /// The most states. A visited state takes some fifty bytes.
+    pub(crate) states_max: usize,
     pub(crate) interrupt: &'a Interrupt,
 }
 
@@ -67,10 +67,18 @@ pub(crate) struct Found {
 }
 
 /// The first finding for each claim.
-#[derive(Debug, Default)]
-pub(crate) struct Findings(pub(crate) Vec<Found>);
+#[derive(Debug)]
+pub(crate) struct Findings {
+    pub(crate) all: Vec<Found>,
+    /// A finding of this class, or of one before it, ends the search.
+    last: Class,
+}
 
 impl Findings {
+    pub(crate) fn new(last: Class) -> Self {
+        Self { all: Vec::new(), last }
+    }
+
     /// Keeps a finding, unless one for the same claim is known, with a schedule that is not longer.
     pub(crate) fn add(
         &mut self,
@@ -79,17 +87,17 @@ impl Findings {
         schedule: impl FnOnce() -> Schedule,
     ) {
         if !self.has(finding.claim, class) {
-            self.0.push(Found { finding, class, schedule: schedule() });
+            self.all.push(Found { finding, class, schedule: schedule() });
         }
     }
 
     fn has(&self, claim: &Claim, class: Class) -> bool {
-        self.0.iter().any(|found| found.finding.claim == claim && found.class == class)
+        self.all.iter().any(|found| found.finding.claim == claim && found.class == class)
     }
 
     /// Returns true if there is a finding that ends the search.
     pub(crate) fn is_final(&self) -> bool {
-        self.0.iter().any(|found| found.class <= Class::Safety)
+        self.all.iter().any(|found| found.class <= self.last)
     }
 }
 
@@ -290,7 +298,10 @@ fn explore_beside(
             explored.states = search.visited.len();
             if count % 64 == 0 {
                 progress(explored);
-                if budget.is_spent() || explored.states > STATES_MAX || next.len() > LEVEL_MAX {
+                if budget.is_spent()
+                    || explored.states > budget.states_max
+                    || next.len() > LEVEL_MAX
+                {
                     return Ok(Some(explored));
                 }
             }
@@ -324,7 +335,8 @@ pub(crate) fn explore_rounds(
             search.round(*place, state, &mut next)?;
             explored.states = search.visited.len();
             progress(explored);
-            if search.found.is_final() || budget.is_spent() {
+            let is_over = budget.is_spent() || explored.states > budget.states_max;
+            if is_over || search.found.is_final() {
                 return Ok(explored);
             }
         }
@@ -361,13 +373,8 @@ impl<'a> Search<'a> {
     /// Takes all rounds that may come next.
     fn round(&mut self, place: usize, state: &State, next: &mut Vec<At>) -> Result<(), BrokenAt> {
         for proposer in 0..self.cluster.nodes() {
-            for input in self.inputs(state, proposer) {
-                if !matches!(input, Input::Propose(_) | Input::Timer(_)) {
-                    continue;
-                }
-                let begun = (place, state.clone());
-                let Some((begun, sent)) = self.pass(&begun, proposer, input)? else { continue };
-                let prepares = self.of_kind(&sent, Kind::Prepare);
+            for begun in self.begun(place, state, proposer)? {
+                let (begun, prepares) = begun;
                 let (acceptors, quorum) = (prepares.len(), self.cluster.rules.quorum);
                 for count in [quorum, acceptors]
                     .into_iter()
@@ -381,6 +388,32 @@ impl<'a> Search<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Returns the beginnings of a round: a client asks, or a timer fires, or one after the other, and the proposer prepares.
+    fn begun(
+        &mut self,
+        place: usize,
+        state: &State,
+        proposer: Node,
+    ) -> Result<Vec<(At, Vec<MessageId>)>, BrokenAt> {
+        let (mut begun, mut open) = (Vec::new(), vec![((place, state.clone()), false)]);
+        while let Some((at, asked)) = open.pop() {
+            for input in self.inputs(&at.1, proposer) {
+                let asks = matches!(input, Input::Propose(_));
+                if asked && asks || !asks && !matches!(input, Input::Timer(_)) {
+                    continue;
+                }
+                let Some((after, sent)) = self.pass(&at, proposer, input)? else { continue };
+                let prepares = self.of_kind(&sent, Kind::Prepare);
+                if !prepares.is_empty() {
+                    begun.push((after, prepares));
+                } else if asks {
+                    open.push((after, true));
+                }
+            }
+        }
+        Ok(begun)
     }
 
     /// Lets acceptors promise, and the proposer propose.

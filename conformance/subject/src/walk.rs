@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     claims::{Claim, Class},
-    cluster::{Cluster, Input, MessageId, Node},
+    cluster::{Cluster, Input, MessageId, Node, Sent},
     search::{BrokenAt, Budget, Findings, Schedule, State},
 };
 
@@ -48,6 +48,20 @@ impl<'a> Walk<'a> {
     fn own_inputs(&self, node: Node) -> Vec<Input> {
         self.cluster.own_inputs(self.state.locals[node])
     }
+
+    /// Returns the next step while no message is on its way: a client asks `first`, or a timer fires.
+    fn on_its_own(&self, first: Node, others: impl Iterator<Item = Node>) -> Option<(Node, Input)> {
+        let nodes = [first].into_iter().chain(others);
+        let inputs =
+            nodes.flat_map(|node| self.own_inputs(node).into_iter().map(move |it| (node, it)));
+        let inputs: Vec<_> = inputs.collect();
+        // A request without an effect is repeated after a timer has fired.
+        let repeats = matches!(self.schedule.last(), Some((_, Input::Propose(_))));
+        let is_wish =
+            |it: &&(Node, Input)| !repeats && it.0 == first && matches!(it.1, Input::Propose(_));
+        let is_timer = |it: &&(Node, Input)| matches!(it.1, Input::Timer(_));
+        inputs.iter().find(is_wish).or_else(|| inputs.iter().find(is_timer)).copied()
+    }
 }
 
 /// Runs a schedule in which the first proposer alone has a value, each message arrives once and in order, and timers fire when no
@@ -66,39 +80,19 @@ pub(crate) fn fair(
     let mut walk = Walk::new(cluster);
     let mut on_their_way = VecDeque::new();
     while walk.schedule.len() < FAIR_STEPS_MAX && !walk.state.has_decided(walk.cluster) {
-        let (node, input) = match on_their_way.pop_front() {
-            Some(id) => {
-                let to = walk.cluster.message(id).to;
-                if !is_silent[to] {
-                    (to, Input::Deliver(id))
-                } else if walk.own_inputs(walk.cluster.message(id).from).contains(&Input::Fail(id))
-                {
-                    (walk.cluster.message(id).from, Input::Fail(id))
-                } else {
-                    continue;
-                }
+        let next = if let Some(id) = on_their_way.pop_front() {
+            let Sent { from, to, .. } = *walk.cluster.message(id);
+            let lost = (from, Input::Fail(id));
+            match is_silent[to] {
+                false => Some((to, Input::Deliver(id))),
+                true if walk.own_inputs(from).contains(&lost.1) => Some(lost),
+                true => continue,
             }
-            None => {
-                let others =
-                    (0..walk.cluster.nodes()).filter(|node| *node != first && !is_silent[*node]);
-                let mut inputs = [first].into_iter().chain(others).flat_map(|node| {
-                    let inputs = walk.own_inputs(node).into_iter();
-                    inputs.map(move |input| (node, input))
-                });
-                let mut wishes = inputs
-                    .clone()
-                    .filter(|(node, input)| *node == first && matches!(input, Input::Propose(_)));
-                // A request without an effect is repeated after a timer has fired.
-                let repeats = matches!(walk.schedule.last(), Some((_, Input::Propose(_))));
-                let wish = if repeats { None } else { wishes.next() };
-                let next =
-                    wish.or_else(|| inputs.find(|(_, input)| matches!(input, Input::Timer(_))));
-                match next {
-                    Some(next) => next,
-                    None => break,
-                }
-            }
+        } else {
+            let others = (0..walk.cluster.nodes()).filter(|it| *it != first && !is_silent[*it]);
+            walk.on_its_own(first, others)
         };
+        let Some((node, input)) = next else { break };
         if matches!(input, Input::Deliver(id) if !walk.cluster.may_take(walk.state.locals[node], id))
         {
             continue;
@@ -121,6 +115,7 @@ pub(crate) fn random(
     let repetition = *[0.0, 0.1, 0.3].choose(random).expect("there are some");
     let restarts = *[0.0, 0.02, 0.1].choose(random).expect("there are some");
     let own = *[0.05, 0.15, 0.4].choose(random).expect("there are some");
+    cluster.follow(true).map_err(|broken| (broken, Vec::new()))?;
     let mut walk = Walk::new(cluster);
     let mut on_their_way: Vec<MessageId> = Vec::new();
     for _ in 0..RANDOM_STEPS_MAX {
@@ -156,7 +151,9 @@ pub(crate) fn random(
             break;
         }
     }
-    Ok(walk.schedule)
+    let Walk { cluster, schedule, .. } = walk;
+    cluster.follow(false).map_err(|broken| (broken, schedule.clone()))?;
+    Ok(schedule)
 }
 
 /// Takes the steps of a schedule that are possible. Returns the steps up to the first finding for a claim, if there is one.
@@ -177,9 +174,9 @@ fn taken_to(
         if !possible {
             return Ok(None);
         }
-        let mut found = Findings::default();
+        let mut found = Findings::new(class);
         walk.take(*node, *input, &mut found)?;
-        if found.0.iter().any(|it| it.finding.claim == claim && it.class == class) {
+        if found.all.iter().any(|it| it.finding.claim == claim && it.class == class) {
             return Ok(Some(walk.schedule));
         }
     }

@@ -137,9 +137,11 @@ impl Binary {
         output.expect("there is a shell")
     }
 
-    /// Fails unless the arguments are accepted. With `--help` at their end the command does nothing else.
+    /// Fails unless the arguments are accepted. With `--help` the command does nothing else. Behind `--` are the arguments of
+    /// another program.
     pub(crate) fn parse(&self, arguments: &str) -> Result<(), String> {
-        let output = self.run(&format!("{arguments} --help"), root());
+        let own = arguments.split_once(" -- ").map_or(arguments, |(own, _)| own);
+        let output = self.run(&format!("{own} --help"), root());
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() { Ok(()) } else { Err(format!("{arguments}: {complaint}")) }
     }
@@ -267,17 +269,20 @@ pub(crate) fn try_document(name: &str, binary: &Binary) -> (usize, usize) {
     (ran, parsed)
 }
 
-/// A new folder that has what the commands read: specifications and traces.
+/// A new folder that has what the commands read: specifications, traces and adapters.
 fn folder(name: &str, binary: &Binary) -> PathBuf {
     let program = Path::new(binary.path).file_name().expect("a binary has a name");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).join(program);
     if folder.exists() {
         fs::remove_dir_all(&folder).expect("an earlier run left it");
     }
-    for from in ["model/specs", "conformance/traces"] {
+    for from in ["model/specs", "conformance/traces", "conformance/adapters/python"] {
         fs::create_dir_all(folder.join(from)).expect("there is room");
         for file in fs::read_dir(root().join(from)).expect("it is in the repository") {
             let file = file.expect("it can be read");
+            if file.path().is_dir() {
+                continue;
+            }
             fs::copy(file.path(), folder.join(from).join(file.file_name())).expect("there is room");
         }
     }

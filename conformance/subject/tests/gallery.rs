@@ -1,0 +1,141 @@
+//! Each bug of the gallery gets the verdict that its line names.
+//!
+//! The gallery is `conformance/adapters/python/gallery.py`. Its last column but one is the headline. The tests need python3.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use paxos_subject::{
+    Options,
+    claims::Class,
+    judge::{judge, rerun},
+    process::Limits,
+    report::Report,
+    schedule::File,
+};
+use verdict::{Interrupt, Verdict};
+
+/// The time in which a bug has to be found. The slowest takes some seconds on an idle machine.
+const TIME: Duration = Duration::from_mins(4);
+/// The time for a subject without a bug. All of it is used.
+const SHORT: Duration = Duration::from_secs(6);
+
+fn adapter(name: &str, arguments: &[&str]) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../adapters/python").join(name);
+    let path = path.to_str().expect("the path is text");
+    ["python3", path].iter().chain(arguments).map(|it| (*it).to_owned()).collect()
+}
+
+fn options(command: Vec<String>, time: Duration, stop_at: Class) -> Options {
+    // Other programs may take the machine for some seconds, so only a bug that hangs has little time for a reply.
+    let hangs = command.last().is_some_and(|bug| bug == "hangs");
+    let reply = Duration::from_secs(if hangs { 3 } else { 60 });
+    let limits = Limits { reply, reply_bytes: 1 << 20, memory_bytes: 400 << 20 };
+    Options { command, limits, time, seed: 1, stop_at }
+}
+
+fn judged(options: &Options) -> Report {
+    judge(options, &Interrupt::default(), |_| ())
+}
+
+/// Returns false, and says so, if there is no Python.
+fn has_python() -> bool {
+    let found =
+        Command::new("python3").arg("--version").output().is_ok_and(|it| it.status.success());
+    if !found {
+        println!("python3 is missing, so nothing was tried");
+    }
+    found
+}
+
+/// A bug, and the class that its headline names. A bug that is harmless has none.
+struct Bug {
+    name: String,
+    expected: Option<Class>,
+}
+
+fn gallery() -> Vec<Bug> {
+    let list = adapter("gallery.py", &["--list"]);
+    let output = Command::new(&list[0]).args(&list[1..]).output().expect("python3 runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let bug = |line: &str| {
+        let fields: Vec<_> = line.split('\t').collect();
+        let [name, _, headline, _] = fields[..] else { panic!("{line}") };
+        let expected = match headline {
+            "pass" => None,
+            class => Some(serde_json::from_value(class.into()).expect("a class")),
+        };
+        Bug { name: name.to_owned(), expected }
+    };
+    text.lines().map(bug).collect()
+}
+
+/// Judges every second bug, from the first or from the second, so that two cores share the work.
+fn judge_from(first: usize) {
+    if !has_python() {
+        return;
+    }
+    let bugs = gallery();
+    assert!(bugs.len() >= 40, "{} bugs", bugs.len());
+    for Bug { name, expected } in bugs.into_iter().skip(first).step_by(2) {
+        let command = adapter("gallery.py", &[&name]);
+        let options = match expected {
+            Some(class) => options(command, TIME, class.max(Class::Safety)),
+            None => options(command, SHORT, Class::Safety),
+        };
+        let report = judged(&options);
+        assert_eq!(report.unusable, None, "{name}");
+        assert_eq!(report.class(), expected, "{name}: {report}");
+        for finding in &report.findings {
+            // A finding of another class is about several runs, or about the process.
+            let of_one_run =
+                [Class::Safety, Class::Fault, Class::Contract].contains(&finding.class);
+            if let Some(schedule) = finding.schedule.as_ref().filter(|_| of_one_run) {
+                let again = rerun(schedule, &options.command, options.limits).expect("a schedule");
+                let found = again.findings.iter().any(|it| it.claim == finding.claim);
+                assert!(found, "{name}: {again}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bugs_with_even_numbers() {
+    judge_from(0);
+}
+
+#[test]
+fn the_bugs_with_odd_numbers() {
+    judge_from(1);
+}
+
+/// The template has no bug, and the search has tried something.
+#[test]
+fn the_template_passes() {
+    if !has_python() {
+        return;
+    }
+    let report = judged(&options(adapter("template.py", &[]), SHORT, Class::Liveness));
+    assert_eq!(report.verdict(), Verdict::Holds, "{report}");
+    assert!(report.searches.iter().any(|it| it.states > 100), "{report}");
+    assert!(report.messages.votes_reported > 0, "{report}");
+    // A claim that holds is a test case without a failure.
+    let junit = report.junit(Duration::from_secs(1));
+    assert!(junit.contains("failures=\"0\" errors=\"0\""), "{junit}");
+}
+
+/// A schedule of a bug shows nothing on a subject that does not have the bug.
+#[test]
+fn a_schedule_of_a_bug_is_harmless_for_a_correct_subject() {
+    if !has_python() {
+        return;
+    }
+    let options = options(adapter("gallery.py", &["votes-below-promise"]), TIME, Class::Safety);
+    let report = judged(&options);
+    let first = report.findings.first().expect("the bug is found");
+    let junit = report.junit(Duration::from_secs(1));
+    assert!(junit.contains("failures=\"1\" errors=\"0\""), "{junit}");
+    let file = serde_json::to_string(first.schedule.as_ref().expect("it has a schedule"));
+    let file = File::read(&file.expect("it is JSON")).expect("a schedule");
+    let report = rerun(&file, &adapter("template.py", &[]), options.limits).expect("a schedule");
+    assert!(report.findings.is_empty(), "{report}");
+}
