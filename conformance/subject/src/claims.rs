@@ -22,7 +22,7 @@ pub enum Class {
     Vacuous,
 }
 
-/// What a subject has to do.
+/// A rule that a subject has to keep.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The class of a finding that contradicts the claim.
@@ -114,7 +114,7 @@ pub static RISES_AFTER_RESTART: Claim =
     claim(Class::Safety, "the ballots of a proposer rise, also after a restart");
 /// The caller has to keep the round.
 pub static ROUND_IS_KEPT: Claim =
-    claim(Class::Contract, "a caller keeps the round of a proposer that starts again");
+    claim(Class::Contract, "no ballot is used again after a restart, which is left to the caller");
 /// Legal events do not end a node.
 pub static NO_FAULT: Claim = unless_reused(Class::Fault, "no legal event ends a node");
 /// An acceptor votes if it may.

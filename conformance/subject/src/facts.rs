@@ -1,4 +1,4 @@
-//! What the nodes of a run have done, and the claims about several nodes together.
+//! The deeds of the nodes of a run, as facts, and the claims about several nodes together.
 
 use std::collections::BTreeSet;
 

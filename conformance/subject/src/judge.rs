@@ -20,6 +20,8 @@ use crate::{
 
 /// The number of random schedules after which one is run on the subject with all nodes together.
 const TOGETHER: u64 = 64;
+/// The time to leave out the steps that a finding does not need.
+const SHORTEN: Duration = Duration::from_secs(10);
 /// The number of schedules by which determinism is checked.
 const REPEATED: u64 = 5;
 
@@ -70,7 +72,7 @@ const fn size(acceptors: usize, proposers: usize) -> Size {
     Size { acceptors, proposers }
 }
 
-/// What to judge, and how long.
+/// The subject to judge, and the time for it.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The command of the adapter, with its arguments.
@@ -131,9 +133,7 @@ pub fn rerun(file: &File, command: &[String], limits: Limits) -> Result<Report, 
     if let Some(broken) = again.broken {
         report.add_broken(&broken, Some((&mut cluster, &again.schedule)));
     }
-    report.impossible = again
-        .impossible
-        .map(|step| format!("step {step} is not possible: the subject does something else before"));
+    report.impossible = again.impossible;
     report.findings.sort_by_key(|finding| finding.class);
     report.requests = cluster.requests;
     Ok(report)
@@ -183,6 +183,7 @@ impl Judgement<'_> {
         self.random(&mut clusters, &mut generator, u64::MAX, &budget, progress)?;
         for (_, cluster) in &clusters {
             cluster.count(&mut self.report.messages);
+            self.report.requests += cluster.requests;
         }
         Ok(())
     }
@@ -274,7 +275,7 @@ impl Judgement<'_> {
                 .iter()
                 .any(|it| it.class == found.class && it.claim == found.finding.claim.text);
             if !known {
-                let confirmed = confirmed(cluster, found)?;
+                let confirmed = confirmed(cluster, found, self.interrupt)?;
                 self.report.findings.push(reported(cluster, &confirmed));
             }
         }
@@ -343,14 +344,14 @@ fn together(
 
 /// Shortens the schedule of a finding, and runs it on the subject with all nodes together. If the replies differ, then the
 /// finding is that.
-fn confirmed(cluster: &mut Cluster, mut found: Found) -> Result<Found, Broken> {
+fn confirmed(cluster: &mut Cluster, found: Found, interrupt: &Interrupt) -> Result<Found, Broken> {
     if matches!(found.class, Class::Nondeterministic | Class::Vacuous)
         || *found.finding.claim == QUORUM_IS_ENOUGH
     {
         return Ok(found);
     }
-    let of = (found.finding.claim, found.class);
-    found.schedule = shorten(cluster, &found.schedule, of).map_err(|(broken, _)| broken)?;
+    let budget = Budget { until: Instant::now() + SHORTEN, states_max: 0, interrupt };
+    let found = shorten(cluster, &found, &budget).map_err(|(broken, _)| broken)?;
     let mut differing = Findings::new(found.class);
     together(cluster, &found.schedule, &mut differing, &INDEPENDENT)
         .map_err(|(broken, _)| broken)?;

@@ -1,4 +1,4 @@
-//! What the judge remembers of one node: the events and messages of that node, and the claims that they contradict.
+//! The memory of the judge about one node: the events and messages of that node, and the claims that they contradict.
 //!
 //! Claims about several nodes are in [`facts`](crate::facts).
 
@@ -37,7 +37,7 @@ impl Rules {
 /// The name of a node.
 pub(crate) type Name = std::rc::Rc<str>;
 
-/// What an acceptor has reported about a slot.
+/// The report of an acceptor about a slot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Report {
     NoVote,
@@ -55,7 +55,7 @@ struct Reports {
     more: bool,
 }
 
-/// What the judge remembers of a node. It follows from the events and replies of the node.
+/// The memory of the judge about a node. It follows from the events and replies of the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Memory {
     pub(crate) restarts: u32,
@@ -65,7 +65,10 @@ pub(crate) struct Memory {
     /// The slots of a Promise that was sent in parts.
     parts: BTreeMap<Ballot, BTreeMap<Slot, Entry>>,
     decided: BTreeMap<Slot, Value>,
+    /// The values that clients have asked the node for.
     pub(crate) asked: BTreeSet<Value>,
+    /// The number of requests of clients since the node has started.
+    pub(crate) asks: u32,
     /// The ballots that the node has prepared, with the number of restarts before.
     prepared: BTreeMap<Ballot, u32>,
     /// Ballots that an Accept has promised in advance.
@@ -74,7 +77,7 @@ pub(crate) struct Memory {
     proposed: BTreeMap<(Slot, Ballot), Option<Value>>,
 }
 
-/// What a step of a node adds.
+/// The findings and facts that a step of a node adds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Noticed {
     pub(crate) findings: Vec<Finding>,
@@ -321,7 +324,7 @@ impl Memory {
         noticed: &mut Noticed,
     ) {
         let votes = self.votes.entry(entry.slot).or_default();
-        if votes.contains_key(ballot) {
+        if votes.get(ballot).is_some_and(|cast| *cast == entry.value) {
             return; // A vote that was cast may be acknowledged again.
         }
         if let Some(promised) = self.promised.as_ref().filter(|it| *it > ballot) {
@@ -368,22 +371,26 @@ impl Memory {
             Json::Null => Ok(None),
             json => Ballot::read(json, proposers).map(Some),
         };
-        if seen("promised") && state.get("promised").is_some() {
-            let promised = ballot(&state["promised"])?;
-            if promised < self.promised {
-                let facts = format!(
-                    "{name} reports {}, and has promised or voted at {}",
-                    promised.as_ref().map_or("no promise".to_owned(), |it| rules.text(it)),
-                    self.promised.as_ref().map_or_else(String::new, |it| rules.text(it))
-                );
-                noticed.findings.push(REMEMBERS_PROMISE.fails(facts));
-            }
-            self.promised = self.promised.take().max(promised);
-        }
         let entries: Vec<(Slot, &Json)> = match state["slots"].as_array() {
             Some(slots) => slots.iter().map(|it| (it["s"].as_u64().unwrap_or(0), it)).collect(),
             None => vec![(0, state)],
         };
+        if seen("promised") && seen("accepted") && state.get("promised").is_some() {
+            // An acceptor may keep its promise and the ballots of its votes apart, and heed the highest.
+            let votes = entries.iter().map(|(_, entry)| ballot(&entry["accepted"]["b"]));
+            let mut ballots = votes.collect::<Result<Vec<_>, _>>()?;
+            ballots.push(ballot(&state["promised"])?);
+            let heeded = ballots.into_iter().max().flatten();
+            if heeded < self.promised && self.decided.is_empty() {
+                let text = |ballot: &Option<Ballot>| {
+                    ballot.as_ref().map_or("nothing".to_owned(), |it| rules.text(it))
+                };
+                let (before, now) = (text(&self.promised), text(&heeded));
+                let facts = format!("{name} has promised or voted at {before}, and reports {now}");
+                noticed.findings.push(REMEMBERS_PROMISE.fails(facts));
+            }
+            self.promised = self.promised.take().max(heeded);
+        }
         for (slot, entry) in entries {
             let decided = !entry["decided"].is_null() || self.decided.contains_key(&slot);
             if !seen("accepted") || entry.get("accepted").is_none() || decided {

@@ -75,17 +75,17 @@ pub struct Setup {
     pub host: Vec<String>,
     /// The seed of all randomness.
     pub seed: u64,
-    /// What nodes find on their disks.
+    /// The contents of the disks of nodes.
     pub store: Map<String, Json>,
 }
 
-/// What an adapter says about itself.
+/// The first reply of an adapter, about itself.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Hello {
     /// The name of the implementation.
     #[serde(rename = "impl")]
     pub name: String,
-    /// What it can do.
+    /// Its capabilities.
     #[serde(default)]
     pub caps: Capabilities,
 }
@@ -163,7 +163,7 @@ pub enum Durable {
     Round,
 }
 
-/// What an implementation can do. An absent field has its default.
+/// The capabilities of an implementation. An absent field has its default.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "docs/subject-protocol.md describes each capability")]

@@ -158,6 +158,9 @@ impl fmt::Display for Report {
             writeln!(f, "searched: {explored}")?;
         }
         if self.rerun {
+            if let Some(why) = &self.impossible {
+                writeln!(f, "{why}")?;
+            }
             return write!(f, "one schedule was run again");
         }
         let Counts { prepares, promises, votes_reported, accepts, accepted, others } =
@@ -165,7 +168,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "messages: {prepares} prepare, {promises} promise ({votes_reported} with a vote), {accepts} accept, \
-             {accepted} accepted, {others} other"
+             {accepted} accepted, {others} nack and other"
         )?;
         write!(
             f,

@@ -8,7 +8,7 @@ use space_time::{Arrow, Diagram};
 
 use crate::{
     claims::{Class, Finding},
-    cluster::{Cluster, Input, MessageId, Node, Transition},
+    cluster::{Cluster, Input, MessageId, Node, Sent, Transition},
     process::{Broken, Limits},
     protocol::{Entry, Field, Kind, Message, Setup},
     search::{Schedule, State},
@@ -130,6 +130,26 @@ fn event(cluster: &Cluster, input: Input) -> String {
     }
 }
 
+/// Returns the reason for which a step of a file is not possible.
+fn impossible(cluster: &Cluster, place: usize, node: Node, input: Input) -> String {
+    let name = cluster.name(node);
+    let why = match input {
+        Input::Deliver(id) => {
+            let Sent { from, message, .. } = cluster.message(id);
+            format!("{} has not sent {} to {name}", cluster.name(*from), describe(cluster, message))
+        }
+        Input::Propose(place) => {
+            format!("{name} cannot be asked for {} now", cluster.wishes[place].1)
+        }
+        Input::Timer(timer) => {
+            format!("the timer {} of {name} is not armed", cluster.timer_name(timer))
+        }
+        Input::Fail(_) => format!("{name} does not wait for this message"),
+        Input::Restart => format!("{name} cannot start again"),
+    };
+    format!("step {place} is not possible: {why}")
+}
+
 /// Returns the messages of a step. Equal messages to several nodes are one line.
 fn sends(cluster: &Cluster, step: &Rc<Transition>) -> Vec<String> {
     let mut lines: Vec<(String, Vec<String>)> = Vec::new();
@@ -214,8 +234,8 @@ pub(crate) struct Again {
     pub(crate) schedule: Schedule,
     pub(crate) findings: Vec<(Finding, Class, usize)>,
     pub(crate) broken: Option<Broken>,
-    /// The step that the subject does not offer any more, counted from 1.
-    pub(crate) impossible: Option<usize>,
+    /// The first step that is not possible, and the reason.
+    pub(crate) impossible: Option<String>,
 }
 
 impl File {
@@ -254,21 +274,21 @@ impl File {
         };
         // The numbers of messages have to be known before the subject sends them.
         let mut inputs = Vec::new();
-        for (place, step) in (1..).zip(&self.steps) {
+        for step in &self.steps {
             let input = Self::input(&mut cluster, step);
-            let input = input.map_err(|why| NoSchedule(format!("step {place}: {why}: {step}")))?;
+            let input = input.map_err(|why| NoSchedule(format!("{why}: {step}")))?;
             // A crash is one step together with the restart that follows.
-            inputs.extend(input.map(|(node, input)| (place, node, input)));
+            inputs.extend(input);
         }
         let mut state = State::first(&cluster);
-        for (place, node, input) in inputs {
+        for (place, (node, input)) in (1..).zip(inputs) {
             let local = state.locals[node];
             let possible = match input {
                 Input::Deliver(id) => state.messages.contains(&id) && cluster.may_take(local, id),
                 own => cluster.own_inputs(local).contains(&own),
             };
             if !possible {
-                again.impossible = Some(place);
+                again.impossible = Some(impossible(&cluster, place, node, input));
                 break;
             }
             again.schedule.push((node, input));

@@ -129,8 +129,6 @@ pub(crate) struct State {
     reuse: bool,
     /// The sum of the hashes of all parts. Equal states have equal sums.
     sum: u128,
-    /// The node that has ended, if one has.
-    down: Option<Node>,
 }
 
 impl State {
@@ -139,7 +137,7 @@ impl State {
         let sum =
             locals.iter().fold(0, |sum: u128, local| sum.wrapping_add(hash(LOCAL, local.number())));
         let (messages, facts) = (Vec::new(), Vec::new());
-        Self { locals, messages, facts, ballots: 0, reuse: false, sum, down: None }
+        Self { locals, messages, facts, ballots: 0, reuse: false, sum }
     }
 
     /// Returns the sum that the state has after a step.
@@ -168,13 +166,13 @@ impl State {
         }
         let mut findings = step.findings.clone();
         self.reuse |= step.reuse;
-        self.down = self.down.or(step.fault.then_some(node));
         findings.extend(self.notice(cluster, step));
         let class = |finding: Finding| {
             let class = finding.claim.class_after(self.reuse);
             (finding, class)
         };
-        findings.into_iter().map(class).collect()
+        // One step often contradicts several claims of a class in the same way. The first is the closest to the cause.
+        findings.into_iter().map(class).unique_by(|(_, class)| *class).collect()
     }
 
     /// Takes the facts of a step, and returns what they contradict.
@@ -194,11 +192,6 @@ impl State {
             self.ballots = prepared.unique().count();
         }
         contradictions(&cluster.rules, &all, &new)
-    }
-
-    /// Returns true if a node has ended.
-    pub(crate) fn is_down(&self, node: Node) -> bool {
-        self.down == Some(node)
     }
 
     /// Returns true if a node has taken a value as chosen.
@@ -240,7 +233,7 @@ struct Search<'a> {
     cluster: &'a mut Cluster,
     bounds: Bounds,
     found: &'a mut Findings,
-    /// How each visited state was reached first.
+    /// The step by which each visited state was reached first.
     entries: Vec<Entry>,
     visited: HashSet<u128>,
     /// Nodes that only learn, and have sent nothing.
@@ -577,7 +570,10 @@ impl<'a> Search<'a> {
         let restarts: u32 = state.locals.iter().map(|local| cluster.restarts(*local)).sum();
         let allowed = |input: &Input| match input {
             Input::Restart => restarts < self.bounds.restarts,
-            Input::Propose(wish) => cluster.round_of(*wish) < self.bounds.wishes,
+            // A proposer that starts again may get another value.
+            Input::Propose(wish) => {
+                cluster.round_of(*wish) < self.bounds.wishes + cluster.restarts(local) as usize
+            }
             Input::Timer(_) => (cluster.fired(local) as usize) < self.bounds.ballots,
             _ => true,
         };

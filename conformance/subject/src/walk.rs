@@ -6,9 +6,9 @@ use rand::{RngExt as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    claims::{Claim, Class},
+    claims::{Claim, Class, Finding},
     cluster::{Cluster, Input, MessageId, Node, Sent},
-    search::{BrokenAt, Budget, Findings, Schedule, State},
+    search::{BrokenAt, Budget, Findings, Found, Schedule, State},
 };
 
 /// The most steps of a fair schedule.
@@ -147,61 +147,96 @@ pub(crate) fn random(
             continue;
         }
         on_their_way.extend(walk.take(node, input, found)?);
-        if walk.state.is_down(node) {
-            break;
-        }
     }
     let Walk { cluster, schedule, .. } = walk;
     cluster.follow(false).map_err(|broken| (broken, schedule.clone()))?;
     Ok(schedule)
 }
 
-/// Takes the steps of a schedule that are possible. Returns the steps up to the first finding for a claim, if there is one.
-fn taken_to(
+/// A schedule that leads to a finding, and the messages that each of its steps has sent.
+struct Taken {
+    schedule: Schedule,
+    sent: Vec<Vec<MessageId>>,
+    finding: Finding,
+}
+
+impl Taken {
+    /// Returns the step that has sent a message, and the place of the message among those of the step.
+    fn origin(&self, id: MessageId) -> Option<(usize, usize)> {
+        let place = |sent: &Vec<MessageId>| sent.iter().position(|it| *it == id);
+        self.sent.iter().enumerate().find_map(|(step, sent)| Some((step, place(sent)?)))
+    }
+}
+
+/// Takes some steps of a schedule, by their places. A message is the one that the same step sends now: its ballot may be another than
+/// before. Returns the steps up to the first finding for a claim, or `None` if a step is not possible or there is no such finding.
+fn take_again(
     cluster: &mut Cluster,
-    schedule: &[(Node, Input)],
+    before: &Taken,
+    kept: &[usize],
     (claim, class): (&Claim, Class),
-) -> Result<Option<Schedule>, BrokenAt> {
+) -> Result<Option<Taken>, BrokenAt> {
     let mut walk = Walk::new(cluster);
-    for (node, input) in schedule {
-        let possible = match input {
+    let mut sent: Vec<Vec<MessageId>> = Vec::new();
+    for place in kept {
+        let (node, input) = before.schedule[*place];
+        let input = match input {
             Input::Deliver(id) => {
-                walk.state.messages.contains(id)
-                    && walk.cluster.may_take(walk.state.locals[*node], *id)
+                let now = before.origin(id).and_then(|(step, at)| {
+                    let step = kept.iter().position(|it| *it == step)?;
+                    sent.get(step)?.get(at).copied()
+                });
+                let now = now.filter(|it| {
+                    walk.cluster.message(*it).to == node
+                        && walk.cluster.may_take(walk.state.locals[node], *it)
+                });
+                now.map(Input::Deliver)
             }
-            own => walk.own_inputs(*node).contains(own),
+            own => walk.own_inputs(node).contains(&own).then_some(own),
         };
-        if !possible {
-            return Ok(None);
-        }
+        let Some(input) = input else { return Ok(None) };
         let mut found = Findings::new(class);
-        walk.take(*node, *input, &mut found)?;
-        if found.all.iter().any(|it| it.finding.claim == claim && it.class == class) {
-            return Ok(Some(walk.schedule));
+        sent.push(walk.take(node, input, &mut found)?);
+        let mut found = found.all.into_iter().map(|it| (it.finding, it.class));
+        if let Some((finding, _)) = found.find(|(it, of)| it.claim == claim && *of == class) {
+            return Ok(Some(Taken { schedule: walk.schedule, sent, finding }));
         }
     }
     Ok(None)
 }
 
-/// Leaves out the steps of a schedule that a finding does not need.
+/// Leaves out the steps of a schedule that its finding does not need: first many at once, then fewer, then single ones.
 pub(crate) fn shorten(
     cluster: &mut Cluster,
-    schedule: &[(Node, Input)],
-    finding: (&Claim, Class),
-) -> Result<Schedule, BrokenAt> {
-    let mut shortest = schedule.to_vec();
-    let mut place = shortest.len();
-    while place > 0 {
-        place -= 1;
-        if place >= shortest.len() {
-            continue;
-        }
-        let mut without = shortest.clone();
-        without.remove(place);
-        if let Some(taken) = taken_to(cluster, &without, finding)? {
-            shortest = taken;
-            place = shortest.len();
-        }
+    found: &Found,
+    budget: &Budget<'_>,
+) -> Result<Found, BrokenAt> {
+    let Found { finding, class, schedule } = found.clone();
+    let of = (finding.claim, class);
+    let mut walk = Walk::new(cluster);
+    let mut sent = Vec::new();
+    for (node, input) in &schedule {
+        sent.push(walk.take(*node, *input, &mut Findings::new(class))?);
     }
-    Ok(shortest)
+    let mut shortest = Taken { schedule, sent, finding };
+    let mut count = (shortest.schedule.len() / 2).max(1);
+    loop {
+        let (mut place, before) = (shortest.schedule.len(), shortest.schedule.len());
+        while place > 0 && !budget.is_spent() {
+            place = place.saturating_sub(count);
+            let kept =
+                (0..shortest.schedule.len()).filter(|it| !(place..place + count).contains(it));
+            if let Some(taken) = take_again(cluster, &shortest, &kept.collect::<Vec<_>>(), of)? {
+                shortest = taken;
+            }
+            place = place.min(shortest.schedule.len());
+        }
+        // A step may be needed only by one that was left out later.
+        let settled = count == 1 && shortest.schedule.len() == before;
+        if settled || budget.is_spent() {
+            let Taken { schedule, finding, .. } = shortest;
+            return Ok(Found { finding, class, schedule });
+        }
+        count = (count / 2).max(1);
+    }
 }

@@ -3,7 +3,7 @@
 //! A step of a node depends on the state of that node and on its input. So each state of a node is asked about each input once,
 //! and the rest of a schedule is arithmetic: a search goes through millions of schedules and asks the subject some thousand
 //! times. A state is named by the text that `save` returns, or else by the reported state and the inputs so far, or else by the
-//! inputs in their order. Whether steps do depend on nothing else is checked: whole schedules are run on the subject, with all
+//! inputs in their order. The judge checks that steps depend on nothing else: whole schedules are run on the subject, with all
 //! nodes in one process, and their replies are compared.
 //!
 //! This file has the states, and what may happen in them. `setup` has the nodes and values of a cluster. `asking` sends requests.
@@ -80,7 +80,7 @@ pub(crate) struct Sent {
     pub(crate) message: Message,
 }
 
-/// What happened when a node took an input.
+/// The step of a node that took an input.
 #[derive(Debug)]
 pub(crate) struct Transition {
     pub(crate) next: LocalId,
@@ -97,6 +97,8 @@ pub(crate) struct Transition {
 #[derive(Clone, Debug)]
 struct Local {
     node: Node,
+    /// True if the node has ended by a fault. Nothing reaches it any more.
+    down: bool,
     /// The state and the input that led here first.
     before: Option<(LocalId, Input)>,
     blob: Option<Json>,
@@ -114,11 +116,25 @@ struct Local {
 /// States with equal hashes are one state. The steps that led there do not count.
 impl Hash for Local {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { node, before: _, blob, store, reported, timers, fired, memory, taken, waits } =
-            self;
-        (node, blob, store, reported, timers, fired, memory, taken, waits).hash(hasher);
+        let Self {
+            node,
+            down,
+            before: _,
+            blob,
+            store,
+            reported,
+            timers,
+            fired,
+            memory,
+            taken,
+            waits,
+        } = self;
+        (node, down, blob, store, reported, timers, fired, memory, taken, waits).hash(hasher);
     }
 }
+
+/// The number of values that clients have for each proposer.
+const VALUES: usize = 2;
 
 /// A value, and the proposer that is asked for it.
 pub(crate) type Wish = (Node, Json);
@@ -171,13 +187,11 @@ pub struct Counts {
 }
 
 impl Cluster {
-    /// Starts a subject, and asks for a cluster. Each proposer of `size` is asked for one value, or for two if it may be asked
-    /// again.
+    /// Starts a subject, and asks for a cluster. Clients have some values for each proposer of `size`.
     pub(crate) fn new(command: &[String], limits: Limits, size: Size) -> Result<Self, Broken> {
         let (process, hello) = Process::start(command, limits)?;
         let setup = setup(size, hello.caps.topology);
-        let count = if hello.caps.repropose == Repropose::None { 1 } else { 2 };
-        let wishes = (0..size.proposers * count).map(|number| {
+        let wishes = (0..size.proposers * VALUES).map(|number| {
             (
                 setup.host.iter().position(|it| *it == setup.proposers[number % size.proposers]),
                 number,
@@ -250,6 +264,7 @@ impl Cluster {
             let blob = cluster.save()?;
             let mut local = Local {
                 node,
+                down: false,
                 before: None,
                 blob,
                 store: None,
@@ -320,6 +335,9 @@ impl Cluster {
     pub(crate) fn may_take(&self, local: LocalId, id: MessageId) -> bool {
         let local = self.at_local(local);
         let caps = &self.rules.caps;
+        if local.down {
+            return false;
+        }
         if caps.rpc
             && let Some(answered) = self.message(id).message.answers
         {
@@ -341,23 +359,20 @@ impl Cluster {
         let local = self.at_local(id);
         let caps = &self.rules.caps;
         let mut inputs = Vec::new();
-        for (place, (at, wish)) in self.wishes.iter().enumerate() {
-            let asked = &local.memory.asked;
-            let again = match caps.repropose {
-                Repropose::Any => true,
-                Repropose::AfterDecided => local.memory.has_decided(),
-                Repropose::None => false,
-            };
-            // The wishes of a node come in their order.
-            let earlier = self.wishes[..place].iter().filter(|(other, _)| other == at);
-            let in_order = earlier.clone().all(|(_, wish)| asked.contains(&value(wish)));
-            if *at == local.node
-                && !asked.contains(&value(wish))
-                && in_order
-                && (asked.is_empty() || again)
-            {
-                inputs.push(Input::Propose(place));
-            }
+        if local.down {
+            return inputs;
+        }
+        let memory = &local.memory;
+        let again = match caps.repropose {
+            Repropose::Any => true,
+            Repropose::AfterDecided => memory.has_decided(),
+            Repropose::None => false,
+        };
+        // The values of a proposer come in their order. A proposer that has started again is asked for the next.
+        let mut wishes = self.wishes.iter().enumerate().filter(|(_, (at, _))| *at == local.node);
+        let next = wishes.find(|(_, (_, wish))| !memory.asked.contains(&value(wish)));
+        if let Some((place, _)) = next.filter(|_| memory.asks == 0 || again) {
+            inputs.push(Input::Propose(place));
         }
         inputs.extend(local.timers.iter().map(|timer| Input::Timer(*timer)));
         inputs.extend(local.waits.iter().map(|id| Input::Fail(*id)));

@@ -39,6 +39,7 @@ impl Cluster {
                 // A client whose request had no effect may ask again.
                 if step != Step::default() {
                     local.memory.asked.insert(wish.clone());
+                    local.memory.asks += 1;
                 }
                 noticed.facts.push(Fact::Asked { value: wish });
             }
@@ -63,15 +64,18 @@ impl Cluster {
             }
             Input::Restart => {
                 local.memory.restarts += 1;
+                local.memory.asks = 0;
                 local.timers.clear();
                 local.waits.clear();
             }
         }
         let memory_before = local.memory.clone();
         if let Some(fault) = &step.fault {
-            noticed
-                .findings
-                .push(NO_FAULT.fails(format!("{name}: {}: {}", fault.kind, fault.text)));
+            noticed.findings.push(NO_FAULT.fails(format!(
+                "{name}: {}: {}",
+                fault.kind,
+                fault.text.replace('\n', " ")
+            )));
         }
         for of in
             step.persist.keys().map(String::as_str).chain(step.own.iter().map(|it| it.at.as_str()))
@@ -108,6 +112,7 @@ impl Cluster {
             noticed.findings.extend(memory_before.refuses(&rules, &name, message, &local.memory));
         }
         let fault = step.fault.is_some();
+        local.down = fault;
         local.blob = blob;
         let facts = noticed.facts.into_iter().map(|fact| self.fact_id(fact)).collect();
         Ok(Transition {
