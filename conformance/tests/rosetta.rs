@@ -52,7 +52,10 @@ fn wrong(text: &str) -> Vec<String> {
     let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let actions = SPECIFICATIONS.iter().flat_map(|(name, _)| shipped(name).actions);
     let bugs = Bug::ALL.iter().map(|bug| bug.number());
-    let bugs = bugs.chain(BEYOND.iter().map(|beyond| beyond.number));
+    // Bugs of drivers, stores and services break no step of the protocol. One is in the table.
+    let named = table.column("broken by");
+    let beyond = BEYOND.iter().map(|beyond| beyond.number);
+    let bugs = bugs.chain(beyond.filter(|number| named.contains(&number.to_string())));
     let protocol = code("impl/paxos/src/protocol");
     let mut all = vec![
         ("text", actions.map(|action| action.name).collect()),
@@ -123,7 +126,7 @@ fn what_is_renamed_is_noticed() {
         (", `choose_if_voted`", ", `choose_if_heard`", "model", 1),
         ("| `Trimmed` | `Trimmed` |", "| | `Trimmed` |", "records", 1),
         ("| `Nack` |", "| `Refusal` |", "messages", 2),
-        ("25, 44", "25, 45", "broken by", 2),
+        ("25, 44", "25, 99", "broken by", 1),
         ("`Phase1b`", "`Phase1c`", "TLA+", 2),
     ] {
         assert!(ROSETTA.contains(there), "{there}");

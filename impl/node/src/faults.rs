@@ -3,6 +3,18 @@
 //! Only the feature `faults` has a way to inject one ([`OptionsBuilder::fault`](crate::OptionsBuilder::fault)). Without it, no node
 //! has a fault.
 
+use crate::session::Applied;
+
+/// Gives the answer of a command to the command before or after it.
+pub(crate) fn mixed_up<A>(applied: Applied<A>) -> Applied<A> {
+    match applied {
+        Applied::Answered { session, sequence, answer } => {
+            Applied::Answered { session, sequence: sequence ^ 1, answer }
+        }
+        other => other,
+    }
+}
+
 /// A bug of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
@@ -16,6 +28,8 @@ pub enum Fault {
     NamesTooMuch,
     /// A snapshot does not contain the client table.
     ForgetsClients,
+    /// The answers of two commands of one session go to each other's clients.
+    MixesAnswers,
     /// The node runs reads before it has applied the slots that they must see.
     ReadsTooEarly,
 }

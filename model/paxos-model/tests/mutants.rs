@@ -280,7 +280,7 @@ fn a_bug_beyond_the_model_is_refused_with_the_reason() {
     }
     let report: Value = serde_json::from_slice(&mutants("--show 19 --json --quiet").stdout)
         .expect("one object of JSON");
-    assert_eq!(report["beyond"][0]["number"], 44);
+    assert_eq!(report["beyond"][0]["number"], 40);
 }
 
 /// If the spaces are too small for a bug or for its harm, the search does not find it, and the report says so.

@@ -4,9 +4,17 @@ use std::io;
 
 use super::{Node, Transport};
 use crate::{
-    error::NodeError, faults::Fault, machine::StateMachine, packet::Packet,
-    proposals::ProposeError, reads::ReadError, replicated::Outcome, saving::Saved, snapshots,
-    status::Counts, timers::Now,
+    error::NodeError,
+    faults::{self, Fault},
+    machine::StateMachine,
+    packet::Packet,
+    proposals::ProposeError,
+    reads::ReadError,
+    replicated::Outcome,
+    saving::Saved,
+    snapshots,
+    status::Counts,
+    timers::Now,
 };
 use paxos::{
     event::{Event, Output},
@@ -79,6 +87,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 Outcome::Applied(applied, bytes) => {
                     self.recording.applied(slot, &value, &applied);
                     self.snapshots.applied(bytes);
+                    let mixes = self.fault == Some(Fault::MixesAnswers);
+                    let applied = if mixes { faults::mixed_up(applied) } else { applied };
                     self.proposals.pending.applied(applied);
                     self.counts.applied += 1;
                 }

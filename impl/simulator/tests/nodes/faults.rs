@@ -13,8 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use paxos::NodeId;
-use paxos_node::{Frozen, RestoreError, StateMachine};
-use paxos_simulator::nodes::Simulation;
+use paxos_node::{Fault, Frozen, OptionsBuilder, RestoreError, StateMachine};
+use paxos_simulator::nodes::{Simulation, options};
 
 use crate::ledger::{Ledger, command, simulation};
 
@@ -87,6 +87,27 @@ fn a_machine_that_depends_on_more_than_the_commands_is_seen() {
         busy(&mut Simulation::new(1, 3, move || Shared(Arc::clone(&count))));
     });
     assert!(seen.starts_with("seed 1, ") && seen.contains("a node applied"), "{seen}");
+}
+
+/// Bug 46 of the catalogue, "mixes up answers". Each node applies the same commands with the same results, so that no comparison of
+/// nodes shows anything. A client gets the result of another command.
+#[test]
+fn a_node_that_gives_an_answer_to_another_client_is_seen() {
+    let two_at_once = |fault: Option<Fault>| {
+        let options = fault.into_iter().fold(options(), OptionsBuilder::fault).build();
+        let options = options.expect("a node can work with them");
+        let mut simulation = Simulation::with_options(1, 3, options, Ledger::default);
+        simulation.run(Duration::from_secs(1));
+        let leader = simulation.leaders()[0];
+        for number in 0..20 {
+            simulation.propose(leader, command(number));
+            simulation.run(Duration::from_micros(10));
+        }
+        simulation.settle();
+    };
+    two_at_once(None);
+    let seen = violation(|| two_at_once(Some(Fault::MixesAnswers)));
+    assert!(seen.contains("which is not in the history"), "{seen}");
 }
 
 #[test]

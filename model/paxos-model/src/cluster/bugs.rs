@@ -108,19 +108,142 @@ pub struct Beyond {
 }
 
 /// The known bugs that the model cannot have.
-pub const BEYOND: &[Beyond] = &[Beyond {
-    number: 44,
-    name: "trims what is not applied",
-    explanation: [
-        "A node trims log entries that are chosen, but that its state machine has not applied.",
-        "After a restart its state lacks their effect, and its log no longer has them, so that its users are \
-         told something else than those of other nodes.",
-    ],
-    unseen: "the proof, the model and the lockstep have no state machine, and to trim a chosen entry is a \
-             step that the protocol allows",
-    seen_by: "the simulation of nodes with their stores and state machines",
-    test: "impl/simulator/tests/nodes/faults.rs",
-}];
+pub const BEYOND: &[Beyond] = &[
+    Beyond {
+        number: 40,
+        name: "sends before the sync",
+        explanation: [
+            "The driver sends a message before the records on which it depends are durable.",
+            "A crash then makes the node forget a promise or a vote on which other nodes rely.",
+        ],
+        unseen: "the proof, the model and the lockstep have no driver and no files",
+        seen_by: "the validation of recorded runs",
+        test: "conformance/validation/tests/faults.rs",
+    },
+    Beyond {
+        number: 41,
+        name: "recovers other records than were written",
+        explanation: [
+            "Recovery drops the last whole record, or takes a torn one for whole.",
+            "The node then forgets a vote, or reports one that it has not cast.",
+        ],
+        unseen: "the proof, the model and the lockstep have no driver and no files",
+        seen_by: "the validation of recorded runs",
+        test: "conformance/validation/tests/faults.rs",
+    },
+    Beyond {
+        number: 42,
+        name: "believes a failed sync",
+        explanation: [
+            "A sync that has failed is tried again, and its success is believed.",
+            "The system may have dropped the data of the first try, so that a vote is lost in a later crash.",
+        ],
+        unseen: "the proof, the model and the lockstep have no driver and no files",
+        seen_by: "the validation of recorded runs",
+        test: "conformance/validation/tests/faults.rs",
+    },
+    Beyond {
+        number: 43,
+        name: "trims before the snapshot is durable",
+        explanation: [
+            "The log is trimmed before the snapshot that replaces it is durable.",
+            "After a crash the node has neither the log nor the snapshot.",
+        ],
+        unseen: "the proof, the model and the lockstep have no driver and no files",
+        seen_by: "the validation of recorded runs",
+        test: "conformance/validation/tests/faults.rs",
+    },
+    Beyond {
+        number: 44,
+        name: "trims what is not applied",
+        explanation: [
+            "A node trims log entries that are chosen, but that its state machine has not applied.",
+            "After a restart its state lacks their effect, and its log no longer has them, so that its users are \
+             told something else than those of other nodes.",
+        ],
+        unseen: "the proof, the model and the lockstep have no state machine, and to trim a chosen entry is a \
+                 step that the protocol allows",
+        seen_by: "the simulation of nodes with their stores and state machines",
+        test: "impl/simulator/tests/nodes/faults.rs",
+    },
+    Beyond {
+        number: 45,
+        name: "takes a foreign frame",
+        explanation: [
+            "A node takes a frame of an earlier start of its peer, or of another cluster.",
+            "It votes for a value that no member of its cluster has proposed.",
+        ],
+        unseen: "the proof, the model and the lockstep have no driver and no files",
+        seen_by: "the validation of recorded runs",
+        test: "conformance/validation/tests/faults.rs",
+    },
+    Beyond {
+        number: 46,
+        name: "mixes up answers",
+        explanation: [
+            "The answer to one command goes to the client of another.",
+            "A client is told the result of a command that it has not asked for.",
+        ],
+        unseen: "the proof, the model and the lockstep have no state machine and no clients",
+        seen_by: "the simulation of nodes with their stores and state machines",
+        test: "impl/simulator/tests/nodes/faults.rs",
+    },
+    Beyond {
+        number: 47,
+        name: "forgets clients in a snapshot",
+        explanation: [
+            "A snapshot does not carry the table of clients.",
+            "A command that is asked for again after the snapshot is applied again.",
+        ],
+        unseen: "the proof, the model and the lockstep have no state machine and no clients",
+        seen_by: "the validation of recorded runs",
+        test: "conformance/validation/tests/faults.rs",
+    },
+    Beyond {
+        number: 48,
+        name: "applies differently",
+        explanation: [
+            "The result of a command depends on more than the log, such as the time or the order of a hash map.",
+            "The states of the nodes drift apart, and clients of different nodes are told different things.",
+        ],
+        unseen: "the proof, the model and the lockstep have no state machine and no clients",
+        seen_by: "the validation of recorded runs",
+        test: "conformance/validation/tests/faults.rs",
+    },
+    Beyond {
+        number: 49,
+        name: "applies what stops the process",
+        explanation: [
+            "An entry takes more memory or time to apply than the process has.",
+            "Every replica stops at this entry, and again after each restart.",
+        ],
+        unseen: "the proof, the model and the lockstep have no state machine and no clients",
+        seen_by: "the test that tries to pass the bound of each command",
+        test: "impl/kv/tests/kv/bounds.rs",
+    },
+    Beyond {
+        number: 50,
+        name: "reads before it has applied",
+        explanation: [
+            "A confirmed read runs before its node has applied the slots that the read must see.",
+            "A client gets an old value.",
+        ],
+        unseen: "the proof, the model and the lockstep have no state machine and no clients",
+        seen_by: "the validation of recorded runs",
+        test: "conformance/validation/tests/faults.rs",
+    },
+    Beyond {
+        number: 51,
+        name: "counters wrap",
+        explanation: [
+            "A number near the limit of its type wraps, or is read as another type.",
+            "A ballot that should be the highest becomes the lowest.",
+        ],
+        unseen: "the ballots of the proof and of the model have no limit that they could reach",
+        seen_by: "the test of a member that sends absurd numbers",
+        test: "impl/cli/tests/processes/forged.rs",
+    },
+];
 
 impl fmt::Display for Beyond {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
