@@ -6,6 +6,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod recorded;
+mod replayed;
 mod subject;
 
 use std::{
@@ -16,17 +17,11 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use paxos_conformance::{
     lockstep::Lockstep,
     spaces::Table,
-    trace::{
-        EXTENSION, Trace,
-        cover::{self, CoverError},
-        file_name, in_folder,
-        replay::{ReplayFailure, Replayed, replay, replay_on_nodes},
-        shorten::shorten,
-    },
+    trace::cover::{self, CoverError},
     verify::verify,
 };
 use paxos_model::{
@@ -42,6 +37,7 @@ use verdict::{
 
 use self::{
     recorded::{Printed, ShowArgs, Unusable, ValidateArgs, WatchArgs},
+    replayed::ReplayArgs,
     subject::SubjectArgs,
 };
 
@@ -78,7 +74,7 @@ enum Command {
     Show(ShowArgs),
     /// Judge an implementation of Paxos in any language, behind an adapter.
     Subject(SubjectArgs),
-    /// Replay ITF traces of the model on production replicas, comparing after each step.
+    /// Replay ITF traces of the model on production replicas, on nodes with stores, or on a foreign implementation.
     Replay(ReplayArgs),
 }
 
@@ -89,37 +85,6 @@ struct TracesArgs {
     /// The folder to write to; it must not hold traces yet.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-}
-
-#[derive(Args)]
-struct ReplayArgs {
-    /// The implementation that takes the traces.
-    #[arg(long, value_enum, default_value = "replicas")]
-    on: On,
-    /// The file for the shortened trace of the first difference [default: a file in the temporary directory].
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Trace files, or folders of them; - is standard input.
-    #[arg(required = true, value_name = "FILE|DIR")]
-    files: Vec<PathBuf>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum On {
-    /// Replicas, with their records in memory.
-    Replicas,
-    /// Replicas with a store on disk: syncs write to it, and crashes recover from it.
-    Nodes,
-}
-
-impl On {
-    /// Replays a trace.
-    fn replay(self, trace: &Trace) -> Result<Replayed, ReplayFailure> {
-        match self {
-            Self::Replicas => replay(trace),
-            Self::Nodes => replay_on_nodes(trace, None),
-        }
-    }
 }
 
 #[derive(Args)]
@@ -159,7 +124,7 @@ fn main() -> ExitCode {
         Command::Lockstep(args) => run_lockstep(&args, &interrupt()),
         // These commands have nothing to report if a signal ends them.
         Command::Traces(args) => run_traces(&args),
-        Command::Replay(args) => run_replay(&args),
+        Command::Replay(args) => printed(replayed::run(&args, &interrupt())),
         Command::Validate(args) => printed(recorded::validate(&args)),
         Command::Watch(args) => printed(recorded::watch(&args, &interrupt())),
         Command::Subject(args) => printed(subject::subject(&args, &interrupt())),
@@ -244,71 +209,6 @@ fn run_traces(args: &TracesArgs) -> ExitCode {
             unusable(&error.to_string())
         }
     }
-}
-
-fn run_replay(args: &ReplayArgs) -> ExitCode {
-    if let Err(error) = outputs::try_files([("--out", &args.out)]) {
-        return unusable(&error.to_string());
-    }
-    let mut files = Vec::new();
-    for path in &args.files {
-        if path.is_dir() {
-            match in_folder(path) {
-                Ok(found) => files.extend(found),
-                Err(error) => return unusable(&error.to_string()),
-            }
-        } else {
-            files.push(path.clone());
-        }
-    }
-    let (mut worst, mut steps) = (0, 0);
-    for file in &files {
-        let trace = match Trace::read(file) {
-            Ok(trace) => trace,
-            Err(error) => return unusable(&error.to_string()),
-        };
-        match args.on.replay(&trace) {
-            Ok(replayed) => steps += replayed.steps,
-            Err(failure) => {
-                complain(&format!("{}: {failure}", file_name(file)));
-                if failure.exit_code() == 1 {
-                    keep_shortened(args, &trace);
-                    return ExitCode::from(1);
-                }
-                worst = worst.max(failure.exit_code());
-            }
-        }
-    }
-    if worst != 0 {
-        return ExitCode::from(worst);
-    }
-    if steps == 0 {
-        return unusable("the traces have no step; a trace of one step or more would be replayed");
-    }
-    let count = files.len();
-    let line = format!("holds: {count} traces, {steps} steps, model and implementation agree");
-    deliver(print(&line), 0)
-}
-
-/// Shortens a trace that shows a difference, prints it, and writes it to a file.
-fn keep_shortened(args: &ReplayArgs, trace: &Trace) {
-    let shortened = match shorten(trace, |trace| args.on.replay(trace)) {
-        Ok(Some(shortened)) => shortened,
-        Ok(None) => {
-            return complain("the trace is not shortened: only its loop shows the difference");
-        }
-        Err(failure) => return complain(&format!("the trace is not shortened: {failure}")),
-    };
-    let name = format!("paxos-difference-{}{EXTENSION}", std::process::id());
-    let path = args.out.clone().unwrap_or_else(|| std::env::temp_dir().join(name));
-    complain(&format!("shortened to {} steps:\n{shortened}", shortened.trace.steps()));
-    if let Err(error) = outputs::write("--out", &path, &shortened.trace.to_itf()) {
-        return complain(&format!("error: {error}"));
-    }
-    let on = args.on.to_possible_value().expect("no value is skipped");
-    let (on, path) = (on.get_name(), path.display().to_string());
-    let path = shlex::try_quote(&path).unwrap_or_else(|_| path.as_str().into());
-    complain(&format!("to see it again: paxos-conformance replay --on {on} {path}"));
 }
 
 fn print(what: &impl std::fmt::Display) -> io::Result<()> {

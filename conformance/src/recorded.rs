@@ -21,6 +21,7 @@ use paxos_validation::{
 };
 use verdict::{
     Interrupt, Verdict,
+    junit::{self, Case},
     layout::{laid_out, terminal_width},
 };
 
@@ -38,6 +39,9 @@ pub(crate) struct ValidateArgs {
     /// Write the reports to a file, as a JSON array with an object for each run.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the reports to a file, as `JUnit` XML with a test case for each run.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Also print the number of transitions of each kind.
     #[arg(long, short)]
     verbose: bool,
@@ -82,7 +86,9 @@ pub(crate) type Unusable = String;
 
 /// Validates each run.
 pub(crate) fn validate(args: &ValidateArgs) -> Result<Printed, Unusable> {
-    outputs::try_files([("--json", &args.json)]).map_err(|error| error.to_string())?;
+    outputs::try_files([("--json", &args.json), ("--junit", &args.junit)])
+        .map_err(|error| error.to_string())?;
+    let started = Instant::now();
     let several = args.directories.len() > 1;
     let (mut text, mut reports) = (String::new(), Vec::new());
     for directory in &args.directories {
@@ -104,6 +110,14 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<Printed, Unusable> {
     if let Some(path) = &args.json {
         let json = serde_json::to_string(&reports).expect("a report is JSON") + "\n";
         outputs::write("--json", path, &json).map_err(|error| error.to_string())?;
+    }
+    if let Some(path) = &args.junit {
+        let case = |(directory, report): (&PathBuf, &Report)| {
+            Case::new(directory.display().to_string(), &report.verdict, report.to_string())
+        };
+        let cases: Vec<_> = args.directories.iter().zip(&reports).map(case).collect();
+        let xml = junit::suite("recorded runs", &cases, started.elapsed());
+        outputs::write("--junit", path, &xml).map_err(|error| error.to_string())?;
     }
     let verdict = Verdict::worst(reports.iter().map(|report| &report.verdict));
     Ok(Printed { text: text.trim_end().to_owned(), code: verdict.exit_code() })

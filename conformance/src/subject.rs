@@ -11,10 +11,12 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use indicatif::HumanCount;
-use paxos_model::outputs;
+use paxos_conformance::trace::{guide::guide, scenario::Scenario, scenarios::SCENARIOS};
+use paxos_model::{cluster::Bounds, outputs};
 use paxos_subject::{
     Options,
     claims::Class,
+    guide::Guide,
     judge::{Progress, judge, rerun},
     process::Limits,
     report::Report,
@@ -147,7 +149,8 @@ fn repeated(args: &SubjectArgs, path: &Path, limits: Limits) -> Result<Report, U
 fn searched(args: &SubjectArgs, limits: Limits, interrupt: &Interrupt) -> Report {
     let (command, time) = (args.command.clone(), Duration::from_secs(args.time.get()));
     let stop_at = args.stop_at.class();
-    let options = Options { command, limits, time, seed: args.seed, stop_at };
+    let schedules = scenarios();
+    let options = Options { command, limits, time, seed: args.seed, stop_at, schedules };
     let mut shown = Instant::now();
     judge(&options, interrupt, |progress| {
         if shown.elapsed() >= PAUSE {
@@ -155,6 +158,19 @@ fn searched(args: &SubjectArgs, limits: Limits, interrupt: &Interrupt) -> Report
             show(progress);
         }
     })
+}
+
+/// Returns the scenarios of the model with three nodes, as schedules.
+fn scenarios() -> Vec<Vec<Guide>> {
+    let fits = |it: &&Scenario| {
+        it.bounds == Bounds { phase1_quorum: 2, phase2_quorum: 2, ..it.bounds }
+            && it.bounds.nodes == 3
+    };
+    let schedule = |it: &Scenario| {
+        let trace = it.trace().expect("a test has checked each scenario");
+        guide(&trace).expect("a trace of the model")
+    };
+    SCENARIOS.iter().filter(fits).map(schedule).collect()
 }
 
 /// Writes the schedule of the first finding to a file, and returns its path.

@@ -3,9 +3,11 @@
 //! The crate of the model defines, reads and writes traces. [`replay`] takes a trace on the production replicas, and
 //! [`on_disk`] gives each of them a store on disk. [`cover`]
 //! writes traces that together take every transition of a space. [`scenario`] defines a scenario: a short trace for people.
-//! [`scenarios`] lists all of them. [`shorten`] shortens a trace that shows a difference.
+//! [`scenarios`] lists all of them. [`shorten`] shortens a trace that shows a difference. [`guide`] is a trace for a foreign
+//! implementation.
 
 pub mod cover;
+pub mod guide;
 pub mod on_disk;
 pub mod replay;
 pub mod scenario;

@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+use paxos_model::diagrams::Drawn as _;
+use space_time::Diagram;
+
 use super::{
     Trace,
     replay::{ReplayFailure, Replayed},
@@ -58,6 +61,16 @@ pub fn shorten(
         }
     }
     Ok(Some(shortest))
+}
+
+impl Shortened {
+    /// Returns the trace as a diagram that ends with the difference.
+    pub fn diagram(&self) -> Diagram {
+        let model = self.trace.model();
+        let mut diagram = model.diagram(&self.trace.replay().behaviour, &self.trace.description);
+        diagram.alarm(self.trace.steps() as u64, self.failure.to_string());
+        diagram
+    }
 }
 
 /// The steps of the trace in words, and the difference.

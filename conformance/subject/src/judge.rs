@@ -9,6 +9,7 @@ use verdict::Interrupt;
 use crate::{
     claims::{Class, DECIDES, DETERMINISTIC, Finding, INDEPENDENT, QUORUM_IS_ENOUGH, REPLIES},
     cluster::{Cluster, Size, Stop},
+    guide::{Guide, follow},
     process::{Broken, Limits, Process},
     report::{Report, Reported},
     schedule::{self, File, NoSchedule},
@@ -85,6 +86,8 @@ pub struct Options {
     pub seed: u64,
     /// A finding of this class, or of one before it, ends the judgement.
     pub stop_at: Class,
+    /// Schedules of three nodes, such as those of a model.
+    pub schedules: Vec<Vec<Guide>>,
 }
 
 /// The work of a judgement, while it goes on.
@@ -107,6 +110,25 @@ pub fn judge(
     let mut judgement = Judgement { report, options, interrupt };
     if let Err(broken) = judgement.run(&mut progress) {
         judgement.report.add_broken(&broken, None);
+    }
+    judgement.report.findings.sort_by_key(|finding| finding.class);
+    judgement.report
+}
+
+/// Takes only the schedules of the options, on a cluster of so many nodes.
+pub fn replay(options: &Options, nodes: usize, interrupt: &Interrupt) -> Report {
+    let report = Report { name: options.command.join(" "), replayed: true, ..Report::default() };
+    let mut judgement = Judgement { report, options, interrupt };
+    let until = Instant::now() + options.time;
+    let budget = Budget { until, states_max: 0, interrupt };
+    let mut clusters = Clusters::new();
+    let result = judgement.guided(&mut clusters, size(nodes, nodes), &options.schedules, &budget);
+    if let Err(broken) = result {
+        judgement.report.add_broken(&broken, None);
+    }
+    if let Some((_, cluster)) = clusters.first() {
+        judgement.report.name.clone_from(&cluster.subject);
+        judgement.report.requests = cluster.requests;
     }
     judgement.report.findings.sort_by_key(|finding| finding.class);
     judgement.report
@@ -150,7 +172,7 @@ struct Judgement<'a> {
 
 impl Judgement<'_> {
     fn run(&mut self, progress: &mut impl FnMut(Progress)) -> Result<(), Broken> {
-        let Options { command, limits, time, seed, stop_at: _ } = self.options;
+        let Options { command, limits, time, seed, .. } = self.options;
         let end = Instant::now() + *time;
         let (_, hello) = Process::start(command, *limits)?;
         self.report.name = hello.name;
@@ -178,6 +200,10 @@ impl Judgement<'_> {
                 self.search(&mut clusters, planned, &budget, progress)?;
             }
             self.random(&mut clusters, &mut generator, RANDOM, &budget, progress)?;
+            if states_max == STATES_MAX[0] {
+                let schedules = &self.options.schedules;
+                self.guided(&mut clusters, size(3, 3), schedules, &budget)?;
+            }
         }
         let budget = Budget { until: end, states_max: 0, interrupt: self.interrupt };
         self.random(&mut clusters, &mut generator, u64::MAX, &budget, progress)?;
@@ -224,6 +250,25 @@ impl Judgement<'_> {
             }
             Ok(())
         })
+    }
+
+    /// Takes schedules of a model.
+    fn guided(
+        &mut self,
+        clusters: &mut Clusters,
+        size: Size,
+        schedules: &[Vec<Guide>],
+        budget: &Budget<'_>,
+    ) -> Result<(), Broken> {
+        for schedule in schedules {
+            if self.is_over() || budget.is_spent() {
+                break;
+            }
+            self.with(clusters, size, |judgement, cluster, found| {
+                follow(cluster, schedule, &mut judgement.report.guided, found)
+            })?;
+        }
+        Ok(())
     }
 
     /// Runs random schedules on clusters of all sizes so far.

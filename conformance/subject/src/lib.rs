@@ -9,7 +9,8 @@
 //! 1. Fair schedules. A subject that decides nothing in them would pass every search, so they come first.
 //! 2. The same schedules several times. All that follows needs a subject that repeats itself.
 //! 3. All schedules within small bounds, shortest first ([`search`]).
-//! 4. Random schedules, until the time is over.
+//! 4. Schedules that a model gives, as far as the messages of the subject agree.
+//! 5. Random schedules, until the time is over.
 //!
 //! Each finding has a schedule with the fewest steps, which is run on the subject once more, with all nodes together.
 //!
@@ -18,7 +19,7 @@
 //! - [`protocol`]: what is said. [`process`]: the process of an adapter, with its limits.
 //! - `memory`: the judge's memory of one node. `facts`: claims about several nodes. [`claims`]: all claims.
 //! - `cluster`: the nodes of a subject, one step at a time.
-//! - [`search`], `walk`: schedules. [`judge`](mod@judge): the judgement.
+//! - [`search`], `walk`, [`guide`]: schedules. [`judge`](mod@judge): the judgement.
 //! - [`schedule`], [`report`], `junit`: for people and machines.
 //!
 //! This crate does not see our own implementation or our model. A bounded search finds no fault that needs more than its bounds.
@@ -26,6 +27,7 @@
 pub mod claims;
 mod cluster;
 mod facts;
+pub mod guide;
 pub mod judge;
 mod junit;
 mod memory;

@@ -9,6 +9,7 @@ use verdict::Verdict;
 use crate::{
     claims::Class,
     cluster::Counts,
+    guide::Guided,
     schedule::{File, Shown},
     search::{Bounds, Explored},
 };
@@ -38,6 +39,8 @@ pub struct Report {
     /// The exhaustive searches.
     #[serde(serialize_with = "searches")]
     pub searches: Vec<Explored>,
+    /// The schedules of a model.
+    pub guided: Guided,
     /// The number of random schedules.
     pub random: u64,
     /// The number of requests to the subject.
@@ -46,6 +49,8 @@ pub struct Report {
     pub messages: Counts,
     /// The reason for which the command or the adapter is no input.
     pub unusable: Option<String>,
+    /// True if only schedules of a model were taken.
+    pub replayed: bool,
     /// True if only one schedule was run again.
     pub rerun: bool,
     /// The reason for which a schedule could not be run again.
@@ -82,6 +87,10 @@ impl Report {
             Some(_) => Verdict::Violated,
             None => match &self.impossible {
                 Some(why) => Verdict::Inconclusive { why: why.clone() },
+                None if self.replayed && self.guided.taken == 0 => {
+                    Verdict::Inconclusive { why: "no step of the schedules is possible".to_owned() }
+                }
+                None if self.replayed => Verdict::Holds,
                 None if !self.rerun && self.messages.votes_reported == 0 => Verdict::Inconclusive {
                     why: "no promise reported a vote, so no proposer had to adopt one".to_owned(),
                 },
@@ -162,6 +171,17 @@ impl fmt::Display for Report {
                 writeln!(f, "{why}")?;
             }
             return write!(f, "one schedule was run again");
+        }
+        let Guided { schedules, taken, left_out } = self.guided;
+        if schedules > 0 {
+            writeln!(
+                f,
+                "{schedules} schedules of the model: {taken} steps taken, {left_out} left out, \
+                 since the subject does not offer them"
+            )?;
+        }
+        if self.replayed {
+            return write!(f, "{} requests to the subject", HumanCount(self.requests));
         }
         let Counts { prepares, promises, votes_reported, accepts, accepted, others } =
             self.messages;

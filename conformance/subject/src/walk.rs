@@ -17,20 +17,20 @@ const FAIR_STEPS_MAX: usize = 500;
 const RANDOM_STEPS_MAX: usize = 120;
 
 /// A state and the steps that lead to it.
-struct Walk<'a> {
-    cluster: &'a mut Cluster,
-    state: State,
+pub(crate) struct Walk<'a> {
+    pub(crate) cluster: &'a mut Cluster,
+    pub(crate) state: State,
     schedule: Schedule,
 }
 
 impl<'a> Walk<'a> {
-    fn new(cluster: &'a mut Cluster) -> Self {
+    pub(crate) fn new(cluster: &'a mut Cluster) -> Self {
         let state = State::first(cluster);
         Self { cluster, state, schedule: Vec::new() }
     }
 
     /// Takes a step, and returns the messages that it sends. Keeps the findings.
-    fn take(
+    pub(crate) fn take(
         &mut self,
         node: Node,
         input: Input,
@@ -45,7 +45,7 @@ impl<'a> Walk<'a> {
         Ok(step.sent.clone())
     }
 
-    fn own_inputs(&self, node: Node) -> Vec<Input> {
+    pub(crate) fn own_inputs(&self, node: Node) -> Vec<Input> {
         self.cluster.own_inputs(self.state.locals[node])
     }
 

@@ -30,7 +30,7 @@ fn options(command: Vec<String>, time: Duration, stop_at: Class) -> Options {
     let hangs = command.last().is_some_and(|bug| bug == "hangs");
     let reply = Duration::from_secs(if hangs { 3 } else { 60 });
     let limits = Limits { reply, reply_bytes: 1 << 20, memory_bytes: 400 << 20 };
-    Options { command, limits, time, seed: 1, stop_at }
+    Options { command, limits, time, seed: 1, stop_at, schedules: Vec::new() }
 }
 
 fn judged(options: &Options) -> Report {

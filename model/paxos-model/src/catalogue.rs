@@ -400,10 +400,13 @@ impl fmt::Display for Catalogue {
         writeln!(f, "the protocol without a bug {holds} in each of {} spaces", self.spaces.len())?;
         let caught = self.bugs.iter().filter(|entry| entry.verdict == Verdict::Holds).count();
         writeln!(f, "{caught} of {} bugs are what the catalogue says", self.bugs.len())?;
-        for beyond in self.beyond {
-            writeln!(f, "not looked for: {beyond}")?;
-        }
-        writeln!(f, "verdict: {}", self.verdict)
+        writeln!(f, "verdict: {}", self.verdict)?;
+        writeln!(f, "\nnot looked for, since the model does not have the part:")?;
+        let row = |it: &Beyond| {
+            [it.number.to_string(), it.name.into(), it.seen_by.into(), it.test.into()]
+        };
+        let rows = self.beyond.iter().map(|it| row(it).to_vec());
+        write_table(f, &["#", "bug", "detected by", "test"], rows, &[0])
     }
 }
 

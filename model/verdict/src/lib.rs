@@ -8,9 +8,11 @@
 //! - [`interrupt`]: a request to end a check.
 //! - [`signals`]: turns the first signal into such a request, and lets the second signal end the process.
 //! - [`layout`]: the layout of reports, which fit the terminal.
+//! - [`junit`]: reports for the CI of other projects.
 //! - [`memory`]: measures the memory that the process can still get.
 
 pub mod interrupt;
+pub mod junit;
 pub mod layout;
 pub mod memory;
 pub mod outcome;

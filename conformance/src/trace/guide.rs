@@ -1,0 +1,59 @@
+//! A trace of the model as a schedule for a foreign implementation.
+
+use paxos_model::cluster::{
+    Action,
+    state::{Ballot, Message},
+};
+use paxos_subject::{guide::Guide, protocol::Kind};
+use stateright::Model as _;
+
+use super::Trace;
+
+/// Returns the steps of a trace that a foreign implementation may have, too: ballots that begin, messages of both phases, and
+/// crashes. Syncs, reads, snapshots and refusals are left out.
+///
+/// # Errors
+/// The trace is no behaviour of the model.
+pub fn guide(trace: &Trace) -> Result<Vec<Guide>, NoGuide> {
+    let model = trace.model();
+    let mut state = model.init_states().swap_remove(0);
+    let (mut ballots, mut schedule): (Vec<Ballot>, _) = (Vec::new(), Vec::new());
+    for (place, action) in trace.actions().enumerate() {
+        let next = model.next_state(&state, *action).ok_or(NoGuide { step: place + 1 })?;
+        match *action {
+            Action::Campaign(node) => {
+                let promised = next.state.node(node).live.acceptor.promised;
+                ballots.push(promised.ok_or(NoGuide { step: place + 1 })?);
+                schedule.push(Guide::Begin { node: usize::from(node.0) });
+            }
+            Action::Crash(node) => schedule.push(Guide::Restart { node: usize::from(node.0) }),
+            Action::Deliver { to, message } => {
+                let owner = model.bounds().owner(message.ballot());
+                let (kind, from) = match message {
+                    Message::Prepare { .. } => (Kind::Prepare, owner),
+                    Message::Promise { from, .. } => (Kind::Promise, from),
+                    Message::Accept { .. } => (Kind::Accept, owner),
+                    Message::Accepted { from, .. } => (Kind::Accepted, from),
+                    Message::Confirm { .. } | Message::Confirmed { .. } => {
+                        state = next;
+                        continue;
+                    }
+                };
+                let ballot = ballots.iter().position(|it| *it == message.ballot());
+                let ballot = ballot.ok_or(NoGuide { step: place + 1 })?;
+                let (from, to) = (usize::from(from.0), usize::from(to.0));
+                schedule.push(Guide::Deliver { kind, ballot, from, to });
+            }
+            _ => {}
+        }
+        state = next;
+    }
+    Ok(schedule)
+}
+
+/// A trace that is no behaviour of the model.
+#[derive(Debug, thiserror::Error)]
+#[error("step {step} is not possible in the model")]
+pub struct NoGuide {
+    step: usize,
+}
