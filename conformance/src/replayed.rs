@@ -1,7 +1,8 @@
 //! The command `replay`: traces of the model on replicas, on nodes with stores, and on a foreign implementation.
 
 use std::{
-    path::{Path, PathBuf},
+    fmt::Write as _,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -176,20 +177,12 @@ fn foreign(
     interrupt: &Interrupt,
 ) -> Result<Printed, Unusable> {
     let started = Instant::now();
-    let bounds = traces[0].0.model().bounds();
-    let nodes = bounds.nodes;
     let mut schedules = Vec::new();
     for (trace, file) in traces {
-        let of = trace.model().bounds();
-        let majority = nodes / 2 + 1;
-        if (of.nodes, of.phase1_quorum, of.phase2_quorum) != (nodes, majority, majority) {
-            return Err(format!(
-                "{}: only traces of {nodes} nodes with majorities fit",
-                path(file)
-            ));
-        }
-        schedules.push(guide(trace).map_err(|error| format!("{}: {error}", path(file)))?);
+        let guidance = guide(trace).map_err(|error| format!("{}: {error}", file_name(file)))?;
+        schedules.extend(guidance);
     }
+    let left_out = traces.len() - schedules.len();
     let options = Options {
         command: args.command.clone(),
         limits: Limits::default(),
@@ -198,7 +191,7 @@ fn foreign(
         stop_at: Class::Safety,
         schedules,
     };
-    let report = judge::replay(&options, usize::from(nodes), interrupt);
+    let report = judge::replay(&options, interrupt);
     if let Some(why) = &report.unusable {
         return Err(why.clone());
     }
@@ -206,10 +199,10 @@ fn foreign(
         let xml = report.junit(started.elapsed());
         outputs::write("--junit", path, &xml).map_err(|error| error.to_string())?;
     }
-    let text = laid_out(&report, false, terminal_width());
+    let mut text = laid_out(&report, false, terminal_width());
+    if left_out > 0 {
+        write!(text, "\n{left_out} traces have quorums that are no majorities, and were left out")
+            .expect("a string has room");
+    }
     Ok(Printed { text, code: report.verdict().exit_code() })
-}
-
-fn path(file: &Path) -> String {
-    file_name(file)
 }

@@ -12,11 +12,11 @@ use std::{
 use clap::{Args, ValueEnum};
 use indicatif::HumanCount;
 use paxos_conformance::trace::{guide::guide, scenario::Scenario, scenarios::SCENARIOS};
-use paxos_model::{cluster::Bounds, outputs};
+use paxos_model::outputs;
 use paxos_subject::{
     Options,
     claims::Class,
-    guide::Guide,
+    guide::Guidance,
     judge::{Progress, judge, rerun},
     process::Limits,
     report::Report,
@@ -160,17 +160,13 @@ fn searched(args: &SubjectArgs, limits: Limits, interrupt: &Interrupt) -> Report
     })
 }
 
-/// Returns the scenarios of the model with three nodes, as schedules.
-fn scenarios() -> Vec<Vec<Guide>> {
-    let fits = |it: &&Scenario| {
-        it.bounds == Bounds { phase1_quorum: 2, phase2_quorum: 2, ..it.bounds }
-            && it.bounds.nodes == 3
-    };
-    let schedule = |it: &Scenario| {
-        let trace = it.trace().expect("a test has checked each scenario");
+/// Returns the scenarios of the model, as schedules.
+fn scenarios() -> Vec<Guidance> {
+    let guidance = |scenario: &Scenario| {
+        let trace = scenario.trace().expect("a test has checked each scenario");
         guide(&trace).expect("a trace of the model")
     };
-    SCENARIOS.iter().filter(fits).map(schedule).collect()
+    SCENARIOS.iter().filter_map(guidance).collect()
 }
 
 /// Writes the schedule of the first finding to a file, and returns its path.

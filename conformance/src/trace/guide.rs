@@ -1,21 +1,29 @@
 //! A trace of the model as a schedule for a foreign implementation.
 
 use paxos_model::cluster::{
-    Action,
+    Action, Bounds,
     state::{Ballot, Message},
 };
-use paxos_subject::{guide::Guide, protocol::Kind};
+use paxos_subject::{
+    guide::{Guidance, Guide},
+    protocol::Kind,
+};
 use stateright::Model as _;
 
 use super::Trace;
 
 /// Returns the steps of a trace that a foreign implementation may have, too: ballots that begin, messages of both phases, and
-/// crashes. Syncs, reads, snapshots and refusals are left out.
+/// crashes. Syncs, reads, snapshots and refusals are left out. Returns `None` if a quorum of the trace is no majority.
 ///
 /// # Errors
 /// The trace is no behaviour of the model.
-pub fn guide(trace: &Trace) -> Result<Vec<Guide>, NoGuide> {
+pub fn guide(trace: &Trace) -> Result<Option<Guidance>, NoGuide> {
     let model = trace.model();
+    let Bounds { nodes, phase1_quorum, phase2_quorum, .. } = *model.bounds();
+    let majority = nodes / 2 + 1;
+    if (phase1_quorum, phase2_quorum) != (majority, majority) {
+        return Ok(None);
+    }
     let mut state = model.init_states().swap_remove(0);
     let (mut ballots, mut schedule): (Vec<Ballot>, _) = (Vec::new(), Vec::new());
     for (place, action) in trace.actions().enumerate() {
@@ -48,7 +56,7 @@ pub fn guide(trace: &Trace) -> Result<Vec<Guide>, NoGuide> {
         }
         state = next;
     }
-    Ok(schedule)
+    Ok(Some(Guidance { nodes: usize::from(nodes), steps: schedule }))
 }
 
 /// A trace that is no behaviour of the model.

@@ -33,6 +33,15 @@ pub enum Guide {
     },
 }
 
+/// A schedule for a number of nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guidance {
+    /// The number of nodes. A quorum is a majority of them.
+    pub nodes: usize,
+    /// The steps.
+    pub steps: Vec<Guide>,
+}
+
 /// The numbers of steps that a subject has taken, and of those that its messages do not offer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Guided {

@@ -9,7 +9,7 @@ use verdict::Interrupt;
 use crate::{
     claims::{Class, DECIDES, DETERMINISTIC, Finding, INDEPENDENT, QUORUM_IS_ENOUGH, REPLIES},
     cluster::{Cluster, Size, Stop},
-    guide::{Guide, follow},
+    guide::{Guidance, follow},
     process::{Broken, Limits, Process},
     report::{Report, Reported},
     schedule::{self, File, NoSchedule},
@@ -86,8 +86,8 @@ pub struct Options {
     pub seed: u64,
     /// A finding of this class, or of one before it, ends the judgement.
     pub stop_at: Class,
-    /// Schedules of three nodes, such as those of a model.
-    pub schedules: Vec<Vec<Guide>>,
+    /// Schedules of a model.
+    pub schedules: Vec<Guidance>,
 }
 
 /// The work of a judgement, while it goes on.
@@ -115,20 +115,19 @@ pub fn judge(
     judgement.report
 }
 
-/// Takes only the schedules of the options, on a cluster of so many nodes.
-pub fn replay(options: &Options, nodes: usize, interrupt: &Interrupt) -> Report {
+/// Takes only the schedules of the options.
+pub fn replay(options: &Options, interrupt: &Interrupt) -> Report {
     let report = Report { name: options.command.join(" "), replayed: true, ..Report::default() };
     let mut judgement = Judgement { report, options, interrupt };
     let until = Instant::now() + options.time;
     let budget = Budget { until, states_max: 0, interrupt };
     let mut clusters = Clusters::new();
-    let result = judgement.guided(&mut clusters, size(nodes, nodes), &options.schedules, &budget);
-    if let Err(broken) = result {
+    if let Err(broken) = judgement.guided(&mut clusters, &budget) {
         judgement.report.add_broken(&broken, None);
     }
-    if let Some((_, cluster)) = clusters.first() {
+    for (_, cluster) in &clusters {
         judgement.report.name.clone_from(&cluster.subject);
-        judgement.report.requests = cluster.requests;
+        judgement.report.requests += cluster.requests;
     }
     judgement.report.findings.sort_by_key(|finding| finding.class);
     judgement.report
@@ -201,8 +200,7 @@ impl Judgement<'_> {
             }
             self.random(&mut clusters, &mut generator, RANDOM, &budget, progress)?;
             if states_max == STATES_MAX[0] {
-                let schedules = &self.options.schedules;
-                self.guided(&mut clusters, size(3, 3), schedules, &budget)?;
+                self.guided(&mut clusters, &budget)?;
             }
         }
         let budget = Budget { until: end, states_max: 0, interrupt: self.interrupt };
@@ -252,20 +250,14 @@ impl Judgement<'_> {
         })
     }
 
-    /// Takes schedules of a model.
-    fn guided(
-        &mut self,
-        clusters: &mut Clusters,
-        size: Size,
-        schedules: &[Vec<Guide>],
-        budget: &Budget<'_>,
-    ) -> Result<(), Broken> {
-        for schedule in schedules {
+    /// Takes the schedules of a model.
+    fn guided(&mut self, clusters: &mut Clusters, budget: &Budget<'_>) -> Result<(), Broken> {
+        for Guidance { nodes, steps } in &self.options.schedules {
             if self.is_over() || budget.is_spent() {
                 break;
             }
-            self.with(clusters, size, |judgement, cluster, found| {
-                follow(cluster, schedule, &mut judgement.report.guided, found)
+            self.with(clusters, size(*nodes, *nodes), |judgement, cluster, found| {
+                follow(cluster, steps, &mut judgement.report.guided, found)
             })?;
         }
         Ok(())
