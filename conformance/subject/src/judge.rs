@@ -107,7 +107,7 @@ pub fn judge(
 ) -> Report {
     // The name of the implementation is known after its first reply.
     let report = Report { name: options.command.join(" "), ..Report::default() };
-    let mut judgement = Judgement { report, options, interrupt };
+    let mut judgement = Judgement { report, sizes: None, options, interrupt };
     if let Err(broken) = judgement.run(&mut progress) {
         judgement.report.add_broken(&broken, None);
     }
@@ -118,15 +118,15 @@ pub fn judge(
 /// Takes only the schedules of the options.
 pub fn replay(options: &Options, interrupt: &Interrupt) -> Report {
     let report = Report { name: options.command.join(" "), replayed: true, ..Report::default() };
-    let mut judgement = Judgement { report, options, interrupt };
+    let mut judgement = Judgement { report, sizes: None, options, interrupt };
     let until = Instant::now() + options.time;
     let budget = Budget { until, states_max: 0, interrupt };
     let mut clusters = Clusters::new();
-    if let Err(broken) = judgement.guided(&mut clusters, &budget) {
+    let result = judgement.greet().and_then(|()| judgement.guided(&mut clusters, &budget));
+    if let Err(broken) = result {
         judgement.report.add_broken(&broken, None);
     }
     for (_, cluster) in &clusters {
-        judgement.report.name.clone_from(&cluster.subject);
         judgement.report.requests += cluster.requests;
     }
     judgement.report.findings.sort_by_key(|finding| finding.class);
@@ -165,17 +165,18 @@ type Clusters = Vec<(Size, Cluster)>;
 
 struct Judgement<'a> {
     report: Report,
+    /// The numbers of acceptors that the subject supports, if not any.
+    sizes: Option<Vec<usize>>,
     options: &'a Options,
     interrupt: &'a Interrupt,
 }
 
 impl Judgement<'_> {
     fn run(&mut self, progress: &mut impl FnMut(Progress)) -> Result<(), Broken> {
-        let Options { command, limits, time, seed, .. } = self.options;
+        let Options { time, seed, .. } = self.options;
         let end = Instant::now() + *time;
-        let (_, hello) = Process::start(command, *limits)?;
-        self.report.name = hello.name;
-        let sizes = hello.caps.sizes;
+        self.greet()?;
+        let sizes = self.sizes.clone();
         let allowed = |it: &&Planned| {
             sizes.as_ref().is_none_or(|sizes| sizes.contains(&it.bounds.size.acceptors))
         };
@@ -209,6 +210,14 @@ impl Judgement<'_> {
             cluster.count(&mut self.report.messages);
             self.report.requests += cluster.requests;
         }
+        Ok(())
+    }
+
+    /// Asks the subject for its name and its sizes.
+    fn greet(&mut self) -> Result<(), Broken> {
+        let Options { command, limits, .. } = self.options;
+        let (_, hello) = Process::start(command, *limits)?;
+        (self.report.name, self.sizes) = (hello.name, hello.caps.sizes);
         Ok(())
     }
 
@@ -255,6 +264,10 @@ impl Judgement<'_> {
         for Guidance { nodes, steps } in &self.options.schedules {
             if self.is_over() || budget.is_spent() {
                 break;
+            }
+            if self.sizes.as_ref().is_some_and(|sizes| !sizes.contains(nodes)) {
+                self.report.guided.left_out += steps.len() as u64;
+                continue;
             }
             self.with(clusters, size(*nodes, *nodes), |judgement, cluster, found| {
                 follow(cluster, steps, &mut judgement.report.guided, found)
@@ -311,9 +324,15 @@ impl Judgement<'_> {
                 .findings
                 .iter()
                 .any(|it| it.class == found.class && it.claim == found.finding.claim.text);
-            if !known {
-                let confirmed = confirmed(cluster, found, self.interrupt)?;
-                self.report.findings.push(reported(cluster, &confirmed));
+            if known {
+                continue;
+            }
+            match confirmed(cluster, &found, self.interrupt) {
+                Ok(confirmed) => self.report.findings.push(reported(cluster, &confirmed)),
+                Err(broken) => {
+                    self.report.findings.push(reported(cluster, &found));
+                    return Err(broken);
+                }
             }
         }
         if let Some((broken, schedule)) = broken {
@@ -381,14 +400,14 @@ fn together(
 
 /// Shortens the schedule of a finding, and runs it on the subject with all nodes together. If the replies differ, then the
 /// finding is that.
-fn confirmed(cluster: &mut Cluster, found: Found, interrupt: &Interrupt) -> Result<Found, Broken> {
+fn confirmed(cluster: &mut Cluster, found: &Found, interrupt: &Interrupt) -> Result<Found, Broken> {
     if matches!(found.class, Class::Nondeterministic | Class::Vacuous)
         || *found.finding.claim == QUORUM_IS_ENOUGH
     {
-        return Ok(found);
+        return Ok(found.clone());
     }
     let budget = Budget { until: Instant::now() + SHORTEN, states_max: 0, interrupt };
-    let found = shorten(cluster, &found, &budget).map_err(|(broken, _)| broken)?;
+    let found = shorten(cluster, found, &budget).map_err(|(broken, _)| broken)?;
     let mut differing = Findings::new(found.class);
     together(cluster, &found.schedule, &mut differing, &INDEPENDENT)
         .map_err(|(broken, _)| broken)?;

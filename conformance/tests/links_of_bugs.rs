@@ -1,0 +1,71 @@
+//! The table of known bugs in `docs/checking.md` names the links that have caught each.
+
+use std::{collections::BTreeSet, path::Path, process::Command};
+
+use paxos_model::cluster::{BEYOND, Bug};
+
+const CHECKING: &str = include_str!("../../docs/checking.md");
+
+/// Returns the rows of the table: the number of the bug, and whether each column has a mark.
+fn rows() -> Vec<(u8, Vec<bool>)> {
+    let lines = CHECKING.lines().skip_while(|line| !line.starts_with("| # | bug |")).skip(2);
+    let rows = lines.take_while(|line| line.starts_with('|')).map(|line| {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let number = cells[0].parse().expect("a number");
+        (number, cells[2..].iter().map(|cell| *cell == "x").collect())
+    });
+    rows.collect()
+}
+
+/// The numbers of the bugs with a mark in a column.
+fn marked(column: usize) -> BTreeSet<u8> {
+    rows().into_iter().filter(|(_, marks)| marks[column]).map(|(number, _)| number).collect()
+}
+
+#[test]
+fn the_table_has_each_bug() {
+    let known = Bug::ALL.iter().map(|bug| bug.number());
+    let known: BTreeSet<_> = known.chain(BEYOND.iter().map(|bug| bug.number)).collect();
+    let listed: Vec<_> = rows().into_iter().map(|(number, _)| number).collect();
+    assert_eq!(listed, known.into_iter().collect::<Vec<_>>());
+    for (number, marks) in rows() {
+        assert!(marks.contains(&true) || [49, 51].contains(&number), "nothing catches {number}");
+    }
+}
+
+/// The tests `bugs` and `mutants` have a row for each bug of the model.
+#[test]
+fn model_and_lockstep_catch_what_the_model_has() {
+    let numbers: BTreeSet<_> = Bug::ALL.iter().map(|bug| bug.number()).collect();
+    assert_eq!(marked(1), numbers);
+    assert_eq!(marked(2), numbers);
+}
+
+/// Each test of an injected fault has the number of the bug in its name or its comment.
+#[test]
+fn validation_and_simulation_catch_what_their_tests_inject() {
+    let validated = include_str!("../validation/tests/faults.rs");
+    let simulated = include_str!("../../impl/simulator/tests/nodes/faults.rs");
+    for number in marked(3) {
+        assert!(validated.contains(&format!("fn bug_{number}_")), "{number}");
+    }
+    for number in marked(4) {
+        assert!(simulated.contains(&format!("/// Bug {number} of the catalogue")), "{number}");
+    }
+}
+
+/// The gallery says which of its bugs the judge finds. `paxos-subject` tests that.
+#[test]
+fn the_judge_catches_what_the_gallery_has() {
+    let gallery = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/python/gallery.py");
+    let Ok(output) = Command::new("python3").arg(gallery).arg("--list").output() else {
+        println!("python3 is missing, so nothing was tried");
+        return;
+    };
+    let list = String::from_utf8(output.stdout).expect("text");
+    let caught = list.lines().filter_map(|line| {
+        let fields: Vec<_> = line.split('\t').collect();
+        if fields[2] == "pass" { None } else { fields[1].parse().ok() }
+    });
+    assert_eq!(marked(5), caught.collect::<BTreeSet<u8>>());
+}
