@@ -18,6 +18,7 @@ use paxos_validation::{
     itf,
     order::{Halt, Validator},
     report::{Report, Violation},
+    watcher::Watcher,
 };
 use verdict::{
     Interrupt, Verdict,
@@ -145,44 +146,32 @@ fn summary(reports: &[Report]) -> String {
 /// Watches a running cluster until a step is not the model's, or until a signal.
 pub(crate) fn watch(args: &WatchArgs, interrupt: &Interrupt) -> Result<Printed, Unusable> {
     outputs::try_files([("--metrics", &args.metrics)]).map_err(|error| error.to_string())?;
-    let mut validator = Validator::new(&args.directory);
-    let (mut waited, mut shown, mut frames_shown) = (Vec::new(), Instant::now(), 0);
+    let mut watcher = Watcher::new(&args.directory);
+    let (mut shown, mut frames_shown) = (Instant::now(), 0);
     let (mut frames, mut grown) = (0, Instant::now());
     let idle = args.idle_ms.map(Duration::from_millis);
     loop {
-        match validator.advance() {
+        match watcher.look() {
             Ok(()) => {}
             Err(Halt::Unreadable(error)) => return Err(error.to_string()),
-            Err(Halt::Violated(violation)) => return Ok(alarm(args, validator, violation)),
-        }
-        // A message that arrives is in the recording of its sender already. So two looks that miss it are enough.
-        let waits = validator.waits();
-        let violation = if waits.iter().any(|wait| waited.contains(wait)) {
-            match validator.assume_one() {
-                Ok(true) => continue,
-                Ok(false) => validator.stuck(),
-                Err(violation) => Some(violation),
+            Err(Halt::Violated(violation)) => {
+                return Ok(alarm(args, watcher.into_validator(), violation));
             }
-        } else {
-            None
-        };
-        if let Some(violation) = violation {
-            return Ok(alarm(args, validator, violation));
         }
-        waited = waits;
+        let validator = watcher.validator();
         if validator.frames() > frames {
             (frames, grown) = (validator.frames(), Instant::now());
         }
         if shown.elapsed() >= PROGRESS {
             let rate = (frames - frames_shown) * 1000 / (shown.elapsed().as_millis() as u64).max(1);
-            progress(&validator, rate);
-            write_metrics(args, &validator, rate, false)?;
+            progress(validator, rate);
+            write_metrics(args, validator, rate, false)?;
             (shown, frames_shown) = (Instant::now(), frames);
         }
         let is_idle = idle.is_some_and(|idle| frames > 0 && grown.elapsed() >= idle);
         if interrupt.requested() || is_idle {
-            write_metrics(args, &validator, 0, false)?;
-            let report = validator.report(None);
+            write_metrics(args, validator, 0, false)?;
+            let report = watcher.into_validator().report(None);
             let code = report.verdict.exit_code();
             return Ok(Printed { text: laid_out(&report, args.verbose, terminal_width()), code });
         }

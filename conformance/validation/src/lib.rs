@@ -25,7 +25,7 @@
 //! - [`network`]: all messages ever sent. [`history`]: the log, and the claims about all nodes.
 //! - [`claims`]: the claims about a run.
 //! - [`node`]: one node: its starts, steps, disk, departures, applied values, reads and snapshots.
-//! - [`order`]: all nodes, in an order in which messages are sent before they arrive.
+//! - [`order`]: all nodes, in an order in which messages are sent before they arrive. [`watcher`]: while they run.
 //! - [`coverage`] and [`report`]: the kinds of transitions that a run has exercised; the verdict, for people and machines.
 //!   [`excerpt`]: the part of a run that leads to a violation. [`itf`]: a run as a trace for other tools.
 //!
@@ -42,3 +42,4 @@ pub mod order;
 pub mod replica;
 pub mod report;
 pub mod said;
+pub mod watcher;

@@ -24,8 +24,9 @@ use paxos_recording::RecordingOptions;
 use paxos_store::{Memory, MemorySnapshot, MemoryStore, Storage, StorageError, StoreId};
 use paxos_validation::{
     claims::{AFTER_RECORDS, DETERMINISM, DURABLE, READS, RECORDED, SENT_BEFORE, SNAPSHOTS, TRIMS},
-    order::Validator,
+    order::{Halt, Validator},
     report::Report,
+    watcher::Watcher,
 };
 use verdict::Verdict;
 
@@ -190,17 +191,50 @@ struct Cluster<'a> {
     sent: Vec<Sent>,
     now: Duration,
     calls: Vec<Call>,
+    watch: Watch,
+}
+
+/// A watcher beside the cluster, and what it has seen.
+struct Watch {
+    watcher: Watcher,
+    /// The first moment at which the recordings contradict a claim.
+    violated: Option<Duration>,
+    /// The moment of the alarm, and the claim.
+    alarm: Option<(Duration, &'static str)>,
+}
+
+impl Watch {
+    fn look(&mut self, directory: &Path, now: Duration) {
+        if self.alarm.is_some() {
+            return;
+        }
+        match self.watcher.look() {
+            Ok(()) => {}
+            Err(Halt::Violated(violation)) => {
+                self.alarm = Some((now, violation.contradiction.claim));
+            }
+            Err(Halt::Unreadable(error)) => panic!("{error}"),
+        }
+        if self.violated.is_none() {
+            let report = Validator::new(directory).finish(|_| ()).expect("it can be read");
+            self.violated = report.violation.map(|_| now);
+        }
+    }
 }
 
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 /// The node with the bug.
 const BUGGY: NodeId = NodeId(2);
 const TICK: Duration = Duration::from_millis(5);
+/// The time between two looks of the watcher.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl<'a> Cluster<'a> {
     fn new(directory: &'a Path, bug: Bug) -> Self {
         let (nodes, sent, now, calls) = (BTreeMap::new(), Vec::new(), Duration::ZERO, Vec::new());
-        let mut cluster = Self { directory, bug, nodes, sent, now, calls };
+        let watcher = Watcher::new(directory);
+        let watch = Watch { watcher, violated: None, alarm: None };
+        let mut cluster = Self { directory, bug, nodes, sent, now, calls, watch };
         for id in NODES {
             let bug = bug.store.filter(|_| id == BUGGY);
             cluster.start(id, Store::new(id.0.into(), bug));
@@ -269,6 +303,9 @@ impl<'a> Cluster<'a> {
             }
             let mut context = Context::from_waker(Waker::noop());
             self.calls.retain_mut(|call| call.as_mut().poll(&mut context).is_pending());
+            if self.now.as_millis().is_multiple_of(LOOK.as_millis()) {
+                self.watch.look(self.directory, self.now);
+            }
         }
     }
 
@@ -293,8 +330,8 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// Runs a cluster with a bug in node 2, and validates its recordings.
-fn run(bug: Bug) -> Report {
+/// Runs a cluster with a bug in node 2, watches it, and validates its recordings.
+fn run(bug: Bug) -> (Watch, Report) {
     let directory = tempfile::tempdir().expect("a directory");
     let mut cluster = Cluster::new(directory.path(), bug);
     cluster.run(200);
@@ -326,15 +363,22 @@ fn run(bug: Bug) -> Report {
     cluster.run(100);
     cluster.propose(NodeId(1), 5);
     cluster.run(100);
-    drop(cluster);
-    Validator::new(directory.path()).finish(|_| ()).expect("the directory can be read")
+    let Cluster { watch, nodes, .. } = cluster;
+    drop(nodes);
+    let report = Validator::new(directory.path()).finish(|_| ());
+    (watch, report.expect("the directory can be read"))
 }
 
 #[track_caller]
 fn is_found(bug: Bug, claims: &[&str]) {
-    let report = run(bug);
+    let (watch, report) = run(bug);
     let claim = report.violation.as_ref().map(|it| it.contradiction.claim);
     assert!(claim.is_some_and(|claim| claims.contains(&claim)), "{bug:?}: {report}");
+    // A watcher needs a second look for a message that was not sent.
+    let (alarm, claim) = watch.alarm.unwrap_or_else(|| panic!("{bug:?}: no alarm"));
+    assert!(claims.contains(&claim), "{bug:?}: {claim}");
+    let violated = watch.violated.unwrap_or(alarm);
+    assert!(alarm <= violated + 2 * LOOK, "{bug:?}: {alarm:?} is late: {violated:?}");
 }
 
 fn driver(fault: Fault) -> Bug {
@@ -397,6 +441,7 @@ fn bug_50_a_read_runs_too_early() {
 
 #[test]
 fn without_a_bug_the_same_run_holds() {
-    let report = run(Bug::default());
+    let (watch, report) = run(Bug::default());
+    assert_eq!(watch.alarm, None);
     assert_eq!(report.verdict, Verdict::Holds, "{report}");
 }
