@@ -2,8 +2,9 @@
 
 use crate::{
     cluster::{Cluster, Input, MessageId, Node},
+    findings::Findings,
     protocol::{Ballot, Kind, Topology},
-    search::{BrokenAt, Findings},
+    search::BrokenAt,
     walk::Walk,
 };
 

@@ -9,13 +9,12 @@ use verdict::Interrupt;
 use crate::{
     claims::{Class, DECIDES, DETERMINISTIC, Finding, INDEPENDENT, QUORUM_IS_ENOUGH, REPLIES},
     cluster::{Cluster, Size, Stop},
+    findings::{Findings, Found, Schedule},
     guide::{Guidance, follow},
     process::{Broken, Limits, Process},
     report::{Report, Reported},
     schedule::{self, File, NoSchedule},
-    search::{
-        Bounds, BrokenAt, Budget, Explored, Findings, Found, Schedule, explore, explore_rounds,
-    },
+    search::{Bounds, BrokenAt, Budget, Explored, explore, explore_rounds},
     walk::{fair, random, shorten},
 };
 

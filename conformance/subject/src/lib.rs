@@ -19,7 +19,7 @@
 //! - [`protocol`]: what is said. [`process`]: the process of an adapter, with its limits.
 //! - `memory`: the judge's memory of one node. `facts`: claims about several nodes. [`claims`]: all claims.
 //! - `cluster`: the nodes of a subject, one step at a time.
-//! - [`search`], `walk`, [`guide`]: schedules. [`judge`](mod@judge): the judgement.
+//! - `findings`: what a search keeps. [`search`], `walk`, [`guide`]: schedules. [`judge`](mod@judge): the judgement.
 //! - [`schedule`], [`report`], `junit`: for people and machines.
 //!
 //! This crate does not see our own implementation or our model. A bounded search finds no fault that needs more than its bounds.
@@ -27,6 +27,7 @@
 pub mod claims;
 mod cluster;
 mod facts;
+mod findings;
 pub mod guide;
 pub mod judge;
 mod junit;

@@ -9,9 +9,10 @@ use space_time::{Arrow, Diagram};
 use crate::{
     claims::{Class, Finding},
     cluster::{Cluster, Input, MessageId, Node, Sent, Transition},
+    findings::Schedule,
     process::{Broken, Limits},
     protocol::{Entry, Field, Kind, Message, Setup},
-    search::{Schedule, State},
+    search::State,
 };
 
 /// The format of schedules in files.

@@ -8,7 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     claims::{Claim, Class, Finding},
     cluster::{Cluster, Input, MessageId, Node, Sent},
-    search::{BrokenAt, Budget, Findings, Found, Schedule, State},
+    findings::{Findings, Found, Schedule},
+    search::{BrokenAt, Budget, State},
 };
 
 /// The most steps of a fair schedule.

@@ -5,28 +5,30 @@
 //! steps of their own. Schedules that differ only in the order of steps of different nodes lead to the same state, and it is
 //! visited once. That is the partial order reduction.
 
+mod rounds;
+mod state;
+
 use std::{
     collections::{HashMap, HashSet},
+    rc::Rc,
     time::Instant,
 };
 
 use itertools::Itertools as _;
 use verdict::Interrupt;
-use xxhash_rust::xxh3::xxh3_128;
 
+use self::state::sum_of;
+pub(crate) use self::{rounds::explore_rounds, state::State};
 use crate::{
-    claims::{Claim, Class, Finding},
-    cluster::{Cluster, FactId, Input, LocalId, MessageId, Node, Size, Transition},
-    facts::{Fact, contradictions},
+    claims::Class,
+    cluster::{Cluster, Input, LocalId, MessageId, Node, Size, Transition},
+    findings::{Findings, Schedule},
     process::Broken,
     protocol::Kind,
 };
 
 /// The most states with the same number of steps. Each takes some hundred bytes until its steps were taken.
 const LEVEL_MAX: usize = 2_000_000;
-
-/// The steps of a run: nodes and their inputs.
-pub(crate) type Schedule = Vec<(Node, Input)>;
 
 /// The limits of an exhaustive search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,49 +60,6 @@ impl Budget<'_> {
     }
 }
 
-/// A finding, and a schedule that leads to it.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) finding: Finding,
-    pub(crate) class: Class,
-    pub(crate) schedule: Schedule,
-}
-
-/// The first finding for each claim.
-#[derive(Debug)]
-pub(crate) struct Findings {
-    pub(crate) all: Vec<Found>,
-    /// A finding of this class, or of one before it, ends the search.
-    last: Class,
-}
-
-impl Findings {
-    pub(crate) fn new(last: Class) -> Self {
-        Self { all: Vec::new(), last }
-    }
-
-    /// Keeps a finding, unless one for the same claim is known, with a schedule that is not longer.
-    pub(crate) fn add(
-        &mut self,
-        finding: Finding,
-        class: Class,
-        schedule: impl FnOnce() -> Schedule,
-    ) {
-        if !self.has(finding.claim, class) {
-            self.all.push(Found { finding, class, schedule: schedule() });
-        }
-    }
-
-    fn has(&self, claim: &Claim, class: Class) -> bool {
-        self.all.iter().any(|found| found.finding.claim == claim && found.class == class)
-    }
-
-    /// Returns true if there is a finding that ends the search.
-    pub(crate) fn is_final(&self) -> bool {
-        self.all.iter().any(|found| found.class <= self.last)
-    }
-}
-
 /// The result of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Explored {
@@ -114,111 +73,6 @@ pub struct Explored {
     pub steps: usize,
     /// True if all states within the bounds were visited.
     pub complete: bool,
-}
-
-/// A state of the cluster.
-#[derive(Clone, Debug)]
-pub(crate) struct State {
-    pub(crate) locals: Vec<LocalId>,
-    /// The messages that were sent, sorted.
-    pub(crate) messages: Vec<MessageId>,
-    facts: Vec<FactId>,
-    /// The number of different ballots that were prepared.
-    ballots: usize,
-    /// True if a ballot was used again.
-    reuse: bool,
-    /// The sum of the hashes of all parts. Equal states have equal sums.
-    sum: u128,
-}
-
-impl State {
-    pub(crate) fn first(cluster: &Cluster) -> Self {
-        let locals = cluster.initial.clone();
-        let sum =
-            locals.iter().fold(0, |sum: u128, local| sum.wrapping_add(hash(LOCAL, local.number())));
-        let (messages, facts) = (Vec::new(), Vec::new());
-        Self { locals, messages, facts, ballots: 0, reuse: false, sum }
-    }
-
-    /// Returns the sum that the state has after a step.
-    fn sum_after(&self, node: Node, step: &Transition, sent: &[MessageId]) -> u128 {
-        let messages = sent.iter().filter(|id| self.messages.binary_search(id).is_err());
-        let facts = step.facts.iter().filter(|id| self.facts.binary_search(id).is_err());
-        let added = messages.map(|id| hash(MESSAGE, id.0)).chain(facts.map(|id| hash(FACT, id.0)));
-        let moved = self.sum.wrapping_sub(hash(LOCAL, self.locals[node].number()));
-        let moved = moved.wrapping_add(hash(LOCAL, step.next.number()));
-        let reused = if step.reuse && !self.reuse { hash(REUSE, 0) } else { 0 };
-        added.fold(moved.wrapping_add(reused), u128::wrapping_add)
-    }
-
-    /// Takes a step whose messages `sent` are not lost. Returns the findings with their classes.
-    pub(crate) fn take(
-        &mut self,
-        cluster: &Cluster,
-        node: Node,
-        step: &Transition,
-        sent: &[MessageId],
-    ) -> Vec<(Finding, Class)> {
-        self.sum = self.sum_after(node, step, sent);
-        self.locals[node] = step.next;
-        for id in sent {
-            insert(&mut self.messages, *id);
-        }
-        let mut findings = step.findings.clone();
-        self.reuse |= step.reuse;
-        findings.extend(self.notice(cluster, step));
-        let class = |finding: Finding| {
-            let class = finding.claim.class_after(self.reuse);
-            (finding, class)
-        };
-        // One step often contradicts several claims of a class in the same way. The first is the closest to the cause.
-        findings.into_iter().map(class).unique_by(|(_, class)| *class).collect()
-    }
-
-    /// Takes the facts of a step, and returns what they contradict.
-    fn notice(&mut self, cluster: &Cluster, step: &Transition) -> Vec<Finding> {
-        let new: Vec<_> =
-            step.facts.iter().copied().filter(|id| insert(&mut self.facts, *id)).collect();
-        if new.is_empty() {
-            return Vec::new();
-        }
-        let all: Vec<&Fact> = self.facts.iter().map(|id| cluster.fact(*id)).collect();
-        let new: Vec<_> = new.into_iter().map(|id| cluster.fact(id).clone()).collect();
-        if new.iter().any(|fact| matches!(fact, Fact::Prepared { .. })) {
-            let prepared = all.iter().filter_map(|fact| match fact {
-                Fact::Prepared { ballot, .. } => Some(ballot),
-                _ => None,
-            });
-            self.ballots = prepared.unique().count();
-        }
-        contradictions(&cluster.rules, &all, &new)
-    }
-
-    /// Returns true if a node has taken a value as chosen.
-    pub(crate) fn has_decided(&self, cluster: &Cluster) -> bool {
-        self.facts.iter().any(|id| matches!(cluster.fact(*id), Fact::Decided { .. }))
-    }
-}
-
-/// The kinds of the parts of a state, in hashes.
-const LOCAL: u32 = 0;
-const MESSAGE: u32 = 1;
-const FACT: u32 = 2;
-const REUSE: u32 = 3;
-
-fn hash(kind: u32, id: u32) -> u128 {
-    xxh3_128(&(u64::from(kind) << 32 | u64::from(id)).to_le_bytes())
-}
-
-/// Inserts an element into a sorted list. Returns false if it is there.
-fn insert<T: Ord>(list: &mut Vec<T>, element: T) -> bool {
-    match list.binary_search(&element) {
-        Ok(_) => false,
-        Err(place) => {
-            list.insert(place, element);
-            true
-        }
-    }
 }
 
 /// The state before an entry, and the step between.
@@ -309,37 +163,6 @@ fn explore_beside(
     Ok(Some(explored))
 }
 
-/// Visits the states that whole rounds lead to, one round after the other: a proposer prepares, some acceptors promise in some
-/// order, and some vote. All that is left out is lost. Such schedules are long and have few shapes.
-pub(crate) fn explore_rounds(
-    cluster: &mut Cluster,
-    bounds: Bounds,
-    budget: &Budget<'_>,
-    found: &mut Findings,
-    mut progress: impl FnMut(Explored),
-) -> Result<Explored, BrokenAt> {
-    let silent = (0..cluster.nodes()).filter(|node| cluster.only_learns(*node)).collect();
-    let mut search = Search::new(cluster, silent, bounds, found);
-    let mut explored = Explored { bounds, by_rounds: true, states: 1, steps: 0, complete: false };
-    let mut level = vec![(0, State::first(search.cluster))];
-    for _ in 0..bounds.ballots {
-        let mut next = Vec::new();
-        for (place, state) in &level {
-            search.round(*place, state, &mut next)?;
-            explored.states = search.visited.len();
-            progress(explored);
-            let is_over = budget.is_spent() || explored.states > budget.states_max;
-            if is_over || search.found.is_final() {
-                return Ok(explored);
-            }
-        }
-        explored.steps += 1;
-        level = next;
-    }
-    explored.complete = true;
-    Ok(explored)
-}
-
 /// A place in a search, and the state there.
 type At = (usize, State);
 
@@ -361,142 +184,6 @@ impl<'a> Search<'a> {
             learned: HashSet::new(),
             is_silent: true,
         }
-    }
-
-    /// Takes all rounds that may come next.
-    fn round(&mut self, place: usize, state: &State, next: &mut Vec<At>) -> Result<(), BrokenAt> {
-        for proposer in 0..self.cluster.nodes() {
-            for begun in self.begun(place, state, proposer)? {
-                let (begun, prepares) = begun;
-                let (acceptors, quorum) = (prepares.len(), self.cluster.rules.quorum);
-                for count in [quorum, acceptors]
-                    .into_iter()
-                    .unique()
-                    .filter(|it| (1..=acceptors).contains(it))
-                {
-                    for reached in prepares.iter().copied().permutations(count) {
-                        self.promises(&begun, proposer, &reached, next)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the beginnings of a round: a client asks, or a timer fires, or one after the other, and the proposer prepares.
-    fn begun(
-        &mut self,
-        place: usize,
-        state: &State,
-        proposer: Node,
-    ) -> Result<Vec<(At, Vec<MessageId>)>, BrokenAt> {
-        let (mut begun, mut open) = (Vec::new(), vec![((place, state.clone()), false)]);
-        while let Some((at, asked)) = open.pop() {
-            for input in self.inputs(&at.1, proposer) {
-                let asks = matches!(input, Input::Propose(_));
-                if asked && asks || !asks && !matches!(input, Input::Timer(_)) {
-                    continue;
-                }
-                let Some((after, sent)) = self.pass(&at, proposer, input)? else { continue };
-                let prepares = self.of_kind(&sent, Kind::Prepare);
-                if !prepares.is_empty() {
-                    begun.push((after, prepares));
-                } else if asks {
-                    open.push((after, true));
-                }
-            }
-        }
-        Ok(begun)
-    }
-
-    /// Lets acceptors promise, and the proposer propose.
-    fn promises(
-        &mut self,
-        begun: &At,
-        proposer: Node,
-        prepares: &[MessageId],
-        next: &mut Vec<At>,
-    ) -> Result<(), BrokenAt> {
-        let (mut at, mut accepts) = (begun.clone(), Vec::new());
-        for prepare in prepares {
-            let acceptor = self.cluster.message(*prepare).to;
-            if !self.inputs(&at.1, acceptor).contains(&Input::Deliver(*prepare)) {
-                return Ok(());
-            }
-            let Some((after, answers)) = self.pass(&at, acceptor, Input::Deliver(*prepare))? else {
-                return Ok(());
-            };
-            at = after;
-            for answer in self.of_kind(&answers, Kind::Promise) {
-                let Some((after, sent)) = self.pass(&at, proposer, Input::Deliver(answer))? else {
-                    return Ok(());
-                };
-                accepts.extend(self.of_kind(&sent, Kind::Accept));
-                at = after;
-            }
-        }
-        for taken in accepts.iter().copied().unique().powerset() {
-            self.votes(&at, proposer, &taken, next)?;
-        }
-        Ok(())
-    }
-
-    /// Lets acceptors vote. The proposer hears of all votes, or of none.
-    fn votes(
-        &mut self,
-        begun: &At,
-        proposer: Node,
-        accepts: &[MessageId],
-        next: &mut Vec<At>,
-    ) -> Result<(), BrokenAt> {
-        let (mut at, mut votes) = (begun.clone(), Vec::new());
-        for accept in accepts {
-            let acceptor = self.cluster.message(*accept).to;
-            let Some((after, answers)) = self.pass(&at, acceptor, Input::Deliver(*accept))? else {
-                return Ok(());
-            };
-            votes.extend(self.of_kind(&answers, Kind::Accepted));
-            at = after;
-        }
-        if self.visited.insert(at.1.sum) {
-            next.push(at.clone());
-        }
-        for vote in
-            votes.into_iter().filter(|id| self.cluster.message(*id).to == proposer).collect_vec()
-        {
-            let Some((after, _)) = self.pass(&at, proposer, Input::Deliver(vote))? else {
-                return Ok(());
-            };
-            at = after;
-        }
-        if self.visited.insert(at.1.sum) {
-            next.push(at);
-        }
-        Ok(())
-    }
-
-    /// Takes a step on the way through a round. Returns the messages that it sends.
-    fn pass(
-        &mut self,
-        (place, state): &At,
-        node: Node,
-        input: Input,
-    ) -> Result<Option<(At, Vec<MessageId>)>, BrokenAt> {
-        if matches!(input, Input::Deliver(id) if !self.cluster.may_take(state.locals[node], id)) {
-            return Ok(None);
-        }
-        let sent = self.step(*place, state.locals[node], node, input)?.sent.clone();
-        let Some(after) = self.advance(*place, state, node, input)? else { return Ok(None) };
-        self.entries.push(Entry { before: *place, node, input });
-        Ok(Some(((self.entries.len(), after), sent)))
-    }
-
-    fn of_kind(&self, messages: &[MessageId], kind: Kind) -> Vec<MessageId> {
-        messages
-            .iter()
-            .copied()
-            .filter(|id| self.cluster.message(*id).message.kind == kind)
-            .collect()
     }
 
     fn expand(
@@ -590,7 +277,7 @@ impl<'a> Search<'a> {
         local: LocalId,
         node: Node,
         input: Input,
-    ) -> Result<std::rc::Rc<Transition>, BrokenAt> {
+    ) -> Result<Rc<Transition>, BrokenAt> {
         let broken_at = |broken| (broken, path_to(&self.entries, place, (node, input)));
         self.cluster.step(local, input).map_err(broken_at)
     }
@@ -612,10 +299,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             let messages = to(node, self.cluster, &state.messages);
-            let sum = messages
-                .iter()
-                .map(|id| hash(MESSAGE, id.0))
-                .fold(hash(LOCAL, 0), u128::wrapping_add);
+            let sum = sum_of(&messages);
             if !self.learned.insert(sum) {
                 continue;
             }
