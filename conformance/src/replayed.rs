@@ -189,6 +189,7 @@ fn foreign(
         time: SUBJECT_TIME,
         seed: 1,
         stop_at: Class::Safety,
+        passes: None,
         schedules,
     };
     let report = judge::replay(&options, interrupt);

@@ -150,7 +150,8 @@ fn searched(args: &SubjectArgs, limits: Limits, interrupt: &Interrupt) -> Report
     let (command, time) = (args.command.clone(), Duration::from_secs(args.time.get()));
     let stop_at = args.stop_at.class();
     let schedules = scenarios();
-    let options = Options { command, limits, time, seed: args.seed, stop_at, schedules };
+    let options =
+        Options { command, limits, time, seed: args.seed, stop_at, passes: None, schedules };
     let mut shown = Instant::now();
     judge(&options, interrupt, |progress| {
         if shown.elapsed() >= PAUSE {

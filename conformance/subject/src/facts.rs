@@ -92,7 +92,13 @@ fn prepared(rules: &Rules, all: &[&Fact], proposer: &Name, ballot: &Ballot) -> O
 
 fn promised(rules: &Rules, all: &[&Fact], ballot: &Ballot) -> Option<Finding> {
     let promises = all.iter().filter_map(|fact| match fact {
-        Fact::Promised { acceptor, ballot: same, to } if same == ballot => Some((to, acceptor)),
+        Fact::Promised { acceptor, ballot: same, to } if same == ballot => {
+            // A learner may hear of the promise, too.
+            let has_prepared = all.iter().any(|fact| {
+                matches!(fact, Fact::Prepared { proposer, ballot: same } if proposer == to && same == ballot)
+            });
+            has_prepared.then_some((to, acceptor))
+        }
         _ => None,
     });
     let by_proposer = promises.into_group_map().into_iter();

@@ -12,6 +12,7 @@ use crate::{
     findings::{Findings, Found, Schedule},
     guide::{Guidance, follow},
     process::{Broken, Limits, Process},
+    protocol::PrepareTo,
     report::{Report, Reported},
     schedule::{self, File, NoSchedule},
     search::{Bounds, BrokenAt, Budget, Explored, explore, explore_rounds},
@@ -85,6 +86,8 @@ pub struct Options {
     pub seed: u64,
     /// A finding of this class, or of one before it, ends the judgement.
     pub stop_at: Class,
+    /// The number of passes through all searches, after which the judgement ends. Without it the time ends it.
+    pub passes: Option<usize>,
     /// Schedules of a model.
     pub schedules: Vec<Guidance>,
 }
@@ -181,7 +184,7 @@ impl Judgement<'_> {
         };
         let searches: Vec<_> = SEARCHES.iter().filter(allowed).collect();
         let start = match sizes.iter().flatten().next() {
-            Some(acceptors) if searches.is_empty() => size(*acceptors, 2),
+            Some(acceptors) if searches.is_empty() => size(*acceptors, 2.min(*acceptors)),
             _ => searches.first().map_or(size(3, 2), |it| it.bounds.size),
         };
         let mut clusters = Clusters::new();
@@ -190,7 +193,7 @@ impl Judgement<'_> {
             judgement.repeat(cluster, found)
         })?;
         let mut generator = ChaCha8Rng::seed_from_u64(*seed);
-        for states_max in STATES_MAX {
+        for states_max in STATES_MAX.into_iter().take(self.options.passes.unwrap_or(usize::MAX)) {
             let budget = Budget { until: end, states_max, interrupt: self.interrupt };
             for planned in &searches {
                 if self.is_over() || budget.is_spent() {
@@ -204,7 +207,9 @@ impl Judgement<'_> {
             }
         }
         let budget = Budget { until: end, states_max: 0, interrupt: self.interrupt };
-        self.random(&mut clusters, &mut generator, u64::MAX, &budget, progress)?;
+        if self.options.passes.is_none() {
+            self.random(&mut clusters, &mut generator, u64::MAX, &budget, progress)?;
+        }
         for (_, cluster) in &clusters {
             cluster.count(&mut self.report.messages);
             self.report.requests += cluster.requests;
@@ -217,6 +222,9 @@ impl Judgement<'_> {
         let Options { command, limits, .. } = self.options;
         let (_, hello) = Process::start(command, *limits)?;
         (self.report.name, self.sizes) = (hello.name, hello.caps.sizes);
+        if self.sizes.as_ref().is_some_and(|sizes| sizes.is_empty() || sizes.contains(&0)) {
+            return Err(Broken::Unsupported("no acceptors, which \"sizes\" has".to_owned()));
+        }
         Ok(())
     }
 
@@ -368,7 +376,8 @@ fn try_alone(cluster: &mut Cluster, found: &mut Findings) -> Result<(), BrokenAt
         return Ok(());
     }
     let silent = cluster.rules.setup.acceptors.len() - cluster.rules.quorum;
-    if silent > 0 {
+    // A proposer that asks only a quorum may ask the silent ones.
+    if silent > 0 && cluster.rules.caps.prepare_to == PrepareTo::All {
         let (schedule, decided) = fair(cluster, silent, found)?;
         if !decided {
             let facts = format!("with {silent} silent, no node took a value as chosen");

@@ -46,13 +46,21 @@ enum Report {
     Unknown,
 }
 
+/// The parts of a Promise that were sent, while further parts follow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Part {
+    entries: BTreeMap<Slot, Entry>,
+    decided_below: Slot,
+}
+
 /// A Promise that reached a proposer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Reports {
     entries: BTreeMap<Slot, (Field<Ballot>, Option<Value>)>,
     first: Slot,
     decided_below: Slot,
-    more: bool,
+    /// True if the last part has arrived.
+    is_complete: bool,
 }
 
 /// The memory of the judge about a node. It follows from the events and replies of the node.
@@ -63,7 +71,7 @@ pub(crate) struct Memory {
     promised: Option<Ballot>,
     votes: BTreeMap<Slot, BTreeMap<Ballot, Option<Value>>>,
     /// The slots of a Promise that was sent in parts.
-    parts: BTreeMap<Ballot, BTreeMap<Slot, Entry>>,
+    parts: BTreeMap<Ballot, Part>,
     decided: BTreeMap<Slot, Value>,
     /// The values that clients have asked the node for.
     pub(crate) asked: BTreeSet<Value>,
@@ -106,8 +114,8 @@ impl Memory {
                 let votes = entries.iter().map(|it| (it.slot, (it.vote.clone(), it.value.clone())));
                 reports.entries.extend(votes);
                 reports.first = message.first;
-                reports.decided_below = message.decided_below;
-                reports.more = message.more;
+                reports.decided_below = reports.decided_below.max(message.decided_below);
+                reports.is_complete |= !message.more;
             }
             (Kind::Decided, _) => {
                 for Entry { slot, value, .. } in entries {
@@ -150,6 +158,7 @@ impl Memory {
                 for entry in &message.entries {
                     self.votes(rules, name, ballot, entry, noticed);
                 }
+                self.promised = self.promised.take().max(message.next.clone());
             }
             Kind::Nack | Kind::Decided | Kind::Other => {}
         }
@@ -205,8 +214,9 @@ impl Memory {
         noticed: &mut Noticed,
     ) {
         let text = rules.text(ballot);
-        let mut entries = self.parts.remove(ballot).unwrap_or_default();
+        let Part { mut entries, decided_below } = self.parts.remove(ballot).unwrap_or_default();
         entries.extend(message.entries.iter().map(|entry| (entry.slot, entry.clone())));
+        let decided_below = decided_below.max(message.decided_below);
         for Entry { slot, vote, value } in entries.values() {
             let Field::Just(vote) = vote else { continue };
             let cast = self.votes.get(slot).and_then(|votes| votes.get(vote));
@@ -221,9 +231,9 @@ impl Memory {
             }
         }
         if message.more {
-            self.parts.insert(ballot.clone(), entries);
+            self.parts.insert(ballot.clone(), Part { entries, decided_below });
         } else {
-            for (slot, votes) in self.votes.range(message.first.max(message.decided_below)..) {
+            for (slot, votes) in self.votes.range(message.first.max(decided_below)..) {
                 let Some((last, value)) = votes.range(..ballot).next_back() else { continue };
                 let reported = entries.get(slot).map(|entry| &entry.vote);
                 let enough = match reported {
@@ -454,7 +464,9 @@ impl Reports {
         match self.entries.get(&slot) {
             Some((Field::Just(ballot), value)) => Report::Vote(ballot.clone(), value.clone()),
             Some((Field::NotCarried, _)) => Report::Unknown,
-            None if self.more || slot < self.first.max(self.decided_below) => Report::Unknown,
+            None if !self.is_complete || slot < self.first.max(self.decided_below) => {
+                Report::Unknown
+            }
             Some((Field::Nothing, _)) | None => Report::NoVote,
         }
     }

@@ -71,6 +71,9 @@ pub enum Broken {
         /// The beginning of the line.
         line: String,
     },
+    /// The subject has something that the judge does not know.
+    #[error("the judge cannot judge {0}")]
+    Unsupported(String),
     /// The adapter says that a request is no request.
     #[error("the adapter refused {request}: {error}")]
     Refused {
@@ -84,7 +87,7 @@ pub enum Broken {
 impl Broken {
     /// Returns true if the command or the adapter is bad input, and nothing can be said of the subject.
     pub fn is_bad_input(&self) -> bool {
-        matches!(self, Self::NotStarted { .. } | Self::Refused { .. })
+        matches!(self, Self::NotStarted { .. } | Self::Refused { .. } | Self::Unsupported(_))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fmt, rc::Rc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value as Json};
 
 /// The name of the protocol.
@@ -153,6 +153,26 @@ pub enum QuorumSize {
     N,
 }
 
+/// The part of a node that a ballot belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "docs/subject-protocol.md describes each capability")]
+pub enum BallotScope {
+    #[default]
+    Node,
+    Slot,
+}
+
+/// The acceptors to which a Prepare message goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "docs/subject-protocol.md describes each capability")]
+pub enum PrepareTo {
+    #[default]
+    All,
+    Quorum,
+}
+
 /// A part of the state of a node that survives a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -165,7 +185,7 @@ pub enum Durable {
 
 /// The capabilities of an implementation. An absent field has its default.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "docs/subject-protocol.md describes each capability")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the protocol")]
 pub struct Capabilities {
@@ -183,6 +203,18 @@ pub struct Capabilities {
     pub multi: bool,
     pub slots: Slots,
     pub quorum: QuorumSize,
+    pub ballot_scope: BallotScope,
+    pub prepare_to: PrepareTo,
+    // The judge does not need these: it sees what the messages carry, and where they go.
+    promise: IgnoredAny,
+    accepted: IgnoredAny,
+    accepted_to: IgnoredAny,
+    nack: IgnoredAny,
+    decided_msg: IgnoredAny,
+    retry: IgnoredAny,
+    accept_to: IgnoredAny,
+    self_delivery: IgnoredAny,
+    raw: IgnoredAny,
 }
 
 impl Default for Capabilities {
@@ -202,6 +234,17 @@ impl Default for Capabilities {
             multi: false,
             slots: Slots::default(),
             quorum: QuorumSize::default(),
+            ballot_scope: BallotScope::default(),
+            prepare_to: PrepareTo::default(),
+            promise: IgnoredAny,
+            accepted: IgnoredAny,
+            accepted_to: IgnoredAny,
+            nack: IgnoredAny,
+            decided_msg: IgnoredAny,
+            retry: IgnoredAny,
+            accept_to: IgnoredAny,
+            self_delivery: IgnoredAny,
+            raw: IgnoredAny,
         }
     }
 }
@@ -301,7 +344,7 @@ pub struct Fault {
 /// A part of a ballot. Numbers come before nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Part {
-    Number(i64),
+    Number(i128),
     /// The place of a node in `proposers`.
     Node(usize),
 }
@@ -372,6 +415,8 @@ pub struct Message {
     pub answers: Option<u64>,
     /// An entry for each slot. A message without `slots` is about slot 0.
     pub entries: Vec<Entry>,
+    /// True if the message has `slots`.
+    pub batched: bool,
     /// The first slot that a Prepare asks for.
     pub first: Slot,
     /// Slots below are decided at the sender of a Promise.
@@ -398,7 +443,10 @@ impl Ballot {
     /// Reads a ballot: an integer, or an array of integers and proposers.
     pub(crate) fn read(json: &Json, proposers: &[String]) -> Result<Self, Malformed> {
         let part = |json: &Json| match json {
-            Json::Number(number) => number.as_i64().map(Part::Number),
+            Json::Number(number) => {
+                let small = number.as_i64().map(i128::from);
+                small.or(number.as_u64().map(i128::from)).map(Part::Number)
+            }
             Json::String(id) => proposers.iter().position(|it| it == id).map(Part::Node),
             _ => None,
         };
@@ -451,7 +499,13 @@ impl Message {
             Some("accepted") => Kind::Accepted,
             Some("nack") => Kind::Nack,
             Some("decided") => Kind::Decided,
-            Some(_) => Kind::Other,
+            Some("x") => Kind::Other,
+            Some(_) => {
+                return malformed(
+                    "the kind of a message is none of the protocol; others are \"x\"",
+                    json,
+                );
+            }
             None => return malformed("a message has its kind in \"k\"", json),
         };
         let ballot = |fields: &Map<String, Json>, name: &str| match fields.get(name) {
@@ -470,6 +524,9 @@ impl Message {
                 None => malformed("a slot or a mid is a number from 0", json),
             },
         };
+        if kind == Kind::Other {
+            return Ok(Self::other(number("re")?));
+        }
         let entries = match fields.get("slots") {
             None => vec![entry(fields, 0)?],
             Some(slots) => {
@@ -489,9 +546,10 @@ impl Message {
             kind,
             ballot: ballot(fields, "b")?.get(),
             answers: number("re")?,
+            batched: fields.contains_key("slots"),
             entries,
             first: number("first")?.unwrap_or(0),
-            decided_below: number("through")?.map_or(0, |slot| slot + 1),
+            decided_below: number("through")?.map_or(0, |slot| slot.saturating_add(1)),
             more: fields.get("more").and_then(Json::as_bool).unwrap_or(false),
             next: ballot(fields, "np")?.get(),
         };
@@ -506,6 +564,21 @@ impl Message {
     /// Returns true if the message is a Promise with a vote, or one that cannot say.
     pub(crate) fn reports_vote(&self) -> bool {
         self.kind == Kind::Promise && self.entries.iter().any(|entry| entry.vote != Field::Nothing)
+    }
+
+    /// Returns a message that is delivered and never judged.
+    fn other(answers: Option<u64>) -> Self {
+        Self {
+            kind: Kind::Other,
+            ballot: None,
+            answers,
+            entries: Vec::new(),
+            batched: false,
+            first: 0,
+            decided_below: 0,
+            more: false,
+            next: None,
+        }
     }
 
     /// Returns true if acceptors answer the message.
@@ -523,6 +596,11 @@ impl Message {
                 self.first = answered.first;
             }
             if self.kind == Kind::Accepted {
+                // The vote promises what the Accept message promises in advance.
+                self.next.clone_from(&answered.next);
+                if answered.batched && !self.batched {
+                    self.entries.clone_from(&answered.entries);
+                }
                 for entry in self.entries.iter_mut().filter(|entry| entry.value.is_none()) {
                     let same = answered.entries.iter().find(|it| it.slot == entry.slot);
                     entry.value = same.and_then(|it| it.value.clone());

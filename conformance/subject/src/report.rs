@@ -91,6 +91,9 @@ impl Report {
                     Verdict::Inconclusive { why: "no step of the schedules is possible".to_owned() }
                 }
                 None if self.replayed => Verdict::Holds,
+                None if !self.rerun && self.searches.is_empty() => Verdict::Inconclusive {
+                    why: "no search fits the sizes of the subject, or the time".to_owned(),
+                },
                 None if !self.rerun && self.messages.votes_reported == 0 => Verdict::Inconclusive {
                     why: "no promise reported a vote, so no proposer had to adopt one".to_owned(),
                 },

@@ -16,8 +16,8 @@ use verdict::{Interrupt, Verdict};
 
 /// The time in which a bug has to be found. The slowest takes some seconds on an idle machine.
 const TIME: Duration = Duration::from_mins(4);
-/// The time for a subject without a bug. All of it is used.
-const SHORT: Duration = Duration::from_secs(6);
+/// The passes for a subject without a bug.
+const PASSES: usize = 2;
 
 fn adapter(name: &str, arguments: &[&str]) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../adapters/python").join(name);
@@ -25,12 +25,12 @@ fn adapter(name: &str, arguments: &[&str]) -> Vec<String> {
     ["python3", path].iter().chain(arguments).map(|it| (*it).to_owned()).collect()
 }
 
-fn options(command: Vec<String>, time: Duration, stop_at: Class) -> Options {
+fn options(command: Vec<String>, passes: Option<usize>, stop_at: Class) -> Options {
     // Other programs may take the machine for some seconds, so only a bug that hangs has little time for a reply.
     let hangs = command.last().is_some_and(|bug| bug == "hangs");
     let reply = Duration::from_secs(if hangs { 3 } else { 60 });
     let limits = Limits { reply, reply_bytes: 1 << 20, memory_bytes: 400 << 20 };
-    Options { command, limits, time, seed: 1, stop_at, schedules: Vec::new() }
+    Options { command, limits, time: TIME, seed: 1, stop_at, passes, schedules: Vec::new() }
 }
 
 fn judged(options: &Options) -> Report {
@@ -79,8 +79,8 @@ fn judge_from(first: usize) {
     for Bug { name, expected } in bugs.into_iter().skip(first).step_by(2) {
         let command = adapter("gallery.py", &[&name]);
         let options = match expected {
-            Some(class) => options(command, TIME, class.max(Class::Safety)),
-            None => options(command, SHORT, Class::Safety),
+            Some(class) => options(command, None, class.max(Class::Safety)),
+            None => options(command, Some(PASSES), Class::Safety),
         };
         let report = judged(&options);
         assert_eq!(report.unusable, None, "{name}");
@@ -114,7 +114,7 @@ fn the_template_passes() {
     if !has_python() {
         return;
     }
-    let report = judged(&options(adapter("template.py", &[]), SHORT, Class::Liveness));
+    let report = judged(&options(adapter("template.py", &[]), Some(PASSES), Class::Liveness));
     assert_eq!(report.verdict(), Verdict::Holds, "{report}");
     assert!(report.searches.iter().any(|it| it.states > 100), "{report}");
     assert!(report.messages.votes_reported > 0, "{report}");
@@ -129,7 +129,7 @@ fn a_schedule_of_a_bug_is_harmless_for_a_correct_subject() {
     if !has_python() {
         return;
     }
-    let options = options(adapter("gallery.py", &["votes-below-promise"]), TIME, Class::Safety);
+    let options = options(adapter("gallery.py", &["votes-below-promise"]), None, Class::Safety);
     let report = judged(&options);
     let first = report.findings.first().expect("the bug is found");
     let junit = report.junit(Duration::from_secs(1));

@@ -36,23 +36,25 @@ impl Cluster {
             return Ok(known.clone());
         }
         let mut requests = self.bring_to(local)?;
+        let loads = requests.len();
         requests.extend(self.requests_of(local, input));
-        let mut replies = if self.rules.caps.save {
-            let loads = requests.len() - self.requests_of(local, input).len();
-            requests.push(Request::Save.json());
-            self.ask(&requests)?.split_off(loads)
-        } else {
-            self.ask_each(&requests)?
-        };
         let node = self.at_local(local).node;
-        let mut at = mem::take(&mut self.at);
-        let blob = if self.rules.caps.save {
-            let mut saved = replies.pop().expect("each request has a reply");
-            Some(saved["blob"].take())
+        let (mut replies, blob) = if self.rules.caps.save {
+            requests.push(Request::Save.json());
+            let mut replies = self.ask(&requests)?.split_off(loads);
+            let saved = replies.pop().expect("each request has a reply");
+            (replies, Some(Self::blob(saved)?))
         } else {
-            None
+            (self.ask_each(&requests)?, None)
         };
-        let transition = Rc::new(self.observe(local, input, replies, blob)?);
+        let mut at = mem::take(&mut self.at);
+        if let [crash, _] = &replies[..]
+            && !Self::read_step(crash)?.is_silent()
+        {
+            return Err(Self::malformed(&"a node that crashes does nothing", crash));
+        }
+        let reply = replies.pop().expect("each input has a reply");
+        let transition = Rc::new(self.observe(local, input, reply, blob)?);
         let next = transition.next;
         self.transitions.insert((local, input), transition.clone());
         // If the state was reached before by other inputs, the process is in the same state.
@@ -75,12 +77,11 @@ impl Cluster {
             return Err(Stop::Differs { expected: self.first_reply.clone(), got: first });
         }
         for (local, input, transition) in transitions {
-            let replies = self.ask_each(&self.requests_of(local, input))?;
+            let mut replies = self.ask_each(&self.requests_of(local, input))?;
             self.at.clear();
-            for (expected, got) in transition.replies.iter().zip(replies) {
-                if *expected != got {
-                    return Err(Stop::Differs { expected: expected.clone(), got });
-                }
+            let got = replies.pop().expect("each input has a reply");
+            if transition.reply != got {
+                return Err(Stop::Differs { expected: transition.reply.clone(), got });
             }
         }
         Ok(())
@@ -157,8 +158,18 @@ impl Cluster {
         if !self.rules.caps.save {
             return Ok(None);
         }
-        let mut replies = self.ask(&[Request::Save.json()])?;
-        Ok(Some(replies[0]["blob"].take()))
+        let reply = self.ask(&[Request::Save.json()])?.swap_remove(0);
+        Self::blob(reply).map(Some)
+    }
+
+    /// Returns the state in a reply to `save`.
+    fn blob(mut reply: Json) -> Result<Json, Broken> {
+        match reply["blob"].take() {
+            Json::Null => {
+                Err(Self::malformed(&"the reply to save has the state in \"blob\"", &reply))
+            }
+            blob => Ok(blob),
+        }
     }
 
     /// Brings a node into a state, and all others into their first states. Returns a request that is still to be sent for that.

@@ -30,7 +30,10 @@ use crate::{
     facts::Fact,
     memory::{Memory, Name, Rules},
     process::{Broken, Limits, Process},
-    protocol::{Hello, Kind, Message, QuorumSize, Repropose, Setup, Topology, value},
+    protocol::{
+        BallotScope, Hello, Kind, Message, PrepareTo, QuorumSize, Repropose, Setup, Slots, Step,
+        Topology, value,
+    },
 };
 
 /// A state of one node.
@@ -91,7 +94,7 @@ pub(crate) struct Transition {
     pub(crate) reuse: bool,
     /// True if the node has ended.
     pub(crate) fault: bool,
-    replies: Vec<Json>,
+    reply: Json,
 }
 
 #[derive(Clone, Debug)]
@@ -228,6 +231,10 @@ impl Cluster {
         setup: Setup,
         wishes: Vec<Wish>,
     ) -> Result<Self, Broken> {
+        if hello.caps.ballot_scope == BallotScope::Slot && hello.caps.slots == Slots::Subject {
+            let what = "ballots of slots, where the subject selects the slots".to_owned();
+            return Err(Broken::Unsupported(what));
+        }
         let acceptors = setup.acceptors.len();
         let quorum = match hello.caps.quorum {
             QuorumSize::Majority => acceptors / 2 + 1,
@@ -260,6 +267,11 @@ impl Cluster {
         cluster.first_reply = cluster.init()?;
         let reply = cluster.first_reply.clone();
         let step = Self::read_step(&reply)?;
+        let Step { send, own, decided, fault, .. } = &step;
+        if !send.is_empty() || !own.is_empty() || !decided.is_empty() || fault.is_some() {
+            let what = "the reply to init has disks, timers and states, and nothing else";
+            return Err(Self::malformed(&what, &reply));
+        }
         for node in 0..cluster.names.len() {
             let blob = cluster.save()?;
             let mut local = Local {
@@ -302,12 +314,25 @@ impl Cluster {
     /// nothing else.
     pub(crate) fn rank(&self, node: Node) -> usize {
         let Setup { acceptors, .. } = &self.rules.setup;
-        if self.rules.caps.topology == Topology::Split && node < acceptors.len() { node } else { 0 }
+        let caps = &self.rules.caps;
+        let are_alike = caps.topology == Topology::Split && caps.prepare_to == PrepareTo::All;
+        if are_alike && node < acceptors.len() { node } else { 0 }
     }
 
     /// The number of values that clients ask a proposer for before one of them.
     pub(crate) fn round_of(&self, wish: usize) -> usize {
         self.wishes[..wish].iter().filter(|(at, _)| *at == self.wishes[wish].0).count()
+    }
+
+    /// Returns the message with a number.
+    fn with_mid(&self, mid: u64) -> Option<&Sent> {
+        self.messages.iter().find(|it| it.mid == mid)
+    }
+
+    /// Returns true if the node only promises and votes.
+    fn only_votes(&self, node: Node) -> bool {
+        let within = |nodes: &[String]| nodes.iter().any(|it| **it == *self.names[node]);
+        !within(&self.rules.setup.proposers) && !within(&self.rules.setup.learners)
     }
 
     /// Returns true if the node only learns.
@@ -340,6 +365,7 @@ impl Cluster {
         }
         if caps.rpc
             && let Some(answered) = self.message(id).message.answers
+            && self.with_mid(answered).is_some_and(|it| it.from == local.node)
         {
             return local.waits.iter().any(|it| self.message(*it).mid == answered);
         }

@@ -1,6 +1,6 @@
 //! The replies of a subject, as states, messages and facts.
 
-use std::{fmt, hash::Hash as _};
+use std::{collections::BTreeSet, fmt, hash::Hash as _};
 
 use serde::Deserialize as _;
 use serde_json::Value as Json;
@@ -21,38 +21,107 @@ impl Cluster {
         &mut self,
         id: LocalId,
         input: Input,
-        replies: Vec<Json>,
+        reply: Json,
         blob: Option<Json>,
     ) -> Result<Transition, Broken> {
         let rules = self.rules.clone();
-        let last = replies.last().expect("each input has a reply");
-        let step = Self::read_step(last)?;
-        let mut local = self.at_local(id).clone();
-        let name = self.names[local.node].clone();
-        local.before = Some((id, input));
+        let step = self.step_of(id, &reply)?;
+        let before = self.at_local(id).clone();
+        let (name, mut local) = (self.names[before.node].clone(), before.clone());
+        (local.before, local.blob) = (Some((id, input)), blob);
         let mut noticed = Noticed::default();
-        // A node that is in the same state as before, and says nothing, has ignored its input. Nothing can follow from it.
-        let ignores = blob.is_some() && blob == local.blob && step.is_silent();
+        let ignored = self.ignores(&before, &local, &step);
+        self.take_input(&mut local, input, ignored, &mut noticed);
+        let memory_before = local.memory.clone();
+        let mut sent = Vec::new();
+        if let Some(fault) = &step.fault {
+            // Such a step has no other effect.
+            local.down = true;
+            let text = fault.text.replace('\n', " ");
+            noticed.findings.push(NO_FAULT.fails(format!("{name}: {}: {text}", fault.kind)));
+        } else {
+            self.keep(&mut local, &step);
+            sent =
+                self.sends(&rules, &mut local, &step, &mut noticed).map_err(|what| match what {
+                    Unread::Malformed(what) => Self::malformed(&what, &reply),
+                    Unread::Broken(broken) => broken,
+                })?;
+            for decided in &step.decided {
+                let value = value(&decided.value);
+                local.memory.decides(&name, decided.slot, &value, &mut noticed);
+            }
+            if let Some(state) = step.state.get(&*name) {
+                let reported = local.memory.reports(&rules, &name, state, &mut noticed);
+                reported.map_err(|what| Self::malformed(&what, &reply))?;
+            }
+            if let Input::Deliver(id) = input {
+                let message = &self.message(id).message;
+                let refused = memory_before.refuses(&rules, &name, message, &local.memory);
+                noticed.findings.extend(refused);
+            }
+        }
+        let Noticed { findings, facts, reuse } = noticed;
+        let facts = facts.into_iter().map(|fact| self.fact_id(fact)).collect();
+        let fault = local.down;
+        Ok(Transition { next: self.local(local), sent, facts, findings, reuse, fault, reply })
+    }
+
+    /// Reads a step of a node, which may name all nodes and changes only its own.
+    fn step_of(&self, id: LocalId, reply: &Json) -> Result<Step, Broken> {
+        let step = Self::read_step(reply)?;
+        let name = &self.names[self.at_local(id).node];
+        let changed = step.persist.keys().chain(step.own.iter().map(|it| &it.at));
+        for of in changed.chain(step.decided.iter().map(|it| &it.at)) {
+            if **of != **name {
+                return Err(Self::malformed(&format_args!("a step of {name} changes {of}"), reply));
+            }
+        }
+        for of in step.timers.keys().chain(step.state.keys()) {
+            self.node(of)?;
+        }
+        Ok(step)
+    }
+
+    /// Returns true if a node is in the same state as before, as far as it tells, and says nothing. Nothing can follow from its
+    /// input then.
+    fn ignores(&self, before: &Local, after: &Local, step: &Step) -> bool {
+        let name = &self.names[before.node];
+        let same_timers = step.timers.get(&**name).is_none_or(|timers| {
+            let armed: BTreeSet<_> = timers.iter().map(String::as_str).collect();
+            armed == before.timers.iter().map(|timer| self.timer_names[*timer].as_str()).collect()
+        });
+        let reported = step.state.get(&**name);
+        let same_state = match &after.blob {
+            Some(_) => after.blob == before.blob,
+            None => reported.is_none() || reported == before.reported.as_ref(),
+        };
+        step.is_silent() && same_timers && same_state
+    }
+
+    /// Takes an input into what is known of a node, before its reply.
+    fn take_input(&self, local: &mut Local, input: Input, ignored: bool, noticed: &mut Noticed) {
+        let caps = &self.rules.caps;
         match input {
             Input::Propose(place) => {
                 let wish = value(&self.wishes[place].1);
                 // A client whose request had no effect may ask again.
-                if step != Step::default() {
+                if !ignored {
                     local.memory.asked.insert(wish.clone());
                     local.memory.asks += 1;
                 }
                 noticed.facts.push(Fact::Asked { value: wish });
             }
             Input::Deliver(id) => {
-                let Sent { from, message, .. } = self.message(id).clone();
-                if !ignores {
-                    local.memory.receives(&rules, &self.names[from], &message);
+                let Sent { from, message, .. } = self.message(id);
+                // What a subject does not save may still count the message.
+                if !(ignored && local.blob.is_some()) {
+                    local.memory.receives(&self.rules, &self.names[*from], message);
                 }
-                if !rules.caps.save || !rules.caps.dup_ok {
+                if !caps.save || !caps.dup_ok {
                     *local.taken.entry(id).or_default() += 1;
                 }
                 if let Some(answered) = message.answers {
-                    local.waits.retain(|it| self.messages[it.0 as usize].mid != answered);
+                    local.waits.retain(|it| self.message(*it).mid != answered);
                 }
             }
             Input::Timer(timer) => {
@@ -69,61 +138,6 @@ impl Cluster {
                 local.waits.clear();
             }
         }
-        let memory_before = local.memory.clone();
-        if let Some(fault) = &step.fault {
-            noticed.findings.push(NO_FAULT.fails(format!(
-                "{name}: {}: {}",
-                fault.kind,
-                fault.text.replace('\n', " ")
-            )));
-        }
-        for of in
-            step.persist.keys().map(String::as_str).chain(step.own.iter().map(|it| it.at.as_str()))
-        {
-            if *of != *name {
-                return Err(Self::malformed(&format_args!("a step of {name} changes {of}"), last));
-            }
-        }
-        self.keep(&mut local, &step);
-        let sent =
-            self.sends(&rules, &mut local, &step, &mut noticed).map_err(|what| match what {
-                Unread::Malformed(what) => Self::malformed(&what, last),
-                Unread::Broken(broken) => broken,
-            })?;
-        for decided in &step.decided {
-            if decided.at != *name {
-                return Err(Self::malformed(
-                    &format_args!("a step of {name} decides at {}", decided.at),
-                    last,
-                ));
-            }
-            local.memory.decides(&name, decided.slot, &value(&decided.value), &mut noticed);
-        }
-        if let Some(state) = step.state.get(&*name) {
-            local
-                .memory
-                .reports(&rules, &name, state, &mut noticed)
-                .map_err(|what| Self::malformed(&what, last))?;
-        }
-        if let Input::Deliver(id) = input
-            && step.fault.is_none()
-        {
-            let message = &self.message(id).message;
-            noticed.findings.extend(memory_before.refuses(&rules, &name, message, &local.memory));
-        }
-        let fault = step.fault.is_some();
-        local.down = fault;
-        local.blob = blob;
-        let facts = noticed.facts.into_iter().map(|fact| self.fact_id(fact)).collect();
-        Ok(Transition {
-            next: self.local(local),
-            sent,
-            facts,
-            findings: noticed.findings,
-            reuse: noticed.reuse,
-            fault,
-            replies,
-        })
     }
 
     /// Takes the messages of a step: first those to the node itself, then those to others.
@@ -149,8 +163,13 @@ impl Cluster {
         let mut sent = Vec::new();
         for send in &step.send {
             let message = Message::read(&send.msg, &rules.setup.proposers)?;
-            let answered =
-                message.answers.and_then(|mid| self.messages.iter().find(|it| it.mid == mid));
+            let answered = message.answers.map(|mid| self.with_mid(mid).ok_or(mid)).transpose();
+            let answered = answered.map_err(|mid| {
+                Self::malformed(
+                    &format_args!("\"re\" names a message, and there is no {mid}"),
+                    &send.msg,
+                )
+            })?;
             let message = message.answering(answered.map(|it| &it.message));
             for to in &send.to {
                 let to = self.node(to)?;
@@ -167,7 +186,7 @@ impl Cluster {
                     json,
                     message: message.clone(),
                 });
-                if rules.caps.rpc && message.answers.is_none() {
+                if rules.caps.rpc && message.is_request() {
                     local.waits.insert(id);
                 }
                 sent.push(id);
@@ -194,7 +213,7 @@ impl Cluster {
         Step::deserialize(reply).map_err(|what| Self::malformed(&what, reply))
     }
 
-    fn malformed(what: &impl fmt::Display, reply: &Json) -> Broken {
+    pub(super) fn malformed(what: &impl fmt::Display, reply: &Json) -> Broken {
         let line = reply.to_string().chars().take(200).collect();
         Broken::Garbage { what: what.to_string(), line }
     }
@@ -227,9 +246,10 @@ impl Cluster {
     pub(super) fn local(&mut self, local: Local) -> LocalId {
         let mut hash = Xxh3::new();
         local.hash(&mut hash);
-        // A subject that neither saves nor reports its state is in a new state after each input.
+        // The state of an acceptor may be reported as a whole, and that of no other node. A node that neither saves nor reports it
+        // is in a new state after each input.
         let reports = self.rules.caps.reports_state() && local.reported.is_some();
-        if local.blob.is_none() && !reports {
+        if local.blob.is_none() && !(reports && self.only_votes(local.node)) {
             local.before.hash(&mut hash);
         }
         let next = LocalId(u32::try_from(self.locals.len()).expect("fewer states"));
@@ -264,8 +284,7 @@ impl Cluster {
         let (from, to) = (self.node(from)?, self.node(to)?);
         let message = Message::read(&json, &self.rules.setup.proposers);
         let message = message.map_err(|what| Self::malformed(&what, &json))?;
-        let answered =
-            message.answers.and_then(|mid| self.messages.iter().find(|it| it.mid == mid));
+        let answered = message.answers.and_then(|mid| self.with_mid(mid));
         let message = message.answering(answered.map(|it| &it.message));
         Ok(self.message_id(Sent { from, to, mid, start, json, message }))
     }

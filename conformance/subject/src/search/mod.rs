@@ -29,6 +29,8 @@ use crate::{
 
 /// The most states with the same number of steps. Each takes some hundred bytes until its steps were taken.
 const LEVEL_MAX: usize = 2_000_000;
+/// The most states of a learner that are tried after one step of another node.
+const LEARNER_STATES_MAX: usize = 2_000;
 
 /// The limits of an exhaustive search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +100,9 @@ struct Search<'a> {
     learned: HashSet<u128>,
     /// False if a node that was assumed to be silent has sent something.
     is_silent: bool,
+    budget: &'a Budget<'a>,
+    /// True if something within the bounds was left out.
+    is_cut: bool,
 }
 
 /// A subject that broke, and the schedule at which it did.
@@ -129,7 +134,7 @@ fn explore_beside(
     found: &mut Findings,
     progress: &mut impl FnMut(Explored),
 ) -> Result<Option<Explored>, BrokenAt> {
-    let mut search = Search::new(cluster, silent, bounds, found);
+    let mut search = Search::new(cluster, silent, bounds, budget, found);
     let first = State::first(search.cluster);
     search.visited.insert(first.sum);
     // The first state has no entry. Places of others are counted from 1.
@@ -159,7 +164,7 @@ fn explore_beside(
         explored.steps += usize::from(!next.is_empty());
         level = next;
     }
-    explored.complete = true;
+    explored.complete = !search.is_cut;
     Ok(Some(explored))
 }
 
@@ -171,6 +176,7 @@ impl<'a> Search<'a> {
         cluster: &'a mut Cluster,
         silent: Vec<Node>,
         bounds: Bounds,
+        budget: &'a Budget<'a>,
         found: &'a mut Findings,
     ) -> Self {
         Self {
@@ -183,6 +189,8 @@ impl<'a> Search<'a> {
             own_inputs: HashMap::new(),
             learned: HashSet::new(),
             is_silent: true,
+            budget,
+            is_cut: false,
         }
     }
 
@@ -299,13 +307,17 @@ impl<'a> Search<'a> {
                 continue;
             }
             let messages = to(node, self.cluster, &state.messages);
-            let sum = sum_of(&messages);
+            let sum = sum_of(&messages).wrapping_add(state.votes(self.cluster));
             if !self.learned.insert(sum) {
                 continue;
             }
             let mut seen = HashSet::from([state.locals[node]]);
             let mut open: Vec<(LocalId, Schedule)> = vec![(state.locals[node], Vec::new())];
             while let Some((local, steps)) = open.pop() {
+                if seen.len() > LEARNER_STATES_MAX || self.budget.is_spent() {
+                    self.is_cut = true;
+                    break;
+                }
                 let taken =
                     |id: &MessageId| steps.iter().filter(|it| it.1 == Input::Deliver(*id)).count();
                 // A learner that counts repeated messages would never come to an end.

@@ -9,6 +9,9 @@ use crate::{
     protocol::Kind,
 };
 
+/// The most Accept messages of a round of which all subsets arrive.
+const ACCEPTS_MAX: usize = 6;
+
 /// Visits the states that whole rounds lead to, one round after the other: a proposer prepares, some acceptors promise in some
 /// order, and some vote. All that is left out is lost. Such schedules are long and have few shapes.
 pub(crate) fn explore_rounds(
@@ -19,7 +22,7 @@ pub(crate) fn explore_rounds(
     mut progress: impl FnMut(Explored),
 ) -> Result<Explored, BrokenAt> {
     let silent = (0..cluster.nodes()).filter(|node| cluster.only_learns(*node)).collect();
-    let mut search = Search::new(cluster, silent, bounds, found);
+    let mut search = Search::new(cluster, silent, bounds, budget, found);
     let mut explored = Explored { bounds, by_rounds: true, states: 1, steps: 0, complete: false };
     let mut level = vec![(0, State::first(search.cluster))];
     for _ in 0..bounds.ballots {
@@ -36,7 +39,8 @@ pub(crate) fn explore_rounds(
         explored.steps += 1;
         level = next;
     }
-    explored.complete = true;
+    // Without a round, nothing was tried.
+    explored.complete = !search.is_cut && explored.states > 0;
     Ok(explored)
 }
 
@@ -113,7 +117,9 @@ impl Search<'_> {
                 at = after;
             }
         }
-        for taken in accepts.iter().copied().unique().powerset() {
+        let accepts: Vec<_> = accepts.into_iter().unique().collect();
+        self.is_cut |= accepts.len() > ACCEPTS_MAX;
+        for taken in accepts.into_iter().take(ACCEPTS_MAX).powerset() {
             self.votes(&at, proposer, &taken, next)?;
         }
         Ok(())

@@ -87,6 +87,13 @@ impl State {
         contradictions(&cluster.rules, &all, &new)
     }
 
+    /// Returns the sum of the hashes of all votes.
+    pub(super) fn votes(&self, cluster: &Cluster) -> u128 {
+        let is_vote = |id: &&FactId| matches!(cluster.fact(**id), Fact::Voted { .. });
+        let votes = self.facts.iter().filter(is_vote);
+        votes.map(|id| hash(FACT, id.0)).fold(0, u128::wrapping_add)
+    }
+
     /// Returns true if a node has taken a value as chosen.
     pub(crate) fn has_decided(&self, cluster: &Cluster) -> bool {
         self.facts.iter().any(|id| matches!(cluster.fact(*id), Fact::Decided { .. }))
