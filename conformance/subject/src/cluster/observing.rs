@@ -113,7 +113,7 @@ impl Cluster {
             }
             Input::Deliver(id) => {
                 let Sent { from, message, .. } = self.message(id);
-                // What a subject does not save may still count the message.
+                // A subject that does not save its state may still count the message.
                 if !(ignored && local.blob.is_some()) {
                     local.memory.receives(&self.rules, &self.names[*from], message);
                 }
