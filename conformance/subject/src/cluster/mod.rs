@@ -2,9 +2,9 @@
 //!
 //! A step of a node depends on the state of that node and on its input. So each state of a node is asked about each input once,
 //! and the rest of a schedule is arithmetic: a search goes through millions of schedules and asks the subject some thousand
-//! times. A state is named by the text that `save` returns, or else by the reported state and the inputs so far, or else by the
-//! inputs in their order. The judge checks that steps depend on nothing else: whole schedules are run on the subject, with all
-//! nodes in one process, and their replies are compared.
+//! times. A state is named by the text that `save` returns, or else by the inputs in their order. For an acceptor, the state that it
+//! reports is enough. The judge checks that steps depend on nothing else: whole schedules are run on the subject, with all nodes in
+//! one process, and their replies are compared.
 //!
 //! This file has the states, and what may happen in them. `setup` has the nodes and values of a cluster. `asking` sends requests.
 //! `observing` reads the replies.
