@@ -135,6 +135,7 @@ fn main() -> ExitCode {
 /// Prints the result of a command.
 fn printed(result: Result<Printed, Unusable>) -> ExitCode {
     match result {
+        Ok(Printed { text, code }) if text.is_empty() => ExitCode::from(code),
         Ok(Printed { text, code }) => deliver(print(&text), code),
         Err(error) => unusable(&error),
     }
