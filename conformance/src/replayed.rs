@@ -16,6 +16,7 @@ use paxos_conformance::trace::{
 };
 use paxos_model::outputs;
 use paxos_subject::{Options, claims::Class, judge, process::Limits};
+use serde::Serialize;
 use verdict::{
     Interrupt, Verdict,
     junit::{Case, suite},
@@ -42,6 +43,9 @@ pub(crate) struct ReplayArgs {
     /// Write a picture of the shortened trace of the first difference to a file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Write the result to a file, as one JSON object.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Write the result to a file, as `JUnit` XML with a test case for each trace.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -71,71 +75,106 @@ impl On {
 
 /// Replays all traces.
 pub(crate) fn run(args: &ReplayArgs, interrupt: &Interrupt) -> Result<Printed, Unusable> {
-    let files = [("--out", &args.out), ("--svg", &args.svg), ("--junit", &args.junit)];
-    outputs::try_files(files).map_err(|error| error.to_string())?;
+    let outputs = [
+        ("--out", &args.out),
+        ("--svg", &args.svg),
+        ("--json", &args.json),
+        ("--junit", &args.junit),
+    ];
+    outputs::try_files(outputs).map_err(|error| error.to_string())?;
     if args.command.is_empty() == (args.on == On::Subject) {
         return Err(
             "--on subject needs the command of an adapter behind --, and nothing else does".into(),
         );
     }
-    let mut traces = Vec::new();
+    let mut files = Vec::new();
     for path in &args.files {
-        let files = if path.is_dir() {
-            in_folder(path).map_err(|error| error.to_string())?
+        if path.is_dir() {
+            files.extend(in_folder(path).map_err(|error| error.to_string())?);
         } else {
-            vec![path.clone()]
-        };
-        for file in files {
-            traces.push((Trace::read(&file).map_err(|error| error.to_string())?, file));
+            files.push(path.clone());
         }
     }
-    if traces.iter().all(|(trace, _)| trace.steps() == 0) {
-        return Err("the traces have no step; a trace of one step or more would be replayed".into());
-    }
     match args.on {
-        On::Replicas => ours(args, &traces, replay),
-        On::Nodes => ours(args, &traces, |trace| replay_on_nodes(trace, None)),
-        On::Subject => foreign(args, &traces, interrupt),
+        On::Replicas => ours(args, &files, replay),
+        On::Nodes => ours(args, &files, |trace| replay_on_nodes(trace, None)),
+        On::Subject => foreign(args, &files, interrupt),
     }
+}
+
+/// The result of a replay on our own implementation.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    #[serde(flatten)]
+    verdict: &'a Verdict,
+    on: String,
+    /// The number of traces that were replayed, and of their steps.
+    traces: usize,
+    steps: usize,
+    /// The traces that could not be replayed to their end, and the reasons.
+    failures: Vec<Failed>,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    trace: String,
+    why: String,
 }
 
 /// Replays traces on our own implementation. The first difference ends it.
 fn ours(
     args: &ReplayArgs,
-    traces: &[(Trace, PathBuf)],
+    files: &[PathBuf],
     replay: impl Fn(&Trace) -> Result<Replayed, ReplayFailure>,
 ) -> Result<Printed, Unusable> {
     let started = Instant::now();
-    let (mut code, mut steps, mut cases) = (0, 0, Vec::new());
-    for (trace, file) in traces {
+    let (mut code, mut steps, mut cases, mut failures) = (0, 0, Vec::new(), Vec::new());
+    for file in files {
+        let trace = Trace::read(file).map_err(|error| error.to_string())?;
         let name = file_name(file);
-        let verdict = match replay(trace) {
+        let failure = match replay(&trace) {
             Ok(replayed) => {
                 steps += replayed.steps;
-                Verdict::Holds
+                cases.push(Case::new(name, &Verdict::Holds, ""));
+                continue;
             }
-            Err(failure) => {
-                complain(&format!("{name}: {failure}"));
-                code = code.max(failure.exit_code());
-                if failure.exit_code() == 1 {
-                    cases.push(Case::new(name, &Verdict::Violated, failure.to_string()));
-                    keep_shortened(args, trace, &replay);
-                    code = 1;
-                    break;
-                }
-                Verdict::Inconclusive { why: failure.to_string() }
-            }
+            Err(failure) => failure,
         };
-        cases.push(Case::new(name, &verdict, ""));
+        let why = failure.to_string();
+        complain(&format!("{name}: {why}"));
+        failures.push(Failed { trace: name.clone(), why: why.clone() });
+        if failure.exit_code() == 1 {
+            cases.push(Case::new(name, &Verdict::Violated, why));
+            keep_shortened(args, &trace, &replay);
+            code = 1;
+            break;
+        }
+        cases.push(Case::new(name, &Verdict::Inconclusive { why }, ""));
+        code = code.max(failure.exit_code());
     }
+    if steps == 0 && code == 0 {
+        return Err("the traces have no step; a trace of one step or more would be replayed".into());
+    }
+    let verdict = match (code, failures.first()) {
+        (1, _) => Verdict::Violated,
+        (_, Some(failed)) => Verdict::Inconclusive { why: failed.why.clone() },
+        (_, None) => Verdict::Holds,
+    };
+    let (on, traces) = (args.on.name(), cases.len());
     if let Some(path) = &args.junit {
-        let xml = suite(&format!("traces on {}", args.on.name()), &cases, started.elapsed());
+        let xml = suite(&format!("traces on {on}"), &cases, started.elapsed());
         outputs::write("--junit", path, &xml).map_err(|error| error.to_string())?;
     }
-    let count = traces.len();
+    if let Some(path) = &args.json {
+        let result = Outcome { verdict: &verdict, on, traces, steps, failures };
+        let json = serde_json::to_string(&result).expect("a result is JSON") + "\n";
+        outputs::write("--json", path, &json).map_err(|error| error.to_string())?;
+    }
     // The failures are on standard error.
-    let text = match code {
-        0 => format!("holds: {count} traces, {steps} steps, model and implementation agree"),
+    let text = match verdict {
+        Verdict::Holds => {
+            format!("holds: {traces} traces, {steps} steps, model and implementation agree")
+        }
         _ => String::new(),
     };
     Ok(Printed { text, code })
@@ -174,16 +213,17 @@ fn keep_shortened(
 /// Takes traces on a foreign implementation, as far as its messages agree, and holds its replies against the rules of Paxos.
 fn foreign(
     args: &ReplayArgs,
-    traces: &[(Trace, PathBuf)],
+    files: &[PathBuf],
     interrupt: &Interrupt,
 ) -> Result<Printed, Unusable> {
     let started = Instant::now();
     let mut schedules = Vec::new();
-    for (trace, file) in traces {
-        let guidance = guide(trace).map_err(|error| format!("{}: {error}", file_name(file)))?;
+    for file in files {
+        let trace = Trace::read(file).map_err(|error| error.to_string())?;
+        let guidance = guide(&trace).map_err(|error| format!("{}: {error}", file_name(file)))?;
         schedules.extend(guidance);
     }
-    let left_out = traces.len() - schedules.len();
+    let left_out = files.len() - schedules.len();
     let options = Options {
         command: args.command.clone(),
         limits: Limits::default(),
@@ -200,6 +240,9 @@ fn foreign(
     if let Some(path) = &args.junit {
         let xml = report.junit(started.elapsed());
         outputs::write("--junit", path, &xml).map_err(|error| error.to_string())?;
+    }
+    if let Some(path) = &args.json {
+        outputs::write("--json", path, &report.json()).map_err(|error| error.to_string())?;
     }
     let mut text = laid_out(&report, false, terminal_width());
     if left_out > 0 {

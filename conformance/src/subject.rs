@@ -126,8 +126,7 @@ pub(crate) fn subject(args: &SubjectArgs, interrupt: &Interrupt) -> Result<Print
             outputs::write(option, path, &content()).map_err(|error| error.to_string())
         })
     };
-    let json = || serde_json::to_string(&report).expect("a report is JSON") + "\n";
-    output("--json", &args.json, &json)?;
+    output("--json", &args.json, &|| report.json())?;
     output("--junit", &args.junit, &|| report.junit(started.elapsed()))?;
     let picture = || match report.findings.first() {
         Some(first) => first.steps.diagram(first.claim).svg(),

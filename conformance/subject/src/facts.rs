@@ -9,7 +9,7 @@ use crate::{
         AGREEMENT, DECIDED, Finding, ONE_PROPOSER, ONE_VALUE, PROMISE_QUORUM, VALIDITY,
         VOTES_PROPOSED,
     },
-    memory::{Name, Rules, ballots_are_shared, noops},
+    memory::{Name, Rules, may_be_same},
     protocol::{Ballot, Slot, Value},
 };
 
@@ -78,7 +78,7 @@ fn contradiction(rules: &Rules, all: &[&Fact], new: &Fact) -> Option<Finding> {
 }
 
 fn prepared(rules: &Rules, all: &[&Fact], proposer: &Name, ballot: &Ballot) -> Option<Finding> {
-    if ballots_are_shared(rules) {
+    if rules.ballots_are_shared() {
         return None;
     }
     let other = all.iter().find_map(|fact| match fact {
@@ -132,12 +132,12 @@ fn skipped(
 fn proposed(rules: &Rules, all: &[&Fact], proposal: &Proposal) -> Option<Finding> {
     let Proposal { proposer, slot, ballot, value } = proposal;
     if let Some(value) = value
-        && !noops(rules).contains(value)
+        && !rules.noops.contains(value)
         && !all.iter().any(|fact| matches!(fact, Fact::Asked { value: asked } if asked == value))
     {
         return Some(VALIDITY.fails(format!("no client has asked for {value}")));
     }
-    if ballots_are_shared(rules) {
+    if rules.ballots_are_shared() {
         return None;
     }
     let other = proposals(all, *slot, ballot)
@@ -154,9 +154,7 @@ fn voted(
     acceptor: &Name,
     (slot, ballot, value): (Slot, &Ballot, &Option<Value>),
 ) -> Option<Finding> {
-    let fits = |proposal: &Proposal| {
-        value.is_none() || proposal.value.is_none() || proposal.value == *value
-    };
+    let fits = |proposal: &Proposal| may_be_same(value.as_ref(), proposal.value.as_ref());
     if !proposals(all, slot, ballot).any(fits) {
         let (value, text) = (value.as_deref().unwrap_or("a value"), rules.text(ballot));
         let facts = format!("{acceptor} votes for {value} at {text} in slot {slot}");

@@ -13,7 +13,7 @@ use crate::{
     guide::{Guidance, follow},
     process::{Broken, Limits, Process},
     protocol::PrepareTo,
-    report::{Report, Reported},
+    report::{Report, Reported, Scope},
     schedule::{self, File, NoSchedule},
     search::{Bounds, BrokenAt, Budget, Explored, explore, explore_rounds},
     walk::{fair, random, shorten},
@@ -110,16 +110,17 @@ pub fn judge(
     // The name of the implementation is known after its first reply.
     let report = Report { name: options.command.join(" "), ..Report::default() };
     let mut judgement = Judgement { report, sizes: None, options, interrupt };
-    if let Err(broken) = judgement.run(&mut progress) {
+    let mut clusters = Clusters::new();
+    if let Err(broken) = judgement.run(&mut clusters, &mut progress) {
         judgement.report.add_broken(&broken, None);
     }
-    judgement.report.findings.sort_by_key(|finding| finding.class);
-    judgement.report
+    judgement.ended(&clusters)
 }
 
 /// Takes only the schedules of the options.
 pub fn replay(options: &Options, interrupt: &Interrupt) -> Report {
-    let report = Report { name: options.command.join(" "), replayed: true, ..Report::default() };
+    let report =
+        Report { name: options.command.join(" "), scope: Scope::Traces, ..Report::default() };
     let mut judgement = Judgement { report, sizes: None, options, interrupt };
     let until = Instant::now() + options.time;
     let budget = Budget { until, states_max: 0, interrupt };
@@ -128,11 +129,7 @@ pub fn replay(options: &Options, interrupt: &Interrupt) -> Report {
     if let Err(broken) = result {
         judgement.report.add_broken(&broken, None);
     }
-    for (_, cluster) in &clusters {
-        judgement.report.requests += cluster.requests;
-    }
-    judgement.report.findings.sort_by_key(|finding| finding.class);
-    judgement.report
+    judgement.ended(&clusters)
 }
 
 /// Runs the schedule of a file again.
@@ -141,7 +138,8 @@ pub fn replay(options: &Options, interrupt: &Interrupt) -> Report {
 /// The file is no schedule.
 pub fn rerun(file: &File, command: &[String], limits: Limits) -> Result<Report, NoSchedule> {
     let again = file.run(command, limits)?;
-    let mut report = Report { name: command.join(" "), rerun: true, ..Report::default() };
+    let scope = Scope::Schedule;
+    let mut report = Report { name: command.join(" "), scope, ..Report::default() };
     let Some(mut cluster) = again.cluster else {
         if let Some(broken) = &again.broken {
             report.add_broken(broken, None);
@@ -153,9 +151,19 @@ pub fn rerun(file: &File, command: &[String], limits: Limits) -> Result<Report, 
         let found = Found { finding, class, schedule: again.schedule[..at].to_vec() };
         report.findings.push(reported(&mut cluster, &found));
     }
-    if let Some(broken) = again.broken {
+    // So far each node was asked by itself.
+    let mut differing = Findings::new(Class::Nondeterministic);
+    let broken = match again.broken {
+        None => {
+            let result = together(&mut cluster, &again.schedule, &mut differing, &INDEPENDENT);
+            result.err().map(|(broken, _)| broken)
+        }
+        broken => broken,
+    };
+    if let Some(broken) = broken {
         report.add_broken(&broken, Some((&mut cluster, &again.schedule)));
     }
+    report.findings.extend(differing.all.iter().map(|found| reported(&mut cluster, found)));
     report.impossible = again.impossible;
     report.findings.sort_by_key(|finding| finding.class);
     report.requests = cluster.requests;
@@ -174,7 +182,11 @@ struct Judgement<'a> {
 }
 
 impl Judgement<'_> {
-    fn run(&mut self, progress: &mut impl FnMut(Progress)) -> Result<(), Broken> {
+    fn run(
+        &mut self,
+        clusters: &mut Clusters,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<(), Broken> {
         let Options { time, seed, .. } = self.options;
         let end = Instant::now() + *time;
         self.greet()?;
@@ -187,10 +199,9 @@ impl Judgement<'_> {
             Some(acceptors) if searches.is_empty() => size(*acceptors, 2.min(*acceptors)),
             _ => searches.first().map_or(size(3, 2), |it| it.bounds.size),
         };
-        let mut clusters = Clusters::new();
-        self.with(&mut clusters, start, |judgement, cluster, found| {
-            try_alone(cluster, found)?;
-            judgement.repeat(cluster, found)
+        self.with(clusters, start, |judgement, cluster, found| {
+            judgement.repeat(cluster, found)?;
+            try_alone(cluster, found)
         })?;
         let mut generator = ChaCha8Rng::seed_from_u64(*seed);
         for states_max in STATES_MAX.into_iter().take(self.options.passes.unwrap_or(usize::MAX)) {
@@ -199,22 +210,28 @@ impl Judgement<'_> {
                 if self.is_over() || budget.is_spent() {
                     break;
                 }
-                self.search(&mut clusters, planned, &budget, progress)?;
+                self.search(clusters, planned, &budget, progress)?;
             }
-            self.random(&mut clusters, &mut generator, RANDOM, &budget, progress)?;
+            self.random(clusters, &mut generator, RANDOM, &budget, progress)?;
             if states_max == STATES_MAX[0] {
-                self.guided(&mut clusters, &budget)?;
+                self.guided(clusters, &budget)?;
             }
         }
         let budget = Budget { until: end, states_max: 0, interrupt: self.interrupt };
         if self.options.passes.is_none() {
-            self.random(&mut clusters, &mut generator, u64::MAX, &budget, progress)?;
+            self.random(clusters, &mut generator, u64::MAX, &budget, progress)?;
         }
-        for (_, cluster) in &clusters {
+        Ok(())
+    }
+
+    /// Returns the report, with what the clusters count.
+    fn ended(mut self, clusters: &Clusters) -> Report {
+        for (_, cluster) in clusters {
             cluster.count(&mut self.report.messages);
             self.report.requests += cluster.requests;
         }
-        Ok(())
+        self.report.findings.sort_by_key(|finding| finding.class);
+        self.report
     }
 
     /// Asks the subject for its name and its sizes.
@@ -354,8 +371,9 @@ impl Judgement<'_> {
         let never = Budget { until, states_max: 0, interrupt: self.interrupt };
         let mut generator = ChaCha8Rng::seed_from_u64(self.options.seed);
         for _ in 0..REPEATED {
-            let schedule =
-                random(cluster, &mut generator, &never, &mut Findings::new(Class::Safety))?;
+            // Findings of a subject that may not repeat itself are worth nothing.
+            let mut unsure = Findings::new(Class::Safety);
+            let schedule = random(cluster, &mut generator, &never, &mut unsure)?;
             together(cluster, &schedule, found, &DETERMINISTIC)?;
             if found.is_final() {
                 break;

@@ -1,18 +1,18 @@
 //! Judges an implementation of Paxos in any language.
 //!
-//! The implementation stands behind an adapter: a program that takes one event at a time, over JSON lines (the protocol
-//! paxos-conf/1 in `docs/subject-protocol.md`). The judge is the network, the clock and the disk. It chooses the events, and
+//! The implementation stands behind an adapter. That is a program that takes one event at a time, over JSON lines. The protocol is
+//! paxos-conf/1 (`docs/subject-protocol.md`). The judge is the network, the clock and the disk. It chooses the events, and
 //! holds each reply against the rules of Paxos.
 //!
 //! A judgement has these parts, in this order:
 //!
-//! 1. Fair schedules. A subject that decides nothing in them would pass every search, so they come first.
-//! 2. The same schedules several times. All that follows needs a subject that repeats itself.
+//! 1. The same schedules several times. All that follows needs a subject that repeats itself.
+//! 2. Fair schedules. A subject that decides nothing in them would pass every search.
 //! 3. All schedules within small bounds, shortest first ([`search`]).
 //! 4. Schedules that a model gives, as far as the messages of the subject agree.
 //! 5. Random schedules, until the time is over.
 //!
-//! Each finding has a schedule with the fewest steps, which is run on the subject once more, with all nodes together.
+//! Each finding has a schedule without needless steps, which is run on the subject once more, with all nodes together.
 //!
 //! # Modules, in reading order
 //!

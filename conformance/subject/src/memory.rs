@@ -14,8 +14,8 @@ use crate::{
     },
     facts::{Fact, Proposal},
     protocol::{
-        Ballot, BallotForm, Capabilities, Entry, Field, Kind, Malformed, Message, Setup, Slot,
-        Value, value,
+        Ballot, BallotForm, Capabilities, Entry, Field, Kind, Malformed, Message, QuorumSize,
+        Setup, Slot, Value, value,
     },
 };
 
@@ -25,9 +25,26 @@ pub(crate) struct Rules {
     pub(crate) caps: Capabilities,
     pub(crate) setup: Setup,
     pub(crate) quorum: usize,
+    /// The values of the subject that stand for no command.
+    pub(crate) noops: BTreeSet<Value>,
 }
 
 impl Rules {
+    pub(crate) fn new(caps: Capabilities, setup: Setup) -> Self {
+        let acceptors = setup.acceptors.len();
+        let quorum = match caps.quorum {
+            QuorumSize::Majority => acceptors / 2 + 1,
+            QuorumSize::N => acceptors,
+        };
+        let noops = caps.noop.iter().map(value).collect();
+        Self { caps, setup, quorum, noops }
+    }
+
+    /// Returns true if two proposers may prepare the same ballot, as long as no quorum promises it to both.
+    pub(crate) fn ballots_are_shared(&self) -> bool {
+        self.caps.ballot == BallotForm::IntShared
+    }
+
     /// Returns a ballot as text.
     pub(crate) fn text(&self, ballot: &Ballot) -> String {
         ballot.text(&self.setup.proposers)
@@ -127,12 +144,12 @@ impl Memory {
         }
     }
 
-    /// Takes a message that the node `name` sends to `to`.
+    /// Takes a message that the node `name` sends to some nodes.
     pub(crate) fn sends(
         &mut self,
         rules: &Rules,
         name: &Name,
-        to: &Name,
+        to: &[Name],
         message: &Message,
         noticed: &mut Noticed,
     ) {
@@ -140,12 +157,11 @@ impl Memory {
         match message.kind {
             Kind::Prepare => self.prepares(rules, name, ballot, noticed),
             Kind::Promise => {
-                let fact = Fact::Promised {
-                    acceptor: name.clone(),
-                    ballot: ballot.clone(),
-                    to: to.clone(),
+                let promised = |to: &Name| {
+                    let (acceptor, ballot) = (name.clone(), ballot.clone());
+                    Fact::Promised { acceptor, ballot, to: to.clone() }
                 };
-                noticed.facts.push(fact);
+                noticed.facts.extend(to.iter().map(promised));
                 self.promises(rules, ballot, message, noticed);
             }
             Kind::Accept => {
@@ -220,8 +236,7 @@ impl Memory {
         for Entry { slot, vote, value } in entries.values() {
             let Field::Just(vote) = vote else { continue };
             let cast = self.votes.get(slot).and_then(|votes| votes.get(vote));
-            let same = |cast: &Option<Value>| cast.is_none() || value.is_none() || cast == value;
-            if !cast.is_some_and(same) {
+            if !cast.is_some_and(|cast| may_be_same(cast.as_ref(), value.as_ref())) {
                 let facts = format!(
                     "the promise for {text} reports a vote for {} at {} in slot {slot}",
                     value.as_deref().unwrap_or("a value"),
@@ -334,7 +349,7 @@ impl Memory {
         noticed: &mut Noticed,
     ) {
         let votes = self.votes.entry(entry.slot).or_default();
-        if votes.get(ballot).is_some_and(|cast| *cast == entry.value) {
+        if votes.get(ballot).is_some_and(|cast| may_be_same(cast.as_ref(), entry.value.as_ref())) {
             return; // A vote that was cast may be acknowledged again.
         }
         if let Some(promised) = self.promised.as_ref().filter(|it| *it > ballot) {
@@ -472,6 +487,11 @@ impl Reports {
     }
 }
 
+/// Returns true unless two values are known and differ. A message may leave its value out.
+pub(crate) fn may_be_same(one: Option<&Value>, other: Option<&Value>) -> bool {
+    one.is_none() || other.is_none() || one == other
+}
+
 /// Returns true if some quorum of the reports allows the value: none of them has a vote, or the value is that of the
 /// highest vote among them.
 fn may_propose(reports: &[Report], value: &Value, quorum: usize) -> bool {
@@ -493,14 +513,4 @@ fn may_propose(reports: &[Report], value: &Value, quorum: usize) -> bool {
             }
             _ => false,
         })
-}
-
-/// Returns true if two proposers may prepare the same ballot, as long as no quorum promises it to both.
-pub(crate) fn ballots_are_shared(rules: &Rules) -> bool {
-    rules.caps.ballot == BallotForm::IntShared
-}
-
-/// Returns the values of the subject that stand for no command.
-pub(crate) fn noops(rules: &Rules) -> BTreeSet<Value> {
-    rules.caps.noop.iter().map(value).collect()
 }

@@ -561,9 +561,16 @@ impl Message {
         }
     }
 
-    /// Returns true if the message is a Promise with a vote, or one that cannot say.
+    /// Returns true if the message is a Promise with a vote.
     pub(crate) fn reports_vote(&self) -> bool {
-        self.kind == Kind::Promise && self.entries.iter().any(|entry| entry.vote != Field::Nothing)
+        let has_vote = |entry: &Entry| matches!(entry.vote, Field::Just(_));
+        self.kind == Kind::Promise && self.entries.iter().any(has_vote)
+    }
+
+    /// Returns true if the message is a Promise that does not say whether there is a vote.
+    pub(crate) fn carries_no_vote(&self) -> bool {
+        let says_nothing = |entry: &Entry| entry.vote == Field::NotCarried;
+        self.kind == Kind::Promise && self.entries.iter().any(says_nothing)
     }
 
     /// Returns a message that is delivered and never judged.

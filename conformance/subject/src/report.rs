@@ -3,7 +3,7 @@
 use std::fmt;
 
 use indicatif::HumanCount;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use verdict::Verdict;
 
 use crate::{
@@ -37,7 +37,6 @@ pub struct Report {
     /// The findings, those of the first class first.
     pub findings: Vec<Reported>,
     /// The exhaustive searches.
-    #[serde(serialize_with = "searches")]
     pub searches: Vec<Explored>,
     /// The schedules of a model.
     pub guided: Guided,
@@ -49,29 +48,23 @@ pub struct Report {
     pub messages: Counts,
     /// The reason for which the command or the adapter is no input.
     pub unusable: Option<String>,
-    /// True if only schedules of a model were taken.
-    pub replayed: bool,
-    /// True if only one schedule was run again.
-    pub rerun: bool,
+    /// The schedules that were taken.
+    pub scope: Scope,
     /// The reason for which a schedule could not be run again.
     pub impossible: Option<String>,
 }
 
-fn searches<S: Serializer>(searches: &[Explored], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(searches.iter().map(|it| {
-        serde_json::json!({
-            "acceptors": it.bounds.size.acceptors,
-            "proposers": it.bounds.size.proposers,
-            "ballots": it.bounds.ballots,
-            "restarts": it.bounds.restarts,
-            "wishes": it.bounds.wishes,
-            "nacks_lost": it.bounds.loses_nacks,
-            "by_rounds": it.by_rounds,
-            "states": it.states,
-            "steps": it.steps,
-            "complete": it.complete,
-        })
-    }))
+/// The schedules that a report is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// All that the time allows.
+    #[default]
+    Search,
+    /// Those of a model alone.
+    Traces,
+    /// One from a file.
+    Schedule,
 }
 
 impl Report {
@@ -85,21 +78,56 @@ impl Report {
         match self.class() {
             Some(Class::Vacuous) => Verdict::Inconclusive { why: "nothing is decided".to_owned() },
             Some(_) => Verdict::Violated,
-            None => match &self.impossible {
-                Some(why) => Verdict::Inconclusive { why: why.clone() },
-                None if self.replayed && self.guided.taken == 0 => {
-                    Verdict::Inconclusive { why: "no step of the schedules is possible".to_owned() }
-                }
-                None if self.replayed => Verdict::Holds,
-                None if !self.rerun && self.searches.is_empty() => Verdict::Inconclusive {
-                    why: "no search fits the sizes of the subject, or the time".to_owned(),
-                },
-                None if !self.rerun && self.messages.votes_reported == 0 => Verdict::Inconclusive {
-                    why: "no promise reported a vote, so no proposer had to adopt one".to_owned(),
-                },
+            None => match self.gap() {
+                Some(why) => Verdict::Inconclusive { why },
                 None => Verdict::Holds,
             },
         }
+    }
+
+    /// Returns the reason for which the schedules show too little, if there is one.
+    fn gap(&self) -> Option<String> {
+        let Counts { votes_reported, votes_not_carried, .. } = self.messages;
+        let why = match self.scope {
+            Scope::Schedule => return self.impossible.clone(),
+            Scope::Traces if self.guided.taken == 0 => "no step of the schedules is possible",
+            Scope::Search if self.searches.is_empty() => {
+                "no search fits the sizes of the subject, or the time"
+            }
+            // Without a vote in it, a promise cannot show that a proposer adopts the wrong one.
+            Scope::Search if votes_reported + votes_not_carried == 0 => {
+                "no promise reported a vote, so no proposer had to adopt one"
+            }
+            Scope::Traces | Scope::Search => return None,
+        };
+        Some(why.to_owned())
+    }
+
+    /// Returns the first word of the report: the class of the first finding, or `pass`, or `inconclusive` with the reason.
+    pub fn headline(&self) -> String {
+        match (self.class(), self.verdict()) {
+            (Some(class), _) => class.to_string(),
+            (None, Verdict::Holds) => "pass".to_owned(),
+            (None, verdict) => verdict.to_string(),
+        }
+    }
+
+    /// Returns the report as one JSON object, with the headline and the verdict.
+    ///
+    /// # Panics
+    /// Never: a report is JSON.
+    pub fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct WithVerdict<'a> {
+            headline: String,
+            #[serde(flatten)]
+            verdict: Verdict,
+            #[serde(flatten)]
+            report: &'a Report,
+        }
+        let (headline, verdict) = (self.headline(), self.verdict());
+        let report = WithVerdict { headline, verdict, report: self };
+        serde_json::to_string(&report).expect("a report is JSON") + "\n"
     }
 }
 
@@ -155,12 +183,7 @@ impl fmt::Display for Explored {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headline = match (self.class(), self.verdict()) {
-            (Some(class), _) => class.to_string(),
-            (None, Verdict::Holds) => "pass".to_owned(),
-            (None, verdict) => verdict.to_string(),
-        };
-        writeln!(f, "{headline}: {}", self.name)?;
+        writeln!(f, "{}: {}", self.headline(), self.name)?;
         for Reported { class, claim, facts, steps, .. } in &self.findings {
             writeln!(f, "{class}: contradicted: {claim}")?;
             writeln!(f, "  {facts}")?;
@@ -169,7 +192,7 @@ impl fmt::Display for Report {
         for explored in &self.searches {
             writeln!(f, "searched: {explored}")?;
         }
-        if self.rerun {
+        if self.scope == Scope::Schedule {
             if let Some(why) = &self.impossible {
                 writeln!(f, "{why}")?;
             }
@@ -183,15 +206,22 @@ impl fmt::Display for Report {
                  since the subject does not offer them"
             )?;
         }
-        if self.replayed {
+        if self.scope == Scope::Traces {
             return write!(f, "{} requests to the subject", HumanCount(self.requests));
         }
-        let Counts { prepares, promises, votes_reported, accepts, accepted, others } =
-            self.messages;
+        let Counts {
+            prepares,
+            promises,
+            votes_reported,
+            votes_not_carried,
+            accepts,
+            accepted,
+            others,
+        } = self.messages;
         writeln!(
             f,
-            "messages: {prepares} prepare, {promises} promise ({votes_reported} with a vote), {accepts} accept, \
-             {accepted} accepted, {others} nack and other"
+            "messages: {prepares} prepare, {promises} promise ({votes_reported} with a vote, \
+             {votes_not_carried} that cannot say), {accepts} accept, {accepted} accepted, {others} nack and other"
         )?;
         write!(
             f,

@@ -1,81 +1,19 @@
 //! Drives the adapter as a judge does.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-};
+#[path = "../../template/tests/support/mod.rs"]
+mod support;
 
 use serde_json::{Value, json};
+use support::{Adapter, decisions, stored};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_paxos-adapter-replica");
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 
-struct Adapter {
-    process: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    next_id: u64,
+fn started() -> Adapter {
+    Adapter::started(PROGRAM, [&NODES; 3], &NODES)
 }
 
 impl Adapter {
-    fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_paxos-adapter-replica"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the adapter starts");
-        let input = process.stdin.take().expect("its input is a pipe");
-        let output = BufReader::new(process.stdout.take().expect("its output is a pipe"));
-        Self { process, input, output, next_id: 0 }
-    }
-
-    fn started() -> Self {
-        let mut adapter = Self::start();
-        adapter.ask(json!({"op": "hello", "proto": "paxos-conf/1"}));
-        adapter.ask(json!({
-            "op": "init", "acceptors": NODES, "proposers": NODES, "learners": NODES,
-            "host": NODES, "seed": 7, "store": {},
-        }));
-        adapter
-    }
-
-    fn line(&mut self, line: &[u8]) -> Value {
-        self.input.write_all(line).expect("the adapter reads");
-        self.input.write_all(b"\n").expect("the adapter reads");
-        let mut reply = String::new();
-        self.output.read_line(&mut reply).expect("the adapter answers");
-        serde_json::from_str(&reply).expect("a reply is JSON")
-    }
-
-    fn ask(&mut self, mut request: Value) -> Value {
-        self.next_id += 1;
-        request["id"] = self.next_id.into();
-        let reply = self.line(request.to_string().as_bytes());
-        assert_eq!(reply["id"], request["id"]);
-        assert!(reply.get("error").is_none(), "{request}: {reply}");
-        reply
-    }
-
-    /// Delivers the messages that the steps send, oldest first, but none to `lost`. Returns the replies to all deliveries.
-    fn deliver_all(&mut self, from: &str, step: &Value, lost: &[&str]) -> Vec<Value> {
-        let mut replies = vec![(from.to_owned(), step.clone())];
-        let (mut at, mut mid) = (0, 0);
-        while at < replies.len() {
-            let (from, step) = replies[at].clone();
-            for sent in step["send"].as_array().expect("a step sends") {
-                for to in sent["to"].as_array().expect("a message has targets") {
-                    let to = to.as_str().expect("a target is a node");
-                    mid += 1;
-                    if !lost.contains(&to) {
-                        let deliver = json!({"op": "deliver", "at": to, "from": from, "mid": mid, "msg": sent["msg"]});
-                        replies.push((to.to_owned(), self.ask(deliver)));
-                    }
-                }
-            }
-            at += 1;
-        }
-        replies.into_iter().skip(1).map(|(_, reply)| reply).collect()
-    }
-
     fn propose(&mut self, at: &str, value: &str) -> Value {
         self.ask(json!({"op": "propose", "at": at, "value": value}))
     }
@@ -89,23 +27,6 @@ impl Adapter {
         self.ask(json!({"op": "crash", "at": at}));
         self.ask(json!({"op": "restart", "at": at, "store": stored(replies, at)}))
     }
-
-    fn bye(mut self) {
-        assert_eq!(self.ask(json!({"op": "bye"})), json!({"id": self.next_id}));
-        assert!(self.process.wait().expect("the adapter exits").success());
-    }
-}
-
-/// The blob that was persisted last for a node.
-fn stored(replies: &[Value], id: &str) -> Value {
-    replies.iter().rev().find_map(|reply| reply["persist"].get(id).cloned()).unwrap_or_default()
-}
-
-fn decisions(replies: &[Value]) -> Vec<Value> {
-    replies
-        .iter()
-        .flat_map(|reply| reply["decided"].as_array().cloned().unwrap_or_default())
-        .collect()
 }
 
 /// A message without the part that only the adapter reads.
@@ -117,7 +38,7 @@ fn judged(message: &Value) -> Value {
 
 #[test]
 fn all_learners_decide_two_commands_in_one_batch() {
-    let mut adapter = Adapter::started();
+    let mut adapter = started();
     for value in ["v1", "v2"] {
         let step = adapter.propose("n1", value);
         assert_eq!(step["send"], json!([]), "no command is proposed before the node leads");
@@ -172,7 +93,7 @@ fn all_learners_decide_two_commands_in_one_batch() {
 
 #[test]
 fn a_restarted_node_keeps_its_promise_and_its_vote() {
-    let mut adapter = Adapter::started();
+    let mut adapter = started();
     adapter.propose("n1", "v1");
     let step = adapter.fire("n1", "campaign");
     let replies = [vec![step.clone()], adapter.deliver_all("n1", &step, &["n3"])].concat();
@@ -205,7 +126,7 @@ fn a_restarted_node_keeps_its_promise_and_its_vote() {
 
 #[test]
 fn a_refusal_names_its_phase_and_a_heartbeat_is_not_judged() {
-    let mut adapter = Adapter::started();
+    let mut adapter = started();
     let low = adapter.fire("n1", "campaign");
     let high = adapter.fire("n2", "campaign");
     adapter.deliver_all("n2", &high, &["n1"]);
@@ -224,7 +145,7 @@ fn a_refusal_names_its_phase_and_a_heartbeat_is_not_judged() {
 #[test]
 fn the_same_schedule_has_the_same_replies() {
     let run = || {
-        let mut adapter = Adapter::started();
+        let mut adapter = started();
         let mut replies = vec![adapter.propose("n2", "v1"), adapter.propose("n3", "v2")];
         for at in ["n2", "n3"] {
             let step = adapter.fire(at, "campaign");
@@ -240,7 +161,7 @@ fn the_same_schedule_has_the_same_replies() {
 
 #[test]
 fn a_request_that_makes_no_sense_is_an_error() {
-    let mut adapter = Adapter::started();
+    let mut adapter = started();
     let state = adapter.fire("n1", "campaign")["state"]["n1"].clone();
     adapter.ask(json!({"op": "crash", "at": "n3"}));
     for (line, id) in [
@@ -271,7 +192,7 @@ fn a_request_that_makes_no_sense_is_an_error() {
 /// A store in which one ballot has two values in one slot is damaged. The node refuses to start on it.
 #[test]
 fn a_node_that_refuses_its_store_is_a_fault() {
-    let mut adapter = Adapter::started();
+    let mut adapter = started();
     let record = |value: &str| {
         let ballot = json!({"round": 1, "node": 1});
         let command = json!({"Command": value.as_bytes()});

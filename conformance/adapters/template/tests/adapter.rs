@@ -1,104 +1,26 @@
-//! Drives the adapter as a judge does.
+//! The adapter decides, survives crashes, and refuses what makes no sense.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-};
+mod support;
 
 use serde_json::{Value, json};
+use support::{Adapter, decisions, stored};
 
-struct Adapter {
-    process: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    next_id: u64,
+const PROGRAM: &str = env!("CARGO_BIN_EXE_paxos-adapter-template");
+
+fn started() -> Adapter {
+    let roles: [&[&str]; 3] = [&["a1", "a2", "a3"], &["p1", "p2"], &["l1", "l2"]];
+    Adapter::started(PROGRAM, roles, &roles.concat())
 }
 
 impl Adapter {
-    fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_paxos-adapter-template"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the adapter starts");
-        let input = process.stdin.take().expect("its input is a pipe");
-        let output = BufReader::new(process.stdout.take().expect("its output is a pipe"));
-        Self { process, input, output, next_id: 0 }
-    }
-
-    fn started() -> Self {
-        let mut adapter = Self::start();
-        adapter.ask(json!({"op": "hello", "proto": "paxos-conf/1"}));
-        adapter.ask(json!({
-            "op": "init", "acceptors": ["a1", "a2", "a3"], "proposers": ["p1", "p2"], "learners": ["l1", "l2"],
-            "host": ["a1", "a2", "a3", "p1", "p2", "l1", "l2"], "seed": 7, "store": {},
-        }));
-        adapter
-    }
-
-    fn line(&mut self, line: &[u8]) -> Value {
-        self.input.write_all(line).expect("the adapter reads");
-        self.input.write_all(b"\n").expect("the adapter reads");
-        let mut reply = String::new();
-        self.output.read_line(&mut reply).expect("the adapter answers");
-        serde_json::from_str(&reply).expect("a reply is JSON")
-    }
-
-    fn ask(&mut self, mut request: Value) -> Value {
-        self.next_id += 1;
-        request["id"] = self.next_id.into();
-        let reply = self.line(request.to_string().as_bytes());
-        assert_eq!(reply["id"], request["id"]);
-        assert!(reply.get("error").is_none(), "{request}: {reply}");
-        reply
-    }
-
-    /// Delivers the messages that the steps send, oldest first, but none to `lost`. Returns the replies to all deliveries.
-    fn deliver_all(&mut self, from: &str, step: &Value, lost: &[&str]) -> Vec<Value> {
-        let mut replies = vec![(from.to_owned(), step.clone())];
-        let (mut at, mut mid) = (0, 0);
-        while at < replies.len() {
-            let (from, step) = replies[at].clone();
-            for sent in step["send"].as_array().expect("a step sends") {
-                for to in sent["to"].as_array().expect("a message has targets") {
-                    let to = to.as_str().expect("a target is a node");
-                    mid += 1;
-                    if !lost.contains(&to) {
-                        let deliver = json!({"op": "deliver", "at": to, "from": from, "mid": mid, "msg": sent["msg"]});
-                        replies.push((to.to_owned(), self.ask(deliver)));
-                    }
-                }
-            }
-            at += 1;
-        }
-        replies.into_iter().skip(1).map(|(_, reply)| reply).collect()
-    }
-
     fn propose(&mut self, at: &str, value: &str) -> Value {
         self.ask(json!({"op": "propose", "at": at, "slot": 0, "value": value}))
     }
-
-    fn bye(mut self) {
-        assert_eq!(self.ask(json!({"op": "bye"})), json!({"id": self.next_id}));
-        assert!(self.process.wait().expect("the adapter exits").success());
-    }
-}
-
-/// The blob that was persisted last for a node.
-fn stored(replies: &[Value], id: &str) -> Value {
-    replies.iter().rev().find_map(|reply| reply["persist"].get(id).cloned()).unwrap_or_default()
-}
-
-fn decisions(replies: &[Value]) -> Vec<Value> {
-    replies
-        .iter()
-        .flat_map(|reply| reply["decided"].as_array().cloned().unwrap_or_default())
-        .collect()
 }
 
 #[test]
 fn all_learners_decide() {
-    let mut adapter = Adapter::started();
+    let mut adapter = started();
     let step = adapter.propose("p1", "v1");
     assert_eq!(
         step["send"][0],
@@ -122,7 +44,7 @@ fn all_learners_decide() {
 
 #[test]
 fn a_restarted_acceptor_reports_its_vote_and_a_restarted_proposer_goes_on_with_its_rounds() {
-    let mut adapter = Adapter::started();
+    let mut adapter = started();
     let step = adapter.propose("p1", "v1");
     let replies = [vec![step.clone()], adapter.deliver_all("p1", &step, &["a3"])].concat();
     for id in ["a1", "p1"] {
@@ -141,7 +63,7 @@ fn a_restarted_acceptor_reports_its_vote_and_a_restarted_proposer_goes_on_with_i
 
 #[test]
 fn a_saved_run_goes_on_where_it_was() {
-    let mut adapter = Adapter::started();
+    let mut adapter = started();
     let step = adapter.propose("p1", "v1");
     let blob = adapter.ask(json!({"op": "save"}))["blob"].clone();
     let first = adapter.deliver_all("p1", &step, &["a2"]);
@@ -153,7 +75,7 @@ fn a_saved_run_goes_on_where_it_was() {
 
 #[test]
 fn a_refused_proposer_retries_above_the_promise() {
-    let mut adapter = Adapter::started();
+    let mut adapter = started();
     let low = adapter.propose("p1", "v1");
     let high = adapter.propose("p2", "v2");
     adapter.deliver_all("p2", &high, &["p2"]);
@@ -170,7 +92,7 @@ fn a_refused_proposer_retries_above_the_promise() {
 
 #[test]
 fn a_request_that_makes_no_sense_is_an_error() {
-    let mut adapter = Adapter::started();
+    let mut adapter = started();
     let state = adapter.ask(json!({"op": "save"}))["blob"].clone();
     for (line, id) in [
         (&b"{"[..], json!(null)),

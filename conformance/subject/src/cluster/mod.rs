@@ -1,8 +1,9 @@
 //! The nodes of a subject, one step at a time.
 //!
-//! A step of a node depends on the state of that node and on its input. So each state of a node is asked about each input once,
-//! and the rest of a schedule is arithmetic: a search goes through millions of schedules and asks the subject some thousand
-//! times. A state is named by the text that `save` returns, or else by the inputs in their order. For an acceptor, the state that it
+//! A step of a node depends on the state of that node and on its input. So each state of a node is asked about each input once.
+//! The rest of a schedule is arithmetic. A search goes through millions of schedules, and asks the subject some thousand times.
+//!
+//! A state is named by the text that `save` returns, or else by the inputs in their order. For an acceptor, the state that it
 //! reports is enough. The judge checks that steps depend on nothing else: whole schedules are run on the subject, with all nodes in
 //! one process, and their replies are compared.
 //!
@@ -31,8 +32,8 @@ use crate::{
     memory::{Memory, Name, Rules},
     process::{Broken, Limits, Process},
     protocol::{
-        BallotScope, Hello, Kind, Message, PrepareTo, QuorumSize, Repropose, Setup, Slots, Step,
-        Topology, value,
+        BallotScope, Hello, Kind, Message, PrepareTo, Repropose, Setup, Slots, Step, Topology,
+        value,
     },
 };
 
@@ -155,6 +156,7 @@ pub(crate) struct Cluster {
     timer_names: Vec<String>,
     messages: Vec<Sent>,
     next_mid: u64,
+    mids: HashMap<u64, MessageId>,
     message_ids: HashMap<(Node, Node, u32, String), MessageId>,
     facts: Vec<Fact>,
     fact_ids: HashMap<Fact, FactId>,
@@ -181,6 +183,8 @@ pub struct Counts {
     pub promises: u64,
     /// Promise messages that report a vote.
     pub votes_reported: u64,
+    /// Promise messages that do not say whether there is a vote.
+    pub votes_not_carried: u64,
     /// Accept messages.
     pub accepts: u64,
     /// Accepted messages.
@@ -194,18 +198,12 @@ impl Cluster {
     pub(crate) fn new(command: &[String], limits: Limits, size: Size) -> Result<Self, Broken> {
         let (process, hello) = Process::start(command, limits)?;
         let setup = setup(size, hello.caps.topology);
-        let wishes = (0..size.proposers * VALUES).map(|number| {
-            (
-                setup.host.iter().position(|it| *it == setup.proposers[number % size.proposers]),
-                number,
-            )
-        });
-        let wishes = wishes
-            .map(|(at, number)| {
-                (at.expect("a proposer is a node"), client_value(number, hello.caps.values))
-            })
+        let proposers = setup.proposers.iter().take(size.proposers).cycle();
+        let wishes = (0..size.proposers * VALUES).zip(proposers);
+        let wishes: Vec<_> = wishes
+            .map(|(number, at)| (at.clone(), client_value(number, hello.caps.values)))
             .collect();
-        Self::with_setup(command, limits, process, hello, setup, wishes)
+        Self::with_setup(command, limits, (process, hello), setup, &wishes)
     }
 
     /// Starts a subject with a given cluster and given values of clients.
@@ -215,42 +213,36 @@ impl Cluster {
         setup: Setup,
         wishes: &[(String, Json)],
     ) -> Result<Self, Broken> {
-        let (process, hello) = Process::start(command, limits)?;
-        let wishes = wishes.iter().filter_map(|(at, value)| {
-            Some((setup.host.iter().position(|it| it == at)?, value.clone()))
-        });
-        let wishes = wishes.collect();
-        Self::with_setup(command, limits, process, hello, setup, wishes)
+        let started = Process::start(command, limits)?;
+        Self::with_setup(command, limits, started, setup, wishes)
     }
 
     fn with_setup(
         command: &[String],
         limits: Limits,
-        process: Process,
-        hello: Hello,
+        (process, hello): (Process, Hello),
         setup: Setup,
-        wishes: Vec<Wish>,
+        wishes: &[(String, Json)],
     ) -> Result<Self, Broken> {
         if hello.caps.ballot_scope == BallotScope::Slot && hello.caps.slots == Slots::Subject {
             let what = "ballots of slots, where the subject selects the slots".to_owned();
             return Err(Broken::Unsupported(what));
         }
-        let acceptors = setup.acceptors.len();
-        let quorum = match hello.caps.quorum {
-            QuorumSize::Majority => acceptors / 2 + 1,
-            QuorumSize::N => acceptors,
-        };
+        let node = |name: &String| setup.host.iter().position(|it| it == name);
+        let wishes = wishes.iter().filter_map(|(at, value)| Some((node(at)?, value.clone())));
+        let wishes = wishes.collect();
         let names = setup.host.iter().map(|name| Name::from(name.as_str())).collect();
         let mut cluster = Self {
             command: command.to_vec(),
             limits,
             subject: hello.name,
-            rules: Rc::new(Rules { caps: hello.caps, setup, quorum }),
+            rules: Rc::new(Rules::new(hello.caps, setup)),
             wishes,
             names,
             timer_names: Vec::new(),
             messages: Vec::new(),
             next_mid: 1,
+            mids: HashMap::new(),
             message_ids: HashMap::new(),
             facts: Vec::new(),
             fact_ids: HashMap::new(),
@@ -326,7 +318,7 @@ impl Cluster {
 
     /// Returns the message with a number.
     fn with_mid(&self, mid: u64) -> Option<&Sent> {
-        self.messages.iter().find(|it| it.mid == mid)
+        self.mids.get(&mid).map(|id| self.message(*id))
     }
 
     /// Returns true if the node only promises and votes.
@@ -367,7 +359,7 @@ impl Cluster {
             && let Some(answered) = self.message(id).message.answers
             && self.with_mid(answered).is_some_and(|it| it.from == local.node)
         {
-            return local.waits.iter().any(|it| self.message(*it).mid == answered);
+            return self.mids.get(&answered).is_some_and(|id| local.waits.contains(id));
         }
         // Without a saved state, each further delivery would be a new state.
         let deliveries_max = if !caps.dup_ok {
@@ -422,6 +414,7 @@ impl Cluster {
             };
             *count += 1;
             counts.votes_reported += u64::from(message.reports_vote());
+            counts.votes_not_carried += u64::from(message.carries_no_vote());
         }
     }
 

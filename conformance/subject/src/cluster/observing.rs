@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, hash::Hash as _};
 
+use itertools::Itertools as _;
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 use xxhash_rust::xxh3::Xxh3;
@@ -61,7 +62,9 @@ impl Cluster {
             }
         }
         let Noticed { findings, facts, reuse } = noticed;
-        let facts = facts.into_iter().map(|fact| self.fact_id(fact)).collect();
+        // A subject may send the same again in one step.
+        let facts = facts.into_iter().map(|fact| self.fact_id(fact)).unique().collect();
+        let sent = sent.into_iter().unique().collect();
         let fault = local.down;
         Ok(Transition { next: self.local(local), sent, facts, findings, reuse, fault, reply })
     }
@@ -120,8 +123,8 @@ impl Cluster {
                 if !caps.save || !caps.dup_ok {
                     *local.taken.entry(id).or_default() += 1;
                 }
-                if let Some(answered) = message.answers {
-                    local.waits.retain(|it| self.message(*it).mid != answered);
+                if let Some(call) = message.answers.and_then(|mid| self.mids.get(&mid)) {
+                    local.waits.remove(call);
                 }
             }
             Input::Timer(timer) => {
@@ -154,7 +157,7 @@ impl Cluster {
         for own in &step.own {
             let message =
                 Message::read(&own.msg, &rules.setup.proposers)?.answering(asked.as_ref());
-            local.memory.sends(rules, &name, &name, &message, noticed);
+            local.memory.sends(rules, &name, std::slice::from_ref(&name), &message, noticed);
             local.memory.receives(rules, &name, &message);
             if message.is_request() {
                 asked = Some(message);
@@ -171,22 +174,17 @@ impl Cluster {
                 )
             })?;
             let message = message.answering(answered.map(|it| &it.message));
-            for to in &send.to {
-                let to = self.node(to)?;
-                let target = self.names[to].clone();
-                local.memory.sends(rules, &name, &target, &message, noticed);
-                // A call of an earlier start is another call.
-                let start = if rules.caps.rpc { local.memory.restarts } else { 0 };
-                let (mid, json) = (self.next_mid, send.msg.clone());
-                let id = self.message_id(Sent {
-                    from: node,
-                    to,
-                    mid,
-                    start,
-                    json,
-                    message: message.clone(),
-                });
-                if rules.caps.rpc && message.is_request() {
+            let to: Vec<_> = send.to.iter().map(|to| self.node(to)).collect::<Result<_, _>>()?;
+            let targets: Vec<_> = to.iter().map(|to| self.names[*to].clone()).collect();
+            local.memory.sends(rules, &name, &targets, &message, noticed);
+            // A call of an earlier start is another call.
+            let start = if rules.caps.rpc { local.memory.restarts } else { 0 };
+            for to in to {
+                let (from, mid, json) = (node, self.next_mid, send.msg.clone());
+                let message = message.clone();
+                let is_call = rules.caps.rpc && message.is_request();
+                let id = self.message_id(Sent { from, to, mid, start, json, message });
+                if is_call {
                     local.waits.insert(id);
                 }
                 sent.push(id);
@@ -267,6 +265,7 @@ impl Cluster {
         let id = *self.message_ids.entry(key).or_insert(next);
         if id == next {
             self.next_mid = self.next_mid.max(sent.mid + 1);
+            self.mids.insert(sent.mid, id);
             self.messages.push(sent);
         }
         id

@@ -1,11 +1,12 @@
 //! The nodes and the values of a cluster.
 
+use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use crate::protocol::{Setup, Topology, ValueForm};
 
 /// The numbers of nodes of a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Size {
     /// The number of acceptors.
     pub acceptors: usize,

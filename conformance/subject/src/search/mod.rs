@@ -15,6 +15,7 @@ use std::{
 };
 
 use itertools::Itertools as _;
+use serde::Serialize;
 use verdict::Interrupt;
 
 use self::state::sum_of;
@@ -28,14 +29,15 @@ use crate::{
 };
 
 /// The most states with the same number of steps. Each takes some hundred bytes until its steps were taken.
-const LEVEL_MAX: usize = 2_000_000;
+const LEVEL_MAX: usize = 500_000;
 /// The most states of a learner that are tried after one step of another node.
 const LEARNER_STATES_MAX: usize = 2_000;
 
 /// The limits of an exhaustive search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Bounds {
     /// The numbers of nodes.
+    #[serde(flatten)]
     pub size: Size,
     /// The most ballots that are prepared.
     pub ballots: usize,
@@ -44,6 +46,7 @@ pub struct Bounds {
     /// The number of values that clients ask each proposer for.
     pub wishes: usize,
     /// True if all refusals are lost.
+    #[serde(rename = "nacks_lost")]
     pub loses_nacks: bool,
 }
 
@@ -63,9 +66,10 @@ impl Budget<'_> {
 }
 
 /// The result of a search.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Explored {
     /// The bounds.
+    #[serde(flatten)]
     pub bounds: Bounds,
     /// True if only whole rounds were taken, one after the other.
     pub by_rounds: bool,
@@ -194,50 +198,46 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn expand(
-        &mut self,
-        place: usize,
-        state: &State,
-        next: &mut Vec<(usize, State)>,
-    ) -> Result<(), BrokenAt> {
+    fn expand(&mut self, place: usize, state: &State, next: &mut Vec<At>) -> Result<(), BrokenAt> {
         for node in 0..self.cluster.nodes() {
             if self.silent.contains(&node) {
                 continue;
             }
             for input in self.inputs(state, node) {
-                let Some(after) = self.advance(place, state, node, input)? else { continue };
-                if self.visited.insert(after.sum) {
-                    self.entries.push(Entry { before: place, node, input });
-                    next.push((self.entries.len(), after));
+                let step = self.step(place, state.locals[node], node, input)?;
+                let sent = self.arriving(&step);
+                let sum = state.sum_after(node, &step, &sent);
+                if step.findings.is_empty() && self.visited.contains(&sum) {
+                    continue;
                 }
+                let after = self.advance(place, state, (node, input), &step, &sent)?;
+                let Some(after) = after.filter(|it| self.visited.insert(it.sum)) else { continue };
+                self.entries.push(Entry { before: place, node, input });
+                next.push((self.entries.len(), after));
             }
         }
         Ok(())
     }
 
-    /// Takes a step, keeps its findings, and returns the state after it. Returns `None` if the search does not go on from there, or was
-    /// there before.
+    /// Takes a step whose messages `sent` are not lost, keeps its findings, and returns the state after it. Returns `None` if the
+    /// search does not go on from there.
     fn advance(
         &mut self,
         place: usize,
         state: &State,
-        node: Node,
-        input: Input,
+        last: (Node, Input),
+        step: &Transition,
+        sent: &[MessageId],
     ) -> Result<Option<State>, BrokenAt> {
-        let step = self.step(place, state.locals[node], node, input)?;
-        let sent = self.arriving(&step);
-        if step.findings.is_empty() && self.visited.contains(&state.sum_after(node, &step, &sent)) {
-            return Ok(None);
-        }
         let mut after = state.clone();
-        let findings = after.take(self.cluster, node, &step, &sent);
+        let findings = after.take(self.cluster, last.0, step, sent);
         let mut goes_on = !step.fault && after.ballots <= self.bounds.ballots;
         for (finding, class) in findings {
             goes_on &= class > Class::Fault;
-            self.found.add(finding, class, || path_to(&self.entries, place, (node, input)));
+            self.found.add(finding, class, || path_to(&self.entries, place, last));
         }
         if goes_on {
-            self.learn(place, (node, input), &after, &step)?;
+            self.learn(place, last, &after, step)?;
         }
         Ok(goes_on.then_some(after))
     }

@@ -9,11 +9,13 @@ use crate::{
     protocol::Kind,
 };
 
+/// The number of states between two rounds for one state of a search by steps. They are few, and lead far.
+const WEIGHT: usize = 10;
 /// The most Accept messages of a round of which all subsets arrive.
 const ACCEPTS_MAX: usize = 6;
 
-/// Visits the states that whole rounds lead to, one round after the other: a proposer prepares, some acceptors promise in some
-/// order, and some vote. All that is left out is lost. Such schedules are long and have few shapes.
+/// Visits the states that whole rounds lead to, one round after the other: a proposer prepares, a quorum promises in some
+/// order, and some acceptors vote. All that is left out is lost. Such schedules are long and have few shapes.
 pub(crate) fn explore_rounds(
     cluster: &mut Cluster,
     bounds: Bounds,
@@ -31,7 +33,8 @@ pub(crate) fn explore_rounds(
             search.round(*place, state, &mut next)?;
             explored.states = search.visited.len();
             progress(explored);
-            let is_over = budget.is_spent() || explored.states > budget.states_max;
+            let states_max = budget.states_max.saturating_mul(WEIGHT);
+            let is_over = budget.is_spent() || explored.states > states_max;
             if is_over || search.found.is_final() {
                 return Ok(explored);
             }
@@ -48,17 +51,11 @@ impl Search<'_> {
     /// Takes all rounds that may come next.
     fn round(&mut self, place: usize, state: &State, next: &mut Vec<At>) -> Result<(), BrokenAt> {
         for proposer in 0..self.cluster.nodes() {
-            for begun in self.begun(place, state, proposer)? {
-                let (begun, prepares) = begun;
-                let (acceptors, quorum) = (prepares.len(), self.cluster.rules.quorum);
-                for count in [quorum, acceptors]
-                    .into_iter()
-                    .unique()
-                    .filter(|it| (1..=acceptors).contains(it))
-                {
-                    for reached in prepares.iter().copied().permutations(count) {
-                        self.promises(&begun, proposer, &reached, next)?;
-                    }
+            for (begun, prepares) in self.begun(place, state, proposer)? {
+                // A node of a combined cluster promises its own ballot in place.
+                let quorum = self.cluster.rules.quorum.min(prepares.len());
+                for reached in prepares.into_iter().permutations(quorum) {
+                    self.promises(&begun, proposer, &reached, next)?;
                 }
             }
         }
@@ -125,7 +122,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Lets acceptors vote. The proposer hears of all votes, or of none.
+    /// Lets acceptors vote. If they may be a quorum, the proposer hears of all votes, or of none.
     fn votes(
         &mut self,
         begun: &At,
@@ -144,6 +141,9 @@ impl Search<'_> {
         }
         if self.visited.insert(at.1.sum) {
             next.push(at.clone());
+        }
+        if accepts.len() + 1 < self.cluster.rules.quorum {
+            return Ok(());
         }
         for vote in
             votes.into_iter().filter(|id| self.cluster.message(*id).to == proposer).collect_vec()
@@ -169,8 +169,10 @@ impl Search<'_> {
         if matches!(input, Input::Deliver(id) if !self.cluster.may_take(state.locals[node], id)) {
             return Ok(None);
         }
-        let sent = self.step(*place, state.locals[node], node, input)?.sent.clone();
-        let Some(after) = self.advance(*place, state, node, input)? else { return Ok(None) };
+        let step = self.step(*place, state.locals[node], node, input)?;
+        let sent = self.arriving(&step);
+        let after = self.advance(*place, state, (node, input), &step, &sent)?;
+        let Some(after) = after else { return Ok(None) };
         self.entries.push(Entry { before: *place, node, input });
         Ok(Some(((self.entries.len(), after), sent)))
     }
