@@ -171,10 +171,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*, sample::Index};
 
     use super::*;
-    use paxos::{
-        message::{Message, Report},
-        types::{Ballot, Batch, NodeId, Slot, Value},
-    };
+    use paxos::{Ballot, Batch, Message, NodeId, Report, Slot, Value};
 
     fn decode(frame: &[u8]) -> Result<Message, FrameError> {
         super::decode(frame)

@@ -9,14 +9,14 @@ use crate::{
 
 /// An input of [`Replica::step`](crate::Replica::step).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Event<B = Ballot, V = Value> {
     /// A message arrived. Messages may be lost, late, repeated and out of order. The transport must detect and drop
     /// damaged messages.
     Message {
         /// The sender, as the transport knows it.
         from: NodeId,
         /// The message.
-        message: Message,
+        message: Message<B, V>,
     },
     /// Clients propose these commands, one slot for each, in this order. The token of each proposal comes back in
     /// [`Output::taken`] or [`Output::refused`] of the same step.
@@ -63,17 +63,17 @@ pub enum Timer {
 /// that all or none of them survive a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Record {
+pub enum Record<B = Ballot, V = Value> {
     /// The acceptor promised this ballot. From then on it accepts nothing in a lower ballot.
-    Promised(Ballot),
+    Promised(B),
     /// The acceptor accepted these values in consecutive slots. With these votes it also promised `ballot`.
     Accepted {
         /// The ballot of the votes.
-        ballot: Ballot,
+        ballot: B,
         /// The slot of the first value.
         first: Slot,
         /// One value per slot.
-        values: Batch,
+        values: Batch<V>,
     },
     /// Every slot below `below` is chosen, and its effect is in a durable snapshot. The store may drop the votes in
     /// these slots.
@@ -88,15 +88,15 @@ pub enum Record {
 /// The driver must make the `records` durable. It may arm the `timers` at any time. It must hold back everything
 /// else until the records of this output and of every earlier one are durable, except the messages that
 /// [`take_early`](Output::take_early) returns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Output {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output<B = Ballot, V = Value> {
     /// Records to make durable, in this order.
-    pub records: Vec<Record>,
+    pub records: Vec<Record<B, V>>,
     /// Messages to send.
-    pub messages: Vec<Envelope>,
+    pub messages: Vec<Envelope<B, V>>,
     /// Chosen values to apply, in the order of the log. Slots are left out only if a snapshot of [`Event::Snapshot`]
     /// has their effect.
-    pub chosen: Vec<(Slot, Value)>,
+    pub chosen: Vec<(Slot, V)>,
     /// Proposals that got a slot. Another leader may still get another value chosen in that slot.
     pub taken: Vec<Taken>,
     /// Proposals and reads that the replica refused. The replica does not come back to them.
@@ -151,7 +151,22 @@ pub enum Refusal {
     Busy,
 }
 
-impl Output {
+impl<B, V> Default for Output<B, V> {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            messages: Vec::new(),
+            chosen: Vec::new(),
+            taken: Vec::new(),
+            refused: Vec::new(),
+            reads: Vec::new(),
+            fetch: Vec::new(),
+            timers: Vec::new(),
+        }
+    }
+}
+
+impl<B, V> Output<B, V> {
     /// Empties the output and keeps its allocations.
     pub fn clear(&mut self) {
         self.records.clear();
@@ -184,7 +199,11 @@ impl Output {
     /// The caller must ensure that `records` holds every record of this node that is not durable. So it makes each
     /// output durable before the next step, or lets the next step append to the same output. [Early
     /// Accepts](crate::protocol::safety#early-accepts) has the reason why this is safe.
-    pub fn take_early(&mut self) -> impl Iterator<Item = Envelope> {
+    pub fn take_early(&mut self) -> impl Iterator<Item = Envelope<B, V>>
+    where
+        B: Copy + PartialEq,
+        V: PartialEq,
+    {
         let Self { records, messages, .. } = self;
         messages.extract_if(.., |envelope| match envelope.message {
             Message::Accept { ballot, .. } => !records.contains(&Record::Promised(ballot)),
@@ -192,11 +211,11 @@ impl Output {
         })
     }
 
-    pub(crate) fn send(&mut self, to: NodeId, message: Message) {
+    pub(crate) fn send(&mut self, to: NodeId, message: Message<B, V>) {
         self.messages.push(Envelope { to: To::Node(to), message });
     }
 
-    pub(crate) fn broadcast(&mut self, message: Message) {
+    pub(crate) fn broadcast(&mut self, message: Message<B, V>) {
         self.messages.push(Envelope { to: To::Peers, message });
     }
 }

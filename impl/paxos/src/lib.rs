@@ -40,6 +40,8 @@
 //!
 //! - [`types`], [`message`], [`config`]: ballots, slots and values; the messages; the members and quorum sizes.
 //! - [`event`]: the events that go in, and the output that comes out.
+//! - [`opaque`]: the few things that the protocol knows of a ballot and of a value. The modules have types with
+//!   parameters for both. The types of the same name at the root of the crate have [`Ballot`] and [`Value`].
 //! - [`protocol`]: the replica. Its four roles come first ([`acceptor`](protocol::acceptor),
 //!   [`proposer`](protocol::proposer), [`learner`](protocol::learner), [`reader`](protocol::reader)), then the
 //!   handlers of events.
@@ -48,13 +50,30 @@
 pub mod config;
 pub mod event;
 pub mod message;
+pub mod opaque;
 pub mod protocol;
 pub mod types;
 
 pub use config::{Config, ConfigError};
-pub use event::{
-    Event, Output, Proposal, ReadReady, Record, Refusal, Refused, Taken, Timer, Token,
-};
-pub use message::{Envelope, Message, Report, To};
-pub use protocol::{RecoverError, Replica};
-pub use types::{Ballot, Batch, NodeId, Slot, Value};
+pub use event::{Proposal, ReadReady, Refusal, Refused, Taken, Timer, Token};
+pub use message::To;
+pub use types::{Ballot, NodeId, Slot, Value};
+
+/// [`event::Event`] with [`Ballot`] and [`Value`].
+pub type Event = event::Event<Ballot, Value>;
+/// [`event::Output`] with [`Ballot`] and [`Value`].
+pub type Output = event::Output<Ballot, Value>;
+/// [`event::Record`] with [`Ballot`] and [`Value`].
+pub type Record = event::Record<Ballot, Value>;
+/// [`message::Envelope`] with [`Ballot`] and [`Value`].
+pub type Envelope = message::Envelope<Ballot, Value>;
+/// [`message::Message`] with [`Ballot`] and [`Value`].
+pub type Message = message::Message<Ballot, Value>;
+/// [`message::Report`] with [`Ballot`] and [`Value`].
+pub type Report = message::Report<Ballot, Value>;
+/// [`protocol::RecoverError`] with [`Ballot`] and [`Value`].
+pub type RecoverError = protocol::RecoverError<Ballot, Value>;
+/// [`protocol::Replica`] with [`Ballot`] and [`Value`].
+pub type Replica = protocol::Replica<Ballot, Value>;
+/// [`types::Batch`] with [`Value`].
+pub type Batch = types::Batch<Value>;

@@ -9,47 +9,47 @@ use crate::types::{Ballot, Batch, NodeId, Slot, Value};
 /// One vote, as a Promise message reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Report {
+pub struct Report<B = Ballot, V = Value> {
     /// The slot of the vote.
     pub slot: Slot,
     /// The ballot of the vote. It is below the ballot that the message promises.
-    pub ballot: Ballot,
+    pub ballot: B,
     /// The value voted for.
-    pub value: Value,
+    pub value: V,
 }
 
 /// A message between two nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Message {
+pub enum Message<B = Ballot, V = Value> {
     /// Phase 1a: the owner of `ballot` asks for promises. A promise covers the whole log.
     Prepare {
         /// The ballot that the sender begins.
-        ballot: Ballot,
+        ballot: B,
     },
     /// Phase 1b: the sender promises to accept nothing in a ballot below `ballot`, and reports its votes.
     Promise {
         /// The ballot promised.
-        ballot: Ballot,
+        ballot: B,
         /// Every slot below this one is chosen. The sender has trimmed its votes in these slots. A snapshot of the
         /// sender has their effect.
         trimmed: Slot,
         /// The sender's last vote in each other slot in which it has voted, by rising slot.
-        reports: Vec<Report>,
+        reports: Vec<Report<B, V>>,
     },
     /// Phase 2a: the leader of `ballot` proposes `values` in consecutive slots.
     Accept {
         /// The leader's ballot.
-        ballot: Ballot,
+        ballot: B,
         /// The slot of the first value.
         first: Slot,
         /// One value per slot.
-        values: Batch,
+        values: Batch<V>,
     },
     /// Phase 2b: the sender has accepted the values that `ballot` proposed in these slots.
     Accepted {
         /// The ballot of the votes.
-        ballot: Ballot,
+        ballot: B,
         /// The slot of the first vote.
         first: Slot,
         /// The number of consecutive slots.
@@ -59,15 +59,15 @@ pub enum Message {
     /// is then above `promised`.
     Nack {
         /// The ballot refused.
-        ballot: Ballot,
+        ballot: B,
         /// The higher ballot that the sender has promised.
-        promised: Ballot,
+        promised: B,
     },
     /// The values that `ballot` proposed in these slots are chosen. The message carries no values. A node that voted
     /// in that ballot has them, and any other node asks for them with [`Message::Learn`].
     Chosen {
         /// The ballot in which a quorum voted.
-        ballot: Ballot,
+        ballot: B,
         /// The first slot.
         first: Slot,
         /// The number of consecutive slots.
@@ -76,21 +76,21 @@ pub enum Message {
     /// The leader of `ballot` asks each receiver to confirm that it has promised no higher ballot.
     Confirm {
         /// The leader's ballot.
-        ballot: Ballot,
+        ballot: B,
         /// The number of the leader's round of reads.
         round: u64,
     },
     /// The sender has promised nothing above `ballot`.
     Confirmed {
         /// The ballot of the Confirm message.
-        ballot: Ballot,
+        ballot: B,
         /// The round of the Confirm message.
         round: u64,
     },
     /// The leader of `ballot` is alive.
     Heartbeat {
         /// The leader's ballot.
-        ballot: Ballot,
+        ballot: B,
         /// Every slot below this one is chosen.
         chosen_below: Slot,
     },
@@ -104,7 +104,7 @@ pub enum Message {
         /// The slot of the first value.
         first: Slot,
         /// One value per slot.
-        values: Batch,
+        values: Batch<V>,
     },
     /// The sender has trimmed the values of the slots below `below`. A snapshot of the sender has their effect.
     Trimmed {
@@ -124,9 +124,9 @@ pub enum To {
 
 /// A message and its receivers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Envelope {
+pub struct Envelope<B = Ballot, V = Value> {
     /// The receivers.
     pub to: To,
     /// The message.
-    pub message: Message,
+    pub message: Message<B, V>,
 }

@@ -66,7 +66,7 @@ pub enum Value {
 }
 
 /// Values of consecutive slots. The record and the message of a proposal share one allocation.
-pub type Batch = Arc<[Value]>;
+pub type Batch<V = Value> = Arc<[V]>;
 
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

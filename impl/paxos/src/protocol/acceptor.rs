@@ -12,7 +12,8 @@ use super::log::{SlotLog, runs};
 use crate::{
     event::Record,
     message::Report,
-    types::{Ballot, Batch, Slot, Value},
+    opaque::{OpaqueBallot, OpaqueValue},
+    types::{Ballot, Batch, NodeId, Slot, Value},
 };
 
 /// The highest number of slots from the first that is not trimmed to the end of the log. [`Acceptor::replay`] refuses
@@ -21,41 +22,41 @@ const SLOTS_HELD_MAX: u64 = 1 << 28;
 
 /// A vote: the value that the acceptor accepted in a ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Vote {
+pub struct Vote<B = Ballot, V = Value> {
     /// `maxVBal` in Lamport's specification.
-    pub ballot: Ballot,
+    pub ballot: B,
     /// `maxVal` in Lamport's specification.
-    pub value: Value,
+    pub value: V,
 }
 
 /// The durable state of a replica.
 ///
 /// Invariant: no vote is in a ballot above `promised`, and none is in a slot below `trimmed`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Acceptor {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Acceptor<B = Ballot, V = Value> {
     /// The highest promised ballot. It covers the whole log ([the shared promise](super::safety#the-shared-promise))
     /// and only rises. `maxBal` in Lamport's specification.
-    pub promised: Option<Ballot>,
+    pub promised: Option<B>,
     /// Every slot below this one is chosen, and its effect is in a durable snapshot. `trimmed` only rises.
     pub trimmed: Slot,
     /// The last vote in each slot, for the slots that are not trimmed.
-    pub votes: SlotLog<Vote>,
+    pub votes: SlotLog<Vote<B, V>>,
 }
 
 /// The acceptor's reply to a Prepare message.
 #[derive(Debug)]
-pub(crate) enum PrepareReply {
+pub(crate) enum PrepareReply<B, V> {
     /// A promise, with the last vote in each slot.
-    Promise(Vec<Report>),
+    Promise(Vec<Report<B, V>>),
     /// A refusal, because the acceptor has promised this higher ballot.
-    Nack(Ballot),
+    Nack(B),
     /// No reply: the acceptor has already voted in that ballot, so its owner needs no promise any more.
     Ignore,
 }
 
 /// The reason why this node cannot recover from its records.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum RecoverError {
+pub enum RecoverError<B = Ballot, V = Value> {
     /// Two records have different values in one slot and ballot.
     #[error(
         "slot {slot} has both {stored} and {found} accepted in ballot {ballot}; the records are \
@@ -65,17 +66,19 @@ pub enum RecoverError {
         /// The slot of both records.
         slot: Slot,
         /// The ballot of both records.
-        ballot: Ballot,
+        ballot: B,
         /// The value of the earlier record.
-        stored: Value,
+        stored: V,
         /// The value of the later record.
-        found: Value,
+        found: V,
     },
     /// A record names a ballot of a node that is not in the configuration.
-    #[error("a record names ballot {ballot}, but node {} is not in the configuration", ballot.node)]
+    #[error("a record names ballot {ballot}, but node {owner} is not in the configuration")]
     ForeignBallot {
         /// The ballot of the record.
-        ballot: Ballot,
+        ballot: B,
+        /// The owner of the ballot.
+        owner: NodeId,
     },
     /// A record has a slot that is too far beyond the trimmed slots.
     #[error(
@@ -91,12 +94,22 @@ pub enum RecoverError {
     Config(#[from] crate::config::ConfigError),
 }
 
-impl Acceptor {
+impl<B, V> Default for Acceptor<B, V> {
+    fn default() -> Self {
+        Self { promised: None, trimmed: Slot(0), votes: SlotLog::default() }
+    }
+}
+
+impl<B: OpaqueBallot, V: OpaqueValue> Acceptor<B, V> {
     /// Phase 1b: promises a ballot unless a higher one is promised, and reports the last vote in each slot.
     ///
     /// Answers a repeated Prepare message again, unless the acceptor still has a vote in that ballot
     /// ([the shared promise](super::safety#the-shared-promise)).
-    pub(crate) fn prepare(&mut self, ballot: Ballot, records: &mut Vec<Record>) -> PrepareReply {
+    pub(crate) fn prepare(
+        &mut self,
+        ballot: B,
+        records: &mut Vec<Record<B, V>>,
+    ) -> PrepareReply<B, V> {
         match self.promised {
             Some(promised) if ballot < promised => return PrepareReply::Nack(promised),
             Some(promised) if ballot == promised => {
@@ -110,7 +123,7 @@ impl Acceptor {
     }
 
     /// Raises the promise to `ballot`, which must be above the present promise.
-    pub(crate) fn promise(&mut self, ballot: Ballot, records: &mut Vec<Record>) {
+    pub(crate) fn promise(&mut self, ballot: B, records: &mut Vec<Record<B, V>>) {
         assert!(self.promised < Some(ballot), "a promise only rises");
         self.promised = Some(ballot);
         records.push(Record::Promised(ballot));
@@ -126,11 +139,11 @@ impl Acceptor {
     /// Fails with the promised ballot if that is above `ballot`.
     pub(crate) fn accept(
         &mut self,
-        ballot: Ballot,
+        ballot: B,
         first: Slot,
-        values: &Batch,
-        records: &mut Vec<Record>,
-    ) -> Result<Range<u64>, Ballot> {
+        values: &Batch<V>,
+        records: &mut Vec<Record<B, V>>,
+    ) -> Result<Range<u64>, B> {
         if let Some(promised) = self.promised
             && ballot < promised
         {
@@ -144,8 +157,8 @@ impl Acceptor {
         self.promised = Some(ballot);
         let slots =
             || (first.0..).map(Slot).zip(values.iter()).skip((voted_in.start - first.0) as usize);
-        let voted = |votes: &SlotLog<Vote>, slot| {
-            votes.get(slot).is_some_and(|vote: &Vote| vote.ballot == ballot)
+        let voted = |votes: &SlotLog<Vote<B, V>>, slot| {
+            votes.get(slot).is_some_and(|vote| vote.ballot == ballot)
         };
         let all_new = !slots().any(|(slot, _)| voted(&self.votes, slot));
         if all_new && voted_in.start == first.0 {
@@ -161,7 +174,7 @@ impl Acceptor {
         Ok(voted_in)
     }
 
-    fn vote(&mut self, ballot: Ballot, first: Slot, values: Batch, records: &mut Vec<Record>) {
+    fn vote(&mut self, ballot: B, first: Slot, values: Batch<V>, records: &mut Vec<Record<B, V>>) {
         for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
             self.votes.insert(slot, Vote { ballot, value: value.clone() });
         }
@@ -170,7 +183,7 @@ impl Acceptor {
 
     /// Drops the votes below a slot. A durable snapshot must have the effect of these slots
     /// ([trimming](super::safety#trimming)).
-    pub(crate) fn trim(&mut self, below: Slot, records: &mut Vec<Record>) {
+    pub(crate) fn trim(&mut self, below: Slot, records: &mut Vec<Record<B, V>>) {
         assert!(below > self.trimmed, "what is trimmed only grows");
         self.trimmed = below;
         self.votes.trim(below);
@@ -178,7 +191,7 @@ impl Acceptor {
     }
 
     /// Returns the last vote in each slot, as a Promise message reports it.
-    pub(crate) fn reports(&self) -> Vec<Report> {
+    pub(crate) fn reports(&self) -> Vec<Report<B, V>> {
         let votes = self.votes.iter();
         votes
             .map(|(slot, vote)| Report { slot, ballot: vote.ballot, value: vote.value.clone() })
@@ -190,7 +203,7 @@ impl Acceptor {
     ///
     /// # Errors
     /// Fails if the record contradicts an earlier one, or if a slot of the record is too far beyond the trimmed ones.
-    pub fn replay(&mut self, record: &Record) -> Result<(), RecoverError> {
+    pub fn replay(&mut self, record: &Record<B, V>) -> Result<(), RecoverError<B, V>> {
         match record {
             Record::Promised(ballot) => self.promised = self.promised.max(Some(*ballot)),
             Record::Trimmed { below } => {
@@ -228,7 +241,7 @@ impl Acceptor {
 
     /// Returns records from which [`replay`](Self::replay) rebuilds this acceptor: one for `trimmed`, one for each
     /// vote, and one for the promise.
-    pub fn records(&self) -> Vec<Record> {
+    pub fn records(&self) -> Vec<Record<B, V>> {
         let trimmed = Record::Trimmed { below: self.trimmed };
         let trimmed = (self.trimmed > Slot(0)).then_some(trimmed);
         let votes = self.votes.iter().map(|(slot, vote)| Record::Accepted {

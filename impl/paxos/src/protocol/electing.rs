@@ -11,10 +11,11 @@ use super::{
 use crate::{
     event::{Output, Timer},
     message::{Message, Report},
-    types::{Ballot, NodeId, Slot, Value},
+    opaque::{OpaqueBallot, OpaqueValue},
+    types::{NodeId, Slot},
 };
 
-impl Replica {
+impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     /// Phase 1a: begins the node's least ballot above its promise, promises it, and asks all peers for promises. Does
     /// nothing if the node leads.
     ///
@@ -22,11 +23,11 @@ impl Replica {
     ///
     /// Invariant: the node begins no ballot twice, not even after a crash, because the record of its own promise is
     /// durable before the Prepare message leaves. See [one value per ballot](super::safety#one-value-per-ballot).
-    pub(super) fn on_campaign(&mut self, output: &mut Output) {
+    pub(super) fn on_campaign(&mut self, output: &mut Output<B, V>) {
         if matches!(self.role, Role::Leader(_)) {
             return;
         }
-        let Some(ballot) = Ballot::next(self.config.id, self.acceptor.promised) else {
+        let Some(ballot) = B::next(self.config.id, self.acceptor.promised) else {
             return; // The rounds are used up. A node with a higher id may still have a ballot in the last round.
         };
         self.acceptor.promise(ballot, &mut output.records);
@@ -44,8 +45,8 @@ impl Replica {
     ///
     /// Invariant: the promised ballot only rises. A Promise message reports the last vote of every slot, or says
     /// that the slot is trimmed. See [the shared promise](super::safety#the-shared-promise).
-    pub(super) fn on_prepare(&mut self, from: NodeId, ballot: Ballot, output: &mut Output) {
-        if ballot.node != from {
+    pub(super) fn on_prepare(&mut self, from: NodeId, ballot: B, output: &mut Output<B, V>) {
+        if ballot.owner() != from {
             return; // Only the owner of a ballot prepares it.
         }
         match self.acceptor.prepare(ballot, &mut output.records) {
@@ -70,10 +71,10 @@ impl Replica {
         &mut self,
         from: NodeId,
         index: usize,
-        ballot: Ballot,
+        ballot: B,
         trimmed: Slot,
-        reports: Vec<Report>,
-        output: &mut Output,
+        reports: Vec<Report<B, V>>,
+        output: &mut Output<B, V>,
     ) {
         if self.acceptor.promised != Some(ballot) {
             return; // The ballot is not the present one.
@@ -108,7 +109,7 @@ impl Replica {
     ///
     /// Invariant: if values are reported in a slot, the leader proposes the one of the highest ballot. See
     /// [adopted values](super::safety#adopted-values) and [trimming](super::safety#trimming).
-    pub(super) fn lead_if_promised(&mut self, output: &mut Output) {
+    pub(super) fn lead_if_promised(&mut self, output: &mut Output<B, V>) {
         let Role::Candidate(candidate) = &self.role else { return };
         if candidate.heard.len() < self.config.phase1_quorum
             || candidate.trimmed > self.learner.below
@@ -121,7 +122,7 @@ impl Replica {
             .filter(|&slot| !self.learner.knows(slot))
             .map(|slot| {
                 let reported = candidate.reported.get(slot);
-                (slot, reported.map_or(Value::Noop, |vote| vote.value.clone()))
+                (slot, reported.map_or_else(V::noop, |vote| vote.value.clone()))
             })
             .collect_vec();
         self.role = Role::Leader(Leader::new(self.learner.below, end));
@@ -138,12 +139,12 @@ impl Replica {
     ///
     /// Papers: Paxos Made Simple, end of section 2.2: the proposer "should then abandon its proposal"; Paxos Made
     /// Moderately Complex, `preempted`.
-    pub(super) fn on_nack(&mut self, ballot: Ballot, promised: Ballot, output: &mut Output) {
+    pub(super) fn on_nack(&mut self, ballot: B, promised: B, output: &mut Output<B, V>) {
         let current = self.acceptor.promised == Some(ballot);
         if !current || matches!(self.role, Role::Follower) || promised <= ballot {
             return; // The refused ballot is abandoned already, or the message makes no sense.
         }
-        if self.config.index(promised.node).is_none() {
+        if self.config.index(promised.owner()).is_none() {
             return; // No member owns that ballot, so recovery would refuse its record.
         }
         self.acceptor.promise(promised, &mut output.records);

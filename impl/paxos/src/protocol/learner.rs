@@ -3,13 +3,16 @@
 //! A crash loses these values, and the node learns them again from other nodes or by a snapshot.
 
 use super::log::SlotLog;
-use crate::types::{Slot, Value};
+use crate::{
+    opaque::OpaqueValue,
+    types::{Slot, Value},
+};
 
 /// The known chosen values, from the first slot that is not trimmed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Learner {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Learner<V = Value> {
     /// The known values.
-    pub chosen: SlotLog<Value>,
+    pub chosen: SlotLog<V>,
     /// The first slot that is not known to be chosen. Every value below this slot was released to be applied, or is
     /// in a snapshot.
     ///
@@ -17,7 +20,13 @@ pub struct Learner {
     pub below: Slot,
 }
 
-impl Learner {
+impl<V> Default for Learner<V> {
+    fn default() -> Self {
+        Self { chosen: SlotLog::default(), below: Slot(0) }
+    }
+}
+
+impl<V: OpaqueValue> Learner<V> {
     /// Returns a learner that knows nothing but a snapshot of the slots below `below`.
     pub(crate) fn after_snapshot(below: Slot) -> Self {
         Self { chosen: SlotLog::trimmed(below), below }
@@ -25,7 +34,7 @@ impl Learner {
 
     /// Drops the values of the slots below `below`, which a snapshot holds. The snapshot may fill a gap, so known
     /// values after it are then released.
-    pub(crate) fn trim(&mut self, below: Slot, ready: &mut Vec<(Slot, Value)>) {
+    pub(crate) fn trim(&mut self, below: Slot, ready: &mut Vec<(Slot, V)>) {
         self.chosen.trim(below);
         self.below = self.below.max(below);
         self.release(ready);
@@ -37,7 +46,7 @@ impl Learner {
     /// # Panics
     /// Panics if another value is known to be chosen in the slot. Agreement is then broken, and a node that
     /// continued would spread the damage.
-    pub(crate) fn learn(&mut self, slot: Slot, value: &Value, ready: &mut Vec<(Slot, Value)>) {
+    pub(crate) fn learn(&mut self, slot: Slot, value: &V, ready: &mut Vec<(Slot, V)>) {
         if let Some(known) = self.chosen.get(slot) {
             assert_eq!(known, value, "two values chosen in slot {slot}");
             return;
@@ -48,7 +57,7 @@ impl Learner {
 
     /// Appends to `ready` the known values from slot `below` up to the first gap, and moves `below` to that gap
     /// (Paxos Made Moderately Complex, `perform` of the replica).
-    fn release(&mut self, ready: &mut Vec<(Slot, Value)>) {
+    fn release(&mut self, ready: &mut Vec<(Slot, V)>) {
         while let Some(value) = self.chosen.get(self.below) {
             ready.push((self.below, value.clone()));
             self.below = self.below.plus(1);

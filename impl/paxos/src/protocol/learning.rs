@@ -8,10 +8,11 @@ use super::{Replica, proposer::Role};
 use crate::{
     event::{Output, Timer},
     message::Message,
-    types::{Ballot, Batch, NodeId, Slot},
+    opaque::{OpaqueBallot, OpaqueValue},
+    types::{Batch, NodeId, Slot},
 };
 
-impl Replica {
+impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     /// Learns the values of those slots in which this node's vote is in `ballot`. The node asks for the values of the
     /// other slots after the next heartbeat.
     ///
@@ -20,10 +21,10 @@ impl Replica {
     /// value.
     pub(super) fn on_chosen(
         &mut self,
-        ballot: Ballot,
+        ballot: B,
         first: Slot,
         count: u64,
-        output: &mut Output,
+        output: &mut Output<B, V>,
     ) {
         let end = first.plus(count).min(self.acceptor.votes.end());
         for slot in (first.max(self.learner.below).0..end.0).map(Slot) {
@@ -44,8 +45,8 @@ impl Replica {
         &mut self,
         from: NodeId,
         first: Slot,
-        values: &Batch,
-        output: &mut Output,
+        values: &Batch<V>,
+        output: &mut Output<B, V>,
     ) {
         if first.plus(values.len() as u64) > self.slot_limit() {
             return; // The slots are too far ahead.
@@ -63,14 +64,14 @@ impl Replica {
 
     /// Sends the chosen values from slot `first` on, up to the first that this node does not know and at most one
     /// batch. If `first` is trimmed, sends a Trimmed message instead: the other node then needs a snapshot.
-    pub(super) fn on_learn(&self, from: NodeId, first: Slot, output: &mut Output) {
+    pub(super) fn on_learn(&self, from: NodeId, first: Slot, output: &mut Output<B, V>) {
         let below = self.acceptor.trimmed;
         if first < below {
             return output.send(from, Message::Trimmed { below });
         }
         let known = (first.0..self.learner.chosen.end().0).map(Slot);
         let known = known.map_while(|slot| self.learner.chosen.get(slot).cloned());
-        let values: Batch = known.take(self.config.batch_slots_max as usize).collect();
+        let values: Batch<V> = known.take(self.config.batch_slots_max as usize).collect();
         if !values.is_empty() {
             output.send(from, Message::Learned { first, values });
         }
@@ -81,11 +82,11 @@ impl Replica {
     pub(super) fn on_heartbeat(
         &mut self,
         from: NodeId,
-        ballot: Ballot,
+        ballot: B,
         chosen_below: Slot,
-        output: &mut Output,
+        output: &mut Output<B, V>,
     ) {
-        if ballot.node != from {
+        if ballot.owner() != from {
             return; // Only the owner of a ballot leads in it.
         }
         if let Some(promised) = self.acceptor.promised
@@ -101,14 +102,14 @@ impl Replica {
     }
 
     /// Sends a heartbeat with the end of the known chosen prefix, if this node leads.
-    pub(super) fn on_heartbeat_due(&self, output: &mut Output) {
+    pub(super) fn on_heartbeat_due(&self, output: &mut Output<B, V>) {
         let (Role::Leader(_), Some(ballot)) = (&self.role, self.acceptor.promised) else { return };
         output.broadcast(Message::Heartbeat { ballot, chosen_below: self.learner.below });
         output.timers.push(Timer::Heartbeat);
     }
 
     /// Stops counting votes for a slot, if this node leads.
-    fn close(role: &mut Role, slot: Slot) {
+    fn close(role: &mut Role<B, V>, slot: Slot) {
         if let Role::Leader(leader) = role {
             leader.close(slot);
         }

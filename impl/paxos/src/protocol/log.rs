@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use itertools::Itertools as _;
 
-use crate::types::{Batch, Slot, Value};
+use crate::types::{Batch, Slot};
 
 /// A map from slots to entries, stored as an array. The array reaches from the first slot that is not trimmed to
 /// the last slot with an entry. So a gap takes as much memory as entries do. Trimmed slots take none, and get no
@@ -76,10 +76,10 @@ impl<T> SlotLog<T> {
 /// Divides values into batches of consecutive slots, each with its first slot. No batch has more than `most` slots.
 ///
 /// The caller must pass the values by rising slot.
-pub(crate) fn runs(
-    slots: impl IntoIterator<Item = (Slot, Value)>,
+pub(crate) fn runs<V>(
+    slots: impl IntoIterator<Item = (Slot, V)>,
     most: u64,
-) -> impl Iterator<Item = (Slot, Batch)> {
+) -> impl Iterator<Item = (Slot, Batch<V>)> {
     let singles = slots.into_iter().map(|(slot, value)| (slot, vec![value]));
     let runs = singles.coalesce(move |(first, mut run), (slot, mut next)| {
         if first.plus(run.len() as u64) == slot && (run.len() as u64) < most {

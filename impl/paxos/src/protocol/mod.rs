@@ -11,6 +11,10 @@
 //! `learning`, `reading`, `trimming` and `resending`. A handler begins with the cases that it ignores. [`safety`] has
 //! the arguments why the protocol is safe.
 //!
+//! The code is generic over ballots and values, and sees of them only what the traits of [`opaque`](crate::opaque) offer.
+//! The types [`Ballot`] and [`Value`] are only the defaults of the parameters. [`Replica::step`] makes the commands of
+//! clients into values before a handler sees them.
+//!
 //! # Departures from "Paxos Made Simple"
 //!
 //! - One promise covers the whole log, as in section 3 of the paper, and a vote promises its ballot
@@ -42,34 +46,44 @@ pub use self::node_set::NodeSet;
 use self::{acceptor::Acceptor, learner::Learner, proposer::Role};
 use crate::{
     config::{Config, ConfigError},
-    event::{Event, Output, Record, Refusal, Refused, Timer, Token},
+    event::{Event, Output, Proposal, Record, Refusal, Refused, Timer, Token},
     message::Message,
-    types::{NodeId, Slot},
+    opaque::{OpaqueBallot, OpaqueValue},
+    types::{Ballot, NodeId, Slot, Value},
 };
 
 /// The protocol state of one node. It contains no statistics and no caches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Replica {
+pub struct Replica<B = Ballot, V = Value> {
     config: Arc<Config>,
-    acceptor: Acceptor,
-    role: Role,
-    learner: Learner,
+    acceptor: Acceptor<B, V>,
+    role: Role<B, V>,
+    learner: Learner<V>,
 }
 
 /// A view of the whole state of a replica.
-#[derive(Clone, Copy, Debug)]
-pub struct Parts<'a> {
+#[derive(Debug)]
+pub struct Parts<'a, B = Ballot, V = Value> {
     /// Never changes.
     pub config: &'a Config,
     /// Durable.
-    pub acceptor: &'a Acceptor,
+    pub acceptor: &'a Acceptor<B, V>,
     /// Volatile.
-    pub role: &'a Role,
+    pub role: &'a Role<B, V>,
     /// Volatile.
-    pub learner: &'a Learner,
+    pub learner: &'a Learner<V>,
 }
 
-impl Replica {
+// Derived implementations would require that ballots and values are `Copy`.
+impl<B, V> Clone for Parts<'_, B, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B, V> Copy for Parts<'_, B, V> {}
+
+impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     /// Returns the replica of a node that has never run. The caller must ensure that no earlier state of this node
     /// exists, because a node that comes back without its promises breaks agreement.
     ///
@@ -94,14 +108,15 @@ impl Replica {
     /// contradict each other, or if a slot is too far beyond the trimmed ones.
     pub fn recover(
         config: Config,
-        records: impl IntoIterator<Item = Record>,
-    ) -> Result<Self, RecoverError> {
+        records: impl IntoIterator<Item = Record<B, V>>,
+    ) -> Result<Self, RecoverError<B, V>> {
         let mut replica = Self::new(config)?;
         for record in records {
             if let Record::Promised(ballot) | Record::Accepted { ballot, .. } = &record
-                && replica.config.index(ballot.node).is_none()
+                && replica.config.index(ballot.owner()).is_none()
             {
-                return Err(RecoverError::ForeignBallot { ballot: *ballot });
+                let owner = ballot.owner();
+                return Err(RecoverError::ForeignBallot { ballot: *ballot, owner });
             }
             replica.acceptor.replay(&record)?;
         }
@@ -110,7 +125,7 @@ impl Replica {
     }
 
     /// Returns a view of the whole state, for drivers and checks.
-    pub fn parts(&self) -> Parts<'_> {
+    pub fn parts(&self) -> Parts<'_, B, V> {
         Parts {
             config: &self.config,
             acceptor: &self.acceptor,
@@ -123,15 +138,15 @@ impl Replica {
     /// `None` if nothing is promised, or if this node is the owner but does not lead.
     pub fn leader(&self) -> Option<NodeId> {
         let promised = self.acceptor.promised?;
-        let may_lead = promised.node != self.config.id || matches!(self.role, Role::Leader(_));
-        may_lead.then_some(promised.node)
+        let may_lead = promised.owner() != self.config.id || matches!(self.role, Role::Leader(_));
+        may_lead.then_some(promised.owner())
     }
 
     /// Handles one event and appends the resulting records, messages and answers to `output`. The [crate]
     /// documentation has the rules for drivers.
     ///
     /// Ignores messages from nodes that are not in the configuration, and from this node itself.
-    pub fn step(&mut self, event: Event, output: &mut Output) {
+    pub fn step(&mut self, event: Event<B, V>, output: &mut Output<B, V>) {
         match event {
             Event::Message { from, message } => {
                 if from != self.config.id
@@ -140,7 +155,12 @@ impl Replica {
                     self.receive(from, index, message, output);
                 }
             }
-            Event::Propose(proposals) => self.on_propose(proposals, output),
+            Event::Propose(proposals) => {
+                let proposals = proposals.into_iter();
+                let values =
+                    proposals.map(|Proposal { token, command }| (token, V::command(command)));
+                self.on_propose(values, output);
+            }
             Event::Read(tokens) => self.on_read(tokens, output),
             Event::Snapshot { below } => self.on_snapshot(below, output),
             Event::Timer(Timer::Campaign) => self.on_campaign(output),
@@ -149,7 +169,13 @@ impl Replica {
         }
     }
 
-    fn receive(&mut self, from: NodeId, index: usize, message: Message, output: &mut Output) {
+    fn receive(
+        &mut self,
+        from: NodeId,
+        index: usize,
+        message: Message<B, V>,
+        output: &mut Output<B, V>,
+    ) {
         match message {
             Message::Prepare { ballot } => self.on_prepare(from, ballot, output),
             Message::Promise { ballot, trimmed, reports } => {
@@ -180,10 +206,10 @@ impl Replica {
 }
 
 /// Helpers that several handlers share.
-impl Replica {
+impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     /// Becomes a follower, because another node's ballot is promised. Refuses the reads that wait, and arms the
     /// campaign timer.
-    fn follow(&mut self, output: &mut Output) {
+    fn follow(&mut self, output: &mut Output<B, V>) {
         if let Role::Leader(leader) = std::mem::take(&mut self.role) {
             self.refuse(leader.reader.into_tokens(), output);
         }
@@ -191,7 +217,7 @@ impl Replica {
     }
 
     /// Refuses these proposals or reads, because this node does not lead.
-    fn refuse(&self, tokens: impl IntoIterator<Item = Token>, output: &mut Output) {
+    fn refuse(&self, tokens: impl IntoIterator<Item = Token>, output: &mut Output<B, V>) {
         let refusal = Refusal::NotLeader { leader: self.leader() };
         output.refused.extend(tokens.into_iter().map(|token| Refused { token, refusal }));
     }

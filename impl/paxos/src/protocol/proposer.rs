@@ -10,41 +10,45 @@
 use std::collections::VecDeque;
 
 use super::{acceptor::Vote, log::SlotLog, node_set::NodeSet, reader::Reader};
-use crate::{message::Report, types::Slot};
+use crate::{
+    message::Report,
+    opaque::OpaqueBallot,
+    types::{Ballot, Slot, Value},
+};
 
 /// The proposer's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Role {
+pub enum Role<B = Ballot, V = Value> {
     /// The node proposes nothing.
     #[default]
     Follower,
     /// The node has begun a ballot and collects promises (phase 1).
-    Candidate(Candidate),
+    Candidate(Candidate<B, V>),
     /// The node has a quorum of promises and proposes (phase 2).
     Leader(Leader),
 }
 
 /// The state of phase 1.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Candidate {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Candidate<B = Ballot, V = Value> {
     /// The nodes that have promised, this node included.
     pub heard: NodeSet,
     /// The highest slot below which one of these nodes has trimmed its log. Every slot below this one is chosen.
     pub trimmed: Slot,
     /// The reported vote of the highest ballot in each slot, for the slots that this node has not trimmed.
-    pub reported: SlotLog<Vote>,
+    pub reported: SlotLog<Vote<B, V>>,
 }
 
-impl Candidate {
+impl<B: OpaqueBallot, V> Candidate<B, V> {
     /// Returns a candidate without promises, of a node that has trimmed its log below `trimmed`.
     pub(crate) fn new(trimmed: Slot) -> Self {
-        Self { reported: SlotLog::trimmed(trimmed), ..Self::default() }
+        Self { heard: NodeSet::default(), trimmed: Slot(0), reported: SlotLog::trimmed(trimmed) }
     }
 
     /// Adds one promise, and keeps for each slot the value "of the highest-numbered proposal among the responses".
     ///
     /// Papers: Paxos Made Simple, section 2.2, phase 2a; Paxos Made Moderately Complex, `pmax`.
-    pub(crate) fn hear(&mut self, index: usize, trimmed: Slot, reports: Vec<Report>) {
+    pub(crate) fn hear(&mut self, index: usize, trimmed: Slot, reports: Vec<Report<B, V>>) {
         self.heard.insert(index);
         self.trimmed = self.trimmed.max(trimmed);
         for Report { slot, ballot, value } in reports {

@@ -2,13 +2,14 @@
 
 use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
-    event::{Output, Proposal, Refusal, Refused, Taken},
+    event::{Output, Refusal, Refused, Taken, Token},
     message::{Envelope, Message, To},
-    types::{Ballot, Batch, NodeId, Slot, Value},
+    opaque::{OpaqueBallot, OpaqueValue},
+    types::{Batch, NodeId, Slot},
 };
 
-impl Replica {
-    /// Proposes the commands of clients in the next free slots. Refuses all commands if this node does not lead.
+impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
+    /// Proposes the values of clients' commands in the next free slots. Refuses all commands if this node does not lead.
     /// Refuses the commands for which `in_flight_max` leaves no slot.
     ///
     /// Papers: Paxos Made Simple, section 3; Paxos Made Moderately Complex, `propose`.
@@ -16,21 +17,24 @@ impl Replica {
     /// Invariant: a free slot is above every slot that was reported to this leader, and above every slot in which it
     /// has proposed. So no lower ballot has a chosen value in the free slot, and this ballot has no other proposal
     /// there.
-    pub(super) fn on_propose(&mut self, proposals: Vec<Proposal>, output: &mut Output) {
+    pub(super) fn on_propose(
+        &mut self,
+        mut proposals: impl ExactSizeIterator<Item = (Token, V)>,
+        output: &mut Output<B, V>,
+    ) {
         let next = self.log_end();
         let Role::Leader(leader) = &self.role else {
-            return self.refuse(proposals.into_iter().map(|proposal| proposal.token), output);
+            return self.refuse(proposals.map(|(token, _)| token), output);
         };
         let free = leader.first.plus(self.config.in_flight_max).0.saturating_sub(next.0);
         let taken = proposals.len().min(usize::try_from(free).unwrap_or(usize::MAX));
-        let mut proposals = proposals.into_iter();
         let mut values = Vec::with_capacity(taken);
-        for (slot, proposal) in (next.0..).map(Slot).zip(proposals.by_ref().take(taken)) {
-            output.taken.push(Taken { token: proposal.token, slot });
-            values.push(Value::Command(proposal.command));
+        for (slot, (token, value)) in (next.0..).map(Slot).zip(proposals.by_ref().take(taken)) {
+            output.taken.push(Taken { token, slot });
+            values.push(value);
         }
         let refusal = Refusal::Busy;
-        output.refused.extend(proposals.map(|p| Refused { token: p.token, refusal }));
+        output.refused.extend(proposals.map(|(token, _)| Refused { token, refusal }));
         if !values.is_empty() {
             self.propose(next, values.into(), output);
         }
@@ -43,7 +47,7 @@ impl Replica {
     ///
     /// Invariant: the ballot is the node's own, and a quorum has promised it. The Accept message may leave before
     /// the record of the leader's vote is durable. See [early Accepts](super::safety#early-accepts).
-    pub(super) fn propose(&mut self, first: Slot, values: Batch, output: &mut Output) {
+    pub(super) fn propose(&mut self, first: Slot, values: Batch<V>, output: &mut Output<B, V>) {
         let ballot = self.acceptor.promised.expect("a leader has promised its own ballot");
         let count = values.len() as u64;
         let own = self.acceptor.accept(ballot, first, &values, &mut output.records);
@@ -71,13 +75,13 @@ impl Replica {
     pub(super) fn on_accept(
         &mut self,
         from: NodeId,
-        ballot: Ballot,
+        ballot: B,
         first: Slot,
-        values: &Batch,
-        output: &mut Output,
+        values: &Batch<V>,
+        output: &mut Output<B, V>,
     ) {
         let beyond = first.plus(values.len() as u64) > self.slot_limit();
-        if ballot.node != from || values.is_empty() || beyond {
+        if ballot.owner() != from || values.is_empty() || beyond {
             return; // The sender does not own the ballot, there is no value, or the slots are too far ahead.
         }
         let votes = match self.acceptor.accept(ballot, first, values, &mut output.records) {
@@ -100,10 +104,10 @@ impl Replica {
     pub(super) fn on_accepted(
         &mut self,
         index: usize,
-        ballot: Ballot,
+        ballot: B,
         first: Slot,
         count: u64,
-        output: &mut Output,
+        output: &mut Output<B, V>,
     ) {
         if self.acceptor.promised != Some(ballot) {
             return; // Votes of different ballots are never added up.
@@ -118,10 +122,10 @@ impl Replica {
     fn count_votes(
         &mut self,
         index: usize,
-        ballot: Ballot,
+        ballot: B,
         first: Slot,
         count: u64,
-        output: &mut Output,
+        output: &mut Output<B, V>,
     ) {
         let Role::Leader(leader) = &mut self.role else { return };
         let in_flight = leader.first.max(first).0..leader.first.plus(leader.votes.len() as u64).0;

@@ -9,13 +9,14 @@ use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
     event::{Output, ReadReady, Token},
     message::Message,
-    types::{Ballot, NodeId},
+    opaque::{OpaqueBallot, OpaqueValue},
+    types::NodeId,
 };
 
-impl Replica {
+impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     /// Adds reads to the next round, and begins that round if none is under way. Refuses the reads if this node does
     /// not lead.
-    pub(super) fn on_read(&mut self, tokens: Vec<Token>, output: &mut Output) {
+    pub(super) fn on_read(&mut self, tokens: Vec<Token>, output: &mut Output<B, V>) {
         let Role::Leader(leader) = &mut self.role else {
             return self.refuse(tokens, output);
         };
@@ -26,7 +27,7 @@ impl Replica {
     /// Begins the next round, unless one is under way or no read waits.
     ///
     /// Invariant: this function fixes the slots that the reads have to see, before any peer answers in this round.
-    fn confirm_if_asked(&mut self, output: &mut Output) {
+    fn confirm_if_asked(&mut self, output: &mut Output<B, V>) {
         let own = NodeSet::of(self.own_index());
         let (Role::Leader(leader), Some(ballot)) = (&mut self.role, self.acceptor.promised) else {
             return;
@@ -41,7 +42,7 @@ impl Replica {
     }
 
     /// Releases the reads of the round once a phase 2 quorum has confirmed, this node included.
-    fn finish_if_confirmed(&mut self, output: &mut Output) {
+    fn finish_if_confirmed(&mut self, output: &mut Output<B, V>) {
         let Role::Leader(leader) = &mut self.role else { return };
         if leader.reader.heard.len() < self.config.phase2_quorum {
             return;
@@ -52,8 +53,14 @@ impl Replica {
 
     /// Confirms that this node has promised nothing above `ballot`, or refuses. The confirmation is no promise:
     /// this node may promise a higher ballot right after it.
-    pub(super) fn on_confirm(&self, from: NodeId, ballot: Ballot, round: u64, output: &mut Output) {
-        if ballot.node != from {
+    pub(super) fn on_confirm(
+        &self,
+        from: NodeId,
+        ballot: B,
+        round: u64,
+        output: &mut Output<B, V>,
+    ) {
+        if ballot.owner() != from {
             return; // Only the owner of a ballot leads in it.
         }
         match self.acceptor.promised {
@@ -72,9 +79,9 @@ impl Replica {
     pub(super) fn on_confirmed(
         &mut self,
         index: usize,
-        ballot: Ballot,
+        ballot: B,
         round: u64,
-        output: &mut Output,
+        output: &mut Output<B, V>,
     ) {
         if self.acceptor.promised != Some(ballot) {
             return; // The ballot is not the present one.

@@ -4,15 +4,16 @@ use super::{Replica, log::runs, proposer::Role};
 use crate::{
     event::{Output, Timer},
     message::Message,
+    opaque::{OpaqueBallot, OpaqueValue},
 };
 
-impl Replica {
+impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     /// Sends messages again to each peer that has not answered them. A candidate sends its Prepare message. A leader
     /// sends the Accept messages of the slots in flight, and the Confirm message of its round of reads.
     ///
     /// Invariant: a proposal that is sent again has the value of the leader's own vote, so it is the same proposal.
     /// See [one value per ballot](super::safety#one-value-per-ballot).
-    pub(super) fn on_resend_due(&self, output: &mut Output) {
+    pub(super) fn on_resend_due(&self, output: &mut Output<B, V>) {
         let Some(ballot) = self.acceptor.promised else { return };
         let peers = self.config.nodes.iter().copied().enumerate();
         let peers = peers.filter(|&(_, node)| node != self.config.id);

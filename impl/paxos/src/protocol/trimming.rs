@@ -6,16 +6,17 @@
 use super::{Replica, proposer::Role};
 use crate::{
     event::Output,
+    opaque::{OpaqueBallot, OpaqueValue},
     types::{NodeId, Slot},
 };
 
-impl Replica {
+impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     /// Drops the votes and values below `below`, because a durable snapshot has their effect. The snapshot may fill a
     /// gap in the known values. So known values after the gap may be released, and a candidate that waited for these
     /// slots may lead.
     ///
     /// Invariant: every trimmed slot is chosen and its effect is durable here ([trimming](super::safety#trimming)).
-    pub(super) fn on_snapshot(&mut self, below: Slot, output: &mut Output) {
+    pub(super) fn on_snapshot(&mut self, below: Slot, output: &mut Output<B, V>) {
         if below <= self.acceptor.trimmed {
             return; // The log is trimmed up to there already.
         }
@@ -30,7 +31,7 @@ impl Replica {
 
     /// Asks the driver for the snapshot of peer `from`, if that peer has trimmed slots that this node does not know to
     /// be chosen.
-    pub(super) fn on_trimmed(&self, from: NodeId, below: Slot, output: &mut Output) {
+    pub(super) fn on_trimmed(&self, from: NodeId, below: Slot, output: &mut Output<B, V>) {
         if below > self.learner.below {
             output.fetch.push(from);
         }
