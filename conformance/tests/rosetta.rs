@@ -98,9 +98,9 @@ fn functions(code: &str) -> BTreeSet<String> {
     code.split("fn ").skip(1).filter_map(name).collect()
 }
 
-/// The names of the variants of an enum.
+/// The names of the variants of an enum with parameters.
 fn variants(code: &str, name: &str) -> BTreeSet<String> {
-    let body = code.split(&format!("pub enum {name} {{\n")).nth(1).expect("there is such an enum");
+    let body = code.split(&format!("pub enum {name}<")).nth(1).expect("there is such an enum");
     let body = body.split("\n}\n").next().expect("it ends");
     let lines = body.lines().filter(|line| line.starts_with("    ") && !line.starts_with("     "));
     let named = lines.map(|line| line.trim().split([' ', '(', ',']).next().unwrap_or_default());
