@@ -5,18 +5,13 @@
 //! does not cover timers, nor the taken and refused proposals, which [`edges`](crate::edges) checks. The first difference ends
 //! the comparison.
 
-use std::{
-    cell::Cell,
-    fmt,
-    panic::{self, AssertUnwindSafe},
-    sync::Once,
-    thread,
-};
+use std::fmt;
 
 use paxos::{Envelope, Event, Message, Output, Record, To};
 use paxos_model::cluster::state::{
     Acceptor, Input, Live, Message as ModelMessage, NodeId, Role, Step,
 };
+use paxos_steps::panics::silently;
 use paxos_store::Memory;
 
 use crate::{
@@ -95,11 +90,8 @@ impl Comparator<'_> {
     /// Steps a replica, and returns its output. A panic is a difference.
     fn run(&self, replica: &mut TestedReplica, event: Event) -> Checked<Output> {
         let mut output = Output::default();
-        silently(|| replica.step(event, &mut output)).or_else(|panic| {
-            let message = panic.downcast_ref::<String>().map(String::as_str);
-            let message = message.or(panic.downcast_ref::<&str>().copied());
-            self.differ("taking the step", "takes it", message.unwrap_or("panics"))
-        })?;
+        silently(|| replica.step(event, &mut output))
+            .or_else(|panic| self.differ("taking the step", "takes it", panic))?;
         Ok(output)
     }
 
@@ -444,26 +436,4 @@ impl Comparator<'_> {
         }
         Ok(())
     }
-}
-
-thread_local! {
-    /// True while a replica takes a step in this thread.
-    static STEPS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Lets a replica take a step. Does not print a panic, because the report shows it as a difference.
-fn silently(step: impl FnOnce()) -> thread::Result<()> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            if !STEPS.get() {
-                usual(panic);
-            }
-        }));
-    });
-    STEPS.set(true);
-    let taken = panic::catch_unwind(AssertUnwindSafe(step));
-    STEPS.set(false);
-    taken
 }

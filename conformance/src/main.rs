@@ -32,6 +32,7 @@ use state_explorer::{Options, explore, refuse};
 use verdict::{
     Interrupt,
     layout::{laid_out, terminal_width},
+    memory::allocator_reserves_ahead,
     signals,
 };
 
@@ -40,6 +41,10 @@ use self::{
     replayed::ReplayArgs,
     subject::SubjectArgs,
 };
+
+/// The checks allocate and free many small parts of states, which mimalloc does faster than the allocator of most systems.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The exit code for unusable arguments or input; clap uses the same.
 const UNUSABLE: u8 = 2;
@@ -64,6 +69,8 @@ enum Command {
     Verify(VerifyArgs),
     /// Model and production replicas side by side, in one space.
     Lockstep(LockstepArgs),
+    /// Every step of the production replica from any state, held against the model.
+    Step(StepArgs),
     /// Write traces that together take every transition of a small space, as ITF files.
     Traces(TracesArgs),
     /// Validate the recordings of a cluster: decide whether its run was a behaviour of the model.
@@ -107,6 +114,25 @@ struct VerifyArgs {
 }
 
 #[derive(Args)]
+struct StepArgs {
+    /// Begin at every state within the invariant of a node, reachable or not.
+    #[arg(long, required = true)]
+    any: bool,
+    /// Larger spaces as well: some minutes of CPU time.
+    #[arg(long)]
+    deep: bool,
+    /// Print the results as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Also print what each space leaves out.
+    #[arg(long, short)]
+    verbose: bool,
+    /// The number of spaces to check at once [default: one per core].
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<NonZeroUsize>,
+}
+
+#[derive(Args)]
 struct LockstepArgs {
     #[command(flatten)]
     bounds: BoundsArgs,
@@ -116,12 +142,14 @@ struct LockstepArgs {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
+    allocator_reserves_ahead();
     if let Err(error) = signals::abort_is_inconclusive() {
         complain(&format!("warning: too little memory may end this with SIGABRT: {error}"));
     }
     match command {
         Command::Verify(args) => run_verify(&args, &interrupt()),
         Command::Lockstep(args) => run_lockstep(&args, &interrupt()),
+        Command::Step(args) => run_step(&args, &interrupt()),
         // These commands have nothing to report if a signal ends them.
         Command::Traces(args) => run_traces(&args),
         Command::Replay(args) => printed(replayed::run(&args, &interrupt())),
@@ -154,8 +182,7 @@ fn run_verify(args: &VerifyArgs, interrupt: &Interrupt) -> ExitCode {
         return unusable(&error.to_string());
     }
     let table = if args.deep { Table::deep() } else { Table::quick() };
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let verification = verify(&table, args.threads.unwrap_or(cores).get(), interrupt);
+    let verification = verify(&table, count_of(args.threads), interrupt);
     let written = args.json.as_ref().map_or(Ok(()), |path| {
         let json = serde_json::to_string(&verification)? + "\n";
         outputs::write("--json", path, &json).map_err(io::Error::other)
@@ -163,6 +190,24 @@ fn run_verify(args: &VerifyArgs, interrupt: &Interrupt) -> ExitCode {
     let printed =
         written.and_then(|()| print(&laid_out(&verification, args.verbose, terminal_width())));
     deliver(printed, verification.verdict.exit_code())
+}
+
+fn run_step(args: &StepArgs, interrupt: &Interrupt) -> ExitCode {
+    let table = if args.deep { Table::deep() } else { Table::quick() };
+    let table = Table { steps: table.steps, ..Table::default() };
+    let verification = verify(&table, count_of(args.threads), interrupt);
+    let printed = if args.json {
+        serde_json::to_string(&verification).map_err(io::Error::from).and_then(|json| print(&json))
+    } else {
+        print(&laid_out(&verification, args.verbose, terminal_width()))
+    };
+    deliver(printed, verification.verdict.exit_code())
+}
+
+/// Returns the number of threads: as many as asked for, or one for each core.
+fn count_of(threads: Option<NonZeroUsize>) -> usize {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    threads.unwrap_or(cores).get()
 }
 
 fn run_lockstep(args: &LockstepArgs, interrupt: &Interrupt) -> ExitCode {

@@ -15,6 +15,8 @@ use paxos_model::{
     specifications::{SPECIFICATIONS, shipped},
 };
 
+use paxos_steps::spaces::Space as Steps;
+
 use crate::run::Run;
 
 /// The number of runs of simulated clusters. Half of them have three nodes, and the others five.
@@ -36,6 +38,8 @@ pub struct Table {
     pub cluster_refinements: Vec<Space>,
     /// The spaces in which the cluster is explored, alone and in lockstep with production replicas.
     pub spaces: Vec<Space>,
+    /// The spaces of steps from any state.
+    pub steps: Vec<Steps>,
     /// The runs of simulated clusters that are recorded and validated.
     pub runs: Vec<Run>,
 }
@@ -50,6 +54,7 @@ impl Table {
             synod_refinements: SYNOD_REFINEMENTS.to_vec(),
             cluster_refinements: CLUSTER_REFINEMENTS.to_vec(),
             spaces: DEFAULT.to_vec(),
+            steps: paxos_steps::spaces::QUICK.to_vec(),
             runs: (0..RUNS)
                 .map(|seed| Run { nodes: if seed % 2 == 0 { 3 } else { 5 }, seed })
                 .collect(),
@@ -62,6 +67,7 @@ impl Table {
         table.known.push(KNOWN_DEEP);
         table.cluster_refinements.extend_from_slice(CLUSTER_REFINEMENTS_DEEP);
         table.spaces.extend_from_slice(DEEP);
+        table.steps.extend_from_slice(paxos_steps::spaces::DEEP);
         table
     }
 }

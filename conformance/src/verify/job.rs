@@ -8,8 +8,9 @@ use paxos_model::{
     refinement::{cluster::ClusterRefinement, synod::SynodRefinement},
     synod::{Bounds as SynodBounds, Synod},
 };
+use paxos_steps::{check::Production, spaces::Space as Steps};
 use state_explorer::{Engine, Explorable, Finding, Options, Report, explore};
-use verdict::Interrupt;
+use verdict::{Interrupt, Verdict};
 
 use paxos_validation::report::Report as RunReport;
 
@@ -31,6 +32,7 @@ pub(super) enum Job {
     ClusterRefinement(Space),
     Model(Space),
     Lockstep(Space),
+    Steps(Steps),
     Run(Run),
 }
 
@@ -53,6 +55,7 @@ impl Job {
             .chain(table.cluster_refinements.iter().copied().map(Self::ClusterRefinement))
             .chain(spaces().map(Self::Model))
             .chain(spaces().map(Self::Lockstep))
+            .chain(table.steps.iter().copied().map(Self::Steps))
             .chain(table.runs.iter().copied().map(Self::Run))
             .collect()
     }
@@ -62,6 +65,7 @@ impl Job {
         match self {
             Self::Proof(_) => 10_000,
             Self::Run(_) => 30_000,
+            Self::Steps(steps) => 3 * steps.pinned.1,
             Self::Specification(known) => known.transitions as u64 / 4,
             Self::Model(space) | Self::Lockstep(space) => space.transitions as u64,
             Self::ClusterRefinement(space) => 5 * space.transitions as u64,
@@ -78,6 +82,7 @@ impl Job {
             }
             Self::ClusterRefinement(space) => format!("multipaxos.epr: {}", space.bounds),
             Self::Model(space) | Self::Lockstep(space) => space.bounds.to_string(),
+            Self::Steps(steps) => steps.shows.to_owned(),
             Self::Run(Run { nodes, seed }) => format!("{nodes} nodes, simulated storm {seed}"),
         }
     }
@@ -101,6 +106,9 @@ impl Job {
             }
             Self::Model(space) => Some(with("paxos-model", "check cluster", cluster(space)?)),
             Self::Lockstep(space) => Some(with("paxos-conformance", "lockstep", cluster(space)?)),
+            Self::Steps(_) => {
+                Some("cargo run --release --bin paxos-conformance -- step --any".to_owned())
+            }
             Self::SynodRefinement(..) | Self::ClusterRefinement(_) | Self::Run(_) => None,
         }
     }
@@ -112,6 +120,7 @@ impl Job {
             Self::SynodRefinement(..) | Self::ClusterRefinement(_) => Link::Refinement,
             Self::Model(_) => Link::Model,
             Self::Lockstep(_) => Link::Lockstep,
+            Self::Steps(_) => Link::Steps,
             Self::Run(_) => Link::Runs,
         }
     }
@@ -121,9 +130,11 @@ impl Job {
             Self::ClusterRefinement(space) | Self::Model(space) | Self::Lockstep(space) => {
                 Some(space.bounds)
             }
-            Self::Proof(_) | Self::Specification(_) | Self::SynodRefinement(..) | Self::Run(_) => {
-                None
-            }
+            Self::Proof(_)
+            | Self::Specification(_)
+            | Self::SynodRefinement(..)
+            | Self::Steps(_)
+            | Self::Run(_) => None,
         }
     }
 
@@ -131,6 +142,7 @@ impl Job {
         match self {
             Self::Proof(_) => "any number of acceptors, ballots, values, slots",
             Self::Specification(_) => "the literature's counts",
+            Self::Steps(steps) => steps.shows,
             Self::Run(_) => "nodes with their driver, loss, repetition, restarts, snapshots",
             Self::SynodRefinement(..) => "the same actions and states, both ways",
             Self::ClusterRefinement(space) | Self::Model(space) | Self::Lockstep(space) => {
@@ -172,6 +184,7 @@ impl Job {
                 compared = Some(Compared { steps, inputs });
                 evidence
             }
+            Self::Steps(steps) => Evidence::Stepped(Box::new(steps.check(&Production, interrupt))),
             Self::Run(run) => {
                 Evidence::Validated(Box::new(run.validate().unwrap_or_else(|error| {
                     RunReport::inconclusive(format!("the run cannot be recorded: {error}"))
@@ -197,6 +210,7 @@ impl Job {
     fn leaves_out(&self) -> Vec<&'static str> {
         match self {
             Self::Proof(_) => vec!["liveness", "trimming", "members that change"],
+            Self::Steps(_) => vec!["several nodes", "runs of several steps"],
             Self::Run(_) => vec!["TCP", "the disk of an operating system"],
             _ => self.bounds().map_or(Vec::new(), |bounds| bounds.leaves_out()),
         }
@@ -205,12 +219,20 @@ impl Job {
     /// Compares the counts of a complete exploration with the table, and complains about `sometimes` properties that no state
     /// has.
     fn compare_with_table(&self, row: &mut Row) {
+        if let (Self::Steps(steps), Some(stepped)) = (self, row.stepped())
+            && stepped.verdict == Verdict::Holds
+        {
+            let (states, cases) = (stepped.counts.states, stepped.counts.cases);
+            row.expect("states", steps.pinned.0 as usize, states as usize);
+            row.expect("cases", steps.pinned.1 as usize, cases as usize);
+            return;
+        }
         let Evidence::Explored(report) = &row.evidence else { return };
         if !report.complete {
             return;
         }
         let (states, transitions, depth) = match self {
-            Self::Proof(_) | Self::Run(_) => return,
+            Self::Proof(_) | Self::Steps(_) | Self::Run(_) => return,
             Self::Specification(known) | Self::SynodRefinement(_, known) => {
                 (known.states, known.transitions, Some(known.depth))
             }

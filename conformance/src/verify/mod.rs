@@ -8,7 +8,11 @@ use std::{collections::VecDeque, fmt, sync::Mutex};
 
 use epr_prover::report::SpecificationReport;
 use paxos_model::cluster::Bounds;
-use paxos_validation::report::Report as RunReport;
+use paxos_steps::spaces::{QUICK, Row as StepsRow};
+use paxos_validation::{
+    coverage::{Coverage, Kind},
+    report::Report as RunReport,
+};
 use serde::Serialize;
 use state_explorer::{Report, available_bytes};
 use verdict::{Interrupt, Verdict};
@@ -30,17 +34,20 @@ pub enum Link {
     Model,
     /// The production replica does what the model does.
     Lockstep,
+    /// A step of the production replica is that of the model, from any state.
+    Steps,
     /// Recorded runs of production nodes are behaviours of the model.
     Runs,
 }
 
 impl Link {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Proof,
         Self::Specification,
         Self::Refinement,
         Self::Model,
         Self::Lockstep,
+        Self::Steps,
         Self::Runs,
     ];
 
@@ -52,6 +59,7 @@ impl Link {
             Self::Refinement => "what is explored is what is proved, step by step",
             Self::Model => "small clusters are safe; each step is one of the specification",
             Self::Lockstep => "production replica and model agree on every transition",
+            Self::Steps => "from any state, production replica and model take the same step",
             Self::Runs => "recorded runs of production nodes are behaviours of the model",
         }
     }
@@ -65,6 +73,7 @@ impl fmt::Display for Link {
             Self::Refinement => "refinement",
             Self::Model => "model",
             Self::Lockstep => "lockstep",
+            Self::Steps => "steps",
             Self::Runs => "runs",
         })
     }
@@ -78,6 +87,8 @@ pub enum Evidence {
     Proved(SpecificationReport),
     /// An exploration of all states within some bounds.
     Explored(Report),
+    /// Steps from any state.
+    Stepped(Box<StepsRow>),
     /// The validation of a recorded run.
     Validated(Box<RunReport>),
 }
@@ -87,6 +98,7 @@ impl Evidence {
         match self {
             Self::Proved(proof) => &proof.verdict,
             Self::Explored(report) => &report.verdict,
+            Self::Stepped(row) => &row.verdict,
             Self::Validated(report) => &report.verdict,
         }
     }
@@ -178,6 +190,7 @@ pub fn verify(table: &Table, threads: usize, interrupt: &Interrupt) -> Verificat
     rows.sort_by_key(order);
     compare_links(&mut rows);
     every_action_explains_something(&mut rows);
+    every_kind_of_step(table, &mut rows);
     let verdict = Verdict::worst(rows.iter().map(|row| &row.verdict));
     Verification { verdict, rows }
 }
@@ -237,12 +250,49 @@ fn every_action_explains_something(rows: &mut [Row]) {
     }
 }
 
+/// The kinds of transitions that are no steps of a replica.
+const OF_DRIVERS: [Kind; 9] = [
+    Kind::Start,
+    Kind::RestartKept,
+    Kind::RestartLost,
+    Kind::LeftEarly,
+    Kind::Applied,
+    Kind::Served,
+    Kind::Saved,
+    Kind::Installed,
+    Kind::Ended,
+];
+
+/// Complains about each kind of step that no case of the whole table has. Such a table would say nothing about it.
+fn every_kind_of_step(table: &Table, rows: &mut [Row]) {
+    let stepped = || rows.iter().filter_map(Row::stepped);
+    let whole = stepped().all(|row| row.verdict == Verdict::Holds);
+    if !whole || table.steps.len() < QUICK.len() {
+        return;
+    }
+    let mut coverage = Coverage::default();
+    stepped().for_each(|row| coverage.merge(&row.counts.coverage));
+    let never: Vec<_> = coverage.never().filter(|kind| !OF_DRIVERS.contains(kind)).collect();
+    let Some(row) = rows.iter_mut().find(|row| row.stepped().is_some()) else { return };
+    for kind in never {
+        row.complain(format!("no case has this kind of step: {kind}"));
+    }
+}
+
 impl Row {
+    /// Returns the result of a space of steps, or `None` for any other job.
+    pub fn stepped(&self) -> Option<&StepsRow> {
+        match &self.evidence {
+            Evidence::Stepped(row) => Some(row),
+            Evidence::Proved(_) | Evidence::Explored(_) | Evidence::Validated(_) => None,
+        }
+    }
+
     /// Returns the report of an exploration, or `None` for any other job.
     pub const fn explored(&self) -> Option<&Report> {
         match &self.evidence {
             Evidence::Explored(report) => Some(report),
-            Evidence::Proved(_) | Evidence::Validated(_) => None,
+            Evidence::Proved(_) | Evidence::Stepped(_) | Evidence::Validated(_) => None,
         }
     }
 
@@ -250,7 +300,7 @@ impl Row {
     pub fn validated(&self) -> Option<&RunReport> {
         match &self.evidence {
             Evidence::Validated(report) => Some(report),
-            Evidence::Proved(_) | Evidence::Explored(_) => None,
+            Evidence::Proved(_) | Evidence::Explored(_) | Evidence::Stepped(_) => None,
         }
     }
 

@@ -48,6 +48,7 @@ impl Progress {
             Evidence::Explored(report) => {
                 format!("{} transitions", HumanCount(report.transitions as u64))
             }
+            Evidence::Stepped(row) => format!("{} cases", HumanCount(row.counts.cases)),
             Evidence::Validated(report) => format!("{} frames", HumanCount(report.frames)),
         };
         let mut lines =
@@ -75,6 +76,9 @@ fn failure(job: &Job, row: &Row) -> String {
     let evidence = match &row.evidence {
         Evidence::Proved(proof) => laid_out(proof, false, terminal_width()),
         Evidence::Explored(report) => laid_out(report, false, terminal_width()),
+        Evidence::Stepped(row) => {
+            row.counterexample.as_ref().map_or_else(String::new, ToString::to_string)
+        }
         Evidence::Validated(report) => laid_out(&**report, false, terminal_width()),
     };
     let complaints = row.complaints.iter().map(|complaint| format!("{complaint}\n"));

@@ -8,6 +8,7 @@ use std::{
 
 use indicatif::HumanCount;
 
+use paxos_steps::spaces::Row as StepsRow;
 use paxos_validation::coverage::Coverage;
 use state_explorer::Report;
 use verdict::{Verdict, layout::write_table};
@@ -21,6 +22,10 @@ impl fmt::Display for Verification {
             let (states, transitions) = match &row.evidence {
                 Evidence::Proved(proof) => (String::new(), obligations(proof.proved().1)),
                 Evidence::Explored(report) => (count(report.states), count(report.transitions)),
+                Evidence::Stepped(row) => {
+                    let count = |n: u64| HumanCount(n).to_string();
+                    (count(row.counts.states), format!("{} cases", count(row.counts.cases)))
+                }
                 Evidence::Validated(report) => (String::new(), frames(report.frames)),
             };
             let mut space = row.space.clone();
@@ -46,10 +51,26 @@ impl fmt::Display for Verification {
             if link == Link::Proof {
                 let proofs = rows().filter_map(|row| match &row.evidence {
                     Evidence::Proved(proof) => Some(proof.proved().1),
-                    Evidence::Explored(_) | Evidence::Validated(_) => None,
+                    Evidence::Explored(_) | Evidence::Stepped(_) | Evidence::Validated(_) => None,
                 });
                 let sum = obligations(proofs.sum());
                 writeln!(f, "{} specifications, {sum}", rows().count())?;
+                continue;
+            }
+            if link == Link::Steps {
+                let sum = |of: fn(&StepsRow) -> u64| rows().filter_map(Row::stepped).map(of).sum();
+                let [states, cases, ms]: [u64; 3] = [
+                    sum(|row| row.counts.states),
+                    sum(|row| row.counts.cases),
+                    sum(|row| row.duration_ms),
+                ];
+                let rate = cases * 1000 / ms.max(1);
+                let [states, cases, rate] = [states, cases, rate].map(HumanCount);
+                let spaces = rows().count();
+                writeln!(
+                    f,
+                    "{spaces} spaces, {states} states, {cases} cases, {rate} per second and thread"
+                )?;
                 continue;
             }
             if link == Link::Runs {
@@ -120,6 +141,9 @@ impl Verification {
                 writeln!(f)?;
                 fmt::Display::fmt(proof, f)?;
                 return writeln!(f);
+            }
+            if let Some(found) = row.stepped().and_then(|row| row.counterexample.as_ref()) {
+                return writeln!(f, "\n{found}");
             }
             if let Some(report) = row.validated().filter(|report| report.verdict != Verdict::Holds)
             {

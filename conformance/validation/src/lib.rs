@@ -21,7 +21,8 @@
 //! # Modules, in reading order
 //!
 //! - [`said`]: messages and values of recordings in the terms of the model.
-//! - [`replica`]: the model's replica takes an event, and says what must come out.
+//! - [`replica`]: the model's replica takes an event, and says what must come out. [`comparison`]: what came out.
+//! - [`invariant`]: what holds for every message of a correct node.
 //! - [`network`]: all messages ever sent. [`history`]: the log, and the claims about all nodes.
 //! - [`claims`]: the claims about a run.
 //! - [`node`]: one node: its starts, steps, disk, departures, applied values, reads and snapshots.
@@ -32,9 +33,11 @@
 //! This crate does not see the implementation: it reads recordings alone. It does not check anything that a recording does not contain.
 
 pub mod claims;
+pub mod comparison;
 pub mod coverage;
 pub mod excerpt;
 pub mod history;
+pub mod invariant;
 pub mod itf;
 pub mod network;
 pub mod node;

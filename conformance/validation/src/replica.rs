@@ -4,7 +4,7 @@
 //! because safety does not depend on it: batches, limits, timers, heartbeats, questions for chosen values, and the tokens of
 //! reads. A message that a limit makes the replica ignore counts as lost, which the model allows for every message.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use paxos_model::cluster::node::{
     message::Message as ModelMessage,
@@ -24,10 +24,14 @@ use crate::{
 /// The limits of a replica, as its start recorded them.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    nodes: Vec<NodeId>,
-    in_flight_max: u64,
-    slots_ahead_max: u64,
-    batch_slots_max: u64,
+    /// All nodes of the cluster.
+    pub nodes: Vec<NodeId>,
+    /// The number of slots in flight at most.
+    pub in_flight_max: u64,
+    /// The number of slots beyond the end of the log for which the replica takes values.
+    pub slots_ahead_max: u64,
+    /// The number of slots in a batch at most.
+    pub batch_slots_max: u64,
 }
 
 /// A replica of the model.
@@ -35,7 +39,7 @@ pub struct Limits {
 pub struct Replica {
     me: NodeId,
     rules: Rules<Unbounded>,
-    limits: Limits,
+    limits: Arc<Limits>,
     live: Live<Unbounded>,
     /// The first slot that is not trimmed and whose chosen value the node does not know.
     known_below: Slot,
@@ -105,12 +109,35 @@ impl Replica {
         Some(Self {
             me: said::node(start.node),
             rules: Rules { limits: membership, bug: None },
-            limits,
+            limits: Arc::new(limits),
             live: Live { acceptor, role: Role::Follower, ..Live::default() },
             known_below,
             asked: Vec::new(),
             waiting: Vec::new(),
         })
+    }
+
+    /// Returns a replica in this state, so that a check can begin at any state. `asked` and `waiting` are the tokens of the
+    /// reads of the round that is under way, and of the next round.
+    pub fn at(
+        me: NodeId,
+        rules: Rules<Unbounded>,
+        limits: Arc<Limits>,
+        live: Live<Unbounded>,
+        (asked, waiting): (Vec<u64>, Vec<u64>),
+    ) -> Self {
+        let known_below = live.known_below();
+        Self { me, rules, limits, live, known_below, asked, waiting }
+    }
+
+    /// The state, without what follows from it.
+    pub fn live(&self) -> &Live<Unbounded> {
+        &self.live
+    }
+
+    /// The tokens of the reads of the round that is under way, and of the next round.
+    pub fn tokens(&self) -> (&[u64], &[u64]) {
+        (&self.asked, &self.waiting)
     }
 
     /// The acceptor, with the changes that are not durable.
@@ -301,6 +328,9 @@ impl Turn<'_> {
             }
             Message::Accept { ballot, first, values: batch } => {
                 let batch = step.batch(*batch);
+                if self.is_too_far(*first, batch.len()) {
+                    return self.cover(Kind::AcceptTooFar);
+                }
                 let slots = (first.0..).map(Slot).zip(batch.iter());
                 let proposals = slots.map(|(at, value)| (at, values.value(at, value)));
                 self.accept(from, said::ballot(*ballot), proposals.collect());
@@ -329,6 +359,9 @@ impl Turn<'_> {
             Message::Learn { from: first } => self.learn(from, said::slot(*first)),
             Message::Learned { first, values: batch } => {
                 let batch = step.batch(*batch);
+                if self.is_too_far(*first, batch.len()) {
+                    return self.cover(Kind::LearnedTooFar);
+                }
                 let slots = (first.0..).map(Slot).zip(batch.iter());
                 let known = slots.map(|(at, value)| (at, values.value(at, value)));
                 self.learned(from, known.collect());
@@ -339,6 +372,11 @@ impl Turn<'_> {
                 self.cover(if wanted { Kind::TrimmedWants } else { Kind::TrimmedKnown });
             }
         }
+    }
+
+    /// Returns true if the replica takes no values for these slots yet. It then ignores the message.
+    fn is_too_far(&self, first: paxos::Slot, count: usize) -> bool {
+        first.0.saturating_add(count as u64) > self.replica.slot_limit()
     }
 
     fn campaign(&mut self) {
@@ -384,9 +422,8 @@ impl Turn<'_> {
     }
 
     fn accept(&mut self, from: NodeId, ballot: Ballot, proposals: Vec<(Slot, Value)>) {
-        let end = proposals.last().map(|(slot, _)| slot.0 + 1);
-        if ballot.owner != from || end.is_none_or(|end| end > self.replica.slot_limit()) {
-            return self.cover(Kind::AcceptTooFar);
+        if ballot.owner != from || proposals.is_empty() {
+            return self.cover(Kind::OfStranger);
         }
         let trimmed = self.replica.live.acceptor.trimmed;
         let hides = proposals.iter().any(|(slot, _)| *slot < trimmed);
@@ -447,9 +484,6 @@ impl Turn<'_> {
 
     fn learned(&mut self, from: NodeId, values: Vec<(Slot, Value)>) {
         let count = values.len() as u64;
-        if values.last().is_some_and(|(slot, _)| slot.0 + 1 > self.replica.slot_limit()) {
-            return self.cover(Kind::LearnedTooFar);
-        }
         for (slot, value) in values.into_iter().rev() {
             self.input(Input::Chosen { slot, value });
         }

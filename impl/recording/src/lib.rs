@@ -40,12 +40,14 @@
 //! - [`frame`]: the content of a recording.
 //! - [`identity`]: digests of values, and the identity by which a message that left is found again where it arrives.
 //! - [`options`]: the place and the form of a recording.
+//! - [`conversion`]: a step of a replica in the terms of a recording.
 //! - [`recorder`]: records a node, which calls it. [`writer`]: writes frames.
 //! - [`files`]: names of files, frames on disk, the chain, rotation.
 //! - [`reader`]: a recording that is read, also while it grows.
 //!
 //! This crate judges nothing. It does not know the rules of Paxos.
 
+pub mod conversion;
 mod digest;
 pub mod files;
 pub mod frame;

@@ -27,7 +27,7 @@ impl<T> Default for SlotLog<T> {
 
 impl<T> SlotLog<T> {
     /// Returns an empty log that is trimmed below `below`.
-    pub(crate) fn trimmed(below: Slot) -> Self {
+    pub fn trimmed(below: Slot) -> Self {
         Self { trimmed: below, entries: VecDeque::new() }
     }
 

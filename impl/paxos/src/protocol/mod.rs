@@ -124,6 +124,18 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         Ok(replica)
     }
 
+    /// Returns the replica with these parts, so that a check can begin at any state. The caller must ensure that the
+    /// configuration is valid, and that the parts fit together.
+    #[cfg(feature = "checks")]
+    pub fn from_parts(
+        config: Arc<Config>,
+        acceptor: Acceptor<B, V>,
+        role: Role<B, V>,
+        learner: Learner<V>,
+    ) -> Self {
+        Self { config, acceptor, role, learner }
+    }
+
     /// Returns a view of the whole state, for drivers and checks.
     pub fn parts(&self) -> Parts<'_, B, V> {
         Parts {

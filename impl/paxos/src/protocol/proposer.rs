@@ -53,7 +53,7 @@ impl<B: OpaqueBallot, V> Candidate<B, V> {
         self.trimmed = self.trimmed.max(trimmed);
         for Report { slot, ballot, value } in reports {
             let known = self.reported.get(slot).map(|vote| vote.ballot);
-            if known.max(Some(ballot)) == Some(ballot) {
+            if known < Some(ballot) {
                 self.reported.insert(slot, Vote { ballot, value });
             }
         }

@@ -8,10 +8,12 @@
 //! - [`state`], [`message`] and [`step`]: the state of a node, the messages, and the inputs and steps of a node.
 //! - [`rules`]: the decisions, and beside each the mutants that get it wrong.
 //! - [`acceptor`], [`proposer`], [`learner`], [`reader`]: a handler for each input, by role.
+//! - [`invariant`]: what holds in every state of a node, in clusters of any size.
 //!
 //! A node has no disk and no network here. [`Cluster`](super::Cluster) adds them.
 
 pub mod acceptor;
+pub mod invariant;
 pub mod learner;
 pub mod message;
 pub mod proposer;

@@ -3,12 +3,14 @@
 //! No search explores it. A test takes the steps of random walks in this universe and in the small one, and compares them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, VecDeque},
     fmt,
     hash::{Hash, Hasher},
     mem::discriminant,
     sync::Arc,
 };
+
+use smallvec::SmallVec;
 
 use super::{
     message::Message,
@@ -50,21 +52,24 @@ pub enum Value {
     Command(Arc<[u8]>),
 }
 
-/// A set of nodes.
+/// A set of nodes: its members, in order.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct NodeSet(BTreeSet<NodeId>);
+pub struct NodeSet(SmallVec<[NodeId; 5]>);
 
 /// The number of slots whose entries are stored together. A run of slots then costs few searches.
-const CHUNK: u64 = 32;
+const CHUNK: u64 = 8;
 
-/// One entry for each slot, in chunks of consecutive slots. Invariant: each stored chunk has an entry that is not the default.
+/// One entry for each slot, in chunks of consecutive slots. Invariant: the numbers of the chunks rise, and each stored chunk has
+/// an entry that is not the default.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Log<T>(BTreeMap<u64, Box<[T; CHUNK as usize]>>);
+pub struct Log<T>(VecDeque<(u64, Chunk<T>)>);
+
+type Chunk<T> = Box<[T; CHUNK as usize]>;
 
 /// The nodes of a cluster, and the sizes of its quorums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
-    nodes: BTreeSet<NodeId>,
+    nodes: Arc<BTreeSet<NodeId>>,
     phase1_quorum: usize,
     phase2_quorum: usize,
 }
@@ -82,7 +87,7 @@ impl Membership {
         let valid = sizes.contains(&phase1_quorum)
             && sizes.contains(&phase2_quorum)
             && phase1_quorum + phase2_quorum > nodes.len();
-        valid.then_some(Self { nodes, phase1_quorum, phase2_quorum })
+        valid.then(|| Self { nodes: Arc::new(nodes), phase1_quorum, phase2_quorum })
     }
 }
 
@@ -168,12 +173,14 @@ impl Successor for ReadRound {
 impl universe::Set<NodeId> for NodeSet {
     fn with(&self, node: NodeId) -> Self {
         let mut nodes = self.0.clone();
-        nodes.insert(node);
+        if let Err(place) = nodes.binary_search(&node) {
+            nodes.insert(place, node);
+        }
         Self(nodes)
     }
 
     fn has(&self, node: NodeId) -> bool {
-        self.0.contains(&node)
+        self.0.binary_search(&node).is_ok()
     }
 
     fn count(&self) -> usize {
@@ -183,7 +190,7 @@ impl universe::Set<NodeId> for NodeSet {
 
 impl<T> Default for Log<T> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self(VecDeque::new())
     }
 }
 
@@ -192,28 +199,48 @@ fn place(Slot(slot): Slot) -> (u64, usize) {
     (slot / CHUNK, (slot % CHUNK) as usize)
 }
 
+impl<T> Log<T> {
+    /// Returns the place of a chunk, or the place at which it would be stored. Most are at the end.
+    fn find(&self, number: u64) -> Result<usize, usize> {
+        match self.0.back() {
+            None => Err(0),
+            Some((last, _)) if *last < number => Err(self.0.len()),
+            Some((last, _)) if *last == number => Ok(self.0.len() - 1),
+            Some(_) => self.0.binary_search_by_key(&number, |(number, _)| *number),
+        }
+    }
+}
+
 impl<T: Thing + Default> Log<T> {
-    fn drop_if_empty(&mut self, chunk: u64) {
-        if self.0.get(&chunk).is_some_and(|chunk| chunk.iter().all(|it| *it == T::default())) {
-            self.0.remove(&chunk);
+    fn drop_if_empty(&mut self, place: usize) {
+        if self.0[place].1.iter().all(|it| *it == T::default()) {
+            self.0.remove(place);
         }
     }
 }
 
 impl<T: Thing + Default> universe::SlotMap<Slot, T> for Log<T> {
     fn at(&self, slot: Slot) -> T {
-        let (chunk, place) = place(slot);
-        self.0.get(&chunk).map_or_else(T::default, |chunk| chunk[place].clone())
+        let (number, place) = place(slot);
+        self.find(number).map_or_else(|_| T::default(), |chunk| self.0[chunk].1[place].clone())
     }
 
     fn put(&mut self, slot: Slot, thing: T) {
         let (number, place) = place(slot);
-        if thing != T::default() {
-            let empty = || Box::new(std::array::from_fn(|_| T::default()));
-            self.0.entry(number).or_insert_with(empty)[place] = thing;
-        } else if let Some(chunk) = self.0.get_mut(&number) {
-            chunk[place] = thing;
-            self.drop_if_empty(number);
+        let empties = thing == T::default();
+        match self.find(number) {
+            Ok(chunk) => {
+                self.0[chunk].1[place] = thing;
+                if empties {
+                    self.drop_if_empty(chunk);
+                }
+            }
+            Err(_) if empties => {}
+            Err(chunk) => {
+                let mut entries = Box::new(std::array::from_fn(|_| T::default()));
+                entries[place] = thing;
+                self.0.insert(chunk, (number, entries));
+            }
         }
     }
 
@@ -226,10 +253,13 @@ impl<T: Thing + Default> universe::SlotMap<Slot, T> for Log<T> {
 
     fn forget(&mut self, below: Slot) {
         let (number, end) = place(below);
-        self.0 = self.0.split_off(&number);
-        if let Some(chunk) = self.0.get_mut(&number) {
+        let (Ok(first) | Err(first)) = self.find(number);
+        self.0.drain(..first);
+        if let Some((found, chunk)) = self.0.front_mut()
+            && *found == number
+        {
             chunk[..end].fill_with(T::default);
-            self.drop_if_empty(number);
+            self.drop_if_empty(0);
         }
     }
 }

@@ -1,0 +1,426 @@
+//! One step: the production replica and the model, from the same state, on the same input.
+//!
+//! Three claims are checked for every state within the invariant:
+//!
+//! 1. The production step and the model's step agree on the state, the records, the messages, and all other output.
+//! 2. The state after the step satisfies the invariant, if the message satisfies its own.
+//! 3. So does each message that is sent.
+//!
+//! A message that no correct node sends must have the effect that the model says, too. There is one exception. If the message
+//! contradicts a value that the receiver has, then agreement or the rule of one value per ballot is broken already. The model
+//! and the replica may then differ, but the replica changes no more than the model: its durable state stays, or becomes the
+//! model's. A replica that learns a second chosen value stops by a panic, which is its documented behaviour.
+
+use std::{fmt, sync::Arc};
+
+use paxos::{
+    Config, Envelope, Event, Message, Output, Record, Replica, Timer,
+    protocol::acceptor::Acceptor as RealAcceptor,
+};
+use paxos_model::cluster::node::{
+    invariant::{self, Node},
+    message::Message as ModelMessage,
+    rules::Rules,
+    state::{Acceptor, Live, Role},
+    unbounded::{NodeId, Slot, Unbounded, Value},
+    universe::SlotMap as _,
+};
+use paxos_recording::{Step, conversion::Converter, frame};
+use paxos_validation::{
+    comparison::compare,
+    coverage::Kind,
+    invariant::{self as messages, Fit, Letter},
+    replica::{Expected, Limits, Replica as ModelReplica},
+    said::{self, Said},
+};
+
+use crate::{
+    inputs::Input,
+    panics::silently,
+    table::{self, State},
+    values::Named,
+};
+
+/// A claim that does not hold for a state and an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The part that is wrong.
+    pub field: &'static str,
+    /// What was expected.
+    pub expected: String,
+    /// What was found.
+    pub got: String,
+}
+
+impl Finding {
+    /// Returns the finding that two things differ.
+    pub fn new(field: &'static str, expected: impl fmt::Debug, got: impl fmt::Debug) -> Self {
+        Self { field, expected: format!("{expected:?}"), got: format!("{got:?}") }
+    }
+}
+
+type Checked<T = ()> = Result<T, Box<Finding>>;
+
+fn finding<T>(field: &'static str, expected: impl fmt::Debug, got: impl fmt::Debug) -> Checked<T> {
+    Err(Box::new(Finding::new(field, expected, got)))
+}
+
+fn said_finding<T>(
+    field: &'static str,
+    expected: impl Into<String>,
+    got: impl Into<String>,
+) -> Checked<T> {
+    Err(Box::new(Finding { field, expected: expected.into(), got: got.into() }))
+}
+
+/// The class of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A correct cluster can give the node this input, as far as the invariants say.
+    Sound,
+    /// No correct cluster sends this message. The model says what happens.
+    Unsound,
+    /// The message contradicts a value that the node has.
+    Contradictory,
+}
+
+/// What a step without a finding has shown.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The class of the input.
+    pub class: Class,
+    /// The kinds of transitions.
+    pub kinds: Vec<Kind>,
+}
+
+/// The outcome of a step of the replica under test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The state after the step.
+    pub state: State,
+    /// The output.
+    pub output: Output,
+}
+
+/// The production replica under test. A test puts a faulty one in its place.
+pub trait Tested {
+    /// Takes a step.
+    fn step(&mut self, replica: &mut Replica, event: Event, output: &mut Output);
+}
+
+/// The production replica as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Production;
+
+impl Tested for Production {
+    fn step(&mut self, replica: &mut Replica, event: Event, output: &mut Output) {
+        replica.step(event, output);
+    }
+}
+
+/// Checks steps of one node of one cluster.
+#[derive(Debug)]
+pub struct Checker<T> {
+    config: Arc<Config>,
+    me: NodeId,
+    rules: Rules<Unbounded>,
+    limits: Arc<Limits>,
+    members: Vec<NodeId>,
+    converter: Converter,
+    tested: T,
+    /// The last state, and both sides in it. Many inputs are taken from one state.
+    begun: Option<Begun>,
+}
+
+/// Both sides in one state.
+#[derive(Debug)]
+struct Begun {
+    state: Arc<State>,
+    replica: Replica,
+    model: ModelReplica,
+}
+
+impl<T: Tested> Checker<T> {
+    /// Returns the checker of this node.
+    pub fn new(config: Arc<Config>, tested: T) -> Self {
+        let (rules, limits) = table::rules(&config);
+        let (me, members) = (said::node(config.id), limits.nodes.clone());
+        let converter = Converter::new(true);
+        Self { config, me, rules, limits, members, converter, tested, begun: None }
+    }
+
+    /// Returns the first conjunct of the invariant that a state breaks.
+    pub fn broken(&self, live: &Live<Unbounded>) -> Option<&'static str> {
+        let node = Node { me: self.me, limits: &self.rules.limits, live };
+        invariant::broken(&node).map(|conjunct| conjunct.claim)
+    }
+
+    /// Takes the input in the state, with production replica and model. The state must be within the invariant.
+    ///
+    /// # Errors
+    /// Returns the first claim that does not hold.
+    pub fn check(&mut self, state: &Arc<State>, input: &Input) -> Checked<Shown> {
+        match input {
+            Input::Crash => self.crash(state),
+            Input::Event(event) => self.event(state, event),
+        }
+    }
+
+    /// Takes the step of the replica under test alone.
+    ///
+    /// # Errors
+    /// Fails with the text of a panic, or with a part of the state that the model has no place for.
+    pub fn outcome(&mut self, state: &State, event: Event) -> Result<Outcome, String> {
+        let mut replica = table::real(&self.config, state);
+        let mut output = Output::default();
+        let tested = &mut self.tested;
+        silently(|| tested.step(&mut replica, event, &mut output))?;
+        let state = table::state(replica.parts()).map_err(|unmapped| unmapped.to_string())?;
+        Ok(Outcome { state, output })
+    }
+
+    fn crash(&self, state: &State) -> Checked<Shown> {
+        let replica = table::real(&self.config, state);
+        let records = replica.parts().acceptor.records();
+        let recovered = match silently(|| Replica::recover((*self.config).clone(), records)) {
+            Ok(Ok(recovered)) => recovered,
+            Ok(Err(error)) => return said_finding("recovery", "recovers", error.to_string()),
+            Err(panic) => return said_finding("recovery", "recovers", panic),
+        };
+        let acceptor = self.rules.recovers(self.me, &state.live.acceptor);
+        let live = Live { acceptor, role: Role::Follower, ..Live::default() };
+        self.same_state((&live, (&[], &[])), &recovered)?;
+        Ok(Shown { class: Class::Sound, kinds: vec![Kind::RestartClean] })
+    }
+
+    /// Returns both sides in a state.
+    fn begin(&mut self, state: &Arc<State>) -> &Begun {
+        if self.begun.as_ref().is_none_or(|begun| !Arc::ptr_eq(&begun.state, state)) {
+            let replica = table::real(&self.config, state);
+            let (rules, limits) = (self.rules.clone(), self.limits.clone());
+            assert_eq!(
+                table::state(replica.parts()).as_ref(),
+                Ok(&**state),
+                "the table is the same in both directions"
+            );
+            let model = table::model(self.me, rules, limits, State::clone(state));
+            self.begun = Some(Begun { state: state.clone(), replica, model });
+        }
+        self.begun.as_ref().expect("it was put there")
+    }
+
+    fn event(&mut self, state: &Arc<State>, event: &Event) -> Checked<Shown> {
+        let Begun { replica, model, .. } = self.begin(state);
+        let (mut replica, model) = (replica.clone(), model.clone());
+        let mut output = Output::default();
+        let (converter, tested) = (&mut self.converter, &mut self.tested);
+        let taken = silently(|| {
+            converter.step_by(&mut replica, event.clone(), &mut output, |replica, event, output| {
+                tested.step(replica, event, output);
+            })
+        });
+        let step = match taken {
+            Ok(step) => step,
+            Err(panic) => {
+                let asked = self.converter.event(event);
+                let class = self.class(&model, &asked);
+                return if class == Class::Contradictory && panic.contains("two values chosen") {
+                    Ok(Shown { class, kinds: Vec::new() })
+                } else {
+                    said_finding("taking the step", "takes it", panic)
+                };
+            }
+        };
+        let class = self.class(&model, &step);
+        let mut after = model;
+        let expected = after.take(&step, &Named);
+        if class == Class::Contradictory {
+            Self::no_more_than(state, &replica, &after)?;
+            return Ok(Shown { class, kinds: expected.kinds });
+        }
+        compare(&step, &expected, &after, &Named)
+            .or_else(|it| said_finding(it.field, it.model, it.found))?;
+        let begun = self.begun.as_ref().expect("the step began there");
+        let same = |model: &ModelReplica| {
+            (model.live() == after.live()) && model.tokens() == after.tokens()
+        };
+        let moved = replica != begun.replica || !same(&begun.model);
+        if moved {
+            self.same_state((after.live(), after.tokens()), &replica)?;
+        }
+        if !output.records.is_empty() {
+            let before = self.begin(state).replica.parts().acceptor.clone();
+            same_records(before, &replica, &output.records)?;
+        }
+        self.same_timers(state, event, &expected, &after, &output)?;
+        self.same_early(&state.live.acceptor, &output)?;
+        if class == Class::Sound {
+            if moved && let Some(claim) = self.broken(after.live()) {
+                return said_finding(
+                    "invariant of the state",
+                    claim,
+                    format!("{:?}", after.live()),
+                );
+            }
+            self.sent_invariant(&step)?;
+        }
+        Ok(Shown { class, kinds: expected.kinds })
+    }
+
+    fn class(&self, model: &ModelReplica, asked: &Step) -> Class {
+        let frame::Event::Message { from, message } = &asked.event else { return Class::Sound };
+        let from = said::node(*from);
+        let letter =
+            Letter { members: &self.members, from, to: Some(self.me), message, step: asked };
+        let fit = messages::fit(model, self.me, message, asked, &Named);
+        let known = from != self.me && self.members.contains(&from);
+        match fit {
+            Fit::Contradicts(_) => Class::Contradictory,
+            Fit::Fits if known && messages::broken(letter).is_none() => Class::Sound,
+            Fit::Fits | Fit::AnswersNothing(_) => Class::Unsound,
+        }
+    }
+
+    fn same_state(
+        &self,
+        (known, tokens): (&Live<Unbounded>, (&[u64], &[u64])),
+        replica: &Replica,
+    ) -> Checked {
+        if replica.parts().config != &*self.config {
+            return finding("configuration", &self.config, replica.parts().config);
+        }
+        let found = match table::state(replica.parts()) {
+            Ok(found) => found,
+            Err(unmapped) => return said_finding("state", "", unmapped.to_string()),
+        };
+        let live = &found.live;
+        if live.acceptor != known.acceptor {
+            return finding("acceptor", &known.acceptor, &live.acceptor);
+        }
+        if live != known {
+            return finding("state", known, live);
+        }
+        let found = (&*found.asked, &*found.waiting);
+        if found == tokens { Ok(()) } else { finding("reads that wait", tokens, found) }
+    }
+
+    /// Timers are no part of the model, because safety does not depend on them. A candidate and a leader must have theirs.
+    fn same_timers(
+        &self,
+        state: &State,
+        event: &Event,
+        expected: &Expected,
+        after: &ModelReplica,
+        output: &Output,
+    ) -> Checked {
+        let leads = |live: &Live<Unbounded>| matches!(live.role, Role::Leader { .. });
+        let follows = |live: &Live<Unbounded>| matches!(live.role, Role::Follower);
+        let (before, live) = (&state.live, after.live());
+        let answers = |said: &Said| matches!(said, Said::Promise(_) | Said::Accepted(..));
+        let nacked = |said: &Said| matches!(said, Said::Nack(..));
+        let sent = &expected.sent;
+        let mut timers = Vec::new();
+        match event {
+            Event::Timer(Timer::Campaign) if expected.change.promised.is_some() => {
+                timers.extend([Timer::Campaign, Timer::Resend]);
+            }
+            Event::Timer(Timer::Heartbeat) if leads(before) => timers.push(Timer::Heartbeat),
+            Event::Timer(Timer::Resend) if !follows(before) => timers.push(Timer::Resend),
+            Event::Message { message: Message::Heartbeat { ballot, .. }, from }
+                if ballot.node == *from
+                    && self.config.nodes.contains(from)
+                    && *from != self.config.id
+                    && !sent.iter().any(|(_, said)| nacked(said)) =>
+            {
+                timers.push(Timer::Campaign);
+            }
+            Event::Message { message: Message::Nack { .. }, .. }
+                if expected.change.promised.is_some() =>
+            {
+                timers.push(Timer::Campaign);
+            }
+            _ if sent.iter().any(|(_, said)| answers(said)) => timers.push(Timer::Campaign),
+            _ => {}
+        }
+        if !leads(before) && leads(live) {
+            timers.extend([Timer::Heartbeat, Timer::Resend]);
+        }
+        if timers == output.timers { Ok(()) } else { finding("timers", timers, &output.timers) }
+    }
+
+    /// Compares the messages that leave before the records of the step are durable: once if every earlier step is durable, and
+    /// once if the promise is not.
+    fn same_early(&self, durable: &Acceptor<Unbounded>, output: &Output) -> Checked {
+        let proposes = |envelope: &Envelope| matches!(envelope.message, Message::Accept { .. });
+        let ballot = output.messages.iter().find_map(|envelope| match &envelope.message {
+            Message::Accept { ballot, .. } => Some(*ballot),
+            _ => None,
+        });
+        let Some(ballot) = ballot else { return Ok(()) };
+        let ballot = said::ballot(ballot);
+        for durable in [durable.promised, None] {
+            let mut output = output.clone();
+            if durable.is_none() {
+                output.records.insert(0, Record::Promised(table::real_ballot(ballot)));
+            }
+            let accept = ModelMessage::Accept { ballot, slot: Slot(0), value: Value::Noop };
+            let leave = self.rules.leaves_early(durable, &accept);
+            let expected: Vec<_> =
+                output.messages.iter().filter(|it| leave && proposes(it)).cloned().collect();
+            let early: Vec<_> = output.take_early().collect();
+            if early != expected {
+                return finding("messages that leave before the sync", expected, early);
+            }
+        }
+        Ok(())
+    }
+
+    fn sent_invariant(&self, step: &Step) -> Checked {
+        for (to, message) in &step.messages {
+            let to = said::receiver(*to);
+            let letter = Letter { members: &self.members, from: self.me, to, message, step };
+            if let Some(conjunct) = messages::broken(letter) {
+                return said_finding(
+                    "invariant of messages",
+                    conjunct.claim,
+                    format!("{message:?}"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Each part of the acceptor must be as before, or as the model has it.
+    fn no_more_than(before: &State, replica: &Replica, model: &ModelReplica) -> Checked {
+        let unmapped = |it: table::Unmapped| said_finding("state", "", it.to_string());
+        let before = &before.live.acceptor;
+        let found = table::model_acceptor(replica.parts().acceptor).or_else(unmapped)?;
+        let model = model.acceptor();
+        let votes = [&found.votes, &before.votes, &model.votes];
+        let slots = votes.map(|votes| votes.filled().map(|(slot, _)| slot).collect::<Vec<_>>());
+        let mut slots = slots.into_iter().flatten();
+        let allowed = (found.promised == before.promised || found.promised == model.promised)
+            && (found.trimmed == before.trimmed || found.trimmed == model.trimmed)
+            && slots.all(|slot| {
+                let vote = found.votes.at(slot);
+                vote == before.votes.at(slot) || vote == model.votes.at(slot)
+            });
+        if allowed { Ok(()) } else { finding("acceptor after a contradiction", model, found) }
+    }
+}
+
+/// The records must turn the acceptor before the step into that after it, and none must be idle.
+fn same_records(before: RealAcceptor, replica: &Replica, records: &[Record]) -> Checked {
+    let mut durable = before;
+    for record in records {
+        let previous = durable.clone();
+        if let Err(error) = durable.replay(record) {
+            return said_finding("records", "records that fit", error.to_string());
+        }
+        if durable == previous {
+            return finding("records", "records that change the disk", record);
+        }
+    }
+    let after = replica.parts().acceptor;
+    if durable == *after { Ok(()) } else { finding("acceptor on disk", after, durable) }
+}

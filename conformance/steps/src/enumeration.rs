@@ -1,0 +1,211 @@
+//! All cases of a generator, or random ones.
+
+use std::sync::Arc;
+
+use paxos::Config;
+use paxos_validation::coverage::Coverage;
+use serde::Serialize;
+use verdict::Interrupt;
+
+use crate::{
+    check::{Checker, Class, Finding, Shown, Tested},
+    choices::{Choices, Every, Given, Random, reduced},
+    inputs::Input,
+    states::Start,
+};
+
+/// A state and an input.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The node before the step.
+    pub start: Start,
+    /// The input.
+    pub input: Input,
+}
+
+/// A source of cases. It builds them from answers, so that one source serves an enumeration, a sample and a reduction.
+pub trait Generator {
+    /// Returns the configuration of the node.
+    fn config(&self) -> Arc<Config>;
+
+    /// Returns a state. Returns none if the answers lead to no state.
+    fn start(&self, choices: &mut impl Choices, config: &Config) -> Option<Start>;
+
+    /// Returns an input of a node in this state. Returns none if the answers lead to no input.
+    fn input(&self, choices: &mut impl Choices, start: &mut Start) -> Option<Input>;
+
+    /// Returns a case. Returns none if the answers lead to no case.
+    fn case(&self, choices: &mut impl Choices, config: &Config) -> Option<Case> {
+        let mut start = self.start(choices, config)?;
+        let input = self.input(choices, &mut start)?;
+        Some(Case { start, input })
+    }
+}
+
+/// The numbers of what was checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// The states.
+    pub states: u64,
+    /// The cases: pairs of a state and an input.
+    pub cases: u64,
+    /// The cases that a correct cluster can have, as far as the invariants say.
+    pub sound: u64,
+    /// The cases whose message contradicts a value that the node has.
+    pub contradictory: u64,
+    /// The kinds of transitions.
+    #[serde(flatten)]
+    pub coverage: Coverage,
+}
+
+impl Counts {
+    /// Adds other counts.
+    pub fn add(&mut self, other: &Self) {
+        let Self { states, cases, sound, contradictory, coverage } = other;
+        self.states += states;
+        self.cases += cases;
+        self.sound += sound;
+        self.contradictory += contradictory;
+        self.coverage.merge(coverage);
+    }
+}
+
+/// A case for which a claim does not hold, as small as the reduction found.
+#[derive(Clone, Debug)]
+pub struct Counterexample {
+    /// The configuration of the node.
+    pub config: Arc<Config>,
+    /// The case.
+    pub case: Case,
+    /// The claim.
+    pub finding: Finding,
+}
+
+/// The result of a search.
+#[derive(Clone, Debug)]
+pub enum Searched {
+    /// Every claim holds in every case.
+    Holds(Counts),
+    /// A claim does not hold.
+    Fails(Box<Counterexample>),
+    /// The search was interrupted after these cases.
+    Interrupted(Counts),
+}
+
+/// A check of one case.
+pub trait Probe {
+    /// Returns a conjunct of the invariant that the state breaks.
+    fn outside(&self, start: &Start) -> Option<&'static str>;
+
+    /// Checks a case. `choices` is for checks that choose something more.
+    ///
+    /// # Errors
+    /// Returns the first claim that does not hold.
+    fn probe(&mut self, case: &Case, choices: &mut impl Choices) -> Result<Shown, Box<Finding>>;
+}
+
+/// Checks all cases of a generator.
+pub fn enumerate(
+    generator: &impl Generator,
+    probe: &mut impl Probe,
+    interrupt: &Interrupt,
+) -> Searched {
+    let config = generator.config();
+    let mut counts = Counts::default();
+    let mut states = Every::default();
+    loop {
+        if let Some(begun) = generator.start(&mut states, &config) {
+            counts.states += 1;
+            within(probe, &begun);
+            let mut inputs = Every::default();
+            loop {
+                let mut start = begun.clone();
+                if let Some(input) = generator.input(&mut inputs, &mut start) {
+                    let Ok(shown) = probe.probe(&Case { start, input }, &mut inputs) else {
+                        let answers = [states.answers(), inputs.answers()].concat();
+                        return fails(generator, probe, answers);
+                    };
+                    counts.note(&shown);
+                }
+                if !inputs.advance() {
+                    break;
+                }
+            }
+        }
+        if interrupt.requested() {
+            return Searched::Interrupted(counts);
+        }
+        if !states.advance() {
+            return Searched::Holds(counts);
+        }
+    }
+}
+
+/// Checks this number of random cases.
+pub fn sample(
+    generator: &impl Generator,
+    probe: &mut impl Probe,
+    (seed, cases): (u64, u64),
+    interrupt: &Interrupt,
+) -> Searched {
+    let config = generator.config();
+    let mut counts = Counts::default();
+    let mut random = Random::new(seed);
+    while counts.cases < cases {
+        random.forget();
+        let Some(drawn) = generator.case(&mut random, &config) else { continue };
+        counts.states += 1;
+        within(probe, &drawn.start);
+        let Ok(shown) = probe.probe(&drawn, &mut random) else {
+            return fails(generator, probe, random.take_answers());
+        };
+        counts.note(&shown);
+        if interrupt.requested() {
+            return Searched::Interrupted(counts);
+        }
+    }
+    Searched::Holds(counts)
+}
+
+/// A generator that leaves the invariant is a fault of this check.
+fn within(probe: &impl Probe, start: &Start) {
+    if let Some(claim) = probe.outside(start) {
+        unreachable!("a generated state breaks the invariant: {claim}: {:?}", start.state);
+    }
+}
+
+impl Counts {
+    fn note(&mut self, shown: &Shown) {
+        self.cases += 1;
+        match shown.class {
+            Class::Sound => self.sound += 1,
+            Class::Unsound => {}
+            Class::Contradictory => self.contradictory += 1,
+        }
+        shown.kinds.iter().for_each(|&kind| self.coverage.add(kind));
+    }
+}
+
+/// Returns the counterexample that the reduction of these answers finds.
+fn fails(generator: &impl Generator, probe: &mut impl Probe, answers: Vec<usize>) -> Searched {
+    let config = generator.config();
+    let mut try_answers = |answers: Vec<usize>| {
+        let mut given = Given::new(answers);
+        let case = generator.case(&mut given, &config)?;
+        let finding = probe.probe(&case, &mut given).err()?;
+        Some((given.used(), case, *finding))
+    };
+    let least = reduced(answers, |answers| try_answers(answers).map(|(used, ..)| used));
+    let (_, case, finding) = try_answers(least).expect("a step is a function of its case");
+    Searched::Fails(Box::new(Counterexample { config, case, finding }))
+}
+
+impl<T: Tested> Probe for Checker<T> {
+    fn outside(&self, start: &Start) -> Option<&'static str> {
+        self.broken(&start.state.live)
+    }
+
+    fn probe(&mut self, case: &Case, _: &mut impl Choices) -> Result<Shown, Box<Finding>> {
+        self.check(&case.start.state, &case.input)
+    }
+}

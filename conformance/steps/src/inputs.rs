@@ -1,0 +1,364 @@
+//! Every input of one node: each event with each content of a size, and a crash.
+//!
+//! The contents of a message are varied where the handler looks at them. It does not look at the content of a message whose
+//! ballot has made it ignore or refuse the message. There one content stands for all, and a random sample varies it: that the
+//! content makes no difference is part of what `check` compares.
+
+use paxos::{Event, Message, Proposal, Report, Timer, Token};
+use paxos_model::cluster::node::{
+    state::Role,
+    unbounded::{Ballot, NodeId, Slot, Value},
+    universe::{Set as _, SlotMap as _},
+};
+
+use crate::{
+    choices::Choices,
+    states::{Breadth, Size, Start},
+    table::{real_ballot, real_node, real_slot},
+    values,
+};
+
+/// An input of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// An event of the replica.
+    Event(Event),
+    /// The node loses everything but its records, and starts again.
+    Crash,
+}
+
+/// A node outside the cluster.
+pub const STRANGER: NodeId = NodeId(99);
+
+/// The number of kinds of inputs.
+const KINDS: usize = 19;
+/// The kinds whose handlers look at what the log holds. The others look only at its end and at the first slot that is not known
+/// to be chosen ([`unseen`](crate::unseen)).
+const OF_SLOTS: [usize; 12] = [0, 1, 3, 4, 6, 7, 8, 9, 10, 12, 16, 17];
+
+/// Returns an input of a node in this state. Returns none if the answers lead to no input.
+pub fn input(choices: &mut impl Choices, size: &Size, start: &mut Start) -> Option<Input> {
+    let kind =
+        if size.breadth == Breadth::Log { choices.of(&OF_SLOTS) } else { choices.below(KINDS) };
+    let event = match kind {
+        0 => return Some(Input::Crash),
+        1 => Event::Timer(Timer::Campaign),
+        2 => Event::Timer(Timer::Heartbeat),
+        3 => Event::Timer(Timer::Resend),
+        4 => Event::Propose(proposals(choices, size)),
+        5 => Event::Read((7..7 + choices.below(3) as u64).map(Token).collect()),
+        6 => Event::Snapshot { below: real_slot(any_slot(choices, size)) },
+        kind => {
+            let (from, message) = Letter { choices, size, start }.message(kind - 7)?;
+            Event::Message { from: real_node(from), message }
+        }
+    };
+    Some(Input::Event(event))
+}
+
+fn proposals(choices: &mut impl Choices, size: &Size) -> Vec<Proposal> {
+    // One more than there is room for.
+    let most = size.limits.0 as usize + 2;
+    let proposal = |number| Proposal {
+        token: Token(20 + number as u64),
+        command: values::real_command(number % 2),
+    };
+    (0..choices.below(most)).map(proposal).collect()
+}
+
+/// Chooses a slot of the log, or one of the two after it.
+fn any_slot(choices: &mut impl Choices, size: &Size) -> Slot {
+    Slot(choices.below(size.slots as usize + 2) as u64)
+}
+
+/// Chooses a slot, or the last one that there is.
+fn any_or_last_slot(choices: &mut impl Choices, size: &Size) -> Slot {
+    if size.breadth == Breadth::Log {
+        return any_slot(choices, size);
+    }
+    let number = choices.below(size.slots as usize + 3) as u64;
+    Slot(if number == size.slots + 2 { u64::MAX } else { number })
+}
+
+/// A message that is being written.
+struct Letter<'a, C> {
+    choices: &'a mut C,
+    size: &'a Size,
+    start: &'a mut Start,
+}
+
+impl<C: Choices> Letter<'_, C> {
+    fn message(&mut self, kind: usize) -> Option<(NodeId, Message)> {
+        let from = self.sender();
+        if !self.is_peer(from) {
+            return Some((from, self.of_no_peer(from, kind)?));
+        }
+        let message = match kind {
+            0 => Message::Prepare { ballot: real_ballot(self.ballot_of(from)?) },
+            1 => self.promise(from)?,
+            2 => self.accept(from)?,
+            3 => self.accepted(from)?,
+            4 => self.nack(from)?,
+            5 => self.chosen(from)?,
+            6 => {
+                let round = self.choices.of(&[1, u64::MAX]);
+                Message::Confirm { ballot: real_ballot(self.ballot_of(from)?), round }
+            }
+            7 => self.confirmed(from)?,
+            8 => {
+                let chosen_below = real_slot(any_or_last_slot(self.choices, self.size));
+                Message::Heartbeat { ballot: real_ballot(self.ballot_of(from)?), chosen_below }
+            }
+            9 => Message::Learn { from: real_slot(any_or_last_slot(self.choices, self.size)) },
+            10 => self.learned(),
+            _ => Message::Trimmed { below: real_slot(any_or_last_slot(self.choices, self.size)) },
+        };
+        Some((from, message))
+    }
+
+    /// Returns a message that would have an effect if it came from a peer. The content is not varied: the replica looks at the
+    /// sender first.
+    fn of_no_peer(&mut self, from: NodeId, kind: usize) -> Option<Message> {
+        let ballot = match self.start.promised() {
+            Some(promised) if promised.owner == from => promised,
+            Some(promised) => self.start.chain.above(promised, from)?,
+            None => self.start.chain.first(from),
+        };
+        let current = real_ballot(self.start.promised().unwrap_or(ballot));
+        let (ballot, value) = (real_ballot(ballot), values::real(&values::command(0)));
+        let first = real_slot(self.start.state.live.known_below());
+        let count = 1;
+        Some(match kind {
+            0 => Message::Prepare { ballot },
+            1 => Message::Promise { ballot: current, trimmed: first, reports: Vec::new() },
+            2 => Message::Accept { ballot, first, values: [value].into() },
+            3 => Message::Accepted { ballot: current, first, count },
+            4 => Message::Nack { ballot: current, promised: ballot },
+            5 => Message::Chosen { ballot: current, first, count },
+            6 => Message::Confirm { ballot, round: 1 },
+            7 => Message::Confirmed { ballot: current, round: 1 },
+            8 => Message::Heartbeat { ballot, chosen_below: first.plus(1) },
+            9 => Message::Learn { from: first },
+            10 => Message::Learned { first, values: [value].into() },
+            _ => Message::Trimmed { below: first.plus(1) },
+        })
+    }
+
+    fn is_wide(&self) -> bool {
+        self.size.breadth != Breadth::Log
+    }
+
+    /// Chooses the sender: a peer, a stranger, or the node itself.
+    fn sender(&mut self) -> NodeId {
+        let Start { me, peers, .. } = &*self.start;
+        if !self.is_wide() {
+            // Which peer it is matters only if the node counts it.
+            let counts = !matches!(self.start.state.live.role, Role::Follower);
+            return if counts { self.choices.of(peers) } else { peers[0] };
+        }
+        let (first, last) = (peers.first(), peers.last());
+        // A set of each size begins with the first peer and ends with the last.
+        let ends = first.into_iter().chain(last.filter(|last| Some(*last) != first));
+        let tried: Vec<_> =
+            if self.size.every_set { peers.to_vec() } else { ends.copied().collect() };
+        let senders: Vec<_> = tried.into_iter().chain([STRANGER, *me]).collect();
+        self.choices.of(&senders)
+    }
+
+    fn is_peer(&self, node: NodeId) -> bool {
+        self.start.peers.contains(&node)
+    }
+
+    /// Chooses any ballot. A new one belongs to the sender, or to another node.
+    fn ballot_of(&mut self, from: NodeId) -> Option<Ballot> {
+        let me = self.start.me;
+        let other = self.start.peers.iter().copied().find(|&peer| peer != from);
+        let others = [me].into_iter().chain(other).filter(|_| self.is_wide());
+        let owners: Vec<_> = [from].into_iter().chain(others).collect();
+        self.start.chain.any(self.choices, |choices| choices.of(&owners))
+    }
+
+    /// Chooses any ballot. A new one belongs to this node.
+    fn own_ballot(&mut self) -> Option<Ballot> {
+        let me = self.start.me;
+        self.start.chain.any(self.choices, |_| me)
+    }
+
+    /// Chooses the value of a ballot in a slot. If the state says which one that is, chooses this one or a contradiction.
+    fn value(&mut self, slot: Slot, ballot: Ballot) -> Value {
+        match self.start.value_of(slot, ballot) {
+            Some(known) if self.is_wide() && self.choices.flip() => values::Names::other(&known),
+            Some(known) => known,
+            None => self.start.names.any(self.choices),
+        }
+    }
+
+    fn promise(&mut self, from: NodeId) -> Option<Message> {
+        let ballot = self.own_ballot()?;
+        let counts = match &self.start.state.live.role {
+            Role::Candidate { heard, .. } => {
+                self.is_peer(from) && self.start.promised() == Some(ballot) && !heard.has(from)
+            }
+            Role::Follower | Role::Leader { .. } => false,
+        };
+        if !counts {
+            let (ballot, trimmed) = (real_ballot(ballot), paxos::Slot(0));
+            return Some(Message::Promise { ballot, trimmed, reports: Vec::new() });
+        }
+        let trimmed = if self.is_wide() {
+            any_slot(self.choices, self.size)
+        } else {
+            // It is compared with the first slot that is not known to be chosen.
+            let known_below = self.start.state.live.known_below().0;
+            Slot(self.choices.of(&[known_below, known_below + 1]))
+        };
+        let mut reports = Vec::new();
+        for slot in (0..self.size.slots).map(Slot) {
+            if self.choices.flip() {
+                reports.push(self.report(slot, ballot)?);
+            }
+        }
+        let limit = self.slot_limit();
+        // None, the last slot that fits, or the first that does not.
+        let beyond = if self.is_wide() { self.choices.below(3) as u64 } else { 0 };
+        if beyond > 0 && limit + beyond > self.size.slots + 2 {
+            reports.push(self.report(Slot(limit + beyond - 2), ballot)?);
+        }
+        Some(Message::Promise { ballot: real_ballot(ballot), trimmed: real_slot(trimmed), reports })
+    }
+
+    fn report(&mut self, slot: Slot, below: Ballot) -> Option<Report> {
+        let owner = self.start.peers.first().copied().unwrap_or(self.start.me);
+        let known = match &self.start.state.live.role {
+            Role::Candidate { reported, .. } => reported.at(slot).map(|vote| vote.ballot),
+            Role::Follower | Role::Leader { .. } => None,
+        };
+        let chain = &mut self.start.chain;
+        let ballot = match known {
+            _ if self.size.breadth == Breadth::Whole => {
+                chain.any_below(below, self.choices, |_| owner)?
+            }
+            // A report is compared with the one of its slot, and with no other.
+            Some(known) => chain.near(known, self.choices, owner)?,
+            None => chain.just_below(below, owner)?,
+        };
+        let value = values::real(&self.value(slot, ballot));
+        Some(Report { slot: real_slot(slot), ballot: real_ballot(ballot), value })
+    }
+
+    /// Returns the first slot for which the node takes no values yet.
+    fn slot_limit(&self) -> u64 {
+        let live = &self.start.state.live;
+        let end = |slot: Option<Slot>| slot.map_or(live.acceptor.trimmed.0, |slot| slot.0 + 1);
+        let voted = live.acceptor.votes.filled().next_back().map(|(slot, _)| slot);
+        let known = live.chosen.filled().next_back().map(|(slot, _)| slot);
+        end(voted).max(end(known)) + self.size.limits.1
+    }
+
+    fn accept(&mut self, from: NodeId) -> Option<Message> {
+        let ballot = match self.start.promised() {
+            // The ballot is compared with the promise, and with no other.
+            Some(promised) if !self.is_wide() => {
+                self.start.chain.near(promised, self.choices, from)?
+            }
+            _ => self.ballot_of(from)?,
+        };
+        let heeded = self.is_peer(from) && ballot.owner == from;
+        let refused = Some(ballot) < self.start.promised();
+        let (first, count) = if heeded { self.range() } else { (Slot(0), 1) };
+        let slots = (0..count).map(|number| Slot(first.0.saturating_add(number)));
+        let values: Vec<_> = slots
+            .map(
+                |slot| {
+                    if heeded && !refused { self.value(slot, ballot) } else { values::command(0) }
+                },
+            )
+            .collect();
+        let values = values.iter().map(values::real).collect();
+        Some(Message::Accept { ballot: real_ballot(ballot), first: real_slot(first), values })
+    }
+
+    /// Chooses the slots of a batch.
+    fn range(&mut self) -> (Slot, u64) {
+        let first = any_or_last_slot(self.choices, self.size);
+        if first.0 == u64::MAX {
+            return (first, 1);
+        }
+        (first, self.count())
+    }
+
+    /// Chooses the number of slots of a batch. An empty one is tried with one slot.
+    fn count(&mut self) -> u64 {
+        let least = u64::from(!self.is_wide());
+        least + self.choices.below((self.size.batch + 1 - least) as usize) as u64
+    }
+
+    /// Chooses the slots that a message claims, which need not have values.
+    fn claimed(&mut self) -> (Slot, u64) {
+        let first = any_or_last_slot(self.choices, self.size);
+        if !self.is_wide() {
+            return (first, self.count());
+        }
+        let number = self.choices.below(self.size.batch as usize + 2) as u64;
+        (first, if number == self.size.batch + 1 { u64::MAX } else { number })
+    }
+
+    fn leads_in(&self, ballot: Ballot) -> bool {
+        let leads = matches!(self.start.state.live.role, Role::Leader { .. });
+        leads && self.start.promised() == Some(ballot)
+    }
+
+    fn accepted(&mut self, from: NodeId) -> Option<Message> {
+        let ballot = self.own_ballot()?;
+        let counts = self.is_peer(from) && self.leads_in(ballot);
+        let (first, count) = if counts { self.claimed() } else { (Slot(0), 1) };
+        Some(Message::Accepted { ballot: real_ballot(ballot), first: real_slot(first), count })
+    }
+
+    fn nack(&mut self, from: NodeId) -> Option<Message> {
+        let ballot = self.own_ballot()?;
+        let active = !matches!(self.start.state.live.role, Role::Follower);
+        let heeded = self.is_peer(from) && active && self.start.promised() == Some(ballot);
+        let owners =
+            [self.start.peers.first().copied().unwrap_or(self.start.me), self.start.me, STRANGER];
+        let promised = if heeded {
+            self.start.chain.any(self.choices, |choices| choices.of(&owners))?
+        } else {
+            self.start.chain.any_above(ballot, self.choices, |_| owners[0])?
+        };
+        Some(Message::Nack { ballot: real_ballot(ballot), promised: real_ballot(promised) })
+    }
+
+    fn chosen(&mut self, from: NodeId) -> Option<Message> {
+        let ballot = self.ballot_of(from)?;
+        let votes = self.start.state.live.acceptor.votes.filled();
+        let voted = { votes }.any(|(_, vote)| vote.is_some_and(|vote| vote.ballot == ballot));
+        let (first, count) =
+            if self.is_peer(from) && voted { self.claimed() } else { (Slot(0), 1) };
+        Some(Message::Chosen { ballot: real_ballot(ballot), first: real_slot(first), count })
+    }
+
+    fn confirmed(&mut self, from: NodeId) -> Option<Message> {
+        let ballot = self.own_ballot()?;
+        let counts = self.is_peer(from) && self.leads_in(ballot);
+        let rounds = self.start.state.live.reads().map_or(0, |reads| reads.rounds.0);
+        let round = if counts { self.choices.below(rounds as usize + 2) as u64 } else { 1 };
+        Some(Message::Confirmed { ballot: real_ballot(ballot), round })
+    }
+
+    fn learned(&mut self) -> Message {
+        let (first, count) = self.range();
+        let slots = (0..count).map(|number| Slot(first.0.saturating_add(number)));
+        let values: Vec<_> = slots
+            .map(|slot| match self.start.state.live.chosen.at(slot) {
+                Some(known) if self.is_wide() && self.choices.flip() => {
+                    values::Names::other(&known)
+                }
+                Some(known) => known,
+                None => self.start.names.any(self.choices),
+            })
+            .collect();
+        let values = values.iter().map(values::real).collect();
+        Message::Learned { first: real_slot(first), values }
+    }
+}

@@ -1,0 +1,197 @@
+//! The table of what is checked: enumerations with pinned counts, samples, and lemmas.
+
+use serde::Serialize;
+use std::time::Instant;
+use verdict::{Interrupt, Verdict};
+
+use crate::{
+    check::{Checker, Tested},
+    counterexample::Shortest,
+    enumeration::{Counts, Generator, Searched, enumerate, sample},
+    lemmas::{LEMMAS, Lemma},
+    node_sets,
+    renaming::Renamed,
+    states::{Breadth, Size},
+    unseen::Unseen,
+};
+
+/// A set of cases, and what is checked of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cases {
+    /// All cases of a size.
+    Every(Size),
+    /// Random cases of a size: the seed, and their number.
+    Sample(Size, u64, u64),
+    /// All cases of a lemma.
+    Lemma(Lemma),
+    /// Sets of nodes of any size, and all pairs of quorums.
+    NodeSets,
+    /// Random cases of a size, each with a random renaming: the seed, and their number.
+    Renamings(Size, u64, u64),
+    /// Random cases of a size, each with and without the part that its handler does not look at: the seed, and their number.
+    Unseen(Size, u64, u64),
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// The cases.
+    pub cases: Cases,
+    /// What the space shows.
+    pub shows: &'static str,
+    /// The number of states, and the number of cases.
+    pub pinned: (u64, u64),
+}
+
+const fn size(nodes: usize, quorums: (usize, usize), slots: u64) -> Size {
+    Size {
+        nodes,
+        quorums,
+        slots,
+        commands: 2,
+        batch: 2,
+        limits: (2, 2, 2),
+        every_set: nodes < 5,
+        breadth: Breadth::Whole,
+    }
+}
+
+const fn space(cases: Cases, shows: &'static str, pinned: (u64, u64)) -> Space {
+    Space { cases, shows, pinned }
+}
+
+/// Two slots, of which a handler that does not look at the log sees nothing new.
+const TWO_SLOTS: Size =
+    Size { commands: 1, breadth: Breadth::Log, every_set: false, ..size(3, (2, 2), 2) };
+/// Logs of eight slots, in a cluster of nine nodes.
+const LONG: Size = Size { commands: 3, batch: 8, limits: (4, 6, 3), ..size(9, (5, 5), 8) };
+/// Logs of forty-eight slots.
+const LONGER: Size = Size { commands: 3, batch: 48, limits: (60, 60, 40), ..size(3, (2, 2), 48) };
+
+/// The spaces that every run checks.
+pub const QUICK: &[Space] = &[
+    space(Cases::Every(size(1, (1, 1), 1)), "a node alone", (156, 5_928)),
+    space(Cases::Every(size(3, (2, 2), 1)), "one slot of three nodes", (1_009, 842_775)),
+    space(Cases::Every(size(5, (3, 3), 1)), "one slot of five nodes", (1_858, 1_376_399)),
+    space(
+        Cases::Every(TWO_SLOTS),
+        "two slots, without what a handler does not look at",
+        (31_448, 9_342_343),
+    ),
+    space(Cases::Lemma(LEMMAS[0]), LEMMAS[0].claim(), (7_317, 263_412)),
+    space(Cases::Lemma(LEMMAS[1]), LEMMAS[1].claim(), (7_317, 263_412)),
+    space(Cases::Lemma(LEMMAS[2]), LEMMAS[2].claim(), (7_317, 7_317)),
+    space(Cases::Lemma(LEMMAS[3]), LEMMAS[3].claim(), (7_317, 65_853)),
+    space(Cases::Lemma(LEMMAS[4]), LEMMAS[4].claim(), (328, 11_808)),
+    space(Cases::Lemma(LEMMAS[5]), LEMMAS[5].claim(), (7_317, 263_412)),
+    space(Cases::Lemma(LEMMAS[6]), LEMMAS[6].claim(), (328, 3_280)),
+    space(Cases::Lemma(LEMMAS[7]), LEMMAS[7].claim(), (328, 3_280)),
+    space(Cases::Lemma(LEMMAS[8]), LEMMAS[8].claim(), (7_317, 7_317)),
+    space(Cases::Lemma(LEMMAS[9]), LEMMAS[9].claim(), (328, 2_624)),
+    space(Cases::NodeSets, "sets of up to 64 nodes, and each pair of quorums", (274_170, 558_747)),
+    space(
+        Cases::Sample(LONG, 1, 300_000),
+        "random logs of eight slots, nine nodes",
+        (300_000, 300_000),
+    ),
+    space(Cases::Sample(LONGER, 2, 20_000), "random logs of 48 slots", (20_000, 20_000)),
+    space(
+        Cases::Renamings(size(5, (3, 3), 3), 3, 200_000),
+        "other ballots, other values",
+        (200_000, 200_000),
+    ),
+    space(
+        Cases::Unseen(size(3, (2, 2), 2), 4, 200_000),
+        "parts that a handler does not look at",
+        (200_000, 200_000),
+    ),
+];
+
+/// The spaces that only a deep run checks.
+pub const DEEP: &[Space] = &[
+    space(Cases::Every(size(3, (3, 1), 1)), "one slot, one vote is a quorum", (0, 0)),
+    space(Cases::Every(size(3, (1, 3), 1)), "one slot, one promise is a quorum", (0, 0)),
+    space(
+        Cases::Every(Size { commands: 1, breadth: Breadth::PerSlot, ..size(3, (2, 2), 2) }),
+        "two slots of three nodes",
+        (0, 0),
+    ),
+    space(
+        Cases::Sample(LONG, 11, 10_000_000),
+        "random logs of eight slots, nine nodes",
+        (10_000_000, 10_000_000),
+    ),
+];
+
+/// The result of a space.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// What the space shows.
+    pub shows: &'static str,
+    /// The verdict.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// The numbers of what was checked.
+    pub counts: Counts,
+    /// The time of the check.
+    pub duration_ms: u64,
+    /// The smallest counterexample that was found.
+    pub counterexample: Option<Shortest>,
+}
+
+impl Space {
+    /// Checks the space, with the replica under test.
+    pub fn check<T: Tested + Clone>(&self, tested: &T, interrupt: &Interrupt) -> Row {
+        let started = Instant::now();
+        let searched = match self.cases {
+            Cases::Every(size) => {
+                enumerate(&size, &mut Checker::new(size.config(), tested.clone()), interrupt)
+            }
+            Cases::Sample(size, seed, cases) => {
+                let mut checker = Checker::new(size.config(), tested.clone());
+                sample(&size, &mut checker, (seed, cases), interrupt)
+            }
+            Cases::Lemma(lemma) => {
+                enumerate(&lemma, &mut Checker::new(lemma.config(), tested.clone()), interrupt)
+            }
+            Cases::NodeSets => every_set(tested, interrupt),
+            Cases::Renamings(size, seed, cases) => {
+                let mut renamed = Renamed::new(size.config(), tested.clone());
+                sample(&size, &mut renamed, (seed, cases), interrupt)
+            }
+            Cases::Unseen(size, seed, cases) => {
+                let mut unseen = Unseen::new(size.config(), tested.clone());
+                sample(&size, &mut unseen, (seed, cases), interrupt)
+            }
+        };
+        let (verdict, counts, counterexample) = match searched {
+            Searched::Holds(counts) => (Verdict::Holds, counts, None),
+            Searched::Fails(found) => {
+                let shortest = Shortest::of(*found, tested);
+                (Verdict::Violated, Counts::default(), Some(shortest))
+            }
+            Searched::Interrupted(counts) => {
+                let why = "it was interrupted".to_owned();
+                (Verdict::Inconclusive { why }, counts, None)
+            }
+        };
+        let duration_ms = started.elapsed().as_millis() as u64;
+        Row { shows: self.shows, verdict, counts, duration_ms, counterexample }
+    }
+}
+
+fn every_set<T: Tested + Clone>(tested: &T, interrupt: &Interrupt) -> Searched {
+    let mut counts = Counts::default();
+    for sets in node_sets::clusters() {
+        let mut checker = Checker::new(sets.config(), tested.clone());
+        match enumerate(&sets, &mut checker, interrupt) {
+            Searched::Holds(more) => counts.add(&more),
+            Searched::Interrupted(more) => {
+                counts.add(&more);
+                return Searched::Interrupted(counts);
+            }
+            fails @ Searched::Fails(_) => return fails,
+        }
+    }
+    Searched::Holds(counts)
+}

@@ -1,0 +1,308 @@
+//! The invariant of messages: what holds for every message that a correct node sends, and for every message and its receiver.
+//!
+//! A message is looked at as it was recorded, so that recordings, the lockstep and the check of all steps ask the same questions.
+//! The invariant of the state of a node is that of the model
+//! ([`paxos_model::cluster::node::invariant`]).
+
+use std::ops::Range;
+
+use itertools::Itertools as _;
+use paxos_model::cluster::node::{
+    state::{Role, Vote},
+    unbounded::Unbounded,
+    universe::SlotMap as _,
+};
+use paxos_recording::frame::{BatchRef, Message, Report, Step};
+
+use crate::{
+    replica::Replica,
+    said::{self, Ballot, NodeId, Slot, Value, Values},
+};
+
+/// A message on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    /// All nodes of the cluster.
+    pub members: &'a [NodeId],
+    /// The sender.
+    pub from: NodeId,
+    /// The receiver; none stands for all other nodes.
+    pub to: Option<NodeId>,
+    /// The message.
+    pub message: &'a Message<BatchRef>,
+    /// The step that has the batches of the message.
+    pub step: &'a Step,
+}
+
+/// One part of the invariant of messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Conjunct {
+    /// The claim, in words.
+    pub claim: &'static str,
+    /// The invariant of `multipaxos.epr` that gives the claim, or why the claim is about one node alone.
+    pub from: &'static str,
+    /// Returns true if the claim holds.
+    pub holds: fn(Letter<'_>) -> bool,
+}
+
+/// The parts that look at a message alone.
+pub const MESSAGES: &[Conjunct] = &[
+    Conjunct {
+        claim: "the ballot of a message belongs to a member",
+        from: "local: a node begins ballots of its own, and takes over only those of members",
+        holds: |it| it.ballot().is_none_or(|ballot| it.members.contains(&ballot.owner)),
+    },
+    Conjunct {
+        claim: "the owner of the ballot sends Prepare, Accept, Chosen, Confirm and Heartbeat messages",
+        from: "local: only a candidate or leader sends them, and its ballot is its own",
+        holds: |it| !it.is_of_owner() || it.ballot().is_some_and(|it_| it_.owner == it.from),
+    },
+    Conjunct {
+        claim: "Promise, Accepted, Nack and Confirmed messages go to the owner of the ballot, who does not send them",
+        from: "local: they answer a message of the owner, and a node counts its own promise and votes without a message",
+        holds: |it| {
+            let owner = it.ballot().map(|ballot| ballot.owner);
+            !it.is_answer() || owner == it.to && owner != Some(it.from)
+        },
+    },
+    Conjunct {
+        claim: "a promise reports votes in lower ballots",
+        from: "reports-are-true",
+        holds: |it| match it.message {
+            Message::Promise { ballot, reports, .. } => {
+                reports.iter().all(|report| report.ballot < *ballot)
+            }
+            _ => true,
+        },
+    },
+    Conjunct {
+        claim: "a promise reports a slot once, by rising slot, and none that is trimmed",
+        from: "local: an acceptor has one vote in a slot, and none in a trimmed one",
+        holds: |it| match it.message {
+            Message::Promise { trimmed, reports, .. } => {
+                let rising = reports.iter().tuple_windows().all(|(one, next)| one.slot < next.slot);
+                rising && reports.iter().all(|report| report.slot >= *trimmed)
+            }
+            _ => true,
+        },
+    },
+    Conjunct {
+        claim: "a refusal names a higher ballot, of a member",
+        from: "local: it names the promise of its sender, which is above the refused ballot",
+        holds: |it| match it.message {
+            Message::Nack { ballot, promised } => {
+                promised > ballot && it.members.contains(&said::node(promised.node))
+            }
+            _ => true,
+        },
+    },
+    Conjunct {
+        claim: "a message about slots names at least one",
+        from: "local: a replica sends none about an empty run",
+        holds: |it| match it.message {
+            Message::Accept { values, .. } | Message::Learned { values, .. } => {
+                !it.step.batch(*values).is_empty()
+            }
+            Message::Accepted { count, .. } | Message::Chosen { count, .. } => *count > 0,
+            _ => true,
+        },
+    },
+    Conjunct {
+        claim: "rounds of reads begin at 1",
+        from: "local: a leader counts the round before it asks",
+        holds: |it| match it.message {
+            Message::Confirm { round, .. } | Message::Confirmed { round, .. } => *round > 0,
+            _ => true,
+        },
+    },
+];
+
+/// Returns the first claim about a message alone that it breaks.
+pub fn broken(letter: Letter<'_>) -> Option<Conjunct> {
+    MESSAGES.iter().find(|conjunct| !(conjunct.holds)(letter)).copied()
+}
+
+impl Letter<'_> {
+    fn ballot(&self) -> Option<Ballot> {
+        match self.message {
+            Message::Prepare { ballot }
+            | Message::Promise { ballot, .. }
+            | Message::Accept { ballot, .. }
+            | Message::Accepted { ballot, .. }
+            | Message::Nack { ballot, .. }
+            | Message::Chosen { ballot, .. }
+            | Message::Confirm { ballot, .. }
+            | Message::Confirmed { ballot, .. }
+            | Message::Heartbeat { ballot, .. } => Some(said::ballot(*ballot)),
+            Message::Learn { .. } | Message::Learned { .. } | Message::Trimmed { .. } => None,
+        }
+    }
+
+    fn is_of_owner(&self) -> bool {
+        matches!(
+            self.message,
+            Message::Prepare { .. }
+                | Message::Accept { .. }
+                | Message::Chosen { .. }
+                | Message::Confirm { .. }
+                | Message::Heartbeat { .. }
+        )
+    }
+
+    fn is_answer(&self) -> bool {
+        matches!(
+            self.message,
+            Message::Promise { .. }
+                | Message::Accepted { .. }
+                | Message::Nack { .. }
+                | Message::Confirmed { .. }
+        )
+    }
+}
+
+/// The relation of a message to its receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// No run is known to exclude the message.
+    Fits,
+    /// The receiver has done nothing that this message could answer. The reason is in words.
+    AnswersNothing(&'static str),
+    /// The message contradicts a value that the receiver has. The reason is an invariant of `multipaxos.epr`.
+    Contradicts(&'static str),
+}
+
+/// The claims of [`fit`], each with the invariant of `multipaxos.epr` that gives it, or why it is about one node alone.
+pub const FITS: &[(&str, &str)] = &[
+    (
+        "a message has the value that the receiver's vote or report has in its slot and ballot",
+        "one-value-per-ballot",
+    ),
+    ("a chosen value is the one that the receiver knows", "agreement"),
+    (
+        "votes for this node's ballot are in slots in which it has proposed",
+        "votes-follow-proposals",
+    ),
+    (
+        "an answer in this node's ballot is in a ballot that it has promised, and in a round that it has begun",
+        "local: the promise is durable before the question leaves, and a leader numbers its rounds from 1",
+    ),
+];
+
+/// Returns the relation of a message to its receiver, before it takes the message.
+pub fn fit(
+    replica: &Replica,
+    me: NodeId,
+    message: &Message<BatchRef>,
+    step: &Step,
+    values: &impl Values,
+) -> Fit {
+    if let Some(invariant) = contradicted(replica, message, step, values) {
+        Fit::Contradicts(invariant)
+    } else if let Some(why) = unasked(replica, me, message) {
+        Fit::AnswersNothing(why)
+    } else {
+        Fit::Fits
+    }
+}
+
+/// Returns the invariant that a message breaks together with a value that the receiver has.
+fn contradicted(
+    replica: &Replica,
+    message: &Message<BatchRef>,
+    step: &Step,
+    values: &impl Values,
+) -> Option<&'static str> {
+    let other = |known: Option<Value>, value: &Value| known.is_some_and(|known| known != *value);
+    let slots = |first: paxos::Slot, batch: BatchRef| {
+        // No replica takes a batch that ends at the last slot of all.
+        let batch = Some(step.batch(batch)).filter(|it| end(first, it.len() as u64) < u64::MAX);
+        let batch = batch.into_iter().flat_map(|batch| batch.iter());
+        batch.zip((first.0..).map(Slot)).map(|(it, at)| (at, values.value(at, it)))
+    };
+    let (invariant, broken) = match message {
+        Message::Accept { ballot, first, values: batch } => {
+            let of_vote = |at| value_of(replica, at, said::ballot(*ballot));
+            let broken = slots(*first, *batch).any(|(at, value)| other(of_vote(at), &value));
+            ("one-value-per-ballot", broken)
+        }
+        Message::Promise { reports, .. } => {
+            let clashes = |report: &Report| {
+                let at = said::slot(report.slot);
+                let known = value_of(replica, at, said::ballot(report.ballot));
+                other(known, &values.value(at, &report.value))
+            };
+            ("one-value-per-ballot", reports.iter().any(clashes))
+        }
+        Message::Learned { first, values: batch } => {
+            let mut learned = slots(*first, *batch);
+            ("agreement", learned.any(|(at, value)| other(replica.chosen(at), &value)))
+        }
+        Message::Chosen { ballot, first, count } => {
+            let mut votes = votes_in(replica, said::ballot(*ballot), first.0..end(*first, *count));
+            ("agreement", votes.any(|(at, vote)| other(replica.chosen(at), &vote.value)))
+        }
+        _ => return None,
+    };
+    broken.then_some(invariant)
+}
+
+/// Returns the reason why an answer has nothing that it could answer.
+fn unasked(replica: &Replica, me: NodeId, message: &Message<BatchRef>) -> Option<&'static str> {
+    let live = replica.live();
+    let (Message::Promise { ballot, .. }
+    | Message::Accepted { ballot, .. }
+    | Message::Nack { ballot, .. }
+    | Message::Confirmed { ballot, .. }) = message
+    else {
+        return None;
+    };
+    let ballot = Some(said::ballot(*ballot)).filter(|ballot| ballot.owner == me)?;
+    if Some(ballot) > live.acceptor.promised {
+        return Some("it has not begun that ballot");
+    }
+    if Some(ballot) < live.acceptor.promised {
+        return None;
+    }
+    let of_leader = matches!(message, Message::Accepted { .. } | Message::Confirmed { .. });
+    let (why, is_so) = match (&live.role, message) {
+        (Role::Candidate { .. }, _) => ("it does not lead yet", of_leader),
+        (Role::Leader { .. }, Message::Accepted { first, count, .. }) => {
+            let slots = first.0.max(live.acceptor.trimmed.0)..end(*first, *count);
+            let voted = votes_in(replica, ballot, slots.clone()).count() as u64;
+            let claimed = slots.end.saturating_sub(slots.start);
+            ("it has proposed nothing in that slot", voted < claimed)
+        }
+        (Role::Leader { reads, .. }, Message::Confirmed { round, .. }) => {
+            ("it has not begun that round", *round > reads.rounds.0)
+        }
+        // A follower led before it started again.
+        (Role::Follower | Role::Leader { .. }, _) => return None,
+    };
+    is_so.then_some(why)
+}
+
+fn end(first: paxos::Slot, count: u64) -> u64 {
+    first.0.saturating_add(count)
+}
+
+/// Returns the value that a ballot has in a slot, as far as the node's vote or the report of its highest ballot says.
+fn value_of(replica: &Replica, slot: Slot, ballot: Ballot) -> Option<Value> {
+    let live = replica.live();
+    let reported = match &live.role {
+        Role::Candidate { reported, .. } => reported.at(slot),
+        Role::Follower | Role::Leader { .. } => None,
+    };
+    let votes = [live.acceptor.votes.at(slot), reported];
+    votes.into_iter().flatten().find(|vote| vote.ballot == ballot).map(|vote| vote.value)
+}
+
+/// Returns the votes in this ballot in these slots.
+fn votes_in(
+    replica: &Replica,
+    ballot: Ballot,
+    slots: Range<u64>,
+) -> impl Iterator<Item = (Slot, Vote<Unbounded>)> {
+    let votes = replica.live().acceptor.votes.filled();
+    let votes = votes.filter_map(|(slot, vote)| Some((slot, vote?)));
+    votes.filter(move |(slot, vote)| vote.ballot == ballot && slots.contains(&slot.0))
+}
