@@ -124,9 +124,6 @@ struct StepArgs {
     /// Print the results as one JSON object.
     #[arg(long)]
     json: bool,
-    /// Also print what each space leaves out.
-    #[arg(long, short)]
-    verbose: bool,
     /// The number of spaces to check at once [default: one per core].
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZeroUsize>,
@@ -199,7 +196,7 @@ fn run_step(args: &StepArgs, interrupt: &Interrupt) -> ExitCode {
     let printed = if args.json {
         serde_json::to_string(&verification).map_err(io::Error::from).and_then(|json| print(&json))
     } else {
-        print(&laid_out(&verification, args.verbose, terminal_width()))
+        print(&laid_out(&verification, false, terminal_width()))
     };
     deliver(printed, verification.verdict.exit_code())
 }
