@@ -185,7 +185,10 @@ pub fn verify(table: &Table, threads: usize, interrupt: &Interrupt) -> Verificat
     let order = |row: &Row| {
         let place = |bounds| table.spaces.iter().position(|space| Some(space.bounds) == bounds);
         let states = row.explored().map(|report| report.states);
-        (row.link, place(row.bounds), states)
+        let of_steps = row
+            .stepped()
+            .and_then(|_| table.steps.iter().position(|space| space.shows == row.space));
+        (row.link, place(row.bounds), of_steps, states)
     };
     rows.sort_by_key(order);
     compare_links(&mut rows);

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use paxos_model::cluster::node::state::Reads;
 use serde::Serialize;
 
 use crate::{
@@ -46,6 +47,11 @@ impl Shortest {
         let Finding { field, expected, got } = finding;
         let Start { state, .. } = &case.start;
         let mut before = format!("{:?}", state.live);
+        if let Some(reads) = state.live.reads().filter(|reads| **reads != Reads::default()) {
+            let Reads { barrier, rounds, under_way: _, waits: _ } = reads;
+            write!(before, ", reads from {barrier:?} on, has begun {rounds:?} rounds")
+                .expect("a string has room");
+        }
         if !state.asked.is_empty() {
             write!(before, ", reads {:?} wait, then {:?}", state.asked, state.waiting)
                 .expect("a string has room");

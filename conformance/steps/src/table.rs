@@ -41,7 +41,7 @@ use thiserror::Error;
 use crate::values;
 
 /// The state of a node: what the model has, and the tokens of its reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// The state in the model.
     pub live: Live<Unbounded>,

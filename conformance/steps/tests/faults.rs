@@ -1,0 +1,212 @@
+//! Faults that no small cluster shows within the bounds of the lockstep, and faults of other kinds. Each is put around the
+//! production replica, and must be found.
+
+use paxos::{Event, Message, NodeId, Output, Record, Replica, Slot};
+use paxos_steps::{
+    check::Tested,
+    counterexample::Shortest,
+    spaces::{QUICK, Row},
+};
+use verdict::{Interrupt, Verdict};
+
+/// A production replica with a fault around it.
+#[derive(Clone, Copy)]
+struct Faulty(fn(&mut Replica, Event, &mut Output));
+
+impl Tested for Faulty {
+    fn step(&mut self, replica: &mut Replica, event: Event, output: &mut Output) {
+        (self.0)(replica, event, output);
+    }
+}
+
+/// Returns the result of the space of the table that shows this.
+fn checked(shows: &str, faulty: Faulty) -> Row {
+    let space = QUICK.iter().find(|space| space.shows == shows);
+    space.expect("the table has the space").check(&faulty, &Interrupt::default())
+}
+
+/// Returns the counterexample that the space finds.
+fn found(shows: &str, faulty: Faulty) -> Shortest {
+    let row = checked(shows, faulty);
+    assert_eq!(row.verdict, Verdict::Violated, "{row:?}");
+    row.counterexample.expect("a violation has a counterexample")
+}
+
+/// Returns the number of different ballots in a counterexample.
+fn ballots(shown: &Shortest) -> usize {
+    let text = format!("{} {}", shown.before, shown.input);
+    let named = |round: &usize| {
+        text.contains(&format!("b{round}.")) || text.contains(&format!(" {round}."))
+    };
+    (1..20).filter(named).count()
+}
+
+/// A promise has room for the votes of five ballots. The lockstep has four ballots at most.
+#[test]
+fn a_fault_that_needs_six_ballots() {
+    let shown = found(
+        "random logs of eight slots, nine nodes",
+        Faulty(|replica, event, output| {
+            replica.step(event, output);
+            for envelope in &mut output.messages {
+                if let Message::Promise { reports, .. } = &mut envelope.message {
+                    let mut known = Vec::new();
+                    reports.retain(|report| {
+                        if !known.contains(&report.ballot) && known.len() < 5 {
+                            known.push(report.ballot);
+                        }
+                        known.contains(&report.ballot)
+                    });
+                }
+            }
+        }),
+    );
+    assert_eq!(shown.differs, "messages", "{shown}");
+    assert!(ballots(&shown) >= 6, "{shown}");
+}
+
+/// A promise reports the votes of the first forty slots. The lockstep has three slots at most.
+#[test]
+fn a_fault_that_needs_forty_slots() {
+    let shown = found(
+        "random logs of 48 slots",
+        Faulty(|replica, event, output| {
+            replica.step(event, output);
+            for envelope in &mut output.messages {
+                if let Message::Promise { reports, .. } = &mut envelope.message {
+                    reports.retain(|report| report.slot < Slot(40));
+                }
+            }
+        }),
+    );
+    assert_eq!(shown.differs, "messages", "{shown}");
+    assert!(shown.before.contains("s4"), "{shown}");
+}
+
+/// Answers are counted in the bits of a byte, and the ninth node is taken for the first. The lockstep has five nodes at most.
+#[test]
+fn a_fault_that_needs_nine_nodes() {
+    let shown = found(
+        "sets of up to 64 nodes, and each pair of quorums",
+        Faulty(|replica, event, output| {
+            let event = match event {
+                Event::Message { from: NodeId(9), message } => {
+                    Event::Message { from: NodeId(1), message }
+                }
+                event => event,
+            };
+            replica.step(event, output);
+        }),
+    );
+    assert!(shown.node.contains("nodes"), "{shown}");
+    let nodes = shown.node.split_whitespace().nth(2).and_then(|count| count.parse::<usize>().ok());
+    assert!(nodes.is_some_and(|nodes| nodes >= 9), "{shown}");
+}
+
+/// Two runs of announced slots become one, across a slot in between. Two slots cannot show it.
+#[test]
+fn a_fault_that_merges_runs() {
+    let shown = found(
+        "votes that complete quorums are announced in runs",
+        Faulty(|replica, event, output| {
+            replica.step(event, output);
+            let chosen = |message: &Message| match message {
+                Message::Chosen { first, count, .. } => Some(first.0..first.0 + count),
+                _ => None,
+            };
+            let runs: Vec<_> =
+                output.messages.iter().filter_map(|it| chosen(&it.message)).collect();
+            if let [one, .., last] = &runs[..] {
+                let (start, end) = (one.start, last.end);
+                let mut merged = false;
+                output.messages.retain_mut(|envelope| match &mut envelope.message {
+                    Message::Chosen { first, count, .. } => {
+                        (*first, *count) = (Slot(start), end - start);
+                        !std::mem::replace(&mut merged, true)
+                    }
+                    _ => true,
+                });
+            }
+        }),
+    );
+    assert_eq!(shown.differs, "messages", "{shown}");
+    assert!(shown.input.contains("Accepted"), "{shown}");
+}
+
+/// A replica that looks at the number of a round, and not only at the order of ballots.
+#[test]
+fn a_fault_that_looks_at_a_round() {
+    found(
+        "other ballots, other values",
+        Faulty(|replica, event, output| {
+            if let Event::Message { message: Message::Prepare { ballot }, .. } = &event
+                && ballot.round.get() % 8 == 5
+            {
+                return;
+            }
+            replica.step(event, output);
+        }),
+    );
+}
+
+/// A replica that looks at the bytes of a command.
+#[test]
+fn a_fault_that_looks_at_a_command() {
+    found(
+        "other ballots, other values",
+        Faulty(|replica, event, output| {
+            replica.step(event, output);
+            output.records.retain(|record| match record {
+                Record::Accepted { values, .. } => values.iter().all(|value| match value {
+                    paxos::Value::Command(bytes) => bytes.len() < 9,
+                    paxos::Value::Noop => true,
+                }),
+                _ => true,
+            });
+        }),
+    );
+}
+
+/// A handler that looks at a part that the enumeration of two slots leaves out.
+#[test]
+fn a_fault_that_looks_at_what_it_should_not() {
+    found(
+        "parts that a handler does not look at",
+        Faulty(|replica, event, output| {
+            let known =
+                replica.parts().learner.chosen.iter().any(|(_, it)| *it == paxos::Value::Noop);
+            let confirms =
+                matches!(&event, Event::Message { message: Message::Confirm { .. }, .. });
+            if !(known && confirms) {
+                replica.step(event, output);
+            }
+        }),
+    );
+}
+
+/// The counterexample has no part that it does not need.
+#[test]
+fn a_counterexample_is_small() {
+    let shown = found(
+        "one slot of three nodes",
+        Faulty(|replica, event, output| {
+            // It promises a ballot below its promise, if it has voted.
+            let voted = replica.parts().acceptor.votes.iter().next().is_some();
+            replica.step(event, output);
+            if voted
+                && matches!(output.messages.last(), Some(it) if matches!(it.message, Message::Nack { .. }))
+            {
+                output.messages.pop();
+            }
+        }),
+    );
+    expect_test::expect![[r#"
+        model and replica differ: messages
+          node      n2 of 3 nodes, quorums 2 and 2
+          before    promised b2.1, voted s0=b1.1:noop, follows
+          input     Message { from: n1, message: Prepare { ballot: 1.1 } }
+          expected  Nack(b1.1, b2.1) to n1
+          got       no such message
+    "#]]
+    .assert_eq(&shown.to_string());
+}
