@@ -3,11 +3,13 @@
 use paxos_conformance::{
     run::Run,
     spaces::{
-        CLUSTER_REFINEMENTS, CLUSTER_REFINEMENTS_DEEP, DEEP, DEFAULT, KNOWN, Known, Space, Table,
+        CLUSTER_REFINEMENTS, CLUSTER_REFINEMENTS_DEEP, DEEP, DEFAULT, KNOWN, Known, MODEL_ONLY,
+        Space, Table,
     },
     verify::{Link, Verification, verify},
 };
 use paxos_model::{cluster::Bounds, specifications::shipped};
+use paxos_steps::spaces as steps;
 use paxos_validation::coverage::{Coverage, Kind};
 use verdict::{
     Interrupt, Verdict,
@@ -159,7 +161,9 @@ fn nothing_run_is_nothing_shown() {
 /// The parts that the spaces of the table must contain together.
 #[test]
 fn the_table_leaves_nothing_out_everywhere() {
-    let has = |what: fn(&Bounds) -> bool| DEFAULT.iter().any(|space| what(&space.bounds));
+    let has = |what: fn(&Bounds) -> bool| {
+        DEFAULT.iter().chain(MODEL_ONLY).any(|space| what(&space.bounds))
+    };
     assert!(has(|b| b.nacks && b.chosen && b.crashes.is_none() && b.ballots >= 3));
     assert!(has(|b| b.unsynced == 1 && b.slots > 1));
     assert!(has(|b| b.unsynced == 2));
@@ -169,8 +173,12 @@ fn the_table_leaves_nothing_out_everywhere() {
     assert!(has(|b| b.nodes == 5));
     assert!(has(|b| (b.phase1_quorum, b.phase2_quorum) == (3, 1)));
     assert!(has(|b| (b.phase1_quorum, b.phase2_quorum) == (1, 3)));
-    for space in
-        DEFAULT.iter().chain(DEEP).chain(CLUSTER_REFINEMENTS).chain(CLUSTER_REFINEMENTS_DEEP)
+    for space in DEFAULT
+        .iter()
+        .chain(MODEL_ONLY)
+        .chain(DEEP)
+        .chain(CLUSTER_REFINEMENTS)
+        .chain(CLUSTER_REFINEMENTS_DEEP)
     {
         assert!(space.bounds.validate().is_ok());
         assert!(space.states > 0 && space.transitions > 0, "{} is not pinned", space.bounds);
@@ -194,4 +202,19 @@ fn what_is_called_off_is_inconclusive() {
         assert!(row.complaints.is_empty(), "{row:?}");
     }
     assert!(verification.to_string().contains("a signal came, after "), "{verification}");
+}
+
+/// The link of steps checks its pins, and shows a counterexample of a faulty pin as a violation.
+#[test]
+fn steps_from_any_state_are_a_link() {
+    let small = steps::QUICK.iter().find(|space| space.shows == "a node alone");
+    let small = *small.expect("the table has it");
+    let checked = |space| verified(&Table { steps: vec![space], ..Table::default() }, 1);
+    let verification = checked(small);
+    assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
+    let text = laid_out(&verification, false, WIDTH);
+    assert!(text.contains("156 states, 5,928 cases"), "{text}");
+    let text = checked(steps::Space { pinned: (157, 5_928), ..small }).to_string();
+    assert!(text.contains("156 states where 157 are pinned"), "{text}");
+    assert!(text.contains("verdict: violated"), "{text}");
 }

@@ -53,7 +53,7 @@ impl Job {
             .chain(table.known.iter().copied().map(Self::Specification))
             .chain(refinements)
             .chain(table.cluster_refinements.iter().copied().map(Self::ClusterRefinement))
-            .chain(spaces().map(Self::Model))
+            .chain(spaces().chain(table.model_only.iter().copied()).map(Self::Model))
             .chain(spaces().map(Self::Lockstep))
             .chain(table.steps.iter().copied().map(Self::Steps))
             .chain(table.runs.iter().copied().map(Self::Run))

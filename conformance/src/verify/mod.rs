@@ -183,12 +183,13 @@ pub fn verify(table: &Table, threads: usize, interrupt: &Interrupt) -> Verificat
     });
     let mut rows = done.into_inner().expect("no thread panics while it holds this lock");
     let order = |row: &Row| {
-        let place = |bounds| table.spaces.iter().position(|space| Some(space.bounds) == bounds);
+        let mut spaces = table.spaces.iter().chain(&table.model_only);
+        let place = spaces.position(|space| Some(space.bounds) == row.bounds);
         let states = row.explored().map(|report| report.states);
         let of_steps = row
             .stepped()
             .and_then(|_| table.steps.iter().position(|space| space.shows == row.space));
-        (row.link, place(row.bounds), of_steps, states)
+        (row.link, place, of_steps, states)
     };
     rows.sort_by_key(order);
     compare_links(&mut rows);
