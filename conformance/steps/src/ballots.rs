@@ -1,8 +1,8 @@
 //! Ballots of which only the order and the owners matter.
 //!
-//! A step compares ballots, asks for owners, and asks for the next ballot of an owner. So one set of ballots stands for all sets
-//! with the same order and owners. A generator inserts each ballot into a chain: it is one of those that are there, or lies in
-//! one of the gaps. Each order of any number of ballots, equal ones included, arises in exactly one way.
+//! A step compares ballots, asks for owners, and asks for the next ballot of an owner. So one set of ballots stands for all
+//! sets with the same order and owners. A generator inserts each ballot into a chain: it is one of those that are there, or
+//! lies in one of the gaps. Each order of any number of ballots, equal ones included, arises in exactly one way.
 
 use paxos_model::cluster::node::unbounded::{Ballot, NodeId};
 

@@ -27,9 +27,9 @@ pub struct Shortest {
     pub before: String,
     /// The input.
     pub input: String,
-    /// What the model expects.
+    /// The part as the model expects it.
     pub expected: String,
-    /// What the replica does.
+    /// The part as the replica has it.
     pub got: String,
 }
 

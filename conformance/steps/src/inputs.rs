@@ -152,7 +152,7 @@ impl<C: Choices> Letter<'_, C> {
     fn sender(&mut self) -> NodeId {
         let Start { me, peers, .. } = &*self.start;
         if !self.is_wide() {
-            // Which peer it is matters only if the node counts it.
+            // A node that counts no answers does not tell its peers apart.
             let counts = !matches!(self.start.state.live.role, Role::Follower);
             return if counts { self.choices.of(peers) } else { peers[0] };
         }

@@ -1,9 +1,9 @@
 //! Logs of eight slots: the handlers that couple slots, one lemma for each.
 //!
-//! Most of a step looks at one slot at a time. The handlers of this module look at several, and each does so in one way: it
-//! walks slots in order and forms runs, or it looks for a slot with some property, or it compares with the end of the log. Two
-//! slots cannot show all of it: a run that goes across a slot in between needs three. So each lemma enumerates the logs of eight
-//! slots in which each slot is in one of the few conditions that its handler tells apart.
+//! Most of a step looks at one slot at a time. The handlers of this module look at several slots. Some walk slots in order and
+//! form runs. Some look for a slot with a property, and some compare a slot with the end of the log. Two slots cannot show all
+//! of it: a run that goes across a slot in between needs three. So each lemma enumerates the logs of eight slots in which each
+//! slot is in one of the few conditions that its handler tells apart.
 
 use std::sync::Arc;
 
@@ -37,7 +37,8 @@ pub enum Lemma {
     Votes,
     /// An acceptor with any vote in the promised ballot does not promise it again.
     Silence,
-    /// A new leader proposes in each slot below the end of the log that it does not know, the reported value or a no-op, in runs.
+    /// A new leader proposes in each slot below the end of the log that it does not know, the reported value or a no-op, in
+    /// runs.
     Adopts,
     /// A learner releases values up to the first gap.
     Releases,

@@ -1,10 +1,9 @@
 //! Every step of the production replica from any state, held against the model.
 //!
-//! The lockstep takes every transition of small clusters. This crate takes one step of one node, and begins at every state that
-//! satisfies the invariant of a node, reachable or not. A step only compares ballots, compares values, counts nodes and walks
-//! slots. So the orders of the few ballots of a state and an input stand for all ballots, a few names for all values, sets of
-//! one size for all such sets, and short logs for all logs. `docs/claims.md` says what is enumerated, what is sampled, and what
-//! is argued.
+//! The lockstep takes every transition of small clusters. This crate takes one step of one node, and begins at every state
+//! that satisfies the invariant of a node, reachable or not. A step only compares ballots, compares values, counts nodes and
+//! walks slots. So few names are enough. The order of the ballots of a state and an input stands for all ballots with that
+//! order, and short logs stand for all logs. `docs/claims.md` says what is enumerated, what is sampled, and what is argued.
 //!
 //! It says nothing about several nodes. That the steps of all nodes together keep agreement is the business of the model and of
 //! the proof.

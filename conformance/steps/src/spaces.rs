@@ -37,7 +37,7 @@ pub enum Cases {
 pub struct Space {
     /// The cases.
     pub cases: Cases,
-    /// What the space shows.
+    /// The claim that the space is there for.
     pub shows: &'static str,
     /// The number of states, and the number of cases.
     pub pinned: (u64, u64),
@@ -130,7 +130,7 @@ pub const DEEP: &[Space] = &[
 /// The result of a space.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// What the space shows.
+    /// The claim that the space is there for.
     pub shows: &'static str,
     /// The verdict.
     #[serde(flatten)]

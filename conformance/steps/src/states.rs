@@ -50,8 +50,8 @@ pub struct Size {
 pub enum Breadth {
     /// All.
     Whole,
-    /// All inputs. A reported ballot is ordered only relative to the report that the candidate has in the same slot, because the
-    /// handler compares it with no other.
+    /// All inputs. A reported ballot is ordered only relative to the report that the candidate has in the same slot, because
+    /// the handler compares it with no other.
     PerSlot,
     /// The inputs whose handlers look at what the log holds, in states without reads, which they do not look at
     /// ([`unseen`](crate::unseen)). Ballots are ordered only relative to those that the handler compares them with. Nothing is

@@ -1,4 +1,4 @@
-//! What the handler of an input does not look at.
+//! The parts of a state that the handler of an input does not look at.
 //!
 //! The enumeration of two slots leaves out what a handler cannot see. It varies no reads where the input is about slots, and it
 //! leaves out the inputs whose handlers do not look at what the log holds, because one slot has shown all of them. Here random
