@@ -19,6 +19,13 @@ pub(crate) fn contradicts<T>(claim: &'static str, facts: impl Into<String>) -> C
 
 /// The steps of a node are the steps of the model.
 pub const MODEL_STEP: &str = "a node takes the step of the model";
+/// The state of a node satisfies the invariant of the model.
+pub const STATE: &str = "the state of a node satisfies the invariant of one node";
+/// Each message that a node sends satisfies the invariant of messages.
+pub const MESSAGES: &str = "a node sends only messages that satisfy the invariant of messages";
+/// Each received message is one that the receiver can get, as far as the receiver knows.
+pub const FITS: &str =
+    "a message answers a message of its receiver, and contradicts no value that the receiver has";
 /// Durable records survive a crash.
 pub const DURABLE: &str =
     "a node that starts again has everything that was durable before it ended";
