@@ -1,9 +1,9 @@
 //! Compares one node under test with the model's node.
 //!
 //! A comparison covers the replica, its disk, the messages, the messages that leave before the records are durable, the values
-//! to apply, the answered and refused reads, and the wanted snapshots. States and messages must satisfy the invariants. It covers records only by their effect on the disk. It
-//! does not cover timers, nor the taken and refused proposals, which [`edges`](crate::edges) checks. The first difference ends
-//! the comparison.
+//! to apply, the answered and refused reads, and the wanted snapshots. States and messages must satisfy the invariants. A
+//! comparison covers records only by their effect on the disk. It does not cover timers, nor the taken and refused proposals,
+//! which [`edges`](crate::edges) checks. The first difference ends the comparison.
 
 use std::fmt;
 

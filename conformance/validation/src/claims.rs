@@ -23,9 +23,9 @@ pub const MODEL_STEP: &str = "a node takes the step of the model";
 pub const STATE: &str = "the state of a node satisfies the invariant of one node";
 /// Each message that a node sends satisfies the invariant of messages.
 pub const MESSAGES: &str = "a node sends only messages that satisfy the invariant of messages";
-/// Each received message is one that the receiver can get, as far as the receiver knows.
+/// Each received message fits the state of its receiver.
 pub const FITS: &str =
-    "a message answers a message of its receiver, and contradicts no value that the receiver has";
+    "an answer is to a message of its receiver, and no message contradicts a value of its receiver";
 /// Durable records survive a crash.
 pub const DURABLE: &str =
     "a node that starts again has everything that was durable before it ended";
