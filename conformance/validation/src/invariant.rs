@@ -219,7 +219,7 @@ fn contradicted(
         // No replica takes a batch that ends at the last slot of all.
         let batch = Some(step.batch(batch)).filter(|it| end(first, it.len() as u64) < u64::MAX);
         let batch = batch.into_iter().flat_map(|batch| batch.iter());
-        (first.0..).map(Slot).zip(batch)
+        batch.zip((first.0..).map(Slot)).map(|(value, at)| (at, value))
     };
     let (invariant, broken) = match message {
         Message::Accept { ballot, first, values: batch } => {
@@ -326,6 +326,9 @@ mod tests {
     use super::*;
     use crate::replica::Limits;
 
+    /// A sender, a receiver, and the message.
+    type Sent = (u64, Option<NodeId>, Message<BatchRef>);
+
     const MEMBERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
     const ME: NodeId = NodeId(1);
     const EMPTY: BatchRef = BatchRef(0);
@@ -385,7 +388,7 @@ mod tests {
         };
         let to_owner = Some(NodeId(2));
         let reports = |slots: &[u64]| slots.iter().map(|slot| report(*slot, command())).collect();
-        let letters: [&[(u64, Option<NodeId>, Message<BatchRef>)]; 8] = [
+        let letters: [&[Sent]; 8] = [
             &[(4, None, Message::Prepare { ballot: ballot(1, 4) })],
             &[
                 (2, None, Message::Prepare { ballot: own }),
@@ -487,6 +490,7 @@ mod tests {
                 accepted(u64::MAX),
                 Fit::AnswersNothing("it has proposed nothing in that slot"),
             ),
+            (leads(), Message::Learned { first: paxos::Slot(u64::MAX), values: NOOP }, Fit::Fits),
             (leads(), confirmed(1), Fit::AnswersNothing("it has not begun that round")),
             (campaigns(), accepted(1), Fit::AnswersNothing("it does not lead yet")),
             (

@@ -235,6 +235,7 @@ mod tests {
     };
 
     type State = Live<Unbounded>;
+    type Start = fn() -> State;
     type Change = fn(&mut State);
 
     const ME: NodeId = NodeId(1);
@@ -242,8 +243,8 @@ mod tests {
     const LOW: Ballot = Ballot { round: 1, owner: ME };
     const HIGH: Ballot = Ballot { round: 2, owner: ME };
 
-    fn vote(ballot: Ballot) -> Option<Vote<Unbounded>> {
-        Some(Vote { ballot, value: Value::Noop })
+    fn vote(ballot: Ballot) -> Vote<Unbounded> {
+        Vote { ballot, value: Value::Noop }
     }
 
     fn set(nodes: &[NodeId]) -> NodeSet {
@@ -253,7 +254,7 @@ mod tests {
     /// Returns a node that has promised `HIGH`, and has voted for `LOW` in slot 1. It has trimmed slot 0.
     fn follower() -> State {
         let mut votes = Log::default();
-        votes.put(Slot(1), vote(LOW));
+        votes.put(Slot(1), Some(vote(LOW)));
         let acceptor = Acceptor { promised: Some(HIGH), votes, trimmed: Slot(1) };
         Live { acceptor, ..Live::default() }
     }
@@ -269,7 +270,7 @@ mod tests {
     /// Returns the same node as a leader that has proposed in slot 1, and confirms a read.
     fn leader() -> State {
         let mut leader = follower();
-        leader.acceptor.votes.put(Slot(1), vote(HIGH));
+        leader.acceptor.votes.put(Slot(1), Some(vote(HIGH)));
         let mut votes = Log::default();
         votes.put(Slot(1), set(&[ME]));
         let under_way = Some(Round { heard: set(&[ME]), index: Slot(2) });
@@ -305,7 +306,7 @@ mod tests {
     /// The changes of a state, in the order of the conjuncts. Each breaks one conjunct, and no other.
     #[test]
     fn each_conjunct_can_fail_alone() {
-        let changes: [(fn() -> State, &[Change]); 11] = [
+        let changes: [(Start, &[Change]); 11] = [
             (follower, &[|it| it.acceptor.promised = None]),
             (
                 follower,
@@ -316,16 +317,14 @@ mod tests {
             ),
             (candidate, &[|it| it.acceptor.promised = Some(Ballot { round: 2, owner: OTHER })]),
             (candidate, &[|it| *reports(it).0 = NodeSet::default()]),
-            (candidate, &[|it| reports(it).1.put(Slot(2), vote(HIGH))]),
+            (candidate, &[|it| reports(it).1.put(Slot(2), Some(vote(HIGH)))]),
             (
                 candidate,
                 &[
                     |it| *reports(it).1 = Log::default(),
                     |it| {
-                        it.acceptor.votes.put(
-                            Slot(1),
-                            Some(Vote { ballot: LOW, value: Value::Command([1].into()) }),
-                        )
+                        let value = Value::Command([1].into());
+                        it.acceptor.votes.put(Slot(1), Some(Vote { ballot: LOW, value }));
                     },
                 ],
             ),
@@ -348,7 +347,7 @@ mod tests {
             (
                 leader,
                 &[|it| {
-                    it.acceptor.votes.put(Slot(1), vote(LOW));
+                    it.acceptor.votes.put(Slot(1), Some(vote(LOW)));
                     *counts(it).0 = Log::default();
                 }],
             ),
