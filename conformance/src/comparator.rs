@@ -1,18 +1,20 @@
 //! Compares one node under test with the model's node.
 //!
 //! A comparison covers the replica, its disk, the messages, the messages that leave before the records are durable, the values
-//! to apply, the answered and refused reads, and the wanted snapshots. It covers records only by their effect on the disk. It
-//! does not cover timers, nor the taken and refused proposals, which [`edges`](crate::edges) checks. The first difference ends
-//! the comparison.
+//! to apply, the answered and refused reads, and the wanted snapshots. States and messages must satisfy the invariants. A
+//! comparison covers records only by their effect on the disk. It does not cover timers, nor the taken and refused proposals,
+//! which [`edges`](crate::edges) checks. The first difference ends the comparison.
 
 use std::fmt;
 
 use paxos::{Envelope, Event, Message, Output, Record, To};
-use paxos_model::cluster::state::{
-    Acceptor, Input, Live, Message as ModelMessage, NodeId, Role, Step,
+use paxos_model::cluster::{
+    node::invariant,
+    state::{Acceptor, Input, Live, Message as ModelMessage, NodeId, Role, Step},
 };
-use paxos_steps::panics::silently;
+use paxos_steps::{panics::silently, reachable};
 use paxos_store::Memory;
+use paxos_validation::invariant::Fit;
 
 use crate::{
     mutants::TestedReplica,
@@ -48,6 +50,9 @@ pub struct Comparator<'a> {
     pub projection: &'a Projection,
     /// The node.
     pub node: NodeId,
+    /// True if the states and messages must satisfy the [invariants](paxos_steps::reachable). A mutant may leave them, and
+    /// the comparison must find it.
+    pub invariants: bool,
 }
 
 fn says_trimmed(envelope: &Envelope) -> bool {
@@ -92,7 +97,48 @@ impl Comparator<'_> {
         let mut output = Output::default();
         silently(|| replica.step(event, &mut output))
             .or_else(|panic| self.differ("taking the step", "takes it", panic))?;
+        self.sent_invariant(replica, &output)?;
         Ok(output)
+    }
+
+    /// Checks the invariant of each message that a replica sends.
+    fn sent_invariant(&self, replica: &TestedReplica, output: &Output) -> Checked {
+        let config = replica.parts().config;
+        for Envelope { to, message } in output.messages.iter().filter(|_| self.invariants) {
+            if let Some(claim) = reachable::broken_by_message(config, config.id, *to, message) {
+                return self.differ("invariant of messages", claim, (to, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the relation of an event of the model to the replica, before the replica takes it.
+    fn fits(&self, tested: &TestedNode, event: &Event) -> Checked {
+        let Event::Message { from, message } = event else { return Ok(()) };
+        if !self.invariants {
+            return Ok(());
+        }
+        let (parts, to) = (tested.replica().parts(), To::Node(real_node(self.node)));
+        if let Some(claim) = reachable::broken_by_message(parts.config, *from, to, message) {
+            return self.differ("invariant of a received message", claim, (from, message));
+        }
+        match reachable::fit(parts, event) {
+            Ok(Fit::Fits) => Ok(()),
+            Ok(misfit) => self.differ("fit of a received message", misfit, (from, message)),
+            Err(unmapped) => self.differ("the replica", "nothing like it", unmapped.to_string()),
+        }
+    }
+
+    /// Checks the invariant of the state of the model's node.
+    fn state_invariant(&self, live: &Live) -> Checked {
+        let limits = self.projection.bounds();
+        let node = invariant::Node { me: self.node, limits, live };
+        match invariant::broken(&node) {
+            Some(conjunct) if self.invariants => {
+                self.differ("invariant of the state", conjunct.claim, live)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes a step that changes the model's node, and compares its whole result.
@@ -112,6 +158,7 @@ impl Comparator<'_> {
     ) -> Checked<TestedNode> {
         let mut replica = tested.replica().clone();
         let event = self.projection.event(self.node, input);
+        self.fits(tested, &event)?;
         let output = self.run(&mut replica, event.clone())?;
         let mut again = tested.replica().clone();
         let output_again = self.run(&mut again, event)?;
@@ -159,6 +206,7 @@ impl Comparator<'_> {
     ) -> Checked {
         let mut replica = tested.replica().clone();
         let event = self.projection.event(self.node, input);
+        self.fits(tested, &event)?;
         let output = self.run(&mut replica, event)?;
         self.unchanged(tested, &replica, &output)?;
         self.compare(&replica, before, input, expected, output)
@@ -306,7 +354,7 @@ impl Comparator<'_> {
         self.same("the disk", durable, &image)
     }
 
-    /// Compares the replica with the state of the model's node.
+    /// Compares the replica with the state of the model's node, which must satisfy the invariant.
     ///
     /// # Errors
     /// Returns the first part that differs.
@@ -319,7 +367,8 @@ impl Comparator<'_> {
         if live.role != expected.role {
             return self.differ("role", expected, live);
         }
-        self.same("chosen", &expected.chosen, &live.chosen)
+        self.same("chosen", &expected.chosen, &live.chosen)?;
+        self.state_invariant(expected)
     }
 
     fn compare(

@@ -6,6 +6,8 @@
 //! - An input that changes nothing in the model is delivered to the replica, too, and must change nothing.
 //! - A batch is delivered as a whole and by parts. A chosen value is announced with and without the value.
 //! - The messages that a node sends again were sent before.
+//! - The states satisfy the invariant of one node, and the messages that of messages and of their receivers. A mutant may
+//!   break them.
 //! - Inputs that the model does not have are tried on each distinct node after an input ([`edges`]).
 //!
 //! A difference becomes part of the state. So the search finds the shortest path to it, as to any other counterexample. A
@@ -151,7 +153,7 @@ impl Lockstep {
     }
 
     pub(crate) fn comparator(&self, node: NodeId) -> Comparator<'_> {
-        Comparator { projection: &self.projection, node }
+        Comparator { projection: &self.projection, node, invariants: self.mutant.is_none() }
     }
 
     /// Takes a step of the model with the node under test, and returns the node on both sides after the step.

@@ -75,6 +75,11 @@ impl Projection {
         Self { bounds }
     }
 
+    /// The bounds.
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
     /// Returns true if the space has reads.
     pub fn reads(&self) -> bool {
         self.bounds.reads > 0

@@ -16,6 +16,7 @@
 //! - [`states`] and [`inputs`]: all states within the invariant, and all inputs.
 //! - [`check`]: the claims about one step. [`panics`]: a step that panics is a finding.
 //! - [`lemmas`]: handlers that couple slots. [`node_sets`]: sets of any size.
+//! - [`reachable`]: production messages and replicas of a run, held against the invariants.
 //! - [`renaming`] and [`unseen`]: why a few ballots and values are enough, tested.
 //! - [`enumeration`]: runs over all cases, or over random ones. [`counterexample`]: what people see.
 //! - [`spaces`]: the table of what is checked, with pinned counts.
@@ -29,6 +30,7 @@ pub mod inputs;
 pub mod lemmas;
 pub mod node_sets;
 pub mod panics;
+pub mod reachable;
 pub mod renaming;
 pub mod spaces;
 pub mod states;

@@ -19,6 +19,13 @@ pub(crate) fn contradicts<T>(claim: &'static str, facts: impl Into<String>) -> C
 
 /// The steps of a node are the steps of the model.
 pub const MODEL_STEP: &str = "a node takes the step of the model";
+/// The state of a node satisfies the invariant of the model.
+pub const STATE: &str = "the state of a node satisfies the invariant of one node";
+/// Each message that a node sends satisfies the invariant of messages.
+pub const MESSAGES: &str = "a node sends only messages that satisfy the invariant of messages";
+/// Each received message fits the state of its receiver.
+pub const FITS: &str =
+    "an answer is to a message of its receiver, and no message contradicts a value of its receiver";
 /// Durable records survive a crash.
 pub const DURABLE: &str =
     "a node that starts again has everything that was durable before it ended";

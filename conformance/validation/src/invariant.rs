@@ -12,7 +12,7 @@ use paxos_model::cluster::node::{
     unbounded::Unbounded,
     universe::SlotMap as _,
 };
-use paxos_recording::frame::{BatchRef, Message, Report, Step};
+use paxos_recording::frame::{self, BatchRef, Message, Report, Step};
 
 use crate::{
     replica::Replica,
@@ -117,7 +117,7 @@ pub const MESSAGES: &[Conjunct] = &[
     },
 ];
 
-/// Returns the first claim about a message alone that it breaks.
+/// Returns the first claim about a message alone that the message breaks.
 pub fn broken(letter: Letter<'_>) -> Option<Conjunct> {
     MESSAGES.iter().find(|conjunct| !(conjunct.holds)(letter)).copied()
 }
@@ -212,34 +212,38 @@ fn contradicted(
     step: &Step,
     values: &impl Values,
 ) -> Option<&'static str> {
-    let other = |known: Option<Value>, value: &Value| known.is_some_and(|known| known != *value);
+    let other = |known: Option<Value>, at: Slot, recorded: &frame::Value| {
+        known.is_some_and(|known| known != values.value(at, recorded))
+    };
     let slots = |first: paxos::Slot, batch: BatchRef| {
         // No replica takes a batch that ends at the last slot of all.
         let batch = Some(step.batch(batch)).filter(|it| end(first, it.len() as u64) < u64::MAX);
         let batch = batch.into_iter().flat_map(|batch| batch.iter());
-        batch.zip((first.0..).map(Slot)).map(|(it, at)| (at, values.value(at, it)))
+        batch.zip((first.0..).map(Slot)).map(|(value, at)| (at, value))
     };
     let (invariant, broken) = match message {
         Message::Accept { ballot, first, values: batch } => {
             let of_vote = |at| value_of(replica, at, said::ballot(*ballot));
-            let broken = slots(*first, *batch).any(|(at, value)| other(of_vote(at), &value));
+            let broken = slots(*first, *batch).any(|(at, value)| other(of_vote(at), at, value));
             ("one-value-per-ballot", broken)
         }
         Message::Promise { reports, .. } => {
             let clashes = |report: &Report| {
                 let at = said::slot(report.slot);
-                let known = value_of(replica, at, said::ballot(report.ballot));
-                other(known, &values.value(at, &report.value))
+                other(value_of(replica, at, said::ballot(report.ballot)), at, &report.value)
             };
             ("one-value-per-ballot", reports.iter().any(clashes))
         }
         Message::Learned { first, values: batch } => {
             let mut learned = slots(*first, *batch);
-            ("agreement", learned.any(|(at, value)| other(replica.chosen(at), &value)))
+            ("agreement", learned.any(|(at, value)| other(replica.chosen(at), at, value)))
         }
         Message::Chosen { ballot, first, count } => {
             let mut votes = votes_in(replica, said::ballot(*ballot), first.0..end(*first, *count));
-            ("agreement", votes.any(|(at, vote)| other(replica.chosen(at), &vote.value)))
+            let differs = |(at, vote): (Slot, Vote<Unbounded>)| {
+                replica.chosen(at).is_some_and(|known| known != vote.value)
+            };
+            ("agreement", votes.any(differs))
         }
         _ => return None,
     };
@@ -296,13 +300,209 @@ fn value_of(replica: &Replica, slot: Slot, ballot: Ballot) -> Option<Value> {
     votes.into_iter().flatten().find(|vote| vote.ballot == ballot).map(|vote| vote.value)
 }
 
-/// Returns the votes in this ballot in these slots.
+/// Returns the votes in this ballot in these slots. The slots after the end of the log have none, and are not looked at.
 fn votes_in(
     replica: &Replica,
     ballot: Ballot,
     slots: Range<u64>,
 ) -> impl Iterator<Item = (Slot, Vote<Unbounded>)> {
-    let votes = replica.live().acceptor.votes.filled();
-    let votes = votes.filter_map(|(slot, vote)| Some((slot, vote?)));
-    votes.filter(move |(slot, vote)| vote.ballot == ballot && slots.contains(&slot.0))
+    let acceptor = replica.acceptor();
+    let slots = slots.start.max(acceptor.trimmed.0)..slots.end.min(replica.log_end().0);
+    let votes = slots.map(Slot).filter_map(|slot| Some((slot, acceptor.votes.at(slot)?)));
+    votes.filter(move |(_, vote)| vote.ballot == ballot)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use paxos_model::cluster::node::{
+        rules::Rules,
+        state::{Acceptor, Live, Reads},
+        unbounded::{Log, Membership, NodeSet},
+        universe::Set as _,
+    };
+
+    use super::*;
+    use crate::replica::Limits;
+
+    /// A sender, a receiver, and the message.
+    type Sent = (u64, Option<NodeId>, Message<BatchRef>);
+
+    const MEMBERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+    const ME: NodeId = NodeId(1);
+    const EMPTY: BatchRef = BatchRef(0);
+    const COMMAND: BatchRef = BatchRef(1);
+    const NOOP: BatchRef = BatchRef(2);
+    const FIRST: paxos::Slot = paxos::Slot(0);
+
+    fn ballot(round: u64, node: u32) -> paxos::Ballot {
+        paxos::Ballot::new(round, paxos::NodeId(node)).expect("rounds begin at 1")
+    }
+
+    fn report(slot: u64, value: frame::Value) -> Report {
+        Report { slot: paxos::Slot(slot), ballot: ballot(1, 2), value }
+    }
+
+    fn command() -> frame::Value {
+        frame::Value::Command("v".into())
+    }
+
+    struct Plain;
+
+    impl Values for Plain {
+        fn value(&self, _: Slot, value: &frame::Value) -> Value {
+            match value {
+                frame::Value::Command(bytes) => Value::Command((&**bytes).into()),
+                _ => Value::Noop,
+            }
+        }
+    }
+
+    /// Returns the step in which a node receives a message.
+    fn step(from: NodeId, message: &Message<BatchRef>) -> Step {
+        let event =
+            frame::Event::Message { from: paxos::NodeId(from.0 as u32), message: message.clone() };
+        let batches = [vec![], vec![command()], vec![frame::Value::Noop]].map(Into::into).into();
+        Step {
+            event,
+            batches,
+            records: Vec::new(),
+            messages: Vec::new(),
+            chosen: Vec::new(),
+            taken: Vec::new(),
+            refused: Vec::new(),
+            reads: Vec::new(),
+            fetch: Vec::new(),
+        }
+    }
+
+    /// The messages, each with its sender and receiver, in the order of the conjuncts. Each breaks one conjunct, and no other.
+    #[test]
+    fn each_conjunct_can_fail_alone() {
+        let (own, low) = (ballot(2, 1), ballot(1, 1));
+        let promise = |trimmed, reports| Message::Promise {
+            ballot: ballot(2, 2),
+            trimmed: paxos::Slot(trimmed),
+            reports,
+        };
+        let to_owner = Some(NodeId(2));
+        let reports = |slots: &[u64]| slots.iter().map(|slot| report(*slot, command())).collect();
+        let letters: [&[Sent]; 8] = [
+            &[(4, None, Message::Prepare { ballot: ballot(1, 4) })],
+            &[
+                (2, None, Message::Prepare { ballot: own }),
+                (2, None, Message::Heartbeat { ballot: own, chosen_below: FIRST }),
+            ],
+            &[
+                (1, None, promise(0, vec![])),
+                (1, Some(NodeId(3)), promise(0, vec![])),
+                (2, to_owner, promise(0, vec![])),
+            ],
+            &[(
+                1,
+                to_owner,
+                Message::Promise { ballot: ballot(1, 2), trimmed: FIRST, reports: reports(&[0]) },
+            )],
+            &[
+                (1, to_owner, promise(0, reports(&[1, 0]))),
+                (1, to_owner, promise(0, reports(&[1, 1]))),
+                (1, to_owner, promise(1, reports(&[0, 1]))),
+            ],
+            &[
+                (2, Some(ME), Message::Nack { ballot: own, promised: low }),
+                (2, Some(ME), Message::Nack { ballot: own, promised: own }),
+                (2, Some(ME), Message::Nack { ballot: own, promised: ballot(3, 4) }),
+            ],
+            &[
+                (1, None, Message::Accept { ballot: own, first: FIRST, values: EMPTY }),
+                (1, None, Message::Learned { first: FIRST, values: EMPTY }),
+                (2, Some(ME), Message::Accepted { ballot: own, first: FIRST, count: 0 }),
+                (1, None, Message::Chosen { ballot: own, first: FIRST, count: 0 }),
+            ],
+            &[
+                (1, None, Message::Confirm { ballot: own, round: 0 }),
+                (2, Some(ME), Message::Confirmed { ballot: own, round: 0 }),
+            ],
+        ];
+        for (conjunct, letters) in MESSAGES.iter().zip(letters) {
+            for (from, to, message) in letters {
+                let (from, to) = (NodeId(*from), *to);
+                let step = step(from, message);
+                let letter = Letter { members: &MEMBERS, from, to, message, step: &step };
+                let all = MESSAGES.iter().filter(|conjunct| !(conjunct.holds)(letter));
+                let all: Vec<_> = all.map(|conjunct| conjunct.claim).collect();
+                assert_eq!(all, [conjunct.claim], "{message:?}");
+                assert_eq!(broken(letter).map(|it| it.claim), Some(conjunct.claim));
+            }
+        }
+    }
+
+    /// Returns a node that has promised its ballot of round 2. It has voted for a command there in slot 0, and knows that the
+    /// command is chosen.
+    fn replica(role: Role<Unbounded>) -> Replica {
+        let limits = Membership::new(MEMBERS, 2, 2).expect("quorums intersect");
+        let rules = Rules { limits, bug: None };
+        let (in_flight_max, slots_ahead_max, batch_slots_max) = (9, 9, 9);
+        let nodes = MEMBERS.to_vec();
+        let limits = Limits { nodes, in_flight_max, slots_ahead_max, batch_slots_max };
+        let value = Plain.value(Slot(0), &command());
+        let (mut votes, mut chosen) = (Log::default(), Log::default());
+        votes.put(Slot(0), Some(Vote { ballot: said::ballot(ballot(2, 1)), value: value.clone() }));
+        chosen.put(Slot(0), Some(value));
+        let promised = Some(said::ballot(ballot(2, 1)));
+        let acceptor = Acceptor { promised, votes, trimmed: Slot(0) };
+        let live = Live { acceptor, role, chosen };
+        Replica::at(ME, rules, Arc::new(limits), live, (Vec::new(), Vec::new()))
+    }
+
+    #[test]
+    fn a_message_can_fail_to_fit_its_receiver() {
+        let leads = || Role::Leader { votes: Log::default(), reads: Reads::default() };
+        let campaigns = || {
+            let mut reported = Log::default();
+            let vote = Vote { ballot: said::ballot(ballot(1, 2)), value: Value::Noop };
+            reported.put(Slot(1), Some(vote));
+            Role::Candidate { heard: NodeSet::of(ME), reported, trimmed: Slot(0) }
+        };
+        let own = ballot(2, 1);
+        let accept = |values| Message::Accept { ballot: own, first: FIRST, values };
+        let learned = |values| Message::Learned { first: FIRST, values };
+        let accepted = |count| Message::Accepted { ballot: own, first: FIRST, count };
+        let promise = |ballot, value| Message::Promise {
+            ballot,
+            trimmed: FIRST,
+            reports: vec![report(1, value)],
+        };
+        let confirmed = |round| Message::Confirmed { ballot: own, round };
+        let [values, chosen] = ["one-value-per-ballot", "agreement"].map(Fit::Contradicts);
+        let cases = [
+            (leads(), accept(COMMAND), Fit::Fits),
+            (leads(), accept(NOOP), values),
+            (campaigns(), promise(own, frame::Value::Noop), Fit::Fits),
+            (campaigns(), promise(own, command()), values),
+            (Role::Follower, learned(COMMAND), Fit::Fits),
+            (Role::Follower, learned(NOOP), chosen),
+            (leads(), accepted(1), Fit::Fits),
+            (leads(), accepted(2), Fit::AnswersNothing("it has proposed nothing in that slot")),
+            (
+                leads(),
+                accepted(u64::MAX),
+                Fit::AnswersNothing("it has proposed nothing in that slot"),
+            ),
+            (leads(), Message::Learned { first: paxos::Slot(u64::MAX), values: NOOP }, Fit::Fits),
+            (leads(), confirmed(1), Fit::AnswersNothing("it has not begun that round")),
+            (campaigns(), accepted(1), Fit::AnswersNothing("it does not lead yet")),
+            (
+                Role::Follower,
+                promise(ballot(3, 1), command()),
+                Fit::AnswersNothing("it has not begun that ballot"),
+            ),
+        ];
+        for (role, message, expected) in cases {
+            let step = step(NodeId(2), &message);
+            let found = fit(&replica(role), ME, &message, &step, &Plain);
+            assert_eq!(found, expected, "{message:?}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 use std::{ops::Range, sync::Arc};
 
 use paxos_model::cluster::node::{
+    invariant::{self, Conjunct, Node},
     message::Message as ModelMessage,
     rules::Rules,
     state::{Acceptor, Live, Role, Vote},
@@ -179,6 +180,21 @@ impl Replica {
         turn.finish()
     }
 
+    /// The node.
+    pub fn id(&self) -> NodeId {
+        self.me
+    }
+
+    /// All nodes of the cluster.
+    pub fn members(&self) -> &[NodeId] {
+        &self.limits.nodes
+    }
+
+    /// Returns the first conjunct of the invariant that the state breaks.
+    pub fn broken(&self) -> Option<Conjunct<Unbounded>> {
+        invariant::broken(&Node { me: self.me, limits: &self.rules.limits, live: &self.live })
+    }
+
     fn leads(&self) -> bool {
         matches!(self.live.role, Role::Leader { .. })
     }
@@ -191,9 +207,10 @@ impl Replica {
     }
 
     /// Returns the slot after the last one that has a vote or a known chosen value.
-    fn log_end(&self) -> Slot {
-        let end =
-            |slot: Option<Slot>| slot.map_or(self.live.acceptor.trimmed, |Slot(n)| Slot(n + 1));
+    pub fn log_end(&self) -> Slot {
+        let end = |slot: Option<Slot>| {
+            slot.map_or(self.live.acceptor.trimmed, |Slot(n)| Slot(n.saturating_add(1)))
+        };
         let voted = self.live.acceptor.votes.filled().next_back().map(|(slot, _)| slot);
         let known = self.live.chosen.filled().next_back().map(|(slot, _)| slot);
         end(voted).max(end(known))

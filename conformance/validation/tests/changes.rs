@@ -17,7 +17,10 @@ use paxos_recording::{
     },
     identity::{AnswerId, Digest, MessageId, StateId, ValueId},
 };
-use paxos_validation::order::Validator;
+use paxos_validation::{
+    claims::{AFTER_RECORDS, FITS, STATE},
+    order::Validator,
+};
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 use support::{Run, read, record, validate, write};
@@ -428,7 +431,7 @@ fn a_departure_before_the_sync() {
             write(&changed, directory.path());
             let report = validate(directory.path());
             let claim = report.violation.as_ref().map(|it| it.contradiction.claim);
-            assert_eq!(claim, Some(paxos_validation::claims::AFTER_RECORDS), "{report}");
+            assert_eq!(claim, Some(AFTER_RECORDS), "{report}");
             found += 1;
         }
     }
@@ -520,6 +523,51 @@ fn a_missing_node_is_no_violation() {
         let Verdict::Inconclusive { why } = report.verdict else { panic!("{:?}", report.verdict) };
         assert_eq!(why, format!("node {missing} has no recording"));
     }
+}
+
+/// A node without a recording is believed to have sent each message that arrives. The receiver has done nothing that these
+/// messages could answer.
+#[test]
+fn an_answer_that_nothing_asked_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut run = recorded(directory.path());
+    run.retain(|start, _| start.node != NodeId(5));
+    let mut found = 0;
+    for (start, frames) in &run {
+        let place = frames.iter().position(|body| match body {
+            Body::Step(step) => matches!(
+                &step.event,
+                Event::Message { from: NodeId(5), message: Message::Accepted { .. } }
+            ),
+            _ => false,
+        });
+        let Some(place) = place else { continue };
+        let mut changed = run.clone();
+        let body = &mut changed.get_mut(start).expect("it is there")[place];
+        let Some((_, Message::Accepted { ballot, .. })) = message(body) else { continue };
+        *ballot = Ballot::new(1 << 40, ballot.node).expect("not zero");
+        write(&changed, directory.path());
+        let report = validate(directory.path());
+        let claim = report.violation.as_ref().map(|violation| violation.contradiction.claim);
+        assert_eq!(claim, Some(FITS), "{report}");
+        found += 1;
+    }
+    assert!(found > 0, "some node counts a vote of the missing node");
+}
+
+/// Without the frames before, a recovered state is believed. It must still be one that a node can reach.
+#[test]
+fn a_first_state_that_no_node_reaches() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut run = recorded(directory.path());
+    let frames = run.values_mut().next().expect("there is a start");
+    let Body::Start(start) = &mut frames[0] else { panic!("a recording begins with a start") };
+    let ballot = Ballot::new(1, start.node).expect("not zero");
+    start.votes.push(Report { slot: Slot(0), ballot, value: Value::Noop });
+    write(&run, directory.path());
+    let report = validate(directory.path());
+    let claim = report.violation.as_ref().map(|violation| violation.contradiction.claim);
+    assert_eq!(claim, Some(STATE), "{report}");
 }
 
 #[test]

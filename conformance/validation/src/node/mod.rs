@@ -92,6 +92,8 @@ struct Running {
     boot: Option<u128>,
     /// The number of steps so far.
     steps: u64,
+    /// The number of steps since the invariant of the state was checked.
+    unchecked: u64,
     pending: Vec<Pending>,
     produced: VecDeque<Produced>,
     /// The values that steps have released, until the records of these steps are durable.

@@ -6,7 +6,7 @@ use paxos::Slot;
 use paxos_model::cluster::node::{state::Acceptor, unbounded::Unbounded, universe::SlotMap as _};
 use paxos_recording::frame::Start;
 
-use super::{Doubt, Node, Pending, Running, Shared};
+use super::{Doubt, Node, Pending, Running, Shared, step::state_invariant};
 use crate::{
     claims::{Checked, DURABLE, FORM, RECORDED, TRIMS, contradicts},
     coverage::{Coverage, Kind},
@@ -82,11 +82,13 @@ impl Node {
         let Some(replica) = Replica::start(start, recovered) else {
             return contradicts(FORM, "the quorums of the configuration are impossible");
         };
+        state_invariant(&replica)?;
         (self.incarnation, self.lost) = (start.incarnation, false);
         self.running = Some(Running {
             replica,
             boot: start.boot,
             steps: 0,
+            unchecked: 0,
             pending: Vec::new(),
             produced: VecDeque::new(),
             claimed: Vec::new(),

@@ -5,17 +5,26 @@ use paxos_recording::frame::{BatchRef, Event, Message, Record, Step};
 
 use super::{Pending, Produced, Running, Shared};
 use crate::{
-    claims::{Checked, MODEL_STEP, SENT_BEFORE, TRIMS, contradicts},
+    claims::{Checked, FITS, MESSAGES, MODEL_STEP, SENT_BEFORE, STATE, TRIMS, contradicts},
     comparison::compare,
     history::History,
+    invariant::{self, Fit, Letter},
+    replica::{Change, Replica},
     said,
 };
+
+/// The least number of steps from one check of the state to the next.
+const STEPS_BETWEEN_CHECKS: u64 = 64;
 
 impl Running {
     /// Takes a step.
     pub(super) fn step(&mut self, step: &Step, shared: &mut Shared) -> Checked {
-        if let Event::Message { message, .. } = &step.event {
+        if let Event::Message { from, message } = &step.event {
             received_values(step, message, &shared.history)?;
+            // A replica ignores the messages of strangers.
+            if shared.members.contains(from) {
+                fits(&self.replica, step, message, &shared.history)?;
+            }
         }
         if let Event::Snapshot { below } = step.event {
             let durable = self.snapshots.iter().map(|(below, _)| *below).max().unwrap_or_default();
@@ -31,6 +40,8 @@ impl Running {
         self.steps += 1;
         let votes = compare(step, &expected, &self.replica, &shared.history)
             .or_else(|difference| contradicts(MODEL_STEP, difference.to_string()))?;
+        self.satisfies_invariant(&expected.change)?;
+        sent_invariant(&self.replica, step)?;
         for (slot, ballot) in &votes {
             if let Some(vote) = self.replica.acceptor().votes.at(*slot) {
                 shared.history.proposes(*slot, *ballot, &vote.value)?;
@@ -61,6 +72,61 @@ impl Running {
         }
         Ok(())
     }
+
+    /// Checks the invariant of the state after some of the steps.
+    ///
+    /// A check looks at each slot of the log that is not trimmed. So it is made once in as many steps as the log has slots.
+    /// Then each step has a constant share of the cost, and the time of a validation stays linear in the length of the run. A
+    /// check of a short log costs as much as ten steps, and so short logs are checked at most once in 64 steps. A check is also
+    /// made after each step that changes the promise, because an election begins or ends there. Promises report the whole log,
+    /// so that an election looks at each slot anyway.
+    ///
+    /// A state that breaks the invariant between two checks can be missed. The purpose is to show that the invariant is not too
+    /// strong. Faults of a node contradict other claims.
+    fn satisfies_invariant(&mut self, change: &Change) -> Checked {
+        self.unchecked += 1;
+        let trimmed = self.replica.acceptor().trimmed.0;
+        let length = self.replica.log_end().0.saturating_sub(trimmed);
+        if change.promised.is_none() && self.unchecked < length.max(STEPS_BETWEEN_CHECKS) {
+            return Ok(());
+        }
+        self.unchecked = 0;
+        state_invariant(&self.replica)
+    }
+}
+
+/// Checks the invariant of the state of a replica.
+pub(super) fn state_invariant(replica: &Replica) -> Checked {
+    match replica.broken() {
+        None => Ok(()),
+        Some(conjunct) => contradicts(
+            STATE,
+            format!("this is broken: {}; {}", conjunct.claim, replica.describe()),
+        ),
+    }
+}
+
+/// Checks the invariant of each message that a step sends.
+fn sent_invariant(replica: &Replica, step: &Step) -> Checked {
+    let (members, from) = (replica.members(), replica.id());
+    for (to, message) in &step.messages {
+        let to = said::receiver(*to);
+        if let Some(conjunct) = invariant::broken(Letter { members, from, to, message, step }) {
+            let facts = format!("{message:?} is sent; this is broken: {}", conjunct.claim);
+            return contradicts(MESSAGES, facts);
+        }
+    }
+    Ok(())
+}
+
+/// Checks the relation of a received message to the replica, before the replica takes the message.
+fn fits(replica: &Replica, step: &Step, message: &Message<BatchRef>, history: &History) -> Checked {
+    let facts = match invariant::fit(replica, replica.id(), message, step, history) {
+        Fit::Fits => return Ok(()),
+        Fit::AnswersNothing(why) => format!("it answers nothing of the node: {why}"),
+        Fit::Contradicts(invariant) => format!("this invariant is broken: {invariant}"),
+    };
+    contradicts(FITS, format!("{message:?} arrives; {facts}; {}", replica.describe()))
 }
 
 /// Compares the values of a received message with those that were proposed or chosen.

@@ -5,6 +5,13 @@
 //! conjuncts, and so shows that they are inductive. It also checks that no state of an explored cluster or of a recorded run
 //! breaks one, so that they are not too strong.
 //!
+//! No conjunct follows from the others. Two further claims do:
+//!
+//! - A candidate has not voted in its ballot. Its reports include a vote that is as high as its own vote, and are below the
+//!   ballot.
+//! - The barrier of a leader is not above the end of its log. The slot at the end would be below the barrier, and neither
+//!   proposed nor known to be chosen.
+//!
 //! The conjuncts do not say everything about reachable states. Two nodes can each satisfy them and contradict each other.
 
 use super::{
@@ -36,7 +43,7 @@ pub struct Conjunct<U: Universe> {
 }
 
 /// Returns the conjuncts of the invariant.
-pub fn conjuncts<U: Universe>() -> [Conjunct<U>; 13] {
+pub fn conjuncts<U: Universe>() -> [Conjunct<U>; 11] {
     const fn conjunct<U: Universe>(
         claim: &'static str,
         from: &'static str,
@@ -51,7 +58,7 @@ pub fn conjuncts<U: Universe>() -> [Conjunct<U>; 13] {
             |node| node.votes().all(|(_, vote)| Some(vote.ballot) <= node.promised()),
         ),
         conjunct(
-            "no trimmed slot has a vote, a known value, a report or a count of votes",
+            "no trimmed slot has a vote, a known value or a report",
             "local: trimming removes them, and no handler puts anything below",
             trimmed_is_empty,
         ),
@@ -67,14 +74,6 @@ pub fn conjuncts<U: Universe>() -> [Conjunct<U>; 13] {
             "a candidate has heard itself",
             "local: it counts its own promise when it begins",
             |node| node.candidate().is_none_or(|it| it.heard.has(node.me)),
-        ),
-        conjunct(
-            "a candidate has not voted in its ballot",
-            "votes-follow-proposals: nobody has proposed in that ballot yet",
-            |node| {
-                node.candidate().is_none()
-                    || node.votes().all(|(_, vote)| Some(vote.ballot) < node.promised())
-            },
         ),
         conjunct("a candidate's reports are below its ballot", "reports-are-true", |node| {
             node.reports().all(|(_, vote)| Some(vote.ballot) < node.promised())
@@ -108,11 +107,6 @@ pub fn conjuncts<U: Universe>() -> [Conjunct<U>; 13] {
             "a leader has proposed in each slot below the barrier that it does not know to be chosen",
             "local: it proposes in all of them when it begins to lead",
             proposed_below_barrier,
-        ),
-        conjunct(
-            "the barrier is not above the end of the log",
-            "local: it was the end of the log when the node began to lead, and logs only grow",
-            |node| node.reads().is_none_or(|reads| reads.barrier <= node.log_end()),
         ),
         conjunct(
             "a round of reads has begun, is confirmed by less than a quorum, and sees the barrier and no slot beyond the log; \
@@ -189,7 +183,6 @@ fn trimmed_is_empty<U: Universe>(node: &Node<'_, U>) -> bool {
     node.votes().all(|(slot, _)| slot >= trimmed)
         && node.live.chosen.filled().all(|(slot, _)| slot >= trimmed)
         && node.reports().all(|(slot, _)| slot >= trimmed)
-        && node.counts().all(|(slot, _)| slot >= trimmed)
 }
 
 fn reports_own_votes<U: Universe>(node: &Node<'_, U>) -> bool {
@@ -229,6 +222,156 @@ fn round_is_open<U: Universe>(node: &Node<'_, U>) -> bool {
             let begun = *rounds > U::ReadRound::default();
             let sees = barrier <= index && *index <= node.log_end();
             begun && sees && node.below_quorum(heard)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::node::{
+        state::Acceptor,
+        unbounded::{Ballot, Log, Membership, NodeId, NodeSet, ReadRound, Slot, Unbounded, Value},
+    };
+
+    type State = Live<Unbounded>;
+    type Start = fn() -> State;
+    type Change = fn(&mut State);
+
+    const ME: NodeId = NodeId(1);
+    const OTHER: NodeId = NodeId(2);
+    const LOW: Ballot = Ballot { round: 1, owner: ME };
+    const HIGH: Ballot = Ballot { round: 2, owner: ME };
+
+    fn vote(ballot: Ballot) -> Vote<Unbounded> {
+        Vote { ballot, value: Value::Noop }
+    }
+
+    fn set(nodes: &[NodeId]) -> NodeSet {
+        nodes.iter().fold(NodeSet::default(), |set, node| set.with(*node))
+    }
+
+    /// Returns a node that has promised `HIGH`, and has voted for `LOW` in slot 1. It has trimmed slot 0.
+    fn follower() -> State {
+        let mut votes = Log::default();
+        votes.put(Slot(1), Some(vote(LOW)));
+        let acceptor = Acceptor { promised: Some(HIGH), votes, trimmed: Slot(1) };
+        Live { acceptor, ..Live::default() }
+    }
+
+    /// Returns the same node as a candidate that reports its vote.
+    fn candidate() -> State {
+        let follower = follower();
+        let reported = follower.acceptor.votes.clone();
+        let role = Role::Candidate { heard: set(&[ME]), reported, trimmed: Slot(0) };
+        Live { role, ..follower }
+    }
+
+    /// Returns the same node as a leader that has proposed in slot 1, and confirms a read.
+    fn leader() -> State {
+        let mut leader = follower();
+        leader.acceptor.votes.put(Slot(1), Some(vote(HIGH)));
+        let mut votes = Log::default();
+        votes.put(Slot(1), set(&[ME]));
+        let under_way = Some(Round { heard: set(&[ME]), index: Slot(2) });
+        let reads = Reads { barrier: Slot(2), rounds: ReadRound(1), under_way, waits: true };
+        leader.role = Role::Leader { votes, reads };
+        leader
+    }
+
+    fn reports(state: &mut State) -> (&mut NodeSet, &mut Log<Option<Vote<Unbounded>>>) {
+        let Role::Candidate { heard, reported, .. } = &mut state.role else { unreachable!() };
+        (heard, reported)
+    }
+
+    fn counts(state: &mut State) -> (&mut Log<NodeSet>, &mut Reads<Unbounded>) {
+        let Role::Leader { votes, reads } = &mut state.role else { unreachable!() };
+        (votes, reads)
+    }
+
+    fn round(state: &mut State) -> &mut Round<Unbounded> {
+        counts(state).1.under_way.as_mut().expect("a round is under way")
+    }
+
+    /// Returns the claims that a state breaks.
+    fn all_broken(live: &State) -> Vec<&'static str> {
+        let limits = Membership::new((1..=3).map(NodeId), 2, 2).expect("quorums intersect");
+        let node = Node { me: ME, limits: &limits, live };
+        let broken = conjuncts().into_iter().filter(|conjunct| !(conjunct.holds)(&node));
+        let broken: Vec<_> = broken.map(|conjunct| conjunct.claim).collect();
+        assert_eq!(super::broken(&node).map(|it| it.claim), broken.first().copied());
+        broken
+    }
+
+    /// The changes of a state, in the order of the conjuncts. Each breaks one conjunct, and no other.
+    #[test]
+    fn each_conjunct_can_fail_alone() {
+        let changes: [(Start, &[Change]); 11] = [
+            (follower, &[|it| it.acceptor.promised = None]),
+            (
+                follower,
+                &[
+                    |it| it.acceptor.trimmed = Slot(2),
+                    |it| it.chosen.put(Slot(0), Some(Value::Noop)),
+                ],
+            ),
+            (candidate, &[|it| it.acceptor.promised = Some(Ballot { round: 2, owner: OTHER })]),
+            (candidate, &[|it| *reports(it).0 = NodeSet::default()]),
+            (candidate, &[|it| reports(it).1.put(Slot(2), Some(vote(HIGH)))]),
+            (
+                candidate,
+                &[
+                    |it| *reports(it).1 = Log::default(),
+                    |it| {
+                        let value = Value::Command([1].into());
+                        it.acceptor.votes.put(Slot(1), Some(Vote { ballot: LOW, value }));
+                    },
+                ],
+            ),
+            (candidate, &[|it| *reports(it).0 = set(&[ME, OTHER])]),
+            (
+                leader,
+                &[
+                    |it| *counts(it).0 = Log::default(),
+                    |it| counts(it).0.put(Slot(2), set(&[ME])),
+                    |it| it.chosen.put(Slot(1), Some(Value::Noop)),
+                ],
+            ),
+            (
+                leader,
+                &[
+                    |it| counts(it).0.put(Slot(1), set(&[OTHER])),
+                    |it| counts(it).0.put(Slot(1), set(&[ME, OTHER])),
+                ],
+            ),
+            (
+                leader,
+                &[|it| {
+                    it.acceptor.votes.put(Slot(1), Some(vote(LOW)));
+                    *counts(it).0 = Log::default();
+                }],
+            ),
+            (
+                leader,
+                &[
+                    |it| counts(it).1.rounds = ReadRound(0),
+                    |it| counts(it).1.under_way = None,
+                    |it| round(it).heard = set(&[OTHER]),
+                    |it| round(it).heard = set(&[ME, OTHER]),
+                    |it| round(it).index = Slot(1),
+                    |it| round(it).index = Slot(3),
+                ],
+            ),
+        ];
+        for state in [follower, candidate, leader] {
+            assert_eq!(all_broken(&state()), Vec::<&str>::new());
+        }
+        for (conjunct, (state, changes)) in conjuncts::<Unbounded>().iter().zip(changes) {
+            for change in changes {
+                let mut state = state();
+                change(&mut state);
+                assert_eq!(all_broken(&state), [conjunct.claim], "{state:?}");
+            }
         }
     }
 }
