@@ -32,7 +32,6 @@ use state_explorer::{Options, explore, refuse};
 use verdict::{
     Interrupt,
     layout::{laid_out, terminal_width},
-    memory::allocator_reserves_ahead,
     signals,
 };
 
@@ -41,10 +40,6 @@ use self::{
     replayed::ReplayArgs,
     subject::SubjectArgs,
 };
-
-/// The checks allocate and free many small parts of states, which mimalloc does faster than the allocator of most systems.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The exit code for unusable arguments or input; clap uses the same.
 const UNUSABLE: u8 = 2;
@@ -139,7 +134,6 @@ struct LockstepArgs {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    allocator_reserves_ahead();
     if let Err(error) = signals::abort_is_inconclusive() {
         complain(&format!("warning: too little memory may end this with SIGABRT: {error}"));
     }
