@@ -15,6 +15,8 @@ const MIDDLE: u64 = 1 << 40;
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
     ballots: Vec<Ballot>,
+    /// True if the first ballot has the last round that there is. All others are then below.
+    at_the_end: bool,
 }
 
 /// The place of a ballot relative to those of a chain.
@@ -37,7 +39,12 @@ impl Chain {
     /// Returns the chain of these ballots, which must rise.
     pub fn of(ballots: &[Ballot]) -> Self {
         assert!(ballots.is_sorted(), "a chain rises");
-        Self { ballots: ballots.to_vec() }
+        Self { ballots: ballots.to_vec(), at_the_end: false }
+    }
+
+    /// Returns an empty chain that gets a ballot of the last round, and then lower ones.
+    pub fn at_the_end() -> Self {
+        Self { ballots: Vec::new(), at_the_end: true }
     }
 
     /// Returns the ballots, by rising order.
@@ -125,7 +132,7 @@ impl Chain {
 
     /// Returns a ballot of this owner for a chain that has none.
     pub fn first(&self, owner: NodeId) -> Ballot {
-        Ballot { round: MIDDLE, owner }
+        Ballot { round: if self.at_the_end { u64::MAX } else { MIDDLE }, owner }
     }
 
     fn at<C: Choices>(
@@ -140,7 +147,13 @@ impl Chain {
                 let under = count.checked_sub(1).map_or(0, |at| self.ballots[at].round);
                 let round = match self.ballots.get(count) {
                     Some(over) => u64::midpoint(under, over.round),
-                    None if count == 0 => MIDDLE,
+                    None if count == 0 => {
+                        if self.at_the_end {
+                            u64::MAX
+                        } else {
+                            MIDDLE
+                        }
+                    }
                     None => under.checked_add(MIDDLE)?,
                 };
                 let free =

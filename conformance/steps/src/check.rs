@@ -14,7 +14,7 @@
 use std::{fmt, sync::Arc};
 
 use paxos::{
-    Config, Envelope, Event, Message, Output, Record, Replica, Timer,
+    Config, Envelope, Event, Message, Output, Record, Replica, Timer, Token,
     protocol::acceptor::Acceptor as RealAcceptor,
 };
 use paxos_model::cluster::node::{
@@ -171,8 +171,20 @@ impl<T: Tested> Checker<T> {
     /// # Errors
     /// Fails with the text of a panic, or with a part of the state that the model has no place for.
     pub fn outcome(&mut self, state: &State, event: Event) -> Result<Outcome, String> {
+        self.outcome_after(Output::default(), state, event)
+    }
+
+    /// The same, with the output of earlier steps. A step appends to it.
+    ///
+    /// # Errors
+    /// As for [`outcome`](Self::outcome).
+    pub fn outcome_after(
+        &mut self,
+        mut output: Output,
+        state: &State,
+        event: Event,
+    ) -> Result<Outcome, String> {
         let mut replica = table::real(&self.config, state);
-        let mut output = Output::default();
         let tested = &mut self.tested;
         silently(|| tested.step(&mut replica, event, &mut output))?;
         let state = table::state(replica.parts()).map_err(|unmapped| unmapped.to_string())?;
@@ -235,11 +247,17 @@ impl<T: Tested> Checker<T> {
         let mut after = model;
         let expected = after.take(&step, &Named);
         if class == Class::Contradictory {
+            if let Some(slot) = second_value(state, event, &expected) {
+                let expected = format!("a panic, because of {slot:?}");
+                return said_finding("stop at a second chosen value", expected, "no panic");
+            }
             Self::no_more_than(state, &replica, &after)?;
             return Ok(Shown { class, kinds: expected.kinds });
         }
         compare(&step, &expected, &after, &Named)
             .or_else(|it| said_finding(it.field, it.model, it.found))?;
+        same_requests(event, &expected, &output)?;
+        self.in_runs(event, &output)?;
         let begun = self.begun.as_ref().expect("the step began there");
         let same = |model: &ModelReplica| {
             (model.live() == after.live()) && model.tokens() == after.tokens()
@@ -390,6 +408,44 @@ impl<T: Tested> Checker<T> {
         Ok(())
     }
 
+    /// Messages about several slots have the slots of one run. A run is divided only where `batch_slots_max` demands it.
+    /// `compare` looks at each slot by itself, so it does not see this.
+    fn in_runs(&self, event: &Event, output: &Output) -> Checked {
+        let proposes = matches!(event, Event::Propose(_));
+        let batch = self.config.batch_slots_max;
+        let run = |envelope: &Envelope| match &envelope.message {
+            Message::Accept { first, values, .. } => {
+                Some((*first, values.len() as u64, if proposes { u64::MAX } else { batch }))
+            }
+            Message::Learned { first, values } => Some((*first, values.len() as u64, batch)),
+            Message::Accepted { first, count, .. } | Message::Chosen { first, count, .. } => {
+                Some((*first, *count, u64::MAX))
+            }
+            _ => None,
+        };
+        let mut previous: Option<(&Envelope, paxos::Slot, u64)> = None;
+        for envelope in &output.messages {
+            let Some((first, count, most)) = run(envelope) else {
+                previous = None;
+                continue;
+            };
+            if count == 0 || count > most {
+                let expected = format!("1 to {most} slots in a message");
+                return said_finding("batches", expected, format!("{envelope:?}"));
+            }
+            let divided = previous.is_some_and(|(before, end, count)| {
+                let kind = |it: &Envelope| std::mem::discriminant(&it.message);
+                let alike = before.to == envelope.to && kind(before) == kind(envelope);
+                alike && end == first && count < most
+            });
+            if divided {
+                return finding("batches", "one message for slots in a row", &output.messages);
+            }
+            previous = Some((envelope, first.plus(count), count));
+        }
+        Ok(())
+    }
+
     /// Each part of the acceptor must be as before, or as the model has it.
     fn no_more_than(before: &State, replica: &Replica, model: &ModelReplica) -> Checked {
         let unmapped = |it: table::Unmapped| said_finding("state", "", it.to_string());
@@ -406,6 +462,48 @@ impl<T: Tested> Checker<T> {
                 vote == before.votes.at(slot) || vote == model.votes.at(slot)
             });
         if allowed { Ok(()) } else { finding("acceptor after a contradiction", model, found) }
+    }
+}
+
+/// Each answer must name the request that it answers. Recorded steps have no tokens of proposals, so `compare` does not see
+/// them.
+fn same_requests(event: &Event, expected: &Expected, output: &Output) -> Checked {
+    let proposals: &[_] = if let Event::Propose(proposals) = event { proposals } else { &[] };
+    let count = expected.taken.as_ref().map_or(0, |slots| (slots.end - slots.start) as usize);
+    let tokens: Vec<_> = proposals.iter().map(|proposal| proposal.token).collect();
+    let (taken, refused) = tokens.split_at(count.min(tokens.len()));
+    let found: Vec<_> = output.taken.iter().map(|taken| taken.token).collect();
+    if found != taken {
+        return finding("proposals that get a slot", taken, found);
+    }
+    let reads = expected.refused_reads.iter().flat_map(|(tokens, _)| tokens);
+    let refused: Vec<_> = refused.iter().copied().chain(reads.map(|&read| Token(read))).collect();
+    let found: Vec<_> = output.refused.iter().map(|refused| refused.token).collect();
+    if found == refused { Ok(()) } else { finding("requests that are refused", refused, found) }
+}
+
+/// Returns the slot in which a message makes the node learn a second chosen value.
+fn second_value(state: &State, event: &Event, expected: &Expected) -> Option<Slot> {
+    let Event::Message { message, .. } = event else { return None };
+    let State { live, .. } = state;
+    let other = |slot: Slot, value: &Value| live.chosen.at(slot).is_some_and(|it| it != *value);
+    match message {
+        Message::Learned { first, values } if !expected.kinds.contains(&Kind::LearnedTooFar) => {
+            let mut learned = (first.0..).map(Slot).zip(values.iter());
+            let second = learned.find(|(slot, value)| other(*slot, &table::model_value(value)));
+            second.map(|(slot, _)| slot)
+        }
+        Message::Chosen { ballot, first, count } => {
+            let votes = live.acceptor.votes.filled();
+            let asked = first.0.max(live.known_below().0)..first.plus(*count).0;
+            let mut votes = votes.filter(|(slot, _)| asked.contains(&slot.0));
+            let second = votes.find(|(slot, vote)| {
+                let vote = vote.as_ref().filter(|vote| vote.ballot == said::ballot(*ballot));
+                vote.is_some_and(|vote| other(*slot, &vote.value))
+            });
+            second.map(|(slot, _)| slot)
+        }
+        _ => None,
     }
 }
 

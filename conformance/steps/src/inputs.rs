@@ -1,8 +1,8 @@
 //! Every input of one node: each event with each content of a size, and a crash.
 //!
 //! The contents of a message are varied where the handler looks at them. It does not look at the content of a message whose
-//! ballot has made it ignore or refuse the message. There one content stands for all, and a random sample varies it: that the
-//! content makes no difference is part of what `check` compares.
+//! ballot has made it ignore or refuse the message. There an enumeration has one content, which stands for all. A sample varies
+//! the content, and `check` compares the step with the model's. So a handler that looks at the content is found.
 
 use paxos::{Event, Message, Proposal, Report, Timer, Token};
 use paxos_model::cluster::node::{
@@ -13,7 +13,7 @@ use paxos_model::cluster::node::{
 
 use crate::{
     choices::Choices,
-    states::{Breadth, Size, Start},
+    states::{Breadth, Size, Start, some_owner},
     table::{real_ballot, real_node, real_slot},
     values,
 };
@@ -97,14 +97,14 @@ impl<C: Choices> Letter<'_, C> {
             0 => Message::Prepare { ballot: real_ballot(self.ballot_of(from)?) },
             1 => self.promise(from)?,
             2 => self.accept(from)?,
-            3 => self.accepted(from)?,
-            4 => self.nack(from)?,
+            3 => self.accepted()?,
+            4 => self.nack()?,
             5 => self.chosen(from)?,
             6 => {
                 let round = self.choices.of(&[1, u64::MAX]);
                 Message::Confirm { ballot: real_ballot(self.ballot_of(from)?), round }
             }
-            7 => self.confirmed(from)?,
+            7 => self.confirmed()?,
             8 => {
                 let chosen_below = real_slot(any_or_last_slot(self.choices, self.size));
                 Message::Heartbeat { ballot: real_ballot(self.ballot_of(from)?), chosen_below }
@@ -197,11 +197,11 @@ impl<C: Choices> Letter<'_, C> {
         let ballot = self.own_ballot()?;
         let counts = match &self.start.state.live.role {
             Role::Candidate { heard, .. } => {
-                self.is_peer(from) && self.start.promised() == Some(ballot) && !heard.has(from)
+                self.start.promised() == Some(ballot) && !heard.has(from)
             }
             Role::Follower | Role::Leader { .. } => false,
         };
-        if !counts {
+        if !counts && !self.size.sampled {
             let (ballot, trimmed) = (real_ballot(ballot), paxos::Slot(0));
             return Some(Message::Promise { ballot, trimmed, reports: Vec::new() });
         }
@@ -228,7 +228,7 @@ impl<C: Choices> Letter<'_, C> {
     }
 
     fn report(&mut self, slot: Slot, below: Ballot) -> Option<Report> {
-        let owner = self.start.peers.first().copied().unwrap_or(self.start.me);
+        let owner = some_owner(self.choices, self.size, self.start.me, &self.start.peers);
         let known = match &self.start.state.live.role {
             Role::Candidate { reported, .. } => reported.at(slot).map(|vote| vote.ballot),
             Role::Follower | Role::Leader { .. } => None,
@@ -263,8 +263,8 @@ impl<C: Choices> Letter<'_, C> {
             }
             _ => self.ballot_of(from)?,
         };
-        let heeded = self.is_peer(from) && ballot.owner == from;
-        let refused = Some(ballot) < self.start.promised();
+        let heeded = ballot.owner == from || self.size.sampled;
+        let refused = Some(ballot) < self.start.promised() && !self.size.sampled;
         let (first, count) = if heeded { self.range() } else { (Slot(0), 1) };
         let slots = (0..count).map(|number| Slot(first.0.saturating_add(number)));
         let values: Vec<_> = slots
@@ -308,17 +308,17 @@ impl<C: Choices> Letter<'_, C> {
         leads && self.start.promised() == Some(ballot)
     }
 
-    fn accepted(&mut self, from: NodeId) -> Option<Message> {
+    fn accepted(&mut self) -> Option<Message> {
         let ballot = self.own_ballot()?;
-        let counts = self.is_peer(from) && self.leads_in(ballot);
+        let counts = self.leads_in(ballot) || self.size.sampled;
         let (first, count) = if counts { self.claimed() } else { (Slot(0), 1) };
         Some(Message::Accepted { ballot: real_ballot(ballot), first: real_slot(first), count })
     }
 
-    fn nack(&mut self, from: NodeId) -> Option<Message> {
+    fn nack(&mut self) -> Option<Message> {
         let ballot = self.own_ballot()?;
         let active = !matches!(self.start.state.live.role, Role::Follower);
-        let heeded = self.is_peer(from) && active && self.start.promised() == Some(ballot);
+        let heeded = self.size.sampled || (active && self.start.promised() == Some(ballot));
         let owners =
             [self.start.peers.first().copied().unwrap_or(self.start.me), self.start.me, STRANGER];
         let promised = if heeded {
@@ -333,14 +333,14 @@ impl<C: Choices> Letter<'_, C> {
         let ballot = self.ballot_of(from)?;
         let votes = self.start.state.live.acceptor.votes.filled();
         let voted = { votes }.any(|(_, vote)| vote.is_some_and(|vote| vote.ballot == ballot));
-        let (first, count) =
-            if self.is_peer(from) && voted { self.claimed() } else { (Slot(0), 1) };
+        let heeded = voted || self.size.sampled;
+        let (first, count) = if heeded { self.claimed() } else { (Slot(0), 1) };
         Some(Message::Chosen { ballot: real_ballot(ballot), first: real_slot(first), count })
     }
 
-    fn confirmed(&mut self, from: NodeId) -> Option<Message> {
+    fn confirmed(&mut self) -> Option<Message> {
         let ballot = self.own_ballot()?;
-        let counts = self.is_peer(from) && self.leads_in(ballot);
+        let counts = self.leads_in(ballot) || self.size.sampled;
         let rounds = self.start.state.live.reads().map_or(0, |reads| reads.rounds.0);
         let round = if counts { self.choices.below(rounds as usize + 2) as u64 } else { 1 };
         Some(Message::Confirmed { ballot: real_ballot(ballot), round })

@@ -1,11 +1,12 @@
 //! Sets of nodes of any size: membership, insertion, and a count against a quorum.
 //!
-//! A step uses a set of nodes in no other way. So the states that matter are those in which a set is one node short of its
-//! quorum, or two. They are tried for each number of nodes, for each pair of quorums, and for each node that answers.
+//! A step uses a set of nodes in no other way, except that a message that is sent again goes to each node that is not in the
+//! set. So the states that matter are those in which a set is one node short of its quorum, or two. They are tried for each
+//! number of nodes, for each pair of quorums, and for each node that answers.
 
 use std::sync::Arc;
 
-use paxos::{Config, Event, Message, NodeId as RealNode};
+use paxos::{Config, Event, Message, NodeId as RealNode, Timer};
 use paxos_model::cluster::node::{
     state::{Acceptor, Live, Reads, Role, Round, Vote},
     unbounded::{Ballot, Log, NodeSet, ReadRound, Slot, Value},
@@ -106,6 +107,10 @@ impl Generator for Sets {
 
     fn input(&self, choices: &mut impl Choices, start: &mut Start) -> Option<Input> {
         let ballot = start.promised()?;
+        // A message that is sent again goes to each node that is not in the set.
+        if self.every_node && choices.flip() {
+            return Some(Input::Event(Event::Timer(Timer::Resend)));
+        }
         let live = &start.state.live;
         let (heard, message) = match &live.role {
             Role::Candidate { heard, .. } => {

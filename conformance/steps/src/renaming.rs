@@ -234,6 +234,11 @@ impl<T: Tested> Probe for Renamed<T> {
         let renaming = Renaming::random(case, choices);
         let shown = Shown { class: Class::Sound, kinds: Vec::new() };
         let Input::Event(event) = &case.input else { return Ok(shown) };
+        // A renaming leaves more rounds than there were.
+        let next = |it| Ballot::next(table::real_node(case.start.me), Some(table::real_ballot(it)));
+        if case.start.promised().is_some_and(|promised| next(promised).is_none()) {
+            return Ok(shown);
+        }
         let state = &case.start.state;
         let before = self.checker.outcome(state, event.clone());
         let renamed = self.checker.outcome(&renaming.state(state), renaming.event(event));

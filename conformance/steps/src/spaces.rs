@@ -53,7 +53,12 @@ const fn size(nodes: usize, quorums: (usize, usize), slots: u64) -> Size {
         limits: (2, 2, 2),
         every_set: nodes < 5,
         breadth: Breadth::Whole,
+        sampled: false,
     }
+}
+
+const fn sampled(nodes: usize, quorums: (usize, usize), slots: u64) -> Size {
+    Size { sampled: true, ..size(nodes, quorums, slots) }
 }
 
 const fn space(cases: Cases, shows: &'static str, pinned: (u64, u64)) -> Space {
@@ -64,9 +69,10 @@ const fn space(cases: Cases, shows: &'static str, pinned: (u64, u64)) -> Space {
 const TWO_SLOTS: Size =
     Size { commands: 1, breadth: Breadth::Log, every_set: false, ..size(3, (2, 2), 2) };
 /// Logs of eight slots, in a cluster of nine nodes.
-const LONG: Size = Size { commands: 3, batch: 8, limits: (4, 6, 3), ..size(9, (5, 5), 8) };
+const LONG: Size = Size { commands: 3, batch: 8, limits: (4, 6, 3), ..sampled(9, (5, 5), 8) };
 /// Logs of forty-eight slots.
-const LONGER: Size = Size { commands: 3, batch: 48, limits: (60, 60, 40), ..size(3, (2, 2), 48) };
+const LONGER: Size =
+    Size { commands: 3, batch: 48, limits: (60, 60, 40), ..sampled(3, (2, 2), 48) };
 
 /// The spaces that every run checks.
 pub const QUICK: &[Space] = &[
@@ -88,7 +94,7 @@ pub const QUICK: &[Space] = &[
     space(Cases::Lemma(LEMMAS[7]), LEMMAS[7].claim(), (328, 3_280)),
     space(Cases::Lemma(LEMMAS[8]), LEMMAS[8].claim(), (7_317, 7_317)),
     space(Cases::Lemma(LEMMAS[9]), LEMMAS[9].claim(), (328, 2_624)),
-    space(Cases::NodeSets, "sets of up to 64 nodes, and each pair of quorums", (274_170, 558_747)),
+    space(Cases::NodeSets, "sets of up to 64 nodes, and each pair of quorums", (274_170, 559_119)),
     space(
         Cases::Sample(LONG, 1, 300_000),
         "random logs of eight slots, nine nodes",
@@ -96,12 +102,22 @@ pub const QUICK: &[Space] = &[
     ),
     space(Cases::Sample(LONGER, 2, 20_000), "random logs of 48 slots", (20_000, 20_000)),
     space(
-        Cases::Renamings(size(5, (3, 3), 3), 3, 200_000),
+        Cases::Sample(sampled(4, (4, 1), 2), 5, 50_000),
+        "two slots of four nodes, one vote is a quorum",
+        (50_000, 50_000),
+    ),
+    space(
+        Cases::Sample(sampled(4, (1, 4), 2), 6, 50_000),
+        "two slots of four nodes, one promise is a quorum",
+        (50_000, 50_000),
+    ),
+    space(
+        Cases::Renamings(sampled(5, (3, 3), 3), 3, 200_000),
         "other ballots, other values",
         (200_000, 200_000),
     ),
     space(
-        Cases::Unseen(size(3, (2, 2), 2), 4, 200_000),
+        Cases::Unseen(sampled(3, (2, 2), 2), 4, 200_000),
         "parts that a handler does not look at",
         (200_000, 200_000),
     ),

@@ -43,6 +43,9 @@ pub struct Size {
     pub every_set: bool,
     /// The inputs and the orders of ballots that are tried.
     pub breadth: Breadth,
+    /// True for a sample. It tries what an enumeration leaves out because a handler does not look at it: votes and reports in
+    /// the ballots of any owner, contents of messages that the handler ignores or refuses, and the last rounds that there are.
+    pub sampled: bool,
 }
 
 /// The inputs and the orders of ballots that are tried.
@@ -143,13 +146,13 @@ const WAITING: [u64; 2] = [3, 4];
 /// Returns a state. Returns none if the answers lead to no state.
 pub fn start(choices: &mut impl Choices, size: &Size, config: &Config) -> Option<Start> {
     let state = State::of(Live::default());
-    let mut start = Start::of(config, state, Chain::default(), size.commands);
+    let mut start = Start::of(config, state, chain(choices, size), size.commands);
     let kind = choices.below(3);
     let trimmed = Slot(choices.below(size.slots as usize + 1) as u64);
     start.state_mut().live.acceptor.trimmed = trimmed;
     promise(choices, size, &mut start, kind)?;
     for slot in (trimmed.0..size.slots).map(Slot) {
-        own_vote(choices, &mut start, slot, kind == 1)?;
+        own_vote(choices, size, &mut start, slot, kind == 1)?;
         let chosen = choices.flip().then(|| start.names.any(choices));
         start.state_mut().live.chosen.put(slot, chosen);
     }
@@ -160,6 +163,11 @@ pub fn start(choices: &mut impl Choices, size: &Size, config: &Config) -> Option
     };
     start.state_mut().live.role = role;
     Some(start)
+}
+
+/// Returns a chain without ballots. In one of eight samples it has the last rounds that there are.
+fn chain(choices: &mut impl Choices, size: &Size) -> Chain {
+    if size.sampled && choices.below(8) == 7 { Chain::at_the_end() } else { Chain::default() }
 }
 
 /// Chooses the promise of a follower, or the own ballot of a candidate or leader.
@@ -179,18 +187,29 @@ fn promise(choices: &mut impl Choices, size: &Size, start: &mut Start, kind: usi
     Some(())
 }
 
-/// The owner of a ballot that nobody asks for it: no rule does, for the ballot of a vote.
-fn some_owner(start: &Start) -> NodeId {
-    start.peers.first().copied().unwrap_or(start.me)
+/// Returns the owner of the ballot of a vote or a report. No rule asks for it, so an enumeration tries one.
+pub fn some_owner(choices: &mut impl Choices, size: &Size, me: NodeId, peers: &[NodeId]) -> NodeId {
+    let own = usize::from(size.sampled || peers.is_empty());
+    let most = if size.sampled { peers.len() } else { peers.len().min(1) };
+    match choices.below(most + own) {
+        number if number < most => peers[number],
+        _ => me,
+    }
 }
 
 /// Chooses a vote of the node: none, or one in a ballot up to the promise. The votes of a candidate are below its ballot.
-fn own_vote(choices: &mut impl Choices, start: &mut Start, slot: Slot, below: bool) -> Option<()> {
+fn own_vote(
+    choices: &mut impl Choices,
+    size: &Size,
+    start: &mut Start,
+    slot: Slot,
+    below: bool,
+) -> Option<()> {
     let Some(promised) = start.promised() else { return Some(()) };
-    let owner = some_owner(start);
+    let owner = |choices: &mut _| some_owner(choices, size, start.me, &start.peers);
     let ballot = match choices.below(if below { 2 } else { 3 }) {
         0 => return Some(()),
-        1 => start.chain.any_below(promised, choices, |_| owner)?,
+        1 => start.chain.any_below(promised, choices, owner)?,
         _ => promised,
     };
     let vote = Vote { ballot, value: start.names.any(choices) };
@@ -204,14 +223,16 @@ fn candidate(
     start: &mut Start,
 ) -> Option<Role<Unbounded>> {
     let promised = start.promised()?;
-    let owner = some_owner(start);
+    let (me, peers) = (start.me, start.peers.clone());
     let acceptor = start.state.live.acceptor.clone();
     let mut reported = Log::default();
     for slot in (acceptor.trimmed.0..size.slots).map(Slot) {
         let report = match acceptor.votes.at(slot) {
             Some(own) if choices.flip() => Some(own),
             Some(own) => {
-                let ballot = start.chain.any_below(promised, choices, |_| owner)?;
+                let ballot = start.chain.any_below(promised, choices, |choices| {
+                    some_owner(choices, size, me, &peers)
+                })?;
                 if ballot <= own.ballot {
                     return None;
                 }
@@ -219,7 +240,9 @@ fn candidate(
             }
             None if choices.flip() => None,
             None => {
-                let ballot = start.chain.any_below(promised, choices, |_| owner)?;
+                let ballot = start.chain.any_below(promised, choices, |choices| {
+                    some_owner(choices, size, me, &peers)
+                })?;
                 Some(Vote { ballot, value: start.names.any(choices) })
             }
         };

@@ -265,18 +265,18 @@ fn model_log<T, U>(
     map: impl Fn(&T) -> U,
 ) -> Result<Log<Option<U>>, Unmapped>
 where
+    T: Clone + PartialEq + std::fmt::Debug,
     U: paxos_model::cluster::node::universe::Thing,
 {
-    // The first slot of an empty log is its end.
     let mut mapped = Log::default();
+    let mut rebuilt = SlotLog::trimmed(real_slot(trimmed));
     for (slot, entry) in log.iter() {
         mapped.put(said::slot(slot), Some(map(entry)));
+        rebuilt.insert(slot, entry.clone());
     }
-    if log.end() < real_slot(trimmed) {
-        return unmapped(format!(
-            "a log that ends at {} and is trimmed below {trimmed:?}",
-            log.end()
-        ));
+    // The first slot of a log is private. A log that begins elsewhere differs from one with the same entries.
+    if *log != rebuilt {
+        return unmapped(format!("{log:?} in an acceptor that is trimmed below {trimmed:?}"));
     }
     Ok(mapped)
 }

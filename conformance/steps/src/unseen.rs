@@ -2,11 +2,15 @@
 //!
 //! The enumeration of two slots leaves out what a handler cannot see. It varies no reads where the input is about slots, and it
 //! leaves out the inputs whose handlers do not look at what the log holds, because one slot has shown all of them. Here random
-//! states show that both are so: a step does the same after the part is replaced.
+//! states show that both are so: a step does the same after the part is replaced. The output of earlier steps is such a part,
+//! too: a step appends to it.
 
 use std::sync::Arc;
 
-use paxos::{Config, Event, Message, Timer, Token};
+use paxos::{
+    Batch, Config, Envelope, Event, Message, Output, ReadReady, Record, Refusal, Refused, Slot,
+    Taken, Timer, To, Token, Value as RealValue,
+};
 use paxos_model::cluster::node::{
     state::{Live, Reads, Role, Vote},
     unbounded::{Log, Unbounded, Value},
@@ -19,7 +23,7 @@ use crate::{
     enumeration::{Case, Probe},
     inputs::Input,
     states::Start,
-    table::State,
+    table::{State, real_ballot, real_node},
 };
 
 /// Returns true if the handler of an event looks at what the log holds. It then does not look at the reads.
@@ -64,15 +68,19 @@ impl<T: Tested> Probe for Unseen<T> {
             return Ok(shown);
         }
         let hide = if looks_at_log(event) { without_reads } else { without_values };
-        let mut outcome = |state: &State| {
-            let taken = self.checker.outcome(state, event.clone());
-            taken.map(|Outcome { state, mut output }| {
+        let mut outcome = |state: &State, earlier: &Output| {
+            let taken = self.checker.outcome_after(earlier.clone(), state, event.clone());
+            taken.map(|Outcome { state, output }| {
+                let mut output = without_earlier(output, earlier);
                 // A node that stops leading refuses its reads.
                 output.refused.retain(|refused| !TOKENS.contains(&refused.token));
                 Outcome { state: hide(&state), output }
             })
         };
-        let (whole, hidden) = (outcome(&case.start.state), outcome(&hide(&case.start.state)));
+        let (whole, hidden) = (
+            outcome(&case.start.state, &earlier_output(&case.start)),
+            outcome(&hide(&case.start.state), &Output::default()),
+        );
         match (whole, hidden) {
             (Err(_), Err(_)) => Ok(shown),
             (whole, hidden) if whole == hidden => Ok(shown),
@@ -81,6 +89,52 @@ impl<T: Tested> Probe for Unseen<T> {
             }
         }
     }
+}
+
+/// Returns output of earlier steps, with something of each kind.
+fn earlier_output(start: &Start) -> Output {
+    let ballot = real_ballot(start.chain.first(start.me));
+    let (slot, token, node) = (Slot(0), Token(90), real_node(start.me));
+    let values: Batch = [RealValue::Noop].into();
+    let first = slot;
+    let said = [
+        Message::Accept { ballot, first, values: values.clone() },
+        Message::Promise { ballot, trimmed: slot, reports: Vec::new() },
+        Message::Accepted { ballot, first, count: 1 },
+        Message::Chosen { ballot, first, count: 1 },
+        Message::Confirmed { ballot, round: 1 },
+    ];
+    let messages = said.map(|message| Envelope { to: To::Peers, message });
+    Output {
+        records: vec![Record::Promised(ballot), Record::Accepted { ballot, first, values }],
+        messages: messages.into(),
+        chosen: vec![(slot, RealValue::Noop)],
+        taken: vec![Taken { token, slot }],
+        reads: vec![ReadReady { token, at: slot }],
+        refused: vec![Refused { token, refusal: Refusal::Busy }],
+        fetch: vec![node],
+        timers: vec![Timer::Resend],
+    }
+}
+
+/// Returns what a step has appended. Leaves the output as it is if an earlier part is no longer there.
+fn without_earlier(output: Output, earlier: &Output) -> Output {
+    fn after<T: Clone + PartialEq>(all: &[T], earlier: &[T]) -> Option<Vec<T>> {
+        all.strip_prefix(earlier).map(<[T]>::to_vec)
+    }
+    let appended = || {
+        Some(Output {
+            records: after(&output.records, &earlier.records)?,
+            messages: after(&output.messages, &earlier.messages)?,
+            chosen: after(&output.chosen, &earlier.chosen)?,
+            taken: after(&output.taken, &earlier.taken)?,
+            reads: after(&output.reads, &earlier.reads)?,
+            refused: after(&output.refused, &earlier.refused)?,
+            fetch: after(&output.fetch, &earlier.fetch)?,
+            timers: after(&output.timers, &earlier.timers)?,
+        })
+    };
+    appended().unwrap_or(output)
 }
 
 /// The tokens of the reads of a state.

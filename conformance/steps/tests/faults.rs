@@ -1,7 +1,10 @@
 //! Faults that no small cluster shows within the bounds of the lockstep, and faults of other kinds. Each is put around the
 //! production replica, and must be found.
 
-use paxos::{Event, Message, NodeId, Output, Record, Replica, Slot};
+use paxos::{
+    Envelope, Event, Message, NodeId, Output, Record, Replica, Slot, Timer, To,
+    protocol::proposer::Role,
+};
 use paxos_steps::{
     check::Tested,
     counterexample::Shortest,
@@ -179,6 +182,160 @@ fn a_fault_that_looks_at_what_it_should_not() {
                 matches!(&event, Event::Message { message: Message::Confirm { .. }, .. });
             if !(known && confirms) {
                 replica.step(event, output);
+            }
+        }),
+    );
+}
+
+/// A client gets the slot of the command of another client.
+#[test]
+fn a_fault_that_swaps_answers() {
+    let shown = found(
+        "a node alone",
+        Faulty(|replica, event, output| {
+            replica.step(event, output);
+            if let [one, two, ..] = &mut output.taken[..] {
+                std::mem::swap(&mut one.token, &mut two.token);
+            }
+        }),
+    );
+    assert_eq!(shown.differs, "proposals that get a slot", "{shown}");
+}
+
+/// A read that waits is not answered, and another one is refused twice.
+#[test]
+fn a_fault_that_forgets_a_read() {
+    let shown = found(
+        "one slot of three nodes",
+        Faulty(|replica, event, output| {
+            replica.step(event, output);
+            if let [one, two, ..] = &mut output.refused[..] {
+                two.token = one.token;
+            }
+        }),
+    );
+    assert_eq!(shown.differs, "requests that are refused", "{shown}");
+}
+
+/// Chosen slots in a row are announced one by one.
+#[test]
+fn a_fault_that_divides_runs() {
+    let shown = found(
+        "votes that complete quorums are announced in runs",
+        Faulty(|replica, event, output| {
+            replica.step(event, output);
+            let one_by_one = |envelope: Envelope| match envelope.message {
+                Message::Chosen { ballot, first, count } => {
+                    let slots = (first.0..first.0 + count).map(Slot);
+                    let message = |first| Message::Chosen { ballot, first, count: 1 };
+                    slots.map(|slot| Envelope { message: message(slot), ..envelope }).collect()
+                }
+                _ => vec![envelope],
+            };
+            output.messages = output.messages.drain(..).flat_map(one_by_one).collect();
+        }),
+    );
+    assert_eq!(shown.differs, "batches", "{shown}");
+}
+
+/// A candidate leaves out reported votes of its own earlier ballots, because it takes its own log to have them.
+#[test]
+fn a_fault_that_looks_at_the_owner_of_a_report() {
+    found(
+        "random logs of eight slots, nine nodes",
+        Faulty(|replica, mut event, output| {
+            let me = replica.parts().config.id;
+            if let Event::Message { message: Message::Promise { reports, .. }, .. } = &mut event {
+                reports.retain(|report| report.ballot.node != me);
+            }
+            replica.step(event, output);
+        }),
+    );
+}
+
+/// A node goes on with the first of two values that are chosen in one slot.
+#[test]
+fn a_fault_that_goes_on_without_agreement() {
+    let shown = found(
+        "one slot of three nodes",
+        Faulty(|replica, event, output| {
+            let known = &replica.parts().learner.chosen;
+            let second = match &event {
+                Event::Message { from, message: Message::Learned { first, values } } => {
+                    from.0 != 99
+                        && (first.0..).map(Slot).zip(values.iter()).any(|(slot, value)| {
+                            known.get(slot).is_some_and(|known| known != value)
+                        })
+                }
+                _ => false,
+            };
+            if !second {
+                replica.step(event, output);
+            }
+        }),
+    );
+    assert_eq!(shown.differs, "stop at a second chosen value", "{shown}");
+}
+
+/// A step takes back the proposals of earlier steps, which wait in the same output.
+#[test]
+fn a_fault_that_takes_back_earlier_output() {
+    found(
+        "parts that a handler does not look at",
+        Faulty(|replica, event, output| {
+            let prepares =
+                matches!(&event, Event::Message { message: Message::Prepare { .. }, .. });
+            if prepares {
+                output.messages.retain(|it| !matches!(it.message, Message::Accept { .. }));
+            }
+            replica.step(event, output);
+        }),
+    );
+}
+
+/// A leader resends nothing to the nodes after the sixteenth.
+#[test]
+fn a_fault_that_needs_seventeen_nodes() {
+    found(
+        "sets of up to 64 nodes, and each pair of quorums",
+        Faulty(|replica, event, output| {
+            let resends = event == Event::Timer(Timer::Resend);
+            replica.step(event, output);
+            if resends {
+                output.messages.retain(|it| !matches!(it.to, To::Node(node) if node > NodeId(16)));
+            }
+        }),
+    );
+}
+
+/// A node whose promise is a quorum waits for the promises of others.
+#[test]
+fn a_fault_that_needs_a_quorum_of_one() {
+    found(
+        "two slots of four nodes, one promise is a quorum",
+        Faulty(|replica, event, output| {
+            let campaigns = event == Event::Timer(Timer::Campaign);
+            let before = replica.clone();
+            replica.step(event, output);
+            let follows = |it: &Replica| matches!(it.parts().role, Role::Follower);
+            if campaigns && follows(&before) && !follows(replica) {
+                output.timers.retain(|timer| *timer != Timer::Heartbeat);
+            }
+        }),
+    );
+}
+
+/// A node without a next ballot answers as if it had begun one.
+#[test]
+fn a_fault_that_needs_the_last_round() {
+    found(
+        "random logs of eight slots, nine nodes",
+        Faulty(|replica, event, output| {
+            let campaigns = event == Event::Timer(Timer::Campaign);
+            replica.step(event, output);
+            let leads = matches!(replica.parts().role, Role::Leader(_));
+            if campaigns && !leads && output.records.is_empty() {
+                output.timers.push(Timer::Campaign);
             }
         }),
     );
