@@ -59,127 +59,133 @@ fn every_state_is_generated_once() {
     assert_eq!(built.len(), distinct.len());
 }
 
+const ME: NodeId = NodeId(2);
+const PEER: NodeId = NodeId(1);
+const OTHER: NodeId = NodeId(3);
+
+/// A vote or a report: the rank of its ballot, and its value.
+type Ranked = Option<(u64, Value)>;
+
+/// The parts of a state of one slot that have ballots or values.
+struct Parts {
+    promised: Option<(u64, NodeId)>,
+    vote: Ranked,
+    report: Ranked,
+    chosen: Option<Value>,
+    trimmed: u64,
+}
+
 /// The states of one slot and three nodes within the invariant, built from all combinations of parts.
 fn built(size: &Size) -> HashSet<State> {
-    let config = size.config();
-    let (rules, _) = table::rules(&config);
-    let (me, peer, other) = (NodeId(2), NodeId(1), NodeId(3));
-    // Ballots of votes and reports belong to the first peer. The promise is above them, or one of them.
-    let ranks = 0..4_u64;
+    let (rules, _) = table::rules(&size.config());
     let values = [Value::Noop, command(0), command(1)];
-    let votes = || {
-        let some = iproduct!(1..4_u64, values.clone()).map(Some);
-        std::iter::once(None).chain(some).collect_vec()
-    };
-    let known = || std::iter::once(None).chain(values.clone().map(Some)).collect_vec();
-    let sets = || {
-        let peers = [peer, other].into_iter().powerset();
-        peers.map(|peers| peers.into_iter().fold(NodeSet::of(me), |set, it| set.with(it)))
-    };
+    let votes = iproduct!(1..4_u64, values.clone()).map(Some);
+    let votes: Vec<Ranked> = [None].into_iter().chain(votes).collect();
+    let known = [None].into_iter().chain(values.map(Some)).collect_vec();
+    let promises = iproduct!(1..4_u64, [PEER, ME, OTHER]).map(Some);
+    let promises = [None].into_iter().chain(promises).collect_vec();
     let mut states = HashSet::new();
-    let mut keep = |live: Live<Unbounded>, (asked, waiting): (Vec<u64>, Vec<u64>)| {
-        let node = Node { me, limits: &rules.limits, live: &live };
-        if invariant::broken(&node).is_none() {
-            states.insert(State { live, asked, waiting });
-        }
-    };
-    for (rank, owner, vote, chosen, trimmed) in
-        iproduct!(ranks, [peer, me, other], votes(), known(), 0..2_u64)
+    for (promised, vote, report, chosen, trimmed) in
+        iproduct!(&promises, &votes, &votes, &known, 0..2_u64)
     {
-        let promised = (rank > 0).then_some((rank, owner));
-        let ballot = |rank: u64| {
-            let owner =
-                if promised.is_some_and(|(promised, _)| promised == rank) { owner } else { peer };
-            (rank, owner)
-        };
-        let reported = if owner == me && rank > 0 { votes() } else { vec![None] };
-        for report in reported {
-            // No rank is left out, commands appear in order, and rounds are as low as they can be.
-            let used = [
-                promised.map(|(rank, _)| rank),
-                vote.as_ref().map(|it| it.0),
-                report.as_ref().map(|it| it.0),
-            ];
-            let used: HashSet<u64> = used.into_iter().flatten().collect();
-            if !(1..=used.len() as u64).all(|rank| used.contains(&rank)) {
-                continue;
-            }
-            // In the order in which the generator names them.
-            let named =
-                [vote.as_ref().map(|it| &it.1), chosen.as_ref(), report.as_ref().map(|it| &it.1)];
-            if !in_order(&named) {
-                continue;
-            }
-            let mut rounds: Vec<Ballot> = Vec::new();
-            for rank in 1..=used.len() as u64 {
-                let (_, owner) = ballot(rank);
-                let round = match rounds.last() {
-                    None => 1,
-                    Some(last) if owner > last.owner => last.round,
-                    Some(last) => last.round + 1,
-                };
-                rounds.push(Ballot { round, owner });
-            }
-            let named = |rank: u64| rounds[rank as usize - 1];
-            let log = |vote: &Option<(u64, Value)>| {
-                let mut log = Log::default();
-                let vote = vote.clone().map(|(rank, value)| Vote { ballot: named(rank), value });
-                log.put(Slot(0), vote);
-                log
-            };
-            let mut known = Log::default();
-            known.put(Slot(0), chosen.clone());
-            let acceptor = Acceptor {
-                promised: promised.map(|(rank, _)| named(rank)),
-                votes: log(&vote),
-                trimmed: Slot(trimmed),
-            };
-            let live = |role| Live { acceptor: acceptor.clone(), role, chosen: known.clone() };
-            let none = || (Vec::new(), Vec::new());
-            if report.is_none() {
-                keep(live(Role::Follower), none());
-            }
-            if promised.is_none() || owner != me {
-                continue;
-            }
-            for (heard, told) in iproduct!(sets(), 0..3_u64) {
-                let reported = log(&report);
-                keep(live(Role::Candidate { heard, reported, trimmed: Slot(told) }), none());
-            }
-            if report.is_some() {
-                continue;
-            }
-            let counted = sets().map(Some).chain([None]).collect_vec();
-            let rounds =
-                [None].into_iter().chain(iproduct!(sets(), 0..3_u64).map(Some)).collect_vec();
-            for (count, barrier, begun, round) in iproduct!(&counted, 0..3_u64, 0..3_u64, &rounds) {
-                let mut votes = Log::default();
-                votes.put(Slot(0), count.clone().unwrap_or_default());
-                let under_way =
-                    round.clone().map(|(heard, index)| Round { heard, index: Slot(index) });
-                let waiting = if under_way.is_some() { 0..3 } else { 0..1 };
-                let asked = if under_way.is_some() { 1..3 } else { 0..1 };
-                for (asked, waiting) in iproduct!(asked, waiting) {
-                    let reads = Reads {
-                        barrier: Slot(barrier),
-                        rounds: ReadRound(begun),
-                        under_way: under_way.clone(),
-                        waits: waiting > 0,
-                    };
-                    let tokens = ([1, 2][..asked].to_vec(), [3, 4][..waiting].to_vec());
-                    keep(live(Role::Leader { votes: votes.clone(), reads }), tokens);
-                }
-            }
-        }
+        let (vote, report, chosen) = (vote.clone(), report.clone(), chosen.clone());
+        let parts = Parts { promised: *promised, vote, report, chosen, trimmed };
+        let Some(ballots) = parts.ballots() else { continue };
+        states.extend(parts.states(&ballots));
     }
+    states.retain(|state| {
+        let node = Node { me: ME, limits: &rules.limits, live: &state.live };
+        invariant::broken(&node).is_none()
+    });
     states
 }
 
+fn sets() -> impl Iterator<Item = NodeSet> + Clone {
+    let peers = [PEER, OTHER].into_iter().powerset();
+    peers.map(|peers| peers.into_iter().fold(NodeSet::of(ME), |set, peer| set.with(peer)))
+}
+
+impl Parts {
+    /// Returns the ballots by rank, in the lowest rounds. Returns none if a rank is left out, or if the commands are not named in
+    /// the order in which the generator names them: there is another state that differs only in names.
+    fn ballots(&self) -> Option<Vec<Ballot>> {
+        let Self { promised, vote, report, chosen, .. } = self;
+        let rank = |vote: &Ranked| vote.as_ref().map(|(rank, _)| *rank);
+        let used = [promised.map(|(rank, _)| rank), rank(vote), rank(report)];
+        let used: HashSet<u64> = used.into_iter().flatten().collect();
+        let value = |vote: &Ranked| vote.as_ref().map(|(_, value)| value.clone());
+        let lowest = (1..=used.len() as u64).all(|rank| used.contains(&rank))
+            && in_order(&[value(vote), chosen.clone(), value(report)]);
+        let mut ballots: Vec<Ballot> = Vec::new();
+        for rank in 1..=used.len() as u64 {
+            // Ballots of votes and reports belong to the first peer, unless they are the promised one.
+            let owner = promised.filter(|(promised, _)| *promised == rank);
+            let owner = owner.map_or(PEER, |(_, owner)| owner);
+            let round = match ballots.last() {
+                None => 1,
+                Some(last) if owner > last.owner => last.round,
+                Some(last) => last.round + 1,
+            };
+            ballots.push(Ballot { round, owner });
+        }
+        lowest.then_some(ballots)
+    }
+
+    /// Returns the states in all roles that have a place for these parts.
+    fn states(&self, ballots: &[Ballot]) -> Vec<State> {
+        let ballot = |rank: u64| ballots[rank as usize - 1];
+        let log = |vote: &Ranked| {
+            let vote = vote.clone().map(|(rank, value)| Vote { ballot: ballot(rank), value });
+            let mut log = Log::default();
+            log.put(Slot(0), vote);
+            log
+        };
+        let mut chosen = Log::default();
+        chosen.put(Slot(0), self.chosen.clone());
+        let promised = self.promised.map(|(rank, _)| ballot(rank));
+        let acceptor = Acceptor { promised, votes: log(&self.vote), trimmed: Slot(self.trimmed) };
+        let live = |role| Live { acceptor: acceptor.clone(), role, chosen: chosen.clone() };
+        let mut states = Vec::new();
+        if self.report.is_none() {
+            states.push(State::of(live(Role::Follower)));
+            states.extend(leaders().map(|(role, asked, waiting)| {
+                let (asked, waiting) = ([1, 2][..asked].to_vec(), [3, 4][..waiting].to_vec());
+                State { live: live(role), asked, waiting }
+            }));
+        }
+        states.extend(iproduct!(sets(), 0..3_u64).map(|(heard, told)| {
+            let (reported, trimmed) = (log(&self.report), Slot(told));
+            State::of(live(Role::Candidate { heard, reported, trimmed }))
+        }));
+        states
+    }
+}
+
+/// Returns all leaders, with the numbers of their reads: of the round that is under way, and of the next one.
+fn leaders() -> impl Iterator<Item = (Role<Unbounded>, usize, usize)> {
+    let counted = sets().map(Some).chain([None]).collect_vec();
+    let rounds = iproduct!(sets(), 0..3_u64).map(Some);
+    let rounds = [None].into_iter().chain(rounds).collect_vec();
+    iproduct!(counted, 0..3_u64, 0..3_u64, rounds, 0..3_usize, 0..3_usize)
+        .filter(|(.., round, asked, waiting)| match round {
+            None => (*asked, *waiting) == (0, 0),
+            Some(_) => *asked > 0,
+        })
+        .map(|(count, barrier, begun, round, asked, waiting)| {
+            let mut votes = Log::default();
+            votes.put(Slot(0), count.unwrap_or_default());
+            let under_way = round.map(|(heard, index)| Round { heard, index: Slot(index) });
+            let (barrier, rounds) = (Slot(barrier), ReadRound(begun));
+            let reads = Reads { barrier, rounds, under_way, waits: waiting > 0 };
+            (Role::Leader { votes, reads }, asked, waiting)
+        })
+}
+
 /// Returns true if the first command is `v0`, and the next one that is another is `v1`.
-fn in_order(named: &[Option<&Value>]) -> bool {
+fn in_order(named: &[Option<Value>]) -> bool {
     let mut used = 0;
     named.iter().flatten().all(|value| {
-        let number = (0..2).find(|&number| **value == command(number));
+        let number = (0..2).find(|&number| *value == command(number));
         number.is_none_or(|number| {
             let fits = number <= used;
             used = used.max(number + 1);
