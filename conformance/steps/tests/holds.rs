@@ -27,15 +27,6 @@ fn limit_memory() {
     setrlimit(Resource::As, Rlimit { current: Some(most), maximum }).expect("a lower limit");
 }
 
-/// Returns an estimate of the time that a space takes. A plain case counts as 1.
-fn cost(space: &Space) -> u64 {
-    match space.cases {
-        Cases::Every(_) | Cases::Lemma(_) | Cases::NodeSets => space.pinned.1,
-        Cases::Sample(size, ..) => space.pinned.1 * size.slots,
-        Cases::Renamings(..) | Cases::Unseen(..) => space.pinned.1 * 4,
-    }
-}
-
 /// Returns the space with no more cases than this. Returns none if it has more and is no sample.
 fn bounded(space: &Space, most: u64) -> Option<Space> {
     if space.pinned.1 <= most {
@@ -71,7 +62,7 @@ fn every_space_holds() {
     for most in [FEW.min(most), most] {
         let mut more: Vec<_> = QUICK.iter().filter_map(|space| bounded(space, most)).collect();
         more.retain(|space| !spaces.contains(space));
-        more.sort_by_key(cost);
+        more.sort_by_key(Space::cost);
         spaces.extend(more);
     }
     for space in spaces {
