@@ -54,7 +54,24 @@ fn a_survivor_needs_a_reason_and_a_reason_a_survivor() {
     assert!(!joined.explained());
     let mutants = Mutants::new(&[], &[], Some(joined), &Interrupt::default());
     assert_eq!(mutants.verdict, Verdict::Violated);
-    expect![[""]].assert_eq(&laid_out(&mutants, false, 100));
+    expect![[r#"
+         #  bug  the first space that shows it  differs
+
+        0 of 0 bugs of the catalogue are found
+
+        5 mutants by cargo-mutants: 1 killed, 1 timed out, 1 do not compile, 2 survive
+
+        a.rs: replace || with && in g
+            NO REASON IS GIVEN
+
+        a.rs: replace || with && in g (2)
+            Both sides are equal.
+
+        a.rs: replace < with > in f
+            HAS A REASON TO SURVIVE, AND DOES NOT
+
+        verdict: violated
+    "#]].assert_eq(&laid_out(&mutants, false, 100));
 }
 
 #[test]
@@ -136,7 +153,45 @@ fn small_spaces_show_most_bugs() {
         };
         format!("{:<4} {}\n", row.label, seen)
     });
-    expect![[""]].assert_eq(&rows.collect::<String>());
+    expect![[r#"
+        1    proposals fill the window, and no more: records
+        2    a node alone: acceptor
+        3    no small space
+        4    no small space
+        4b   no small space
+        5    a node alone: messages
+        6    no small space
+        7    a vote in any slot silences the answer to its Prepare message: messages
+        8    no small space
+        9    no small space
+        10   no small space
+        11   no small space
+        12   no small space
+        13   no small space
+        14   no small space
+        15   a node alone: acceptor
+        16   proposals fill the window, and no more: messages
+        17   unanswered proposals are sent again in runs: messages
+        18   a vote in any slot silences the answer to its Prepare message: messages
+        18b  a vote in any slot silences the answer to its Prepare message: messages
+        18c  a vote in any slot silences the answer to its Prepare message: messages
+        19   no small space
+        20   no small space
+        21   a vote in any slot silences the answer to its Prepare message: messages
+        22   no small space
+        23   no small space
+        24   no small space
+        25   no small space
+        25b  no small space
+        26   no small space
+        26b  no small space
+        26c  no small space
+        26d  no small space
+        28   proposals fill the window, and no more: messages
+        29   no small space
+        30   proposals fill the window, and no more: messages that leave before the sync
+        31   a node alone: messages that leave before the sync
+    "#]].assert_eq(&rows.collect::<String>());
 }
 
 #[test]
