@@ -4,11 +4,11 @@ use std::{io, path::PathBuf};
 
 use clap::Args;
 use paxos_conformance::mutants::{
-    catalogue,
     outcomes::{Joined, Outcomes, SURVIVORS},
     report::Mutants,
 };
 use paxos_model::cluster::Bug;
+use paxos_steps::spaces::QUICK;
 use verdict::{
     Interrupt,
     layout::{laid_out, terminal_width},
@@ -35,7 +35,7 @@ pub(crate) fn mutants(args: &MutantsArgs, interrupt: &Interrupt) -> Result<Print
     let joined = || Joined::new(Outcomes::read(&args.outcomes)?, SURVIVORS);
     let outcomes = if args.outcomes.is_empty() { None } else { Some(joined()) };
     let outcomes = outcomes.transpose().map_err(|error| error.to_string())?;
-    let mutants = Mutants::new(Bug::ALL, &catalogue::spaces(), outcomes, interrupt);
+    let mutants = Mutants::new(Bug::ALL, QUICK, outcomes, interrupt);
     let text = if args.json {
         serde_json::to_string(&mutants).map_err(|error| io::Error::from(error).to_string())?
     } else {

@@ -13,7 +13,7 @@ use paxos_conformance::mutants::{
     report::Mutants,
 };
 use paxos_model::cluster::Bug;
-use paxos_steps::spaces::Space;
+use paxos_steps::spaces::{QUICK, Space};
 use verdict::{Interrupt, Verdict, layout::laid_out};
 
 /// A run of cargo-mutants with an outcome of each kind, cut down to what is read.
@@ -71,7 +71,8 @@ fn a_survivor_needs_a_reason_and_a_reason_a_survivor() {
             HAS A REASON TO SURVIVE, AND DOES NOT
 
         verdict: violated
-    "#]].assert_eq(&laid_out(&mutants, false, 100));
+    "#]]
+    .assert_eq(&laid_out(&mutants, false, 100));
 }
 
 #[test]
@@ -138,7 +139,7 @@ fn the_command_refuses_what_cannot_be_used() {
 
 /// The spaces that are small enough for a test.
 fn small() -> Vec<Space> {
-    catalogue::spaces().into_iter().filter(|space| space.cost() <= 12_000).collect()
+    QUICK.iter().filter(|space| space.cost() <= 12_000).copied().collect()
 }
 
 /// The bugs that the small spaces show, each with the first space and the part that differs.
@@ -191,7 +192,8 @@ fn small_spaces_show_most_bugs() {
         29   no small space
         30   proposals fill the window, and no more: messages that leave before the sync
         31   a node alone: messages that leave before the sync
-    "#]].assert_eq(&rows.collect::<String>());
+    "#]]
+    .assert_eq(&rows.collect::<String>());
 }
 
 #[test]

@@ -2,11 +2,7 @@
 
 use paxos::{Config, Envelope, Event, Output, Record, RecoverError, Replica};
 use paxos_model::cluster::Bug;
-use paxos_steps::{
-    check::Tested,
-    counterexample::Shortest,
-    spaces::{QUICK, Space},
-};
+use paxos_steps::{check::Tested, counterexample::Shortest, spaces::Space};
 use serde::Serialize;
 use verdict::{Interrupt, Verdict};
 
@@ -82,13 +78,6 @@ impl Row {
             }
         }
     }
-}
-
-/// Returns the spaces of the usual table in the order of their cost.
-pub fn spaces() -> Vec<Space> {
-    let mut spaces = QUICK.to_vec();
-    spaces.sort_by_key(Space::cost);
-    spaces
 }
 
 /// Returns the reason why no step from any state shows a bug.
