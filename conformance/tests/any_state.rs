@@ -155,7 +155,7 @@ fn small_spaces_show_most_bugs() {
         format!("{:<4} {}\n", row.label, seen)
     });
     expect![[r#"
-        1    proposals fill the window, and no more: records
+        1    a node alone: records
         2    a node alone: acceptor
         3    no small space
         4    no small space
@@ -188,9 +188,9 @@ fn small_spaces_show_most_bugs() {
         26b  no small space
         26c  no small space
         26d  no small space
-        28   proposals fill the window, and no more: messages
+        28   a node alone: messages
         29   no small space
-        30   proposals fill the window, and no more: messages that leave before the sync
+        30   a node alone: messages that leave before the sync
         31   a node alone: messages that leave before the sync
     "#]]
     .assert_eq(&rows.collect::<String>());

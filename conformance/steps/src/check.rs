@@ -269,6 +269,7 @@ impl<T: Tested> Checker<T> {
             let before = self.begin(state).replica.parts().acceptor.clone();
             same_records(before, &replica, &output.records)?;
         }
+        self.in_runs(event, &output)?;
         self.same_timers(state, event, &expected, &after, &output)?;
         self.same_early(&state.live.acceptor, &replica, &output)?;
         if class == Class::Sound {
@@ -363,6 +364,43 @@ impl<T: Tested> Checker<T> {
             timers.extend([Timer::Heartbeat, Timer::Resend]);
         }
         if timers == output.timers { Ok(()) } else { finding("timers", timers, &output.timers) }
+    }
+
+    /// Checks how slots are put together into messages and records, which the model does not say: as many as the limit allows,
+    /// and no more.
+    fn in_runs(&self, event: &Event, output: &Output) -> Checked {
+        let most = self.config.batch_slots_max;
+        let votes = |slots: usize| slots as u64;
+        let mut last = None;
+        for Envelope { to, message } in &output.messages {
+            let (kind, first, count, limit) = match message {
+                Message::Accept { first, values, .. } => {
+                    ("Accept", *first, votes(values.len()), most)
+                }
+                Message::Learned { first, values } => {
+                    ("Learned", *first, votes(values.len()), most)
+                }
+                Message::Chosen { first, count, .. } => ("Chosen", *first, *count, u64::MAX),
+                _ => {
+                    last = None;
+                    continue;
+                }
+            };
+            let whole = last == Some((*to, kind, first)) || count > limit;
+            if whole && !matches!(event, Event::Propose(_)) {
+                return finding("runs of slots in messages", most, &output.messages);
+            }
+            last = (count < limit).then(|| (*to, kind, first.plus(count)));
+        }
+        let mut last = None;
+        for record in &output.records {
+            let Record::Accepted { first, values, .. } = record else { continue };
+            if last == Some(*first) {
+                return finding("runs of slots in records", most, &output.records);
+            }
+            last = (votes(values.len()) < most).then(|| first.plus(votes(values.len())));
+        }
+        Ok(())
     }
 
     /// Compares the messages that leave before the records of the step are durable: once if every earlier step is durable, and
