@@ -5,6 +5,7 @@
 // `println!` and `eprintln!` panic if the reader is gone.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod mutated;
 mod recorded;
 mod replayed;
 mod subject;
@@ -36,6 +37,7 @@ use verdict::{
 };
 
 use self::{
+    mutated::MutantsArgs,
     recorded::{Printed, ShowArgs, Unusable, ValidateArgs, WatchArgs},
     replayed::ReplayArgs,
     subject::SubjectArgs,
@@ -66,6 +68,8 @@ enum Command {
     Lockstep(LockstepArgs),
     /// Every step of the production replica from any state, held against the model.
     Step(StepArgs),
+    /// Mutants of the production replica, and the first space of `step --any` that shows each.
+    Mutants(MutantsArgs),
     /// Write traces that together take every transition of a small space, as ITF files.
     Traces(TracesArgs),
     /// Validate the recordings of a cluster: decide whether its run was a behaviour of the model.
@@ -141,6 +145,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => run_verify(&args, &interrupt()),
         Command::Lockstep(args) => run_lockstep(&args, &interrupt()),
         Command::Step(args) => run_step(&args, &interrupt()),
+        Command::Mutants(args) => printed(mutated::mutants(&args, &interrupt())),
         // These commands have nothing to report if a signal ends them.
         Command::Traces(args) => run_traces(&args),
         Command::Replay(args) => printed(replayed::run(&args, &interrupt())),

@@ -172,6 +172,9 @@ fn wrong_command(line: &str) -> Option<String> {
         return None;
     }
     let verb = words.next()?;
+    if ["install", "mutants"].contains(&verb) {
+        return None; // A program that cargo does not bring along.
+    }
     if !["bench", "build", "clippy", "doc", "fmt", "run", "test", "verify"].contains(&verb) {
         return Some(format!("no command `cargo {verb}`"));
     }

@@ -12,7 +12,13 @@ const PAXOS_CONFORMANCE: Binary = Binary {
         ("paxos-conformance ", ""),
         ("cargo verify", "verify"),
     ],
-    only_parsed: &[("verify", "it takes minutes; tests/verify.rs runs a small table")],
+    only_parsed: &[
+        ("verify", "it takes minutes; tests/verify.rs runs a small table"),
+        (
+            "mutants",
+            "it takes minutes, and needs a run of cargo-mutants; tests/any_state.rs runs small ones",
+        ),
+    ],
 };
 
 #[test]

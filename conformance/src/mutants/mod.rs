@@ -3,7 +3,13 @@
 //! The production code stays as it is. A mutant changes the events that go into the replica, the output that comes out, the
 //! messages that leave early, or the records that it recovers from. From outside it behaves as if the bug were in the
 //! code. The modules `steps` and `snapshots_and_reads` have the functions for the bugs.
+//!
+//! The check of steps from any state is tried on other mutants as well, which cargo-mutants makes of the source text.
+//! [`catalogue`] and [`outcomes`] hold the two kinds against that check, and [`report`] prints them.
 
+pub mod catalogue;
+pub mod outcomes;
+pub mod report;
 mod snapshots_and_reads;
 mod steps;
 
@@ -38,6 +44,16 @@ impl TestedReplica {
     /// Fails if the configuration cannot work.
     pub fn new(config: Config, mutant: Option<Bug>) -> Result<Self, ConfigError> {
         Ok(Self { replica: Replica::new(config)?, mutant, prepared: None, proposed: Vec::new() })
+    }
+
+    /// Returns a production replica, in any state, as a mutant of it. Of earlier steps, a mutant then remembers nothing.
+    pub(crate) fn of(replica: Replica, mutant: Bug) -> Self {
+        Self { replica, mutant: Some(mutant), prepared: None, proposed: Vec::new() }
+    }
+
+    /// Returns the production replica.
+    pub(crate) fn into_production(self) -> Replica {
+        self.replica
     }
 
     /// Returns the replica that recovers from these records after a crash.

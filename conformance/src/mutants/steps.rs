@@ -328,7 +328,7 @@ fn vote_by_value(replica: &Replica, proposed: &[(Ballot, Slot, Value)], event: E
         proposed.iter().any(|(b, s, value)| (*b, *s) == (ballot, slot) && Some(value) == own)
     };
     let mut ballot = ballot;
-    if (first.0..).map(Slot).take(usize::try_from(count).unwrap_or(usize::MAX)).all(same) {
+    if (0..count).map(|nth| first.plus(nth)).all(same) {
         renew(replica, &mut ballot);
     }
     Event::Message { from, message: Message::Accepted { ballot, first, count } }

@@ -14,7 +14,7 @@
 use std::{fmt, sync::Arc};
 
 use paxos::{
-    Config, Envelope, Event, Message, Output, Record, Replica, Timer, Token,
+    Config, Envelope, Event, Message, Output, Record, RecoverError, Replica, Timer, Token,
     protocol::acceptor::Acceptor as RealAcceptor,
 };
 use paxos_model::cluster::node::{
@@ -106,6 +106,20 @@ pub struct Outcome {
 pub trait Tested {
     /// Takes a step.
     fn step(&mut self, replica: &mut Replica, event: Event, output: &mut Output);
+
+    /// Returns the replica that recovers from these records after a crash.
+    ///
+    /// # Errors
+    /// Fails if the records cannot be the replica's own.
+    fn recover(&self, config: Config, records: Vec<Record>) -> Result<Replica, RecoverError> {
+        Replica::recover(config, records)
+    }
+
+    /// Removes and returns the messages of an output that may leave before its records are durable. The replica is that after
+    /// the step.
+    fn take_early(&self, _after: &Replica, output: &mut Output) -> Vec<Envelope> {
+        output.take_early().collect()
+    }
 }
 
 /// The production replica as it is.
@@ -194,7 +208,10 @@ impl<T: Tested> Checker<T> {
     fn crash(&self, state: &State) -> Checked<Shown> {
         let replica = table::real(&self.config, state);
         let records = replica.parts().acceptor.records();
-        let recovered = match silently(|| Replica::recover((*self.config).clone(), records)) {
+        // A record that is found twice changes nothing the second time.
+        let records = [&*records, &*records].concat();
+        let config = Config::clone(&self.config);
+        let recovered = match silently(|| self.tested.recover(config, records)) {
             Ok(Ok(recovered)) => recovered,
             Ok(Err(error)) => return said_finding("recovery", "recovers", error.to_string()),
             Err(panic) => return said_finding("recovery", "recovers", panic),
@@ -270,8 +287,9 @@ impl<T: Tested> Checker<T> {
             let before = self.begin(state).replica.parts().acceptor.clone();
             same_records(before, &replica, &output.records)?;
         }
+        self.records_in_runs(&output.records)?;
         self.same_timers(state, event, &expected, &after, &output)?;
-        self.same_early(&state.live.acceptor, &output)?;
+        self.same_early(&state.live.acceptor, &replica, &output)?;
         if class == Class::Sound {
             if moved && let Some(claim) = self.broken(after.live()) {
                 return said_finding(
@@ -366,9 +384,29 @@ impl<T: Tested> Checker<T> {
         if timers == output.timers { Ok(()) } else { finding("timers", timers, &output.timers) }
     }
 
+    /// Records have the votes of one run. A run is divided only where `batch_slots_max` demands it.
+    fn records_in_runs(&self, records: &[Record]) -> Checked {
+        let most = self.config.batch_slots_max;
+        let mut last = None;
+        for record in records {
+            let Record::Accepted { first, values, .. } = record else { continue };
+            if last == Some(*first) {
+                return finding("runs of slots in records", most, records);
+            }
+            let count = values.len() as u64;
+            last = (count < most).then(|| first.plus(count));
+        }
+        Ok(())
+    }
+
     /// Compares the messages that leave before the records of the step are durable: once if every earlier step is durable, and
     /// once if the promise is not.
-    fn same_early(&self, durable: &Acceptor<Unbounded>, output: &Output) -> Checked {
+    fn same_early(
+        &self,
+        durable: &Acceptor<Unbounded>,
+        after: &Replica,
+        output: &Output,
+    ) -> Checked {
         let proposes = |envelope: &Envelope| matches!(envelope.message, Message::Accept { .. });
         let ballot = output.messages.iter().find_map(|envelope| match &envelope.message {
             Message::Accept { ballot, .. } => Some(*ballot),
@@ -385,7 +423,7 @@ impl<T: Tested> Checker<T> {
             let leave = self.rules.leaves_early(durable, &accept);
             let expected: Vec<_> =
                 output.messages.iter().filter(|it| leave && proposes(it)).cloned().collect();
-            let early: Vec<_> = output.take_early().collect();
+            let early = self.tested.take_early(after, &mut output);
             if early != expected {
                 return finding("messages that leave before the sync", expected, early);
             }

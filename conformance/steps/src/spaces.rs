@@ -160,6 +160,15 @@ pub struct Row {
 }
 
 impl Space {
+    /// Returns an estimate of the time that the space takes. A case of an enumeration counts as 1.
+    pub fn cost(&self) -> u64 {
+        match self.cases {
+            Cases::Every(_) | Cases::Lemma(_) | Cases::NodeSets => self.pinned.1,
+            Cases::Sample(size, ..) => self.pinned.1 * size.slots,
+            Cases::Renamings(..) | Cases::Unseen(..) => self.pinned.1 * 4,
+        }
+    }
+
     /// Checks the space, with the replica under test.
     pub fn check<T: Tested + Clone>(&self, tested: &T, interrupt: &Interrupt) -> Row {
         let started = Instant::now();
