@@ -79,7 +79,17 @@ const OWNERS: &[(&str, &[Owner])] = &[
     ),
     ("benches/README.md", &[Cargo]),
     ("benches/RESULTS.md", &[BENCHES, MODEL, Cargo]),
-    ("docs/checking.md", &[MODEL, MODEL_OUTPUTS, CONFORMANCE, Cargo, Drawing("to see it again: ")]),
+    (
+        "docs/checking.md",
+        &[
+            MODEL,
+            MODEL_OUTPUTS,
+            CONFORMANCE,
+            Cargo,
+            Drawing("to see it again: "),
+            Excerpt("model and replica differ: ", "conformance/steps/tests/faults.rs"),
+        ],
+    ),
     ("docs/claims.md", &[MODEL, MODEL_OUTPUTS, Cargo]),
     ("docs/embedding.md", &[Rustdoc("impl/node/src/lib.rs"), Cargo, Drawing("[dependencies]")]),
     ("docs/learning.md", &[MODEL, MODEL_OUTPUTS]),

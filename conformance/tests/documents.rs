@@ -15,6 +15,10 @@ const PAXOS_CONFORMANCE: Binary = Binary {
     only_parsed: &[
         ("verify", "it takes minutes; tests/verify.rs runs a small table"),
         (
+            "step",
+            "it takes a minute; tests/verify.rs and the tests of paxos-steps run small spaces",
+        ),
+        (
             "mutants",
             "it takes minutes, and needs a run of cargo-mutants; tests/any_state.rs runs small ones",
         ),
