@@ -23,7 +23,7 @@ use paxos_validation::{
 };
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
-use support::{Run, read, record, validate, write};
+use support::{Run, read, record, record_storm, validate, write};
 use verdict::Verdict;
 
 /// A seed whose run has snapshots, restarts with unsynced records, reads, and snapshots of peers.
@@ -127,6 +127,16 @@ fn shift_slot<B>(message: &mut Message<B>) -> bool {
 
 fn other(value: &mut Value) {
     *value = Value::Digest(Digest([7; 16]));
+}
+
+/// A node of this storm is killed after it has recorded its first snapshot, and before the store has adopted it. It starts again
+/// without a snapshot, which is no fault.
+#[test]
+fn a_kill_before_the_first_snapshot_is_adopted() {
+    let directory = tempfile::tempdir().expect("there is room");
+    record_storm(7, 3, 3000, directory.path());
+    let report = validate(directory.path());
+    assert_eq!(report.verdict, Verdict::Holds, "{report}");
 }
 
 #[test]

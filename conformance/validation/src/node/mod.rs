@@ -110,8 +110,8 @@ struct Running {
     answers: HashMap<(NodeId, u64, Slot), u64>,
     /// The slots below which confirmed reads of this node's clients must see every slot.
     reads: BTreeSet<Slot>,
-    /// The snapshots that became this node's.
-    snapshots: Vec<(Slot, StateId)>,
+    /// The snapshot with which the node started, if it had one, and those that were about to replace it, in order.
+    snapshots: Vec<Option<(Slot, StateId)>>,
     ended: bool,
 }
 

@@ -150,7 +150,7 @@ impl Running {
             shared.coverage.add(Kind::Saved);
         }
         shared.history.snapshot(id, below, state)?;
-        self.snapshots.push((below, state));
+        self.snapshots.push(Some((below, state)));
         Ok(())
     }
 }

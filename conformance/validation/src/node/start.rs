@@ -98,7 +98,7 @@ impl Node {
             confirmed: Vec::new(),
             answers: HashMap::new(),
             reads: BTreeSet::new(),
-            snapshots: start.snapshot.into_iter().collect(),
+            snapshots: vec![start.snapshot],
             ended: false,
         });
         Ok(doubt)
@@ -138,12 +138,9 @@ impl Running {
             ))
         };
         if doubt.is_none() {
+            // The last snapshot may have replaced the one before, or not yet.
             let before = self.snapshots.last_chunk::<2>().map_or(&self.snapshots[..], |two| two);
-            let known = match &start.snapshot {
-                Some(snapshot) => before.contains(snapshot),
-                None => before.is_empty(),
-            };
-            if !known {
+            if !before.contains(&start.snapshot) {
                 let facts = format!("the snapshot is {:?}; it was {before:?}", start.snapshot);
                 return contradicts(DURABLE, facts);
             }

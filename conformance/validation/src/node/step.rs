@@ -27,7 +27,8 @@ impl Running {
             }
         }
         if let Event::Snapshot { below } = step.event {
-            let durable = self.snapshots.iter().map(|(below, _)| *below).max().unwrap_or_default();
+            let durable =
+                self.snapshots.iter().flatten().map(|(below, _)| *below).max().unwrap_or_default();
             if below > durable {
                 let facts = format!(
                     "it trims the slots below {below:?}; its snapshots have those below {durable:?}"

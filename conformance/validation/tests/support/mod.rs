@@ -26,6 +26,11 @@ impl TypedMachine for Sum {
 
 /// Records a storm in a directory. The same seed gives the same frames, except for the numbers that nodes draw.
 pub(crate) fn record(seed: u64, nodes: u32, directory: &Path) {
+    record_storm(seed, nodes, 150, directory);
+}
+
+/// Records a storm with this number of random events.
+pub(crate) fn record_storm(seed: u64, nodes: u32, events: u32, directory: &Path) {
     let recording = RecordingOptions::new(directory).file_bytes_max(20_000);
     let options = options().recording(recording).build().expect("a node can work with them");
     let machine = || Typed::new(Sum::default());
@@ -33,7 +38,7 @@ pub(crate) fn record(seed: u64, nodes: u32, directory: &Path) {
     simulation.network.link.loss = 0.05;
     simulation.network.link.duplication = 0.05;
     simulation.stall = 0.01;
-    simulation.storm(150, |number| encode::<Sum>(&number).expect("a number has bytes"));
+    simulation.storm(events, |number| encode::<Sum>(&number).expect("a number has bytes"));
     simulation.settle();
 }
 
