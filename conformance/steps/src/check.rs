@@ -11,12 +11,9 @@
 //! and the replica may then differ, but the replica changes no more than the model: its durable state stays, or becomes the
 //! model's. A replica that learns a second chosen value stops by a panic, which is its documented behaviour.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use paxos::{
-    Config, Envelope, Event, Message, Output, Record, RecoverError, Replica, Timer, Token,
-    protocol::acceptor::Acceptor as RealAcceptor,
-};
+use paxos::{Config, Envelope, Event, Message, Output, Record, RecoverError, Replica};
 use paxos_model::cluster::node::{
     invariant::{self, Node},
     message::Message as ModelMessage,
@@ -31,47 +28,17 @@ use paxos_validation::{
     coverage::Kind,
     invariant::{self as messages, Fit, Letter},
     replica::{Expected, Limits, Replica as ModelReplica},
-    said::{self, Said},
+    said,
 };
 
 use crate::{
+    finding::{Checked, finding, said_finding},
     inputs::Input,
+    output::{in_runs, records_in_runs, same_records, same_requests, same_timers},
     panics::silently,
     table::{self, State},
     values::Named,
 };
-
-/// A claim that does not hold for a state and an input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The part that is wrong.
-    pub field: &'static str,
-    /// What was expected.
-    pub expected: String,
-    /// What was found.
-    pub got: String,
-}
-
-impl Finding {
-    /// Returns the finding that two things differ.
-    pub fn new(field: &'static str, expected: impl fmt::Debug, got: impl fmt::Debug) -> Self {
-        Self { field, expected: format!("{expected:?}"), got: format!("{got:?}") }
-    }
-}
-
-type Checked<T = ()> = Result<T, Box<Finding>>;
-
-fn finding<T>(field: &'static str, expected: impl fmt::Debug, got: impl fmt::Debug) -> Checked<T> {
-    Err(Box::new(Finding::new(field, expected, got)))
-}
-
-fn said_finding<T>(
-    field: &'static str,
-    expected: impl Into<String>,
-    got: impl Into<String>,
-) -> Checked<T> {
-    Err(Box::new(Finding { field, expected: expected.into(), got: got.into() }))
-}
 
 /// The class of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -274,7 +241,7 @@ impl<T: Tested> Checker<T> {
         compare(&step, &expected, &after, &Named)
             .or_else(|it| said_finding(it.field, it.model, it.found))?;
         same_requests(event, &expected, &output)?;
-        self.in_runs(event, &output)?;
+        in_runs(&self.config, event, &output)?;
         let begun = self.begun.as_ref().expect("the step began there");
         let same = |model: &ModelReplica| {
             (model.live() == after.live()) && model.tokens() == after.tokens()
@@ -287,8 +254,8 @@ impl<T: Tested> Checker<T> {
             let before = self.begin(state).replica.parts().acceptor.clone();
             same_records(before, &replica, &output.records)?;
         }
-        self.records_in_runs(&output.records)?;
-        self.same_timers(state, event, &expected, &after, &output)?;
+        records_in_runs(&self.config, &output.records)?;
+        same_timers(&self.config, state, event, &expected, &after, &output)?;
         self.same_early(&state.live.acceptor, &replica, &output)?;
         if class == Class::Sound {
             if moved && let Some(claim) = self.broken(after.live()) {
@@ -340,65 +307,6 @@ impl<T: Tested> Checker<T> {
         if found == tokens { Ok(()) } else { finding("reads that wait", tokens, found) }
     }
 
-    /// Timers are no part of the model, because safety does not depend on them. A candidate and a leader must have theirs.
-    fn same_timers(
-        &self,
-        state: &State,
-        event: &Event,
-        expected: &Expected,
-        after: &ModelReplica,
-        output: &Output,
-    ) -> Checked {
-        let leads = |live: &Live<Unbounded>| matches!(live.role, Role::Leader { .. });
-        let follows = |live: &Live<Unbounded>| matches!(live.role, Role::Follower);
-        let (before, live) = (&state.live, after.live());
-        let answers = |said: &Said| matches!(said, Said::Promise(_) | Said::Accepted(..));
-        let nacked = |said: &Said| matches!(said, Said::Nack(..));
-        let sent = &expected.sent;
-        let mut timers = Vec::new();
-        match event {
-            Event::Timer(Timer::Campaign) if expected.change.promised.is_some() => {
-                timers.extend([Timer::Campaign, Timer::Resend]);
-            }
-            Event::Timer(Timer::Heartbeat) if leads(before) => timers.push(Timer::Heartbeat),
-            Event::Timer(Timer::Resend) if !follows(before) => timers.push(Timer::Resend),
-            Event::Message { message: Message::Heartbeat { ballot, .. }, from }
-                if ballot.node == *from
-                    && self.config.nodes.contains(from)
-                    && *from != self.config.id
-                    && !sent.iter().any(|(_, said)| nacked(said)) =>
-            {
-                timers.push(Timer::Campaign);
-            }
-            Event::Message { message: Message::Nack { .. }, .. }
-                if expected.change.promised.is_some() =>
-            {
-                timers.push(Timer::Campaign);
-            }
-            _ if sent.iter().any(|(_, said)| answers(said)) => timers.push(Timer::Campaign),
-            _ => {}
-        }
-        if !leads(before) && leads(live) {
-            timers.extend([Timer::Heartbeat, Timer::Resend]);
-        }
-        if timers == output.timers { Ok(()) } else { finding("timers", timers, &output.timers) }
-    }
-
-    /// Records have the votes of one run. A run is divided only where `batch_slots_max` demands it.
-    fn records_in_runs(&self, records: &[Record]) -> Checked {
-        let most = self.config.batch_slots_max;
-        let mut last = None;
-        for record in records {
-            let Record::Accepted { first, values, .. } = record else { continue };
-            if last == Some(*first) {
-                return finding("runs of slots in records", most, records);
-            }
-            let count = values.len() as u64;
-            last = (count < most).then(|| first.plus(count));
-        }
-        Ok(())
-    }
-
     /// Compares the messages that leave before the records of the step are durable: once if every earlier step is durable, and
     /// once if the promise is not.
     fn same_early(
@@ -446,44 +354,6 @@ impl<T: Tested> Checker<T> {
         Ok(())
     }
 
-    /// Messages about several slots have the slots of one run. A run is divided only where `batch_slots_max` demands it.
-    /// `compare` looks at each slot by itself, so it does not see this.
-    fn in_runs(&self, event: &Event, output: &Output) -> Checked {
-        let proposes = matches!(event, Event::Propose(_));
-        let batch = self.config.batch_slots_max;
-        let run = |envelope: &Envelope| match &envelope.message {
-            Message::Accept { first, values, .. } => {
-                Some((*first, values.len() as u64, if proposes { u64::MAX } else { batch }))
-            }
-            Message::Learned { first, values } => Some((*first, values.len() as u64, batch)),
-            Message::Accepted { first, count, .. } | Message::Chosen { first, count, .. } => {
-                Some((*first, *count, u64::MAX))
-            }
-            _ => None,
-        };
-        let mut previous: Option<(&Envelope, paxos::Slot, u64)> = None;
-        for envelope in &output.messages {
-            let Some((first, count, most)) = run(envelope) else {
-                previous = None;
-                continue;
-            };
-            if count == 0 || count > most {
-                let expected = format!("1 to {most} slots in a message");
-                return said_finding("batches", expected, format!("{envelope:?}"));
-            }
-            let divided = previous.is_some_and(|(before, end, count)| {
-                let kind = |it: &Envelope| std::mem::discriminant(&it.message);
-                let alike = before.to == envelope.to && kind(before) == kind(envelope);
-                alike && end == first && count < most
-            });
-            if divided {
-                return finding("batches", "one message for slots in a row", &output.messages);
-            }
-            previous = Some((envelope, first.plus(count), count));
-        }
-        Ok(())
-    }
-
     /// Each part of the acceptor must be as before, or as the model has it.
     fn no_more_than(before: &State, replica: &Replica, model: &ModelReplica) -> Checked {
         let unmapped = |it: table::Unmapped| said_finding("state", "", it.to_string());
@@ -501,23 +371,6 @@ impl<T: Tested> Checker<T> {
             });
         if allowed { Ok(()) } else { finding("acceptor after a contradiction", model, found) }
     }
-}
-
-/// Each answer must name the request that it answers. Recorded steps have no tokens of proposals, so `compare` does not see
-/// them.
-fn same_requests(event: &Event, expected: &Expected, output: &Output) -> Checked {
-    let proposals: &[_] = if let Event::Propose(proposals) = event { proposals } else { &[] };
-    let count = expected.taken.as_ref().map_or(0, |slots| (slots.end - slots.start) as usize);
-    let tokens: Vec<_> = proposals.iter().map(|proposal| proposal.token).collect();
-    let (taken, refused) = tokens.split_at(count.min(tokens.len()));
-    let found: Vec<_> = output.taken.iter().map(|taken| taken.token).collect();
-    if found != taken {
-        return finding("proposals that get a slot", taken, found);
-    }
-    let reads = expected.refused_reads.iter().flat_map(|(tokens, _)| tokens);
-    let refused: Vec<_> = refused.iter().copied().chain(reads.map(|&read| Token(read))).collect();
-    let found: Vec<_> = output.refused.iter().map(|refused| refused.token).collect();
-    if found == refused { Ok(()) } else { finding("requests that are refused", refused, found) }
 }
 
 /// Returns the slot in which a message makes the node learn a second chosen value.
@@ -543,20 +396,4 @@ fn second_value(state: &State, event: &Event, expected: &Expected) -> Option<Slo
         }
         _ => None,
     }
-}
-
-/// The records must turn the acceptor before the step into that after it, and none must be idle.
-fn same_records(before: RealAcceptor, replica: &Replica, records: &[Record]) -> Checked {
-    let mut durable = before;
-    for record in records {
-        let previous = durable.clone();
-        if let Err(error) = durable.replay(record) {
-            return said_finding("records", "records that fit", error.to_string());
-        }
-        if durable == previous {
-            return finding("records", "records that change the disk", record);
-        }
-    }
-    let after = replica.parts().acceptor;
-    if durable == *after { Ok(()) } else { finding("acceptor on disk", after, durable) }
 }

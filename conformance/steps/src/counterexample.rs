@@ -9,8 +9,9 @@ use paxos_model::cluster::node::state::Reads;
 use serde::Serialize;
 
 use crate::{
-    check::{Checker, Finding, Tested},
+    check::{Checker, Tested},
     enumeration::{Case, Counterexample},
+    finding::Finding,
     inputs::Input,
     renaming::Renaming,
     states::Start,

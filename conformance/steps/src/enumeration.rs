@@ -8,8 +8,9 @@ use serde::Serialize;
 use verdict::Interrupt;
 
 use crate::{
-    check::{Checker, Class, Finding, Shown, Tested},
+    check::{Checker, Class, Shown, Tested},
     choices::{Choices, Every, Given, Random, reduced},
+    finding::Finding,
     inputs::Input,
     states::Start,
 };

@@ -14,7 +14,7 @@
 //! - [`ballots`] and [`values`]: names of which only order and equality matter.
 //! - [`table`]: which field of the replica is which of the model.
 //! - [`states`] and [`inputs`]: all states within the invariant, and all inputs.
-//! - [`check`]: the claims about one step. [`panics`]: a step that panics is a finding.
+//! - [`check`]: the claims about one step. [`finding`]: one that does not hold. [`panics`]: a step that panics is one, too.
 //! - [`lemmas`]: handlers that couple slots. [`node_sets`]: sets of any size.
 //! - [`reachable`]: production messages and replicas of a run, held against the invariants.
 //! - [`renaming`] and [`unseen`]: why a few ballots and values are enough, tested.
@@ -26,9 +26,11 @@ pub mod check;
 pub mod choices;
 pub mod counterexample;
 pub mod enumeration;
+pub mod finding;
 pub mod inputs;
 pub mod lemmas;
 pub mod node_sets;
+mod output;
 pub mod panics;
 pub mod reachable;
 pub mod renaming;

@@ -19,9 +19,10 @@ use paxos_model::cluster::node::{
 use paxos_validation::said;
 
 use crate::{
-    check::{Checker, Class, Finding, Outcome, Shown, Tested},
+    check::{Checker, Class, Outcome, Shown, Tested},
     choices::Choices,
     enumeration::{Case, Probe},
+    finding::Finding,
     inputs::Input,
     states::Start,
     table::{self, State},

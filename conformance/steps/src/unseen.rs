@@ -18,9 +18,10 @@ use paxos_model::cluster::node::{
 };
 
 use crate::{
-    check::{Checker, Class, Finding, Outcome, Shown, Tested},
+    check::{Checker, Class, Outcome, Shown, Tested},
     choices::Choices,
     enumeration::{Case, Probe},
+    finding::Finding,
     inputs::Input,
     states::Start,
     table::{State, real_ballot, real_node},
