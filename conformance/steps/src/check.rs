@@ -13,7 +13,10 @@
 
 use std::sync::Arc;
 
-use paxos::{Config, Envelope, Event, Message, Output, Record, RecoverError, Replica};
+use paxos::{
+    Config, Envelope, Event, Message, Output, Record, RecoverError, Replica,
+    protocol::acceptor::Acceptor as RealAcceptor,
+};
 use paxos_model::cluster::node::{
     invariant::{self, Node},
     message::Message as ModelMessage,
@@ -37,7 +40,7 @@ use crate::{
     output::{in_runs, records_in_runs, same_records, same_requests, same_timers},
     panics::silently,
     table::{self, State},
-    values::Named,
+    values::{self, Named},
 };
 
 /// The class of an input.
@@ -174,9 +177,9 @@ impl<T: Tested> Checker<T> {
 
     fn crash(&self, state: &State) -> Checked<Shown> {
         let replica = table::real(&self.config, state);
-        let records = replica.parts().acceptor.records();
+        let stored = replica.parts().acceptor.records();
         // A record that is found twice changes nothing the second time.
-        let records = [&*records, &*records].concat();
+        let records = [&*stored, &*stored].concat();
         let config = Config::clone(&self.config);
         let recovered = match silently(|| self.tested.recover(config, records)) {
             Ok(Ok(recovered)) => recovered,
@@ -186,7 +189,34 @@ impl<T: Tested> Checker<T> {
         let acceptor = self.rules.recovers(self.me, &state.live.acceptor);
         let live = Live { acceptor, role: Role::Follower, ..Live::default() };
         self.same_state((&live, (&[], &[])), &recovered)?;
+        self.refuses_damage(replica.parts().acceptor)?;
         Ok(Shown { class: Class::Sound, kinds: vec![Kind::RestartClean] })
+    }
+
+    /// A node must not recover from records that contradict each other, or that no log can hold.
+    fn refuses_damage(&self, acceptor: &RealAcceptor) -> Checked {
+        let vote =
+            |ballot, first, value| Record::Accepted { ballot, first, values: [value].into() };
+        let contradiction = acceptor.votes.iter().next().map(|(slot, it)| {
+            let other = match it.value {
+                paxos::Value::Noop => paxos::Value::Command(values::real_command(0)),
+                paxos::Value::Command(_) => paxos::Value::Noop,
+            };
+            vote(it.ballot, slot, other)
+        });
+        let beyond = acceptor.promised.map(|ballot| {
+            let far = paxos::Slot(u64::MAX / 2);
+            vote(ballot, far, paxos::Value::Noop)
+        });
+        for damage in contradiction.into_iter().chain(beyond) {
+            let records = [acceptor.records(), vec![damage.clone()]].concat();
+            let config = Config::clone(&self.config);
+            let recovered = silently(|| self.tested.recover(config, records).is_ok());
+            if recovered != Ok(false) {
+                return finding("recovery from damaged records", "is refused", damage);
+            }
+        }
+        Ok(())
     }
 
     /// Returns both sides in a state.
