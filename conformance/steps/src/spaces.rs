@@ -96,9 +96,9 @@ pub const QUICK: &[Space] = &[
     space(Cases::Lemma(LEMMAS[9]), LEMMAS[9].claim(), (328, 2_624)),
     space(Cases::NodeSets, "sets of up to 64 nodes, and each pair of quorums", (274_170, 559_119)),
     space(
-        Cases::Sample(LONG, 1, 300_000),
+        Cases::Sample(LONG, 1, 150_000),
         "random logs of eight slots, nine nodes",
-        (300_000, 300_000),
+        (150_000, 150_000),
     ),
     space(Cases::Sample(LONGER, 2, 20_000), "random logs of 48 slots", (20_000, 20_000)),
     space(
