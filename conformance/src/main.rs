@@ -61,8 +61,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// All links of the chain: the proof, the specification, the refinement of the proved texts, the model, and the
-    /// lockstep.
+    /// All links of the chain: the proof, the specification, the refinement of the proved texts, the model, the lockstep, steps
+    /// from any state, and recorded runs.
     Verify(VerifyArgs),
     /// Model and production replicas side by side, in one space.
     Lockstep(LockstepArgs),

@@ -48,7 +48,7 @@ pub enum Seen {
     },
     /// No space shows the bug, for this reason.
     Not(&'static str),
-    /// No space shows the bug, and nobody has given a reason.
+    /// No space shows the bug, and no reason is given.
     Unexplained,
     /// The search was interrupted.
     Interrupted,

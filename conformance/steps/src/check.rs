@@ -54,7 +54,7 @@ pub enum Class {
     Contradictory,
 }
 
-/// What a step without a finding has shown.
+/// The class and the kinds of transitions of a step without a finding.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// The class of the input.
