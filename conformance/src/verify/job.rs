@@ -65,7 +65,7 @@ impl Job {
         match self {
             Self::Proof(_) => 10_000,
             Self::Run(_) => 30_000,
-            Self::Steps(steps) => 3 * steps.pinned.1,
+            Self::Steps(steps) => 3 * steps.cost(),
             Self::Specification(known) => known.transitions as u64 / 4,
             Self::Model(space) | Self::Lockstep(space) => space.transitions as u64,
             Self::ClusterRefinement(space) => 5 * space.transitions as u64,

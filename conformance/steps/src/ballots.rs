@@ -6,7 +6,7 @@
 
 use paxos_model::cluster::node::unbounded::{Ballot, NodeId};
 
-use crate::choices::Choices;
+use crate::choices::{Choices, Given};
 
 /// The round of the first ballot. There is room for many more on both sides.
 const MIDDLE: u64 = 1 << 40;
@@ -20,8 +20,8 @@ pub struct Chain {
 }
 
 /// The place of a ballot relative to those of a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+#[derive(Clone, Copy)]
+enum Place {
     /// It is this ballot.
     At(usize),
     /// It is new, and this number of ballots is below.
@@ -119,7 +119,7 @@ impl Chain {
     /// Returns none if there is no number left for it.
     pub fn just_below(&mut self, ballot: Ballot, owner: NodeId) -> Option<Ballot> {
         let place = Place::After(self.below(ballot));
-        self.at(place, &mut crate::choices::Given::new(Vec::new()), |_| owner)
+        self.at(place, &mut Given::new(Vec::new()), |_| owner)
     }
 
     /// Returns a ballot of this owner above all ballots of the chain, without adding it.
@@ -132,7 +132,11 @@ impl Chain {
 
     /// Returns a ballot of this owner for a chain that has none.
     pub fn first(&self, owner: NodeId) -> Ballot {
-        Ballot { round: if self.at_the_end { u64::MAX } else { MIDDLE }, owner }
+        Ballot { round: self.first_round(), owner }
+    }
+
+    fn first_round(&self) -> u64 {
+        if self.at_the_end { u64::MAX } else { MIDDLE }
     }
 
     fn at<C: Choices>(
@@ -147,13 +151,7 @@ impl Chain {
                 let under = count.checked_sub(1).map_or(0, |at| self.ballots[at].round);
                 let round = match self.ballots.get(count) {
                     Some(over) => u64::midpoint(under, over.round),
-                    None if count == 0 => {
-                        if self.at_the_end {
-                            u64::MAX
-                        } else {
-                            MIDDLE
-                        }
-                    }
+                    None if count == 0 => self.first_round(),
                     None => under.checked_add(MIDDLE)?,
                 };
                 let free =

@@ -55,10 +55,10 @@ pub enum Class {
 }
 
 /// The class and the kinds of transitions of a step without a finding.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Shown {
-    /// The class of the input.
-    pub class: Class,
+    /// The class of the input, if the step was compared with the model's.
+    pub class: Option<Class>,
     /// The kinds of transitions.
     pub kinds: Vec<Kind>,
 }
@@ -190,7 +190,7 @@ impl<T: Tested> Checker<T> {
         let live = Live { acceptor, role: Role::Follower, ..Live::default() };
         self.same_state((&live, (&[], &[])), &recovered)?;
         self.refuses_damage(replica.parts().acceptor)?;
-        Ok(Shown { class: Class::Sound, kinds: vec![Kind::RestartClean] })
+        Ok(Shown { class: Some(Class::Sound), kinds: vec![Kind::RestartClean] })
     }
 
     /// A node must not recover from records that contradict each other, or that no log can hold.
@@ -251,7 +251,7 @@ impl<T: Tested> Checker<T> {
                 let asked = self.converter.event(event);
                 let class = self.class(&model, &asked);
                 return if class == Class::Contradictory && panic.contains("two values chosen") {
-                    Ok(Shown { class, kinds: Vec::new() })
+                    Ok(Shown { class: Some(class), kinds: Vec::new() })
                 } else {
                     said_finding("taking the step", "takes it", panic)
                 };
@@ -266,7 +266,7 @@ impl<T: Tested> Checker<T> {
                 return said_finding("stop at a second chosen value", expected, "no panic");
             }
             Self::no_more_than(state, &replica, &after)?;
-            return Ok(Shown { class, kinds: expected.kinds });
+            return Ok(Shown { class: Some(class), kinds: expected.kinds });
         }
         compare(&step, &expected, &after, &Named)
             .or_else(|it| said_finding(it.field, it.model, it.found))?;
@@ -297,7 +297,7 @@ impl<T: Tested> Checker<T> {
             }
             self.sent_invariant(&step)?;
         }
-        Ok(Shown { class, kinds: expected.kinds })
+        Ok(Shown { class: Some(class), kinds: expected.kinds })
     }
 
     fn class(&self, model: &ModelReplica, asked: &Step) -> Class {
@@ -411,7 +411,7 @@ fn second_value(state: &State, event: &Event, expected: &Expected) -> Option<Slo
     match message {
         Message::Learned { first, values } if !expected.kinds.contains(&Kind::LearnedTooFar) => {
             let mut learned = (first.0..).map(Slot).zip(values.iter());
-            let second = learned.find(|(slot, value)| other(*slot, &table::model_value(value)));
+            let second = learned.find(|(slot, value)| other(*slot, &values::model(value)));
             second.map(|(slot, _)| slot)
         }
         Message::Chosen { ballot, first, count } => {

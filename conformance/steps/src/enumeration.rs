@@ -10,9 +10,11 @@ use verdict::Interrupt;
 use crate::{
     check::{Checker, Class, Shown, Tested},
     choices::{Choices, Every, Given, Random, reduced},
-    finding::Finding,
+    finding::{Checked, Finding},
     inputs::Input,
+    renaming,
     states::Start,
+    unseen,
 };
 
 /// A state and an input.
@@ -50,9 +52,9 @@ pub struct Counts {
     pub states: u64,
     /// The cases: pairs of a state and an input.
     pub cases: u64,
-    /// The cases that a correct cluster can have, as far as the invariants say.
+    /// The steps of replica and model that a correct cluster can have, as far as the invariants say.
     pub sound: u64,
-    /// The cases whose message contradicts a value that the node has.
+    /// The steps of replica and model on a message that contradicts a value of the node.
     pub contradictory: u64,
     /// The kinds of transitions.
     #[serde(flatten)]
@@ -93,38 +95,54 @@ pub enum Searched {
     Interrupted(Counts),
 }
 
-/// A check of one case.
-pub trait Probe {
-    /// Returns a conjunct of the invariant that the state breaks.
-    fn outside(&self, start: &Start) -> Option<&'static str>;
+/// What is claimed of each case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Replica and model take the same step.
+    SameStep,
+    /// The step commutes with a random renaming.
+    Renames,
+    /// The step is the same without the part of the state that the handler does not look at.
+    LooksAway,
+}
 
-    /// Checks a case. `choices` is for checks that choose something more.
-    ///
-    /// # Errors
-    /// Returns the first claim that does not hold.
-    fn probe(&mut self, case: &Case, choices: &mut impl Choices) -> Result<Shown, Box<Finding>>;
+impl Claim {
+    /// Checks a case. Returns none if the claim says nothing about it. `choices` choose the renaming.
+    fn check<T: Tested>(
+        self,
+        checker: &mut Checker<T>,
+        case: &Case,
+        choices: &mut impl Choices,
+    ) -> Checked<Option<Shown>> {
+        match self {
+            Self::SameStep => checker.check(&case.start.state, &case.input).map(Some),
+            Self::Renames => renaming::commutes(checker, case, choices),
+            Self::LooksAway => unseen::looks_away(checker, case),
+        }
+    }
 }
 
 /// Checks all cases of a generator.
-pub fn enumerate(
+pub fn enumerate<T: Tested + Clone>(
     generator: &impl Generator,
-    probe: &mut impl Probe,
+    tested: &T,
     interrupt: &Interrupt,
 ) -> Searched {
     let config = generator.config();
+    let mut checker = Checker::new(config.clone(), tested.clone());
     let mut counts = Counts::default();
     let mut states = Every::default();
     loop {
         if let Some(begun) = generator.start(&mut states, &config) {
             counts.states += 1;
-            within(probe, &begun);
+            within(&checker, &begun);
             let mut inputs = Every::default();
             loop {
                 let mut start = begun.clone();
                 if let Some(input) = generator.input(&mut inputs, &mut start) {
-                    let Ok(shown) = probe.probe(&Case { start, input }, &mut inputs) else {
+                    let Ok(shown) = checker.check(&start.state, &input) else {
                         let answers = [states.answers(), inputs.answers()].concat();
-                        return fails(generator, probe, answers);
+                        return fails(generator, &mut checker, Claim::SameStep, answers);
                     };
                     counts.note(&shown);
                 }
@@ -142,25 +160,30 @@ pub fn enumerate(
     }
 }
 
-/// Checks this number of random cases.
-pub fn sample(
+/// Checks a claim of this number of random cases. A case of which the claim says nothing does not count.
+pub fn sample<T: Tested + Clone>(
     generator: &impl Generator,
-    probe: &mut impl Probe,
+    tested: &T,
+    claim: Claim,
     (seed, cases): (u64, u64),
     interrupt: &Interrupt,
 ) -> Searched {
     let config = generator.config();
+    let mut checker = Checker::new(config.clone(), tested.clone());
     let mut counts = Counts::default();
     let mut random = Random::new(seed);
     while counts.cases < cases {
         random.forget();
         let Some(drawn) = generator.case(&mut random, &config) else { continue };
-        counts.states += 1;
-        within(probe, &drawn.start);
-        let Ok(shown) = probe.probe(&drawn, &mut random) else {
-            return fails(generator, probe, random.take_answers());
-        };
-        counts.note(&shown);
+        within(&checker, &drawn.start);
+        match claim.check(&mut checker, &drawn, &mut random) {
+            Ok(None) => {}
+            Ok(Some(shown)) => {
+                counts.states += 1;
+                counts.note(&shown);
+            }
+            Err(_) => return fails(generator, &mut checker, claim, random.take_answers()),
+        }
         if interrupt.requested() {
             return Searched::Interrupted(counts);
         }
@@ -169,8 +192,8 @@ pub fn sample(
 }
 
 /// A generator that leaves the invariant is a fault of this check.
-fn within(probe: &impl Probe, start: &Start) {
-    if let Some(claim) = probe.outside(start) {
+fn within<T: Tested>(checker: &Checker<T>, start: &Start) {
+    if let Some(claim) = checker.broken(&start.state.live) {
         unreachable!("a generated state breaks the invariant: {claim}: {:?}", start.state);
     }
 }
@@ -179,34 +202,29 @@ impl Counts {
     fn note(&mut self, shown: &Shown) {
         self.cases += 1;
         match shown.class {
-            Class::Sound => self.sound += 1,
-            Class::Unsound => {}
-            Class::Contradictory => self.contradictory += 1,
+            Some(Class::Sound) => self.sound += 1,
+            Some(Class::Unsound) | None => {}
+            Some(Class::Contradictory) => self.contradictory += 1,
         }
         shown.kinds.iter().for_each(|&kind| self.coverage.add(kind));
     }
 }
 
 /// Returns the counterexample that the reduction of these answers finds.
-fn fails(generator: &impl Generator, probe: &mut impl Probe, answers: Vec<usize>) -> Searched {
+fn fails<T: Tested>(
+    generator: &impl Generator,
+    checker: &mut Checker<T>,
+    claim: Claim,
+    answers: Vec<usize>,
+) -> Searched {
     let config = generator.config();
     let mut try_answers = |answers: Vec<usize>| {
         let mut given = Given::new(answers);
         let case = generator.case(&mut given, &config)?;
-        let finding = probe.probe(&case, &mut given).err()?;
+        let finding = claim.check(checker, &case, &mut given).err()?;
         Some((given.used(), case, *finding))
     };
     let least = reduced(answers, |answers| try_answers(answers).map(|(used, ..)| used));
     let (_, case, finding) = try_answers(least).expect("a step is a function of its case");
     Searched::Fails(Box::new(Counterexample { config, case, finding }))
-}
-
-impl<T: Tested> Probe for Checker<T> {
-    fn outside(&self, start: &Start) -> Option<&'static str> {
-        self.broken(&start.state.live)
-    }
-
-    fn probe(&mut self, case: &Case, _: &mut impl Choices) -> Result<Shown, Box<Finding>> {
-        self.check(&case.start.state, &case.input)
-    }
 }

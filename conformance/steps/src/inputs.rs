@@ -30,26 +30,116 @@ pub enum Input {
 /// A node outside the cluster.
 pub const STRANGER: NodeId = NodeId(99);
 
-/// The number of kinds of inputs.
-const KINDS: usize = 19;
-/// The kinds whose handlers look at what the log holds. The others look only at its end and at the first slot that is not known
-/// to be chosen ([`unseen`](crate::unseen)).
-const OF_SLOTS: [usize; 12] = [0, 1, 3, 4, 6, 7, 8, 9, 10, 12, 16, 17];
+/// The kinds of inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Crash,
+    Campaign,
+    HeartbeatDue,
+    Resend,
+    Propose,
+    Read,
+    Snapshot,
+    Message(Of),
+}
+
+/// The kinds of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Prepare,
+    Promise,
+    Accept,
+    Accepted,
+    Nack,
+    Chosen,
+    Confirm,
+    Confirmed,
+    Heartbeat,
+    Learn,
+    Learned,
+    Trimmed,
+}
+
+/// The kinds whose handlers look at what the log holds.
+const OF_LOG: [Kind; 12] = [
+    Kind::Crash,
+    Kind::Campaign,
+    Kind::Resend,
+    Kind::Propose,
+    Kind::Snapshot,
+    Kind::Message(Of::Prepare),
+    Kind::Message(Of::Promise),
+    Kind::Message(Of::Accept),
+    Kind::Message(Of::Accepted),
+    Kind::Message(Of::Chosen),
+    Kind::Message(Of::Learn),
+    Kind::Message(Of::Learned),
+];
+
+/// The kinds whose handlers look only at the end of the log, and at the first slot that is not known to be chosen.
+const OF_NO_LOG: [Kind; 7] = [
+    Kind::HeartbeatDue,
+    Kind::Read,
+    Kind::Message(Of::Nack),
+    Kind::Message(Of::Confirm),
+    Kind::Message(Of::Confirmed),
+    Kind::Message(Of::Heartbeat),
+    Kind::Message(Of::Trimmed),
+];
+
+impl Kind {
+    fn of(event: &Event) -> Self {
+        match event {
+            Event::Timer(Timer::Campaign) => Self::Campaign,
+            Event::Timer(Timer::Heartbeat) => Self::HeartbeatDue,
+            Event::Timer(Timer::Resend) => Self::Resend,
+            Event::Propose(_) => Self::Propose,
+            Event::Read(_) => Self::Read,
+            Event::Snapshot { .. } => Self::Snapshot,
+            Event::Message { message, .. } => Self::Message(match message {
+                Message::Prepare { .. } => Of::Prepare,
+                Message::Promise { .. } => Of::Promise,
+                Message::Accept { .. } => Of::Accept,
+                Message::Accepted { .. } => Of::Accepted,
+                Message::Nack { .. } => Of::Nack,
+                Message::Chosen { .. } => Of::Chosen,
+                Message::Confirm { .. } => Of::Confirm,
+                Message::Confirmed { .. } => Of::Confirmed,
+                Message::Heartbeat { .. } => Of::Heartbeat,
+                Message::Learn { .. } => Of::Learn,
+                Message::Learned { .. } => Of::Learned,
+                Message::Trimmed { .. } => Of::Trimmed,
+            }),
+        }
+    }
+
+    fn any(choices: &mut impl Choices, breadth: Breadth) -> Self {
+        if breadth == Breadth::Log {
+            return choices.of(&OF_LOG);
+        }
+        let number = choices.below(OF_LOG.len() + OF_NO_LOG.len());
+        OF_LOG.get(number).copied().unwrap_or_else(|| OF_NO_LOG[number - OF_LOG.len()])
+    }
+}
+
+/// Returns true if the handler of an event looks at what the log holds. It then does not look at the reads
+/// ([`unseen`](crate::unseen)).
+pub fn looks_at_log(event: &Event) -> bool {
+    OF_LOG.contains(&Kind::of(event))
+}
 
 /// Returns an input of a node in this state. Returns none if the answers lead to no input.
 pub fn input(choices: &mut impl Choices, size: &Size, start: &mut Start) -> Option<Input> {
-    let kind =
-        if size.breadth == Breadth::Log { choices.of(&OF_SLOTS) } else { choices.below(KINDS) };
-    let event = match kind {
-        0 => return Some(Input::Crash),
-        1 => Event::Timer(Timer::Campaign),
-        2 => Event::Timer(Timer::Heartbeat),
-        3 => Event::Timer(Timer::Resend),
-        4 => Event::Propose(proposals(choices, size)),
-        5 => Event::Read((7..7 + choices.below(3) as u64).map(Token).collect()),
-        6 => Event::Snapshot { below: real_slot(any_slot(choices, size)) },
-        kind => {
-            let (from, message) = Letter { choices, size, start }.message(kind - 7)?;
+    let event = match Kind::any(choices, size.breadth) {
+        Kind::Crash => return Some(Input::Crash),
+        Kind::Campaign => Event::Timer(Timer::Campaign),
+        Kind::HeartbeatDue => Event::Timer(Timer::Heartbeat),
+        Kind::Resend => Event::Timer(Timer::Resend),
+        Kind::Propose => Event::Propose(proposals(choices, size)),
+        Kind::Read => Event::Read((7..7 + choices.below(3) as u64).map(Token).collect()),
+        Kind::Snapshot => Event::Snapshot { below: real_slot(any_slot(choices, size)) },
+        Kind::Message(kind) => {
+            let (from, message) = Letter { choices, size, start }.message(kind)?;
             Event::Message { from: real_node(from), message }
         }
     };
@@ -88,37 +178,41 @@ struct Letter<'a, C> {
 }
 
 impl<C: Choices> Letter<'_, C> {
-    fn message(&mut self, kind: usize) -> Option<(NodeId, Message)> {
+    fn message(&mut self, kind: Of) -> Option<(NodeId, Message)> {
         let from = self.sender();
         if !self.is_peer(from) {
             return Some((from, self.of_no_peer(from, kind)?));
         }
         let message = match kind {
-            0 => Message::Prepare { ballot: real_ballot(self.ballot_of(from)?) },
-            1 => self.promise(from)?,
-            2 => self.accept(from)?,
-            3 => self.accepted()?,
-            4 => self.nack()?,
-            5 => self.chosen(from)?,
-            6 => {
+            Of::Prepare => Message::Prepare { ballot: real_ballot(self.ballot_of(from)?) },
+            Of::Promise => self.promise(from)?,
+            Of::Accept => self.accept(from)?,
+            Of::Accepted => self.accepted()?,
+            Of::Nack => self.nack()?,
+            Of::Chosen => self.chosen(from)?,
+            Of::Confirm => {
                 let round = self.choices.of(&[1, u64::MAX]);
                 Message::Confirm { ballot: real_ballot(self.ballot_of(from)?), round }
             }
-            7 => self.confirmed()?,
-            8 => {
+            Of::Confirmed => self.confirmed()?,
+            Of::Heartbeat => {
                 let chosen_below = real_slot(any_or_last_slot(self.choices, self.size));
                 Message::Heartbeat { ballot: real_ballot(self.ballot_of(from)?), chosen_below }
             }
-            9 => Message::Learn { from: real_slot(any_or_last_slot(self.choices, self.size)) },
-            10 => self.learned(),
-            _ => Message::Trimmed { below: real_slot(any_or_last_slot(self.choices, self.size)) },
+            Of::Learn => {
+                Message::Learn { from: real_slot(any_or_last_slot(self.choices, self.size)) }
+            }
+            Of::Learned => self.learned(),
+            Of::Trimmed => {
+                Message::Trimmed { below: real_slot(any_or_last_slot(self.choices, self.size)) }
+            }
         };
         Some((from, message))
     }
 
     /// Returns a message that would have an effect if it came from a peer. The content is not varied: the replica looks at the
     /// sender first.
-    fn of_no_peer(&mut self, from: NodeId, kind: usize) -> Option<Message> {
+    fn of_no_peer(&mut self, from: NodeId, kind: Of) -> Option<Message> {
         let ballot = match self.start.promised() {
             Some(promised) if promised.owner == from => promised,
             Some(promised) => self.start.chain.above(promised, from)?,
@@ -129,18 +223,20 @@ impl<C: Choices> Letter<'_, C> {
         let first = real_slot(self.start.state.live.known_below());
         let count = 1;
         Some(match kind {
-            0 => Message::Prepare { ballot },
-            1 => Message::Promise { ballot: current, trimmed: first, reports: Vec::new() },
-            2 => Message::Accept { ballot, first, values: [value].into() },
-            3 => Message::Accepted { ballot: current, first, count },
-            4 => Message::Nack { ballot: current, promised: ballot },
-            5 => Message::Chosen { ballot: current, first, count },
-            6 => Message::Confirm { ballot, round: 1 },
-            7 => Message::Confirmed { ballot: current, round: 1 },
-            8 => Message::Heartbeat { ballot, chosen_below: first.plus(1) },
-            9 => Message::Learn { from: first },
-            10 => Message::Learned { first, values: [value].into() },
-            _ => Message::Trimmed { below: first.plus(1) },
+            Of::Prepare => Message::Prepare { ballot },
+            Of::Promise => {
+                Message::Promise { ballot: current, trimmed: first, reports: Vec::new() }
+            }
+            Of::Accept => Message::Accept { ballot, first, values: [value].into() },
+            Of::Accepted => Message::Accepted { ballot: current, first, count },
+            Of::Nack => Message::Nack { ballot: current, promised: ballot },
+            Of::Chosen => Message::Chosen { ballot: current, first, count },
+            Of::Confirm => Message::Confirm { ballot, round: 1 },
+            Of::Confirmed => Message::Confirmed { ballot: current, round: 1 },
+            Of::Heartbeat => Message::Heartbeat { ballot, chosen_below: first.plus(1) },
+            Of::Learn => Message::Learn { from: first },
+            Of::Learned => Message::Learned { first, values: [value].into() },
+            Of::Trimmed => Message::Trimmed { below: first.plus(1) },
         })
     }
 
@@ -186,7 +282,7 @@ impl<C: Choices> Letter<'_, C> {
 
     /// Chooses the value of a ballot in a slot. If the state says which one that is, chooses this one or a contradiction.
     fn value(&mut self, slot: Slot, ballot: Ballot) -> Value {
-        match self.start.value_of(slot, ballot) {
+        match self.start.state.live.value_of(slot, ballot) {
             Some(known) if self.is_wide() && self.choices.flip() => values::Names::other(&known),
             Some(known) => known,
             None => self.start.names.any(self.choices),
@@ -218,7 +314,8 @@ impl<C: Choices> Letter<'_, C> {
                 reports.push(self.report(slot, ballot)?);
             }
         }
-        let limit = self.slot_limit();
+        // The first slot for which the node takes no values yet.
+        let limit = self.start.state.live.log_end().0 + self.size.limits.1;
         // None, the last slot that fits, or the first that does not.
         let beyond = if self.is_wide() { self.choices.below(3) as u64 } else { 0 };
         if beyond > 0 && limit + beyond > self.size.slots + 2 {
@@ -246,15 +343,6 @@ impl<C: Choices> Letter<'_, C> {
         Some(Report { slot: real_slot(slot), ballot: real_ballot(ballot), value })
     }
 
-    /// Returns the first slot for which the node takes no values yet.
-    fn slot_limit(&self) -> u64 {
-        let live = &self.start.state.live;
-        let end = |slot: Option<Slot>| slot.map_or(live.acceptor.trimmed.0, |slot| slot.0 + 1);
-        let voted = live.acceptor.votes.filled().next_back().map(|(slot, _)| slot);
-        let known = live.chosen.filled().next_back().map(|(slot, _)| slot);
-        end(voted).max(end(known)) + self.size.limits.1
-    }
-
     fn accept(&mut self, from: NodeId) -> Option<Message> {
         let ballot = match self.start.promised() {
             // The ballot is compared with the promise, and with no other.
@@ -267,13 +355,9 @@ impl<C: Choices> Letter<'_, C> {
         let refused = Some(ballot) < self.start.promised() && !self.size.sampled;
         let (first, count) = if heeded { self.range() } else { (Slot(0), 1) };
         let slots = (0..count).map(|number| Slot(first.0.saturating_add(number)));
-        let values: Vec<_> = slots
-            .map(
-                |slot| {
-                    if heeded && !refused { self.value(slot, ballot) } else { values::command(0) }
-                },
-            )
-            .collect();
+        let varied = heeded && !refused;
+        let value = |slot| if varied { self.value(slot, ballot) } else { values::command(0) };
+        let values: Vec<_> = slots.map(value).collect();
         let values = values.iter().map(values::real).collect();
         Some(Message::Accept { ballot: real_ballot(ballot), first: real_slot(first), values })
     }

@@ -35,6 +35,8 @@ pub enum Lemma {
     Announces,
     /// An acceptor votes anew in the slots in which it has no vote of the ballot, and records the votes in runs.
     Votes,
+    /// An acceptor reports its vote in each slot, with the ballot of the vote. There may be as many ballots as slots.
+    Reports,
     /// An acceptor with any vote in the promised ballot does not promise it again.
     Silence,
     /// A new leader proposes in each slot below the end of the log that it does not know, the reported value or a no-op, in
@@ -55,7 +57,7 @@ pub enum Lemma {
 }
 
 /// All lemmas.
-pub const LEMMAS: [Lemma; 10] = [
+pub const LEMMAS: [Lemma; 11] = [
     Lemma::Announces,
     Lemma::Votes,
     Lemma::Silence,
@@ -66,6 +68,7 @@ pub const LEMMAS: [Lemma; 10] = [
     Lemma::Answers,
     Lemma::Resends,
     Lemma::Window,
+    Lemma::Reports,
 ];
 
 /// The condition of a slot.
@@ -77,6 +80,8 @@ enum Condition {
     Known,
     /// A vote in a lower ballot.
     Older,
+    /// A vote in a lower ballot that no other slot has.
+    OfItsOwn,
     /// A vote in the promised ballot. A leader counts votes there.
     Voted,
     /// The same, and only one vote is missing.
@@ -87,7 +92,7 @@ enum Condition {
     Reported,
 }
 
-use Condition::{Close, Empty, Known, Older, Reported, Voted, VotedAndKnown};
+use Condition::{Close, Empty, Known, OfItsOwn, Older, Reported, Voted, VotedAndKnown};
 
 impl Lemma {
     /// Returns the claim, in words.
@@ -95,6 +100,7 @@ impl Lemma {
         match self {
             Self::Announces => "votes that complete quorums are announced in runs",
             Self::Votes => "new votes are recorded in runs, and repeated ones are not",
+            Self::Reports => "a promise reports the vote of each slot, each in a ballot of its own",
             Self::Silence => "a vote in any slot silences the answer to its Prepare message",
             Self::Adopts => "a new leader proposes in each unknown slot, in runs",
             Self::Releases => "known values are released up to the first gap",
@@ -111,6 +117,7 @@ impl Lemma {
         match self {
             Self::Announces | Self::Resends => &[Known, Voted, Close],
             Self::Votes | Self::Silence => &[Empty, Older, Voted],
+            Self::Reports => &[Empty, OfItsOwn],
             Self::Adopts => &[Empty, Known, Reported],
             Self::Releases | Self::Trims | Self::Answers => &[Empty, Known],
             Self::Hears => &[Older, Voted, VotedAndKnown],
@@ -141,9 +148,16 @@ impl Generator for Lemma {
         let follows = !self.leads() && *self != Self::Adopts;
         let (low, high) = (
             Ballot { round: 1, owner: peer(&start) },
-            Ballot { round: 5, owner: if follows { peer(&start) } else { me } },
+            Ballot { round: 1 + SLOTS, owner: if follows { peer(&start) } else { me } },
         );
-        start.chain = Chain::of(&[low, high]);
+        let own = |slot: Slot| Ballot { round: low.round + slot.0, ..low };
+        start.chain = match self {
+            Self::Reports => {
+                let of_slots: Vec<_> = (0..SLOTS).map(|slot| own(Slot(slot))).collect();
+                Chain::of(&[&*of_slots, &[high, above(high)]].concat())
+            }
+            _ => Chain::of(&[low, high]),
+        };
         let trimmed = Slot(choices.of(&[0, 2, 5]));
         let (mut votes, mut chosen) = (Log::default(), Log::default());
         let (mut reported, mut counts) = (Log::default(), Log::default());
@@ -155,6 +169,7 @@ impl Generator for Lemma {
                 Empty => {}
                 Known => chosen.put(slot, Some(value_of(slot))),
                 Older => votes.put(slot, vote(low)),
+                OfItsOwn => votes.put(slot, vote(own(slot))),
                 Voted | Close => {
                     votes.put(slot, vote(high));
                     counts.put(slot, if condition == Close { two.clone() } else { one.clone() });
@@ -192,6 +207,10 @@ impl Generator for Lemma {
                 let values =
                     (first.0..first.0 + count).map(|slot| values::real(&value_of(Slot(slot))));
                 message(from, Message::Accept { ballot, first, values: values.collect() })
+            }
+            Self::Reports => {
+                let ballot = real_ballot(above(start.promised()?));
+                message(from, Message::Prepare { ballot })
             }
             Self::Silence => message(from, Message::Prepare { ballot }),
             Self::Adopts => {
@@ -238,6 +257,11 @@ impl Generator for Lemma {
 
 fn message(from: RealNode, message: Message) -> Event {
     Event::Message { from, message }
+}
+
+/// Returns the next ballot of the same owner.
+fn above(ballot: Ballot) -> Ballot {
+    Ballot { round: ballot.round + 1, ..ballot }
 }
 
 /// The value that every ballot has in a slot here. Neighbours differ.

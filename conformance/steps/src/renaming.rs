@@ -8,9 +8,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use paxos::{
-    Ballot, Config, Envelope, Event, Message, Output, Proposal, Record, Report, Slot, Value,
-};
+use paxos::{Ballot, Envelope, Event, Message, Output, Proposal, Record, Report, Slot, Value};
 use paxos_model::cluster::node::{
     state::{Acceptor, Live, Role, Vote},
     unbounded::{Log, Unbounded, Value as ModelValue},
@@ -19,12 +17,11 @@ use paxos_model::cluster::node::{
 use paxos_validation::said;
 
 use crate::{
-    check::{Checker, Class, Outcome, Shown, Tested},
+    check::{Checker, Outcome, Shown, Tested},
     choices::Choices,
-    enumeration::{Case, Probe},
-    finding::Finding,
+    enumeration::Case,
+    finding::{Checked, finding},
     inputs::Input,
-    states::Start,
     table::{self, State},
 };
 
@@ -213,47 +210,35 @@ impl Renaming {
     }
 }
 
-/// The check that steps commute with random renamings.
-#[derive(Debug)]
-pub struct Renamed<T> {
-    checker: Checker<T>,
-}
-
-impl<T: Tested> Renamed<T> {
-    /// Returns the check for a node with this configuration.
-    pub fn new(config: Arc<Config>, tested: T) -> Self {
-        Self { checker: Checker::new(config, tested) }
+/// Checks that the step of a case commutes with a random renaming. Returns none if the case has nothing to rename, or no room.
+///
+/// # Errors
+/// Fails if the outcomes differ.
+pub(crate) fn commutes<T: Tested>(
+    checker: &mut Checker<T>,
+    case: &Case,
+    choices: &mut impl Choices,
+) -> Checked<Option<Shown>> {
+    let Input::Event(event) = &case.input else { return Ok(None) };
+    // A renaming leaves more rounds than there were.
+    let next = |it| Ballot::next(table::real_node(case.start.me), Some(table::real_ballot(it)));
+    if case.start.promised().is_some_and(|promised| next(promised).is_none()) {
+        return Ok(None);
     }
-}
-
-impl<T: Tested> Probe for Renamed<T> {
-    fn outside(&self, start: &Start) -> Option<&'static str> {
-        self.checker.broken(&start.state.live)
-    }
-
-    fn probe(&mut self, case: &Case, choices: &mut impl Choices) -> Result<Shown, Box<Finding>> {
-        let renaming = Renaming::random(case, choices);
-        let shown = Shown { class: Class::Sound, kinds: Vec::new() };
-        let Input::Event(event) = &case.input else { return Ok(shown) };
-        // A renaming leaves more rounds than there were.
-        let next = |it| Ballot::next(table::real_node(case.start.me), Some(table::real_ballot(it)));
-        if case.start.promised().is_some_and(|promised| next(promised).is_none()) {
-            return Ok(shown);
+    let renaming = Renaming::random(case, choices);
+    let state = &case.start.state;
+    let before = checker.outcome(state, event.clone());
+    let renamed = checker.outcome(&renaming.state(state), renaming.event(event));
+    let expected = match before {
+        Ok(Outcome { state, output }) => {
+            Ok(Outcome { state: renaming.state(&state), output: renaming.output(&output) })
         }
-        let state = &case.start.state;
-        let before = self.checker.outcome(state, event.clone());
-        let renamed = self.checker.outcome(&renaming.state(state), renaming.event(event));
-        let expected = match before {
-            Ok(Outcome { state, output }) => {
-                Ok(Outcome { state: renaming.state(&state), output: renaming.output(&output) })
-            }
-            Err(_) if renamed.is_err() => return Ok(shown), // The text of a panic names values.
-            Err(panic) => Err(panic),
-        };
-        if expected == renamed {
-            return Ok(shown);
-        }
-        let field = "step with other ballots and values";
-        Err(Box::new(Finding::new(field, &expected, &renamed)))
+        // The text of a panic names values.
+        Err(_) if renamed.is_err() => return Ok(Some(Shown::default())),
+        Err(panic) => Err(panic),
+    };
+    if expected == renamed {
+        return Ok(Some(Shown::default()));
     }
+    finding("step with other ballots and values", &expected, &renamed)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use paxos::Config;
 use paxos_model::cluster::node::{
     state::{Acceptor, Live, Reads, Role, Round, Vote},
-    unbounded::{Ballot, Log, NodeId, NodeSet, ReadRound, Slot, Unbounded, Value},
+    unbounded::{Ballot, Log, NodeId, NodeSet, ReadRound, Slot, Unbounded},
     universe::{Set as _, SlotMap as _},
 };
 use paxos_validation::said;
@@ -125,18 +125,6 @@ impl Start {
     pub fn state_mut(&mut self) -> &mut State {
         Arc::make_mut(&mut self.state)
     }
-
-    /// Returns the value that a ballot has in a slot, as far as this state says.
-    pub fn value_of(&self, slot: Slot, ballot: Ballot) -> Option<Value> {
-        let live = &self.state.live;
-        let reported = match &live.role {
-            Role::Candidate { reported, .. } => reported.at(slot),
-            Role::Follower | Role::Leader { .. } => None,
-        };
-        let votes = [live.acceptor.votes.at(slot), reported];
-        let vote = votes.into_iter().flatten().find(|vote| vote.ballot == ballot);
-        vote.map(|vote| vote.value)
-    }
 }
 
 /// The tokens of reads that a state can hold.
@@ -229,20 +217,13 @@ fn candidate(
     for slot in (acceptor.trimmed.0..size.slots).map(Slot) {
         let report = match acceptor.votes.at(slot) {
             Some(own) if choices.flip() => Some(own),
-            Some(own) => {
-                let ballot = start.chain.any_below(promised, choices, |choices| {
-                    some_owner(choices, size, me, &peers)
-                })?;
-                if ballot <= own.ballot {
+            None if choices.flip() => None,
+            own => {
+                let owner = |choices: &mut _| some_owner(choices, size, me, &peers);
+                let ballot = start.chain.any_below(promised, choices, owner)?;
+                if own.is_some_and(|own| ballot <= own.ballot) {
                     return None;
                 }
-                Some(Vote { ballot, value: start.names.any(choices) })
-            }
-            None if choices.flip() => None,
-            None => {
-                let ballot = start.chain.any_below(promised, choices, |choices| {
-                    some_owner(choices, size, me, &peers)
-                })?;
                 Some(Vote { ballot, value: start.names.any(choices) })
             }
         };
@@ -269,9 +250,7 @@ fn leader(choices: &mut impl Choices, size: &Size, start: &mut Start) -> Option<
             votes.put(slot, set(choices, size, start, most));
         }
     }
-    let log_end = (trimmed.0..size.slots).rev().map(Slot);
-    let mut log_end = log_end.filter(|&slot| own.at(slot).is_some() || chosen.at(slot).is_some());
-    let log_end = log_end.next().map_or(trimmed.0, |slot| slot.0 + 1);
+    let log_end = start.state.live.log_end().0;
     let mut gaps = (trimmed.0..log_end).map(Slot);
     let gap = gaps.find(|&slot| !proposed(slot) && chosen.at(slot).is_none());
     let barrier_max = gap.map_or(log_end, |slot| slot.0);

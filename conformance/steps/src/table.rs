@@ -29,7 +29,7 @@ use paxos::{
 use paxos_model::cluster::node::{
     rules::Rules,
     state::{Acceptor, Live, Reads, Role, Round, Vote},
-    unbounded::{Ballot, Log, Membership, NodeId, NodeSet, ReadRound, Slot, Unbounded, Value},
+    unbounded::{Ballot, Log, Membership, NodeId, NodeSet, ReadRound, Slot, Unbounded},
     universe::{Set as _, SlotMap as _},
 };
 use paxos_validation::{
@@ -100,7 +100,7 @@ pub fn model(
 pub fn real(config: &Arc<Config>, state: &State) -> Replica {
     let State { live: Live { acceptor, role, chosen }, asked, waiting } = state;
     let Acceptor { promised, votes, trimmed } = acceptor;
-    let below = live_below(&state.live);
+    let below = state.live.known_below();
     let set = |nodes: &NodeSet| {
         let mut set = RealNodeSet::default();
         for (index, node) in config.nodes.iter().enumerate() {
@@ -200,7 +200,7 @@ pub fn state(parts: Parts<'_>) -> Result<State, Unmapped> {
         }
     };
     let live = Live { acceptor, role, chosen };
-    let follows = live_below(&live);
+    let follows = live.known_below();
     if follows != said::slot(*below) {
         return unmapped(format!("learner.below = {below} with {:?} known", live.chosen));
     }
@@ -231,11 +231,6 @@ pub fn real_node(NodeId(node): NodeId) -> paxos::NodeId {
 /// Returns a slot of the implementation.
 pub fn real_slot(Slot(slot): Slot) -> paxos::Slot {
     paxos::Slot(slot)
-}
-
-/// Returns the first slot that is not trimmed and whose chosen value the node does not know.
-pub fn live_below(live: &Live<Unbounded>) -> Slot {
-    live.known_below()
 }
 
 fn real_vote(Vote { ballot, value }: &Vote<Unbounded>) -> RealVote {
@@ -283,9 +278,4 @@ where
 
 fn unmapped<T>(what: impl std::fmt::Debug) -> Result<T, Unmapped> {
     Err(Unmapped(format!("{what:?}")))
-}
-
-/// Returns the value as the model has it.
-pub fn model_value(value: &paxos::Value) -> Value {
-    values::model(value)
 }

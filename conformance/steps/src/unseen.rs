@@ -5,11 +5,9 @@
 //! states show that both are so: a step does the same after the part is replaced. The output of earlier steps is such a part,
 //! too: a step appends to it.
 
-use std::sync::Arc;
-
 use paxos::{
-    Batch, Config, Envelope, Event, Message, Output, ReadReady, Record, Refusal, Refused, Slot,
-    Taken, Timer, To, Token, Value as RealValue,
+    Batch, Envelope, Event, Message, Output, ReadReady, Record, Refusal, Refused, Slot, Taken,
+    Timer, To, Token, Value as RealValue,
 };
 use paxos_model::cluster::node::{
     state::{Live, Reads, Role, Vote},
@@ -18,77 +16,47 @@ use paxos_model::cluster::node::{
 };
 
 use crate::{
-    check::{Checker, Class, Outcome, Shown, Tested},
-    choices::Choices,
-    enumeration::{Case, Probe},
-    finding::Finding,
-    inputs::Input,
+    check::{Checker, Outcome, Shown, Tested},
+    enumeration::Case,
+    finding::{Checked, finding},
+    inputs::{Input, looks_at_log},
     states::Start,
     table::{State, real_ballot, real_node},
 };
 
-/// Returns true if the handler of an event looks at what the log holds. It then does not look at the reads.
-fn looks_at_log(event: &Event) -> bool {
-    match event {
-        Event::Timer(Timer::Heartbeat) | Event::Read(_) => false,
-        Event::Timer(_) | Event::Propose(_) | Event::Snapshot { .. } => true,
-        Event::Message { message, .. } => !matches!(
-            message,
-            Message::Nack { .. }
-                | Message::Confirm { .. }
-                | Message::Confirmed { .. }
-                | Message::Heartbeat { .. }
-                | Message::Trimmed { .. }
-        ),
+/// Checks that the step of a case is the same without the part that its handler does not look at. Returns none if the handler
+/// looks at all of it.
+///
+/// # Errors
+/// Fails if the outcomes differ.
+pub(crate) fn looks_away<T: Tested>(
+    checker: &mut Checker<T>,
+    case: &Case,
+) -> Checked<Option<Shown>> {
+    let Input::Event(event) = &case.input else { return Ok(None) };
+    // A resent Confirm message is about reads.
+    if *event == Event::Timer(Timer::Resend) {
+        return Ok(None);
     }
-}
-
-/// The check that steps do not look at what the enumeration leaves out.
-#[derive(Debug)]
-pub struct Unseen<T> {
-    checker: Checker<T>,
-}
-
-impl<T: Tested> Unseen<T> {
-    /// Returns the check for a node with this configuration.
-    pub fn new(config: Arc<Config>, tested: T) -> Self {
-        Self { checker: Checker::new(config, tested) }
-    }
-}
-
-impl<T: Tested> Probe for Unseen<T> {
-    fn outside(&self, start: &Start) -> Option<&'static str> {
-        self.checker.broken(&start.state.live)
-    }
-
-    fn probe(&mut self, case: &Case, _: &mut impl Choices) -> Result<Shown, Box<Finding>> {
-        let shown = Shown { class: Class::Sound, kinds: Vec::new() };
-        let Input::Event(event) = &case.input else { return Ok(shown) };
-        // A resent Confirm message is about reads.
-        if *event == Event::Timer(Timer::Resend) {
-            return Ok(shown);
-        }
-        let hide = if looks_at_log(event) { without_reads } else { without_values };
-        let mut outcome = |state: &State, earlier: &Output| {
-            let taken = self.checker.outcome_after(earlier.clone(), state, event.clone());
-            taken.map(|Outcome { state, output }| {
-                let mut output = without_earlier(output, earlier);
-                // A node that stops leading refuses its reads.
-                output.refused.retain(|refused| !TOKENS.contains(&refused.token));
-                Outcome { state: hide(&state), output }
-            })
-        };
-        let (whole, hidden) = (
-            outcome(&case.start.state, &earlier_output(&case.start)),
-            outcome(&hide(&case.start.state), &Output::default()),
-        );
-        match (whole, hidden) {
-            (Err(_), Err(_)) => Ok(shown),
-            (whole, hidden) if whole == hidden => Ok(shown),
-            (whole, hidden) => {
-                Err(Box::new(Finding::new("step without the unseen part", hidden, whole)))
-            }
-        }
+    let hide = if looks_at_log(event) { without_reads } else { without_values };
+    let mut outcome = |state: &State, earlier: &Output| {
+        let taken = checker.outcome_after(earlier.clone(), state, event.clone());
+        taken.map(|Outcome { state, output }| {
+            let mut output = without_earlier(output, earlier);
+            // A node that stops leading refuses its reads.
+            output.refused.retain(|refused| !TOKENS.contains(&refused.token));
+            Outcome { state: hide(&state), output }
+        })
+    };
+    let (whole, hidden) = (
+        outcome(&case.start.state, &earlier_output(&case.start)),
+        outcome(&hide(&case.start.state), &Output::default()),
+    );
+    match (whole, hidden) {
+        // The text of a panic names values.
+        (Err(_), Err(_)) => Ok(Some(Shown::default())),
+        (whole, hidden) if whole == hidden => Ok(Some(Shown::default())),
+        (whole, hidden) => finding("step without the unseen part", hidden, whole),
     }
 }
 

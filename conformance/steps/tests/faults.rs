@@ -48,7 +48,7 @@ fn ballots(shown: &Shortest) -> usize {
 #[test]
 fn a_fault_that_needs_six_ballots() {
     let shown = found(
-        "random logs of eight slots, nine nodes",
+        "a promise reports the vote of each slot, each in a ballot of its own",
         Faulty(|replica, event, output| {
             replica.step(event, output);
             for envelope in &mut output.messages {

@@ -35,9 +35,7 @@ fn bounded(space: &Space, most: u64) -> Option<Space> {
     // A case of a sample takes more time than one of an enumeration.
     let few = most / 12;
     let cases = match space.cases {
-        Cases::Sample(size, seed, _) => Cases::Sample(size, seed, few),
-        Cases::Renamings(size, seed, _) => Cases::Renamings(size, seed, few),
-        Cases::Unseen(size, seed, _) => Cases::Unseen(size, seed, few),
+        Cases::Sample(size, claim, seed, _) => Cases::Sample(size, claim, seed, few),
         Cases::Every(_) | Cases::Lemma(_) | Cases::NodeSets => return None,
     };
     Some(Space { cases, pinned: (few, few), ..*space })

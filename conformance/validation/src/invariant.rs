@@ -223,14 +223,14 @@ fn contradicted(
     };
     let (invariant, broken) = match message {
         Message::Accept { ballot, first, values: batch } => {
-            let of_vote = |at| value_of(replica, at, said::ballot(*ballot));
+            let of_vote = |at| replica.live().value_of(at, said::ballot(*ballot));
             let broken = slots(*first, *batch).any(|(at, value)| other(of_vote(at), at, value));
             ("one-value-per-ballot", broken)
         }
         Message::Promise { reports, .. } => {
             let clashes = |report: &Report| {
                 let at = said::slot(report.slot);
-                other(value_of(replica, at, said::ballot(report.ballot)), at, &report.value)
+                other(replica.live().value_of(at, said::ballot(report.ballot)), at, &report.value)
             };
             ("one-value-per-ballot", reports.iter().any(clashes))
         }
@@ -287,17 +287,6 @@ fn unasked(replica: &Replica, me: NodeId, message: &Message<BatchRef>) -> Option
 
 fn end(first: paxos::Slot, count: u64) -> u64 {
     first.0.saturating_add(count)
-}
-
-/// Returns the value that a ballot has in a slot, as far as the node's vote or the report of its highest ballot says.
-fn value_of(replica: &Replica, slot: Slot, ballot: Ballot) -> Option<Value> {
-    let live = replica.live();
-    let reported = match &live.role {
-        Role::Candidate { reported, .. } => reported.at(slot),
-        Role::Follower | Role::Leader { .. } => None,
-    };
-    let votes = [live.acceptor.votes.at(slot), reported];
-    votes.into_iter().flatten().find(|vote| vote.ballot == ballot).map(|vote| vote.value)
 }
 
 /// Returns the votes in this ballot in these slots. The slots after the end of the log have none, and are not looked at.

@@ -208,12 +208,7 @@ impl Replica {
 
     /// Returns the slot after the last one that has a vote or a known chosen value.
     pub fn log_end(&self) -> Slot {
-        let end = |slot: Option<Slot>| {
-            slot.map_or(self.live.acceptor.trimmed, |Slot(n)| Slot(n.saturating_add(1)))
-        };
-        let voted = self.live.acceptor.votes.filled().next_back().map(|(slot, _)| slot);
-        let known = self.live.chosen.filled().next_back().map(|(slot, _)| slot);
-        end(voted).max(end(known))
+        self.live.log_end()
     }
 
     /// Returns the first slot for which the replica takes no values yet.

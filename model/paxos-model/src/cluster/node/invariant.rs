@@ -17,7 +17,7 @@
 use super::{
     rules::Votes,
     state::{Live, Reads, Role, Round, Vote},
-    universe::{Limits as _, Set as _, SlotMap, Universe, end, slots},
+    universe::{Limits as _, Set as _, SlotMap, Universe, slots},
 };
 
 /// A node: its name, the limits of its cluster, and its state.
@@ -163,12 +163,6 @@ impl<U: Universe> Node<'_, U> {
         self.live.reads()
     }
 
-    /// Returns the slot after the last one that has a vote, or a known value, or is trimmed.
-    fn log_end(&self) -> U::Slot {
-        let (votes, chosen) = (end(&self.live.acceptor.votes), end(&self.live.chosen));
-        votes.max(chosen).unwrap_or_default().max(self.live.acceptor.trimmed)
-    }
-
     fn below_quorum(&self, set: &U::NodeSet) -> bool {
         set.has(self.me) && set.count() < self.limits.phase2_quorum()
     }
@@ -220,7 +214,7 @@ fn round_is_open<U: Universe>(node: &Node<'_, U>) -> bool {
         None => !waits,
         Some(Round { heard, index }) => {
             let begun = *rounds > U::ReadRound::default();
-            let sees = barrier <= index && *index <= node.log_end();
+            let sees = barrier <= index && *index <= node.live.log_end();
             begun && sees && node.below_quorum(heard)
         }
     }

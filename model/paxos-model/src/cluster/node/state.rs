@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::universe::{SlotMap as _, Successor as _, Universe};
+use super::universe::{SlotMap as _, Successor as _, Universe, end};
 
 /// A vote: a value accepted in a ballot.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +111,23 @@ impl<U: Universe> Live<U> {
             below = below.next();
         }
         below
+    }
+
+    /// Returns the slot after the last one that has a vote or a known chosen value, or the end of the trimmed part if there is
+    /// no such slot.
+    pub fn log_end(&self) -> U::Slot {
+        let (votes, chosen) = (end(&self.acceptor.votes), end(&self.chosen));
+        votes.max(chosen).unwrap_or_default().max(self.acceptor.trimmed)
+    }
+
+    /// Returns the value that a ballot has in a slot, as far as the node's vote or the report that it has says.
+    pub fn value_of(&self, slot: U::Slot, ballot: U::Ballot) -> Option<U::Value> {
+        let reported = match &self.role {
+            Role::Candidate { reported, .. } => reported.at(slot),
+            Role::Follower | Role::Leader { .. } => None,
+        };
+        let votes = [self.acceptor.votes.at(slot), reported];
+        votes.into_iter().flatten().find(|vote| vote.ballot == ballot).map(|vote| vote.value)
     }
 
     /// Returns the rounds of reads of a leader, or none for any other node.

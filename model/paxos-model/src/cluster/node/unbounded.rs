@@ -158,9 +158,10 @@ impl Hash for Message<Unbounded> {
     }
 }
 
+/// The last slot is its own successor. Only a damaged or false recording has an entry there.
 impl Successor for Slot {
     fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 
