@@ -161,7 +161,7 @@ fn small_spaces_show_most_bugs() {
         4    no small space
         4b   no small space
         5    a node alone: messages
-        6    no small space
+        6    a promise reports the vote of each slot, each in a ballot of its own: messages
         7    a vote in any slot silences the answer to its Prepare message: messages
         8    no small space
         9    no small space
