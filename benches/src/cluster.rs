@@ -92,7 +92,7 @@ impl Cluster {
         node.replica.step(event, &mut self.output);
         assert!(self.output.refused.is_empty(), "the leader stays, and accepts all proposals");
         self.records += self.output.records.len() as u64;
-        for (slot, value) in &self.output.chosen {
+        for (slot, value) in self.output.chosen_slots() {
             assert_eq!(slot.0, node.applied, "chosen values come in order");
             assert!(matches!(black_box(value), Value::Command(_)), "there is no gap to fill");
             node.applied += 1;

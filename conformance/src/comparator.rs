@@ -404,7 +404,8 @@ impl Comparator<'_> {
             let value = self.projection.real_value(expected.live.chosen[usize::from(slot)]?);
             Some((paxos::Slot(slot.into()), value))
         });
-        self.same("values to apply", &ready.collect(), &output.chosen)
+        let released = output.chosen_slots().map(|(slot, value)| (slot, value.clone()));
+        self.same("values to apply", &ready.collect::<Vec<_>>(), &released.collect())
     }
 
     /// Compares two outputs that the model does not have: the answers `Trimmed` and the wanted snapshots. A node that is

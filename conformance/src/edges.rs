@@ -168,8 +168,7 @@ impl Edges<'_> {
         let Some(&peer) = self.peers.first() else { return Ok(()) };
         let first = parts.acceptor.trimmed;
         let known = (first.0..parts.learner.below.0).map(Slot);
-        let known: Vec<_> =
-            known.filter_map(|slot| parts.learner.chosen.get(slot).cloned()).collect();
+        let known: Vec<_> = known.filter_map(|slot| parts.learner.value(slot).cloned()).collect();
         for count in (1..=known.len()).take(limits::BATCH_SLOTS_MAX as usize) {
             let values = known[..count].into();
             let message = Message::Learned { first, values };
@@ -225,14 +224,14 @@ impl Edges<'_> {
                             send(Message::Accept { ballot, first, values });
                         }
                     };
-                    for (place, votes) in leader.votes.iter().enumerate() {
-                        let slot = leader.first.plus(place as u64);
-                        let open = !votes.is_empty() && !votes.contains(index);
+                    let open = leader.tally.slots().filter(|(_, votes)| !votes.contains(index));
+                    for (slot, _) in open {
+                        let follows = batch.last().is_some_and(|(last, _)| last.plus(1) == slot);
                         let full = batch.len() as u64 == limits::BATCH_SLOTS_MAX;
-                        if !open || full {
+                        if !follows || full {
                             flush(&mut batch);
                         }
-                        if let Some(vote) = parts.acceptor.votes.get(slot).filter(|_| open) {
+                        if let Some(vote) = parts.acceptor.vote(slot) {
                             batch.push((slot, vote.value.clone()));
                         }
                     }
@@ -274,8 +273,8 @@ impl Edges<'_> {
     fn questions(&self) -> Checked {
         let Some(&peer) = self.peers.first() else { return Ok(()) };
         let parts = self.tested.replica().parts();
-        let (trimmed, chosen) = (parts.acceptor.trimmed, &parts.learner.chosen);
-        for first in 0..=chosen.end().0 {
+        let (trimmed, learner) = (parts.acceptor.trimmed, parts.learner);
+        for first in 0..=learner.chosen.end().0 {
             let event =
                 Event::Message { from: peer, message: Message::Learn { from: Slot(first) } };
             let output = self.comparator.unmoved(self.tested, event)?;
@@ -285,7 +284,7 @@ impl Edges<'_> {
                 self.comparator.expect("answer about trimmed slots", told, &output)?;
                 continue;
             }
-            let known = (first..).map_while(|slot| chosen.get(Slot(slot)).cloned());
+            let known = (first..).map_while(|slot| learner.value(Slot(slot)).cloned());
             let values: Vec<_> = known.take(limits::BATCH_SLOTS_MAX as usize).collect();
             let message = Message::Learned { first: Slot(first), values: values.clone().into() };
             let answer = Envelope { to: To::Node(peer), message };
@@ -363,12 +362,12 @@ impl Edges<'_> {
         self.comparator.expect("recovery from repeated records", once == twice, &twice)?;
         let recovered = once.ok();
         let acceptor = self.tested.disk().image();
-        for (slot, vote) in acceptor.votes.iter() {
+        for (slot, voted, _) in acceptor.votes.iter() {
             let record = |ballot, value| {
                 vec![Record::Accepted { ballot, first: slot, values: [value].into() }]
             };
             let lowest = Ballot::new(1, *config.nodes.iter().min().unwrap_or(&self.me));
-            let lowest = lowest.filter(|&lowest| lowest < vote.ballot);
+            let lowest = lowest.filter(|&lowest| lowest < voted);
             if let Some(older) = lowest {
                 let older = recover(record(older, Value::Noop)).ok();
                 self.comparator.expect(
@@ -378,7 +377,7 @@ impl Edges<'_> {
                 )?;
             }
             let other = Value::Command(Bytes::from_static(b"other"));
-            let refused = recover(record(vote.ballot, other));
+            let refused = recover(record(voted, other));
             self.comparator.expect("recovery from a contradiction", refused.is_err(), &refused)?;
         }
         Ok(())

@@ -23,9 +23,9 @@ use paxos::{
     self as real, Event, Message as RealMessage,
     protocol::{
         NodeSet as RealNodeSet, Parts,
-        acceptor::{Acceptor as RealAcceptor, Vote as RealVote},
+        acceptor::Acceptor as RealAcceptor,
         learner::Learner,
-        log::SlotLog,
+        log::RunLog,
         proposer::{Candidate, Leader, Role as RealRole},
         reader::Reader,
     },
@@ -192,7 +192,7 @@ impl Projection {
             return unmapped(config.id);
         }
         let Learner { chosen, below } = learner;
-        let chosen = self.log(chosen, |value| self.value(value))?;
+        let chosen = self.log(chosen, |(), value| self.value(value))?;
         let acceptor = self.acceptor(acceptor)?;
         let trimmed = usize::from(acceptor.trimmed.0);
         let known = chosen.iter().skip(trimmed).take_while(|value| value.is_some()).count();
@@ -203,20 +203,16 @@ impl Projection {
             RealRole::Follower => Role::Follower,
             RealRole::Candidate(Candidate { heard, trimmed, reported }) => Role::Candidate {
                 heard: self.node_set(*heard)?,
-                reported: self.log(reported, |vote| self.vote(vote))?,
+                reported: self.log(reported, |ballot, value| self.vote(ballot, value))?,
                 trimmed: self.end(*trimmed)?,
             },
-            RealRole::Leader(Leader { first, votes, reader }) => {
-                if first != below {
-                    return unmapped(format!("leader.first = {first}, learner.below = {below}"));
+            RealRole::Leader(Leader { tally, reader }) => {
+                if tally.first() != *below {
+                    return unmapped(format!("{tally:?}, learner.below = {below}"));
                 }
                 let mut log = Log::default();
-                for (slot, &votes) in (first.0..).zip(votes) {
-                    let votes = self.node_set(votes)?;
-                    match log.get_mut(slot as usize) {
-                        Some(place) => *place = votes,
-                        None => return unmapped(format!("votes in slot {slot}")),
-                    }
+                for (slot, votes) in tally.slots() {
+                    log[self.slot(slot)?] = self.node_set(votes)?;
                 }
                 Role::Leader { votes: log, reads: self.reader(reader)? }
             }
@@ -231,7 +227,7 @@ impl Projection {
     pub fn acceptor(&self, acceptor: &RealAcceptor) -> Mapped<Acceptor> {
         let RealAcceptor { promised, trimmed, votes } = acceptor;
         let promised = promised.map(|ballot| self.ballot(ballot)).transpose()?;
-        let votes = self.log(votes, |vote| self.vote(vote))?;
+        let votes = self.log(votes, |ballot, value| self.vote(ballot, value))?;
         Ok(Acceptor { promised, votes, trimmed: self.end(*trimmed)? })
     }
 
@@ -366,23 +362,22 @@ impl Projection {
         }
     }
 
-    fn vote(&self, vote: &RealVote) -> Mapped<Vote> {
-        let RealVote { ballot, value } = vote;
-        Ok(Vote { ballot: self.ballot(*ballot)?, value: self.value(value)? })
+    fn vote(&self, ballot: real::Ballot, value: &real::Value) -> Mapped<Vote> {
+        Ok(Vote { ballot: self.ballot(ballot)?, value: self.value(value)? })
     }
 
     fn node_set(&self, set: RealNodeSet) -> Mapped<NodeSet> {
         if set.0 < 1 << self.bounds.nodes { Ok(NodeSet(set.0 as u8)) } else { unmapped(set) }
     }
 
-    fn log<T, U: Copy>(
+    fn log<T: Copy, U: Copy>(
         &self,
-        log: &SlotLog<T>,
-        map: impl Fn(&T) -> Mapped<U>,
+        log: &RunLog<T, real::Value>,
+        map: impl Fn(T, &real::Value) -> Mapped<U>,
     ) -> Mapped<Log<Option<U>>> {
         let mut mapped = [None; SLOTS_MAX];
-        for (slot, entry) in log.iter() {
-            mapped[self.slot(slot)?] = Some(map(entry)?);
+        for (slot, tag, value) in log.iter() {
+            mapped[self.slot(slot)?] = Some(map(tag, value)?);
         }
         Ok(mapped)
     }

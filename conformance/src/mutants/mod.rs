@@ -77,9 +77,9 @@ impl TestedReplica {
         (config, acceptor, learner, self.mutant, self.prepared, &self.proposed).hash(hasher);
         match role {
             Role::Leader(leader) if !reads => {
-                let Leader { first, votes, reader } = leader;
+                let Leader { tally, reader } = leader;
                 let Reader { barrier: _, round, heard, index, asked, waiting } = reader;
-                (first, votes, round, heard, index, asked, waiting).hash(hasher);
+                (tally, round, heard, index, asked, waiting).hash(hasher);
             }
             role => role.hash(hasher),
         }

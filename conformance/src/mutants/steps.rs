@@ -292,7 +292,7 @@ fn keep_first(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
 /// 9: the lower ballot of two reports is kept.
 fn lowest(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
     let Some(candidate) = candidate_in(replica, ballot) else { return };
-    let known = |report: &Report| candidate.reported.get(report.slot).map(|vote| vote.ballot);
+    let known = |report: &Report| candidate.reported.get(report.slot).map(|(ballot, _)| ballot);
     reports.retain(|report| known(report).is_none_or(|known| report.ballot < known));
     for report in reports {
         if known(report).is_some() {
@@ -324,7 +324,7 @@ fn vote_by_value(replica: &Replica, proposed: &[(Ballot, Slot, Value)], event: E
         return event;
     };
     let same = |slot: Slot| {
-        let own = replica.parts().acceptor.votes.get(slot).map(|vote| &vote.value);
+        let own = replica.parts().acceptor.vote(slot).map(|vote| vote.value);
         proposed.iter().any(|(b, s, value)| (*b, *s) == (ballot, slot) && Some(value) == own)
     };
     let mut ballot = ballot;
@@ -438,11 +438,11 @@ fn drop_gaps(replica: &Replica, reports: &mut Vec<Report>) {
 /// 24: the log of the node that reports the highest ballot replaces the reports of others.
 fn whole_log(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
     let Some(candidate) = candidate_in(replica, ballot) else { return };
-    let known = candidate.reported.iter().map(|(_, vote)| vote.ballot).max();
+    let known = candidate.reported.iter().map(|(_, ballot, _)| ballot).max();
     if reports.iter().map(|report| report.ballot).max() <= known {
         return reports.clear();
     }
-    for (slot, _) in candidate.reported.iter() {
+    for (slot, ..) in candidate.reported.iter() {
         match reports.iter_mut().find(|report| report.slot == slot) {
             Some(report) => report.ballot = ballot, // The candidate takes the highest.
             None => reports.push(Report { slot, ballot, value: Value::Noop }),
@@ -525,7 +525,7 @@ fn promised(replica: &Replica) -> Option<Ballot> {
 
 fn votes(replica: &Replica) -> Vec<(Slot, Vote)> {
     let votes = replica.parts().acceptor.votes.iter();
-    votes.map(|(slot, vote)| (slot, vote.clone())).collect()
+    votes.map(|(slot, ballot, value)| (slot, Vote { ballot, value: value.clone() })).collect()
 }
 
 /// The candidate, if the replica is one in this ballot.
@@ -539,14 +539,13 @@ fn candidate_in(replica: &Replica, ballot: Ballot) -> Option<&Candidate> {
 /// The voters for a leader's proposal in a slot, if it is in flight in this ballot.
 fn voters(replica: &Replica, ballot: Ballot, slot: Slot) -> Option<NodeSet> {
     let Role::Leader(leader) = replica.parts().role else { return None };
-    let index = usize::try_from(slot.0.checked_sub(leader.first.0)?).ok()?;
-    let voters = leader.votes.get(index).copied()?;
-    (promised(replica) == Some(ballot) && !voters.is_empty()).then_some(voters)
+    let (_, voters) = leader.tally.slots().find(|(open, _)| *open == slot)?;
+    (promised(replica) == Some(ballot)).then_some(voters)
 }
 
 fn open_slots(replica: &Replica) -> Vec<Slot> {
     let Role::Leader(leader) = replica.parts().role else { return Vec::new() };
-    (leader.first.0..).map(Slot).take(leader.votes.len()).collect()
+    leader.tally.slots().map(|(slot, _)| slot).collect()
 }
 
 /// A node that is not yet counted.
@@ -581,7 +580,7 @@ fn rebuilt(replica: &Replica, votes: Vec<(Slot, Vote)>, promised: Option<Ballot>
     let Some(&from) = parts.config.nodes.iter().find(|&&node| node != parts.config.id) else {
         return built;
     };
-    for (first, value) in parts.learner.chosen.iter() {
+    for (first, value) in parts.learner.values() {
         let message = Message::Learned { first, values: [value.clone()].into() };
         built.step(Event::Message { from, message }, &mut Output::default());
     }

@@ -39,7 +39,7 @@ use crate::{
     inputs::Input,
     output::{in_runs, records_in_runs, same_records, same_requests, same_timers},
     panics::silently,
-    table::{self, State},
+    table::{self, Division, State},
     values::{self, Named},
 };
 
@@ -158,25 +158,51 @@ impl<T: Tested> Checker<T> {
         self.outcome_after(Output::default(), state, event)
     }
 
+    /// The same, of a replica whose logs are divided in this way.
+    ///
+    /// # Errors
+    /// As for [`outcome`](Self::outcome).
+    pub fn outcome_divided(
+        &mut self,
+        division: Division,
+        state: &State,
+        event: Event,
+    ) -> Result<Outcome, String> {
+        self.outcome_of(division, Output::default(), state, event)
+    }
+
     /// The same, with the output of earlier steps. A step appends to it.
     ///
     /// # Errors
     /// As for [`outcome`](Self::outcome).
     pub fn outcome_after(
         &mut self,
+        output: Output,
+        state: &State,
+        event: Event,
+    ) -> Result<Outcome, String> {
+        self.outcome_of(Division::Long, output, state, event)
+    }
+
+    fn outcome_of(
+        &mut self,
+        division: Division,
         mut output: Output,
         state: &State,
         event: Event,
     ) -> Result<Outcome, String> {
-        let mut replica = table::real(&self.config, state);
+        let mut replica = table::real(&self.config, state, division);
         let tested = &mut self.tested;
         silently(|| tested.step(&mut replica, event, &mut output))?;
         let state = table::state(replica.parts()).map_err(|unmapped| unmapped.to_string())?;
+        // Chosen values may be released in any batches.
+        let released = output.chosen_slots().map(|(slot, value)| (slot, [value.clone()].into()));
+        output.chosen = released.collect();
         Ok(Outcome { state, output })
     }
 
     fn crash(&self, state: &State) -> Checked<Shown> {
-        let replica = table::real(&self.config, state);
+        let replica = table::real(&self.config, state, Division::Long);
         let stored = replica.parts().acceptor.records();
         // A record that is found twice changes nothing the second time.
         let records = [&*stored, &*stored].concat();
@@ -197,12 +223,12 @@ impl<T: Tested> Checker<T> {
     fn refuses_damage(&self, acceptor: &RealAcceptor) -> Checked {
         let vote =
             |ballot, first, value| Record::Accepted { ballot, first, values: [value].into() };
-        let contradiction = acceptor.votes.iter().next().map(|(slot, it)| {
-            let other = match it.value {
+        let contradiction = acceptor.votes.iter().next().map(|(slot, ballot, value)| {
+            let other = match value {
                 paxos::Value::Noop => paxos::Value::Command(values::real_command(0)),
                 paxos::Value::Command(_) => paxos::Value::Noop,
             };
-            vote(it.ballot, slot, other)
+            vote(ballot, slot, other)
         });
         let beyond = acceptor.promised.map(|ballot| {
             let far = paxos::Slot(u64::MAX / 2);
@@ -222,7 +248,7 @@ impl<T: Tested> Checker<T> {
     /// Returns both sides in a state.
     fn begin(&mut self, state: &Arc<State>) -> &Begun {
         if self.begun.as_ref().is_none_or(|begun| !Arc::ptr_eq(&begun.state, state)) {
-            let replica = table::real(&self.config, state);
+            let replica = table::real(&self.config, state, Division::Long);
             let (rules, limits) = (self.rules.clone(), self.limits.clone());
             assert_eq!(
                 table::state(replica.parts()).as_ref(),

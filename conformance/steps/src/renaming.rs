@@ -4,11 +4,14 @@
 //! and values only through a few operations. Here the claim is tested on production replicas with the ballots and values of
 //! production: the renamed input in the renamed state has the renamed outcome. So an enumeration of orders stands for all
 //! ballots.
+//!
+//! The renamed replica also has its logs divided into single slots, where the other one has runs that are as long as
+//! possible. So the claim includes that the division into runs has no effect.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use paxos::{Ballot, Envelope, Event, Message, Output, Proposal, Record, Report, Slot, Value};
+use paxos::{Ballot, Batch, Envelope, Event, Message, Output, Proposal, Record, Report, Value};
 use paxos_model::cluster::node::{
     state::{Acceptor, Live, Role, Vote},
     unbounded::{Log, Unbounded, Value as ModelValue},
@@ -22,7 +25,7 @@ use crate::{
     enumeration::Case,
     finding::{Checked, finding},
     inputs::Input,
-    table::{self, State},
+    table::{self, Division, State},
 };
 
 /// A renaming of ballots and values.
@@ -190,21 +193,21 @@ impl Renaming {
     }
 
     fn output(&self, output: &Output) -> Output {
+        let values = |values: &Batch| values.iter().map(|it| self.value(it)).collect();
         let record = |record: &Record| match record {
             Record::Promised(ballot) => Record::Promised(self.ballot(*ballot)),
-            Record::Accepted { ballot, first, values } => Record::Accepted {
+            Record::Accepted { ballot, first, values: batch } => Record::Accepted {
                 ballot: self.ballot(*ballot),
                 first: *first,
-                values: values.iter().map(|it| self.value(it)).collect(),
+                values: values(batch),
             },
             Record::Trimmed { below } => Record::Trimmed { below: *below },
         };
         let envelope = |it: &Envelope| Envelope { to: it.to, message: self.message(&it.message) };
-        let chosen = |(slot, value): &(Slot, Value)| (*slot, self.value(value));
         Output {
             records: output.records.iter().map(record).collect(),
             messages: output.messages.iter().map(envelope).collect(),
-            chosen: output.chosen.iter().map(chosen).collect(),
+            chosen: output.chosen.iter().map(|(slot, it)| (*slot, values(it))).collect(),
             ..output.clone()
         }
     }
@@ -228,7 +231,8 @@ pub(crate) fn commutes<T: Tested>(
     let renaming = Renaming::random(case, choices);
     let state = &case.start.state;
     let before = checker.outcome(state, event.clone());
-    let renamed = checker.outcome(&renaming.state(state), renaming.event(event));
+    let divided = Division::Single;
+    let renamed = checker.outcome_divided(divided, &renaming.state(state), renaming.event(event));
     let expected = match before {
         Ok(Outcome { state, output }) => {
             Ok(Outcome { state: renaming.state(&state), output: renaming.output(&output) })
@@ -240,5 +244,5 @@ pub(crate) fn commutes<T: Tested>(
     if expected == renamed {
         return Ok(Some(Shown::default()));
     }
-    finding("step with other ballots and values", &expected, &renamed)
+    finding("step with other ballots, values and runs", &expected, &renamed)
 }

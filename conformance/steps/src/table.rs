@@ -8,22 +8,25 @@
 //! | `reader` with `barrier`, `round`, `heard`, `index` | `reads` with `barrier`, `rounds`, `under_way` |
 //! | `reader.asked`, `reader.waiting` | the tokens beside the state; a read `waits` if there is one |
 //! | `learner.chosen` | `chosen` |
-//! | `learner.below`, `leader.first`, the first slot of each log | none: they follow from the rest, and are checked against it |
+//! | the division of logs and votes into runs | none: it has no effect, which `renaming.rs` checks |
+//! | `learner.below`, `leader.tally.first()`, the first slot of each log | none: they follow from the rest, and are checked against it |
 //! | `config` | the rules and the limits |
 //!
 //! Every structure is destructured without `..`, so that a field without a place in the table does not compile.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
+use itertools::Itertools as _;
 use paxos::{
     Config, Replica, Token,
     protocol::{
         NodeSet as RealNodeSet, Parts,
-        acceptor::{Acceptor as RealAcceptor, Vote as RealVote},
+        acceptor::Acceptor as RealAcceptor,
         learner::Learner,
-        log::SlotLog,
+        log::RunLog,
         proposer::{Candidate, Leader, Role as RealRole},
         reader::Reader,
+        tally::Tally,
     },
 };
 use paxos_model::cluster::node::{
@@ -96,8 +99,17 @@ pub fn model(
     ModelReplica::at(me, rules, limits, live, (asked, waiting))
 }
 
+/// The division of the logs of a production replica into runs. A replica does not behave differently for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Division {
+    /// The runs are as long as possible, as if all slots were proposed together.
+    Long,
+    /// Each slot is a run.
+    Single,
+}
+
 /// Returns the production replica in a state.
-pub fn real(config: &Arc<Config>, state: &State) -> Replica {
+pub fn real(config: &Arc<Config>, state: &State, division: Division) -> Replica {
     let State { live: Live { acceptor, role, chosen }, asked, waiting } = state;
     let Acceptor { promised, votes, trimmed } = acceptor;
     let below = state.live.known_below();
@@ -115,18 +127,18 @@ pub fn real(config: &Arc<Config>, state: &State) -> Replica {
         Role::Candidate { heard, reported, trimmed: told } => RealRole::Candidate(Candidate {
             heard: set(heard),
             trimmed: real_slot(*told),
-            reported: log(*trimmed, reported, real_vote),
+            reported: log(*trimmed, division, votes_of(reported)),
         }),
         Role::Leader { votes, reads } => {
             let Reads { barrier, rounds, under_way, waits: _ } = reads;
-            let end = votes.filled().next_back().map_or(below.0, |(slot, _)| slot.0 + 1);
-            let counts: VecDeque<_> =
-                (below.0..end).map(|slot| set(&votes.at(Slot(slot)))).collect();
+            let mut tally = Tally::new(real_slot(below));
+            for (slot, voters) in votes.filled().filter(|(slot, _)| *slot >= below) {
+                tally.set(slot.0..slot.0.saturating_add(1), set(&voters));
+            }
             let under_way = under_way.as_ref();
             let tokens = |tokens: &[u64]| tokens.iter().copied().map(Token).collect();
             RealRole::Leader(Leader {
-                first: real_slot(below),
-                votes: counts,
+                tally,
                 reader: Reader {
                     barrier: real_slot(*barrier),
                     round: rounds.0,
@@ -141,9 +153,10 @@ pub fn real(config: &Arc<Config>, state: &State) -> Replica {
     let acceptor = RealAcceptor {
         promised: promised.map(real_ballot),
         trimmed: real_slot(*trimmed),
-        votes: log(*trimmed, votes, real_vote),
+        votes: log(*trimmed, division, votes_of(votes)),
     };
-    let learner = Learner { chosen: log(*trimmed, chosen, values::real), below: real_slot(below) };
+    let known = chosen.filled().filter_map(|(slot, value)| Some((slot, (), values::real(&value?))));
+    let learner = Learner { chosen: log(*trimmed, division, known), below: real_slot(below) };
     Replica::from_parts(config.clone(), acceptor, role, learner)
 }
 
@@ -156,7 +169,7 @@ pub fn state(parts: Parts<'_>) -> Result<State, Unmapped> {
     let Learner { chosen, below } = learner;
     let acceptor = model_acceptor(acceptor)?;
     let trimmed = acceptor.trimmed;
-    let chosen = model_log(trimmed, chosen, values::model)?;
+    let chosen = model_log(trimmed, chosen, |(), value| values::model(value))?;
     let set = |set: RealNodeSet| {
         let nodes = config.nodes.iter().enumerate();
         let nodes = nodes.filter(|(index, _)| set.contains(*index));
@@ -171,13 +184,13 @@ pub fn state(parts: Parts<'_>) -> Result<State, Unmapped> {
             reported: model_log(trimmed, reported, model_vote)?,
             trimmed: said::slot(*told),
         },
-        RealRole::Leader(Leader { first, votes, reader }) => {
-            if first != below {
-                return unmapped(format!("leader.first = {first} with learner.below = {below}"));
+        RealRole::Leader(Leader { tally, reader }) => {
+            if tally.first() != *below {
+                return unmapped(format!("{tally:?} with learner.below = {below}"));
             }
             let mut counts = Log::default();
-            for (slot, &votes) in (first.0..).zip(votes) {
-                counts.put(Slot(slot), set(votes)?);
+            for (slot, votes) in tally.slots() {
+                counts.put(said::slot(slot), set(votes)?);
             }
             let Reader { barrier, round, heard, index, asked, waiting } = reader;
             let idle = heard.is_empty();
@@ -233,41 +246,55 @@ pub fn real_slot(Slot(slot): Slot) -> paxos::Slot {
     paxos::Slot(slot)
 }
 
-fn real_vote(Vote { ballot, value }: &Vote<Unbounded>) -> RealVote {
-    RealVote { ballot: real_ballot(*ballot), value: values::real(value) }
+fn votes_of(
+    votes: &Log<Option<Vote<Unbounded>>>,
+) -> impl Iterator<Item = (Slot, paxos::Ballot, paxos::Value)> {
+    votes.filled().filter_map(|(slot, vote)| {
+        let Vote { ballot, value } = vote?;
+        Some((slot, real_ballot(ballot), values::real(&value)))
+    })
 }
 
-fn model_vote(RealVote { ballot, value }: &RealVote) -> Vote<Unbounded> {
-    Vote { ballot: said::ballot(*ballot), value: values::model(value) }
+fn model_vote(ballot: paxos::Ballot, value: &paxos::Value) -> Vote<Unbounded> {
+    Vote { ballot: said::ballot(ballot), value: values::model(value) }
 }
 
-fn log<T, U>(trimmed: Slot, log: &Log<Option<T>>, map: impl Fn(&T) -> U) -> SlotLog<U>
-where
-    T: paxos_model::cluster::node::universe::Thing,
-{
-    let mut real = SlotLog::trimmed(real_slot(trimmed));
-    for (slot, entry) in log.filled() {
-        if let Some(entry) = entry {
-            real.insert(real_slot(slot), map(&entry));
+fn log<T: Copy + PartialEq>(
+    trimmed: Slot,
+    division: Division,
+    entries: impl Iterator<Item = (Slot, T, paxos::Value)>,
+) -> RunLog<T, paxos::Value> {
+    let mut log = RunLog::trimmed(real_slot(trimmed));
+    let runs = entries.map(|(slot, tag, value)| (slot.0, tag, vec![value]));
+    let runs = runs.coalesce(|(first, tag, mut run), (slot, other, mut next)| {
+        let follows = first.checked_add(run.len() as u64) == Some(slot) && tag == other;
+        if follows && division == Division::Long {
+            run.append(&mut next);
+            Ok((first, tag, run))
+        } else {
+            Err(((first, tag, run), (slot, other, next)))
         }
+    });
+    for (first, tag, values) in runs {
+        log.set(paxos::Slot(first), tag, &values.into(), |_| true).for_each(drop);
     }
-    real
+    log
 }
 
 fn model_log<T, U>(
     trimmed: Slot,
-    log: &SlotLog<T>,
-    map: impl Fn(&T) -> U,
+    log: &RunLog<T, paxos::Value>,
+    map: impl Fn(T, &paxos::Value) -> U,
 ) -> Result<Log<Option<U>>, Unmapped>
 where
-    T: Clone + PartialEq + std::fmt::Debug,
+    T: Copy + PartialEq + std::fmt::Debug,
     U: paxos_model::cluster::node::universe::Thing,
 {
     let mut mapped = Log::default();
-    let mut rebuilt = SlotLog::trimmed(real_slot(trimmed));
-    for (slot, entry) in log.iter() {
-        mapped.put(said::slot(slot), Some(map(entry)));
-        rebuilt.insert(slot, entry.clone());
+    let mut rebuilt = RunLog::trimmed(real_slot(trimmed));
+    for (slot, tag, value) in log.iter() {
+        mapped.put(said::slot(slot), Some(map(tag, value)));
+        rebuilt.set(slot, tag, &[value.clone()].into(), |_| true).for_each(drop);
     }
     // The first slot of a log is private. A log that begins elsewhere differs from one with the same entries.
     if *log != rebuilt {

@@ -75,9 +75,12 @@ fn earlier_output(start: &Start) -> Output {
     ];
     let messages = said.map(|message| Envelope { to: To::Peers, message });
     Output {
-        records: vec![Record::Promised(ballot), Record::Accepted { ballot, first, values }],
+        records: vec![
+            Record::Promised(ballot),
+            Record::Accepted { ballot, first, values: values.clone() },
+        ],
         messages: messages.into(),
-        chosen: vec![(slot, RealValue::Noop)],
+        chosen: vec![(slot, values.clone())],
         taken: vec![Taken { token, slot }],
         reads: vec![ReadReady { token, at: slot }],
         refused: vec![Refused { token, refusal: Refusal::Busy }],

@@ -176,8 +176,7 @@ fn a_fault_that_looks_at_what_it_should_not() {
     found(
         "parts that a handler does not look at",
         Faulty(|replica, event, output| {
-            let known =
-                replica.parts().learner.chosen.iter().any(|(_, it)| *it == paxos::Value::Noop);
+            let known = replica.parts().learner.values().any(|(_, it)| *it == paxos::Value::Noop);
             let confirms =
                 matches!(&event, Event::Message { message: Message::Confirm { .. }, .. });
             if !(known && confirms) {
@@ -259,13 +258,13 @@ fn a_fault_that_goes_on_without_agreement() {
     let shown = found(
         "one slot of three nodes",
         Faulty(|replica, event, output| {
-            let known = &replica.parts().learner.chosen;
+            let known = replica.parts().learner;
             let second = match &event {
                 Event::Message { from, message: Message::Learned { first, values } } => {
                     from.0 != 99
                         && first.0 < u64::MAX
                         && (first.0..).map(Slot).zip(values.iter()).any(|(slot, value)| {
-                            known.get(slot).is_some_and(|known| known != value)
+                            known.value(slot).is_some_and(|known| known != value)
                         })
                 }
                 _ => false,

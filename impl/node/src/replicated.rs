@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use paxos::{Slot, Value};
+use paxos::{Batch, Slot, Value};
 
 use crate::{
     faults::Fault,
@@ -28,8 +28,8 @@ const HALTED_BYTES_MAX: u64 = 256 << 20;
 /// The machine, and the chosen values that it has not applied yet.
 pub(super) struct Replicated<M: StateMachine> {
     sessions: Sessions<M>,
-    /// The chosen values that are not applied yet, in the order of the slots.
-    backlog: VecDeque<(Slot, Value)>,
+    /// The chosen values that are not applied yet, in the order of the slots. No batch is empty.
+    backlog: VecDeque<(Slot, Batch)>,
     halted: Option<Halted>,
     /// The time for which a turn applies entries and serves reads.
     turn_max: Duration,
@@ -93,13 +93,19 @@ impl<M: StateMachine> Replicated<M> {
     }
 
     /// Takes chosen values, in the order of the log.
-    pub(super) fn chosen(&mut self, values: impl IntoIterator<Item = (Slot, Value)>) {
+    pub(super) fn chosen(&mut self, values: Vec<(Slot, Batch)>) {
         self.backlog.extend(values);
     }
 
     /// Applies the next value, if there is one. Returns its slot, the value and the result.
     pub(super) fn apply_next(&mut self) -> Option<(Slot, Value, Outcome<M::Answer>)> {
-        let (slot, value) = self.backlog.pop_front()?;
+        let (first, values) = self.backlog.front_mut()?;
+        let (slot, value) = (*first, values[0].clone());
+        *first = slot.plus(1);
+        values.advance(1);
+        if values.is_empty() {
+            self.backlog.pop_front();
+        }
         let outcome = self.apply(slot, &value);
         Some((slot, value, outcome))
     }

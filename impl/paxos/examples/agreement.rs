@@ -43,7 +43,8 @@ impl Cluster {
         let mut output = Output::default();
         node.replica.step(event, &mut output);
         node.disk.append(&mut output.records); // A real driver writes and syncs here.
-        node.chosen = output.chosen.pop().map(|(_, value)| value).or(node.chosen.take());
+        let released = output.chosen_slots().last().map(|(_, value)| value.clone());
+        node.chosen = released.or(node.chosen.take());
         for envelope in output.messages {
             let receivers = NODES.into_iter().filter(|&peer| match envelope.to {
                 To::Peers => peer != id,

@@ -1,10 +1,13 @@
 //! The input and the output of a step of a replica.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use crate::{
+    batch::Batch,
     message::{Envelope, Message, To},
-    types::{Ballot, Batch, NodeId, Slot, Value},
+    types::{Ballot, NodeId, Slot, Value},
 };
 
 /// An input of [`Replica::step`](crate::Replica::step).
@@ -94,9 +97,9 @@ pub struct Output<B = Ballot, V = Value> {
     pub records: Vec<Record<B, V>>,
     /// Messages to send.
     pub messages: Vec<Envelope<B, V>>,
-    /// Chosen values to apply, in the order of the log. Slots are left out only if a snapshot of [`Event::Snapshot`]
-    /// has their effect.
-    pub chosen: Vec<(Slot, V)>,
+    /// Chosen values to apply, in the order of the log: batches of consecutive slots, each with its first slot. Slots
+    /// are left out only if a snapshot of [`Event::Snapshot`] has their effect.
+    pub chosen: Vec<(Slot, Batch<V>)>,
     /// Proposals that got a slot. Another leader may still get another value chosen in that slot.
     pub taken: Vec<Taken>,
     /// Proposals and reads that the replica refused. The replica does not come back to them.
@@ -192,6 +195,22 @@ impl<B, V> Output<B, V> {
         self.timers.append(&mut later.timers);
     }
 
+    /// Returns the chosen values to apply one by one, each with its slot.
+    pub fn chosen_slots(&self) -> impl Iterator<Item = (Slot, &V)> {
+        self.chosen.iter().flat_map(|(first, values)| (first.0..).map(Slot).zip(values))
+    }
+
+    /// Removes the chosen values of the slots below `below`. A driver that installed a peer's snapshot of these slots must
+    /// not apply them.
+    pub fn drop_chosen(&mut self, below: Slot) {
+        self.chosen.retain_mut(|(first, values)| {
+            let dropped = below.0.saturating_sub(first.0).min(values.len() as u64);
+            values.advance(dropped as usize);
+            *first = first.plus(dropped);
+            !values.is_empty()
+        });
+    }
+
     /// Removes and returns the messages that may leave before `records` are durable. These are the
     /// [`Message::Accept`] messages whose ballot was promised in an earlier, durable output. If they leave early, the
     /// sync of this node overlaps with the syncs of its peers. No driver has to call this function.
@@ -201,12 +220,15 @@ impl<B, V> Output<B, V> {
     /// Accepts](crate::protocol::safety#early-accepts) has the reason why this is safe.
     pub fn take_early(&mut self) -> impl Iterator<Item = Envelope<B, V>>
     where
-        B: Copy + PartialEq,
-        V: PartialEq,
+        B: Copy + Ord,
     {
-        let Self { records, messages, .. } = self;
-        messages.extract_if(.., |envelope| match envelope.message {
-            Message::Accept { ballot, .. } => !records.contains(&Record::Promised(ballot)),
+        let promised = self.records.iter().filter_map(|record| match record {
+            Record::Promised(ballot) => Some(*ballot),
+            _ => None,
+        });
+        let promised: BTreeSet<B> = promised.collect();
+        self.messages.extract_if(.., move |envelope| match envelope.message {
+            Message::Accept { ballot, .. } => !promised.contains(&ballot),
             _ => false,
         })
     }

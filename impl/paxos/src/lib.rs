@@ -38,7 +38,8 @@
 //!
 //! # Modules, in reading order
 //!
-//! - [`types`], [`message`], [`config`]: ballots, slots and values; the messages; the members and quorum sizes.
+//! - [`types`], [`batch`], [`message`], [`config`]: ballots, slots and values; values of consecutive slots; the
+//!   messages; the members and quorum sizes.
 //! - [`event`]: the events that go in, and the output that comes out.
 //! - [`opaque`]: the few things that the protocol knows of a ballot and of a value. The modules have types with
 //!   parameters for both. The types of the same name at the root of the crate have [`Ballot`] and [`Value`].
@@ -47,6 +48,7 @@
 //!   handlers of events.
 //! - [`protocol::safety`]: the arguments why the protocol is safe. The code refers to them by name.
 
+pub mod batch;
 pub mod config;
 pub mod event;
 pub mod message;
@@ -75,5 +77,5 @@ pub type Report = message::Report<Ballot, Value>;
 pub type RecoverError = protocol::RecoverError<Ballot, Value>;
 /// [`protocol::Replica`] with [`Ballot`] and [`Value`].
 pub type Replica = protocol::Replica<Ballot, Value>;
-/// [`types::Batch`] with [`Value`].
-pub type Batch = types::Batch<Value>;
+/// [`batch::Batch`] with [`Value`].
+pub type Batch = batch::Batch<Value>;

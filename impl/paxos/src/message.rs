@@ -4,7 +4,10 @@
 //! counterparts in the model. The last four carry no vote and no promise. Of these, only a Learned message changes
 //! the state of its receiver: the receiver learns chosen values, and a candidate that waited for them may then lead.
 
-use crate::types::{Ballot, Batch, NodeId, Slot, Value};
+use crate::{
+    batch::Batch,
+    types::{Ballot, NodeId, Slot, Value},
+};
 
 /// One vote, as a Promise message reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 //!
 //! They are newtypes, so that a slot is never taken for a round.
 
-use std::{fmt, num::NonZeroU64, sync::Arc};
+use std::{fmt, num::NonZeroU64};
 
 use bytes::Bytes;
 
@@ -64,9 +64,6 @@ pub enum Value {
     /// A client's command. The protocol does not look into it.
     Command(Bytes),
 }
-
-/// Values of consecutive slots. The record and the message of a proposal share one allocation.
-pub type Batch<V = Value> = Arc<[V]>;
 
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

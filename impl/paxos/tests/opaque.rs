@@ -76,7 +76,8 @@ impl Cluster {
             let mut output = Output::default();
             self.replicas[index].step(event, &mut output);
             self.records[index].append(&mut output.records);
-            self.chosen[index].append(&mut output.chosen);
+            let released = output.chosen_slots().map(|(slot, value)| (slot, value.clone()));
+            self.chosen[index].extend(released);
             for envelope in output.messages.into_iter().filter(|sent| !lost(&sent.message)) {
                 let receives = |&node: &NodeId| match envelope.to {
                     To::Peers => node != id,

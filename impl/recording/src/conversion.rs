@@ -80,7 +80,7 @@ impl Converter {
     /// Returns the values of a batch as they are recorded.
     pub(crate) fn batch(&mut self, batch: &Batch) -> Arc<[Value]> {
         if let Some((last, converted)) = &self.last
-            && Arc::ptr_eq(last, batch)
+            && last.is_same(batch)
         {
             return converted.clone();
         }
@@ -183,7 +183,9 @@ impl Before {
         let messages = output.messages[self.messages..].iter();
         let messages =
             messages.map(|sent| (receivers(sent.to), batches.message(&sent.message))).collect();
-        let chosen = chosen(&output.chosen[self.chosen..], replica, &mut batches);
+        let released = output.chosen[self.chosen..].iter();
+        let released = released.flat_map(|(first, values)| (first.0..).map(Slot).zip(values));
+        let chosen = chosen(released, replica, &mut batches);
         let taken = output.taken[self.taken..].iter().map(|taken| taken.slot);
         Step {
             event,
@@ -200,20 +202,20 @@ impl Before {
 }
 
 /// Returns the chosen values in runs. Most are the values of the replica's own votes, which are not listed again.
-fn chosen(
-    chosen: &[(Slot, paxos::Value)],
+fn chosen<'a>(
+    chosen: impl Iterator<Item = (Slot, &'a paxos::Value)>,
     replica: &Replica,
     batches: &mut Batches<'_>,
 ) -> Vec<Chosen> {
     let votes = &replica.parts().acceptor.votes;
     let voted =
-        |slot: Slot, value: &paxos::Value| votes.get(slot).is_some_and(|vote| vote.value == *value);
+        |slot: Slot, value: &paxos::Value| votes.get(slot).is_some_and(|(_, voted)| voted == value);
     let mut runs: Vec<(bool, Slot, Vec<Value>, u64)> = Vec::new();
     for (slot, chosen) in chosen {
-        let voted = voted(*slot, chosen);
+        let voted = voted(slot, chosen);
         let listed = || value(chosen, batches.converter.values);
         match runs.last_mut() {
-            Some((like, first, values, count)) if *like == voted && first.plus(*count) == *slot => {
+            Some((like, first, values, count)) if *like == voted && first.plus(*count) == slot => {
                 *count += 1;
                 if !voted {
                     values.push(listed());
@@ -221,7 +223,7 @@ fn chosen(
             }
             _ => {
                 let values = if voted { Vec::new() } else { vec![listed()] };
-                runs.push((voted, *slot, values, 1));
+                runs.push((voted, slot, values, 1));
             }
         }
     }

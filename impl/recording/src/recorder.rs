@@ -51,10 +51,10 @@ impl Recorder {
         let values = options.values;
         let writer = FrameWriter::create(options, start)?;
         let mut recorder = Self { writer, converter: Converter::new(values) };
-        let votes = acceptor.votes.iter().map(|(slot, vote)| Report {
+        let votes = acceptor.votes.iter().map(|(slot, ballot, voted)| Report {
             slot,
-            ballot: vote.ballot,
-            value: value(&vote.value, values),
+            ballot,
+            value: value(voted, values),
         });
         recorder.push(&Body::Start(Box::new(Start {
             node: config.id,

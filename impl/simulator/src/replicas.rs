@@ -137,7 +137,7 @@ impl Cluster {
         monitors::check_disk(node, before)?;
         self.monitors.count_votes(node, &released.records)?;
         self.monitors.check_messages(node, &released.messages)?;
-        node.apply_next = self.monitors.check_chosen(node, &released.chosen)?;
+        node.apply_next = self.monitors.check_chosen(node, &released)?;
         self.monitors.check_reads(id, &released)?;
         for envelope in &released.messages {
             let receivers = self.nodes.keys().copied().filter(|&to| match envelope.to {
@@ -171,7 +171,7 @@ impl Cluster {
         }
         node.snapshot = below;
         node.apply_next = node.apply_next.max(below);
-        node.unsynced.chosen.retain(|(slot, _)| *slot >= below);
+        node.unsynced.drop_chosen(below);
         Some(Event::Snapshot { below })
     }
 

@@ -24,7 +24,6 @@ use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
     iter,
-    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -370,7 +369,7 @@ pub(crate) fn accepted(round: u64, first: u64, count: u64) -> Record {
         6 => Value::Noop,
         _ => Value::Command(Bytes::from(format!("slot {slot} in round {round}"))),
     };
-    let values = (first..first + count).map(value).collect::<Arc<_>>();
+    let values = (first..first + count).map(value).collect();
     Record::Accepted { ballot: ballot(round), first: Slot(first), values }
 }
 

@@ -170,7 +170,7 @@ impl Storage for MemoryStore {
     fn disk_bytes(&self) -> u64 {
         let kept = self.kept();
         let state = kept.snapshot.as_ref().map_or(0, |(_, file)| file.0.len());
-        let votes = kept.records.image.votes.iter().map(|(_, vote)| match &vote.value {
+        let votes = kept.records.image.votes.iter().map(|(_, _, value)| match value {
             Value::Noop => 1,
             Value::Command(command) => command.len(),
         });

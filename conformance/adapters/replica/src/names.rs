@@ -87,7 +87,7 @@ impl Names {
                 ..of("nack", ballot)
             },
             Message::Chosen { first, count, .. } => {
-                let known = |s| sender.learner.chosen.get(Slot(s)).map(text);
+                let known = |s| sender.learner.value(Slot(s)).map(text);
                 let slots = range(first, *count).map(|s| part(s, known(s))).collect();
                 protocol::Message { k: "decided", slots: Some(slots), ..none }
             }

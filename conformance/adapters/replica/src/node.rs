@@ -87,7 +87,7 @@ impl Node {
                 msg: crate::protocol::Message { re, raw: Some(to_json(&envelope.message)), ..msg },
             }
         };
-        let decided = output.chosen.iter().map(|(slot, value)| Decided {
+        let decided = output.chosen_slots().map(|(slot, value)| Decided {
             at: self.name.clone(),
             slot: slot.0,
             value: text(value),
@@ -126,11 +126,11 @@ impl Node {
     pub(crate) fn slot(&self, names: &Names, slot: u64) -> SlotState {
         let Parts { acceptor, learner, .. } = self.parts();
         let slot = paxos::Slot(slot);
-        let vote = acceptor.votes.get(slot);
+        let vote = acceptor.vote(slot);
         SlotState {
             promised: acceptor.promised.map(|ballot| names.ballot(ballot)),
-            accepted: vote.map(|vote| Vote { b: names.ballot(vote.ballot), v: text(&vote.value) }),
-            decided: learner.chosen.get(slot).map(text),
+            accepted: vote.map(|vote| Vote { b: names.ballot(vote.ballot), v: text(vote.value) }),
+            decided: learner.value(slot).map(text),
         }
     }
 
@@ -163,9 +163,7 @@ impl Node {
             (Role::Follower | Role::Candidate(_), Timer::Campaign)
             | (Role::Candidate(_), Timer::Resend)
             | (Role::Leader(_), Timer::Heartbeat) => true,
-            (Role::Leader(leader), Timer::Resend) => {
-                leader.votes.iter().any(|votes| !votes.is_empty())
-            }
+            (Role::Leader(leader), Timer::Resend) => leader.tally.runs().next().is_some(),
             _ => false,
         };
         TIMERS.into_iter().filter(move |&(timer, _)| self.armed.contains(&timer) && needed(timer))
@@ -195,9 +193,7 @@ impl Node {
     /// Returns the votes as a promise of this node reports them.
     fn reports(&self) -> Vec<Report> {
         let votes = self.parts().acceptor.votes.iter();
-        votes
-            .map(|(slot, vote)| Report { slot, ballot: vote.ballot, value: vote.value.clone() })
-            .collect()
+        votes.map(|(slot, ballot, value)| Report { slot, ballot, value: value.clone() }).collect()
     }
 
     /// Returns the messages behind the records of a step. `own_promise` is what a promise reported before the step, if the

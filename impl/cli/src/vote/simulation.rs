@@ -226,7 +226,7 @@ impl Simulation<'_> {
         let unrecorded = self.cluster.restart(NodeId(id))?;
         assert!(unrecorded.is_none(), "there are no snapshots");
         let image = self.cluster.nodes[&NodeId(id)].disk.image();
-        let accepted = image.votes.get(VOTE).map(|vote| (vote.ballot, vote.value.clone()));
+        let accepted = image.vote(VOTE).map(|vote| (vote.ballot, vote.value.clone()));
         let promised = image.promised;
         self.show(&Happening::Restarts { node: id, promised, accepted });
         let wait = self.patience();
@@ -284,10 +284,11 @@ impl Simulation<'_> {
 
     fn step(&mut self, id: u32, event: Event) -> Result<(), Violation> {
         let Some(released) = self.cluster.handle(NodeId(id), event)? else { return Ok(()) };
-        let Output { chosen, taken, timers, .. } = released;
+        let chosen: Vec<_> = released.chosen_slots().map(|(_, value)| value.clone()).collect();
+        let Output { taken, timers, .. } = released;
         self.see_choice();
         assert!(taken.iter().all(|taken| taken.slot == VOTE), "the log has one slot");
-        for (_, value) in chosen {
+        for value in chosen {
             self.learn(id, &value);
         }
         for sent in mem::take(&mut self.cluster.under_way) {
@@ -357,7 +358,7 @@ impl Simulation<'_> {
 
     /// Returns the value that a node knows to be chosen. A node that is down knows none.
     fn knows(&self, id: u32) -> Option<Value> {
-        self.replica(id)?.parts().learner.chosen.get(VOTE).cloned()
+        self.replica(id)?.parts().learner.value(VOTE).cloned()
     }
 }
 

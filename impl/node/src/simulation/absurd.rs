@@ -14,9 +14,10 @@ use crate::{
     transfer::SNAPSHOT_BYTES_MAX,
 };
 use paxos::{
+    batch::Batch,
     config::Config,
     message::{Message, Report},
-    types::{Ballot, Batch, NodeId, Slot, Value},
+    types::{Ballot, NodeId, Slot, Value},
 };
 use paxos_simulator::disk::{Disk, FaultyStore};
 use paxos_store::StoreId;

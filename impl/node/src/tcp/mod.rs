@@ -36,6 +36,7 @@ use super::{
 };
 use crate::{machine::StateMachine, wire};
 use paxos::{
+    batch::Batch,
     config::Config,
     message::{Message, To},
     types::{NodeId, Slot, Value},
@@ -263,9 +264,8 @@ fn cut(packet: Packet) -> Vec<Packet> {
         return vec![packet];
     }
     let half = count / 2;
-    let halves = |first: Slot, values: &[Value]| {
-        let (head, tail) = values.split_at(half);
-        [(first, head.into()), (first.plus(half as u64), tail.into())]
+    let halves = |first: Slot, values: &Batch| {
+        [(first, values.part(0..half)), (first.plus(half as u64), values.part(half..count))]
     };
     let parts = match packet {
         Packet::Forward(mut head) => {

@@ -3,17 +3,17 @@
 //! The acceptor is the durable part of a replica. Each change appends a record. After a crash the records rebuild the
 //! acceptor ([recovery](super::safety#recovery)).
 
-use std::{cmp::Ordering, ops::Range, sync::Arc};
+use std::ops::Range;
 
-use itertools::Itertools;
 use thiserror::Error;
 
-use super::log::{SlotLog, runs};
+use super::log::RunLog;
 use crate::{
+    batch::Batch,
     event::Record,
     message::Report,
     opaque::{OpaqueBallot, OpaqueValue},
-    types::{Ballot, Batch, NodeId, Slot, Value},
+    types::{Ballot, NodeId, Slot, Value},
 };
 
 /// The highest number of slots from the first that is not trimmed to the end of the log. [`Acceptor::replay`] refuses
@@ -39,8 +39,8 @@ pub struct Acceptor<B = Ballot, V = Value> {
     pub promised: Option<B>,
     /// Every slot below this one is chosen, and its effect is in a durable snapshot. `trimmed` only rises.
     pub trimmed: Slot,
-    /// The last vote in each slot, for the slots that are not trimmed.
-    pub votes: SlotLog<Vote<B, V>>,
+    /// The last vote in each slot that is not trimmed: its value, with its ballot as the tag.
+    pub votes: RunLog<B, V>,
 }
 
 /// The acceptor's reply to a Prepare message.
@@ -96,7 +96,7 @@ pub enum RecoverError<B = Ballot, V = Value> {
 
 impl<B, V> Default for Acceptor<B, V> {
     fn default() -> Self {
-        Self { promised: None, trimmed: Slot(0), votes: SlotLog::default() }
+        Self { promised: None, trimmed: Slot(0), votes: RunLog::default() }
     }
 }
 
@@ -113,7 +113,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Acceptor<B, V> {
         match self.promised {
             Some(promised) if ballot < promised => return PrepareReply::Nack(promised),
             Some(promised) if ballot == promised => {
-                if self.votes.iter().rev().any(|(_, vote)| vote.ballot == ballot) {
+                if self.votes.any_with(&ballot) {
                     return PrepareReply::Ignore;
                 }
             }
@@ -155,30 +155,9 @@ impl<B: OpaqueBallot, V: OpaqueValue> Acceptor<B, V> {
             return Ok(voted_in);
         }
         self.promised = Some(ballot);
-        let slots =
-            || (first.0..).map(Slot).zip(values.iter()).skip((voted_in.start - first.0) as usize);
-        let voted = |votes: &SlotLog<Vote<B, V>>, slot| {
-            votes.get(slot).is_some_and(|vote| vote.ballot == ballot)
-        };
-        let all_new = !slots().any(|(slot, _)| voted(&self.votes, slot));
-        if all_new && voted_in.start == first.0 {
-            self.vote(ballot, first, values.clone(), records);
-            return Ok(voted_in);
-        }
-        let new = slots().filter(|&(slot, _)| !voted(&self.votes, slot));
-        for (first, values) in
-            runs(new.map(|(slot, value)| (slot, value.clone())), u64::MAX).collect_vec()
-        {
-            self.vote(ballot, first, values, records);
-        }
+        let new = self.votes.set(first, ballot, values, |last| last != Some(ballot));
+        records.extend(new.map(|(first, values)| Record::Accepted { ballot, first, values }));
         Ok(voted_in)
-    }
-
-    fn vote(&mut self, ballot: B, first: Slot, values: Batch<V>, records: &mut Vec<Record<B, V>>) {
-        for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
-            self.votes.insert(slot, Vote { ballot, value: value.clone() });
-        }
-        records.push(Record::Accepted { ballot, first, values });
     }
 
     /// Drops the votes below a slot. A durable snapshot must have the effect of these slots
@@ -193,9 +172,13 @@ impl<B: OpaqueBallot, V: OpaqueValue> Acceptor<B, V> {
     /// Returns the last vote in each slot, as a Promise message reports it.
     pub(crate) fn reports(&self) -> Vec<Report<B, V>> {
         let votes = self.votes.iter();
-        votes
-            .map(|(slot, vote)| Report { slot, ballot: vote.ballot, value: vote.value.clone() })
-            .collect()
+        votes.map(|(slot, ballot, value)| Report { slot, ballot, value: value.clone() }).collect()
+    }
+
+    /// Returns the last vote in a slot. Returns `None` if there is none, or if the slot is trimmed.
+    pub fn vote(&self, slot: Slot) -> Option<Vote<B, &V>> {
+        let (ballot, value) = self.votes.get(slot)?;
+        Some(Vote { ballot, value })
     }
 
     /// Applies a durable record. The promise and `trimmed` only rise, and each slot keeps the vote of the highest
@@ -215,24 +198,11 @@ impl<B: OpaqueBallot, V: OpaqueValue> Acceptor<B, V> {
                 if end > self.trimmed.plus(SLOTS_HELD_MAX) {
                     return Err(RecoverError::ImpossibleSlot { slot: end });
                 }
-                for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
-                    let last = self.votes.get(slot);
-                    match last.map(|last| (last.ballot.cmp(ballot), &last.value)) {
-                        None | Some((Ordering::Less, _)) => {
-                            let vote = Vote { ballot: *ballot, value: value.clone() };
-                            self.votes.insert(slot, vote);
-                        }
-                        Some((Ordering::Equal, stored)) if stored != value => {
-                            return Err(RecoverError::Conflict {
-                                slot,
-                                ballot: *ballot,
-                                stored: stored.clone(),
-                                found: value.clone(),
-                            });
-                        }
-                        Some((Ordering::Equal | Ordering::Greater, _)) => {}
-                    }
+                let conflict = self.votes.difference(*first, values, |last| last == *ballot);
+                if let Some((slot, stored, found)) = conflict {
+                    return Err(RecoverError::Conflict { slot, ballot: *ballot, stored, found });
                 }
+                let _ = self.votes.set(*first, *ballot, values, |last| last < Some(*ballot));
                 self.promised = self.promised.max(Some(*ballot));
             }
         }
@@ -240,14 +210,13 @@ impl<B: OpaqueBallot, V: OpaqueValue> Acceptor<B, V> {
     }
 
     /// Returns records from which [`replay`](Self::replay) rebuilds this acceptor: one for `trimmed`, one for each
-    /// vote, and one for the promise.
+    /// run of votes, and one for the promise.
     pub fn records(&self) -> Vec<Record<B, V>> {
         let trimmed = Record::Trimmed { below: self.trimmed };
         let trimmed = (self.trimmed > Slot(0)).then_some(trimmed);
-        let votes = self.votes.iter().map(|(slot, vote)| Record::Accepted {
-            ballot: vote.ballot,
-            first: slot,
-            values: Arc::new([vote.value.clone()]),
+        let votes = self.votes.pieces(self.trimmed.0..self.votes.end().0).filter_map(|piece| {
+            let (ballot, values) = piece.values?;
+            Some(Record::Accepted { ballot, first: Slot(piece.slots.start), values })
         });
         trimmed.into_iter().chain(votes).chain(self.promised.map(Record::Promised)).collect()
     }

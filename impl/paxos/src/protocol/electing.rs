@@ -1,11 +1,11 @@
 //! Phase 1: a node begins a ballot, collects promises, and becomes the leader.
 
-use itertools::Itertools;
+use itertools::Itertools as _;
 
 use super::{
     Replica,
     acceptor::PrepareReply,
-    log::runs,
+    log::batches,
     proposer::{Candidate, Leader, Role},
 };
 use crate::{
@@ -117,16 +117,14 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             return;
         }
         let end = candidate.reported.end().max(self.learner.chosen.end());
-        let adopted = (self.learner.below.0..end.0)
-            .map(Slot)
-            .filter(|&slot| !self.learner.knows(slot))
-            .map(|slot| {
-                let reported = candidate.reported.get(slot);
-                (slot, reported.map_or_else(V::noop, |vote| vote.value.clone()))
-            })
-            .collect_vec();
+        let unknown = self.learner.unknown(end).flatten().map(Slot);
+        let adopted = unknown.map(|slot| {
+            let reported = candidate.reported.get(slot);
+            (slot, (), reported.map_or_else(V::noop, |(_, value)| value.clone()))
+        });
+        let adopted = batches(adopted, self.config.batch_slots_max).collect_vec();
         self.role = Role::Leader(Leader::new(self.learner.below, end));
-        for (first, values) in runs(adopted, self.config.batch_slots_max) {
+        for (first, (), values) in adopted {
             self.propose(first, values, output);
         }
         output.timers.extend([Timer::Heartbeat, Timer::Resend]);

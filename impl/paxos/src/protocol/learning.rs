@@ -4,12 +4,15 @@
 //! A chosen value never changes. So these messages may be late or repeated, and any node that knows a value may send
 //! it.
 
-use super::{Replica, proposer::Role};
+use std::ops::Range;
+
+use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
+    batch::Batch,
     event::{Output, Timer},
     message::Message,
     opaque::{OpaqueBallot, OpaqueValue},
-    types::{Batch, NodeId, Slot},
+    types::{NodeId, Slot},
 };
 
 impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
@@ -27,12 +30,12 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         output: &mut Output<B, V>,
     ) {
         let end = first.plus(count).min(self.acceptor.votes.end());
-        for slot in (first.max(self.learner.below).0..end.0).map(Slot) {
-            if let Some(vote) = self.acceptor.votes.get(slot)
-                && vote.ballot == ballot
+        for piece in self.acceptor.votes.pieces(first.max(self.learner.below).0..end.0) {
+            if let Some((voted, values)) = piece.values
+                && voted == ballot
             {
-                self.learner.learn(slot, &vote.value, &mut output.chosen);
-                Self::close(&mut self.role, slot);
+                self.learner.learn(Slot(piece.slots.start), &values, &mut output.chosen);
+                Self::close(&mut self.role, piece.slots);
             }
         }
         self.advance();
@@ -51,10 +54,8 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         if first.plus(values.len() as u64) > self.slot_limit() {
             return; // The slots are too far ahead.
         }
-        for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
-            self.learner.learn(slot, value, &mut output.chosen);
-            Self::close(&mut self.role, slot);
-        }
+        self.learner.learn(first, values, &mut output.chosen);
+        Self::close(&mut self.role, first.0..first.plus(values.len() as u64).0);
         self.advance();
         self.lead_if_promised(output);
         if values.len() as u64 >= self.config.batch_slots_max {
@@ -69,10 +70,11 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         if first < below {
             return output.send(from, Message::Trimmed { below });
         }
-        let known = (first.0..self.learner.chosen.end().0).map(Slot);
-        let known = known.map_while(|slot| self.learner.chosen.get(slot).cloned());
-        let values: Batch<V> = known.take(self.config.batch_slots_max as usize).collect();
-        if !values.is_empty() {
+        let end = first.plus(self.config.batch_slots_max).min(self.learner.chosen.end());
+        let mut known = self.learner.chosen.batches(first.0..end.0, u64::MAX);
+        if let Some((start, values)) = known.next()
+            && start == first
+        {
             output.send(from, Message::Learned { first, values });
         }
     }
@@ -108,17 +110,17 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         output.timers.push(Timer::Heartbeat);
     }
 
-    /// Stops counting votes for a slot, if this node leads.
-    fn close(role: &mut Role<B, V>, slot: Slot) {
+    /// Stops counting votes for these slots, if this node leads, because their values are known to be chosen.
+    fn close(role: &mut Role<B, V>, slots: Range<u64>) {
         if let Role::Leader(leader) = role {
-            leader.close(slot);
+            leader.tally.set(slots, NodeSet::default());
         }
     }
 
     /// If this node leads, drops the votes in the slots below the first that is not known to be chosen.
     pub(super) fn advance(&mut self) {
         if let Role::Leader(leader) = &mut self.role {
-            leader.advance(self.learner.below);
+            leader.tally.advance(self.learner.below);
         }
     }
 }

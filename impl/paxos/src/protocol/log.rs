@@ -1,93 +1,295 @@
-//! A log indexed by slot, and the division of slots into batches of consecutive ones.
+//! A log by runs of slots, and the division of slots into batches.
+//!
+//! Slots that were proposed together are accepted, chosen, recorded and sent together. So a log keeps them as one run: a
+//! shared batch of values with one tag. A step on many slots costs as much as a step on one, as long as all have the same
+//! history.
+//!
+//! Invariant: the division into runs has no effect. Two logs are equal if they have the same tag and value in each slot,
+//! and no method returns anything that depends on the division, except [`RunLog::pieces`]. A caller of `pieces` must
+//! do the same for two pieces as for one piece of both.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+    iter,
+    ops::Range,
+};
 
-use itertools::Itertools as _;
+use itertools::{Either, Itertools as _};
 
-use crate::types::{Batch, Slot};
+use crate::{batch::Batch, types::Slot};
 
-/// A map from slots to entries, stored as an array. The array reaches from the first slot that is not trimmed to
-/// the last slot with an entry. So a gap takes as much memory as entries do. Trimmed slots take none, and get no
-/// entry again.
-///
-/// Invariant: the last element of `entries` is never `None`. So two logs are equal if they have the same entries and
-/// are trimmed up to the same slot.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SlotLog<T> {
-    /// The slot of the first element. All slots below are trimmed.
+/// A map from slots to values with tags. The tag of a vote is its ballot; that of a chosen value is `()`. A log is
+/// trimmed below a slot: these slots have no value, and get none again.
+#[derive(Clone, Debug)]
+pub struct RunLog<T, V> {
+    /// All slots below this one are trimmed.
     trimmed: Slot,
-    entries: VecDeque<Option<T>>,
+    /// By rising slot. No run is empty, and no two have a slot in common.
+    runs: VecDeque<Run<T, V>>,
 }
 
-impl<T> Default for SlotLog<T> {
+/// Values with one tag in consecutive slots.
+#[derive(Clone, Debug)]
+struct Run<T, V> {
+    first: Slot,
+    tag: T,
+    values: Batch<V>,
+}
+
+impl<T, V> Run<T, V> {
+    fn slots(&self) -> Range<u64> {
+        self.first.0..self.first.plus(self.values.len() as u64).0
+    }
+
+    /// Returns the values of these slots, which must be slots of the run.
+    fn part(&self, slots: Range<u64>) -> Batch<V> {
+        self.values.part((slots.start - self.first.0) as usize..(slots.end - self.first.0) as usize)
+    }
+}
+
+/// Consecutive slots that have values of one tag, or that have no value.
+#[derive(Debug)]
+pub struct Piece<T, V> {
+    /// The slots. There is at least one.
+    pub slots: Range<u64>,
+    /// The tag, and one value per slot.
+    pub values: Option<(T, Batch<V>)>,
+}
+
+impl<T, V> Default for RunLog<T, V> {
     fn default() -> Self {
         Self::trimmed(Slot(0))
     }
 }
 
-impl<T> SlotLog<T> {
+impl<T, V> RunLog<T, V> {
     /// Returns an empty log that is trimmed below `below`.
     pub fn trimmed(below: Slot) -> Self {
-        Self { trimmed: below, entries: VecDeque::new() }
+        Self { trimmed: below, runs: VecDeque::new() }
     }
 
-    /// Returns the index of a slot in `entries`, or `None` if the slot is trimmed.
-    fn index(&self, slot: Slot) -> Option<usize> {
-        usize::try_from(slot.0.checked_sub(self.trimmed.0)?).ok()
-    }
-
-    /// Returns the entry of a slot.
-    pub fn get(&self, slot: Slot) -> Option<&T> {
-        self.entries.get(self.index(slot)?)?.as_ref()
-    }
-
-    /// Sets the entry of a slot. Does nothing if the slot is trimmed.
-    ///
-    /// The caller must check the slot against a limit first, because the memory grows with the highest slot.
-    pub fn insert(&mut self, slot: Slot, entry: T) {
-        let Some(index) = self.index(slot) else { return };
-        if index < self.entries.len() {
-            self.entries[index] = Some(entry);
-        } else {
-            self.entries.resize_with(index, || None);
-            self.entries.push_back(Some(entry));
-        }
-    }
-
-    /// Removes all entries below a slot, for good.
-    pub fn trim(&mut self, below: Slot) {
-        let Some(count) = self.index(below) else { return };
-        self.entries.drain(..count.min(self.entries.len()));
-        self.trimmed = below;
-    }
-
-    /// Returns the slot after the last entry, or the first slot that is not trimmed if there is no entry.
-    pub fn end(&self) -> Slot {
-        self.trimmed.plus(self.entries.len() as u64)
-    }
-
-    /// Returns all entries by rising slot.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Slot, &T)> {
-        let slots = self.entries.iter().enumerate();
-        slots.filter_map(|(index, entry)| Some((self.trimmed.plus(index as u64), entry.as_ref()?)))
+    fn entries(&self) -> impl DoubleEndedIterator<Item = (Slot, &T, &V)> {
+        self.runs.iter().flat_map(|run| {
+            let values = run.values.iter().enumerate();
+            values.map(|(index, value)| (run.first.plus(index as u64), &run.tag, value))
+        })
     }
 }
 
-/// Divides values into batches of consecutive slots, each with its first slot. No batch has more than `most` slots.
-///
-/// The caller must pass the values by rising slot.
-pub(crate) fn runs<V>(
-    slots: impl IntoIterator<Item = (Slot, V)>,
-    most: u64,
-) -> impl Iterator<Item = (Slot, Batch<V>)> {
-    let singles = slots.into_iter().map(|(slot, value)| (slot, vec![value]));
-    let runs = singles.coalesce(move |(first, mut run), (slot, mut next)| {
-        if first.plus(run.len() as u64) == slot && (run.len() as u64) < most {
-            run.append(&mut next);
-            Ok((first, run))
-        } else {
-            Err(((first, run), (slot, next)))
+impl<T: Copy, V> RunLog<T, V> {
+    /// Returns the slot after the last one with a value, or the first slot that is not trimmed if no slot has a value.
+    pub fn end(&self) -> Slot {
+        self.runs.back().map_or(self.trimmed, |run| Slot(run.slots().end))
+    }
+
+    /// Returns the tag and the value of a slot.
+    pub fn get(&self, slot: Slot) -> Option<(T, &V)> {
+        let run = self.runs.get(self.first_after(slot.0))?;
+        let value = run.values.get(usize::try_from(slot.0.checked_sub(run.first.0)?).ok()?)?;
+        Some((run.tag, value))
+    }
+
+    /// Returns all slots with a value, by rising slot.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Slot, T, &V)> {
+        self.entries().map(|(slot, tag, value)| (slot, *tag, value))
+    }
+
+    /// Returns true if the log has a value with this tag.
+    pub fn any_with(&self, tag: &T) -> bool
+    where
+        T: PartialEq,
+    {
+        self.runs.iter().rev().any(|run| run.tag == *tag)
+    }
+
+    /// Divides these slots into pieces, by rising slot. The pieces of a value are parts of the batch that it came with.
+    pub fn pieces(&self, slots: Range<u64>) -> impl Iterator<Item = Piece<T, V>> {
+        let mut next = slots.start;
+        let mut runs = self.runs.range(self.first_after(next)..).peekable();
+        iter::from_fn(move || {
+            if next >= slots.end {
+                return None;
+            }
+            let run = runs.next_if(|run| run.first.0 <= next);
+            let end = match run {
+                Some(run) => run.slots().end,
+                None => runs.peek().map_or(slots.end, |run| run.first.0),
+            };
+            let piece = next..end.min(slots.end);
+            next = piece.end;
+            let values = run.map(|run| (run.tag, run.part(piece.clone())));
+            Some(Piece { slots: piece, values })
+        })
+    }
+
+    /// Returns the first slot in which the log has another value than `values`, with both values. The slots are
+    /// consecutive, from `first` on. Slots count only if `counts` agrees to their tag.
+    pub(crate) fn difference(
+        &self,
+        first: Slot,
+        values: &Batch<V>,
+        counts: impl Fn(T) -> bool,
+    ) -> Option<(Slot, V, V)>
+    where
+        V: Clone + PartialEq,
+    {
+        let slots = first.0..first.plus(values.len() as u64).0;
+        self.pieces(slots).find_map(|piece| {
+            let (_, stored) = piece.values.filter(|(tag, _)| counts(*tag))?;
+            let others = &values[(piece.slots.start - first.0) as usize..];
+            let mut both = piece.slots.zip(stored.iter().zip(others));
+            let (slot, (stored, other)) = both.find(|(_, (stored, other))| stored != other)?;
+            Some((Slot(slot), stored.clone(), other.clone()))
+        })
+    }
+
+    /// Returns the values of these slots in batches of consecutive slots, each with its first slot. No batch has more
+    /// than `most` slots. Slots without a value are left out.
+    pub fn batches(&self, slots: Range<u64>, most: u64) -> impl Iterator<Item = (Slot, Batch<V>)>
+    where
+        V: Clone,
+    {
+        let batches = self.stretches(slots).flat_map(move |stretch| {
+            let starts = stretch.clone().step_by(usize::try_from(most).unwrap_or(usize::MAX));
+            starts.map(move |start| start..start.saturating_add(most).min(stretch.end))
+        });
+        batches.map(|batch| {
+            let mut parts = self.pieces(batch.clone()).filter_map(|piece| Some(piece.values?.1));
+            let (first, second) = (parts.next(), parts.next());
+            let values = match (first, second) {
+                (Some(whole), None) => whole,
+                (first, second) => {
+                    let parts = first.into_iter().chain(second).chain(parts);
+                    parts.flat_map(|part| part.to_vec()).collect()
+                }
+            };
+            (Slot(batch.start), values)
+        })
+    }
+
+    /// Returns the longest ranges of slots that all have a value.
+    fn stretches(&self, slots: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        let pieces = self.pieces(slots).filter(|piece| piece.values.is_some());
+        joined(pieces.map(|piece| piece.slots))
+    }
+
+    /// Sets the values of consecutive slots from `first` on, in each slot in which `replaces` agrees. Its argument is the
+    /// present tag of the slot. Returns the slots that were set, in batches that are as long as possible. Ignores trimmed
+    /// slots.
+    pub fn set<F: Fn(Option<T>) -> bool>(
+        &mut self,
+        first: Slot,
+        tag: T,
+        values: &Batch<V>,
+        replaces: F,
+    ) -> impl Iterator<Item = (Slot, Batch<V>)> + use<T, V, F> {
+        let new = Run { first, tag, values: values.clone() };
+        let slots = first.max(self.trimmed).0..new.slots().end;
+        if !slots.is_empty() && slots.start >= self.end().0 && replaces(None) {
+            let values = new.part(slots.clone());
+            let first = Slot(slots.start);
+            self.runs.push_back(Run { first, tag, values: values.clone() });
+            return Either::Left(iter::once((first, values)));
         }
-    });
-    runs.map(|(first, values)| (first, values.into()))
+        let pieces = self.pieces(slots);
+        let pieces = pieces.filter(|piece| replaces(piece.values.as_ref().map(|(tag, _)| *tag)));
+        let set = joined(pieces.map(|piece| piece.slots)).collect_vec();
+        for slots in &set {
+            self.replace(
+                slots,
+                Run { first: Slot(slots.start), tag, values: new.part(slots.clone()) },
+            );
+        }
+        Either::Right(set.into_iter().map(move |slots| (Slot(slots.start), new.part(slots))))
+    }
+
+    /// Puts a run in the place of everything that these slots have.
+    fn replace(&mut self, slots: &Range<u64>, run: Run<T, V>) {
+        self.cut(slots.start);
+        self.cut(slots.end);
+        let start = self.first_after(slots.start);
+        let end = self.runs.partition_point(|run| run.first.0 < slots.end);
+        self.runs.drain(start..end);
+        self.runs.insert(start, run);
+    }
+
+    /// Divides the run that has this slot, so that a run begins with the slot.
+    fn cut(&mut self, slot: u64) {
+        let index = self.first_after(slot);
+        if let Some(run) = self.runs.get_mut(index)
+            && run.first.0 < slot
+        {
+            let (before, after) = (run.first.0..slot, slot..run.slots().end);
+            let after = Run { first: Slot(slot), tag: run.tag, values: run.part(after) };
+            run.values = run.part(before);
+            self.runs.insert(index + 1, after);
+        }
+    }
+
+    /// Removes the values of all slots below `below`, for good. Gives memory back once the log is much shorter than it
+    /// was.
+    pub fn trim(&mut self, below: Slot) {
+        if below <= self.trimmed {
+            return;
+        }
+        self.cut(below.0);
+        self.runs.drain(..self.first_after(below.0));
+        self.trimmed = below;
+        if self.runs.len() < self.runs.capacity() / 4 {
+            self.runs.shrink_to(2 * self.runs.len());
+        }
+    }
+
+    /// Returns the index of the first run that has `slot` or a later slot.
+    fn first_after(&self, slot: u64) -> usize {
+        self.runs.partition_point(|run| run.slots().end <= slot)
+    }
+}
+
+impl<T: PartialEq, V: PartialEq> PartialEq for RunLog<T, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.trimmed == other.trimmed && self.entries().eq(other.entries())
+    }
+}
+
+impl<T: Eq, V: Eq> Eq for RunLog<T, V> {}
+
+impl<T: Hash, V: Hash> Hash for RunLog<T, V> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.trimmed.hash(state);
+        for entry in self.entries() {
+            entry.hash(state);
+        }
+    }
+}
+
+/// Joins ranges that follow each other without a gap. The ranges must rise.
+pub(crate) fn joined(ranges: impl Iterator<Item = Range<u64>>) -> impl Iterator<Item = Range<u64>> {
+    ranges.coalesce(|range, next| {
+        if range.end == next.start { Ok(range.start..next.end) } else { Err((range, next)) }
+    })
+}
+
+/// Divides values into batches of consecutive slots with one tag, each with its first slot. No batch has more than `most`
+/// slots.
+///
+/// The caller must pass the values by rising slot, or gets more batches than needed.
+pub(crate) fn batches<T: PartialEq, V>(
+    slots: impl IntoIterator<Item = (Slot, T, V)>,
+    most: u64,
+) -> impl Iterator<Item = (Slot, T, Batch<V>)> {
+    let mut slots = slots.into_iter().peekable();
+    iter::from_fn(move || {
+        let (first, tag, value) = slots.next()?;
+        let (mut values, mut count) = (vec![value], 1);
+        while count < most
+            && let Some((_, _, value)) =
+                slots.next_if(|(slot, other, _)| *slot == first.plus(count) && *other == tag)
+        {
+            values.push(value);
+            count += 1;
+        }
+        Some((first, tag, values.into()))
+    })
 }

@@ -3,7 +3,7 @@
 //! A replica plays all roles of Paxos. Each role has a module with its state:
 //!
 //! - [`acceptor`]: the promise and the votes. Only this state is durable.
-//! - [`proposer`]: the promises that a candidate received, and the votes that a leader received.
+//! - [`proposer`]: the promises that a candidate received, and the votes that a leader received ([`tally`]).
 //! - [`learner`]: the values that are known to be chosen.
 //! - [`reader`]: the reads that wait for a confirmation.
 //!
@@ -37,6 +37,7 @@ pub mod reader;
 mod reading;
 mod resending;
 pub mod safety;
+pub mod tally;
 mod trimming;
 
 use std::sync::Arc;

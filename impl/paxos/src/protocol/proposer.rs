@@ -7,9 +7,12 @@
 //! ballot becomes a follower in the same step. So this module stores no ballot: the ballot of a candidate or leader is
 //! [`Acceptor::promised`](super::acceptor::Acceptor::promised).
 
-use std::collections::VecDeque;
-
-use super::{acceptor::Vote, log::SlotLog, node_set::NodeSet, reader::Reader};
+use super::{
+    log::{RunLog, batches},
+    node_set::NodeSet,
+    reader::Reader,
+    tally::Tally,
+};
 use crate::{
     message::Report,
     opaque::OpaqueBallot,
@@ -36,13 +39,13 @@ pub struct Candidate<B = Ballot, V = Value> {
     /// The highest slot below which one of these nodes has trimmed its log. Every slot below this one is chosen.
     pub trimmed: Slot,
     /// The reported vote of the highest ballot in each slot, for the slots that this node has not trimmed.
-    pub reported: SlotLog<Vote<B, V>>,
+    pub reported: RunLog<B, V>,
 }
 
 impl<B: OpaqueBallot, V> Candidate<B, V> {
     /// Returns a candidate without promises, of a node that has trimmed its log below `trimmed`.
     pub(crate) fn new(trimmed: Slot) -> Self {
-        Self { heard: NodeSet::default(), trimmed: Slot(0), reported: SlotLog::trimmed(trimmed) }
+        Self { heard: NodeSet::default(), trimmed: Slot(0), reported: RunLog::trimmed(trimmed) }
     }
 
     /// Adds one promise, and keeps for each slot the value "of the highest-numbered proposal among the responses".
@@ -51,24 +54,21 @@ impl<B: OpaqueBallot, V> Candidate<B, V> {
     pub(crate) fn hear(&mut self, index: usize, trimmed: Slot, reports: Vec<Report<B, V>>) {
         self.heard.insert(index);
         self.trimmed = self.trimmed.max(trimmed);
-        for Report { slot, ballot, value } in reports {
-            let known = self.reported.get(slot).map(|vote| vote.ballot);
-            if known < Some(ballot) {
-                self.reported.insert(slot, Vote { ballot, value });
-            }
+        let votes = reports.into_iter().map(|it| (it.slot, it.ballot, it.value));
+        for (first, ballot, values) in batches(votes, u64::MAX) {
+            let _ = self.reported.set(first, ballot, &values, |known| known < Some(ballot));
         }
     }
 }
 
-/// The state of phase 2. A slot is in flight while the leader counts votes for it.
+/// The state of phase 2.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Leader {
-    /// The slot of the first element of `votes`. Invariant: it is the first slot that the node does not know to be
-    /// chosen.
-    pub first: Slot,
-    /// The nodes that voted for this leader's proposals: one set for each slot, from `first` on. A set is empty if its
-    /// slot is not in flight, because nothing is proposed there or the value is known to be chosen.
-    pub votes: VecDeque<NodeSet>,
+    /// The nodes that voted for this leader's proposals, in each slot in flight.
+    ///
+    /// Invariant: it begins with the first slot that the node does not know to be chosen. A slot is not in flight if
+    /// nothing is proposed there, or if its value is known to be chosen.
+    pub tally: Tally,
     /// The reads that wait.
     pub reader: Reader,
 }
@@ -76,42 +76,6 @@ pub struct Leader {
 impl Leader {
     /// Returns a leader that proposes from `first` on, and whose reads see every slot below `barrier`.
     pub(crate) fn new(first: Slot, barrier: Slot) -> Self {
-        Self { first, votes: VecDeque::new(), reader: Reader::new(barrier) }
-    }
-
-    /// Returns the votes in a slot, if it is in flight.
-    pub(crate) fn votes(&mut self, slot: Slot) -> Option<&mut NodeSet> {
-        let index = slot.0.checked_sub(self.first.0)?;
-        let votes = self.votes.get_mut(usize::try_from(index).ok()?)?;
-        (!votes.is_empty()).then_some(votes)
-    }
-
-    /// Puts a slot in flight, with the vote of the leader. The slot must not be below `first`.
-    pub(crate) fn open(&mut self, slot: Slot, own: NodeSet) {
-        let index = (slot.0 - self.first.0) as usize;
-        if index >= self.votes.len() {
-            self.votes.resize(index + 1, NodeSet::default());
-        }
-        self.votes[index] = own;
-    }
-
-    /// Returns the slots in flight and their votes.
-    pub(crate) fn open_slots(&self) -> impl Iterator<Item = (Slot, NodeSet)> {
-        let slots = (self.first.0..).map(Slot).zip(self.votes.iter().copied());
-        slots.filter(|(_, votes)| !votes.is_empty())
-    }
-
-    /// Stops counting votes for a slot, because its value is known to be chosen.
-    pub(crate) fn close(&mut self, slot: Slot) {
-        if let Some(votes) = self.votes(slot) {
-            *votes = NodeSet::default();
-        }
-    }
-
-    /// Drops the votes in the slots below `first`, which is now the first slot that is not known to be chosen.
-    pub(crate) fn advance(&mut self, first: Slot) {
-        let count = (first.0 - self.first.0) as usize;
-        self.votes.drain(..count.min(self.votes.len()));
-        self.first = first;
+        Self { tally: Tally::new(first), reader: Reader::new(barrier) }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
+    batch::Batch,
     event::{Output, Refusal, Refused, Taken, Token},
-    message::{Envelope, Message, To},
+    message::Message,
     opaque::{OpaqueBallot, OpaqueValue},
-    types::{Batch, NodeId, Slot},
+    types::{NodeId, Slot},
 };
 
 impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
@@ -26,17 +27,18 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         let Role::Leader(leader) = &self.role else {
             return self.refuse(proposals.map(|(token, _)| token), output);
         };
-        let free = leader.first.plus(self.config.in_flight_max).0.saturating_sub(next.0);
-        let taken = proposals.len().min(usize::try_from(free).unwrap_or(usize::MAX));
-        let mut values = Vec::with_capacity(taken);
-        for (slot, (token, value)) in (next.0..).map(Slot).zip(proposals.by_ref().take(taken)) {
+        let limit = leader.tally.first().plus(self.config.in_flight_max);
+        let free = usize::try_from(limit.0.saturating_sub(next.0)).unwrap_or(usize::MAX);
+        let slots = (next.0..).map(Slot);
+        let values = slots.zip(proposals.by_ref().take(free)).map(|(slot, (token, value))| {
             output.taken.push(Taken { token, slot });
-            values.push(value);
-        }
+            value
+        });
+        let values: Batch<V> = values.collect();
         let refusal = Refusal::Busy;
         output.refused.extend(proposals.map(|(token, _)| Refused { token, refusal }));
         if !values.is_empty() {
-            self.propose(next, values.into(), output);
+            self.propose(next, values, output);
         }
     }
 
@@ -55,9 +57,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         output.broadcast(Message::Accept { ballot, first, values });
         let own_vote = NodeSet::of(self.own_index());
         let Role::Leader(leader) = &mut self.role else { unreachable!("only leaders propose") };
-        for slot in (first.0..first.0 + count).map(Slot) {
-            leader.open(slot, own_vote);
-        }
+        leader.tally.set(first.0..first.0 + count, own_vote);
         if self.config.phase2_quorum == 1 {
             self.count_votes(self.own_index(), ballot, first, count, output);
         }
@@ -128,33 +128,15 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         output: &mut Output<B, V>,
     ) {
         let Role::Leader(leader) = &mut self.role else { return };
-        let in_flight = leader.first.max(first).0..leader.first.plus(leader.votes.len() as u64).0;
-        let end = in_flight.end.min(first.plus(count).0);
-        let mut run: Option<(Slot, u64)> = None;
-        let mut announce = |run: Option<(Slot, u64)>| {
-            if let Some((first, count)) = run {
-                let message = Message::Chosen { ballot, first, count };
-                output.messages.push(Envelope { to: To::Peers, message });
+        let slots = first.0..first.plus(count).0;
+        for chosen in leader.tally.add(slots, index, self.config.phase2_quorum) {
+            for piece in self.acceptor.votes.pieces(chosen.clone()) {
+                let (_, values) = piece.values.expect("a leader voted for what it proposed");
+                self.learner.learn(Slot(piece.slots.start), &values, &mut output.chosen);
             }
-        };
-        for slot in (in_flight.start..end).map(Slot) {
-            let Some(votes) = leader.votes(slot) else { continue };
-            votes.insert(index);
-            if votes.len() < self.config.phase2_quorum {
-                continue;
-            }
-            *votes = NodeSet::default();
-            let vote = self.acceptor.votes.get(slot).expect("a leader voted for what it proposed");
-            self.learner.learn(slot, &vote.value, &mut output.chosen);
-            run = match run {
-                Some((first, count)) if first.plus(count) == slot => Some((first, count + 1)),
-                other => {
-                    announce(other);
-                    Some((slot, 1))
-                }
-            };
+            let count = chosen.end - chosen.start;
+            output.broadcast(Message::Chosen { ballot, first: Slot(chosen.start), count });
         }
-        announce(run);
-        leader.advance(self.learner.below);
+        leader.tally.advance(self.learner.below);
     }
 }

@@ -1,6 +1,6 @@
 //! Sending messages again that may have been lost. Only progress depends on it (Paxos Made Simple, section 2.4).
 
-use super::{Replica, log::runs, proposer::Role};
+use super::{Replica, log::joined, proposer::Role};
 use crate::{
     event::{Output, Timer},
     message::Message,
@@ -30,12 +30,12 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
                     if reader.awaits(index) {
                         output.send(node, Message::Confirm { ballot, round: reader.round });
                     }
-                    let open = leader.open_slots().filter(|(_, votes)| !votes.contains(index));
-                    let open = open.filter_map(|(slot, _)| {
-                        Some((slot, self.acceptor.votes.get(slot)?.value.clone()))
-                    });
-                    for (first, values) in runs(open, self.config.batch_slots_max) {
-                        output.send(node, Message::Accept { ballot, first, values });
+                    let open = leader.tally.runs().filter(|(_, votes)| !votes.contains(index));
+                    let most = self.config.batch_slots_max;
+                    for slots in joined(open.map(|(slots, _)| slots)) {
+                        for (first, values) in self.acceptor.votes.batches(slots, most) {
+                            output.send(node, Message::Accept { ballot, first, values });
+                        }
                     }
                 }
             }

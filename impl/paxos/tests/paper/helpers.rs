@@ -17,6 +17,11 @@ pub(crate) fn batch(commands: &[&'static str]) -> Batch {
     commands.iter().map(|command| value(command)).collect()
 }
 
+/// Returns the chosen values that a step releases.
+pub(crate) fn released(output: &Output) -> Vec<(Slot, Value)> {
+    output.chosen_slots().map(|(slot, value)| (slot, value.clone())).collect()
+}
+
 pub(crate) fn report(slot: u64, ballot: Ballot, command: &'static str) -> Report {
     Report { slot: Slot(slot), ballot, value: value(command) }
 }
@@ -175,7 +180,7 @@ pub(crate) fn refusal(output: &Output) -> Option<Refusal> {
 /// Returns the value that a leader has proposed in a slot.
 pub(crate) fn leads_with(replica: &Replica, slot: u64) -> Option<Value> {
     let parts = replica.parts();
-    let vote = parts.acceptor.votes.get(Slot(slot))?;
+    let vote = parts.acceptor.vote(Slot(slot))?;
     let leads = matches!(parts.role, Role::Leader(_));
     (leads && Some(vote.ballot) == parts.acceptor.promised).then(|| vote.value.clone())
 }
@@ -188,7 +193,7 @@ pub(crate) fn lead_with(nodes: &mut [Replica; 3], proposer: u32, helper: u32) ->
         if matches!(nodes[me].parts().role, Role::Leader(_)) {
             // It still leads. Either its ballot is the highest, or the other node refuses.
             let (ballot, value) = {
-                let vote = nodes[me].parts().acceptor.votes.get(Slot(0))?;
+                let vote = nodes[me].parts().acceptor.vote(Slot(0))?;
                 (vote.ballot, vote.value.clone())
             };
             let message = Message::Accept { ballot, first: Slot(0), values: [value].into() };

@@ -8,8 +8,8 @@ use paxos_store::Memory;
 
 use crate::helpers::{
     accept, accept_all, accepted, accepted_by, ballot, batch, campaign, config, hear, hear_timer,
-    lead_with, leader, leads_with, nack, prepare, promise, promise_to, propose, refusal, replica,
-    report, sent, value, vote,
+    lead_with, leader, leads_with, nack, prepare, promise, promise_to, propose, refusal, released,
+    replica, report, sent, value, vote,
 };
 
 // Section 2.1, the problem.
@@ -21,7 +21,7 @@ fn only_a_proposed_value_is_chosen() {
     assert!(accepted(&mut leader, 2, ballot(1, 1), 0, 1).chosen.is_empty(), "nothing is proposed");
     propose(&mut leader, "x");
     let output = accepted(&mut leader, 2, ballot(1, 1), 0, 1);
-    assert_eq!(output.chosen, [(Slot(0), value("x"))]);
+    assert_eq!(released(&output), [(Slot(0), value("x"))]);
 }
 
 /// "A process never learns that a value has been chosen unless it actually has been."
@@ -35,7 +35,7 @@ fn only_a_chosen_value_is_learned() {
     let chosen = Message::Chosen { ballot: ballot(2, 2), first: Slot(0), count: 1 };
     assert!(hear(&mut replica, 2, chosen).chosen.is_empty(), "2.2 may have chosen y");
     let chosen = Message::Chosen { ballot: ballot(1, 1), first: Slot(0), count: 1 };
-    assert_eq!(hear(&mut replica, 1, chosen).chosen, [(Slot(0), value("x"))]);
+    assert_eq!(released(&hear(&mut replica, 1, chosen)), [(Slot(0), value("x"))]);
 }
 
 // Section 2.2, choosing a value: the requirements that lead to the algorithm.
@@ -55,8 +55,8 @@ fn more_than_one_proposal_is_accepted() {
     let mut replica = replica(2, 3);
     accept(&mut replica, 1, ballot(1, 1), 0, &["x"]);
     accept(&mut replica, 3, ballot(1, 3), 0, &["y"]);
-    let last = replica.parts().acceptor.votes.get(Slot(0)).unwrap();
-    assert_eq!((last.ballot, &last.value), (ballot(1, 3), &value("y")));
+    let last = replica.parts().acceptor.vote(Slot(0)).unwrap();
+    assert_eq!((last.ballot, last.value), (ballot(1, 3), &value("y")));
 }
 
 /// "We require that different proposals have different numbers": a ballot has one owner, and only the owner can
@@ -326,7 +326,7 @@ fn learning_takes_a_majority() {
         assert_eq!(accepted(&mut leader, 2, ballot(1, 1), 0, 1), Output::default());
         assert_eq!(accepted(&mut leader, 9, ballot(1, 1), 0, 1), Output::default(), "a stranger");
     }
-    assert_eq!(accepted(&mut leader, 4, ballot(1, 1), 0, 1).chosen, [(Slot(0), value("x"))]);
+    assert_eq!(released(&accepted(&mut leader, 4, ballot(1, 1), 0, 1)), [(Slot(0), value("x"))]);
 }
 
 /// The "acceptors respond with their acceptances to a distinguished learner, which in turn informs the
@@ -341,7 +341,7 @@ fn the_distinguished_learner_tells_the_others() {
     let output = accepted(&mut leader, 2, ballot(1, 1), 0, 1);
     let chosen = Message::Chosen { ballot: ballot(1, 1), first: Slot(0), count: 1 };
     assert_eq!(sent(&output), [(To::Peers, chosen.clone())]);
-    assert_eq!(hear(&mut follower, 1, chosen).chosen, [(Slot(0), value("x"))]);
+    assert_eq!(released(&hear(&mut follower, 1, chosen)), [(Slot(0), value("x"))]);
 }
 
 /// "Because of message loss, a value could be chosen with no learner ever finding out"; "it can have a
@@ -355,7 +355,7 @@ fn a_new_proposal_finds_the_chosen_value() {
     assert_eq!(lead_with(&mut nodes, 3, 2), Some(value("x")));
     let promised = nodes[2].parts().acceptor.promised.unwrap();
     let output = accepted(&mut nodes[2], 2, promised, 0, 1);
-    assert_eq!(output.chosen, [(Slot(0), value("x"))]);
+    assert_eq!(released(&output), [(Slot(0), value("x"))]);
 }
 
 // Section 2.4, progress.

@@ -6,8 +6,8 @@ use paxos_store::Memory;
 
 use crate::helpers::{
     accept, accept_all, accepted, accepted_by, ballot, campaign, config, hear, hear_timer, leader,
-    learned, nack, prepare, promise, promise_trimmed, propose, replica, report, sent, snapshot,
-    trimmed, value, vote,
+    learned, nack, prepare, promise, promise_trimmed, propose, released, replica, report, sent,
+    snapshot, trimmed, value, vote,
 };
 
 /// A durable snapshot replaces the votes and values below it. The node drops them, with a record. An older snapshot
@@ -20,7 +20,7 @@ fn a_snapshot_takes_the_place_of_the_log() {
     let output = snapshot(&mut replica, 2);
     assert_eq!(output, Output { records: vec![trimmed(2)], ..Output::default() });
     let (acceptor, learner) = (replica.parts().acceptor, replica.parts().learner);
-    assert_eq!(acceptor.votes.iter().map(|(slot, _)| slot).collect_vec(), [Slot(2)]);
+    assert_eq!(acceptor.votes.iter().map(|(slot, ..)| slot).collect_vec(), [Slot(2)]);
     assert_eq!(learner.chosen.iter().count(), 0);
     for below in 0..=2 {
         assert_eq!(snapshot(&mut replica, below), Output::default());
@@ -34,7 +34,7 @@ fn values_after_a_snapshot_are_released() {
     let mut replica = replica(2, 3);
     hear(&mut replica, 1, learned(3, &["d", "e"]));
     let output = snapshot(&mut replica, 3);
-    assert_eq!(output.chosen, [(Slot(3), value("d")), (Slot(4), value("e"))]);
+    assert_eq!(released(&output), [(Slot(3), value("d")), (Slot(4), value("e"))]);
     campaign(&mut replica);
     promise(&mut replica, 3, ballot(1, 2), []);
     snapshot(&mut replica, 9);
@@ -60,7 +60,7 @@ fn trimmed_slots_stay_trimmed_across_failures() {
     assert_eq!(hear(&mut replica, 1, learned(0, &["a", "b"])), Output::default());
     assert_eq!(replica.parts().learner.chosen.iter().count(), 0, "nor kept");
     let output = hear(&mut replica, 1, learned(2, &["c"]));
-    assert_eq!(output.chosen, [(Slot(2), value("c"))]);
+    assert_eq!(released(&output), [(Slot(2), value("c"))]);
 }
 
 /// A promise covers every slot: it reports the last vote, or says that the slot is trimmed.
@@ -130,7 +130,7 @@ fn reports_of_trimmed_slots_are_dropped() {
             Slot(if early { 2 } else { 0 }),
             "as the promises say, its own included"
         );
-        assert_eq!(heard.reported.iter().map(|(slot, _)| slot).collect_vec(), [Slot(2)]);
+        assert_eq!(heard.reported.iter().map(|(slot, ..)| slot).collect_vec(), [Slot(2)]);
         let output = promise(&mut candidate, 3, ballot(1, 1), []);
         assert_eq!(sent(&output), [accept_all(ballot(1, 1), 2, &["c"])]);
     }
@@ -176,7 +176,7 @@ fn a_leader_stops_proposing_in_slots_that_others_have_trimmed() {
     let (_, accept) = accept_all(ballot(1, 1), 2, &["c"]);
     assert_eq!(again, [2, 3].map(|node| (To::Node(NodeId(node)), accept.clone())));
     assert!(accepted(&mut leader, 2, ballot(1, 1), 1, 1).chosen.is_empty());
-    assert_eq!(accepted(&mut leader, 2, ballot(1, 1), 2, 1).chosen, [(Slot(2), value("c"))]);
+    assert_eq!(released(&accepted(&mut leader, 2, ballot(1, 1), 2, 1)), [(Slot(2), value("c"))]);
 }
 
 /// A node that asks for a trimmed value is told that it is trimmed. Later values are sent as usual.
@@ -205,5 +205,5 @@ fn chosen_values_of_trimmed_slots_are_ignored() {
     let chosen = |first| Message::Chosen { ballot: ballot(1, 1), first: Slot(first), count: 2 };
     assert_eq!(hear(&mut replica, 1, chosen(0)), Output::default());
     assert_eq!(hear(&mut replica, 1, learned(0, &["a", "b"])), Output::default());
-    assert_eq!(hear(&mut replica, 1, chosen(1)).chosen, [(Slot(2), value("c"))]);
+    assert_eq!(released(&hear(&mut replica, 1, chosen(1))), [(Slot(2), value("c"))]);
 }

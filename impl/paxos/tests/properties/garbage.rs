@@ -194,8 +194,8 @@ fn feed(events: &[Event]) -> Result<(), TestCaseError> {
             };
             prop_assert!(known, "nothing is sent to strangers");
         }
-        for (slot, _) in &output.chosen {
-            prop_assert_eq!(*slot, next);
+        for (slot, _) in output.chosen_slots() {
+            prop_assert_eq!(slot, next);
             next = slot.plus(1);
         }
         store.append(&output.records).unwrap();

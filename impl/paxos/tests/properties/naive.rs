@@ -1,52 +1,162 @@
 //! Fast code against slow and obvious code.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use crate::said::{ballot, config, hear, leads, persistent, propose, quorums, records, step};
 use itertools::Itertools;
 use paxos::{
     Ballot, Event, Message, NodeId, Record, Replica, Slot, Timer, Value,
-    protocol::{NodeSet, log::SlotLog, proposer::Role},
+    batch::Batch,
+    protocol::{
+        NodeSet,
+        log::{Piece, RunLog},
+        proposer::Role,
+        tally::Tally,
+    },
 };
 use paxos_store::Memory;
 use proptest::{collection::vec, prelude::*};
+
+/// Divides the slots of a map into batches, slot by slot.
+fn naive_batches<V: Copy>(
+    map: &BTreeMap<u64, (u8, V)>,
+    slots: Range<u64>,
+    most: u64,
+) -> Vec<(Slot, Vec<V>)> {
+    let mut batches: Vec<(Slot, Vec<V>)> = Vec::new();
+    for slot in slots {
+        let Some((_, value)) = map.get(&slot) else { continue };
+        match batches.last_mut() {
+            Some((first, values))
+                if first.0 + values.len() as u64 == slot && (values.len() as u64) < most =>
+            {
+                values.push(*value);
+            }
+            _ => batches.push((Slot(slot), vec![*value])),
+        }
+    }
+    batches
+}
 
 proptest! {
     #![proptest_config(persistent())]
 
     /// The log behaves like a map by slot from which the lowest slots are removed for good. Two logs with the same
-    /// entries and the same trimmed slots are equal, for any order of the insertions.
+    /// entries and the same trimmed slots are equal, for any division into runs.
     #[test]
     fn the_log_is_a_map(
-        changes in vec((0u64..40, proptest::option::weighted(0.9, 0u8..4)), 0..60),
-        asked in vec(prop_oneof![0u64..50, any::<u64>()], 0..20),
+        changes in vec((0u64..40, 0u8..4, proptest::option::weighted(0.9, 0usize..9)), 0..40),
+        asked in vec(prop_oneof![0u64..60, any::<u64>()], 0..20),
+        (from, to) in (0u64..60, 0u64..60),
+        most in 1u64..9,
     ) {
-        let (mut log, mut map, mut trimmed) = (SlotLog::default(), BTreeMap::new(), 0);
-        for (slot, entry) in changes {
-            if let Some(entry) = entry {
-                log.insert(Slot(slot), entry);
-                map.insert(slot, entry);
+        let (mut log, mut map, mut trimmed) = (RunLog::default(), BTreeMap::new(), 0);
+        for (number, (first, tag, count)) in changes.into_iter().enumerate() {
+            if let Some(count) = count {
+                let slots = first..first + count as u64;
+                // As an acceptor or a candidate does: only higher tags replace a value.
+                let replaces = |last: Option<u8>| last < Some(tag);
+                let new: Vec<_> = slots.clone().filter(|slot| {
+                    *slot >= trimmed && replaces(map.get(slot).map(|(tag, _)| *tag))
+                }).collect();
+                let value = |slot: u64| (number, slot);
+                map.extend(new.iter().map(|slot| (*slot, (tag, value(*slot)))));
+                let values: Batch<_> = slots.map(value).collect();
+                let set: Vec<_> = log.set(Slot(first), tag, &values, replaces).collect();
+                let by_slot = set.iter().flat_map(|(first, values)| (first.0..).zip(values));
+                prop_assert!(by_slot.eq(new.iter().map(|slot| (*slot, &map[slot].1))));
+                let apart = |one: &(Slot, Batch<_>), next: &(Slot, Batch<_>)| {
+                    one.0.plus(one.1.len() as u64) < next.0
+                };
+                prop_assert!(set.iter().tuple_windows().all(|(one, next)| apart(one, next)));
             } else {
                 // Half as far, so that some entries are left.
-                trimmed = trimmed.max(slot / 2);
-                log.trim(Slot(slot / 2));
+                trimmed = trimmed.max(first / 2);
+                log.trim(Slot(first / 2));
+                map.retain(|slot, _| *slot >= trimmed);
             }
-            map.retain(|slot, _| *slot >= trimmed);
             let end = map.keys().last().map_or(trimmed, |slot| slot + 1);
             prop_assert_eq!(log.end().0, end);
         }
-        let pairs = map.iter().map(|(slot, entry)| (Slot(*slot), entry)).collect_vec();
-        prop_assert_eq!(log.iter().collect_vec(), pairs.clone());
-        prop_assert_eq!(log.iter().rev().collect_vec(), pairs.into_iter().rev().collect_vec());
+        let entries = map.iter().map(|(slot, (tag, value))| (Slot(*slot), *tag, value));
+        prop_assert!(log.iter().eq(entries.clone()));
+        prop_assert!(log.iter().rev().eq(entries.clone().rev()));
         for slot in asked {
-            prop_assert_eq!(log.get(Slot(slot)), map.get(&slot));
+            let known = map.get(&slot).map(|(tag, value)| (*tag, value));
+            prop_assert_eq!(log.get(Slot(slot)), known);
         }
-        let mut backwards = SlotLog::default();
-        backwards.trim(Slot(trimmed));
-        for (slot, entry) in map.into_iter().rev() {
-            backwards.insert(Slot(slot), entry);
+
+        let mut next = from;
+        for Piece { slots, values } in log.pieces(from..to) {
+            prop_assert!(slots.start == next && slots.start < slots.end && slots.end <= to);
+            let count = values.as_ref().map_or(0, |(_, values)| values.len() as u64);
+            prop_assert!(values.is_none() || count == slots.end - slots.start);
+            for slot in slots.clone() {
+                let value = values.as_ref().map(|(tag, values)| {
+                    (*tag, values[(slot - slots.start) as usize])
+                });
+                prop_assert_eq!(value, map.get(&slot).copied());
+            }
+            next = slots.end;
         }
-        prop_assert_eq!(log, backwards);
+        prop_assert_eq!(next, to.max(from));
+        let found = log.batches(from..to, most).map(|(first, values)| (first, values.to_vec()));
+        prop_assert_eq!(found.collect_vec(), naive_batches(&map, from..to, most));
+
+        let mut by_slot = RunLog::trimmed(Slot(trimmed));
+        for (slot, (tag, value)) in map.into_iter().rev() {
+            by_slot.set(Slot(slot), tag, &[value].into(), |_| true).for_each(drop);
+        }
+        prop_assert_eq!(log, by_slot);
+    }
+
+    /// A tally behaves like a map from slots to sets of nodes. Two tallies with the same votes are equal.
+    #[test]
+    fn a_tally_is_a_map(
+        changes in vec((0u64..30, 0u64..12, 0usize..5, 0u8..8), 0..40),
+        first in 0u64..5,
+        quorum in 1usize..5,
+    ) {
+        let (mut tally, mut map, mut first) = (Tally::new(Slot(first)), BTreeMap::new(), first);
+        for (start, count, index, kind) in changes {
+            let slots = start..start + count;
+            match kind {
+                0..=2 => {
+                    let own = NodeSet(1 << index);
+                    tally.set(slots.clone(), own);
+                    map.extend(slots.filter(|slot| *slot >= first).map(|slot| (slot, own)));
+                }
+                3 => {
+                    tally.set(slots.clone(), NodeSet::default());
+                    map.retain(|slot, _| !slots.contains(slot));
+                }
+                4 => {
+                    first = first.max(start / 2);
+                    tally.advance(Slot(first));
+                    map.retain(|slot, _| *slot >= first);
+                }
+                _ => {
+                    for (_, votes) in map.range_mut(slots.clone()) {
+                        votes.insert(index);
+                    }
+                    let complete = |votes: &NodeSet| votes.len() >= quorum;
+                    let within = map.range(slots.clone()).filter(|(_, votes)| complete(votes));
+                    let expected = within.map(|(slot, _)| *slot).collect_vec();
+                    let found = tally.add(slots, index, quorum).collect_vec();
+                    prop_assert!(found.iter().tuple_windows().all(|(one, next)| one.end < next.start));
+                    prop_assert_eq!(found.into_iter().flatten().collect_vec(), expected.clone());
+                    map.retain(|slot, _| !expected.contains(slot));
+                }
+            }
+            prop_assert_eq!(tally.first(), Slot(first));
+            prop_assert!(tally.slots().eq(map.iter().map(|(slot, votes)| (Slot(*slot), *votes))));
+            let mut again = Tally::new(Slot(first));
+            map.iter().rev().for_each(|(slot, votes)| again.set(*slot..slot + 1, *votes));
+            prop_assert_eq!(&tally, &again);
+        }
     }
 
     /// A `NodeSet` behaves like a set of indexes.
@@ -150,7 +260,7 @@ proptest! {
         });
         prop_assert_eq!(store.image().promised, promised.max());
         let image = store.image().votes.iter();
-        let image = image.map(|(slot, vote)| (slot, (vote.ballot, vote.value.clone())));
+        let image = image.map(|(slot, ballot, value)| (slot, (ballot, value.clone())));
         prop_assert_eq!(image.collect::<BTreeMap<_, _>>(), votes);
 
         let mut copy = Memory::default();

@@ -279,7 +279,7 @@ impl Storm {
             let (acceptor, learner) = (replica.parts().acceptor, replica.parts().learner);
             let kept =
                 chosen.range(acceptor.trimmed..).map(|(slot, choice)| (*slot, &choice.value));
-            learner.below.0 == chosen.len() as u64 && learner.chosen.iter().eq(kept)
+            learner.below.0 == chosen.len() as u64 && learner.values().eq(kept)
         })
     }
 }

@@ -266,6 +266,7 @@ impl Script {
             };
             self.line(indent, format_args!("{id}->{to} {}", message(&envelope.message)));
         }
+        let chosen = chosen.iter().flat_map(|(first, values)| (first.0..).zip(values));
         for (slot, value) in chosen {
             self.line(indent, format_args!("{id}: chosen slot={slot} {value}"));
         }
@@ -303,9 +304,8 @@ impl Script {
                             format!("campaigns heard=[{}]{lacks}", names(candidate.heard))
                         }
                         Role::Leader(leader) => {
-                            let votes = (leader.first.0..).zip(&leader.votes);
-                            let open = votes.filter(|(_, votes)| !votes.is_empty());
-                            let open = open.map(|(slot, &set)| format!("{slot}: {}", names(set)));
+                            let open = leader.tally.slots();
+                            let open = open.map(|(slot, set)| format!("{slot}: {}", names(set)));
                             let reader = &leader.reader;
                             let reads = |tokens: &[Token]| {
                                 tokens.iter().map(|token| &self.asked[token.0 as usize]).join(" ")
@@ -433,7 +433,7 @@ fn message(message: &Message) -> String {
 fn acceptor(acceptor: &Acceptor) -> String {
     let promised = acceptor.promised.map_or("none".to_owned(), |ballot| ballot.to_string());
     let votes = acceptor.votes.iter();
-    let votes = votes.map(|(slot, vote)| format!("{slot}: {} {}", vote.ballot, vote.value));
+    let votes = votes.map(|(slot, ballot, value)| format!("{slot}: {ballot} {value}"));
     let trimmed = match acceptor.trimmed {
         Slot(0) => String::new(),
         below => format!(" trimmed={below}"),
@@ -443,5 +443,5 @@ fn acceptor(acceptor: &Acceptor) -> String {
 
 fn learner(learner: &Learner) -> String {
     let known = |(slot, value): (Slot, &Value)| format!("{slot}: {value}");
-    format!("chosen=[{}]", learner.chosen.iter().map(known).join(", "))
+    format!("chosen=[{}]", learner.values().map(known).join(", "))
 }

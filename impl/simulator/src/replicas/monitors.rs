@@ -76,13 +76,14 @@ pub(super) fn check_step(
 ) -> Checked {
     ensure!(before.promised <= after.promised, "node {id} lowered its promise");
     ensure!(before.trimmed <= after.trimmed, "node {id} lowered its `trimmed` slot");
-    for (slot, vote) in after.votes.iter() {
+    for (slot, ballot, value) in after.votes.iter() {
         ensure!(slot >= after.trimmed, "node {id} voted in slot {slot}, which is trimmed");
-        ensure!(Some(vote.ballot) <= after.promised, "node {id} voted above its promise");
-        let kept = before.votes.get(slot).is_none_or(|old| old.ballot < vote.ballot || old == vote);
+        ensure!(Some(ballot) <= after.promised, "node {id} voted above its promise");
+        let kept =
+            before.votes.get(slot).is_none_or(|old| old.0 < ballot || old == (ballot, value));
         ensure!(kept, "node {id} changed its vote in slot {slot} without a higher ballot");
     }
-    for (slot, _) in before.votes.iter().filter(|(slot, _)| *slot >= after.trimmed) {
+    for (slot, ..) in before.votes.iter().filter(|(slot, ..)| *slot >= after.trimmed) {
         ensure!(after.votes.get(slot).is_some(), "node {id} forgot its vote in slot {slot}");
     }
     let recorded = before == after || !output.records.is_empty();
@@ -100,8 +101,8 @@ pub(super) fn check_step(
 
 /// Checks that a step releases chosen values in the order of the log. Returns the next slot.
 pub(super) fn check_order(id: NodeId, mut next: Slot, output: &Output) -> Checked<Slot> {
-    for (slot, _) in &output.chosen {
-        ensure!(*slot == next, "node {id} releases slot {slot}, not {next}");
+    for (slot, _) in output.chosen_slots() {
+        ensure!(slot == next, "node {id} releases slot {slot}, not {next}");
         next = slot.plus(1);
     }
     Ok(next)
@@ -215,12 +216,12 @@ impl Monitors {
     }
 
     /// Checks that a node applies values in the order of the log, and that they are chosen. Returns the next slot.
-    pub(super) fn check_chosen(&mut self, node: &Node, chosen: &[(Slot, Value)]) -> Checked<Slot> {
+    pub(super) fn check_chosen(&mut self, node: &Node, released: &Output) -> Checked<Slot> {
         let (id, mut next) = (node.config.id, node.apply_next);
-        for (slot, value) in chosen {
-            ensure!(*slot == next, "node {id} applies slot {slot}, not {next}");
+        for (slot, value) in released.chosen_slots() {
+            ensure!(slot == next, "node {id} applies slot {slot}, not {next}");
             next = slot.plus(1);
-            let truth = self.value(*slot);
+            let truth = self.value(slot);
             ensure!(truth == Some(value), "node {id} learned in slot {slot} what is not chosen");
         }
         self.applied_below = self.applied_below.max(next);

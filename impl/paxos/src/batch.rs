@@ -1,0 +1,138 @@
+//! Batches: the values of consecutive slots.
+
+use std::{fmt, hash, ops, sync::Arc};
+
+use crate::types::Value;
+
+/// Values of consecutive slots, one value per slot.
+///
+/// Batches share their values: neither a clone nor a [`part`](Self::part) copies a value. So a proposal, the vote for it,
+/// the record of the vote and the chosen values are parts of one allocation. It is freed when its last part is dropped.
+///
+/// Two batches are equal if they have the same values, whether they share them or not.
+pub struct Batch<V = Value> {
+    shared: Arc<[V]>,
+    // The part of `shared`. Four bytes each, since a log has two batches for each run of slots.
+    start: u32,
+    end: u32,
+}
+
+impl<V> Batch<V> {
+    /// Returns the values with these indices.
+    ///
+    /// # Panics
+    /// Panics if there are not so many values.
+    #[must_use]
+    pub fn part(&self, indices: ops::Range<usize>) -> Self {
+        assert!(indices.start <= indices.end && indices.end <= self.len(), "a part of the batch");
+        let place = |index: usize| self.start + index as u32;
+        let (start, end) = (place(indices.start), place(indices.end));
+        Self { shared: Arc::clone(&self.shared), start, end }
+    }
+
+    /// Drops the first `count` values.
+    ///
+    /// # Panics
+    /// Panics if there are not so many values.
+    pub fn advance(&mut self, count: usize) {
+        assert!(count <= self.len(), "a part of the batch");
+        self.start += count as u32;
+    }
+
+    /// Returns true if both are the same part of one allocation. Then they are equal. Otherwise they may be equal, too.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+            && (self.start, self.end) == (other.start, other.end)
+    }
+
+    /// # Panics
+    /// Panics if there are more than 2^32 - 1 values. They would take at least 4 GiB.
+    fn whole(shared: Arc<[V]>) -> Self {
+        let end = u32::try_from(shared.len()).expect("a batch has fewer than 2^32 values");
+        Self { shared, start: 0, end }
+    }
+}
+
+impl<V> ops::Deref for Batch<V> {
+    type Target = [V];
+
+    fn deref(&self) -> &[V] {
+        &self.shared[self.start as usize..self.end as usize]
+    }
+}
+
+// A derived implementation would require that values can be cloned.
+impl<V> Clone for Batch<V> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), ..*self }
+    }
+}
+
+impl<V> From<Vec<V>> for Batch<V> {
+    fn from(values: Vec<V>) -> Self {
+        Self::whole(values.into())
+    }
+}
+
+impl<V: Clone> From<&[V]> for Batch<V> {
+    fn from(values: &[V]) -> Self {
+        Self::whole(values.into())
+    }
+}
+
+impl<V, const N: usize> From<[V; N]> for Batch<V> {
+    fn from(values: [V; N]) -> Self {
+        Self::whole(values.into())
+    }
+}
+
+/// Allocates once if the iterator knows its length exactly.
+impl<V> FromIterator<V> for Batch<V> {
+    fn from_iter<I: IntoIterator<Item = V>>(values: I) -> Self {
+        Self::whole(values.into_iter().collect())
+    }
+}
+
+impl<'a, V> IntoIterator for &'a Batch<V> {
+    type Item = &'a V;
+    type IntoIter = std::slice::Iter<'a, V>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<V: PartialEq> PartialEq for Batch<V> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<V: Eq> Eq for Batch<V> {}
+
+impl<V: hash::Hash> hash::Hash for Batch<V> {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl<V: fmt::Debug> fmt::Debug for Batch<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self).finish()
+    }
+}
+
+/// As a sequence of values.
+#[cfg(feature = "serde")]
+impl<V: serde::Serialize> serde::Serialize for Batch<V> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de, V: serde::Deserialize<'de>> serde::Deserialize<'de> for Batch<V> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::from)
+    }
+}
