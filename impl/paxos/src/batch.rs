@@ -18,6 +18,18 @@ pub struct Batch<V = Value> {
 }
 
 impl<V> Batch<V> {
+    /// Returns the number of values.
+    #[inline]
+    pub fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Returns true if there is no value.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
     /// Returns the values with these indices.
     ///
     /// # Panics
@@ -56,6 +68,7 @@ impl<V> Batch<V> {
 impl<V> ops::Deref for Batch<V> {
     type Target = [V];
 
+    #[inline]
     fn deref(&self) -> &[V] {
         &self.shared[self.start as usize..self.end as usize]
     }
@@ -63,6 +76,7 @@ impl<V> ops::Deref for Batch<V> {
 
 // A derived implementation would require that values can be cloned.
 impl<V> Clone for Batch<V> {
+    #[inline]
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), ..*self }
     }

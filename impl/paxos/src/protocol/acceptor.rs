@@ -156,7 +156,10 @@ impl<B: OpaqueBallot, V: OpaqueValue> Acceptor<B, V> {
         }
         self.promised = Some(ballot);
         let new = self.votes.set(first, ballot, values, |last| last != Some(ballot));
-        records.extend(new.map(|(first, values)| Record::Accepted { ballot, first, values }));
+        records.extend(new.map(|slots| {
+            let part = (slots.start - first.0) as usize..(slots.end - first.0) as usize;
+            Record::Accepted { ballot, first: Slot(slots.start), values: values.part(part) }
+        }));
         Ok(voted_in)
     }
 

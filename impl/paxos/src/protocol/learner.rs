@@ -55,7 +55,8 @@ impl<V: OpaqueValue> Learner<V> {
         values: &Batch<V>,
         ready: &mut Vec<(Slot, Batch<V>)>,
     ) {
-        if let Some((slot, known, value)) = self.chosen.difference(first, values, |()| true) {
+        let difference = self.chosen.difference(first, values, |()| true);
+        if let Some((slot, known, value)) = difference {
             panic!("two values chosen in slot {slot}: {known:?} and {value:?}");
         }
         let _ = self.chosen.set(first, (), values, |known| known.is_none());

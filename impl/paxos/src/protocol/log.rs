@@ -105,21 +105,23 @@ impl<T: Copy, V> RunLog<T, V> {
 
     /// Divides these slots into pieces, by rising slot. The pieces of a value are parts of the batch that it came with.
     pub fn pieces(&self, slots: Range<u64>) -> impl Iterator<Item = Piece<T, V>> {
-        let mut next = slots.start;
-        let mut runs = self.runs.range(self.first_after(next)..).peekable();
+        let (mut next, mut index) = (slots.start, self.first_after(slots.start));
         iter::from_fn(move || {
             if next >= slots.end {
                 return None;
             }
-            let run = runs.next_if(|run| run.first.0 <= next);
-            let end = match run {
-                Some(run) => run.slots().end,
-                None => runs.peek().map_or(slots.end, |run| run.first.0),
+            let (end, values) = match self.runs.get(index) {
+                Some(run) if run.first.0 <= next => {
+                    index += 1;
+                    let end = run.slots().end.min(slots.end);
+                    (end, Some((run.tag, run.part(next..end))))
+                }
+                Some(run) => (run.first.0.min(slots.end), None),
+                None => (slots.end, None),
             };
-            let piece = next..end.min(slots.end);
-            next = piece.end;
-            let values = run.map(|run| (run.tag, run.part(piece.clone())));
-            Some(Piece { slots: piece, values })
+            let piece = Piece { slots: next..end, values };
+            next = end;
+            Some(piece)
         })
     }
 
@@ -134,7 +136,7 @@ impl<T: Copy, V> RunLog<T, V> {
     where
         V: Clone + PartialEq,
     {
-        let slots = first.0..first.plus(values.len() as u64).0;
+        let slots = first.0..first.plus(values.len() as u64).min(self.end()).0;
         self.pieces(slots).find_map(|piece| {
             let (_, stored) = piece.values.filter(|(tag, _)| counts(*tag))?;
             let others = &values[(piece.slots.start - first.0) as usize..];
@@ -175,7 +177,7 @@ impl<T: Copy, V> RunLog<T, V> {
     }
 
     /// Sets the values of consecutive slots from `first` on, in each slot in which `replaces` agrees. Its argument is the
-    /// present tag of the slot. Returns the slots that were set, in batches that are as long as possible. Ignores trimmed
+    /// present tag of the slot. Returns the slots that were set, as ranges that are as long as possible. Ignores trimmed
     /// slots.
     pub fn set<F: Fn(Option<T>) -> bool>(
         &mut self,
@@ -183,25 +185,24 @@ impl<T: Copy, V> RunLog<T, V> {
         tag: T,
         values: &Batch<V>,
         replaces: F,
-    ) -> impl Iterator<Item = (Slot, Batch<V>)> + use<T, V, F> {
-        let new = Run { first, tag, values: values.clone() };
-        let slots = first.max(self.trimmed).0..new.slots().end;
+    ) -> impl Iterator<Item = Range<u64>> + use<T, V, F> {
+        let slots = first.max(self.trimmed).0..first.plus(values.len() as u64).0;
+        let run = |slots: &Range<u64>| {
+            let values =
+                values.part((slots.start - first.0) as usize..(slots.end - first.0) as usize);
+            Run { first: Slot(slots.start), tag, values }
+        };
         if !slots.is_empty() && slots.start >= self.end().0 && replaces(None) {
-            let values = new.part(slots.clone());
-            let first = Slot(slots.start);
-            self.runs.push_back(Run { first, tag, values: values.clone() });
-            return Either::Left(iter::once((first, values)));
+            self.runs.push_back(run(&slots));
+            return Either::Left(iter::once(slots));
         }
         let pieces = self.pieces(slots);
         let pieces = pieces.filter(|piece| replaces(piece.values.as_ref().map(|(tag, _)| *tag)));
         let set = joined(pieces.map(|piece| piece.slots)).collect_vec();
         for slots in &set {
-            self.replace(
-                slots,
-                Run { first: Slot(slots.start), tag, values: new.part(slots.clone()) },
-            );
+            self.replace(slots, run(slots));
         }
-        Either::Right(set.into_iter().map(move |slots| (Slot(slots.start), new.part(slots))))
+        Either::Right(set.into_iter())
     }
 
     /// Puts a run in the place of everything that these slots have.
@@ -243,7 +244,12 @@ impl<T: Copy, V> RunLog<T, V> {
 
     /// Returns the index of the first run that has `slot` or a later slot.
     fn first_after(&self, slot: u64) -> usize {
-        self.runs.partition_point(|run| run.slots().end <= slot)
+        // Most questions are about the last run, or about slots after it.
+        match self.runs.back() {
+            Some(last) if last.slots().end <= slot => self.runs.len(),
+            Some(last) if last.first.0 <= slot => self.runs.len() - 1,
+            _ => self.runs.partition_point(|run| run.slots().end <= slot),
+        }
     }
 }
 

@@ -129,14 +129,14 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     ) {
         let Role::Leader(leader) = &mut self.role else { return };
         let slots = first.0..first.plus(count).0;
-        for chosen in leader.tally.add(slots, index, self.config.phase2_quorum) {
+        leader.tally.add(slots, index, self.config.phase2_quorum, |chosen| {
             for piece in self.acceptor.votes.pieces(chosen.clone()) {
                 let (_, values) = piece.values.expect("a leader voted for what it proposed");
                 self.learner.learn(Slot(piece.slots.start), &values, &mut output.chosen);
             }
             let count = chosen.end - chosen.start;
             output.broadcast(Message::Chosen { ballot, first: Slot(chosen.start), count });
-        }
+        });
         leader.tally.advance(self.learner.below);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, iter, ops::Range};
 
-use super::{log::joined, node_set::NodeSet};
+use super::node_set::NodeSet;
 use crate::types::Slot;
 
 /// The votes in consecutive slots. A slot is in flight while its set has a node.
@@ -48,15 +48,16 @@ impl Tally {
     }
 
     /// Adds a node's vote in each of these slots that is in flight. Takes the slots out of flight that now have `quorum`
-    /// votes, and returns them as ranges that are as long as possible.
+    /// votes, and passes them to `complete`, by rising slot and in ranges that are as long as possible.
     pub fn add(
         &mut self,
         slots: Range<u64>,
         index: usize,
         quorum: usize,
-    ) -> impl Iterator<Item = Range<u64>> + use<> {
-        let mut complete = Vec::new();
+        mut complete: impl FnMut(Range<u64>),
+    ) {
         let end = self.end().min(slots.end);
+        let mut last: Option<Range<u64>> = None;
         self.change(slots.start..end, |slots, mut votes| {
             if votes.is_empty() {
                 return votes;
@@ -65,16 +66,20 @@ impl Tally {
             if votes.len() < quorum {
                 return votes;
             }
-            complete.push(slots);
+            match &mut last {
+                Some(last) if last.end == slots.start => last.end = slots.end,
+                last => last.replace(slots).into_iter().for_each(&mut complete),
+            }
             NodeSet::default()
         });
-        joined(complete.into_iter())
+        last.into_iter().for_each(complete);
     }
 
     /// Forgets the slots below `first`.
     pub fn advance(&mut self, first: Slot) {
-        let past = self.runs.iter().take_while(|(end, _)| *end <= first).count();
-        self.runs.drain(..past);
+        while self.runs.front().is_some_and(|(end, _)| *end <= first) {
+            self.runs.pop_front();
+        }
         self.first = first;
     }
 
@@ -95,26 +100,29 @@ impl Tally {
         if self.end() < slots.end {
             self.runs.push_back((Slot(slots.end), NodeSet::default()));
         }
-        self.cut(slots.start);
-        self.cut(slots.end);
-        let changed = self.run_after(slots.start)..self.run_after(slots.end);
-        let mut start = slots.start;
-        for (end, votes) in self.runs.range_mut(changed.clone()) {
+        let mut index = self.run_after(slots.start);
+        let start = if index == 0 { self.first } else { self.runs[index - 1].0 };
+        if start.0 < slots.start {
+            self.divide(index, slots.start);
+            index += 1;
+        }
+        let (first, mut start) = (index, slots.start);
+        while start < slots.end {
+            if self.runs[index].0.0 > slots.end {
+                self.divide(index, slots.end);
+            }
+            let (end, votes) = &mut self.runs[index];
             *votes = change(start..end.0, *votes);
             start = end.0;
+            index += 1;
         }
-        self.join(changed);
+        self.join(first..index);
     }
 
-    /// Divides the run that has this slot, so that a run begins with the slot.
-    fn cut(&mut self, slot: u64) {
-        let index = self.run_after(slot);
-        let start = if index == 0 { self.first } else { self.runs[index - 1].0 };
-        if start.0 < slot
-            && let Some((_, votes)) = self.runs.get(index)
-        {
-            self.runs.insert(index, (Slot(slot), *votes));
-        }
+    /// Divides a run, so that its first part ends before `slot`.
+    fn divide(&mut self, index: usize, slot: u64) {
+        let (_, votes) = self.runs[index];
+        self.runs.insert(index, (Slot(slot), votes));
     }
 
     /// Joins these runs with each other and with their neighbours where the votes are equal, and drops empty sets at the
@@ -126,11 +134,18 @@ impl Tally {
                 self.runs.remove(index - 1);
             }
         }
-        self.runs.pop_back_if(|(_, votes)| votes.is_empty());
+        // After joining, there is at most one.
+        if self.runs.back().is_some_and(|(_, votes)| votes.is_empty()) {
+            self.runs.pop_back();
+        }
     }
 
     /// Returns the index of the first run that has `slot` or a later slot.
     fn run_after(&self, slot: u64) -> usize {
-        self.runs.partition_point(|(end, _)| end.0 <= slot)
+        // Most questions are about the first run.
+        match self.runs.front() {
+            Some((end, _)) if end.0 > slot => 0,
+            _ => self.runs.partition_point(|(end, _)| end.0 <= slot),
+        }
     }
 }

@@ -1,0 +1,174 @@
+//! The instructions of the hot paths, held against recorded figures.
+//!
+//! Valgrind counts instructions exactly, so other work on the machine has no effect. Each path runs twice, with different
+//! numbers of repetitions. The difference is the cost of the repetitions, without the start of the process. The bench
+//! fails if a path takes more instructions than recorded, beyond a tolerance for compilers and processors. It measures no
+//! time.
+//!
+//! ```text
+//! cargo bench -p paxos-benches --profile release --bench instructions
+//! cargo bench -p paxos-benches --profile release --bench instructions -- --record
+//! ```
+
+mod paths;
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    path::PathBuf,
+    process::{Command, ExitCode, Output},
+};
+
+use clap::Parser;
+use comfy_table::{CellAlignment, Table, presets};
+use paths::{PATHS, Path};
+use serde::{Deserialize, Serialize};
+
+/// The recorded figures, beside the manifest of this crate.
+const FIGURES: &str = "instructions.json";
+
+/// Counts the instructions of the hot paths.
+#[derive(Parser)]
+struct Arguments {
+    /// Write the figures instead of comparing them.
+    #[arg(long)]
+    record: bool,
+    /// Run each path a few times without counting, as a test.
+    #[arg(long)]
+    test: bool,
+    /// Run one path only, without counting: its name, and the number of repetitions.
+    #[arg(long, num_args = 2, value_names = ["PATH", "COUNT"])]
+    run: Option<Vec<String>>,
+    /// Cargo passes it to each bench.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// The recorded figures.
+#[derive(Debug, Serialize, Deserialize)]
+struct Figures {
+    /// A path may take this many percent more than its figure.
+    tolerance_percent: u64,
+    /// Instructions for each repetition of a path.
+    instructions: BTreeMap<String, u64>,
+}
+
+/// The reason for which nothing was compared.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error(
+        "valgrind cannot be started: {0}; install it, for example with `apt-get install valgrind`"
+    )]
+    Valgrind(io::Error),
+    #[error("{path} has failed, or has no count of instructions in valgrind's report:\n{report}")]
+    Uncounted { path: &'static str, report: String },
+    #[error("{}: {error}", path.display())]
+    File { path: PathBuf, error: io::Error },
+    #[error("{FIGURES}: {0}")]
+    Figures(#[from] serde_json::Error),
+    #[error("{FIGURES} has figures for {found:?}; the paths are {expected:?}")]
+    Paths { found: Vec<String>, expected: Vec<String> },
+    #[error("there is no path {0}")]
+    NoPath(String),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(unusable) => {
+            eprintln!("error: {unusable}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Returns false if a path takes too many instructions.
+fn run(arguments: &Arguments) -> Result<bool, Unusable> {
+    if let Some(run) = &arguments.run {
+        let path = PATHS.iter().find(|path| path.name == run[0]);
+        let path = path.ok_or_else(|| Unusable::NoPath(run[0].clone()))?;
+        (path.run)(run[1].parse().map_err(|_| Unusable::NoPath(run[1].clone()))?);
+        return Ok(true);
+    }
+    if arguments.test {
+        for path in PATHS {
+            (path.run)(2);
+        }
+        return Ok(true);
+    }
+    let counted: BTreeMap<String, u64> = PATHS
+        .iter()
+        .map(|path| Ok((path.name.to_owned(), count(path)?)))
+        .collect::<Result<_, Unusable>>()?;
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(FIGURES);
+    let unreadable = |error| Unusable::File { path: file.clone(), error };
+    let text = fs::read_to_string(&file).map_err(unreadable)?;
+    let mut figures: Figures = serde_json::from_str(&text)?;
+    if arguments.record {
+        figures.instructions = counted;
+        let text = serde_json::to_string_pretty(&figures).expect("figures are JSON") + "\n";
+        fs::write(&file, text).map_err(unreadable)?;
+        println!("{} is written", file.display());
+        return Ok(true);
+    }
+    if !figures.instructions.keys().eq(counted.keys()) {
+        let names = |map: &BTreeMap<String, u64>| map.keys().cloned().collect();
+        let (found, expected) = (names(&figures.instructions), names(&counted));
+        return Err(Unusable::Paths { found, expected });
+    }
+    Ok(compare(&figures, &counted))
+}
+
+/// Prints the table. Returns false if a path takes too many instructions.
+fn compare(figures: &Figures, counted: &BTreeMap<String, u64>) -> bool {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(["path", "recorded", "now", "change", ""]);
+    let mut holds = true;
+    for path in PATHS {
+        let (recorded, now) = (figures.instructions[path.name], counted[path.name]);
+        let change = (i128::from(now) - i128::from(recorded)) * 100 / i128::from(recorded).max(1);
+        let tolerance = i128::from(figures.tolerance_percent);
+        let verdict = match change {
+            change if change > tolerance => "TOO MANY",
+            change if change < -tolerance => "fewer: record it",
+            _ => "holds",
+        };
+        holds &= change <= tolerance;
+        let row = [recorded.to_string(), now.to_string(), format!("{change:+} %")];
+        table.add_row([path.what.to_owned()].into_iter().chain(row).chain([verdict.to_owned()]));
+    }
+    for column in 1..4 {
+        let column = table.column_mut(column).expect("the table has five columns");
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{table}");
+    println!("instructions for each repetition; tolerance {} %", figures.tolerance_percent);
+    holds
+}
+
+/// Returns the instructions of one repetition of a path.
+fn count(path: &Path) -> Result<u64, Unusable> {
+    let few = counted(path, path.few)?;
+    let many = counted(path, path.many)?;
+    Ok((many - few) / (path.many - path.few))
+}
+
+fn counted(path: &Path, repetitions: u64) -> Result<u64, Unusable> {
+    let program = env::current_exe().map_err(Unusable::Valgrind)?;
+    let Output { status, stderr, .. } = Command::new("valgrind")
+        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        .arg(program)
+        .args(["--run", path.name, &repetitions.to_string()])
+        .output()
+        .map_err(Unusable::Valgrind)?;
+    let report = String::from_utf8_lossy(&stderr).into_owned();
+    if !status.success() {
+        return Err(Unusable::Uncounted { path: path.name, report });
+    }
+    let count =
+        report.lines().find_map(|line| line.split_once("I   refs:").or(line.split_once("I refs:")));
+    let count = count.and_then(|(_, count)| count.trim().replace(',', "").parse().ok());
+    count.ok_or(Unusable::Uncounted { path: path.name, report })
+}

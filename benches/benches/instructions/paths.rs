@@ -1,0 +1,205 @@
+//! The hot paths.
+
+use std::hint::black_box;
+
+use bytes::Bytes;
+use paxos::{
+    Batch, Config, Event, Message, NodeId, Output, Proposal, Replica, Slot, Timer, Token, Value,
+};
+use paxos_benches::Cluster;
+use paxos_conformance::lockstep::Lockstep;
+use paxos_kv::{Command, Entry, Kv, SetAnswer, When};
+use paxos_model::cluster::{self, Bounds};
+use paxos_node::{machine::StateMachine as _, wire};
+use state_explorer::{Explorable, Options, explore};
+use verdict::Verdict;
+
+/// One hot path.
+pub(crate) struct Path {
+    /// Its name in the file of figures.
+    pub(crate) name: &'static str,
+    /// Its description in the table.
+    pub(crate) what: &'static str,
+    /// Runs it this many times.
+    pub(crate) run: fn(u64),
+    /// The numbers of repetitions that are compared.
+    pub(crate) few: u64,
+    pub(crate) many: u64,
+}
+
+/// The slots of a batch.
+const BATCH: u64 = 64;
+/// The bytes of a command.
+const SIZE: usize = 16;
+
+pub(crate) const PATHS: &[Path] = &[
+    Path { name: "accept", what: "a step of Accept, 64 slots", run: accept, few: 100, many: 1_100 },
+    Path {
+        name: "accepted",
+        what: "a step of Accepted, 64 slots, which chooses them",
+        run: accepted,
+        few: 100,
+        many: 1_100,
+    },
+    Path { name: "propose", what: "a step of 64 proposals", run: propose, few: 100, many: 1_100 },
+    Path {
+        name: "entry",
+        what: "an entry at three nodes, 64 outstanding",
+        run: entries,
+        few: 6_400,
+        many: 70_400,
+    },
+    Path {
+        name: "entry-alone",
+        what: "an entry at three nodes, one outstanding",
+        run: entries_alone,
+        few: 500,
+        many: 5_500,
+    },
+    Path {
+        name: "decode",
+        what: "decoding Accept of 64 slots",
+        run: decode,
+        few: 100,
+        many: 1_100,
+    },
+    Path { name: "set", what: "a SET in the state machine", run: set, few: 1_000, many: 11_000 },
+    Path {
+        name: "model",
+        what: "a transition of the model",
+        run: model,
+        few: 0,
+        many: MODEL_TRANSITIONS,
+    },
+    Path {
+        name: "lockstep",
+        what: "a transition of the lockstep",
+        run: lockstep,
+        few: 0,
+        many: LOCKSTEP_TRANSITIONS,
+    },
+];
+
+fn command() -> Bytes {
+    Bytes::from_static(&[b'x'; SIZE])
+}
+
+fn replica(id: u32) -> Replica {
+    let config =
+        Config { in_flight_max: 1 << 30, ..Config::new(NodeId(id), [1, 2, 3].map(NodeId)) };
+    Replica::new(config).expect("an ordinary configuration is valid")
+}
+
+/// Returns the batches that a leader of ballot 1.1 proposes.
+fn batches(count: u64) -> impl Iterator<Item = (Slot, Batch)> {
+    let batch = || (0..BATCH).map(|_| Value::Command(command())).collect();
+    (0..count).map(move |nth| (Slot(nth * BATCH), batch()))
+}
+
+fn hear(replica: &mut Replica, from: u32, message: Message, output: &mut Output) {
+    replica.step(Event::Message { from: NodeId(from), message }, output);
+}
+
+fn led() -> (Replica, paxos::Ballot, Output) {
+    let (mut leader, mut output) = (replica(1), Output::default());
+    leader.step(Event::Timer(Timer::Campaign), &mut output);
+    let ballot = leader.parts().acceptor.promised.expect("it campaigns");
+    let promise = Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() };
+    hear(&mut leader, 2, promise, &mut output);
+    output.clear();
+    (leader, ballot, output)
+}
+
+fn proposals() -> Event {
+    let proposal = |token| Proposal { token: Token(token), command: command() };
+    Event::Propose((0..BATCH).map(proposal).collect())
+}
+
+fn accept(count: u64) {
+    let (mut follower, mut output) = (replica(2), Output::default());
+    let ballot = paxos::Ballot::new(1, NodeId(1)).expect("not round 0");
+    for (first, values) in batches(count) {
+        hear(&mut follower, 1, Message::Accept { ballot, first, values }, &mut output);
+        assert_eq!(output.messages.len(), 1, "it votes");
+        output.clear();
+    }
+}
+
+fn propose(count: u64) {
+    let (mut leader, _, mut output) = led();
+    for _ in 0..count {
+        leader.step(proposals(), &mut output);
+        assert_eq!(output.taken.len() as u64, BATCH, "all are taken");
+        output.clear();
+    }
+}
+
+fn accepted(count: u64) {
+    let (mut leader, ballot, mut output) = led();
+    // As many for any count, so that the difference of two counts has no proposals.
+    for _ in 0..PATHS[1].many {
+        leader.step(proposals(), &mut output);
+        output.clear();
+    }
+    for first in (0..count).map(|nth| Slot(nth * BATCH)) {
+        hear(&mut leader, 2, Message::Accepted { ballot, first, count: BATCH }, &mut output);
+        assert_eq!(output.chosen_slots().count() as u64, BATCH, "all are chosen");
+        output.clear();
+    }
+}
+
+fn entries(count: u64) {
+    Cluster::led(3).apply(count, BATCH, &command());
+}
+
+fn entries_alone(count: u64) {
+    Cluster::led(3).apply(count, 1, &command());
+}
+
+fn decode(count: u64) {
+    let (first, values) = batches(1).next().expect("there is one");
+    let ballot = paxos::Ballot::new(1, NodeId(1)).expect("not round 0");
+    let mut frame = Vec::new();
+    wire::encode(&Message::Accept { ballot, first, values }, &mut frame).expect("it is short");
+    for _ in 0..count {
+        black_box(wire::decode::<Message>(black_box(&frame)).expect("it is whole"));
+    }
+}
+
+fn set(count: u64) {
+    let mut kv = Kv::default();
+    let key = |nth: u64| Bytes::from(format!("key {:04}", nth % 1_000));
+    let entries = (0..1_000).map(|nth| {
+        let (key, value) = (key(nth), command());
+        Entry::One(Command::Set { key, value, when: When::Always, answer: SetAnswer::Done })
+            .to_bytes()
+    });
+    let entries: Vec<_> = entries.collect();
+    for nth in 0..count {
+        black_box(kv.apply(&entries[(nth % 1_000) as usize]));
+    }
+}
+
+const MODEL_TRANSITIONS: u64 = 39_399;
+const LOCKSTEP_TRANSITIONS: u64 = 39_399;
+
+/// Explores a space once, if `transitions` is not zero. It must then have as many.
+fn explored(model: &impl Explorable, transitions: u64) {
+    if transitions < 10 {
+        return;
+    }
+    let report = explore(model, &Options::default());
+    assert_eq!(report.verdict, Verdict::Holds);
+    assert_eq!(report.transitions as u64, transitions);
+}
+
+const SPACE: Bounds = Bounds { unsynced: 1, chosen: false, ..Bounds::of(3, 1, 2) };
+
+fn model(transitions: u64) {
+    let cluster = cluster::Cluster::new(SPACE).expect("the bounds are in range").checked();
+    explored(&cluster, transitions);
+}
+
+fn lockstep(transitions: u64) {
+    explored(&Lockstep::new(SPACE).expect("the bounds are in range"), transitions);
+}
