@@ -326,12 +326,10 @@ impl Validator {
 
     /// Returns a node that waits for a message of a node whose recordings are not complete, and that node.
     fn assumable(&self, pulled: &Pulled) -> Option<(NodeId, Option<NodeId>)> {
-        let assumable = |wait: &Wait| match wait.sender() {
-            Some(sender) => pulled.has(sender) && self.is_doubtful(sender),
-            None => {
-                let any = self.shared.members.iter().any(|id| self.is_doubtful(*id));
-                *pulled == Pulled::All && any
-            }
+        let any = || self.shared.members.iter().any(|id| self.is_doubtful(*id));
+        let assumable = |wait: &Wait| {
+            let of = |sender| pulled.has(sender) && self.is_doubtful(sender);
+            wait.sender().map_or_else(|| *pulled == Pulled::All && any(), of)
         };
         let (id, _, wait) = self.waiting().find(|(_, _, wait)| assumable(wait))?;
         Some((id, wait.sender()))

@@ -38,12 +38,12 @@ use verdict::Verdict;
 const SMALL: Limits = Limits {
     chunk: 400,
     requests: 4,
-    time: Duration::from_secs(60),
+    time: Duration::from_mins(1),
     patience: Duration::from_secs(20),
     pause: Duration::ZERO,
 };
 /// The longest time that a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server on a thread. It ends when it is dropped.
 struct Served {
@@ -277,6 +277,7 @@ fn a_watch_without_an_address_is_inconclusive() {
 }
 
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+const FOUR: [NodeId; 4] = [NodeId(1), NodeId(2), NodeId(3), NodeId(4)];
 
 /// A node that records without taking part.
 struct Recorded {
@@ -286,7 +287,12 @@ struct Recorded {
 
 impl Recorded {
     fn new(machines: &Machines, id: NodeId) -> Self {
-        let replica = Replica::new(Config::new(id, NODES)).expect("a cluster of three");
+        Self::of(machines, id, &NODES)
+    }
+
+    fn of(machines: &Machines, id: NodeId, members: &[NodeId]) -> Self {
+        let config = Config::new(id, members.iter().copied());
+        let replica = Replica::new(config).expect("a cluster");
         let from = StartedFrom { incarnation: 1, nonce: 7, snapshot: None };
         let options = RecordingOptions::new(machines.machine(id.0 - 1));
         let recorder = Recorder::create(options, from, replica.parts()).expect("a new directory");
@@ -390,6 +396,48 @@ fn a_wait_is_decided_when_the_address_is_back() {
     }
 }
 
+/// A message of a node that has given up its recording is taken as sent. A message of a node whose address is down is not.
+#[test]
+fn only_messages_of_recordings_with_gaps_are_assumed() {
+    let machines = Machines::new(4);
+    let [mut one, mut two, _, four] = FOUR.map(|id| Recorded::of(&machines, id, &FOUR));
+    let mut servers = machines.serve();
+    let limits = Limits { pause: Duration::ZERO, ..Limits::default() };
+    let mut copies = machines.open(&servers, limits);
+    let mut watcher = Watcher::new(&machines.copies());
+    drop(servers.remove(2));
+    four.recorder.give_up();
+    one.receives(NodeId(3), learn());
+    two.receives(NodeId(4), learn());
+    look(&mut copies, &mut watcher).expect("nothing is contradicted");
+    assert_eq!(watcher.validator().waits(), [(NodeId(1), 1)]);
+    servers.push(Served::at(&machines.machine(2), down(&copies)));
+    is_never_sent(look(&mut copies, &mut watcher), 1);
+}
+
+/// The address that is not reached.
+fn down(copies: &Copies) -> SocketAddr {
+    copies.unreachable().next().expect("an address is down").0
+}
+
+/// A message was taken as sent while its sender had no recording. The recording that comes later does not undo that.
+#[test]
+fn a_recording_that_comes_too_late_is_inconclusive() {
+    let (machines, members) = (Machines::new(2), [NodeId(1), NodeId(2)]);
+    let mut one = Recorded::of(&machines, NodeId(1), &members);
+    one.receives(NodeId(2), prepare(2));
+    let servers = machines.machines().map(|machine| Served::new(&machine)).collect::<Vec<_>>();
+    let mut copies = machines.open(&servers, Limits::default());
+    let mut watcher = Watcher::new(&machines.copies());
+    look(&mut copies, &mut watcher).expect("node 2 does not record");
+    assert_eq!(watcher.validator().waits(), []);
+    Recorded::of(&machines, NodeId(2), &members).campaigns();
+    look(&mut copies, &mut watcher).expect("nothing is contradicted");
+    let report = watcher.into_validator().report(None);
+    let why = "a message of node 2 was taken as sent before its recording was there".to_owned();
+    assert_eq!(report.verdict, Verdict::Inconclusive { why });
+}
+
 /// A frame that contradicts its own recording needs no other address.
 #[test]
 fn a_contradiction_within_one_recording_is_found_at_once() {
@@ -439,11 +487,9 @@ fn changing(server: SocketAddr, changed: usize) -> (SocketAddr, Arc<AtomicUsize>
             write_message(&mut server, &request);
             let Some(mut reply) = read_message(&mut server) else { return };
             // A reply of this size has bytes of a file.
-            if reply.len() > 500 {
-                if seen.fetch_add(1, Ordering::Relaxed) == changed {
-                    let last = reply.len() - 1;
-                    reply[last] ^= 1;
-                }
+            if reply.len() > 500 && seen.fetch_add(1, Ordering::Relaxed) == changed {
+                let last = reply.len() - 1;
+                reply[last] ^= 1;
             }
             write_message(&mut client, &reply);
         }
@@ -624,11 +670,13 @@ fn change_byte(path: &Path, place: usize) {
     fs::write(path, bytes).expect("there is room");
 }
 
+type Change = dyn Fn(&Machines);
+
 #[test]
 fn copies_that_do_not_fit_their_servers_are_refused() {
     let first = |directory: PathBuf| files(&directory).into_iter().next().expect("a file");
     let last = |directory: PathBuf| files(&directory).into_iter().next_back().expect("a file");
-    let cases: [(&str, &dyn Fn(&Machines)); 7] = [
+    let cases: [(&str, &Change); 7] = [
         ("bytes before byte", &|machines| change_byte(&first(machines.copies()), 100)),
         ("bytes before byte", &|machines| change_byte(&first(machines.machine(1)), 100)),
         ("the recording has shrunk", &|machines| {

@@ -7,7 +7,7 @@
 //! A copy that its server contradicts ends the watch with a [`CopyError`]: a server that has fewer bytes, or other bytes.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     net::{SocketAddr, TcpStream},
@@ -57,7 +57,7 @@ impl Default for Limits {
             requests: 256,
             time: Duration::from_secs(1),
             patience: Duration::from_secs(3),
-            pause: Duration::from_millis(500),
+            pause: Duration::from_secs(2),
         }
     }
 }
@@ -506,12 +506,14 @@ impl Remote {
     ) -> Result<bool, Stop> {
         let name = listed.name;
         let mut path = name.within(directory);
-        if !self.copies.contains_key(&name) {
-            let created = OpenOptions::new().append(true).create_new(true).open(&path);
-            created.map_err(|error| CopyError::Io { path: path.clone(), error })?;
-            self.copies.insert(name, Copy::default());
-        }
-        let mut copy = self.copies[&name];
+        let mut copy = match self.copies.entry(name) {
+            Entry::Occupied(copy) => *copy.get(),
+            Entry::Vacant(place) => {
+                let created = OpenOptions::new().append(true).create_new(true).open(&path);
+                created.map_err(|error| io_error(&path, error))?;
+                *place.insert(Copy::default())
+            }
+        };
         if copy.given_up {
             path = name.given_up_within(directory);
         }
@@ -609,4 +611,108 @@ fn io_error(path: &Path, error: io::Error) -> CopyError {
 
 fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     OpenOptions::new().append(true).open(path)?.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use paxos_recording::files::StartId;
+
+    /// Answers the requests of one connection.
+    fn scripted(mut answer: impl FnMut(Request) -> Reply + Send + 'static) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("a connection");
+            let mut connection = Connection::new(stream, Duration::from_mins(1)).expect("it works");
+            connection.read_hello().expect("a greeting");
+            connection.write(&hello()).expect("it waits");
+            while let Ok(request) = connection.receive(1000) {
+                connection.send(&answer(request)).expect("it waits");
+            }
+        });
+        address
+    }
+
+    fn name(file: u32) -> FileName {
+        FileName { start: StartId { node: NodeId(1), incarnation: 1, nonce: 0 }, file }
+    }
+
+    fn listed(file: u32, length: u64) -> Listed {
+        Listed { name: name(file), length, given_up: false }
+    }
+
+    /// A node writes more and begins the next file after its server has looked at the length, and before it has listed all
+    /// files. The copy must not have the next file without the last bytes of the file before.
+    #[test]
+    fn a_file_that_grows_while_its_directory_is_listed() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let directory = folder.path().to_owned();
+        let address = scripted(move |request| match request {
+            Request::List { .. } => {
+                Reply::Files { files: vec![listed(0, 4), listed(1, 3)], more: false }
+            }
+            Request::Read { name: FileName { file, .. }, offset, before, .. } => {
+                let first = name(0).within(&directory);
+                let bytes: &[u8] = if file == 0 { b"whole file" } else { b"next" };
+                if file == 1 {
+                    let first = fs::read(first).expect("it is copied");
+                    assert_eq!(first, b"whole file", "the next file is begun too early");
+                }
+                let (copied, rest) = bytes.split_at(offset as usize);
+                let before = xxh3_64(&copied[copied.len() - before as usize..]);
+                Reply::Bytes { before, bytes: Bytes::copy_from_slice(&rest[..rest.len().min(4)]) }
+            }
+        });
+        let mut copies = Copies::open(folder.path(), &[address], Limits::default()).expect("new");
+        assert_eq!(copies.pull().expect("the server is right"), Pulled::All);
+        assert_eq!(fs::read(name(0).within(folder.path())).expect("a copy"), b"whole file");
+        assert_eq!(fs::read(name(1).within(folder.path())).expect("a copy"), b"next");
+    }
+
+    /// Returns the error of a pull from a server that gives these replies, one after the other.
+    fn error(replies: Vec<Reply>) -> String {
+        let folder = tempfile::tempdir().expect("a directory");
+        let mut replies = replies.into_iter();
+        let address = scripted(move |_| replies.next().expect("there is another reply"));
+        let mut copies = Copies::open(folder.path(), &[address], Limits::default()).expect("new");
+        copies.pull().expect_err("it is noticed").to_string()
+    }
+
+    #[test]
+    fn replies_that_no_server_gives() {
+        let files = |files: Vec<Listed>, more| Reply::Files { files, more };
+        let bytes =
+            |count| Reply::Bytes { before: xxh3_64(&[]), bytes: Bytes::from(vec![0; count]) };
+        let one = || files(vec![listed(0, u64::MAX)], false);
+        let large = CHUNK_MAX as usize + 1;
+        for (replies, expected) in [
+            (vec![one(), bytes(large)], "262145 bytes in place of 262144 at most"),
+            (vec![one(), bytes(0)], "had 18446744073709551615 before: the recording has shrunk"),
+            (vec![one(), Reply::Short { length: 1 }], "has 1 bytes"),
+            (
+                vec![one(), Reply::Missing],
+                "does not have node-1-start-1-0000000000000000-00000.paxrec",
+            ),
+            (vec![one(), one()], "a reply has files, which was not asked for"),
+            (vec![files(vec![listed(0, 0)], true), one()], "its files are in no order"),
+            (vec![files(vec![], true); PAGES_MAX], "a listing has more than 1000 parts"),
+        ] {
+            let error = error(replies);
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
+
+    /// A server that cannot read its directory is tried again.
+    #[test]
+    fn a_server_that_fails_is_shown() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let address = scripted(|_| Reply::Failed { error: "the disk is broken".to_owned() });
+        let mut copies = Copies::open(folder.path(), &[address], Limits::default()).expect("new");
+        assert_eq!(copies.pull().expect("it is tried again"), Pulled::Only(BTreeSet::new()));
+        let shown: Vec<_> = copies.unreachable().collect();
+        assert_eq!(shown, [(address, "it reports: the disk is broken")]);
+    }
 }
