@@ -224,7 +224,7 @@ pub(crate) fn stream(
     let address = server.address().map_err(failed)?;
     let line = format!("serves the recordings in {} at {address}", args.directory.display());
     print(&line).map_err(|error| format!("standard output: {error}"))?;
-    server.serve(|| interrupt.requested()).map_err(failed)?;
+    server.serve(|| interrupt.requested());
     Ok(Printed { text: String::new(), code: 0 })
 }
 

@@ -62,7 +62,7 @@ impl Served {
         let (address, stop) =
             (server.address().expect("it listens"), Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop);
-        let serve = move || server.serve(|| stopped.load(Ordering::Relaxed)).expect("threads");
+        let serve = move || server.serve(|| stopped.load(Ordering::Relaxed));
         Self { address, stop, thread: Some(thread::spawn(serve)) }
     }
 }
@@ -670,31 +670,37 @@ fn change_byte(path: &Path, place: usize) {
     fs::write(path, bytes).expect("there is room");
 }
 
-type Change = dyn Fn(&Machines);
+type Change = fn(&Machines);
+
+fn first(directory: &Path) -> PathBuf {
+    files(directory).into_iter().next().expect("a file")
+}
+
+fn last(directory: &Path) -> PathBuf {
+    files(directory).into_iter().next_back().expect("a file")
+}
 
 #[test]
 fn copies_that_do_not_fit_their_servers_are_refused() {
-    let first = |directory: PathBuf| files(&directory).into_iter().next().expect("a file");
-    let last = |directory: PathBuf| files(&directory).into_iter().next_back().expect("a file");
-    let cases: [(&str, &Change); 7] = [
-        ("bytes before byte", &|machines| change_byte(&first(machines.copies()), 100)),
-        ("bytes before byte", &|machines| change_byte(&first(machines.machine(1)), 100)),
-        ("the recording has shrunk", &|machines| {
-            let file = OpenOptions::new().write(true).open(first(machines.machine(0)));
+    let cases: [(&str, Change); 7] = [
+        ("bytes before byte", |machines| change_byte(&first(&machines.copies()), 100)),
+        ("bytes before byte", |machines| change_byte(&first(&machines.machine(1)), 100)),
+        ("the recording has shrunk", |machines| {
+            let file = OpenOptions::new().write(true).open(first(&machines.machine(0)));
             file.expect("a file").set_len(100).expect("a file");
         }),
-        ("any more, and its copy may not be complete", &|machines| {
-            fs::remove_file(last(machines.machine(0))).expect("a file");
+        ("any more, and its copy may not be complete", |machines| {
+            fs::remove_file(last(&machines.machine(0))).expect("a file");
         }),
-        ("both have recordings of node", &|machines| {
-            let file = last(machines.machine(0));
+        ("both have recordings of node", |machines| {
+            let file = last(&machines.machine(0));
             let name = file.file_name().expect("a name");
             fs::copy(&file, machines.machine(1).join(name)).expect("there is room");
         }),
-        ("and no address has", &|machines| {
+        ("and no address has", |machines| {
             fs::remove_dir_all(machines.machine(0)).expect("a directory");
         }),
-        ("that were not copied from streams", &|machines| {
+        ("that were not copied from streams", |machines| {
             fs::remove_file(machines.copies().join("copied-from-streams")).expect("a file");
         }),
     ];

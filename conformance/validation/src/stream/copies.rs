@@ -383,10 +383,24 @@ impl Remote {
         if self.lost.as_ref().is_some_and(|(_, next)| Instant::now() < *next) {
             return Ok(());
         }
+        let kept = self.connection.is_some();
         self.connect()?;
+        let mut first = Some(match self.ask(Request::List { after: None }) {
+            // A server closes a connection that is idle for long, as when a look takes long.
+            Err(Stop::Lost(_)) if kept => {
+                self.connection = None;
+                self.connect()?;
+                self.ask(Request::List { after: None })?
+            }
+            reply => reply?,
+        });
         let (mut listed, mut after) = (BTreeMap::new(), None);
         for _ in 0..PAGES_MAX {
-            let (files, more) = match self.ask(Request::List { after })? {
+            let reply = match first.take() {
+                Some(reply) => reply,
+                None => self.ask(Request::List { after })?,
+            };
+            let (files, more) = match reply {
                 Reply::Files { files, more } => (files, more),
                 other => return Err(self.unexpected(&other)),
             };
@@ -702,6 +716,30 @@ mod tests {
         ] {
             let error = error(replies);
             assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
+
+    /// A server that has closed an idle connection is reached by a new one, in the same pull.
+    #[test]
+    fn an_idle_connection_that_was_closed_is_made_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                let connection = Connection::new(stream, Duration::from_mins(1));
+                let mut connection = connection.expect("it works");
+                connection.read_hello().expect("a greeting");
+                connection.write(&hello()).expect("it waits");
+                let request: Request = connection.receive(1000).expect("a request");
+                assert_eq!(request, Request::List { after: None });
+                let reply = Reply::Files { files: Vec::new(), more: false };
+                connection.send(&reply).expect("it waits");
+            }
+        });
+        let folder = tempfile::tempdir().expect("a directory");
+        let mut copies = Copies::open(folder.path(), &[address], Limits::default()).expect("new");
+        for _ in 0..3 {
+            assert_eq!(copies.pull().expect("the server is right"), Pulled::All);
         }
     }
 

@@ -58,10 +58,7 @@ impl Server {
     }
 
     /// Serves until `stop` returns true. Closes all connections then.
-    ///
-    /// # Errors
-    /// A thread for a connection cannot be started.
-    pub fn serve(self, stop: impl Fn() -> bool) -> io::Result<()> {
+    pub fn serve(self, stop: impl Fn() -> bool) {
         let Self { directory, listener, open } = self;
         let (directory, mut number) = (Arc::new(directory), 0);
         let mut threads = Vec::new();
@@ -80,13 +77,17 @@ impl Server {
             number += 1;
             connections.insert(number, kept);
             drop(connections);
-            let (directory, open) = (Arc::clone(&directory), Arc::clone(&open));
+            let (directory, opened) = (Arc::clone(&directory), Arc::clone(&open));
             let serve = move || {
                 // The client notices a lost connection, and makes another.
                 let _ = serve_connection(&directory, stream);
-                open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+                opened.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
             };
-            threads.push(thread::Builder::new().name("stream".to_owned()).spawn(serve)?);
+            match thread::Builder::new().name("stream".to_owned()).spawn(serve) {
+                Ok(thread) => threads.push(thread),
+                // The system has no further thread. The connection is closed, and the client tries again.
+                Err(_) => drop(open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number)),
+            }
         }
         for stream in open.lock().unwrap_or_else(PoisonError::into_inner).values() {
             // An error means that the connection is closed already.
@@ -95,7 +96,6 @@ impl Server {
         for thread in threads {
             thread.join().expect("a connection does not panic");
         }
-        Ok(())
     }
 }
 
