@@ -11,12 +11,15 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use paxos::{Config, Event, Message, NodeId, Output, Replica, Slot};
+use paxos::{
+    Config, Envelope, Event, Message, NodeId, Output, Proposal, Replica, Slot, Timer, Token,
+};
 use paxos_node::typed::{Typed, encode};
 use paxos_recording::{
     Body, FileName, Recorder, RecordingOptions, StartedFrom,
@@ -26,6 +29,7 @@ use paxos_recording::{
 use paxos_simulator::nodes::{Simulation, options};
 use paxos_validation::{
     claims::SENT_BEFORE,
+    coverage::Kind,
     order::Halt,
     report::Report,
     stream::{Copies, CopyError, Limits, Pulled, Server},
@@ -294,21 +298,15 @@ impl Recorded {
         let config = Config::new(id, members.iter().copied());
         let replica = Replica::new(config).expect("a cluster");
         let from = StartedFrom { incarnation: 1, nonce: 7, snapshot: None };
-        let options = RecordingOptions::new(machines.machine(id.0 - 1));
+        let directory = machines.machine(id.0 - 1);
+        let options = RecordingOptions::new(directory).file_bytes_max(20_000);
         let recorder = Recorder::create(options, from, replica.parts()).expect("a new directory");
         Self { replica, recorder }
     }
 
-    /// Records that a message arrives.
-    fn receives(&mut self, from: NodeId, message: Message) {
-        let event = Event::Message { from, message };
-        self.recorder.step(&mut self.replica, event, &mut Output::default());
-        self.recorder.flush().expect("there is room");
-    }
-
-    /// Records a campaign, and its Prepare message that leaves.
-    fn campaigns(&mut self) {
-        let (event, mut output) = (Event::Timer(paxos::Timer::Campaign), Output::default());
+    /// Takes a step, and records it and the messages that leave. Returns these messages.
+    fn step(&mut self, event: Event) -> Vec<Envelope> {
+        let mut output = Output::default();
         self.recorder.step(&mut self.replica, event, &mut output);
         self.recorder.durable();
         for envelope in &output.messages {
@@ -316,8 +314,50 @@ impl Recorded {
             self.recorder.push(&Body::Left(vec![departure]));
         }
         self.recorder.flush().expect("there is room");
+        output.messages
+    }
+
+    /// Records that a message arrives.
+    fn receives(&mut self, from: NodeId, message: Message) {
+        self.step(Event::Message { from, message });
+    }
+
+    /// Records a campaign, and its Prepare message that leaves.
+    fn campaigns(&mut self) {
+        assert!(!self.step(Event::Timer(Timer::Campaign)).is_empty());
+    }
+
+    /// Takes steps beside the other nodes, until `stop` is true. Sends what leaves to the other nodes.
+    fn runs(mut self, stop: &AtomicBool, inbox: &Receiver<(NodeId, Message)>, others: &Others) {
+        let (me, mut idle) = (self.replica.parts().config.id, 0);
+        while !stop.load(Ordering::Relaxed) {
+            let event = if let Ok((from, message)) = inbox.recv_timeout(Duration::from_millis(2)) {
+                Event::Message { from, message }
+            } else {
+                idle += 1;
+                match idle % 50 {
+                    number if number == 10 * u64::from(me.0) => Event::Timer(Timer::Campaign),
+                    5 | 45 => Event::Timer(Timer::Resend),
+                    _ => {
+                        let command = bytes::Bytes::from(format!("{idle} of {me}"));
+                        Event::Propose(vec![Proposal { token: Token(idle), command }])
+                    }
+                }
+            };
+            for Envelope { to, message } in self.step(event) {
+                for (id, outbox) in others {
+                    if *id != me && (to == paxos::To::Peers || to == paxos::To::Node(*id)) {
+                        // A node that has ended has dropped its inbox.
+                        let _ = outbox.send((me, message.clone()));
+                    }
+                }
+            }
+        }
     }
 }
+
+/// The inboxes of all nodes.
+type Others = BTreeMap<NodeId, Sender<(NodeId, Message)>>;
 
 fn learn() -> Message {
     Message::Learn { from: Slot(0) }
@@ -336,6 +376,60 @@ fn look(copies: &mut Copies, watcher: &mut Watcher) -> Result<(), Halt> {
 fn is_never_sent(end: Result<(), Halt>, node: u32) {
     let Err(Halt::Violated(violation)) = end else { panic!("no alarm: {end:?}") };
     assert_eq!((violation.contradiction.claim, violation.node), (SENT_BEFORE, Some(NodeId(node))));
+}
+
+/// Three nodes send messages to each other while their recordings are copied, each from an address of its own. One address is
+/// down now and then.
+#[test]
+fn nodes_that_run_while_their_recordings_are_copied() {
+    let machines = Machines::new(3);
+    let nodes = NODES.map(|id| Recorded::new(&machines, id));
+    let mut servers = machines.serve();
+    let limits = Limits { chunk: 4000, requests: 50, ..SMALL };
+    let mut copies = machines.open(&servers, limits);
+    let mut watcher = Watcher::new(&machines.copies());
+    let (others, inboxes): (Others, Vec<_>) = NODES
+        .map(|id| {
+            let (outbox, inbox) = channel();
+            ((id, outbox), inbox)
+        })
+        .into_iter()
+        .unzip();
+    let (mut looks, begun, stop) = (0, Instant::now(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let (others, stop) = (&others, &stop);
+        for (node, inbox) in nodes.into_iter().zip(inboxes) {
+            scope.spawn(move || node.runs(stop, &inbox, others));
+        }
+        let votes =
+            |watcher: &Watcher| watcher.validator().shared().coverage.count(Kind::AcceptedChooses);
+        while looks < 60 || votes(&watcher) < 20 {
+            let pulled = copies.pull().expect("the servers are right");
+            let looked = watcher.look_after(&pulled);
+            if looked.is_err() || begun.elapsed() > PATIENCE {
+                stop.store(true, Ordering::Relaxed);
+                panic!("after {looks} looks: {looked:?}");
+            }
+            looks += 1;
+            if looks % 5 == 0 {
+                let address = servers.pop().expect("there are three").address;
+                assert_ne!(copies.pull().expect("the servers are right"), Pulled::All);
+                servers.push(Served::at(&machines.machine(2), address));
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let report = finish(copies, watcher);
+    for machine in machines.machines() {
+        for file in files(&machine) {
+            fs::create_dir_all(machines.all()).expect("there is room");
+            let copy = machines.all().join(file.file_name().expect("a name"));
+            fs::copy(file, copy).expect("there is room");
+        }
+    }
+    println!("{looks} looks: {report}");
+    assert_eq!(report.verdict, Verdict::Holds, "{report}");
+    same(&report, &validate(&machines.all()));
 }
 
 /// A message of a node whose address was reached, and that it never sent. Another address is down.
