@@ -181,14 +181,14 @@ pub struct Copies {
     directory: PathBuf,
     servers: Vec<Remote>,
     /// The copies of earlier processes whose server is not known yet.
-    unclaimed: BTreeMap<FileName, Copy>,
+    unclaimed: BTreeMap<FileName, FileCopy>,
     /// The marked file, whose lock is held.
     _lock: File,
 }
 
 /// The copy of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Copy {
+struct FileCopy {
     length: u64,
     /// The bytes from the beginning that were compared with those of the server.
     compared: u64,
@@ -209,7 +209,7 @@ struct Remote {
     known: bool,
     /// The files of the last listing.
     listed: BTreeMap<FileName, Listed>,
-    copies: BTreeMap<FileName, Copy>,
+    copies: BTreeMap<FileName, FileCopy>,
     /// True if the last pull has copied everything that was listed.
     current: bool,
 }
@@ -244,7 +244,7 @@ impl Copies {
             let entry = entry.map_err(failed)?;
             let Some((name, given_up)) = FileName::parse(&entry.path()) else { continue };
             let length = entry.metadata().map_err(failed)?.len();
-            unclaimed.insert(name, Copy { length, given_up, ..Copy::default() });
+            unclaimed.insert(name, FileCopy { length, given_up, ..FileCopy::default() });
         }
         let mark = directory.join(MARK);
         if !unclaimed.is_empty() && !mark.exists() {
@@ -525,7 +525,7 @@ impl Remote {
             Entry::Vacant(place) => {
                 let created = OpenOptions::new().append(true).create_new(true).open(&path);
                 created.map_err(|error| io_error(&path, error))?;
-                *place.insert(Copy::default())
+                *place.insert(FileCopy::default())
             }
         };
         if copy.given_up {
