@@ -51,9 +51,9 @@ pub struct Validator {
 #[derive(Debug)]
 struct Lane {
     node: Node,
-    /// The last start that was found.
-    found: Option<StartId>,
-    /// The recordings that are not begun, oldest first.
+    /// The starts that were found.
+    found: BTreeSet<StartId>,
+    /// The recordings that are not begun, in the order in which they were found.
     later: VecDeque<StartId>,
     reading: Option<StartRecording>,
     /// The next frame.
@@ -132,15 +132,15 @@ impl Validator {
         for start in starts(&self.directory)? {
             let lane = self.lanes.entry(start.node).or_insert_with(|| Lane {
                 node: Node::new(start.node),
-                found: None,
+                found: BTreeSet::new(),
                 later: VecDeque::new(),
                 reading: None,
                 head: None,
                 at_end: false,
                 doubts: Vec::new(),
             });
-            if lane.found < Some(start) {
-                lane.found = Some(start);
+            // A start that is found late may have a lower number, as that of a restored copy.
+            if lane.found.insert(start) {
                 lane.later.push_back(start);
             }
         }

@@ -28,7 +28,7 @@ use paxos_recording::{
 };
 use paxos_simulator::nodes::{Simulation, options};
 use paxos_validation::{
-    claims::SENT_BEFORE,
+    claims::{FORM, SENT_BEFORE},
     coverage::Kind,
     order::Halt,
     report::Report,
@@ -530,6 +530,23 @@ fn a_recording_that_comes_too_late_is_inconclusive() {
     let report = watcher.into_validator().report(None);
     let why = "a message of node 2 was taken as sent before its recording was there".to_owned();
     assert_eq!(report.verdict, Verdict::Inconclusive { why });
+}
+
+/// A restored copy of a store starts with a number that was used before. Its recording is found later, and its name comes first.
+#[test]
+fn a_second_start_with_the_same_number_is_found() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut watcher = Watcher::new(directory.path());
+    let mut begin = |nonce| {
+        let replica = Replica::new(Config::new(NodeId(1), NODES)).expect("a cluster of three");
+        let from = StartedFrom { incarnation: 1, nonce, snapshot: None };
+        let options = RecordingOptions::new(directory.path());
+        Recorder::create(options, from, replica.parts()).expect("a new file");
+        watcher.look()
+    };
+    begin(9).expect("one start");
+    let Err(Halt::Violated(violation)) = begin(5) else { panic!("no alarm") };
+    assert_eq!(violation.contradiction.claim, FORM);
 }
 
 /// A frame that contradicts its own recording needs no other address.
