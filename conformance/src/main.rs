@@ -38,7 +38,7 @@ use verdict::{
 
 use self::{
     mutated::MutantsArgs,
-    recorded::{Printed, ShowArgs, Unusable, ValidateArgs, WatchArgs},
+    recorded::{Printed, ShowArgs, StreamArgs, Unusable, ValidateArgs, WatchArgs},
     replayed::ReplayArgs,
     subject::SubjectArgs,
 };
@@ -76,6 +76,8 @@ enum Command {
     Validate(ValidateArgs),
     /// Watch a running cluster that records, and raise an alarm at the first step that is not the model's.
     Watch(WatchArgs),
+    /// Serve the recordings of the nodes on this machine, so that `watch --from` can copy them.
+    Stream(StreamArgs),
     /// Print the recordings of a cluster.
     Show(ShowArgs),
     /// Judge an implementation of Paxos in any language, behind an adapter.
@@ -151,6 +153,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => printed(replayed::run(&args, &interrupt())),
         Command::Validate(args) => printed(recorded::validate(&args)),
         Command::Watch(args) => printed(recorded::watch(&args, &interrupt())),
+        Command::Stream(args) => printed(recorded::stream(&args, &interrupt(), print)),
         Command::Subject(args) => printed(subject::subject(&args, &interrupt())),
         Command::Show(args) => printed(recorded::show(&args, print)),
     }

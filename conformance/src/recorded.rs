@@ -1,9 +1,10 @@
-//! The commands about recorded runs: `validate`, `watch` and `show`.
+//! The commands about recorded runs: `validate`, `watch`, `stream` and `show`.
 
 use std::{
     fmt::Write as _,
     fs,
     io::{self, IsTerminal as _, Write as _},
+    net::SocketAddr,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
@@ -11,6 +12,7 @@ use std::{
 
 use clap::Args;
 use indicatif::HumanCount;
+use itertools::Itertools as _;
 use paxos_model::outputs;
 use paxos_validation::{
     coverage::{Coverage, Kind},
@@ -18,6 +20,7 @@ use paxos_validation::{
     itf,
     order::{Halt, Validator},
     report::{Report, Violation},
+    stream::{Copies, Limits, Pulled, Server},
     watcher::Watcher,
 };
 use verdict::{
@@ -51,9 +54,12 @@ pub(crate) struct ValidateArgs {
 /// Arguments of `watch`.
 #[derive(Args)]
 pub(crate) struct WatchArgs {
-    /// The directory to which all nodes of the cluster record. The nodes and this command run on one machine.
+    /// The directory to which all nodes of the cluster record, on this machine. With `--from`, a directory for copies.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    /// Copy the recordings of the nodes on another machine from this address of `stream`: IP and port. Give one for each machine.
+    #[arg(long, value_name = "ADDR")]
+    from: Vec<SocketAddr>,
     /// Keep rate, lag and coverage in a file, in the text format of Prometheus.
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
@@ -63,6 +69,17 @@ pub(crate) struct WatchArgs {
     /// Also print the number of transitions of each kind.
     #[arg(long, short)]
     verbose: bool,
+}
+
+/// Arguments of `stream`.
+#[derive(Args)]
+pub(crate) struct StreamArgs {
+    /// The directory to which the nodes on this machine record. It is read only, and only its recordings are served.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The address to listen at: IP and port. Port 0 is any free port. Nothing is encrypted or authenticated.
+    #[arg(long, value_name = "ADDR")]
+    listen: SocketAddr,
 }
 
 /// Arguments of `show`.
@@ -146,16 +163,18 @@ fn summary(reports: &[Report]) -> String {
 /// Watches a running cluster until a step is not the model's, or until a signal.
 pub(crate) fn watch(args: &WatchArgs, interrupt: &Interrupt) -> Result<Printed, Unusable> {
     outputs::try_files([("--metrics", &args.metrics)]).map_err(|error| error.to_string())?;
+    let mut copies = copies(args)?;
     let mut watcher = Watcher::new(&args.directory);
     let (mut shown, mut frames_shown) = (Instant::now(), 0);
     let (mut frames, mut grown) = (0, Instant::now());
     let idle = args.idle_ms.map(Duration::from_millis);
     loop {
-        match watcher.look() {
+        let pulled = copies.as_mut().map_or(Ok(Pulled::All), Copies::pull);
+        match watcher.look_after(&pulled.map_err(|error| error.to_string())?) {
             Ok(()) => {}
             Err(Halt::Unreadable(error)) => return Err(error.to_string()),
             Err(Halt::Violated(violation)) => {
-                return Ok(alarm(args, watcher.into_validator(), violation));
+                return Ok(alarm(args, watcher.into_validator(), copies.as_ref(), violation));
             }
         }
         let validator = watcher.validator();
@@ -164,14 +183,17 @@ pub(crate) fn watch(args: &WatchArgs, interrupt: &Interrupt) -> Result<Printed, 
         }
         if shown.elapsed() >= PROGRESS {
             let rate = (frames - frames_shown) * 1000 / (shown.elapsed().as_millis() as u64).max(1);
-            progress(validator, rate);
-            write_metrics(args, validator, rate, false)?;
+            progress(validator, copies.as_ref(), rate);
+            write_metrics(args, validator, copies.as_ref(), rate, false)?;
             (shown, frames_shown) = (Instant::now(), frames);
         }
         let is_idle = idle.is_some_and(|idle| frames > 0 && grown.elapsed() >= idle);
         if interrupt.requested() || is_idle {
-            write_metrics(args, validator, 0, false)?;
-            let report = watcher.into_validator().report(None);
+            write_metrics(args, validator, copies.as_ref(), 0, false)?;
+            let mut validator = watcher.into_validator();
+            let doubts = copies.iter().flat_map(Copies::doubts);
+            doubts.for_each(|doubt| validator.doubt(doubt));
+            let report = validator.report(None);
             let code = report.verdict.exit_code();
             return Ok(Printed { text: laid_out(&report, args.verbose, terminal_width()), code });
         }
@@ -179,9 +201,41 @@ pub(crate) fn watch(args: &WatchArgs, interrupt: &Interrupt) -> Result<Printed, 
     }
 }
 
-fn alarm(args: &WatchArgs, validator: Validator, violation: Box<Violation>) -> Printed {
+/// Returns the copies of the streams that the arguments name, or none if they name no stream.
+fn copies(args: &WatchArgs) -> Result<Option<Copies>, Unusable> {
+    if let Some(address) = args.from.iter().duplicates().next() {
+        return Err(format!("--from {address} is given twice"));
+    }
+    if args.from.is_empty() {
+        return Ok(None);
+    }
+    let copies = Copies::open(&args.directory, &args.from, Limits::default());
+    copies.map(Some).map_err(|error| error.to_string())
+}
+
+/// Serves the recordings of a directory until a signal.
+pub(crate) fn stream(
+    args: &StreamArgs,
+    interrupt: &Interrupt,
+    print: impl Fn(&String) -> io::Result<()>,
+) -> Result<Printed, Unusable> {
+    let failed = |error| format!("--listen {}: {error}", args.listen);
+    let server = Server::bind(&args.directory, args.listen).map_err(failed)?;
+    let address = server.address().map_err(failed)?;
+    let line = format!("serves the recordings in {} at {address}", args.directory.display());
+    print(&line).map_err(|error| format!("standard output: {error}"))?;
+    server.serve(|| interrupt.requested());
+    Ok(Printed { text: String::new(), code: 0 })
+}
+
+fn alarm(
+    args: &WatchArgs,
+    validator: Validator,
+    copies: Option<&Copies>,
+    violation: Box<Violation>,
+) -> Printed {
     // The alarm is more important than the metrics.
-    let _ = write_metrics(args, &validator, 0, true);
+    let _ = write_metrics(args, &validator, copies, 0, true);
     let report = validator.report(Some(violation));
     let mut text = laid_out(&report, args.verbose, terminal_width());
     if let Some(violation) = &report.violation {
@@ -191,15 +245,22 @@ fn alarm(args: &WatchArgs, validator: Validator, violation: Box<Violation>) -> P
     Printed { text, code: 1 }
 }
 
-fn progress(validator: &Validator, rate: u64) {
+fn bytes_behind(validator: &Validator, copies: Option<&Copies>) -> u64 {
+    validator.bytes_behind() + copies.map_or(0, Copies::bytes_behind)
+}
+
+fn progress(validator: &Validator, copies: Option<&Copies>, rate: u64) {
     let coverage = &validator.shared().coverage;
-    let line = format!(
+    let mut line = format!(
         "{} frames, {rate}/s, {} bytes behind, {} of {} kinds of transitions",
         validator.frames(),
-        validator.bytes_behind(),
+        bytes_behind(validator, copies),
         coverage.exercised().count(),
         Kind::ALL.len()
     );
+    for (address, reason) in copies.iter().flat_map(|copies| copies.unreachable()) {
+        write!(line, "; {address} is not reached: {reason}").expect("a string has room");
+    }
     let mut err = io::stderr().lock();
     // If standard error is closed, the alarm and the exit code remain.
     let _ =
@@ -210,6 +271,7 @@ fn progress(validator: &Validator, rate: u64) {
 fn write_metrics(
     args: &WatchArgs,
     validator: &Validator,
+    copies: Option<&Copies>,
     rate: u64,
     violated: bool,
 ) -> Result<(), Unusable> {
@@ -227,12 +289,17 @@ fn write_metrics(
         validator.frames().to_string(),
     );
     gauge("paxos_watch_frames_per_second", "Frames in the last second.", rate.to_string());
-    let behind = validator.bytes_behind().to_string();
+    let behind = bytes_behind(validator, copies).to_string();
     gauge("paxos_watch_bytes_behind", "Recorded bytes that were not validated.", behind);
     let kinds = coverage.exercised().count().to_string();
     gauge("paxos_watch_kinds_exercised", "Kinds of transitions that were exercised.", kinds);
     let violated = u8::from(violated).to_string();
     gauge("paxos_watch_violated", "1 if a step was not the model's.", violated);
+    if let Some(copies) = copies {
+        let unreachable = copies.unreachable().count().to_string();
+        let help = "Addresses of streams that were not reached at the last try.";
+        gauge("paxos_watch_unreachable_addresses", help, unreachable);
+    }
     // A reader must not find half of the file.
     let new = path.with_added_extension("new");
     fs::write(&new, text)

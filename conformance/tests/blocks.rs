@@ -44,7 +44,7 @@ const MODEL: Owner = Commands(
 const MODEL_OUTPUTS: Owner = Outputs("model/paxos-model/tests/documents.rs");
 const CONFORMANCE: Owner = Commands(
     "conformance/tests/documents.rs",
-    &["cargo run --release --bin paxos-conformance -- ", "cargo verify"],
+    &["cargo run --release --bin paxos-conformance -- ", "paxos-conformance ", "cargo verify"],
 );
 const CLI: Owner = Commands(
     "impl/cli/tests/documents.rs",

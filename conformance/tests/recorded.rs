@@ -1,7 +1,8 @@
-//! The commands `validate`, `watch` and `show`, on recordings of a replica.
+//! The commands `validate`, `watch`, `stream` and `show`, on recordings of a replica.
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -182,4 +183,133 @@ fn a_watcher_ends_when_nothing_is_recorded() {
     assert_eq!(code, Some(0), "{text}");
     // A second recording of the same start is refused by the system, so that no recording is overwritten.
     assert!(FrameWriter::create(RecordingOptions::new(directory.path()), start).is_err());
+}
+
+/// A process that serves recordings. It ends when it is dropped.
+struct Streaming {
+    child: Child,
+    address: String,
+}
+
+impl Streaming {
+    fn new(directory: &str, listen: &str) -> Self {
+        let arguments = ["stream", directory, "--listen", listen];
+        let mut child = command(&arguments).stdout(Stdio::piped()).spawn().expect("it runs");
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+        out.read_line(&mut line).expect("it prints its address");
+        let address = line.trim().rsplit(' ').next().expect("an address").to_owned();
+        assert!(line.starts_with("serves the recordings in "), "{line}");
+        Self { child, address }
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        // It has ended if a test has stopped it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The stream of a machine ends and begins again while its recordings are watched.
+#[test]
+fn a_watcher_follows_streams() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let metrics = path("watch.prom");
+    let streams =
+        [Streaming::new(&path("one"), "127.0.0.1:0"), Streaming::new(&path("two"), "127.0.0.1:0")];
+    let [one, two] = streams;
+    let arguments = ["watch", &path("copies"), "--from", &one.address, "--from", &two.address];
+    let mut watcher = command(&[&arguments[..], &["--metrics", &metrics]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut shows = |part: &str| {
+        while !fs::read_to_string(&metrics).is_ok_and(|text| text.contains(part)) {
+            assert_eq!(watcher.try_wait().expect("it can be asked"), None, "it has ended");
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let mut alone = Alone::new(Path::new(&path("one")));
+    alone.step(Event::Timer(Timer::Campaign));
+    shows("frames_total 4\n");
+    shows("paxos_watch_unreachable_addresses 0\n");
+    let address = one.address.clone();
+    drop(one);
+    shows("paxos_watch_unreachable_addresses 1\n");
+    let invented = Departure::Message { to: frame::To::Peers, id: paxos_recording::MessageId(1) };
+    alone.recorder.push(&Body::Left(vec![invented]));
+    alone.recorder.flush().expect("there is room");
+    let _one = Streaming::new(&path("one"), &address);
+    let Output { status, stdout, stderr } = watcher.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    let (text, progress) = (text(stdout), text(stderr));
+    assert_eq!(status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("a node sends only the messages that its replica has produced"),
+        "{text}"
+    );
+    assert!(progress.contains(&format!("; {address} is not reached: ")), "{progress}");
+}
+
+#[test]
+fn bad_addresses_and_directories_are_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    Alone::new(&directory.path().join("own"));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let silent = listener.local_addr().expect("it listens").to_string();
+    let stream = Streaming::new(&path("own"), "127.0.0.1:0");
+    let address = &*stream.address;
+    let (own, copies, later) = (path("own"), path("copies"), path("later"));
+    let cases: [(&[&str], &str); 7] = [
+        (&["watch", &copies, "--from", "node-2"], "invalid socket address syntax"),
+        (&["watch", &copies, "--from", "10.0.0.1"], "invalid socket address syntax"),
+        (&["watch", &copies, "--from", "10.0.0.1:99999"], "invalid socket address syntax"),
+        (&["watch", &copies, "--from", address, "--from", address], "is given twice"),
+        (&["watch", &own, "--from", address], "has recordings that were not copied from streams"),
+        (&["stream", &own, "--listen", "here"], "invalid socket address syntax"),
+        (&["stream", &own, "--listen", address], "error: --listen "),
+    ];
+    for (arguments, expected) in cases {
+        let (code, _, error) = run(arguments);
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    // A pull notices a peer that sends something else.
+    let garbage = garbage_peer();
+    let (code, _, error) = run(&["watch", &later, "--from", &garbage]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("does not answer as `paxos-conformance stream` does"), "{error}");
+    // A peer that does not answer is no reason for an alarm, and the run does not hold.
+    let (code, text, _) =
+        run(&["watch", &later, "--from", address, "--from", &silent, "--idle-ms", "300"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains(&format!("{silent} was not reached: ")), "{text}");
+}
+
+/// Answers each connection as a server of HTTP does.
+fn garbage_peer() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it listens").to_string();
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            // The watcher closes the connection.
+            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    address
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_stream() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut stream = Streaming::new(&directory.path().display().to_string(), "127.0.0.1:0");
+    let kill = Command::new("kill").args(["-TERM", &stream.child.id().to_string()]).status();
+    assert!(kill.expect("there is a kill").success());
+    assert_eq!(stream.child.wait().expect("it ends").code(), Some(0));
 }

@@ -341,6 +341,63 @@ fn a_fault_that_needs_the_last_round() {
     );
 }
 
+/// Bug 51 of the catalogue, "counters wrap": a number of 64 bits is read as one of 32 bits.
+#[test]
+fn bug_51_a_count_is_read_as_a_narrower_type() {
+    let shown = found(
+        "one slot of three nodes",
+        Faulty(|replica, mut event, output| {
+            if let Event::Message { message: Message::Confirm { round, .. }, .. } = &mut event {
+                *round = u64::from(*round as u32);
+            }
+            replica.step(event, output);
+        }),
+    );
+    assert_eq!(shown.differs, "messages", "{shown}");
+}
+
+/// Bug 51 of the catalogue, "counters wrap": the next round after the last one is the first.
+#[test]
+fn bug_51_the_highest_ballot_becomes_the_lowest() {
+    let shown = found(
+        "random logs of eight slots, nine nodes",
+        Faulty(|replica, event, output| {
+            let campaigns = event == Event::Timer(Timer::Campaign);
+            let promised = replica.parts().acceptor.promised;
+            let me = replica.parts().config.id;
+            replica.step(event, output);
+            if campaigns && promised.is_some_and(|ballot| ballot.round.get() == u64::MAX) {
+                let ballot = paxos::Ballot::new(1, me).expect("not zero");
+                output
+                    .messages
+                    .push(Envelope { to: To::Peers, message: Message::Prepare { ballot } });
+            }
+        }),
+    );
+    assert_eq!(shown.differs, "messages", "{shown}");
+}
+
+/// Bug 51 of the catalogue, "counters wrap": the end of a run of slots is the first slot and their number, which wraps. The run
+/// then seems to be empty.
+#[test]
+fn bug_51_the_end_of_a_run_wraps() {
+    let shown = found(
+        "random logs of eight slots, nine nodes",
+        Faulty(|replica, event, output| {
+            let wraps = match &event {
+                Event::Message { message: Message::Chosen { first, count, .. }, .. } => {
+                    first.0.wrapping_add(*count) < first.0
+                }
+                _ => false,
+            };
+            if !wraps {
+                replica.step(event, output);
+            }
+        }),
+    );
+    assert!(shown.input.contains("Chosen"), "{shown}");
+}
+
 /// The counterexample has no part that it does not need.
 #[test]
 fn a_counterexample_is_small() {

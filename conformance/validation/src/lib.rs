@@ -27,6 +27,7 @@
 //! - [`claims`]: the claims about a run.
 //! - [`node`]: one node: its starts, steps, disk, departures, applied values, reads and snapshots.
 //! - [`order`]: all nodes, in an order in which messages are sent before they arrive. [`watcher`]: while they run.
+//!   [`stream`]: the recordings of other machines.
 //! - [`coverage`] and [`report`]: the kinds of transitions that a run has exercised; the verdict, for people and machines.
 //!   [`excerpt`]: the part of a run that leads to a violation. [`itf`]: a run as a trace for other tools.
 //!
@@ -45,4 +46,5 @@ pub mod order;
 pub mod replica;
 pub mod report;
 pub mod said;
+pub mod stream;
 pub mod watcher;

@@ -6,7 +6,7 @@
 //! be sent, and the verdict is inconclusive at best.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
 };
 
@@ -23,6 +23,7 @@ use crate::{
     excerpt::{self, Excerpt, Recent},
     node::{Node, Shared, Wait},
     report::{Report, Violation},
+    stream::Pulled,
 };
 
 /// The number of frames that are remembered for the excerpt of a violation.
@@ -40,15 +41,19 @@ pub struct Validator {
     frames: u64,
     /// The place of the lane whose frames are taken, and the number of frames that were taken from it in turn.
     turn: (usize, usize),
+    /// The nodes of which a message was assumed to be sent. `None` is a snapshot of any node.
+    assumed: BTreeSet<Option<NodeId>>,
+    /// Reasons beside those of the lanes for which the recordings do not show the whole run.
+    doubts: Vec<String>,
 }
 
 /// The recordings of one node.
 #[derive(Debug)]
 struct Lane {
     node: Node,
-    /// The last start that was found.
-    found: Option<StartId>,
-    /// The recordings that are not begun, oldest first.
+    /// The starts that were found.
+    found: BTreeSet<StartId>,
+    /// The recordings that are not begun, in the order in which they were found.
     later: VecDeque<StartId>,
     reading: Option<StartRecording>,
     /// The next frame.
@@ -90,6 +95,8 @@ impl Validator {
             recent: VecDeque::new(),
             frames: 0,
             turn: (0, 0),
+            assumed: BTreeSet::new(),
+            doubts: Vec::new(),
         }
     }
 
@@ -125,15 +132,15 @@ impl Validator {
         for start in starts(&self.directory)? {
             let lane = self.lanes.entry(start.node).or_insert_with(|| Lane {
                 node: Node::new(start.node),
-                found: None,
+                found: BTreeSet::new(),
                 later: VecDeque::new(),
                 reading: None,
                 head: None,
                 at_end: false,
                 doubts: Vec::new(),
             });
-            if lane.found < Some(start) {
-                lane.found = Some(start);
+            // A start that is found late may have a lower number, as that of a restored copy.
+            if lane.found.insert(start) {
                 lane.later.push_back(start);
             }
         }
@@ -277,24 +284,31 @@ impl Validator {
             while self.next_frame()? {
                 taken(self);
             }
-            if !self.assume_one()? {
-                return self.stuck().map_or(Ok(()), Err);
+            if !self.assume_one(&Pulled::All)? {
+                let waits = self.waits();
+                return self.stuck(&Pulled::All, &waits).map_or(Ok(()), Err);
             }
         }
     }
 
     /// Assumes that a message was sent for which a node waits, if the recording of the sender is not complete. Returns false if
-    /// there is no such message.
+    /// there is no such message. `pulled` names the nodes whose recordings have everything that was recorded before the wait.
     ///
     /// # Errors
     /// The message contradicts a claim.
-    pub fn assume_one(&mut self) -> Result<bool, Box<Violation>> {
-        let Some(id) = self.assumable() else { return Ok(false) };
+    pub fn assume_one(&mut self, pulled: &Pulled) -> Result<bool, Box<Violation>> {
+        let Some((id, sender)) = self.assumable(pulled) else { return Ok(false) };
         let lane = &self.lanes[&id];
         let head = lane.head.as_ref().expect("it waits");
         let assumed = lane.node.assume(&head.body, &mut self.shared);
+        self.assumed.insert(sender);
         assumed.map_err(|contradiction| self.violation(id, contradiction))?;
         Ok(true)
+    }
+
+    /// Adds a reason for which the recordings do not show the whole run.
+    pub fn doubt(&mut self, reason: String) {
+        self.doubts.push(reason);
     }
 
     /// The frame of each node that waits.
@@ -305,15 +319,20 @@ impl Validator {
         })
     }
 
-    /// Returns a node that waits for a message of a node whose recordings are not complete.
-    fn assumable(&self) -> Option<NodeId> {
-        let doubtful =
-            |id: &NodeId| self.lanes.get(id).is_none_or(|lane| !lane.doubts().is_empty());
-        let any = self.shared.members.iter().any(doubtful);
-        let mut waiting = self.waiting();
-        waiting
-            .find(|(_, _, wait)| wait.sender().map_or(any, |sender| doubtful(&sender)))
-            .map(|(id, _, _)| id)
+    /// Returns true if a recording of a node is missing, or has a gap.
+    fn is_doubtful(&self, id: NodeId) -> bool {
+        self.lanes.get(&id).is_none_or(|lane| !lane.doubts().is_empty())
+    }
+
+    /// Returns a node that waits for a message of a node whose recordings are not complete, and that node.
+    fn assumable(&self, pulled: &Pulled) -> Option<(NodeId, Option<NodeId>)> {
+        let any = || self.shared.members.iter().any(|id| self.is_doubtful(*id));
+        let assumable = |wait: &Wait| {
+            let of = |sender| pulled.has(sender) && self.is_doubtful(sender);
+            wait.sender().map_or_else(|| *pulled == Pulled::All && any(), of)
+        };
+        let (id, _, wait) = self.waiting().find(|(_, _, wait)| assumable(wait))?;
+        Some((id, wait.sender()))
     }
 
     /// Returns the nodes that wait, and the numbers of the frames that wait.
@@ -321,12 +340,46 @@ impl Validator {
         self.waiting().map(|(id, frame, _)| (id, frame.number)).collect()
     }
 
-    /// Returns the violation if nodes wait for messages that do not come.
+    /// Returns the nodes that wait, and whose wait no further recording of a node that was not pulled can end.
+    ///
+    /// A node may wait for a node that waits itself. If the latter waits for a node that was not pulled, both may go on.
+    fn hopeless(&self, pulled: &Pulled) -> BTreeSet<NodeId> {
+        let waiting: BTreeMap<_, _> =
+            self.waiting().map(|(id, _, wait)| (id, wait.sender())).collect();
+        let mut hopeless: BTreeSet<_> = waiting.keys().copied().collect();
+        loop {
+            let before = hopeless.len();
+            let kept = hopeless.iter().copied().filter(|id| match waiting[id] {
+                Some(sender) => {
+                    let may_go_on = waiting.contains_key(&sender) && !hopeless.contains(&sender);
+                    pulled.has(sender) && !may_go_on
+                }
+                // Each node may take the snapshot.
+                None => *pulled == Pulled::All,
+            });
+            hopeless = kept.collect();
+            if hopeless.len() == before {
+                return hopeless;
+            }
+        }
+    }
+
+    /// Returns true if one of these waits cannot end.
+    pub fn is_stuck(&self, pulled: &Pulled, waits: &[(NodeId, u64)]) -> bool {
+        let hopeless = self.hopeless(pulled);
+        self.waits().iter().any(|wait| waits.contains(wait) && hopeless.contains(&wait.0))
+    }
+
+    /// Returns the violation if one of these waits cannot end: a node waits for a message that does not come.
     ///
     /// The nodes that wait may wait for each other. Then the first node in the cycle is at fault as much as any other.
-    pub fn stuck(&self) -> Option<Box<Violation>> {
-        let waiting: BTreeMap<_, _> =
-            self.waiting().map(|(id, frame, wait)| (id, (frame, wait))).collect();
+    pub fn stuck(&self, pulled: &Pulled, waits: &[(NodeId, u64)]) -> Option<Box<Violation>> {
+        let hopeless = self.hopeless(pulled);
+        let waiting: BTreeMap<_, _> = self
+            .waiting()
+            .filter(|(id, frame, _)| hopeless.contains(id) && waits.contains(&(*id, frame.number)))
+            .map(|(id, frame, wait)| (id, (frame, wait)))
+            .collect();
         let is_last = |(id, (_, wait)): &(&NodeId, &(&Frame, Wait))| {
             wait.sender().is_none_or(|sender| sender == **id || !waiting.contains_key(&sender))
         };
@@ -352,6 +405,20 @@ impl Validator {
                 doubts.push(format!("node {id} has no recording"));
             }
         }
+        // A gap that was filled later does not undo what was assumed before.
+        for sender in &self.assumed {
+            match sender {
+                Some(id) if !self.is_doubtful(*id) => doubts.push(format!(
+                    "a message of node {id} was taken as sent before its recording was there"
+                )),
+                None if doubts.is_empty() => doubts.push(
+                    "a snapshot was taken as that of another node before its recording was there"
+                        .to_owned(),
+                ),
+                _ => {}
+            }
+        }
+        doubts.extend(self.doubts.iter().cloned());
         doubts
     }
 

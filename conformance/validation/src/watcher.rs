@@ -4,11 +4,16 @@ use std::path::Path;
 
 use paxos::NodeId;
 
-use crate::order::{Halt, Validator};
+use crate::{
+    order::{Halt, Validator},
+    stream::Pulled,
+};
 
 /// Looks at the recordings of a running cluster again and again.
 ///
-/// A message that arrives is in the recording of its sender already. So a message that two looks miss was not sent.
+/// A message that arrives is in the recording of its sender already. So a message that two looks miss was not sent: the second
+/// look begins after the frame of the arrival was read. If the second look did not have everything that the sender had recorded
+/// by then, the frame waits for another look.
 #[derive(Debug)]
 pub struct Watcher {
     validator: Validator,
@@ -37,20 +42,28 @@ impl Watcher {
     /// # Errors
     /// A frame contradicts a claim, or the directory cannot be read.
     pub fn look(&mut self) -> Result<(), Halt> {
+        self.look_after(&Pulled::All)
+    }
+
+    /// Takes the frames that were recorded or copied since the last look. `pulled` is the result of a pull that began after the
+    /// last look.
+    ///
+    /// # Errors
+    /// A frame contradicts a claim, or the directory cannot be read.
+    pub fn look_after(&mut self, pulled: &Pulled) -> Result<(), Halt> {
         loop {
             self.validator.advance()?;
-            let waits = self.validator.waits();
-            if !waits.iter().any(|wait| self.waited.contains(wait)) {
-                self.waited = waits;
-                return Ok(());
+            if !self.validator.is_stuck(pulled, &self.waited) {
+                break;
             }
-            if !self.validator.assume_one()? {
-                match self.validator.stuck() {
+            if !self.validator.assume_one(pulled)? {
+                match self.validator.stuck(pulled, &self.waited) {
                     Some(violation) => return Err(Halt::Violated(violation)),
-                    None => self.waited = waits,
+                    None => break,
                 }
-                return Ok(());
             }
         }
+        self.waited = self.validator.waits();
+        Ok(())
     }
 }

@@ -30,6 +30,8 @@ pub enum Fault {
     ForgetsClients,
     /// The answers of two commands of one session go to each other's clients.
     MixesAnswers,
+    /// A command at which the state machine panics stops the process, in place of the machine alone.
+    StopsAtPanic,
     /// The node runs reads before it has applied the slots that they must see.
     ReadsTooEarly,
 }

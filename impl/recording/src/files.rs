@@ -53,7 +53,7 @@ impl fmt::Display for StartId {
 }
 
 /// The name of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileName {
     /// The start that the file belongs to.
     pub start: StartId,
@@ -98,7 +98,7 @@ impl FileName {
     }
 
     /// Returns the path of the file in a directory, once its node has given it up.
-    pub(crate) fn given_up_within(&self, directory: &Path) -> PathBuf {
+    pub fn given_up_within(&self, directory: &Path) -> PathBuf {
         self.within(directory).with_added_extension(GIVEN_UP)
     }
 }

@@ -1,4 +1,6 @@
-//! Recordings of simulated storms, which tests change.
+//! Recordings of simulated storms, which tests change or copy.
+
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// Adds up the commands, and answers each with the sum.
 #[derive(Clone, Default, Serialize, Deserialize)]
-struct Sum(u64);
+pub(crate) struct Sum(u64);
 
 impl TypedMachine for Sum {
     type Command = u64;

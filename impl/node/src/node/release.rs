@@ -1,6 +1,6 @@
 //! The output of a node: messages, applied values, answers, snapshots.
 
-use std::io;
+use std::{io, panic::resume_unwind};
 
 use super::{Node, Transport};
 use crate::{
@@ -93,6 +93,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                     self.counts.applied += 1;
                 }
                 Outcome::Panicked(panic) => {
+                    if self.fault == Some(Fault::StopsAtPanic) {
+                        resume_unwind(panic);
+                    }
                     self.event_log.log_panic(slot, &*panic);
                     let error = ProposeError::Halted { slot, may_be_applied: true };
                     self.proposals.pending.end(&error);

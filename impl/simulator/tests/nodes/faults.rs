@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -136,36 +136,90 @@ fn a_read_that_panics_is_seen() {
     assert!(seen.contains("a read has panicked"), "{seen}");
 }
 
+/// Stops at one command.
+struct Fragile {
+    ledger: Ledger,
+    /// The number of machines that were made before.
+    start: usize,
+    /// The last machine that has stopped.
+    stopped: Arc<AtomicUsize>,
+}
+
+impl StateMachine for Fragile {
+    type Answer = Bytes;
+
+    fn apply(&mut self, bytes: &[u8]) -> Bytes {
+        if bytes == command(7) {
+            self.stopped.store(self.start, Ordering::Relaxed);
+            panic!("{FRAGILE}, {}", bytes.len());
+        }
+        self.ledger.apply(bytes)
+    }
+
+    fn snapshot(&self) -> Frozen {
+        self.ledger.snapshot()
+    }
+
+    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
+        self.ledger.restore(snapshot)
+    }
+}
+
+const FRAGILE: &str = "this command is too much for the machine";
+
+/// Proposes ten commands. The machines of all nodes stop at one of them. Also returns the last machine that has stopped.
+fn fragile(fault: Option<Fault>) -> (Simulation<Fragile>, Arc<AtomicUsize>) {
+    let (starts, stopped) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let kept = Arc::clone(&stopped);
+    let machine = move || {
+        let (ledger, stopped) = (Ledger::default(), Arc::clone(&kept));
+        Fragile { ledger, start: starts.fetch_add(1, Ordering::Relaxed), stopped }
+    };
+    let options = fault.into_iter().fold(options(), OptionsBuilder::fault).build();
+    let options = options.expect("a node can work with them");
+    let mut simulation = Simulation::with_options(1, 3, options, machine);
+    simulation.run(Duration::from_secs(1));
+    for number in 0..10 {
+        simulation.propose(NodeId(1), command(number));
+    }
+    (simulation, stopped)
+}
+
 /// A command at which the machine panics halts the machine on each node.
 #[test]
 fn a_machine_that_panics_keeps_the_cluster_from_settling() {
-    #[derive(Default)]
-    struct Fragile(Ledger);
+    let seen = violation(|| fragile(None).0.settle());
+    assert!(seen.contains("does not answer a read"), "{seen}");
+}
 
-    impl StateMachine for Fragile {
-        type Answer = Bytes;
+/// Bug 49 of the catalogue, "applies what stops the process". The simulation ends with the process of any node. The entry stops
+/// every node, again after each restart. Without the bug all nodes stay up.
+#[test]
+fn an_entry_that_stops_each_node_again_is_seen() {
+    let (mut simulation, _) = fragile(None);
+    for node in simulation.up() {
+        simulation.run(Duration::from_secs(2));
+        simulation.crash(node);
+        simulation.start(node);
+    }
+    simulation.run(Duration::from_secs(2));
+    assert_eq!(simulation.up().len(), 3);
 
-        fn apply(&mut self, bytes: &[u8]) -> Bytes {
-            assert_ne!(bytes, command(7), "this command is too much for the machine");
-            self.0.apply(bytes)
-        }
-
-        fn snapshot(&self) -> Frozen {
-            self.0.snapshot()
-        }
-
-        fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
-            self.0.restore(snapshot)
+    let (mut simulation, stopped) = fragile(Some(Fault::StopsAtPanic));
+    // The nodes of the machines, and the number of times that each node has stopped.
+    let (mut machines, mut stops) = (simulation.up(), [0; 3]);
+    let mut down = None;
+    while stops.iter().any(|count| *count < 2) {
+        let seen = violation(|| simulation.run(Duration::from_secs(5)));
+        assert!(seen.starts_with(FRAGILE), "{seen}");
+        let node = machines[stopped.load(Ordering::Relaxed)];
+        stops[node.0 as usize - 1] += 1;
+        assert!(stops.iter().sum::<u32>() < 100, "{stops:?}");
+        simulation.crash(node);
+        // Two nodes are up, which choose the entry again.
+        if let Some(before) = down.replace(node) {
+            machines.push(before);
+            simulation.start(before);
         }
     }
-
-    let seen = violation(|| {
-        let mut simulation = Simulation::new(1, 3, Fragile::default);
-        simulation.run(Duration::from_secs(1));
-        for number in 0..10 {
-            simulation.propose(NodeId(1), command(number));
-        }
-        simulation.settle();
-    });
-    assert!(seen.contains("does not answer a read"), "{seen}");
 }

@@ -218,8 +218,8 @@ pub const BEYOND: &[Beyond] = &[
             "Every replica stops at this entry, and again after each restart.",
         ],
         unseen: "the proof, the model and the lockstep have no state machine and no clients",
-        seen_by: "the test that tries to pass the bound of each command",
-        test: "impl/kv/tests/kv/bounds.rs",
+        seen_by: "the simulation of nodes with their stores and state machines",
+        test: "impl/simulator/tests/nodes/faults.rs",
     },
     Beyond {
         number: 50,
@@ -240,8 +240,8 @@ pub const BEYOND: &[Beyond] = &[
             "A ballot that should be the highest becomes the lowest.",
         ],
         unseen: "the ballots of the proof and of the model have no limit that they could reach",
-        seen_by: "the test of a member that sends absurd numbers",
-        test: "impl/cli/tests/processes/forged.rs",
+        seen_by: "the check of every step from any state, which has numbers at the limits of their types",
+        test: "conformance/steps/tests/faults.rs",
     },
 ];
 
