@@ -1,0 +1,51 @@
+//! The small spaces of the lockstep hold.
+//!
+//! The spaces come in the order of their size, and the test stops at the first divergence. So a fault of the replica is found
+//! soon, unless only a large space shows it. `cargo mutants` can ask this test (docs/checking.md, "Mutants of the replica").
+//!
+//! The environment variable `PAXOS_LOCKSTEP_TRANSITIONS` sets the most transitions of a space. `cargo verify` checks all.
+
+use std::env;
+
+use paxos_conformance::{lockstep::Lockstep, spaces::Table};
+use state_explorer::{Options, explore};
+use verdict::Verdict;
+
+/// The most transitions of a space, if the environment does not say otherwise.
+const FEW: usize = 150_000;
+
+/// The most memory of this test. A faulty replica may take more and more, and must not stop the machine.
+#[cfg(unix)]
+fn limit_memory() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::As);
+    let most = current.unwrap_or(u64::MAX).min(6 << 30);
+    setrlimit(Resource::As, Rlimit { current: Some(most), maximum }).expect("a lower limit");
+}
+
+#[test]
+fn the_small_spaces_hold() {
+    #[cfg(unix)]
+    limit_memory();
+    let most = match env::var("PAXOS_LOCKSTEP_TRANSITIONS") {
+        Ok(most) => most.parse().expect("PAXOS_LOCKSTEP_TRANSITIONS is a number"),
+        Err(env::VarError::NotPresent) => FEW,
+        Err(error) => panic!("PAXOS_LOCKSTEP_TRANSITIONS: {error}"),
+    };
+    let mut spaces = Table::quick().spaces;
+    spaces.retain(|space| space.transitions <= most);
+    spaces.sort_by_key(|space| space.transitions);
+    assert!(!spaces.is_empty(), "no space has at most {most} transitions");
+    for space in spaces {
+        let lockstep = Lockstep::new(space.bounds).expect("the bounds are in range");
+        let report = explore(&lockstep, &Options::default());
+        assert_eq!(report.verdict, Verdict::Holds, "{}:\n{report}", space.bounds.title("lockstep"));
+        let counted = (report.states, report.transitions);
+        assert_eq!(
+            counted,
+            (space.states, space.transitions),
+            "{}",
+            space.bounds.title("lockstep")
+        );
+    }
+}
