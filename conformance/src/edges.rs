@@ -133,7 +133,8 @@ impl Edges<'_> {
         self.taken(peer, Self::accept(ballot, limit - 2, 2))?;
         self.ignored(peer, Self::accept(ballot, limit, 1))?;
         self.ignored(peer, Self::accept(ballot, limit - 1, 2))?;
-        let learned = |first| Message::Learned { first: Slot(first), values: [value()].into() };
+        let learned =
+            |first| Message::Learned { first: Slot(first), values: [value()].into(), more: false };
         self.taken(peer, learned(limit - 1))?;
         self.ignored(peer, learned(limit))
     }
@@ -162,7 +163,7 @@ impl Edges<'_> {
         self.comparator.expect("answer to a far report", output.messages == expected, &output)
     }
 
-    /// A full batch of chosen values makes the receiver ask for the next batch.
+    /// A batch of chosen values makes the receiver ask for more if the sender has more.
     fn batches(&self) -> Checked {
         let parts = self.tested.replica().parts();
         let Some(&peer) = self.peers.first() else { return Ok(()) };
@@ -170,13 +171,14 @@ impl Edges<'_> {
         let known = (first.0..parts.learner.below.0).map(Slot);
         let known: Vec<_> = known.filter_map(|slot| parts.learner.value(slot).cloned()).collect();
         for count in (1..=known.len()).take(limits::BATCH_SLOTS_MAX as usize) {
-            let values = known[..count].into();
-            let message = Message::Learned { first, values };
-            let event = Event::Message { from: peer, message };
-            let output = self.comparator.unmoved(self.tested, event)?;
-            let full = count as u64 == limits::BATCH_SLOTS_MAX;
-            let asks = !output.messages.is_empty();
-            self.comparator.expect("request for the next batch", asks == full, &output)?;
+            for more in [false, true] {
+                let values = known[..count].into();
+                let message = Message::Learned { first, values, more };
+                let event = Event::Message { from: peer, message };
+                let output = self.comparator.unmoved(self.tested, event)?;
+                let asks = !output.messages.is_empty();
+                self.comparator.expect("request for the next batch", asks == more, &output)?;
+            }
         }
         Ok(())
     }
@@ -286,7 +288,9 @@ impl Edges<'_> {
             }
             let known = (first..).map_while(|slot| learner.value(Slot(slot)).cloned());
             let values: Vec<_> = known.take(limits::BATCH_SLOTS_MAX as usize).collect();
-            let message = Message::Learned { first: Slot(first), values: values.clone().into() };
+            let more = learner.value(Slot(first + values.len() as u64)).is_some();
+            let batch = values.clone().into();
+            let message = Message::Learned { first: Slot(first), values: batch, more };
             let answer = Envelope { to: To::Node(peer), message };
             let answer = (!values.is_empty()).then_some(answer);
             let told = output.messages.iter().eq(answer.iter());

@@ -169,7 +169,7 @@ impl Projection {
             }
             Input::Chosen { slot, value } => {
                 let values = [self.real_value(value)].into();
-                (other, RealMessage::Learned { first: real_slot(slot), values })
+                (other, RealMessage::Learned { first: real_slot(slot), values, more: false })
             }
             Input::Snapshot { below } => {
                 return Event::Snapshot { below: real_slot(below) };

@@ -581,7 +581,7 @@ fn rebuilt(replica: &Replica, votes: Vec<(Slot, Vote)>, promised: Option<Ballot>
         return built;
     };
     for (first, value) in parts.learner.values() {
-        let message = Message::Learned { first, values: [value.clone()].into() };
+        let message = Message::Learned { first, values: [value.clone()].into(), more: false };
         built.step(Event::Message { from, message }, &mut Output::default());
     }
     built

@@ -435,7 +435,9 @@ fn second_value(state: &State, event: &Event, expected: &Expected) -> Option<Slo
     let State { live, .. } = state;
     let other = |slot: Slot, value: &Value| live.chosen.at(slot).is_some_and(|it| it != *value);
     match message {
-        Message::Learned { first, values } if !expected.kinds.contains(&Kind::LearnedTooFar) => {
+        Message::Learned { first, values, .. }
+            if !expected.kinds.contains(&Kind::LearnedTooFar) =>
+        {
             let mut learned = (first.0..).map(Slot).zip(values.iter());
             let second = learned.find(|(slot, value)| other(*slot, &values::model(value)));
             second.map(|(slot, _)| slot)

@@ -235,7 +235,7 @@ impl<C: Choices> Letter<'_, C> {
             Of::Confirmed => Message::Confirmed { ballot: current, round: 1 },
             Of::Heartbeat => Message::Heartbeat { ballot, chosen_below: first.plus(1) },
             Of::Learn => Message::Learn { from: first },
-            Of::Learned => Message::Learned { first, values: [value].into() },
+            Of::Learned => Message::Learned { first, values: [value].into(), more: true },
             Of::Trimmed => Message::Trimmed { below: first.plus(1) },
         })
     }
@@ -443,6 +443,7 @@ impl<C: Choices> Letter<'_, C> {
             })
             .collect();
         let values = values.iter().map(values::real).collect();
-        Message::Learned { first: real_slot(first), values }
+        let more = self.choices.flip();
+        Message::Learned { first: real_slot(first), values, more }
     }
 }

@@ -230,7 +230,7 @@ impl Generator for Lemma {
                 let (first, count) = range(choices);
                 let values =
                     (first.0..first.0 + count).map(|slot| values::real(&value_of(Slot(slot))));
-                message(from, Message::Learned { first, values: values.collect() })
+                message(from, Message::Learned { first, values: values.collect(), more: true })
             }
             Self::Hears => {
                 let (first, count) = range(choices);

@@ -91,7 +91,7 @@ pub(crate) fn in_runs(config: &Config, event: &Event, output: &Output) -> Checke
         Message::Accept { first, values, .. } => {
             Some((*first, values.len() as u64, if proposes { u64::MAX } else { batch }))
         }
-        Message::Learned { first, values } => Some((*first, values.len() as u64, batch)),
+        Message::Learned { first, values, .. } => Some((*first, values.len() as u64, batch)),
         Message::Accepted { first, count, .. } | Message::Chosen { first, count, .. } => {
             Some((*first, *count, u64::MAX))
         }

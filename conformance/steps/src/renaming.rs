@@ -168,8 +168,8 @@ impl Renaming {
             Message::Heartbeat { ballot, chosen_below } => {
                 Message::Heartbeat { ballot: self.ballot(ballot), chosen_below }
             }
-            Message::Learned { first, values: batch } => {
-                Message::Learned { first, values: values(&batch) }
+            Message::Learned { first, values: batch, more } => {
+                Message::Learned { first, values: values(&batch), more }
             }
             message @ (Message::Learn { .. } | Message::Trimmed { .. }) => message,
         }

@@ -260,7 +260,7 @@ fn a_fault_that_goes_on_without_agreement() {
         Faulty(|replica, event, output| {
             let known = replica.parts().learner;
             let second = match &event {
-                Event::Message { from, message: Message::Learned { first, values } } => {
+                Event::Message { from, message: Message::Learned { first, values, .. } } => {
                     from.0 != 99
                         && first.0 < u64::MAX
                         && (first.0..).map(Slot).zip(values.iter()).any(|(slot, value)| {

@@ -234,7 +234,7 @@ fn contradicted(
             };
             ("one-value-per-ballot", reports.iter().any(clashes))
         }
-        Message::Learned { first, values: batch } => {
+        Message::Learned { first, values: batch, .. } => {
             let mut learned = slots(*first, *batch);
             ("agreement", learned.any(|(at, value)| other(replica.chosen(at), at, value)))
         }
@@ -405,7 +405,7 @@ mod tests {
             ],
             &[
                 (1, None, Message::Accept { ballot: own, first: FIRST, values: EMPTY }),
-                (1, None, Message::Learned { first: FIRST, values: EMPTY }),
+                (1, None, Message::Learned { first: FIRST, values: EMPTY, more: false }),
                 (2, Some(ME), Message::Accepted { ballot: own, first: FIRST, count: 0 }),
                 (1, None, Message::Chosen { ballot: own, first: FIRST, count: 0 }),
             ],
@@ -456,7 +456,7 @@ mod tests {
         };
         let own = ballot(2, 1);
         let accept = |values| Message::Accept { ballot: own, first: FIRST, values };
-        let learned = |values| Message::Learned { first: FIRST, values };
+        let learned = |values| Message::Learned { first: FIRST, values, more: false };
         let accepted = |count| Message::Accepted { ballot: own, first: FIRST, count };
         let promise = |ballot, value| Message::Promise {
             ballot,
@@ -479,7 +479,11 @@ mod tests {
                 accepted(u64::MAX),
                 Fit::AnswersNothing("it has proposed nothing in that slot"),
             ),
-            (leads(), Message::Learned { first: paxos::Slot(u64::MAX), values: NOOP }, Fit::Fits),
+            (
+                leads(),
+                Message::Learned { first: paxos::Slot(u64::MAX), values: NOOP, more: false },
+                Fit::Fits,
+            ),
             (leads(), confirmed(1), Fit::AnswersNothing("it has not begun that round")),
             (campaigns(), accepted(1), Fit::AnswersNothing("it does not lead yet")),
             (

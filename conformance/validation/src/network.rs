@@ -97,7 +97,7 @@ fn ranged(message: &Message<u64>, to: Option<NodeId>) -> Option<(Group, Range<u6
             all(Ranged::Heartbeat, ballot, one(chosen_below.0))
         }
         Message::Learn { from } => ((Ranged::Learn, None, to), one(from.0)),
-        Message::Learned { first, values } => ((Ranged::Learned, None, to), run(first, values)),
+        Message::Learned { first, values, .. } => ((Ranged::Learned, None, to), run(first, values)),
         Message::Trimmed { below } => ((Ranged::Trimmed, None, to), one(below.0)),
         Message::Prepare { .. } | Message::Promise { .. } | Message::Nack { .. } => return None,
     })

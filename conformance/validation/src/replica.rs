@@ -369,14 +369,14 @@ impl Turn<'_> {
                 self.heartbeat(from, said::ballot(*ballot), said::slot(*chosen_below));
             }
             Message::Learn { from: first } => self.learn(from, said::slot(*first)),
-            Message::Learned { first, values: batch } => {
+            Message::Learned { first, values: batch, more } => {
                 let batch = step.batch(*batch);
                 if self.is_too_far(*first, batch.len()) {
                     return self.cover(Kind::LearnedTooFar);
                 }
                 let slots = (first.0..).map(Slot).zip(batch.iter());
                 let known = slots.map(|(at, value)| (at, values.value(at, value)));
-                self.learned(from, known.collect());
+                self.learned(from, known.collect(), *more);
             }
             Message::Trimmed { below } => {
                 let wanted = said::slot(*below) > self.replica.known_below;
@@ -494,13 +494,12 @@ impl Turn<'_> {
         self.cover(Kind::Chosen);
     }
 
-    fn learned(&mut self, from: NodeId, values: Vec<(Slot, Value)>) {
-        let count = values.len() as u64;
+    fn learned(&mut self, from: NodeId, values: Vec<(Slot, Value)>, more: bool) {
         for (slot, value) in values.into_iter().rev() {
             self.input(Input::Chosen { slot, value });
         }
         self.advance();
-        if count >= self.replica.limits.batch_slots_max {
+        if more {
             let known_below = self.replica.known_below;
             self.say(from, Said::Learn(known_below));
         }
@@ -542,6 +541,9 @@ impl Turn<'_> {
         for slot in (first.0..last).map(Slot) {
             let Some(value) = self.replica.live.chosen.at(slot) else { break };
             self.say(from, Said::Learned(slot, value));
+            if slot.0 + 1 == last && self.replica.live.chosen.at(Slot(last)).is_some() {
+                self.say(from, Said::More(Slot(last)));
+            }
         }
         self.cover(Kind::LearnAnswers);
     }

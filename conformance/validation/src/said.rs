@@ -74,6 +74,8 @@ pub enum Said {
     Learn(Slot),
     /// A chosen value.
     Learned(Slot, Value),
+    /// The sender of chosen values knows that of this slot as well, which is the next one.
+    More(Slot),
     /// The slots below this one are trimmed.
     Trimmed(Slot),
 }
@@ -104,7 +106,8 @@ impl Said {
             Self::Heartbeat(ballot, below) => (8, Some(*ballot), below.0),
             Self::Learn(from) => (9, None, from.0),
             Self::Learned(slot, _) => (10, None, slot.0),
-            Self::Trimmed(below) => (11, None, below.0),
+            Self::More(slot) => (11, None, slot.0),
+            Self::Trimmed(below) => (12, None, below.0),
         }
     }
 
@@ -189,10 +192,13 @@ pub fn parts<'a, B>(
             say(Said::Heartbeat(ballot(*b), slot(*chosen_below)));
         }
         Message::Learn { from } => say(Said::Learn(slot(*from))),
-        Message::Learned { first, values: them } => {
+        Message::Learned { first, values: them, more } => {
             let them = batch(them);
             for (at, value) in slots(*first, them.len() as u64).zip(them) {
                 say(Said::Learned(at, values.value(at, value)));
+            }
+            if *more {
+                say(Said::More(slot(first.plus(them.len() as u64))));
             }
         }
         Message::Trimmed { below } => say(Said::Trimmed(slot(*below))),

@@ -123,6 +123,7 @@
 #[doc = include_str!("../../../docs/embedding.md")]
 mod embedding {}
 
+mod catching_up;
 mod client_handle;
 mod elections;
 mod error;

@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 /// The version of the format that is written, and the only one that is read.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 /// The bytes of the header, which precedes the payload.
 pub const HEADER: usize = 13;
 /// The longest payload in bytes. Both ends refuse longer ones. A Promise needs this length, because it reports the
@@ -228,7 +228,11 @@ mod tests {
                 .prop_map(|(ballot, round)| Message::Confirmed { ballot, round }),
             slot().prop_map(|from| Message::Learn { from }),
             slot().prop_map(|below| Message::Trimmed { below }),
-            (slot(), batch()).prop_map(|(first, values)| Message::Learned { first, values }),
+            (slot(), batch(), any::<bool>()).prop_map(|(first, values, more)| Message::Learned {
+                first,
+                values,
+                more
+            }),
         ]
     }
 
@@ -349,7 +353,7 @@ mod tests {
     #[test]
     fn a_message_that_is_too_long_leaves_nothing_behind() {
         let command = Value::Command(Bytes::from(vec![0; 100]));
-        let message = Message::Learned { first: Slot(0), values: [command].into() };
+        let message = Message::Learned { first: Slot(0), values: [command].into(), more: false };
         let mut frames = vec![42];
         let encoded = encode_within(100, &message, &mut frames);
         assert!(matches!(encoded, Err(FrameError::TooLong { most: 100, .. })));

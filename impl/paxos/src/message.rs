@@ -108,6 +108,8 @@ pub enum Message<B = Ballot, V = Value> {
         first: Slot,
         /// One value per slot.
         values: Batch<V>,
+        /// True if the sender knows the chosen value of the next slot as well. The receiver then asks for it.
+        more: bool,
     },
     /// The sender has trimmed the values of the slots below `below`. A snapshot of the sender has their effect.
     Trimmed {

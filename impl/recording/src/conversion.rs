@@ -312,8 +312,8 @@ pub(crate) fn message<B>(
         &Sent::Confirmed { ballot, round } => Message::Confirmed { ballot, round },
         &Sent::Heartbeat { ballot, chosen_below } => Message::Heartbeat { ballot, chosen_below },
         &Sent::Learn { from } => Message::Learn { from },
-        Sent::Learned { first, values } => {
-            Message::Learned { first: *first, values: batch(values) }
+        Sent::Learned { first, values, more } => {
+            Message::Learned { first: *first, values: batch(values), more: *more }
         }
         &Sent::Trimmed { below } => Message::Trimmed { below },
     }

@@ -341,6 +341,8 @@ pub enum Message<B> {
         first: Slot,
         /// The values.
         values: B,
+        /// True if the sender knew the value of the next slot as well.
+        more: bool,
     },
     /// The sender has trimmed the slots below.
     Trimmed {
@@ -370,8 +372,8 @@ impl<B> Message<B> {
                 Message::Heartbeat { ballot, chosen_below }
             }
             &Self::Learn { from } => Message::Learn { from },
-            Self::Learned { first, values } => {
-                Message::Learned { first: *first, values: batch(values) }
+            Self::Learned { first, values, more } => {
+                Message::Learned { first: *first, values: batch(values), more: *more }
             }
             &Self::Trimmed { below } => Message::Trimmed { below },
         }

@@ -125,6 +125,8 @@ pub struct Counts {
     pub stalls: u64,
     /// Nodes that ended because their disk failed.
     pub failures: u64,
+    /// Chosen values that nodes sent to nodes that had asked for them.
+    pub learned: u64,
     /// Accept messages that left a leader in a turn in which its disk then failed.
     pub unvoted: u64,
 }
@@ -397,6 +399,9 @@ impl<M: StateMachine> Simulation<M> {
             self.violate(&format!("node {id} sent {packet:?} before that was durable"));
         }
         for (to, packet) in outbox.sent {
+            if let Packet::Message(Message::Learned { values, .. }) = &packet {
+                self.counts.learned += values.len() as u64;
+            }
             let mut frame = Vec::new();
             wire::encode(&packet, &mut frame).expect("packets are short");
             let receivers = self.nodes.keys().copied().filter(|&peer| match to {

@@ -75,7 +75,7 @@ fn a_disk_that_loses_records_while_its_node_runs_is_seen() {
 fn a_value_that_was_not_chosen_is_seen_when_it_is_learned() {
     let mut cluster = cluster();
     let values = [paxos::Value::Command("never proposed".into())].into();
-    let message = paxos::Message::Learned { first: Slot(0), values };
+    let message = paxos::Message::Learned { first: Slot(0), values, more: false };
     let seen = cluster.handle(NODES[0], Event::Message { from: NODES[1], message });
     let seen = seen.expect_err("it has no votes").to_string();
     assert_eq!(seen, "node 1 learned in slot 0 what is not chosen");

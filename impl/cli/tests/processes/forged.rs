@@ -29,7 +29,7 @@ fn forged(round: u64) -> Vec<Message> {
             reports: vec![report(ballot, Slot(0)), report(low, absurd)],
         },
         Message::Heartbeat { ballot: low, chosen_below: absurd },
-        Message::Learned { first: absurd, values: [Value::Noop].into() },
+        Message::Learned { first: absurd, values: [Value::Noop].into(), more: true },
         Message::Trimmed { below: absurd },
     ]
 }

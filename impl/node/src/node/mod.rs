@@ -32,6 +32,7 @@ use tokio::sync::watch;
 
 pub(super) use self::inputs::Input;
 use super::{
+    catching_up::CatchingUp,
     elections::Elections,
     error::NodeError,
     event_log::EventLog,
@@ -85,6 +86,7 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     peers: Peers,
     elections: Elections,
     hand_over: HandOver,
+    catching_up: CatchingUp,
     proposals: Proposals<M::Answer>,
     reads: Reads<M>,
     replicated: Replicated<M>,
@@ -242,6 +244,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             peers: Peers::new(config, storage.id(), incarnations, bootstrap),
             elections: Elections::new(config, &options),
             hand_over: HandOver::new(&options),
+            catching_up: CatchingUp::new(options.election_timeout),
             proposals: Proposals::new(&options, unique),
             reads: Reads::new(&options, number),
             fault: options.fault,

@@ -53,8 +53,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     }
 
     /// Releases output whose records are durable.
-    pub(super) fn release(&mut self, output: Output, now: Now, transport: &mut impl Transport) {
+    pub(super) fn release(&mut self, mut output: Output, now: Now, transport: &mut impl Transport) {
         assert!(output.records.is_empty(), "the records are durable before the output leaves");
+        self.catching_up.hold_back(&mut output, now);
         // Messages leave before answers, because a peer has more work to do than a client.
         self.send_messages(output.messages, transport);
         self.replicated.chosen(output.chosen);

@@ -146,7 +146,7 @@ impl Known {
                 self.slot(chosen_below)
             }
             Message::Learn { from: slot } | Message::Trimmed { below: slot } => self.slot(slot),
-            Message::Learned { first, ref values } => self.slots(first, values.len() as u64),
+            Message::Learned { first, ref values, .. } => self.slots(first, values.len() as u64),
         }
     }
 }
@@ -279,7 +279,7 @@ mod tests {
             Message::Chosen { ballot, first: Slot(0), count: end },
             Message::Heartbeat { ballot, chosen_below: slot },
             Message::Learn { from: slot },
-            Message::Learned { first: last, values: values.into() },
+            Message::Learned { first: last, values: values.into(), more: true },
             Message::Trimmed { below: slot },
         ];
         let others = [

@@ -75,7 +75,7 @@ fn one_absurd_packet_leaves_no_trace() {
             Message::Heartbeat { ballot: absurd(2), chosen_below: slot },
             Message::Heartbeat { ballot: low, chosen_below: Slot(most) },
             Message::Learn { from: Slot(most) },
-            Message::Learned { first: Slot(most), values: values.clone() },
+            Message::Learned { first: Slot(most), values: values.clone(), more: true },
             Message::Trimmed { below: Slot(most) },
         ]
         .map(Packet::Message)
@@ -189,7 +189,11 @@ fn packet() -> BoxedStrategy<Packet> {
             .prop_map(|(ballot, chosen_below)| Message::Heartbeat { ballot, chosen_below }),
         slot().prop_map(|from| Message::Learn { from }),
         slot().prop_map(|below| Message::Trimmed { below }),
-        (slot(), batch()).prop_map(|(first, values)| Message::Learned { first, values }),
+        (slot(), batch(), any::<bool>()).prop_map(|(first, values, more)| Message::Learned {
+            first,
+            values,
+            more
+        }),
     ];
     let entry =
         (slot(), number(), number(), any::<bool>()).prop_map(|(slot, sequence, heard, node)| {

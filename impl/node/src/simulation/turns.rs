@@ -261,7 +261,7 @@ fn a_follower_forwards_one_batch_after_the_other() {
         let mut inputs = vec![from_leader(Message::Heartbeat { ballot, chosen_below: Slot(0) })];
         inputs.extend(learned.map(|(first, entries)| {
             let values = entries.into_iter().map(Value::Command).collect::<Vec<_>>().into();
-            from_leader(Message::Learned { first: Slot(first), values })
+            from_leader(Message::Learned { first: Slot(first), values, more: false })
         }));
         inputs.extend((0..commands).map(|_| {
             let (reply, answer) = oneshot::channel();
@@ -316,7 +316,8 @@ fn a_turn_applies_and_reads_for_a_bounded_time() {
         _ => None,
     });
     let at = Packet::ReadAt { id: asked.expect("it asks the leader"), at: Slot(4) };
-    let learned = Message::Learned { first: Slot(0), values: vec![Value::Noop; 4].into() };
+    let learned =
+        Message::Learned { first: Slot(0), values: vec![Value::Noop; 4].into(), more: true };
     turn(vec![from_leader(at), from_leader(Packet::Message(learned))]);
     let mut seen = Vec::new();
     for _ in 0..3 {

@@ -36,10 +36,9 @@ use super::{
 };
 use crate::{machine::StateMachine, wire};
 use paxos::{
-    batch::Batch,
     config::Config,
     message::{Message, To},
-    types::{NodeId, Slot, Value},
+    types::{NodeId, Value},
 };
 use paxos_store::Storage;
 
@@ -247,14 +246,23 @@ impl Transport for Tcp {
     }
 }
 
-/// Cuts a long batch into packets that together have the same effect.
+/// Cuts a long batch into packets that fit. The packets together have the same effect, except for a Learned message: of
+/// that, only the beginning is sent. Its receiver then asks for more, so one question has one answer.
 fn cut(packet: Packet) -> Vec<Packet> {
     let bytes = |value: &Value| match value {
         Value::Noop => 1,
         Value::Command(bytes) => bytes.len() + 8,
     };
     let (count, length) = match &packet {
-        Packet::Message(Message::Accept { values, .. } | Message::Learned { values, .. }) => {
+        Packet::Message(Message::Learned { values, .. }) => {
+            let ends = values.iter().scan(0, |length, value| {
+                *length += bytes(value);
+                Some(*length)
+            });
+            let fitting = ends.take_while(|length| *length <= BATCH_BYTES).count().max(1);
+            return vec![shortened(packet, fitting)];
+        }
+        Packet::Message(Message::Accept { values, .. }) => {
             (values.len(), values.iter().map(bytes).sum::<usize>())
         }
         Packet::Forward(commands) => (commands.len(), commands.iter().map(Bytes::len).sum()),
@@ -264,21 +272,32 @@ fn cut(packet: Packet) -> Vec<Packet> {
         return vec![packet];
     }
     let half = count / 2;
-    let halves = |first: Slot, values: &Batch| {
-        [(first, values.part(0..half)), (first.plus(half as u64), values.part(half..count))]
-    };
     let parts = match packet {
         Packet::Forward(mut head) => {
             let tail = head.split_off(half);
             [head, tail].map(Packet::Forward)
         }
-        Packet::Message(Message::Accept { ballot, first, values }) => halves(first, &values)
-            .map(|(first, values)| Packet::Message(Message::Accept { ballot, first, values })),
-        Packet::Message(Message::Learned { first, values }) => halves(first, &values)
-            .map(|(first, values)| Packet::Message(Message::Learned { first, values })),
-        _ => unreachable!("only these are batches"),
+        Packet::Message(Message::Accept { ballot, first, values }) => {
+            let halves = [(first, 0..half), (first.plus(half as u64), half..count)];
+            halves.map(|(first, half)| {
+                let values = values.part(half);
+                Packet::Message(Message::Accept { ballot, first, values })
+            })
+        }
+        _ => unreachable!("only these are cut in halves"),
     };
     parts.into_iter().flat_map(cut).collect()
+}
+
+/// Returns a Learned message with the first `count` values.
+fn shortened(packet: Packet, count: usize) -> Packet {
+    match packet {
+        Packet::Message(Message::Learned { first, values, .. }) if count < values.len() => {
+            let (values, more) = (values.part(0..count), true);
+            Packet::Message(Message::Learned { first, values, more })
+        }
+        packet => packet,
+    }
 }
 
 /// Starts a node that talks to its peers over TCP. The node runs on a thread of its own, and the connections are tasks
@@ -344,6 +363,7 @@ pub async fn run<M: StateMachine>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use paxos::types::{Ballot, Slot};
 
     #[test]
     fn depths_are_counted() {
@@ -396,10 +416,11 @@ mod tests {
         assert_eq!(joined, commands);
 
         let values: Vec<_> = commands.into_iter().map(Value::Command).collect();
-        let message = Message::Learned { first: Slot(5), values: values.clone().into() };
+        let ballot = Ballot::new(1, NodeId(1)).expect("not round 0");
+        let message = Message::Accept { ballot, first: Slot(5), values: values.clone().into() };
         let (mut next, mut joined) = (Slot(5), Vec::new());
         for part in cut(Packet::Message(message)) {
-            let Packet::Message(Message::Learned { first, values }) = part else {
+            let Packet::Message(Message::Accept { first, values, .. }) = part else {
                 panic!("{part:?}")
             };
             assert_eq!(first, next);
@@ -407,5 +428,22 @@ mod tests {
             joined.extend(values.iter().cloned());
         }
         assert_eq!(joined, values);
+    }
+
+    /// The receiver of an answer that was shortened asks for the rest. If two answers were sent, it would ask twice.
+    #[test]
+    fn a_long_answer_is_shortened_and_says_that_there_is_more() {
+        let learned = |bytes: &[usize], more| {
+            let value = |bytes: &usize| Value::Command(Bytes::from(vec![0; *bytes]));
+            let values = bytes.iter().map(value).collect();
+            Packet::Message(Message::Learned { first: Slot(5), values, more })
+        };
+        let sizes = [BATCH_BYTES / 2, BATCH_BYTES / 3, BATCH_BYTES / 3];
+        assert_eq!(cut(learned(&sizes, false)), [learned(&sizes[..2], true)]);
+        assert_eq!(cut(learned(&sizes[..2], false)), [learned(&sizes[..2], false)]);
+        // A value that is too long by itself is sent nonetheless.
+        let sizes = [2 * BATCH_BYTES, 1];
+        assert_eq!(cut(learned(&sizes, false)), [learned(&sizes[..1], true)]);
+        assert_eq!(cut(learned(&sizes[..1], false)), [learned(&sizes[..1], false)]);
     }
 }

@@ -30,7 +30,7 @@ fn packets() -> Vec<Packet> {
         Message::Confirmed { ballot, round: 1 },
         Message::Heartbeat { ballot, chosen_below: slot },
         Message::Learn { from: slot },
-        Message::Learned { first: slot, values: values.into() },
+        Message::Learned { first: slot, values: values.into(), more: true },
         Message::Trimmed { below: slot },
     ];
     let others = [
@@ -115,7 +115,7 @@ fn announced_counts_reserve_nothing() {
     let empty = [
         Packet::Message(Message::Promise { ballot, trimmed: slot, reports: Vec::new() }),
         Packet::Message(Message::Accept { ballot, first: slot, values: values() }),
-        Packet::Message(Message::Learned { first: slot, values: values() }),
+        Packet::Message(Message::Learned { first: slot, values: values(), more: true }),
         Packet::Forward(Vec::new()),
         Packet::Forward(vec![Bytes::new()]),
         Packet::Chunk { below: slot, length: 10, offset: 9, part: Bytes::new() },

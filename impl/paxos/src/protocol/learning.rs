@@ -42,13 +42,14 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         self.lead_if_promised(output);
     }
 
-    /// Learns chosen values from another node, and asks that node for more if the batch is full. A candidate that
-    /// waited for these values may then lead.
+    /// Learns chosen values from another node, and asks that node for more if it has more. A candidate that waited for
+    /// these values may then lead.
     pub(super) fn on_learned(
         &mut self,
         from: NodeId,
         first: Slot,
         values: &Batch<V>,
+        more: bool,
         output: &mut Output<B, V>,
     ) {
         if first.plus(values.len() as u64) > self.slot_limit() {
@@ -58,7 +59,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         Self::close(&mut self.role, first.0..first.plus(values.len() as u64).0);
         self.advance();
         self.lead_if_promised(output);
-        if values.len() as u64 >= self.config.batch_slots_max {
+        if more {
             output.send(from, Message::Learn { from: self.learner.below });
         }
     }
@@ -75,7 +76,8 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         if let Some((start, values)) = known.next()
             && start == first
         {
-            output.send(from, Message::Learned { first, values });
+            let more = self.learner.value(first.plus(values.len() as u64)).is_some();
+            output.send(from, Message::Learned { first, values, more });
         }
     }
 

@@ -212,7 +212,9 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
                 self.on_heartbeat(from, ballot, chosen_below, output);
             }
             Message::Learn { from: slot } => self.on_learn(from, slot, output),
-            Message::Learned { first, values } => self.on_learned(from, first, &values, output),
+            Message::Learned { first, values, more } => {
+                self.on_learned(from, first, &values, more, output);
+            }
             Message::Trimmed { below } => self.on_trimmed(from, below, output),
         }
     }

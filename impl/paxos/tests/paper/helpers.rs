@@ -146,7 +146,7 @@ pub(crate) fn accepted(
 }
 
 pub(crate) fn learned(first: u64, commands: &[&'static str]) -> Message {
-    Message::Learned { first: Slot(first), values: batch(commands) }
+    Message::Learned { first: Slot(first), values: batch(commands), more: false }
 }
 
 pub(crate) fn sent(output: &Output) -> Vec<(To, Message)> {

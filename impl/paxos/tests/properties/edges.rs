@@ -44,7 +44,11 @@ fn a_leader_asks_for_no_votes_in_known_slots() {
     for token in 0..2 {
         step(&mut leader, propose(token, "x"));
     }
-    hear(&mut leader, 3, Message::Learned { first: Slot(1), values: [command("x")].into() });
+    hear(
+        &mut leader,
+        3,
+        Message::Learned { first: Slot(1), values: [command("x")].into(), more: false },
+    );
     let again = step(&mut leader, Event::Timer(Timer::Resend)).messages;
     assert_eq!(again.len(), 2, "one for each of the others");
     for envelope in again {
@@ -58,7 +62,11 @@ fn a_leader_asks_for_no_votes_in_known_slots() {
 fn slots_are_accepted_up_to_the_limit() {
     for trimmed in [0, 5] {
         let messages = [
-            |first, values: &[Value]| Message::Learned { first, values: values.into() },
+            |first, values: &[Value]| Message::Learned {
+                first,
+                values: values.into(),
+                more: false,
+            },
             |first, values: &[Value]| Message::Accept {
                 ballot: ballot(1, 2),
                 first,

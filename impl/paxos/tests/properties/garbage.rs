@@ -85,7 +85,7 @@ fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
         let chosen = (ballots.clone(), slot(), number())
             .prop_map(|(ballot, first, count)| Message::Chosen { ballot, first, count });
         let learned = (ballots, slot(), count).prop_map(move |(ballot, first, count)| {
-            Message::Learned { first, values: fill(ballot, first, count) }
+            Message::Learned { first, values: fill(ballot, first, count), more: count % 2 == 0 }
         });
         prop_oneof![8 => message, 1 => chosen, 1 => learned].boxed()
     } else {

@@ -424,8 +424,8 @@ fn message(message: &Message) -> String {
         Message::Confirmed { ballot, round } => format!("Confirmed ballot={ballot} round={round}"),
         Message::Trimmed { below } => format!("Trimmed below={below}"),
         Message::Learn { from } => format!("Learn from={from}"),
-        Message::Learned { first, values: all } => {
-            format!("Learned slot={first} {}", values(all))
+        Message::Learned { first, values: all, more } => {
+            format!("Learned slot={first} {}{}", values(all), if *more { " more" } else { "" })
         }
     }
 }

@@ -287,7 +287,7 @@ impl Monitors {
                     poll.is_some_and(|poll| self.value(slot) == Some(&poll.value))
                 })
             }
-            Message::Learned { first, values } => {
+            Message::Learned { first, values, .. } => {
                 let mut values = (first.0..).map(Slot).zip(values.iter());
                 values.all(|(slot, value)| self.value(slot) == Some(value))
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use paxos::{NodeId, Record};
-use paxos_simulator::nodes::Simulation;
+use paxos_simulator::nodes::{Simulation, options};
 
 use crate::ledger::{Ledger, command, simulation};
 
@@ -182,4 +182,38 @@ fn a_disk_fails_between_a_proposal_and_the_leaders_vote() {
         assert_eq!(simulation.leaders().len(), 1, "seed {seed}");
         simulation.settle();
     }
+}
+
+/// A node that was cut off gets each chosen value that it lacks about once, although several heartbeats arrive before each
+/// answer.
+#[test]
+fn a_node_that_catches_up_asks_for_each_value_once() {
+    const SLOTS: u64 = 3_000;
+    let options = options().snapshot_slots(1 << 20).build().expect("options that work");
+    let mut simulation = Simulation::with_options(7, 3, options, Ledger::default);
+    simulation.run(Duration::from_secs(1));
+    let leader = simulation.leaders()[0];
+    let others = others(&simulation, leader);
+    simulation.network.partition(&[vec![others[0]], vec![leader, others[1]]]);
+    for number in 0..SLOTS {
+        simulation.propose(leader, command(number));
+        simulation.run(Duration::from_micros(200));
+    }
+    simulation.run(Duration::from_secs(1));
+    let applied = |simulation: &mut Simulation<Ledger>, id| {
+        simulation.status(id).expect("the node is up").applied_below.0
+    };
+    let lacked = applied(&mut simulation, leader) - applied(&mut simulation, others[0]);
+    assert!(lacked >= SLOTS, "{lacked} slots");
+    simulation.network.heal();
+    // A heartbeat is due every 20 ms.
+    simulation.network.link.delay = 60_000..=60_000;
+    let before = simulation.counts.learned;
+    simulation.run(Duration::from_secs(3));
+    assert_eq!(applied(&mut simulation, others[0]), applied(&mut simulation, leader));
+    let learned = simulation.counts.learned - before;
+    assert!(learned >= lacked, "{learned} values for {lacked} slots");
+    assert!(learned <= lacked + lacked / 4, "{learned} values for {lacked} slots");
+    simulation.network.link.delay = 100..=3_000;
+    simulation.settle();
 }
