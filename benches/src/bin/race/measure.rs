@@ -142,6 +142,8 @@ fn number_after(
     place: usize,
 ) -> Result<u64, CountError> {
     let number = output.lines().find_map(|line| {
+        // Releases of Valgrind align their output differently.
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
         let rest = line.split_once(label)?.1.replace(',', "");
         rest.split_whitespace().filter_map(|word| word.parse().ok()).nth(place)
     });
@@ -166,5 +168,7 @@ mod tests {
         assert_eq!(number_after("dhat", output, "Total:", 1).unwrap(), 1056);
         assert_eq!(number_after("dhat", output, "At t-end:", 0).unwrap(), 7);
         assert!(number_after("dhat", output, "I refs:", 0).is_err());
+        let cachegrind = "==7== I   refs:      24,499,287";
+        assert_eq!(number_after("cachegrind", cachegrind, "I refs:", 0).unwrap(), 24_499_287);
     }
 }

@@ -231,3 +231,89 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cluster of two nodes without a protocol, with a fault in the third round.
+    struct Fake {
+        round: u64,
+        fault: fn(&mut Vec<Bytes>),
+        ballots: [u64; 2],
+    }
+
+    impl Contestant for Fake {
+        fn propose(&mut self, commands: &[Bytes], ledger: &mut Ledger) -> Result<(), Fault> {
+            self.round += 1;
+            let mut applied = commands.to_vec();
+            commands.iter().for_each(|command| ledger.apply(0, command));
+            if self.round == 3 {
+                (self.fault)(&mut applied);
+            }
+            applied.iter().for_each(|command| ledger.apply(1, command));
+            Ok(())
+        }
+
+        fn trim(&mut self, _: u64) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        fn leadership(&self) -> Result<Leadership, Fault> {
+            Ok(Leadership { leader: 0, ballot: self.ballots[usize::from(self.round > 0)] })
+        }
+
+        fn syncs(&self) -> u64 {
+            0
+        }
+    }
+
+    fn run(fault: fn(&mut Vec<Bytes>), ballots: [u64; 2]) -> Result<(), Fault> {
+        let work = Work { nodes: 2, outstanding: 4, ..Work::columns()[0] }.with_entries(17);
+        assert_eq!(work.entries, 20, "all rounds are whole");
+        work.run(&mut Fake { round: 0, fault, ballots }, &Commands::new(work.size))
+    }
+
+    #[test]
+    fn a_faultless_cluster_has_a_result() {
+        assert!(run(|_| (), [1, 1]).is_ok());
+    }
+
+    #[test]
+    fn lost_repeated_and_reordered_entries_are_faults() {
+        let lost_last = run(|commands| drop(commands.pop()), [1, 1]);
+        assert!(matches!(lost_last, Err(Fault::Count { node: 1, applied: 11, proposed: 12 })));
+        let lost_first = run(|commands| drop(commands.remove(0)), [1, 1]);
+        assert!(matches!(lost_first, Err(Fault::Wrong { node: 1, entry: 8, .. })));
+        let repeated = run(|commands| commands.insert(1, commands[0].clone()), [1, 1]);
+        assert!(matches!(repeated, Err(Fault::Wrong { node: 1, entry: 9, .. })));
+        let reordered = run(|commands| commands.swap(1, 2), [1, 1]);
+        assert!(matches!(reordered, Err(Fault::Wrong { node: 1, entry: 9, .. })));
+        let cut = run(|commands| commands[3].truncate(15), [1, 1]);
+        assert!(matches!(cut, Err(Fault::Wrong { node: 1, entry: 11, .. })));
+        let invented = run(|commands| commands.push(Commands::new(16).0[12].clone()), [1, 1]);
+        assert!(matches!(invented, Err(Fault::Count { node: 1, applied: 13, proposed: 12 })));
+    }
+
+    #[test]
+    fn a_new_ballot_is_a_fault() {
+        assert!(matches!(run(|_| (), [1, 2]), Err(Fault::NewLeader { .. })));
+    }
+
+    #[test]
+    fn commands_differ_within_a_round_and_have_their_size() {
+        let commands = Commands::new(64);
+        let round = commands.round(2 * COMMANDS - 1024, 1024);
+        assert!(round.windows(2).all(|two| two[0] != two[1] && two[0].len() == 64));
+        assert_eq!(round[0][..8], (COMMANDS - 1024).to_le_bytes());
+    }
+
+    #[test]
+    fn filters_select_columns() {
+        let matching = |filter| Work::columns().iter().filter(|work| work.matches(filter)).count();
+        assert_eq!(Work::columns().len(), 24);
+        assert_eq!(matching("memory/16B/64/retained"), 1);
+        assert_eq!((matching("16B/64/retained"), matching("file"), matching("1")), (2, 12, 8));
+        assert_eq!((matching("16"), matching("disk/16B"), matching("")), (0, 0, 0));
+    }
+}
