@@ -49,7 +49,7 @@ const UNUSABLE: u8 = 2;
                   Exit codes: 0 all contestants did the work, 1 one did not, 2 nothing can be measured."
 )]
 struct Args {
-    /// The number of runs of each contestant in each column, of which the median counts.
+    /// The number of runs of each contestant in each column, of which the median counts. One more is not measured.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
     /// The number of entries of a run in memory. Runs with files have fewer.
@@ -127,7 +127,7 @@ fn race(args: &Args) -> Result<(), Unusable> {
     let curves = if args.page.is_some() { page::curves(args.entries) } else { Vec::new() };
     let runs = usize::from(args.runs);
 
-    let turns = works.len() * entrants.len() * runs
+    let turns = works.len() * Column::turns(&entrants, runs)
         + curves.iter().map(|curve| curve.turns(&entrants, runs)).sum::<usize>();
     let progress = ProgressBar::new(turns as u64)
         .with_style(ProgressStyle::with_template("{bar:20} {pos}/{len} {elapsed} {wide_msg}")?);
@@ -170,14 +170,14 @@ fn race(args: &Args) -> Result<(), Unusable> {
 fn count(columns: &mut [Column], progress: &ProgressBar) -> Result<Option<String>, Unusable> {
     for column in columns.iter_mut().filter(|column| column.work.storage == Storage::Memory) {
         for own in &mut column.contestants {
-            progress.set_message(format!("counting {} {}", column.column, own.variant));
+            progress.set_message(format!("counting {} {}", column.name, own.variant));
             match measure::count(own.variant, &column.work) {
                 Ok(counts) => own.set_counts(counts),
                 Err(error) if error.is_missing() => {
                     return Ok(Some("Valgrind is not installed".to_owned()));
                 }
                 Err(error) => {
-                    let (column, variant) = (column.column.clone(), own.variant);
+                    let (column, variant) = (column.name.clone(), own.variant);
                     return Err(Unusable::Count { column, variant, error });
                 }
             }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A child process that takes longer has failed.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// The cost of a run.
 #[derive(Clone, Copy, Debug, Serialize)]

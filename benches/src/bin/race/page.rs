@@ -68,7 +68,7 @@ pub(crate) fn curves(entries: u64) -> Vec<Curve> {
             title: "Size of an entry",
             axis: "bytes of an entry",
             points: sizes
-                .map(|size| Work { size, ..base }.with_entries(entries))
+                .map(|size| Work { size, ..base }.with_entries(entries.div_ceil(4)))
                 .map(|work| (work.size as f64, work))
                 .to_vec(),
             only_ours: false,
@@ -89,7 +89,7 @@ pub(crate) fn curves(entries: u64) -> Vec<Curve> {
 impl Curve {
     /// Returns the number of turns that a measurement takes.
     pub(crate) fn turns(&self, entrants: &[Entrant], runs: usize) -> usize {
-        self.points.len() * self.entrants(entrants).len() * runs
+        self.points.len() * Column::turns(&self.entrants(entrants), runs)
     }
 
     fn entrants(&self, entrants: &[Entrant]) -> Vec<Entrant> {
@@ -129,7 +129,7 @@ pub(crate) fn write(path: &Path, report: &Report, plots: &[Plot]) -> io::Result<
     let mut add = |text: &str| page.push_str(text);
     add(&format!("\n- Machine: {}.\n", report.machine));
     add(&format!(
-        "- Numbers are medians of {} runs, in which all contestants took turns.\n",
+        "- Runs of each contestant in each column: {}. Numbers are their medians. All contestants took turns.\n",
         report.runs
     ));
     add("- In brackets: ours divided by the peer, the median of the ratios within each run.\n");
@@ -169,7 +169,7 @@ fn best_variants(report: &Report) -> String {
     for column in &report.columns {
         for own in column.contestants.iter().filter(|own| own.variants.len() > 1) {
             // Writing to a string cannot fail.
-            let _ = writeln!(list, "- `{}`: {}", column.column, own.variant);
+            let _ = writeln!(list, "- `{}`: {}", column.name, own.variant);
         }
     }
     list

@@ -131,7 +131,11 @@ impl fmt::Display for Report {
         for grid in self.grids() {
             writeln!(f, "{}\n\n{}\n", grid.title, grid.table(presets::NOTHING))?;
         }
-        writeln!(f, "In brackets: ours divided by the peer. Medians of {} runs.", self.runs)?;
+        writeln!(
+            f,
+            "In brackets: ours divided by the peer. Numbers are medians. Runs: {}.",
+            self.runs
+        )?;
         if let Some(reason) = &self.not_counted {
             writeln!(f, "Instructions, allocations and live bytes were not counted: {reason}.")?;
         }
@@ -170,8 +174,8 @@ pub(crate) fn short(number: f64) -> String {
     let digits = match number.abs() {
         n if n >= 100.0 => 0,
         n if n >= 10.0 => 1,
-        n if n >= 1.0 || n < 0.0005 => 2,
-        _ => 3,
+        n if (0.0005..1.0).contains(&n) => 3,
+        _ => 2,
     };
     format!("{number:.digits$}{unit}")
 }

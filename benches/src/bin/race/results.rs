@@ -1,6 +1,7 @@
 //! The order of the runs, and their medians and ratios.
 //!
-//! Within a run of a column, all contestants take turns. A ratio is the median of the ratios within each run, because a
+//! Within a run of a column, all contestants take turns, and another one begins each run. The first run of a column is not
+//! measured, because the process has to ask the system for memory, which it keeps for later runs. A ratio is the median of the ratios within each run, because a
 //! machine that is slow for a while is slow for all contestants of a run.
 
 use serde::Serialize;
@@ -15,7 +16,8 @@ use crate::{
 #[derive(Debug, Serialize)]
 pub(crate) struct Column {
     /// As in `memory/16B/64/retained`.
-    pub(crate) column: String,
+    #[serde(rename = "column")]
+    pub(crate) name: String,
     #[serde(flatten)]
     pub(crate) work: Work,
     pub(crate) contestants: Vec<Standing>,
@@ -62,7 +64,13 @@ pub(crate) struct Failed {
 }
 
 impl Column {
-    /// Lets all entrants do the work `runs` times, in turns. Calls `before` with the name of each variant before its turn.
+    /// Returns the number of turns of a column.
+    pub(crate) fn turns(entrants: &[Entrant], runs: usize) -> usize {
+        entrants.len() * (runs + 1)
+    }
+
+    /// Lets all entrants do the work `runs` times, and once before that, in turns. Calls `before` with the name of each
+    /// variant before its turn.
     pub(crate) fn run(
         work: &Work,
         entrants: &[Entrant],
@@ -72,15 +80,19 @@ impl Column {
         let commands = Commands::new(work.size);
         let variants = entrants.iter().map(|entrant| Variant::new(entrant.variant));
         let mut variants: Vec<_> = variants.collect();
-        for _ in 0..runs {
-            for (entrant, variant) in entrants.iter().zip(&mut variants) {
+        for run in 0..=runs {
+            for turn in 0..entrants.len() {
+                let index = (run + turn) % entrants.len();
+                let entrant = &entrants[index];
                 before(entrant.variant);
                 let sample = measure::time(entrant, work, &commands).map_err(|fault| Failed {
                     column: work.to_string(),
                     variant: entrant.variant,
                     fault,
                 })?;
-                variant.runs.push(sample);
+                if run > 0 {
+                    variants[index].runs.push(sample);
+                }
             }
         }
         let named = entrants.iter().map(|entrant| entrant.name).zip(variants).collect();
@@ -110,7 +122,7 @@ impl Column {
                 }
             }
         }
-        Self { column: work.to_string(), work, contestants }
+        Self { name: work.to_string(), work, contestants }
     }
 }
 

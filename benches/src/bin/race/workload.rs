@@ -6,13 +6,12 @@
 
 use std::{fmt, io};
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use crate::contestants::Contestant;
 
-/// The number of different commands. The workload proposes them in turns, so that it neither allocates nor copies commands
-/// while it measures. A round has fewer commands, so that no command occurs twice in one.
+/// The number of different commands. The workload proposes them in turns, so that it allocates nothing while it measures. A
+/// round has fewer commands, so that no command occurs twice in one.
 const COMMANDS: u64 = 4096;
 /// The sizes, in bytes, that have room for the number of a command.
 pub(crate) const SIZE_MIN: usize = size_of::<u64>();
@@ -78,7 +77,7 @@ pub(crate) struct Leadership {
 }
 
 /// The commands that the workload proposes.
-pub(crate) struct Commands(Vec<Bytes>);
+pub(crate) struct Commands(Vec<Vec<u8>>);
 
 /// The entries that each node has applied.
 pub(crate) struct Ledger {
@@ -189,13 +188,13 @@ impl Commands {
         let command = |number: u64| {
             let mut bytes = vec![b'x'; size];
             bytes[..SIZE_MIN].copy_from_slice(&number.to_le_bytes());
-            Bytes::from(bytes)
+            bytes
         };
         Self((0..COMMANDS).map(command).collect())
     }
 
     /// Returns the commands of the round that begins with entry `first`.
-    fn round(&self, first: u64, outstanding: u64) -> &[Bytes] {
+    fn round(&self, first: u64, outstanding: u64) -> &[Vec<u8>] {
         let first = (first % COMMANDS) as usize;
         &self.0[first..first + outstanding as usize]
     }
@@ -239,12 +238,12 @@ mod tests {
     /// A cluster of two nodes without a protocol, with a fault in the third round.
     struct Fake {
         round: u64,
-        fault: fn(&mut Vec<Bytes>),
+        fault: fn(&mut Vec<Vec<u8>>),
         ballots: [u64; 2],
     }
 
     impl Contestant for Fake {
-        fn propose(&mut self, commands: &[Bytes], ledger: &mut Ledger) -> Result<(), Fault> {
+        fn propose(&mut self, commands: &[Vec<u8>], ledger: &mut Ledger) -> Result<(), Fault> {
             self.round += 1;
             let mut applied = commands.to_vec();
             commands.iter().for_each(|command| ledger.apply(0, command));
@@ -268,7 +267,7 @@ mod tests {
         }
     }
 
-    fn run(fault: fn(&mut Vec<Bytes>), ballots: [u64; 2]) -> Result<(), Fault> {
+    fn run(fault: fn(&mut Vec<Vec<u8>>), ballots: [u64; 2]) -> Result<(), Fault> {
         let work = Work { nodes: 2, outstanding: 4, ..Work::columns()[0] }.with_entries(17);
         assert_eq!(work.entries, 20, "all rounds are whole");
         work.run(&mut Fake { round: 0, fault, ballots }, &Commands::new(work.size))

@@ -19,7 +19,10 @@ use crate::workload::{Fault, Leadership, Ledger, Work};
 pub(crate) trait Contestant {
     /// Proposes commands at the leader, and returns when the cluster has nothing left to do. Each node reports the commands
     /// that it applies to `ledger`.
-    fn propose(&mut self, commands: &[Bytes], ledger: &mut Ledger) -> Result<(), Fault>;
+    ///
+    /// Each command is copied once, into a new allocation of the type that the implementation takes. A server does the same
+    /// when it reads a command from a socket.
+    fn propose(&mut self, commands: &[Vec<u8>], ledger: &mut Ledger) -> Result<(), Fault>;
 
     /// Drops the first `entries` entries, which all nodes have applied, from the logs of all nodes.
     fn trim(&mut self, entries: u64) -> Result<(), Fault>;
@@ -86,7 +89,7 @@ mod tests {
     struct Lossy(Box<dyn Contestant>);
 
     impl Contestant for Lossy {
-        fn propose(&mut self, commands: &[Bytes], ledger: &mut Ledger) -> Result<(), Fault> {
+        fn propose(&mut self, commands: &[Vec<u8>], ledger: &mut Ledger) -> Result<(), Fault> {
             self.0.propose(&commands[1..], ledger)
         }
 

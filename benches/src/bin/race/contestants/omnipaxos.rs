@@ -31,17 +31,17 @@ struct Command<P>(P);
 
 /// The bytes of a command.
 pub(super) trait Payload: Clone + std::fmt::Debug + AsRef<[u8]> + 'static {
-    fn of(command: &Bytes) -> Self;
+    fn of(command: &[u8]) -> Self;
 }
 
 impl Payload for Bytes {
-    fn of(command: &Bytes) -> Self {
-        command.clone()
+    fn of(command: &[u8]) -> Self {
+        Self::copy_from_slice(command)
     }
 }
 
 impl Payload for Vec<u8> {
-    fn of(command: &Bytes) -> Self {
+    fn of(command: &[u8]) -> Self {
         command.to_vec()
     }
 }
@@ -96,7 +96,7 @@ impl<P: Payload> turns::Node for Node<P> {
         Ok(())
     }
 
-    fn propose(&mut self, commands: &[Bytes]) -> Result<(), Fault> {
+    fn propose(&mut self, commands: &[Vec<u8>]) -> Result<(), Fault> {
         for command in commands {
             self.core
                 .append(Command(P::of(command)))

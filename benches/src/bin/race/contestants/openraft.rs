@@ -38,7 +38,7 @@ use crate::{
 openraft::declare_raft_types!(Types: D = Bytes, R = ());
 
 /// The time after which a cluster that does nothing has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Cluster {
     runtime: Runtime,
@@ -127,14 +127,19 @@ fn refused(error: impl fmt::Display) -> Fault {
 }
 
 impl Contestant for Cluster {
-    fn propose(&mut self, commands: &[Bytes], ledger: &mut Ledger) -> Result<(), Fault> {
+    fn propose(&mut self, commands: &[Vec<u8>], ledger: &mut Ledger) -> Result<(), Fault> {
         let leader = self.peers.borrow()[0].clone();
         let nodes = self.logs.len();
         let applied = self.applied.clone();
         self.tasks.block_on(&self.runtime, async move {
             let mut answers = Vec::with_capacity(commands.len());
             for command in commands {
-                answers.push(leader.client_write_ff(command.clone()).await.map_err(refused)?);
+                answers.push(
+                    leader
+                        .client_write_ff(Bytes::copy_from_slice(command))
+                        .await
+                        .map_err(refused)?,
+                );
             }
             let mut missing = nodes * commands.len();
             while missing > 0 {

@@ -61,10 +61,10 @@ impl turns::Node for Node {
         Ok(())
     }
 
-    fn propose(&mut self, commands: &[Bytes]) -> Result<(), Fault> {
-        let proposal = |(token, command): (u64, &Bytes)| Proposal {
+    fn propose(&mut self, commands: &[Vec<u8>]) -> Result<(), Fault> {
+        let proposal = |(token, command): (u64, &Vec<u8>)| Proposal {
             token: Token(token),
-            command: command.clone(),
+            command: Bytes::copy_from_slice(command),
         };
         let proposals = (0..).zip(commands).map(proposal).collect();
         self.replica.step(Event::Propose(proposals), &mut self.output);

@@ -62,8 +62,9 @@ impl turns::Node for Node {
         self.core.campaign().map_err(refused)
     }
 
-    fn propose(&mut self, commands: &[Bytes]) -> Result<(), Fault> {
-        let entry = |command: &Bytes| Entry { data: command.clone(), ..Entry::default() };
+    fn propose(&mut self, commands: &[Vec<u8>]) -> Result<(), Fault> {
+        let entry =
+            |command: &Vec<u8>| Entry { data: Bytes::copy_from_slice(command), ..Entry::default() };
         let mut proposal = Message::default();
         proposal.set_msg_type(MessageType::MsgPropose);
         proposal.from = self.core.raft.id;

@@ -3,8 +3,6 @@
 //! Each node has an inbox. A turn of a node takes all messages of its inbox, then makes the records of the turn durable with
 //! one sync, and then releases messages and applied commands. Messages are not encoded, and none is lost.
 
-use bytes::Bytes;
-
 use super::Contestant;
 use crate::{
     disk::LogFile,
@@ -18,8 +16,8 @@ pub(super) trait Node {
     /// Makes this node the leader, once the messages of this turn and their answers are delivered.
     fn campaign(&mut self) -> Result<(), Fault>;
 
-    /// Proposes these commands.
-    fn propose(&mut self, commands: &[Bytes]) -> Result<(), Fault>;
+    /// Proposes copies of these commands.
+    fn propose(&mut self, commands: &[Vec<u8>]) -> Result<(), Fault>;
 
     /// Takes a message from another node.
     fn receive(&mut self, from: usize, message: Self::Message) -> Result<(), Fault>;
@@ -94,7 +92,7 @@ impl<N: Node> Turns<N> {
 }
 
 impl<N: Node> Contestant for Turns<N> {
-    fn propose(&mut self, commands: &[Bytes], ledger: &mut Ledger) -> Result<(), Fault> {
+    fn propose(&mut self, commands: &[Vec<u8>], ledger: &mut Ledger) -> Result<(), Fault> {
         self.nodes[0].propose(commands)?;
         self.end_turn(0, |node, command| ledger.apply(node, command))?;
         self.settle(|node, command| ledger.apply(node, command))
