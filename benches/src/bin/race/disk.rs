@@ -1,7 +1,7 @@
 //! The log of a node on disk: a plain file, the same for all contestants.
 //!
-//! A record is a kind, two numbers, and the length and the bytes of a command. Records are collected in memory. One `write`
-//! and one `fdatasync` make them durable.
+//! A record is a kind, two numbers, and the length and the bytes of a command. Records are collected in memory. One
+//! `write` and one `fdatasync` make them durable.
 
 use std::{
     fs::File,

@@ -1,8 +1,8 @@
 //! Measures runs: processor time, wall time and syncs in this process; instructions and allocations in Valgrind.
 //!
-//! Valgrind counts instructions and allocations of a run in a process of its own. So counting costs a timed run nothing, and
-//! other work on the machine does not change the counts. A second run without entries shows what the start takes, which
-//! is subtracted.
+//! Valgrind counts instructions and allocations of a run in a process of its own. So counting costs a timed run
+//! nothing, and other work on the machine does not change the counts. A second run without entries shows what the start
+//! takes, which is subtracted.
 
 use std::{
     env, hint,

@@ -1,8 +1,9 @@
 //! The order of the runs, and their medians and ratios.
 //!
-//! Within a run of a column, all contestants take turns, and another one begins each run. The first run of a column is not
-//! measured, because the process has to ask the system for memory, which it keeps for later runs. A ratio is the median of the ratios within each run, because a
-//! machine that is slow for a while is slow for all contestants of a run.
+//! Within a run of a column, all contestants take turns, and another one begins each run. The first run of a column is
+//! not measured, because the process has to ask the system for memory, which it keeps for later runs. A ratio is the
+//! median of the ratios within each run, because a machine that is slow for a while is slow for all contestants of a
+//! run.
 
 use serde::Serialize;
 
@@ -99,8 +100,8 @@ impl Column {
         Ok(Self::judge(*work, named))
     }
 
-    /// Selects the best variant of each implementation. It has the most entries per CPU second in memory, and the most per
-    /// second in files.
+    /// Selects the best variant of each implementation. It has the most entries per CPU second in memory, and the most
+    /// per second in files.
     fn judge(work: Work, variants: Vec<(&'static str, Variant)>) -> Self {
         let ours = variants.iter().find(|(name, _)| *name == OURS).map(|(_, ours)| ours.clone());
         let mut contestants: Vec<Standing> = Vec::new();

@@ -1,8 +1,8 @@
 //! The work of a run, which is the same for every contestant, and the check that all of it was done.
 //!
 //! The workload proposes a round of numbered commands at the leader. The next round begins when all nodes have applied
-//! all commands of this one, in this order. So a contestant that loses, repeats or reorders an entry at any node is found
-//! in the round in which it does so.
+//! all commands of this one, in this order. So a contestant that loses, repeats or reorders an entry at any node is
+//! found in the round in which it does so.
 
 use std::{fmt, io};
 
@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use crate::contestants::Contestant;
 
-/// The number of different commands. The workload proposes them in turns, so that it allocates nothing while it measures. A
-/// round has fewer commands, so that no command occurs twice in one.
+/// The number of different commands. The workload proposes them in turns, so that it allocates nothing while it
+/// measures. A round has fewer commands, so that no command occurs twice in one.
 const COMMANDS: u64 = 4096;
-/// The sizes, in bytes, that have room for the number of a command.
+/// The least size of a command, in bytes. It has room for the number of the command.
 pub(crate) const SIZE_MIN: usize = size_of::<u64>();
 /// With [`Log::Trimmed`], the log is trimmed whenever it has this number of entries, or more.
 const TRIM_AT: u64 = 1024;
@@ -69,7 +69,8 @@ pub(crate) enum Fault {
     Disk(#[from] io::Error),
 }
 
-/// A leader and the number of its ballot or term. A leader that loses its leadership and wins it again has another number.
+/// A leader and the number of its ballot or term. A leader that loses its leadership and wins it again has another
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Leadership {
     pub(crate) leader: u64,
@@ -140,8 +141,8 @@ impl Work {
         filter.split('/').all(|part| name.split('/').any(|own| own == part))
     }
 
-    /// Returns the number of entries for a run in which memory would have `entries` of them. A round waits for three syncs in
-    /// turn, so that files have fewer if few are outstanding.
+    /// Returns the number of entries for a run in which memory would have `entries` of them. A round waits for three
+    /// syncs in turn, so that files have fewer if few are outstanding.
     pub(crate) fn entries_of(&self, entries: u64) -> u64 {
         let divisor = match (self.storage, self.outstanding) {
             (Storage::Memory, _) => 1,

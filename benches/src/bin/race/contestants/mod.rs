@@ -1,7 +1,7 @@
 //! The contestants: clusters of an implementation each, in one thread.
 //!
-//! Our replica, omnipaxos and raft-rs are state machines. They share the loop in [`turns`], which moves messages and ends
-//! the turns of nodes. Openraft brings its own tasks, which run on a runtime of one thread.
+//! Our replica, omnipaxos and raft-rs are state machines. They share the loop in [`turns`], which moves messages and
+//! ends the turns of nodes. Openraft brings its own tasks, which run on a runtime of one thread.
 
 mod omnipaxos;
 mod openraft;
@@ -17,11 +17,11 @@ use crate::workload::{Fault, Leadership, Ledger, Work};
 
 /// A cluster whose first node leads.
 pub(crate) trait Contestant {
-    /// Proposes commands at the leader, and returns when the cluster has nothing left to do. Each node reports the commands
-    /// that it applies to `ledger`.
+    /// Proposes commands at the leader, and returns when the cluster has nothing left to do. Each node reports the
+    /// commands that it applies to `ledger`.
     ///
-    /// Each command is copied once, into a new allocation of the type that the implementation takes. A server does the same
-    /// when it reads a command from a socket.
+    /// Each command is copied once, into a new allocation of the type that the implementation takes. A server does the
+    /// same when it reads a command from a socket.
     fn propose(&mut self, commands: &[Vec<u8>], ledger: &mut Ledger) -> Result<(), Fault>;
 
     /// Drops the first `entries` entries, which all nodes have applied, from the logs of all nodes.

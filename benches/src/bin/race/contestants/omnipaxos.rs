@@ -1,8 +1,8 @@
 //! `OmniPaxos`, with entries of `Bytes` or `Vec<u8>`, and with or without its batching.
 //!
-//! With batching, a batch is a round, so that no entry waits for a timer. The log is the memory storage that the project
-//! publishes. In a file, its changes are written as well: a node holds its messages and its decided entries back until one
-//! sync has made all changes of its turn durable. The decided index is written and not synced.
+//! With batching, a batch is a round, so that no entry waits for a timer. The log is the memory storage that the
+//! project publishes. In a file, its changes are written as well: a node holds its messages and its decided entries
+//! back until one sync has made all changes of its turn durable. The decided index is written and not synced.
 
 use std::{cell::RefCell, path::Path, rc::Rc};
 

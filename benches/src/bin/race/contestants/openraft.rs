@@ -3,8 +3,8 @@
 //! - A message is a call of the other node's handle, which passes it through a channel without encoding.
 //! - Clocks are off: nothing but commands makes a node act.
 //! - A message has as many entries as there are.
-//! - The log is a queue in memory. In a file, its changes are written as well. The leader of this version waits for the log
-//!   after each command, so it syncs once for each command and not once for each round.
+//! - The log is a queue in memory. In a file, its changes are written as well. The leader of this version waits for the
+//!   log after each command, so it syncs once for each command and not once for each round.
 
 use std::{cell::RefCell, collections::VecDeque, fmt, io::Cursor, ops::RangeBounds, path::Path};
 use std::{rc::Rc, sync::Arc, time::Duration};

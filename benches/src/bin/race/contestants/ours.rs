@@ -1,5 +1,5 @@
-//! Our replica. The driver keeps the contract of the crate `paxos`: the records of a turn are durable before its messages
-//! and its chosen values are released.
+//! Our replica. The driver keeps the contract of the crate `paxos`: the records of a turn are durable before its
+//! messages and its chosen values are released.
 
 use std::path::Path;
 

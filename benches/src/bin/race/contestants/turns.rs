@@ -1,7 +1,7 @@
 //! The loop that our replica, omnipaxos and raft-rs share.
 //!
-//! Each node has an inbox. A turn of a node takes all messages of its inbox, then makes the records of the turn durable with
-//! one sync, and then releases messages and applied commands. Messages are not encoded, and none is lost.
+//! Each node has an inbox. A turn of a node takes all messages of its inbox, then makes the records of the turn durable
+//! with one sync, and then releases messages and applied commands. Messages are not encoded, and none is lost.
 
 use super::Contestant;
 use crate::{
@@ -25,8 +25,8 @@ pub(super) trait Node {
     /// Drops the first `entries` entries, which all nodes have applied.
     fn trim(&mut self, entries: u64) -> Result<(), Fault>;
 
-    /// Makes the records of this turn durable. Then passes messages and their receivers to `send`, and applied commands to
-    /// `apply`.
+    /// Makes the records of this turn durable. Then passes messages and their receivers to `send`, and applied commands
+    /// to `apply`.
     fn end_turn(
         &mut self,
         send: impl FnMut(usize, Self::Message),
