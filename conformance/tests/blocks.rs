@@ -61,6 +61,13 @@ const BENCHES: Owner = Commands(
     "benches/tests/documents.rs",
     &["cargo run --profile dist -p paxos-benches --bin ", "target/dist/beside-"],
 );
+const RACE: Owner = Commands(
+    "benches/tests/race.rs",
+    &[
+        "cargo run --release -p paxos-benches --features peers --bin race ",
+        "cargo run --profile dist -p paxos-benches --features peers --bin race ",
+    ],
+);
 
 /// Each document with code, and the owners of its lines.
 const OWNERS: &[(&str, &[Owner])] = &[
@@ -77,8 +84,8 @@ const OWNERS: &[(&str, &[Owner])] = &[
             Drawing("flowchart LR"),
         ],
     ),
-    ("benches/README.md", &[Cargo]),
-    ("benches/RESULTS.md", &[BENCHES, MODEL, Cargo]),
+    ("benches/README.md", &[RACE, Cargo]),
+    ("benches/RESULTS.md", &[BENCHES, RACE, MODEL, Cargo]),
     (
         "docs/checking.md",
         &[
@@ -196,6 +203,7 @@ fn wrong_command(line: &str) -> Option<String> {
             let places = folders.iter().flat_map(|(at, _)| places.iter().map(|it| at.join(it)));
             places.filter(|place| place.exists()).collect::<Vec<_>>()
         };
+        let manifest = |at: &Path| fs::read_to_string(at.join("Cargo.toml"));
         let exists = match word {
             "--all" | "--all-targets" | "--open" | "--release" | "--workspace" => true,
             "-p" | "--package" => {
@@ -208,9 +216,15 @@ fn wrong_command(line: &str) -> Option<String> {
                 let name = words.next()?;
                 read("Cargo.toml").contains(&format!("[profile.{name}]"))
             }
+            "--features" => {
+                let feature = format!("\n{} = [", words.next()?);
+                let features = |text: String| {
+                    text.split_once("\n[features]").is_some_and(|(_, it)| it.contains(&feature))
+                };
+                folders.iter().any(|(at, _)| manifest(at).is_ok_and(features))
+            }
             "--bin" => {
                 let name = words.next()?;
-                let manifest = |at: &Path| fs::read_to_string(at.join("Cargo.toml"));
                 let is_bin = format!("[[bin]]\nname = \"{name}\"");
                 !target("src/bin", name).is_empty()
                     || folders
@@ -321,6 +335,7 @@ fn a_command_that_names_nothing_is_noticed() {
         "cargo test -p paxos-simulator",
         "cargo bench -p paxos-benches --bench protocol -- '16 B'",
         "cargo run --release --bin paxos -- vote A=1",
+        "cargo run --release -p paxos-benches --features peers --bin race -- --runs 1",
         "cargo verify --deep",
         "not cargo",
     ] {
@@ -334,6 +349,7 @@ fn a_command_that_names_nothing_is_noticed() {
         ("cargo test --all-target", "--all-target"),
         ("cargo run -p paxos-simulator --example banks", "--example"),
         ("cargo bench -p paxos-benches --bench net", "--bench"),
+        ("cargo test -p paxos-benches --features peer", "--features"),
         ("cargo run --bin pax", "--bin"),
         ("cargo build --profile fast", "--profile"),
         ("cargo verfy", "cargo verfy"),

@@ -443,7 +443,8 @@ impl<C: Choices> Letter<'_, C> {
             })
             .collect();
         let values = values.iter().map(values::real).collect();
-        let more = self.choices.flip();
+        // Nothing else in the message or the state affects what `more` does, so one slot shows it.
+        let more = (self.size.slots > 1 && !self.size.sampled) || self.choices.flip();
         Message::Learned { first: real_slot(first), values, more }
     }
 }

@@ -71,8 +71,8 @@ const LONGER: Size =
 /// The spaces that every run checks.
 pub const QUICK: &[Space] = &[
     space(Cases::Every(size(1, (1, 1), 1)), "a node alone", (156, 5_928)),
-    space(Cases::Every(size(3, (2, 2), 1)), "one slot of three nodes", (1_009, 842_775)),
-    space(Cases::Every(size(5, (3, 3), 1)), "one slot of five nodes", (1_858, 1_376_399)),
+    space(Cases::Every(size(3, (2, 2), 1)), "one slot of three nodes", (1_009, 911_963)),
+    space(Cases::Every(size(5, (3, 3), 1)), "one slot of five nodes", (1_858, 1_503_573)),
     space(
         Cases::Every(TWO_SLOTS),
         "two slots, without what a handler does not look at",
