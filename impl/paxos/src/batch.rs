@@ -35,6 +35,7 @@ impl<V> Batch<V> {
     /// # Panics
     /// Panics if there are not so many values.
     #[must_use]
+    #[inline]
     pub fn part(&self, indices: ops::Range<usize>) -> Self {
         assert!(indices.start <= indices.end && indices.end <= self.len(), "a part of the batch");
         let place = |index: usize| self.start + index as u32;

@@ -50,6 +50,7 @@ pub struct Slot(pub u64);
 impl Slot {
     /// Returns the slot that is `count` positions later, or the last slot if there is none.
     #[must_use]
+    #[inline]
     pub fn plus(self, count: u64) -> Self {
         Self(self.0.saturating_add(count))
     }

@@ -19,6 +19,9 @@ use itertools::{Either, Itertools as _};
 
 use crate::{batch::Batch, types::Slot};
 
+/// The number of runs for which a log keeps its memory, so that a log that is trimmed often does not allocate each time.
+const CAPACITY_KEPT: usize = 64;
+
 /// A map from slots to values with tags. The tag of a vote is its ballot; that of a chosen value is `()`. A log is
 /// trimmed below a slot: these slots have no value, and get none again.
 #[derive(Clone, Debug)]
@@ -38,11 +41,13 @@ struct Run<T, V> {
 }
 
 impl<T, V> Run<T, V> {
+    #[inline]
     fn slots(&self) -> Range<u64> {
         self.first.0..self.first.plus(self.values.len() as u64).0
     }
 
     /// Returns the values of these slots, which must be slots of the run.
+    #[inline]
     fn part(&self, slots: Range<u64>) -> Batch<V> {
         self.values.part((slots.start - self.first.0) as usize..(slots.end - self.first.0) as usize)
     }
@@ -79,6 +84,7 @@ impl<T, V> RunLog<T, V> {
 
 impl<T: Copy, V> RunLog<T, V> {
     /// Returns the slot after the last one with a value, or the first slot that is not trimmed if no slot has a value.
+    #[inline]
     pub fn end(&self) -> Slot {
         self.runs.back().map_or(self.trimmed, |run| Slot(run.slots().end))
     }
@@ -104,6 +110,7 @@ impl<T: Copy, V> RunLog<T, V> {
     }
 
     /// Divides these slots into pieces, by rising slot. The pieces of a value are parts of the batch that it came with.
+    #[inline]
     pub fn pieces(&self, slots: Range<u64>) -> impl Iterator<Item = Piece<T, V>> {
         let (mut next, mut index) = (slots.start, self.first_after(slots.start));
         iter::from_fn(move || {
@@ -179,6 +186,7 @@ impl<T: Copy, V> RunLog<T, V> {
     /// Sets the values of consecutive slots from `first` on, in each slot in which `replaces` agrees. Its argument is the
     /// present tag of the slot. Returns the slots that were set, as ranges that are as long as possible. Ignores trimmed
     /// slots.
+    #[inline]
     pub fn set<F: Fn(Option<T>) -> bool>(
         &mut self,
         first: Slot,
@@ -237,12 +245,14 @@ impl<T: Copy, V> RunLog<T, V> {
         self.cut(below.0);
         self.runs.drain(..self.first_after(below.0));
         self.trimmed = below;
-        if self.runs.len() < self.runs.capacity() / 4 {
-            self.runs.shrink_to(2 * self.runs.len());
+        let capacity = self.runs.capacity();
+        if capacity > CAPACITY_KEPT && self.runs.len() < capacity / 4 {
+            self.runs.shrink_to(CAPACITY_KEPT.max(2 * self.runs.len()));
         }
     }
 
     /// Returns the index of the first run that has `slot` or a later slot.
+    #[inline]
     fn first_after(&self, slot: u64) -> usize {
         // Most questions are about the last run, or about slots after it.
         match self.runs.back() {

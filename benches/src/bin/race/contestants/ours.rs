@@ -43,10 +43,10 @@ fn id(index: usize) -> NodeId {
 }
 
 /// Passes the commands of an output to `apply`, in the order of the log.
-fn release_chosen(output: &mut Output, mut apply: impl FnMut(&[u8])) -> Result<(), Fault> {
-    for (slot, value) in output.chosen.drain(..) {
+fn release_chosen(output: &Output, mut apply: impl FnMut(&[u8])) -> Result<(), Fault> {
+    for (slot, value) in output.chosen_slots() {
         match value {
-            Value::Command(command) => apply(&command),
+            Value::Command(command) => apply(command),
             Value::Noop => return Err(Fault::Refused(format!("slot {slot} is a gap"))),
         }
     }
@@ -96,7 +96,7 @@ impl turns::Node for Node {
         if let Some(refused) = self.output.refused.first() {
             return Err(Fault::Refused(format!("our replica refused a command: {refused:?}")));
         }
-        release_chosen(&mut self.output, apply)?;
+        release_chosen(&self.output, apply)?;
         for Envelope { to, message } in self.output.messages.drain(..) {
             match to {
                 To::Node(to) => send(to.0 as usize, message),
