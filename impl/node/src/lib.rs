@@ -36,7 +36,7 @@
 //!     lets another node lead.
 //!   - `proposals`: commands that wait (`pending`), batches (`batching`, `batch_delay`), and proposals in flight
 //!     (`in_flight`).
-//!   - `reads`: linearizable reads.
+//!   - `reads`: linearizable reads. `catching_up`: one question for chosen values at a time.
 //!   - `replicated`: applies the log to the state machine.
 //!   - `snapshots`: takes snapshots (`saving`), and fetches those of peers (`transfer`).
 //! - `client_handle`, `peer_handle`: the ways into a node, from any thread. `leadership`: a watch of the leader.
