@@ -6,8 +6,8 @@
 //! time.
 //!
 //! ```text
-//! cargo bench -p paxos-benches --profile release --bench instructions
-//! cargo bench -p paxos-benches --profile release --bench instructions -- --record
+//! CARGO_INCREMENTAL=0 cargo bench -p paxos-benches --profile release --bench instructions
+//! CARGO_INCREMENTAL=0 cargo bench -p paxos-benches --profile release --bench instructions -- --record
 //! ```
 
 mod paths;
@@ -22,7 +22,7 @@ use std::{
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
 use paths::{PATHS, Path};
-use serde::{Deserialize, Serialize};
+use paxos_benches::figures::{Comparison, Figures, OtherPaths};
 
 /// The recorded figures, beside the manifest of this crate.
 const FIGURES: &str = "instructions.json";
@@ -44,15 +44,6 @@ struct Arguments {
     bench: bool,
 }
 
-/// The recorded figures.
-#[derive(Debug, Serialize, Deserialize)]
-struct Figures {
-    /// A path may take this many percent more than its figure.
-    tolerance_percent: u64,
-    /// Instructions for each repetition of a path.
-    instructions: BTreeMap<String, u64>,
-}
-
 /// The reason for which nothing was compared.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
@@ -65,9 +56,9 @@ enum Unusable {
     #[error("{}: {error}", path.display())]
     File { path: PathBuf, error: io::Error },
     #[error("{FIGURES}: {0}")]
-    Figures(#[from] serde_json::Error),
-    #[error("{FIGURES} has figures for {found:?}; the paths are {expected:?}")]
-    Paths { found: Vec<String>, expected: Vec<String> },
+    Malformed(#[from] serde_json::Error),
+    #[error("{FIGURES}: {0}")]
+    Paths(#[from] OtherPaths),
     #[error("there is no path {0}")]
     NoPath(String),
 }
@@ -113,39 +104,25 @@ fn run(arguments: &Arguments) -> Result<bool, Unusable> {
         println!("{} is written", file.display());
         return Ok(true);
     }
-    if !figures.instructions.keys().eq(counted.keys()) {
-        let names = |map: &BTreeMap<String, u64>| map.keys().cloned().collect();
-        let (found, expected) = (names(&figures.instructions), names(&counted));
-        return Err(Unusable::Paths { found, expected });
-    }
-    Ok(compare(&figures, &counted))
-}
-
-/// Prints the table. Returns false if a path takes too many instructions.
-fn compare(figures: &Figures, counted: &BTreeMap<String, u64>) -> bool {
+    let compared = figures.compare(&counted)?;
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["path", "recorded", "now", "change", ""]);
-    let mut holds = true;
+    table.load_preset(presets::NOTHING).set_header(["path", "recorded", "now", ""]);
     for path in PATHS {
-        let (recorded, now) = (figures.instructions[path.name], counted[path.name]);
-        let change = (i128::from(now) - i128::from(recorded)) * 100 / i128::from(recorded).max(1);
-        let tolerance = i128::from(figures.tolerance_percent);
-        let verdict = match change {
-            change if change > tolerance => "TOO MANY",
-            change if change < -tolerance => "fewer: record it",
-            _ => "holds",
+        let (recorded, now, comparison) = compared[path.name];
+        let words = match comparison {
+            Comparison::TooMany => "TOO MANY",
+            Comparison::Holds => "holds",
+            Comparison::Fewer => "fewer: record it",
         };
-        holds &= change <= tolerance;
-        let row = [recorded.to_string(), now.to_string(), format!("{change:+} %")];
-        table.add_row([path.what.to_owned()].into_iter().chain(row).chain([verdict.to_owned()]));
+        table.add_row([path.what, &recorded.to_string(), &now.to_string(), words]);
     }
-    for column in 1..4 {
-        let column = table.column_mut(column).expect("the table has five columns");
+    for column in 1..3 {
+        let column = table.column_mut(column).expect("the table has four columns");
         column.set_cell_alignment(CellAlignment::Right);
     }
     println!("{table}");
     println!("instructions for each repetition; tolerance {} %", figures.tolerance_percent);
-    holds
+    Ok(compared.values().all(|(.., comparison)| *comparison != Comparison::TooMany))
 }
 
 /// Returns the instructions of one repetition of a path.

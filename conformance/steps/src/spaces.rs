@@ -124,11 +124,11 @@ pub const QUICK: &[Space] = &[
 
 /// The spaces that only a deep run checks.
 pub const DEEP: &[Space] = &[
-    space(Cases::Every(size(3, (3, 1), 1)), "one slot, one vote is a quorum", (525, 757_689)),
+    space(Cases::Every(size(3, (3, 1), 1)), "one slot, one vote is a quorum", (525, 794_501)),
     space(
         Cases::Every(size(3, (1, 3), 1)),
         "one slot, one promise is a quorum",
-        (2_601, 1_452_181),
+        (2_601, 1_629_177),
     ),
     space(
         Cases::Every(Size { commands: 1, breadth: Breadth::PerSlot, ..size(3, (2, 2), 2) }),
