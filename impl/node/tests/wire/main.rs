@@ -112,19 +112,22 @@ fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Bytes>, Option
 fn announced_counts_reserve_nothing() {
     let (ballot, slot) = (Ballot::new(3, NodeId(2)).expect("not zero"), Slot(7));
     let values = || Vec::new().into();
-    let empty = [
-        Packet::Message(Message::Promise { ballot, trimmed: slot, reports: Vec::new() }),
-        Packet::Message(Message::Accept { ballot, first: slot, values: values() }),
-        Packet::Message(Message::Learned { first: slot, values: values(), more: true }),
-        Packet::Forward(Vec::new()),
-        Packet::Forward(vec![Bytes::new()]),
-        Packet::Chunk { below: slot, length: 10, offset: 9, part: Bytes::new() },
+    // Each with the bytes that follow the count.
+    let empty: [(Packet, &[u8]); 6] = [
+        (Packet::Message(Message::Promise { ballot, trimmed: slot, reports: Vec::new() }), &[]),
+        (Packet::Message(Message::Accept { ballot, first: slot, values: values() }), &[]),
+        (Packet::Message(Message::Learned { first: slot, values: values(), more: true }), &[1]),
+        (Packet::Forward(Vec::new()), &[]),
+        (Packet::Forward(vec![Bytes::new()]), &[]),
+        (Packet::Chunk { below: slot, length: 10, offset: 9, part: Bytes::new() }, &[]),
     ];
-    for packet in empty {
+    for (packet, rest) in empty {
         for count in [u64::from(u32::MAX), 1 << 40, 1 << 58, u64::MAX] {
             let mut payload = postcard::to_stdvec(&packet).expect("memory");
-            assert_eq!(payload.pop(), Some(0), "the count comes last");
+            let end = payload.split_off(payload.len() - rest.len() - 1);
+            assert_eq!(end, [&[0], rest].concat(), "the count comes at the end");
             payload.extend(postcard::to_stdvec(&count).expect("memory"));
+            payload.extend(rest);
             let read = postcard::from_bytes::<Packet>(&payload);
             assert!(read.is_err(), "{read:?}");
             // The packet may contain a few of the elements.
