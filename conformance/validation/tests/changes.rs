@@ -385,12 +385,17 @@ fn the_order_of_frames() {
     let directory = tempfile::tempdir().expect("a directory");
     let run = recorded(directory.path());
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    let has_records = |body: &Body| matches!(body, Body::Step(step) if !step.records.is_empty());
+    // A step that only trims has no effect until a later step depends on it, and the last such step may have none.
+    let trims = |record: &Record| matches!(record, Record::Trimmed { .. });
+    let has_effect = |body: &Body| match body {
+        Body::Step(step) => !step.records.iter().all(trims),
+        _ => false,
+    };
     let mut places = Vec::new();
     for (start, frames) in &run {
         for place in 0..frames.len() - 1 {
             let next_is_sync = matches!(frames[place + 1], Body::Durable | Body::Left(_));
-            if has_records(&frames[place]) && next_is_sync {
+            if has_effect(&frames[place]) && next_is_sync {
                 places.push((*start, place));
             }
         }
