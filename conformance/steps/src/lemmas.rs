@@ -161,7 +161,9 @@ impl Generator for Lemma {
         let trimmed = Slot(choices.of(&[0, 2, 5]));
         let (mut votes, mut chosen) = (Log::default(), Log::default());
         let (mut reported, mut counts) = (Log::default(), Log::default());
-        let (two, one) = (NodeSet::of(me).with(peer(&start)), NodeSet::of(me));
+        let one = NodeSet::of(me);
+        // Neighbouring slots have the votes of different nodes.
+        let (two, other_two) = (one.with(start.peers[0]), one.with(start.peers[2]));
         for slot in (trimmed.0..SLOTS).map(Slot) {
             let vote = |ballot| Some(Vote { ballot, value: value_of(slot) });
             let condition = choices.of(self.conditions());
@@ -172,7 +174,8 @@ impl Generator for Lemma {
                 OfItsOwn => votes.put(slot, vote(own(slot))),
                 Voted | Close => {
                     votes.put(slot, vote(high));
-                    counts.put(slot, if condition == Close { two.clone() } else { one.clone() });
+                    let close = if slot.0 % 2 == 0 { &two } else { &other_two };
+                    counts.put(slot, if condition == Close { close } else { &one }.clone());
                 }
                 VotedAndKnown => {
                     votes.put(slot, vote(high));
