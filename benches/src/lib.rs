@@ -3,6 +3,7 @@
 //! - [`Cluster`]: three replicas in one thread, without disks or sockets.
 //! - [`figures`]: recorded instruction counts, and counts compared with them.
 //! - [`process`]: runs a program, and measures its processor time and memory.
+//! - [`median`]: of the runs of a measurement.
 //! - [`spin`]: explores Lamport's Paxos with Spin.
 
 pub mod figures;
@@ -12,3 +13,17 @@ pub mod spin;
 mod cluster;
 
 pub use cluster::Cluster;
+
+/// Returns the middle one of some numbers, or the mean of the two in the middle.
+///
+/// # Panics
+/// Panics if there is no number.
+pub fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_unstable_by(f64::total_cmp);
+    let middle = numbers.len() / 2;
+    if numbers.len() % 2 == 1 {
+        numbers[middle]
+    } else {
+        f64::midpoint(numbers[middle - 1], numbers[middle])
+    }
+}

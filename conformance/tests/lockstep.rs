@@ -9,24 +9,15 @@ use std::env;
 
 use paxos_conformance::{lockstep::Lockstep, spaces::Table};
 use state_explorer::{Options, explore};
-use verdict::Verdict;
+use verdict::{Verdict, memory};
 
 /// The most transitions of a space, if the environment does not say otherwise.
 const FEW: usize = 150_000;
 
-/// The most memory of this test. A faulty replica may take more and more, and must not stop the machine.
-#[cfg(unix)]
-fn limit_memory() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { current, maximum } = getrlimit(Resource::As);
-    let most = current.unwrap_or(u64::MAX).min(6 << 30);
-    setrlimit(Resource::As, Rlimit { current: Some(most), maximum }).expect("a lower limit");
-}
-
 #[test]
 fn the_small_spaces_hold() {
-    #[cfg(unix)]
-    limit_memory();
+    // A faulty replica may take more and more memory, and must not stop the machine.
+    memory::limit(6 << 30);
     let most = match env::var("PAXOS_LOCKSTEP_TRANSITIONS") {
         Ok(most) => most.parse().expect("PAXOS_LOCKSTEP_TRANSITIONS is a number"),
         Err(env::VarError::NotPresent) => FEW,

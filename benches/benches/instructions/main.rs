@@ -33,7 +33,7 @@ struct Arguments {
     /// Write the figures instead of comparing them.
     #[arg(long)]
     record: bool,
-    /// Run each path a few times without counting, as a test.
+    /// Run the fewer repetitions of each path without counting, as a test.
     #[arg(long)]
     test: bool,
     /// Run one path only, without counting: its name, and the number of repetitions.
@@ -85,7 +85,7 @@ fn run(arguments: &Arguments) -> Result<bool, Unusable> {
     }
     if arguments.test {
         for path in PATHS {
-            (path.run)(2);
+            (path.run)(path.few);
         }
         return Ok(true);
     }

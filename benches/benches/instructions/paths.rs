@@ -29,6 +29,8 @@ pub(crate) struct Path {
 
 /// The slots of a batch.
 const BATCH: u64 = 64;
+/// The most repetitions of a step of Accepted.
+const ACCEPTED_MANY: u64 = 1_100;
 /// The bytes of a command.
 const SIZE: usize = 16;
 
@@ -39,7 +41,7 @@ pub(crate) const PATHS: &[Path] = &[
         what: "a step of Accepted, 64 slots, which chooses them",
         run: accepted,
         few: 100,
-        many: 1_100,
+        many: ACCEPTED_MANY,
     },
     Path { name: "propose", what: "a step of 64 proposals", run: propose, few: 100, many: 1_100 },
     Path {
@@ -137,7 +139,7 @@ fn propose(count: u64) {
 fn accepted(count: u64) {
     let (mut leader, ballot, mut output) = led();
     // As many for any count, so that the difference of two counts has no proposals.
-    for _ in 0..PATHS[1].many {
+    for _ in 0..ACCEPTED_MANY {
         leader.step(proposals(), &mut output);
         output.clear();
     }
@@ -185,7 +187,7 @@ const LOCKSTEP_TRANSITIONS: u64 = 39_399;
 
 /// Explores a space once, if `transitions` is not zero. It must then have as many.
 fn explored(model: &impl Explorable, transitions: u64) {
-    if transitions < 10 {
+    if transitions == 0 {
         return;
     }
     let report = explore(model, &Options::default());

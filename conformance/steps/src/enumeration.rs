@@ -95,7 +95,7 @@ pub enum Searched {
     Interrupted(Counts),
 }
 
-/// What is claimed of each case.
+/// The claim about each case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// Replica and model take the same step.

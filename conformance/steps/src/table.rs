@@ -276,7 +276,7 @@ fn log<T: Copy + PartialEq>(
         }
     });
     for (first, tag, values) in runs {
-        log.set(paxos::Slot(first), tag, &values.into(), |_| true).for_each(drop);
+        let _ = log.set(paxos::Slot(first), tag, &values.into(), |_| true);
     }
     log
 }
@@ -294,7 +294,7 @@ where
     let mut rebuilt = RunLog::trimmed(real_slot(trimmed));
     for (slot, tag, value) in log.iter() {
         mapped.put(said::slot(slot), Some(map(tag, value)));
-        rebuilt.set(slot, tag, &[value.clone()].into(), |_| true).for_each(drop);
+        let _ = rebuilt.set(slot, tag, &[value.clone()].into(), |_| true);
     }
     // The first slot of a log is private. A log that begins elsewhere differs from one with the same entries.
     if *log != rebuilt {

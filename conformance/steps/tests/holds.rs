@@ -13,19 +13,10 @@ use paxos_steps::{
     check::Production,
     spaces::{Cases, QUICK, Space},
 };
-use verdict::{Interrupt, Verdict};
+use verdict::{Interrupt, Verdict, memory};
 
 /// The most cases of a space that is checked first, and of each space in a debug build.
 const FEW: u64 = 12_000;
-
-/// The most memory of this test. A faulty replica may take more and more, and must not stop the machine.
-#[cfg(unix)]
-fn limit_memory() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { current, maximum } = getrlimit(Resource::As);
-    let most = current.unwrap_or(u64::MAX).min(4 << 30);
-    setrlimit(Resource::As, Rlimit { current: Some(most), maximum }).expect("a lower limit");
-}
 
 /// Returns the space with no more cases than this. Returns none if it has more and is no sample.
 fn bounded(space: &Space, most: u64) -> Option<Space> {
@@ -53,8 +44,8 @@ fn most_cases() -> u64 {
 
 #[test]
 fn every_space_holds() {
-    #[cfg(unix)]
-    limit_memory();
+    // A faulty replica may take more and more memory, and must not stop the machine.
+    memory::limit(4 << 30);
     let most = most_cases();
     let mut spaces = Vec::new();
     for most in [FEW.min(most), most] {

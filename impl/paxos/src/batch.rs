@@ -2,7 +2,7 @@
 
 use std::{fmt, hash, ops, sync::Arc};
 
-use crate::types::Value;
+use crate::types::{Slot, Value};
 
 /// Values of consecutive slots, one value per slot.
 ///
@@ -41,6 +41,16 @@ impl<V> Batch<V> {
         let place = |index: usize| self.start + index as u32;
         let (start, end) = (place(indices.start), place(indices.end));
         Self { shared: Arc::clone(&self.shared), start, end }
+    }
+
+    /// Returns the values of these slots, if the first value is that of slot `first`.
+    ///
+    /// # Panics
+    /// As [`part`](Self::part).
+    #[must_use]
+    #[inline]
+    pub fn of_slots(&self, first: Slot, slots: ops::Range<u64>) -> Self {
+        self.part((slots.start - first.0) as usize..(slots.end - first.0) as usize)
     }
 
     /// Drops the first `count` values.
@@ -149,5 +159,34 @@ impl<V: serde::Serialize> serde::Serialize for Batch<V> {
 impl<'de, V: serde::Deserialize<'de>> serde::Deserialize<'de> for Batch<V> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::deserialize(deserializer).map(Self::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_share_their_values() {
+        let batch: Batch<u8> = (0..6).collect();
+        let part = batch.part(1..5).of_slots(Slot(10), 11..13);
+        assert_eq!(*part, [2, 3]);
+        assert!(part.is_same(&batch.part(2..4)) && !part.is_same(&batch.part(2..5)));
+        assert!(!part.is_same(&[2, 3].into()));
+        assert_eq!(part, [2, 3].into());
+        let mut rest = part;
+        rest.advance(1);
+        assert_eq!((&*rest, rest.len(), rest.is_empty()), (&[3][..], 1, false));
+        rest.advance(1);
+        assert!(rest.is_empty() && rest == Batch::from(Vec::new()));
+        // Only the parts hold the allocation.
+        assert_eq!(Arc::strong_count(&batch.shared), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "a part of the batch")]
+    fn there_is_no_part_beyond_the_batch() {
+        let batch: Batch<u8> = (0..6).collect();
+        drop(batch.part(1..3).part(0..3));
     }
 }

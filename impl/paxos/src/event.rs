@@ -241,3 +241,23 @@ impl<B, V> Output<B, V> {
         self.messages.push(Envelope { to: To::Peers, message });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_values_below_a_snapshot_are_dropped() {
+        let batches = || vec![(Slot(2), [2, 3, 4].into()), (Slot(5), [5].into())];
+        let left = |below| {
+            let mut output = Output::<Ballot, u64> { chosen: batches(), ..Output::default() };
+            output.drop_chosen(Slot(below));
+            output.chosen_slots().map(|(slot, value)| (slot.0, *value)).collect::<Vec<_>>()
+        };
+        for below in [0, 1, 2, 3, 4, 5, 6, 9] {
+            let expected: Vec<_> =
+                (2..6).filter(|slot| *slot >= below).map(|it| (it, it)).collect();
+            assert_eq!(left(below), expected, "below {below}");
+        }
+    }
+}

@@ -31,7 +31,7 @@
 //!    the replica then trims its log. After a crash between the two, the driver sends the event again. If the
 //!    snapshot is a peer's ([`Output::fetch`]), this step and later ones release only chosen values of the slots
 //!    after it. The output of earlier steps may still contain values of slots in the snapshot, and the driver must
-//!    not apply these.
+//!    not apply these ([`Output::drop_chosen`]).
 //! 3. *The records after a crash.* The driver hands the durable records to [`Replica::recover`]. If it cannot read
 //!    them, it must fail. It must not start with an empty replica, because an acceptor that forgets its promises breaks
 //!    agreement.

@@ -2,7 +2,7 @@
 //!
 //! They are newtypes, so that a slot is never taken for a round.
 
-use std::{fmt, num::NonZeroU64};
+use std::{fmt, num::NonZeroU64, ops::Range};
 
 use bytes::Bytes;
 
@@ -53,6 +53,13 @@ impl Slot {
     #[inline]
     pub fn plus(self, count: u64) -> Self {
         Self(self.0.saturating_add(count))
+    }
+
+    /// Returns `count` slots, this one and those after it. Fewer are left at the end of all slots.
+    #[must_use]
+    #[inline]
+    pub fn range(self, count: usize) -> Range<u64> {
+        self.0..self.plus(count as u64).0
     }
 }
 

@@ -38,6 +38,23 @@ const STACK: u64 = 2 * MIB;
 
 static RESERVES_AHEAD: AtomicBool = AtomicBool::new(false);
 
+/// Limits the memory that this process can map, unless the limit is lower already. A test of broken code calls it, because
+/// such code may take more and more memory. Does nothing on systems without such a limit.
+///
+/// # Panics
+/// Panics if the system refuses the limit.
+pub fn limit(bytes: u64) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { current, maximum } = getrlimit(Resource::As);
+        let current = Some(current.unwrap_or(u64::MAX).min(bytes));
+        setrlimit(Resource::As, Rlimit { current, maximum }).expect("a limit can be lowered");
+    }
+    #[cfg(not(unix))]
+    let _ = bytes;
+}
+
 /// Declares that the allocator of this program maps memory long before it is used, and serves all threads from it, as
 /// mimalloc does. Without this call, a limit on mapped memory seems to be reached too soon.
 pub fn allocator_reserves_ahead() {

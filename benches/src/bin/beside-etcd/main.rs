@@ -18,6 +18,7 @@ use std::{
 
 use clap::Parser;
 use comfy_table::{Table, presets};
+use paxos_benches::median;
 use serde::Serialize;
 
 use crate::clusters::Cluster;
@@ -225,11 +226,6 @@ fn read_csv(text: &str) -> Option<Sample> {
         row.get(head.iter().position(|column| column == name)?)?.parse().ok()
     };
     Some(Sample { puts_per_second: value("rps")?, median_ms: value("p50_latency_ms")? })
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn table(all: &[Comparison]) -> String {

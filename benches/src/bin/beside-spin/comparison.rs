@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::HumanCount;
+use paxos_benches::median;
 use serde::Serialize;
 
 use crate::contenders::{Contender, TARGET_BALLOTS, Target};
@@ -165,16 +166,6 @@ impl Row {
         let (Some(target), Some(met)) = (self.target, self.met) else { return String::new() };
         let memory = target.peak_mib.map_or(String::new(), |most| format!(", {most} MiB"));
         format!("{}: ≤ {}{memory}", if met { "met" } else { "missed" }, target.ratio)
-    }
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    let middle = numbers.len() / 2;
-    if numbers.len() % 2 == 1 {
-        numbers[middle]
-    } else {
-        f64::midpoint(numbers[middle - 1], numbers[middle])
     }
 }
 

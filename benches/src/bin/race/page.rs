@@ -38,50 +38,39 @@ pub(crate) fn curves(entries: u64) -> Vec<Curve> {
         entries: 0,
         nodes: 3,
     };
-    let outstanding = [1, 4, 16, 64, 256, 1024];
-    let sizes = [16, 64, 256, 1024, 4096];
-    let lengths = [entries.div_ceil(16), entries.div_ceil(4), entries, 4 * entries];
-    let nodes = [3, 5, 7, 9];
+    let curve = |name, title, axis, works: Vec<Work>, place: fn(&Work) -> f64| Curve {
+        name,
+        title,
+        axis,
+        points: works.into_iter().map(|work| (place(&work), work)).collect(),
+        only_ours: false,
+    };
+    let outstanding = [1, 4, 16, 64, 256, 1024]
+        .map(|outstanding| Work { outstanding, ..base }.with_entries(entries));
+    let lengths = [entries.div_ceil(16), entries.div_ceil(4), entries, 4 * entries]
+        .map(|length| base.with_entries(length));
+    let sizes = [16, 64, 256, 1024, 4096]
+        .map(|size| Work { size, ..base }.with_entries(entries.div_ceil(4)));
+    let nodes = [3, 5, 7, 9].map(|nodes| Work { nodes, ..base }.with_entries(entries));
     vec![
+        curve(
+            "outstanding",
+            "Outstanding entries",
+            "outstanding entries",
+            outstanding.to_vec(),
+            |it| it.outstanding as f64,
+        ),
+        curve(
+            "length",
+            "Length of the log",
+            "entries in the log at the end",
+            lengths.to_vec(),
+            |it| it.entries as f64,
+        ),
+        curve("size", "Size of an entry", "bytes of an entry", sizes.to_vec(), |it| it.size as f64),
         Curve {
-            name: "outstanding",
-            title: "Outstanding entries",
-            axis: "outstanding entries",
-            points: outstanding
-                .map(|outstanding| Work { outstanding, ..base }.with_entries(entries))
-                .map(|work| (work.outstanding as f64, work))
-                .to_vec(),
-            only_ours: false,
-        },
-        Curve {
-            name: "length",
-            title: "Length of the log",
-            axis: "entries in the log at the end",
-            points: lengths
-                .map(|length| base.with_entries(length))
-                .map(|work| (work.entries as f64, work))
-                .to_vec(),
-            only_ours: false,
-        },
-        Curve {
-            name: "size",
-            title: "Size of an entry",
-            axis: "bytes of an entry",
-            points: sizes
-                .map(|size| Work { size, ..base }.with_entries(entries.div_ceil(4)))
-                .map(|work| (work.size as f64, work))
-                .to_vec(),
-            only_ours: false,
-        },
-        Curve {
-            name: "nodes",
-            title: "Number of nodes",
-            axis: "nodes",
-            points: nodes
-                .map(|nodes| Work { nodes, ..base }.with_entries(entries))
-                .map(|work| (work.nodes as f64, work))
-                .to_vec(),
             only_ours: true,
+            ..curve("nodes", "Number of nodes", "nodes", nodes.to_vec(), |it| it.nodes as f64)
         },
     ]
 }

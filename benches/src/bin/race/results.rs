@@ -5,6 +5,7 @@
 //! median of the ratios within each run, because a machine that is slow for a while is slow for all contestants of a
 //! run.
 
+use paxos_benches::median;
 use serde::Serialize;
 
 use crate::{
@@ -177,16 +178,6 @@ impl Standing {
             Storage::Memory => self.entries_per_cpu_second,
             Storage::File => self.entries_per_second,
         }
-    }
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    let middle = numbers.len() / 2;
-    if numbers.len() % 2 == 1 {
-        numbers[middle]
-    } else {
-        f64::midpoint(numbers[middle - 1], numbers[middle])
     }
 }
 

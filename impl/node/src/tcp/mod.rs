@@ -249,54 +249,43 @@ impl Transport for Tcp {
 /// Cuts a long batch into packets that fit. The packets together have the same effect, except for a Learned message: of
 /// that, only the beginning is sent. Its receiver then asks for more, so one question has one answer.
 fn cut(packet: Packet) -> Vec<Packet> {
-    let bytes = |value: &Value| match value {
-        Value::Noop => 1,
-        Value::Command(bytes) => bytes.len() + 8,
-    };
-    let (count, length) = match &packet {
-        Packet::Message(Message::Learned { values, .. }) => {
+    match packet {
+        Packet::Message(Message::Learned { first, values, more }) => {
             let ends = values.iter().scan(0, |length, value| {
                 *length += bytes(value);
                 Some(*length)
             });
-            let fitting = ends.take_while(|length| *length <= BATCH_BYTES).count().max(1);
-            return vec![shortened(packet, fitting)];
+            let count = ends.take_while(|length| *length <= BATCH_BYTES).count().max(1);
+            let (count, more) = (count.min(values.len()), more || count < values.len());
+            let values = values.part(0..count);
+            vec![Packet::Message(Message::Learned { first, values, more })]
         }
-        Packet::Message(Message::Accept { values, .. }) => {
-            (values.len(), values.iter().map(bytes).sum::<usize>())
-        }
-        Packet::Forward(commands) => (commands.len(), commands.iter().map(Bytes::len).sum()),
-        _ => return vec![packet],
-    };
-    if count < 2 || length <= BATCH_BYTES {
-        return vec![packet];
-    }
-    let half = count / 2;
-    let parts = match packet {
-        Packet::Forward(mut head) => {
-            let tail = head.split_off(half);
-            [head, tail].map(Packet::Forward)
-        }
-        Packet::Message(Message::Accept { ballot, first, values }) => {
+        Packet::Message(Message::Accept { ballot, first, values })
+            if values.len() > 1 && values.iter().map(bytes).sum::<usize>() > BATCH_BYTES =>
+        {
+            let (half, count) = (values.len() / 2, values.len());
             let halves = [(first, 0..half), (first.plus(half as u64), half..count)];
-            halves.map(|(first, half)| {
+            let halves = halves.map(|(first, half)| {
                 let values = values.part(half);
                 Packet::Message(Message::Accept { ballot, first, values })
-            })
+            });
+            halves.into_iter().flat_map(cut).collect()
         }
-        _ => unreachable!("only these are cut in halves"),
-    };
-    parts.into_iter().flat_map(cut).collect()
+        Packet::Forward(mut head)
+            if head.len() > 1 && head.iter().map(Bytes::len).sum::<usize>() > BATCH_BYTES =>
+        {
+            let tail = head.split_off(head.len() / 2);
+            [head, tail].map(Packet::Forward).into_iter().flat_map(cut).collect()
+        }
+        packet => vec![packet],
+    }
 }
 
-/// Returns a Learned message with the first `count` values.
-fn shortened(packet: Packet, count: usize) -> Packet {
-    match packet {
-        Packet::Message(Message::Learned { first, values, .. }) if count < values.len() => {
-            let (values, more) = (values.part(0..count), true);
-            Packet::Message(Message::Learned { first, values, more })
-        }
-        packet => packet,
+/// Returns about as many bytes as a value takes in a frame.
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Noop => 1,
+        Value::Command(bytes) => bytes.len() + 8,
     }
 }
 

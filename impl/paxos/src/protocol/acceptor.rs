@@ -157,8 +157,8 @@ impl<B: OpaqueBallot, V: OpaqueValue> Acceptor<B, V> {
         self.promised = Some(ballot);
         let new = self.votes.set(first, ballot, values, |last| last != Some(ballot));
         records.extend(new.map(|slots| {
-            let part = (slots.start - first.0) as usize..(slots.end - first.0) as usize;
-            Record::Accepted { ballot, first: Slot(slots.start), values: values.part(part) }
+            let values = values.of_slots(first, slots.clone());
+            Record::Accepted { ballot, first: Slot(slots.start), values }
         }));
         Ok(voted_in)
     }

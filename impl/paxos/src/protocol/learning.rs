@@ -56,7 +56,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             return; // The slots are too far ahead.
         }
         self.learner.learn(first, values, &mut output.chosen);
-        Self::close(&mut self.role, first.0..first.plus(values.len() as u64).0);
+        Self::close(&mut self.role, first.range(values.len()));
         self.advance();
         self.lead_if_promised(output);
         if more {

@@ -43,13 +43,13 @@ struct Run<T, V> {
 impl<T, V> Run<T, V> {
     #[inline]
     fn slots(&self) -> Range<u64> {
-        self.first.0..self.first.plus(self.values.len() as u64).0
+        self.first.range(self.values.len())
     }
 
     /// Returns the values of these slots, which must be slots of the run.
     #[inline]
     fn part(&self, slots: Range<u64>) -> Batch<V> {
-        self.values.part((slots.start - self.first.0) as usize..(slots.end - self.first.0) as usize)
+        self.values.of_slots(self.first, slots)
     }
 }
 
@@ -143,8 +143,8 @@ impl<T: Copy, V> RunLog<T, V> {
     where
         V: Clone + PartialEq,
     {
-        let slots = first.0..first.plus(values.len() as u64).min(self.end()).0;
-        self.pieces(slots).find_map(|piece| {
+        let slots = first.range(values.len());
+        self.pieces(slots.start..slots.end.min(self.end().0)).find_map(|piece| {
             let (_, stored) = piece.values.filter(|(tag, _)| counts(*tag))?;
             let others = &values[(piece.slots.start - first.0) as usize..];
             let mut both = piece.slots.zip(stored.iter().zip(others));
@@ -165,11 +165,11 @@ impl<T: Copy, V> RunLog<T, V> {
         });
         batches.map(|batch| {
             let mut parts = self.pieces(batch.clone()).filter_map(|piece| Some(piece.values?.1));
-            let (first, second) = (parts.next(), parts.next());
-            let values = match (first, second) {
-                (Some(whole), None) => whole,
-                (first, second) => {
-                    let parts = first.into_iter().chain(second).chain(parts);
+            let first = parts.next().expect("each slot of a stretch has a value");
+            let values = match parts.next() {
+                None => first,
+                Some(second) => {
+                    let parts = [first, second].into_iter().chain(parts);
                     parts.flat_map(|part| part.to_vec()).collect()
                 }
             };
@@ -194,10 +194,9 @@ impl<T: Copy, V> RunLog<T, V> {
         values: &Batch<V>,
         replaces: F,
     ) -> impl Iterator<Item = Range<u64>> + use<T, V, F> {
-        let slots = first.max(self.trimmed).0..first.plus(values.len() as u64).0;
+        let slots = first.max(self.trimmed).0..first.range(values.len()).end;
         let run = |slots: &Range<u64>| {
-            let values =
-                values.part((slots.start - first.0) as usize..(slots.end - first.0) as usize);
+            let values = values.of_slots(first, slots.clone());
             Run { first: Slot(slots.start), tag, values }
         };
         if !slots.is_empty() && slots.start >= self.end().0 && replaces(None) {

@@ -104,7 +104,7 @@ proptest! {
 
         let mut by_slot = RunLog::trimmed(Slot(trimmed));
         for (slot, (tag, value)) in map.into_iter().rev() {
-            by_slot.set(Slot(slot), tag, &[value].into(), |_| true).for_each(drop);
+            let _ = by_slot.set(Slot(slot), tag, &[value].into(), |_| true);
         }
         prop_assert_eq!(log, by_slot);
     }
