@@ -19,6 +19,8 @@
 //! at each server that it reaches. [`Pulled`] names the nodes of these servers.
 
 mod copies;
+mod error;
+mod remote;
 mod server;
 
 use std::{
@@ -32,7 +34,9 @@ use paxos_recording::FileName;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::{
-    copies::{Copies, CopyError, Limits, Pulled},
+    copies::{Copies, Pulled},
+    error::CopyError,
+    remote::Limits,
     server::Server,
 };
 
