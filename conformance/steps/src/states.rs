@@ -43,8 +43,8 @@ pub struct Size {
     pub every_set: bool,
     /// The inputs and the orders of ballots that are tried.
     pub breadth: Breadth,
-    /// True for a sample. It tries what an enumeration leaves out because a handler does not look at it: votes and reports in
-    /// the ballots of any owner, contents of messages that the handler ignores or refuses, and the last rounds that there are.
+    /// True for a sample. It tries what an enumeration leaves out because no handler looks at it. These are votes and reports in
+    /// the ballots of any owner, contents of messages that are ignored or refused, and the last rounds that there are.
     pub sampled: bool,
 }
 

@@ -1,8 +1,8 @@
 //! The parts of a state that the handler of an input does not look at.
 //!
-//! The enumeration of two slots leaves out what a handler cannot see. It varies no reads where the input is about slots, and it
-//! leaves out the inputs whose handlers do not look at what the log holds, because one slot has shown all of them. Here random
-//! states show that both are so: a step does the same after the part is replaced. The output of earlier steps is such a part,
+//! The enumeration of two slots leaves out what a handler cannot see. It varies no reads where the input is about slots. It also
+//! leaves out inputs whose handlers do not look at the log, because one slot has shown all of them. Here random states show
+//! that handlers do not look: a step does the same after the part is replaced. The output of earlier steps is such a part,
 //! too: a step appends to it.
 
 use paxos::{

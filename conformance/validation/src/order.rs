@@ -466,9 +466,9 @@ impl Lane {
     }
 }
 
-/// Returns the reason for which a recording that grows no more is not complete. A torn frame at its end is no such reason: the
-/// node was killed before it handed the whole frame to the system, so that nothing of the frame has left the node. A start
-/// after it shows that the node was killed.
+/// Returns the reason for which a recording that grows no more is not complete. A torn frame at its end is no such reason. The
+/// node was killed before the system had the whole frame, so nothing that depends on the frame has left the node. A
+/// start after it shows that the node was killed.
 fn incomplete(reading: &StartRecording) -> Option<String> {
     let start = reading.start();
     if reading.tail() == Tail::GivenUp {

@@ -1,6 +1,6 @@
-//! The Raft of `TiKV`. It is tuned: one `Ready` for all messages of a turn, appends are batched, messages are as long
-//! as they need to be, many are in flight, and a round of commands is one proposal. A leader sends appends before its
-//! own sync, as the crate allows. The commit index is written and not synced, as the crate allows.
+//! The Raft of `TiKV`, tuned. A turn has one `Ready` for all its messages. A round of commands is one proposal. Appends
+//! are batched, many messages are in flight, and no message is cut. A leader sends appends before its own sync, as the
+//! crate allows. The commit index is written and not synced, as the crate allows.
 
 use std::path::Path;
 
