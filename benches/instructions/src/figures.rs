@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 /// The recorded figures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// A path may take this many percent more than its figure.
-    pub tolerance_percent: u64,
+    pub(crate) tolerance_percent: u64,
     /// Instructions for each repetition of a path, by the name of the path.
-    pub instructions: BTreeMap<String, u64>,
+    pub(crate) instructions: BTreeMap<String, u64>,
 }
 
 /// The comparison of a path with its figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comparison {
+pub(crate) enum Comparison {
     /// The path takes too many instructions.
     TooMany,
     /// The path takes about as many instructions as recorded.
@@ -27,7 +27,7 @@ pub enum Comparison {
 /// The figures name other paths than those that were counted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there are figures for {recorded:?}, and counts for {counted:?}; record the figures again")]
-pub struct OtherPaths {
+pub(crate) struct OtherPaths {
     recorded: Vec<String>,
     counted: Vec<String>,
 }
@@ -37,7 +37,7 @@ impl Figures {
     ///
     /// # Errors
     /// Fails if the figures are of other paths.
-    pub fn compare(
+    pub(crate) fn compare(
         &self,
         counted: &BTreeMap<String, u64>,
     ) -> Result<BTreeMap<String, (u64, u64, Comparison)>, OtherPaths> {

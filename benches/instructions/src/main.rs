@@ -1,15 +1,16 @@
 //! The instructions of the hot paths, held against recorded figures.
 //!
 //! Valgrind counts instructions exactly, so other work on the machine has no effect. Each path runs twice, with different
-//! numbers of repetitions. The difference is the cost of the repetitions, without the start of the process. The bench
+//! numbers of repetitions. The difference is the cost of the repetitions, without the start of the process. The program
 //! fails if a path takes more instructions than recorded, beyond a tolerance for compilers and processors. It measures no
 //! time.
 //!
 //! ```text
-//! CARGO_INCREMENTAL=0 cargo bench -p paxos-benches --profile release --bench instructions
-//! CARGO_INCREMENTAL=0 cargo bench -p paxos-benches --profile release --bench instructions -- --record
+//! CARGO_INCREMENTAL=0 cargo run --release --bin instructions
+//! CARGO_INCREMENTAL=0 cargo run --release --bin instructions -- --record
 //! ```
 
+mod figures;
 mod paths;
 
 use std::{
@@ -21,8 +22,8 @@ use std::{
 
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
+use figures::{Comparison, Figures, OtherPaths};
 use paths::{PATHS, Path};
-use paxos_benches::figures::{Comparison, Figures, OtherPaths};
 
 /// The recorded figures, beside the manifest of this crate.
 const FIGURES: &str = "instructions.json";
@@ -33,15 +34,9 @@ struct Arguments {
     /// Write the figures instead of comparing them.
     #[arg(long)]
     record: bool,
-    /// Run the fewer repetitions of each path without counting, as a test.
-    #[arg(long)]
-    test: bool,
     /// Run one path only, without counting: its name, and the number of repetitions.
     #[arg(long, num_args = 2, value_names = ["PATH", "COUNT"])]
     run: Option<Vec<String>>,
-    /// Cargo passes it to each bench.
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 /// The reason for which nothing was compared.
@@ -81,12 +76,6 @@ fn run(arguments: &Arguments) -> Result<bool, Unusable> {
         let path = PATHS.iter().find(|path| path.name == run[0]);
         let path = path.ok_or_else(|| Unusable::NoPath(run[0].clone()))?;
         (path.run)(run[1].parse().map_err(|_| Unusable::NoPath(run[1].clone()))?);
-        return Ok(true);
-    }
-    if arguments.test {
-        for path in PATHS {
-            (path.run)(path.few);
-        }
         return Ok(true);
     }
     let counted: BTreeMap<String, u64> = PATHS
@@ -148,4 +137,22 @@ fn counted(path: &Path, repetitions: u64) -> Result<u64, Unusable> {
         report.lines().find_map(|line| line.split_once("I   refs:").or(line.split_once("I refs:")));
     let count = count.and_then(|(_, count)| count.trim().replace(',', "").parse().ok());
     count.ok_or(Unusable::Uncounted { path: path.name, report })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_path_runs_and_has_a_figure() {
+        let figures: Figures =
+            serde_json::from_str(include_str!("../instructions.json")).expect("it is JSON");
+        let names: Vec<_> = figures.instructions.into_keys().collect();
+        let mut expected: Vec<_> = PATHS.iter().map(|path| path.name).collect();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        for path in PATHS {
+            (path.run)(path.few);
+        }
+    }
 }
