@@ -2,11 +2,13 @@
 //!
 //! - [`Cluster`]: three replicas in one thread, without disks or sockets.
 //! - [`process`]: runs a program, and measures its processor time and memory.
+//! - [`valgrind`]: counts the instructions and allocations of a program.
 //! - [`median`]: of the runs of a measurement.
 //! - [`spin`]: explores Lamport's Paxos with Spin.
 
 pub mod process;
 pub mod spin;
+pub mod valgrind;
 
 mod cluster;
 
@@ -23,5 +25,19 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
         numbers[middle]
     } else {
         f64::midpoint(numbers[middle - 1], numbers[middle])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        for (numbers, middle) in
+            [(vec![7.0], 7.0), (vec![3.0, 1.0, 2.0], 2.0), (vec![9.0, 1.0, 2.0, 4.0], 3.0)]
+        {
+            assert_eq!(median(numbers).to_bits(), f64::to_bits(middle));
+        }
     }
 }

@@ -264,7 +264,7 @@ impl Projection {
                 }
                 RealMessage::Accept { ballot, first, values } => {
                     let ballot = to_peers(self.ballot(*ballot)?)?;
-                    for (slot, value) in (first.0..).map(real::Slot).zip(values.iter()) {
+                    for (slot, value) in values.with_slots(*first) {
                         let slot = Slot(self.slot(slot)? as u8);
                         let value = self.value(value)?;
                         sent.messages.push(Message::Accept { ballot, slot, value });

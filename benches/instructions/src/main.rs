@@ -13,18 +13,16 @@
 mod figures;
 mod paths;
 
-use std::{
-    collections::BTreeMap,
-    env, fs, io,
-    path::PathBuf,
-    process::{Command, ExitCode, Output},
-};
+use std::{collections::BTreeMap, env, fs, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
 use figures::{Comparison, Figures, OtherPaths};
 use paths::{PATHS, Path};
+use paxos_benches::valgrind::{self, CountError};
 
+/// A path that takes longer has failed.
+const LIMIT: Duration = Duration::from_mins(5);
 /// The recorded figures, beside the manifest of this crate.
 const FIGURES: &str = "instructions.json";
 
@@ -42,12 +40,10 @@ struct Arguments {
 /// The reason for which nothing was compared.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error(
-        "valgrind cannot be started: {0}; install it, for example with `apt-get install valgrind`"
-    )]
-    Valgrind(io::Error),
-    #[error("{path} has failed, or has no count of instructions in valgrind's report:\n{report}")]
-    Uncounted { path: &'static str, report: String },
+    #[error("{0}; install Valgrind, for example with `apt-get install valgrind`")]
+    NoValgrind(CountError),
+    #[error(transparent)]
+    Uncounted(CountError),
     #[error("{}: {error}", path.display())]
     File { path: PathBuf, error: io::Error },
     #[error("{FIGURES}: {0}")]
@@ -67,6 +63,12 @@ fn main() -> ExitCode {
             eprintln!("error: {unusable}");
             ExitCode::from(2)
         }
+    }
+}
+
+impl From<CountError> for Unusable {
+    fn from(error: CountError) -> Self {
+        if error.is_missing() { Self::NoValgrind(error) } else { Self::Uncounted(error) }
     }
 }
 
@@ -122,21 +124,9 @@ fn count(path: &Path) -> Result<u64, Unusable> {
 }
 
 fn counted(path: &Path, repetitions: u64) -> Result<u64, Unusable> {
-    let program = env::current_exe().map_err(Unusable::Valgrind)?;
-    let Output { status, stderr, .. } = Command::new("valgrind")
-        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
-        .arg(program)
-        .args(["--run", path.name, &repetitions.to_string()])
-        .output()
-        .map_err(Unusable::Valgrind)?;
-    let report = String::from_utf8_lossy(&stderr).into_owned();
-    if !status.success() {
-        return Err(Unusable::Uncounted { path: path.name, report });
-    }
-    let count =
-        report.lines().find_map(|line| line.split_once("I   refs:").or(line.split_once("I refs:")));
-    let count = count.and_then(|(_, count)| count.trim().replace(',', "").parse().ok());
-    count.ok_or(Unusable::Uncounted { path: path.name, report })
+    let program = env::current_exe().map_err(CountError::Program)?;
+    let arguments = ["--run", path.name, &repetitions.to_string()].map(str::to_owned);
+    Ok(valgrind::instructions(&program, &arguments, LIMIT)?)
 }
 
 #[cfg(test)]

@@ -338,7 +338,7 @@ fn vote_by_value(replica: &Replica, proposed: &[(Ballot, Slot, Value)], event: E
 fn remember_proposals(proposed: &mut Vec<(Ballot, Slot, Value)>, out: &Output) {
     for envelope in &out.messages {
         if let Message::Accept { ballot, first, values } = &envelope.message {
-            for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
+            for (slot, value) in values.with_slots(*first) {
                 let proposal = (*ballot, slot, value.clone());
                 if !proposed.contains(&proposal) {
                     proposed.push(proposal);

@@ -438,7 +438,8 @@ fn second_value(state: &State, event: &Event, expected: &Expected) -> Option<Slo
         Message::Learned { first, values, .. }
             if !expected.kinds.contains(&Kind::LearnedTooFar) =>
         {
-            let mut learned = (first.0..).map(Slot).zip(values.iter());
+            let mut learned =
+                values.with_slots(*first).map(|(slot, value)| (said::slot(slot), value));
             let second = learned.find(|(slot, value)| other(*slot, &values::model(value)));
             second.map(|(slot, _)| slot)
         }

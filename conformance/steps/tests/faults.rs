@@ -263,7 +263,7 @@ fn a_fault_that_goes_on_without_agreement() {
                 Event::Message { from, message: Message::Learned { first, values, .. } } => {
                     from.0 != 99
                         && first.0 < u64::MAX
-                        && (first.0..).map(Slot).zip(values.iter()).any(|(slot, value)| {
+                        && values.with_slots(*first).any(|(slot, value)| {
                             known.value(slot).is_some_and(|known| known != value)
                         })
                 }

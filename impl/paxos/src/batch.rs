@@ -53,6 +53,11 @@ impl<V> Batch<V> {
         self.part((slots.start - first.0) as usize..(slots.end - first.0) as usize)
     }
 
+    /// Returns each value with its slot, if the first value is that of slot `first`.
+    pub fn with_slots(&self, first: Slot) -> impl Iterator<Item = (Slot, &V)> {
+        (first.0..).map(Slot).zip(self)
+    }
+
     /// Drops the first `count` values.
     ///
     /// # Panics

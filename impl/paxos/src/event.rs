@@ -197,7 +197,7 @@ impl<B, V> Output<B, V> {
 
     /// Returns the chosen values to apply one by one, each with its slot.
     pub fn chosen_slots(&self) -> impl Iterator<Item = (Slot, &V)> {
-        self.chosen.iter().flat_map(|(first, values)| (first.0..).map(Slot).zip(values))
+        self.chosen.iter().flat_map(|(first, values)| values.with_slots(*first))
     }
 
     /// Removes the chosen values of the slots below `below`. A driver that installed a peer's snapshot of these slots must

@@ -184,7 +184,7 @@ impl Before {
         let messages =
             messages.map(|sent| (receivers(sent.to), batches.message(&sent.message))).collect();
         let released = output.chosen[self.chosen..].iter();
-        let released = released.flat_map(|(first, values)| (first.0..).map(Slot).zip(values));
+        let released = released.flat_map(|(first, values)| values.with_slots(*first));
         let chosen = chosen(released, replica, &mut batches);
         let taken = output.taken[self.taken..].iter().map(|taken| taken.slot);
         Step {

@@ -26,10 +26,10 @@ use std::{
 
 use clap::{Parser, builder::PossibleValuesParser};
 use indicatif::{ProgressBar, ProgressStyle};
+use paxos_benches::valgrind::CountError;
 
 use crate::{
     contestants::{ENTRANTS, Entrant},
-    measure::CountError,
     report::{Machine, Report},
     results::{Column, Failed},
     workload::{Fault, Storage, Work},

@@ -247,11 +247,15 @@ mod tests {
         fn propose(&mut self, commands: &[Vec<u8>], ledger: &mut Ledger) -> Result<(), Fault> {
             self.round += 1;
             let mut applied = commands.to_vec();
-            commands.iter().for_each(|command| ledger.apply(0, command));
+            for command in commands {
+                ledger.apply(0, command);
+            }
             if self.round == 3 {
                 (self.fault)(&mut applied);
             }
-            applied.iter().for_each(|command| ledger.apply(1, command));
+            for command in &applied {
+                ledger.apply(1, command);
+            }
             Ok(())
         }
 

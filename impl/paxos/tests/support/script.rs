@@ -266,7 +266,7 @@ impl Script {
             };
             self.line(indent, format_args!("{id}->{to} {}", message(&envelope.message)));
         }
-        let chosen = chosen.iter().flat_map(|(first, values)| (first.0..).zip(values));
+        let chosen = chosen.iter().flat_map(|(first, values)| values.with_slots(*first));
         for (slot, value) in chosen {
             self.line(indent, format_args!("{id}: chosen slot={slot} {value}"));
         }

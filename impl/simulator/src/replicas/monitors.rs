@@ -171,7 +171,7 @@ impl Monitors {
             match record {
                 Record::Promised(_) => {}
                 Record::Accepted { ballot, first, values } => {
-                    for (slot, value) in (first.0..).map(Slot).zip(values.iter()) {
+                    for (slot, value) in values.with_slots(*first) {
                         self.count_vote(node, slot, *ballot, value)?;
                     }
                 }
@@ -288,8 +288,7 @@ impl Monitors {
                 })
             }
             Message::Learned { first, values, .. } => {
-                let mut values = (first.0..).map(Slot).zip(values.iter());
-                values.all(|(slot, value)| self.value(slot) == Some(value))
+                values.with_slots(*first).all(|(slot, value)| self.value(slot) == Some(value))
             }
             Message::Trimmed { below } => *below <= image.trimmed,
             Message::Confirm { ballot, .. } => ballot.node == id,

@@ -129,12 +129,12 @@ fn write(file: &mut LogFile, record: &Record) {
             file.append(Kind::Promise, ballot.round.get(), ballot.node.0.into(), b"");
         }
         Record::Accepted { ballot, first, values } => {
-            for (slot, value) in (first.0..).zip(values.iter()) {
+            for (slot, value) in values.with_slots(*first) {
                 let command: &[u8] = match value {
                     Value::Command(command) => command,
                     Value::Noop => b"",
                 };
-                file.append(Kind::Entry, slot, ballot.round.get(), command);
+                file.append(Kind::Entry, slot.0, ballot.round.get(), command);
             }
         }
         // If this record is lost, the node has more votes than it needs.
