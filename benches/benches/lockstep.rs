@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
-use paxos_conformance::lockstep::{Lockstep, Pair};
+use paxos_lockstep::pairs::{Lockstep, Pair};
 use paxos_model::cluster::{Action, Bounds, Cluster};
 use state_explorer::{Options, explore};
 use verdict::Verdict;

@@ -20,11 +20,11 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use paxos_conformance::{
-    lockstep::Lockstep,
     spaces::Table,
     trace::cover::{self, CoverError},
     verify::verify,
 };
+use paxos_lockstep::pairs::Lockstep;
 use paxos_model::{
     arguments::{BoundsArgs, RunArgs, threads},
     outputs,

@@ -2,12 +2,10 @@
 
 use paxos_conformance::{
     run::Run,
-    spaces::{
-        CLUSTER_REFINEMENTS, CLUSTER_REFINEMENTS_DEEP, DEEP, DEFAULT, KNOWN, Known, MODEL_ONLY,
-        Space, Table,
-    },
+    spaces::{CLUSTER_REFINEMENTS, CLUSTER_REFINEMENTS_DEEP, KNOWN, Known, Table},
     verify::{Link, Verification, verify},
 };
+use paxos_lockstep::spaces::{DEEP, DEFAULT, MODEL_ONLY, Space};
 use paxos_model::{cluster::Bounds, specifications::shipped};
 use paxos_steps::spaces as steps;
 use paxos_validation::coverage::{Coverage, Kind};

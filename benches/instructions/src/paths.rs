@@ -7,8 +7,8 @@ use paxos::{
     Batch, Config, Event, Message, NodeId, Output, Proposal, Replica, Slot, Timer, Token, Value,
 };
 use paxos_benches::Cluster;
-use paxos_conformance::lockstep::Lockstep;
 use paxos_kv::{Command, Entry, Kv, SetAnswer, When};
+use paxos_lockstep::pairs::Lockstep;
 use paxos_model::cluster::{self, Bounds};
 use paxos_node::{machine::StateMachine as _, wire};
 use state_explorer::{Explorable, Options, explore};

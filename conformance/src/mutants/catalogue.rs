@@ -1,12 +1,11 @@
 //! The bugs of the catalogue, held against the check of every step from any state.
 
 use paxos::{Config, Envelope, Event, Output, Record, RecoverError, Replica};
+use paxos_lockstep::mutants::TestedReplica;
 use paxos_model::cluster::Bug;
 use paxos_steps::{check::Tested, counterexample::Shortest, spaces::Space};
 use serde::Serialize;
 use verdict::{Interrupt, Verdict};
-
-use super::TestedReplica;
 
 /// A step of the production replica with a bug. In each state, it is as if the mutant had taken no earlier step.
 #[derive(Clone, Copy, Debug)]

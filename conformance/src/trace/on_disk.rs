@@ -1,6 +1,6 @@
 //! Nodes whose records are in a real store: each is a production replica with a [`Disk`] in a temporary directory.
 //!
-//! The nodes take the steps that the [lockstep](crate::lockstep) takes in memory. The records of a step wait for its sync
+//! The nodes take the steps that the lockstep takes in memory. The records of a step wait for its sync
 //! unless the model makes them durable at once. A sync persists the oldest waiting records. A snapshot is written to the store
 //! before the replica trims its log. A crash drops the replica, the store and the waiting records. Then the node opens its
 //! directory and recovers.
@@ -16,19 +16,18 @@ use std::{fs, path::Path};
 
 use bytes::Bytes;
 use paxos::{Output, Record};
+use paxos_lockstep::{
+    comparator::{Comparator, Divergence},
+    mutants::TestedReplica,
+    pairs::{Lockstep, Pair},
+    projection::{real_node, real_slot},
+};
 use paxos_model::cluster::{
     Action, CheckedCluster,
     state::{Input, NodeId},
 };
 use paxos_store::{Disk, Identity, Memory, Snapshot, Storage as _, StorageError};
 use tempfile::TempDir;
-
-use crate::{
-    comparator::{Comparator, Divergence},
-    lockstep::{Lockstep, Pair},
-    mutants::TestedReplica,
-    projection::{real_node, real_slot},
-};
 
 /// A fault of a store. Tests show that the replay finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,10 @@
 //! The replay distinguishes a trace that is no behaviour of the model from an implementation that differs from the model.
 //! The model's reader of traces has already refused a file that is no trace.
 
+use paxos_lockstep::{
+    comparator::Divergence,
+    pairs::{Lockstep, Pair},
+};
 use paxos_model::{
     cluster::{Action, Bug, CheckedCluster},
     trace::{Traced as _, itf::Value},
@@ -13,10 +17,6 @@ use thiserror::Error;
 use super::{
     Trace,
     on_disk::{Fault, Nodes, Trouble},
-};
-use crate::{
-    comparator::Divergence,
-    lockstep::{Lockstep, Pair},
 };
 
 /// A trace that was replayed to its end.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use epr_prover::{language::Specification, limits::Limits, prove, prover::Prover};
+use paxos_lockstep::{pairs::Lockstep, spaces::Space};
 use paxos_model::{
     cluster::{Bounds, Cluster},
     refinement::{cluster::ClusterRefinement, synod::SynodRefinement},
@@ -16,9 +17,8 @@ use paxos_validation::report::Report as RunReport;
 
 use super::{Compared, Evidence, Link, Row};
 use crate::{
-    lockstep::Lockstep,
     run::Run,
-    spaces::{Known, Space, Table},
+    spaces::{Known, Table},
 };
 
 /// The time limit for one obligation. An obligation usually takes milliseconds.

@@ -104,7 +104,7 @@ impl Evidence {
     }
 }
 
-/// The distinct comparisons of a lockstep; see [`memo`](crate::memo).
+/// The distinct comparisons of a lockstep; see [`memo`](paxos_lockstep::memo).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Compared {
     /// The number of distinct steps of a node.

@@ -2,10 +2,10 @@
 //! pins the length of the path and the part that differs.
 
 use expect_test::expect;
-use paxos_conformance::{
-    lockstep::{LOCKSTEP, Lockstep},
+use paxos_lockstep::{
     memo::Memo,
     mutants::TestedReplica,
+    pairs::{LOCKSTEP, Lockstep},
 };
 use paxos_model::cluster::{AGREEMENT, Bounds, Bug, Cluster};
 use state_explorer::{Options, Report, explore};

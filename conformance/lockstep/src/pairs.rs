@@ -152,7 +152,8 @@ impl Lockstep {
         }
     }
 
-    pub(crate) fn comparator(&self, node: NodeId) -> Comparator<'_> {
+    /// Returns the comparator of a node.
+    pub fn comparator(&self, node: NodeId) -> Comparator<'_> {
         Comparator { projection: &self.projection, node, invariants: self.mutant.is_none() }
     }
 

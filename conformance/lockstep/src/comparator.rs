@@ -60,10 +60,14 @@ fn says_trimmed(envelope: &Envelope) -> bool {
 }
 
 /// A result, or the first difference.
-pub(crate) type Checked<T = ()> = Result<T, Box<Divergence>>;
+pub type Checked<T = ()> = Result<T, Box<Divergence>>;
 
 impl Comparator<'_> {
-    pub(crate) fn differ<T>(
+    /// Returns a difference.
+    ///
+    /// # Errors
+    /// Fails with the difference.
+    pub fn differ<T>(
         &self,
         field: &'static str,
         model: impl fmt::Debug,

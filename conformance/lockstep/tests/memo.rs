@@ -2,7 +2,7 @@
 //!
 //! `mutants.rs` shows the same for a lockstep that ends in a difference.
 
-use paxos_conformance::{lockstep::Lockstep, memo::Memo};
+use paxos_lockstep::{memo::Memo, pairs::Lockstep};
 use paxos_model::cluster::Bounds;
 use state_explorer::{Options, Report, explore};
 use verdict::Verdict;
