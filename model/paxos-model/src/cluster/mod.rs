@@ -6,8 +6,8 @@
 //!
 //! 1. [`types`]: nodes, slots and ballots. [`node`]: one node, without disk and network. Its rules work for any number of
 //!    nodes, ballots, slots and values.
-//! 2. [`state`], [`action`] and [`model`]: nodes, disks and the network together, within [`bounds`]. [`description`] names
-//!    the actions and messages, and their fields.
+//! 2. [`state`], [`network`], [`action`] and [`model`]: nodes, disks and the network together, within [`bounds`].
+//!    [`description`] names the actions and messages, and their fields.
 //! 3. [`monitors`]: history variables beside the states, and the properties that depend on them. One monitor checks that
 //!    each step [refines](refinement) Lamport's specification.
 //! 4. [`properties`]: the claims about states.
@@ -48,6 +48,7 @@ mod exploration;
 pub mod fault;
 pub mod model;
 pub mod monitors;
+pub mod network;
 pub mod node;
 pub mod properties;
 pub mod refinement;

@@ -6,7 +6,7 @@ use super::{
     bugs::Bug,
     node::{rules::Rules, small::Small},
     state::{
-        Acceptor, Ballot, Input, Live, Message, Node, NodeId, Request, Slot, State, Step, Unsynced,
+        Ballot, Input, Live, Message, Network, Node, NodeId, Request, Slot, State, Step, Unsynced,
         Vote,
     },
 };
@@ -217,47 +217,48 @@ impl Cluster {
     /// Returns the state after an action, or none if the action changes nothing or may not happen. The function does not
     /// check that the action is among the [candidates](Self::candidates), and it does not limit crashes.
     pub fn successor(&self, state: &State, action: Action) -> Option<State> {
-        let mut next = match action {
-            Action::Sync(node) => sync(state, node),
-            Action::Crash(node) => self.crash(state, node),
+        let id = action.node();
+        let (node, mut network) = match action {
+            Action::Sync(_) => sync(state, id),
+            Action::Crash(_) => self.crash(state, id),
             Action::Campaign(node) if node.0 >= self.bounds().campaigners => None,
             _ => {
-                let (node, input) = self.input(state, action)?;
-                self.take(state, node, self.step(node, &state.node(node).live, input))
+                let (_, input) = self.input(state, action)?;
+                self.take(state, id, self.step(id, &state.node(id).live, input))
             }
         }?;
-        let Node { unsynced, live, .. } = &next.nodes[usize::from(action.node().0)];
         // While a node has unsynced steps, no other node can know what follows from them.
-        if self.bounds().reads > 0 && unsynced.is_empty() {
-            next.network.add_news(&live.chosen);
+        if self.bounds().reads > 0 && node.unsynced.is_empty() {
+            network.add_news(&node.live.chosen);
         }
-        Some(next)
+        Some(state.with(id, node, network))
     }
 
-    fn take(&self, state: &State, id: NodeId, mut step: Step) -> Option<State> {
-        let node = state.node(id);
-        step.messages.retain(|message| !state.network.contains(*message));
-        if step.live == node.live && step.messages.is_empty() {
+    /// Returns a node and the network after a step of the node, or none if the step changes nothing or must wait.
+    fn take(&self, state: &State, id: NodeId, step: Step) -> Option<(Node, Network)> {
+        let before = state.node(id);
+        let sent_before = |message: &Message| state.network.contains(*message);
+        if step.live == before.live && step.messages.iter().all(sent_before) {
             return None;
         }
-        let records = step.live.acceptor != node.live.acceptor;
+        let Step { live, messages, .. } = step;
+        let records = live.acceptor != before.live.acceptor;
         let waits = usize::from(self.bounds().unsynced);
-        if waits == 0 || (!records && node.unsynced.is_empty()) {
-            let disk = step.live.acceptor;
-            let mut next = release(state, id, disk, &step.messages);
-            next.nodes[usize::from(id.0)].live = step.live;
-            return Some(next);
+        if waits == 0 || (!records && before.unsynced.is_empty()) {
+            let node = Node { durable: live.acceptor, unsynced: Vec::new(), live };
+            return Some((node, release(state, messages)));
         }
-        if records && node.unsynced.len() == waits {
+        if records && before.unsynced.len() == waits {
             return None; // An earlier step must be synced first.
         }
-        let leaves = |message: &Message| self.rules.leaves_early(node.durable.promised, message);
-        let (early, late): (Vec<_>, Vec<_>) = step.messages.into_iter().partition(leaves);
-        let mut next = release(state, id, node.durable, &early);
-        let node = &mut next.nodes[usize::from(id.0)];
-        node.live = step.live;
+        let leaves = |message: &Message| self.rules.leaves_early(before.durable.promised, message);
+        let new = messages.into_iter().filter(|message| !sent_before(message));
+        let (early, late): (Vec<_>, Vec<_>) = new.partition(leaves);
+        let is_silent = early.is_empty();
+        let network = release(state, early);
+        let mut node = Node { live, ..before.clone() };
         if records {
-            node.unsynced.push(Unsynced { acceptor: step.live.acceptor, messages: late });
+            node.unsynced.push(Unsynced { acceptor: live.acceptor, messages: late });
         } else if let Some(last) = node.unsynced.last_mut() {
             // The messages of a step without records leave with the last step before it.
             for message in late {
@@ -267,37 +268,32 @@ impl Cluster {
             }
             last.messages.sort_unstable();
         }
-        (next != *state).then_some(next)
+        (!is_silent || node != *before).then_some((node, network))
     }
 
-    fn crash(&self, state: &State, id: NodeId) -> Option<State> {
-        let node = state.node(id);
-        let disk = self.rules.recovers(id, &node.durable);
+    fn crash(&self, state: &State, id: NodeId) -> Option<(Node, Network)> {
+        let before = state.node(id);
+        let disk = self.rules.recovers(id, &before.durable);
         let live = Live { acceptor: disk, ..Live::default() };
-        let after = Node { durable: disk, unsynced: Vec::new(), live };
-        if *node == after {
-            return None;
-        }
-        let mut next = state.clone();
-        next.nodes[usize::from(id.0)] = after;
-        Some(next)
+        let node = Node { durable: disk, unsynced: Vec::new(), live };
+        (*before != node).then(|| (node, state.network.clone()))
     }
 }
 
-/// Makes the oldest waiting step of a node durable.
-fn sync(state: &State, id: NodeId) -> Option<State> {
-    let oldest = state.node(id).unsynced.first()?;
-    let mut next = release(state, id, oldest.acceptor, &oldest.messages);
-    next.nodes[usize::from(id.0)].unsynced.remove(0);
-    Some(next)
+/// Returns a node and the network after the oldest waiting step of the node became durable.
+fn sync(state: &State, id: NodeId) -> Option<(Node, Network)> {
+    let mut node = state.node(id).clone();
+    if node.unsynced.is_empty() {
+        return None;
+    }
+    let Unsynced { acceptor, messages } = node.unsynced.remove(0);
+    node.durable = acceptor;
+    Some((node, release(state, messages)))
 }
 
-/// Writes the acceptor of a node to its disk, and lets messages leave.
-fn release(state: &State, id: NodeId, disk: Acceptor, sent: &[Message]) -> State {
-    let mut next = state.clone();
-    next.nodes[usize::from(id.0)].durable = disk;
-    for &message in sent {
-        next.network.insert(message);
-    }
-    next
+/// Returns the network after messages have left a node.
+fn release(state: &State, sent: impl IntoIterator<Item = Message>) -> Network {
+    let mut network = state.network.clone();
+    sent.into_iter().for_each(|message| network.insert(message));
+    network
 }

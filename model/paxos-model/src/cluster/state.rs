@@ -1,11 +1,18 @@
 //! The state of a cluster: the nodes with their disks, and every message that ever left one.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    sync::Arc,
+};
 
+use ahash::RandomState;
 use smallvec::SmallVec;
 
-use super::node::{message, small::Small, state as node, step, universe::SlotMap as _};
+use super::node::{message, small::Small, state as node, step};
 pub use super::{
+    network::Network,
     node::small::Request,
     types::{
         BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, READS_MAX, SLOTS_MAX, Slot,
@@ -46,7 +53,7 @@ pub struct Unsynced {
 }
 
 /// A node and its disk.
-#[derive(Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Node {
     /// The acceptor on the disk. It survives a crash.
     pub durable: Acceptor,
@@ -56,88 +63,53 @@ pub struct Node {
     pub live: Live,
 }
 
-/// The set of all messages that ever left a node.
-#[derive(Default, PartialEq, Eq, Hash)]
-pub struct Network {
-    /// Sorted.
-    messages: SmallVec<[Message; 24]>,
-    /// The slots that some node has known to be chosen, so that news of them can arrive. No slot is marked in a cluster
-    /// without reads: there it makes no difference if news arrives before a node knows.
-    news: Log<bool>,
+/// A node that several states share. An action changes one node, so a state and its successor share all other nodes.
+#[derive(Clone)]
+pub struct SharedNode(Arc<HashedNode>);
+
+struct HashedNode {
+    node: Node,
+    /// The hash of the node. It is computed once, because nodes are hashed for every state.
+    hash: u64,
 }
 
 /// A state of a cluster.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct State {
     /// The nodes, by id.
-    pub nodes: SmallVec<[Node; NODES_MAX]>,
+    pub nodes: SmallVec<[SharedNode; NODES_MAX]>,
     /// The messages that were sent.
     pub network: Network,
 }
 
-/// Copies the acceptor and the live node as a whole. A derived clone would clone each of their parts.
-impl Clone for Node {
-    fn clone(&self) -> Self {
-        Self { durable: self.durable, unsynced: self.unsynced.clone(), live: self.live }
+impl From<Node> for SharedNode {
+    fn from(node: Node) -> Self {
+        // The seeds are fixed, so that a node has the same hash in each run.
+        let hash = RandomState::with_seeds(1, 2, 3, 4).hash_one(&node);
+        Self(Arc::new(HashedNode { node, hash }))
     }
 }
 
-/// Copies all messages at once. A derived clone would clone each message and its parts.
-impl Clone for Network {
-    fn clone(&self) -> Self {
-        Self { messages: SmallVec::from_slice(&self.messages), news: self.news }
+impl Deref for SharedNode {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0.node
     }
 }
 
-impl Network {
-    /// Returns the network with these messages, and with news of these slots.
-    pub fn of(messages: impl IntoIterator<Item = Message>, news: Log<bool>) -> Self {
-        let mut messages: SmallVec<_> = messages.into_iter().collect();
-        messages.sort_unstable();
-        messages.dedup();
-        Self { messages, news }
+impl PartialEq for SharedNode {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || self.0.hash == other.0.hash && self.0.node == other.0.node
     }
+}
 
-    /// Adds a message, unless it was sent before.
-    pub fn insert(&mut self, message: Message) {
-        if let Err(place) = self.messages.binary_search(&message) {
-            self.messages.insert(place, message);
-        }
-    }
+impl Eq for SharedNode {}
 
-    /// Returns true if a message was ever sent.
-    pub fn contains(&self, message: Message) -> bool {
-        self.messages.binary_search(&message).is_ok()
-    }
-
-    /// Returns true if `other` has every message of this network.
-    pub fn is_subset(&self, other: &Self) -> bool {
-        self.iter().all(|message| other.contains(message))
-    }
-
-    /// Returns the messages that `before` does not have. The caller must pass a `before` that is a subset of this network.
-    pub fn sent_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = Message> + 'a {
-        let mut known = before.messages.iter().peekable();
-        let none = self.messages.len() == before.messages.len();
-        let all = if none { &[] } else { &self.messages[..] };
-        all.iter().filter(move |message| known.next_if_eq(message).is_none()).copied()
-    }
-
-    /// Returns the messages, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Message> {
-        self.messages.iter().copied()
-    }
-
-    /// Adds the news that the slots with a known value are chosen.
-    pub fn add_news(&mut self, known: &Log<Option<Value>>) {
-        for (slot, _) in known.filled() {
-            self.news[usize::from(slot.0)] = true;
-        }
-    }
-
-    /// Returns true for each slot with news that it is chosen.
-    pub const fn news(&self) -> &Log<bool> {
-        &self.news
+impl Hash for SharedNode {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
     }
 }
 
@@ -145,6 +117,16 @@ impl State {
     /// Returns a node.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[usize::from(id.0)]
+    }
+
+    /// Returns the state in which one node and the network are replaced.
+    pub(super) fn with(&self, changed: NodeId, node: Node, network: Network) -> Self {
+        let mut node = Some(node.into());
+        let of = |(id, old): (NodeId, &SharedNode)| {
+            let new = if id == changed { node.take() } else { None };
+            new.unwrap_or_else(|| old.clone())
+        };
+        Self { nodes: (0..).map(NodeId).zip(&self.nodes).map(of).collect(), network }
     }
 
     /// Returns true if a node ever sent a promise of a ballot. A [late](Self::is_late) promise does not count.

@@ -45,7 +45,7 @@ impl Model for Cluster {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let nodes = self.nodes().map(|_| Node::default()).collect();
+        let nodes = self.nodes().map(|_| Node::default().into()).collect();
         vec![State { nodes, network: Network::default() }]
     }
 

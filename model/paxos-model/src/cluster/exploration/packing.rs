@@ -207,7 +207,7 @@ pub(super) fn pack(layout: Layout, state: &State, packer: &mut Packer) {
 
 /// Reads the state that [`pack`] wrote.
 pub(super) fn unpack(layout: Layout, unpacker: &mut Unpacker<'_>) -> State {
-    let nodes = layout.nodes().map(|id| unpack_node(layout, id, unpacker)).collect();
+    let nodes = layout.nodes().map(|id| unpack_node(layout, id, unpacker).into()).collect();
     State { nodes, network: unpack_network(layout, unpacker) }
 }
 

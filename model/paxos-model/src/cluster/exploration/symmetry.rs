@@ -41,12 +41,13 @@ impl Symmetry<State> for Cluster {
 
     fn rename(&self, mut state: State, names: &Names) -> State {
         let renaming = Renaming(names);
-        for (old, mut node) in (0..).map(NodeId).zip(state.nodes.clone()) {
+        for (old, node) in (0..).map(NodeId).zip(state.nodes.clone()) {
+            let mut node = Node::clone(&node);
             node.live.role = renaming.of_role(node.live.role);
             for step in &mut node.unsynced {
                 step.messages.iter_mut().for_each(|it| *it = renaming.of_message(*it));
             }
-            state.nodes[usize::from(renaming.of(old).0)] = node;
+            state.nodes[usize::from(renaming.of(old).0)] = node.into();
         }
         let messages = state.network.iter().map(|it| renaming.of_message(it));
         state.network = Network::of(messages, *state.network.news());

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::cluster::{
     bounds::Bounds,
-    types::{Ballot, Log, NodeId, NodeSet, SLOTS_MAX, Slot, Value},
+    types::{Ballot, Log, NodeId, NodeSet, SLOTS_MAX, Slot, VALUES_MAX, Value},
 };
 
 /// The universe of the explored cluster.
@@ -50,25 +50,64 @@ impl Universe for Small {
     type Limits = Bounds;
 }
 
+impl Message<Small> {
+    /// Returns the message as one word. The words have the order of the messages: first the kind, then the fields from the
+    /// first to the last, one byte for each.
+    #[inline]
+    pub fn to_word(self) -> u64 {
+        u64::from_be_bytes(match self {
+            Self::Prepare { ballot } => [0, ballot.0, 0, 0, 0, 0, 0, 0],
+            Self::Promise { ballot, from, trimmed, reports } => {
+                let [a, b, c] = reports.map(vote_to_byte);
+                [1, ballot.0, from.0, trimmed.0, a, b, c, 0]
+            }
+            Self::Accept { ballot, slot, value } => [2, ballot.0, slot.0, value.0, 0, 0, 0, 0],
+            Self::Accepted { ballot, slot, value, from } => {
+                [3, ballot.0, slot.0, value.0, from.0, 0, 0, 0]
+            }
+            Self::Confirm { ballot, round } => [4, ballot.0, round, 0, 0, 0, 0, 0],
+            Self::Confirmed { ballot, round, from } => [5, ballot.0, round, from.0, 0, 0, 0, 0],
+        })
+    }
+
+    /// Returns the message of a word that [`to_word`](Self::to_word) returned.
+    #[inline]
+    pub fn from_word(word: u64) -> Self {
+        let [kind, ballot, a, b, c, d, e, _] = word.to_be_bytes();
+        let ballot = Ballot(ballot);
+        match kind {
+            0 => Self::Prepare { ballot },
+            1 => {
+                let reports = [c, d, e].map(vote_from_byte);
+                Self::Promise { ballot, from: NodeId(a), trimmed: Slot(b), reports }
+            }
+            2 => Self::Accept { ballot, slot: Slot(a), value: Value(b) },
+            3 => Self::Accepted { ballot, slot: Slot(a), value: Value(b), from: NodeId(c) },
+            4 => Self::Confirm { ballot, round: a },
+            5 => Self::Confirmed { ballot, round: a, from: NodeId(b) },
+            _ => unreachable!("no message has the kind {kind}"),
+        }
+    }
+}
+
+/// The number of values for which the byte of a vote has room: those of the clients, and the no-op.
+const VALUES: u8 = VALUES_MAX as u8 + 1;
+
+#[inline]
+fn vote_to_byte(vote: Option<Vote<Small>>) -> u8 {
+    vote.map_or(0, |vote| 1 + vote.ballot.0 * VALUES + vote.value.0)
+}
+
+#[inline]
+fn vote_from_byte(byte: u8) -> Option<Vote<Small>> {
+    let vote = byte.checked_sub(1)?;
+    Some(Vote { ballot: Ballot(vote / VALUES), value: Value(vote % VALUES) })
+}
+
 /// Hashes each message as one word, because a search hashes many millions of messages.
 impl Hash for Message<Small> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let word = |bytes: [u8; 5]| bytes.into_iter().fold(0, |word, b| word << 8 | u64::from(b));
-        state.write_u64(match *self {
-            Self::Prepare { ballot } => word([0, ballot.0, 0, 0, 0]),
-            Self::Promise { ballot, from, trimmed, reports } => {
-                let [a, b, c] =
-                    reports.map(|vote| vote.map_or(0, |vote| 1 + vote.ballot.0 * 8 + vote.value.0));
-                let word = word([1 + ballot.0, 1 + from.0, a, b, c]);
-                word | 1 << 40 | u64::from(trimmed.0) << 41
-            }
-            Self::Accept { ballot, slot, value } => word([2, ballot.0, slot.0, value.0, 0]),
-            Self::Accepted { ballot, slot, value, from } => {
-                word([3, ballot.0, slot.0, value.0, from.0])
-            }
-            Self::Confirm { ballot, round } => word([4, ballot.0, round, 0, 0]),
-            Self::Confirmed { ballot, round, from } => word([5, ballot.0, round, 0, from.0]),
-        });
+        state.write_u64(self.to_word());
     }
 }
 
@@ -168,5 +207,42 @@ impl<T: Thing + Default> universe::SlotMap<Slot, T> for Log<T> {
 
     fn forget(&mut self, below: Slot) {
         self.iter_mut().take(usize::from(below.0)).for_each(|place| *place = T::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cluster::types::{BALLOTS_MAX, NODES_MAX};
+
+    fn vote() -> impl Strategy<Value = Vote<Small>> {
+        let (ballot, value) = (0..BALLOTS_MAX as u8, 0..VALUES);
+        (ballot, value).prop_map(|(b, v)| Vote { ballot: Ballot(b), value: Value(v) })
+    }
+
+    fn message() -> impl Strategy<Value = Message<Small>> {
+        let reports = prop::array::uniform3(prop::option::of(vote()));
+        let (from, slot) = (0..NODES_MAX as u8, 0..=SLOTS_MAX as u8);
+        (0..6, vote(), from, slot, reports, 1..4_u8).prop_map(|(kind, vote, from, slot, reports, round)| {
+            let (Vote { ballot, value }, from, slot) = (vote, NodeId(from), Slot(slot));
+            match kind {
+                0 => Message::Prepare { ballot },
+                1 => Message::Promise { ballot, from, trimmed: slot, reports },
+                2 => Message::Accept { ballot, slot, value },
+                3 => Message::Accepted { ballot, slot, value, from },
+                4 => Message::Confirm { ballot, round },
+                _ => Message::Confirmed { ballot, round, from },
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn words_are_the_messages_in_their_order(one in message(), other in message()) {
+            prop_assert_eq!(Message::from_word(one.to_word()), one);
+            prop_assert_eq!(one.to_word().cmp(&other.to_word()), one.cmp(&other));
+        }
     }
 }

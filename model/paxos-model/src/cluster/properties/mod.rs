@@ -19,7 +19,9 @@ use self::stuck::{not_stuck, undecided_and_free};
 pub use self::{snapshots::TRIMMED, stuck::NOT_STUCK};
 use super::{
     model::Cluster,
-    state::{Message, Node, NodeId, NodeSet, Role, SLOTS_MAX, Slot, State, Value, Vote},
+    state::{
+        Message, Node, NodeId, NodeSet, Role, SLOTS_MAX, SharedNode, Slot, State, Value, Vote,
+    },
 };
 
 /// The property that at most one value is chosen in a slot.
@@ -68,7 +70,7 @@ pub(super) fn of_states(cluster: &Cluster) -> Vec<Property<Cluster>> {
     // The first leader keeps its role if the second one does not need its promise.
     if bounds.ballots > 1 && bounds.campaigners > 1 && bounds.phase1_quorum < bounds.nodes {
         all.push(Property::sometimes("two leaders at once", |_, s: &State| {
-            let leads = |node: &&Node| matches!(node.live.role, Role::Leader { .. });
+            let leads = |node: &&SharedNode| matches!(node.live.role, Role::Leader { .. });
             s.nodes.iter().filter(leads).count() > 1
         }));
     }

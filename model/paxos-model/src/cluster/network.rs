@@ -1,0 +1,94 @@
+//! The network: the set of all messages that ever left a node.
+//!
+//! A search copies, compares and hashes the network for each transition. So each message is one
+//! [word](Message::to_word), and the set is a sorted list of words. The words have the order of the messages.
+
+use std::hash::{Hash, Hasher};
+
+use smallvec::SmallVec;
+
+use super::{
+    node::universe::SlotMap as _,
+    state::{Message, Value},
+    types::Log,
+};
+
+/// The set of all messages that ever left a node.
+#[derive(Default, PartialEq, Eq)]
+pub struct Network {
+    /// The words of the messages, sorted.
+    messages: SmallVec<[u64; 24]>,
+    /// The slots that some node has known to be chosen, so that news of them can arrive. No slot is marked in a cluster
+    /// without reads: there it makes no difference if news arrives before a node knows.
+    news: Log<bool>,
+}
+
+/// Copies all messages at once. A derived clone would clone them one by one.
+impl Clone for Network {
+    fn clone(&self) -> Self {
+        Self { messages: SmallVec::from_slice(&self.messages), news: self.news }
+    }
+}
+
+/// Hashes each message as a word, and all news as one. A derived hash would hash bytes.
+impl Hash for Network {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let news = self.news.iter().fold(0, |news, known| news << 1 | u64::from(*known));
+        state.write_u64(news << 32 | self.messages.len() as u64);
+        self.messages.iter().for_each(|word| state.write_u64(*word));
+    }
+}
+
+impl Network {
+    /// Returns the network with these messages, and with news of these slots.
+    pub fn of(messages: impl IntoIterator<Item = Message>, news: Log<bool>) -> Self {
+        let mut messages: SmallVec<_> = messages.into_iter().map(Message::to_word).collect();
+        messages.sort_unstable();
+        messages.dedup();
+        Self { messages, news }
+    }
+
+    /// Adds a message, unless it was sent before.
+    pub fn insert(&mut self, message: Message) {
+        let word = message.to_word();
+        if let Err(place) = self.messages.binary_search(&word) {
+            self.messages.insert(place, word);
+        }
+    }
+
+    /// Returns true if a message was ever sent.
+    pub fn contains(&self, message: Message) -> bool {
+        self.messages.binary_search(&message.to_word()).is_ok()
+    }
+
+    /// Returns true if `other` has every message of this network.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.messages.iter().all(|word| other.messages.binary_search(word).is_ok())
+    }
+
+    /// Returns the messages that `before` does not have. The caller must pass a `before` that is a subset of this network.
+    pub fn sent_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = Message> + 'a {
+        let mut known = before.messages.iter().peekable();
+        let none = self.messages.len() == before.messages.len();
+        let all = if none { &[] } else { &self.messages[..] };
+        let new = all.iter().filter(move |word| known.next_if_eq(word).is_none());
+        new.map(|word| Message::from_word(*word))
+    }
+
+    /// Returns the messages, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Message> {
+        self.messages.iter().map(|word| Message::from_word(*word))
+    }
+
+    /// Adds the news that the slots with a known value are chosen.
+    pub fn add_news(&mut self, known: &Log<Option<Value>>) {
+        for (slot, _) in known.filled() {
+            self.news[usize::from(slot.0)] = true;
+        }
+    }
+
+    /// Returns true for each slot with news that it is chosen.
+    pub const fn news(&self) -> &Log<bool> {
+        &self.news
+    }
+}
