@@ -4,6 +4,7 @@ use super::{
     action::Action,
     bounds::{Bounds, BoundsError},
     bugs::Bug,
+    exploration::Layout,
     node::{rules::Rules, small::Small},
     state::{
         Ballot, Input, Live, Message, Network, Node, NodeId, Request, Slot, State, Step, Unsynced,
@@ -16,6 +17,8 @@ use super::{
 #[derive(Clone)]
 pub struct Cluster {
     pub(super) rules: Rules<Small>,
+    /// The layout of packed states, which follows from the rules.
+    pub(super) layout: Layout,
     /// The properties to check. An empty list means all.
     pub(super) only: Vec<&'static str>,
     pub(super) not_stuck: bool,
@@ -28,13 +31,21 @@ impl Cluster {
     /// Fails if the bounds are not [valid](Bounds::validate).
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         bounds.validate()?;
-        Ok(Self { rules: Rules { limits: bounds, bug: None }, only: Vec::new(), not_stuck: false })
+        let rules = Rules { limits: bounds, bug: None };
+        let layout = Layout::new(&rules);
+        Ok(Self { rules, layout, only: Vec::new(), not_stuck: false })
+    }
+
+    /// Returns the same cluster with other rules.
+    pub(super) fn with_rules(self, rules: Rules<Small>) -> Self {
+        Self { layout: Layout::new(&rules), rules, ..self }
     }
 
     /// Returns the same cluster with a bug in it.
     #[must_use]
     pub fn with_bug(self, bug: Bug) -> Self {
-        Self { rules: Rules { bug: Some(bug), ..self.rules }, ..self }
+        let rules = Rules { bug: Some(bug), ..self.rules };
+        self.with_rules(rules)
     }
 
     /// Returns the same cluster, with the property that no state is [stuck](super::NOT_STUCK). A cluster does not have the

@@ -100,8 +100,7 @@ impl Deref for SharedNode {
 
 impl PartialEq for SharedNode {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-            || self.0.hash == other.0.hash && self.0.node == other.0.node
+        Arc::ptr_eq(&self.0, &other.0) || self.0.hash == other.0.hash && self.0.node == other.0.node
     }
 }
 

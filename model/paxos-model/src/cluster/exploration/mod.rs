@@ -137,7 +137,7 @@ impl Explorable for Cluster {
     fn smaller(&self) -> Option<Self> {
         let limits = Bounds { ballots: self.rules.limits.ballots - 1, ..self.rules.limits };
         limits.validate().ok()?;
-        Some(Self { rules: Rules { limits, ..self.rules }, ..self.clone() })
+        Some(self.clone().with_rules(Rules { limits, ..self.rules }))
     }
 
     fn only(&self, property: &'static str) -> Self {
@@ -155,10 +155,10 @@ impl Explorable for Cluster {
 
 impl Packing<State> for Cluster {
     fn pack(&self, state: &State, packer: &mut Packer) {
-        packing::pack(Layout::new(&self.rules), state, packer);
+        packing::pack(&self.layout, state, packer);
     }
 
     fn unpack(&self, unpacker: &mut Unpacker<'_>) -> State {
-        packing::unpack(Layout::new(&self.rules), unpacker)
+        packing::unpack(&self.layout, unpacker)
     }
 }

@@ -1,28 +1,33 @@
 //! The exact packing of a state of the cluster into a few words.
 //!
-//! The packed network has one bit for each possible message but a promise: it is set if the message was sent. For each node
-//! and ballot it has room for a fixed number of promises. A correct node sends one promise in a ballot, and another one only
+//! The packed network has one bit for each possible message but a promise: it is set if the message was sent. The bits are
+//! packed as digits of a few bits each. For each node and ballot it has room for a fixed number of promises. A correct node sends one promise in a ballot, and another one only
 //! after it has trimmed more. So the room is for one promise, or for one with each end of the trimmed log in a cluster with
 //! snapshots. In a cluster with a bug it is for at least two. A state with more promises cannot be packed, and the search
 //! reports that.
 
-use state_explorer::packing::{Packer, Unpacker};
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use state_explorer::packing::{Packer, Unpacker, WORDS_MAX};
 
 use crate::cluster::{
     bounds::Bounds,
     description::{Described as _, Field, Fields, Shape, Sort},
     node::{rules::Rules, small::Small},
     state::{
-        Acceptor, BALLOTS_MAX, Ballot, Live, Log, Message, NODES_MAX, Network, Node, NodeId,
-        NodeSet, Reads, Role, Round, SLOTS_MAX, Slot, State, Unsynced, Value, Vote,
+        Acceptor, Ballot, Live, Log, Message, Network, Node, NodeId, NodeSet, Reads, Role, Round,
+        Slot, State, Unsynced, Value, Vote,
     },
 };
 
-/// The highest number of different promises of a node in a ballot for which there is room.
-const PROMISES_MAX: usize = 1 + SLOTS_MAX;
+/// The number of bits of the network that are packed as one digit.
+const CHUNK: usize = 16;
+/// The highest number of chunks of a network that fits into a key.
+const CHUNKS_MAX: usize = WORDS_MAX * u64::BITS as usize / CHUNK;
 
-/// The limits of a cluster, from which the radices of the digits follow.
-#[derive(Clone, Copy)]
+/// The limits of a cluster, and the radices of the digits, which follow from them.
+#[derive(Clone)]
 pub(in crate::cluster) struct Layout {
     nodes: u8,
     slots: u8,
@@ -30,10 +35,39 @@ pub(in crate::cluster) struct Layout {
     /// Includes the no-op.
     values: u8,
     unsynced: u8,
-    snapshots: bool,
     reads: u8,
     /// The number of different promises of a node in a ballot that a packed state holds.
     promises: usize,
+    /// Radix of an optional ballot.
+    maybe_ballot: u64,
+    /// Radix of an optional value.
+    maybe_value: u64,
+    /// Radix of an optional vote.
+    maybe_vote: u64,
+    /// Radix of an optional vote in each slot.
+    votes: u64,
+    /// Radix of the end of the trimmed part of a log.
+    trimmed: u64,
+    /// Radix of an optional vote in each slot, and of the end of the trimmed part.
+    kept_votes: u64,
+    /// Radix of an acceptor.
+    acceptor: u64,
+    /// Radix of a set of nodes.
+    node_set: u64,
+    /// Radix of a candidate: the nodes whose promises it has, and their merged reports.
+    candidate: u64,
+    /// Radix of the index or the barrier of a leader's reads.
+    read_to: u64,
+    /// Radix of the number of rounds, and of the truth value that a read waits for the next one.
+    rounds: u64,
+    /// Radix of the part of a leader that serves reads.
+    reads_of_leader: u64,
+    /// Radix of a role: a follower, a candidate, or a leader with the voters in each slot and its reads.
+    role: u64,
+    /// Radix of a truth value that exists only in a cluster with reads.
+    whether: u64,
+    /// All messages but promises, in order. Each has a bit in the packed network, at its place in this list.
+    messages: Arc<[Message]>,
 }
 
 impl Layout {
@@ -42,117 +76,131 @@ impl Layout {
         let least = if rules.bug.is_some() { 2 } else { 1 };
         let promises = if snapshots { least.max(1 + usize::from(slots)) } else { least };
         let values = values + 1;
-        Self { nodes, slots, ballots, values, unsynced, snapshots, reads, promises }
+        let end = 1 + u64::from(slots);
+        let has_reads = reads > 0;
+        let if_reads = |radix| if has_reads { radix } else { 1 };
+        let maybe_ballot = 1 + u64::from(ballots);
+        let maybe_vote = 1 + u64::from(ballots) * u64::from(values);
+        let votes = maybe_vote.pow(slots.into());
+        let trimmed = if snapshots { end } else { 1 };
+        let kept_votes = votes * trimmed;
+        let node_set = 1 << nodes;
+        let candidate = node_set * kept_votes;
+        let read_to = if_reads(end);
+        let rounds = if_reads(2 * (1 + u64::from(reads)));
+        let round = if_reads(1 + node_set * read_to);
+        let reads_of_leader = read_to * rounds * round;
+        let mut layout = Self {
+            nodes,
+            slots,
+            ballots,
+            values,
+            unsynced,
+            reads,
+            promises,
+            maybe_ballot,
+            maybe_value: 1 + u64::from(values),
+            maybe_vote,
+            votes,
+            trimmed,
+            kept_votes,
+            acceptor: kept_votes * maybe_ballot,
+            node_set,
+            candidate,
+            read_to,
+            rounds,
+            reads_of_leader,
+            role: 1 + candidate + node_set.pow(slots.into()) * reads_of_leader,
+            whether: if_reads(2),
+            messages: Arc::default(),
+        };
+        layout.messages = layout.all_but_promises().into();
+        layout
     }
 
-    fn slots(self) -> impl Iterator<Item = Slot> {
+    fn slots(&self) -> impl Iterator<Item = Slot> + Clone + use<> {
         (0..self.slots).map(Slot)
     }
 
-    fn ballots(self) -> impl Iterator<Item = Ballot> {
+    fn ballots(&self) -> impl Iterator<Item = Ballot> + Clone + use<> {
         (0..self.ballots).map(Ballot)
     }
 
-    fn nodes(self) -> impl Iterator<Item = NodeId> {
+    fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone + use<> {
         (0..self.nodes).map(NodeId)
     }
 
-    /// Radix of an optional ballot.
-    fn maybe_ballot(self) -> u64 {
-        1 + u64::from(self.ballots)
+    /// Returns all messages but promises, in order.
+    fn all_but_promises(&self) -> Vec<Message> {
+        let proposals =
+            itertools::iproduct!(self.ballots(), self.slots(), (0..self.values).map(Value));
+        let rounds = itertools::iproduct!(self.ballots(), 1..=self.reads);
+        let mut all: Vec<_> = self.ballots().map(|ballot| Message::Prepare { ballot }).collect();
+        all.extend(proposals.clone().map(|(ballot, slot, value)| Message::Accept {
+            ballot,
+            slot,
+            value,
+        }));
+        all.extend(
+            itertools::iproduct!(proposals, self.nodes()).map(|((ballot, slot, value), from)| {
+                Message::Accepted { ballot, slot, value, from }
+            }),
+        );
+        all.extend(rounds.clone().map(|(ballot, round)| Message::Confirm { ballot, round }));
+        all.extend(
+            itertools::iproduct!(rounds, self.nodes())
+                .map(|((ballot, round), from)| Message::Confirmed { ballot, round, from }),
+        );
+        all
     }
 
-    /// Radix of an optional vote.
-    fn maybe_vote(self) -> u64 {
-        1 + u64::from(self.ballots) * u64::from(self.values)
-    }
-
-    /// Radix of an optional vote in each slot.
-    fn votes(self) -> u64 {
-        self.maybe_vote().pow(u32::from(self.slots))
-    }
-
-    /// Radix of the end of the trimmed part of a log.
-    fn trimmed(self) -> u64 {
-        if self.snapshots { 1 + u64::from(self.slots) } else { 1 }
-    }
-
-    /// Radix of an optional vote in each slot, and of the end of the trimmed part.
-    fn kept_votes(self) -> u64 {
-        self.votes() * self.trimmed()
-    }
-
-    /// Radix of an acceptor.
-    fn acceptor(self) -> u64 {
-        self.kept_votes() * self.maybe_ballot()
-    }
-
-    /// Radix of a candidate: the nodes whose promises it has, and their merged reports.
-    fn candidate(self) -> u64 {
-        self.node_set() * self.kept_votes()
-    }
-
-    /// Radix of a set of nodes.
-    fn node_set(self) -> u64 {
-        1 << self.nodes
-    }
-
-    /// Radix of a set of values.
-    fn value_set(self) -> u64 {
-        1 << self.values
-    }
-
-    /// Radix of the index or the barrier of a leader's reads.
-    fn read_to(self) -> u64 {
-        if self.reads > 0 { 1 + u64::from(self.slots) } else { 1 }
-    }
-
-    /// Radix of an optional round of reads.
-    fn round(self) -> u64 {
-        if self.reads > 0 { 1 + self.node_set() * self.read_to() } else { 1 }
-    }
-
-    /// Radix of the number of rounds, and of the truth value that a read waits for the next one.
-    fn rounds(self) -> u64 {
-        if self.reads > 0 { 2 * (1 + u64::from(self.reads)) } else { 1 }
-    }
-
-    /// Radix of the part of a leader that serves reads.
-    fn reads(self) -> u64 {
-        self.read_to() * self.rounds() * self.round()
-    }
-
-    /// Radix of a set of rounds.
-    fn round_set(self) -> u64 {
-        1 << self.reads
-    }
-
-    /// Radix of a truth value that exists only in a cluster with reads.
-    fn whether(self) -> u64 {
-        if self.reads > 0 { 2 } else { 1 }
-    }
-
-    /// Radix of a role: a follower, a candidate, or a leader with the voters in each slot and its reads.
-    fn role(self) -> u64 {
-        1 + self.candidate() + self.node_set().pow(u32::from(self.slots)) * self.reads()
+    /// Returns the place of a message in the list of all messages but promises, or none for a promise.
+    fn bit(&self, message: Message) -> Option<usize> {
+        let [nodes, slots, ballots, values] =
+            [self.nodes, self.slots, self.ballots, self.values].map(usize::from);
+        let proposals = ballots * slots * values;
+        let rounds = usize::from(self.reads);
+        let proposal = |ballot: Ballot, slot: Slot, value: Value| {
+            (usize::from(ballot.0) * slots + usize::from(slot.0)) * values + usize::from(value.0)
+        };
+        let round =
+            |ballot: Ballot, round: u8| usize::from(ballot.0) * rounds + usize::from(round - 1);
+        let confirms_at = ballots + proposals * (1 + nodes);
+        Some(match message {
+            Message::Prepare { ballot } => ballot.0.into(),
+            Message::Promise { .. } => return None,
+            Message::Accept { ballot, slot, value } => ballots + proposal(ballot, slot, value),
+            Message::Accepted { ballot, slot, value, from } => {
+                ballots + proposals + proposal(ballot, slot, value) * nodes + usize::from(from.0)
+            }
+            Message::Confirm { ballot, round: nth } => confirms_at + round(ballot, nth),
+            Message::Confirmed { ballot, round: nth, from } => {
+                confirms_at + ballots * rounds + round(ballot, nth) * nodes + usize::from(from.0)
+            }
+        })
     }
 
     /// Returns the highest number of messages that wait for the sync of one step. A leader that fills the whole log in one
     /// step sends the most. Confirmations may join them, one for each ballot and round of reads.
-    fn messages(self) -> usize {
+    fn messages(&self) -> usize {
         3 + 2 * usize::from(self.slots) + usize::from(self.ballots) * usize::from(self.reads)
     }
 
+    /// Radix of a chunk of the network: all chunks have the same size, but the last one may be smaller.
+    fn chunk(&self, nth: usize) -> u64 {
+        1 << CHUNK.min(self.messages.len() - nth * CHUNK)
+    }
+
     /// Radix of a field of a message. The sender takes no digit, because the message is packed with its sender.
-    fn field(self, sort: Sort) -> u64 {
+    fn field(&self, sort: Sort) -> u64 {
         match sort {
             Sort::Sender => 1,
             Sort::Ballot => self.ballots.into(),
             Sort::Slot => self.slots.into(),
-            Sort::Trimmed => self.trimmed(),
+            Sort::Trimmed => self.trimmed,
             Sort::Value => self.values.into(),
             Sort::Round => self.reads.into(),
-            Sort::Votes => self.votes(),
+            Sort::Votes => self.votes,
             Sort::Node | Sort::Below | Sort::Count | Sort::Message => {
                 unreachable!("no message has such a field")
             }
@@ -160,24 +208,24 @@ impl Layout {
     }
 
     /// Radix of the messages of one shape.
-    fn shape(self, shape: &Shape) -> u64 {
+    fn shape(&self, shape: &Shape) -> u64 {
         shape.fields.iter().map(|(_, sort)| self.field(*sort)).product()
     }
 
     /// Radix of a message that a node sends.
-    fn message(self) -> u64 {
+    fn message(&self) -> u64 {
         Message::SHAPES.iter().map(|shape| self.shape(shape)).sum()
     }
 
     /// Returns an acceptor as one digit.
-    pub(super) fn acceptor_digit(self, acceptor: &Acceptor) -> u64 {
+    pub(super) fn acceptor_digit(&self, acceptor: &Acceptor) -> u64 {
         let promised = acceptor.promised.map_or(0, |ballot| 1 + u64::from(ballot.0));
-        let votes = kept_votes_digit(self, acceptor.votes, acceptor.trimmed);
-        votes * self.maybe_ballot() + promised
+        let votes = kept_votes_digit(&self, acceptor.votes, acceptor.trimmed);
+        votes * self.maybe_ballot + promised
     }
 
     /// Returns a message as a digit. The sender is left out.
-    pub(super) fn message_digit(self, message: Message) -> u64 {
+    pub(super) fn message_digit(&self, message: Message) -> u64 {
         let (shape, fields) = message.parts();
         let (before, shape) = (&Message::SHAPES[..shape], &Message::SHAPES[shape]);
         let mut digit = 0;
@@ -188,7 +236,7 @@ impl Layout {
                 Field::Slot(slot) => slot.0.into(),
                 Field::Value(value) => value.0.into(),
                 Field::Number(round) => u64::from(round) - 1,
-                Field::Votes(votes) => votes_digit(self, votes),
+                Field::Votes(votes) => votes_digit(&self, votes),
                 Field::Message(_) => unreachable!("a message is in no message"),
             };
             digit = digit * self.field(*sort) + of_field;
@@ -198,7 +246,7 @@ impl Layout {
 }
 
 /// Writes a state, digit by digit.
-pub(super) fn pack(layout: Layout, state: &State, packer: &mut Packer) {
+pub(super) fn pack(layout: &Layout, state: &State, packer: &mut Packer) {
     for node in &state.nodes {
         pack_node(layout, node, packer);
     }
@@ -206,19 +254,19 @@ pub(super) fn pack(layout: Layout, state: &State, packer: &mut Packer) {
 }
 
 /// Reads the state that [`pack`] wrote.
-pub(super) fn unpack(layout: Layout, unpacker: &mut Unpacker<'_>) -> State {
+pub(super) fn unpack(layout: &Layout, unpacker: &mut Unpacker<'_>) -> State {
     let nodes = layout.nodes().map(|id| unpack_node(layout, id, unpacker).into()).collect();
     State { nodes, network: unpack_network(layout, unpacker) }
 }
 
 /// Writes a node and its disk.
-fn pack_node(layout: Layout, node: &Node, packer: &mut Packer) {
+fn pack_node(layout: &Layout, node: &Node, packer: &mut Packer) {
     pack_acceptor(layout, &node.durable, packer);
     pack_acceptor(layout, &node.live.acceptor, packer);
-    packer.push(role_digit(layout, node.live.role), layout.role());
+    packer.push(role_digit(layout, node.live.role), layout.role);
     for slot in layout.slots() {
         let known = node.live.chosen[usize::from(slot.0)];
-        packer.push(known.map_or(0, |value| 1 + u64::from(value.0)), 1 + u64::from(layout.values));
+        packer.push(known.map_or(0, |value| 1 + u64::from(value.0)), layout.maybe_value);
     }
     packer.push(node.unsynced.len() as u64, 1 + u64::from(layout.unsynced));
     for step in 0..usize::from(layout.unsynced) {
@@ -233,13 +281,13 @@ fn pack_node(layout: Layout, node: &Node, packer: &mut Packer) {
     }
 }
 
-fn unpack_node(layout: Layout, id: NodeId, unpacker: &mut Unpacker<'_>) -> Node {
+fn unpack_node(layout: &Layout, id: NodeId, unpacker: &mut Unpacker<'_>) -> Node {
     let durable = unpack_acceptor(layout, unpacker);
     let acceptor = unpack_acceptor(layout, unpacker);
-    let role = role(layout, unpacker.take(layout.role()));
+    let role = role(layout, unpacker.take(layout.role));
     let mut chosen = Log::default();
     for slot in layout.slots() {
-        let known = unpacker.take(1 + u64::from(layout.values)).checked_sub(1);
+        let known = unpacker.take(layout.maybe_value).checked_sub(1);
         chosen[usize::from(slot.0)] = known.map(|value| Value(value as u8));
     }
     let waiting = unpacker.take(1 + u64::from(layout.unsynced)) as usize;
@@ -261,207 +309,158 @@ fn unpack_node(layout: Layout, id: NodeId, unpacker: &mut Unpacker<'_>) -> Node 
     Node { durable, unsynced, live: Live { acceptor, role, chosen } }
 }
 
-fn pack_acceptor(layout: Layout, acceptor: &Acceptor, packer: &mut Packer) {
-    packer.push(layout.acceptor_digit(acceptor), layout.acceptor());
+fn pack_acceptor(layout: &Layout, acceptor: &Acceptor, packer: &mut Packer) {
+    packer.push(layout.acceptor_digit(acceptor), layout.acceptor);
 }
 
-fn unpack_acceptor(layout: Layout, unpacker: &mut Unpacker<'_>) -> Acceptor {
-    let digit = unpacker.take(layout.acceptor());
-    let promised = (digit % layout.maybe_ballot()).checked_sub(1);
-    let (votes, trimmed) = kept_votes(layout, digit / layout.maybe_ballot());
+fn unpack_acceptor(layout: &Layout, unpacker: &mut Unpacker<'_>) -> Acceptor {
+    let digit = unpacker.take(layout.acceptor);
+    let promised = (digit % layout.maybe_ballot).checked_sub(1);
+    let (votes, trimmed) = kept_votes(layout, digit / layout.maybe_ballot);
     Acceptor { promised: promised.map(|ballot| Ballot(ballot as u8)), votes, trimmed }
 }
 
-fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
-    // Room for the largest valid bounds.
-    const ALL: usize = NODES_MAX * BALLOTS_MAX;
-    let places = usize::from(layout.ballots) * usize::from(layout.nodes);
-    let at = |ballot: Ballot, node: NodeId| usize::from(ballot.0 * layout.nodes + node.0);
-    let in_slot = |slot: Slot, place: usize| usize::from(slot.0) * places + place;
-    let mut prepared = 0_u64;
-    let mut promised = [[0_u64; PROMISES_MAX]; ALL];
-    let mut proposed = [0_u64; SLOTS_MAX * BALLOTS_MAX];
-    let mut voted = [0_u64; SLOTS_MAX * ALL];
-    let mut asked = [0_u64; BALLOTS_MAX];
-    let mut confirmed = [0_u64; ALL];
+fn pack_network(layout: &Layout, network: &Network, packer: &mut Packer) {
+    let mut chunks = [0_u64; CHUNKS_MAX];
+    let mut promises: SmallVec<[u64; 32]> = SmallVec::new();
+    let room = layout.promises;
+    promises.resize(usize::from(layout.ballots) * usize::from(layout.nodes) * room, 0);
     for message in network.iter() {
-        match message {
-            Message::Prepare { ballot } => prepared |= 1 << ballot.0,
-            Message::Promise { ballot, from, trimmed, reports } => {
-                let room = &mut promised[at(ballot, from)][..layout.promises];
-                match room.iter_mut().find(|place| **place == 0) {
-                    Some(place) => *place = 1 + kept_votes_digit(layout, reports, trimmed),
-                    None => packer.misfit(),
-                }
+        if let Message::Promise { ballot, from, trimmed, reports } = message {
+            let at = usize::from(ballot.0 * layout.nodes + from.0) * room;
+            match promises[at..at + room].iter_mut().find(|place| **place == 0) {
+                Some(place) => *place = 1 + kept_votes_digit(layout, reports, trimmed),
+                None => packer.misfit(),
             }
-            Message::Accept { ballot, slot, value } => {
-                proposed[usize::from(slot.0 * layout.ballots + ballot.0)] |= 1 << value.0;
-            }
-            Message::Accepted { ballot, slot, value, from } => {
-                voted[in_slot(slot, at(ballot, from))] |= 1 << value.0;
-            }
-            Message::Confirm { ballot, round } => asked[usize::from(ballot.0)] |= 1 << (round - 1),
-            Message::Confirmed { ballot, round, from } => {
-                confirmed[at(ballot, from)] |= 1 << (round - 1);
-            }
+        } else if let Some(bit) = layout.bit(message)
+            && let Some(chunk) = chunks.get_mut(bit / CHUNK)
+        {
+            *chunk |= 1 << (bit % CHUNK);
         }
     }
-    packer.push(prepared, 1 << layout.ballots);
-    for digits in &promised[..places] {
-        let digits = &digits[..layout.promises];
-        for digit in digits {
-            packer.push(*digit, 1 + layout.kept_votes());
-        }
+    let count = layout.messages.len().div_ceil(CHUNK);
+    for (nth, chunk) in (0..count).zip(chunks) {
+        packer.push(chunk, layout.chunk(nth));
     }
-    let proposals = usize::from(layout.slots) * usize::from(layout.ballots);
-    proposed[..proposals].iter().for_each(|digit| packer.push(*digit, layout.value_set()));
-    let votes = usize::from(layout.slots) * places;
-    voted[..votes].iter().for_each(|digit| packer.push(*digit, layout.value_set()));
-    for digit in asked[..usize::from(layout.ballots)].iter().chain(&confirmed[..places]) {
-        packer.push(*digit, layout.round_set());
-    }
+    promises.iter().for_each(|digit| packer.push(*digit, 1 + layout.kept_votes));
     for news in &network.news()[..usize::from(layout.slots)] {
-        packer.push(u64::from(*news), layout.whether());
+        packer.push(u64::from(*news), layout.whether);
     }
 }
 
-fn unpack_network(layout: Layout, unpacker: &mut Unpacker<'_>) -> Network {
-    let mut messages = Vec::new();
-    let prepared = unpacker.take(1 << layout.ballots);
-    let prepared = layout.ballots().filter(|ballot| prepared >> ballot.0 & 1 == 1);
-    messages.extend(prepared.map(|ballot| Message::Prepare { ballot }));
+fn unpack_network(layout: &Layout, unpacker: &mut Unpacker<'_>) -> Network {
+    let mut messages: SmallVec<[Message; 32]> = SmallVec::new();
+    for (nth, of_chunk) in layout.messages.chunks(CHUNK).enumerate() {
+        let mut chunk = unpacker.take(layout.chunk(nth));
+        while chunk != 0 {
+            messages.push(of_chunk[chunk.trailing_zeros() as usize]);
+            chunk &= chunk - 1;
+        }
+    }
     for ballot in layout.ballots() {
         for from in layout.nodes() {
             for _ in 0..layout.promises {
-                if let Some(digit) = unpacker.take(1 + layout.kept_votes()).checked_sub(1) {
+                if let Some(digit) = unpacker.take(1 + layout.kept_votes).checked_sub(1) {
                     let (reports, trimmed) = kept_votes(layout, digit);
                     messages.push(Message::Promise { ballot, from, trimmed, reports });
                 }
             }
         }
     }
-    let values = |set: u64| (0..layout.values).filter(move |v| set >> v & 1 == 1).map(Value);
-    for slot in layout.slots() {
-        for ballot in layout.ballots() {
-            let set = unpacker.take(layout.value_set());
-            messages.extend(values(set).map(|value| Message::Accept { ballot, slot, value }));
-        }
-    }
-    for slot in layout.slots() {
-        for ballot in layout.ballots() {
-            for from in layout.nodes() {
-                let set = unpacker.take(layout.value_set());
-                let vote = |value| Message::Accepted { ballot, slot, value, from };
-                messages.extend(values(set).map(vote));
-            }
-        }
-    }
-    let rounds = |set: u64| (0..layout.reads).filter(move |r| set >> r & 1 == 1).map(|r| r + 1);
-    for ballot in layout.ballots() {
-        let set = unpacker.take(layout.round_set());
-        messages.extend(rounds(set).map(|round| Message::Confirm { ballot, round }));
-    }
-    for ballot in layout.ballots() {
-        for from in layout.nodes() {
-            let set = unpacker.take(layout.round_set());
-            let confirmed = |round| Message::Confirmed { ballot, round, from };
-            messages.extend(rounds(set).map(confirmed));
-        }
-    }
     let mut news = Log::default();
     for slot in layout.slots() {
-        news[usize::from(slot.0)] = unpacker.take(layout.whether()) == 1;
+        news[usize::from(slot.0)] = unpacker.take(layout.whether) == 1;
     }
     Network::of(messages, news)
 }
 
-fn vote_digit(layout: Layout, vote: Option<Vote>) -> u64 {
+fn vote_digit(layout: &Layout, vote: Option<Vote>) -> u64 {
     vote.map_or(0, |Vote { ballot, value }| {
         1 + u64::from(ballot.0) * u64::from(layout.values) + u64::from(value.0)
     })
 }
 
-fn votes_digit(layout: Layout, votes: Log<Option<Vote>>) -> u64 {
+fn votes_digit(layout: &Layout, votes: Log<Option<Vote>>) -> u64 {
     let votes = votes[..usize::from(layout.slots)].iter().rev();
-    votes.fold(0, |digit, vote| digit * layout.maybe_vote() + vote_digit(layout, *vote))
+    votes.fold(0, |digit, vote| digit * layout.maybe_vote + vote_digit(layout, *vote))
 }
 
-fn votes(layout: Layout, mut digit: u64) -> Log<Option<Vote>> {
+fn votes(layout: &Layout, mut digit: u64) -> Log<Option<Vote>> {
     let mut votes = Log::default();
     for slot in layout.slots() {
-        votes[usize::from(slot.0)] = (digit % layout.maybe_vote()).checked_sub(1).map(|vote| {
+        votes[usize::from(slot.0)] = (digit % layout.maybe_vote).checked_sub(1).map(|vote| {
             let (ballot, value) =
                 (vote / u64::from(layout.values), vote % u64::from(layout.values));
             Vote { ballot: Ballot(ballot as u8), value: Value(value as u8) }
         });
-        digit /= layout.maybe_vote();
+        digit /= layout.maybe_vote;
     }
     votes
 }
 
-fn kept_votes_digit(layout: Layout, votes: Log<Option<Vote>>, trimmed: Slot) -> u64 {
-    votes_digit(layout, votes) * layout.trimmed() + u64::from(trimmed.0)
+fn kept_votes_digit(layout: &Layout, votes: Log<Option<Vote>>, trimmed: Slot) -> u64 {
+    votes_digit(layout, votes) * layout.trimmed + u64::from(trimmed.0)
 }
 
-fn kept_votes(layout: Layout, digit: u64) -> (Log<Option<Vote>>, Slot) {
-    (votes(layout, digit / layout.trimmed()), Slot((digit % layout.trimmed()) as u8))
+fn kept_votes(layout: &Layout, digit: u64) -> (Log<Option<Vote>>, Slot) {
+    (votes(layout, digit / layout.trimmed), Slot((digit % layout.trimmed) as u8))
 }
 
-fn reads_digit(layout: Layout, reads: Reads) -> u64 {
+fn reads_digit(layout: &Layout, reads: Reads) -> u64 {
     let Reads { barrier, rounds, under_way, waits } = reads;
     let round = under_way.map_or(0, |Round { heard, index }| {
-        1 + u64::from(heard.0) * layout.read_to() + u64::from(index.0)
+        1 + u64::from(heard.0) * layout.read_to + u64::from(index.0)
     });
-    let rounds = u64::from(rounds) * layout.whether() + u64::from(waits);
-    (round * layout.rounds() + rounds) * layout.read_to() + u64::from(barrier.0)
+    let rounds = u64::from(rounds) * layout.whether + u64::from(waits);
+    (round * layout.rounds + rounds) * layout.read_to + u64::from(barrier.0)
 }
 
-fn reads(layout: Layout, digit: u64) -> Reads {
-    let (digit, barrier) = (digit / layout.read_to(), Slot((digit % layout.read_to()) as u8));
-    let (round, rounds) = (digit / layout.rounds(), digit % layout.rounds());
+fn reads(layout: &Layout, digit: u64) -> Reads {
+    let (digit, barrier) = (digit / layout.read_to, Slot((digit % layout.read_to) as u8));
+    let (round, rounds) = (digit / layout.rounds, digit % layout.rounds);
     let under_way = round.checked_sub(1).map(|round| Round {
-        heard: NodeSet((round / layout.read_to()) as u8),
-        index: Slot((round % layout.read_to()) as u8),
+        heard: NodeSet((round / layout.read_to) as u8),
+        index: Slot((round % layout.read_to) as u8),
     });
-    let waits = rounds % layout.whether() == 1;
-    Reads { barrier, rounds: (rounds / layout.whether()) as u8, under_way, waits }
+    let waits = rounds % layout.whether == 1;
+    Reads { barrier, rounds: (rounds / layout.whether) as u8, under_way, waits }
 }
 
-fn role_digit(layout: Layout, role: Role) -> u64 {
+fn role_digit(layout: &Layout, role: Role) -> u64 {
     match role {
         Role::Follower => 0,
         Role::Candidate { heard, reported, trimmed } => {
             let votes = kept_votes_digit(layout, reported, trimmed);
-            1 + u64::from(heard.0) * layout.kept_votes() + votes
+            1 + u64::from(heard.0) * layout.kept_votes + votes
         }
         Role::Leader { votes, reads } => {
             let voters = votes[..usize::from(layout.slots)].iter().rev();
             let voters =
-                voters.fold(0, |digit, voters| digit * layout.node_set() + u64::from(voters.0));
-            1 + layout.candidate() + voters * layout.reads() + reads_digit(layout, reads)
+                voters.fold(0, |digit, voters| digit * layout.node_set + u64::from(voters.0));
+            1 + layout.candidate + voters * layout.reads_of_leader + reads_digit(layout, reads)
         }
     }
 }
 
-fn role(layout: Layout, digit: u64) -> Role {
+fn role(layout: &Layout, digit: u64) -> Role {
     let Some(digit) = digit.checked_sub(1) else { return Role::Follower };
-    if digit < layout.candidate() {
-        let heard = NodeSet((digit / layout.kept_votes()) as u8);
-        let (reported, trimmed) = kept_votes(layout, digit % layout.kept_votes());
+    if digit < layout.candidate {
+        let heard = NodeSet((digit / layout.kept_votes) as u8);
+        let (reported, trimmed) = kept_votes(layout, digit % layout.kept_votes);
         return Role::Candidate { heard, reported, trimmed };
     }
-    let digit = digit - layout.candidate();
-    let reads = reads(layout, digit % layout.reads());
-    let mut voters = digit / layout.reads();
+    let digit = digit - layout.candidate;
+    let reads = reads(layout, digit % layout.reads_of_leader);
+    let mut voters = digit / layout.reads_of_leader;
     let mut sets = Log::default();
     for slot in layout.slots() {
-        sets[usize::from(slot.0)] = NodeSet((voters % layout.node_set()) as u8);
-        voters /= layout.node_set();
+        sets[usize::from(slot.0)] = NodeSet((voters % layout.node_set) as u8);
+        voters /= layout.node_set;
     }
     Role::Leader { votes: sets, reads }
 }
 
-fn message(layout: Layout, from: NodeId, mut digit: u64) -> Message {
+fn message(layout: &Layout, from: NodeId, mut digit: u64) -> Message {
     let mut shapes = Message::SHAPES.iter().enumerate();
     let (index, shape) = { &mut shapes }
         .find(|(_, shape)| {

@@ -61,15 +61,14 @@ impl Symmetry<State> for Cluster {
 
 impl Cluster {
     fn facts_of_others(&self, state: &State) -> SmallVec<[Facts; 8]> {
-        let layout = Layout::new(&self.rules);
         let others = self.nodes().skip(usize::from(self.bounds().campaigners));
-        others.map(|id| facts_of(layout, state, id)).collect()
+        others.map(|id| facts_of(&self.layout, state, id)).collect()
     }
 }
 
 /// Returns the facts about a node, in the same order for each node of a state. A list of varying length comes after its
 /// length, or last. So nodes with different facts never get equal lists.
-fn facts_of(layout: Layout, state: &State, id: NodeId) -> Facts {
+fn facts_of(layout: &Layout, state: &State, id: NodeId) -> Facts {
     let mut facts = Facts::new();
     let Node { durable, unsynced, live } = state.node(id);
     facts.extend([layout.acceptor_digit(durable), layout.acceptor_digit(&live.acceptor)]);

@@ -225,17 +225,19 @@ mod tests {
     fn message() -> impl Strategy<Value = Message<Small>> {
         let reports = prop::array::uniform3(prop::option::of(vote()));
         let (from, slot) = (0..NODES_MAX as u8, 0..=SLOTS_MAX as u8);
-        (0..6, vote(), from, slot, reports, 1..4_u8).prop_map(|(kind, vote, from, slot, reports, round)| {
-            let (Vote { ballot, value }, from, slot) = (vote, NodeId(from), Slot(slot));
-            match kind {
-                0 => Message::Prepare { ballot },
-                1 => Message::Promise { ballot, from, trimmed: slot, reports },
-                2 => Message::Accept { ballot, slot, value },
-                3 => Message::Accepted { ballot, slot, value, from },
-                4 => Message::Confirm { ballot, round },
-                _ => Message::Confirmed { ballot, round, from },
-            }
-        })
+        (0..6, vote(), from, slot, reports, 1..4_u8).prop_map(
+            |(kind, vote, from, slot, reports, round)| {
+                let (Vote { ballot, value }, from, slot) = (vote, NodeId(from), Slot(slot));
+                match kind {
+                    0 => Message::Prepare { ballot },
+                    1 => Message::Promise { ballot, from, trimmed: slot, reports },
+                    2 => Message::Accept { ballot, slot, value },
+                    3 => Message::Accepted { ballot, slot, value, from },
+                    4 => Message::Confirm { ballot, round },
+                    _ => Message::Confirmed { ballot, round, from },
+                }
+            },
+        )
     }
 
     proptest! {
