@@ -70,6 +70,24 @@ impl Action {
         | Self::Crash(node)) = self;
         node
     }
+
+    /// Returns the action as one word. Different actions have different words.
+    #[inline]
+    pub(super) fn to_word(self) -> u64 {
+        // A message leaves the last byte free, and its first byte is below 6.
+        let word = u64::from_be_bytes(match self {
+            Self::Deliver { message, .. } => message.to_word().to_be_bytes(),
+            Self::Campaign(_) => [6, 0, 0, 0, 0, 0, 0, 0],
+            Self::Propose { count, .. } => [7, count, 0, 0, 0, 0, 0, 0],
+            Self::Nack { promised, .. } => [8, promised.0, 0, 0, 0, 0, 0, 0],
+            Self::Chosen { slot, ballot, value, .. } => [9, slot.0, ballot.0, value.0, 0, 0, 0, 0],
+            Self::Read(_) => [10, 0, 0, 0, 0, 0, 0, 0],
+            Self::Snapshot { below, .. } => [11, below.0, 0, 0, 0, 0, 0, 0],
+            Self::Sync(_) => [12, 0, 0, 0, 0, 0, 0, 0],
+            Self::Crash(_) => [13, 0, 0, 0, 0, 0, 0, 0],
+        });
+        word | u64::from(self.node().0)
+    }
 }
 
 impl fmt::Debug for Action {

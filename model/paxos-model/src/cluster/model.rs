@@ -1,14 +1,17 @@
 //! The model: nodes, disks and network together, action by action.
 
+use std::sync::Arc;
+
 use super::{
     action::Action,
     bounds::{Bounds, BoundsError},
     bugs::Bug,
     exploration::Layout,
+    local_steps::{After, Key, LocalStep, LocalSteps},
     node::{rules::Rules, small::Small},
     state::{
-        Ballot, Input, Live, Message, Network, Node, NodeId, Request, Slot, State, Step, Unsynced,
-        Vote,
+        Answer, Ballot, Input, Live, Message, Network, Node, NodeId, Request, SharedNode, Slot,
+        State, Step, Unsynced, Vote,
     },
 };
 
@@ -19,6 +22,8 @@ pub struct Cluster {
     pub(super) rules: Rules<Small>,
     /// The layout of packed states, which follows from the rules.
     pub(super) layout: Layout,
+    /// The steps that were computed. They follow from the rules, too.
+    local_steps: Arc<LocalSteps>,
     /// The properties to check. An empty list means all.
     pub(super) only: Vec<&'static str>,
     pub(super) not_stuck: bool,
@@ -33,12 +38,13 @@ impl Cluster {
         bounds.validate()?;
         let rules = Rules { limits: bounds, bug: None };
         let layout = Layout::new(&rules);
-        Ok(Self { rules, layout, only: Vec::new(), not_stuck: false })
+        let local_steps = Arc::default();
+        Ok(Self { rules, layout, local_steps, only: Vec::new(), not_stuck: false })
     }
 
     /// Returns the same cluster with other rules.
     pub(super) fn with_rules(self, rules: Rules<Small>) -> Self {
-        Self { layout: Layout::new(&rules), rules, ..self }
+        Self { layout: Layout::new(&rules), local_steps: Arc::default(), rules, ..self }
     }
 
     /// Returns the same cluster with a bug in it.
@@ -104,16 +110,21 @@ impl Cluster {
     /// Returns the node that takes an action, and the input that the node gets. Returns none for a sync and a crash, which
     /// are no inputs, and for a refusal at a node that has promised no ballot.
     pub fn input(&self, state: &State, action: Action) -> Option<(NodeId, Input)> {
+        self.input_at(&state.node(action.node()).live, action)
+    }
+
+    /// Returns the input that a node gets, as [`input`](Self::input) does.
+    fn input_at(&self, live: &Live, action: Action) -> Option<(NodeId, Input)> {
         Some(match action {
             Action::Campaign(node) => (node, Input::Campaign),
             Action::Propose { node, count } => {
-                let prepared = state.node(node).live.acceptor.promised;
+                let prepared = live.acceptor.promised;
                 let value = self.bounds().client_value(prepared.unwrap_or(Ballot(0)));
                 (node, Input::Propose { request: Request { value, count } })
             }
             Action::Deliver { to, message } => (to, Input::Message(message)),
             Action::Nack { to, promised } => {
-                let ballot = state.node(to).live.acceptor.promised?;
+                let ballot = live.acceptor.promised?;
                 (to, Input::Nack { ballot, promised })
             }
             Action::Chosen { to, slot, value, .. } => (to, Input::Chosen { slot, value }),
@@ -229,15 +240,19 @@ impl Cluster {
     /// check that the action is among the [candidates](Self::candidates), and it does not limit crashes.
     pub fn successor(&self, state: &State, action: Action) -> Option<State> {
         let id = action.node();
-        let (node, mut network) = match action {
-            Action::Sync(_) => sync(state, id),
-            Action::Crash(_) => self.crash(state, id),
-            Action::Campaign(node) if node.0 >= self.bounds().campaigners => None,
-            _ => {
-                let (_, input) = self.input(state, action)?;
-                self.take(state, id, self.step(id, &state.node(id).live, input))
+        let before = state.nodes[usize::from(id.0)];
+        let take = |LocalStep { after, .. }: &LocalStep| match after {
+            After::Durable { node, messages } => {
+                let changes = *node != before || !all_sent(state, messages);
+                changes.then(|| (*node, release(state, messages)))
             }
-        }?;
+            After::Waiting { live, records, early, late } => {
+                let node = waiting(state, before, live, *records, late);
+                let changes = node != before || !all_sent(state, early);
+                changes.then(|| (node, release(state, early)))
+            }
+        };
+        let (node, mut network) = self.with_step(before, action, |step| step.and_then(take))?;
         // While a node has unsynced steps, no other node can know what follows from them.
         if self.bounds().reads > 0 && node.unsynced.is_empty() {
             network.add_news(&node.live.chosen);
@@ -245,66 +260,107 @@ impl Cluster {
         Some(state.with(id, node, network))
     }
 
-    /// Returns a node and the network after a step of the node, or none if the step changes nothing or must wait.
-    fn take(&self, state: &State, id: NodeId, step: Step) -> Option<(Node, Network)> {
-        let before = state.node(id);
-        let sent_before = |message: &Message| state.network.contains(*message);
-        if step.live == before.live && step.messages.iter().all(sent_before) {
+    /// Returns the read that an action answers.
+    pub(super) fn answer(&self, state: &State, action: Action) -> Option<Answer> {
+        let before = state.nodes[usize::from(action.node().0)];
+        self.with_step(before, action, |step| step?.answer)
+    }
+
+    /// Passes the step of a node to `look`, or none if it takes none.
+    #[inline]
+    fn with_step<T>(
+        &self,
+        before: SharedNode,
+        action: Action,
+        look: impl FnOnce(Option<&LocalStep>) -> T,
+    ) -> T {
+        self.local_steps.with(Key::new(before, action), || self.local_step(before, action), look)
+    }
+
+    /// Computes the step of a node. Reads its arguments and nothing else of the state of the cluster, so that the step can
+    /// be [kept](super::local_steps).
+    fn local_step(&self, before: SharedNode, action: Action) -> Option<LocalStep> {
+        let durable = |node: Node, messages| {
+            let after = After::Durable { node: node.into(), messages };
+            Some(LocalStep { after, answer: None })
+        };
+        match action {
+            Action::Campaign(me) if me.0 >= self.bounds().campaigners => None,
+            Action::Sync(_) => {
+                let mut node = Node::clone(&before);
+                if node.unsynced.is_empty() {
+                    return None;
+                }
+                let Unsynced { acceptor, messages } = node.unsynced.remove(0);
+                durable(Node { durable: acceptor, ..node }, messages)
+            }
+            Action::Crash(me) => {
+                let disk = self.rules.recovers(me, &before.durable);
+                let live = Live { acceptor: disk, ..Live::default() };
+                durable(Node { durable: disk, unsynced: Vec::new(), live }, Vec::new())
+            }
+            _ => {
+                let (me, input) = self.input_at(&before.live, action)?;
+                let Step { live, messages, answer, .. } = self.step(me, &before.live, input);
+                let after = self.after(before, live, messages.into_vec())?;
+                Some(LocalStep { after, answer })
+            }
+        }
+    }
+
+    /// Returns the node after a step that makes it `live` and sends these messages. Returns none if the step changes nothing,
+    /// or if an earlier step must be synced first.
+    fn after(&self, before: SharedNode, live: Live, messages: Vec<Message>) -> Option<After> {
+        if live == before.live && messages.is_empty() {
             return None;
         }
-        let Step { live, messages, .. } = step;
         let records = live.acceptor != before.live.acceptor;
         let waits = usize::from(self.bounds().unsynced);
         if waits == 0 || (!records && before.unsynced.is_empty()) {
             let node = Node { durable: live.acceptor, unsynced: Vec::new(), live };
-            return Some((node, release(state, messages)));
+            return Some(After::Durable { node: node.into(), messages });
         }
         if records && before.unsynced.len() == waits {
-            return None; // An earlier step must be synced first.
+            return None;
         }
         let leaves = |message: &Message| self.rules.leaves_early(before.durable.promised, message);
-        let new = messages.into_iter().filter(|message| !sent_before(message));
-        let (early, late): (Vec<_>, Vec<_>) = new.partition(leaves);
-        let is_silent = early.is_empty();
-        let network = release(state, early);
-        let mut node = Node { live, ..before.clone() };
-        if records {
-            node.unsynced.push(Unsynced { acceptor: live.acceptor, messages: late });
-        } else if let Some(last) = node.unsynced.last_mut() {
-            // The messages of a step without records leave with the last step before it.
-            for message in late {
-                if !last.messages.contains(&message) {
-                    last.messages.push(message);
-                }
-            }
-            last.messages.sort_unstable();
-        }
-        (!is_silent || node != *before).then_some((node, network))
-    }
-
-    fn crash(&self, state: &State, id: NodeId) -> Option<(Node, Network)> {
-        let before = state.node(id);
-        let disk = self.rules.recovers(id, &before.durable);
-        let live = Live { acceptor: disk, ..Live::default() };
-        let node = Node { durable: disk, unsynced: Vec::new(), live };
-        (*before != node).then(|| (node, state.network.clone()))
+        let (early, late) = messages.into_iter().partition(leaves);
+        Some(After::Waiting { live, records, early, late })
     }
 }
 
-/// Returns a node and the network after the oldest waiting step of the node became durable.
-fn sync(state: &State, id: NodeId) -> Option<(Node, Network)> {
-    let mut node = state.node(id).clone();
-    if node.unsynced.is_empty() {
-        return None;
+/// Returns a node after a step that waits for its sync. Messages that were sent before do not wait.
+fn waiting(
+    state: &State,
+    before: SharedNode,
+    live: &Live,
+    records: bool,
+    late: &[Message],
+) -> SharedNode {
+    let mut node = Node { live: *live, ..Node::clone(&before) };
+    let new = late.iter().copied().filter(|message| !state.network.contains(*message));
+    if records {
+        node.unsynced.push(Unsynced { acceptor: live.acceptor, messages: new.collect() });
+    } else if let Some(last) = node.unsynced.last_mut() {
+        // The messages of a step without records leave with the last step before it.
+        for message in new {
+            if !last.messages.contains(&message) {
+                last.messages.push(message);
+            }
+        }
+        last.messages.sort_unstable();
     }
-    let Unsynced { acceptor, messages } = node.unsynced.remove(0);
-    node.durable = acceptor;
-    Some((node, release(state, messages)))
+    node.into()
+}
+
+/// Returns true if all of these messages were sent before.
+fn all_sent(state: &State, messages: &[Message]) -> bool {
+    messages.iter().all(|message| state.network.contains(*message))
 }
 
 /// Returns the network after messages have left a node.
-fn release(state: &State, sent: impl IntoIterator<Item = Message>) -> Network {
+fn release(state: &State, sent: &[Message]) -> Network {
     let mut network = state.network.clone();
-    sent.into_iter().for_each(|message| network.insert(message));
+    sent.iter().for_each(|message| network.insert(*message));
     network
 }

@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 
 use super::{
     node::universe::SlotMap as _,
-    state::{Message, Value},
-    types::Log,
+    state::{Message, Vote},
+    types::{Log, NodeId, Slot, Value},
 };
 
 /// The set of all messages that ever left a node.
@@ -78,6 +78,17 @@ impl Network {
     /// Returns the messages, in order.
     pub fn iter(&self) -> impl Iterator<Item = Message> {
         self.messages.iter().map(|word| Message::from_word(*word))
+    }
+
+    /// Returns the votes that were sent, each with its slot and voter.
+    pub fn votes(&self) -> impl Iterator<Item = (Slot, Vote, NodeId)> {
+        let words = self.messages.iter().filter(|word| Message::is_vote(**word));
+        words.filter_map(|word| match Message::from_word(*word) {
+            Message::Accepted { ballot, slot, value, from } => {
+                Some((slot, Vote { ballot, value }, from))
+            }
+            _ => None,
+        })
     }
 
     /// Adds the news that the slots with a known value are chosen.

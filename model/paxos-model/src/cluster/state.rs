@@ -1,19 +1,14 @@
 //! The state of a cluster: the nodes with their disks, and every message that ever left one.
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-    ops::Deref,
-    sync::Arc,
-};
+use std::fmt;
 
-use ahash::RandomState;
 use smallvec::SmallVec;
 
 use super::node::{message, small::Small, state as node, step};
 pub use super::{
     network::Network,
     node::small::Request,
+    shared::SharedNode,
     types::{
         BALLOTS_MAX, Ballot, Log, NODES_MAX, NodeId, NodeSet, READS_MAX, SLOTS_MAX, Slot,
         UNSYNCED_MAX, VALUES_MAX, Value,
@@ -63,16 +58,6 @@ pub struct Node {
     pub live: Live,
 }
 
-/// A node that several states share. An action changes one node, so a state and its successor share all other nodes.
-#[derive(Clone)]
-pub struct SharedNode(Arc<HashedNode>);
-
-struct HashedNode {
-    node: Node,
-    /// The hash of the node. It is computed once, because nodes are hashed for every state.
-    hash: u64,
-}
-
 /// A state of a cluster.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct State {
@@ -82,36 +67,6 @@ pub struct State {
     pub network: Network,
 }
 
-impl From<Node> for SharedNode {
-    fn from(node: Node) -> Self {
-        // The seeds are fixed, so that a node has the same hash in each run.
-        let hash = RandomState::with_seeds(1, 2, 3, 4).hash_one(&node);
-        Self(Arc::new(HashedNode { node, hash }))
-    }
-}
-
-impl Deref for SharedNode {
-    type Target = Node;
-
-    fn deref(&self) -> &Node {
-        &self.0.node
-    }
-}
-
-impl PartialEq for SharedNode {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.hash == other.0.hash && self.0.node == other.0.node
-    }
-}
-
-impl Eq for SharedNode {}
-
-impl Hash for SharedNode {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
-    }
-}
-
 impl State {
     /// Returns a node.
     pub fn node(&self, id: NodeId) -> &Node {
@@ -119,13 +74,10 @@ impl State {
     }
 
     /// Returns the state in which one node and the network are replaced.
-    pub(super) fn with(&self, changed: NodeId, node: Node, network: Network) -> Self {
-        let mut node = Some(node.into());
-        let of = |(id, old): (NodeId, &SharedNode)| {
-            let new = if id == changed { node.take() } else { None };
-            new.unwrap_or_else(|| old.clone())
-        };
-        Self { nodes: (0..).map(NodeId).zip(&self.nodes).map(of).collect(), network }
+    pub(super) fn with(&self, id: NodeId, node: SharedNode, network: Network) -> Self {
+        let mut nodes = SmallVec::from_slice(&self.nodes);
+        nodes[usize::from(id.0)] = node;
+        Self { nodes, network }
     }
 
     /// Returns true if a node ever sent a promise of a ballot. A [late](Self::is_late) promise does not count.
@@ -155,27 +107,18 @@ impl State {
     /// Returns the highest vote that a node ever sent in a slot. If `below` is given, only votes in lower ballots count.
     /// Votes that the node has trimmed count as well.
     pub fn last_vote(&self, node: NodeId, slot: Slot, below: Option<Ballot>) -> Option<Vote> {
-        let votes = self.network.iter().filter_map(|message| match message {
-            Message::Accepted { ballot, slot: at, value, from } if (at, from) == (slot, node) => {
-                Some(Vote { ballot, value })
-            }
-            _ => None,
-        });
+        let votes = self.network.votes().filter(|(at, _, from)| (*at, *from) == (slot, node));
+        let votes = votes.map(|(_, vote, _)| vote);
         votes.filter(|vote| below.is_none_or(|below| vote.ballot < below)).max()
     }
 
     /// Returns the distinct votes in a slot, each with its voters.
     pub fn ballots_voted(&self, slot: Slot) -> SmallVec<[(Vote, NodeSet); 8]> {
         let mut votes: SmallVec<[(Vote, NodeSet); 8]> = SmallVec::new();
-        for message in self.network.iter() {
-            if let Message::Accepted { ballot, slot: at, value, from } = message
-                && at == slot
-            {
-                let vote = Vote { ballot, value };
-                match votes.iter_mut().find(|(other, _)| *other == vote) {
-                    Some((_, voters)) => *voters = voters.with(from),
-                    None => votes.push((vote, NodeSet::of(from))),
-                }
+        for (_, vote, from) in self.network.votes().filter(|(at, ..)| *at == slot) {
+            match votes.iter_mut().find(|(other, _)| *other == vote) {
+                Some((_, voters)) => *voters = voters.with(from),
+                None => votes.push((vote, NodeSet::of(from))),
             }
         }
         votes

@@ -50,9 +50,18 @@ impl Universe for Small {
     type Limits = Bounds;
 }
 
+/// The kind of an Accepted message, in its word.
+const ACCEPTED: u8 = 3;
+
 impl Message<Small> {
+    /// Returns true if a word is that of an Accepted message.
+    #[inline]
+    pub(in crate::cluster) const fn is_vote(word: u64) -> bool {
+        word.to_be_bytes()[0] == ACCEPTED
+    }
+
     /// Returns the message as one word. The words have the order of the messages: first the kind, then the fields from the
-    /// first to the last, one byte for each.
+    /// first to the last, one byte for each. The last byte is 0.
     #[inline]
     pub fn to_word(self) -> u64 {
         u64::from_be_bytes(match self {
@@ -63,7 +72,7 @@ impl Message<Small> {
             }
             Self::Accept { ballot, slot, value } => [2, ballot.0, slot.0, value.0, 0, 0, 0, 0],
             Self::Accepted { ballot, slot, value, from } => {
-                [3, ballot.0, slot.0, value.0, from.0, 0, 0, 0]
+                [ACCEPTED, ballot.0, slot.0, value.0, from.0, 0, 0, 0]
             }
             Self::Confirm { ballot, round } => [4, ballot.0, round, 0, 0, 0, 0, 0],
             Self::Confirmed { ballot, round, from } => [5, ballot.0, round, from.0, 0, 0, 0, 0],
@@ -82,7 +91,7 @@ impl Message<Small> {
                 Self::Promise { ballot, from: NodeId(a), trimmed: Slot(b), reports }
             }
             2 => Self::Accept { ballot, slot: Slot(a), value: Value(b) },
-            3 => Self::Accepted { ballot, slot: Slot(a), value: Value(b), from: NodeId(c) },
+            ACCEPTED => Self::Accepted { ballot, slot: Slot(a), value: Value(b), from: NodeId(c) },
             4 => Self::Confirm { ballot, round: a },
             5 => Self::Confirmed { ballot, round: a, from: NodeId(b) },
             _ => unreachable!("no message has the kind {kind}"),

@@ -19,9 +19,7 @@ use self::stuck::{not_stuck, undecided_and_free};
 pub use self::{snapshots::TRIMMED, stuck::NOT_STUCK};
 use super::{
     model::Cluster,
-    state::{
-        Message, Node, NodeId, NodeSet, Role, SLOTS_MAX, SharedNode, Slot, State, Value, Vote,
-    },
+    state::{Message, Node, NodeSet, Role, SLOTS_MAX, SharedNode, Slot, State, Value, Vote},
 };
 
 /// The property that at most one value is chosen in a slot.
@@ -54,8 +52,8 @@ pub(super) fn of_states(cluster: &Cluster) -> Vec<Property<Cluster>> {
             })
         }),
         Property::always(HELD, quorum_holds_chosen),
-        Property::sometimes("a node votes for another's proposal", |c, s| {
-            votes(s).any(|(vote, from)| c.bounds().owner(vote.ballot) != from)
+        Property::sometimes("a node votes for another's proposal", |c, s: &State| {
+            s.network.votes().any(|(_, vote, from)| c.bounds().owner(vote.ballot) != from)
         }),
     ];
     if bounds.ballots > 1 {
@@ -128,13 +126,6 @@ pub(super) fn of_states(cluster: &Cluster) -> Vec<Property<Cluster>> {
     all
 }
 
-fn votes(state: &State) -> impl Iterator<Item = (Vote, NodeId)> {
-    state.network.iter().filter_map(|message| match message {
-        Message::Accepted { ballot, value, from, .. } => Some((Vote { ballot, value }, from)),
-        _ => None,
-    })
-}
-
 /// Returns true if at most one value is chosen in each slot.
 fn agreement(cluster: &Cluster, state: &State) -> bool {
     let mut known: [Option<Value>; SLOTS_MAX] = Default::default();
@@ -147,8 +138,7 @@ fn agreement(cluster: &Cluster, state: &State) -> bool {
 /// asked for it. In a log with several slots the value may be the no-op as well.
 fn validity(cluster: &Cluster, state: &State) -> bool {
     let bounds = cluster.bounds();
-    state.network.iter().all(|message| {
-        let Message::Accepted { ballot, slot, value, .. } = message else { return true };
+    state.network.votes().all(|(slot, Vote { ballot, value }, _)| {
         let asked = |earlier: Message| match earlier {
             Message::Accept { ballot: earlier, slot: at, value: proposed } => {
                 at == slot
