@@ -7,6 +7,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 use serde_big_array::BigArray;
+use smallvec::SmallVec;
 
 /// The greatest number of words of a packed state.
 pub const WORDS_MAX: usize = 8;
@@ -15,6 +16,8 @@ pub const WORDS_MAX: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Packer {
     words: [u64; WORDS_MAX],
+    /// The products of the radices in the words before the current one. A whole word has 0.
+    radices: [u64; WORDS_MAX],
     at: usize,
     /// The value of the next digit's unit in the current word: the product of the radices in it.
     weight: u64,
@@ -24,7 +27,8 @@ pub struct Packer {
 
 impl Default for Packer {
     fn default() -> Self {
-        Self { words: [0; WORDS_MAX], at: 0, weight: 1, misfit: false }
+        let (words, radices) = ([0; WORDS_MAX], [0; WORDS_MAX]);
+        Self { words, radices, at: 0, weight: 1, misfit: false }
     }
 }
 
@@ -34,8 +38,7 @@ impl Packer {
     pub fn push(&mut self, digit: u64, radix: u64) {
         self.misfit |= digit >= radix;
         let weight = self.weight.checked_mul(radix).unwrap_or_else(|| {
-            self.at += 1;
-            self.weight = 1;
+            self.end_word(self.weight);
             radix
         });
         if let Some(word) = self.words.get_mut(self.at) {
@@ -48,13 +51,34 @@ impl Packer {
     #[inline]
     pub fn push_word(&mut self, word: u64) {
         if self.weight > 1 {
-            self.at += 1;
+            self.end_word(self.weight);
         }
         if let Some(place) = self.words.get_mut(self.at) {
             *place = word;
         }
+        self.end_word(0);
+    }
+
+    fn end_word(&mut self, radix: u64) {
+        if let Some(place) = self.radices.get_mut(self.at) {
+            *place = radix;
+        }
         self.at += 1;
         self.weight = 1;
+    }
+
+    /// Returns the digits so far as fewer digits with higher radices, one for each word. They can be pushed into the packer
+    /// of a larger thing. Returns none if the digits cannot be packed.
+    ///
+    /// # Panics
+    /// Panics if a whole word was written.
+    pub fn digits(&self) -> Option<SmallVec<[(u64, u64); 2]>> {
+        let Key(words) = self.finish::<WORDS_MAX>()?;
+        let radix = |word| if word == self.at { self.weight } else { self.radices[word] };
+        let digits: SmallVec<_> =
+            (0..self.words()).map(|word| (words[word], radix(word))).collect();
+        assert!(digits.iter().all(|(_, radix)| *radix > 0), "a whole word is no digit");
+        Some(digits)
     }
 
     /// Declares that the state cannot be packed.
@@ -207,6 +231,30 @@ mod tests {
         packer.push(9, 10);
         assert_eq!(packer.words(), 2);
         assert_eq!(packer.finish::<2>(), Some(Key([9_999_999_999_999_999_999, 9])));
+    }
+
+    /// A part that is packed on its own and then pushed as fewer digits has the same information.
+    #[test]
+    fn the_digits_of_a_part_are_digits_of_the_whole() {
+        let mut part = Packer::default();
+        (0..30).for_each(|digit| part.push(digit % 10, 10));
+        let digits = part.digits().expect("it fits");
+        assert_eq!(
+            digits.iter().map(|(_, radix)| *radix).collect::<Vec<_>>(),
+            [10_u64.pow(19), 10_u64.pow(11)]
+        );
+        let mut whole = Packer::default();
+        whole.push(1, 2);
+        digits.iter().for_each(|&(digit, radix)| whole.push(digit, radix));
+        let key = whole.finish::<3>().expect("it fits");
+        let mut unpacker = Unpacker::new(&key);
+        assert_eq!(unpacker.take(2), 1);
+        let words: Vec<_> = digits.iter().map(|&(_, radix)| unpacker.take(radix)).collect();
+        let key = Key([words[0], words[1]]);
+        let mut unpacker = Unpacker::new(&key);
+        (0..30).for_each(|digit| assert_eq!(unpacker.take(10), digit % 10));
+        part.push(10, 10);
+        assert_eq!(part.digits(), None);
     }
 
     #[test]

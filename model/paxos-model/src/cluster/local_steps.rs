@@ -9,10 +9,9 @@
 //! compared by value. The part that depends on the network is not kept: [`Cluster`](super::Cluster) decides for each
 //! transition which messages are new.
 
-use std::sync::OnceLock;
-
 use super::{
     action::Action,
+    kept::{Digest, Kept},
     state::{Answer, Live, Message, SharedNode},
 };
 
@@ -55,60 +54,18 @@ pub(super) enum After {
     },
 }
 
-/// The number of steps for which there is room: a power of two, and more than any known space has.
-const ROOM: usize = 1 << 14;
-/// The number of places in which a step may be kept.
-const TRIES: usize = 8;
-
-/// The steps that were computed. Each place is written at most once, so threads read without a lock. A step that changes
-/// nothing needs no space but its key.
-pub(super) struct LocalSteps(Box<[OnceLock<(Key, Option<Box<LocalStep>>)>]>);
-
-impl Default for LocalSteps {
-    fn default() -> Self {
-        Self((0..ROOM).map(|_| OnceLock::new()).collect())
-    }
-}
-
-impl LocalSteps {
-    /// Passes a step to `look`, or none if the step changes nothing. Computes the step unless it is kept, and keeps it if
-    /// there is room.
-    #[inline]
-    pub(super) fn with<T>(
-        &self,
-        key: Key,
-        compute: impl FnOnce() -> Option<LocalStep>,
-        look: impl FnOnce(Option<&LocalStep>) -> T,
-    ) -> T {
-        let first = key.spread();
-        for place in 0..TRIES {
-            let place = &self.0[(first + place) % ROOM];
-            match place.get() {
-                Some((known, step)) if *known == key => return look(step.as_deref()),
-                Some(_) => {}
-                None => {
-                    // Another thread may fill the place first, with the same step or with another one.
-                    let step = compute();
-                    let result = look(step.as_ref());
-                    let _ = place.set((key, step.map(Box::new)));
-                    return result;
-                }
-            }
-        }
-        look(compute().as_ref())
-    }
-}
+/// The steps that were computed. There is none for a node and an action that changes nothing.
+pub(super) type LocalSteps = Kept<Key, Option<Box<LocalStep>>>;
 
 impl Key {
-    #[inline]
     pub(super) fn new(before: SharedNode, action: Action) -> Self {
         Self { before, action: action.to_word() }
     }
+}
 
-    /// Returns a number that depends on each part of the key.
+impl Digest for Key {
     #[inline]
-    fn spread(&self) -> usize {
-        let mixed = self.action.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.before.digest();
-        (mixed.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as usize
+    fn digest(&self) -> u64 {
+        self.action.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.before.digest()
     }
 }

@@ -7,7 +7,7 @@
 //! 1. [`types`]: nodes, slots and ballots. [`node`]: one node, without disk and network. Its rules work for any number of
 //!    nodes, ballots, slots and values.
 //! 2. [`state`], [`network`], [`action`] and [`model`]: nodes, disks and the network together, within [`bounds`].
-//!    [`description`] names the actions and messages, and their fields. [`shared`] and `local_steps` keep the nodes and
+//!    [`description`] names the actions and messages, and their fields. [`shared`], `local_steps` and `kept`: nodes and
 //!    steps that a search meets again and again.
 //! 3. [`monitors`]: history variables beside the states, and the properties that depend on them. One monitor checks that
 //!    each step [refines](refinement) Lamport's specification.
@@ -47,6 +47,7 @@ pub mod bugs;
 pub mod description;
 mod exploration;
 pub mod fault;
+mod kept;
 mod local_steps;
 pub mod model;
 pub mod monitors;

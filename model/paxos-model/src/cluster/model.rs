@@ -274,7 +274,8 @@ impl Cluster {
         action: Action,
         look: impl FnOnce(Option<&LocalStep>) -> T,
     ) -> T {
-        self.local_steps.with(Key::new(before, action), || self.local_step(before, action), look)
+        let compute = |_: &Key| self.local_step(before, action).map(Box::new);
+        self.local_steps.with(Key::new(before, action), compute, |step| look(step.as_deref()))
     }
 
     /// Computes the step of a node. Reads its arguments and nothing else of the state of the cluster, so that the step can

@@ -13,7 +13,7 @@ use std::{
 
 use ahash::RandomState;
 
-use super::state::Node;
+use super::{kept::Digest, state::Node};
 
 /// A node that states share. Two of them are equal if and only if they refer to the same copy.
 #[derive(Clone, Copy)]
@@ -44,9 +44,9 @@ impl From<Node> for SharedNode {
     }
 }
 
-impl SharedNode {
-    /// Returns the hash of the node. It is the same in each run.
-    pub(super) const fn digest(self) -> u64 {
+impl Digest for SharedNode {
+    #[inline]
+    fn digest(&self) -> u64 {
         self.0.hash
     }
 }

@@ -9,15 +9,16 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use state_explorer::packing::{Packer, Unpacker, WORDS_MAX};
+use state_explorer::packing::{Key, Packer, Unpacker, WORDS_MAX};
 
 use crate::cluster::{
     bounds::Bounds,
     description::{Described as _, Field, Fields, Shape, Sort},
+    kept::{Digest, Kept},
     node::{rules::Rules, small::Small},
     state::{
         Acceptor, Ballot, Live, Log, Message, Network, Node, NodeId, NodeSet, Reads, Role, Round,
-        Slot, State, Unsynced, Value, Vote,
+        SharedNode, Slot, State, Unsynced, Value, Vote,
     },
 };
 
@@ -66,8 +67,33 @@ pub(in crate::cluster) struct Layout {
     role: u64,
     /// Radix of a truth value that exists only in a cluster with reads.
     whether: u64,
+    /// The radices of the digits of a node. Its fields share as few digits as possible.
+    node_radices: SmallVec<[u64; 2]>,
+    /// The digits of nodes, or none for a node that cannot be packed.
+    packed_nodes: Arc<Kept<SharedNode, Option<Digits>>>,
+    /// The nodes with these digits.
+    unpacked_nodes: Arc<Kept<PackedNode, SharedNode>>,
     /// All messages but promises, in order. Each has a bit in the packed network, at its place in this list.
     messages: Arc<[Message]>,
+}
+
+/// The digits of a node, with their radices.
+type Digits = SmallVec<[(u64, u64); 2]>;
+
+/// A node as it is packed.
+#[derive(PartialEq, Eq)]
+struct PackedNode {
+    /// The node. The messages that wait for its sync do not name it.
+    id: NodeId,
+    /// The digits.
+    digits: SmallVec<[u64; 2]>,
+}
+
+impl Digest for PackedNode {
+    fn digest(&self) -> u64 {
+        let digits = self.digits.iter().fold(0, |mixed: u64, digit| mixed.rotate_left(32) ^ digit);
+        digits.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(self.id.0)
+    }
 }
 
 impl Layout {
@@ -112,8 +138,15 @@ impl Layout {
             reads_of_leader,
             role: 1 + candidate + node_set.pow(slots.into()) * reads_of_leader,
             whether: if_reads(2),
+            node_radices: SmallVec::new(),
+            packed_nodes: Arc::default(),
+            unpacked_nodes: Arc::default(),
             messages: Arc::default(),
         };
+        let mut packer = Packer::default();
+        pack_node(&layout, &Node::default(), &mut packer);
+        layout.node_radices =
+            packer.digits().into_iter().flatten().map(|(_, radix)| radix).collect();
         layout.messages = layout.all_but_promises().into();
         layout
     }
@@ -248,14 +281,32 @@ impl Layout {
 /// Writes a state, digit by digit.
 pub(super) fn pack(layout: &Layout, state: &State, packer: &mut Packer) {
     for node in &state.nodes {
-        pack_node(layout, node, packer);
+        let compute = |_: &SharedNode| {
+            let mut packer = Packer::default();
+            pack_node(layout, node, &mut packer);
+            packer.digits()
+        };
+        layout.packed_nodes.with(*node, compute, |digits| match digits {
+            Some(digits) => digits.iter().for_each(|&(digit, radix)| packer.push(digit, radix)),
+            None => packer.misfit(),
+        });
     }
     pack_network(layout, &state.network, packer);
 }
 
 /// Reads the state that [`pack`] wrote.
 pub(super) fn unpack(layout: &Layout, unpacker: &mut Unpacker<'_>) -> State {
-    let nodes = layout.nodes().map(|id| unpack_node(layout, id, unpacker).into()).collect();
+    let nodes = layout.nodes().map(|id| {
+        let digits = layout.node_radices.iter().map(|radix| unpacker.take(*radix)).collect();
+        let packed = PackedNode { id, digits };
+        let compute = |packed: &PackedNode| {
+            let words =
+                Key(std::array::from_fn(|word| packed.digits.get(word).copied().unwrap_or(0)));
+            unpack_node(layout, id, &mut Unpacker::new::<WORDS_MAX>(&words)).into()
+        };
+        layout.unpacked_nodes.with(packed, compute, |node| *node)
+    });
+    let nodes = nodes.collect();
     State { nodes, network: unpack_network(layout, unpacker) }
 }
 

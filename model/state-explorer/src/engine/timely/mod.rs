@@ -50,8 +50,8 @@ pub(crate) fn words<M: Explorable>(model: &M) -> Option<usize> {
     let packing = model.packing()?;
     let mut packer = Packer::default();
     packing.pack(model.init_states().first()?, &mut packer);
-    let words = packer.words().next_power_of_two();
-    (words <= WORDS_MAX).then_some(words)
+    packer.finish::<WORDS_MAX>()?;
+    Some(packer.words().next_power_of_two())
 }
 
 /// The data that the workers of this process share with each other and with the thread that checks limits.

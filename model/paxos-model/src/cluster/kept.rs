@@ -1,0 +1,89 @@
+//! A table of results, each of which is computed once.
+//!
+//! A search computes the same few results many million times. The table keeps them. It has room for a fixed number of
+//! results, and a result that finds no room is computed again each time. So the table changes the speed of a search, and
+//! nothing else. Each place is written at most once, so threads read without a lock.
+
+use std::sync::{LazyLock, OnceLock};
+
+/// A key of the table. Different keys need not have different digests, but should.
+pub(super) trait Digest: Eq {
+    fn digest(&self) -> u64;
+}
+
+/// The number of results for which there is room: a power of two, and more than any known space has.
+const ROOM: usize = 1 << 13;
+/// The number of places in which a result may be kept.
+const TRIES: usize = 8;
+
+/// A table of results by their keys. It takes no memory before its first use.
+pub(super) struct Kept<K, V>(LazyLock<Box<Places<K, V>>>);
+
+type Places<K, V> = [OnceLock<(K, V)>];
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Self(LazyLock::new(|| (0..ROOM).map(|_| OnceLock::new()).collect()))
+    }
+}
+
+impl<K: Digest, V> Kept<K, V> {
+    /// Passes the result of a key to `look`. Calls `compute` unless the result is kept. `compute` must return the same result
+    /// for equal keys.
+    #[inline]
+    pub(super) fn with<T>(
+        &self,
+        key: K,
+        compute: impl FnOnce(&K) -> V,
+        look: impl FnOnce(&V) -> T,
+    ) -> T {
+        let first = (key.digest().wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as usize;
+        let places = &**self.0;
+        for nth in 0..TRIES {
+            let place = &places[(first + nth) % ROOM];
+            match place.get() {
+                Some((known, value)) if *known == key => return look(value),
+                Some(_) => {}
+                None => {
+                    let value = compute(&key);
+                    let result = look(&value);
+                    // If another thread has just filled the place, this result is not kept.
+                    let _ = place.set((key, value));
+                    return result;
+                }
+            }
+        }
+        look(&compute(&key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    impl Digest for u64 {
+        fn digest(&self) -> u64 {
+            self % 100
+        }
+    }
+
+    /// Many of these keys have the same digest, and most find no room.
+    #[test]
+    fn each_key_has_its_own_result() {
+        let (kept, computed) = (Kept::default(), Cell::new(0));
+        let squared = |key: u64| {
+            let compute = |_: &u64| {
+                computed.set(computed.get() + 1);
+                key * key
+            };
+            kept.with(key, compute, |square| *square)
+        };
+        (0..10_000).for_each(|key| assert_eq!(squared(key), key * key));
+        assert_eq!(computed.get(), 10_000);
+        (0..10_000).for_each(|key| assert_eq!(squared(key), key * key));
+        assert!(computed.get() < 20_000, "some results were kept");
+        assert!(computed.get() > 10_000, "some results found no room");
+    }
+}
