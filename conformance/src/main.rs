@@ -33,6 +33,7 @@ use state_explorer::{Options, explore, refuse};
 use verdict::{
     Interrupt,
     layout::{laid_out, terminal_width},
+    memory::allocator_reserves_ahead,
     signals,
 };
 
@@ -42,6 +43,10 @@ use self::{
     replayed::ReplayArgs,
     subject::SubjectArgs,
 };
+
+/// A search allocates a path for each state that it queues. The system's allocator takes much longer for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The exit code for unusable arguments or input; clap uses the same.
 const UNUSABLE: u8 = 2;
@@ -139,6 +144,7 @@ struct LockstepArgs {
 }
 
 fn main() -> ExitCode {
+    allocator_reserves_ahead();
     let command = Cli::parse().command;
     if let Err(error) = signals::abort_is_inconclusive() {
         complain(&format!("warning: too little memory may end this with SIGABRT: {error}"));

@@ -17,7 +17,6 @@
 //! the network for the messages that a node sends again is made for every transition by an input.
 
 use std::{
-    collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, Weak,
@@ -25,7 +24,8 @@ use std::{
     },
 };
 
-use paxos_model::cluster::state::{Ballot, Input, Message, Node, NodeId};
+use ahash::{HashMap, HashSet};
+use paxos_model::cluster::state::{Ballot, Input, Message, NodeId, SharedNode};
 use smallvec::SmallVec;
 
 use crate::{comparator::Checked, tested::TestedNode};
@@ -38,7 +38,7 @@ pub struct NodePair {
     /// The node.
     pub node: NodeId,
     /// The model's node.
-    pub model: Node,
+    pub model: SharedNode,
     /// The production replica with its disk.
     pub tested: TestedNode,
     /// The messages that the replica sends again, in the model's terms. They are computed when they are first needed.
@@ -101,7 +101,7 @@ struct Remembered {
 
 impl NodePair {
     /// Returns a pair for which nothing is remembered yet.
-    pub(crate) fn new(node: NodeId, model: Node, tested: TestedNode) -> Self {
+    pub(crate) fn new(node: NodeId, model: SharedNode, tested: TestedNode) -> Self {
         let mut hasher = DefaultHasher::new();
         (node, &model, &tested).hash(&mut hasher);
         Self {
@@ -185,19 +185,19 @@ impl Memo {
         &self,
         before: &NodePair,
         step: &LocalStep,
-        after: &Node,
+        after: SharedNode,
         compare: impl FnOnce() -> Checked<TestedNode>,
     ) -> Checked<Arc<NodePair>> {
         if let Some(known) = before.remembered().taken.get(step) {
             let mut known = known.iter().filter_map(Weak::upgrade);
-            if let Some(known) = known.find(|pair| pair.model == *after) {
+            if let Some(known) = known.find(|pair| pair.model == after) {
                 return Ok(known);
             }
         }
         let tested = compare()?;
         self.steps.fetch_add(1, Relaxed);
         self.ignored_or_reshaped.fetch_add(usize::from(step.reshaped.is_some()), Relaxed);
-        let reached = self.shared(NodePair::new(before.node, after.clone(), tested));
+        let reached = self.shared(NodePair::new(before.node, after, tested));
         if self.remembers_one_more() {
             let reached = Arc::downgrade(&reached);
             before.remembered().taken.entry(step.clone()).or_default().push(reached);

@@ -117,7 +117,7 @@ impl Lockstep {
             let config = self.projection.config(node);
             let replica = TestedReplica::new(config, self.mutant).expect("checked by the bounds");
             let tested = TestedNode::new(replica, self.projection.reads());
-            self.memo.shared(NodePair::new(node, model.node(node).clone(), tested))
+            self.memo.shared(NodePair::new(node, model.nodes[usize::from(node.0)], tested))
         };
         let nodes = self.cluster.nodes().map(pair).collect();
         Pair { model, nodes, divergence: None }
@@ -139,7 +139,7 @@ impl Lockstep {
                 nodes[place] = reached;
                 let model = next?;
                 debug_assert!(
-                    nodes.iter().map(|pair| &pair.model).eq(&model.nodes),
+                    nodes.iter().map(|pair| pair.model).eq(model.nodes.iter().copied()),
                     "an action changes one node"
                 );
                 Some(Pair { model, nodes, divergence: None })
@@ -168,7 +168,8 @@ impl Lockstep {
                 (node, Stimulus::Input(input))
             }
         };
-        let (before, after) = (&pair.nodes[usize::from(node.0)], next.node(node));
+        let place = usize::from(node.0);
+        let (before, after) = (&pair.nodes[place], next.nodes[place]);
         let input = matches!(stimulus, Stimulus::Input(_));
         let early = if input && !after.unsynced.is_empty() {
             // Both networks are sorted, and messages are only added.
@@ -179,7 +180,7 @@ impl Lockstep {
             SmallVec::new()
         };
         let step = LocalStep { stimulus, reshaped: self.reshaped(&pair.model, action), early };
-        let compare = || self.compare(before, &step, after);
+        let compare = || self.compare(before, &step, &after);
         let reached = self.memo.taken(before, &step, after, compare)?;
         if input {
             self.undisturbed(next, &reached)?;

@@ -243,13 +243,13 @@ impl Cluster {
         let before = state.nodes[usize::from(id.0)];
         let take = |LocalStep { after, .. }: &LocalStep| match after {
             After::Durable { node, messages } => {
-                let changes = *node != before || !all_sent(state, messages);
-                changes.then(|| (*node, release(state, messages)))
+                let changes = *node != before || !state.network.has_all(messages);
+                changes.then(|| (*node, state.network.with(messages)))
             }
             After::Waiting { live, records, early, late } => {
                 let node = waiting(state, before, live, *records, late);
-                let changes = node != before || !all_sent(state, early);
-                changes.then(|| (node, release(state, early)))
+                let changes = node != before || !state.network.has_all(early);
+                changes.then(|| (node, state.network.with(early)))
             }
         };
         let (node, mut network) = self.with_step(before, action, |step| step.and_then(take))?;
@@ -352,16 +352,4 @@ fn waiting(
         last.messages.sort_unstable();
     }
     node.into()
-}
-
-/// Returns true if all of these messages were sent before.
-fn all_sent(state: &State, messages: &[Message]) -> bool {
-    messages.iter().all(|message| state.network.contains(*message))
-}
-
-/// Returns the network after messages have left a node.
-fn release(state: &State, sent: &[Message]) -> Network {
-    let mut network = state.network.clone();
-    sent.iter().for_each(|message| network.insert(*message));
-    network
 }

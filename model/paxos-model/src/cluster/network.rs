@@ -1,9 +1,13 @@
 //! The network: the set of all messages that ever left a node.
 //!
 //! A search copies, compares and hashes the network for each transition. So each message is one
-//! [word](Message::to_word), and the set is a sorted list of words. The words have the order of the messages.
+//! [word](Message::to_word), and the set is a sorted list of words. The words have the order of the messages. An action
+//! that sends nothing new leaves the list as it is, and both states share it.
 
-use std::hash::{Hash, Hasher};
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use smallvec::SmallVec;
 
@@ -14,20 +18,13 @@ use super::{
 };
 
 /// The set of all messages that ever left a node.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Network {
     /// The words of the messages, sorted.
-    messages: SmallVec<[u64; 24]>,
+    messages: Arc<[u64]>,
     /// The slots that some node has known to be chosen, so that news of them can arrive. No slot is marked in a cluster
     /// without reads: there it makes no difference if news arrives before a node knows.
     news: Log<bool>,
-}
-
-/// Copies all messages at once. A derived clone would clone them one by one.
-impl Clone for Network {
-    fn clone(&self) -> Self {
-        Self { messages: SmallVec::from_slice(&self.messages), news: self.news }
-    }
 }
 
 /// Hashes each message as a word, and all news as one. A derived hash would hash bytes.
@@ -42,18 +39,31 @@ impl Hash for Network {
 impl Network {
     /// Returns the network with these messages, and with news of these slots.
     pub fn of(messages: impl IntoIterator<Item = Message>, news: Log<bool>) -> Self {
-        let mut messages: SmallVec<_> = messages.into_iter().map(Message::to_word).collect();
-        messages.sort_unstable();
-        messages.dedup();
-        Self { messages, news }
+        let mut words: SmallVec<[u64; 32]> = messages.into_iter().map(Message::to_word).collect();
+        words.sort_unstable();
+        words.dedup();
+        Self { messages: Arc::from(&words[..]), news }
     }
 
-    /// Adds a message, unless it was sent before.
-    pub fn insert(&mut self, message: Message) {
-        let word = message.to_word();
-        if let Err(place) = self.messages.binary_search(&word) {
-            self.messages.insert(place, word);
+    /// Returns the network with more messages.
+    #[must_use]
+    pub fn with(&self, messages: &[Message]) -> Self {
+        if self.has_all(messages) {
+            return self.clone();
         }
+        let mut words: SmallVec<[u64; 32]> = SmallVec::from_slice(&self.messages);
+        for message in messages {
+            let word = message.to_word();
+            if let Err(place) = words.binary_search(&word) {
+                words.insert(place, word);
+            }
+        }
+        Self { messages: Arc::from(&words[..]), news: self.news }
+    }
+
+    /// Returns true if all of these messages were sent.
+    pub fn has_all(&self, messages: &[Message]) -> bool {
+        messages.iter().all(|message| self.contains(*message))
     }
 
     /// Returns true if a message was ever sent.
