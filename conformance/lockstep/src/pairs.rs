@@ -373,25 +373,26 @@ impl Lockstep {
 const RESENT: &str = "resent messages";
 
 impl Model for Lockstep {
-    type State = Pair;
+    /// The pair is in a box, because a queue has room for many more states than are in it.
+    type State = Box<Pair>;
     type Action = Action;
 
-    fn init_states(&self) -> Vec<Pair> {
-        vec![self.start()]
+    fn init_states(&self) -> Vec<Box<Pair>> {
+        vec![Box::new(self.start())]
     }
 
-    fn actions(&self, pair: &Pair, actions: &mut Vec<Action>) {
+    fn actions(&self, pair: &Box<Pair>, actions: &mut Vec<Action>) {
         if pair.divergence.is_none() {
             self.cluster.candidates(&pair.model, |action| actions.push(action));
         }
     }
 
-    fn next_state(&self, pair: &Pair, action: Action) -> Option<Pair> {
-        self.successor(pair, action)
+    fn next_state(&self, pair: &Box<Pair>, action: Action) -> Option<Box<Pair>> {
+        self.successor(pair, action).map(Box::new)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![Property::always(LOCKSTEP, |_, pair: &Pair| pair.divergence.is_none())]
+        vec![Property::always(LOCKSTEP, |_, pair: &Box<Pair>| pair.divergence.is_none())]
     }
 }
 

@@ -11,6 +11,14 @@ pub(super) trait Digest: Eq {
     fn digest(&self) -> u64;
 }
 
+/// A word is its own digest.
+impl Digest for u64 {
+    #[inline]
+    fn digest(&self) -> u64 {
+        *self
+    }
+}
+
 /// The number of results for which there is room: a power of two, and more than any known space has.
 const ROOM: usize = 1 << 13;
 /// The number of places in which a result may be kept.
@@ -63,22 +71,25 @@ mod tests {
 
     use super::*;
 
-    impl Digest for u64 {
+    #[derive(PartialEq, Eq)]
+    struct Number(u64);
+
+    /// Many numbers have the same digest.
+    impl Digest for Number {
         fn digest(&self) -> u64 {
-            self % 100
+            self.0 % 100
         }
     }
 
-    /// Many of these keys have the same digest, and most find no room.
     #[test]
     fn each_key_has_its_own_result() {
         let (kept, computed) = (Kept::default(), Cell::new(0));
         let squared = |key: u64| {
-            let compute = |_: &u64| {
+            let compute = |_: &Number| {
                 computed.set(computed.get() + 1);
                 key * key
             };
-            kept.with(key, compute, |square| *square)
+            kept.with(Number(key), compute, |square| *square)
         };
         (0..10_000).for_each(|key| assert_eq!(squared(key), key * key));
         assert_eq!(computed.get(), 10_000);

@@ -10,8 +10,8 @@ use super::{
     local_steps::{After, Key, LocalStep, LocalSteps},
     node::{rules::Rules, small::Small},
     state::{
-        Answer, Ballot, Input, Live, Message, Network, Node, NodeId, Request, SharedNode, Slot,
-        State, Step, Unsynced, Vote,
+        Answer, Ballot, Input, Live, Message, Node, NodeId, Request, SharedNode, Slot, State, Step,
+        Unsynced, Vote,
     },
 };
 

@@ -90,6 +90,11 @@ impl Network {
         self.messages.iter().map(|word| Message::from_word(*word))
     }
 
+    /// Returns the [words](Message::to_word) of the messages, in order.
+    pub(super) fn words(&self) -> &[u64] {
+        &self.messages
+    }
+
     /// Returns the votes that were sent, each with its slot and voter.
     pub fn votes(&self) -> impl Iterator<Item = (Slot, Vote, NodeId)> {
         let words = self.messages.iter().filter(|word| Message::is_vote(**word));

@@ -24,9 +24,24 @@
 //! The check is weaker than the model in one place. In the cluster, the client of a ballot asks for one value. In
 //! the text, any ballot may propose a value that any client asks for. So the check does not notice a ballot that
 //! proposes the value of another ballot's client. It does notice a value that no client asks for.
+//!
+//! # Explanations that are kept
+//!
+//! The text sees only a part of a state: the messages, the disks, and the promises behind each ballot. Many steps are equal in
+//! this part, and differ only in what nodes keep in memory. The check keeps the explanations that it has found.
+//!
+//! Claim: a search with kept explanations finds a fault if and only if a search that explains each step finds one. An
+//! explanation is a function of the seen parts of both states. The check removes all other parts of the states before it
+//! looks for an explanation, and compares the seen parts by value. It keeps no fault, since a fault ends the search and
+//! must be found again on the path to it. The beliefs of nodes are in memory, so they are checked for each step.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
+use ahash::HashMap;
+use smallvec::SmallVec;
 use stateright::{Model, Property};
 
 use super::{
@@ -35,7 +50,11 @@ use super::{
 use crate::{
     cluster::{
         Action, Bounds, BoundsError, Bug, CheckedCluster, CheckedState, Cluster,
-        state::{BALLOTS_MAX, Ballot, Message, NodeId, NodeSet, Role, Slot, State, Value, Vote},
+        monitors::History,
+        state::{
+            BALLOTS_MAX, Ballot, Message, Node, NodeId, NodeSet, Role, SharedNode, Slot, State,
+            Value, Vote,
+        },
     },
     specifications::shipped,
 };
@@ -55,7 +74,20 @@ pub struct ClusterRefinement {
     cluster: CheckedCluster,
     text: Arc<Text>,
     steps: Arc<Tally>,
+    explanations: Arc<Mutex<Explanations>>,
 }
+
+/// The explanations that were found.
+#[derive(Default)]
+struct Explanations {
+    /// A number for each seen part of a state.
+    seen: HashMap<Refined, u32>,
+    /// The actions of the text that explain a step from one seen part to another.
+    actions: HashMap<(u32, u32), SmallVec<[u8; 8]>>,
+}
+
+/// The most seen parts that are kept, at about 300 bytes each.
+const KEPT_MAX: usize = 1_000_000;
 
 /// The text, with its quorums and relations.
 struct Text {
@@ -114,14 +146,15 @@ impl ClusterRefinement {
         // The cluster's own properties are not checked here.
         let cluster = Cluster::new(bounds)?.with_only(&[FOLLOWS]).checked();
         let text = Arc::new(Text::new(&bounds));
-        Ok(Self { cluster, text, steps: Arc::default() })
+        let (steps, explanations) = Default::default();
+        Ok(Self { cluster, text, steps, explanations })
     }
 
     /// Returns the same refinement with a bug in the cluster.
     #[must_use]
     pub fn with_bug(self, bug: Bug) -> Self {
         let cluster = self.cluster.model().clone().with_bug(bug).checked();
-        Self { cluster, ..self }
+        Self { cluster, explanations: Arc::default(), ..self }
     }
 
     /// Returns each action of the text, and the number of times that it explained a step of the cluster or a part of one.
@@ -195,30 +228,48 @@ impl ClusterRefinement {
 
     /// Returns the reason why no steps of the text explain a step, or why a belief of a node is wrong after it.
     fn unexplained(&self, before: &Refined, after: &Refined) -> Option<String> {
-        let nothing_new = before.cluster.network == after.cluster.network
-            && before.led == after.led
-            && self
-                .cluster
-                .nodes()
-                .all(|id| before.cluster.node(id).durable == after.cluster.node(id).durable);
-        let result = if nothing_new {
-            Ok(())
-        } else {
-            self.explain(&self.text.structure(self.cluster.bounds(), before), before, after)
-        };
+        let (was, is) = (seen(before), seen(after));
+        let result = if was == is { Ok(()) } else { self.explained_once(was, is) };
         result.and_then(|()| self.beliefs(after)).err()
     }
 
-    /// Checks that steps of the text lead from the structure of `before` to exactly the structure of `after`.
-    fn explain(
-        &self,
-        structure: &Structure,
-        before: &Refined,
-        after: &Refined,
-    ) -> Result<(), String> {
+    /// Explains a step between the seen parts of two states, unless an explanation is kept. Counts its actions.
+    fn explained_once(&self, was: Refined, is: Refined) -> Result<(), String> {
+        let count = |actions: &[u8]| {
+            actions.iter().for_each(|action| self.steps.count(usize::from(*action)));
+        };
+        {
+            let kept = self.kept();
+            let pair = kept.seen.get(&was).copied().zip(kept.seen.get(&is).copied());
+            if let Some(actions) = pair.and_then(|pair| kept.actions.get(&pair)) {
+                count(actions);
+                return Ok(());
+            }
+        }
+        let actions = self.explain(&was, &is)?;
+        count(&actions);
+        let mut kept = self.kept();
+        if kept.seen.len() < KEPT_MAX {
+            let [was, is] = [was, is].map(|part| {
+                let next = kept.seen.len() as u32;
+                *kept.seen.entry(part).or_insert(next)
+            });
+            kept.actions.insert((was, is), actions);
+        }
+        Ok(())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Explanations> {
+        self.explanations.lock().expect("no thread panics while it holds this lock")
+    }
+
+    /// Checks that steps of the text lead from the structure of `before` to exactly the structure of `after`. Returns the
+    /// actions of these steps.
+    fn explain(&self, before: &Refined, after: &Refined) -> Result<SmallVec<[u8; 8]>, String> {
         let specification = &self.text.specification;
         let interpreter = Interpreter::new(specification);
-        let mut at = structure.clone();
+        let mut actions = SmallVec::new();
+        let mut at = self.text.structure(self.cluster.bounds(), before);
         for (name, arguments) in self.steps_between(before, after)? {
             let action = specification.action(name).expect("the text has this action");
             let step = Step { action, arguments };
@@ -229,13 +280,13 @@ impl ClusterRefinement {
             })?;
             // A withdrawal changes nothing if a promise or a vote has already raised the promise.
             if next != at {
-                self.steps.count(action);
+                actions.push(action as u8);
                 at = next;
             }
         }
         let is = self.text.structure(self.cluster.bounds(), after);
         match difference(specification, &at, &is, &|sort, it| self.text.name(sort, it)) {
-            None => Ok(()),
+            None => Ok(actions),
             Some((fact, true)) => Err(format!("it should now be so that {fact}")),
             Some((fact, false)) => Err(format!("nothing made it so that {fact}")),
         }
@@ -347,6 +398,15 @@ impl ClusterRefinement {
         let mut votes = votes.filter(|(vote, _)| vote.value == value);
         votes.any(|(_, voters)| self.text.voters_of(voters).is_some())
     }
+}
+
+/// Returns the part of a state that the text sees: the messages, the disks, and the promises behind each ballot.
+fn seen(state: &Refined) -> Refined {
+    let State { nodes, network } = &state.cluster.state;
+    let on_disk = |node: &SharedNode| Node { durable: node.durable, ..Node::default() }.into();
+    let cluster = State { nodes: nodes.iter().map(on_disk).collect(), network: network.clone() };
+    let cluster = CheckedState { state: cluster, history: History::default() };
+    Refined { cluster, heard: Default::default(), led: state.led, fault: None }
 }
 
 impl Text {

@@ -73,8 +73,19 @@ pub(in crate::cluster) struct Layout {
     packed_nodes: Arc<Kept<SharedNode, Option<Digits>>>,
     /// The nodes with these digits.
     unpacked_nodes: Arc<Kept<PackedNode, SharedNode>>,
+    /// The places of messages, by their words.
+    places: Arc<Kept<u64, Place>>,
     /// All messages but promises, in order. Each has a bit in the packed network, at its place in this list.
     messages: Arc<[Message]>,
+}
+
+/// The place of a message in the packed network.
+#[derive(Clone, Copy)]
+enum Place {
+    /// A bit of a chunk.
+    Bit { chunk: usize, bit: u64 },
+    /// The first free digit from `first` on gets this digit.
+    Promise { first: usize, digit: u64 },
 }
 
 /// The digits of a node, with their radices.
@@ -141,6 +152,7 @@ impl Layout {
             node_radices: SmallVec::new(),
             packed_nodes: Arc::default(),
             unpacked_nodes: Arc::default(),
+            places: Arc::default(),
             messages: Arc::default(),
         };
         let mut packer = Packer::default();
@@ -187,8 +199,18 @@ impl Layout {
         all
     }
 
-    /// Returns the place of a message in the list of all messages but promises, or none for a promise.
-    fn bit(&self, message: Message) -> Option<usize> {
+    /// Returns the place of a message in the packed network.
+    fn place(&self, message: Message) -> Place {
+        if let Message::Promise { ballot, from, trimmed, reports } = message {
+            let first = usize::from(ballot.0 * self.nodes + from.0) * self.promises;
+            return Place::Promise { first, digit: 1 + kept_votes_digit(self, reports, trimmed) };
+        }
+        let bit = self.bit(message);
+        Place::Bit { chunk: bit / CHUNK, bit: 1 << (bit % CHUNK) }
+    }
+
+    /// Returns the number of a message in the list of all messages but promises.
+    fn bit(&self, message: Message) -> usize {
         let [nodes, slots, ballots, values] =
             [self.nodes, self.slots, self.ballots, self.values].map(usize::from);
         let proposals = ballots * slots * values;
@@ -199,9 +221,9 @@ impl Layout {
         let round =
             |ballot: Ballot, round: u8| usize::from(ballot.0) * rounds + usize::from(round - 1);
         let confirms_at = ballots + proposals * (1 + nodes);
-        Some(match message {
+        match message {
             Message::Prepare { ballot } => ballot.0.into(),
-            Message::Promise { .. } => return None,
+            Message::Promise { .. } => unreachable!("a promise has no bit"),
             Message::Accept { ballot, slot, value } => ballots + proposal(ballot, slot, value),
             Message::Accepted { ballot, slot, value, from } => {
                 ballots + proposals + proposal(ballot, slot, value) * nodes + usize::from(from.0)
@@ -210,7 +232,7 @@ impl Layout {
             Message::Confirmed { ballot, round: nth, from } => {
                 confirms_at + ballots * rounds + round(ballot, nth) * nodes + usize::from(from.0)
             }
-        })
+        }
     }
 
     /// Returns the highest number of messages that wait for the sync of one step. A leader that fills the whole log in one
@@ -376,17 +398,22 @@ fn pack_network(layout: &Layout, network: &Network, packer: &mut Packer) {
     let mut promises: SmallVec<[u64; 32]> = SmallVec::new();
     let room = layout.promises;
     promises.resize(usize::from(layout.ballots) * usize::from(layout.nodes) * room, 0);
-    for message in network.iter() {
-        if let Message::Promise { ballot, from, trimmed, reports } = message {
-            let at = usize::from(ballot.0 * layout.nodes + from.0) * room;
-            match promises[at..at + room].iter_mut().find(|place| **place == 0) {
-                Some(place) => *place = 1 + kept_votes_digit(layout, reports, trimmed),
-                None => packer.misfit(),
+    for word in network.words() {
+        let compute = |word: &u64| layout.place(Message::from_word(*word));
+        match layout.places.with(*word, compute, |place| *place) {
+            Place::Bit { chunk, bit } => {
+                // A chunk without a place means that the network does not fit. The digits of all chunks do not fit either.
+                if let Some(chunk) = chunks.get_mut(chunk) {
+                    *chunk |= bit;
+                }
             }
-        } else if let Some(bit) = layout.bit(message)
-            && let Some(chunk) = chunks.get_mut(bit / CHUNK)
-        {
-            *chunk |= 1 << (bit % CHUNK);
+            Place::Promise { first, digit } => {
+                let free = promises[first..first + room].iter_mut().find(|place| **place == 0);
+                match free {
+                    Some(place) => *place = digit,
+                    None => packer.misfit(),
+                }
+            }
         }
     }
     let count = layout.messages.len().div_ceil(CHUNK);
