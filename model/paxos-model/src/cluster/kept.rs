@@ -45,7 +45,9 @@ impl<K: Digest, V> Kept<K, V> {
         compute: impl FnOnce(&K) -> V,
         look: impl FnOnce(&V) -> T,
     ) -> T {
-        let first = (key.digest().wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as usize;
+        // The exclusive or of both halves of the product depends on each bit of the digest.
+        let mixed = u128::from(key.digest()) * 0x9E37_79B9_7F4A_7C15;
+        let first = (mixed ^ mixed >> u64::BITS) as usize % ROOM;
         let places = &**self.0;
         for nth in 0..TRIES {
             let place = &places[(first + nth) % ROOM];

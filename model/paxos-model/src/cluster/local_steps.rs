@@ -9,6 +9,8 @@
 //! compared by value. The part that depends on the network is not kept: [`Cluster`](super::Cluster) decides for each
 //! transition which messages are new.
 
+use std::sync::OnceLock;
+
 use super::{
     action::Action,
     kept::{Digest, Kept},
@@ -51,6 +53,8 @@ pub(super) enum After {
         early: Vec<Message>,
         /// The messages that leave after the sync.
         late: Vec<Message>,
+        /// The node, for each set of late messages that were not sent before. A bit of the index stands for a message.
+        nodes: Box<[OnceLock<SharedNode>]>,
     },
 }
 
@@ -66,6 +70,6 @@ impl Key {
 impl Digest for Key {
     #[inline]
     fn digest(&self) -> u64 {
-        self.action.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.before.digest()
+        self.action ^ self.before.digest()
     }
 }

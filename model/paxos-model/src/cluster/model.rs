@@ -1,6 +1,6 @@
 //! The model: nodes, disks and network together, action by action.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{
     action::Action,
@@ -246,8 +246,12 @@ impl Cluster {
                 let changes = *node != before || !state.network.has_all(messages);
                 changes.then(|| (*node, state.network.with(messages)))
             }
-            After::Waiting { live, records, early, late } => {
-                let node = waiting(state, before, live, *records, late);
+            After::Waiting { live, records, early, late, nodes } => {
+                let is_new = |message: &Message| !state.network.contains(*message);
+                let bits = late.iter().map(|message| usize::from(is_new(message)));
+                let index = bits.rev().fold(0, |index, bit| index << 1 | bit);
+                let new = late.iter().copied().filter(is_new);
+                let node = *nodes[index].get_or_init(|| waiting(before, live, *records, new));
                 let changes = node != before || !state.network.has_all(early);
                 changes.then(|| (node, state.network.with(early)))
             }
@@ -325,21 +329,20 @@ impl Cluster {
             return None;
         }
         let leaves = |message: &Message| self.rules.leaves_early(before.durable.promised, message);
-        let (early, late) = messages.into_iter().partition(leaves);
-        Some(After::Waiting { live, records, early, late })
+        let (early, late): (_, Vec<_>) = messages.into_iter().partition(leaves);
+        let nodes = (0..1 << late.len()).map(|_| OnceLock::new()).collect();
+        Some(After::Waiting { live, records, early, late, nodes })
     }
 }
 
-/// Returns a node after a step that waits for its sync. Messages that were sent before do not wait.
+/// Returns a node after a step that waits for its sync, with the messages that were not sent before.
 fn waiting(
-    state: &State,
     before: SharedNode,
     live: &Live,
     records: bool,
-    late: &[Message],
+    new: impl Iterator<Item = Message>,
 ) -> SharedNode {
     let mut node = Node { live: *live, ..Node::clone(&before) };
-    let new = late.iter().copied().filter(|message| !state.network.contains(*message));
     if records {
         node.unsynced.push(Unsynced { acceptor: live.acceptor, messages: new.collect() });
     } else if let Some(last) = node.unsynced.last_mut() {

@@ -102,8 +102,8 @@ struct PackedNode {
 
 impl Digest for PackedNode {
     fn digest(&self) -> u64 {
-        let digits = self.digits.iter().fold(0, |mixed: u64, digit| mixed.rotate_left(32) ^ digit);
-        digits.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(self.id.0)
+        let digits = self.digits.iter();
+        digits.fold(self.id.0.into(), |mixed: u64, digit| mixed.rotate_left(32) ^ digit)
     }
 }
 
