@@ -11,7 +11,6 @@ use paxos_model::{
     cluster::{Action, Bug, CheckedCluster},
     trace::{Traced as _, itf::Value},
 };
-use stateright::Model as _;
 use thiserror::Error;
 
 use super::{
@@ -192,7 +191,7 @@ fn replay_on(
             return Err(altered(field, difference.left, difference.right));
         }
         offered.clear();
-        lockstep.actions(&pair, &mut offered);
+        cluster.candidates(&pair.model, |action| offered.push(action));
         for &action in &offered {
             if ignored(cluster, lockstep, &pair, action, i)? {
                 replayed.ignored += 1;
