@@ -1,10 +1,13 @@
 //! The exact packing of a state of the cluster into a few words.
 //!
 //! The packed network has one bit for each possible message but a promise: it is set if the message was sent. The bits are
-//! packed as digits of a few bits each. For each node and ballot it has room for a fixed number of promises. A correct node sends one promise in a ballot, and another one only
-//! after it has trimmed more. So the room is for one promise, or for one with each end of the trimmed log in a cluster with
-//! snapshots. In a cluster with a bug it is for at least two. A state with more promises cannot be packed, and the search
-//! reports that.
+//! packed as digits of a few bits each. For each node and ballot the network has room for a fixed number of promises. A
+//! correct node sends one promise in a ballot, and another one only after it has trimmed more. So the room is for one
+//! promise, or for one with each end of the trimmed log in a cluster with snapshots. In a cluster with a bug it is for at
+//! least two. A state with more promises cannot be packed, and the search reports that.
+//!
+//! A search packs the same few nodes and messages many million times. So the layout keeps the digits of each node, and the
+//! place of each message.
 
 use std::sync::Arc;
 
@@ -570,4 +573,19 @@ fn message(layout: &Layout, from: NodeId, mut digit: u64) -> Message {
         .collect();
     fields.reverse();
     Message::from_parts(index, &fields).expect("the fields are of the sorts of the shape")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_but_promises_has_a_bit_of_its_own() {
+        let bounds = Bounds { values: 3, reads: 2, ..Bounds::of(5, 3, 4) };
+        let layout = Layout::new(&Rules { limits: bounds, bug: None });
+        assert!(layout.messages.is_sorted());
+        for (bit, message) in layout.messages.iter().enumerate() {
+            assert_eq!(layout.bit(*message), bit, "{message:?}");
+        }
+    }
 }
