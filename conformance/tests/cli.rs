@@ -24,7 +24,7 @@ fn lockstep_prints_one_json_object() {
     assert_eq!(output.status.code(), Some(0));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["verdict"], "holds");
-    assert_eq!((&report["states"], &report["transitions"]), (&5_624.into(), &31_621.into()));
+    assert_eq!((&report["states"], &report["transitions"]), (&6_756.into(), &37_367.into()));
     assert_eq!(report["depth"], 18);
 }
 

@@ -74,7 +74,12 @@ impl Layout {
 
     /// Radix of the end of the trimmed part of a log.
     fn trimmed(self) -> u64 {
-        if self.snapshots { 1 + u64::from(self.slots) } else { 1 }
+        if self.snapshots { self.ends() } else { 1 }
+    }
+
+    /// Radix of the end of a part of the log.
+    fn ends(self) -> u64 {
+        1 + u64::from(self.slots)
     }
 
     /// Radix of an optional vote in each slot, and of the end of the trimmed part.
@@ -87,9 +92,9 @@ impl Layout {
         self.kept_votes() * self.maybe_ballot()
     }
 
-    /// Radix of a candidate: the nodes whose promises it has, and their merged reports.
+    /// Radix of a candidate: the first slot that it asks for, the nodes whose promises it has, and their merged reports.
     fn candidate(self) -> u64 {
-        self.node_set() * self.kept_votes()
+        self.ends() * self.node_set() * self.kept_votes()
     }
 
     /// Radix of a set of nodes.
@@ -104,7 +109,7 @@ impl Layout {
 
     /// Radix of the index or the barrier of a leader's reads.
     fn read_to(self) -> u64 {
-        if self.reads > 0 { 1 + u64::from(self.slots) } else { 1 }
+        if self.reads > 0 { self.ends() } else { 1 }
     }
 
     /// Radix of an optional round of reads.
@@ -150,6 +155,7 @@ impl Layout {
             Sort::Ballot => self.ballots.into(),
             Sort::Slot => self.slots.into(),
             Sort::Trimmed => self.trimmed(),
+            Sort::Unknown => self.ends(),
             Sort::Value => self.values.into(),
             Sort::Round => self.reads.into(),
             Sort::Votes => self.votes(),
@@ -278,7 +284,7 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
     let places = usize::from(layout.ballots) * usize::from(layout.nodes);
     let at = |ballot: Ballot, node: NodeId| usize::from(ballot.0 * layout.nodes + node.0);
     let in_slot = |slot: Slot, place: usize| usize::from(slot.0) * places + place;
-    let mut prepared = 0_u64;
+    let mut prepared = [0_u64; BALLOTS_MAX];
     let mut promised = [[0_u64; PROMISES_MAX]; ALL];
     let mut proposed = [0_u64; SLOTS_MAX * BALLOTS_MAX];
     let mut voted = [0_u64; SLOTS_MAX * ALL];
@@ -286,7 +292,7 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
     let mut confirmed = [0_u64; ALL];
     for message in network.iter() {
         match message {
-            Message::Prepare { ballot } => prepared |= 1 << ballot.0,
+            Message::Prepare { ballot, first } => prepared[usize::from(ballot.0)] |= 1 << first.0,
             Message::Promise { ballot, from, trimmed, reports } => {
                 let room = &mut promised[at(ballot, from)][..layout.promises];
                 match room.iter_mut().find(|place| **place == 0) {
@@ -306,7 +312,9 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
             }
         }
     }
-    packer.push(prepared, 1 << layout.ballots);
+    for digit in &prepared[..usize::from(layout.ballots)] {
+        packer.push(*digit, 1 << layout.ends());
+    }
     for digits in &promised[..places] {
         let digits = &digits[..layout.promises];
         for digit in digits {
@@ -327,9 +335,11 @@ fn pack_network(layout: Layout, network: &Network, packer: &mut Packer) {
 
 fn unpack_network(layout: Layout, unpacker: &mut Unpacker<'_>) -> Network {
     let mut messages = Vec::new();
-    let prepared = unpacker.take(1 << layout.ballots);
-    let prepared = layout.ballots().filter(|ballot| prepared >> ballot.0 & 1 == 1);
-    messages.extend(prepared.map(|ballot| Message::Prepare { ballot }));
+    for ballot in layout.ballots() {
+        let prepared = unpacker.take(1 << layout.ends());
+        let firsts = (0..layout.slots + 1).filter(|first| prepared >> first & 1 == 1).map(Slot);
+        messages.extend(firsts.map(|first| Message::Prepare { ballot, first }));
+    }
     for ballot in layout.ballots() {
         for from in layout.nodes() {
             for _ in 0..layout.promises {
@@ -430,9 +440,10 @@ fn reads(layout: Layout, digit: u64) -> Reads {
 fn role_digit(layout: Layout, role: Role) -> u64 {
     match role {
         Role::Follower => 0,
-        Role::Candidate { heard, reported, trimmed } => {
+        Role::Candidate { first, heard, reported, trimmed } => {
             let votes = kept_votes_digit(layout, reported, trimmed);
-            1 + u64::from(heard.0) * layout.kept_votes() + votes
+            let asked = u64::from(first.0) * layout.node_set() + u64::from(heard.0);
+            1 + asked * layout.kept_votes() + votes
         }
         Role::Leader { votes, reads } => {
             let voters = votes[..usize::from(layout.slots)].iter().rev();
@@ -446,9 +457,11 @@ fn role_digit(layout: Layout, role: Role) -> u64 {
 fn role(layout: Layout, digit: u64) -> Role {
     let Some(digit) = digit.checked_sub(1) else { return Role::Follower };
     if digit < layout.candidate() {
-        let heard = NodeSet((digit / layout.kept_votes()) as u8);
-        let (reported, trimmed) = kept_votes(layout, digit % layout.kept_votes());
-        return Role::Candidate { heard, reported, trimmed };
+        let (asked, votes) = (digit / layout.kept_votes(), digit % layout.kept_votes());
+        let first = Slot((asked / layout.node_set()) as u8);
+        let heard = NodeSet((asked % layout.node_set()) as u8);
+        let (reported, trimmed) = kept_votes(layout, votes);
+        return Role::Candidate { first, heard, reported, trimmed };
     }
     let digit = digit - layout.candidate();
     let reads = reads(layout, digit % layout.reads());
@@ -481,7 +494,7 @@ fn message(layout: Layout, from: NodeId, mut digit: u64) -> Message {
             match sort {
                 Sort::Sender => Field::Node(from),
                 Sort::Ballot => Field::Ballot(Ballot(of_field as u8)),
-                Sort::Slot | Sort::Trimmed => Field::Slot(Slot(of_field as u8)),
+                Sort::Slot | Sort::Trimmed | Sort::Unknown => Field::Slot(Slot(of_field as u8)),
                 Sort::Value => Field::Value(Value(of_field as u8)),
                 Sort::Round => Field::Number(1 + of_field as u8),
                 Sort::Votes => Field::Votes(votes(layout, of_field)),

@@ -55,7 +55,7 @@ impl Hash for Message<Small> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let word = |bytes: [u8; 5]| bytes.into_iter().fold(0, |word, b| word << 8 | u64::from(b));
         state.write_u64(match *self {
-            Self::Prepare { ballot } => word([0, ballot.0, 0, 0, 0]),
+            Self::Prepare { ballot, first } => word([0, ballot.0, first.0, 0, 0]),
             Self::Promise { ballot, from, trimmed, reports } => {
                 let [a, b, c] =
                     reports.map(|vote| vote.map_or(0, |vote| 1 + vote.ballot.0 * 8 + vote.value.0));
