@@ -154,7 +154,7 @@ fn small_spaces_show_most_bugs() {
         };
         format!("{:<4} {}\n", row.label, seen)
     });
-    expect![[r#"
+    expect![[r"
         1    a node alone: records
         2    a node alone: acceptor
         3    no small space
@@ -193,7 +193,7 @@ fn small_spaces_show_most_bugs() {
         29   no small space
         30   a node alone: messages that leave before the sync
         31   a node alone: messages that leave before the sync
-    "#]]
+    "]]
     .assert_eq(&rows.collect::<String>());
 }
 

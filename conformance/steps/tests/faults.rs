@@ -413,13 +413,13 @@ fn a_counterexample_is_small() {
             }
         }),
     );
-    expect_test::expect![[r#"
+    expect_test::expect![[r"
         model and replica differ: messages
           node      n2 of 3 nodes, quorums 2 and 2
           before    promised b2.1, voted s0=b1.1:noop, follows
           input     Message { from: n1, message: Prepare { ballot: 1.1, first: s0 } }
           expected  Nack(b1.1, b2.1) to n1
           got       no such message
-    "#]]
+    "]]
     .assert_eq(&shown.to_string());
 }

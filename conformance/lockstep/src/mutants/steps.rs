@@ -46,11 +46,7 @@ impl TestedReplica {
                 replica.step(event, &mut out);
                 renumber(replica, &mut out);
             }
-            Bug::VotesOnlyOnce => {
-                if !has_voted(replica, &event) {
-                    replica.step(event, &mut out);
-                }
-            }
+            Bug::VotesOnlyOnce => vote_only_once(replica, event, &mut out),
             Bug::PromisesBelowKeptPromise | Bug::PromisesAgain => {
                 let asked = prepared(&event);
                 replica.step(event, &mut out);
@@ -83,13 +79,7 @@ impl TestedReplica {
                 replica.step(event, &mut out);
                 hide_reports(bug, before, &mut out);
             }
-            Bug::AsksBehindGap => {
-                let campaigns = event == Event::Timer(Timer::Campaign);
-                replica.step(event, &mut out);
-                if campaigns {
-                    ask_behind_gap(replica, &mut out);
-                }
-            }
+            Bug::AsksBehindGap => ask_behind_gap(replica, event, &mut out),
             Bug::AcceptsOnlyPromised | Bug::AcceptsOnlyAbovePromise => {
                 refuse_to_vote(bug, replica, event, &mut out);
             }
@@ -414,9 +404,13 @@ fn hide_reports(bug: Bug, before: Option<Ballot>, out: &mut Output) {
 }
 
 /// 18d: the Prepare message names the slot after the last one that the candidate knows to be chosen.
-fn ask_behind_gap(replica: &Replica, out: &mut Output) {
+fn ask_behind_gap(replica: &mut Replica, event: Event, out: &mut Output) {
+    let campaigns = event == Event::Timer(Timer::Campaign);
+    replica.step(event, out);
     for envelope in &mut out.messages {
-        if let Message::Prepare { first, .. } = &mut envelope.message {
+        if let Message::Prepare { first, .. } = &mut envelope.message
+            && campaigns
+        {
             *first = replica.parts().learner.chosen.end();
         }
     }
@@ -492,13 +486,15 @@ fn renumber(replica: &Replica, out: &mut Output) {
     }
 }
 
-/// 29: returns true if the replica has voted in one of the slots of a proposal.
-fn has_voted(replica: &Replica, event: &Event) -> bool {
-    let Event::Message { message: Message::Accept { first, values, .. }, .. } = event else {
-        return false;
-    };
-    let mut slots = (first.0..).map(Slot).take(values.len());
-    slots.any(|slot| replica.parts().acceptor.votes.get(slot).is_some())
+/// 29: a proposal is ignored if the replica has voted in one of its slots.
+fn vote_only_once(replica: &mut Replica, event: Event, out: &mut Output) {
+    if let Event::Message { message: Message::Accept { first, values, .. }, .. } = &event {
+        let mut slots = (first.0..).map(Slot).take(values.len());
+        if slots.any(|slot| replica.parts().acceptor.votes.get(slot).is_some()) {
+            return;
+        }
+    }
+    replica.step(event, out);
 }
 
 /// 30: each proposal leaves early.

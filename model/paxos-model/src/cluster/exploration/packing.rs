@@ -337,7 +337,7 @@ fn unpack_network(layout: Layout, unpacker: &mut Unpacker<'_>) -> Network {
     let mut messages = Vec::new();
     for ballot in layout.ballots() {
         let prepared = unpacker.take(1 << layout.ends());
-        let firsts = (0..layout.slots + 1).filter(|first| prepared >> first & 1 == 1).map(Slot);
+        let firsts = (0..=layout.slots).filter(|first| prepared >> first & 1 == 1).map(Slot);
         messages.extend(firsts.map(|first| Message::Prepare { ballot, first }));
     }
     for ballot in layout.ballots() {
