@@ -50,7 +50,7 @@ fn main() {
         };
         Synod::new(bounds).expect("the bounds are in range")
     });
-    bench(&mut group, "cluster 3,1,3", 113_504, || {
+    bench(&mut group, "cluster 3,1,3", 162_522, || {
         Cluster::new(cluster::Bounds::of(3, 1, 3)).expect("the bounds are in range").checked()
     });
     group.finish();

@@ -9,8 +9,8 @@ use state_explorer::{Options, explore};
 use verdict::Verdict;
 
 const BOUNDS: Bounds = Bounds { unsynced: 1, chosen: false, ..Bounds::of(3, 1, 3) };
-const PAIRS: usize = 328_095;
-const TRANSITIONS: usize = 1_260_397;
+const PAIRS: usize = 334_637;
+const TRANSITIONS: usize = 1_281_259;
 /// The number of actions in the walk.
 const WALK: usize = 50;
 

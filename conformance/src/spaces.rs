@@ -112,12 +112,12 @@ pub const SYNOD_REFINEMENTS: &[(&str, Known)] = &[
 
 /// The spaces in which the cluster is checked against `multipaxos.epr`.
 pub const CLUSTER_REFINEMENTS: &[Space] = &[
-    space(Bounds::of(3, 1, 2), "Nack and Chosen messages, any crash", 9_825, 52_572),
+    space(Bounds::of(3, 1, 2), "Nack and Chosen messages, any crash", 11_929, 62_580),
     space(
         quiet(Bounds { unsynced: 2, ..Bounds::of(3, 1, 3) }),
         "two steps wait for their sync",
-        909_240,
-        3_704_532,
+        925_848,
+        3_766_878,
     ),
     space(
         quiet(Bounds { unsynced: 1, ..Bounds::of(3, 2, 2) }),
@@ -125,7 +125,7 @@ pub const CLUSTER_REFINEMENTS: &[Space] = &[
         891_535,
         4_320_825,
     ),
-    space(flexible(3, 1), "phase 1 needs all nodes", 18_354, 97_361),
+    space(flexible(3, 1), "phase 1 needs all nodes", 34_106, 177_705),
     space(Bounds { ballots: 2, ..flexible(1, 3) }, "phase 2 needs all nodes", 5_553, 28_392),
 ];
 

@@ -176,6 +176,7 @@ fn small_spaces_show_most_bugs() {
         18   a vote in any slot silences the answer to its Prepare message: messages
         18b  a vote in any slot silences the answer to its Prepare message: messages
         18c  a vote in any slot silences the answer to its Prepare message: messages
+        18d  a node alone: messages
         19   no small space
         20   no small space
         21   a vote in any slot silences the answer to its Prepare message: messages

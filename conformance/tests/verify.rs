@@ -15,7 +15,7 @@ use verdict::{
 };
 
 const SMALL: Space =
-    Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 5_624, transitions: 31_621 };
+    Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 6_756, transitions: 37_367 };
 
 /// Returns a table with only these spaces.
 fn table(spaces: &[Space], known: &[Known]) -> Table {
@@ -82,18 +82,18 @@ fn the_runs_of_the_table_exercise_most_kinds() {
 #[test]
 fn spaces_that_look_alike_are_told_apart() {
     let quiet = Bounds { chosen: false, ..Bounds::of(3, 1, 3) };
-    let quiet = Space { bounds: quiet, shows: "a test", states: 30_058, transitions: 97_994 };
+    let quiet = Space { bounds: quiet, shows: "a test", states: 31_696, transitions: 102_057 };
     let full =
-        Space { bounds: Bounds::of(3, 1, 3), states: 113_504, transitions: 728_082, ..quiet };
+        Space { bounds: Bounds::of(3, 1, 3), states: 162_522, transitions: 1_007_278, ..quiet };
     let verification = verified(&table(&[quiet, full], &[]), 2);
     assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
 }
 
 #[test]
 fn counts_that_differ_from_the_pinned_ones_are_a_failure() {
-    let more_states = Space { states: 5_625, ..SMALL };
+    let more_states = Space { states: 6_757, ..SMALL };
     let text = verified(&table(&[more_states], &[]), 1).to_string();
-    assert!(text.contains("5624 states where 5625 are pinned"), "{text}");
+    assert!(text.contains("6756 states where 6757 are pinned"), "{text}");
     assert!(text.contains("verdict: violated"), "{text}");
     let fewer_transitions = Space { transitions: 1, ..SMALL };
     assert_eq!(verified(&table(&[fewer_transitions], &[]), 1).verdict, Verdict::Violated);
@@ -103,7 +103,7 @@ fn counts_that_differ_from_the_pinned_ones_are_a_failure() {
 
 /// A small space for the refinement of the cluster, in which each action of the text occurs.
 const FOLLOWS: Space =
-    Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 9_825, transitions: 52_572 };
+    Space { bounds: Bounds::of(3, 1, 2), shows: "a test", states: 11_929, transitions: 62_580 };
 
 #[test]
 fn proof_and_refinement_are_links_like_the_others() {
@@ -119,7 +119,7 @@ fn proof_and_refinement_are_links_like_the_others() {
     let text = verification.to_string();
     for line in [
         "proof          holds: agreement and validity, for any number of everything; 1 specifications, 92 obligations",
-        "refinement     holds: what is explored is what is proved, step by step; 2 spaces, 13,746 states, 62,014 transitions",
+        "refinement     holds: what is explored is what is proved, step by step; 2 spaces, 15,850 states, 72,022 transitions",
     ] {
         assert!(text.lines().any(|printed| printed == line), "{text}");
     }
@@ -141,7 +141,7 @@ fn a_proof_that_fails_fails_the_whole() {
 fn a_refinement_with_other_counts_or_an_idle_text_is_a_failure() {
     let refined = |space| Table { cluster_refinements: vec![space], ..Table::default() };
     let verification = verified(&refined(Space { states: 1, ..FOLLOWS }), 1);
-    assert!(verification.to_string().contains("9825 states where 1 are pinned"));
+    assert!(verification.to_string().contains("11929 states where 1 are pinned"));
     // With a single ballot, no acceptor withdraws.
     let one = Space { bounds: Bounds::of(3, 2, 1), states: 5_217, transitions: 37_749, ..FOLLOWS };
     let text = verified(&refined(one), 1).to_string();
@@ -211,8 +211,8 @@ fn steps_from_any_state_are_a_link() {
     let verification = checked(small);
     assert_eq!(verification.verdict, Verdict::Holds, "{verification}");
     let text = verification.to_string();
-    assert!(text.contains("156 states, 5,928 cases"), "{text}");
-    let text = checked(steps::Space { pinned: (157, 5_928), ..small }).to_string();
-    assert!(text.contains("156 states where 157 are pinned"), "{text}");
+    assert!(text.contains("164 states, 6,724 cases"), "{text}");
+    let text = checked(steps::Space { pinned: (157, 6_724), ..small }).to_string();
+    assert!(text.contains("164 states where 157 are pinned"), "{text}");
     assert!(text.contains("verdict: violated"), "{text}");
 }

@@ -90,7 +90,7 @@ impl Edges<'_> {
         let speaks = |owner| {
             let ballot = Self::fresh(owner);
             [
-                Message::Prepare { ballot },
+                Message::Prepare { ballot, first: Slot(0) },
                 Self::accept(ballot, 0, 1),
                 Message::Heartbeat { ballot, chosen_below: Slot(9) },
             ]
@@ -213,7 +213,9 @@ impl Edges<'_> {
                 _ if node == self.me => {}
                 Role::Follower => {}
                 Role::Candidate(candidate) if candidate.heard.contains(index) => {}
-                Role::Candidate(_) => send(Message::Prepare { ballot }),
+                Role::Candidate(candidate) => {
+                    send(Message::Prepare { ballot, first: candidate.first });
+                }
                 Role::Leader(leader) => {
                     let Reader { round, heard, .. } = leader.reader;
                     if !heard.is_empty() && !heard.contains(index) {

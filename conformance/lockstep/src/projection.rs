@@ -7,7 +7,7 @@
 //! | `Slot(s)` | `Slot(s)` |
 //! | `Value::Command("v0")`, `"v1"`, …; `Value::Noop` | `Value(0)`, `Value(1)`, …; the last one |
 //! | `acceptor.promised`, `acceptor.votes`, `acceptor.trimmed` | the same |
-//! | `role` with `heard`, `reported`, `trimmed`, `votes` | `role` with the same |
+//! | `role` with `first`, `heard`, `reported`, `trimmed`, `votes` | `role` with the same |
 //! | `reader` with `barrier`, `round`, `heard` and `index` | `reads` with `barrier`, `rounds`, `under_way` |
 //! | `reader.asked`, `reader.waiting`: one read or none | a round is `under_way` or not, a read `waits` or not |
 //! | `learner.chosen` | `chosen` |
@@ -122,7 +122,9 @@ impl Projection {
         let owner = self.bounds.owner(message.ballot());
         let ballot = self.real_ballot(message.ballot());
         match message {
-            Message::Prepare { .. } => (owner, RealMessage::Prepare { ballot }),
+            Message::Prepare { first, .. } => {
+                (owner, RealMessage::Prepare { ballot, first: real_slot(first) })
+            }
             Message::Promise { from, trimmed, reports, .. } => {
                 let reports = (0..).map(real::Slot).zip(reports);
                 let reports = reports.filter_map(|(slot, vote)| {
@@ -201,7 +203,8 @@ impl Projection {
         }
         let role = match role {
             RealRole::Follower => Role::Follower,
-            RealRole::Candidate(Candidate { heard, trimmed, reported }) => Role::Candidate {
+            RealRole::Candidate(Candidate { first, heard, trimmed, reported }) => Role::Candidate {
+                first: self.end(*first)?,
                 heard: self.node_set(*heard)?,
                 reported: self.log(reported, |ballot, value| self.vote(ballot, value))?,
                 trimmed: self.end(*trimmed)?,
@@ -248,9 +251,10 @@ impl Projection {
                 if *to == real::To::Peers && mine { Ok(ballot) } else { unmapped((to, message)) }
             };
             match message {
-                RealMessage::Prepare { ballot } => {
+                RealMessage::Prepare { ballot, first } => {
                     let ballot = to_peers(self.ballot(*ballot)?)?;
-                    sent.messages.push(Message::Prepare { ballot });
+                    let first = self.end(*first)?;
+                    sent.messages.push(Message::Prepare { ballot, first });
                 }
                 RealMessage::Promise { ballot, trimmed, reports } => {
                     let ballot = to_owner(self.ballot(*ballot)?)?;

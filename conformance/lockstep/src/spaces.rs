@@ -53,14 +53,14 @@ pub const MODEL_ONLY: &[Space] = &[
     space(
         quiet(Bounds::of(3, 2, 3)),
         "one promise for several slots, gaps in the log, messages with a batch of slots",
-        3_422_738,
-        14_696_369,
+        3_500_642,
+        14_931_028,
     ),
     space(
         quiet(Bounds { campaigners: 3, ..Bounds::of(3, 1, 4) }),
         "three rivals",
-        889_006,
-        3_403_354,
+        944_518,
+        3_582_975,
     ),
     space(
         quiet(Bounds::of(5, 1, 2)),
@@ -68,7 +68,7 @@ pub const MODEL_ONLY: &[Space] = &[
         435_333,
         2_513_480,
     ),
-    space(quiet(Bounds::of(3, 1, 4)), "four ballots", 554_839, 1_850_550),
+    space(quiet(Bounds::of(3, 1, 4)), "four ballots", 622_193, 2_020_017),
 ];
 
 /// The spaces that every run explores, with the model alone and in lockstep with production replicas.
@@ -79,24 +79,24 @@ pub const DEFAULT: &[Space] = &[
         569_138,
         2_770_756,
     ),
-    space(Bounds::of(3, 1, 3), "Nack and Chosen messages, any crash", 113_504, 728_082),
+    space(Bounds::of(3, 1, 3), "Nack and Chosen messages, any crash", 162_522, 1_007_278),
     space(
         quiet(Bounds { unsynced: 1, ..Bounds::of(3, 1, 3) }),
         "a crash between step and sync",
-        328_095,
-        1_260_397,
+        334_637,
+        1_281_259,
     ),
     space(
         quiet(Bounds { unsynced: 2, ..Bounds::of(3, 1, 3) }),
         "two steps wait for their sync",
-        466_786,
-        1_975_883,
+        476_774,
+        2_013_830,
     ),
     space(
         Bounds { unsynced: 2, ..Bounds::of(3, 1, 2) },
         "two steps wait for their sync, Nack and Chosen messages",
-        41_149,
-        242_550,
+        45_185,
+        265_508,
     ),
     space(
         Bounds { unsynced: 1, ..Bounds::of(3, 2, 1) },
@@ -107,8 +107,8 @@ pub const DEFAULT: &[Space] = &[
     space(
         flexible(3, 1),
         "phase 1 needs all nodes: a duplicate promise must not count",
-        15_354,
-        84_549,
+        28_282,
+        153_081,
     ),
     space(
         flexible(1, 3),
@@ -119,20 +119,20 @@ pub const DEFAULT: &[Space] = &[
     space(
         Bounds { snapshots: true, ..Bounds::of(3, 1, 2) },
         "snapshots, trimmed logs, candidates that lack the values of slots trimmed by other nodes",
-        41_499,
-        228_134,
+        50_175,
+        275_156,
     ),
     space(
         Bounds { snapshots: true, unsynced: 1, ..Bounds::of(3, 1, 2) },
         "a crash between a trim and its sync",
-        322_702,
-        1_937_134,
+        371_814,
+        2_232_149,
     ),
     space(
         Bounds { reads: 1, ..Bounds::of(3, 1, 2) },
         "reads of leaders that may be deposed",
-        180_921,
-        1_243_017,
+        200_917,
+        1_353_565,
     ),
     space(
         Bounds { snapshots: true, reads: 1, ..Bounds::of(3, 2, 1) },
@@ -152,7 +152,7 @@ pub const DEFAULT: &[Space] = &[
         61_119,
         308_153,
     ),
-    space(Bounds::of(2, 1, 3), "two nodes: both are needed", 830, 2_629),
+    space(Bounds::of(2, 1, 3), "two nodes: both are needed", 1_226, 3_943),
     space(Bounds::of(2, 3, 1), "three slots", 316, 1_580),
 ];
 

@@ -68,6 +68,7 @@ fn rows() -> Vec<(Bug, Vec<Bounds>)> {
         (Bug::ReportsNothing, vec![two(2, 2), three(2)]),
         (Bug::HidesOvertakenVotes, vec![two(2, 2), three(2)]),
         (Bug::HidesTrimmed, vec![snapshots(two(2, 2)), snapshots(three(2))]),
+        (Bug::AsksBehindGap, vec![Bounds { chosen: true, ..quorums(2, 1, space([2, 2, 2, 2])) }]),
         (Bug::AcceptsOnlyPromised, vec![two(1, 1), three(1)]),
         (Bug::AcceptsOnlyAbovePromise, vec![two(1, 1), three(1)]),
         (Bug::PromisesAgain, vec![two(1, 1), three(1)]),
@@ -139,6 +140,7 @@ fn misses() -> Vec<(Bug, Bounds)> {
         (Bug::CountsOldConfirmation, reads(1, three(1))),
         // A log of one slot has no gap, and is a whole log.
         (Bug::ReadsBelowGap, reads(1, space([2, 1, 2, 2]))),
+        (Bug::AsksBehindGap, Bounds { chosen: true, ..three(2) }),
         (Bug::FillsGapUnasked, three(2)),
         (Bug::AdoptsWholeLog, three(2)),
         (Bug::FillsGapUnasked, space([3, 2, 1, 1])),
@@ -250,6 +252,8 @@ fn every_mutant_is_found() {
         18 HidesTrimmed
            2 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes, snapshots: messages, 7
            3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes, snapshots: messages, 7
+        18 AsksBehindGap
+           2 nodes, 2 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes: messages, 6
         19 AcceptsOnlyPromised
            2 nodes, 1 slots, 1 ballots, 1 campaigners, 0 crashes: input that must have an effect, 1
            3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: input that must have an effect, 1

@@ -40,7 +40,12 @@ const fn propose(node: NodeId, count: u8) -> Action {
 }
 
 const fn prepare(to: NodeId, ballot: Ballot) -> Action {
-    Action::Deliver { to, message: Message::Prepare { ballot } }
+    prepare_from(to, ballot, S0)
+}
+
+/// A Prepare message of a candidate that knows each slot before `first` to be chosen.
+const fn prepare_from(to: NodeId, ballot: Ballot, first: Slot) -> Action {
+    Action::Deliver { to, message: Message::Prepare { ballot, first } }
 }
 
 /// A promise without trimmed slots that reports these votes.
@@ -256,6 +261,34 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
         ignored: &[accept(N3, B0, S0, V0)],
         ends: |state| knows(state, N2, S0) == Some(NOOP) && knows(state, N2, S1) == Some(V0),
+    },
+    Scenario {
+        name: "unknown-slots-are-asked-for",
+        shows: "a candidate asks for the votes from the first slot that it does not know to be chosen, also if it knows a later one",
+        bounds: Bounds { campaigners: 3, ..Bounds::of(3, 2, 3) },
+        actions: &[
+            campaign(N1),
+            prepare(N2, B0),
+            promise(N1, B0, N2, &[]),
+            propose(N1, 2),
+            accept(N3, B0, S0, V0),
+            accepted(N1, B0, S0, V0, N3),
+            accept(N2, B0, S1, V0),
+            accepted(N1, B0, S1, V0, N2),
+            chosen(N2, B0, S1, V0),
+            campaign(N2),
+            prepare(N3, B1),
+            promise(N2, B1, N3, &[(S0, B0, V0)]),
+            accept(N3, B1, S0, V0),
+            accepted(N2, B1, S0, V0, N3),
+            chosen(N3, B1, S0, V0),
+            campaign(N3),
+            prepare_from(N2, B2, S1),
+            promise(N3, B2, N2, &[(S1, B0, V0)]),
+            accept(N2, B2, S1, V0),
+        ],
+        ignored: &[accept(N3, B1, S0, V0)],
+        ends: |state| leads(state, N3) && vote(state, N2, S1) == Some((B2, V0)),
     },
     Scenario {
         name: "duplicate-promise-counts-once",

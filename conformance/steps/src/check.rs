@@ -11,7 +11,7 @@
 //! and the replica may then differ, but the replica changes no more than the model: its durable state stays, or becomes the
 //! model's. A replica that learns a second chosen value stops by a panic, which is its documented behaviour.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use paxos::{
     Config, Envelope, Event, Message, Output, Record, RecoverError, Replica,
@@ -22,7 +22,7 @@ use paxos_model::cluster::node::{
     message::Message as ModelMessage,
     rules::Rules,
     state::{Acceptor, Live, Role},
-    unbounded::{NodeId, Slot, Unbounded, Value},
+    unbounded::{Ballot, NodeId, Slot, Unbounded, Value},
     universe::SlotMap as _,
 };
 use paxos_recording::{Step, conversion::Converter, frame};
@@ -327,7 +327,15 @@ impl<T: Tested> Checker<T> {
     }
 
     fn class(&self, model: &ModelReplica, asked: &Step) -> Class {
-        let frame::Event::Message { from, message } = &asked.event else { return Class::Sound };
+        let (from, message) = match &asked.event {
+            frame::Event::Message { from, message } => (from, message),
+            frame::Event::VotesChosen { below }
+                if second_vote(model.live(), 0..below.0, |_| true).is_some() =>
+            {
+                return Class::Contradictory;
+            }
+            _ => return Class::Sound,
+        };
         let from = said::node(*from);
         let letter =
             Letter { members: &self.members, from, to: Some(self.me), message, step: asked };
@@ -429,10 +437,30 @@ impl<T: Tested> Checker<T> {
     }
 }
 
-/// Returns the slot in which a message makes the node learn a second chosen value.
+/// Returns the first of these slots in which the node learns a second chosen value if its votes are for chosen values.
+/// Only votes count to whose ballot `counts` agrees.
+fn second_vote(
+    live: &Live<Unbounded>,
+    slots: Range<u64>,
+    counts: impl Fn(Ballot) -> bool,
+) -> Option<Slot> {
+    let slots = slots.start.max(live.known_below().0)..slots.end;
+    let mut votes = live.acceptor.votes.filled().filter(|(slot, _)| slots.contains(&slot.0));
+    let second = votes.find(|(slot, vote)| {
+        let vote = vote.as_ref().filter(|vote| counts(vote.ballot));
+        vote.is_some_and(|vote| live.chosen.at(*slot).is_some_and(|known| known != vote.value))
+    });
+    second.map(|(slot, _)| slot)
+}
+
+/// Returns the slot in which an event makes the node learn a second chosen value.
 fn second_value(state: &State, event: &Event, expected: &Expected) -> Option<Slot> {
-    let Event::Message { message, .. } = event else { return None };
     let State { live, .. } = state;
+    let message = match event {
+        Event::VotesChosen { below } => return second_vote(live, 0..below.0, |_| true),
+        Event::Message { message, .. } => message,
+        _ => return None,
+    };
     let other = |slot: Slot, value: &Value| live.chosen.at(slot).is_some_and(|it| it != *value);
     match message {
         Message::Learned { first, values, .. }
@@ -444,14 +472,8 @@ fn second_value(state: &State, event: &Event, expected: &Expected) -> Option<Slo
             second.map(|(slot, _)| slot)
         }
         Message::Chosen { ballot, first, count } => {
-            let votes = live.acceptor.votes.filled();
-            let asked = first.0.max(live.known_below().0)..first.plus(*count).0;
-            let mut votes = votes.filter(|(slot, _)| asked.contains(&slot.0));
-            let second = votes.find(|(slot, vote)| {
-                let vote = vote.as_ref().filter(|vote| vote.ballot == said::ballot(*ballot));
-                vote.is_some_and(|vote| other(*slot, &vote.value))
-            });
-            second.map(|(slot, _)| slot)
+            let ballot = said::ballot(*ballot);
+            second_vote(live, first.0..first.plus(*count).0, |voted| voted == ballot)
         }
         _ => None,
     }

@@ -40,6 +40,7 @@ enum Kind {
     Propose,
     Read,
     Snapshot,
+    VotesChosen,
     Message(Of),
 }
 
@@ -61,12 +62,13 @@ enum Of {
 }
 
 /// The kinds whose handlers look at what the log holds.
-const OF_LOG: [Kind; 12] = [
+const OF_LOG: [Kind; 13] = [
     Kind::Crash,
     Kind::Campaign,
     Kind::Resend,
     Kind::Propose,
     Kind::Snapshot,
+    Kind::VotesChosen,
     Kind::Message(Of::Prepare),
     Kind::Message(Of::Promise),
     Kind::Message(Of::Accept),
@@ -96,6 +98,7 @@ impl Kind {
             Event::Propose(_) => Self::Propose,
             Event::Read(_) => Self::Read,
             Event::Snapshot { .. } => Self::Snapshot,
+            Event::VotesChosen { .. } => Self::VotesChosen,
             Event::Message { message, .. } => Self::Message(match message {
                 Message::Prepare { .. } => Of::Prepare,
                 Message::Promise { .. } => Of::Promise,
@@ -138,6 +141,7 @@ pub fn input(choices: &mut impl Choices, size: &Size, start: &mut Start) -> Opti
         Kind::Propose => Event::Propose(proposals(choices, size)),
         Kind::Read => Event::Read((7..7 + choices.below(3) as u64).map(Token).collect()),
         Kind::Snapshot => Event::Snapshot { below: real_slot(any_slot(choices, size)) },
+        Kind::VotesChosen => Event::VotesChosen { below: real_slot(any_slot(choices, size)) },
         Kind::Message(kind) => {
             let (from, message) = Letter { choices, size, start }.message(kind)?;
             Event::Message { from: real_node(from), message }
@@ -184,7 +188,10 @@ impl<C: Choices> Letter<'_, C> {
             return Some((from, self.of_no_peer(from, kind)?));
         }
         let message = match kind {
-            Of::Prepare => Message::Prepare { ballot: real_ballot(self.ballot_of(from)?) },
+            Of::Prepare => {
+                let first = real_slot(any_or_last_slot(self.choices, self.size));
+                Message::Prepare { ballot: real_ballot(self.ballot_of(from)?), first }
+            }
             Of::Promise => self.promise(from)?,
             Of::Accept => self.accept(from)?,
             Of::Accepted => self.accepted()?,
@@ -223,7 +230,7 @@ impl<C: Choices> Letter<'_, C> {
         let first = real_slot(self.start.state.live.known_below());
         let count = 1;
         Some(match kind {
-            Of::Prepare => Message::Prepare { ballot },
+            Of::Prepare => Message::Prepare { ballot, first },
             Of::Promise => {
                 Message::Promise { ballot: current, trimmed: first, reports: Vec::new() }
             }

@@ -186,7 +186,9 @@ impl Generator for Lemma {
         }
         let role = match self {
             // One promise is missing.
-            Self::Adopts => Role::Candidate { heard: two, reported, trimmed: Slot(0) },
+            Self::Adopts => {
+                Role::Candidate { first: Slot(0), heard: two, reported, trimmed: Slot(0) }
+            }
             _ if self.leads() => Role::Leader { votes: counts, reads: Reads::default() },
             _ => Role::Follower,
         };
@@ -213,9 +215,9 @@ impl Generator for Lemma {
             }
             Self::Reports => {
                 let ballot = real_ballot(above(start.promised()?));
-                message(from, Message::Prepare { ballot })
+                message(from, Message::Prepare { ballot, first: paxos::Slot(0) })
             }
-            Self::Silence => message(from, Message::Prepare { ballot }),
+            Self::Silence => message(from, Message::Prepare { ballot, first: paxos::Slot(0) }),
             Self::Adopts => {
                 let low = start.chain.ballots().next()?;
                 let report = |slot| Report {

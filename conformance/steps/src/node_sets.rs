@@ -85,9 +85,12 @@ impl Generator for Sets {
         let mut votes = Log::default();
         let mut counts = Log::default();
         let role = match counted {
-            Counted::Promises => {
-                Role::Candidate { heard: set, reported: Log::default(), trimmed: Slot(0) }
-            }
+            Counted::Promises => Role::Candidate {
+                first: Slot(0),
+                heard: set,
+                reported: Log::default(),
+                trimmed: Slot(0),
+            },
             Counted::Votes => {
                 votes.put(Slot(0), Some(Vote { ballot, value: Value::Noop }));
                 counts.put(Slot(0), set);

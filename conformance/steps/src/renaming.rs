@@ -119,7 +119,8 @@ impl Renaming {
         let promised = promised.map(|it| said::ballot(self.ballot(table::real_ballot(it))));
         let acceptor = Acceptor { promised, votes: self.votes(votes), trimmed: *trimmed };
         let role = match role {
-            Role::Candidate { heard, reported, trimmed } => Role::Candidate {
+            Role::Candidate { first, heard, reported, trimmed } => Role::Candidate {
+                first: *first,
                 heard: heard.clone(),
                 reported: self.votes(reported),
                 trimmed: *trimmed,
@@ -137,7 +138,9 @@ impl Renaming {
     fn message(&self, message: &Message) -> Message {
         let values = |values: &paxos::Batch| values.iter().map(|it| self.value(it)).collect();
         match message.clone() {
-            Message::Prepare { ballot } => Message::Prepare { ballot: self.ballot(ballot) },
+            Message::Prepare { ballot, first } => {
+                Message::Prepare { ballot: self.ballot(ballot), first }
+            }
             Message::Promise { ballot, trimmed, reports } => {
                 let report = |Report { slot, ballot, value }| Report {
                     slot,

@@ -213,8 +213,10 @@ fn candidate(
     let promised = start.promised()?;
     let (me, peers) = (start.me, start.peers.clone());
     let acceptor = start.state.live.acceptor.clone();
+    let known_below = start.state.live.known_below().0;
+    let first = choices.below(known_below as usize + 1) as u64;
     let mut reported = Log::default();
-    for slot in (acceptor.trimmed.0..size.slots).map(Slot) {
+    for slot in (acceptor.trimmed.0.max(first)..size.slots).map(Slot) {
         let report = match acceptor.votes.at(slot) {
             Some(own) if choices.flip() => Some(own),
             None if choices.flip() => None,
@@ -230,12 +232,11 @@ fn candidate(
         reported.put(slot, report);
     }
     let heard = set(choices, size, start, size.nodes);
-    let known_below = start.state.live.known_below().0;
     // A candidate with a quorum waits for slots that are trimmed elsewhere.
     let least = if heard.count() < size.quorums.0 { 0 } else { known_below + 1 };
     let most = size.slots + 1;
     let trimmed = least + choices.below((most.checked_sub(least)? + 1) as usize) as u64;
-    Some(Role::Candidate { heard, reported, trimmed: Slot(trimmed) })
+    Some(Role::Candidate { first: Slot(first), heard, reported, trimmed: Slot(trimmed) })
 }
 
 fn leader(choices: &mut impl Choices, size: &Size, start: &mut Start) -> Option<Role<Unbounded>> {

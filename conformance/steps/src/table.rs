@@ -124,11 +124,14 @@ pub fn real(config: &Arc<Config>, state: &State, division: Division) -> Replica 
     };
     let role = match role {
         Role::Follower => RealRole::Follower,
-        Role::Candidate { heard, reported, trimmed: told } => RealRole::Candidate(Candidate {
-            heard: set(heard),
-            trimmed: real_slot(*told),
-            reported: log(*trimmed, division, votes_of(reported)),
-        }),
+        Role::Candidate { first, heard, reported, trimmed: told } => {
+            RealRole::Candidate(Candidate {
+                first: real_slot(*first),
+                heard: set(heard),
+                trimmed: real_slot(*told),
+                reported: log((*trimmed).max(*first), division, votes_of(reported)),
+            })
+        }
         Role::Leader { votes, reads } => {
             let Reads { barrier, rounds, under_way, waits: _ } = reads;
             let mut tally = Tally::new(real_slot(below));
@@ -179,11 +182,15 @@ pub fn state(parts: Parts<'_>) -> Result<State, Unmapped> {
     let (mut asked_tokens, mut waiting_tokens) = (Vec::new(), Vec::new());
     let role = match role {
         RealRole::Follower => Role::Follower,
-        RealRole::Candidate(Candidate { heard, trimmed: told, reported }) => Role::Candidate {
-            heard: set(*heard)?,
-            reported: model_log(trimmed, reported, model_vote)?,
-            trimmed: said::slot(*told),
-        },
+        RealRole::Candidate(Candidate { first, heard, trimmed: told, reported }) => {
+            let first = said::slot(*first);
+            Role::Candidate {
+                first,
+                heard: set(*heard)?,
+                reported: model_log(trimmed.max(first), reported, model_vote)?,
+                trimmed: said::slot(*told),
+            }
+        }
         RealRole::Leader(Leader { tally, reader }) => {
             if tally.first() != *below {
                 return unmapped(format!("{tally:?} with learner.below = {below}"));

@@ -142,7 +142,7 @@ fn a_fault_that_looks_at_a_round() {
     found(
         "other ballots, other values",
         Faulty(|replica, event, output| {
-            if let Event::Message { message: Message::Prepare { ballot }, .. } = &event
+            if let Event::Message { message: Message::Prepare { ballot, .. }, .. } = &event
                 && ballot.round.get() % 8 == 5
             {
                 return;
@@ -368,9 +368,8 @@ fn bug_51_the_highest_ballot_becomes_the_lowest() {
             replica.step(event, output);
             if campaigns && promised.is_some_and(|ballot| ballot.round.get() == u64::MAX) {
                 let ballot = paxos::Ballot::new(1, me).expect("not zero");
-                output
-                    .messages
-                    .push(Envelope { to: To::Peers, message: Message::Prepare { ballot } });
+                let message = Message::Prepare { ballot, first: Slot(0) };
+                output.messages.push(Envelope { to: To::Peers, message });
             }
         }),
     );
@@ -418,7 +417,7 @@ fn a_counterexample_is_small() {
         model and replica differ: messages
           node      n2 of 3 nodes, quorums 2 and 2
           before    promised b2.1, voted s0=b1.1:noop, follows
-          input     Message { from: n1, message: Prepare { ballot: 1.1 } }
+          input     Message { from: n1, message: Prepare { ballot: 1.1, first: s0 } }
           expected  Nack(b1.1, b2.1) to n1
           got       no such message
     "]]

@@ -153,9 +153,9 @@ impl Parts {
                 State { live: live(role), asked, waiting }
             }));
         }
-        states.extend(iproduct!(sets(), 0..3_u64).map(|(heard, told)| {
-            let (reported, trimmed) = (log(&self.report), Slot(told));
-            State::of(live(Role::Candidate { heard, reported, trimmed }))
+        states.extend(iproduct!(0..3_u64, sets(), 0..3_u64).map(|(first, heard, told)| {
+            let (first, reported, trimmed) = (Slot(first), log(&self.report), Slot(told));
+            State::of(live(Role::Candidate { first, heard, reported, trimmed }))
         }));
         states
     }

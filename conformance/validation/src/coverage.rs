@@ -56,6 +56,7 @@ kinds! {
     NackAbandons: "a refusal ends a ballot",
     NackLate: "a refusal of an earlier ballot arrives",
     Chosen: "a node hears of chosen slots",
+    VotesChosen: "a node that starts finds a note that its votes are for chosen values",
     LearnAnswers: "a node is asked for chosen values",
     LearnTrimmed: "a node is asked for trimmed slots",
     Learned: "a node gets chosen values",

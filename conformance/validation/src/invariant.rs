@@ -125,7 +125,7 @@ pub fn broken(letter: Letter<'_>) -> Option<Conjunct> {
 impl Letter<'_> {
     fn ballot(&self) -> Option<Ballot> {
         match self.message {
-            Message::Prepare { ballot }
+            Message::Prepare { ballot, .. }
             | Message::Promise { ballot, .. }
             | Message::Accept { ballot, .. }
             | Message::Accepted { ballot, .. }
@@ -378,9 +378,9 @@ mod tests {
         let to_owner = Some(NodeId(2));
         let reports = |slots: &[u64]| slots.iter().map(|slot| report(*slot, command())).collect();
         let letters: [&[Sent]; 8] = [
-            &[(4, None, Message::Prepare { ballot: ballot(1, 4) })],
+            &[(4, None, Message::Prepare { ballot: ballot(1, 4), first: FIRST })],
             &[
-                (2, None, Message::Prepare { ballot: own }),
+                (2, None, Message::Prepare { ballot: own, first: FIRST }),
                 (2, None, Message::Heartbeat { ballot: own, chosen_below: FIRST }),
             ],
             &[
@@ -452,7 +452,7 @@ mod tests {
             let mut reported = Log::default();
             let vote = Vote { ballot: said::ballot(ballot(1, 2)), value: Value::Noop };
             reported.put(Slot(1), Some(vote));
-            Role::Candidate { heard: NodeSet::of(ME), reported, trimmed: Slot(0) }
+            Role::Candidate { first: Slot(0), heard: NodeSet::of(ME), reported, trimmed: Slot(0) }
         };
         let own = ballot(2, 1);
         let accept = |values| Message::Accept { ballot: own, first: FIRST, values };

@@ -251,6 +251,10 @@ impl Turn<'_> {
             Event::Propose { batch } => self.propose(step.batch(*batch), values),
             Event::Read { tokens } => self.read(tokens),
             Event::Snapshot { below } => self.snapshot(said::slot(*below)),
+            Event::VotesChosen { below } => {
+                self.votes_chosen(0..below.0, |_| true);
+                self.cover(Kind::VotesChosen);
+            }
             Event::Timer(Timer::Campaign) => self.campaign(),
             Event::Timer(Timer::Heartbeat) => self.heartbeat_due(),
             Event::Timer(Timer::Resend) => self.resend(),
@@ -333,7 +337,9 @@ impl Turn<'_> {
         values: &impl Values,
     ) {
         match message {
-            Message::Prepare { ballot } => self.prepare(from, said::ballot(*ballot)),
+            Message::Prepare { ballot, first } => {
+                self.prepare(from, said::ballot(*ballot), said::slot(*first));
+            }
             Message::Promise { ballot, trimmed, reports } => {
                 let (ballot, trimmed) = (said::ballot(*ballot), said::slot(*trimmed));
                 self.promise(from, ballot, trimmed, said::votes(reports, values));
@@ -354,7 +360,10 @@ impl Turn<'_> {
                 self.nack(said::ballot(*ballot), said::ballot(*promised));
             }
             Message::Chosen { ballot, first, count } => {
-                self.chosen(said::ballot(*ballot), first.0..first.0.saturating_add(*count));
+                let (ballot, slots) =
+                    (said::ballot(*ballot), first.0..first.0.saturating_add(*count));
+                self.votes_chosen(slots, |voted| voted == ballot);
+                self.cover(Kind::Chosen);
             }
             Message::Confirm { ballot, round } => {
                 self.confirm(from, said::ballot(*ballot), ReadRound(*round));
@@ -397,12 +406,12 @@ impl Turn<'_> {
         self.cover(if leads { Kind::CampaignOfLeader } else { Kind::Campaign });
     }
 
-    fn prepare(&mut self, from: NodeId, ballot: Ballot) {
+    fn prepare(&mut self, from: NodeId, ballot: Ballot, first: Slot) {
         if ballot.owner != from {
             return self.cover(Kind::OfStranger);
         }
         let before = self.replica.live.acceptor.promised;
-        self.input(Input::Message(ModelMessage::Prepare { ballot }));
+        self.input(Input::Message(ModelMessage::Prepare { ballot, first }));
         self.cover(match self.expected.sent.last() {
             Some((_, Said::Promise(_))) if before == Some(ballot) => Kind::PrepareAgain,
             Some((_, Said::Promise(_))) => Kind::PreparePromises,
@@ -482,16 +491,16 @@ impl Turn<'_> {
 
     /// Learns the values of those slots in which this node's vote is in the ballot. The highest slot comes first: a candidate
     /// that waits for some of the slots then leads only after it knows all of them.
-    fn chosen(&mut self, ballot: Ballot, slots: Range<u64>) {
+    /// Learns that the votes in these slots are for chosen values, if `counts` agrees to their ballot.
+    fn votes_chosen(&mut self, slots: Range<u64>, counts: impl Fn(Ballot) -> bool) {
         let (start, end) = (slots.start.max(self.replica.known_below.0), slots.end);
         for slot in (start..end.min(self.replica.log_end().0)).rev().map(Slot) {
             if let Some(vote) = self.replica.live.acceptor.votes.at(slot)
-                && vote.ballot == ballot
+                && counts(vote.ballot)
             {
                 self.input(Input::Chosen { slot, value: vote.value });
             }
         }
-        self.cover(Kind::Chosen);
     }
 
     fn learned(&mut self, from: NodeId, values: Vec<(Slot, Value)>, more: bool) {
@@ -613,9 +622,9 @@ impl Turn<'_> {
         let mut again = Vec::new();
         match &replica.live.role {
             Role::Follower => {}
-            Role::Candidate { heard, .. } => {
+            Role::Candidate { first, heard, .. } => {
                 let silent = peers.filter(|&node| !heard.has(node));
-                again.extend(silent.map(|node| (Some(node), Said::Prepare(ballot))));
+                again.extend(silent.map(|node| (Some(node), Said::Prepare(ballot, *first))));
             }
             Role::Leader { votes, reads } => {
                 for node in peers {

@@ -52,8 +52,8 @@ pub trait Values {
 /// One message of the implementation, or its part for one slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// Phase 1a.
-    Prepare(Ballot),
+    /// Phase 1a. The receivers report their votes from the slot on.
+    Prepare(Ballot, Slot),
     /// Phase 1b.
     Promise(Box<Promise>),
     /// Phase 2a.
@@ -95,7 +95,7 @@ impl Said {
     /// The order in which messages are compared: by kind, ballot and slot.
     fn key(&self) -> (u8, Option<Ballot>, u64) {
         match self {
-            Self::Prepare(ballot) => (0, Some(*ballot), 0),
+            Self::Prepare(ballot, first) => (0, Some(*ballot), first.0),
             Self::Promise(promise) => (1, Some(promise.ballot), 0),
             Self::Accept(ballot, slot, _) => (2, Some(*ballot), slot.0),
             Self::Accepted(ballot, slot) => (3, Some(*ballot), slot.0),
@@ -119,7 +119,7 @@ impl Said {
         let own = message.ballot().owner == me;
         let to_owner = Some(message.ballot().owner);
         match message {
-            ModelMessage::Prepare { ballot } => Some((None, Self::Prepare(ballot))),
+            ModelMessage::Prepare { ballot, first } => Some((None, Self::Prepare(ballot, first))),
             // A node counts its own promise and its own votes without a message.
             ModelMessage::Promise { .. } | ModelMessage::Accepted { .. } if own => None,
             ModelMessage::Promise { ballot, trimmed, reports, .. } => {
@@ -165,7 +165,7 @@ pub fn parts<'a, B>(
     mut say: impl FnMut(Said),
 ) {
     match message {
-        Message::Prepare { ballot: b } => say(Said::Prepare(ballot(*b))),
+        Message::Prepare { ballot: b, first } => say(Said::Prepare(ballot(*b), slot(*first))),
         Message::Promise { ballot: b, trimmed, reports } => {
             let (ballot, trimmed) = (ballot(*b), slot(*trimmed));
             let reports = votes(reports, values);

@@ -23,7 +23,10 @@ use paxos_node::{
 use paxos_recording::RecordingOptions;
 use paxos_store::{Memory, MemorySnapshot, MemoryStore, Storage, StorageError, StoreId};
 use paxos_validation::{
-    claims::{AFTER_RECORDS, DETERMINISM, DURABLE, READS, RECORDED, SENT_BEFORE, SNAPSHOTS, TRIMS},
+    claims::{
+        AFTER_RECORDS, AGREEMENT, DETERMINISM, DURABLE, QUORUM, READS, RECORDED, SENT_BEFORE,
+        SNAPSHOTS, TRIMS,
+    },
     order::{Halt, Validator},
     report::Report,
     watcher::Watcher,
@@ -144,6 +147,16 @@ impl Storage for Store {
     }
 
     fn note(&mut self, name: &str, value: &[u8]) -> Result<(), StorageError> {
+        self.inner.note(name, value)
+    }
+
+    fn persist_and_note(
+        &mut self,
+        records: &[Record],
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), StorageError> {
+        self.persist(records)?;
         self.inner.note(name, value)
     }
 
@@ -321,6 +334,34 @@ impl<'a> Cluster<'a> {
         }
     }
 
+    /// Asks a node for some commands, and lets no time pass.
+    fn propose_at_once(&mut self, id: NodeId, count: usize) {
+        let Some(node) = self.nodes.get(&id) else { return };
+        for _ in 0..count {
+            let clients = node.clients.clone();
+            self.calls.push(Box::pin(async move {
+                drop(clients.propose("command").await);
+            }));
+        }
+    }
+
+    /// Asks a node for a command, which no other node hears of, and stops the node. The others go on without it. Then the node
+    /// starts again.
+    fn propose_alone(&mut self, id: NodeId) {
+        let clients = self.nodes[&id].clients.clone();
+        self.calls.push(Box::pin(async move {
+            drop(clients.propose("lost").await);
+        }));
+        for _ in 0..4 {
+            self.run(1);
+            self.sent.clear();
+        }
+        let Node { store, .. } = self.nodes.remove(&id).expect("it runs");
+        self.run(500);
+        self.propose(NodeId(1), 2);
+        self.start(id, store);
+    }
+
     fn read(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(&id) else { return };
         let clients = node.clients.clone();
@@ -349,18 +390,23 @@ fn run(bug: Bug) -> (Watch, Report) {
         node.running.deliver(NodeId(1), Packet::Message(message));
     }
     cluster.propose(NodeId(3), 20);
+    // The node applies one entry in a turn, and confirms reads before it has applied all of these.
+    cluster.propose_at_once(NodeId(3), 30);
+    for _ in 0..20 {
+        cluster.read(BUGGY);
+        cluster.run(1);
+    }
     if bug.store == Some(StoreBug::TakesTorn) {
         *cluster.nodes[&BUGGY].store.tears.lock().expect("no panic") = true;
         cluster.propose(NodeId(1), 1);
     }
     cluster.run(50);
-    cluster.restart(BUGGY);
-    // The node leads again, and confirms reads before it has applied its log again.
-    for _ in 0..50 {
-        cluster.read(BUGGY);
-        cluster.run(2);
+    if bug.driver == Some(Fault::NotesTooMuch) {
+        cluster.propose_alone(BUGGY);
+    } else {
+        cluster.restart(BUGGY);
     }
-    cluster.run(100);
+    cluster.run(200);
     cluster.propose(NodeId(1), 5);
     cluster.run(100);
     let Cluster { watch, nodes, .. } = cluster;
@@ -437,6 +483,11 @@ fn bug_48_applying_is_not_deterministic() {
 #[test]
 fn bug_50_a_read_runs_too_early() {
     is_found(driver(Fault::ReadsTooEarly), &[READS]);
+}
+
+#[test]
+fn bug_52_every_vote_is_noted_as_chosen() {
+    is_found(driver(Fault::NotesTooMuch), &[QUORUM, AGREEMENT]);
 }
 
 #[test]

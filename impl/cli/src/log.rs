@@ -13,7 +13,7 @@ use paxos_node::{
 };
 use paxos_store::{
     StorageError,
-    disk::{Change, Commit, Reader},
+    disk::{Change, Commit, Note, Reader},
 };
 use thiserror::Error;
 
@@ -133,15 +133,14 @@ fn print(reader: &Reader, last: Option<usize>, out: &mut impl Write) -> Result<(
             Change::Snapshot(header) => {
                 writeln!(out, "{number:>8}  snapshot of slots below {}", header.below)?;
             }
-            Change::Note { name, value } => {
-                writeln!(out, "{number:>8}  metadata {}", metadata(name, value))?;
-            }
-            Change::Records(records) => {
-                for record in &**records {
-                    write!(out, "{number:>8}  ")?;
-                    show(record, out)?;
-                }
-            }
+            Change::Note(_) | Change::Records(_) | Change::RecordsAndNote(..) => {}
+        }
+        for record in change.records() {
+            write!(out, "{number:>8}  ")?;
+            show(record, out)?;
+        }
+        if let Some(Note { name, value }) = change.note() {
+            writeln!(out, "{number:>8}  metadata {}", metadata(name, value))?;
         }
     }
     Ok(reader.verify()?)

@@ -24,6 +24,8 @@ pub(crate) fn mixed_up<A>(applied: Applied<A>) -> Applied<A> {
 pub enum Fault {
     /// The node sends messages before the records on which they depend are durable.
     SendsBeforeSync,
+    /// The node notes that all its votes are for chosen values.
+    NotesTooMuch,
     /// A snapshot names a slot that its node has not applied.
     NamesTooMuch,
     /// A snapshot does not contain the client table.

@@ -133,6 +133,7 @@ mod hand_over;
 mod leadership;
 pub mod machine;
 mod node;
+mod noted_votes;
 mod options;
 mod packet;
 mod peer_handle;

@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 /// The version of the format that is written, and the only one that is read.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 /// The bytes of the header, which precedes the payload.
 pub const HEADER: usize = 13;
 /// The longest payload in bytes. Both ends refuse longer ones. A Promise needs this length, because it reports the
@@ -201,7 +201,7 @@ mod tests {
 
     fn message() -> impl Strategy<Value = Message> {
         prop_oneof![
-            ballot().prop_map(|ballot| Message::Prepare { ballot }),
+            (ballot(), slot()).prop_map(|(ballot, first)| Message::Prepare { ballot, first }),
             (ballot(), slot(), vec(report(), 0..4)).prop_map(|(ballot, trimmed, reports)| {
                 Message::Promise { ballot, trimmed, reports }
             }),

@@ -33,6 +33,15 @@ pub enum Event<B = Ballot, V = Value> {
         /// The first slot whose effect the snapshot does not hold.
         below: Slot,
     },
+    /// The driver has a durable note that each vote of this node in a slot below `below` is for the chosen value. After a
+    /// start the replica then need not learn these values from other nodes. [`Replica::votes_chosen_below`] says what a
+    /// driver may note.
+    ///
+    /// [`Replica::votes_chosen_below`]: crate::Replica::votes_chosen_below
+    VotesChosen {
+        /// The first slot of which the note says nothing.
+        below: Slot,
+    },
     /// A timer fired.
     Timer(Timer),
 }

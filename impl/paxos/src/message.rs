@@ -29,6 +29,9 @@ pub enum Message<B = Ballot, V = Value> {
     Prepare {
         /// The ballot that the sender begins.
         ballot: B,
+        /// The first slot that the sender did not know to be chosen when it began the ballot. A promise reports votes
+        /// from this slot on.
+        first: Slot,
     },
     /// Phase 1b: the sender promises to accept nothing in a ballot below `ballot`, and reports its votes.
     Promise {
@@ -37,7 +40,8 @@ pub enum Message<B = Ballot, V = Value> {
         /// Every slot below this one is chosen. The sender has trimmed its votes in these slots. A snapshot of the
         /// sender has their effect.
         trimmed: Slot,
-        /// The sender's last vote in each other slot in which it has voted, by rising slot.
+        /// The sender's last vote in each other slot in which it has voted, by rising slot, from the slot `first` of the
+        /// Prepare message on.
         reports: Vec<Report<B, V>>,
     },
     /// Phase 2a: the leader of `ballot` proposes `values` in consecutive slots.

@@ -129,6 +129,7 @@ impl Batches<'_> {
                 Event::Read { tokens: tokens.iter().map(|token| token.0).collect() }
             }
             paxos::Event::Snapshot { below } => Event::Snapshot { below: *below },
+            paxos::Event::VotesChosen { below } => Event::VotesChosen { below: *below },
             paxos::Event::Timer(timer) => Event::Timer(match timer {
                 paxos::Timer::Campaign => Timer::Campaign,
                 paxos::Timer::Heartbeat => Timer::Heartbeat,
@@ -292,7 +293,7 @@ pub(crate) fn message<B>(
 ) -> Message<B> {
     use paxos::Message as Sent;
     match sent {
-        &Sent::Prepare { ballot } => Message::Prepare { ballot },
+        &Sent::Prepare { ballot, first } => Message::Prepare { ballot, first },
         Sent::Promise { ballot, trimmed, reports } => {
             let report = |report: &paxos::Report| Report {
                 slot: report.slot,

@@ -146,7 +146,10 @@ impl Step {
         let event = match &self.event {
             Event::Propose { batch } => Some(*batch),
             Event::Message { message, .. } => message.batch().copied(),
-            Event::Read { .. } | Event::Snapshot { .. } | Event::Timer(_) => None,
+            Event::Read { .. }
+            | Event::Snapshot { .. }
+            | Event::VotesChosen { .. }
+            | Event::Timer(_) => None,
         };
         let records = self.records.iter().filter_map(|record| match record {
             Record::Accepted { batch, .. } => Some(*batch),
@@ -189,6 +192,11 @@ pub enum Event {
     /// The node has a durable snapshot of every slot below.
     Snapshot {
         /// The end of the snapshot.
+        below: Slot,
+    },
+    /// The node has a durable note that each of its votes below a slot is for the chosen value.
+    VotesChosen {
+        /// The slot.
         below: Slot,
     },
     /// A timer fired.
@@ -265,6 +273,8 @@ pub enum Message<B> {
     Prepare {
         /// The ballot.
         ballot: Ballot,
+        /// The first slot for which the sender asks for votes.
+        first: Slot,
     },
     /// Phase 1b.
     Promise {
@@ -355,7 +365,7 @@ impl<B> Message<B> {
     /// Returns the message with its batch replaced.
     pub fn map<C>(&self, batch: impl FnOnce(&B) -> C) -> Message<C> {
         match self {
-            Self::Prepare { ballot } => Message::Prepare { ballot: *ballot },
+            Self::Prepare { ballot, first } => Message::Prepare { ballot: *ballot, first: *first },
             Self::Promise { ballot, trimmed, reports } => {
                 let reports = reports.clone();
                 Message::Promise { ballot: *ballot, trimmed: *trimmed, reports }

@@ -75,7 +75,7 @@ impl Disk {
             })
         };
         match message {
-            Message::Prepare { ballot }
+            Message::Prepare { ballot, .. }
             | Message::Promise { ballot, .. }
             | Message::Accept { ballot, .. }
             | Message::Confirm { ballot, .. }
@@ -147,6 +147,15 @@ impl Storage for FaultyStore {
     fn note(&mut self, name: &str, fact: &[u8]) -> Result<(), StorageError> {
         self.change()?;
         self.inner.note(name, fact)
+    }
+
+    fn persist_and_note(
+        &mut self,
+        records: &[Record],
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), StorageError> {
+        if self.change()? { self.inner.persist_and_note(records, name, value) } else { Ok(()) }
     }
 
     fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError> {

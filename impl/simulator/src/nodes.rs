@@ -127,8 +127,23 @@ pub struct Counts {
     pub failures: u64,
     /// Chosen values that nodes sent to nodes that had asked for them.
     pub learned: u64,
+    /// Values in the Accept messages of leaders, repeated ones included.
+    pub proposed: u64,
+    /// Votes in the Promise messages of acceptors.
+    pub reported: u64,
     /// Accept messages that left a leader in a turn in which its disk then failed.
     pub unvoted: u64,
+}
+
+impl Counts {
+    fn count_values(&mut self, message: &Message) {
+        match message {
+            Message::Learned { values, .. } => self.learned += values.len() as u64,
+            Message::Accept { values, .. } => self.proposed += values.len() as u64,
+            Message::Promise { reports, .. } => self.reported += reports.len() as u64,
+            _ => {}
+        }
+    }
 }
 
 enum Plan {
@@ -399,8 +414,8 @@ impl<M: StateMachine> Simulation<M> {
             self.violate(&format!("node {id} sent {packet:?} before that was durable"));
         }
         for (to, packet) in outbox.sent {
-            if let Packet::Message(Message::Learned { values, .. }) = &packet {
-                self.counts.learned += values.len() as u64;
+            if let Packet::Message(message) = &packet {
+                self.counts.count_values(message);
             }
             let mut frame = Vec::new();
             wire::encode(&packet, &mut frame).expect("packets are short");

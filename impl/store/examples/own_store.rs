@@ -153,6 +153,18 @@ impl Storage for OwnStore {
         })
     }
 
+    fn persist_and_note(
+        &mut self,
+        records: &[Record],
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), StorageError> {
+        self.change(|contents| {
+            contents.notes.insert(name.into(), value.into());
+            add(contents, records)
+        })
+    }
+
     fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
         Ok(self.contents.notes.get(name).cloned().map(Bytes::from))
     }

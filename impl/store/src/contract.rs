@@ -86,7 +86,7 @@ pub fn durable_changes_survive<H: Harness>(harness: &mut H) {
         Step::Note("peer".into(), Bytes::from_static(b"two")),
         Step::Snapshot(snapshot(5, 0)),
         Step::Persist(vec![Record::Trimmed { below: Slot(5) }]),
-        Step::Persist(vec![accepted(3, 5, 1)]),
+        Step::PersistAndNote(vec![accepted(3, 5, 1)], "peers".into(), Bytes::from_static(b"three")),
     ];
     let (mut store, mut expected) = (harness.create(), Contents::default());
     for step in &steps {
@@ -233,6 +233,8 @@ pub enum Step {
     Snapshot(Snapshot),
     /// [`Storage::note`].
     Note(String, Bytes),
+    /// [`Storage::persist_and_note`].
+    PersistAndNote(Vec<Record>, String, Bytes),
 }
 
 impl Step {
@@ -245,6 +247,9 @@ impl Step {
             Self::Persist(records) => store.persist(records),
             Self::Snapshot(snapshot) => store.persist_snapshot(snapshot),
             Self::Note(name, value) => store.note(name, value),
+            Self::PersistAndNote(records, name, value) => {
+                store.persist_and_note(records, name, value)
+            }
         }
     }
 }
@@ -294,14 +299,22 @@ impl Contents {
     /// Performs the step on this content.
     pub fn take(&mut self, step: &Step) {
         match step {
-            Step::Persist(records) => {
-                self.records.append(records).expect("steps do not contradict each other");
-            }
+            Step::Persist(records) => self.append(records),
             Step::Snapshot(snapshot) => self.snapshot = Some(snapshot.clone()),
-            Step::Note(name, value) => {
-                self.notes.insert(name.clone(), value.clone());
+            Step::Note(name, value) => self.note(name, value),
+            Step::PersistAndNote(records, name, value) => {
+                self.append(records);
+                self.note(name, value);
             }
         }
+    }
+
+    fn append(&mut self, records: &[Record]) {
+        self.records.append(records).expect("steps do not contradict each other");
+    }
+
+    fn note(&mut self, name: &str, value: &Bytes) {
+        self.notes.insert(name.to_owned(), value.clone());
     }
 }
 
@@ -336,7 +349,14 @@ pub fn steps(seed: u64) -> impl Iterator<Item = Step> {
                     round += u64::from(chance.below(10) == 0);
                     accepted(round, first, count)
                 });
-                Step::Persist(records.collect())
+                let records = records.collect();
+                match chance.below(3) {
+                    0 => {
+                        let value = vec![b'y'; chance.below(9) as usize];
+                        Step::PersistAndNote(records, NAMES[2].into(), value.into())
+                    }
+                    _ => Step::Persist(records),
+                }
             }
         })
     })

@@ -38,8 +38,8 @@ use paxos::{event::Record, types::Slot};
 
 /// A store: the records, the snapshot and the metadata of one node.
 ///
-/// A change is durable once [`persist`](Self::persist), [`adopt_snapshot`](Self::adopt_snapshot) or
-/// [`note`](Self::note) returns `Ok`: no crash of the process or of the host, and no loss of power, undoes it. A
+/// A change is durable once [`persist`](Self::persist), [`adopt_snapshot`](Self::adopt_snapshot), [`note`](Self::note)
+/// or [`persist_and_note`](Self::persist_and_note) returns `Ok`: no crash of the process or of the host, and no loss of power, undoes it. A
 /// change that a crash interrupts is atomic: it takes effect as a whole or not at all. ([`MemoryStore`] withstands
 /// the crash of a node, but not the end of its process.)
 ///
@@ -108,6 +108,18 @@ pub trait Storage {
     /// # Errors
     /// After an error either value may be the durable one.
     fn note(&mut self, name: &str, value: &[u8]) -> Result<(), StorageError>;
+
+    /// Makes records and a metadata value durable in one step, like [`persist`](Self::persist) and
+    /// [`note`](Self::note). After a crash the store has both or neither.
+    ///
+    /// # Errors
+    /// As [`persist`](Self::persist).
+    fn persist_and_note(
+        &mut self,
+        records: &[Record],
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), StorageError>;
 
     /// Returns the metadata value of a name.
     ///

@@ -159,6 +159,16 @@ impl Storage for MemoryStore {
         })
     }
 
+    fn persist_and_note(
+        &mut self,
+        records: &[Record],
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), StorageError> {
+        self.persist(records)?;
+        self.note(name, value)
+    }
+
     fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
         Ok(self.kept().notes.get(name).cloned())
     }

@@ -206,7 +206,7 @@ fn a_reader_sees_everything_and_changes_nothing() {
         assert!(matches!(commits[0].change, Change::Head(_)));
         assert_eq!(records(1), [Record::Promised(ballot())]);
         assert_eq!(records(4), [accepted(4), accepted(6)]);
-        assert!(matches!(&commits[5].change, Change::Note { name, .. } if name == "peer 2"));
+        assert!(matches!(&commits[5].change, Change::Note(note) if note.name == "peer 2"));
         assert!(matches!(commits[6].change, Change::Snapshot(_)));
         assert_eq!(records(7), slice::from_ref(&trimmed));
         let notes: Vec<_> = reader.notes().iter().collect();

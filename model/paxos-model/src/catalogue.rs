@@ -59,6 +59,10 @@ const fn reads(reads: u8, bounds: Bounds) -> Bounds {
     Bounds { reads, ..bounds }
 }
 
+const fn news(bounds: Bounds) -> Bounds {
+    Bounds { chosen: true, ..bounds }
+}
+
 /// The spaces of the searches.
 pub struct Schedule {
     /// The spaces for all bugs, by the number of states of the correct protocol.
@@ -86,6 +90,7 @@ pub const SCHEDULE: Schedule = Schedule {
         space([2, 1, 3, 2]),
         space([2, 2, 2, 2]),
         quorums(3, 3, space([3, 1, 2, 2])),
+        news(quorums(2, 1, space([2, 2, 2, 2]))),
         quorums(1, 2, space([2, 1, 3, 2])),
         crash(quorums(2, 1, space([2, 1, 3, 2]))),
         space([3, 1, 2, 2]),

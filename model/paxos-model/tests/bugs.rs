@@ -107,6 +107,12 @@ fn rows() -> Vec<Row> {
             snapshots(crash(n1(2))),
             Some((AGREEMENT, snapshots(all_promise(2, 2)))),
         ),
+        // A node knows a later slot only from another node.
+        (
+            Bug::AsksBehindGap,
+            Bounds { chosen: true, ..two_slots },
+            Some((AGREEMENT, Bounds { chosen: true, ..two_slots })),
+        ),
         // Safe, and no step is wrong: the acceptor votes too seldom. Only a test that expects an answer, such as the lockstep,
         // notices the bug. The second bug leaves states stuck, as `stuck.rs` shows.
         (Bug::AcceptsOnlyPromised, three(3), None),
@@ -241,6 +247,9 @@ fn every_bug_is_caught() {
         18 HidesTrimmed
            1 nodes, 1 slots, 2 ballots, 1 campaigners, 1 crashes, snapshots: each step is one of the specification, 5
            2 nodes, 1 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes, snapshots: agreement, 9
+        18 AsksBehindGap
+           2 nodes, 2 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes: agreement, 8
+           2 nodes, 2 slots, 2 ballots, 2 campaigners, quorums 2/1, 0 crashes: agreement, 8
         19 AcceptsOnlyPromised
            3 nodes, 1 slots, 3 ballots, 2 campaigners, 0 crashes: nothing
         20 AcceptsOnlyAbovePromise
@@ -350,6 +359,7 @@ fn majorities_show_most_of_it() {
         (Bug::HalfIsQuorum, AGREEMENT, three(2)),
         (Bug::ReportsNothing, AGREEMENT, three(2)),
         (Bug::HidesOvertakenVotes, AGREEMENT, three(2)),
+        (Bug::AsksBehindGap, AGREEMENT, Bounds { chosen: true, ..two_slots }),
         (Bug::PromisesAgain, REFINES, three(1)),
         (Bug::ClaimsVote, AGREEMENT, three(2)),
         (Bug::FillsGapUnasked, AGREEMENT, two_slots),
@@ -383,6 +393,7 @@ fn majorities_show_most_of_it() {
         17 HalfIsQuorum: 3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: agreement, 6
         18 ReportsNothing: 3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: agreement, 10
         18 HidesOvertakenVotes: 3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: agreement, 11
+        18 AsksBehindGap: 3 nodes, 2 slots, 2 ballots, 2 campaigners, 0 crashes: agreement, 11
         21 PromisesAgain: 3 nodes, 1 slots, 1 ballots, 2 campaigners, 0 crashes: each step is one of the specification, 6
         22 ClaimsVote: 3 nodes, 1 slots, 2 ballots, 2 campaigners, 0 crashes: agreement, 10
         23 FillsGapUnasked: 3 nodes, 2 slots, 2 ballots, 2 campaigners, 0 crashes: agreement, 9
@@ -435,6 +446,7 @@ fn bounds_that_are_too_small_miss_it() {
         (Bug::UnreadableIsEmpty, three(3), &[all]),
         // One slot has no gap, and one ballot has no value to adopt.
         (Bug::FillsGapUnasked, three(3), &[all]),
+        (Bug::AsksBehindGap, Bounds { chosen: true, ..three(2) }, &[all]),
         (Bug::AdoptsWholeLog, flexible, &[all]),
         (Bug::FillsGapUnasked, two_slots_one_ballot, &[all]),
         (Bug::AdoptsWholeLog, two_slots_one_ballot, &[all]),

@@ -89,7 +89,8 @@ impl Embedding {
     fn role(self, role: &Role<Small>) -> Role<Unbounded> {
         match role {
             Role::Follower => Role::Follower,
-            Role::Candidate { heard, reported, trimmed } => Role::Candidate {
+            Role::Candidate { first, heard, reported, trimmed } => Role::Candidate {
+                first: slot(*first),
                 heard: self.nodes(*heard),
                 reported: self.votes(reported),
                 trimmed: slot(*trimmed),
@@ -121,7 +122,7 @@ impl Embedding {
     fn message(self, message: &Message<Small>) -> Message<Unbounded> {
         let ballot = self.ballot(message.ballot());
         match *message {
-            Message::Prepare { .. } => Message::Prepare { ballot },
+            Message::Prepare { first, .. } => Message::Prepare { ballot, first: slot(first) },
             Message::Promise { from, trimmed, reports, .. } => Message::Promise {
                 ballot,
                 from: node(from),

@@ -57,7 +57,9 @@ impl Names {
             |first: &Slot, count| (first.0..).take(usize::try_from(count).unwrap_or(usize::MAX));
         let part = |s, v| SlotPart { s, vb: None, v };
         match message {
-            Message::Prepare { ballot } => of("prepare", ballot),
+            Message::Prepare { ballot, first } => {
+                protocol::Message { first: Some(first.0), ..of("prepare", ballot) }
+            }
             Message::Promise { ballot, trimmed, reports } => protocol::Message {
                 slots: Some(
                     reports

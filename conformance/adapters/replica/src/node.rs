@@ -1,7 +1,8 @@
 //! One node: the replica and its driver, with a disk that the judge keeps, and timers that the judge fires.
 
 use paxos::{
-    Config, Event, Message, Output, Proposal, Record, Replica, Report, Timer, To, Token,
+    Config, Event, Message, Output, Proposal, Record, Replica, Report, Slot, Timer, To, Token,
+    Value,
     protocol::{Parts, proposer::Role},
 };
 
@@ -190,10 +191,14 @@ impl Node {
 /// The messages that a node tells itself. The replica counts its own promise and its own votes without a message.
 /// The records say when.
 impl Node {
-    /// Returns the votes as a promise of this node reports them.
-    fn reports(&self) -> Vec<Report> {
-        let votes = self.parts().acceptor.votes.iter();
-        votes.map(|(slot, ballot, value)| Report { slot, ballot, value: value.clone() }).collect()
+    /// Returns the first slot that this node does not know to be chosen, and its votes from there on. Its promise of a ballot
+    /// that it begins now reports them.
+    fn reports(&self) -> (Slot, Vec<Report>) {
+        let Parts { acceptor, learner, .. } = self.parts();
+        let votes = acceptor.votes.iter().filter(|(slot, ..)| *slot >= learner.below);
+        let report =
+            |(slot, ballot, value): (_, _, &Value)| Report { slot, ballot, value: value.clone() };
+        (learner.below, votes.map(report).collect())
     }
 
     /// Returns the messages behind the records of a step. `own_promise` is what a promise reported before the step, if the
@@ -203,7 +208,7 @@ impl Node {
         &self,
         names: &Names,
         records: &[Record],
-        mut own_promise: Option<Vec<Report>>,
+        mut own_promise: Option<(Slot, Vec<Report>)>,
     ) -> Vec<Internal> {
         let Parts { config, acceptor, .. } = self.parts();
         let own = |ballot: paxos::Ballot| ballot.node == config.id;
@@ -211,9 +216,9 @@ impl Node {
         for record in records {
             match record {
                 Record::Promised(ballot) if own(*ballot) => {
-                    if let Some(reports) = own_promise.take() {
+                    if let Some((first, reports)) = own_promise.take() {
                         let (ballot, trimmed) = (*ballot, acceptor.trimmed);
-                        messages.push(Message::Prepare { ballot });
+                        messages.push(Message::Prepare { ballot, first });
                         messages.push(Message::Promise { ballot, trimmed, reports });
                     }
                 }

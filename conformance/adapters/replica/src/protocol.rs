@@ -116,6 +116,8 @@ pub(crate) struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) slots: Option<Vec<SlotPart>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) through: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) re: Option<u64>,

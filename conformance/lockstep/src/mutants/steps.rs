@@ -46,23 +46,19 @@ impl TestedReplica {
                 replica.step(event, &mut out);
                 renumber(replica, &mut out);
             }
-            Bug::VotesOnlyOnce => {
-                if !has_voted(replica, &event) {
-                    replica.step(event, &mut out);
-                }
-            }
+            Bug::VotesOnlyOnce => vote_only_once(replica, event, &mut out),
             Bug::PromisesBelowKeptPromise | Bug::PromisesAgain => {
-                let ballot = prepared(&event);
+                let asked = prepared(&event);
                 replica.step(event, &mut out);
-                promise_anyway(bug, replica, ballot, &mut out);
+                promise_anyway(bug, replica, asked, &mut out);
             }
             Bug::OneBallotVariable => {
                 let voted = votes(replica);
-                let ballot = prepared(&event);
+                let asked = prepared(&event);
                 let event = altered(bug, replica, event);
                 replica.step(event, &mut out);
-                if let Some(ballot) = ballot {
-                    renew_votes(replica, ballot, voted, &mut out);
+                if let Some(asked) = asked {
+                    renew_votes(replica, asked, voted, &mut out);
                 }
             }
             Bug::MatchesByValue => {
@@ -83,6 +79,7 @@ impl TestedReplica {
                 replica.step(event, &mut out);
                 hide_reports(bug, before, &mut out);
             }
+            Bug::AsksBehindGap => ask_behind_gap(replica, event, &mut out),
             Bug::AcceptsOnlyPromised | Bug::AcceptsOnlyAbovePromise => {
                 refuse_to_vote(bug, replica, event, &mut out);
             }
@@ -132,7 +129,7 @@ fn is_nonsense(replica: &Replica, event: &Event) -> bool {
     let limit = end.plus(parts.config.slots_ahead_max);
     let peer = *from != parts.config.id && parts.config.nodes.contains(from);
     let sound = match message {
-        Message::Prepare { ballot } => ballot.node == *from,
+        Message::Prepare { ballot, .. } => ballot.node == *from,
         Message::Accept { ballot, first, values } => {
             let held = first.plus(values.len() as u64) <= limit;
             ballot.node == *from && !values.is_empty() && held
@@ -202,7 +199,7 @@ fn accept_below(replica: &mut Replica, event: Event, out: &mut Output) {
 
 /// 4: the replica promises a ballot below its promise, unless it voted in a higher one. Its promise falls.
 fn promise_below(replica: &mut Replica, event: Event, out: &mut Output) {
-    if let Event::Message { message: Message::Prepare { ballot }, .. } = event
+    if let Event::Message { message: Message::Prepare { ballot, .. }, .. } = event
         && Some(ballot) < promised(replica)
         && votes(replica).iter().all(|(_, vote)| vote.ballot <= ballot)
     {
@@ -213,9 +210,9 @@ fn promise_below(replica: &mut Replica, event: Event, out: &mut Output) {
 
 /// 4b and 21: the replica answers a Prepare with a promise. In 4b it should refuse the Prepare, and in 21 it should not answer.
 /// Nothing else changes.
-fn promise_anyway(bug: Bug, replica: &Replica, ballot: Option<Ballot>, out: &mut Output) {
-    let Some(ballot) = ballot else { return };
-    let message = Message::Promise { ballot, trimmed: Slot(0), reports: reports(replica) };
+fn promise_anyway(bug: Bug, replica: &Replica, asked: Option<(Ballot, Slot)>, out: &mut Output) {
+    let Some((ballot, first)) = asked else { return };
+    let message = Message::Promise { ballot, trimmed: Slot(0), reports: reports(replica, first) };
     match bug {
         Bug::PromisesBelowKeptPromise => instead_of_nack(&message, out),
         _ if out.messages.is_empty() => {
@@ -234,7 +231,7 @@ fn obey_prepared(
 ) {
     let ballot = match event {
         Event::Message {
-            message: Message::Prepare { ballot } | Message::Accept { ballot, .. },
+            message: Message::Prepare { ballot, .. } | Message::Accept { ballot, .. },
             ..
         } => Some(ballot),
         Event::Timer(Timer::Campaign) => Ballot::next(replica.parts().config.id, *prepared),
@@ -255,7 +252,7 @@ fn obey_prepared(
 
 /// 6: the votes are dropped before a new promise reports them.
 fn clear_votes(replica: &mut Replica, event: &Event) {
-    if let Event::Message { message: Message::Prepare { ballot }, .. } = event
+    if let Event::Message { message: Message::Prepare { ballot, .. }, .. } = event
         && Some(*ballot) > promised(replica)
         && !votes(replica).is_empty()
     {
@@ -265,19 +262,25 @@ fn clear_votes(replica: &mut Replica, event: &Event) {
 
 /// 7: a promise gives the votes its own ballot. When the node campaigns, its promise to itself keeps the old ballots; its
 /// next vote renews them.
-fn renew_votes(replica: &mut Replica, ballot: Ballot, voted: Vec<(Slot, Vote)>, out: &mut Output) {
+fn renew_votes(
+    replica: &mut Replica,
+    (ballot, first): (Ballot, Slot),
+    voted: Vec<(Slot, Vote)>,
+    out: &mut Output,
+) {
     let promises = |message: &Message| matches!(message, Message::Promise { .. });
     if voted.is_empty() || !out.messages.iter().any(|sent| promises(&sent.message)) {
         return;
     }
     let renewed = voted.into_iter().map(|(slot, vote)| (slot, Vote { ballot, ..vote })).collect();
     *replica = rebuilt(replica, renewed, Some(ballot));
-    let renewed = reports(replica);
+    let asked = reports(replica, first);
     for envelope in &mut out.messages {
         if let Message::Promise { reports, .. } = &mut envelope.message {
-            reports.clone_from(&renewed);
+            reports.clone_from(&asked);
         }
     }
+    let renewed = reports(replica, Slot(0));
     out.records.extend(renewed.into_iter().map(|Report { slot, ballot, value }| {
         Record::Accepted { ballot, first: slot, values: [value].into() }
     }));
@@ -400,6 +403,19 @@ fn hide_reports(bug: Bug, before: Option<Ballot>, out: &mut Output) {
     }
 }
 
+/// 18d: the Prepare message names the slot after the last one that the candidate knows to be chosen.
+fn ask_behind_gap(replica: &mut Replica, event: Event, out: &mut Output) {
+    let campaigns = event == Event::Timer(Timer::Campaign);
+    replica.step(event, out);
+    for envelope in &mut out.messages {
+        if let Message::Prepare { first, .. } = &mut envelope.message
+            && campaigns
+        {
+            *first = replica.parts().learner.chosen.end();
+        }
+    }
+}
+
 /// 19 and 20: the replica votes only in the ballot that it promised, or only in others.
 fn refuse_to_vote(bug: Bug, replica: &mut Replica, event: Event, out: &mut Output) {
     let Event::Message { message: Message::Accept { ballot, .. }, .. } = event else {
@@ -470,13 +486,15 @@ fn renumber(replica: &Replica, out: &mut Output) {
     }
 }
 
-/// 29: returns true if the replica has voted in one of the slots of a proposal.
-fn has_voted(replica: &Replica, event: &Event) -> bool {
-    let Event::Message { message: Message::Accept { first, values, .. }, .. } = event else {
-        return false;
-    };
-    let mut slots = (first.0..).map(Slot).take(values.len());
-    slots.any(|slot| replica.parts().acceptor.votes.get(slot).is_some())
+/// 29: a proposal is ignored if the replica has voted in one of its slots.
+fn vote_only_once(replica: &mut Replica, event: Event, out: &mut Output) {
+    if let Event::Message { message: Message::Accept { first, values, .. }, .. } = &event {
+        let mut slots = (first.0..).map(Slot).take(values.len());
+        if slots.any(|slot| replica.parts().acceptor.votes.get(slot).is_some()) {
+            return;
+        }
+    }
+    replica.step(event, out);
 }
 
 /// 30: each proposal leaves early.
@@ -496,10 +514,12 @@ pub(super) fn take_with_own_vote(output: &mut Output) -> Vec<Envelope> {
     early
 }
 
-/// The ballot of a Prepare.
-fn prepared(event: &Event) -> Option<Ballot> {
+/// The ballot of a Prepare, and the first slot for which it asks.
+fn prepared(event: &Event) -> Option<(Ballot, Slot)> {
     match event {
-        Event::Message { message: Message::Prepare { ballot }, .. } => Some(*ballot),
+        Event::Message { message: Message::Prepare { ballot, first }, .. } => {
+            Some((*ballot, *first))
+        }
         _ => None,
     }
 }
@@ -513,10 +533,10 @@ fn instead_of_nack(message: &Message, out: &mut Output) {
     }
 }
 
-/// The votes of the replica, as a promise reports them.
-fn reports(replica: &Replica) -> Vec<Report> {
+/// The votes of the replica from a slot on, as a promise reports them.
+fn reports(replica: &Replica, first: Slot) -> Vec<Report> {
     let report = |(slot, Vote { ballot, value })| Report { slot, ballot, value };
-    votes(replica).into_iter().map(report).collect()
+    votes(replica).into_iter().filter(|(slot, _)| *slot >= first).map(report).collect()
 }
 
 fn promised(replica: &Replica) -> Option<Ballot> {

@@ -91,7 +91,10 @@ pub(crate) fn learn() -> Message {
 }
 
 pub(crate) fn prepare(node: u32) -> Message {
-    Message::Prepare { ballot: paxos::Ballot::new(1, NodeId(node)).expect("not zero") }
+    Message::Prepare {
+        ballot: paxos::Ballot::new(1, NodeId(node)).expect("not zero"),
+        first: Slot(0),
+    }
 }
 
 /// Pulls and looks some times.

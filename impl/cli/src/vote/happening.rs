@@ -44,7 +44,7 @@ pub(crate) enum Fate {
 /// Returns a short description of a message.
 pub(crate) fn words(message: &Message) -> String {
     match message {
-        Message::Prepare { ballot } => format!("Prepare {ballot}"),
+        Message::Prepare { ballot, .. } => format!("Prepare {ballot}"),
         Message::Promise { ballot, reports, .. } => match reports.first() {
             None => format!("Promise {ballot}"),
             Some(report) => {

@@ -18,7 +18,7 @@ fn forged(round: u64) -> Vec<Message> {
     let absurd = Slot(u64::MAX - 1);
     let report = |ballot, slot| Report { slot, ballot, value: Value::Noop };
     vec![
-        Message::Prepare { ballot },
+        Message::Prepare { ballot, first: Slot(0) },
         Message::Accept { ballot, first: Slot(0), values: [Value::Noop].into() },
         Message::Heartbeat { ballot, chosen_below: Slot(0) },
         Message::Nack { ballot: low, promised: ballot },

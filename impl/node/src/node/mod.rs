@@ -40,6 +40,7 @@ use super::{
     hand_over::HandOver,
     leadership::{Leadership, Publisher},
     machine::StateMachine,
+    noted_votes::NotedVotes,
     options::Options,
     packet::Packet,
     peers::{Bootstrap, Handshake, Peers, begin_incarnation},
@@ -59,7 +60,7 @@ use paxos::{
     protocol::{RecoverError, Replica, proposer},
     types::{Ballot, NodeId, Slot},
 };
-use paxos_store::Storage;
+use paxos_store::{Storage, StorageError};
 
 /// Carries packets to peers. A transport may lose packets; it must not block.
 pub trait Transport: Send + 'static {
@@ -83,6 +84,7 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     output: Output,
     recording: Recording,
     storage: S,
+    noted_votes: NotedVotes,
     peers: Peers,
     elections: Elections,
     hand_over: HandOver,
@@ -156,6 +158,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
         self.recording.flush();
         if !begun.goes_on {
+            // There are no more records, but the last values are noted as chosen.
+            self.write_records()?;
             self.stop();
             self.recording.end();
         }
@@ -172,12 +176,18 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.counts.syncs += 1;
             self.recording.flush();
             let begun = Instant::now();
-            self.storage.persist(&self.output.records)?;
+            self.write_records()?;
             self.sync_seconds.record(begun.elapsed());
             self.output.records.clear();
             self.recording.durable();
         }
         Ok(std::mem::take(&mut self.output))
+    }
+
+    /// Writes the records of the turn durably, and the note of the votes that are for chosen values.
+    fn write_records(&mut self) -> Result<(), StorageError> {
+        let Self { noted_votes, replica, storage, output, fault, .. } = self;
+        noted_votes.persist(&output.records, replica, storage, *fault)
     }
 
     fn begin_snapshot(&mut self) -> Result<(), NodeError> {
@@ -235,6 +245,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let replica = Replica::recover(config, records)?;
         let config = replica.parts().config;
         let incarnations = begin_incarnation(&mut storage)?;
+        let noted_votes = NotedVotes::recover(&storage)?;
+        let votes_chosen_below = noted_votes.below();
         let number = incarnations.number();
         let unique = u128::from(config.id.0) << 64 | u128::from(incarnations.unique());
         let below = snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
@@ -255,12 +267,14 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             output: Output::default(),
             recording,
             storage,
+            noted_votes,
             replicated,
             counts: Counts::default(),
             sync_seconds: metrics::histogram!("paxos_sync_seconds"),
         };
-        // The slots of the snapshot need not be learned again.
+        // The slots of the snapshot need not be learned again, and neither do the noted votes.
         node.step(Event::Snapshot { below });
+        node.step(Event::VotesChosen { below: votes_chosen_below });
         // Reports the first state now, because a node that waits for handshakes may have no turn for a long time.
         node.report_changes(Now::ZERO);
         Ok(node)

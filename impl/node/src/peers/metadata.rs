@@ -10,11 +10,14 @@ use super::{
     handshake::Members,
     incarnations::{Incarnation, Incarnations},
 };
-use paxos::types::NodeId;
+use paxos::{
+    event::Record,
+    types::{NodeId, Slot},
+};
 use paxos_store::{Storage, StorageError};
 
 /// An item of metadata: the name under which it is stored, and its type.
-pub(super) struct Item<T> {
+pub(crate) struct Item<T> {
     name: Cow<'static, str>,
     /// Describes the value for operators.
     describe: fn(T) -> String,
@@ -35,6 +38,12 @@ pub(super) const MEMBERS: Item<Members> =
 pub(super) const FORMED: Item<()> =
     Item { name: Cow::Borrowed("formed"), describe: |()| "all nodes have met".to_owned() };
 
+/// Each vote of the node in a slot below this one is for the chosen value.
+pub(crate) const VOTES_CHOSEN: Item<Slot> = Item {
+    name: Cow::Borrowed("chosen"),
+    describe: |below| format!("the votes below slot {below} are for chosen values"),
+};
+
 const PEER: &str = "node ";
 
 /// The last incarnation of a peer that this node has met.
@@ -50,7 +59,7 @@ impl<T: Serialize + DeserializeOwned> Item<T> {
     ///
     /// # Errors
     /// The store cannot be read, or the value is damaged.
-    pub(super) fn read(&self, storage: &impl Storage) -> Result<Option<T>, StorageError> {
+    pub(crate) fn read(&self, storage: &impl Storage) -> Result<Option<T>, StorageError> {
         let Some(value) = storage.noted(&self.name)? else { return Ok(None) };
         let damaged = || StorageError::damaged(format!("`{}` is noted as {value:?}", self.name));
         Ok(Some(decode(&value).ok_or_else(damaged)?))
@@ -58,8 +67,21 @@ impl<T: Serialize + DeserializeOwned> Item<T> {
 
     /// Writes the value durably.
     pub(super) fn write(&self, value: &T, storage: &mut impl Storage) -> Result<(), StorageError> {
-        let value = postcard::to_allocvec(value).expect("a value can be written to memory");
-        storage.note(&self.name, &value)
+        storage.note(&self.name, &Self::encode(value))
+    }
+
+    /// Writes records and the value durably, in one step.
+    pub(crate) fn write_with(
+        &self,
+        value: &T,
+        records: &[Record],
+        storage: &mut impl Storage,
+    ) -> Result<(), StorageError> {
+        storage.persist_and_note(records, &self.name, &Self::encode(value))
+    }
+
+    fn encode(value: &T) -> Vec<u8> {
+        postcard::to_allocvec(value).expect("a value can be written to memory")
     }
 
     fn describe(&self, value: &[u8]) -> Option<String> {
@@ -79,6 +101,7 @@ pub fn describe_metadata(name: &str, value: &[u8]) -> Option<String> {
         _ if name == BANNED.name => BANNED.describe(value),
         _ if name == MEMBERS.name => MEMBERS.describe(value),
         _ if name == FORMED.name => FORMED.describe(value),
+        _ if name == VOTES_CHOSEN.name => VOTES_CHOSEN.describe(value),
         _ => peer(NodeId(name.strip_prefix(PEER)?.parse().ok()?)).describe(value),
     }
 }

@@ -3,7 +3,7 @@
 mod bootstrap;
 pub(super) mod handshake;
 pub(super) mod incarnations;
-mod metadata;
+pub(super) mod metadata;
 mod plausible;
 
 pub(super) use self::bootstrap::Bootstrap;

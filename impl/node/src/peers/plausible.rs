@@ -117,9 +117,13 @@ impl Known {
 
     fn message(&self, message: &Message) -> Result<(), Implausible> {
         match *message {
-            Message::Prepare { ballot }
-            | Message::Confirm { ballot, .. }
-            | Message::Confirmed { ballot, .. } => self.ballot(ballot),
+            Message::Prepare { ballot, first } => {
+                self.ballot(ballot)?;
+                self.slot(first)
+            }
+            Message::Confirm { ballot, .. } | Message::Confirmed { ballot, .. } => {
+                self.ballot(ballot)
+            }
             Message::Promise { ballot, trimmed, ref reports } => {
                 self.ballot(ballot)?;
                 self.slot(trimmed)?;
@@ -249,7 +253,7 @@ mod tests {
         let (low, slot, values) = (self::ballot(1), Slot(0), vec![Value::Noop]);
         let report = Report { slot, ballot, value: Value::Noop };
         let messages = [
-            Message::Prepare { ballot },
+            Message::Prepare { ballot, first: slot },
             Message::Promise { ballot, trimmed: slot, reports: Vec::new() },
             Message::Promise { ballot: low, trimmed: slot, reports: vec![report] },
             Message::Accept { ballot, first: slot, values: values.into() },
@@ -270,6 +274,7 @@ mod tests {
         let (slot, values) = (Slot(end), [value.clone()]);
         let report = Report { slot, ballot, value };
         let messages = [
+            Message::Prepare { ballot, first: slot },
             Message::Promise { ballot, trimmed: slot, reports: Vec::new() },
             Message::Promise { ballot, trimmed: Slot(0), reports: vec![report] },
             Message::Accept { ballot, first: last, values: values.clone().into() },

@@ -60,7 +60,8 @@ fn one_absurd_packet_leaves_no_trace() {
     let report = |ballot, slot| Report { slot, ballot, value: Value::Noop };
     let messages = |own: Ballot| {
         [
-            Message::Prepare { ballot: absurd(2) },
+            Message::Prepare { ballot: absurd(2), first: slot },
+            Message::Prepare { ballot: low, first: Slot(most) },
             Message::Promise { ballot: absurd(1), trimmed: slot, reports: Vec::new() },
             Message::Promise { ballot: own, trimmed: slot, reports: vec![report(absurd(3), slot)] },
             Message::Promise { ballot: own, trimmed: slot, reports: vec![report(low, Slot(most))] },
@@ -112,7 +113,7 @@ fn one_absurd_packet_leaves_no_trace() {
             for (_, packet) in std::mem::take(&mut sent) {
                 let answer = match packet {
                     Packet::PreVote => Packet::PreVoteGranted,
-                    Packet::Message(Message::Prepare { ballot }) => {
+                    Packet::Message(Message::Prepare { ballot, .. }) => {
                         // The packet arrives while the node campaigns, when most of these packets could do harm.
                         inputs.extend(absurd.take().map(|packet| from(2, packet)));
                         let reports = Vec::new();
@@ -164,7 +165,7 @@ fn report() -> impl Strategy<Value = Report> {
 
 fn packet() -> BoxedStrategy<Packet> {
     let message = prop_oneof![
-        ballot().prop_map(|ballot| Message::Prepare { ballot }),
+        (ballot(), slot()).prop_map(|(ballot, first)| Message::Prepare { ballot, first }),
         (ballot(), slot(), vec(report(), 0..4))
             .prop_map(|(ballot, trimmed, reports)| Message::Promise { ballot, trimmed, reports }),
         (ballot(), slot(), batch()).prop_map(|(ballot, first, values)| Message::Accept {

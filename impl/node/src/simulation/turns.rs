@@ -237,7 +237,7 @@ fn says(packet: &Packet) -> Vec<Input<Ledger>> {
 fn agree(packet: Packet) -> Option<Packet> {
     Some(Packet::Message(match packet {
         Packet::PreVote => return Some(Packet::PreVoteGranted),
-        Packet::Message(Message::Prepare { ballot }) => {
+        Packet::Message(Message::Prepare { ballot, .. }) => {
             Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() }
         }
         Packet::Message(Message::Accept { ballot, first, values }) => {
@@ -377,7 +377,8 @@ fn a_panic_halts_the_machine_and_not_the_node() {
         ask(&mut node, &mut sent, vec![input]);
         if let Some(slot) = slot {
             let halted = |may_be_applied| Err(ProposeError::Halted { slot, may_be_applied });
-            assert!(answers.iter().all(|answer| *answer == halted(true)), "{answers:?}");
+            // The second start knows from its note what is chosen, so it halts in its first turn.
+            assert_eq!(answers, [halted(true), halted(round == 1000)]);
             assert_eq!(late.try_recv().unwrap(), halted(false));
             let (reply, mut read) = oneshot::channel();
             let reading = Box::new(move |machine: Result<&Ledger, ReadError>| {

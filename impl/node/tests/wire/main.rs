@@ -20,7 +20,7 @@ fn packets() -> Vec<Packet> {
     let (slot, values) = (Slot(7), [Value::Noop, Value::Command("x".into())]);
     let report = paxos::Report { slot, ballot, value: Value::Command("y".into()) };
     let messages = [
-        Message::Prepare { ballot },
+        Message::Prepare { ballot, first: slot },
         Message::Promise { ballot, trimmed: Slot(5), reports: vec![report] },
         Message::Accept { ballot, first: slot, values: values.clone().into() },
         Message::Accepted { ballot, first: slot, count: 2 },

@@ -46,7 +46,7 @@ pub struct Acceptor<B = Ballot, V = Value> {
 /// The acceptor's reply to a Prepare message.
 #[derive(Debug)]
 pub(crate) enum PrepareReply<B, V> {
-    /// A promise, with the last vote in each slot.
+    /// A promise, with the last vote in each slot that the candidate asks for.
     Promise(Vec<Report<B, V>>),
     /// A refusal, because the acceptor has promised this higher ballot.
     Nack(B),
@@ -101,13 +101,15 @@ impl<B, V> Default for Acceptor<B, V> {
 }
 
 impl<B: OpaqueBallot, V: OpaqueValue> Acceptor<B, V> {
-    /// Phase 1b: promises a ballot unless a higher one is promised, and reports the last vote in each slot.
+    /// Phase 1b: promises a ballot unless a higher one is promised, and reports the last vote in each slot from `first`
+    /// on.
     ///
     /// Answers a repeated Prepare message again, unless the acceptor still has a vote in that ballot
     /// ([the shared promise](super::safety#the-shared-promise)).
     pub(crate) fn prepare(
         &mut self,
         ballot: B,
+        first: Slot,
         records: &mut Vec<Record<B, V>>,
     ) -> PrepareReply<B, V> {
         match self.promised {
@@ -119,7 +121,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Acceptor<B, V> {
             }
             _ => self.promise(ballot, records),
         }
-        PrepareReply::Promise(self.reports())
+        PrepareReply::Promise(self.reports(first))
     }
 
     /// Raises the promise to `ballot`, which must be above the present promise.
@@ -172,10 +174,19 @@ impl<B: OpaqueBallot, V: OpaqueValue> Acceptor<B, V> {
         records.push(Record::Trimmed { below });
     }
 
-    /// Returns the last vote in each slot, as a Promise message reports it.
-    pub(crate) fn reports(&self) -> Vec<Report<B, V>> {
-        let votes = self.votes.iter();
-        votes.map(|(slot, ballot, value)| Report { slot, ballot, value: value.clone() }).collect()
+    /// Returns the last vote in each slot from `first` on, as a Promise message reports it.
+    pub(crate) fn reports(&self, first: Slot) -> Vec<Report<B, V>> {
+        let mut reports = Vec::new();
+        for piece in self.votes.pieces(first.0..self.votes.end().0) {
+            let Some((ballot, values)) = piece.values else { continue };
+            let votes = values.with_slots(Slot(piece.slots.start));
+            reports.extend(votes.map(|(slot, value)| Report {
+                slot,
+                ballot,
+                value: value.clone(),
+            }));
+        }
+        reports
     }
 
     /// Returns the last vote in a slot. Returns `None` if there is none, or if the slot is trimmed.

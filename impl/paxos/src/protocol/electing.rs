@@ -16,8 +16,9 @@ use crate::{
 };
 
 impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
-    /// Phase 1a: begins the node's least ballot above its promise, promises it, and asks all peers for promises. Does
-    /// nothing if the node leads.
+    /// Phase 1a: begins the node's least ballot above its promise, promises it, and asks all peers for promises. The
+    /// promises report votes from the first slot that this node does not know to be chosen. Does nothing if the node
+    /// leads.
     ///
     /// Papers: Paxos Made Simple, section 2.2, phase 1a; Paxos Made Moderately Complex, a scout.
     ///
@@ -31,25 +32,33 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             return; // The rounds are used up. A node with a higher id may still have a ballot in the last round.
         };
         self.acceptor.promise(ballot, &mut output.records);
-        let mut candidate = Candidate::new(self.acceptor.trimmed);
-        candidate.hear(self.own_index(), self.acceptor.trimmed, self.acceptor.reports());
+        let first = self.learner.below;
+        let mut candidate = Candidate::new(first);
+        candidate.hear(self.own_index(), self.acceptor.trimmed, self.acceptor.reports(first));
         self.role = Role::Candidate(candidate);
-        output.broadcast(Message::Prepare { ballot });
+        output.broadcast(Message::Prepare { ballot, first });
         output.timers.extend([Timer::Campaign, Timer::Resend]);
         self.lead_if_promised(output);
     }
 
-    /// Phase 1b: promises the ballot and reports all votes, or refuses.
+    /// Phase 1b: promises the ballot and reports all votes from slot `first` on, or refuses.
     ///
     /// Papers: Paxos Made Simple, section 2.2, phase 1b; Paxos Made Moderately Complex, `p1b`.
     ///
-    /// Invariant: the promised ballot only rises. A Promise message reports the last vote of every slot, or says
-    /// that the slot is trimmed. See [the shared promise](super::safety#the-shared-promise).
-    pub(super) fn on_prepare(&mut self, from: NodeId, ballot: B, output: &mut Output<B, V>) {
+    /// Invariant: the promised ballot only rises. A Promise message reports the last vote of every slot from `first` on,
+    /// or says that the slot is trimmed. See [the shared promise](super::safety#the-shared-promise) and [reports from
+    /// the first unknown slot](super::safety#reports-from-the-first-unknown-slot).
+    pub(super) fn on_prepare(
+        &mut self,
+        from: NodeId,
+        ballot: B,
+        first: Slot,
+        output: &mut Output<B, V>,
+    ) {
         if ballot.owner() != from {
             return; // Only the owner of a ballot prepares it.
         }
-        match self.acceptor.prepare(ballot, &mut output.records) {
+        match self.acceptor.prepare(ballot, first, &mut output.records) {
             PrepareReply::Nack(promised) => output.send(from, Message::Nack { ballot, promised }),
             PrepareReply::Ignore => {}
             PrepareReply::Promise(reports) => {

@@ -29,10 +29,27 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         count: u64,
         output: &mut Output<B, V>,
     ) {
-        let end = first.plus(count).min(self.acceptor.votes.end());
-        for piece in self.acceptor.votes.pieces(first.max(self.learner.below).0..end.0) {
+        self.learn_votes(first..first.plus(count), |voted| voted == ballot, output);
+    }
+
+    /// Learns the values of this node's votes in all slots below `below`, because a note of the driver says that they are
+    /// chosen. See [recovery](super::safety#recovery).
+    pub(super) fn on_votes_chosen(&mut self, below: Slot, output: &mut Output<B, V>) {
+        self.learn_votes(Slot(0)..below, |_| true, output);
+    }
+
+    /// Learns that this node's votes in these slots are for chosen values, if `counts` agrees to their ballot. A candidate
+    /// that waited for these values may then lead.
+    fn learn_votes(
+        &mut self,
+        slots: Range<Slot>,
+        counts: impl Fn(B) -> bool,
+        output: &mut Output<B, V>,
+    ) {
+        let end = slots.end.min(self.acceptor.votes.end());
+        for piece in self.acceptor.votes.pieces(slots.start.max(self.learner.below).0..end.0) {
             if let Some((voted, values)) = piece.values
-                && voted == ballot
+                && counts(voted)
             {
                 self.learner.learn(Slot(piece.slots.start), &values, &mut output.chosen);
                 Self::close(&mut self.role, piece.slots);

@@ -13,6 +13,7 @@ use std::{
     hash::{Hash, Hasher},
     iter,
     ops::Range,
+    ptr,
 };
 
 use itertools::{Either, Itertools as _};
@@ -147,6 +148,9 @@ impl<T: Copy, V> RunLog<T, V> {
         self.pieces(slots.start..slots.end.min(self.end().0)).find_map(|piece| {
             let (_, stored) = piece.values.filter(|(tag, _)| counts(*tag))?;
             let others = &values[(piece.slots.start - first.0) as usize..];
+            if ptr::eq(&raw const stored[..], &raw const others[..stored.len()]) {
+                return None; // Both are the same part of one batch.
+            }
             let mut both = piece.slots.zip(stored.iter().zip(others));
             let (slot, (stored, other)) = both.find(|(_, (stored, other))| stored != other)?;
             Some((Slot(slot), stored.clone(), other.clone()))

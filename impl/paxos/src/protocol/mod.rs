@@ -19,6 +19,8 @@
 //!
 //! - One promise covers the whole log, as in section 3 of the paper, and a vote promises its ballot
 //!   ([the shared promise](safety#the-shared-promise)).
+//! - A promise reports no votes in slots that the candidate knows to be chosen
+//!   ([reports from the first unknown slot](safety#reports-from-the-first-unknown-slot)).
 //! - An acceptor answers a message that it refuses with a Nack message. In the paper it may stay silent.
 //! - A node counts its own promise and vote at once, without a message. Its driver releases nothing that follows
 //!   from them before they are durable ([early Accepts](safety#early-accepts)).
@@ -155,6 +157,23 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         may_lead.then_some(promised.owner())
     }
 
+    /// Returns a slot up to the first that this node does not know to be chosen, so that each vote of this node below it is
+    /// for the chosen value. The driver may note the slot durably once the records of the replica are durable, and give
+    /// it to the replica after a start ([`Event::VotesChosen`]).
+    ///
+    /// The caller must pass 0 or an earlier result. The function looks only at later slots.
+    pub fn votes_chosen_below(&self, earlier: Slot) -> Slot {
+        let below = self.learner.below;
+        for piece in self.acceptor.votes.pieces(earlier.0..below.0) {
+            let Some((_, votes)) = piece.values else { continue };
+            let first = Slot(piece.slots.start);
+            if let Some((slot, ..)) = self.learner.chosen.difference(first, &votes, |()| true) {
+                return slot;
+            }
+        }
+        below.max(earlier)
+    }
+
     /// Handles one event and appends the resulting records, messages and answers to `output`. The [crate]
     /// documentation has the rules for drivers.
     ///
@@ -176,6 +195,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             }
             Event::Read(tokens) => self.on_read(tokens, output),
             Event::Snapshot { below } => self.on_snapshot(below, output),
+            Event::VotesChosen { below } => self.on_votes_chosen(below, output),
             Event::Timer(Timer::Campaign) => self.on_campaign(output),
             Event::Timer(Timer::Heartbeat) => self.on_heartbeat_due(output),
             Event::Timer(Timer::Resend) => self.on_resend_due(output),
@@ -190,7 +210,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         output: &mut Output<B, V>,
     ) {
         match message {
-            Message::Prepare { ballot } => self.on_prepare(from, ballot, output),
+            Message::Prepare { ballot, first } => self.on_prepare(from, ballot, first, output),
             Message::Promise { ballot, trimmed, reports } => {
                 self.on_promise(from, index, ballot, trimmed, reports, output);
             }

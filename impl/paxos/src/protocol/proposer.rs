@@ -34,18 +34,22 @@ pub enum Role<B = Ballot, V = Value> {
 /// The state of phase 1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Candidate<B = Ballot, V = Value> {
+    /// The first slot that this node did not know to be chosen when it began the ballot. Promises report votes from
+    /// this slot on.
+    pub first: Slot,
     /// The nodes that have promised, this node included.
     pub heard: NodeSet,
     /// The highest slot below which one of these nodes has trimmed its log. Every slot below this one is chosen.
     pub trimmed: Slot,
-    /// The reported vote of the highest ballot in each slot, for the slots that this node has not trimmed.
+    /// The reported vote of the highest ballot in each slot from `first` on, for the slots that this node has not trimmed.
     pub reported: RunLog<B, V>,
 }
 
 impl<B: OpaqueBallot, V> Candidate<B, V> {
-    /// Returns a candidate without promises, of a node that has trimmed its log below `trimmed`.
-    pub(crate) fn new(trimmed: Slot) -> Self {
-        Self { heard: NodeSet::default(), trimmed: Slot(0), reported: RunLog::trimmed(trimmed) }
+    /// Returns a candidate without promises, of a node that knows every slot below `first` to be chosen.
+    pub(crate) fn new(first: Slot) -> Self {
+        let (heard, reported) = (NodeSet::default(), RunLog::trimmed(first));
+        Self { first, heard, trimmed: Slot(0), reported }
     }
 
     /// Adds one promise, and keeps for each slot the value "of the highest-numbered proposal among the responses".

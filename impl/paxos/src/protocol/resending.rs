@@ -21,7 +21,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             Role::Follower => return,
             Role::Candidate(candidate) => {
                 for (_, node) in peers.filter(|&(index, _)| !candidate.heard.contains(index)) {
-                    output.send(node, Message::Prepare { ballot });
+                    output.send(node, Message::Prepare { ballot, first: candidate.first });
                 }
             }
             Role::Leader(leader) => {

@@ -43,7 +43,8 @@
 //! Complex, invariants A5 and C2.
 //!
 //! *Without it* a new leader replaces a chosen value. Entries 8 and 9 ignore the reports or adopt the wrong one.
-//! Entries 10, 11 and 17 lead without a quorum. Entries 6, 7, 18 and 18b falsify the reports. Entries 23, 24 and 28
+//! Entries 10, 11 and 17 lead without a quorum. Entries 6, 7, 18 and 18b falsify the reports, and 18d does
+//! not ask for all of them. Entries 23, 24 and 28
 //! propose in slots or ballots for which no report was read.
 //!
 //! # Counted votes
@@ -120,6 +121,24 @@
 //! chosen, 18c does not report `trimmed`, and 25b leads without the trimmed slots. Entry 44 trims slots that the state
 //! machine has not applied. Only the driver can prevent this fault, because the replica has no state machine.
 //!
+//! # Reports from the first unknown slot
+//!
+//! *Claim.* A promise need not report votes in slots that the candidate knows to be chosen.
+//!
+//! *Reason.* A Prepare message names `first`, the first slot that the candidate does not know to be chosen when it begins
+//! the ballot. The candidate proposes nothing below `first`: while it runs it does not forget what it knows, and after a
+//! crash it begins another ballot. In every slot in which it proposes, each node of its quorum reported its last vote. So
+//! the argument for [adopted values](#adopted-values) holds unchanged. A Prepare message that is sent again names the
+//! same slot, so all promises of a ballot report the same part of the log.
+//!
+//! *Papers.* Paxos Made Simple, section 3: a new leader that knows commands 1 to 134, 138 and 139 "executes phase 1 of
+//! instances 135-137 and of all instances greater than 139". Here it does so for 138 and 139 as well, so that one number
+//! names the slots.
+//!
+//! *Without it* a promise is as long as the log behind the last snapshot, and each repeated Prepare message asks for all
+//! of it. Safety fails if `first` is too high: entry 18d names the slot after the last known one, and a no-op replaces the
+//! value that is chosen in a gap before it.
+//!
 //! # Reads
 //!
 //! *Claim.* A read may be answered without an entry in the log, from a state to which every slot below
@@ -157,6 +176,11 @@
 //! higher ballot, because it no longer knows the promises that it received and the values that it proposed. It learns
 //! the chosen values again.
 //!
+//! *Noted votes.* A driver may note durably that each vote below a slot is for the chosen value, as far as the replica knew
+//! that ([`Replica::votes_chosen_below`]). A chosen value never changes, and every later vote in such a slot is for the same
+//! value. So the note stays true, and the replica may learn these values from it after a start. It is as if a Chosen
+//! message arrived for each slot.
+//!
 //! *Papers.* Paxos Made Simple, section 2.5; Paxos Made Moderately Complex, "Keeping State on Disk".
 //!
 //! *Without it* a node forgets a promise or a vote on which other nodes rely, and a chosen value is replaced. Entry 1
@@ -164,3 +188,4 @@
 //! store the promise of its own ballot.
 //!
 //! [`ReadReady::at`]: crate::ReadReady::at
+//! [`Replica::votes_chosen_below`]: crate::Replica::votes_chosen_below

@@ -73,7 +73,7 @@ pub(crate) fn propose(replica: &mut Replica, command: &'static str) -> Output {
 }
 
 pub(crate) fn prepare(replica: &mut Replica, from: u32, ballot: Ballot) -> Output {
-    hear(replica, from, Message::Prepare { ballot })
+    hear(replica, from, Message::Prepare { ballot, first: Slot(0) })
 }
 
 pub(crate) fn promise<const N: usize>(
@@ -204,7 +204,7 @@ pub(crate) fn lead_with(nodes: &mut [Replica; 3], proposer: u32, helper: u32) ->
             };
         }
         let begun = campaign(&mut nodes[me]);
-        let (_, Message::Prepare { ballot }) = sent(&begun)[0] else { unreachable!() };
+        let (_, Message::Prepare { ballot, .. }) = sent(&begun)[0] else { unreachable!() };
         let answer = prepare(&mut nodes[other], proposer, ballot);
         hear(&mut nodes[me], helper, answer.messages[0].message.clone());
     }

@@ -1,10 +1,13 @@
 //! Section 3: a replicated state machine, which needs a log of values.
 
-use paxos::{Config, Message, Refusal, Replica, Slot, To, Value, protocol::proposer::Role};
+use paxos::{
+    Config, Event, Message, NodeId, Refusal, Replica, Slot, Timer, To, Value,
+    protocol::proposer::Role,
+};
 
 use crate::helpers::{
-    accept, accept_all, accepted, ballot, campaign, config, hear, leader, learned, prepare,
-    promise, promise_to, propose, refusal, released, replica, report, sent, value,
+    accept, accept_all, accepted, ballot, campaign, config, hear, hear_timer, leader, learned,
+    prepare, promise, promise_to, propose, refusal, released, replica, report, sent, step, value,
 };
 
 /// "A newly chosen leader executes phase 1 for infinitely many instances": one request "using the
@@ -31,6 +34,57 @@ fn one_promise_reports_just_the_slots_with_votes() {
     let reports = [(1, "b"), (4, "e"), (5, "f")].map(|(slot, v)| report(slot, ballot(1, 1), v));
     let output = prepare(&mut replica, 3, ballot(1, 3));
     assert_eq!(sent(&output), [promise_to(3, ballot(1, 3), reports)]);
+}
+
+/// The new leader "should know most of the commands that have already been chosen", so it executes phase 1 for the other
+/// instances only: the request names the first unknown slot, also if a later one is known. A repeated request names the
+/// same slot.
+#[test]
+fn phase_1_is_for_the_slots_that_are_not_known() {
+    let mut candidate = replica(1, 3);
+    hear(&mut candidate, 2, learned(0, &["a", "b"]));
+    hear(&mut candidate, 2, learned(3, &["d"]));
+    let asks = Message::Prepare { ballot: ballot(1, 1), first: Slot(2) };
+    assert_eq!(sent(&campaign(&mut candidate)), [(To::Peers, asks.clone())]);
+    hear(&mut candidate, 2, learned(2, &["c"]));
+    let again = sent(&hear_timer(&mut candidate, Timer::Resend));
+    assert_eq!(again, [2, 3].map(|node| (To::Node(NodeId(node)), asks.clone())));
+}
+
+/// A response has the votes in the slots that the request names, and in no other.
+#[test]
+fn a_promise_reports_from_the_first_slot_that_is_asked_for() {
+    for first in 0..6 {
+        let mut replica = replica(2, 3);
+        accept(&mut replica, 1, ballot(1, 1), 0, &["a", "b", "c"]);
+        accept(&mut replica, 1, ballot(1, 1), 4, &["e"]);
+        let prepare = Message::Prepare { ballot: ballot(1, 3), first: Slot(first) };
+        let output = hear(&mut replica, 3, prepare);
+        let votes = [(0, "a"), (1, "b"), (2, "c"), (4, "e")].into_iter();
+        let votes = votes.filter(|(slot, _)| *slot >= first);
+        let reports = votes.map(|(slot, v)| report(slot, ballot(1, 1), v)).collect();
+        let promise = Message::Promise { ballot: ballot(1, 3), trimmed: Slot(0), reports };
+        assert_eq!(sent(&output), [(To::Node(NodeId(3)), promise)], "from {first}");
+    }
+}
+
+/// A node that fails and restarts knows the chosen values of its votes again from a note. The note ends before a vote for
+/// another value than the chosen one.
+#[test]
+fn noted_votes_are_known_after_a_failure() {
+    let mut node = replica(2, 3);
+    accept(&mut node, 1, ballot(1, 1), 0, &["a", "b", "x"]);
+    assert_eq!(node.votes_chosen_below(Slot(0)), Slot(0), "nothing is known");
+    hear(&mut node, 3, learned(0, &["a", "b", "c"]));
+    assert_eq!(node.votes_chosen_below(Slot(0)), Slot(2), "its vote is for x");
+    accept(&mut node, 3, ballot(1, 3), 2, &["c", "d"]);
+    assert_eq!(node.votes_chosen_below(Slot(2)), Slot(3), "d is not known to be chosen");
+    let records = node.parts().acceptor.records();
+    let mut again = Replica::recover(config(2, 3), records).expect("its own records");
+    let output = step(&mut again, Event::VotesChosen { below: Slot(3) });
+    let known = [(0, "a"), (1, "b"), (2, "c")].map(|(slot, v)| (Slot(slot), value(v)));
+    assert_eq!(released(&output), known);
+    assert_eq!(again.parts().learner.below, Slot(3));
 }
 
 /// A leader fills a gap "by proposing, as commands 136 and 137, a special no-op command that leaves the state

@@ -136,7 +136,7 @@ fn reads_are_refused_without_the_lead() {
     assert_eq!(refusals(&read(&mut follower, [6])), [(6, unknown)]);
 
     let deposed = [
-        Message::Prepare { ballot: ballot(2, 3) },
+        Message::Prepare { ballot: ballot(2, 3), first: Slot(0) },
         Message::Accept { ballot: ballot(2, 3), first: Slot(0), values: batch(&["x"]) },
         Message::Nack { ballot: ballot(1, 1), promised: ballot(2, 3) },
     ];

@@ -156,7 +156,7 @@ fn phase_1a_a_new_number_to_all() {
     let mut replica = replica(2, 3);
     prepare(&mut replica, 3, ballot(4, 3));
     let output = campaign(&mut replica);
-    let all = (To::Peers, Message::Prepare { ballot: ballot(5, 2) });
+    let all = (To::Peers, Message::Prepare { ballot: ballot(5, 2), first: Slot(0) });
     assert_eq!(sent(&output), [all], "above 4.3, and owned");
 }
 
@@ -220,7 +220,7 @@ fn phase_2a_only_with_a_majority() {
 #[test]
 fn phase_2a_slot_by_slot() {
     let mut candidate = replica(1, 5);
-    hear(&mut candidate, 2, Message::Prepare { ballot: ballot(3, 2) });
+    hear(&mut candidate, 2, Message::Prepare { ballot: ballot(3, 2), first: Slot(0) });
     campaign(&mut candidate);
     promise(
         &mut candidate,
@@ -389,11 +389,11 @@ fn a_response_comes_with_its_record() {
     let mut replica = replica(2, 3);
     let mut store = Memory::default();
     let steps = [
-        Message::Prepare { ballot: ballot(1, 1) },
+        Message::Prepare { ballot: ballot(1, 1), first: Slot(0) },
         Message::Accept { ballot: ballot(1, 1), first: Slot(0), values: batch(&["a", "b"]) },
         Message::Accept { ballot: ballot(1, 1), first: Slot(1), values: batch(&["b", "c"]) },
         Message::Accept { ballot: ballot(3, 1), first: Slot(5), values: batch(&["f"]) },
-        Message::Prepare { ballot: ballot(4, 1) },
+        Message::Prepare { ballot: ballot(4, 1), first: Slot(0) },
     ];
     for message in steps {
         let output = hear(&mut replica, 1, message);
@@ -440,7 +440,7 @@ fn a_number_is_never_used_twice_across_failures() {
     for _ in 0..10 {
         let mut replica = Replica::recover(config(1, 3), store.records()).unwrap();
         let output = campaign(&mut replica);
-        let (_, Message::Prepare { ballot }) = sent(&output)[0] else { unreachable!() };
+        let (_, Message::Prepare { ballot, .. }) = sent(&output)[0] else { unreachable!() };
         assert!(last < Some(ballot));
         last = Some(ballot);
         store.append(&output.records).unwrap();

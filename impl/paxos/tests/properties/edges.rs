@@ -18,7 +18,7 @@ fn the_last_round_has_no_next() {
     assert_eq!(Ballot::new(0, NodeId(1)), None);
 
     let mut replica = Replica::new(config(2, 3)).unwrap();
-    hear(&mut replica, 3, Message::Prepare { ballot: ballot(u64::MAX, 3) });
+    hear(&mut replica, 3, Message::Prepare { ballot: ballot(u64::MAX, 3), first: Slot(0) });
     assert_eq!(step(&mut replica, Event::Timer(Timer::Campaign)), Output::default());
 }
 

@@ -59,7 +59,8 @@ fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
             |(slot, ballot)| Report { slot, ballot, value: garbage_value(kind, ballot, slot) };
         reports.into_iter().map(report).collect_vec()
     });
-    let prepare = ballots.clone().prop_map(|ballot| Message::Prepare { ballot });
+    let prepare =
+        (ballots.clone(), slot()).prop_map(|(ballot, first)| Message::Prepare { ballot, first });
     let trimmed = prop_oneof![3 => Just(Slot(0)), 1 => slot()];
     let promise = (ballots.clone(), trimmed, reports)
         .prop_map(|(ballot, trimmed, reports)| Message::Promise { ballot, trimmed, reports });
@@ -95,7 +96,7 @@ fn garbage(kind: Garbage) -> BoxedStrategy<Event> {
     // Half of the messages come from the owner of their ballot. Otherwise most would be ignored.
     let message = (0u32..6, any::<bool>(), message).prop_map(|(from, owner, message)| {
         let from = match &message {
-            Message::Prepare { ballot }
+            Message::Prepare { ballot, .. }
             | Message::Accept { ballot, .. }
             | Message::Confirm { ballot, .. }
             | Message::Heartbeat { ballot, .. }

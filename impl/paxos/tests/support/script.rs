@@ -398,7 +398,8 @@ fn travelling(sent: &Sent) -> String {
 
 fn message(message: &Message) -> String {
     match message {
-        Message::Prepare { ballot } => format!("Prepare ballot={ballot}"),
+        Message::Prepare { ballot, first: Slot(0) } => format!("Prepare ballot={ballot}"),
+        Message::Prepare { ballot, first } => format!("Prepare ballot={ballot} first={first}"),
         Message::Promise { ballot, trimmed, reports } => {
             let reports = reports.iter().map(|r| format!("{}: {} {}", r.slot, r.ballot, r.value));
             let trimmed = match trimmed {

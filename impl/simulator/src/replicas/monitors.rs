@@ -262,7 +262,12 @@ impl Monitors {
     fn is_true(&self, node: &Node, message: &Message) -> bool {
         let (id, image) = (node.config.id, node.disk.image());
         match message {
-            Message::Prepare { ballot } => ballot.node == id && image.promised >= Some(*ballot),
+            Message::Prepare { ballot, first } => {
+                let mut known = (0..first.0).map(Slot);
+                ballot.node == id
+                    && image.promised >= Some(*ballot)
+                    && known.all(|slot| self.chosen.contains_key(&slot))
+            }
             Message::Promise { ballot, trimmed, reports } => {
                 image.promised >= Some(*ballot)
                     && *trimmed <= image.trimmed

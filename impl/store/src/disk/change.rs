@@ -22,12 +22,42 @@ pub enum Change<'a> {
     /// A snapshot that replaces the one before.
     Snapshot(SnapshotHeader),
     /// A metadata value of the driver.
-    Note {
-        /// The name of the value.
-        name: Cow<'a, str>,
-        /// The value, which replaces an earlier one of that name.
-        value: Bytes,
-    },
+    Note(Note<'a>),
+    /// Records of the replica, and a metadata value of the driver.
+    RecordsAndNote(Cow<'a, [Record]>, Note<'a>),
+}
+
+/// A metadata value of the driver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note<'a> {
+    /// The name of the value.
+    pub name: Cow<'a, str>,
+    /// The value, which replaces an earlier one of that name.
+    pub value: Bytes,
+}
+
+impl<'a> Note<'a> {
+    pub(super) fn new(name: &'a str, value: &[u8]) -> Self {
+        Self { name: Cow::Borrowed(name), value: Bytes::copy_from_slice(value) }
+    }
+}
+
+impl Change<'_> {
+    /// Returns the records of the change.
+    pub fn records(&self) -> &[Record] {
+        match self {
+            Self::Records(records) | Self::RecordsAndNote(records, _) => records,
+            Self::Head(_) | Self::Snapshot(_) | Self::Note(_) => &[],
+        }
+    }
+
+    /// Returns the metadata value of the change.
+    pub fn note(&self) -> Option<&Note<'_>> {
+        match self {
+            Self::Note(note) | Self::RecordsAndNote(_, note) => Some(note),
+            Self::Head(_) | Self::Snapshot(_) | Self::Records(_) => None,
+        }
+    }
 }
 
 /// The first commit of a segment. It sums up all earlier commits except their votes.
@@ -71,22 +101,19 @@ pub struct SnapshotHeader {
 impl Summary {
     /// Adds the effect of one commit.
     pub(super) fn apply(&mut self, change: &Change<'_>) {
-        match change {
-            Change::Head(_) => {}
-            Change::Records(records) => {
-                for record in &**records {
-                    match record {
-                        Record::Promised(ballot) | Record::Accepted { ballot, .. } => {
-                            self.promised = self.promised.max(Some(*ballot));
-                        }
-                        Record::Trimmed { below } => self.trimmed = self.trimmed.max(*below),
-                    }
+        for record in change.records() {
+            match record {
+                Record::Promised(ballot) | Record::Accepted { ballot, .. } => {
+                    self.promised = self.promised.max(Some(*ballot));
                 }
+                Record::Trimmed { below } => self.trimmed = self.trimmed.max(*below),
             }
-            Change::Snapshot(header) => self.snapshot = Some(*header),
-            Change::Note { name, value } => {
-                self.notes.insert(name.clone().into_owned(), value.clone());
-            }
+        }
+        if let Change::Snapshot(header) = change {
+            self.snapshot = Some(*header);
+        }
+        if let Some(Note { name, value }) = change.note() {
+            self.notes.insert(name.clone().into_owned(), value.clone());
         }
     }
 
@@ -94,11 +121,8 @@ impl Summary {
     pub(super) fn check(&self, change: &Change<'_>) -> Result<(), StorageError> {
         let snapshot = self.snapshot.map(|header| header.below);
         match change {
-            Change::Records(records) => {
-                check_covered(snapshot, highest_trim(records).unwrap_or_default())
-            }
             Change::Snapshot(header) => check_covered(Some(header.below), self.trimmed),
-            Change::Head(_) | Change::Note { .. } => Ok(()),
+            _ => check_covered(snapshot, highest_trim(change.records()).unwrap_or_default()),
         }
     }
 
@@ -111,8 +135,7 @@ impl Summary {
 
 /// Returns the slot after the last vote of a change, or slot 0 if the change has no vote.
 pub(super) fn votes_end(change: &Change<'_>) -> Slot {
-    let Change::Records(records) = change else { return Slot(0) };
-    let ends = records.iter().filter_map(|record| match record {
+    let ends = change.records().iter().filter_map(|record| match record {
         Record::Accepted { first, values, .. } => Some(first.plus(values.len() as u64)),
         Record::Promised(_) | Record::Trimmed { .. } => None,
     });

@@ -3,7 +3,7 @@
 use std::{io, mem};
 
 use super::{
-    change::{Change, Head, Summary},
+    change::{Head, Summary},
     data_directory::Files,
     file::{SharedFile, read_all},
     log::{Log, Segment, SegmentSizes, recognise},
@@ -99,9 +99,7 @@ impl Contents {
         }
         let mut records: Vec<_> = self.head.summary.records().collect();
         for commit in &self.commits {
-            if let Change::Records(more) = &commit.change {
-                records.extend_from_slice(more);
-            }
+            records.extend_from_slice(commit.change.records());
         }
         Ok(records)
     }

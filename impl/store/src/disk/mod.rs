@@ -49,7 +49,7 @@ use std::{borrow::Cow, fs::OpenOptions, path::Path};
 
 use bytes::Bytes;
 
-pub use change::{Change, Head, SnapshotHeader, Summary};
+pub use change::{Change, Head, Note, SnapshotHeader, Summary};
 pub use identity::Identity;
 pub use log::FORMAT;
 pub use reader::Reader;
@@ -235,10 +235,17 @@ impl Storage for Disk {
     }
 
     fn note(&mut self, name: &str, value: &[u8]) -> Result<(), StorageError> {
-        self.change(|store| {
-            let (name, value) = (Cow::Borrowed(name), Bytes::copy_from_slice(value));
-            store.commit(&Change::Note { name, value })
-        })
+        self.change(|store| store.commit(&Change::Note(Note::new(name, value))))
+    }
+
+    fn persist_and_note(
+        &mut self,
+        records: &[Record],
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), StorageError> {
+        let (records, note) = (Cow::Borrowed(records), Note::new(name, value));
+        self.change(|store| store.commit(&Change::RecordsAndNote(records, note)))
     }
 
     fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError> {

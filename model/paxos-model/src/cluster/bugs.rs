@@ -243,6 +243,17 @@ pub const BEYOND: &[Beyond] = &[
         seen_by: "the check of every step from any state, which has numbers at the limits of their types",
         test: "conformance/steps/tests/faults.rs",
     },
+    Beyond {
+        number: 52,
+        name: "notes votes as chosen",
+        explanation: [
+            "A node notes durably that all its votes are for chosen values.",
+            "After a restart it applies a value that was not chosen, and another value may be chosen in that slot.",
+        ],
+        unseen: "the proof, the model and the lockstep have no driver and no files",
+        seen_by: "the validation of recorded runs",
+        test: "conformance/validation/tests/faults.rs",
+    },
 ];
 
 impl fmt::Display for Beyond {
@@ -373,6 +384,10 @@ bugs! {
     HidesTrimmed = (18, "hides what is trimmed", Unsafe) {
         "A promise does not say that slots are trimmed, and reports nothing there.",
         "The next leader takes these slots for empty, and gets other values chosen than those in the snapshot.",
+    }
+    AsksBehindGap = (18, "asks for no votes in a gap", Unsafe) {
+        "A candidate asks for the votes after the last slot that it knows to be chosen, and not for those in the gaps before.",
+        "The new leader takes a gap for empty, and replaces the value that is chosen there by a no-op.",
     }
     AcceptsOnlyPromised = (19, "votes only where it promised", None) {
         "An acceptor votes only in the ballot that it has promised, and not in a higher one.",

@@ -34,6 +34,8 @@ pub enum Sort {
     Slot,
     /// The end of the trimmed part of a log, from 0. Traces of clusters without snapshots leave it out.
     Trimmed,
+    /// The first slot that a node does not know to be chosen, from 0.
+    Unknown,
     /// The end of a snapshot, from 1.
     Below,
     /// A value.
@@ -55,7 +57,7 @@ pub enum Field {
     Node(NodeId),
     /// For [`Sort::Ballot`].
     Ballot(Ballot),
-    /// For [`Sort::Slot`], [`Sort::Trimmed`] and [`Sort::Below`].
+    /// For [`Sort::Slot`], [`Sort::Trimmed`], [`Sort::Unknown`] and [`Sort::Below`].
     Slot(Slot),
     /// For [`Sort::Value`].
     Value(Value),
@@ -126,8 +128,8 @@ macro_rules! described {
 
 described! {
     Message {
-        "Prepare", "prepare", [ballot "ballot": Ballot = Ballot],
-            0 => { Message::Prepare { ballot } };
+        "Prepare", "prepare", [ballot "ballot": Ballot = Ballot, first "first": Unknown = Slot],
+            0 => { Message::Prepare { ballot, first } };
         "Promise", "promise", [
             ballot "ballot": Ballot = Ballot,
             from "sender": Sender = Node,
@@ -232,11 +234,11 @@ mod tests {
         match sort {
             Sort::Node | Sort::Sender => Field::Node(NodeId(1)),
             Sort::Ballot => Field::Ballot(Ballot(2)),
-            Sort::Slot | Sort::Trimmed | Sort::Below => Field::Slot(Slot(1)),
+            Sort::Slot | Sort::Trimmed | Sort::Unknown | Sort::Below => Field::Slot(Slot(1)),
             Sort::Value => Field::Value(Value(1)),
             Sort::Round | Sort::Count => Field::Number(2),
             Sort::Votes => Field::Votes(Log::default()),
-            Sort::Message => Field::Message(Message::Prepare { ballot: Ballot(3) }),
+            Sort::Message => Field::Message(Message::Prepare { ballot: Ballot(3), first: Slot(1) }),
         }
     }
 

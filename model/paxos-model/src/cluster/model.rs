@@ -161,7 +161,7 @@ impl Cluster {
             for to in self.receivers(message).filter(|&to| Some(to) != own) {
                 offer(Action::Deliver { to, message });
             }
-            if let Message::Prepare { ballot } = message
+            if let Message::Prepare { ballot, .. } = message
                 && bounds.nacks
             {
                 for to in self.nodes().filter(|&to| self.can_be_refused(state, to, ballot)) {
@@ -232,7 +232,7 @@ impl Cluster {
         current.is_some_and(|ballot| {
             ballot < promised
                 && self.bounds().owner(ballot) == to
-                && state.network.contains(Message::Prepare { ballot })
+                && state.prepared_from(ballot).is_some()
         })
     }
 

@@ -8,8 +8,9 @@
 //!   node receives. It binds the acceptor like a 1b that was sent, but it does not count for the quorum of a proposal.
 //!
 //! The report of a promise, and the acceptor on the disk, must be those that the messages imply. Both leave out the trimmed
-//! slots, although the votes there are still among the messages. The check treats a promise that leaves such a vote out like
-//! the promise that reports it. A promise that is sent again because the node has trimmed more is no step, and neither is a
+//! slots, although the votes there are still among the messages. A promise also leaves out the slots before the first that its
+//! Prepare message names. The check treats a promise that leaves such a vote out like the promise that reports it. So a
+//! candidate that leaves out too much proposes something that the reports forbid. A promise that is sent again because the node has trimmed more is no step, and neither is a
 //! [late](State::is_late) one.
 
 use super::{
@@ -70,7 +71,7 @@ fn wrong(
     }
     for &message in sent.iter().filter(|&&message| !before.network.contains(message)) {
         let action = match message {
-            Message::Prepare { ballot } => Action::Prepare(ballot),
+            Message::Prepare { ballot, .. } => Action::Prepare(ballot),
             Message::Promise { ballot, .. } => Action::Promise(me, ballot),
             Message::Accept { ballot, slot: at, value } if at == slot => {
                 Action::Propose(ballot, value)
@@ -94,7 +95,8 @@ fn wrong(
             }
             (Action::Promise(_, ballot), Message::Promise { trimmed, reports, .. }) => {
                 let (late, again) = (before.is_late(message), spec.promised(heard, me, ballot));
-                let left_out = slot < trimmed;
+                let first = before.prepared_from(ballot).or_else(|| prepared_from(sent, ballot));
+                let left_out = slot < trimmed || first.is_some_and(|first| slot < first);
                 // No node counts a promise that is late or sent again, but the promise must be true.
                 let voted = !left_out && spec.voted(heard, me, ballot);
                 if again && !trims_more(before, node, ballot, trimmed) || late && voted {
@@ -140,6 +142,14 @@ fn wrong(
     (disk.promised < spec.max_bal(heard.union(silent), me)).then_some(Reason::PromiseFell)
 }
 
+/// Returns the first slot that a new Prepare message of a ballot names.
+fn prepared_from(sent: &[Message], ballot: Ballot) -> Option<Slot> {
+    sent.iter().find_map(|message| match message {
+        Message::Prepare { ballot: b, first } if *b == ballot => Some(*first),
+        _ => None,
+    })
+}
+
 /// Returns true if `trimmed` is above the end of the trimmed log in every promise of the ballot that the node has sent.
 fn trims_more(state: &State, node: NodeId, ballot: Ballot, trimmed: Slot) -> bool {
     let mut sent = state.network.iter().filter_map(|message| match message {
@@ -155,7 +165,7 @@ fn trims_more(state: &State, node: NodeId, ballot: Ballot, trimmed: Slot) -> boo
 fn messages(spec: &Synod, state: &State, slot: Slot) -> synod::State {
     let acceptor = |node: NodeId| synod::Acceptor(node.0);
     state.network.iter().fold(synod::State::default(), |set, message| match message {
-        Message::Prepare { ballot } => spec.with_prepare(set, ballot),
+        Message::Prepare { ballot, .. } => spec.with_prepare(set, ballot),
         Message::Promise { .. } if state.is_late(message) => set,
         Message::Promise { ballot, from, .. } => spec.with_promise(set, acceptor(from), ballot),
         Message::Accept { ballot, slot: at, value } if at == slot => {

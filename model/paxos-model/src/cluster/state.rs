@@ -80,6 +80,14 @@ impl State {
         Self { nodes, network }
     }
 
+    /// Returns the first slot for which the owner of a ballot has asked for votes, or none if the ballot has not begun.
+    pub fn prepared_from(&self, ballot: Ballot) -> Option<Slot> {
+        self.network.iter().find_map(|message| match message {
+            Message::Prepare { ballot: b, first } if b == ballot => Some(first),
+            _ => None,
+        })
+    }
+
     /// Returns true if a node ever sent a promise of a ballot. A [late](Self::is_late) promise does not count.
     pub fn has_promised(&self, node: NodeId, ballot: Ballot) -> bool {
         self.network.iter().any(|message| match message {

@@ -88,8 +88,8 @@ impl Picture<'_> {
                 (sender.map(|&(_, node, at)| (node, at)), self.label(message))
             }
             Action::Nack { promised, .. } => {
-                let prepare = Message::Prepare { ballot: promised };
-                let begun = self.sent.iter().find(|(sent, ..)| *sent == prepare);
+                let begins = |message: &Message| matches!(message, Message::Prepare { ballot, .. } if *ballot == promised);
+                let begun = self.sent.iter().find(|(sent, ..)| begins(sent));
                 let from = begun.map(|&(_, _, at)| (owner(promised), at));
                 (from, format!("Nack: b{} is promised", promised.0))
             }
@@ -181,7 +181,10 @@ impl Picture<'_> {
 
     fn label(&self, message: Message) -> String {
         match message {
-            Message::Prepare { ballot } => format!("Prepare b{}", ballot.0),
+            Message::Prepare { ballot, first: Slot(0) } => format!("Prepare b{}", ballot.0),
+            Message::Prepare { ballot, first } => {
+                format!("Prepare b{}, slots from {first:?}", ballot.0)
+            }
             Message::Promise { ballot, trimmed, reports, .. } => {
                 let votes = (0..).map(Slot).zip(reports);
                 let votes = votes.filter_map(|(slot, vote)| {

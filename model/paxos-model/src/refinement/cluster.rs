@@ -10,6 +10,10 @@
 //! counts as reporting the vote that the acceptor stored when it promised. A trim is no step of the text. Neither is a
 //! promise that is repeated because of a trim, or a [late](State::is_late) one.
 //!
+//! A Prepare message of the cluster names the first slot that the candidate does not know to be chosen, and promises leave out
+//! the slots before it. In the text a promise reports all slots. The check treats these slots like trimmed ones, and each of
+//! them must be decided when the Prepare message leaves.
+//!
 //! The text has no reads. A node that confirms a round of reads changes nothing in the text.
 //!
 //! The text has two facts that are not in a state of the cluster:
@@ -309,7 +313,7 @@ impl ClusterRefinement {
         };
         let mut steps = Vec::new();
         for message in sent() {
-            if let Message::Prepare { ballot } = message {
+            if let Message::Prepare { ballot, .. } = message {
                 steps.push(("prepare", vec![Element(ballot.0)]));
             }
         }
@@ -358,9 +362,26 @@ impl ClusterRefinement {
         Ok(steps)
     }
 
-    /// Checks the beliefs of the nodes without unsynced steps. A leader must have a quorum of promises behind its ballot. Each
-    /// slot that a node has trimmed must have a decision. Each value that a node believes chosen must be decided.
+    /// Returns true if a value is decided in a slot.
+    fn has_decision(&self, state: &State, slot: Slot) -> bool {
+        let mut values = (0..=self.cluster.bounds().values).map(Value);
+        values.any(|value| self.decided(state, slot, value))
+    }
+
+    /// Checks that each slot before the first that a Prepare message names has a decision. Checks the beliefs of the nodes
+    /// without unsynced steps: A leader must have a quorum of promises behind its ballot. Each slot that a node has trimmed
+    /// must have a decision. Each value that a node believes chosen must be decided.
     fn beliefs(&self, state: &Refined) -> Result<(), String> {
+        for message in state.cluster.network.iter() {
+            let Message::Prepare { ballot, first } = message else { continue };
+            let mut known = (0..first.0).map(Slot);
+            if let Some(slot) = known.find(|&slot| !self.has_decision(&state.cluster, slot)) {
+                let ballot = ballot.0;
+                return Err(format!(
+                    "b{ballot} asks for no votes in {slot:?}, which is not decided"
+                ));
+            }
+        }
         for id in self.cluster.nodes() {
             let node = state.cluster.node(id);
             if !node.unsynced.is_empty() {
@@ -373,8 +394,7 @@ impl ClusterRefinement {
                 return Err(format!("{id:?} leads in b{} without a quorum", ballot.0));
             }
             for slot in (0..node.durable.trimmed.0).map(Slot) {
-                let mut values = (0..=self.cluster.bounds().values).map(Value);
-                if !values.any(|value| self.decided(&state.cluster, slot, value)) {
+                if !self.has_decision(&state.cluster, slot) {
                     return Err(format!(
                         "{id:?} has trimmed {slot:?}, in which nothing is decided"
                     ));
@@ -512,11 +532,13 @@ impl Text {
                 Message::Prepare { .. } => structure.set(self.prepare, &[ballot], true),
                 Message::Promise { from: node, trimmed, reports, .. } => {
                     let from = Element(node.0);
+                    let first = state.cluster.prepared_from(message.ballot()).unwrap_or_default();
                     structure.set(self.promise, &[from, ballot], true);
                     for (slot, vote) in (0..).map(Slot).zip(reports) {
                         let below = Some(message.ballot());
                         let gone = || state.cluster.last_vote(node, slot, below);
-                        let Some(vote) = (if slot < trimmed { gone() } else { vote }) else {
+                        let Some(vote) = (if slot < trimmed.max(first) { gone() } else { vote })
+                        else {
                             continue;
                         };
                         let slot = Element(slot.0);

@@ -314,9 +314,10 @@ impl Codec<'_> {
     fn role(self, role: &Role) -> Value {
         match role {
             Role::Follower => Value::variant("Follower", Value::unit()),
-            Role::Candidate { heard, reported, trimmed } => {
+            Role::Candidate { first, heard, reported, trimmed } => {
                 let (heard, reported) = (self.nodes(*heard), self.votes(reported));
-                let fields = vec![("heard", heard), ("reported", reported)];
+                let fields =
+                    vec![("first", first.0.into()), ("heard", heard), ("reported", reported)];
                 Value::variant("Candidate", self.with_trimmed(fields, *trimmed))
             }
             Role::Leader { votes, reads } => {
@@ -479,7 +480,7 @@ impl Codec<'_> {
             Sort::Node | Sort::Sender => Field::Node(self.read_name(at, value)?),
             Sort::Ballot => Field::Ballot(self.read_ballot(at, value)?),
             Sort::Slot => Field::Slot(self.read_slot(at, value)?),
-            Sort::Trimmed => Field::Slot(end(0)?),
+            Sort::Trimmed | Sort::Unknown => Field::Slot(end(0)?),
             Sort::Below => Field::Slot(end(1)?),
             Sort::Value => Field::Value(self.read_proposed(at, value)?),
             Sort::Round => Field::Number(number(value, 1, reads).map_err(within)?),

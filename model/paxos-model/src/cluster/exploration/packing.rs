@@ -50,6 +50,8 @@ pub(in crate::cluster) struct Layout {
     maybe_vote: u64,
     /// Radix of an optional vote in each slot.
     votes: u64,
+    /// Radix of the end of a part of the log.
+    end: u64,
     /// Radix of the end of the trimmed part of a log.
     trimmed: u64,
     /// Radix of an optional vote in each slot, and of the end of the trimmed part.
@@ -58,7 +60,7 @@ pub(in crate::cluster) struct Layout {
     acceptor: u64,
     /// Radix of a set of nodes.
     node_set: u64,
-    /// Radix of a candidate: the nodes whose promises it has, and their merged reports.
+    /// Radix of a candidate: the first slot that it asks for, the nodes whose promises it has, and their merged reports.
     candidate: u64,
     /// Radix of the index or the barrier of a leader's reads.
     read_to: u64,
@@ -125,7 +127,7 @@ impl Layout {
         let trimmed = if snapshots { end } else { 1 };
         let kept_votes = votes * trimmed;
         let node_set = 1 << nodes;
-        let candidate = node_set * kept_votes;
+        let candidate = end * node_set * kept_votes;
         let read_to = if_reads(end);
         let rounds = if_reads(2 * (1 + u64::from(reads)));
         let round = if_reads(1 + node_set * read_to);
@@ -142,6 +144,7 @@ impl Layout {
             maybe_value: 1 + u64::from(values),
             maybe_vote,
             votes,
+            end,
             trimmed,
             kept_votes,
             acceptor: kept_votes * maybe_ballot,
@@ -183,7 +186,9 @@ impl Layout {
         let proposals =
             itertools::iproduct!(self.ballots(), self.slots(), (0..self.values).map(Value));
         let rounds = itertools::iproduct!(self.ballots(), 1..=self.reads);
-        let mut all: Vec<_> = self.ballots().map(|ballot| Message::Prepare { ballot }).collect();
+        let firsts = itertools::iproduct!(self.ballots(), (0..=self.slots).map(Slot));
+        let prepare = |(ballot, first)| Message::Prepare { ballot, first };
+        let mut all: Vec<_> = firsts.map(prepare).collect();
         all.extend(proposals.clone().map(|(ballot, slot, value)| Message::Accept {
             ballot,
             slot,
@@ -216,20 +221,22 @@ impl Layout {
     fn bit(&self, message: Message) -> usize {
         let [nodes, slots, ballots, values] =
             [self.nodes, self.slots, self.ballots, self.values].map(usize::from);
-        let proposals = ballots * slots * values;
+        let (prepares, proposals) = (ballots * (slots + 1), ballots * slots * values);
         let rounds = usize::from(self.reads);
         let proposal = |ballot: Ballot, slot: Slot, value: Value| {
             (usize::from(ballot.0) * slots + usize::from(slot.0)) * values + usize::from(value.0)
         };
         let round =
             |ballot: Ballot, round: u8| usize::from(ballot.0) * rounds + usize::from(round - 1);
-        let confirms_at = ballots + proposals * (1 + nodes);
+        let confirms_at = prepares + proposals * (1 + nodes);
         match message {
-            Message::Prepare { ballot } => ballot.0.into(),
+            Message::Prepare { ballot, first } => {
+                usize::from(ballot.0) * (slots + 1) + usize::from(first.0)
+            }
             Message::Promise { .. } => unreachable!("a promise has no bit"),
-            Message::Accept { ballot, slot, value } => ballots + proposal(ballot, slot, value),
+            Message::Accept { ballot, slot, value } => prepares + proposal(ballot, slot, value),
             Message::Accepted { ballot, slot, value, from } => {
-                ballots + proposals + proposal(ballot, slot, value) * nodes + usize::from(from.0)
+                prepares + proposals + proposal(ballot, slot, value) * nodes + usize::from(from.0)
             }
             Message::Confirm { ballot, round: nth } => confirms_at + round(ballot, nth),
             Message::Confirmed { ballot, round: nth, from } => {
@@ -256,6 +263,7 @@ impl Layout {
             Sort::Ballot => self.ballots.into(),
             Sort::Slot => self.slots.into(),
             Sort::Trimmed => self.trimmed,
+            Sort::Unknown => self.end,
             Sort::Value => self.values.into(),
             Sort::Round => self.reads.into(),
             Sort::Votes => self.votes,
@@ -510,9 +518,10 @@ fn reads(layout: &Layout, digit: u64) -> Reads {
 fn role_digit(layout: &Layout, role: Role) -> u64 {
     match role {
         Role::Follower => 0,
-        Role::Candidate { heard, reported, trimmed } => {
+        Role::Candidate { first, heard, reported, trimmed } => {
             let votes = kept_votes_digit(layout, reported, trimmed);
-            1 + u64::from(heard.0) * layout.kept_votes + votes
+            let asked = u64::from(first.0) * layout.node_set + u64::from(heard.0);
+            1 + asked * layout.kept_votes + votes
         }
         Role::Leader { votes, reads } => {
             let voters = votes[..usize::from(layout.slots)].iter().rev();
@@ -526,9 +535,11 @@ fn role_digit(layout: &Layout, role: Role) -> u64 {
 fn role(layout: &Layout, digit: u64) -> Role {
     let Some(digit) = digit.checked_sub(1) else { return Role::Follower };
     if digit < layout.candidate {
-        let heard = NodeSet((digit / layout.kept_votes) as u8);
-        let (reported, trimmed) = kept_votes(layout, digit % layout.kept_votes);
-        return Role::Candidate { heard, reported, trimmed };
+        let (asked, votes) = (digit / layout.kept_votes, digit % layout.kept_votes);
+        let first = Slot((asked / layout.node_set) as u8);
+        let heard = NodeSet((asked % layout.node_set) as u8);
+        let (reported, trimmed) = kept_votes(layout, votes);
+        return Role::Candidate { first, heard, reported, trimmed };
     }
     let digit = digit - layout.candidate;
     let reads = reads(layout, digit % layout.reads_of_leader);
@@ -561,7 +572,7 @@ fn message(layout: &Layout, from: NodeId, mut digit: u64) -> Message {
             match sort {
                 Sort::Sender => Field::Node(from),
                 Sort::Ballot => Field::Ballot(Ballot(of_field as u8)),
-                Sort::Slot | Sort::Trimmed => Field::Slot(Slot(of_field as u8)),
+                Sort::Slot | Sort::Trimmed | Sort::Unknown => Field::Slot(Slot(of_field as u8)),
                 Sort::Value => Field::Value(Value(of_field as u8)),
                 Sort::Round => Field::Number(1 + of_field as u8),
                 Sort::Votes => Field::Votes(votes(layout, of_field)),

@@ -119,8 +119,8 @@ impl Renaming<'_> {
     fn of_role(&self, role: Role) -> Role {
         match role {
             Role::Follower => Role::Follower,
-            Role::Candidate { heard, reported, trimmed } => {
-                Role::Candidate { heard: self.of_set(heard), reported, trimmed }
+            Role::Candidate { first, heard, reported, trimmed } => {
+                Role::Candidate { first, heard: self.of_set(heard), reported, trimmed }
             }
             Role::Leader { votes, mut reads } => {
                 if let Some(round) = &mut reads.under_way {

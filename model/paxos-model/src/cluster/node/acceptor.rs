@@ -10,7 +10,13 @@ use super::{
 
 impl<U: Universe> Rules<U> {
     /// Phase 1b: answers a Prepare message. A node that promises another node's ballot stops campaigning or leading.
-    pub(super) fn on_prepare(&self, me: U::NodeId, ballot: U::Ballot, step: &mut Step<U>) {
+    pub(super) fn on_prepare(
+        &self,
+        me: U::NodeId,
+        ballot: U::Ballot,
+        first: U::Slot,
+        step: &mut Step<U>,
+    ) {
         if self.limits.owner(ballot) == me {
             return;
         }
@@ -26,7 +32,7 @@ impl<U: Universe> Rules<U> {
                 live.role = Role::Follower;
             }
         }
-        let reports = self.reports(&live.acceptor.votes, before);
+        let reports = self.reports(&live.acceptor.votes, before, first);
         let trimmed = self.says_trimmed(live.acceptor.trimmed);
         step.messages.push(Message::Promise { ballot, from: me, trimmed, reports });
     }

@@ -5,12 +5,8 @@
 //! conjuncts, and so shows that they are inductive. It also checks that no state of an explored cluster or of a recorded run
 //! breaks one, so that they are not too strong.
 //!
-//! No conjunct follows from the others. Two further claims do:
-//!
-//! - A candidate has not voted in its ballot. Its reports include a vote that is as high as its own vote, and are below the
-//!   ballot.
-//! - The barrier of a leader is not above the end of its log. The slot at the end would be below the barrier, and neither
-//!   proposed nor known to be chosen.
+//! No conjunct follows from the others. One further claim does: the barrier of a leader is not above the end of its log. The
+//! slot at the end would be below the barrier, and neither proposed nor known to be chosen.
 //!
 //! The conjuncts do not say everything about reachable states. Two nodes can each satisfy them and contradict each other.
 
@@ -43,7 +39,7 @@ pub struct Conjunct<U: Universe> {
 }
 
 /// Returns the conjuncts of the invariant.
-pub fn conjuncts<U: Universe>() -> [Conjunct<U>; 11] {
+pub fn conjuncts<U: Universe>() -> [Conjunct<U>; 12] {
     const fn conjunct<U: Universe>(
         claim: &'static str,
         from: &'static str,
@@ -75,11 +71,27 @@ pub fn conjuncts<U: Universe>() -> [Conjunct<U>; 11] {
             "local: it counts its own promise when it begins",
             |node| node.candidate().is_none_or(|it| it.heard.has(node.me)),
         ),
-        conjunct("a candidate's reports are below its ballot", "reports-are-true", |node| {
-            node.reports().all(|(_, vote)| Some(vote.ballot) < node.promised())
-        }),
         conjunct(
-            "a candidate's reports include its own votes, or higher ones",
+            "a candidate asks for the votes in each slot that it does not know to be chosen, and keeps no other reports",
+            "local: it does not forget what it knows while it campaigns",
+            |node| {
+                node.candidate().is_none_or(|it| {
+                    let mut reports = filled::<U>(it.reported);
+                    it.first <= node.live.known_below() && reports.all(|(slot, _)| slot >= it.first)
+                })
+            },
+        ),
+        conjunct(
+            "a candidate's votes and reports are below its ballot",
+            "reports-are-true",
+            |node| {
+                let votes = node.candidate().is_some().then(|| node.votes());
+                let mut all = votes.into_iter().flatten().chain(node.reports());
+                all.all(|(_, vote)| Some(vote.ballot) < node.promised())
+            },
+        ),
+        conjunct(
+            "a candidate's reports include its own votes in the slots that it asks for, or higher ones",
             "reports-are-complete",
             reports_own_votes,
         ),
@@ -124,6 +136,7 @@ pub fn broken<U: Universe>(node: &Node<'_, U>) -> Option<Conjunct<U>> {
 
 /// The state of a candidate.
 struct Campaign<'a, U: Universe> {
+    first: U::Slot,
     heard: &'a U::NodeSet,
     reported: &'a Votes<U>,
     trimmed: U::Slot,
@@ -140,8 +153,8 @@ impl<U: Universe> Node<'_, U> {
 
     fn candidate(&self) -> Option<Campaign<'_, U>> {
         match &self.live.role {
-            Role::Candidate { heard, reported, trimmed } => {
-                Some(Campaign { heard, reported, trimmed: *trimmed })
+            Role::Candidate { first, heard, reported, trimmed } => {
+                Some(Campaign { first: *first, heard, reported, trimmed: *trimmed })
             }
             Role::Follower | Role::Leader { .. } => None,
         }
@@ -180,8 +193,8 @@ fn trimmed_is_empty<U: Universe>(node: &Node<'_, U>) -> bool {
 }
 
 fn reports_own_votes<U: Universe>(node: &Node<'_, U>) -> bool {
-    let Some(Campaign { reported, .. }) = node.candidate() else { return true };
-    node.votes().all(|(slot, own)| {
+    let Some(Campaign { first, reported, .. }) = node.candidate() else { return true };
+    node.votes().filter(|(slot, _)| *slot >= first).all(|(slot, own)| {
         reported.at(slot).is_some_and(|report| {
             report.ballot > own.ballot || report == own // one ballot has one value
         })
@@ -257,7 +270,8 @@ mod tests {
     fn candidate() -> State {
         let follower = follower();
         let reported = follower.acceptor.votes.clone();
-        let role = Role::Candidate { heard: set(&[ME]), reported, trimmed: Slot(0) };
+        let role =
+            Role::Candidate { first: Slot(1), heard: set(&[ME]), reported, trimmed: Slot(0) };
         Live { role, ..follower }
     }
 
@@ -276,6 +290,11 @@ mod tests {
     fn reports(state: &mut State) -> (&mut NodeSet, &mut Log<Option<Vote<Unbounded>>>) {
         let Role::Candidate { heard, reported, .. } = &mut state.role else { unreachable!() };
         (heard, reported)
+    }
+
+    fn asks_from(state: &mut State, slot: Slot) {
+        let Role::Candidate { first, .. } = &mut state.role else { unreachable!() };
+        *first = slot;
     }
 
     fn counts(state: &mut State) -> (&mut Log<NodeSet>, &mut Reads<Unbounded>) {
@@ -300,7 +319,7 @@ mod tests {
     /// The changes of a state, in the order of the conjuncts. Each breaks one conjunct, and no other.
     #[test]
     fn each_conjunct_can_fail_alone() {
-        let changes: [(Start, &[Change]); 11] = [
+        let changes: [(Start, &[Change]); 12] = [
             (follower, &[|it| it.acceptor.promised = None]),
             (
                 follower,
@@ -311,6 +330,19 @@ mod tests {
             ),
             (candidate, &[|it| it.acceptor.promised = Some(Ballot { round: 2, owner: OTHER })]),
             (candidate, &[|it| *reports(it).0 = NodeSet::default()]),
+            (
+                candidate,
+                &[
+                    |it| {
+                        asks_from(it, Slot(2));
+                        reports(it).1.forget(Slot(2));
+                    },
+                    |it| {
+                        it.chosen.put(Slot(1), Some(Value::Noop));
+                        asks_from(it, Slot(2));
+                    },
+                ],
+            ),
             (candidate, &[|it| reports(it).1.put(Slot(2), Some(vote(HIGH)))]),
             (
                 candidate,

@@ -15,6 +15,8 @@ pub enum Message<U: Universe> {
     Prepare {
         /// The ballot that begins.
         ballot: U::Ballot,
+        /// The first slot that the candidate does not know to be chosen. Promises report votes from this slot on.
+        first: U::Slot,
     },
     /// 1b, to the owner of the ballot.
     Promise {
@@ -24,7 +26,7 @@ pub enum Message<U: Universe> {
         from: U::NodeId,
         /// The end of the acceptor's trimmed log. Each slot below it has a chosen value.
         trimmed: U::Slot,
-        /// The acceptor's last vote in each slot that it has not trimmed.
+        /// The acceptor's last vote in each slot that it has not trimmed, from the first slot of the Prepare message on.
         reports: U::Log<Option<Vote<U>>>,
     },
     /// 2a, from the owner of the ballot to every other node. The implementation may send a batch of slots in one message.
@@ -70,7 +72,7 @@ pub enum Message<U: Universe> {
 impl<U: Universe> Message<U> {
     /// Returns the ballot that the message belongs to.
     pub const fn ballot(&self) -> U::Ballot {
-        let (Self::Prepare { ballot }
+        let (Self::Prepare { ballot, .. }
         | Self::Promise { ballot, .. }
         | Self::Accept { ballot, .. }
         | Self::Accepted { ballot, .. }
@@ -93,7 +95,13 @@ impl<U: Universe> Message<U> {
 impl<U: Universe> fmt::Debug for Message<U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Prepare { ballot } => write!(f, "Prepare {ballot:?}"),
+            Self::Prepare { ballot, first } => {
+                write!(f, "Prepare {ballot:?}")?;
+                if *first == U::Slot::default() {
+                    return Ok(());
+                }
+                write!(f, ", slots from {first:?}")
+            }
             Self::Promise { ballot, from, trimmed, reports } => {
                 write!(f, "Promise {ballot:?} from {from:?} reporting ")?;
                 write_entries(f, reports.filled(), "nothing")?;

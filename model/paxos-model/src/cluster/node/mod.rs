@@ -53,7 +53,7 @@ impl<U: Universe> Rules<U> {
 
     fn receive(&self, me: U::NodeId, message: Message<U>, step: &mut Step<U>) {
         match message {
-            Message::Prepare { ballot } => self.on_prepare(me, ballot, step),
+            Message::Prepare { ballot, first } => self.on_prepare(me, ballot, first, step),
             Message::Promise { ballot, from, trimmed, reports } => {
                 self.on_promise(me, (ballot, from), trimmed, &reports, step);
             }

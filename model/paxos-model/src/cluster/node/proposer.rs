@@ -11,20 +11,22 @@ use super::{
 };
 
 impl<U: Universe> Rules<U> {
-    /// Phase 1a: begins the lowest ballot of the node above its promise. A leader begins no ballot.
+    /// Phase 1a: begins the lowest ballot of the node above its promise, and asks for the votes in the slots that the node does
+    /// not know to be chosen. A leader begins no ballot.
     pub(super) fn on_campaign(&self, me: U::NodeId, step: &mut Step<U>) {
         let live = &mut step.live;
         if matches!(live.role, Role::Leader { .. }) {
             return;
         }
         let Some(ballot) = self.limits.next_ballot(me, live.acceptor.promised) else { return };
+        let first = self.asks_from(live);
         let before = live.acceptor.promised.replace(ballot);
         live.acceptor.votes = self.promise_keeps(&live.acceptor.votes, ballot);
-        let reports = self.reports(&live.acceptor.votes, before);
+        let reports = self.reports(&live.acceptor.votes, before, first);
         let trimmed = self.says_trimmed(live.acceptor.trimmed);
         let heard = U::NodeSet::of(me);
-        live.role = Role::Candidate { heard, reported: reports.clone(), trimmed };
-        step.messages.push(Message::Prepare { ballot });
+        live.role = Role::Candidate { first, heard, reported: reports.clone(), trimmed };
+        step.messages.push(Message::Prepare { ballot, first });
         step.messages.push(Message::Promise { ballot, from: me, trimmed, reports });
         self.lead_if_promised(me, step);
     }
@@ -41,12 +43,12 @@ impl<U: Universe> Rules<U> {
         let live = &mut step.live;
         if self.limits.owner(ballot) == me
             && self.counts_promise(ballot, live.acceptor.promised)
-            && let Role::Candidate { heard, reported, trimmed: most } = &mut live.role
+            && let Role::Candidate { first, heard, reported, trimmed: most } = &mut live.role
             && let Some(more) = self.hear_promise(heard, from)
         {
             *heard = more;
             *reported = self.merge(reported, reports);
-            reported.forget(live.acceptor.trimmed);
+            reported.forget(live.acceptor.trimmed.max(*first));
             *most = trimmed.max(*most);
             self.lead_if_promised(me, step);
         }
@@ -59,7 +61,7 @@ impl<U: Universe> Rules<U> {
     /// trimmed or whose chosen value it knows. It proposes the reported value of the highest ballot, or a no-op in a slot
     /// without a report.
     pub(super) fn lead_if_promised(&self, me: U::NodeId, step: &mut Step<U>) {
-        let Role::Candidate { heard, reported, trimmed } = &step.live.role else { return };
+        let Role::Candidate { heard, reported, trimmed, .. } = &step.live.role else { return };
         if !self.leads(heard) || !self.caught_up(step.live.known_below(), *trimmed) {
             return;
         }

@@ -89,16 +89,31 @@ impl<U: Universe> Rules<U> {
         votes.clone()
     }
 
-    /// Returns the reports of a promise: the last vote in each slot. `before` is the ballot that the acceptor had promised
-    /// before.
-    pub(super) fn reports(&self, votes: &Votes<U>, before: Option<U::Ballot>) -> Votes<U> {
+    /// Phase 1a. Returns the slot from which on a candidate asks for votes: the first that it does not know to be chosen.
+    pub(super) fn asks_from(&self, live: &Live<U>) -> U::Slot {
+        if self.broken(Bug::AsksBehindGap) {
+            return end(&live.chosen).unwrap_or(live.acceptor.trimmed);
+        }
+        live.known_below()
+    }
+
+    /// Returns the reports of a promise: the last vote in each slot from `first` on. `before` is the ballot that the acceptor
+    /// had promised before.
+    pub(super) fn reports(
+        &self,
+        votes: &Votes<U>,
+        before: Option<U::Ballot>,
+        first: U::Slot,
+    ) -> Votes<U> {
         if self.broken(Bug::ReportsNothing) {
             return Votes::<U>::default();
         }
+        let mut reports = votes.clone();
         if self.broken(Bug::HidesOvertakenVotes) {
-            return map(votes, |_, vote| vote.filter(|vote| Some(vote.ballot) >= before));
+            reports = map(votes, |_, vote| vote.filter(|vote| Some(vote.ballot) >= before));
         }
-        votes.clone()
+        reports.forget(first);
+        reports
     }
 
     /// Phase 2b. The acceptor refuses if it has promised a higher ballot. Otherwise it votes, and thereby promises the

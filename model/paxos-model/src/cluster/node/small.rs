@@ -65,7 +65,7 @@ impl Message<Small> {
     #[inline]
     pub fn to_word(self) -> u64 {
         u64::from_be_bytes(match self {
-            Self::Prepare { ballot } => [0, ballot.0, 0, 0, 0, 0, 0, 0],
+            Self::Prepare { ballot, first } => [0, ballot.0, first.0, 0, 0, 0, 0, 0],
             Self::Promise { ballot, from, trimmed, reports } => {
                 let [a, b, c] = reports.map(vote_to_byte);
                 [1, ballot.0, from.0, trimmed.0, a, b, c, 0]
@@ -85,7 +85,7 @@ impl Message<Small> {
         let [kind, ballot, a, b, c, d, e, _] = word.to_be_bytes();
         let ballot = Ballot(ballot);
         match kind {
-            0 => Self::Prepare { ballot },
+            0 => Self::Prepare { ballot, first: Slot(a) },
             1 => {
                 let reports = [c, d, e].map(vote_from_byte);
                 Self::Promise { ballot, from: NodeId(a), trimmed: Slot(b), reports }
@@ -238,7 +238,7 @@ mod tests {
             |(kind, vote, from, slot, reports, round)| {
                 let (Vote { ballot, value }, from, slot) = (vote, NodeId(from), Slot(slot));
                 match kind {
-                    0 => Message::Prepare { ballot },
+                    0 => Message::Prepare { ballot, first: slot },
                     1 => Message::Promise { ballot, from, trimmed: slot, reports },
                     2 => Message::Accept { ballot, slot, value },
                     3 => Message::Accepted { ballot, slot, value, from },

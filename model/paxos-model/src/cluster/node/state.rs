@@ -33,9 +33,12 @@ pub enum Role<U: Universe> {
     Follower,
     /// It collects promises.
     Candidate {
+        /// The first slot that the node did not know to be chosen when it began its ballot. Promises report votes from this
+        /// slot on.
+        first: U::Slot,
         /// The nodes whose promises the candidate has, including itself.
         heard: U::NodeSet,
-        /// The highest vote that the promises report in each slot.
+        /// The highest vote that the promises report in each slot from `first` on.
         reported: U::Log<Option<Vote<U>>>,
         /// The highest end of a trimmed part that the promises report. For each slot below this end, the candidate must know
         /// the chosen value or have trimmed the slot. Only then does it lead.
@@ -168,9 +171,12 @@ impl<U: Universe> fmt::Debug for Live<U> {
         write!(f, "{:?}, ", self.acceptor)?;
         match &self.role {
             Role::Follower => f.write_str("follows")?,
-            Role::Candidate { heard, reported, trimmed } => {
+            Role::Candidate { first, heard, reported, trimmed } => {
                 write!(f, "candidate heard {heard:?} ")?;
                 write_entries(f, reported.filled(), "")?;
+                if *first > U::Slot::default() {
+                    write!(f, ", asks for slots from {first:?}")?;
+                }
                 if *trimmed > U::Slot::default() {
                     write!(f, ", told that all below {trimmed:?} is chosen")?;
                 }

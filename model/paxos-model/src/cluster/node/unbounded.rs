@@ -148,7 +148,7 @@ impl Hash for Message<Unbounded> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (discriminant(self), self.ballot()).hash(state);
         match self {
-            Self::Prepare { .. } => {}
+            Self::Prepare { first, .. } => first.hash(state),
             Self::Promise { from, trimmed, reports, .. } => (from, trimmed, reports).hash(state),
             Self::Accept { slot, value, .. } => (slot, value).hash(state),
             Self::Accepted { slot, value, from, .. } => (slot, value, from).hash(state),
