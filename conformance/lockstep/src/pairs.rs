@@ -392,7 +392,8 @@ impl Model for Lockstep {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![Property::always(LOCKSTEP, |_, pair: &Box<Pair>| pair.divergence.is_none())]
+        let agree = |_: &Self, pair: &<Self as Model>::State| pair.divergence.is_none();
+        vec![Property::always(LOCKSTEP, agree)]
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
 pub struct Cluster {
     pub(super) rules: Rules<Small>,
     /// The layout of packed states, which follows from the rules.
-    pub(super) layout: Layout,
+    pub(super) layout: Arc<Layout>,
     /// The steps that were computed. They follow from the rules, too.
     local_steps: Arc<LocalSteps>,
     /// The properties to check. An empty list means all.
@@ -37,14 +37,14 @@ impl Cluster {
     pub fn new(bounds: Bounds) -> Result<Self, BoundsError> {
         bounds.validate()?;
         let rules = Rules { limits: bounds, bug: None };
-        let layout = Layout::new(&rules);
+        let layout = Arc::new(Layout::new(&rules));
         let local_steps = Arc::default();
         Ok(Self { rules, layout, local_steps, only: Vec::new(), not_stuck: false })
     }
 
     /// Returns the same cluster with other rules.
     pub(super) fn with_rules(self, rules: Rules<Small>) -> Self {
-        Self { layout: Layout::new(&rules), local_steps: Arc::default(), rules, ..self }
+        Self { layout: Arc::new(Layout::new(&rules)), local_steps: Arc::default(), rules, ..self }
     }
 
     /// Returns the same cluster with a bug in it.

@@ -240,7 +240,9 @@ impl ClusterRefinement {
     /// Explains a step between the seen parts of two states, unless an explanation is kept. Counts its actions.
     fn explained_once(&self, was: Refined, is: Refined) -> Result<(), String> {
         let count = |actions: &[u8]| {
-            actions.iter().for_each(|action| self.steps.count(usize::from(*action)));
+            for action in actions {
+                self.steps.count(usize::from(*action));
+            }
         };
         {
             let kept = self.kept();

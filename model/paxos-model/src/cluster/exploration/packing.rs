@@ -9,8 +9,6 @@
 //! A search packs the same few nodes and messages many million times. So the layout keeps the digits of each node, and the
 //! place of each message.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 use state_explorer::packing::{Key, Packer, Unpacker, WORDS_MAX};
 
@@ -31,7 +29,6 @@ const CHUNK: usize = 16;
 const CHUNKS_MAX: usize = WORDS_MAX * u64::BITS as usize / CHUNK;
 
 /// The limits of a cluster, and the radices of the digits, which follow from them.
-#[derive(Clone)]
 pub(in crate::cluster) struct Layout {
     nodes: u8,
     slots: u8,
@@ -75,13 +72,13 @@ pub(in crate::cluster) struct Layout {
     /// The radices of the digits of a node. Its fields share as few digits as possible.
     node_radices: SmallVec<[u64; 2]>,
     /// The digits of nodes, or none for a node that cannot be packed.
-    packed_nodes: Arc<Kept<SharedNode, Option<Digits>>>,
+    packed_nodes: Kept<SharedNode, Option<Digits>>,
     /// The nodes with these digits.
-    unpacked_nodes: Arc<Kept<PackedNode, SharedNode>>,
+    unpacked_nodes: Kept<PackedNode, SharedNode>,
     /// The places of messages, by their words.
-    places: Arc<Kept<u64, Place>>,
+    places: Kept<u64, Place>,
     /// All messages but promises, in order. Each has a bit in the packed network, at its place in this list.
-    messages: Arc<[Message]>,
+    messages: Vec<Message>,
 }
 
 /// The place of a message in the packed network.
@@ -156,16 +153,16 @@ impl Layout {
             role: 1 + candidate + node_set.pow(slots.into()) * reads_of_leader,
             whether: if_reads(2),
             node_radices: SmallVec::new(),
-            packed_nodes: Arc::default(),
-            unpacked_nodes: Arc::default(),
-            places: Arc::default(),
-            messages: Arc::default(),
+            packed_nodes: Kept::default(),
+            unpacked_nodes: Kept::default(),
+            places: Kept::default(),
+            messages: Vec::new(),
         };
         let mut packer = Packer::default();
         pack_node(&layout, &Node::default(), &mut packer);
         layout.node_radices =
             packer.digits().into_iter().flatten().map(|(_, radix)| radix).collect();
-        layout.messages = layout.all_but_promises().into();
+        layout.messages = layout.all_but_promises();
         layout
     }
 
@@ -286,7 +283,7 @@ impl Layout {
     /// Returns an acceptor as one digit.
     pub(super) fn acceptor_digit(&self, acceptor: &Acceptor) -> u64 {
         let promised = acceptor.promised.map_or(0, |ballot| 1 + u64::from(ballot.0));
-        let votes = kept_votes_digit(&self, acceptor.votes, acceptor.trimmed);
+        let votes = kept_votes_digit(self, acceptor.votes, acceptor.trimmed);
         votes * self.maybe_ballot + promised
     }
 
@@ -302,7 +299,7 @@ impl Layout {
                 Field::Slot(slot) => slot.0.into(),
                 Field::Value(value) => value.0.into(),
                 Field::Number(round) => u64::from(round) - 1,
-                Field::Votes(votes) => votes_digit(&self, votes),
+                Field::Votes(votes) => votes_digit(self, votes),
                 Field::Message(_) => unreachable!("a message is in no message"),
             };
             digit = digit * self.field(*sort) + of_field;

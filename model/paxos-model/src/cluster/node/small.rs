@@ -82,18 +82,21 @@ impl Message<Small> {
     /// Returns the message of a word that [`to_word`](Self::to_word) returned.
     #[inline]
     pub fn from_word(word: u64) -> Self {
-        let [kind, ballot, a, b, c, d, e, _] = word.to_be_bytes();
+        let [kind, ballot, third, fourth, fifth, sixth, seventh, _] = word.to_be_bytes();
         let ballot = Ballot(ballot);
         match kind {
-            0 => Self::Prepare { ballot, first: Slot(a) },
+            0 => Self::Prepare { ballot, first: Slot(third) },
             1 => {
-                let reports = [c, d, e].map(vote_from_byte);
-                Self::Promise { ballot, from: NodeId(a), trimmed: Slot(b), reports }
+                let reports = [fifth, sixth, seventh].map(vote_from_byte);
+                Self::Promise { ballot, from: NodeId(third), trimmed: Slot(fourth), reports }
             }
-            2 => Self::Accept { ballot, slot: Slot(a), value: Value(b) },
-            ACCEPTED => Self::Accepted { ballot, slot: Slot(a), value: Value(b), from: NodeId(c) },
-            4 => Self::Confirm { ballot, round: a },
-            5 => Self::Confirmed { ballot, round: a, from: NodeId(b) },
+            2 => Self::Accept { ballot, slot: Slot(third), value: Value(fourth) },
+            ACCEPTED => {
+                let (slot, value) = (Slot(third), Value(fourth));
+                Self::Accepted { ballot, slot, value, from: NodeId(fifth) }
+            }
+            4 => Self::Confirm { ballot, round: third },
+            5 => Self::Confirmed { ballot, round: third, from: NodeId(fourth) },
             _ => unreachable!("no message has the kind {kind}"),
         }
     }
