@@ -4,9 +4,13 @@
 //! - [`process`]: runs a program, and measures its processor time and memory.
 //! - [`valgrind`]: counts the instructions and allocations of a program.
 //! - [`median`]: of the runs of a measurement.
+//! - [`redis_benchmark`]: loads a server.
+//! - [`servers`]: clusters of server processes on loopback.
 //! - [`spin`]: explores Lamport's Paxos with Spin.
 
 pub mod process;
+pub mod redis_benchmark;
+pub mod servers;
 pub mod spin;
 pub mod valgrind;
 

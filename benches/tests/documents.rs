@@ -1,4 +1,5 @@
-//! The commands of `beside-spin` and `beside-etcd` in all documents are accepted. They run for minutes, and need Spin or etcd.
+//! The commands in all documents that compare and measure servers and Spin are accepted. They run for minutes, and need
+//! Spin, etcd or redis-benchmark.
 
 #[path = "../../model/paxos-model/tests/support/documents.rs"]
 mod support;
@@ -23,11 +24,27 @@ const BESIDE_ETCD: Binary = Binary {
     ],
     only_parsed: &[],
 };
+const BESIDE_CEILING: Binary = Binary {
+    path: env!("CARGO_BIN_EXE_beside-ceiling"),
+    starts: &[("target/dist/beside-ceiling ", ""), ("beside-ceiling ", "")],
+    only_parsed: &[],
+};
+const SNAPSHOT_PAUSE: Binary = Binary {
+    path: env!("CARGO_BIN_EXE_snapshot-pause"),
+    starts: &[("target/dist/snapshot-pause ", ""), ("snapshot-pause ", "")],
+    only_parsed: &[],
+};
 
 #[test]
 fn every_command_parses() {
-    for binary in [BESIDE_SPIN, BESIDE_ETCD] {
+    for (binary, option) in [
+        (BESIDE_SPIN, "--repeat"),
+        (BESIDE_ETCD, "--repeat"),
+        (BESIDE_CEILING, "--repeat"),
+        (SNAPSHOT_PAUSE, "--snapshots"),
+    ] {
         assert!(binary.parse_everywhere() >= 1, "the documents do not show {}", binary.path);
-        assert!(binary.parse("--repeat 3").is_ok() && binary.parse("--repeats 3").is_err());
+        assert!(binary.parse(&format!("{option} 3")).is_ok());
+        assert!(binary.parse(&format!("{option}x 3")).is_err());
     }
 }

@@ -59,7 +59,11 @@ const GALLERY: Owner = Commands(
 );
 const BENCHES: Owner = Commands(
     "benches/tests/documents.rs",
-    &["cargo run --profile dist -p paxos-benches --bin ", "target/dist/beside-"],
+    &[
+        "cargo run --profile dist -p paxos-benches --bin ",
+        "target/dist/beside-",
+        "target/dist/snapshot-pause ",
+    ],
 );
 const RACE: Owner = Commands(
     "benches/tests/race.rs",

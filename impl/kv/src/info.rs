@@ -69,7 +69,13 @@ pub(super) fn text(status: &Status, state_max: u64, sections: &[Bytes]) -> Strin
             ("paxos_halted", status.halted.map_or("no".to_owned(), |slot| slot.to_string())),
         ],
     );
-    section("Persistence", &[("paxos_disk_bytes", number(status.disk_bytes))]);
+    section(
+        "Persistence",
+        &[
+            ("paxos_disk_bytes", number(status.disk_bytes)),
+            ("paxos_snapshot_in_progress", number(status.snapshot_under_way.into())),
+        ],
+    );
     section(
         "Stats",
         &[

@@ -44,7 +44,7 @@ pub(crate) const NAMES_MAX: usize = 1 << 10;
 pub(crate) mod cost {
     /// A key is looked up, inserted or removed.
     pub(crate) const KEY: u64 = 8;
-    /// All keys are removed. The next key needs new shards of the store.
+    /// All keys are removed. A thread may be started that drops them.
     pub(crate) const CLEAR: u64 = 16 * KEY;
     /// A key is visited in a walk through all keys, and perhaps sorted.
     pub(crate) const VISIT: u64 = 2;

@@ -3,29 +3,27 @@
 //! The *position* of a key is a hash that never changes. Keys are ordered by their positions. So a look-up compares
 //! integers, and a client can walk through all keys with an integer as its cursor while keys are added and removed.
 //!
-//! The keys are in 4,096 shards, and a clone of the store shares these shards. So a clone takes the same short time for
-//! any number of keys. A change of a shard copies it first, if a clone still shares it. So a snapshot can be written
-//! from a clone while the store changes.
+//! The keys are in a persistent map. So a clone of the store takes the same short time for any number of keys. A change
+//! copies the few nodes of the map that a clone still shares and that lead to the key. So a snapshot can be written from
+//! a clone while the store changes.
 
-use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
+use imbl::OrdMap;
 use siphasher::sip::SipHasher13;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 /// All keys and values of one database.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
-    /// The shards, by the first bits of a position. Empty until the first key is inserted.
-    shards: Vec<Arc<Shard>>,
+    /// The keys and values, by position. Invariant: each position in the map has at least one key, and its keys are in
+    /// order.
+    positions: OrdMap<u64, SmallVec<[Entry; 1]>>,
     len: usize,
     /// The bytes of all keys and values, and [`ENTRY_BYTES`] for each key.
     bytes: u64,
 }
-
-/// The keys and values of a range of positions. Invariant: each position in the map has at least one key, and its keys
-/// are in order.
-type Shard = BTreeMap<u64, SmallVec<[Entry; 1]>>;
 
 type Entry = (Bytes, Bytes);
 
@@ -37,20 +35,11 @@ pub const ENTRY_BYTES: u64 = 256;
 /// number, which is exact below 2^53. In tests there are few bits, so that keys often share a position.
 const POSITION_BITS: u32 = if cfg!(test) { 3 } else { 53 };
 
-/// The number of bits that select a shard. With a million keys, a shard has some hundreds, and is copied within
-/// microseconds.
-const SHARD_BITS: u32 = if cfg!(test) { 1 } else { 12 };
-
 /// Returns the position of a key. The hash has no secret, because all nodes must agree on it. An attacker who looks for
 /// keys that share a position has as much work as with any hash of this length. Such keys cost only the time to compare
 /// them.
 fn position(key: &[u8]) -> u64 {
     SipHasher13::new().hash(key) >> (u64::BITS - POSITION_BITS)
-}
-
-/// Returns the number of the shard of a position.
-fn shard(position: u64) -> usize {
-    usize::try_from(position >> (POSITION_BITS - SHARD_BITS)).expect("a few bits")
 }
 
 impl PartialEq for Store {
@@ -64,22 +53,24 @@ impl Eq for Store {}
 impl Store {
     /// Returns the value of a key.
     pub fn get(&self, key: &[u8]) -> Option<&Bytes> {
-        let position = position(key);
-        let entries = self.shards.get(shard(position))?.get(&position)?;
+        let entries = self.positions.get(&position(key))?;
         entries.iter().find_map(|(other, value)| (other == key).then_some(value))
     }
 
     /// Sets the value of a key. Returns the earlier value.
     pub fn insert(&mut self, key: &[u8], value: Bytes) -> Option<Bytes> {
-        let position = position(key);
-        let entries = self.shard_mut(position).entry(position).or_default();
-        let added = value.len() as u64;
-        let before = match entries.binary_search_by(|(other, _)| other[..].cmp(key)) {
-            Ok(index) => Some(std::mem::replace(&mut entries[index].1, value)),
-            Err(index) => {
-                entries.insert(index, (Bytes::copy_from_slice(key), value));
-                None
+        let (position, added) = (position(key), value.len() as u64);
+        let before = if let Some(entries) = self.positions.get_mut(&position) {
+            match entries.binary_search_by(|(other, _)| other[..].cmp(key)) {
+                Ok(index) => Some(std::mem::replace(&mut entries[index].1, value)),
+                Err(index) => {
+                    entries.insert(index, (Bytes::copy_from_slice(key), value));
+                    None
+                }
             }
+        } else {
+            self.positions.insert(position, smallvec![(Bytes::copy_from_slice(key), value)]);
+            None
         };
         self.bytes += added;
         if let Some(before) = &before {
@@ -93,26 +84,17 @@ impl Store {
 
     /// Removes a key. Returns its value.
     pub fn remove(&mut self, key: &[u8]) -> Option<Bytes> {
-        self.get(key)?; // For a missing key, no shard is copied.
+        self.get(key)?; // For a missing key, no node of the map is copied.
         let position = position(key);
-        let shard = self.shard_mut(position);
-        let entries = shard.get_mut(&position)?;
+        let entries = self.positions.get_mut(&position)?;
         let index = entries.iter().position(|(other, _)| other == key)?;
         let (_, value) = entries.remove(index);
         if entries.is_empty() {
-            shard.remove(&position);
+            self.positions.remove(&position);
         }
         self.len -= 1;
         self.bytes -= (key.len() + value.len()) as u64 + ENTRY_BYTES;
         Some(value)
-    }
-
-    /// Returns the shard of a position. Copies it first if a clone shares it.
-    fn shard_mut(&mut self, position: u64) -> &mut Shard {
-        if self.shards.is_empty() {
-            self.shards.resize_with(1 << SHARD_BITS, Arc::default);
-        }
-        Arc::make_mut(&mut self.shards[shard(position)])
     }
 
     /// Returns the number of keys.
@@ -132,8 +114,7 @@ impl Store {
 
     /// Returns all keys and values, in the order of their positions.
     pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        let positions = self.shards.iter().flat_map(|shard| shard.values());
-        positions.flatten().map(|(key, value)| (key, value))
+        self.positions.values().flatten().map(|(key, value)| (key, value))
     }
 
     /// Calls `show` once for each position from `cursor` on, with all keys of that position, until `show` breaks.
@@ -146,10 +127,7 @@ impl Store {
         cursor: u64,
         mut show: impl FnMut(&mut dyn Iterator<Item = &'a Bytes>) -> Result<ControlFlow<()>, E>,
     ) -> Result<u64, E> {
-        // A client may send any number as a cursor.
-        let before = usize::try_from(cursor >> (POSITION_BITS - SHARD_BITS)).unwrap_or(usize::MAX);
-        let shards = self.shards.iter().skip(before);
-        for (position, entries) in shards.flat_map(|shard| shard.range(cursor..)) {
+        for (position, entries) in self.positions.range(cursor..) {
             if show(&mut entries.iter().map(|(key, _)| key))?.is_break() {
                 return Ok(*position);
             }

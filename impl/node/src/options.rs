@@ -68,11 +68,11 @@ options! {
     /// The time for which a turn applies entries and serves reads. The rest waits for the next turn. Each turn
     /// applies at least one entry, if there is one, and serves one read. Default: 20 ms.
     turn_max: Duration = Duration::from_millis(20),
-    /// The bytes of applied commands after which a node takes the next snapshot, provided that the log has grown by a
-    /// quarter of the bytes of the last snapshot. Default: 8 MiB.
+    /// The bytes of applied commands after which a node takes the next snapshot, provided that the log has grown by
+    /// an eighth of the bytes of the last snapshot. Default: 8 MiB.
     snapshot_bytes: u64 = 8 << 20,
-    /// The number of applied slots after which a node takes the next snapshot, provided that the log has grown by a
-    /// quarter of the bytes of the last snapshot. Default: 200,000.
+    /// The number of applied slots after which a node takes the next snapshot, provided that the log has grown by
+    /// an eighth of the bytes of the last snapshot. Default: 200,000.
     snapshot_slots: u64 = 200_000,
     /// The seed of the random election timeouts. Default: 0.
     seed: u64 = 0,

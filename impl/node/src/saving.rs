@@ -2,7 +2,11 @@
 //!
 //! The node hands out a [`Job`]. A thread writes the snapshot ([`Writing`]), and the loop that runs the node returns
 //! the result to the node ([`Saved`]). Only then does the store adopt the snapshot. After a snapshot of its own, the
-//! node trims the log below the previous snapshot. After a peer's snapshot, it trims the log below that snapshot.
+//! node keeps a part of the log that the snapshot replaces. After a peer's snapshot, it trims the log below that snapshot.
+//!
+//! The thread writes small pieces, and rests after each piece for half the time that the piece took. So the thread takes
+//! at most two thirds of a processor and of the disk. A longer rest would cost memory: a node keeps the log, and each
+//! value that is replaced, until the snapshot is written.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -12,6 +16,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -22,7 +27,7 @@ use paxos_recording::identity::{Hashed, StateId};
 use paxos_store::SnapshotFile;
 
 /// The most bytes that are written at once.
-const PIECE_BYTES: usize = 1 << 20;
+const PIECE_BYTES: usize = 512 << 10;
 
 /// The origin of the state in a snapshot.
 pub(super) enum Source {
@@ -50,12 +55,13 @@ pub(super) struct Saved<F> {
 }
 
 impl<F: SnapshotFile> Job<F> {
-    /// Writes and syncs the snapshot. Ends with an error soon after `cancelled` is set.
-    pub(super) fn run(self, cancelled: &AtomicBool) -> Saved<F> {
+    /// Writes and syncs the snapshot. Calls `rest` after each piece, with the time since the piece before. Ends with
+    /// an error if `rest` returns one.
+    pub(super) fn run(self, rest: impl FnMut(Duration) -> io::Result<()>) -> Saved<F> {
         let Self { below, source, mut file } = self;
         let (own, written) = match source {
             Source::Own(frozen) => {
-                let to = Hashed::new(Cancellable { to: &mut file, cancelled });
+                let to = Hashed::new(Pieces { to: &mut file, rest, begun: Instant::now() });
                 let mut to = BufWriter::with_capacity(PIECE_BYTES, to);
                 let written = catch_unwind(AssertUnwindSafe(|| frozen(&mut to)));
                 let written = written.unwrap_or_else(|_| Err(io::Error::other("it has panicked")));
@@ -71,18 +77,20 @@ impl<F: SnapshotFile> Job<F> {
     }
 }
 
-/// Writes until it is cancelled.
-struct Cancellable<'a, W> {
+/// Writes in pieces, with a rest after each.
+struct Pieces<W, R> {
     to: W,
-    cancelled: &'a AtomicBool,
+    rest: R,
+    /// The end of the last rest.
+    begun: Instant,
 }
 
-impl<W: Write> Write for Cancellable<'_, W> {
+impl<W: Write, R: FnMut(Duration) -> io::Result<()>> Write for Pieces<W, R> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(io::Error::other("the node has stopped"));
-        }
-        self.to.write(&bytes[..bytes.len().min(PIECE_BYTES)])
+        let written = self.to.write(&bytes[..bytes.len().min(PIECE_BYTES)])?;
+        (self.rest)(self.begun.elapsed())?;
+        self.begun = Instant::now();
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -109,7 +117,16 @@ impl<F: SnapshotFile> Writing<F> {
             move || {
                 let job = job.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some((job, done)) = job {
-                    let _ = done.send(job.run(&cancelled)); // The node may have ended.
+                    let rest = |took| {
+                        if !cancelled.load(Ordering::Relaxed) {
+                            thread::park_timeout(took / 2);
+                        }
+                        if cancelled.load(Ordering::Relaxed) {
+                            return Err(io::Error::other("the node has stopped"));
+                        }
+                        Ok(())
+                    };
+                    let _ = done.send(job.run(rest)); // The node may have ended.
                 }
             }
         };
@@ -130,6 +147,7 @@ impl<F> Drop for Writing<F> {
     fn drop(&mut self) {
         self.cancelled.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             let _ = thread.join(); // A panic of the thread was reported when it happened.
         }
     }
@@ -159,6 +177,22 @@ mod tests {
     async fn a_panic_is_an_error() {
         let saved = Writing::start(job(Box::new(|_| panic!("on purpose")))).saved().await;
         assert_eq!(saved.file.unwrap_err().to_string(), "it has panicked");
+    }
+
+    /// A job rests after each piece, and a piece is small.
+    #[test]
+    fn a_snapshot_is_written_in_pieces() {
+        let mut pieces = 0;
+        let rest = |_| {
+            pieces += 1;
+            Ok(())
+        };
+        let saved = job(Box::new(|file| file.write_all(&vec![7; 3 * PIECE_BYTES + 1]))).run(rest);
+        assert_eq!(saved.file.unwrap().length(), 3 * PIECE_BYTES as u64 + 1);
+        assert_eq!(pieces, 4);
+        let lasts = |file: &mut dyn Write| file.write_all(&vec![7; 3 * PIECE_BYTES]);
+        let saved = job(Box::new(lasts)).run(|_| Err(io::Error::other("no more")));
+        assert_eq!(saved.file.unwrap_err().to_string(), "no more");
     }
 
     /// A snapshot that would be written for ever ends with its node.

@@ -3,7 +3,10 @@
 //! A store holds one snapshot beside the durable one. So a node writes no snapshot of its own while that of a peer
 //! arrives, and asks no peer for one while it writes its own.
 
-use std::io::{self, BufReader};
+use std::{
+    collections::VecDeque,
+    io::{self, BufReader},
+};
 
 use paxos::{NodeId, Slot};
 use paxos_recording::identity::{Hashed, StateId};
@@ -21,7 +24,16 @@ use crate::{
 
 /// The cost of a snapshot grows with the size of the state. So a node takes no snapshot before the log has grown by the
 /// size of the last snapshot, divided by this number.
-const GROWTH: u64 = 4;
+const GROWTH: u64 = 8;
+
+/// The bytes of the log up to which a node keeps slots that its snapshot replaces, for peers that are a little behind.
+const KEPT_BYTES: u64 = 32 << 20;
+
+/// The most slots that a turn trims. It takes some milliseconds to give back their memory.
+const TRIMMED_MAX: u64 = 10_000;
+
+/// The number of parts in which the kept log is measured. A node keeps up to one part less than [`KEPT_BYTES`].
+const KEPT_PARTS: usize = 8;
 
 /// The bytes that a slot of the log takes beside its command.
 const SLOT_BYTES: u64 = 256;
@@ -35,8 +47,36 @@ pub(super) struct Snapshots<F> {
     durable: Option<(Slot, F)>,
     /// Bytes of commands applied since the last snapshot was begun.
     applied_bytes: u64,
+    log: LogBytes,
+    /// The slot below which the log is trimmed, some slots in each turn.
+    trim_below: Slot,
     next: Next<F>,
     options: Options,
+}
+
+/// The bytes of the applied log, in parts.
+#[derive(Default)]
+struct LogBytes {
+    /// The slot after each of the last [`KEPT_PARTS`] parts.
+    ends: VecDeque<Slot>,
+    /// The bytes after the last part.
+    bytes: u64,
+}
+
+impl LogBytes {
+    fn applied(&mut self, slot: Slot, bytes: u64) {
+        self.bytes += bytes + SLOT_BYTES;
+        if self.bytes >= KEPT_BYTES / KEPT_PARTS as u64 {
+            self.bytes = 0;
+            self.ends.truncate(KEPT_PARTS - 1);
+            self.ends.push_front(slot.plus(1));
+        }
+    }
+
+    /// Returns the slot from which on the log has less than [`KEPT_BYTES`].
+    fn kept_from(&self) -> Slot {
+        self.ends.get(KEPT_PARTS - 1).copied().unwrap_or_default()
+    }
 }
 
 /// The next snapshot.
@@ -54,7 +94,14 @@ enum Next<F> {
 impl<F: SnapshotFile> Snapshots<F> {
     /// Returns the snapshots of a node that starts with this durable snapshot.
     pub(super) fn new(durable: Option<(Slot, F)>, options: Options) -> Self {
-        Self { durable, applied_bytes: 0, next: Next::None, options }
+        Self {
+            durable,
+            applied_bytes: 0,
+            log: LogBytes::default(),
+            trim_below: Slot(0),
+            next: Next::None,
+            options,
+        }
     }
 
     /// The slot below which the durable snapshot has the effect of every slot, if there is one.
@@ -67,9 +114,22 @@ impl<F: SnapshotFile> Snapshots<F> {
         self.durable.as_ref().map_or(0, |(_, file)| file.length())
     }
 
-    /// Counts the bytes of a command that was applied.
-    pub(super) fn applied(&mut self, bytes: u64) {
+    /// Returns true while the next snapshot is written, or arrives from a peer.
+    pub(super) fn is_under_way(&self) -> bool {
+        !matches!(self.next, Next::None)
+    }
+
+    /// Counts the bytes of the command that was applied in a slot.
+    pub(super) fn applied(&mut self, slot: Slot, bytes: u64) {
         self.applied_bytes += bytes;
+        self.log.applied(slot, bytes);
+    }
+
+    /// Returns the slot below which this turn trims the log, if there are slots to trim. All slots below `trimmed` are
+    /// trimmed already.
+    pub(super) fn trims_now(&self, trimmed: Slot) -> Option<Slot> {
+        let below = self.trim_below.min(trimmed.plus(TRIMMED_MAX));
+        (below > trimmed).then_some(below)
     }
 
     /// Returns true if the state at this slot is to become the next snapshot.
@@ -108,6 +168,22 @@ impl<F: SnapshotFile> Snapshots<F> {
                 None
             }
         }
+    }
+
+    /// Adopts a snapshot of this node as the durable one. The next turns trim the log. It keeps the slots that the
+    /// snapshot lacks. If these are less than [`KEPT_BYTES`], it also keeps slots before them, for peers that are a
+    /// little behind, but none that the snapshot before replaces.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) fn adopt_own(
+        &mut self,
+        below: Slot,
+        file: F,
+        storage: &mut impl Storage<SnapshotFile = F>,
+    ) -> Result<(), StorageError> {
+        self.trim_below = self.below().unwrap_or_default().max(below.min(self.log.kept_from()));
+        self.adopt(Some((below, file)), storage)
     }
 
     /// Adopts a written snapshot as the durable one. `None` gives up the next snapshot.
@@ -223,4 +299,40 @@ pub(super) fn restore<M: StateMachine>(
     let mut hashed = Hashed::new(BufReader::with_capacity(READ_BYTES, file.reader()));
     replicated.restore(below, &mut hashed)?;
     Ok(io::copy(&mut hashed, &mut io::sink()).map(|_| hashed.state()))
+}
+
+#[cfg(test)]
+mod tests {
+    use paxos_store::MemorySnapshot;
+
+    use super::*;
+
+    /// A turn trims a bounded number of slots, and none that is trimmed already.
+    #[test]
+    fn a_turn_trims_few_slots() {
+        let mut snapshots = Snapshots::<MemorySnapshot>::new(None, Options::default());
+        assert_eq!(snapshots.trims_now(Slot(0)), None);
+        snapshots.trim_below = Slot(TRIMMED_MAX + 5);
+        assert_eq!(snapshots.trims_now(Slot(0)), Some(Slot(TRIMMED_MAX)));
+        assert_eq!(snapshots.trims_now(Slot(TRIMMED_MAX)), Some(Slot(TRIMMED_MAX + 5)));
+        for trimmed in [TRIMMED_MAX + 5, TRIMMED_MAX + 6] {
+            assert_eq!(snapshots.trims_now(Slot(trimmed)), None);
+        }
+    }
+
+    /// A log keeps nearly as many bytes as it may, whatever the length of its commands.
+    #[test]
+    fn the_kept_log_is_bounded() {
+        for bytes in [0, 16, 1000, KEPT_BYTES / 100] {
+            let (mut log, slot_bytes) = (LogBytes::default(), bytes + SLOT_BYTES);
+            for slot in 0..3 * KEPT_BYTES / slot_bytes {
+                log.applied(Slot(slot), bytes);
+                let kept = (slot + 1 - log.kept_from().0) * slot_bytes;
+                let part = KEPT_BYTES / KEPT_PARTS as u64;
+                assert!(kept < KEPT_BYTES + KEPT_PARTS as u64 * slot_bytes, "{kept} of {bytes}");
+                assert!(log.kept_from() == Slot(0) || kept >= KEPT_BYTES - part, "{kept}");
+            }
+            assert!(log.kept_from() > Slot(0));
+        }
+    }
 }

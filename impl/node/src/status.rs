@@ -67,6 +67,8 @@ pub struct Status {
     pub log_end: Slot,
     /// The last snapshot has the effect of every slot below.
     pub snapshot_below: Option<Slot>,
+    /// True while the next snapshot is written, or arrives from a peer.
+    pub snapshot_under_way: bool,
     /// The bytes of its store.
     pub disk_bytes: u64,
     /// The bytes of the machine's state; 0 if the machine does not count them

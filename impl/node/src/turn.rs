@@ -6,7 +6,7 @@
 //! A turn measures the time for which it applies entries by the clock of the system ([`Options::turn_max`]). A
 //! simulation that must be repeatable sets this limit to zero or to [`Duration::MAX`].
 
-use std::{fmt, iter, sync::atomic::AtomicBool, time::Duration};
+use std::{fmt, iter, time::Duration};
 
 use tokio::sync::mpsc;
 
@@ -115,13 +115,13 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         self.job.is_some()
     }
 
-    /// Writes the snapshot that waits, if there is one. The next turn trims the log. The caller must call this between
+    /// Writes the snapshot that waits, if there is one. The next turns trim the log. The caller must call this between
     /// two turns.
     ///
     /// # Errors
     /// The node cannot go on. It must not be used any more.
     pub fn write_snapshot(&mut self) -> Result<(), NodeError> {
         let Some(job) = self.job.take() else { return Ok(()) };
-        self.node.saved(job.run(&AtomicBool::new(false)))
+        self.node.saved(job.run(|_| Ok(())))
     }
 }

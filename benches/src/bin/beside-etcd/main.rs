@@ -1,58 +1,43 @@
-//! Compares durable puts of three nodes of `paxos serve` with those of three nodes of etcd.
+//! Compares durable puts and linearizable reads of three nodes of `paxos serve` with those of three nodes of etcd.
 //!
 //! In both clusters, clients talk to the leader. The load generator shares the machine with the nodes. It is
 //! redis-benchmark for `paxos serve`, and [`grpc`] for etcd. Both clusters run all the time and are loaded in turns.
 //! While one is loaded, the other one is idle.
 
-mod clusters;
 mod grpc;
 
 use std::{
     env,
-    fmt::{self, Write as _},
     io::{self, Write as _},
-    process::{Command, ExitCode},
+    process::ExitCode,
     thread,
     time::{Duration, Instant},
 };
 
 use clap::Parser;
 use comfy_table::{Table, presets};
-use paxos_benches::median;
+use paxos_benches::{
+    median,
+    redis_benchmark::{self, Kind, Load, LoadError, Sample},
+    servers::{self, Servers, ServersError},
+};
 use serde::Serialize;
 
-use crate::clusters::Cluster;
-
-/// The loads that are compared. The targets are for the default of `redis-benchmark -t set`, which puts under one
-/// key. The load with many keys has no target.
-const LOADS: [Load; 3] = [
-    Load { clients: 64, keys: 1, target: Some(5.0) },
-    Load { clients: 64, keys: 1_000_000, target: None },
-    Load { clients: 1, keys: 1, target: Some(1.5) },
+/// The loads that are compared, with the least ratio of the rate to that of etcd. Most loads use one key, which is the
+/// default of `redis-benchmark`. The load with many keys has no target.
+const LOADS: [(Kind, Load, Option<f64>); 5] = [
+    (Kind::Put, load(64, 1), Some(8.0)),
+    (Kind::Put, load(64, 1_000_000), None),
+    (Kind::Put, load(1, 1), Some(3.0)),
+    (Kind::Read, load(64, 1), Some(3.0)),
+    (Kind::Read, load(1, 1), Some(3.0)),
 ];
 
-/// A number of clients that put without pauses.
-#[derive(Clone, Copy, Debug, Serialize)]
-struct Load {
-    clients: u32,
-    /// The number of keys.
-    keys: u32,
-    /// The least ratio of puts to those of etcd.
-    target: Option<f64>,
+const fn load(clients: u32, keys: u32) -> Load {
+    Load { clients, pipeline: 1, keys }
 }
 
-/// One client, to check that a node accepts puts.
-const ONE: Load = Load { clients: 1, keys: 1, target: None };
-
-impl fmt::Display for Load {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let s = |count: u32| if count == 1 { "" } else { "s" };
-        let Self { clients, keys, .. } = *self;
-        write!(f, "{clients} client{}, {keys} key{}", s(clients), s(keys))
-    }
-}
-
-/// Durable puts of `paxos serve` and of etcd, side by side
+/// Durable puts and linearizable reads of `paxos serve` and of etcd, side by side
 #[derive(Parser)]
 #[command(
     version,
@@ -67,7 +52,7 @@ struct Args {
     /// The number of bytes of a value
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=100))]
     bytes: u8,
-    /// The number of puts in a round with 64 clients; with one client it is a twentieth of that
+    /// The number of requests in a round with 64 clients; with one client it is a twentieth of that
     #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(2000..))]
     requests: u32,
     /// Print the comparison as one JSON object
@@ -80,14 +65,14 @@ struct Args {
 enum Unusable {
     #[error("the times of a debug build mean nothing; add --profile dist")]
     Debug,
-    #[error("{0} cannot be started: {1}")]
-    Missing(String, io::Error),
     #[error("{0} was not ready after a minute")]
     NotReady(&'static str),
-    #[error("no node of {0} leads")]
-    NoLeader(&'static str),
+    #[error(transparent)]
+    Servers(#[from] ServersError),
     #[error("{0}")]
-    Load(String),
+    Answer(String),
+    #[error(transparent)]
+    Load(#[from] LoadError),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("HTTP/2: {0}")]
@@ -96,22 +81,18 @@ enum Unusable {
     Json(#[from] serde_json::Error),
 }
 
-/// The result of one cluster in one round.
-#[derive(Clone, Copy, Debug, Serialize)]
-struct Sample {
-    puts_per_second: f64,
-    median_ms: f64,
-}
-
 /// All rounds of one load.
 #[derive(Debug, Serialize)]
 struct Comparison {
+    kind: Kind,
     #[serde(flatten)]
     load: Load,
-    /// The median of the ratios of puts within each round.
+    /// The median of the ratios of the rates within each round.
     ratio: f64,
-    /// The median of the ratios of median latencies within each round.
-    latency_ratio: f64,
+    /// The median of the ratios of the median latencies, and of the 99th percentiles, within each round.
+    median_ratio: f64,
+    p99_ratio: f64,
+    target: Option<f64>,
     /// True if the target is met, and the median latency is below that of etcd. `None` without a target.
     met: Option<bool>,
     paxos: Vec<Sample>,
@@ -141,37 +122,52 @@ fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
     }
     let program = env::current_exe()?.with_file_name(format!("paxos{}", env::consts::EXE_SUFFIX));
     let (one, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
-    let paxos = clusters::paxos(&program, one.path())?;
-    let etcd = clusters::etcd(other.path())?;
+    let paxos = servers::paxos(&program, one.path(), &[])?;
+    let etcd = servers::etcd(other.path())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let put_one = |address: &str| runtime.block_on(grpc::load(address, ONE, 1, 1)).map(drop);
+    let one = load(1, 1);
+    let put_one =
+        |address: &str| runtime.block_on(grpc::load(address, Kind::Put, one, 1, 1)).map(drop);
     ready(&etcd, put_one)?;
-    ready(&paxos, |address| redis_benchmark(address, ONE, 1, 1).map(drop))?;
+    ready(&paxos, |address| Ok(redis_benchmark::run(address, Kind::Put, one, 1, 1).map(drop)?))?;
     let mut all = Vec::new();
-    for load in LOADS {
+    for (kind, load, target) in LOADS {
         let requests = if load.clients == 1 { args.requests / 20 } else { args.requests };
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for round in 1..=args.repeat {
-            eprintln!("{load}, round {round} of {}", args.repeat);
+            eprintln!("{kind} of {load}, round {round} of {}", args.repeat);
             let bytes = args.bytes.into();
-            let loaded = runtime.block_on(grpc::load(etcd.leader()?, load, requests, bytes));
+            let loaded = runtime.block_on(grpc::load(etcd.leader()?, kind, load, requests, bytes));
             theirs.push(sample(loaded?));
-            ours.push(redis_benchmark(paxos.leader()?, load, requests, args.bytes)?);
+            let leader = paxos.leader()?;
+            ours.push(redis_benchmark::run(leader, kind, load, requests, args.bytes.into())?);
         }
         let of = |sample: fn(&Sample) -> f64| {
             let ratios =
                 ours.iter().zip(&theirs).map(|(ours, theirs)| sample(ours) / sample(theirs));
             median(ratios.collect())
         };
-        let (ratio, latency_ratio) = (of(|s| s.puts_per_second), of(|s| s.median_ms));
-        let met = load.target.map(|target| ratio >= target && latency_ratio < 1.0);
-        all.push(Comparison { load, ratio, latency_ratio, met, paxos: ours, etcd: theirs });
+        let (ratio, median_ratio) = (of(|s| s.per_second), of(|s| s.median_ms));
+        let p99_ratio = of(|s| s.p99_ms);
+        let met = target.map(|target| ratio >= target && median_ratio < 1.0);
+        let (paxos, etcd) = (ours, theirs);
+        all.push(Comparison {
+            kind,
+            load,
+            ratio,
+            median_ratio,
+            p99_ratio,
+            target,
+            met,
+            paxos,
+            etcd,
+        });
     }
     Ok(all)
 }
 
 /// Waits until each node accepts puts.
-fn ready(cluster: &Cluster, put: impl Fn(&str) -> Result<(), Unusable>) -> Result<(), Unusable> {
+fn ready(cluster: &Servers, put: impl Fn(&str) -> Result<(), Unusable>) -> Result<(), Unusable> {
     let begun = Instant::now();
     for address in &cluster.clients {
         while put(address).is_err() {
@@ -184,96 +180,52 @@ fn ready(cluster: &Cluster, put: impl Fn(&str) -> Result<(), Unusable>) -> Resul
     Ok(())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a few thousand puts")]
+#[expect(clippy::cast_precision_loss, reason = "a few thousand requests")]
 fn sample((took, mut latencies): (Duration, Vec<Duration>)) -> Sample {
     latencies.sort_unstable();
-    let median = latencies.get(latencies.len() / 2).copied().unwrap_or_default();
-    Sample {
-        puts_per_second: latencies.len() as f64 / took.as_secs_f64(),
-        median_ms: median.as_secs_f64() * 1e3,
-    }
-}
-
-/// Runs `redis-benchmark -t set`, with random keys if there are several.
-fn redis_benchmark(
-    address: &str,
-    load: Load,
-    requests: u32,
-    bytes: u8,
-) -> Result<Sample, Unusable> {
-    let port = address.rsplit(':').next().unwrap_or_default();
-    let numbers = [load.clients, requests, bytes.into(), load.keys];
-    let [clients, requests, bytes, keys] = numbers.map(|number: u32| number.to_string());
-    let mut command = Command::new("redis-benchmark");
-    command.args(["-p", port, "-t", "set", "--csv", "-c", &clients, "-n", &requests, "-d", &bytes]);
-    if load.keys > 1 {
-        command.args(["-r", &keys]);
-    }
-    let output = command.output();
-    let output = output.map_err(|error| Unusable::Missing("redis-benchmark".to_owned(), error))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    read_csv(&text).ok_or_else(|| Unusable::Load(format!("redis-benchmark printed {text:?}")))
-}
-
-/// Parses the output of redis-benchmark: a line of names, then a line of `"SET"` and the values.
-fn read_csv(text: &str) -> Option<Sample> {
-    let words = |line: &str| -> Vec<String> {
-        line.split(',').map(|word| word.trim().trim_matches('"').to_owned()).collect()
-    };
-    let head = words(text.lines().find(|line| line.contains("rps"))?);
-    let row = words(text.lines().find(|line| line.starts_with("\"SET\""))?);
-    let value = |name: &str| -> Option<f64> {
-        row.get(head.iter().position(|column| column == name)?)?.parse().ok()
-    };
-    Some(Sample { puts_per_second: value("rps")?, median_ms: value("p50_latency_ms")? })
+    let at = |percent: usize| latencies.get(latencies.len() * percent / 100).copied();
+    let ms = |percent| at(percent).unwrap_or_default().as_secs_f64() * 1e3;
+    let per_second = latencies.len() as f64 / took.as_secs_f64();
+    Sample { per_second, median_ms: ms(50), p99_ms: ms(99) }
 }
 
 fn table(all: &[Comparison]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header([
+        "requests",
         "clients",
         "keys",
-        "puts/s paxos",
-        "puts/s etcd",
+        "paxos /s",
+        "etcd /s",
         "ratio",
         "target",
-        "median latency",
+        "median, ratio",
+        "p99 ms paxos",
+        "p99 ms etcd",
+        "p99, ratio",
         "",
     ]);
     for comparison in all {
-        let rates = |samples: &[Sample]| {
-            let mut text = String::new();
-            for sample in samples {
-                let _ = write!(text, "{:.0} ", sample.puts_per_second);
-            }
-            text
+        let of = |samples: &[Sample], value: fn(&Sample) -> f64| {
+            median(samples.iter().map(value).collect())
         };
+        let rate = |samples: &[Sample]| format!("{:.0}", of(samples, |sample| sample.per_second));
+        let p99 = |samples: &[Sample]| format!("{:.1}", of(samples, |sample| sample.p99_ms));
         table.add_row([
+            comparison.kind.to_string(),
             comparison.load.clients.to_string(),
             comparison.load.keys.to_string(),
-            rates(&comparison.paxos),
-            rates(&comparison.etcd),
+            rate(&comparison.paxos),
+            rate(&comparison.etcd),
             format!("{:.2}", comparison.ratio),
-            comparison.load.target.map_or("none".to_owned(), |target| target.to_string()),
-            format!("{:.2} of etcd's", comparison.latency_ratio),
+            comparison.target.map_or("none".to_owned(), |target| target.to_string()),
+            format!("{:.2}", comparison.median_ratio),
+            p99(&comparison.paxos),
+            p99(&comparison.etcd),
+            format!("{:.2}", comparison.p99_ratio),
             comparison.met.map_or("", |met| if met { "met" } else { "MISSED" }).to_owned(),
         ]);
     }
     format!("{table}\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_of_redis_benchmark_is_parsed() {
-        let text = "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\"\n\
-                    \"SET\",\"1000.50\",\"0.5\",\"0.1\",\"0.25\"\n";
-        let sample = read_csv(text).expect("the table is valid");
-        assert!((sample.puts_per_second - 1000.5).abs() < 1e-9);
-        assert!((sample.median_ms - 0.25).abs() < 1e-9);
-        assert!(read_csv("ERR").is_none());
-    }
 }

@@ -213,7 +213,10 @@ impl Account {
     /// Records whether the connection waits for something other than its client: the cluster, or memory.
     pub(super) fn set_waiting(&self, waits: bool) {
         if let Some(entry) = self.pool.state().accounts.get_mut(&self.id) {
-            entry.count();
+            // The time has no effect on an account that holds nothing and has delayed no other.
+            if entry.bytes > 0 || !entry.delay.is_zero() {
+                entry.count();
+            }
             entry.waits = waits;
         }
     }
@@ -276,7 +279,9 @@ impl State {
     }
 
     fn set(&mut self, id: u64, bytes: usize) {
-        let Some(entry) = self.accounts.get_mut(&id) else { return };
+        let Some(entry) = self.accounts.get_mut(&id).filter(|entry| entry.bytes != bytes) else {
+            return;
+        };
         entry.count();
         let before = std::mem::replace(&mut entry.bytes, bytes);
         self.taken = self.taken - before + bytes;
@@ -325,9 +330,12 @@ impl State {
     /// Closes the slowest other connections until this number of bytes is free for one account. Spares connections
     /// that wait for something other than their client, and those that have delayed others for less than `delay`.
     fn close_slowest(&mut self, id: u64, bytes: usize, bytes_max: usize, delay: Duration) {
+        let mut left = self.taken - self.held(id) + bytes;
+        if left <= bytes_max {
+            return; // Nearly every answer ends here, so its cost does not grow with the number of accounts.
+        }
         let closing = self.accounts.values().filter(|entry| entry.is_closing);
-        let mut left =
-            self.taken - self.held(id) + bytes - closing.map(|entry| entry.bytes).sum::<usize>();
+        left -= closing.map(|entry| entry.bytes).sum::<usize>();
         while left > bytes_max
             && let Some(entry) = self.slowest(id)
             && entry.delay() >= delay

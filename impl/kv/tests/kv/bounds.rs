@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use paxos_kv::{
     ANSWER_MAX, ENTRY_BYTES, Entry, KEYS_MAX, Kv, Query, Question, REQUEST_MAX, Reply, STEPS_MAX,
-    VALUE_MAX,
+    Store, VALUE_MAX,
 };
 use paxos_node::{Answer as _, StateMachine as _};
 
@@ -398,5 +398,24 @@ fn answers_that_a_replica_holds_change_nothing() {
         assert_eq!(restored.apply(&pipeline), held.apply(&pipeline));
         assert_eq!(restored, held);
         drop(answer);
+    }
+}
+
+/// While a snapshot is written, a change copies the handles of few keys, however many keys there are. So a put costs
+/// about the same as at other times.
+#[test]
+fn a_change_beside_a_snapshot_copies_few_keys() {
+    for keys in [1000, 100_000] {
+        let mut store = Store::default();
+        for key in 0..keys {
+            store.insert(key.to_string().as_bytes(), "value".into());
+        }
+        let frozen = store.clone();
+        let copied = |store: &Store| store.iter().filter(|(key, _)| !key.is_unique()).count();
+        assert_eq!(copied(&store), 0, "a clone copies nothing");
+        store.insert(b"0", "other".into());
+        let few = copied(&store);
+        assert!((1..=64).contains(&few), "{few} of {keys} keys were copied");
+        assert_eq!(frozen.len(), store.len());
     }
 }

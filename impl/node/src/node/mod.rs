@@ -131,6 +131,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.ask_leader(now);
         self.release_early(transport);
         self.send_packets(transport);
+        // Comes last, because what leaves before the sync must not depend on a record.
+        self.trim();
         Ok(Begun { goes_on, syncs: !self.output.records.is_empty() })
     }
 
@@ -301,7 +303,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Returns the time at which the node needs a turn even if no input arrives. A time that has passed means at once,
     /// and `None` means that the node needs no turn before an input arrives.
     pub(super) fn wake_at(&self) -> Option<Now> {
-        if self.is_behind() {
+        let trimmed = self.replica.parts().acceptor.trimmed;
+        if self.is_behind() || self.snapshots.trims_now(trimmed).is_some() {
             return Some(Now::ZERO);
         }
         let waiting = self.waiting();
@@ -389,6 +392,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             trimmed_below: parts.acceptor.trimmed,
             log_end: parts.acceptor.votes.end(),
             snapshot_below: self.snapshots.below(),
+            snapshot_under_way: self.snapshots.is_under_way(),
             disk_bytes: self.storage.disk_bytes(),
             state_bytes: self.replicated.sessions().machine().state_bytes(),
             halted: self.replicated.halted(),

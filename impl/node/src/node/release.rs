@@ -87,7 +87,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             match outcome {
                 Outcome::Applied(applied, bytes) => {
                     self.recording.applied(slot, &value, &applied);
-                    self.snapshots.applied(bytes);
+                    self.snapshots.applied(slot, bytes);
                     let mixes = self.fault == Some(Fault::MixesAnswers);
                     let applied = if mixes { faults::mixed_up(applied) } else { applied };
                     self.proposals.pending.applied(applied);
@@ -124,7 +124,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
     }
 
-    /// Adopts a written snapshot in place of the previous one. The next turn trims the log.
+    /// Adopts a written snapshot in place of the previous one. The next turns trim the log.
     ///
     /// # Errors
     /// The snapshot could not be written, or the store fails.
@@ -132,8 +132,6 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let Saved { below, own, file } = saved;
         let is_peers = own.is_none();
         let file = file.map_err(StorageError::io("write the snapshot"))?;
-        // The log keeps the slots between the last two snapshots, for peers that are a little behind.
-        let mut trimmed = self.snapshots.below().unwrap_or_default();
         let state = if let Some(state) = own {
             Ok(state)
         } else {
@@ -143,21 +141,28 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             let Some(restored) = wanted.then(|| self.restore(below, &file)).flatten() else {
                 return Ok(self.snapshots.adopt(None, &mut self.storage)?);
             };
-            trimmed = below;
             restored
         };
         // The recording names the snapshot first: a node that is killed here starts with either snapshot.
         self.recording.saved(below, state, is_peers);
-        self.snapshots.adopt(Some((below, file)), &mut self.storage)?;
-        self.event_log.log_snapshot(below, self.snapshots.bytes(), is_peers);
         if is_peers {
+            self.snapshots.adopt(Some((below, file)), &mut self.storage)?;
             self.counts.installed += 1;
             self.proposals.pending.restored(self.replicated.sessions());
+            self.step(Event::Snapshot { below });
         } else {
+            self.snapshots.adopt_own(below, file, &mut self.storage)?;
             self.counts.snapshots += 1;
         }
-        self.step(Event::Snapshot { below: trimmed });
+        self.event_log.log_snapshot(below, self.snapshots.bytes(), is_peers);
         Ok(())
+    }
+
+    /// Trims slots that a snapshot of this node replaces. The record is made durable with those of the turn.
+    pub(super) fn trim(&mut self) {
+        if let Some(below) = self.snapshots.trims_now(self.replica.parts().acceptor.trimmed) {
+            self.step(Event::Snapshot { below });
+        }
     }
 
     /// Replaces the state by a peer's snapshot, and returns the digest of the snapshot. Returns `None` if the machine cannot

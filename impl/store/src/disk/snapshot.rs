@@ -8,7 +8,7 @@ use paxos::types::Slot;
 
 /// The snapshot is synced each time that this many of its bytes are written. The number is small, because a sync of the
 /// log may have to wait for these bytes.
-const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
+const UNSYNCED_BYTES_MAX: u64 = 512 << 10;
 
 /// A snapshot in a file.
 #[derive(Clone, Debug)]
