@@ -19,8 +19,8 @@ impl Digest for u64 {
     }
 }
 
-/// The number of results for which there is room: a power of two, and more than any known space has.
-const ROOM: usize = 1 << 13;
+/// The number of results for which there is room: a power of two. The usual spaces have some thousand results.
+const ROOM: usize = 1 << 14;
 /// The number of places in which a result may be kept.
 const TRIES: usize = 8;
 
