@@ -22,7 +22,7 @@ use thiserror::Error;
 use super::note::{Found, Totals};
 use crate::{Checkpoint, Options, engine::Identity, limits::Limits, packing::Key};
 
-const FORMAT: &str = "state-explorer checkpoint 1";
+const FORMAT: &str = "state-explorer checkpoint 2";
 const PREFIX: &str = "level-";
 /// The greatest length of a header, in bytes. A longer one is damaged.
 const HEADER_MAX: u64 = 1 << 20;
