@@ -12,7 +12,7 @@ use state_explorer::{Options, explore};
 use verdict::{Verdict, memory};
 
 /// The most transitions of a space, if the environment does not say otherwise.
-const FEW: usize = 150_000;
+const FEW: usize = 400_000;
 
 #[test]
 fn the_small_spaces_hold() {
