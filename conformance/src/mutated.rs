@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use clap::Args;
 use paxos_conformance::mutants::{
-    outcomes::{Joined, Outcomes, SURVIVORS},
+    outcomes::{Check, Joined, Outcomes},
     report::Mutants,
 };
 use paxos_model::cluster::Bug;
@@ -22,6 +22,9 @@ pub(crate) struct MutantsArgs {
     /// The file `outcomes.json` of a run of cargo-mutants. Give it again for each further run; later runs count.
     #[arg(long, value_name = "FILE")]
     outcomes: Vec<PathBuf>,
+    /// The check that was the test of these runs. The bugs of the catalogue are held against steps from any state only.
+    #[arg(long, value_enum, default_value = "steps", requires = "outcomes")]
+    test: Check,
     /// Print the results as one JSON object.
     #[arg(long)]
     json: bool,
@@ -30,12 +33,16 @@ pub(crate) struct MutantsArgs {
     verbose: bool,
 }
 
-/// Looks for each bug of the catalogue, and joins the outcomes with the list of survivors.
+/// Looks for each bug of the catalogue, and joins the outcomes with the list of survivors of the same check.
 pub(crate) fn mutants(args: &MutantsArgs, interrupt: &Interrupt) -> Result<Printed, Unusable> {
-    let joined = || Joined::new(Outcomes::read(&args.outcomes)?, SURVIVORS);
+    let joined = || Joined::new(Outcomes::read(&args.outcomes)?, args.test.survivors());
     let outcomes = if args.outcomes.is_empty() { None } else { Some(joined()) };
     let outcomes = outcomes.transpose().map_err(|error| error.to_string())?;
-    let mutants = Mutants::new(Bug::ALL, QUICK, outcomes, interrupt);
+    let bugs = match args.test {
+        Check::Steps => Bug::ALL,
+        Check::Lockstep => &[],
+    };
+    let mutants = Mutants::new(bugs, QUICK, outcomes, interrupt);
     let text = if args.json {
         serde_json::to_string(&mutants).map_err(|error| io::Error::from(error).to_string())?
     } else {

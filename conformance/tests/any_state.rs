@@ -9,7 +9,7 @@ use std::{
 use expect_test::expect;
 use paxos_conformance::mutants::{
     catalogue::{self, Seen},
-    outcomes::{Joined, Outcomes, OutcomesError, SURVIVORS},
+    outcomes::{Check, Joined, Outcomes, OutcomesError},
     report::Mutants,
 };
 use paxos_model::cluster::Bug;
@@ -55,10 +55,6 @@ fn a_survivor_needs_a_reason_and_a_reason_a_survivor() {
     let mutants = Mutants::new(&[], &[], Some(joined), &Interrupt::default());
     assert_eq!(mutants.verdict, Verdict::Violated);
     expect![[r"
-         #  bug  the first space that shows it  differs
-
-        0 of 0 bugs of the catalogue are found
-
         5 mutants by cargo-mutants: 1 killed, 1 timed out, 1 do not compile, 2 survive
 
         a.rs: replace || with && in g
@@ -109,12 +105,32 @@ fn what_cannot_be_used_is_refused() {
 }
 
 #[test]
-fn the_list_of_survivors_can_be_read() {
-    let joined = Joined::new(Outcomes::default(), SURVIVORS).unwrap();
-    for key in &joined.stale {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&key.file);
-        assert!(fs::exists(&file).unwrap(), "{key}: no such file");
+fn the_lists_of_survivors_can_be_read() {
+    for check in [Check::Steps, Check::Lockstep] {
+        let joined = Joined::new(Outcomes::default(), check.survivors()).unwrap();
+        assert!(!joined.stale.is_empty(), "{check:?}");
+        for key in &joined.stale {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&key.file);
+            assert!(fs::exists(&file).unwrap(), "{key}: no such file");
+        }
     }
+}
+
+/// The reasons of one check do not excuse the survivors of the other.
+#[test]
+fn each_check_has_its_own_list() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("outcomes.json");
+    fs::write(&file, OUTCOMES).unwrap();
+    let file = file.to_str().unwrap();
+    let output = run(&["mutants", "--outcomes", file, "--test", "lockstep", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed["catalogue"], serde_json::json!([]));
+    let joined = Joined::new(parsed(OUTCOMES).unwrap(), Check::Lockstep.survivors()).unwrap();
+    assert_eq!(printed["outcomes"], serde_json::to_value(joined).unwrap());
+    // Without outcomes there is nothing to join.
+    assert_eq!(run(&["mutants", "--test", "lockstep"]).status.code(), Some(2));
 }
 
 fn run(args: &[&str]) -> Output {

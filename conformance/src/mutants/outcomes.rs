@@ -6,11 +6,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The mutants that survive the check of every step from any state, each with the reason.
-pub const SURVIVORS: &str = include_str!("../../steps/survivors.toml");
+/// A check that was the test of a run of cargo-mutants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Check {
+    /// The check of every step from any state.
+    Steps,
+    /// The lockstep.
+    Lockstep,
+}
+
+impl Check {
+    /// Returns the mutants that survive the check, each with the reason.
+    pub const fn survivors(self) -> &'static str {
+        match self {
+            Self::Steps => include_str!("../../steps/survivors.toml"),
+            Self::Lockstep => include_str!("../../lockstep/survivors.toml"),
+        }
+    }
+}
 
 /// Input that cannot be used.
 #[derive(Debug, Error)]

@@ -1,4 +1,4 @@
-//! The table of mutants of the replica, held against the check of every step from any state.
+//! The mutants of the replica, and what finds each.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub struct Mutants {
     /// The verdict: holds if each mutant is found, or has a reason.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The bugs of the catalogue.
+    /// The bugs of the catalogue that were looked for.
     pub catalogue: Vec<Row>,
     /// The mutants of cargo-mutants.
     pub outcomes: Option<Joined>,
@@ -45,9 +45,9 @@ impl Mutants {
     }
 }
 
-impl fmt::Display for Mutants {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verdict, catalogue, outcomes } = self;
+impl Mutants {
+    fn write_catalogue(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let catalogue = &self.catalogue;
         let rows = catalogue.iter().map(|row| {
             let (space, differs) = match &row.seen {
                 Seen::By { space, counterexample } => {
@@ -71,11 +71,21 @@ impl fmt::Display for Mutants {
                 }
             }
         }
-        if let Some(outcomes) = outcomes {
+        Ok(())
+    }
+}
+
+impl fmt::Display for Mutants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.catalogue.is_empty() {
+            self.write_catalogue(f)?;
             writeln!(f)?;
-            outcomes.fmt(f)?;
         }
-        writeln!(f, "\nverdict: {verdict}")
+        if let Some(outcomes) = &self.outcomes {
+            outcomes.fmt(f)?;
+            writeln!(f)?;
+        }
+        writeln!(f, "verdict: {}", self.verdict)
     }
 }
 
