@@ -165,6 +165,7 @@ fn the_table_leaves_nothing_out_everywhere() {
     assert!(has(|b| b.nacks && b.chosen && b.crashes.is_none() && b.ballots >= 3));
     assert!(has(|b| b.unsynced == 1 && b.slots > 1));
     assert!(has(|b| b.unsynced == 2));
+    assert!(has(|b| b.unsynced > 0 && b.phase1_quorum == 1));
     assert!(has(|b| b.nodes == 3 && b.slots == 1 && b.ballots == 4));
     assert!(has(|b| b.nodes == 3 && b.slots == 2 && b.ballots == 3));
     assert!(has(|b| b.campaigners == 3 && b.ballots == 4));

@@ -152,6 +152,12 @@ pub const DEFAULT: &[Space] = &[
         61_119,
         308_153,
     ),
+    space(
+        Bounds { unsynced: 2, phase1_quorum: 1, phase2_quorum: 2, ..Bounds::of(2, 1, 2) },
+        "a leader whose promise is not durable yet",
+        1_131,
+        3_739,
+    ),
     space(Bounds::of(2, 1, 3), "two nodes: both are needed", 1_226, 3_943),
     space(Bounds::of(2, 3, 1), "three slots", 316, 1_580),
 ];
