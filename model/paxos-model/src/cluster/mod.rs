@@ -53,6 +53,8 @@ pub mod model;
 pub mod monitors;
 pub mod network;
 pub mod node;
+mod packing;
+pub mod parts;
 pub mod properties;
 pub mod refinement;
 pub mod shared;

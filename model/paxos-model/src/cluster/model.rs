@@ -6,9 +6,9 @@ use super::{
     action::Action,
     bounds::{Bounds, BoundsError},
     bugs::Bug,
-    exploration::Layout,
     local_steps::{After, Key, LocalStep, LocalSteps},
     node::{rules::Rules, small::Small},
+    packing::Layout,
     state::{
         Answer, Ballot, Input, Live, Message, Node, NodeId, Request, SharedNode, Slot, State, Step,
         Unsynced, Vote,

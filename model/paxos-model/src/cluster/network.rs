@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::{
     node::universe::SlotMap as _,
-    state::{Message, Vote},
+    parts::{Message, Vote},
     types::{Log, NodeId, Slot, Value},
 };
 

@@ -13,7 +13,7 @@ use std::{
 
 use ahash::RandomState;
 
-use super::{kept::Digest, state::Node};
+use super::{kept::Digest, parts::Node};
 
 /// A node that states share. Two of them are equal if and only if they refer to the same copy.
 #[derive(Clone, Copy)]

@@ -1,6 +1,5 @@
 //! The cluster as an explorable model: its title, its kinds of actions, its packed states, and its symmetry.
 
-mod packing;
 mod symmetry;
 
 use stateright::{Model, Property};
@@ -10,14 +9,13 @@ use state_explorer::{
     packing::{Packer, Unpacker},
 };
 
-pub(super) use self::packing::Layout;
 use super::{
     action::Action,
     bounds::Bounds,
     bugs::Bug,
     model::Cluster,
     node::rules::Rules,
-    properties,
+    packing, properties,
     state::{Network, Node, State},
 };
 

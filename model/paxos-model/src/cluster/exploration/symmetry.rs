@@ -20,10 +20,10 @@ use smallvec::SmallVec;
 
 use state_explorer::{Names, Symmetry, arrangements};
 
-use super::Layout;
 use crate::cluster::{
     description::{Described as _, Field},
     model::Cluster,
+    packing::Layout,
     state::{Message, Network, Node, NodeId, NodeSet, Role, State, Unsynced},
 };
 

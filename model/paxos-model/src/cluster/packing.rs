@@ -12,7 +12,7 @@
 use smallvec::SmallVec;
 use state_explorer::packing::{Key, Packer, Unpacker, WORDS_MAX};
 
-use crate::cluster::{
+use super::{
     bounds::Bounds,
     description::{Described as _, Field, Fields, Shape, Sort},
     kept::{Digest, Kept},
@@ -29,7 +29,7 @@ const CHUNK: usize = 16;
 const CHUNKS_MAX: usize = WORDS_MAX * u64::BITS as usize / CHUNK;
 
 /// The limits of a cluster, and the radices of the digits, which follow from them.
-pub(in crate::cluster) struct Layout {
+pub(super) struct Layout {
     nodes: u8,
     slots: u8,
     ballots: u8,
@@ -110,7 +110,7 @@ impl Digest for PackedNode {
 }
 
 impl Layout {
-    pub(in crate::cluster) fn new(rules: &Rules<Small>) -> Self {
+    pub(super) fn new(rules: &Rules<Small>) -> Self {
         let Bounds { nodes, slots, ballots, values, unsynced, snapshots, reads, .. } = rules.limits;
         let least = if rules.bug.is_some() { 2 } else { 1 };
         let promises = if snapshots { least.max(1 + usize::from(slots)) } else { least };
