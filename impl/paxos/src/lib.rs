@@ -21,7 +21,7 @@
 //!
 //! # The driver's contract
 //!
-//! The driver is the code that calls [`Replica::step`] and acts on the [`Output`]. It keeps three rules.
+//! The driver is the code that calls [`Replica::step`] and acts on the [`Output`]. It keeps four rules.
 //!
 //! 1. *Records before all else.* The driver makes the records of an output durable before it releases the messages,
 //!    chosen values and answers of this output or a later one. Only an Accept message may leave earlier, if the
@@ -35,6 +35,8 @@
 //! 3. *The records after a crash.* The driver hands the durable records to [`Replica::recover`]. If it cannot read
 //!    them, it must fail. It must not start with an empty replica, because an acceptor that forgets its promises breaks
 //!    agreement.
+//! 4. *A true note of votes.* A driver may note [`Replica::votes_chosen_below`] durably, no earlier than all records of the
+//!    replica until then, and may send [`Event::VotesChosen`] with that slot after a crash. It must not send a higher slot.
 //!
 //! # Modules, in reading order
 //!
