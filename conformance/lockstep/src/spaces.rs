@@ -178,17 +178,17 @@ pub const DEEP: &[Space] = &[
         7_048_155,
         49_179_373,
     ),
-    space(Bounds::of(3, 2, 2), "slots, Nack and Chosen messages, any crash", 593_426, 5_373_265),
+    space(Bounds::of(3, 2, 2), "slots, Nack and Chosen messages, any crash", 705_162, 6_221_069),
     space(
         Bounds { unsynced: 1, crashes: Some(1), campaigners: 3, ..Bounds::of(3, 1, 3) },
         "three rivals, Nack and Chosen messages, unsynced steps",
-        1_177_913,
-        6_071_950,
+        1_469_361,
+        7_398_991,
     ),
     space(
         Bounds { unsynced: 2, ..Bounds::of(3, 1, 3) },
         "two steps wait for their sync, Nack and Chosen messages",
-        1_682_801,
-        11_016_131,
+        2_050_749,
+        13_301_267,
     ),
 ];

@@ -44,7 +44,7 @@ fn all_learners_decide_two_commands_in_one_batch() {
         assert_eq!(step["send"], json!([]), "no command is proposed before the node leads");
     }
     let step = adapter.fire("n1", "campaign");
-    let prepare = json!({"k": "prepare", "b": [1, "n1"]});
+    let prepare = json!({"k": "prepare", "b": [1, "n1"], "first": 0});
     assert_eq!(step["send"][0]["to"], json!(["n2", "n3"]));
     assert_eq!(judged(&step["send"][0]["msg"]), prepare);
     assert_eq!(
