@@ -171,7 +171,7 @@ pub const DEEP: &[Space] = &[
         48_814_011,
         218_699_627,
     ),
-    space(quiet(Bounds::of(3, 1, 5)), "five ballots", 9_662_415, 32_458_749),
+    space(quiet(Bounds::of(3, 1, 5)), "five ballots", 12_026_283, 39_151_699),
     space(
         Bounds { unsynced: 1, crashes: Some(1), ..Bounds::of(3, 2, 2) },
         "slots, Nack and Chosen messages, unsynced steps",
