@@ -186,9 +186,9 @@ mod unix {
             "inconclusive: too little memory is left: the address space of a process is limited";
         assert!(text(&output.stdout).contains(why), "{output:?}");
         assert!(output.stderr.is_empty(), "{output:?}");
-        // With so little memory, no search begins, and no second thread starts.
+        // With so little memory, a link may end before it can report. The run is inconclusive all the same, and says why.
         let output = limited(36_000, &["verify", "--threads", "8"]);
         assert_eq!(output.status.code(), Some(3), "{output:?}");
-        assert!(text(&output.stdout).contains("memory"), "{output:?}");
+        assert!(text(&output.stderr).contains("too little memory"), "{output:?}");
     }
 }
