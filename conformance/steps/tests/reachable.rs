@@ -157,6 +157,8 @@ impl Storm<'_> {
         if let Some(unrecorded) = unrecorded {
             self.step(id, unrecorded);
         }
+        let noted = self.cluster.noted(id);
+        self.step(id, noted);
     }
 
     /// Asserts that the state of a node is within the invariant.

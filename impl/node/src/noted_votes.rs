@@ -4,7 +4,7 @@
 //! most of the values at once: it applies them without asking a peer, and a new leader does not propose them again.
 //!
 //! The note becomes durable together with records, so it costs no sync. It lacks what the node has learned since its last
-//! records.
+//! records. A late vote for another value than the chosen one lowers the note in the same commit.
 
 use crate::{faults::Fault, peers::metadata::VOTES_CHOSEN};
 use paxos::{event::Record, protocol::Replica, types::Slot};
@@ -43,7 +43,7 @@ impl NotedVotes {
     ) -> Result<(), StorageError> {
         let below = match fault {
             Some(Fault::NotesTooMuch) => replica.parts().acceptor.votes.end().max(self.below),
-            _ => replica.votes_chosen_below(self.below),
+            _ => replica.votes_chosen_below(self.below, records),
         };
         if below == self.below {
             return storage.persist(records);

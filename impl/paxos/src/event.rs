@@ -35,7 +35,7 @@ pub enum Event<B = Ballot, V = Value> {
     },
     /// The driver has a durable note that each vote of this node in a slot below `below` is for the chosen value. After a
     /// start the replica then need not learn these values from other nodes. [`Replica::votes_chosen_below`] says what a
-    /// driver may note.
+    /// driver may note, and when.
     ///
     /// [`Replica::votes_chosen_below`]: crate::Replica::votes_chosen_below
     VotesChosen {

@@ -35,8 +35,9 @@
 //! 3. *The records after a crash.* The driver hands the durable records to [`Replica::recover`]. If it cannot read
 //!    them, it must fail. It must not start with an empty replica, because an acceptor that forgets its promises breaks
 //!    agreement.
-//! 4. *A true note of votes.* A driver may note [`Replica::votes_chosen_below`] durably, no earlier than all records of the
-//!    replica until then, and may send [`Event::VotesChosen`] with that slot after a crash. It must not send a higher slot.
+//! 4. *A true note of votes.* A driver may note [`Replica::votes_chosen_below`], and send [`Event::VotesChosen`] with the
+//!    slot after a crash. It must then renew the note with all records, so that both become durable in one step: a record
+//!    of a vote can lower the note.
 //!
 //! # Modules, in reading order
 //!

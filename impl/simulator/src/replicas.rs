@@ -29,6 +29,8 @@ pub struct Node {
     pub disk: Memory,
     /// The durable snapshot has the effect of every slot below this one.
     pub snapshot: Slot,
+    /// The durable note: each vote on the disk in a slot below this one is for the chosen value.
+    pub noted: Slot,
     /// The slot that must be applied next. A sync applies the chosen values.
     pub apply_next: Slot,
     /// All output since the last sync. A crash drops it.
@@ -72,6 +74,7 @@ impl Cluster {
                 config,
                 disk: Memory::default(),
                 snapshot: Slot(0),
+                noted: Slot(0),
                 apply_next: Slot(0),
                 unsynced: Output::default(),
                 hand_out_next: Slot(0),
@@ -134,8 +137,12 @@ impl Cluster {
         let released = std::mem::take(&mut node.unsynced);
         let before = node.disk.image().promised;
         node.disk.append(&released.records).map_err(|error| Violation::of(id, error))?;
+        if let Some(replica) = &node.replica {
+            node.noted = replica.votes_chosen_below(node.noted, &released.records);
+        }
         monitors::check_disk(node, before)?;
         self.monitors.count_votes(node, &released.records)?;
+        self.monitors.check_note(node)?;
         self.monitors.check_messages(node, &released.messages)?;
         node.apply_next = self.monitors.check_chosen(node, &released)?;
         self.monitors.check_reads(id, &released)?;
@@ -199,6 +206,12 @@ impl Cluster {
         monitors::check_disk(node, promised)?;
         let below = node.snapshot;
         Ok((below > node.disk.image().trimmed).then_some(Event::Snapshot { below }))
+    }
+
+    /// Returns the event that gives the note of a node to its replica. Without the event, the replica learns the values from
+    /// other nodes.
+    pub fn noted(&self, id: NodeId) -> Event {
+        Event::VotesChosen { below: self.nodes[&id].noted }
     }
 
     /// Returns the values that are chosen according to the durable votes. The nodes need not know them yet.

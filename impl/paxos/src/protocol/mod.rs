@@ -157,21 +157,27 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         may_lead.then_some(promised.owner())
     }
 
-    /// Returns a slot up to the first that this node does not know to be chosen, so that each vote of this node below it is
-    /// for the chosen value. The driver may note the slot durably once the records of the replica are durable, and give
-    /// it to the replica after a start ([`Event::VotesChosen`]).
+    /// Returns the slot that a driver may note durably together with `records`: each vote of this node below it is for the
+    /// chosen value ([recovery](safety#recovery)). After a start the driver may give the slot to the replica
+    /// ([`Event::VotesChosen`]).
     ///
-    /// The caller must pass 0 or an earlier result. The function looks only at later slots.
-    pub fn votes_chosen_below(&self, earlier: Slot) -> Slot {
+    /// `noted` is the slot of the note so far, and 0 if there is none. `records` are all records since then. The result is
+    /// below `noted` if they have a vote below it. The function looks only at slots from the lower of both on.
+    pub fn votes_chosen_below(&self, noted: Slot, records: &[Record<B, V>]) -> Slot {
+        let voted = records.iter().filter_map(|record| match record {
+            Record::Accepted { first, .. } => Some(*first),
+            Record::Promised(_) | Record::Trimmed { .. } => None,
+        });
+        let from = voted.chain([noted]).min().unwrap_or_default();
         let below = self.learner.below;
-        for piece in self.acceptor.votes.pieces(earlier.0..below.0) {
+        for piece in self.acceptor.votes.pieces(from.0..below.0) {
             let Some((_, votes)) = piece.values else { continue };
             let first = Slot(piece.slots.start);
             if let Some((slot, ..)) = self.learner.chosen.difference(first, &votes, |()| true) {
                 return slot;
             }
         }
-        below.max(earlier)
+        below.max(from)
     }
 
     /// Handles one event and appends the resulting records, messages and answers to `output`. The [crate]

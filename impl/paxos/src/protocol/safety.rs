@@ -43,9 +43,8 @@
 //! Complex, invariants A5 and C2.
 //!
 //! *Without it* a new leader replaces a chosen value. Entries 8 and 9 ignore the reports or adopt the wrong one.
-//! Entries 10, 11 and 17 lead without a quorum. Entries 6, 7, 18 and 18b falsify the reports, and 18d does
-//! not ask for all of them. Entries 23, 24 and 28
-//! propose in slots or ballots for which no report was read.
+//! Entries 10, 11 and 17 lead without a quorum. Entries 6, 7, 18 and 18b falsify the reports, and 18d does not ask for
+//! all of them. Entries 23, 24 and 28 propose in slots or ballots for which no report was read.
 //!
 //! # Counted votes
 //!
@@ -176,10 +175,11 @@
 //! higher ballot, because it no longer knows the promises that it received and the values that it proposed. It learns
 //! the chosen values again.
 //!
-//! *Noted votes.* A driver may note durably that each vote below a slot is for the chosen value, as far as the replica knew
-//! that ([`Replica::votes_chosen_below`]). A chosen value never changes, and every later vote in such a slot is for the same
-//! value. So the note stays true, and the replica may learn these values from it after a start. It is as if a Chosen
-//! message arrived for each slot.
+//! *Noted votes.* A driver may note durably that each vote below a slot is for the chosen value, as far as the replica knows
+//! that ([`Replica::votes_chosen_below`]). The chosen value never changes, but the vote may: a node that learned the value
+//! without a vote in that ballot may still vote in a lower ballot, for another value. So the note becomes durable together
+//! with the votes, and a vote below it lowers it. After a start the replica may then learn the values of the noted votes.
+//! It is as if a Chosen message arrived for each slot. Entry 52 notes too much.
 //!
 //! *Papers.* Paxos Made Simple, section 2.5; Paxos Made Moderately Complex, "Keeping State on Disk".
 //!

@@ -74,17 +74,30 @@ fn a_promise_reports_from_the_first_slot_that_is_asked_for() {
 fn noted_votes_are_known_after_a_failure() {
     let mut node = replica(2, 3);
     accept(&mut node, 1, ballot(1, 1), 0, &["a", "b", "x"]);
-    assert_eq!(node.votes_chosen_below(Slot(0)), Slot(0), "nothing is known");
+    assert_eq!(node.votes_chosen_below(Slot(0), &[]), Slot(0), "nothing is known");
     hear(&mut node, 3, learned(0, &["a", "b", "c"]));
-    assert_eq!(node.votes_chosen_below(Slot(0)), Slot(2), "its vote is for x");
-    accept(&mut node, 3, ballot(1, 3), 2, &["c", "d"]);
-    assert_eq!(node.votes_chosen_below(Slot(2)), Slot(3), "d is not known to be chosen");
+    assert_eq!(node.votes_chosen_below(Slot(0), &[]), Slot(2), "its vote is for x");
+    let output = accept(&mut node, 3, ballot(1, 3), 2, &["c", "d"]);
+    let noted = node.votes_chosen_below(Slot(2), &output.records);
+    assert_eq!(noted, Slot(3), "d is not known to be chosen");
     let records = node.parts().acceptor.records();
     let mut again = Replica::recover(config(2, 3), records).expect("its own records");
     let output = step(&mut again, Event::VotesChosen { below: Slot(3) });
     let known = [(0, "a"), (1, "b"), (2, "c")].map(|(slot, v)| (Slot(slot), value(v)));
     assert_eq!(released(&output), known);
     assert_eq!(again.parts().learner.below, Slot(3));
+}
+
+/// The note ends before a vote for another value also if the vote comes late, in a lower ballot than the one that chose.
+#[test]
+fn a_late_vote_lowers_the_note() {
+    let mut node = replica(2, 3);
+    hear(&mut node, 3, learned(0, &["a", "b"]));
+    assert_eq!(node.votes_chosen_below(Slot(0), &[]), Slot(2));
+    let output = accept(&mut node, 1, ballot(1, 1), 1, &["x"]);
+    assert_eq!(node.votes_chosen_below(Slot(2), &output.records), Slot(1));
+    let output = accept(&mut node, 3, ballot(2, 3), 1, &["b"]);
+    assert_eq!(node.votes_chosen_below(Slot(1), &output.records), Slot(2));
 }
 
 /// A leader fills a gap "by proposing, as commands 136 and 137, a special no-op command that leaves the state

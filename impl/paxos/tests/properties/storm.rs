@@ -180,11 +180,14 @@ impl Storm {
     }
 
     fn restart_if_down(&mut self, id: NodeId) {
-        if self.cluster.nodes[&id].replica.is_none()
-            && let Some(unrecorded) = self.cluster.restart(id).unwrap()
-        {
+        if self.cluster.nodes[&id].replica.is_some() {
+            return;
+        }
+        if let Some(unrecorded) = self.cluster.restart(id).unwrap() {
             self.step(id, unrecorded);
         }
+        let noted = self.cluster.noted(id);
+        self.step(id, noted);
     }
 
     fn fetch(&mut self, id: NodeId) {

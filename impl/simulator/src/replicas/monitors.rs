@@ -184,6 +184,19 @@ impl Monitors {
         Ok(())
     }
 
+    /// Checks that each vote on the disk of a node in a slot below its note is for the chosen value.
+    pub(super) fn check_note(&self, node: &Node) -> Checked {
+        let id = node.config.id;
+        for (slot, _, value) in node.disk.image().votes.iter() {
+            let noted = slot < node.noted;
+            ensure!(
+                !noted || self.value(slot) == Some(value),
+                "node {id} notes its vote in slot {slot}, which is for another value than the chosen one"
+            );
+        }
+        Ok(())
+    }
+
     /// Counts a vote. Checks that all votes of one ballot in a slot are for one value. Checks that all votes of ballots
     /// above one that has chosen a value are for that value (P2a), including those that were counted before.
     fn count_vote(&mut self, node: &Node, slot: Slot, ballot: Ballot, value: &Value) -> Checked {
