@@ -4,6 +4,7 @@
 //! - [`process`]: runs a program, and measures its processor time and memory.
 //! - [`valgrind`]: counts the instructions and allocations of a program.
 //! - [`median`]: of the runs of a measurement.
+//! - [`optimized`] and [`exit`]: the beginning and the end of a program that measures.
 //! - [`redis_benchmark`]: loads a server.
 //! - [`servers`]: clusters of server processes on loopback.
 //! - [`spin`]: explores Lamport's Paxos with Spin.
@@ -16,7 +17,40 @@ pub mod valgrind;
 
 mod cluster;
 
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
 pub use cluster::Cluster;
+
+/// The program was built without optimizations.
+#[derive(Debug, thiserror::Error)]
+#[error("the times of a debug build mean nothing; add --profile dist")]
+pub struct DebugBuild;
+
+/// Refuses to measure times in a debug build.
+///
+/// # Errors
+/// This is a debug build.
+pub const fn optimized() -> Result<(), DebugBuild> {
+    if cfg!(debug_assertions) { Err(DebugBuild) } else { Ok(()) }
+}
+
+/// Returns the exit code of a program that measures: 0 if all targets are met, 1 if one is missed, and 2 if nothing could be
+/// measured. Prints the error in the last case.
+pub fn exit(met: Result<bool, impl Display>) -> ExitCode {
+    match met {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            // If standard error is closed, only the exit code reports the error.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
 
 /// Returns the middle one of some numbers, or the mean of the two in the middle.
 ///

@@ -43,7 +43,7 @@ impl CountError {
     }
 }
 
-/// What a program allocates.
+/// The allocations of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heap {
     /// The number of allocations.

@@ -19,7 +19,10 @@ use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
 use figures::{Comparison, Figures, OtherPaths};
 use paths::{PATHS, Path};
-use paxos_benches::valgrind::{self, CountError};
+use paxos_benches::{
+    exit,
+    valgrind::{self, CountError},
+};
 
 /// A path that takes longer has failed.
 const LIMIT: Duration = Duration::from_mins(5);
@@ -56,14 +59,7 @@ enum Unusable {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(unusable) => {
-            eprintln!("error: {unusable}");
-            ExitCode::from(2)
-        }
-    }
+    exit(run(&arguments))
 }
 
 impl From<CountError> for Unusable {

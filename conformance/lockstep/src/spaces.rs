@@ -175,8 +175,8 @@ pub const DEEP: &[Space] = &[
     space(
         Bounds { unsynced: 1, crashes: Some(1), ..Bounds::of(3, 2, 2) },
         "slots, Nack and Chosen messages, unsynced steps",
-        7_048_155,
-        49_179_373,
+        7_710_783,
+        52_936_169,
     ),
     space(Bounds::of(3, 2, 2), "slots, Nack and Chosen messages, any crash", 705_162, 6_221_069),
     space(

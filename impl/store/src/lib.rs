@@ -39,9 +39,9 @@ use paxos::{event::Record, types::Slot};
 /// A store: the records, the snapshot and the metadata of one node.
 ///
 /// A change is durable once [`persist`](Self::persist), [`adopt_snapshot`](Self::adopt_snapshot), [`note`](Self::note)
-/// or [`persist_and_note`](Self::persist_and_note) returns `Ok`: no crash of the process or of the host, and no loss of power, undoes it. A
-/// change that a crash interrupts is atomic: it takes effect as a whole or not at all. ([`MemoryStore`] withstands
-/// the crash of a node, but not the end of its process.)
+/// or [`persist_and_note`](Self::persist_and_note) returns `Ok`: no crash of the process or of the host, and no loss of
+/// power, undoes it. A change that a crash interrupts is atomic: it takes effect as a whole or not at all.
+/// ([`MemoryStore`] withstands the crash of a node, but not the end of its process.)
 ///
 /// A change that fails or is refused poisons the store, because the outcome of the change may be unknown. The store
 /// then refuses all later changes ([`StorageError::Poisoned`]) until it is opened again, and may refuse to be read.

@@ -18,7 +18,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use comfy_table::{Table, presets};
 use paxos_benches::{
-    median,
+    DebugBuild, exit, median, optimized,
     redis_benchmark::{self, Kind, Load, LoadError, Sample},
     servers::{self, Servers, ServersError},
 };
@@ -72,8 +72,8 @@ enum Serve {
 /// The reason for which there is no comparison.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("the times of a debug build mean nothing; add --profile dist")]
-    Debug,
+    #[error(transparent)]
+    Debug(#[from] DebugBuild),
     #[error(transparent)]
     Servers(#[from] ServersError),
     #[error(transparent)]
@@ -120,20 +120,11 @@ fn main() -> ExitCode {
             Ok(all.iter().all(|comparison| comparison.met))
         }),
     };
-    match compared {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
+    exit(compared)
 }
 
 fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
-    if cfg!(debug_assertions) {
-        return Err(Unusable::Debug);
-    }
+    optimized()?;
     let this = env::current_exe()?;
     let program = this.with_file_name(format!("paxos{}", env::consts::EXE_SUFFIX));
     let directory = || match &args.data {

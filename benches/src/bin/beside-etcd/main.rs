@@ -17,7 +17,7 @@ use std::{
 use clap::Parser;
 use comfy_table::{Table, presets};
 use paxos_benches::{
-    median,
+    DebugBuild, exit, median, optimized,
     redis_benchmark::{self, Kind, Load, LoadError, Sample},
     servers::{self, Servers, ServersError},
 };
@@ -63,8 +63,8 @@ struct Args {
 /// The reason for which there is no comparison.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("the times of a debug build mean nothing; add --profile dist")]
-    Debug,
+    #[error(transparent)]
+    Debug(#[from] DebugBuild),
     #[error("{0} was not ready after a minute")]
     NotReady(&'static str),
     #[error(transparent)]
@@ -106,20 +106,11 @@ fn main() -> ExitCode {
         io::stdout().write_all(text.as_bytes())?;
         Ok(all.iter().all(|comparison| comparison.met != Some(false)))
     });
-    match compared {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
+    exit(compared)
 }
 
 fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
-    if cfg!(debug_assertions) {
-        return Err(Unusable::Debug);
-    }
+    optimized()?;
     let program = env::current_exe()?.with_file_name(format!("paxos{}", env::consts::EXE_SUFFIX));
     let (one, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let paxos = servers::paxos(&program, one.path(), &[])?;

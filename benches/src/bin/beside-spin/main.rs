@@ -17,6 +17,7 @@ use std::{
 
 use clap::{Parser, builder::PossibleValuesParser};
 use paxos_benches::{
+    DebugBuild, exit, optimized,
     process::{self, Measured, ProcessError},
     spin::{MOST_BALLOTS, Pan, SpinError, Variant},
 };
@@ -26,11 +27,6 @@ use crate::{
     comparison::{Comparison, Sample},
     contenders::{CONTENDERS, Contender},
 };
-
-/// The exit code if a target is missed, or the counts differ.
-const MISSED: u8 = 1;
-/// The exit code if there is no comparison, or it cannot be printed.
-const UNUSABLE: u8 = 2;
 
 /// Lamport's Paxos explored by paxos-model and by Spin, side by side.
 #[derive(Parser)]
@@ -70,8 +66,8 @@ struct Args {
 /// The reason for which there is no comparison.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("the times of a debug build mean nothing; add --profile dist")]
-    Debug,
+    #[error(transparent)]
+    Debug(#[from] DebugBuild),
     #[error(transparent)]
     Spin(#[from] SpinError),
     #[error("spin did not visit all states, or found an error in the model")]
@@ -99,7 +95,7 @@ struct Report {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let result = compare(&args).and_then(|comparison| {
+    exit(compare(&args).and_then(|comparison| {
         let mut out = io::stdout().lock();
         if args.json {
             serde_json::to_writer(&mut out, &comparison)?;
@@ -108,23 +104,12 @@ fn main() -> ExitCode {
             write!(out, "{comparison}")?;
         }
         out.flush()?;
-        Ok(comparison)
-    });
-    match result {
-        Ok(comparison) if comparison.is_good() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(MISSED),
-        Err(error) => {
-            // If standard error is closed, only the exit code reports the error.
-            let _ = writeln!(io::stderr(), "error: {error}");
-            ExitCode::from(UNUSABLE)
-        }
-    }
+        Ok(comparison.is_good())
+    }))
 }
 
 fn compare(args: &Args) -> Result<Comparison, Unusable> {
-    if cfg!(debug_assertions) {
-        return Err(Unusable::Debug);
-    }
+    optimized()?;
     let model =
         env::current_exe()?.with_file_name(format!("paxos-model{}", env::consts::EXE_SUFFIX));
     if !model.is_file() {

@@ -17,7 +17,10 @@ use std::{
 
 use clap::Parser;
 use comfy_table::{Table, presets};
-use paxos_benches::servers::{self, Servers, ServersError};
+use paxos_benches::{
+    DebugBuild, exit, optimized,
+    servers::{self, Servers, ServersError},
+};
 use serde::Serialize;
 use tokio::{task::JoinSet, time::sleep};
 
@@ -70,8 +73,8 @@ struct Args {
 /// The reason for which nothing was measured.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("the times of a debug build mean nothing; add --profile dist")]
-    Debug,
+    #[error(transparent)]
+    Debug(#[from] DebugBuild),
     #[error(transparent)]
     Servers(#[from] ServersError),
     #[error(transparent)]
@@ -123,20 +126,11 @@ struct Report {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match measure(&args) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
+    exit(measure(&args))
 }
 
 fn measure(args: &Args) -> Result<bool, Unusable> {
-    if cfg!(debug_assertions) {
-        return Err(Unusable::Debug);
-    }
+    optimized()?;
     let program = env::current_exe()?.with_file_name(format!("paxos{}", env::consts::EXE_SUFFIX));
     let data = match &args.data {
         Some(data) => tempfile::tempdir_in(data)?,
