@@ -10,13 +10,13 @@
 //! The report of a promise, and the acceptor on the disk, must be those that the messages imply. Both leave out the trimmed
 //! slots, although the votes there are still among the messages. A promise also leaves out the slots before the first that its
 //! Prepare message names. The check treats a promise that leaves such a vote out like the promise that reports it. So a
-//! candidate that leaves out too much proposes something that the reports forbid. A promise that is sent again because the node has trimmed more is no step, and neither is a
-//! [late](State::is_late) one.
+//! candidate that leaves out too much proposes something that the reports forbid. A promise that is sent again because the
+//! node has trimmed more is no step, and neither is a [late](State::is_late) one.
 
 use super::{
     bounds::Bounds,
     fault::{Fault, Reason},
-    state::{Acceptor, Ballot, Message, NodeId, Slot, State},
+    state::{Acceptor, Ballot, Message, NodeId, Slot, State, prepared_from},
 };
 use crate::synod::{self, Action, Synod};
 
@@ -95,7 +95,8 @@ fn wrong(
             }
             (Action::Promise(_, ballot), Message::Promise { trimmed, reports, .. }) => {
                 let (late, again) = (before.is_late(message), spec.promised(heard, me, ballot));
-                let first = before.prepared_from(ballot).or_else(|| prepared_from(sent, ballot));
+                let known = before.network.iter().chain(sent.iter().copied());
+                let first = prepared_from(known, ballot);
                 let left_out = slot < trimmed || first.is_some_and(|first| slot < first);
                 // No node counts a promise that is late or sent again, but the promise must be true.
                 let voted = !left_out && spec.voted(heard, me, ballot);
@@ -140,14 +141,6 @@ fn wrong(
         return Some(Reason::WrongVoteOnDisk);
     }
     (disk.promised < spec.max_bal(heard.union(silent), me)).then_some(Reason::PromiseFell)
-}
-
-/// Returns the first slot that a new Prepare message of a ballot names.
-fn prepared_from(sent: &[Message], ballot: Ballot) -> Option<Slot> {
-    sent.iter().find_map(|message| match message {
-        Message::Prepare { ballot: b, first } if *b == ballot => Some(*first),
-        _ => None,
-    })
 }
 
 /// Returns true if `trimmed` is above the end of the trimmed log in every promise of the ballot that the node has sent.

@@ -42,10 +42,7 @@ impl State {
 
     /// Returns the first slot for which the owner of a ballot has asked for votes, or none if the ballot has not begun.
     pub fn prepared_from(&self, ballot: Ballot) -> Option<Slot> {
-        self.network.iter().find_map(|message| match message {
-            Message::Prepare { ballot: b, first } if b == ballot => Some(first),
-            _ => None,
-        })
+        prepared_from(self.network.iter(), ballot)
     }
 
     /// Returns true if a node ever sent a promise of a ballot. A [late](Self::is_late) promise does not count.
@@ -91,6 +88,17 @@ impl State {
         }
         votes
     }
+}
+
+/// Returns the first slot that the Prepare message of a ballot names, or none if there is no such message.
+pub(super) fn prepared_from(
+    mut messages: impl Iterator<Item = Message>,
+    ballot: Ballot,
+) -> Option<Slot> {
+    messages.find_map(|message| match message {
+        Message::Prepare { ballot: b, first } if b == ballot => Some(first),
+        _ => None,
+    })
 }
 
 impl fmt::Debug for State {

@@ -370,9 +370,9 @@ impl ClusterRefinement {
         values.any(|value| self.decided(state, slot, value))
     }
 
-    /// Checks that each slot before the first that a Prepare message names has a decision. Checks the beliefs of the nodes
-    /// without unsynced steps: A leader must have a quorum of promises behind its ballot. Each slot that a node has trimmed
-    /// must have a decision. Each value that a node believes chosen must be decided.
+    /// Checks that each slot before the first that a Prepare message names has a decision. Also checks the beliefs of the
+    /// nodes without unsynced steps. A leader must have a quorum of promises behind its ballot. Each slot that a node has
+    /// trimmed must have a decision. Each value that a node believes chosen must be decided.
     fn beliefs(&self, state: &Refined) -> Result<(), String> {
         for message in state.cluster.network.iter() {
             let Message::Prepare { ballot, first } = message else { continue };
