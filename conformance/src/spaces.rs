@@ -131,13 +131,13 @@ pub const CLUSTER_REFINEMENTS: &[Space] = &[
 
 /// The spaces that the deep run adds to [`CLUSTER_REFINEMENTS`].
 pub const CLUSTER_REFINEMENTS_DEEP: &[Space] = &[
-    space(Bounds::of(3, 1, 3), "Nack and Chosen messages, any crash", 283_437, 1_712_550),
+    space(Bounds::of(3, 1, 3), "Nack and Chosen messages, any crash", 424_733, 2_457_462),
     space(flexible(1, 3), "phase 2 needs all nodes", 140_093, 796_234),
     space(quiet(Bounds::of(5, 1, 2)), "quorums of three", 1_712_753, 9_066_210),
     space(
         quiet(Bounds::of(3, 2, 3)),
         "one promise for several slots, gaps in the log",
-        7_022_127,
-        29_319_408,
+        7_153_983,
+        29_715_571,
     ),
 ];

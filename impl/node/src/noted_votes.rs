@@ -3,31 +3,41 @@
 //! A crash loses the chosen values that a replica knows, but not its votes. With this note, a node that starts again knows
 //! most of the values at once: it applies them without asking a peer, and a new leader does not propose them again.
 //!
-//! The note becomes durable together with records, so it costs no sync. It lacks what the node has learned since its last
-//! records. A late vote for another value than the chosen one lowers the note in the same commit.
+//! The note becomes durable together with records, so it costs no sync while the node runs. It lacks what the node has
+//! learned since its last records, and everything from the first vote for another value on. A late vote for another value
+//! than the chosen one lowers the note in the same commit.
+//!
+//! Invariant: each start of a node renews the note with all its records. A version of this program without notes does not.
+//! So the note names the start that renews it, and a start believes only the note of the start before it.
 
-use crate::{faults::Fault, peers::metadata::VOTES_CHOSEN};
+use crate::{
+    faults::Fault,
+    peers::metadata::{VOTES_CHOSEN, VotesChosen},
+};
 use paxos::{event::Record, protocol::Replica, types::Slot};
 use paxos_store::{Storage, StorageError};
 
 /// The note, as far as it is durable.
-pub(super) struct NotedVotes {
-    /// Each vote of the node in a slot below this one is for the chosen value.
-    below: Slot,
-}
+pub(super) struct NotedVotes(VotesChosen);
 
 impl NotedVotes {
-    /// Reads the note.
+    /// Reads the note at the start of this number, and takes it over.
     ///
     /// # Errors
-    /// The store cannot be read, or the note is damaged.
-    pub(super) fn recover(storage: &impl Storage) -> Result<Self, StorageError> {
-        Ok(Self { below: VOTES_CHOSEN.read(storage)?.unwrap_or_default() })
+    /// The store fails, or the note is damaged.
+    pub(super) fn recover(start: u64, storage: &mut impl Storage) -> Result<Self, StorageError> {
+        let before = VOTES_CHOSEN.read(storage)?;
+        let before = before.filter(|before| before.start.checked_add(1) == Some(start));
+        let noted = VotesChosen { start, below: before.map_or(Slot(0), |before| before.below) };
+        if before.is_some() {
+            VOTES_CHOSEN.write(&noted, storage)?;
+        }
+        Ok(Self(noted))
     }
 
     /// The first slot of which the note says nothing.
     pub(super) fn below(&self) -> Slot {
-        self.below
+        self.0.below
     }
 
     /// Makes records durable, and the note with them.
@@ -41,14 +51,38 @@ impl NotedVotes {
         storage: &mut impl Storage,
         fault: Option<Fault>,
     ) -> Result<(), StorageError> {
+        let Self(noted) = self;
         let below = match fault {
-            Some(Fault::NotesTooMuch) => replica.parts().acceptor.votes.end().max(self.below),
-            _ => replica.votes_chosen_below(self.below, records),
+            Some(Fault::NotesTooMuch) => replica.parts().acceptor.votes.end().max(noted.below),
+            _ => replica.votes_chosen_below(noted.below, records),
         };
-        if below == self.below {
+        if below == noted.below {
             return storage.persist(records);
         }
-        self.below = below;
-        VOTES_CHOSEN.write_with(&below, records, storage)
+        noted.below = below;
+        VOTES_CHOSEN.write_with(noted, records, storage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use paxos_store::{MemoryStore, StoreId};
+
+    use super::*;
+
+    /// A version without notes may have voted in between, so its start ends the note.
+    #[test]
+    fn a_start_believes_only_the_start_before_it() {
+        let below = |starts: &[u64]| {
+            let mut store = MemoryStore::new(StoreId(7));
+            let noted = VotesChosen { start: 4, below: Slot(9) };
+            VOTES_CHOSEN.write(&noted, &mut store).expect("memory");
+            let starts = starts.iter().map(|start| NotedVotes::recover(*start, &mut store));
+            starts.map(|noted| noted.expect("memory").below().0).collect::<Vec<_>>()
+        };
+        assert_eq!(below(&[5, 6, 7]), [9, 9, 9]);
+        assert_eq!(below(&[5, 7]), [9, 0]);
+        assert_eq!(below(&[6, 7]), [0, 0]);
+        assert_eq!(below(&[4]), [0]);
     }
 }

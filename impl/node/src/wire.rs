@@ -18,8 +18,9 @@ use thiserror::Error;
 pub const VERSION: u8 = 5;
 /// The bytes of the header, which precedes the payload.
 pub const HEADER: usize = 13;
-/// The longest payload in bytes. Both ends refuse longer ones. A Promise needs this length, because it reports the
-/// whole log since the last snapshot but one. A node that cannot send its Promise keeps other nodes from leading.
+/// The longest payload in bytes. Both ends refuse longer ones. A Promise to a candidate that is far behind needs this
+/// length, because it reports all that the candidate lacks of the log. A node that cannot send its Promise keeps other
+/// nodes from leading.
 pub const PAYLOAD_MAX: usize = 1 << 30;
 /// The longest payload of a handshake, in bytes. It is short, because the sender is not known yet.
 pub const HANDSHAKE_MAX: usize = 1 << 13;

@@ -79,8 +79,7 @@ impl Running {
     /// A check looks at each slot of the log that is not trimmed. So it is made once in as many steps as the log has slots.
     /// Then each step has a constant share of the cost, and the time of a validation stays linear in the length of the run. A
     /// check of a short log costs as much as ten steps, and so short logs are checked at most once in 64 steps. A check is also
-    /// made after each step that changes the promise, because an election begins or ends there. Promises report the whole log,
-    /// so that an election looks at each slot anyway.
+    /// made after each step that changes the promise, because an election begins or ends there, and elections are rare.
     ///
     /// A state that breaks the invariant between two checks can be missed. The purpose is to show that the invariant is not too
     /// strong. Faults of a node contradict other claims.

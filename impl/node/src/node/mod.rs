@@ -247,9 +247,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let replica = Replica::recover(config, records)?;
         let config = replica.parts().config;
         let incarnations = begin_incarnation(&mut storage)?;
-        let noted_votes = NotedVotes::recover(&storage)?;
-        let votes_chosen_below = noted_votes.below();
         let number = incarnations.number();
+        let noted_votes = NotedVotes::recover(number, &mut storage)?;
         let unique = u128::from(config.id.0) << 64 | u128::from(incarnations.unique());
         let below = snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
         let start = (number, incarnations.unique());
@@ -276,7 +275,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         };
         // The slots of the snapshot need not be learned again, and neither do the noted votes.
         node.step(Event::Snapshot { below });
-        node.step(Event::VotesChosen { below: votes_chosen_below });
+        node.step(Event::VotesChosen { below: node.noted_votes.below() });
         // Reports the first state now, because a node that waits for handshakes may have no turn for a long time.
         node.report_changes(Now::ZERO);
         Ok(node)

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     handshake::Members,
@@ -38,11 +38,20 @@ pub(super) const MEMBERS: Item<Members> =
 pub(super) const FORMED: Item<()> =
     Item { name: Cow::Borrowed("formed"), describe: |()| "all nodes have met".to_owned() };
 
-/// Each vote of the node in a slot below this one is for the chosen value.
-pub(crate) const VOTES_CHOSEN: Item<Slot> = Item {
+/// The votes that are for chosen values.
+pub(crate) const VOTES_CHOSEN: Item<VotesChosen> = Item {
     name: Cow::Borrowed("chosen"),
-    describe: |below| format!("the votes below slot {below} are for chosen values"),
+    describe: |noted| format!("the votes below slot {} are for chosen values", noted.below),
 };
+
+/// A note about the votes of this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VotesChosen {
+    /// The number of the start that renews the note.
+    pub(crate) start: u64,
+    /// Each vote of the node in a slot below this one is for the chosen value.
+    pub(crate) below: Slot,
+}
 
 const PEER: &str = "node ";
 
@@ -66,7 +75,7 @@ impl<T: Serialize + DeserializeOwned> Item<T> {
     }
 
     /// Writes the value durably.
-    pub(super) fn write(&self, value: &T, storage: &mut impl Storage) -> Result<(), StorageError> {
+    pub(crate) fn write(&self, value: &T, storage: &mut impl Storage) -> Result<(), StorageError> {
         storage.note(&self.name, &Self::encode(value))
     }
 

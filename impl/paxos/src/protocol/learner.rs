@@ -1,6 +1,7 @@
 //! The learner: the values that this node knows to be chosen.
 //!
-//! A crash loses these values, and the node learns them again from other nodes or by a snapshot.
+//! A crash loses these values, and the node learns them again from other nodes, by a snapshot, or from the driver's note of
+//! its votes ([recovery](super::safety#recovery)).
 
 use std::ops::Range;
 

@@ -65,8 +65,8 @@
 //! *Reason.* To raise the promise is always safe, because an acceptor that refuses more behaves like one whose
 //! messages are lost. To raise it with each vote is also necessary, because a reported vote has to be the acceptor's
 //! highest in that slot. If a vote did not raise the promise, the acceptor could vote in a lower ballot afterwards and
-//! lose the higher vote. One Promise message reports the votes of all slots, so one phase 1 serves every slot in which
-//! the leader will ever propose.
+//! lose the higher vote. One Promise message reports the votes of all slots that the candidate does not know, so one phase
+//! 1 serves every slot in which the leader will ever propose.
 //!
 //! *Papers.* Paxos Made Simple, section 2.2: "An acceptor can ignore any request without compromising safety."
 //! Section 3 and The Part-Time Parliament, section 3.1, have one phase 1 for all slots.

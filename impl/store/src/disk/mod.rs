@@ -7,8 +7,8 @@
 //! lock                     locked by the process that uses the store
 //! ```
 //!
-//! Every change is one numbered commit with a checksum: records, a metadata value, or the description of a snapshot
-//! that is complete in its file. So a wrong checksum or a missing number shows that content is missing, damaged or
+//! Every change is one numbered commit with a checksum: records, a metadata value, both of them, or the description of a
+//! snapshot that is complete in its file. So a wrong checksum or a missing number shows that content is missing, damaged or
 //! misplaced. A last number below the watermark shows that the store is an old copy. [`Reader`] shows the content of a
 //! store without changing it.
 //!

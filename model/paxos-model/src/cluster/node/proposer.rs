@@ -11,8 +11,8 @@ use super::{
 };
 
 impl<U: Universe> Rules<U> {
-    /// Phase 1a: begins the lowest ballot of the node above its promise, and asks for the votes in the slots that the node does
-    /// not know to be chosen. A leader begins no ballot.
+    /// Phase 1a: begins the lowest ballot of the node above its promise, and asks for the votes from the first slot on that the
+    /// node does not know to be chosen. A leader begins no ballot.
     pub(super) fn on_campaign(&self, me: U::NodeId, step: &mut Step<U>) {
         let live = &mut step.live;
         if matches!(live.role, Role::Leader { .. }) {
