@@ -1,11 +1,11 @@
 //! A cluster of replicas in one thread, without disks or sockets.
 
-use std::collections::VecDeque;
-use std::hint::black_box;
+use std::{collections::VecDeque, convert::Infallible, hint::black_box};
 
 use bytes::Bytes;
 use paxos::{
-    Config, Envelope, Event, Message, NodeId, Output, Proposal, Replica, Timer, To, Token, Value,
+    Config, Effects, Envelope, Event, Message, NodeId, Output, Proposal, Replica, Timer, To, Token,
+    Value,
 };
 
 /// Production replicas that exchange messages in the order of sending, without loss.
@@ -17,6 +17,7 @@ pub struct Cluster {
     nodes: Vec<Node>,
     in_transit: VecDeque<Sent>,
     output: Output,
+    effects: Effects,
     records: u64,
 }
 
@@ -35,6 +36,17 @@ struct Sent {
     message: Message,
 }
 
+/// Moves the effects of a step to the end of `effects`, as if its records were durable.
+pub fn release(output: &mut Output, effects: &mut Effects) {
+    if let Some(write) = output.write() {
+        match write.persist(|_| Ok::<(), Infallible>(())) {
+            Ok(durable) => output.durable(durable),
+            Err(never) => match never {},
+        }
+    }
+    output.release(effects);
+}
+
 impl Cluster {
     /// Returns a cluster whose first node leads.
     pub fn led(size: u32) -> Self {
@@ -48,6 +60,7 @@ impl Cluster {
             nodes: ids.clone().map(node).collect(),
             in_transit: VecDeque::new(),
             output: Output::default(),
+            effects: Effects::default(),
             records: 0,
         };
         cluster.step(0, Event::Timer(Timer::Campaign));
@@ -90,15 +103,16 @@ impl Cluster {
     fn step(&mut self, index: usize, event: Event) {
         let node = &mut self.nodes[index];
         node.replica.step(event, &mut self.output);
-        assert!(self.output.refused.is_empty(), "the leader stays, and accepts all proposals");
-        self.records += self.output.records.len() as u64;
-        for (slot, value) in self.output.chosen_slots() {
+        self.records += self.output.records().len() as u64;
+        release(&mut self.output, &mut self.effects);
+        assert!(self.effects.refused.is_empty(), "the leader stays, and accepts all proposals");
+        for (slot, value) in self.effects.chosen_slots() {
             assert_eq!(slot.0, node.applied, "chosen values come in order");
             assert!(matches!(black_box(value), Value::Command(_)), "there is no gap to fill");
             node.applied += 1;
         }
         let from = node.id;
-        for Envelope { to, message } in self.output.messages.drain(..) {
+        for Envelope { to, message } in self.effects.messages.drain(..) {
             let receives = |node: &Node| match to {
                 To::Peers => node.id != from,
                 To::Node(to) => node.id == to,
@@ -107,6 +121,6 @@ impl Cluster {
             let copies = receivers.map(|(to, _)| Sent { from, to, message: message.clone() });
             self.in_transit.extend(copies);
         }
-        self.output.clear();
+        self.effects.clear();
     }
 }

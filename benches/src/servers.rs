@@ -122,7 +122,8 @@ fn start(
 /// # Errors
 /// etcd cannot be started.
 pub fn etcd(data: &Path) -> Result<Servers, ServersError> {
-    let (peers, clients) = (addresses(3)?, addresses(3)?);
+    let mut peers = addresses(6)?;
+    let clients = peers.split_off(3);
     let names = ["one", "two", "three"];
     let members = names.iter().zip(&peers).map(|(name, peer)| format!("{name}=http://{peer}"));
     let members = members.collect::<Vec<_>>().join(",");
@@ -145,7 +146,8 @@ pub fn etcd(data: &Path) -> Result<Servers, ServersError> {
 /// # Errors
 /// The program cannot be started.
 pub fn paxos(program: &Path, data: &Path, flags: &[&str]) -> Result<Servers, ServersError> {
-    let (peers, clients) = (addresses(3)?, addresses(3)?);
+    let mut peers = addresses(6)?;
+    let clients = peers.split_off(3);
     let commands = (0..3).map(|node| {
         let mut command = Command::new(program);
         command.args(["serve", "--id", &(node + 1).to_string(), "--log-level", "error"]);

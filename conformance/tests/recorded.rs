@@ -35,8 +35,9 @@ impl Alone {
     fn step(&mut self, event: Event) {
         let mut output = Steps::default();
         self.recorder.step(&mut self.replica, event, &mut output);
+        self.recorder.write();
         self.recorder.durable();
-        for envelope in &output.messages {
+        for envelope in &output.held().messages {
             let departure = self.recorder.departure(envelope.to, &envelope.message);
             self.recorder.push(&Body::Left(vec![departure]));
         }
@@ -77,7 +78,7 @@ fn a_run_is_validated_and_shown() {
     assert!(text.lines().any(|line| line.ends_with("Timer(Campaign)")), "{text}");
     let trace = fs::read_to_string(itf).expect("it was written");
     let trace: serde_json::Value = serde_json::from_str(&trace).expect("JSON");
-    assert_eq!(trace["states"].as_array().expect("states").len(), 8, "{trace}");
+    assert_eq!(trace["states"].as_array().expect("states").len(), 10, "{trace}");
 }
 
 /// A check that reads nothing does not pass.
@@ -107,8 +108,8 @@ fn a_watcher_raises_an_alarm() {
     let mut watcher = watch(&["watch", &path("run"), "--metrics", &path("watch.prom")]);
     let mut alone = Alone::new(&directory.path().join("run"));
     alone.step(Event::Timer(Timer::Campaign));
-    // The start, the step, its sync, and the Prepare message that leaves.
-    while !fs::read_to_string(&metrics).is_ok_and(|text| text.contains("frames_total 4\n")) {
+    // The start, the step, its write, its sync, and the Prepare message that leaves.
+    while !fs::read_to_string(&metrics).is_ok_and(|text| text.contains("frames_total 5\n")) {
         assert_eq!(watcher.try_wait().expect("it can be asked"), None, "it has ended");
         thread::sleep(Duration::from_millis(20));
     }
@@ -235,7 +236,7 @@ fn a_watcher_follows_streams() {
     };
     let mut alone = Alone::new(Path::new(&path("one")));
     alone.step(Event::Timer(Timer::Campaign));
-    shows("frames_total 4\n");
+    shows("frames_total 5\n");
     shows("paxos_watch_unreachable_addresses 0\n");
     let address = one.address.clone();
     drop(one);

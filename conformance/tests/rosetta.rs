@@ -68,7 +68,7 @@ fn wrong(text: &str) -> Vec<String> {
     // The handlers of inputs have to be in the table. Other functions may be in it.
     for (column, code) in [
         ("model", code("model/paxos-model/src/cluster")),
-        ("replica", [protocol, code("impl/paxos/src/event.rs")].concat()),
+        ("replica", [protocol, code("impl/paxos/src/output.rs")].concat()),
     ] {
         let named = table.column(column);
         let functions = functions(&code);

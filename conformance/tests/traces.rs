@@ -474,7 +474,7 @@ fn every_kept_trace_is_replayed_on_nodes_with_stores() {
 
 #[test]
 fn each_fault_of_a_store_is_found() {
-    for fault in [Fault::DropsTheLastRecord, Fault::KeepsUnsynced] {
+    for fault in [Fault::DropsTheLastRecord, Fault::KeepsUnsynced, Fault::BelievesEarly] {
         let files = in_folder(&folder()).unwrap();
         let found = files.iter().any(|file| {
             let replayed = replay_on_nodes(&Trace::read(file).unwrap(), Some(fault));

@@ -4,9 +4,10 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use paxos::{
-    Batch, Config, Event, Message, NodeId, Output, Proposal, Replica, Slot, Timer, Token, Value,
+    Batch, Config, Effects, Event, Message, NodeId, Output, Proposal, Replica, Slot, Timer, Token,
+    Value,
 };
-use paxos_benches::Cluster;
+use paxos_benches::{Cluster, release};
 use paxos_kv::{Command, Entry, Kv, SetAnswer, When};
 use paxos_lockstep::pairs::Lockstep;
 use paxos_model::cluster::{self, Bounds};
@@ -96,18 +97,35 @@ fn batch() -> Batch {
     (0..BATCH).map(|_| Value::Command(command())).collect()
 }
 
-fn hear(replica: &mut Replica, from: u32, message: Message, output: &mut Output) {
-    replica.step(Event::Message { from: NodeId(from), message }, output);
+/// A replica, and the effects of its last step.
+struct Stepped {
+    replica: Replica,
+    output: Output,
+    effects: Effects,
 }
 
-fn led() -> (Replica, paxos::Ballot, Output) {
-    let (mut leader, mut output) = (replica(1), Output::default());
-    leader.step(Event::Timer(Timer::Campaign), &mut output);
-    let ballot = leader.parts().acceptor.promised.expect("it campaigns");
-    let promise = Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() };
-    hear(&mut leader, 2, promise, &mut output);
-    output.clear();
-    (leader, ballot, output)
+impl Stepped {
+    fn new(id: u32) -> Self {
+        Self { replica: replica(id), output: Output::default(), effects: Effects::default() }
+    }
+
+    fn step(&mut self, event: Event) {
+        self.effects.clear();
+        self.replica.step(event, &mut self.output);
+        release(&mut self.output, &mut self.effects);
+    }
+
+    fn hear(&mut self, from: u32, message: Message) {
+        self.step(Event::Message { from: NodeId(from), message });
+    }
+}
+
+fn led() -> (Stepped, paxos::Ballot) {
+    let mut leader = Stepped::new(1);
+    leader.step(Event::Timer(Timer::Campaign));
+    let ballot = leader.replica.parts().acceptor.promised.expect("it campaigns");
+    leader.hear(2, Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() });
+    (leader, ballot)
 }
 
 fn proposals() -> Event {
@@ -116,37 +134,32 @@ fn proposals() -> Event {
 }
 
 fn accept(count: u64) {
-    let (mut follower, mut output) = (replica(2), Output::default());
+    let mut follower = Stepped::new(2);
     let ballot = paxos::Ballot::new(1, NodeId(1)).expect("not round 0");
     let batch = batch();
     for first in (0..count).map(|nth| Slot(nth * BATCH)) {
-        let values = batch.clone();
-        hear(&mut follower, 1, Message::Accept { ballot, first, values }, &mut output);
-        assert_eq!(output.messages.len(), 1, "it votes");
-        output.clear();
+        follower.hear(1, Message::Accept { ballot, first, values: batch.clone() });
+        assert_eq!(follower.effects.messages.len(), 1, "it votes");
     }
 }
 
 fn propose(count: u64) {
-    let (mut leader, _, mut output) = led();
+    let (mut leader, _) = led();
     for _ in 0..count {
-        leader.step(proposals(), &mut output);
-        assert_eq!(output.taken.len() as u64, BATCH, "all are taken");
-        output.clear();
+        leader.step(proposals());
+        assert_eq!(leader.effects.taken.len() as u64, BATCH, "all are taken");
     }
 }
 
 fn accepted(count: u64) {
-    let (mut leader, ballot, mut output) = led();
+    let (mut leader, ballot) = led();
     // As many for any count, so that the difference of two counts has no proposals.
     for _ in 0..ACCEPTED_MANY {
-        leader.step(proposals(), &mut output);
-        output.clear();
+        leader.step(proposals());
     }
     for first in (0..count).map(|nth| Slot(nth * BATCH)) {
-        hear(&mut leader, 2, Message::Accepted { ballot, first, count: BATCH }, &mut output);
-        assert_eq!(output.chosen_slots().count() as u64, BATCH, "all are chosen");
-        output.clear();
+        leader.hear(2, Message::Accepted { ballot, first, count: BATCH });
+        assert_eq!(leader.effects.chosen_slots().count() as u64, BATCH, "all are chosen");
     }
 }
 

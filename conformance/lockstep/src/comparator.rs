@@ -108,7 +108,7 @@ impl Comparator<'_> {
     /// Checks the invariant of each message that a replica sends.
     fn sent_invariant(&self, replica: &TestedReplica, output: &Output) -> Checked {
         let config = replica.parts().config;
-        for Envelope { to, message } in output.messages.iter().filter(|_| self.invariants) {
+        for Envelope { to, message } in output.held().messages.iter().filter(|_| self.invariants) {
             if let Some(claim) = reachable::broken_by_message(config, config.id, *to, message) {
                 return self.differ("invariant of messages", claim, (to, message));
             }
@@ -171,15 +171,28 @@ impl Comparator<'_> {
         self.compare(&replica, before, input, expected, output.clone())?;
         let (mut disk, mut unsynced) = (tested.disk().clone(), tested.unsynced().to_vec());
         match early {
-            None => self.append(&mut disk, &output.records)?,
+            None => self.append(&mut disk, output.records())?,
             Some(early) => {
                 self.compare_early(tested, &expected.live.acceptor, early, output.clone())?;
-                if !output.records.is_empty() {
-                    unsynced.push(output.records);
+                if !output.records().is_empty() {
+                    unsynced.push(output.records().to_vec());
                 }
             }
         }
         Ok(TestedNode::of(replica, disk, unsynced, self.projection.reads()))
+    }
+
+    /// Returns the messages of the model that a message of this node stands for. `after` is the acceptor after the step that
+    /// sends it.
+    ///
+    /// # Errors
+    /// The message has no counterpart.
+    pub fn said(&self, after: &Acceptor, sent: &Envelope) -> Checked<Vec<ModelMessage>> {
+        if says_trimmed(sent) {
+            return Ok(Vec::new());
+        }
+        let sent = self.projection.sent(self.node, after, std::slice::from_ref(sent));
+        Ok(self.mapped("messages", sent)?.messages)
     }
 
     /// Compares the messages that leave before their records are durable with those that entered the model's network.
@@ -258,8 +271,8 @@ impl Comparator<'_> {
             let (before, after) = (tested.replica().production(), after.production());
             return self.differ("state after an ignored input", before, after);
         }
-        if !output.records.is_empty() {
-            return self.differ("records", "none", &output.records);
+        if !output.records().is_empty() {
+            return self.differ("records", "none", output.records());
         }
         // An Accept message may be sent again at once. Any other message waits for the records on which it may depend.
         let early = match tested.unsynced() {
@@ -279,13 +292,13 @@ impl Comparator<'_> {
         let (mut disk, mut sent) = (tested.disk().clone(), Vec::new());
         for part in parts {
             let output = self.run(&mut by_parts, part)?;
-            self.stored(disk.append(&output.records))?;
-            sent.extend(output.messages);
+            self.stored(disk.append(output.records()))?;
+            sent.extend_from_slice(&output.held().messages);
         }
         let mut at_once = tested.replica().clone();
         let output = self.run(&mut at_once, whole)?;
         let mut disk_at_once = tested.disk().clone();
-        self.stored(disk_at_once.append(&output.records))?;
+        self.stored(disk_at_once.append(output.records()))?;
         self.same("state after a batch, by parts and at once", &by_parts, &at_once)?;
         self.same("disk after a batch, by parts and at once", &disk, &disk_at_once)?;
         let after = self.projection.acceptor(by_parts.parts().acceptor);
@@ -295,14 +308,19 @@ impl Comparator<'_> {
             trims.dedup(); // Each part of a batch gets an answer of its own.
             Ok((trims, self.mapped("messages", self.projection.sent(self.node, &after, &sent))?))
         };
-        let ((trims, mut sent), (trims_at_once, at_once)) = (map(&sent)?, map(&output.messages)?);
+        let ((trims, mut sent), (trims_at_once, at_once)) =
+            (map(&sent)?, map(&output.held().messages)?);
         self.same("answers Trimmed, by parts and at once", &trims, &trims_at_once)?;
         // Each run of consecutive slots is announced in one message.
         let told = |envelope: &&Envelope| matches!(envelope.message, Message::Chosen { .. });
-        let told = output.messages.iter().filter(told).count();
+        let told = output.held().messages.iter().filter(told).count();
         let gaps = at_once.announced.windows(2).filter(|pair| pair[1].0 != pair[0].0 + 1).count();
         let runs = if at_once.announced.is_empty() { 0 } else { gaps + 1 };
-        self.expect("number of Chosen messages after a batch", told == runs, &output.messages)?;
+        self.expect(
+            "number of Chosen messages after a batch",
+            told == runs,
+            &output.held().messages,
+        )?;
         sent.nacks.dedup(); // Each part of a batch is refused on its own.
         self.same("messages after a batch, by parts and at once", &sent, &at_once)
     }
@@ -387,7 +405,7 @@ impl Comparator<'_> {
         self.compare_trims(before, input, expected, &mut output)?;
         self.compare_reads(before, input, expected, &output)?;
         let after = &expected.live.acceptor;
-        let sent = self.projection.sent(self.node, after, &output.messages);
+        let sent = self.projection.sent(self.node, after, &output.held().messages);
         let sent = self.mapped("messages", sent)?;
         let mut messages = expected.messages.to_vec();
         messages.retain(|message| !self.says_to_itself(*message));
@@ -399,8 +417,8 @@ impl Comparator<'_> {
         };
         self.same("messages", &expected_sent, &sent)?;
         let changed = before.acceptor != expected.live.acceptor;
-        if changed == output.records.is_empty() {
-            return self.differ("records", if changed { "some" } else { "none" }, &output.records);
+        if changed == output.records().is_empty() {
+            return self.differ("records", if changed { "some" } else { "none" }, output.records());
         }
         // The values of slots that a snapshot covers are not handed out, because the snapshot has their effect.
         let (from, to) = (before.known_below().max(after.trimmed), expected.live.known_below());
@@ -408,7 +426,7 @@ impl Comparator<'_> {
             let value = self.projection.real_value(expected.live.chosen[usize::from(slot)]?);
             Some((paxos::Slot(slot.into()), value))
         });
-        let released = output.chosen_slots().map(|(slot, value)| (slot, value.clone()));
+        let released = output.held().chosen_slots().map(|(slot, value)| (slot, value.clone()));
         self.same("values to apply", &ready.collect::<Vec<_>>(), &released.collect())
     }
 
@@ -438,10 +456,10 @@ impl Comparator<'_> {
             _ => (None, None),
         };
         let (trims, rest) =
-            std::mem::take(&mut output.messages).into_iter().partition(says_trimmed);
-        output.messages = rest;
+            std::mem::take(&mut output.held_mut().messages).into_iter().partition(says_trimmed);
+        output.held_mut().messages = rest;
         self.same("answers Trimmed", &Vec::from_iter(said), &trims)?;
-        self.same("wanted snapshots", &Vec::from_iter(fetched), &output.fetch)
+        self.same("wanted snapshots", &Vec::from_iter(fetched), &output.held().fetch)
     }
 
     /// Compares the answered read and the number of refused reads. A leader that stops leading refuses its reads, and a
@@ -453,7 +471,7 @@ impl Comparator<'_> {
         expected: &Step,
         output: &Output,
     ) -> Checked {
-        let ready = output.reads.iter().map(|ready| (ready.token, ready.at)).collect();
+        let ready = output.held().reads.iter().map(|ready| (ready.token, ready.at)).collect();
         let answer = expected.answer.map(|answer| (READ, real_slot(answer.index)));
         self.same("answered reads", &Vec::from_iter(answer), &ready)?;
         if matches!(input, Input::Propose { .. }) {
@@ -466,7 +484,7 @@ impl Comparator<'_> {
             }
             (Role::Follower | Role::Candidate { .. }, _) => usize::from(input == Input::Read),
         };
-        self.same("number of refused reads", &given_up, &output.refused.len())
+        self.same("number of refused reads", &given_up, &output.held().refused.len())
     }
 
     /// Returns true for the promise and the votes of this node in its own ballot. They are not sent.

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use itertools::Itertools as _;
 use paxos::{
-    Ballot, Envelope, Event, Message, NodeId, Output, Proposal, Record, Refusal, Replica, Report,
-    Slot, To, Token, Value,
+    Ballot, Effects, Envelope, Event, Message, NodeId, Output, Proposal, Record, Refusal, Replica,
+    Report, Slot, To, Token, Value,
     protocol::{proposer::Role, reader::Reader},
 };
 
@@ -56,7 +56,7 @@ impl Edges<'_> {
         let output = self.comparator.unmoved(self.tested, Event::Message { from, message })?;
         self.comparator.expect(
             "answers to an input that must be ignored",
-            output.messages.is_empty(),
+            output.held().messages.is_empty(),
             &output,
         )
     }
@@ -160,7 +160,11 @@ impl Edges<'_> {
         let output = self.comparator.unmoved(self.tested, far)?;
         let asks = Message::Learn { from: parts.learner.below };
         let expected = [Envelope { to: To::Node(peer), message: asks }];
-        self.comparator.expect("answer to a far report", output.messages == expected, &output)
+        self.comparator.expect(
+            "answer to a far report",
+            output.held().messages == expected,
+            &output,
+        )
     }
 
     /// A batch of chosen values makes the receiver ask for more if the sender has more.
@@ -176,7 +180,7 @@ impl Edges<'_> {
                 let message = Message::Learned { first, values, more };
                 let event = Event::Message { from: peer, message };
                 let output = self.comparator.unmoved(self.tested, event)?;
-                let asks = !output.messages.is_empty();
+                let asks = !output.held().messages.is_empty();
                 self.comparator.expect("request for the next batch", asks == more, &output)?;
             }
         }
@@ -195,11 +199,11 @@ impl Edges<'_> {
             }
             _ => Vec::new(),
         };
-        self.comparator.expect("heartbeat", output.messages == says, &output)?;
+        self.comparator.expect("heartbeat", output.held().messages == says, &output)?;
         let again = Event::Timer(paxos::Timer::Resend);
         let output = self.comparator.unmoved(self.tested, again)?;
         let expected = self.unanswered();
-        self.comparator.expect("resent messages", output.messages == expected, &output)
+        self.comparator.expect("resent messages", output.held().messages == expected, &output)
     }
 
     /// Returns the messages that each peer has not answered, peer by peer, in the longest batches allowed.
@@ -265,7 +269,7 @@ impl Edges<'_> {
                     _ => None,
                 };
                 let answer = answer.map(|message| Envelope { to: To::Node(owner), message });
-                let answered = output.messages.iter().eq(answer.iter());
+                let answered = output.held().messages.iter().eq(answer.iter());
                 self.comparator.expect("answer to a heartbeat", answered, &output)?;
             }
         }
@@ -284,7 +288,7 @@ impl Edges<'_> {
             let output = self.comparator.unmoved(self.tested, event)?;
             if first < trimmed.0 {
                 let message = Message::Trimmed { below: trimmed };
-                let told = output.messages == [Envelope { to: To::Node(peer), message }];
+                let told = output.held().messages == [Envelope { to: To::Node(peer), message }];
                 self.comparator.expect("answer about trimmed slots", told, &output)?;
                 continue;
             }
@@ -295,7 +299,7 @@ impl Edges<'_> {
             let message = Message::Learned { first: Slot(first), values: batch, more };
             let answer = Envelope { to: To::Node(peer), message };
             let answer = (!values.is_empty()).then_some(answer);
-            let told = output.messages.iter().eq(answer.iter());
+            let told = output.held().messages.iter().eq(answer.iter());
             self.comparator.expect("answer about chosen values", told, &output)?;
         }
         Ok(())
@@ -319,7 +323,8 @@ impl Edges<'_> {
         for (below, wanted) in [(below, Vec::new()), (below.plus(1), vec![peer])] {
             let event = Event::Message { from: peer, message: Message::Trimmed { below } };
             let output = self.comparator.unmoved(self.tested, event)?;
-            let expected = Output { fetch: wanted, ..Output::default() };
+            let effects = Effects { fetch: wanted, ..Effects::default() };
+            let expected = Output::of(Vec::new(), effects);
             self.comparator.expect("wanted snapshots", output == expected, &output)?;
         }
         Ok(())
@@ -332,17 +337,17 @@ impl Edges<'_> {
         let tokens = vec![Token(7), Token(8)];
         let output = self.comparator.tried(self.tested, Event::Read(tokens.clone()))?;
         let all = |found: Vec<Token>| found == tokens;
-        let refused = all(output.refused.iter().map(|refused| refused.token).collect());
-        let ready = all(output.reads.iter().map(|ready| ready.token).collect());
+        let refused = all(output.held().refused.iter().map(|refused| refused.token).collect());
+        let ready = all(output.held().reads.iter().map(|ready| ready.token).collect());
         let is_so = match parts.role {
             Role::Leader(_) if parts.config.phase2_quorum == 1 => ready,
             Role::Leader(leader) => {
                 let begins = leader.reader.heard.is_empty();
-                output.reads.is_empty()
-                    && output.refused.is_empty()
-                    && output.messages.len() == usize::from(begins)
+                output.held().reads.is_empty()
+                    && output.held().refused.is_empty()
+                    && output.held().messages.len() == usize::from(begins)
             }
-            Role::Follower | Role::Candidate(_) => refused && output.messages.is_empty(),
+            Role::Follower | Role::Candidate(_) => refused && output.held().messages.is_empty(),
         };
         self.comparator.expect("effect of two reads", is_so, &output)?;
         let (Some(&peer), Some(ballot)) = (self.peers.first(), parts.acceptor.promised) else {
@@ -407,10 +412,11 @@ impl Edges<'_> {
                 (0, Refusal::NotLeader { leader })
             }
         };
-        let taken: Vec<_> = output.taken.iter().map(|taken| (taken.token, taken.slot)).collect();
+        let taken: Vec<_> =
+            output.held().taken.iter().map(|taken| (taken.token, taken.slot)).collect();
         let expected: Vec<_> = (0..room.min(COUNT)).map(|i| (Token(i), Slot(next + i))).collect();
         self.comparator.expect("taken proposals", taken == expected, &output)?;
-        let refused: Vec<_> = output.refused.iter().map(|r| (r.token, r.refusal)).collect();
+        let refused: Vec<_> = output.held().refused.iter().map(|r| (r.token, r.refusal)).collect();
         let expected: Vec<_> = (room.min(COUNT)..COUNT).map(|i| (Token(i), refusal)).collect();
         self.comparator.expect("refused proposals", refused == expected, &output)
     }

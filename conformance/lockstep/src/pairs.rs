@@ -366,7 +366,7 @@ impl Lockstep {
             }
             Ok(sent.messages)
         };
-        Ok(Resends { early: in_words(early)?, late: in_words(output.messages)? })
+        Ok(Resends { early: in_words(early)?, late: in_words(output.held().messages.clone())? })
     }
 }
 

@@ -59,9 +59,15 @@ impl TestedNode {
     }
 
     /// Removes and returns the messages of `output` that may leave before the unsynced records and the records of `output`
-    /// are durable. Adds the unsynced records to `output`.
+    /// are durable. Each unsynced step is a write under way.
     pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
-        output.records.splice(..0, self.unsynced.iter().flatten().cloned());
+        let last = std::mem::take(output);
+        for records in &self.unsynced {
+            output.records_mut().clone_from(records);
+            // The write stays under way.
+            let _ = output.write();
+        }
+        output.append(last);
         self.replica.take_early(output)
     }
 }

@@ -1,21 +1,23 @@
 //! Nodes whose records are in a real store: each is a production replica with a [`Disk`] in a temporary directory.
 //!
-//! The nodes take the steps that the lockstep takes in memory. The records of a step wait for its sync
-//! unless the model makes them durable at once. A sync persists the oldest waiting records. A snapshot is written to the store
-//! before the replica trims its log. A crash drops the replica, the store and the waiting records. Then the node opens its
-//! directory and recovers.
+//! The nodes take the steps that the lockstep takes in memory, all into one [`Output`]. The records of each step are a write. It
+//! stays under way until the sync of the step, unless the model makes the step durable at once. A sync persists the oldest
+//! write. A snapshot is written to the store before the replica trims its log. A crash drops the replica, the store, the output
+//! and the writes. Then the node opens its directory and recovers.
 //!
-//! After each step the replica, its output and its waiting records are those of the node in memory, which the lockstep has
-//! compared with the model. After each step that reaches the disk, and after each crash, a copy of the directory is opened, and
-//! its records are compared with the acceptor that is durable in the model.
+//! After each step the replica, its output and its writes are those of the node in memory, which the lockstep has compared with
+//! the model. After each step that reaches the disk, and after each crash, a copy of the directory is opened, and its records are
+//! compared with the acceptor that is durable in the model. The output gives up messages against the tokens of durable writes.
+//! Each message that it gives up must be in the network of the model, and once the node of the model has no unsynced step, all
+//! messages must have left.
 //!
 //! The nodes say nothing about the driver's loop, about TCP, or about a loss of power: the operating system stays up, so no
 //! sync is lost. The bytes of a snapshot are a name, because the model has no state machine.
 
-use std::{fs, path::Path};
+use std::{collections::VecDeque, fs, path::Path};
 
 use bytes::Bytes;
-use paxos::{Output, Record};
+use paxos::{Effects, Envelope, Output, Write};
 use paxos_lockstep::{
     comparator::{Comparator, Divergence},
     mutants::TestedReplica,
@@ -24,7 +26,7 @@ use paxos_lockstep::{
 };
 use paxos_model::cluster::{
     Action, CheckedCluster,
-    state::{Input, NodeId},
+    state::{Acceptor, Input, Message, Network, NodeId},
 };
 use paxos_store::{Disk, Identity, Memory, Snapshot, Storage as _, StorageError};
 use tempfile::TempDir;
@@ -36,6 +38,8 @@ pub enum Fault {
     DropsTheLastRecord,
     /// Records that no sync made durable survive a crash.
     KeepsUnsynced,
+    /// A write is taken for durable as soon as it begins.
+    BelievesEarly,
 }
 
 /// The reason for which the nodes do not follow.
@@ -67,8 +71,11 @@ struct Node {
     replica: TestedReplica,
     /// `None` only while the node is down.
     store: Option<Disk>,
-    /// The records of steps that are not yet synced, oldest first.
-    unsynced: Vec<Vec<Record>>,
+    output: Output,
+    /// The writes of steps that are not yet synced, oldest first.
+    writes: VecDeque<Write>,
+    /// The messages that have not left, in order, each with the messages of the model.
+    held: VecDeque<(Envelope, Vec<Message>)>,
     identity: Identity,
     /// The last field, so that the store is closed before its directory is removed.
     directory: TempDir,
@@ -85,8 +92,15 @@ impl Nodes {
                 .map_err(StorageError::io("make a temporary directory"))?;
             let identity = Identity { cluster: "replay".into(), node: real_node(NodeId(id)) };
             let store = Some(Disk::create(directory.path(), &identity)?);
-            let replica = replica.clone();
-            Ok(Node { replica, store, unsynced: Vec::new(), identity, directory })
+            Ok(Node {
+                replica: replica.clone(),
+                store,
+                output: Output::default(),
+                writes: VecDeque::new(),
+                held: VecDeque::new(),
+                identity,
+                directory,
+            })
         };
         let nodes = (0..).zip(&pair.nodes).map(|(id, pair)| node(id, pair.tested.replica()));
         Ok(Self { nodes: nodes.collect::<Result<_, StorageError>>()?, fault })
@@ -113,11 +127,10 @@ impl Nodes {
         let (node, expected) = (&mut self.nodes[place], &after.nodes[place]);
         match (action, input) {
             (Action::Sync(_), _) => {
-                if node.unsynced.is_empty() {
+                let Some(oldest) = node.writes.pop_front() else {
                     return Ok(comparator.differ("unsynced steps", "one to sync", "none")?);
-                }
-                let oldest = node.unsynced.remove(0);
-                stored(&comparator, node.store().persist(&oldest))?;
+                };
+                node.persist(&comparator, oldest)?;
             }
             (Action::Crash(_), _) => node.crash(&comparator, self.fault)?,
             (_, Some((_, input))) => {
@@ -133,10 +146,14 @@ impl Nodes {
                 if output != in_memory {
                     return Ok(comparator.differ("output of the node", in_memory, output)?);
                 }
-                if expected.model.unsynced.is_empty() {
-                    stored(&comparator, node.store().persist(&output.records))?;
-                } else if !output.records.is_empty() {
-                    node.unsynced.push(output.records);
+                node.hold(&comparator, &expected.model.live.acceptor, output)?;
+                let early: Vec<_> = node.output.take_early().collect();
+                node.leave(&comparator, &after.model.network, early)?;
+                let write = node.output.write();
+                if expected.model.unsynced.is_empty() || self.fault == Some(Fault::BelievesEarly) {
+                    write.map_or(Ok(()), |write| node.persist(&comparator, write))?;
+                } else {
+                    node.writes.extend(write);
                 }
             }
             _ => unreachable!("other actions are inputs of a node"),
@@ -146,9 +163,15 @@ impl Nodes {
             let (one, other) = (expected.tested.replica(), &node.replica);
             return Ok(comparator.differ("replica of the node", one, other)?);
         }
-        if node.unsynced != expected.tested.unsynced() {
-            let waiting = expected.tested.unsynced();
-            return Ok(comparator.differ("records that wait", waiting, &node.unsynced)?);
+        let mut released = Effects::default();
+        node.output.release(&mut released);
+        node.leave(&comparator, &after.model.network, released.messages)?;
+        if expected.model.unsynced.is_empty() && !node.held.is_empty() {
+            return Ok(comparator.differ("messages that wait", "none", &node.held)?);
+        }
+        let waiting = expected.tested.unsynced();
+        if !node.writes.iter().map(Write::records).eq(waiting) {
+            return Ok(comparator.differ("records that wait", waiting, &node.writes)?);
         }
         let found = stored(&comparator, node.found())?;
         Ok(comparator.compare_disk(&found, &expected.model.durable)?)
@@ -160,12 +183,50 @@ impl Node {
         self.store.as_mut().expect("the node is up")
     }
 
+    /// Makes a write durable in the store.
+    fn persist(&mut self, comparator: &Comparator<'_>, write: Write) -> Followed {
+        let durable = write.persist(|records| self.store().persist(records));
+        self.output.durable(stored(comparator, durable)?);
+        Ok(())
+    }
+
+    /// Adds the output of a step, after which the model's node has this acceptor.
+    fn hold(&mut self, comparator: &Comparator<'_>, after: &Acceptor, step: Output) -> Followed {
+        for envelope in &step.held().messages {
+            let said = comparator.said(after, envelope)?;
+            self.held.push_back((envelope.clone(), said));
+        }
+        self.output.append(step);
+        Ok(())
+    }
+
+    /// Lets messages leave, which must be in the network of the model.
+    fn leave(
+        &mut self,
+        comparator: &Comparator<'_>,
+        network: &Network,
+        messages: Vec<Envelope>,
+    ) -> Followed {
+        for message in messages {
+            let place = self.held.iter().position(|(held, _)| *held == message);
+            let said = place.and_then(|place| self.held.remove(place)).map(|(_, said)| said);
+            if !said.is_some_and(|said| network.has_all(&said)) {
+                return Ok(comparator.differ("messages that leave", "not sent yet", message)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Loses the replica and all that is not durable, and recovers.
     fn crash(&mut self, comparator: &Comparator<'_>, fault: Option<Fault>) -> Followed {
-        let unsynced = std::mem::take(&mut self.unsynced);
+        let writes = std::mem::take(&mut self.writes);
         if fault == Some(Fault::KeepsUnsynced) {
-            stored(comparator, self.store().persist(&unsynced.concat()))?;
+            for write in writes {
+                self.persist(comparator, write)?;
+            }
         }
+        self.output = Output::default();
+        self.held.clear();
         self.store = None;
         let mut store = stored(comparator, Disk::open(self.directory.path(), &self.identity))?;
         let mut records = stored(comparator, store.recover())?;

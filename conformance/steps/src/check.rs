@@ -196,8 +196,9 @@ impl<T: Tested> Checker<T> {
         silently(|| tested.step(&mut replica, event, &mut output))?;
         let state = table::state(replica.parts()).map_err(|unmapped| unmapped.to_string())?;
         // Chosen values may be released in any batches.
-        let released = output.chosen_slots().map(|(slot, value)| (slot, [value.clone()].into()));
-        output.chosen = released.collect();
+        let released =
+            output.held().chosen_slots().map(|(slot, value)| (slot, [value.clone()].into()));
+        output.held_mut().chosen = released.collect();
         Ok(Outcome { state, output })
     }
 
@@ -306,11 +307,11 @@ impl<T: Tested> Checker<T> {
         if moved {
             self.same_state((after.live(), after.tokens()), &replica)?;
         }
-        if !output.records.is_empty() {
+        if !output.records().is_empty() {
             let before = self.begin(state).replica.parts().acceptor.clone();
-            same_records(before, &replica, &output.records)?;
+            same_records(before, &replica, output.records())?;
         }
-        records_in_runs(&self.config, &output.records)?;
+        records_in_runs(&self.config, output.records())?;
         same_timers(&self.config, state, event, &expected, &after, &output)?;
         self.same_early(&state.live.acceptor, &replica, &output)?;
         if class == Class::Sound {
@@ -380,7 +381,7 @@ impl<T: Tested> Checker<T> {
         output: &Output,
     ) -> Checked {
         let proposes = |envelope: &Envelope| matches!(envelope.message, Message::Accept { .. });
-        let ballot = output.messages.iter().find_map(|envelope| match &envelope.message {
+        let ballot = output.held().messages.iter().find_map(|envelope| match &envelope.message {
             Message::Accept { ballot, .. } => Some(*ballot),
             _ => None,
         });
@@ -389,12 +390,12 @@ impl<T: Tested> Checker<T> {
         for durable in [durable.promised, None] {
             let mut output = output.clone();
             if durable.is_none() {
-                output.records.insert(0, Record::Promised(table::real_ballot(ballot)));
+                output.records_mut().insert(0, Record::Promised(table::real_ballot(ballot)));
             }
             let accept = ModelMessage::Accept { ballot, slot: Slot(0), value: Value::Noop };
             let leave = self.rules.leaves_early(durable, &accept);
             let expected: Vec<_> =
-                output.messages.iter().filter(|it| leave && proposes(it)).cloned().collect();
+                output.held().messages.iter().filter(|it| leave && proposes(it)).cloned().collect();
             let early = self.tested.take_early(after, &mut output);
             if early != expected {
                 return finding("messages that leave before the sync", expected, early);

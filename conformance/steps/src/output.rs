@@ -62,7 +62,11 @@ pub(crate) fn same_timers(
     if !leads(before) && leads(live) {
         timers.extend([Timer::Heartbeat, Timer::Resend]);
     }
-    if timers == output.timers { Ok(()) } else { finding("timers", timers, &output.timers) }
+    if timers == output.held().timers {
+        Ok(())
+    } else {
+        finding("timers", timers, &output.held().timers)
+    }
 }
 
 /// Each answer must name the request that it answers. Recorded steps have no tokens of proposals, so `compare` does not see
@@ -72,13 +76,13 @@ pub(crate) fn same_requests(event: &Event, expected: &Expected, output: &Output)
     let count = expected.taken.as_ref().map_or(0, |slots| (slots.end - slots.start) as usize);
     let tokens: Vec<_> = proposals.iter().map(|proposal| proposal.token).collect();
     let (taken, refused) = tokens.split_at(count.min(tokens.len()));
-    let found: Vec<_> = output.taken.iter().map(|taken| taken.token).collect();
+    let found: Vec<_> = output.held().taken.iter().map(|taken| taken.token).collect();
     if found != taken {
         return finding("proposals that get a slot", taken, found);
     }
     let reads = expected.refused_reads.iter().flat_map(|(tokens, _)| tokens);
     let refused: Vec<_> = refused.iter().copied().chain(reads.map(|&read| Token(read))).collect();
-    let found: Vec<_> = output.refused.iter().map(|refused| refused.token).collect();
+    let found: Vec<_> = output.held().refused.iter().map(|refused| refused.token).collect();
     if found == refused { Ok(()) } else { finding("requests that are refused", refused, found) }
 }
 
@@ -98,7 +102,7 @@ pub(crate) fn in_runs(config: &Config, event: &Event, output: &Output) -> Checke
         _ => None,
     };
     let mut previous: Option<(&Envelope, paxos::Slot, u64)> = None;
-    for envelope in &output.messages {
+    for envelope in &output.held().messages {
         let Some((first, count, most)) = run(envelope) else {
             previous = None;
             continue;
@@ -113,7 +117,7 @@ pub(crate) fn in_runs(config: &Config, event: &Event, output: &Output) -> Checke
             alike && end == first && count < most
         });
         if divided {
-            return finding("batches", "one message for slots in a row", &output.messages);
+            return finding("batches", "one message for slots in a row", &output.held().messages);
         }
         previous = Some((envelope, first.plus(count), count));
     }

@@ -11,7 +11,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use paxos::{Ballot, Batch, Envelope, Event, Message, Output, Proposal, Record, Report, Value};
+use paxos::{
+    Ballot, Batch, Effects, Envelope, Event, Message, Output, Proposal, Record, Report, Value,
+};
 use paxos_model::cluster::node::{
     state::{Acceptor, Live, Role, Vote},
     unbounded::{Log, Unbounded, Value as ModelValue},
@@ -207,12 +209,13 @@ impl Renaming {
             Record::Trimmed { below } => Record::Trimmed { below: *below },
         };
         let envelope = |it: &Envelope| Envelope { to: it.to, message: self.message(&it.message) };
-        Output {
-            records: output.records.iter().map(record).collect(),
-            messages: output.messages.iter().map(envelope).collect(),
-            chosen: output.chosen.iter().map(|(slot, it)| (*slot, values(it))).collect(),
-            ..output.clone()
-        }
+        let held = output.held();
+        let effects = Effects {
+            messages: held.messages.iter().map(envelope).collect(),
+            chosen: held.chosen.iter().map(|(slot, it)| (*slot, values(it))).collect(),
+            ..held.clone()
+        };
+        Output::of(output.records().iter().map(record).collect(), effects)
     }
 }
 

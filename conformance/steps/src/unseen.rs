@@ -6,8 +6,8 @@
 //! too: a step appends to it.
 
 use paxos::{
-    Batch, Envelope, Event, Message, Output, ReadReady, Record, Refusal, Refused, Slot, Taken,
-    Timer, To, Token, Value as RealValue,
+    Batch, Effects, Envelope, Event, Message, Output, ReadReady, Record, Refusal, Refused, Slot,
+    Taken, Timer, To, Token, Value as RealValue,
 };
 use paxos_model::cluster::node::{
     state::{Live, Reads, Role, Vote},
@@ -44,7 +44,7 @@ pub(crate) fn looks_away<T: Tested>(
         taken.map(|Outcome { state, output }| {
             let mut output = without_earlier(output, earlier);
             // A node that stops leading refuses its reads.
-            output.refused.retain(|refused| !TOKENS.contains(&refused.token));
+            output.held_mut().refused.retain(|refused| !TOKENS.contains(&refused.token));
             Outcome { state: hide(&state), output }
         })
     };
@@ -74,11 +74,9 @@ fn earlier_output(start: &Start) -> Output {
         Message::Confirmed { ballot, round: 1 },
     ];
     let messages = said.map(|message| Envelope { to: To::Peers, message });
-    Output {
-        records: vec![
-            Record::Promised(ballot),
-            Record::Accepted { ballot, first, values: values.clone() },
-        ],
+    let records =
+        vec![Record::Promised(ballot), Record::Accepted { ballot, first, values: values.clone() }];
+    let effects = Effects {
         messages: messages.into(),
         chosen: vec![(slot, values.clone())],
         taken: vec![Taken { token, slot }],
@@ -86,7 +84,8 @@ fn earlier_output(start: &Start) -> Output {
         refused: vec![Refused { token, refusal: Refusal::Busy }],
         fetch: vec![node],
         timers: vec![Timer::Resend],
-    }
+    };
+    Output::of(records, effects)
 }
 
 /// Returns what a step has appended. Leaves the output as it is if an earlier part is no longer there.
@@ -94,17 +93,19 @@ fn without_earlier(output: Output, earlier: &Output) -> Output {
     fn after<T: Clone + PartialEq>(all: &[T], earlier: &[T]) -> Option<Vec<T>> {
         all.strip_prefix(earlier).map(<[T]>::to_vec)
     }
+    let (effects, before) = (output.held(), earlier.held());
     let appended = || {
-        Some(Output {
-            records: after(&output.records, &earlier.records)?,
-            messages: after(&output.messages, &earlier.messages)?,
-            chosen: after(&output.chosen, &earlier.chosen)?,
-            taken: after(&output.taken, &earlier.taken)?,
-            reads: after(&output.reads, &earlier.reads)?,
-            refused: after(&output.refused, &earlier.refused)?,
-            fetch: after(&output.fetch, &earlier.fetch)?,
-            timers: after(&output.timers, &earlier.timers)?,
-        })
+        let records = after(output.records(), earlier.records())?;
+        let effects = Effects {
+            messages: after(&effects.messages, &before.messages)?,
+            chosen: after(&effects.chosen, &before.chosen)?,
+            taken: after(&effects.taken, &before.taken)?,
+            reads: after(&effects.reads, &before.reads)?,
+            refused: after(&effects.refused, &before.refused)?,
+            fetch: after(&effects.fetch, &before.fetch)?,
+            timers: after(&effects.timers, &before.timers)?,
+        };
+        Some(Output::of(records, effects))
     };
     appended().unwrap_or(output)
 }

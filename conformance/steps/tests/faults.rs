@@ -51,7 +51,7 @@ fn a_fault_that_needs_six_ballots() {
         "a promise reports the vote of each slot, each in a ballot of its own",
         Faulty(|replica, event, output| {
             replica.step(event, output);
-            for envelope in &mut output.messages {
+            for envelope in &mut output.held_mut().messages {
                 if let Message::Promise { reports, .. } = &mut envelope.message {
                     let mut known = Vec::new();
                     reports.retain(|report| {
@@ -75,7 +75,7 @@ fn a_fault_that_needs_forty_slots() {
         "random logs of 48 slots",
         Faulty(|replica, event, output| {
             replica.step(event, output);
-            for envelope in &mut output.messages {
+            for envelope in &mut output.held_mut().messages {
                 if let Message::Promise { reports, .. } = &mut envelope.message {
                     reports.retain(|report| report.slot < Slot(40));
                 }
@@ -118,11 +118,11 @@ fn a_fault_that_merges_runs() {
                 _ => None,
             };
             let runs: Vec<_> =
-                output.messages.iter().filter_map(|it| chosen(&it.message)).collect();
+                output.held_mut().messages.iter().filter_map(|it| chosen(&it.message)).collect();
             if let [one, .., last] = &runs[..] {
                 let (start, end) = (one.start, last.end);
                 let mut merged = false;
-                output.messages.retain_mut(|envelope| match &mut envelope.message {
+                output.held_mut().messages.retain_mut(|envelope| match &mut envelope.message {
                     Message::Chosen { first, count, .. } => {
                         (*first, *count) = (Slot(start), end - start);
                         !std::mem::replace(&mut merged, true)
@@ -159,7 +159,7 @@ fn a_fault_that_looks_at_a_command() {
         "other ballots, other values",
         Faulty(|replica, event, output| {
             replica.step(event, output);
-            output.records.retain(|record| match record {
+            output.records_mut().retain(|record| match record {
                 Record::Accepted { values, .. } => values.iter().all(|value| match value {
                     paxos::Value::Command(bytes) => bytes.len() < 9,
                     paxos::Value::Noop => true,
@@ -193,7 +193,7 @@ fn a_fault_that_swaps_answers() {
         "a node alone",
         Faulty(|replica, event, output| {
             replica.step(event, output);
-            if let [one, two, ..] = &mut output.taken[..] {
+            if let [one, two, ..] = &mut output.held_mut().taken[..] {
                 std::mem::swap(&mut one.token, &mut two.token);
             }
         }),
@@ -208,7 +208,7 @@ fn a_fault_that_forgets_a_read() {
         "one slot of three nodes",
         Faulty(|replica, event, output| {
             replica.step(event, output);
-            if let [one, two, ..] = &mut output.refused[..] {
+            if let [one, two, ..] = &mut output.held_mut().refused[..] {
                 two.token = one.token;
             }
         }),
@@ -231,7 +231,8 @@ fn a_fault_that_divides_runs() {
                 }
                 _ => vec![envelope],
             };
-            output.messages = output.messages.drain(..).flat_map(one_by_one).collect();
+            output.held_mut().messages =
+                output.held_mut().messages.drain(..).flat_map(one_by_one).collect();
         }),
     );
     assert_eq!(shown.differs, "batches", "{shown}");
@@ -286,7 +287,10 @@ fn a_fault_that_takes_back_earlier_output() {
             let prepares =
                 matches!(&event, Event::Message { message: Message::Prepare { .. }, .. });
             if prepares {
-                output.messages.retain(|it| !matches!(it.message, Message::Accept { .. }));
+                output
+                    .held_mut()
+                    .messages
+                    .retain(|it| !matches!(it.message, Message::Accept { .. }));
             }
             replica.step(event, output);
         }),
@@ -302,7 +306,10 @@ fn a_fault_that_needs_seventeen_nodes() {
             let resends = event == Event::Timer(Timer::Resend);
             replica.step(event, output);
             if resends {
-                output.messages.retain(|it| !matches!(it.to, To::Node(node) if node > NodeId(16)));
+                output
+                    .held_mut()
+                    .messages
+                    .retain(|it| !matches!(it.to, To::Node(node) if node > NodeId(16)));
             }
         }),
     );
@@ -319,7 +326,7 @@ fn a_fault_that_needs_a_quorum_of_one() {
             replica.step(event, output);
             let follows = |it: &Replica| matches!(it.parts().role, Role::Follower);
             if campaigns && follows(&before) && !follows(replica) {
-                output.timers.retain(|timer| *timer != Timer::Heartbeat);
+                output.held_mut().timers.retain(|timer| *timer != Timer::Heartbeat);
             }
         }),
     );
@@ -334,8 +341,8 @@ fn a_fault_that_needs_the_last_round() {
             let campaigns = event == Event::Timer(Timer::Campaign);
             replica.step(event, output);
             let leads = matches!(replica.parts().role, Role::Leader(_));
-            if campaigns && !leads && output.records.is_empty() {
-                output.timers.push(Timer::Campaign);
+            if campaigns && !leads && output.records_mut().is_empty() {
+                output.held_mut().timers.push(Timer::Campaign);
             }
         }),
     );
@@ -369,7 +376,7 @@ fn bug_51_the_highest_ballot_becomes_the_lowest() {
             if campaigns && promised.is_some_and(|ballot| ballot.round.get() == u64::MAX) {
                 let ballot = paxos::Ballot::new(1, me).expect("not zero");
                 let message = Message::Prepare { ballot, first: Slot(0) };
-                output.messages.push(Envelope { to: To::Peers, message });
+                output.held_mut().messages.push(Envelope { to: To::Peers, message });
             }
         }),
     );
@@ -407,9 +414,9 @@ fn a_counterexample_is_small() {
             let voted = replica.parts().acceptor.votes.iter().next().is_some();
             replica.step(event, output);
             if voted
-                && matches!(output.messages.last(), Some(it) if matches!(it.message, Message::Nack { .. }))
+                && matches!(output.held_mut().messages.last(), Some(it) if matches!(it.message, Message::Nack { .. }))
             {
-                output.messages.pop();
+                output.held_mut().messages.pop();
             }
         }),
     );

@@ -129,12 +129,12 @@ impl Storm<'_> {
         self.holds(id);
         let config = &self.cluster.nodes[&id].config;
         let output = stepped.expect("it is up");
-        for sent in &output.messages {
+        for sent in &output.held().messages {
             let broken = broken_by_message(config, id, sent.to, &sent.message);
             assert_eq!(broken, None, "{id}: {sent:?}");
             self.reached.sent.insert(discriminant(&sent.message));
         }
-        self.wanted.extend(output.fetch.last().map(|from| (id, *from)));
+        self.wanted.extend(output.held().fetch.last().map(|from| (id, *from)));
         if !self.cluster.held.contains(&id) {
             self.sync(id);
         }

@@ -78,6 +78,7 @@ kinds! {
     Resend: "messages are sent again",
     ResendNothing: "the timer for repeated messages fires, and each message has its answer",
     OfStranger: "a message is ignored, because its sender may not send it",
+    StepDuringWrite: "a replica steps while a write is under way",
     LeftEarly: "an Accept message leaves before the records of its step are durable",
     Applied: "a value is applied",
     Served: "a read is served",

@@ -18,7 +18,7 @@ use paxos_recording::{
     identity::{AnswerId, Digest, MessageId, StateId, ValueId},
 };
 use paxos_validation::{
-    claims::{AFTER_RECORDS, FITS, STATE},
+    claims::{AFTER_RECORDS, FITS, FORM, STATE},
     order::Validator,
 };
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
@@ -386,17 +386,22 @@ fn the_order_of_frames() {
     let directory = tempfile::tempdir().expect("a directory");
     let run = recorded(directory.path());
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    // A step that only trims has no effect until a later step depends on it, and the last such step may have none.
-    let trims = |record: &Record| matches!(record, Record::Trimmed { .. });
+    // A message that may not leave early depends on the records of its step.
     let has_effect = |body: &Body| match body {
-        Body::Step(step) => !step.records.iter().all(trims),
+        Body::Step(step) => {
+            let early = |message: &Message<_>| matches!(message, Message::Accept { .. });
+            !step.records.is_empty() && !step.messages.iter().all(|(_, message)| early(message))
+        }
         _ => false,
     };
     let mut places = Vec::new();
     for (start, frames) in &run {
         for place in 0..frames.len() - 1 {
-            let next_is_sync = matches!(frames[place + 1], Body::Durable | Body::Left(_));
-            if has_effect(&frames[place]) && next_is_sync {
+            let leaves = matches!(
+                frames[place + 1..],
+                [Body::Write, Body::Durable, Body::Left(_), ..] | [Body::Left(_), ..]
+            );
+            if has_effect(&frames[place]) && leaves {
                 places.push((*start, place));
             }
         }
@@ -429,7 +434,7 @@ fn a_departure_before_the_sync() {
     let run = recorded(directory.path());
     let mut found = 0;
     for (start, frames) in &run {
-        let places = (1..frames.len() - 1).filter(|&place| {
+        let places = (2..frames.len() - 1).filter(|&place| {
             let promises = |body: &Body| match body {
                 Body::Step(step) => {
                     step.messages.iter().any(|(_, it)| matches!(it, Message::Accepted { .. }))
@@ -437,7 +442,8 @@ fn a_departure_before_the_sync() {
                 }
                 _ => false,
             };
-            promises(&frames[place - 1])
+            promises(&frames[place - 2])
+                && frames[place - 1] == Body::Write
                 && frames[place] == Body::Durable
                 && matches!(frames[place + 1], Body::Left(_))
         });
@@ -452,6 +458,23 @@ fn a_departure_before_the_sync() {
         }
     }
     assert!(found > 0);
+}
+
+/// A write that is durable before it begins.
+#[test]
+fn a_sync_without_a_write() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let run = recorded(directory.path());
+    for (start, frames) in &run {
+        let mut writes = (0..frames.len()).filter(|&place| frames[place] == Body::Write);
+        let place = writes.next().expect("the node writes");
+        let mut changed = run.clone();
+        changed.get_mut(start).expect("it is there").remove(place);
+        write(&changed, directory.path());
+        let report = validate(directory.path());
+        let claim = report.violation.as_ref().map(|it| it.contradiction.claim);
+        assert_eq!(claim, Some(FORM), "{report}");
+    }
 }
 
 /// Returns the files of a directory, sorted.

@@ -305,9 +305,9 @@ impl<'a> Cluster<'a> {
             for (&id, node) in &mut self.nodes {
                 let mut link = Link { from: id, sent: Vec::new() };
                 let time = self.now.saturating_sub(node.since);
-                let turn = node.running.begin_turn(time, &mut link);
-                let turn = turn.and_then(|_| node.running.end_turn(&mut link));
-                let turn = turn.and_then(|_| node.running.write_snapshot());
+                let turn = node.running.turn(time, &mut link);
+                let turn = turn.and_then(|_| node.running.sync(time, &mut link));
+                let turn = turn.and_then(|()| node.running.write_snapshot());
                 self.sent.extend(link.sent);
                 failed.extend(turn.is_err().then_some(id));
             }

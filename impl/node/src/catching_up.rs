@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::timers::Now;
 use paxos::{
-    event::Output,
+    event::Effects,
     message::{Envelope, Message},
     types::Slot,
 };
@@ -28,9 +28,9 @@ impl CatchingUp {
         Self { asked: None, patience }
     }
 
-    /// Drops the questions that must wait from the output of the replica.
-    pub(super) fn hold_back(&mut self, output: &mut Output, now: Now) {
-        output.messages.retain(|Envelope { message, .. }| match message {
+    /// Drops the questions that must wait from the effects of the replica.
+    pub(super) fn hold_back(&mut self, effects: &mut Effects, now: Now) {
+        effects.messages.retain(|Envelope { message, .. }| match message {
             Message::Learn { from } => self.may_ask(*from, now),
             _ => true,
         });
@@ -57,10 +57,10 @@ mod tests {
         let mut catching_up = CatchingUp::new(Duration::from_secs(1));
         let mut asks = |from, at_ms| {
             let message = Message::Learn { from: Slot(from) };
-            let mut output = Output::default();
-            output.messages.push(Envelope { to: To::Node(NodeId(2)), message });
-            catching_up.hold_back(&mut output, Duration::from_millis(at_ms));
-            !output.messages.is_empty()
+            let mut effects = Effects::default();
+            effects.messages.push(Envelope { to: To::Node(NodeId(2)), message });
+            catching_up.hold_back(&mut effects, Duration::from_millis(at_ms));
+            !effects.messages.is_empty()
         };
         assert!(asks(5, 0));
         assert!(!asks(5, 100), "the answer may still arrive");

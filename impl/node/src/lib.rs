@@ -125,6 +125,7 @@ mod embedding {}
 
 mod catching_up;
 mod client_handle;
+mod disk_thread;
 mod elections;
 mod error;
 mod event_log;
@@ -181,7 +182,8 @@ pub use self::{
 };
 use self::{
     client_handle::RequestLimits,
-    node::{Begun, Input, Node},
+    disk_thread::{DiskThread, SharedStorage},
+    node::{Input, Node},
     saving::Writing,
 };
 use paxos::config::Config;
@@ -213,9 +215,9 @@ pub struct Running<M: StateMachine> {
 
 /// Makes a node. The node runs while the future is polled, and has stopped when the future is done.
 ///
-/// The future needs a tokio runtime with time. A sync blocks the thread, so share the thread only with tasks that can
-/// wait for the disk. The tasks that carry the packets of the node and serve its clients can wait. They become faster,
-/// because nothing has to be passed from thread to thread.
+/// The future needs a tokio runtime with time. A thread of its own makes records durable. The tasks that carry the packets
+/// of the node and serve its clients are faster on the thread of the future, because nothing has to be passed from thread
+/// to thread.
 ///
 /// # Errors
 /// The configuration cannot work, or the contents of the store cannot be read or belong to another node.
@@ -231,13 +233,14 @@ pub fn ready<M: StateMachine, S: Storage + Send + 'static, T: Transport>(
     let (inputs, arriving) = mpsc::channel(inputs_max * 4);
     let limits = RequestLimits::new(&options);
     let handshakes = handshakes == Handshakes::Made;
-    let node = Node::recover(config, options, machine, storage, handshakes)?;
+    let storage = SharedStorage::new(storage);
+    let node = Node::recover(config, options, machine, storage.clone(), handshakes)?;
     let clients = ClientHandle::new(inputs.clone(), limits, node.leadership());
     let peers = PeerHandle { inputs };
     let handshake = node.handshake();
     let (end, stopped) = oneshot::channel();
     let running = async move {
-        let ended = run(node, arriving, inputs_max, transport).await;
+        let ended = run(node, storage, arriving, transport).await;
         let _ = end.send(ended); // The receiver may have been dropped.
     };
     Ok((Running { clients, peers, handshake, stopped }, running))
@@ -254,18 +257,19 @@ pub fn start(node: impl Future<Output = ()> + Send + 'static) -> io::Result<()> 
 }
 
 /// Runs one turn after the other, until the node stops.
-async fn run<M: StateMachine, S: Storage>(
-    mut node: Node<M, S>,
+async fn run<M: StateMachine, S: Storage + Send + 'static>(
+    mut node: Node<M, SharedStorage<S>>,
+    storage: SharedStorage<S>,
     mut arriving: mpsc::Receiver<Input<M>>,
-    inputs_max: usize,
     mut transport: impl Transport,
 ) -> Result<(), NodeError> {
     let start = Instant::now();
-    let mut inputs = Vec::with_capacity(inputs_max);
+    // Both threads end before the store is closed.
+    let mut disk = DiskThread::start(storage).map_err(NodeError::Thread)?;
+    let mut writing: Option<Writing<S::SnapshotFile>> = None;
+    let mut inputs = Vec::new();
     // All turns share one timer: moving it to a later time does not wake the runtime.
     let mut alarm = pin!(tokio::time::sleep_until(start));
-    // The thread that writes a snapshot. It ends before the store is closed.
-    let mut writing: Option<Writing<S::SnapshotFile>> = None;
     let ended = loop {
         let wake_at = node.wake_at().map(|at| start + at);
         if let Some(at) = wake_at
@@ -273,6 +277,7 @@ async fn run<M: StateMachine, S: Storage>(
         {
             alarm.as_mut().reset(at);
         }
+        let inputs_max = node.inputs_max();
         tokio::select! {
             biased;
             saved = async { writing.as_mut().expect("it is there").saved().await },
@@ -283,23 +288,25 @@ async fn run<M: StateMachine, S: Storage>(
                     break Err(error);
                 }
             }
-            count = arriving.recv_many(&mut inputs, inputs_max) => {
+            committed = disk.committed(), if disk.is_busy() => {
+                if let Err(error) = node.committed(committed, start.elapsed(), &mut transport) {
+                    break Err(error);
+                }
+            }
+            count = arriving.recv_many(&mut inputs, inputs_max), if inputs_max > 0 => {
                 if count == 0 {
                     break Ok(()); // All handles were dropped.
                 }
             }
             () = &mut alarm, if wake_at.is_some() => {}
         }
-        let now = start.elapsed();
-        let begun = node.begin_turn(inputs.drain(..), now, &mut transport);
-        if matches!(begun, Ok(Begun { syncs: true, .. })) {
-            // Lets the tasks on this thread that carry packets and answers run before the sync blocks the thread.
-            tokio::task::yield_now().await;
-        }
-        match begun.and_then(|begun| node.end_turn(begun, now, &mut transport)) {
+        match node.turn(inputs.drain(..), start.elapsed(), &mut transport) {
             Ok(true) => {}
-            Ok(false) => break Ok(()),
+            Ok(false) => break last_commits(&mut node, &mut disk, start, &mut transport).await,
             Err(error) => break Err(error),
+        }
+        if let Some(commit) = node.take_commit(&mut transport) {
+            disk.begin(commit);
         }
         if let Some(job) = node.take_job() {
             writing = Some(Writing::start(job));
@@ -311,4 +318,22 @@ async fn run<M: StateMachine, S: Storage>(
     };
     node.stop();
     ended
+}
+
+/// Makes the records of a node durable that was told to stop, releases their effects, and ends the node.
+async fn last_commits<M: StateMachine, S: Storage + Send + 'static>(
+    node: &mut Node<M, SharedStorage<S>>,
+    disk: &mut DiskThread,
+    start: Instant,
+    transport: &mut impl Transport,
+) -> Result<(), NodeError> {
+    loop {
+        if let Some(commit) = node.take_commit(transport) {
+            disk.begin(commit);
+        }
+        if !disk.is_busy() {
+            return node.end();
+        }
+        node.committed(disk.committed().await, start.elapsed(), transport)?;
+    }
 }

@@ -10,14 +10,16 @@
 //! Invariant: each start of a node renews the note with all its records. A version of this program without notes does not.
 //! So the note names the start that renews it, and a start believes only the note of the start before it.
 
+use std::time::{Duration, Instant};
+
 use crate::{
     faults::Fault,
     peers::metadata::{VOTES_CHOSEN, VotesChosen},
 };
-use paxos::{event::Record, protocol::Replica, types::Slot};
+use paxos::{Durable, Write, event::Record, protocol::Replica, types::Slot};
 use paxos_store::{Storage, StorageError};
 
-/// The note, as far as it is durable.
+/// The note, as it is durable after the last commit.
 pub(super) struct NotedVotes(VotesChosen);
 
 impl NotedVotes {
@@ -40,27 +42,67 @@ impl NotedVotes {
         self.0.below
     }
 
-    /// Makes records durable, and the note with them.
+    /// Returns a commit of these records, with the note if it changes.
+    pub(super) fn commit(
+        &mut self,
+        write: Write,
+        replica: &Replica,
+        fault: Option<Fault>,
+    ) -> Commit {
+        let changes = self.renew(write.records(), replica, fault);
+        Commit { write, note: changes.then_some(self.0) }
+    }
+
+    /// Notes the last values durably, without records.
     ///
     /// # Errors
     /// The store fails.
-    pub(super) fn persist(
+    pub(super) fn note(
         &mut self,
-        records: &[Record],
         replica: &Replica,
         storage: &mut impl Storage,
         fault: Option<Fault>,
     ) -> Result<(), StorageError> {
+        if self.renew(&[], replica, fault) { VOTES_CHOSEN.write(&self.0, storage) } else { Ok(()) }
+    }
+
+    /// Renews the note with records that become durable together with it. Returns true if it changes.
+    fn renew(&mut self, records: &[Record], replica: &Replica, fault: Option<Fault>) -> bool {
         let Self(noted) = self;
         let below = match fault {
             Some(Fault::NotesTooMuch) => replica.parts().acceptor.votes.end().max(noted.below),
             _ => replica.votes_chosen_below(noted.below, records),
         };
-        if below == noted.below {
-            return storage.persist(records);
-        }
-        noted.below = below;
-        VOTES_CHOSEN.write_with(noted, records, storage)
+        below != std::mem::replace(&mut noted.below, below)
+    }
+}
+
+/// Records on their way to the store, with the note that becomes durable together with them.
+pub(super) struct Commit {
+    write: Write,
+    note: Option<VotesChosen>,
+}
+
+/// A commit that is durable.
+pub(super) struct Committed {
+    pub(super) durable: Durable,
+    /// The time that the store took.
+    pub(super) took: Duration,
+}
+
+impl Commit {
+    /// Makes the commit durable.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) fn persist(self, storage: &mut impl Storage) -> Result<Committed, StorageError> {
+        let Self { write, note } = self;
+        let begun = Instant::now();
+        let durable = write.persist(|records| match note {
+            Some(note) => VOTES_CHOSEN.write_with(&note, records, storage),
+            None => storage.persist(records),
+        })?;
+        Ok(Committed { durable, took: begun.elapsed() })
     }
 }
 

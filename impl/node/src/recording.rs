@@ -97,7 +97,15 @@ impl Recording {
         }
     }
 
-    /// Notes that the records of all steps so far are durable.
+    /// Notes that the records of all steps so far are written to the store now.
+    pub(super) fn write(&mut self) {
+        if let Some(active) = &mut self.0 {
+            active.recorder.write();
+        }
+        self.flush();
+    }
+
+    /// Notes that the oldest write under way is durable.
     pub(super) fn durable(&mut self) {
         if let Some(active) = &mut self.0 {
             active.recorder.durable();

@@ -1,6 +1,6 @@
 //! A node without a thread of its own, for simulations.
 //!
-//! The caller decides when each half of a turn happens and what time it is, and owns the transport. Clients use the
+//! The caller decides when turns and syncs happen and what time it is, and owns the transport. Clients use the
 //! [`ClientHandle`], as in any other program. The crate `paxos-simulator` runs clusters of such nodes in virtual time.
 //!
 //! A turn measures the time for which it applies entries by the clock of the system ([`Options::turn_max`]). A
@@ -14,7 +14,8 @@ use super::{
     client_handle::{ClientHandle, RequestLimits},
     error::NodeError,
     machine::StateMachine,
-    node::{Begun, Input, Node, Transport},
+    node::{Input, Node, Transport},
+    noted_votes::Commit,
     options::Options,
     packet::Packet,
     saving::Job,
@@ -22,14 +23,14 @@ use super::{
 use paxos::{config::Config, types::NodeId};
 use paxos_store::Storage;
 
-/// A node whose turns the caller begins and ends.
+/// A node that runs when its caller says so.
 pub struct ManualNode<M: StateMachine, S: Storage> {
     node: Node<M, S>,
     /// The packets that the next turn takes.
     packets: Vec<Input<M>>,
     arriving: mpsc::Receiver<Input<M>>,
-    /// The result of the first half of a turn, and its time, until the second half.
-    begun: Option<(Begun, Duration)>,
+    /// The write that is under way.
+    commit: Option<Commit>,
     /// A snapshot that is to be written.
     job: Option<Job<S::SnapshotFile>>,
 }
@@ -58,7 +59,7 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         let limits = RequestLimits::new(&options);
         let node = Node::recover(config, options, machine, store, false)?;
         let handle = ClientHandle::new(inputs, limits, node.leadership());
-        Ok((handle, Self { node, packets: Vec::new(), arriving, begun: None, job: None }))
+        Ok((handle, Self { node, packets: Vec::new(), arriving, commit: None, job: None }))
     }
 
     /// Keeps a packet of a peer for the next turn.
@@ -66,42 +67,57 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         self.packets.push(Input::Packet { from, packet, room: None });
     }
 
-    /// Runs the first half of a turn: takes all delivered packets and all requests of the handles, and sends what
-    /// depends on no record of this turn. `now` is the time since the start of the node. Returns true if the second
-    /// half makes records durable.
+    /// Runs a turn: takes the delivered packets and the requests of the handles, as many as the node takes while a write is
+    /// under way. Releases the effects whose records are durable. `now` is the time since the start of the node. Returns
+    /// false if the node was told to stop. The caller must then [`sync`](Self::sync) it until nothing is under way, and
+    /// [`end`](Self::end) it.
     ///
     /// # Errors
-    /// The node cannot go on.
-    ///
-    /// # Panics
-    /// The turn before has not ended.
-    pub fn begin_turn(
+    /// The node cannot go on. It must not be used any more, as after any other error.
+    pub fn turn(
         &mut self,
         now: Duration,
         transport: &mut impl Transport,
     ) -> Result<bool, NodeError> {
-        assert!(self.begun.is_none(), "the turn before has not ended");
         let arriving = &mut self.arriving;
         let requests = iter::from_fn(|| arriving.try_recv().ok());
-        let inputs = self.packets.drain(..).chain(requests);
-        let begun = self.node.begin_turn(inputs, now, transport)?;
-        self.begun = Some((begun, now));
-        Ok(begun.syncs)
-    }
-
-    /// Runs the second half of a turn: makes the records durable, and then sends, applies and answers. Returns false if
-    /// the node was told to stop.
-    ///
-    /// # Errors
-    /// The node cannot go on. It must not be used any more.
-    ///
-    /// # Panics
-    /// No turn has begun.
-    pub fn end_turn(&mut self, transport: &mut impl Transport) -> Result<bool, NodeError> {
-        let (begun, now) = self.begun.take().expect("a turn has begun");
-        let goes_on = self.node.end_turn(begun, now, transport)?;
+        let max = self.node.inputs_max();
+        let packets = self.packets.drain(..max.min(self.packets.len()));
+        let inputs = packets.chain(requests).take(max);
+        let goes_on = self.node.turn(inputs, now, transport)?;
+        self.commit = self.commit.take().or_else(|| self.node.take_commit(transport));
         self.job = self.node.take_job().or(self.job.take());
         Ok(goes_on)
+    }
+
+    /// Returns true while a write is under way. Turns may come before its [`sync`](Self::sync). A crash loses the write.
+    pub fn is_writing(&self) -> bool {
+        self.commit.is_some()
+    }
+
+    /// Makes the write that is under way durable, and releases the effects that waited for it. Does nothing if no write is
+    /// under way. Another write may be under way afterwards.
+    ///
+    /// # Errors
+    /// The node cannot go on.
+    pub fn sync(&mut self, now: Duration, transport: &mut impl Transport) -> Result<(), NodeError> {
+        if let Some(commit) = self.commit.take() {
+            let committed = self.node.persist(commit);
+            self.node.committed(committed, now, transport)?;
+            self.commit = self.node.take_commit(transport);
+        }
+        Ok(())
+    }
+
+    /// Ends the node after its last turn.
+    ///
+    /// # Errors
+    /// The store has failed.
+    ///
+    /// # Panics
+    /// A write is under way.
+    pub fn end(mut self) -> Result<(), NodeError> {
+        self.node.end()
     }
 
     /// Returns the time, since the start of the node, at which the node needs a turn even if nothing arrives. A time

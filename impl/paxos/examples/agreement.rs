@@ -5,11 +5,14 @@
 //!
 //! `cargo run -p paxos --example agreement`
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+};
 
 use paxos::{
-    Config, Event, Message, NodeId, Output, Proposal, Record, Replica, Slot, Timer, To, Token,
-    Value, protocol::proposer::Role,
+    Config, Effects, Event, Message, NodeId, Output, Proposal, Record, Replica, Slot, Timer, To,
+    Token, Value, protocol::proposer::Role,
 };
 
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -37,15 +40,22 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// Steps one replica. Makes the records durable before it uses the other output, as the contract of a driver requires.
+    /// Steps one replica. The records are durable before the effects leave, as the contract of a driver requires.
     fn step(&mut self, id: NodeId, event: Event) {
         let node = self.nodes.get_mut(&id).expect("it is one of the three");
-        let mut output = Output::default();
+        let (mut output, mut effects) = (Output::default(), Effects::default());
         node.replica.step(event, &mut output);
-        node.disk.append(&mut output.records); // A real driver writes and syncs here.
-        let released = output.chosen_slots().last().map(|(_, value)| value.clone());
-        node.chosen = released.or(node.chosen.take());
-        for envelope in output.messages {
+        if let Some(write) = output.write() {
+            let durable = write.persist(|records| {
+                node.disk.extend_from_slice(records); // A real driver writes and syncs here.
+                Ok::<(), Infallible>(())
+            });
+            output.durable(durable.unwrap_or_else(|never| match never {}));
+        }
+        output.release(&mut effects);
+        let chosen = effects.chosen_slots().last().map(|(_, value)| value.clone());
+        node.chosen = chosen.or(node.chosen.take());
+        for envelope in effects.messages {
             let receivers = NODES.into_iter().filter(|&peer| match envelope.to {
                 To::Peers => peer != id,
                 To::Node(to) => peer == to,

@@ -1,6 +1,4 @@
-//! The input and the output of a step of a replica.
-
-use std::collections::BTreeSet;
+//! The input of a step of a replica, and its effects.
 
 use bytes::Bytes;
 
@@ -22,9 +20,9 @@ pub enum Event<B = Ballot, V = Value> {
         message: Message<B, V>,
     },
     /// Clients propose these commands, one slot for each, in this order. The token of each proposal comes back in
-    /// [`Output::taken`] or [`Output::refused`] of the same step.
+    /// [`Effects::taken`] or [`Effects::refused`] of the same step.
     Propose(Vec<Proposal>),
-    /// Clients ask to read. Each token comes back in [`Output::reads`] or [`Output::refused`] of this step or of a
+    /// Clients ask to read. Each token comes back in [`Effects::reads`] or [`Effects::refused`] of this step or of a
     /// later one.
     Read(Vec<Token>),
     /// This node has a durable snapshot that holds the effect of every slot below `below`. The node took the
@@ -95,15 +93,12 @@ pub enum Record<B = Ballot, V = Value> {
     },
 }
 
-/// The work that steps leave to the driver.
+/// The work that steps leave to the driver, apart from their records.
 ///
-/// The driver must make the `records` durable. It may arm the `timers` at any time. It must hold back everything
-/// else until the records of this output and of every earlier one are durable, except the messages that
-/// [`take_early`](Output::take_early) returns.
+/// An [`Output`](crate::Output) holds the effects back until the records on which they depend are durable. The driver may
+/// arm the `timers` at any time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output<B = Ballot, V = Value> {
-    /// Records to make durable, in this order.
-    pub records: Vec<Record<B, V>>,
+pub struct Effects<B = Ballot, V = Value> {
     /// Messages to send.
     pub messages: Vec<Envelope<B, V>>,
     /// Chosen values to apply, in the order of the log: batches of consecutive slots, each with its first slot. Slots
@@ -163,10 +158,9 @@ pub enum Refusal {
     Busy,
 }
 
-impl<B, V> Default for Output<B, V> {
+impl<B, V> Default for Effects<B, V> {
     fn default() -> Self {
         Self {
-            records: Vec::new(),
             messages: Vec::new(),
             chosen: Vec::new(),
             taken: Vec::new(),
@@ -178,10 +172,21 @@ impl<B, V> Default for Output<B, V> {
     }
 }
 
-impl<B, V> Output<B, V> {
-    /// Empties the output and keeps its allocations.
+impl<B, V> Effects<B, V> {
+    /// Returns true if there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        let Self { messages, chosen, taken, refused, reads, fetch, timers } = self;
+        messages.is_empty()
+            && chosen.is_empty()
+            && taken.is_empty()
+            && refused.is_empty()
+            && reads.is_empty()
+            && fetch.is_empty()
+            && timers.is_empty()
+    }
+
+    /// Empties the lists and keeps their allocations.
     pub fn clear(&mut self) {
-        self.records.clear();
         self.messages.clear();
         self.chosen.clear();
         self.taken.clear();
@@ -191,10 +196,12 @@ impl<B, V> Output<B, V> {
         self.timers.clear();
     }
 
-    /// Moves the content of `later`, the output of later steps, to the end of this output. The rules for one output
-    /// then hold for the combined output.
+    /// Moves the effects of later steps to the end of these.
     pub fn append(&mut self, later: &mut Self) {
-        self.records.append(&mut later.records);
+        if self.is_empty() {
+            // Spares the copies, and leaves the memory of these lists to `later`.
+            return std::mem::swap(self, later);
+        }
         self.messages.append(&mut later.messages);
         self.chosen.append(&mut later.chosen);
         self.taken.append(&mut later.taken);
@@ -209,37 +216,14 @@ impl<B, V> Output<B, V> {
         self.chosen.iter().flat_map(|(first, values)| values.with_slots(*first))
     }
 
-    /// Removes the chosen values of the slots below `below`. A driver that installed a peer's snapshot of these slots must
-    /// not apply them.
-    pub fn drop_chosen(&mut self, below: Slot) {
+    /// Removes the chosen values of the slots below `below`.
+    pub(crate) fn drop_chosen(&mut self, below: Slot) {
         self.chosen.retain_mut(|(first, values)| {
             let dropped = below.0.saturating_sub(first.0).min(values.len() as u64);
             values.advance(dropped as usize);
             *first = first.plus(dropped);
             !values.is_empty()
         });
-    }
-
-    /// Removes and returns the messages that may leave before `records` are durable. These are the
-    /// [`Message::Accept`] messages whose ballot was promised in an earlier, durable output. If they leave early, the
-    /// sync of this node overlaps with the syncs of its peers. No driver has to call this function.
-    ///
-    /// The caller must ensure that `records` holds every record of this node that is not durable. So it makes each
-    /// output durable before the next step, or lets the next step append to the same output. [Early
-    /// Accepts](crate::protocol::safety#early-accepts) has the reason why this is safe.
-    pub fn take_early(&mut self) -> impl Iterator<Item = Envelope<B, V>>
-    where
-        B: Copy + Ord,
-    {
-        let promised = self.records.iter().filter_map(|record| match record {
-            Record::Promised(ballot) => Some(*ballot),
-            _ => None,
-        });
-        let promised: BTreeSet<B> = promised.collect();
-        self.messages.extract_if(.., move |envelope| match envelope.message {
-            Message::Accept { ballot, .. } => !promised.contains(&ballot),
-            _ => false,
-        })
     }
 
     pub(crate) fn send(&mut self, to: NodeId, message: Message<B, V>) {
@@ -259,9 +243,9 @@ mod tests {
     fn chosen_values_below_a_snapshot_are_dropped() {
         let batches = || vec![(Slot(2), [2, 3, 4].into()), (Slot(5), [5].into())];
         let left = |below| {
-            let mut output = Output::<Ballot, u64> { chosen: batches(), ..Output::default() };
-            output.drop_chosen(Slot(below));
-            output.chosen_slots().map(|(slot, value)| (slot.0, *value)).collect::<Vec<_>>()
+            let mut effects = Effects::<Ballot, u64> { chosen: batches(), ..Effects::default() };
+            effects.drop_chosen(Slot(below));
+            effects.chosen_slots().map(|(slot, value)| (slot.0, *value)).collect::<Vec<_>>()
         };
         for below in [0, 1, 2, 3, 4, 5, 6, 9] {
             let expected: Vec<_> =

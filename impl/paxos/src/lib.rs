@@ -1,15 +1,25 @@
 //! Multi-Paxos as a pure, deterministic state machine: an event goes in, records and messages come out.
 //!
 //! ```
-//! use paxos::{Config, Event, NodeId, Output, Replica, Timer};
+//! use paxos::{Config, Effects, Event, NodeId, Output, Record, Replica, Timer};
 //!
 //! let nodes = [NodeId(1), NodeId(2), NodeId(3)];
 //! let mut replica = Replica::new(Config::new(NodeId(1), nodes))?;
-//! let mut output = Output::default();
+//! let (mut output, mut effects) = (Output::default(), Effects::default());
 //! replica.step(Event::Timer(Timer::Campaign), &mut output);
-//! assert_eq!(output.records.len(), 1, "its own promise, to be made durable first");
-//! assert_eq!(output.messages.len(), 1, "Prepare to all peers, only after that");
-//! # Ok::<(), paxos::ConfigError>(())
+//!
+//! output.release(&mut effects);
+//! assert!(effects.is_empty(), "the message waits for the promise of its ballot");
+//! let write = output.write().expect("the promise");
+//! let mut disk: Vec<Record> = Vec::new();
+//! let durable = write.persist(|records| {
+//!     disk.extend_from_slice(records);
+//!     Ok::<(), std::io::Error>(())
+//! })?;
+//! output.durable(durable);
+//! output.release(&mut effects);
+//! assert_eq!(effects.messages.len(), 1, "Prepare to all peers");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Limits
@@ -23,10 +33,11 @@
 //!
 //! The driver is the code that calls [`Replica::step`] and acts on the [`Output`]. It keeps four rules.
 //!
-//! 1. *Records before all else.* The driver makes the records of an output durable before it releases the messages,
-//!    chosen values and answers of this output or a later one. Only an Accept message may leave earlier, if the
-//!    promise of its ballot is already durable ([`Output::take_early`]). A driver may step many events into one
-//!    [`Output`], write and sync its records once, and then release the rest (group commit).
+//! 1. *Records before all else.* The records of a step are durable before the messages, chosen values and answers of this
+//!    step or a later one leave. Only an Accept message may leave earlier, if the promise of its ballot is already durable
+//!    ([`Output::take_early`]). The types keep this rule: an output gives up its effects only against the token that a
+//!    durable [`Write`] returns. The driver has to make writes durable in their order, and each as a whole. It may step many
+//!    events before it takes a write (group commit), and step on while writes are under way.
 //! 2. *A snapshot before its event.* The driver makes a snapshot durable before it sends [`Event::Snapshot`], because
 //!    the replica then trims its log. After a crash between the two, the driver sends the event again. If the
 //!    snapshot is a peer's ([`Output::fetch`]), this step and later ones release only chosen values of the slots
@@ -43,7 +54,8 @@
 //!
 //! - [`types`], [`batch`], [`message`], [`config`]: ballots, slots and values; values of consecutive slots; the
 //!   messages; the members and quorum sizes.
-//! - [`event`]: the events that go in, and the output that comes out.
+//! - [`event`]: the events that go in, and their effects.
+//! - [`output`]: the effects that wait for records.
 //! - [`opaque`]: the few things that the protocol knows of a ballot and of a value. The modules have types with
 //!   parameters for both. The types of the same name at the root of the crate have [`Ballot`] and [`Value`].
 //! - [`protocol`]: the replica. Its four roles come first ([`acceptor`](protocol::acceptor),
@@ -56,6 +68,7 @@ pub mod config;
 pub mod event;
 pub mod message;
 pub mod opaque;
+pub mod output;
 pub mod protocol;
 pub mod types;
 
@@ -66,8 +79,14 @@ pub use types::{Ballot, NodeId, Slot, Value};
 
 /// [`event::Event`] with [`Ballot`] and [`Value`].
 pub type Event = event::Event<Ballot, Value>;
-/// [`event::Output`] with [`Ballot`] and [`Value`].
-pub type Output = event::Output<Ballot, Value>;
+/// [`event::Effects`] with [`Ballot`] and [`Value`].
+pub type Effects = event::Effects<Ballot, Value>;
+/// [`output::Output`] with [`Ballot`] and [`Value`].
+pub type Output = output::Output<Ballot, Value>;
+/// [`output::Write`] with [`Ballot`] and [`Value`].
+pub type Write = output::Write<Ballot, Value>;
+/// [`output::Durable`] with [`Ballot`] and [`Value`].
+pub type Durable = output::Durable<Ballot, Value>;
 /// [`event::Record`] with [`Ballot`] and [`Value`].
 pub type Record = event::Record<Ballot, Value>;
 /// [`message::Envelope`] with [`Ballot`] and [`Value`].

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use paxos::{
     Config, NodeId, Proposal, Slot, Timer, To, Token,
-    event::{Event, Output, Record},
+    event::{Event, Record},
     message::Message,
     opaque::{OpaqueBallot, OpaqueValue},
+    output::Output,
     protocol::Replica,
 };
 
@@ -75,10 +76,10 @@ impl Cluster {
             let index = NODES.iter().position(|&node| node == id).expect("one of the nodes");
             let mut output = Output::default();
             self.replicas[index].step(event, &mut output);
-            self.records[index].append(&mut output.records);
-            let released = output.chosen_slots().map(|(slot, value)| (slot, value.clone()));
+            self.records[index].extend_from_slice(output.records());
+            let released = output.held().chosen_slots().map(|(slot, value)| (slot, value.clone()));
             self.chosen[index].extend(released);
-            for envelope in output.messages.into_iter().filter(|sent| !lost(&sent.message)) {
+            for envelope in output.held().messages.iter().filter(|sent| !lost(&sent.message)) {
                 let receives = |&node: &NodeId| match envelope.to {
                     To::Peers => node != id,
                     To::Node(to) => node == to,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use itertools::Itertools as _;
-use paxos::{Batch, Output, Replica, Slot};
+use paxos::{Batch, Effects, Output, Replica, Slot};
 
 use crate::{
     frame::{
@@ -50,6 +50,7 @@ impl Converter {
     ) -> Step {
         let mut batches = Batches { converter: self, listed: Vec::new() };
         let event_recorded = batches.event(&event);
+        output.settle();
         let before = Before::of(output);
         take(replica, event, output);
         before.step(event_recorded, output, replica, batches)
@@ -153,9 +154,9 @@ struct Before {
 impl Before {
     fn of(output: &Output) -> Self {
         // Timers are not recorded, because safety does not depend on them.
-        let Output { records, messages, chosen, taken, refused, reads, fetch, timers: _ } = output;
+        let Effects { messages, chosen, taken, refused, reads, fetch, timers: _ } = output.held();
         Self {
-            records: records.len(),
+            records: output.records().len(),
             messages: messages.len(),
             chosen: chosen.len(),
             taken: taken.len(),
@@ -173,7 +174,7 @@ impl Before {
         replica: &Replica,
         mut batches: Batches<'_>,
     ) -> Step {
-        let records = output.records[self.records..].iter().map(|record| match record {
+        let records = output.records()[self.records..].iter().map(|record| match record {
             paxos::Record::Promised(ballot) => Record::Promised(*ballot),
             paxos::Record::Accepted { ballot, first, values } => {
                 Record::Accepted { ballot: *ballot, first: *first, batch: batches.add(values) }
@@ -181,22 +182,25 @@ impl Before {
             paxos::Record::Trimmed { below } => Record::Trimmed { below: *below },
         });
         let records = records.collect();
-        let messages = output.messages[self.messages..].iter();
+        let messages = output.held().messages[self.messages..].iter();
         let messages =
             messages.map(|sent| (receivers(sent.to), batches.message(&sent.message))).collect();
-        let released = output.chosen[self.chosen..].iter();
+        let released = output.held().chosen[self.chosen..].iter();
         let released = released.flat_map(|(first, values)| values.with_slots(*first));
         let chosen = chosen(released, replica, &mut batches);
-        let taken = output.taken[self.taken..].iter().map(|taken| taken.slot);
+        let taken = output.held().taken[self.taken..].iter().map(|taken| taken.slot);
         Step {
             event,
             records,
             messages,
             chosen,
             taken: runs(taken),
-            refused: refused(&output.refused[self.refused..]),
-            reads: output.reads[self.reads..].iter().map(|read| (read.token.0, read.at)).collect(),
-            fetch: output.fetch[self.fetch..].to_vec(),
+            refused: refused(&output.held().refused[self.refused..]),
+            reads: output.held().reads[self.reads..]
+                .iter()
+                .map(|read| (read.token.0, read.at))
+                .collect(),
+            fetch: output.held().fetch[self.fetch..].to_vec(),
             batches: batches.listed,
         }
     }

@@ -27,7 +27,9 @@ pub enum Body {
     Start(Box<Start>),
     /// The replica takes a step.
     Step(Box<Step>),
-    /// The records of every step so far are durable.
+    /// The node begins to write the records of every step so far that are in no write.
+    Write,
+    /// The oldest write under way is durable.
     Durable,
     /// These messages leave.
     Left(Vec<Departure>),

@@ -1,7 +1,7 @@
 //! Recordings: the steps that a node of Paxos has taken, in files that a validator reads.
 //!
 //! A node that records writes a [`Frame`] for each thing that it does: each start with the state that it recovered, each
-//! step of its replica with the event and all output, the moment at which records became durable, each message that left,
+//! step of its replica with the event and all output, the moments at which a write begins and is durable, each message that left,
 //! each value that was applied, and each read that was served. The frames of a node are in the order in which these things
 //! happened. There is no clock in a recording. A validator orders the frames of different nodes by their messages.
 //!

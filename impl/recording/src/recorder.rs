@@ -82,7 +82,12 @@ impl Recorder {
         self.push(&Body::Step(Box::new(step)));
     }
 
-    /// Notes that the records of all steps so far are durable.
+    /// Notes that the node begins to write the records of all steps so far that are in no write.
+    pub fn write(&mut self) {
+        self.push(&Body::Write);
+    }
+
+    /// Notes that the oldest write under way is durable.
     pub fn durable(&mut self) {
         self.push(&Body::Durable);
     }

@@ -94,7 +94,7 @@ const SNAPSHOT_MAX: u64 = 50_000;
 pub struct Simulation<M: StateMachine> {
     /// The network. Its faults can be changed at any time.
     pub network: Network,
-    /// The probability that a sync takes long. The node does nothing else during the sync.
+    /// The probability that a sync takes long. The node goes on during the sync, and releases nothing that depends on it.
     pub stall: f64,
     /// The number of events of each kind so far.
     pub counts: Counts,
@@ -131,7 +131,7 @@ pub struct Counts {
     pub proposed: u64,
     /// Votes in the Promise messages of acceptors.
     pub reported: u64,
-    /// Accept messages that left a leader in a turn in which its disk then failed.
+    /// Accept messages that left a leader since its last sync, if its disk then failed.
     pub unvoted: u64,
 }
 
@@ -175,12 +175,26 @@ struct Running<M: StateMachine> {
     handle: ClientHandle<Observed<M>>,
     node: ManualNode<Observed<M>, FaultyStore>,
     since: u64,
-    /// The node waits for a sync.
+    /// A sync that takes long is under way.
     stalled: bool,
+    /// The node was told to stop, and waits for its last sync.
+    stops: bool,
+    /// The number of Accept messages that have left since the last sync.
+    proposed: u64,
     /// The node has planned to write a snapshot.
     writing: bool,
     /// The time of the next planned turn.
     wakes_at: Option<u64>,
+}
+
+impl<M: StateMachine> Running<M> {
+    fn sync(&mut self, now: u64, outbox: &mut Outbox) -> Result<(), NodeError> {
+        let synced = self.node.sync(Duration::from_micros(now - self.since), outbox);
+        if synced.is_ok() {
+            self.proposed = 0;
+        }
+        synced
+    }
 }
 
 impl<M: StateMachine> fmt::Debug for Simulation<M> {
@@ -338,8 +352,16 @@ impl<M: StateMachine> Simulation<M> {
             Ok(recovered) => recovered,
             Err(error) => self.violate(&format!("node {id} does not start: {error}")),
         };
-        let (stalled, writing, wakes_at) = (false, false, None);
-        let running = Running { handle, node: manual, since, stalled, writing, wakes_at };
+        let running = Running {
+            handle,
+            node: manual,
+            since,
+            stalled: false,
+            stops: false,
+            proposed: 0,
+            writing: false,
+            wakes_at: None,
+        };
         let node = self.node(id);
         node.running = Some(running);
         node.starts += 1;
@@ -347,7 +369,7 @@ impl<M: StateMachine> Simulation<M> {
         self.plan_wake(id);
     }
 
-    /// Returns the status of a node, or `None` if the node is down or waits for its disk.
+    /// Returns the status of a node, or `None` if the node is down or stops.
     pub fn status(&mut self, id: NodeId) -> Option<Status> {
         self.ask(id, |handle| async move { handle.status().await })?.poll().flatten()
     }
@@ -362,46 +384,69 @@ impl<M: StateMachine> Simulation<M> {
 
 /// Turns.
 impl<M: StateMachine> Simulation<M> {
-    /// Runs one turn of a node. Does nothing while the node waits for its disk, so that its input waits as well.
+    /// Runs turns of a node, each followed by a sync, until there is nothing to sync or the disk stalls.
     fn turn(&mut self, id: NodeId) {
-        let (now, stall) = (self.schedule.now(), self.stall);
-        let node = self.nodes.get_mut(&id).expect("the node exists");
-        let Some(running) = node.running.as_mut().filter(|running| !running.stalled) else {
-            return;
-        };
-        let mut outbox = Outbox::of(&node.disk);
-        let since = Duration::from_micros(now - running.since);
-        let begun = running.node.begin_turn(since, &mut outbox);
-        if matches!(begun, Ok(true)) {
-            let by_chance = self.random.random_bool(stall);
-            let by_chance = by_chance.then(|| self.random.random_range(1..STALL_MAX));
-            if let Some(time) = node.stall.take().or(by_chance) {
-                running.stalled = true;
-                self.counts.stalls += 1;
-                self.schedule.plan(time, Plan::Sync(Start(id, node.starts)));
-                return self.let_out(id, outbox);
+        loop {
+            self.step(id);
+            if !self.sync(id) {
+                break;
             }
         }
-        let ended = begun.and_then(|_| running.node.end_turn(&mut outbox));
-        self.ended(id, ended, outbox);
+        let node = self.node(id);
+        let ends = |running: &mut Running<M>| running.stops && !running.node.is_writing();
+        if let Some(running) = node.running.take_if(ends) {
+            let outbox = Outbox::of(&node.disk);
+            self.ended(id, running.node.end(), outbox);
+        }
     }
 
-    /// Handles the result of half a turn or of a snapshot, and sends the packets. `Ok(false)` says that the node has
-    /// ended, because it was told to stop.
-    fn ended(&mut self, id: NodeId, ended: Result<bool, NodeError>, outbox: Outbox) {
+    /// Runs one turn of a node, unless the node was told to stop.
+    fn step(&mut self, id: NodeId) {
+        let now = self.schedule.now();
+        let node = self.nodes.get_mut(&id).expect("the node exists");
+        let Some(running) = node.running.as_mut().filter(|running| !running.stops) else { return };
+        let mut outbox = Outbox::of(&node.disk);
+        let since = Duration::from_micros(now - running.since);
+        let turned = running.node.turn(since, &mut outbox);
+        running.stops = matches!(turned, Ok(false));
+        let proposes = |packet: &Packet| matches!(packet, Packet::Message(Message::Accept { .. }));
+        running.proposed +=
+            outbox.sent.iter().filter(|(_, packet)| proposes(packet)).count() as u64;
+        self.ended(id, turned.map(|_| ()), outbox);
+    }
+
+    /// Syncs the write of a node that is under way, unless the disk stalls. Returns false if there is no such write, or if it
+    /// takes long.
+    fn sync(&mut self, id: NodeId) -> bool {
+        let (now, stall) = (self.schedule.now(), self.stall);
+        let node = self.nodes.get_mut(&id).expect("the node exists");
+        let writes = |running: &&mut Running<M>| running.node.is_writing() && !running.stalled;
+        let Some(running) = node.running.as_mut().filter(writes) else { return false };
+        let by_chance = self.random.random_bool(stall);
+        let by_chance = by_chance.then(|| self.random.random_range(1..STALL_MAX));
+        if let Some(time) = node.stall.take().or(by_chance) {
+            running.stalled = true;
+            self.counts.stalls += 1;
+            self.schedule.plan(time, Plan::Sync(Start(id, node.starts)));
+            return false;
+        }
+        let mut outbox = Outbox::of(&node.disk);
+        let synced = running.sync(now, &mut outbox);
+        self.ended(id, synced, outbox);
+        true
+    }
+
+    /// Handles the result of a turn, a sync or a snapshot, and sends the packets.
+    fn ended(&mut self, id: NodeId, ended: Result<(), NodeError>, outbox: Outbox) {
         match ended {
-            Ok(false) => self.node(id).running = None,
-            Ok(true) => {
+            Ok(()) => {
                 self.plan_wake(id);
                 self.plan_snapshot(id);
             }
             Err(NodeError::Storage(_)) => {
                 self.counts.failures += 1;
-                let proposes =
-                    |packet: &Packet| matches!(packet, Packet::Message(Message::Accept { .. }));
-                let unvoted = outbox.sent.iter().filter(|(_, packet)| proposes(packet));
-                self.counts.unvoted += unvoted.count() as u64;
-                self.node(id).running = None;
+                let failed = self.node(id).running.take();
+                self.counts.unvoted += failed.map_or(0, |failed| failed.proposed);
             }
             Err(error) => self.violate(&format!("node {id} ends: {error}")),
         }
@@ -456,14 +501,14 @@ impl<M: StateMachine> Simulation<M> {
         }
     }
 
-    /// Runs the second half of a turn whose sync took long, and then a turn for the input that arrived during the sync.
+    /// Ends a sync that took long, and then runs a turn for the input that arrived during the sync.
     fn on_sync(&mut self, start: Start) {
-        let id = start.0;
+        let (id, now) = (start.0, self.schedule.now());
         let mut outbox = Outbox::of(self.disk(id));
         let Some(running) = self.started(start) else { return };
         running.stalled = false;
-        let ended = running.node.end_turn(&mut outbox);
-        self.ended(id, ended, outbox);
+        let synced = running.sync(now, &mut outbox);
+        self.ended(id, synced, outbox);
         self.turn(id);
     }
 
@@ -471,14 +516,9 @@ impl<M: StateMachine> Simulation<M> {
         let id = start.0;
         let outbox = Outbox::of(self.disk(id));
         let Some(running) = self.started(start) else { return };
-        if running.stalled {
-            // A snapshot is written between two turns, and this turn has not ended.
-            self.schedule.plan(1_000, Plan::Snapshot(start));
-            return;
-        }
         running.writing = false;
         let written = running.node.write_snapshot();
-        self.ended(id, written.map(|()| true), outbox);
+        self.ended(id, written, outbox);
         self.turn(id);
     }
 

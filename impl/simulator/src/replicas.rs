@@ -7,10 +7,10 @@
 
 mod monitors;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use paxos::{
-    Config, ConfigError, Event, Message, NodeId, Output, Replica, Slot, To,
+    Config, ConfigError, Effects, Event, Message, NodeId, Output, Replica, Slot, To, Write,
     protocol::proposer::Role,
 };
 use paxos_store::Memory;
@@ -33,8 +33,10 @@ pub struct Node {
     pub noted: Slot,
     /// The slot that must be applied next. A sync applies the chosen values.
     pub apply_next: Slot,
-    /// All output since the last sync. A crash drops it.
-    unsynced: Output,
+    /// The output that has not left. A crash drops it.
+    output: Output,
+    /// The writes under way, oldest first, each with the note that becomes durable with it. A crash drops them.
+    writes: VecDeque<(Write, Slot)>,
     /// The slot whose chosen value the replica must release next. After a restart this is the end of the snapshot.
     hand_out_next: Slot,
 }
@@ -76,7 +78,8 @@ impl Cluster {
                 snapshot: Slot(0),
                 noted: Slot(0),
                 apply_next: Slot(0),
-                unsynced: Output::default(),
+                output: Output::default(),
+                writes: VecDeque::new(),
                 hand_out_next: Slot(0),
             };
             Ok((node.config.id, node))
@@ -86,12 +89,12 @@ impl Cluster {
         Ok(Self { nodes, under_way, held, monitors: Monitors::default() })
     }
 
-    /// Steps a node, and syncs it unless its disk is held. Returns the released output, or `None` if the node is down
+    /// Steps a node, and syncs it unless its disk is held. Returns the effects that leave, or `None` if the node is down
     /// or its disk is held.
     ///
     /// # Errors
     /// Fails if a guarantee of Paxos does not hold.
-    pub fn handle(&mut self, id: NodeId, event: Event) -> Result<Option<Output>, Violation> {
+    pub fn handle(&mut self, id: NodeId, event: Event) -> Result<Option<Effects>, Violation> {
         let stepped = self.step(id, event)?.is_some();
         (stepped && !self.held.contains(&id)).then(|| self.sync(id)).transpose()
     }
@@ -116,33 +119,71 @@ impl Cluster {
         let begins_to_lead = leads(replica) && !led;
         monitors::check_step(id, &before, replica.parts().acceptor, &output)?;
         node.hand_out_next = monitors::check_order(id, node.hand_out_next, &output)?;
-        node.unsynced.append(&mut output.clone());
+        node.output.append(output.clone());
         if begins_to_lead {
             self.monitors.check_leader(&self.nodes[&id])?;
         }
-        for peer in &output.fetch {
+        for peer in &output.held().fetch {
             let (has, lacks) = (self.nodes[peer].snapshot, self.nodes[&id].hand_out_next);
             monitors::check_fetch(id, *peer, has, lacks)?;
         }
         Ok(Some(output))
     }
 
-    /// Makes the records of a node durable, and then releases all other output of its steps since the last sync. Puts
-    /// the messages of this output under way. Returns the output.
+    /// Begins to write the records of a node. The write is under way until [`sync_oldest`](Self::sync_oldest). Does nothing
+    /// if there are no records.
+    pub fn write(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).expect("the node exists");
+        let before = node.writes.back().map_or(node.noted, |(_, noted)| *noted);
+        if let (Some(replica), Some(write)) = (&node.replica, node.output.write()) {
+            let noted = replica.votes_chosen_below(before, write.records());
+            node.writes.push_back((write, noted));
+        }
+    }
+
+    /// Makes the oldest write of a node durable, and releases the effects that wait for it. Returns these effects, or
+    /// `None` if no write is under way.
     ///
     /// # Errors
     /// Fails if a guarantee of Paxos does not hold.
-    pub fn sync(&mut self, id: NodeId) -> Result<Output, Violation> {
+    pub fn sync_oldest(&mut self, id: NodeId) -> Result<Option<Effects>, Violation> {
         let node = self.nodes.get_mut(&id).expect("the node exists");
-        let released = std::mem::take(&mut node.unsynced);
+        let Some((write, noted)) = node.writes.pop_front() else { return Ok(None) };
         let before = node.disk.image().promised;
-        node.disk.append(&released.records).map_err(|error| Violation::of(id, error))?;
-        if let Some(replica) = &node.replica {
-            node.noted = replica.votes_chosen_below(node.noted, &released.records);
-        }
+        let records = write.records().to_vec();
+        let durable = write.persist(|records| node.disk.append(records));
+        node.output.durable(durable.map_err(|error| Violation::of(id, error))?);
+        node.noted = noted;
         monitors::check_disk(node, before)?;
-        self.monitors.count_votes(node, &released.records)?;
+        self.monitors.count_votes(node, &records)?;
         self.monitors.check_note(node)?;
+        self.release(id).map(Some)
+    }
+
+    /// Writes the records of a node and makes all its writes durable, and the note as well. Then every effect of its steps
+    /// leaves. Returns the effects.
+    ///
+    /// # Errors
+    /// Fails if a guarantee of Paxos does not hold.
+    pub fn sync(&mut self, id: NodeId) -> Result<Effects, Violation> {
+        self.write(id);
+        let mut all = self.release(id)?;
+        while let Some(mut effects) = self.sync_oldest(id)? {
+            all.append(&mut effects);
+        }
+        let node = self.node(id);
+        if let Some(replica) = &node.replica {
+            node.noted = replica.votes_chosen_below(node.noted, &[]);
+        }
+        self.monitors.check_note(&self.nodes[&id])?;
+        Ok(all)
+    }
+
+    /// Releases the effects whose records are durable: puts the messages under way, and applies the chosen values.
+    fn release(&mut self, id: NodeId) -> Result<Effects, Violation> {
+        let node = self.nodes.get_mut(&id).expect("the node exists");
+        let mut released = Effects::default();
+        node.output.release(&mut released);
         self.monitors.check_messages(node, &released.messages)?;
         node.apply_next = self.monitors.check_chosen(node, &released)?;
         self.monitors.check_reads(id, &released)?;
@@ -178,7 +219,7 @@ impl Cluster {
         }
         node.snapshot = below;
         node.apply_next = node.apply_next.max(below);
-        node.unsynced.drop_chosen(below);
+        node.output.drop_chosen(below);
         Some(Event::Snapshot { below })
     }
 
@@ -187,7 +228,8 @@ impl Cluster {
         self.held.remove(&id);
         let node = self.node(id);
         node.replica = None;
-        node.unsynced.clear();
+        node.output = Output::default();
+        node.writes.clear();
         node.hand_out_next = node.snapshot;
         node.apply_next = node.snapshot;
     }

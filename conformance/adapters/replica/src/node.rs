@@ -1,8 +1,10 @@
 //! One node: the replica and its driver, with a disk that the judge keeps, and timers that the judge fires.
 
+use std::convert::Infallible;
+
 use paxos::{
-    Config, Event, Message, Output, Proposal, Record, Replica, Report, Slot, Timer, To, Token,
-    Value,
+    Config, Durable, Effects, Event, Message, Output, Proposal, Record, Replica, Report, Slot,
+    Timer, To, Token, Value, Write,
     protocol::{Parts, proposer::Role},
 };
 
@@ -74,7 +76,12 @@ impl Node {
             self.replica.step(event, &mut output);
         }
         self.propose(&mut output);
-        self.arm(&output.timers);
+        let internal = self.internal(names, output.records(), own_promise);
+        let writes = output.write().map(|write| self.write(write));
+        let writes = writes.map(|durable| output.durable(durable)).is_some();
+        let mut effects = Effects::default();
+        output.release(&mut effects);
+        self.arm(&effects.timers);
 
         let send = |envelope: &paxos::Envelope| {
             let msg = names.message(&envelope.message, self.replica.parts(), answered);
@@ -88,25 +95,33 @@ impl Node {
                 msg: crate::protocol::Message { re, raw: Some(to_json(&envelope.message)), ..msg },
             }
         };
-        let decided = output.chosen_slots().map(|(slot, value)| Decided {
+        let decided = effects.chosen_slots().map(|(slot, value)| Decided {
             at: self.name.clone(),
             slot: slot.0,
             value: text(value),
         });
         let mut step = Step {
-            internal: self.internal(names, &output.records, own_promise),
-            send: output.messages.iter().map(send).filter(|send| !send.to.is_empty()).collect(),
+            internal,
+            send: effects.messages.iter().map(send).filter(|send| !send.to.is_empty()).collect(),
             decided: decided.collect(),
             ..Step::default()
         };
-        if !output.records.is_empty() {
-            for record in &output.records {
-                self.disk += &(to_json(record) + "\n");
-            }
+        if writes {
             step.persist.insert(self.name.clone(), self.disk.clone());
         }
         self.look(names, &mut step);
         Ok(step)
+    }
+
+    /// Adds records to the disk, which the judge keeps.
+    fn write(&mut self, write: Write) -> Durable {
+        let durable = write.persist(|records| {
+            for record in records {
+                self.disk += &(to_json(record) + "\n");
+            }
+            Ok::<(), Infallible>(())
+        });
+        durable.unwrap_or_else(|never| match never {})
     }
 
     /// Adds the timers and the state of the node to a step.
@@ -149,7 +164,8 @@ impl Node {
         let proposals =
             proposals.map(|(token, value)| Proposal { token, command: value.clone().into() });
         self.replica.step(Event::Propose(proposals.collect()), output);
-        let refused = |token| output.refused.iter().any(|refused| refused.token == Token(token));
+        let refused =
+            |token| output.held().refused.iter().any(|refused| refused.token == Token(token));
         let kept = (0..).zip(waiting).filter(|&(token, _)| refused(token));
         self.waiting = kept.map(|(_, value)| value).collect();
     }

@@ -22,7 +22,7 @@ pub(super) fn mutated_step(bug: Bug, replica: &mut Replica, event: Event, out: &
 
 /// 18: a promise does not say which slots are trimmed, and reports no votes in them.
 fn hide_trimmed(out: &mut Output) {
-    for envelope in &mut out.messages {
+    for envelope in &mut out.held_mut().messages {
         if let Message::Promise { trimmed, .. } = &mut envelope.message {
             *trimmed = Slot(0);
         }
@@ -54,7 +54,7 @@ fn read_less(bug: Bug, replica: &Replica, out: &mut Output) {
         Bug::ReadsBelowBarrier => parts.learner.chosen.end(),
         _ => parts.learner.below.max(leader.reader.barrier),
     };
-    for ready in &mut out.reads {
+    for ready in &mut out.held_mut().reads {
         ready.at = ready.at.min(at);
     }
 }

@@ -116,7 +116,7 @@ impl TestedReplica {
                 replica.step(event, &mut out);
             }
         }
-        append(output, out);
+        output.append(out);
     }
 }
 
@@ -180,8 +180,8 @@ fn altered(bug: Bug, replica: &Replica, event: Event) -> Event {
 
 /// 1: the records that messages depend on never reach the disk.
 fn lose_records(out: &mut Output) {
-    if !out.messages.is_empty() {
-        out.records.clear();
+    if !out.held_mut().messages.is_empty() {
+        out.records_mut().clear();
     }
 }
 
@@ -215,8 +215,8 @@ fn promise_anyway(bug: Bug, replica: &Replica, asked: Option<(Ballot, Slot)>, ou
     let message = Message::Promise { ballot, trimmed: Slot(0), reports: reports(replica, first) };
     match bug {
         Bug::PromisesBelowKeptPromise => instead_of_nack(&message, out),
-        _ if out.messages.is_empty() => {
-            out.messages.push(Envelope { to: To::Node(ballot.node), message });
+        _ if out.held_mut().messages.is_empty() => {
+            out.held_mut().messages.push(Envelope { to: To::Node(ballot.node), message });
         }
         _ => {}
     }
@@ -243,7 +243,7 @@ fn obey_prepared(
         }
         _ => replica.step(event, out),
     }
-    for record in &out.records {
+    for record in out.records_mut() {
         if let Record::Promised(ballot) = record {
             *prepared = Some(*ballot);
         }
@@ -269,19 +269,19 @@ fn renew_votes(
     out: &mut Output,
 ) {
     let promises = |message: &Message| matches!(message, Message::Promise { .. });
-    if voted.is_empty() || !out.messages.iter().any(|sent| promises(&sent.message)) {
+    if voted.is_empty() || !out.held_mut().messages.iter().any(|sent| promises(&sent.message)) {
         return;
     }
     let renewed = voted.into_iter().map(|(slot, vote)| (slot, Vote { ballot, ..vote })).collect();
     *replica = rebuilt(replica, renewed, Some(ballot));
     let asked = reports(replica, first);
-    for envelope in &mut out.messages {
+    for envelope in &mut out.held_mut().messages {
         if let Message::Promise { reports, .. } = &mut envelope.message {
             reports.clone_from(&asked);
         }
     }
     let renewed = reports(replica, Slot(0));
-    out.records.extend(renewed.into_iter().map(|Report { slot, ballot, value }| {
+    out.records_mut().extend(renewed.into_iter().map(|Report { slot, ballot, value }| {
         Record::Accepted { ballot, first: slot, values: [value].into() }
     }));
 }
@@ -339,7 +339,7 @@ fn vote_by_value(replica: &Replica, proposed: &[(Ballot, Slot, Value)], event: E
 
 /// Remembers each proposal once; proposals are sent again.
 fn remember_proposals(proposed: &mut Vec<(Ballot, Slot, Value)>, out: &Output) {
-    for envelope in &out.messages {
+    for envelope in &out.held().messages {
         if let Message::Accept { ballot, first, values } = &envelope.message {
             for (slot, value) in values.with_slots(*first) {
                 let proposal = (*ballot, slot, value.clone());
@@ -358,12 +358,12 @@ pub(super) fn forget_own_promise(me: NodeId, records: &mut Vec<Record>) {
 
 /// 16: a client's command is proposed and voted for in a slot that is already in use.
 fn put_in_place_of(last: Slot, out: &mut Output) {
-    for envelope in &mut out.messages {
+    for envelope in &mut out.held_mut().messages {
         if let Message::Accept { first, .. } = &mut envelope.message {
             *first = last;
         }
     }
-    for record in &mut out.records {
+    for record in out.records_mut() {
         if let Record::Accepted { first, .. } = record {
             *first = last;
         }
@@ -395,7 +395,7 @@ fn fill_up_quorum(replica: &mut Replica, out: &mut Output) {
 
 /// 18: a promise reports no votes, or none below the previous promise.
 fn hide_reports(bug: Bug, before: Option<Ballot>, out: &mut Output) {
-    for envelope in &mut out.messages {
+    for envelope in &mut out.held_mut().messages {
         if let Message::Promise { reports, .. } = &mut envelope.message {
             let hides = bug == Bug::HidesOvertakenVotes;
             reports.retain(|report| hides && Some(report.ballot) >= before);
@@ -407,7 +407,7 @@ fn hide_reports(bug: Bug, before: Option<Ballot>, out: &mut Output) {
 fn ask_behind_gap(replica: &mut Replica, event: Event, out: &mut Output) {
     let campaigns = event == Event::Timer(Timer::Campaign);
     replica.step(event, out);
-    for envelope in &mut out.messages {
+    for envelope in &mut out.held_mut().messages {
         if let Message::Prepare { first, .. } = &mut envelope.message
             && campaigns
         {
@@ -427,7 +427,7 @@ fn refuse_to_vote(bug: Bug, replica: &mut Replica, event: Event, out: &mut Outpu
     }
     if let Some(promised) = promised(replica) {
         let message = Message::Nack { ballot, promised };
-        out.messages.push(Envelope { to: To::Node(ballot.node), message });
+        out.held_mut().messages.push(Envelope { to: To::Node(ballot.node), message });
     }
 }
 
@@ -470,16 +470,17 @@ fn whole_log(replica: &Replica, ballot: Ballot, reports: &mut Vec<Report>) {
 fn renumber(replica: &Replica, out: &mut Output) {
     let next = Ballot::next(replica.parts().config.id, promised(replica));
     let proposes = |message: &Message| matches!(message, Message::Accept { .. });
-    let Some(next) = next.filter(|_| out.messages.iter().any(|sent| proposes(&sent.message)))
+    let Some(next) =
+        next.filter(|_| out.held_mut().messages.iter().any(|sent| proposes(&sent.message)))
     else {
         return;
     };
-    for envelope in &mut out.messages {
+    for envelope in &mut out.held_mut().messages {
         if let Message::Accept { ballot, .. } = &mut envelope.message {
             *ballot = next;
         }
     }
-    for record in &mut out.records {
+    for record in out.records_mut() {
         if let Record::Accepted { ballot, .. } = record {
             *ballot = next;
         }
@@ -500,14 +501,14 @@ fn vote_only_once(replica: &mut Replica, event: Event, out: &mut Output) {
 /// 30: each proposal leaves early.
 pub(super) fn take_proposals(output: &mut Output) -> Vec<Envelope> {
     let proposes = |sent: &mut Envelope| matches!(sent.message, Message::Accept { .. });
-    output.messages.extract_if(.., proposes).collect()
+    output.held_mut().messages.extract_if(.., proposes).collect()
 }
 
 /// 31: announcements that depend on the leader's own vote leave with its proposals.
 pub(super) fn take_with_own_vote(output: &mut Output) -> Vec<Envelope> {
     let mut early: Vec<_> = output.take_early().collect();
-    let Output { records, messages, .. } = output;
-    early.extend(messages.extract_if(.., |sent| match sent.message {
+    let records = output.records().to_vec();
+    early.extend(output.held_mut().messages.extract_if(.., |sent| match sent.message {
         Message::Chosen { ballot, .. } => !records.contains(&Record::Promised(ballot)),
         _ => false,
     }));
@@ -526,7 +527,7 @@ fn prepared(event: &Event) -> Option<(Ballot, Slot)> {
 
 /// Sends another message in place of a refusal.
 fn instead_of_nack(message: &Message, out: &mut Output) {
-    for envelope in &mut out.messages {
+    for envelope in &mut out.held_mut().messages {
         if matches!(envelope.message, Message::Nack { .. }) {
             envelope.message = message.clone();
         }
@@ -605,16 +606,4 @@ fn rebuilt(replica: &Replica, votes: Vec<(Slot, Vote)>, promised: Option<Ballot>
         built.step(Event::Message { from, message }, &mut Output::default());
     }
     built
-}
-
-fn append(output: &mut Output, out: Output) {
-    let Output { records, messages, chosen, taken, refused, reads, fetch, timers } = out;
-    output.records.extend(records);
-    output.messages.extend(messages);
-    output.chosen.extend(chosen);
-    output.taken.extend(taken);
-    output.refused.extend(refused);
-    output.reads.extend(reads);
-    output.fetch.extend(fetch);
-    output.timers.extend(timers);
 }

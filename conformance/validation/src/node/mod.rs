@@ -77,12 +77,25 @@ struct Produced {
 /// The records of a step that are not durable.
 #[derive(Debug)]
 struct Pending {
+    /// The number of the step.
     step: u64,
     /// The ballot of a record of a promise.
     promised: Option<paxos::Ballot>,
     /// The new votes.
     votes: Vec<(said::Slot, Ballot)>,
     change: Change,
+}
+
+/// The chosen values and confirmed reads of a step, until the records of the step and of all earlier ones are durable.
+#[derive(Debug)]
+struct Held {
+    /// The number of the step.
+    step: u64,
+    chosen: Vec<(said::Slot, said::Value)>,
+    /// The slots below this one may then be applied.
+    known_below: u64,
+    /// The batches of reads that are confirmed: the node that asks, the number of the batch, and the slots that it must see.
+    confirmed: Vec<(NodeId, u64, Slot)>,
 }
 
 /// One start of a node.
@@ -94,18 +107,19 @@ struct Running {
     steps: u64,
     /// The number of steps since the invariant of the state was checked.
     unchecked: u64,
-    pending: Vec<Pending>,
+    /// The steps whose records are not durable, oldest first.
+    pending: VecDeque<Pending>,
+    /// The number of the last step of each write under way, oldest first.
+    writes: VecDeque<u64>,
     produced: VecDeque<Produced>,
-    /// The values that steps have released, until the records of these steps are durable.
-    claimed: Vec<(said::Slot, said::Value)>,
+    /// The effects of steps, until their records are durable. Oldest first.
+    held: VecDeque<Held>,
     /// The slots below this one may be applied.
     released: u64,
     /// The first slot that is not applied.
     applied: Slot,
     /// The batches of reads that the replica was asked to confirm, by token.
     tokens: HashMap<u64, (NodeId, u64)>,
-    /// Confirmed batches, until the records of their steps are durable.
-    confirmed: Vec<(NodeId, u64, Slot)>,
     /// The answers to the questions of other nodes that may leave, each as often as its question was confirmed.
     answers: HashMap<(NodeId, u64, Slot), u64>,
     /// The slots below which confirmed reads of this node's clients must see every slot.
@@ -220,7 +234,8 @@ impl Node {
         match body {
             Body::Start(_) => unreachable!("taken above"),
             Body::Step(step) => running.step(step, shared)?,
-            Body::Durable => running.durable(place, shared),
+            Body::Write => running.writes.push_back(running.steps),
+            Body::Durable => running.durable(place, shared)?,
             Body::Left(departures) => {
                 for departure in departures {
                     running.leaves(id, departure, shared)?;
@@ -244,10 +259,7 @@ impl Node {
                 shared.coverage.add(Kind::Ended);
             }
         }
-        // Output that depends on no record may leave at once.
-        if running.pending.is_empty() {
-            running.release(id, shared)?;
-        }
+        running.release(id, shared)?;
         Ok(None)
     }
 }

@@ -6,34 +6,52 @@ use paxos_recording::{
     identity::StateId,
 };
 
-use super::{Pending, Running, Shared};
+use super::{Held, Pending, Running, Shared};
 use crate::{
-    claims::{AFTER_RECORDS, APPLIES_CHOSEN, Checked, PRODUCED, READS, SNAPSHOTS, contradicts},
+    claims::{
+        AFTER_RECORDS, APPLIES_CHOSEN, Checked, FORM, PRODUCED, READS, SNAPSHOTS, contradicts,
+    },
     coverage::Kind,
     said,
 };
 
 impl Running {
-    /// Notes that the records of all steps so far are durable.
-    pub(super) fn durable(&mut self, place: usize, shared: &mut Shared) {
-        for Pending { votes, .. } in self.pending.drain(..) {
+    /// Notes that the oldest write under way is durable.
+    pub(super) fn durable(&mut self, place: usize, shared: &mut Shared) -> Checked {
+        let Some(last) = self.writes.pop_front() else {
+            return contradicts(FORM, "no write is under way");
+        };
+        while self.waits(last)
+            && let Some(Pending { votes, .. }) = self.pending.pop_front()
+        {
             for (slot, ballot) in votes {
                 shared.history.voted(slot, ballot, place);
             }
         }
+        Ok(())
     }
 
-    /// Releases the output whose records are durable.
+    /// Returns true if the records of a step or of an earlier one are not durable.
+    fn waits(&self, step: u64) -> bool {
+        self.pending.front().is_some_and(|pending| pending.step <= step)
+    }
+
+    /// Releases the effects whose records are durable.
     pub(super) fn release(&mut self, id: NodeId, shared: &mut Shared) -> Checked {
-        for (slot, value) in self.claimed.drain(..) {
-            shared.history.chosen(slot, &value)?;
-        }
-        self.released = self.released.max(self.replica.known_below().0);
-        for (asker, batch, at) in self.confirmed.drain(..) {
-            if asker == id {
-                self.reads.insert(at);
-            } else {
-                *self.answers.entry((asker, batch, at)).or_default() += 1;
+        let waits = self.pending.front().map_or(u64::MAX, |pending| pending.step);
+        while self.held.front().is_some_and(|held| held.step < waits)
+            && let Some(Held { chosen, known_below, confirmed, step: _ }) = self.held.pop_front()
+        {
+            for (slot, value) in chosen {
+                shared.history.chosen(slot, &value)?;
+            }
+            self.released = self.released.max(known_below);
+            for (asker, batch, at) in confirmed {
+                if asker == id {
+                    self.reads.insert(at);
+                } else {
+                    *self.answers.entry((asker, batch, at)).or_default() += 1;
+                }
             }
         }
         Ok(())
@@ -69,7 +87,7 @@ impl Running {
                         format!("a message to {to:?} leaves that no step has produced"),
                     );
                 };
-                if self.pending.iter().any(|pending| pending.step <= produced.step) {
+                if self.waits(produced.step) {
                     let early = match produced.message {
                         Message::Accept { ballot, .. } => {
                             !self.pending.iter().any(|pending| pending.promised == Some(ballot))

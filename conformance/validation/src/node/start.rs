@@ -89,13 +89,13 @@ impl Node {
             boot: start.boot,
             steps: 0,
             unchecked: 0,
-            pending: Vec::new(),
+            pending: VecDeque::new(),
+            writes: VecDeque::new(),
             produced: VecDeque::new(),
-            claimed: Vec::new(),
+            held: VecDeque::new(),
             released: applied.0,
             applied,
             tokens: HashMap::new(),
-            confirmed: Vec::new(),
             answers: HashMap::new(),
             reads: BTreeSet::new(),
             snapshots: vec![start.snapshot],
@@ -106,24 +106,31 @@ impl Node {
 }
 
 impl Running {
-    /// Compares the state that the next start has recovered with the state at the end of this start. The records of the last
-    /// write may be on the disk or not, all of them or none.
+    /// Compares the state that the next start has recovered with the state at the end of this start. Each write under way may
+    /// be on the disk or not, as a whole and after those before it.
     fn survives(
         &mut self,
         start: &Start,
         recovered: &Acceptor<Unbounded>,
         coverage: &mut Coverage,
     ) -> Checked<Option<Doubt>> {
-        let kept = self.replica.acceptor().clone();
-        let mut lost = kept.clone();
-        for Pending { change, .. } in self.pending.iter().rev() {
-            take_back(change, &mut lost);
+        let mut lost = self.replica.acceptor().clone();
+        // Goes back from write to write.
+        let mut kept = false;
+        let mut pending = self.pending.iter().rev().peekable();
+        for last in self.writes.iter().rev() {
+            while let Some(Pending { change, .. }) = pending.next_if(|pending| pending.step > *last)
+            {
+                take_back(change, &mut lost);
+            }
+            kept |= *recovered == lost && pending.peek().is_some();
         }
+        pending.for_each(|Pending { change, .. }| take_back(change, &mut lost));
         let doubt = if *recovered == lost {
             let none = self.pending.is_empty();
             coverage.add(if none { Kind::RestartClean } else { Kind::RestartLost });
             None
-        } else if *recovered == kept {
+        } else if kept {
             coverage.add(Kind::RestartKept);
             None
         } else if let Some(missing) = missing(&lost, recovered) {

@@ -1,12 +1,15 @@
 //! The steps of a replica: the output of each is that of the model's replica.
 
+use std::ops::Range;
+
 use paxos_model::cluster::node::universe::SlotMap as _;
 use paxos_recording::frame::{BatchRef, Event, Message, Record, Step};
 
-use super::{Pending, Produced, Running, Shared};
+use super::{Held, Pending, Produced, Running, Shared};
 use crate::{
     claims::{Checked, FITS, MESSAGES, MODEL_STEP, SENT_BEFORE, STATE, TRIMS, contradicts},
     comparison::compare,
+    coverage::Kind,
     history::History,
     invariant::{self, Fit, Letter},
     replica::{Change, Replica},
@@ -39,6 +42,9 @@ impl Running {
         let expected = self.replica.take(step, &shared.history);
         expected.kinds.iter().for_each(|&kind| shared.coverage.add(kind));
         self.steps += 1;
+        if !self.writes.is_empty() {
+            shared.coverage.add(Kind::StepDuringWrite);
+        }
         let votes = compare(step, &expected, &self.replica, &shared.history)
             .or_else(|difference| contradicts(MODEL_STEP, difference.to_string()))?;
         self.satisfies_invariant(&expected.change)?;
@@ -52,14 +58,7 @@ impl Running {
             let (id, message) = (step.id(message), step.measured(message));
             self.produced.push_back(Produced { to: *to, id, message, step: self.steps });
         }
-        let slots = expected.released.clone().map(said::Slot);
-        let replica = &self.replica;
-        self.claimed.extend(slots.filter_map(|slot| Some((slot, replica.chosen(slot)?))));
-        for (token, at) in &step.reads {
-            if let Some((asker, batch)) = self.tokens.remove(token) {
-                self.confirmed.push((asker, batch, *at));
-            }
-        }
+        self.hold(step, expected.released.clone());
         for refused in &step.refused {
             self.tokens.remove(&refused.token);
         }
@@ -69,9 +68,27 @@ impl Running {
                 _ => None,
             });
             let change = expected.change;
-            self.pending.push(Pending { step: self.steps, promised, votes, change });
+            self.pending.push_back(Pending { step: self.steps, promised, votes, change });
         }
         Ok(())
+    }
+
+    /// Keeps the effects of a step until its records are durable. `released` are the slots whose values it releases.
+    fn hold(&mut self, step: &Step, released: Range<u64>) {
+        let replica = &self.replica;
+        let chosen =
+            released.map(said::Slot).filter_map(|slot| Some((slot, replica.chosen(slot)?)));
+        let chosen: Vec<_> = chosen.collect();
+        let known_below = replica.known_below().0;
+        let confirmed = step.reads.iter().filter_map(|(token, at)| {
+            let (asker, batch) = self.tokens.remove(token)?;
+            Some((asker, batch, *at))
+        });
+        let confirmed: Vec<_> = confirmed.collect();
+        let known_before = self.held.back().map_or(self.released, |held| held.known_below);
+        if !chosen.is_empty() || !confirmed.is_empty() || known_below > known_before {
+            self.held.push_back(Held { step: self.steps, chosen, known_below, confirmed });
+        }
     }
 
     /// Checks the invariant of the state after some of the steps.

@@ -178,7 +178,7 @@ fn same(found: &Report, expected: &Report) {
 fn storm(directory: &Path) -> Simulation<Typed<Sum>> {
     let recording = RecordingOptions::new(directory).file_bytes_max(20_000);
     let options = options().recording(recording).build().expect("a node can work with them");
-    let mut simulation = Simulation::with_options(19, 5, options, || Typed::new(Sum::default()));
+    let mut simulation = Simulation::with_options(21, 5, options, || Typed::new(Sum::default()));
     simulation.network.link.loss = 0.05;
     simulation.network.link.duplication = 0.05;
     simulation.stall = 0.01;

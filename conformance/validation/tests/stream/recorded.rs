@@ -30,13 +30,14 @@ impl Recorded {
     pub(crate) fn step(&mut self, event: Event) -> Vec<Envelope> {
         let mut output = Output::default();
         self.recorder.step(&mut self.replica, event, &mut output);
+        self.recorder.write();
         self.recorder.durable();
-        for envelope in &output.messages {
+        for envelope in &output.held().messages {
             let departure = self.recorder.departure(envelope.to, &envelope.message);
             self.recorder.push(&Body::Left(vec![departure]));
         }
         self.recorder.flush().expect("there is room");
-        output.messages
+        output.held().messages.clone()
     }
 
     /// Records that a message arrives.

@@ -10,7 +10,7 @@ use std::mem;
 
 use bytes::Bytes;
 use paxos::{
-    Ballot, Config, Event, NodeId, Output, Proposal, Replica, Slot, Timer, Token, Value,
+    Ballot, Config, Effects, Event, NodeId, Proposal, Replica, Slot, Timer, Token, Value,
     protocol::proposer::Role,
 };
 use paxos_node::wire;
@@ -285,7 +285,7 @@ impl Simulation<'_> {
     fn step(&mut self, id: u32, event: Event) -> Result<(), Violation> {
         let Some(released) = self.cluster.handle(NodeId(id), event)? else { return Ok(()) };
         let chosen: Vec<_> = released.chosen_slots().map(|(_, value)| value.clone()).collect();
-        let Output { taken, timers, .. } = released;
+        let Effects { taken, timers, .. } = released;
         self.see_choice();
         assert!(taken.iter().all(|taken| taken.slot == VOTE), "the log has one slot");
         for value in chosen {

@@ -1,19 +1,16 @@
 //! One node, without sockets and threads.
 //!
-//! A turn of the node has two halves.
+//! In a [turn](Node::turn) the node steps the replica for every input that is ready. It releases the effects whose records
+//! are durable: it sends messages, applies chosen values and answers clients. Then it proposes the commands of waiting
+//! clients, and sends the Accept messages that may leave before their records are durable.
 //!
-//! 1. [`Node::begin_turn`] steps the replica for every input that is ready. It sends the messages that depend on no
-//!    record of this turn, proposes the commands of waiting clients, and sends the Accept messages that may leave
-//!    before the sync.
-//! 2. [`Node::end_turn`] makes the records of the turn durable with one write and one sync. It then sends the other
-//!    messages, applies chosen values, and answers clients.
+//! The records of several turns share one write and one sync. [`Node::take_commit`] returns them when no other write is under
+//! way. The caller makes them durable, on this thread or on another one, and tells the node ([`Node::committed`]). In the
+//! meantime it may run further turns.
 //!
-//! Invariant: a message, chosen value or answer leaves the node only after the records it depends on are durable.
-//! Only these two functions release such output. Refusals, timeouts, status, the admission of peers, and answers that
-//! a peer's snapshot contains depend on no record; they are released where they arise.
-//!
-//! Between the halves, other tasks on the thread may run: transport and clients. The sync of the second half blocks
-//! the thread.
+//! Invariant: a message, chosen value or answer leaves the node only after the records it depends on are durable. The
+//! [`Output`] keeps it, because it releases nothing before. Refusals, timeouts, status, the admission of peers, and answers
+//! that a peer's snapshot contains depend on no record; they are released where they arise.
 //!
 //! The node only connects its parts, in the order of a turn. Each part has one duty, takes what it needs as arguments,
 //! and returns its results: [`peers`](super::peers), [`elections`](super::elections),
@@ -24,8 +21,6 @@
 mod inputs;
 mod release;
 mod requests;
-
-use std::time::Instant;
 
 use metrics::Histogram;
 use tokio::sync::watch;
@@ -40,7 +35,7 @@ use super::{
     hand_over::HandOver,
     leadership::{Leadership, Publisher},
     machine::StateMachine,
-    noted_votes::NotedVotes,
+    noted_votes::{Commit, Committed, NotedVotes},
     options::Options,
     packet::Packet,
     peers::{Bootstrap, Handshake, Peers, begin_incarnation},
@@ -55,8 +50,9 @@ use super::{
 };
 use paxos::{
     config::Config,
-    event::{Event, Output},
+    event::Event,
     message::To,
+    output::Output,
     protocol::{RecoverError, Replica, proposer},
     types::{Ballot, NodeId, Slot},
 };
@@ -68,20 +64,14 @@ pub trait Transport: Send + 'static {
     fn send(&mut self, to: To, packet: Packet);
 }
 
-/// The result of the first half of a turn.
-#[derive(Clone, Copy)]
-pub(super) struct Begun {
-    /// True until the node is told to stop.
-    goes_on: bool,
-    /// True if the second half has records to sync.
-    pub(super) syncs: bool,
-}
-
 /// A node.
 pub(super) struct Node<M: StateMachine, S: Storage> {
     replica: Replica,
     /// The output of the replica that has not been released.
     output: Output,
+    /// The number of inputs since the last commit was taken.
+    inputs_waiting: usize,
+    inputs_per_turn_max: usize,
     recording: Recording,
     storage: S,
     noted_votes: NotedVotes,
@@ -102,94 +92,106 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
 
 /// A turn.
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// Begins a turn: **steps the replica for all inputs, and releases what depends on no record of this turn.**
-    /// The caller must call [`end_turn`](Self::end_turn) next.
+    /// Steps the replica for all inputs, and releases the effects whose records are durable. Returns false if the node was
+    /// told to stop. The caller must then [end](Self::end) it.
     ///
     /// # Errors
-    /// The store fails, or a peer refuses this node for good.
-    pub(super) fn begin_turn(
+    /// The store fails, a peer refuses this node for good, or too many bytes were chosen since the machine has halted. After
+    /// an error the node must not be used any more.
+    pub(super) fn turn(
         &mut self,
         inputs: impl IntoIterator<Item = Input<M>>,
         now: Now,
         transport: &mut impl Transport,
-    ) -> Result<Begun, NodeError> {
-        let (mut goes_on, mut independent) = (true, Output::default());
-        // Output that was produced before the first record of the turn depends on no record.
-        let mut set_aside = |output: &mut Output| {
-            if output.records.is_empty() {
-                independent.append(output);
-            }
-        };
+    ) -> Result<bool, NodeError> {
+        let mut goes_on = true;
         for input in inputs {
-            set_aside(&mut self.output);
+            self.inputs_waiting += 1;
             goes_on &= self.take(input, now)?;
         }
         self.fire_timers(now);
-        set_aside(&mut self.output);
-        self.release(independent, now, transport);
+        self.release(now, transport);
         goes_on &= self.hand_over(now);
         self.ask_leader(now);
         self.release_early(transport);
         self.send_packets(transport);
         // Comes last, because what leaves before the sync must not depend on a record.
         self.trim();
-        Ok(Begun { goes_on, syncs: !self.output.records.is_empty() })
-    }
-
-    /// Ends a turn: **makes its records durable, then sends, applies and answers.** Returns false if the node was told
-    /// to stop.
-    ///
-    /// # Errors
-    /// The store fails, or too many bytes were chosen since the machine has halted. If the sync fails, the output that
-    /// depends on it is not released. After an error the node must not be used any more.
-    pub(super) fn end_turn(
-        &mut self,
-        begun: Begun,
-        now: Now,
-        transport: &mut impl Transport,
-    ) -> Result<bool, NodeError> {
-        if self.fault == Some(Fault::SendsBeforeSync) {
-            let messages = std::mem::take(&mut self.output.messages);
-            self.send_messages(messages, transport);
-        }
-        let output = self.persist()?;
-        self.release(output, now, transport);
+        self.release(now, transport);
         self.begin_snapshot()?;
         if self.is_idle() {
             self.proposals.batch_done();
         }
         self.recording.flush();
-        if !begun.goes_on {
-            // There are no more records, but the last values are noted as chosen.
-            self.write_records()?;
-            self.stop();
-            self.recording.end();
-        }
         if let Some(slot) = self.replicated.outgrown() {
             return Err(NodeError::Halted { slot });
         }
         self.report_changes(now);
-        Ok(begun.goes_on)
+        Ok(goes_on)
     }
 
-    /// Makes the records of the turn durable. Returns the output that depends on them.
-    fn persist(&mut self) -> Result<Output, NodeError> {
-        if !self.output.records.is_empty() {
-            self.counts.syncs += 1;
-            self.recording.flush();
-            let begun = Instant::now();
-            self.write_records()?;
-            self.sync_seconds.record(begun.elapsed());
-            self.output.records.clear();
-            self.recording.durable();
+    /// Returns the number of inputs that the node takes in the next turn. While a write is under way, the inputs of several
+    /// turns share this limit, so that a slow disk does not let the node gather without bound.
+    pub(super) fn inputs_max(&self) -> usize {
+        let waiting = if self.output.is_writing() { self.inputs_waiting } else { 0 };
+        self.inputs_per_turn_max.saturating_sub(waiting)
+    }
+
+    /// Returns the records that are to be made durable now. Returns `None` if there are none, or while others are under way.
+    pub(super) fn take_commit(&mut self, transport: &mut impl Transport) -> Option<Commit> {
+        if self.output.is_writing() {
+            return None;
         }
-        Ok(std::mem::take(&mut self.output))
+        if self.fault == Some(Fault::SendsBeforeSync) {
+            let messages = self.output.held().messages.clone();
+            self.send_messages(messages, transport);
+        }
+        let write = self.output.write()?;
+        self.inputs_waiting = 0;
+        self.recording.write();
+        Some(self.noted_votes.commit(write, &self.replica, self.fault))
     }
 
-    /// Writes the records of the turn durably, and the note of the votes that are for chosen values.
-    fn write_records(&mut self) -> Result<(), StorageError> {
-        let Self { noted_votes, replica, storage, output, fault, .. } = self;
-        noted_votes.persist(&output.records, replica, storage, *fault)
+    /// Makes a commit durable on this thread.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) fn persist(&mut self, commit: Commit) -> Result<Committed, StorageError> {
+        commit.persist(&mut self.storage)
+    }
+
+    /// Releases the effects that waited for these records.
+    ///
+    /// # Errors
+    /// The store has failed. The effects are not released, and the node must not be used any more.
+    pub(super) fn committed(
+        &mut self,
+        committed: Result<Committed, StorageError>,
+        now: Now,
+        transport: &mut impl Transport,
+    ) -> Result<(), NodeError> {
+        let Committed { durable, took } = committed?;
+        self.counts.syncs += 1;
+        self.sync_seconds.record(took);
+        self.output.durable(durable);
+        self.recording.durable();
+        self.release(now, transport);
+        Ok(())
+    }
+
+    /// Ends the node after its last turn: notes the last values as chosen, and answers every pending request.
+    ///
+    /// # Errors
+    /// The store has failed.
+    ///
+    /// # Panics
+    /// Some records are not durable.
+    pub(super) fn end(&mut self) -> Result<(), NodeError> {
+        assert!(self.is_durable(), "the records are durable before the node ends");
+        self.noted_votes.note(&self.replica, &mut self.storage, self.fault)?;
+        self.stop();
+        self.recording.end();
+        Ok(())
     }
 
     fn begin_snapshot(&mut self) -> Result<(), NodeError> {
@@ -252,6 +254,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let unique = u128::from(config.id.0) << 64 | u128::from(incarnations.unique());
         let below = snapshot.as_ref().map_or(Slot(0), |(below, _)| *below);
         let start = (number, incarnations.unique());
+        let inputs_per_turn_max = options.inputs_per_turn_max;
         let recording = Recording::begin(options.recording.clone(), start, restored, &replica)?;
         let mut node = Self {
             peers: Peers::new(config, storage.id(), incarnations, bootstrap),
@@ -266,6 +269,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             leadership: Publisher::new(),
             replica,
             output: Output::default(),
+            inputs_waiting: 0,
+            inputs_per_turn_max,
             recording,
             storage,
             noted_votes,
@@ -302,8 +307,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Returns the time at which the node needs a turn even if no input arrives. A time that has passed means at once,
     /// and `None` means that the node needs no turn before an input arrives.
     pub(super) fn wake_at(&self) -> Option<Now> {
-        let trimmed = self.replica.parts().acceptor.trimmed;
-        if self.is_behind() || self.snapshots.trims_now(trimmed).is_some() {
+        if self.is_behind() || self.trims_now().is_some() {
             return Some(Now::ZERO);
         }
         let waiting = self.waiting();
@@ -358,14 +362,19 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         self.elections.leader(self.leads_in(), now)
     }
 
-    /// Returns true if nothing is in flight. At a leader: every slot in which this node has voted is chosen. At another
-    /// node: no forwarded command of its clients is unanswered.
+    /// Returns true if nothing is in flight. At a leader: every slot in which this node has voted is chosen, and all its
+    /// records are durable. At another node: no forwarded command of its clients is unanswered.
     fn is_idle(&self) -> bool {
         if self.leads() {
             let parts = self.replica.parts();
-            return parts.acceptor.votes.end() <= parts.learner.below;
+            return parts.acceptor.votes.end() <= parts.learner.below && self.is_durable();
         }
         self.proposals.none_forwarded()
+    }
+
+    /// Returns true if all records are durable.
+    fn is_durable(&self) -> bool {
+        self.output.records().is_empty() && !self.output.is_writing()
     }
 
     fn role(&self) -> Role {
@@ -406,15 +415,19 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
 #[cfg(test)]
 impl<M: StateMachine, S: Storage> Node<M, S> {
-    /// Runs both halves of a turn.
-    pub(super) fn turn(
+    /// Runs a turn, and makes its records durable.
+    pub(super) fn durable_turn(
         &mut self,
         inputs: impl IntoIterator<Item = Input<M>>,
         now: Now,
         transport: &mut impl Transport,
     ) -> Result<bool, NodeError> {
-        let begun = self.begin_turn(inputs, now, transport)?;
-        self.end_turn(begun, now, transport)
+        let goes_on = self.turn(inputs, now, transport)?;
+        while let Some(commit) = self.take_commit(transport) {
+            let committed = self.persist(commit);
+            self.committed(committed, now, transport)?;
+        }
+        Ok(goes_on)
     }
 
     /// The state machine.

@@ -17,7 +17,7 @@ use crate::{
     timers::Now,
 };
 use paxos::{
-    event::{Event, Output},
+    event::{Effects, Event},
     message::{Envelope, To},
     types::Slot,
 };
@@ -52,28 +52,29 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
     }
 
-    /// Releases output whose records are durable.
-    pub(super) fn release(&mut self, mut output: Output, now: Now, transport: &mut impl Transport) {
-        assert!(output.records.is_empty(), "the records are durable before the output leaves");
-        self.catching_up.hold_back(&mut output, now);
+    /// Releases the effects whose records are durable.
+    pub(super) fn release(&mut self, now: Now, transport: &mut impl Transport) {
+        let mut effects = Effects::default();
+        self.output.release(&mut effects);
+        self.catching_up.hold_back(&mut effects, now);
         // Messages leave before answers, because a peer has more work to do than a client.
-        self.send_messages(output.messages, transport);
-        self.replicated.chosen(output.chosen);
-        for ready in output.reads {
+        self.send_messages(effects.messages, transport);
+        self.replicated.chosen(effects.chosen);
+        for ready in effects.reads {
             if let Some((peer, answer)) = self.reads.ready(ready) {
                 self.peers.queue(peer, answer);
             }
         }
-        for refused in output.refused {
+        for refused in effects.refused {
             self.reads.refused(refused.token);
         }
         self.catch_up();
-        for from in output.fetch {
+        for from in effects.fetch {
             if let Some(first) = self.snapshots.fetch(from, now) {
                 self.peers.queue(from, first);
             }
         }
-        for timer in output.timers {
+        for timer in effects.timers {
             self.elections.arm(timer, now);
         }
         self.send_packets(transport);
@@ -149,6 +150,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             self.snapshots.adopt(Some((below, file)), &mut self.storage)?;
             self.counts.installed += 1;
             self.proposals.pending.restored(self.replicated.sessions());
+            self.output.drop_chosen(below);
             self.step(Event::Snapshot { below });
         } else {
             self.snapshots.adopt_own(below, file, &mut self.storage)?;
@@ -158,11 +160,18 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         Ok(())
     }
 
-    /// Trims slots that a snapshot of this node replaces. The record is made durable with those of the turn.
+    /// Trims slots that a snapshot of this node replaces.
     pub(super) fn trim(&mut self) {
-        if let Some(below) = self.snapshots.trims_now(self.replica.parts().acceptor.trimmed) {
+        if let Some(below) = self.trims_now() {
             self.step(Event::Snapshot { below });
         }
+    }
+
+    /// Returns the end of the slots that are to be trimmed now, if there are any. The node trims one part of the log in a
+    /// write, so that no write takes long.
+    pub(super) fn trims_now(&self) -> Option<Slot> {
+        let trimmed = self.replica.parts().acceptor.trimmed;
+        self.snapshots.trims_now(trimmed).filter(|_| !self.output.is_writing())
     }
 
     /// Replaces the state by a peer's snapshot, and returns the digest of the snapshot. Returns `None` if the machine cannot

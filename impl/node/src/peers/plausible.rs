@@ -217,12 +217,7 @@ mod tests {
 
     use super::*;
     use crate::{machine::tests::Counter, session::Entry};
-    use paxos::{
-        config::Config,
-        event::{Event, Output},
-        protocol::Replica,
-        types::Value,
-    };
+    use paxos::{config::Config, event::Event, output::Output, protocol::Replica, types::Value};
 
     fn ballot(round: u64) -> Ballot {
         Ballot::new(round, NodeId(2)).unwrap()

@@ -41,7 +41,7 @@ fn node() -> (Node<Ledger, FaultyStore>, Disk) {
 
 fn status(node: &mut Node<Ledger, FaultyStore>, store: &Disk, now: Duration) -> Status {
     let (reply, mut answer) = oneshot::channel();
-    assert!(node.turn([Input::Status(reply)], now, &mut Outbox::of(store)).unwrap());
+    assert!(node.durable_turn([Input::Status(reply)], now, &mut Outbox::of(store)).unwrap());
     answer.try_recv().expect("an answer in the same turn")
 }
 
@@ -124,7 +124,7 @@ fn one_absurd_packet_leaves_no_trace() {
                 inputs.push(from(3, answer));
             }
             let mut outbox = Outbox::of(&store);
-            assert!(node.turn(inputs, now, &mut outbox).unwrap());
+            assert!(node.durable_turn(inputs, now, &mut outbox).unwrap());
             sent = outbox.sent;
         }
         let status = status(&mut node, &store, now);
@@ -233,7 +233,7 @@ proptest! {
                 Input::Propose { command: vec![0; 8].into(), reply: oneshot::channel().0 }
             };
             let begun = Instant::now();
-            let turn = node.turn([from(peer, packet), asked], now, &mut Outbox::of(&store));
+            let turn = node.durable_turn([from(peer, packet), asked], now, &mut Outbox::of(&store));
             prop_assert!(matches!(turn, Ok(true)));
             prop_assert!(begun.elapsed() < Duration::from_secs(10), "this turn does not end");
             let status = status(&mut node, &store, now);

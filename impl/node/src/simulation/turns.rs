@@ -36,12 +36,12 @@ fn a_node_that_has_not_met_the_others_rests() {
     let memory = Disk::new(StoreId(1));
     let mut node = one_of_three(&memory, true);
     let now = Duration::from_secs(1);
-    assert!(node.turn([], now, &mut Outbox::of(&memory)).unwrap());
+    assert!(node.durable_turn([], now, &mut Outbox::of(&memory)).unwrap());
     assert_eq!(node.wake_at(), None);
     let welcomes =
         [2, 3].map(|by| Input::Admitted { by: NodeId(by), admission: Admission::Welcome });
     let mut outbox = Outbox::of(&memory);
-    assert!(node.turn(welcomes, now, &mut outbox).unwrap());
+    assert!(node.durable_turn(welcomes, now, &mut outbox).unwrap());
     assert!(outbox.sent.contains(&(To::Peers, Packet::PreVote)), "now it takes part");
 }
 
@@ -53,7 +53,7 @@ fn a_follower_asks_again_for_a_leader() {
     let mut node = one_of_three(&memory, false);
     let questions = |node: &mut Node<Ledger, FaultyStore>, inputs, now| {
         let mut outbox = Outbox::of(&memory);
-        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        assert!(node.durable_turn(inputs, now, &mut outbox).unwrap());
         outbox.sent.iter().filter(|(_, packet)| *packet == Packet::PreVote).count()
     };
     let mut asked = Vec::new();
@@ -106,7 +106,7 @@ fn nothing_leaves_before_it_is_durable() {
             answers.push(answer);
             inputs.push(Input::Propose { command: vec![0; 8].into(), reply });
             let mut outbox = Outbox::of(&store);
-            let failed = node.turn(inputs, now, &mut outbox).is_err();
+            let failed = node.durable_turn(inputs, now, &mut outbox).is_err();
             let answer = |answer: &mut oneshot::Receiver<Result<Bytes, ProposeError>>| {
                 matches!(answer.try_recv(), Ok(Ok(_)))
             };
@@ -144,7 +144,7 @@ fn a_leader_proposes_one_batch_after_the_other() {
         });
         let inputs: Vec<_> = inputs.into_iter().chain(asked).collect();
         let mut outbox = Outbox::of(&store);
-        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        assert!(node.durable_turn(inputs, now, &mut outbox).unwrap());
         let wakes_in = node.wake_at().unwrap().saturating_sub(now);
         (outbox.sent.into_iter().map(|(_, packet)| packet).collect::<Vec<_>>(), wakes_in)
     };
@@ -201,7 +201,7 @@ fn what_is_applied_makes_room_for_more() {
         let inputs: Vec<_> =
             says(&Packet::Following).into_iter().chain(inputs).chain(asked).collect();
         let mut outbox = Outbox::of(&store);
-        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        assert!(node.durable_turn(inputs, now, &mut outbox).unwrap());
         let wakes_in = node.wake_at().unwrap().saturating_sub(now);
         (outbox.sent.into_iter().map(|(_, packet)| packet).collect::<Vec<_>>(), wakes_in)
     };
@@ -269,7 +269,7 @@ fn a_follower_forwards_one_batch_after_the_other() {
             Input::Propose { command: vec![0; 8].into(), reply }
         }));
         let mut outbox = Outbox::of(&store);
-        assert!(node.turn(inputs, now, &mut outbox).unwrap());
+        assert!(node.durable_turn(inputs, now, &mut outbox).unwrap());
         let forwarded = outbox.sent.into_iter().filter_map(|(to, packet)| match packet {
             Packet::Forward(entries) if to == To::Node(NodeId(2)) => Some(entries),
             _ => None,
@@ -303,7 +303,7 @@ fn a_turn_applies_and_reads_for_a_bounded_time() {
         let (reply, mut status) = oneshot::channel();
         let inputs = inputs.into_iter().chain([Input::Status(reply)]);
         let mut outbox = Outbox::of(&store);
-        assert!(node.turn(inputs, STEP, &mut outbox).unwrap());
+        assert!(node.durable_turn(inputs, STEP, &mut outbox).unwrap());
         let status = status.try_recv().unwrap();
         let wakes_at_once = node.wake_at() == Some(Duration::ZERO);
         (outbox.sent, status.applied_below, status.waiting_reads, wakes_at_once)
@@ -349,7 +349,7 @@ fn a_panic_halts_the_machine_and_not_the_node() {
             );
             all.extend(inputs);
             let mut outbox = Outbox::of(&store);
-            assert!(node.turn(all, now, &mut outbox).unwrap(), "it goes on");
+            assert!(node.durable_turn(all, now, &mut outbox).unwrap(), "it goes on");
             *sent = outbox.sent.into_iter().map(|(_, packet)| packet).collect();
         };
         let propose = |command: &[u8]| {
@@ -358,7 +358,8 @@ fn a_panic_halts_the_machine_and_not_the_node() {
         };
         let status = |node: &mut Node<Ledger, FaultyStore>| {
             let (reply, mut status) = oneshot::channel();
-            node.turn([Input::Status(reply)], Duration::ZERO, &mut Outbox::of(&store)).unwrap();
+            node.durable_turn([Input::Status(reply)], Duration::ZERO, &mut Outbox::of(&store))
+                .unwrap();
             status.try_recv().unwrap()
         };
         let first = if life == Life::Panics { POISON } else { &[0; 8] };

@@ -9,9 +9,10 @@ use super::{
     proposer::{Candidate, Leader, Role},
 };
 use crate::{
-    event::{Output, Timer},
+    event::Timer,
     message::{Message, Report},
     opaque::{OpaqueBallot, OpaqueValue},
+    output::Output,
     types::{NodeId, Slot},
 };
 
@@ -36,8 +37,8 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         let mut candidate = Candidate::new(first);
         candidate.hear(self.own_index(), self.acceptor.trimmed, self.acceptor.reports(first));
         self.role = Role::Candidate(candidate);
-        output.broadcast(Message::Prepare { ballot, first });
-        output.timers.extend([Timer::Campaign, Timer::Resend]);
+        output.effects.broadcast(Message::Prepare { ballot, first });
+        output.effects.timers.extend([Timer::Campaign, Timer::Resend]);
         self.lead_if_promised(output);
     }
 
@@ -59,12 +60,14 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             return; // Only the owner of a ballot prepares it.
         }
         match self.acceptor.prepare(ballot, first, &mut output.records) {
-            PrepareReply::Nack(promised) => output.send(from, Message::Nack { ballot, promised }),
+            PrepareReply::Nack(promised) => {
+                output.effects.send(from, Message::Nack { ballot, promised });
+            }
             PrepareReply::Ignore => {}
             PrepareReply::Promise(reports) => {
                 self.follow(output);
                 let trimmed = self.acceptor.trimmed;
-                output.send(from, Message::Promise { ballot, trimmed, reports });
+                output.effects.send(from, Message::Promise { ballot, trimmed, reports });
             }
         }
     }
@@ -98,7 +101,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         if reports.iter().any(|report| report.slot >= limit) {
             // The reports do not fit into the log, because this node is far behind. The node treats the promise as
             // lost, and asks for chosen values first.
-            output.send(from, Message::Learn { from: self.learner.below });
+            output.effects.send(from, Message::Learn { from: self.learner.below });
             return;
         }
         candidate.hear(index, trimmed, reports);
@@ -136,7 +139,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         for (first, (), values) in adopted {
             self.propose(first, values, output);
         }
-        output.timers.extend([Timer::Heartbeat, Timer::Resend]);
+        output.effects.timers.extend([Timer::Heartbeat, Timer::Resend]);
     }
 
     /// Abandons the present ballot, because an acceptor has promised a higher one.

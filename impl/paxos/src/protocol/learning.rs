@@ -9,9 +9,10 @@ use std::ops::Range;
 use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
     batch::Batch,
-    event::{Output, Timer},
+    event::Timer,
     message::Message,
     opaque::{OpaqueBallot, OpaqueValue},
+    output::Output,
     types::{NodeId, Slot},
 };
 
@@ -51,7 +52,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             if let Some((voted, values)) = piece.values
                 && counts(voted)
             {
-                self.learner.learn(Slot(piece.slots.start), &values, &mut output.chosen);
+                self.learner.learn(Slot(piece.slots.start), &values, &mut output.effects.chosen);
                 Self::close(&mut self.role, piece.slots);
             }
         }
@@ -72,12 +73,12 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         if first.plus(values.len() as u64) > self.slot_limit() {
             return; // The slots are too far ahead.
         }
-        self.learner.learn(first, values, &mut output.chosen);
+        self.learner.learn(first, values, &mut output.effects.chosen);
         Self::close(&mut self.role, first.range(values.len()));
         self.advance();
         self.lead_if_promised(output);
         if more {
-            output.send(from, Message::Learn { from: self.learner.below });
+            output.effects.send(from, Message::Learn { from: self.learner.below });
         }
     }
 
@@ -86,7 +87,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     pub(super) fn on_learn(&self, from: NodeId, first: Slot, output: &mut Output<B, V>) {
         let below = self.acceptor.trimmed;
         if first < below {
-            return output.send(from, Message::Trimmed { below });
+            return output.effects.send(from, Message::Trimmed { below });
         }
         let end = first.plus(self.config.batch_slots_max).min(self.learner.chosen.end());
         let mut known = self.learner.chosen.batches(first.0..end.0, u64::MAX);
@@ -94,7 +95,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             && start == first
         {
             let more = self.learner.value(first.plus(values.len() as u64)).is_some();
-            output.send(from, Message::Learned { first, values, more });
+            output.effects.send(from, Message::Learned { first, values, more });
         }
     }
 
@@ -113,20 +114,20 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         if let Some(promised) = self.acceptor.promised
             && ballot < promised
         {
-            output.send(from, Message::Nack { ballot, promised });
+            output.effects.send(from, Message::Nack { ballot, promised });
             return;
         }
-        output.timers.push(Timer::Campaign);
+        output.effects.timers.push(Timer::Campaign);
         if chosen_below > self.learner.below {
-            output.send(from, Message::Learn { from: self.learner.below });
+            output.effects.send(from, Message::Learn { from: self.learner.below });
         }
     }
 
     /// Sends a heartbeat with the end of the known chosen prefix, if this node leads.
     pub(super) fn on_heartbeat_due(&self, output: &mut Output<B, V>) {
         let (Role::Leader(_), Some(ballot)) = (&self.role, self.acceptor.promised) else { return };
-        output.broadcast(Message::Heartbeat { ballot, chosen_below: self.learner.below });
-        output.timers.push(Timer::Heartbeat);
+        output.effects.broadcast(Message::Heartbeat { ballot, chosen_below: self.learner.below });
+        output.effects.timers.push(Timer::Heartbeat);
     }
 
     /// Stops counting votes for these slots, if this node leads, because their values are known to be chosen.

@@ -49,9 +49,10 @@ pub use self::node_set::NodeSet;
 use self::{acceptor::Acceptor, learner::Learner, proposer::Role};
 use crate::{
     config::{Config, ConfigError},
-    event::{Event, Output, Proposal, Record, Refusal, Refused, Timer, Token},
+    event::{Event, Proposal, Record, Refusal, Refused, Timer, Token},
     message::Message,
     opaque::{OpaqueBallot, OpaqueValue},
+    output::Output,
     types::{Ballot, NodeId, Slot, Value},
 };
 
@@ -180,11 +181,12 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         below.max(from)
     }
 
-    /// Handles one event and appends the resulting records, messages and answers to `output`. The [crate]
-    /// documentation has the rules for drivers.
+    /// Handles one event and appends the resulting records and effects to `output`. The [crate] documentation has the rules
+    /// for drivers.
     ///
     /// Ignores messages from nodes that are not in the configuration, and from this node itself.
     pub fn step(&mut self, event: Event<B, V>, output: &mut Output<B, V>) {
+        output.settle();
         match event {
             Event::Message { from, message } => {
                 if from != self.config.id
@@ -254,13 +256,13 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         if let Role::Leader(leader) = std::mem::take(&mut self.role) {
             self.refuse(leader.reader.into_tokens(), output);
         }
-        output.timers.push(Timer::Campaign);
+        output.effects.timers.push(Timer::Campaign);
     }
 
     /// Refuses these proposals or reads, because this node does not lead.
     fn refuse(&self, tokens: impl IntoIterator<Item = Token>, output: &mut Output<B, V>) {
         let refusal = Refusal::NotLeader { leader: self.leader() };
-        output.refused.extend(tokens.into_iter().map(|token| Refused { token, refusal }));
+        output.effects.refused.extend(tokens.into_iter().map(|token| Refused { token, refusal }));
     }
 
     fn own_index(&self) -> usize {

@@ -3,9 +3,10 @@
 use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
     batch::Batch,
-    event::{Output, Refusal, Refused, Taken, Token},
+    event::{Refusal, Refused, Taken, Token},
     message::Message,
     opaque::{OpaqueBallot, OpaqueValue},
+    output::Output,
     types::{NodeId, Slot},
 };
 
@@ -31,12 +32,12 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         let free = usize::try_from(limit.0.saturating_sub(next.0)).unwrap_or(usize::MAX);
         let slots = (next.0..).map(Slot);
         let values = slots.zip(proposals.by_ref().take(free)).map(|(slot, (token, value))| {
-            output.taken.push(Taken { token, slot });
+            output.effects.taken.push(Taken { token, slot });
             value
         });
         let values: Batch<V> = values.collect();
         let refusal = Refusal::Busy;
-        output.refused.extend(proposals.map(|(token, _)| Refused { token, refusal }));
+        output.effects.refused.extend(proposals.map(|(token, _)| Refused { token, refusal }));
         if !values.is_empty() {
             self.propose(next, values, output);
         }
@@ -54,7 +55,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         let count = values.len() as u64;
         let own = self.acceptor.accept(ballot, first, &values, &mut output.records);
         assert!(own.is_ok(), "a leader leads in the ballot it has promised");
-        output.broadcast(Message::Accept { ballot, first, values });
+        output.effects.broadcast(Message::Accept { ballot, first, values });
         let own_vote = NodeSet::of(self.own_index());
         let Role::Leader(leader) = &mut self.role else { unreachable!("only leaders propose") };
         leader.tally.set(first.0..first.0 + count, own_vote);
@@ -86,15 +87,17 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         }
         let votes = match self.acceptor.accept(ballot, first, values, &mut output.records) {
             Ok(votes) => votes,
-            Err(promised) => return output.send(from, Message::Nack { ballot, promised }),
+            Err(promised) => return output.effects.send(from, Message::Nack { ballot, promised }),
         };
         if !votes.is_empty() {
             self.follow(output);
             let count = votes.end - votes.start;
-            output.send(from, Message::Accepted { ballot, first: Slot(votes.start), count });
+            output
+                .effects
+                .send(from, Message::Accepted { ballot, first: Slot(votes.start), count });
         }
         if first.0 < votes.start {
-            output.send(from, Message::Trimmed { below: self.acceptor.trimmed });
+            output.effects.send(from, Message::Trimmed { below: self.acceptor.trimmed });
         }
     }
 
@@ -132,10 +135,10 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         leader.tally.add(slots, index, self.config.phase2_quorum, |chosen| {
             for piece in self.acceptor.votes.pieces(chosen.clone()) {
                 let (_, values) = piece.values.expect("a leader voted for what it proposed");
-                self.learner.learn(Slot(piece.slots.start), &values, &mut output.chosen);
+                self.learner.learn(Slot(piece.slots.start), &values, &mut output.effects.chosen);
             }
             let count = chosen.end - chosen.start;
-            output.broadcast(Message::Chosen { ballot, first: Slot(chosen.start), count });
+            output.effects.broadcast(Message::Chosen { ballot, first: Slot(chosen.start), count });
         });
         leader.tally.advance(self.learner.below);
     }

@@ -7,9 +7,10 @@
 
 use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
-    event::{Output, ReadReady, Token},
+    event::{ReadReady, Token},
     message::Message,
     opaque::{OpaqueBallot, OpaqueValue},
+    output::Output,
     types::NodeId,
 };
 
@@ -37,7 +38,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             return;
         }
         reader.begin(self.learner.chosen.end(), own);
-        output.broadcast(Message::Confirm { ballot, round: reader.round });
+        output.effects.broadcast(Message::Confirm { ballot, round: reader.round });
         self.finish_if_confirmed(output);
     }
 
@@ -48,7 +49,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             return;
         }
         let (tokens, at) = leader.reader.finish();
-        output.reads.extend(tokens.into_iter().map(|token| ReadReady { token, at }));
+        output.effects.reads.extend(tokens.into_iter().map(|token| ReadReady { token, at }));
     }
 
     /// Confirms that this node has promised nothing above `ballot`, or refuses. The confirmation is no promise:
@@ -65,9 +66,9 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
         }
         match self.acceptor.promised {
             Some(promised) if promised > ballot => {
-                output.send(from, Message::Nack { ballot, promised });
+                output.effects.send(from, Message::Nack { ballot, promised });
             }
-            _ => output.send(from, Message::Confirmed { ballot, round }),
+            _ => output.effects.send(from, Message::Confirmed { ballot, round }),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use super::{Replica, log::joined, proposer::Role};
 use crate::{
-    event::{Output, Timer},
+    event::Timer,
     message::Message,
     opaque::{OpaqueBallot, OpaqueValue},
+    output::Output,
 };
 
 impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
@@ -21,25 +22,25 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             Role::Follower => return,
             Role::Candidate(candidate) => {
                 for (_, node) in peers.filter(|&(index, _)| !candidate.heard.contains(index)) {
-                    output.send(node, Message::Prepare { ballot, first: candidate.first });
+                    output.effects.send(node, Message::Prepare { ballot, first: candidate.first });
                 }
             }
             Role::Leader(leader) => {
                 let reader = &leader.reader;
                 for (index, node) in peers {
                     if reader.awaits(index) {
-                        output.send(node, Message::Confirm { ballot, round: reader.round });
+                        output.effects.send(node, Message::Confirm { ballot, round: reader.round });
                     }
                     let open = leader.tally.runs().filter(|(_, votes)| !votes.contains(index));
                     let most = self.config.batch_slots_max;
                     for slots in joined(open.map(|(slots, _)| slots)) {
                         for (first, values) in self.acceptor.votes.batches(slots, most) {
-                            output.send(node, Message::Accept { ballot, first, values });
+                            output.effects.send(node, Message::Accept { ballot, first, values });
                         }
                     }
                 }
             }
         }
-        output.timers.push(Timer::Resend);
+        output.effects.timers.push(Timer::Resend);
     }
 }

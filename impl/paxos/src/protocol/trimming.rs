@@ -5,8 +5,8 @@
 
 use super::{Replica, proposer::Role};
 use crate::{
-    event::Output,
     opaque::{OpaqueBallot, OpaqueValue},
+    output::Output,
     types::{NodeId, Slot},
 };
 
@@ -21,7 +21,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
             return; // The log is trimmed up to there already.
         }
         self.acceptor.trim(below, &mut output.records);
-        self.learner.trim(below, &mut output.chosen);
+        self.learner.trim(below, &mut output.effects.chosen);
         self.advance();
         if let Role::Candidate(candidate) = &mut self.role {
             candidate.reported.trim(below);
@@ -33,7 +33,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     /// be chosen.
     pub(super) fn on_trimmed(&self, from: NodeId, below: Slot, output: &mut Output<B, V>) {
         if below > self.learner.below {
-            output.fetch.push(from);
+            output.effects.fetch.push(from);
         }
     }
 }

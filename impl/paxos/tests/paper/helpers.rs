@@ -19,7 +19,7 @@ pub(crate) fn batch(commands: &[&'static str]) -> Batch {
 
 /// Returns the chosen values that a step releases.
 pub(crate) fn released(output: &Output) -> Vec<(Slot, Value)> {
-    output.chosen_slots().map(|(slot, value)| (slot, value.clone())).collect()
+    output.held().chosen_slots().map(|(slot, value)| (slot, value.clone())).collect()
 }
 
 pub(crate) fn report(slot: u64, ballot: Ballot, command: &'static str) -> Report {
@@ -118,11 +118,11 @@ pub(crate) fn confirmed(replica: &mut Replica, from: u32, ballot: Ballot, round:
 
 /// Returns the token of each read that may be answered, and the first slot that it need not see.
 pub(crate) fn ready(output: &Output) -> Vec<(u64, u64)> {
-    output.reads.iter().map(|read| (read.token.0, read.at.0)).collect()
+    output.held().reads.iter().map(|read| (read.token.0, read.at.0)).collect()
 }
 
 pub(crate) fn refusals(output: &Output) -> Vec<(u64, Refusal)> {
-    output.refused.iter().map(|refused| (refused.token.0, refused.refusal)).collect()
+    output.held().refused.iter().map(|refused| (refused.token.0, refused.refusal)).collect()
 }
 
 pub(crate) fn accept(
@@ -150,7 +150,7 @@ pub(crate) fn learned(first: u64, commands: &[&'static str]) -> Message {
 }
 
 pub(crate) fn sent(output: &Output) -> Vec<(To, Message)> {
-    output.messages.iter().map(|Envelope { to, message }| (*to, message.clone())).collect()
+    output.held().messages.iter().map(|Envelope { to, message }| (*to, message.clone())).collect()
 }
 
 pub(crate) fn promise_to<const N: usize>(
@@ -174,7 +174,7 @@ pub(crate) fn nack(to: u32, ballot: Ballot, promised: Ballot) -> (To, Message) {
 }
 
 pub(crate) fn refusal(output: &Output) -> Option<Refusal> {
-    output.refused.first().map(|refused| refused.refusal)
+    output.held().refused.first().map(|refused| refused.refusal)
 }
 
 /// Returns the value that a leader has proposed in a slot.
@@ -198,7 +198,7 @@ pub(crate) fn lead_with(nodes: &mut [Replica; 3], proposer: u32, helper: u32) ->
             };
             let message = Message::Accept { ballot, first: Slot(0), values: [value].into() };
             let answer = hear(&mut nodes[other], proposer, message);
-            match answer.messages[0].message.clone() {
+            match answer.held().messages[0].message.clone() {
                 Message::Accepted { .. } => return leads_with(&nodes[me], 0),
                 refused => hear(&mut nodes[me], helper, refused),
             };
@@ -206,7 +206,7 @@ pub(crate) fn lead_with(nodes: &mut [Replica; 3], proposer: u32, helper: u32) ->
         let begun = campaign(&mut nodes[me]);
         let (_, Message::Prepare { ballot, .. }) = sent(&begun)[0] else { unreachable!() };
         let answer = prepare(&mut nodes[other], proposer, ballot);
-        hear(&mut nodes[me], helper, answer.messages[0].message.clone());
+        hear(&mut nodes[me], helper, answer.held().messages[0].message.clone());
     }
     panic!("node {proposer} does not get its proposal accepted by node {helper}");
 }

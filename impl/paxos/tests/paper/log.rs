@@ -15,7 +15,7 @@ use crate::helpers::{
 #[test]
 fn one_phase_1_for_all_slots() {
     let mut leader = replica(1, 3);
-    assert_eq!(campaign(&mut leader).messages.len(), 1);
+    assert_eq!(campaign(&mut leader).held().messages.len(), 1);
     promise(&mut leader, 2, ballot(1, 1), []);
     for slot in 0..100 {
         let output = propose(&mut leader, "x");
@@ -78,7 +78,7 @@ fn noted_votes_are_known_after_a_failure() {
     hear(&mut node, 3, learned(0, &["a", "b", "c"]));
     assert_eq!(node.votes_chosen_below(Slot(0), &[]), Slot(2), "its vote is for x");
     let output = accept(&mut node, 3, ballot(1, 3), 2, &["c", "d"]);
-    let noted = node.votes_chosen_below(Slot(2), &output.records);
+    let noted = node.votes_chosen_below(Slot(2), output.records());
     assert_eq!(noted, Slot(3), "d is not known to be chosen");
     let records = node.parts().acceptor.records();
     let mut again = Replica::recover(config(2, 3), records).expect("its own records");
@@ -95,9 +95,9 @@ fn a_late_vote_lowers_the_note() {
     hear(&mut node, 3, learned(0, &["a", "b"]));
     assert_eq!(node.votes_chosen_below(Slot(0), &[]), Slot(2));
     let output = accept(&mut node, 1, ballot(1, 1), 1, &["x"]);
-    assert_eq!(node.votes_chosen_below(Slot(2), &output.records), Slot(1));
+    assert_eq!(node.votes_chosen_below(Slot(2), output.records()), Slot(1));
     let output = accept(&mut node, 3, ballot(2, 3), 1, &["b"]);
-    assert_eq!(node.votes_chosen_below(Slot(1), &output.records), Slot(2));
+    assert_eq!(node.votes_chosen_below(Slot(1), output.records()), Slot(2));
 }
 
 /// A leader fills a gap "by proposing, as commands 136 and 137, a special no-op command that leaves the state
@@ -129,7 +129,7 @@ fn gaps_below_known_slots_are_filled_with_noops() {
     let values = [Value::Noop, Value::Noop].into();
     let message = Message::Accept { ballot: ballot(1, 1), first: Slot(0), values };
     assert_eq!(sent(&output), [(To::Peers, message)]);
-    assert_eq!(propose(&mut candidate, "c3").taken[0].slot, Slot(3));
+    assert_eq!(propose(&mut candidate, "c3").held().taken[0].slot, Slot(3));
 }
 
 /// "It can propose command 142 before it learns that its proposed command 141 has been chosen". Command 142 can be
@@ -141,7 +141,7 @@ fn slots_are_proposed_before_earlier_ones_are_chosen() {
     propose(&mut leader, "142");
     let output = accepted(&mut leader, 2, ballot(1, 1), 1, 1);
     assert_eq!(sent(&output).len(), 1, "Chosen");
-    assert!(output.chosen.is_empty(), "not to be executed yet");
+    assert!(output.held().chosen.is_empty(), "not to be executed yet");
 }
 
 /// Commands are executed in order. A server "can't execute" the commands after a gap, because those in the gap
@@ -149,11 +149,11 @@ fn slots_are_proposed_before_earlier_ones_are_chosen() {
 #[test]
 fn values_are_released_in_order_and_once() {
     let mut replica = replica(3, 3);
-    assert!(hear(&mut replica, 1, learned(2, &["c"])).chosen.is_empty());
-    assert!(hear(&mut replica, 1, learned(1, &["b"])).chosen.is_empty());
+    assert!(hear(&mut replica, 1, learned(2, &["c"])).held().chosen.is_empty());
+    assert!(hear(&mut replica, 1, learned(1, &["b"])).held().chosen.is_empty());
     let output = hear(&mut replica, 1, learned(0, &["a"]));
     assert_eq!(released(&output), [0, 1, 2].map(|s| (Slot(s), value(["a", "b", "c"][s as usize]))));
-    assert!(hear(&mut replica, 1, learned(0, &["a", "b", "c"])).chosen.is_empty());
+    assert!(hear(&mut replica, 1, learned(0, &["a", "b", "c"])).held().chosen.is_empty());
 }
 
 /// "A leader can get α commands ahead": "it can propose commands i+1 through i+α after commands 1
@@ -166,7 +166,7 @@ fn a_leader_gets_alpha_commands_ahead() {
     campaign(&mut leader);
     promise(&mut leader, 2, ballot(1, 1), []);
     for slot in 0..alpha {
-        assert_eq!(propose(&mut leader, "x").taken[0].slot, Slot(slot));
+        assert_eq!(propose(&mut leader, "x").held().taken[0].slot, Slot(slot));
     }
     assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
     // A later slot that is chosen allows no new proposal.
@@ -174,7 +174,7 @@ fn a_leader_gets_alpha_commands_ahead() {
     assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
     accepted(&mut leader, 2, ballot(1, 1), 0, 1);
     for slot in 3..3 + alpha {
-        assert_eq!(propose(&mut leader, "x").taken[0].slot, Slot(slot));
+        assert_eq!(propose(&mut leader, "x").held().taken[0].slot, Slot(slot));
     }
     assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
 }
@@ -186,7 +186,7 @@ fn two_leaders_do_no_harm() {
     let mut nodes = [leader(1, 3), replica(2, 3), replica(3, 3)];
     campaign(&mut nodes[2]);
     let promised = prepare(&mut nodes[1], 3, ballot(1, 3));
-    hear(&mut nodes[2], 2, promised.messages[0].message.clone());
+    hear(&mut nodes[2], 2, promised.held().messages[0].message.clone());
     for node in [0, 2] {
         assert!(matches!(nodes[node].parts().role, Role::Leader(_)));
     }
@@ -194,7 +194,9 @@ fn two_leaders_do_no_harm() {
     propose(&mut nodes[2], "y");
     let refused = accept(&mut nodes[1], 1, ballot(1, 1), 0, &["x"]);
     let voted = accept(&mut nodes[1], 3, ballot(1, 3), 0, &["y"]);
-    assert!(hear(&mut nodes[0], 2, refused.messages[0].message.clone()).chosen.is_empty());
-    let output = hear(&mut nodes[2], 2, voted.messages[0].message.clone());
+    assert!(
+        hear(&mut nodes[0], 2, refused.held().messages[0].message.clone()).held().chosen.is_empty()
+    );
+    let output = hear(&mut nodes[2], 2, voted.held().messages[0].message.clone());
     assert_eq!(released(&output), [(Slot(0), value("y"))]);
 }

@@ -18,7 +18,7 @@ fn a_read_is_confirmed_by_a_quorum() {
     let output = read(&mut leader, [7]);
     let ask = |round| (To::Peers, Message::Confirm { ballot: ballot(1, 1), round });
     assert_eq!(sent(&output), [ask(1)]);
-    assert!(output.records.is_empty() && output.reads.is_empty());
+    assert!(output.records().is_empty() && output.held().reads.is_empty());
     for _ in 0..2 {
         assert_eq!(confirmed(&mut leader, 2, ballot(1, 1), 1), Output::default());
         assert_eq!(confirmed(&mut leader, 1, ballot(1, 1), 1), Output::default(), "itself");
@@ -36,7 +36,7 @@ fn a_read_is_confirmed_by_a_quorum() {
     assert_eq!(confirmed(&mut leader, 4, ballot(1, 1), 2), Output::default());
     let output = confirmed(&mut leader, 5, ballot(1, 1), 2);
     assert_eq!(ready(&output), [(8, 0), (9, 0)]);
-    assert!(output.messages.is_empty(), "no read is left");
+    assert!(output.held().messages.is_empty(), "no read is left");
     assert_eq!(confirmed(&mut leader, 2, ballot(1, 1), 2), Output::default());
 }
 
@@ -116,7 +116,7 @@ fn a_node_that_has_promised_a_higher_ballot_does_not_confirm() {
         }
         let output = confirm(&mut replica, 3, ballot(2, 3), 4);
         assert_eq!(sent(&output), answer(4));
-        assert!(output.records.is_empty());
+        assert!(output.records().is_empty());
         assert_eq!(replica.parts().acceptor.promised, promised);
     }
     assert_eq!(confirm(&mut replica, 1, ballot(2, 3), 4), Output::default());
@@ -168,7 +168,7 @@ fn a_round_is_asked_again() {
     let again = Message::Confirm { ballot: ballot(1, 1), round: 1 };
     let expected = [2, 4, 5].map(|node| (To::Node(NodeId(node)), again.clone()));
     assert_eq!(sent(&output), expected);
-    assert_eq!(output.timers, [Timer::Resend]);
+    assert_eq!(output.held().timers, [Timer::Resend]);
     confirmed(&mut leader, 2, ballot(1, 1), 1);
-    assert!(hear_timer(&mut leader, Timer::Resend).messages.is_empty());
+    assert!(hear_timer(&mut leader, Timer::Resend).held().messages.is_empty());
 }

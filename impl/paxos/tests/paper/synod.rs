@@ -18,7 +18,10 @@ use crate::helpers::{
 #[test]
 fn only_a_proposed_value_is_chosen() {
     let mut leader = leader(1, 3);
-    assert!(accepted(&mut leader, 2, ballot(1, 1), 0, 1).chosen.is_empty(), "nothing is proposed");
+    assert!(
+        accepted(&mut leader, 2, ballot(1, 1), 0, 1).held().chosen.is_empty(),
+        "nothing is proposed"
+    );
     propose(&mut leader, "x");
     let output = accepted(&mut leader, 2, ballot(1, 1), 0, 1);
     assert_eq!(released(&output), [(Slot(0), value("x"))]);
@@ -33,7 +36,7 @@ fn only_a_chosen_value_is_learned() {
     let mut replica = replica(3, 3);
     accept(&mut replica, 1, ballot(1, 1), 0, &["x"]);
     let chosen = Message::Chosen { ballot: ballot(2, 2), first: Slot(0), count: 1 };
-    assert!(hear(&mut replica, 2, chosen).chosen.is_empty(), "2.2 may have chosen y");
+    assert!(hear(&mut replica, 2, chosen).held().chosen.is_empty(), "2.2 may have chosen y");
     let chosen = Message::Chosen { ballot: ballot(1, 1), first: Slot(0), count: 1 };
     assert_eq!(released(&hear(&mut replica, 1, chosen)), [(Slot(0), value("x"))]);
 }
@@ -45,7 +48,7 @@ fn only_a_chosen_value_is_learned() {
 fn p1_the_first_proposal_is_accepted() {
     let mut replica = replica(2, 3);
     let output = accept(&mut replica, 1, ballot(1, 1), 0, &["x"]);
-    assert_eq!(output.records, [vote(ballot(1, 1), 0, &["x"])]);
+    assert_eq!(output.records(), [vote(ballot(1, 1), 0, &["x"])]);
     assert_eq!(sent(&output), [accepted_by(1, ballot(1, 1), 0, 1)]);
 }
 
@@ -83,9 +86,12 @@ fn votes_of_different_ballots_do_not_add_up() {
     promise(&mut leader, 4, ballot(3, 1), []);
     promise(&mut leader, 5, ballot(3, 1), []);
     assert_eq!(leads_with(&leader, 0), Some(value("x")));
-    assert!(accepted(&mut leader, 3, ballot(3, 1), 0, 1).chosen.is_empty(), "1 and 3");
-    assert!(accepted(&mut leader, 4, ballot(1, 1), 0, 1).chosen.is_empty(), "a late vote for 1.1");
-    assert_eq!(accepted(&mut leader, 4, ballot(3, 1), 0, 1).chosen.len(), 1, "1, 3 and 4");
+    assert!(accepted(&mut leader, 3, ballot(3, 1), 0, 1).held().chosen.is_empty(), "1 and 3");
+    assert!(
+        accepted(&mut leader, 4, ballot(1, 1), 0, 1).held().chosen.is_empty(),
+        "a late vote for 1.1"
+    );
+    assert_eq!(accepted(&mut leader, 4, ballot(3, 1), 0, 1).held().chosen.len(), 1, "1, 3 and 4");
 }
 
 /// P2, P2a, P2b: "If a proposal with value v is chosen, then every higher-numbered proposal issued by any proposer
@@ -121,7 +127,7 @@ fn p2c_a_free_choice_when_nothing_was_accepted() {
     let mut candidate = replica(1, 3);
     campaign(&mut candidate);
     let output = promise(&mut candidate, 2, ballot(1, 1), []);
-    assert!(output.messages.is_empty(), "it waits for a client");
+    assert!(output.held().messages.is_empty(), "it waits for a client");
     let output = propose(&mut candidate, "mine");
     assert_eq!(sent(&output), [accept_all(ballot(1, 1), 0, &["mine"])]);
 }
@@ -166,7 +172,7 @@ fn phase_1a_a_new_number_to_all() {
 fn phase_1b_a_promise_with_the_last_vote() {
     let mut replica = replica(2, 3);
     let output = prepare(&mut replica, 1, ballot(1, 1));
-    assert_eq!(output.records, [Record::Promised(ballot(1, 1))]);
+    assert_eq!(output.records(), [Record::Promised(ballot(1, 1))]);
     assert_eq!(sent(&output), [promise_to(1, ballot(1, 1), [])]);
 
     accept(&mut replica, 1, ballot(1, 1), 0, &["x"]);
@@ -184,7 +190,7 @@ fn phase_1b_no_promise_below_the_promise() {
     prepare(&mut replica, 3, ballot(1, 3));
     let output = prepare(&mut replica, 1, ballot(1, 1));
     assert_eq!(sent(&output), [nack(1, ballot(1, 1), ballot(1, 3))]);
-    assert!(output.records.is_empty());
+    assert!(output.records().is_empty());
 }
 
 /// "We also have it ignore a prepare request for a proposal it has already accepted."
@@ -244,10 +250,10 @@ fn p1a_phase_2b_unless_a_greater_number_was_promised() {
         prepare(&mut replica, 1, ballot(2, 1));
         let output = accept(&mut replica, 1, ballot(number, 1), 0, &["x"]);
         if accepts {
-            assert_eq!(output.records, [vote(ballot(number, 1), 0, &["x"])]);
+            assert_eq!(output.records(), [vote(ballot(number, 1), 0, &["x"])]);
             assert_eq!(sent(&output), [accepted_by(1, ballot(number, 1), 0, 1)]);
         } else {
-            assert!(output.records.is_empty());
+            assert!(output.records().is_empty());
             assert_eq!(sent(&output), [nack(1, ballot(1, 1), ballot(2, 1))]);
         }
     }
@@ -273,8 +279,8 @@ fn an_abandoned_proposal_stays_abandoned() {
     assert!(matches!(proposer.parts().role, Role::Follower));
     assert_eq!(accepted(&mut proposer, 2, ballot(1, 1), 0, 1), Output::default());
     assert_eq!(promise(&mut proposer, 2, ballot(1, 1), []), Output::default());
-    assert!(hear_timer(&mut proposer, Timer::Resend).messages.is_empty());
-    assert!(hear_timer(&mut proposer, Timer::Heartbeat).messages.is_empty());
+    assert!(hear_timer(&mut proposer, Timer::Resend).held().messages.is_empty());
+    assert!(hear_timer(&mut proposer, Timer::Heartbeat).held().messages.is_empty());
 }
 
 /// An acceptor that ignores a request for its higher promise "should probably inform the proposer, who should then
@@ -289,7 +295,7 @@ fn a_refused_proposal_is_abandoned() {
     hear(&mut proposer, 2, Message::Nack { ballot: ballot(1, 1), promised: ballot(7, 3) });
     assert!(matches!(proposer.parts().role, Role::Follower));
     let output = campaign(&mut proposer);
-    assert_eq!(output.records, [Record::Promised(ballot(8, 1))]);
+    assert_eq!(output.records(), [Record::Promised(ballot(8, 1))]);
 }
 
 /// An acceptor needs to remember "only the highest-numbered proposal that it has ever accepted and the
@@ -301,9 +307,9 @@ fn only_the_highest_is_remembered_across_failures() {
     let mut replica = replica(2, 3);
     for number in 1..=5 {
         let output = accept(&mut replica, 1, ballot(number, 1), 0, &["x"]);
-        store.append(&output.records).unwrap();
+        store.append(output.records()).unwrap();
     }
-    store.append(&prepare(&mut replica, 3, ballot(9, 3)).records).unwrap();
+    store.append(prepare(&mut replica, 3, ballot(9, 3)).records()).unwrap();
     let records = store.records();
     assert_eq!(records, [vote(ballot(5, 1), 0, &["x"]), Record::Promised(ballot(9, 3))]);
 
@@ -370,10 +376,10 @@ fn a_single_proposer_succeeds() {
     prepare(&mut others[1], 2, ballot(2_000, 2));
     for attempts in 1..=3 {
         let output = campaign(&mut proposer);
-        let Record::Promised(ballot) = output.records[0] else { unreachable!() };
+        let Record::Promised(ballot) = output.records()[0] else { unreachable!() };
         let answers = [2_u32, 3].map(|id| prepare(&mut others[id as usize - 2], 1, ballot));
         for (id, answer) in (2..).zip(answers) {
-            hear(&mut proposer, id, answer.messages[0].message.clone());
+            hear(&mut proposer, id, answer.held().messages[0].message.clone());
         }
         assert_eq!(matches!(proposer.parts().role, Role::Leader(_)), attempts == 3);
     }
@@ -397,9 +403,9 @@ fn a_response_comes_with_its_record() {
     ];
     for message in steps {
         let output = hear(&mut replica, 1, message);
-        assert_eq!(output.messages.len(), 1);
-        assert_eq!(output.records.len(), 1);
-        store.append(&output.records).unwrap();
+        assert_eq!(output.held().messages.len(), 1);
+        assert_eq!(output.records().len(), 1);
+        store.append(output.records()).unwrap();
         let recovered = Replica::recover(config(2, 3), store.records()).unwrap();
         assert_eq!(recovered.parts().acceptor, replica.parts().acceptor);
     }
@@ -409,10 +415,10 @@ fn a_response_comes_with_its_record() {
 #[test]
 fn a_leader_records_its_own_promise_and_votes() {
     let mut leader = replica(1, 3);
-    assert_eq!(campaign(&mut leader).records, [Record::Promised(ballot(1, 1))]);
+    assert_eq!(campaign(&mut leader).records(), [Record::Promised(ballot(1, 1))]);
     let output = promise(&mut leader, 2, ballot(1, 1), [report(0, ballot(1, 0), "x")]);
-    assert_eq!(output.records, [vote(ballot(1, 1), 0, &["x"])]);
-    assert_eq!(propose(&mut leader, "y").records, [vote(ballot(1, 1), 1, &["y"])]);
+    assert_eq!(output.records(), [vote(ballot(1, 1), 0, &["x"])]);
+    assert_eq!(propose(&mut leader, "y").records(), [vote(ballot(1, 1), 1, &["y"])]);
 }
 
 /// "Different proposers choose their numbers from disjoint sets of numbers, so two different proposers
@@ -423,7 +429,7 @@ fn numbers_of_different_proposers_are_disjoint() {
     for id in 1..=3 {
         let mut replica = replica(id, 3);
         for _ in 0..10 {
-            let Record::Promised(ballot) = campaign(&mut replica).records[0] else {
+            let Record::Promised(ballot) = campaign(&mut replica).records()[0] else {
                 unreachable!()
             };
             assert!(begun.insert(ballot), "{ballot} twice");
@@ -443,6 +449,6 @@ fn a_number_is_never_used_twice_across_failures() {
         let (_, Message::Prepare { ballot, .. }) = sent(&output)[0] else { unreachable!() };
         assert!(last < Some(ballot));
         last = Some(ballot);
-        store.append(&output.records).unwrap();
+        store.append(output.records()).unwrap();
     }
 }

@@ -1,7 +1,9 @@
 //! Trimming, which the paper leaves open: a node drops the votes and values below a snapshot.
 
 use itertools::Itertools;
-use paxos::{Message, NodeId, Output, Record, Replica, Slot, Timer, To, protocol::proposer::Role};
+use paxos::{
+    Effects, Message, NodeId, Output, Record, Replica, Slot, Timer, To, protocol::proposer::Role,
+};
 use paxos_store::Memory;
 
 use crate::helpers::{
@@ -18,7 +20,8 @@ fn a_snapshot_takes_the_place_of_the_log() {
     accept(&mut replica, 1, ballot(1, 1), 0, &["a", "b", "c"]);
     hear(&mut replica, 1, learned(0, &["a", "b"]));
     let output = snapshot(&mut replica, 2);
-    assert_eq!(output, Output { records: vec![trimmed(2)], ..Output::default() });
+    assert_eq!(output.records(), [trimmed(2)]);
+    assert!(output.held().is_empty());
     let (acceptor, learner) = (replica.parts().acceptor, replica.parts().learner);
     assert_eq!(acceptor.votes.iter().map(|(slot, ..)| slot).collect_vec(), [Slot(2)]);
     assert_eq!(learner.chosen.iter().count(), 0);
@@ -39,7 +42,7 @@ fn values_after_a_snapshot_are_released() {
     promise(&mut replica, 3, ballot(1, 2), []);
     snapshot(&mut replica, 9);
     assert_eq!(
-        propose(&mut replica, "x").taken[0].slot,
+        propose(&mut replica, "x").held().taken[0].slot,
         Slot(9),
         "the first slot after the snapshot"
     );
@@ -51,8 +54,8 @@ fn trimmed_slots_stay_trimmed_across_failures() {
     let mut store = Memory::default();
     let mut replica = replica(2, 3);
     let output = accept(&mut replica, 1, ballot(1, 1), 0, &["a", "b", "c"]);
-    store.append(&output.records).unwrap();
-    store.append(&snapshot(&mut replica, 2).records).unwrap();
+    store.append(output.records()).unwrap();
+    store.append(snapshot(&mut replica, 2).records()).unwrap();
     let records = [trimmed(2), vote(ballot(1, 1), 2, &["c"]), Record::Promised(ballot(1, 1))];
     assert_eq!(store.records(), records);
 
@@ -85,12 +88,12 @@ fn a_candidate_does_not_lead_without_the_effect_of_trimmed_slots() {
         campaign(&mut candidate);
         let output =
             promise_trimmed(&mut candidate, 2, ballot(1, 1), one, [report(3, ballot(1, 0), "d")]);
-        assert_eq!(output.fetch, [NodeId(2)]);
+        assert_eq!(output.held().fetch, [NodeId(2)]);
         let output = promise_trimmed(&mut candidate, 3, ballot(1, 1), two, []);
-        assert_eq!(output.fetch, [NodeId(3)]);
-        assert!(snapshot(&mut candidate, 2).messages.is_empty(), "slot 2 is missing");
+        assert_eq!(output.held().fetch, [NodeId(3)]);
+        assert!(snapshot(&mut candidate, 2).held().messages.is_empty(), "slot 2 is missing");
         let output = snapshot(&mut candidate, 3);
-        assert_eq!(output.records, [trimmed(3), vote(ballot(1, 1), 3, &["d"])]);
+        assert_eq!(output.records(), [trimmed(3), vote(ballot(1, 1), 3, &["d"])]);
         assert_eq!(sent(&output), [accept_all(ballot(1, 1), 3, &["d"])]);
     }
 }
@@ -102,12 +105,12 @@ fn a_candidate_that_knows_the_trimmed_slots_needs_no_snapshot() {
     hear(&mut candidate, 2, learned(0, &["a", "b"]));
     campaign(&mut candidate);
     let output = promise_trimmed(&mut candidate, 2, ballot(1, 1), 2, []);
-    assert!(output.fetch.is_empty());
+    assert!(output.held().fetch.is_empty());
     snapshot(&mut candidate, 1);
     assert!(matches!(candidate.parts().role, Role::Candidate(_)), "two of five");
     let output = promise_trimmed(&mut candidate, 3, ballot(1, 1), 2, []);
-    assert!(output.fetch.is_empty() && matches!(candidate.parts().role, Role::Leader(_)));
-    assert_eq!(propose(&mut candidate, "c").taken[0].slot, Slot(2));
+    assert!(output.held().fetch.is_empty() && matches!(candidate.parts().role, Role::Leader(_)));
+    assert_eq!(propose(&mut candidate, "c").held().taken[0].slot, Slot(2));
 }
 
 /// Slots below the node's own snapshot are chosen, so their reports are dropped and nothing is proposed there again.
@@ -146,10 +149,10 @@ fn no_votes_in_trimmed_slots() {
     let told = (To::Node(NodeId(3)), Message::Trimmed { below: Slot(2) });
     let output = accept(&mut replica, 3, ballot(2, 3), 0, &["a", "b"]);
     assert_eq!(sent(&output), std::slice::from_ref(&told));
-    assert!(output.records.is_empty());
+    assert!(output.records().is_empty());
 
     let output = accept(&mut replica, 3, ballot(2, 3), 1, &["b", "c", "d"]);
-    assert_eq!(output.records, [vote(ballot(2, 3), 2, &["c", "d"])]);
+    assert_eq!(output.records(), [vote(ballot(2, 3), 2, &["c", "d"])]);
     assert_eq!(sent(&output), [accepted_by(3, ballot(2, 3), 2, 2), told]);
     let output = accept(&mut replica, 3, ballot(2, 3), 2, &["c"]);
     assert_eq!(sent(&output), [accepted_by(3, ballot(2, 3), 2, 1)]);
@@ -170,12 +173,13 @@ fn a_leader_stops_proposing_in_slots_that_others_have_trimmed() {
     let told = |below| Message::Trimmed { below: Slot(below) };
     assert_eq!(hear(&mut leader, 3, told(1)), Output::default(), "it knows as much");
     let output = hear(&mut leader, 3, told(2));
-    assert_eq!(output, Output { fetch: vec![NodeId(3)], ..Output::default() });
+    assert!(output.records().is_empty());
+    assert_eq!(*output.held(), Effects { fetch: vec![NodeId(3)], ..Effects::default() });
     snapshot(&mut leader, 2);
     let again = sent(&hear_timer(&mut leader, Timer::Resend));
     let (_, accept) = accept_all(ballot(1, 1), 2, &["c"]);
     assert_eq!(again, [2, 3].map(|node| (To::Node(NodeId(node)), accept.clone())));
-    assert!(accepted(&mut leader, 2, ballot(1, 1), 1, 1).chosen.is_empty());
+    assert!(accepted(&mut leader, 2, ballot(1, 1), 1, 1).held().chosen.is_empty());
     assert_eq!(released(&accepted(&mut leader, 2, ballot(1, 1), 2, 1)), [(Slot(2), value("c"))]);
 }
 

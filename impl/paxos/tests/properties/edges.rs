@@ -49,9 +49,9 @@ fn a_leader_asks_for_no_votes_in_known_slots() {
         3,
         Message::Learned { first: Slot(1), values: [command("x")].into(), more: false },
     );
-    let again = step(&mut leader, Event::Timer(Timer::Resend)).messages;
-    assert_eq!(again.len(), 2, "one for each of the others");
-    for envelope in again {
+    let again = step(&mut leader, Event::Timer(Timer::Resend));
+    assert_eq!(again.held().messages.len(), 2, "one for each of the others");
+    for envelope in &again.held().messages {
         let values = [command("x")].into();
         assert_eq!(envelope.message, Message::Accept { ballot, first: Slot(0), values });
     }

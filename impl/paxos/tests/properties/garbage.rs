@@ -185,21 +185,24 @@ fn feed(events: &[Event]) -> Result<(), TestCaseError> {
         prop_assert!(replica.parts().acceptor.trimmed >= before.parts().acceptor.trimmed);
         let most = held_before + SLOTS_AHEAD_MAX;
         prop_assert!(held(&replica) <= most, "memory grows by bounded steps");
-        prop_assert!(output.reads.is_empty() || led, "only a leader confirms reads");
+        prop_assert!(output.held().reads.is_empty() || led, "only a leader confirms reads");
         let limit = held(&replica) as usize + 16;
-        prop_assert!(output.messages.len() + output.records.len() <= limit, "so does output");
-        for envelope in &output.messages {
+        prop_assert!(
+            output.held().messages.len() + output.records().len() <= limit,
+            "so does output"
+        );
+        for envelope in &output.held().messages {
             let known = match envelope.to {
                 To::Peers => true,
                 To::Node(to) => (2..=3).contains(&to.0),
             };
             prop_assert!(known, "nothing is sent to strangers");
         }
-        for (slot, _) in output.chosen_slots() {
+        for (slot, _) in output.held().chosen_slots() {
             prop_assert_eq!(slot, next);
             next = slot.plus(1);
         }
-        store.append(&output.records).unwrap();
+        store.append(output.records()).unwrap();
         prop_assert_eq!(store.image(), replica.parts().acceptor);
     }
     let recovered = Replica::recover(config, store.records()).unwrap();

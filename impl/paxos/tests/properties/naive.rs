@@ -195,11 +195,11 @@ proptest! {
         }
 
         let mut heard = BTreeSet::from([1]);
-        let mut chosen = step(&mut replica, propose(0, "x")).chosen.len();
+        let mut chosen = step(&mut replica, propose(0, "x")).held().chosen.len();
         for from in votes {
             prop_assert_eq!(chosen == 1, enough(&heard, phase2));
             let message = Message::Accepted { ballot, first: Slot(0), count: 1 };
-            chosen += hear(&mut replica, from, message).chosen.len();
+            chosen += hear(&mut replica, from, message).held().chosen.len();
             heard.insert(from);
         }
         prop_assert_eq!(chosen == 1, enough(&heard, phase2));

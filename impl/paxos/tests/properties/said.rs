@@ -60,7 +60,7 @@ pub(crate) fn propose(token: u64, command: &'static str) -> Event {
 pub(crate) fn step(replica: &mut Replica, event: Event) -> Output {
     let mut output = Output::default();
     replica.step(event, &mut output);
-    for refused in &output.refused {
+    for refused in &output.held().refused {
         assert!(refused.refusal != Refusal::Busy || leads(replica), "only a leader is busy");
     }
     output

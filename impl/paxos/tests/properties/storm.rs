@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::said::{config, persistent, quorums_of};
 use itertools::Itertools;
-use paxos::{Config, Event, NodeId, Output, Proposal, ReadReady, Slot, Timer, Token, Value};
+use paxos::{Config, Effects, Event, NodeId, Proposal, ReadReady, Slot, Timer, Token, Value};
 use paxos_simulator::replicas::Cluster;
 use proptest::{collection::vec, prelude::*};
 
@@ -72,6 +72,11 @@ enum Fault {
     /// Lets the first node install the snapshot of the second, even if it has not asked for it.
     Install(usize, usize),
     HoldDisk(usize),
+    /// Lets a node whose disk is slow begin a write. Several may be under way.
+    Write(usize),
+    /// Ends the oldest write of a node.
+    SyncOldest(usize),
+    /// Ends all writes of a node, whose disk is slow no longer.
     Sync(usize),
     Crash(usize),
     Restart(usize),
@@ -94,7 +99,9 @@ fn faults() -> impl Strategy<Value = Fault> {
         3 => (node.clone(), 0u64..3).prop_map(|(node, back)| Fault::Snapshot(node, back)),
         4 => node.clone().prop_map(Fault::Fetch),
         1 => (node.clone(), node.clone()).prop_map(|(node, from)| Fault::Install(node, from)),
-        1 => node.clone().prop_map(Fault::HoldDisk),
+        2 => node.clone().prop_map(Fault::HoldDisk),
+        4 => node.clone().prop_map(Fault::Write),
+        4 => node.clone().prop_map(Fault::SyncOldest),
         4 => node.clone().prop_map(Fault::Sync),
         1 => node.clone().prop_map(Fault::Crash),
         2 => node.prop_map(Fault::Restart),
@@ -147,6 +154,12 @@ impl Storm {
             Fault::HoldDisk(index) => {
                 self.cluster.held.insert(node(index));
             }
+            Fault::Write(index) => self.cluster.write(node(index)),
+            Fault::SyncOldest(index) => {
+                if let Some(released) = self.cluster.sync_oldest(node(index)).unwrap() {
+                    self.note(node(index), released);
+                }
+            }
             Fault::Sync(index) => self.sync_if_held(node(index)),
             Fault::Crash(index) => {
                 self.wanted.remove(&node(index));
@@ -174,7 +187,7 @@ impl Storm {
         }
     }
 
-    fn note(&mut self, id: NodeId, released: Output) {
+    fn note(&mut self, id: NodeId, released: Effects) {
         self.wanted.extend(released.fetch.last().map(|from| (id, *from)));
         self.answered.extend(released.reads);
     }

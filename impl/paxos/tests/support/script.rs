@@ -27,7 +27,7 @@ use std::fmt::Write;
 
 use itertools::Itertools;
 use paxos::{
-    Config, Event, Message, NodeId, Output, Proposal, Record, Refusal, Slot, Timer, Token, Value,
+    Config, Effects, Event, Message, NodeId, Proposal, Record, Refusal, Slot, Timer, Token, Value,
     protocol::{acceptor::Acceptor, learner::Learner, proposer::Role},
 };
 
@@ -207,27 +207,21 @@ impl Script {
             return;
         };
         let held = self.cluster().held.contains(&id);
-        for record in &output.records {
+        for record in output.records() {
             let what = if held { "writes" } else { "stores" };
             self.line(indent, format_args!("{id}: {what} {}", stored(record)));
         }
         if held {
-            let Output { records: _, timers: _, messages, chosen, taken, refused, reads, fetch } =
-                output.clone();
-            let nothing = messages.is_empty()
-                && chosen.is_empty()
-                && taken.is_empty()
-                && refused.is_empty()
-                && reads.is_empty()
-                && fetch.is_empty();
-            if !nothing {
+            let timers = Vec::new();
+            let all_but_timers = Effects { timers, ..output.held().clone() };
+            if !all_but_timers.is_empty() {
                 self.line(indent, format_args!("{id}: holds back the rest"));
             }
         } else {
             self.release(id, indent);
         }
-        if self.timers_shown && !output.timers.is_empty() {
-            let timers = output.timers.iter().map(|timer| match timer {
+        if self.timers_shown && !output.held().timers.is_empty() {
+            let timers = output.held().timers.iter().map(|timer| match timer {
                 Timer::Campaign => "campaign",
                 Timer::Heartbeat => "heartbeat",
                 Timer::Resend => "resend",
@@ -242,7 +236,7 @@ impl Script {
 
     /// Syncs a node, and writes the output that waited for the records.
     fn release(&mut self, id: NodeId, indent: &str) {
-        let Output { messages, chosen, taken, refused, reads, fetch, .. } =
+        let Effects { messages, chosen, taken, refused, reads, fetch, timers: _ } =
             self.cluster().sync(id).unwrap();
         for taken in taken {
             let command = self.asked[taken.token.0 as usize].clone();

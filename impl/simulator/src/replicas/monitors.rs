@@ -6,7 +6,7 @@ use std::{
 };
 
 use paxos::{
-    Ballot, Envelope, Event, Message, NodeId, Output, Record, Slot, Token, Value,
+    Ballot, Effects, Envelope, Event, Message, NodeId, Output, Record, Slot, Token, Value,
     protocol::acceptor::Acceptor,
 };
 use thiserror::Error;
@@ -86,9 +86,9 @@ pub(super) fn check_step(
     for (slot, ..) in before.votes.iter().filter(|(slot, ..)| *slot >= after.trimmed) {
         ensure!(after.votes.get(slot).is_some(), "node {id} forgot its vote in slot {slot}");
     }
-    let recorded = before == after || !output.records.is_empty();
+    let recorded = before == after || !output.records().is_empty();
     ensure!(recorded, "node {id} changed its durable state without a record");
-    for envelope in &output.messages {
+    for envelope in &output.held().messages {
         if let Message::Confirmed { ballot, .. } = &envelope.message {
             ensure!(
                 after.promised <= Some(*ballot),
@@ -101,7 +101,7 @@ pub(super) fn check_step(
 
 /// Checks that a step releases chosen values in the order of the log. Returns the next slot.
 pub(super) fn check_order(id: NodeId, mut next: Slot, output: &Output) -> Checked<Slot> {
-    for (slot, _) in output.chosen_slots() {
+    for (slot, _) in output.held().chosen_slots() {
         ensure!(slot == next, "node {id} releases slot {slot}, not {next}");
         next = slot.plus(1);
     }
@@ -114,12 +114,14 @@ pub(super) fn check_fetch(id: NodeId, peer: NodeId, has: Slot, lacks: Slot) -> C
     Ok(())
 }
 
-/// Checks that the disk has the state of the replica, and no lower promise than before.
+/// Checks that the disk has no lower promise than before. If no record waits, the disk has the state of the replica.
 pub(super) fn check_disk(node: &Node, before: Option<Ballot>) -> Checked {
     let (id, image) = (node.config.id, node.disk.image());
     ensure!(before <= image.promised, "node {id} lowered its durable promise");
     let state = node.replica.as_ref().map(|replica| replica.parts().acceptor);
-    ensure!(state.is_none_or(|state| state == image), "node {id}: its records are not its state");
+    let waits = node.output.is_writing() || !node.output.records().is_empty();
+    let same = waits || state.is_none_or(|state| state == image);
+    ensure!(same, "node {id}: its records are not its state");
     Ok(())
 }
 
@@ -229,7 +231,7 @@ impl Monitors {
     }
 
     /// Checks that a node applies values in the order of the log, and that they are chosen. Returns the next slot.
-    pub(super) fn check_chosen(&mut self, node: &Node, released: &Output) -> Checked<Slot> {
+    pub(super) fn check_chosen(&mut self, node: &Node, released: &Effects) -> Checked<Slot> {
         let (id, mut next) = (node.config.id, node.apply_next);
         for (slot, value) in released.chosen_slots() {
             ensure!(slot == next, "node {id} applies slot {slot}, not {next}");
@@ -243,7 +245,7 @@ impl Monitors {
 
     /// Checks that a read is answered once, and from a state with every slot that any node had applied when the read
     /// was asked.
-    pub(super) fn check_reads(&mut self, id: NodeId, released: &Output) -> Checked {
+    pub(super) fn check_reads(&mut self, id: NodeId, released: &Effects) -> Checked {
         for read in &released.reads {
             let Some(must_see) = self.must_see.remove(&read.token) else {
                 return Err(Violation(format!("node {id} answers a read twice")));

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use paxos::{
-    Config, Envelope, Event, Message, NodeId, Output, Proposal, Record, Replica, Slot, Timer, To,
-    Token, Value,
+    Config, Effects, Envelope, Event, Message, NodeId, Output, Proposal, Record, Replica, Slot,
+    Timer, To, Token, Value,
 };
 
 use super::{
@@ -23,6 +23,7 @@ struct Node {
     nodes: usize,
     replica: Replica,
     output: Output,
+    effects: Effects,
     file: Option<LogFile>,
 }
 
@@ -32,7 +33,14 @@ pub(super) fn start(work: &Work, directory: &Path) -> Result<Box<dyn Contestant>
         let config = Config::new(id(index), ids());
         let replica = Replica::new(config).map_err(|error| Fault::Refused(error.to_string()))?;
         let file = LogFile::create(work, directory, index)?;
-        Ok(Node { index, nodes: work.nodes, replica, output: Output::default(), file })
+        Ok(Node {
+            index,
+            nodes: work.nodes,
+            replica,
+            output: Output::default(),
+            effects: Effects::default(),
+            file,
+        })
     };
     let nodes = (0..work.nodes).map(node).collect::<Result<_, Fault>>()?;
     Ok(Box::new(Turns::led(nodes)?))
@@ -42,9 +50,9 @@ fn id(index: usize) -> NodeId {
     NodeId(index as u32)
 }
 
-/// Passes the commands of an output to `apply`, in the order of the log.
-fn release_chosen(output: &Output, mut apply: impl FnMut(&[u8])) -> Result<(), Fault> {
-    for (slot, value) in output.chosen_slots() {
+/// Passes the chosen commands to `apply`, in the order of the log.
+fn release_chosen(effects: &Effects, mut apply: impl FnMut(&[u8])) -> Result<(), Fault> {
+    for (slot, value) in effects.chosen_slots() {
         match value {
             Value::Command(command) => apply(command),
             Value::Noop => return Err(Fault::Refused(format!("slot {slot} is a gap"))),
@@ -87,17 +95,19 @@ impl turns::Node for Node {
         mut send: impl FnMut(usize, Message),
         apply: impl FnMut(&[u8]),
     ) -> Result<(), Fault> {
-        if let Some(file) = &mut self.file {
-            for record in &self.output.records {
-                write(file, record);
-            }
-            file.sync()?;
+        if let Some(write) = self.output.write() {
+            let durable = write.persist(|records| match &mut self.file {
+                Some(file) => persist(file, records),
+                None => Ok(()),
+            })?;
+            self.output.durable(durable);
         }
-        if let Some(refused) = self.output.refused.first() {
+        self.output.release(&mut self.effects);
+        if let Some(refused) = self.effects.refused.first() {
             return Err(Fault::Refused(format!("our replica refused a command: {refused:?}")));
         }
-        release_chosen(&self.output, apply)?;
-        for Envelope { to, message } in self.output.messages.drain(..) {
+        release_chosen(&self.effects, apply)?;
+        for Envelope { to, message } in self.effects.messages.drain(..) {
             match to {
                 To::Node(to) => send(to.0 as usize, message),
                 To::Peers => {
@@ -107,7 +117,7 @@ impl turns::Node for Node {
                 }
             }
         }
-        self.output.clear();
+        self.effects.clear();
         Ok(())
     }
 
@@ -120,6 +130,14 @@ impl turns::Node for Node {
     fn syncs(&self) -> u64 {
         turns::syncs_of(self.file.as_ref())
     }
+}
+
+/// Makes records durable in a log.
+fn persist(file: &mut LogFile, records: &[Record]) -> Result<(), Fault> {
+    for record in records {
+        write(file, record);
+    }
+    Ok(file.sync()?)
 }
 
 /// Adds a record of the replica to a log.
