@@ -158,6 +158,12 @@ pub const DEFAULT: &[Space] = &[
         1_131,
         3_739,
     ),
+    space(
+        quiet(Bounds { phase1_quorum: 1, phase2_quorum: 3, ..Bounds::of(3, 1, 2) }),
+        "phase 2 needs all nodes: two votes must not be enough",
+        2_177,
+        7_460,
+    ),
     space(Bounds::of(2, 1, 3), "two nodes: both are needed", 1_226, 3_943),
     space(Bounds::of(2, 3, 1), "three slots", 316, 1_580),
 ];
