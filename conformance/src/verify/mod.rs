@@ -255,10 +255,11 @@ fn every_action_explains_something(rows: &mut [Row]) {
 }
 
 /// The kinds of transitions that are no steps of a replica.
-const OF_DRIVERS: [Kind; 9] = [
+const OF_DRIVERS: [Kind; 10] = [
     Kind::Start,
     Kind::RestartKept,
     Kind::RestartLost,
+    Kind::StepDuringWrite,
     Kind::LeftEarly,
     Kind::Applied,
     Kind::Served,
