@@ -17,7 +17,6 @@ pub struct Cluster {
     nodes: Vec<Node>,
     in_transit: VecDeque<Sent>,
     output: Output,
-    effects: Effects,
     records: u64,
 }
 
@@ -36,15 +35,11 @@ struct Sent {
     message: Message,
 }
 
-/// Moves the effects of a step to the end of `effects`, as if its records were durable.
-pub fn release(output: &mut Output, effects: &mut Effects) {
-    if let Some(write) = output.write() {
-        match write.persist(|_| Ok::<(), Infallible>(())) {
-            Ok(durable) => output.durable(durable),
-            Err(never) => match never {},
-        }
-    }
-    output.release(effects);
+/// Returns the effects of a step, as if its records were durable.
+pub fn released(output: &mut Output) -> &mut Effects {
+    let durable = output.persist(|_| Ok::<(), Infallible>(()));
+    let Ok(()) = durable;
+    output.released()
 }
 
 impl Cluster {
@@ -60,7 +55,6 @@ impl Cluster {
             nodes: ids.clone().map(node).collect(),
             in_transit: VecDeque::new(),
             output: Output::default(),
-            effects: Effects::default(),
             records: 0,
         };
         cluster.step(0, Event::Timer(Timer::Campaign));
@@ -104,15 +98,15 @@ impl Cluster {
         let node = &mut self.nodes[index];
         node.replica.step(event, &mut self.output);
         self.records += self.output.records().len() as u64;
-        release(&mut self.output, &mut self.effects);
-        assert!(self.effects.refused.is_empty(), "the leader stays, and accepts all proposals");
-        for (slot, value) in self.effects.chosen_slots() {
+        let effects = released(&mut self.output);
+        assert!(effects.refused.is_empty(), "the leader stays, and accepts all proposals");
+        for (slot, value) in effects.chosen_slots() {
             assert_eq!(slot.0, node.applied, "chosen values come in order");
             assert!(matches!(black_box(value), Value::Command(_)), "there is no gap to fill");
             node.applied += 1;
         }
         let from = node.id;
-        for Envelope { to, message } in self.effects.messages.drain(..) {
+        for Envelope { to, message } in effects.messages.drain(..) {
             let receives = |node: &Node| match to {
                 To::Peers => node.id != from,
                 To::Node(to) => node.id == to,
@@ -121,6 +115,6 @@ impl Cluster {
             let copies = receivers.map(|(to, _)| Sent { from, to, message: message.clone() });
             self.in_transit.extend(copies);
         }
-        self.effects.clear();
+        effects.clear();
     }
 }

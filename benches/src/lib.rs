@@ -1,6 +1,6 @@
 //! The code that the benches share. Running or checking Paxos needs none of it.
 //!
-//! - [`Cluster`]: three replicas in one thread, without disks or sockets. [`release`]: the effects of their steps.
+//! - [`Cluster`]: three replicas in one thread, without disks or sockets. [`released`]: the effects of their steps.
 //! - [`process`]: runs a program, and measures its processor time and memory.
 //! - [`valgrind`]: counts the instructions and allocations of a program.
 //! - [`median`]: of the runs of a measurement.
@@ -23,7 +23,7 @@ use std::{
     process::ExitCode,
 };
 
-pub use cluster::{Cluster, release};
+pub use cluster::{Cluster, released};
 
 /// The program was built without optimizations.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use paxos::{
     Batch, Config, Effects, Event, Message, NodeId, Output, Proposal, Replica, Slot, Timer, Token,
     Value,
 };
-use paxos_benches::{Cluster, release};
+use paxos_benches::{Cluster, released};
 use paxos_kv::{Command, Entry, Kv, SetAnswer, When};
 use paxos_lockstep::pairs::Lockstep;
 use paxos_model::cluster::{self, Bounds};
@@ -101,30 +101,31 @@ fn batch() -> Batch {
 struct Stepped {
     replica: Replica,
     output: Output,
-    effects: Effects,
 }
 
 impl Stepped {
     fn new(id: u32) -> Self {
-        Self { replica: replica(id), output: Output::default(), effects: Effects::default() }
+        Self { replica: replica(id), output: Output::default() }
     }
 
-    fn step(&mut self, event: Event) {
-        self.effects.clear();
+    /// Takes a step, and passes its effects to `look`.
+    fn step(&mut self, event: Event, look: impl FnOnce(&Effects)) {
         self.replica.step(event, &mut self.output);
-        release(&mut self.output, &mut self.effects);
+        let effects = released(&mut self.output);
+        look(effects);
+        effects.clear();
     }
 
-    fn hear(&mut self, from: u32, message: Message) {
-        self.step(Event::Message { from: NodeId(from), message });
+    fn hear(&mut self, from: u32, message: Message, look: impl FnOnce(&Effects)) {
+        self.step(Event::Message { from: NodeId(from), message }, look);
     }
 }
 
 fn led() -> (Stepped, paxos::Ballot) {
     let mut leader = Stepped::new(1);
-    leader.step(Event::Timer(Timer::Campaign));
+    leader.step(Event::Timer(Timer::Campaign), |_| ());
     let ballot = leader.replica.parts().acceptor.promised.expect("it campaigns");
-    leader.hear(2, Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() });
+    leader.hear(2, Message::Promise { ballot, trimmed: Slot(0), reports: Vec::new() }, |_| ());
     (leader, ballot)
 }
 
@@ -138,16 +139,18 @@ fn accept(count: u64) {
     let ballot = paxos::Ballot::new(1, NodeId(1)).expect("not round 0");
     let batch = batch();
     for first in (0..count).map(|nth| Slot(nth * BATCH)) {
-        follower.hear(1, Message::Accept { ballot, first, values: batch.clone() });
-        assert_eq!(follower.effects.messages.len(), 1, "it votes");
+        follower.hear(1, Message::Accept { ballot, first, values: batch.clone() }, |effects| {
+            assert_eq!(effects.messages.len(), 1, "it votes");
+        });
     }
 }
 
 fn propose(count: u64) {
     let (mut leader, _) = led();
     for _ in 0..count {
-        leader.step(proposals());
-        assert_eq!(leader.effects.taken.len() as u64, BATCH, "all are taken");
+        leader.step(proposals(), |effects| {
+            assert_eq!(effects.taken.len() as u64, BATCH, "all are taken");
+        });
     }
 }
 
@@ -155,11 +158,12 @@ fn accepted(count: u64) {
     let (mut leader, ballot) = led();
     // As many for any count, so that the difference of two counts has no proposals.
     for _ in 0..ACCEPTED_MANY {
-        leader.step(proposals());
+        leader.step(proposals(), |_| ());
     }
     for first in (0..count).map(|nth| Slot(nth * BATCH)) {
-        leader.hear(2, Message::Accepted { ballot, first, count: BATCH });
-        assert_eq!(leader.effects.chosen_slots().count() as u64, BATCH, "all are chosen");
+        leader.hear(2, Message::Accepted { ballot, first, count: BATCH }, |effects| {
+            assert_eq!(effects.chosen_slots().count() as u64, BATCH, "all are chosen");
+        });
     }
 }
 

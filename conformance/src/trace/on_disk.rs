@@ -17,7 +17,7 @@
 use std::{collections::VecDeque, fs, path::Path};
 
 use bytes::Bytes;
-use paxos::{Effects, Envelope, Output, Write};
+use paxos::{Envelope, Output, Write};
 use paxos_lockstep::{
     comparator::{Comparator, Divergence},
     mutants::TestedReplica,
@@ -163,8 +163,7 @@ impl Nodes {
             let (one, other) = (expected.tested.replica(), &node.replica);
             return Ok(comparator.differ("replica of the node", one, other)?);
         }
-        let mut released = Effects::default();
-        node.output.release(&mut released);
+        let released = std::mem::take(node.output.released());
         node.leave(&comparator, &after.model.network, released.messages)?;
         if expected.model.unsynced.is_empty() && !node.held.is_empty() {
             return Ok(comparator.differ("messages that wait", "none", &node.held)?);

@@ -2,13 +2,17 @@
 //! clients and peers.
 //!
 //! [`ready`] makes a node, and [`start`] runs it on a thread of its own; to share a thread, poll the future yourself.
-//! The node works in turns. A turn steps the replica for all inputs that are ready, makes the records durable with
-//! one write and one sync, and then sends, applies and answers. All inputs of a turn share one sync.
+//! The node works in turns. A turn steps the replica for all inputs that are ready, and sends, applies and answers whatever
+//! rests on durable records. A thread of its own writes and syncs the records. The records of all turns during a sync
+//! share the next one.
 //!
 //! ```text
-//! clients --ClientHandle--> Input \                                   / Packet --Transport--> peers
-//!                                  > Node: step, persist, release
-//! peers -----PeerHandle---> Input /                                   \ answers --> clients
+//! clients --ClientHandle--> Input \                         / Packet --Transport--> peers
+//!                                  > Node: step, release
+//! peers -----PeerHandle---> Input /      |         ^        \ answers --> clients
+//!                                      Commit   Durable
+//!                                        v         |
+//!                                       thread of the disk
 //! ```
 //!
 //! Three rules keep a turn cheap:
@@ -17,7 +21,7 @@
 //!   last batch has just answered.
 //! - An Accept message leaves before the leader's own sync if the promise of its ballot is durable, so that the
 //!   followers sync at the same time.
-//! - A message that depends only on earlier syncs leaves before the sync.
+//! - A message that depends only on earlier syncs leaves at once.
 //!
 //! Safety is decided in [`paxos::protocol`]. The protocol needs two things from its surroundings: the node makes
 //! records durable before anything that depends on them leaves, and the store loses no record. Messages that are lost,
@@ -39,10 +43,12 @@
 //!   - `reads`: linearizable reads. `catching_up`: one question for chosen values at a time.
 //!   - `replicated`: applies the log to the state machine.
 //!   - `snapshots`: takes snapshots (`saving`), and fetches those of peers (`transfer`).
+//!   - `noted_votes`: the commits of records, each with the note of the votes that are for chosen values.
+//! - `disk_thread`: makes commits durable while the node goes on.
 //! - `client_handle`, `peer_handle`: the ways into a node, from any thread. `leadership`: a watch of the leader.
 //!   `options`, `status`, `event_log`, `error`: for the operator of a node. `packet`: the data that nodes send.
 //! - [`wire`] and [`tcp`]: frames, and connections between processes. For another network, implement [`Transport`].
-//! - [`turn`]: a node whose turns the caller begins and ends. The crate `paxos-simulator` runs clusters of them in
+//! - [`turn`]: a node whose turns and syncs its caller runs. The crate `paxos-simulator` runs clusters of them in
 //!   virtual time.
 //! - `recording`: writes each thing that the node does to a recording, if the options ask for one.
 //! - `simulation`, in tests: one node, turn by turn. `faults`: known bugs of drivers, which tests inject.

@@ -63,7 +63,7 @@ options! {
     batch_wait: Duration = Duration::from_millis(4),
     /// The most bytes of a command. Default: 1 MiB.
     command_bytes_max: usize = 1 << 20,
-    /// The most inputs that share a turn, and so a sync. Default: 1,024.
+    /// The most inputs of a turn, and of all turns during one sync. Default: 1,024.
     inputs_per_turn_max: usize = 1024,
     /// The time for which a turn applies entries and serves reads. The rest waits for the next turn. Each turn
     /// applies at least one entry, if there is one, and serves one read. Default: 20 ms.

@@ -11,8 +11,8 @@ use std::{
 };
 
 use paxos::{
-    Config, Effects, Event, Message, NodeId, Output, Proposal, Record, Replica, Slot, Timer, To,
-    Token, Value, protocol::proposer::Role,
+    Config, Event, Message, NodeId, Output, Proposal, Record, Replica, Slot, Timer, To, Token,
+    Value, protocol::proposer::Role,
 };
 
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -43,16 +43,14 @@ impl Cluster {
     /// Steps one replica. The records are durable before the effects leave, as the contract of a driver requires.
     fn step(&mut self, id: NodeId, event: Event) {
         let node = self.nodes.get_mut(&id).expect("it is one of the three");
-        let (mut output, mut effects) = (Output::default(), Effects::default());
+        let mut output = Output::default();
         node.replica.step(event, &mut output);
-        if let Some(write) = output.write() {
-            let durable = write.persist(|records| {
-                node.disk.extend_from_slice(records); // A real driver writes and syncs here.
-                Ok::<(), Infallible>(())
-            });
-            output.durable(durable.unwrap_or_else(|never| match never {}));
-        }
-        output.release(&mut effects);
+        let durable = output.persist(|records| {
+            node.disk.extend_from_slice(records); // A real driver writes and syncs here.
+            Ok::<(), Infallible>(())
+        });
+        let Ok(()) = durable;
+        let effects = std::mem::take(output.released());
         let chosen = effects.chosen_slots().last().map(|(_, value)| value.clone());
         node.chosen = chosen.or(node.chosen.take());
         for envelope in effects.messages {

@@ -198,6 +198,9 @@ impl<B, V> Effects<B, V> {
 
     /// Moves the effects of later steps to the end of these.
     pub fn append(&mut self, later: &mut Self) {
+        if later.is_empty() {
+            return;
+        }
         if self.is_empty() {
             // Spares the copies, and leaves the memory of these lists to `later`.
             return std::mem::swap(self, later);

@@ -1,24 +1,20 @@
 //! Multi-Paxos as a pure, deterministic state machine: an event goes in, records and messages come out.
 //!
 //! ```
-//! use paxos::{Config, Effects, Event, NodeId, Output, Record, Replica, Timer};
+//! use paxos::{Config, Event, NodeId, Output, Record, Replica, Timer};
 //!
 //! let nodes = [NodeId(1), NodeId(2), NodeId(3)];
 //! let mut replica = Replica::new(Config::new(NodeId(1), nodes))?;
-//! let (mut output, mut effects) = (Output::default(), Effects::default());
+//! let mut output = Output::default();
 //! replica.step(Event::Timer(Timer::Campaign), &mut output);
+//! assert!(output.released().is_empty(), "the message waits for the promise of its ballot");
 //!
-//! output.release(&mut effects);
-//! assert!(effects.is_empty(), "the message waits for the promise of its ballot");
-//! let write = output.write().expect("the promise");
 //! let mut disk: Vec<Record> = Vec::new();
-//! let durable = write.persist(|records| {
-//!     disk.extend_from_slice(records);
+//! output.persist(|promise| {
+//!     disk.extend_from_slice(promise); // A real driver writes and syncs here.
 //!     Ok::<(), std::io::Error>(())
 //! })?;
-//! output.durable(durable);
-//! output.release(&mut effects);
-//! assert_eq!(effects.messages.len(), 1, "Prepare to all peers");
+//! assert_eq!(output.released().messages.len(), 1, "Prepare to all peers");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -35,9 +31,10 @@
 //!
 //! 1. *Records before all else.* The records of a step are durable before the messages, chosen values and answers of this
 //!    step or a later one leave. Only an Accept message may leave earlier, if the promise of its ballot is already durable
-//!    ([`Output::take_early`]). The types keep this rule: an output gives up its effects only against the token that a
-//!    durable [`Write`] returns. The driver has to make writes durable in their order, and each as a whole. It may step many
-//!    events before it takes a write (group commit), and step on while writes are under way.
+//!    ([`Output::take_early`]). The types keep this rule: an output gives up effects only once the driver has persisted their
+//!    records ([`Output::persist`]), or against the token that a durable [`Write`] returns. The driver has to make writes
+//!    durable in their order, and each as a whole. It may step many events before it persists their records (group commit),
+//!    and step on while writes are under way.
 //! 2. *A snapshot before its event.* The driver makes a snapshot durable before it sends [`Event::Snapshot`], because
 //!    the replica then trims its log. After a crash between the two, the driver sends the event again. If the
 //!    snapshot is a peer's ([`Output::fetch`]), this step and later ones release only chosen values of the slots

@@ -1,11 +1,12 @@
 //! The output of a replica: the records of its steps, and the effects that wait for them.
 //!
-//! An [`Output`] is a queue between a replica and its driver. Steps append to it. The driver takes the records as a
-//! [`Write`], and makes them durable. It gets a [`Durable`] token for that, and the output gives up effects only against
-//! such tokens. So a driver cannot send a message before the records on which it depends are durable, unless it copies the
-//! message from [`Output::held`].
+//! An [`Output`] is a queue between a replica and its driver. Steps append to it, and it gives up effects only once their
+//! records are durable. So a driver cannot send a message too early, unless it copies the message from [`Output::held`].
+//! There are two ways to make records durable:
 //!
-//! Several writes may be under way at once. The driver may so step the replica while a disk is busy.
+//! - [`Output::persist`] does it at once, for a driver that waits for its disk.
+//! - [`Output::write`] takes the records as a [`Write`], which becomes a [`Durable`] token. [`Output::durable`] takes the token.
+//!   Several writes may be under way, and the driver may step the replica in the meantime.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -111,6 +112,26 @@ impl<B, V> Output<B, V> {
         !self.writes.is_empty()
     }
 
+    /// Makes the records since the last write durable by `persist`, and returns once they are. `persist` must return `Ok`
+    /// only once all records are durable. After a crash the store must have all of them or none.
+    ///
+    /// # Errors
+    /// The error of `persist`. The effects that depend on the records then never leave.
+    ///
+    /// # Panics
+    /// A write is under way.
+    pub fn persist<E>(
+        &mut self,
+        persist: impl FnOnce(&[Record<B, V>]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        assert!(self.writes.is_empty(), "the writes before are durable");
+        if !self.records.is_empty() {
+            persist(&self.records)?;
+            self.records.clear();
+        }
+        Ok(())
+    }
+
     /// Takes the records since the last write. Returns `None` if there are none. The driver must write them in this order,
     /// and may begin a write before the earlier ones are durable.
     pub fn write(&mut self) -> Option<Write<B, V>>
@@ -148,12 +169,16 @@ impl<B, V> Output<B, V> {
         }
     }
 
-    /// Moves the effects that may leave now to the end of `effects`.
-    pub fn release(&mut self, effects: &mut Effects<B, V>) {
-        if self.writes.is_empty() {
-            self.settle();
+    /// Returns the effects that may leave now. The caller takes them out.
+    pub fn released(&mut self) -> &mut Effects<B, V> {
+        if self.writes.is_empty() && self.records.is_empty() {
+            if self.released.is_empty() {
+                // Spares the copy to the other list.
+                return &mut self.effects;
+            }
+            self.released.append(&mut self.effects);
         }
-        effects.append(&mut self.released);
+        &mut self.released
     }
 
     /// Removes and returns the messages that may leave before the records of their step are durable. These are the
@@ -249,6 +274,8 @@ mod tests {
         /// A step without records.
         Answer,
         Write,
+        /// Waits for its records, if no write is under way.
+        Persist,
         /// One of the writes under way is durable.
         Durable(usize),
         TakeEarly,
@@ -262,6 +289,7 @@ mod tests {
             (0u64..4).prop_map(Action::Resend),
             Just(Action::Answer),
             Just(Action::Write),
+            Just(Action::Persist),
             (0usize..4).prop_map(Action::Durable),
             Just(Action::TakeEarly),
             Just(Action::Release),
@@ -348,6 +376,11 @@ mod tests {
                             written = steps.len();
                         }
                     }
+                    Action::Persist if writes.is_empty() => {
+                        output.persist(|_| Ok::<(), ()>(())).expect("it is durable");
+                        steps[written..].iter_mut().for_each(|step| step.is_durable = true);
+                        written = steps.len();
+                    }
                     Action::Durable(index) if !writes.is_empty() => {
                         let (write, range) = writes.remove(index % writes.len());
                         output.durable(write.persist(|_| Ok::<(), ()>(())).expect("it is durable"));
@@ -369,8 +402,7 @@ mod tests {
                         prop_assert!(stays.is_none_or(|ballot| promised.contains(&ballot)));
                     }
                     Action::Release => {
-                        let mut effects = Effects::default();
-                        output.release(&mut effects);
+                        let effects = std::mem::take(output.released());
                         let durable = durable(&steps);
                         let leaves = (0..durable).filter(|number| !steps[*number].has_left);
                         let sent = effects.messages.iter().map(number);
@@ -393,14 +425,14 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_gives_no_token() {
+    fn what_fails_releases_nothing() {
         let mut output = Output::<u64, u64>::default();
         output.records.push(Record::Promised(1));
         output.effects.send(NodeId(2), Message::Learn { from: Slot(0) });
+        assert_eq!(output.persist(|_| Err("full")), Err("full"));
+        assert!(output.released().is_empty());
         let write = output.write().expect("a record");
         assert_eq!(write.persist(|_| Err("full")).map(|_| ()), Err("full"));
-        let mut effects = Effects::default();
-        output.release(&mut effects);
-        assert!(effects.is_empty() && output.is_writing());
+        assert!(output.released().is_empty() && output.is_writing());
     }
 }

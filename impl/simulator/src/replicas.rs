@@ -182,8 +182,7 @@ impl Cluster {
     /// Releases the effects whose records are durable: puts the messages under way, and applies the chosen values.
     fn release(&mut self, id: NodeId) -> Result<Effects, Violation> {
         let node = self.nodes.get_mut(&id).expect("the node exists");
-        let mut released = Effects::default();
-        node.output.release(&mut released);
+        let released = std::mem::take(node.output.released());
         self.monitors.check_messages(node, &released.messages)?;
         node.apply_next = self.monitors.check_chosen(node, &released)?;
         self.monitors.check_reads(id, &released)?;

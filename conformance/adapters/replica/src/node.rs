@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use paxos::{
-    Config, Durable, Effects, Event, Message, Output, Proposal, Record, Replica, Report, Slot,
-    Timer, To, Token, Value, Write,
+    Config, Event, Message, Output, Proposal, Record, Replica, Report, Slot, Timer, To, Token,
+    Value,
     protocol::{Parts, proposer::Role},
 };
 
@@ -77,10 +77,9 @@ impl Node {
         }
         self.propose(&mut output);
         let internal = self.internal(names, output.records(), own_promise);
-        let writes = output.write().map(|write| self.write(write));
-        let writes = writes.map(|durable| output.durable(durable)).is_some();
-        let mut effects = Effects::default();
-        output.release(&mut effects);
+        let writes = !output.records().is_empty();
+        self.persist(&mut output);
+        let effects = std::mem::take(output.released());
         self.arm(&effects.timers);
 
         let send = |envelope: &paxos::Envelope| {
@@ -113,15 +112,15 @@ impl Node {
         Ok(step)
     }
 
-    /// Adds records to the disk, which the judge keeps.
-    fn write(&mut self, write: Write) -> Durable {
-        let durable = write.persist(|records| {
+    /// Adds the records to the disk, which the judge keeps.
+    fn persist(&mut self, output: &mut Output) {
+        let durable = output.persist(|records| {
             for record in records {
                 self.disk += &(to_json(record) + "\n");
             }
             Ok::<(), Infallible>(())
         });
-        durable.unwrap_or_else(|never| match never {})
+        let Ok(()) = durable;
     }
 
     /// Adds the timers and the state of the node to a step.

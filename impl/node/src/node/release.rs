@@ -17,7 +17,7 @@ use crate::{
     timers::Now,
 };
 use paxos::{
-    event::{Effects, Event},
+    event::Event,
     message::{Envelope, To},
     types::Slot,
 };
@@ -54,8 +54,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// Releases the effects whose records are durable.
     pub(super) fn release(&mut self, now: Now, transport: &mut impl Transport) {
-        let mut effects = Effects::default();
-        self.output.release(&mut effects);
+        let mut effects = std::mem::take(self.output.released());
         self.catching_up.hold_back(&mut effects, now);
         // Messages leave before answers, because a peer has more work to do than a client.
         self.send_messages(effects.messages, transport);

@@ -1,6 +1,6 @@
 //! One node, turn by turn, among peers that agree to each of its messages.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use bytes::Bytes;
 use itertools::Itertools as _;
@@ -408,4 +408,49 @@ fn a_panic_halts_the_machine_and_not_the_node() {
 enum Life {
     Panics,
     IsMended,
+}
+
+/// While a write is under way the node takes further inputs, up to a limit. A vote leaves once its write is durable, and the
+/// next votes share the next write.
+#[test]
+fn a_node_goes_on_while_a_write_is_under_way() {
+    let store = Disk::new(StoreId(1));
+    let mut node = one_of_three(&store, false);
+    let ballot = Ballot::new(1, NodeId(2)).expect("rounds begin with 1");
+    let accept = |slot| {
+        let message = Message::Accept { ballot, first: Slot(slot), values: [Value::Noop].into() };
+        Input::Packet { from: NodeId(2), packet: Packet::Message(message), room: None }
+    };
+    let turn = |node: &mut Node<Ledger, FaultyStore>, slots: Range<u64>| {
+        let mut outbox = Outbox::of(&store);
+        assert!(node.turn(slots.map(accept), STEP, &mut outbox).unwrap());
+        assert!(
+            !outbox.sent.iter().any(|(_, packet)| votes(packet).is_some()),
+            "it is not durable"
+        );
+        node.take_commit(&mut outbox)
+    };
+    let sync = |node: &mut Node<Ledger, FaultyStore>, commit| {
+        let mut outbox = Outbox::of(&store);
+        let committed = node.persist(commit);
+        node.committed(committed, STEP, &mut outbox).unwrap();
+        outbox.sent.iter().filter_map(|(_, packet)| votes(packet)).collect_vec()
+    };
+    let most = quick().inputs_per_turn_max as u64;
+    assert_eq!(node.inputs_max() as u64, most);
+    let first = turn(&mut node, 0..1).expect("a vote");
+    assert!(turn(&mut node, 1..3).is_none(), "a write is under way");
+    assert!(turn(&mut node, 3..most + 1).is_none());
+    assert_eq!(node.inputs_max(), 0, "it waits for the disk now");
+    assert_eq!(sync(&mut node, first), [0..1]);
+    let second = node.take_commit(&mut Outbox::of(&store)).expect("all other votes");
+    assert_eq!(node.inputs_max() as u64, most);
+    let left = sync(&mut node, second);
+    assert_eq!(left, (1..=most).map(|slot| slot..slot + 1).collect_vec());
+}
+
+/// The slots of an Accepted message.
+fn votes(packet: &Packet) -> Option<Range<u64>> {
+    let Packet::Message(Message::Accepted { first, count, .. }) = packet else { return None };
+    Some(first.0..first.0 + count)
 }

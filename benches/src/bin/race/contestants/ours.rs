@@ -23,7 +23,6 @@ struct Node {
     nodes: usize,
     replica: Replica,
     output: Output,
-    effects: Effects,
     file: Option<LogFile>,
 }
 
@@ -33,14 +32,7 @@ pub(super) fn start(work: &Work, directory: &Path) -> Result<Box<dyn Contestant>
         let config = Config::new(id(index), ids());
         let replica = Replica::new(config).map_err(|error| Fault::Refused(error.to_string()))?;
         let file = LogFile::create(work, directory, index)?;
-        Ok(Node {
-            index,
-            nodes: work.nodes,
-            replica,
-            output: Output::default(),
-            effects: Effects::default(),
-            file,
-        })
+        Ok(Node { index, nodes: work.nodes, replica, output: Output::default(), file })
     };
     let nodes = (0..work.nodes).map(node).collect::<Result<_, Fault>>()?;
     Ok(Box::new(Turns::led(nodes)?))
@@ -95,19 +87,16 @@ impl turns::Node for Node {
         mut send: impl FnMut(usize, Message),
         apply: impl FnMut(&[u8]),
     ) -> Result<(), Fault> {
-        if let Some(write) = self.output.write() {
-            let durable = write.persist(|records| match &mut self.file {
-                Some(file) => persist(file, records),
-                None => Ok(()),
-            })?;
-            self.output.durable(durable);
-        }
-        self.output.release(&mut self.effects);
-        if let Some(refused) = self.effects.refused.first() {
+        self.output.persist(|records| match &mut self.file {
+            Some(file) => persist(file, records),
+            None => Ok(()),
+        })?;
+        let effects = self.output.released();
+        if let Some(refused) = effects.refused.first() {
             return Err(Fault::Refused(format!("our replica refused a command: {refused:?}")));
         }
-        release_chosen(&self.effects, apply)?;
-        for Envelope { to, message } in self.effects.messages.drain(..) {
+        release_chosen(effects, apply)?;
+        for Envelope { to, message } in effects.messages.drain(..) {
             match to {
                 To::Node(to) => send(to.0 as usize, message),
                 To::Peers => {
@@ -117,7 +106,7 @@ impl turns::Node for Node {
                 }
             }
         }
-        self.effects.clear();
+        effects.clear();
         Ok(())
     }
 
