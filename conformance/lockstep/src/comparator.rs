@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use paxos::{Envelope, Event, Message, Output, Record, To};
+use paxos::{Envelope, Event, Message, NodeId as RealNodeId, Output, Record, To};
 use paxos_model::cluster::{
     node::invariant,
     state::{Acceptor, Input, Live, Message as ModelMessage, NodeId, Role, Step},
@@ -163,7 +163,7 @@ impl Comparator<'_> {
         let mut replica = tested.replica().clone();
         let event = self.projection.event(self.node, input);
         self.fits(tested, &event)?;
-        let output = self.run(&mut replica, event.clone())?;
+        let mut output = self.run(&mut replica, event.clone())?;
         let mut again = tested.replica().clone();
         let output_again = self.run(&mut again, event)?;
         self.same("replica after the same step again", &replica, &again)?;
@@ -171,7 +171,11 @@ impl Comparator<'_> {
         self.compare(&replica, before, input, expected, output.clone())?;
         let (mut disk, mut unsynced) = (tested.disk().clone(), tested.unsynced().to_vec());
         match early {
-            None => self.append(&mut disk, output.records())?,
+            None => {
+                let effects = output.held().clone();
+                output.persist(|records| self.append(&mut disk, records))?;
+                self.same("effects after the sync of their step", &effects, output.released())?;
+            }
             Some(early) => {
                 self.compare_early(tested, &expected.live.acceptor, early, output.clone())?;
                 if !output.records().is_empty() {
@@ -336,18 +340,32 @@ impl Comparator<'_> {
         self.same("state after the same input in two shapes", &first, &second)
     }
 
-    /// Makes the oldest unsynced step durable.
+    /// Makes the oldest unsynced step durable. The production output must then release the effects of this step, and of no
+    /// later one with records.
     ///
     /// # Errors
-    /// Fails if there is no such step, or if the disk differs afterwards.
+    /// Fails if there is no such step, if other effects leave, or if the disk differs afterwards.
     pub fn sync(&self, tested: &TestedNode, durable: &Acceptor) -> Checked<TestedNode> {
-        let (mut disk, mut unsynced) = (tested.disk().clone(), tested.unsynced().to_vec());
-        if unsynced.is_empty() {
+        let mut output = Output::default();
+        let mut writes = tested.begin_writes(&mut output).into_iter();
+        let Some(oldest) = writes.next() else {
             return self.differ("unsynced steps", "one to sync", "none");
-        }
-        let oldest = unsynced.remove(0);
-        self.append(&mut disk, &oldest)?;
+        };
+        // A step without records comes last.
+        let without_records = RealNodeId(u32::MAX);
+        output.held_mut().fetch.push(without_records);
+        output.settle();
+        let waits = output.is_writing() && output.released().is_empty();
+        self.expect("effects before a sync", waits && output.held().is_empty(), &output)?;
+        let mut disk = tested.disk().clone();
+        output.durable(oldest.persist(|records| self.append(&mut disk, records))?);
+        let others_wait = writes.len() > 0;
+        let last = (!others_wait).then_some(without_records);
+        let released = Vec::from_iter([RealNodeId(0)].into_iter().chain(last));
+        self.same("steps whose effects a sync releases", &released, &output.released().fetch)?;
+        self.same("other writes under way", &others_wait, &output.is_writing())?;
         self.compare_disk(&disk, durable)?;
+        let unsynced = tested.unsynced()[1..].to_vec();
         let reads = self.projection.reads();
         Ok(TestedNode::of(tested.replica().clone(), disk, unsynced, reads))
     }

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use paxos::{Envelope, Output, Record};
+use paxos::{Envelope, NodeId, Output, Record, Write};
 use paxos_store::Memory;
 
 use crate::mutants::TestedReplica;
@@ -62,12 +62,19 @@ impl TestedNode {
     /// are durable. Each unsynced step is a write under way.
     pub fn take_early(&self, output: &mut Output) -> Vec<Envelope> {
         let last = std::mem::take(output);
-        for records in &self.unsynced {
-            output.records_mut().clone_from(records);
-            // The write stays under way.
-            let _ = output.write();
-        }
+        // The writes stay under way.
+        let _ = self.begin_writes(output);
         output.append(last);
         self.replica.take_early(output)
+    }
+
+    /// Begins a write for each unsynced step, oldest first. The effects of each step are marked with its number.
+    pub(crate) fn begin_writes(&self, output: &mut Output) -> Vec<Write> {
+        let write = |(step, records): (u32, &Vec<Record>)| {
+            output.records_mut().clone_from(records);
+            output.held_mut().fetch.push(NodeId(step));
+            output.write()
+        };
+        (0..).zip(&self.unsynced).filter_map(write).collect()
     }
 }

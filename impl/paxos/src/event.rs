@@ -243,6 +243,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn effects_of_any_kind_are_not_empty() {
+        type Put = fn(&mut Effects<Ballot, u64>);
+        let puts: [Put; 7] = [
+            |effects| effects.broadcast(Message::Learn { from: Slot(0) }),
+            |effects| effects.chosen.push((Slot(0), [1].into())),
+            |effects| effects.taken.push(Taken { token: Token(0), slot: Slot(0) }),
+            |effects| effects.refused.push(Refused { token: Token(0), refusal: Refusal::Busy }),
+            |effects| effects.reads.push(ReadReady { token: Token(0), at: Slot(0) }),
+            |effects| effects.fetch.push(NodeId(1)),
+            |effects| effects.timers.push(Timer::Resend),
+        ];
+        for put in puts {
+            let mut effects = Effects::default();
+            assert!(effects.is_empty());
+            put(&mut effects);
+            assert!(!effects.is_empty(), "{effects:?}");
+        }
+    }
+
+    #[test]
     fn chosen_values_below_a_snapshot_are_dropped() {
         let batches = || vec![(Slot(2), [2, 3, 4].into()), (Slot(5), [5].into())];
         let left = |below| {
