@@ -361,7 +361,7 @@ impl Comparator<'_> {
         output.durable(oldest.persist(|records| self.append(&mut disk, records))?);
         let others_wait = writes.len() > 0;
         let last = (!others_wait).then_some(without_records);
-        let released = Vec::from_iter([RealNodeId(0)].into_iter().chain(last));
+        let released: Vec<_> = [RealNodeId(0)].into_iter().chain(last).collect();
         self.same("steps whose effects a sync releases", &released, &output.released().fetch)?;
         self.same("other writes under way", &others_wait, &output.is_writing())?;
         self.compare_disk(&disk, durable)?;
