@@ -354,8 +354,8 @@ impl Comparator<'_> {
         // A step without records comes last.
         let without_records = RealNodeId(u32::MAX);
         output.held_mut().fetch.push(without_records);
-        output.settle();
         let waits = output.is_writing() && output.released().is_empty();
+        output.settle();
         self.expect("effects before a sync", waits && output.held().is_empty(), &output)?;
         let mut disk = tested.disk().clone();
         output.durable(oldest.persist(|records| self.append(&mut disk, records))?);
