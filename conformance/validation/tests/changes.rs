@@ -5,11 +5,11 @@
 
 mod support;
 
-use std::{fs, path::Path};
+use std::{convert::Infallible, fs, path::Path};
 
-use paxos::{Ballot, NodeId, Slot};
+use paxos::{Ballot, Config, NodeId, Output, Proposal, Replica, Slot, Token};
 use paxos_recording::{
-    Body, ReadError,
+    Body, ReadError, Recorder, RecordingOptions, StartedFrom,
     files::FileName,
     frame::{
         BatchRef, ChosenValues, Departure, Event, Message, Record, Report, Run as Slots, Step, To,
@@ -471,6 +471,63 @@ fn a_sync_without_a_write() {
         let mut changed = run.clone();
         changed.get_mut(start).expect("it is there").remove(place);
         write(&changed, directory.path());
+        let report = validate(directory.path());
+        let claim = report.violation.as_ref().map(|it| it.contradiction.claim);
+        assert_eq!(claim, Some(FORM), "{report}");
+    }
+}
+
+/// A node is killed after a write has reached its disk, and before it could record that. The votes of the write count.
+#[test]
+fn a_write_that_survives_its_node() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = || Config::new(NodeId(1), [NodeId(1)]);
+    let recorder = |incarnation, replica: &Replica| {
+        let from = StartedFrom { incarnation, nonce: incarnation, snapshot: None };
+        let options = RecordingOptions::new(directory.path());
+        Recorder::create(options, from, replica.parts()).expect("a new file")
+    };
+    let (mut replica, mut output) = (Replica::new(config()).expect("one node"), Output::default());
+    let mut recording = recorder(1, &replica);
+    let mut disk = Vec::new();
+    let mut write = |output: &mut Output, recording: &mut Recorder| {
+        recording.write();
+        let persisted = output.persist(|records| {
+            disk.extend_from_slice(records);
+            Ok::<(), Infallible>(())
+        });
+        let Ok(()) = persisted;
+        disk.clone()
+    };
+    recording.step(&mut replica, paxos::Event::Timer(paxos::Timer::Campaign), &mut output);
+    write(&mut output, &mut recording);
+    recording.durable();
+    let proposal = Proposal { token: Token(0), command: "x".into() };
+    recording.step(&mut replica, paxos::Event::Propose(vec![proposal]), &mut output);
+    let disk = write(&mut output, &mut recording);
+    recording.flush().expect("there is room");
+    drop(recording);
+
+    let mut replica = Replica::recover(config(), disk).expect("its own records");
+    let mut recording = recorder(2, &replica);
+    let noted = paxos::Event::VotesChosen { below: Slot(1) };
+    recording.step(&mut replica, noted, &mut Output::default());
+    recording.end().expect("there is room");
+    let report = validate(directory.path());
+    assert_eq!(report.verdict, Verdict::Holds, "{report}");
+}
+
+/// A node that stops by itself has made all its records durable.
+#[test]
+fn an_end_before_the_last_sync() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let run = recorded(directory.path());
+    for (start, frames) in run.iter().filter(|(start, _)| start.incarnation == 1) {
+        // The other nodes are missing, so that nothing waits for what this node no longer sends.
+        let first = frames.iter().position(|body| *body == Body::Durable).expect("it syncs");
+        let mut alone = Run::from([(*start, frames[..first].to_vec())]);
+        alone.get_mut(start).expect("it is there").push(Body::End);
+        write(&alone, directory.path());
         let report = validate(directory.path());
         let claim = report.violation.as_ref().map(|it| it.contradiction.claim);
         assert_eq!(claim, Some(FORM), "{report}");

@@ -1,12 +1,16 @@
 //! The thread that makes commits durable, so that the node goes on while the disk is busy.
 //!
-//! The thread and the node share the store. A change of the node to the store waits until the commit that is under way is
-//! durable. Such changes are rare: snapshots, and what the handshakes of peers note.
+//! The thread and the node share the store. If the node itself uses the store, it waits until the commit that is under way is
+//! durable. It does so only for a snapshot that is complete or arrives, and for what the handshakes of peers note.
 
 use std::{
     io,
     panic::resume_unwind,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
     thread::{self, JoinHandle},
 };
 
@@ -17,23 +21,35 @@ use crate::noted_votes::{Commit, Committed};
 use paxos::{event::Record, types::Slot};
 use paxos_store::{Storage, StorageError, StoreId};
 
-/// A store that two threads use. Each call has the store for itself.
-pub(super) struct SharedStorage<S>(Arc<Mutex<S>>);
+/// A store that two threads use. Each call has the store for itself, but for the question for its size.
+pub(super) struct SharedStorage<S> {
+    storage: Arc<Mutex<S>>,
+    /// The size of the store after the last change.
+    disk_bytes: Arc<AtomicU64>,
+}
 
-impl<S> SharedStorage<S> {
+impl<S: Storage> SharedStorage<S> {
     pub(super) fn new(storage: S) -> Self {
-        Self(Arc::new(Mutex::new(storage)))
+        let disk_bytes = Arc::new(AtomicU64::new(storage.disk_bytes()));
+        Self { storage: Arc::new(Mutex::new(storage)), disk_bytes }
     }
 
     fn lock(&self) -> MutexGuard<'_, S> {
-        // If the other thread panics, the panic ends the node.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.storage.lock().expect("a panic of the other thread ends the node")
+    }
+
+    /// Makes a change, and then takes the size.
+    fn change<T>(&self, change: impl FnOnce(&mut S) -> T) -> T {
+        let mut storage = self.lock();
+        let changed = change(&mut storage);
+        self.disk_bytes.store(storage.disk_bytes(), Ordering::Relaxed);
+        changed
     }
 }
 
 impl<S> Clone for SharedStorage<S> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { storage: self.storage.clone(), disk_bytes: self.disk_bytes.clone() }
     }
 }
 
@@ -45,7 +61,7 @@ impl<S: Storage> Storage for SharedStorage<S> {
     }
 
     fn persist(&mut self, records: &[Record]) -> Result<(), StorageError> {
-        self.lock().persist(records)
+        self.change(|storage| storage.persist(records))
     }
 
     fn snapshot(&self) -> Option<(Slot, Self::SnapshotFile)> {
@@ -61,11 +77,11 @@ impl<S: Storage> Storage for SharedStorage<S> {
         below: Slot,
         file: Self::SnapshotFile,
     ) -> Result<(), StorageError> {
-        self.lock().adopt_snapshot(below, file)
+        self.change(|storage| storage.adopt_snapshot(below, file))
     }
 
     fn note(&mut self, name: &str, value: &[u8]) -> Result<(), StorageError> {
-        self.lock().note(name, value)
+        self.change(|storage| storage.note(name, value))
     }
 
     fn persist_and_note(
@@ -74,7 +90,7 @@ impl<S: Storage> Storage for SharedStorage<S> {
         name: &str,
         value: &[u8],
     ) -> Result<(), StorageError> {
-        self.lock().persist_and_note(records, name, value)
+        self.change(|storage| storage.persist_and_note(records, name, value))
     }
 
     fn noted(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
@@ -86,7 +102,7 @@ impl<S: Storage> Storage for SharedStorage<S> {
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.lock().disk_bytes()
+        self.disk_bytes.load(Ordering::Relaxed)
     }
 }
 

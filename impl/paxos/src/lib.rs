@@ -37,7 +37,7 @@
 //!    and step on while writes are under way.
 //! 2. *A snapshot before its event.* The driver makes a snapshot durable before it sends [`Event::Snapshot`], because
 //!    the replica then trims its log. After a crash between the two, the driver sends the event again. If the
-//!    snapshot is a peer's ([`Output::fetch`]), this step and later ones release only chosen values of the slots
+//!    snapshot is a peer's ([`Effects::fetch`](event::Effects::fetch)), this step and later ones release only chosen values of the slots
 //!    after it. The output of earlier steps may still contain values of slots in the snapshot, and the driver must
 //!    not apply these ([`Output::drop_chosen`]).
 //! 3. *The records after a crash.* The driver hands the durable records to [`Replica::recover`]. If it cannot read

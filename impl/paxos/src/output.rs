@@ -149,10 +149,11 @@ impl<B, V> Output<B, V> {
         Some(Write { number, records: std::mem::take(&mut self.records) })
     }
 
-    /// Notes that a write is durable.
+    /// Notes that a write of this output is durable.
     ///
     /// # Panics
-    /// The token belongs to another output.
+    /// No write of this number is under way, because the token belongs to another output. If both outputs have a write of
+    /// this number, nothing notices it.
     pub fn durable(&mut self, durable: Durable<B, V>) {
         let Durable { number, spare } = durable;
         let oldest = self.next_write - self.writes.len() as u64;

@@ -254,6 +254,9 @@ impl Node {
             Body::Saved { below, state, is_peers } => {
                 running.saves(id, (*below, *state), *is_peers, shared)?;
             }
+            Body::End if !running.pending.is_empty() => {
+                return contradicts(FORM, "the node stops before its records are durable");
+            }
             Body::End => {
                 running.ended = true;
                 shared.coverage.add(Kind::Ended);

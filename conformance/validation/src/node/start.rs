@@ -58,18 +58,16 @@ impl Node {
                 self.id, self.incarnation, start.incarnation
             )),
         };
-        if doubt.is_some() {
-            // The votes were durable, whenever they were cast.
-            let place = shared.members.iter().position(|member| *member == self.id).unwrap_or(0);
-            for (slot, vote) in recovered.votes.filled() {
-                if let Some(vote) = vote {
-                    shared.history.proposes(slot, vote.ballot, &vote.value)?;
-                    shared.history.voted(slot, vote.ballot, place);
-                }
+        // What a start recovers is durable, also if the node was killed before it could record that.
+        let place = shared.members.iter().position(|member| *member == self.id).unwrap_or(0);
+        for (slot, vote) in recovered.votes.filled() {
+            if let Some(vote) = vote {
+                shared.history.proposes(slot, vote.ballot, &vote.value)?;
+                shared.history.voted(slot, vote.ballot, place);
             }
-            if let Some((below, state)) = start.snapshot {
-                shared.history.snapshot(self.id, below, state)?;
-            }
+        }
+        if let Some((below, state)) = start.snapshot.filter(|_| doubt.is_some()) {
+            shared.history.snapshot(self.id, below, state)?;
         }
         let applied = start.snapshot.map_or(Slot(0), |(below, _)| below);
         if applied.0 < recovered.trimmed.0 {

@@ -196,7 +196,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     fn begin_snapshot(&mut self) -> Result<(), NodeError> {
         let applied = self.replicated.applied();
-        if self.replicated.halted().is_none() && self.snapshots.is_due(applied) {
+        // The store is not free during a write.
+        let free = !self.output.is_writing();
+        if free && self.replicated.halted().is_none() && self.snapshots.is_due(applied) {
             let below = match self.fault {
                 Some(Fault::NamesTooMuch) => applied.plus(1),
                 _ => applied,
