@@ -124,16 +124,16 @@ pub const QUICK: &[Space] = &[
 
 /// The spaces that only a deep run checks.
 pub const DEEP: &[Space] = &[
-    space(Cases::Every(size(3, (3, 1), 1)), "one slot, one vote is a quorum", (525, 794_501)),
+    space(Cases::Every(size(3, (3, 1), 1)), "one slot, one vote is a quorum", (605, 925_556)),
     space(
         Cases::Every(size(3, (1, 3), 1)),
         "one slot, one promise is a quorum",
-        (2_601, 1_629_177),
+        (2_633, 1_804_582),
     ),
     space(
         Cases::Every(Size { commands: 1, breadth: Breadth::PerSlot, ..size(3, (2, 2), 2) }),
         "two slots of three nodes",
-        (60_116, 90_837_402),
+        (64_464, 104_460_550),
     ),
     space(
         Cases::Sample(LONG, Claim::SameStep, 11, 10_000_000),
