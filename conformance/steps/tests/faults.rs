@@ -118,7 +118,7 @@ fn a_fault_that_merges_runs() {
                 _ => None,
             };
             let runs: Vec<_> =
-                output.held_mut().messages.iter().filter_map(|it| chosen(&it.message)).collect();
+                output.held().messages.iter().filter_map(|it| chosen(&it.message)).collect();
             if let [one, .., last] = &runs[..] {
                 let (start, end) = (one.start, last.end);
                 let mut merged = false;

@@ -263,7 +263,7 @@ mod tests {
     use super::*;
     use crate::types::NodeId;
 
-    /// What a driver and a replica do to an output. Each step sends one message, which has the number of the step.
+    /// An action of a driver or a replica on an output. Each step sends one message, which has the number of the step.
     #[derive(Clone, Debug)]
     enum Action {
         /// A step that promises a ballot of its own.

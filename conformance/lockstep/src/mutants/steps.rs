@@ -180,7 +180,7 @@ fn altered(bug: Bug, replica: &Replica, event: Event) -> Event {
 
 /// 1: the records that messages depend on never reach the disk.
 fn lose_records(out: &mut Output) {
-    if !out.held_mut().messages.is_empty() {
+    if !out.held().messages.is_empty() {
         out.records_mut().clear();
     }
 }
@@ -215,7 +215,7 @@ fn promise_anyway(bug: Bug, replica: &Replica, asked: Option<(Ballot, Slot)>, ou
     let message = Message::Promise { ballot, trimmed: Slot(0), reports: reports(replica, first) };
     match bug {
         Bug::PromisesBelowKeptPromise => instead_of_nack(&message, out),
-        _ if out.held_mut().messages.is_empty() => {
+        _ if out.held().messages.is_empty() => {
             out.held_mut().messages.push(Envelope { to: To::Node(ballot.node), message });
         }
         _ => {}
@@ -243,7 +243,7 @@ fn obey_prepared(
         }
         _ => replica.step(event, out),
     }
-    for record in out.records_mut() {
+    for record in out.records() {
         if let Record::Promised(ballot) = record {
             *prepared = Some(*ballot);
         }
@@ -269,7 +269,7 @@ fn renew_votes(
     out: &mut Output,
 ) {
     let promises = |message: &Message| matches!(message, Message::Promise { .. });
-    if voted.is_empty() || !out.held_mut().messages.iter().any(|sent| promises(&sent.message)) {
+    if voted.is_empty() || !out.held().messages.iter().any(|sent| promises(&sent.message)) {
         return;
     }
     let renewed = voted.into_iter().map(|(slot, vote)| (slot, Vote { ballot, ..vote })).collect();
@@ -471,7 +471,7 @@ fn renumber(replica: &Replica, out: &mut Output) {
     let next = Ballot::next(replica.parts().config.id, promised(replica));
     let proposes = |message: &Message| matches!(message, Message::Accept { .. });
     let Some(next) =
-        next.filter(|_| out.held_mut().messages.iter().any(|sent| proposes(&sent.message)))
+        next.filter(|_| out.held().messages.iter().any(|sent| proposes(&sent.message)))
     else {
         return;
     };

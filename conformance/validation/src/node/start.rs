@@ -58,7 +58,7 @@ impl Node {
                 self.id, self.incarnation, start.incarnation
             )),
         };
-        // What a start recovers is durable, also if the node was killed before it could record that.
+        // Each recovered vote is durable, also if the node was killed before it could record that.
         let place = shared.members.iter().position(|member| *member == self.id).unwrap_or(0);
         for (slot, vote) in recovered.votes.filled() {
             if let Some(vote) = vote {
