@@ -452,8 +452,7 @@ fn a_departure_before_the_sync() {
             changed.get_mut(start).expect("it is there").swap(place, place + 1);
             write(&changed, directory.path());
             let report = validate(directory.path());
-            let claim = report.violation.as_ref().map(|it| it.contradiction.claim);
-            assert_eq!(claim, Some(AFTER_RECORDS), "{report}");
+            contradicts(&report, AFTER_RECORDS);
             found += 1;
         }
     }
@@ -472,8 +471,7 @@ fn a_sync_without_a_write() {
         changed.get_mut(start).expect("it is there").remove(place);
         write(&changed, directory.path());
         let report = validate(directory.path());
-        let claim = report.violation.as_ref().map(|it| it.contradiction.claim);
-        assert_eq!(claim, Some(FORM), "{report}");
+        contradicts(&report, FORM);
     }
 }
 
@@ -529,9 +527,14 @@ fn an_end_before_the_last_sync() {
         alone.get_mut(start).expect("it is there").push(Body::End);
         write(&alone, directory.path());
         let report = validate(directory.path());
-        let claim = report.violation.as_ref().map(|it| it.contradiction.claim);
-        assert_eq!(claim, Some(FORM), "{report}");
+        contradicts(&report, FORM);
     }
+}
+
+#[track_caller]
+fn contradicts(report: &paxos_validation::report::Report, claim: &str) {
+    let found = report.violation.as_ref().map(|violation| violation.contradiction.claim);
+    assert_eq!(found, Some(claim), "{report}");
 }
 
 /// Returns the files of a directory, sorted.
@@ -651,8 +654,7 @@ fn an_answer_that_nothing_asked_for() {
         *ballot = Ballot::new(1 << 40, ballot.node).expect("not zero");
         write(&changed, directory.path());
         let report = validate(directory.path());
-        let claim = report.violation.as_ref().map(|violation| violation.contradiction.claim);
-        assert_eq!(claim, Some(FITS), "{report}");
+        contradicts(&report, FITS);
         found += 1;
     }
     assert!(found > 0, "some node counts a vote of the missing node");
@@ -669,8 +671,7 @@ fn a_first_state_that_no_node_reaches() {
     start.votes.push(Report { slot: Slot(0), ballot, value: Value::Noop });
     write(&run, directory.path());
     let report = validate(directory.path());
-    let claim = report.violation.as_ref().map(|violation| violation.contradiction.claim);
-    assert_eq!(claim, Some(STATE), "{report}");
+    contradicts(&report, STATE);
 }
 
 #[test]
