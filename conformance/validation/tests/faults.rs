@@ -42,6 +42,8 @@ struct Bug {
     counts_calls: bool,
     /// A frame of another cluster is delivered (45).
     foreign_frame: bool,
+    /// No bug: the node leads although it lacks some slots.
+    leads_behind: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -264,6 +266,8 @@ impl<'a> Cluster<'a> {
             .resend(Duration::from_millis(40))
             .batch_wait(Duration::ZERO)
             .snapshot_slots(10)
+            // Each vote that a promise reports has a part of its own.
+            .promise_part_bytes(1)
             // The buggy node applies one entry in a turn, so that it falls behind.
             .turn_max(if id == BUGGY { Duration::ZERO } else { Duration::MAX })
             .recording(RecordingOptions::new(self.directory));
@@ -362,6 +366,17 @@ impl<'a> Cluster<'a> {
         self.start(id, store);
     }
 
+    /// Stops a node while the others go on. Then all nodes start again, and this one leads, although it lacks some slots.
+    fn let_it_lead_behind(&mut self, id: NodeId) {
+        let Node { store, .. } = self.nodes.remove(&id).expect("it runs");
+        self.run(500);
+        self.propose(NodeId(1), 6);
+        for other in NODES.into_iter().filter(|&other| other != id) {
+            self.restart(other);
+        }
+        self.start(id, store);
+    }
+
     fn read(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(&id) else { return };
         let clients = node.clients.clone();
@@ -403,6 +418,8 @@ fn run(bug: Bug) -> (Watch, Report) {
     cluster.run(50);
     if bug.driver == Some(Fault::NotesTooMuch) {
         cluster.propose_alone(BUGGY);
+    } else if bug.leads_behind {
+        cluster.let_it_lead_behind(BUGGY);
     } else {
         cluster.restart(BUGGY);
     }
@@ -491,8 +508,15 @@ fn bug_52_every_vote_is_noted_as_chosen() {
 }
 
 #[test]
-fn without_a_bug_the_same_run_holds() {
-    let (watch, report) = run(Bug::default());
-    assert_eq!(watch.alarm, None);
-    assert_eq!(report.verdict, Verdict::Holds, "{report}");
+fn bug_53_a_part_of_a_promise_is_taken_for_the_whole() {
+    is_found(Bug { leads_behind: true, ..driver(Fault::ForgetsMore) }, &[SENT_BEFORE]);
+}
+
+#[test]
+fn without_a_bug_the_same_runs_hold() {
+    for leads_behind in [false, true] {
+        let (watch, report) = run(Bug { leads_behind, ..Bug::default() });
+        assert_eq!(watch.alarm, None);
+        assert_eq!(report.verdict, Verdict::Holds, "{report}");
+    }
 }

@@ -36,4 +36,6 @@ pub enum Fault {
     StopsAtPanic,
     /// The node runs reads before it has applied the slots that they must see.
     ReadsTooEarly,
+    /// The node takes the first part of a promise for the whole.
+    ForgetsMore,
 }

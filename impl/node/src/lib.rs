@@ -38,6 +38,7 @@
 //!     beside the log, and `plausible` refuses packets with absurd numbers.
 //!   - `elections`, `timers`: pre-votes, the leader that is heard, and the times for everything. `hand_over`: a leader
 //!     lets another node lead.
+//!   - `promises`: long promises in parts.
 //!   - `proposals`: commands that wait (`pending`), batches (`batching`, `batch_delay`), and proposals in flight
 //!     (`in_flight`).
 //!   - `reads`: linearizable reads. `catching_up`: one question for chosen values at a time.
@@ -145,6 +146,7 @@ mod options;
 mod packet;
 mod peer_handle;
 mod peers;
+mod promises;
 mod proposals;
 mod reads;
 mod recording;

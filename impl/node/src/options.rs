@@ -74,6 +74,9 @@ options! {
     /// The number of applied slots after which a node takes the next snapshot, provided that the log has grown by
     /// an eighth of the bytes of the last snapshot. Default: 200,000.
     snapshot_slots: u64 = 200_000,
+    /// The most bytes of the reports in a packet, except for a single report that is longer. A longer promise goes in
+    /// parts. Default: 1 MiB.
+    promise_part_bytes: usize = 1 << 20,
     /// The seed of the random election timeouts. Default: 0.
     seed: u64 = 0,
 }
@@ -111,6 +114,8 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_hours(24);
 /// The largest `inputs_per_turn_max`. The queue for later turns has room for four times as many inputs.
 const INPUTS_MAX: usize = 1 << 20;
+/// The largest `promise_part_bytes`.
+const PART_BYTES_MAX: usize = 1 << 29;
 
 impl Options {
     /// Returns a builder that begins with the defaults.
@@ -159,6 +164,7 @@ impl OptionsBuilder {
         number("inputs_per_turn_max", options.inputs_per_turn_max, 1..=INPUTS_MAX)?;
         number("snapshot_bytes", options.snapshot_bytes, 1..=u64::MAX)?;
         number("snapshot_slots", options.snapshot_slots, 1..=u64::MAX)?;
+        number("promise_part_bytes", options.promise_part_bytes, 1..=PART_BYTES_MAX)?;
         Ok(options)
     }
 }
@@ -246,6 +252,7 @@ mod tests {
             (Options::builder().command_bytes_max(0), "command_bytes_max"),
             (Options::builder().snapshot_bytes(0), "snapshot_bytes"),
             (Options::builder().snapshot_slots(0), "snapshot_slots"),
+            (Options::builder().promise_part_bytes(0), "promise_part_bytes"),
         ] {
             assert_eq!(builder.build().unwrap_err().option, option);
         }

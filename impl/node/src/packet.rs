@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use paxos::{
-    message::Message,
-    types::{Ballot, Slot},
+    message::{Message, Report},
+    types::{Ballot, Slot, Value},
 };
 
 /// A packet from one node to another.
@@ -61,6 +61,39 @@ pub enum Packet {
         /// promised.
         ballot: Ballot,
     },
+    /// A part of a Promise message that is too long for one packet.
+    PromisePart {
+        /// The ballot promised.
+        ballot: Ballot,
+        /// The sender has trimmed the slots below this one.
+        trimmed: Slot,
+        /// The number of reports in the parts before.
+        offset: u64,
+        /// The next reports.
+        reports: Vec<Report>,
+        /// True if further reports follow. The receiver then asks for them.
+        more: bool,
+    },
+    /// To an acceptor: asks for a part of its promise. An acceptor that does not have this promise any more treats the
+    /// question as the Prepare message of the ballot.
+    PromiseFrom {
+        /// The ballot promised.
+        ballot: Ballot,
+        /// The first slot that the sender did not know to be chosen when it began the ballot.
+        first: Slot,
+        /// The slot below which the acceptor had trimmed its log when it sent the first part.
+        trimmed: Slot,
+        /// The number of reports that the sender has.
+        offset: u64,
+    },
+}
+
+/// Returns about as many bytes as a value takes in a packet.
+pub(crate) fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Noop => 1,
+        Value::Command(bytes) => bytes.len() + 8,
+    }
 }
 
 impl Packet {
@@ -87,6 +120,8 @@ impl Packet {
         "fetch",
         "chunk",
         "hand_over",
+        "promise-part",
+        "promise-from",
     ];
 
     /// Returns the kind of the packet, as an index of [`Packet::KINDS`].
@@ -115,6 +150,8 @@ impl Packet {
             Self::Fetch { .. } => 18,
             Self::Chunk { .. } => 19,
             Self::HandOver { .. } => 20,
+            Self::PromisePart { .. } => 21,
+            Self::PromiseFrom { .. } => 22,
         }
     }
 }

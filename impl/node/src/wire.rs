@@ -15,12 +15,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 /// The version of the format that is written, and the only one that is read.
-pub const VERSION: u8 = 5;
+pub const VERSION: u8 = 6;
 /// The bytes of the header, which precedes the payload.
 pub const HEADER: usize = 13;
-/// The longest payload in bytes. Both ends refuse longer ones. A Promise to a candidate that is far behind needs this
-/// length, because it reports all that the candidate lacks of the log. A node that cannot send its Promise keeps other
-/// nodes from leading.
+/// The longest payload in bytes. Both ends refuse longer ones. Only a packet with a single command is longer than a few
+/// MiB: batches, promises and snapshots go in parts.
 pub const PAYLOAD_MAX: usize = 1 << 30;
 /// The longest payload of a handshake, in bytes. It is short, because the sender is not known yet.
 pub const HANDSHAKE_MAX: usize = 1 << 13;

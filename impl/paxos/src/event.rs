@@ -106,7 +106,8 @@ pub struct Effects<B = Ballot, V = Value> {
     pub chosen: Vec<(Slot, Batch<V>)>,
     /// Proposals that got a slot. Another leader may still get another value chosen in that slot.
     pub taken: Vec<Taken>,
-    /// Proposals and reads that the replica refused. The replica does not come back to them.
+    /// Proposals and reads that the replica refused. The replica does not come back to them. A refused proposal gives its
+    /// command back.
     pub refused: Vec<Refused>,
     /// Reads that the driver may answer.
     pub reads: Vec<ReadReady>,
@@ -136,10 +137,13 @@ pub struct Taken {
 }
 
 /// A proposal or a read that was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The proposal or read.
     pub token: Token,
+    /// The command of the proposal, so that the driver can propose it elsewhere without a copy of its own. `None` for a
+    /// read.
+    pub command: Option<Bytes>,
     /// The reason.
     pub refusal: Refusal,
 }
@@ -249,7 +253,10 @@ mod tests {
             |effects| effects.broadcast(Message::Learn { from: Slot(0) }),
             |effects| effects.chosen.push((Slot(0), [1].into())),
             |effects| effects.taken.push(Taken { token: Token(0), slot: Slot(0) }),
-            |effects| effects.refused.push(Refused { token: Token(0), refusal: Refusal::Busy }),
+            |effects| {
+                let (token, refusal) = (Token(0), Refusal::Busy);
+                effects.refused.push(Refused { token, command: None, refusal });
+            },
             |effects| effects.reads.push(ReadReady { token: Token(0), at: Slot(0) }),
             |effects| effects.fetch.push(NodeId(1)),
             |effects| effects.timers.push(Timer::Resend),

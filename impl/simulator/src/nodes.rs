@@ -127,20 +127,31 @@ pub struct Counts {
     pub failures: u64,
     /// Chosen values that nodes sent to nodes that had asked for them.
     pub learned: u64,
+    /// Ballots that candidates have begun.
+    pub ballots: u64,
     /// Values in the Accept messages of leaders, repeated ones included.
     pub proposed: u64,
-    /// Votes in the Promise messages of acceptors.
+    /// Votes in the Promise messages of acceptors, and in their parts.
     pub reported: u64,
+    /// Parts of Promise messages that are too long for one packet.
+    pub promise_parts: u64,
     /// Accept messages that left a leader since its last sync, if its disk then failed.
     pub unvoted: u64,
 }
 
 impl Counts {
-    fn count_values(&mut self, message: &Message) {
-        match message {
-            Message::Learned { values, .. } => self.learned += values.len() as u64,
-            Message::Accept { values, .. } => self.proposed += values.len() as u64,
-            Message::Promise { reports, .. } => self.reported += reports.len() as u64,
+    fn count(&mut self, to: To, packet: &Packet) {
+        match packet {
+            Packet::Message(Message::Prepare { .. }) if to == To::Peers => self.ballots += 1,
+            Packet::Message(Message::Learned { values, .. }) => self.learned += values.len() as u64,
+            Packet::Message(Message::Accept { values, .. }) => self.proposed += values.len() as u64,
+            Packet::Message(Message::Promise { reports, .. }) => {
+                self.reported += reports.len() as u64;
+            }
+            Packet::PromisePart { reports, .. } => {
+                self.reported += reports.len() as u64;
+                self.promise_parts += 1;
+            }
             _ => {}
         }
     }
@@ -208,7 +219,8 @@ impl<M: StateMachine> fmt::Debug for Simulation<M> {
     }
 }
 
-/// Returns options that let much happen in little time: elections after 150 ms, a snapshot every 20 slots.
+/// Returns options that let much happen in little time: elections after 150 ms, a snapshot every 20 slots, one vote in each
+/// part of a promise.
 pub fn options() -> OptionsBuilder {
     Options::builder()
         .election_timeout(Duration::from_millis(150))
@@ -216,6 +228,7 @@ pub fn options() -> OptionsBuilder {
         .resend(Duration::from_millis(40))
         .request_timeout(Duration::from_secs(3))
         .snapshot_slots(20)
+        .promise_part_bytes(1)
 }
 
 /// Time, nodes and faults.
@@ -459,9 +472,7 @@ impl<M: StateMachine> Simulation<M> {
             self.violate(&format!("node {id} sent {packet:?} before that was durable"));
         }
         for (to, packet) in outbox.sent {
-            if let Packet::Message(message) = &packet {
-                self.counts.count_values(message);
-            }
+            self.counts.count(to, &packet);
             let mut frame = Vec::new();
             wire::encode(&packet, &mut frame).expect("packets are short");
             let receivers = self.nodes.keys().copied().filter(|&peer| match to {

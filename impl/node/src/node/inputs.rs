@@ -10,6 +10,7 @@ use crate::{
     machine::StateMachine,
     packet::Packet,
     peers::{Admission, Handshake},
+    promises::{PromiseId, Taken},
     proposals::{ProposeError, Reply, SessionReply},
     reads::{Asker, BatchId, ReadError, Reading},
     session::Request,
@@ -17,7 +18,11 @@ use crate::{
     timers::Now,
     transfer::Part,
 };
-use paxos::{event::Event, message::Message, types::NodeId};
+use paxos::{
+    event::{Event, Timer},
+    message::Message,
+    types::NodeId,
+};
 use paxos_store::Storage;
 
 /// An input of a node.
@@ -119,6 +124,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                     && Some(ballot) >= self.replica.parts().acceptor.promised
                 {
                     self.elections.hear_leader(ballot, chosen_below, now);
+                    self.promises.leads(from);
                     self.peers.queue(from, Packet::Following);
                 }
                 if let Message::Accepted { first, count, .. } = message {
@@ -145,6 +151,27 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 self.campaign_if_granted();
             }
             Packet::HandOver { ballot } => self.take_over(from, ballot),
+            Packet::PromisePart { ballot, trimmed, offset, reports, more } => {
+                let (id, part) = (PromiseId { ballot, trimmed }, (reports, more));
+                match self.promises.take(from, id, offset, part, self.candidate()) {
+                    Taken::Whole(message) => self.step(Event::Message { from, message }),
+                    Taken::Part(question) => {
+                        // A ballot that gets promises is not given up for another one.
+                        self.elections.arm(Timer::Campaign, now);
+                        self.peers.queue(from, question);
+                    }
+                    Taken::Nothing => {}
+                }
+            }
+            Packet::PromiseFrom { ballot, first, trimmed, offset } => {
+                match self.promises.part(from, PromiseId { ballot, trimmed }, offset) {
+                    Some(part) => self.peers.queue(from, part),
+                    None => {
+                        let message = Message::Prepare { ballot, first };
+                        self.step(Event::Message { from, message });
+                    }
+                }
+            }
             // This node does not lead, so it drops forwarded commands. The sender sends them again.
             Packet::Forward(_) | Packet::Following => {}
             Packet::Fetch { below, offset } => {

@@ -14,7 +14,7 @@
 //!
 //! The node only connects its parts, in the order of a turn. Each part has one duty, takes what it needs as arguments,
 //! and returns its results: [`peers`](super::peers), [`elections`](super::elections),
-//! [`hand_over`](super::hand_over), [`proposals`](super::proposals), [`reads`](super::reads),
+//! [`hand_over`](super::hand_over), [`promises`](super::promises), [`proposals`](super::proposals), [`reads`](super::reads),
 //! [`replicated`](super::replicated) and [`snapshots`](super::snapshots). The steps of a turn are here. The module
 //! `inputs` takes inputs, `requests` fires timers and sends requests to peers, and `release` releases output.
 
@@ -39,6 +39,7 @@ use super::{
     options::Options,
     packet::Packet,
     peers::{Bootstrap, Handshake, Peers, begin_incarnation},
+    promises::Promises,
     proposals::{Proposals, ProposeError},
     reads::{ReadError, Reads},
     recording::Recording,
@@ -76,6 +77,7 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     storage: S,
     noted_votes: NotedVotes,
     peers: Peers,
+    promises: Promises,
     elections: Elections,
     hand_over: HandOver,
     catching_up: CatchingUp,
@@ -110,6 +112,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             goes_on &= self.take(input, now)?;
         }
         self.fire_timers(now);
+        if self.candidate().is_none() {
+            self.promises.is_no_candidate();
+        }
         self.release(now, transport);
         goes_on &= self.hand_over(now);
         self.ask_leader(now);
@@ -260,6 +265,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let recording = Recording::begin(options.recording.clone(), start, restored, &replica)?;
         let mut node = Self {
             peers: Peers::new(config, storage.id(), incarnations, bootstrap),
+            promises: Promises::new(options.promise_part_bytes, options.fault),
             elections: Elections::new(config, &options),
             hand_over: HandOver::new(&options),
             catching_up: CatchingUp::new(options.election_timeout),
@@ -356,6 +362,13 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let parts = self.replica.parts();
         let leads = matches!(parts.role, proposer::Role::Leader(_));
         parts.acceptor.promised.filter(|_| leads)
+    }
+
+    /// The ballot in which this node is a candidate, and the first slot of its Prepare message.
+    fn candidate(&self) -> Option<(Ballot, Slot)> {
+        let parts = self.replica.parts();
+        let proposer::Role::Candidate(candidate) = parts.role else { return None };
+        parts.acceptor.promised.map(|ballot| (ballot, candidate.first))
     }
 
     /// The node to send requests to: this node if it leads with a quorum, otherwise the sender of the last heartbeat,

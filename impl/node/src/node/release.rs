@@ -40,7 +40,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     ) {
         self.recording.messages_leave(&messages);
         for Envelope { to, message } in messages {
-            send(&mut self.counts, transport, to, Packet::Message(message));
+            if let Some(packet) = self.promises.packet(to, message) {
+                send(&mut self.counts, transport, to, packet);
+            }
         }
     }
 

@@ -140,12 +140,12 @@ impl Peers {
 
 /// Packets.
 impl Peers {
-    /// Queues a packet for one peer. The packet must report neither a promise nor a vote.
+    /// Queues a packet for one peer. The packet must report no promise and no vote whose record is not durable.
     pub(super) fn queue(&mut self, to: NodeId, packet: Packet) {
         self.packets.push((To::Node(to), packet));
     }
 
-    /// Queues a packet for all peers. The packet must report neither a promise nor a vote.
+    /// Queues a packet for all peers. The packet must report no promise and no vote whose record is not durable.
     pub(super) fn queue_for_all(&mut self, packet: Packet) {
         self.packets.push((To::Peers, packet));
     }

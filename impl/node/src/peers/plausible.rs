@@ -115,6 +115,20 @@ impl Known {
         self.slot(first.plus(count))
     }
 
+    fn promise(
+        &self,
+        ballot: Ballot,
+        trimmed: Slot,
+        reports: &[Report],
+    ) -> Result<(), Implausible> {
+        self.ballot(ballot)?;
+        self.slot(trimmed)?;
+        reports.iter().try_for_each(|Report { slot, ballot, .. }| {
+            self.ballot(*ballot)?;
+            self.slot(*slot)
+        })
+    }
+
     fn message(&self, message: &Message) -> Result<(), Implausible> {
         match *message {
             Message::Prepare { ballot, first } => {
@@ -125,12 +139,7 @@ impl Known {
                 self.ballot(ballot)
             }
             Message::Promise { ballot, trimmed, ref reports } => {
-                self.ballot(ballot)?;
-                self.slot(trimmed)?;
-                reports.iter().try_for_each(|Report { slot, ballot, .. }| {
-                    self.ballot(*ballot)?;
-                    self.slot(*slot)
-                })
+                self.promise(ballot, trimmed, reports)
             }
             Message::Accept { ballot, first, ref values } => {
                 self.ballot(ballot)?;
@@ -169,6 +178,14 @@ fn check<M: StateMachine>(
     match packet {
         Packet::Message(message) => known.message(message),
         Packet::HandOver { ballot } => known.ballot(*ballot),
+        &Packet::PromisePart { ballot, trimmed, ref reports, .. } => {
+            known.promise(ballot, trimmed, reports)
+        }
+        // The acceptor only compares the trimmed slot and the number of reports.
+        &Packet::PromiseFrom { ballot, first, .. } => {
+            known.ballot(ballot)?;
+            known.slot(first)
+        }
         Packet::ReadAt { at, .. } => known.slot(*at),
         Packet::Fetch { below, .. } => below.map_or(Ok(()), |below| known.slot(below)),
         &Packet::Chunk { below, length, offset, ref part } => {
@@ -260,7 +277,12 @@ mod tests {
             Message::Confirmed { ballot, round: u64::MAX },
             Message::Heartbeat { ballot, chosen_below: slot },
         ];
-        messages.map(Packet::Message).into()
+        let reports = Vec::new();
+        let parts = [
+            Packet::PromisePart { ballot, trimmed: slot, offset: 0, reports, more: true },
+            Packet::PromiseFrom { ballot, first: slot, trimmed: slot, offset: 1 },
+        ];
+        messages.map(Packet::Message).into_iter().chain(parts).collect()
     }
 
     /// Every packet that carries a slot, so that the highest slot in it is the one before `end`.
@@ -271,7 +293,7 @@ mod tests {
         let messages = [
             Message::Prepare { ballot, first: slot },
             Message::Promise { ballot, trimmed: slot, reports: Vec::new() },
-            Message::Promise { ballot, trimmed: Slot(0), reports: vec![report] },
+            Message::Promise { ballot, trimmed: Slot(0), reports: vec![report.clone()] },
             Message::Accept { ballot, first: last, values: values.clone().into() },
             Message::Accepted { ballot, first: last, count: 1 },
             Message::Accepted { ballot, first: Slot(0), count: end },
@@ -286,6 +308,15 @@ mod tests {
             Packet::ReadAt { id: 1, at: slot },
             Packet::Fetch { below: Some(slot), offset: 0 },
             Packet::Chunk { below: slot, length: 1, offset: 0, part: Bytes::from_static(b"x") },
+            Packet::PromisePart { ballot, trimmed: slot, offset: 0, reports: vec![], more: true },
+            Packet::PromisePart {
+                ballot,
+                trimmed: Slot(0),
+                offset: 0,
+                reports: vec![report],
+                more: true,
+            },
+            Packet::PromiseFrom { ballot, first: slot, trimmed: Slot(0), offset: 1 },
         ];
         messages.map(Packet::Message).into_iter().chain(others).collect()
     }

@@ -21,6 +21,12 @@ impl Transport for Outbox {
         let backed = match &packet {
             Packet::Message(message) => self.disk.backs(message),
             Packet::Chunk { below, .. } => self.disk.backs_snapshot(*below),
+            &Packet::PromisePart { ballot, trimmed, .. } => {
+                self.disk.backs(&Message::Promise { ballot, trimmed, reports: Vec::new() })
+            }
+            &Packet::PromiseFrom { ballot, first, .. } => {
+                self.disk.backs(&Message::Prepare { ballot, first })
+            }
             _ => true,
         };
         assert!(backed, "{packet:?} left before it was durable");

@@ -10,7 +10,7 @@ use paxos::types::NodeId;
 
 /// The version of the protocol between nodes. Since version 4, frames are acknowledged.
 /// Since version 5, a leader hands over.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// Distinguishes this protocol from others that might connect.
 const MAGIC: [u8; 8] = *b"paxos-rs";

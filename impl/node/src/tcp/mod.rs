@@ -34,11 +34,11 @@ use tokio::{
 use super::{
     Handshake, Handshakes, NodeError, Options, Packet, PeerHandle, Running, Transport, ready,
 };
-use crate::{machine::StateMachine, wire};
+use crate::{machine::StateMachine, packet::value_bytes, wire};
 use paxos::{
     config::Config,
     message::{Message, To},
-    types::{NodeId, Value},
+    types::NodeId,
 };
 use paxos_store::Storage;
 
@@ -252,7 +252,7 @@ fn cut(packet: Packet) -> Vec<Packet> {
     match packet {
         Packet::Message(Message::Learned { first, values, more }) => {
             let ends = values.iter().scan(0, |length, value| {
-                *length += bytes(value);
+                *length += value_bytes(value);
                 Some(*length)
             });
             let count = ends.take_while(|length| *length <= BATCH_BYTES).count().max(1);
@@ -261,7 +261,7 @@ fn cut(packet: Packet) -> Vec<Packet> {
             vec![Packet::Message(Message::Learned { first, values, more })]
         }
         Packet::Message(Message::Accept { ballot, first, values })
-            if values.len() > 1 && values.iter().map(bytes).sum::<usize>() > BATCH_BYTES =>
+            if values.len() > 1 && values.iter().map(value_bytes).sum::<usize>() > BATCH_BYTES =>
         {
             let (half, count) = (values.len() / 2, values.len());
             let halves = [(first, 0..half), (first.plus(half as u64), half..count)];
@@ -278,14 +278,6 @@ fn cut(packet: Packet) -> Vec<Packet> {
             [head, tail].map(Packet::Forward).into_iter().flat_map(cut).collect()
         }
         packet => vec![packet],
-    }
-}
-
-/// Returns about as many bytes as a value takes in a frame.
-fn bytes(value: &Value) -> usize {
-    match value {
-        Value::Noop => 1,
-        Value::Command(bytes) => bytes.len() + 8,
     }
 }
 
@@ -352,7 +344,7 @@ pub async fn run<M: StateMachine>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use paxos::types::{Ballot, Slot};
+    use paxos::types::{Ballot, Slot, Value};
 
     #[test]
     fn depths_are_counted() {

@@ -21,7 +21,7 @@ fn packets() -> Vec<Packet> {
     let report = paxos::Report { slot, ballot, value: Value::Command("y".into()) };
     let messages = [
         Message::Prepare { ballot, first: slot },
-        Message::Promise { ballot, trimmed: Slot(5), reports: vec![report] },
+        Message::Promise { ballot, trimmed: Slot(5), reports: vec![report.clone()] },
         Message::Accept { ballot, first: slot, values: values.clone().into() },
         Message::Accepted { ballot, first: slot, count: 2 },
         Message::Nack { ballot, promised: ballot },
@@ -43,6 +43,14 @@ fn packets() -> Vec<Packet> {
         Packet::Fetch { below: Some(slot), offset: 9 },
         Packet::Chunk { below: slot, length: 10, offset: 9, part: Bytes::from_static(b"z") },
         Packet::HandOver { ballot },
+        Packet::PromisePart {
+            ballot,
+            trimmed: Slot(5),
+            offset: 9,
+            reports: vec![report],
+            more: true,
+        },
+        Packet::PromiseFrom { ballot, first: slot, trimmed: Slot(5), offset: 9 },
     ];
     messages.into_iter().map(Packet::Message).chain(others).collect()
 }
@@ -113,13 +121,17 @@ fn announced_counts_reserve_nothing() {
     let (ballot, slot) = (Ballot::new(3, NodeId(2)).expect("not zero"), Slot(7));
     let values = || Vec::new().into();
     // Each with the bytes that follow the count.
-    let empty: [(Packet, &[u8]); 6] = [
+    let empty: [(Packet, &[u8]); 7] = [
         (Packet::Message(Message::Promise { ballot, trimmed: slot, reports: Vec::new() }), &[]),
         (Packet::Message(Message::Accept { ballot, first: slot, values: values() }), &[]),
         (Packet::Message(Message::Learned { first: slot, values: values(), more: true }), &[1]),
         (Packet::Forward(Vec::new()), &[]),
         (Packet::Forward(vec![Bytes::new()]), &[]),
         (Packet::Chunk { below: slot, length: 10, offset: 9, part: Bytes::new() }, &[]),
+        (
+            Packet::PromisePart { ballot, trimmed: slot, offset: 9, reports: vec![], more: true },
+            &[1],
+        ),
     ];
     for (packet, rest) in empty {
         for count in [u64::from(u32::MAX), 1 << 40, 1 << 58, u64::MAX] {

@@ -44,12 +44,14 @@ mod trimming;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 pub use self::acceptor::RecoverError;
 pub use self::node_set::NodeSet;
 use self::{acceptor::Acceptor, learner::Learner, proposer::Role};
 use crate::{
     config::{Config, ConfigError},
-    event::{Event, Proposal, Record, Refusal, Refused, Timer, Token},
+    event::{Event, Record, Refusal, Refused, Timer, Token},
     message::Message,
     opaque::{OpaqueBallot, OpaqueValue},
     output::Output,
@@ -195,12 +197,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
                     self.receive(from, index, message, output);
                 }
             }
-            Event::Propose(proposals) => {
-                let proposals = proposals.into_iter();
-                let values =
-                    proposals.map(|Proposal { token, command }| (token, V::command(command)));
-                self.on_propose(values, output);
-            }
+            Event::Propose(proposals) => self.on_propose(proposals, output),
             Event::Read(tokens) => self.on_read(tokens, output),
             Event::Snapshot { below } => self.on_snapshot(below, output),
             Event::VotesChosen { below } => self.on_votes_chosen(below, output),
@@ -254,15 +251,21 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     /// campaign timer.
     fn follow(&mut self, output: &mut Output<B, V>) {
         if let Role::Leader(leader) = std::mem::take(&mut self.role) {
-            self.refuse(leader.reader.into_tokens(), output);
+            self.refuse(leader.reader.into_tokens().map(|token| (token, None)), output);
         }
         output.effects.timers.push(Timer::Campaign);
     }
 
-    /// Refuses these proposals or reads, because this node does not lead.
-    fn refuse(&self, tokens: impl IntoIterator<Item = Token>, output: &mut Output<B, V>) {
+    /// Refuses these proposals or reads, because this node does not lead. A proposal comes with its command.
+    fn refuse(
+        &self,
+        requests: impl IntoIterator<Item = (Token, Option<Bytes>)>,
+        output: &mut Output<B, V>,
+    ) {
         let refusal = Refusal::NotLeader { leader: self.leader() };
-        output.effects.refused.extend(tokens.into_iter().map(|token| Refused { token, refusal }));
+        let refused =
+            requests.into_iter().map(|(token, command)| Refused { token, command, refusal });
+        output.effects.refused.extend(refused);
     }
 
     fn own_index(&self) -> usize {

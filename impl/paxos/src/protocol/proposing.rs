@@ -3,7 +3,7 @@
 use super::{Replica, node_set::NodeSet, proposer::Role};
 use crate::{
     batch::Batch,
-    event::{Refusal, Refused, Taken, Token},
+    event::{Proposal, Refusal, Refused, Taken},
     message::Message,
     opaque::{OpaqueBallot, OpaqueValue},
     output::Output,
@@ -11,33 +11,34 @@ use crate::{
 };
 
 impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
-    /// Proposes the values of clients' commands in the next free slots. Refuses all commands if this node does not lead.
-    /// Refuses the commands for which `in_flight_max` leaves no slot.
+    /// Proposes the commands of clients in the next free slots. Refuses all commands if this node does not lead. Refuses
+    /// the commands for which `in_flight_max` leaves no slot.
     ///
     /// Papers: Paxos Made Simple, section 3; Paxos Made Moderately Complex, `propose`.
     ///
     /// Invariant: a free slot is above every slot that was reported to this leader, and above every slot in which it
     /// has proposed. So no lower ballot has a chosen value in the free slot, and this ballot has no other proposal
     /// there.
-    pub(super) fn on_propose(
-        &mut self,
-        mut proposals: impl ExactSizeIterator<Item = (Token, V)>,
-        output: &mut Output<B, V>,
-    ) {
+    pub(super) fn on_propose(&mut self, proposals: Vec<Proposal>, output: &mut Output<B, V>) {
         let next = self.log_end();
+        let mut proposals = proposals.into_iter();
         let Role::Leader(leader) = &self.role else {
-            return self.refuse(proposals.map(|(token, _)| token), output);
+            return self.refuse(proposals.map(|it| (it.token, Some(it.command))), output);
         };
         let limit = leader.tally.first().plus(self.config.in_flight_max);
         let free = usize::try_from(limit.0.saturating_sub(next.0)).unwrap_or(usize::MAX);
         let slots = (next.0..).map(Slot);
-        let values = slots.zip(proposals.by_ref().take(free)).map(|(slot, (token, value))| {
-            output.effects.taken.push(Taken { token, slot });
-            value
+        let values = slots.zip(proposals.by_ref().take(free)).map(|(slot, proposal)| {
+            output.effects.taken.push(Taken { token: proposal.token, slot });
+            V::command(proposal.command)
         });
         let values: Batch<V> = values.collect();
         let refusal = Refusal::Busy;
-        output.effects.refused.extend(proposals.map(|(token, _)| Refused { token, refusal }));
+        output.effects.refused.extend(proposals.map(|Proposal { token, command }| Refused {
+            token,
+            command: Some(command),
+            refusal,
+        }));
         if !values.is_empty() {
             self.propose(next, values, output);
         }

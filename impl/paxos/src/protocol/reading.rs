@@ -19,7 +19,7 @@ impl<B: OpaqueBallot, V: OpaqueValue> Replica<B, V> {
     /// not lead.
     pub(super) fn on_read(&mut self, tokens: Vec<Token>, output: &mut Output<B, V>) {
         let Role::Leader(leader) = &mut self.role else {
-            return self.refuse(tokens, output);
+            return self.refuse(tokens.into_iter().map(|token| (token, None)), output);
         };
         leader.reader.waiting.extend(tokens);
         self.confirm_if_asked(output);

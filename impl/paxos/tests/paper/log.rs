@@ -1,8 +1,8 @@
 //! Section 3: a replicated state machine, which needs a log of values.
 
 use paxos::{
-    Config, Event, Message, NodeId, Refusal, Replica, Slot, Timer, To, Value,
-    protocol::proposer::Role,
+    Config, Event, Message, NodeId, Output, Proposal, Refusal, Replica, Slot, Timer, To, Token,
+    Value, protocol::proposer::Role,
 };
 
 use crate::helpers::{
@@ -177,6 +177,34 @@ fn a_leader_gets_alpha_commands_ahead() {
         assert_eq!(propose(&mut leader, "x").held().taken[0].slot, Slot(slot));
     }
     assert_eq!(refusal(&propose(&mut leader, "x")), Some(Refusal::Busy));
+}
+
+/// A proposal that gets no slot gives its command back, so that the client can propose it to another node.
+#[test]
+fn a_refused_proposal_gives_its_command_back() {
+    let commands = |output: &Output| {
+        let refused = output.held().refused.iter();
+        refused.map(|it| (it.token.0, it.command.clone().unwrap())).collect::<Vec<_>>()
+    };
+    let proposals = || {
+        ["a", "b", "c"]
+            .into_iter()
+            .zip(0..)
+            .map(|(command, token)| Proposal { token: Token(token), command: command.into() })
+    };
+    let propose = |replica: &mut Replica| {
+        let mut output = Output::default();
+        replica.step(Event::Propose(proposals().collect()), &mut output);
+        output
+    };
+    let all = [(0, "a".into()), (1, "b".into()), (2, "c".into())];
+    assert_eq!(commands(&propose(&mut replica(2, 3))), all, "a follower refuses all");
+    let mut leader = Replica::new(Config { in_flight_max: 1, ..config(1, 3) }).unwrap();
+    campaign(&mut leader);
+    promise(&mut leader, 2, ballot(1, 1), []);
+    let output = propose(&mut leader);
+    assert_eq!(output.held().taken[0].token, Token(0));
+    assert_eq!(commands(&output), all[1..], "there is one slot");
 }
 
 /// "If multiple servers think they are leaders", they can propose in the same instance and prevent each other.

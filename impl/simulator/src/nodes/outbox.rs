@@ -1,6 +1,6 @@
 //! The packets that leave a node, each checked against the disk of the node at that moment.
 
-use paxos::To;
+use paxos::{Message, To};
 use paxos_node::{Packet, Transport};
 
 use crate::disk::Disk;
@@ -25,6 +25,12 @@ impl Transport for Outbox {
         let backed = match &packet {
             Packet::Message(message) => self.disk.backs(message),
             Packet::Chunk { below, .. } => self.disk.backs_snapshot(*below),
+            &Packet::PromisePart { ballot, trimmed, .. } => {
+                self.disk.backs(&Message::Promise { ballot, trimmed, reports: Vec::new() })
+            }
+            &Packet::PromiseFrom { ballot, first, .. } => {
+                self.disk.backs(&Message::Prepare { ballot, first })
+            }
             _ => true,
         };
         if !backed {

@@ -218,6 +218,48 @@ fn a_node_that_catches_up_asks_for_each_value_once() {
     simulation.settle();
 }
 
+/// A candidate that is far behind gets promises in parts of bounded size, and each vote about once in a ballot, although it
+/// repeats its question before all parts have arrived.
+#[test]
+fn a_long_promise_comes_in_parts_and_once() {
+    const SLOTS: u64 = 1_000;
+    /// The votes in a part, of at most 80 bytes each.
+    const PART: u64 = 50;
+    let options = options().snapshot_slots(1 << 20).promise_part_bytes(PART as usize * 80);
+    let options = options.build().expect("options that work");
+    let mut most_parts = 0;
+    for seed in 0..20 {
+        let mut simulation = Simulation::with_options(seed, 3, options.clone(), Ledger::default);
+        simulation.run(Duration::from_secs(1));
+        let leader = simulation.leaders()[0];
+        let others = others(&simulation, leader);
+        simulation.network.partition(&[vec![others[0]], vec![leader, others[1]]]);
+        for number in 0..SLOTS {
+            simulation.propose(leader, command(number));
+            simulation.run(Duration::from_micros(200));
+        }
+        simulation.run(Duration::from_secs(1));
+        simulation.crash(leader);
+        let before = simulation.counts.clone();
+        simulation.network.heal();
+        // The question is repeated every 40 ms.
+        simulation.network.link.delay = 5_000..=8_000;
+        while simulation.leaders().is_empty() {
+            simulation.run(Duration::from_millis(10));
+        }
+        let parts = simulation.counts.promise_parts - before.promise_parts;
+        let reported = simulation.counts.reported - before.reported;
+        let ballots = simulation.counts.ballots - before.ballots;
+        assert!(reported <= (SLOTS + SLOTS / 4) * ballots, "seed {seed}: {reported} votes");
+        assert!(reported <= parts * PART, "seed {seed}: {reported} votes in {parts} parts");
+        most_parts = most_parts.max(parts);
+        simulation.network.link.delay = 100..=3_000;
+        simulation.start(leader);
+        simulation.settle();
+    }
+    assert!(most_parts >= SLOTS / PART, "no promise was long");
+}
+
 /// After a restart of all nodes, the new leader does not propose again what was chosen before, and the promises do not report
 /// it. Each node knows it from the note in its store.
 #[test]

@@ -254,6 +254,17 @@ pub const BEYOND: &[Beyond] = &[
         seen_by: "the validation of recorded runs",
         test: "conformance/validation/tests/faults.rs",
     },
+    Beyond {
+        number: 53,
+        name: "takes a part of a promise for the whole",
+        explanation: [
+            "A long promise goes in parts, and a candidate leads with the first part.",
+            "It does not hear of the votes in the other parts, so it may replace a chosen value.",
+        ],
+        unseen: "the proof, the model and the lockstep have no packets: a promise is one message",
+        seen_by: "the validation of recorded runs",
+        test: "conformance/validation/tests/faults.rs",
+    },
 ];
 
 impl fmt::Display for Beyond {
