@@ -69,20 +69,22 @@ pub(crate) fn same_timers(
     }
 }
 
-/// Each answer must name the request that it answers. Recorded steps have no tokens of proposals, so `compare` does not see
-/// them.
+/// Each answer must name the request that it answers, and a refused proposal must have its command. Recorded steps have no
+/// tokens of proposals, so `compare` does not see them.
 pub(crate) fn same_requests(event: &Event, expected: &Expected, output: &Output) -> Checked {
     let proposals: &[_] = if let Event::Propose(proposals) = event { proposals } else { &[] };
     let count = expected.taken.as_ref().map_or(0, |slots| (slots.end - slots.start) as usize);
-    let tokens: Vec<_> = proposals.iter().map(|proposal| proposal.token).collect();
-    let (taken, refused) = tokens.split_at(count.min(tokens.len()));
-    let found: Vec<_> = output.held().taken.iter().map(|taken| taken.token).collect();
-    if found != taken {
-        return finding("proposals that get a slot", taken, found);
+    let (taken, refused) = proposals.split_at(count.min(proposals.len()));
+    let found = output.held().taken.iter().map(|taken| taken.token);
+    if !found.clone().eq(taken.iter().map(|proposal| proposal.token)) {
+        return finding("proposals that get a slot", taken, found.collect::<Vec<_>>());
     }
     let reads = expected.refused_reads.iter().flat_map(|(tokens, _)| tokens);
-    let refused: Vec<_> = refused.iter().copied().chain(reads.map(|&read| Token(read))).collect();
-    let found: Vec<_> = output.held().refused.iter().map(|refused| refused.token).collect();
+    let reads = reads.map(|&read| (Token(read), None));
+    let refused = refused.iter().map(|refused| (refused.token, Some(&refused.command)));
+    let refused: Vec<_> = refused.chain(reads).collect();
+    let found = output.held().refused.iter();
+    let found: Vec<_> = found.map(|refused| (refused.token, refused.command.as_ref())).collect();
     if found == refused { Ok(()) } else { finding("requests that are refused", refused, found) }
 }
 

@@ -12,7 +12,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use paxos::{
-    Ballot, Batch, Effects, Envelope, Event, Message, Output, Proposal, Record, Report, Value,
+    Ballot, Batch, Effects, Envelope, Event, Message, Output, Proposal, Record, Refused, Report,
+    Value,
 };
 use paxos_model::cluster::node::{
     state::{Acceptor, Live, Role, Vote},
@@ -210,7 +211,12 @@ impl Renaming {
         };
         let envelope = |it: &Envelope| Envelope { to: it.to, message: self.message(&it.message) };
         let held = output.held();
+        let refused = held.refused.iter().map(|it| Refused {
+            command: it.command.as_ref().map(|command| self.command(command)),
+            ..it.clone()
+        });
         let effects = Effects {
+            refused: refused.collect(),
             messages: held.messages.iter().map(envelope).collect(),
             chosen: held.chosen.iter().map(|(slot, it)| (*slot, values(it))).collect(),
             ..held.clone()

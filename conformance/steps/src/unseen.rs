@@ -81,7 +81,7 @@ fn earlier_output(start: &Start) -> Output {
         chosen: vec![(slot, values.clone())],
         taken: vec![Taken { token, slot }],
         reads: vec![ReadReady { token, at: slot }],
-        refused: vec![Refused { token, refusal: Refusal::Busy }],
+        refused: vec![Refused { token, command: None, refusal: Refusal::Busy }],
         fetch: vec![node],
         timers: vec![Timer::Resend],
     };

@@ -216,6 +216,21 @@ fn a_fault_that_forgets_a_read() {
     assert_eq!(shown.differs, "requests that are refused", "{shown}");
 }
 
+/// A refused proposal has the command of another one.
+#[test]
+fn a_fault_that_gives_back_another_command() {
+    let shown = found(
+        "a node alone",
+        Faulty(|replica, event, output| {
+            replica.step(event, output);
+            if let [one, .., two] = &mut output.held_mut().refused[..] {
+                std::mem::swap(&mut one.command, &mut two.command);
+            }
+        }),
+    );
+    assert_eq!(shown.differs, "requests that are refused", "{shown}");
+}
+
 /// Chosen slots in a row are announced one by one.
 #[test]
 fn a_fault_that_divides_runs() {
