@@ -164,12 +164,12 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 }
             }
             Packet::PromiseFrom { ballot, first, trimmed, offset } => {
-                match self.promises.part(from, PromiseId { ballot, trimmed }, offset) {
-                    Some(part) => self.peers.queue(from, part),
-                    None => {
-                        let message = Message::Prepare { ballot, first };
-                        self.step(Event::Message { from, message });
-                    }
+                let id = PromiseId { ballot, trimmed };
+                if let Some(part) = self.promises.part(from, id, offset) {
+                    self.peers.queue(from, part);
+                } else {
+                    let message = Message::Prepare { ballot, first };
+                    self.step(Event::Message { from, message });
                 }
             }
             // This node does not lead, so it drops forwarded commands. The sender sends them again.
