@@ -5,8 +5,8 @@
 //! and answers, and each chain would transfer all values. So the node drops a question while the answer to an earlier one
 //! may still arrive. A dropped message is as good as a lost one, and the replica asks again after a later heartbeat.
 //!
-//! A node that restores the snapshot of a peer drops all questions. The snapshot has most of the values, and the node could
-//! apply none of them. So its backlog has only values that it has voted for or asked for before.
+//! A node that restores the snapshot of a peer drops all questions. The snapshot has most of the values, and the node
+//! could apply none of them. So its backlog has only values that it has voted for or asked for before.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ impl CatchingUp {
         Self { asked: None, patience }
     }
 
-    /// Drops the questions that must wait from the effects of the replica. `is_restoring` is true while the node restores the
-    /// snapshot of a peer.
+    /// Drops the questions that must wait from the effects of the replica. `is_restoring` is true while the node
+    /// restores the snapshot of a peer.
     pub(super) fn hold_back(&mut self, effects: &mut Effects, is_restoring: bool, now: Now) {
         effects.messages.retain(|Envelope { message, .. }| match message {
             Message::Learn { from } => !is_restoring && self.may_ask(*from, now),

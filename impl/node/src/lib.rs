@@ -42,8 +42,8 @@
 //!     (`in_flight`).
 //!   - `reads`: linearizable reads. `catching_up`: one question for chosen values at a time.
 //!   - `replicated`: applies the log to the state machine.
-//!   - `snapshots`: takes snapshots, and fetches those of peers (`transfer`). `saving` writes and restores them while the node
-//!     goes on.
+//!   - `snapshots`: takes snapshots, and fetches those of peers (`transfer`). `saving` writes and restores them while
+//!     the node goes on.
 //!   - `noted_votes`: the commits of records, each with the note of the votes that are for chosen values.
 //! - `disk_thread`: makes commits durable while the node goes on.
 //! - `client_handle`, `peer_handle`: the ways into a node, from any thread. `leadership`: a watch of the leader.

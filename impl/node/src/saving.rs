@@ -1,15 +1,15 @@
 //! Writes a snapshot, or restores that of a peer, while the node takes further turns.
 //!
-//! The node hands out a [`Job`]. A thread does it ([`Saving`]), and the loop that runs the node returns the result to the
-//! node ([`Saved`]). Only then does the store adopt the snapshot. After a snapshot of its own, the node keeps a part of the
-//! log that the snapshot replaces. After a peer's snapshot, it trims the log below that snapshot.
+//! The node hands out a [`Job`]. A thread does it ([`Saving`]), and the loop that runs the node returns the result to
+//! the node ([`Saved`]). Only then does the store adopt the snapshot. After a snapshot of its own, the node keeps a
+//! part of the log that the snapshot replaces. After a peer's snapshot, it trims the log below that snapshot.
 //!
 //! The thread writes small pieces, and rests after each piece for half the time that the piece took. So the thread takes
 //! at most two thirds of a processor and of the disk. A longer rest would cost memory: a node keeps the log, and each
 //! value that is replaced, until the snapshot is written.
 //!
-//! A restore does not rest. The job has the machine meanwhile, so that the node applies nothing and serves no read until
-//! the job is done. The node votes, learns chosen values, and answers its peers.
+//! A restore does not rest. The job has the machine meanwhile, so that the node applies nothing and serves no read
+//! until the job is done. The node votes, learns chosen values, and answers its peers.
 
 use std::{
     io::{self, BufReader, BufWriter, Read, Write},
@@ -66,16 +66,17 @@ pub(super) struct Saved<M: StateMachine, F> {
 pub(super) enum Ended<M: StateMachine> {
     /// The job has written bytes with this digest.
     Written(StateId),
-    /// The job has restored the machine. Has the digest of the snapshot, or the error with which the bytes cannot be read
-    /// that the machine did not need.
+    /// The job has restored the machine. Has the digest of the snapshot, or the error with which the bytes cannot be
+    /// read that the machine did not need.
     Restored(Sessions<M>, io::Result<StateId>),
     /// The job could not restore the machine, which is as it was.
     NotRestored(Sessions<M>, RestoreError),
 }
 
 impl<M: StateMachine, F: SnapshotFile> Job<M, F> {
-    /// Writes or restores the snapshot, and syncs it. Calls `rest` after each piece that is written, with the time since the
-    /// piece before, and with no time before each piece that is read. Ends with an error if `rest` returns one.
+    /// Writes or restores the snapshot, and syncs it. Calls `rest` after each piece that is written, with the time
+    /// since the piece before, and with no time before each piece that is read. Ends with an error if `rest` returns
+    /// one.
     ///
     /// # Panics
     /// The machine panics while it is restored. Its state is then unknown, so the node cannot go on with it.
@@ -106,8 +107,8 @@ impl<M: StateMachine, F: SnapshotFile> Job<M, F> {
     }
 }
 
-/// Replaces the state by that of a snapshot, which is read in large pieces. Returns the digest of all bytes, or the error with
-/// which the bytes cannot be read that the machine did not need.
+/// Replaces the state by that of a snapshot, which is read in large pieces. Returns the digest of all bytes, or the
+/// error with which the bytes cannot be read that the machine did not need.
 ///
 /// # Errors
 /// The bytes are no snapshot of this machine, or cannot be read. The machine is as it was.
@@ -221,6 +222,8 @@ impl<M: StateMachine, F> Drop for Saving<M, F> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use bytes::Bytes;
 
     use super::*;
@@ -232,7 +235,9 @@ mod tests {
     }
 
     /// A machine that is restored by this function.
-    struct RestoredBy(fn(&mut dyn Read) -> Result<(), RestoreError>);
+    struct RestoredBy(Restore);
+
+    type Restore = Box<dyn FnMut(&mut dyn Read) -> Result<(), RestoreError> + Send>;
 
     impl StateMachine for RestoredBy {
         type Answer = Bytes;
@@ -251,9 +256,10 @@ mod tests {
     }
 
     fn restore_job(
-        restore: fn(&mut dyn Read) -> Result<(), RestoreError>,
+        restore: impl FnMut(&mut dyn Read) -> Result<(), RestoreError> + Send + 'static,
     ) -> (Job<RestoredBy, MemorySnapshot>, Vec<u8>) {
-        let (sessions, mut file) = (Sessions::new(RestoredBy(restore)), MemorySnapshot::default());
+        let (machine, mut file) = (RestoredBy(Box::new(restore)), MemorySnapshot::default());
+        let sessions = Sessions::new(machine);
         let snapshot = bytes(sessions.snapshot());
         file.write_all(&snapshot).expect("there is memory");
         (Job { below: Slot(0), source: Source::Peer(sessions), file }, snapshot)
@@ -330,14 +336,26 @@ mod tests {
         Saving::start(job).saved().await;
     }
 
-    /// A restore that would read for ever ends with its node.
+    /// A restore that would read for ever ends with its node, and the node waits for the end.
     #[test]
     fn dropping_it_ends_a_restore() {
-        let (job, _) = restore_job(|file| {
+        let (begins, begun) = mpsc::channel();
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let ends = has_ended.clone();
+        let (job, _) = restore_job(move |file| {
+            begins.send(()).expect("the test waits");
             loop {
-                let _ = file.read(&mut [0])?;
+                if let Err(error) = file.read(&mut [0]) {
+                    // Without the wait, the other thread goes on now.
+                    (0..10_000).for_each(|_| thread::yield_now());
+                    ends.store(true, Ordering::Relaxed);
+                    return Err(error.into());
+                }
             }
         });
-        drop(Saving::start(job));
+        let saving = Saving::start(job);
+        begun.recv().expect("the restore begins");
+        drop(saving);
+        assert!(has_ended.load(Ordering::Relaxed));
     }
 }

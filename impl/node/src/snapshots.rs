@@ -259,11 +259,11 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         Some((transfer.from(), transfer.again(now)))
     }
 
-    /// Takes a part of a peer's snapshot. Returns the question for the next part. A whole snapshot is to be restored, and
-    /// takes the machine. Gives up a whole snapshot if this node knows all slots below its end to be chosen.
+    /// Takes a part of a peer's snapshot. Returns the question for the next part. A whole snapshot is to be restored,
+    /// and takes the machine. Gives up a whole snapshot if this node knows all slots below its end to be chosen.
     ///
-    /// Invariant: a snapshot is ahead of the machine into which it is restored. Only slots that are known to be chosen are
-    /// applied, and none is applied while the job has the machine. The node may learn further slots meanwhile.
+    /// Invariant: a snapshot is ahead of the machine into which it is restored. Only slots that are known to be chosen
+    /// are applied, and none is applied while the job has the machine. The node may learn further slots meanwhile.
     ///
     /// # Errors
     /// The store has failed.

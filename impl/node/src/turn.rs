@@ -131,9 +131,9 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         self.job.is_some()
     }
 
-    /// Writes the snapshot that waits, if there is one, or restores it if a peer has sent it. The next turns trim the log.
-    /// Before a snapshot of a peer is restored, the node applies nothing and serves no read. The caller must call this
-    /// between two turns.
+    /// Writes the snapshot that waits, if there is one, or restores it if a peer has sent it. The next turns trim the
+    /// log. Before a snapshot of a peer is restored, the node applies nothing and serves no read. The caller must call
+    /// this between two turns.
     ///
     /// # Errors
     /// The node cannot go on. It must not be used any more.

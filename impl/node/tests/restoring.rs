@@ -1,4 +1,5 @@
-//! A cluster of three nodes on threads of their own, of which one restores the snapshot of another for as long as the test wants.
+//! A cluster of three nodes on threads of their own, of which one restores the snapshot of another for as long as the
+//! test wants.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,7 @@ use paxos_node::{
 use paxos_store::{MemoryStore, StoreId};
 use tokio::{
     runtime::Handle,
-    sync::mpsc::{UnboundedSender, unbounded_channel},
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, error::TryRecvError, unbounded_channel},
 };
 
 /// Answers each command with the number of commands so far. Waits for a signal before it is restored.
@@ -86,7 +87,7 @@ impl Network {
             .election_timeout(Duration::from_millis(200))
             .heartbeat(Duration::from_millis(20))
             .resend(Duration::from_millis(50))
-            .request_timeout(Duration::from_secs(60))
+            .request_timeout(Duration::from_mins(1))
             .snapshot_slots(10)
             .build()
             .expect("options with which a node can work");
@@ -112,7 +113,7 @@ impl Network {
         let (closed, open) = mpsc::channel();
         let three = self.start(3, Some(Gate { reached, open }));
         restores.recv().await.expect("it gets a snapshot");
-        Restoring { one, two, three, closed }
+        Restoring { one, two, three, restores, closed }
     }
 }
 
@@ -121,6 +122,8 @@ struct Restoring {
     one: ClientHandle<Counter>,
     two: ClientHandle<Counter>,
     three: Running<Counter>,
+    /// Hears of each restore of node 3. Is disconnected once the machine of node 3 is dropped.
+    restores: UnboundedReceiver<()>,
     /// Node 3 goes on with the restore when this is dropped.
     closed: mpsc::Sender<()>,
 }
@@ -133,12 +136,12 @@ async fn count(clients: &ClientHandle<Counter>) -> u64 {
     clients.read(|counter| counter.count).await.expect("there is a leader")
 }
 
-/// The leader needs the vote of the node that restores, because the third node is down. The restored node then applies the values
-/// that were chosen meanwhile, and answers.
+/// The leader needs the vote of the node that restores, because the third node is down. The restored node then applies
+/// the values that were chosen meanwhile, and answers.
 #[tokio::test]
 async fn a_cluster_goes_on_while_a_node_restores_a_snapshot() {
     let network = Network::default();
-    let Restoring { one, two, three, closed } = network.restoring().await;
+    let Restoring { one, two, three, closed, .. } = network.restoring().await;
     let three = three.clients;
     network.0.lock().expect("no thread panics").remove(&NodeId(2));
     two.stop().await;
@@ -163,7 +166,7 @@ async fn a_cluster_goes_on_while_a_node_restores_a_snapshot() {
 /// A node that is told to stop while it restores a snapshot answers its clients at once, and ends with the restore.
 #[tokio::test]
 async fn a_node_stops_while_it_restores_a_snapshot() {
-    let Restoring { one: _one, two: _two, three, closed } = Network::default().restoring().await;
+    let Restoring { three, mut restores, closed, .. } = Network::default().restoring().await;
     let Running { clients, mut stopped, .. } = three;
     let mut read = Box::pin(clients.read(|_| ()));
     let status = tokio::select! {
@@ -178,4 +181,5 @@ async fn a_node_stops_while_it_restores_a_snapshot() {
     stopped.try_recv().expect_err("the thread of the restore has not ended");
     drop(closed);
     stopped.await.expect("no thread panics").expect("the store works");
+    assert_eq!(restores.try_recv(), Err(TryRecvError::Disconnected), "the thread has ended");
 }

@@ -340,8 +340,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         reads && self.reads.are_due(replicated.applied()) || replicated.is_behind()
     }
 
-    /// Returns the job of a snapshot that is to be done now, if there is one. The caller must do it, and pass the result
-    /// to [`saved`](Self::saved) between two turns.
+    /// Returns the job of a snapshot that is to be done now, if there is one. The caller must do it, and pass the
+    /// result to [`saved`](Self::saved) between two turns.
     pub(super) fn take_job(&mut self) -> Option<Job<M, S::SnapshotFile>> {
         self.snapshots.take_job()
     }

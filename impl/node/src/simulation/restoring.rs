@@ -63,6 +63,16 @@ impl Follower {
         self.hears_message(Message::Learned { first: Slot(0), values, more: false });
     }
 
+    /// Lets a client read, and confirms that the read must see every slot below this one.
+    fn reads(&mut self, reading: Input<Ledger>, at: Slot) {
+        let asked = self.turn([reading]);
+        let id = asked.iter().find_map(|packet| match packet {
+            Packet::ReadIndex { id } => Some(*id),
+            _ => None,
+        });
+        self.hears(Packet::ReadAt { id: id.expect("it asks the leader"), at });
+    }
+
     /// Sends a snapshot that the node has asked for. Returns the job that restores it.
     fn gets(&mut self, below: u64, snapshot: Bytes) -> Restore {
         let trimmed = self.hears_message(Message::Trimmed { below: Slot(below) });
@@ -131,8 +141,9 @@ fn read() -> (Input<Ledger>, oneshot::Receiver<Vec<u64>>) {
     (Input::Read(reading), numbers)
 }
 
-/// While a node restores a snapshot it votes, hears the leader and learns. Applied values, answers and reads wait for the end
-/// of the restore. The node does not ask for values that it could not apply, and needs no turn for those that it has.
+/// While a node restores a snapshot it votes, hears the leader and learns. Applied values, answers and reads wait for
+/// the end of the restore. The node does not ask for values that it could not apply, and needs no turn for those that
+/// it has.
 #[test]
 fn a_node_votes_while_it_restores_a_snapshot() {
     let mut follower = Follower::new();
@@ -147,12 +158,7 @@ fn a_node_votes_while_it_restores_a_snapshot() {
         follower.turn([Input::Request { request: requests[index].clone(), reply }]);
         answer
     });
-    let asked = follower.turn([reading]);
-    let id = asked.iter().find_map(|packet| match packet {
-        Packet::ReadIndex { id } => Some(*id),
-        _ => None,
-    });
-    follower.hears(Packet::ReadAt { id: id.expect("it asks the leader"), at: Slot(12) });
+    follower.reads(reading, Slot(12));
 
     let heard = follower.hears_message(heartbeat());
     assert!(heard.contains(&Packet::Following), "{heard:?}");
@@ -193,17 +199,23 @@ fn a_snapshot_that_is_not_ahead_is_not_restored() {
     assert_eq!(follower.node.machine().0, (1..10).collect::<Vec<_>>());
 }
 
-/// A snapshot that cannot be restored leaves the machine as it was. The node applies the values that it has learned, and may
-/// fetch another snapshot.
+/// A snapshot that cannot be restored leaves the machine as it was. The node applies the values that it has learned,
+/// and may fetch another snapshot.
 #[test]
 fn a_snapshot_that_cannot_be_restored_changes_nothing() {
     let mut follower = Follower::new();
     let log = log(&requests(12));
     follower.learns(&log, 3);
     let whole = snapshot(&log[..10]);
+    follower.hears_message(heartbeat());
     let cut = follower.gets(10, whole.slice(..whole.len() - 3));
+    let (reading, mut numbers) = read();
+    follower.reads(reading, Slot(3));
+    assert!(!follower.node.is_behind(), "the machine is not there to be read");
+    numbers.try_recv().expect_err("the read waits");
     follower.learns(&log, 5);
     follower.restores(cut);
+    assert_eq!(numbers.try_recv().expect("it is served"), (1..5).collect::<Vec<_>>());
     assert_eq!(follower.node.machine().0, (1..5).collect::<Vec<_>>());
     let status = follower.status();
     assert_eq!((status.applied_below, status.trimmed_below), (Slot(5), Slot(0)));
